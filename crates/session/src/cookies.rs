@@ -1,0 +1,239 @@
+//! The `Cookie` header: finding the session in it, and taking it out.
+//!
+//! A value that does not fit one cookie is spread over chunks, `name.0`, `name.1` and so on (`@auth/core`
+//! `src/lib/utils/cookie.ts`). The frameworks take every cookie whose name merely begins with the session cookie's name
+//! and join what they find, in any state. Here a chunk is the name, a dot and decimal digits, and a session is the plain
+//! cookie or all chunks from 0 on, each once.
+
+use std::borrow::Cow;
+
+use crate::error::OpenError;
+use crate::{CookieName, Format, KeyRing, SessionCookie};
+
+/// The `Cookie` header value without the session cookies that the ring recognises, plain or in chunks.
+///
+/// The other cookies stay as they are, byte for byte, separators between them included. `None` when nothing is left,
+/// so that the header can be left out.
+#[must_use]
+pub fn without_session(keys: &KeyRing, header: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = Vec::with_capacity(header.len());
+    let mut kept_any = false;
+    for pair in pairs(header) {
+        if is_session(keys, pair) {
+            continue;
+        }
+        // What follows a removed first pair begins with its separator's space.
+        let pair = if kept_any { pair } else { trim_start(pair) };
+        if kept_any {
+            rest.push(b';');
+        }
+        rest.extend_from_slice(pair);
+        kept_any = true;
+    }
+    let empty = rest.iter().all(|byte| b"; \t".contains(byte));
+    (!empty).then_some(rest)
+}
+
+/// Whether [`without_session`] would take anything out. Allocates nothing.
+#[must_use]
+pub fn contains_session(keys: &KeyRing, header: &[u8]) -> bool {
+    pairs(header).any(|pair| is_session(keys, pair))
+}
+
+/// The most bytes of a session, all chunks together. Eight full chunks are 31 KiB.
+pub(crate) const MAX_TOKEN_LEN: usize = 64 * 1024;
+
+/// The most chunks of a session.
+pub(crate) const MAX_CHUNKS: usize = 100;
+
+/// Everything the request's `Cookie` headers say about one session cookie.
+#[derive(Default)]
+pub(crate) struct Found<'a> {
+    plain: Option<&'a [u8]>,
+    chunks: Vec<Option<&'a [u8]>>,
+    flaw: Option<Flaw>,
+}
+
+/// What makes a cookie unusable, noted while gathering: it counts only if this cookie is the one that matters.
+#[derive(Clone, Copy)]
+enum Flaw {
+    Ambiguous,
+    MalformedChunk,
+    TooManyChunks,
+}
+
+impl<'a> Found<'a> {
+    /// Takes the value of the cookie called `own`, if that belongs to the session cookie `name`.
+    pub(crate) fn gather(&mut self, name: &CookieName, own: &[u8], value: &'a [u8]) {
+        match recognise(own, name) {
+            None => {}
+            Some(Part::Whole) => {
+                // The same value twice is what a host-only cookie beside one with a Domain looks like.
+                if self.plain.is_some_and(|earlier| earlier != value) {
+                    self.flaw = self.flaw.or(Some(Flaw::Ambiguous));
+                }
+                self.plain = Some(value);
+            }
+            Some(Part::Chunk(index)) => {
+                if self.chunks.len() <= index {
+                    self.chunks.resize(index + 1, None);
+                }
+                // Two sets of chunks side by side could be put together in more than one way, so not even an equal
+                // one may come twice.
+                if self.chunks[index].replace(value).is_some() {
+                    self.flaw = self.flaw.or(Some(Flaw::Ambiguous));
+                }
+            }
+            Some(Part::ChunkBeyondLimit) => {
+                self.flaw = self.flaw.or(Some(Flaw::TooManyChunks));
+            }
+            Some(Part::MisnumberedChunk) => {
+                self.flaw = self.flaw.or(Some(Flaw::MalformedChunk));
+            }
+        }
+    }
+
+    /// The token, put together from its chunks if need be; `None` when there is only emptiness, as is left of a cookie
+    /// that is being deleted.
+    ///
+    /// # Errors
+    /// [`OpenError::AmbiguousCookie`], [`OpenError::MalformedChunk`], [`OpenError::MissingChunk`] or
+    /// [`OpenError::Oversize`].
+    pub(crate) fn token(&self, cookie: &SessionCookie) -> Result<Option<Cow<'a, [u8]>>, OpenError> {
+        let name = || cookie.name().clone();
+        match self.flaw {
+            None => {}
+            Some(Flaw::Ambiguous) => return Err(OpenError::AmbiguousCookie { name: name() }),
+            Some(Flaw::MalformedChunk) => return Err(OpenError::MalformedChunk { name: name() }),
+            Some(Flaw::TooManyChunks) => return Err(OpenError::Oversize),
+        }
+        let filled = |value: &Option<&'a [u8]>| value.filter(|value| !value.is_empty());
+        let plain = filled(&self.plain);
+        let chunk_count = self
+            .chunks
+            .iter()
+            .rposition(|chunk| filled(chunk).is_some());
+        let chunks = &self.chunks[..chunk_count.map_or(0, |last| last + 1)];
+        let len: usize = plain
+            .iter()
+            .copied()
+            .chain(chunks.iter().flatten().copied())
+            .map(<[u8]>::len)
+            .sum();
+        if len > MAX_TOKEN_LEN {
+            return Err(OpenError::Oversize);
+        }
+        match (plain, chunks) {
+            (None, []) => Ok(None),
+            (Some(plain), []) => Ok(Some(decode(plain, cookie.format()))),
+            (Some(_), [..]) => Err(OpenError::AmbiguousCookie { name: name() }),
+            (None, chunks) => {
+                let mut token = Vec::with_capacity(len);
+                for (index, chunk) in chunks.iter().enumerate() {
+                    let chunk = filled(chunk).ok_or_else(|| OpenError::MissingChunk {
+                        name: name(),
+                        index,
+                    })?;
+                    token.extend_from_slice(&decode(chunk, cookie.format()));
+                }
+                Ok(Some(Cow::Owned(token)))
+            }
+        }
+    }
+}
+
+/// The pairs of a `Cookie` header value, white space and all.
+pub(crate) fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(header);
+    core::iter::from_fn(move || {
+        let text = rest?;
+        match memchr::memchr(b';', text) {
+            Some(at) => {
+                rest = Some(&text[at + 1..]);
+                Some(&text[..at])
+            }
+            None => rest.take(),
+        }
+    })
+}
+
+/// What a cookie's name says it is to a session cookie.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// A chunk of it.
+    Chunk(usize),
+    /// A chunk whose number is [`MAX_CHUNKS`] or more.
+    ChunkBeyondLimit,
+    /// A chunk whose number has a leading zero, which no framework writes but all would read.
+    MisnumberedChunk,
+    /// The cookie itself.
+    Whole,
+}
+
+/// What a cookie called `own` is to the session cookie `name`; `None` when they have nothing to do with each other.
+pub(crate) fn recognise(own: &[u8], name: &CookieName) -> Option<Part> {
+    let suffix = own.strip_prefix(name.as_str().as_bytes())?;
+    match suffix {
+        [] => Some(Part::Whole),
+        [b'.', digits @ ..] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
+            Some(match digits {
+                [one] => Part::Chunk(usize::from(one - b'0')),
+                [b'0', ..] => Part::MisnumberedChunk,
+                [ten, one] => Part::Chunk(usize::from(ten - b'0') * 10 + usize::from(one - b'0')),
+                _ => Part::ChunkBeyondLimit,
+            })
+        }
+        _ => None,
+    }
+}
+
+fn is_session(keys: &KeyRing, pair: &[u8]) -> bool {
+    name_and_value(pair).is_some_and(|(own, _)| {
+        keys.cookies()
+            .any(|cookie| recognise(own, cookie.name()).is_some())
+    })
+}
+
+/// Splits a pair at its first `=`, without the white space around name and value.
+pub(crate) fn name_and_value(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = memchr::memchr(b'=', pair)?;
+    Some((trim(&pair[..at]), trim(&pair[at + 1..])))
+}
+
+/// The value as the framework's cookie parser would hand it over: Auth.js's own leaves double quotes alone, the `cookie`
+/// package of NextAuth v4 takes them off; both undo percent-encoding. A broken escape stays as it is, and then is no
+/// base64url.
+fn decode(value: &[u8], format: Format) -> Cow<'_, [u8]> {
+    let value = match (format, value) {
+        (Format::NextAuth, [b'"', quoted @ .., b'"']) => quoted,
+        (Format::AuthJs | Format::NextAuth, _) => value,
+    };
+    percent_decode(value)
+}
+
+/// `value` without percent-encoding; a broken escape stays as it is. Looking for the first `%` with memchr takes a tenth
+/// of the time, and there is none in what the frameworks write.
+pub(crate) fn percent_decode(value: &[u8]) -> Cow<'_, [u8]> {
+    match memchr::memchr(b'%', value) {
+        Some(_) => percent_encoding::percent_decode(value).into(),
+        None => Cow::Borrowed(value),
+    }
+}
+
+/// Without space and tab at the ends: the only white space a `Cookie` header may have.
+fn trim(text: &[u8]) -> &[u8] {
+    let mut text = trim_start(text);
+    while let [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+fn trim_start(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
+    }
+    text
+}
+
+const _: () = assert!(MAX_CHUNKS == 100, "recognise() counts two digits");

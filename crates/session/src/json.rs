@@ -1,0 +1,333 @@
+//! Strict JSON objects, read in one pass without building a tree.
+//!
+//! JSON parsers disagree about what lies at its edges: JavaScript keeps the last of two members of one name, others the
+//! first; some take a byte order mark, half a surrogate pair, or a number too large for a float. Where readers can
+//! disagree an attacker can show each a different session, so all of that is refused, at every depth. serde_json refuses
+//! most of it by itself, and nesting beyond 128; the duplicate members are found here.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+/// Reads `text` as one strict JSON object, and returns the values of the `wanted` members in the order of `wanted`.
+///
+/// # Errors
+/// When `text` is anything else than one object, or not strict.
+pub(crate) fn members<'de, const N: usize>(
+    text: &'de str,
+    wanted: [&'static str; N],
+) -> Result<[Option<Kept<'de>>; N], serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    // Sessions have about a dozen members: one allocation serves the whole walk.
+    let mut names = Vec::with_capacity(16);
+    let found = json.deserialize_map(Members {
+        wanted,
+        names: &mut names,
+    })?;
+    json.end()?;
+    Ok(found)
+}
+
+/// What is kept of a value: texts and numbers. Of everything else only that it was there.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Kept<'de> {
+    /// A finite number.
+    Number(f64),
+    /// Anything else: `null`, a boolean, an object, an array not only of texts.
+    Other,
+    /// A string, borrowed unless it was written with escapes.
+    Text(Cow<'de, str>),
+    /// An array of strings, perhaps empty.
+    Texts(Vec<Cow<'de, str>>),
+}
+
+impl Kept<'_> {
+    /// Whether this is the string `text`.
+    pub(crate) fn is_text(&self, text: &str) -> bool {
+        matches!(self, Self::Text(own) if own == text)
+    }
+}
+
+/// The names of the members read so far, of all objects that are still open, the innermost object's last.
+type Names<'de> = Vec<Cow<'de, str>>;
+
+/// Refuses two members of one name in the object whose names start at `start`, and forgets them.
+fn close_object<E: Error>(names: &mut Names<'_>, start: usize) -> Result<(), E> {
+    let own = names.get_mut(start..).unwrap_or_default();
+    // Sorting keeps an object of thousands of members cheap.
+    own.sort_unstable();
+    if own.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+        return Err(E::custom("duplicate member"));
+    }
+    names.truncate(start);
+    Ok(())
+}
+
+/// Visits the outermost object.
+struct Members<'n, 'de, const N: usize> {
+    wanted: [&'static str; N],
+    names: &'n mut Names<'de>,
+}
+
+impl<'de, const N: usize> Visitor<'de> for Members<'_, 'de, N> {
+    type Value = [Option<Kept<'de>>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = [const { None }; N];
+        while let Some(name) = map.next_key_seed(Name)? {
+            let slot = self.wanted.iter().position(|wanted| *wanted == name);
+            self.names.push(name);
+            match slot.and_then(|slot| found.get_mut(slot)) {
+                Some(value) => *value = Some(map.next_value_seed(Keep { names: self.names })?),
+                None => map.next_value_seed(Skip { names: self.names })?,
+            }
+        }
+        close_object(self.names, 0)?;
+        Ok(found)
+    }
+}
+
+/// Visits a member's name.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member name")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(name.to_owned()))
+    }
+}
+
+/// Visits a value that is wanted.
+struct Keep<'n, 'de> {
+    names: &'n mut Names<'de>,
+}
+
+impl<'de> DeserializeSeed<'de> for Keep<'_, 'de> {
+    type Value = Kept<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Keep<'_, 'de> {
+    type Value = Kept<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Kept::Other)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Kept::Other)
+    }
+
+    // Beyond 2^53 the float is no longer exact; no claim cares there.
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Kept::Number(number as f64))
+    }
+
+    // Beyond 2^53 the float is no longer exact; no claim cares there.
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(Kept::Number(number as f64))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Kept::Number(number))
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Kept::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Kept::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut texts = Vec::new();
+        let mut only_texts = true;
+        while let Some(item) = seq.next_element_seed(Keep { names: self.names })? {
+            match item {
+                Kept::Text(text) => texts.push(text),
+                Kept::Number(_) | Kept::Other | Kept::Texts(_) => only_texts = false,
+            }
+        }
+        Ok(if only_texts {
+            Kept::Texts(texts)
+        } else {
+            Kept::Other
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Skip { names: self.names }.visit_map(map)?;
+        Ok(Kept::Other)
+    }
+}
+
+/// Visits a value that nobody asked for: it only has to be strict.
+struct Skip<'n, 'de> {
+    names: &'n mut Names<'de>,
+}
+
+impl<'de> DeserializeSeed<'de> for Skip<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        // Not `deserialize_ignored_any`: that would skip strings without looking at their escapes.
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Skip<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Skip { names: self.names })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let start = self.names.len();
+        while let Some(name) = map.next_key_seed(Name)? {
+            self.names.push(name);
+            map.next_value_seed(Skip { names: self.names })?;
+        }
+        close_object(self.names, start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strict(text: &str) -> bool {
+        members::<0>(text, []).is_ok()
+    }
+
+    #[test]
+    fn wanted_members_come_in_the_order_asked_for() {
+        let text = r#"{"z":1,"b":"x\u0041","a":"plain","list":["p","q"],"mixed":["p",1],"n":null}"#;
+        let found = members(text, ["a", "b", "z", "list", "mixed", "n", "absent"]).expect("strict");
+        assert_eq!(
+            found,
+            [
+                Some(Kept::Text("plain".into())),
+                Some(Kept::Text("xA".into())),
+                Some(Kept::Number(1.0)),
+                Some(Kept::Texts(vec!["p".into(), "q".into()])),
+                Some(Kept::Other),
+                Some(Kept::Other),
+                None
+            ]
+        );
+        assert!(matches!(
+            found,
+            [
+                Some(Kept::Text(Cow::Borrowed(_))),
+                Some(Kept::Text(Cow::Owned(_))),
+                ..
+            ]
+        ));
+    }
+
+    #[test]
+    fn a_name_may_occur_once_per_object() {
+        assert!(strict(r#"{"a":{"a":1},"b":{"a":2},"c":[{"a":1},{"a":2}]}"#));
+        for text in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"b":2,"\u0061":3}"#,
+            r#"{"x":{"a":1,"b":2,"a":3}}"#,
+            r#"{"x":[[{"a":1,"a":2}]]}"#,
+        ] {
+            assert!(!strict(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_readers_disagree_about_is_refused() {
+        for text in [
+            "",
+            "[]",
+            "null",
+            "\"a\"",
+            "{} {}",
+            "{}x",
+            "\u{feff}{}",
+            r#"{"a":"\ud83d"}"#,
+            r#"{"a":["\udc00"]}"#,
+            r#"{"\ud83d":1}"#,
+            r#"{"a":1e999}"#,
+            r#"{"a":NaN}"#,
+            r#"{"a":01}"#,
+            r#"{"a":1,}"#,
+            "{'a':1}",
+            "{\"a\":\"\n\"}",
+        ] {
+            assert!(!strict(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested =
+            |depth: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        assert!(strict(&nested(100)));
+        assert!(!strict(&nested(128)));
+        assert!(!strict(&nested(100_000)));
+    }
+}

@@ -1,0 +1,238 @@
+//! The outside of a token: five segments, and the header that says how the middle is encrypted.
+//!
+//! A session is a JWE in compact form (RFC 7516 section 7.1), `header..iv.ciphertext.tag`, each segment unpadded
+//! base64url. Under `alg=dir` the key is agreed beforehand, so the second segment, the encrypted key, is empty. All that
+//! stands here is still unverified: it decides which key is tried, and nothing else.
+
+use std::borrow::Cow;
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+
+use crate::error::{OpenError, Segment};
+use crate::json::{self, Kept};
+
+/// A token cut into its segments, as text. Nothing is decoded or believed yet.
+pub(crate) struct Jwe<'t> {
+    /// The header's text, which is also what the tag authenticates as associated data: never a re-encoding of it.
+    pub(crate) header: &'t [u8],
+    pub(crate) iv: &'t [u8],
+    pub(crate) ciphertext: &'t [u8],
+    pub(crate) tag: &'t [u8],
+}
+
+impl<'t> Jwe<'t> {
+    /// Cuts `token` at its dots.
+    ///
+    /// # Errors
+    /// [`OpenError::MalformedToken`] when there are not five segments, or one is empty that must not be, or reversed.
+    pub(crate) fn split(token: &'t [u8]) -> Result<Self, OpenError> {
+        let malformed = |segment| Err(OpenError::MalformedToken { segment });
+        let mut dots = memchr::memchr_iter(b'.', token);
+        let dots = [
+            dots.next(),
+            dots.next(),
+            dots.next(),
+            dots.next(),
+            dots.next(),
+        ];
+        let [Some(a), Some(b), Some(c), Some(d), None] = dots else {
+            return malformed(Segment::Structure);
+        };
+        let jwe = Self {
+            header: &token[..a],
+            iv: &token[b + 1..c],
+            ciphertext: &token[c + 1..d],
+            tag: &token[d + 1..],
+        };
+        if b > a + 1 {
+            return malformed(Segment::EncryptedKey);
+        }
+        for (text, segment) in [
+            (jwe.header, Segment::Header),
+            (jwe.iv, Segment::Iv),
+            (jwe.ciphertext, Segment::Ciphertext),
+            (jwe.tag, Segment::Tag),
+        ] {
+            if text.is_empty() {
+                return malformed(segment);
+            }
+        }
+        Ok(jwe)
+    }
+}
+
+/// A content encryption algorithm (`enc`) that one of the formats uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Enc {
+    /// AES-256-CBC with HMAC-SHA-512 (RFC 7518 section 5.2.5).
+    A256CbcHs512,
+    /// AES-256-GCM (RFC 7518 section 5.3).
+    A256Gcm,
+}
+
+impl Enc {
+    /// The value of the header's `enc` member.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::A256CbcHs512 => "A256CBC-HS512",
+            Self::A256Gcm => "A256GCM",
+        }
+    }
+
+    /// The number of key bytes.
+    pub(crate) const fn key_len(self) -> usize {
+        match self {
+            Self::A256CbcHs512 => 64,
+            Self::A256Gcm => 32,
+        }
+    }
+}
+
+/// What an unverified header says about the token, `alg` being `dir`.
+pub(crate) struct Header<'h> {
+    pub(crate) enc: Enc,
+    pub(crate) unverified_kid: UnverifiedKid<'h>,
+    pub(crate) repeated: RepeatedClaims<'h>,
+}
+
+/// The header's `kid` member: which key the token claims to be encrypted with.
+pub(crate) enum UnverifiedKid<'h> {
+    /// There is none.
+    Absent,
+    /// It is no string, so it names no key; being there it still rules out every other key.
+    NotText,
+    /// It names a key.
+    Text(Cow<'h, str>),
+}
+
+/// Claims that the header repeats (RFC 7519 section 5.3). They must equal the real ones, once those are known.
+#[derive(Default)]
+pub(crate) struct RepeatedClaims<'h> {
+    pub(crate) aud: Option<Kept<'h>>,
+    pub(crate) iss: Option<Kept<'h>>,
+    pub(crate) sub: Option<Kept<'h>>,
+}
+
+impl<'h> Header<'h> {
+    /// Decodes the header's segment into `buffer` and reads it.
+    ///
+    /// # Errors
+    /// [`OpenError::MalformedHeader`], [`OpenError::UnsupportedAlgorithm`] or [`OpenError::UnsupportedHeader`].
+    pub(crate) fn read(
+        segment: &[u8],
+        buffer: &'h mut [u8; MAX_HEADER_LEN],
+    ) -> Result<Self, OpenError> {
+        if segment.len() > base64::encoded_len(MAX_HEADER_LEN, false).unwrap_or(0) {
+            return Err(OpenError::MalformedHeader);
+        }
+        let len = BASE64_URL_SAFE_NO_PAD
+            .decode_slice(segment, buffer)
+            .map_err(|_| OpenError::MalformedHeader)?;
+        let text = buffer
+            .get(..len)
+            .and_then(|bytes| str::from_utf8(bytes).ok());
+        let text = text.ok_or(OpenError::MalformedHeader)?;
+        let [alg, aud, crit, enc, iss, kid, sub, zip] = json::members(
+            text,
+            ["alg", "aud", "crit", "enc", "iss", "kid", "sub", "zip"],
+        )
+        .map_err(|_| OpenError::MalformedHeader)?;
+
+        if crit.is_some() {
+            return Err(OpenError::UnsupportedHeader { member: "crit" });
+        }
+        if zip.is_some() {
+            return Err(OpenError::UnsupportedHeader { member: "zip" });
+        }
+        // Exactly these. NextAuth v4 would take any algorithm its library knows, among them password-based ones that
+        // run ten thousand rounds for whoever asks.
+        if !alg.is_some_and(|alg| alg.is_text("dir")) {
+            return Err(OpenError::UnsupportedAlgorithm);
+        }
+        let enc = [Enc::A256CbcHs512, Enc::A256Gcm]
+            .into_iter()
+            .find(|known| enc.as_ref().is_some_and(|enc| enc.is_text(known.as_str())))
+            .ok_or(OpenError::UnsupportedAlgorithm)?;
+        let unverified_kid = match kid {
+            None => UnverifiedKid::Absent,
+            Some(Kept::Text(kid)) => UnverifiedKid::Text(kid),
+            Some(Kept::Number(_) | Kept::Other | Kept::Texts(_)) => UnverifiedKid::NotText,
+        };
+        Ok(Self {
+            enc,
+            unverified_kid,
+            repeated: RepeatedClaims { aud, iss, sub },
+        })
+    }
+}
+
+/// The largest header accepted, in bytes once decoded. The frameworks write 130 at most.
+pub(crate) const MAX_HEADER_LEN: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Enc, OpenError> {
+        let segment = BASE64_URL_SAFE_NO_PAD.encode(json);
+        Header::read(segment.as_bytes(), &mut [0; MAX_HEADER_LEN]).map(|header| header.enc)
+    }
+
+    #[test]
+    fn only_direct_encryption_with_two_algorithms_is_supported() {
+        assert_eq!(read(r#"{"alg":"dir","enc":"A256GCM"}"#), Ok(Enc::A256Gcm));
+        assert_eq!(
+            read(r#"{"enc":"A256CBC-HS512","alg":"dir","typ":"JWT"}"#),
+            Ok(Enc::A256CbcHs512)
+        );
+        for json in [
+            r#"{"alg":"none","enc":"A256GCM"}"#,
+            r#"{"alg":["dir"],"enc":"A256GCM"}"#,
+            r#"{"alg":"dir"}"#,
+            r#"{"enc":"A256GCM"}"#,
+            r#"{"alg":"dir","enc":"a256gcm"}"#,
+        ] {
+            assert_eq!(read(json), Err(OpenError::UnsupportedAlgorithm), "{json}");
+        }
+    }
+
+    #[test]
+    fn compression_and_critical_members_are_refused_whatever_their_value() {
+        let zip = Err(OpenError::UnsupportedHeader { member: "zip" });
+        assert_eq!(read(r#"{"alg":"dir","enc":"A256GCM","zip":null}"#), zip);
+        let crit = Err(OpenError::UnsupportedHeader { member: "crit" });
+        assert_eq!(read(r#"{"alg":"dir","enc":"A256GCM","crit":[]}"#), crit);
+    }
+
+    #[test]
+    fn the_header_is_bounded() {
+        let padded = |len: usize| {
+            let bare = r#"{"alg":"dir","enc":"A256GCM","x":""}"#.len();
+            read(&format!(
+                r#"{{"alg":"dir","enc":"A256GCM","x":"{}"}}"#,
+                "x".repeat(len - bare)
+            ))
+        };
+        assert_eq!(padded(1024), Ok(Enc::A256Gcm));
+        assert_eq!(padded(1025), Err(OpenError::MalformedHeader));
+        assert_eq!(padded(60_000), Err(OpenError::MalformedHeader));
+    }
+
+    #[test]
+    fn a_token_has_five_segments_of_which_the_second_is_empty() {
+        let flaw = |token: &str| match Jwe::split(token.as_bytes()) {
+            Ok(_) => None,
+            Err(OpenError::MalformedToken { segment }) => Some(segment),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(flaw("h..i.c.t"), None);
+        assert_eq!(flaw("h.k.i.c.t"), Some(Segment::EncryptedKey));
+        assert_eq!(flaw("..i.c.t"), Some(Segment::Header));
+        assert_eq!(flaw("h...c.t"), Some(Segment::Iv));
+        assert_eq!(flaw("h..i..t"), Some(Segment::Ciphertext));
+        assert_eq!(flaw("h..i.c."), Some(Segment::Tag));
+        for token in ["", "h", "h..i.c", "h..i.c.t.", "......"] {
+            assert_eq!(flaw(token), Some(Segment::Structure), "{token}");
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Keys: derived from a secret once, then used to open tokens.
+//!
+//! Both frameworks derive the key with HKDF-SHA-256 (RFC 5869) from the secret's bytes. They differ in salt and `info`:
+//!
+//! | | salt | info |
+//! |---|---|---|
+//! | Auth.js v5, `@auth/core` `src/jwt.ts` | the cookie's name | `Auth.js Generated Encryption Key (<salt>)` |
+//! | NextAuth v4, `src/jwt/index.ts` | empty | `NextAuth.js Generated Encryption Key`, and ` (<salt>)` if there is one |
+
+use aws_lc_rs::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::cipher::{
+    AES_256, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey,
+    PaddedBlockEncryptingKey, UnboundCipherKey,
+};
+use aws_lc_rs::iv::FixedLength;
+use aws_lc_rs::{constant_time, digest, hkdf, hmac};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use zeroize::Zeroizing;
+
+use crate::error::{OpenError, Segment};
+use crate::jwe::{Enc, Jwe};
+use crate::{Format, Secret};
+
+/// The bytes of a derived key, zeroized on drop.
+pub(crate) struct KeyBytes {
+    enc: Enc,
+    bytes: Zeroizing<[u8; 64]>,
+}
+
+impl KeyBytes {
+    /// Derives the key for tokens of `enc` in `format`.
+    pub(crate) fn derive(secret: &Secret, format: Format, salt: &str, enc: Enc) -> Self {
+        let mut bytes = Zeroizing::new([0; 64]);
+        hkdf::Salt::new(hkdf::HKDF_SHA256, salt.as_bytes())
+            .extract(secret.expose())
+            .expand(&[info(format, salt).as_bytes()], OutputLen(enc.key_len()))
+            .and_then(|output| output.fill(&mut bytes[..enc.key_len()]))
+            .expect("32 and 64 bytes are within what HKDF-SHA-256 can give");
+        Self { enc, bytes }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.enc.key_len()]
+    }
+
+    /// The key's thumbprint (RFC 7638) as Auth.js computes it: with the hash that has as many bits as the key.
+    pub(crate) fn kid(&self) -> String {
+        let hash = match self.enc {
+            Enc::A256CbcHs512 => &digest::SHA512,
+            Enc::A256Gcm => &digest::SHA256,
+        };
+        let k = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(self.as_slice()));
+        let jwk = Zeroizing::new(format!(r#"{{"k":"{}","kty":"oct"}}"#, *k));
+        BASE64_URL_SAFE_NO_PAD.encode(digest::digest(hash, jwk.as_bytes()))
+    }
+
+    /// The header segment that the framework writes with this key: A256CBC-HS512 came to Auth.js together with `kid`,
+    /// A256GCM never had one.
+    pub(crate) fn usual_header(&self) -> String {
+        let enc = self.enc.as_str();
+        BASE64_URL_SAFE_NO_PAD.encode(match self.enc {
+            Enc::A256CbcHs512 => format!(r#"{{"alg":"dir","enc":"{enc}","kid":"{}"}}"#, self.kid()),
+            Enc::A256Gcm => format!(r#"{{"alg":"dir","enc":"{enc}"}}"#),
+        })
+    }
+
+    /// Encrypts `plaintext` under `iv` (16 bytes for A256CBC-HS512, 12 for A256GCM) to a whole token.
+    pub(crate) fn seal(&self, header: &str, iv: Iv, plaintext: &[u8]) -> String {
+        let mut text = plaintext.to_vec();
+        let (iv, tag) = match iv {
+            Iv::Cbc(iv) => {
+                let (mac, aes) = self.bytes.split_at(32);
+                let aes = UnboundCipherKey::new(&AES_256, aes)
+                    .and_then(PaddedBlockEncryptingKey::cbc_pkcs7)
+                    .expect("32 bytes are an AES-256 key");
+                aes.less_safe_encrypt(&mut text, EncryptionContext::Iv128(FixedLength::from(&iv)))
+                    .expect("CBC with padding takes any length");
+                let mac = hmac::Key::new(hmac::HMAC_SHA512, mac);
+                let tag = cbc_hs512_tag(&mac, header.as_bytes(), &iv, &text);
+                (iv.to_vec(), tag.as_ref()[..32].to_vec())
+            }
+            Iv::Gcm(iv) => {
+                let key = gcm_key(&self.bytes[..32]);
+                let nonce = Nonce::assume_unique_for_key(iv);
+                let tag = key
+                    .seal_in_place_separate_tag(nonce, Aad::from(header), &mut text)
+                    .expect("GCM takes any length that fits in memory");
+                (iv.to_vec(), tag.as_ref().to_vec())
+            }
+        };
+        let [iv, text, tag] = [iv, text, tag].map(|bytes| BASE64_URL_SAFE_NO_PAD.encode(bytes));
+        format!("{header}..{iv}.{text}.{tag}")
+    }
+}
+
+/// The initialization vector of a token to be sealed.
+#[derive(Clone, Copy)]
+pub(crate) enum Iv {
+    Cbc([u8; 16]),
+    Gcm([u8; 12]),
+}
+
+/// A key ready for use, with all that can be computed before a request comes.
+pub(crate) struct ContentKey {
+    pub(crate) enc: Enc,
+    /// The thumbprint by which a header names this key.
+    pub(crate) kid: Box<str>,
+    /// The header segment of nearly every token that this key opens.
+    pub(crate) usual_header: Box<str>,
+    cipher: Cipher,
+}
+
+enum Cipher {
+    A256CbcHs512 {
+        mac: Box<hmac::Key>,
+        aes: Box<PaddedBlockDecryptingKey>,
+    },
+    A256Gcm(LessSafeKey),
+}
+
+impl ContentKey {
+    pub(crate) fn new(key: &KeyBytes) -> Self {
+        let cipher = match key.enc {
+            Enc::A256CbcHs512 => {
+                let (mac, aes) = key.bytes.split_at(32);
+                let mac = Box::new(hmac::Key::new(hmac::HMAC_SHA512, mac));
+                let aes = UnboundCipherKey::new(&AES_256, aes)
+                    .and_then(PaddedBlockDecryptingKey::cbc_pkcs7)
+                    .expect("32 bytes are an AES-256 key");
+                Cipher::A256CbcHs512 {
+                    mac,
+                    aes: Box::new(aes),
+                }
+            }
+            Enc::A256Gcm => Cipher::A256Gcm(gcm_key(&key.bytes[..32])),
+        };
+        Self {
+            enc: key.enc,
+            kid: key.kid().into(),
+            usual_header: key.usual_header().into(),
+            cipher,
+        }
+    }
+
+    /// Verifies the token and returns its plaintext.
+    ///
+    /// # Errors
+    /// [`OpenError::MalformedToken`] before any cryptography, [`OpenError::RejectedTag`] for everything after.
+    pub(crate) fn open(&self, jwe: &Jwe<'_>) -> Result<Vec<u8>, OpenError> {
+        match &self.cipher {
+            Cipher::A256CbcHs512 { mac, aes } => {
+                let iv: [u8; 16] = decode_exactly(jwe.iv, Segment::Iv)?;
+                let tag: [u8; 32] = decode_exactly(jwe.tag, Segment::Tag)?;
+                let mut text = decode(jwe.ciphertext, Segment::Ciphertext)?;
+                if text.len() % 16 != 0 {
+                    return Err(OpenError::MalformedToken {
+                        segment: Segment::Ciphertext,
+                    });
+                }
+                // The tag comes first: looking at the padding of an unverified text would be an oracle.
+                let expected = cbc_hs512_tag(mac, jwe.header, &iv, &text);
+                constant_time::verify_slices_are_equal(&expected.as_ref()[..32], &tag)
+                    .map_err(|_| OpenError::RejectedTag)?;
+                let len = aes
+                    .decrypt(&mut text, DecryptionContext::Iv128(FixedLength::from(&iv)))
+                    .map_err(|_| OpenError::RejectedTag)?
+                    .len();
+                text.truncate(len);
+                Ok(text)
+            }
+            Cipher::A256Gcm(key) => {
+                let iv = decode_exactly(jwe.iv, Segment::Iv)?;
+                let tag: [u8; 16] = decode_exactly(jwe.tag, Segment::Tag)?;
+                let mut text = decode(jwe.ciphertext, Segment::Ciphertext)?;
+                let nonce = Nonce::assume_unique_for_key(iv);
+                key.open_in_place_separate_tag(nonce, Aad::from(jwe.header), &tag, &mut text)
+                    .map_err(|_| OpenError::RejectedTag)?;
+                Ok(text)
+            }
+        }
+    }
+}
+
+/// HKDF's `info` text.
+fn info(format: Format, salt: &str) -> String {
+    match (format, salt) {
+        (Format::AuthJs, _) => format!("Auth.js Generated Encryption Key ({salt})"),
+        (Format::NextAuth, "") => "NextAuth.js Generated Encryption Key".to_owned(),
+        (Format::NextAuth, _) => format!("NextAuth.js Generated Encryption Key ({salt})"),
+    }
+}
+
+/// The longest salt with which HKDF's `info` keeps to the 1024 bytes that the frameworks allow (`@panva/hkdf`).
+pub(crate) fn max_salt_len(format: Format) -> usize {
+    1024 - info(format, " ").len() + 1
+}
+
+struct OutputLen(usize);
+
+impl hkdf::KeyType for OutputLen {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+/// The whole HMAC-SHA-512 of RFC 7518 section 5.2.2.1; the token carries its first half.
+fn cbc_hs512_tag(mac: &hmac::Key, header: &[u8], iv: &[u8; 16], ciphertext: &[u8]) -> hmac::Tag {
+    let header_bits = 8 * header.len() as u64;
+    let mut hmac = hmac::Context::with_key(mac);
+    hmac.update(header);
+    hmac.update(iv);
+    hmac.update(ciphertext);
+    hmac.update(&header_bits.to_be_bytes());
+    hmac.sign()
+}
+
+fn gcm_key(bytes: &[u8]) -> LessSafeKey {
+    let key = UnboundKey::new(&aead::AES_256_GCM, bytes).expect("32 bytes are an AES-256 key");
+    LessSafeKey::new(key)
+}
+
+/// Decodes canonical base64url: no padding, no foreign characters, spare bits zero. A laxer decoder would give one
+/// session many spellings.
+fn decode(text: &[u8], segment: Segment) -> Result<Vec<u8>, OpenError> {
+    BASE64_URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|_| OpenError::MalformedToken { segment })
+}
+
+/// As [`decode`], for a segment whose length is fixed.
+fn decode_exactly<const N: usize>(text: &[u8], segment: Segment) -> Result<[u8; N], OpenError> {
+    let mut bytes = [0; N];
+    match BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+        Ok(len) if len == N => Ok(bytes),
+        Ok(_) | Err(_) => Err(OpenError::MalformedToken { segment }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of RFC 7518 appendix B.3.
+    #[test]
+    fn a256cbc_hs512_follows_the_rfc() {
+        let mut bytes = Zeroizing::new([0; 64]);
+        for (byte, value) in bytes.iter_mut().zip(0..) {
+            *byte = value;
+        }
+        let key = KeyBytes {
+            enc: Enc::A256CbcHs512,
+            bytes,
+        };
+        let iv = 0x1af3_8c2d_c2b9_6ffd_d866_9409_2341_bc04_u128.to_be_bytes();
+        let aad = "The second principle of Auguste Kerckhoffs";
+        let text = b"A cipher system must not be required to be secret, and it must be able to fall into the hands \
+            of the enemy without inconvenience";
+        let token = key.seal(aad, Iv::Cbc(iv), text);
+
+        let jwe = Jwe::split(token.as_bytes()).expect("a token");
+        let tag: [u8; 32] = decode_exactly(jwe.tag, Segment::Tag).expect("a tag");
+        assert_eq!(
+            tag[..16],
+            0x4dd3_b4c0_88a7_f45c_2168_3964_5b20_12bf_u128.to_be_bytes()
+        );
+        assert_eq!(
+            tag[16..],
+            0x2e62_69a8_c56a_816d_bc1b_2677_6195_5bc5_u128.to_be_bytes()
+        );
+        assert_eq!(ContentKey::new(&key).open(&jwe), Ok(text.to_vec()));
+    }
+
+    #[test]
+    fn base64_has_one_spelling() {
+        let exactly = |text: &str| decode_exactly::<4>(text.as_bytes(), Segment::Tag).ok();
+        assert_eq!(exactly("-_-_-w"), Some([0xfb, 0xff, 0xbf, 0xfb]));
+        for text in [
+            "-_-_-x", "-_-_-w==", "+/+/+w", "-_-_-", "-_-_-w\n", "-_-_", "-_-_-_A", "",
+        ] {
+            assert_eq!(exactly(text), None, "{text}");
+        }
+    }
+}

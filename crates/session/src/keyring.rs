@@ -1,0 +1,382 @@
+//! The key ring: which cookies are sessions, and every key that opens one.
+
+use core::fmt;
+
+use aws_lc_rs::digest;
+
+use crate::error::OpenError;
+use crate::jwe::{Enc, Header, UnverifiedKid};
+use crate::key::{ContentKey, KeyBytes, max_salt_len};
+use crate::{CookieName, Format, Secret, SessionCookie};
+
+/// The recognised session cookies, in order of preference, and the keys that open them.
+///
+/// Every key is derived here, once. Which secret opens what follows the frameworks:
+///
+/// - **Auth.js v5** takes a list of secrets, the current one first. A token that names its key (`kid`) is opened with
+///   that key and no other; one that names none, with the current secret's (`@auth/core` `src/jwt.ts`).
+/// - **NextAuth v4** knows one secret, so only the current one opens its tokens. Its tokens name no key: accepting
+///   older secrets would mean trying each, for sessions that the application itself no longer accepts.
+pub struct KeyRing {
+    cookies: Vec<CookieKeys>,
+    identity: RingIdentity,
+}
+
+impl KeyRing {
+    /// The largest number of cookies a ring can recognise.
+    pub const MAX_COOKIES: usize = 8;
+    /// The largest number of secrets a ring can hold.
+    pub const MAX_SECRETS: usize = 16;
+
+    /// Derives every key: for each of `cookies`, in order of preference, from `secrets`, the current one first.
+    ///
+    /// # Errors
+    /// When there is no cookie or no secret, too many of either, an empty secret, a salt that is too long, or two
+    /// cookies whose names, chunks included, overlap.
+    pub fn new(secrets: &[Secret], cookies: Vec<SessionCookie>) -> Result<Self, KeyRingError> {
+        if cookies.is_empty() {
+            return Err(KeyRingError::NoCookie);
+        }
+        if cookies.len() > Self::MAX_COOKIES {
+            return Err(KeyRingError::TooManyCookies {
+                count: cookies.len(),
+            });
+        }
+        if secrets.is_empty() {
+            return Err(KeyRingError::NoSecret);
+        }
+        if secrets.len() > Self::MAX_SECRETS {
+            return Err(KeyRingError::TooManySecrets {
+                count: secrets.len(),
+            });
+        }
+        if let Some(index) = secrets.iter().position(Secret::is_empty) {
+            return Err(KeyRingError::EmptySecret { index });
+        }
+        for (index, cookie) in cookies.iter().enumerate() {
+            if cookie.salt().len() > max_salt_len(cookie.format()) {
+                return Err(KeyRingError::SaltTooLong {
+                    cookie: cookie.name().clone(),
+                });
+            }
+            let others = cookies
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != index);
+            for (_, other) in others {
+                if crate::cookies::recognise(other.name().as_str().as_bytes(), cookie.name())
+                    .is_some()
+                {
+                    return Err(KeyRingError::OverlappingCookies {
+                        first: cookie.name().clone(),
+                        second: other.name().clone(),
+                    });
+                }
+            }
+        }
+        let cookies: Vec<_> = cookies
+            .into_iter()
+            .map(|cookie| CookieKeys::derive(cookie, secrets))
+            .collect();
+        let identity = RingIdentity::of(&cookies);
+        Ok(Self { cookies, identity })
+    }
+
+    /// The recognised cookies, in order of preference.
+    pub fn cookies(&self) -> impl Iterator<Item = &SessionCookie> {
+        self.cookies.iter().map(|keys| &keys.cookie)
+    }
+
+    pub(crate) fn identity(&self) -> RingIdentity {
+        self.identity
+    }
+
+    pub(crate) fn cookie_keys(&self, index: usize) -> Option<&CookieKeys> {
+        self.cookies.get(index)
+    }
+
+    /// The keys that could have sealed a token of which the cookie is unknown, because it came as a Bearer value.
+    ///
+    /// A key that the header names is the only one of Auth.js. Otherwise there is one key per way of deriving one, of
+    /// which the first [`MAX_GUESSES`] count: a hostile token must not cost many times what an honest one does.
+    ///
+    /// # Errors
+    /// [`OpenError::UnsupportedAlgorithm`] or [`OpenError::UnknownKey`] when there is none.
+    pub(crate) fn keys_of_unknown_cookie(
+        &self,
+        header: &Header<'_>,
+    ) -> Result<Vec<(Format, &ContentKey)>, OpenError> {
+        let mut keys: Vec<(Format, &ContentKey)> = Vec::with_capacity(MAX_GUESSES);
+        let mut refusal = OpenError::UnsupportedAlgorithm;
+        for cookie in &self.cookies {
+            match cookie.key_for(header) {
+                Ok(key) => {
+                    // Cookies with the same salt share their keys.
+                    let known = keys.iter().any(|(_, other)| other.kid == key.kid);
+                    if !known && keys.len() < MAX_GUESSES {
+                        keys.push((cookie.cookie.format(), key));
+                    }
+                }
+                Err(OpenError::UnsupportedAlgorithm) => {}
+                Err(error) => refusal = error,
+            }
+        }
+        if keys.is_empty() {
+            Err(refusal)
+        } else {
+            Ok(keys)
+        }
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.cookies()).finish()
+    }
+}
+
+/// Why a [`KeyRing`] cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRingError {
+    /// A secret has no bytes.
+    #[error("secret {index} is empty")]
+    EmptySecret {
+        /// Its position in the list, counted from 0.
+        index: usize,
+    },
+    /// No cookie is recognised.
+    #[error("no session cookie is recognised")]
+    NoCookie,
+    /// There is no secret.
+    #[error("there is no secret")]
+    NoSecret,
+    /// Two cookies have one name, or one is named like a chunk of the other.
+    #[error("session cookies {first} and {second} cannot be told apart")]
+    OverlappingCookies {
+        /// The one whose name, or chunk, the other is.
+        first: CookieName,
+        /// The other one.
+        second: CookieName,
+    },
+    /// The salt makes HKDF's `info` longer than the 1024 bytes that the frameworks allow.
+    #[error("the salt of cookie {cookie} is too long")]
+    SaltTooLong {
+        /// The cookie's name.
+        cookie: CookieName,
+    },
+    /// There are more cookies than [`KeyRing::MAX_COOKIES`].
+    #[error("{count} session cookies are more than {}", KeyRing::MAX_COOKIES)]
+    TooManyCookies {
+        /// The number of cookies.
+        count: usize,
+    },
+    /// There are more secrets than [`KeyRing::MAX_SECRETS`].
+    #[error("{count} secrets are more than {}", KeyRing::MAX_SECRETS)]
+    TooManySecrets {
+        /// The number of secrets.
+        count: usize,
+    },
+}
+
+/// The keys of one cookie.
+pub(crate) struct CookieKeys {
+    pub(crate) cookie: SessionCookie,
+    /// Of the current secret first; two per secret for Auth.js.
+    keys: Vec<ContentKey>,
+}
+
+impl CookieKeys {
+    fn derive(cookie: SessionCookie, secrets: &[Secret]) -> Self {
+        let derive = |secret: &Secret, enc| {
+            ContentKey::new(&KeyBytes::derive(
+                secret,
+                cookie.format(),
+                cookie.salt(),
+                enc,
+            ))
+        };
+        let keys = match cookie.format() {
+            Format::AuthJs => secrets
+                .iter()
+                .flat_map(|secret| {
+                    [
+                        derive(secret, Enc::A256CbcHs512),
+                        derive(secret, Enc::A256Gcm),
+                    ]
+                })
+                .collect(),
+            Format::NextAuth => secrets
+                .first()
+                .map(|secret| derive(secret, Enc::A256Gcm))
+                .into_iter()
+                .collect(),
+        };
+        Self { cookie, keys }
+    }
+
+    /// The key whose framework writes exactly this header, if there is one. Such a header needs no reading: it says
+    /// `dir`, the key's algorithm and perhaps its thumbprint, and nothing else.
+    pub(crate) fn key_with_usual_header(&self, header: &[u8]) -> Option<&ContentKey> {
+        self.keys
+            .iter()
+            .find(|key| key.usual_header.as_bytes() == header)
+    }
+
+    /// The one key that may open a token with this header.
+    ///
+    /// # Errors
+    /// [`OpenError::UnsupportedAlgorithm`] or [`OpenError::UnknownKey`].
+    pub(crate) fn key_for(&self, header: &Header<'_>) -> Result<&ContentKey, OpenError> {
+        let mut fitting = self
+            .keys
+            .iter()
+            .filter(|key| key.enc == header.enc)
+            .peekable();
+        if fitting.peek().is_none() {
+            return Err(OpenError::UnsupportedAlgorithm);
+        }
+        let key = match (self.cookie.format(), &header.unverified_kid) {
+            // NextAuth v4 never looks at `kid`.
+            (Format::NextAuth, _) | (Format::AuthJs, UnverifiedKid::Absent) => fitting.next(),
+            (Format::AuthJs, UnverifiedKid::NotText) => None,
+            (Format::AuthJs, UnverifiedKid::Text(kid)) => fitting.find(|key| *key.kid == **kid),
+        };
+        key.ok_or(OpenError::UnknownKey)
+    }
+}
+
+/// Tells rings apart, so that what was found with one is not opened with another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RingIdentity([u8; 8]);
+
+impl RingIdentity {
+    fn of(cookies: &[CookieKeys]) -> Self {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for CookieKeys { cookie, keys } in cookies {
+            // No name or thumbprint contains a line break, so no two rings give one text.
+            hash.update(cookie.name().as_str().as_bytes());
+            for key in keys {
+                hash.update(b"\n\t");
+                hash.update(key.kid.as_bytes());
+            }
+            hash.update(b"\n");
+        }
+        let mut identity = [0; 8];
+        identity.copy_from_slice(&hash.finish().as_ref()[..8]);
+        Self(identity)
+    }
+}
+
+/// The defaults need three: two for Auth.js v5, whose salt is the cookie's name, and one for NextAuth v4.
+const MAX_GUESSES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(secrets: &[&str], cookies: &[&str]) -> Result<KeyRing, KeyRingError> {
+        let secrets: Vec<_> = secrets.iter().map(|secret| Secret::new(*secret)).collect();
+        let cookies = cookies
+            .iter()
+            .map(|name| SessionCookie::authjs(cookie_name(name)));
+        KeyRing::new(&secrets, cookies.collect())
+    }
+
+    fn cookie_name(name: &str) -> CookieName {
+        name.parse().expect("a cookie name")
+    }
+
+    fn refusal(secrets: &[&str], cookies: &[&str]) -> Option<KeyRingError> {
+        ring(secrets, cookies).err()
+    }
+
+    #[test]
+    fn a_ring_needs_secrets_and_cookies_in_bounds() {
+        assert_eq!(refusal(&[], &["a"]), Some(KeyRingError::NoSecret));
+        assert_eq!(refusal(&["x"], &[]), Some(KeyRingError::NoCookie));
+        assert_eq!(
+            refusal(&["x", ""], &["a"]),
+            Some(KeyRingError::EmptySecret { index: 1 })
+        );
+        assert_eq!(refusal(&["x"; 16], &["a"]), None);
+        assert_eq!(
+            refusal(&["x"; 17], &["a"]),
+            Some(KeyRingError::TooManySecrets { count: 17 })
+        );
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+        assert_eq!(refusal(&["x"], &names[..8]), None);
+        assert_eq!(
+            refusal(&["x"], &names),
+            Some(KeyRingError::TooManyCookies { count: 9 })
+        );
+    }
+
+    #[test]
+    fn cookies_that_cannot_be_told_apart_are_refused() {
+        let overlap = |first, second| {
+            let (first, second) = (cookie_name(first), cookie_name(second));
+            Some(KeyRingError::OverlappingCookies { first, second })
+        };
+        assert_eq!(refusal(&["x"], &["a", "a"]), overlap("a", "a"));
+        assert_eq!(refusal(&["x"], &["a.0", "a"]), overlap("a", "a.0"));
+        assert_eq!(refusal(&["x"], &["a", "a.b", "ab", "A"]), None);
+    }
+
+    #[test]
+    fn the_longest_name_and_salt_fit_into_hkdf() {
+        assert_eq!(
+            refusal(&["x"], &["n".repeat(CookieName::MAX_LEN).as_str()]),
+            None
+        );
+        for (cookie, max) in [
+            (SessionCookie::authjs(cookie_name("a")), 989),
+            (SessionCookie::nextauth(cookie_name("a")), 985),
+        ] {
+            let ring = |len| {
+                KeyRing::new(
+                    &[Secret::new("x")],
+                    vec![cookie.clone().with_salt(&"s".repeat(len))],
+                )
+            };
+            assert!(ring(max).is_ok());
+            let too_long = Some(KeyRingError::SaltTooLong {
+                cookie: cookie_name("a"),
+            });
+            assert_eq!(ring(max + 1).err(), too_long);
+        }
+    }
+
+    #[test]
+    fn printing_a_ring_shows_cookies_and_no_key() {
+        let ring = ring(&["correct horse"], &["sid"]).expect("a ring");
+        let printed = format!("{ring:?}");
+        assert!(printed.contains("sid"), "{printed}");
+        for key in &ring.cookies[0].keys {
+            assert!(!printed.contains(&*key.kid), "{printed}");
+        }
+        assert!(!printed.contains("correct horse"), "{printed}");
+    }
+
+    #[test]
+    fn an_unknown_cookie_means_few_guesses() {
+        let ring = ring(&["x", "y"], &["a", "b", "c", "d", "e", "f"]).expect("a ring");
+        let header = |unverified_kid| Header {
+            enc: Enc::A256CbcHs512,
+            unverified_kid,
+            repeated: crate::jwe::RepeatedClaims::default(),
+        };
+        let unnamed = ring.keys_of_unknown_cookie(&header(UnverifiedKid::Absent));
+        assert_eq!(unnamed.map(|keys| keys.len()), Ok(MAX_GUESSES));
+        let last = ring.cookies[5].keys[2].kid.to_string();
+        let named = ring.keys_of_unknown_cookie(&header(UnverifiedKid::Text(last.into())));
+        assert_eq!(named.map(|keys| keys.len()), Ok(1));
+        let not_text = ring.keys_of_unknown_cookie(&header(UnverifiedKid::NotText));
+        assert_eq!(not_text.map(|keys| keys.len()), Err(OpenError::UnknownKey));
+    }
+
+    #[test]
+    fn a_ring_can_be_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<KeyRing>();
+    }
+}

@@ -1,0 +1,73 @@
+//! Writing sessions as the frameworks write them: for tests, demos and development tools.
+//!
+//! Whoever seals sessions signs users in, which is the application's business; a gate only opens them. Nothing here
+//! reads a clock or makes random bytes: initialization vectors are arguments, and must never repeat under one key.
+//! `iat`, `exp` and `jti`, which the frameworks' `encode()` adds, are for the caller to put among the claims.
+
+use serde_json::{Map, Value};
+
+use crate::jwe::Enc;
+use crate::key::{Iv, KeyBytes};
+use crate::{CookieName, Format, Secret};
+
+/// The length of a chunk that Auth.js v5 writes: 4096 characters less 160 (`@auth/core` `src/lib/utils/cookie.ts`).
+pub const AUTHJS_CHUNK_LEN: usize = 3936;
+
+/// The length of a chunk that NextAuth v4 writes: 4096 characters less 163 (`next-auth` 4 `src/core/lib/cookie.ts`).
+pub const NEXTAUTH_CHUNK_LEN: usize = 3933;
+
+/// A session as Auth.js v5 writes it today: A256CBC-HS512, its key named in the header, good under `cookie` only.
+#[must_use]
+pub fn authjs(
+    secret: &Secret,
+    cookie: &CookieName,
+    claims: &Map<String, Value>,
+    iv: [u8; 16],
+) -> String {
+    let key = KeyBytes::derive(secret, Format::AuthJs, cookie.as_str(), Enc::A256CbcHs512);
+    key.seal(&key.usual_header(), Iv::Cbc(iv), json(claims).as_bytes())
+}
+
+/// A session as `@auth/core` 0.18.1 to 0.22.0 wrote it, and every later release still reads it: A256GCM, no key named.
+#[must_use]
+pub fn authjs_gcm(
+    secret: &Secret,
+    cookie: &CookieName,
+    claims: &Map<String, Value>,
+    iv: [u8; 12],
+) -> String {
+    let key = KeyBytes::derive(secret, Format::AuthJs, cookie.as_str(), Enc::A256Gcm);
+    key.seal(&key.usual_header(), Iv::Gcm(iv), json(claims).as_bytes())
+}
+
+/// A session as NextAuth v4 writes it: A256GCM, good under any cookie name.
+#[must_use]
+pub fn nextauth(secret: &Secret, claims: &Map<String, Value>, iv: [u8; 12]) -> String {
+    let key = KeyBytes::derive(secret, Format::NextAuth, "", Enc::A256Gcm);
+    key.seal(&key.usual_header(), Iv::Gcm(iv), json(claims).as_bytes())
+}
+
+/// The cookies, as name and value, that a token travels in: one of the plain name if it has at most `limit` bytes
+/// (at least 1), otherwise `name.0`, `name.1` and so on of `limit` bytes each, the last one shorter.
+#[must_use]
+pub fn chunks(name: &CookieName, token: &str, limit: usize) -> Vec<(String, String)> {
+    if token.len() <= limit {
+        return vec![(name.to_string(), token.to_owned())];
+    }
+    let mut rest = token;
+    let mut cookies = Vec::new();
+    while !rest.is_empty() {
+        // A token is ASCII; any other text is cut at the next character.
+        let end = (limit.max(1)..rest.len())
+            .find(|at| rest.is_char_boundary(*at))
+            .unwrap_or(rest.len());
+        let (chunk, tail) = rest.split_at(end);
+        cookies.push((format!("{name}.{}", cookies.len()), chunk.to_owned()));
+        rest = tail;
+    }
+    cookies
+}
+
+fn json(claims: &Map<String, Value>) -> String {
+    serde_json::to_string(claims).expect("a map of JSON values is JSON")
+}

@@ -1,0 +1,215 @@
+//! The application's secret, from which every key is derived.
+
+use core::fmt;
+
+use aws_lc_rs::digest;
+use zeroize::Zeroizing;
+
+/// The secret an application signs its users in with (`AUTH_SECRET`, `NEXTAUTH_SECRET`).
+///
+/// The bytes are used exactly as given: no trimming and no decoding, because the frameworks do neither.
+/// They are zeroized on drop, and both `Debug` and `Display` show only their number and a [fingerprint](Self::fingerprint).
+#[derive(Clone)]
+pub struct Secret {
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+impl Secret {
+    /// Takes the secret as configured.
+    #[must_use]
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self {
+            bytes: Zeroizing::new(bytes.into()),
+        }
+    }
+
+    /// The number of bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there is no byte at all. A [`KeyRing`](crate::KeyRing) refuses such a secret.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The first eight hexadecimal digits of the SHA-256 of the bytes: enough to tell two secrets apart in a log.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let digest = digest::digest(&digest::SHA256, &self.bytes);
+        digest
+            .as_ref()
+            .iter()
+            .take(4)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// Why this secret should not guard anything, if there is such a reason.
+    ///
+    /// `None` is no promise of strength: a long secret can still be a guessable one.
+    #[must_use]
+    pub fn weakness(&self) -> Option<Weakness> {
+        if self.is_empty() {
+            return Some(Weakness::Empty);
+        }
+        if PLACEHOLDERS
+            .iter()
+            .any(|placeholder| self.reads_like(placeholder))
+        {
+            return Some(Weakness::Placeholder);
+        }
+        if self.len() < RECOMMENDED_LEN {
+            return Some(Weakness::TooShort { bytes: self.len() });
+        }
+        None
+    }
+
+    /// The bytes themselves. The name is a warning: whatever leaves this call is no longer redacted.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Compares without regard to case, white space at the ends and the choice of `-`, `_`, ` `, `.` or nothing
+    /// between words.
+    fn reads_like(&self, placeholder: &str) -> bool {
+        let letters = self
+            .bytes
+            .trim_ascii()
+            .iter()
+            .filter(|byte| !b"-_ .".contains(byte));
+        letters.map(u8::to_ascii_lowercase).eq(placeholder.bytes())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({self})")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} bytes, fingerprint {}",
+            self.len(),
+            self.fingerprint()
+        )
+    }
+}
+
+/// Why a [`Secret`] should not guard anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Weakness {
+    /// There is no secret.
+    #[error("the secret is empty")]
+    Empty,
+    /// The secret is printed in a tutorial, an example file or a framework's source: anyone can mint sessions with it.
+    #[error("the secret is a publicly known placeholder")]
+    Placeholder,
+    /// Fewer than 32 bytes: less than the strength of the keys derived from it.
+    #[error("the secret has only {bytes} bytes; 32 or more are needed for full strength")]
+    TooShort {
+        /// The number of bytes there are.
+        bytes: usize,
+    },
+}
+
+/// `npx auth secret` and `openssl rand -base64 32` both give 32 random bytes or more.
+const RECOMMENDED_LEN: usize = 32;
+
+/// In lower case and without separators, as [`Secret::reads_like`] compares.
+const PLACEHOLDERS: [&str; 42] = [
+    "abc123",
+    "authsecret",
+    "betterauthsecret",
+    // The constant that Better Auth falls back to outside production (`dist/utils/constants.mjs`).
+    "betterauthsecret12345678901234567890",
+    "changeit",
+    "changeme",
+    "changemeinproduction",
+    "changemeplease",
+    "changethis",
+    "default",
+    "development",
+    "example",
+    "generatearandomsecret",
+    "generateasecret",
+    "insecure",
+    "jwtsecret",
+    "keyboardcat",
+    "mysecret",
+    "mysecretkey",
+    "nextauthsecret",
+    "password",
+    "placeholder",
+    "replaceme",
+    "replacewithyoursecret",
+    "secret",
+    "secretkey",
+    "supersecret",
+    "supersecretkey",
+    "supersecretpassword",
+    "test",
+    "testsecret",
+    "thisisasecret",
+    "todo",
+    "yourauthsecret",
+    "yourauthsecrethere",
+    "yourjwtsecret",
+    "yournextauthsecret",
+    "yournextauthsecrethere",
+    "yoursecret",
+    "yoursecrethere",
+    "yoursecretkey",
+    "yoursupersecretkey",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printing_a_secret_shows_length_and_fingerprint_only() {
+        let secret = Secret::new("correct horse battery staple");
+        // SHA-256 of that text starts with c4bbcb1f.
+        assert_eq!(format!("{secret}"), "28 bytes, fingerprint c4bbcb1f");
+        assert_eq!(
+            format!("{secret:?}"),
+            "Secret(28 bytes, fingerprint c4bbcb1f)"
+        );
+    }
+
+    #[test]
+    fn public_default_secrets_are_weak_however_they_are_spelled() {
+        for text in [
+            "better-auth-secret-12345678901234567890",
+            "your_secret",
+            "Your-Secret",
+            "changeme",
+            "your-secret-here",
+            " secret\n",
+            "SECRET",
+        ] {
+            assert_eq!(
+                Secret::new(text).weakness(),
+                Some(Weakness::Placeholder),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_is_weak_when_empty_or_short() {
+        assert_eq!(Secret::new("").weakness(), Some(Weakness::Empty));
+        assert_eq!(
+            Secret::new("x".repeat(31)).weakness(),
+            Some(Weakness::TooShort { bytes: 31 })
+        );
+        assert_eq!(Secret::new("x".repeat(32)).weakness(), None);
+    }
+}

@@ -1,0 +1,209 @@
+use super::*;
+
+fn admit(
+    claims: &str,
+    repeated: &RepeatedClaims<'_>,
+    demands: &ClaimDemands,
+) -> Result<Session, OpenError> {
+    let now = UnixTime::from_millis(1_000_999);
+    Session::admit(
+        claims.as_bytes().to_vec(),
+        Format::AuthJs,
+        repeated,
+        demands,
+        now,
+    )
+}
+
+/// The verdict on claims that have a subject and an expiry besides `members`.
+fn verdict(members: &str, demands: &ClaimDemands) -> Result<(), OpenError> {
+    let claims = format!(r#"{{"sub":"u","exp":2000{members}}}"#);
+    admit(&claims, &RepeatedClaims::default(), demands).map(|_| ())
+}
+
+#[test]
+fn clocks_may_differ_by_fifteen_seconds() {
+    let at = UnixTime::from_secs;
+    let plain = |claims: &str| {
+        admit(claims, &RepeatedClaims::default(), &ClaimDemands::default()).map(|_| ())
+    };
+    assert_eq!(plain(r#"{"sub":"u","exp":985.001}"#), Ok(()));
+    assert_eq!(
+        plain(r#"{"sub":"u","exp":985}"#),
+        Err(OpenError::Expired { at: at(985) })
+    );
+    let free = ClaimDemands::default();
+    assert_eq!(verdict(r#","nbf":1015"#, &free), Ok(()));
+    assert_eq!(
+        verdict(r#","nbf":1016"#, &free),
+        Err(OpenError::NotYetValid { from: at(1016) })
+    );
+    assert_eq!(verdict(r#","iat":1015"#, &free), Ok(()));
+    assert_eq!(
+        verdict(r#","iat":1016"#, &free),
+        Err(OpenError::IssuedInFuture { at: at(1016) })
+    );
+}
+
+#[test]
+fn no_session_lasts_beyond_the_year_9999() {
+    let plain = |exp: &str| {
+        let claims = format!(r#"{{"sub":"u","exp":{exp}}}"#);
+        admit(
+            &claims,
+            &RepeatedClaims::default(),
+            &ClaimDemands::default(),
+        )
+        .map(|s| s.expires_at())
+    };
+    assert_eq!(
+        plain("253402300799"),
+        Ok(UnixTime::from_secs(253_402_300_799))
+    );
+    assert_eq!(plain("253402300799.5"), Err(OpenError::ExpiryOutOfRange));
+    assert_eq!(plain("1e300"), Err(OpenError::ExpiryOutOfRange));
+}
+
+#[test]
+fn a_demanded_issuer_must_be_exact() {
+    let demands = ClaimDemands {
+        issuer: Some("https://app".into()),
+        ..Default::default()
+    };
+    assert_eq!(verdict(r#","iss":"https://app""#, &demands), Ok(()));
+    for members in [
+        "",
+        r#","iss":"https://app/""#,
+        r#","iss":["https://app"]"#,
+        r#","iss":null"#,
+    ] {
+        assert_eq!(
+            verdict(members, &demands),
+            Err(OpenError::WrongIssuer),
+            "{members}"
+        );
+    }
+}
+
+#[test]
+fn a_demanded_audience_may_be_one_of_several() {
+    let demands = ClaimDemands {
+        audience: Some("gate".into()),
+        ..Default::default()
+    };
+    assert_eq!(verdict(r#","aud":"gate""#, &demands), Ok(()));
+    assert_eq!(verdict(r#","aud":["other","gate"]"#, &demands), Ok(()));
+    for members in [
+        "",
+        r#","aud":"gates""#,
+        r#","aud":[]"#,
+        r#","aud":["gate",1]"#,
+        r#","aud":{"gate":1}"#,
+    ] {
+        assert_eq!(
+            verdict(members, &demands),
+            Err(OpenError::WrongAudience),
+            "{members}"
+        );
+    }
+}
+
+#[test]
+fn a_demanded_age_needs_an_issue_time() {
+    let demands = ClaimDemands {
+        max_age: Some(Duration::from_secs(100)),
+        ..Default::default()
+    };
+    assert_eq!(verdict("", &demands), Err(OpenError::MissingIssueTime));
+    assert_eq!(verdict(r#","iat":886"#, &demands), Ok(()));
+    let issued_at = UnixTime::from_secs(885);
+    assert_eq!(
+        verdict(r#","iat":885"#, &demands),
+        Err(OpenError::TooOld { issued_at })
+    );
+    let endless = ClaimDemands {
+        max_age: Some(Duration::MAX),
+        ..Default::default()
+    };
+    assert_eq!(verdict(r#","iat":-5"#, &endless), Ok(()));
+}
+
+#[test]
+fn claims_in_the_header_must_be_the_real_ones() {
+    let verdict = |header: &str| {
+        let claims = r#"{"sub":"u","exp":2000,"aud":["a","b"],"x":null}"#;
+        let [aud, iss, sub] = json::members(header, ["aud", "iss", "sub"]).expect("strict");
+        admit(
+            claims,
+            &RepeatedClaims { aud, iss, sub },
+            &ClaimDemands::default(),
+        )
+        .map(|_| ())
+    };
+    assert_eq!(verdict(r#"{"sub":"u","aud":["a","b"]}"#), Ok(()));
+    for (header, claim) in [
+        (r#"{"sub":"v"}"#, "sub"),
+        (r#"{"sub":null}"#, "sub"),
+        (r#"{"aud":["b","a"]}"#, "aud"),
+        (r#"{"aud":"a"}"#, "aud"),
+        (r#"{"iss":"i"}"#, "iss"),
+        (r#"{"iss":{}}"#, "iss"),
+    ] {
+        assert_eq!(
+            verdict(header),
+            Err(OpenError::HeaderMismatch { claim }),
+            "{header}"
+        );
+    }
+}
+
+#[test]
+fn a_subject_is_bounded_printable_text() {
+    let verdict = |sub: &str| {
+        let claims = format!(r#"{{"sub":"{sub}","exp":2000}}"#);
+        admit(
+            &claims,
+            &RepeatedClaims::default(),
+            &ClaimDemands::default(),
+        )
+        .map(|s| s.subject().to_owned())
+    };
+    let malformed = Err(OpenError::MalformedClaim { claim: "sub" });
+    assert_eq!(verdict(&"x".repeat(1024)), Ok("x".repeat(1024)));
+    assert_eq!(verdict(&"x".repeat(1025)), malformed);
+    assert_eq!(verdict(r"a\u0000"), malformed);
+    assert_eq!(verdict("a\u{7f}"), malformed);
+    assert_eq!(verdict("a\u{85}"), malformed);
+    assert_eq!(verdict(""), Err(OpenError::MissingSubject));
+    assert_eq!(verdict("Zoë|1"), Ok("Zoë|1".to_owned()));
+}
+
+#[test]
+fn identity_reads_the_same_with_and_without_escapes() {
+    let claims = r#"{"email":"a\u0040b","name":null,"sub":"user\/1","exp":2000.5,"jti":"j"}"#;
+    let session =
+        admit(claims, &RepeatedClaims::default(), &ClaimDemands::default()).expect("a session");
+    assert_eq!(session.subject(), "user/1");
+    assert_eq!(
+        (session.email(), session.name(), session.id()),
+        (Some("a@b"), None, Some("j"))
+    );
+    assert_eq!(session.expires_at(), UnixTime::from_millis(2_000_500));
+    assert_eq!((session.issued_at(), session.claims_json()), (None, claims));
+    assert_eq!(session.claims().get("email"), Some(&Value::from("a@b")));
+}
+
+#[test]
+fn printing_a_session_shows_no_personal_claim() {
+    let claims = r#"{"email":"ada@example.com","name":"Ada","sub":"u","exp":2000,"secret":"s3"}"#;
+    let session =
+        admit(claims, &RepeatedClaims::default(), &ClaimDemands::default()).expect("a session");
+    let printed = format!("{session:?}");
+    assert!(printed.contains("\"u\""), "{printed}");
+    assert!(
+        !["ada@", "Ada", "s3"]
+            .iter()
+            .any(|text| printed.contains(text)),
+        "{printed}"
+    );
+}

@@ -1,0 +1,93 @@
+//! Points in time, as arguments: this crate never reads a clock.
+
+use core::time::Duration;
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+///
+/// Arithmetic saturates at both ends of the range, so a hostile claim cannot make it overflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime {
+    millis: u64,
+}
+
+impl UnixTime {
+    /// The point `secs` seconds after the epoch; saturates when the milliseconds do not fit.
+    #[must_use]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self {
+            millis: secs.saturating_mul(1000),
+        }
+    }
+
+    /// The point `millis` milliseconds after the epoch.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self { millis }
+    }
+
+    /// Whole seconds since the epoch, rounded down.
+    #[must_use]
+    pub const fn secs(self) -> u64 {
+        self.millis / 1000
+    }
+
+    /// Milliseconds since the epoch.
+    #[must_use]
+    pub const fn millis(self) -> u64 {
+        self.millis
+    }
+
+    /// This point moved `span` into the future; stops at the largest representable point.
+    #[must_use]
+    pub fn saturating_add(self, span: Duration) -> Self {
+        let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            millis: self.millis.saturating_add(span),
+        }
+    }
+
+    /// The time that passed from `earlier` to this point; zero when `earlier` is the later one.
+    #[must_use]
+    pub fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.millis.saturating_sub(earlier.millis))
+    }
+
+    /// A JSON `NumericDate` (RFC 7519 section 2: seconds, a fraction is allowed), rounded down to milliseconds.
+    /// What lies before the epoch becomes the epoch.
+    pub(crate) fn from_numeric_date(secs: f64) -> Self {
+        // A float-to-integer cast saturates: below zero and NaN give 0, too large gives u64::MAX.
+        let millis = (secs * 1000.0) as u64;
+        Self { millis }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_round_down() {
+        assert_eq!(UnixTime::from_millis(1999).secs(), 1);
+        assert_eq!(
+            UnixTime::from_numeric_date(1.9996),
+            UnixTime::from_millis(1999)
+        );
+    }
+
+    #[test]
+    fn arithmetic_stops_at_the_ends() {
+        let last = UnixTime::from_millis(u64::MAX);
+        assert_eq!(UnixTime::from_secs(u64::MAX), last);
+        assert_eq!(last.saturating_add(Duration::MAX), last);
+        assert_eq!(
+            UnixTime::from_secs(1).saturating_since(last),
+            Duration::ZERO
+        );
+        assert_eq!(UnixTime::from_numeric_date(-1.0), UnixTime::from_secs(0));
+        assert_eq!(UnixTime::from_numeric_date(1e300), last);
+        assert_eq!(
+            UnixTime::from_numeric_date(f64::NAN),
+            UnixTime::from_secs(0)
+        );
+    }
+}

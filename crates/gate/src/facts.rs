@@ -1,0 +1,31 @@
+//! What the decision may look at.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, Method};
+
+/// A request as the decision sees it. Fronts differ only in how they fill this in.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The request's method.
+    pub method: &'a Method,
+    /// The path, byte for byte as it will be forwarded, without query and fragment.
+    pub path: &'a str,
+    /// The request's header fields as they arrived.
+    pub headers: &'a HeaderMap,
+    /// How the request reached us.
+    pub arrival: &'a Arrival,
+}
+
+/// How a request reached us: the part of it that the client cannot choose.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// The address at the other end of the connection.
+    pub peer: IpAddr,
+    /// The client's address: the peer, or what a trusted proxy says.
+    pub client: IpAddr,
+    /// Whether the peer is a listed proxy, whose `X-Forwarded-*` we believe.
+    pub trusted_peer: bool,
+    /// The id under which this request is logged, here and upstream. Visible ASCII.
+    pub request_id: String,
+}

@@ -1,0 +1,29 @@
+//! The decision: may this request enter, and as whom.
+//!
+//! [`Gate::decide`] answers that question in one straight line. It takes [`Facts`] about a request and the time, and
+//! gives either a [`Permit`], which carries the terms of entry, or a [`Refusal`], which says why not. A front turns a
+//! permit into an [`Admitted`] request, the only kind that the upstream client accepts, and a refusal into an
+//! [`Answer`], one of the few faces that a stranger may see.
+//!
+//! This crate knows `http` types and the `session` crate. It has no sockets, no drivers, no clock and no logger:
+//! stores come in through the [`Users`] trait, the time as an argument.
+
+mod bypass;
+mod decision;
+mod facts;
+mod hygiene;
+mod permit;
+mod policy;
+mod proxies;
+mod refusal;
+mod users;
+
+pub use bypass::Bypass;
+pub use decision::Gate;
+pub use facts::{Arrival, Facts};
+pub use hygiene::{Hygiene, remove_hop_by_hop, stamp_websocket};
+pub use permit::{Admission, Admitted, Permit};
+pub use policy::{InvalidPath, Policy, PublicPath, Rule};
+pub use proxies::TrustedProxies;
+pub use refusal::{Answer, Refusal};
+pub use users::{Lookup, Source, StoreError, User, Users};

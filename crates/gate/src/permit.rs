@@ -1,0 +1,153 @@
+//! Permission, and what it turns a request into. Both have one birthplace: here.
+
+use http::{HeaderName, HeaderValue, Request};
+use session::Session;
+
+use crate::hygiene::{self, X_USER_EMAIL, X_USER_ID, X_USER_NAME};
+use crate::{Arrival, Gate, Hygiene, Source};
+
+/// Permission to enter, with its terms. Only [`Gate::decide`] gives one.
+#[must_use = "a permit that is not used leaves the request outside"]
+#[derive(Debug)]
+pub struct Permit<'g> {
+    admission: Admission,
+    hygiene: &'g Hygiene,
+    keys: &'g session::KeyRing,
+}
+
+/// On what grounds a request enters.
+#[derive(Debug)]
+pub enum Admission {
+    /// With the development header, without an identity.
+    Bypass,
+    /// As a CORS preflight, without an identity.
+    Preflight,
+    /// On a public path, without an identity.
+    Public,
+    /// With an opened session, as its subject.
+    Session {
+        /// The session.
+        session: Session,
+        /// The store that knew the user; `None` when users are not checked.
+        checked_by: Option<Source>,
+    },
+}
+
+impl Admission {
+    /// The stable code of these grounds in the audit log and the metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Admission::Bypass => "bypass",
+            Admission::Preflight => "preflight",
+            Admission::Public => "public",
+            Admission::Session { .. } => "session",
+        }
+    }
+}
+
+impl<'g> Permit<'g> {
+    pub(crate) fn bypass<U>(gate: &'g Gate<U>) -> Self {
+        Self::new(gate, Admission::Bypass)
+    }
+
+    pub(crate) fn preflight<U>(gate: &'g Gate<U>) -> Self {
+        Self::new(gate, Admission::Preflight)
+    }
+
+    pub(crate) fn public<U>(gate: &'g Gate<U>) -> Self {
+        Self::new(gate, Admission::Public)
+    }
+
+    pub(crate) fn session<U>(
+        gate: &'g Gate<U>,
+        session: Session,
+        checked_by: Option<Source>,
+    ) -> Self {
+        Self::new(
+            gate,
+            Admission::Session {
+                session,
+                checked_by,
+            },
+        )
+    }
+
+    fn new<U>(gate: &'g Gate<U>, admission: Admission) -> Self {
+        Self {
+            admission,
+            hygiene: &gate.hygiene,
+            keys: &gate.keys,
+        }
+    }
+
+    /// On what grounds the request enters.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// The identity headers: every one of them for a session, empty when the claim is absent, so that a host which
+    /// copies them overwrites forged ones; none for a request that enters without an identity.
+    pub fn identity(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let session = match &self.admission {
+            Admission::Bypass | Admission::Preflight | Admission::Public => None,
+            Admission::Session { session, .. } => Some(session),
+        };
+        session.into_iter().flat_map(|session| {
+            [
+                (X_USER_ID, hygiene::header_value(session.subject())),
+                (
+                    X_USER_EMAIL,
+                    hygiene::header_value(session.email().unwrap_or_default()),
+                ),
+                (
+                    X_USER_NAME,
+                    hygiene::header_value(session.name().unwrap_or_default()),
+                ),
+            ]
+        })
+    }
+
+    /// Turns the request into one that the upstream may see: hop-by-hop fields go, every header that we own or do not
+    /// believe goes, then the identity is written, once. The order matters: a client that nominates an identity
+    /// header in `Connection` must not remove what we write.
+    pub fn admit<B>(self, request: Request<B>, arrival: &Arrival) -> Admitted<B> {
+        let mut request = request;
+        let headers = request.headers_mut();
+        hygiene::remove_hop_by_hop(headers);
+        self.hygiene.strip(headers, arrival.trusted_peer);
+        self.hygiene.strip_session(
+            headers,
+            self.keys,
+            matches!(self.admission, Admission::Session { .. }),
+        );
+        hygiene::stamp_arrival(headers, arrival);
+        for (name, value) in self.identity() {
+            headers.insert(name, value);
+        }
+        Admitted {
+            request,
+            admission: self.admission,
+        }
+    }
+}
+
+/// A request that may go to the upstream. The upstream client accepts nothing else.
+#[derive(Debug)]
+pub struct Admitted<B> {
+    request: Request<B>,
+    admission: Admission,
+}
+
+impl<B> Admitted<B> {
+    /// The same request, asking for a WebSocket: the fields that do so are hop-by-hop and were removed.
+    #[must_use]
+    pub fn asking_for_websocket(mut self) -> Self {
+        hygiene::stamp_websocket(self.request.headers_mut());
+        self
+    }
+
+    /// The request, and the grounds on which it enters.
+    pub fn into_parts(self) -> (Request<B>, Admission) {
+        (self.request, self.admission)
+    }
+}

@@ -1,0 +1,101 @@
+//! Why a request may not enter. Many reasons inside, few faces outside.
+
+use session::{OpenError, Session};
+use thiserror::Error;
+
+use crate::{Source, StoreError};
+
+/// Why a request may not enter. For the log and the metrics; a stranger sees only its [`Answer`].
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// The path could be read as another one, for which another rule holds.
+    #[error("the path can be read in more than one way")]
+    AmbiguousPath,
+    /// The request carries no session at all.
+    #[error("the request carries no session")]
+    NoSession,
+    /// The session is good, but nobody can say whether its user still exists.
+    #[error(transparent)]
+    Store(StoreRefusal),
+    /// The session is good, but its user does not exist any more.
+    #[error("no such user")]
+    UnknownUser(UnknownUser),
+    /// What the request carries as its session does not open.
+    #[error(transparent)]
+    Unopened(#[from] OpenError),
+}
+
+/// A session whose user could not be checked.
+#[derive(Debug, Error)]
+#[error("{error}")]
+pub struct StoreRefusal {
+    /// The session, opened and verified.
+    pub session: Box<Session>,
+    /// What the store of truth said.
+    pub error: StoreError,
+}
+
+/// A session whose user a store does not know.
+#[derive(Debug)]
+pub struct UnknownUser {
+    /// The session, opened and verified.
+    pub session: Box<Session>,
+    /// The store that said so.
+    pub source: Source,
+}
+
+/// What a stranger may see of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The request has no single meaning: 400, and the connection is closed.
+    BadRequest,
+    /// Known, but not allowed: 403.
+    Forbid,
+    /// Sign in first: 302 to the sign-in page for a browser, 401 for everything else.
+    SignIn,
+    /// A store of truth is down: 503, try again later.
+    Unavailable,
+}
+
+impl Refusal {
+    /// The stable code of this refusal in the audit log and the metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Refusal::AmbiguousPath => "ambiguous_path",
+            Refusal::NoSession => "no_credential",
+            Refusal::Store(_) => "store_unavailable",
+            Refusal::UnknownUser(_) => "user_missing",
+            Refusal::Unopened(error) => error.reason(),
+        }
+    }
+
+    /// The face of this refusal. Everything that is wrong with a session looks the same from outside.
+    pub fn answer(&self) -> Answer {
+        match self {
+            Refusal::AmbiguousPath => Answer::BadRequest,
+            Refusal::NoSession | Refusal::Unopened(_) => Answer::SignIn,
+            Refusal::Store(_) => Answer::Unavailable,
+            Refusal::UnknownUser(_) => Answer::Forbid,
+        }
+    }
+
+    /// The session, when it was opened before the refusal.
+    pub fn session(&self) -> Option<&Session> {
+        match self {
+            Refusal::AmbiguousPath | Refusal::NoSession | Refusal::Unopened(_) => None,
+            Refusal::Store(refusal) => Some(&refusal.session),
+            Refusal::UnknownUser(unknown) => Some(&unknown.session),
+        }
+    }
+
+    /// The store that answered before the refusal.
+    pub fn user_check(&self) -> Option<Source> {
+        match self {
+            Refusal::AmbiguousPath
+            | Refusal::NoSession
+            | Refusal::Store(_)
+            | Refusal::Unopened(_) => None,
+            Refusal::UnknownUser(unknown) => Some(unknown.source),
+        }
+    }
+}

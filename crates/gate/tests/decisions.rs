@@ -1,0 +1,290 @@
+//! The decision, as a table: what a request carries, and what becomes of it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use gate::{
+    Answer, Arrival, Bypass, Facts, Gate, Hygiene, Lookup, Policy, PublicPath, Refusal, Source,
+    StoreError, User, Users,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use serde_json::json;
+use session::{ClaimDemands, CookieName, KeyRing, Secret, SessionCookie, UnixTime, seal};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const NOW: u64 = 1_900_000_000;
+
+/// Knows `ada`, does not know `bob`, and has lost its store for anyone else.
+struct FakeUsers;
+
+impl Users for FakeUsers {
+    async fn find(&self, subject: &str) -> Result<Lookup, StoreError> {
+        let user = match subject {
+            "ada" => Some(User),
+            "bob" => None,
+            _ => {
+                return Err(StoreError::TimedOut {
+                    store: Source::Postgres,
+                    limit: Duration::from_secs(2),
+                });
+            }
+        };
+        Ok(Lookup {
+            user,
+            source: Source::Memory,
+        })
+    }
+}
+
+fn gate() -> Gate<FakeUsers> {
+    let bypass_header = HeaderName::from_static("x-bypass-auth");
+    Gate {
+        policy: Policy::new(vec![PublicPath::new("/public/").unwrap()]),
+        keys: KeyRing::new(&[Secret::new(SECRET)], SessionCookie::defaults().into()).unwrap(),
+        demands: ClaimDemands::default(),
+        users: Some(FakeUsers),
+        bypass: None,
+        passes_preflight: false,
+        hygiene: Hygiene::new(&bypass_header, true),
+    }
+}
+
+fn cookie(subject: &str, expires: u64) -> String {
+    let claims =
+        json!({ "sub": subject, "email": "ada@example.com", "iat": NOW - 60, "exp": expires });
+    let name = CookieName::try_from("authjs.session-token").unwrap();
+    let token = seal::authjs(
+        &Secret::new(SECRET),
+        &name,
+        claims.as_object().unwrap(),
+        [7; 16],
+    );
+    format!("theme=dark; {name}={token}")
+}
+
+/// Decides, and asserts that nothing had to be waited for.
+fn decide(
+    gate: &Gate<FakeUsers>,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<String, String> {
+    decide_from(
+        gate,
+        Ipv4Addr::new(192, 0, 2, 1).into(),
+        method,
+        path,
+        headers,
+    )
+}
+
+fn decide_from(
+    gate: &Gate<FakeUsers>,
+    peer: IpAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<String, String> {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        map.append(name, HeaderValue::from_str(value).unwrap());
+    }
+    let arrival = Arrival {
+        peer,
+        client: peer,
+        trusted_peer: false,
+        request_id: "id".to_owned(),
+    };
+    let facts = Facts {
+        method: &method,
+        path,
+        headers: &map,
+        arrival: &arrival,
+    };
+    let decision = pin!(gate.decide(&facts, UnixTime::from_secs(NOW)));
+    let Poll::Ready(decision) = decision.poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("everything is in memory, so the decision must be ready at once");
+    };
+    let permit =
+        decision.map_err(|refusal| format!("{} {:?}", refusal.reason(), refusal.answer()))?;
+    let mut request = Request::new(());
+    *request.headers_mut() = map.clone();
+    let reason = permit.admission().reason();
+    let (request, _) = permit.admit(request, &arrival).into_parts();
+    let identity = request
+        .headers()
+        .get("x-user-id")
+        .map(|id| id.to_str().unwrap().to_owned());
+    Ok(format!(
+        "{reason} {}",
+        identity.unwrap_or_else(|| "nobody".to_owned())
+    ))
+}
+
+#[test]
+fn each_request_is_decided_on_what_it_carries() {
+    let gate = gate();
+    let good = cookie("ada", NOW + 60);
+    let deleted = cookie("bob", NOW + 60);
+    let outage = cookie("eve", NOW + 60);
+    let expired = cookie("ada", NOW - 60);
+    let forged = [("X-User-Id", "root"), ("X_User_Id", "root")];
+    for (path, headers, expected) in [
+        ("/a", &[("Cookie", good.as_str())][..], Ok("session ada")),
+        (
+            "/a",
+            &[("Cookie", good.as_str()), forged[0], forged[1]],
+            Ok("session ada"),
+        ),
+        (
+            "/a",
+            &[
+                ("Cookie", good.as_str()),
+                ("Connection", "x-user-id"),
+                forged[0],
+            ],
+            Ok("session ada"),
+        ),
+        ("/a", &[], Err("no_credential SignIn")),
+        ("/a", &[forged[0]], Err("no_credential SignIn")),
+        ("/a", &[("Cookie", expired.as_str())], Err("expired SignIn")),
+        (
+            "/a",
+            &[("Cookie", deleted.as_str())],
+            Err("user_missing Forbid"),
+        ),
+        (
+            "/a",
+            &[("Cookie", outage.as_str())],
+            Err("store_unavailable Unavailable"),
+        ),
+        (
+            "/public/a",
+            &[("Cookie", good.as_str()), forged[0], forged[1]],
+            Ok("public nobody"),
+        ),
+        ("/publicx", &[], Err("no_credential SignIn")),
+        (
+            "/public/../a",
+            &[("Cookie", good.as_str())],
+            Err("ambiguous_path BadRequest"),
+        ),
+        (
+            "/a",
+            &[("X-Bypass-Auth", "true")],
+            Err("no_credential SignIn"),
+        ),
+    ] {
+        let decided = decide(&gate, Method::GET, path, headers);
+        let decided = decided.as_ref().map(String::as_str).map_err(String::as_str);
+        assert_eq!(decided, expected, "{path} {headers:?}");
+    }
+}
+
+#[test]
+fn where_one_rule_governs_everything_odd_paths_pass_untouched() {
+    let gate = Gate {
+        policy: Policy::default(),
+        ..gate()
+    };
+    let good = cookie("ada", NOW + 60);
+    let get = |path| decide(&gate, Method::GET, path, &[("Cookie", good.as_str())]);
+    assert_eq!(get("/a//b/../c;d").as_deref(), Ok("session ada"));
+    assert_eq!(get("/a%00").unwrap_err(), "ambiguous_path BadRequest");
+}
+
+#[test]
+fn only_a_real_preflight_passes_and_only_when_it_may() {
+    let preflight = [
+        ("Origin", "https://a.example"),
+        ("Access-Control-Request-Method", "PUT"),
+    ];
+    let refused = Err("no_credential SignIn".to_owned());
+    assert_eq!(decide(&gate(), Method::OPTIONS, "/a", &preflight), refused);
+    let gate = Gate {
+        passes_preflight: true,
+        ..gate()
+    };
+    assert_eq!(
+        decide(&gate, Method::OPTIONS, "/a", &preflight).as_deref(),
+        Ok("preflight nobody")
+    );
+    assert_eq!(
+        decide(&gate, Method::OPTIONS, "/a", &preflight[..1]),
+        refused
+    );
+    assert_eq!(decide(&gate, Method::GET, "/a", &preflight), refused);
+}
+
+#[test]
+fn the_bypass_needs_its_value_exactly_once() {
+    let header = HeaderName::from_static("x-bypass-auth");
+    let gate = Gate {
+        bypass: Some(Bypass::new(header, Secret::new(SECRET))),
+        ..gate()
+    };
+    let get = |headers: &[(&str, &str)]| decide(&gate, Method::GET, "/a", headers);
+    assert_eq!(
+        get(&[("X-Bypass-Auth", SECRET)]).as_deref(),
+        Ok("bypass nobody")
+    );
+    assert_eq!(
+        get(&[("X-Bypass-Auth", SECRET), ("X-User-Id", "root")]).as_deref(),
+        Ok("bypass nobody")
+    );
+    assert!(get(&[("X-Bypass-Auth", "true")]).is_err());
+    assert!(get(&[("X-Bypass-Auth", SECRET), ("X-Bypass-Auth", SECRET)]).is_err());
+    assert!(get(&[("X_Bypass_Auth", SECRET)]).is_err());
+}
+
+#[test]
+fn the_public_bypass_value_counts_from_this_machine_alone() {
+    let header = HeaderName::from_static("x-bypass-auth");
+    let gate = Gate {
+        bypass: Some(Bypass::from_loopback(header, Secret::new("true"))),
+        ..gate()
+    };
+    let get = |peer: &str, headers: &[(&str, &str)]| {
+        decide_from(&gate, peer.parse().unwrap(), Method::GET, "/a", headers)
+    };
+    let value = ("X-Bypass-Auth", "true");
+    assert_eq!(get("127.0.0.1", &[value]).as_deref(), Ok("bypass nobody"));
+    assert_eq!(get("::1", &[value]).as_deref(), Ok("bypass nobody"));
+    assert!(get("192.0.2.1", &[value]).is_err());
+    assert!(get("127.0.0.1", &[value, ("X-Forwarded-For", "192.0.2.1")]).is_err());
+}
+
+#[test]
+fn without_a_user_check_a_session_is_enough() {
+    let gate = Gate {
+        users: None::<FakeUsers>,
+        ..gate()
+    };
+    let good = cookie("bob", NOW + 60);
+    assert_eq!(
+        decide(&gate, Method::GET, "/a", &[("Cookie", &good)]).as_deref(),
+        Ok("session bob")
+    );
+}
+
+#[test]
+fn everything_wrong_with_a_session_has_one_face() {
+    let gate = gate();
+    let good = cookie("ada", NOW + 60);
+    let tampered = good.replace("..", ".x.");
+    for headers in [
+        &[("Cookie", tampered.as_str())][..],
+        &[("Cookie", "authjs.session-token=x")],
+        &[("Cookie", "authjs.session-token.1=x")],
+        &[("Authorization", "Bearer x")],
+    ] {
+        let refused = decide(&gate, Method::GET, "/a", headers).unwrap_err();
+        assert!(refused.ends_with(" SignIn"), "{refused}");
+    }
+    assert_eq!(Refusal::NoSession.answer(), Answer::SignIn);
+}

@@ -1,0 +1,187 @@
+//! Health and metrics, on a listener of their own.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Map, Value, json};
+use session::Secret;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+use crate::store::Stores;
+
+/// What the admin listener knows.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    /// Demanded as a bearer token of everything but `/healthz`.
+    pub(crate) token: Option<Secret>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) stores: Option<Stores>,
+    /// Cancelled once we are asked to stop: then we are alive, but not ready.
+    pub(crate) stop: CancellationToken,
+}
+
+/// The admin listener at work.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// Where it is bound.
+    pub(crate) address: SocketAddr,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Stops it.
+    pub(crate) async fn finish(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+/// Starts the admin listener.
+pub(crate) async fn start(address: SocketAddr, admin: Admin) -> io::Result<Running> {
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?;
+    let admin = Arc::new(admin);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(upkeep(Arc::clone(&admin.metrics)));
+    tasks.spawn(accept(listener, admin));
+    Ok(Running { address, tasks })
+}
+
+async fn upkeep(metrics: Arc<Metrics>) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        second.tick().await;
+        metrics.upkeep();
+    }
+}
+
+async fn accept(listener: TcpListener, admin: Arc<Admin>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if connections.len() < MOST_CONNECTIONS => {
+                    connections.spawn(serve(stream, Arc::clone(&admin)));
+                }
+                Ok(_) => {}
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, admin: Arc<Admin>) {
+    let service = service_fn(|request| {
+        let response = admin.answer(&request);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(30))
+        .serve_connection(TokioIo::new(stream), service);
+    // An error means that somebody hung up.
+    let _ = connection.await;
+}
+
+impl Admin {
+    fn answer(&self, request: &Request<Incoming>) -> Response<String> {
+        let path = request.uri().path();
+        if path != "/healthz" && !self.admits(request) {
+            let mut response = text(
+                StatusCode::UNAUTHORIZED,
+                "ADMIN_TOKEN is set: send it as a bearer token\n",
+            );
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return response;
+        }
+        match (request.method(), path) {
+            (&Method::GET | &Method::HEAD, "/healthz") => text(StatusCode::OK, "ok\n"),
+            (&Method::GET | &Method::HEAD, "/readyz") => self.readiness(),
+            (&Method::GET | &Method::HEAD, "/metrics") => self.metrics(),
+            (_, "/healthz" | "/readyz" | "/metrics") => {
+                text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n")
+            }
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "/healthz, /readyz and /metrics are here\n",
+            ),
+        }
+    }
+
+    fn admits(&self, request: &Request<Incoming>) -> bool {
+        let Some(token) = &self.token else {
+            return true;
+        };
+        let value = request
+            .headers()
+            .get(AUTHORIZATION)
+            .map(HeaderValue::as_bytes);
+        let given = value.and_then(|value| value.strip_prefix(b"Bearer "));
+        given.is_some_and(|given| verify_slices_are_equal(given, token.expose()).is_ok())
+    }
+
+    /// Ready as long as decisions can be made: a store beyond memory answers, or none is needed.
+    fn readiness(&self) -> Response<String> {
+        let health = self
+            .stores
+            .as_ref()
+            .map(|stores| stores.health())
+            .unwrap_or_default();
+        let stopping = self.stop.is_cancelled();
+        let ready = !stopping && (health.is_empty() || health.iter().any(|store| store.up));
+        let state = |up: bool| Value::from(if up { "up" } else { "down" });
+        let stores: Map<String, Value> = health
+            .iter()
+            .map(|store| (store.source.as_str().to_owned(), state(store.up)))
+            .collect();
+        let status = if ready {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        let body = json!({ "ready": ready, "stopping": stopping, "stores": stores });
+        typed(status, "application/json", format!("{body}\n"))
+    }
+
+    fn metrics(&self) -> Response<String> {
+        for store in self.stores.iter().flat_map(|stores| stores.health()) {
+            self.metrics.store_up(store.source, store.up);
+        }
+        typed(
+            StatusCode::OK,
+            "text/plain; version=0.0.4",
+            self.metrics.render(),
+        )
+    }
+}
+
+fn text(status: StatusCode, body: &str) -> Response<String> {
+    typed(status, "text/plain; charset=utf-8", body.to_owned())
+}
+
+fn typed(status: StatusCode, content_type: &'static str, body: String) -> Response<String> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Probes and scrapers are few; more is a mistake or an attack, and must not cost memory.
+const MOST_CONNECTIONS: usize = 64;

@@ -1,0 +1,160 @@
+//! The command line.
+
+use std::io::{self, IsTerminal};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, LogFormat, Variables};
+use crate::{demo, serve};
+
+/// Opens Auth.js and NextAuth sessions in front of any service, and tells it who is calling.
+///
+/// Settings come from environment variables; the README lists them, and `check-config` shows what took effect.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Protect the service that UPSTREAM names.
+    Serve,
+    /// Try it: a sample app, three users and the gate in one process, nothing to install.
+    Demo,
+    /// Check the settings as `serve` does, and show what would take effect, without secrets.
+    CheckConfig,
+    /// Ask the running gate on this machine whether it is alive; for container health checks.
+    Healthcheck,
+}
+
+/// Runs the command that was asked for.
+pub(crate) fn run() -> Result<ExitCode> {
+    let Arguments { command } = Arguments::parse();
+    let variables = Variables::of_process();
+    match command {
+        Command::Serve => {
+            let config = Config::from_variables(&variables)?;
+            start_logging(config.log_format, &variables);
+            use_aws_lc()?;
+            serve::run(config, |_| ())?;
+        }
+        Command::Demo => {
+            start_logging(LogFormat::Text, &variables);
+            use_aws_lc()?;
+            demo::run(&variables)?;
+        }
+        Command::CheckConfig => check_config(&variables)?,
+        Command::Healthcheck => healthcheck(&variables)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints every setting as it takes effect. Secrets are shown by length and fingerprint.
+fn check_config(variables: &Variables) -> Result<()> {
+    let config = Config::from_variables(variables)?;
+    let width = config
+        .settings
+        .iter()
+        .map(|setting| setting.name.len())
+        .max()
+        .unwrap_or_default();
+    for setting in &config.settings {
+        let origin = if setting.is_default {
+            "  (default)"
+        } else {
+            ""
+        };
+        println!("{:width$}  {}{origin}", setting.name, setting.shown);
+    }
+    for cookie in config.keys.cookies() {
+        println!(
+            "{:width$}  {} ({})",
+            "session cookie",
+            cookie.name(),
+            cookie.format()
+        );
+    }
+    for warning in &config.warnings {
+        println!("warning: {warning}");
+    }
+    println!("The configuration is valid.");
+    Ok(())
+}
+
+/// Logs go to standard error; standard output carries audit lines alone.
+fn start_logging(format: LogFormat, variables: &Variables) {
+    let directives = variables.get("RUST_LOG").unwrap_or("info");
+    let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
+    let logger = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    match format {
+        LogFormat::Json => logger
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .init(),
+        LogFormat::Text => logger
+            .with_target(false)
+            .with_ansi(io::stderr().is_terminal())
+            .init(),
+    }
+}
+
+/// Every library that speaks TLS uses the same cryptography as we do.
+fn use_aws_lc() -> Result<()> {
+    let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    installed.map_err(|_| anyhow::anyhow!("another TLS provider is installed already"))
+}
+
+/// Fails unless the admin listener answers `/healthz` with 200 in time.
+fn healthcheck(variables: &Variables) -> Result<()> {
+    let address = admin_address(variables)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let status = runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(3), ask_health(address))
+            .await
+            .context("no answer within 3 s")?
+    });
+    let status = status.with_context(|| format!("http://{address}/healthz (ADMIN_LISTEN)"))?;
+    if !status.starts_with("HTTP/1.1 200 ") {
+        bail!(
+            "http://{address}/healthz answers `{}`",
+            status.lines().next().unwrap_or_default().escape_debug()
+        );
+    }
+    Ok(())
+}
+
+fn admin_address(variables: &Variables) -> Result<SocketAddr> {
+    let address =
+        crate::config::admin_address(variables).context("ADMIN_LISTEN is not an address")?;
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    Ok(SocketAddr::new(ip, address.port()))
+}
+
+async fn ask_health(address: SocketAddr) -> Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .await?;
+    let mut answer = Vec::new();
+    stream.take(4096).read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}

@@ -1,0 +1,392 @@
+//! What the program believes about its settings: typed, checked, complete.
+//!
+//! [`Config::from_variables`] does all the checking and reports every problem at once. `check-config` runs the same
+//! code as start-up, so that what it accepts starts.
+
+mod listen;
+mod raw;
+mod sessions;
+mod sign_in;
+mod stores;
+
+use std::error::Error;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::thread;
+use std::time::Duration;
+
+use gate::{Bypass, Hygiene, Policy, PublicPath, TrustedProxies};
+use http::HeaderName;
+use http::uri::{Authority, Scheme, Uri};
+use ipnet::IpNet;
+use session::{ClaimDemands, KeyRing, Secret};
+
+use self::raw::Reader;
+pub(crate) use self::raw::{Problem, Setting, Variables};
+pub(crate) use self::sign_in::SignIn;
+use crate::store;
+
+/// Every setting, valid.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Where the proxy listens.
+    pub(crate) listen: SocketAddr,
+    /// Where health and metrics are served.
+    pub(crate) admin: AdminSettings,
+    /// How many single-threaded runtimes serve requests.
+    pub(crate) workers: usize,
+    /// The service that is protected.
+    pub(crate) upstream: UpstreamSettings,
+    /// Which paths are public.
+    pub(crate) policy: Policy,
+    /// The keys of every session cookie that is recognised.
+    pub(crate) keys: KeyRing,
+    /// What is demanded of a session's claims.
+    pub(crate) demands: ClaimDemands,
+    /// The way past the gate for development.
+    pub(crate) bypass: Option<Bypass>,
+    /// Whether CORS preflights pass without a session.
+    pub(crate) passes_preflight: bool,
+    /// What is removed from every request.
+    pub(crate) hygiene: Hygiene,
+    /// Where people are sent to sign in.
+    pub(crate) sign_in: Option<SignIn>,
+    /// The proxies in front of us.
+    pub(crate) trusted_proxies: TrustedProxies,
+    /// Where users are looked up; `None` when they are not checked.
+    pub(crate) users: Option<store::Settings>,
+    /// How long a client may keep us waiting.
+    pub(crate) client: ClientSettings,
+    /// How long requests in flight may take after a signal to stop.
+    pub(crate) drain: Duration,
+    /// How log lines look.
+    pub(crate) log_format: LogFormat,
+    /// What is allowed but deserves a loud word at start-up.
+    pub(crate) warnings: Vec<String>,
+    /// Every setting as it took effect.
+    pub(crate) settings: Vec<Setting>,
+}
+
+/// The listener for health and metrics.
+#[derive(Debug)]
+pub(crate) struct AdminSettings {
+    /// Its address.
+    pub(crate) listen: SocketAddr,
+    /// The bearer token that it demands; always there unless it listens on loopback.
+    pub(crate) token: Option<Secret>,
+}
+
+/// The service that is protected.
+#[derive(Clone, Debug)]
+pub(crate) struct UpstreamSettings {
+    /// Host and port.
+    pub(crate) host: String,
+    /// The port.
+    pub(crate) port: u16,
+    /// How long a connection may take to open.
+    pub(crate) connect_timeout: Duration,
+    /// How long an answer may take to begin, and pause between two pieces of its body.
+    pub(crate) timeout: Duration,
+}
+
+/// How long a client may keep us waiting, in each phase of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientSettings {
+    /// For the rest of a request's head once it has begun.
+    pub(crate) header: Duration,
+    /// Between two pieces of a body, in either direction.
+    pub(crate) body: Duration,
+    /// For the next request on an open connection.
+    pub(crate) idle: Duration,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Config {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigErrors`] names every problem, each with the variable to change.
+    pub(crate) fn from_variables(variables: &Variables) -> Result<Self, ConfigErrors> {
+        let mut reader = Reader::new(variables);
+        let mut warnings = Vec::new();
+        let production = production_marker(&mut reader);
+
+        let listen = listen::address(&mut reader, "LISTEN", "0.0.0.0:8080");
+        let admin = admin(&mut reader);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let workers = reader
+            .parsed("WORKERS", cores, "a number of threads")
+            .clamp(1, 1024);
+        let upstream = upstream(&mut reader);
+        let policy = Policy::new(reader.list("PUBLIC_PATHS", PublicPath::new));
+        let keys = sessions::key_ring(&mut reader, &mut warnings);
+        let demands = sessions::demands(&mut reader);
+        let (bypass_header, bypass) = bypass(&mut reader, &mut warnings, production);
+        let passes_preflight = passes_preflight(&mut reader);
+        let hygiene = Hygiene::new(
+            &bypass_header,
+            reader.switch("FORWARD_SESSION_COOKIE", true),
+        );
+        let sign_in = sign_in::settings(&mut reader, &mut warnings);
+        let trusted_proxies = TrustedProxies::new(reader.list("TRUSTED_PROXIES", network));
+        let users = stores::settings(&mut reader);
+        let client = ClientSettings {
+            header: reader.limit("CLIENT_HEADER_TIMEOUT", 30),
+            body: reader.limit("CLIENT_BODY_TIMEOUT", 60),
+            idle: reader.limit("CLIENT_IDLE_TIMEOUT", 75),
+        };
+        let drain = reader.seconds("DRAIN_TIMEOUT", 30);
+        let log_format = log_format(&mut reader);
+        let _ = reader.text("RUST_LOG");
+        if users.is_none() {
+            warnings.push(
+                "ENABLE_DB_CHECK is off: a deleted user keeps access until the session expires"
+                    .to_owned(),
+            );
+        }
+        for (name, nearest) in reader.slips() {
+            warnings.push(format!(
+                "{name} is set but is no setting of ours; did you mean {nearest}?"
+            ));
+        }
+
+        let Reader {
+            problems, settings, ..
+        } = reader;
+        match (upstream, keys) {
+            (Some(upstream), Some(keys)) if problems.is_empty() => Ok(Self {
+                listen,
+                admin,
+                workers,
+                upstream,
+                policy,
+                keys,
+                demands,
+                bypass,
+                passes_preflight,
+                hygiene,
+                sign_in,
+                trusted_proxies,
+                users,
+                client,
+                drain,
+                log_format,
+                warnings,
+                settings,
+            }),
+            _ => Err(ConfigErrors(problems)),
+        }
+    }
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug)]
+pub(crate) struct ConfigErrors(Vec<Problem>);
+
+impl ConfigErrors {
+    /// The problems, in the order in which the settings are read.
+    #[cfg(test)]
+    pub(crate) fn problems(&self) -> &[Problem] {
+        &self.0
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        write!(
+            f,
+            "the configuration has {count} problem{}:",
+            if count == 1 { "" } else { "s" }
+        )?;
+        self.0
+            .iter()
+            .try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+impl Error for ConfigErrors {}
+
+/// The admin listener's address alone, for a process that asks a running gate for its health.
+pub(crate) fn admin_address(variables: &Variables) -> Option<SocketAddr> {
+    let mut reader = Reader::new(variables);
+    let address = listen::address(&mut reader, ADMIN_LISTEN, DEFAULT_ADMIN_LISTEN);
+    reader.problems.is_empty().then_some(address)
+}
+
+/// Which variable says that this is production, if one does.
+fn production_marker(reader: &mut Reader<'_>) -> Option<&'static str> {
+    let mut marker = None;
+    for name in ["NODE_ENV", "APP_ENV", "SESSIONGATE_ENV"] {
+        let value = reader.text(name).unwrap_or_default();
+        if value.trim().eq_ignore_ascii_case("production") {
+            marker = marker.or(Some(name));
+        }
+    }
+    marker
+}
+
+/// The admin listener. What it shows is not for strangers: off loopback it demands a token.
+fn admin(reader: &mut Reader<'_>) -> AdminSettings {
+    let listen = listen::address(reader, ADMIN_LISTEN, DEFAULT_ADMIN_LISTEN);
+    let token = reader.secret("ADMIN_TOKEN");
+    if token
+        .as_ref()
+        .is_some_and(|token| token.len() < SHORTEST_SECRET)
+    {
+        reader.problem(
+            "ADMIN_TOKEN",
+            format!("it has fewer than {SHORTEST_SECRET} characters"),
+        );
+    }
+    if token.is_none() && !listen.ip().is_loopback() {
+        let what = format!(
+            "{listen} can be reached from other machines; set ADMIN_TOKEN, or listen on 127.0.0.1"
+        );
+        reader.problem(ADMIN_LISTEN, what);
+    }
+    AdminSettings { listen, token }
+}
+
+fn upstream(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
+    let connect_timeout = reader.limit("UPSTREAM_CONNECT_TIMEOUT", 5);
+    let timeout = reader.limit("UPSTREAM_TIMEOUT", 60);
+    let Some(text) = reader.text("UPSTREAM") else {
+        reader.problem(
+            "UPSTREAM",
+            "not set; give the service to protect, such as http://127.0.0.1:3000",
+        );
+        return None;
+    };
+    let authority = upstream_authority(&text)
+        .map_err(|what| reader.problem("UPSTREAM", what))
+        .ok()?;
+    let host = authority
+        .host()
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
+    Some(UpstreamSettings {
+        host,
+        port: authority.port_u16().unwrap_or(80),
+        connect_timeout,
+        timeout,
+    })
+}
+
+fn upstream_authority(text: &str) -> Result<Authority, String> {
+    let example = "give a URL such as http://127.0.0.1:3000";
+    let uri: Uri = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a URL; {example}"))?;
+    let parts = uri.into_parts();
+    let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+        return Err(format!("`{text}` has no scheme or no host; {example}"));
+    };
+    if scheme != Scheme::HTTP {
+        return Err(format!(
+            "the scheme `{scheme}` is not one we can reach; {example}"
+        ));
+    }
+    if authority.as_str().contains('@') {
+        return Err("credentials in the URL are not sent; remove them".to_owned());
+    }
+    if parts
+        .path_and_query
+        .is_some_and(|path| path.as_str() != "/")
+    {
+        return Err(format!(
+            "`{text}` has a path; requests keep their own path, so give only scheme, host and port"
+        ));
+    }
+    Ok(authority)
+}
+
+fn network(entry: &str) -> Result<IpNet, &'static str> {
+    let address = entry.parse::<IpAddr>().map(IpNet::from);
+    entry
+        .parse()
+        .or(address)
+        .map_err(|_| "not an address or a network such as 10.0.0.0/8")
+}
+
+fn passes_preflight(reader: &mut Reader<'_>) -> bool {
+    match reader.text("CORS_PREFLIGHT").as_deref() {
+        None | Some("deny") => false,
+        Some("pass") => true,
+        Some(other) => {
+            let what = format!("`{other}` is neither `deny` nor `pass`");
+            reader.problem("CORS_PREFLIGHT", what);
+            false
+        }
+    }
+}
+
+fn log_format(reader: &mut Reader<'_>) -> LogFormat {
+    match reader.text("LOG_FORMAT").as_deref() {
+        None | Some("json") => LogFormat::Json,
+        Some("text") => LogFormat::Text,
+        Some(other) => {
+            let what = format!("`{other}` is neither `json` nor `text`");
+            reader.problem("LOG_FORMAT", what);
+            LogFormat::Json
+        }
+    }
+}
+
+/// The bypass, and the name of its header, which is removed from every request whether or not the bypass is on.
+fn bypass(
+    reader: &mut Reader<'_>,
+    warnings: &mut Vec<String>,
+    production: Option<&'static str>,
+) -> (HeaderName, Option<Bypass>) {
+    let allowed = reader.switch("ALLOW_BYPASS", false);
+    let default = HeaderName::from_static("x-bypass-auth");
+    let header = reader.parsed("BYPASS_HEADER", default, "a header name");
+    let value = reader
+        .secret("BYPASS_HEADER_VALUE")
+        .unwrap_or_else(|| Secret::new(*b"true"));
+    if !allowed {
+        return (header, None);
+    }
+    if let Some(name) = production {
+        reader.problem(
+            "ALLOW_BYPASS",
+            format!("the bypass must stay off in production, and {name} says production"),
+        );
+    }
+    if value.expose() == b"true" {
+        warnings.push(format!(
+            "ALLOW_BYPASS is on: any request from this machine with `{header}: true` passes"
+        ));
+        return (header.clone(), Some(Bypass::from_loopback(header, value)));
+    }
+    if value.len() < SHORTEST_SECRET {
+        let what = format!(
+            "it has fewer than {SHORTEST_SECRET} characters; make one with `openssl rand -hex 32`"
+        );
+        reader.problem("BYPASS_HEADER_VALUE", what);
+    }
+    warnings.push(format!(
+        "ALLOW_BYPASS is on: whoever knows BYPASS_HEADER_VALUE passes with `{header}`"
+    ));
+    (header.clone(), Some(Bypass::new(header, value)))
+}
+
+const ADMIN_LISTEN: &str = "ADMIN_LISTEN";
+const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9090";
+
+/// In bytes: what 256 bits take when every byte is random.
+const SHORTEST_SECRET: usize = 32;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+//! Addresses to listen on.
+
+use std::net::SocketAddr;
+
+use super::raw::Reader;
+
+/// Reads an address such as `0.0.0.0:8080`, `[::]:8080`, `localhost:8080` or, for every interface, `:8080`.
+pub(super) fn address(reader: &mut Reader<'_>, name: &str, default: &str) -> SocketAddr {
+    let text = reader.parsed(name, default.to_owned(), "an address");
+    parse(&text).unwrap_or_else(|| {
+        reader.problem(
+            name,
+            format!("`{text}` is not an address and a port such as {default}"),
+        );
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    })
+}
+
+fn parse(text: &str) -> Option<SocketAddr> {
+    let text = text.trim();
+    if let Some(port) = text.strip_prefix(':') {
+        return Some(SocketAddr::from(([0, 0, 0, 0], port.parse().ok()?)));
+    }
+    if let Some(port) = text.strip_prefix("localhost:") {
+        return Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?)));
+    }
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_forms_are_understood() {
+        for (text, address) in [
+            ("0.0.0.0:8080", "0.0.0.0:8080"),
+            (":8080", "0.0.0.0:8080"),
+            ("localhost:80", "127.0.0.1:80"),
+            ("[::1]:80", "[::1]:80"),
+        ] {
+            assert_eq!(parse(text), Some(address.parse().unwrap()), "{text}");
+        }
+        for text in ["8080", "example.com:80", "1.2.3.4", ":http"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! What the environment said, before anything is believed of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::str::FromStr;
+use std::time::Duration;
+
+use session::Secret;
+
+/// Variables by name. Reading them from a value lets tests and the demo pass a map.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    /// The variables of this process. Values that are not UTF-8 are left out: no setting of ours can hold one.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the home of the environment"
+    )]
+    pub(crate) fn of_process() -> Self {
+        let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self(std::env::vars_os().filter_map(utf8).collect())
+    }
+
+    /// A variable that is set to something.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The same variables with these in place of, or beside, those of the same name.
+    pub(crate) fn with<'a>(mut self, more: impl IntoIterator<Item = (&'a str, String)>) -> Self {
+        self.0.extend(
+            more.into_iter()
+                .map(|(name, value)| (name.to_owned(), value)),
+        );
+        self
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// One thing that is wrong with the configuration: where, what, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// The variable to change.
+    pub(crate) name: String,
+    /// What is wrong with it, and what would be right.
+    pub(crate) what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.what)
+    }
+}
+
+/// One setting as it took effect, for `check-config`. Secrets are shown by length and fingerprint.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    /// The variable's name.
+    pub(crate) name: String,
+    /// Its value as it may be shown.
+    pub(crate) shown: String,
+    /// Whether the value is our default.
+    pub(crate) is_default: bool,
+}
+
+/// Reads variables into values, and notes every problem and every effective setting on the way.
+#[derive(Debug)]
+pub(crate) struct Reader<'v> {
+    variables: &'v Variables,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) settings: Vec<Setting>,
+}
+
+impl<'v> Reader<'v> {
+    pub(crate) fn new(variables: &'v Variables) -> Self {
+        Self {
+            variables,
+            problems: Vec::new(),
+            settings: Vec::new(),
+        }
+    }
+
+    /// Notes that a variable is wrong.
+    pub(crate) fn problem(&mut self, name: &str, what: impl Into<String>) {
+        self.problems.push(Problem {
+            name: name.to_owned(),
+            what: what.into(),
+        });
+    }
+
+    /// A text, or `None` when the variable is not set.
+    pub(crate) fn text(&mut self, name: &str) -> Option<String> {
+        let value = self.variables.get(name).map(str::to_owned);
+        self.note(name, value.as_deref().unwrap_or("(unset)"), value.is_none());
+        value
+    }
+
+    /// A value that parses, or the default when the variable is not set.
+    pub(crate) fn parsed<T: FromStr + fmt::Display>(
+        &mut self,
+        name: &str,
+        default: T,
+        expected: &str,
+    ) -> T {
+        let Some(text) = self.variables.get(name) else {
+            self.note(name, &default.to_string(), true);
+            return default;
+        };
+        match text.trim().parse() {
+            Ok(value) => {
+                self.note(name, text, false);
+                value
+            }
+            Err(_) => {
+                self.problem(name, format!("`{text}` is not {expected}"));
+                default
+            }
+        }
+    }
+
+    /// An optional value that a function reads.
+    pub(crate) fn read<T, E: fmt::Display>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text(name)?;
+        read(&text)
+            .map_err(|error| self.problem(name, format!("`{text}`: {error}")))
+            .ok()
+    }
+
+    /// The entries of a comma-separated list, each read by a function. Empty entries are skipped.
+    pub(crate) fn list<T, E: fmt::Display>(
+        &mut self,
+        name: &str,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        let text = self.text(name).unwrap_or_default();
+        let mut values = Vec::new();
+        for entry in text
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty())
+        {
+            match read(entry) {
+                Ok(value) => values.push(value),
+                Err(error) => self.problem(name, format!("`{entry}`: {error}")),
+            }
+        }
+        values
+    }
+
+    /// `true` or `false` (or `1`, `0`, `yes`, `no`, `on`, `off`). Anything else is a problem, never a guess.
+    pub(crate) fn switch(&mut self, name: &str, default: bool) -> bool {
+        let Some(text) = self.variables.get(name) else {
+            self.note(name, &default.to_string(), true);
+            return default;
+        };
+        let value = match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => true,
+            "false" | "0" | "no" | "off" => false,
+            _ => {
+                self.problem(name, format!("`{text}` is neither `true` nor `false`"));
+                return default;
+            }
+        };
+        self.note(name, &value.to_string(), false);
+        value
+    }
+
+    /// A whole number of seconds.
+    pub(crate) fn seconds(&mut self, name: &str, default: u32) -> Duration {
+        Duration::from_secs(u64::from(self.parsed(
+            name,
+            default,
+            "a whole number of seconds",
+        )))
+    }
+
+    /// A whole number of seconds, at least one.
+    pub(crate) fn limit(&mut self, name: &str, default: u32) -> Duration {
+        let limit = self.seconds(name, default);
+        self.at_least_one(name, limit)
+    }
+
+    /// A whole number of milliseconds, at least one.
+    pub(crate) fn millis(&mut self, name: &str, default: u32) -> Duration {
+        let limit = Duration::from_millis(u64::from(self.parsed(
+            name,
+            default,
+            "a whole number of milliseconds",
+        )));
+        self.at_least_one(name, limit)
+    }
+
+    fn at_least_one(&mut self, name: &str, limit: Duration) -> Duration {
+        if limit.is_zero() {
+            self.problem(
+                name,
+                "a timeout of 0 would refuse everything; give at least 1",
+            );
+        }
+        limit
+    }
+
+    /// A secret from `NAME` or from the file that `NAME_FILE` names. One trailing newline of the file is not part of
+    /// the secret, because editors and `echo` add it.
+    pub(crate) fn secret(&mut self, name: &str) -> Option<Secret> {
+        let file_name = format!("{name}_FILE");
+        let (direct, file) = (self.variables.get(name), self.variables.get(&file_name));
+        let bytes = match (direct, file) {
+            (None, None) => return None,
+            (Some(_), Some(_)) => {
+                self.problem(
+                    name,
+                    format!("both {name} and {file_name} are set; keep one"),
+                );
+                return None;
+            }
+            (Some(value), None) => value.as_bytes().to_vec(),
+            (None, Some(path)) => match fs::read(path) {
+                Ok(bytes) => without_final_newline(bytes),
+                Err(error) => {
+                    self.problem(&file_name, format!("cannot read `{path}`: {error}"));
+                    return None;
+                }
+            },
+        };
+        let secret = Secret::new(bytes);
+        self.note(name, &secret.to_string(), false);
+        Some(secret)
+    }
+
+    /// A secret that goes into text, such as a password in a connection string.
+    pub(crate) fn password(&mut self, name: &str) -> Option<String> {
+        let secret = self.secret(name)?;
+        let text = std::str::from_utf8(secret.expose()).map(str::to_owned);
+        text.map_err(|_| self.problem(name, "it is not UTF-8 text"))
+            .ok()
+    }
+
+    /// A connection string, shown without its password.
+    pub(crate) fn url(&mut self, name: &str) -> Option<String> {
+        let file_name = format!("{name}_FILE");
+        if self.variables.get(&file_name).is_some() {
+            return self.password(name).map(|url| url.trim().to_owned());
+        }
+        let url = self.variables.get(name).map(str::to_owned);
+        let shown = url
+            .as_deref()
+            .map_or_else(|| "(unset)".to_owned(), without_password);
+        self.note(name, &shown, url.is_none());
+        url
+    }
+
+    /// Names that are set, are not ours, and differ from one of ours by a slip of the hand.
+    pub(crate) fn slips(&self) -> Vec<(String, String)> {
+        let known: Vec<&str> = self
+            .settings
+            .iter()
+            .map(|setting| setting.name.as_str())
+            .collect();
+        let is_known = |name: &str| known.contains(&name.strip_suffix("_FILE").unwrap_or(name));
+        let unknown = self
+            .variables
+            .names()
+            .filter(|name| name.len() >= 6 && !is_known(name));
+        let nearest = |name: &str| {
+            known
+                .iter()
+                .find(|known| is_one_slip_away(name, known))
+                .copied()
+        };
+        unknown
+            .filter_map(|name| Some((name.to_owned(), nearest(name)?.to_owned())))
+            .collect()
+    }
+
+    fn note(&mut self, name: &str, shown: &str, is_default: bool) {
+        self.settings.push(Setting {
+            name: name.to_owned(),
+            shown: shown.to_owned(),
+            is_default,
+        });
+    }
+}
+
+fn without_final_newline(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+    }
+    bytes
+}
+
+/// `scheme://user:***@host/…`; whatever stands between the scheme and the last `@` may hold a password.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "(set)".to_owned();
+    };
+    let rest = rest.split('?').next().unwrap_or_default();
+    match rest.rsplit_once('@') {
+        Some((credentials, host)) => {
+            let user = credentials.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}:***@{host}")
+        }
+        None => format!("{scheme}://{rest}"),
+    }
+}
+
+/// Whether one letter was added, lost, changed or swapped with its neighbour.
+fn is_one_slip_away(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let same_start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let (a, b) = (&a[same_start..], &b[same_start..]);
+    let same_end = a
+        .iter()
+        .rev()
+        .zip(b.iter().rev())
+        .take_while(|(a, b)| a == b)
+        .count();
+    match (&a[..a.len() - same_end], &b[..b.len() - same_end]) {
+        ([_], []) | ([], [_]) | ([_], [_]) => true,
+        ([a0, a1], [b0, b1]) => a0 == b1 && a1 == b0,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(pairs: &[(&'static str, &str)]) -> Variables {
+        Variables::default().with(
+            pairs
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        )
+    }
+
+    #[test]
+    fn a_secret_comes_from_a_file_without_its_final_newline() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "s3cret \n").unwrap();
+        let variables = variables(&[("JWT_SECRET_FILE", file.path().to_str().unwrap())]);
+        let secret = Reader::new(&variables).secret("JWT_SECRET").unwrap();
+        assert_eq!(secret.expose(), b"s3cret ");
+    }
+
+    #[test]
+    fn a_secret_given_twice_or_in_a_missing_file_is_a_problem() {
+        let twice = variables(&[("JWT_SECRET", "a"), ("JWT_SECRET_FILE", "b")]);
+        let mut reader = Reader::new(&twice);
+        assert!(reader.secret("JWT_SECRET").is_none());
+        assert_eq!(
+            reader.problems[0].to_string(),
+            "JWT_SECRET: both JWT_SECRET and JWT_SECRET_FILE are set; keep one"
+        );
+        let missing = variables(&[("JWT_SECRET_FILE", "/nonexistent/secret")]);
+        let mut reader = Reader::new(&missing);
+        assert!(reader.secret("JWT_SECRET").is_none());
+        assert_eq!(reader.problems[0].name, "JWT_SECRET_FILE");
+    }
+
+    #[test]
+    fn a_switch_is_never_guessed() {
+        let variables = variables(&[("ENABLE_DB_CHECK", "ture")]);
+        let mut reader = Reader::new(&variables);
+        assert!(!reader.switch("ENABLE_DB_CHECK", false));
+        assert_eq!(
+            reader.problems[0].to_string(),
+            "ENABLE_DB_CHECK: `ture` is neither `true` nor `false`"
+        );
+    }
+
+    #[test]
+    fn passwords_in_connection_strings_are_not_shown() {
+        assert_eq!(
+            without_password("postgres://u:p@ss@db:5432/app"),
+            "postgres://u:***@db:5432/app"
+        );
+        assert_eq!(
+            without_password("redis://:pw@cache?x=secret"),
+            "redis://:***@cache"
+        );
+        assert_eq!(without_password("sqlite://users.db"), "sqlite://users.db");
+        assert_eq!(without_password("password"), "(set)");
+    }
+
+    #[test]
+    fn a_slip_of_the_hand_is_one_letter() {
+        for slip in ["REDIS_HOTS", "REDIS_HOSTS", "REDIS_HST", "REDIS_HOAT"] {
+            assert!(is_one_slip_away(slip, "REDIS_HOST"), "{slip}");
+        }
+        assert!(!is_one_slip_away("REDIS_PORT", "REDIS_HOST"));
+        assert!(!is_one_slip_away("REDIS_HOST", "REDIS_HOST"));
+    }
+}

@@ -1,0 +1,101 @@
+//! What fronts share: bodies, and the faces of a refusal.
+
+pub(crate) mod answer;
+mod client_io;
+mod framing;
+mod patience;
+pub(crate) mod proxy;
+mod record;
+mod target;
+mod tunnel;
+
+use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+pub(crate) use self::client_io::{Busy, ClientIo, ConnectionState};
+pub(crate) use self::patience::Patience;
+use crate::upstream::UpstreamBody;
+
+/// The body of an answer: ours, or the upstream's on its way through.
+#[derive(Debug)]
+pub(crate) struct AnswerBody {
+    content: Content,
+    /// Dropped with the body: only then is the connection's next request due.
+    _busy: Option<Busy>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Ours(Option<Bytes>),
+    Upstream(Box<UpstreamBody>),
+}
+
+impl AnswerBody {
+    /// A body of our own.
+    pub(crate) fn ours(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self {
+            content: Content::Ours(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            _busy: None,
+        }
+    }
+
+    /// No body.
+    pub(crate) fn empty() -> Self {
+        Self {
+            content: Content::Ours(None),
+            _busy: None,
+        }
+    }
+
+    /// A body that streams from the upstream.
+    pub(crate) fn upstream(body: UpstreamBody) -> Self {
+        Self {
+            content: Content::Upstream(Box::new(body)),
+            _busy: None,
+        }
+    }
+
+    /// Keeps the connection busy until this body is done.
+    pub(crate) fn keeping(self, busy: Busy) -> Self {
+        Self {
+            _busy: Some(busy),
+            ..self
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        match &mut self.content {
+            Content::Ours(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Upstream(body) => Pin::new(body.as_mut()).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Ours(bytes) => bytes.is_none(),
+            Content::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Ours(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Content::Upstream(body) => body.size_hint(),
+        }
+    }
+}

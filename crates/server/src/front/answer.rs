@@ -1,0 +1,186 @@
+//! The few faces of a refusal that a stranger may see. The reason stays in the log.
+
+use gate::Answer;
+use http::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
+    LOCATION, REFERRER_POLICY, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, Method, Response, StatusCode};
+use serde_json::json;
+
+use super::AnswerBody;
+use crate::config::SignIn;
+use crate::pages;
+
+/// Who asks: a person's browser that can be sent elsewhere, or a program that cannot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// A navigation: pages and redirects make sense.
+    Browser,
+    /// A script, an API client, a WebSocket: status and JSON.
+    Program,
+}
+
+impl Asker {
+    /// Tells browsers from programs by what browsers say of themselves: `Sec-Fetch-Mode` where it is sent, else the
+    /// wish for HTML. Redirecting a script or a WebSocket would only hide the 401 from it.
+    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let reads = *method == Method::GET || *method == Method::HEAD;
+        let navigates = match headers.get("sec-fetch-mode") {
+            Some(mode) => mode == "navigate",
+            None => accepts_html(headers),
+        };
+        if reads && navigates && !headers.contains_key(UPGRADE) {
+            Self::Browser
+        } else {
+            Self::Program
+        }
+    }
+}
+
+fn accepts_html(headers: &HeaderMap) -> bool {
+    let values = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut types = values.flat_map(|value| value.split(','));
+    types.any(|entry| {
+        entry
+            .split(';')
+            .next()
+            .is_some_and(|name| name.trim().eq_ignore_ascii_case("text/html"))
+    })
+}
+
+/// Renders a refusal of the gate. `sign_in` and the request's own path say where a browser goes.
+pub(crate) fn refusal(
+    answer: Answer,
+    asker: Asker,
+    sign_in: Option<&SignIn>,
+    path_and_query: &str,
+    request_id: &str,
+) -> Response<AnswerBody> {
+    match (answer, asker, sign_in) {
+        (Answer::SignIn, Asker::Browser, Some(sign_in)) => {
+            redirect(&sign_in.location(path_and_query))
+        }
+        (Answer::SignIn, ..) => status(StatusCode::UNAUTHORIZED, asker, request_id),
+        (Answer::Forbid, ..) => status(StatusCode::FORBIDDEN, asker, request_id),
+        (Answer::Unavailable, ..) => status(StatusCode::SERVICE_UNAVAILABLE, asker, request_id),
+        (Answer::BadRequest, ..) => status(StatusCode::BAD_REQUEST, asker, request_id),
+    }
+}
+
+/// Renders a status of our own: a page for a browser, JSON for a program, and what the status obliges us to add.
+pub(crate) fn status(status: StatusCode, asker: Asker, request_id: &str) -> Response<AnswerBody> {
+    let (content_type, body) = match asker {
+        Asker::Browser => (
+            "text/html; charset=utf-8",
+            pages::refusal(status, request_id),
+        ),
+        Asker::Program => ("application/json", json_body(status, request_id)),
+    };
+    let mut response = Response::new(AnswerBody::ours(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if asker == Asker::Browser {
+        headers.insert(
+            CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(pages::CONTENT_SECURITY_POLICY),
+        );
+    }
+    let obliged = match status {
+        StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer")),
+        StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, "5")),
+        StatusCode::METHOD_NOT_ALLOWED => Some((ALLOW, METHODS)),
+        // The bytes that follow cannot be trusted to be a request.
+        StatusCode::BAD_REQUEST => Some((CONNECTION, "close")),
+        _ => None,
+    };
+    if let Some((name, value)) = obliged {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Renders the refusal of a request that cannot be passed on. Whatever follows it is not read.
+pub(crate) fn malformed(code: StatusCode, asker: Asker, request_id: &str) -> Response<AnswerBody> {
+    let mut response = status(code, asker, request_id);
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The answer to `OPTIONS *`, which asks about us and goes no further.
+pub(crate) fn options() -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(METHODS));
+    response
+}
+
+fn redirect(location: &str) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::empty());
+    *response.status_mut() = StatusCode::FOUND;
+    let headers = response.headers_mut();
+    let location = HeaderValue::from_str(location)
+        .expect("a checked URL and a percent-encoded path are visible ASCII");
+    headers.insert(LOCATION, location);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn json_body(status: StatusCode, request_id: &str) -> String {
+    let error = status
+        .canonical_reason()
+        .unwrap_or("error")
+        .to_ascii_lowercase()
+        .replace(' ', "_");
+    json!({ "error": error, "request_id": request_id }).to_string()
+}
+
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asker(method: Method, headers: &[(&'static str, &'static str)]) -> Asker {
+        let headers = headers.iter().map(|(name, value)| {
+            (
+                http::HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        });
+        Asker::of(&method, &headers.collect())
+    }
+
+    #[test]
+    fn only_a_navigation_is_a_browser() {
+        let html = ("accept", "application/xhtml+xml, Text/HTML;q=0.9");
+        assert_eq!(asker(Method::GET, &[html]), Asker::Browser);
+        assert_eq!(
+            asker(Method::GET, &[("sec-fetch-mode", "navigate")]),
+            Asker::Browser
+        );
+        assert_eq!(asker(Method::HEAD, &[html]), Asker::Browser);
+        assert_eq!(asker(Method::POST, &[html]), Asker::Program);
+        assert_eq!(
+            asker(Method::GET, &[("sec-fetch-mode", "cors"), html]),
+            Asker::Program
+        );
+        assert_eq!(
+            asker(Method::GET, &[html, ("upgrade", "websocket")]),
+            Asker::Program
+        );
+        assert_eq!(asker(Method::GET, &[("accept", "*/*")]), Asker::Program);
+        assert_eq!(asker(Method::GET, &[]), Asker::Program);
+    }
+}

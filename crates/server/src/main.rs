@@ -1,0 +1,27 @@
+//! sessiongate: an auth gateway that opens Auth.js and NextAuth sessions in front of any service.
+
+mod admin;
+mod audit;
+mod cli;
+mod clock;
+mod config;
+mod demo;
+mod front;
+mod metrics;
+mod pages;
+mod runtime;
+mod serve;
+mod store;
+mod upstream;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run().unwrap_or_else(|error| {
+        eprintln!("sessiongate: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,194 @@
+//! What is counted, in the Prometheus text format. No user, path or host is ever a label.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gate::Source;
+use metrics::{Counter, Gauge, Histogram, Label};
+use metrics_exporter_prometheus::{
+    BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+
+use crate::store;
+
+/// Every meter. The ones on the hot path are registered once.
+pub(crate) struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    allowed_by_session: Counter,
+    allowed_in: Histogram,
+    denied_in: Histogram,
+    upstream_ok: Counter,
+    memory_hits: Counter,
+    audit_lost: Counter,
+}
+
+impl Metrics {
+    /// Registers the meters.
+    pub(crate) fn new() -> Result<Arc<Self>, BuildError> {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets(&SECONDS)?
+            .build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, describe);
+        let meters = metrics::with_local_recorder(&recorder, || {
+            metrics::gauge!("sessiongate_build_info", "version" => env!("CARGO_PKG_VERSION"))
+                .set(1.0);
+            (
+                decisions("allow", "session"),
+                metrics::histogram!("sessiongate_decision_duration_seconds", "mode" => "proxy", "outcome" => "allow"),
+                metrics::histogram!("sessiongate_decision_duration_seconds", "mode" => "proxy", "outcome" => "deny"),
+                upstream("2xx"),
+                user_checks(Source::Memory, "present"),
+                metrics::counter!("sessiongate_audit_lines_lost_total"),
+            )
+        });
+        let (allowed_by_session, allowed_in, denied_in, upstream_ok, memory_hits, audit_lost) =
+            meters;
+        let metrics = Self {
+            recorder,
+            handle,
+            allowed_by_session,
+            allowed_in,
+            denied_in,
+            upstream_ok,
+            memory_hits,
+            audit_lost,
+        };
+        Ok(Arc::new(metrics))
+    }
+
+    /// Counts a decision and the time it took.
+    pub(crate) fn decided(&self, outcome: &'static str, reason: &'static str, took: Duration) {
+        if outcome == "allow" {
+            &self.allowed_in
+        } else {
+            &self.denied_in
+        }
+        .record(took.as_secs_f64());
+        if (outcome, reason) == ("allow", "session") {
+            return self.allowed_by_session.increment(1);
+        }
+        self.register(|| decisions(outcome, reason)).increment(1);
+        if reason == "bypass" {
+            self.register(|| metrics::counter!("sessiongate_bypass_total"))
+                .increment(1);
+        }
+    }
+
+    /// Counts what the upstream answered: a status class, or what went wrong.
+    pub(crate) fn upstream_answered(&self, result: &'static str) {
+        if result == "2xx" {
+            return self.upstream_ok.increment(1);
+        }
+        self.register(|| upstream(result)).increment(1);
+    }
+
+    /// Counts audit lines that nobody will read.
+    pub(crate) fn audit_lost(&self, lines: u64) {
+        self.audit_lost.increment(lines);
+    }
+
+    /// Notes whether a store is up.
+    pub(crate) fn store_up(&self, store: Source, up: bool) {
+        let gauge: Gauge =
+            self.register(|| metrics::gauge!("sessiongate_store_up", "store" => store.as_str()));
+        gauge.set(f64::from(u8::from(up)));
+    }
+
+    /// The page that Prometheus reads.
+    pub(crate) fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    /// Folds what histograms have collected; must be called regularly, or they grow.
+    pub(crate) fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+
+    fn register<T>(&self, register: impl FnOnce() -> T) -> T {
+        metrics::with_local_recorder(&self.recorder, register)
+    }
+}
+
+impl store::Observer for Metrics {
+    fn answered(&self, source: Source, outcome: store::Outcome) {
+        let outcome = outcome.as_str();
+        if (source, outcome) == (Source::Memory, "present") {
+            return self.memory_hits.increment(1);
+        }
+        self.register(|| user_checks(source, outcome)).increment(1);
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+fn decisions(outcome: &'static str, reason: &'static str) -> Counter {
+    metrics::counter!(
+        "sessiongate_decisions_total",
+        labels(&[("mode", "proxy"), ("outcome", outcome), ("reason", reason)])
+    )
+}
+
+fn user_checks(source: Source, outcome: &'static str) -> Counter {
+    metrics::counter!(
+        "sessiongate_user_check_total",
+        labels(&[("source", source.as_str()), ("result", outcome)])
+    )
+}
+
+fn upstream(result: &'static str) -> Counter {
+    metrics::counter!(
+        "sessiongate_upstream_responses_total",
+        labels(&[("result", result)])
+    )
+}
+
+fn labels(pairs: &[(&'static str, &'static str)]) -> Vec<Label> {
+    pairs
+        .iter()
+        .map(|(name, value)| Label::from_static_parts(name, value))
+        .collect()
+}
+
+fn describe() {
+    metrics::describe_counter!(
+        "sessiongate_decisions_total",
+        "Decisions by front, outcome and reason."
+    );
+    metrics::describe_histogram!(
+        "sessiongate_decision_duration_seconds",
+        "Time from a request's head to its decision."
+    );
+    metrics::describe_counter!(
+        "sessiongate_user_check_total",
+        "User look-ups by the store that answered."
+    );
+    metrics::describe_counter!(
+        "sessiongate_upstream_responses_total",
+        "Answers of the upstream by class, or its failures."
+    );
+    metrics::describe_counter!(
+        "sessiongate_bypass_total",
+        "Requests that passed by the development bypass."
+    );
+    metrics::describe_counter!(
+        "sessiongate_audit_lines_lost_total",
+        "Audit lines that could not be written."
+    );
+    metrics::describe_gauge!(
+        "sessiongate_store_up",
+        "Whether a store answers (1) or not (0)."
+    );
+    metrics::describe_gauge!("sessiongate_build_info", "The running version.");
+}
+
+/// From a decision in memory (microseconds) to one that waited for a database.
+const SECONDS: [f64; 14] = [
+    0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.01,
+    0.05, 0.25, 1.0, 5.0,
+];

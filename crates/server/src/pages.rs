@@ -1,0 +1,200 @@
+//! What a person sees when the gate says no, and the frame around it that the demo shares.
+//!
+//! A refusal is one self-contained answer: it loads nothing, runs nothing and repeats nothing that the client sent.
+
+use http::StatusCode;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+/// The style sheet of every page, in its head.
+pub(crate) const STYLE: &str = include_str!("pages/style.css");
+
+/// The `Content-Security-Policy` of every page: this style sheet, this icon, forms to their own origin, nothing else.
+pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
+    style-src 'sha256-uCX91ppkYJ9UtmK1D6ASniHdeOIBeINd8o5PzJJzySQ='; \
+    img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The page that answers a refused request of a browser: what happened, what to do, and the id under which the log
+/// knows the request. The reason itself stays in the log, because a stranger could learn from it.
+pub(crate) fn refusal(status: StatusCode, request_id: &str) -> String {
+    let words = Words::of(status);
+    let content = html! {
+        main {
+            p.status { b { (status.as_str()) } " " (status.canonical_reason().unwrap_or_default()) }
+            h1 { (words.heading) }
+            p.lead { (words.happened) }
+            p { (words.advice) }
+            dl.receipt {
+                dt { "Request id" }
+                dd.mono { (request_id) }
+            }
+        }
+    };
+    page(words.heading, &html! { header { (mark()) } (content) }).into_string()
+}
+
+/// A whole page around its header, main part and footer.
+pub(crate) fn page(title: &str, content: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="robots" content="noindex";
+                title { (title) }
+                link rel="icon" href=(ICON);
+                style { (PreEscaped(STYLE)) }
+            }
+            body { (content) }
+        }
+    }
+}
+
+/// The gate: an arch with bars. It says nothing that the words do not.
+pub(crate) fn mark() -> Markup {
+    html! {
+        svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2.2" stroke-linecap="round"
+            aria-hidden="true" {
+            path d="M4 21V11a8 8 0 0 1 16 0v10M9.3 21v-9M14.7 21v-9" {}
+        }
+    }
+}
+
+/// The words of a refusal. They hold for every reason behind the status.
+struct Words {
+    heading: &'static str,
+    happened: &'static str,
+    advice: &'static str,
+}
+
+impl Words {
+    fn of(status: StatusCode) -> Self {
+        match status {
+            StatusCode::BAD_REQUEST => Self {
+                heading: "This address cannot be opened",
+                happened: "The request was not clear enough to act on, so it was not passed on.",
+                advice: "Check the address for stray characters. If you followed a link, please tell whoever runs \
+                         this site, and include the id below.",
+            },
+            StatusCode::UNAUTHORIZED => Self {
+                heading: "Please sign in",
+                happened: "This page is for people who are signed in, and this browser is not, or not any more.",
+                advice: "Sign in to the app, then open this page again.",
+            },
+            StatusCode::FORBIDDEN => Self {
+                heading: "You do not have access",
+                happened: "You are signed in, but this account may not open this page.",
+                advice: "Sign in with another account, or ask whoever runs this site for access. The id below helps \
+                         them to find this request.",
+            },
+            StatusCode::NOT_FOUND => Self {
+                heading: "There is no such page",
+                happened: "Nothing lives at this address.",
+                advice: "Check the address, or go back to where you came from.",
+            },
+            StatusCode::METHOD_NOT_ALLOWED => Self {
+                heading: "This cannot be done here",
+                happened: "The address exists, but it does not accept this kind of request.",
+                advice: "Go back and try again from the page you came from.",
+            },
+            StatusCode::PAYLOAD_TOO_LARGE => Self {
+                heading: "That is too large",
+                happened: "What you sent is larger than this site accepts, so none of it was kept.",
+                advice: "Send something smaller, or send it in parts.",
+            },
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self {
+                heading: "Your browser sent too many cookies",
+                happened: "What came along with the request, most likely its cookies, is larger than this site accepts.",
+                advice: "Delete this site's cookies in your browser, then sign in again.",
+            },
+            StatusCode::BAD_GATEWAY => Self {
+                heading: "The service is not answering",
+                happened: "Your request was fine, but the service behind this address could not be reached.",
+                advice: "Try again in a minute. If it stays like this, tell whoever runs this site, and include the \
+                         id below.",
+            },
+            StatusCode::SERVICE_UNAVAILABLE => Self {
+                heading: "We cannot let you in right now",
+                happened: "Something that is needed to check who you are is not available. You have not been signed out.",
+                advice: "Try again in a minute. If it stays like this, tell whoever runs this site, and include the \
+                         id below.",
+            },
+            StatusCode::GATEWAY_TIMEOUT => Self {
+                heading: "The service is taking too long",
+                happened: "Your request was passed on, but the service behind this address did not answer in time.",
+                advice: "Wait a minute before you try again: what you asked for may still be under way.",
+            },
+            _ => Self {
+                heading: "This did not work",
+                happened: "The request could not be completed.",
+                advice: "Try again in a minute. If it stays like this, tell whoever runs this site, and include the \
+                         id below.",
+            },
+        }
+    }
+}
+
+/// The mark once more, as an icon without a request of its own.
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' \
+    stroke='%232a9d87' stroke-width='2.4' stroke-linecap='round'%3E%3Cpath d='M4 21V11a8 8 0 0 1 16 0v10M9.3 21v-9\
+    M14.7 21v-9'/%3E%3C/svg%3E";
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::digest::{SHA256, digest};
+
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_own_words() {
+        let known = [400, 401, 403, 404, 405, 413, 431, 502, 503, 504];
+        let mut headings: Vec<&str> = known
+            .map(|code| Words::of(StatusCode::from_u16(code).unwrap()).heading)
+            .to_vec();
+        headings.push(Words::of(StatusCode::IM_A_TEAPOT).heading);
+        headings.sort_unstable();
+        headings.dedup();
+        assert_eq!(headings.len(), known.len() + 1);
+    }
+
+    #[test]
+    fn a_refusal_shows_the_request_id_as_text() {
+        let page = refusal(StatusCode::FORBIDDEN, "<script>alert(1)</script>");
+        assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+        assert!(!page.contains("<script"));
+    }
+
+    #[test]
+    fn a_refusal_loads_nothing() {
+        let page =
+            refusal(StatusCode::FORBIDDEN, "id").replace("xmlns='http://www.w3.org/2000/svg'", "");
+        for loader in ["http:", "https:", "src=", "url(", "@import", "<script"] {
+            assert!(!page.contains(loader), "{loader}");
+        }
+    }
+
+    #[test]
+    fn the_policy_admits_the_style_sheet() {
+        let hash = base64(digest(&SHA256, STYLE.as_bytes()).as_ref());
+        let source = format!("style-src 'sha256-{hash}'");
+        assert!(
+            CONTENT_SECURITY_POLICY.contains(&source),
+            "the style sheet has changed; its hash is now {hash}"
+        );
+    }
+
+    fn base64(bytes: &[u8]) -> String {
+        const ALPHABET: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let text = bytes.chunks(3).flat_map(|chunk| {
+            let bits = (0..3).fold(0_u32, |bits, at| {
+                bits << 8 | u32::from(chunk.get(at).copied().unwrap_or(0))
+            });
+            (0..4_usize).map(move |at| match at <= chunk.len() {
+                true => char::from(ALPHABET[(bits >> (18 - 6 * at)) as usize & 63]),
+                false => '=',
+            })
+        });
+        text.collect()
+    }
+}

@@ -1,0 +1,403 @@
+//! The second store: the cache that all nodes share. It saves the database work, and is never needed.
+//!
+//! A lookup uses the connection that is open; it never opens one. A task of its own ([`Redis::keep_line`]) does that,
+//! looks after the line, and opens the next one after [`HOLD`] when it breaks. So an outage costs those few requests
+//! their [`timeout`](super::settings::RedisSettings::timeout) that were waiting when it began, and later ones nothing.
+//!
+//! What is in Redis is data from outside. A value counts only when it is a [`record`] about our table and the very
+//! subject that we look for; anything else is a miss, and stays as it is: we never write over what we did not
+//! write (`SET … NX`). Absent users are written too, for their own short time.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use gate::{Lookup, Source, User};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisError, TlsCertificates};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::health::Health;
+use super::settings::RedisSettings;
+use super::{PROBE_EVERY, StoreHealth, StoreOpenError, record};
+
+/// A Redis, and what became of the line to it.
+pub(super) struct Redis {
+    client: Client,
+    settings: RedisSettings,
+    absent_ttl: Duration,
+    /// What the users are users of: the database, the table, the column.
+    realm: String,
+    line: watch::Sender<Line>,
+    writes: Semaphore,
+    /// The code with which the server has refused the last write (`OOM`, `READONLY`).
+    refused_write: Mutex<Option<String>>,
+    health: Health,
+}
+
+/// The line to the server.
+#[derive(Clone)]
+enum Line {
+    Broken,
+    Open {
+        connection: MultiplexedConnection,
+        /// Tells this line from those before and after it.
+        number: u64,
+    },
+    /// It is being opened for the first time, or replaced: worth waiting for.
+    Opening,
+}
+
+/// What a question to Redis leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cached {
+    /// It knows.
+    Hit(Lookup),
+    /// It does not know.
+    Miss,
+    /// It did not answer.
+    Skipped,
+}
+
+/// What the truth said could not be written down.
+#[derive(Debug)]
+pub(super) struct Unwritten;
+
+impl Redis {
+    /// # Errors
+    /// When the CA file cannot be read or used. A server that does not answer is no error.
+    pub(super) fn new(
+        settings: RedisSettings,
+        absent_ttl: Duration,
+        realm: String,
+    ) -> Result<Self, StoreOpenError> {
+        // Servers with restricted users refuse the command that would tell them our name.
+        let login = settings
+            .url
+            .target
+            .redis_settings()
+            .clone()
+            .set_skip_set_lib_name();
+        let target = settings.url.target.clone().set_redis_settings(login);
+        let client = match &settings.ca_file {
+            Some(path) if settings.url.is_tls() => {
+                let unusable = |error| StoreOpenError::CaFile {
+                    path: path.clone(),
+                    error,
+                };
+                let authority = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+                if CertificateDer::pem_slice_iter(&authority).next().is_none() {
+                    return Err(unusable("no certificate in PEM format".to_owned()));
+                }
+                let certificates = TlsCertificates {
+                    client_tls: None,
+                    root_cert: Some(authority),
+                };
+                Client::build_with_tls(target, certificates)
+                    .map_err(|error| unusable(describe(&error)))?
+            }
+            Some(_) | None => Client::open(target).map_err(|error| StoreOpenError::Redis {
+                error: describe(&error),
+            })?,
+        };
+        Ok(Self {
+            client,
+            settings,
+            absent_ttl,
+            realm,
+            line: watch::Sender::new(Line::Opening),
+            writes: Semaphore::new(MAX_WRITES),
+            refused_write: Mutex::default(),
+            health: Health::new(Source::Redis),
+        })
+    }
+
+    /// Looks `subject` up, within the timeout.
+    pub(super) async fn find(&self, subject: &str) -> Cached {
+        let deadline = Instant::now() + self.settings.timeout;
+        let Ok(Some((mut connection, number))) = timeout_at(deadline, self.open_line()).await
+        else {
+            return Cached::Skipped;
+        };
+        // In place of GET: whoever wrote the value, only one byte more than it may have comes over the wire.
+        let mut command = redis::cmd("GETRANGE");
+        command.arg(self.key(subject)).arg(0).arg(record::MAX_LEN);
+        let error =
+            match timeout_at(deadline, command.query_async::<Vec<u8>>(&mut connection)).await {
+                Ok(Ok(value)) => {
+                    self.health.answered();
+                    let user = record::read(&value, &self.realm, subject);
+                    return user.map_or(Cached::Miss, |user| {
+                        Cached::Hit(Lookup {
+                            user,
+                            source: Source::Redis,
+                        })
+                    });
+                }
+                Ok(Err(error)) => error,
+                Err(_) => {
+                    self.hang_up(number, &self.too_late());
+                    return Cached::Skipped;
+                }
+            };
+        match code(&error) {
+            Some("WRONGTYPE") => Cached::Miss,
+            // An answer, and a quick one; only of no use.
+            Some(_) => {
+                self.health.failed(&describe(&error));
+                Cached::Skipped
+            }
+            None => {
+                self.hang_up(number, &describe(&error));
+                Cached::Skipped
+            }
+        }
+    }
+
+    /// Writes down what the truth said about `subject`, unless there is a value already.
+    ///
+    /// # Errors
+    /// When nothing could be written; why shows in [`Redis::health`].
+    pub(super) async fn remember(
+        &self,
+        subject: &str,
+        user: Option<User>,
+    ) -> Result<(), Unwritten> {
+        let ttl = match user {
+            Some(_) => self.settings.cache_ttl,
+            None => self.absent_ttl,
+        };
+        let ttl = u64::try_from(ttl.as_millis())
+            .unwrap_or(u64::MAX)
+            .min(MAX_TTL);
+        if ttl == 0 {
+            return Ok(());
+        }
+        let _permit = self.writes.try_acquire().map_err(|_| Unwritten)?;
+        let Line::Open {
+            mut connection,
+            number,
+        } = self.line.borrow().clone()
+        else {
+            return Err(Unwritten);
+        };
+        let mut command = redis::cmd("SET");
+        command
+            .arg(self.key(subject))
+            .arg(record::write(user, &self.realm, subject));
+        command.arg("PX").arg(ttl).arg("NX");
+        match timeout(self.settings.timeout, command.exec_async(&mut connection)).await {
+            Ok(Ok(())) => {
+                self.writes_work();
+                return Ok(());
+            }
+            Ok(Err(error)) => match code(&error) {
+                Some(code) => self.write_was_refused(code),
+                None => self.hang_up(number, &describe(&error)),
+            },
+            Err(_) => self.hang_up(number, &self.too_late()),
+        }
+        Err(Unwritten)
+    }
+
+    /// Opens the line and keeps it open, for ever.
+    pub(super) async fn keep_line(&self) {
+        let mut number = 0;
+        loop {
+            match self.open().await {
+                Ok(connection) => {
+                    number += 1;
+                    self.line.send_replace(Line::Open { connection, number });
+                    self.watch_line().await;
+                }
+                Err(detail) => {
+                    self.line.send_replace(Line::Broken);
+                    self.health.failed(&detail);
+                }
+            }
+            if matches!(*self.line.borrow(), Line::Broken) {
+                sleep(HOLD).await;
+            }
+        }
+    }
+
+    /// Gives the line up for good, once nobody keeps it.
+    pub(super) fn close(&self) {
+        self.line.send_replace(Line::Broken);
+    }
+
+    pub(super) fn health(&self) -> StoreHealth {
+        let mut health = self.health.report();
+        let refused = self
+            .refused_write
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let (None, Some(code)) = (&health.detail, &*refused) {
+            health.detail = Some(format!("answers, but has refused the last write: {code}"));
+        }
+        health
+    }
+
+    /// The open line; waits while it is being opened. `None` when it is broken.
+    async fn open_line(&self) -> Option<(MultiplexedConnection, u64)> {
+        let mut receiver = self.line.subscribe();
+        let line = receiver
+            .wait_for(|line| !matches!(line, Line::Opening))
+            .await
+            .ok()?;
+        match &*line {
+            Line::Broken | Line::Opening => None,
+            Line::Open { connection, number } => Some((connection.clone(), *number)),
+        }
+    }
+
+    /// A new line on which the server has answered, if only with a refusal.
+    async fn open(&self) -> Result<MultiplexedConnection, String> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.settings.timeout))
+            .set_response_timeout(Some(self.settings.timeout));
+        let open = async {
+            let mut connection = self
+                .client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await?;
+            // Like a lookup: a user without the rights for one should not pass as healthy.
+            let mut command = redis::cmd("GETRANGE");
+            let answer = command
+                .arg(self.key(""))
+                .arg(0)
+                .arg(0)
+                .exec_async(&mut connection)
+                .await;
+            Ok((connection, answer))
+        };
+        match timeout(self.settings.timeout, open).await {
+            Ok(Ok((connection, Ok(())))) => {
+                self.health.answered();
+                Ok(connection)
+            }
+            Ok(Ok((connection, Err(error)))) if code(&error).is_some() => {
+                self.health.failed(&describe(&error));
+                Ok(connection)
+            }
+            Ok(Ok((_, Err(error))) | Err(error)) => Err(describe(&error)),
+            Err(_) => Err(self.too_late()),
+        }
+    }
+
+    /// Returns when the line is broken, or should be replaced.
+    async fn watch_line(&self) {
+        let mut receiver = self.line.subscribe();
+        let opened = Instant::now();
+        loop {
+            let broken = receiver.wait_for(|line| matches!(line, Line::Broken));
+            if timeout(PROBE_EVERY, broken).await.is_ok() {
+                return;
+            }
+            self.find("").await;
+            // After a failover the address may lead to the new primary, while this line still leads to the old one.
+            if self.write_refusal_is("READONLY") && opened.elapsed() > STAY_READ_ONLY {
+                self.line.send_replace(Line::Opening);
+                return;
+            }
+        }
+    }
+
+    /// Gives this line up, if it is still the one in use.
+    fn hang_up(&self, broken: u64, detail: &str) {
+        let hung_up = self.line.send_if_modified(|line| {
+            let current = matches!(line, Line::Open { number, .. } if *number == broken);
+            if current {
+                *line = Line::Broken;
+            }
+            current
+        });
+        if hung_up {
+            self.health.failed(detail);
+        }
+    }
+
+    fn writes_work(&self) {
+        let mut refused = self
+            .refused_write
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if refused.take().is_some() {
+            tracing::info!(store = "redis", "store takes writes again");
+        }
+    }
+
+    fn write_was_refused(&self, code: &str) {
+        let mut refused = self
+            .refused_write
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if refused.as_deref() != Some(code) {
+            tracing::warn!(store = "redis", code, "store refuses writes");
+            *refused = Some(code.to_owned());
+        }
+    }
+
+    fn write_refusal_is(&self, code: &str) -> bool {
+        self.refused_write
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_deref()
+            == Some(code)
+    }
+
+    fn too_late(&self) -> String {
+        format!(
+            "did not answer within {} ms",
+            self.settings.timeout.as_millis()
+        )
+    }
+
+    /// The key is bytes to Redis: nothing in a subject means anything.
+    fn key(&self, subject: &str) -> Vec<u8> {
+        [self.settings.key_prefix.as_bytes(), subject.as_bytes()].concat()
+    }
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redis")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What happened, without anything that a server could quote: some repeat the command, with the password or the id.
+fn describe(error: &RedisError) -> String {
+    match code(error) {
+        Some(code) => format!("refused: {code}"),
+        None if error.is_io_error() => error.to_string(),
+        None => error.category().to_owned(),
+    }
+}
+
+/// The first word of the server's own error; `None` when it is not the server that refuses, but the line that fails.
+fn code(error: &RedisError) -> Option<&str> {
+    const LONGEST: usize = 32;
+    error.code().map(|code| {
+        if code.len() <= LONGEST && code.is_ascii() {
+            code
+        } else {
+            "ERR"
+        }
+    })
+}
+
+/// How many answers are being written at once; more are not written. Each is held up by `timeout` at most.
+const MAX_WRITES: usize = 64;
+
+/// A year, in milliseconds: Redis refuses what would end after the end of its time.
+const MAX_TTL: u64 = 365 * 24 * 60 * 60 * 1000;
+
+/// How long a broken line is left alone.
+const HOLD: Duration = Duration::from_secs(1);
+
+/// How long a line that takes no writes is kept.
+const STAY_READ_ONLY: Duration = Duration::from_secs(30);

@@ -1,0 +1,354 @@
+//! What the operator says about stores, already checked: nothing here can be wrong any more except the world.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use thiserror::Error;
+
+/// The chain of stores: memory, then Redis when there is one, then the truth.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// This process's own cache.
+    pub(crate) memory: MemorySettings,
+    /// How long "no such user" is trusted, in memory and in Redis each. Zero: not at all.
+    pub(crate) absent_ttl: Duration,
+    /// The cache that all nodes share.
+    pub(crate) redis: Option<RedisSettings>,
+    /// The user table.
+    pub(crate) truth: TruthSettings,
+}
+
+/// This process's own cache.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemorySettings {
+    /// How long a user is trusted to exist without asking again. Zero turns the cache off, for absent users too.
+    pub(crate) ttl: Duration,
+    /// How many users are remembered at most. Zero turns the cache off.
+    pub(crate) entries: usize,
+}
+
+/// The cache that all nodes share.
+#[derive(Clone, Debug)]
+pub(crate) struct RedisSettings {
+    /// Where it is, and its password.
+    pub(crate) url: RedisUrl,
+    /// How long a request waits for Redis, connecting included, before the database is asked instead.
+    pub(crate) timeout: Duration,
+    /// How long a user is trusted to exist. Zero: such answers are not written.
+    pub(crate) cache_ttl: Duration,
+    /// What every key starts with; the rest is the user's id.
+    pub(crate) key_prefix: String,
+    /// PEM certificates to trust for `rediss://` in place of the public authorities.
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// The user table.
+#[derive(Clone, Debug)]
+pub(crate) struct TruthSettings {
+    /// The database that holds it.
+    pub(crate) database: DatabaseSettings,
+    /// How long a request waits for the database, connecting and one retry included.
+    pub(crate) timeout: Duration,
+    /// How many connections are open at most; zero counts as one.
+    pub(crate) max_connections: u32,
+    /// The table, or view.
+    pub(crate) table: Table,
+    /// The column that holds what sessions name as their subject.
+    pub(crate) id_field: Column,
+}
+
+/// The database that holds the user table.
+#[derive(Clone)]
+pub(crate) enum DatabaseSettings {
+    /// A PostgreSQL server. Behind a pooler that cannot prepare statements (PgBouncer before 1.21), the operator adds
+    /// `?statement-cache-capacity=0` to the URL.
+    Postgres(Box<PgConnectOptions>),
+    /// A SQLite file, or a shared database in memory (`sqlite://file:name?mode=memory&cache=shared`; SQLite shares it
+    /// only under a name that is a `file:` URI). It is only ever read, and never created.
+    Sqlite(Box<SqliteConnectOptions>),
+}
+
+// The driver's own `Debug` prints the password.
+impl fmt::Debug for DatabaseSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postgres(options) => {
+                let database = options
+                    .get_database()
+                    .unwrap_or_else(|| options.get_username());
+                write!(
+                    f,
+                    "Postgres({}:{}/{database})",
+                    options.get_host(),
+                    options.get_port()
+                )
+            }
+            Self::Sqlite(options) => write!(f, "Sqlite({})", options.get_filename().display()),
+        }
+    }
+}
+
+/// Where Redis is, and its credentials. Printing it shows only where.
+#[derive(Clone)]
+pub(crate) struct RedisUrl {
+    pub(super) target: ConnectionInfo,
+}
+
+impl RedisUrl {
+    /// Reads `redis://[user[:password]@]host[:port][/database]`, `rediss://` for TLS, or `unix:///path`.
+    /// User and password are percent-decoded.
+    ///
+    /// # Errors
+    /// When the text is no such URL, or asks for TLS without verification. The error repeats nothing of it.
+    pub(crate) fn parse(url: &str) -> Result<Self, RedisUrlError> {
+        let target = url
+            .into_connection_info()
+            .map_err(|_| RedisUrlError::Malformed)?;
+        if matches!(target.addr(), ConnectionAddr::TcpTls { insecure: true, .. }) {
+            return Err(RedisUrlError::Insecure);
+        }
+        Ok(Self { target })
+    }
+
+    /// The server at `host`, without TLS. The password is used exactly as given; an empty one counts as none.
+    ///
+    /// # Errors
+    /// When `host` cannot be connected to, such as `0.0.0.0`.
+    pub(crate) fn from_parts(
+        host: &str,
+        port: u16,
+        password: Option<&str>,
+    ) -> Result<Self, RedisUrlError> {
+        let target = (host, port)
+            .into_connection_info()
+            .map_err(|_| RedisUrlError::Malformed)?;
+        let mut login = RedisConnectionInfo::default();
+        if let Some(password) = password.filter(|password| !password.is_empty()) {
+            login = login.set_password(password);
+        }
+        Ok(Self {
+            target: target.set_redis_settings(login),
+        })
+    }
+
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self.target.addr(), ConnectionAddr::TcpTls { .. })
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_tls() { "rediss" } else { "redis" };
+        write!(
+            f,
+            "RedisUrl({scheme}, {}, database {})",
+            self.target.addr(),
+            self.target.redis_settings().db()
+        )
+    }
+}
+
+/// Why a text is not the URL of a Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum RedisUrlError {
+    /// The certificate of the server would not be verified.
+    #[error("`#insecure` would trust any server; name its authority in a CA file instead")]
+    Insecure,
+    /// It does not parse.
+    #[error("not a URL of the form redis://[user[:password]@]host[:port][/database number]")]
+    Malformed,
+}
+
+/// A table or view, as `users` or `schema.users`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Table {
+    quoted: String,
+}
+
+impl Table {
+    /// Checks a name from the configuration. Upper and lower case matter; the name is quoted for the database.
+    ///
+    /// # Errors
+    /// When the name, or its schema, can be no identifier.
+    pub(crate) fn parse(name: &str) -> Result<Self, IdentifierError> {
+        let parts: Vec<_> = name.split('.').collect();
+        if parts.len() > 2 {
+            return Err(IdentifierError::TooManyParts);
+        }
+        let quoted = parts
+            .into_iter()
+            .map(quote)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            quoted: quoted.join("."),
+        })
+    }
+
+    /// As it stands in a statement: every part in double quotes.
+    pub(super) fn quoted(&self) -> &str {
+        &self.quoted
+    }
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    name: String,
+    quoted: String,
+}
+
+impl Column {
+    /// Checks a name from the configuration. Upper and lower case matter; the name is quoted for the database.
+    ///
+    /// # Errors
+    /// When the name can be no identifier.
+    pub(crate) fn parse(name: &str) -> Result<Self, IdentifierError> {
+        Ok(Self {
+            quoted: quote(name)?,
+            name: name.to_owned(),
+        })
+    }
+
+    /// As the catalog has it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// As it stands in a statement: in double quotes.
+    pub(super) fn quoted(&self) -> &str {
+        &self.quoted
+    }
+}
+
+/// Why a name can be no identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum IdentifierError {
+    /// A control character, among them NUL, which no database takes.
+    #[error("holds a control character")]
+    ControlCharacter,
+    /// Nothing, or nothing before or after the dot.
+    #[error("is empty, or has an empty part")]
+    Empty,
+    /// The quotes would become part of the name.
+    #[error("stands in quotes; write it without them, it is quoted when it is used")]
+    Quoted,
+    /// PostgreSQL would silently cut the name off, and find another table.
+    #[error("has a part of {bytes} bytes; PostgreSQL cuts names off after {MAX_IDENTIFIER}")]
+    TooLong {
+        /// The number of bytes there are.
+        bytes: usize,
+    },
+    /// A database and a schema, or a name that holds a dot.
+    #[error("has more than one dot; write `table` or `schema.table`")]
+    TooManyParts,
+}
+
+/// The identifier in double quotes, in which nothing but a double quote is special (SQL:2016 §5.2, delimited
+/// identifier).
+fn quote(name: &str) -> Result<String, IdentifierError> {
+    if name.is_empty() {
+        return Err(IdentifierError::Empty);
+    }
+    if name.chars().any(char::is_control) {
+        return Err(IdentifierError::ControlCharacter);
+    }
+    if name.len() > 1 && name.starts_with('"') && name.ends_with('"') {
+        return Err(IdentifierError::Quoted);
+    }
+    if name.len() > MAX_IDENTIFIER {
+        return Err(IdentifierError::TooLong { bytes: name.len() });
+    }
+    Ok(format!("\"{}\"", name.replace('"', "\"\"")))
+}
+
+/// `NAMEDATALEN - 1` of PostgreSQL.
+const MAX_IDENTIFIER: usize = 63;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_name_is_quoted_and_none_can_leave_its_quotes() {
+        for (name, quoted) in [
+            ("users", r#""users""#),
+            ("User", r#""User""#),
+            ("auth.users", r#""auth"."users""#),
+            ("my users", r#""my users""#),
+            (r#"users" WHERE true --"#, r#""users"" WHERE true --""#),
+            (r#"a"b.c"d"#, r#""a""b"."c""d""#),
+            ("users;DROP TABLE users", r#""users;DROP TABLE users""#),
+            ("usérs", r#""usérs""#),
+        ] {
+            assert_eq!(Table::parse(name).unwrap().quoted(), quoted);
+        }
+        assert_eq!(Column::parse("a.b").unwrap().quoted(), r#""a.b""#);
+    }
+
+    #[test]
+    fn a_name_that_can_be_no_identifier_is_refused() {
+        let long = "x".repeat(64);
+        for (name, error) in [
+            ("", IdentifierError::Empty),
+            (".users", IdentifierError::Empty),
+            ("auth.", IdentifierError::Empty),
+            ("a.b.c", IdentifierError::TooManyParts),
+            ("us\0ers", IdentifierError::ControlCharacter),
+            (r#"auth."User""#, IdentifierError::Quoted),
+            (&long, IdentifierError::TooLong { bytes: 64 }),
+        ] {
+            assert_eq!(Table::parse(name), Err(error), "{name:?}");
+        }
+        assert!(Table::parse(&long[1..]).is_ok());
+    }
+
+    #[test]
+    fn printing_settings_shows_no_password() {
+        let url = RedisUrl::parse("rediss://gate:p%40ss%2Fw%C3%B6rd@cache:6380/3").unwrap();
+        assert_eq!(url.target.redis_settings().password(), Some("p@ss/wörd"));
+        assert_eq!(
+            format!("{url:?}"),
+            "RedisUrl(rediss, cache:6380, database 3)"
+        );
+
+        let url = RedisUrl::from_parts("cache", 6379, Some("p@ss/#?:%41")).unwrap();
+        assert_eq!(url.target.redis_settings().password(), Some("p@ss/#?:%41"));
+        assert_eq!(
+            format!("{url:?}"),
+            "RedisUrl(redis, cache:6379, database 0)"
+        );
+
+        let options = PgConnectOptions::new_without_pgpass()
+            .host("db")
+            .username("gate")
+            .password("hidden");
+        let settings = DatabaseSettings::Postgres(Box::new(options));
+        assert_eq!(format!("{settings:?}"), "Postgres(db:5432/gate)");
+    }
+
+    #[test]
+    fn a_redis_that_cannot_be_verified_or_read_is_refused() {
+        assert_eq!(
+            RedisUrl::parse("rediss://cache/#insecure").unwrap_err(),
+            RedisUrlError::Insecure
+        );
+        for url in [
+            "",
+            "cache:6379",
+            "http://cache",
+            "redis://",
+            "redis://cache/x",
+            "redis://0.0.0.0",
+        ] {
+            assert_eq!(
+                RedisUrl::parse(url).unwrap_err(),
+                RedisUrlError::Malformed,
+                "{url}"
+            );
+        }
+    }
+}

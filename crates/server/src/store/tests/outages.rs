@@ -1,0 +1,369 @@
+//! What happens when real servers go away, come back, or turn strange.
+
+use tokio::time::Instant;
+
+use super::*;
+
+/// What a lookup may take beyond its own timeouts on a busy machine.
+const SLACK: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn while_the_database_is_down_cached_users_are_served_and_it_recovers_by_itself() {
+    let (mut server, cache) = (with_users().await, Redis::start().await.unwrap());
+    server
+        .execute("INSERT INTO users VALUES (9)")
+        .await
+        .unwrap();
+    let mut chain = settings(postgres(&server), "users");
+    chain.redis = Some(redis(&cache.url()));
+    let (other_node, _) = open(chain.clone());
+    served_by_redis(&other_node, "7").await;
+    chain.memory.ttl = MINUTE;
+    let (stores, _) = open(chain);
+    assert!(exists(&stores, "7").await);
+
+    server.stop().await.unwrap();
+    let asked = Instant::now();
+    assert!(matches!(
+        stores.find("9").await,
+        Err(StoreError::Failed {
+            store: Source::Postgres,
+            ..
+        })
+    ));
+    assert!(
+        asked.elapsed() < LIMIT,
+        "a refused connection is reported at once"
+    );
+    assert_eq!(source(&stores, "7").await, Source::Memory);
+    assert_eq!(source(&other_node, "7").await, Source::Redis);
+    let detail = until(&stores, Source::Postgres, false).await.unwrap();
+    assert!(!detail.contains(Postgres::PASSWORD), "{detail}");
+
+    server.start_again().await.unwrap();
+    assert!(
+        exists(&stores, "9").await,
+        "the first request after the outage succeeds"
+    );
+    until(&stores, Source::Postgres, true).await;
+}
+
+#[tokio::test]
+async fn a_cut_connection_to_the_database_is_retried_and_a_stalled_one_times_out() {
+    let server = with_users().await;
+    let wire = CutProxy::start(&server.address()).await.unwrap();
+    let (stores, heard) = open(settings(
+        postgres_at(&server.url_through(&wire.address(), Postgres::DATABASE)),
+        "users",
+    ));
+    assert!(exists(&stores, "7").await);
+    for _ in 0..5 {
+        wire.cut().await.unwrap();
+        wire.restore().await.unwrap();
+        assert!(
+            exists(&stores, "7").await,
+            "the old connections are dead, a new one works"
+        );
+    }
+    // PostgreSQL itself ends the sessions.
+    server
+        .execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = 'gate'",
+        )
+        .await
+        .unwrap();
+    assert!(exists(&stores, "7").await);
+    assert_eq!(heard.count(Source::Postgres, Outcome::Failed), 0);
+
+    wire.stall();
+    let asked = Instant::now();
+    let lookups: Vec<_> = (0..20).map(|subject| subject.to_string()).collect();
+    let answers = lookups.iter().map(|subject| stores.find(subject));
+    for answer in all(answers).await {
+        assert!(
+            matches!(
+                answer,
+                Err(StoreError::TimedOut {
+                    store: Source::Postgres,
+                    ..
+                })
+            ),
+            "{answer:?}"
+        );
+    }
+    assert!(asked.elapsed() < LIMIT + SLACK);
+    wire.restore().await.unwrap();
+    assert!(exists(&stores, "7").await);
+}
+
+/// Waits until Redis is asked again after an outage.
+async fn served_by_redis(stores: &Stores, subject: &str) {
+    let waiting = async {
+        while source(stores, subject).await != Source::Redis {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.unwrap();
+}
+
+#[tokio::test]
+async fn redis_that_is_down_from_the_start_is_skipped_and_used_once_it_is_there() {
+    let (server, mut cache) = (with_users().await, Redis::start().await.unwrap());
+    cache.stop();
+    let mut chain = settings(postgres(&server), "users");
+    chain.redis = Some(redis(&cache.url()));
+    let (stores, _) = open(chain);
+    assert_eq!(source(&stores, "7").await, Source::Postgres);
+    assert!(!exists(&stores, "8").await);
+    until(&stores, Source::Redis, false).await;
+    cache.start_again().await.unwrap();
+    until(&stores, Source::Redis, true).await;
+    served_by_redis(&stores, "7").await;
+}
+
+#[tokio::test]
+async fn redis_that_is_cut_stalled_or_slow_costs_few_requests_its_timeout() {
+    let (server, cache) = (with_users().await, Redis::start().await.unwrap());
+    let wire = CutProxy::start(&cache.address()).await.unwrap();
+    let mut chain = settings(postgres(&server), "users");
+    let patience = Duration::from_millis(500);
+    chain.redis = Some(RedisSettings {
+        timeout: patience,
+        ..redis(&format!("redis://{}", wire.address()))
+    });
+    let (stores, _) = open(chain);
+    served_by_redis(&stores, "7").await;
+
+    wire.cut().await.unwrap();
+    let asked = Instant::now();
+    assert_eq!(source(&stores, "7").await, Source::Postgres);
+    assert!(
+        asked.elapsed() < patience,
+        "a connection that is cut is noticed at once"
+    );
+    wire.restore().await.unwrap();
+    served_by_redis(&stores, "7").await;
+
+    for slow in [CutProxy::stall, |wire: &CutProxy| {
+        wire.delay(Duration::from_secs(2));
+    }] {
+        slow(&wire);
+        let asked = Instant::now();
+        assert_eq!(source(&stores, "7").await, Source::Postgres);
+        assert!(asked.elapsed() < patience + SLACK);
+        // For as long as it lasts, and through several attempts to open the line, hardly anybody else pays for it.
+        let (began, mut paid, mut all) = (Instant::now(), 0, 0);
+        while began.elapsed() < Duration::from_secs(4) {
+            let asked = Instant::now();
+            assert_eq!(source(&stores, "7").await, Source::Postgres);
+            all += 1;
+            paid += usize::from(asked.elapsed() >= patience);
+            sleep(Duration::from_millis(5)).await;
+        }
+        assert!(paid * 10 < all, "{paid} of {all}");
+        wire.restore().await.unwrap();
+        served_by_redis(&stores, "7").await;
+    }
+}
+
+#[tokio::test]
+async fn redis_that_refuses_to_work_is_skipped() {
+    let server = with_users().await;
+    let cache = Redis::options().password("correct").start().await.unwrap();
+    let chain = |url: &str| {
+        let mut chain = settings(postgres(&server), "users");
+        chain.redis = Some(redis(url));
+        chain
+    };
+    // A wrong password, and none.
+    for url in [
+        format!("redis://:hunter2@{}", cache.address()),
+        format!("redis://{}", cache.address()),
+    ] {
+        let (stores, _) = open(chain(&url));
+        assert_eq!(source(&stores, "7").await, Source::Postgres);
+        let detail = until(&stores, Source::Redis, false).await.unwrap();
+        assert!(
+            detail.contains("NOAUTH") || detail.contains("authentication failed"),
+            "{detail}"
+        );
+        assert!(!detail.contains("hunter2"));
+        assert_eq!(cache.cli(["EXISTS", "auth:7"]).await.unwrap(), "0");
+    }
+
+    // A user without the right to read.
+    cache
+        .cli(["ACL", "SETUSER", "limited", "on", ">secret", "~*", "+ping"])
+        .await
+        .unwrap();
+    let (stores, _) = open(chain(&format!(
+        "redis://limited:secret@{}",
+        cache.address()
+    )));
+    assert_eq!(source(&stores, "7").await, Source::Postgres);
+    assert_eq!(
+        until(&stores, Source::Redis, false).await.as_deref(),
+        Some("refused: NOPERM")
+    );
+    cache
+        .cli(["ACL", "SETUSER", "limited", "+getrange", "+set"])
+        .await
+        .unwrap();
+    until(&stores, Source::Redis, true).await;
+    served_by_redis(&stores, "7").await;
+
+    // A server that is full, or only a copy: it still answers for what it holds.
+    let (stores, heard) = open(chain(&cache.url()));
+    for (on, off, code) in [
+        (
+            ["CONFIG", "SET", "maxmemory", "1"],
+            ["CONFIG", "SET", "maxmemory", "0"],
+            "OOM",
+        ),
+        (
+            ["CONFIG", "SET", "min-replicas-to-write", "1"],
+            ["CONFIG", "SET", "min-replicas-to-write", "0"],
+            "NOREPLICAS",
+        ),
+    ] {
+        served_by_redis(&stores, "7").await;
+        cache.cli(on).await.unwrap();
+        assert_eq!(source(&stores, "7").await, Source::Redis);
+        assert_eq!(source(&stores, code).await, Source::Postgres);
+        let refused = async {
+            while !stores.health()[0]
+                .detail
+                .as_deref()
+                .is_some_and(|detail| detail.contains(code))
+            {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, refused).await.unwrap();
+        assert!(stores.health()[0].up);
+        assert_eq!(source(&stores, code).await, Source::Postgres);
+        cache.cli(off).await.unwrap();
+        served_by_redis(&stores, code).await;
+        assert_eq!(stores.health()[0].detail, None);
+    }
+    assert!(heard.count(Source::Redis, Outcome::Unwritten) >= 2);
+    assert_eq!(heard.count(Source::Redis, Outcome::Failed), 0);
+    let primary = Redis::start().await.unwrap();
+    cache
+        .cli(["REPLICAOF", "127.0.0.1", &primary.port().to_string()])
+        .await
+        .unwrap();
+    assert!(exists(&stores, "7").await);
+    assert!(!exists(&stores, "8").await);
+}
+
+#[tokio::test]
+async fn what_others_wrote_to_redis_is_no_answer_and_stays_as_it_is() {
+    let (server, cache) = (with_users().await, Redis::start().await.unwrap());
+    let mut chain = settings(postgres(&server), "users");
+    chain.redis = Some(redis(&cache.url()));
+    let (stores, _) = open(chain.clone());
+    served_by_redis(&stores, "7").await;
+    let present = cached(&cache, "auth:7").await;
+
+    let huge = "x".repeat(100_000);
+    for value in [
+        "",
+        "1",
+        "true",
+        "OK",
+        r#"{"v":1,"user":true}"#,
+        r#"{"id":"8","name":"Ann"}"#,
+        &present,
+        &huge,
+    ] {
+        cache.cli(["SET", "auth:8", value]).await.unwrap();
+        assert_eq!(
+            stores.find("8").await.unwrap(),
+            Lookup {
+                user: None,
+                source: Source::Postgres
+            },
+            "{value:.40}"
+        );
+        assert_eq!(cache.cli(["GET", "auth:8"]).await.unwrap(), value);
+    }
+    cache.cli(["DEL", "auth:8"]).await.unwrap();
+    cache.cli(["HSET", "auth:8", "user", "true"]).await.unwrap();
+    assert_eq!(
+        stores.find("8").await.unwrap(),
+        Lookup {
+            user: None,
+            source: Source::Postgres
+        }
+    );
+    assert_eq!(cache.cli(["TYPE", "auth:8"]).await.unwrap(), "hash");
+    assert!(stores.health()[0].up);
+
+    // Another deployment with the same Redis, the same prefix and the same ids.
+    server
+        .execute("CREATE TABLE accounts (id integer PRIMARY KEY)")
+        .await
+        .unwrap();
+    chain.truth.table = Table::parse("accounts").unwrap();
+    let (other, _) = open(chain);
+    assert_eq!(
+        other.find("7").await.unwrap(),
+        Lookup {
+            user: None,
+            source: Source::Postgres
+        }
+    );
+    assert_eq!(source(&stores, "7").await, Source::Redis);
+
+    // A subject is bytes: it is neither a pattern nor a second command.
+    for subject in [
+        "*",
+        "7\r\nSET auth:9 x",
+        "{7}",
+        "../7",
+        "a b",
+        "\u{1F600}",
+        &"9".repeat(1024),
+    ] {
+        served_by_redis(&stores, subject).await;
+        assert!(!exists(&stores, subject).await);
+        assert_eq!(
+            cache
+                .cli(["EXISTS", &format!("auth:{subject}")])
+                .await
+                .unwrap(),
+            "1"
+        );
+    }
+    assert_eq!(cache.cli(["EXISTS", "auth:9"]).await.unwrap(), "0");
+}
+
+#[tokio::test]
+async fn answers_in_redis_expire() {
+    let (server, cache) = (with_users().await, Redis::start().await.unwrap());
+    let mut chain = settings(postgres(&server), "users");
+    chain.redis = Some(RedisSettings {
+        cache_ttl: Duration::from_millis(300),
+        ..redis(&cache.url())
+    });
+    chain.absent_ttl = Duration::ZERO;
+    let (stores, _) = open(chain);
+    served_by_redis(&stores, "7").await;
+    server
+        .execute("DELETE FROM users WHERE id = 7")
+        .await
+        .unwrap();
+    let refused = async {
+        while exists(&stores, "7").await {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, refused).await.unwrap();
+    // Nothing is written about absent users when their time is zero, so one who comes back is in at once.
+    server
+        .execute("INSERT INTO users VALUES (7)")
+        .await
+        .unwrap();
+    assert!(exists(&stores, "7").await);
+}

@@ -1,0 +1,285 @@
+//! A strict HTTP/1.1 client that sends exactly the bytes it is given.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::PATIENCE;
+use crate::wire::{Framing, Headers, Wire};
+
+/// One connection. It stays open between requests; every wait ends after [`PATIENCE`].
+#[derive(Debug)]
+pub struct Client {
+    wire: Wire,
+    address: SocketAddr,
+}
+
+/// A request as it will be written: nothing is added but `Host`, unless the test gave one, and the framing of a body.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    body: Option<Vec<u8>>,
+}
+
+/// An answer, read to its end.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The fields in order.
+    pub headers: Headers,
+    /// The body without its framing.
+    pub body: Vec<u8>,
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When nothing listens there.
+    pub async fn connect(address: SocketAddr) -> Result<Self> {
+        let stream = timeout(PATIENCE, TcpStream::connect(address))
+            .await?
+            .with_context(|| format!("{address}"))?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            wire: Wire::new(stream),
+            address,
+        })
+    }
+
+    /// Sends a request and reads its answer.
+    ///
+    /// # Errors
+    /// When the connection breaks or the answer is not strict HTTP/1.1.
+    pub async fn send(&mut self, request: &Request) -> Result<Response> {
+        self.raw(&request.bytes(self.address)).await?;
+        self.response_to(&request.method).await
+    }
+
+    /// `GET target` without further fields.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn get(&mut self, target: &str) -> Result<Response> {
+        self.send(&Request::get(target)).await
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub async fn raw(&mut self, bytes: &[u8]) -> Result<()> {
+        timeout(PATIENCE, self.wire.send(bytes)).await?
+    }
+
+    /// Reads the answer to a request that is not HEAD. 1xx answers are given like any other.
+    ///
+    /// # Errors
+    /// When the connection breaks or the answer is not strict HTTP/1.1.
+    pub async fn response(&mut self) -> Result<Response> {
+        self.response_to("GET").await
+    }
+
+    /// Reads the head of an answer and leaves its body to [`Client::chunk`] or [`Client::bytes`].
+    ///
+    /// # Errors
+    /// When the connection breaks or the head is not strict HTTP/1.1.
+    pub async fn head(&mut self) -> Result<Response> {
+        let head = timeout(PATIENCE, self.wire.head())
+            .await
+            .context("no answer came")??;
+        let head = head.context("the connection was closed without an answer")?;
+        let status = head
+            .start
+            .strip_prefix("HTTP/1.1 ")
+            .and_then(|rest| rest.get(..3));
+        let status = status.and_then(|status| status.parse().ok());
+        let status = status.with_context(|| format!("not a status line: {:?}", head.start))?;
+        Ok(Response {
+            status,
+            headers: head.headers,
+            body: Vec::new(),
+        })
+    }
+
+    /// The data of the next chunk of an answer whose head was read; `None` after the last.
+    ///
+    /// # Errors
+    /// When the connection breaks or the chunk is malformed.
+    pub async fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
+        timeout(PATIENCE, self.wire.chunk())
+            .await
+            .context("no chunk came")?
+    }
+
+    /// Exactly `length` bytes, for what follows a 101.
+    ///
+    /// # Errors
+    /// When the connection ends before.
+    pub async fn bytes(&mut self, length: usize) -> Result<Vec<u8>> {
+        timeout(PATIENCE, self.wire.exactly(length))
+            .await
+            .context("the bytes did not come")?
+    }
+
+    /// Waits until the peer closes without sending anything more.
+    ///
+    /// # Errors
+    /// When it sends something, or does not close.
+    pub async fn closed(&mut self) -> Result<()> {
+        // An error is a reset, which is as closed as a connection gets.
+        if let Ok(bytes) = timeout(PATIENCE, self.wire.some())
+            .await
+            .context("the connection is still open")?
+        {
+            ensure!(
+                bytes.is_empty(),
+                "more came: {:?}",
+                String::from_utf8_lossy(&bytes)
+            );
+        }
+        Ok(())
+    }
+
+    /// Says that nothing more will be sent.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub async fn finish(&mut self) -> Result<()> {
+        self.wire.finish().await
+    }
+
+    async fn response_to(&mut self, method: &str) -> Result<Response> {
+        let mut response = self.head().await?;
+        let bodiless =
+            method == "HEAD" || response.status < 200 || matches!(response.status, 204 | 304);
+        if !bodiless {
+            let framing = response.headers.framing()?;
+            response.body = timeout(PATIENCE, self.body(framing))
+                .await
+                .context("the body did not end")??;
+        }
+        Ok(response)
+    }
+
+    async fn body(&mut self, framing: Framing) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        match framing {
+            Framing::Chunked => {
+                while let Some(chunk) = self.wire.chunk().await? {
+                    body.extend(chunk);
+                }
+            }
+            Framing::Length(length) => body = self.wire.exactly(length).await?,
+            Framing::Unsaid => loop {
+                let bytes = self.wire.some().await?;
+                if bytes.is_empty() {
+                    break;
+                }
+                body.extend(bytes);
+            },
+        }
+        Ok(body)
+    }
+}
+
+impl Request {
+    /// A request with this method and target.
+    pub fn new(method: &str, target: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+
+    /// A GET request.
+    pub fn get(target: &str) -> Self {
+        Self::new("GET", target)
+    }
+
+    /// A POST request with a body of known length.
+    pub fn post(target: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            body: Some(body.into()),
+            ..Self::new("POST", target)
+        }
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Adds a `Cookie` field.
+    #[must_use]
+    pub fn cookie(self, cookie: impl Into<String>) -> Self {
+        self.header("Cookie", cookie)
+    }
+
+    /// Makes it look like a browser that opens a page.
+    #[must_use]
+    pub fn navigating(self) -> Self {
+        self.header("Sec-Fetch-Mode", "navigate")
+            .header("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+    }
+
+    /// Makes it a WebSocket handshake with RFC 6455's sample key.
+    #[must_use]
+    pub fn websocket(self) -> Self {
+        self.header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+    }
+
+    /// What goes over the wire to a server at `address`.
+    pub fn bytes(&self, address: SocketAddr) -> Vec<u8> {
+        let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        if !self
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+        {
+            text += &format!("Host: {address}\r\n");
+        }
+        for (name, value) in &self.headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        if let Some(body) = &self.body {
+            text += &format!("Content-Length: {}\r\n", body.len());
+        }
+        let mut bytes = (text + "\r\n").into_bytes();
+        bytes.extend(self.body.iter().flatten());
+        bytes
+    }
+}
+
+impl Response {
+    /// The value of the only field called `name`.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_slice(&self.body).with_context(|| format!("not JSON: {:?}", self.text()))
+    }
+}

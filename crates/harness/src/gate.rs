@@ -1,0 +1,295 @@
+//! The `sessiongate` binary under test.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::PATIENCE;
+use crate::client::{Client, Request, Response};
+use crate::process::{Lines, Process, leashed};
+
+/// A running gate, with its proxy and its admin listener on free loopback ports. Killed on drop.
+#[derive(Debug)]
+pub struct Gate {
+    process: Process,
+    /// Where it takes requests for the upstream.
+    pub proxy: SocketAddr,
+    /// Where it shows health and metrics.
+    pub admin: SocketAddr,
+}
+
+/// How a [`Gate`] is started: the program, its words, and an environment that holds nothing else.
+#[derive(Clone, Debug)]
+pub struct GateCommand {
+    binary: PathBuf,
+    words: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+/// What a gate left behind that ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Gate {
+    /// A command for the binary at `binary` (`env!("CARGO_BIN_EXE_sessiongate")` in the server's own tests), with
+    /// `LISTEN` and `ADMIN_LISTEN` on free loopback ports.
+    pub fn command(binary: impl Into<PathBuf>) -> GateCommand {
+        GateCommand {
+            binary: binary.into(),
+            words: vec!["serve".to_owned()],
+            environment: Vec::new(),
+        }
+        .env("LISTEN", "127.0.0.1:0")
+        .env("ADMIN_LISTEN", "127.0.0.1:0")
+    }
+
+    /// A new connection to the proxy.
+    ///
+    /// # Errors
+    /// When it does not accept one.
+    pub async fn connect(&self) -> Result<Client> {
+        Client::connect(self.proxy).await
+    }
+
+    /// Sends one request to the proxy over a connection of its own.
+    ///
+    /// # Errors
+    /// When the connection breaks or the answer is not strict HTTP/1.1.
+    pub async fn send(&self, request: &Request) -> Result<Response> {
+        self.connect().await?.send(request).await
+    }
+
+    /// Sends `GET target` to the admin listener.
+    ///
+    /// # Errors
+    /// When the connection breaks or the answer is not strict HTTP/1.1.
+    pub async fn admin(&self, target: &str) -> Result<Response> {
+        Client::connect(self.admin).await?.get(target).await
+    }
+
+    /// The value of the first sample in `/metrics` whose line starts with `name` and holds every one of `labels`
+    /// (`reason="expired"`); 0 when there is none.
+    ///
+    /// # Errors
+    /// When the listener does not answer, or the value is no number.
+    pub async fn metric<const N: usize>(&self, name: &str, labels: [&str; N]) -> Result<f64> {
+        let text = self.admin("/metrics").await?.text();
+        let sample = text.lines().find(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && labels.iter().all(|label| line.contains(label))
+        });
+        match sample.and_then(|line| line.rsplit_once(' ')) {
+            Some((_, value)) => Ok(value.parse()?),
+            None => Ok(0.0),
+        }
+    }
+
+    /// The audit lines so far: every line of standard output that is a JSON object.
+    pub fn audit_lines(&self) -> Vec<Value> {
+        self.process
+            .stdout
+            .all()
+            .iter()
+            .filter_map(|line| audit_line(line))
+            .collect()
+    }
+
+    /// Waits for an audit line that is as wanted.
+    ///
+    /// # Errors
+    /// When none comes; the message holds those that came.
+    pub async fn wait_for_audit(&self, mut wanted: impl FnMut(&Value) -> bool) -> Result<Value> {
+        self.process
+            .stdout
+            .wait_for(|line| audit_line(line).filter(&mut wanted))
+            .await
+    }
+
+    /// Its standard output.
+    pub fn stdout(&self) -> Lines {
+        self.process.stdout.clone()
+    }
+
+    /// Its standard error.
+    pub fn stderr(&self) -> Lines {
+        self.process.stderr.clone()
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Sends it the signal called `name`: `TERM`, `INT`, `HUP`.
+    ///
+    /// # Errors
+    /// When it has already ended.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        self.process.signal(name)
+    }
+
+    /// Whether it is still running.
+    pub fn running(&mut self) -> bool {
+        self.process.running()
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// When it has not after [`PATIENCE`].
+    pub async fn wait(&mut self) -> Result<ExitStatus> {
+        self.process
+            .wait()
+            .await
+            .with_context(|| format!("the gate is still running after {PATIENCE:?}"))
+    }
+}
+
+impl GateCommand {
+    /// Sets an environment variable, in place of an earlier value.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.retain(|(key, _)| key != name);
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Sets several environment variables.
+    #[must_use]
+    pub fn envs<'a>(self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        pairs
+            .into_iter()
+            .fold(self, |command, (name, value)| command.env(name, value))
+    }
+
+    /// Unsets an environment variable.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.environment.retain(|(key, _)| key != name);
+        self
+    }
+
+    /// Sets the words of the command line, in place of `serve`: `demo`.
+    #[must_use]
+    pub fn args<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        self.words = words.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// Starts it and waits until both listeners have said where they are.
+    ///
+    /// # Errors
+    /// When it ends before, or says nothing of the kind within [`PATIENCE`]; the message holds what it said.
+    pub async fn start(self) -> Result<Gate> {
+        let process = self.spawn()?;
+        let listener = async |name: &str| {
+            process
+                .stderr
+                .wait_for(|line| bound_address(line, name))
+                .await
+        };
+        let (proxy, admin) = (listener("proxy").await?, listener("admin").await?);
+        Ok(Gate {
+            process,
+            proxy,
+            admin,
+        })
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Errors
+    /// When it has not ended after [`PATIENCE`].
+    pub async fn run(self) -> Result<Finished> {
+        let mut process = self.spawn()?;
+        let status = process.wait().await?;
+        let text = |lines: &Lines| lines.all().join("\n");
+        Ok(Finished {
+            status,
+            stdout: text(&process.stdout),
+            stderr: text(&process.stderr),
+        })
+    }
+
+    fn spawn(&self) -> Result<Process> {
+        let mut command = leashed(&self.binary, "cargo", None)?;
+        command
+            .args(&self.words)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Process::spawn(&mut command, "util-linux")
+    }
+}
+
+fn audit_line(line: &str) -> Option<Value> {
+    serde_json::from_str(line).ok().filter(Value::is_object)
+}
+
+/// The address in a log line that names `listener`, in either log format:
+/// `… listening listener="proxy" address=127.0.0.1:1234` or the same as JSON.
+fn bound_address(line: &str, listener: &str) -> Option<SocketAddr> {
+    if !line.contains("listening") {
+        return None;
+    }
+    let bare = bare_text(line);
+    let field = |name: &str| {
+        let start = bare
+            .match_indices(name)
+            .map(|(at, _)| at + name.len())
+            .find_map(|end| {
+                let rest = bare[end..]
+                    .strip_prefix('=')
+                    .or_else(|| bare[end..].strip_prefix(':'))?;
+                Some(bare.len() - rest.len())
+            })?;
+        bare[start..].split([' ', ',', '}']).next()
+    };
+    (field("listener")? == listener).then_some(())?;
+    field("address")?.parse().ok()
+}
+
+/// The line without quotes and terminal colours.
+fn bare_text(line: &str) -> String {
+    let mut bare = String::new();
+    let mut chars = line.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '\x1b' => while chars.next().is_some_and(|end| !end.is_ascii_alphabetic()) {},
+            '"' => {}
+            _ => bare.push(char),
+        }
+    }
+    bare
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bound_address;
+
+    #[test]
+    fn both_log_formats_name_the_bound_address() {
+        let address = Some(([127, 0, 0, 1], 1234).into());
+        for line in [
+            r#"2030-01-01T00:00:00Z  INFO sessiongate: listening listener="proxy" address=127.0.0.1:1234"#,
+            r#"INFO listening listener=proxy address=127.0.0.1:1234"#,
+            "\x1b[32mINFO\x1b[0m listening \x1b[3mlistener\x1b[0m\x1b[2m=\x1b[0m\"proxy\" \
+             \x1b[3maddress\x1b[0m=127.0.0.1:1234",
+            r#"{"level":"INFO","fields":{"message":"listening","listener":"proxy","address":"127.0.0.1:1234"}}"#,
+            r#"{"address":"127.0.0.1:1234","listener":"proxy","message":"listening"}"#,
+        ] {
+            assert_eq!(bound_address(line, "proxy"), address, "{line}");
+            assert_eq!(bound_address(line, "admin"), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The incumbents: the real Auth.js and NextAuth from npm, as `tests/interop` pins them.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::process::{Process, leashed};
+
+/// Has the frameworks' own `encode` make one token for each order: see `tests/interop/mint.mjs` for its members.
+///
+/// # Errors
+/// When Node.js or its modules are missing, or an order is refused.
+pub async fn mint(orders: &[Value]) -> Result<Vec<String>> {
+    let orders: String = orders.iter().map(|order| format!("{order}\n")).collect();
+    let script = script("mint.mjs")?;
+    let output = tokio::task::spawn_blocking(move || {
+        let mut node = Command::new("node")
+            .arg(script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start `node`; install it with: sudo apt-get install -y nodejs")?;
+        // Small enough for the pipe; dropped at once, so that the script sees the end.
+        node.stdin
+            .take()
+            .expect("stdin is piped")
+            .write_all(orders.as_bytes())?;
+        Ok::<_, anyhow::Error>(node.wait_with_output()?)
+    });
+    let output = output.await??;
+    ensure!(
+        output.status.success(),
+        "mint.mjs failed: {}",
+        output.status
+    );
+    Ok(String::from_utf8(output.stdout)?
+        .lines()
+        .map(str::to_owned)
+        .collect())
+}
+
+/// A real Auth.js app on Express with a Credentials provider: any user name, the password
+/// [`AuthApp::PASSWORD`]. Stopped on drop.
+#[derive(Debug)]
+pub struct AuthApp {
+    _process: Process,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl AuthApp {
+    /// The password that lets every user in.
+    pub const PASSWORD: &'static str = "open sesame";
+
+    /// Starts it on a free port, with this `AUTH_SECRET`.
+    ///
+    /// # Errors
+    /// When Node.js or its modules are missing.
+    pub async fn start(secret: &str) -> Result<Self> {
+        let mut command = leashed("node", "nodejs", None)?;
+        command
+            .arg(script("app.mjs")?)
+            .env("PORT", "0")
+            .env("AUTH_SECRET", secret);
+        let process = Process::spawn(&mut command, "nodejs")?;
+        let listening = |line: &str| line.strip_prefix("listening ")?.parse::<u16>().ok();
+        let port = process.stdout.wait_for(listening).await;
+        let port = port.with_context(|| process.transcript())?;
+        Ok(Self {
+            _process: process,
+            address: ([127, 0, 0, 1], port).into(),
+        })
+    }
+}
+
+fn script(name: &str) -> Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop");
+    ensure!(
+        folder.join("node_modules").exists(),
+        "the Node.js modules are missing; install them with: npm ci --prefix tests/interop"
+    );
+    Ok(folder.join(name))
+}

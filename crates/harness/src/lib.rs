@@ -1,0 +1,48 @@
+//! Development only: real services on free loopback ports, and the gate in front of them.
+//!
+//! Every value here owns what it started: dropping it ends the process and removes its folder, so that
+//! tests run side by side and leave nothing behind. A test that dies takes its services with it, because
+//! they are started with a parent-death signal.
+//!
+//! | part | what it is |
+//! |---|---|
+//! | [`Redis`], [`Postgres`], [`Nginx`] | Debian's own servers, in temporary folders |
+//! | [`Echo`] | an upstream in this process that records what reached it and answers with it |
+//! | [`CutProxy`] | a wire that can be cut, stalled and slowed |
+//! | [`Gate`] | the `sessiongate` binary under test |
+//! | [`Client`] | a strict HTTP/1.1 client that can also send raw bytes |
+//! | [`Mint`] | genuine session cookies |
+//! | [`interop`] | the frameworks that the cookies come from, real ones from npm |
+
+mod cert;
+mod client;
+mod cut;
+mod echo;
+mod gate;
+pub mod interop;
+pub mod mint;
+mod nginx;
+mod port;
+mod postgres;
+mod process;
+mod redis;
+mod wire;
+
+pub use cert::Certificates;
+pub use client::{Client, Request, Response};
+pub use cut::CutProxy;
+pub use echo::{Echo, Seen};
+pub use gate::{Finished, Gate, GateCommand};
+pub use mint::Mint;
+pub use nginx::Nginx;
+pub use port::free_port;
+pub use postgres::{Postgres, PostgresOptions};
+pub use process::{Lines, is_root, poll, run};
+pub use redis::{Redis, RedisOptions};
+pub use wire::Headers;
+
+use std::time::Duration;
+
+/// How long any wait in the harness lasts before it counts as a failure. Far above what a healthy machine
+/// needs: it bounds a hang, it measures nothing.
+pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,305 @@
+//! A real PostgreSQL server.
+
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::cert::Certificates;
+use crate::port::free_port;
+use crate::process::{Account, Process, is_root, leashed, run};
+
+/// A PostgreSQL on a free loopback port, with a role `gate` that needs its password and a database `app`.
+/// Stopped on drop.
+#[derive(Debug)]
+pub struct Postgres {
+    // Before the folder: fields drop in order.
+    process: Option<Process>,
+    programs: PathBuf,
+    /// PostgreSQL refuses to run as root: as root, this account runs it.
+    account: Option<Account>,
+    port: u16,
+    certificates: Option<Certificates>,
+    folder: TempDir,
+}
+
+/// How a [`Postgres`] is started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PostgresOptions {
+    tls: bool,
+}
+
+impl Postgres {
+    /// The database that [`Postgres::execute`] works in.
+    pub const DATABASE: &'static str = "app";
+    /// The role that owns it.
+    pub const USER: &'static str = "gate";
+    /// The password of that role.
+    pub const PASSWORD: &'static str = "postgres-password-of-the-harness";
+
+    /// Starts one without TLS.
+    ///
+    /// # Errors
+    /// When PostgreSQL is missing or does not come up.
+    pub async fn start() -> Result<Self> {
+        Self::options().start().await
+    }
+
+    /// Options to start one with.
+    pub fn options() -> PostgresOptions {
+        PostgresOptions::default()
+    }
+
+    /// The port it listens on, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `postgres://…` for `database`.
+    pub fn url(&self, database: &str) -> String {
+        self.url_through(&self.address(), database)
+    }
+
+    /// Like [`Postgres::url`], but by way of a proxy at `address`.
+    pub fn url_through(&self, address: &str, database: &str) -> String {
+        format!(
+            "postgres://{}:{}@{address}/{database}",
+            Self::USER,
+            Self::PASSWORD
+        )
+    }
+
+    /// The certificate that a client which verifies the server must trust.
+    ///
+    /// # Panics
+    /// When it was started without TLS.
+    pub fn authority(&self) -> &Path {
+        &self
+            .certificates
+            .as_ref()
+            .expect("started with TLS")
+            .authority
+    }
+
+    /// Runs SQL in [`Postgres::DATABASE`] and gives what it selects, unaligned and without headings.
+    ///
+    /// # Errors
+    /// When `psql` is missing, the server does not answer, or a statement fails.
+    pub async fn execute(&self, sql: &str) -> Result<String> {
+        self.execute_in(Self::DATABASE, sql).await
+    }
+
+    /// Ends the server at once, connections included; its port refuses until [`Postgres::start_again`].
+    ///
+    /// # Errors
+    /// When the server does not end.
+    pub async fn stop(&mut self) -> Result<()> {
+        if let Some(mut process) = self.process.take() {
+            // QUIT is PostgreSQL's immediate shutdown; a KILL would leave its children to find out for themselves.
+            process.signal("QUIT")?;
+            process.wait().await?;
+        }
+        Ok(())
+    }
+
+    /// Starts the server again on the same port, with its data.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_again(&mut self) -> Result<()> {
+        let mut command = self.command("postgres")?;
+        command
+            .arg("-D")
+            .arg(self.data())
+            .arg("-k")
+            .arg(self.folder.path());
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        for setting in [
+            "fsync=off",
+            "full_page_writes=off",
+            "shared_buffers=8MB",
+            "max_connections=40",
+        ] {
+            command.args(["-c", setting]);
+        }
+        if let Some(certificates) = &self.certificates {
+            for (setting, file) in [
+                ("ssl_cert_file", &certificates.certificate),
+                ("ssl_key_file", &certificates.key),
+            ] {
+                command.args(["-c", &format!("{setting}={}", file.display())]);
+            }
+            command.args(["-c", "ssl=on"]);
+        }
+        let process = Process::spawn(&mut command, "postgresql")?;
+        process
+            .stderr
+            .wait_for(|line| {
+                line.contains("database system is ready to accept connections")
+                    .then_some(())
+            })
+            .await
+            .context("postgres did not come up")?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    async fn execute_in(&self, database: &str, sql: &str) -> Result<String> {
+        let mut command = Command::new("psql");
+        command.args([
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-c",
+            sql,
+            &self.url(database),
+        ]);
+        Ok(run(command, "postgresql-client")
+            .await?
+            .trim_end()
+            .to_owned())
+    }
+
+    async fn initialise(&self) -> Result<()> {
+        let password = self.folder.path().join("password");
+        std::fs::write(&password, Self::PASSWORD)?;
+        if let Some(Account { uid, gid }) = self.account {
+            let certificates = self
+                .certificates
+                .iter()
+                .flat_map(|made| [&made.certificate, &made.key]);
+            for path in certificates
+                .map(PathBuf::as_path)
+                .chain([self.folder.path(), &password])
+            {
+                chown(path, Some(uid), Some(gid))?;
+            }
+        }
+        let mut command = self.command("initdb")?;
+        command
+            .arg("-D")
+            .arg(self.data())
+            .arg("--pwfile")
+            .arg(&password);
+        command.args([
+            "-U",
+            Self::USER,
+            "-A",
+            "scram-sha-256",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        ]);
+        command.args(["--no-sync", "--no-instructions"]);
+        run(command, "postgresql").await?;
+        Ok(())
+    }
+
+    fn command(&self, program: &str) -> Result<Command> {
+        leashed(
+            self.programs.join(program),
+            "postgresql",
+            self.account.as_ref(),
+        )
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            // An orderly end takes its children along and its files with it; the drop of `process` waits at most
+            // for a KILL.
+            let _ = process.signal("QUIT");
+            for _ in 0..200 {
+                if !process.running() {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        }
+    }
+}
+
+impl PostgresOptions {
+    /// Accepts TLS, with a certificate of its own authority.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// Makes a database cluster and starts the server.
+    ///
+    /// # Errors
+    /// When PostgreSQL (or, with TLS, `openssl`) is missing or does not come up.
+    pub async fn start(self) -> Result<Postgres> {
+        let folder = tempfile::tempdir()?;
+        let certificates = match self.tls {
+            true => Some(Certificates::make(folder.path()).await?),
+            false => None,
+        };
+        let account = match is_root() {
+            true => Some(
+                Account::named("postgres")
+                    .or_else(|| Account::named("nobody"))
+                    .context("neither `postgres` nor `nobody` is an account of this machine")?,
+            ),
+            false => None,
+        };
+        let mut postgres = Postgres {
+            process: None,
+            programs: programs()?,
+            account,
+            port: free_port(),
+            certificates,
+            folder,
+        };
+        postgres.initialise().await?;
+        for _ in 0..ATTEMPTS {
+            match postgres.start_again().await {
+                Ok(()) => {
+                    let create = format!("CREATE DATABASE {}", Postgres::DATABASE);
+                    postgres.execute_in("postgres", &create).await?;
+                    return Ok(postgres);
+                }
+                Err(error) if format!("{error:#}").contains("in use") => {
+                    postgres.port = free_port();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        bail!("postgres found no free port in {ATTEMPTS} attempts")
+    }
+}
+
+/// The folder of the newest PostgreSQL that Debian's packages have installed.
+fn programs() -> Result<PathBuf> {
+    let newest = std::fs::read_dir("/usr/lib/postgresql")
+        .ok()
+        .and_then(|versions| {
+            versions
+                .filter_map(|version| Some(version.ok()?.path()))
+                .filter(|version| version.join("bin/initdb").exists())
+                .max_by_key(|version| version.file_name()?.to_str()?.parse::<u32>().ok())
+        });
+    newest
+        .map(|version| version.join("bin"))
+        .context("no PostgreSQL server found; install it with: sudo apt-get install -y postgresql")
+}
+
+/// Another process may take a free port before the server does.
+const ATTEMPTS: usize = 5;

@@ -1,0 +1,216 @@
+//! A real `redis-server`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::cert::Certificates;
+use crate::port::free_port;
+use crate::process::{Process, leashed, run};
+
+/// A Redis on a free loopback port, without persistence. Stopped on drop.
+#[derive(Debug)]
+pub struct Redis {
+    // Before the folder: fields drop in order.
+    process: Option<Process>,
+    options: RedisOptions,
+    port: u16,
+    tls: Option<(u16, Certificates)>,
+    folder: TempDir,
+}
+
+/// How a [`Redis`] is started.
+#[derive(Clone, Debug, Default)]
+pub struct RedisOptions {
+    password: Option<String>,
+    maxmemory: Option<String>,
+    tls: bool,
+}
+
+impl Redis {
+    /// Starts one without a password, a memory limit or TLS.
+    ///
+    /// # Errors
+    /// When `redis-server` is missing or does not come up.
+    pub async fn start() -> Result<Self> {
+        Self::options().start().await
+    }
+
+    /// Options to start one with.
+    pub fn options() -> RedisOptions {
+        RedisOptions::default()
+    }
+
+    /// `127.0.0.1:port`, without TLS.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The port without TLS.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `redis://…`, with the password when there is one.
+    pub fn url(&self) -> String {
+        format!("redis://{}127.0.0.1:{}", self.credentials(), self.port)
+    }
+
+    /// `rediss://…`, for one started with TLS.
+    ///
+    /// # Panics
+    /// When it was started without.
+    pub fn tls_url(&self) -> String {
+        let (port, _) = self.tls.as_ref().expect("started with TLS");
+        format!("rediss://{}localhost:{port}", self.credentials())
+    }
+
+    /// The certificate that a client of the TLS port must trust.
+    ///
+    /// # Panics
+    /// When it was started without TLS.
+    pub fn authority(&self) -> PathBuf {
+        self.tls
+            .as_ref()
+            .expect("started with TLS")
+            .1
+            .authority
+            .clone()
+    }
+
+    /// Runs `redis-cli` with the given words and gives its answer without the final line break.
+    ///
+    /// # Errors
+    /// When `redis-cli` is missing or the server does not answer.
+    pub async fn cli<const N: usize>(&self, words: [&str; N]) -> Result<String> {
+        let mut command = Command::new("redis-cli");
+        command
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(words);
+        if let Some(password) = &self.options.password {
+            command.env("REDISCLI_AUTH", password);
+        }
+        Ok(run(command, "redis-tools").await?.trim_end().to_owned())
+    }
+
+    /// Ends the server; its port refuses connections until [`Redis::start_again`].
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts the server again on the same port, empty.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_again(&mut self) -> Result<()> {
+        self.process = Some(self.spawn().await?);
+        Ok(())
+    }
+
+    async fn spawn(&self) -> Result<Process> {
+        let mut command = leashed("redis-server", "redis-server", None)?;
+        command.args([
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--daemonize",
+            "no",
+        ]);
+        command
+            .args(["--port", &self.port.to_string(), "--dir"])
+            .arg(self.folder.path());
+        if let Some(password) = &self.options.password {
+            command.args(["--requirepass", password]);
+        }
+        if let Some(maxmemory) = &self.options.maxmemory {
+            command.args(["--maxmemory", maxmemory, "--maxmemory-policy", "noeviction"]);
+        }
+        if let Some((port, certificates)) = &self.tls {
+            command.args(["--tls-port", &port.to_string(), "--tls-auth-clients", "no"]);
+            command
+                .arg("--tls-cert-file")
+                .arg(&certificates.certificate);
+            command.arg("--tls-key-file").arg(&certificates.key);
+            command
+                .arg("--tls-ca-cert-file")
+                .arg(&certificates.authority);
+        }
+        let process = Process::spawn(&mut command, "redis-server")?;
+        process
+            .stdout
+            .wait_for(|line| line.contains("Ready to accept connections").then_some(()))
+            .await
+            .with_context(|| format!("redis-server did not come up: {}", process.transcript()))?;
+        Ok(process)
+    }
+
+    fn credentials(&self) -> String {
+        self.options
+            .password
+            .as_ref()
+            .map(|password| format!(":{password}@"))
+            .unwrap_or_default()
+    }
+}
+
+impl RedisOptions {
+    /// Asks clients for this password.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.to_owned());
+        self
+    }
+
+    /// Refuses writes above this much memory (`1`, `100mb`): the server is full.
+    #[must_use]
+    pub fn maxmemory(mut self, limit: &str) -> Self {
+        self.maxmemory = Some(limit.to_owned());
+        self
+    }
+
+    /// Opens a second port with TLS.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// Starts the server.
+    ///
+    /// # Errors
+    /// When `redis-server` (or, with TLS, `openssl`) is missing or does not come up.
+    pub async fn start(self) -> Result<Redis> {
+        let mut last = None;
+        for _ in 0..ATTEMPTS {
+            let folder = tempfile::tempdir()?;
+            let tls = match self.tls {
+                true => Some((free_port(), Certificates::make(folder.path()).await?)),
+                false => None,
+            };
+            let mut redis = Redis {
+                process: None,
+                options: self.clone(),
+                port: free_port(),
+                tls,
+                folder,
+            };
+            match redis.start_again().await {
+                Ok(()) => return Ok(redis),
+                Err(error) if format!("{error:#}").contains("in use") => last = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(error) = last else {
+            bail!("no attempt was made")
+        };
+        Err(error)
+    }
+}
+
+/// Another process may take a free port before the server does.
+const ATTEMPTS: usize = 5;

@@ -1,0 +1,177 @@
+//! What start-up accepts, and what it says about the rest.
+
+use anyhow::Result;
+use harness::{GateCommand, mint};
+
+use crate::support::gate;
+
+fn check(command: GateCommand) -> GateCommand {
+    command.args(["check-config"])
+}
+
+#[tokio::test]
+async fn what_is_effective_is_shown_without_its_secrets() -> Result<()> {
+    let password = "postgres-password-hidden";
+    let finished = check(gate("http://127.0.0.1:3000"))
+        .env("ENABLE_DB_CHECK", "true")
+        .env("DATABASE_URL", format!("postgres://gate:{password}@db/app"))
+        .env("REDIS_URL", "redis://:redis-password-hidden@cache")
+        .env("PUBLIC_PATHS", "/healthz,/assets/")
+        .run()
+        .await?;
+    assert!(finished.status.success(), "{}", finished.stderr);
+    for shown in [
+        "UPSTREAM",
+        "http://127.0.0.1:3000",
+        "/healthz,/assets/",
+        "REDIS_CACHE_TTL",
+        "600",
+        "USER_TABLE",
+    ] {
+        assert!(
+            finished.stdout.contains(shown),
+            "{shown} is missing from:\n{}",
+            finished.stdout
+        );
+    }
+    let printed = finished.stdout + &finished.stderr;
+    for secret in [mint::SECRET, password, "redis-password-hidden"] {
+        assert!(!printed.contains(secret), "{secret} is in:\n{printed}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn check_config_and_start_up_refuse_the_same_things_in_the_same_words() -> Result<()> {
+    let broken = || {
+        gate("ftp://127.0.0.1")
+            .without("AUTH_SECRET")
+            .env("PUBLIC_PATHS", "assets")
+            .env("REDIS_TIMEOUT", "soon")
+            .env("ENABLE_DB_CHECK", "perhaps")
+            .env("TRUSTED_PROXIES", "everyone")
+            .env("CORS_PREFLIGHT", "maybe")
+            .env("LISTEN", "nowhere")
+            .env("USER_TABLE", "a.b.c")
+    };
+    let started = broken().run().await?;
+    let checked = check(broken()).run().await?;
+    assert_eq!(
+        (started.status.code(), checked.status.code()),
+        (Some(1), Some(1))
+    );
+    assert_eq!(started.stderr, checked.stderr);
+    for name in [
+        "UPSTREAM",
+        "AUTH_SECRET",
+        "PUBLIC_PATHS",
+        "ENABLE_DB_CHECK",
+        "TRUSTED_PROXIES",
+        "CORS_PREFLIGHT",
+        "LISTEN",
+    ] {
+        assert!(
+            started.stderr.contains(name),
+            "{name} is missing from:\n{}",
+            started.stderr
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_problem_of_the_stores_is_reported_too() -> Result<()> {
+    let finished = gate("http://127.0.0.1:3000")
+        .env("ENABLE_DB_CHECK", "true")
+        .env("DATABASE_URL", "mysql://root:hidden@db/app")
+        .env("REDIS_URL", "http://:hidden@cache")
+        .env("REDIS_TIMEOUT", "soon")
+        .env("REDIS_CACHE_TTL", "-1")
+        .env("USER_TABLE", "a.b.c")
+        .run()
+        .await?;
+    assert_eq!(finished.status.code(), Some(1));
+    for name in [
+        "DATABASE_URL",
+        "REDIS_URL",
+        "REDIS_TIMEOUT",
+        "REDIS_CACHE_TTL",
+        "USER_TABLE",
+    ] {
+        assert!(
+            finished.stderr.contains(name),
+            "{name} is missing from:\n{}",
+            finished.stderr
+        );
+    }
+    assert!(!finished.stderr.contains("hidden"), "{}", finished.stderr);
+    Ok(())
+}
+
+#[tokio::test]
+async fn secrets_that_anyone_could_guess_are_refused() -> Result<()> {
+    for (what, secret, accepted_when_weak) in [
+        ("empty", "", false),
+        ("the placeholder", "your_secret", false),
+        (
+            "a default of a framework",
+            "better-auth-secret-12345678901234567890",
+            false,
+        ),
+        ("short", "31-bytes-are-one-byte-too-short", true),
+    ] {
+        let command = check(gate("http://127.0.0.1:3000")).env("AUTH_SECRET", secret);
+        let strict = command.clone().run().await?;
+        assert!(!strict.status.success(), "{what}");
+        assert!(
+            strict.stderr.contains("AUTH_SECRET"),
+            "{what}: {}",
+            strict.stderr
+        );
+        assert!(
+            secret.is_empty() || !strict.stderr.contains(secret),
+            "{what}: {}",
+            strict.stderr
+        );
+        let lax = command.env("ALLOW_WEAK_SECRET", "true").run().await?;
+        assert_eq!(
+            lax.status.success(),
+            accepted_when_weak,
+            "{what}: {}",
+            lax.stderr
+        );
+    }
+    let long_enough =
+        check(gate("http://127.0.0.1:3000")).env("AUTH_SECRET", "32-bytes-are-exactly-long-enough");
+    assert!(long_enough.run().await?.status.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_missing_secret_file_is_named() -> Result<()> {
+    let finished = gate("http://127.0.0.1:3000")
+        .without("AUTH_SECRET")
+        .env("AUTH_SECRET_FILE", "/nonexistent/secret")
+        .run()
+        .await?;
+    assert!(!finished.status.success());
+    assert!(
+        finished.stderr.contains("AUTH_SECRET_FILE")
+            && finished.stderr.contains("/nonexistent/secret")
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_slip_of_the_hand_is_pointed_out() -> Result<()> {
+    let finished = check(gate("http://127.0.0.1:3000"))
+        .env("PUBLIC_PATH", "/healthz")
+        .run()
+        .await?;
+    let printed = finished.stdout + &finished.stderr;
+    assert!(
+        printed.contains("PUBLIC_PATH is set") && printed.contains("PUBLIC_PATHS?"),
+        "{printed}"
+    );
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! The behaviour of the gate, seen from outside: every test starts the real binary, enters through its proxy, and
+//! looks at the answer and at what the upstream received.
+
+mod admin;
+mod answers;
+mod audit;
+mod bypass;
+mod config;
+mod demo;
+mod faults;
+mod headers;
+mod interop;
+mod lifecycle;
+mod paths;
+mod proxying;
+mod sessions;
+mod stores;
+mod support;

@@ -1,0 +1,153 @@
+//! Which paths need a session, and that the upstream gets the very path that was judged.
+
+use anyhow::{Context, Result};
+use harness::Request;
+
+use crate::support::{signed_in, started};
+
+const PUBLIC: (&str, &str) = ("PUBLIC_PATHS", "/healthz,/assets/");
+
+#[tokio::test]
+async fn public_paths_need_no_session_and_nothing_else_is_public() -> Result<()> {
+    let (echo, gate) = started([PUBLIC]).await?;
+    for (target, status) in [
+        ("/healthz", 200),
+        ("/healthz?verbose=1", 200),
+        ("/assets/", 200),
+        ("/assets/site.css", 200),
+        ("/assets/fonts/a%20b.woff2?v=/../x", 200),
+        ("/healthz/", 401),
+        ("/healthz2", 401),
+        ("/Healthz", 401),
+        ("/assets", 401),
+        ("/assetsx/site.css", 401),
+        ("/ASSETS/site.css", 401),
+        ("/", 401),
+        ("/?x=/healthz", 401),
+        ("/private/assets/", 401),
+    ] {
+        let before = echo.seen().len();
+        let answer = gate.send(&Request::get(target)).await?;
+        assert_eq!(answer.status, status, "{target}");
+        assert_eq!(
+            echo.seen().len() - before,
+            usize::from(status == 200),
+            "{target}"
+        );
+    }
+    for seen in echo.seen() {
+        let id = seen.headers.get("x-user-id").unwrap_or_default();
+        assert_eq!(id, "", "a public path names no user: {}", seen.target);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_public_path_names_no_user_even_to_a_session() -> Result<()> {
+    let (echo, gate) = started([PUBLIC]).await?;
+    assert_eq!(
+        gate.send(&signed_in("/healthz", "ada").header("X-User-Id", "root"))
+            .await?
+            .status,
+        200
+    );
+    assert_eq!(echo.only().headers.get("x-user-id").unwrap_or_default(), "");
+    Ok(())
+}
+
+/// Paths that an upstream may read as another path.
+const AMBIGUOUS: [&str; 16] = [
+    "/assets/../private",
+    "/assets/..",
+    "/private/../assets/x",
+    "/./private",
+    "//private",
+    "/assets//x",
+    "/assets/%2e%2e/private",
+    "/assets/%2E./private",
+    "/assets/..;/private",
+    "/assets;x=1/y",
+    "/assets/..\\private",
+    "/assets%2fx",
+    "/assets/%5c..%5cprivate",
+    "/assets/%252e%252e/private",
+    "/assets/%00",
+    "/assets/#/private",
+];
+
+#[tokio::test]
+async fn a_path_with_two_readings_is_refused_where_access_differs() -> Result<()> {
+    let (echo, gate) = started([PUBLIC]).await?;
+    for target in AMBIGUOUS {
+        for request in [Request::get(target), signed_in(target, "ada")] {
+            let mut client = gate.connect().await?;
+            assert_eq!(
+                client.send(&request).await.context(target)?.status,
+                400,
+                "{target}"
+            );
+            client.closed().await?;
+        }
+    }
+    assert!(echo.seen().is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_one_rule_governs_the_host_every_path_is_forwarded_untouched() -> Result<()> {
+    let (echo, gate) = started([]).await?;
+    for target in [
+        "/a/../b",
+        "//a",
+        "/a//b",
+        "/a;v=1",
+        "/a%2Fb",
+        "/%2e%2e/x",
+        "/a%5Cb",
+        "/%E2%82%AC",
+        "/a%zz",
+        // What browsers leave as it is in a query.
+        r"/a?q=%2e%2e/&&=;'{}|^`\[]",
+    ] {
+        let answer = gate.send(&signed_in(target, "ada")).await.context(target)?;
+        assert_eq!(answer.status, 200, "{target}");
+        assert_eq!(echo.seen().pop().expect("it arrived").target, target);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_query_is_forwarded_byte_for_byte() -> Result<()> {
+    let (echo, gate) = started([PUBLIC]).await?;
+    for target in [
+        "/x?",
+        "/x?a=1&a=2&b",
+        "/x?%41=%00%0d%0a+%20",
+        "/x?a=//..//;?#".trim_end_matches('#'),
+        "/x??a=?",
+    ] {
+        assert_eq!(
+            gate.send(&signed_in(target, "ada")).await?.status,
+            200,
+            "{target}"
+        );
+        assert_eq!(echo.seen().pop().expect("it arrived").target, target);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn methods_make_no_difference_to_who_may_enter() -> Result<()> {
+    let (echo, gate) = started([]).await?;
+    for method in [
+        "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "get", "X-ODD",
+    ] {
+        assert_eq!(
+            gate.send(&Request::new(method, "/")).await?.status,
+            401,
+            "{method}"
+        );
+    }
+    assert!(echo.seen().is_empty());
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! The binary that the container image holds: static, and content with an empty root and no privileges.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use harness::{Echo, Gate, GateCommand, Mint, Request, mint};
+
+#[tokio::test]
+async fn the_released_binary_runs_alone_in_an_empty_root_as_nobody() -> Result<()> {
+    let binary = released().await?;
+    let libraries = Command::new("ldd").arg(&binary).output()?;
+    let libraries =
+        String::from_utf8_lossy(&[libraries.stdout, libraries.stderr].concat()).into_owned();
+    assert!(
+        libraries.contains("statically linked") || libraries.contains("not a dynamic executable"),
+        "{libraries}"
+    );
+
+    let root = tempfile::tempdir()?;
+    std::fs::copy(&binary, root.path().join("sessiongate"))?;
+    make_readable(root.path())?;
+    let root = root.path().display().to_string();
+    let echo = Echo::start().await?;
+    let command = unprivileged(&root)
+        .env("UPSTREAM", echo.url())
+        .env("AUTH_SECRET", mint::SECRET);
+    let mut gate = command.start().await?;
+    assert_eq!(gate.send(&Request::get("/")).await?.status, 401);
+    assert_eq!(
+        gate.send(&Request::get("/").cookie(Mint::user("ada").authjs()))
+            .await?
+            .status,
+        200
+    );
+    assert_eq!(echo.only().headers.get("x-user-id"), Some("ada"));
+    assert_eq!(gate.admin("/healthz").await?.status, 200);
+    assert_eq!(std::fs::read_dir(&root)?.count(), 1, "it wrote nothing");
+    gate.signal("TERM")?;
+    assert_eq!(gate.wait().await?.code(), Some(0));
+    Ok(())
+}
+
+/// What `cargo xtask dist` builds; much of it is there already when nothing has changed.
+async fn released() -> Result<PathBuf> {
+    let mut dist = Command::new(env!("CARGO"));
+    dist.args(["xtask", "dist"])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
+    let printed = harness::run(dist, "cargo").await?;
+    Ok(PathBuf::from(
+        printed
+            .lines()
+            .last()
+            .context("cargo xtask dist prints a path")?,
+    ))
+}
+
+/// As root, user 65534 in the new root. Otherwise whoever we are: in a namespace where a new root may be entered, or,
+/// where the system allows no such namespace (Ubuntu 24.04), in the root that there is.
+fn unprivileged(root: &str) -> GateCommand {
+    let may_unshare = || {
+        Command::new("unshare")
+            .args(["-r", "true"])
+            .output()
+            .is_ok_and(|ran| ran.status.success())
+    };
+    if harness::is_root() {
+        Gate::command("chroot").args(["--userspec=65534:65534", root, "/sessiongate", "serve"])
+    } else if may_unshare() {
+        Gate::command("unshare").args(["-r", "chroot", root, "/sessiongate", "serve"])
+    } else {
+        Gate::command(format!("{root}/sessiongate"))
+    }
+}
+
+fn make_readable(folder: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder, PermissionsExt::from_mode(0o555))?;
+    Ok(std::fs::set_permissions(
+        folder.join("sessiongate"),
+        PermissionsExt::from_mode(0o555),
+    )?)
+}

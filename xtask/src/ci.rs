@@ -1,0 +1,26 @@
+//! `cargo xtask ci`: what must hold before a change is in.
+
+use anyhow::{Result, ensure};
+
+use crate::step::{command, output, step};
+use crate::test;
+
+/// Checks format, lints and documentation, runs the tests, and sees that all of it left the tree as it was.
+///
+/// # Errors
+/// When one of these fails.
+pub(crate) fn run() -> Result<()> {
+    let before = output(&mut command("git status --porcelain"))?;
+    step(&mut command("cargo fmt --all --check"))?;
+    step(&mut command(
+        "cargo clippy --workspace --all-targets -- -D warnings",
+    ))?;
+    step(command("cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"))?;
+    test::run()?;
+    let after = output(&mut command("git status --porcelain"))?;
+    ensure!(
+        before == after,
+        "the checks changed the tree; before:\n{before}after:\n{after}"
+    );
+    Ok(())
+}

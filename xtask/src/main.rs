@@ -1,0 +1,29 @@
+//! Development tasks, run as `cargo xtask TASK`.
+
+mod ci;
+mod dist;
+mod packages;
+mod step;
+mod test;
+
+use anyhow::Result;
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Development tasks of sessiongate")]
+enum Task {
+    /// Format, lints, documentation, tests, and a tree that all of it left as it was.
+    Ci,
+    /// Build the static release binary that the container image holds, and print its path.
+    Dist,
+    /// Install what the tests need, then run them all.
+    Test,
+}
+
+fn main() -> Result<()> {
+    match Task::parse() {
+        Task::Ci => ci::run(),
+        Task::Dist => dist::run(),
+        Task::Test => test::run(),
+    }
+}

@@ -1,0 +1,82 @@
+//! One step of a task: a command that is shown, run from the root of the repository, and timed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+/// Runs `command` and says how long it took.
+///
+/// # Errors
+/// When it cannot be started, or fails.
+pub(crate) fn step(command: &mut Command) -> Result<()> {
+    let shown = shown(command);
+    eprintln!("xtask: {shown}");
+    let start = clock();
+    let status = command
+        .current_dir(root())
+        .status()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    ensure!(status.success(), "`{shown}` failed: {status}");
+    eprintln!("xtask: {shown}: {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Runs `command` unseen and gives its standard output.
+///
+/// # Errors
+/// When it cannot be started, or fails.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let shown = shown(command);
+    let output = command
+        .current_dir(root())
+        .output()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    ensure!(
+        output.status.success(),
+        "`{shown}` failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// A command made of the words of `line`.
+pub(crate) fn command(line: &str) -> Command {
+    let mut words = line.split_ascii_whitespace();
+    let mut command = Command::new(words.next().expect("a command has a program"));
+    command.args(words);
+    command
+}
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask
+        .parent()
+        .expect("xtask lies in the repository")
+        .to_owned()
+}
+
+/// The command as one would type it: the variables it sets, its program, its words.
+fn shown(command: &Command) -> String {
+    let variables = command.get_envs().filter_map(|(name, value)| {
+        let (name, value) = (name.to_str()?, value?.to_str()?);
+        Some(if value.contains(' ') {
+            format!("{name}='{value}'")
+        } else {
+            format!("{name}={value}")
+        })
+    });
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words = words.map(|word| word.to_string_lossy().into_owned());
+    variables.chain(words).collect::<Vec<_>>().join(" ")
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a step takes is for the developer to read"
+)]
+fn clock() -> Instant {
+    Instant::now()
+}

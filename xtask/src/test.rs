@@ -1,0 +1,28 @@
+//! `cargo xtask test`: everything the tests need, then the tests.
+
+use anyhow::Result;
+
+use crate::packages;
+use crate::step::{command, root, step};
+
+/// Installs packages and Node modules where they are missing, then runs the tests of the workspace.
+///
+/// # Errors
+/// When something cannot be installed, or a test fails.
+pub(crate) fn run() -> Result<()> {
+    packages::install_missing()?;
+    install_node_modules()?;
+    step(&mut command("cargo test --workspace"))
+}
+
+/// The frameworks whose sessions the gate opens, as the lock file pins them.
+fn install_node_modules() -> Result<()> {
+    let interop = root().join("tests/interop");
+    let modified =
+        |path: &str| std::fs::metadata(interop.join(path)).and_then(|file| file.modified());
+    // npm writes this file last.
+    match modified("node_modules/.package-lock.json") {
+        Ok(installed) if installed >= modified("package-lock.json")? => Ok(()),
+        _ => step(&mut command("npm ci --prefix tests/interop")),
+    }
+}

@@ -82,8 +82,8 @@ impl ClientIo {
         }
     }
 
-    /// Checks what was just read. Where it stops being good it is cut off, and one NUL is put in its place: the HTTP
-    /// library refuses that byte wherever a line is due, in turn, behind the answers to the requests before it.
+    /// Checks what was just read. Where it stops being good it is cut off, and a line is put in its place that the
+    /// HTTP library refuses wherever one is due: in turn, behind the answers to the requests before it.
     fn check(&mut self, buffer: &mut ReadBuf<'_>, start: usize) {
         self.reading.progressed();
         let bytes = &buffer.filled()[start..];
@@ -91,7 +91,8 @@ impl ClientIo {
         if let Err((_, good)) = self.framing.follow(bytes) {
             self.state.refuse();
             buffer.set_filled(start + good);
-            buffer.put_slice(b"\0");
+            let room = buffer.remaining().min(REFUSED_LINE.len());
+            buffer.put_slice(&REFUSED_LINE[..room]);
             return;
         }
         let phase = self.framing.phase();
@@ -237,6 +238,10 @@ impl Drop for Busy {
         flags.idle_since.store(since, Ordering::Relaxed);
     }
 }
+
+/// The first byte can stand nowhere in HTTP. The rest ends a head, because the library does not look at one that came in
+/// pieces before its end is there.
+const REFUSED_LINE: &[u8] = b"\0\r\n\r\n";
 
 /// In bytes a second, beyond the time that a body may take anyway: a client that drips its body byte by byte holds
 /// a connection to the upstream for nothing. Apache's `mod_reqtimeout` demands the same.

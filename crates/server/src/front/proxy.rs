@@ -62,7 +62,6 @@ impl Proxy {
         });
         let connection = http1::Builder::new()
             .max_buf_size(LARGEST_HEAD)
-            .pipeline_flush(true)
             .serve_connection(io, service)
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);

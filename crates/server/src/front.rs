@@ -3,7 +3,6 @@
 pub(crate) mod answer;
 mod client_io;
 mod framing;
-mod patience;
 pub(crate) mod proxy;
 mod record;
 mod target;
@@ -17,7 +16,6 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 pub(crate) use self::client_io::{Busy, ClientIo, ConnectionState};
-pub(crate) use self::patience::Patience;
 use crate::upstream::UpstreamBody;
 
 /// The body of an answer: ours, or the upstream's on its way through.

@@ -9,6 +9,7 @@ mod demo;
 mod front;
 mod metrics;
 mod pages;
+mod patience;
 mod runtime;
 mod serve;
 mod store;

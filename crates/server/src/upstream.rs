@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::config::UpstreamSettings;
-use crate::front::Patience;
+use crate::patience::Patience;
 
 /// The connections of one runtime to the upstream.
 #[derive(Debug)]

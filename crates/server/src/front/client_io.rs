@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::framing::{Framing, Phase};
-use super::patience::Patience;
 use crate::config::ClientSettings;
+use crate::patience::Patience;
 
 /// A client's connection.
 #[derive(Debug)]

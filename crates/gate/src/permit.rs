@@ -80,11 +80,6 @@ impl<'g> Permit<'g> {
         }
     }
 
-    /// On what grounds the request enters.
-    pub fn admission(&self) -> &Admission {
-        &self.admission
-    }
-
     /// The identity headers: every one of them for a session, empty when the claim is absent, so that a host which
     /// copies them overwrites forged ones; none for a request that enters without an identity.
     pub fn identity(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
@@ -110,7 +105,9 @@ impl<'g> Permit<'g> {
     /// Turns the request into one that the upstream may see: hop-by-hop fields go, every header that we own or do not
     /// believe goes, then the identity is written, once. The order matters: a client that nominates an identity
     /// header in `Connection` must not remove what we write.
-    pub fn admit<B>(self, request: Request<B>, arrival: &Arrival) -> Admitted<B> {
+    ///
+    /// The grounds come back beside it, for the record.
+    pub fn admit<B>(self, request: Request<B>, arrival: &Arrival) -> (Admitted<B>, Admission) {
         let mut request = request;
         let headers = request.headers_mut();
         hygiene::remove_hop_by_hop(headers);
@@ -124,30 +121,24 @@ impl<'g> Permit<'g> {
         for (name, value) in self.identity() {
             headers.insert(name, value);
         }
-        Admitted {
-            request,
-            admission: self.admission,
-        }
+        (Admitted(request), self.admission)
     }
 }
 
 /// A request that may go to the upstream. The upstream client accepts nothing else.
 #[derive(Debug)]
-pub struct Admitted<B> {
-    request: Request<B>,
-    admission: Admission,
-}
+pub struct Admitted<B>(Request<B>);
 
 impl<B> Admitted<B> {
     /// The same request, asking for a WebSocket: the fields that do so are hop-by-hop and were removed.
     #[must_use]
     pub fn asking_for_websocket(mut self) -> Self {
-        hygiene::stamp_websocket(self.request.headers_mut());
+        hygiene::stamp_websocket(self.0.headers_mut());
         self
     }
 
-    /// The request, and the grounds on which it enters.
-    pub fn into_parts(self) -> (Request<B>, Admission) {
-        (self.request, self.admission)
+    /// The request, for the client that sends it.
+    pub fn into_request(self) -> Request<B> {
+        self.0
     }
 }

@@ -114,8 +114,8 @@ fn decide_from(
         decision.map_err(|refusal| format!("{} {:?}", refusal.reason(), refusal.answer()))?;
     let mut request = Request::new(());
     *request.headers_mut() = map.clone();
-    let reason = permit.admission().reason();
-    let (request, _) = permit.admit(request, &arrival).into_parts();
+    let (admitted, admission) = permit.admit(request, &arrival);
+    let (request, reason) = (admitted.into_request(), admission.reason());
     let identity = request
         .headers()
         .get("x-user-id")

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gate::{Admission, Admitted};
+use gate::Admitted;
 use http::header::HOST;
 use http::{HeaderValue, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
@@ -81,26 +81,21 @@ impl Upstream {
     pub(crate) async fn forward(
         self: &Rc<Self>,
         admitted: Admitted<RequestBody>,
-    ) -> (Admission, Result<Response<UpstreamBody>, UpstreamError>) {
-        let (mut request, admission) = admitted.into_parts();
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let mut request = admitted.into_request();
         *request.version_mut() = Version::HTTP_11;
-        request
-            .headers_mut()
-            .entry(HOST)
-            .or_insert_with(|| self.host.clone());
+        let host = || self.host.clone();
+        request.headers_mut().entry(HOST).or_insert_with(host);
         let progress = request.body().progress.clone();
         let answer = self.send(request, progress.as_deref()).await;
         let client_failed = progress.is_some_and(|progress| progress.failed.get());
-        (
-            admission,
-            answer.map_err(|error| {
-                if client_failed {
-                    UpstreamError::ClientBody
-                } else {
-                    error
-                }
-            }),
-        )
+        answer.map_err(|error| {
+            if client_failed {
+                UpstreamError::ClientBody
+            } else {
+                error
+            }
+        })
     }
 
     async fn send(

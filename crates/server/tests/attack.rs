@@ -3,7 +3,6 @@
 //! It is a test binary of its own, because its clients wait two seconds at most: beside other tests on a small machine
 //! that would be a measurement of the machine.
 
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -22,7 +21,7 @@ async fn the_gate_withstands_every_attack_of_the_suite() -> Result<()> {
         .env("CLIENT_IDLE_TIMEOUT", "5")
         .start()
         .await?;
-    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/attack/suite.py");
+    let suite = harness::repository().join("tests/attack/suite.py");
     let mut python = Command::new("python3");
     python.arg("-B").arg(suite).args([
         "--strict",

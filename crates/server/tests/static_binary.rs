@@ -45,7 +45,7 @@ async fn the_released_binary_runs_alone_in_an_empty_root_as_nobody() -> Result<(
 async fn released() -> Result<PathBuf> {
     let mut dist = Command::new(env!("CARGO"));
     dist.args(["xtask", "dist"])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
+        .current_dir(harness::repository());
     let printed = harness::run(dist, "cargo").await?;
     Ok(PathBuf::from(
         printed

@@ -79,7 +79,8 @@ impl Proxy {
 
     /// Answers one request.
     async fn answer(&self, mut request: Request<Incoming>, peer: IpAddr) -> Response<AnswerBody> {
-        let mut record = Record::start(self.arrival(peer, request.headers()), &request);
+        let arrival = self.arrival(peer, request.headers());
+        let mut record = Record::start(arrival, &request, &self.audit, &self.metrics);
         let asker = Asker::of(request.method(), request.headers());
         let mut response = match target::settle(&mut request) {
             Ok(Target::Path) => self.decide(request, asker, &mut record).await,
@@ -95,7 +96,7 @@ impl Proxy {
         let request_id =
             HeaderValue::from_str(record.request_id()).expect("a request id is visible ASCII");
         response.headers_mut().insert(X_REQUEST_ID, request_id);
-        record.finish(response.status(), &self.audit, &self.metrics);
+        record.finish(response.status());
         response
     }
 
@@ -103,7 +104,7 @@ impl Proxy {
         &self,
         request: Request<Incoming>,
         asker: Asker,
-        record: &mut Record,
+        record: &mut Record<'_>,
     ) -> Response<AnswerBody> {
         let facts = Facts {
             method: request.method(),
@@ -112,10 +113,7 @@ impl Proxy {
             arrival: &record.arrival,
         };
         match self.gate.decide(&facts, record.now).await {
-            Ok(permit) => {
-                record.permitted();
-                self.forward(permit, request, asker, record).await
-            }
+            Ok(permit) => self.forward(permit, request, asker, record).await,
             Err(refusal) => {
                 let path_and_query = request
                     .uri()
@@ -140,16 +138,17 @@ impl Proxy {
         permit: Permit<'_>,
         mut request: Request<Incoming>,
         asker: Asker,
-        record: &mut Record,
+        record: &mut Record<'_>,
     ) -> Response<AnswerBody> {
         let client = tunnel::is_requested(&request).then(|| hyper::upgrade::on(&mut request));
         request.extensions_mut().clear();
-        let mut admitted = permit.admit(request.map(RequestBody::new), &record.arrival);
+        let (mut admitted, admission) =
+            permit.admit(request.map(RequestBody::new), &record.arrival);
+        record.decided(Decision::Permitted(admission));
         if client.is_some() {
             admitted = admitted.asking_for_websocket();
         }
-        let (admission, answer) = self.upstream.forward(admitted).await;
-        record.decided(Decision::Permitted(admission));
+        let answer = self.upstream.forward(admitted).await;
         match (answer, client) {
             (Ok(mut response), Some(client)) if tunnel::is_granted(&response) => {
                 let upstream = hyper::upgrade::on(&mut response);
@@ -199,12 +198,14 @@ impl Proxy {
             trusted_peer: false,
             request_id: new_request_id(),
         };
-        Record::unreadable(arrival).finish(StatusCode::BAD_REQUEST, &self.audit, &self.metrics);
+        let mut record = Record::start(arrival, &Request::new(()), &self.audit, &self.metrics);
+        record.decided(Decision::Unreadable);
+        record.finish(StatusCode::BAD_REQUEST);
     }
 }
 
 /// The upstream's answer without what belongs to its connection.
-fn pass_on(response: Response<UpstreamBody>, record: &mut Record) -> Response<AnswerBody> {
+fn pass_on(response: Response<UpstreamBody>, record: &mut Record<'_>) -> Response<AnswerBody> {
     record.upstream = Some(class(response.status()));
     let mut response = response.map(AnswerBody::upstream);
     response.extensions_mut().clear();
@@ -215,7 +216,7 @@ fn pass_on(response: Response<UpstreamBody>, record: &mut Record) -> Response<An
 fn upstream_failed(
     error: &UpstreamError,
     asker: Asker,
-    record: &mut Record,
+    record: &mut Record<'_>,
 ) -> Response<AnswerBody> {
     let (status, result) = match error {
         UpstreamError::ClientBody => (StatusCode::BAD_REQUEST, "client_body"),

@@ -12,9 +12,10 @@ use crate::audit::{self, Audit, Entry};
 use crate::clock;
 use crate::metrics::Metrics;
 
-/// What is known of a request when its line is written.
+/// What is known of a request when its line is written. Whatever becomes of it, also when its client goes away before
+/// the answer, the line is written exactly once: when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Record {
+pub(crate) struct Record<'p> {
     /// How the request reached us.
     pub(crate) arrival: Arrival,
     /// When it did.
@@ -24,6 +25,9 @@ pub(crate) struct Record {
     started: Instant,
     decided_at: Option<Instant>,
     decision: Decision,
+    status: Option<StatusCode>,
+    audit: &'p Audit,
+    metrics: &'p Metrics,
     method: Method,
     host: Option<HeaderValue>,
     uri: Uri,
@@ -32,6 +36,8 @@ pub(crate) struct Record {
 /// How a request was decided.
 #[derive(Debug)]
 pub(crate) enum Decision {
+    /// Nobody waited for the decision.
+    Abandoned,
     /// It cannot be passed on, whatever it carries.
     Malformed(Malformed),
     /// It asks about the server itself and was answered here.
@@ -44,25 +50,28 @@ pub(crate) enum Decision {
     Unreadable,
 }
 
-impl Record {
+impl<'p> Record<'p> {
     /// Starts the record of a request that has just arrived.
-    pub(crate) fn start<B>(arrival: Arrival, request: &Request<B>) -> Self {
+    pub(crate) fn start<B>(
+        arrival: Arrival,
+        request: &Request<B>,
+        audit: &'p Audit,
+        metrics: &'p Metrics,
+    ) -> Self {
         Self {
             arrival,
             now: clock::now(),
             upstream: None,
             started: clock::monotonic(),
             decided_at: None,
-            decision: Decision::Unreadable,
+            decision: Decision::Abandoned,
+            status: None,
+            audit,
+            metrics,
             method: request.method().clone(),
             host: request.headers().get(HOST).cloned(),
             uri: request.uri().clone(),
         }
-    }
-
-    /// The record of bytes that never became a request.
-    pub(crate) fn unreadable(arrival: Arrival) -> Self {
-        Self::start(arrival, &Request::new(()))
     }
 
     /// The id under which the request is logged.
@@ -70,48 +79,48 @@ impl Record {
         &self.arrival.request_id
     }
 
-    /// Notes the moment of a permit. Its grounds travel with the request, and come back with
-    /// [`decided`](Self::decided).
-    pub(crate) fn permitted(&mut self) {
-        self.decided_at = Some(clock::monotonic());
-    }
-
     /// Notes the decision.
     pub(crate) fn decided(&mut self, decision: Decision) {
-        self.decided_at.get_or_insert_with(clock::monotonic);
+        self.decided_at = Some(clock::monotonic());
         self.decision = decision;
     }
 
+    /// Ends the record with the status that the client gets.
+    pub(crate) fn finish(mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
     /// Writes the line, and counts.
-    pub(crate) fn finish(&self, status: StatusCode, audit: &Audit, metrics: &Metrics) {
+    fn write(&self) {
         let decision = self
             .decided_at
             .unwrap_or(self.started)
             .saturating_duration_since(self.started);
         let duration = clock::monotonic().saturating_duration_since(self.started);
         let (outcome, reason) = self.outcome();
-        metrics.decided(outcome, reason, decision);
+        self.metrics.decided(outcome, reason, decision);
         if let Some(result) = self.upstream {
-            metrics.upstream_answered(result);
+            self.metrics.upstream_answered(result);
         }
         if matches!(self.decision, Decision::Permitted(Admission::Bypass)) {
             let (client, path) = (self.arrival.client, self.uri.path());
             tracing::warn!(request_id = self.request_id(), %client, path, "a request passed by the bypass");
         }
-        audit.record(&Entry {
+        let readable = !matches!(self.decision, Decision::Unreadable);
+        self.audit.record(&Entry {
             ts: audit::timestamp(self.now),
             request_id: self.request_id(),
             mode: "proxy",
             outcome,
             reason,
             rule: self.rule().map(Rule::as_str),
-            method: self.method.as_str(),
+            method: if readable { self.method.as_str() } else { "" },
             host: self
                 .host
                 .as_ref()
                 .and_then(|host| host.to_str().ok())
                 .unwrap_or_default(),
-            path: self.uri.path(),
+            path: if readable { self.uri.path() } else { "" },
             client_ip: self.arrival.client,
             peer_ip: self.arrival.peer,
             user_id: self.session().map(Session::subject),
@@ -120,12 +129,13 @@ impl Record {
             duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
             decision_us: u64::try_from(decision.as_micros()).unwrap_or(u64::MAX),
             upstream: self.upstream,
-            status: status.as_u16(),
+            status: self.status.map_or(CLIENT_GONE, |status| status.as_u16()),
         });
     }
 
     fn outcome(&self) -> (&'static str, &'static str) {
         match &self.decision {
+            Decision::Abandoned => ("deny", "client_gone"),
             Decision::Malformed(malformed) => ("deny", malformed.reason()),
             Decision::Options => ("allow", "options"),
             Decision::Permitted(admission) => ("allow", admission.reason()),
@@ -140,7 +150,10 @@ impl Record {
             Decision::Permitted(_) => Some(Rule::Session),
             Decision::Refused(Refusal::AmbiguousPath) => None,
             Decision::Refused(_) => Some(Rule::Session),
-            Decision::Malformed(_) | Decision::Options | Decision::Unreadable => None,
+            Decision::Abandoned
+            | Decision::Malformed(_)
+            | Decision::Options
+            | Decision::Unreadable => None,
         }
     }
 
@@ -148,7 +161,8 @@ impl Record {
         match &self.decision {
             Decision::Permitted(Admission::Session { session, .. }) => Some(session),
             Decision::Refused(refusal) => refusal.session(),
-            Decision::Malformed(_)
+            Decision::Abandoned
+            | Decision::Malformed(_)
             | Decision::Options
             | Decision::Permitted(_)
             | Decision::Unreadable => None,
@@ -170,10 +184,20 @@ impl Record {
         match &self.decision {
             Decision::Permitted(Admission::Session { checked_by, .. }) => *checked_by,
             Decision::Refused(refusal) => refusal.user_check(),
-            Decision::Malformed(_)
+            Decision::Abandoned
+            | Decision::Malformed(_)
             | Decision::Options
             | Decision::Permitted(_)
             | Decision::Unreadable => None,
         }
     }
 }
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        self.write();
+    }
+}
+
+/// No status was sent, because nobody was there to take it. nginx logs the same number.
+const CLIENT_GONE: u16 = 499;

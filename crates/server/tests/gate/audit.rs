@@ -55,6 +55,23 @@ async fn an_admitted_request_is_one_complete_line() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_client_that_goes_away_leaves_its_line_too() -> Result<()> {
+    let (echo, gate) = started([]).await?;
+    let mut client = gate.connect().await?;
+    client
+        .raw(&signed_in("/slow?ms=60000", "ada").bytes(gate.proxy))
+        .await?;
+    echo.wait_for(|seen| seen.path() == "/slow").await?;
+    drop(client);
+    let line = gate.wait_for_audit(|line| line["path"] == "/slow").await?;
+    assert_eq!(
+        (line["status"].as_u64(), &line["user_id"]),
+        (Some(499), &Value::from("ada"))
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn every_refusal_says_why_in_a_stable_word() -> Result<()> {
     let (_echo, gate) = started([("PUBLIC_PATHS", "/public/")]).await?;
     for (what, request, reason, cred, status) in [

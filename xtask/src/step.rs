@@ -50,11 +50,17 @@ pub(crate) fn command(line: &str) -> Command {
 }
 
 /// The root of the repository.
+///
+/// Cargo says where at run time. What it said at compile time may be another checkout, because checkouts that share a
+/// target folder share the compiled xtask too.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "Cargo's own variable, not a setting of the product"
+)]
 pub(crate) fn root() -> PathBuf {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask
-        .parent()
-        .expect("xtask lies in the repository")
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let root = xtask.as_deref().and_then(Path::parent);
+    root.expect("run as `cargo xtask`, from inside the repository")
         .to_owned()
 }
 

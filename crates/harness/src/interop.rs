@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -78,7 +78,7 @@ impl AuthApp {
 }
 
 fn script(name: &str) -> Result<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop");
+    let folder = crate::repository().join("tests/interop");
     ensure!(
         folder.join("node_modules").exists(),
         "the Node.js modules are missing; install them with: npm ci --prefix tests/interop"

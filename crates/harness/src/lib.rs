@@ -41,8 +41,32 @@ pub use process::{Lines, is_root, poll, run};
 pub use redis::{Redis, RedisOptions};
 pub use wire::Headers;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long any wait in the harness lasts before it counts as a failure. Far above what a healthy machine
 /// needs: it bounds a hang, it measures nothing.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The root of the repository whose tests are running.
+///
+/// Cargo says where at run time. What it said at compile time may be another checkout, because checkouts that share a
+/// target folder share the compiled harness too.
+///
+/// # Panics
+/// When a test binary is run by itself, outside of a crate's folder.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "Cargo's own variable, not a setting of the product"
+)]
+pub fn repository() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(
+        || std::env::current_dir().expect("the working folder exists"),
+        PathBuf::from,
+    );
+    let root = package
+        .ancestors()
+        .find(|folder| folder.join("Cargo.lock").exists());
+    root.map(Path::to_owned)
+        .expect("a crate lies in the repository")
+}

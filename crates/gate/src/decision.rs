@@ -2,14 +2,16 @@
 
 use http::Method;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, COOKIE, ORIGIN};
-use session::{ClaimDemands, KeyRing, SealedSession, Session, UnixTime};
+use session::{
+    ClaimDemands, KeyRing, OpenError, Opened, SealedSession, Session, SessionToken, UnixTime,
+};
 
 use crate::refusal::{StoreRefusal, UnknownUser};
-use crate::{Bypass, Facts, Hygiene, Permit, Policy, Refusal, Rule, Source, Users};
+use crate::{Bypass, Facts, Hygiene, Permit, Policy, Refusal, Rule, Sessions, Source, Users};
 
 /// Everything that the decision needs, fixed at start-up.
 #[derive(Debug)]
-pub struct Gate<U> {
+pub struct Gate<U, S> {
     /// Which paths are public.
     pub policy: Policy,
     /// The keys of every session cookie that is recognised.
@@ -18,6 +20,8 @@ pub struct Gate<U> {
     pub demands: ClaimDemands,
     /// Where users are looked up; `None` trusts every session until it expires.
     pub users: Option<U>,
+    /// Where sessions are looked up that are not in the request itself; `None` refuses them.
+    pub sessions: Option<S>,
     /// The way past the gate for development.
     pub bypass: Option<Bypass>,
     /// Whether CORS preflights go to the upstream without a session.
@@ -26,7 +30,7 @@ pub struct Gate<U> {
     pub hygiene: Hygiene,
 }
 
-impl<U: Users> Gate<U> {
+impl<U: Users, S: Sessions> Gate<U, S> {
     /// Decides whether this request may enter, and as whom.
     ///
     /// Never yields when everything that it needs is in memory.
@@ -49,8 +53,13 @@ impl<U: Users> Gate<U> {
             return Ok(Permit::bypass(self));
         }
         let sealed = self.credential(facts)?.ok_or(Refusal::NoSession)?;
-        let session = sealed.open(&self.keys, &self.demands, now)?;
-        self.permit_existing_user(session).await
+        match sealed.open(&self.keys, &self.demands, now)? {
+            Opened::Lookup { token, cache } => {
+                let (session, source) = self.look_up(&token, cache, now).await?;
+                self.permit_existing_user(session, Some(source)).await
+            }
+            Opened::Session(session) => self.permit_existing_user(session, None).await,
+        }
     }
 
     /// What the request carries as its session, not yet believed.
@@ -68,27 +77,56 @@ impl<U: Users> Gate<U> {
         Ok(SealedSession::find(&self.keys, cookies, authorization)?)
     }
 
-    async fn permit_existing_user(&self, session: Session) -> Result<Permit<'_>, Refusal> {
-        let checked_by: Option<Source> = match &self.users {
-            None => None,
-            Some(users) => match users.find(session.subject()).await {
-                Ok(lookup) if lookup.user.is_some() => Some(lookup.source),
+    /// The session that only the application's store can tell about, and the store that did.
+    async fn look_up(
+        &self,
+        token: &SessionToken,
+        cache: Option<OpenError>,
+        now: UnixTime,
+    ) -> Result<(Session, Source), Refusal> {
+        let sessions = self
+            .sessions
+            .as_ref()
+            .ok_or(Refusal::NoSessionStore { cache })?;
+        let lookup = sessions.find(token).await.map_err(|error| {
+            Refusal::Store(StoreRefusal {
+                session: None,
+                error,
+            })
+        })?;
+        let stored = lookup.found.ok_or(Refusal::UnknownSession(lookup.source))?;
+        Ok((token.open(&stored, &self.demands, now)?, lookup.source))
+    }
+
+    /// `found_in` is the store that knew the session, where one was asked. If it was asked for the user as well, there is
+    /// no second question.
+    async fn permit_existing_user(
+        &self,
+        session: Session,
+        found_in: Option<Source>,
+    ) -> Result<Permit<'_>, Refusal> {
+        let vouches = |sessions: &S| sessions.vouches_for_users();
+        let known_with_session = found_in.filter(|_| self.sessions.as_ref().is_some_and(vouches));
+        let checked_by = match (&self.users, known_with_session) {
+            (_, Some(source)) => Some(source),
+            (None, None) => None,
+            (Some(users), None) => match users.find(session.subject()).await {
+                Ok(lookup) if lookup.found.is_some() => Some(lookup.source),
                 Ok(lookup) => {
-                    let unknown = UnknownUser {
+                    return Err(Refusal::UnknownUser(UnknownUser {
                         session: Box::new(session),
                         source: lookup.source,
-                    };
-                    return Err(Refusal::UnknownUser(unknown));
+                    }));
                 }
                 Err(error) => {
                     return Err(Refusal::Store(StoreRefusal {
-                        session: Box::new(session),
+                        session: Some(Box::new(session)),
                         error,
                     }));
                 }
             },
         };
-        Ok(Permit::session(self, session, checked_by))
+        Ok(Permit::session(self, session, found_in, checked_by))
     }
 }
 

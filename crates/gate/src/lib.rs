@@ -6,7 +6,7 @@
 //! [`Answer`], one of the few faces that a stranger may see.
 //!
 //! This crate knows `http` types and the `session` crate. It has no sockets, no drivers, no clock and no logger:
-//! stores come in through the [`Users`] trait, the time as an argument.
+//! stores come in through the [`Users`] and [`Sessions`] traits, the time as an argument.
 
 mod bypass;
 mod decision;
@@ -16,7 +16,7 @@ mod permit;
 mod policy;
 mod proxies;
 mod refusal;
-mod users;
+mod stores;
 
 pub use bypass::Bypass;
 pub use decision::Gate;
@@ -26,4 +26,4 @@ pub use permit::{Admission, Admitted, Permit};
 pub use policy::{InvalidPath, Policy, PublicPath, Rule};
 pub use proxies::TrustedProxies;
 pub use refusal::{Answer, Refusal};
-pub use users::{Lookup, Source, StoreError, User, Users};
+pub use stores::{Lookup, Sessions, Source, StoreError, User, Users};

@@ -28,6 +28,8 @@ pub enum Admission {
     Session {
         /// The session.
         session: Session,
+        /// The store that knew the session; `None` when the request itself held all of it.
+        found_in: Option<Source>,
         /// The store that knew the user; `None` when users are not checked.
         checked_by: Option<Source>,
     },
@@ -46,33 +48,35 @@ impl Admission {
 }
 
 impl<'g> Permit<'g> {
-    pub(crate) fn bypass<U>(gate: &'g Gate<U>) -> Self {
+    pub(crate) fn bypass<U, S>(gate: &'g Gate<U, S>) -> Self {
         Self::new(gate, Admission::Bypass)
     }
 
-    pub(crate) fn preflight<U>(gate: &'g Gate<U>) -> Self {
+    pub(crate) fn preflight<U, S>(gate: &'g Gate<U, S>) -> Self {
         Self::new(gate, Admission::Preflight)
     }
 
-    pub(crate) fn public<U>(gate: &'g Gate<U>) -> Self {
+    pub(crate) fn public<U, S>(gate: &'g Gate<U, S>) -> Self {
         Self::new(gate, Admission::Public)
     }
 
-    pub(crate) fn session<U>(
-        gate: &'g Gate<U>,
+    pub(crate) fn session<U, S>(
+        gate: &'g Gate<U, S>,
         session: Session,
+        found_in: Option<Source>,
         checked_by: Option<Source>,
     ) -> Self {
         Self::new(
             gate,
             Admission::Session {
                 session,
+                found_in,
                 checked_by,
             },
         )
     }
 
-    fn new<U>(gate: &'g Gate<U>, admission: Admission) -> Self {
+    fn new<U, S>(gate: &'g Gate<U, S>, admission: Admission) -> Self {
         Self {
             admission,
             hygiene: &gate.hygiene,

@@ -14,9 +14,18 @@ pub enum Refusal {
     /// The request carries no session at all.
     #[error("the request carries no session")]
     NoSession,
+    /// The request carries the token of a session that would have to be looked up, and there is nowhere to.
+    #[error("the session must be looked up, and no session store is configured")]
+    NoSessionStore {
+        /// Why the session that was cached beside the token does not count, if there was one.
+        cache: Option<OpenError>,
+    },
     /// The session is good, but nobody can say whether its user still exists.
     #[error(transparent)]
     Store(StoreRefusal),
+    /// No store knows the session of this token: it was signed out, or never was.
+    #[error("no such session")]
+    UnknownSession(Source),
     /// The session is good, but its user does not exist any more.
     #[error("no such user")]
     UnknownUser(UnknownUser),
@@ -25,12 +34,12 @@ pub enum Refusal {
     Unopened(#[from] OpenError),
 }
 
-/// A session whose user could not be checked.
+/// A session that could not be looked up, or whose user could not be checked.
 #[derive(Debug, Error)]
 #[error("{error}")]
 pub struct StoreRefusal {
-    /// The session, opened and verified.
-    pub session: Box<Session>,
+    /// The session, opened and verified, if it is the user who could not be checked.
+    pub session: Option<Box<Session>>,
     /// What the store of truth said.
     pub error: StoreError,
 }
@@ -63,7 +72,10 @@ impl Refusal {
         match self {
             Refusal::AmbiguousPath => "ambiguous_path",
             Refusal::NoSession => "no_credential",
+            Refusal::NoSessionStore { cache: Some(flaw) } => flaw.reason(),
+            Refusal::NoSessionStore { cache: None } => "no_session_store",
             Refusal::Store(_) => "store_unavailable",
+            Refusal::UnknownSession(_) => "session_missing",
             Refusal::UnknownUser(_) => "user_missing",
             Refusal::Unopened(error) => error.reason(),
         }
@@ -73,7 +85,10 @@ impl Refusal {
     pub fn answer(&self) -> Answer {
         match self {
             Refusal::AmbiguousPath => Answer::BadRequest,
-            Refusal::NoSession | Refusal::Unopened(_) => Answer::SignIn,
+            Refusal::NoSession
+            | Refusal::NoSessionStore { .. }
+            | Refusal::UnknownSession(_)
+            | Refusal::Unopened(_) => Answer::SignIn,
             Refusal::Store(_) => Answer::Unavailable,
             Refusal::UnknownUser(_) => Answer::Forbid,
         }
@@ -82,18 +97,37 @@ impl Refusal {
     /// The session, when it was opened before the refusal.
     pub fn session(&self) -> Option<&Session> {
         match self {
-            Refusal::AmbiguousPath | Refusal::NoSession | Refusal::Unopened(_) => None,
-            Refusal::Store(refusal) => Some(&refusal.session),
+            Refusal::AmbiguousPath
+            | Refusal::NoSession
+            | Refusal::NoSessionStore { .. }
+            | Refusal::UnknownSession(_)
+            | Refusal::Unopened(_) => None,
+            Refusal::Store(refusal) => refusal.session.as_deref(),
             Refusal::UnknownUser(unknown) => Some(&unknown.session),
         }
     }
 
-    /// The store that answered before the refusal.
+    /// The store that knew no such session.
+    pub fn session_check(&self) -> Option<Source> {
+        match self {
+            Refusal::UnknownSession(source) => Some(*source),
+            Refusal::AmbiguousPath
+            | Refusal::NoSession
+            | Refusal::NoSessionStore { .. }
+            | Refusal::Store(_)
+            | Refusal::UnknownUser(_)
+            | Refusal::Unopened(_) => None,
+        }
+    }
+
+    /// The store that knew no such user.
     pub fn user_check(&self) -> Option<Source> {
         match self {
             Refusal::AmbiguousPath
             | Refusal::NoSession
+            | Refusal::NoSessionStore { .. }
             | Refusal::Store(_)
+            | Refusal::UnknownSession(_)
             | Refusal::Unopened(_) => None,
             Refusal::UnknownUser(unknown) => Some(unknown.source),
         }

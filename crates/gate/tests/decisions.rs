@@ -8,12 +8,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use gate::{
-    Answer, Arrival, Bypass, Facts, Gate, Hygiene, Lookup, Policy, PublicPath, Refusal, Source,
-    StoreError, User, Users,
+    Answer, Arrival, Bypass, Facts, Gate, Hygiene, Lookup, Policy, PublicPath, Refusal, Sessions,
+    Source, StoreError, User, Users,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use serde_json::json;
-use session::{ClaimDemands, CookieName, KeyRing, Secret, SessionCookie, UnixTime, seal};
+use session::{
+    ClaimDemands, CookieName, KeyRing, Secret, SessionCookie, SessionToken, StoredColumns,
+    StoredSession, UnixTime, seal,
+};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const NOW: u64 = 1_900_000_000;
@@ -22,8 +25,8 @@ const NOW: u64 = 1_900_000_000;
 struct FakeUsers;
 
 impl Users for FakeUsers {
-    async fn find(&self, subject: &str) -> Result<Lookup, StoreError> {
-        let user = match subject {
+    async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
+        let found = match subject {
             "ada" => Some(User),
             "bob" => None,
             _ => {
@@ -34,19 +37,65 @@ impl Users for FakeUsers {
             }
         };
         Ok(Lookup {
-            user,
+            found,
             source: Source::Memory,
         })
     }
 }
 
-fn gate() -> Gate<FakeUsers> {
+/// Knows one live session of `ada` and one of `bob`, does not know any other token, and has lost its store for one.
+struct FakeSessions {
+    vouches: bool,
+}
+
+impl Sessions for FakeSessions {
+    async fn find(&self, token: &SessionToken) -> Result<Lookup<StoredSession>, StoreError> {
+        let subject = match token.expose() {
+            "session-of-ada" => "ada",
+            "session-of-bob" => "bob",
+            "session-that-ended" => "eve",
+            "session-in-the-dark" => {
+                return Err(StoreError::TimedOut {
+                    store: Source::Postgres,
+                    limit: Duration::from_secs(2),
+                });
+            }
+            _ => {
+                return Ok(Lookup {
+                    found: None,
+                    source: Source::Redis,
+                });
+            }
+        };
+        let left = if subject == "eve" { -1 } else { 60 };
+        let session = StoredSession::new(StoredColumns {
+            subject,
+            email: Some("ada@example.com"),
+            name: None,
+            issued_at: None,
+            expires_at: UnixTime::from_secs(NOW.checked_add_signed(left).unwrap()),
+        });
+        Ok(Lookup {
+            found: Some(session.unwrap()),
+            source: Source::Redis,
+        })
+    }
+
+    fn vouches_for_users(&self) -> bool {
+        self.vouches
+    }
+}
+
+type TestGate = Gate<FakeUsers, FakeSessions>;
+
+fn gate() -> TestGate {
     let bypass_header = HeaderName::from_static("x-bypass-auth");
     Gate {
         policy: Policy::new(vec![PublicPath::new("/public/").unwrap()]),
         keys: KeyRing::new(&[Secret::new(SECRET)], SessionCookie::defaults().into()).unwrap(),
         demands: ClaimDemands::default(),
         users: Some(FakeUsers),
+        sessions: None,
         bypass: None,
         passes_preflight: false,
         hygiene: Hygiene::new(&bypass_header, true),
@@ -68,7 +117,7 @@ fn cookie(subject: &str, expires: u64) -> String {
 
 /// Decides, and asserts that nothing had to be waited for.
 fn decide(
-    gate: &Gate<FakeUsers>,
+    gate: &TestGate,
     method: Method,
     path: &str,
     headers: &[(&str, &str)],
@@ -83,7 +132,7 @@ fn decide(
 }
 
 fn decide_from(
-    gate: &Gate<FakeUsers>,
+    gate: &TestGate,
     peer: IpAddr,
     method: Method,
     path: &str,
@@ -287,4 +336,74 @@ fn everything_wrong_with_a_session_has_one_face() {
         assert!(refused.ends_with(" SignIn"), "{refused}");
     }
     assert_eq!(Refusal::NoSession.answer(), Answer::SignIn);
+}
+
+/// A gate that takes the tokens of database sessions.
+fn opaque_gate(vouches: bool) -> TestGate {
+    let name = CookieName::try_from("authjs.session-token").unwrap();
+    Gate {
+        keys: KeyRing::new(&[], vec![SessionCookie::authjs_database(name)]).unwrap(),
+        sessions: Some(FakeSessions { vouches }),
+        ..gate()
+    }
+}
+
+fn decide_token(gate: &TestGate, token: &str) -> Result<String, String> {
+    let cookie = format!("authjs.session-token={token}");
+    decide(gate, Method::GET, "/", &[("cookie", &cookie)])
+}
+
+#[test]
+fn a_session_that_the_store_knows_enters() {
+    for vouches in [true, false] {
+        let gate = opaque_gate(vouches);
+        assert_eq!(
+            decide_token(&gate, "session-of-ada"),
+            Ok("session ada".to_owned())
+        );
+    }
+}
+
+#[test]
+fn the_user_of_a_stored_session_is_checked_unless_the_store_vouches_for_it() {
+    let token = "session-of-bob";
+    assert_eq!(
+        decide_token(&opaque_gate(true), token),
+        Ok("session bob".to_owned())
+    );
+    assert_eq!(
+        decide_token(&opaque_gate(false), token),
+        Err("user_missing Forbid".to_owned())
+    );
+}
+
+#[test]
+fn a_stored_session_that_ended_or_is_gone_asks_to_sign_in() {
+    let gate = opaque_gate(true);
+    for (token, reason) in [
+        ("session-that-ended", "expired"),
+        ("session-that-was-signed-out", "session_missing"),
+    ] {
+        assert_eq!(
+            decide_token(&gate, token),
+            Err(format!("{reason} SignIn")),
+            "{token}"
+        );
+    }
+}
+
+#[test]
+fn a_lost_session_store_is_an_outage_and_none_is_no_permit() {
+    assert_eq!(
+        decide_token(&opaque_gate(true), "session-in-the-dark"),
+        Err("store_unavailable Unavailable".to_owned())
+    );
+    let gate = Gate {
+        sessions: None,
+        ..opaque_gate(true)
+    };
+    assert_eq!(
+        decide_token(&gate, "session-of-ada"),
+        Err("no_session_store SignIn".to_owned())
+    );
 }

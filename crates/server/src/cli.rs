@@ -80,7 +80,7 @@ fn check_config(variables: &Variables) -> Result<()> {
             "{:width$}  {} ({})",
             "session cookie",
             cookie.name(),
-            cookie.format()
+            cookie.expects()
         );
     }
     for warning in &config.warnings {

@@ -53,6 +53,7 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
         keys: config.keys,
         demands: config.demands,
         users: stores.clone(),
+        sessions: None,
         bypass: config.bypass,
         passes_preflight: config.passes_preflight,
         hygiene: config.hygiene,

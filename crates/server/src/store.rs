@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::{Lookup, Source, StoreError};
+use gate::{Lookup, Source, StoreError, User};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
@@ -85,9 +85,9 @@ impl Outcome {
     }
 }
 
-impl From<Lookup> for Outcome {
-    fn from(lookup: Lookup) -> Self {
-        if lookup.user.is_some() {
+impl From<Lookup<User>> for Outcome {
+    fn from(lookup: Lookup<User>) -> Self {
+        if lookup.found.is_some() {
             Self::Present
         } else {
             Self::Absent
@@ -192,12 +192,29 @@ impl Stores {
 }
 
 impl gate::Users for Stores {
-    async fn find(&self, subject: &str) -> Result<Lookup, StoreError> {
+    async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
         let Some(lookup) = self.chain.memory.recall(subject, clock::monotonic()) else {
             return self.fetch(subject).await;
         };
         self.chain.observer.answered(Source::Memory, lookup.into());
         Ok(lookup)
+    }
+}
+
+/// No store of sessions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NoSessions {}
+
+impl gate::Sessions for NoSessions {
+    async fn find(
+        &self,
+        _: &session::SessionToken,
+    ) -> Result<Lookup<session::StoredSession>, StoreError> {
+        match *self {}
+    }
+
+    fn vouches_for_users(&self) -> bool {
+        match *self {}
     }
 }
 
@@ -231,9 +248,9 @@ impl Chain {
             Cached::Miss | Cached::Skipped => self.ask_truth(&subject).await,
         };
         if let Ok(lookup) = &answer {
-            self.memory.remember(&subject, lookup.user, asked);
+            self.memory.remember(&subject, lookup.found, asked);
         }
-        let learnt = answer.as_ref().ok().map(|lookup| lookup.user);
+        let learnt = answer.as_ref().ok().map(|lookup| lookup.found);
         flight.land(answer);
         if let (Some(redis), Cached::Miss, Some(user)) = (&self.redis, cached, learnt)
             && redis.remember(&subject, user).await.is_err()

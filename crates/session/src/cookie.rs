@@ -1,32 +1,6 @@
-//! Which cookies are sessions: names, formats and salts.
+//! Which cookies are sessions: names, and what their values are expected to be.
 
 use core::{fmt, str::FromStr};
-
-/// The kind of session a token is: which library wrote it, and so how its key is derived and what it may contain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// Auth.js v5 (`@auth/core` 0.18.1 or later, `next-auth` 5): A256CBC-HS512, or A256GCM from its early releases.
-    AuthJs,
-    /// NextAuth v4 (`next-auth` 4): A256GCM.
-    NextAuth,
-}
-
-impl Format {
-    /// A stable name for logs and configuration: `authjs-v5` or `nextauth-v4`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AuthJs => "authjs-v5",
-            Self::NextAuth => "nextauth-v4",
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// The name of a cookie: a token as RFC 6265 section 4.1.1 demands, of at most 989 bytes.
 ///
@@ -97,12 +71,72 @@ pub enum CookieNameError {
     },
 }
 
-/// One cookie that is recognised as a session: its name, the format of its value and the salt of its keys.
+/// One cookie that is recognised as a session: its name, and what its value is expected to be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionCookie {
     name: CookieName,
-    format: Format,
-    salt: Box<str>,
+    pub(crate) kind: Kind,
+}
+
+/// What the value of a session cookie is expected to be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// The token of a session in the application's store, as the database strategy of Auth.js writes it.
+    AuthJsDatabase,
+    /// Better Auth's signed token, with the cookie cache beside it.
+    BetterAuth(BetterAuth),
+    /// An encrypted session; `or_opaque`: or else what [`Kind::AuthJsDatabase`] is.
+    Encrypted {
+        library: Library,
+        salt: Box<str>,
+        or_opaque: bool,
+    },
+}
+
+/// Whose encrypted session it is, and so how its keys are derived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Library {
+    AuthJs,
+    NextAuth,
+}
+
+/// What is particular to a Better Auth cookie.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct BetterAuth {
+    /// The name of the cookie that holds the cached session.
+    pub(crate) data_name: CookieName,
+    /// What is believed of that cookie; `None` believes nothing, so that every session is looked up.
+    pub(crate) cache: Option<CookieCache>,
+}
+
+/// What is believed of the cookie in which Better Auth caches a session (`session.cookieCache` in its options).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CookieCache {
+    /// The one strategy that is accepted; `None` tells them apart by their shape. All three are bound to the secret.
+    pub strategy: Option<CacheStrategy>,
+    /// The version that the cached session must have. Better Auth writes `1` unless the application says otherwise.
+    pub version: Box<str>,
+}
+
+impl Default for CookieCache {
+    /// Any strategy, version `1`.
+    fn default() -> Self {
+        Self {
+            strategy: None,
+            version: "1".into(),
+        }
+    }
+}
+
+/// How Better Auth protects the cached session (`session.cookieCache.strategy` in its options).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CacheStrategy {
+    /// JSON with an HMAC over it, the default.
+    Compact,
+    /// An encrypted token, the default of applications without a database.
+    Jwe,
+    /// A token signed with HS256.
+    Jwt,
 }
 
 impl SessionCookie {
@@ -111,62 +145,174 @@ impl SessionCookie {
     #[must_use]
     pub fn authjs(name: CookieName) -> Self {
         let salt = name.0.clone();
+        Self::encrypted(name, Library::AuthJs, salt)
+    }
+
+    /// A cookie of Auth.js v5 or NextAuth v4 whose value only names a session in the application's database
+    /// (`session.strategy: "database"`, the default of applications with an adapter).
+    #[must_use]
+    pub fn authjs_database(name: CookieName) -> Self {
         Self {
             name,
-            format: Format::AuthJs,
-            salt,
+            kind: Kind::AuthJsDatabase,
+        }
+    }
+
+    /// The cookie `session_token` of Better Auth under its full name. The name of `session_data`, the cookie cache
+    /// beside it, follows: it differs in the last part only. The cache is believed as [`CookieCache::default`] says.
+    #[must_use]
+    pub fn better_auth(name: CookieName) -> Self {
+        let data_name = better_auth_data_name(&name);
+        let cache = Some(CookieCache::default());
+        Self {
+            name,
+            kind: Kind::BetterAuth(BetterAuth { data_name, cache }),
         }
     }
 
     /// A cookie that NextAuth v4 writes. The salt of session cookies is empty (`next-auth` 4 `src/jwt/index.ts`).
     #[must_use]
     pub fn nextauth(name: CookieName) -> Self {
-        Self {
-            name,
-            format: Format::NextAuth,
-            salt: "".into(),
-        }
+        Self::encrypted(name, Library::NextAuth, "".into())
     }
 
-    /// The same cookie with another salt, for applications that pass their own to `encode()`.
-    /// [`KeyRing::new`](crate::KeyRing::new) refuses a salt that is too long.
+    fn encrypted(name: CookieName, library: Library, salt: Box<str>) -> Self {
+        let kind = Kind::Encrypted {
+            library,
+            salt,
+            or_opaque: false,
+        };
+        Self { name, kind }
+    }
+
+    /// The same cookie with another salt, for applications that pass their own to `encode()`. Changes nothing where
+    /// no salt is used. [`KeyRing::new`](crate::KeyRing::new) refuses a salt that is too long.
     #[must_use]
-    pub fn with_salt(mut self, salt: &str) -> Self {
-        self.salt = salt.into();
+    pub fn with_salt(mut self, own: &str) -> Self {
+        if let Kind::Encrypted { salt, .. } = &mut self.kind {
+            *salt = own.into();
+        }
         self
     }
 
-    /// The four cookies the frameworks write by default, in order of preference: Auth.js v5 before NextAuth v4,
-    /// and `__Secure-` before the plain name, which a page on plain HTTP could have set.
+    /// The same cookie, whose value may also be what [`SessionCookie::authjs_database`] expects: both strategies of
+    /// Auth.js use the same name, and their values cannot be mistaken for one another. Changes nothing for Better Auth.
+    #[must_use]
+    pub fn or_opaque(mut self) -> Self {
+        if let Kind::Encrypted { or_opaque, .. } = &mut self.kind {
+            *or_opaque = true;
+        }
+        self
+    }
+
+    /// The same Better Auth cookie, believing this of the cookie cache; `None` believes nothing and leaves every session
+    /// to a look-up. Changes nothing for other cookies.
+    #[must_use]
+    pub fn with_cache(mut self, own: Option<CookieCache>) -> Self {
+        if let Kind::BetterAuth(better_auth) = &mut self.kind {
+            better_auth.cache = own;
+        }
+        self
+    }
+
+    /// The same Better Auth cookie with its cache in a cookie of this name, for applications that name it themselves
+    /// (`advanced.cookies.session_data.name`). Changes nothing for other cookies.
+    #[must_use]
+    pub fn with_data_name(mut self, own: CookieName) -> Self {
+        if let Kind::BetterAuth(better_auth) = &mut self.kind {
+            better_auth.data_name = own;
+        }
+        self
+    }
+
+    /// The four cookies that Auth.js v5 and NextAuth v4 write by default, in order of preference: Auth.js v5 before
+    /// NextAuth v4, and `__Secure-` before the plain name, which a page on plain HTTP could have set.
     #[must_use]
     pub fn defaults() -> [Self; 4] {
-        let name = |name: &str| CookieName(name.into());
         [
-            Self::authjs(name("__Secure-authjs.session-token")),
-            Self::authjs(name("authjs.session-token")),
-            Self::nextauth(name("__Secure-next-auth.session-token")),
-            Self::nextauth(name("next-auth.session-token")),
+            Self::authjs(known("__Secure-authjs.session-token")),
+            Self::authjs(known("authjs.session-token")),
+            Self::nextauth(known("__Secure-next-auth.session-token")),
+            Self::nextauth(known("next-auth.session-token")),
         ]
     }
 
-    /// The cookie's name, without any chunk suffix.
+    /// The two cookies that Better Auth writes by default, in order of preference. `prefix` is its `cookiePrefix`,
+    /// `better-auth` unless the application says otherwise.
+    ///
+    /// # Errors
+    /// When the prefix is no part of a cookie name.
+    pub fn better_auth_defaults(prefix: &str) -> Result<[Self; 2], CookieNameError> {
+        let plain: CookieName = format!("{prefix}.{SESSION_TOKEN}").parse()?;
+        let secure = format!("{SECURE}{plain}").parse()?;
+        Ok([secure, plain].map(Self::better_auth))
+    }
+
+    /// The cookie's name, without any chunk suffix. For Better Auth it is that of `session_token`.
     #[must_use]
     pub fn name(&self) -> &CookieName {
         &self.name
     }
 
-    /// The format its value is expected in.
+    /// The name of the cookie that Better Auth caches the session in, without any chunk suffix; `None` for the others.
     #[must_use]
-    pub fn format(&self) -> Format {
-        self.format
+    pub fn data_name(&self) -> Option<&CookieName> {
+        match &self.kind {
+            Kind::BetterAuth(better_auth) => Some(&better_auth.data_name),
+            Kind::AuthJsDatabase | Kind::Encrypted { .. } => None,
+        }
     }
 
-    /// The salt its keys are derived with.
+    /// What the value is expected to be, in stable words: `authjs-v5`, `nextauth-v4`, either with ` or authjs-database`
+    /// behind it, `authjs-database`, or `better-auth`.
     #[must_use]
-    pub fn salt(&self) -> &str {
-        &self.salt
+    pub const fn expects(&self) -> &'static str {
+        match &self.kind {
+            Kind::AuthJsDatabase => "authjs-database",
+            Kind::BetterAuth(_) => "better-auth",
+            Kind::Encrypted {
+                library, or_opaque, ..
+            } => match (library, or_opaque) {
+                (Library::AuthJs, false) => "authjs-v5",
+                (Library::AuthJs, true) => "authjs-v5 or authjs-database",
+                (Library::NextAuth, false) => "nextauth-v4",
+                (Library::NextAuth, true) => "nextauth-v4 or authjs-database",
+            },
+        }
+    }
+
+    /// Whether a session can come out of this cookie that has to be looked up in the application's store.
+    #[must_use]
+    pub const fn may_need_lookup(&self) -> bool {
+        match self.kind {
+            Kind::AuthJsDatabase | Kind::BetterAuth(_) => true,
+            Kind::Encrypted { or_opaque, .. } => or_opaque,
+        }
     }
 }
+
+/// `session_data` in place of `session_token`. An application that gave `session_token` a name of its own
+/// (`advanced.cookies.session_token.name`) keeps the default name of `session_data`, with the same prefix
+/// (Better Auth `dist/cookies/index.mjs`).
+fn better_auth_data_name(name: &CookieName) -> CookieName {
+    let name = name.as_str();
+    let own = match name.strip_suffix(SESSION_TOKEN) {
+        Some(rest) => format!("{rest}{SESSION_DATA}"),
+        None if name.starts_with(SECURE) => format!("{SECURE}better-auth.{SESSION_DATA}"),
+        None => format!("better-auth.{SESSION_DATA}"),
+    };
+    CookieName(own.into())
+}
+
+fn known(name: &str) -> CookieName {
+    CookieName(name.into())
+}
+
+/// The prefix that browsers accept from secure origins alone (RFC 6265bis section 4.1.3).
+const SECURE: &str = "__Secure-";
+
+const SESSION_DATA: &str = "session_data";
+const SESSION_TOKEN: &str = "session_token";
 
 /// `tchar` of RFC 9110 section 5.6.2.
 const fn is_token_byte(byte: u8) -> bool {
@@ -224,8 +370,26 @@ mod tests {
 
     #[test]
     fn default_names_are_valid_names() {
-        for cookie in SessionCookie::defaults() {
+        let better_auth = SessionCookie::better_auth_defaults("better-auth").expect("a prefix");
+        for cookie in SessionCookie::defaults().iter().chain(&better_auth) {
             assert_eq!(cookie.name().as_str().parse(), Ok(cookie.name().clone()));
+        }
+    }
+
+    #[test]
+    fn the_name_of_the_cookie_cache_follows_from_that_of_the_token() {
+        for (token, data) in [
+            ("better-auth.session_token", "better-auth.session_data"),
+            (
+                "__Secure-my-app.session_token",
+                "__Secure-my-app.session_data",
+            ),
+            ("session_token", "session_data"),
+            ("sid", "better-auth.session_data"),
+            ("__Secure-sid", "__Secure-better-auth.session_data"),
+        ] {
+            let cookie = SessionCookie::better_auth(token.parse().expect("a name"));
+            assert_eq!(cookie.data_name().map(CookieName::as_str), Some(data));
         }
     }
 }

@@ -1,14 +1,14 @@
 //! The `Cookie` header: finding the session in it, and taking it out.
 //!
 //! A value that does not fit one cookie is spread over chunks, `name.0`, `name.1` and so on (`@auth/core`
-//! `src/lib/utils/cookie.ts`). The frameworks take every cookie whose name merely begins with the session cookie's name
+//! `src/lib/utils/cookie.ts`, Better Auth `dist/cookies/session-store.mjs`). The frameworks take every cookie whose name merely begins with the session cookie's name
 //! and join what they find, in any state. Here a chunk is the name, a dot and decimal digits, and a session is the plain
 //! cookie or all chunks from 0 on, each once.
 
 use std::borrow::Cow;
 
 use crate::error::OpenError;
-use crate::{CookieName, Format, KeyRing, SessionCookie};
+use crate::{CookieName, KeyRing};
 
 /// The `Cookie` header value without the session cookies that the ring recognises, plain or in chunks.
 ///
@@ -63,6 +63,11 @@ enum Flaw {
 }
 
 impl<'a> Found<'a> {
+    /// Whether the request says nothing about the cookie.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.plain.is_none() && self.chunks.is_empty() && self.flaw.is_none()
+    }
+
     /// Takes the value of the cookie called `own`, if that belongs to the session cookie `name`.
     pub(crate) fn gather(&mut self, name: &CookieName, own: &[u8], value: &'a [u8]) {
         match recognise(own, name) {
@@ -99,8 +104,12 @@ impl<'a> Found<'a> {
     /// # Errors
     /// [`OpenError::AmbiguousCookie`], [`OpenError::MalformedChunk`], [`OpenError::MissingChunk`] or
     /// [`OpenError::Oversize`].
-    pub(crate) fn token(&self, cookie: &SessionCookie) -> Result<Option<Cow<'a, [u8]>>, OpenError> {
-        let name = || cookie.name().clone();
+    pub(crate) fn token(
+        &self,
+        name: &CookieName,
+        quotes: Quotes,
+    ) -> Result<Option<Cow<'a, [u8]>>, OpenError> {
+        let name = || name.clone();
         match self.flaw {
             None => {}
             Some(Flaw::Ambiguous) => return Err(OpenError::AmbiguousCookie { name: name() }),
@@ -125,7 +134,7 @@ impl<'a> Found<'a> {
         }
         match (plain, chunks) {
             (None, []) => Ok(None),
-            (Some(plain), []) => Ok(Some(decode(plain, cookie.format()))),
+            (Some(plain), []) => Ok(Some(decode(plain, quotes))),
             (Some(_), [..]) => Err(OpenError::AmbiguousCookie { name: name() }),
             (None, chunks) => {
                 let mut token = Vec::with_capacity(len);
@@ -134,7 +143,7 @@ impl<'a> Found<'a> {
                         name: name(),
                         index,
                     })?;
-                    token.extend_from_slice(&decode(chunk, cookie.format()));
+                    token.extend_from_slice(&decode(chunk, quotes));
                 }
                 Ok(Some(Cow::Owned(token)))
             }
@@ -190,7 +199,9 @@ pub(crate) fn recognise(own: &[u8], name: &CookieName) -> Option<Part> {
 fn is_session(keys: &KeyRing, pair: &[u8]) -> bool {
     name_and_value(pair).is_some_and(|(own, _)| {
         keys.cookies()
-            .any(|cookie| recognise(own, cookie.name()).is_some())
+            .flat_map(|cookie| [Some(cookie.name()), cookie.data_name()])
+            .flatten()
+            .any(|name| recognise(own, name).is_some())
     })
 }
 
@@ -200,13 +211,21 @@ pub(crate) fn name_and_value(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((trim(&pair[..at]), trim(&pair[at + 1..])))
 }
 
-/// The value as the framework's cookie parser would hand it over: Auth.js's own leaves double quotes alone, the `cookie`
-/// package of NextAuth v4 takes them off; both undo percent-encoding. A broken escape stays as it is, and then is no
-/// base64url.
-fn decode(value: &[u8], format: Format) -> Cow<'_, [u8]> {
-    let value = match (format, value) {
-        (Format::NextAuth, [b'"', quoted @ .., b'"']) => quoted,
-        (Format::AuthJs | Format::NextAuth, _) => value,
+/// What a framework's cookie parser makes of double quotes around a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quotes {
+    /// They are part of it: Auth.js v5.
+    Kept,
+    /// They are taken off: the `cookie` package of NextAuth v4, and `better-call` of Better Auth.
+    Removed,
+}
+
+/// The value as the framework's cookie parser would hand it over. All undo percent-encoding; a broken escape stays as it
+/// is, and then is no base64.
+fn decode(value: &[u8], quotes: Quotes) -> Cow<'_, [u8]> {
+    let value = match (quotes, value) {
+        (Quotes::Removed, [b'"', quoted @ .., b'"']) => quoted,
+        (Quotes::Kept | Quotes::Removed, _) => value,
     };
     percent_decode(value)
 }

@@ -48,6 +48,11 @@ pub enum OpenError {
         /// The cookie's name, without the chunk suffix.
         name: CookieName,
     },
+    /// The cookie has the place of a token that the application's store knows, and its value cannot be one. Better
+    /// Auth's is 32 letters and digits, a dot, and a signature of 44 characters of base64; Auth.js's is 1 to 512 visible
+    /// characters.
+    #[error("the session token is malformed")]
+    MalformedSessionToken,
     /// A claim has a type or value that the format does not allow.
     #[error("claim {claim} is malformed")]
     MalformedClaim {
@@ -84,6 +89,12 @@ pub enum OpenError {
     /// There is no `sub`, or it is empty: the session names nobody.
     #[error("claim sub is missing or empty")]
     MissingSubject,
+    /// Better Auth's cached session is there, but not the session token that it belongs to.
+    #[error("cookie {name}, which holds the session token, is missing")]
+    MissingToken {
+        /// The name of the cookie that is missing.
+        name: CookieName,
+    },
     /// `nbf` lies more than the tolerance in the future.
     #[error("the session is not valid before {}", from.secs())]
     NotYetValid {
@@ -96,6 +107,9 @@ pub enum OpenError {
     /// The authentication tag does not fit: another key, or a token that was changed on the way.
     #[error("the authentication tag does not fit")]
     RejectedTag,
+    /// The signature does not fit: another secret, or a value that was changed on the way.
+    #[error("the signature does not fit")]
+    RejectedSignature,
     /// `iat` lies further back than [`ClaimDemands::max_age`](crate::ClaimDemands::max_age) allows.
     #[error("the session is too old, issued at {}", issued_at.secs())]
     TooOld {
@@ -118,9 +132,16 @@ pub enum OpenError {
     /// `aud` neither is nor contains [`ClaimDemands::audience`](crate::ClaimDemands::audience).
     #[error("claim aud does not name the demanded audience")]
     WrongAudience,
+    /// The cached session has another version than [`CookieCache::version`](crate::CookieCache::version): the
+    /// application has declared it outdated.
+    #[error("the cached session has another version than the application's")]
+    WrongCacheVersion,
     /// `iss` is not [`ClaimDemands::issuer`](crate::ClaimDemands::issuer).
     #[error("claim iss is not the demanded issuer")]
     WrongIssuer,
+    /// The cached session belongs to another session token than the one beside it.
+    #[error("the cached session belongs to another session token")]
+    WrongToken,
 }
 
 impl OpenError {
@@ -140,27 +161,33 @@ impl OpenError {
             Self::MalformedClaims => "malformed_claims",
             Self::MalformedHeader => "malformed_header",
             Self::MalformedToken { .. } => "malformed_token",
+            Self::MalformedSessionToken => "malformed_session_token",
             Self::MissingChunk { .. } => "missing_chunk",
             Self::MissingExpiry => "missing_expiry",
             Self::MissingIssueTime => "missing_issue_time",
             Self::MissingSubject => "missing_subject",
+            Self::MissingToken { .. } => "missing_token",
             Self::NotYetValid { .. } => "not_yet_valid",
             Self::Oversize => "oversize",
+            Self::RejectedSignature => "rejected_signature",
             Self::RejectedTag => "rejected_tag",
             Self::TooOld { .. } => "too_old",
             Self::UnknownKey => "unknown_key",
             Self::UnsupportedAlgorithm => "unsupported_algorithm",
             Self::UnsupportedHeader { .. } => "unsupported_header",
             Self::WrongAudience => "wrong_audience",
+            Self::WrongCacheVersion => "wrong_cache_version",
             Self::WrongIssuer => "wrong_issuer",
+            Self::WrongToken => "wrong_token",
         }
     }
 }
 
-/// A part of a compact JWE (RFC 7516 section 7.1), in the order of the text.
+/// A part of a compact token, in the order of the text: a JWE (RFC 7516 section 7.1), a JWS (RFC 7515 section 7.1), or
+/// Better Auth's compact cache, which is a payload alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// The whole: not exactly five segments.
+    /// The whole: not the number of segments that the format has.
     Structure,
     /// The protected header.
     Header,
@@ -172,6 +199,10 @@ pub enum Segment {
     Ciphertext,
     /// The authentication tag.
     Tag,
+    /// What is signed.
+    Payload,
+    /// The signature.
+    Signature,
 }
 
 impl core::fmt::Display for Segment {
@@ -183,6 +214,8 @@ impl core::fmt::Display for Segment {
             Self::Iv => "initialization vector",
             Self::Ciphertext => "ciphertext",
             Self::Tag => "authentication tag",
+            Self::Payload => "payload",
+            Self::Signature => "signature",
         })
     }
 }

@@ -11,6 +11,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// Reads `text` as one strict JSON object, and returns the values of the `wanted` members in the order of `wanted`.
+/// A member of an object that is itself a member is wanted as `outer.inner`.
 ///
 /// # Errors
 /// When `text` is anything else than one object, or not strict.
@@ -21,8 +22,11 @@ pub(crate) fn members<'de, const N: usize>(
     let mut json = serde_json::Deserializer::from_str(text);
     // Sessions have about a dozen members: one allocation serves the whole walk.
     let mut names = Vec::with_capacity(16);
-    let found = json.deserialize_map(Members {
-        wanted,
+    let mut found = [const { None }; N];
+    json.deserialize_map(Members {
+        wanted: &wanted,
+        path: "",
+        found: &mut found,
         names: &mut names,
     })?;
     json.end()?;
@@ -64,31 +68,74 @@ fn close_object<E: Error>(names: &mut Names<'_>, start: usize) -> Result<(), E> 
     Ok(())
 }
 
-/// Visits the outermost object.
-struct Members<'n, 'de, const N: usize> {
-    wanted: [&'static str; N],
+/// Visits an object of which members are wanted: the outermost, or one named in the path of a wanted member.
+struct Members<'n, 'de> {
+    wanted: &'n [&'static str],
+    /// The name of this object in the outermost one; empty for that one itself.
+    path: &'n str,
+    found: &'n mut [Option<Kept<'de>>],
     names: &'n mut Names<'de>,
 }
 
-impl<'de, const N: usize> Visitor<'de> for Members<'_, 'de, N> {
-    type Value = [Option<Kept<'de>>; N];
+impl Members<'_, '_> {
+    /// The place of a member of this object among the wanted ones.
+    fn place(&self, name: &str) -> Option<usize> {
+        if self.path.is_empty() {
+            // A dot in a name is no path.
+            let place = self.wanted.iter().position(|wanted| *wanted == name)?;
+            return (!name.contains('.')).then_some(place);
+        }
+        self.wanted
+            .iter()
+            .position(|wanted| wanted.split_once('.') == Some((self.path, name)))
+    }
+
+    /// Whether members of the member called `name` are wanted.
+    fn leads_on(&self, name: &str) -> bool {
+        self.path.is_empty()
+            && self.wanted.iter().any(|wanted| {
+                let rest = wanted.strip_prefix(name);
+                rest.is_some_and(|rest| rest.starts_with('.'))
+            })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Members<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Members<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = [const { None }; N];
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let start = self.names.len();
         while let Some(name) = map.next_key_seed(Name)? {
-            let slot = self.wanted.iter().position(|wanted| *wanted == name);
-            self.names.push(name);
-            match slot.and_then(|slot| found.get_mut(slot)) {
-                Some(value) => *value = Some(map.next_value_seed(Keep { names: self.names })?),
-                None => map.next_value_seed(Skip { names: self.names })?,
+            self.names.push(name.clone());
+            if let Some(place) = self.place(&name) {
+                let value = map.next_value_seed(Keep { names: self.names })?;
+                if let Some(found) = self.found.get_mut(place) {
+                    *found = Some(value);
+                }
+            } else if self.leads_on(&name) {
+                map.next_value_seed(Members {
+                    wanted: self.wanted,
+                    path: &name,
+                    found: self.found,
+                    names: self.names,
+                })?;
+            } else {
+                map.next_value_seed(Skip { names: self.names })?;
             }
         }
-        close_object(self.names, 0)?;
-        Ok(found)
+        close_object(self.names, start)
     }
 }
 
@@ -283,6 +330,19 @@ mod tests {
                 ..
             ]
         ));
+    }
+
+    #[test]
+    fn members_of_members_are_wanted_by_path() {
+        let text = r#"{"id":"outer","a":{"id":"x","b":{"id":"deep"},"a":{"id":"y"}},"a.id":"dotted","c":{"id":"z"}}"#;
+        let found = members(text, ["a.id", "c.id", "d.id", "id"]).expect("strict");
+        let text = |text: &'static str| Some(Kept::Text(text.into()));
+        assert_eq!(found, [text("x"), text("z"), None, text("outer")]);
+        assert!(members(r#"{"a":{"id":1,"id":2}}"#, ["a.id"]).is_err());
+        assert!(members(r#"{"a":{"id":1},"a":{"id":2}}"#, ["a.id"]).is_err());
+        for not_an_object in [r#"{"a":1}"#, r#"{"a":["id"]}"#, r#"{"a":null}"#] {
+            assert!(members(not_an_object, ["a.id"]).is_err());
+        }
     }
 
     #[test]

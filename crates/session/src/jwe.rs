@@ -105,6 +105,16 @@ pub(crate) enum UnverifiedKid<'h> {
     Text(Cow<'h, str>),
 }
 
+impl<'h> UnverifiedKid<'h> {
+    pub(crate) fn of(kid: Option<Kept<'h>>) -> Self {
+        match kid {
+            None => Self::Absent,
+            Some(Kept::Text(kid)) => Self::Text(kid),
+            Some(Kept::Number(_) | Kept::Other | Kept::Texts(_)) => Self::NotText,
+        }
+    }
+}
+
 /// Claims that the header repeats (RFC 7519 section 5.3). They must equal the real ones, once those are known.
 #[derive(Default)]
 pub(crate) struct RepeatedClaims<'h> {
@@ -153,14 +163,9 @@ impl<'h> Header<'h> {
             .into_iter()
             .find(|known| enc.as_ref().is_some_and(|enc| enc.is_text(known.as_str())))
             .ok_or(OpenError::UnsupportedAlgorithm)?;
-        let unverified_kid = match kid {
-            None => UnverifiedKid::Absent,
-            Some(Kept::Text(kid)) => UnverifiedKid::Text(kid),
-            Some(Kept::Number(_) | Kept::Other | Kept::Texts(_)) => UnverifiedKid::NotText,
-        };
         Ok(Self {
             enc,
-            unverified_kid,
+            unverified_kid: UnverifiedKid::of(kid),
             repeated: RepeatedClaims { aud, iss, sub },
         })
     }

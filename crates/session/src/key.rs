@@ -1,11 +1,14 @@
 //! Keys: derived from a secret once, then used to open tokens.
 //!
-//! Both frameworks derive the key with HKDF-SHA-256 (RFC 5869) from the secret's bytes. They differ in salt and `info`:
+//! The frameworks derive the key with HKDF-SHA-256 (RFC 5869) from the secret's bytes. They differ in salt and `info`, and
+//! in the hash with which a header names the key (`kid`, a thumbprint as in RFC 7638):
 //!
-//! | | salt | info |
-//! |---|---|---|
-//! | Auth.js v5, `@auth/core` `src/jwt.ts` | the cookie's name | `Auth.js Generated Encryption Key (<salt>)` |
-//! | NextAuth v4, `src/jwt/index.ts` | empty | `NextAuth.js Generated Encryption Key`, and ` (<salt>)` if there is one |
+//! | | salt | info | kid |
+//! |---|---|---|---|
+//! | Auth.js v5, `@auth/core` `src/jwt.ts` | the cookie's name | `Auth.js Generated Encryption Key (<salt>)` | SHA-512 |
+//! | with A256GCM | | | SHA-256 |
+//! | NextAuth v4, `src/jwt/index.ts` | empty | `NextAuth.js Generated Encryption Key`, and ` (<salt>)` if there is one | none |
+//! | Better Auth, `dist/crypto/jwt.mjs` | `better-auth-session` | `BetterAuth.js Generated Encryption Key` | SHA-256 |
 
 use aws_lc_rs::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{
@@ -17,45 +20,96 @@ use aws_lc_rs::{constant_time, digest, hkdf, hmac};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use zeroize::Zeroizing;
 
+use crate::Secret;
+use crate::cookie::Library;
 use crate::error::{OpenError, Segment};
 use crate::jwe::{Enc, Jwe};
-use crate::{Format, Secret};
+
+/// How a key comes from a secret.
+#[derive(Clone, Copy)]
+pub(crate) enum Derivation<'a> {
+    BetterAuth,
+    Encrypted {
+        library: Library,
+        salt: &'a str,
+        enc: Enc,
+    },
+}
+
+impl Derivation<'_> {
+    fn enc(self) -> Enc {
+        match self {
+            Self::BetterAuth => Enc::A256CbcHs512,
+            Self::Encrypted { enc, .. } => enc,
+        }
+    }
+
+    fn salt(&self) -> &str {
+        match self {
+            Self::BetterAuth => "better-auth-session",
+            Self::Encrypted { salt, .. } => salt,
+        }
+    }
+
+    fn info(self) -> String {
+        match self {
+            Self::BetterAuth => "BetterAuth.js Generated Encryption Key".to_owned(),
+            Self::Encrypted { library, salt, .. } => match (library, salt) {
+                (Library::AuthJs, _) => format!("Auth.js Generated Encryption Key ({salt})"),
+                (Library::NextAuth, "") => "NextAuth.js Generated Encryption Key".to_owned(),
+                (Library::NextAuth, _) => format!("NextAuth.js Generated Encryption Key ({salt})"),
+            },
+        }
+    }
+
+    /// The hash of the key's thumbprint. Auth.js takes the one that has as many bits as the key.
+    fn kid_hash(self) -> &'static digest::Algorithm {
+        match self {
+            Self::Encrypted {
+                enc: Enc::A256CbcHs512,
+                ..
+            } => &digest::SHA512,
+            Self::BetterAuth | Self::Encrypted { .. } => &digest::SHA256,
+        }
+    }
+}
 
 /// The bytes of a derived key, zeroized on drop.
 pub(crate) struct KeyBytes {
     enc: Enc,
+    kid_hash: &'static digest::Algorithm,
     bytes: Zeroizing<[u8; 64]>,
 }
 
 impl KeyBytes {
-    /// Derives the key for tokens of `enc` in `format`.
-    pub(crate) fn derive(secret: &Secret, format: Format, salt: &str, enc: Enc) -> Self {
+    pub(crate) fn derive(secret: &Secret, derivation: Derivation<'_>) -> Self {
+        let enc = derivation.enc();
         let mut bytes = Zeroizing::new([0; 64]);
-        hkdf::Salt::new(hkdf::HKDF_SHA256, salt.as_bytes())
+        hkdf::Salt::new(hkdf::HKDF_SHA256, derivation.salt().as_bytes())
             .extract(secret.expose())
-            .expand(&[info(format, salt).as_bytes()], OutputLen(enc.key_len()))
+            .expand(&[derivation.info().as_bytes()], OutputLen(enc.key_len()))
             .and_then(|output| output.fill(&mut bytes[..enc.key_len()]))
             .expect("32 and 64 bytes are within what HKDF-SHA-256 can give");
-        Self { enc, bytes }
+        Self {
+            enc,
+            kid_hash: derivation.kid_hash(),
+            bytes,
+        }
     }
 
     fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.enc.key_len()]
     }
 
-    /// The key's thumbprint (RFC 7638) as Auth.js computes it: with the hash that has as many bits as the key.
+    /// The key's thumbprint (RFC 7638).
     pub(crate) fn kid(&self) -> String {
-        let hash = match self.enc {
-            Enc::A256CbcHs512 => &digest::SHA512,
-            Enc::A256Gcm => &digest::SHA256,
-        };
         let k = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(self.as_slice()));
         let jwk = Zeroizing::new(format!(r#"{{"k":"{}","kty":"oct"}}"#, *k));
-        BASE64_URL_SAFE_NO_PAD.encode(digest::digest(hash, jwk.as_bytes()))
+        BASE64_URL_SAFE_NO_PAD.encode(digest::digest(self.kid_hash, jwk.as_bytes()))
     }
 
-    /// The header segment that the framework writes with this key: A256CBC-HS512 came to Auth.js together with `kid`,
-    /// A256GCM never had one.
+    /// The header segment that the framework writes with this key. A256CBC-HS512 came to Auth.js together with `kid`,
+    /// and A256GCM never had one; Better Auth always writes one.
     pub(crate) fn usual_header(&self) -> String {
         let enc = self.enc.as_str();
         BASE64_URL_SAFE_NO_PAD.encode(match self.enc {
@@ -181,18 +235,14 @@ impl ContentKey {
     }
 }
 
-/// HKDF's `info` text.
-fn info(format: Format, salt: &str) -> String {
-    match (format, salt) {
-        (Format::AuthJs, _) => format!("Auth.js Generated Encryption Key ({salt})"),
-        (Format::NextAuth, "") => "NextAuth.js Generated Encryption Key".to_owned(),
-        (Format::NextAuth, _) => format!("NextAuth.js Generated Encryption Key ({salt})"),
-    }
-}
-
 /// The longest salt with which HKDF's `info` keeps to the 1024 bytes that the frameworks allow (`@panva/hkdf`).
-pub(crate) fn max_salt_len(format: Format) -> usize {
-    1024 - info(format, " ").len() + 1
+pub(crate) fn max_salt_len(library: Library) -> usize {
+    let one = Derivation::Encrypted {
+        library,
+        salt: " ",
+        enc: Enc::A256Gcm,
+    };
+    1024 - one.info().len() + 1
 }
 
 struct OutputLen(usize);
@@ -221,14 +271,17 @@ fn gcm_key(bytes: &[u8]) -> LessSafeKey {
 
 /// Decodes canonical base64url: no padding, no foreign characters, spare bits zero. A laxer decoder would give one
 /// session many spellings.
-fn decode(text: &[u8], segment: Segment) -> Result<Vec<u8>, OpenError> {
+pub(crate) fn decode(text: &[u8], segment: Segment) -> Result<Vec<u8>, OpenError> {
     BASE64_URL_SAFE_NO_PAD
         .decode(text)
         .map_err(|_| OpenError::MalformedToken { segment })
 }
 
 /// As [`decode`], for a segment whose length is fixed.
-fn decode_exactly<const N: usize>(text: &[u8], segment: Segment) -> Result<[u8; N], OpenError> {
+pub(crate) fn decode_exactly<const N: usize>(
+    text: &[u8],
+    segment: Segment,
+) -> Result<[u8; N], OpenError> {
     let mut bytes = [0; N];
     match BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
         Ok(len) if len == N => Ok(bytes),
@@ -249,6 +302,7 @@ mod tests {
         }
         let key = KeyBytes {
             enc: Enc::A256CbcHs512,
+            kid_hash: &digest::SHA512,
             bytes,
         };
         let iv = 0x1af3_8c2d_c2b9_6ffd_d866_9409_2341_bc04_u128.to_be_bytes();

@@ -4,9 +4,11 @@ use core::fmt;
 
 use aws_lc_rs::digest;
 
+use crate::better_auth::BetterAuthKeys;
+use crate::cookie::{Kind, Library};
 use crate::error::OpenError;
 use crate::jwe::{Enc, Header, UnverifiedKid};
-use crate::key::{ContentKey, KeyBytes, max_salt_len};
+use crate::key::{ContentKey, Derivation, KeyBytes, max_salt_len};
 use crate::{CookieName, Format, Secret, SessionCookie};
 
 /// The recognised session cookies, in order of preference, and the keys that open them.
@@ -15,8 +17,11 @@ use crate::{CookieName, Format, Secret, SessionCookie};
 ///
 /// - **Auth.js v5** takes a list of secrets, the current one first. A token that names its key (`kid`) is opened with
 ///   that key and no other; one that names none, with the current secret's (`@auth/core` `src/jwt.ts`).
+/// - **Better Auth** signs with the current secret alone, its session token above all. Only the encrypted cache may be of
+///   an older secret: the one that it names, or any where it names none (`dist/crypto/jwt.mjs`).
 /// - **NextAuth v4** knows one secret, so only the current one opens its tokens. Its tokens name no key: accepting
 ///   older secrets would mean trying each, for sessions that the application itself no longer accepts.
+/// - A **database session** has no key at all.
 pub struct KeyRing {
     cookies: Vec<CookieKeys>,
     identity: RingIdentity,
@@ -28,58 +33,41 @@ impl KeyRing {
     /// The largest number of secrets a ring can hold.
     pub const MAX_SECRETS: usize = 16;
 
-    /// Derives every key: for each of `cookies`, in order of preference, from `secrets`, the current one first.
+    /// Derives every key: for each of `cookies`, in order of preference, from `secrets`, the current one first. Cookies
+    /// of database sessions need no secret.
     ///
     /// # Errors
     /// When there is no cookie or no secret, too many of either, an empty secret, a salt that is too long, or two
     /// cookies whose names, chunks included, overlap.
     pub fn new(secrets: &[Secret], cookies: Vec<SessionCookie>) -> Result<Self, KeyRingError> {
-        if cookies.is_empty() {
-            return Err(KeyRingError::NoCookie);
-        }
-        if cookies.len() > Self::MAX_COOKIES {
-            return Err(KeyRingError::TooManyCookies {
-                count: cookies.len(),
-            });
-        }
-        if secrets.is_empty() {
-            return Err(KeyRingError::NoSecret);
-        }
-        if secrets.len() > Self::MAX_SECRETS {
-            return Err(KeyRingError::TooManySecrets {
-                count: secrets.len(),
-            });
-        }
-        if let Some(index) = secrets.iter().position(Secret::is_empty) {
-            return Err(KeyRingError::EmptySecret { index });
-        }
-        for (index, cookie) in cookies.iter().enumerate() {
-            if cookie.salt().len() > max_salt_len(cookie.format()) {
-                return Err(KeyRingError::SaltTooLong {
-                    cookie: cookie.name().clone(),
-                });
+        Self::of_groups(&[(secrets, cookies)])
+    }
+
+    /// As [`KeyRing::new`], for cookies of several applications: each group has secrets of its own. Groups without
+    /// cookies are passed over.
+    ///
+    /// # Errors
+    /// As [`KeyRing::new`].
+    pub fn of_groups(groups: &[(&[Secret], Vec<SessionCookie>)]) -> Result<Self, KeyRingError> {
+        let cookies: Vec<&SessionCookie> = groups.iter().flat_map(|(_, cookies)| cookies).collect();
+        check_cookies(&cookies)?;
+        let mut keys = Vec::with_capacity(cookies.len());
+        for (secrets, cookies) in groups {
+            let keyless = |cookie: &SessionCookie| matches!(cookie.kind, Kind::AuthJsDatabase);
+            if !cookies.iter().all(keyless) {
+                check_secrets(secrets)?;
             }
-            let others = cookies
-                .iter()
-                .enumerate()
-                .filter(|(other, _)| *other != index);
-            for (_, other) in others {
-                if crate::cookies::recognise(other.name().as_str().as_bytes(), cookie.name())
-                    .is_some()
-                {
-                    return Err(KeyRingError::OverlappingCookies {
-                        first: cookie.name().clone(),
-                        second: other.name().clone(),
-                    });
-                }
-            }
+            keys.extend(
+                cookies
+                    .iter()
+                    .map(|cookie| CookieKeys::derive(cookie.clone(), secrets)),
+            );
         }
-        let cookies: Vec<_> = cookies
-            .into_iter()
-            .map(|cookie| CookieKeys::derive(cookie, secrets))
-            .collect();
-        let identity = RingIdentity::of(&cookies);
-        Ok(Self { cookies, identity })
+        let identity = RingIdentity::of(&keys);
+        Ok(Self {
+            cookies: keys,
+            identity,
+        })
     }
 
     /// The recognised cookies, in order of preference.
@@ -108,13 +96,17 @@ impl KeyRing {
     ) -> Result<Vec<(Format, &ContentKey)>, OpenError> {
         let mut keys: Vec<(Format, &ContentKey)> = Vec::with_capacity(MAX_GUESSES);
         let mut refusal = OpenError::UnsupportedAlgorithm;
-        for cookie in &self.cookies {
+        let encrypted = self.cookies.iter().filter_map(|cookie| match &cookie.keys {
+            Keys::Encrypted(keys) => Some(keys),
+            Keys::BetterAuth(_) | Keys::None => None,
+        });
+        for cookie in encrypted {
             match cookie.key_for(header) {
                 Ok(key) => {
                     // Cookies with the same salt share their keys.
                     let known = keys.iter().any(|(_, other)| other.kid == key.kid);
                     if !known && keys.len() < MAX_GUESSES {
-                        keys.push((cookie.cookie.format(), key));
+                        keys.push((cookie.format(), key));
                     }
                 }
                 Err(OpenError::UnsupportedAlgorithm) => {}
@@ -126,6 +118,67 @@ impl KeyRing {
         } else {
             Ok(keys)
         }
+    }
+
+    /// The keys of the first Better Auth cookie. A ring has those of one application, so all have the same.
+    pub(crate) fn better_auth(&self) -> Option<&BetterAuthKeys> {
+        self.cookies.iter().find_map(|cookie| match &cookie.keys {
+            Keys::BetterAuth(keys) => Some(keys),
+            Keys::Encrypted(_) | Keys::None => None,
+        })
+    }
+}
+
+fn check_cookies(cookies: &[&SessionCookie]) -> Result<(), KeyRingError> {
+    if cookies.is_empty() {
+        return Err(KeyRingError::NoCookie);
+    }
+    if cookies.len() > KeyRing::MAX_COOKIES {
+        return Err(KeyRingError::TooManyCookies {
+            count: cookies.len(),
+        });
+    }
+    for cookie in cookies {
+        if let Kind::Encrypted { library, salt, .. } = &cookie.kind
+            && salt.len() > max_salt_len(*library)
+        {
+            return Err(KeyRingError::SaltTooLong {
+                cookie: cookie.name().clone(),
+            });
+        }
+    }
+    let names = || {
+        let names = cookies
+            .iter()
+            .flat_map(|cookie| [Some(cookie.name()), cookie.data_name()]);
+        names.flatten().enumerate()
+    };
+    for (index, first) in names() {
+        let others = names().filter(|(other, _)| *other != index);
+        for (_, second) in others {
+            if crate::cookies::recognise(second.as_str().as_bytes(), first).is_some() {
+                return Err(KeyRingError::OverlappingCookies {
+                    first: first.clone(),
+                    second: second.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_secrets(secrets: &[Secret]) -> Result<(), KeyRingError> {
+    if secrets.is_empty() {
+        return Err(KeyRingError::NoSecret);
+    }
+    if secrets.len() > KeyRing::MAX_SECRETS {
+        return Err(KeyRingError::TooManySecrets {
+            count: secrets.len(),
+        });
+    }
+    match secrets.iter().position(Secret::is_empty) {
+        Some(index) => Err(KeyRingError::EmptySecret { index }),
+        None => Ok(()),
     }
 }
 
@@ -178,25 +231,48 @@ pub enum KeyRingError {
     },
 }
 
-/// The keys of one cookie.
+/// One cookie and its keys.
 pub(crate) struct CookieKeys {
     pub(crate) cookie: SessionCookie,
-    /// Of the current secret first; two per secret for Auth.js.
-    keys: Vec<ContentKey>,
+    pub(crate) keys: Keys,
+}
+
+pub(crate) enum Keys {
+    BetterAuth(BetterAuthKeys),
+    Encrypted(EncryptionKeys),
+    None,
 }
 
 impl CookieKeys {
     fn derive(cookie: SessionCookie, secrets: &[Secret]) -> Self {
-        let derive = |secret: &Secret, enc| {
-            ContentKey::new(&KeyBytes::derive(
-                secret,
-                cookie.format(),
-                cookie.salt(),
-                enc,
-            ))
+        let keys = match &cookie.kind {
+            Kind::AuthJsDatabase => Keys::None,
+            Kind::BetterAuth(better_auth) => {
+                Keys::BetterAuth(BetterAuthKeys::derive(secrets, better_auth.cache.clone()))
+            }
+            Kind::Encrypted { library, salt, .. } => {
+                Keys::Encrypted(EncryptionKeys::derive(*library, salt, secrets))
+            }
         };
-        let keys = match cookie.format() {
-            Format::AuthJs => secrets
+        Self { cookie, keys }
+    }
+}
+
+/// The keys of a cookie that holds an encrypted session.
+pub(crate) struct EncryptionKeys {
+    library: Library,
+    /// Of the current secret first; two per secret for Auth.js.
+    keys: Vec<ContentKey>,
+}
+
+impl EncryptionKeys {
+    fn derive(library: Library, salt: &str, secrets: &[Secret]) -> Self {
+        let derive = |secret: &Secret, enc| {
+            let derivation = Derivation::Encrypted { library, salt, enc };
+            ContentKey::new(&KeyBytes::derive(secret, derivation))
+        };
+        let keys = match library {
+            Library::AuthJs => secrets
                 .iter()
                 .flat_map(|secret| {
                     [
@@ -205,13 +281,20 @@ impl CookieKeys {
                     ]
                 })
                 .collect(),
-            Format::NextAuth => secrets
+            Library::NextAuth => secrets
                 .first()
                 .map(|secret| derive(secret, Enc::A256Gcm))
                 .into_iter()
                 .collect(),
         };
-        Self { cookie, keys }
+        Self { library, keys }
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        match self.library {
+            Library::AuthJs => Format::AuthJs,
+            Library::NextAuth => Format::NextAuth,
+        }
     }
 
     /// The key whose framework writes exactly this header, if there is one. Such a header needs no reading: it says
@@ -235,11 +318,11 @@ impl CookieKeys {
         if fitting.peek().is_none() {
             return Err(OpenError::UnsupportedAlgorithm);
         }
-        let key = match (self.cookie.format(), &header.unverified_kid) {
+        let key = match (self.library, &header.unverified_kid) {
             // NextAuth v4 never looks at `kid`.
-            (Format::NextAuth, _) | (Format::AuthJs, UnverifiedKid::Absent) => fitting.next(),
-            (Format::AuthJs, UnverifiedKid::NotText) => None,
-            (Format::AuthJs, UnverifiedKid::Text(kid)) => fitting.find(|key| *key.kid == **kid),
+            (Library::NextAuth, _) | (Library::AuthJs, UnverifiedKid::Absent) => fitting.next(),
+            (Library::AuthJs, UnverifiedKid::NotText) => None,
+            (Library::AuthJs, UnverifiedKid::Text(kid)) => fitting.find(|key| *key.kid == **kid),
         };
         key.ok_or(OpenError::UnknownKey)
     }
@@ -255,6 +338,11 @@ impl RingIdentity {
         for CookieKeys { cookie, keys } in cookies {
             // No name or thumbprint contains a line break, so no two rings give one text.
             hash.update(cookie.name().as_str().as_bytes());
+            let keys = match keys {
+                Keys::BetterAuth(keys) => keys.encryption_keys(),
+                Keys::Encrypted(keys) => &keys.keys,
+                Keys::None => &[],
+            };
             for key in keys {
                 hash.update(b"\n\t");
                 hash.update(key.kid.as_bytes());
@@ -268,7 +356,7 @@ impl RingIdentity {
 }
 
 /// The defaults need three: two for Auth.js v5, whose salt is the cookie's name, and one for NextAuth v4.
-const MAX_GUESSES: usize = 4;
+pub(crate) const MAX_GUESSES: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -323,6 +411,43 @@ mod tests {
     }
 
     #[test]
+    fn a_ring_holds_cookies_of_several_applications() {
+        let [secure, plain] = SessionCookie::better_auth_defaults("app").expect("a prefix");
+        let (ours, theirs) = ([Secret::new("x")], [Secret::new("y")]);
+        let database = SessionCookie::authjs_database(cookie_name("sid"));
+        let ring = KeyRing::of_groups(&[
+            (&ours, vec![SessionCookie::authjs(cookie_name("a"))]),
+            (&theirs, vec![secure.clone(), plain]),
+            (&[], vec![database]),
+            (&[], vec![]),
+        ])
+        .expect("a ring");
+        let names: Vec<_> = ring
+            .cookies()
+            .map(|cookie| cookie.name().as_str())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "a",
+                "__Secure-app.session_token",
+                "app.session_token",
+                "sid"
+            ]
+        );
+        let data = cookie_name("__Secure-app.session_data");
+        let overlapping = KeyRing::new(
+            &ours,
+            vec![secure, SessionCookie::authjs_database(data.clone())],
+        );
+        let (first, second) = (data.clone(), data);
+        assert_eq!(
+            overlapping.err(),
+            Some(KeyRingError::OverlappingCookies { first, second })
+        );
+    }
+
+    #[test]
     fn the_longest_name_and_salt_fit_into_hkdf() {
         assert_eq!(
             refusal(&["x"], &["n".repeat(CookieName::MAX_LEN).as_str()]),
@@ -351,7 +476,10 @@ mod tests {
         let ring = ring(&["correct horse"], &["sid"]).expect("a ring");
         let printed = format!("{ring:?}");
         assert!(printed.contains("sid"), "{printed}");
-        for key in &ring.cookies[0].keys {
+        let Keys::Encrypted(keys) = &ring.cookies[0].keys else {
+            panic!("a cookie of Auth.js")
+        };
+        for key in &keys.keys {
             assert!(!printed.contains(&*key.kid), "{printed}");
         }
         assert!(!printed.contains("correct horse"), "{printed}");
@@ -367,7 +495,10 @@ mod tests {
         };
         let unnamed = ring.keys_of_unknown_cookie(&header(UnverifiedKid::Absent));
         assert_eq!(unnamed.map(|keys| keys.len()), Ok(MAX_GUESSES));
-        let last = ring.cookies[5].keys[2].kid.to_string();
+        let Keys::Encrypted(keys) = &ring.cookies[5].keys else {
+            panic!("a cookie of Auth.js")
+        };
+        let last = keys.keys[2].kid.to_string();
         let named = ring.keys_of_unknown_cookie(&header(UnverifiedKid::Text(last.into())));
         assert_eq!(named.map(|keys| keys.len()), Ok(1));
         let not_text = ring.keys_of_unknown_cookie(&header(UnverifiedKid::NotText));

@@ -30,7 +30,7 @@
 //! [`Session`], and no way to read claims that were not verified.
 //!
 //! ```
-//! use session::{ClaimDemands, KeyRing, SealedSession, Secret, SessionCookie, UnixTime, seal};
+//! use session::{ClaimDemands, KeyRing, Opened, SealedSession, Secret, SessionCookie, UnixTime, seal};
 //! # use serde_json::json;
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let secret = Secret::new("3q2+7wAAc0Y1m5C0p0mXq8xJY2Z1b2xkZXI=");
@@ -43,7 +43,10 @@
 //! let cookie = format!("theme=dark; authjs.session-token={token}");
 //!
 //! let sealed = SealedSession::find(&keys, [cookie.as_bytes()], [])?.ok_or("no session")?;
-//! let session = sealed.open(&keys, &ClaimDemands::default(), UnixTime::from_secs(1_899_999_000))?;
+//! let now = UnixTime::from_secs(1_899_999_000);
+//! let Opened::Session(session) = sealed.open(&keys, &ClaimDemands::default(), now)? else {
+//!     return Err("an encrypted session needs no look-up".into());
+//! };
 //! assert_eq!(session.subject(), "user-1");
 //! assert_eq!(session.email(), Some("ada@example.com"));
 //! # Ok(())
@@ -80,23 +83,29 @@
 //!
 //! No clock, no I/O, no logging, no global state: time is an argument, and everything that goes wrong is the result.
 
+mod better_auth;
 mod cookie;
 pub mod cookies;
 mod error;
+mod format;
 mod json;
 mod jwe;
+mod jws;
 mod key;
 mod keyring;
 pub mod seal;
 mod sealed;
 mod secret;
 mod session;
+mod stored;
 mod time;
 
-pub use cookie::{CookieName, CookieNameError, Format, SessionCookie};
+pub use cookie::{CacheStrategy, CookieCache, CookieName, CookieNameError, SessionCookie};
 pub use error::{OpenError, Segment};
+pub use format::Format;
 pub use keyring::{KeyRing, KeyRingError};
-pub use sealed::SealedSession;
+pub use sealed::{Opened, SealedSession};
 pub use secret::{Secret, Weakness};
 pub use session::{ClaimDemands, Session};
+pub use stored::{SessionToken, StoredColumns, StoredSession};
 pub use time::UnixTime;

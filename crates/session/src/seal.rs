@@ -4,17 +4,24 @@
 //! reads a clock or makes random bytes: initialization vectors are arguments, and must never repeat under one key.
 //! `iat`, `exp` and `jti`, which the frameworks' `encode()` adds, are for the caller to put among the claims.
 
+use aws_lc_rs::hmac;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Map, Value};
 
+use crate::cookie::Library;
 use crate::jwe::Enc;
-use crate::key::{Iv, KeyBytes};
-use crate::{CookieName, Format, Secret};
+use crate::key::{Derivation, Iv, KeyBytes};
+use crate::{CookieName, Secret, UnixTime};
 
 /// The length of a chunk that Auth.js v5 writes: 4096 characters less 160 (`@auth/core` `src/lib/utils/cookie.ts`).
 pub const AUTHJS_CHUNK_LEN: usize = 3936;
 
 /// The length of a chunk that NextAuth v4 writes: 4096 characters less 163 (`next-auth` 4 `src/core/lib/cookie.ts`).
 pub const NEXTAUTH_CHUNK_LEN: usize = 3933;
+
+/// The length of a chunk of the plain default cookie of Better Auth; it depends on name and attributes
+/// (`dist/cookies/session-store.mjs`).
+pub const BETTER_AUTH_CHUNK_LEN: usize = 3977;
 
 /// A session as Auth.js v5 writes it today: A256CBC-HS512, its key named in the header, good under `cookie` only.
 #[must_use]
@@ -24,7 +31,7 @@ pub fn authjs(
     claims: &Map<String, Value>,
     iv: [u8; 16],
 ) -> String {
-    let key = KeyBytes::derive(secret, Format::AuthJs, cookie.as_str(), Enc::A256CbcHs512);
+    let key = encryption_key(secret, Library::AuthJs, cookie.as_str(), Enc::A256CbcHs512);
     key.seal(&key.usual_header(), Iv::Cbc(iv), json(claims).as_bytes())
 }
 
@@ -36,15 +43,69 @@ pub fn authjs_gcm(
     claims: &Map<String, Value>,
     iv: [u8; 12],
 ) -> String {
-    let key = KeyBytes::derive(secret, Format::AuthJs, cookie.as_str(), Enc::A256Gcm);
+    let key = encryption_key(secret, Library::AuthJs, cookie.as_str(), Enc::A256Gcm);
     key.seal(&key.usual_header(), Iv::Gcm(iv), json(claims).as_bytes())
 }
 
 /// A session as NextAuth v4 writes it: A256GCM, good under any cookie name.
 #[must_use]
 pub fn nextauth(secret: &Secret, claims: &Map<String, Value>, iv: [u8; 12]) -> String {
-    let key = KeyBytes::derive(secret, Format::NextAuth, "", Enc::A256Gcm);
+    let key = encryption_key(secret, Library::NextAuth, "", Enc::A256Gcm);
     key.seal(&key.usual_header(), Iv::Gcm(iv), json(claims).as_bytes())
+}
+
+/// Better Auth's `session_token`: the token, a dot, and the HMAC-SHA-256 of the token, percent-encoded as it travels.
+/// `secret` must be the current one.
+#[must_use]
+pub fn better_auth_token(secret: &Secret, token: &str) -> String {
+    let signature = hmac::sign(&hmac_key(secret), token.as_bytes());
+    let signature = BASE64_STANDARD.encode(signature);
+    format!(
+        "{token}.{}",
+        signature
+            .replace('+', "%2B")
+            .replace('/', "%2F")
+            .replace('=', "%3D")
+    )
+}
+
+/// Better Auth's `session_data`, strategy `compact`. `cached` has the members `session`, `user`, `updatedAt` and
+/// `version`; `expires_at` is when the cache ends.
+#[must_use]
+pub fn better_auth_compact(
+    secret: &Secret,
+    cached: &Map<String, Value>,
+    expires_at: UnixTime,
+) -> String {
+    let session = json(cached);
+    let expires_at = expires_at.millis();
+    let members = session.strip_suffix('}').unwrap_or(&session);
+    let signed = format!(r#"{members},"expiresAt":{expires_at}}}"#);
+    let signature = hmac::sign(&hmac_key(secret), signed.as_bytes());
+    let signature = BASE64_URL_SAFE_NO_PAD.encode(signature);
+    BASE64_URL_SAFE_NO_PAD.encode(format!(
+        r#"{{"session":{session},"expiresAt":{expires_at},"signature":"{signature}"}}"#
+    ))
+}
+
+/// Better Auth's `session_data`, strategy `jwt`. `cached` has the members of [`better_auth_compact`], and `iat` and
+/// `exp`.
+#[must_use]
+pub fn better_auth_jwt(secret: &Secret, cached: &Map<String, Value>) -> String {
+    let claims = BASE64_URL_SAFE_NO_PAD.encode(json(cached));
+    let signed = format!(
+        "{}.{claims}",
+        BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#)
+    );
+    let signature = hmac::sign(&hmac_key(secret), signed.as_bytes());
+    format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// Better Auth's `session_data`, strategy `jwe`. `cached` has the members of [`better_auth_jwt`], and `jti`.
+#[must_use]
+pub fn better_auth_jwe(secret: &Secret, cached: &Map<String, Value>, iv: [u8; 16]) -> String {
+    let key = KeyBytes::derive(secret, Derivation::BetterAuth);
+    key.seal(&key.usual_header(), Iv::Cbc(iv), json(cached).as_bytes())
 }
 
 /// The cookies, as name and value, that a token travels in: one of the plain name if it has at most `limit` bytes
@@ -66,6 +127,14 @@ pub fn chunks(name: &CookieName, token: &str, limit: usize) -> Vec<(String, Stri
         rest = tail;
     }
     cookies
+}
+
+fn encryption_key(secret: &Secret, library: Library, salt: &str, enc: Enc) -> KeyBytes {
+    KeyBytes::derive(secret, Derivation::Encrypted { library, salt, enc })
+}
+
+fn hmac_key(secret: &Secret) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, secret.expose())
 }
 
 fn json(claims: &Map<String, Value>) -> String {

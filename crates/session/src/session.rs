@@ -3,12 +3,14 @@
 use core::fmt;
 use core::time::Duration;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use crate::error::OpenError;
 use crate::json::{self, Kept};
 use crate::jwe::RepeatedClaims;
+use crate::stored::hash;
 use crate::{Format, UnixTime};
 
 /// What the operator demands of the claims beyond the format's own rules. The default demands nothing.
@@ -22,20 +24,60 @@ pub struct ClaimDemands {
     pub max_age: Option<Duration>,
 }
 
-/// A verified session: somebody with the key wrote it, nobody changed it, and it is valid at the time it was opened.
+impl ClaimDemands {
+    /// # Errors
+    /// [`OpenError::MissingIssueTime`] or [`OpenError::TooOld`].
+    pub(crate) fn check_age(
+        &self,
+        issued_at: Option<UnixTime>,
+        now: UnixTime,
+    ) -> Result<(), OpenError> {
+        let Some(max_age) = self.max_age else {
+            return Ok(());
+        };
+        let issued_at = issued_at.ok_or(OpenError::MissingIssueTime)?;
+        if now.saturating_since(issued_at) > max_age.saturating_add(TOLERANCE_SPAN) {
+            return Err(OpenError::TooOld { issued_at });
+        }
+        Ok(())
+    }
+}
+
+/// A verified session: somebody with the key wrote it and nobody changed it, or the application's store knows it; and
+/// it is valid at the time it was opened.
 ///
-/// There is one way to get one: [`SealedSession::open`](crate::SealedSession::open).
+/// There are three ways to get one: [`SealedSession::open`](crate::SealedSession::open) for sessions that are in the
+/// request, [`SessionToken::open`](crate::SessionToken::open) for those that the application's store holds, and
+/// [`Jwt::open`](crate::Jwt::open) for the signed token of a configured issuer.
 #[must_use]
 pub struct Session {
-    /// The decrypted text. The claims below are ranges of it where possible.
-    claims: String,
-    format: Format,
-    subject: TextClaim,
-    id: Option<TextClaim>,
-    email: Option<TextClaim>,
-    name: Option<TextClaim>,
-    issued_at: Option<UnixTime>,
-    expires_at: UnixTime,
+    /// The claims as JSON. Those below are ranges of it where possible.
+    pub(crate) claims: ClaimsText,
+    pub(crate) format: Format,
+    pub(crate) subject: TextClaim,
+    pub(crate) id: TextClaim,
+    pub(crate) email: Option<TextClaim>,
+    pub(crate) name: Option<TextClaim>,
+    pub(crate) issued_at: Option<UnixTime>,
+    pub(crate) expires_at: UnixTime,
+}
+
+/// The claims as a JSON object.
+#[derive(Debug)]
+pub(crate) enum ClaimsText {
+    /// What was decrypted or signed, in this request alone.
+    Own(String),
+    /// What a cache shares between requests.
+    Shared(Arc<str>),
+}
+
+impl ClaimsText {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Own(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
 }
 
 impl Session {
@@ -44,8 +86,11 @@ impl Session {
     /// The frameworks' decoder (`jose`, `lib/jwt_claims_set.js`) checks the types of `exp`, `nbf` and `iat`, and `exp`
     /// and `nbf` against the clock in whole seconds with a tolerance of 15. It requires no claim. A gate must: without
     /// `exp` a session would never end, and without `sub` it would name nobody.
+    ///
+    /// A token without `jti` is called by the hash of `token`, its text.
     pub(crate) fn admit(
         plaintext: Vec<u8>,
+        token: &[u8],
         format: Format,
         repeated: &RepeatedClaims<'_>,
         demands: &ClaimDemands,
@@ -58,45 +103,19 @@ impl Session {
         let [sub, exp, iat, nbf, iss, aud, jti, email, name] =
             json::members(&claims, wanted).map_err(|_| OpenError::MalformedClaims)?;
 
-        for (in_header, claim, name) in [
-            (&repeated.aud, &aud, "aud"),
-            (&repeated.iss, &iss, "iss"),
-            (&repeated.sub, &sub, "sub"),
-        ] {
-            if !agree(in_header.as_ref(), claim.as_ref()) {
-                return Err(OpenError::HeaderMismatch { claim: name });
-            }
-        }
+        check_repeated(repeated, [&aud, &iss, &sub])?;
 
         let now_secs = now.secs() as f64;
         let nbf = time(nbf.as_ref(), "nbf")?;
         let iat = time(iat.as_ref(), "iat")?;
         let exp = time(exp.as_ref(), "exp")?.ok_or(OpenError::MissingExpiry)?;
-        if exp > LAST_EXPIRY {
-            return Err(OpenError::ExpiryOutOfRange);
-        }
-        let expires_at = UnixTime::from_numeric_date(exp);
+        let expires_at = expiry(exp)?;
         if exp <= now_secs - TOLERANCE {
             return Err(OpenError::Expired { at: expires_at });
         }
-        if let Some(nbf) = nbf.filter(|nbf| *nbf > now_secs + TOLERANCE) {
-            return Err(OpenError::NotYetValid {
-                from: UnixTime::from_numeric_date(nbf),
-            });
-        }
-        let issued_at = iat.map(UnixTime::from_numeric_date);
-        if let (Some(iat), Some(at)) = (iat, issued_at)
-            && iat > now_secs + TOLERANCE
-        {
-            return Err(OpenError::IssuedInFuture { at });
-        }
-
-        if let Some(max_age) = demands.max_age {
-            let issued_at = issued_at.ok_or(OpenError::MissingIssueTime)?;
-            if now.saturating_since(issued_at) > max_age.saturating_add(Duration::from_secs(15)) {
-                return Err(OpenError::TooOld { issued_at });
-            }
-        }
+        check_not_before(nbf, now_secs + TOLERANCE)?;
+        let issued_at = issued_at(iat, now)?;
+        demands.check_age(issued_at, now)?;
         if let Some(issuer) = &demands.issuer
             && !iss.is_some_and(|iss| iss.is_text(issuer))
         {
@@ -108,13 +127,15 @@ impl Session {
             return Err(OpenError::WrongAudience);
         }
 
-        let subject = TextClaim::of(&claims, subject(sub)?);
+        let subject = TextClaim::of(&claims, subject(sub, "sub")?);
         let [id, email, name] = [jti, email, name].map(|claim| match claim {
             Some(Kept::Text(text)) => Some(TextClaim::of(&claims, text)),
             Some(Kept::Number(_) | Kept::Other | Kept::Texts(_)) | None => None,
         });
+        let id = id.filter(|id| is_subject(id.text(&claims)));
+        let id = id.unwrap_or_else(|| TextClaim::Own(hash(token).into()));
         Ok(Self {
-            claims,
+            claims: ClaimsText::Own(claims),
             format,
             subject,
             id,
@@ -125,58 +146,69 @@ impl Session {
         })
     }
 
-    /// The user's id: claim `sub`, 1 to 1024 bytes without control characters.
+    /// The user's id: claim `sub`, or `user.id` of Better Auth; 1 to 1024 bytes without control characters.
     #[must_use]
     pub fn subject(&self) -> &str {
-        self.subject.text(&self.claims)
+        self.subject.text(self.claims.as_str())
     }
 
-    /// Which library wrote the session.
+    /// Which library wrote the session, and how.
     #[must_use]
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// The session's own id: claim `jti`, if it is a string. The frameworks write a new one each time they renew it.
+    /// The session's own id, the same in every request with the same credential, and never the credential itself: claim
+    /// `jti` if it is 1 to 1024 bytes of text without control characters; for a session with a token in the
+    /// application's store the SHA-256 of that token, for any other the SHA-256 of all of it, in base64url. Auth.js and
+    /// NextAuth write a new `jti` each time they renew a session; Better Auth and stored sessions keep their token.
     #[must_use]
-    pub fn id(&self) -> Option<&str> {
-        self.id.as_ref().map(|id| id.text(&self.claims))
+    pub fn id(&self) -> &str {
+        self.id.text(self.claims.as_str())
     }
 
-    /// When the session was written: claim `iat`.
+    /// When the session was written: claim `iat`, or `session.createdAt` of Better Auth. `None` when nobody says.
     #[must_use]
     pub fn issued_at(&self) -> Option<UnixTime> {
         self.issued_at
     }
 
-    /// When the session ends: claim `exp`, without the 15 seconds of tolerance.
+    /// When the session ends: claim `exp` without the 15 seconds of tolerance, or `session.expiresAt` of Better Auth.
+    /// A cookie cache ends earlier; the session then goes on with a look-up.
     #[must_use]
     pub fn expires_at(&self) -> UnixTime {
         self.expires_at
     }
 
-    /// Claim `email`, if it is a string. It is what the application wrote: any text, control characters not excluded.
+    /// Claim `email`, or `user.email` of Better Auth, if it is a string. It is what the application wrote: any text, control characters not excluded.
     #[must_use]
     pub fn email(&self) -> Option<&str> {
-        self.email.as_ref().map(|email| email.text(&self.claims))
+        self.email
+            .as_ref()
+            .map(|email| email.text(self.claims.as_str()))
     }
 
-    /// Claim `name`, if it is a string. It is what the application wrote: any text, control characters not excluded.
+    /// Claim `name`, or `user.name` of Better Auth, if it is a string. It is what the application wrote: any text, control characters not excluded.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.name.as_ref().map(|name| name.text(&self.claims))
+        self.name
+            .as_ref()
+            .map(|name| name.text(self.claims.as_str()))
     }
 
-    /// All claims, as the JSON object that was decrypted: strict, and without duplicate members.
+    /// All claims, as the JSON object that was decrypted or signed: strict, and without duplicate members. Better Auth's
+    /// has the members `session` and `user`. For a stored session it has what the store's columns say, under the names of
+    /// the registered claims.
     #[must_use]
     pub fn claims_json(&self) -> &str {
-        &self.claims
+        self.claims.as_str()
     }
 
     /// All claims. Parsed at each call: a decision that needs none should not pay for them.
     #[must_use]
     pub fn claims(&self) -> Map<String, Value> {
-        serde_json::from_str(&self.claims).expect("admit() read the claims as a strict JSON object")
+        serde_json::from_str(self.claims_json())
+            .expect("admission read the claims as a strict JSON object")
     }
 }
 
@@ -192,18 +224,17 @@ impl fmt::Debug for Session {
 }
 
 /// A string claim, without a copy if JSON wrote it without escapes.
-enum TextClaim {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TextClaim {
+    /// A text of its own.
+    Own(Arc<str>),
     /// The range of the claims' text.
-    Within {
-        start: usize,
-        end: usize,
-    },
-    Unescaped(Box<str>),
+    Within { start: usize, end: usize },
 }
 
 impl TextClaim {
     /// `text`, if it is borrowed, is a part of `claims`.
-    fn of(claims: &str, text: Cow<'_, str>) -> Self {
+    pub(crate) fn of(claims: &str, text: Cow<'_, str>) -> Self {
         match text {
             Cow::Borrowed(text) => {
                 let start = text.as_ptr().addr() - claims.as_ptr().addr();
@@ -212,16 +243,33 @@ impl TextClaim {
                     end: start + text.len(),
                 }
             }
-            Cow::Owned(text) => Self::Unescaped(text.into()),
+            Cow::Owned(text) => Self::Own(text.into()),
         }
     }
 
-    fn text<'s>(&'s self, claims: &'s str) -> &'s str {
+    pub(crate) fn text<'s>(&'s self, claims: &'s str) -> &'s str {
         match self {
+            Self::Own(text) => text,
             Self::Within { start, end } => &claims[*start..*end],
-            Self::Unescaped(text) => text,
         }
     }
+}
+
+/// Refuses a header that repeats `aud`, `iss` or `sub` in other words than the claims, which come in that order.
+pub(crate) fn check_repeated(
+    repeated: &RepeatedClaims<'_>,
+    [aud, iss, sub]: [&Option<Kept<'_>>; 3],
+) -> Result<(), OpenError> {
+    for (in_header, claim, name) in [
+        (&repeated.aud, aud, "aud"),
+        (&repeated.iss, iss, "iss"),
+        (&repeated.sub, sub, "sub"),
+    ] {
+        if !agree(in_header.as_ref(), claim.as_ref()) {
+            return Err(OpenError::HeaderMismatch { claim: name });
+        }
+    }
+    Ok(())
 }
 
 /// Whether a claim that the header may repeat is repeated truly (RFC 7519 section 5.3).
@@ -235,7 +283,7 @@ fn agree(in_header: Option<&Kept<'_>>, claim: Option<&Kept<'_>>) -> bool {
 }
 
 /// A claim that is a time in seconds, where there is one.
-fn time(claim: Option<&Kept<'_>>, name: &'static str) -> Result<Option<f64>, OpenError> {
+pub(crate) fn time(claim: Option<&Kept<'_>>, name: &'static str) -> Result<Option<f64>, OpenError> {
     match claim {
         None => Ok(None),
         Some(Kept::Number(secs)) => Ok(Some(*secs)),
@@ -245,20 +293,52 @@ fn time(claim: Option<&Kept<'_>>, name: &'static str) -> Result<Option<f64>, Ope
     }
 }
 
-/// Claim `sub`, fit to be written into a header or a log line.
-fn subject(claim: Option<Kept<'_>>) -> Result<Cow<'_, str>, OpenError> {
+/// `exp` as a point in time, within the range that anybody means.
+pub(crate) fn expiry(exp: f64) -> Result<UnixTime, OpenError> {
+    if exp > LAST_EXPIRY {
+        return Err(OpenError::ExpiryOutOfRange);
+    }
+    Ok(UnixTime::from_numeric_date(exp))
+}
+
+/// Refuses a token that says to be valid only later than `latest`, in seconds.
+pub(crate) fn check_not_before(nbf: Option<f64>, latest: f64) -> Result<(), OpenError> {
+    match nbf {
+        Some(nbf) if nbf > latest => Err(OpenError::NotYetValid {
+            from: UnixTime::from_numeric_date(nbf),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// `iat` as a point in time that has come, give or take the tolerance.
+pub(crate) fn issued_at(iat: Option<f64>, now: UnixTime) -> Result<Option<UnixTime>, OpenError> {
+    let Some(iat) = iat else { return Ok(None) };
+    let at = UnixTime::from_numeric_date(iat);
+    if iat > now.secs() as f64 + TOLERANCE {
+        return Err(OpenError::IssuedInFuture { at });
+    }
+    Ok(Some(at))
+}
+
+/// The claim that says who, fit to be written into a header or a log line.
+pub(crate) fn subject<'c>(
+    claim: Option<Kept<'c>>,
+    name: &'static str,
+) -> Result<Cow<'c, str>, OpenError> {
     match claim {
         None => Err(OpenError::MissingSubject),
         Some(Kept::Text(sub)) if sub.is_empty() => Err(OpenError::MissingSubject),
-        Some(Kept::Text(sub))
-            if sub.len() <= MAX_SUBJECT_LEN && !sub.contains(char::is_control) =>
-        {
-            Ok(sub)
-        }
+        Some(Kept::Text(sub)) if is_subject(&sub) => Ok(sub),
         Some(Kept::Number(_) | Kept::Other | Kept::Text(_) | Kept::Texts(_)) => {
-            Err(OpenError::MalformedClaim { claim: "sub" })
+            Err(OpenError::MalformedClaim { claim: name })
         }
     }
+}
+
+/// Whether a text can say who somebody is, or which session it is.
+pub(crate) fn is_subject(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_SUBJECT_LEN && !text.contains(char::is_control)
 }
 
 fn names_audience(aud: Option<&Kept<'_>>, audience: &str) -> bool {
@@ -270,9 +350,12 @@ fn names_audience(aud: Option<&Kept<'_>>, audience: &str) -> bool {
 }
 
 /// How many seconds the clocks of application and gate may differ (`clockTolerance` in both frameworks' `jwt.ts`).
-const TOLERANCE: f64 = 15.0;
+pub(crate) const TOLERANCE: f64 = 15.0;
 
-/// 9999-12-31T23:59:59Z in seconds.
+/// The same.
+const TOLERANCE_SPAN: Duration = Duration::from_secs(15);
+
+/// [`UnixTime::LAST_EXPIRY`] in seconds.
 const LAST_EXPIRY: f64 = 253_402_300_799.0;
 
 /// Far more than any database uses for an id, and little enough for a header field.

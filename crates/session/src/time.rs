@@ -11,6 +11,9 @@ pub struct UnixTime {
 }
 
 impl UnixTime {
+    /// The last second of the year 9999: nobody means a session to end later.
+    pub const LAST_EXPIRY: Self = Self::from_secs(253_402_300_799);
+
     /// The point `secs` seconds after the epoch; saturates when the milliseconds do not fit.
     #[must_use]
     pub const fn from_secs(secs: u64) -> Self {

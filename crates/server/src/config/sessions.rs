@@ -105,15 +105,15 @@ fn cookies(reader: &mut Reader<'_>) -> Vec<SessionCookie> {
     });
     let defaults = SessionCookie::defaults();
     let Some(name) = name else {
-        let wanted = |cookie: &SessionCookie| match cookie.format() {
-            session::Format::AuthJs => format != "nextauth",
-            session::Format::NextAuth => format != "authjs",
+        let wanted = |cookie: &SessionCookie| match cookie.expects() {
+            "authjs-v5" => format != "nextauth",
+            _ => format != "authjs",
         };
         return defaults.into_iter().filter(wanted).collect();
     };
     let is_default_of_v4 = defaults
         .iter()
-        .any(|cookie| *cookie.name() == name && cookie.format() == session::Format::NextAuth);
+        .any(|cookie| *cookie.name() == name && cookie.expects() == "nextauth-v4");
     if format == "nextauth" || (format == "auto" && is_default_of_v4) {
         return vec![SessionCookie::nextauth(name)];
     }

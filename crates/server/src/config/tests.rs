@@ -137,7 +137,7 @@ fn the_salt_fixes_the_cookie() {
         let cookies: Vec<_> = config
             .keys
             .cookies()
-            .map(|cookie| format!("{} {}", cookie.name(), cookie.format()))
+            .map(|cookie| format!("{} {}", cookie.name(), cookie.expects()))
             .collect();
         cookies.join(", ")
     };

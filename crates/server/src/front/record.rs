@@ -175,6 +175,14 @@ impl<'p> Record<'p> {
         }
         match self.session().map(Session::format) {
             Some(Format::AuthJs) => "authjs5",
+            Some(Format::AuthJsDatabase) => "db",
+            Some(
+                Format::BetterAuthCompact
+                | Format::BetterAuthJwe
+                | Format::BetterAuthJwt
+                | Format::BetterAuthToken,
+            ) => "better-auth",
+            Some(Format::Jwt) => "jwt",
             Some(Format::NextAuth) => "nextauth4",
             None => "none",
         }

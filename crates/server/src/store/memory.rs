@@ -36,10 +36,10 @@ impl Memory {
     }
 
     /// What is known about `subject` and still trusted at `now`. Neither waits nor allocates.
-    pub(super) fn recall(&self, subject: &str, now: Instant) -> Option<Lookup> {
+    pub(super) fn recall(&self, subject: &str, now: Instant) -> Option<Lookup<User>> {
         let entry = self.entries.as_ref()?.get(subject)?;
         (now < entry.trusted_until).then_some(Lookup {
-            user: entry.user,
+            found: entry.user,
             source: Source::Memory,
         })
     }
@@ -86,7 +86,7 @@ mod tests {
         let known = |subject, after| {
             memory
                 .recall(subject, start + after)
-                .map(|lookup| lookup.user)
+                .map(|lookup| lookup.found)
         };
 
         assert_eq!(known("7", Duration::ZERO), Some(Some(User)));
@@ -106,7 +106,7 @@ mod tests {
         memory.remember("7", Some(User), start);
         memory.remember("7", None, start);
         assert_eq!(
-            memory.recall("7", start).map(|lookup| lookup.user),
+            memory.recall("7", start).map(|lookup| lookup.found),
             Some(None)
         );
     }

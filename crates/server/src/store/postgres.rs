@@ -51,10 +51,10 @@ impl Postgres {
     }
 
     /// Whether `subject` is a user.
-    pub(super) async fn find(&self, subject: &str) -> Result<Lookup, StoreError> {
+    pub(super) async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
         let exists = self.answer(|| self.exists(subject)).await?;
         Ok(Lookup {
-            user: exists.then_some(User),
+            found: exists.then_some(User),
             source: Source::Postgres,
         })
     }

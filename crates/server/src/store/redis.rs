@@ -54,7 +54,7 @@ enum Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cached {
     /// It knows.
-    Hit(Lookup),
+    Hit(Lookup<User>),
     /// It does not know.
     Miss,
     /// It did not answer.
@@ -131,7 +131,7 @@ impl Redis {
                     let user = record::read(&value, &self.realm, subject);
                     return user.map_or(Cached::Miss, |user| {
                         Cached::Hit(Lookup {
-                            user,
+                            found: user,
                             source: Source::Redis,
                         })
                     });

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gate::{Lookup, StoreError};
+use gate::{Lookup, StoreError, User};
 use tokio::sync::watch;
 
 /// What a flight comes back with.
-pub(super) type Answer = Result<Lookup, StoreError>;
+pub(super) type Answer = Result<Lookup<User>, StoreError>;
 
 /// The lookups that are under way, by subject.
 ///
@@ -102,12 +102,12 @@ const MAX_FLIGHTS: usize = 16_384;
 
 #[cfg(test)]
 mod tests {
-    use gate::{Source, User};
+    use gate::Source;
 
     use super::*;
 
-    const FOUND: Lookup = Lookup {
-        user: Some(User),
+    const FOUND: Lookup<User> = Lookup {
+        found: Some(User),
         source: Source::Postgres,
     };
 

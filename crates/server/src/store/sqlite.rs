@@ -51,12 +51,12 @@ impl Sqlite {
     }
 
     /// Whether `subject` is a user, within the timeout.
-    pub(super) async fn find(&self, subject: &str) -> Result<Lookup, StoreError> {
+    pub(super) async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
         let error = match timeout(self.timeout, self.exists(subject)).await {
             Ok(Ok(exists)) => {
                 self.health.answered();
                 return Ok(Lookup {
-                    user: exists.then_some(User),
+                    found: exists.then_some(User),
                     source: Source::Sqlite,
                 });
             }

@@ -99,7 +99,7 @@ async fn with_users() -> Postgres {
 }
 
 async fn exists(stores: &Stores, subject: &str) -> bool {
-    stores.find(subject).await.unwrap().user.is_some()
+    stores.find(subject).await.unwrap().found.is_some()
 }
 
 async fn source(stores: &Stores, subject: &str) -> Source {
@@ -476,7 +476,7 @@ async fn one_lookup_serves_everyone_who_waits_even_when_the_first_goes_away() {
     assert_eq!(
         lookups,
         [Lookup {
-            user: Some(User),
+            found: Some(User),
             source: Source::Postgres
         }; 100]
     );

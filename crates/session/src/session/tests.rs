@@ -8,6 +8,7 @@ fn admit(
     let now = UnixTime::from_millis(1_000_999);
     Session::admit(
         claims.as_bytes().to_vec(),
+        b"a.b.c.d.e",
         Format::AuthJs,
         repeated,
         demands,
@@ -186,7 +187,7 @@ fn identity_reads_the_same_with_and_without_escapes() {
     assert_eq!(session.subject(), "user/1");
     assert_eq!(
         (session.email(), session.name(), session.id()),
-        (Some("a@b"), None, Some("j"))
+        (Some("a@b"), None, "j")
     );
     assert_eq!(session.expires_at(), UnixTime::from_millis(2_000_500));
     assert_eq!((session.issued_at(), session.claims_json()), (None, claims));
@@ -206,4 +207,25 @@ fn printing_a_session_shows_no_personal_claim() {
             .any(|text| printed.contains(text)),
         "{printed}"
     );
+}
+
+#[test]
+fn a_session_without_a_usable_id_is_called_by_the_hash_of_its_token() {
+    let id = |members: &str| {
+        let claims = format!(r#"{{"sub":"u","exp":2000{members}}}"#);
+        admit(
+            &claims,
+            &RepeatedClaims::default(),
+            &ClaimDemands::default(),
+        )
+        .expect("a session")
+        .id()
+        .to_owned()
+    };
+    let hashed = crate::stored::hash(b"a.b.c.d.e");
+    assert_eq!(hashed.len(), 43);
+    assert_eq!(id(r#","jti":"j""#), "j");
+    for members in ["", r#","jti":"""#, r#","jti":7"#, r#","jti":"a\nb""#] {
+        assert_eq!(id(members), hashed, "{members}");
+    }
 }

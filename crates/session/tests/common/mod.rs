@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 use session::{
-    ClaimDemands, CookieName, KeyRing, OpenError, SealedSession, Secret, Session, SessionCookie,
-    UnixTime, seal,
+    ClaimDemands, CookieName, KeyRing, OpenError, Opened, SealedSession, Secret, Session,
+    SessionCookie, UnixTime, seal,
 };
 
 pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_900_000_000);
@@ -62,8 +62,18 @@ pub(crate) fn open(
 ) -> Result<Option<Session>, OpenError> {
     let cookies = cookies.iter().map(|text| text.as_bytes());
     let authorization = authorization.iter().map(|text| text.as_bytes());
-    match SealedSession::find(keys, cookies, authorization)? {
-        Some(sealed) => sealed.open(keys, &ClaimDemands::default(), NOW).map(Some),
-        None => Ok(None),
+    let Some(sealed) = SealedSession::find(keys, cookies, authorization)? else {
+        return Ok(None);
+    };
+    sealed
+        .open(keys, &ClaimDemands::default(), NOW)
+        .map(|opened| Some(whole(opened)))
+}
+
+/// The session, where none has to be looked up.
+pub(crate) fn whole(opened: Opened) -> Session {
+    match opened {
+        Opened::Session(session) => session,
+        Opened::Lookup { .. } => panic!("{opened:?}"),
     }
 }

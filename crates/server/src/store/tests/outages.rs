@@ -281,7 +281,7 @@ async fn what_others_wrote_to_redis_is_no_answer_and_stays_as_it_is() {
         assert_eq!(
             stores.find("8").await.unwrap(),
             Lookup {
-                user: None,
+                found: None,
                 source: Source::Postgres
             },
             "{value:.40}"
@@ -293,7 +293,7 @@ async fn what_others_wrote_to_redis_is_no_answer_and_stays_as_it_is() {
     assert_eq!(
         stores.find("8").await.unwrap(),
         Lookup {
-            user: None,
+            found: None,
             source: Source::Postgres
         }
     );
@@ -310,7 +310,7 @@ async fn what_others_wrote_to_redis_is_no_answer_and_stays_as_it_is() {
     assert_eq!(
         other.find("7").await.unwrap(),
         Lookup {
-            user: None,
+            found: None,
             source: Source::Postgres
         }
     );

@@ -1,9 +1,10 @@
-//! Who the user is, as the decision sees it: a question to a chain of stores.
+//! Who the user is, and which session is alive, as the decision sees it: questions to chains of stores.
 
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
+use session::{SessionToken, StoredSession};
 use thiserror::Error;
 
 /// Knows whether a user exists.
@@ -13,16 +14,33 @@ use thiserror::Error;
 pub trait Users {
     /// Looks a user up by the session's subject.
     ///
-    /// `Ok` with no user means that a store answered and knows no such user. `Err` means that no store which could
+    /// `Ok` with nothing found means that a store answered and knows no such user. `Err` means that no store which could
     /// tell has answered; that is an outage, never "not found" and never a permit.
-    fn find(&self, subject: &str) -> impl Future<Output = Result<Lookup, StoreError>>;
+    fn find(&self, subject: &str) -> impl Future<Output = Result<Lookup<User>, StoreError>>;
+}
+
+/// Knows the sessions that the application keeps in a store.
+///
+/// Ready at its first poll when the answer is in memory, as [`Users`].
+pub trait Sessions {
+    /// Looks a session up by its token.
+    ///
+    /// What is found may have ended: [`SessionToken::open`] decides that. `Ok` with nothing found and `Err` mean what
+    /// they mean for [`Users::find`].
+    fn find(
+        &self,
+        token: &SessionToken,
+    ) -> impl Future<Output = Result<Lookup<StoredSession>, StoreError>>;
+
+    /// Whether a session that is found proves that its user exists too, because the store was asked for both at once.
+    fn vouches_for_users(&self) -> bool;
 }
 
 /// What a store answered, and which store it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lookup {
-    /// The user, or `None` when the store knows no such user.
-    pub user: Option<User>,
+pub struct Lookup<T> {
+    /// What was asked for, or `None` when the store knows no such thing.
+    pub found: Option<T>,
     /// The store that answered.
     pub source: Source,
 }
@@ -36,11 +54,11 @@ pub struct User;
 pub enum Source {
     /// This process's own cache.
     Memory,
-    /// The cache that all nodes share.
+    /// The cache that all nodes share, or the store in which the application keeps its sessions.
     Redis,
-    /// The user table in PostgreSQL.
+    /// The application's database, PostgreSQL.
     Postgres,
-    /// The user table in SQLite.
+    /// The application's database, SQLite.
     Sqlite,
 }
 

@@ -1,0 +1,445 @@
+//! Better Auth: a signed token, and beside it a cookie in which the session is cached.
+//!
+//! The token, in the cookie `session_token`, names a session in the application's store; its signature says that the
+//! application made it, and nothing about whether the session still lives. So that not every request has to ask the
+//! store, the session itself can stand in a second cookie, `session_data`, for some minutes: the cookie cache. It comes in
+//! three strategies, all bound to the secret (Better Auth 1.7, `dist/cookies/index.mjs`, `dist/crypto/jwt.mjs`):
+//!
+//! | strategy | text | protected by |
+//! |---|---|---|
+//! | compact | base64url of `{"session":P,"expiresAt":N,"signature":S}` | HMAC-SHA-256 over the members of P and N |
+//! | jwt | a JWS (RFC 7515) | HS256 |
+//! | jwe | a JWE (RFC 7516) | A256CBC-HS512 |
+//!
+//! A cache that does not hold is no denial: the store is asked, as the application itself does
+//! (`dist/api/routes/session.mjs`).
+
+use std::borrow::Cow;
+
+use aws_lc_rs::hmac;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+
+use crate::cookie::{CacheStrategy, CookieCache};
+use crate::error::{OpenError, Segment};
+use crate::json::{self, Kept};
+use crate::jwe::{Header, Jwe, MAX_HEADER_LEN, RepeatedClaims, UnverifiedKid};
+use crate::jws::{Jws, JwsHeader};
+use crate::key::{ContentKey, Derivation, KeyBytes, decode, decode_exactly};
+use crate::keyring::MAX_GUESSES;
+use crate::session::{
+    ClaimsText, Session, TOLERANCE, TextClaim, check_not_before, check_repeated, expiry, issued_at,
+    subject, time,
+};
+use crate::{ClaimDemands, Format, Secret, SessionToken, UnixTime};
+
+/// Everything that opens the cookies of one Better Auth application.
+pub(crate) struct BetterAuthKeys {
+    /// Of the current secret, which alone signs.
+    mac: hmac::Key,
+    /// Of every secret, the current one first.
+    encryption: Vec<ContentKey>,
+    /// What is believed of the cache; `None` believes nothing.
+    cache: Option<CookieCache>,
+}
+
+impl BetterAuthKeys {
+    pub(crate) fn derive(secrets: &[Secret], cache: Option<CookieCache>) -> Self {
+        let current = secrets.first().map(Secret::expose).unwrap_or_default();
+        let derive = |secret| ContentKey::new(&KeyBytes::derive(secret, Derivation::BetterAuth));
+        Self {
+            mac: hmac::Key::new(hmac::HMAC_SHA256, current),
+            encryption: secrets.iter().map(derive).collect(),
+            cache,
+        }
+    }
+
+    pub(crate) fn encryption_keys(&self) -> &[ContentKey] {
+        &self.encryption
+    }
+
+    /// Verifies `token.signature`.
+    ///
+    /// The signature does not cover the cookie's name, so the values of other signed cookies, such as `true` of
+    /// `dont_remember`, verify as well. They are told apart by their form: a token is 32 letters and digits
+    /// (`dist/db/internal-adapter.mjs`).
+    ///
+    /// # Errors
+    /// [`OpenError::MalformedSessionToken`] or [`OpenError::RejectedSignature`].
+    pub(crate) fn open_token(&self, value: &[u8]) -> Result<SessionToken, OpenError> {
+        let dot = value.iter().rposition(|byte| *byte == b'.');
+        let (token, signature) = dot
+            .map(|dot| (&value[..dot], &value[dot + 1..]))
+            .ok_or(OpenError::MalformedSessionToken)?;
+        let token = str::from_utf8(token)
+            .ok()
+            .filter(|token| token.len() == TOKEN_LEN)
+            .filter(|token| token.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+            .ok_or(OpenError::MalformedSessionToken)?;
+        let mut bytes = [0; 32];
+        match BASE64_STANDARD.decode_slice(signature, &mut bytes) {
+            Ok(32) => {}
+            Ok(_) | Err(_) => return Err(OpenError::MalformedSessionToken),
+        }
+        hmac::verify(&self.mac, token.as_bytes(), &bytes)
+            .map_err(|_| OpenError::RejectedSignature)?;
+        Ok(SessionToken::new(token, Format::BetterAuthToken))
+    }
+
+    /// Whether the cache is believed at all.
+    pub(crate) fn trusts_cache(&self) -> bool {
+        self.cache.is_some()
+    }
+
+    /// Verifies the cached session that stands beside `token`.
+    ///
+    /// # Errors
+    /// Why the cache does not hold. The store has to be asked then.
+    pub(crate) fn open_cache(
+        &self,
+        value: &[u8],
+        token: &SessionToken,
+        demands: &ClaimDemands,
+        now: UnixTime,
+    ) -> Result<Session, OpenError> {
+        let malformed = OpenError::MalformedToken {
+            segment: Segment::Structure,
+        };
+        let cache = self.cache.as_ref().ok_or(malformed.clone())?;
+        let strategy = match memchr::memchr_iter(b'.', value).count() {
+            0 => CacheStrategy::Compact,
+            2 => CacheStrategy::Jwt,
+            4 => CacheStrategy::Jwe,
+            _ => return Err(malformed),
+        };
+        if cache.strategy.is_some_and(|only| only != strategy) {
+            return Err(malformed);
+        }
+        let mut buffer = [0; MAX_HEADER_LEN];
+        let (claims, repeated) = match strategy {
+            CacheStrategy::Compact => (self.compact(value)?, RepeatedClaims::default()),
+            CacheStrategy::Jwe => self.jwe(value, &mut buffer)?,
+            CacheStrategy::Jwt => (self.jwt(value)?, RepeatedClaims::default()),
+        };
+        let claims = String::from_utf8(claims).map_err(|_| OpenError::MalformedClaims)?;
+        let cached = Cached {
+            strategy,
+            version: &cache.version,
+            repeated: &repeated,
+        };
+        cached.admit(claims, token, demands, now)
+    }
+
+    /// The signed text of a compact cache: the members of the session with `expiresAt` behind them.
+    ///
+    /// Better Auth parses the JSON and writes it anew to verify it. Without JavaScript's own writer that cannot be done
+    /// faithfully, and need not: what the library writes is always in one order and without white space, so the signed
+    /// text can be cut out of the very bytes. Whatever somebody else put together in another way does not verify.
+    fn compact(&self, value: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let malformed = OpenError::MalformedToken {
+            segment: Segment::Payload,
+        };
+        let mut text = decode(value, Segment::Payload)?;
+        let outer = text
+            .strip_prefix(b"{\"session\":")
+            .and_then(|rest| rest.strip_suffix(b"\"}"))
+            .ok_or(malformed.clone())?;
+        let (outer, signature) = outer
+            .split_at_checked(outer.len().saturating_sub(SIGNATURE_LEN))
+            .ok_or(malformed.clone())?;
+        let signature: [u8; 32] = decode_exactly(signature, Segment::Signature)?;
+        let signed = outer
+            .strip_suffix(b",\"signature\":\"")
+            .ok_or(malformed.clone())?;
+        let session = memchr::memmem::rfind(signed, b"},\"expiresAt\":").ok_or(malformed)?;
+        let (start, end) = (b"{\"session\":".len(), signed.len());
+        text.truncate(start + end);
+        text.drain(..start);
+        // The brace that closes the session moves behind `expiresAt`.
+        text.remove(session);
+        text.push(b'}');
+        hmac::verify(&self.mac, &text, &signature).map_err(|_| OpenError::RejectedSignature)?;
+        Ok(text)
+    }
+
+    fn jwe<'h>(
+        &self,
+        value: &[u8],
+        buffer: &'h mut [u8; MAX_HEADER_LEN],
+    ) -> Result<(Vec<u8>, RepeatedClaims<'h>), OpenError> {
+        let jwe = Jwe::split(value)?;
+        let usual = |key: &&ContentKey| key.usual_header.as_bytes() == jwe.header;
+        if let Some(key) = self.encryption.iter().find(usual) {
+            return Ok((key.open(&jwe)?, RepeatedClaims::default()));
+        }
+        let header = Header::read(jwe.header, buffer)?;
+        let fitting = self.encryption.iter().filter(|key| key.enc == header.enc);
+        let mut result = Err(OpenError::UnknownKey);
+        match &header.unverified_kid {
+            UnverifiedKid::Absent => {
+                for key in fitting.take(MAX_GUESSES) {
+                    result = key.open(&jwe);
+                    if !matches!(result, Err(OpenError::RejectedTag)) {
+                        break;
+                    }
+                }
+            }
+            UnverifiedKid::NotText => {}
+            UnverifiedKid::Text(kid) => {
+                if let Some(key) = fitting.into_iter().find(|key| *key.kid == **kid) {
+                    result = key.open(&jwe);
+                }
+            }
+        }
+        Ok((result?, header.repeated))
+    }
+
+    /// Any HMAC would do for Better Auth; it only ever writes HS256.
+    fn jwt(&self, value: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let jws = Jws::split(value)?;
+        if jws.header != USUAL_HEADER {
+            let mut buffer = [0; MAX_HEADER_LEN];
+            let header = JwsHeader::read(jws.header, &mut buffer)?;
+            if header.alg != "HS256" {
+                return Err(OpenError::UnsupportedAlgorithm);
+            }
+        }
+        let signature: [u8; 32] = decode_exactly(jws.signature, Segment::Signature)?;
+        hmac::verify(&self.mac, jws.signed, &signature)
+            .map_err(|_| OpenError::RejectedSignature)?;
+        decode(jws.payload, Segment::Payload)
+    }
+}
+
+/// What is known about a cached session before its claims are read.
+struct Cached<'c> {
+    strategy: CacheStrategy,
+    version: &'c str,
+    repeated: &'c RepeatedClaims<'c>,
+}
+
+impl Cached<'_> {
+    /// Checks the claims of a cache that was verified (`dist/cookies/cache.mjs`, `dist/api/routes/session.mjs`): their
+    /// types, that they belong to this token and version, and that both the cache and the session are still valid.
+    fn admit(
+        &self,
+        claims: String,
+        token: &SessionToken,
+        demands: &ClaimDemands,
+        now: UnixTime,
+    ) -> Result<Session, OpenError> {
+        let wanted = [
+            "session.id",
+            "session.token",
+            "session.userId",
+            "session.expiresAt",
+            "session.createdAt",
+            "user.id",
+            "user.email",
+            "user.name",
+            "updatedAt",
+            "version",
+            "expiresAt",
+            "exp",
+            "nbf",
+            "iat",
+            "aud",
+            "iss",
+            "sub",
+        ];
+        let [
+            session_id,
+            session_token,
+            session_user,
+            session_end,
+            session_start,
+            user_id,
+            email,
+            name,
+            updated_at,
+            version,
+            expires_at,
+            exp,
+            nbf,
+            iat,
+            aud,
+            iss,
+            sub,
+        ] = json::members(&claims, wanted).map_err(|_| OpenError::MalformedClaims)?;
+        check_repeated(self.repeated, [&aud, &iss, &sub])?;
+
+        let malformed = |claim| OpenError::MalformedClaim { claim };
+        let _ = text(session_id.as_ref()).ok_or(malformed("session.id"))?;
+        let session_token = text(session_token.as_ref()).ok_or(malformed("session.token"))?;
+        let session_end = text(session_end.as_ref())
+            .and_then(iso_time)
+            .ok_or(malformed("session.expiresAt"))?;
+        let subject = subject(user_id, "user.id")?;
+        let email = text_claim(email).ok_or(malformed("user.email"))?;
+        let name = text_claim(name).ok_or(malformed("user.name"))?;
+        let _ = time(updated_at.as_ref(), "updatedAt")?.ok_or(malformed("updatedAt"))?;
+        let version = match &version {
+            None => "1",
+            Some(version) => match text(Some(version)).ok_or(malformed("version"))? {
+                "" => "1",
+                version => version,
+            },
+        };
+
+        match self.strategy {
+            CacheStrategy::Compact => {
+                let end = time(expires_at.as_ref(), "expiresAt")?;
+                let end = end.ok_or(OpenError::MissingExpiry)?;
+                let at = expiry(end / 1000.0)?;
+                if end < now.millis() as f64 {
+                    return Err(OpenError::Expired { at });
+                }
+            }
+            CacheStrategy::Jwe | CacheStrategy::Jwt => {
+                let exp = time(exp.as_ref(), "exp")?.ok_or(OpenError::MissingExpiry)?;
+                let at = expiry(exp)?;
+                // The layer of the JWE has a tolerance, but then the library compares again, without one.
+                let (expired, tolerance) = match self.strategy {
+                    CacheStrategy::Jwe => (exp * 1000.0 < now.millis() as f64, TOLERANCE),
+                    CacheStrategy::Compact | CacheStrategy::Jwt => (exp <= now.secs() as f64, 0.0),
+                };
+                if expired {
+                    return Err(OpenError::Expired { at });
+                }
+                let nbf = time(nbf.as_ref(), "nbf")?;
+                check_not_before(nbf, now.secs() as f64 + tolerance)?;
+                issued_at(time(iat.as_ref(), "iat")?, now)?;
+            }
+        }
+        if session_end < now {
+            return Err(OpenError::Expired { at: session_end });
+        }
+        if session_token != token.expose() {
+            return Err(OpenError::WrongToken);
+        }
+        if !same_user(session_user.as_ref(), &subject) {
+            return Err(malformed("session.userId"));
+        }
+        if version != self.version {
+            return Err(OpenError::WrongCacheVersion);
+        }
+        let issued_at = text(session_start.as_ref()).and_then(iso_time);
+        demands.check_age(issued_at, now)?;
+
+        let [subject, email, name] =
+            [subject, email, name].map(|text| TextClaim::of(&claims, text));
+        Ok(Session {
+            format: match self.strategy {
+                CacheStrategy::Compact => Format::BetterAuthCompact,
+                CacheStrategy::Jwe => Format::BetterAuthJwe,
+                CacheStrategy::Jwt => Format::BetterAuthJwt,
+            },
+            subject,
+            id: token.shared_id(),
+            email: Some(email),
+            name: Some(name),
+            issued_at,
+            expires_at: session_end,
+            claims: ClaimsText::Own(claims),
+        })
+    }
+}
+
+fn text<'k>(claim: Option<&'k Kept<'_>>) -> Option<&'k str> {
+    match claim {
+        Some(Kept::Text(text)) => Some(text),
+        Some(Kept::Number(_) | Kept::Other | Kept::Texts(_)) | None => None,
+    }
+}
+
+fn text_claim(claim: Option<Kept<'_>>) -> Option<Cow<'_, str>> {
+    match claim {
+        Some(Kept::Text(text)) => Some(text),
+        Some(Kept::Number(_) | Kept::Other | Kept::Texts(_)) | None => None,
+    }
+}
+
+/// `session.userId`, which the library reads as text whatever it is, must be `user.id`.
+fn same_user(session_user: Option<&Kept<'_>>, user_id: &str) -> bool {
+    match session_user {
+        Some(Kept::Text(id)) => *id == user_id,
+        // An integer that a float holds exactly.
+        Some(Kept::Number(id)) => {
+            id.fract() == 0.0 && id.abs() < 9e15 && format!("{id:.0}") == user_id
+        }
+        Some(Kept::Other | Kept::Texts(_)) | None => false,
+    }
+}
+
+/// A date as `JSON.stringify` writes it, `YYYY-MM-DDThh:mm:ss[.f…]Z`. What lies before 1970 becomes 1970.
+fn iso_time(text: &str) -> Option<UnixTime> {
+    let bytes = text.as_bytes();
+    let (date, rest) = bytes.split_at_checked(PATTERN.len())?;
+    let fits = |(byte, wanted): (&u8, &u8)| match wanted {
+        b'0' => byte.is_ascii_digit(),
+        wanted => byte == wanted,
+    };
+    let fraction = match rest {
+        b"Z" => true,
+        [b'.', digits @ .., b'Z'] => {
+            !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) && digits.len() <= 9
+        }
+        _ => false,
+    };
+    if !(date.iter().zip(PATTERN).all(fits) && fraction) {
+        return None;
+    }
+    let time: jiff::Timestamp = text.parse().ok()?;
+    let millis = u64::try_from(time.as_millisecond()).unwrap_or_default();
+    Some(UnixTime::from_millis(millis))
+}
+
+const PATTERN: &[u8; 19] = b"0000-00-00T00:00:00";
+
+/// Letters and digits of a session token.
+const TOKEN_LEN: usize = 32;
+
+/// Characters of 32 bytes in base64url.
+const SIGNATURE_LEN: usize = 43;
+
+/// `{"alg":"HS256"}` in base64url: the header of every cache of the strategy `jwt`.
+const USUAL_HEADER: &[u8] = b"eyJhbGciOiJIUzI1NiJ9";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_read_in_the_one_form_that_json_has() {
+        let millis = |text| iso_time(text).map(UnixTime::millis);
+        assert_eq!(millis("2030-01-21T21:47:46.000Z"), Some(1_895_262_466_000));
+        assert_eq!(millis("2030-01-21T21:47:46Z"), Some(1_895_262_466_000));
+        assert_eq!(millis("2030-01-21T21:47:46.1239Z"), Some(1_895_262_466_123));
+        assert_eq!(millis("1969-12-31T23:59:59.999Z"), Some(0));
+        for text in [
+            "",
+            "2030-01-21",
+            "2030-01-21T21:47:46",
+            "2030-01-21T21:47:46+00:00",
+            "2030-01-21T21:47:46.Z",
+            "2030-01-21T21:47:46.000z",
+            "2030-01-21 21:47:46Z",
+            "2030-13-21T21:47:46Z",
+            "2030-02-30T21:47:46Z",
+            "+002030-01-21T21:47:46Z",
+            "2030-01-21T21:47:46.000Z ",
+        ] {
+            assert_eq!(millis(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_header_that_is_usual_says_what_it_should() {
+        use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+        assert_eq!(
+            BASE64_URL_SAFE_NO_PAD
+                .encode(r#"{"alg":"HS256"}"#)
+                .as_bytes(),
+            USUAL_HEADER
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! What a session turned out to be.
+
+use core::fmt;
+
+/// The format that a session had: which library wrote it, and how it was protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Auth.js v5 (`@auth/core` 0.18.1 or later, `next-auth` 5): A256CBC-HS512, or A256GCM from its early releases.
+    AuthJs,
+    /// The token of a session in the database of an Auth.js or NextAuth application.
+    AuthJsDatabase,
+    /// Better Auth's cookie cache, strategy `compact`.
+    BetterAuthCompact,
+    /// Better Auth's cookie cache, strategy `jwe`.
+    BetterAuthJwe,
+    /// Better Auth's cookie cache, strategy `jwt`.
+    BetterAuthJwt,
+    /// Better Auth's signed token, its session looked up.
+    BetterAuthToken,
+    /// A signed token (JWT) of an issuer whose keys were configured.
+    Jwt,
+    /// NextAuth v4 (`next-auth` 4): A256GCM.
+    NextAuth,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 8] = [
+        Self::AuthJs,
+        Self::AuthJsDatabase,
+        Self::BetterAuthCompact,
+        Self::BetterAuthJwe,
+        Self::BetterAuthJwt,
+        Self::BetterAuthToken,
+        Self::Jwt,
+        Self::NextAuth,
+    ];
+
+    /// A stable name for logs and tools.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AuthJs => "authjs-v5",
+            Self::AuthJsDatabase => "authjs-database",
+            Self::BetterAuthCompact => "better-auth-compact",
+            Self::BetterAuthJwe => "better-auth-jwe",
+            Self::BetterAuthJwt => "better-auth-jwt",
+            Self::BetterAuthToken => "better-auth-signed-token",
+            Self::Jwt => "jwt",
+            Self::NextAuth => "nextauth-v4",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,94 @@
+//! The outside of a signed token: three segments, and the header that says how it is signed.
+//!
+//! A JWS in compact form (RFC 7515 section 7.1) is `header.payload.signature`, each unpadded base64url. All that stands
+//! here is still unverified: it decides which key is tried, and nothing else.
+
+use std::borrow::Cow;
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+
+use crate::error::{OpenError, Segment};
+use crate::json::{self, Kept};
+use crate::jwe::{MAX_HEADER_LEN, UnverifiedKid};
+
+/// A token cut into its segments, as text. Nothing is decoded or believed yet.
+pub(crate) struct Jws<'t> {
+    pub(crate) header: &'t [u8],
+    pub(crate) payload: &'t [u8],
+    pub(crate) signature: &'t [u8],
+    /// Header and payload with the dot between them: what the signature covers, never a re-encoding of it.
+    pub(crate) signed: &'t [u8],
+}
+
+impl<'t> Jws<'t> {
+    /// Cuts `token` at its dots.
+    ///
+    /// # Errors
+    /// [`OpenError::MalformedToken`] when there are not three segments, or one is empty.
+    pub(crate) fn split(token: &'t [u8]) -> Result<Self, OpenError> {
+        let malformed = |segment| Err(OpenError::MalformedToken { segment });
+        let mut dots = memchr::memchr_iter(b'.', token);
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
+            return malformed(Segment::Structure);
+        };
+        let jws = Self {
+            header: &token[..first],
+            payload: &token[first + 1..second],
+            signature: &token[second + 1..],
+            signed: &token[..second],
+        };
+        for (text, segment) in [
+            (jws.header, Segment::Header),
+            (jws.payload, Segment::Payload),
+            (jws.signature, Segment::Signature),
+        ] {
+            if text.is_empty() {
+                return malformed(segment);
+            }
+        }
+        Ok(jws)
+    }
+}
+
+/// What an unverified header says about the token.
+pub(crate) struct JwsHeader<'h> {
+    pub(crate) alg: Cow<'h, str>,
+    pub(crate) unverified_kid: UnverifiedKid<'h>,
+}
+
+impl<'h> JwsHeader<'h> {
+    /// Decodes the header's segment into `buffer` and reads it.
+    ///
+    /// # Errors
+    /// [`OpenError::MalformedHeader`], [`OpenError::UnsupportedAlgorithm`] or [`OpenError::UnsupportedHeader`].
+    pub(crate) fn read(
+        segment: &[u8],
+        buffer: &'h mut [u8; MAX_HEADER_LEN],
+    ) -> Result<Self, OpenError> {
+        let len = BASE64_URL_SAFE_NO_PAD
+            .decode_slice(segment, buffer)
+            .map_err(|_| OpenError::MalformedHeader)?;
+        let text = buffer
+            .get(..len)
+            .and_then(|bytes| str::from_utf8(bytes).ok())
+            .ok_or(OpenError::MalformedHeader)?;
+        let [alg, b64, crit, kid, zip] = json::members(text, ["alg", "b64", "crit", "kid", "zip"])
+            .map_err(|_| OpenError::MalformedHeader)?;
+        for (member, present) in [
+            ("b64", b64.is_some()),
+            ("crit", crit.is_some()),
+            ("zip", zip.is_some()),
+        ] {
+            if present {
+                return Err(OpenError::UnsupportedHeader { member });
+            }
+        }
+        let Some(Kept::Text(alg)) = alg else {
+            return Err(OpenError::UnsupportedAlgorithm);
+        };
+        Ok(Self {
+            alg,
+            unverified_kid: UnverifiedKid::of(kid),
+        })
+    }
+}

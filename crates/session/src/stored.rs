@@ -1,0 +1,224 @@
+//! Sessions that live in the application's store: the token that names one, and what the store says about it.
+
+use core::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::error::OpenError;
+use crate::session::{ClaimsText, Session, TextClaim, is_subject};
+use crate::{ClaimDemands, Format, UnixTime};
+
+/// The token of a session that only the application's store can tell about.
+///
+/// Better Auth signs it, Auth.js does not; either way it proves nothing yet. Whoever holds it is the user, so it belongs
+/// into the question to the store and nowhere else: caches, logs and messages use its [`id`](Self::id).
+#[derive(Clone)]
+pub struct SessionToken {
+    text: Zeroizing<Box<str>>,
+    id: Arc<str>,
+    format: Format,
+}
+
+impl SessionToken {
+    /// The token that the value of an Auth.js cookie is under the database strategy. By default that is a UUID or 64
+    /// hexadecimal digits (`@auth/core` `src/lib/init.ts`, `next-auth` 4 `src/core/init.ts`), but applications may make
+    /// their own.
+    ///
+    /// # Errors
+    /// [`OpenError::MalformedSessionToken`] for what no store would be asked about.
+    pub(crate) fn opaque(value: &[u8]) -> Result<Self, OpenError> {
+        str::from_utf8(value)
+            .ok()
+            .filter(|text| (1..=MAX_TOKEN_LEN).contains(&text.len()))
+            .filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()))
+            .map(|text| Self::new(text, Format::AuthJsDatabase))
+            .ok_or(OpenError::MalformedSessionToken)
+    }
+
+    pub(crate) fn new(text: &str, format: Format) -> Self {
+        Self {
+            id: hash(text.as_bytes()).into(),
+            text: Zeroizing::new(text.into()),
+            format,
+        }
+    }
+
+    /// The token itself, as the store knows it: 1 to 512 visible ASCII characters. The name is a warning.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    /// What the session is called everywhere else: the SHA-256 of the token in base64url, 43 characters.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn shared_id(&self) -> TextClaim {
+        TextClaim::Own(Arc::clone(&self.id))
+    }
+
+    /// [`Format::AuthJsDatabase`] or [`Format::BetterAuthToken`].
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Makes a session of what the store said about this token, if it is still valid at the time `now`. Of `demands`
+    /// only the maximum age applies: a stored session has neither issuer nor audience.
+    ///
+    /// # Errors
+    /// [`OpenError::Expired`], also in the very millisecond after the end, without the tolerance of other formats, as the
+    /// applications themselves decide (`@auth/core` `src/lib/actions/session.ts`, Better Auth
+    /// `dist/api/routes/session.mjs`). [`OpenError::MissingIssueTime`] or [`OpenError::TooOld`] for a demanded age.
+    pub fn open(
+        &self,
+        stored: &StoredSession,
+        demands: &ClaimDemands,
+        now: UnixTime,
+    ) -> Result<Session, OpenError> {
+        if stored.expires_at < now {
+            return Err(OpenError::Expired {
+                at: stored.expires_at,
+            });
+        }
+        demands.check_age(stored.issued_at, now)?;
+        let StoredSession {
+            claims,
+            subject,
+            email,
+            name,
+            issued_at,
+            expires_at,
+        } = stored.clone();
+        Ok(Session {
+            claims: ClaimsText::Shared(claims),
+            format: self.format,
+            subject,
+            id: self.shared_id(),
+            email,
+            name,
+            issued_at,
+            expires_at,
+        })
+    }
+}
+
+impl fmt::Debug for SessionToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionToken")
+            .field("id", &self.id)
+            .field("format", &self.format)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a store said about a session. Cheap to clone: its texts are shared.
+///
+/// A store is asked by token, so this is only about *that* session; [`SessionToken::open`] makes it one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredSession {
+    /// A JSON object with the claims `sub`, `email`, `name`, `iat` and `exp`, as far as they are known.
+    claims: Arc<str>,
+    subject: TextClaim,
+    email: Option<TextClaim>,
+    name: Option<TextClaim>,
+    issued_at: Option<UnixTime>,
+    expires_at: UnixTime,
+}
+
+/// The columns of a [`StoredSession`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredColumns<'a> {
+    /// The user's id as text.
+    pub subject: &'a str,
+    /// The user's e-mail address.
+    pub email: Option<&'a str>,
+    /// The user's name.
+    pub name: Option<&'a str>,
+    /// When the session began, where the store knows it.
+    pub issued_at: Option<UnixTime>,
+    /// The last millisecond in which the session is valid.
+    pub expires_at: UnixTime,
+}
+
+impl StoredSession {
+    /// Takes what a store said.
+    ///
+    /// # Errors
+    /// [`OpenError::MissingSubject`] or [`OpenError::MalformedClaim`] when the user's id is empty, longer than 1024
+    /// bytes, or holds a control character. [`OpenError::ExpiryOutOfRange`] beyond the year 9999.
+    pub fn new(columns: StoredColumns<'_>) -> Result<Self, OpenError> {
+        let StoredColumns {
+            subject,
+            email,
+            name,
+            issued_at,
+            expires_at,
+        } = columns;
+        if subject.is_empty() {
+            return Err(OpenError::MissingSubject);
+        }
+        if !is_subject(subject) {
+            return Err(OpenError::MalformedClaim { claim: "sub" });
+        }
+        if expires_at > UnixTime::LAST_EXPIRY {
+            return Err(OpenError::ExpiryOutOfRange);
+        }
+        let claims: Map<String, Value> = [
+            ("sub", Some(Value::from(subject))),
+            ("email", email.map(Value::from)),
+            ("name", name.map(Value::from)),
+            ("iat", issued_at.map(|time| Value::from(time.secs()))),
+            ("exp", Some(Value::from(expires_at.secs()))),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect();
+        let claims = serde_json::to_string(&claims).expect("a map of JSON values is JSON");
+        let owned = |text: &str| TextClaim::Own(text.into());
+        Ok(Self {
+            claims: claims.into(),
+            subject: owned(subject),
+            email: email.map(owned),
+            name: name.map(owned),
+            issued_at,
+            expires_at,
+        })
+    }
+
+    /// The columns that this was made of.
+    #[must_use]
+    pub fn columns(&self) -> StoredColumns<'_> {
+        StoredColumns {
+            subject: self.subject.text(&self.claims),
+            email: self.email.as_ref().map(|claim| claim.text(&self.claims)),
+            name: self.name.as_ref().map(|claim| claim.text(&self.claims)),
+            issued_at: self.issued_at,
+            expires_at: self.expires_at,
+        }
+    }
+}
+
+impl fmt::Debug for StoredSession {
+    /// Who and how long; not the other claims, which are the user's own business.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredSession")
+            .field("subject", &self.columns().subject)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// In bytes: twice what the widest column of the adapters holds.
+const MAX_TOKEN_LEN: usize = 512;
+
+/// SHA-256 in base64url: a name for a token from which nobody gets back to it.
+pub(crate) fn hash(token: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, token))
+}

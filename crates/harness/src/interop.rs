@@ -1,4 +1,12 @@
-//! The incumbents: the real Auth.js and NextAuth from npm, as `tests/interop` pins them.
+//! The incumbents: the real Auth.js, NextAuth and Better Auth from npm, as `tests/interop` pins them.
+
+mod better_auth;
+mod browser;
+mod database_app;
+
+pub use better_auth::BetterAuth;
+pub use browser::Browser;
+pub use database_app::DatabaseApp;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -61,20 +69,59 @@ impl AuthApp {
     /// # Errors
     /// When Node.js or its modules are missing.
     pub async fn start(secret: &str) -> Result<Self> {
-        let mut command = leashed("node", "nodejs", None)?;
-        command
-            .arg(script("app.mjs")?)
-            .env("PORT", "0")
-            .env("AUTH_SECRET", secret);
-        let process = Process::spawn(&mut command, "nodejs")?;
-        let listening = |line: &str| line.strip_prefix("listening ")?.parse::<u16>().ok();
-        let port = process.stdout.wait_for(listening).await;
-        let port = port.with_context(|| process.transcript())?;
+        let (process, address) = start("app.mjs", [("AUTH_SECRET", secret)]).await?;
         Ok(Self {
             _process: process,
-            address: ([127, 0, 0, 1], port).into(),
+            address,
         })
     }
+}
+
+/// A user of one of the apps, and the browser in which that user signed in.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// The id that the app gave the user.
+    pub id: String,
+    /// The user's name.
+    pub name: String,
+    /// The user's e-mail address.
+    pub email: String,
+    /// The browser, with the cookies of the app.
+    pub browser: Browser,
+}
+
+impl SignedIn {
+    /// Reads the user from the JSON that the app calls `user`.
+    fn from_json(user: &Value, browser: Browser) -> Result<Self> {
+        let text = |name: &str| {
+            let text = user[name].as_str().map(str::to_owned);
+            text.with_context(|| format!("a user without `{name}`: {user}"))
+        };
+        Ok(Self {
+            id: text("id")?,
+            name: text("name")?,
+            email: text("email")?,
+            browser,
+        })
+    }
+}
+
+/// Starts a script of `tests/interop` on a free port, with an environment that holds nothing else.
+async fn start<'a>(
+    name: &str,
+    environment: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<(Process, SocketAddr)> {
+    let mut command = leashed("node", "nodejs", None)?;
+    command
+        .arg(script(name)?)
+        .env_clear()
+        .env("PORT", "0")
+        .envs(environment);
+    let process = Process::spawn(&mut command, "nodejs")?;
+    let listening = |line: &str| line.strip_prefix("listening ")?.parse::<u16>().ok();
+    let port = process.stdout.wait_for(listening).await;
+    let port = port.with_context(|| process.transcript())?;
+    Ok((process, ([127, 0, 0, 1], port).into()))
 }
 
 fn script(name: &str) -> Result<PathBuf> {

@@ -1,0 +1,155 @@
+//! A real Better Auth server.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+use super::{Browser, SignedIn, script, start};
+use crate::client::Response;
+use crate::process::{Process, run};
+
+/// A real Better Auth server; users sign up with a name. Stopped on drop.
+#[derive(Debug)]
+pub struct BetterAuth {
+    _process: Process,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl BetterAuth {
+    /// A secret that start-up accepts: long enough, and nobody's default.
+    pub const SECRET: &'static str = "better-auth-harness-secret-4Zr8Qm1Xw7Lk2Tf9";
+
+    /// Starts it on a free port. What it reads from its environment is listed in `tests/interop/better-auth.mjs`; a
+    /// secret is not added.
+    ///
+    /// # Errors
+    /// When Node.js or its modules are missing, or a store that it was given does not answer.
+    pub async fn start<'a>(
+        environment: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self> {
+        let (process, address) = start("better-auth.mjs", environment).await?;
+        Ok(Self {
+            _process: process,
+            address,
+        })
+    }
+
+    /// Makes a user called `name`, with the address `name@example.com`, who is signed in from then on.
+    ///
+    /// # Errors
+    /// When the server refuses: there is such a user.
+    pub async fn sign_up(&self, name: &str) -> Result<SignedIn> {
+        self.sign_up_with_notes(name, "").await
+    }
+
+    /// Like [`BetterAuth::sign_up`], with `notes` in the user's row, and so in the session.
+    ///
+    /// # Errors
+    /// When the server refuses: there is such a user.
+    pub async fn sign_up_with_notes(&self, name: &str, notes: &str) -> Result<SignedIn> {
+        self.enter(
+            "/api/auth/sign-up/email",
+            json!({ "name": name, "email": email(name), "password": PASSWORD, "notes": notes }),
+        )
+        .await
+    }
+
+    /// Signs the user called `name` in, in a new browser.
+    ///
+    /// # Errors
+    /// When the server knows no such user.
+    pub async fn sign_in(&self, name: &str) -> Result<SignedIn> {
+        self.enter(
+            "/api/auth/sign-in/email",
+            json!({ "email": email(name), "password": PASSWORD }),
+        )
+        .await
+    }
+
+    /// Like [`BetterAuth::sign_in`], without "remember me".
+    ///
+    /// # Errors
+    /// When the server knows no such user.
+    pub async fn sign_in_for_now(&self, name: &str) -> Result<SignedIn> {
+        self.enter(
+            "/api/auth/sign-in/email",
+            json!({ "email": email(name), "password": PASSWORD, "rememberMe": false }),
+        )
+        .await
+    }
+
+    /// Signs the user out where that user signed in.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn sign_out(&self, user: &mut SignedIn) -> Result<()> {
+        post(&mut user.browser, "/api/auth/sign-out", json!({})).await?;
+        Ok(())
+    }
+
+    /// Signs the user out everywhere.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn revoke_sessions(&self, user: &mut SignedIn) -> Result<()> {
+        post(&mut user.browser, "/api/auth/revoke-sessions", json!({})).await?;
+        Ok(())
+    }
+
+    /// Deletes the user, as users may themselves.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn delete_user(&self, user: &mut SignedIn) -> Result<()> {
+        let password = json!({ "password": PASSWORD });
+        post(&mut user.browser, "/api/auth/delete-user", password).await?;
+        Ok(())
+    }
+
+    /// What the server makes of these cookies: `{"session": …, "user": …}`, or `null`.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn session(&self, cookies: &str) -> Result<Value> {
+        Browser::with_cookies(self.address, cookies)
+            .get("/api/auth/get-session")
+            .await?
+            .json()
+    }
+
+    /// The value of a `session_token` cookie that holds `token`, signed under `secret` by Better Auth's own code.
+    ///
+    /// # Errors
+    /// When Node.js or its modules are missing.
+    pub async fn signed(secret: &str, token: &str) -> Result<String> {
+        let mut node = Command::new("node");
+        node.arg(script("sign.mjs")?).args([secret, token]);
+        Ok(run(node, "nodejs").await?.trim_end().to_owned())
+    }
+
+    async fn enter(&self, endpoint: &str, body: Value) -> Result<SignedIn> {
+        let mut browser = Browser::new(self.address);
+        let answer = post(&mut browser, endpoint, body).await?;
+        SignedIn::from_json(&answer.json()?["user"], browser)
+    }
+}
+
+async fn post(browser: &mut Browser, endpoint: &str, body: Value) -> Result<Response> {
+    let answer = browser.post_json(endpoint, &body).await?;
+    ensure!(
+        answer.status == 200,
+        "{endpoint} answered {}: {}",
+        answer.status,
+        answer.text()
+    );
+    Ok(answer)
+}
+
+fn email(name: &str) -> String {
+    format!("{}@example.com", name.to_lowercase())
+}
+
+const PASSWORD: &str = "open sesame";

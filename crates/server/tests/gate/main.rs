@@ -4,8 +4,10 @@
 mod admin;
 mod answers;
 mod audit;
+mod better_auth;
 mod bypass;
 mod config;
+mod database_sessions;
 mod demo;
 mod faults;
 mod headers;

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
-use harness::{Echo, Gate, GateCommand, Mint, Request, mint};
+use anyhow::{Context, Result, ensure};
+use harness::interop::SignedIn;
+use harness::{Echo, Gate, GateCommand, Mint, Redis, Request, mint};
+use serde_json::Value;
 
 /// The gate in front of `upstream`, knowing the secret that [`Mint`] seals with, and nothing else.
 pub(crate) fn gate(upstream: &str) -> GateCommand {
@@ -24,6 +26,51 @@ pub(crate) async fn started<const N: usize>(settings: [(&str, &str); N]) -> Resu
 /// A GET request by a user with a good session.
 pub(crate) fn signed_in(target: &str, user: &str) -> Request {
     Request::get(target).cookie(Mint::user(user).authjs())
+}
+
+/// Sends these cookies, sees that they enter as `user` and as nobody else, and gives the audit line.
+pub(crate) async fn enters(
+    gate: &Gate,
+    echo: &Echo,
+    cookies: &str,
+    user: &SignedIn,
+) -> Result<Value> {
+    let answer = gate.send(&Request::get("/").cookie(cookies)).await?;
+    let id = answer.header("x-request-id").context("an id")?.to_owned();
+    let line = gate
+        .wait_for_audit(|line| line["request_id"] == id.as_str())
+        .await?;
+    ensure!(answer.status == 200, "{} was refused: {line}", user.name);
+    let seen = echo.seen().pop().context("it reached the upstream")?;
+    for (header, value) in [
+        ("x-user-id", &user.id),
+        ("x-user-email", &user.email),
+        ("x-user-name", &user.name),
+    ] {
+        assert_eq!(seen.headers.get(header), Some(value.as_str()), "{header}");
+    }
+    Ok(line)
+}
+
+/// The status of a request with these cookies.
+pub(crate) async fn status(gate: &Gate, cookies: &str) -> Result<u16> {
+    Ok(gate.send(&Request::get("/").cookie(cookies)).await?.status)
+}
+
+/// Every key in `redis`, and what it holds, once there is one.
+pub(crate) async fn cached_in(redis: &Redis) -> Result<String> {
+    let keys = harness::poll("something to be cached", async || {
+        let keys = redis.cli(["KEYS", "*"]).await.ok()?;
+        (!keys.is_empty()).then_some(keys)
+    })
+    .await?;
+    let mut all = keys.clone();
+    for key in keys.lines() {
+        // One of the two answers that the key is of another type, which does no harm here.
+        all += &redis.cli(["GET", key]).await?;
+        all += &redis.cli(["HGETALL", key]).await?;
+    }
+    Ok(all)
 }
 
 /// Runs SQL on an SQLite database file, which is made when it is missing.

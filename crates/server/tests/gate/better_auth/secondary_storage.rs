@@ -1,0 +1,125 @@
+//! Sessions that Better Auth keeps in Redis, alone or beside the database.
+
+use anyhow::Result;
+use harness::interop::BetterAuth;
+use harness::{CutProxy, Echo, Redis, poll};
+use serde_json::Value;
+
+use super::{LOOKED_UP, SECRET, World, stateless, token};
+use crate::support::{enters, status};
+
+#[tokio::test]
+async fn sessions_in_redis_end_with_sign_out_and_with_revocation() -> Result<()> {
+    let (world, redis) = (World::start().await?, Redis::start().await?);
+    let redis_url = redis.url();
+    let in_redis = stateless(&world.echo)
+        .env("SESSION_STORE", "redis")
+        .env("REDIS_URL", &redis_url);
+    for (in_database, gate) in [
+        ("false", in_redis),
+        (
+            "true",
+            world
+                .gate()
+                .env("SESSION_STORE", "redis-then-database")
+                .env("REDIS_URL", &redis_url),
+        ),
+    ] {
+        let gate = gate.start().await?;
+        let app = world
+            .app([
+                ("REDIS_URL", &redis_url),
+                ("STORE_IN_DATABASE", in_database),
+            ])
+            .await?;
+        let mut user = app.sign_up(&format!("Ada-{in_database}")).await?;
+        let cookies = user.browser.cookies();
+        let line = enters(&gate, &world.echo, &cookies, &user).await?;
+        assert_eq!(line["format"], LOOKED_UP);
+        assert_eq!(line["session_check"], "redis");
+        app.sign_out(&mut user).await?;
+        assert_eq!(status(&gate, &cookies).await?, 401, "{in_database}");
+
+        let mut user = app.sign_in(&user.name).await?;
+        let cookies = user.browser.cookies();
+        let key = format!("better-auth:{}", token(&app, &user).await?);
+        enters(&gate, &world.echo, &cookies, &user).await?;
+        let session = redis.cli(["GET", &key]).await?;
+        app.revoke_sessions(&mut user).await?;
+        assert_eq!(status(&gate, &cookies).await?, 401, "{in_database}");
+        // A write that was on its way meanwhile does not bring the session back: it began before the revocation.
+        redis.cli(["SET", &key, &session]).await?;
+        assert_eq!(app.session(&cookies).await?, Value::Null);
+        assert_eq!(status(&gate, &cookies).await?, 401, "{in_database}");
+        let marker = format!("better-auth:revoked-sessions-before-{}", user.id);
+        assert_eq!(redis.cli(["DEL", &marker]).await?, "1");
+        enters(&gate, &world.echo, &cookies, &user).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn sessions_in_both_stores_are_found_in_either() -> Result<()> {
+    let (world, redis) = (World::start().await?, Redis::start().await?);
+    let redis_url = redis.url();
+    let app = world
+        .app([("REDIS_URL", &redis_url), ("STORE_IN_DATABASE", "true")])
+        .await?;
+    let mut user = app.sign_up("Ada").await?;
+    let cookies = user.browser.cookies();
+    let database = world.gate().start().await?;
+    let line = enters(&database, &world.echo, &cookies, &user).await?;
+    assert_eq!(line["session_check"], "postgres");
+
+    let both = world
+        .gate()
+        .env("SESSION_STORE", "redis-then-database")
+        .env("REDIS_URL", &redis_url)
+        .start()
+        .await?;
+    let line = enters(&both, &world.echo, &cookies, &user).await?;
+    assert_eq!(line["session_check"], "redis");
+    redis.cli(["FLUSHALL"]).await?;
+    let line = enters(&both, &world.echo, &cookies, &user).await?;
+    assert_eq!(line["session_check"], "postgres");
+    app.sign_out(&mut user).await?;
+    for gate in [&database, &both] {
+        assert_eq!(status(gate, &cookies).await?, 401);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn redis_that_holds_the_sessions_is_a_truth_and_not_a_cache() -> Result<()> {
+    let (echo, redis) = (Echo::start().await?, Redis::start().await?);
+    let wire = CutProxy::start(&redis.address()).await?;
+    let (url, prefix) = (redis.url(), ("REDIS_PREFIX", "shop:"));
+    let app = BetterAuth::start([SECRET, ("REDIS_URL", &url), prefix]).await?;
+    let user = app.sign_up("Ada").await?;
+    let cookies = user.browser.cookies();
+    let gate = stateless(&echo)
+        .env("SESSION_STORE", "redis")
+        .env("REDIS_URL", format!("redis://{}", wire.address()));
+    let elsewhere = gate.clone().start().await?;
+    assert_eq!(status(&elsewhere, &cookies).await?, 401);
+    let gate = gate
+        .env("BETTER_AUTH_REDIS_PREFIX", "shop:")
+        .env("REDIS_TIMEOUT", "500")
+        .start()
+        .await?;
+    enters(&gate, &echo, &cookies, &user).await?;
+    wire.cut().await?;
+    assert_eq!(status(&gate, &cookies).await?, 503, "cut");
+    wire.restore().await?;
+    wire.stall();
+    assert_eq!(status(&gate, &cookies).await?, 503, "stalled");
+    wire.restore().await?;
+    poll("Redis to be used again", async || {
+        match status(&gate, &cookies).await {
+            Ok(200) => Some(()),
+            Ok(503) => None,
+            other => panic!("neither served nor unavailable: {other:?}"),
+        }
+    })
+    .await
+}

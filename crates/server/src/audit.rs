@@ -43,8 +43,15 @@ pub(crate) struct Entry<'a> {
     /// The session's subject, once the session was opened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) user_id: Option<&'a str>,
-    /// What kind of credential the request carried: `authjs5`, `nextauth4`, `bypass` or `none`.
+    /// What kind of credential the request carried: `authjs5`, `better-auth`, `bypass`, `db`, `jwt`, `nextauth4` or
+    /// `none`.
     pub(crate) cred: &'static str,
+    /// The format of the session, once it was opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) format: Option<&'static str>,
+    /// The store that was asked for the session, where one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) session_check: Option<&'static str>,
     /// The store that knew the user, or `skipped`.
     pub(crate) user_check: &'static str,
     /// From the request's head to the answer's.
@@ -247,6 +254,8 @@ mod tests {
             peer_ip: Ipv4Addr::LOCALHOST.into(),
             user_id: Some(user),
             cred: "authjs5",
+            format: Some("authjs-v5"),
+            session_check: None,
             user_check: "memory",
             duration_us: 1500,
             decision_us: 12,

@@ -23,6 +23,7 @@ use session::{ClaimDemands, KeyRing, Secret};
 
 use self::raw::Reader;
 pub(crate) use self::raw::{Problem, Setting, Variables};
+use self::sessions::SessionFormat;
 pub(crate) use self::sign_in::SignIn;
 use crate::store;
 
@@ -128,10 +129,12 @@ impl Config {
             .clamp(1, 1024);
         let upstream = upstream(&mut reader);
         let policy = Policy::new(reader.list("PUBLIC_PATHS", PublicPath::new));
-        let keys = sessions::key_ring(&mut reader, &mut warnings);
+        let format = SessionFormat::read(&mut reader);
+        let keys = sessions::key_ring(&mut reader, format, false, &mut warnings);
         let demands = sessions::demands(&mut reader);
         let (bypass_header, bypass) = bypass(&mut reader, &mut warnings, production);
-        let passes_preflight = passes_preflight(&mut reader);
+        let preflight = [("deny", false), ("pass", true)];
+        let passes_preflight = reader.choice("CORS_PREFLIGHT", false, &preflight);
         let hygiene = Hygiene::new(
             &bypass_header,
             reader.switch("FORWARD_SESSION_COOKIE", true),
@@ -145,7 +148,8 @@ impl Config {
             idle: reader.limit("CLIENT_IDLE_TIMEOUT", 75),
         };
         let drain = reader.seconds("DRAIN_TIMEOUT", 30);
-        let log_format = log_format(&mut reader);
+        let log_formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
+        let log_format = reader.choice("LOG_FORMAT", LogFormat::Json, &log_formats);
         let _ = reader.text("RUST_LOG");
         if users.is_none() {
             warnings.push(
@@ -317,30 +321,6 @@ fn network(entry: &str) -> Result<IpNet, &'static str> {
         .parse()
         .or(address)
         .map_err(|_| "not an address or a network such as 10.0.0.0/8")
-}
-
-fn passes_preflight(reader: &mut Reader<'_>) -> bool {
-    match reader.text("CORS_PREFLIGHT").as_deref() {
-        None | Some("deny") => false,
-        Some("pass") => true,
-        Some(other) => {
-            let what = format!("`{other}` is neither `deny` nor `pass`");
-            reader.problem("CORS_PREFLIGHT", what);
-            false
-        }
-    }
-}
-
-fn log_format(reader: &mut Reader<'_>) -> LogFormat {
-    match reader.text("LOG_FORMAT").as_deref() {
-        None | Some("json") => LogFormat::Json,
-        Some("text") => LogFormat::Text,
-        Some(other) => {
-            let what = format!("`{other}` is neither `json` nor `text`");
-            reader.problem("LOG_FORMAT", what);
-            LogFormat::Json
-        }
-    }
 }
 
 /// The bypass, and the name of its header, which is removed from every request whether or not the bypass is on.

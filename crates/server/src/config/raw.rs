@@ -179,6 +179,30 @@ impl<'v> Reader<'v> {
         value
     }
 
+    /// One of a few words, or the default when the variable is not set. The words' order is that of the message.
+    pub(crate) fn choice<T: Copy + PartialEq>(
+        &mut self,
+        name: &str,
+        default: T,
+        words: &[(&str, T)],
+    ) -> T {
+        let default_word = words
+            .iter()
+            .find(|(_, value)| *value == default)
+            .map_or("", |(word, _)| word);
+        let Some(text) = self.variables.get(name) else {
+            self.note(name, default_word, true);
+            return default;
+        };
+        let Some((word, value)) = words.iter().find(|(word, _)| *word == text.trim()) else {
+            let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+            self.problem(name, format!("`{text}` is none of {}", words.join(", ")));
+            return default;
+        };
+        self.note(name, word, false);
+        *value
+    }
+
     /// A whole number of seconds.
     pub(crate) fn seconds(&mut self, name: &str, default: u32) -> Duration {
         Duration::from_secs(u64::from(self.parsed(

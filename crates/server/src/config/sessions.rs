@@ -1,30 +1,106 @@
 //! Secrets, session cookies and what is demanded of claims.
 
+use std::str;
 use std::time::Duration;
 
-use session::{ClaimDemands, CookieName, KeyRing, Secret, SessionCookie, Weakness};
+use session::{
+    CacheStrategy, ClaimDemands, CookieCache, CookieName, KeyRing, Secret, SessionCookie, Weakness,
+};
 
 use super::raw::Reader;
 
-/// Every variable that may hold a session secret, newest first: the frameworks' own order for a rotation.
-const SECRET_NAMES: [&str; 6] = [
-    "JWT_SECRET",
-    "AUTH_SECRET_3",
-    "AUTH_SECRET_2",
-    "AUTH_SECRET_1",
-    "AUTH_SECRET",
-    "NEXTAUTH_SECRET",
-];
+/// Which sessions are recognised: `SESSION_FORMAT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SessionFormat {
+    /// All of them, told apart by the cookie's name and the shape of its value.
+    Auto,
+    /// Encrypted sessions of Auth.js v5.
+    AuthJs,
+    /// Sessions in the database of an Auth.js or NextAuth app.
+    AuthJsDatabase,
+    /// Sessions of Better Auth.
+    BetterAuth,
+    /// Encrypted sessions of NextAuth v4.
+    NextAuth,
+}
 
-/// Derives the keys of every recognised cookie from every secret, or notes why that cannot be done.
-pub(super) fn key_ring(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Option<KeyRing> {
-    let secrets = secrets(reader, warnings);
-    let cookies = cookies(reader);
-    if secrets.is_empty() {
+impl SessionFormat {
+    /// Reads `SESSION_FORMAT`.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let formats = [
+            ("auto", Self::Auto),
+            ("authjs", Self::AuthJs),
+            ("authjs-database", Self::AuthJsDatabase),
+            ("better-auth", Self::BetterAuth),
+            ("nextauth", Self::NextAuth),
+        ];
+        reader.choice("SESSION_FORMAT", Self::Auto, &formats)
+    }
+
+    /// What a cookie of this name holds, when nothing else says so.
+    fn of_cookie(name: &CookieName) -> Self {
+        let of_nextauth = [
+            "__Secure-next-auth.session-token",
+            "next-auth.session-token",
+        ];
+        match name.as_str() {
+            name if of_nextauth.contains(&name) => Self::NextAuth,
+            name if name.ends_with("session_token") => Self::BetterAuth,
+            _ => Self::AuthJs,
+        }
+    }
+}
+
+/// Derives the keys of every recognised cookie, or notes why that cannot be done. `or_opaque` says that a cookie of
+/// Auth.js may also hold the token of a session in a database.
+pub(super) fn key_ring(
+    reader: &mut Reader<'_>,
+    format: SessionFormat,
+    or_opaque: bool,
+    warnings: &mut Vec<String>,
+) -> Option<KeyRing> {
+    let problems = reader.problems.len();
+    let allow_weak = reader.switch("ALLOW_WEAK_SECRET", false);
+    let mut vet = |reader: &mut Reader<'_>, name: &str, secret| {
+        vet(reader, name, secret, allow_weak, warnings)
+    };
+    let authjs_secrets = authjs_secrets(reader, &mut vet);
+    let better_auth_secrets = better_auth_secrets(reader, &authjs_secrets, &mut vet);
+
+    let salt = reader.text("JWT_SALT");
+    let name = cookie_name(reader, salt.as_deref());
+    let format = match (format, &name) {
+        (SessionFormat::Auto, Some(name)) => SessionFormat::of_cookie(name),
+        (format, _) => format,
+    };
+    let authjs = authjs_cookies(format, name.as_ref(), salt.as_deref(), or_opaque);
+    let better_auth = better_auth_cookies(reader, format, name.as_ref());
+    if reader.problems.len() > problems {
         return None;
     }
-    KeyRing::new(&secrets, cookies)
-        .map_err(|error| reader.problem("AUTH_SECRET", error.to_string()))
+
+    // Cookies without a secret cannot be opened, so they are not recognised.
+    let keyless = format == SessionFormat::AuthJsDatabase;
+    let mut groups = Vec::new();
+    if keyless || !authjs_secrets.is_empty() {
+        groups.push((&authjs_secrets[..], authjs));
+    }
+    if !better_auth_secrets.is_empty() {
+        groups.push((&better_auth_secrets[..], better_auth));
+    }
+    if groups.iter().all(|(_, cookies)| cookies.is_empty()) {
+        let name = match format {
+            SessionFormat::BetterAuth => "BETTER_AUTH_SECRET",
+            _ => "AUTH_SECRET",
+        };
+        let what = "no secret is set; give the one that your app signs its sessions with, \
+                    as AUTH_SECRET, NEXTAUTH_SECRET, BETTER_AUTH_SECRET or JWT_SECRET \
+                    (or as a file: AUTH_SECRET_FILE)";
+        reader.problem(name, what);
+        return None;
+    }
+    KeyRing::of_groups(&groups)
+        .map_err(|error| reader.problem("AUTH_COOKIE_NAME", error.to_string()))
         .ok()
 }
 
@@ -38,88 +114,211 @@ pub(super) fn demands(reader: &mut Reader<'_>) -> ClaimDemands {
     }
 }
 
-fn secrets(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Vec<Secret> {
-    let allow_weak = reader.switch("ALLOW_WEAK_SECRET", false);
-    let mut secrets: Vec<Secret> = Vec::new();
-    let mut given = false;
-    for name in SECRET_NAMES {
-        let Some(secret) = reader.secret(name) else {
-            continue;
-        };
-        given = true;
-        match secret.weakness() {
-            Some(weakness @ Weakness::TooShort { .. }) if allow_weak => {
-                warnings.push(format!(
-                    "{name}: {weakness}; accepted because ALLOW_WEAK_SECRET is on"
-                ));
-            }
-            Some(weakness) => {
-                reader.problem(
-                    name,
-                    format!("{weakness}; make one with `openssl rand -base64 33`"),
-                );
-                continue;
-            }
-            None => {}
+/// Gives a secret back that may guard sessions, and notes a problem with any other.
+fn vet(
+    reader: &mut Reader<'_>,
+    name: &str,
+    secret: Secret,
+    allow_weak: bool,
+    warnings: &mut Vec<String>,
+) -> Option<Secret> {
+    match secret.weakness() {
+        None => Some(secret),
+        Some(weakness @ Weakness::TooShort { .. }) if allow_weak => {
+            warnings.push(format!(
+                "{name}: {weakness}; accepted because ALLOW_WEAK_SECRET is on"
+            ));
+            Some(secret)
         }
-        if !secrets
-            .iter()
-            .any(|known| known.expose() == secret.expose())
-        {
-            secrets.push(secret);
+        Some(weakness) => {
+            let what = format!("{weakness}; make one with `openssl rand -base64 33`");
+            reader.problem(name, what);
+            None
         }
     }
-    if !given
-        && reader.problems.iter().all(|problem| {
-            !SECRET_NAMES
-                .iter()
-                .any(|name| problem.name.starts_with(name))
-        })
-    {
-        let what = "no secret is set; give the one that your app signs its sessions with, \
-                    as AUTH_SECRET, NEXTAUTH_SECRET or JWT_SECRET (or as a file: AUTH_SECRET_FILE)";
-        reader.problem("AUTH_SECRET", what);
+}
+
+/// The secrets of Auth.js and NextAuth, newest first: the frameworks' own order for a rotation.
+fn authjs_secrets(
+    reader: &mut Reader<'_>,
+    vet: &mut impl FnMut(&mut Reader<'_>, &str, Secret) -> Option<Secret>,
+) -> Vec<Secret> {
+    let mut secrets: Vec<Secret> = Vec::new();
+    for name in AUTHJS_SECRETS {
+        let secret = reader.secret(name);
+        let secret = secret.and_then(|secret| vet(reader, name, secret));
+        secrets.extend(secret.filter(|secret| !has(&secrets, secret)));
     }
     secrets
 }
 
-/// The cookies that count as the session: every default name, or the one that `AUTH_COOKIE_NAME` or `JWT_SALT` fixes.
-fn cookies(reader: &mut Reader<'_>) -> Vec<SessionCookie> {
-    let salt = reader.text("JWT_SALT");
-    let name = reader.read("AUTH_COOKIE_NAME", |name| CookieName::try_from(name));
-    let format = reader
-        .text("SESSION_FORMAT")
-        .unwrap_or_else(|| "auto".to_owned());
-    if !["auto", "authjs", "nextauth"].contains(&format.as_str()) {
-        reader.problem(
-            "SESSION_FORMAT",
-            format!("`{format}` is none of `auto`, `authjs`, `nextauth`"),
-        );
+/// The secrets of Better Auth, the current one first. As in the framework, `BETTER_AUTH_SECRETS` comes before
+/// `BETTER_AUTH_SECRET`, and without both `AUTH_SECRET` counts (`dist/context/create-context.mjs`).
+fn better_auth_secrets(
+    reader: &mut Reader<'_>,
+    authjs_secrets: &[Secret],
+    vet: &mut impl FnMut(&mut Reader<'_>, &str, Secret) -> Option<Secret>,
+) -> Vec<Secret> {
+    let mut secrets: Vec<Secret> = Vec::new();
+    if let Some(list) = reader.secret("BETTER_AUTH_SECRETS") {
+        match versioned(&list) {
+            Ok(versioned) => {
+                let vetted = versioned
+                    .into_iter()
+                    .filter_map(|secret| vet(reader, "BETTER_AUTH_SECRETS", secret));
+                secrets.extend(vetted);
+            }
+            Err(what) => reader.problem("BETTER_AUTH_SECRETS", what),
+        }
     }
-    let name = name.or_else(|| match CookieName::try_from(salt.as_deref()?) {
-        Ok(name) => Some(name),
-        Err(error) => {
-            reader.problem("JWT_SALT", format!("it is no cookie name: {error}"));
-            None
+    let single = reader.secret("BETTER_AUTH_SECRET");
+    let single = single.and_then(|secret| vet(reader, "BETTER_AUTH_SECRET", secret));
+    secrets.extend(single.filter(|secret| !has(&secrets, secret)));
+    if secrets.is_empty() {
+        return authjs_secrets.to_vec();
+    }
+    secrets
+}
+
+fn has(secrets: &[Secret], secret: &Secret) -> bool {
+    secrets
+        .iter()
+        .any(|known| known.expose() == secret.expose())
+}
+
+/// The secrets in `2:new-secret,1:old-secret` (`dist/context/secret-utils.mjs`): the first is the current one, whatever
+/// its version. An error repeats nothing of them.
+fn versioned(list: &Secret) -> Result<Vec<Secret>, String> {
+    let list = str::from_utf8(list.expose()).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    let mut versions = Vec::new();
+    let mut secrets = Vec::new();
+    for (index, entry) in list.split(',').enumerate() {
+        let position = index + 1;
+        let (version, secret) = entry
+            .trim()
+            .split_once(':')
+            .ok_or_else(|| format!("entry {position} is not of the form version:secret"))?;
+        let version: u32 = version
+            .trim()
+            .parse()
+            .map_err(|_| format!("the version of entry {position} is not a whole number"))?;
+        if versions.contains(&version) {
+            return Err(format!("version {version} stands there twice"));
+        }
+        versions.push(version);
+        secrets.push(Secret::new(secret.trim()));
+    }
+    Ok(secrets)
+}
+
+/// The name of the one cookie that counts, which `AUTH_COOKIE_NAME` fixes, or the salt of Auth.js.
+fn cookie_name(reader: &mut Reader<'_>, salt: Option<&str>) -> Option<CookieName> {
+    let name = reader.read("AUTH_COOKIE_NAME", |name| CookieName::try_from(name));
+    name.or_else(|| {
+        CookieName::try_from(salt?)
+            .map_err(|error| reader.problem("JWT_SALT", format!("it is no cookie name: {error}")))
+            .ok()
+    })
+}
+
+/// The cookies of Auth.js and NextAuth that count: every default name, or the one that is fixed.
+fn authjs_cookies(
+    format: SessionFormat,
+    name: Option<&CookieName>,
+    salt: Option<&str>,
+    or_opaque: bool,
+) -> Vec<SessionCookie> {
+    let [authjs @ .., _, _] = SessionCookie::defaults();
+    let [_, _, nextauth @ ..] = SessionCookie::defaults();
+    let named =
+        |cookie: fn(CookieName) -> SessionCookie| name.map(|name| vec![cookie(name.clone())]);
+    let cookies = match format {
+        SessionFormat::Auto => SessionCookie::defaults().into(),
+        SessionFormat::AuthJs => named(SessionCookie::authjs).unwrap_or(authjs.into()),
+        SessionFormat::AuthJsDatabase => {
+            named(SessionCookie::authjs_database).unwrap_or_else(|| {
+                let names = SessionCookie::defaults().map(|cookie| cookie.name().clone());
+                names.map(SessionCookie::authjs_database).into()
+            })
+        }
+        SessionFormat::BetterAuth => Vec::new(),
+        SessionFormat::NextAuth => named(SessionCookie::nextauth).unwrap_or(nextauth.into()),
+    };
+    let own_salt = salt.filter(|_| format == SessionFormat::AuthJs);
+    let adjusted = cookies.into_iter().map(|cookie| {
+        let cookie = match own_salt {
+            Some(salt) => cookie.with_salt(salt),
+            None => cookie,
+        };
+        if or_opaque {
+            cookie.or_opaque()
+        } else {
+            cookie
         }
     });
-    let defaults = SessionCookie::defaults();
-    let Some(name) = name else {
-        let wanted = |cookie: &SessionCookie| match cookie.expects() {
-            "authjs-v5" => format != "nextauth",
-            _ => format != "authjs",
-        };
-        return defaults.into_iter().filter(wanted).collect();
-    };
-    let is_default_of_v4 = defaults
-        .iter()
-        .any(|cookie| *cookie.name() == name && cookie.expects() == "nextauth-v4");
-    if format == "nextauth" || (format == "auto" && is_default_of_v4) {
-        return vec![SessionCookie::nextauth(name)];
-    }
-    let cookie = SessionCookie::authjs(name);
-    vec![match salt {
-        Some(salt) => cookie.with_salt(&salt),
-        None => cookie,
-    }]
+    adjusted.collect()
 }
+
+/// The cookies of Better Auth that count, and what is believed of the cookie cache.
+fn better_auth_cookies(
+    reader: &mut Reader<'_>,
+    format: SessionFormat,
+    name: Option<&CookieName>,
+) -> Vec<SessionCookie> {
+    let prefix = reader.parsed(
+        "BETTER_AUTH_COOKIE_PREFIX",
+        "better-auth".to_owned(),
+        "a prefix",
+    );
+    let data_name = reader.read("BETTER_AUTH_DATA_COOKIE_NAME", |name| {
+        CookieName::try_from(name)
+    });
+    let strategies = [
+        ("any", None),
+        ("compact", Some(CacheStrategy::Compact)),
+        ("jwe", Some(CacheStrategy::Jwe)),
+        ("jwt", Some(CacheStrategy::Jwt)),
+    ];
+    let strategy = reader.choice("BETTER_AUTH_CACHE_STRATEGY", None, &strategies);
+    let version = reader.parsed("BETTER_AUTH_CACHE_VERSION", "1".to_owned(), "a version");
+    let trusted = reader.switch("TRUST_COOKIE_CACHE", true);
+    if !matches!(format, SessionFormat::Auto | SessionFormat::BetterAuth) {
+        return Vec::new();
+    }
+    if data_name.is_some() && name.is_none() {
+        let what = "it goes with AUTH_COOKIE_NAME, which names the cookie of the session token";
+        reader.problem("BETTER_AUTH_DATA_COOKIE_NAME", what);
+    }
+    let cookies = match name {
+        Some(name) => vec![SessionCookie::better_auth(name.clone())],
+        None => match SessionCookie::better_auth_defaults(&prefix) {
+            Ok(cookies) => cookies.into(),
+            Err(error) => {
+                reader.problem("BETTER_AUTH_COOKIE_PREFIX", error.to_string());
+                return Vec::new();
+            }
+        },
+    };
+    let cache = trusted.then(|| CookieCache {
+        strategy,
+        version: version.into(),
+    });
+    let adjusted = cookies.into_iter().map(|cookie| {
+        let cookie = cookie.with_cache(cache.clone());
+        match &data_name {
+            Some(data_name) => cookie.with_data_name(data_name.clone()),
+            None => cookie,
+        }
+    });
+    adjusted.collect()
+}
+
+/// Every variable that may hold a secret of Auth.js or NextAuth, newest first.
+const AUTHJS_SECRETS: [&str; 6] = [
+    "JWT_SECRET",
+    "AUTH_SECRET_3",
+    "AUTH_SECRET_2",
+    "AUTH_SECRET_1",
+    "AUTH_SECRET",
+    "NEXTAUTH_SECRET",
+];

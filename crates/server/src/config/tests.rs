@@ -46,7 +46,9 @@ fn an_upstream_and_a_secret_are_enough() {
             "__Secure-authjs.session-token",
             "authjs.session-token",
             "__Secure-next-auth.session-token",
-            "next-auth.session-token"
+            "next-auth.session-token",
+            "__Secure-better-auth.session_token",
+            "better-auth.session_token"
         ]
     );
 }
@@ -158,6 +160,95 @@ fn the_salt_fixes_the_cookie() {
         "y authjs-v5"
     );
     assert!(problem(&[("JWT_SALT", "not a name")]).starts_with("JWT_SALT"));
+}
+
+/// The cookies that are recognised, and what is expected of them, without the secret that the other tests have.
+fn recognised(pairs: &[(&'static str, &str)]) -> Vec<String> {
+    let upstream = [("UPSTREAM", "http://127.0.0.1:3000")];
+    let pairs = pairs.iter().chain(&upstream);
+    let variables =
+        Variables::default().with(pairs.map(|(name, value)| (*name, (*value).to_owned())));
+    let config = Config::from_variables(&variables).unwrap();
+    let shown = |cookie: &session::SessionCookie| format!("{} {}", cookie.name(), cookie.expects());
+    config.keys.cookies().map(shown).collect()
+}
+
+#[test]
+fn a_secret_alone_recognises_the_cookies_of_its_framework() {
+    let better_auth = [
+        "__Secure-better-auth.session_token better-auth",
+        "better-auth.session_token better-auth",
+    ];
+    let all = recognised(&[("AUTH_SECRET", SECRET)]);
+    assert_eq!(all.len(), 6);
+    assert_eq!(all[4..], better_auth);
+    assert_eq!(recognised(&[("BETTER_AUTH_SECRET", SECRET)]), better_auth);
+    let secrets = format!("2:{SECRET}, 1:{SECRET}-old");
+    assert_eq!(
+        recognised(&[("BETTER_AUTH_SECRETS", &secrets)]),
+        better_auth
+    );
+}
+
+#[test]
+fn a_format_recognises_its_own_cookies_and_no_others() {
+    let of = |format| recognised(&[("AUTH_SECRET", SECRET), ("SESSION_FORMAT", format)]);
+    for (format, expected) in [
+        ("authjs", "authjs-v5"),
+        ("nextauth", "nextauth-v4"),
+        ("better-auth", "better-auth"),
+    ] {
+        let cookies = of(format);
+        assert_eq!(cookies.len(), 2, "{format}");
+        assert!(
+            cookies
+                .iter()
+                .all(|cookie| cookie.ends_with(&format!(" {expected}"))),
+            "{cookies:?}"
+        );
+    }
+}
+
+#[test]
+fn the_name_of_a_cookie_says_what_it_holds() {
+    for (name, expected) in [
+        ("sid", "authjs-v5"),
+        ("__Secure-next-auth.session-token", "nextauth-v4"),
+        ("my-app.session_token", "better-auth"),
+    ] {
+        let cookies = recognised(&[("AUTH_SECRET", SECRET), ("AUTH_COOKIE_NAME", name)]);
+        assert_eq!(cookies, [format!("{name} {expected}")]);
+    }
+    let prefixed = recognised(&[
+        ("BETTER_AUTH_SECRET", SECRET),
+        ("BETTER_AUTH_COOKIE_PREFIX", "shop"),
+    ]);
+    assert_eq!(prefixed[1], "shop.session_token better-auth");
+}
+
+#[test]
+fn what_makes_no_sense_for_better_auth_is_refused() {
+    for (name, value) in [
+        ("BETTER_AUTH_COOKIE_PREFIX", "a b"),
+        ("BETTER_AUTH_DATA_COOKIE_NAME", "cache"),
+        ("BETTER_AUTH_CACHE_STRATEGY", "jws"),
+        (
+            "BETTER_AUTH_SECRET",
+            "better-auth-secret-12345678901234567890",
+        ),
+        ("BETTER_AUTH_SECRETS", SECRET),
+        ("BETTER_AUTH_SECRETS", "x:0123456789abcdef0123456789abcdef"),
+        (
+            "BETTER_AUTH_SECRETS",
+            "1:0123456789abcdef0123456789abcdef,1:1123456789abcdef0123456789abcdef",
+        ),
+        ("SESSION_FORMAT", "authjs5"),
+        ("TRUST_COOKIE_CACHE", "maybe"),
+    ] {
+        let found = problem(&[(name, value)]);
+        assert!(found.starts_with(&format!("{name}: ")), "{found}");
+        assert!(!found.contains("0123456789abcdef"), "{found}");
+    }
 }
 
 #[test]

@@ -125,6 +125,8 @@ impl<'p> Record<'p> {
             peer_ip: self.arrival.peer,
             user_id: self.session().map(Session::subject),
             cred: self.credential(),
+            format: self.session().map(|session| session.format().as_str()),
+            session_check: self.session_check().map(Source::as_str),
             user_check: self.user_check().map_or("skipped", Source::as_str),
             duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
             decision_us: u64::try_from(decision.as_micros()).unwrap_or(u64::MAX),
@@ -185,6 +187,18 @@ impl<'p> Record<'p> {
             Some(Format::Jwt) => "jwt",
             Some(Format::NextAuth) => "nextauth4",
             None => "none",
+        }
+    }
+
+    fn session_check(&self) -> Option<Source> {
+        match &self.decision {
+            Decision::Permitted(Admission::Session { found_in, .. }) => *found_in,
+            Decision::Refused(refusal) => refusal.session_check(),
+            Decision::Abandoned
+            | Decision::Malformed(_)
+            | Decision::Options
+            | Decision::Permitted(_)
+            | Decision::Unreadable => None,
         }
     }
 

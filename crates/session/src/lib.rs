@@ -1,33 +1,34 @@
-//! Opens the session cookies of Auth.js and NextAuth: bytes in, a verified [`Session`] or a precise [`OpenError`] out.
+//! Opens the sessions that Auth.js, NextAuth and Better Auth issue: bytes in, a verified [`Session`] or a precise
+//! [`OpenError`] out.
 //!
-//! # The format
+//! # The formats
 //!
-//! Both frameworks can keep a session in the cookie itself, as an encrypted token (a JWE, RFC 7516):
+//! | [`Format`] | cookie | what it is | protected by |
+//! |---|---|---|---|
+//! | `authjs-v5` | `authjs.session-token` | encrypted claims (a JWE, RFC 7516) | A256CBC-HS512; A256GCM before 0.23 |
+//! | `nextauth-v4` | `next-auth.session-token` | encrypted claims | A256GCM |
+//! | `authjs-database` | either of the above | a token that the application's database knows | nothing: the look-up is the check |
+//! | `better-auth-signed-token` | `better-auth.session_token` | such a token, signed | HMAC-SHA-256, and the look-up |
+//! | `better-auth-compact`, `-jwt`, `-jwe` | `better-auth.session_data`, beside the token | the session, cached for minutes | HMAC-SHA-256, HS256, A256CBC-HS512 |
 //!
-//! ```text
-//! eyJhbGciOiJkaXIi…  .  .  1vVXr8Q3uO8…  .  hZ2rN0p…  .  mD7cKx…
-//! header               iv              ciphertext    tag
-//! ```
+//! With `https` every name has `__Secure-` before it. The keys come from the application's secret, so whoever knows the
+//! secret can open what is sealed with it, and whoever does not can neither read nor change it. What differs:
 //!
-//! The key comes from the application's secret through HKDF, so whoever knows the secret can read the session, and
-//! whoever does not can neither read nor change it. Inside is a JSON object of claims (RFC 7519): `sub` says who, `exp`
-//! until when. The two formats differ in little:
-//!
-//! | | Auth.js v5 | NextAuth v4 |
-//! |---|---|---|
-//! | cookie | `authjs.session-token` | `next-auth.session-token` |
-//! | with `https` | `__Secure-authjs.session-token` | `__Secure-next-auth.session-token` |
-//! | encryption | A256CBC-HS512; A256GCM before 0.23 | A256GCM |
-//! | key depends on | secret and cookie name | secret |
-//! | names its key (`kid`) | yes, since 0.24 | no |
-//! | several secrets | yes, newest first | no |
-//! | chunk of a long cookie | 3936 characters | 3933 characters |
+//! | | Auth.js v5 | NextAuth v4 | Better Auth |
+//! |---|---|---|---|
+//! | key depends on | secret and cookie name | secret | secret |
+//! | names its key (`kid`) | yes, since 0.24 | no | yes, in `-jwe` |
+//! | several secrets | yes, newest first | no | in `-jwe`; all else is of the current one |
+//! | clocks may differ by | 15 seconds | 15 seconds | nothing |
+//! | chunk of a long cookie | 3936 characters | 3933 characters | 3977 characters or fewer |
 //!
 //! # Opening
 //!
 //! A [`KeyRing`] is made once, from secrets and the cookies to recognise. For each request
 //! [`SealedSession::find`] looks for the session, and [`SealedSession::open`] verifies it. There is no other way to a
 //! [`Session`], and no way to read claims that were not verified.
+//!
+//! ## Auth.js v5
 //!
 //! ```
 //! use session::{ClaimDemands, KeyRing, Opened, SealedSession, Secret, SessionCookie, UnixTime, seal};
@@ -36,7 +37,7 @@
 //! let secret = Secret::new("3q2+7wAAc0Y1m5C0p0mXq8xJY2Z1b2xkZXI=");
 //! let keys = KeyRing::new(&[secret.clone()], SessionCookie::defaults().into())?;
 //!
-//! // What Auth.js v5 would have set:
+//! // What the application would have set:
 //! let claims = json!({"sub": "user-1", "email": "ada@example.com", "exp": 1_900_000_000_u64});
 //! # let claims = claims.as_object().ok_or("an object")?;
 //! let token = seal::authjs(&secret, &"authjs.session-token".parse()?, &claims, [7; 16]);
@@ -53,10 +54,12 @@
 //! # }
 //! ```
 //!
-//! With NextAuth v4 the same, in another cookie; a Bearer value is read when there is no session cookie:
+//! ## NextAuth v4
+//!
+//! The same in another cookie; a Bearer value is read when there is no session cookie:
 //!
 //! ```
-//! use session::{ClaimDemands, Format, KeyRing, SealedSession, Secret, SessionCookie, UnixTime, seal};
+//! use session::{ClaimDemands, Format, KeyRing, Opened, SealedSession, Secret, SessionCookie, UnixTime, seal};
 //! # use serde_json::json;
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let secret = Secret::new("3q2+7wAAc0Y1m5C0p0mXq8xJY2Z1b2xkZXI=");
@@ -67,8 +70,90 @@
 //! let authorization = format!("Bearer {}", seal::nextauth(&secret, &claims, [7; 12]));
 //!
 //! let sealed = SealedSession::find(&keys, [], [authorization.as_bytes()])?.ok_or("no session")?;
-//! let session = sealed.open(&keys, &ClaimDemands::default(), UnixTime::from_secs(1_899_999_000))?;
+//! let now = UnixTime::from_secs(1_899_999_000);
+//! let Opened::Session(session) = sealed.open(&keys, &ClaimDemands::default(), now)? else {
+//!     return Err("an encrypted session needs no look-up".into());
+//! };
 //! assert_eq!((session.subject(), session.format()), ("user-1", Format::NextAuth));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! ## Better Auth
+//!
+//! The signed token says which session it is; the cache beside it, in one of three strategies, is the session itself for
+//! some minutes. When it is absent or stale, the application's store has to be asked, with the token:
+//!
+//! ```
+//! use session::{
+//!     ClaimDemands, Format, KeyRing, OpenError, Opened, SealedSession, Secret, SessionCookie, StoredColumns,
+//!     StoredSession, UnixTime, seal,
+//! };
+//! # use serde_json::json;
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let secret = Secret::new("3q2+7wAAc0Y1m5C0p0mXq8xJY2Z1b2xkZXI=");
+//! let keys = KeyRing::new(&[secret.clone()], SessionCookie::better_auth_defaults("better-auth")?.into())?;
+//!
+//! let token = "mWDgQ6D0uEGUhaKnhr3ShAc8oBX5gWti";
+//! let cached = json!({
+//!     "session": {"id": "s-1", "token": token, "userId": "user-1", "expiresAt": "2030-03-17T17:46:40.000Z"},
+//!     "user": {"id": "user-1", "email": "ada@example.com", "name": "Ada"},
+//!     "updatedAt": 1_899_999_000_000_u64, "version": "1",
+//! });
+//! # let cached = cached.as_object().ok_or("an object")?;
+//! let cache_ends = UnixTime::from_secs(1_899_999_300);
+//! let cookies = format!(
+//!     "better-auth.session_token={}; better-auth.session_data={}",
+//!     seal::better_auth_token(&secret, token),
+//!     seal::better_auth_compact(&secret, &cached, cache_ends), // or better_auth_jwt, or better_auth_jwe
+//! );
+//! let sealed = SealedSession::find(&keys, [cookies.as_bytes()], [])?.ok_or("no session")?;
+//! let demands = ClaimDemands::default();
+//!
+//! // While the cache holds, nobody has to be asked.
+//! let Opened::Session(session) = sealed.open(&keys, &demands, UnixTime::from_secs(1_899_999_100))? else {
+//!     return Err("the cache holds".into());
+//! };
+//! assert_eq!((session.subject(), session.format()), ("user-1", Format::BetterAuthCompact));
+//!
+//! // Later the store is. What it says is found by the token's own text, and cached under its id, if at all.
+//! let later = UnixTime::from_secs(1_899_999_400);
+//! let Opened::Lookup { token, cache } = sealed.open(&keys, &demands, later)? else {
+//!     return Err("the cache has ended".into());
+//! };
+//! assert_eq!(cache, Some(OpenError::Expired { at: cache_ends }));
+//! assert_eq!(token.id(), session.id());
+//! let row = StoredSession::new(StoredColumns {
+//!     subject: "user-1",
+//!     email: Some("ada@example.com"),
+//!     name: None,
+//!     issued_at: None,
+//!     expires_at: UnixTime::from_secs(1_900_000_000),
+//! })?;
+//! assert_eq!(token.open(&row, &demands, later)?.subject(), "user-1");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! ## Sessions in a database
+//!
+//! The database strategy of Auth.js and NextAuth writes a token and nothing else. There is no key, and nothing to verify
+//! before the look-up:
+//!
+//! ```
+//! use session::{ClaimDemands, Format, KeyRing, Opened, SealedSession, SessionCookie, UnixTime};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cookie = SessionCookie::authjs_database("authjs.session-token".parse()?);
+//! let keys = KeyRing::new(&[], vec![cookie])?;
+//! let header = b"authjs.session-token=0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5b";
+//!
+//! let sealed = SealedSession::find(&keys, [&header[..]], [])?.ok_or("no session")?;
+//! let now = UnixTime::from_secs(1_899_999_000);
+//! let Opened::Lookup { token, .. } = sealed.open(&keys, &ClaimDemands::default(), now)? else {
+//!     return Err("a token says nothing by itself".into());
+//! };
+//! assert_eq!(token.expose(), "0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5b");
+//! assert_eq!(token.format(), Format::AuthJsDatabase);
 //! # Ok(())
 //! # }
 //! ```
@@ -77,11 +162,13 @@
 //!
 //! Their decoders accept tokens that no release of theirs ever wrote. Accepting those here would help nobody but an
 //! attacker, so they are refused: tokens without `exp` or `sub`, compressed ones, other algorithms, base64 in several
-//! spellings, JSON that parsers disagree about, chunks with gaps or from two sessions, and anything beyond 64 KiB.
+//! spellings, JSON that parsers disagree about, chunks with gaps or from two sessions, another signed cookie of Better
+//! Auth in place of the session's, and anything beyond 64 KiB.
 //!
 //! # Pure
 //!
-//! No clock, no I/O, no logging, no global state: time is an argument, and everything that goes wrong is the result.
+//! No clock, no I/O, no logging, no global state: time is an argument, and everything that goes wrong is the result. No
+//! input leads to a panic.
 
 mod better_auth;
 mod cookie;

@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, LogFormat, Variables};
 use crate::{demo, serve};
 
-/// Opens Auth.js and NextAuth sessions in front of any service, and tells it who is calling.
+/// Opens Auth.js, NextAuth and Better Auth sessions in front of any service, and tells it who is calling.
 ///
 /// Settings come from environment variables; the README lists them, and `check-config` shows what took effect.
 #[derive(Debug, Parser)]

@@ -1,4 +1,4 @@
-//! sessiongate: an auth gateway that opens Auth.js and NextAuth sessions in front of any service.
+//! sessiongate: an auth gateway that opens Auth.js, NextAuth and Better Auth sessions in front of any service.
 
 mod admin;
 mod audit;

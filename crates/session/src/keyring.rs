@@ -123,7 +123,7 @@ impl KeyRing {
     /// The keys of the first Better Auth cookie. A ring has those of one application, so all have the same.
     pub(crate) fn better_auth(&self) -> Option<&BetterAuthKeys> {
         self.cookies.iter().find_map(|cookie| match &cookie.keys {
-            Keys::BetterAuth(keys) => Some(keys),
+            Keys::BetterAuth(keys) => Some(&**keys),
             Keys::Encrypted(_) | Keys::None => None,
         })
     }
@@ -238,7 +238,7 @@ pub(crate) struct CookieKeys {
 }
 
 pub(crate) enum Keys {
-    BetterAuth(BetterAuthKeys),
+    BetterAuth(Box<BetterAuthKeys>),
     Encrypted(EncryptionKeys),
     None,
 }
@@ -248,7 +248,8 @@ impl CookieKeys {
         let keys = match &cookie.kind {
             Kind::AuthJsDatabase => Keys::None,
             Kind::BetterAuth(better_auth) => {
-                Keys::BetterAuth(BetterAuthKeys::derive(secrets, better_auth.cache.clone()))
+                let keys = BetterAuthKeys::derive(secrets, better_auth.cache.clone());
+                Keys::BetterAuth(Box::new(keys))
             }
             Kind::Encrypted { library, salt, .. } => {
                 Keys::Encrypted(EncryptionKeys::derive(*library, salt, secrets))

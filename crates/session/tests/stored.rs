@@ -23,7 +23,7 @@ fn session_token(value: &str) -> Result<SessionToken, OpenError> {
     let cookie = SessionCookie::authjs_database(name(PLAIN));
     match open(cookie, &format!("{PLAIN}={value}"))? {
         Opened::Lookup { token, cache: None } => Ok(token),
-        other => panic!("{other:?}"),
+        other @ (Opened::Lookup { .. } | Opened::Session(_)) => panic!("{other:?}"),
     }
 }
 

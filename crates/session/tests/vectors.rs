@@ -207,21 +207,21 @@ impl Vector {
                 .map_err(|error| format!("cookie name: {error}"))
         };
         let own_name = name(&self.cookie_name)?;
+        let salted = |cookie: SessionCookie| {
+            let salt = self.salt.as_deref().ok_or("no salt")?;
+            Ok::<_, String>(cookie.with_salt(salt))
+        };
         let strategy = match self.format {
-            VectorFormat::AuthjsV5 | VectorFormat::AuthjsV5A256gcm | VectorFormat::NextauthV4 => {
-                let salt = self.salt.as_deref().ok_or("no salt")?;
-                let cookie = match self.format {
-                    VectorFormat::NextauthV4 => SessionCookie::nextauth(own_name),
-                    _ => SessionCookie::authjs(own_name),
-                };
-                return Ok(cookie.with_salt(salt));
-            }
-            VectorFormat::BetterAuthSignedToken => {
-                return Ok(SessionCookie::better_auth(own_name).with_cache(None));
+            VectorFormat::AuthjsV5 | VectorFormat::AuthjsV5A256gcm => {
+                return salted(SessionCookie::authjs(own_name));
             }
             VectorFormat::BetterAuthCompact => CacheStrategy::Compact,
             VectorFormat::BetterAuthJwe => CacheStrategy::Jwe,
             VectorFormat::BetterAuthJwt => CacheStrategy::Jwt,
+            VectorFormat::BetterAuthSignedToken => {
+                return Ok(SessionCookie::better_auth(own_name).with_cache(None));
+            }
+            VectorFormat::NextauthV4 => return salted(SessionCookie::nextauth(own_name)),
         };
         let token_name = self.token_cookie_name.as_deref().ok_or("no token name")?;
         let cookie = SessionCookie::better_auth(name(token_name)?);
@@ -246,9 +246,9 @@ impl Vector {
                 .and_then(Value::as_str)
                 .map(str::to_owned)
         };
-        let (subject, email, name) = match session.format() {
-            Format::AuthJs | Format::NextAuth => ("sub", "email", "name"),
-            _ => ("user/id", "user/email", "user/name"),
+        let (subject, email, name) = match claims.contains_key("user") {
+            false => ("sub", "email", "name"),
+            true => ("user/id", "user/email", "user/name"),
         };
         let expected = (text(subject), text(email), text(name));
         let owned = |text: &str| text.to_owned();

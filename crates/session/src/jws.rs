@@ -53,6 +53,7 @@ impl<'t> Jws<'t> {
 /// What an unverified header says about the token.
 pub(crate) struct JwsHeader<'h> {
     pub(crate) alg: Cow<'h, str>,
+    pub(crate) typ: Option<Kept<'h>>,
     pub(crate) unverified_kid: UnverifiedKid<'h>,
 }
 
@@ -72,8 +73,9 @@ impl<'h> JwsHeader<'h> {
             .get(..len)
             .and_then(|bytes| str::from_utf8(bytes).ok())
             .ok_or(OpenError::MalformedHeader)?;
-        let [alg, b64, crit, kid, zip] = json::members(text, ["alg", "b64", "crit", "kid", "zip"])
-            .map_err(|_| OpenError::MalformedHeader)?;
+        let [alg, b64, crit, kid, typ, zip] =
+            json::members(text, ["alg", "b64", "crit", "kid", "typ", "zip"])
+                .map_err(|_| OpenError::MalformedHeader)?;
         for (member, present) in [
             ("b64", b64.is_some()),
             ("crit", crit.is_some()),
@@ -88,6 +90,7 @@ impl<'h> JwsHeader<'h> {
         };
         Ok(Self {
             alg,
+            typ,
             unverified_kid: UnverifiedKid::of(kid),
         })
     }

@@ -158,6 +158,11 @@
 //! # }
 //! ```
 //!
+//! ## Signed tokens of other issuers
+//!
+//! Machines and APIs show a JWT that an identity provider signed. Nothing in it says which keys may have done that, so
+//! they are given: a shared secret, the issuer's published keys (a JWKS), or both. [`Jwt`] has an example.
+//!
 //! # Stricter than the frameworks
 //!
 //! Their decoders accept tokens that no release of theirs ever wrote. Accepting those here would help nobody but an
@@ -178,6 +183,7 @@ mod format;
 mod json;
 mod jwe;
 mod jws;
+mod jwt;
 mod key;
 mod keyring;
 pub mod seal;
@@ -190,6 +196,7 @@ mod time;
 pub use cookie::{CacheStrategy, CookieCache, CookieName, CookieNameError, SessionCookie};
 pub use error::{OpenError, Segment};
 pub use format::Format;
+pub use jwt::{Jwt, JwtDemands, JwtKeys, JwtKeysError};
 pub use keyring::{KeyRing, KeyRingError};
 pub use sealed::{Opened, SealedSession};
 pub use secret::{Secret, Weakness};

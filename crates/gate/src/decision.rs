@@ -1,13 +1,15 @@
 //! The question that this product answers.
 
-use http::Method;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, COOKIE, ORIGIN};
+use http::{HeaderValue, Method};
 use session::{
-    ClaimDemands, KeyRing, OpenError, Opened, SealedSession, Session, SessionToken, UnixTime,
+    ClaimDemands, Jwt, KeyRing, OpenError, Opened, SealedSession, Session, SessionToken, UnixTime,
 };
 
 use crate::refusal::{StoreRefusal, UnknownUser};
-use crate::{Bypass, Facts, Hygiene, Permit, Policy, Refusal, Rule, Sessions, Source, Users};
+use crate::{
+    Bypass, Facts, Hygiene, Issuer, Permit, Policy, Refusal, Rule, Sessions, Source, Users,
+};
 
 /// Everything that the decision needs, fixed at start-up.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub struct Gate<U, S> {
     pub keys: KeyRing,
     /// What the operator demands of claims.
     pub demands: ClaimDemands,
+    /// Whose signed tokens are accepted beside the sessions; `None` accepts none.
+    pub issuer: Option<Issuer>,
     /// Where users are looked up; `None` trusts every session until it expires.
     pub users: Option<U>,
     /// Where sessions are looked up that are not in the request itself; `None` refuses them.
@@ -33,7 +37,8 @@ pub struct Gate<U, S> {
 impl<U: Users, S: Sessions> Gate<U, S> {
     /// Decides whether this request may enter, and as whom.
     ///
-    /// Never yields when everything that it needs is in memory.
+    /// Never yields when everything that it needs is in memory; an issuer's keys always are, unless a token names one that
+    /// is new.
     ///
     /// # Errors
     ///
@@ -52,29 +57,44 @@ impl<U: Users, S: Sessions> Gate<U, S> {
         {
             return Ok(Permit::bypass(self));
         }
-        let sealed = self.credential(facts)?.ok_or(Refusal::NoSession)?;
-        match sealed.open(&self.keys, &self.demands, now)? {
-            Opened::Lookup { token, cache } => {
-                let (session, source) = self.look_up(&token, cache, now).await?;
-                self.permit_existing_user(session, Some(source)).await
+        match self.credential(facts)?.ok_or(Refusal::NoSession)? {
+            Credential::Jwt(jwt, issuer) => {
+                let session = issuer.open(&jwt, now).await?;
+                if issuer.check_user {
+                    self.permit_existing_user(session, None).await
+                } else {
+                    Ok(Permit::session(self, session, None, None))
+                }
             }
-            Opened::Session(session) => self.permit_existing_user(session, None).await,
+            Credential::Session(sealed) => match sealed.open(&self.keys, &self.demands, now)? {
+                Opened::Lookup { token, cache } => {
+                    let (session, source) = self.look_up(&token, cache, now).await?;
+                    self.permit_existing_user(session, Some(source)).await
+                }
+                Opened::Session(session) => self.permit_existing_user(session, None).await,
+            },
         }
     }
 
-    /// What the request carries as its session, not yet believed.
-    fn credential<'f>(&self, facts: &Facts<'f>) -> Result<Option<SealedSession<'f>>, Refusal> {
-        let cookies = facts
-            .headers
-            .get_all(COOKIE)
-            .iter()
-            .map(|value| value.as_bytes());
-        let authorization = facts
-            .headers
-            .get_all(AUTHORIZATION)
-            .iter()
-            .map(|value| value.as_bytes());
-        Ok(SealedSession::find(&self.keys, cookies, authorization)?)
+    /// What the request carries to say who it is, not yet believed. A session cookie comes first; of the Bearer values,
+    /// those of three segments belong to the issuer, if there is one.
+    fn credential<'f>(&self, facts: &Facts<'f>) -> Result<Option<Credential<'f, '_>>, Refusal> {
+        let values = |name| {
+            facts
+                .headers
+                .get_all(name)
+                .iter()
+                .map(HeaderValue::as_bytes)
+        };
+        let sealed = SealedSession::find(&self.keys, values(COOKIE), values(AUTHORIZATION))?;
+        let in_cookie = |sealed: &SealedSession<'_>| sealed.cookie(&self.keys).is_some();
+        if let Some(issuer) = &self.issuer
+            && !sealed.as_ref().is_some_and(in_cookie)
+            && let Some(jwt) = Jwt::find(values(AUTHORIZATION))?
+        {
+            return Ok(Some(Credential::Jwt(jwt, issuer)));
+        }
+        Ok(sealed.map(Credential::Session))
     }
 
     /// The session that only the application's store can tell about, and the store that did.
@@ -128,6 +148,14 @@ impl<U: Users, S: Sessions> Gate<U, S> {
         };
         Ok(Permit::session(self, session, found_in, checked_by))
     }
+}
+
+/// What a request carries to say who it is.
+enum Credential<'f, 'g> {
+    /// A signed token, and the issuer who is said to have signed it.
+    Jwt(Jwt<'f>, &'g Issuer),
+    /// A session of the application.
+    Session(SealedSession<'f>),
 }
 
 /// A real preflight as the Fetch standard (§4.8, CORS-preflight fetch) sends it: a bare `OPTIONS` is not one.

@@ -6,12 +6,14 @@
 //! [`Answer`], one of the few faces that a stranger may see.
 //!
 //! This crate knows `http` types and the `session` crate. It has no sockets, no drivers, no clock and no logger:
-//! stores come in through the [`Users`] and [`Sessions`] traits, the time as an argument.
+//! stores come in through the [`Users`] and [`Sessions`] traits, an issuer's keys through [`IssuerKeys`], the time as an
+//! argument.
 
 mod bypass;
 mod decision;
 mod facts;
 mod hygiene;
+mod issuer;
 mod permit;
 mod policy;
 mod proxies;
@@ -22,6 +24,7 @@ pub use bypass::Bypass;
 pub use decision::Gate;
 pub use facts::{Arrival, Facts};
 pub use hygiene::{Hygiene, remove_hop_by_hop, stamp_websocket};
+pub use issuer::{Issuer, IssuerKeys, Newer};
 pub use permit::{Admission, Admitted, Permit};
 pub use policy::{InvalidPath, Policy, PublicPath, Rule};
 pub use proxies::TrustedProxies;

@@ -11,6 +11,9 @@ pub enum Refusal {
     /// The path could be read as another one, for which another rule holds.
     #[error("the path can be read in more than one way")]
     AmbiguousPath,
+    /// The request carries a signed token, and the issuer's keys were never to be had: nobody can say whether it is good.
+    #[error("the issuer's keys are not known yet")]
+    NoIssuerKeys,
     /// The request carries no session at all.
     #[error("the request carries no session")]
     NoSession,
@@ -62,7 +65,7 @@ pub enum Answer {
     Forbid,
     /// Sign in first: 302 to the sign-in page for a browser, 401 for everything else.
     SignIn,
-    /// A store of truth is down: 503, try again later.
+    /// A store of truth, or an issuer without whose keys nothing can be said, is down: 503, try again later.
     Unavailable,
 }
 
@@ -71,6 +74,7 @@ impl Refusal {
     pub fn reason(&self) -> &'static str {
         match self {
             Refusal::AmbiguousPath => "ambiguous_path",
+            Refusal::NoIssuerKeys => "issuer_unavailable",
             Refusal::NoSession => "no_credential",
             Refusal::NoSessionStore { cache: Some(flaw) } => flaw.reason(),
             Refusal::NoSessionStore { cache: None } => "no_session_store",
@@ -89,7 +93,7 @@ impl Refusal {
             | Refusal::NoSessionStore { .. }
             | Refusal::UnknownSession(_)
             | Refusal::Unopened(_) => Answer::SignIn,
-            Refusal::Store(_) => Answer::Unavailable,
+            Refusal::NoIssuerKeys | Refusal::Store(_) => Answer::Unavailable,
             Refusal::UnknownUser(_) => Answer::Forbid,
         }
     }
@@ -98,6 +102,7 @@ impl Refusal {
     pub fn session(&self) -> Option<&Session> {
         match self {
             Refusal::AmbiguousPath
+            | Refusal::NoIssuerKeys
             | Refusal::NoSession
             | Refusal::NoSessionStore { .. }
             | Refusal::UnknownSession(_)
@@ -112,6 +117,7 @@ impl Refusal {
         match self {
             Refusal::UnknownSession(source) => Some(*source),
             Refusal::AmbiguousPath
+            | Refusal::NoIssuerKeys
             | Refusal::NoSession
             | Refusal::NoSessionStore { .. }
             | Refusal::Store(_)
@@ -124,6 +130,7 @@ impl Refusal {
     pub fn user_check(&self) -> Option<Source> {
         match self {
             Refusal::AmbiguousPath
+            | Refusal::NoIssuerKeys
             | Refusal::NoSession
             | Refusal::NoSessionStore { .. }
             | Refusal::Store(_)

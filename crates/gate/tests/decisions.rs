@@ -3,19 +3,21 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use gate::{
-    Answer, Arrival, Bypass, Facts, Gate, Hygiene, Lookup, Policy, PublicPath, Refusal, Sessions,
-    Source, StoreError, User, Users,
+    Answer, Arrival, Bypass, Facts, Gate, Hygiene, Issuer, IssuerKeys, Lookup, Newer, Policy,
+    PublicPath, Refusal, Sessions, Source, StoreError, User, Users,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use jsonwebtoken::EncodingKey;
 use serde_json::json;
 use session::{
-    ClaimDemands, CookieName, KeyRing, Secret, SessionCookie, SessionToken, StoredColumns,
-    StoredSession, UnixTime, seal,
+    ClaimDemands, CookieName, JwtDemands, JwtKeys, KeyRing, Secret, SessionCookie, SessionToken,
+    StoredColumns, StoredSession, UnixTime, seal,
 };
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -94,6 +96,7 @@ fn gate() -> TestGate {
         policy: Policy::new(vec![PublicPath::new("/public/").unwrap()]),
         keys: KeyRing::new(&[Secret::new(SECRET)], SessionCookie::defaults().into()).unwrap(),
         demands: ClaimDemands::default(),
+        issuer: None,
         users: Some(FakeUsers),
         sessions: None,
         bypass: None,
@@ -406,4 +409,120 @@ fn a_lost_session_store_is_an_outage_and_none_is_no_permit() {
         decide_token(&gate, "session-of-ada"),
         Err("no_session_store SignIn".to_owned())
     );
+}
+
+/// An issuer who signs with the secret, and says this to whoever asks for newer keys.
+#[derive(Debug)]
+struct FakeIssuer {
+    keys: Arc<JwtKeys>,
+    newer: fn(&FakeIssuer) -> Newer,
+}
+
+impl IssuerKeys for FakeIssuer {
+    fn current(&self) -> Arc<JwtKeys> {
+        Arc::clone(&self.keys)
+    }
+
+    fn newer_than<'a>(
+        &'a self,
+        _: &'a Arc<JwtKeys>,
+    ) -> Pin<Box<dyn Future<Output = Newer> + Send + 'a>> {
+        Box::pin(async { (self.newer)(self) })
+    }
+}
+
+/// A gate that takes an issuer's tokens too.
+fn gate_with_issuer(check_user: bool, newer: fn(&FakeIssuer) -> Newer) -> TestGate {
+    let keys = JwtKeys::new(Some(&Secret::new(SECRET)), None).unwrap();
+    Gate {
+        issuer: Some(Issuer {
+            keys: Arc::new(FakeIssuer {
+                keys: Arc::new(keys),
+                newer,
+            }),
+            demands: JwtDemands::new("issuer", "api"),
+            check_user,
+        }),
+        ..gate()
+    }
+}
+
+/// The `Authorization` value with a token of the issuer.
+fn bearer(subject: &str) -> String {
+    let claims = json!({ "iss": "issuer", "aud": "api", "sub": subject, "exp": NOW + 60 });
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+    format!("Bearer {token}")
+}
+
+#[test]
+fn a_token_of_the_issuer_enters_and_its_subject_is_checked_if_configured() {
+    let checking = gate_with_issuer(true, |_| Newer::None);
+    let trusting = gate_with_issuer(false, |_| Newer::None);
+    for (gate, subject, expected) in [
+        (&checking, "ada", Ok("session ada")),
+        (&checking, "bob", Err("user_missing Forbid")),
+        (&checking, "eve", Err("store_unavailable Unavailable")),
+        (&trusting, "bob", Ok("session bob")),
+    ] {
+        let value = bearer(subject);
+        let decided = decide(gate, Method::GET, "/a", &[("Authorization", &value)]);
+        let decided = decided.as_ref().map(String::as_str).map_err(String::as_str);
+        assert_eq!(decided, expected, "{subject}");
+    }
+}
+
+#[test]
+fn a_session_cookie_beside_a_token_wins_even_when_it_does_not_open() {
+    let gate = gate_with_issuer(true, |_| Newer::None);
+    let (token, good) = (bearer("bob"), cookie("ada", NOW + 60));
+    let beside = |cookie: &str| {
+        let headers = [("Authorization", token.as_str()), ("Cookie", cookie)];
+        decide(&gate, Method::GET, "/a", &headers)
+    };
+    assert_eq!(beside(&good).as_deref(), Ok("session ada"));
+    let expired = cookie("ada", NOW - 60);
+    assert_eq!(beside(&expired).unwrap_err(), "expired SignIn");
+}
+
+#[test]
+fn without_an_issuer_a_token_is_a_session_that_does_not_open() {
+    let value = bearer("ada");
+    let refused = decide(&gate(), Method::GET, "/a", &[("Authorization", &value)]);
+    assert_eq!(refused.unwrap_err(), "malformed_token SignIn");
+}
+
+#[test]
+fn an_encrypted_session_is_still_a_bearer_value_beside_an_issuer() {
+    let gate = gate_with_issuer(true, |_| Newer::None);
+    let claims = json!({ "sub": "ada", "exp": NOW + 60 });
+    let token = seal::nextauth(&Secret::new(SECRET), claims.as_object().unwrap(), [7; 12]);
+    let value = format!("Bearer {token}");
+    let decided = decide(&gate, Method::GET, "/a", &[("Authorization", &value)]);
+    assert_eq!(decided.as_deref(), Ok("session ada"));
+}
+
+#[test]
+fn an_unknown_key_is_asked_for_once() {
+    // `{"alg":"ES256"}`, and this issuer has no such key.
+    let value = "Bearer eyJhbGciOiJFUzI1NiJ9.e30.AAAA";
+    let newest: fn(&FakeIssuer) -> Newer = |own| Newer::Keys(Arc::clone(&own.keys));
+    for (newer, refusal) in [
+        (newest, "unknown_key SignIn"),
+        (|_| Newer::None, "unknown_key SignIn"),
+        (|_| Newer::Unknown, "issuer_unavailable Unavailable"),
+    ] {
+        let gate = gate_with_issuer(true, newer);
+        let refused = decide(&gate, Method::GET, "/a", &[("Authorization", value)]);
+        assert_eq!(refused.unwrap_err(), refusal);
+    }
+}
+
+#[test]
+fn several_authorization_fields_are_no_token() {
+    let gate = gate_with_issuer(true, |_| Newer::None);
+    let value = bearer("ada");
+    let twice = [("Authorization", value.as_str()), ("Authorization", "x")];
+    let refused = decide(&gate, Method::GET, "/a", &twice).unwrap_err();
+    assert_eq!(refused, "ambiguous_authorization SignIn");
 }

@@ -3,6 +3,7 @@
 //! [`Config::from_variables`] does all the checking and reports every problem at once. `check-config` runs the same
 //! code as start-up, so that what it accepts starts.
 
+mod bearer;
 mod listen;
 mod raw;
 mod sessions;
@@ -25,7 +26,7 @@ use self::raw::Reader;
 pub(crate) use self::raw::{Problem, Setting, Variables};
 use self::sessions::SessionFormat;
 pub(crate) use self::sign_in::SignIn;
-use crate::store;
+use crate::{jwks, store};
 
 /// Every setting, valid.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) keys: KeyRing,
     /// What is demanded of a session's claims.
     pub(crate) demands: ClaimDemands,
+    /// Whose signed tokens are accepted beside the sessions.
+    pub(crate) issuer: Option<jwks::Settings>,
     /// The way past the gate for development.
     pub(crate) bypass: Option<Bypass>,
     /// Whether CORS preflights pass without a session.
@@ -132,6 +135,7 @@ impl Config {
         let format = SessionFormat::read(&mut reader);
         let keys = sessions::key_ring(&mut reader, format, false, &mut warnings);
         let demands = sessions::demands(&mut reader);
+        let issuer = bearer::issuer(&mut reader, &mut warnings);
         let (bypass_header, bypass) = bypass(&mut reader, &mut warnings, production);
         let preflight = [("deny", false), ("pass", true)];
         let passes_preflight = reader.choice("CORS_PREFLIGHT", false, &preflight);
@@ -175,6 +179,7 @@ impl Config {
                 policy,
                 keys,
                 demands,
+                issuer,
                 bypass,
                 passes_preflight,
                 hygiene,

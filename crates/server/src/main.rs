@@ -7,6 +7,7 @@ mod clock;
 mod config;
 mod demo;
 mod front;
+mod jwks;
 mod metrics;
 mod pages;
 mod patience;

@@ -96,6 +96,13 @@ impl Metrics {
         gauge.set(f64::from(u8::from(up)));
     }
 
+    /// Counts an attempt to have the issuer's keys.
+    pub(crate) fn jwks_refreshed(&self, result: &'static str) {
+        let counter = self
+            .register(|| metrics::counter!("sessiongate_jwks_refreshes_total", "result" => result));
+        counter.increment(1);
+    }
+
     /// The page that Prometheus reads.
     pub(crate) fn render(&self) -> String {
         self.handle.render()
@@ -171,6 +178,10 @@ fn describe() {
     metrics::describe_counter!(
         "sessiongate_upstream_responses_total",
         "Answers of the upstream by class, or its failures."
+    );
+    metrics::describe_counter!(
+        "sessiongate_jwks_refreshes_total",
+        "Attempts to have the keys of the tokens' issuer."
     );
     metrics::describe_counter!(
         "sessiongate_bypass_total",

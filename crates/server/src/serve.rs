@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
-use gate::Gate;
+use gate::{Gate, Issuer};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,7 @@ use crate::admin::{self, Admin};
 use crate::audit::AuditWriter;
 use crate::config::Config;
 use crate::front::proxy::Proxy;
+use crate::jwks::Keychain;
 use crate::metrics::Metrics;
 use crate::runtime;
 use crate::store::Stores;
@@ -48,10 +49,23 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
         .users
         .map(|settings| Stores::open(settings, shared.handle().clone(), Arc::clone(&metrics) as _))
         .transpose()?;
+    let (issuer, keychain) = match config.issuer {
+        None => (None, None),
+        Some(settings) => {
+            let keys = Keychain::open(settings.keys, shared.handle(), Arc::clone(&metrics));
+            let issuer = Issuer {
+                keys: Arc::clone(&keys) as _,
+                demands: settings.demands,
+                check_user: settings.check_user,
+            };
+            (Some(issuer), Some(keys))
+        }
+    };
     let gate = Arc::new(Gate {
         policy: config.policy,
         keys: config.keys,
         demands: config.demands,
+        issuer,
         users: stores.clone(),
         sessions: None,
         bypass: config.bypass,
@@ -115,6 +129,9 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
     tracing::info!("stopping");
     shared.block_on(async {
         admin.finish().await;
+        if let Some(keychain) = keychain {
+            keychain.close().await;
+        }
         if let Some(stores) = stores {
             stores.close().await;
         }

@@ -4,6 +4,7 @@
 mod admin;
 mod answers;
 mod audit;
+mod bearer;
 mod better_auth;
 mod bypass;
 mod config;

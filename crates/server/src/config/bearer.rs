@@ -1,0 +1,124 @@
+//! Whose signed tokens are accepted beside the sessions.
+
+use std::path::{Path, PathBuf};
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use session::{JwtDemands, JwtKeys, Secret, Weakness};
+
+use super::raw::Reader;
+use crate::jwks::{self, JwksUrl, Settings, Source};
+
+/// The issuer; there is one when `BEARER_SECRET` or `BEARER_JWKS` gives his keys.
+pub(super) fn issuer(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Option<Settings> {
+    let secret = secret(reader);
+    let jwks = reader.text("BEARER_JWKS");
+    let [issuer, audience] = ["BEARER_ISSUER", "BEARER_AUDIENCE"].map(|name| reader.text(name));
+    let check_user = reader.switch("BEARER_CHECK_USER", true);
+    let authorities = authorities(reader);
+    let source = jwks.and_then(|text| {
+        source(&text, authorities)
+            .map_err(|what| reader.problem("BEARER_JWKS", what))
+            .ok()
+    });
+    if secret.is_none() && source.is_none() {
+        if reader.problems.is_empty() && (issuer.is_some() || audience.is_some()) {
+            warnings.push(
+                "BEARER_ISSUER and BEARER_AUDIENCE have no effect without BEARER_SECRET or BEARER_JWKS".to_owned(),
+            );
+        }
+        return None;
+    }
+    for (name, value, claim) in [
+        ("BEARER_ISSUER", &issuer, "iss"),
+        ("BEARER_AUDIENCE", &audience, "aud"),
+    ] {
+        if value.is_none() {
+            let what = format!(
+                "not set; signed tokens are accepted, so say what their claim `{claim}` must be"
+            );
+            reader.problem(name, what);
+        }
+    }
+    let known = known_keys(reader, secret.as_ref(), source.as_ref());
+    Some(Settings {
+        keys: jwks::KeySettings {
+            secret,
+            source,
+            known: known?,
+        },
+        demands: JwtDemands::new(issuer?, audience?),
+        check_user,
+    })
+}
+
+fn secret(reader: &mut Reader<'_>) -> Option<Secret> {
+    let secret = reader.secret("BEARER_SECRET")?;
+    match secret.weakness() {
+        None => Some(secret),
+        Some(weakness @ (Weakness::Empty | Weakness::Placeholder | Weakness::TooShort { .. })) => {
+            reader.problem(
+                "BEARER_SECRET",
+                format!("{weakness}; make one with `openssl rand -base64 48`"),
+            );
+            None
+        }
+    }
+}
+
+fn source(text: &str, authorities: RootCertStore) -> Result<Source, String> {
+    if text.contains("://") {
+        return JwksUrl::parse(text, authorities)
+            .map(Source::Url)
+            .map_err(|error| format!("`{text}`: {error}"));
+    }
+    Ok(Source::File(PathBuf::from(text)))
+}
+
+/// The keys that are there at start-up: a file that cannot be read is a mistake, an issuer that is down is not.
+fn known_keys(
+    reader: &mut Reader<'_>,
+    secret: Option<&Secret>,
+    source: Option<&Source>,
+) -> Option<JwtKeys> {
+    let known = match source {
+        Some(Source::File(path)) => jwks::read_file(path).and_then(|text| {
+            let keys = JwtKeys::new(secret, Some(&text))?;
+            if keys.published() == 0 {
+                return Err(jwks::JwksError::NoUsableKey);
+            }
+            Ok(keys)
+        }),
+        Some(Source::Url(_)) | None => JwtKeys::new(secret, None).map_err(Into::into),
+    };
+    known
+        .map_err(|error| reader.problem("BEARER_JWKS", error.to_string()))
+        .ok()
+}
+
+/// Who may vouch for the issuer's server: the public authorities, and those of `BEARER_JWKS_CA_FILE`.
+fn authorities(reader: &mut Reader<'_>) -> RootCertStore {
+    let mut authorities = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    reader.read("BEARER_JWKS_CA_FILE", |path| {
+        add_certificates(&mut authorities, Path::new(path))
+    });
+    authorities
+}
+
+fn add_certificates(authorities: &mut RootCertStore, path: &Path) -> Result<(), String> {
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| error.to_string())?;
+    if certificates.is_empty() {
+        return Err("it holds no certificate in PEM format".to_owned());
+    }
+    for certificate in certificates {
+        authorities
+            .add(certificate)
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}

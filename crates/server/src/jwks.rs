@@ -1,0 +1,251 @@
+//! The keys of the issuer whose tokens are accepted, and when he is asked for them again.
+//!
+//! One task asks, so there is never more than one question at a time: at start-up, every ten minutes, and when a token
+//! names a key that is not known, which is how issuers announce a new one. Anybody can send such a token, so that counts
+//! once in ten seconds; in between, tokens of unknown keys are refused without a question. Keys replace the known ones
+//! only when they are valid as a whole. Those that are known stay for as long as the issuer does not answer.
+
+mod source;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use gate::{IssuerKeys, Newer};
+use session::{JwtDemands, JwtKeys, Secret};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+pub(crate) use self::source::{JwksError, JwksUrl, Source, read_file};
+use crate::clock;
+use crate::metrics::Metrics;
+
+/// The issuer of signed tokens, as configured.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Where his keys come from.
+    pub(crate) keys: KeySettings,
+    /// What his tokens must say.
+    pub(crate) demands: JwtDemands,
+    /// Whether the subject of a token must be a user.
+    pub(crate) check_user: bool,
+}
+
+/// Where an issuer's keys come from.
+#[derive(Debug)]
+pub(crate) struct KeySettings {
+    /// A secret that he shares with us.
+    pub(crate) secret: Option<Secret>,
+    /// Where he publishes keys.
+    pub(crate) source: Option<Source>,
+    /// The keys that are known already.
+    pub(crate) known: JwtKeys,
+}
+
+/// The issuer's keys as far as they are known, and the task that renews them.
+pub(crate) struct Keychain {
+    current: ArcSwap<JwtKeys>,
+    /// Whether everything that the issuer has to say was heard at least once.
+    is_known: AtomicBool,
+    /// The last question on behalf of a token.
+    asked: Mutex<Option<Asked>>,
+    questions: mpsc::UnboundedSender<Question>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// A question on behalf of a token: when it was put, and how to wait until it is answered.
+struct Asked {
+    at: Instant,
+    answered: CancellationToken,
+}
+
+/// A question as the task gets it.
+struct Question {
+    /// The keys that were not enough.
+    tried: Arc<JwtKeys>,
+    /// Dropped when there is an answer, or will be none.
+    _waiters: DropGuard,
+}
+
+impl Keychain {
+    /// Starts with the keys that are known, and asks for the rest on `runtime`. An issuer that is down delays nothing.
+    pub(crate) fn open(
+        settings: KeySettings,
+        runtime: &Handle,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        let KeySettings {
+            secret,
+            source,
+            known,
+        } = settings;
+        let (questions, inbox) = mpsc::unbounded_channel();
+        let keychain = Arc::new(Self {
+            current: ArcSwap::from_pointee(known),
+            is_known: AtomicBool::new(!matches!(source, Some(Source::Url(_)))),
+            asked: Mutex::default(),
+            questions,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        if let Some(source) = source {
+            let renewal = Renewal {
+                keychain: Arc::clone(&keychain),
+                secret,
+                source,
+                metrics,
+                is_failing: false,
+            };
+            keychain.tasks.spawn_on(renewal.keep_on(inbox), runtime);
+        }
+        keychain
+    }
+
+    /// Ends the task, and waits for it.
+    pub(crate) async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        // Looking up a name cannot be broken off, and is not worth waiting for.
+        let _ = timeout(source::TIMEOUT, self.tasks.wait()).await;
+    }
+
+    /// Asks for newer keys than `tried`, or joins a question of the last seconds; the token says when it is answered.
+    fn ask(&self, tried: &Arc<JwtKeys>) -> CancellationToken {
+        let now = clock::monotonic();
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(asked) = &*asked
+            && now.saturating_duration_since(asked.at) < PAUSE
+        {
+            return asked.answered.clone();
+        }
+        let answered = CancellationToken::new();
+        // Without a task to take it the question is dropped, and with that it counts as answered.
+        let _ = self.questions.send(Question {
+            tried: Arc::clone(tried),
+            _waiters: answered.clone().drop_guard(),
+        });
+        *asked = Some(Asked {
+            at: now,
+            answered: answered.clone(),
+        });
+        answered
+    }
+}
+
+impl IssuerKeys for Keychain {
+    fn current(&self) -> Arc<JwtKeys> {
+        self.current.load_full()
+    }
+
+    fn newer_than<'a>(
+        &'a self,
+        tried: &'a Arc<JwtKeys>,
+    ) -> Pin<Box<dyn Future<Output = Newer> + Send + 'a>> {
+        Box::pin(async move {
+            self.ask(tried).cancelled_owned().await;
+            let current = self.current();
+            if !Arc::ptr_eq(tried, &current) {
+                Newer::Keys(current)
+            } else if self.is_known.load(Ordering::Relaxed) {
+                Newer::None
+            } else {
+                Newer::Unknown
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Keychain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keychain")
+            .field("current", &self.current)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The task that asks.
+struct Renewal {
+    keychain: Arc<Keychain>,
+    secret: Option<Secret>,
+    source: Source,
+    metrics: Arc<Metrics>,
+    /// Whether the last question had no good answer: an outage is worth one line, not one every few seconds.
+    is_failing: bool,
+}
+
+impl Renewal {
+    /// Asks until the keychain is closed.
+    async fn keep_on(mut self, mut inbox: mpsc::UnboundedReceiver<Question>) {
+        let stop = self.keychain.stop.clone();
+        let mut question = None;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.renew() => drop(question),
+            }
+            let pause = if self.is_failing { PAUSE } else { INTERVAL };
+            question = tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(pause) => None,
+                question = self.unanswered(&mut inbox) => Some(question),
+            };
+        }
+    }
+
+    /// The next question that the latest keys do not answer.
+    async fn unanswered(&self, inbox: &mut mpsc::UnboundedReceiver<Question>) -> Question {
+        loop {
+            let Some(question) = inbox.recv().await else {
+                return std::future::pending().await;
+            };
+            if Arc::ptr_eq(&question.tried, &self.keychain.current()) {
+                return question;
+            }
+        }
+    }
+
+    /// Asks once. Only keys that are valid as a whole replace those that are known.
+    async fn renew(&mut self) {
+        let read = self.source.read().await;
+        let made = read.and_then(|text| Ok(JwtKeys::new(self.secret.as_ref(), Some(&text))?));
+        match made {
+            Ok(keys) => {
+                if self.is_failing {
+                    tracing::info!(from = %self.source, "the issuer's keys can be had again");
+                }
+                // He may withdraw them all, and then no token of his is good.
+                if keys.published() == 0 {
+                    tracing::warn!(from = %self.source, "the issuer publishes no key that can be used");
+                }
+                self.is_failing = false;
+                self.keychain.current.store(Arc::new(keys));
+                self.keychain.is_known.store(true, Ordering::Relaxed);
+                self.metrics.jwks_refreshed("ok");
+            }
+            Err(error) => {
+                if !self.is_failing {
+                    tracing::warn!(
+                        from = %self.source, %error,
+                        "cannot have the issuer's keys; those that are known stay"
+                    );
+                }
+                self.is_failing = true;
+                self.metrics.jwks_refreshed("failed");
+            }
+        }
+    }
+}
+
+/// How long after a question on behalf of a token there is none for another one; and after how long an issuer who did not
+/// answer is asked again.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// How often the issuer is asked although all is well: so long may a key that he withdrew still be accepted.
+const INTERVAL: Duration = Duration::from_secs(600);

@@ -1,0 +1,303 @@
+//! Where an issuer publishes his keys: a file, or a URL that is asked with one plain GET.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
+use http::uri::Scheme;
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use session::{JwtKeys, JwtKeysError};
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+/// Where an issuer publishes his keys.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// A file, read anew each time.
+    File(PathBuf),
+    /// His server.
+    Url(JwksUrl),
+}
+
+/// Why an issuer's keys cannot be had.
+#[derive(Debug, Error)]
+pub(crate) enum JwksError {
+    /// The server's answer broke off.
+    #[error("the answer broke off: {0}")]
+    Body(Box<dyn Error + Send + Sync>),
+    /// The server did not speak HTTP.
+    #[error("{0}")]
+    Exchange(#[from] hyper::Error),
+    /// The file cannot be read, or there is no connection to the server.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// What is published is no set of keys.
+    #[error("{0}")]
+    Keys(#[from] JwtKeysError),
+    /// No key in the file is of use.
+    #[error("the JWKS has no public key for verifying signatures that is of a supported type")]
+    NoUsableKey,
+    /// What is published is not UTF-8.
+    #[error("the JWKS is not text")]
+    NotText,
+    /// The server did not answer with the keys. Redirects are not followed: whoever may redirect may choose the keys.
+    #[error("the server answered {0}")]
+    Status(StatusCode),
+    /// The server took too long.
+    #[error("no answer within {} s", TIMEOUT.as_secs())]
+    TimedOut,
+}
+
+impl Source {
+    /// What is published there now.
+    pub(super) async fn read(&self) -> Result<String, JwksError> {
+        match self {
+            Self::File(path) => {
+                let path = path.clone();
+                let read = spawn_blocking(move || read_file(&path)).await;
+                read.map_err(|_| io::Error::other("the reading thread ended"))?
+            }
+            Self::Url(url) => timeout(TIMEOUT, url.fetch())
+                .await
+                .map_err(|_| JwksError::TimedOut)?,
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Url(url) => url.fmt(f),
+        }
+    }
+}
+
+/// Reads a file with keys, and not more of it than keys may be long.
+pub(crate) fn read_file(path: &Path) -> Result<String, JwksError> {
+    let mut bytes = Vec::new();
+    let most = JwtKeys::MAX_JWKS_LEN as u64;
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    text(bytes)
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, JwksError> {
+    if bytes.len() > JwtKeys::MAX_JWKS_LEN {
+        return Err(JwtKeysError::Oversize.into());
+    }
+    String::from_utf8(bytes).map_err(|_| JwksError::NotText)
+}
+
+/// A URL with keys, and how its server proves who it is.
+#[derive(Clone)]
+pub(crate) struct JwksUrl {
+    host: String,
+    port: u16,
+    /// As it stands in `Host`.
+    authority: String,
+    path_and_query: String,
+    /// `None` for plain HTTP, which does not leave this machine.
+    tls: Option<(ServerName<'static>, Arc<ClientConfig>)>,
+}
+
+/// Why a URL is not one to have keys from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum JwksUrlError {
+    /// Whoever is on the way could put keys of his own into the answer.
+    #[error("plain http is only for this machine; use https")]
+    Insecure,
+    /// Not a URL, or one with credentials or of another scheme.
+    #[error("give a file or a URL such as https://issuer.example/.well-known/jwks.json")]
+    Malformed,
+}
+
+impl JwksUrl {
+    /// Takes a URL as configured; over HTTPS one of `authorities` must vouch for the server.
+    pub(crate) fn parse(text: &str, authorities: RootCertStore) -> Result<Self, JwksUrlError> {
+        let uri: Uri = text.parse().map_err(|_| JwksUrlError::Malformed)?;
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return Err(JwksUrlError::Malformed);
+        };
+        if authority.as_str().contains('@') {
+            return Err(JwksUrlError::Malformed);
+        }
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']');
+        let tls = if *scheme == Scheme::HTTPS {
+            let name =
+                ServerName::try_from(host.to_owned()).map_err(|_| JwksUrlError::Malformed)?;
+            Some((name, Arc::new(client_config(authorities))))
+        } else if *scheme != Scheme::HTTP {
+            return Err(JwksUrlError::Malformed);
+        } else if !is_this_machine(host) {
+            return Err(JwksUrlError::Insecure);
+        } else {
+            None
+        };
+        let default_port = if tls.is_some() { 443 } else { 80 };
+        Ok(Self {
+            host: host.to_owned(),
+            port: authority.port_u16().unwrap_or(default_port),
+            authority: authority.as_str().to_owned(),
+            path_and_query: uri
+                .path_and_query()
+                .map_or_else(|| "/".to_owned(), ToString::to_string),
+            tls,
+        })
+    }
+
+    async fn fetch(&self) -> Result<String, JwksError> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        match &self.tls {
+            None => self.get(stream).await,
+            Some((name, config)) => {
+                let connector = TlsConnector::from(Arc::clone(config));
+                self.get(connector.connect(name.clone(), stream).await?)
+                    .await
+            }
+        }
+    }
+
+    async fn get(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<String, JwksError> {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let request = Request::get(&self.path_and_query)
+            .header(HOST, &self.authority)
+            .header(ACCEPT, "application/jwk-set+json, application/json")
+            .header(USER_AGENT, "sessiongate")
+            .header(CONNECTION, "close")
+            .body(Empty::<Bytes>::new())
+            .expect("a parsed URL has a valid path and authority");
+        let answer = async {
+            let response = sender.send_request(request).await?;
+            if response.status() != StatusCode::OK {
+                return Err(JwksError::Status(response.status()));
+            }
+            let body = Limited::new(response.into_body(), JwtKeys::MAX_JWKS_LEN);
+            let body = body.collect().await.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    JwtKeysError::Oversize.into()
+                } else {
+                    JwksError::Body(error)
+                }
+            })?;
+            text(body.to_bytes().into())
+        };
+        // Only drives the other one: whatever ends the connection, the answer learns of it.
+        let driving = async {
+            let _ = connection.await;
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            answer = answer => answer,
+            never = driving => match never {},
+        }
+    }
+}
+
+impl fmt::Display for JwksUrl {
+    /// Without the query, in which some issuers want a key of their own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let path = self.path_and_query.split('?').next().unwrap_or_default();
+        write!(f, "{scheme}://{}{path}", self.authority)
+    }
+}
+
+impl fmt::Debug for JwksUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JwksUrl({self})")
+    }
+}
+
+fn client_config(authorities: RootCertStore) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows the default versions of TLS")
+        .with_root_certificates(authorities)
+        .with_no_client_auth()
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let is_loopback = |ip: IpAddr| ip.is_loopback();
+    host == "localhost" || host.parse().is_ok_and(is_loopback)
+}
+
+/// For one question, from the look-up of the name to the end of the answer.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<JwksUrl, JwksUrlError> {
+        JwksUrl::parse(text, RootCertStore::empty())
+    }
+
+    #[test]
+    fn plain_http_does_not_leave_this_machine() {
+        for url in [
+            "http://127.0.0.1:8000/jwks",
+            "http://[::1]/jwks",
+            "http://localhost/jwks",
+            "https://issuer.example/jwks",
+            "https://192.0.2.1",
+            "https://[2001:db8::1]:8443/jwks",
+        ] {
+            assert!(parse(url).is_ok(), "{url}");
+        }
+        for url in [
+            "http://issuer.example/jwks",
+            "http://192.0.2.1/jwks",
+            "http://localhost.example/jwks",
+            "http://127.0.0.1.example/jwks",
+        ] {
+            assert_eq!(parse(url).unwrap_err(), JwksUrlError::Insecure, "{url}");
+        }
+        for url in [
+            "ftp://issuer.example/jwks",
+            "https://",
+            "https:///jwks",
+            "https://user:password@issuer.example/jwks",
+            "http://127.0.0.1@issuer.example/jwks",
+            "://",
+        ] {
+            assert_eq!(parse(url).unwrap_err(), JwksUrlError::Malformed, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_query_is_sent_and_not_shown() {
+        let url = parse("https://issuer.example:8443/jwks?key=hidden").unwrap();
+        assert_eq!(url.path_and_query, "/jwks?key=hidden");
+        assert_eq!(url.to_string(), "https://issuer.example:8443/jwks");
+        assert_eq!(url.authority, "issuer.example:8443");
+        assert_eq!(
+            format!("{url:?}"),
+            "JwksUrl(https://issuer.example:8443/jwks)"
+        );
+        assert_eq!(parse("https://issuer.example").unwrap().path_and_query, "/");
+    }
+}

@@ -1,0 +1,594 @@
+//! Machines and APIs: signed tokens of a configured issuer, and what becomes of them as his keys come and go.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use harness::{Certificates, Echo, Gate, GateCommand, Mint, Request, mint};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::support::{gate, sqlite};
+
+const ISSUER: &str = "https://issuer.example";
+const AUDIENCE: &str = "orders-api";
+const SECRET: &str = "bearer-secret-0c2mB7vXq9TzR4sLkW8nYd1JhF5gPa3E";
+
+/// A key of the issuer.
+struct Key {
+    kid: &'static str,
+    pair: EcdsaKeyPair,
+}
+
+impl Key {
+    fn new(kid: &'static str) -> Self {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING);
+        let pair = pair.expect("a key pair can be made");
+        Self { kid, pair }
+    }
+
+    fn jwk(&self) -> Value {
+        let (x, y) = self.pair.public_key().as_ref()[1..].split_at(32);
+        let [x, y] = [x, y].map(|bytes| BASE64_URL_SAFE_NO_PAD.encode(bytes));
+        json!({ "kty": "EC", "crv": "P-256", "use": "sig", "kid": self.kid, "x": x, "y": y })
+    }
+
+    fn sign(&self, claims: &Value) -> Result<String> {
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(self.kid.to_owned());
+        let pkcs8 = self.pair.to_pkcs8v1()?;
+        Ok(encode(
+            &header,
+            claims,
+            &EncodingKey::from_ec_der(pkcs8.as_ref()),
+        )?)
+    }
+
+    /// A good token.
+    fn token(&self) -> Result<String> {
+        self.sign(&claims())
+    }
+}
+
+fn jwks(keys: &[&Key]) -> String {
+    let jwks: Vec<_> = keys.iter().map(|key| key.jwk()).collect();
+    json!({ "keys": jwks }).to_string()
+}
+
+fn claims() -> Value {
+    let now = mint::now();
+    json!({
+        "iss": ISSUER, "aud": AUDIENCE, "sub": "billing-job", "email": "billing@example.com",
+        "iat": now, "exp": now + 300
+    })
+}
+
+fn signed_by_secret(claims: &Value) -> Result<String> {
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    Ok(encode(&Header::default(), claims, &key)?)
+}
+
+/// The issuer's server. It gives every question the same answer, and counts them.
+struct Publisher {
+    address: SocketAddr,
+    answer: Arc<Mutex<String>>,
+    asked: Arc<AtomicUsize>,
+    _tasks: JoinSet<()>,
+}
+
+impl Publisher {
+    async fn start(keys: &[&Key]) -> Result<Self> {
+        Self::start_with(keys, None).await
+    }
+
+    async fn start_with(keys: &[&Key], tls: Option<TlsAcceptor>) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let answer = Arc::new(Mutex::new(String::new()));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let mut tasks = JoinSet::new();
+        let shared = (Arc::clone(&answer), Arc::clone(&asked));
+        tasks.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // A client that does not trust us, or goes away, is its own business.
+                let _ = match &tls {
+                    None => give(stream, &shared).await,
+                    Some(tls) => match tls.accept(stream).await {
+                        Ok(stream) => give(stream, &shared).await,
+                        Err(error) => Err(error.into()),
+                    },
+                };
+            }
+        });
+        let publisher = Self {
+            address,
+            answer,
+            asked,
+            _tasks: tasks,
+        };
+        publisher.publish(&jwks(keys));
+        Ok(publisher)
+    }
+
+    fn publish(&self, body: &str) {
+        self.answer_with("200 OK", "Content-Type: application/json", body);
+    }
+
+    fn answer_with(&self, status: &str, field: &str, body: &str) {
+        let length = body.len();
+        *self.answer.lock().expect("nobody panics while holding it") =
+            format!("HTTP/1.1 {status}\r\n{field}\r\nContent-Length: {length}\r\n\r\n{body}");
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/jwks.json", self.address)
+    }
+}
+
+async fn give(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    (answer, asked): &(Arc<Mutex<String>>, Arc<AtomicUsize>),
+) -> Result<()> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        request.push(stream.read_u8().await?);
+    }
+    asked.fetch_add(1, Ordering::SeqCst);
+    let answer = answer
+        .lock()
+        .expect("nobody panics while holding it")
+        .clone();
+    stream.write_all(answer.as_bytes()).await?;
+    Ok(stream.shutdown().await?)
+}
+
+/// A gate that takes the issuer's tokens.
+fn accepting(echo: &Echo) -> GateCommand {
+    gate(&echo.url())
+        .env("BEARER_ISSUER", ISSUER)
+        .env("BEARER_AUDIENCE", AUDIENCE)
+}
+
+/// The same with a published key, once the gate has it.
+async fn knowing(echo: &Echo, publisher: &Publisher) -> Result<Gate> {
+    let command = accepting(echo).env("BEARER_JWKS", publisher.url());
+    let gate = command.start().await?;
+    refreshed(&gate, "ok", 1.0).await?;
+    Ok(gate)
+}
+
+/// Waits until the gate has counted so many attempts to have the keys.
+async fn refreshed(gate: &Gate, result: &str, times: f64) -> Result<()> {
+    let label = format!("result=\"{result}\"");
+    harness::poll("the keys to be asked for", async || {
+        let name = "sessiongate_jwks_refreshes_total";
+        let count = gate.metric(name, [label.as_str()]).await.ok()?;
+        (count >= times).then_some(())
+    })
+    .await
+}
+
+fn bearing(token: &str) -> Request {
+    Request::get("/orders").header("Authorization", format!("Bearer {token}"))
+}
+
+/// The status of a request with this token, and its audit line.
+async fn shown(gate: &Gate, token: &str) -> Result<(u16, Value)> {
+    let answer = gate.send(&bearing(token)).await?;
+    let id = answer.header("x-request-id").context("an id")?.to_owned();
+    let line = gate
+        .wait_for_audit(|line| line["request_id"] == id.as_str())
+        .await?;
+    Ok((answer.status, line))
+}
+
+/// The status, and the reason.
+async fn outcome(gate: &Gate, token: &str) -> Result<(u16, String)> {
+    let (status, line) = shown(gate, token).await?;
+    Ok((
+        status,
+        line["reason"].as_str().unwrap_or_default().to_owned(),
+    ))
+}
+
+fn session() -> (u16, String) {
+    (200, "session".to_owned())
+}
+
+fn refused(status: u16, reason: &str) -> (u16, String) {
+    (status, reason.to_owned())
+}
+
+#[tokio::test]
+async fn a_token_signed_with_a_published_key_enters_with_its_identity() -> Result<()> {
+    let (echo, key) = (Echo::start().await?, Key::new("2030-01"));
+    let publisher = Publisher::start(&[&key]).await?;
+    let gate = accepting(&echo)
+        .env("BEARER_JWKS", publisher.url())
+        .start()
+        .await?;
+    // At once: the first token waits for the keys if it has to.
+    let (status, line) = shown(&gate, &key.token()?).await?;
+    assert_eq!(status, 200, "{line}");
+    assert_eq!(
+        (&line["cred"], &line["user_id"]),
+        (&json!("jwt"), &json!("billing-job"))
+    );
+    let seen = echo.only();
+    assert_eq!(seen.headers.get("x-user-id"), Some("billing-job"));
+    assert_eq!(
+        seen.headers.get("x-user-email"),
+        Some("billing@example.com")
+    );
+    assert_eq!(seen.headers.get("x-user-name"), Some(""));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_for_somebody_else_or_of_somebody_else_does_not() -> Result<()> {
+    let (echo, key) = (Echo::start().await?, Key::new("2030-01"));
+    let publisher = Publisher::start(&[&key]).await?;
+    let gate = knowing(&echo, &publisher).await?;
+    let past = mint::now() - 60;
+    for (name, value, reason) in [
+        ("aud", json!("billing-api"), "wrong_audience"),
+        ("aud", json!(null), "wrong_audience"),
+        (
+            "iss",
+            json!("https://issuer.example.attacker"),
+            "wrong_issuer",
+        ),
+        ("iss", json!(null), "wrong_issuer"),
+        ("exp", json!(past), "expired"),
+        ("sub", json!(""), "missing_subject"),
+    ] {
+        let mut claims = claims();
+        claims[name] = value;
+        let outcome = outcome(&gate, &key.sign(&claims)?).await?;
+        assert_eq!(outcome, refused(401, reason), "{claims}");
+    }
+    let impostor = Key::new("2030-01").token()?;
+    assert_eq!(
+        outcome(&gate, &impostor).await?,
+        refused(401, "rejected_signature")
+    );
+    let by_hmac = signed_by_secret(&claims())?;
+    assert_eq!(
+        outcome(&gate, &by_hmac).await?,
+        refused(401, "unsupported_algorithm")
+    );
+    assert!(echo.seen().is_empty());
+    assert_eq!(publisher.asked(), 1, "none of these is a reason to ask");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_key_is_fetched_when_a_token_names_it() -> Result<()> {
+    let (echo, old, new) = (Echo::start().await?, Key::new("old"), Key::new("new"));
+    let publisher = Publisher::start(&[&old]).await?;
+    let gate = knowing(&echo, &publisher).await?;
+    assert_eq!(outcome(&gate, &old.token()?).await?, session());
+    assert_eq!(publisher.asked(), 1);
+    publisher.publish(&jwks(&[&new]));
+    assert_eq!(outcome(&gate, &new.token()?).await?, session());
+    assert_eq!(publisher.asked(), 2);
+    // And the one that was withdrawn is no longer good.
+    assert_eq!(
+        outcome(&gate, &old.token()?).await?,
+        refused(401, "unknown_key")
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn unknown_keys_cannot_make_the_gate_flood_the_issuer() -> Result<()> {
+    let (echo, key, other) = (Echo::start().await?, Key::new("known"), Key::new("unknown"));
+    let publisher = Publisher::start(&[&key]).await?;
+    let gate = knowing(&echo, &publisher).await?;
+    let token = other.token()?;
+    let mut clients = JoinSet::new();
+    for _ in 0..8 {
+        let (mut client, request) = (gate.connect().await?, bearing(&token));
+        clients.spawn(async move {
+            for _ in 0..25 {
+                assert_eq!(client.send(&request).await?.status, 401);
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(client) = clients.join_next().await {
+        client??;
+    }
+    // One at start-up, one for all of them, and one for every ten seconds that this machine may have needed.
+    assert!(
+        (2..=6).contains(&publisher.asked()),
+        "{}",
+        publisher.asked()
+    );
+    assert_eq!(outcome(&gate, &key.token()?).await?, session());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_or_talks_nonsense_leaves_the_keys_alone() -> Result<()> {
+    let (echo, key, other) = (Echo::start().await?, Key::new("known"), Key::new("unknown"));
+    let twice = json!({ "keys": [other.jwk(), other.jwk()] }).to_string();
+    for (status, body) in [
+        ("500 Oops", ""),
+        ("200 OK", "<html>Sign in to the hotel's network</html>"),
+        ("200 OK", &twice),
+        ("200 OK", &" ".repeat(300_000)),
+    ] {
+        let publisher = Publisher::start(&[&key]).await?;
+        let gate = knowing(&echo, &publisher).await?;
+        publisher.answer_with(status, "X-Test: 1", body);
+        let unknown = refused(401, "unknown_key");
+        assert_eq!(outcome(&gate, &other.token()?).await?, unknown, "{status}");
+        assert_eq!(publisher.asked(), 2);
+        refreshed(&gate, "failed", 1.0).await?;
+        assert_eq!(outcome(&gate, &key.token()?).await?, session(), "{status}");
+    }
+    let publisher = Publisher::start(&[&key]).await?;
+    let gate = knowing(&echo, &publisher).await?;
+    drop(publisher);
+    assert_eq!(
+        outcome(&gate, &other.token()?).await?,
+        refused(401, "unknown_key")
+    );
+    assert_eq!(outcome(&gate, &key.token()?).await?, session());
+    let warned = |lines: &[String]| {
+        let about_keys = |line: &&String| line.contains("cannot have the issuer's keys");
+        lines.iter().filter(about_keys).count()
+    };
+    assert_eq!(warned(&gate.stderr().all()), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_keys_ever_nobody_can_say_whether_a_token_is_good() -> Result<()> {
+    let (echo, key) = (Echo::start().await?, Key::new("known"));
+    let good = Publisher::start(&[&key]).await?;
+    let redirecting = Publisher::start(&[]).await?;
+    redirecting.answer_with("302 Found", &format!("Location: {}", good.url()), "");
+    let nobody = format!("http://127.0.0.1:{}/jwks.json", harness::free_port());
+    for url in [nobody, redirecting.url()] {
+        let gate = accepting(&echo).env("BEARER_JWKS", &url).start().await?;
+        let unavailable = refused(503, "issuer_unavailable");
+        assert_eq!(outcome(&gate, &key.token()?).await?, unavailable, "{url}");
+        // Sessions do not need the issuer.
+        let session = Request::get("/").cookie(Mint::user("ada").authjs());
+        assert_eq!(gate.send(&session).await?.status, 200);
+    }
+    assert_eq!(good.asked(), 0, "redirects are not followed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_issuer_is_reached_over_tls_and_verified() -> Result<()> {
+    let (echo, key) = (Echo::start().await?, Key::new("2030-01"));
+    let (folder, strangers) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let certificates = Certificates::make(folder.path()).await?;
+    let stranger = Certificates::make(strangers.path()).await?;
+    let publisher = Publisher::start_with(&[&key], Some(acceptor(&certificates)?)).await?;
+    let command = accepting(&echo).env(
+        "BEARER_JWKS",
+        format!("https://{}/jwks.json", publisher.address),
+    );
+    let trusting = |authority: &Path| {
+        let command = command.clone();
+        command.env("BEARER_JWKS_CA_FILE", authority.display().to_string())
+    };
+    let gate = trusting(&certificates.authority).start().await?;
+    assert_eq!(outcome(&gate, &key.token()?).await?, session());
+    for command in [trusting(&stranger.authority), command.clone()] {
+        let gate = command.start().await?;
+        let unavailable = refused(503, "issuer_unavailable");
+        assert_eq!(outcome(&gate, &key.token()?).await?, unavailable);
+    }
+    assert_eq!(publisher.asked(), 1);
+    Ok(())
+}
+
+fn acceptor(certificates: &Certificates) -> Result<TlsAcceptor> {
+    let chain = vec![CertificateDer::from_pem_file(&certificates.certificate)?];
+    let key = PrivateKeyDer::from_pem_file(&certificates.key)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+#[tokio::test]
+async fn a_shared_secret_and_a_file_of_keys_serve_side_by_side() -> Result<()> {
+    let (echo, key, new) = (Echo::start().await?, Key::new("in-file"), Key::new("later"));
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("jwks.json");
+    std::fs::write(&file, jwks(&[&key]))?;
+    let gate = accepting(&echo)
+        .env("BEARER_SECRET", SECRET)
+        .env("BEARER_JWKS", file.display().to_string())
+        .start()
+        .await?;
+    assert_eq!(outcome(&gate, &key.token()?).await?, session());
+    assert_eq!(
+        outcome(&gate, &signed_by_secret(&claims())?).await?,
+        session()
+    );
+    std::fs::write(&file, jwks(&[&new]))?;
+    assert_eq!(outcome(&gate, &new.token()?).await?, session());
+    assert_eq!(
+        outcome(&gate, &signed_by_secret(&claims())?).await?,
+        session()
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_session_cookie_beside_a_token_wins() -> Result<()> {
+    let echo = Echo::start().await?;
+    let gate = accepting(&echo)
+        .env("BEARER_SECRET", SECRET)
+        .start()
+        .await?;
+    let token = signed_by_secret(&claims())?;
+    let beside = bearing(&token).cookie(Mint::user("ada").authjs());
+    assert_eq!(gate.send(&beside).await?.status, 200);
+    assert_eq!(echo.only().headers.get("x-user-id"), Some("ada"));
+    let expired = bearing(&token).cookie(Mint::user("ada").expiring_in(-60).authjs());
+    assert_eq!(gate.send(&expired).await?.status, 401);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_travels_on_unless_the_session_must_not() -> Result<()> {
+    let token = signed_by_secret(&claims())?;
+    for (forward, travels) in [("true", true), ("false", false)] {
+        let echo = Echo::start().await?;
+        let gate = accepting(&echo)
+            .env("BEARER_SECRET", SECRET)
+            .env("FORWARD_SESSION_COOKIE", forward)
+            .start()
+            .await?;
+        assert_eq!(outcome(&gate, &token).await?, session());
+        let passed_on = echo.only().headers.get("authorization").is_some();
+        assert_eq!(passed_on, travels);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_subject_must_be_a_user_unless_machines_are_none() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("users.db");
+    let users = "CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users VALUES ('ada');";
+    sqlite(&file, users).await?;
+    let echo = Echo::start().await?;
+    let checking = accepting(&echo)
+        .env("BEARER_SECRET", SECRET)
+        .env("ENABLE_DB_CHECK", "true")
+        .env("DATABASE_URL", format!("sqlite://{}", file.display()));
+    let trusting = checking
+        .clone()
+        .env("BEARER_CHECK_USER", "false")
+        .start()
+        .await?;
+    let checking = checking.start().await?;
+
+    let machine = signed_by_secret(&claims())?;
+    let mut of_ada = claims();
+    of_ada["sub"] = json!("ada");
+    let of_ada = signed_by_secret(&of_ada)?;
+    assert_eq!(
+        outcome(&checking, &machine).await?,
+        refused(403, "user_missing")
+    );
+    assert_eq!(outcome(&checking, &of_ada).await?, session());
+    let (status, line) = shown(&trusting, &machine).await?;
+    assert_eq!((status, &line["user_check"]), (200, &json!("skipped")));
+    // Sessions are checked all the same.
+    let stranger = Request::get("/").cookie(Mint::user("eve").authjs());
+    assert_eq!(trusting.send(&stranger).await?.status, 403);
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_an_issuer_a_token_means_nothing() -> Result<()> {
+    let echo = Echo::start().await?;
+    let gate = gate(&echo.url()).start().await?;
+    let outcome = outcome(&gate, &signed_by_secret(&claims())?).await?;
+    assert_eq!(outcome, refused(401, "malformed_token"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_work_does_not_start() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let write = |name: &str, text: &str| -> Result<String> {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text)?;
+        Ok(file.display().to_string())
+    };
+    let useless = write("useless.json", r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#)?;
+    let garbage = write("garbage.json", "not JSON")?;
+    let good = write("good.json", &jwks(&[&Key::new("good")]))?;
+    let echo = Echo::start().await?;
+    for (name, value, said) in [
+        (
+            "BEARER_SECRET",
+            "too short",
+            "BEARER_SECRET: the secret has only 9 bytes",
+        ),
+        (
+            "BEARER_JWKS",
+            "/nonexistent/jwks.json",
+            "BEARER_JWKS: No such file",
+        ),
+        (
+            "BEARER_JWKS",
+            &garbage,
+            "BEARER_JWKS: the JWKS is not a strict JSON object",
+        ),
+        (
+            "BEARER_JWKS",
+            &useless,
+            "BEARER_JWKS: the JWKS has no public key",
+        ),
+        (
+            "BEARER_JWKS",
+            "http://issuer.example/jwks",
+            "plain http is only for this machine",
+        ),
+        (
+            "BEARER_JWKS",
+            "ftp://issuer.example/jwks",
+            "give a file or a URL",
+        ),
+        ("BEARER_JWKS_CA_FILE", &garbage, "BEARER_JWKS_CA_FILE"),
+        ("BEARER_CHECK_USER", "perhaps", "BEARER_CHECK_USER"),
+    ] {
+        let finished = accepting(&echo)
+            .env(name, value)
+            .args(["check-config"])
+            .run()
+            .await?;
+        assert!(!finished.status.success(), "{name}={value}");
+        assert!(
+            finished.stderr.contains(said),
+            "{name}={value}: {}",
+            finished.stderr
+        );
+        assert!(
+            !finished.stderr.contains("too short"),
+            "{}",
+            finished.stderr
+        );
+    }
+    for (missing, claim) in [("BEARER_ISSUER", "`iss`"), ("BEARER_AUDIENCE", "`aud`")] {
+        let command = accepting(&echo)
+            .env("BEARER_JWKS", good.as_str())
+            .without(missing);
+        let stderr = command.args(["check-config"]).run().await?.stderr;
+        assert!(
+            stderr.contains(missing) && stderr.contains(claim),
+            "{stderr}"
+        );
+    }
+    Ok(())
+}

@@ -116,14 +116,15 @@ pub enum OpenError {
         /// When it was issued, according to `iat`.
         issued_at: UnixTime,
     },
-    /// The header names a key (`kid`) that is none of the ring's.
-    #[error("the token names a key that is not in the key ring")]
+    /// The header names a key (`kid`) that is none of the ring's or the issuer's, or names none where several could be
+    /// meant.
+    #[error("the token names no key that is known")]
     UnknownKey,
-    /// `alg` is not `dir`, or `enc` is none that the format uses.
-    #[error("the token names an algorithm that the format does not use")]
+    /// `alg` or `enc` is none that the format uses, or none that the token's key can serve.
+    #[error("the token names an algorithm that neither its format nor its key allows")]
     UnsupportedAlgorithm,
     /// The header has a member that changes how the token is to be read: `zip` (compression, a way to make a small
-    /// token expensive) or `crit`. No framework writes either.
+    /// token expensive), `crit`, `b64`, or a `typ` that says it is for something else. No framework writes these.
     #[error("the token's header has the unsupported member {member}")]
     UnsupportedHeader {
         /// The member's name.

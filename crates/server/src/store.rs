@@ -10,6 +10,7 @@
 
 mod connections;
 mod health;
+mod identifier;
 mod memory;
 mod postgres;
 mod record;
@@ -33,12 +34,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::health::StoreHealth;
+pub(crate) use self::identifier::{Column, Table};
 use self::memory::Memory;
 use self::postgres::Postgres;
 use self::redis::{Cached, Redis};
 pub(crate) use self::settings::{
-    Column, DatabaseSettings, MemorySettings, RedisSettings, RedisUrl, Settings, Table,
-    TruthSettings,
+    DatabaseSettings, MemorySettings, RedisSettings, RedisUrl, Settings, TruthSettings,
 };
 use self::single_flight::{Answer, Flight, Seat, SingleFlight};
 use self::sqlite::Sqlite;

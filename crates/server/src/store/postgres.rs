@@ -19,7 +19,8 @@ use tokio::time::timeout;
 
 use super::connections::Connections;
 use super::health::Health;
-use super::settings::{Column, Table, TruthSettings};
+use super::identifier::{Column, Table};
+use super::settings::TruthSettings;
 use super::{StoreHealth, describe};
 
 /// A user table in PostgreSQL.

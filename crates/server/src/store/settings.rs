@@ -9,6 +9,8 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use thiserror::Error;
 
+use super::identifier::{Column, Table};
+
 /// The chain of stores: memory, then Redis when there is one, then the truth.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -163,148 +165,9 @@ pub(crate) enum RedisUrlError {
     Malformed,
 }
 
-/// A table or view, as `users` or `schema.users`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Table {
-    quoted: String,
-}
-
-impl Table {
-    /// Checks a name from the configuration. Upper and lower case matter; the name is quoted for the database.
-    ///
-    /// # Errors
-    /// When the name, or its schema, can be no identifier.
-    pub(crate) fn parse(name: &str) -> Result<Self, IdentifierError> {
-        let parts: Vec<_> = name.split('.').collect();
-        if parts.len() > 2 {
-            return Err(IdentifierError::TooManyParts);
-        }
-        let quoted = parts
-            .into_iter()
-            .map(quote)
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self {
-            quoted: quoted.join("."),
-        })
-    }
-
-    /// As it stands in a statement: every part in double quotes.
-    pub(super) fn quoted(&self) -> &str {
-        &self.quoted
-    }
-}
-
-/// A column.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Column {
-    name: String,
-    quoted: String,
-}
-
-impl Column {
-    /// Checks a name from the configuration. Upper and lower case matter; the name is quoted for the database.
-    ///
-    /// # Errors
-    /// When the name can be no identifier.
-    pub(crate) fn parse(name: &str) -> Result<Self, IdentifierError> {
-        Ok(Self {
-            quoted: quote(name)?,
-            name: name.to_owned(),
-        })
-    }
-
-    /// As the catalog has it.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// As it stands in a statement: in double quotes.
-    pub(super) fn quoted(&self) -> &str {
-        &self.quoted
-    }
-}
-
-/// Why a name can be no identifier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(crate) enum IdentifierError {
-    /// A control character, among them NUL, which no database takes.
-    #[error("holds a control character")]
-    ControlCharacter,
-    /// Nothing, or nothing before or after the dot.
-    #[error("is empty, or has an empty part")]
-    Empty,
-    /// The quotes would become part of the name.
-    #[error("stands in quotes; write it without them, it is quoted when it is used")]
-    Quoted,
-    /// PostgreSQL would silently cut the name off, and find another table.
-    #[error("has a part of {bytes} bytes; PostgreSQL cuts names off after {MAX_IDENTIFIER}")]
-    TooLong {
-        /// The number of bytes there are.
-        bytes: usize,
-    },
-    /// A database and a schema, or a name that holds a dot.
-    #[error("has more than one dot; write `table` or `schema.table`")]
-    TooManyParts,
-}
-
-/// The identifier in double quotes, in which nothing but a double quote is special (SQL:2016 §5.2, delimited
-/// identifier).
-fn quote(name: &str) -> Result<String, IdentifierError> {
-    if name.is_empty() {
-        return Err(IdentifierError::Empty);
-    }
-    if name.chars().any(char::is_control) {
-        return Err(IdentifierError::ControlCharacter);
-    }
-    if name.len() > 1 && name.starts_with('"') && name.ends_with('"') {
-        return Err(IdentifierError::Quoted);
-    }
-    if name.len() > MAX_IDENTIFIER {
-        return Err(IdentifierError::TooLong { bytes: name.len() });
-    }
-    Ok(format!("\"{}\"", name.replace('"', "\"\"")))
-}
-
-/// `NAMEDATALEN - 1` of PostgreSQL.
-const MAX_IDENTIFIER: usize = 63;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_part_of_a_name_is_quoted_and_none_can_leave_its_quotes() {
-        for (name, quoted) in [
-            ("users", r#""users""#),
-            ("User", r#""User""#),
-            ("auth.users", r#""auth"."users""#),
-            ("my users", r#""my users""#),
-            (r#"users" WHERE true --"#, r#""users"" WHERE true --""#),
-            (r#"a"b.c"d"#, r#""a""b"."c""d""#),
-            ("users;DROP TABLE users", r#""users;DROP TABLE users""#),
-            ("usérs", r#""usérs""#),
-        ] {
-            assert_eq!(Table::parse(name).unwrap().quoted(), quoted);
-        }
-        assert_eq!(Column::parse("a.b").unwrap().quoted(), r#""a.b""#);
-    }
-
-    #[test]
-    fn a_name_that_can_be_no_identifier_is_refused() {
-        let long = "x".repeat(64);
-        for (name, error) in [
-            ("", IdentifierError::Empty),
-            (".users", IdentifierError::Empty),
-            ("auth.", IdentifierError::Empty),
-            ("a.b.c", IdentifierError::TooManyParts),
-            ("us\0ers", IdentifierError::ControlCharacter),
-            (r#"auth."User""#, IdentifierError::Quoted),
-            (&long, IdentifierError::TooLong { bytes: 64 }),
-        ] {
-            assert_eq!(Table::parse(name), Err(error), "{name:?}");
-        }
-        assert!(Table::parse(&long[1..]).is_ok());
-    }
 
     #[test]
     fn printing_settings_shows_no_password() {

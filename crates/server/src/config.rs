@@ -57,8 +57,8 @@ pub(crate) struct Config {
     pub(crate) sign_in: Option<SignIn>,
     /// The proxies in front of us.
     pub(crate) trusted_proxies: TrustedProxies,
-    /// Where users are looked up; `None` when they are not checked.
-    pub(crate) users: Option<store::Settings>,
+    /// Where users and sessions are looked up; `None` when neither is.
+    pub(crate) stores: Option<store::Settings>,
     /// How long a client may keep us waiting.
     pub(crate) client: ClientSettings,
     /// How long requests in flight may take after a signal to stop.
@@ -145,7 +145,7 @@ impl Config {
         );
         let sign_in = sign_in::settings(&mut reader, &mut warnings);
         let trusted_proxies = TrustedProxies::new(reader.list("TRUSTED_PROXIES", network));
-        let users = stores::settings(&mut reader);
+        let stores = stores::settings(&mut reader);
         let client = ClientSettings {
             header: reader.limit("CLIENT_HEADER_TIMEOUT", 30),
             body: reader.limit("CLIENT_BODY_TIMEOUT", 60),
@@ -155,7 +155,7 @@ impl Config {
         let log_formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
         let log_format = reader.choice("LOG_FORMAT", LogFormat::Json, &log_formats);
         let _ = reader.text("RUST_LOG");
-        if users.is_none() {
+        if stores.is_none() {
             warnings.push(
                 "ENABLE_DB_CHECK is off: a deleted user keeps access until the session expires"
                     .to_owned(),
@@ -185,7 +185,7 @@ impl Config {
                 hygiene,
                 sign_in,
                 trusted_proxies,
-                users,
+                stores,
                 client,
                 drain,
                 log_format,

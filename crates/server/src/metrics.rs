@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{
     BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
-use crate::store;
+use crate::store::{Asked, Observer, Outcome};
 
 /// Every meter. The ones on the hot path are registered once.
 pub(crate) struct Metrics {
@@ -19,7 +19,8 @@ pub(crate) struct Metrics {
     allowed_in: Histogram,
     denied_in: Histogram,
     upstream_ok: Counter,
-    memory_hits: Counter,
+    users_in_memory: Counter,
+    sessions_in_memory: Counter,
     audit_lost: Counter,
 }
 
@@ -39,12 +40,20 @@ impl Metrics {
                 metrics::histogram!("sessiongate_decision_duration_seconds", "mode" => "proxy", "outcome" => "allow"),
                 metrics::histogram!("sessiongate_decision_duration_seconds", "mode" => "proxy", "outcome" => "deny"),
                 upstream("2xx"),
-                user_checks(Source::Memory, "present"),
+                checks(Asked::User, Source::Memory, "present"),
+                checks(Asked::Session, Source::Memory, "present"),
                 metrics::counter!("sessiongate_audit_lines_lost_total"),
             )
         });
-        let (allowed_by_session, allowed_in, denied_in, upstream_ok, memory_hits, audit_lost) =
-            meters;
+        let (
+            allowed_by_session,
+            allowed_in,
+            denied_in,
+            upstream_ok,
+            users_in_memory,
+            sessions_in_memory,
+            audit_lost,
+        ) = meters;
         let metrics = Self {
             recorder,
             handle,
@@ -52,7 +61,8 @@ impl Metrics {
             allowed_in,
             denied_in,
             upstream_ok,
-            memory_hits,
+            users_in_memory,
+            sessions_in_memory,
             audit_lost,
         };
         Ok(Arc::new(metrics))
@@ -118,13 +128,17 @@ impl Metrics {
     }
 }
 
-impl store::Observer for Metrics {
-    fn answered(&self, source: Source, outcome: store::Outcome) {
-        let outcome = outcome.as_str();
-        if (source, outcome) == (Source::Memory, "present") {
-            return self.memory_hits.increment(1);
+impl Observer for Metrics {
+    fn answered(&self, asked: Asked, source: Source, outcome: Outcome) {
+        match (asked, source, outcome) {
+            (Asked::Session, Source::Memory, Outcome::Present) => {
+                self.sessions_in_memory.increment(1);
+            }
+            (Asked::User, Source::Memory, Outcome::Present) => self.users_in_memory.increment(1),
+            _ => self
+                .register(|| checks(asked, source, outcome.as_str()))
+                .increment(1),
         }
-        self.register(|| user_checks(source, outcome)).increment(1);
     }
 }
 
@@ -141,11 +155,12 @@ fn decisions(outcome: &'static str, reason: &'static str) -> Counter {
     )
 }
 
-fn user_checks(source: Source, outcome: &'static str) -> Counter {
-    metrics::counter!(
-        "sessiongate_user_check_total",
-        labels(&[("source", source.as_str()), ("result", outcome)])
-    )
+fn checks(asked: Asked, source: Source, outcome: &'static str) -> Counter {
+    let labels = labels(&[("source", source.as_str()), ("result", outcome)]);
+    match asked {
+        Asked::Session => metrics::counter!("sessiongate_session_check_total", labels),
+        Asked::User => metrics::counter!("sessiongate_user_check_total", labels),
+    }
 }
 
 fn upstream(result: &'static str) -> Counter {
@@ -174,6 +189,10 @@ fn describe() {
     metrics::describe_counter!(
         "sessiongate_user_check_total",
         "User look-ups by the store that answered."
+    );
+    metrics::describe_counter!(
+        "sessiongate_session_check_total",
+        "Session look-ups by the store that answered."
     );
     metrics::describe_counter!(
         "sessiongate_upstream_responses_total",

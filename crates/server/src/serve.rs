@@ -46,7 +46,7 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
     let stop = stop_signal(&shared)?;
     let metrics = Metrics::new()?;
     let stores = config
-        .users
+        .stores
         .map(|settings| Stores::open(settings, shared.handle().clone(), Arc::clone(&metrics) as _))
         .transpose()?;
     let (issuer, keychain) = match config.issuer {
@@ -66,8 +66,8 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
         keys: config.keys,
         demands: config.demands,
         issuer,
-        users: stores.clone(),
-        sessions: None,
+        users: stores.as_ref().and_then(Stores::users),
+        sessions: stores.as_ref().and_then(Stores::sessions),
         bypass: config.bypass,
         passes_preflight: config.passes_preflight,
         hygiene: config.hygiene,

@@ -1,73 +1,96 @@
-//! Who exists: the chain of stores, memory → Redis → database.
+//! Who exists, and which sessions are alive: the chains of stores, memory → Redis → truth.
 //!
-//! [`Users::find`](gate::Users::find) answers from memory without waiting. Otherwise one flight per subject, on the runtime that all
-//! stores share, asks Redis and then the truth, and everyone who wants to know waits for it, on whichever core. A cache
-//! that fails is skipped. A truth that fails is an outage, and never means "no such user".
+//! There is one [`chain`] of users and one of sessions. They share the line to Redis, the connections to the database,
+//! and how these are doing.
 //!
-//! How old an answer can be: a user who was deleted is refused at the latest after [`RedisSettings::cache_ttl`] plus
-//! [`MemorySettings::ttl`]; one who was created after having been looked for is let in at the latest after twice
-//! [`Settings::absent_ttl`].
+//! How old an answer can be: a user or a session that was deleted is refused at the latest after
+//! [`RedisSettings::cache_ttl`] plus [`MemorySettings::ttl`]; one who was created after having been looked for is let in
+//! at the latest after twice [`Settings::absent_ttl`]. No cache knows a session for longer than it lives.
 
+mod cache;
+mod chain;
 mod connections;
+mod database;
+mod fact;
 mod health;
 mod identifier;
 mod memory;
 mod postgres;
 mod record;
 mod redis;
+mod secondary;
+mod sessions;
 mod settings;
 mod single_flight;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod time;
+mod told;
+mod users;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::{Lookup, Source, StoreError, User};
+use gate::Source;
 use thiserror::Error;
 use tokio::runtime::Handle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::cache::SharedCache;
+use self::chain::{Chain, Reporter, Tasks, Truth};
+use self::database::Database;
+use self::fact::Fact;
 pub(crate) use self::health::StoreHealth;
 pub(crate) use self::identifier::{Column, Table};
 use self::memory::Memory;
-use self::postgres::Postgres;
-use self::redis::{Cached, Redis};
+use self::redis::Redis;
+use self::secondary::SecondaryStorage;
+use self::sessions::SessionTruth;
+pub(crate) use self::sessions::Sessions;
 pub(crate) use self::settings::{
-    DatabaseSettings, MemorySettings, RedisSettings, RedisUrl, Settings, TruthSettings,
+    DatabaseSettings, DatabaseUrl, MemorySettings, RedisSettings, RedisUrl, SessionTables,
+    Settings, UserTable,
 };
-use self::single_flight::{Answer, Flight, Seat, SingleFlight};
-use self::sqlite::Sqlite;
-use crate::clock;
+use self::users::UserTruth;
+pub(crate) use self::users::Users;
 
-/// The chain of stores. A handle: clones share everything, and belong on every runtime that decides.
+/// The stores that are open. A handle: clones share everything.
 #[derive(Clone, Debug)]
-pub(crate) struct Stores {
-    chain: Arc<Chain>,
-}
+pub(crate) struct Stores(Arc<Open>);
 
 /// Hears how each store fares, for the metrics. Called on the hot path for memory, and on the shared runtime for the
 /// others: it must not wait.
 pub(crate) trait Observer: Send + Sync + 'static {
-    /// `source` was asked about one subject, with this outcome.
-    fn answered(&self, source: Source, outcome: Outcome);
+    /// `source` was asked for one user or session, with this outcome.
+    fn answered(&self, asked: Asked, source: Source, outcome: Outcome);
+}
+
+/// What stores are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// A session, by its token.
+    Session,
+    /// A user, by the subject of a session.
+    User,
 }
 
 /// How a question to one store ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It knows that there is no such user.
+    /// It knows that there is no such user or session.
     Absent,
     /// It did not answer.
     Failed,
-    /// It does not know; the next store is asked. Caches only, and not memory.
+    /// What it holds is nothing that an application would have written, and counts as absent. Truths only.
+    Malformed,
+    /// It does not know; the next store is asked. Not memory, and not the last one.
     Missed,
-    /// It knows the user.
+    /// It knows the user or the session.
     Present,
     /// What the next store said could not be written to it. Redis only, and in addition to [`Outcome::Missed`].
     Unwritten,
@@ -79,19 +102,10 @@ impl Outcome {
         match self {
             Self::Absent => "absent",
             Self::Failed => "failed",
+            Self::Malformed => "malformed",
             Self::Missed => "missed",
             Self::Present => "present",
             Self::Unwritten => "unwritten",
-        }
-    }
-}
-
-impl From<Lookup<User>> for Outcome {
-    fn from(lookup: Lookup<User>) -> Self {
-        if lookup.found.is_some() {
-            Self::Present
-        } else {
-            Self::Absent
         }
     }
 }
@@ -116,7 +130,7 @@ pub(crate) enum StoreOpenError {
 }
 
 impl Stores {
-    /// Opens the chain. Everything that waits for a server runs on `runtime`, which must outlive this.
+    /// Opens the stores. Everything that waits for a server runs on `runtime`, which must outlive this.
     ///
     /// # Errors
     /// When the settings cannot work, whatever the world does. Servers that are down are asked again until they answer.
@@ -125,263 +139,194 @@ impl Stores {
         runtime: Handle,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, StoreOpenError> {
-        let Settings {
-            memory,
-            absent_ttl,
-            redis,
-            truth,
-        } = settings;
-        let realm = realm(&truth);
-        let chain = Arc::new(Chain {
-            memory: Memory::new(memory, absent_ttl),
-            redis: redis
-                .map(|redis| Redis::new(redis, absent_ttl, realm))
-                .transpose()?,
-            truth: Truth::new(&truth),
-            flights: Arc::default(),
-            observer,
+        let tasks = Tasks {
             runtime,
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-        });
-        chain.spawn(Arc::clone(&chain).watch_truth());
-        chain.spawn(Arc::clone(&chain).keep_redis());
-        Ok(Self { chain })
+            tracker: TaskTracker::new(),
+        };
+        let redis = settings.redis.clone().map(Redis::new).transpose()?;
+        let servers = Servers {
+            redis: redis.map(Arc::new),
+            database: settings.database.as_ref().map(Database::new).map(Arc::new),
+        };
+        let builder = Builder {
+            settings: &settings,
+            servers: &servers,
+            observer,
+            tasks: &tasks,
+        };
+        let (users, sessions) = (builder.users(), builder.sessions());
+        let stop = CancellationToken::new();
+        if let Some(redis) = servers.redis.clone() {
+            let stop = stop.clone();
+            tasks.spawn(async move {
+                stop.run_until_cancelled(redis.keep_line()).await;
+            });
+        }
+        if let Some(database) = servers.database.clone() {
+            let stop = stop.clone();
+            tasks.spawn(async move {
+                stop.run_until_cancelled(database.watch()).await;
+            });
+        }
+        Ok(Self(Arc::new(Open {
+            users,
+            sessions,
+            servers,
+            tasks,
+            stop,
+        })))
+    }
+
+    /// Where users are looked up, if they are.
+    pub(crate) fn users(&self) -> Option<Users> {
+        self.0.users.clone()
+    }
+
+    /// Where sessions are looked up, if they are.
+    pub(crate) fn sessions(&self) -> Option<Sessions> {
+        self.0.sessions.clone()
     }
 
     /// How every store with a server or a file behind it is doing, in the order in which they are asked.
     pub(crate) fn health(&self) -> Vec<StoreHealth> {
-        let redis = self.chain.redis.as_ref().map(Redis::health);
-        redis
-            .into_iter()
-            .chain([self.chain.truth.health()])
-            .collect()
+        let Servers { redis, database } = &self.0.servers;
+        let redis = redis.as_ref().map(|redis| redis.health());
+        let database = database.as_ref().map(|database| database.health());
+        redis.into_iter().chain(database).collect()
     }
 
     /// Ends the background tasks, waits for the lookups that are under way, and closes all connections.
     pub(crate) async fn close(&self) {
-        let chain = &self.chain;
-        chain.stop.cancel();
-        chain.tasks.close();
-        if timeout(CLOSE_WITHIN, chain.tasks.wait()).await.is_err() {
+        let Open {
+            servers,
+            tasks,
+            stop,
+            ..
+        } = &*self.0;
+        stop.cancel();
+        tasks.tracker.close();
+        if timeout(CLOSE_WITHIN, tasks.tracker.wait()).await.is_err() {
             tracing::warn!(
-                tasks = chain.tasks.len(),
+                tasks = tasks.tracker.len(),
                 "lookups were still under way when the stores closed"
             );
         }
-        if let Some(redis) = &chain.redis {
+        if let Some(redis) = &servers.redis {
             redis.close();
         }
-        chain.truth.close().await;
-    }
-
-    /// Waits for the answer of a flight.
-    async fn fetch(&self, subject: &str) -> Answer {
-        let chain = &self.chain;
-        let wait = match chain.flights.join(subject) {
-            Seat::Full => return Err(chain.truth.failure("too many lookups are under way")),
-            Seat::Passenger(wait) => wait,
-            Seat::Pilot(flight, wait) => {
-                chain.spawn(Arc::clone(chain).fly(flight));
-                wait
-            }
-        };
-        wait.landed()
-            .await
-            .unwrap_or_else(|| Err(chain.truth.failure("the lookup was given up")))
-    }
-}
-
-impl gate::Users for Stores {
-    async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
-        let Some(lookup) = self.chain.memory.recall(subject, clock::monotonic()) else {
-            return self.fetch(subject).await;
-        };
-        self.chain.observer.answered(Source::Memory, lookup.into());
-        Ok(lookup)
-    }
-}
-
-/// No store of sessions.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum NoSessions {}
-
-impl gate::Sessions for NoSessions {
-    async fn find(
-        &self,
-        _: &session::SessionToken,
-    ) -> Result<Lookup<session::StoredSession>, StoreError> {
-        match *self {}
-    }
-
-    fn vouches_for_users(&self) -> bool {
-        match *self {}
+        if let Some(database) = &servers.database {
+            database.close().await;
+        }
     }
 }
 
 /// What the handles share.
-struct Chain {
-    memory: Memory,
-    redis: Option<Redis>,
-    truth: Truth,
-    flights: Arc<SingleFlight>,
-    observer: Arc<dyn Observer>,
-    runtime: Handle,
-    tasks: TaskTracker,
+struct Open {
+    users: Option<Users>,
+    sessions: Option<Sessions>,
+    servers: Servers,
+    tasks: Tasks,
     stop: CancellationToken,
 }
 
-impl Chain {
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn_on(task, &self.runtime);
-    }
-
-    /// Asks Redis, then the truth, and remembers what they say. The answer never waits for the writing.
-    async fn fly(self: Arc<Self>, flight: Flight) {
-        let subject = Arc::clone(flight.subject());
-        let asked = clock::monotonic();
-        let cached = match &self.redis {
-            Some(redis) => self.ask_redis(redis, &subject).await,
-            None => Cached::Skipped,
-        };
-        let answer = match cached {
-            Cached::Hit(lookup) => Ok(lookup),
-            Cached::Miss | Cached::Skipped => self.ask_truth(&subject).await,
-        };
-        if let Ok(lookup) = &answer {
-            self.memory.remember(&subject, lookup.found, asked);
-        }
-        let learnt = answer.as_ref().ok().map(|lookup| lookup.found);
-        flight.land(answer);
-        if let (Some(redis), Cached::Miss, Some(user)) = (&self.redis, cached, learnt)
-            && redis.remember(&subject, user).await.is_err()
-        {
-            self.observer.answered(Source::Redis, Outcome::Unwritten);
-        }
-    }
-
-    async fn ask_redis(&self, redis: &Redis, subject: &str) -> Cached {
-        let cached = redis.find(subject).await;
-        let outcome = match cached {
-            Cached::Hit(lookup) => lookup.into(),
-            Cached::Miss => Outcome::Missed,
-            Cached::Skipped => Outcome::Failed,
-        };
-        self.observer.answered(Source::Redis, outcome);
-        cached
-    }
-
-    async fn ask_truth(&self, subject: &str) -> Answer {
-        let answer = self.truth.find(subject).await;
-        self.observer.answered(
-            self.truth.source(),
-            answer
-                .as_ref()
-                .map_or(Outcome::Failed, |lookup| (*lookup).into()),
-        );
-        answer
-    }
-
-    async fn keep_redis(self: Arc<Self>) {
-        if let Some(redis) = &self.redis {
-            self.stop.run_until_cancelled(redis.keep_line()).await;
-        }
-    }
-
-    async fn watch_truth(self: Arc<Self>) {
-        self.stop.run_until_cancelled(self.truth.watch()).await;
-    }
-}
-
-impl fmt::Debug for Chain {
+impl fmt::Debug for Open {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Chain")
-            .field("redis", &self.redis)
-            .field("truth", &self.truth.source())
+        f.debug_struct("Open")
+            .field("users", &self.users)
+            .field("sessions", &self.sessions)
             .finish_non_exhaustive()
     }
 }
 
-/// The user table.
-enum Truth {
-    Postgres(Postgres),
-    Sqlite(Sqlite),
+/// What is beyond memory.
+struct Servers {
+    redis: Option<Arc<Redis>>,
+    database: Option<Arc<Database>>,
 }
 
-impl Truth {
-    fn new(settings: &TruthSettings) -> Self {
-        match &settings.database {
-            DatabaseSettings::Postgres(options) => {
-                Self::Postgres(Postgres::new((**options).clone(), settings))
-            }
-            DatabaseSettings::Sqlite(options) => {
-                Self::Sqlite(Sqlite::new((**options).clone(), settings))
-            }
-        }
-    }
-
-    async fn find(&self, subject: &str) -> Answer {
-        match self {
-            Self::Postgres(postgres) => postgres.find(subject).await,
-            Self::Sqlite(sqlite) => sqlite.find(subject).await,
-        }
-    }
-
-    fn source(&self) -> Source {
-        match self {
-            Self::Postgres(_) => Source::Postgres,
-            Self::Sqlite(_) => Source::Sqlite,
-        }
-    }
-
-    fn health(&self) -> StoreHealth {
-        match self {
-            Self::Postgres(postgres) => postgres.health(),
-            Self::Sqlite(sqlite) => sqlite.health(),
-        }
-    }
-
-    /// Keeps its health current, for ever.
-    async fn watch(&self) {
-        loop {
-            match self {
-                Self::Postgres(postgres) => postgres.probe().await,
-                Self::Sqlite(sqlite) => sqlite.probe().await,
-            }
-            sleep(PROBE_EVERY).await;
-        }
-    }
-
-    async fn close(&self) {
-        match self {
-            Self::Postgres(postgres) => postgres.close().await,
-            Self::Sqlite(sqlite) => sqlite.close().await,
-        }
-    }
-
-    /// A failure on the way to the truth.
-    fn failure(&self, detail: &str) -> StoreError {
-        StoreError::Failed {
-            store: self.source(),
-            detail: detail.to_owned(),
-        }
-    }
+/// Builds chains.
+struct Builder<'a> {
+    settings: &'a Settings,
+    servers: &'a Servers,
+    observer: Arc<dyn Observer>,
+    tasks: &'a Tasks,
 }
 
-/// What the users are users of, the same on every node that asks the same table.
-fn realm(truth: &TruthSettings) -> String {
-    let database = match &truth.database {
-        DatabaseSettings::Postgres(options) => options
-            .get_database()
-            .unwrap_or_else(|| options.get_username())
-            .to_owned(),
-        DatabaseSettings::Sqlite(options) => options.get_filename().display().to_string(),
-    };
-    format!(
-        "{database} {} {}",
-        truth.table.quoted(),
-        truth.id_field.quoted()
-    )
+impl Builder<'_> {
+    fn users(&self) -> Option<Users> {
+        let table = self.settings.database.as_ref()?.users.as_ref()?;
+        let database = self.servers.database.as_ref()?;
+        let cache = self.cache("", users::realm(&self.database_name()?, table));
+        Some(Users(self.chain(cache, UserTruth(Arc::clone(database)))))
+    }
+
+    /// In front of sessions in Redis there is no other cache in Redis.
+    fn sessions(&self) -> Option<Sessions> {
+        let prefix = self
+            .settings
+            .redis
+            .as_ref()
+            .and_then(|redis| redis.sessions.clone());
+        let storage = self.servers.redis.as_ref().zip(prefix);
+        let storage =
+            storage.map(|(redis, prefix)| SecondaryStorage::new(Arc::clone(redis), prefix));
+        let tables = self
+            .settings
+            .database
+            .as_ref()
+            .and_then(|database| database.sessions.as_ref());
+        let database = self.servers.database.clone().zip(tables);
+        let (cache, truth) = match (storage, database) {
+            (None, None) => return None,
+            (None, Some((database, tables))) => {
+                let realm = sessions::realm(&self.database_name()?, tables);
+                (
+                    self.cache("session:", realm),
+                    SessionTruth::Database(database),
+                )
+            }
+            (Some(storage), None) => (None, SessionTruth::Redis(storage)),
+            (Some(storage), Some((database, _))) => {
+                (None, SessionTruth::RedisThenDatabase(storage, database))
+            }
+        };
+        Some(Sessions(self.chain(cache, truth)))
+    }
+
+    fn cache<F: record::Recorded>(&self, kind: &str, realm: String) -> Option<SharedCache<F>> {
+        let redis = Arc::clone(self.servers.redis.as_ref()?);
+        Some(SharedCache::new(
+            redis,
+            kind,
+            realm,
+            self.settings.absent_ttl,
+        ))
+    }
+
+    fn chain<T: Truth>(&self, cache: Option<SharedCache<T::Fact>>, truth: T) -> Arc<Chain<T>> {
+        Arc::new(Chain {
+            memory: Memory::new(self.settings.memory, self.settings.absent_ttl),
+            cache,
+            truth,
+            flights: Arc::default(),
+            reporter: Reporter {
+                observer: Arc::clone(&self.observer),
+                asked: T::Fact::ASKED,
+            },
+            tasks: self.tasks.clone(),
+        })
+    }
+
+    /// What the database calls itself, the same on every node.
+    fn database_name(&self) -> Option<String> {
+        Some(match &self.settings.database.as_ref()?.url {
+            DatabaseUrl::Postgres(options) => options
+                .get_database()
+                .unwrap_or_else(|| options.get_username())
+                .to_owned(),
+            DatabaseUrl::Sqlite(options) => options.get_filename().display().to_string(),
+        })
+    }
 }
 
 /// What a database said, on one line that a log can take.

@@ -9,8 +9,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use super::raw::Reader;
 use crate::store::{
-    Column, DatabaseSettings, MemorySettings, RedisSettings, RedisUrl, Settings, Table,
-    TruthSettings,
+    Column, DatabaseSettings, DatabaseUrl, MemorySettings, RedisSettings, RedisUrl, Settings, Table,
+    UserTable,
 };
 
 /// The chain of stores, or `None` when users are not checked.
@@ -29,19 +29,18 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Option<Settings> {
     let max_connections = reader.parsed("DATABASE_CONNECTIONS", 10, "a number of connections");
     let table = identifier(reader, "USER_TABLE", "users", Table::parse);
     let id_field = identifier(reader, "USER_ID_FIELD", "id", Column::parse);
-    let (database, table, id_field) = (database?, table?, id_field?);
-    let truth = TruthSettings {
-        database,
-        timeout,
-        max_connections,
-        table,
-        id_field,
-    };
+    let (url, table, id) = (database?, table?, id_field?);
     Some(Settings {
         memory,
         absent_ttl,
         redis,
-        truth,
+        database: Some(DatabaseSettings {
+            url,
+            timeout,
+            max_connections,
+            users: Some(UserTable { table, id }),
+            sessions: None,
+        }),
     })
 }
 
@@ -83,12 +82,13 @@ fn redis(reader: &mut Reader<'_>) -> Option<RedisSettings> {
         timeout,
         cache_ttl,
         key_prefix,
+        sessions: None,
         ca_file,
     })
 }
 
 /// `DATABASE_URL`, or the parts that `POSTGRES_HOST` and its siblings give.
-fn database(reader: &mut Reader<'_>) -> Option<DatabaseSettings> {
+fn database(reader: &mut Reader<'_>) -> Option<DatabaseUrl> {
     let url = reader.url("DATABASE_URL");
     let host = reader.text("POSTGRES_HOST");
     if let Some(url) = url {
@@ -114,18 +114,18 @@ fn database(reader: &mut Reader<'_>) -> Option<DatabaseSettings> {
     if let Some(mode) = reader.read("POSTGRES_SSLMODE", ssl_mode) {
         options = options.ssl_mode(mode);
     }
-    Some(DatabaseSettings::Postgres(Box::new(options)))
+    Some(DatabaseUrl::Postgres(Box::new(options)))
 }
 
-fn database_url(url: &str) -> Result<DatabaseSettings, &'static str> {
+fn database_url(url: &str) -> Result<DatabaseUrl, &'static str> {
     let scheme = url.split(':').next().unwrap_or_default();
     match scheme {
         // The drivers' errors can repeat parts of the URL, and with them a password.
         "postgres" | "postgresql" => PgConnectOptions::from_str(url)
-            .map(|options| DatabaseSettings::Postgres(Box::new(options)))
+            .map(|options| DatabaseUrl::Postgres(Box::new(options)))
             .map_err(|_| "not a URL of the form postgres://user:password@host:5432/database?sslmode=require"),
         "sqlite" => SqliteConnectOptions::from_str(url)
-            .map(|options| DatabaseSettings::Sqlite(Box::new(options.busy_timeout(BUSY_TIMEOUT))))
+            .map(|options| DatabaseUrl::Sqlite(Box::new(options.busy_timeout(BUSY_TIMEOUT))))
             .map_err(|_| "not a URL of the form sqlite:///path/to/users.db"),
         _ => Err("only postgres:// and sqlite:// databases can be asked"),
     }

@@ -34,7 +34,7 @@ fn an_upstream_and_a_secret_are_enough() {
         (config.upstream.host.as_str(), config.upstream.port),
         ("127.0.0.1", 3000)
     );
-    assert!(config.users.is_none() && config.bypass.is_none() && !config.passes_preflight);
+    assert!(config.stores.is_none() && config.bypass.is_none() && !config.passes_preflight);
     let names: Vec<_> = config
         .keys
         .cookies()

@@ -23,12 +23,12 @@ use super::{AnswerBody, ClientIo, ConnectionState, tunnel};
 use crate::audit::Audit;
 use crate::config::{ClientSettings, SignIn};
 use crate::metrics::Metrics;
-use crate::store::{NoSessions, Stores};
+use crate::store::{Sessions, Users};
 use crate::upstream::{self, RequestBody, Upstream, UpstreamBody, UpstreamError};
 
 /// What one runtime needs to serve requests.
 pub(crate) struct Proxy {
-    pub(crate) gate: Arc<Gate<Stores, NoSessions>>,
+    pub(crate) gate: Arc<Gate<Users, Sessions>>,
     pub(crate) upstream: Rc<Upstream>,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,

@@ -2,65 +2,68 @@
 
 use std::time::{Duration, Instant};
 
-use gate::{Lookup, Source, User};
+use gate::{Lookup, Source};
 use quick_cache::sync::Cache;
+use session::UnixTime;
 
+use super::fact::{Fact, Trust};
 use super::settings::MemorySettings;
 
-/// What this process has learnt lately about who exists.
+/// What this process has learnt lately.
 ///
 /// An answer is trusted from the moment its question was *asked* of the next store, so the time that the store took
 /// counts against it. Expired entries are not swept: they make room when others need it.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct Memory<F> {
     /// `None` when the cache is off.
-    entries: Option<Cache<Box<str>, Entry>>,
-    present_ttl: Duration,
-    absent_ttl: Duration,
+    entries: Option<Cache<Box<str>, Entry<F>>>,
+    trust: Trust,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    user: Option<User>,
+struct Entry<F> {
+    found: Option<F>,
     trusted_until: Instant,
 }
 
-impl Memory {
+impl<F: Fact> Memory<F> {
     pub(super) fn new(settings: MemorySettings, absent_ttl: Duration) -> Self {
         let on = settings.entries > 0 && !settings.ttl.is_zero();
         Self {
             entries: on.then(|| Cache::new(settings.entries)),
-            present_ttl: settings.ttl,
-            absent_ttl,
+            trust: Trust {
+                present: settings.ttl,
+                absent: absent_ttl,
+            },
         }
     }
 
-    /// What is known about `subject` and still trusted at `now`. Neither waits nor allocates.
-    pub(super) fn recall(&self, subject: &str, now: Instant) -> Option<Lookup<User>> {
-        let entry = self.entries.as_ref()?.get(subject)?;
+    /// What is known under `key` and still trusted at `now`. Does not wait, and allocates nothing.
+    pub(super) fn recall(&self, key: &str, now: Instant) -> Option<Lookup<F>> {
+        let entry = self.entries.as_ref()?.get(key)?;
         (now < entry.trusted_until).then_some(Lookup {
-            found: entry.user,
+            found: entry.found,
             source: Source::Memory,
         })
     }
 
-    /// Keeps what a store answered to a question that was asked at `asked`.
-    pub(super) fn remember(&self, subject: &str, user: Option<User>, asked: Instant) {
-        let ttl = match user {
-            Some(_) => self.present_ttl,
-            None => self.absent_ttl,
-        };
+    /// Keeps what a store answered to a question that was asked at `asked`, which was `now` by the time of day.
+    pub(super) fn remember(&self, key: &str, found: Option<&F>, asked: Instant, now: UnixTime) {
         // A time to live so long that it has no end is a mistake; such an entry is not kept.
-        let (Some(entries), Some(trusted_until)) = (&self.entries, asked.checked_add(ttl)) else {
+        let (Some(entries), Some(trusted_until)) =
+            (&self.entries, asked.checked_add(self.trust.of(found, now)))
+        else {
             return;
         };
-        entries.insert(
-            subject.into(),
-            Entry {
-                user,
-                trusted_until,
-            },
-        );
+        if trusted_until > asked {
+            entries.insert(
+                key.into(),
+                Entry {
+                    found: found.cloned(),
+                    trusted_until,
+                },
+            );
+        }
     }
 }
 
@@ -70,19 +73,22 @@ impl Memory {
     reason = "a test needs some instant to count from"
 )]
 mod tests {
+    use gate::User;
+
     use super::*;
 
+    const NOW: UnixTime = UnixTime::from_secs(1_900_000_000);
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn memory(ttl: Duration, entries: usize) -> Memory {
+    fn memory(ttl: Duration, entries: usize) -> Memory<User> {
         Memory::new(MemorySettings { ttl, entries }, SECOND)
     }
 
     #[test]
     fn present_and_absent_users_expire_after_their_own_times() {
         let (memory, start) = (memory(3 * SECOND, 10), Instant::now());
-        memory.remember("7", Some(User), start);
-        memory.remember("8", None, start);
+        memory.remember("7", Some(&User), start, NOW);
+        memory.remember("8", None, start, NOW);
         let known = |subject, after| {
             memory
                 .recall(subject, start + after)
@@ -103,8 +109,8 @@ mod tests {
     #[test]
     fn a_later_answer_replaces_an_earlier_one() {
         let (memory, start) = (memory(3 * SECOND, 10), Instant::now());
-        memory.remember("7", Some(User), start);
-        memory.remember("7", None, start);
+        memory.remember("7", Some(&User), start, NOW);
+        memory.remember("7", None, start, NOW);
         assert_eq!(
             memory.recall("7", start).map(|lookup| lookup.found),
             Some(None)
@@ -115,8 +121,8 @@ mod tests {
     fn memory_that_is_off_remembers_nothing() {
         let start = Instant::now();
         for memory in [memory(Duration::ZERO, 10), memory(SECOND, 0)] {
-            memory.remember("7", Some(User), start);
-            memory.remember("8", None, start);
+            memory.remember("7", Some(&User), start, NOW);
+            memory.remember("8", None, start, NOW);
             assert_eq!(memory.recall("7", start), None);
             assert_eq!(memory.recall("8", start), None);
         }
@@ -126,7 +132,7 @@ mod tests {
     fn the_number_of_entries_is_bounded() {
         let (memory, start) = (memory(SECOND, 100), Instant::now());
         for subject in 0..10_000 {
-            memory.remember(&subject.to_string(), Some(User), start);
+            memory.remember(&subject.to_string(), Some(&User), start, NOW);
         }
         let known = (0..10_000)
             .filter(|subject| memory.recall(&subject.to_string(), start).is_some())

@@ -1,69 +1,90 @@
 //! The truth in PostgreSQL: one statement, one bound parameter, one round trip.
 //!
-//! Which users exist is asked as `SELECT EXISTS(… WHERE u."id" = $1::bigint AND u."id"::text = $1)`. The first half
-//! finds the row through the index of the primary key, which needs the column's own type on the right-hand side; the
-//! second half insists that the subject is *the* spelling of that id. Otherwise `007` would be user 7 under a second
-//! name: another cache entry, another `X-User-Id` for the service behind us. The comparison is made byte by byte
+//! A row is asked for by a key, a user's id or a session's token, as `WHERE k."id" = $1::bigint AND k."id"::text = $1`.
+//! The first half finds the row through the index, which needs the column's own type on the right-hand side; the
+//! second half insists that what we were given is *the* spelling of that key. Otherwise `007` would be user 7 under a
+//! second name: another cache entry, another `X-User-Id` for the service behind us. The comparison is made byte by byte
 //! (`COLLATE "C"`), whatever the column's own collation thinks of upper and lower case.
 //!
 //! The type of the column is read from the catalog and read again whenever it seems to have changed. Domains count as
 //! the type that they are based on. Views work; whether they use an index is up to them.
+//!
+//! Times are asked for as seconds since 1970. For a `timestamptz` that is absolute; a `timestamp` without a zone is
+//! taken for UTC, which is what Drizzle and Prisma write (`drizzle-orm` `pg-core/columns/timestamp.js`). The time zone
+//! of the server, the database or the role plays no part in either.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gate::{Lookup, Source, StoreError, User};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError};
-use sqlx::{AssertSqlSafe, ConnectOptions};
+use gate::{Source, StoreError};
+use session::UnixTime;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 use tokio::time::timeout;
 
 use super::connections::Connections;
 use super::health::Health;
 use super::identifier::{Column, Table};
-use super::settings::TruthSettings;
+use super::settings::{DatabaseSettings, SessionTables, UserTable};
+use super::told::{Flaw, StoredRow, Told};
 use super::{StoreHealth, describe};
 
-/// A user table in PostgreSQL.
+/// The application's database in PostgreSQL.
 pub(super) struct Postgres {
     connections: Connections<PgConnection>,
     timeout: Duration,
-    table: Table,
-    column: Column,
-    /// How to ask, once we know the type of the column.
-    question: Mutex<Option<Question>>,
+    users: Option<ByKey>,
+    sessions: Option<ByKey>,
     health: Health,
 }
 
 impl Postgres {
-    pub(super) fn new(options: PgConnectOptions, settings: &TruthSettings) -> Self {
+    pub(super) fn new(options: PgConnectOptions, settings: &DatabaseSettings) -> Self {
         Self {
-            // The statements carry users' ids: they are not logged.
+            // The statements carry users' ids and sessions' tokens: they are not logged.
             connections: Connections::new(
                 options.disable_statement_logging(),
                 settings.max_connections,
                 LIFETIME,
             ),
             timeout: settings.timeout,
-            table: settings.table.clone(),
-            column: settings.id_field.clone(),
-            question: Mutex::default(),
+            users: settings.users.as_ref().map(ByKey::user),
+            sessions: settings.sessions.as_ref().map(ByKey::session),
             health: Health::new(Source::Postgres),
         }
     }
 
     /// Whether `subject` is a user.
-    pub(super) async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
-        let exists = self.answer(|| self.exists(subject)).await?;
-        Ok(Lookup {
-            found: exists.then_some(User),
-            source: Source::Postgres,
+    pub(super) async fn find_user(&self, subject: &str) -> Result<bool, StoreError> {
+        let users = self.users.as_ref();
+        let rows = self.answer(|| self.rows(users, subject)).await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// What is known about the session of this token and its user.
+    pub(super) async fn find_session(&self, token: &str) -> Result<Told, StoreError> {
+        let sessions = self.sessions.as_ref();
+        let rows = self.answer(|| self.rows(sessions, token)).await?;
+        Ok(match &rows[..] {
+            [] => Told::Nothing,
+            [row] => stored_row(row).map_or_else(Told::Malformed, Told::row),
+            [_, _, ..] => Told::Malformed(Flaw::Duplicate),
         })
     }
 
-    /// Finds out whether the database answers and has the table, and how to ask.
+    /// Finds out whether the database answers and has the tables, and how to ask.
     pub(super) async fn probe(&self) {
         // The outcome is in `self.health`.
-        let _ = self.answer(|| self.learn_question()).await;
+        let _ = self
+            .answer(async || {
+                for by in self.users.iter().chain(&self.sessions) {
+                    let question = self.learn(by).await?;
+                    // Nothing equals NULL, but every name and right that the statement needs is checked.
+                    self.ask(question, None).await?;
+                }
+                Ok(())
+            })
+            .await;
     }
 
     pub(super) fn health(&self) -> StoreHealth {
@@ -109,115 +130,209 @@ impl Postgres {
         Err(error)
     }
 
-    async fn exists(&self, subject: &str) -> Result<bool, sqlx::Error> {
-        if subject.contains('\0') {
-            // No text in PostgreSQL holds this character.
-            return Ok(false);
-        }
-        let question = match self.question() {
-            Some(question) if question.ids.can_hold(subject) => question,
-            // Before an id is called impossible, we make sure that the column still has the type that says so.
-            Some(_) | None => self.learn_question().await?,
+    /// The rows under `key`.
+    async fn rows(&self, by: Option<&ByKey>, key: &str) -> Result<Vec<PgRow>, sqlx::Error> {
+        let Some(by) = by else {
+            return Err(sqlx::Error::Configuration(
+                "no such table is configured".into(),
+            ));
         };
-        match self.ask(question, subject).await {
-            Err(error) if outdated(&error) => self.ask(self.learn_question().await?, subject).await,
+        if key.contains('\0') {
+            // No text in PostgreSQL holds this character.
+            return Ok(Vec::new());
+        }
+        let question = match by.known() {
+            Some(question) if question.keys.can_hold(key) => question,
+            // Before a key is called impossible, we make sure that the column still has the type that says so.
+            Some(_) | None => self.learn(by).await?,
+        };
+        if !question.keys.can_hold(key) {
+            return Ok(Vec::new());
+        }
+        match self.ask(question, Some(key)).await {
+            Err(error) if outdated(&error) => {
+                let question = self.learn(by).await?;
+                if !question.keys.can_hold(key) {
+                    return Ok(Vec::new());
+                }
+                self.ask(question, Some(key)).await
+            }
             answer => answer,
         }
     }
 
-    async fn ask(&self, question: Question, subject: &str) -> Result<bool, sqlx::Error> {
-        if !question.ids.can_hold(subject) {
-            return Ok(false);
-        }
+    async fn ask(&self, question: Question, key: Option<&str>) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut taken = self.connections.take().await?;
-        let query = sqlx::query_scalar(AssertSqlSafe(question.statement)).bind(subject);
-        let answer = query.fetch_one(&mut taken.connection).await;
+        let query = sqlx::query(AssertSqlSafe(question.statement)).bind(key);
+        let answer = query.fetch_all(&mut taken.connection).await;
         match taken.settle(answer) {
-            Err(error) if impossible(&error) => Ok(false),
+            Err(error) if impossible(&error) => Ok(Vec::new()),
             answer => answer,
         }
-    }
-
-    fn question(&self) -> Option<Question> {
-        self.question
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 
     /// Reads the type of the column from the catalog.
-    async fn learn_question(&self) -> Result<Question, sqlx::Error> {
+    async fn learn(&self, by: &ByKey) -> Result<Question, sqlx::Error> {
         let mut taken = self.connections.take().await?;
         let query = sqlx::query_scalar(TYPE_OF_COLUMN)
-            .bind(self.table.quoted())
-            .bind(self.column.name());
+            .bind(by.table.quoted())
+            .bind(by.column.name());
         let answer = query.fetch_optional(&mut taken.connection).await;
         let column_type: String = taken
             .settle(answer)?
-            .ok_or_else(|| sqlx::Error::ColumnNotFound(self.column.quoted().to_owned()))?;
-        let question = Question::new(&self.table, &self.column, &column_type);
-        *self.question.lock().unwrap_or_else(PoisonError::into_inner) = Some(question.clone());
+            .ok_or_else(|| sqlx::Error::ColumnNotFound(by.column.quoted().to_owned()))?;
+        let question = by.question(&column_type);
+        *by.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(question.clone());
         Ok(question)
     }
 }
 
-/// How to ask for an id.
+/// What to select by a key, before we know the type of the key's column.
+struct ByKey {
+    table: Table,
+    column: Column,
+    /// The statement before and after the condition on the key. The table that has the key is called `k`.
+    select: String,
+    limit: &'static str,
+    /// How to ask, once we know the type of the column.
+    known: Mutex<Option<Question>>,
+}
+
+/// How to ask for a key.
 #[derive(Clone, Debug)]
 struct Question {
     statement: Arc<str>,
-    ids: Ids,
+    keys: Keys,
 }
 
-/// What the ids in the column look like.
+/// What the keys in the column look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ids {
+enum Keys {
     Integer,
     Other,
     Uuid,
 }
 
-impl Question {
-    /// `column_type` is a name that PostgreSQL itself made of its catalog, qualified and quoted where that is needed.
-    fn new(table: &Table, column: &Column, column_type: &str) -> Self {
-        let (ids, cast) = match column_type {
-            // One question serves all widths: their indexes understand one another.
-            "smallint" | "integer" | "bigint" => (Ids::Integer, "bigint"),
-            "uuid" => (Ids::Uuid, "uuid"),
-            "character varying" | "name" | "text" => (Ids::Other, "text"),
-            // A cast to `character` would cut the id off after one character.
-            "character" => (Ids::Other, "bpchar"),
-            other => (Ids::Other, other),
+impl ByKey {
+    fn user(users: &UserTable) -> Self {
+        Self {
+            select: format!("SELECT 1 FROM {} AS k", users.table.quoted()),
+            limit: "LIMIT 1",
+            table: users.table.clone(),
+            column: users.id.clone(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// The session and its user in one statement, so that what is found proves both. The id of the user is compared as
+    /// text as well: a collation may call two users equal.
+    fn session(tables: &SessionTables) -> Self {
+        let SessionTables {
+            table,
+            token,
+            user,
+            expires,
+            created,
+            users,
+            email,
+            name,
+        } = tables;
+        let text = |column: &Option<Column>| match column {
+            Some(column) => format!("u.{}::text", column.quoted()),
+            None => "NULL::text".to_owned(),
         };
-        let (table, column) = (table.quoted(), column.quoted());
-        let statement = format!(
-            "SELECT EXISTS(SELECT 1 FROM {table} AS u \
-             WHERE u.{column} = $1::{cast} AND u.{column}::text = $1 COLLATE \"C\")"
+        let millis = |column: Option<&Column>| match column {
+            Some(column) => format!(
+                "floor(extract(epoch FROM k.{}) * 1000)::float8",
+                column.quoted()
+            ),
+            None => "NULL::float8".to_owned(),
+        };
+        let (id, user) = (users.id.quoted(), user.quoted());
+        let select = format!(
+            "SELECT u.{id}::text, {}, {}, {}, {} FROM {} AS k JOIN {} AS u \
+             ON u.{id} = k.{user} AND u.{id}::text = k.{user}::text COLLATE \"C\"",
+            text(email),
+            text(name),
+            millis(created.as_ref()),
+            millis(Some(expires)),
+            table.quoted(),
+            users.table.quoted(),
         );
         Self {
-            statement: statement.into(),
-            ids,
+            select,
+            // A second one is one too many.
+            limit: "LIMIT 2",
+            table: table.clone(),
+            column: token.clone(),
+            known: Mutex::default(),
         }
+    }
+
+    /// `column_type` is a name that PostgreSQL itself made of its catalog, qualified and quoted where that is needed.
+    fn question(&self, column_type: &str) -> Question {
+        let (keys, cast) = match column_type {
+            // One question serves all widths: their indexes understand one another.
+            "smallint" | "integer" | "bigint" => (Keys::Integer, "bigint"),
+            "uuid" => (Keys::Uuid, "uuid"),
+            "character varying" | "name" | "text" => (Keys::Other, "text"),
+            // A cast to `character` would cut the key off after one character.
+            "character" => (Keys::Other, "bpchar"),
+            other => (Keys::Other, other),
+        };
+        let (select, limit, column) = (&self.select, self.limit, self.column.quoted());
+        let statement = format!(
+            "{select} WHERE k.{column} = $1::{cast} AND k.{column}::text = $1 COLLATE \"C\" {limit}"
+        );
+        Question {
+            statement: statement.into(),
+            keys,
+        }
+    }
+
+    fn known(&self) -> Option<Question> {
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
-impl Ids {
-    /// Whether `subject` can be the canonical text of such an id: what PostgreSQL prints, not all that it reads.
-    fn can_hold(self, subject: &str) -> bool {
+/// The columns that [`ByKey::session`] selects.
+fn stored_row(row: &PgRow) -> Result<StoredRow, Flaw> {
+    let text = |index: usize| {
+        row.try_get::<Option<String>, _>(index)
+            .map_err(|_| Flaw::Text)
+    };
+    let time = |index: usize, flaw: Flaw| {
+        let millis = row.try_get::<Option<f64>, _>(index).map_err(|_| flaw)?;
+        // Infinity becomes a time that no session may last to.
+        Ok::<_, Flaw>(millis.map(|millis| UnixTime::from_millis(millis as u64)))
+    };
+    Ok(StoredRow {
+        subject: text(0)?.ok_or(Flaw::Text)?,
+        email: text(1)?,
+        name: text(2)?,
+        issued_at: time(3, Flaw::Creation)?,
+        expires_at: time(4, Flaw::Expiry)?.ok_or(Flaw::Expiry)?,
+    })
+}
+
+impl Keys {
+    /// Whether `key` can be the canonical text of such a key: what PostgreSQL prints, not all that it reads.
+    fn can_hold(self, key: &str) -> bool {
         match self {
-            Self::Integer => subject
+            Self::Integer => key
                 .parse::<i64>()
-                .is_ok_and(|id| id.to_string() == subject),
+                .is_ok_and(|number| number.to_string() == key),
             Self::Other => true,
             Self::Uuid => {
                 let dash = |at| matches!(at, 8 | 13 | 18 | 23);
-                subject.len() == 36
-                    && subject
-                        .bytes()
-                        .enumerate()
-                        .all(|(at, byte)| match dash(at) {
-                            true => byte == b'-',
-                            false => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
-                        })
+                key.len() == 36
+                    && key.bytes().enumerate().all(|(at, byte)| match dash(at) {
+                        true => byte == b'-',
+                        false => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+                    })
             }
         }
     }
@@ -243,7 +358,7 @@ fn outdated(error: &sqlx::Error) -> bool {
     })
 }
 
-/// The subject cannot be converted to the type of the column, or to the character set of the database: no such user.
+/// The key cannot be converted to the type of the column, or to the character set of the database: no such row.
 fn impossible(error: &sqlx::Error) -> bool {
     sqlstate(error).is_some_and(|code| {
         matches!(
@@ -280,18 +395,18 @@ mod tests {
     use super::*;
 
     fn question(column_type: &str) -> Question {
-        Question::new(
-            &Table::parse("auth.users").unwrap(),
-            &Column::parse("id").unwrap(),
-            column_type,
-        )
+        let users = UserTable {
+            table: Table::parse("auth.users").unwrap(),
+            id: Column::parse("id").unwrap(),
+        };
+        ByKey::user(&users).question(column_type)
     }
 
     #[test]
     fn the_question_compares_in_the_type_of_the_column_and_in_its_spelling() {
         assert_eq!(
             &*question("integer").statement,
-            r#"SELECT EXISTS(SELECT 1 FROM "auth"."users" AS u WHERE u."id" = $1::bigint AND u."id"::text = $1 COLLATE "C")"#
+            r#"SELECT 1 FROM "auth"."users" AS k WHERE k."id" = $1::bigint AND k."id"::text = $1 COLLATE "C" LIMIT 1"#
         );
         for (column_type, cast) in [
             ("bigint", "$1::bigint"),
@@ -317,7 +432,7 @@ mod tests {
             "9223372036854775807",
             "-9223372036854775808",
         ] {
-            assert!(Ids::Integer.can_hold(id), "{id}");
+            assert!(Keys::Integer.can_hold(id), "{id}");
         }
         for id in [
             "",
@@ -334,13 +449,13 @@ mod tests {
             "abc",
             "9223372036854775808",
         ] {
-            assert!(!Ids::Integer.can_hold(id), "{id}");
+            assert!(!Keys::Integer.can_hold(id), "{id}");
         }
     }
 
     #[test]
     fn only_the_canonical_spelling_of_a_uuid_is_an_id() {
-        assert!(Ids::Uuid.can_hold("0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5b"));
+        assert!(Keys::Uuid.can_hold("0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5b"));
         for id in [
             "",
             "0B8A6C2E-1F3D-4E5F-8A9B-0C1D2E3F4A5B",
@@ -351,7 +466,7 @@ mod tests {
             "0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5g",
             "0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5é",
         ] {
-            assert!(!Ids::Uuid.can_hold(id), "{id}");
+            assert!(!Keys::Uuid.can_hold(id), "{id}");
         }
     }
 }

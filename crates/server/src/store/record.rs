@@ -1,48 +1,143 @@
-//! What we write to Redis about one user: `{"v":1,"of":"2c26b46b68ffc68f","user":true}`.
+//! What we write to Redis: `{"v":1,"of":"2c26b46b68ffc68f","user":true}` about a user, and about a session its columns:
 //!
-//! `of` binds the value to the user table and to the subject. So it says nothing under another key, and nothing to
-//! another deployment that shares the server, the prefix and the ids 1, 2 and 3. It is no signature: whoever can write
-//! to Redis decides who exists there, and must be trusted with that.
+//! ```text
+//! {"v":1,"of":"…","session":{"sub":"7","email":"ada@example.com","name":null,"iat_ms":null,"exp_ms":1900000000000}}
+//! ```
+//!
+//! `of` binds the value to the tables and to the key. So it says nothing under another key, and nothing to another
+//! deployment that shares the server, the prefix and the ids 1, 2 and 3. It is no signature: whoever can write to Redis
+//! decides who exists there, and must be trusted with that.
 
 use aws_lc_rs::digest;
 use gate::User;
 use serde::{Deserialize, Serialize};
+use session::{StoredColumns, StoredSession, UnixTime};
 
-/// More bytes than a record ever has: it takes 44 at most.
-pub(super) const MAX_LEN: usize = 128;
+use super::fact::Fact;
 
-/// The record that says whether `subject` is a user of `realm`.
-pub(super) fn write(user: Option<User>, realm: &str, subject: &str) -> Vec<u8> {
-    let record = Record {
-        v: VERSION,
-        of: seal(realm, subject),
-        user: user.is_some(),
-    };
-    serde_json::to_vec(&record).expect("a number, a string and a boolean can be written as JSON")
+/// A fact that can be written to Redis.
+pub(super) trait Recorded: Fact {
+    /// In bytes: as much as a record of it ever has.
+    const MAX_LEN: usize;
+
+    /// The record of what was found, if anything, with its binding.
+    fn write(found: Option<&Self>, of: String) -> Vec<u8>;
+
+    /// The binding of a record and what it says was found; the outer `None` is for what we would not have written.
+    fn read(value: &[u8]) -> Option<(String, Option<Self>)>;
 }
 
-/// What the value says about `subject`. The outer `None` is for whatever we would not have written about it.
-pub(super) fn read(value: &[u8], realm: &str, subject: &str) -> Option<Option<User>> {
-    if value.len() > MAX_LEN {
+/// The record of what is known under `key` in `realm`.
+pub(super) fn write<F: Recorded>(found: Option<&F>, realm: &str, key: &str) -> Vec<u8> {
+    F::write(found, seal(realm, key))
+}
+
+/// What the value says about `key`. The outer `None` is for whatever we would not have written about it.
+pub(super) fn read<F: Recorded>(value: &[u8], realm: &str, key: &str) -> Option<Option<F>> {
+    if value.len() > F::MAX_LEN {
         return None;
     }
-    let record: Record = serde_json::from_slice(value).ok()?;
-    let ours = record.v == VERSION && record.of == seal(realm, subject);
-    ours.then_some(record.user.then_some(User))
+    let (of, found) = F::read(value)?;
+    (of == seal(realm, key)).then_some(found)
+}
+
+impl Recorded for User {
+    const MAX_LEN: usize = 128;
+
+    fn write(found: Option<&Self>, of: String) -> Vec<u8> {
+        to_json(&UserRecord {
+            v: VERSION,
+            of,
+            user: found.is_some(),
+        })
+    }
+
+    fn read(value: &[u8]) -> Option<(String, Option<Self>)> {
+        let record: UserRecord = serde_json::from_slice(value).ok()?;
+        (record.v == VERSION).then_some((record.of, record.user.then_some(User)))
+    }
 }
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Record {
+struct UserRecord {
     v: u8,
     of: String,
     user: bool,
 }
 
+impl Recorded for StoredSession {
+    /// Three texts of a kilobyte, of which JSON may write a byte in six, and the rest.
+    const MAX_LEN: usize = 20 * 1024;
+
+    fn write(found: Option<&Self>, of: String) -> Vec<u8> {
+        let session = found.map(|session| {
+            let columns = session.columns();
+            Columns {
+                sub: columns.subject.to_owned(),
+                email: columns.email.map(str::to_owned),
+                name: columns.name.map(str::to_owned),
+                iat_ms: columns.issued_at.map(UnixTime::millis),
+                exp_ms: columns.expires_at.millis(),
+            }
+        });
+        to_json(&SessionRecord {
+            v: VERSION,
+            of,
+            session,
+        })
+    }
+
+    fn read(value: &[u8]) -> Option<(String, Option<Self>)> {
+        let record: SessionRecord = serde_json::from_slice(value).ok()?;
+        if record.v != VERSION {
+            return None;
+        }
+        let Some(columns) = record.session else {
+            return Some((record.of, None));
+        };
+        let session = StoredSession::new(StoredColumns {
+            subject: &columns.sub,
+            email: columns.email.as_deref(),
+            name: columns.name.as_deref(),
+            issued_at: columns.iat_ms.map(UnixTime::from_millis),
+            expires_at: UnixTime::from_millis(columns.exp_ms),
+        });
+        Some((record.of, Some(session.ok()?)))
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct SessionRecord {
+    v: u8,
+    of: String,
+    // Must be there: what is left out is not the same as `null`.
+    #[serde(deserialize_with = "Option::deserialize")]
+    session: Option<Columns>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Columns {
+    sub: String,
+    #[serde(deserialize_with = "Option::deserialize")]
+    email: Option<String>,
+    #[serde(deserialize_with = "Option::deserialize")]
+    name: Option<String>,
+    #[serde(deserialize_with = "Option::deserialize")]
+    iat_ms: Option<u64>,
+    exp_ms: u64,
+}
+
+fn to_json(record: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(record).expect("numbers, texts and booleans can be written as JSON")
+}
+
 /// 64 bits of a digest: no accident gets past it.
-fn seal(realm: &str, subject: &str) -> String {
+fn seal(realm: &str, key: &str) -> String {
     let mut digest = digest::Context::new(&digest::SHA256);
-    for part in [realm, subject] {
+    for part in [realm, key] {
         // With its length, so that no part can be continued by the next.
         digest.update(&(part.len() as u64).to_le_bytes());
         digest.update(part.as_bytes());
@@ -56,7 +151,7 @@ fn seal(realm: &str, subject: &str) -> String {
         .collect()
 }
 
-/// Changes with the format, so that nodes of two versions take each other's records for misses.
+/// Changes with the formats, so that nodes of two versions take each other's records for misses.
 const VERSION: u8 = 1;
 
 #[cfg(test)]
@@ -68,7 +163,7 @@ mod tests {
     #[test]
     fn what_we_write_is_what_we_read() {
         for (user, len) in [(Some(User), 43), (None, 44)] {
-            let value = write(user, REALM, "7");
+            let value = write(user.as_ref(), REALM, "7");
             assert_eq!(read(&value, REALM, "7"), Some(user));
             assert_eq!(value.len(), len);
         }
@@ -82,13 +177,16 @@ mod tests {
             ("app users id7", ""),
             ("", "app users id7"),
         ] {
-            assert_eq!(read(&write(Some(User), realm, subject), REALM, "7"), None);
+            assert_eq!(
+                read::<User>(&write(Some(&User), realm, subject), REALM, "7"),
+                None
+            );
         }
     }
 
     #[test]
     fn a_value_that_we_would_not_write_is_a_miss() {
-        let ours = String::from_utf8(write(Some(User), REALM, "7")).unwrap();
+        let ours = String::from_utf8(write(Some(&User), REALM, "7")).unwrap();
         for value in [
             "",
             "1",
@@ -106,10 +204,84 @@ mod tests {
             &ours.replace("true}", "true,\"admin\":true}"),
             &ours.replace("true}", "true}}"),
             &ours[..ours.len() - 1],
-            &format!("{ours}{}", " ".repeat(MAX_LEN)),
+            &format!("{ours}{}", " ".repeat(User::MAX_LEN)),
         ] {
-            assert_eq!(read(value.as_bytes(), REALM, "7"), None, "{value}");
+            assert_eq!(read::<User>(value.as_bytes(), REALM, "7"), None, "{value}");
         }
-        assert_eq!(read(&[0xff, 0xfe], REALM, "7"), None);
+        assert_eq!(read::<User>(&[0xff, 0xfe], REALM, "7"), None);
+    }
+
+    #[test]
+    fn a_session_is_read_as_it_was_written() {
+        let session = |email: Option<&str>, name: Option<&str>, issued: Option<u64>| {
+            StoredSession::new(StoredColumns {
+                subject: "7",
+                email,
+                name,
+                issued_at: issued.map(UnixTime::from_millis),
+                expires_at: UnixTime::from_millis(1_900_000_000_123),
+            })
+            .unwrap()
+        };
+        let longest = "\u{1}".repeat(1024);
+        for found in [
+            None,
+            Some(session(None, None, None)),
+            Some(session(Some("ada@example.com"), Some("Ada \"λ\""), Some(1))),
+            Some(session(Some(&longest), Some(&longest), Some(u64::MAX))),
+        ] {
+            let value = write(found.as_ref(), REALM, "id");
+            assert!(value.len() <= StoredSession::MAX_LEN);
+            assert_eq!(read(&value, REALM, "id"), Some(found));
+            assert_eq!(read::<StoredSession>(&value, REALM, "other"), None);
+            assert_eq!(read::<StoredSession>(&value, "other", "id"), None);
+            assert_eq!(read::<User>(&value, REALM, "id"), None);
+        }
+    }
+
+    #[test]
+    fn a_session_that_we_would_not_write_is_a_miss() {
+        let record = |session: &str| {
+            format!(
+                r#"{{"v":1,"of":"{}","session":{session}}}"#,
+                seal(REALM, "id")
+            )
+        };
+        let good = r#"{"sub":"7","email":null,"name":null,"iat_ms":null,"exp_ms":1900000000000}"#;
+        let read = |value: &str| read::<StoredSession>(value.as_bytes(), REALM, "id");
+        assert!(read(&record(good)).is_some_and(|found| found.is_some()));
+        assert_eq!(read(&record("null")), Some(None));
+        assert_eq!(
+            read(&format!(r#"{{"v":1,"of":"{}"}}"#, seal(REALM, "id"))),
+            None
+        );
+        assert_eq!(read(&record(good).replace("\"v\":1", "\"v\":2")), None);
+        for (part, hostile) in [
+            (r#""7""#, r#""""#),
+            (r#""7""#, "7"),
+            (r#""7""#, "null"),
+            (r#""7""#, r#""7\r\nX-Admin: 1""#),
+            (r#""7""#, r#""7\u0000""#),
+            (r#""sub":"7","#, ""),
+            (r#""email":null,"#, ""),
+            (r#""email":null"#, r#""email":["ada@example.com"]"#),
+            ("1900000000000", "null"),
+            ("1900000000000", "-1"),
+            ("1900000000000", "1e300"),
+            ("1900000000000", "1900000000000.5"),
+            ("1900000000000", "\"1900000000000\""),
+            ("1900000000000", "253402300799001"),
+            ("1900000000000", "18446744073709551616"),
+            ("}", r#","admin":true}"#),
+            (r#""sub":"7""#, r#""sub":"7","sub":"8""#),
+        ] {
+            let value = record(&good.replace(part, hostile));
+            assert_eq!(read(&value), None, "{value}");
+        }
+        for session in ["true", "\"7\"", "[]", "{}"] {
+            assert_eq!(read(&record(session)), None, "{session}");
+        }
+        let long = good.replace('7', &"7".repeat(1025));
+        assert_eq!(read(&record(&long)), None);
     }
 }

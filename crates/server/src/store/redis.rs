@@ -1,17 +1,13 @@
-//! The second store: the cache that all nodes share. It saves the database work, and is never needed.
+//! The Redis that all nodes share, and the one line to it.
 //!
 //! A lookup uses the connection that is open; it never opens one. A task of its own ([`Redis::keep_line`]) does that,
 //! looks after the line, and opens the next one after [`HOLD`] when it breaks. So an outage costs those few requests
 //! their [`timeout`](super::settings::RedisSettings::timeout) that were waiting when it began, and later ones nothing.
-//!
-//! What is in Redis is data from outside. A value counts only when it is a [`record`] about our table and the very
-//! subject that we look for; anything else is a miss, and stays as it is: we never write over what we did not
-//! write (`SET … NX`). Absent users are written too, for their own short time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use gate::{Lookup, Source, User};
+use gate::{Source, StoreError};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, TlsCertificates};
 use rustls::pki_types::CertificateDer;
@@ -21,15 +17,12 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::health::Health;
 use super::settings::RedisSettings;
-use super::{PROBE_EVERY, StoreHealth, StoreOpenError, record};
+use super::{PROBE_EVERY, StoreHealth, StoreOpenError};
 
 /// A Redis, and what became of the line to it.
 pub(super) struct Redis {
     client: Client,
     settings: RedisSettings,
-    absent_ttl: Duration,
-    /// What the users are users of: the database, the table, the column.
-    realm: String,
     line: watch::Sender<Line>,
     writes: Semaphore,
     /// The code with which the server has refused the last write (`OOM`, `READONLY`).
@@ -50,17 +43,6 @@ enum Line {
     Opening,
 }
 
-/// What a question to Redis leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cached {
-    /// It knows.
-    Hit(Lookup<User>),
-    /// It does not know.
-    Miss,
-    /// It did not answer.
-    Skipped,
-}
-
 /// What the truth said could not be written down.
 #[derive(Debug)]
 pub(super) struct Unwritten;
@@ -68,11 +50,7 @@ pub(super) struct Unwritten;
 impl Redis {
     /// # Errors
     /// When the CA file cannot be read or used. A server that does not answer is no error.
-    pub(super) fn new(
-        settings: RedisSettings,
-        absent_ttl: Duration,
-        realm: String,
-    ) -> Result<Self, StoreOpenError> {
+    pub(super) fn new(settings: RedisSettings) -> Result<Self, StoreOpenError> {
         // Servers with restricted users refuse the command that would tell them our name.
         let login = settings
             .url
@@ -105,8 +83,6 @@ impl Redis {
         Ok(Self {
             client,
             settings,
-            absent_ttl,
-            realm,
             line: watch::Sender::new(Line::Opening),
             writes: Semaphore::new(MAX_WRITES),
             refused_write: Mutex::default(),
@@ -114,61 +90,53 @@ impl Redis {
         })
     }
 
-    /// Looks `subject` up, within the timeout.
-    pub(super) async fn find(&self, subject: &str) -> Cached {
+    /// The value under `key`, within the timeout; of a longer one, `longest` bytes and one more. A key that is not there,
+    /// or holds no text, reads as empty.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or refuses to.
+    pub(super) async fn read(&self, key: &[u8], longest: usize) -> Result<Vec<u8>, StoreError> {
         let deadline = Instant::now() + self.settings.timeout;
-        let Ok(Some((mut connection, number))) = timeout_at(deadline, self.open_line()).await
-        else {
-            return Cached::Skipped;
+        let (mut connection, number) = match timeout_at(deadline, self.open_line()).await {
+            Ok(Some(line)) => line,
+            Ok(None) => return Err(failed("there is no connection".to_owned())),
+            Err(_) => return Err(self.timed_out()),
         };
         // In place of GET: whoever wrote the value, only one byte more than it may have comes over the wire.
         let mut command = redis::cmd("GETRANGE");
-        command.arg(self.key(subject)).arg(0).arg(record::MAX_LEN);
+        command.arg(key).arg(0).arg(longest);
         let error =
             match timeout_at(deadline, command.query_async::<Vec<u8>>(&mut connection)).await {
                 Ok(Ok(value)) => {
                     self.health.answered();
-                    let user = record::read(&value, &self.realm, subject);
-                    return user.map_or(Cached::Miss, |user| {
-                        Cached::Hit(Lookup {
-                            found: user,
-                            source: Source::Redis,
-                        })
-                    });
+                    return Ok(value);
                 }
                 Ok(Err(error)) => error,
                 Err(_) => {
                     self.hang_up(number, &self.too_late());
-                    return Cached::Skipped;
+                    return Err(self.timed_out());
                 }
             };
+        let detail = describe(&error);
         match code(&error) {
-            Some("WRONGTYPE") => Cached::Miss,
+            Some("WRONGTYPE") => return Ok(Vec::new()),
             // An answer, and a quick one; only of no use.
-            Some(_) => {
-                self.health.failed(&describe(&error));
-                Cached::Skipped
-            }
-            None => {
-                self.hang_up(number, &describe(&error));
-                Cached::Skipped
-            }
+            Some(_) => self.health.failed(&detail),
+            None => self.hang_up(number, &detail),
         }
+        Err(failed(detail))
     }
 
-    /// Writes down what the truth said about `subject`, unless there is a value already.
+    /// Writes `value` under `key`, for as long as `ttl`, unless there is one already.
     ///
     /// # Errors
     /// When nothing could be written; why shows in [`Redis::health`].
-    pub(super) async fn remember(
+    pub(super) async fn write_new(
         &self,
-        subject: &str,
-        user: Option<User>,
+        key: &[u8],
+        value: &[u8],
+        ttl: Duration,
     ) -> Result<(), Unwritten> {
-        let ttl = match user {
-            Some(_) => self.settings.cache_ttl,
-            None => self.absent_ttl,
-        };
         let ttl = u64::try_from(ttl.as_millis())
             .unwrap_or(u64::MAX)
             .min(MAX_TTL);
@@ -184,10 +152,7 @@ impl Redis {
             return Err(Unwritten);
         };
         let mut command = redis::cmd("SET");
-        command
-            .arg(self.key(subject))
-            .arg(record::write(user, &self.realm, subject));
-        command.arg("PX").arg(ttl).arg("NX");
+        command.arg(key).arg(value).arg("PX").arg(ttl).arg("NX");
         match timeout(self.settings.timeout, command.exec_async(&mut connection)).await {
             Ok(Ok(())) => {
                 self.writes_work();
@@ -228,6 +193,10 @@ impl Redis {
         self.line.send_replace(Line::Broken);
     }
 
+    pub(super) fn settings(&self) -> &RedisSettings {
+        &self.settings
+    }
+
     pub(super) fn health(&self) -> StoreHealth {
         let mut health = self.health.report();
         let refused = self
@@ -266,7 +235,7 @@ impl Redis {
             // Like a lookup: a user without the rights for one should not pass as healthy.
             let mut command = redis::cmd("GETRANGE");
             let answer = command
-                .arg(self.key(""))
+                .arg(self.probe_key())
                 .arg(0)
                 .arg(0)
                 .exec_async(&mut connection)
@@ -296,7 +265,8 @@ impl Redis {
             if timeout(PROBE_EVERY, broken).await.is_ok() {
                 return;
             }
-            self.find("").await;
+            // The outcome is in `self.health`.
+            let _ = self.read(self.probe_key(), 0).await;
             // After a failover the address may lead to the new primary, while this line still leads to the old one.
             if self.write_refusal_is("READONLY") && opened.elapsed() > STAY_READ_ONLY {
                 self.line.send_replace(Line::Opening);
@@ -355,9 +325,16 @@ impl Redis {
         )
     }
 
-    /// The key is bytes to Redis: nothing in a subject means anything.
-    fn key(&self, subject: &str) -> Vec<u8> {
-        [self.settings.key_prefix.as_bytes(), subject.as_bytes()].concat()
+    fn timed_out(&self) -> StoreError {
+        StoreError::TimedOut {
+            store: Source::Redis,
+            limit: self.settings.timeout,
+        }
+    }
+
+    /// A key like those that we read, for servers that restrict their users to some.
+    fn probe_key(&self) -> &[u8] {
+        self.settings.key_prefix.as_bytes()
     }
 }
 
@@ -366,6 +343,13 @@ impl std::fmt::Debug for Redis {
         f.debug_struct("Redis")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
+    }
+}
+
+fn failed(detail: String) -> StoreError {
+    StoreError::Failed {
+        store: Source::Redis,
+        detail,
     }
 }
 

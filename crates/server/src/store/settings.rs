@@ -11,61 +11,96 @@ use thiserror::Error;
 
 use super::identifier::{Column, Table};
 
-/// The chain of stores: memory, then Redis when there is one, then the truth.
+/// The stores: memory, then Redis when there is one, then the truth. What is looked up follows from the truths that
+/// there are: users in [`DatabaseSettings::users`]; sessions in [`RedisSettings::sessions`], in
+/// [`DatabaseSettings::sessions`], or in the one and then the other.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// This process's own cache.
     pub(crate) memory: MemorySettings,
-    /// How long "no such user" is trusted, in memory and in Redis each. Zero: not at all.
+    /// How long "no such user", or session, is trusted, in memory and in Redis each. Zero: not at all.
     pub(crate) absent_ttl: Duration,
-    /// The cache that all nodes share.
+    /// The Redis that all nodes share.
     pub(crate) redis: Option<RedisSettings>,
-    /// The user table.
-    pub(crate) truth: TruthSettings,
+    /// The application's database.
+    pub(crate) database: Option<DatabaseSettings>,
 }
 
 /// This process's own cache.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MemorySettings {
-    /// How long a user is trusted to exist without asking again. Zero turns the cache off, for absent users too.
+    /// How long a user or a session is trusted to exist without asking again. Zero turns the cache off, for absent ones
+    /// too.
     pub(crate) ttl: Duration,
-    /// How many users are remembered at most. Zero turns the cache off.
+    /// How many users are remembered at most, and how many sessions. Zero turns the cache off.
     pub(crate) entries: usize,
 }
 
-/// The cache that all nodes share.
+/// The Redis that all nodes share: a cache, and perhaps the store in which Better Auth keeps sessions.
 #[derive(Clone, Debug)]
 pub(crate) struct RedisSettings {
     /// Where it is, and its password.
     pub(crate) url: RedisUrl,
     /// How long a request waits for Redis, connecting included, before the database is asked instead.
     pub(crate) timeout: Duration,
-    /// How long a user is trusted to exist. Zero: such answers are not written.
+    /// How long a user or a session is trusted to exist. Zero: such answers are not written.
     pub(crate) cache_ttl: Duration,
-    /// What every key starts with; the rest is the user's id.
+    /// What every key of the cache starts with; the rest is the user's id, or `session:` and the id of a token.
     pub(crate) key_prefix: String,
+    /// What the keys start with under which Better Auth keeps its sessions here, if it does.
+    pub(crate) sessions: Option<String>,
     /// PEM certificates to trust for `rediss://` in place of the public authorities.
     pub(crate) ca_file: Option<PathBuf>,
 }
 
-/// The user table.
+/// The application's database, and what is looked up there.
 #[derive(Clone, Debug)]
-pub(crate) struct TruthSettings {
-    /// The database that holds it.
-    pub(crate) database: DatabaseSettings,
+pub(crate) struct DatabaseSettings {
+    /// Where it is.
+    pub(crate) url: DatabaseUrl,
     /// How long a request waits for the database, connecting and one retry included.
     pub(crate) timeout: Duration,
     /// How many connections are open at most; zero counts as one.
     pub(crate) max_connections: u32,
-    /// The table, or view.
-    pub(crate) table: Table,
-    /// The column that holds what sessions name as their subject.
-    pub(crate) id_field: Column,
+    /// Where users are looked up, if they are.
+    pub(crate) users: Option<UserTable>,
+    /// Where sessions are looked up, if they are.
+    pub(crate) sessions: Option<SessionTables>,
 }
 
-/// The database that holds the user table.
+/// The table, or view, of users.
+#[derive(Clone, Debug)]
+pub(crate) struct UserTable {
+    /// Its name.
+    pub(crate) table: Table,
+    /// The column that holds what sessions name as their subject.
+    pub(crate) id: Column,
+}
+
+/// The tables, or views, that tell about a session and its user.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionTables {
+    /// The sessions.
+    pub(crate) table: Table,
+    /// The token, as the browser has it.
+    pub(crate) token: Column,
+    /// The id of the session's user.
+    pub(crate) user: Column,
+    /// When the session ends.
+    pub(crate) expires: Column,
+    /// When it began, where that is kept.
+    pub(crate) created: Option<Column>,
+    /// The users.
+    pub(crate) users: UserTable,
+    /// The user's e-mail address, where that is kept.
+    pub(crate) email: Option<Column>,
+    /// The user's name, where that is kept.
+    pub(crate) name: Option<Column>,
+}
+
+/// Where a database is, and its credentials. Printing it shows only where.
 #[derive(Clone)]
-pub(crate) enum DatabaseSettings {
+pub(crate) enum DatabaseUrl {
     /// A PostgreSQL server. Behind a pooler that cannot prepare statements (PgBouncer before 1.21), the operator adds
     /// `?statement-cache-capacity=0` to the URL.
     Postgres(Box<PgConnectOptions>),
@@ -75,7 +110,7 @@ pub(crate) enum DatabaseSettings {
 }
 
 // The driver's own `Debug` prints the password.
-impl fmt::Debug for DatabaseSettings {
+impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Postgres(options) => {
@@ -189,8 +224,8 @@ mod tests {
             .host("db")
             .username("gate")
             .password("hidden");
-        let settings = DatabaseSettings::Postgres(Box::new(options));
-        assert_eq!(format!("{settings:?}"), "Postgres(db:5432/gate)");
+        let url = DatabaseUrl::Postgres(Box::new(options));
+        assert_eq!(format!("{url:?}"), "Postgres(db:5432/gate)");
     }
 
     #[test]

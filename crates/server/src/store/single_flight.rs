@@ -1,64 +1,72 @@
-//! One lookup per subject, however many requests wait for it.
+//! One lookup per key, however many requests wait for it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gate::{Lookup, StoreError, User};
+use gate::{Lookup, StoreError};
 use tokio::sync::watch;
 
 /// What a flight comes back with.
-pub(super) type Answer = Result<Lookup<User>, StoreError>;
+pub(super) type Answer<F> = Result<Lookup<F>, StoreError>;
 
-/// The lookups that are under way, by subject.
+/// The lookups that are under way, by key.
 ///
 /// A flight belongs to the task that flies it and not to any of those who wait, so a client that goes away takes
 /// nothing from the others. Whoever joins a flight may get an answer that is as old as the flight.
-#[derive(Debug, Default)]
-pub(super) struct SingleFlight {
-    under_way: Mutex<HashMap<Arc<str>, Wait>>,
+#[derive(Debug)]
+pub(super) struct SingleFlight<F> {
+    under_way: Mutex<HashMap<Arc<str>, Wait<F>>>,
 }
 
 /// Waits for a flight to land.
-#[derive(Clone, Debug)]
-pub(super) struct Wait(watch::Receiver<Option<Answer>>);
+#[derive(Debug)]
+pub(super) struct Wait<F>(watch::Receiver<Option<Answer<F>>>);
 
 /// The duty to find the answer. Dropped without landing, it tells everyone who waits that there will be none.
 #[derive(Debug)]
-pub(super) struct Flight {
-    subject: Arc<str>,
-    answer: watch::Sender<Option<Answer>>,
-    registry: Arc<SingleFlight>,
+pub(super) struct Flight<F> {
+    key: Arc<str>,
+    answer: watch::Sender<Option<Answer<F>>>,
+    registry: Arc<SingleFlight<F>>,
 }
 
 /// What [`SingleFlight::join`] gives.
-pub(super) enum Seat {
+pub(super) enum Seat<F> {
     /// So many lookups are under way that there shall not be another one.
     Full,
     /// Somebody else flies.
-    Passenger(Wait),
+    Passenger(Wait<F>),
     /// The caller has to see to it that somebody flies.
-    Pilot(Flight, Wait),
+    Pilot(Flight<F>, Wait<F>),
 }
 
-impl SingleFlight {
-    /// Joins the flight for `subject`, or opens one.
-    pub(super) fn join(self: &Arc<Self>, subject: &str) -> Seat {
+impl<F> Default for SingleFlight<F> {
+    fn default() -> Self {
+        Self {
+            under_way: Mutex::default(),
+        }
+    }
+}
+
+impl<F> SingleFlight<F> {
+    /// Joins the flight for `key`, or opens one.
+    pub(super) fn join(self: &Arc<Self>, key: &str) -> Seat<F> {
         let mut under_way = self
             .under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(wait) = under_way.get(subject) {
-            return Seat::Passenger(wait.clone());
+        if let Some(wait) = under_way.get(key) {
+            return Seat::Passenger(Wait(wait.0.clone()));
         }
         if under_way.len() >= MAX_FLIGHTS {
             return Seat::Full;
         }
         let (answer, receiver) = watch::channel(None);
-        let (subject, wait) = (Arc::<str>::from(subject), Wait(receiver));
-        under_way.insert(Arc::clone(&subject), wait.clone());
+        let (key, wait) = (Arc::<str>::from(key), Wait(receiver.clone()));
+        under_way.insert(Arc::clone(&key), Wait(receiver));
         Seat::Pilot(
             Flight {
-                subject,
+                key,
                 answer,
                 registry: Arc::clone(self),
             },
@@ -67,32 +75,32 @@ impl SingleFlight {
     }
 }
 
-impl Wait {
+impl<F: Clone> Wait<F> {
     /// The answer, or `None` when the flight was given up.
-    pub(super) async fn landed(mut self) -> Option<Answer> {
+    pub(super) async fn landed(mut self) -> Option<Answer<F>> {
         let answer = self.0.wait_for(Option::is_some).await.ok()?;
         answer.clone()
     }
 }
 
-impl Flight {
-    pub(super) fn subject(&self) -> &Arc<str> {
-        &self.subject
+impl<F> Flight<F> {
+    pub(super) fn key(&self) -> &Arc<str> {
+        &self.key
     }
 
     /// Gives everyone who waits the answer.
-    pub(super) fn land(self, answer: Answer) {
+    pub(super) fn land(self, answer: Answer<F>) {
         self.answer.send_replace(Some(answer));
     }
 }
 
-impl Drop for Flight {
+impl<F> Drop for Flight<F> {
     fn drop(&mut self) {
         self.registry
             .under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.subject);
+            .remove(&self.key);
     }
 }
 
@@ -102,7 +110,7 @@ const MAX_FLIGHTS: usize = 16_384;
 
 #[cfg(test)]
 mod tests {
-    use gate::Source;
+    use gate::{Source, User};
 
     use super::*;
 
@@ -111,7 +119,7 @@ mod tests {
         source: Source::Postgres,
     };
 
-    fn pilot(registry: &Arc<SingleFlight>, subject: &str) -> (Flight, Wait) {
+    fn pilot(registry: &Arc<SingleFlight<User>>, subject: &str) -> (Flight<User>, Wait<User>) {
         let Seat::Pilot(flight, wait) = registry.join(subject) else {
             panic!("{subject} is under way")
         };

@@ -1,64 +1,98 @@
 //! The truth in SQLite: for one machine, and for the demo.
 //!
 //! The database is opened for reading, and never created: a file that is missing is a failure that says so. The
-//! statement spells the column `u."id"` and not `"id"`, because SQLite reads a name in double quotes that is no column
+//! statements spell a column `k."id"` and not `"id"`, because SQLite reads a name in double quotes that is no column
 //! as a string, and then every user would be called `id`.
 //!
-//! As in PostgreSQL, the subject has to be the spelling of the id: `007` equals 7 in an integer column, but is no name
-//! of user 7.
+//! As in PostgreSQL, a key has to be the spelling of what is found: `007` equals 7 in an integer column, but is no name
+//! of user 7. Times are whatever the application writes; see [`time`](super::time).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::{Lookup, Source, StoreError, User};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions};
+use gate::{Source, StoreError};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 use tokio::time::{sleep, timeout};
 
 use super::connections::Connections;
 use super::health::Health;
-use super::settings::TruthSettings;
-use super::{StoreHealth, describe};
+use super::identifier::Column;
+use super::settings::{DatabaseSettings, SessionTables, UserTable};
+use super::told::{Flaw, StoredRow, Told};
+use super::{StoreHealth, describe, time};
 
-/// A user table in SQLite.
+/// The application's database in SQLite.
 pub(super) struct Sqlite {
     connections: Connections<SqliteConnection>,
     timeout: Duration,
-    statement: Arc<str>,
+    users: Option<Arc<str>>,
+    sessions: Option<Arc<str>>,
     health: Health,
 }
 
 impl Sqlite {
-    pub(super) fn new(options: SqliteConnectOptions, settings: &TruthSettings) -> Self {
+    pub(super) fn new(options: SqliteConnectOptions, settings: &DatabaseSettings) -> Self {
         let options = options
             .create_if_missing(false)
             // Not `read_only`: SQLite could not repair a file then whose last writer has crashed.
             .pragma("query_only", "ON")
             .busy_timeout(settings.timeout)
-            // The statements carry users' ids.
+            // The statements carry users' ids and sessions' tokens.
             .disable_statement_logging();
-        let (table, column) = (settings.table.quoted(), settings.id_field.quoted());
-        let statement = format!(
-            "SELECT EXISTS(SELECT 1 FROM {table} AS u \
-             WHERE u.{column} = ?1 AND CAST(u.{column} AS TEXT) = ?1 COLLATE BINARY)"
-        );
         Self {
             connections: Connections::new(options, settings.max_connections, LIFETIME),
             timeout: settings.timeout,
-            statement: statement.into(),
+            users: settings.users.as_ref().map(user_by_id),
+            sessions: settings.sessions.as_ref().map(session_by_token),
             health: Health::new(Source::Sqlite),
         }
     }
 
     /// Whether `subject` is a user, within the timeout.
-    pub(super) async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
-        let error = match timeout(self.timeout, self.exists(subject)).await {
-            Ok(Ok(exists)) => {
+    pub(super) async fn find_user(&self, subject: &str) -> Result<bool, StoreError> {
+        let rows = self.answer(self.users.as_ref(), subject).await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// What is known about the session of this token and its user, within the timeout.
+    pub(super) async fn find_session(&self, token: &str) -> Result<Told, StoreError> {
+        let rows = self.answer(self.sessions.as_ref(), token).await?;
+        Ok(match &rows[..] {
+            [] => Told::Nothing,
+            [row] => stored_row(row).map_or_else(Told::Malformed, Told::row),
+            [_, _, ..] => Told::Malformed(Flaw::Duplicate),
+        })
+    }
+
+    /// Finds out whether the file can be read and has the tables.
+    pub(super) async fn probe(&self) {
+        // The outcome is in `self.health`.
+        for statement in self.users.iter().chain(&self.sessions) {
+            if self.answer(Some(statement), "").await.is_err() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn health(&self) -> StoreHealth {
+        self.health.report()
+    }
+
+    pub(super) async fn close(&self) {
+        self.connections.close().await;
+    }
+
+    /// The rows under `key`, within the timeout.
+    async fn answer(
+        &self,
+        statement: Option<&Arc<str>>,
+        key: &str,
+    ) -> Result<Vec<SqliteRow>, StoreError> {
+        let error = match timeout(self.timeout, self.rows(statement, key)).await {
+            Ok(Ok(rows)) => {
                 self.health.answered();
-                return Ok(Lookup {
-                    found: exists.then_some(User),
-                    source: Source::Sqlite,
-                });
+                return Ok(rows);
             }
             Ok(Err(error)) => StoreError::Failed {
                 store: Source::Sqlite,
@@ -73,32 +107,100 @@ impl Sqlite {
         Err(error)
     }
 
-    /// Finds out whether the file can be read and has the table.
-    pub(super) async fn probe(&self) {
-        // The outcome is in `self.health`.
-        let _ = self.find("").await;
-    }
-
-    pub(super) fn health(&self) -> StoreHealth {
-        self.health.report()
-    }
-
-    pub(super) async fn close(&self) {
-        self.connections.close().await;
-    }
-
-    async fn exists(&self, subject: &str) -> Result<bool, sqlx::Error> {
+    async fn rows(
+        &self,
+        statement: Option<&Arc<str>>,
+        key: &str,
+    ) -> Result<Vec<SqliteRow>, sqlx::Error> {
+        let Some(statement) = statement else {
+            return Err(sqlx::Error::Configuration(
+                "no such table is configured".into(),
+            ));
+        };
         loop {
             let mut taken = self.connections.take().await?;
-            let query =
-                sqlx::query_scalar(AssertSqlSafe(Arc::clone(&self.statement))).bind(subject);
-            let answer = query.fetch_one(&mut taken.connection).await;
+            let query = sqlx::query(AssertSqlSafe(Arc::clone(statement))).bind(key);
+            let answer = query.fetch_all(&mut taken.connection).await;
             match taken.settle(answer) {
                 Err(error) if locked(&error) => sleep(PAUSE).await,
                 answer => return answer,
             }
         }
     }
+}
+
+fn user_by_id(users: &UserTable) -> Arc<str> {
+    let (table, id) = (users.table.quoted(), users.id.quoted());
+    format!("SELECT 1 FROM {table} AS k WHERE {} LIMIT 1", is_key(id)).into()
+}
+
+/// The session and its user in one statement, so that what is found proves both. The id of the user is compared as text
+/// as well: a collation may call two users equal.
+fn session_by_token(tables: &SessionTables) -> Arc<str> {
+    let SessionTables {
+        table,
+        token,
+        user,
+        expires,
+        created,
+        users,
+        email,
+        name,
+    } = tables;
+    let text = |column: &Option<Column>| match column {
+        Some(column) => format!("CAST(u.{} AS TEXT)", column.quoted()),
+        None => "NULL".to_owned(),
+    };
+    let time = |column: Option<&Column>| match column {
+        Some(column) => format!("typeof(k.{0}), CAST(k.{0} AS TEXT)", column.quoted()),
+        None => "'null', NULL".to_owned(),
+    };
+    let (id, user) = (users.id.quoted(), user.quoted());
+    // A second row is one too many.
+    format!(
+        "SELECT CAST(u.{id} AS TEXT), {}, {}, {}, {} FROM {} AS k JOIN {} AS u \
+         ON u.{id} = k.{user} AND CAST(u.{id} AS TEXT) = CAST(k.{user} AS TEXT) COLLATE BINARY \
+         WHERE {} LIMIT 2",
+        text(email),
+        text(name),
+        time(created.as_ref()),
+        time(Some(expires)),
+        table.quoted(),
+        users.table.quoted(),
+        is_key(token.quoted()),
+    )
+    .into()
+}
+
+fn is_key(column: &str) -> String {
+    format!("k.{column} = ?1 AND CAST(k.{column} AS TEXT) = ?1 COLLATE BINARY")
+}
+
+/// The columns that [`session_by_token`] selects.
+fn stored_row(row: &SqliteRow) -> Result<StoredRow, Flaw> {
+    let text = |index: usize| {
+        row.try_get::<Option<String>, _>(index)
+            .map_err(|_| Flaw::Text)
+    };
+    let time = |index: usize, flaw: Flaw| {
+        let kind: String = row.try_get(index).map_err(|_| flaw)?;
+        let Some(value) = text(index + 1)? else {
+            return Ok(None);
+        };
+        let time = match &*kind {
+            "integer" => value.parse().ok().map(time::of_number),
+            "text" => time::of_text(&value),
+            _ => None,
+        };
+        time.map(Some).ok_or(flaw)
+    };
+    Ok(StoredRow {
+        subject: text(0)?.ok_or(Flaw::Text)?,
+        email: text(1)?,
+        name: text(2)?,
+        issued_at: time(3, Flaw::Creation)?,
+        expires_at: time(5, Flaw::Expiry)?.ok_or(Flaw::Expiry)?,
+    })
 }
 
 /// A writer in this process holds the table of a shared in-memory database. SQLite's own patience (`busy_timeout`)

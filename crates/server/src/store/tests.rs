@@ -5,12 +5,14 @@ use std::pin::pin;
 use std::sync::Mutex;
 use std::task::Poll;
 
-use gate::{User, Users};
+use gate::{Lookup, Sessions as _, StoreError, User, Users as _};
 use harness::{CutProxy, PATIENCE, Postgres, Redis};
+use session::{SessionToken, StoredSession};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::sleep;
 
 use super::*;
 
@@ -22,11 +24,11 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 /// Counts what stores were asked.
 #[derive(Debug, Default)]
-struct Heard(Mutex<Vec<(Source, Outcome)>>);
+struct Heard(Mutex<Vec<(Asked, Source, Outcome)>>);
 
 impl Observer for Heard {
-    fn answered(&self, source: Source, outcome: Outcome) {
-        self.0.lock().unwrap().push((source, outcome));
+    fn answered(&self, asked: Asked, source: Source, outcome: Outcome) {
+        self.0.lock().unwrap().push((asked, source, outcome));
     }
 }
 
@@ -36,12 +38,12 @@ impl Heard {
             .lock()
             .unwrap()
             .iter()
-            .filter(|heard| **heard == (source, outcome))
+            .filter(|(_, from, what)| (*from, *what) == (source, outcome))
             .count()
     }
 }
 
-fn settings(database: DatabaseSettings, table: &str) -> Settings {
+fn settings(database: DatabaseUrl, table: &str) -> Settings {
     Settings {
         memory: MemorySettings {
             ttl: Duration::ZERO,
@@ -49,22 +51,33 @@ fn settings(database: DatabaseSettings, table: &str) -> Settings {
         },
         absent_ttl: MINUTE,
         redis: None,
-        truth: TruthSettings {
-            database,
+        database: Some(DatabaseSettings {
+            url: database,
             timeout: LIMIT,
             max_connections: 4,
-            table: Table::parse(table).unwrap(),
-            id_field: Column::parse("id").unwrap(),
-        },
+            users: Some(UserTable {
+                table: Table::parse(table).unwrap(),
+                id: Column::parse("id").unwrap(),
+            }),
+            sessions: None,
+        }),
     }
 }
 
-fn postgres(postgres: &Postgres) -> DatabaseSettings {
+fn database(settings: &mut Settings) -> &mut DatabaseSettings {
+    settings.database.as_mut().unwrap()
+}
+
+fn users(settings: &mut Settings) -> &mut UserTable {
+    database(settings).users.as_mut().unwrap()
+}
+
+fn postgres(postgres: &Postgres) -> DatabaseUrl {
     postgres_at(&postgres.url(Postgres::DATABASE))
 }
 
-fn postgres_at(url: &str) -> DatabaseSettings {
-    DatabaseSettings::Postgres(Box::new(url.parse().unwrap()))
+fn postgres_at(url: &str) -> DatabaseUrl {
+    DatabaseUrl::Postgres(Box::new(url.parse().unwrap()))
 }
 
 fn redis(url: &str) -> RedisSettings {
@@ -73,11 +86,34 @@ fn redis(url: &str) -> RedisSettings {
         timeout: LIMIT,
         cache_ttl: MINUTE,
         key_prefix: "auth:".to_owned(),
+        sessions: None,
         ca_file: None,
     }
 }
 
-fn open(settings: Settings) -> (Stores, Arc<Heard>) {
+/// One node: its stores, and what they are asked.
+#[derive(Clone)]
+struct Node(Stores);
+
+impl Node {
+    async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
+        self.0.users().unwrap().find(subject).await
+    }
+
+    async fn look_up(&self, token: &SessionToken) -> Result<Lookup<StoredSession>, StoreError> {
+        self.0.sessions().unwrap().find(token).await
+    }
+
+    fn health(&self) -> Vec<StoreHealth> {
+        self.0.health()
+    }
+
+    async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+fn open(settings: Settings) -> (Node, Arc<Heard>) {
     let heard = Arc::new(Heard::default());
     let stores = Stores::open(
         settings,
@@ -85,7 +121,7 @@ fn open(settings: Settings) -> (Stores, Arc<Heard>) {
         Arc::clone(&heard) as Arc<dyn Observer>,
     )
     .unwrap();
-    (stores, heard)
+    (Node(stores), heard)
 }
 
 /// A database with user 7 in `users`.
@@ -98,16 +134,16 @@ async fn with_users() -> Postgres {
     postgres
 }
 
-async fn exists(stores: &Stores, subject: &str) -> bool {
+async fn exists(stores: &Node, subject: &str) -> bool {
     stores.find(subject).await.unwrap().found.is_some()
 }
 
-async fn source(stores: &Stores, subject: &str) -> Source {
+async fn source(stores: &Node, subject: &str) -> Source {
     stores.find(subject).await.unwrap().source
 }
 
 /// Waits until the store is up, or down, and gives what it says about itself.
-async fn until(stores: &Stores, store: Source, up: bool) -> Option<String> {
+async fn until(stores: &Node, store: Source, up: bool) -> Option<String> {
     let health = || {
         stores
             .health()
@@ -138,7 +174,7 @@ async fn cached(redis: &Redis, key: &str) -> String {
 }
 
 /// One contract: who is in the table exists, under that name and no other.
-async fn contract(database: DatabaseSettings, table: &str, present: &[&str], absent: &[&str]) {
+async fn contract(database: DatabaseUrl, table: &str, present: &[&str], absent: &[&str]) {
     let (stores, _) = open(settings(database, table));
     for subject in present {
         assert!(exists(&stores, subject).await, "{subject:?} in {table}");
@@ -301,7 +337,7 @@ async fn sqlite_knows_its_users_by_their_own_spelling() {
         CREATE TABLE texts (id TEXT PRIMARY KEY COLLATE NOCASE); INSERT INTO texts VALUES ('Ann'), ('007');
         CREATE TABLE uuids (id UUID PRIMARY KEY); INSERT INTO uuids VALUES ('0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5b')";
     sqlx::raw_sql(tables).execute(&mut writer).await.unwrap();
-    let sqlite = || DatabaseSettings::Sqlite(Box::new(options.clone()));
+    let sqlite = || DatabaseUrl::Sqlite(Box::new(options.clone()));
 
     contract(
         sqlite(),
@@ -322,7 +358,7 @@ async fn sqlite_knows_its_users_by_their_own_spelling() {
 
     // A missing column is a failure, and not the text "nickname".
     let mut wrong = settings(sqlite(), "texts");
-    wrong.truth.id_field = Column::parse("nickname").unwrap();
+    users(&mut wrong).id = Column::parse("nickname").unwrap();
     let (stores, _) = open(wrong);
     let error = stores.find("nickname").await.unwrap_err().to_string();
     assert!(error.contains("no such column"), "{error}");
@@ -335,10 +371,7 @@ async fn sqlite_that_is_missing_is_a_failure_and_stays_missing() {
     let options: SqliteConnectOptions = format!("sqlite://{}?mode=rwc", path.display())
         .parse()
         .unwrap();
-    let (stores, _) = open(settings(
-        DatabaseSettings::Sqlite(Box::new(options)),
-        "users",
-    ));
+    let (stores, _) = open(settings(DatabaseUrl::Sqlite(Box::new(options)), "users"));
     let error = stores.find("7").await.unwrap_err().to_string();
     assert!(error.contains("unable to open database file"), "{error}");
     until(&stores, Source::Sqlite, false).await;
@@ -355,10 +388,7 @@ async fn sqlite_in_memory_is_shared_with_its_writer() {
         .execute(&mut writer)
         .await
         .unwrap();
-    let (stores, _) = open(settings(
-        DatabaseSettings::Sqlite(Box::new(options)),
-        "users",
-    ));
+    let (stores, _) = open(settings(DatabaseUrl::Sqlite(Box::new(options)), "users"));
     for _ in 0..50 {
         sqlx::raw_sql("INSERT INTO users VALUES ('ann')")
             .execute(&mut writer)
@@ -428,7 +458,7 @@ async fn one_lookup_serves_everyone_who_waits_even_when_the_first_goes_away() {
     let wire = CutProxy::start(&server.address()).await.unwrap();
     let url = server.url_through(&wire.address(), Postgres::DATABASE);
     let mut chain = settings(postgres_at(&url), "users");
-    chain.truth.timeout = PATIENCE;
+    database(&mut chain).timeout = PATIENCE;
     let (stores, heard) = open(chain);
     until(&stores, Source::Postgres, true).await;
     wire.stall();
@@ -440,7 +470,7 @@ async fn one_lookup_serves_everyone_who_waits_even_when_the_first_goes_away() {
     );
 
     let (joined, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
-    let wait = async |stores: Stores, joined: UnboundedSender<()>| {
+    let wait = async |stores: Node, joined: UnboundedSender<()>| {
         let mut find = pin!(stores.find("7"));
         assert!(
             poll_fn(|context| Poll::Ready(find.as_mut().poll(context)))
@@ -573,7 +603,7 @@ async fn postgres_and_redis_are_reached_over_tls_that_is_verified() {
     let mut over_tls = redis(&format!(
         "rediss://:p%40ss%3Aw%2Fo%23rd%3F%2541%C3%BC@localhost:{tls_port}"
     ));
-    let mut chain = settings(DatabaseSettings::Postgres(Box::new(trusting)), "users");
+    let mut chain = settings(DatabaseUrl::Postgres(Box::new(trusting)), "users");
     chain.redis = Some(RedisSettings {
         ca_file: Some(cache.authority()),
         ..over_tls.clone()
@@ -586,7 +616,7 @@ async fn postgres_and_redis_are_reached_over_tls_that_is_verified() {
     // Without the authority, neither is trusted.
     over_tls.ca_file = None;
     chain.redis = Some(over_tls.clone());
-    chain.truth.database = DatabaseSettings::Postgres(Box::new(options));
+    database(&mut chain).url = DatabaseUrl::Postgres(Box::new(options));
     let (stores, _) = open(chain.clone());
     assert!(stores.find("7").await.is_err());
     for store in [Source::Redis, Source::Postgres] {

@@ -97,7 +97,7 @@ async fn a_cut_connection_to_the_database_is_retried_and_a_stalled_one_times_out
 }
 
 /// Waits until Redis is asked again after an outage.
-async fn served_by_redis(stores: &Stores, subject: &str) {
+async fn served_by_redis(stores: &Node, subject: &str) {
     let waiting = async {
         while source(stores, subject).await != Source::Redis {
             sleep(Duration::from_millis(20)).await;
@@ -305,7 +305,7 @@ async fn what_others_wrote_to_redis_is_no_answer_and_stays_as_it_is() {
         .execute("CREATE TABLE accounts (id integer PRIMARY KEY)")
         .await
         .unwrap();
-    chain.truth.table = Table::parse("accounts").unwrap();
+    users(&mut chain).table = Table::parse("accounts").unwrap();
     let (other, _) = open(chain);
     assert_eq!(
         other.find("7").await.unwrap(),

@@ -1,0 +1,293 @@
+//! The sessions that Better Auth keeps in Redis, its "secondary storage".
+//!
+//! ```text
+//! better-auth:<token>                            {"session":{"token":"…","userId":"…","expiresAt":"…",…},"user":{…}}
+//! better-auth:revoked-sessions-before-<userId>   1900000000000
+//! ```
+//!
+//! A session that began before its user's revocation is dead, even when somebody has written it back since, so both
+//! keys are read (`better-auth` `db/internal-adapter.mjs`, `findSession`). Here Redis is the truth: that it does not
+//! answer is an outage.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use gate::StoreError;
+use serde::Deserialize;
+use session::UnixTime;
+
+use super::redis::Redis;
+use super::time;
+use super::told::{Flaw, StoredRow, Told};
+
+/// Better Auth's secondary storage.
+pub(super) struct SecondaryStorage {
+    redis: Arc<Redis>,
+    prefix: String,
+}
+
+impl SecondaryStorage {
+    pub(super) fn new(redis: Arc<Redis>, prefix: String) -> Self {
+        Self { redis, prefix }
+    }
+
+    /// What is known about the session of this token.
+    pub(super) async fn find(&self, token: &str) -> Result<Told, StoreError> {
+        let value = self.read(&[token], LONGEST_SESSION).await?;
+        if value.is_empty() {
+            return Ok(Told::Nothing);
+        }
+        let row = match session(&value, token) {
+            Ok(row) => row,
+            Err(flaw) => return Ok(Told::Malformed(flaw)),
+        };
+        let key = [REVOKED_BEFORE, &row.subject];
+        let revoked_before = self.read(&key, LONGEST_NUMBER).await?;
+        Ok(match revoked(&revoked_before, row.issued_at) {
+            Ok(true) => Told::Revoked,
+            Ok(false) => Told::row(row),
+            Err(flaw) => Told::Malformed(flaw),
+        })
+    }
+
+    async fn read(&self, key: &[&str], longest: usize) -> Result<Vec<u8>, StoreError> {
+        let key = format!("{}{}", self.prefix, key.concat());
+        self.redis.read(key.as_bytes(), longest).await
+    }
+}
+
+/// The session that `value` holds under the key of `token`.
+fn session(value: &[u8], token: &str) -> Result<StoredRow, Flaw> {
+    if value.len() > LONGEST_SESSION {
+        return Err(Flaw::NotBetterAuth);
+    }
+    let Value { session, user } = serde_json::from_slice(value).map_err(|_| Flaw::NotBetterAuth)?;
+    if session.token != token {
+        return Err(Flaw::OtherToken);
+    }
+    let subject = session.user_id.text().into_owned();
+    let (email, name) = match user {
+        None => (None, None),
+        Some(user) if user.id.text() != subject => return Err(Flaw::OtherUser),
+        Some(User { email, name, .. }) => (email, name),
+    };
+    let created = session
+        .created_at
+        .map(|created| created.read().ok_or(Flaw::Creation));
+    Ok(StoredRow {
+        subject,
+        email,
+        name,
+        issued_at: created.transpose()?,
+        expires_at: session.expires_at.read().ok_or(Flaw::Expiry)?,
+    })
+}
+
+/// Whether a session that began at `created` is among those that `value` revokes: empty, none are.
+fn revoked(value: &[u8], created: Option<UnixTime>) -> Result<bool, Flaw> {
+    if value.is_empty() {
+        return Ok(false);
+    }
+    let digits = str::from_utf8(value).ok().filter(|text| {
+        text.len() <= LONGEST_NUMBER && text.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let millis = digits
+        .and_then(|text| text.parse().ok())
+        .ok_or(Flaw::Revocation)?;
+    Ok(created.is_none_or(|created| created < UnixTime::from_millis(millis)))
+}
+
+#[derive(Deserialize)]
+struct Value {
+    session: Session,
+    user: Option<User>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Session {
+    token: String,
+    user_id: Id,
+    expires_at: Time,
+    created_at: Option<Time>,
+}
+
+#[derive(Deserialize)]
+struct User {
+    id: Id,
+    email: Option<String>,
+    name: Option<String>,
+}
+
+/// An id; a number when the database makes them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Id {
+    Number(i64),
+    Text(String),
+}
+
+impl Id {
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Number(number) => number.to_string().into(),
+            Self::Text(text) => text.into(),
+        }
+    }
+}
+
+/// A point in time: ISO 8601, or milliseconds.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Time {
+    Millis(u64),
+    Text(String),
+}
+
+impl Time {
+    fn read(&self) -> Option<UnixTime> {
+        match self {
+            Self::Millis(millis) => Some(UnixTime::from_millis(*millis)),
+            Self::Text(text) => time::of_text(text),
+        }
+    }
+}
+
+const REVOKED_BEFORE: &str = "revoked-sessions-before-";
+
+/// In bytes. A session and its user, with every field that an application adds.
+const LONGEST_SESSION: usize = 64 * 1024;
+
+/// In bytes: the digits of milliseconds until long after the year 9999.
+const LONGEST_NUMBER: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALUE: &str = r#"{"session":{"id":"s1","token":"t0k","userId":"u1","expiresAt":"2030-03-17T17:46:40.123Z",
+        "createdAt":"2030-03-10T17:46:40.000Z","updatedAt":"2030-03-10T17:46:40.000Z","ipAddress":"","userAgent":null},
+        "user":{"id":"u1","email":"ada@example.com","name":"Ada","emailVerified":true,"notes":{"a":[1]}}}"#;
+
+    #[test]
+    fn a_session_of_better_auth_is_read() {
+        let row = session(VALUE.as_bytes(), "t0k").unwrap();
+        assert_eq!(row.subject, "u1");
+        assert_eq!(row.email.as_deref(), Some("ada@example.com"));
+        assert_eq!(row.name.as_deref(), Some("Ada"));
+        assert_eq!(row.issued_at, Some(UnixTime::from_secs(1_899_395_200)));
+        assert_eq!(row.expires_at, UnixTime::from_millis(1_900_000_000_123));
+
+        for (value, subject) in [
+            (
+                r#"{"session":{"token":"t0k","userId":7,"expiresAt":1900000000123},"user":null}"#,
+                "7",
+            ),
+            (
+                r#"{"session":{"token":"t0k","userId":"7","expiresAt":1900000000123},"user":{"id":7}}"#,
+                "7",
+            ),
+            (
+                r#"{"session":{"token":"t0k","userId":"u1","expiresAt":1900000000123}}"#,
+                "u1",
+            ),
+        ] {
+            let row = session(value.as_bytes(), "t0k").unwrap();
+            assert_eq!((&*row.subject, row.issued_at), (subject, None));
+            assert_eq!(row.expires_at, UnixTime::from_millis(1_900_000_000_123));
+        }
+    }
+
+    #[test]
+    fn anything_else_is_a_flaw() {
+        for (part, other, flaw) in [
+            (r#""token":"t0k""#, r#""token":"T0K""#, Flaw::OtherToken),
+            (r#""token":"t0k","#, "", Flaw::NotBetterAuth),
+            (
+                r#""token":"t0k""#,
+                r#""token":["t0k"]"#,
+                Flaw::NotBetterAuth,
+            ),
+            (
+                r#""token":"t0k""#,
+                r#""token":"x","token":"t0k""#,
+                Flaw::NotBetterAuth,
+            ),
+            (r#""userId":"u1","#, "", Flaw::NotBetterAuth),
+            (r#""userId":"u1""#, r#""userId":null"#, Flaw::NotBetterAuth),
+            (r#""userId":"u1""#, r#""userId":1.5"#, Flaw::NotBetterAuth),
+            (r#""userId":"u1""#, r#""userId":"u2""#, Flaw::OtherUser),
+            (
+                r#""expiresAt":"2030-03-17T17:46:40.123Z","#,
+                "",
+                Flaw::NotBetterAuth,
+            ),
+            ("2030-03-17T17:46:40.123Z", "never", Flaw::Expiry),
+            (r#""2030-03-17T17:46:40.123Z""#, "null", Flaw::NotBetterAuth),
+            (
+                r#""2030-03-17T17:46:40.123Z""#,
+                "1e400",
+                Flaw::NotBetterAuth,
+            ),
+            (
+                r#""createdAt":"2030-03-10T17:46:40.000Z""#,
+                r#""createdAt":"""#,
+                Flaw::Creation,
+            ),
+            (r#""user":{"id":"u1","#, r#""user":{"#, Flaw::NotBetterAuth),
+            (r#""user":{"#, r#""user":true,"x":{"#, Flaw::NotBetterAuth),
+        ] {
+            let value = VALUE.replace(part, other);
+            assert_ne!(value, VALUE, "{part}");
+            assert_eq!(
+                session(value.as_bytes(), "t0k").unwrap_err(),
+                flaw,
+                "{value}"
+            );
+        }
+        for value in [
+            "",
+            "null",
+            "1",
+            "[]",
+            "{}",
+            "[{\"token\":\"t0k\"}]",
+            &VALUE[1..],
+        ] {
+            assert_eq!(
+                session(value.as_bytes(), "t0k").unwrap_err(),
+                Flaw::NotBetterAuth
+            );
+        }
+        let long = VALUE.replace(
+            "\"a\":[1]",
+            &format!("\"a\":\"{}\"", "x".repeat(LONGEST_SESSION)),
+        );
+        assert_eq!(
+            session(long.as_bytes(), "t0k").unwrap_err(),
+            Flaw::NotBetterAuth
+        );
+    }
+
+    #[test]
+    fn a_revocation_ends_what_began_before_it() {
+        let at = |millis| Some(UnixTime::from_millis(millis));
+        for (value, created, ended) in [
+            ("", None, false),
+            ("", at(999), false),
+            ("1000", at(999), true),
+            ("1000", at(1000), false),
+            ("1000", None, true),
+            ("0", at(0), false),
+        ] {
+            assert_eq!(revoked(value.as_bytes(), created), Ok(ended), "{value}");
+        }
+        for value in ["-1", "1e3", "1000 ", "x", "99999999999999999", "\u{0}"] {
+            assert_eq!(
+                revoked(value.as_bytes(), at(1)),
+                Err(Flaw::Revocation),
+                "{value}"
+            );
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What a store says about a session, and what can be wrong with that.
+
+use gate::{Lookup, Source};
+use session::{OpenError, SessionToken, StoredColumns, StoredSession, UnixTime};
+use thiserror::Error;
+
+use super::Outcome;
+use super::chain::Reporter;
+
+/// What a store says about a session.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// Something that no application writes.
+    Malformed(Flaw),
+    /// There is no such session, or it has no user.
+    Nothing,
+    /// There was one, and it has been ended.
+    Revoked,
+    /// There is one. It may have ended by itself.
+    Session(StoredSession),
+}
+
+/// What a store has in place of a session. Such a session counts as none: an application that comes across it would
+/// fail, and signing in again makes a better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(super) enum Flaw {
+    #[error("its time of creation is none")]
+    Creation,
+    #[error("several sessions have the same token, or several users the same id")]
+    Duplicate,
+    #[error("its time of expiry is none, or out of range")]
+    Expiry,
+    #[error("the value under its token is no session of Better Auth")]
+    NotBetterAuth,
+    #[error("it names another token than its own")]
+    OtherToken,
+    #[error("it names another user than its own")]
+    OtherUser,
+    #[error("its user's id can be no subject")]
+    Subject,
+    #[error("a text of it cannot be read")]
+    Text,
+    #[error("the time before which its user's sessions are revoked is none")]
+    Revocation,
+}
+
+/// A session and its user, as columns.
+#[derive(Debug)]
+pub(super) struct StoredRow {
+    pub(super) subject: String,
+    pub(super) email: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) issued_at: Option<UnixTime>,
+    pub(super) expires_at: UnixTime,
+}
+
+impl Told {
+    pub(super) fn row(row: StoredRow) -> Self {
+        let session = StoredSession::new(StoredColumns {
+            subject: &row.subject,
+            email: row.email.as_deref(),
+            name: row.name.as_deref(),
+            issued_at: row.issued_at,
+            expires_at: row.expires_at,
+        });
+        match session {
+            Ok(session) => Self::Session(session),
+            Err(OpenError::ExpiryOutOfRange) => Self::Malformed(Flaw::Expiry),
+            Err(_) => Self::Malformed(Flaw::Subject),
+        }
+    }
+
+    /// The answer to the question about `token`. A flaw is logged, under the token's id.
+    pub(super) fn lookup(
+        self,
+        source: Source,
+        token: &SessionToken,
+        reporter: &Reporter,
+    ) -> Lookup<StoredSession> {
+        let (found, outcome) = match self {
+            Self::Malformed(flaw) => {
+                let store = source.as_str();
+                tracing::warn!(store, session = token.id(), "session is malformed: {flaw}");
+                (None, Outcome::Malformed)
+            }
+            Self::Nothing | Self::Revoked => (None, Outcome::Absent),
+            Self::Session(session) => (Some(session), Outcome::Present),
+        };
+        reporter.answered(source, outcome);
+        Lookup { found, source }
+    }
+}

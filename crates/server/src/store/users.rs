@@ -1,0 +1,60 @@
+//! Who exists: users by their subjects.
+
+use std::fmt;
+use std::sync::Arc;
+
+use gate::{Lookup, Source, StoreError, User};
+
+use super::chain::{Chain, Reporter, Truth};
+use super::database::Database;
+use super::single_flight::Answer;
+use super::{Outcome, settings::UserTable};
+
+/// The chain of stores that know users. A handle: clones share everything, and belong on every runtime that decides.
+#[derive(Clone)]
+pub(crate) struct Users(pub(super) Arc<Chain<UserTruth>>);
+
+impl gate::Users for Users {
+    async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
+        self.0.find(subject, || subject.into()).await
+    }
+}
+
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Users({})", self.0.truth.source())
+    }
+}
+
+/// The user table.
+pub(super) struct UserTruth(pub(super) Arc<Database>);
+
+impl Truth for UserTruth {
+    type Fact = User;
+    type Question = Box<str>;
+
+    async fn find(&self, subject: Box<str>, reporter: &Reporter) -> Answer<User> {
+        let source = self.source();
+        match self.0.find_user(&subject).await {
+            Ok(exists) => {
+                let found = exists.then_some(User);
+                let lookup = Lookup { found, source };
+                reporter.found(&lookup);
+                Ok(lookup)
+            }
+            Err(error) => {
+                reporter.answered(source, Outcome::Failed);
+                Err(error)
+            }
+        }
+    }
+
+    fn source(&self) -> Source {
+        self.0.source()
+    }
+}
+
+/// What the users are users of, the same on every node that asks the same table.
+pub(super) fn realm(database: &str, users: &UserTable) -> String {
+    format!("{database} {} {}", users.table.quoted(), users.id.quoted())
+}

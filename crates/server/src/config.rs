@@ -5,6 +5,7 @@
 
 mod bearer;
 mod listen;
+mod lookups;
 mod raw;
 mod sessions;
 mod sign_in;
@@ -22,6 +23,7 @@ use http::uri::{Authority, Scheme, Uri};
 use ipnet::IpNet;
 use session::{ClaimDemands, KeyRing, Secret};
 
+use self::lookups::SessionLookups;
 use self::raw::Reader;
 pub(crate) use self::raw::{Problem, Setting, Variables};
 use self::sessions::SessionFormat;
@@ -133,7 +135,9 @@ impl Config {
         let upstream = upstream(&mut reader);
         let policy = Policy::new(reader.list("PUBLIC_PATHS", PublicPath::new));
         let format = SessionFormat::read(&mut reader);
-        let keys = sessions::key_ring(&mut reader, format, false, &mut warnings);
+        let lookups = SessionLookups::read(&mut reader, format, &mut warnings);
+        let or_opaque = lookups.is_some_and(SessionLookups::make_authjs_opaque);
+        let keys = sessions::key_ring(&mut reader, format, or_opaque, &mut warnings);
         let demands = sessions::demands(&mut reader);
         let issuer = bearer::issuer(&mut reader, &mut warnings);
         let (bypass_header, bypass) = bypass(&mut reader, &mut warnings, production);
@@ -145,7 +149,7 @@ impl Config {
         );
         let sign_in = sign_in::settings(&mut reader, &mut warnings);
         let trusted_proxies = TrustedProxies::new(reader.list("TRUSTED_PROXIES", network));
-        let stores = stores::settings(&mut reader);
+        let stores = stores::settings(&mut reader, lookups, &mut warnings);
         let client = ClientSettings {
             header: reader.limit("CLIENT_HEADER_TIMEOUT", 30),
             body: reader.limit("CLIENT_BODY_TIMEOUT", 60),
@@ -155,12 +159,6 @@ impl Config {
         let log_formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
         let log_format = reader.choice("LOG_FORMAT", LogFormat::Json, &log_formats);
         let _ = reader.text("RUST_LOG");
-        if stores.is_none() {
-            warnings.push(
-                "ENABLE_DB_CHECK is off: a deleted user keeps access until the session expires"
-                    .to_owned(),
-            );
-        }
         for (name, nearest) in reader.slips() {
             warnings.push(format!(
                 "{name} is set but is no setting of ours; did you mean {nearest}?"

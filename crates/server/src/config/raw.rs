@@ -98,6 +98,14 @@ impl<'v> Reader<'v> {
         });
     }
 
+    /// Whether the variable is set, or the file that it can come from.
+    pub(crate) fn is_set(&self, name: &str) -> bool {
+        let file = format!("{name}_FILE");
+        [name, &file]
+            .iter()
+            .any(|name| self.variables.get(name).is_some())
+    }
+
     /// A text, or `None` when the variable is not set.
     pub(crate) fn text(&mut self, name: &str) -> Option<String> {
         let value = self.variables.get(name).map(str::to_owned);

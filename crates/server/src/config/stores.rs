@@ -1,4 +1,4 @@
-//! Where users are looked up.
+//! Where users and sessions are looked up.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -7,44 +7,81 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::sqlite::SqliteConnectOptions;
 
+use super::lookups::SessionLookups;
 use super::raw::Reader;
 use crate::store::{
-    Column, DatabaseSettings, DatabaseUrl, MemorySettings, RedisSettings, RedisUrl, Settings, Table,
-    UserTable,
+    Column, DatabaseSettings, DatabaseUrl, MemorySettings, RedisSettings, RedisUrl, Settings,
+    Table, UserTable,
 };
 
-/// The chain of stores, or `None` when users are not checked.
-pub(super) fn settings(reader: &mut Reader<'_>) -> Option<Settings> {
-    if !reader.switch("ENABLE_DB_CHECK", false) {
+/// The stores, or `None` when nothing is looked up.
+pub(super) fn settings(
+    reader: &mut Reader<'_>,
+    lookups: Option<SessionLookups>,
+    warnings: &mut Vec<String>,
+) -> Option<Settings> {
+    let checks_users = reader.switch("ENABLE_DB_CHECK", false);
+    if !checks_users && !lookups.is_some_and(SessionLookups::prove_users) {
+        warnings.push(
+            "ENABLE_DB_CHECK is off: a deleted user keeps access until the session expires"
+                .to_owned(),
+        );
+    }
+    if !checks_users && lookups.is_none() {
         return None;
     }
     let memory = MemorySettings {
         ttl: reader.seconds("MEMORY_CACHE_TTL", 5),
-        entries: reader.parsed("MEMORY_CACHE_ENTRIES", 100_000, "a number of users"),
+        entries: reader.parsed("MEMORY_CACHE_ENTRIES", 100_000, "a number of entries"),
     };
     let absent_ttl = reader.seconds("ABSENT_CACHE_TTL", 5);
-    let redis = redis(reader);
-    let database = database(reader);
-    let timeout = reader.millis("DATABASE_TIMEOUT", 2000);
-    let max_connections = reader.parsed("DATABASE_CONNECTIONS", 10, "a number of connections");
-    let table = identifier(reader, "USER_TABLE", "users", Table::parse);
-    let id_field = identifier(reader, "USER_ID_FIELD", "id", Column::parse);
-    let (url, table, id) = (database?, table?, id_field?);
+    let sessions_in_redis = lookups.and_then(|lookups| lookups.redis_prefix(reader));
+    let redis = redis(reader, sessions_in_redis);
+    let sessions_in_database = lookups.filter(|lookups| lookups.need_database());
+    let database = match checks_users || sessions_in_database.is_some() {
+        true => Some(database(
+            reader,
+            lookups,
+            checks_users,
+            sessions_in_database,
+        )?),
+        false => None,
+    };
     Some(Settings {
         memory,
         absent_ttl,
         redis,
-        database: Some(DatabaseSettings {
-            url,
-            timeout,
-            max_connections,
-            users: Some(UserTable { table, id }),
-            sessions: None,
-        }),
+        database,
     })
 }
 
-fn identifier<T, E: std::fmt::Display>(
+fn database(
+    reader: &mut Reader<'_>,
+    lookups: Option<SessionLookups>,
+    checks_users: bool,
+    sessions: Option<SessionLookups>,
+) -> Option<DatabaseSettings> {
+    let url = database_location(reader, checks_users);
+    let timeout = reader.millis("DATABASE_TIMEOUT", 2000);
+    let max_connections = reader.parsed("DATABASE_CONNECTIONS", 10, "a number of connections");
+    let default_table = lookups.map_or("users", SessionLookups::user_table);
+    let table = identifier(reader, "USER_TABLE", default_table, Table::parse);
+    let id = identifier(reader, "USER_ID_FIELD", "id", Column::parse);
+    let users = table.zip(id).map(|(table, id)| UserTable { table, id });
+    let sessions = match (sessions, users.clone()) {
+        (Some(sessions), Some(users)) => Some(sessions.tables(reader, users)?),
+        (None, _) | (_, None) => None,
+    };
+    Some(DatabaseSettings {
+        url: url?,
+        timeout,
+        max_connections,
+        users: Some(users?).filter(|_| checks_users),
+        sessions,
+    })
+}
+
+pub(super) fn identifier<T, E: std::fmt::Display>(
     reader: &mut Reader<'_>,
     name: &str,
     default: &str,
@@ -56,8 +93,9 @@ fn identifier<T, E: std::fmt::Display>(
         .ok()
 }
 
-/// Redis is there when `REDIS_URL` or `REDIS_HOST` says where.
-fn redis(reader: &mut Reader<'_>) -> Option<RedisSettings> {
+/// Redis is there when `REDIS_URL` or `REDIS_HOST` says where. `sessions` is what the keys of sessions that are kept there
+/// start with.
+fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSettings> {
     let timeout = reader.millis("REDIS_TIMEOUT", 1000);
     let cache_ttl = reader.seconds("REDIS_CACHE_TTL", 600);
     let key_prefix = reader.parsed("REDIS_KEY_PREFIX", "auth:".to_owned(), "a prefix");
@@ -72,7 +110,13 @@ fn redis(reader: &mut Reader<'_>) -> Option<RedisSettings> {
             "REDIS_HOST",
             RedisUrl::from_parts(&host, port, password.as_deref()),
         ),
-        (None, None) => return None,
+        (None, None) => {
+            if sessions.is_some() {
+                let what = "SESSION_STORE says that sessions are in Redis, so say where it is: a redis:// URL, or REDIS_HOST";
+                reader.problem("REDIS_URL", what);
+            }
+            return None;
+        }
     };
     let url = url
         .map_err(|error| reader.problem(name, error.to_string()))
@@ -82,13 +126,13 @@ fn redis(reader: &mut Reader<'_>) -> Option<RedisSettings> {
         timeout,
         cache_ttl,
         key_prefix,
-        sessions: None,
+        sessions,
         ca_file,
     })
 }
 
 /// `DATABASE_URL`, or the parts that `POSTGRES_HOST` and its siblings give.
-fn database(reader: &mut Reader<'_>) -> Option<DatabaseUrl> {
+fn database_location(reader: &mut Reader<'_>, checks_users: bool) -> Option<DatabaseUrl> {
     let url = reader.url("DATABASE_URL");
     let host = reader.text("POSTGRES_HOST");
     if let Some(url) = url {
@@ -97,10 +141,12 @@ fn database(reader: &mut Reader<'_>) -> Option<DatabaseUrl> {
             .ok();
     }
     let Some(host) = host else {
-        reader.problem(
-            "DATABASE_URL",
-            "ENABLE_DB_CHECK is on, so say where the users are: a postgres:// or sqlite:// URL, or POSTGRES_HOST",
-        );
+        let why = match checks_users {
+            true => "ENABLE_DB_CHECK is on, so say where the users are",
+            false => "sessions are looked up in the app's database, so say where it is",
+        };
+        let what = format!("{why}: a postgres:// or sqlite:// URL, or POSTGRES_HOST");
+        reader.problem("DATABASE_URL", what);
         return None;
     };
     let mut options = PgConnectOptions::new_without_pgpass()

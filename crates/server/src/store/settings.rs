@@ -69,7 +69,7 @@ pub(crate) struct DatabaseSettings {
 }
 
 /// The table, or view, of users.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UserTable {
     /// Its name.
     pub(crate) table: Table,
@@ -78,7 +78,7 @@ pub(crate) struct UserTable {
 }
 
 /// The tables, or views, that tell about a session and its user.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionTables {
     /// The sessions.
     pub(crate) table: Table,

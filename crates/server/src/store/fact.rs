@@ -73,3 +73,56 @@ impl Trust {
 
 /// In bytes: addresses and names that caches keep. Longer ones are some user's joke, and asked for each time.
 const MAX_TEXT: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use session::StoredColumns;
+
+    use super::*;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_900_000_000);
+    const TRUST: Trust = Trust {
+        present: Duration::from_secs(60),
+        absent: Duration::from_secs(5),
+    };
+
+    fn session(expires_at: UnixTime, name: &str) -> StoredSession {
+        StoredSession::new(StoredColumns {
+            subject: "7",
+            email: None,
+            name: Some(name),
+            issued_at: None,
+            expires_at,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn no_answer_is_trusted_for_longer_than_it_can_hold() {
+        assert_eq!(TRUST.of(Some(&User), NOW), TRUST.present);
+        assert_eq!(TRUST.of(None::<&User>, NOW), TRUST.absent);
+        for (millis_left, trusted) in [
+            (3_600_000, TRUST.present),
+            (60_001, TRUST.present),
+            (59_999, Duration::from_millis(59_999)),
+            (1, Duration::from_millis(1)),
+            // It has ended, which will not change.
+            (0, TRUST.absent),
+        ] {
+            let expires_at = UnixTime::from_millis(NOW.millis() + millis_left);
+            let found = session(expires_at, "Ada");
+            assert_eq!(TRUST.of(Some(&found), NOW), trusted, "{millis_left}");
+        }
+        let ended = session(UnixTime::from_secs(0), "Ada");
+        assert_eq!(TRUST.of(Some(&ended), NOW), TRUST.absent);
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_kept() {
+        let later = UnixTime::LAST_EXPIRY;
+        for (len, trusted) in [(MAX_TEXT, TRUST.present), (MAX_TEXT + 1, Duration::ZERO)] {
+            let found = session(later, &"x".repeat(len));
+            assert_eq!(TRUST.of(Some(&found), NOW), trusted);
+        }
+    }
+}

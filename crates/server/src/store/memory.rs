@@ -74,6 +74,7 @@ impl<F: Fact> Memory<F> {
 )]
 mod tests {
     use gate::User;
+    use session::{StoredColumns, StoredSession};
 
     use super::*;
 
@@ -104,6 +105,26 @@ mod tests {
             Some(Some(User))
         );
         assert_eq!(known("7", 3 * SECOND), None);
+    }
+
+    #[test]
+    fn a_session_is_forgotten_when_it_ends() {
+        let settings = MemorySettings {
+            ttl: 60 * SECOND,
+            entries: 10,
+        };
+        let (memory, start) = (Memory::new(settings, SECOND), Instant::now());
+        let session = StoredSession::new(StoredColumns {
+            subject: "7",
+            email: None,
+            name: None,
+            issued_at: None,
+            expires_at: NOW.saturating_add(2 * SECOND),
+        });
+        memory.remember("id", Some(&session.unwrap()), start, NOW);
+        let almost = 2 * SECOND - Duration::from_nanos(1);
+        assert!(memory.recall("id", start + almost).is_some());
+        assert!(memory.recall("id", start + 2 * SECOND).is_none());
     }
 
     #[test]

@@ -124,7 +124,12 @@ impl Redis {
             Some(_) => self.health.failed(&detail),
             None => self.hang_up(number, &detail),
         }
-        Err(failed(detail))
+        // The driver's own time limit, which is the same, may strike first.
+        Err(if error.is_timeout() {
+            self.timed_out()
+        } else {
+            failed(detail)
+        })
     }
 
     /// Writes `value` under `key`, for as long as `ttl`, unless there is one already.

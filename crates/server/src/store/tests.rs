@@ -17,6 +17,7 @@ use tokio::time::sleep;
 use super::*;
 
 mod outages;
+mod sessions;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Time enough for a healthy server on a busy machine, and short enough to wait for.

@@ -150,7 +150,13 @@ impl SessionLookups {
         if self.store == SessionStore::Database {
             return None;
         }
-        Some(reader.parsed(PREFIX, "better-auth:".to_owned(), "a prefix"))
+        let prefix = reader.parsed(PREFIX, "better-auth:".to_owned(), "a prefix");
+        // A variable that is set to nothing counts as not set.
+        Some(if prefix == NONE {
+            String::new()
+        } else {
+            prefix
+        })
     }
 
     /// The table of users that goes with the sessions.
@@ -284,7 +290,7 @@ const TABLES: [&str; 7] = [
     "USER_NAME_FIELD",
 ];
 
-/// In place of a column that does not exist.
+/// In place of a column that does not exist, or of a prefix.
 const NONE: &str = "none";
 
 #[cfg(test)]
@@ -592,6 +598,15 @@ mod tests {
                 .sessions
                 .is_none()
         );
+
+        let bare = [
+            better_auth,
+            redis,
+            REDIS,
+            ("BETTER_AUTH_REDIS_PREFIX", "none"),
+        ];
+        let settings = stores(&bare).unwrap();
+        assert_eq!(settings.redis.unwrap().sessions.as_deref(), Some(""));
 
         assert_eq!(problems(&[better_auth, redis]), "REDIS_URL");
         assert_eq!(

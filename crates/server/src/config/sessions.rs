@@ -91,7 +91,10 @@ pub(super) fn key_ring(
     if groups.iter().all(|(_, cookies)| cookies.is_empty()) {
         let name = match format {
             SessionFormat::BetterAuth => "BETTER_AUTH_SECRET",
-            _ => "AUTH_SECRET",
+            SessionFormat::Auto
+            | SessionFormat::AuthJs
+            | SessionFormat::AuthJsDatabase
+            | SessionFormat::NextAuth => "AUTH_SECRET",
         };
         let what = "no secret is set; give the one that your app signs its sessions with, \
                     as AUTH_SECRET, NEXTAUTH_SECRET, BETTER_AUTH_SECRET or JWT_SECRET \

@@ -10,6 +10,7 @@ use super::told::Told;
 use super::{PROBE_EVERY, StoreHealth};
 
 /// The application's database. One set of connections serves every question.
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub(super) enum Database {
     Postgres(Postgres),
     Sqlite(Sqlite),

@@ -339,7 +339,9 @@ impl Redis {
 
     /// A key like those that we read, for servers that restrict their users to some.
     fn probe_key(&self) -> &[u8] {
-        self.settings.key_prefix.as_bytes()
+        let settings = &self.settings;
+        let prefix = settings.sessions.as_ref().unwrap_or(&settings.key_prefix);
+        prefix.as_bytes()
     }
 }
 

@@ -13,10 +13,10 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::Context;
-use aws_lc_rs::rand;
 use session::Secret;
 
 use crate::config::{Config, Variables};
+use crate::random;
 use crate::serve::{self, Bound};
 use people::{PEOPLE, People};
 use sessions::Sessions;
@@ -24,7 +24,7 @@ use sessions::Sessions;
 /// Runs the demo until it is told to stop. Of the environment it takes only [`OVERRIDABLE`], so that settings meant for
 /// another gate cannot change it.
 pub(crate) fn run(environment: &Variables) -> anyhow::Result<()> {
-    let secret = random_hex::<32>()?;
+    let secret = random::hex::<32>()?;
     let sessions = Sessions::new(Secret::new(secret.clone()))?;
     let upstream = app::start(sessions.clone()).context("the sample app did not start")?;
     let config = Config::from_variables(&variables(upstream, secret, environment))?;
@@ -90,18 +90,4 @@ fn reachable(bound: SocketAddr) -> SocketAddr {
         true => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), bound.port()),
         false => bound,
     }
-}
-
-/// `N` bytes that nobody can guess, in hexadecimal.
-fn random_hex<const N: usize>() -> anyhow::Result<String> {
-    let bytes: [u8; N] = random()?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    rand::fill(&mut bytes)
-        .ok()
-        .context("the system gives no random bytes")?;
-    Ok(bytes)
 }

@@ -11,6 +11,7 @@ mod jwks;
 mod metrics;
 mod pages;
 mod patience;
+mod random;
 mod runtime;
 mod serve;
 mod store;

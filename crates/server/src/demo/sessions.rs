@@ -7,8 +7,7 @@ use serde_json::json;
 use session::{CookieName, Secret, seal};
 
 use super::people::Person;
-use super::{random, random_hex};
-use crate::clock;
+use crate::{clock, random};
 
 /// What an Auth.js app has: a secret, and the name of its cookie.
 #[derive(Clone)]
@@ -34,13 +33,13 @@ impl Sessions {
             "sub": person.id,
             "iat": now.secs(),
             "exp": now.saturating_add(LIFETIME).secs(),
-            "jti": random_hex::<16>()?,
+            "jti": random::hex::<16>()?,
         });
         let claims = claims.as_object().context("the claims are an object")?;
         Ok(format!(
             "{}={}",
             self.cookie,
-            seal::authjs(&self.secret, &self.cookie, claims, random()?)
+            seal::authjs(&self.secret, &self.cookie, claims, random::bytes()?)
         ))
     }
 

@@ -233,7 +233,7 @@ pub(crate) fn admin_address(variables: &Variables) -> Option<SocketAddr> {
 /// Which variable says that this is production, if one does.
 fn production_marker(reader: &mut Reader<'_>) -> Option<&'static str> {
     let mut marker = None;
-    for name in ["NODE_ENV", "APP_ENV", "SESSIONGATE_ENV"] {
+    for name in ["NODE_ENV", "RAILS_ENV", "APP_ENV", "SESSIONGATE_ENV"] {
         let value = reader.text(name).unwrap_or_default();
         if value.trim().eq_ignore_ascii_case("production") {
             marker = marker.or(Some(name));

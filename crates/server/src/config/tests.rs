@@ -127,7 +127,7 @@ fn the_bypass_is_off_in_production_and_demands_a_real_value() {
         problem(&[("ALLOW_BYPASS", "true"), ("BYPASS_HEADER_VALUE", "short")])
             .starts_with("BYPASS_HEADER_VALUE")
     );
-    for name in ["NODE_ENV", "APP_ENV", "SESSIONGATE_ENV"] {
+    for name in ["NODE_ENV", "RAILS_ENV", "APP_ENV", "SESSIONGATE_ENV"] {
         assert!(problem(&[("ALLOW_BYPASS", "true"), value, (name, "Production")]).contains(name));
     }
 }

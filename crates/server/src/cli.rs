@@ -1,5 +1,8 @@
 //! The command line.
 
+mod mint;
+mod secrets;
+
 use std::io::{self, IsTerminal};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -34,6 +37,10 @@ enum Command {
     CheckConfig,
     /// Ask the running gate on this machine whether it is alive; for container health checks.
     Healthcheck,
+    /// Make a session cookie, for tests and development; never in production.
+    ///
+    /// Prints the value of a `Cookie` header that signs the user in wherever the secret is believed.
+    Mint(Box<mint::MintArguments>),
 }
 
 /// Runs the command that was asked for.
@@ -54,6 +61,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         }
         Command::CheckConfig => check_config(&variables)?,
         Command::Healthcheck => healthcheck(&variables)?,
+        Command::Mint(arguments) => return mint::run(*arguments, &variables),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ mod bearer;
 mod listen;
 mod lookups;
 mod raw;
+mod secrets;
 mod sessions;
 mod sign_in;
 mod stores;
@@ -26,6 +27,7 @@ use session::{ClaimDemands, KeyRing, Secret};
 use self::lookups::SessionLookups;
 use self::raw::Reader;
 pub(crate) use self::raw::{Problem, Setting, Variables};
+pub(crate) use self::secrets::{SecretErrors, Secrets};
 use self::sessions::SessionFormat;
 pub(crate) use self::sign_in::SignIn;
 use crate::{jwks, store};
@@ -231,6 +233,10 @@ pub(crate) fn admin_address(variables: &Variables) -> Option<SocketAddr> {
 }
 
 /// Which variable says that this is production, if one does.
+pub(crate) fn says_production(variables: &Variables) -> Option<&'static str> {
+    production_marker(&mut Reader::new(variables))
+}
+
 fn production_marker(reader: &mut Reader<'_>) -> Option<&'static str> {
     let mut marker = None;
     for name in ["NODE_ENV", "RAILS_ENV", "APP_ENV", "SESSIONGATE_ENV"] {

@@ -9,6 +9,7 @@ mod demo;
 mod front;
 mod jwks;
 mod metrics;
+mod mint;
 mod pages;
 mod patience;
 mod random;

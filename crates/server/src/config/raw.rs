@@ -328,7 +328,7 @@ impl<'v> Reader<'v> {
     }
 }
 
-fn without_final_newline(mut bytes: Vec<u8>) -> Vec<u8> {
+pub(super) fn without_final_newline(mut bytes: Vec<u8>) -> Vec<u8> {
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
         if bytes.last() == Some(&b'\r') {

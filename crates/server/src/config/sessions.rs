@@ -142,7 +142,7 @@ fn vet(
 }
 
 /// The secrets of Auth.js and NextAuth, newest first: the frameworks' own order for a rotation.
-fn authjs_secrets(
+pub(super) fn authjs_secrets(
     reader: &mut Reader<'_>,
     vet: &mut impl FnMut(&mut Reader<'_>, &str, Secret) -> Option<Secret>,
 ) -> Vec<Secret> {
@@ -157,7 +157,7 @@ fn authjs_secrets(
 
 /// The secrets of Better Auth, the current one first. As in the framework, `BETTER_AUTH_SECRETS` comes before
 /// `BETTER_AUTH_SECRET`, and without both `AUTH_SECRET` counts (`dist/context/create-context.mjs`).
-fn better_auth_secrets(
+pub(super) fn better_auth_secrets(
     reader: &mut Reader<'_>,
     authjs_secrets: &[Secret],
     vet: &mut impl FnMut(&mut Reader<'_>, &str, Secret) -> Option<Secret>,

@@ -1,0 +1,40 @@
+//! How the tools are given secrets.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+
+use clap::Args;
+use session::Secret;
+
+use crate::config::{SecretErrors, Secrets, Variables};
+
+#[derive(Debug, Args)]
+pub(super) struct SecretArguments {
+    /// A secret of the app; several times for several secrets, the current one first.
+    ///
+    /// Whoever may list the processes of this machine can read it, so a file or the environment is better. Without
+    /// `--secret` and `--secret-file`, the gate's own variables count: AUTH_SECRET, AUTH_SECRET_1 to _3,
+    /// NEXTAUTH_SECRET, JWT_SECRET, BETTER_AUTH_SECRET, BETTER_AUTH_SECRETS, and each with _FILE behind it.
+    #[arg(long = "secret", value_name = "SECRET", allow_hyphen_values = true, value_parser = secret)]
+    secrets: Vec<Secret>,
+    /// A file with a secret of the app; several times for several secrets. They come behind those of `--secret`.
+    ///
+    /// One line break at the end of the file is not part of the secret.
+    #[arg(long = "secret-file", value_name = "PATH")]
+    files: Vec<PathBuf>,
+}
+
+impl SecretArguments {
+    /// The secrets, with a word on standard error about each that is weak.
+    pub(super) fn read(self, variables: &Variables) -> Result<Secrets, SecretErrors> {
+        let secrets = Secrets::read(self.secrets, &self.files, variables)?;
+        for warning in &secrets.warnings {
+            eprintln!("warning: {warning}");
+        }
+        Ok(secrets)
+    }
+}
+
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text))
+}

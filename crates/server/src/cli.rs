@@ -1,6 +1,7 @@
 //! The command line.
 
 mod mint;
+mod open;
 mod secrets;
 
 use std::io::{self, IsTerminal};
@@ -37,6 +38,11 @@ enum Command {
     CheckConfig,
     /// Ask the running gate on this machine whether it is alive; for container health checks.
     Healthcheck,
+    /// Explain a cookie: what a gate would make of it, and if it would refuse it, why.
+    ///
+    /// Reads the value of a `Cookie` header from standard input. Exit code 0: it opens, and its claims are printed. 1: it
+    /// is refused, and the reason and its likely cause are printed. 2: wrong usage.
+    Open(Box<open::OpenArguments>),
     /// Make a session cookie, for tests and development; never in production.
     ///
     /// Prints the value of a `Cookie` header that signs the user in wherever the secret is believed.
@@ -61,6 +67,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         }
         Command::CheckConfig => check_config(&variables)?,
         Command::Healthcheck => healthcheck(&variables)?,
+        Command::Open(arguments) => return open::run(*arguments, &variables),
         Command::Mint(arguments) => return mint::run(*arguments, &variables),
     }
     Ok(ExitCode::SUCCESS)

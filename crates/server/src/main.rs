@@ -10,6 +10,7 @@ mod front;
 mod jwks;
 mod metrics;
 mod mint;
+mod open;
 mod pages;
 mod patience;
 mod random;

@@ -1,0 +1,198 @@
+//! `sessiongate open`: reading the question, printing the answer.
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use session::{CacheStrategy, CookieName, UnixTime};
+
+use super::secrets::SecretArguments;
+use crate::clock;
+use crate::config::Variables;
+use crate::open::{Format, Question, Recognised};
+
+#[derive(Debug, Args)]
+pub(super) struct OpenArguments {
+    /// The framework that wrote the session.
+    #[arg(long, value_enum, default_value_t = FormatArgument::Auto)]
+    format: FormatArgument,
+    #[command(flatten)]
+    secrets: SecretArguments,
+    /// The exact name of the session cookie; for Better Auth that of `session_token`. Otherwise every default name counts.
+    #[arg(long, value_name = "NAME")]
+    cookie_name: Option<CookieName>,
+    /// The salt, if the app passes one of its own to `encode()`. Otherwise Auth.js v5 takes the cookie's name, and
+    /// NextAuth v4 none.
+    #[arg(long)]
+    salt: Option<String>,
+    /// The strategy of Better Auth's cookie cache. Otherwise it is told by the shape of the value.
+    #[arg(long, value_enum)]
+    strategy: Option<StrategyArgument>,
+    /// The version that Better Auth's cookie cache must have.
+    #[arg(long, value_name = "VERSION", default_value = "1")]
+    cache_version: String,
+    /// The value of the Authorization header, such as `Bearer eyJ…`. It counts when there is no session cookie.
+    #[arg(long, value_name = "VALUE")]
+    authorization: Option<String>,
+    /// The time at which the session should be valid, in seconds since 1970. Otherwise now.
+    #[arg(long, value_name = "EPOCH")]
+    at: Option<u64>,
+    /// Print one line of JSON, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatArgument {
+    /// All of them, told apart by the cookie's name and the shape of its value.
+    Auto,
+    /// Auth.js v5.
+    #[value(name = "authjs")]
+    AuthJs,
+    /// Better Auth.
+    BetterAuth,
+    /// NextAuth v4.
+    #[value(name = "nextauth")]
+    NextAuth,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StrategyArgument {
+    /// JSON with a signature, Better Auth's default.
+    Compact,
+    /// An encrypted token.
+    Jwe,
+    /// A signed token.
+    Jwt,
+}
+
+/// Answers, or says what is wrong with the question, which is exit code 2.
+pub(super) fn run(arguments: OpenArguments, variables: &Variables) -> Result<ExitCode> {
+    let json = arguments.json;
+    let (answer, now) = match ask(arguments, variables) {
+        Ok(answer) => answer,
+        Err(error) => {
+            eprintln!("error: {error:#}\n\nFor more information, try 'sessiongate open --help'.");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let text = match json {
+        true => answer.json(),
+        false => answer.text(now),
+    };
+    writeln!(io::stdout(), "{text}")?;
+    Ok(match answer.is_opened() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(1),
+    })
+}
+
+fn ask(arguments: OpenArguments, variables: &Variables) -> Result<(crate::open::Answer, UnixTime)> {
+    let recognised = recognised(&arguments)?;
+    let secrets = arguments.secrets.read(variables)?;
+    let now = arguments.at.map_or_else(clock::now, UnixTime::from_secs);
+    let input = match arguments.authorization {
+        Some(_) if io::stdin().is_terminal() => Vec::new(),
+        Some(_) | None => read_input()?,
+    };
+    let question = Question {
+        cookie_header: header_value(&input)?,
+        authorization: arguments.authorization.as_deref().map(str::as_bytes),
+        recognised,
+        authjs_secrets: &secrets.authjs,
+        better_auth_secrets: &secrets.better_auth,
+        other_salt: variables.get("JWT_SALT"),
+        now,
+    };
+    Ok((question.answer()?, now))
+}
+
+fn recognised(arguments: &OpenArguments) -> Result<Recognised> {
+    let format = match arguments.format {
+        FormatArgument::Auto => Format::Auto,
+        FormatArgument::AuthJs => Format::AuthJs,
+        FormatArgument::BetterAuth => Format::BetterAuth,
+        FormatArgument::NextAuth => Format::NextAuth,
+    };
+    let strategy = arguments.strategy.map(|strategy| match strategy {
+        StrategyArgument::Compact => CacheStrategy::Compact,
+        StrategyArgument::Jwe => CacheStrategy::Jwe,
+        StrategyArgument::Jwt => CacheStrategy::Jwt,
+    });
+    if strategy.is_some() && matches!(format, Format::AuthJs | Format::NextAuth) {
+        bail!("--strategy is about Better Auth; drop it, or give --format better-auth");
+    }
+    if arguments.salt.is_some() && format == Format::BetterAuth {
+        bail!("--salt is about Auth.js and NextAuth; Better Auth always has the same");
+    }
+    let name = arguments.cookie_name.as_ref();
+    if let Some(name) = name.filter(|name| name.as_str().ends_with("session_data")) {
+        bail!(
+            "--cookie-name {name}: give the name of Better Auth's session_token; that of session_data follows from it"
+        );
+    }
+    Ok(Recognised {
+        format,
+        cookie_name: arguments.cookie_name.clone(),
+        salt: arguments.salt.clone(),
+        strategy,
+        cache_version: arguments.cache_version.clone(),
+    })
+}
+
+fn read_input() -> Result<Vec<u8>> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        eprintln!(
+            "Paste the value of the Cookie header, then press Enter and Ctrl-D. A terminal cuts a line after 4095 \
+             characters; a longer one is better given as a file: sessiongate open < cookie.txt"
+        );
+    }
+    let mut input = Vec::new();
+    stdin
+        .lock()
+        .take(MAX_INPUT + 1)
+        .read_to_end(&mut input)
+        .context("cannot read standard input")?;
+    if input.len() as u64 > MAX_INPUT {
+        bail!("standard input is longer than 1 MiB; give the value of one Cookie header");
+    }
+    Ok(input)
+}
+
+/// The header's value in what was given: without the line's end, and without the header's name.
+fn header_value(input: &[u8]) -> Result<&[u8]> {
+    let mut value = input;
+    while let [rest @ .., b'\n' | b'\r'] = value {
+        value = rest;
+    }
+    if value.contains(&b'\n') || value.contains(&b'\r') {
+        bail!("standard input has several lines; give the value of one Cookie header, on one line");
+    }
+    let name = b"cookie:";
+    Ok(match value.split_at_checked(name.len()) {
+        Some((start, rest)) if start.eq_ignore_ascii_case(name) => rest.trim_ascii_start(),
+        Some(_) | None => value,
+    })
+}
+
+/// In bytes: far more than any program accepts as a header.
+const MAX_INPUT: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::header_value;
+
+    #[test]
+    fn a_header_is_one_line_with_or_without_its_name() {
+        for input in ["a=b", "a=b\n", "a=b\r\n\n", "Cookie: a=b", "cookie:a=b\n"] {
+            assert_eq!(header_value(input.as_bytes()).unwrap(), b"a=b", "{input:?}");
+        }
+        assert_eq!(header_value(b"").unwrap(), b"");
+        assert_eq!(header_value(b"cookies=b").unwrap(), b"cookies=b");
+        for input in ["a=b\nc=d", "\na=b", "a=b\rc=d"] {
+            assert!(header_value(input.as_bytes()).is_err(), "{input:?}");
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Why a session does not open, found out rather than guessed: what is said here was tried, counted or measured.
+//!
+//! A gate must not try other keys than its own. The person who runs this has the secrets and asks what is wrong.
+
+mod keys;
+mod shape;
+
+use std::time::Duration;
+
+use session::{CookieName, OpenError, SessionCookie, SessionToken, UnixTime};
+
+use super::Question;
+use super::pasted::Pasted;
+use keys::{Part, Trial};
+
+/// Why the session does not open, `found` being the cookie that it is in.
+pub(super) fn of_session(
+    question: &Question<'_>,
+    found: Option<&SessionCookie>,
+    error: &OpenError,
+) -> Option<String> {
+    let trial = Trial {
+        question,
+        found,
+        part: Part::Whole,
+    };
+    let name = found.map(SessionCookie::name);
+    trial
+        .other_cookie(super::named(error).or(name))
+        .or_else(|| cause(&trial, name, error))
+}
+
+/// Why Better Auth's cookie cache does not count, which stands beside the genuine `token`.
+pub(super) fn of_cache(
+    question: &Question<'_>,
+    found: Option<&SessionCookie>,
+    token: &SessionToken,
+    error: &OpenError,
+) -> Option<String> {
+    let trial = Trial {
+        question,
+        found,
+        part: Part::Cache(token),
+    };
+    let name = found.and_then(SessionCookie::data_name);
+    if let OpenError::Expired { at } = error {
+        return Some(format!(
+            "what is cached ended {} ago, which is usual after some minutes: Better Auth then asks its store, and \
+             writes the cache anew",
+            span(question.now.saturating_since(*at))
+        ));
+    }
+    cause(&trial, name, error)
+}
+
+/// Why there is no session in it at all.
+pub(super) fn of_nothing(question: &Question<'_>) -> Option<String> {
+    let header = question.cookie_header.trim_ascii();
+    let pasted = Pasted::new(header);
+    if let Some(authorization) = question.authorization
+        && !authorization.starts_with(b"Bearer ")
+    {
+        return Some(
+            "the Authorization value must be `Bearer`, spelled so, one space, and the token"
+                .to_owned(),
+        );
+    }
+    if header.is_empty() {
+        return match question.authorization {
+            Some(_) => None,
+            None => Some("the header is empty".to_owned()),
+        };
+    }
+    if pasted.is_empty() {
+        return Some(
+            "it is a value without its cookie's name; put the name in front, as in \
+             `authjs.session-token=…`"
+                .to_owned(),
+        );
+    }
+    if let Some(name) = question.recognised.cookie_name.as_ref()
+        && let Some(other) = other_prefix(name)
+        && pasted.has(&other)
+    {
+        return Some(match other.as_str().starts_with(SECURE) {
+            true => format!(
+                "the cookie is there as {other}: the app runs on https, where it puts {SECURE} in front of the name. \
+                 Give `--cookie-name {other}`"
+            ),
+            false => format!(
+                "the cookie is there as {other}, without {SECURE}: the app believes that it runs on plain http. \
+                 Behind a proxy that ends TLS it needs AUTH_URL or NEXTAUTH_URL, or the header X-Forwarded-Proto"
+            ),
+        });
+    }
+    if let Some((name, library, option)) = default_of_another(question, &pasted) {
+        return Some(format!(
+            "there is the cookie {name}, in which {library} keeps its session; give `{option}`"
+        ));
+    }
+    if let Some(name) = pasted.names().find(|name| pasted.is_emptied(name)) {
+        return Some(format!(
+            "the cookie {name} is there, but empty: the app has signed this browser out"
+        ));
+    }
+    let looks_like_one = |name: &CookieName| {
+        let name = without_number(name).to_ascii_lowercase();
+        name.ends_with("session-token") || name.ends_with("session_token")
+    };
+    if let Some(name) = pasted.names().find(looks_like_one) {
+        let name = without_number(&name);
+        return Some(format!(
+            "there is the cookie {name}, which looks like a session but is not among those that count; names are \
+             compared with upper and lower case. If it is the app's, give `--cookie-name {name}`"
+        ));
+    }
+    let csrf = |name: &CookieName| {
+        let name = name.as_str();
+        name.ends_with("authjs.csrf-token") || name.ends_with("next-auth.csrf-token")
+    };
+    pasted.names().find(csrf).map(|name| {
+        format!(
+            "the app's cookie {name} is there, but no session: nobody is signed in, or the browser kept the session \
+             back, as it does with a {SECURE} name on plain http"
+        )
+    })
+}
+
+/// What an error comes from; `name` is the cookie that it is about.
+fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Option<String> {
+    let now = trial.question.now;
+    let pasted = Pasted::new(trial.question.cookie_header);
+    match error {
+        OpenError::AmbiguousAuthorization => None,
+        OpenError::AmbiguousCookie { name } => Some(duplicate(trial, &pasted, name)),
+        OpenError::Expired { at } => Some(format!(
+            "it expired {} ago, at {}; the app renews a session only when the app itself is visited",
+            span(now.saturating_since(*at)),
+            date(*at)
+        )),
+        OpenError::IssuedInFuture { at } => Some(format!(
+            "it was issued {} from now; compare the clocks of the app and of this machine",
+            span(at.saturating_since(now))
+        )),
+        OpenError::NotYetValid { from } => Some(format!(
+            "it is valid in {} only; compare the clocks of the app and of this machine",
+            span(from.saturating_since(now))
+        )),
+        OpenError::MissingChunk { name, index } => Some(missing_chunk(&pasted, name, *index)),
+        OpenError::MalformedChunk { name } => {
+            let odd = |own: &CookieName| {
+                let number = own.as_str().strip_prefix(name.as_str())?.strip_prefix(".0")?;
+                number.bytes().all(|byte| byte.is_ascii_digit()).then(|| own.clone())
+            };
+            let own = pasted.names().filter_map(|own| odd(&own)).find(|own| own.as_str().len() > name.as_str().len() + 2)?;
+            Some(format!("no framework numbers a chunk like {own}"))
+        }
+        OpenError::MissingExpiry | OpenError::MissingSubject if trial.is_better_auth() => None,
+        OpenError::MissingExpiry => Some(
+            "the app writes its tokens with an `encode` of its own, or its `jwt` callback drops `exp`; without it a \
+             session would never end"
+                .to_owned(),
+        ),
+        OpenError::MissingSubject => Some(
+            "the app's `jwt` callback drops `sub`, or the user has no id; nobody is named by it".to_owned(),
+        ),
+        OpenError::MissingToken { name } => Some(format!(
+            "the cache of the session is there, and the cookie {name} is not: copy both"
+        )),
+        OpenError::WrongCacheVersion => Some(format!(
+            "the app's `session.cookieCache.version` is another than {:?}; give it with `--cache-version`",
+            trial.question.recognised.cache_version
+        )),
+        OpenError::WrongToken => Some(
+            "the cache is left over from another sign-in than the token beside it".to_owned(),
+        ),
+        OpenError::MalformedBearer
+        | OpenError::MalformedHeader
+        | OpenError::MalformedSessionToken
+        | OpenError::MalformedToken { .. } => trial
+            .other_key(error)
+            .or_else(|| shape::of(trial, &pasted, name)),
+        OpenError::RejectedSignature
+        | OpenError::RejectedTag
+        | OpenError::UnknownKey
+        | OpenError::UnsupportedAlgorithm => trial
+            .other_key(error)
+            .or_else(|| shape::cut(trial, &pasted, name))
+            .or_else(|| trial.no_key(error)),
+        OpenError::ExpiryOutOfRange
+        | OpenError::HeaderMismatch { .. }
+        | OpenError::MalformedClaim { .. }
+        | OpenError::MalformedClaims
+        | OpenError::MissingIssueTime
+        | OpenError::Oversize
+        | OpenError::TooOld { .. }
+        | OpenError::UnsupportedHeader { .. }
+        | OpenError::WrongAudience
+        | OpenError::WrongIssuer => None,
+    }
+}
+
+/// Which name is there how often, and which of the values would open.
+fn duplicate(trial: &Trial<'_>, pasted: &Pasted<'_>, name: &CookieName) -> String {
+    let values = pasted.values(name);
+    let chunks = pasted.chunks(name);
+    if !values.is_empty() && !chunks.is_empty() {
+        return format!(
+            "the cookie {name} is there whole and in chunks, {name}.{} among them: one of the two is left over; \
+             delete both in the browser, and sign in again",
+            chunks[0].0
+        );
+    }
+    let twice = chunks.windows(2).find(|pair| pair[0].0 == pair[1].0);
+    if let Some([(number, _), _]) = twice {
+        let count = chunks.iter().filter(|(other, _)| other == number).count();
+        return format!("the cookie {name}.{number} is there {}", times(count));
+    }
+    let opens = |value: &&[u8]| trial.opens_with(&pasted.with(name, value));
+    let opens = values.iter().position(opens);
+    let which = match opens {
+        Some(index) => format!("; number {} of them opens", index + 1),
+        None => String::new(),
+    };
+    format!(
+        "the cookie {name} is there {} with different values{which}. One may be set for the domain and one for the \
+         host, or for different paths; delete them in the browser, and sign in again",
+        times(values.len())
+    )
+}
+
+fn times(count: usize) -> String {
+    match count {
+        2 => "twice".to_owned(),
+        count => format!("{count} times"),
+    }
+}
+
+/// Which chunk is missing, counted as people do, and what it is called.
+fn missing_chunk(pasted: &Pasted<'_>, name: &CookieName, index: usize) -> String {
+    let count = pasted.chunks(name).last().map_or(index, |(last, _)| *last) + 1;
+    format!(
+        "chunk {} of {count} is missing, the cookie {name}.{index}; something between browser and here drops cookies, \
+         or limits the length of a header",
+        index + 1
+    )
+}
+
+/// A default cookie of a framework that does not count here: its name, the framework, and the option to make it count.
+fn default_of_another(
+    question: &Question<'_>,
+    pasted: &Pasted<'_>,
+) -> Option<(CookieName, &'static str, String)> {
+    let better_auth = SessionCookie::better_auth_defaults("better-auth").ok()?;
+    let found = SessionCookie::defaults()
+        .into_iter()
+        .chain(better_auth)
+        .find(|cookie| pasted.has(cookie.name()))?;
+    let (library, format) = match found.expects() {
+        "authjs-v5" => ("Auth.js v5", "authjs"),
+        "better-auth" => ("Better Auth", "better-auth"),
+        _ => ("NextAuth v4", "nextauth"),
+    };
+    let name = found.name().clone();
+    let option = match &question.recognised.cookie_name {
+        Some(_) => format!("--cookie-name {name}"),
+        None => format!("--format {format}"),
+    };
+    Some((name, library, option))
+}
+
+/// The name of a cookie without the number of a chunk.
+fn without_number(name: &CookieName) -> &str {
+    match name.as_str().rsplit_once('.') {
+        Some((name, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => name.as_str(),
+    }
+}
+
+/// The name that the same cookie has on https, or on http.
+fn other_prefix(name: &CookieName) -> Option<CookieName> {
+    match name.as_str().strip_prefix(SECURE) {
+        Some(plain) => plain.parse().ok(),
+        None => format!("{SECURE}{name}").parse().ok(),
+    }
+}
+
+/// How long, in the largest unit that fits.
+pub(super) fn span(span: Duration) -> String {
+    let secs = span.as_secs();
+    let (count, unit) = match secs {
+        0..60 => (secs, "second"),
+        60..3600 => (secs / 60, "minute"),
+        3600..86_400 => (secs / 3600, "hour"),
+        _ => (secs / 86_400, "day"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
+}
+
+fn date(time: UnixTime) -> String {
+    let secs = i64::try_from(time.secs()).unwrap_or(i64::MAX);
+    match jiff::Timestamp::from_second(secs) {
+        Ok(time) => time.to_string(),
+        Err(_) => secs.to_string(),
+    }
+}
+
+/// The prefix of cookies that a browser sends over https alone.
+const SECURE: &str = "__Secure-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_told_in_the_largest_unit_that_fits() {
+        for (secs, text) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (60, "1 minute"),
+            (7199, "1 hour"),
+            (172_800, "2 days"),
+        ] {
+            assert_eq!(span(Duration::from_secs(secs)), text);
+        }
+    }
+
+    #[test]
+    fn a_date_is_told_in_utc() {
+        assert_eq!(date(UnixTime::from_secs(0)), "1970-01-01T00:00:00Z");
+    }
+}

@@ -1,0 +1,485 @@
+//! Trying the keys that people mix up: other secrets, salts and frameworks.
+
+use base64::Engine as _;
+use base64::prelude::{
+    BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD,
+};
+use serde_json::{Map, Value};
+use session::{
+    ClaimDemands, CookieName, KeyRing, OpenError, Opened, SealedSession, Secret, SessionCookie,
+    SessionToken, seal,
+};
+
+use super::super::pasted::Pasted;
+use super::super::{Format, Question};
+use super::{SECURE, other_prefix};
+
+/// A session that did not open.
+pub(super) struct Trial<'t> {
+    pub(super) question: &'t Question<'t>,
+    /// The cookie that it is in; `None` for a Bearer value, or if no cookie could be put together.
+    pub(super) found: Option<&'t SessionCookie>,
+    pub(super) part: Part<'t>,
+}
+
+/// What of it did not open.
+pub(super) enum Part<'t> {
+    /// Better Auth's cookie cache, beside this token.
+    Cache(&'t SessionToken),
+    /// All of it.
+    Whole,
+}
+
+/// One way to read the session, and how to call it.
+struct Reading {
+    cookie: SessionCookie,
+    /// `None` if it is the way that was asked for.
+    other: Option<Other>,
+}
+
+/// One secret, and how to call it.
+struct Candidate {
+    secret: Secret,
+    /// `None` for the current secret as it was given.
+    other: Option<Other>,
+}
+
+/// What is done differently.
+#[derive(Clone)]
+struct Other {
+    /// Goes with "it opens".
+    how: String,
+    /// What to do about it.
+    advice: String,
+}
+
+impl Trial<'_> {
+    /// A session in another cookie that opens, while the one in `name`, being preferred, does not.
+    pub(super) fn other_cookie(&self, name: Option<&CookieName>) -> Option<String> {
+        let name = name?;
+        let groups = self.question.recognised.groups(self.question).ok()?;
+        let cookies = groups
+            .iter()
+            .flat_map(|(secrets, cookies)| cookies.iter().map(move |cookie| (*secrets, cookie)));
+        let other =
+            cookies
+                .filter(|(_, cookie)| cookie.name() != name)
+                .find(|(secrets, cookie)| {
+                    let keys = KeyRing::new(secrets, vec![(*cookie).clone()]);
+                    keys.is_ok_and(|keys| {
+                        let opened = self.open(&keys, self.question.cookie_header, None);
+                        matches!(opened, Some(Ok(_)))
+                    })
+                });
+        other.map(|(_, other)| {
+            format!(
+                "the cookie {} would open, but {name} is there too and comes first; it is left over, so delete it in \
+                 the browser",
+                other.name()
+            )
+        })
+    }
+
+    /// Whether the part in question opens in another header.
+    pub(super) fn opens_with(&self, header: &[u8]) -> bool {
+        let Ok(groups) = self.question.recognised.groups(self.question) else {
+            return false;
+        };
+        let opened = KeyRing::of_groups(&groups)
+            .ok()
+            .and_then(|keys| self.open(&keys, header, None));
+        match (opened, &self.part) {
+            (Some(Ok(Opened::Session(_))), _) => true,
+            (Some(Ok(Opened::Lookup { .. })), Part::Whole) => true,
+            (Some(Ok(Opened::Lookup { .. })), Part::Cache(_)) | (Some(Err(_)) | None, _) => false,
+        }
+    }
+
+    /// Whether Better Auth's cookies are in question.
+    pub(super) fn is_better_auth(&self) -> bool {
+        match self.found {
+            Some(cookie) => cookie.expects() == "better-auth",
+            None => self.question.recognised.format() == Format::BetterAuth,
+        }
+    }
+
+    /// The mistake with which the session opens, if it is one of those that people make.
+    pub(super) fn other_key(&self, error: &OpenError) -> Option<String> {
+        let readings = self.readings();
+        let candidates = self.candidates();
+        // As few mistakes at a time as possible: one, then two.
+        let pairs = || {
+            candidates
+                .iter()
+                .flat_map(|candidate| readings.iter().map(move |reading| (candidate, reading)))
+        };
+        let count = |(candidate, reading): &(&Candidate, &Reading)| {
+            usize::from(candidate.other.is_some()) + usize::from(reading.other.is_some())
+        };
+        let single = pairs().filter(|pair| count(pair) == 1);
+        let double = pairs().filter(|pair| count(pair) == 2);
+        single.chain(double).find_map(|(candidate, reading)| {
+            let opened = self.attempt(&candidate.secret, &reading.cookie)?;
+            let still = match &opened {
+                Ok(()) => String::new(),
+                Err(other) if other == error => return None,
+                Err(other) if is_about_claims(other) => {
+                    format!("; then it is still refused, because {other}")
+                }
+                Err(_) => return None,
+            };
+            let others: Vec<_> = [&reading.other, &candidate.other]
+                .into_iter()
+                .flatten()
+                .collect();
+            let hows: Vec<_> = others.iter().map(|other| other.how.as_str()).collect();
+            let advices: Vec<_> = others.iter().map(|other| other.advice.as_str()).collect();
+            let subject = match self.part {
+                Part::Cache(_) => "the cache beside the token",
+                Part::Whole => "it",
+            };
+            Some(format!(
+                "{subject} opens {}; {}{still}",
+                hows.join(" and "),
+                advices.join(", and ")
+            ))
+        })
+    }
+
+    /// What to say when no key opens it.
+    pub(super) fn no_key(&self, error: &OpenError) -> Option<String> {
+        let secrets = match self.secrets().len() {
+            1 => "the one given".to_owned(),
+            count => format!("any of the {count} given"),
+        };
+        if matches!(self.part, Part::Cache(_)) {
+            return Some(
+                "the token beside it is genuine, so the secret is right: the cache was made with an earlier secret, or \
+                 was changed on its way here"
+                    .to_owned(),
+            );
+        }
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "the others say all there is to say"
+        )]
+        match error {
+            OpenError::RejectedTag if self.names_its_key() => Some(
+                "the token names the right key, so secret and salt are right: the value was changed on its way here, \
+                 or put together from chunks of two sessions"
+                    .to_owned(),
+            ),
+            OpenError::UnknownKey => Some(format!(
+                "the app seals its sessions with another secret than {secrets}, common misspellings included, or with \
+                 a salt of its own (`--salt`)"
+            )),
+            OpenError::RejectedSignature | OpenError::RejectedTag => Some(format!(
+                "it was made with another secret than {secrets}, common misspellings included, or was changed on its \
+                 way here"
+            )),
+            OpenError::UnsupportedAlgorithm => {
+                let header = self.header()?;
+                let text = |name| header.get(name).and_then(Value::as_str).unwrap_or("nothing");
+                Some(format!(
+                    "its header says alg {:?} and enc {:?}, which the framework never writes together",
+                    text("alg"),
+                    text("enc")
+                ))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is an Auth.js token, and its header names the key that was tried.
+    fn names_its_key(&self) -> bool {
+        let is_authjs = |cookie: &&SessionCookie| cookie.expects() == "authjs-v5";
+        let header = self.found.filter(is_authjs).and_then(|_| self.header());
+        header.is_some_and(|header| header.contains_key("kid"))
+    }
+
+    /// The header of the token that the cookie holds.
+    fn header(&self) -> Option<Map<String, Value>> {
+        let value = Pasted::new(self.question.cookie_header).value(self.found?.name());
+        super::shape::header(&value)
+    }
+
+    fn secrets(&self) -> &[Secret] {
+        match self.is_better_auth() {
+            true => self.question.better_auth_secrets,
+            false => self.question.authjs_secrets,
+        }
+    }
+
+    /// The way in which the session was read, then others.
+    fn readings(&self) -> Vec<Reading> {
+        let recognised = &self.question.recognised;
+        let mut readings = Vec::new();
+        let mut reading = |cookie, other| readings.push(Reading { cookie, other });
+        let asked = match self.found {
+            Some(cookie) => vec![cookie.clone()],
+            None => {
+                let groups = recognised.groups(self.question).unwrap_or_default();
+                groups
+                    .into_iter()
+                    .flat_map(|(_, cookies)| cookies)
+                    .collect()
+            }
+        };
+        for cookie in asked {
+            let name = cookie.name();
+            match cookie.expects() {
+                "better-auth" => {
+                    if recognised.strategy.is_some() {
+                        let any = session::CookieCache {
+                            strategy: None,
+                            version: recognised.cache_version.as_str().into(),
+                        };
+                        let other = Other {
+                            how: "with another strategy".to_owned(),
+                            advice: "leave `--strategy` out, or compare it with the app's \
+                                     `session.cookieCache.strategy`"
+                                .to_owned(),
+                        };
+                        reading(cookie.clone().with_cache(Some(any)), Some(other));
+                    }
+                }
+                expects => {
+                    let own_name = |option: &str| match &recognised.cookie_name {
+                        None => format!(
+                            "give `--format {option} --cookie-name {name}`, and SESSION_FORMAT={option} and \
+                             AUTH_COOKIE_NAME={name} to the gate"
+                        ),
+                        Some(_) => format!(
+                            "give `--format {option}`, and SESSION_FORMAT={option} to the gate"
+                        ),
+                    };
+                    let authjs = match expects {
+                        "authjs-v5" => None,
+                        _ => Some(Other {
+                            how: "as a session of Auth.js v5, not of NextAuth v4".to_owned(),
+                            advice: own_name("authjs"),
+                        }),
+                    };
+                    let nextauth = Other {
+                        how: "as a session of NextAuth v4, not of Auth.js v5".to_owned(),
+                        advice: own_name("nextauth"),
+                    };
+                    match &authjs {
+                        None => {
+                            reading(SessionCookie::nextauth(name.clone()), Some(nextauth));
+                        }
+                        Some(_) if recognised.salt.is_some() => {
+                            let other = Other {
+                                how: "without the salt".to_owned(),
+                                advice: "leave `--salt` out: NextAuth v4 uses none for sessions"
+                                    .to_owned(),
+                            };
+                            reading(SessionCookie::nextauth(name.clone()), Some(other));
+                        }
+                        Some(_) => {}
+                    }
+                    for (salt, what) in self.salts(name) {
+                        let how = format!("with the salt {what}");
+                        let (how, advice) = match &authjs {
+                            None => (how, self.advice_on_salt(name, &salt)),
+                            Some(other) if salt == name.as_str() => {
+                                (other.how.clone(), other.advice.clone())
+                            }
+                            Some(other) => (
+                                format!("{} {how}", other.how),
+                                format!("{} and `--salt {salt}`", other.advice),
+                            ),
+                        };
+                        let cookie = SessionCookie::authjs(name.clone()).with_salt(&salt);
+                        reading(cookie, Some(Other { how, advice }));
+                    }
+                }
+            }
+            reading(cookie, None);
+        }
+        readings
+    }
+
+    /// Salts of Auth.js that people mix up for a cookie of this name, and what to call them.
+    fn salts(&self, name: &CookieName) -> Vec<(String, String)> {
+        let mut salts: Vec<(String, String)> = vec![(
+            name.to_string(),
+            format!("{name}, which is the cookie's name"),
+        )];
+        if let Some(other) = other_prefix(name) {
+            let difference = match other.as_str().starts_with(SECURE) {
+                true => format!("with {SECURE}"),
+                false => format!("without {SECURE}"),
+            };
+            salts.push((
+                other.to_string(),
+                format!("{other}, the cookie's name {difference}"),
+            ));
+        }
+        if let Some(salt) = self.question.other_salt {
+            salts.push((salt.to_owned(), "that JWT_SALT holds".to_owned()));
+        }
+        let defaults = SessionCookie::defaults();
+        for default in defaults.iter().map(SessionCookie::name) {
+            salts.push((
+                default.to_string(),
+                format!("{default}, the name of another cookie"),
+            ));
+        }
+        salts
+    }
+
+    fn advice_on_salt(&self, name: &CookieName, salt: &str) -> String {
+        match salt == name.as_str() {
+            true => "leave `--salt` out: the salt of Auth.js is the cookie's name".to_owned(),
+            false => format!(
+                "the cookie was renamed after it was sealed, or the app has a salt of its own: give `--salt {salt}`, \
+                 and JWT_SALT={salt} and AUTH_COOKIE_NAME={name} to the gate"
+            ),
+        }
+    }
+
+    /// The secrets as given, then as people misspell them.
+    fn candidates(&self) -> Vec<Candidate> {
+        let secrets = self.secrets();
+        let called = |index: usize| match secrets.len() {
+            1 => "the secret".to_owned(),
+            count => format!("secret {} of {count}", index + 1),
+        };
+        let older = secrets.iter().enumerate().map(|(index, secret)| Candidate {
+            secret: secret.clone(),
+            other: (index > 0).then(|| Other {
+                how: format!("with {}, which is not the current one", called(index)),
+                advice: "such a session opens with the current secret alone, which is the first"
+                    .to_owned(),
+            }),
+        });
+        let misspelt = secrets.iter().enumerate().flat_map(|(index, secret)| {
+            misspellings(secret)
+                .into_iter()
+                .map(move |(secret, how)| Candidate {
+                    secret,
+                    other: Some(Other {
+                        how: format!("with {} {how}", called(index)),
+                        advice: "the app has it so, byte for byte".to_owned(),
+                    }),
+                })
+        });
+        older.chain(misspelt).collect()
+    }
+
+    /// What one secret and one way of reading make of it. `None` when they say nothing about the part in question.
+    fn attempt(&self, secret: &Secret, cookie: &SessionCookie) -> Option<Result<(), OpenError>> {
+        let secrets = [secret.clone()];
+        let keys = KeyRing::new(&secrets, vec![cookie.clone()]).ok()?;
+        let question = self.question;
+        let opened = match (&self.part, self.found) {
+            (Part::Whole, Some(_)) => self.open(&keys, question.cookie_header, None)?,
+            (Part::Whole, None) => self.open(&keys, b"", question.authorization)?,
+            // The token is genuine under the current secret; signed anew, it goes with the secret on trial.
+            (Part::Cache(token), _) => {
+                let data_name = cookie.data_name()?;
+                let pasted = Pasted::new(question.cookie_header);
+                let token = seal::better_auth_token(secret, token.expose());
+                let mut header = format!("{}={token}; {data_name}=", cookie.name()).into_bytes();
+                header.extend(pasted.value(data_name));
+                self.open(&keys, &header, None)?
+            }
+        };
+        Some(match opened {
+            Ok(Opened::Lookup {
+                cache: Some(error), ..
+            }) if matches!(self.part, Part::Cache(_)) => Err(error),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn open(
+        &self,
+        keys: &KeyRing,
+        cookie_header: &[u8],
+        authorization: Option<&[u8]>,
+    ) -> Option<Result<Opened, OpenError>> {
+        let sealed = SealedSession::find(keys, [cookie_header], authorization)
+            .ok()
+            .flatten()?;
+        Some(sealed.open(keys, &ClaimDemands::default(), self.question.now))
+    }
+}
+
+/// Whether the session was decrypted or verified before it was refused.
+fn is_about_claims(error: &OpenError) -> bool {
+    match error {
+        OpenError::Expired { .. }
+        | OpenError::ExpiryOutOfRange
+        | OpenError::HeaderMismatch { .. }
+        | OpenError::IssuedInFuture { .. }
+        | OpenError::MalformedClaim { .. }
+        | OpenError::MalformedClaims
+        | OpenError::MissingExpiry
+        | OpenError::MissingIssueTime
+        | OpenError::MissingSubject
+        | OpenError::NotYetValid { .. }
+        | OpenError::TooOld { .. }
+        | OpenError::WrongAudience
+        | OpenError::WrongCacheVersion
+        | OpenError::WrongIssuer
+        | OpenError::WrongToken => true,
+        OpenError::AmbiguousAuthorization
+        | OpenError::AmbiguousCookie { .. }
+        | OpenError::MalformedBearer
+        | OpenError::MalformedChunk { .. }
+        | OpenError::MalformedHeader
+        | OpenError::MalformedSessionToken
+        | OpenError::MalformedToken { .. }
+        | OpenError::MissingChunk { .. }
+        | OpenError::MissingToken { .. }
+        | OpenError::Oversize
+        | OpenError::RejectedSignature
+        | OpenError::RejectedTag
+        | OpenError::UnknownKey
+        | OpenError::UnsupportedAlgorithm
+        | OpenError::UnsupportedHeader { .. } => false,
+    }
+}
+
+/// What else a secret may be that was copied carelessly, and how to call it.
+fn misspellings(secret: &Secret) -> Vec<(Secret, &'static str)> {
+    let bytes = secret.expose();
+    let trimmed = bytes.trim_ascii();
+    let unquoted = match trimmed {
+        [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => Some(inner),
+        _ => None,
+    };
+    let with_newline = [bytes, b"\n"].concat();
+    let mut others: Vec<(Vec<u8>, &'static str)> = vec![
+        (trimmed.to_vec(), "without the white space at its ends"),
+        (with_newline, "and a line break behind it"),
+    ];
+    others.extend(unquoted.map(|inner| (inner.to_vec(), "without the quotes around it")));
+    others.extend(hex(trimmed).map(|bytes| (bytes, "decoded from hexadecimal")));
+    for engine in [
+        BASE64_STANDARD,
+        BASE64_STANDARD_NO_PAD,
+        BASE64_URL_SAFE,
+        BASE64_URL_SAFE_NO_PAD,
+    ] {
+        let decoded = engine.decode(trimmed).ok();
+        others.extend(decoded.map(|bytes| (bytes, "decoded from base64")));
+    }
+    others
+        .into_iter()
+        .filter(|(other, _)| !other.is_empty() && other != bytes)
+        .map(|(other, how)| (Secret::new(other), how))
+        .collect()
+}
+
+fn hex(text: &[u8]) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let byte = |pair: &[u8]| u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok();
+    match text.len() % 2 {
+        0 => text.chunks_exact(2).map(byte).collect(),
+        _ => None,
+    }
+}

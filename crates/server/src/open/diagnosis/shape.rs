@@ -1,0 +1,196 @@
+//! What the text of a value gives away: that its end is missing, or that it is no encrypted session at all.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use percent_encoding::percent_decode;
+use serde_json::{Map, Value};
+use session::CookieName;
+
+use super::super::pasted::Pasted;
+use super::keys::{Part, Trial};
+
+/// Why the value has not the form that it should have.
+pub(super) fn of(
+    trial: &Trial<'_>,
+    pasted: &Pasted<'_>,
+    name: Option<&CookieName>,
+) -> Option<String> {
+    cut(trial, pasted, name).or_else(|| {
+        let value = value(trial, pasted, name);
+        match (trial.is_better_auth(), &trial.part) {
+            (true, Part::Whole) => signed_token(&value),
+            (true, Part::Cache(_)) => None,
+            (false, _) => other_kind(&value),
+        }
+    })
+}
+
+/// Whether the end of the value is missing, or something is left over behind it.
+pub(super) fn cut(
+    trial: &Trial<'_>,
+    pasted: &Pasted<'_>,
+    name: Option<&CookieName>,
+) -> Option<String> {
+    let value = value(trial, pasted, name);
+    if value.ends_with("…".as_bytes()) || value.ends_with(b"...") {
+        return Some(
+            "the value ends with an ellipsis: wherever it was copied, it was shown shortened"
+                .to_owned(),
+        );
+    }
+    if trial.question.cookie_header.len() == TERMINAL_LINE {
+        return Some(format!(
+            "the header has exactly {TERMINAL_LINE} bytes, which is where a terminal cuts a pasted line; save it to a \
+             file, and give that: `sessiongate open < cookie.txt`"
+        ));
+    }
+    name.and_then(|name| cut_chunks(trial, pasted, name))
+        .or_else(|| cut_token(&value))
+}
+
+/// Whether there is a chunk too few or too many.
+fn cut_chunks(trial: &Trial<'_>, pasted: &Pasted<'_>, name: &CookieName) -> Option<String> {
+    let chunks = pasted.chunks(name);
+    for count in (1..chunks.len()).rev() {
+        let fewer: Vec<_> = chunks[..count]
+            .iter()
+            .flat_map(|(_, value)| *value)
+            .copied()
+            .collect();
+        if trial.opens_with(&pasted.with(name, &fewer)) {
+            return Some(format!(
+                "without the cookie {name}.{count} it opens: that one is left over from a longer session; delete it \
+                 in the browser"
+            ));
+        }
+    }
+    let [(_, first), .., _] = &*chunks else {
+        return None;
+    };
+    let count = chunks.len();
+    let all_full = chunks.iter().all(|(_, chunk)| chunk.len() == first.len());
+    all_full.then(|| {
+        format!(
+            "the last of the {count} chunks of {name} is as long as the others, which the last one hardly ever is: \
+             {name}.{count} is probably missing"
+        )
+    })
+}
+
+/// Whether a token is shorter than its own beginning says.
+fn cut_token(value: &[u8]) -> Option<String> {
+    let parts: Vec<&[u8]> = value.split(|byte| *byte == b'.').collect();
+    let last = parts.last().map_or(0, |part| part.len());
+    let missing = |whole| {
+        (last < whole).then(|| {
+            format!("the last part has {last} characters instead of {whole}: the end of the value is missing")
+        })
+    };
+    let member = |name| Some(header(value)?.get(name)?.as_str()?.to_owned());
+    match (
+        parts.len(),
+        member("enc").as_deref(),
+        member("alg").as_deref(),
+    ) {
+        (5, Some("A256CBC-HS512"), _) => missing(43),
+        (5, Some("A256GCM"), _) => missing(22),
+        (count @ 1..5, enc, _) if enc.is_some() || value.starts_with(JWE_START) => Some(format!(
+            "the value has only {count} of its 5 parts: its end is missing"
+        )),
+        (3, None, Some("HS256")) => missing(43),
+        (1, None, _) if value.starts_with(COMPACT_START) => {
+            let whole = value.len() - value.len() % 4;
+            let text = BASE64_URL_SAFE_NO_PAD.decode(value).ok();
+            let text = text.or_else(|| BASE64_URL_SAFE_NO_PAD.decode(&value[..whole]).ok())?;
+            (!text.ends_with(b"}")).then(|| {
+                "the JSON in the value does not end as it should: its end is missing".to_owned()
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Better Auth's signed token, if that is what it should be.
+fn signed_token(value: &[u8]) -> Option<String> {
+    let dots = value.iter().filter(|byte| **byte == b'.').count();
+    let again: Cow<'_, [u8]> = percent_decode(value).into();
+    if *again != *value {
+        return Some("the value is percent-encoded more than once".to_owned());
+    }
+    match dots {
+        0 => Some(
+            "the value has no signature: it is the bare token, as the app's database holds it, and not what the app \
+             puts into the cookie"
+                .to_owned(),
+        ),
+        2 | 4 => Some(
+            "the value is a signed or encrypted token, as Better Auth keeps in `session_data` and Auth.js in its \
+             session cookie"
+                .to_owned(),
+        ),
+        _ => {
+            let signature = value.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
+            (signature.len() < 44).then(|| {
+                format!(
+                    "the signature has {} characters instead of 44: the end of the value is missing",
+                    signature.len()
+                )
+            })
+        }
+    }
+}
+
+/// What a value is that is no encrypted session.
+fn other_kind(value: &[u8]) -> Option<String> {
+    let dots = value.iter().filter(|byte| **byte == b'.').count();
+    let header = header(value);
+    let algorithm = header.and_then(|header| Some(header.get("alg")?.as_str()?.to_owned()));
+    let of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_~+/=".contains(byte);
+    match (dots, algorithm) {
+        (_, None) if value.starts_with(b"\"") => Some(
+            "the value is in double quotes, which Auth.js takes for a part of it: copy it without them".to_owned(),
+        ),
+        (0, _) if !value.starts_with(b"eyJ") && value.iter().all(of_token) => Some(
+            "the value has no dots, so it is no encrypted session: the app keeps its sessions in a database, as Auth.js \
+             does with an adapter, and the value names one (SESSION_FORMAT=authjs-database)"
+                .to_owned(),
+        ),
+        (2, Some(algorithm)) => Some(format!(
+            "the value is a signed token (JWT, {}), not an encrypted one: the app has an `encode` of its own",
+            algorithm.escape_debug()
+        )),
+        (1, None) => Some("the value looks like the signed token of Better Auth".to_owned()),
+        _ => None,
+    }
+}
+
+/// The header of a token, as far as it can be read.
+pub(super) fn header(value: &[u8]) -> Option<Map<String, Value>> {
+    let segment = value.split(|byte| *byte == b'.').next()?;
+    let header = BASE64_URL_SAFE_NO_PAD.decode(segment).ok()?;
+    serde_json::from_slice(&header).ok()
+}
+
+/// What the cookie, or the Bearer value, holds, without percent-encoding.
+fn value(trial: &Trial<'_>, pasted: &Pasted<'_>, name: Option<&CookieName>) -> Vec<u8> {
+    let value = match (name, trial.question.authorization) {
+        (Some(name), _) => pasted.value(name),
+        (None, Some(authorization)) => {
+            let word = authorization.strip_prefix(b"Bearer ").unwrap_or_default();
+            word.trim_ascii().to_vec()
+        }
+        (None, None) => Vec::new(),
+    };
+    percent_decode(&value).collect()
+}
+
+/// `{"alg":"dir"` in base64url: how an encrypted session begins.
+const JWE_START: &[u8] = b"eyJhbGciOiJkaXIi";
+
+/// `{"session` in base64url: how Better Auth's compact cache begins.
+const COMPACT_START: &[u8] = b"eyJzZXNzaW9u";
+
+/// The most bytes of a line that Linux hands over from a terminal, its end not counted.
+const TERMINAL_LINE: usize = 4095;

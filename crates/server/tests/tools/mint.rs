@@ -1,0 +1,204 @@
+//! What `mint` makes, and when it makes nothing.
+
+use serde_json::json;
+
+use super::{Outcome, SECRET, Tool};
+
+/// A minted `Cookie` header value.
+pub(crate) fn minted<'a>(format: &'a str, words: impl IntoIterator<Item = &'a str>) -> String {
+    let outcome = mint(format).args(words).run();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    outcome.stdout.trim_end().to_owned()
+}
+
+fn mint(format: &str) -> Tool {
+    Tool::new(["mint", "--format", format, "--user", "ada"]).env("AUTH_SECRET", SECRET)
+}
+
+fn open(header: &str) -> Outcome {
+    let tool = Tool::new(["open", "--json"]).env("AUTH_SECRET", SECRET);
+    tool.input(header).run()
+}
+
+#[test]
+fn what_is_minted_opens_in_every_format() {
+    for (format, cookie, opened_as) in [
+        ("authjs", "authjs.session-token", "authjs-v5"),
+        ("authjs-gcm", "authjs.session-token", "authjs-v5"),
+        ("nextauth", "next-auth.session-token", "nextauth-v4"),
+        (
+            "better-auth-compact",
+            "better-auth.session_token",
+            "better-auth-compact",
+        ),
+        (
+            "better-auth-jwt",
+            "better-auth.session_token",
+            "better-auth-jwt",
+        ),
+        (
+            "better-auth-jwe",
+            "better-auth.session_token",
+            "better-auth-jwe",
+        ),
+        (
+            "better-auth-token",
+            "better-auth.session_token",
+            "better-auth-signed-token",
+        ),
+    ] {
+        let big = format!("bio={:?}", "x".repeat(9000));
+        for more in [&[][..], &["--claim", big.as_str()]] {
+            let words = ["--email", "ada@example.com", "--name", "Ada"];
+            let words = words.into_iter().chain(more.iter().copied());
+            let header = minted(format, words);
+            assert!(header.starts_with(cookie), "{format}: {header}");
+            let outcome = open(&header);
+            let json = outcome.json();
+            assert_eq!(outcome.code, Some(0), "{format}: {json}");
+            assert_eq!(json["format"], opened_as);
+            let claims = &json["claims"];
+            if format == "better-auth-token" {
+                assert_eq!(json["lookup_required"], true);
+                assert_eq!(claims["token"].as_str().map(str::len), Some(32));
+                continue;
+            }
+            let (id, user) = match claims.get("user") {
+                Some(user) => ("id", user),
+                None => ("sub", claims),
+            };
+            assert_eq!(
+                (&user[id], &user["email"], &user["name"]),
+                (&json!("ada"), &json!("ada@example.com"), &json!("Ada")),
+                "{format}"
+            );
+            assert_eq!(
+                user["bio"].as_str().map(str::len),
+                (!more.is_empty()).then_some(9000)
+            );
+            let chunked = header.contains(".0=") && header.contains(".2=");
+            assert_eq!(chunked, !more.is_empty(), "{format}");
+        }
+    }
+}
+
+#[test]
+fn every_mint_is_another_session() {
+    for format in [
+        "authjs",
+        "nextauth",
+        "better-auth-token",
+        "better-auth-compact",
+    ] {
+        assert_ne!(minted(format, []), minted(format, []), "{format}");
+    }
+}
+
+#[test]
+fn names_times_claims_and_versions_are_as_ordered() {
+    let header = minted(
+        "authjs",
+        [
+            "--cookie-name",
+            "__Secure-authjs.session-token",
+            "--expires-in",
+            "60",
+            "--claim",
+            "role=\"admin\"",
+            "--claim",
+            "groups=[1,2]",
+        ],
+    );
+    assert!(header.starts_with("__Secure-authjs.session-token="));
+    let claims = &open(&header).json()["claims"];
+    let number = |name: &str| claims[name].as_u64().expect("a number");
+    assert_eq!(number("exp") - number("iat"), 60);
+    assert_eq!(claims["role"], "admin");
+    assert_eq!(claims["groups"], json!([1, 2]));
+
+    let ended = minted("authjs", ["--expires-in", "-600"]);
+    assert_eq!(open(&ended).json()["reason"], "expired");
+
+    let other_version = minted("better-auth-jwt", ["--cache-version", "7"]);
+    assert_eq!(open(&other_version).json()["reason"], "wrong_cache_version");
+}
+
+#[test]
+fn set_cookie_headers_have_the_attributes_of_the_framework() {
+    let secure = ["--cookie-name", "__Secure-better-auth.session_token"];
+    let lines = minted(
+        "better-auth-compact",
+        secure
+            .into_iter()
+            .chain(["--set-cookie", "--expires-in", "60"]),
+    );
+    let lines: Vec<_> = lines.lines().collect();
+    assert_eq!(lines.len(), 2);
+    for (line, name) in lines.iter().zip(["session_token", "session_data"]) {
+        assert!(
+            line.starts_with(&format!("Set-Cookie: __Secure-better-auth.{name}=")),
+            "{line}"
+        );
+        assert!(
+            line.ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=60"),
+            "{line}"
+        );
+    }
+    assert!(!minted("authjs", ["--set-cookie"]).contains("Secure"));
+}
+
+#[test]
+fn minting_is_announced_loudly_and_the_secret_is_not_printed() {
+    let outcome = mint("authjs").run();
+    assert!(outcome.stderr.contains("WARNING"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("\"ada\""), "{}", outcome.stderr);
+    let printed = outcome.stdout + &outcome.stderr;
+    assert!(!printed.contains(SECRET), "{printed}");
+}
+
+#[test]
+fn production_mints_nothing() {
+    for name in ["NODE_ENV", "RAILS_ENV", "APP_ENV", "SESSIONGATE_ENV"] {
+        let outcome = mint("authjs").env(name, "production").run();
+        assert_eq!(outcome.code, Some(1), "{name}");
+        assert_eq!(outcome.stdout, "", "{name}");
+        assert!(outcome.stderr.contains(name), "{}", outcome.stderr);
+        assert_eq!(
+            mint("authjs").env(name, "test").run().code,
+            Some(0),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn wrong_usage_is_explained() {
+    let user = ["mint", "--user", "ada"];
+    for (words, helpful) in [
+        (&["--format", "auth0"][..], "possible values"),
+        (&[], "--format"),
+        (&["--format", "authjs", "--claim", "role"], "NAME=JSON"),
+        (
+            &["--format", "authjs", "--claim", "role=admin"],
+            "a text needs quotes",
+        ),
+        (
+            &["--format", "authjs", "--cookie-name", "a b"],
+            "cookie name",
+        ),
+        (
+            &["--format", "authjs", "--expires-in", "soon"],
+            "--expires-in",
+        ),
+        (&["--format", "authjs"], "AUTH_SECRET"),
+    ] {
+        let outcome = Tool::new(user).args(words.iter().copied()).run();
+        assert_eq!(outcome.code, Some(2), "{words:?}: {outcome:?}");
+        assert!(
+            outcome.stderr.contains(helpful),
+            "{words:?}: {}",
+            outcome.stderr
+        );
+        assert_eq!(outcome.stdout, "", "{words:?}");
+    }
+}

@@ -3,6 +3,7 @@
 //! A gate must not try other keys than its own. The person who runs this has the secrets and asks what is wrong.
 
 mod keys;
+mod misspellings;
 mod shape;
 
 use std::time::Duration;

@@ -139,9 +139,16 @@ impl Config {
         let format = SessionFormat::read(&mut reader);
         let lookups = SessionLookups::read(&mut reader, format, &mut warnings);
         let or_opaque = lookups.is_some_and(SessionLookups::make_authjs_opaque);
-        let keys = sessions::key_ring(&mut reader, format, or_opaque, &mut warnings);
         let demands = sessions::demands(&mut reader);
         let issuer = bearer::issuer(&mut reader, &mut warnings);
+        let no_cookie_needed = issuer.is_some();
+        let keys = sessions::key_ring(
+            &mut reader,
+            format,
+            or_opaque,
+            no_cookie_needed,
+            &mut warnings,
+        );
         let (bypass_header, bypass) = bypass(&mut reader, &mut warnings, production);
         let preflight = [("deny", false), ("pass", true)];
         let passes_preflight = reader.choice("CORS_PREFLIGHT", false, &preflight);

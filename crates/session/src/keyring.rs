@@ -70,6 +70,15 @@ impl KeyRing {
         })
     }
 
+    /// A ring that recognises no cookie and opens nothing, where only signed tokens of an issuer count.
+    #[must_use]
+    pub fn without_cookies() -> Self {
+        Self {
+            cookies: Vec::new(),
+            identity: RingIdentity::of(&[]),
+        }
+    }
+
     /// The recognised cookies, in order of preference.
     pub fn cookies(&self) -> impl Iterator<Item = &SessionCookie> {
         self.cookies.iter().map(|keys| &keys.cookie)

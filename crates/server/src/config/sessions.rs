@@ -52,11 +52,12 @@ impl SessionFormat {
 }
 
 /// Derives the keys of every recognised cookie, or notes why that cannot be done. `or_opaque` says that a cookie of
-/// Auth.js may also hold the token of a session in a database.
+/// Auth.js may also hold the token of a session in a database; `optional`, that requests can enter without any cookie.
 pub(super) fn key_ring(
     reader: &mut Reader<'_>,
     format: SessionFormat,
     or_opaque: bool,
+    optional: bool,
     warnings: &mut Vec<String>,
 ) -> Option<KeyRing> {
     let problems = reader.problems.len();
@@ -89,6 +90,9 @@ pub(super) fn key_ring(
         groups.push((&better_auth_secrets[..], better_auth));
     }
     if groups.iter().all(|(_, cookies)| cookies.is_empty()) {
+        if optional && format == SessionFormat::Auto {
+            return Some(KeyRing::without_cookies());
+        }
         let name = match format {
             SessionFormat::BetterAuth => "BETTER_AUTH_SECRET",
             SessionFormat::Auto

@@ -210,6 +210,20 @@ fn a_format_recognises_its_own_cookies_and_no_others() {
 }
 
 #[test]
+fn a_gate_for_machines_needs_no_session_secret() {
+    let bearer = [
+        ("BEARER_SECRET", SECRET),
+        ("BEARER_ISSUER", "https://issuer.example"),
+        ("BEARER_AUDIENCE", "api"),
+    ];
+    assert!(recognised(&bearer).is_empty());
+    let [secret, ..] = bearer;
+    let with_sessions = [&bearer[..], &[("AUTH_SECRET", SECRET)]].concat();
+    assert_eq!(recognised(&with_sessions).len(), 6);
+    assert!(problem(&[secret, bearer[1]]).starts_with("BEARER_AUDIENCE"));
+}
+
+#[test]
 fn the_name_of_a_cookie_says_what_it_holds() {
     for (name, expected) in [
         ("sid", "authjs-v5"),

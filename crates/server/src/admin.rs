@@ -135,7 +135,7 @@ impl Admin {
         given.is_some_and(|given| verify_slices_are_equal(given, token.expose()).is_ok())
     }
 
-    /// Ready as long as decisions can be made: a store beyond memory answers, or none is needed.
+    /// Ready as long as decisions can be made: the stores can tell, or none is needed.
     fn readiness(&self) -> Response<String> {
         let health = self
             .stores
@@ -143,7 +143,7 @@ impl Admin {
             .map(|stores| stores.health())
             .unwrap_or_default();
         let stopping = self.stop.is_cancelled();
-        let ready = !stopping && (health.is_empty() || health.iter().any(|store| store.up));
+        let ready = !stopping && self.stores.as_ref().is_none_or(Stores::ready);
         let state = |up: bool| Value::from(if up { "up" } else { "down" });
         let stores: Map<String, Value> = health
             .iter()

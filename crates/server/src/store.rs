@@ -195,6 +195,15 @@ impl Stores {
         redis.into_iter().chain(database).collect()
     }
 
+    /// Whether decisions can be made: a store beyond memory answers, and where sessions are in Redis, Redis does.
+    pub(crate) fn ready(&self) -> bool {
+        let health = self.health();
+        let mut up = health.iter().filter(|store| store.up);
+        let in_redis = |sessions: &Sessions| sessions.0.truth.source() == Source::Redis;
+        let needs_redis = self.0.sessions.as_ref().is_some_and(in_redis);
+        up.any(|store| !needs_redis || store.source == Source::Redis)
+    }
+
     /// Ends the background tasks, waits for the lookups that are under way, and closes all connections.
     pub(crate) async fn close(&self) {
         let Open {

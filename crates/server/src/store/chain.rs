@@ -66,19 +66,23 @@ impl<T: Truth> Chain<T> {
         question: impl FnOnce() -> T::Question,
     ) -> Answer<T::Fact> {
         let Some(lookup) = self.memory.recall(key, clock::monotonic()) else {
-            return self.fetch(key, question()).await;
+            return self.fetch(key, question).await;
         };
         self.reporter.found(&lookup);
         Ok(lookup)
     }
 
     /// Waits for the answer of a flight.
-    async fn fetch(self: &Arc<Self>, key: &str, question: T::Question) -> Answer<T::Fact> {
+    async fn fetch(
+        self: &Arc<Self>,
+        key: &str,
+        question: impl FnOnce() -> T::Question,
+    ) -> Answer<T::Fact> {
         let wait = match self.flights.join(key) {
             Seat::Full => return Err(self.failure("too many lookups are under way")),
             Seat::Passenger(wait) => wait,
             Seat::Pilot(flight, wait) => {
-                self.tasks.spawn(Arc::clone(self).fly(flight, question));
+                self.tasks.spawn(Arc::clone(self).fly(flight, question()));
                 wait
             }
         };

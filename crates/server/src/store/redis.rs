@@ -1,8 +1,9 @@
 //! The Redis that all nodes share, and the one line to it.
 //!
 //! A lookup uses the connection that is open; it never opens one. A task of its own ([`Redis::keep_line`]) does that,
-//! looks after the line, and opens the next one after [`HOLD`] when it breaks. So an outage costs those few requests
-//! their [`timeout`](super::settings::RedisSettings::timeout) that were waiting when it began, and later ones nothing.
+//! looks after the line, and opens the next one when it breaks, though not more often than every [`HOLD`]. So an outage
+//! costs those few requests their [`timeout`](super::settings::RedisSettings::timeout) that were waiting when it began,
+//! and later ones nothing.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -179,8 +180,13 @@ impl Redis {
             match self.open().await {
                 Ok(connection) => {
                     number += 1;
+                    let opened = Instant::now();
                     self.line.send_replace(Line::Open { connection, number });
                     self.watch_line().await;
+                    // It has worked: the next one may work at once.
+                    if opened.elapsed() >= HOLD {
+                        continue;
+                    }
                 }
                 Err(detail) => {
                     self.line.send_replace(Line::Broken);
@@ -387,7 +393,7 @@ const MAX_WRITES: usize = 64;
 /// A year, in milliseconds: Redis refuses what would end after the end of its time.
 const MAX_TTL: u64 = 365 * 24 * 60 * 60 * 1000;
 
-/// How long a broken line is left alone.
+/// How long a line that could not be opened, or broke at once, is left alone.
 const HOLD: Duration = Duration::from_secs(1);
 
 /// How long a line that takes no writes is kept.

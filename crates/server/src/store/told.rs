@@ -56,6 +56,9 @@ pub(super) struct StoredRow {
 
 impl Told {
     pub(super) fn row(row: StoredRow) -> Self {
+        if row.issued_at > Some(UnixTime::LAST_EXPIRY) {
+            return Self::Malformed(Flaw::Creation);
+        }
         let session = StoredSession::new(StoredColumns {
             subject: &row.subject,
             email: row.email.as_deref(),

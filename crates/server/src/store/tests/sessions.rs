@@ -732,6 +732,7 @@ async fn what_redis_does_not_know_the_database_is_asked_for() {
     assert_eq!((lookup.found, lookup.source), (None, Source::Redis));
 
     // Either is a truth: without it, nobody can tell.
+    assert!(node.0.ready());
     server.stop().await.unwrap();
     assert!(node.look_up(&token("redis")).await.is_ok());
     let error = node.look_up(&token("database")).await.unwrap_err();
@@ -745,7 +746,13 @@ async fn what_redis_does_not_know_the_database_is_asked_for() {
         ),
         "{error}"
     );
+    until(&node, Source::Postgres, false).await;
+    assert!(node.0.ready());
+    server.start_again().await.unwrap();
+    until(&node, Source::Postgres, true).await;
     cache.stop();
+    until(&node, Source::Redis, false).await;
+    assert!(!node.0.ready());
     let error = node.look_up(&token("both")).await.unwrap_err();
     assert!(
         matches!(

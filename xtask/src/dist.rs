@@ -5,7 +5,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::step::{command, output, root};
+use crate::step::{command, host, root};
 
 /// Builds a static release binary for this machine's architecture and prints its path.
 ///
@@ -15,11 +15,7 @@ use crate::step::{command, output, root};
 /// # Errors
 /// When the host is not Linux with glibc, or the build fails.
 pub(crate) fn run() -> Result<()> {
-    let version = output(&mut command("rustc -vV"))?;
-    let host = version
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .context("rustc names no host")?;
+    let host = host()?;
     ensure!(
         host.ends_with("-linux-gnu"),
         "the static binary is built on Linux with glibc, not on {host}"

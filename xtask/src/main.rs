@@ -2,7 +2,9 @@
 
 mod ci;
 mod dist;
+mod fuzz;
 mod packages;
+mod seeds;
 mod step;
 mod test;
 
@@ -16,6 +18,8 @@ enum Task {
     Ci,
     /// Build the static release binary that the container image holds, and print its path.
     Dist,
+    /// Look for requests that make the session crate crash, or open what it must not.
+    Fuzz(fuzz::Options),
     /// Install what the tests need, then run them all.
     Test,
 }
@@ -24,6 +28,7 @@ fn main() -> Result<()> {
     match Task::parse() {
         Task::Ci => ci::run(),
         Task::Dist => dist::run(),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Test => test::run(),
     }
 }

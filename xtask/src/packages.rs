@@ -16,6 +16,10 @@ struct Need {
 
 const NEEDS: &[Need] = &[
     Need {
+        program: "c++",
+        package: "g++",
+    },
+    Need {
         program: "initdb",
         package: "postgresql",
     },

@@ -49,6 +49,16 @@ pub(crate) fn command(line: &str) -> Command {
     command
 }
 
+/// The target that the compiler itself runs on.
+///
+/// # Errors
+/// When the compiler does not say.
+pub(crate) fn host() -> Result<String> {
+    let version = output(&mut command("rustc -vV"))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc names no host")?.to_owned())
+}
+
 /// The root of the repository.
 ///
 /// Cargo says where at run time. What it said at compile time may be another checkout, because checkouts that share a

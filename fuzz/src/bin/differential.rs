@@ -1,0 +1,15 @@
+//! A request with genuine sessions anywhere in it (see [`case::read`]): whatever opens, the second opinion opens too.
+//! Before anything is made up, both are asked about every session that the real libraries wrote.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sessiongate_fuzz::{agree, case, vectors};
+
+fuzz_target!(
+    init: vectors::check(),
+    |data: &[u8]| {
+        if let Some((known, request)) = case::read(data) {
+            agree(&known.app, &known.ring, &request);
+        }
+    }
+);

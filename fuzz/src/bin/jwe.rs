@@ -1,0 +1,14 @@
+//! Any text as an encrypted session, in a cookie and as a Bearer value; and a genuine one under any header.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sessiongate_fuzz::{Kind, case, keys::Key};
+
+fuzz_target!(|data: &[u8]| {
+    let sealed = Key::nextauth(case::SECRET).seal(data, br#"{"sub":"u","exp":1900000060}"#);
+    for token in [data, sealed.as_bytes()] {
+        case::cookie(Kind::AuthJs, &[b"authjs.session-token=", token]);
+        case::cookie(Kind::NextAuth, &[b"next-auth.session-token=", token]);
+        case::bearer(Kind::NextAuth, token);
+    }
+});

@@ -1,0 +1,159 @@
+//! What the fuzz targets share: one application per kind of session, requests to it, and who the session crate takes them
+//! for.
+
+#![forbid(unsafe_code)]
+
+pub mod case;
+pub mod keys;
+pub mod opinion;
+pub mod vectors;
+
+use serde_json::{Map, Value};
+use session::{
+    CacheStrategy, ClaimDemands, CookieCache, KeyRing, Opened, SealedSession, Secret,
+    SessionCookie, UnixTime,
+};
+
+/// An application whose sessions are opened.
+pub struct App {
+    /// Which library it uses.
+    pub kind: Kind,
+    /// The current one first.
+    pub secrets: Vec<String>,
+    /// The cookie that holds the session, or its token.
+    pub cookie_name: String,
+    /// The cookie that holds Better Auth's cache.
+    pub data_name: String,
+    /// What the keys of Auth.js are derived with.
+    pub salt: String,
+    /// The one form of Better Auth's cache; `None` for any.
+    pub strategy: Option<CacheStrategy>,
+    /// That of Better Auth's cache.
+    pub version: String,
+}
+
+/// Which library an [`App`] uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the libraries")]
+pub enum Kind {
+    AuthJs,
+    AuthJsDatabase,
+    BetterAuth,
+    NextAuth,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [
+        Self::AuthJs,
+        Self::AuthJsDatabase,
+        Self::BetterAuth,
+        Self::NextAuth,
+    ];
+}
+
+/// A request, as far as it matters.
+pub struct Request {
+    /// The value of `Cookie`.
+    pub cookie: Vec<u8>,
+    /// The value of `Authorization`.
+    pub authorization: Option<Vec<u8>>,
+    /// Seconds since the epoch.
+    pub now: u64,
+}
+
+/// What somebody makes of a request.
+#[derive(Debug, PartialEq)]
+pub struct Opinion {
+    /// The token to look up.
+    pub token: Option<String>,
+    /// The session that needs no look-up.
+    pub session: Option<Identity>,
+}
+
+/// Who a session is about.
+#[derive(Debug, PartialEq)]
+pub struct Identity {
+    /// All claims.
+    pub claims: Map<String, Value>,
+    /// The user's id.
+    pub subject: String,
+    /// The user's e-mail address.
+    pub email: Option<String>,
+    /// The user's name.
+    pub name: Option<String>,
+    /// When the session ends, in milliseconds since the epoch.
+    pub ends: u64,
+}
+
+impl App {
+    /// The keys of this application.
+    pub fn ring(&self) -> KeyRing {
+        let name = self.cookie_name.parse().expect("a cookie name");
+        let cookie = match self.kind {
+            Kind::AuthJs => SessionCookie::authjs(name).with_salt(&self.salt),
+            Kind::AuthJsDatabase => SessionCookie::authjs_database(name),
+            Kind::BetterAuth => SessionCookie::better_auth(name)
+                .with_data_name(self.data_name.parse().expect("a cookie name"))
+                .with_cache(Some(CookieCache {
+                    strategy: self.strategy,
+                    version: self.version.as_str().into(),
+                })),
+            Kind::NextAuth => SessionCookie::nextauth(name),
+        };
+        let secrets: Vec<_> = self
+            .secrets
+            .iter()
+            .map(|secret| Secret::new(secret.as_str()))
+            .collect();
+        KeyRing::new(&secrets, vec![cookie]).expect("a ring")
+    }
+}
+
+/// What the session crate makes of a request.
+pub fn open(ring: &KeyRing, request: &Request) -> Opinion {
+    let authorization = request.authorization.as_deref();
+    let sealed = SealedSession::find(ring, [request.cookie.as_slice()], authorization);
+    let now = UnixTime::from_secs(request.now);
+    let opened = sealed.and_then(|sealed| {
+        sealed
+            .map(|sealed| sealed.open(ring, &ClaimDemands::default(), now))
+            .transpose()
+    });
+    match opened {
+        Ok(Some(Opened::Session(session))) => Opinion {
+            token: None,
+            session: Some(Identity {
+                claims: session.claims(),
+                subject: session.subject().to_owned(),
+                email: session.email().map(str::to_owned),
+                name: session.name().map(str::to_owned),
+                ends: session.expires_at().millis(),
+            }),
+        },
+        Ok(Some(Opened::Lookup { token, .. })) => Opinion {
+            token: Some(token.expose().to_owned()),
+            session: None,
+        },
+        Ok(None) | Err(_) => Opinion {
+            token: None,
+            session: None,
+        },
+    }
+}
+
+/// What the session crate makes of a request.
+///
+/// # Panics
+/// When it opens what the second opinion does not, or sees something else in it.
+pub fn agree(app: &App, ring: &KeyRing, request: &Request) -> Opinion {
+    let ours = open(ring, request);
+    let theirs = opinion::of(app, request);
+    let same_token = ours.token.is_none() || ours.token == theirs.token;
+    let same_session = ours.session.is_none() || ours.session == theirs.session;
+    assert!(
+        same_token && same_session,
+        "{ours:?}, but the second opinion is {theirs:?}"
+    );
+    ours
+}

@@ -1,0 +1,117 @@
+//! `cargo xtask fuzz`: the targets of `fuzz/`, each for a while.
+//!
+//! A stable compiler is enough. What cargo-fuzz wants a nightly one for is the address sanitizer, and the session crate
+//! forbids unsafe code; LLVM's coverage is a pass that any compiler runs.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use crate::seeds;
+use crate::step::{command, host, root, step};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// How long each target runs.
+    #[arg(long, default_value_t = 60)]
+    seconds: u32,
+    /// The one target to run.
+    #[arg(long)]
+    target: Option<String>,
+}
+
+impl Options {
+    /// Every target, this long each.
+    pub(crate) fn all(seconds: u32) -> Self {
+        Self {
+            seconds,
+            target: None,
+        }
+    }
+}
+
+/// Builds the targets, plants what they start from, and runs them one after the other.
+///
+/// # Errors
+/// When a target does not build, or something it found makes it crash: the error is what it printed, with the path of
+/// the input.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let cargo = |subcommand: &str| {
+        let target = format!("--release --locked --target {}", host()?);
+        let mut cargo = command(&format!(
+            "cargo {subcommand} --quiet --manifest-path fuzz/Cargo.toml {target}"
+        ));
+        cargo.env("RUSTFLAGS", COVERAGE);
+        anyhow::Ok(cargo)
+    };
+    step(cargo("build")?.arg("--bins"))?;
+    seeds::plant(&root().join("fuzz/corpus/seeds"))?;
+    let targets = match &options.target {
+        Some(target) => vec![target.clone()],
+        None => targets()?,
+    };
+    for target in targets {
+        let (grown, seeds) = (
+            format!("fuzz/corpus/{target}"),
+            format!("fuzz/corpus/seeds/{target}"),
+        );
+        for folder in [&grown, &seeds, "fuzz/artifacts"] {
+            std::fs::create_dir_all(root().join(folder))?;
+        }
+        let mut fuzzer = cargo("run")?;
+        fuzzer
+            .args(["--bin", &target, "--", &grown, &seeds])
+            .arg(format!("-max_total_time={}", options.seconds))
+            .arg(format!("-artifact_prefix=fuzz/artifacts/{target}-"))
+            .args(BOUNDS);
+        let output = fuzzer
+            .current_dir(root())
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot start cargo")?;
+        let printed = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{target} failed:\n{printed}");
+        let statistic = |name: &str| {
+            let value = |line: &str| Some(line.strip_prefix(name)?.trim().to_owned());
+            printed.lines().find_map(value).unwrap_or_default()
+        };
+        println!(
+            "{target:<20} {:>10} executions, {:>7} a second, {:>4} MB",
+            statistic("stat::number_of_executed_units:"),
+            statistic("stat::average_exec_per_sec:"),
+            statistic("stat::peak_rss_mb:"),
+        );
+    }
+    Ok(())
+}
+
+fn targets() -> Result<Vec<String>> {
+    let files = std::fs::read_dir(root().join("fuzz/src/bin"))?;
+    let names = files.map(|file| Ok(file?.path().file_stem().map(Path::new).map(Path::to_owned)));
+    let names: Result<Vec<_>> = names.collect();
+    let mut names: Vec<_> = names?
+        .into_iter()
+        .flatten()
+        .map(|name| name.display().to_string())
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// What makes LLVM count which branches an input takes. Showing the fuzzer each comparison as well
+/// (`sanitizer-coverage-trace-compares`) costs two thirds of the executions, and the dictionary knows the words.
+const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module \
+    -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+    -Cllvm-args=-sanitizer-coverage-pc-table";
+
+/// Little memory, inputs that do not drown what matters in length, and no input that takes longer than a moment.
+const BOUNDS: [&str; 5] = [
+    "-dict=fuzz/session.dict",
+    "-max_len=4096",
+    "-print_final_stats=1",
+    "-rss_limit_mb=512",
+    "-timeout=5",
+];

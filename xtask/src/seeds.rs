@@ -1,0 +1,100 @@
+//! What the fuzz targets start from, made of the vectors of the session crate.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value};
+
+use crate::step::root;
+
+/// Writes one folder of inputs for each target that starts from something, below `folder`.
+///
+/// The targets know one secret, so they are given the insides of sessions and seal them anew.
+///
+/// # Errors
+/// When the vectors cannot be read, or a file cannot be written.
+pub(crate) fn plant(folder: &Path) -> Result<()> {
+    let vectors = std::fs::read(root().join("crates/session/tests/data/sessions.json"))?;
+    let vectors: Vec<Map<String, Value>> = serde_json::from_slice(&vectors)?;
+    for (number, vector) in vectors.iter().enumerate() {
+        let write = |target: &str, seed: &str| -> Result<()> {
+            let folder = folder.join(target);
+            std::fs::create_dir_all(&folder)?;
+            std::fs::write(folder.join(number.to_string()), seed)?;
+            Ok(())
+        };
+        let text = |name: &str| vector.get(name).and_then(Value::as_str);
+        let cookie = text("cookie_header").context("a vector without cookies")?;
+        let format = text("format").context("a vector without a format")?;
+        write("cookies", cookie)?;
+        for pair in cookie.split("; ") {
+            let (_, value) = pair.split_once('=').unwrap_or_default();
+            match (value.matches('.').count(), format) {
+                (4, _) => write("jwe", value)?,
+                (2, "better-auth-jwt") => write("better_auth_jwt", value)?,
+                (1, "better-auth-signed-token") => write("better_auth_token", value)?,
+                (0, "better-auth-compact") => write("better_auth_compact", value)?,
+                _ => {}
+            }
+        }
+        let Some(claims) = vector.get("claims").and_then(Value::as_object) else {
+            continue;
+        };
+        let now = vector.get("now").and_then(Value::as_i64);
+        let claims = timely(claims, now.context("a vector without a time")?);
+        let mut session = claims.clone();
+        let end = session.remove("expiresAt").unwrap_or_default();
+        let [claims, session] = [claims, session].map(|members| Value::from(members).to_string());
+        let (seal, header) = match format {
+            "authjs-v5" => ("a", ""),
+            "authjs-v5-a256gcm" => ("g", ""),
+            "better-auth-compact" => ("c", &*end.to_string()),
+            "better-auth-jwe" => ("e", ""),
+            "better-auth-jwt" => ("j", r#"{"alg":"HS256"}"#),
+            "nextauth-v4" => ("n", r#"{"alg":"dir","enc":"A256GCM"}"#),
+            _ => continue,
+        };
+        let inside = if seal == "c" { &session } else { &claims };
+        match seal {
+            "c" => write("better_auth_compact", &format!("{header}\n{inside}"))?,
+            "j" => write("better_auth_jwt", &format!("{header}\n{inside}"))?,
+            "n" => write("claims", inside)?,
+            _ => {}
+        }
+        let name = match seal {
+            "a" | "g" => "authjs.session-token",
+            "n" => "next-auth.session-token",
+            _ => "better-auth.session_token=$; better-auth.session_data",
+        };
+        // Whole, in chunks, and as a Bearer value.
+        let chunk = name.rsplit(' ').next().unwrap_or_default();
+        let (cookie, authorization) = match number % 3 {
+            0 => (format!("theme=dark; {name}=@"), ""),
+            1 => (format!("{name}.0=<; {chunk}.1=>"), ""),
+            _ => (String::new(), "Bearer @"),
+        };
+        let lines = [seal, header, inside, &cookie, authorization];
+        write("differential", &lines.join("\n"))?;
+    }
+    Ok(())
+}
+
+/// The claims with their times moved to the time at which the targets live.
+fn timely(claims: &Map<String, Value>, now: i64) -> Map<String, Value> {
+    let move_by = |name: &str| match name {
+        "exp" | "iat" | "nbf" => NOW - now,
+        "expiresAt" => (NOW - now) * 1000,
+        _ => 0,
+    };
+    let moved = claims.iter().map(|(name, value)| {
+        let value = match value.as_i64() {
+            Some(time) => Value::from(time + move_by(name)),
+            None => value.clone(),
+        };
+        (name.clone(), value)
+    });
+    moved.collect()
+}
+
+/// That of `fuzz/src/case.rs`.
+const NOW: i64 = 1_900_000_000;

@@ -312,15 +312,8 @@ pub(crate) fn bearer(value: &[u8]) -> Result<Option<Cow<'_, [u8]>>, OpenError> {
     if word.len() > MAX_TOKEN_LEN {
         return Err(OpenError::Oversize);
     }
-    if word.is_empty() || has_broken_escape(word) {
+    if word.is_empty() || cookies::has_broken_escape(word) {
         return Err(OpenError::MalformedBearer);
     }
     Ok(Some(cookies::percent_decode(word)))
-}
-
-fn has_broken_escape(text: &[u8]) -> bool {
-    memchr::memchr_iter(b'%', text).any(|at| {
-        let digits = text.get(at + 1..at + 3);
-        !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    })
 }

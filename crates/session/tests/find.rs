@@ -7,7 +7,7 @@ use common::{
     token, whole,
 };
 use session::{
-    ClaimDemands, Format, KeyRing, OpenError, SealedSession, SessionCookie, cookies, seal,
+    ClaimDemands, Format, KeyRing, OpenError, Opened, SealedSession, SessionCookie, cookies, seal,
 };
 
 fn found(subject: &str) -> Result<Option<String>, OpenError> {
@@ -387,4 +387,25 @@ fn taking_the_session_out_leaves_the_other_cookies_as_they_are() {
         &keys,
         b"a=1; next-auth.session-token.12x=x"
     ));
+}
+
+#[test]
+fn a_value_with_a_broken_escape_stays_as_it_is() {
+    let keys =
+        KeyRing::new(&[], vec![SessionCookie::authjs_database(name(PLAIN))]).expect("a ring");
+    let looked_up = |value: &str| {
+        let header = format!("{PLAIN}={value}");
+        let sealed = SealedSession::find(&keys, [header.as_bytes()], []).expect("one cookie");
+        let opened = sealed
+            .expect("a session")
+            .open(&keys, &ClaimDemands::default(), NOW);
+        match opened {
+            Ok(Opened::Lookup { token, .. }) => token.expose().to_owned(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(looked_up("a%2Bb"), "a+b");
+    for broken in ["a%2Bb%", "a%2Bb%2", "%zz%2B"] {
+        assert_eq!(looked_up(broken), broken);
+    }
 }

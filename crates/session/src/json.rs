@@ -19,9 +19,30 @@ pub(crate) fn members<'de, const N: usize>(
     text: &'de str,
     wanted: [&'static str; N],
 ) -> Result<[Option<Kept<'de>>; N], serde_json::Error> {
+    walk(text, wanted, usize::MAX)
+}
+
+/// As [`members`], for a text that anybody may have written: more than [`FEW`] members, outer and inner ones together, are refused, because
+/// looking for duplicates among hundreds would make a hostile header dearer than a whole session.
+pub(crate) fn few_members<'de, const N: usize>(
+    text: &'de str,
+    wanted: [&'static str; N],
+) -> Result<[Option<Kept<'de>>; N], serde_json::Error> {
+    walk(text, wanted, FEW)
+}
+
+/// Headers have two to four members.
+const FEW: usize = 16;
+
+fn walk<'de, const N: usize>(
+    text: &'de str,
+    wanted: [&'static str; N],
+    most: usize,
+) -> Result<[Option<Kept<'de>>; N], serde_json::Error> {
     let mut json = serde_json::Deserializer::from_str(text);
     // Sessions have about a dozen members: one allocation serves the whole walk.
-    let mut names = Vec::with_capacity(16);
+    let open = Vec::with_capacity(16);
+    let mut names = Names { open, most };
     let mut found = [const { None }; N];
     json.deserialize_map(Members {
         wanted: &wanted,
@@ -54,18 +75,31 @@ impl Kept<'_> {
 }
 
 /// The names of the members read so far, of all objects that are still open, the innermost object's last.
-type Names<'de> = Vec<Cow<'de, str>>;
+struct Names<'de> {
+    open: Vec<Cow<'de, str>>,
+    most: usize,
+}
 
-/// Refuses two members of one name in the object whose names start at `start`, and forgets them.
-fn close_object<E: Error>(names: &mut Names<'_>, start: usize) -> Result<(), E> {
-    let own = names.get_mut(start..).unwrap_or_default();
-    // Sorting keeps an object of thousands of members cheap.
-    own.sort_unstable();
-    if own.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
-        return Err(E::custom("duplicate member"));
+impl<'de> Names<'de> {
+    fn push<E: Error>(&mut self, name: Cow<'de, str>) -> Result<(), E> {
+        if self.open.len() >= self.most {
+            return Err(E::custom("too many members"));
+        }
+        self.open.push(name);
+        Ok(())
     }
-    names.truncate(start);
-    Ok(())
+
+    /// Refuses two members of one name in the object whose names start at `start`, and forgets them.
+    fn close_object<E: Error>(&mut self, start: usize) -> Result<(), E> {
+        let own = self.open.get_mut(start..).unwrap_or_default();
+        // Sorting keeps an object of thousands of members cheap.
+        own.sort_unstable();
+        if own.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+            return Err(E::custom("duplicate member"));
+        }
+        self.open.truncate(start);
+        Ok(())
+    }
 }
 
 /// Visits an object of which members are wanted: the outermost, or one named in the path of a wanted member.
@@ -116,9 +150,9 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let start = self.names.len();
+        let start = self.names.open.len();
         while let Some(name) = map.next_key_seed(Name)? {
-            self.names.push(name.clone());
+            self.names.push(name.clone())?;
             if let Some(place) = self.place(&name) {
                 let value = map.next_value_seed(Keep { names: self.names })?;
                 if let Some(found) = self.found.get_mut(place) {
@@ -135,7 +169,7 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
                 map.next_value_seed(Skip { names: self.names })?;
             }
         }
-        close_object(self.names, start)
+        self.names.close_object(start)
     }
 }
 
@@ -289,12 +323,12 @@ impl<'de> Visitor<'de> for Skip<'_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let start = self.names.len();
+        let start = self.names.open.len();
         while let Some(name) = map.next_key_seed(Name)? {
-            self.names.push(name);
+            self.names.push(name)?;
             map.next_value_seed(Skip { names: self.names })?;
         }
-        close_object(self.names, start)
+        self.names.close_object(start)
     }
 }
 
@@ -356,6 +390,18 @@ mod tests {
         ] {
             assert!(!strict(text), "{text}");
         }
+    }
+
+    #[test]
+    fn few_members_are_few_in_every_object() {
+        let of = |count: usize| {
+            let members: Vec<_> = (0..count)
+                .map(|n| format!(r#""{n}":[{{"x":1}}]"#))
+                .collect();
+            few_members::<0>(&format!("{{{}}}", members.join(",")), []).is_ok()
+        };
+        assert!(of(15));
+        assert!(!of(16));
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl<'h> Header<'h> {
             .get(..len)
             .and_then(|bytes| str::from_utf8(bytes).ok());
         let text = text.ok_or(OpenError::MalformedHeader)?;
-        let [alg, aud, crit, enc, iss, kid, sub, zip] = json::members(
+        let [alg, aud, crit, enc, iss, kid, sub, zip] = json::few_members(
             text,
             ["alg", "aud", "crit", "enc", "iss", "kid", "sub", "zip"],
         )

@@ -74,7 +74,7 @@ impl<'h> JwsHeader<'h> {
             .and_then(|bytes| str::from_utf8(bytes).ok())
             .ok_or(OpenError::MalformedHeader)?;
         let [alg, b64, crit, kid, typ, zip] =
-            json::members(text, ["alg", "b64", "crit", "kid", "typ", "zip"])
+            json::few_members(text, ["alg", "b64", "crit", "kid", "typ", "zip"])
                 .map_err(|_| OpenError::MalformedHeader)?;
         for (member, present) in [
             ("b64", b64.is_some()),

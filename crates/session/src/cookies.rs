@@ -235,7 +235,12 @@ fn decode(value: &[u8], quotes: Quotes) -> Cow<'_, [u8]> {
 /// in what the frameworks write.
 pub(crate) fn percent_decode(value: &[u8]) -> Cow<'_, [u8]> {
     match memchr::memchr(b'%', value) {
-        Some(_) if !has_broken_escape(value) => percent_encoding::percent_decode(value).into(),
+        Some(_) if !has_broken_escape(value) => {
+            // The iterator promises too little to be collected in one allocation.
+            let mut decoded = Vec::with_capacity(value.len());
+            decoded.extend(percent_encoding::percent_decode(value));
+            Cow::Owned(decoded)
+        }
         Some(_) | None => Cow::Borrowed(value),
     }
 }

@@ -133,7 +133,7 @@ impl Session {
             Some(Kept::Number(_) | Kept::Other | Kept::Texts(_)) | None => None,
         });
         let id = id.filter(|id| is_subject(id.text(&claims)));
-        let id = id.unwrap_or_else(|| TextClaim::Own(hash(token).into()));
+        let id = id.unwrap_or_else(|| TextClaim::Own(hash(token)));
         Ok(Self {
             claims: ClaimsText::Own(claims),
             format,

@@ -41,7 +41,7 @@ impl SessionToken {
 
     pub(crate) fn new(text: &str, format: Format) -> Self {
         Self {
-            id: hash(text.as_bytes()).into(),
+            id: hash(text.as_bytes()),
             text: Zeroizing::new(text.into()),
             format,
         }
@@ -219,6 +219,10 @@ impl fmt::Debug for StoredSession {
 const MAX_TOKEN_LEN: usize = 512;
 
 /// SHA-256 in base64url: a name for a token from which nobody gets back to it.
-pub(crate) fn hash(token: &[u8]) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, token))
+pub(crate) fn hash(token: &[u8]) -> Arc<str> {
+    let mut text = [0; 43];
+    BASE64_URL_SAFE_NO_PAD
+        .encode_slice(digest::digest(&digest::SHA256, token), &mut text)
+        .expect("32 bytes are 43 characters");
+    str::from_utf8(&text).expect("base64 is ASCII").into()
 }

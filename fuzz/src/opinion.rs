@@ -14,7 +14,9 @@ use crate::{App, Identity, Kind, Opinion, Request};
 
 /// What the application's own library makes of the request.
 pub fn of(app: &App, request: &Request) -> Opinion {
-    let cookies = Cookies::parse(&request.cookie, app.kind != Kind::AuthJs);
+    // The parser of Auth.js v5 leaves quotes where they are.
+    let unquote = matches!(app.kind, Kind::BetterAuth | Kind::NextAuth);
+    let cookies = Cookies::parse(&request.cookie, unquote);
     let value = cookies.value(&app.cookie_name).or_else(|| bearer(request));
     let value = value.unwrap_or_default();
     let session = |claims: Option<Map<String, Value>>| claims.and_then(identity);

@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 
 use crate::step::{command, output, step};
-use crate::test;
+use crate::{fuzz, test};
 
-/// Checks format, lints and documentation, runs the tests, and sees that all of it left the tree as it was.
+/// Checks format, lints and documentation, runs the tests, fuzzes for a moment, and sees that all of it left the tree as it was.
 ///
 /// # Errors
 /// When one of these fails.
@@ -16,7 +16,11 @@ pub(crate) fn run() -> Result<()> {
         "cargo clippy --workspace --all-targets -- -D warnings",
     ))?;
     step(command("cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"))?;
+    step(&mut command(
+        "cargo fmt --manifest-path fuzz/Cargo.toml --check",
+    ))?;
     test::run()?;
+    fuzz::run(&fuzz::Options::all(FUZZ_SECONDS))?;
     let after = output(&mut command("git status --porcelain"))?;
     ensure!(
         before == after,
@@ -24,3 +28,6 @@ pub(crate) fn run() -> Result<()> {
     );
     Ok(())
 }
+
+/// Of each target: enough for every input that it starts from, and to see that it still runs.
+const FUZZ_SECONDS: u32 = 5;

@@ -1,5 +1,6 @@
 //! Development tasks, run as `cargo xtask TASK`.
 
+mod bench;
 mod ci;
 mod dist;
 mod fuzz;
@@ -14,7 +15,12 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Development tasks of sessiongate")]
 enum Task {
-    /// Format, lints, documentation, tests, and a tree that all of it left as it was.
+    /// Measure how long something takes.
+    Bench {
+        /// What to measure.
+        subject: bench::Subject,
+    },
+    /// Format, lints, documentation, tests, a little fuzzing, and a tree that all of it left as it was.
     Ci,
     /// Build the static release binary that the container image holds, and print its path.
     Dist,
@@ -26,6 +32,7 @@ enum Task {
 
 fn main() -> Result<()> {
     match Task::parse() {
+        Task::Bench { subject } => bench::run(subject),
         Task::Ci => ci::run(),
         Task::Dist => dist::run(),
         Task::Fuzz(options) => fuzz::run(&options),

@@ -17,13 +17,19 @@ use crate::{CookieName, KeyRing};
 #[must_use]
 pub fn without_session(keys: &KeyRing, header: &[u8]) -> Option<Vec<u8>> {
     let mut rest = Vec::with_capacity(header.len());
-    let mut kept_any = false;
+    let (mut kept_any, mut removed_any) = (false, false);
     for pair in pairs(header) {
         if is_session(keys, pair) {
+            removed_any = true;
             continue;
         }
         // What follows a removed first pair begins with its separator's space.
-        let pair = if kept_any { pair } else { trim_start(pair) };
+        let follows_removed = removed_any && !kept_any;
+        let pair = if follows_removed {
+            trim_start(pair)
+        } else {
+            pair
+        };
         if kept_any {
             rest.push(b';');
         }

@@ -24,8 +24,7 @@ use crate::error::{OpenError, Segment};
 use crate::json::{self, Kept};
 use crate::jwe::{Header, Jwe, MAX_HEADER_LEN, RepeatedClaims, UnverifiedKid};
 use crate::jws::{Jws, JwsHeader};
-use crate::key::{ContentKey, Derivation, KeyBytes, decode, decode_exactly};
-use crate::keyring::MAX_GUESSES;
+use crate::key::{ContentKey, Derivation, KeyBytes, MAX_GUESSES, decode, decode_exactly};
 use crate::session::{
     ClaimsText, Session, TOLERANCE, TextClaim, check_not_before, check_repeated, expiry, issued_at,
     subject, time,

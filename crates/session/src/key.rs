@@ -289,6 +289,11 @@ pub(crate) fn decode_exactly<const N: usize>(
     }
 }
 
+/// The most keys that are tried on a token that names none: a hostile one must not cost many times what an honest one
+/// does. The defaults of Auth.js and NextAuth need three: two for Auth.js v5, whose salt is the cookie's name, and one for
+/// NextAuth v4.
+pub(crate) const MAX_GUESSES: usize = 4;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,12 +5,13 @@ use core::time::Duration;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Map, Value};
 
 use crate::error::OpenError;
 use crate::json::{self, Kept};
 use crate::jwe::RepeatedClaims;
-use crate::stored::hash;
 use crate::{Format, UnixTime};
 
 /// What the operator demands of the claims beyond the format's own rules. The default demands nothing.
@@ -339,6 +340,15 @@ pub(crate) fn subject<'c>(
 /// Whether a text can say who somebody is, or which session it is.
 pub(crate) fn is_subject(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_SUBJECT_LEN && !text.contains(char::is_control)
+}
+
+/// SHA-256 in base64url: a name for a token from which nobody gets back to it.
+pub(crate) fn hash(token: &[u8]) -> Arc<str> {
+    let mut text = [0; 43];
+    BASE64_URL_SAFE_NO_PAD
+        .encode_slice(digest::digest(&digest::SHA256, token), &mut text)
+        .expect("32 bytes are 43 characters");
+    str::from_utf8(&text).expect("base64 is ASCII").into()
 }
 
 fn names_audience(aud: Option<&Kept<'_>>, audience: &str) -> bool {

@@ -3,13 +3,11 @@
 use core::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::error::OpenError;
-use crate::session::{ClaimsText, Session, TextClaim, is_subject};
+use crate::session::{ClaimsText, Session, TextClaim, hash, is_subject};
 use crate::{ClaimDemands, Format, UnixTime};
 
 /// The token of a session that only the application's store can tell about.
@@ -217,12 +215,3 @@ impl fmt::Debug for StoredSession {
 
 /// In bytes: twice what the widest column of the adapters holds.
 const MAX_TOKEN_LEN: usize = 512;
-
-/// SHA-256 in base64url: a name for a token from which nobody gets back to it.
-pub(crate) fn hash(token: &[u8]) -> Arc<str> {
-    let mut text = [0; 43];
-    BASE64_URL_SAFE_NO_PAD
-        .encode_slice(digest::digest(&digest::SHA256, token), &mut text)
-        .expect("32 bytes are 43 characters");
-    str::from_utf8(&text).expect("base64 is ASCII").into()
-}

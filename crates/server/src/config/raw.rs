@@ -148,6 +148,19 @@ impl<'v> Reader<'v> {
             .ok()
     }
 
+    /// A name that a function reads, or a default name.
+    pub(crate) fn named<T, E: fmt::Display>(
+        &mut self,
+        name: &str,
+        default: &str,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.parsed(name, default.to_owned(), "a name");
+        read(&text)
+            .map_err(|error| self.problem(name, format!("`{text}`: {error}")))
+            .ok()
+    }
+
     /// The entries of a comma-separated list, each read by a function. Empty entries are skipped.
     pub(crate) fn list<T, E: fmt::Display>(
         &mut self,

@@ -65,8 +65,8 @@ fn database(
     let timeout = reader.millis("DATABASE_TIMEOUT", 2000);
     let max_connections = reader.parsed("DATABASE_CONNECTIONS", 10, "a number of connections");
     let default_table = lookups.map_or("users", SessionLookups::user_table);
-    let table = identifier(reader, "USER_TABLE", default_table, Table::parse);
-    let id = identifier(reader, "USER_ID_FIELD", "id", Column::parse);
+    let table = reader.named("USER_TABLE", default_table, Table::parse);
+    let id = reader.named("USER_ID_FIELD", "id", Column::parse);
     let users = table.zip(id).map(|(table, id)| UserTable { table, id });
     let sessions = match (sessions, users.clone()) {
         (Some(sessions), Some(users)) => Some(sessions.tables(reader, users)?),
@@ -79,18 +79,6 @@ fn database(
         users: Some(users?).filter(|_| checks_users),
         sessions,
     })
-}
-
-pub(super) fn identifier<T, E: std::fmt::Display>(
-    reader: &mut Reader<'_>,
-    name: &str,
-    default: &str,
-    read: impl FnOnce(&str) -> Result<T, E>,
-) -> Option<T> {
-    let text = reader.parsed(name, default.to_owned(), "a name");
-    read(&text)
-        .map_err(|error| reader.problem(name, format!("`{text}`: {error}")))
-        .ok()
 }
 
 /// Redis is there when `REDIS_URL` or `REDIS_HOST` says where. `sessions` is what the keys of sessions that are kept there

@@ -222,7 +222,7 @@ fn a_session_without_a_usable_id_is_called_by_the_hash_of_its_token() {
         .id()
         .to_owned()
     };
-    let hashed = crate::stored::hash(b"a.b.c.d.e");
+    let hashed = hash(b"a.b.c.d.e");
     assert_eq!(hashed.len(), 43);
     assert_eq!(id(r#","jti":"j""#), "j");
     for members in ["", r#","jti":"""#, r#","jti":7"#, r#","jti":"a\nb""#] {

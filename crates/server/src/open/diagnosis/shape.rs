@@ -5,11 +5,10 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use percent_encoding::percent_decode;
-use serde_json::{Map, Value};
 use session::CookieName;
 
 use super::super::pasted::Pasted;
-use super::keys::{Part, Trial};
+use super::keys::{Part, Trial, header};
 
 /// Why the value has not the form that it should have.
 pub(super) fn of(
@@ -164,13 +163,6 @@ fn other_kind(value: &[u8]) -> Option<String> {
         (1, None) => Some("the value looks like the signed token of Better Auth".to_owned()),
         _ => None,
     }
-}
-
-/// The header of a token, as far as it can be read.
-pub(super) fn header(value: &[u8]) -> Option<Map<String, Value>> {
-    let segment = value.split(|byte| *byte == b'.').next()?;
-    let header = BASE64_URL_SAFE_NO_PAD.decode(segment).ok()?;
-    serde_json::from_slice(&header).ok()
 }
 
 /// What the cookie, or the Bearer value, holds, without percent-encoding.

@@ -1,0 +1,383 @@
+use crate::config::{Config, ConfigErrors, Variables};
+use crate::store::{Column, SessionTables, Settings, Table, UserTable};
+
+const DATABASE: (&str, &str) = ("DATABASE_URL", "postgres://gate@db/app");
+const REDIS: (&str, &str) = ("REDIS_URL", "redis://cache");
+
+fn config(pairs: &[(&'static str, &str)]) -> Result<Config, ConfigErrors> {
+    let base = [
+        ("UPSTREAM", "http://127.0.0.1:3000".to_owned()),
+        (
+            "AUTH_SECRET",
+            "0123456789abcdef0123456789abcdef0123".to_owned(),
+        ),
+    ];
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()));
+    Config::from_variables(&Variables::default().with(base).with(pairs))
+}
+
+fn stores(pairs: &[(&'static str, &str)]) -> Option<Settings> {
+    config(pairs).unwrap().stores
+}
+
+/// The names of the variables that are wrong.
+fn problems(pairs: &[(&'static str, &str)]) -> String {
+    let errors = config(pairs).expect_err("a problem");
+    let names: Vec<_> = errors
+        .problems()
+        .iter()
+        .map(|problem| &*problem.name)
+        .collect();
+    names.join(" ")
+}
+
+fn tables(pairs: &[(&'static str, &str)]) -> Option<SessionTables> {
+    stores(pairs)?.database?.sessions
+}
+
+/// Table, token, user, expires, created, table of users, id, e-mail, name.
+fn named(names: [&str; 9]) -> Option<SessionTables> {
+    let column = |name: &str| Column::parse(name).unwrap();
+    let optional = |name: &str| (name != "none").then(|| column(name));
+    let [table, token, user, expires, created, users, id, email, name] = names;
+    Some(SessionTables {
+        table: Table::parse(table).unwrap(),
+        token: column(token),
+        user: column(user),
+        expires: column(expires),
+        created: optional(created),
+        users: UserTable {
+            table: Table::parse(users).unwrap(),
+            id: column(id),
+        },
+        email: optional(email),
+        name: optional(name),
+    })
+}
+
+#[test]
+fn every_schema_has_the_names_of_its_adapter_and_each_can_be_another() {
+    let [authjs, better_auth] = ["authjs-database", "better-auth"];
+    for (format, schema, [table, token, user, expires, created, users]) in [
+        (
+            authjs,
+            "pg-adapter",
+            [
+                "sessions",
+                "sessionToken",
+                "userId",
+                "expires",
+                "none",
+                "users",
+            ],
+        ),
+        (
+            authjs,
+            "drizzle",
+            [
+                "session",
+                "sessionToken",
+                "userId",
+                "expires",
+                "none",
+                "user",
+            ],
+        ),
+        (
+            authjs,
+            "prisma",
+            [
+                "Session",
+                "sessionToken",
+                "userId",
+                "expires",
+                "none",
+                "User",
+            ],
+        ),
+        (
+            better_auth,
+            "better-auth",
+            [
+                "session",
+                "token",
+                "userId",
+                "expiresAt",
+                "createdAt",
+                "user",
+            ],
+        ),
+        (
+            better_auth,
+            "better-auth-drizzle",
+            [
+                "session",
+                "token",
+                "user_id",
+                "expires_at",
+                "created_at",
+                "user",
+            ],
+        ),
+    ] {
+        let expected = named([
+            table, token, user, expires, created, users, "id", "email", "name",
+        ]);
+        for format in [format, "auto"] {
+            let settings = [
+                ("SESSION_FORMAT", format),
+                ("SESSION_SCHEMA", schema),
+                DATABASE,
+            ];
+            assert_eq!(tables(&settings), expected, "{format} {schema}");
+            assert!(stores(&settings).unwrap().database.unwrap().users.is_none());
+        }
+        let checked = [
+            ("SESSION_SCHEMA", schema),
+            ("ENABLE_DB_CHECK", "true"),
+            DATABASE,
+        ];
+        let database = stores(&checked).unwrap().database.unwrap();
+        assert_eq!(
+            database.users,
+            expected.map(|tables| tables.users),
+            "{schema}"
+        );
+    }
+    let others = [
+        DATABASE,
+        ("SESSION_SCHEMA", "prisma"),
+        ("SESSION_TABLE", "auth.Sitzung"),
+        ("SESSION_TOKEN_FIELD", "a"),
+        ("SESSION_USER_FIELD", "b"),
+        ("SESSION_EXPIRES_FIELD", "c"),
+        ("SESSION_CREATED_FIELD", "d"),
+        ("USER_TABLE", "auth.People"),
+        ("USER_ID_FIELD", "e"),
+        ("USER_EMAIL_FIELD", "none"),
+        ("USER_NAME_FIELD", "f"),
+    ];
+    let expected = named([
+        "auth.Sitzung",
+        "a",
+        "b",
+        "c",
+        "d",
+        "auth.People",
+        "e",
+        "none",
+        "f",
+    ]);
+    assert_eq!(tables(&others), expected);
+    let wrong = [
+        DATABASE,
+        ("SESSION_SCHEMA", "prisma"),
+        ("SESSION_TABLE", "a.b.c"),
+    ];
+    assert_eq!(problems(&wrong), "SESSION_TABLE");
+}
+
+#[test]
+fn what_is_looked_up_follows_from_the_format() {
+    let [database, better_auth, auto] =
+        ["authjs-database", "better-auth", "auto"].map(|format| ("SESSION_FORMAT", format));
+    assert!(
+        tables(&[database, DATABASE]).is_some_and(|tables| Some(tables)
+            == named([
+                "sessions",
+                "sessionToken",
+                "userId",
+                "expires",
+                "none",
+                "users",
+                "id",
+                "email",
+                "name"
+            ]))
+    );
+    assert_eq!(problems(&[database]), "DATABASE_URL");
+    assert!(
+        tables(&[better_auth, DATABASE]).is_some_and(|tables| Some(tables)
+            == named([
+                "session",
+                "token",
+                "userId",
+                "expiresAt",
+                "createdAt",
+                "user",
+                "id",
+                "email",
+                "name"
+            ]))
+    );
+    assert!(tables(&[better_auth, ("POSTGRES_HOST", "db")]).is_some());
+    assert!(stores(&[auto, DATABASE]).is_none());
+    assert_eq!(
+        problems(&[auto, ("SESSION_SCHEMA", "drizzle")]),
+        "DATABASE_URL"
+    );
+
+    let cookies_only = config(&[better_auth]).unwrap();
+    assert!(cookies_only.stores.is_none());
+    assert!(
+        cookies_only
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("session store"))
+    );
+    assert_eq!(
+        problems(&[better_auth, ("SESSION_SCHEMA", "better-auth")]),
+        "DATABASE_URL"
+    );
+
+    // Users are checked in their own table, whatever happens to sessions.
+    let checked = stores(&[DATABASE, ("ENABLE_DB_CHECK", "true")])
+        .unwrap()
+        .database
+        .unwrap();
+    assert!(checked.sessions.is_none());
+    assert_eq!(checked.users.unwrap().table, Table::parse("users").unwrap());
+}
+
+#[test]
+fn a_deleted_user_is_warned_of_where_nobody_would_notice() {
+    let warned = |pairs: &[(&'static str, &str)]| {
+        let warnings = config(pairs).unwrap().warnings;
+        warnings
+            .iter()
+            .any(|warning| warning.starts_with("ENABLE_DB_CHECK is off"))
+    };
+    assert!(warned(&[]));
+    assert!(warned(&[DATABASE, ("SESSION_SCHEMA", "prisma")]));
+    assert!(warned(&[
+        REDIS,
+        ("SESSION_FORMAT", "better-auth"),
+        ("SESSION_STORE", "redis")
+    ]));
+    assert!(!warned(&[DATABASE, ("SESSION_FORMAT", "authjs-database")]));
+    assert!(!warned(&[DATABASE, ("ENABLE_DB_CHECK", "true")]));
+}
+
+#[test]
+fn better_auth_may_keep_sessions_in_redis() {
+    let better_auth = ("SESSION_FORMAT", "better-auth");
+    let redis = ("SESSION_STORE", "redis");
+    let settings = stores(&[better_auth, redis, REDIS]).unwrap();
+    assert_eq!(
+        settings.redis.unwrap().sessions.as_deref(),
+        Some("better-auth:")
+    );
+    assert!(settings.database.is_none());
+
+    let settings = stores(&[
+        better_auth,
+        redis,
+        REDIS,
+        DATABASE,
+        ("ENABLE_DB_CHECK", "true"),
+    ])
+    .unwrap();
+    let database = settings.database.unwrap();
+    assert!(database.sessions.is_none());
+    assert_eq!(database.users.unwrap().table, Table::parse("user").unwrap());
+
+    let both = [
+        better_auth,
+        ("SESSION_STORE", "redis-then-database"),
+        REDIS,
+        DATABASE,
+        ("BETTER_AUTH_REDIS_PREFIX", "app:"),
+    ];
+    let settings = stores(&both).unwrap();
+    assert_eq!(settings.redis.unwrap().sessions.as_deref(), Some("app:"));
+    assert!(settings.database.unwrap().sessions.is_some());
+    assert!(
+        stores(&[better_auth, REDIS, DATABASE])
+            .unwrap()
+            .redis
+            .unwrap()
+            .sessions
+            .is_none()
+    );
+
+    let bare = [
+        better_auth,
+        redis,
+        REDIS,
+        ("BETTER_AUTH_REDIS_PREFIX", "none"),
+    ];
+    let settings = stores(&bare).unwrap();
+    assert_eq!(settings.redis.unwrap().sessions.as_deref(), Some(""));
+
+    assert_eq!(problems(&[better_auth, redis]), "REDIS_URL");
+    assert_eq!(
+        problems(&[better_auth, redis, REDIS, ("SESSION_TABLE", "x")]),
+        "SESSION_TABLE"
+    );
+    assert_eq!(problems(&[both[0], both[1], REDIS]), "DATABASE_URL");
+}
+
+#[test]
+fn what_makes_no_sense_together_is_refused() {
+    for (pairs, names) in [
+        (
+            &[("SESSION_FORMAT", "authjs"), ("SESSION_SCHEMA", "drizzle")][..],
+            "SESSION_SCHEMA",
+        ),
+        (
+            &[
+                ("SESSION_FORMAT", "nextauth"),
+                ("USER_NAME_FIELD", "x"),
+                ("SESSION_STORE", "redis"),
+            ],
+            "SESSION_STORE USER_NAME_FIELD",
+        ),
+        (&[("SESSION_TABLE", "x")], "SESSION_TABLE"),
+        (&[("SESSION_STORE", "redis"), REDIS], "SESSION_STORE"),
+        (
+            &[
+                ("SESSION_FORMAT", "better-auth"),
+                ("BETTER_AUTH_REDIS_PREFIX", "x"),
+            ],
+            "BETTER_AUTH_REDIS_PREFIX",
+        ),
+        (
+            &[
+                ("SESSION_FORMAT", "better-auth"),
+                DATABASE,
+                ("BETTER_AUTH_REDIS_PREFIX", "x"),
+            ],
+            "BETTER_AUTH_REDIS_PREFIX",
+        ),
+        (
+            &[
+                ("SESSION_FORMAT", "better-auth"),
+                DATABASE,
+                ("SESSION_SCHEMA", "prisma"),
+            ],
+            "SESSION_SCHEMA",
+        ),
+        (
+            &[
+                ("SESSION_FORMAT", "authjs-database"),
+                DATABASE,
+                ("SESSION_SCHEMA", "better-auth"),
+            ],
+            "SESSION_SCHEMA",
+        ),
+        (
+            &[
+                ("SESSION_FORMAT", "authjs-database"),
+                DATABASE,
+                REDIS,
+                ("SESSION_STORE", "redis-then-database"),
+            ],
+            "SESSION_STORE",
+        ),
+        (&[DATABASE, ("SESSION_SCHEMA", "mongodb")], "SESSION_SCHEMA"),
+    ] {
+        assert_eq!(problems(pairs), names, "{pairs:?}");
+    }
+}

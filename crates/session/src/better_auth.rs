@@ -149,7 +149,14 @@ impl BetterAuthKeys {
         let signed = outer
             .strip_suffix(b",\"signature\":\"")
             .ok_or(malformed.clone())?;
-        let session = memchr::memmem::rfind(signed, b"},\"expiresAt\":").ok_or(malformed)?;
+        let session = memchr::memmem::rfind(signed, EXPIRES_AT).ok_or(malformed.clone())?;
+        // Milliseconds. Anything more would be signed text that the library leaves out when it writes the JSON anew.
+        if !signed[session + EXPIRES_AT.len()..]
+            .iter()
+            .all(u8::is_ascii_digit)
+        {
+            return Err(malformed);
+        }
         let (start, end) = (b"{\"session\":".len(), signed.len());
         text.truncate(start + end);
         text.drain(..start);
@@ -394,6 +401,9 @@ fn iso_time(text: &str) -> Option<UnixTime> {
 
 const PATTERN: &[u8; 19] = b"0000-00-00T00:00:00";
 
+/// What stands between the cached session's members and the end of its time, in the compact form.
+const EXPIRES_AT: &[u8] = b"},\"expiresAt\":";
+
 /// Letters and digits of a session token.
 const TOKEN_LEN: usize = 32;
 
@@ -405,7 +415,28 @@ const USUAL_HEADER: &[u8] = b"eyJhbGciOiJIUzI1NiJ9";
 
 #[cfg(test)]
 mod tests {
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
     use super::*;
+
+    #[test]
+    fn what_follows_the_cached_session_is_one_number() {
+        let secret = Secret::new("x");
+        let keys = BetterAuthKeys::derive(std::slice::from_ref(&secret), None);
+        let opens = |end: &str| {
+            let signed = format!(r#"{{"a":1,"expiresAt":{end}}}"#);
+            let signature = hmac::sign(&keys.mac, signed.as_bytes());
+            let signature = BASE64_URL_SAFE_NO_PAD.encode(signature);
+            let text =
+                format!(r#"{{"session":{{"a":1}},"expiresAt":{end},"signature":"{signature}"}}"#);
+            let value = BASE64_URL_SAFE_NO_PAD.encode(text);
+            keys.compact(value.as_bytes()).is_ok()
+        };
+        assert!(opens("1900000000000"));
+        for end in [" 1", "1 ", "1,\"b\":2", "-1", "1.5", "{}"] {
+            assert!(!opens(end), "{end}");
+        }
+    }
 
     #[test]
     fn dates_are_read_in_the_one_form_that_json_has() {

@@ -8,8 +8,8 @@ use sha2::{Sha256, Sha512};
 use crate::keys::{self, Key};
 use crate::{App, Kind, Opinion, Request, agree};
 
-/// The time of every case.
-pub const NOW: u64 = 1_900_000_000;
+/// The time of every case: the beginning of 2030, which is before that of any vector.
+pub const NOW: u64 = 1_893_456_000;
 /// The secret of every application here.
 pub const SECRET: &str = "the secret of the fuzz targets, 32 bytes or more";
 /// The cookie of Auth.js.

@@ -58,7 +58,11 @@ pub(crate) fn plant(folder: &Path) -> Result<()> {
         match seal {
             "c" => write("better_auth_compact", &format!("{header}\n{inside}"))?,
             "j" => write("better_auth_jwt", &format!("{header}\n{inside}"))?,
-            "n" => write("claims", inside)?,
+            "n" => {
+                write("claims", inside)?;
+                let claims = inside.replacen('{', r#"{"iss":"i","aud":"a","#, 1);
+                write("jwt", &format!("{}\n{claims}", r#"{"alg":"HS256"}"#))?;
+            }
             _ => {}
         }
         let name = match seal {
@@ -79,7 +83,8 @@ pub(crate) fn plant(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The claims with their times moved to the time at which the targets live.
+/// The claims as the targets need them: their times moved to the time at which the targets live, and the token of a Better
+/// Auth session theirs.
 fn timely(claims: &Map<String, Value>, now: i64) -> Map<String, Value> {
     let move_by = |name: &str| match name {
         "exp" | "iat" | "nbf" => NOW - now,
@@ -87,14 +92,18 @@ fn timely(claims: &Map<String, Value>, now: i64) -> Map<String, Value> {
         _ => 0,
     };
     let moved = claims.iter().map(|(name, value)| {
-        let value = match value.as_i64() {
+        let mut value = match value.as_i64() {
             Some(time) => Value::from(time + move_by(name)),
             None => value.clone(),
         };
+        if let (Value::Object(session), "session") = (&mut value, name.as_str()) {
+            session.insert("token".to_owned(), TOKEN.into());
+        }
         (name.clone(), value)
     });
     moved.collect()
 }
 
-/// That of `fuzz/src/case.rs`.
-const NOW: i64 = 1_900_000_000;
+// As in `fuzz/src/case.rs`.
+const NOW: i64 = 1_893_456_000;
+const TOKEN: &str = "0123456789abcdefghijklmnopqrstuv";

@@ -14,8 +14,6 @@
 //! A cache that does not hold is no denial: the store is asked, as the application itself does
 //! (`dist/api/routes/session.mjs`).
 
-use std::borrow::Cow;
-
 use aws_lc_rs::hmac;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
@@ -274,18 +272,30 @@ impl Cached<'_> {
         check_repeated(self.repeated, [&aud, &iss, &sub])?;
 
         let malformed = |claim| OpenError::MalformedClaim { claim };
-        let _ = text(session_id.as_ref()).ok_or(malformed("session.id"))?;
-        let session_token = text(session_token.as_ref()).ok_or(malformed("session.token"))?;
-        let session_end = text(session_end.as_ref())
+        let _ = session_id
+            .as_ref()
+            .and_then(Kept::as_text)
+            .ok_or(malformed("session.id"))?;
+        let session_token = session_token
+            .as_ref()
+            .and_then(Kept::as_text)
+            .ok_or(malformed("session.token"))?;
+        let session_end = session_end
+            .as_ref()
+            .and_then(Kept::as_text)
             .and_then(iso_time)
             .ok_or(malformed("session.expiresAt"))?;
         let subject = subject(user_id, "user.id")?;
-        let email = text_claim(email).ok_or(malformed("user.email"))?;
-        let name = text_claim(name).ok_or(malformed("user.name"))?;
+        let email = email
+            .and_then(Kept::into_text)
+            .ok_or(malformed("user.email"))?;
+        let name = name
+            .and_then(Kept::into_text)
+            .ok_or(malformed("user.name"))?;
         let _ = time(updated_at.as_ref(), "updatedAt")?.ok_or(malformed("updatedAt"))?;
         let version = match &version {
             None => "1",
-            Some(version) => match text(Some(version)).ok_or(malformed("version"))? {
+            Some(version) => match version.as_text().ok_or(malformed("version"))? {
                 "" => "1",
                 version => version,
             },
@@ -328,7 +338,10 @@ impl Cached<'_> {
         if version != self.version {
             return Err(OpenError::WrongCacheVersion);
         }
-        let issued_at = text(session_start.as_ref()).and_then(iso_time);
+        let issued_at = session_start
+            .as_ref()
+            .and_then(Kept::as_text)
+            .and_then(iso_time);
         demands.check_age(issued_at, now)?;
 
         let [subject, email, name] =
@@ -347,20 +360,6 @@ impl Cached<'_> {
             expires_at: session_end,
             claims: ClaimsText::Own(claims),
         })
-    }
-}
-
-fn text<'k>(claim: Option<&'k Kept<'_>>) -> Option<&'k str> {
-    match claim {
-        Some(Kept::Text(text)) => Some(text),
-        Some(Kept::Number(_) | Kept::Other | Kept::Texts(_)) | None => None,
-    }
-}
-
-fn text_claim(claim: Option<Kept<'_>>) -> Option<Cow<'_, str>> {
-    match claim {
-        Some(Kept::Text(text)) => Some(text),
-        Some(Kept::Number(_) | Kept::Other | Kept::Texts(_)) | None => None,
     }
 }
 

@@ -67,7 +67,23 @@ pub(crate) enum Kept<'de> {
     Texts(Vec<Cow<'de, str>>),
 }
 
-impl Kept<'_> {
+impl<'de> Kept<'de> {
+    /// The string, if it is one.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Number(_) | Self::Other | Self::Texts(_) => None,
+        }
+    }
+
+    /// The string, if it is one.
+    pub(crate) fn into_text(self) -> Option<Cow<'de, str>> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Number(_) | Self::Other | Self::Texts(_) => None,
+        }
+    }
+
     /// Whether this is the string `text`.
     pub(crate) fn is_text(&self, text: &str) -> bool {
         matches!(self, Self::Text(own) if own == text)

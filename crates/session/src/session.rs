@@ -129,9 +129,9 @@ impl Session {
         }
 
         let subject = TextClaim::of(&claims, subject(sub, "sub")?);
-        let [id, email, name] = [jti, email, name].map(|claim| match claim {
-            Some(Kept::Text(text)) => Some(TextClaim::of(&claims, text)),
-            Some(Kept::Number(_) | Kept::Other | Kept::Texts(_)) | None => None,
+        let [id, email, name] = [jti, email, name].map(|claim| {
+            let text = claim.and_then(Kept::into_text)?;
+            Some(TextClaim::of(&claims, text))
         });
         let id = id.filter(|id| is_subject(id.text(&claims)));
         let id = id.unwrap_or_else(|| TextClaim::Own(hash(token)));

@@ -1,10 +1,10 @@
 //! A wire that can be cut: a TCP proxy in front of a server.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -12,14 +12,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::port::free_port;
-use crate::process::poll;
 
 /// Forwards a loopback port to `target` until told otherwise. Dropping it cuts the wire for good.
 #[derive(Debug)]
 pub struct CutProxy {
     address: SocketAddr,
     orders: mpsc::Sender<Order>,
-    is_cut: AtomicBool,
     weather: watch::Sender<Weather>,
     _tasks: JoinSet<()>,
 }
@@ -31,10 +29,10 @@ struct Weather {
     delay: Duration,
 }
 
-/// The listener to go on with: `None` cuts the wire.
+/// Whether to take connections from now on.
 #[derive(Debug)]
 struct Order {
-    listener: Option<TcpListener>,
+    open: bool,
     done: oneshot::Sender<()>,
 }
 
@@ -61,7 +59,6 @@ impl CutProxy {
         Ok(Self {
             address,
             orders,
-            is_cut: AtomicBool::new(false),
             weather,
             _tasks: tasks,
         })
@@ -82,8 +79,7 @@ impl CutProxy {
     /// # Errors
     /// Never in practice: the forwarding task lives as long as this value.
     pub async fn cut(&self) -> Result<()> {
-        self.is_cut.store(true, Ordering::Relaxed);
-        self.go_on_with(None).await
+        self.order(false).await
     }
 
     /// Keeps connections, and accepts new ones, but lets no byte pass.
@@ -99,28 +95,56 @@ impl CutProxy {
     /// Undoes every one of the others.
     ///
     /// # Errors
-    /// When another process has taken the port in the meantime.
+    /// When the system refuses to listen again.
     pub async fn restore(&self) -> Result<()> {
         self.weather.send_replace(Weather::default());
-        if !self.is_cut.swap(false, Ordering::Relaxed) {
-            return Ok(());
-        }
-        let rebind = poll("the port of the wire", async || {
-            TcpListener::bind(self.address).await.ok()
-        });
-        let listener = rebind.await?;
-        self.go_on_with(Some(listener)).await
+        self.order(true).await
     }
 
-    async fn go_on_with(&self, listener: Option<TcpListener>) -> Result<()> {
+    async fn order(&self, open: bool) -> Result<()> {
         let (done, finished) = oneshot::channel();
-        let order = Order { listener, done };
         self.orders
-            .send(order)
+            .send(Order { open, done })
             .await
             .ok()
             .context("the wire is gone")?;
-        finished.await.context("the wire is gone")
+        finished
+            .await
+            .context("the wire could not be cut or mended")
+    }
+}
+
+/// The port of the wire, which is never let go.
+///
+/// A listener that is merely closed can live on for a moment in a child that another test is just starting,
+/// and would still take connections: until the child has become another program, it has a copy of each of our
+/// descriptors. `shutdown` ends the listening for all copies.
+#[derive(Debug)]
+enum Port {
+    Open(TcpListener),
+    Shut(std::net::TcpListener),
+}
+
+impl Port {
+    async fn accept(&self) -> std::io::Result<TcpStream> {
+        match self {
+            Self::Open(listener) => Ok(listener.accept().await?.0),
+            Self::Shut(_) => std::future::pending().await,
+        }
+    }
+
+    fn turn(self, open: bool) -> std::io::Result<Self> {
+        Ok(match (self, open) {
+            (Self::Open(listener), false) => {
+                SockRef::from(&listener).shutdown(Shutdown::Both)?;
+                Self::Shut(listener.into_std()?)
+            }
+            (Self::Shut(listener), true) => {
+                SockRef::from(&listener).listen(128)?;
+                Self::Open(TcpListener::from_std(listener)?)
+            }
+            (as_it_is, _) => as_it_is,
+        })
     }
 }
 
@@ -130,31 +154,25 @@ async fn forward(
     mut orders: mpsc::Receiver<Order>,
     weather: watch::Receiver<Weather>,
 ) {
-    let mut listener = Some(listener);
+    let mut port = Port::Open(listener);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             order = orders.recv() => {
                 let Some(order) = order else { return };
-                listener = order.listener;
-                if listener.is_none() {
+                let Ok(turned) = port.turn(order.open) else { return };
+                port = turned;
+                if !order.open {
                     connections.shutdown().await;
                 }
                 // The one who ordered may have given up waiting.
                 let _ = order.done.send(());
             }
-            accepted = accept(listener.as_ref()) => {
-                let Ok((client, _)) = accepted else { return };
+            accepted = port.accept() => {
+                let Ok(client) = accepted else { return };
                 connections.spawn(connect(client, target, weather.clone()));
             }
         }
-    }
-}
-
-async fn accept(listener: Option<&TcpListener>) -> std::io::Result<(TcpStream, SocketAddr)> {
-    match listener {
-        Some(listener) => listener.accept().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -140,19 +140,28 @@ async fn a_cut_wire_drops_refuses_and_heals() -> Result<()> {
     let echo = Echo::start().await?;
     let wire = CutProxy::start(&echo.address().to_string()).await?;
     let address = wire.address().parse()?;
-    let mut client = Client::connect(address).await?;
-    assert_eq!(client.get("/before").await?.status, 200);
+    // Children that start meanwhile hold the wire's descriptors for a moment.
+    let children = tokio::task::spawn_blocking(|| {
+        for _ in 0..100 {
+            std::process::Command::new("true").status()?;
+        }
+        std::io::Result::Ok(())
+    });
+    for _ in 0..20 {
+        let mut client = Client::connect(address).await?;
+        assert_eq!(client.get("/before").await?.status, 200);
 
-    wire.cut().await?;
-    client.closed().await?;
-    assert!(Client::connect(address).await.is_err());
+        wire.cut().await?;
+        client.closed().await?;
+        assert!(Client::connect(address).await.is_err());
 
-    wire.restore().await?;
-    assert_eq!(
-        Client::connect(address).await?.get("/after").await?.status,
-        200
-    );
-    Ok(())
+        wire.restore().await?;
+        assert_eq!(
+            Client::connect(address).await?.get("/after").await?.status,
+            200
+        );
+    }
+    Ok(children.await??)
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod dist;
+mod envoy;
 mod fuzz;
 mod packages;
 mod seeds;

@@ -20,6 +20,14 @@ const NEEDS: &[Need] = &[
         package: "g++",
     },
     Need {
+        program: "caddy",
+        package: "caddy",
+    },
+    Need {
+        program: "haproxy",
+        package: "haproxy",
+    },
+    Need {
         program: "initdb",
         package: "postgresql",
     },
@@ -42,6 +50,10 @@ const NEEDS: &[Need] = &[
     Need {
         program: "openssl",
         package: "openssl",
+    },
+    Need {
+        program: "pip3",
+        package: "python3-pip",
     },
     Need {
         program: "psql",

@@ -2,15 +2,16 @@
 
 use anyhow::Result;
 
-use crate::packages;
 use crate::step::{command, root, step};
+use crate::{envoy, packages};
 
-/// Installs packages and Node modules where they are missing, then runs the tests of the workspace.
+/// Installs packages, Envoy and Node modules where they are missing, then runs the tests of the workspace.
 ///
 /// # Errors
 /// When something cannot be installed, or a test fails.
 pub(crate) fn run() -> Result<()> {
     packages::install_missing()?;
+    envoy::install()?;
     install_node_modules()?;
     step(&mut command("cargo test --workspace"))
 }

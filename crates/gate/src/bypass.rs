@@ -64,7 +64,8 @@ fn is_from_this_machine(facts: &Facts<'_>) -> bool {
         "x-forwarded-proto",
         "x-real-ip",
     ];
-    facts.arrival.peer.to_canonical().is_loopback()
+    !facts.arrival.relayed
+        && facts.arrival.peer.to_canonical().is_loopback()
         && facts.arrival.client.to_canonical().is_loopback()
         && !marks.iter().any(|mark| facts.headers.contains_key(*mark))
 }

@@ -9,8 +9,9 @@ use http::{HeaderMap, Method};
 pub struct Facts<'a> {
     /// The request's method.
     pub method: &'a Method,
-    /// The path, byte for byte as it will be forwarded, without query and fragment.
-    pub path: &'a str,
+    /// The path, byte for byte as it will be forwarded, without query and fragment. `None` when the host that asks does not
+    /// say it: then nothing is public, and only a session enters.
+    pub path: Option<&'a str>,
     /// The request's header fields as they arrived.
     pub headers: &'a HeaderMap,
     /// How the request reached us.
@@ -26,6 +27,9 @@ pub struct Arrival {
     pub client: IpAddr,
     /// Whether the peer is a listed proxy, whose `X-Forwarded-*` we believe.
     pub trusted_peer: bool,
+    /// Whether the peer only asks about a request that it will forward itself. Then the client is somebody else, even when
+    /// the peer is on this machine.
+    pub relayed: bool,
     /// The id under which this request is logged, here and upstream. Visible ASCII.
     pub request_id: String,
 }

@@ -46,21 +46,21 @@ impl Hygiene {
     /// Removes every header that claims an identity, whoever sent it, and every header that describes the original
     /// request (`X-Forwarded-*` and its kind), unless a listed proxy sent it in its proper spelling.
     pub(crate) fn strip(&self, headers: &mut HeaderMap, trusted_peer: bool) {
-        let unwanted = |name: &HeaderName| match self.kind(name.as_str()) {
+        // `HeaderMap` has no `retain`. Most requests have nothing to remove, and then nothing is allocated.
+        for name in self.unwanted(headers, trusted_peer) {
+            headers.remove(name);
+        }
+    }
+
+    /// The names of those headers.
+    pub(crate) fn unwanted(&self, headers: &HeaderMap, trusted_peer: bool) -> Vec<HeaderName> {
+        let is_unwanted = |name: &&HeaderName| match self.kind(name.as_str()) {
             Kind::Identity => true,
             Kind::Routing => !trusted_peer,
             Kind::RoutingAlias => true,
             Kind::Other => false,
         };
-        // `HeaderMap` has no `retain`. Most requests have nothing to remove, and then nothing is allocated.
-        let names: Vec<HeaderName> = headers
-            .keys()
-            .filter(|name| unwanted(name))
-            .cloned()
-            .collect();
-        for name in names {
-            headers.remove(name);
-        }
+        headers.keys().filter(is_unwanted).cloned().collect()
     }
 
     /// Removes the session itself, and nothing else, when it is not to travel on. `admitted_by_session` says that the
@@ -423,6 +423,7 @@ mod tests {
             peer: Ipv4Addr::new(10, 0, 0, 1).into(),
             client: Ipv4Addr::new(192, 0, 2, 1).into(),
             trusted_peer: false,
+            relayed: false,
             request_id: "id".to_owned(),
         };
         let mut fresh = headers(&[("host", "a")]);

@@ -1,10 +1,9 @@
 //! Permission, and what it turns a request into. Both have one birthplace: here.
 
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use session::Session;
 
-use crate::hygiene::{self, X_USER_EMAIL, X_USER_ID, X_USER_NAME};
-use crate::{Arrival, Gate, Hygiene, Source};
+use crate::{Arrival, Gate, Hygiene, IdentityHeaders, Source, hygiene};
 
 /// Permission to enter, with its terms. Only [`Gate::decide`] gives one.
 #[must_use = "a permit that is not used leaves the request outside"]
@@ -36,6 +35,14 @@ pub enum Admission {
 }
 
 impl Admission {
+    /// The session by which the request enters, if it enters by one.
+    pub fn session(&self) -> Option<&Session> {
+        match self {
+            Admission::Bypass | Admission::Preflight | Admission::Public => None,
+            Admission::Session { session, .. } => Some(session),
+        }
+    }
+
     /// The stable code of these grounds in the audit log and the metrics.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -84,26 +91,16 @@ impl<'g> Permit<'g> {
         }
     }
 
-    /// The identity headers: every one of them for a session, empty when the claim is absent, so that a host which
-    /// copies them overwrites forged ones; none for a request that enters without an identity.
-    pub fn identity(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let session = match &self.admission {
-            Admission::Bypass | Admission::Preflight | Admission::Public => None,
-            Admission::Session { session, .. } => Some(session),
-        };
-        session.into_iter().flat_map(|session| {
-            [
-                (X_USER_ID, hygiene::header_value(session.subject())),
-                (
-                    X_USER_EMAIL,
-                    hygiene::header_value(session.email().unwrap_or_default()),
-                ),
-                (
-                    X_USER_NAME,
-                    hygiene::header_value(session.name().unwrap_or_default()),
-                ),
-            ]
-        })
+    /// What to tell a host that forwards the request itself: the identity, in the headers that it expects, and which of the
+    /// request's own `headers` must not travel on.
+    ///
+    /// The grounds come back beside it, for the record.
+    pub fn attest(self, names: IdentityHeaders, headers: &HeaderMap) -> (Attestation, Admission) {
+        let identity: Vec<_> = names.of(self.admission.session()).collect();
+        // The host is a listed proxy: what it says about the request in proper spelling is its own.
+        let mut forged = self.hygiene.unwanted(headers, true);
+        forged.retain(|name| !identity.iter().any(|(written, _)| written == name));
+        (Attestation { identity, forged }, self.admission)
     }
 
     /// Turns the request into one that the upstream may see: hop-by-hop fields go, every header that we own or do not
@@ -122,11 +119,23 @@ impl<'g> Permit<'g> {
             matches!(self.admission, Admission::Session { .. }),
         );
         hygiene::stamp_arrival(headers, arrival);
-        for (name, value) in self.identity() {
-            headers.insert(name, value);
+        if let Some(session) = self.admission.session() {
+            for (name, value) in IdentityHeaders::Ours.of(Some(session)) {
+                headers.insert(name, value);
+            }
         }
         (Admitted(request), self.admission)
     }
+}
+
+/// What a host that forwards requests itself has to know about one that may enter.
+#[derive(Debug)]
+pub struct Attestation {
+    /// To be written into the request, each in place of every header of that name; a header without a value too.
+    pub identity: Vec<(HeaderName, HeaderValue)>,
+    /// Headers of the request that claim an identity, or describe the request in a spelling that only an upstream would
+    /// understand. To be removed before the identity is written.
+    pub forged: Vec<HeaderName>,
 }
 
 /// A request that may go to the upstream. The upstream client accepts nothing else.

@@ -47,11 +47,13 @@ impl Policy {
     /// who may enter. Where one rule governs everything such paths are forwarded untouched, because some upstreams
     /// need them.
     pub fn rule_for(&self, facts: &Facts<'_>) -> Result<Rule, Refusal> {
-        if has_encoded_control(facts.path) || (!self.public.is_empty() && is_ambiguous(facts.path))
-        {
+        let Some(path) = facts.path else {
+            return Ok(Rule::Session);
+        };
+        if has_encoded_control(path) || (!self.public.is_empty() && is_ambiguous(path)) {
             return Err(Refusal::AmbiguousPath);
         }
-        let public = self.public.iter().any(|public| public.covers(facts.path));
+        let public = self.public.iter().any(|public| public.covers(path));
         Ok(if public { Rule::Public } else { Rule::Session })
     }
 

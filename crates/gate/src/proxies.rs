@@ -1,9 +1,9 @@
 //! The proxies in front of us whose word we take.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::HeaderMap;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// The networks of the proxies whose `X-Forwarded-*` headers are believed. Empty by default: nobody.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +13,13 @@ impl TrustedProxies {
     /// The proxies in these networks.
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
+    }
+
+    /// These and every address of this machine's loopback interface.
+    #[must_use]
+    pub fn and_loopback(mut self) -> Self {
+        self.0.extend(LOOPBACK);
+        self
     }
 
     /// Whether this peer is a listed proxy. An IPv4 peer on an IPv6 socket is compared as IPv4.
@@ -47,6 +54,11 @@ impl TrustedProxies {
         &self.0
     }
 }
+
+const LOOPBACK: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+];
 
 #[cfg(test)]
 mod tests {

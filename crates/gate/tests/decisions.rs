@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use gate::{
-    Answer, Arrival, Bypass, Facts, Gate, Hygiene, Issuer, IssuerKeys, Lookup, Newer, Policy,
-    PublicPath, Refusal, Sessions, Source, StoreError, User, Users,
+    Answer, Arrival, Bypass, Facts, Gate, Hygiene, IdentityHeaders, Issuer, IssuerKeys, Lookup,
+    Newer, Permit, Policy, PublicPath, Refusal, Sessions, Source, StoreError, User, Users,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use jsonwebtoken::EncodingKey;
@@ -118,7 +118,6 @@ fn cookie(subject: &str, expires: u64) -> String {
     format!("theme=dark; {name}={token}")
 }
 
-/// Decides, and asserts that nothing had to be waited for.
 fn decide(
     gate: &TestGate,
     method: Method,
@@ -141,29 +140,15 @@ fn decide_from(
     path: &str,
     headers: &[(&str, &str)],
 ) -> Result<String, String> {
-    let mut map = HeaderMap::new();
-    for (name, value) in headers {
-        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-        map.append(name, HeaderValue::from_str(value).unwrap());
-    }
-    let arrival = Arrival {
-        peer,
-        client: peer,
-        trusted_peer: false,
-        request_id: "id".to_owned(),
-    };
+    let map = header_map(headers);
+    let arrival = arrival(peer);
     let facts = Facts {
         method: &method,
-        path,
+        path: Some(path),
         headers: &map,
         arrival: &arrival,
     };
-    let decision = pin!(gate.decide(&facts, UnixTime::from_secs(NOW)));
-    let Poll::Ready(decision) = decision.poll(&mut Context::from_waker(Waker::noop())) else {
-        panic!("everything is in memory, so the decision must be ready at once");
-    };
-    let permit =
-        decision.map_err(|refusal| format!("{} {:?}", refusal.reason(), refusal.answer()))?;
+    let permit = at_once(gate, &facts)?;
     let mut request = Request::new(());
     *request.headers_mut() = map.clone();
     let (admitted, admission) = permit.admit(request, &arrival);
@@ -176,6 +161,34 @@ fn decide_from(
         "{reason} {}",
         identity.unwrap_or_else(|| "nobody".to_owned())
     ))
+}
+
+/// Decides, and asserts that nothing had to be waited for.
+fn at_once<'g>(gate: &'g TestGate, facts: &Facts<'_>) -> Result<Permit<'g>, String> {
+    let decision = pin!(gate.decide(facts, UnixTime::from_secs(NOW)));
+    let Poll::Ready(decision) = decision.poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("everything is in memory, so the decision must be ready at once");
+    };
+    decision.map_err(|refusal| format!("{} {:?}", refusal.reason(), refusal.answer()))
+}
+
+fn header_map(headers: &[(&str, &str)]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        map.append(name, HeaderValue::from_str(value).unwrap());
+    }
+    map
+}
+
+fn arrival(peer: IpAddr) -> Arrival {
+    Arrival {
+        peer,
+        client: peer,
+        trusted_peer: false,
+        relayed: false,
+        request_id: "id".to_owned(),
+    }
 }
 
 #[test]
@@ -309,6 +322,103 @@ fn the_public_bypass_value_counts_from_this_machine_alone() {
     assert_eq!(get("::1", &[value]).as_deref(), Ok("bypass nobody"));
     assert!(get("192.0.2.1", &[value]).is_err());
     assert!(get("127.0.0.1", &[value, ("X-Forwarded-For", "192.0.2.1")]).is_err());
+}
+
+#[test]
+fn whoever_relays_from_this_machine_is_not_the_client() {
+    let header = HeaderName::from_static("x-bypass-auth");
+    let gate = Gate {
+        bypass: Some(Bypass::from_loopback(header, Secret::new("true"))),
+        ..gate()
+    };
+    let headers = header_map(&[("X-Bypass-Auth", "true")]);
+    let relayed = |relayed| {
+        let arrival = Arrival {
+            relayed,
+            ..arrival(Ipv4Addr::LOCALHOST.into())
+        };
+        let facts = Facts {
+            method: &Method::GET,
+            path: Some("/a"),
+            headers: &headers,
+            arrival: &arrival,
+        };
+        at_once(&gate, &facts).is_ok()
+    };
+    assert!(relayed(false) && !relayed(true));
+}
+
+#[test]
+fn where_the_path_is_not_said_nothing_is_public() {
+    let gate = gate();
+    let decide = |headers: &[(&str, &str)]| {
+        let (headers, arrival) = (header_map(headers), arrival(Ipv4Addr::LOCALHOST.into()));
+        let facts = Facts {
+            method: &Method::GET,
+            path: None,
+            headers: &headers,
+            arrival: &arrival,
+        };
+        at_once(&gate, &facts).map(|_| ())
+    };
+    assert_eq!(decide(&[]), Err("no_credential SignIn".to_owned()));
+    assert_eq!(decide(&[("Cookie", &cookie("ada", NOW + 60))]), Ok(()));
+}
+
+#[test]
+fn a_host_hears_every_identity_header_and_what_was_forged() {
+    let gate = gate();
+    let good = cookie("ada", NOW + 60);
+    let forged = [
+        ("X-User-Id", "root"),
+        ("X_User_Id", "root"),
+        ("Remote-User", "root"),
+        ("X_Forwarded_For", "::1"),
+        ("X-Forwarded-For", "192.0.2.7"),
+    ];
+    let attested = |path, cookie: &str, names: IdentityHeaders| {
+        let mut headers = header_map(&forged);
+        headers.insert("cookie", HeaderValue::from_str(cookie).unwrap());
+        let arrival = arrival(Ipv4Addr::LOCALHOST.into());
+        let facts = Facts {
+            method: &Method::GET,
+            path: Some(path),
+            headers: &headers,
+            arrival: &arrival,
+        };
+        let permit = at_once(&gate, &facts).expect("allowed");
+        let (attestation, _) = permit.attest(names, &headers);
+        let identity: Vec<_> = attestation
+            .identity
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        let forged = attestation.forged.iter().map(HeaderName::as_str);
+        (identity.join(", "), forged.collect::<Vec<_>>().join(", "))
+    };
+    assert_eq!(
+        attested("/a", &good, IdentityHeaders::Ours),
+        (
+            "x-user-id: ada, x-user-email: ada@example.com, x-user-name: ".into(),
+            "x_user_id, remote-user, x_forwarded_for".into()
+        )
+    );
+    assert_eq!(
+        attested("/public/", &good, IdentityHeaders::Ours).0,
+        "x-user-id: , x-user-email: , x-user-name: "
+    );
+    assert_eq!(
+        attested("/a", &good, IdentityHeaders::Authelia),
+        (
+            "remote-user: ada, remote-email: ada@example.com, remote-name: , remote-groups: "
+                .into(),
+            "x-user-id, x_user_id, x_forwarded_for".into()
+        )
+    );
+    assert_eq!(
+        attested("/a", &good, IdentityHeaders::Vouch).0,
+        "x-vouch-user: ada@example.com"
+    );
 }
 
 #[test]

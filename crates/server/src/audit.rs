@@ -25,7 +25,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) ts: Timestamp,
     /// The id that the client and the upstream see too.
     pub(crate) request_id: &'a str,
-    /// The front that asked: `proxy`.
+    /// The front that asked: `proxy`, or the kind of host.
     pub(crate) mode: &'static str,
     /// `allow` or `deny`.
     pub(crate) outcome: &'static str,

@@ -30,19 +30,20 @@ pub(crate) use self::raw::{Problem, Setting, Variables};
 pub(crate) use self::secrets::{SecretErrors, Secrets};
 use self::sessions::SessionFormat;
 pub(crate) use self::sign_in::SignIn;
+use crate::socket::Address;
 use crate::{jwks, store};
 
 /// Every setting, valid.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// Where the proxy listens.
-    pub(crate) listen: SocketAddr,
+    /// What the proxy does; `None` without a service to protect.
+    pub(crate) proxy: Option<ProxySettings>,
+    /// Where hosts ask for decisions; `None` when they cannot.
+    pub(crate) decisions: Option<Address>,
     /// Where health and metrics are served.
     pub(crate) admin: AdminSettings,
     /// How many single-threaded runtimes serve requests.
     pub(crate) workers: usize,
-    /// The service that is protected.
-    pub(crate) upstream: UpstreamSettings,
     /// Which paths are public.
     pub(crate) policy: Policy,
     /// The keys of every session cookie that is recognised.
@@ -73,6 +74,15 @@ pub(crate) struct Config {
     pub(crate) warnings: Vec<String>,
     /// Every setting as it took effect.
     pub(crate) settings: Vec<Setting>,
+}
+
+/// The proxy.
+#[derive(Debug)]
+pub(crate) struct ProxySettings {
+    /// Its address.
+    pub(crate) listen: SocketAddr,
+    /// The service that is protected.
+    pub(crate) upstream: UpstreamSettings,
 }
 
 /// The listener for health and metrics.
@@ -129,12 +139,13 @@ impl Config {
         let production = production_marker(&mut reader);
 
         let listen = listen::address(&mut reader, "LISTEN", "0.0.0.0:8080");
+        let decisions = listen::decisions(&mut reader);
         let admin = admin(&mut reader);
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let workers = reader
             .parsed("WORKERS", cores, "a number of threads")
             .clamp(1, 1024);
-        let upstream = upstream(&mut reader);
+        let upstream = upstream(&mut reader, decisions.is_none());
         let policy = Policy::new(reader.list("PUBLIC_PATHS", PublicPath::new));
         let format = SessionFormat::read(&mut reader);
         let lookups = SessionLookups::read(&mut reader, format, &mut warnings);
@@ -177,12 +188,12 @@ impl Config {
         let Reader {
             problems, settings, ..
         } = reader;
-        match (upstream, keys) {
-            (Some(upstream), Some(keys)) if problems.is_empty() => Ok(Self {
-                listen,
+        match keys {
+            Some(keys) if problems.is_empty() => Ok(Self {
+                proxy: upstream.map(|upstream| ProxySettings { listen, upstream }),
+                decisions,
                 admin,
                 workers,
-                upstream,
                 policy,
                 keys,
                 demands,
@@ -277,14 +288,18 @@ fn admin(reader: &mut Reader<'_>) -> AdminSettings {
     AdminSettings { listen, token }
 }
 
-fn upstream(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
+/// The service, which only a gate can do without that decides for others.
+fn upstream(reader: &mut Reader<'_>, is_required: bool) -> Option<UpstreamSettings> {
     let connect_timeout = reader.limit("UPSTREAM_CONNECT_TIMEOUT", 5);
     let timeout = reader.limit("UPSTREAM_TIMEOUT", 60);
     let Some(text) = reader.text("UPSTREAM") else {
-        reader.problem(
-            "UPSTREAM",
-            "not set; give the service to protect, such as http://127.0.0.1:3000",
-        );
+        if is_required {
+            reader.problem(
+                "UPSTREAM",
+                "not set; give the service to protect, such as http://127.0.0.1:3000, or AUTH_LISTEN to decide for a \
+                 proxy that you already run",
+            );
+        }
         return None;
     };
     let authority = upstream_authority(&text)

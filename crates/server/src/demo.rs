@@ -10,7 +10,7 @@ mod received;
 mod sessions;
 
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Context;
 use session::Secret;
@@ -18,6 +18,7 @@ use session::Secret;
 use crate::config::{Config, Variables};
 use crate::random;
 use crate::serve::{self, Bound};
+use crate::socket::Address;
 use people::{PEOPLE, People};
 use sessions::Sessions;
 
@@ -61,8 +62,9 @@ fn variables(upstream: SocketAddr, secret: String, environment: &Variables) -> V
 const OVERRIDABLE: [&str; 3] = ["ADMIN_LISTEN", "LISTEN", "LOG_FORMAT"];
 
 fn banner(bound: &Bound, cookie: &str) -> String {
-    let url = format!("http://{}/", reachable(bound.proxy));
-    let metrics = format!("http://{}/metrics", reachable(bound.admin));
+    let proxy = bound.proxy.as_ref().expect("the demo has an upstream");
+    let url = format!("http://{}/", reachable(proxy));
+    let metrics = format!("http://{}/metrics", reachable(&Address::Tcp(bound.admin)));
     let name = PEOPLE[0].name;
     format!(
         "\n\
@@ -85,9 +87,11 @@ fn banner(bound: &Bound, cookie: &str) -> String {
 }
 
 /// Where a browser on this machine finds a listener, also one that listens everywhere.
-fn reachable(bound: SocketAddr) -> SocketAddr {
-    match bound.ip().is_unspecified() {
-        true => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), bound.port()),
-        false => bound,
+fn reachable(bound: &Address) -> Address {
+    match bound {
+        Address::Tcp(address) if address.ip().is_unspecified() => {
+            Address::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()))
+        }
+        Address::Tcp(_) | Address::Unix { .. } => bound.clone(),
     }
 }

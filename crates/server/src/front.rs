@@ -1,7 +1,9 @@
 //! What fronts share: bodies, and the faces of a refusal.
 
 pub(crate) mod answer;
+mod arrival;
 mod client_io;
+pub(crate) mod decisions;
 mod framing;
 pub(crate) mod proxy;
 mod record;
@@ -14,9 +16,27 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::client_io::{Busy, ClientIo, ConnectionState};
+pub(crate) use self::record::Mode;
 use crate::upstream::UpstreamBody;
+
+/// Serves a connection until it ends, or `stop` asks for an end after the requests in flight; `shut_down` tells it so.
+async fn serve_until<C: Future>(
+    connection: C,
+    stop: CancellationToken,
+    shut_down: impl FnOnce(Pin<&mut C>),
+) -> C::Output {
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            shut_down(connection.as_mut());
+            connection.await
+        }
+    }
+}
 
 /// The body of an answer: ours, or the upstream's on its way through.
 #[derive(Debug)]
@@ -28,6 +48,7 @@ pub(crate) struct AnswerBody {
 
 #[derive(Debug)]
 enum Content {
+    Grpc(tonic::body::Body),
     Ours(Option<Bytes>),
     Upstream(Box<UpstreamBody>),
 }
@@ -38,6 +59,14 @@ impl AnswerBody {
         let bytes = bytes.into();
         Self {
             content: Content::Ours(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            _busy: None,
+        }
+    }
+
+    /// The body of a gRPC answer.
+    pub(crate) fn grpc(body: tonic::body::Body) -> Self {
+        Self {
+            content: Content::Grpc(body),
             _busy: None,
         }
     }
@@ -55,6 +84,14 @@ impl AnswerBody {
         Self {
             content: Content::Upstream(Box::new(body)),
             _busy: None,
+        }
+    }
+
+    /// The bytes of a body of our own.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self.content {
+            Content::Ours(bytes) => bytes.unwrap_or_default(),
+            Content::Grpc(_) | Content::Upstream(_) => Bytes::new(),
         }
     }
 
@@ -76,6 +113,7 @@ impl Body for AnswerBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         match &mut self.content {
+            Content::Grpc(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
             Content::Ours(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Upstream(body) => Pin::new(body.as_mut()).poll_frame(context),
         }
@@ -83,6 +121,7 @@ impl Body for AnswerBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
+            Content::Grpc(body) => body.is_end_stream(),
             Content::Ours(bytes) => bytes.is_none(),
             Content::Upstream(body) => body.is_end_stream(),
         }
@@ -90,6 +129,7 @@ impl Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
+            Content::Grpc(body) => body.size_hint(),
             Content::Ours(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }

@@ -16,6 +16,7 @@ mod patience;
 mod random;
 mod runtime;
 mod serve;
+mod socket;
 mod store;
 mod upstream;
 

@@ -1,6 +1,6 @@
 //! What is counted, in the Prometheus text format. No user, path or host is ever a label.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gate::Source;
@@ -9,19 +9,25 @@ use metrics_exporter_prometheus::{
     BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+use crate::front::Mode;
 use crate::store::{Asked, Observer, Outcome};
 
 /// Every meter. The ones on the hot path are registered once.
 pub(crate) struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
-    allowed_by_session: Counter,
-    allowed_in: Histogram,
-    denied_in: Histogram,
+    decisions: [OnceLock<Decisions>; Mode::COUNT],
     upstream_ok: Counter,
     users_in_memory: Counter,
     sessions_in_memory: Counter,
     audit_lost: Counter,
+}
+
+/// The meters of one front's decisions.
+struct Decisions {
+    allowed_by_session: Counter,
+    allowed_in: Histogram,
+    denied_in: Histogram,
 }
 
 impl Metrics {
@@ -36,30 +42,17 @@ impl Metrics {
             metrics::gauge!("sessiongate_build_info", "version" => env!("CARGO_PKG_VERSION"))
                 .set(1.0);
             (
-                decisions("allow", "session"),
-                metrics::histogram!("sessiongate_decision_duration_seconds", "mode" => "proxy", "outcome" => "allow"),
-                metrics::histogram!("sessiongate_decision_duration_seconds", "mode" => "proxy", "outcome" => "deny"),
                 upstream("2xx"),
                 checks(Asked::User, Source::Memory, "present"),
                 checks(Asked::Session, Source::Memory, "present"),
                 metrics::counter!("sessiongate_audit_lines_lost_total"),
             )
         });
-        let (
-            allowed_by_session,
-            allowed_in,
-            denied_in,
-            upstream_ok,
-            users_in_memory,
-            sessions_in_memory,
-            audit_lost,
-        ) = meters;
+        let (upstream_ok, users_in_memory, sessions_in_memory, audit_lost) = meters;
         let metrics = Self {
             recorder,
             handle,
-            allowed_by_session,
-            allowed_in,
-            denied_in,
+            decisions: [const { OnceLock::new() }; Mode::COUNT],
             upstream_ok,
             users_in_memory,
             sessions_in_memory,
@@ -69,17 +62,26 @@ impl Metrics {
     }
 
     /// Counts a decision and the time it took.
-    pub(crate) fn decided(&self, outcome: &'static str, reason: &'static str, took: Duration) {
+    pub(crate) fn decided(
+        &self,
+        mode: Mode,
+        outcome: &'static str,
+        reason: &'static str,
+        took: Duration,
+    ) {
+        let meters = self.decisions[mode as usize]
+            .get_or_init(|| self.register(|| Decisions::register(mode)));
         if outcome == "allow" {
-            &self.allowed_in
+            &meters.allowed_in
         } else {
-            &self.denied_in
+            &meters.denied_in
         }
         .record(took.as_secs_f64());
         if (outcome, reason) == ("allow", "session") {
-            return self.allowed_by_session.increment(1);
+            return meters.allowed_by_session.increment(1);
         }
-        self.register(|| decisions(outcome, reason)).increment(1);
+        self.register(|| decisions(mode, outcome, reason))
+            .increment(1);
         if reason == "bypass" {
             self.register(|| metrics::counter!("sessiongate_bypass_total"))
                 .increment(1);
@@ -148,11 +150,27 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-fn decisions(outcome: &'static str, reason: &'static str) -> Counter {
-    metrics::counter!(
-        "sessiongate_decisions_total",
-        labels(&[("mode", "proxy"), ("outcome", outcome), ("reason", reason)])
-    )
+impl Decisions {
+    fn register(mode: Mode) -> Self {
+        let duration = |outcome| {
+            let labels = labels(&[("mode", mode.as_str()), ("outcome", outcome)]);
+            metrics::histogram!("sessiongate_decision_duration_seconds", labels)
+        };
+        Self {
+            allowed_by_session: decisions(mode, "allow", "session"),
+            allowed_in: duration("allow"),
+            denied_in: duration("deny"),
+        }
+    }
+}
+
+fn decisions(mode: Mode, outcome: &'static str, reason: &'static str) -> Counter {
+    let labels = labels(&[
+        ("mode", mode.as_str()),
+        ("outcome", outcome),
+        ("reason", reason),
+    ]);
+    metrics::counter!("sessiongate_decisions_total", labels)
 }
 
 fn checks(asked: Asked, source: Source, outcome: &'static str) -> Counter {

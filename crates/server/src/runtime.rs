@@ -1,115 +1,77 @@
-//! One single-threaded runtime per core, each with its own listener, and no lock on the request path.
+//! One single-threaded runtime per core, each with its own listeners, and no lock on the request path.
 //!
 //! Measured before this design was chosen: one multi-threaded runtime serves about half as many requests per core,
 //! because tasks and their wake-ups move between cores.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::front::decisions::Decisions;
 use crate::front::proxy::Proxy;
+use crate::socket::{Listener, StdListener, Stream};
 
-/// Opens so many sockets on one address; the kernel spreads connections among them.
-///
-/// # Errors
-///
-/// When the address cannot be had, also because another process holds it: sharing it silently with a second gate
-/// would send it half of the traffic.
-pub(crate) fn listeners(address: SocketAddr, count: usize) -> io::Result<Vec<StdListener>> {
-    // Sockets that may share an address never say that it is taken. One that may not does.
-    let exclusive = socket(address, false)?;
-    let address = exclusive.local_addr()?.as_socket().unwrap_or(address);
-    drop(exclusive);
-    let shared = || {
-        let socket = socket(address, true)?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    };
-    (0..count).map(|_| shared()).collect()
+/// What one runtime serves.
+pub(crate) struct Fronts {
+    pub(crate) proxy: Option<(StdListener, Proxy)>,
+    pub(crate) decisions: Option<(StdListener, Decisions)>,
 }
 
-fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    if !shared {
-        socket.listen(1)?;
-    }
-    Ok(socket)
+/// Serves the connections of a listener.
+pub(crate) trait Front: 'static {
+    /// Serves one connection until it ends, or `stop` asks for an end after the requests in flight.
+    fn serve(
+        self: Rc<Self>,
+        stream: Stream,
+        peer: IpAddr,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + 'static;
 }
 
-/// Starts a thread that serves a listener until `stop`, and then finishes what is in flight for at most `drain`.
+/// Starts a thread that serves until `stop`, and then finishes what is in flight for at most `drain`.
 ///
-/// `proxy` makes what the thread serves with. It is made on the thread, because nothing of it leaves the thread.
+/// `fronts` makes what the thread serves, and is given the owner of the tasks beside its connections. It is called on the
+/// thread, because nothing of it leaves the thread.
 pub(crate) fn start(
     name: String,
-    listener: StdListener,
     stop: CancellationToken,
     drain: Duration,
-    proxy: impl FnOnce(TaskTracker) -> Proxy + Send + 'static,
+    fronts: impl FnOnce(&TaskTracker) -> Fronts + Send + 'static,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     thread::Builder::new().name(name).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let tasks = LocalSet::new();
-        tasks.block_on(&runtime, serve(listener, stop, drain, proxy))
+        tasks.block_on(&runtime, serve(stop, drain, fronts))
     })
 }
 
 async fn serve(
-    listener: StdListener,
     stop: CancellationToken,
     drain: Duration,
-    proxy: impl FnOnce(TaskTracker) -> Proxy,
+    fronts: impl FnOnce(&TaskTracker) -> Fronts,
 ) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
     let connections = TaskTracker::new();
     let exchanges = TaskTracker::new();
-    let proxy = Rc::new(proxy(exchanges.clone()));
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                connections.spawn_local(Rc::clone(&proxy).serve(stream, peer, stop.clone()))
-            }
-            Err(error) => {
-                // Out of file descriptors, most likely: others must close before we can go on.
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-    }
-    // Connections that the kernel has already completed would be reset; they get their answer.
-    while let Ok(Ok((stream, peer))) = timeout(Duration::ZERO, listener.accept()).await {
-        connections.spawn_local(Rc::clone(&proxy).serve(stream, peer, stop.clone()));
-    }
-    drop(listener);
+    let Fronts { proxy, decisions } = fronts(&exchanges);
+    tokio::try_join!(
+        accept(proxy, &connections, &stop),
+        accept(decisions, &connections, &stop)
+    )?;
     connections.close();
     exchanges.close();
     let finished = timeout(drain, async {
+        // With the last of them goes the proxy, and with it the idle connections to the upstream; what then remains are
+        // tunnels.
         connections.wait().await;
-        // With the proxy go the idle connections to the upstream; what then remains are tunnels.
-        drop(proxy);
         exchanges.wait().await;
     });
     if finished.await.is_err() {
@@ -123,5 +85,36 @@ async fn serve(
     Ok(())
 }
 
-/// How many completed connections may wait for us. The kernel caps it at `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
+/// Serves a listener, if there is one, until `stop`.
+async fn accept<F: Front>(
+    front: Option<(StdListener, F)>,
+    connections: &TaskTracker,
+    stop: &CancellationToken,
+) -> io::Result<()> {
+    let Some((listener, front)) = front else {
+        return Ok(());
+    };
+    let (listener, front) = (Listener::from_std(listener)?, Rc::new(front));
+    let serve = |(stream, peer)| {
+        connections.spawn_local(Rc::clone(&front).serve(stream, peer, stop.clone()));
+    };
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok(connection) => serve(connection),
+            Err(error) => {
+                // Out of file descriptors, most likely: others must close before we can go on.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    // Connections that the kernel has already completed would be reset; they get their answer.
+    while let Ok(Ok(connection)) = timeout(Duration::ZERO, listener.accept()).await {
+        serve(connection);
+    }
+    Ok(())
+}

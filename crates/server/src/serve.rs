@@ -15,18 +15,22 @@ use tokio_util::task::TaskTracker;
 use crate::admin::{self, Admin};
 use crate::audit::AuditWriter;
 use crate::config::Config;
+use crate::front::decisions::Decisions;
 use crate::front::proxy::Proxy;
 use crate::jwks::Keychain;
 use crate::metrics::Metrics;
-use crate::runtime;
+use crate::runtime::{self, Fronts};
+use crate::socket::{self, Address, Listening};
 use crate::store::Stores;
 use crate::upstream::Upstream;
 
 /// Where the listeners are bound.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bound {
-    /// The proxy.
-    pub(crate) proxy: SocketAddr,
+    /// The proxy, if there is a service to protect.
+    pub(crate) proxy: Option<Address>,
+    /// Decisions for hosts, if there are any.
+    pub(crate) decisions: Option<Address>,
     /// Health and metrics.
     pub(crate) admin: SocketAddr,
 }
@@ -73,8 +77,21 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
         hygiene: config.hygiene,
     });
 
-    let listeners = runtime::listeners(config.listen, config.workers)
-        .with_context(|| format!("cannot listen on {} (LISTEN)", config.listen))?;
+    let listen = |address: &Address, name| {
+        socket::listen(address, config.workers)
+            .with_context(|| format!("cannot listen on {address} ({name})"))
+    };
+    let proxy_address = config
+        .proxy
+        .as_ref()
+        .map(|proxy| Address::Tcp(proxy.listen));
+    let proxy = proxy_address
+        .map(|address| listen(&address, "LISTEN"))
+        .transpose()?;
+    let decisions = config.decisions.as_ref();
+    let decisions = decisions
+        .map(|address| listen(address, "AUTH_LISTEN"))
+        .transpose()?;
     let admin = Admin {
         token: config.admin.token,
         metrics: Arc::clone(&metrics),
@@ -84,25 +101,44 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
     let admin = shared
         .block_on(admin::start(config.admin.listen, admin))
         .with_context(|| format!("cannot listen on {} (ADMIN_LISTEN)", config.admin.listen))?;
-    let first = listeners.first().ok_or_else(|| anyhow!("WORKERS is 0"))?;
     let bound = Bound {
-        proxy: first.local_addr()?,
+        proxy: proxy.as_ref().map(|listening| listening.address.clone()),
+        decisions: decisions
+            .as_ref()
+            .map(|listening| listening.address.clone()),
         admin: admin.address,
     };
 
     let (writer, audits) =
         AuditWriter::start(config.workers, config.log_format, Arc::clone(&metrics))?;
-    let workers =
-        listeners
+    let sockets = |listening: Option<Listening>| {
+        listening
             .into_iter()
-            .zip(audits)
-            .enumerate()
-            .map(|(index, (listener, audit))| {
-                let (gate, metrics) = (Arc::clone(&gate), Arc::clone(&metrics));
-                let (sign_in, trusted_proxies) =
-                    (config.sign_in.clone(), config.trusted_proxies.clone());
-                let (upstream, client) = (config.upstream.clone(), config.client);
-                let proxy = move |tasks: TaskTracker| Proxy {
+            .flat_map(|listening| listening.sockets)
+    };
+    let (mut proxies, mut decisions) = (sockets(proxy), sockets(decisions));
+    let mut workers = Vec::new();
+    for (index, audit) in audits.into_iter().enumerate() {
+        let (proxy, decisions) = (proxies.next(), decisions.next());
+        let (gate, metrics) = (Arc::clone(&gate), Arc::clone(&metrics));
+        let (sign_in, trusted_proxies) = (config.sign_in.clone(), config.trusted_proxies.clone());
+        let upstream = config.proxy.as_ref().map(|proxy| proxy.upstream.clone());
+        let client = config.client;
+        let fronts = move |tasks: &TaskTracker| Fronts {
+            decisions: decisions.map(|socket| {
+                let decisions = Decisions {
+                    gate: Arc::clone(&gate),
+                    audit: audit.clone(),
+                    metrics: Arc::clone(&metrics),
+                    sign_in: sign_in.clone(),
+                    trusted_proxies: trusted_proxies.clone().and_loopback(),
+                    client,
+                    tasks: tasks.clone(),
+                };
+                (socket, decisions)
+            }),
+            proxy: proxy.zip(upstream).map(|(socket, upstream)| {
+                let proxy = Proxy {
                     gate,
                     upstream: Rc::new(Upstream::new(upstream, tasks.clone())),
                     audit,
@@ -110,18 +146,19 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
                     sign_in,
                     trusted_proxies,
                     client,
-                    tasks,
+                    tasks: tasks.clone(),
                 };
-                runtime::start(
-                    format!("worker-{index}"),
-                    listener,
-                    stop.clone(),
-                    config.drain,
-                    proxy,
-                )
-            });
-    let workers = workers.collect::<Result<Vec<_>, _>>()?;
-    tracing::info!(listener = "proxy", address = %bound.proxy, "listening");
+                (socket, proxy)
+            }),
+        };
+        let name = format!("worker-{index}");
+        workers.push(runtime::start(name, stop.clone(), config.drain, fronts)?);
+    }
+    for (listener, address) in [("proxy", &bound.proxy), ("decisions", &bound.decisions)] {
+        if let Some(address) = address {
+            tracing::info!(listener, %address, "listening");
+        }
+    }
     tracing::info!(listener = "admin", address = %bound.admin, "listening");
     ready(&bound);
 

@@ -16,7 +16,6 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use socket2::{SockRef, TcpKeepalive};
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -24,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::UpstreamSettings;
 use crate::patience::Patience;
+use crate::socket::keep_alive;
 
 /// The connections of one runtime to the upstream.
 #[derive(Debug)]
@@ -211,15 +211,6 @@ impl Upstream {
             body
         })
     }
-}
-
-/// Lets the kernel notice a peer that vanished without a word, which matters for connections that may be silent for
-/// hours, such as WebSockets.
-pub(crate) fn keep_alive(stream: &TcpStream) -> io::Result<()> {
-    let probes = TcpKeepalive::new()
-        .with_time(Duration::from_secs(60))
-        .with_interval(Duration::from_secs(15));
-    SockRef::from(stream).set_tcp_keepalive(&probes)
 }
 
 /// The body of an answer on its way through. Its connection is kept for the next request once it ends.

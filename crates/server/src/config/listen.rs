@@ -1,8 +1,10 @@
 //! Addresses to listen on.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use super::raw::Reader;
+use crate::socket::Address;
 
 /// Reads an address such as `0.0.0.0:8080`, `[::]:8080`, `localhost:8080` or, for every interface, `:8080`.
 pub(super) fn address(reader: &mut Reader<'_>, name: &str, default: &str) -> SocketAddr {
@@ -13,6 +15,27 @@ pub(super) fn address(reader: &mut Reader<'_>, name: &str, default: &str) -> Soc
             format!("`{text}` is not an address and a port such as {default}"),
         );
         SocketAddr::from(([127, 0, 0, 1], 0))
+    })
+}
+
+/// Reads where hosts ask for decisions: an address as above, or `unix:/path` with the permissions in `AUTH_SOCKET_MODE`.
+pub(super) fn decisions(reader: &mut Reader<'_>) -> Option<Address> {
+    let mode = reader.named("AUTH_SOCKET_MODE", "660", |text| {
+        u32::from_str_radix(text, 8)
+            .ok()
+            .filter(|mode| *mode <= 0o777)
+            .ok_or("give permissions in octal, such as 660")
+    });
+    let mode = mode.unwrap_or(0o660);
+    reader.read("AUTH_LISTEN", |text| match text.strip_prefix("unix:") {
+        Some(path) if Path::new(path).is_absolute() => Ok(Address::Unix {
+            path: path.into(),
+            mode,
+        }),
+        Some(_) => Err("the path of a Unix socket begins with `/`, as in unix:/run/sessiongate.sock"),
+        None => parse(text).map(Address::Tcp).ok_or(
+            "give an address and a port such as 127.0.0.1:9091, or a Unix socket such as unix:/run/sessiongate.sock",
+        ),
     })
 }
 

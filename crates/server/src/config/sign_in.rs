@@ -1,6 +1,7 @@
 //! Where people are sent to sign in, and how they come back.
 
 use http::Uri;
+use http::uri::Authority;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::raw::Reader;
@@ -10,31 +11,48 @@ use super::raw::Reader;
 pub(crate) struct SignIn {
     /// The page's URL, up to and with the `=` of its `callbackUrl` parameter.
     target: String,
-    /// Scheme, host and port of this gate as browsers see it; without it the way back is a path.
-    public_origin: String,
+    /// Scheme, host and port of what we protect, as browsers see it; without one the way back is a path.
+    public_origins: Vec<Origin>,
+}
+
+/// Scheme, host and port.
+#[derive(Clone, Debug)]
+struct Origin {
+    text: String,
+    authority: Authority,
 }
 
 impl SignIn {
-    /// The URL to send a browser to, so that it comes back to this path and query.
+    /// The URL to send a browser to, so that it comes back to this path and query on this host.
     ///
     /// Only configured origins and the request's own path go in: an untrusted `Host` never becomes a `Location`. A
     /// path that a browser could read as another origin becomes `/`.
-    pub(crate) fn location(&self, path_and_query: &str) -> String {
+    pub(crate) fn location(&self, host: Option<&str>, path_and_query: &str) -> String {
         let names_an_origin = path_and_query.starts_with("//") || path_and_query.contains('\\');
         let back = if names_an_origin { "/" } else { path_and_query };
-        let back = format!("{}{back}", self.public_origin);
+        let back = format!("{}{back}", self.origin(host));
         format!(
             "{}{}",
             self.target,
             utf8_percent_encode(&back, NOT_UNRESERVED)
         )
     }
+
+    /// The only configured origin, or of several the one whose host was asked for.
+    fn origin(&self, host: Option<&str>) -> &str {
+        let is_asked_for = |origin: &&Origin| host.is_some_and(|host| origin.authority == *host);
+        let origin = match self.public_origins.as_slice() {
+            [only] => Some(only),
+            several => several.iter().find(is_asked_for),
+        };
+        origin.map_or("", |origin| &origin.text)
+    }
 }
 
 pub(super) fn settings(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Option<SignIn> {
-    let public_origin = reader.read("PUBLIC_URL", origin).unwrap_or_default();
+    let public_origins = reader.list("PUBLIC_URL", origin);
     let url = reader.read("SIGN_IN_URL", sign_in_url)?;
-    if !url.starts_with('/') && public_origin.is_empty() {
+    if !url.starts_with('/') && public_origins.is_empty() {
         warnings.push(
             "SIGN_IN_URL is on another origin and PUBLIC_URL is not set: after signing in people come back to \
              the app's origin, not to this one"
@@ -44,7 +62,7 @@ pub(super) fn settings(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> O
     let separator = if url.contains('?') { '&' } else { '?' };
     Some(SignIn {
         target: format!("{url}{separator}callbackUrl="),
-        public_origin,
+        public_origins,
     })
 }
 
@@ -58,13 +76,16 @@ fn sign_in_url(text: &str) -> Result<String, &'static str> {
     Err("give an http or https URL, or a path that begins with one `/`")
 }
 
-fn origin(text: &str) -> Result<String, &'static str> {
+fn origin(text: &str) -> Result<Origin, &'static str> {
     let uri: Uri = text.parse().map_err(|_| "not a URL")?;
     match (uri.scheme_str(), uri.authority(), uri.path()) {
         (Some(scheme @ ("http" | "https")), Some(authority), "" | "/")
             if !authority.as_str().contains('@') =>
         {
-            Ok(format!("{scheme}://{authority}"))
+            Ok(Origin {
+                text: format!("{scheme}://{authority}"),
+                authority: authority.clone(),
+            })
         }
         _ => Err("give scheme, host and port only, such as https://grafana.example.com"),
     }
@@ -89,7 +110,25 @@ mod tests {
         ]);
         let mut reader = Reader::new(&variables);
         let sign_in = settings(&mut reader, &mut Vec::new()).expect("valid settings");
-        sign_in.location(path)
+        sign_in.location(Some("b.example"), path)
+    }
+
+    #[test]
+    fn of_several_origins_the_one_that_was_asked_for_is_the_way_back() {
+        let origins = "https://a.example, https://B.example";
+        let back = |origins| location("/signin", origins, "/x");
+        assert_eq!(
+            back(origins),
+            "/signin?callbackUrl=https%3A%2F%2FB.example%2Fx"
+        );
+        assert_eq!(
+            back("https://a.example, https://c.example"),
+            "/signin?callbackUrl=%2Fx"
+        );
+        assert_eq!(
+            back("https://a.example"),
+            "/signin?callbackUrl=https%3A%2F%2Fa.example%2Fx"
+        );
     }
 
     #[test]

@@ -28,10 +28,11 @@ fn problem(pairs: &[(&'static str, &str)]) -> String {
 #[test]
 fn an_upstream_and_a_secret_are_enough() {
     let config = config(&[]).unwrap();
-    assert_eq!(config.listen, "0.0.0.0:8080".parse().unwrap());
+    let proxy = config.proxy.expect("an upstream");
+    assert_eq!(proxy.listen, "0.0.0.0:8080".parse().unwrap());
     assert_eq!(config.admin.listen, "127.0.0.1:9090".parse().unwrap());
     assert_eq!(
-        (config.upstream.host.as_str(), config.upstream.port),
+        (proxy.upstream.host.as_str(), proxy.upstream.port),
         ("127.0.0.1", 3000)
     );
     assert!(config.stores.is_none() && config.bypass.is_none() && !config.passes_preflight);
@@ -287,7 +288,11 @@ fn upstreams_that_cannot_be_reached_are_refused() {
             "{upstream}"
         );
     }
-    let ipv6 = config(&[("UPSTREAM", "http://[::1]:81")]).unwrap().upstream;
+    let ipv6 = config(&[("UPSTREAM", "http://[::1]:81")])
+        .unwrap()
+        .proxy
+        .unwrap()
+        .upstream;
     assert_eq!((ipv6.host.as_str(), ipv6.port), ("::1", 81));
 }
 

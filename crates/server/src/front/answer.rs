@@ -9,7 +9,6 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::json;
 
 use super::AnswerBody;
-use crate::config::SignIn;
 use crate::pages;
 
 /// Who asks: a person's browser that can be sent elsewhere, or a program that cannot.
@@ -17,6 +16,8 @@ use crate::pages;
 pub(crate) enum Asker {
     /// A navigation: pages and redirects make sense.
     Browser,
+    /// A gRPC client: it looks at `grpc-status`.
+    Grpc,
     /// A script, an API client, a WebSocket: status and JSON.
     Program,
 }
@@ -25,6 +26,9 @@ impl Asker {
     /// Tells browsers from programs by what browsers say of themselves: `Sec-Fetch-Mode` where it is sent, else the
     /// wish for HTML. Redirecting a script or a WebSocket would only hide the 401 from it.
     pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        if is_grpc(headers) {
+            return Self::Grpc;
+        }
         let reads = *method == Method::GET || *method == Method::HEAD;
         let navigates = match headers.get("sec-fetch-mode") {
             Some(mode) => mode == "navigate",
@@ -36,6 +40,16 @@ impl Asker {
             Self::Program
         }
     }
+}
+
+/// gRPC over HTTP/2, its requests' only mark ("PROTOCOL-HTTP2.md"), and gRPC-Web.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|content_type| {
+        content_type
+            .as_bytes()
+            .get(..GRPC.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(GRPC.as_bytes()))
+    })
 }
 
 fn accepts_html(headers: &HeaderMap) -> bool {
@@ -52,23 +66,24 @@ fn accepts_html(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Renders a refusal of the gate. `sign_in` and the request's own path say where a browser goes.
+/// Renders a refusal of the gate. `sign_in` is where a browser goes to sign in.
 pub(crate) fn refusal(
     answer: Answer,
     asker: Asker,
-    sign_in: Option<&SignIn>,
-    path_and_query: &str,
+    sign_in: impl FnOnce() -> Option<String>,
     request_id: &str,
 ) -> Response<AnswerBody> {
-    match (answer, asker, sign_in) {
-        (Answer::SignIn, Asker::Browser, Some(sign_in)) => {
-            redirect(&sign_in.location(path_and_query))
-        }
-        (Answer::SignIn, ..) => status(StatusCode::UNAUTHORIZED, asker, request_id),
-        (Answer::Forbid, ..) => status(StatusCode::FORBIDDEN, asker, request_id),
-        (Answer::Unavailable, ..) => status(StatusCode::SERVICE_UNAVAILABLE, asker, request_id),
-        (Answer::BadRequest, ..) => status(StatusCode::BAD_REQUEST, asker, request_id),
-    }
+    let code = match answer {
+        Answer::BadRequest => StatusCode::BAD_REQUEST,
+        Answer::Forbid => StatusCode::FORBIDDEN,
+        Answer::SignIn if asker == Asker::Browser => match sign_in() {
+            Some(location) => return redirect(&location),
+            None => StatusCode::UNAUTHORIZED,
+        },
+        Answer::SignIn => StatusCode::UNAUTHORIZED,
+        Answer::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    status(code, asker, request_id)
 }
 
 /// Renders a status of our own: a page for a browser, JSON for a program, and what the status obliges us to add.
@@ -78,6 +93,7 @@ pub(crate) fn status(status: StatusCode, asker: Asker, request_id: &str) -> Resp
             "text/html; charset=utf-8",
             pages::refusal(status, request_id),
         ),
+        Asker::Grpc => (GRPC, String::new()),
         Asker::Program => ("application/json", json_body(status, request_id)),
     };
     let mut response = Response::new(AnswerBody::ours(body));
@@ -92,6 +108,9 @@ pub(crate) fn status(status: StatusCode, asker: Asker, request_id: &str) -> Resp
             CONTENT_SECURITY_POLICY,
             HeaderValue::from_static(pages::CONTENT_SECURITY_POLICY),
         );
+    }
+    if asker == Asker::Grpc {
+        headers.insert("grpc-status", HeaderValue::from_static(grpc_status(status)));
     }
     let obliged = match status {
         StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer")),
@@ -126,6 +145,20 @@ pub(crate) fn options() -> Response<AnswerBody> {
     response
 }
 
+/// The gRPC code of a status of ours, as gRPC's own mapping has it ("http-grpc-status-mapping.md"). A client that sees no
+/// `grpc-status`, because a host has made its own answer of ours, comes to the same.
+fn grpc_status(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::BAD_REQUEST => "13",
+        StatusCode::UNAUTHORIZED => "16",
+        StatusCode::FORBIDDEN => "7",
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            "14"
+        }
+        _ => "2",
+    }
+}
+
 fn redirect(location: &str) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::empty());
     *response.status_mut() = StatusCode::FOUND;
@@ -145,6 +178,8 @@ fn json_body(status: StatusCode, request_id: &str) -> String {
         .replace(' ', "_");
     json!({ "error": error, "request_id": request_id }).to_string()
 }
+
+const GRPC: &str = "application/grpc";
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 

@@ -9,17 +9,17 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::framing::{Framing, Phase};
 use crate::config::ClientSettings;
 use crate::patience::Patience;
+use crate::socket::Stream;
 
 /// A client's connection.
 #[derive(Debug)]
 pub(crate) struct ClientIo {
-    stream: TcpStream,
+    stream: Stream,
     framing: Framing,
     state: ConnectionState,
     limits: ClientSettings,
@@ -32,7 +32,7 @@ pub(crate) struct ClientIo {
 }
 
 impl ClientIo {
-    pub(crate) fn new(stream: TcpStream, limits: ClientSettings, state: ConnectionState) -> Self {
+    pub(crate) fn new(stream: Stream, limits: ClientSettings, state: ConnectionState) -> Self {
         Self {
             stream,
             framing: Framing::default(),
@@ -47,7 +47,7 @@ impl ClientIo {
     }
 
     /// The bare connection, once it carries something else than HTTP.
-    pub(crate) fn into_stream(self) -> TcpStream {
+    pub(crate) fn into_stream(self) -> Stream {
         self.stream
     }
 

@@ -1,30 +1,33 @@
 //! The proxy: decides on each request of a connection, forwards what is permitted, answers the rest.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use gate::{Arrival, Facts, Gate, Permit, TrustedProxies};
+use gate::{Facts, Gate, Permit, TrustedProxies};
+use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::answer::{self, Asker};
-use super::record::{Decision, Record};
+use super::arrival::{self, X_REQUEST_ID};
+use super::record::{Decision, Mode, Record};
 use super::target::{self, Target};
 use super::{AnswerBody, ClientIo, ConnectionState, tunnel};
 use crate::audit::Audit;
 use crate::config::{ClientSettings, SignIn};
 use crate::metrics::Metrics;
+use crate::runtime::Front;
+use crate::socket::Stream;
 use crate::store::{Sessions, Users};
-use crate::upstream::{self, RequestBody, Upstream, UpstreamBody, UpstreamError};
+use crate::upstream::{RequestBody, Upstream, UpstreamBody, UpstreamError};
 
 /// What one runtime needs to serve requests.
 pub(crate) struct Proxy {
@@ -39,24 +42,14 @@ pub(crate) struct Proxy {
     pub(crate) tasks: TaskTracker,
 }
 
-impl Proxy {
-    /// Serves one connection until it ends or `stop` asks for an end after the request in flight.
-    pub(crate) async fn serve(
-        self: Rc<Self>,
-        stream: TcpStream,
-        peer: SocketAddr,
-        stop: CancellationToken,
-    ) {
-        // Without these options a connection is slower, or the notice of a vanished peer comes later; it still works.
-        let _ = stream
-            .set_nodelay(true)
-            .and_then(|()| upstream::keep_alive(&stream));
+impl Front for Proxy {
+    async fn serve(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
         let state = ConnectionState::new();
         let io = TokioIo::new(ClientIo::new(stream, self.client, state.clone()));
         let service = service_fn(|request| {
             let (proxy, busy) = (Rc::clone(&self), state.busy());
             async move {
-                let response = proxy.answer(request, peer.ip()).await;
+                let response = proxy.answer(request, peer).await;
                 Ok::<_, Infallible>(response.map(|body| body.keeping(busy)))
             }
         });
@@ -64,23 +57,23 @@ impl Proxy {
             .max_buf_size(LARGEST_HEAD)
             .serve_connection(io, service)
             .with_upgrades();
-        let mut connection = std::pin::pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
+        let ended = super::serve_until(connection, stop, |connection| {
+            connection.graceful_shutdown();
+        })
+        .await;
         if state.is_refused() || ended.is_err_and(|error| error.is_parse()) {
-            self.record_unreadable(peer.ip());
+            Record::unreadable(Mode::Proxy, peer, &self.audit, &self.metrics);
         }
     }
+}
 
+impl Proxy {
     /// Answers one request.
     async fn answer(&self, mut request: Request<Incoming>, peer: IpAddr) -> Response<AnswerBody> {
-        let arrival = self.arrival(peer, request.headers());
-        let mut record = Record::start(arrival, &request, &self.audit, &self.metrics);
+        let arrival = arrival::direct(peer, request.headers(), &self.trusted_proxies);
+        let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
+        let host = request.headers().get(HOST).cloned();
+        record.asks(request.method().clone(), host, Some(request.uri().clone()));
         let asker = Asker::of(request.method(), request.headers());
         let mut response = match target::settle(&mut request) {
             Ok(Target::Path) => self.decide(request, asker, &mut record).await,
@@ -89,13 +82,12 @@ impl Proxy {
                 answer::options()
             }
             Err(malformed) => {
-                record.decided(Decision::Malformed(malformed));
+                record.decided(Decision::Rejected(malformed.reason()));
                 answer::malformed(malformed.status(), asker, record.request_id())
             }
         };
-        let request_id =
-            HeaderValue::from_str(record.request_id()).expect("a request id is visible ASCII");
-        response.headers_mut().insert(X_REQUEST_ID, request_id);
+        let headers = response.headers_mut();
+        headers.insert(X_REQUEST_ID, record.request_id_value());
         record.finish(response.status());
         response
     }
@@ -108,25 +100,23 @@ impl Proxy {
     ) -> Response<AnswerBody> {
         let facts = Facts {
             method: request.method(),
-            path: request.uri().path(),
+            path: Some(request.uri().path()),
             headers: request.headers(),
             arrival: &record.arrival,
         };
         match self.gate.decide(&facts, record.now).await {
             Ok(permit) => self.forward(permit, request, asker, record).await,
             Err(refusal) => {
-                let path_and_query = request
+                let path = request
                     .uri()
                     .path_and_query()
                     .map_or("/", PathAndQuery::as_str);
-                let sign_in = self.sign_in.as_ref();
-                let answer = answer::refusal(
-                    refusal.answer(),
-                    asker,
-                    sign_in,
-                    path_and_query,
-                    record.request_id(),
-                );
+                let host = request
+                    .headers()
+                    .get(HOST)
+                    .and_then(|host| host.to_str().ok());
+                let sign_in = || Some(self.sign_in.as_ref()?.location(host, path));
+                let answer = answer::refusal(refusal.answer(), asker, sign_in, record.request_id());
                 record.decided(Decision::Refused(refusal));
                 answer
             }
@@ -165,42 +155,6 @@ impl Proxy {
             (Ok(response), _) => pass_on(response, record),
             (Err(error), _) => upstream_failed(&error, asker, record),
         }
-    }
-
-    /// How the request reached us. A listed proxy may name the request; everyone else gets a new name.
-    fn arrival(&self, peer: IpAddr, headers: &HeaderMap) -> Arrival {
-        let peer = peer.to_canonical();
-        let trusted_peer = self.trusted_proxies.trusts(peer);
-        let given = headers
-            .get(X_REQUEST_ID)
-            .filter(|_| trusted_peer)
-            .and_then(|id| id.to_str().ok());
-        let is_usable = |id: &&str| {
-            matches!(id.len(), 1..=128) && id.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        let request_id = given
-            .filter(is_usable)
-            .map_or_else(new_request_id, str::to_owned);
-        Arrival {
-            peer,
-            client: self.trusted_proxies.client(peer, headers),
-            trusted_peer,
-            request_id,
-        }
-    }
-
-    /// Bytes that never became a request are a decision too: nobody probes the gate unseen.
-    fn record_unreadable(&self, peer: IpAddr) {
-        let peer = peer.to_canonical();
-        let arrival = Arrival {
-            peer,
-            client: peer,
-            trusted_peer: false,
-            request_id: new_request_id(),
-        };
-        let mut record = Record::start(arrival, &Request::new(()), &self.audit, &self.metrics);
-        record.decided(Decision::Unreadable);
-        record.finish(StatusCode::BAD_REQUEST);
     }
 }
 
@@ -241,12 +195,5 @@ fn class(status: StatusCode) -> &'static str {
     }
 }
 
-/// 128 random bits. They need not be secret, only different everywhere, so a fast generator will do.
-fn new_request_id() -> String {
-    format!("{:032x}", fastrand::u128(..))
-}
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
 /// In bytes: eight session chunks of 4 KiB and the other headers fit; more is 431.
-const LARGEST_HEAD: usize = 64 * 1024;
+pub(super) const LARGEST_HEAD: usize = 64 * 1024;

@@ -1,16 +1,57 @@
 //! What becomes of a request, for its audit line and the counters.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use gate::{Admission, Arrival, Refusal, Rule, Source};
-use http::header::HOST;
-use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderValue, Method, StatusCode, Uri};
 use session::{Format, Session, UnixTime};
 
-use super::target::Malformed;
+use super::arrival;
 use crate::audit::{self, Audit, Entry};
 use crate::clock;
 use crate::metrics::Metrics;
+
+/// Which front a request came in by, and for decisions, what kind of host asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Authelia,
+    Authentik,
+    Caddy,
+    /// Of a question that no endpoint answers.
+    Decisions,
+    Envoy,
+    EnvoyGrpc,
+    ForwardAuth,
+    Nginx,
+    OAuth2Proxy,
+    Proxy,
+    Traefik,
+    Vouch,
+}
+
+impl Mode {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Mode::Vouch as usize + 1;
+
+    /// The name in the audit log and the metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Mode::Authelia => "authelia",
+            Mode::Authentik => "authentik",
+            Mode::Caddy => "caddy",
+            Mode::Decisions => "decisions",
+            Mode::Envoy => "envoy",
+            Mode::EnvoyGrpc => "envoy-grpc",
+            Mode::ForwardAuth => "forward-auth",
+            Mode::Nginx => "nginx",
+            Mode::OAuth2Proxy => "oauth2-proxy",
+            Mode::Proxy => "proxy",
+            Mode::Traefik => "traefik",
+            Mode::Vouch => "vouch",
+        }
+    }
+}
 
 /// What is known of a request when its line is written. Whatever becomes of it, also when its client goes away before
 /// the answer, the line is written exactly once: when this is dropped.
@@ -22,15 +63,23 @@ pub(crate) struct Record<'p> {
     pub(crate) now: UnixTime,
     /// What became of the exchange with the upstream.
     pub(crate) upstream: Option<&'static str>,
+    mode: Mode,
     started: Instant,
     decided_at: Option<Instant>,
+    asked: Option<Asked>,
     decision: Decision,
     status: Option<StatusCode>,
     audit: &'p Audit,
     metrics: &'p Metrics,
+}
+
+/// What a request asks for.
+#[derive(Debug)]
+struct Asked {
     method: Method,
     host: Option<HeaderValue>,
-    uri: Uri,
+    /// `None` when a host does not say it.
+    uri: Option<Uri>,
 }
 
 /// How a request was decided.
@@ -38,23 +87,21 @@ pub(crate) struct Record<'p> {
 pub(crate) enum Decision {
     /// Nobody waited for the decision.
     Abandoned,
-    /// It cannot be passed on, whatever it carries.
-    Malformed(Malformed),
     /// It asks about the server itself and was answered here.
     Options,
     /// It entered.
     Permitted(Admission),
     /// It did not.
     Refused(Refusal),
-    /// It never became a request.
-    Unreadable,
+    /// It was no question that can be decided, whatever it carries; for this reason.
+    Rejected(&'static str),
 }
 
 impl<'p> Record<'p> {
     /// Starts the record of a request that has just arrived.
-    pub(crate) fn start<B>(
+    pub(crate) fn start(
+        mode: Mode,
         arrival: Arrival,
-        request: &Request<B>,
         audit: &'p Audit,
         metrics: &'p Metrics,
     ) -> Self {
@@ -62,21 +109,37 @@ impl<'p> Record<'p> {
             arrival,
             now: clock::now(),
             upstream: None,
+            mode,
             started: clock::monotonic(),
             decided_at: None,
+            asked: None,
             decision: Decision::Abandoned,
             status: None,
             audit,
             metrics,
-            method: request.method().clone(),
-            host: request.headers().get(HOST).cloned(),
-            uri: request.uri().clone(),
         }
+    }
+
+    /// Records bytes that never became a request. They are a decision too: nobody probes the gate unseen.
+    pub(crate) fn unreadable(mode: Mode, peer: IpAddr, audit: &Audit, metrics: &Metrics) {
+        let mut record = Record::start(mode, arrival::unreadable(peer), audit, metrics);
+        record.decided(Decision::Rejected("malformed_request"));
+        record.finish(StatusCode::BAD_REQUEST);
+    }
+
+    /// Notes what the request asks for.
+    pub(crate) fn asks(&mut self, method: Method, host: Option<HeaderValue>, uri: Option<Uri>) {
+        self.asked = Some(Asked { method, host, uri });
     }
 
     /// The id under which the request is logged.
     pub(crate) fn request_id(&self) -> &str {
         &self.arrival.request_id
+    }
+
+    /// The same id, as the value of a header.
+    pub(crate) fn request_id_value(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.arrival.request_id).expect("a request id is visible ASCII")
     }
 
     /// Notes the decision.
@@ -98,29 +161,28 @@ impl<'p> Record<'p> {
             .saturating_duration_since(self.started);
         let duration = clock::monotonic().saturating_duration_since(self.started);
         let (outcome, reason) = self.outcome();
-        self.metrics.decided(outcome, reason, decision);
+        let asked = self.asked.as_ref();
+        let uri = asked.and_then(|asked| asked.uri.as_ref());
+        let path = uri.map_or("", Uri::path);
+        let host = asked.and_then(|asked| asked.host.as_ref());
+        self.metrics.decided(self.mode, outcome, reason, decision);
         if let Some(result) = self.upstream {
             self.metrics.upstream_answered(result);
         }
         if matches!(self.decision, Decision::Permitted(Admission::Bypass)) {
-            let (client, path) = (self.arrival.client, self.uri.path());
+            let (client, path) = (self.arrival.client, path);
             tracing::warn!(request_id = self.request_id(), %client, path, "a request passed by the bypass");
         }
-        let readable = !matches!(self.decision, Decision::Unreadable);
         self.audit.record(&Entry {
             ts: audit::timestamp(self.now),
             request_id: self.request_id(),
-            mode: "proxy",
+            mode: self.mode.as_str(),
             outcome,
             reason,
             rule: self.rule().map(Rule::as_str),
-            method: if readable { self.method.as_str() } else { "" },
-            host: self
-                .host
-                .as_ref()
-                .and_then(|host| host.to_str().ok())
-                .unwrap_or_default(),
-            path: if readable { self.uri.path() } else { "" },
+            method: asked.map_or("", |asked| asked.method.as_str()),
+            host: host.and_then(|host| host.to_str().ok()).unwrap_or_default(),
+            path,
             client_ip: self.arrival.client,
             peer_ip: self.arrival.peer,
             user_id: self.session().map(Session::subject),
@@ -138,11 +200,10 @@ impl<'p> Record<'p> {
     fn outcome(&self) -> (&'static str, &'static str) {
         match &self.decision {
             Decision::Abandoned => ("deny", "client_gone"),
-            Decision::Malformed(malformed) => ("deny", malformed.reason()),
             Decision::Options => ("allow", "options"),
             Decision::Permitted(admission) => ("allow", admission.reason()),
             Decision::Refused(refusal) => ("deny", refusal.reason()),
-            Decision::Unreadable => ("deny", "malformed_request"),
+            Decision::Rejected(reason) => ("deny", reason),
         }
     }
 
@@ -152,22 +213,15 @@ impl<'p> Record<'p> {
             Decision::Permitted(_) => Some(Rule::Session),
             Decision::Refused(Refusal::AmbiguousPath) => None,
             Decision::Refused(_) => Some(Rule::Session),
-            Decision::Abandoned
-            | Decision::Malformed(_)
-            | Decision::Options
-            | Decision::Unreadable => None,
+            Decision::Abandoned | Decision::Options | Decision::Rejected(_) => None,
         }
     }
 
     fn session(&self) -> Option<&Session> {
         match &self.decision {
-            Decision::Permitted(Admission::Session { session, .. }) => Some(session),
+            Decision::Permitted(admission) => admission.session(),
             Decision::Refused(refusal) => refusal.session(),
-            Decision::Abandoned
-            | Decision::Malformed(_)
-            | Decision::Options
-            | Decision::Permitted(_)
-            | Decision::Unreadable => None,
+            Decision::Abandoned | Decision::Options | Decision::Rejected(_) => None,
         }
     }
 
@@ -195,10 +249,9 @@ impl<'p> Record<'p> {
             Decision::Permitted(Admission::Session { found_in, .. }) => *found_in,
             Decision::Refused(refusal) => refusal.session_check(),
             Decision::Abandoned
-            | Decision::Malformed(_)
             | Decision::Options
             | Decision::Permitted(_)
-            | Decision::Unreadable => None,
+            | Decision::Rejected(_) => None,
         }
     }
 
@@ -207,10 +260,9 @@ impl<'p> Record<'p> {
             Decision::Permitted(Admission::Session { checked_by, .. }) => *checked_by,
             Decision::Refused(refusal) => refusal.user_check(),
             Decision::Abandoned
-            | Decision::Malformed(_)
             | Decision::Options
             | Decision::Permitted(_)
-            | Decision::Unreadable => None,
+            | Decision::Rejected(_) => None,
         }
     }
 }

@@ -111,7 +111,8 @@ fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Malformed> {
     }
 }
 
-fn is_host(authority: &Authority) -> bool {
+/// Whether an authority is a `uri-host [ ":" port ]` and nothing more.
+pub(crate) fn is_host(authority: &Authority) -> bool {
     let has_port = authority.as_str().len() > authority.host().len();
     !authority.as_str().contains('@')
         && !authority.host().is_empty()

@@ -8,6 +8,7 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 
 use super::ClientIo;
+use crate::socket::Stream;
 
 /// Whether a request asks for a WebSocket (RFC 6455 §4.1). No other protocol is ever upgraded to.
 pub(crate) fn is_requested<B>(request: &Request<B>) -> bool {
@@ -54,7 +55,7 @@ pub(crate) async fn join(client: OnUpgrade, upstream: OnUpgrade) {
 }
 
 /// The bare connection below an upgraded one, and what was read of it beyond the head.
-fn client_stream(upgraded: Upgraded) -> Option<(TcpStream, bytes::Bytes)> {
+fn client_stream(upgraded: Upgraded) -> Option<(Stream, bytes::Bytes)> {
     let parts = upgraded.downcast::<TokioIo<ClientIo>>().ok()?;
     Some((parts.io.into_inner().into_stream(), parts.read_buf))
 }

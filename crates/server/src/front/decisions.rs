@@ -1,0 +1,389 @@
+//! Decisions for hosts: proxies that forward requests themselves, and ask us whether they may.
+//!
+//! nginx, Caddy, Traefik and others ask over HTTP, each at an endpoint of its own; Envoy over HTTP or gRPC. They differ in
+//! where the original request is to be read, and in how an answer must look. Whatever goes wrong, the answer is a
+//! denial that the host understands as one: never an error of the transport.
+
+mod check;
+mod endpoint;
+mod original;
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gate::{Admission, Answer, Attestation, Facts, Gate, IdentityHeaders, TrustedProxies};
+use http::header::{CACHE_CONTROL, CONNECTION};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::server::{Grpc, UnaryService};
+use tonic_prost::ProstCodec;
+
+use self::check::{CheckRequest, CheckResponse};
+use self::endpoint::{Endpoint, Refusals};
+use self::original::{Flaw, Original};
+use super::answer::{self, Asker};
+use super::arrival::{self, X_REQUEST_ID};
+use super::proxy::LARGEST_HEAD;
+use super::record::{Decision, Mode, Record};
+use super::{AnswerBody, ClientIo, ConnectionState};
+use crate::audit::Audit;
+use crate::config::{ClientSettings, SignIn};
+use crate::metrics::Metrics;
+use crate::runtime::Front;
+use crate::socket::Stream;
+use crate::store::{Sessions, Users};
+
+/// What one runtime needs to decide for hosts.
+pub(crate) struct Decisions {
+    pub(crate) gate: Arc<Gate<Users, Sessions>>,
+    pub(crate) audit: Audit,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) sign_in: Option<SignIn>,
+    /// The hosts that may ask, which are also the proxies whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) client: ClientSettings,
+    /// Owns the requests of HTTP/2 connections.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Front for Decisions {
+    async fn serve(self: Rc<Self>, mut stream: Stream, peer: IpAddr, stop: CancellationToken) {
+        let first = timeout(IDLE_HOST, stream.begins_with_http2());
+        // An error, or no byte at all, means that somebody hung up.
+        let begins_with_http2 = tokio::select! {
+            first = first => first,
+            () = stop.cancelled() => return,
+        };
+        match begins_with_http2 {
+            Ok(Ok(true)) => self.serve_http2(stream, peer, stop).await,
+            Ok(Ok(false)) => self.serve_http1(stream, peer, stop).await,
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+}
+
+impl Decisions {
+    async fn serve_http1(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
+        let state = ConnectionState::new();
+        let limits = ClientSettings {
+            idle: IDLE_HOST,
+            ..self.client
+        };
+        let io = TokioIo::new(ClientIo::new(stream, limits, state.clone()));
+        let service = service_fn(|request| {
+            let (decisions, busy) = (Rc::clone(&self), state.busy());
+            async move {
+                let response = decisions.answer(request, peer).await;
+                Ok::<_, Infallible>(response.map(|body| body.keeping(busy)))
+            }
+        });
+        let connection = http1::Builder::new()
+            .max_buf_size(LARGEST_HEAD)
+            .serve_connection(io, service);
+        let ended = super::serve_until(connection, stop, |connection| {
+            connection.graceful_shutdown();
+        })
+        .await;
+        if state.is_refused() || ended.is_err_and(|error| error.is_parse()) {
+            Record::unreadable(Mode::Decisions, peer, &self.audit, &self.metrics);
+        }
+    }
+
+    async fn serve_http2(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
+        let service = service_fn(|request| {
+            let decisions = Rc::clone(&self);
+            async move { Ok::<_, Infallible>(decisions.answer(request, peer).await) }
+        });
+        let connection = http2::Builder::new(LocalExecutor(self.tasks.clone()))
+            .timer(TokioTimer::new())
+            .keep_alive_interval(Some(PING))
+            .max_concurrent_streams(MOST_STREAMS)
+            .max_header_list_size(u32::try_from(LARGEST_HEAD).unwrap_or(u32::MAX))
+            .serve_connection(TokioIo::new(stream), service);
+        // An error means that somebody hung up, or does not speak HTTP/2.
+        let _ = super::serve_until(connection, stop, |connection| {
+            connection.graceful_shutdown();
+        })
+        .await;
+    }
+
+    /// Answers one question.
+    async fn answer(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Response<AnswerBody> {
+        if *request.method() == Method::POST && request.uri().path() == check::PATH {
+            return self.answer_grpc(request, peer).await;
+        }
+        let (asking, _) = request.into_parts();
+        self.answer_http(&asking, peer).await
+    }
+
+    async fn answer_http(&self, asking: &Parts, peer: IpAddr) -> Response<AnswerBody> {
+        let arrival = arrival::relayed(peer, &asking.headers, &self.trusted_proxies);
+        let endpoint = Endpoint::of(&asking.uri);
+        let mode = endpoint.map_or(Mode::Decisions, |endpoint| endpoint.mode);
+        let mut record = Record::start(mode, arrival, &self.audit, &self.metrics);
+        let mut response = match endpoint {
+            None => {
+                record.decided(Decision::Rejected("unknown_endpoint"));
+                answer::status(StatusCode::NOT_FOUND, Asker::Program, record.request_id())
+            }
+            Some(endpoint) => {
+                let original = endpoint.source.read(asking);
+                let question = Question {
+                    original,
+                    headers: &asking.headers,
+                    identity: endpoint.identity,
+                    refusals: endpoint.refusals,
+                };
+                match self.decide(question, &mut record).await {
+                    Ok(allowed) => allowed.into_response(&endpoint),
+                    Err(refused) => refused,
+                }
+            }
+        };
+        let headers = response.headers_mut();
+        headers.insert(X_REQUEST_ID, record.request_id_value());
+        // The connection is the host's, and the client who asked for something impossible is not at its other end.
+        headers.remove(CONNECTION);
+        record.finish(response.status());
+        response
+    }
+
+    async fn answer_grpc(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Response<AnswerBody> {
+        let limit = self.client.body;
+        let check = Check {
+            decisions: self,
+            peer,
+        };
+        let mut grpc = Grpc::new(ProstCodec::default());
+        let answered = timeout(limit, grpc.unary(check, request)).await;
+        let answered = answered.unwrap_or_else(|_| {
+            tonic::Status::deadline_exceeded("the question took too long to arrive").into_http()
+        });
+        answered.map(AnswerBody::grpc)
+    }
+
+    /// Answers a question that came over gRPC.
+    async fn check(&self, check: &CheckRequest, peer: IpAddr) -> CheckResponse {
+        let (headers, original) = match check.headers() {
+            Ok(headers) => (headers, check.original()),
+            Err(flaw) => (HeaderMap::new(), Err(flaw)),
+        };
+        let arrival = arrival::relayed(peer, &headers, &self.trusted_proxies);
+        let mut record = Record::start(Mode::EnvoyGrpc, arrival, &self.audit, &self.metrics);
+        let question = Question {
+            original,
+            headers: &headers,
+            identity: IdentityHeaders::Ours,
+            refusals: Refusals::PassedOn,
+        };
+        let request_id = (X_REQUEST_ID, record.request_id_value());
+        match self.decide(question, &mut record).await {
+            Ok(mut allowed) => {
+                record.finish(StatusCode::OK);
+                allowed.attestation.identity.push(request_id);
+                CheckResponse::allowed(&allowed.attestation)
+            }
+            Err(mut refused) => {
+                record.finish(refused.status());
+                let headers = refused.headers_mut();
+                headers.extend([request_id]);
+                headers.remove(CONNECTION);
+                CheckResponse::denied(refused)
+            }
+        }
+    }
+
+    /// Decides about the request that a host asks about.
+    async fn decide(
+        &self,
+        question: Question<'_>,
+        record: &mut Record<'_>,
+    ) -> Result<Allowed, Response<AnswerBody>> {
+        let Question {
+            original,
+            headers,
+            identity,
+            refusals,
+        } = question;
+        let deny =
+            |record: &Record<'_>, code, asker| answer::status(code, asker, record.request_id());
+        if !record.arrival.trusted_peer {
+            record.decided(Decision::Rejected("untrusted_proxy"));
+            return Err(deny(record, StatusCode::FORBIDDEN, Asker::Program));
+        }
+        let original = match original {
+            Ok(original) => original,
+            Err(flaw) => {
+                let request_id = record.request_id();
+                tracing::warn!(request_id, %flaw, "a host asked about a request that it does not describe");
+                record.decided(Decision::Rejected(flaw.reason()));
+                return Err(deny(record, StatusCode::FORBIDDEN, Asker::Program));
+            }
+        };
+        let host = HeaderValue::from_str(original.host.as_str()).ok();
+        record.asks(
+            original.method.clone(),
+            host,
+            original.path.clone().map(Uri::from),
+        );
+        let facts = Facts {
+            method: &original.method,
+            path: original.path.as_ref().map(PathAndQuery::path),
+            headers,
+            arrival: &record.arrival,
+        };
+        match self.gate.decide(&facts, record.now).await {
+            Ok(permit) => {
+                let (attestation, admission) = permit.attest(identity, headers);
+                let rests_on_session =
+                    matches!(admission, Admission::Public | Admission::Session { .. });
+                record.decided(Decision::Permitted(admission));
+                Ok(Allowed {
+                    attestation,
+                    rests_on_session,
+                })
+            }
+            Err(refusal) => {
+                let answer = self.refuse(refusal.answer(), &original, headers, refusals, record);
+                record.decided(Decision::Refused(refusal));
+                Err(answer)
+            }
+        }
+    }
+
+    /// Renders a refusal of the gate, as far as the host takes it.
+    fn refuse(
+        &self,
+        answer: Answer,
+        original: &Original,
+        headers: &HeaderMap,
+        refusals: Refusals,
+        record: &Record<'_>,
+    ) -> Response<AnswerBody> {
+        let asker = Asker::of(&original.method, headers);
+        let sign_in = || {
+            let path = original.path.as_ref().map_or("/", PathAndQuery::as_str);
+            Some(
+                self.sign_in
+                    .as_ref()?
+                    .location(Some(original.host.as_str()), path),
+            )
+        };
+        let mut response = answer::refusal(answer, asker, sign_in, record.request_id());
+        if refusals == Refusals::StatusAlone {
+            let status = match response.status() {
+                // `Location` stays, for hosts that can be told what to do with it.
+                StatusCode::FOUND => StatusCode::UNAUTHORIZED,
+                StatusCode::BAD_REQUEST => StatusCode::FORBIDDEN,
+                other => other,
+            };
+            *response.status_mut() = status;
+        }
+        response
+    }
+}
+
+/// What a host asks.
+struct Question<'a> {
+    original: Result<Original, Flaw>,
+    headers: &'a HeaderMap,
+    identity: IdentityHeaders,
+    refusals: Refusals,
+}
+
+/// A yes.
+struct Allowed {
+    attestation: Attestation,
+    /// Whether it rests on the session and the path alone, so that a host may keep it for a moment under a key made of these.
+    rests_on_session: bool,
+}
+
+impl Allowed {
+    fn into_response(self, endpoint: &Endpoint) -> Response<AnswerBody> {
+        let mut response = Response::new(AnswerBody::empty());
+        *response.status_mut() = endpoint.allows_with;
+        let headers = response.headers_mut();
+        let Attestation { identity, forged } = self.attestation;
+        if !forged.is_empty() && matches!(endpoint.source, original::Source::Line { .. }) {
+            let names: Vec<_> = forged.iter().map(HeaderName::as_str).collect();
+            let names = HeaderValue::from_str(&names.join(","));
+            headers.extend(
+                names
+                    .ok()
+                    .map(|names| (X_ENVOY_AUTH_HEADERS_TO_REMOVE, names)),
+            );
+        }
+        headers.extend(identity);
+        if !self.rests_on_session {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        response
+    }
+}
+
+/// The gRPC service, for one question.
+struct Check {
+    decisions: Rc<Decisions>,
+    peer: IpAddr,
+}
+
+impl UnaryService<CheckRequest> for Check {
+    type Response = CheckResponse;
+    type Future = std::pin::Pin<
+        Box<dyn Future<Output = Result<tonic::Response<CheckResponse>, tonic::Status>>>,
+    >;
+
+    fn call(&mut self, request: tonic::Request<CheckRequest>) -> Self::Future {
+        let (decisions, peer) = (Rc::clone(&self.decisions), self.peer);
+        Box::pin(async move {
+            let answer = decisions.check(request.get_ref(), peer).await;
+            Ok(tonic::Response::new(answer))
+        })
+    }
+}
+
+/// Runs the requests of an HTTP/2 connection on the runtime of their connection.
+#[derive(Clone)]
+struct LocalExecutor(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for LocalExecutor
+where
+    F: Future<Output: 'static> + 'static,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn_local(future);
+    }
+}
+
+/// Names, to Envoy, the headers of the original request that must not travel on (ext_authz over HTTP).
+const X_ENVOY_AUTH_HEADERS_TO_REMOVE: HeaderName =
+    HeaderName::from_static("x-envoy-auth-headers-to-remove");
+
+/// Hosts keep idle connections for up to an hour (Envoy's default). Whoever closes first, the other may just be sending
+/// a question, so it must not be us.
+const IDLE_HOST: Duration = Duration::from_secs(3700);
+
+/// How often a host that speaks HTTP/2 is asked whether it is still there.
+const PING: Duration = Duration::from_secs(30);
+
+/// Questions at a time on one connection; a host that has more opens another.
+const MOST_STREAMS: u32 = 1024;

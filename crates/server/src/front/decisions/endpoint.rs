@@ -1,0 +1,188 @@
+//! Where hosts ask: an endpoint for each kind of host, and the paths of the gateways that people come from.
+
+use gate::IdentityHeaders;
+use http::{StatusCode, Uri};
+
+use super::super::Mode;
+use super::original::Source;
+
+/// What an endpoint reads and how it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub(crate) mode: Mode,
+    /// Where the original request is read.
+    pub(crate) source: Source,
+    /// The headers that tell who the user is.
+    pub(crate) identity: IdentityHeaders,
+    /// The status that lets a request enter.
+    pub(crate) allows_with: StatusCode,
+    pub(crate) refusals: Refusals,
+}
+
+/// What becomes of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusals {
+    /// The host passes it on to the client: it is the page, the JSON or the redirect that the proxy would answer with.
+    PassedOn,
+    /// The host looks at the status alone, and knows 401 and 403; anything else is a failure of ours to it.
+    StatusAlone,
+}
+
+impl Endpoint {
+    /// The endpoint that a path names.
+    pub(crate) fn of(uri: &Uri) -> Option<Self> {
+        let path = uri.path();
+        if let Some(prefix) = PREFIXES.iter().find(|(prefix, ..)| is_below(path, prefix)) {
+            let (prefix, mode, identity) = *prefix;
+            let source = Source::Line {
+                prefix: prefix.len(),
+            };
+            return Some(Self::new(mode, source, identity, Refusals::PassedOn));
+        }
+        let (_, mode, source, identity, refusals) =
+            PATHS.iter().find(|(known, ..)| *known == path)?;
+        let mut endpoint = Self::new(*mode, *source, *identity, *refusals);
+        if *mode == Mode::OAuth2Proxy {
+            endpoint.allows_with = StatusCode::ACCEPTED;
+        }
+        // Authelia's older endpoint redirects only where it is told a page to redirect to. Ours is configured.
+        if path == "/api/verify" && has_parameter(uri, "rd") {
+            endpoint.refusals = Refusals::PassedOn;
+        }
+        Some(endpoint)
+    }
+
+    fn new(mode: Mode, source: Source, identity: IdentityHeaders, refusals: Refusals) -> Self {
+        Self {
+            mode,
+            source,
+            identity,
+            allows_with: StatusCode::OK,
+            refusals,
+        }
+    }
+}
+
+fn is_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn has_parameter(uri: &Uri, name: &str) -> bool {
+    let parameters = uri.query().unwrap_or_default().split('&');
+    parameters
+        .filter_map(|parameter| parameter.split_once('='))
+        .any(|(known, _)| known == name)
+}
+
+/// Endpoints that hosts put before the original path.
+const PREFIXES: [(&str, Mode, IdentityHeaders); 3] = [
+    (
+        "/api/authz/ext-authz",
+        Mode::Authelia,
+        IdentityHeaders::Authelia,
+    ),
+    ("/auth/envoy", Mode::Envoy, IdentityHeaders::Ours),
+    (
+        "/outpost.goauthentik.io/auth/envoy",
+        Mode::Authentik,
+        IdentityHeaders::Authentik,
+    ),
+];
+
+const PATHS: [(&str, Mode, Source, IdentityHeaders, Refusals); 12] = {
+    use IdentityHeaders::{Authelia, Authentik, OAuth2Proxy, Ours, Vouch};
+    use Refusals::{PassedOn, StatusAlone};
+    use Source::{Either, Forwarded, Nowhere, OriginalUrl, OriginalUrlAlone};
+    [
+        ("/auth", Mode::ForwardAuth, Forwarded, Ours, PassedOn),
+        ("/auth/nginx", Mode::Nginx, OriginalUrl, Ours, StatusAlone),
+        ("/auth/caddy", Mode::Caddy, Forwarded, Ours, PassedOn),
+        ("/auth/traefik", Mode::Traefik, Forwarded, Ours, PassedOn),
+        (
+            "/api/authz/auth-request",
+            Mode::Authelia,
+            OriginalUrl,
+            Authelia,
+            StatusAlone,
+        ),
+        (
+            "/api/authz/forward-auth",
+            Mode::Authelia,
+            Forwarded,
+            Authelia,
+            PassedOn,
+        ),
+        ("/api/verify", Mode::Authelia, Either, Authelia, StatusAlone),
+        (
+            "/outpost.goauthentik.io/auth/nginx",
+            Mode::Authentik,
+            OriginalUrlAlone,
+            Authentik,
+            StatusAlone,
+        ),
+        (
+            "/outpost.goauthentik.io/auth/caddy",
+            Mode::Authentik,
+            Forwarded,
+            Authentik,
+            PassedOn,
+        ),
+        (
+            "/outpost.goauthentik.io/auth/traefik",
+            Mode::Authentik,
+            Forwarded,
+            Authentik,
+            PassedOn,
+        ),
+        // These two look at the session alone; their hosts do not say which path is asked for.
+        (
+            "/oauth2/auth",
+            Mode::OAuth2Proxy,
+            Nowhere,
+            OAuth2Proxy,
+            StatusAlone,
+        ),
+        ("/validate", Mode::Vouch, Nowhere, Vouch, StatusAlone),
+    ]
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(target: &str) -> Option<Endpoint> {
+        Endpoint::of(&target.parse().unwrap())
+    }
+
+    #[test]
+    fn a_path_names_its_endpoint_and_nothing_near_it_does() {
+        let nginx = at("/auth/nginx?x=y").unwrap();
+        assert_eq!(
+            (nginx.mode, nginx.source),
+            (Mode::Nginx, Source::OriginalUrl)
+        );
+        let envoy = at("/auth/envoy/auth/nginx").unwrap();
+        assert_eq!(envoy.source, Source::Line { prefix: 11 });
+        for target in [
+            "/",
+            "/auth/",
+            "/auth/nginx/",
+            "/auth/envoyx",
+            "/AUTH",
+            "/auth/haproxy",
+        ] {
+            assert_eq!(at(target), None, "{target}");
+        }
+    }
+
+    #[test]
+    fn the_older_endpoint_of_authelia_redirects_when_told_to() {
+        let refusals = |target| at(target).unwrap().refusals;
+        assert_eq!(refusals("/api/verify"), Refusals::StatusAlone);
+        assert_eq!(
+            refusals("/api/verify?rd=https://a.example/"),
+            Refusals::PassedOn
+        );
+    }
+}

@@ -1,0 +1,407 @@
+//! The request that a host asks about, read from the one place where this kind of host puts it.
+//!
+//! Clients can send every one of these headers too, and a host passes on those that it does not set itself. So an endpoint
+//! believes the headers of its own kind of host and no others, each exactly once, and where two of them say the same, they
+//! must agree (CVE-2026-40575 and its kind).
+
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, Method};
+use thiserror::Error;
+
+use super::super::target;
+
+/// The request that is asked about.
+#[derive(Debug)]
+pub(crate) struct Original {
+    pub(crate) method: Method,
+    /// The host that the client asked for, with its port if it gave one.
+    pub(crate) host: Authority,
+    /// In origin form; `None` where the host does not say it.
+    pub(crate) path: Option<PathAndQuery>,
+}
+
+/// Where a kind of host puts the request that it asks about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// `X-Original-URL` or `X-Forwarded-*`, and where both are there they agree.
+    Either,
+    /// `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`.
+    Forwarded,
+    /// The request line and `Host`, behind a prefix of this many bytes.
+    Line { prefix: usize },
+    /// Nowhere: `Host` is all that is said, so that only a session will do.
+    Nowhere,
+    /// `X-Original-Method`, and `X-Original-URL` or else `X-Original-URI` and `Host`.
+    OriginalUrl,
+    /// `X-Original-URL` alone, from hosts that do not say the method.
+    OriginalUrlAlone,
+}
+
+/// What is wrong with what a host says of the request.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    #[error("{0} does not say the same as the other headers")]
+    Contradictory(&'static str),
+    #[error("{0} is there more than once")]
+    Duplicate(&'static str),
+    #[error("{0} is not what it should be")]
+    Malformed(&'static str),
+    #[error("{0} is missing")]
+    Missing(&'static str),
+}
+
+impl Flaw {
+    /// The stable code in the audit log and the metrics.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Flaw::Contradictory(_) => "source_contradictory",
+            Flaw::Duplicate(_) => "source_duplicate",
+            Flaw::Malformed(_) => "source_malformed",
+            Flaw::Missing(_) => "source_missing",
+        }
+    }
+}
+
+impl Source {
+    /// Reads the original request out of the one that asks about it.
+    ///
+    /// # Errors
+    ///
+    /// [`Flaw`] says what is wrong; then nothing is known about the request, and it must not enter.
+    pub(crate) fn read(self, asking: &Parts) -> Result<Original, Flaw> {
+        let headers = &asking.headers;
+        match self {
+            Source::Either => either(headers),
+            Source::Forwarded => forwarded(headers),
+            Source::Line { prefix } => line(asking, prefix),
+            Source::Nowhere => Ok(Original {
+                method: Method::GET,
+                host: host(asking)?,
+                path: None,
+            }),
+            Source::OriginalUrl => original_url(asking, method(headers, X_ORIGINAL_METHOD)?),
+            Source::OriginalUrlAlone => {
+                let (host, path) = absolute(required(headers, X_ORIGINAL_URL)?)?;
+                Ok(Original {
+                    method: Method::GET,
+                    host,
+                    path: Some(path),
+                })
+            }
+        }
+    }
+}
+
+fn either(headers: &HeaderMap) -> Result<Original, Flaw> {
+    let Some(url) = single(headers, X_ORIGINAL_URL)? else {
+        return forwarded(headers);
+    };
+    let (host, path) = absolute(url)?;
+    let agrees = |uri: Option<&str>| uri.is_none_or(|uri| uri == path.as_str());
+    if !agrees(single(headers, X_FORWARDED_URI)?) {
+        return Err(Flaw::Contradictory(X_FORWARDED_URI));
+    }
+    let stated = match single(headers, X_ORIGINAL_METHOD)? {
+        Some(_) => method(headers, X_ORIGINAL_METHOD)?,
+        None => method(headers, X_FORWARDED_METHOD)?,
+    };
+    Ok(Original {
+        method: stated,
+        host,
+        path: Some(path),
+    })
+}
+
+fn forwarded(headers: &HeaderMap) -> Result<Original, Flaw> {
+    let proto = required(headers, X_FORWARDED_PROTO)?;
+    // What a host says for a WebSocket differs; Traefik says `ws`.
+    if !["http", "https", "ws", "wss"].contains(&proto) {
+        return Err(Flaw::Malformed(X_FORWARDED_PROTO));
+    }
+    Ok(Original {
+        method: method(headers, X_FORWARDED_METHOD)?,
+        host: authority(required(headers, X_FORWARDED_HOST)?, X_FORWARDED_HOST)?,
+        path: Some(path(required(headers, X_FORWARDED_URI)?, X_FORWARDED_URI)?),
+    })
+}
+
+fn line(asking: &Parts, prefix: usize) -> Result<Original, Flaw> {
+    let asked = asking.uri.path_and_query();
+    let rest = asked.and_then(|asked| asked.as_str().get(prefix..));
+    Ok(Original {
+        method: allowed(asking.method.clone(), REQUEST_LINE)?,
+        host: host(asking)?,
+        path: Some(path(rest.unwrap_or_default(), REQUEST_LINE)?),
+    })
+}
+
+fn original_url(asking: &Parts, method: Method) -> Result<Original, Flaw> {
+    let uri = single(&asking.headers, X_ORIGINAL_URI)?;
+    let (host, path) = match (single(&asking.headers, X_ORIGINAL_URL)?, uri) {
+        (None, None) => return Err(Flaw::Missing(X_ORIGINAL_URL)),
+        (None, Some(uri)) => (host(asking)?, path(uri, X_ORIGINAL_URI)?),
+        (Some(url), uri) => {
+            let (host, path) = absolute(url)?;
+            if uri.is_some_and(|uri| uri != path.as_str()) {
+                return Err(Flaw::Contradictory(X_ORIGINAL_URI));
+            }
+            (host, path)
+        }
+    };
+    Ok(Original {
+        method,
+        host,
+        path: Some(path),
+    })
+}
+
+/// What gRPC says of a request: its method, host and path with query.
+pub(crate) fn stated(method: &str, host: &str, path_and_query: &str) -> Result<Original, Flaw> {
+    Ok(Original {
+        method: parse_method(method, "method")?,
+        host: authority(host, "host")?,
+        path: Some(path(path_and_query, "path")?),
+    })
+}
+
+/// The value of a field that may be there once.
+fn single<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, Flaw> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => match value.to_str() {
+            Ok("") => Err(Flaw::Missing(name)),
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(Flaw::Malformed(name)),
+        },
+        (Some(_), Some(_)) => Err(Flaw::Duplicate(name)),
+    }
+}
+
+/// The value of a field that must be there once.
+fn required<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h str, Flaw> {
+    single(headers, name)?.ok_or(Flaw::Missing(name))
+}
+
+fn method(headers: &HeaderMap, name: &'static str) -> Result<Method, Flaw> {
+    parse_method(required(headers, name)?, name)
+}
+
+fn parse_method(text: &str, name: &'static str) -> Result<Method, Flaw> {
+    let method = Method::from_bytes(text.as_bytes()).map_err(|_| Flaw::Malformed(name))?;
+    allowed(method, name)
+}
+
+/// No host forwards these for a client that is not its own: `CONNECT` opens tunnels and `TRACE` echoes cookies.
+fn allowed(method: Method, name: &'static str) -> Result<Method, Flaw> {
+    if method == Method::CONNECT || method == Method::TRACE {
+        return Err(Flaw::Malformed(name));
+    }
+    Ok(method)
+}
+
+/// `Host`, or what stands for it in HTTP/2.
+fn host(asking: &Parts) -> Result<Authority, Flaw> {
+    match (single(&asking.headers, HOST_FIELD)?, asking.uri.authority()) {
+        (Some(host), _) => authority(host, HOST_FIELD),
+        (None, Some(host)) => authority(host.as_str(), HOST_FIELD),
+        (None, None) => Err(Flaw::Missing(HOST_FIELD)),
+    }
+}
+
+fn authority(text: &str, name: &'static str) -> Result<Authority, Flaw> {
+    let authority: Option<Authority> = text.parse().ok();
+    authority
+        .filter(target::is_host)
+        .ok_or(Flaw::Malformed(name))
+}
+
+/// A path and query, byte for byte. What the proxy refuses in a request line is refused here too.
+fn path(text: &str, name: &'static str) -> Result<PathAndQuery, Flaw> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+    let is_path = text.starts_with('/') && text.bytes().all(is_plain);
+    let path = is_path.then(|| text.parse().ok());
+    path.flatten().ok_or(Flaw::Malformed(name))
+}
+
+/// An absolute URL, in the two parts that matter.
+fn absolute(url: &str) -> Result<(Authority, PathAndQuery), Flaw> {
+    let rest = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| url.strip_prefix(scheme))
+        .ok_or(Flaw::Malformed(X_ORIGINAL_URL))?;
+    let slash = rest.find('/').ok_or(Flaw::Malformed(X_ORIGINAL_URL))?;
+    let (host, rest) = rest.split_at(slash);
+    Ok((
+        authority(host, X_ORIGINAL_URL)?,
+        path(rest, X_ORIGINAL_URL)?,
+    ))
+}
+
+const HOST_FIELD: &str = "Host";
+const REQUEST_LINE: &str = "the request line";
+const X_FORWARDED_HOST: &str = "X-Forwarded-Host";
+const X_FORWARDED_METHOD: &str = "X-Forwarded-Method";
+const X_FORWARDED_PROTO: &str = "X-Forwarded-Proto";
+const X_FORWARDED_URI: &str = "X-Forwarded-Uri";
+const X_ORIGINAL_METHOD: &str = "X-Original-Method";
+const X_ORIGINAL_URI: &str = "X-Original-URI";
+const X_ORIGINAL_URL: &str = "X-Original-URL";
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    /// Method, host and path, or what is wrong.
+    fn read(source: Source, target: &str, headers: &[(&str, &str)]) -> Result<String, Flaw> {
+        let mut request = Request::builder().uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (asking, ()) = request.body(()).unwrap().into_parts();
+        let Original { method, host, path } = source.read(&asking)?;
+        let path = path.map_or("-".to_owned(), |path| path.to_string());
+        Ok(format!("{method} {host} {path}"))
+    }
+
+    const HOST_A: (&str, &str) = ("host", "a");
+    const METHOD: (&str, &str) = ("x-original-method", "PUT");
+    const URL: (&str, &str) = ("x-original-url", "https://b:8/c//d?e=%2f");
+    const URI: (&str, &str) = ("x-original-uri", "/c//d?e=%2f");
+    const FORWARDED: [(&str, &str); 4] = [
+        ("x-forwarded-method", "PUT"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "b:8"),
+        ("x-forwarded-uri", "/c//d?e=%2f"),
+    ];
+
+    #[test]
+    fn each_source_says_the_request_byte_for_byte() {
+        let whole = Ok("PUT b:8 /c//d?e=%2f".to_owned());
+        assert_eq!(read(Source::OriginalUrl, "/", &[METHOD, URL]), whole);
+        assert_eq!(read(Source::OriginalUrl, "/", &[METHOD, URL, URI]), whole);
+        assert_eq!(
+            read(Source::OriginalUrl, "/", &[METHOD, URI, HOST_A]),
+            Ok("PUT a /c//d?e=%2f".into())
+        );
+        assert_eq!(
+            read(Source::OriginalUrlAlone, "/", &[URL]),
+            Ok("GET b:8 /c//d?e=%2f".into())
+        );
+        assert_eq!(read(Source::Forwarded, "/", &FORWARDED), whole);
+        assert_eq!(read(Source::Either, "/", &FORWARDED), whole);
+        assert_eq!(read(Source::Either, "/", &[METHOD, URL]), whole);
+        let line = Source::Line { prefix: 2 };
+        assert_eq!(
+            read(line, "/p/c//d?e=%2f", &[HOST_A]),
+            Ok("GET a /c//d?e=%2f".into())
+        );
+        assert_eq!(read(Source::Nowhere, "/x", &[HOST_A]), Ok("GET a -".into()));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for left_out in 0..FORWARDED.len() {
+            let mut headers = FORWARDED.to_vec();
+            let (name, _) = headers.remove(left_out);
+            let flaw = read(Source::Forwarded, "/", &headers).unwrap_err();
+            assert!(matches!(flaw, Flaw::Missing(missing) if missing.eq_ignore_ascii_case(name)));
+        }
+        for (headers, missing) in [
+            (&[URL][..], X_ORIGINAL_METHOD),
+            (&[METHOD], X_ORIGINAL_URL),
+            (&[METHOD, URI], HOST_FIELD),
+            (&[METHOD, ("x-original-url", "")], X_ORIGINAL_URL),
+        ] {
+            assert_eq!(
+                read(Source::OriginalUrl, "/", headers),
+                Err(Flaw::Missing(missing))
+            );
+        }
+        assert_eq!(
+            read(Source::Line { prefix: 2 }, "/p", &[HOST_A]),
+            Err(Flaw::Malformed(REQUEST_LINE))
+        );
+    }
+
+    #[test]
+    fn two_of_anything_are_no_source() {
+        for doubled in FORWARDED {
+            let headers = [&FORWARDED[..], &[doubled]].concat();
+            let flaw = read(Source::Forwarded, "/", &headers);
+            assert!(matches!(flaw, Err(Flaw::Duplicate(_))), "{flaw:?}");
+        }
+        let flaw = read(Source::OriginalUrl, "/", &[METHOD, URL, URL]);
+        assert_eq!(flaw, Err(Flaw::Duplicate(X_ORIGINAL_URL)));
+    }
+
+    #[test]
+    fn headers_that_disagree_are_no_source() {
+        let other = ("x-original-uri", "/public/");
+        assert_eq!(
+            read(Source::OriginalUrl, "/", &[METHOD, URL, other]),
+            Err(Flaw::Contradictory(X_ORIGINAL_URI))
+        );
+        let headers = [
+            &FORWARDED[..],
+            &[METHOD, ("x-original-url", "http://b/public/")],
+        ]
+        .concat();
+        assert_eq!(
+            read(Source::Either, "/", &headers),
+            Err(Flaw::Contradictory(X_FORWARDED_URI))
+        );
+    }
+
+    #[test]
+    fn what_another_kind_of_host_would_say_is_ignored() {
+        let headers = [&FORWARDED[..], &[METHOD, ("x-original-url", "nonsense")]].concat();
+        assert!(read(Source::Forwarded, "/", &headers).is_ok());
+        let headers = [METHOD, URL, ("x-forwarded-uri", "/public/")];
+        assert!(read(Source::OriginalUrl, "/", &headers).is_ok());
+    }
+
+    #[test]
+    fn a_path_is_a_path_and_a_host_a_host() {
+        let with = |name: &str, value: &'static str| {
+            let replaced = FORWARDED.map(|(known, usual)| {
+                let value = if known == name { value } else { usual };
+                (known, value)
+            });
+            read(Source::Forwarded, "/", &replaced)
+        };
+        for uri in [
+            "private",
+            "*",
+            "http://b/c",
+            "?x",
+            "/a#b",
+            "/a b",
+            "/\u{e4}",
+            "/a\tb",
+        ] {
+            assert!(with("x-forwarded-uri", uri).is_err(), "{uri}");
+        }
+        for host in ["a@b", "a, b", "a b", "", "a:b", "http://a"] {
+            assert!(with("x-forwarded-host", host).is_err(), "{host}");
+        }
+        for method in ["G T", "CONNECT", "TRACE", "GET,PUT"] {
+            assert!(with("x-forwarded-method", method).is_err(), "{method}");
+        }
+        assert!(with("x-forwarded-proto", "javascript").is_err());
+        for url in [
+            "//b/c",
+            "b/c",
+            "http://b",
+            "http://u@b/c",
+            "ftp://b/c",
+            "http:///c",
+        ] {
+            let headers = [METHOD, ("x-original-url", url)];
+            assert!(read(Source::OriginalUrl, "/", &headers).is_err(), "{url}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 
 /// A request as the decision sees it. Fronts differ only in how they fill this in.
 #[derive(Clone, Copy, Debug)]
@@ -31,5 +31,5 @@ pub struct Arrival {
     /// the peer is on this machine.
     pub relayed: bool,
     /// The id under which this request is logged, here and upstream. Visible ASCII.
-    pub request_id: String,
+    pub request_id: HeaderValue,
 }

@@ -46,7 +46,6 @@ impl Hygiene {
     /// Removes every header that claims an identity, whoever sent it, and every header that describes the original
     /// request (`X-Forwarded-*` and its kind), unless a listed proxy sent it in its proper spelling.
     pub(crate) fn strip(&self, headers: &mut HeaderMap, trusted_peer: bool) {
-        // `HeaderMap` has no `retain`. Most requests have nothing to remove, and then nothing is allocated.
         for name in self.unwanted(headers, trusted_peer) {
             headers.remove(name);
         }
@@ -60,6 +59,7 @@ impl Hygiene {
             Kind::RoutingAlias => true,
             Kind::Other => false,
         };
+        // `HeaderMap` has no `retain`. Most requests have nothing to remove, and then nothing is allocated.
         headers.keys().filter(is_unwanted).cloned().collect()
     }
 
@@ -93,6 +93,11 @@ impl Hygiene {
     }
 
     fn kind(&self, name: &str) -> Kind {
+        // Most names of a request are told by their beginning.
+        let start = normal_byte(name.as_bytes().first().copied().unwrap_or_default());
+        if !MARKED_STARTS.contains(&start) && !self.bypass_header.as_bytes().starts_with(&[start]) {
+            return Kind::Other;
+        }
         let mut buffer = [0; LONGEST_NAME];
         let Some(normal) = buffer.get_mut(..name.len()) else {
             // Longer than every exact name: only the families below can match, and their prefixes fit.
@@ -169,7 +174,12 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in HOP_BY_HOP {
+    let present: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| HOP_BY_HOP.contains(name))
+        .cloned()
+        .collect();
+    for name in present {
         headers.remove(name);
     }
 }
@@ -206,7 +216,7 @@ pub(crate) fn stamp_arrival(headers: &mut HeaderMap, arrival: &Arrival) {
     {
         headers.insert(X_FORWARDED_HOST, host);
     }
-    headers.insert(X_REQUEST_ID, header_value(&arrival.request_id));
+    headers.insert(X_REQUEST_ID, arrival.request_id.clone());
 }
 
 /// A header value for any text: as it is when it is visible ASCII and spaces, otherwise percent-encoded whole as UTF-8.
@@ -236,7 +246,7 @@ const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// Hop-by-hop by definition, or framing, or answered here.
-const HOP_BY_HOP: [HeaderName; 12] = [
+static HOP_BY_HOP: [HeaderName; 12] = [
     CONNECTION,
     http::header::CONTENT_LENGTH,
     http::header::EXPECT,
@@ -300,6 +310,9 @@ const IDENTITY_FAMILIES: [&str; 9] = [
     "x-vouch-",
     "x-webauth-",
 ];
+
+/// What the names in all of these lists begin with.
+const MARKED_STARTS: [u8; 5] = *b"cfrtx";
 
 /// Headers that describe the original request, in normal form.
 const ROUTING: [&str; 10] = [
@@ -388,6 +401,14 @@ mod tests {
     }
 
     #[test]
+    fn every_listed_name_begins_with_a_marked_letter() {
+        let listed = IDENTITY.iter().chain(&IDENTITY_FAMILIES);
+        for name in listed.chain(&ROUTING).chain(&ROUTING_FAMILIES) {
+            assert!(MARKED_STARTS.contains(&name.as_bytes()[0]), "{name}");
+        }
+    }
+
+    #[test]
     fn other_headers_stay() {
         let others = [
             "accept",
@@ -424,7 +445,7 @@ mod tests {
             client: Ipv4Addr::new(192, 0, 2, 1).into(),
             trusted_peer: false,
             relayed: false,
-            request_id: "id".to_owned(),
+            request_id: HeaderValue::from_static("id"),
         };
         let mut fresh = headers(&[("host", "a")]);
         stamp_arrival(&mut fresh, &arrival);

@@ -187,7 +187,7 @@ fn arrival(peer: IpAddr) -> Arrival {
         client: peer,
         trusted_peer: false,
         relayed: false,
-        request_id: "id".to_owned(),
+        request_id: HeaderValue::from_static("id"),
     }
 }
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::task::LocalSet;
+use tokio::runtime::LocalOptions;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -48,9 +48,8 @@ pub(crate) fn start(
     thread::Builder::new().name(name).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .build()?;
-        let tasks = LocalSet::new();
-        tasks.block_on(&runtime, serve(stop, drain, fronts))
+            .build_local(LocalOptions::default())?;
+        runtime.block_on(serve(stop, drain, fronts))
     })
 }
 

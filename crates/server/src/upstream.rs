@@ -2,10 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,10 +36,18 @@ pub(crate) struct Upstream {
     tasks: TaskTracker,
 }
 
+/// A connection to the upstream.
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<RequestBody>,
+    /// With the upstream: kept with the connection, so that its timer is made once.
+    patience: Patience,
+}
+
 /// A connection that waits for its next request.
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<RequestBody>,
+    connection: Connection,
     since: Instant,
 }
 
@@ -104,15 +113,16 @@ impl Upstream {
         progress: Option<&Progress>,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
         loop {
-            let (mut sender, reused) = match self.take_idle() {
-                Some(sender) => (sender, true),
+            let (mut connection, reused) = match self.take_idle() {
+                Some(connection) => (connection, true),
                 None => (self.connect().await?, false),
             };
+            let answer = connection.sender.try_send_request(request);
             match self
-                .patiently(sender.try_send_request(request), progress)
+                .patiently(answer, &mut connection.patience, progress)
                 .await?
             {
-                Ok(response) => return Ok(self.streaming(response, sender)),
+                Ok(response) => return Ok(self.streaming(response, connection)),
                 // The upstream closed the connection while it was idle, and nothing of the request was sent.
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if reused => request = unsent,
@@ -126,49 +136,57 @@ impl Upstream {
     async fn patiently<T>(
         &self,
         answer: impl Future<Output = T>,
+        patience: &mut Patience,
         progress: Option<&Progress>,
     ) -> Result<T, UpstreamError> {
         let limit = self.settings.timeout;
         let mut answer = std::pin::pin!(answer);
         let mut seen = 0;
-        loop {
-            if let Ok(answer) = timeout(limit, &mut answer).await {
-                return Ok(answer);
+        let waited = poll_fn(|context| {
+            loop {
+                if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+                    return Poll::Ready(Ok(answer));
+                }
+                ready!(patience.poll_spent(context, limit, limit));
+                match progress.map(|progress| progress.frames.get()) {
+                    Some(frames) if frames != seen => seen = frames,
+                    _ => return Poll::Ready(Err(UpstreamError::TimedOut(limit))),
+                }
+                patience.renew();
             }
-            match progress.map(|progress| progress.frames.get()) {
-                Some(frames) if frames != seen => seen = frames,
-                _ => return Err(UpstreamError::TimedOut(limit)),
-            }
-        }
+        });
+        let answer = waited.await;
+        patience.renew();
+        answer
     }
 
     /// The connection that was used last, if one is still good: those at the bottom are left to grow old.
-    fn take_idle(&self) -> Option<SendRequest<RequestBody>> {
+    fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         loop {
-            let Idle { sender, since } = idle.pop()?;
+            let Idle { connection, since } = idle.pop()?;
             if since.elapsed() > LONGEST_IDLE {
                 // Everything below is older.
                 idle.clear();
                 return None;
             }
-            if !sender.is_closed() {
-                return Some(sender);
+            if !connection.sender.is_closed() {
+                return Some(connection);
             }
         }
     }
 
-    fn keep(&self, sender: SendRequest<RequestBody>) {
+    fn keep(&self, connection: Connection) {
         let mut idle = self.idle.borrow_mut();
-        if !sender.is_closed() && idle.len() < MOST_IDLE {
+        if !connection.sender.is_closed() && idle.len() < MOST_IDLE {
             idle.push(Idle {
-                sender,
+                connection,
                 since: Instant::now(),
             });
         }
     }
 
-    async fn connect(&self) -> Result<SendRequest<RequestBody>, UpstreamError> {
+    async fn connect(&self) -> Result<Connection, UpstreamError> {
         let UpstreamSettings {
             host,
             port,
@@ -188,22 +206,24 @@ impl Upstream {
             // An error here reaches whoever waits for the answer; without a waiter there is nothing to tell.
             let _ = connection.with_upgrades().await;
         });
-        Ok(sender)
+        Ok(Connection {
+            sender,
+            patience: Patience::default(),
+        })
     }
 
     fn streaming(
         self: &Rc<Self>,
         response: Response<Incoming>,
-        sender: SendRequest<RequestBody>,
+        connection: Connection,
     ) -> Response<UpstreamBody> {
         response.map(|body| {
             let mut body = UpstreamBody {
                 body,
                 lease: Some(Lease {
-                    sender,
+                    connection,
                     upstream: Rc::clone(self),
                 }),
-                patience: Patience::default(),
             };
             if body.body.is_end_stream() {
                 body.release();
@@ -218,28 +238,28 @@ impl Upstream {
 pub(crate) struct UpstreamBody {
     body: Incoming,
     lease: Option<Lease>,
-    patience: Patience,
 }
 
 #[derive(Debug)]
 struct Lease {
-    sender: SendRequest<RequestBody>,
+    connection: Connection,
     upstream: Rc<Upstream>,
 }
 
 impl UpstreamBody {
     fn release(&mut self) {
-        if let Some(Lease { sender, upstream }) = self.lease.take() {
-            upstream.keep(sender);
+        if let Some(lease) = self.lease.take() {
+            lease.upstream.keep(lease.connection);
         }
     }
 
     fn poll_waited(&mut self, context: &mut Context<'_>) -> Poll<Box<dyn Error + Send + Sync>> {
-        let Some(lease) = &self.lease else {
+        let Some(lease) = &mut self.lease else {
             return Poll::Pending;
         };
         let limit = lease.upstream.settings.timeout;
-        self.patience
+        let patience = &mut lease.connection.patience;
+        patience
             .poll_spent(context, limit, limit)
             .map(|()| UpstreamError::TimedOut(limit).into())
     }
@@ -257,8 +277,9 @@ impl Body for UpstreamBody {
             match Pin::new(&mut self.body).poll_frame(context) {
                 Poll::Pending => return self.poll_waited(context).map(|error| Some(Err(error))),
                 Poll::Ready(Some(Ok(frame))) => {
-                    self.patience.progressed();
-                    self.patience.renew();
+                    if let Some(lease) = &mut self.lease {
+                        lease.connection.patience.renew();
+                    }
                     // With a known length nobody asks for a frame after the last one.
                     if self.body.is_end_stream() {
                         self.release();
@@ -320,7 +341,7 @@ impl Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         loop {
-            let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+            let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
             if let Some(progress) = &self.progress {
                 progress.frames.set(progress.frames.get() + 1);
                 progress.failed.set(matches!(frame, Some(Err(_))));

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use gate::{Arrival, TrustedProxies};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The id of a request, in both directions.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -12,15 +12,13 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 pub(crate) fn direct(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> Arrival {
     let peer = peer.to_canonical();
     let trusted_peer = proxies.trusts(peer);
-    let given = headers
-        .get(X_REQUEST_ID)
-        .filter(|_| trusted_peer)
-        .and_then(|id| id.to_str().ok());
-    let is_usable =
-        |id: &&str| matches!(id.len(), 1..=128) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    let given = headers.get(X_REQUEST_ID).filter(|_| trusted_peer);
+    let is_usable = |id: &&HeaderValue| {
+        matches!(id.len(), 1..=128) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
     let request_id = given
         .filter(is_usable)
-        .map_or_else(new_request_id, str::to_owned);
+        .map_or_else(new_request_id, HeaderValue::clone);
     Arrival {
         peer,
         client: proxies.client(peer, headers),
@@ -51,6 +49,12 @@ pub(crate) fn unreadable(peer: IpAddr) -> Arrival {
 }
 
 /// 128 random bits. They need not be secret, only different everywhere, so a fast generator will do.
-fn new_request_id() -> String {
-    format!("{:032x}", fastrand::u128(..))
+fn new_request_id() -> HeaderValue {
+    let bits = fastrand::u128(..).to_be_bytes();
+    let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
+    let mut id = [0; 32];
+    for (pair, byte) in id.as_chunks_mut::<2>().0.iter_mut().zip(bits) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
+    }
+    HeaderValue::from_bytes(&id).expect("hexadecimal digits are visible ASCII")
 }

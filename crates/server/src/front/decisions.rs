@@ -156,7 +156,7 @@ impl Decisions {
             }
         };
         let headers = response.headers_mut();
-        headers.insert(X_REQUEST_ID, record.request_id_value());
+        headers.insert(X_REQUEST_ID, record.arrival.request_id.clone());
         // The connection is the host's, and the client who asked for something impossible is not at its other end.
         headers.remove(CONNECTION);
         record.finish(response.status());
@@ -195,7 +195,7 @@ impl Decisions {
             identity: IdentityHeaders::Ours,
             refusals: Refusals::PassedOn,
         };
-        let request_id = (X_REQUEST_ID, record.request_id_value());
+        let request_id = (X_REQUEST_ID, record.arrival.request_id.clone());
         match self.decide(question, &mut record).await {
             Ok(mut allowed) => {
                 record.finish(StatusCode::OK);

@@ -87,7 +87,7 @@ impl Proxy {
             }
         };
         let headers = response.headers_mut();
-        headers.insert(X_REQUEST_ID, record.request_id_value());
+        headers.insert(X_REQUEST_ID, record.arrival.request_id.clone());
         record.finish(response.status());
         response
     }

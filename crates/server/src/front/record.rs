@@ -134,12 +134,8 @@ impl<'p> Record<'p> {
 
     /// The id under which the request is logged.
     pub(crate) fn request_id(&self) -> &str {
-        &self.arrival.request_id
-    }
-
-    /// The same id, as the value of a header.
-    pub(crate) fn request_id_value(&self) -> HeaderValue {
-        HeaderValue::from_str(&self.arrival.request_id).expect("a request id is visible ASCII")
+        let id = self.arrival.request_id.to_str();
+        id.expect("a request id is visible ASCII")
     }
 
     /// Notes the decision.

@@ -1,24 +1,36 @@
 //! The `sessiongate` binary under test.
 
-use std::net::SocketAddr;
+use std::net::{AddrParseError, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::str::FromStr;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::PATIENCE;
 use crate::client::{Client, Request, Response};
 use crate::process::{Lines, Process, leashed};
 
-/// A running gate, with its proxy and its admin listener on free loopback ports. Killed on drop.
+/// A running gate, with its listeners on free loopback ports. Killed on drop.
 #[derive(Debug)]
 pub struct Gate {
     process: Process,
-    /// Where it takes requests for the upstream.
+    /// Where it takes requests for the upstream; `127.0.0.1:0`, where nothing can listen, when it has no upstream.
     pub proxy: SocketAddr,
+    /// Where other proxies ask it for decisions, when it was told to listen for them.
+    pub decisions: Option<Decisions>,
     /// Where it shows health and metrics.
     pub admin: SocketAddr,
+}
+
+/// The address of a decisions listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decisions {
+    /// A port.
+    Tcp(SocketAddr),
+    /// A socket in the file system.
+    Unix(PathBuf),
 }
 
 /// How a [`Gate`] is started: the program, its words, and an environment that holds nothing else.
@@ -59,6 +71,17 @@ impl Gate {
     /// When it does not accept one.
     pub async fn connect(&self) -> Result<Client> {
         Client::connect(self.proxy).await
+    }
+
+    /// The port of its decisions listener.
+    ///
+    /// # Errors
+    /// When it was not told to listen on one.
+    pub fn decisions_port(&self) -> Result<SocketAddr> {
+        match &self.decisions {
+            Some(Decisions::Tcp(address)) => Ok(*address),
+            other => bail!("the gate takes questions at {other:?}, not at a port"),
+        }
     }
 
     /// Sends one request to the proxy over a connection of its own.
@@ -187,7 +210,8 @@ impl GateCommand {
         self
     }
 
-    /// Starts it and waits until both listeners have said where they are.
+    /// Starts it and waits until every listener that these settings call for has said where it is: the proxy's,
+    /// unless `AUTH_LISTEN` is set and `UPSTREAM` is not; that of decisions with `AUTH_LISTEN`; and the admin's.
     ///
     /// # Errors
     /// When it ends before, or says nothing of the kind within [`PATIENCE`]; the message holds what it said.
@@ -199,12 +223,26 @@ impl GateCommand {
                 .wait_for(|line| bound_address(line, name))
                 .await
         };
-        let (proxy, admin) = (listener("proxy").await?, listener("admin").await?);
+        let decides = self.has("AUTH_LISTEN");
+        let proxy = match !decides || self.has("UPSTREAM") {
+            true => listener("proxy").await?.parse()?,
+            false => (Ipv4Addr::LOCALHOST, 0).into(),
+        };
+        let decisions = match decides {
+            true => Some(listener("decisions").await?.parse()?),
+            false => None,
+        };
+        let admin = listener("admin").await?.parse()?;
         Ok(Gate {
             process,
             proxy,
+            decisions,
             admin,
         })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.environment.iter().any(|(key, _)| key == name)
     }
 
     /// Runs it to its end.
@@ -232,13 +270,24 @@ impl GateCommand {
     }
 }
 
+impl FromStr for Decisions {
+    type Err = AddrParseError;
+
+    fn from_str(address: &str) -> Result<Self, Self::Err> {
+        match address.strip_prefix("unix:") {
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => Ok(Self::Tcp(address.parse()?)),
+        }
+    }
+}
+
 fn audit_line(line: &str) -> Option<Value> {
     serde_json::from_str(line).ok().filter(Value::is_object)
 }
 
 /// The address in a log line that names `listener`, in either log format:
 /// `… listening listener="proxy" address=127.0.0.1:1234` or the same as JSON.
-fn bound_address(line: &str, listener: &str) -> Option<SocketAddr> {
+fn bound_address(line: &str, listener: &str) -> Option<String> {
     if !line.contains("listening") {
         return None;
     }
@@ -256,7 +305,7 @@ fn bound_address(line: &str, listener: &str) -> Option<SocketAddr> {
         bare[start..].split([' ', ',', '}']).next()
     };
     (field("listener")? == listener).then_some(())?;
-    field("address")?.parse().ok()
+    field("address").map(str::to_owned)
 }
 
 /// The line without quotes and terminal colours.
@@ -275,11 +324,21 @@ fn bare_text(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::bound_address;
+    use super::{Decisions, bound_address};
+
+    #[test]
+    fn a_socket_in_the_file_system_is_an_address_too() {
+        let line = r#"INFO listening listener="decisions" address=unix:/run/gate.sock"#;
+        let address = bound_address(line, "decisions").expect("an address");
+        assert_eq!(
+            address.parse(),
+            Ok(Decisions::Unix("/run/gate.sock".into()))
+        );
+    }
 
     #[test]
     fn both_log_formats_name_the_bound_address() {
-        let address = Some(([127, 0, 0, 1], 1234).into());
+        let address = Some("127.0.0.1:1234".to_owned());
         for line in [
             r#"2030-01-01T00:00:00Z  INFO sessiongate: listening listener="proxy" address=127.0.0.1:1234"#,
             r#"INFO listening listener=proxy address=127.0.0.1:1234"#,

@@ -6,7 +6,8 @@
 //!
 //! | part | what it is |
 //! |---|---|
-//! | [`Redis`], [`Postgres`], [`Nginx`] | Debian's own servers, in temporary folders |
+//! | [`Redis`], [`Postgres`], [`Nginx`], [`Caddy`], [`Haproxy`] | Debian's own servers, in temporary folders |
+//! | [`Envoy`] | Envoy, which Debian has not |
 //! | [`Echo`] | an upstream in this process that records what reached it and answers with it |
 //! | [`CutProxy`] | a wire that can be cut, stalled and slowed |
 //! | [`Gate`] | the `sessiongate` binary under test |
@@ -14,11 +15,14 @@
 //! | [`Mint`] | genuine session cookies |
 //! | [`interop`] | the frameworks that the cookies come from, real ones from npm |
 
+mod caddy;
 mod cert;
 mod client;
 mod cut;
 mod echo;
+mod envoy;
 mod gate;
+mod haproxy;
 pub mod interop;
 pub mod mint;
 mod nginx;
@@ -26,13 +30,17 @@ mod port;
 mod postgres;
 mod process;
 mod redis;
+mod server;
 mod wire;
 
+pub use caddy::Caddy;
 pub use cert::Certificates;
 pub use client::{Client, Request, Response};
 pub use cut::CutProxy;
 pub use echo::{Echo, Seen};
-pub use gate::{Finished, Gate, GateCommand};
+pub use envoy::Envoy;
+pub use gate::{Decisions, Finished, Gate, GateCommand};
+pub use haproxy::Haproxy;
 pub use mint::Mint;
 pub use nginx::Nginx;
 pub use port::free_port;

@@ -1,0 +1,49 @@
+//! A real Caddy, in front of a service.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+
+use crate::process::{Process, leashed};
+use crate::server::Server;
+
+/// A Caddy with one site on a free loopback port. Stopped on drop.
+#[derive(Debug)]
+pub struct Caddy(Server);
+
+impl Caddy {
+    /// Starts one with the whole configuration that `text` gives for a port.
+    ///
+    /// # Errors
+    /// When Caddy is missing or refuses the configuration.
+    pub async fn from_config(text: impl Fn(u16) -> String) -> Result<Self> {
+        let server = Server::start("Caddy", |folder, port| {
+            std::fs::write(folder.join("Caddyfile"), text(port))?;
+            let mut command = leashed("caddy", "caddy", None)?;
+            command
+                .args(["run", "--adapter", "caddyfile", "--config"])
+                .arg(folder.join("Caddyfile"))
+                .env("HOME", folder)
+                .env("XDG_CONFIG_HOME", folder)
+                .env("XDG_DATA_HOME", folder)
+                // Its own control socket, which would else be the same port for every one.
+                .env(
+                    "CADDY_ADMIN",
+                    format!("unix/{}", folder.join("admin").display()),
+                );
+            Process::spawn(&mut command, "caddy")
+        })
+        .await?;
+        Ok(Self(server))
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address()
+    }
+
+    /// What it has printed so far.
+    pub fn transcript(&self) -> String {
+        self.0.transcript()
+    }
+}

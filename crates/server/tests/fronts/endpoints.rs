@@ -1,1 +1,445 @@
+//! What a client gets that asks the gate without being one of the fronts, or pretends to be another.
 
+use std::net::{SocketAddr, UdpSocket};
+
+use anyhow::{Context, Result, ensure};
+use harness::{Client, Echo, Gate, Mint, Request, Response};
+
+use crate::front::{Kind, gate};
+
+/// A gate that is asked directly.
+async fn asked<const N: usize>(settings: [(&str, &str); N]) -> Result<Gate> {
+    let echo = Echo::start().await?;
+    gate(Kind::Traefik, &echo)
+        .env("PUBLIC_PATHS", "/public/")
+        .env("SIGN_IN_URL", "https://app.example/signin")
+        .envs(settings)
+        .start()
+        .await
+}
+
+async fn ask(gate: &Gate, request: &Request) -> Result<Response> {
+    Client::connect(gate.decisions_port()?)
+        .await?
+        .send(request)
+        .await
+}
+
+/// The fields from which an endpoint learns which request is meant.
+#[derive(Clone, Copy)]
+struct Source {
+    endpoint: &'static str,
+    fields: &'static [(&'static str, &'static str)],
+    /// The field that holds the target, and what stands before the path there.
+    target: (&'static str, &'static str),
+}
+
+const FORWARDED: &[(&str, &str)] = &[
+    ("X-Forwarded-Method", "GET"),
+    ("X-Forwarded-Proto", "https"),
+    ("X-Forwarded-Host", "app.example"),
+];
+
+const SOURCES: [Source; 4] = [
+    Source {
+        endpoint: "/auth",
+        fields: FORWARDED,
+        target: ("X-Forwarded-Uri", ""),
+    },
+    Source {
+        endpoint: "/auth/traefik",
+        fields: FORWARDED,
+        target: ("X-Forwarded-Uri", ""),
+    },
+    Source {
+        endpoint: "/auth/caddy",
+        fields: FORWARDED,
+        target: ("X-Forwarded-Uri", ""),
+    },
+    Source {
+        endpoint: "/auth/nginx",
+        fields: &[("X-Original-Method", "GET")],
+        target: ("X-Original-URL", "https://app.example"),
+    },
+];
+
+impl Source {
+    /// The question whether `GET path` may enter.
+    fn about(self, path: &str) -> Request {
+        let (name, before) = self.target;
+        self.fields
+            .iter()
+            .fold(Request::get(self.endpoint), |request, (name, value)| {
+                request.header(name, *value)
+            })
+            .header(name, format!("{before}{path}"))
+    }
+
+    /// The same question, but with what `change` makes of the value of the field called `name`.
+    fn but(self, name: &str, change: impl Fn(&str) -> Vec<String>) -> Request {
+        let target = format!("{}/public/x", self.target.1);
+        let all = self.fields.iter().copied();
+        let all = all.chain([(self.target.0, target.as_str())]);
+        all.fold(Request::get(self.endpoint), |request, (field, value)| {
+            if field != name {
+                return request.header(field, value);
+            }
+            change(value)
+                .into_iter()
+                .fold(request, |request, value| request.header(field, value))
+        })
+    }
+
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        self.fields
+            .iter()
+            .map(|(name, _)| *name)
+            .chain([self.target.0])
+    }
+}
+
+fn ada() -> String {
+    Mint::user("ada").claim("name", "Ada").authjs()
+}
+
+#[tokio::test]
+async fn each_endpoint_judges_the_request_that_its_own_fields_tell_of() -> Result<()> {
+    let gate = asked([]).await?;
+    for source in SOURCES {
+        let what = source.endpoint;
+        let public = ask(&gate, &source.about("/public/x")).await?;
+        assert_eq!(public.status, 200, "{what}: {public:?}");
+        assert_eq!(identity(&public), ["", "", ""], "{what}");
+        let refused = ask(&gate, &source.about("/private")).await?;
+        assert_eq!(refused.status, 401, "{what}: {refused:?}");
+        assert_eq!(refused.header("cache-control"), Some("no-store"), "{what}");
+        assert_eq!(refused.header("location"), None, "{what}");
+        let allowed = ask(&gate, &source.about("/private").cookie(ada())).await?;
+        assert_eq!(allowed.status, 200, "{what}: {allowed:?}");
+        assert_eq!(identity(&allowed), ["ada", "", "Ada"], "{what}");
+        assert_eq!(allowed.header("cache-control"), None, "{what}");
+        assert!(allowed.header("x-request-id").is_some(), "{what}");
+    }
+    let envoy = "/auth/envoy";
+    for (target, status) in [
+        ("/public/x", 200),
+        ("/private", 401),
+        ("/private?/public/x", 401),
+    ] {
+        let answer = ask(&gate, &Request::get(&format!("{envoy}{target}"))).await?;
+        assert_eq!(answer.status, status, "{target}: {answer:?}");
+    }
+    let post = Request::post("/auth/envoy/private", "").cookie(ada());
+    assert_eq!(ask(&gate, &post).await?.status, 200);
+    Ok(())
+}
+
+/// The three identity headers of an answer, all of which it must carry.
+fn identity(answer: &Response) -> [&str; 3] {
+    ["x-user-id", "x-user-email", "x-user-name"]
+        .map(|name| answer.header(name).unwrap_or("(no such header)"))
+}
+
+#[tokio::test]
+async fn a_browser_is_sent_to_sign_in_by_those_who_can_pass_that_on() -> Result<()> {
+    let gate = asked([("PUBLIC_URL", "https://app.example")]).await?;
+    for source in SOURCES {
+        let question = source.about("/private").navigating();
+        let answer = ask(&gate, &question).await?;
+        let expected = if source.endpoint == "/auth/nginx" {
+            401
+        } else {
+            302
+        };
+        assert_eq!(answer.status, expected, "{}: {answer:?}", source.endpoint);
+        let location = answer.header("location").context("a way to sign in")?;
+        assert!(
+            location.starts_with("https://app.example/signin?callbackUrl="),
+            "{location}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_source_that_is_missing_or_doubled_or_empty_denies_even_a_session() -> Result<()> {
+    let gate = asked([]).await?;
+    for source in SOURCES {
+        for name in source.names() {
+            for (what, request) in [
+                ("missing", source.but(name, |_| Vec::new())),
+                ("empty", source.but(name, |_| vec![String::new()])),
+                (
+                    "doubled",
+                    source.but(name, |value| vec![value.to_owned(); 2]),
+                ),
+                (
+                    "a list",
+                    source.but(name, |value| vec![format!("{value}, {value}")]),
+                ),
+                (
+                    "contradicted",
+                    source.but(name, |value| vec![value.to_owned(), "x".to_owned()]),
+                ),
+            ] {
+                let answer = ask(&gate, &request.cookie(ada())).await?;
+                assert!(
+                    matches!(answer.status, 400 | 403),
+                    "{}: {name} is {what}, and the answer {answer:?}",
+                    source.endpoint
+                );
+            }
+        }
+        let none = ask(&gate, &Request::get(source.endpoint).cookie(ada())).await?;
+        assert_eq!(none.status, 403, "{}: {none:?}", source.endpoint);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_target_that_is_no_plain_path_opens_nothing() -> Result<()> {
+    let gate = asked([]).await?;
+    for source in SOURCES {
+        for path in [
+            "https://app.example/public/x",
+            "//app.example/public/x",
+            "/public/../private",
+            "/public/%2e%2e/private",
+            "/public/..%2fprivate",
+            "%2Fpublic%2Fx",
+            "/public/x#/private",
+            "/private#/public/x",
+            "/public/x/..;/y",
+            "/public\\..\\private",
+            "/public/\u{7f}",
+            "/public/ x",
+            "public/x",
+            "*",
+            "?/public/x",
+            "@evil.example/public/x",
+            ":80@evil.example/public/x",
+        ] {
+            for question in [source.about(path), source.about(path).cookie(ada())] {
+                let answer = ask(&gate, &question).await?;
+                assert!(
+                    matches!(answer.status, 400 | 403),
+                    "{} {path}: {answer:?}",
+                    source.endpoint
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_endpoint_does_not_read_the_fields_of_another() -> Result<()> {
+    let gate = asked([]).await?;
+    let [forwarded, _, _, nginx] = SOURCES;
+    for source in SOURCES {
+        let other = if source.endpoint == nginx.endpoint {
+            forwarded
+        } else {
+            nginx
+        };
+        let (name, before) = other.target;
+        let claim = format!("{before}/public/x");
+        let question = source.about("/private").header(name, &*claim);
+        let answer = ask(&gate, &question).await?;
+        assert_eq!(answer.status, 401, "{}: {answer:?}", source.endpoint);
+        let alone = Request::get(source.endpoint).header(name, &*claim);
+        assert_eq!(ask(&gate, &alone).await?.status, 403, "{}", source.endpoint);
+    }
+    let envoy = [forwarded, nginx]
+        .iter()
+        .fold(Request::get("/auth/envoy/private"), |request, source| {
+            request.header(source.target.0, format!("{}/public/x", source.target.1))
+        });
+    assert_eq!(ask(&gate, &envoy).await?.status, 401);
+    Ok(())
+}
+
+#[tokio::test]
+async fn nginx_may_send_the_path_alone_but_not_two_stories() -> Result<()> {
+    let gate = asked([]).await?;
+    let question = || Request::get("/auth/nginx").header("X-Original-Method", "GET");
+    let host = |request: Request| request.header("Host", "app.example");
+    let url = "https://app.example/public/x";
+    for (what, request, status) in [
+        (
+            "a path",
+            host(question()).header("X-Original-URI", "/public/x"),
+            200,
+        ),
+        (
+            "a private path",
+            host(question()).header("X-Original-URI", "/private"),
+            401,
+        ),
+        (
+            "two stories",
+            host(question())
+                .header("X-Original-URL", url)
+                .header("X-Original-URI", "/private"),
+            403,
+        ),
+        (
+            "two stories, the other way round",
+            host(question())
+                .header("X-Original-URL", "https://app.example/private")
+                .header("X-Original-URI", "/public/x"),
+            403,
+        ),
+        (
+            "a URL where a path belongs",
+            host(question()).header("X-Original-URI", url),
+            403,
+        ),
+        (
+            "a path where a URL belongs",
+            host(question()).header("X-Original-URL", "/public/x"),
+            403,
+        ),
+        (
+            "another scheme",
+            question().header("X-Original-URL", "ftp://app.example/public/x"),
+            403,
+        ),
+    ] {
+        let answer = ask(&gate, &request).await?;
+        assert_eq!(answer.status, status, "{what}: {answer:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_method_that_is_told_counts_and_must_be_one() -> Result<()> {
+    let gate = asked([("CORS_PREFLIGHT", "pass")]).await?;
+    for source in SOURCES {
+        let method = source.fields[0].0;
+        let with = |value: &str| source.but(method, |_| vec![value.to_owned()]);
+        for odd in ["G T", "GET/1", "GET\u{7f}", "\"GET\"", "CONNECT", "TRACE"] {
+            let answer = ask(&gate, &with(odd).cookie(ada())).await?;
+            assert!(
+                matches!(answer.status, 400 | 403 | 405),
+                "{} {odd}: {answer:?}",
+                source.endpoint
+            );
+        }
+        for fine in ["PROPFIND", "get", "X-ODD"] {
+            let answer = ask(&gate, &with(fine).cookie(ada())).await?;
+            assert_eq!(answer.status, 200, "{} {fine}: {answer:?}", source.endpoint);
+        }
+        // A preflight is what the told method makes it, not the method of the question.
+        let preflight = |request: Request| {
+            request
+                .header("Origin", "https://app.example")
+                .header("Access-Control-Request-Method", "PUT")
+        };
+        let told_get = ask(&gate, &preflight(source.about("/private"))).await?;
+        assert_eq!(told_get.status, 401, "{}: {told_get:?}", source.endpoint);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_identity_that_comes_with_the_question_is_never_in_the_answer() -> Result<()> {
+    let gate = asked([]).await?;
+    let forged = |request: Request| {
+        ["X-User-Id", "X-User-Email", "X_User_Name", "Remote-User"]
+            .iter()
+            .fold(request, |request, name| request.header(name, "forged"))
+    };
+    let envoy = |path: &str| Request::get(&format!("/auth/envoy{path}"));
+    let asks = SOURCES
+        .iter()
+        .flat_map(|source| ["/public/x", "/private"].map(|path| source.about(path)));
+    for question in asks.chain([envoy("/public/x"), envoy("/private")]) {
+        for question in [forged(question.clone()), forged(question).cookie(ada())] {
+            let answer = ask(&gate, &question).await?;
+            let told = format!("{:?} {}", answer.headers, answer.text());
+            assert!(!told.contains("forged"), "{told}");
+        }
+    }
+    let answer = ask(&gate, &forged(envoy("/private")).cookie(ada())).await?;
+    let removed = answer
+        .header("x-envoy-auth-headers-to-remove")
+        .unwrap_or_default();
+    let removed: Vec<_> = removed.split(',').map(str::trim).collect();
+    for name in ["x_user_name", "remote-user"] {
+        assert!(removed.contains(&name), "{name} among {removed:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_endpoint_allows_nothing() -> Result<()> {
+    let gate = asked([]).await?;
+    for target in [
+        "/",
+        "/public/x",
+        "/authx",
+        "/auth/",
+        "/auth/nginx/",
+        "/auth/unknown",
+        "/AUTH/nginx",
+        "/auth/envoyx/public/x",
+        "//auth",
+        "/auth/../public/x",
+        "/healthz",
+        "/metrics",
+    ] {
+        let answer = ask(&gate, &Request::get(target).cookie(ada())).await?;
+        assert!((400..500).contains(&answer.status), "{target}: {answer:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stranger_who_asks_is_refused_unless_listed() -> Result<()> {
+    let own = own_address()?;
+    for (settings, public, protected) in [
+        (
+            [
+                ("AUTH_LISTEN", "0.0.0.0:0"),
+                ("TRUSTED_PROXIES", "192.0.2.0/24"),
+            ],
+            403,
+            403,
+        ),
+        (
+            [("AUTH_LISTEN", "0.0.0.0:0"), ("TRUSTED_PROXIES", &*own)],
+            200,
+            200,
+        ),
+    ] {
+        let gate = asked(settings).await?;
+        let address = SocketAddr::new(own.parse()?, gate.decisions_port()?.port());
+        for source in SOURCES {
+            for (question, status) in [
+                (source.about("/public/x"), public),
+                (source.about("/private").cookie(ada()), protected),
+            ] {
+                let answer = Client::connect(address).await?.send(&question).await?;
+                assert_eq!(answer.status, status, "{}: {answer:?}", source.endpoint);
+            }
+        }
+        if public == 403 {
+            gate.wait_for_audit(|line| line["reason"] == "untrusted_proxy")
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// An address of this machine that is not the loopback, from which it can reach itself.
+fn own_address() -> Result<String> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    // Sends nothing: the kernel only chooses an address.
+    socket
+        .connect("192.0.2.1:9")
+        .context("this test needs a network interface beside the loopback")?;
+    let own = socket.local_addr()?.ip();
+    ensure!(!own.is_loopback(), "this machine has no address but {own}");
+    Ok(own.to_string())
+}

@@ -114,7 +114,10 @@ impl Front {
             Kind::Caddy => Program::Caddy(caddy(gate, echo).await?),
             Kind::EnvoyGrpc => Program::Envoy(envoy(1, gate, echo).await?),
             Kind::EnvoyHttp => Program::Envoy(envoy(0, gate, echo).await?),
-            Kind::Haproxy => Program::Haproxy(haproxy(gate, echo).await?),
+            Kind::Haproxy => {
+                let script = block("haproxy.md", "lua", 0)?;
+                Program::Haproxy(haproxy(&script, gate, echo).await?)
+            }
             Kind::Nginx | Kind::NginxSocket => {
                 Program::Nginx(nginx(&block("nginx.md", "nginx", 0)?, gate, echo).await?)
             }
@@ -170,12 +173,12 @@ async fn envoy(number: usize, gate: &Gate, echo: &Echo) -> Result<Envoy> {
     Envoy::from_config(|port| text.replace(&listen(8080), &listen(port))).await
 }
 
-async fn haproxy(gate: &Gate, echo: &Echo) -> Result<Haproxy> {
+/// An HAProxy with this script in place of, or made of, the documented one.
+pub(crate) async fn haproxy(script: &str, gate: &Gate, echo: &Echo) -> Result<Haproxy> {
     let text = block("haproxy.md", "haproxy", 0)?;
     let text = put(&text, SERVICE, &echo.address().to_string())?;
     put(&text, "bind :8080", "")?;
-    let script = block("haproxy.md", "lua", 0)?;
-    let script = put(&script, GATE, &gate.decisions_port()?.to_string())?;
+    let script = put(script, GATE, &gate.decisions_port()?.to_string())?;
     Haproxy::from_config(
         |port| text.replace("bind :8080", &format!("bind 127.0.0.1:{port}")),
         &script,

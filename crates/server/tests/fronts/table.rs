@@ -6,7 +6,8 @@
 use anyhow::{Context, Result, ensure};
 use harness::{Client, CutProxy, Echo, Gate, Mint, Postgres, Request, Seen};
 
-use crate::front::{Front, Kind, gate};
+use crate::documents::{block, put};
+use crate::front::{Front, Kind, gate, haproxy};
 
 #[tokio::test]
 async fn behind_caddy() -> Result<()> {
@@ -51,6 +52,30 @@ async fn behind_the_gate_itself() -> Result<()> {
 #[tokio::test]
 async fn behind_traefik() -> Result<()> {
     run(Kind::Traefik).await
+}
+
+#[tokio::test]
+async fn a_script_that_fails_opens_nothing() -> Result<()> {
+    let echo = Echo::start().await?;
+    let gate = gate(Kind::Haproxy, &echo).start().await?;
+    let script = block("haproxy.md", "lua", 0)?;
+    for (right, wrong) in [
+        ("local answer = ", "error('broken')\n    local answer = "),
+        ("core.httpclient()", "core.nothing()"),
+        ("answer.headers[name:lower()]", "answer.nothing.at.all"),
+        ("/auth\"", "/nothing\""),
+    ] {
+        let broken = put(&script, right, wrong)?;
+        let haproxy = haproxy(&broken, &gate, &echo).await?;
+        let request = Request::get("/").header("Host", HOST).cookie(eve());
+        let answer = Client::connect(haproxy.address())
+            .await?
+            .send(&request)
+            .await?;
+        ensure!(answer.status >= 400, "with {wrong}: {answer:?}");
+    }
+    assert!(echo.seen().is_empty());
+    Ok(())
 }
 
 async fn run(kind: Kind) -> Result<()> {

@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -41,6 +41,8 @@ struct Route {
     taken: Vec<HeaderName>,
     /// The names in `customRequestHeaders`, all of which are set to nothing.
     removed: Vec<HeaderName>,
+    /// Connections to the gate and to the service.
+    connections: Mutex<JoinSet<()>>,
 }
 
 type Answer = Response<BoxBody<Bytes, hyper::Error>>;
@@ -108,6 +110,7 @@ impl Route {
                 .map(str::parse)
                 .collect::<Result<_, _>>()?,
             removed: removed.map(str::parse).collect::<Result<_, _>>()?,
+            connections: Mutex::default(),
         })
     }
 
@@ -142,17 +145,16 @@ impl Route {
             request.headers_mut().insert(CONNECTION, connection);
         }
         let from_client = hyper::upgrade::on(&mut request);
-        let mut answer = send(self.service, request).await?;
+        let mut answer = self.send(self.service, request).await?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             let from_service = hyper::upgrade::on(&mut answer);
-            tokio::spawn(async move {
-                let (client, service) = tokio::try_join!(from_client, from_service)?;
-                tokio::io::copy_bidirectional(
-                    &mut TokioIo::new(client),
-                    &mut TokioIo::new(service),
-                )
-                .await?;
-                Ok::<_, anyhow::Error>(())
+            self.keep(async {
+                let Ok((client, service)) = tokio::try_join!(from_client, from_service) else {
+                    return;
+                };
+                let (mut client, mut service) = (TokioIo::new(client), TokioIo::new(service));
+                // Either end may break off.
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut service).await;
             });
         }
         Ok(answer.map(BodyExt::boxed))
@@ -179,7 +181,31 @@ impl Route {
         headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
         let target = request.uri().path_and_query().context("a path")?;
         headers.insert("x-forwarded-uri", target.as_str().try_into()?);
-        send(self.gate, question).await
+        self.send(self.gate, question).await
+    }
+
+    async fn send<B>(&self, address: SocketAddr, request: Request<B>) -> Result<Response<Incoming>>
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+            + Send
+            + 'static,
+    {
+        let stream = TokioIo::new(TcpStream::connect(address).await?);
+        let (mut sender, connection) = client::handshake(stream).await?;
+        // Ends with the answer, or with what follows a 101.
+        self.keep(async {
+            let _ = connection.with_upgrades().await;
+        });
+        Ok(sender.send_request(request).await?)
+    }
+
+    /// Lets something go on beside the answer, for as long as this proxy exists.
+    fn keep(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut connections = self
+            .connections
+            .lock()
+            .expect("nobody panics with the lock");
+        connections.spawn(task);
     }
 }
 
@@ -202,17 +228,6 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in nominated.iter().map(String::as_str).chain(fixed) {
         headers.remove(name);
     }
-}
-
-async fn send<B>(address: SocketAddr, request: Request<B>) -> Result<Response<Incoming>>
-where
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
-{
-    let stream = TokioIo::new(TcpStream::connect(address).await?);
-    let (mut sender, connection) = client::handshake(stream).await?;
-    // Ends with the answer, or with what follows a 101.
-    tokio::spawn(connection.with_upgrades());
-    Ok(sender.send_request(request).await?)
 }
 
 fn plain(status: StatusCode) -> Answer {

@@ -12,25 +12,22 @@ use crate::server::Server;
 pub struct Caddy(Server);
 
 impl Caddy {
-    /// Starts one with the whole configuration that `text` gives for a port.
+    /// Starts one with the whole configuration that `text` gives for a port, save for the global options.
     ///
     /// # Errors
     /// When Caddy is missing or refuses the configuration.
     pub async fn from_config(text: impl Fn(u16) -> String) -> Result<Self> {
         let server = Server::start("Caddy", |folder, port| {
-            std::fs::write(folder.join("Caddyfile"), text(port))?;
+            // Else its control socket would be the same port for every one.
+            let whole = format!("{{\n\tadmin off\n}}\n{}", text(port));
+            std::fs::write(folder.join("Caddyfile"), whole)?;
             let mut command = leashed("caddy", "caddy", None)?;
             command
                 .args(["run", "--adapter", "caddyfile", "--config"])
                 .arg(folder.join("Caddyfile"))
                 .env("HOME", folder)
                 .env("XDG_CONFIG_HOME", folder)
-                .env("XDG_DATA_HOME", folder)
-                // Its own control socket, which would else be the same port for every one.
-                .env(
-                    "CADDY_ADMIN",
-                    format!("unix/{}", folder.join("admin").display()),
-                );
+                .env("XDG_DATA_HOME", folder);
             Process::spawn(&mut command, "caddy")
         })
         .await?;

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 
 use crate::poll;
 use crate::port::free_port;
@@ -39,7 +38,7 @@ impl Server {
             };
             match server.up().await {
                 Ok(()) => return Ok(server),
-                Err(error) if is_taken(&format!("{error:#}")) => {}
+                Err(error) if format!("{error:#}").contains("in use") => {}
                 Err(error) => return Err(error).with_context(|| format!("{name} did not come up")),
             }
         }
@@ -56,11 +55,11 @@ impl Server {
         self.process.transcript()
     }
 
-    /// Waits until it takes connections: not all of these servers say so.
+    /// Waits until it listens: not all of these servers say so.
     async fn up(&mut self) -> Result<()> {
-        let address = self.address();
+        let (id, port) = (self.process.id(), self.port);
         let running = poll("the server to listen", async || {
-            if TcpStream::connect(address).await.is_ok() {
+            if listens(id, port) {
                 return Some(true);
             }
             (!self.process.running()).then_some(false)
@@ -76,10 +75,35 @@ impl Server {
     }
 }
 
-/// Whether this is what a server says whose port is not free.
-fn is_taken(message: &str) -> bool {
-    message.contains("in use") || message.contains("cannot bind socket")
+/// Whether this process itself listens on the port: a connection to it might reach another one.
+fn listens(process: u32, port: u16) -> bool {
+    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{process}/fd")) else {
+        return false;
+    };
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+    let sockets = tables.map(|table| std::fs::read_to_string(table).unwrap_or_default());
+    let local = format!(":{port:04X}");
+    let listening: Vec<_> = sockets
+        .iter()
+        .flat_map(|table| table.lines())
+        .filter_map(|line| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let found = fields.get(1)?.ends_with(&local) && *fields.get(3)? == LISTEN;
+            found.then(|| format!("socket:[{}]", fields.get(9).unwrap_or(&"")))
+        })
+        .collect();
+    descriptors
+        .flatten()
+        .filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok())
+        .any(|target| {
+            listening
+                .iter()
+                .any(|socket| target.as_os_str() == &**socket)
+        })
 }
+
+/// The state of a listening socket in `/proc/net/tcp`.
+const LISTEN: &str = "0A";
 
 /// Another process may take a free port before the server does.
 const ATTEMPTS: usize = 5;

@@ -1,7 +1,9 @@
 //! The services of the harness come up, do what tests ask of them, and leave nothing behind.
 
 use anyhow::Result;
-use harness::{Client, CutProxy, Echo, Nginx, Postgres, Redis, Request, poll};
+use harness::{
+    Caddy, Client, CutProxy, Echo, Envoy, Haproxy, Nginx, Postgres, Redis, Request, poll,
+};
 
 #[tokio::test]
 async fn redis_answers_with_a_password_and_over_tls() -> Result<()> {
@@ -72,6 +74,62 @@ async fn nginx_serves_what_the_fragment_says() -> Result<()> {
         .await?;
     assert_eq!((answer.status, answer.text().as_str()), (200, "user=u1"));
     Ok(())
+}
+
+#[tokio::test]
+async fn caddy_envoy_and_haproxy_serve_what_their_configurations_say() -> Result<()> {
+    let caddy =
+        Caddy::from_config(|port| format!("http://127.0.0.1:{port} {{\nrespond hello\n}}\n"))
+            .await?;
+    let envoy = Envoy::from_config(|port| {
+        format!(
+            "static_resources:
+  listeners:
+    - address: {{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }}
+      filter_chains:
+        - filters:
+            - name: envoy.filters.network.direct_response
+              typed_config:
+                '@type': type.googleapis.com/envoy.extensions.filters.network.direct_response.v3.Config
+                response: {{ inline_string: \"HTTP/1.1 200 OK\\r\\nContent-Length: 5\\r\\n\\r\\nhello\" }}
+"
+        )
+    })
+    .await?;
+    let script = "core.register_fetches('said', function() return 'hello' end)";
+    let haproxy = Haproxy::from_config(
+        |port| {
+            format!(
+                "global
+    lua-load sessiongate.lua
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 5s
+    timeout server 5s
+frontend web
+    bind 127.0.0.1:{port}
+    http-request return status 200 content-type text/plain lf-string %[lua.said]
+"
+            )
+        },
+        script,
+    )
+    .await?;
+    for address in [caddy.address(), envoy.address(), haproxy.address()] {
+        let answer = Client::connect(address).await?.get("/").await?;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_refused_is_quoted() {
+    let error = Nginx::start("no_such_directive on;").await.unwrap_err();
+    assert!(
+        format!("{error:#}").contains("no_such_directive"),
+        "{error:#}"
+    );
 }
 
 #[tokio::test]

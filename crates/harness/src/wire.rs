@@ -44,7 +44,8 @@ impl Wire {
 
     /// The head of the next message; `None` when the peer closed instead of starting one.
     pub(crate) async fn head(&mut self) -> Result<Option<Head>> {
-        if self.unread.is_empty() && !self.more().await? {
+        // A reset between two messages is one way to hang up.
+        if self.unread.is_empty() && !self.more().await.or_else(reset_is_end)? {
             return Ok(None);
         }
         let start = self.line().await?;
@@ -197,6 +198,14 @@ impl Headers {
 /// One char per byte, so that nothing is lost.
 pub(crate) fn latin1(bytes: &[u8]) -> String {
     bytes.iter().map(|&byte| char::from(byte)).collect()
+}
+
+fn reset_is_end(error: anyhow::Error) -> Result<bool> {
+    let kind = error.downcast_ref().map(std::io::Error::kind);
+    match kind {
+        Some(std::io::ErrorKind::ConnectionReset) => Ok(false),
+        _ => Err(error),
+    }
 }
 
 fn is_token(name: &str) -> bool {

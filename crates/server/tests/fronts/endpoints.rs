@@ -3,7 +3,12 @@
 use std::net::{SocketAddr, UdpSocket};
 
 use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use futures_util::future::try_join_all;
 use harness::{Client, Echo, Gate, Mint, Request, Response};
+use http_body_util::Empty;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
 
 use crate::front::{Kind, gate};
 
@@ -213,7 +218,7 @@ async fn a_target_that_is_no_plain_path_opens_nothing() -> Result<()> {
             "/public\\..\\private",
             "/public/\u{7f}",
             "/public/ x",
-            "public/x",
+            "public",
             "*",
             "?/public/x",
             "@evil.example/public/x",
@@ -402,7 +407,7 @@ async fn a_stranger_who_asks_is_refused_unless_listed() -> Result<()> {
         (
             [
                 ("AUTH_LISTEN", "0.0.0.0:0"),
-                ("TRUSTED_PROXIES", "192.0.2.0/24"),
+                ("TRUSTED_PROXIES", "198.51.100.0/24"),
             ],
             403,
             403,
@@ -442,4 +447,37 @@ fn own_address() -> Result<String> {
     let own = socket.local_addr()?.ip();
     ensure!(!own.is_loopback(), "this machine has no address but {own}");
     Ok(own.to_string())
+}
+
+#[tokio::test]
+async fn questions_over_http2_share_one_connection() -> Result<()> {
+    let gate = asked([]).await?;
+    let address = gate.decisions_port()?;
+    let stream = TokioIo::new(TcpStream::connect(address).await?);
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await?;
+    let ask = async |number: usize| {
+        let mut question = http::Request::get(format!("http://{address}/auth/traefik"))
+            .header("x-forwarded-method", "GET")
+            .header("x-forwarded-proto", "https")
+            .header("x-forwarded-host", "app.example")
+            .header("x-forwarded-uri", format!("/private/{number}"));
+        let user = format!("user-{number}");
+        if number % 2 == 0 {
+            question = question.header("cookie", Mint::user(&user).authjs());
+        }
+        let question = question.body(Empty::<Bytes>::new())?;
+        let answer = sender.clone().send_request(question).await?;
+        let told = answer.headers().get("x-user-id");
+        let told = told.map(|id| id.to_str()).transpose()?;
+        match number % 2 {
+            0 => ensure!(answer.status() == 200 && told == Some(&user), "{answer:?}"),
+            _ => ensure!(answer.status() == 401 && told.is_none(), "{answer:?}"),
+        }
+        Ok(())
+    };
+    tokio::select! {
+        answers = try_join_all((0..100).map(&ask)) => answers.map(drop),
+        ended = connection => Err(anyhow::anyhow!("the connection ended: {ended:?}")),
+    }
 }

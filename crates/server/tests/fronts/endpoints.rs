@@ -1,6 +1,7 @@
 //! What a client gets that asks the gate without being one of the fronts, or pretends to be another.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use http_body_util::Empty;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use crate::front::{Kind, gate};
+use crate::front::{Front, Kind, gate};
 
 /// A gate that is asked directly.
 async fn asked<const N: usize>(settings: [(&str, &str); N]) -> Result<Gate> {
@@ -396,6 +397,212 @@ async fn what_is_no_endpoint_allows_nothing() -> Result<()> {
     ] {
         let answer = ask(&gate, &Request::get(target).cookie(ada())).await?;
         assert!((400..500).contains(&answer.status), "{target}: {answer:?}");
+    }
+    Ok(())
+}
+
+/// An endpoint of another gateway: who is signed in there, told by which headers.
+const DROP_INS: [(&str, Source, u16, &[(&str, &str)]); 8] = {
+    const AUTHELIA: &[(&str, &str)] = &[
+        ("remote-user", "ada"),
+        ("remote-name", "Ada"),
+        ("remote-email", ""),
+        ("remote-groups", ""),
+    ];
+    const AUTHENTIK: &[(&str, &str)] = &[
+        ("x-authentik-username", "ada"),
+        ("x-authentik-uid", "ada"),
+        ("x-authentik-name", "Ada"),
+        ("x-authentik-email", ""),
+        ("x-authentik-groups", ""),
+    ];
+    const OAUTH2_PROXY: &[(&str, &str)] = &[
+        ("x-auth-request-user", "ada"),
+        ("x-auth-request-email", ""),
+        ("x-auth-request-groups", ""),
+    ];
+    [
+        ("/oauth2/auth", SOURCES[0], 202, OAUTH2_PROXY),
+        ("/validate", SOURCES[0], 200, &[("x-vouch-user", "")]),
+        ("/api/verify", SOURCES[0], 200, AUTHELIA),
+        ("/api/authz/forward-auth", SOURCES[0], 200, AUTHELIA),
+        ("/api/authz/auth-request", SOURCES[3], 200, AUTHELIA),
+        (
+            "/outpost.goauthentik.io/auth/nginx",
+            SOURCES[3],
+            200,
+            AUTHENTIK,
+        ),
+        (
+            "/outpost.goauthentik.io/auth/traefik",
+            SOURCES[0],
+            200,
+            AUTHENTIK,
+        ),
+        (
+            "/outpost.goauthentik.io/auth/caddy",
+            SOURCES[0],
+            200,
+            AUTHENTIK,
+        ),
+    ]
+};
+
+#[tokio::test]
+async fn who_comes_from_another_gateway_finds_its_paths_and_names() -> Result<()> {
+    let gate = asked([]).await?;
+    for (endpoint, source, allowed, told) in DROP_INS {
+        let question = Source { endpoint, ..source }.about("/private");
+        let refused = ask(&gate, &question).await?;
+        assert_eq!(refused.status, 401, "{endpoint}: {refused:?}");
+        let answer = ask(&gate, &question.clone().cookie(ada())).await?;
+        assert_eq!(answer.status, allowed, "{endpoint}: {answer:?}");
+        for (name, value) in told {
+            assert_eq!(answer.header(name), Some(*value), "{endpoint}: {name}");
+        }
+        assert_eq!(answer.header("x-user-id"), None, "{endpoint}");
+        let browser = ask(&gate, &question.navigating()).await?;
+        let passed_on = [
+            "/api/authz/forward-auth",
+            "/outpost.goauthentik.io/auth/traefik",
+        ];
+        if passed_on.contains(&endpoint) {
+            assert_eq!(browser.status, 302, "{endpoint}: {browser:?}");
+        }
+    }
+    for prefix in ["/api/authz/ext-authz", "/outpost.goauthentik.io/auth/envoy"] {
+        for (path, status) in [
+            ("/public/x", 200),
+            ("/private", 401),
+            ("/public/../private", 400),
+        ] {
+            let answer = ask(&gate, &Request::get(&format!("{prefix}{path}"))).await?;
+            assert_eq!(answer.status, status, "{prefix}{path}: {answer:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_path_that_nobody_tells_of_is_not_public() -> Result<()> {
+    let gate = asked([]).await?;
+    let about_public = SOURCES.iter().flat_map(|source| {
+        ["/oauth2/auth", "/validate"].map(|endpoint| {
+            Source {
+                endpoint,
+                ..*source
+            }
+            .about("/public/x")
+        })
+    });
+    for question in about_public {
+        let answer = ask(&gate, &question).await?;
+        assert_eq!(answer.status, 401, "{answer:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_question_with_a_body_leaves_the_connection_in_order() -> Result<()> {
+    let gate = asked([]).await?;
+    let mut client = Client::connect(gate.decisions_port()?).await?;
+    let source = SOURCES[0];
+    let with_body = |length: usize| {
+        let question = Request::post(source.endpoint, "b".repeat(length));
+        let question = source
+            .fields
+            .iter()
+            .fold(question, |question, (name, value)| {
+                question.header(name, *value)
+            });
+        question.header(source.target.0, "/private")
+    };
+    for _ in 0..3 {
+        let answer = client.send(&with_body(1000)).await?;
+        assert_eq!(answer.status, 401, "{answer:?}");
+        let answer = client.send(&with_body(1000).cookie(ada())).await?;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let answer = client.send(&source.about("/private")).await?;
+        assert_eq!(answer.status, 401, "{answer:?}");
+    }
+    // Two at once are answered one after the other.
+    let address = gate.decisions_port()?;
+    let mut both = source.about("/public/x").bytes(address);
+    both.extend(source.about("/private").bytes(address));
+    client.raw(&both).await?;
+    assert_eq!(client.response().await?.status, 200);
+    assert_eq!(client.response().await?.status, 401);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_http_gets_no_answer_that_allows() -> Result<()> {
+    let gate = asked([]).await?;
+    for bytes in [
+        &b"GET /auth/envoy/public/x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"[..],
+        b"GET /auth/envoy/public/x HTTP/1.1\r\n\r\n",
+        b"GET http://evil.example/auth/envoy/public/x HTTP/1.1\r\nHost: a@b\r\n\r\n",
+        b"GET /auth/envoy/public/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET /auth/envoy/public/x HTTP/1.1\nHost: a\n\n",
+        b"GET /auth/envoy/public/x HTTP/1.1\r\nHost: a\r\n X-Folded: 1\r\n\r\n",
+        b"GET /auth/envoy/public/x#y HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"CONNECT /auth/envoy/public/x HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+    ] {
+        let mut client = Client::connect(gate.decisions_port()?).await?;
+        client.raw(bytes).await?;
+        let what = String::from_utf8_lossy(bytes);
+        // No answer at all is fine.
+        if let Ok(answer) = client.response().await {
+            assert!((400..500).contains(&answer.status), "{what}: {answer:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_gate_that_is_told_to_stop_does_not_wait_for_fronts_that_stay_connected() -> Result<()> {
+    for kind in [Kind::Nginx, Kind::EnvoyGrpc, Kind::EnvoyHttp] {
+        let echo = Echo::start().await?;
+        // Longer than the test waits.
+        let mut gate = gate(kind, &echo)
+            .env("DRAIN_TIMEOUT", "600")
+            .start()
+            .await?;
+        let front = Front::start(kind, &gate, &echo).await?;
+        let request = Request::get("/")
+            .header("Host", "app.example")
+            .cookie(ada());
+        let answer = Client::connect(front.address).await?.send(&request).await?;
+        assert_eq!(answer.status, 200, "{kind:?}");
+        gate.signal("TERM")?;
+        assert!(gate.wait().await?.success(), "{kind:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_socket_that_was_left_behind_is_taken_over_and_a_live_one_is_not() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let socket = folder.path().join("auth.sock");
+    let listen = format!("unix:{}", socket.display());
+    let echo = Echo::start().await?;
+    let command = || gate(Kind::NginxSocket, &echo).env("AUTH_LISTEN", &*listen);
+    for mode in ["660", "600"] {
+        let running = command().env("AUTH_SOCKET_MODE", mode).start().await?;
+        let permissions = std::fs::metadata(&socket)?.permissions();
+        assert_eq!(permissions.mode() & 0o777, u32::from_str_radix(mode, 8)?);
+        let second = command().run().await?;
+        assert!(!second.status.success(), "{}", second.stderr);
+        let front = Front::start(Kind::NginxSocket, &running, &echo).await?;
+        let request = Request::get("/")
+            .header("Host", "app.example")
+            .cookie(ada());
+        let answer = Client::connect(front.address).await?.send(&request).await?;
+        assert_eq!(answer.status, 200);
+        // Killed, it leaves its socket behind.
+        drop(running);
+        assert!(socket.exists());
     }
     Ok(())
 }

@@ -332,7 +332,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// What tells a gate which request is meant, or another proxy, when it comes from the one in front.
-const CLAIMS: [(&str, &str); 12] = [
+const CLAIMS: [(&str, &str); 15] = [
     ("X-Original-URL", "http://app.example/public/x"),
     ("X-Original-URI", "/public/x"),
     ("X-Original-Method", "OPTIONS"),
@@ -344,7 +344,10 @@ const CLAIMS: [(&str, &str); 12] = [
     ("X-Forwarded-Prefix", "/public"),
     ("X-Rewrite-URL", "/public/x"),
     ("X-Envoy-Original-Path", "/public/x"),
-    ("Forwarded", "host=evil.example;proto=https"),
+    ("Forwarded", "for=6.6.6.6;host=evil.example;proto=https"),
+    ("X-Forwarded-For", "6.6.6.6"),
+    ("X-Real-IP", "6.6.6.6"),
+    ("X-Request-Id", "6666"),
 ];
 
 /// Every spelling that some service reads as one of ours, twice.
@@ -429,8 +432,10 @@ impl World {
             wrong.push(format!("a body of unknown length: {error:#}"));
         }
         for line in self.gate.audit_lines() {
-            if line["mode"] != self.kind.mode() {
-                wrong.push(format!("the mode in {line}"));
+            let told_by_client =
+                line.to_string().contains("6666") || line["client_ip"] == "6.6.6.6";
+            if line["mode"] != self.kind.mode() || told_by_client {
+                wrong.push(format!("the audit log says {line}"));
             }
         }
         ensure!(wrong.is_empty(), "{}", wrong.join("\n"));

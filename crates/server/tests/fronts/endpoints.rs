@@ -401,8 +401,16 @@ async fn what_is_no_endpoint_allows_nothing() -> Result<()> {
     Ok(())
 }
 
-/// An endpoint of another gateway: who is signed in there, told by which headers.
-const DROP_INS: [(&str, Source, u16, &[(&str, &str)]); 8] = {
+/// An endpoint of another gateway, where it reads the request, the status with which it allows, and how it tells who Ada
+/// is.
+type DropIn = (
+    &'static str,
+    Source,
+    u16,
+    &'static [(&'static str, &'static str)],
+);
+
+const DROP_INS: [DropIn; 8] = {
     const AUTHELIA: &[(&str, &str)] = &[
         ("remote-user", "ada"),
         ("remote-name", "Ada"),
@@ -670,16 +678,16 @@ async fn questions_over_http2_share_one_connection() -> Result<()> {
             .header("x-forwarded-host", "app.example")
             .header("x-forwarded-uri", format!("/private/{number}"));
         let user = format!("user-{number}");
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             question = question.header("cookie", Mint::user(&user).authjs());
         }
         let question = question.body(Empty::<Bytes>::new())?;
         let answer = sender.clone().send_request(question).await?;
         let told = answer.headers().get("x-user-id");
         let told = told.map(|id| id.to_str()).transpose()?;
-        match number % 2 {
-            0 => ensure!(answer.status() == 200 && told == Some(&user), "{answer:?}"),
-            _ => ensure!(answer.status() == 401 && told.is_none(), "{answer:?}"),
+        match number.is_multiple_of(2) {
+            true => ensure!(answer.status() == 200 && told == Some(&user), "{answer:?}"),
+            false => ensure!(answer.status() == 401 && told.is_none(), "{answer:?}"),
         }
         Ok(())
     };

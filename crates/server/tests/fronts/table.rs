@@ -598,6 +598,8 @@ fn names(seen: &Seen, identity: [&str; 3]) -> Result<()> {
             "{name} should be {expected:?}, but the service saw {told:?}"
         );
     }
+    let nominated = seen.headers.all("connection").join(",").to_lowercase();
+    ensure!(!nominated.contains("user"), "Connection: {nominated}");
     ensure!(
         !seen
             .headers

@@ -665,6 +665,193 @@ fn own_address() -> Result<String> {
 }
 
 #[tokio::test]
+async fn a_question_over_grpc_is_always_answered_and_never_allowed_by_mistake() -> Result<()> {
+    let gate = asked([]).await?;
+    let bytes = |tag: u8, bytes: &[u8]| grpc::field(tag, bytes);
+    let header = |name: &str, value: &str| {
+        bytes(
+            3,
+            &[bytes(1, name.as_bytes()), bytes(2, value.as_bytes())].concat(),
+        )
+    };
+    let asked_for = |method: &str, host: &str, path: &str, headers: &[Vec<u8>]| {
+        let http = [
+            bytes(2, method.as_bytes()),
+            headers.concat(),
+            bytes(4, path.as_bytes()),
+            bytes(5, host.as_bytes()),
+        ];
+        // attributes, request, http
+        bytes(1, &bytes(4, &bytes(2, &http.concat())))
+    };
+    let get = |path: &str, headers: &[Vec<u8>]| asked_for("GET", "app.example", path, headers);
+    let session = [header("cookie", &ada())];
+    let forged = ["x-user-id", "x.user.name", "remote-user"].map(|name| header(name, "forged"));
+    for (what, question, allowed, told) in [
+        ("a public path", get("/public/x?y", &[]), true, "x-user-id"),
+        ("a session", get("/private", &session), true, "ada"),
+        (
+            "forged headers",
+            get("/public/x", &forged),
+            true,
+            "x.user.name",
+        ),
+        ("no session", get("/private", &[]), false, "Bearer"),
+        (
+            "a browser",
+            get("/private", &[header("accept", "text/html")]),
+            false,
+            "callbackUrl",
+        ),
+        (
+            "two readings",
+            get("/public/../private", &session),
+            false,
+            "",
+        ),
+        ("no path", get("", &session), false, ""),
+        ("a fragment", get("/public/x#y", &session), false, ""),
+        (
+            "a whole URL",
+            get("http://app.example/public/x", &[]),
+            false,
+            "",
+        ),
+        ("no host", asked_for("GET", "", "/public/x", &[]), false, ""),
+        (
+            "two hosts",
+            asked_for("GET", "a, b", "/public/x", &[]),
+            false,
+            "",
+        ),
+        (
+            "no method",
+            asked_for("", "app.example", "/public/x", &[]),
+            false,
+            "",
+        ),
+        (
+            "CONNECT",
+            asked_for("CONNECT", "app.example", "/public/x", &[]),
+            false,
+            "",
+        ),
+        (
+            "a bad field",
+            get("/public/x", &[header("a b", "c")]),
+            false,
+            "",
+        ),
+        (
+            "a broken line",
+            get("/public/x", &[header("a", "b\r\nc: d")]),
+            false,
+            "",
+        ),
+        ("nothing", Vec::new(), false, ""),
+        ("no request", bytes(1, b""), false, ""),
+        (
+            "the path twice over",
+            get("/private", &[bytes(4, b"/public/x")]),
+            false,
+            "",
+        ),
+    ] {
+        let answer = grpc::ask(gate.decisions_port()?, &question).await;
+        let answer = answer.with_context(|| what.to_owned())?;
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        // The answer says 3, ok_response, or 2, denied_response.
+        let tags: Vec<_> = grpc::fields(&answer).iter().map(|(tag, _)| *tag).collect();
+        assert_eq!(
+            (tags.contains(&3), tags.contains(&2)),
+            (allowed, !allowed),
+            "{what}: {text:?}"
+        );
+        assert!(text.contains(told), "{what}: {text:?}");
+        assert!(!text.contains("forged"), "{what}: {text:?}");
+    }
+    // What is no message at all is an error of the call, which no front takes for a yes unless told to.
+    assert!(
+        grpc::ask(gate.decisions_port()?, b"\x0a\xff")
+            .await
+            .is_err()
+    );
+    Ok(())
+}
+
+/// As much of gRPC as one question takes.
+mod grpc {
+    use std::net::SocketAddr;
+
+    use anyhow::{Context, Result, ensure};
+    use bytes::Bytes;
+    use http_body_util::{BodyExt, Full};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio::net::TcpStream;
+
+    /// A field that holds a text or a message.
+    pub(super) fn field(tag: u8, bytes: &[u8]) -> Vec<u8> {
+        let mut field = vec![tag << 3 | 2];
+        let mut length = bytes.len();
+        while length >= 0x80 {
+            field.push(u8::try_from(length & 0x7f).expect("seven bits") | 0x80);
+            length >>= 7;
+        }
+        field.push(u8::try_from(length).expect("seven bits"));
+        field.extend_from_slice(bytes);
+        field
+    }
+
+    /// The fields of a message that holds nothing but texts and messages.
+    pub(super) fn fields(mut message: &[u8]) -> Vec<(u8, &[u8])> {
+        let mut fields = Vec::new();
+        while let [key, rest @ ..] = message {
+            assert_eq!(key & 7, 2, "a text or a message");
+            let end = rest.iter().position(|byte| byte & 0x80 == 0);
+            let (length, rest) = rest.split_at(end.expect("a length") + 1);
+            let length = length
+                .iter()
+                .rev()
+                .fold(0, |length, byte| length << 7 | usize::from(byte & 0x7f));
+            let (value, rest) = rest.split_at(length);
+            fields.push((key >> 3, value));
+            message = rest;
+        }
+        fields
+    }
+
+    /// Calls `Check` and gives the message that it answers with.
+    pub(super) async fn ask(address: SocketAddr, message: &[u8]) -> Result<Bytes> {
+        let stream = TokioIo::new(TcpStream::connect(address).await?);
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await?;
+        let mut body = vec![0];
+        body.extend(u32::try_from(message.len())?.to_be_bytes());
+        body.extend(message);
+        let call = http::Request::post(format!(
+            "http://{address}/envoy.service.auth.v3.Authorization/Check"
+        ))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Full::new(Bytes::from(body)))?;
+        let exchange = async {
+            let answer = sender.send_request(call).await?;
+            ensure!(answer.headers().get("grpc-status").is_none(), "{answer:?}");
+            let body = answer.into_body().collect().await?;
+            let status = body.trailers().and_then(|fields| fields.get("grpc-status"));
+            ensure!(status.context("a status")? == "0", "{body:?}");
+            let bytes = body.to_bytes();
+            ensure!(bytes.len() >= 5, "no message came");
+            Ok(bytes.slice(5..))
+        };
+        tokio::select! {
+            answered = exchange => answered,
+            ended = connection => Err(anyhow::anyhow!("the connection ended: {ended:?}")),
+        }
+    }
+}
+
+#[tokio::test]
 async fn questions_over_http2_share_one_connection() -> Result<()> {
     let gate = asked([]).await?;
     let address = gate.decisions_port()?;

@@ -43,7 +43,7 @@ impl Asker {
 }
 
 /// gRPC over HTTP/2, its requests' only mark ("PROTOCOL-HTTP2.md"), and gRPC-Web.
-fn is_grpc(headers: &HeaderMap) -> bool {
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|content_type| {
         content_type
             .as_bytes()

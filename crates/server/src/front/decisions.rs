@@ -18,7 +18,7 @@ use gate::{Admission, Answer, Attestation, Facts, Gate, IdentityHeaders, Trusted
 use http::header::{CACHE_CONTROL, CONNECTION};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -124,7 +124,7 @@ impl Decisions {
         request: Request<Incoming>,
         peer: IpAddr,
     ) -> Response<AnswerBody> {
-        if *request.method() == Method::POST && request.uri().path() == check::PATH {
+        if check::is_asked(&request) {
             return self.answer_grpc(request, peer).await;
         }
         let (asking, _) = request.into_parts();

@@ -398,6 +398,19 @@ async fn what_is_no_endpoint_allows_nothing() -> Result<()> {
         let answer = ask(&gate, &Request::get(target).cookie(ada())).await?;
         assert!((400..500).contains(&answer.status), "{target}: {answer:?}");
     }
+    // A call of gRPC is answered with 200, whatever the answer says.
+    let call = "/envoy.service.auth.v3.Authorization/Check";
+    let call = Request::post(call, *b"\0\0\0\0\0").header("Content-Type", "application/grpc");
+    assert_eq!(ask(&gate, &call).await?.status, 404);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_target_that_names_another_host_than_the_field_allows_nothing() -> Result<()> {
+    let gate = asked([]).await?;
+    let target = "http://evil.example/auth/envoy/public/x";
+    let request = Request::get(target).header("Host", "app.example");
+    assert_eq!(ask(&gate, &request).await?.status, 403);
     Ok(())
 }
 

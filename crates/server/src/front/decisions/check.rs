@@ -7,14 +7,20 @@
 
 use bytes::Bytes;
 use gate::Attestation;
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use prost::Message;
 
-use super::super::AnswerBody;
+use super::super::{AnswerBody, answer};
 use super::original::{self, Flaw, Original};
 
-/// The path of the call.
-pub(crate) const PATH: &str = "/envoy.service.auth.v3.Authorization/Check";
+/// Whether a request is the call. Everything about it counts: answers to it are 200 whatever they say, so a host that asks
+/// over plain HTTP, and lets its clients choose the path, must not get one.
+pub(crate) fn is_asked<B>(request: &Request<B>) -> bool {
+    request.version() == Version::HTTP_2
+        && *request.method() == Method::POST
+        && request.uri().path() == "/envoy.service.auth.v3.Authorization/Check"
+        && answer::is_grpc(request.headers())
+}
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct CheckRequest {

@@ -201,9 +201,12 @@ fn allowed(method: Method, name: &'static str) -> Result<Method, Flaw> {
     Ok(method)
 }
 
-/// `Host`, or what stands for it in HTTP/2.
+/// `Host`, or what stands for it in HTTP/2 and in absolute targets. Where both are there they agree.
 fn host(asking: &Parts) -> Result<Authority, Flaw> {
     match (single(&asking.headers, HOST_FIELD)?, asking.uri.authority()) {
+        (Some(host), Some(authority)) if *authority != *host => {
+            Err(Flaw::Contradictory(HOST_FIELD))
+        }
         (Some(host), _) => authority(host, HOST_FIELD),
         (None, Some(host)) => authority(host.as_str(), HOST_FIELD),
         (None, None) => Err(Flaw::Missing(HOST_FIELD)),
@@ -300,6 +303,14 @@ mod tests {
             Ok("GET a /c//d?e=%2f".into())
         );
         assert_eq!(read(Source::Nowhere, "/x", &[HOST_A]), Ok("GET a -".into()));
+        assert_eq!(
+            read(Source::Nowhere, "http://A/x", &[HOST_A]),
+            Ok("GET a -".into())
+        );
+        assert_eq!(
+            read(Source::Nowhere, "http://a/x", &[]),
+            Ok("GET a -".into())
+        );
     }
 
     #[test]
@@ -344,6 +355,10 @@ mod tests {
         assert_eq!(
             read(Source::OriginalUrl, "/", &[METHOD, URL, other]),
             Err(Flaw::Contradictory(X_ORIGINAL_URI))
+        );
+        assert_eq!(
+            read(Source::Line { prefix: 2 }, "http://b/p/c", &[HOST_A]),
+            Err(Flaw::Contradictory(HOST_FIELD))
         );
         let headers = [
             &FORWARDED[..],

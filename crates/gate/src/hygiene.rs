@@ -4,10 +4,7 @@
 //! variable. So every name is compared in its **normal form**: lower case, with every byte that is neither letter nor
 //! digit read as `-` (CVE-2025-64484, CVE-2026-39858).
 
-use http::header::{
-    AUTHORIZATION, CONNECTION, COOKIE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-};
-use http::header::{TRANSFER_ENCODING, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use session::KeyRing;
@@ -176,7 +173,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
     let present: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| HOP_BY_HOP.contains(name))
+        .filter(|name| is_hop_by_hop(name))
         .cloned()
         .collect();
     for name in present {
@@ -194,20 +191,16 @@ pub fn stamp_websocket(headers: &mut HeaderMap) {
 /// said is kept and, for the chain of addresses, continued.
 pub(crate) fn stamp_arrival(headers: &mut HeaderMap, arrival: &Arrival) {
     let peer = arrival.peer.to_canonical();
-    let chain = match headers
-        .get(X_FORWARDED_FOR)
-        .filter(|_| arrival.trusted_peer)
-    {
-        Some(_) => {
-            let hops = headers
-                .get_all(X_FORWARDED_FOR)
-                .iter()
-                .filter_map(|value| value.to_str().ok());
-            format!("{}, {peer}", hops.collect::<Vec<_>>().join(", "))
-        }
-        None => peer.to_string(),
+    let chain = if arrival.trusted_peer && headers.contains_key(X_FORWARDED_FOR) {
+        let hops = headers
+            .get_all(X_FORWARDED_FOR)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        header_value(&format!("{}, {peer}", hops.collect::<Vec<_>>().join(", ")))
+    } else {
+        HeaderValue::try_from(peer.to_string()).expect("an address is visible ASCII")
     };
-    headers.insert(X_FORWARDED_FOR, header_value(&chain));
+    headers.insert(X_FORWARDED_FOR, chain);
     if !headers.contains_key(X_FORWARDED_PROTO) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
@@ -245,21 +238,24 @@ const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// Hop-by-hop by definition, or framing, or answered here.
-static HOP_BY_HOP: [HeaderName; 12] = [
-    CONNECTION,
-    http::header::CONTENT_LENGTH,
-    http::header::EXPECT,
-    HeaderName::from_static("http2-settings"),
-    HeaderName::from_static("keep-alive"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-connection"),
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+/// Hop-by-hop by definition, or framing, or answered here. Most names are told by their length.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "content-length"
+            | "expect"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
 /// A client that nominates these would change what the upstream answers, not how the connection is used.
 const KEPT_THOUGH_NOMINATED: [HeaderName; 1] = [HOST];

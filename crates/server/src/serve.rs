@@ -1,5 +1,6 @@
 //! Start-up and shut-down, in order.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -134,6 +135,7 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
                     trusted_proxies: trusted_proxies.clone().and_loopback(),
                     client,
                     tasks: tasks.clone(),
+                    warned_at: Cell::default(),
                 };
                 (socket, decisions)
             }),

@@ -8,6 +8,7 @@ mod check;
 mod endpoint;
 mod original;
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -55,6 +56,8 @@ pub(crate) struct Decisions {
     pub(crate) client: ClientSettings,
     /// Owns the requests of HTTP/2 connections.
     pub(crate) tasks: TaskTracker,
+    /// The second of the last warning about a question.
+    pub(crate) warned_at: Cell<u64>,
 }
 
 impl Front for Decisions {
@@ -233,8 +236,7 @@ impl Decisions {
         let original = match original {
             Ok(original) => original,
             Err(flaw) => {
-                let request_id = record.request_id();
-                tracing::warn!(request_id, %flaw, "a host asked about a request that it does not describe");
+                self.warn(flaw, record);
                 record.decided(Decision::Rejected(flaw.reason()));
                 return Err(deny(record, StatusCode::FORBIDDEN, Asker::Program));
             }
@@ -267,6 +269,15 @@ impl Decisions {
                 record.decided(Decision::Refused(refusal));
                 Err(answer)
             }
+        }
+    }
+
+    /// Says what is wrong with a question, once in a while: clients can provoke some flaws, and all are in the audit log.
+    fn warn(&self, flaw: Flaw, record: &Record<'_>) {
+        let second = record.now.secs();
+        if self.warned_at.replace(second) != second {
+            let request_id = record.request_id();
+            tracing::warn!(request_id, %flaw, "a host asked about a request that it does not describe");
         }
     }
 

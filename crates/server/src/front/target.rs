@@ -103,12 +103,21 @@ fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Malformed> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, None) if version == Version::HTTP_10 => Ok(()),
+        (Some(host), None) if is_plain_name(host.as_bytes()) => Ok(()),
         (Some(host), None) => {
             let authority = Authority::try_from(host.as_bytes()).ok();
             authority.filter(is_host).map(|_| ()).ok_or(Malformed::Host)
         }
         _ => Err(Malformed::Host),
     }
+}
+
+/// What nearly every `Host` is; only the others have to be parsed.
+fn is_plain_name(host: &[u8]) -> bool {
+    !host.is_empty()
+        && host
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
 }
 
 /// Whether an authority is a `uri-host [ ":" port ]` and nothing more.

@@ -27,7 +27,7 @@ pub use facts::{Arrival, Facts};
 pub use hygiene::{Hygiene, remove_hop_by_hop, stamp_websocket};
 pub use identity::IdentityHeaders;
 pub use issuer::{Issuer, IssuerKeys, Newer};
-pub use permit::{Admission, Admitted, Attestation, Permit};
+pub use permit::{Admission, Admitted, Permit};
 pub use policy::{InvalidPath, Policy, PublicPath, Rule};
 pub use proxies::TrustedProxies;
 pub use refusal::{Answer, Refusal};

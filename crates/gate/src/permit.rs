@@ -91,16 +91,33 @@ impl<'g> Permit<'g> {
         }
     }
 
-    /// What to tell a host that forwards the request itself: the identity, in the headers that it expects, and which of the
-    /// request's own `headers` must not travel on.
-    ///
-    /// The grounds come back beside it, for the record.
-    pub fn attest(self, names: IdentityHeaders, headers: &HeaderMap) -> (Attestation, Admission) {
-        let identity: Vec<_> = names.of(self.admission.session()).collect();
+    /// What to tell a host that forwards the request itself: every identity header that it expects, to be written in place of
+    /// all headers of that name, a header without a value too.
+    pub fn identity(
+        &self,
+        names: IdentityHeaders,
+    ) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        names.of(self.admission.session())
+    }
+
+    /// Which of the request's own `headers` must not travel on, for a host that can be told: they claim an identity, or
+    /// describe the request in a spelling that only an upstream would understand. Those that [`identity`](Self::identity)
+    /// replaces are not among them: hosts remove headers after they have written others.
+    pub fn forged(&self, names: IdentityHeaders, headers: &HeaderMap) -> Vec<HeaderName> {
         // The host is a listed proxy: what it says about the request in proper spelling is its own.
         let mut forged = self.hygiene.unwanted(headers, true);
-        forged.retain(|name| !identity.iter().any(|(written, _)| written == name));
-        (Attestation { identity, forged }, self.admission)
+        forged.retain(|name| self.identity(names).all(|(written, _)| written != *name));
+        forged
+    }
+
+    /// The grounds of this permit.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// The same, in the end: for the record of a request that a host forwards.
+    pub fn into_admission(self) -> Admission {
+        self.admission
     }
 
     /// Turns the request into one that the upstream may see: hop-by-hop fields go, every header that we own or do not
@@ -126,16 +143,6 @@ impl<'g> Permit<'g> {
         }
         (Admitted(request), self.admission)
     }
-}
-
-/// What a host that forwards requests itself has to know about one that may enter.
-#[derive(Debug)]
-pub struct Attestation {
-    /// To be written into the request, each in place of every header of that name; a header without a value too.
-    pub identity: Vec<(HeaderName, HeaderValue)>,
-    /// Headers of the request that claim an identity, or describe the request in a spelling that only an upstream would
-    /// understand. To be removed before the identity is written.
-    pub forged: Vec<HeaderName>,
 }
 
 /// A request that may go to the upstream. The upstream client accepts nothing else.

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::{Admission, Answer, Attestation, Facts, Gate, IdentityHeaders, TrustedProxies};
+use gate::{Admission, Answer, Facts, Gate, IdentityHeaders, Permit, TrustedProxies};
 use http::header::{CACHE_CONTROL, CONNECTION};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -32,7 +32,7 @@ use tonic_prost::ProstCodec;
 
 use self::check::{CheckRequest, CheckResponse};
 use self::endpoint::{Endpoint, Refusals};
-use self::original::{Flaw, Original};
+use self::original::{Flaw, Original, Source};
 use super::answer::{self, Asker};
 use super::arrival::{self, X_REQUEST_ID};
 use super::proxy::LARGEST_HEAD;
@@ -146,14 +146,16 @@ impl Decisions {
             }
             Some(endpoint) => {
                 let original = endpoint.source.read(asking);
-                let question = Question {
-                    original,
-                    headers: &asking.headers,
-                    identity: endpoint.identity,
-                    refusals: endpoint.refusals,
-                };
-                match self.decide(question, &mut record).await {
-                    Ok(allowed) => allowed.into_response(&endpoint),
+                let headers = &asking.headers;
+                match self
+                    .decide(original, headers, endpoint.refusals, &mut record)
+                    .await
+                {
+                    Ok(permit) => {
+                        let response = allow(&permit, &endpoint, headers);
+                        record.decided(Decision::Permitted(permit.into_admission()));
+                        response
+                    }
                     Err(refused) => refused,
                 }
             }
@@ -192,18 +194,18 @@ impl Decisions {
         };
         let arrival = arrival::relayed(peer, &headers, &self.trusted_proxies);
         let mut record = Record::start(Mode::EnvoyGrpc, arrival, &self.audit, &self.metrics);
-        let question = Question {
-            original,
-            headers: &headers,
-            identity: IdentityHeaders::Ours,
-            refusals: Refusals::PassedOn,
-        };
         let request_id = (X_REQUEST_ID, record.arrival.request_id.clone());
-        match self.decide(question, &mut record).await {
-            Ok(mut allowed) => {
+        let decided = self
+            .decide(original, &headers, Refusals::PassedOn, &mut record)
+            .await;
+        match decided {
+            Ok(permit) => {
+                let names = IdentityHeaders::Ours;
+                let written = permit.identity(names).chain([request_id]);
+                let answer = CheckResponse::allowed(written, &permit.forged(names, &headers));
+                record.decided(Decision::Permitted(permit.into_admission()));
                 record.finish(StatusCode::OK);
-                allowed.attestation.identity.push(request_id);
-                CheckResponse::allowed(&allowed.attestation)
+                answer
             }
             Err(mut refused) => {
                 record.finish(refused.status());
@@ -216,35 +218,34 @@ impl Decisions {
     }
 
     /// Decides about the request that a host asks about.
+    ///
+    /// `headers` are those of the original request, as far as the host passes them on. Whoever gets the permit notes its
+    /// grounds in the record; refusals are noted here.
     async fn decide(
         &self,
-        question: Question<'_>,
+        original: Result<Original, Flaw>,
+        headers: &HeaderMap,
+        refusals: Refusals,
         record: &mut Record<'_>,
-    ) -> Result<Allowed, Response<AnswerBody>> {
-        let Question {
-            original,
-            headers,
-            identity,
-            refusals,
-        } = question;
-        let deny =
-            |record: &Record<'_>, code, asker| answer::status(code, asker, record.request_id());
+    ) -> Result<Permit<'_>, Response<AnswerBody>> {
+        let denied = |record: &Record<'_>| {
+            answer::status(StatusCode::FORBIDDEN, Asker::Program, record.request_id())
+        };
         if !record.arrival.trusted_peer {
             record.decided(Decision::Rejected("untrusted_proxy"));
-            return Err(deny(record, StatusCode::FORBIDDEN, Asker::Program));
+            return Err(denied(record));
         }
         let original = match original {
             Ok(original) => original,
             Err(flaw) => {
                 self.warn(flaw, record);
                 record.decided(Decision::Rejected(flaw.reason()));
-                return Err(deny(record, StatusCode::FORBIDDEN, Asker::Program));
+                return Err(denied(record));
             }
         };
-        let host = HeaderValue::from_str(original.host.as_str()).ok();
         record.asks(
             original.method.clone(),
-            host,
+            HeaderValue::from_str(original.host.as_str()).ok(),
             original.path.clone().map(Uri::from),
         );
         let facts = Facts {
@@ -254,16 +255,7 @@ impl Decisions {
             arrival: &record.arrival,
         };
         match self.gate.decide(&facts, record.now).await {
-            Ok(permit) => {
-                let (attestation, admission) = permit.attest(identity, headers);
-                let rests_on_session =
-                    matches!(admission, Admission::Public | Admission::Session { .. });
-                record.decided(Decision::Permitted(admission));
-                Ok(Allowed {
-                    attestation,
-                    rests_on_session,
-                })
-            }
+            Ok(permit) => Ok(permit),
             Err(refusal) => {
                 let answer = self.refuse(refusal.answer(), &original, headers, refusals, record);
                 record.decided(Decision::Refused(refusal));
@@ -313,42 +305,30 @@ impl Decisions {
     }
 }
 
-/// What a host asks.
-struct Question<'a> {
-    original: Result<Original, Flaw>,
-    headers: &'a HeaderMap,
-    identity: IdentityHeaders,
-    refusals: Refusals,
-}
-
-/// A yes.
-struct Allowed {
-    attestation: Attestation,
-    /// Whether it rests on the session and the path alone, so that a host may keep it for a moment under a key made of these.
-    rests_on_session: bool,
-}
-
-impl Allowed {
-    fn into_response(self, endpoint: &Endpoint) -> Response<AnswerBody> {
-        let mut response = Response::new(AnswerBody::empty());
-        *response.status_mut() = endpoint.allows_with;
-        let headers = response.headers_mut();
-        let Attestation { identity, forged } = self.attestation;
-        if !forged.is_empty() && matches!(endpoint.source, original::Source::Line { .. }) {
-            let names: Vec<_> = forged.iter().map(HeaderName::as_str).collect();
-            let names = HeaderValue::from_str(&names.join(","));
-            headers.extend(
-                names
-                    .ok()
-                    .map(|names| (X_ENVOY_AUTH_HEADERS_TO_REMOVE, names)),
-            );
-        }
-        headers.extend(identity);
-        if !self.rests_on_session {
+/// The answer that lets a request enter.
+fn allow(permit: &Permit<'_>, endpoint: &Endpoint, asked: &HeaderMap) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::empty());
+    *response.status_mut() = endpoint.allows_with;
+    let headers = response.headers_mut();
+    headers.extend(permit.identity(endpoint.identity));
+    if matches!(endpoint.source, Source::Line { .. }) {
+        let forged = permit.forged(endpoint.identity, asked);
+        let names: Vec<_> = forged.iter().map(HeaderName::as_str).collect();
+        let names = HeaderValue::from_str(&names.join(",")).ok();
+        headers.extend(
+            names
+                .filter(|names| !names.is_empty())
+                .map(|names| (X_ENVOY_AUTH_HEADERS_TO_REMOVE, names)),
+        );
+    }
+    // What does not rest on the session and the path alone must not be kept under a key made of these.
+    match permit.admission() {
+        Admission::Public | Admission::Session { .. } => {}
+        Admission::Bypass | Admission::Preflight => {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
-        response
     }
+    response
 }
 
 /// The gRPC service, for one question.

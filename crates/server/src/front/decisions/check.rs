@@ -6,7 +6,6 @@
 //! configured to take for a yes.
 
 use bytes::Bytes;
-use gate::Attestation;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use prost::Message;
 
@@ -175,16 +174,18 @@ struct HeaderOption {
 }
 
 impl CheckResponse {
-    /// Lets the request enter.
-    pub(crate) fn allowed(attestation: &Attestation) -> Self {
-        let headers = attestation.identity.iter();
-        let removed = attestation.forged.iter();
+    /// Lets the request enter, with these headers in place of its own, and without the forged ones.
+    pub(crate) fn allowed(
+        written: impl Iterator<Item = (HeaderName, HeaderValue)>,
+        forged: &[HeaderName],
+    ) -> Self {
+        let removed = forged.iter();
         Self {
             status: Some(Status { code: 0 }),
             denied: None,
             ok: Some(OkResponse {
-                headers: headers
-                    .map(|(name, value)| HeaderOption::new(name, value))
+                headers: written
+                    .map(|(name, value)| HeaderOption::new(&name, &value))
                     .collect(),
                 headers_to_remove: removed.map(|name| name.as_str().to_owned()).collect(),
             }),

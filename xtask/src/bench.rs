@@ -1,24 +1,120 @@
 //! `cargo xtask bench`: measurements, printed as the tables of `docs/performance.md`.
 
-use anyhow::Result;
-use clap::ValueEnum;
+mod call;
+mod case;
+mod cpu;
+mod goal;
+mod http;
+mod lab;
+mod load;
+mod machine;
+mod measure;
+mod report;
+mod service;
+mod table;
+mod target;
 
-use crate::step::{command, step};
+use anyhow::{Result, ensure};
+use clap::{Args, ValueEnum};
+
+use self::lab::Lab;
+use self::machine::Machine;
+use self::measure::Effort;
+use self::report::{Report, Style};
+use crate::step::{build, command, step};
+use crate::{envoy, packages, test};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// What to measure; the gate beside other proxies when nothing is named.
+    subject: Option<Subject>,
+    /// Only what the goals rest on, in two rounds of a second: under two minutes.
+    #[arg(long)]
+    quick: bool,
+    /// Print JSON, with every round.
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+    /// Print Markdown, as in docs/performance.md.
+    #[arg(long)]
+    markdown: bool,
+    /// Only these cases.
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    only: Vec<String>,
+    /// Rounds that count; one more comes first and is dropped [default: 5, quick: 2].
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Seconds for each server in each round [default: 5, quick: 1].
+    #[arg(long)]
+    seconds: Option<u32>,
+}
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Subject {
-    /// Finding and opening a session.
+    /// Finding and opening a session, without a server around it.
     Open,
 }
 
-/// Measures it in a release build.
+/// Measures, in a release build.
 ///
 /// # Errors
-/// When it does not build, or one of its requests does not come out as it must.
-pub(crate) fn run(subject: Subject) -> Result<()> {
-    match subject {
-        Subject::Open => step(&mut command(
+/// When something does not build or cannot be installed, or there is no such case. A goal that is missed is no error, and
+/// neither is a server that fails: the report says so.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    match options.subject {
+        Some(Subject::Open) => step(&mut command(
             "cargo bench --quiet -p sessiongate-session --bench open",
         )),
+        None => side_by_side(options),
     }
+}
+
+fn side_by_side(options: &Options) -> Result<()> {
+    let mut cases = case::all(options.quick);
+    for name in &options.only {
+        let known: Vec<_> = cases.iter().map(|case| case.name).collect();
+        ensure!(
+            known.contains(&name.as_str()),
+            "no case is called {name}; there are {}",
+            known.join(", ")
+        );
+    }
+    cases.retain(|case| {
+        options.only.is_empty() || options.only.iter().any(|name| name == case.name)
+    });
+    let (rounds, seconds) = if options.quick { (2, 1) } else { (5, 5) };
+    let effort = Effort {
+        rounds: options.rounds.unwrap_or(rounds).max(1),
+        seconds: options.seconds.unwrap_or(seconds).max(1),
+    };
+    packages::install_missing(packages::FOR_BENCH)?;
+    envoy::install()?;
+    test::install_node_modules()?;
+    let gate = build(&mut command(
+        "cargo build --release --locked -p sessiongate",
+    ))?;
+    let machine = Machine::look(&gate, std::thread::available_parallelism()?.get());
+    let lab = Lab::open(gate)?;
+    let cases = cases.into_iter().map(|case| case.measure(&lab, effort));
+    let report = Report {
+        machine,
+        command: typed(),
+        effort,
+        cases: cases.collect(),
+    };
+    match (options.json, options.markdown) {
+        (true, _) => println!("{:#}", report.json()),
+        (_, true) => print!("{}", report.tables(Style::Markdown)),
+        _ => print!("{}", report.tables(Style::Text)),
+    }
+    Ok(())
+}
+
+/// The command that was typed.
+fn typed() -> String {
+    let words = std::env::args().skip(1);
+    let words: Vec<_> = ["cargo".to_owned(), "xtask".to_owned()]
+        .into_iter()
+        .chain(words)
+        .collect();
+    words.join(" ")
 }

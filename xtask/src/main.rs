@@ -16,11 +16,8 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Development tasks of sessiongate")]
 enum Task {
-    /// Measure how long something takes.
-    Bench {
-        /// What to measure.
-        subject: bench::Subject,
-    },
+    /// Measure what the gate takes and costs, beside other proxies.
+    Bench(bench::Options),
     /// Format, lints, documentation, tests, a little fuzzing, and a tree that all of it left as it was.
     Ci,
     /// Build the static release binary that the container image holds, and print its path.
@@ -33,7 +30,7 @@ enum Task {
 
 fn main() -> Result<()> {
     match Task::parse() {
-        Task::Bench { subject } => bench::run(subject),
+        Task::Bench(options) => bench::run(&options),
         Task::Ci => ci::run(),
         Task::Dist => dist::run(),
         Task::Fuzz(options) => fuzz::run(&options),

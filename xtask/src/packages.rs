@@ -1,4 +1,4 @@
-//! What the tests need from Debian or Ubuntu.
+//! What tasks need from Debian or Ubuntu.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,82 +7,69 @@ use anyhow::{Result, bail};
 
 use crate::step::{command, step};
 
-/// A program, and the package that brings it. Programs are what is looked for, so that a Node.js or an nginx from
-/// elsewhere will do.
-struct Need {
+/// A program, or the path of a file, and the package that brings it. Programs are what is looked for, so that a Node.js
+/// or an nginx from elsewhere will do.
+pub(crate) struct Need {
     program: &'static str,
     package: &'static str,
 }
 
-const NEEDS: &[Need] = &[
-    Need {
-        program: "c++",
-        package: "g++",
-    },
-    Need {
-        program: "caddy",
-        package: "caddy",
-    },
-    Need {
-        program: "haproxy",
-        package: "haproxy",
-    },
-    Need {
-        program: "initdb",
-        package: "postgresql",
-    },
-    Need {
-        program: "kill",
-        package: "procps",
-    },
-    Need {
-        program: "nginx",
-        package: "nginx",
-    },
-    Need {
-        program: "node",
-        package: "nodejs",
-    },
-    Need {
-        program: "npm",
-        package: "npm",
-    },
-    Need {
-        program: "openssl",
-        package: "openssl",
-    },
-    Need {
-        program: "pip3",
-        package: "python3-pip",
-    },
-    Need {
-        program: "psql",
-        package: "postgresql-client",
-    },
-    Need {
-        program: "python3",
-        package: "python3",
-    },
-    Need {
-        program: "redis-cli",
-        package: "redis-tools",
-    },
-    Need {
-        program: "redis-server",
-        package: "redis-server",
-    },
-    Need {
-        program: "setpriv",
-        package: "util-linux",
-    },
+/// What the tests start.
+pub(crate) const FOR_TESTS: &[Need] = &[
+    need("c++", "g++"),
+    need("caddy", "caddy"),
+    need("haproxy", "haproxy"),
+    need("initdb", "postgresql"),
+    need("kill", "procps"),
+    need("nginx", "nginx"),
+    need("node", "nodejs"),
+    need("npm", "npm"),
+    need("openssl", "openssl"),
+    need("pip3", "python3-pip"),
+    need("psql", "postgresql-client"),
+    need("python3", "python3"),
+    need("redis-cli", "redis-tools"),
+    need("redis-server", "redis-server"),
+    need("setpriv", "util-linux"),
 ];
 
-/// Installs what is missing, as root or through a `sudo` that asks for no password.
+/// What the benchmark starts.
+pub(crate) const FOR_BENCH: &[Need] = &[
+    need("c++", "g++"),
+    need("caddy", "caddy"),
+    need("h2load", "nghttp2-client"),
+    need("haproxy", "haproxy"),
+    need("initdb", "postgresql"),
+    need("kill", "procps"),
+    need("nginx", "nginx"),
+    need(
+        "/usr/lib/nginx/modules/ngx_http_lua_module.so",
+        "libnginx-mod-http-lua",
+    ),
+    need("node", "nodejs"),
+    need("nghttp", "nghttp2-client"),
+    need("npm", "npm"),
+    need("pip3", "python3-pip"),
+    need("prlimit", "util-linux"),
+    need("psql", "postgresql-client"),
+    need("python3", "python3"),
+    need("redis-cli", "redis-tools"),
+    need("redis-server", "redis-server"),
+    need("setpriv", "util-linux"),
+    need("taskset", "util-linux"),
+    need("wrk", "wrk"),
+];
+
+const fn need(program: &'static str, package: &'static str) -> Need {
+    Need { program, package }
+}
+
+/// Installs what is missing of `needs`, as root or through a `sudo` that asks for no password.
 ///
 /// # Errors
 /// Without the rights: the error is the command to run. Also when `apt-get` fails.
-pub(crate) fn install_missing() -> Result<()> {
-    let missing: Vec<_> = NEEDS
+pub(crate) fn install_missing(needs: &[Need]) -> Result<()> {
+    let missing: Vec<_> = needs
         .iter()
         .filter(|need| !installed(need.program))
         .map(|need| need.package)
@@ -98,7 +85,7 @@ pub(crate) fn install_missing() -> Result<()> {
         "sudo -n env DEBIAN_FRONTEND=noninteractive"
     } else {
         bail!(
-            "the tests need packages that are not installed; install them with:\n\n    \
+            "packages are needed that are not installed; install them with:\n\n    \
              sudo apt-get install -y {packages}\n"
         );
     };
@@ -107,6 +94,7 @@ pub(crate) fn install_missing() -> Result<()> {
 }
 
 fn installed(program: &str) -> bool {
+    // An absolute path stays itself whatever folder it is joined to.
     let path = path();
     let path = std::env::split_paths(&path).map(|folder| folder.join(program));
     // Servers live in `sbin`, which is not on every user's PATH; those of PostgreSQL in folders of their own.

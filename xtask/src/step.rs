@@ -1,10 +1,11 @@
 //! One step of a task: a command that is shown, run from the root of the repository, and timed.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 /// Runs `command` and says how long it took.
 ///
@@ -39,6 +40,26 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Runs a `cargo build` and gives the path of the executable that it makes.
+///
+/// # Errors
+/// When the build fails, or makes no executable.
+pub(crate) fn build(cargo: &mut Command) -> Result<PathBuf> {
+    let built = cargo
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(root())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start cargo")?;
+    ensure!(built.status.success(), "the build failed");
+    let messages = String::from_utf8(built.stdout)?;
+    let executable = messages.lines().find_map(|message| {
+        let message: Value = serde_json::from_str(message).ok()?;
+        Some(PathBuf::from(message.get("executable")?.as_str()?))
+    });
+    executable.context("cargo names no executable")
 }
 
 /// A command made of the words of `line`.
@@ -89,10 +110,11 @@ fn shown(command: &Command) -> String {
     variables.chain(words).collect::<Vec<_>>().join(" ")
 }
 
+/// The time, for durations that a developer reads.
 #[expect(
     clippy::disallowed_methods,
     reason = "how long a step takes is for the developer to read"
 )]
-fn clock() -> Instant {
+pub(crate) fn clock() -> Instant {
     Instant::now()
 }

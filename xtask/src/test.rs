@@ -10,14 +10,17 @@ use crate::{envoy, packages};
 /// # Errors
 /// When something cannot be installed, or a test fails.
 pub(crate) fn run() -> Result<()> {
-    packages::install_missing()?;
+    packages::install_missing(packages::FOR_TESTS)?;
     envoy::install()?;
     install_node_modules()?;
     step(&mut command("cargo test --workspace"))
 }
 
 /// The frameworks whose sessions the gate opens, as the lock file pins them.
-fn install_node_modules() -> Result<()> {
+///
+/// # Errors
+/// When npm fails.
+pub(crate) fn install_node_modules() -> Result<()> {
     let interop = root().join("tests/interop");
     let modified =
         |path: &str| std::fs::metadata(interop.join(path)).and_then(|file| file.modified());

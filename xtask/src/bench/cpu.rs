@@ -1,0 +1,122 @@
+//! What processes have cost so far, as the kernel keeps account of it in `/proc`.
+
+use std::collections::HashMap;
+use std::fs;
+
+/// The CPU time of every process at one moment.
+#[derive(Debug)]
+pub(crate) struct Snapshot(HashMap<u32, Account>);
+
+#[derive(Clone, Copy, Debug)]
+struct Account {
+    parent: u32,
+    ticks: u64,
+}
+
+/// The memory of a process and all of its descendants, in MiB.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// Resident, with pages that several of them share counted in each.
+    pub(crate) rss: f64,
+    /// Resident, with shared pages counted in part.
+    pub(crate) pss: f64,
+}
+
+impl Snapshot {
+    /// Reads the account of every process there is.
+    pub(crate) fn take() -> Self {
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let accounts = processes.filter_map(|entry| {
+            let id: u32 = entry.file_name().to_str()?.parse().ok()?;
+            // One that has ended since the folder was listed is in its parent's account.
+            let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+            Some((id, account(&stat)?))
+        });
+        Self(accounts.collect())
+    }
+
+    /// The seconds of these processes and their descendants, those that have ended included.
+    pub(crate) fn seconds(&self, roots: &[u32]) -> f64 {
+        let ids = self.descendants(roots);
+        let ticks = ids.iter().filter_map(|id| self.0.get(id));
+        seconds(ticks.map(|account| account.ticks).sum())
+    }
+
+    /// The seconds of all processes but this one and its descendants.
+    pub(crate) fn seconds_of_others(&self) -> f64 {
+        let all = self.0.values().map(|account| account.ticks).sum();
+        seconds(all) - self.seconds(&[std::process::id()])
+    }
+
+    /// The memory of these processes and their descendants.
+    pub(crate) fn memory(&self, roots: &[u32]) -> Memory {
+        let sum = |name: &str| {
+            let kibibytes = |id: u32| {
+                let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok()?;
+                let line = rollup.lines().find_map(|line| line.strip_prefix(name))?;
+                line.trim().strip_suffix(" kB")?.parse::<f64>().ok()
+            };
+            let ids = self.descendants(roots);
+            ids.into_iter().filter_map(kibibytes).sum::<f64>() / 1024.0
+        };
+        Memory {
+            rss: sum("Rss:"),
+            pss: sum("Pss:"),
+        }
+    }
+
+    /// `roots` and everything that they have started.
+    fn descendants(&self, roots: &[u32]) -> Vec<u32> {
+        let mut found = roots.to_vec();
+        let mut next = 0;
+        while let Some(&parent) = found.get(next) {
+            let children = self.0.iter().filter(|(_, child)| child.parent == parent);
+            found.extend(children.map(|(id, _)| id));
+            next += 1;
+        }
+        found
+    }
+}
+
+/// Reads a line of `/proc/ID/stat` (proc_pid_stat(5)): its parent, and user and system time, its own and that of the
+/// children it has waited for.
+fn account(stat: &str) -> Option<Account> {
+    // The name, in parentheses, may hold anything.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let fields: Vec<_> = fields.split(' ').collect();
+    let ticks = fields.get(11..15)?.iter().map(|ticks| ticks.parse::<u64>());
+    Some(Account {
+        parent: fields.get(1)?.parse().ok()?,
+        ticks: ticks.sum::<Result<_, _>>().ok()?,
+    })
+}
+
+/// Linux shows times in hundredths of a second, whatever its own clock does.
+fn seconds(ticks: u64) -> f64 {
+    ticks as f64 / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Account, Snapshot, account};
+
+    #[test]
+    fn the_time_of_children_that_have_ended_counts() {
+        let line = "42 (a) b) S 7 42 42 0 -1 4194560 9 0 0 0 100 20 3 4 20 0 1 0 5 6 7";
+        let account = account(line).unwrap();
+        assert_eq!((account.parent, account.ticks), (7, 127));
+    }
+
+    #[test]
+    fn descendants_count_and_strangers_do_not() {
+        let process = |parent, ticks| Account { parent, ticks };
+        let accounts = [
+            (1, process(0, 1000)),
+            (5, process(1, 100)),
+            (6, process(5, 20)),
+            (7, process(6, 3)),
+        ];
+        let snapshot = Snapshot(accounts.into());
+        assert_eq!(snapshot.seconds(&[5]), 1.23);
+    }
+}

@@ -1,0 +1,145 @@
+//! HTTP/1.1 as far as a benchmark needs it: one request at a time, and answers that say how long they are.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use memchr::{memchr, memmem};
+
+/// Where a server listens on this machine.
+#[derive(Clone, Debug)]
+pub(crate) enum Address {
+    Tcp(u16),
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(port) => write!(f, "127.0.0.1:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A connection that is kept alive.
+pub(crate) struct Connection {
+    stream: Box<dyn Stream>,
+    buffer: Vec<u8>,
+}
+
+trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    head: &'a [u8],
+    pub(crate) body: &'a [u8],
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub(crate) fn open(address: &Address) -> Result<Self> {
+        let stream: Box<dyn Stream> = match address {
+            Address::Tcp(port) => {
+                let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, *port))?;
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                Box::new(stream)
+            }
+            Address::Unix(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                Box::new(stream)
+            }
+        };
+        Ok(Self {
+            stream,
+            buffer: vec![0; 128 * 1024],
+        })
+    }
+
+    /// Sends `request` and waits for the whole answer. An answer of unknown length ends the use of the connection.
+    ///
+    /// # Errors
+    /// When the connection breaks, or what comes is not HTTP.
+    pub(crate) fn ask(&mut self, request: &[u8]) -> Result<Answer<'_>> {
+        self.stream.write_all(request)?;
+        let (mut filled, mut head) = (0, None);
+        let (head, end) = loop {
+            let read = self.stream.read(&mut self.buffer[filled..])?;
+            ensure!(read > 0, "the connection was closed");
+            filled += read;
+            if head.is_none() {
+                head = memmem::find(&self.buffer[..filled], b"\r\n\r\n").map(|at| at + 4);
+            }
+            if let Some(head) = head {
+                let length = header(&self.buffer[..head], "content-length");
+                let end = head + length.map_or(Ok(0), str::parse::<usize>)?;
+                if filled >= end {
+                    break (head, end);
+                }
+            }
+        };
+        let (head, body) = self.buffer[..end].split_at(head);
+        let status = str::from_utf8(head.get(9..12).context("no status")?)?;
+        let status = status.parse()?;
+        Ok(Answer { status, head, body })
+    }
+}
+
+impl Answer<'_> {
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        header(self.head, name)
+    }
+}
+
+/// A GET request.
+pub(crate) fn get(path: &str, headers: &[(String, String)]) -> Vec<u8> {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"));
+    let headers: String = headers.collect();
+    format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n").into_bytes()
+}
+
+/// Looks for a header without optimised code of our own: a load that is slow to read answers would measure itself.
+fn header<'a>(head: &'a [u8], wanted: &str) -> Option<&'a str> {
+    let mut rest = head;
+    while let Some(end) = memchr(b'\n', rest) {
+        let (line, next) = rest.split_at(end + 1);
+        rest = next;
+        let value = line.get(wanted.len() + 1..);
+        if line.get(wanted.len()) == Some(&b':')
+            && line[..wanted.len()].eq_ignore_ascii_case(wanted.as_bytes())
+        {
+            return str::from_utf8(value?).ok().map(str::trim);
+        }
+    }
+    None
+}
+
+/// Longer than any answer takes, so that a server which hangs becomes an error.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::header;
+
+    #[test]
+    fn headers_are_found_by_their_whole_name_in_any_case() {
+        let head = b"HTTP/1.1 200 OK\r\nX-Content-Length: 1\r\nContent-LENGTH:  72 \r\n\r\n";
+        assert_eq!(header(head, "content-length"), Some("72"));
+        assert_eq!(header(head, "length"), None);
+    }
+}

@@ -1,0 +1,299 @@
+//! What every target shares: the upstream, the stores, the sessions, and a folder for their files.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use harness::{Postgres, Redis, free_port, mint};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use super::call::check_request;
+use super::http::Address;
+use super::service::{Program, Service};
+use crate::step::root;
+
+/// Everything that stays the same from the first case to the last. Stopped on drop.
+#[derive(Debug)]
+pub(crate) struct Lab {
+    // Fields drop in order: the servers first, what they stand on last.
+    _upstream: Service,
+    upstream_port: u16,
+    pub(crate) postgres: Postgres,
+    pub(crate) redis: Redis,
+    /// The `sessiongate` binary.
+    pub(crate) gate: PathBuf,
+    pub(crate) cores: usize,
+    folder: TempDir,
+    _runtime: Runtime,
+}
+
+/// The session cookies of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cookies {
+    /// Every request another user, and so another token.
+    Many,
+    /// None at all.
+    None,
+    /// The same in every request.
+    One,
+    /// The same in every request, but sent from as large a store as [`Cookies::Many`], so that the load costs as much.
+    Same,
+    /// One whose authentication tag is wrong.
+    WrongTag,
+}
+
+impl Lab {
+    /// Makes the sessions, and starts the stores and the upstream.
+    ///
+    /// # Errors
+    /// When something is missing or does not come up.
+    pub(crate) fn open(gate: PathBuf) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        // Workers of nginx that were started by root are somebody else, and look for files and sockets in here.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
+        mint_cookies(folder.path())?;
+        let cores = std::thread::available_parallelism()?.get();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (postgres, redis) = runtime.block_on(async {
+            let (postgres, redis) = (Postgres::start().await?, Redis::start().await?);
+            let users = format!(
+                "CREATE TABLE users (id text PRIMARY KEY); \
+                 INSERT INTO users SELECT 'user-' || lpad(n::text, 5, '0') FROM generate_series(0, {USERS} - 1) n; \
+                 ANALYZE users;"
+            );
+            postgres.execute(&users).await?;
+            anyhow::Ok((postgres, redis))
+        })?;
+        let upstream_port = free_port();
+        let upstream = start_upstream(
+            folder.path(),
+            &Address::Tcp(upstream_port),
+            "upstream",
+            cores,
+        )?;
+        Ok(Self {
+            _upstream: upstream,
+            upstream_port,
+            postgres,
+            redis,
+            gate,
+            cores,
+            folder,
+            _runtime: runtime,
+        })
+    }
+
+    /// `host:port` of the upstream.
+    pub(crate) fn upstream(&self) -> String {
+        Address::Tcp(self.upstream_port).to_string()
+    }
+
+    /// A folder for files under way.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The file with these cookies, one Cookie header a line.
+    pub(crate) fn cookies(&self, cookies: Cookies) -> PathBuf {
+        self.folder.path().join(cookies.file())
+    }
+
+    /// The first of these cookies.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn first_cookie(&self, cookies: Cookies) -> Result<Option<String>> {
+        let text = fs::read_to_string(self.cookies(cookies))?;
+        Ok(text.lines().next().map(str::to_owned))
+    }
+
+    /// The gRPC call about a request with the first of these cookies.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn call(&self, cookies: Cookies) -> Result<Vec<u8>> {
+        let cookie = self.first_cookie(cookies)?.unwrap_or_default();
+        Ok(check_request("127.0.0.1", "/", &[("cookie", &cookie)]))
+    }
+
+    /// Starts an nginx that answers by itself.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub(crate) fn answering_nginx(&self, address: &Address, cores: usize) -> Result<Service> {
+        start_upstream(self.folder.path(), address, "answering-nginx", cores)
+    }
+
+    /// Starts `program` with a configuration of `bench/`, in which `@NAME@` stands for a value.
+    ///
+    /// The value `CONFIGURATION` among its words stands for the file.
+    ///
+    /// # Errors
+    /// When the configuration asks for a value that is not there, or the program does not come up.
+    pub(crate) fn start(
+        &self,
+        mut program: Program<'_>,
+        configuration: &str,
+        values: &[(&str, String)],
+        address: &Address,
+    ) -> Result<Service> {
+        let folder = fresh_folder(self.folder.path(), program.name)?;
+        let file = write_configuration(&folder, configuration, values)?;
+        for word in &mut program.words {
+            if word == "CONFIGURATION" {
+                file.clone_into(word);
+            }
+        }
+        Service::start(&program, &folder, address)
+    }
+
+    /// Starts a program that is configured by words and environment alone.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub(crate) fn start_plain(&self, program: &Program<'_>, address: &Address) -> Result<Service> {
+        let folder = fresh_folder(self.folder.path(), program.name)?;
+        Service::start(program, &folder, address)
+    }
+}
+
+impl Cookies {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Many => "cookies-many",
+            Self::None => "cookies-none",
+            Self::One => "cookies-one",
+            Self::Same => "cookies-same",
+            Self::WrongTag => "cookies-wrong-tag",
+        }
+    }
+}
+
+/// The words of an nginx in its folder.
+pub(crate) fn nginx() -> Vec<String> {
+    ["nginx", "-p", ".", "-e", "stderr", "-c", "CONFIGURATION"]
+        .map(str::to_owned)
+        .into()
+}
+
+fn start_upstream(lab: &Path, address: &Address, name: &str, cores: usize) -> Result<Service> {
+    let folder = fresh_folder(lab, name)?;
+    fs::write(folder.join("64k"), [b'.'; 64 * 1024])?;
+    let values = [
+        ("CORES", cores.to_string()),
+        ("LISTEN", address.to_string()),
+    ];
+    let file = write_configuration(&folder, "upstream.conf", &values)?;
+    let mut words = nginx();
+    words.pop();
+    words.push(file);
+    let program = Program {
+        name,
+        words,
+        environment: Vec::new(),
+        cores: None,
+    };
+    Service::start(&program, &folder, address)
+}
+
+fn fresh_folder(lab: &Path, name: &str) -> Result<PathBuf> {
+    for number in 0.. {
+        let folder = lab.join(format!("{name}-{number}"));
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bail!("no name is left")
+}
+
+/// Fills the values in and gives the path of the result.
+fn write_configuration(folder: &Path, name: &str, values: &[(&str, String)]) -> Result<String> {
+    let mut text = fs::read_to_string(root().join("bench").join(name))?;
+    for (placeholder, value) in values {
+        text = text.replace(&format!("@{placeholder}@"), value);
+    }
+    let unfilled = text.split('@').skip(1).step_by(2).find(|word| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte == b'_' || byte.is_ascii_uppercase())
+    });
+    ensure!(unfilled.is_none(), "{name} asks for {unfilled:?}");
+    let file = folder.join(Path::new(name).file_name().context("a file")?);
+    fs::write(&file, text)?;
+    Ok(file.display().to_string())
+}
+
+/// Has the real Auth.js make a session for every user, and writes a file for each [`Cookies`].
+fn mint_cookies(folder: &Path) -> Result<()> {
+    let orders = (0..USERS).map(|number| {
+        let claims = json!({
+            "sub": user(number), "name": "Ada Lovelace", "email": "ada@example.com",
+            "picture": "https://example.com/ada.png",
+        });
+        let order = json!({"format": "authjs5", "secret": mint::SECRET, "salt": mint::AUTHJS, "claims": claims});
+        format!("{order}\n")
+    });
+    let (ordered, made) = (folder.join("orders"), folder.join("tokens"));
+    fs::write(&ordered, orders.collect::<String>())?;
+    let status = Command::new("node")
+        .arg(root().join("tests/interop/mint.mjs"))
+        .stdin(File::open(ordered)?)
+        .stdout(File::create(&made)?)
+        .status()
+        .context("cannot start node")?;
+    ensure!(status.success(), "Auth.js made no sessions: {status}");
+    let tokens = fs::read_to_string(made)?;
+    let cookies = tokens
+        .lines()
+        .map(|token| format!("{}={token}\n", mint::AUTHJS));
+    let cookies: Vec<_> = cookies.collect();
+    ensure!(
+        cookies.len() == USERS,
+        "Auth.js made {} sessions",
+        cookies.len()
+    );
+    let one = cookies.first().context("a session")?;
+    let write = |cookies: Cookies, text: String| fs::write(folder.join(cookies.file()), text);
+    write(Cookies::None, String::new())?;
+    write(Cookies::One, one.clone())?;
+    write(Cookies::Same, one.repeat(USERS))?;
+    write(Cookies::WrongTag, wrong_tag(one)?)?;
+    write(Cookies::Many, cookies.concat())?;
+    Ok(())
+}
+
+/// Another first character of the tag. The last one would not do: some of its bits may mean nothing.
+fn wrong_tag(cookie: &str) -> Result<String> {
+    let (rest, tag) = cookie.rsplit_once('.').context("a token in segments")?;
+    let first = if tag.starts_with('A') { 'B' } else { 'A' };
+    let others: String = tag.chars().skip(1).collect();
+    Ok(format!("{rest}.{first}{others}"))
+}
+
+/// The user with this number.
+pub(crate) fn user(number: usize) -> String {
+    format!("user-{number:05}")
+}
+
+/// How many users there are: more than fit into the caches of a CPU with all that is remembered of them.
+pub(crate) const USERS: usize = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use super::wrong_tag;
+
+    #[test]
+    fn a_wrong_tag_differs_in_its_first_character_alone() {
+        assert_eq!(wrong_tag("c=a..b.c.Axyz").unwrap(), "c=a..b.c.Bxyz");
+        assert_eq!(wrong_tag("c=a..b.c.xyz").unwrap(), "c=a..b.c.Ayz");
+    }
+}

@@ -1,0 +1,108 @@
+//! What a benchmark ran on.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::step::{command, root};
+
+/// The machine, and the versions of what was measured on it.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) date: String,
+    pub(crate) processor: String,
+    pub(crate) cores: usize,
+    pub(crate) kernel: String,
+    /// Program and version.
+    pub(crate) versions: Vec<(&'static str, String)>,
+}
+
+impl Machine {
+    /// Looks.
+    pub(crate) fn look(gate: &Path, cores: usize) -> Self {
+        let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpus.lines().find(|line| line.starts_with("model name"));
+        let model = model.and_then(|line| line.split_once(": "));
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let envoy = root().join("target/tools/envoy/envoy/_bin/envoy");
+        let auth_core = "tests/interop/node_modules/@auth/core/package.json";
+        let mut sessiongate = Command::new(gate);
+        sessiongate.arg("--version");
+        let mut envoy = Command::new(envoy);
+        envoy.arg("--version");
+        let compiler = said(&mut command("rustc --version"));
+        let versions = vec![
+            (
+                "sessiongate",
+                format!("{} ({compiler})", word(&said(&mut sessiongate), 1)),
+            ),
+            ("nginx", after(&said(&mut sbin("nginx", "-v")), "nginx/")),
+            ("HAProxy", word(&said(&mut sbin("haproxy", "-v")), 2)),
+            ("Caddy", said(&mut command("caddy version"))),
+            (
+                "Envoy",
+                said(&mut envoy)
+                    .rsplit('/')
+                    .nth(3)
+                    .unwrap_or_default()
+                    .to_owned(),
+            ),
+            ("Node.js", said(&mut command("node --version"))),
+            ("@auth/core", package_version(auth_core)),
+            ("wrk", word(&said(&mut command("wrk -v")), 1)),
+            (
+                "h2load",
+                after(&said(&mut command("h2load --version")), "nghttp2/"),
+            ),
+        ];
+        Self {
+            date: said(&mut command("date -u +%F")),
+            processor: model.map_or("unknown", |(_, model)| model).to_owned(),
+            cores,
+            kernel: kernel.trim().to_owned(),
+            versions,
+        }
+    }
+}
+
+/// Servers live in `sbin`, which is not on every user's PATH.
+fn sbin(program: &str, word: &str) -> Command {
+    let mut command = Command::new("env");
+    command.args([
+        "PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
+        program,
+        word,
+    ]);
+    command
+}
+
+/// The first line that it prints, on whichever output.
+fn said(command: &mut Command) -> String {
+    let Ok(output) = command.output() else {
+        return "not found".to_owned();
+    };
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    let mut lines = printed.lines().map(str::trim);
+    lines
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn word(line: &str, index: usize) -> String {
+    line.split(' ').nth(index).unwrap_or_default().to_owned()
+}
+
+fn after(line: &str, start: &str) -> String {
+    line.rsplit(start).next().unwrap_or_default().to_owned()
+}
+
+fn package_version(file: &str) -> String {
+    let text = fs::read_to_string(root().join(file)).unwrap_or_default();
+    let package: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    package["version"]
+        .as_str()
+        .unwrap_or("not found")
+        .to_owned()
+}

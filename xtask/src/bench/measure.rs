@@ -1,0 +1,263 @@
+//! Measuring a case: its servers in turn, round after round.
+
+use anyhow::{Context, Result, anyhow};
+
+use super::case::{Case, Entry};
+use super::cpu::{Memory, Snapshot};
+use super::lab::{Cookies, Lab};
+use super::load::{Load, Order};
+use super::target::Target;
+use crate::step::clock;
+
+/// How long, and how often.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    /// Those that count; one more comes before them and is dropped.
+    pub(crate) rounds: usize,
+    /// Of each server in each round.
+    pub(crate) seconds: u32,
+}
+
+/// What a case came to.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) case: Case,
+    /// One for each entry.
+    pub(crate) rows: Vec<Row>,
+    /// Requests each second, where the load was paced.
+    pub(crate) pace: Option<f64>,
+    /// The largest share of the machine that programs had in a round which have nothing to do with this.
+    pub(crate) others: f64,
+}
+
+/// What an entry came to.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// In order; one that did not count holds the reason.
+    pub(crate) rounds: Vec<Result<Figures>>,
+    /// When the last round was over.
+    pub(crate) memory: Option<Memory>,
+}
+
+/// What a server did in one round.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figures {
+    /// Microseconds of user and system time for each request.
+    pub(crate) cpu: f64,
+    /// Microseconds.
+    pub(crate) p50: f64,
+    /// Microseconds.
+    pub(crate) p99: f64,
+    /// Requests each second.
+    pub(crate) rate: f64,
+}
+
+/// One of the [`Figures`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Metric {
+    Cpu,
+    P50,
+    P99,
+    Rate,
+}
+
+impl Case {
+    /// Measures it. A server that does not come up, or does something else than it is measured for, has broken rounds.
+    pub(crate) fn measure(self, lab: &Lab, effort: Effort) -> Measured {
+        eprintln!("bench: {}", self.name);
+        let mut stage = Stage {
+            lab,
+            targets: Vec::new(),
+            others: 0.0,
+        };
+        let broken: Vec<_> = self
+            .entries
+            .iter()
+            .map(|entry| stage.prepare(entry).err())
+            .collect();
+        let pace = stage.pace(&self, effort);
+        let rows = self.entries.iter().map(|_| Row {
+            rounds: Vec::new(),
+            memory: None,
+        });
+        let mut rows: Vec<_> = rows.collect();
+        stage.others = 0.0;
+        for round in 0..=effort.rounds {
+            for ((entry, row), broken) in self.entries.iter().zip(&mut rows).zip(&broken) {
+                let outcome = match broken {
+                    Some(error) => Err(anyhow!("{error:#}")),
+                    None => stage.measure(entry, entry.load, pace, effort.seconds),
+                };
+                match &outcome {
+                    Ok(figures) => eprintln!(
+                        "bench:   {} {:.0}/s, {:.1} µs",
+                        entry.key, figures.rate, figures.cpu
+                    ),
+                    Err(error) => eprintln!("bench:   {} is broken: {error:#}", entry.key),
+                }
+                if round > 0 {
+                    row.rounds.push(outcome);
+                }
+            }
+        }
+        for (entry, row) in self.entries.iter().zip(&mut rows) {
+            let target = stage.target(entry);
+            row.memory = target.map(|target| Snapshot::take().memory(&target.processes()));
+        }
+        Measured {
+            others: stage.others,
+            case: self,
+            rows,
+            pace,
+        }
+    }
+}
+
+/// The servers of a case, running.
+struct Stage<'a> {
+    lab: &'a Lab,
+    targets: Vec<Target>,
+    others: f64,
+}
+
+impl Stage<'_> {
+    fn target(&self, entry: &Entry) -> Option<&Target> {
+        let mut targets = self.targets.iter();
+        targets.find(|target| target.kind == entry.kind && target.cores == entry.cores)
+    }
+
+    /// Starts what the entry needs, unless an earlier one needed it too, and sees that it does what it should.
+    fn prepare(&mut self, entry: &Entry) -> Result<()> {
+        if self.target(entry).is_none() {
+            let target = entry.kind.start(entry.cores, self.lab)?;
+            target.verify(self.lab)?;
+            self.targets.push(target);
+        }
+        match (entry.cookies, self.target(entry)) {
+            (Cookies::Many, Some(target)) => target.meet_everybody(self.lab),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a paced load is to send: 70 % of what the reference takes from one that is not.
+    fn pace(&mut self, case: &Case, effort: Effort) -> Option<f64> {
+        let reference = case.entries.first()?;
+        let Load::Paced { connections } = reference.load else {
+            return None;
+        };
+        let flood = Load::Wrk { connections };
+        let rounds = (0..4).map(|_| self.measure(reference, flood, None, effort.seconds));
+        let rates = rounds.skip(1).flatten().map(|figures| figures.rate);
+        Some(median(rates)? * PACE)
+    }
+
+    fn measure(
+        &mut self,
+        entry: &Entry,
+        load: Load,
+        pace: Option<f64>,
+        seconds: u32,
+    ) -> Result<Figures> {
+        let target = self.target(entry).context("it is not running")?;
+        let order = Order {
+            address: &target.address,
+            path: entry.kind.path(entry.path),
+            headers: &entry.kind.headers(),
+            cookies: &self.lab.cookies(entry.cookies),
+            call: &self.lab.call(entry.cookies)?,
+            refused: entry.refused(),
+            rate: pace.unwrap_or(f64::NAN),
+            seconds,
+            folder: self.lab.folder(),
+        };
+        let processes = target.processes();
+        let (start, before) = (clock(), Snapshot::take());
+        let answered = load.run(&order);
+        let (after, elapsed) = (Snapshot::take(), start.elapsed().as_secs_f64());
+        let others = after.seconds_of_others() - before.seconds_of_others();
+        self.others = self.others.max(others / elapsed / self.lab.cores as f64);
+        let answered = answered?;
+        let cpu = after.seconds(&processes) - before.seconds(&processes);
+        Ok(Figures {
+            cpu: cpu / answered.requests * 1e6,
+            p50: answered.p50,
+            p99: answered.p99,
+            rate: answered.requests / answered.seconds,
+        })
+    }
+}
+
+impl Measured {
+    /// The median of a figure over the rounds that count.
+    pub(crate) fn median(&self, key: &str, metric: Metric) -> Option<f64> {
+        let rounds = self.row(key)?.rounds.iter().flatten();
+        median(rounds.map(|figures| figures.of(metric)))
+    }
+
+    /// The median, over the rounds in which both count, of a figure of `key` divided by that of `reference`.
+    pub(crate) fn ratio(&self, key: &str, reference: &str, metric: Metric) -> Option<f64> {
+        let pairs = self
+            .row(key)?
+            .rounds
+            .iter()
+            .zip(&self.row(reference)?.rounds);
+        median(pairs.filter_map(|(figures, reference)| {
+            let (figures, reference) = (figures.as_ref().ok()?, reference.as_ref().ok()?);
+            Some(figures.of(metric) / reference.of(metric))
+        }))
+    }
+
+    /// By how much the slowest round of the reference lies below its fastest.
+    pub(crate) fn spread(&self) -> f64 {
+        let rounds = self.rows.first().into_iter().flat_map(|row| &row.rounds);
+        let rates: Vec<_> = rounds.flatten().map(|figures| figures.rate).collect();
+        let fastest = rates.iter().copied().fold(0.0, f64::max);
+        let slowest = rates.iter().copied().fold(fastest, f64::min);
+        if fastest > 0.0 {
+            1.0 - slowest / fastest
+        } else {
+            0.0
+        }
+    }
+
+    /// The row of the entry called `key`.
+    pub(crate) fn row(&self, key: &str) -> Option<&Row> {
+        let mut rows = self.case.entries.iter().zip(&self.rows);
+        rows.find_map(|(entry, row)| (entry.key == key).then_some(row))
+    }
+}
+
+impl Figures {
+    /// One of them.
+    pub(crate) fn of(&self, metric: Metric) -> f64 {
+        match metric {
+            Metric::Cpu => self.cpu,
+            Metric::P50 => self.p50,
+            Metric::P99 => self.p99,
+            Metric::Rate => self.rate,
+        }
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    let lower = values[(values.len() - 1) / 2];
+    Some((lower + upper) / 2.0)
+}
+
+/// Where latency is compared: far below the point at which every server is late.
+const PACE: f64 = 0.7;
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
+        assert_eq!(median([4.0, 1.0, 3.0, 2.0].into_iter()), Some(2.5));
+        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
+        assert_eq!(median([].into_iter()), None);
+    }
+}

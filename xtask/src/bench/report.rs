@@ -1,0 +1,289 @@
+//! What was measured, for people, for `docs/performance.md`, and for programs.
+
+use serde_json::{Value, json};
+
+use super::goal::{self, Bound, Goal};
+use super::machine::Machine;
+use super::measure::{Effort, Figures, Measured, Metric};
+use super::table::Table;
+
+/// A whole run.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) machine: Machine,
+    pub(crate) command: String,
+    pub(crate) effort: Effort,
+    pub(crate) cases: Vec<Measured>,
+}
+
+/// How a table is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    Markdown,
+    Text,
+}
+
+impl Report {
+    /// Tables.
+    pub(crate) fn tables(&self, style: Style) -> String {
+        let mut text = self.heading();
+        let heading = match style {
+            Style::Markdown => "### ",
+            Style::Text => "",
+        };
+        for measured in &self.cases {
+            text += &format!("\n{heading}{}\n\n", measured.case.title);
+            text += &match style {
+                Style::Markdown => rows(measured).markdown(),
+                Style::Text => rows(measured).text(),
+            };
+            for note in notes(measured) {
+                text += &format!("\n{note}\n");
+            }
+        }
+        text += &format!("\n{heading}Goals\n\n");
+        text += &match style {
+            Style::Markdown => self.goals().markdown(),
+            Style::Text => self.goals().text(),
+        };
+        text + "\n" + NOT_MEASURED
+    }
+
+    /// Everything, every round included.
+    pub(crate) fn json(&self) -> Value {
+        let cases = self.cases.iter().map(|measured| {
+            let rows = measured.case.entries.iter().zip(&measured.rows);
+            let rows = rows.map(|(entry, row)| {
+                let rounds = row.rounds.iter().map(|round| match round {
+                    Ok(Figures { cpu, p50, p99, rate }) => {
+                        json!({"requests_per_second": rate, "cpu_us": cpu, "p50_us": p50, "p99_us": p99})
+                    }
+                    Err(error) => json!({"broken": format!("{error:#}")}),
+                });
+                let reference = measured.case.entries[0].key;
+                let median = |metric| measured.median(entry.key, metric);
+                let ratio = |metric| measured.ratio(entry.key, reference, metric);
+                json!({
+                    "name": entry.key,
+                    "label": entry.label.replace("**", ""),
+                    "median": {
+                        "requests_per_second": median(Metric::Rate), "cpu_us": median(Metric::Cpu),
+                        "p50_us": median(Metric::P50), "p99_us": median(Metric::P99),
+                    },
+                    "ratio_to_first": {
+                        "requests_per_second": ratio(Metric::Rate), "cpu_us": ratio(Metric::Cpu),
+                        "p50_us": ratio(Metric::P50), "p99_us": ratio(Metric::P99),
+                    },
+                    "rss_mib": row.memory.map(|memory| memory.rss),
+                    "pss_mib": row.memory.map(|memory| memory.pss),
+                    "rounds": rounds.collect::<Vec<_>>(),
+                })
+            });
+            json!({
+                "name": measured.case.name,
+                "title": measured.case.title,
+                "paced_requests_per_second": measured.pace,
+                "reference_spread": measured.spread(),
+                "disturbed": measured.disturbed(),
+                "other_programs_share": measured.others,
+                "targets": rows.collect::<Vec<_>>(),
+            })
+        });
+        let goals = self.all_goals();
+        let goals = goals.iter().map(|goal| {
+            let (at_least, at_most) = match goal.bound {
+                Bound::AtLeast(bound) => (Some(bound), None),
+                Bound::AtMost(bound) => (None, Some(bound)),
+            };
+            json!({
+                "goal": goal.what, "at_least": at_least, "at_most": at_most,
+                "measured": goal.measured, "met": goal.met(),
+            })
+        });
+        let Machine {
+            date,
+            processor,
+            cores,
+            kernel,
+            versions,
+        } = &self.machine;
+        let versions: serde_json::Map<_, _> = versions
+            .iter()
+            .map(|(name, version)| ((*name).to_owned(), version.as_str().into()))
+            .collect();
+        json!({
+            "date": date, "processor": processor, "cores": cores, "kernel": kernel, "versions": versions,
+            "command": self.command, "rounds": self.effort.rounds, "seconds": self.effort.seconds,
+            "cases": cases.collect::<Vec<_>>(),
+            "goals": goals.collect::<Vec<_>>(),
+        })
+    }
+
+    fn heading(&self) -> String {
+        let Machine {
+            date,
+            processor,
+            cores,
+            kernel,
+            versions,
+        } = &self.machine;
+        let versions = versions
+            .iter()
+            .map(|(name, version)| format!("{name} {version}"));
+        let versions = versions.collect::<Vec<_>>().join(", ");
+        let Effort { rounds, seconds } = self.effort;
+        format!(
+            "`{}` on {date}: {processor}, {cores} cores, Linux {kernel}. {versions}.\n\
+             Medians of {rounds} rounds, each {seconds} s for every server; × is the median of the ratios, within a round, \
+             to the first line of the table.\n",
+            self.command
+        )
+    }
+
+    fn all_goals(&self) -> Vec<Goal> {
+        goal::all(&self.cases, self.machine.cores)
+    }
+
+    fn goals(&self) -> Table {
+        let mut table = Table::new(["", "goal", "measured", ""]);
+        for goal in self.all_goals() {
+            let bound = match goal.bound {
+                Bound::AtLeast(bound) => format!("≥ {bound}"),
+                Bound::AtMost(bound) => format!("≤ {bound}"),
+            };
+            let met = match goal.met() {
+                None => "not measured",
+                Some(false) => "missed",
+                Some(true) => "met",
+            };
+            table.push([
+                goal.what.to_owned(),
+                bound,
+                number(goal.measured, ratio),
+                met.to_owned(),
+            ]);
+        }
+        table
+    }
+}
+
+impl Measured {
+    /// Whether something else kept the machine so busy that the reference shows it.
+    pub(crate) fn disturbed(&self) -> bool {
+        self.spread() > DISTURBED
+    }
+}
+
+/// The table of a case.
+fn rows(measured: &Measured) -> Table {
+    let mut table = Table::new([
+        "",
+        "requests/s",
+        "×",
+        "CPU µs",
+        "×",
+        "p50 µs",
+        "p99 µs",
+        "×",
+        "MiB",
+    ]);
+    let reference = measured.case.entries[0].key;
+    for (entry, row) in measured.case.entries.iter().zip(&measured.rows) {
+        let median = |metric| measured.median(entry.key, metric);
+        let to_reference = |metric| number(measured.ratio(entry.key, reference, metric), ratio);
+        table.push([
+            entry.label.to_owned(),
+            number(median(Metric::Rate), thousands),
+            to_reference(Metric::Rate),
+            number(median(Metric::Cpu), |cpu| format!("{cpu:.1}")),
+            to_reference(Metric::Cpu),
+            number(median(Metric::P50), thousands),
+            number(median(Metric::P99), thousands),
+            to_reference(Metric::P99),
+            number(row.memory.map(|memory| memory.pss), |mebibytes| {
+                format!("{mebibytes:.1}")
+            }),
+        ]);
+    }
+    table
+}
+
+/// What a reader must know of a case beside its table.
+fn notes(measured: &Measured) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(pace) = measured.pace {
+        notes.push(format!(
+            "The load sends {} requests/s to each.",
+            thousands(pace)
+        ));
+    }
+    for (entry, row) in measured.case.entries.iter().zip(&measured.rows) {
+        let mut broken = row.rounds.iter().filter_map(|round| round.as_ref().err());
+        if let Some(reason) = broken.next() {
+            let (count, all) = (1 + broken.count(), row.rounds.len());
+            let label = entry.label.replace("**", "");
+            notes.push(format!(
+                "BROKEN: {label}, {count} of {all} rounds do not count: {reason:#}"
+            ));
+        }
+    }
+    if measured.disturbed() {
+        let spread = measured.spread() * 100.0;
+        notes.push(format!(
+            "DISTURBED: the slowest round of the reference lies {spread:.0} % below its fastest."
+        ));
+    }
+    if measured.others > NOTABLE {
+        let others = measured.others * 100.0;
+        notes.push(format!(
+            "Other programs had up to {others:.0} % of the machine in a round."
+        ));
+    }
+    notes
+}
+
+fn number(value: Option<f64>, format: impl Fn(f64) -> String) -> String {
+    value.map_or("–".to_owned(), format)
+}
+
+/// Three figures that say something.
+fn ratio(ratio: f64) -> String {
+    match ratio {
+        ..0.1 => format!("{ratio:.4}"),
+        ..20.0 => format!("{ratio:.2}"),
+        _ => format!("{ratio:.0}"),
+    }
+}
+
+fn thousands(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// What a reader would look for and not find.
+const NOT_MEASURED: &str = "Not measured: the audit log off. It is on in every case, and there is no setting that turns it off.\n";
+
+/// A reference that varies by more says that the run does not stand.
+const DISTURBED: f64 = 0.3;
+
+/// Less than this share of the machine goes to what every system does now and then.
+const NOTABLE: f64 = 0.05;
+
+#[cfg(test)]
+mod tests {
+    use super::thousands;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        assert_eq!(thousands(999.4), "999");
+        assert_eq!(thousands(1234.0), "1,234");
+        assert_eq!(thousands(1234567.0), "1,234,567");
+    }
+}

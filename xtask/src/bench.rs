@@ -14,6 +14,8 @@ mod service;
 mod table;
 mod target;
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
@@ -37,6 +39,9 @@ pub(crate) struct Options {
     /// Print Markdown, as in docs/performance.md.
     #[arg(long)]
     markdown: bool,
+    /// The sessiongate to measure, in place of a fresh release build.
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
     /// Only these cases.
     #[arg(long, num_args = 1.., value_name = "NAME")]
     only: Vec<String>,

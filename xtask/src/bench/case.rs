@@ -199,10 +199,14 @@ pub(crate) fn all(quick: bool) -> Vec<Case> {
         ),
         case(
             "cores",
-            "One core and two, 32 connections",
+            "One core and two, 32 connections; load and upstream take what is left of all cores",
             vec![
-                entry("nginx-1", "nginx, one core", Kind::Nginx).cores(1),
-                entry("nginx-2", "nginx, two cores", Kind::Nginx).cores(2),
+                entry("nginx-1", "nginx, one core", Kind::Nginx)
+                    .cores(1)
+                    .thorough(),
+                entry("nginx-2", "nginx, two cores", Kind::Nginx)
+                    .cores(2)
+                    .thorough(),
                 entry("gate-1", "sessiongate, one core", memory).cores(1),
                 entry("gate-2", "sessiongate, two cores", memory).cores(2),
             ],

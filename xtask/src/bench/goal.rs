@@ -5,9 +5,11 @@ use super::measure::{Measured, Metric};
 /// A goal, and what was measured.
 #[derive(Debug)]
 pub(crate) struct Goal {
+    /// The case that it is about.
+    pub(crate) case: &'static str,
     pub(crate) what: &'static str,
     pub(crate) bound: Bound,
-    /// Nothing when its case was left out, or broken.
+    /// Nothing when the case was left out, or broken.
     pub(crate) measured: Option<f64>,
 }
 
@@ -31,84 +33,133 @@ impl Goal {
 /// Every goal, beside what `cases` say.
 pub(crate) fn all(cases: &[Measured], cores: usize) -> Vec<Goal> {
     let case = |name: &str| cases.iter().find(|measured| measured.case.name == name);
-    let ratio = |name, key, reference, metric| case(name)?.ratio(key, reference, metric);
-    let rate = |name, key, reference| ratio(name, key, reference, Metric::Rate);
-    let memory = || Some(case("proxy")?.row("gate")?.memory?.rss);
-    let scaling = || match cores {
-        // The load needs all there is, so what counts is how much dearer a request becomes with a second core.
-        ..SPARE_CORES => Some(2.0 / ratio("cores", "gate-2", "gate-1", Metric::Cpu)?),
-        _ => rate("cores", "gate-2", "gate-1"),
-    };
-    let at_least = |what, bound, measured| Goal {
+    let goal = |name, what, bound, figure: &dyn Fn(&Measured) -> Option<f64>| Goal {
+        case: name,
         what,
-        bound: Bound::AtLeast(bound),
-        measured,
+        bound,
+        measured: case(name).and_then(figure),
     };
-    let at_most = |what, bound, measured| Goal {
-        what,
-        bound: Bound::AtMost(bound),
-        measured,
+    let ratio = |name, what, bound, metric, key, reference| {
+        goal(name, what, bound, &|measured| {
+            measured.ratio(key, reference, metric)
+        })
     };
+    let (at_least, at_most) = (Bound::AtLeast, Bound::AtMost);
+    use Metric::{Cpu, P99, Rate};
     vec![
-        at_least(
+        ratio(
+            "proxy",
             "requests/s, against nginx",
-            1.0,
-            rate("proxy", "gate", "nginx"),
+            at_least(1.0),
+            Rate,
+            "gate",
+            "nginx",
         ),
-        at_most(
+        ratio(
+            "proxy",
             "CPU per request, against nginx",
-            1.1,
-            ratio("proxy", "gate", "nginx", Metric::Cpu),
+            at_most(1.1),
+            Cpu,
+            "gate",
+            "nginx",
         ),
-        at_least(
+        ratio(
+            "proxy",
             "requests/s, against Caddy",
-            4.0,
-            rate("proxy", "gate", "caddy"),
+            at_least(4.0),
+            Rate,
+            "gate",
+            "caddy",
         ),
-        at_least(
+        ratio(
+            "proxy",
             "requests/s, against Envoy",
-            1.5,
-            rate("proxy", "gate", "envoy"),
+            at_least(1.5),
+            Rate,
+            "gate",
+            "envoy",
         ),
-        at_least(
+        ratio(
+            "proxy",
             "requests/s, against Node.js with @auth/core",
-            8.0,
-            rate("proxy", "gate", "node"),
+            at_least(8.0),
+            Rate,
+            "gate",
+            "node",
         ),
-        at_least(
+        ratio(
+            "proxy",
             "requests/s, against a process for each request",
-            150.0,
-            rate("proxy", "gate", "predecessor"),
+            at_least(150.0),
+            Rate,
+            "gate",
+            "predecessor",
         ),
-        at_least(
-            "requests/s, another token and user in every request, against the same",
-            0.95,
-            rate("users", "many", "same"),
+        ratio(
+            "users",
+            "requests/s, another user and token each time, against the same",
+            at_least(0.95),
+            Rate,
+            "many",
+            "same",
         ),
-        at_least(
+        ratio(
+            "decisions",
             "decisions/s, against nginx `return 200`",
-            0.7,
-            rate("decisions", "gate", "nginx"),
+            at_least(0.7),
+            Rate,
+            "gate",
+            "nginx",
         ),
-        at_most(
+        ratio(
+            "latency",
             "p99 at 70 % of what nginx takes, against nginx",
-            1.2,
-            ratio("latency", "gate", "nginx", Metric::P99),
+            at_most(1.2),
+            P99,
+            "gate",
+            "nginx",
         ),
-        at_least(
+        ratio(
+            "refused",
             "requests/s without a cookie, against permitted",
-            1.3,
-            rate("refused", "no-cookie", "permitted"),
+            at_least(1.3),
+            Rate,
+            "no-cookie",
+            "permitted",
         ),
-        at_least(
+        ratio(
+            "refused",
             "requests/s with a wrong tag, against permitted",
-            1.3,
-            rate("refused", "wrong-tag", "permitted"),
+            at_least(1.3),
+            Rate,
+            "wrong-tag",
+            "permitted",
         ),
-        at_most("resident MiB after 32 connections", 30.0, memory()),
-        at_least("two cores, against one", 1.85, scaling()),
+        goal(
+            "proxy",
+            "resident MiB after 32 connections",
+            at_most(30.0),
+            &|measured| Some(measured.row("gate")?.memory?.rss),
+        ),
+        goal(
+            "cores",
+            "two cores, against one",
+            at_least(1.85),
+            &|measured| scaling(measured, cores),
+        ),
     ]
 }
 
+/// How much more two cores take than one.
+///
+/// Where the load has cores of its own, that is what comes out. Where it needs the cores that are measured, it would be
+/// measured too; then what counts is how much dearer a request becomes when a second core serves beside the first.
+fn scaling(measured: &Measured, cores: usize) -> Option<f64> {
+    match cores {
+        ..SPARE_CORES => Some(2.0 / measured.ratio("gate-2", "gate-1", Metric::Cpu)?),
+        _ => measured.ratio("gate-2", "gate-1", Metric::Rate),
+    }
+}
+
 /// From so many cores on, two for the server leave enough for the load and the upstream.
-pub(crate) const SPARE_CORES: usize = 6;
+const SPARE_CORES: usize = 6;

@@ -96,7 +96,7 @@ impl Report {
                 Bound::AtMost(bound) => (None, Some(bound)),
             };
             json!({
-                "goal": goal.what, "at_least": at_least, "at_most": at_most,
+                "case": goal.case, "goal": goal.what, "at_least": at_least, "at_most": at_most,
                 "measured": goal.measured, "met": goal.met(),
             })
         });
@@ -135,7 +135,8 @@ impl Report {
         format!(
             "`{}` on {date}: {processor}, {cores} cores, Linux {kernel}. {versions}.\n\
              Medians of {rounds} rounds, each {seconds} s for every server; × is the median of the ratios, within a round, \
-             to the first line of the table.\n",
+             to the first line of the table. CPU is user and system time of the server's own processes, MiB their memory \
+             after the last round, with shared pages in part.\n",
             self.command
         )
     }
@@ -151,10 +152,16 @@ impl Report {
                 Bound::AtLeast(bound) => format!("≥ {bound}"),
                 Bound::AtMost(bound) => format!("≤ {bound}"),
             };
-            let met = match goal.met() {
-                None => "not measured",
-                Some(false) => "missed",
-                Some(true) => "met",
+            let disturbed = self
+                .cases
+                .iter()
+                .any(|measured| measured.case.name == goal.case && measured.disturbed());
+            let met = match (goal.met(), disturbed) {
+                (None, _) => "not measured",
+                (Some(false), false) => "missed",
+                (Some(false), true) => "missed, disturbed",
+                (Some(true), false) => "met",
+                (Some(true), true) => "met, disturbed",
             };
             table.push([
                 goal.what.to_owned(),

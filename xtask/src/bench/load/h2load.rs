@@ -63,9 +63,9 @@ fn run(mut h2load: Command, order: &Order<'_>) -> Result<Answered> {
     let requests = Line::starting(&printed, "requests:")?;
     let codes = Line::starting(&printed, "status codes:")?;
     let done = requests.number_before("done")?;
-    // What is still under way when time is up is cut off by h2load itself, and is neither done nor failed.
+    // What is still under way when time is up is neither done nor errored.
     let refusals = codes.number_before("4xx")? + codes.number_before("5xx")?;
-    order.check(done, refusals, requests.number_before("timeout")?)?;
+    order.check(done, refusals, requests.number_before("errored")?)?;
     let answers = fs::read_to_string(&log)?;
     let latencies = answers
         .lines()

@@ -94,9 +94,12 @@ fn side_by_side(options: &Options) -> Result<()> {
     packages::install_missing(packages::FOR_BENCH)?;
     envoy::install()?;
     test::install_node_modules()?;
-    let gate = build(&mut command(
-        "cargo build --release --locked -p sessiongate",
-    ))?;
+    let gate = match &options.binary {
+        Some(path) => path.canonicalize()?,
+        None => build(&mut command(
+            "cargo build --release --locked -p sessiongate",
+        ))?,
+    };
     let machine = Machine::look(&gate, std::thread::available_parallelism()?.get());
     let lab = Lab::open(gate)?;
     let cases = cases.into_iter().map(|case| case.measure(&lab, effort));

@@ -48,8 +48,8 @@ impl Snapshot {
         seconds(all) - self.seconds(&[std::process::id()])
     }
 
-    /// The memory of these processes and their descendants.
-    pub(crate) fn memory(&self, roots: &[u32]) -> Memory {
+    /// The memory of these processes and their descendants, if any of them is still there.
+    pub(crate) fn memory(&self, roots: &[u32]) -> Option<Memory> {
         let sum = |name: &str| {
             let kibibytes = |id: u32| {
                 let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok()?;
@@ -59,10 +59,8 @@ impl Snapshot {
             let ids = self.descendants(roots);
             ids.into_iter().filter_map(kibibytes).sum::<f64>() / 1024.0
         };
-        Memory {
-            rss: sum("Rss:"),
-            pss: sum("Pss:"),
-        }
+        let (rss, pss) = (sum("Rss:"), sum("Pss:"));
+        (rss > 0.0).then_some(Memory { rss, pss })
     }
 
     /// `roots` and everything that they have started.

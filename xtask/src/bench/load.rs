@@ -98,7 +98,32 @@ fn percentile(sorted: &[f64], share: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::percentile;
+    use std::path::Path;
+
+    use super::{Order, percentile};
+    use crate::bench::http::Address;
+
+    #[test]
+    fn one_answer_of_the_wrong_kind_breaks_a_round() {
+        let order = |refused| Order {
+            address: &Address::Tcp(1),
+            path: "/",
+            headers: &[],
+            cookies: Path::new(""),
+            call: &[],
+            refused,
+            rate: 1.0,
+            seconds: 1,
+            folder: Path::new(""),
+        };
+        let (permitted, refused) = (order(false), order(true));
+        assert!(permitted.check(10, 0, 0).is_ok());
+        assert!(permitted.check(10, 1, 0).is_err());
+        assert!(permitted.check(10, 0, 1).is_err());
+        assert!(permitted.check(0, 0, 0).is_err());
+        assert!(refused.check(10, 10, 0).is_ok());
+        assert!(refused.check(10, 9, 0).is_err());
+    }
 
     #[test]
     fn percentiles_are_values_that_occurred() {

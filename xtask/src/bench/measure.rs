@@ -102,7 +102,7 @@ impl Case {
         }
         for (entry, row) in self.entries.iter().zip(&mut rows) {
             let target = stage.target(entry);
-            row.memory = target.map(|target| Snapshot::take().memory(&target.processes()));
+            row.memory = target.and_then(|target| Snapshot::take().memory(&target.processes()));
         }
         Measured {
             others: stage.others,

@@ -5,6 +5,7 @@ mod case;
 mod cpu;
 mod goal;
 mod http;
+mod kind;
 mod lab;
 mod load;
 mod machine;

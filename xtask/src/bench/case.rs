@@ -1,10 +1,10 @@
 //! The cases: who is measured beside whom, doing what.
 //!
-//! A new case is a few lines in [`all`]; a new kind of server is a variant of [`Kind`] and a configuration in `bench/`.
+//! A new case is a function here; a new kind of server is a variant of [`Kind`] and a configuration in `bench/`.
 
+use super::kind::{Kind, Socket, Users, Wire};
 use super::lab::Cookies;
 use super::load::Load;
-use super::target::{Kind, Socket, Users, Wire};
 
 /// Servers that are measured in turn, round after round.
 #[derive(Debug)]
@@ -33,184 +33,16 @@ pub(crate) struct Entry {
 
 /// Every case; with `quick` those parts that the goals rest on.
 pub(crate) fn all(quick: bool) -> Vec<Case> {
-    let memory = Kind::Gate(Users::Memory);
-    let for_long = Kind::Gate(Users::MemoryForLong);
-    let proxies = || {
-        vec![
-            entry("nginx", "nginx", Kind::Nginx),
-            entry("gate", "**sessiongate**", memory),
-            entry("haproxy", "HAProxy", Kind::Haproxy),
-            entry("caddy", "Caddy", Kind::Caddy),
-            entry("envoy", "Envoy", Kind::Envoy),
-            entry(
-                "nginx-asking",
-                "nginx + auth_request → sessiongate",
-                Kind::NginxAsking(Socket::Tcp),
-            ),
-            entry(
-                "nginx-asking-unix",
-                "the same through a Unix socket",
-                Kind::NginxAsking(Socket::Unix),
-            )
-            .thorough(),
-            entry(
-                "nginx-asking-cached",
-                "the same, decisions kept for 1 s",
-                Kind::NginxAskingCached,
-            )
-            .thorough(),
-            entry(
-                "envoy-asking-http",
-                "Envoy + ext_authz, HTTP → sessiongate",
-                Kind::EnvoyAsking(Wire::Http),
-            )
-            .thorough(),
-            entry(
-                "envoy-asking-grpc",
-                "Envoy + ext_authz, gRPC → sessiongate",
-                Kind::EnvoyAsking(Wire::Grpc),
-            )
-            .thorough(),
-            entry("node", "Node.js with @auth/core", Kind::Node),
-        ]
-    };
-    let mut with_predecessor = proxies();
-    with_predecessor.push(entry(
-        "predecessor",
-        "nginx + Lua, a process for each request",
-        Kind::Predecessor,
-    ));
-    let many = proxies()
-        .into_iter()
-        .map(|entry| entry.load(Load::Wrk { connections: 512 }).thorough());
-    let paced = Load::Paced { connections: 32 };
-    let h2load = Load::H2load { connections: 32 };
     let mut cases = vec![
-        case(
-            "proxy",
-            "Proxying, 32 connections; who authenticates opens the session of every request, user in memory",
-            with_predecessor,
-        ),
-        case("proxy-512", "The same, 512 connections", many.collect()),
-        case(
-            "users",
-            "Where the user is known from, 32 connections",
-            vec![
-                entry("nginx", "nginx", Kind::Nginx),
-                entry("same", "memory, the same token in every request", for_long)
-                    .cookies(Cookies::Same),
-                entry(
-                    "many",
-                    "memory, another token and user in every request",
-                    for_long,
-                )
-                .cookies(Cookies::Many),
-                entry(
-                    "redis",
-                    "Redis, another user in every request",
-                    Kind::Gate(Users::Redis),
-                )
-                .cookies(Cookies::Many),
-                entry(
-                    "database",
-                    "PostgreSQL, another user in every request",
-                    Kind::Gate(Users::Database),
-                )
-                .cookies(Cookies::Many),
-            ],
-        ),
-        case(
-            "refused",
-            "Requests that are refused, 32 connections",
-            vec![
-                entry("nginx", "nginx, which refuses none", Kind::Nginx),
-                entry("permitted", "permitted, for comparison", memory),
-                entry("no-cookie", "no cookie", memory).cookies(Cookies::None),
-                entry("wrong-tag", "wrong tag", memory).cookies(Cookies::WrongTag),
-            ],
-        ),
-        case(
-            "large",
-            "An answer of 64 KiB, 32 connections",
-            vec![
-                entry("nginx", "nginx", Kind::Nginx).path("/64k").thorough(),
-                entry("gate", "**sessiongate**", memory)
-                    .path("/64k")
-                    .thorough(),
-                entry("haproxy", "HAProxy", Kind::Haproxy)
-                    .path("/64k")
-                    .thorough(),
-                entry("caddy", "Caddy", Kind::Caddy).path("/64k").thorough(),
-                entry("envoy", "Envoy", Kind::Envoy).path("/64k").thorough(),
-            ],
-        ),
-        case(
-            "decisions",
-            "Decisions over HTTP, 32 connections",
-            vec![
-                entry(
-                    "nginx",
-                    "nginx `return 200`",
-                    Kind::NginxReturning(Socket::Tcp),
-                ),
-                entry("gate", "**sessiongate**", Kind::Decisions(Socket::Tcp)),
-            ],
-        ),
-        case(
-            "decisions-h2load",
-            "Decisions by other ways, 32 connections, h2load",
-            vec![
-                entry(
-                    "nginx",
-                    "nginx `return 200`",
-                    Kind::NginxReturning(Socket::Tcp),
-                )
-                .load(h2load)
-                .thorough(),
-                entry(
-                    "nginx-unix",
-                    "nginx `return 200`, Unix socket",
-                    Kind::NginxReturning(Socket::Unix),
-                )
-                .load(h2load)
-                .thorough(),
-                entry("gate", "sessiongate, HTTP", Kind::Decisions(Socket::Tcp))
-                    .load(h2load)
-                    .thorough(),
-                entry(
-                    "gate-unix",
-                    "sessiongate, HTTP, Unix socket",
-                    Kind::Decisions(Socket::Unix),
-                )
-                .load(h2load)
-                .thorough(),
-                entry("gate-grpc", "sessiongate, gRPC", Kind::DecisionsGrpc)
-                    .load(Load::Grpc { connections: 32 })
-                    .thorough(),
-            ],
-        ),
-        case(
-            "latency",
-            "Latency at 70 % of what nginx takes, 32 connections, paced",
-            vec![
-                entry("nginx", "nginx", Kind::Nginx).load(paced),
-                entry("gate", "**sessiongate**", memory).load(paced),
-            ],
-        ),
-        case(
-            "cores",
-            "One core and two, 32 connections; load and upstream take what is left of all cores",
-            vec![
-                entry("nginx-1", "nginx, one core", Kind::Nginx)
-                    .cores(1)
-                    .thorough(),
-                entry("nginx-2", "nginx, two cores", Kind::Nginx)
-                    .cores(2)
-                    .thorough(),
-                entry("gate-1", "sessiongate, one core", memory).cores(1),
-                entry("gate-2", "sessiongate, two cores", memory).cores(2),
-            ],
-        ),
+        proxy(),
+        proxy_512(),
+        users(),
+        refused(),
+        large(),
+        decisions(),
+        decisions_h2load(),
+        latency(),
+        cores(),
     ];
     for case in &mut cases {
         case.entries.retain(|entry| !quick || !entry.thorough);
@@ -219,19 +51,160 @@ pub(crate) fn all(quick: bool) -> Vec<Case> {
     cases
 }
 
-fn case(name: &'static str, title: &'static str, entries: Vec<Entry>) -> Case {
+fn proxy() -> Case {
+    let mut entries = proxies();
+    entries.push(entry("predecessor", Kind::Predecessor));
     Case {
-        name,
-        title,
+        name: "proxy",
+        title: "Proxying, 32 connections; who authenticates opens the session of every request, user in memory",
         entries,
     }
 }
 
+fn proxy_512() -> Case {
+    let load = Load::Wrk { connections: 512 };
+    let entries = proxies().into_iter();
+    Case {
+        name: "proxy-512",
+        title: "The same, 512 connections",
+        entries: entries.map(|entry| entry.load(load).thorough()).collect(),
+    }
+}
+
+fn proxies() -> Vec<Entry> {
+    vec![
+        entry("nginx", Kind::Nginx),
+        entry("gate", GATE),
+        entry("haproxy", Kind::Haproxy),
+        entry("caddy", Kind::Caddy),
+        entry("envoy", Kind::Envoy),
+        entry("nginx-asking", Kind::NginxAsking(Socket::Tcp)),
+        entry("nginx-asking-unix", Kind::NginxAsking(Socket::Unix)).thorough(),
+        entry("nginx-asking-cached", Kind::NginxAskingCached).thorough(),
+        entry("envoy-asking-http", Kind::EnvoyAsking(Wire::Http)).thorough(),
+        entry("envoy-asking-grpc", Kind::EnvoyAsking(Wire::Grpc)).thorough(),
+        entry("node", Kind::Node),
+    ]
+}
+
+fn users() -> Case {
+    let memory = Kind::Gate(Users::MemoryForLong);
+    let redis = Kind::Gate(Users::Redis);
+    let database = Kind::Gate(Users::Database);
+    Case {
+        name: "users",
+        title: "Where the user is known from, 32 connections",
+        entries: vec![
+            entry("nginx", Kind::Nginx),
+            entry("same", memory)
+                .label("memory, the same user and token in every request")
+                .cookies(Cookies::Same),
+            entry("many", memory)
+                .label("memory, another user and token in every request")
+                .cookies(Cookies::Many),
+            entry("redis", redis)
+                .label("Redis, another user in every request")
+                .cookies(Cookies::Many),
+            entry("database", database)
+                .label("PostgreSQL, another user in every request")
+                .cookies(Cookies::Many),
+        ],
+    }
+}
+
+fn refused() -> Case {
+    Case {
+        name: "refused",
+        title: "Requests that are refused, 32 connections",
+        entries: vec![
+            entry("nginx", Kind::Nginx).label("nginx, which refuses none"),
+            entry("permitted", GATE).label("permitted, for comparison"),
+            entry("no-cookie", GATE)
+                .label("no cookie")
+                .cookies(Cookies::None),
+            entry("wrong-tag", GATE)
+                .label("wrong tag")
+                .cookies(Cookies::WrongTag),
+        ],
+    }
+}
+
+fn large() -> Case {
+    let kinds = [
+        ("nginx", Kind::Nginx),
+        ("gate", GATE),
+        ("haproxy", Kind::Haproxy),
+        ("caddy", Kind::Caddy),
+        ("envoy", Kind::Envoy),
+    ];
+    let entries = kinds.map(|(key, kind)| entry(key, kind).path("/64k").thorough());
+    Case {
+        name: "large",
+        title: "An answer of 64 KiB, 32 connections",
+        entries: entries.into(),
+    }
+}
+
+fn decisions() -> Case {
+    Case {
+        name: "decisions",
+        title: "Decisions over HTTP, 32 connections",
+        entries: vec![
+            entry("nginx", Kind::NginxReturning(Socket::Tcp)),
+            entry("gate", Kind::Decisions(Socket::Tcp)),
+        ],
+    }
+}
+
+fn decisions_h2load() -> Case {
+    let http = Load::H2load { connections: 32 };
+    let grpc = Load::Grpc { connections: 32 };
+    let ways = [
+        ("nginx", Kind::NginxReturning(Socket::Tcp), http),
+        ("nginx-unix", Kind::NginxReturning(Socket::Unix), http),
+        ("gate", Kind::Decisions(Socket::Tcp), http),
+        ("gate-unix", Kind::Decisions(Socket::Unix), http),
+        ("gate-grpc", Kind::DecisionsGrpc, grpc),
+    ];
+    let entries = ways.map(|(key, kind, load)| entry(key, kind).load(load).thorough());
+    Case {
+        name: "decisions-h2load",
+        title: "Decisions in other ways, 32 connections, h2load",
+        entries: entries.into(),
+    }
+}
+
+fn latency() -> Case {
+    let paced = Load::Paced { connections: 32 };
+    Case {
+        name: "latency",
+        title: "Latency at 70 % of what nginx takes, 32 connections, paced",
+        entries: vec![
+            entry("nginx", Kind::Nginx).load(paced),
+            entry("gate", GATE).load(paced),
+        ],
+    }
+}
+
+fn cores() -> Case {
+    let on = |key, kind, cores, label| entry(key, kind).cores(cores).label(label);
+    Case {
+        name: "cores",
+        title: "One core and two, 32 connections; load and upstream take what is left of all cores",
+        entries: vec![
+            on("nginx-1", Kind::Nginx, 1, "nginx, one core").thorough(),
+            on("nginx-2", Kind::Nginx, 2, "nginx, two cores").thorough(),
+            on("gate-1", GATE, 1, "sessiongate, one core"),
+            on("gate-2", GATE, 2, "sessiongate, two cores"),
+        ],
+    }
+}
+
 /// A short answer, with a session, under 32 connections.
-fn entry(key: &'static str, label: &'static str, kind: Kind) -> Entry {
+fn entry(key: &'static str, kind: Kind) -> Entry {
     Entry {
         key,
-        label,
+        label: kind.label(),
         kind,
         cores: None,
         load: Load::Wrk { connections: 32 },
@@ -240,6 +213,9 @@ fn entry(key: &'static str, label: &'static str, kind: Kind) -> Entry {
         thorough: false,
     }
 }
+
+/// The gate as a proxy, as most cases mean it.
+const GATE: Kind = Kind::Gate(Users::Memory);
 
 impl Entry {
     /// Whether every answer must be a refusal.
@@ -255,6 +231,10 @@ impl Entry {
     fn cores(self, cores: usize) -> Self {
         let cores = Some(cores);
         Self { cores, ..self }
+    }
+
+    fn label(self, label: &'static str) -> Self {
+        Self { label, ..self }
     }
 
     fn load(self, load: Load) -> Self {

@@ -27,7 +27,7 @@ pub(crate) enum Kind {
     Nginx,
     /// nginx that asks the gate.
     NginxAsking(Socket),
-    /// nginx that asks the gate over TCP, and keeps what it says for a second.
+    /// nginx that asks the gate over TCP, and keeps what it says for five seconds.
     NginxAskingCached,
     /// nginx that answers by itself.
     NginxReturning(Socket),
@@ -73,7 +73,7 @@ impl Kind {
             Self::Nginx => "nginx",
             Self::NginxAsking(Socket::Tcp) => "nginx + auth_request → sessiongate",
             Self::NginxAsking(Socket::Unix) => "the same through a Unix socket",
-            Self::NginxAskingCached => "the same over TCP, decisions kept for 1 s",
+            Self::NginxAskingCached => "the same over TCP, decisions kept for 5 s",
             Self::NginxReturning(Socket::Tcp) => "nginx `return 200`",
             Self::NginxReturning(Socket::Unix) => "nginx `return 200` through a Unix socket",
             Self::Node => "Node.js with @auth/core",

@@ -190,7 +190,7 @@ fn cores() -> Case {
     let on = |key, kind, cores, label| entry(key, kind).cores(cores).label(label);
     Case {
         name: "cores",
-        title: "One core and two, 32 connections; load and upstream take what is left of all cores",
+        title: "One core and two, 32 connections; the load and the upstream share them",
         entries: vec![
             on("nginx-1", Kind::Nginx, 1, "nginx, one core").thorough(),
             on("nginx-2", Kind::Nginx, 2, "nginx, two cores").thorough(),

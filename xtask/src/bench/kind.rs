@@ -125,15 +125,23 @@ impl Kind {
         matches!(self, Self::Decisions(_))
     }
 
-    /// Starts it, on so many cores, or on all.
+    /// Starts it on all cores; or, with an upstream of its own, on the first so many.
     ///
     /// # Errors
     /// When it does not come up.
     pub(crate) fn start(self, cores: Option<usize>, lab: &Lab) -> Result<Target> {
+        let (upstream, own_upstream) = match cores {
+            None => (lab.upstream(), None),
+            Some(_) => {
+                let address = Address::Tcp(free_port());
+                let upstream = lab.another_upstream(&address, cores)?;
+                (address, Some(upstream))
+            }
+        };
         let start = Start {
             lab,
-            cores: cores.unwrap_or(lab.cores),
-            pinned: cores.map(|cores| format!("0-{}", cores - 1)),
+            cores,
+            upstream: upstream.to_string(),
         };
         let port = free_port();
         let tcp = Address::Tcp(port);
@@ -160,7 +168,7 @@ impl Kind {
                     users,
                     vec![
                         ("LISTEN", tcp.to_string()),
-                        ("UPSTREAM", format!("http://{}", lab.upstream())),
+                        ("UPSTREAM", format!("http://{}", start.upstream)),
                     ],
                     &tcp,
                 )?;
@@ -186,7 +194,7 @@ impl Kind {
             }
             Self::NginxReturning(socket) => {
                 let address = start.address(socket);
-                let nginx = lab.answering_nginx(&address, start.cores)?;
+                let nginx = lab.another_upstream(&address, cores)?;
                 (address, vec![nginx])
             }
             Self::Node => {
@@ -196,11 +204,11 @@ impl Kind {
                     words: vec!["node".to_owned(), server.display().to_string()],
                     environment: vec![
                         ("AUTH_SECRET", mint::SECRET.to_owned()),
-                        ("CORES", start.cores.to_string()),
+                        ("CORES", start.workers()),
                         ("LISTEN", tcp.to_string()),
-                        ("UPSTREAM", lab.upstream()),
+                        ("UPSTREAM", start.upstream.clone()),
                     ],
-                    cores: start.pinned.clone(),
+                    cores,
                 };
                 let node = lab.start_plain(&program, &tcp)?;
                 (tcp, vec![node])
@@ -210,15 +218,22 @@ impl Kind {
                 vec![start.nginx("predecessor/nginx.conf", port, None)?],
             ),
         };
-        Ok(Target::new(self, cores, address, services))
+        Ok(Target {
+            kind: self,
+            cores,
+            address,
+            services,
+            _own_upstream: own_upstream,
+        })
     }
 }
 
 /// How a target is started.
 struct Start<'a> {
     lab: &'a Lab,
-    cores: usize,
-    pinned: Option<String>,
+    cores: Option<usize>,
+    /// `host:port`.
+    upstream: String,
 }
 
 impl Start<'_> {
@@ -245,7 +260,7 @@ impl Start<'_> {
             ("AUTH_SECRET", mint::SECRET.to_owned()),
             ("DATABASE_URL", self.lab.postgres.url(Postgres::DATABASE)),
             ("ENABLE_DB_CHECK", "true".to_owned()),
-            ("WORKERS", self.cores.to_string()),
+            ("WORKERS", self.workers()),
         ];
         let forget = ("MEMORY_CACHE_TTL", "0".to_owned());
         match users {
@@ -263,7 +278,7 @@ impl Start<'_> {
             name: "sessiongate",
             words: vec![self.lab.gate.display().to_string(), "serve".to_owned()],
             environment,
-            cores: self.pinned.clone(),
+            cores: self.cores,
         };
         self.lab.start_plain(&program, address)
     }
@@ -277,7 +292,7 @@ impl Start<'_> {
         let words = format!(
             "{} --config-path CONFIGURATION --concurrency {} --disable-hot-restart --log-level warn",
             envoy.display(),
-            self.cores
+            self.workers()
         );
         self.configured("envoy", &words, configuration, port, gate)
     }
@@ -292,11 +307,10 @@ impl Start<'_> {
         gate: Option<&Address>,
     ) -> Result<Service> {
         let address = Address::Tcp(port);
-        let upstream = self.lab.upstream();
         let port_of = |address: &str| address.rsplit(':').next().unwrap_or_default().to_owned();
         let gate = gate.map(Address::to_string).unwrap_or_default();
         let values = [
-            ("CORES", self.cores.to_string()),
+            ("CORES", self.workers()),
             (
                 "FOLDER",
                 root().join("bench/predecessor").display().to_string(),
@@ -305,16 +319,21 @@ impl Start<'_> {
             ("GATE", gate),
             ("LISTEN", address.to_string()),
             ("PORT", port.to_string()),
-            ("UPSTREAM_PORT", port_of(&upstream)),
-            ("UPSTREAM", upstream),
+            ("UPSTREAM_PORT", port_of(&self.upstream)),
+            ("UPSTREAM", self.upstream.clone()),
         ];
         let program = Program {
             name,
             words: words.split(' ').map(str::to_owned).collect(),
             environment: vec![("AUTH_SECRET", mint::SECRET.to_owned())],
-            cores: self.pinned.clone(),
+            cores: self.cores,
         };
         self.lab.start(program, configuration, &values, &address)
+    }
+
+    /// How many threads or processes it starts with: one for each core.
+    fn workers(&self) -> String {
+        self.cores.unwrap_or(self.lab.cores).to_string()
     }
 
     fn address(&self, socket: Socket) -> Address {

@@ -71,12 +71,8 @@ impl Lab {
             anyhow::Ok((postgres, redis))
         })?;
         let upstream_port = free_port();
-        let upstream = start_upstream(
-            folder.path(),
-            &Address::Tcp(upstream_port),
-            "upstream",
-            cores,
-        )?;
+        let upstream_address = Address::Tcp(upstream_port);
+        let upstream = start_upstream(folder.path(), &upstream_address, None, cores)?;
         Ok(Self {
             _upstream: upstream,
             upstream_port,
@@ -89,9 +85,9 @@ impl Lab {
         })
     }
 
-    /// `host:port` of the upstream.
-    pub(crate) fn upstream(&self) -> String {
-        Address::Tcp(self.upstream_port).to_string()
+    /// The upstream of every target that may use all cores.
+    pub(crate) fn upstream(&self) -> Address {
+        Address::Tcp(self.upstream_port)
     }
 
     /// A folder for files under way.
@@ -122,12 +118,16 @@ impl Lab {
         Ok(check_request("127.0.0.1", "/", &[("cookie", &cookie)]))
     }
 
-    /// Starts an nginx that answers by itself.
+    /// Starts another upstream, or an nginx that is measured answering by itself.
     ///
     /// # Errors
     /// When it does not come up.
-    pub(crate) fn answering_nginx(&self, address: &Address, cores: usize) -> Result<Service> {
-        start_upstream(self.folder.path(), address, "answering-nginx", cores)
+    pub(crate) fn another_upstream(
+        &self,
+        address: &Address,
+        cores: Option<usize>,
+    ) -> Result<Service> {
+        start_upstream(self.folder.path(), address, cores, self.cores)
     }
 
     /// Starts `program` with a configuration of `bench/`, in which `@NAME@` stands for a value.
@@ -182,11 +182,17 @@ pub(crate) fn nginx() -> Vec<String> {
         .into()
 }
 
-fn start_upstream(lab: &Path, address: &Address, name: &str, cores: usize) -> Result<Service> {
+fn start_upstream(
+    lab: &Path,
+    address: &Address,
+    cores: Option<usize>,
+    all_cores: usize,
+) -> Result<Service> {
+    let name = "upstream";
     let folder = fresh_folder(lab, name)?;
     fs::write(folder.join("64k"), [b'.'; 64 * 1024])?;
     let values = [
-        ("CORES", cores.to_string()),
+        ("CORES", cores.unwrap_or(all_cores).to_string()),
         ("LISTEN", address.to_string()),
     ];
     let file = write_configuration(&folder, "upstream.conf", &values)?;
@@ -197,7 +203,7 @@ fn start_upstream(lab: &Path, address: &Address, name: &str, cores: usize) -> Re
         name,
         words,
         environment: Vec::new(),
-        cores: None,
+        cores,
     };
     Service::start(&program, &folder, address)
 }

@@ -35,6 +35,8 @@ pub(crate) struct Order<'a> {
     pub(crate) call: &'a [u8],
     /// Whether each answer must be a refusal; otherwise none may be.
     pub(crate) refused: bool,
+    /// How many cores `wrk` may use, unless all.
+    pub(crate) cores: Option<usize>,
     /// Requests each second, for a load that is paced.
     pub(crate) rate: f64,
     pub(crate) seconds: u32,
@@ -112,6 +114,7 @@ mod tests {
             cookies: Path::new(""),
             call: &[],
             refused,
+            cores: None,
             rate: 1.0,
             seconds: 1,
             folder: Path::new(""),

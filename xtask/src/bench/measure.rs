@@ -166,6 +166,7 @@ impl Stage<'_> {
             cookies: &self.lab.cookies(entry.cookies),
             call: &self.lab.call(entry.cookies)?,
             refused: entry.refused(),
+            cores: entry.cores,
             rate: pace.unwrap_or(f64::NAN),
             seconds,
             folder: self.lab.folder(),

@@ -142,7 +142,7 @@ impl Report {
     }
 
     fn all_goals(&self) -> Vec<Goal> {
-        goal::all(&self.cases, self.machine.cores)
+        goal::all(&self.cases)
     }
 
     fn goals(&self) -> Table {

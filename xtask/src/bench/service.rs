@@ -25,8 +25,8 @@ pub(crate) struct Program<'a> {
     pub(crate) words: Vec<String>,
     /// Its environment; nothing else is in it but `PATH` and `HOME`.
     pub(crate) environment: Vec<(&'a str, String)>,
-    /// The only cores it may use, as `taskset` writes them.
-    pub(crate) cores: Option<String>,
+    /// How many cores it may use, unless all.
+    pub(crate) cores: Option<usize>,
 }
 
 impl Service {
@@ -41,10 +41,8 @@ impl Service {
         // It ends when this program does, and has files enough for every connection.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", "prlimit", "--nofile=8192:"]);
-        if let Some(cores) = &program.cores {
-            command.args(["taskset", "-c", cores]);
-        }
         let child = command
+            .args(pinned(program.cores))
             .args(&program.words)
             .current_dir(folder)
             .env_clear()
@@ -100,6 +98,13 @@ impl Drop for Service {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The words before a command that keep it on the first so many cores.
+pub(crate) fn pinned(cores: Option<usize>) -> Vec<String> {
+    let words = cores.map(|cores| format!("taskset -c 0-{}", cores - 1));
+    let words = words.iter().flat_map(|words| words.split(' '));
+    words.map(str::to_owned).collect()
 }
 
 /// The end of what it wrote to its standard error.

@@ -16,25 +16,13 @@ pub(crate) struct Target {
     pub(crate) kind: Kind,
     pub(crate) cores: Option<usize>,
     pub(crate) address: Address,
-    services: Vec<Service>,
+    /// What is accounted to it.
+    pub(crate) services: Vec<Service>,
+    /// Where it may not use all cores, its upstream may not either.
+    pub(crate) _own_upstream: Option<Service>,
 }
 
 impl Target {
-    /// It listens there, and these are its processes.
-    pub(crate) fn new(
-        kind: Kind,
-        cores: Option<usize>,
-        address: Address,
-        services: Vec<Service>,
-    ) -> Self {
-        Self {
-            kind,
-            cores,
-            address,
-            services,
-        }
-    }
-
     /// The processes that are accounted to it.
     pub(crate) fn processes(&self) -> Vec<u32> {
         self.services.iter().map(Service::id).collect()

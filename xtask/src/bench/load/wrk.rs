@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::{Answered, Order};
+use crate::bench::service::pinned;
 use crate::step::{command, output, root};
 
 /// Runs it on as many threads as the tables of `docs/performance.md`: two.
@@ -18,8 +19,9 @@ pub(super) fn run(order: &Order<'_>, connections: u32) -> Result<Answered> {
         .map(|(name, value)| format!("{name}: {value}\n"));
     std::fs::write(&headers, lines.collect::<String>())?;
     let seconds = order.seconds;
+    let pinned = pinned(order.cores).join(" ");
     let mut wrk = command(&format!(
-        "prlimit --nofile=8192: wrk -t2 -c{connections} -d{seconds}s --timeout 10s --latency"
+        "prlimit --nofile=8192: {pinned} wrk -t2 -c{connections} -d{seconds}s --timeout 10s --latency"
     ));
     wrk.arg("-s")
         .arg(root().join("bench/load.lua"))

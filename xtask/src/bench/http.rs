@@ -74,26 +74,47 @@ impl Connection {
     /// When the connection breaks, or what comes is not HTTP.
     pub(crate) fn ask(&mut self, request: &[u8]) -> Result<Answer<'_>> {
         self.stream.write_all(request)?;
-        let (mut filled, mut head) = (0, None);
-        let (head, end) = loop {
+        let mut filled = 0;
+        let extent = loop {
             let read = self.stream.read(&mut self.buffer[filled..])?;
             ensure!(read > 0, "the connection was closed");
             filled += read;
-            if head.is_none() {
-                head = memmem::find(&self.buffer[..filled], b"\r\n\r\n").map(|at| at + 4);
-            }
-            if let Some(head) = head {
-                let length = header(&self.buffer[..head], "content-length");
-                let end = head + length.map_or(Ok(0), str::parse::<usize>)?;
-                if filled >= end {
-                    break (head, end);
-                }
+            if let Some(extent) = Extent::of(&self.buffer[..filled])? {
+                break extent;
             }
         };
-        let (head, body) = self.buffer[..end].split_at(head);
-        let status = str::from_utf8(head.get(9..12).context("no status")?)?;
+        let (head, body) = self.buffer[..extent.end].split_at(extent.head);
+        Ok(Answer {
+            status: extent.status,
+            head,
+            body,
+        })
+    }
+}
+
+/// How far an answer reaches that has arrived whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    pub(crate) status: u16,
+    /// Where its head ends.
+    head: usize,
+    end: usize,
+}
+
+impl Extent {
+    /// Reads the beginning of an answer; nothing when there is more to come.
+    ///
+    /// # Errors
+    /// When it is not HTTP.
+    pub(crate) fn of(bytes: &[u8]) -> Result<Option<Self>> {
+        let Some(head) = memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4) else {
+            return Ok(None);
+        };
+        let length = header(&bytes[..head], "content-length");
+        let end = head + length.map_or(Ok(0), str::parse::<usize>)?;
+        let status = str::from_utf8(bytes.get(9..12).context("no status")?)?;
         let status = status.parse()?;
-        Ok(Answer { status, head, body })
+        Ok((bytes.len() >= end).then_some(Self { status, head, end }))
     }
 }
 

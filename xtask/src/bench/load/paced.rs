@@ -1,17 +1,24 @@
 //! Requests at a rate of their own, so that latency is what a client sees whose next request does not wait for the last.
 //!
-//! Each connection has a thread and a timetable. A request that is late because an earlier one is still unanswered counts
-//! from the moment at which it was due: otherwise a server that stalls would hide its stall by slowing the load down
-//! ("coordinated omission"). One that is late because the thread slept too long counts from when it is sent: that is the
-//! load's own doing.
+//! Each connection has a timetable. A request that is late because an earlier one is still unanswered counts from the
+//! moment at which it was due: otherwise a server that stalls would hide its stall by slowing the load down ("coordinated
+//! omission"). One that is late because the load slept too long counts from when it is sent: that is the load's own doing.
+//!
+//! One thread sends and two receive. A thread for each connection, or a timer of the runtime, would be simpler, but the
+//! first costs more than what is measured, and the second ticks in milliseconds.
 
-use std::thread::{Builder, sleep};
+use std::io::{ErrorKind, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
+use tokio::task::JoinSet;
 
 use super::{Answered, Order, percentile};
-use crate::bench::http::{Connection, get};
+use crate::bench::http::{Address, Extent, get};
 use crate::step::clock;
 
 /// Runs it.
@@ -19,86 +26,175 @@ use crate::step::clock;
 /// # Errors
 /// As [`super::Load::run`].
 pub(super) fn run(order: &Order<'_>, connections: u32) -> Result<Answered> {
+    let Address::Tcp(port) = *order.address else {
+        bail!("a paced load is sent over TCP");
+    };
     let mut headers = order.headers.to_vec();
     if let Some(cookie) = order.cookies()?.into_iter().next() {
         headers.push(("Cookie".to_owned(), cookie));
     }
     let request = get(order.path, &headers);
-    let interval = Duration::from_secs_f64(f64::from(connections) / order.rate);
-    let open = (0..connections).map(|_| Connection::open(order.address));
-    let open = open.collect::<Result<Vec<_>>>()?;
-    let start = clock() + Duration::from_millis(50);
-    let end = start + Duration::from_secs(order.seconds.into());
-    let parts = std::thread::scope(|scope| {
-        let threads = open
-            .into_iter()
-            .zip(0..connections)
-            .map(|(connection, number)| {
-                let timetable = Timetable {
-                    due: start + interval * number / connections,
-                    interval,
-                    end,
-                };
-                let work = || timetable.follow(connection, &request);
-                Builder::new()
-                    .stack_size(64 * 1024)
-                    .spawn_scoped(scope, work)
-            });
-        let threads = threads.collect::<std::io::Result<Vec<_>>>()?;
-        let parts = threads
-            .into_iter()
-            .map(|thread| thread.join().ok().context("a thread failed")?);
-        parts.collect::<Result<Vec<_>>>()
-    })?;
-    let mut latencies: Vec<f64> = parts
-        .iter()
-        .flat_map(|part| &part.latencies)
-        .copied()
+    let start = clock();
+    let lanes = (0..connections).map(|_| Lane::open(port, start));
+    let lanes = lanes.collect::<Result<Vec<_>>>()?;
+    let timetable = Timetable {
+        interval: Duration::from_secs_f64(f64::from(connections) / order.rate),
+        end: Duration::from_secs(order.seconds.into()),
+    };
+    let (sent, received) = std::thread::scope(|scope| {
+        let halves = lanes.chunks(lanes.len().div_ceil(2));
+        let receivers: Vec<_> = halves.map(|half| scope.spawn(|| receive(half))).collect();
+        let sent = timetable.send(&lanes, &request);
+        for lane in &lanes {
+            // Its receiver sees the end and returns; a lane that the server has closed is at its end already.
+            let _ = lane.stream.shutdown(Shutdown::Both);
+        }
+        let received = receivers.into_iter();
+        let received =
+            received.map(|receiver| receiver.join().ok().context("a receiver failed")?);
+        (sent, received.collect::<Result<Vec<_>>>())
+    });
+    let (never_sent, parts) = (sent?, received?);
+    let answered: Vec<_> = parts.into_iter().flatten().collect();
+    let refusals = answered.iter().filter(|(_, status)| *status > 399).count();
+    order.check(answered.len() as u64, refusals as u64, 0)?;
+    let latencies = answered.iter().map(|(latency, _)| *latency);
+    let latencies = latencies.chain(never_sent);
+    let mut latencies: Vec<_> = latencies
+        .map(|latency| latency.as_secs_f64() * 1e6)
         .collect();
     latencies.sort_by(f64::total_cmp);
-    let refusals = parts.iter().map(|part| part.refusals).sum();
-    order.check(latencies.len() as u64, refusals, 0)?;
     Ok(Answered {
-        requests: latencies.len() as f64,
-        seconds: start.elapsed().as_secs_f64(),
+        requests: answered.len() as f64,
+        seconds: f64::from(order.seconds),
         p50: percentile(&latencies, 0.5),
         p99: percentile(&latencies, 0.99),
     })
 }
 
-/// When the requests of one connection are due.
-struct Timetable {
-    due: Instant,
-    interval: Duration,
-    end: Instant,
+/// A connection, and since when it is waiting for an answer.
+#[derive(Debug)]
+struct Lane {
+    stream: TcpStream,
+    start: Instant,
+    /// Nanoseconds after `start`; 0 while nothing is waited for.
+    waiting_since: AtomicU64,
 }
 
-/// What one connection has seen.
-struct Part {
-    /// In microseconds.
-    latencies: Vec<f64>,
-    refusals: u64,
+/// When requests are due, as time after the start.
+struct Timetable {
+    /// Between two requests of one lane.
+    interval: Duration,
+    end: Duration,
 }
 
 impl Timetable {
-    fn follow(mut self, mut connection: Connection, request: &[u8]) -> Result<Part> {
-        let mut part = Part {
-            latencies: Vec::new(),
-            refusals: 0,
-        };
-        while self.due < self.end {
-            let now = clock();
-            let begun = if now < self.due {
-                sleep(self.due - now);
-                clock()
-            } else {
-                self.due
-            };
-            let answer = connection.ask(request)?;
-            part.latencies.push(begun.elapsed().as_secs_f64() * 1e6);
-            part.refusals += u64::from(answer.status > 399);
-            self.due += self.interval;
+    /// Sends what is due, until the end, and sees the last answers come in. Gives the time for which those had been waiting
+    /// in the end that could not be sent, because an answer was missing.
+    fn send(&self, lanes: &[Arc<Lane>], request: &[u8]) -> Result<Vec<Duration>> {
+        let start = lanes.first().context("a lane")?.start;
+        let count = u32::try_from(lanes.len())?;
+        // Lanes take turns.
+        let first_due = (0..count).map(|number| self.interval * number / count + TICK);
+        let mut due: Vec<_> = first_due.map(|due| (due, false)).collect();
+        while start.elapsed() < self.end {
+            for (lane, (due, late)) in lanes.iter().zip(&mut due) {
+                let now = start.elapsed();
+                if *due > now {
+                    continue;
+                }
+                if lane.waiting_since.load(Ordering::Acquire) != 0 {
+                    *late = true;
+                    continue;
+                }
+                lane.send(request, if *late { *due } else { now })?;
+                *due += self.interval;
+                *late = *due <= now;
+            }
+            sleep(TICK);
         }
-        Ok(part)
+        let mut never_sent = Vec::new();
+        for (mut due, _) in due {
+            while due < self.end {
+                never_sent.push(self.end - due);
+                due += self.interval;
+            }
+        }
+        let waiting = |lane: &Arc<Lane>| lane.waiting_since.load(Ordering::Acquire) != 0;
+        while lanes.iter().any(waiting) && start.elapsed() < self.end + PATIENCE {
+            sleep(Duration::from_millis(1));
+        }
+        Ok(never_sent)
     }
 }
+
+impl Lane {
+    fn open(port: u16, start: Instant) -> Result<Arc<Self>> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        Ok(Arc::new(Self {
+            stream,
+            start,
+            waiting_since: AtomicU64::new(0),
+        }))
+    }
+
+    fn send(&self, request: &[u8], since: Duration) -> Result<()> {
+        let since = u64::try_from(since.as_nanos())?;
+        self.waiting_since.store(since, Ordering::Release);
+        let written = (&self.stream).write(request)?;
+        ensure!(written == request.len(), "a request did not fit");
+        Ok(())
+    }
+
+    /// Takes answers until the connection ends: how long each took, and its status.
+    async fn receive(self: Arc<Self>) -> Result<Vec<(Duration, u16)>> {
+        let stream = tokio::net::TcpStream::from_std(self.stream.try_clone()?)?;
+        let (mut buffer, mut filled) = (vec![0; 128 * 1024], 0);
+        let mut answers = Vec::new();
+        loop {
+            stream.readable().await?;
+            match stream.try_read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error.into()),
+            }
+            if let Some(answer) = Extent::of(&buffer[..filled])? {
+                let since = self.waiting_since.swap(0, Ordering::AcqRel);
+                ensure!(since != 0, "an answer came that nobody waited for");
+                let latency = self.start.elapsed() - Duration::from_nanos(since);
+                answers.push((latency, answer.status));
+                filled = 0;
+            }
+        }
+        let waiting = self.waiting_since.load(Ordering::Acquire) != 0;
+        ensure!(!waiting, "the connection ended before the answer");
+        Ok(answers)
+    }
+}
+
+/// Takes the answers of these lanes.
+fn receive(lanes: &[Arc<Lane>]) -> Result<Vec<(Duration, u16)>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    runtime.block_on(async {
+        let mut receivers = JoinSet::new();
+        for lane in lanes {
+            receivers.spawn(Arc::clone(lane).receive());
+        }
+        let mut answers = Vec::new();
+        while let Some(received) = receivers.join_next().await {
+            answers.extend(received??);
+        }
+        Ok(answers)
+    })
+}
+
+/// How long the sender sleeps at least; the kernel makes about twice as much of it.
+const TICK: Duration = Duration::from_micros(50);
+
+/// How long the last answers may take.
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -9,8 +9,8 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     target="$(rustc -vV | sed -n 's/host: //p')" \
-    && RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --package sessiongate --target "$target" \
-    && cp "target/$target/release/sessiongate" /sessiongate \
+    && RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile dist --locked --package sessiongate --target "$target" \
+    && cp "target/$target/dist/sessiongate" /sessiongate \
     && ! readelf --program-headers /sessiongate | grep --quiet INTERP
 
 FROM scratch

@@ -42,7 +42,7 @@ pub(crate) struct Options {
     /// Print Markdown, as in docs/performance.md.
     #[arg(long)]
     markdown: bool,
-    /// The sessiongate to measure, in place of a fresh release build.
+    /// The sessiongate to measure, in place of a fresh build of what is shipped (profile `dist`).
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
     /// Only these cases.
@@ -62,7 +62,7 @@ pub(crate) enum Subject {
     Open,
 }
 
-/// Measures, in a release build.
+/// Measures, in an optimised build.
 ///
 /// # Errors
 /// When something does not build or cannot be installed, or there is no such case. A goal that is missed is no error, and
@@ -106,7 +106,7 @@ fn side_by_side(options: &Options) -> Result<()> {
     let gate = match &options.binary {
         Some(path) => path.canonicalize()?,
         None => build(&mut command(
-            "cargo build --release --locked -p sessiongate",
+            "cargo build --profile dist --locked -p sessiongate",
         ))?,
     };
     let machine = Machine::look(&gate, std::thread::available_parallelism()?.get());

@@ -18,7 +18,7 @@ pub(crate) fn run() -> Result<()> {
         "the static binary is built on Linux with glibc, not on {host}"
     );
     let mut cargo = command(&format!(
-        "cargo build --release --locked -p sessiongate --target {host}"
+        "cargo build --profile dist --locked -p sessiongate --target {host}"
     ));
     cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
     println!("{}", build(&mut cargo)?.display());

@@ -1,4 +1,4 @@
-//! What fronts share: bodies, and the faces of a refusal.
+//! What fronts share: what they are, how a connection is served to its end, bodies, and the faces of a refusal.
 
 pub(crate) mod answer;
 mod arrival;
@@ -11,7 +11,9 @@ mod target;
 mod tunnel;
 
 use std::error::Error;
+use std::net::IpAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -19,8 +21,19 @@ use http_body::{Body, Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::client_io::{Busy, ClientIo, ConnectionState};
-pub(crate) use self::record::Mode;
+use crate::socket::Stream;
 use crate::upstream::UpstreamBody;
+
+/// Serves the connections of a listener.
+pub(crate) trait Front: 'static {
+    /// Serves one connection until it ends, or `stop` asks for an end after the requests in flight.
+    fn serve(
+        self: Rc<Self>,
+        stream: Stream,
+        peer: IpAddr,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + 'static;
+}
 
 /// Serves a connection until it ends, or `stop` asks for an end after the requests in flight; `shut_down` tells it so.
 async fn serve_until<C: Future>(
@@ -137,3 +150,6 @@ impl Body for AnswerBody {
         }
     }
 }
+
+/// In bytes: eight session chunks of 4 KiB and the other headers fit; more is 431.
+const LARGEST_HEAD: usize = 64 * 1024;

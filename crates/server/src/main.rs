@@ -10,6 +10,7 @@ mod front;
 mod jwks;
 mod metrics;
 mod mint;
+mod mode;
 mod open;
 mod pages;
 mod patience;

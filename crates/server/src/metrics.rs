@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{
     BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
-use crate::front::Mode;
+use crate::mode::Mode;
 use crate::store::{Asked, Observer, Outcome};
 
 /// Every meter. The ones on the hot path are registered once.

@@ -4,7 +4,6 @@
 //! because tasks and their wake-ups move between cores.
 
 use std::io;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -14,25 +13,15 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::front::Front;
 use crate::front::decisions::Decisions;
 use crate::front::proxy::Proxy;
-use crate::socket::{Listener, StdListener, Stream};
+use crate::socket::{Listener, StdListener};
 
 /// What one runtime serves.
 pub(crate) struct Fronts {
     pub(crate) proxy: Option<(StdListener, Proxy)>,
     pub(crate) decisions: Option<(StdListener, Decisions)>,
-}
-
-/// Serves the connections of a listener.
-pub(crate) trait Front: 'static {
-    /// Serves one connection until it ends, or `stop` asks for an end after the requests in flight.
-    fn serve(
-        self: Rc<Self>,
-        stream: Stream,
-        peer: IpAddr,
-        stop: CancellationToken,
-    ) -> impl Future<Output = ()> + 'static;
 }
 
 /// Starts a thread that serves until `stop`, and then finishes what is in flight for at most `drain`.

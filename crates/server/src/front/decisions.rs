@@ -35,13 +35,12 @@ use self::endpoint::{Endpoint, Refusals};
 use self::original::{Flaw, Original, Source};
 use super::answer::{self, Asker};
 use super::arrival::{self, X_REQUEST_ID};
-use super::proxy::LARGEST_HEAD;
-use super::record::{Decision, Mode, Record};
-use super::{AnswerBody, ClientIo, ConnectionState};
+use super::record::{Decision, Record};
+use super::{AnswerBody, ClientIo, ConnectionState, Front, LARGEST_HEAD};
 use crate::audit::Audit;
 use crate::config::{ClientSettings, SignIn};
 use crate::metrics::Metrics;
-use crate::runtime::Front;
+use crate::mode::Mode;
 use crate::socket::Stream;
 use crate::store::{Sessions, Users};
 

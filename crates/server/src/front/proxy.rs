@@ -18,13 +18,13 @@ use tokio_util::task::TaskTracker;
 
 use super::answer::{self, Asker};
 use super::arrival::{self, X_REQUEST_ID};
-use super::record::{Decision, Mode, Record};
+use super::record::{Decision, Record};
 use super::target::{self, Target};
-use super::{AnswerBody, ClientIo, ConnectionState, tunnel};
+use super::{AnswerBody, ClientIo, ConnectionState, Front, LARGEST_HEAD, tunnel};
 use crate::audit::Audit;
 use crate::config::{ClientSettings, SignIn};
 use crate::metrics::Metrics;
-use crate::runtime::Front;
+use crate::mode::Mode;
 use crate::socket::Stream;
 use crate::store::{Sessions, Users};
 use crate::upstream::{RequestBody, Upstream, UpstreamBody, UpstreamError};
@@ -194,6 +194,3 @@ fn class(status: StatusCode) -> &'static str {
         _ => "5xx",
     }
 }
-
-/// In bytes: eight session chunks of 4 KiB and the other headers fit; more is 431.
-pub(super) const LARGEST_HEAD: usize = 64 * 1024;

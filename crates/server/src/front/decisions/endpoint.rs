@@ -3,8 +3,8 @@
 use gate::IdentityHeaders;
 use http::{StatusCode, Uri};
 
-use super::super::Mode;
 use super::original::Source;
+use crate::mode::Mode;
 
 /// What an endpoint reads and how it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

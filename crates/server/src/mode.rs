@@ -1,0 +1,42 @@
+//! The fronts, as the audit log and the metrics tell them apart.
+
+/// Which front a request came in by, and for decisions, what kind of host asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Authelia,
+    Authentik,
+    Caddy,
+    /// Of a question that no endpoint answers.
+    Decisions,
+    Envoy,
+    EnvoyGrpc,
+    ForwardAuth,
+    Nginx,
+    OAuth2Proxy,
+    Proxy,
+    Traefik,
+    Vouch,
+}
+
+impl Mode {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Mode::Vouch as usize + 1;
+
+    /// The name in the audit log and the metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Mode::Authelia => "authelia",
+            Mode::Authentik => "authentik",
+            Mode::Caddy => "caddy",
+            Mode::Decisions => "decisions",
+            Mode::Envoy => "envoy",
+            Mode::EnvoyGrpc => "envoy-grpc",
+            Mode::ForwardAuth => "forward-auth",
+            Mode::Nginx => "nginx",
+            Mode::OAuth2Proxy => "oauth2-proxy",
+            Mode::Proxy => "proxy",
+            Mode::Traefik => "traefik",
+            Mode::Vouch => "vouch",
+        }
+    }
+}

@@ -10,6 +10,7 @@ mod record;
 mod target;
 mod tunnel;
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -17,10 +18,16 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::client_io::{Busy, ClientIo, ConnectionState};
+use self::client_io::{Busy, ClientIo, ConnectionState};
+use crate::config::ClientSettings;
 use crate::socket::Stream;
 use crate::upstream::UpstreamBody;
 
@@ -33,6 +40,33 @@ pub(crate) trait Front: 'static {
         peer: IpAddr,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + 'static;
+}
+
+/// Serves HTTP/1.1 on a connection as [`serve_until`] does, and says whether bytes came that never became a request.
+async fn serve_http1<F>(
+    stream: Stream,
+    limits: ClientSettings,
+    stop: CancellationToken,
+    answer: impl Fn(Request<Incoming>) -> F,
+) -> bool
+where
+    F: Future<Output = Response<AnswerBody>>,
+{
+    let state = ConnectionState::new();
+    let io = TokioIo::new(ClientIo::new(stream, limits, state.clone()));
+    let service = service_fn(|request| {
+        let (answered, busy) = (answer(request), state.busy());
+        async move { Ok::<_, Infallible>(answered.await.map(|body| body.keeping(busy))) }
+    });
+    let connection = http1::Builder::new()
+        .max_buf_size(LARGEST_HEAD)
+        .serve_connection(io, service)
+        .with_upgrades();
+    let ended = serve_until(connection, stop, |connection| {
+        connection.graceful_shutdown();
+    })
+    .await;
+    state.is_refused() || ended.is_err_and(|error| error.is_parse())
 }
 
 /// Serves a connection until it ends, or `stop` asks for an end after the requests in flight; `shut_down` tells it so.

@@ -21,7 +21,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::timeout;
@@ -36,7 +36,7 @@ use self::original::{Flaw, Original, Source};
 use super::answer::{self, Asker};
 use super::arrival::{self, X_REQUEST_ID};
 use super::record::{Decision, Record};
-use super::{AnswerBody, ClientIo, ConnectionState, Front, LARGEST_HEAD};
+use super::{AnswerBody, Front, LARGEST_HEAD};
 use crate::audit::Audit;
 use crate::config::{ClientSettings, SignIn};
 use crate::metrics::Metrics;
@@ -77,27 +77,12 @@ impl Front for Decisions {
 
 impl Decisions {
     async fn serve_http1(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
-        let state = ConnectionState::new();
         let limits = ClientSettings {
             idle: IDLE_HOST,
             ..self.client
         };
-        let io = TokioIo::new(ClientIo::new(stream, limits, state.clone()));
-        let service = service_fn(|request| {
-            let (decisions, busy) = (Rc::clone(&self), state.busy());
-            async move {
-                let response = decisions.answer(request, peer).await;
-                Ok::<_, Infallible>(response.map(|body| body.keeping(busy)))
-            }
-        });
-        let connection = http1::Builder::new()
-            .max_buf_size(LARGEST_HEAD)
-            .serve_connection(io, service);
-        let ended = super::serve_until(connection, stop, |connection| {
-            connection.graceful_shutdown();
-        })
-        .await;
-        if state.is_refused() || ended.is_err_and(|error| error.is_parse()) {
+        let answer = |request| Rc::clone(&self).answer(request, peer);
+        if super::serve_http1(stream, limits, stop, answer).await {
             Record::unreadable(Mode::Decisions, peer, &self.audit, &self.metrics);
         }
     }

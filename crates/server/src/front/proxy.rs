@@ -1,6 +1,5 @@
 //! The proxy: decides on each request of a connection, forwards what is permitted, answers the rest.
 
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,9 +9,6 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,7 +16,7 @@ use super::answer::{self, Asker};
 use super::arrival::{self, X_REQUEST_ID};
 use super::record::{Decision, Record};
 use super::target::{self, Target};
-use super::{AnswerBody, ClientIo, ConnectionState, Front, LARGEST_HEAD, tunnel};
+use super::{AnswerBody, Front, tunnel};
 use crate::audit::Audit;
 use crate::config::{ClientSettings, SignIn};
 use crate::metrics::Metrics;
@@ -44,24 +40,11 @@ pub(crate) struct Proxy {
 
 impl Front for Proxy {
     async fn serve(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
-        let state = ConnectionState::new();
-        let io = TokioIo::new(ClientIo::new(stream, self.client, state.clone()));
-        let service = service_fn(|request| {
-            let (proxy, busy) = (Rc::clone(&self), state.busy());
-            async move {
-                let response = proxy.answer(request, peer).await;
-                Ok::<_, Infallible>(response.map(|body| body.keeping(busy)))
-            }
-        });
-        let connection = http1::Builder::new()
-            .max_buf_size(LARGEST_HEAD)
-            .serve_connection(io, service)
-            .with_upgrades();
-        let ended = super::serve_until(connection, stop, |connection| {
-            connection.graceful_shutdown();
-        })
-        .await;
-        if state.is_refused() || ended.is_err_and(|error| error.is_parse()) {
+        let answer = |request| {
+            let proxy = Rc::clone(&self);
+            async move { proxy.answer(request, peer).await }
+        };
+        if super::serve_http1(stream, self.client, stop, answer).await {
             Record::unreadable(Mode::Proxy, peer, &self.audit, &self.metrics);
         }
     }

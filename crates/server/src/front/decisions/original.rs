@@ -103,7 +103,7 @@ fn either(headers: &HeaderMap) -> Result<Original, Flaw> {
         return Err(Flaw::Contradictory(X_FORWARDED_URI));
     }
     let stated = match single(headers, X_ORIGINAL_METHOD)? {
-        Some(_) => method(headers, X_ORIGINAL_METHOD)?,
+        Some(text) => parse_method(text, X_ORIGINAL_METHOD)?,
         None => method(headers, X_FORWARDED_METHOD)?,
     };
     Ok(Original {

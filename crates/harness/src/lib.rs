@@ -6,8 +6,8 @@
 //!
 //! | part | what it is |
 //! |---|---|
-//! | [`Redis`], [`Postgres`], [`Nginx`], [`Caddy`], [`Haproxy`] | Debian's own servers, in temporary folders |
-//! | [`Envoy`] | Envoy, which Debian has not |
+//! | [`Redis`], [`Postgres`], [`Nginx`], [`caddy()`], [`haproxy()`] | Debian's own servers, in temporary folders |
+//! | [`envoy()`] | Envoy, which Debian has not |
 //! | [`Echo`] | an upstream in this process that records what reached it and answers with it |
 //! | [`CutProxy`] | a wire that can be cut, stalled and slowed |
 //! | [`Gate`] | the `sessiongate` binary under test |
@@ -33,20 +33,21 @@ mod redis;
 mod server;
 mod wire;
 
-pub use caddy::Caddy;
+pub use caddy::caddy;
 pub use cert::Certificates;
 pub use client::{Client, Request, Response};
 pub use cut::CutProxy;
 pub use echo::{Echo, Seen};
-pub use envoy::Envoy;
+pub use envoy::envoy;
 pub use gate::{Decisions, Finished, Gate, GateCommand};
-pub use haproxy::Haproxy;
+pub use haproxy::haproxy;
 pub use mint::Mint;
 pub use nginx::Nginx;
 pub use port::free_port;
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::{Lines, is_root, poll, run};
 pub use redis::{Redis, RedisOptions};
+pub use server::Server;
 pub use wire::Headers;
 
 use std::path::{Path, PathBuf};

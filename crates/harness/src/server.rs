@@ -12,7 +12,7 @@ use crate::process::Process;
 
 /// A server with one listener on a free loopback port. Stopped on drop, and its folder removed.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     // Before the folder: fields drop in order.
     process: Process,
     pub(crate) port: u16,
@@ -46,12 +46,12 @@ impl Server {
     }
 
     /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     /// What it has printed so far.
-    pub(crate) fn transcript(&self) -> String {
+    pub fn transcript(&self) -> String {
         self.process.transcript()
     }
 

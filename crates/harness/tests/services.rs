@@ -1,9 +1,7 @@
 //! The services of the harness come up, do what tests ask of them, and leave nothing behind.
 
 use anyhow::Result;
-use harness::{
-    Caddy, Client, CutProxy, Echo, Envoy, Haproxy, Nginx, Postgres, Redis, Request, poll,
-};
+use harness::{Client, CutProxy, Echo, Nginx, Postgres, Redis, Request, poll};
 
 #[tokio::test]
 async fn redis_answers_with_a_password_and_over_tls() -> Result<()> {
@@ -79,9 +77,8 @@ async fn nginx_serves_what_the_fragment_says() -> Result<()> {
 #[tokio::test]
 async fn caddy_envoy_and_haproxy_serve_what_their_configurations_say() -> Result<()> {
     let caddy =
-        Caddy::from_config(|port| format!("http://127.0.0.1:{port} {{\nrespond hello\n}}\n"))
-            .await?;
-    let envoy = Envoy::from_config(|port| {
+        harness::caddy(|port| format!("http://127.0.0.1:{port} {{\nrespond hello\n}}\n")).await?;
+    let envoy = harness::envoy(|port| {
         format!(
             "static_resources:
   listeners:
@@ -97,7 +94,7 @@ async fn caddy_envoy_and_haproxy_serve_what_their_configurations_say() -> Result
     })
     .await?;
     let script = "core.register_fetches('said', function() return 'hello' end)";
-    let haproxy = Haproxy::from_config(
+    let haproxy = harness::haproxy(
         |port| {
             format!(
                 "global

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
-use harness::{Caddy, Decisions, Echo, Envoy, Gate, GateCommand, Haproxy, Nginx, mint};
+use harness::{Decisions, Echo, Gate, GateCommand, Nginx, Server, mint};
 
 use crate::documents::{block, put};
 use crate::traefik::Traefik;
@@ -33,11 +33,9 @@ pub(crate) enum Kind {
 
 #[derive(Debug)]
 enum Program {
-    Caddy(Caddy),
-    Envoy(Envoy),
-    Haproxy(Haproxy),
     Itself,
     Nginx(Nginx),
+    Other(Server),
     Traefik(Traefik),
 }
 
@@ -111,12 +109,12 @@ impl Front {
     /// Starts one in front of `echo`, asking `gate`.
     pub(crate) async fn start(kind: Kind, gate: &Gate, echo: &Echo) -> Result<Self> {
         let program = match kind {
-            Kind::Caddy => Program::Caddy(caddy(gate, echo).await?),
-            Kind::EnvoyGrpc => Program::Envoy(envoy(1, gate, echo).await?),
-            Kind::EnvoyHttp => Program::Envoy(envoy(0, gate, echo).await?),
+            Kind::Caddy => Program::Other(caddy(gate, echo).await?),
+            Kind::EnvoyGrpc => Program::Other(envoy(1, gate, echo).await?),
+            Kind::EnvoyHttp => Program::Other(envoy(0, gate, echo).await?),
             Kind::Haproxy => {
                 let script = block("haproxy.md", "lua", 0)?;
-                Program::Haproxy(haproxy(&script, gate, echo).await?)
+                Program::Other(haproxy(&script, gate, echo).await?)
             }
             Kind::Nginx | Kind::NginxSocket => {
                 Program::Nginx(nginx(&block("nginx.md", "nginx", 0)?, gate, echo).await?)
@@ -128,9 +126,7 @@ impl Front {
             ),
         };
         let address = match &program {
-            Program::Caddy(caddy) => caddy.address(),
-            Program::Envoy(envoy) => envoy.address(),
-            Program::Haproxy(haproxy) => haproxy.address(),
+            Program::Other(server) => server.address(),
             Program::Itself => gate.proxy,
             Program::Nginx(nginx) => nginx.address(),
             Program::Traefik(traefik) => traefik.address(),
@@ -141,21 +137,19 @@ impl Front {
     /// What it has printed so far, for the message of a test that fails.
     pub(crate) fn transcript(&self) -> String {
         match &self.program {
-            Program::Caddy(caddy) => caddy.transcript(),
-            Program::Envoy(envoy) => envoy.transcript(),
-            Program::Haproxy(haproxy) => haproxy.transcript(),
+            Program::Other(server) => server.transcript(),
             Program::Nginx(nginx) => nginx.transcript(),
             Program::Itself | Program::Traefik(_) => String::new(),
         }
     }
 }
 
-async fn caddy(gate: &Gate, echo: &Echo) -> Result<Caddy> {
+async fn caddy(gate: &Gate, echo: &Echo) -> Result<Server> {
     let text = block("caddy.md", "caddyfile", 0)?;
     let text = put(&text, GATE, &gate.decisions_port()?.to_string())?;
     let text = put(&text, SERVICE, &echo.address().to_string())?;
     put(&text, ":8080 {", "")?;
-    Caddy::from_config(|port| {
+    harness::caddy(|port| {
         // The same sites on every address, but for one machine only.
         let site = format!(":{port} {{\n\tbind 127.0.0.1\n");
         text.replacen(":8080 {\n", &site, 1)
@@ -163,23 +157,23 @@ async fn caddy(gate: &Gate, echo: &Echo) -> Result<Caddy> {
     .await
 }
 
-async fn envoy(number: usize, gate: &Gate, echo: &Echo) -> Result<Envoy> {
+async fn envoy(number: usize, gate: &Gate, echo: &Echo) -> Result<Server> {
     let text = block("envoy.md", "yaml", number)?;
     let port = |port: u16| format!("port_value: {port}");
     let text = put(&text, &port(9091), &port(gate.decisions_port()?.port()))?;
     let text = put(&text, &port(3000), &port(echo.address().port()))?;
     let listen = |port: u16| format!("address: 127.0.0.1, port_value: {port}");
     let text = put(&text, "address: 0.0.0.0, port_value: 8080", &listen(8080))?;
-    Envoy::from_config(|port| text.replace(&listen(8080), &listen(port))).await
+    harness::envoy(|port| text.replace(&listen(8080), &listen(port))).await
 }
 
 /// An HAProxy with this script in place of, or made of, the documented one.
-pub(crate) async fn haproxy(script: &str, gate: &Gate, echo: &Echo) -> Result<Haproxy> {
+pub(crate) async fn haproxy(script: &str, gate: &Gate, echo: &Echo) -> Result<Server> {
     let text = block("haproxy.md", "haproxy", 0)?;
     let text = put(&text, SERVICE, &echo.address().to_string())?;
     put(&text, "bind :8080", "")?;
     let script = put(script, GATE, &gate.decisions_port()?.to_string())?;
-    Haproxy::from_config(
+    harness::haproxy(
         |port| text.replace("bind :8080", &format!("bind 127.0.0.1:{port}")),
         &script,
     )

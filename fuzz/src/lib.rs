@@ -5,6 +5,7 @@
 
 pub mod case;
 pub mod keys;
+pub mod messages;
 pub mod opinion;
 pub mod vectors;
 

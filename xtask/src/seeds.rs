@@ -1,4 +1,4 @@
-//! What the fuzz targets start from, made of the vectors of the session crate.
+//! What the fuzz targets start from: the vectors of the session crate, and a few messages.
 
 use std::path::Path;
 
@@ -14,6 +14,13 @@ use crate::step::root;
 /// # Errors
 /// When the vectors cannot be read, or a file cannot be written.
 pub(crate) fn plant(folder: &Path) -> Result<()> {
+    for (target, messages) in [("requests", &REQUESTS[..]), ("answers", &ANSWERS)] {
+        let folder = folder.join(target);
+        std::fs::create_dir_all(&folder)?;
+        for (number, message) in messages.iter().enumerate() {
+            std::fs::write(folder.join(number.to_string()), message)?;
+        }
+    }
     let vectors = std::fs::read(root().join("crates/session/tests/data/sessions.json"))?;
     let vectors: Vec<Map<String, Value>> = serde_json::from_slice(&vectors)?;
     for (number, vector) in vectors.iter().enumerate() {
@@ -103,6 +110,19 @@ fn timely(claims: &Map<String, Value>, now: i64) -> Map<String, Value> {
     });
     moved.collect()
 }
+
+// The first byte says in pieces of how many bytes the rest comes.
+const REQUESTS: [&str; 4] = [
+    "\x07GET /a?b HTTP/1.1\r\nHost: a\r\nCookie: b=c\r\n\r\n",
+    "\x01POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nabGET * HTTP/1.0\r\n\r\n",
+    "\x03\r\nPUT http://a/b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nab\r\n0\r\nA: b\r\n\r\n",
+    "\x20GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nConnection: close, x\r\n\r\n",
+];
+const ANSWERS: [&str; 3] = [
+    "\x07HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab",
+    "\x01HTTP/1.1 404 Not Found\nTransfer-Encoding: chunked\n\n2\r\nab\r\n0\r\n\r\n",
+    "\x03HTTP/1.0 304\r\nConnection: keep-alive\r\nDate: x\r\n\r\n",
+];
 
 // As in `fuzz/src/case.rs`.
 const NOW: i64 = 1_893_456_000;

@@ -1,0 +1,279 @@
+//! Bodies: where they end, and what of a connection's bytes is theirs (RFC 9112 §6, §7).
+
+use bytes::{Buf, BytesMut};
+use http::{HeaderName, HeaderValue};
+use memchr::memchr;
+
+use crate::Violation;
+use crate::request::field_line;
+
+/// How the end of a body is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// After so many bytes.
+    Exactly(u64),
+    /// After the last chunk.
+    Chunked,
+    /// When the connection ends; only an answer can do that.
+    UntilClose,
+}
+
+impl Length {
+    /// There is no body.
+    pub const NONE: Length = Length::Exactly(0);
+}
+
+/// Tells a body's bytes from the framing around them.
+#[derive(Debug)]
+pub struct Decoder(State);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// This many bytes of the body.
+    Bytes { left: u64 },
+    /// The line that gives a chunk's size.
+    ChunkSize,
+    /// This many bytes of a chunk.
+    Chunk { left: u64 },
+    /// The line end after a chunk.
+    ChunkEnd,
+    /// A line of the trailer section; so many bytes of it have been read.
+    Trailer { read: usize },
+    /// Whatever comes.
+    UntilClose,
+}
+
+/// What comes next in the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// So many bytes at its front belong to the body. They must be taken before the next question.
+    Data(usize),
+    /// Nothing more: the body is over.
+    End,
+    /// That cannot be told before there is more input.
+    Unknown,
+}
+
+impl Decoder {
+    /// Starts at the beginning of a body.
+    pub fn new(length: Length) -> Self {
+        Self(match length {
+            Length::Exactly(left) => State::Bytes { left },
+            Length::Chunked => State::ChunkSize,
+            Length::UntilClose => State::UntilClose,
+        })
+    }
+
+    /// Takes framing from the front of `input`, and says what comes after it. Trailers are framing.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation`] when the framing is not as it should be: one spelling is accepted.
+    pub fn next(&mut self, input: &mut BytesMut) -> Result<Piece, Violation> {
+        loop {
+            match self.0 {
+                State::Bytes { left: 0 } => return Ok(Piece::End),
+                State::Bytes { left } => {
+                    return Ok(self.data(left, input, |left| State::Bytes { left }));
+                }
+                State::Chunk { left: 0 } => self.0 = State::ChunkEnd,
+                State::Chunk { left } => {
+                    return Ok(self.data(left, input, |left| State::Chunk { left }));
+                }
+                State::UntilClose => {
+                    return Ok(self.data(u64::MAX, input, |_| State::UntilClose));
+                }
+                State::ChunkSize | State::ChunkEnd | State::Trailer { .. } => {
+                    let Some(line) = line(input)? else {
+                        return Ok(Piece::Unknown);
+                    };
+                    self.0 = self.0.after(line)?;
+                    let length = line.len() + 2;
+                    input.advance(length);
+                }
+            }
+        }
+    }
+
+    /// Whether the body ends with the connection.
+    pub fn ends_with_connection(&self) -> bool {
+        self.0 == State::UntilClose
+    }
+
+    /// How many bytes of the body are still to come, where its length is known.
+    pub fn left(&self) -> Option<u64> {
+        match self.0 {
+            State::Bytes { left } => Some(left),
+            State::Chunk { .. }
+            | State::ChunkEnd
+            | State::ChunkSize
+            | State::Trailer { .. }
+            | State::UntilClose => None,
+        }
+    }
+
+    fn data(&mut self, left: u64, input: &BytesMut, state: impl Fn(u64) -> State) -> Piece {
+        if input.is_empty() {
+            return Piece::Unknown;
+        }
+        let there = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
+        self.0 = state(left - there as u64);
+        Piece::Data(there)
+    }
+}
+
+impl State {
+    /// What follows a line of framing.
+    fn after(self, line: &[u8]) -> Result<Self, Violation> {
+        match self {
+            State::ChunkSize => match chunk_size(line).ok_or(Violation::Chunk)? {
+                0 => Ok(State::Trailer { read: 0 }),
+                left => Ok(State::Chunk { left }),
+            },
+            State::ChunkEnd if line.is_empty() => Ok(State::ChunkSize),
+            State::Trailer { .. } if line.is_empty() => Ok(State::Bytes { left: 0 }),
+            State::Trailer { read } => {
+                let is_field = field_line(line).is_some_and(|(name, value)| {
+                    HeaderName::from_bytes(name).is_ok() && HeaderValue::from_bytes(value).is_ok()
+                });
+                let read = read + line.len() + 2;
+                if !is_field {
+                    Err(Violation::FieldLine)
+                } else if read > LONGEST_TRAILER {
+                    Err(Violation::TooLarge)
+                } else {
+                    Ok(State::Trailer { read })
+                }
+            }
+            State::Bytes { .. } | State::Chunk { .. } | State::ChunkEnd | State::UntilClose => {
+                Err(Violation::Chunk)
+            }
+        }
+    }
+}
+
+/// The first line of the input without its end; `None` when it is not all there yet.
+fn line(input: &BytesMut) -> Result<Option<&[u8]>, Violation> {
+    let Some(end) = memchr(b'\n', input) else {
+        if input.len() > LONGEST_TRAILER {
+            return Err(Violation::TooLarge);
+        }
+        return Ok(None);
+    };
+    match &input[..end] {
+        [line @ .., b'\r'] => Ok(Some(line)),
+        _ => Err(Violation::Chunk),
+    }
+}
+
+/// `1*HEXDIG [ ";" extension ]`; the size fits 64 bits and the extension is short.
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let (size, extension) = match memchr(b';', line) {
+        Some(semicolon) => (&line[..semicolon], &line[semicolon + 1..]),
+        None => (line, &[][..]),
+    };
+    let all_hex = matches!(size.len(), 1..=16) && size.iter().all(u8::is_ascii_hexdigit);
+    if !all_hex
+        || extension.len() > LONGEST_CHUNK_EXTENSION
+        || extension.iter().any(u8::is_ascii_control)
+    {
+        return None;
+    }
+    u64::from_str_radix(std::str::from_utf8(size).ok()?, 16).ok()
+}
+
+/// Nothing uses chunk extensions; a long one is an attempt to make somebody buffer it.
+const LONGEST_CHUNK_EXTENSION: usize = 256;
+
+/// In bytes, of all trailer fields together.
+const LONGEST_TRAILER: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a body out of pieces of this size, and gives it with what is behind it.
+    fn decode(length: Length, bytes: &[u8], size: usize) -> Result<(Vec<u8>, Vec<u8>), Violation> {
+        let mut decoder = Decoder::new(length);
+        let (mut input, mut body) = (BytesMut::new(), Vec::new());
+        let mut pieces = bytes.chunks(size);
+        loop {
+            match decoder.next(&mut input)? {
+                Piece::Data(length) => body.extend_from_slice(&input.split_to(length)),
+                Piece::End => break,
+                Piece::Unknown => match pieces.next() {
+                    Some(piece) => input.extend_from_slice(piece),
+                    None => return Err(Violation::TooLarge),
+                },
+            }
+        }
+        pieces.for_each(|piece| input.extend_from_slice(piece));
+        Ok((body, input.to_vec()))
+    }
+
+    #[test]
+    fn a_body_is_the_same_in_one_read_and_in_many() {
+        for (length, bytes, body) in [
+            (Length::Exactly(5), &b"hello, GET"[..], &b"hello"[..]),
+            (Length::NONE, b"GET", b""),
+            (Length::Chunked, b"5\r\nhello\r\n0\r\n\r\nGET", b"hello"),
+            (
+                Length::Chunked,
+                b"3\r\nhel\r\n002;a=b\r\nlo\r\n0\r\nX-T: v\r\n\r\n",
+                b"hello",
+            ),
+        ] {
+            let whole = decode(length, bytes, bytes.len()).unwrap();
+            assert_eq!(whole.0, body, "{}", bytes.escape_ascii());
+            for size in 1..bytes.len() {
+                assert_eq!(decode(length, bytes, size).as_ref(), Ok(&whole));
+            }
+        }
+    }
+
+    #[test]
+    fn every_other_spelling_of_a_chunk_is_refused() {
+        for size in [
+            "",
+            "g",
+            "+5",
+            "-5",
+            " 5",
+            "5 ",
+            "0x5",
+            "5_0",
+            "11111111111111111",
+            ";a",
+            "5;a\x01",
+        ] {
+            let bytes = format!("{size}\r\nhello\r\n0\r\n\r\n");
+            let refused = decode(Length::Chunked, bytes.as_bytes(), 100);
+            assert_eq!(refused, Err(Violation::Chunk), "{size:?}");
+        }
+        for bytes in [
+            &b"5\nhello\r\n0\r\n\r\n"[..],
+            b"5\r\nhello\n0\r\n\r\n",
+            b"5\r\nhello0\r\n\r\n",
+            b"5\r\nhello\r\n0\r\n\n",
+        ] {
+            let refused = decode(Length::Chunked, bytes, 100);
+            assert_eq!(refused, Err(Violation::Chunk), "{}", bytes.escape_ascii());
+        }
+        for trailer in ["no colon", " folded: a", "a : b", ": b", "a: \0", "a: \rb"] {
+            let bytes = format!("0\r\n{trailer}\r\n\r\n");
+            let refused = decode(Length::Chunked, bytes.as_bytes(), 100);
+            assert_eq!(refused, Err(Violation::FieldLine), "{trailer:?}");
+        }
+    }
+
+    #[test]
+    fn framing_without_an_end_is_given_up() {
+        let long = "a: b\r\n".repeat(LONGEST_TRAILER / 6 + 1);
+        let bytes = format!("0\r\n{long}\r\n");
+        let refused = decode(Length::Chunked, bytes.as_bytes(), bytes.len());
+        assert_eq!(refused, Err(Violation::TooLarge));
+        let line = "1".repeat(LONGEST_TRAILER + 1);
+        let refused = decode(Length::Chunked, line.as_bytes(), line.len());
+        assert_eq!(refused, Err(Violation::TooLarge));
+    }
+}

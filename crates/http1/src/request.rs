@@ -1,0 +1,421 @@
+//! Requests: their heads, accepted in one spelling (RFC 9112 §2.2, §3, §5, §6).
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+use memchr::{memchr, memchr_iter};
+
+use crate::{LARGEST_HEAD, Length, MOST_FIELDS, Violation};
+
+/// Reads the heads of the requests on one connection, as their bytes arrive.
+#[derive(Debug, Default)]
+pub struct RequestReader {
+    /// So much of the input has been looked through for the end of the head.
+    scanned: usize,
+    /// The one empty line that may stand before a request was there.
+    skipped: bool,
+}
+
+/// A request's head, and what it says about its connection.
+#[derive(Debug)]
+pub struct Received {
+    /// The head, and where the body ends.
+    pub request: Request<Length>,
+    /// Whether the client can send another request after this one.
+    pub persistent: bool,
+    /// Whether the client waits for `100 Continue` before it sends its body.
+    pub expects_continue: bool,
+}
+
+impl RequestReader {
+    /// Takes the next request's head from the front of `input`; `None` when not all of it is there yet. What is given is
+    /// made of slices of `input`, not of copies.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation`], as soon as a line shows one: whoever speaks another protocol need not be waited for.
+    pub fn read(&mut self, input: &mut BytesMut) -> Result<Option<Received>, Violation> {
+        // RFC 9112 §2.2: a server should ignore at least one empty line before a request.
+        if !self.skipped && input.starts_with(b"\r\n") {
+            input.advance(2);
+            self.skipped = true;
+        }
+        match self.find_end(input)? {
+            Some(end) if end <= LARGEST_HEAD => {
+                *self = Self::default();
+                parse(&input.split_to(end).freeze()).map(Some)
+            }
+            None if input.len() < LARGEST_HEAD => {
+                self.check_beginning(input)?;
+                Ok(None)
+            }
+            Some(_) | None => Err(Violation::TooLarge),
+        }
+    }
+
+    /// Where the empty line ends that ends a head. Every line ends with CR LF.
+    fn find_end(&mut self, input: &[u8]) -> Result<Option<usize>, Violation> {
+        let from = self.scanned;
+        for end in memchr_iter(b'\n', &input[from..]).map(|at| from + at) {
+            match input[..end] {
+                [.., b'\n', b'\r'] => return Ok(Some(end + 1)),
+                [_, .., b'\r'] => self.scanned = end + 1,
+                _ if self.scanned > 0 => return Err(Violation::FieldLine),
+                _ => return Err(Violation::RequestLine),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether what there is of a head can be the beginning of one.
+    fn check_beginning(&self, input: &[u8]) -> Result<(), Violation> {
+        match input {
+            [] => Ok(()),
+            [b'\r'] if !self.skipped => Ok(()),
+            [first, ..] if !first.is_ascii_graphic() => Err(Violation::RequestLine),
+            _ => match memchr(b'\n', &input[..self.scanned]) {
+                Some(end) => request_line(&input[..end - 1]).map(|_| ()),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+fn parse(head: &Bytes) -> Result<Received, Violation> {
+    let slice = |part: &[u8]| head.slice_ref(part);
+    let end = memchr(b'\n', head).ok_or(Violation::RequestLine)?;
+    let (method, target, version) = request_line(&head[..end - 1])?;
+    let mut request = Request::new(Length::NONE);
+    *request.method_mut() = Method::from_bytes(method).map_err(|_| Violation::RequestLine)?;
+    *request.uri_mut() =
+        Uri::from_maybe_shared(slice(target)).map_err(|_| Violation::RequestLine)?;
+    *request.version_mut() = version;
+    let mut headers = HeaderMap::with_capacity(TYPICAL_FIELDS);
+    let mut framing = Framing::default();
+    let mut rest = &head[end + 1..];
+    while let Some(end) = memchr(b'\n', rest) {
+        let [line @ .., b'\r'] = &rest[..end] else {
+            return Err(Violation::FieldLine);
+        };
+        rest = &rest[end + 1..];
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = field_line(line).ok_or(Violation::FieldLine)?;
+        let name = field_name(name).ok_or(Violation::FieldLine)?;
+        let value =
+            HeaderValue::from_maybe_shared(slice(value)).map_err(|_| Violation::FieldLine)?;
+        if headers.len() == MOST_FIELDS {
+            return Err(Violation::TooLarge);
+        }
+        framing.note(&name, &value, version)?;
+        headers.append(name, value);
+    }
+    *request.headers_mut() = headers;
+    *request.body_mut() = framing.length.unwrap_or(Length::NONE);
+    Ok(Received {
+        request,
+        persistent: framing.persistence.outlives(version),
+        expects_continue: framing.expects && version == Version::HTTP_11,
+    })
+}
+
+/// What the fields of a head say about the message and its connection.
+#[derive(Debug, Default)]
+struct Framing {
+    length: Option<Length>,
+    persistence: Persistence,
+    expects: bool,
+}
+
+impl Framing {
+    /// Notes what a field says about where the body ends (RFC 9112 §6.3). At most one field says so, once.
+    fn note(
+        &mut self,
+        name: &HeaderName,
+        value: &HeaderValue,
+        version: Version,
+    ) -> Result<(), Violation> {
+        let length = if *name == CONTENT_LENGTH {
+            decimal(value.as_bytes())
+                .map(Length::Exactly)
+                .ok_or(Violation::ContentLength)
+        } else if *name == TRANSFER_ENCODING {
+            let is_chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
+            (is_chunked && version == Version::HTTP_11)
+                .then_some(Length::Chunked)
+                .ok_or(Violation::TransferEncoding)
+        } else {
+            self.persistence.note(name, value);
+            self.expects |= *name == EXPECT;
+            return Ok(());
+        };
+        if self.length.is_some() {
+            return Err(Violation::TwoLengths);
+        }
+        self.length = Some(length?);
+        Ok(())
+    }
+}
+
+/// What the `Connection` fields of a head say about how long the connection lasts (RFC 9112 §9.3).
+#[derive(Debug, Default)]
+pub(crate) struct Persistence {
+    close: bool,
+    keep_alive: bool,
+}
+
+impl Persistence {
+    pub(crate) fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
+        if *name == CONNECTION {
+            for option in value.as_bytes().split(|byte| *byte == b',') {
+                let option = option.trim_ascii();
+                self.close |= option.eq_ignore_ascii_case(b"close");
+                self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            }
+        }
+    }
+
+    /// Whether the connection outlives a message of this version.
+    pub(crate) fn outlives(&self, version: Version) -> bool {
+        !self.close && (version == Version::HTTP_11 || self.keep_alive)
+    }
+}
+
+/// Method, target and version of `method SP request-target SP HTTP/1.x`, exactly; the target is visible ASCII without a
+/// fragment.
+fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Violation> {
+    let (method, rest) = split(line).ok_or(Violation::RequestLine)?;
+    let (target, version) = split(rest).ok_or(Violation::RequestLine)?;
+    let plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
+    if method.is_empty() || target.is_empty() || !target.iter().all(plain) {
+        return Err(Violation::RequestLine);
+    }
+    match version {
+        b"HTTP/1.1" => Ok((method, target, Version::HTTP_11)),
+        b"HTTP/1.0" => Ok((method, target, Version::HTTP_10)),
+        _ => Err(Violation::RequestLine),
+    }
+}
+
+/// What is before and after the first space.
+fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let space = memchr(b' ', line)?;
+    Some((&line[..space], &line[space + 1..]))
+}
+
+/// Name and trimmed value of a field line that is neither folded nor indented and has a name right before its colon. What
+/// a name and a value may be made of is for their types to say.
+pub(crate) fn field_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = memchr(b':', line)?;
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let (name, mut value) = (&line[..colon], &line[colon + 1..]);
+    while let [first, rest @ ..] = value
+        && blank(first)
+    {
+        value = rest;
+    }
+    while let [rest @ .., last] = value
+        && blank(last)
+    {
+        value = rest;
+    }
+    Some((name, value))
+}
+
+/// The name of a field. Those that `http` does not know are each an allocation of their own; browsers and proxies send many
+/// of them, and always the same.
+fn field_name(name: &[u8]) -> Option<HeaderName> {
+    let may_be_usual = matches!(name.first(), Some(b's' | b'S' | b'x' | b'X'));
+    let mut usual = USUAL_NAMES.iter().filter(|_| may_be_usual);
+    usual
+        .find(|usual| usual.as_str().as_bytes().eq_ignore_ascii_case(name))
+        .cloned()
+        .or_else(|| HeaderName::from_bytes(name).ok())
+}
+
+static USUAL_NAMES: [HeaderName; 18] = [
+    HeaderName::from_static("sec-ch-ua"),
+    HeaderName::from_static("sec-ch-ua-mobile"),
+    HeaderName::from_static("sec-ch-ua-platform"),
+    HeaderName::from_static("sec-fetch-dest"),
+    HeaderName::from_static("sec-fetch-mode"),
+    HeaderName::from_static("sec-fetch-site"),
+    HeaderName::from_static("sec-fetch-user"),
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-method"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-uri"),
+    HeaderName::from_static("x-original-method"),
+    HeaderName::from_static("x-original-uri"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-requested-with"),
+];
+
+/// `1*DIGIT` that fits 64 bits.
+pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
+    let all_digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    all_digits
+        .then(|| std::str::from_utf8(text).ok()?.parse().ok())
+        .flatten()
+}
+
+/// Room for what a browser sends and what we add, so that a head is one allocation of names and one of their index.
+const TYPICAL_FIELDS: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Result<Option<Received>, Violation> {
+        RequestReader::default().read(&mut BytesMut::from(bytes))
+    }
+
+    /// Reads the bytes whole and byte by byte; both must agree.
+    fn length_of(bytes: &[u8]) -> Result<Length, Violation> {
+        let whole = read(bytes);
+        let (mut reader, mut input) = (RequestReader::default(), BytesMut::new());
+        let mut piecewise = Ok(None);
+        for byte in bytes {
+            input.extend_from_slice(&[*byte]);
+            piecewise = reader.read(&mut input);
+            if !matches!(piecewise, Ok(None)) {
+                break;
+            }
+        }
+        let length = |read: Result<Option<Received>, Violation>| {
+            read.map(|received| *received.expect("the head is whole").request.body())
+        };
+        let whole = length(whole);
+        assert_eq!(whole, length(piecewise), "the same in one read and in many");
+        whole
+    }
+
+    fn request(lines: &str) -> Vec<u8> {
+        format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n").into_bytes()
+    }
+
+    #[test]
+    fn one_spelling_of_each_framing_is_accepted() {
+        for (bytes, length) in [
+            (&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], Length::NONE),
+            (b"\r\nGET / HTTP/1.0\r\n\r\n", Length::NONE),
+            (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", Length::NONE),
+            (&request("Content-Length: 5\r\n"), Length::Exactly(5)),
+            (&request("Content-Length: \t5 \r\n"), Length::Exactly(5)),
+            (&request("Content-Length: 0\r\n"), Length::NONE),
+            (&request("Transfer-Encoding: Chunked\r\n"), Length::Chunked),
+        ] {
+            assert_eq!(length_of(bytes), Ok(length), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn every_other_spelling_is_refused() {
+        use Violation::{ContentLength, FieldLine, RequestLine, TransferEncoding, TwoLengths};
+        for (bytes, violation) in [
+            (&b"GET / HTTP/1.1\nHost: a\r\n\r\n"[..], RequestLine),
+            (b"GET / HTTP/1.1\r\nHost: a\n\r\n", FieldLine),
+            (b"GET / HTTP/1.1\r\nHost: a\r\n\n", FieldLine),
+            (b"GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n", FieldLine),
+            (b"GET / HTTP/1.1\r\nHost: a\0\r\n\r\n", FieldLine),
+            (b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", FieldLine),
+            (b"GET / HTTP/1.1\r\nHost: a\r\n b: c\r\n\r\n", FieldLine),
+            (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", FieldLine),
+            (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", FieldLine),
+            (b"GET / HTTP/1.1\r\n: empty\r\n\r\n", FieldLine),
+            (b"\r\n\r\nGET / HTTP/1.1\r\n\r\n", RequestLine),
+            (b"\x16\x03\x01", RequestLine),
+            (b"GET /\r\n\r\n", RequestLine),
+            (b"GET  / HTTP/1.1\r\n\r\n", RequestLine),
+            (b"GET /\t HTTP/1.1\r\n\r\n", RequestLine),
+            (b"GET /#a HTTP/1.1\r\n\r\n", RequestLine),
+            (b"GET /\xc3\xa4 HTTP/1.1\r\n\r\n", RequestLine),
+            (b"GET / HTTP/2.0\r\n\r\n", RequestLine),
+            (b"GET / HTTP/1.1 \r\n\r\n", RequestLine),
+            (b"G{T / HTTP/1.1\r\n\r\n", RequestLine),
+            (
+                &request("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"),
+                TwoLengths,
+            ),
+            (
+                &request("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"),
+                TwoLengths,
+            ),
+            (
+                &request("Content-Length: 5\r\nContent-Length: 5\r\n"),
+                TwoLengths,
+            ),
+            (
+                &request("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+                TwoLengths,
+            ),
+            (&request("Content-Length: 5, 5\r\n"), ContentLength),
+            (&request("Content-Length: +5\r\n"), ContentLength),
+            (&request("Content-Length: 0x5\r\n"), ContentLength),
+            (&request("Content-Length:\r\n"), ContentLength),
+            (
+                &request("Content-Length: 18446744073709551616\r\n"),
+                ContentLength,
+            ),
+            (
+                &request("Transfer-Encoding: gzip, chunked\r\n"),
+                TransferEncoding,
+            ),
+            (
+                &request("Transfer-Encoding: chunked;q=1\r\n"),
+                TransferEncoding,
+            ),
+            (
+                b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+                TransferEncoding,
+            ),
+        ] {
+            assert_eq!(length_of(bytes), Err(violation), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_is_behind_a_head_stays() {
+        let mut input = BytesMut::from(&request("Content-Length: 4\r\n")[..]);
+        input.extend_from_slice(b"bodyGET");
+        let mut reader = RequestReader::default();
+        assert!(reader.read(&mut input).unwrap().is_some());
+        assert_eq!(input, "bodyGET");
+    }
+
+    #[test]
+    fn a_head_has_an_end_and_a_limit() {
+        let value = "x".repeat(LARGEST_HEAD);
+        for bytes in [
+            format!("GET /{value}"),
+            format!("GET / HTTP/1.1\r\nA: {value}"),
+            format!("GET / HTTP/1.1\r\nA: {value}\r\n\r\n"),
+            format!(
+                "GET / HTTP/1.1\r\n{}\r\n",
+                "A: b\r\n".repeat(MOST_FIELDS + 1)
+            ),
+        ] {
+            let refused = read(bytes.as_bytes()).map(|_| ());
+            assert_eq!(refused, Err(Violation::TooLarge), "{}", &bytes[..20]);
+        }
+        let fields = "A: b\r\n".repeat(MOST_FIELDS);
+        let most = format!("GET / HTTP/1.1\r\n{fields}\r\n");
+        assert!(read(most.as_bytes()).unwrap().is_some());
+        assert!(read(b"GET / HTTP/1.1\r\nA: b\r\n").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_client_says_what_becomes_of_its_connection() {
+        let received = |head: &str| read(format!("{head}\r\n\r\n").as_bytes()).unwrap().unwrap();
+        assert!(received("GET / HTTP/1.1").persistent);
+        assert!(!received("GET / HTTP/1.1\r\nConnection: Close").persistent);
+        assert!(!received("GET / HTTP/1.0").persistent);
+        assert!(received("GET / HTTP/1.0\r\nConnection: Keep-Alive").persistent);
+        assert!(received("GET / HTTP/1.1\r\nExpect: 100-continue").expects_continue);
+        assert!(!received("GET / HTTP/1.0\r\nExpect: 100-continue").expects_continue);
+    }
+}

@@ -1,0 +1,266 @@
+//! Answers of an upstream: their heads, read as other clients read them.
+
+use bytes::BytesMut;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
+use memchr::{memchr, memchr_iter};
+
+use crate::request::{Persistence, decimal, field_line};
+use crate::{LARGEST_HEAD, Length, MOST_FIELDS, Violation};
+
+/// An answer's head, and what it says about its connection.
+#[derive(Debug)]
+pub struct Answered {
+    /// The head, and where the body ends.
+    pub response: Response<Length>,
+    /// Whether the connection can carry another request after this one.
+    pub persistent: bool,
+}
+
+/// Takes the head of the answer to a request of this `method` from the front of `input`; `None` when not all of it is
+/// there yet. Lines may end with LF alone (RFC 9112 §2.2).
+///
+/// # Errors
+///
+/// [`Violation`] when it is none, or when it is unclear where its body ends.
+pub fn read_response(input: &mut BytesMut, method: &Method) -> Result<Option<Answered>, Violation> {
+    let Some(end) = find_end(input) else {
+        if input.len() >= LARGEST_HEAD {
+            return Err(Violation::TooLarge);
+        }
+        return Ok(None);
+    };
+    if end > LARGEST_HEAD {
+        return Err(Violation::TooLarge);
+    }
+    let head = input.split_to(end).freeze();
+    let mut lines = Lines(&head);
+    let status_line = lines.next().unwrap_or_default();
+    let (version, status) = parse_status_line(status_line).ok_or(Violation::ResponseHead)?;
+    let mut headers = HeaderMap::with_capacity(TYPICAL_FIELDS);
+    let mut framing = Framing::default();
+    for line in lines {
+        let (name, value) = field_line(line).ok_or(Violation::ResponseHead)?;
+        let name = HeaderName::from_bytes(name).map_err(|_| Violation::ResponseHead)?;
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(value))
+            .map_err(|_| Violation::ResponseHead)?;
+        if headers.len() == MOST_FIELDS {
+            return Err(Violation::TooLarge);
+        }
+        framing.note(&name, &value);
+        headers.append(name, value);
+    }
+    let length = match has_body(method, status) {
+        true => framing.length?.unwrap_or(Length::UntilClose),
+        false => Length::NONE,
+    };
+    let persistent = framing.persistence.outlives(version) && length != Length::UntilClose;
+    let mut response = Response::new(length);
+    *response.status_mut() = status;
+    *response.version_mut() = version;
+    *response.headers_mut() = headers;
+    Ok(Some(Answered {
+        response,
+        persistent,
+    }))
+}
+
+/// Where the first empty line ends, after at least one that is not.
+fn find_end(input: &[u8]) -> Option<usize> {
+    memchr_iter(b'\n', input)
+        .find(|end| matches!(input[..*end], [.., b'\n'] | [.., b'\n', b'\r']))
+        .map(|end| end + 1)
+}
+
+/// The lines of a head, without their ends, up to the empty one.
+struct Lines<'h>(&'h [u8]);
+
+impl<'h> Iterator for Lines<'h> {
+    type Item = &'h [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let end = memchr(b'\n', self.0)?;
+        let line = &self.0[..end];
+        self.0 = &self.0[end + 1..];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        (!line.is_empty()).then_some(line)
+    }
+}
+
+/// `HTTP/1.x SP 3DIGIT [ SP reason ]` (RFC 9112 §4). The reason is nobody's business.
+fn parse_status_line(line: &[u8]) -> Option<(Version, StatusCode)> {
+    let (version, rest) = line.split_at_checked(9)?;
+    let version = match version {
+        b"HTTP/1.1 " => Version::HTTP_11,
+        b"HTTP/1.0 " => Version::HTTP_10,
+        _ => return None,
+    };
+    let (code, reason) = rest.split_at_checked(3)?;
+    let has_end = matches!(reason.first(), None | Some(b' '));
+    let status = StatusCode::from_bytes(code).ok().filter(|_| has_end)?;
+    Some((version, status))
+}
+
+/// Whether an answer has a body at all (RFC 9112 §6.3).
+fn has_body(method: &Method, status: StatusCode) -> bool {
+    let has_none = *method == Method::HEAD
+        || status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    !has_none
+}
+
+/// What the fields of a head say about where a body ends, if there is one, and about the connection.
+#[derive(Debug)]
+struct Framing {
+    length: Result<Option<Length>, Violation>,
+    persistence: Persistence,
+}
+
+impl Default for Framing {
+    fn default() -> Self {
+        Self {
+            length: Ok(None),
+            persistence: Persistence::default(),
+        }
+    }
+}
+
+impl Framing {
+    fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.persistence.note(name, value);
+        if let Ok(known) = self.length {
+            if *name == CONTENT_LENGTH {
+                self.length = with_length(known, value);
+            } else if *name == TRANSFER_ENCODING {
+                self.length = with_coding(known, value);
+            }
+        }
+    }
+}
+
+/// The same length twice is one. A coding wins over it.
+fn with_length(known: Option<Length>, value: &HeaderValue) -> Result<Option<Length>, Violation> {
+    let length = decimal(value.as_bytes()).ok_or(Violation::ContentLength)?;
+    match known {
+        Some(Length::Exactly(other)) if other != length => Err(Violation::TwoLengths),
+        Some(Length::Chunked) => Ok(known),
+        Some(Length::Exactly(_) | Length::UntilClose) | None => Ok(Some(Length::Exactly(length))),
+    }
+}
+
+/// What else it could be than `chunked` we would have to undo before we pass the body on.
+fn with_coding(known: Option<Length>, value: &HeaderValue) -> Result<Option<Length>, Violation> {
+    let is_chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if is_chunked && known != Some(Length::Chunked) {
+        Ok(Some(Length::Chunked))
+    } else {
+        Err(Violation::TransferEncoding)
+    }
+}
+
+/// Room for what most answers have.
+const TYPICAL_FIELDS: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8], method: Method) -> Result<Option<Answered>, Violation> {
+        read_response(&mut BytesMut::from(bytes), &method)
+    }
+
+    fn get(bytes: &[u8]) -> Result<Length, Violation> {
+        let answered = read(bytes, Method::GET)?;
+        Ok(*answered.expect("the head is whole").response.body())
+    }
+
+    #[test]
+    fn an_answer_says_where_its_body_ends() {
+        for (bytes, length) in [
+            (
+                &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"[..],
+                Length::Exactly(5),
+            ),
+            (
+                b"HTTP/1.1 200 OK\nContent-Length: 5\nContent-Length: 5\n\n",
+                Length::Exactly(5),
+            ),
+            (
+                b"HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+                Length::Chunked,
+            ),
+            (b"HTTP/1.0 200 \r\n\r\n", Length::UntilClose),
+            (
+                b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
+                Length::NONE,
+            ),
+            (
+                b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+                Length::NONE,
+            ),
+        ] {
+            assert_eq!(get(bytes), Ok(length), "{}", bytes.escape_ascii());
+        }
+        let head = read(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+            Method::HEAD,
+        );
+        assert_eq!(head.unwrap().unwrap().response.body(), &Length::NONE);
+    }
+
+    #[test]
+    fn an_unclear_answer_is_none() {
+        for (bytes, violation) in [
+            (&b"HTTP/2 200 OK\r\n\r\n"[..], Violation::ResponseHead),
+            (b"HTTP/1.1 20 OK\r\n\r\n", Violation::ResponseHead),
+            (b"HTTP/1.1 2000 OK\r\n\r\n", Violation::ResponseHead),
+            (b"HTTP/1.1 200 OK\r\nA : b\r\n\r\n", Violation::ResponseHead),
+            (
+                b"HTTP/1.1 200 OK\r\n folded\r\n\r\n",
+                Violation::ResponseHead,
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+                Violation::TwoLengths,
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+                Violation::ContentLength,
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+                Violation::TransferEncoding,
+            ),
+        ] {
+            assert_eq!(get(bytes), Err(violation), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_head_is_waited_for_and_nothing_behind_it_is_taken() {
+        let bytes = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody";
+        for end in 0..bytes.len() - 4 {
+            assert!(read(&bytes[..end], Method::GET).unwrap().is_none());
+        }
+        let mut input = BytesMut::from(&bytes[..]);
+        let answered = read_response(&mut input, &Method::GET).unwrap().unwrap();
+        assert_eq!(answered.response.headers()["a"], "b");
+        assert!(!answered.persistent, "only its end is the body's end");
+        assert_eq!(input, "body");
+    }
+
+    #[test]
+    fn a_connection_lasts_as_its_version_and_options_say() {
+        let persists = |head: &str| {
+            let bytes = format!("{head}\r\nContent-Length: 0\r\n\r\n");
+            read(bytes.as_bytes(), Method::GET)
+                .unwrap()
+                .unwrap()
+                .persistent
+        };
+        assert!(persists("HTTP/1.1 200 OK"));
+        assert!(!persists("HTTP/1.1 200 OK\r\nConnection: x, Close"));
+        assert!(!persists("HTTP/1.0 200 OK"));
+        assert!(persists("HTTP/1.0 200 OK\r\nConnection: keep-alive"));
+    }
+}

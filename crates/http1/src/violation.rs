@@ -1,0 +1,32 @@
+//! Why bytes are no message.
+
+use thiserror::Error;
+
+/// What is wrong with a message. Nothing after it on its connection may be believed.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Violation {
+    /// A chunk's size or end is not where or what it should be.
+    #[error("a chunk is malformed")]
+    Chunk,
+    /// `Content-Length` is not one number.
+    #[error("Content-Length is no number")]
+    ContentLength,
+    /// A line that is no field line, or ends otherwise than with CR LF.
+    #[error("a line is no header field")]
+    FieldLine,
+    /// The first line of a request.
+    #[error("the request line is malformed")]
+    RequestLine,
+    /// The head of an answer.
+    #[error("the answer's head is malformed")]
+    ResponseHead,
+    /// The head or a trailer section is longer than anybody needs.
+    #[error("the head is too large")]
+    TooLarge,
+    /// `Transfer-Encoding` is not `chunked`.
+    #[error("Transfer-Encoding is not chunked")]
+    TransferEncoding,
+    /// Two fields say where the body ends.
+    #[error("two fields give the body's length")]
+    TwoLengths,
+}

@@ -1,0 +1,16 @@
+//! An upstream's bytes: understood alike in whatever pieces they come.
+#![no_main]
+
+use http::Method;
+use libfuzzer_sys::fuzz_target;
+use sessiongate_fuzz::messages::answer;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((size, bytes)) = data.split_first() else {
+        return;
+    };
+    for method in [Method::GET, Method::HEAD] {
+        let whole = answer(bytes, &method, bytes.len());
+        assert_eq!(whole, answer(bytes, &method, usize::from(*size)));
+    }
+});

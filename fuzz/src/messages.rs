@@ -1,0 +1,137 @@
+//! Conversations over HTTP/1.1, read in pieces of any size.
+
+use bytes::{Buf, BytesMut};
+use http::{HeaderMap, Method, Request};
+use http1::{Decoder, Length, Piece, RequestReader, Violation};
+
+/// What one side understood of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The first line, as it was understood.
+    pub line: String,
+    /// The fields.
+    pub headers: HeaderMap,
+    /// How the end of the body is known.
+    pub length: Length,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Whether its end came.
+    pub complete: bool,
+}
+
+/// The requests in these bytes, which come in pieces of so many, and why there are no more.
+pub fn requests(bytes: &[u8], size: usize) -> (Vec<Message>, Option<Violation>) {
+    let (mut reader, mut input) = (RequestReader::default(), BytesMut::new());
+    let (mut seen, mut pieces) = (Vec::new(), bytes.chunks(size.max(1)));
+    loop {
+        match reader.read(&mut input) {
+            Err(violation) => return (seen, Some(violation)),
+            Ok(None) => match pieces.next() {
+                Some(piece) => input.extend_from_slice(piece),
+                None => return (seen, None),
+            },
+            Ok(Some(received)) => {
+                check_written(&received.request);
+                let (head, length) = received.request.into_parts();
+                let line = format!("{} {} {:?}", head.method, head.uri, head.version);
+                let body = body(length, &mut input, &mut pieces);
+                let violation = body.as_ref().err().copied();
+                let (body, complete) = body.unwrap_or_default();
+                seen.push(Message {
+                    line,
+                    headers: head.headers,
+                    length,
+                    body,
+                    complete,
+                });
+                if violation.is_some() || !complete {
+                    return (seen, violation);
+                }
+            }
+        }
+    }
+}
+
+/// The answer in these bytes to a request of this method, which comes in pieces of so many.
+pub fn answer(bytes: &[u8], method: &Method, size: usize) -> Result<Option<Message>, Violation> {
+    let (mut input, mut pieces) = (BytesMut::new(), bytes.chunks(size.max(1)));
+    let answered = loop {
+        if let Some(answered) = http1::read_response(&mut input, method)? {
+            break answered;
+        }
+        match pieces.next() {
+            Some(piece) => input.extend_from_slice(piece),
+            None => return Ok(None),
+        }
+    };
+    let (head, length) = answered.response.into_parts();
+    let (body, complete) = body(length, &mut input, &mut pieces)?;
+    Ok(Some(Message {
+        line: format!("{:?} {}", head.version, head.status),
+        headers: head.headers,
+        length,
+        body,
+        complete,
+    }))
+}
+
+fn body<'b>(
+    length: Length,
+    input: &mut BytesMut,
+    pieces: &mut impl Iterator<Item = &'b [u8]>,
+) -> Result<(Vec<u8>, bool), Violation> {
+    let (mut decoder, mut body) = (Decoder::new(length), Vec::new());
+    loop {
+        match decoder.next(input)? {
+            Piece::Data(length) => {
+                body.extend_from_slice(&input[..length]);
+                input.advance(length);
+            }
+            Piece::End => return Ok((body, true)),
+            Piece::Unknown => match pieces.next() {
+                Some(piece) => input.extend_from_slice(piece),
+                None => return Ok((body, false)),
+            },
+        }
+    }
+}
+
+/// What goes on to the upstream must be read there as it was read here: by this reader, and by another one.
+fn check_written(request: &Request<Length>) {
+    let mut clean = Request::new(*request.body());
+    *clean.method_mut() = request.method().clone();
+    *clean.headers_mut() = request.headers().clone();
+    for framing in ["content-length", "transfer-encoding"] {
+        clean.headers_mut().remove(framing);
+    }
+    // One more says how long the body is.
+    if request.headers().len() == http1::MOST_FIELDS {
+        return;
+    }
+    // Whoever writes a request has seen to it that its target is a path.
+    let target = request.uri().path_and_query();
+    let Some(target) = target.filter(|target| target.as_str().starts_with('/')) else {
+        return;
+    };
+    *clean.uri_mut() = target.clone().into();
+    let mut out = Vec::new();
+    http1::write_request(&mut out, &clean);
+    let mut fields = [httparse::EMPTY_HEADER; http1::MOST_FIELDS + 1];
+    let mut other = httparse::Request::new(&mut fields);
+    let end = other.parse(&out).expect("another parser reads it");
+    assert_eq!(end, httparse::Status::Complete(out.len()), "to its end");
+    assert_eq!(other.path, Some(target.as_str()));
+    let read = RequestReader::default().read(&mut BytesMut::from(&out[..]));
+    let again = read.expect("it is a request").expect("it is whole").request;
+    assert_eq!(again.body(), clean.body());
+    assert_eq!(again.uri(), clean.uri());
+    for (name, value) in clean.headers() {
+        assert!(
+            again
+                .headers()
+                .get_all(name)
+                .iter()
+                .any(|other| other == value)
+        );
+    }
+}

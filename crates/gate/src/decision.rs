@@ -59,7 +59,8 @@ impl<U: Users, S: Sessions> Gate<U, S> {
         }
         match self.credential(facts)?.ok_or(Refusal::NoSession)? {
             Credential::Jwt(jwt, issuer) => {
-                let session = issuer.open(&jwt, now).await?;
+                // In a box, because it may wait for keys, and the room for that is not everybody's burden.
+                let session = Box::pin(issuer.open(&jwt, now)).await?;
                 if issuer.check_user {
                     self.permit_existing_user(session, None).await
                 } else {

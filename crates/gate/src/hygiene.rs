@@ -4,12 +4,16 @@
 //! variable. So every name is compared in its **normal form**: lower case, with every byte that is neither letter nor
 //! digit read as `-` (CVE-2025-64484, CVE-2026-39858).
 
+use std::net::IpAddr;
+
 use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use session::KeyRing;
+use smallvec::SmallVec;
 
 use crate::Arrival;
+use crate::address::{LONGEST_ADDRESS, write_address};
 
 /// The user's id: the session's subject.
 pub(crate) const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
@@ -18,7 +22,7 @@ pub(crate) const X_USER_EMAIL: HeaderName = HeaderName::from_static("x-user-emai
 /// The user's name, from the session's claims.
 pub(crate) const X_USER_NAME: HeaderName = HeaderName::from_static("x-user-name");
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -40,24 +44,28 @@ impl Hygiene {
         }
     }
 
-    /// Removes every header that claims an identity, whoever sent it, and every header that describes the original
-    /// request (`X-Forwarded-*` and its kind), unless a listed proxy sent it in its proper spelling.
+    /// Removes what belongs to the client's connection, every header that claims an identity, whoever sent it, and every
+    /// header that describes the original request (`X-Forwarded-*` and its kind), unless a listed proxy sent it in its
+    /// proper spelling.
     pub(crate) fn strip(&self, headers: &mut HeaderMap, trusted_peer: bool) {
-        for name in self.unwanted(headers, trusted_peer) {
-            headers.remove(name);
-        }
+        remove(headers, |name| {
+            is_hop_by_hop(name) || self.is_unwanted(name, trusted_peer)
+        });
     }
 
-    /// The names of those headers.
+    /// The names of such headers, but for those that belong to a connection.
     pub(crate) fn unwanted(&self, headers: &HeaderMap, trusted_peer: bool) -> Vec<HeaderName> {
-        let is_unwanted = |name: &&HeaderName| match self.kind(name.as_str()) {
+        let is_unwanted = |name: &&HeaderName| self.is_unwanted(name, trusted_peer);
+        headers.keys().filter(is_unwanted).cloned().collect()
+    }
+
+    fn is_unwanted(&self, name: &HeaderName, trusted_peer: bool) -> bool {
+        match self.kind(name.as_str()) {
             Kind::Identity => true,
             Kind::Routing => !trusted_peer,
             Kind::RoutingAlias => true,
             Kind::Other => false,
-        };
-        // `HeaderMap` has no `retain`. Most requests have nothing to remove, and then nothing is allocated.
-        headers.keys().filter(is_unwanted).cloned().collect()
+        }
     }
 
     /// Removes the session itself, and nothing else, when it is not to travel on. `admitted_by_session` says that the
@@ -155,30 +163,40 @@ fn normal_byte(byte: u8) -> u8 {
 }
 
 /// Removes the fields that `Connection` nominates and those that are hop-by-hop by definition (RFC 9110 §7.6.1),
-/// framing included: the client of the upstream frames the body anew from parsed data. `Expect` goes too: we answer it
-/// ourselves when the body is first read.
+/// framing included: whoever sends the message on frames its body anew. `Expect` goes too: we answer it ourselves when the
+/// body is first read.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let nominated: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
-            .filter(|name| !KEPT_THOUGH_NOMINATED.contains(name))
-            .collect();
-        for name in nominated {
-            headers.remove(name);
-        }
-    }
-    let present: Vec<HeaderName> = headers
+    remove(headers, is_hop_by_hop);
+}
+
+/// Removes the fields that `Connection` nominates, and those that are `unwanted`.
+fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    // `HeaderMap` has no `retain`.
+    let mut doomed: SmallVec<[HeaderName; USUALLY_REMOVED]> = headers
         .keys()
-        .filter(|name| is_hop_by_hop(name))
+        .filter(|name| unwanted(name))
         .cloned()
         .collect();
-    for name in present {
+    if doomed.contains(&CONNECTION) {
+        doomed.extend(nominated(headers));
+    }
+    for name in doomed {
         headers.remove(name);
     }
+}
+
+/// The fields that `Connection` nominates.
+fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        // The usual options are no names of fields that would be there.
+        .filter(|name| !name.eq_ignore_ascii_case("close") && *name != "keep-alive")
+        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+        .filter(|name| !KEPT_THOUGH_NOMINATED.contains(name))
 }
 
 /// Writes the hop-by-hop fields that ask for a WebSocket, or agree to one (RFC 6455 §4).
@@ -198,7 +216,7 @@ pub(crate) fn stamp_arrival(headers: &mut HeaderMap, arrival: &Arrival) {
             .filter_map(|value| value.to_str().ok());
         header_value(&format!("{}, {peer}", hops.collect::<Vec<_>>().join(", ")))
     } else {
-        HeaderValue::try_from(peer.to_string()).expect("an address is visible ASCII")
+        address_value(peer)
     };
     headers.insert(X_FORWARDED_FOR, chain);
     if !headers.contains_key(X_FORWARDED_PROTO) {
@@ -212,13 +230,27 @@ pub(crate) fn stamp_arrival(headers: &mut HeaderMap, arrival: &Arrival) {
     headers.insert(X_REQUEST_ID, arrival.request_id.clone());
 }
 
+/// An address as a header value.
+fn address_value(address: IpAddr) -> HeaderValue {
+    let mut text = [0; LONGEST_ADDRESS];
+    let mut room = &mut text[..];
+    write_address(&mut room, address).expect("there is room for any address");
+    let length = LONGEST_ADDRESS - room.len();
+    HeaderValue::from_bytes(&text[..length]).expect("an address is visible ASCII")
+}
+
 /// A header value for any text: as it is when it is visible ASCII and spaces, otherwise percent-encoded whole as UTF-8.
 ///
 /// No two texts share a value. So a text with a `%` is encoded too, or the user `%C3%A4` would be the user `ä`; and so
 /// is one with a space at either end, because whoever reads the field trims it, and ` root` is not `root`.
 pub(crate) fn header_value(text: &str) -> HeaderValue {
-    let is_plain = |byte: u8| byte == b' ' || (byte.is_ascii_graphic() && byte != b'%');
-    let plain = text.bytes().all(is_plain) && text.trim() == text;
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'%';
+    // Without a way out of the loop it is done for many bytes at a time.
+    let plain = text
+        .bytes()
+        .fold(true, |plain, byte| plain & is_plain(byte))
+        && !text.starts_with(' ')
+        && !text.ends_with(' ');
     let encoded = if plain {
         HeaderValue::from_str(text)
     } else {
@@ -256,6 +288,9 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
             | "upgrade"
     )
 }
+
+/// So many fields are removed without asking for memory: `Connection`, the framing, and what it nominates.
+const USUALLY_REMOVED: usize = 6;
 
 /// A client that nominates these would change what the upstream answers, not how the connection is used.
 const KEPT_THOUGH_NOMINATED: [HeaderName; 1] = [HOST];

@@ -9,6 +9,7 @@
 //! stores come in through the [`Users`] and [`Sessions`] traits, an issuer's keys through [`IssuerKeys`], the time as an
 //! argument.
 
+mod address;
 mod bypass;
 mod decision;
 mod facts;
@@ -21,6 +22,7 @@ mod proxies;
 mod refusal;
 mod stores;
 
+pub use address::write_address;
 pub use bypass::Bypass;
 pub use decision::Gate;
 pub use facts::{Arrival, Facts};

@@ -128,7 +128,6 @@ impl<'g> Permit<'g> {
     pub fn admit<B>(self, request: Request<B>, arrival: &Arrival) -> (Admitted<B>, Admission) {
         let mut request = request;
         let headers = request.headers_mut();
-        hygiene::remove_hop_by_hop(headers);
         self.hygiene.strip(headers, arrival.trusted_peer);
         self.hygiene.strip_session(
             headers,

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use http::HeaderMap;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::hygiene::X_FORWARDED_FOR;
+
 /// The networks of the proxies whose `X-Forwarded-*` headers are believed. Empty by default: nobody.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
@@ -33,7 +35,10 @@ impl TrustedProxies {
     /// walk, because nothing before it can be believed.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        let values = headers.get_all("x-forwarded-for").iter().rev();
+        if !self.trusts(client) {
+            return client;
+        }
+        let values = headers.get_all(X_FORWARDED_FOR).iter().rev();
         let hops = values
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.rsplit(','));

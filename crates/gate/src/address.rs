@@ -1,0 +1,55 @@
+//! Addresses as text.
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+
+/// Writes an address, as its `Display` does. IPv4 is written digit by digit, because that takes a tenth of what the general
+/// formatter does, and every request carries several.
+///
+/// # Errors
+///
+/// When there is no room; no address takes more than 45 bytes.
+pub fn write_address(out: &mut impl Write, address: IpAddr) -> io::Result<()> {
+    let IpAddr::V4(address) = address else {
+        return write!(out, "{address}");
+    };
+    let (mut text, mut length) = ([0; LONGEST_IPV4], 0);
+    let mut push = |byte| {
+        text[length] = byte;
+        length += 1;
+    };
+    for (index, octet) in address.octets().into_iter().enumerate() {
+        if index > 0 {
+            push(b'.');
+        }
+        for (place, least) in [(100, 100), (10, 10), (1, 0)] {
+            if octet >= least {
+                push(b'0' + octet / place % 10);
+            }
+        }
+    }
+    out.write_all(&text[..length])
+}
+
+/// In bytes: IPv6 with an IPv4 address at its end.
+pub(crate) const LONGEST_ADDRESS: usize = 45;
+
+const LONGEST_IPV4: usize = 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_reads_as_usual() {
+        for octet in 0..=u8::MAX {
+            let address = IpAddr::from([octet, 0, 10, octet]);
+            let mut text = Vec::new();
+            write_address(&mut text, address).unwrap();
+            assert_eq!(text, address.to_string().as_bytes());
+        }
+        let mut text = Vec::new();
+        write_address(&mut text, "2001:db8::1".parse().unwrap()).unwrap();
+        assert_eq!(text, b"2001:db8::1");
+    }
+}

@@ -4,17 +4,16 @@
 //! to standard output. So no request waits for a slow reader, no lock is contended, and no system call is made per
 //! line. A buffer is bounded: what does not fit is counted and reported, never dropped in silence.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::mem;
+use std::net::IpAddr;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::fmt::StdIoWrite;
-use jiff::fmt::temporal::DateTimePrinter;
-use serde::Serialize;
 use session::UnixTime;
 
 use crate::config::LogFormat;
@@ -23,8 +22,8 @@ use crate::metrics::Metrics;
 /// One decision. Neither the token, nor a cookie, nor a secret, nor the query has a place here.
 #[derive(Debug)]
 pub(crate) struct Entry<'a> {
-    /// When the request arrived, as RFC 3339 in UTC.
-    pub(crate) ts: Timestamp,
+    /// When the request arrived.
+    pub(crate) ts: UnixTime,
     /// The id that the client and the upstream see too.
     pub(crate) request_id: &'a str,
     /// The front that asked: `proxy`, or the kind of host.
@@ -39,8 +38,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) host: &'a str,
     /// Without its query, which may hold secrets.
     pub(crate) path: &'a str,
-    pub(crate) client_ip: std::net::IpAddr,
-    pub(crate) peer_ip: std::net::IpAddr,
+    pub(crate) client_ip: IpAddr,
+    pub(crate) peer_ip: IpAddr,
     /// The session's subject, once the session was opened.
     pub(crate) user_id: Option<&'a str>,
     /// What kind of credential the request carried: `authjs5`, `better-auth`, `bypass`, `db`, `jwt`, `nextauth4` or
@@ -62,7 +61,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) status: u16,
 }
 
-/// The time of a line.
+/// A time, for those who print it.
 pub(crate) fn timestamp(now: UnixTime) -> Timestamp {
     let millis = i64::try_from(now.millis()).unwrap_or(i64::MAX);
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
@@ -188,7 +187,7 @@ fn write(lines: &[u8]) -> io::Result<()> {
 }
 
 /// One JSON object. Written field by field, because names and most values are codes of ours that need no escaping: that
-/// takes a third of the instructions that a derived serialiser does, on every request.
+/// takes a sixth of the instructions that a derived serialiser does, on every request.
 fn write_json(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let Entry {
         ts,
@@ -212,46 +211,47 @@ fn write_json(out: &mut Vec<u8>, entry: &Entry<'_>) {
         upstream,
         status,
     } = entry;
+    out.reserve(USUAL_LINE);
     let mut line = JsonLine(out);
-    line.start(ts);
-    line.value("request_id", request_id);
-    line.code("mode", Some(mode));
-    line.code("outcome", Some(outcome));
-    line.code("reason", Some(reason));
-    line.code("rule", *rule);
-    line.value("method", method);
-    line.value("host", host);
-    line.value("path", path);
-    line.value("client_ip", client_ip);
-    line.value("peer_ip", peer_ip);
+    line.start(*ts);
+    line.text(",\"request_id\":", request_id);
+    line.code(",\"mode\":", Some(mode));
+    line.code(",\"outcome\":", Some(outcome));
+    line.code(",\"reason\":", Some(reason));
+    line.code(",\"rule\":", *rule);
+    line.text(",\"method\":", method);
+    line.text(",\"host\":", host);
+    line.text(",\"path\":", path);
+    line.address(",\"client_ip\":", *client_ip);
+    line.address(",\"peer_ip\":", *peer_ip);
     if let Some(user_id) = user_id {
-        line.value("user_id", user_id);
+        line.text(",\"user_id\":", user_id);
     }
-    line.code("cred", Some(cred));
-    line.code("format", *format);
-    line.code("session_check", *session_check);
-    line.code("user_check", Some(user_check));
-    line.value("duration_us", duration_us);
-    line.value("decision_us", decision_us);
-    line.code("upstream", *upstream);
-    line.value("status", status);
+    line.code(",\"cred\":", Some(cred));
+    line.code(",\"format\":", *format);
+    line.code(",\"session_check\":", *session_check);
+    line.code(",\"user_check\":", Some(user_check));
+    line.number(",\"duration_us\":", *duration_us);
+    line.number(",\"decision_us\":", *decision_us);
+    line.code(",\"upstream\":", *upstream);
+    line.number(",\"status\":", u64::from(*status));
     out.extend_from_slice(b"}\n");
 }
 
+/// A line that is being written. Each field comes with its name, ready to be written.
 struct JsonLine<'o>(&'o mut Vec<u8>);
 
 impl JsonLine<'_> {
-    fn start(&mut self, ts: &Timestamp) {
+    fn start(&mut self, ts: UnixTime) {
         self.0.extend_from_slice(b"{\"ts\":\"");
-        // Writing to memory cannot fail, here and below.
-        let _ = DateTimePrinter::new().print_timestamp(ts, StdIoWrite(&mut *self.0));
+        write_timestamp(self.0, ts);
         self.0.push(b'"');
     }
 
     /// A word of ours, which is letters, digits, hyphens and underscores; nothing when there is none.
     fn code(&mut self, name: &'static str, code: Option<&'static str>) {
         if let Some(code) = code {
-            self.name(name);
+            self.0.extend_from_slice(name.as_bytes());
             self.0.push(b'"');
             self.0.extend_from_slice(code.as_bytes());
             self.0.push(b'"');
@@ -259,22 +259,57 @@ impl JsonLine<'_> {
     }
 
     /// Anything else, escaped where it has to be.
-    fn value(&mut self, name: &'static str, value: &impl Serialize) {
-        self.name(name);
-        let _ = serde_json::to_writer(&mut *self.0, value);
+    fn text(&mut self, name: &'static str, text: &str) {
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+        // Without a way out of the loop it is done for many bytes at a time.
+        let plain = text
+            .bytes()
+            .fold(true, |plain, byte| plain & is_plain(byte));
+        self.0.extend_from_slice(name.as_bytes());
+        if plain {
+            self.0.push(b'"');
+            self.0.extend_from_slice(text.as_bytes());
+            self.0.push(b'"');
+        } else {
+            // Writing to memory cannot fail, here and below.
+            let _ = serde_json::to_writer(&mut *self.0, text);
+        }
     }
 
-    fn name(&mut self, name: &'static str) {
-        self.0.extend_from_slice(b",\"");
+    fn number(&mut self, name: &'static str, number: u64) {
         self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b"\":");
+        let _ = serde_json::to_writer(&mut *self.0, &number);
     }
+
+    fn address(&mut self, name: &'static str, address: IpAddr) {
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.push(b'"');
+        let _ = gate::write_address(self.0, address);
+        self.0.push(b'"');
+    }
+}
+
+/// RFC 3339 in UTC, to the millisecond. The part that changes once a second is made once a second.
+fn write_timestamp(out: &mut Vec<u8>, time: UnixTime) {
+    thread_local! {
+        static SECOND: RefCell<(UnixTime, String)> = const { RefCell::new((UnixTime::from_secs(0), String::new())) };
+    }
+    SECOND.with_borrow_mut(|(second, text)| {
+        let now = UnixTime::from_secs(time.secs());
+        if *second != now || text.is_empty() {
+            *text = timestamp(now).strftime("%Y-%m-%dT%H:%M:%S").to_string();
+            *second = now;
+        }
+        out.extend_from_slice(text.as_bytes());
+    });
+    let digit = |place: u64| b'0' + u8::try_from(time.millis() / place % 10).unwrap_or_default();
+    out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1), b'Z']);
 }
 
 /// For people: time, outcome, request, status, who and how long. Values from the request are quoted where they could
 /// break the line.
 fn write_text(out: &mut Vec<u8>, entry: &Entry<'_>) {
-    let time = entry.ts.strftime("%H:%M:%S");
+    let time = timestamp(entry.ts).strftime("%H:%M:%S");
     let Entry {
         outcome,
         method,
@@ -301,6 +336,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// In bytes, per runtime: some 5,000 lines, a quarter of a second at the highest rate that one core can decide.
 const FULL_BUFFER: usize = 2 << 20;
 
+/// In bytes. Most lines are shorter, so that the buffer's room is looked at once a line.
+const USUAL_LINE: usize = 512;
+
 /// What a buffer keeps of its memory between two rounds.
 const KEPT_BUFFER: usize = 64 << 10;
 
@@ -312,7 +350,7 @@ mod tests {
 
     fn entry<'a>(path: &'a str, user: &'a str) -> Entry<'a> {
         Entry {
-            ts: timestamp(UnixTime::from_millis(1_900_000_000_123)),
+            ts: UnixTime::from_millis(1_900_000_000_123),
             request_id: "id",
             mode: "proxy",
             outcome: "allow",

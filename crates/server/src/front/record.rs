@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use session::{Format, Session, UnixTime};
 
 use super::arrival;
-use crate::audit::{self, Audit, Entry};
+use crate::audit::{Audit, Entry};
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::mode::Mode;
@@ -130,7 +130,7 @@ impl<'p> Record<'p> {
             tracing::warn!(request_id = self.request_id(), %client, path, "a request passed by the bypass");
         }
         self.audit.record(&Entry {
-            ts: audit::timestamp(self.now),
+            ts: self.now,
             request_id: self.request_id(),
             mode: self.mode.as_str(),
             outcome,

@@ -15,7 +15,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 #[derive(Debug, Default)]
 pub(crate) struct Patience {
     waited: Duration,
-    since: Option<Instant>,
+    /// Since when we wait, and whether that will be added up.
+    since: Option<(Instant, bool)>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -28,7 +29,9 @@ impl Patience {
         in_all: Duration,
         at_once: Duration,
     ) -> Poll<()> {
-        let since = *self.since.get_or_insert_with(Instant::now);
+        // Where each wait counts for itself, the clock need not be read when it ends.
+        let adds_up = in_all < Duration::MAX;
+        let (since, _) = *self.since.get_or_insert_with(|| (Instant::now(), adds_up));
         let deadline = since + in_all.saturating_sub(self.waited).min(at_once);
         let timer = self
             .timer
@@ -49,7 +52,7 @@ impl Patience {
 
     /// Notes that the other side moved: this wait is over.
     pub(crate) fn progressed(&mut self) {
-        if let Some(since) = self.since.take() {
+        if let Some((since, true)) = self.since.take() {
             self.waited += since.elapsed();
         }
     }

@@ -34,6 +34,8 @@ pub(crate) fn start(
     drain: Duration,
     fronts: impl FnOnce(&TaskTracker) -> Fronts + Send + 'static,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
+    // A token of its own, because every connection asks it, and asking takes a lock.
+    let stop = stop.child_token();
     thread::Builder::new().name(name).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -57,8 +59,6 @@ async fn serve(
     connections.close();
     exchanges.close();
     let finished = timeout(drain, async {
-        // With the last of them goes the proxy, and with it the idle connections to the upstream; what then remains are
-        // tunnels.
         connections.wait().await;
         exchanges.wait().await;
     });

@@ -1,6 +1,5 @@
 //! Start-up and shut-down, in order.
 
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::admin::{self, Admin};
 use crate::audit::AuditWriter;
 use crate::config::Config;
+use crate::front::Sparingly;
 use crate::front::decisions::Decisions;
 use crate::front::proxy::Proxy;
 use crate::jwks::Keychain;
@@ -135,20 +135,20 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
                     trusted_proxies: trusted_proxies.clone().and_loopback(),
                     client,
                     tasks: tasks.clone(),
-                    warned_at: Cell::default(),
+                    warnings: Sparingly::default(),
                 };
                 (socket, decisions)
             }),
             proxy: proxy.zip(upstream).map(|(socket, upstream)| {
                 let proxy = Proxy {
                     gate,
-                    upstream: Rc::new(Upstream::new(upstream, tasks.clone())),
+                    upstream: Rc::new(Upstream::new(upstream)),
                     audit,
                     metrics,
                     sign_in,
                     trusted_proxies,
                     client,
-                    tasks: tasks.clone(),
+                    upstream_warnings: Sparingly::default(),
                 };
                 (socket, proxy)
             }),

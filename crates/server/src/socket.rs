@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::{self, Permissions};
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
@@ -150,7 +151,7 @@ impl Listener {
                 // Without these options a connection is slower, or the notice of a vanished peer comes later; it still
                 // works.
                 let _ = stream.set_nodelay(true).and_then(|()| keep_alive(&stream));
-                Ok((Stream::new(StreamSocket::Tcp(stream)), peer.ip()))
+                Ok((Stream::from(stream), peer.ip()))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
@@ -190,6 +191,16 @@ impl Stream {
         Self { socket, ahead }
     }
 
+    /// Whether the other side has neither sent nor closed anything, asked of the kernel.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = match &self.socket {
+            StreamSocket::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
+            StreamSocket::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+        };
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Whether the client begins with HTTP/2, as one does that knows beforehand that we speak it (RFC 9113 §3.3). Waits for
     /// its first bytes, and leaves them to be read.
     pub(crate) async fn begins_with_http2(&mut self) -> io::Result<bool> {
@@ -208,6 +219,12 @@ impl Stream {
         let begins_with_http2 = first == HTTP2_PREFACE;
         self.ahead = first.into();
         Ok(begins_with_http2)
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self::new(StreamSocket::Tcp(stream))
     }
 }
 

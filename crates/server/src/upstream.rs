@@ -1,30 +1,28 @@
 //! The HTTP client. It accepts only admitted requests, streams both bodies, and keeps connections.
+//!
+//! A request runs in the task of its client's connection, and so does its answer: no channel lies between the two sides,
+//! and nobody is woken to pass something on.
 
-use std::cell::{Cell, RefCell};
-use std::error::Error;
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use gate::Admitted;
 use http::header::HOST;
-use http::{HeaderValue, Request, Response, Version};
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use http::{HeaderValue, Method, Response, StatusCode};
+use http1::{Answered, Decoder, Length};
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use tokio_util::task::TaskTracker;
 
+use crate::client::Client;
 use crate::config::UpstreamSettings;
-use crate::patience::Patience;
-use crate::socket::keep_alive;
+use crate::connection::{Allowance, Connection, let_others_first};
+use crate::socket::{Stream, keep_alive};
+use crate::transfer::{Broken, Transfer};
 
 /// The connections of one runtime to the upstream.
 #[derive(Debug)]
@@ -32,22 +30,12 @@ pub(crate) struct Upstream {
     settings: UpstreamSettings,
     host: HeaderValue,
     idle: RefCell<Vec<Idle>>,
-    /// Drives the connections.
-    tasks: TaskTracker,
-}
-
-/// A connection to the upstream.
-#[derive(Debug)]
-struct Connection {
-    sender: SendRequest<RequestBody>,
-    /// With the upstream: kept with the connection, so that its timer is made once.
-    patience: Patience,
 }
 
 /// A connection that waits for its next request.
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -55,22 +43,25 @@ struct Idle {
 #[derive(Debug, Error)]
 pub(crate) enum UpstreamError {
     /// The client's body broke off; the upstream is not to blame.
-    #[error("the client's body broke off")]
-    ClientBody,
+    #[error("the client's body broke off: {0}")]
+    ClientBody(io::Error),
+    /// The client hung up, and nobody waits for an answer.
+    #[error("the client hung up")]
+    ClientGone,
     /// No connection.
     #[error("cannot connect: {0}")]
-    Connect(#[from] io::Error),
+    Connect(io::Error),
     /// The exchange broke.
     #[error("{0}")]
-    Exchange(hyper::Error),
+    Exchange(io::Error),
     /// It took too long.
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
 }
 
 impl Upstream {
-    /// A client without connections yet. `tasks` drives the connections that it will open.
-    pub(crate) fn new(settings: UpstreamSettings, tasks: TaskTracker) -> Self {
+    /// A client without connections yet.
+    pub(crate) fn new(settings: UpstreamSettings) -> Self {
         let UpstreamSettings { host, port, .. } = &settings;
         let host = if host.contains(':') {
             format!("[{host}]:{port}")
@@ -82,103 +73,71 @@ impl Upstream {
             settings,
             host,
             idle: RefCell::default(),
-            tasks,
         }
     }
 
-    /// Sends an admitted request, body and all, and gives the answer's head as soon as it is there.
+    /// Sends an admitted request with the client's body, and gives the answer's head as soon as it is there.
     pub(crate) async fn forward(
         self: &Rc<Self>,
-        admitted: Admitted<RequestBody>,
-    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        admitted: Admitted<Length>,
+        client: &mut Client,
+    ) -> Result<(Response<Length>, Exchange), UpstreamError> {
         let mut request = admitted.into_request();
-        *request.version_mut() = Version::HTTP_11;
         let host = || self.host.clone();
         request.headers_mut().entry(HOST).or_insert_with(host);
-        let progress = request.body().progress.clone();
-        let answer = self.send(request, progress.as_deref()).await;
-        let client_failed = progress.is_some_and(|progress| progress.failed.get());
-        answer.map_err(|error| {
-            if client_failed {
-                UpstreamError::ClientBody
-            } else {
-                error
-            }
-        })
-    }
-
-    async fn send(
-        self: &Rc<Self>,
-        mut request: Request<RequestBody>,
-        progress: Option<&Progress>,
-    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let (length, method) = (*request.body(), request.method());
+        // What an upstream may do twice can be sent twice (RFC 9112 §9.3.1).
+        let repeatable = length == Length::NONE && method.is_idempotent();
         loop {
-            let (mut connection, reused) = match self.take_idle() {
+            let (mut connection, reused) = match self.take_idle(repeatable).await {
                 Some(connection) => (connection, true),
-                None => (self.connect().await?, false),
+                None => (Box::pin(self.connect(client)).await?, false),
             };
-            let answer = connection.sender.try_send_request(request);
-            match self
-                .patiently(answer, &mut connection.patience, progress)
-                .await?
-            {
-                Ok(response) => return Ok(self.streaming(response, connection)),
-                // The upstream closed the connection while it was idle, and nothing of the request was sent.
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if reused => request = unsent,
-                    _ => return Err(UpstreamError::Exchange(error.into_error())),
-                },
+            http1::write_request(&mut connection.output, &request);
+            let mut exchange = Exchange {
+                connection,
+                sending: (length != Length::NONE).then(|| client.send_body(length)),
+                reusable: true,
+                upstream: Rc::clone(self),
+            };
+            match exchange.head(client, method).await {
+                Ok(response) => return Ok((response, exchange)),
+                // It closed the connection when that had been idle for too long, just as we used it again.
+                Err(UpstreamError::Exchange(_))
+                    if reused && repeatable && exchange.is_unanswered() => {}
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// Waits for an answer. The clock starts anew while the client's body still makes its way.
-    async fn patiently<T>(
-        &self,
-        answer: impl Future<Output = T>,
-        patience: &mut Patience,
-        progress: Option<&Progress>,
-    ) -> Result<T, UpstreamError> {
-        let limit = self.settings.timeout;
-        let mut answer = std::pin::pin!(answer);
-        let mut seen = 0;
-        let waited = poll_fn(|context| {
-            loop {
-                if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-                    return Poll::Ready(Ok(answer));
-                }
-                ready!(patience.poll_spent(context, limit, limit));
-                match progress.map(|progress| progress.frames.get()) {
-                    Some(frames) if frames != seen => seen = frames,
-                    _ => return Poll::Ready(Err(UpstreamError::TimedOut(limit))),
-                }
-                patience.renew();
-            }
-        });
-        let answer = waited.await;
-        patience.renew();
-        answer
+    /// The connection that was used last, if one is still good: those at the bottom are left to grow old. A request that
+    /// cannot be repeated gets one only if it is certain to be good.
+    async fn take_idle(&self, repeatable: bool) -> Option<Box<Connection>> {
+        poll_fn(|context| Poll::Ready(self.poll_idle(context, repeatable))).await
     }
 
-    /// The connection that was used last, if one is still good: those at the bottom are left to grow old.
-    fn take_idle(&self) -> Option<Connection> {
+    fn poll_idle(&self, context: &mut Context<'_>, repeatable: bool) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         loop {
-            let Idle { connection, since } = idle.pop()?;
+            let Idle {
+                mut connection,
+                since,
+            } = idle.pop()?;
             if since.elapsed() > LONGEST_IDLE {
                 // Everything below is older.
                 idle.clear();
                 return None;
             }
-            if !connection.sender.is_closed() {
+            if connection.poll_is_idle(context) && (repeatable || connection.is_idle_now()) {
                 return Some(connection);
             }
         }
     }
 
-    fn keep(&self, connection: Connection) {
+    /// Keeps a connection for the next request, with the room that its answers have needed.
+    fn keep(&self, connection: Box<Connection>) {
         let mut idle = self.idle.borrow_mut();
-        if !connection.sender.is_closed() && idle.len() < MOST_IDLE {
+        if connection.input.is_empty() && idle.len() < MOST_IDLE {
             idle.push(Idle {
                 connection,
                 since: Instant::now(),
@@ -186,180 +145,166 @@ impl Upstream {
         }
     }
 
-    async fn connect(&self) -> Result<Connection, UpstreamError> {
+    async fn connect(&self, client: &mut Client) -> Result<Box<Connection>, UpstreamError> {
         let UpstreamSettings {
             host,
             port,
             connect_timeout,
-            ..
+            timeout: patience,
         } = &self.settings;
         let connecting = TcpStream::connect((host.as_str(), *port));
-        let stream = timeout(*connect_timeout, connecting)
-            .await
-            .map_err(|_| UpstreamError::TimedOut(*connect_timeout))??;
-        stream.set_nodelay(true)?;
-        keep_alive(&stream)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(UpstreamError::Exchange)?;
-        self.tasks.spawn_local(async move {
-            // An error here reaches whoever waits for the answer; without a waiter there is nothing to tell.
-            let _ = connection.with_upgrades().await;
-        });
-        Ok(Connection {
-            sender,
-            patience: Patience::default(),
-        })
-    }
-
-    fn streaming(
-        self: &Rc<Self>,
-        response: Response<Incoming>,
-        connection: Connection,
-    ) -> Response<UpstreamBody> {
-        response.map(|body| {
-            let mut body = UpstreamBody {
-                body,
-                lease: Some(Lease {
-                    connection,
-                    upstream: Rc::clone(self),
-                }),
-            };
-            if body.body.is_end_stream() {
-                body.release();
-            }
-            body
-        })
+        let connecting = Box::pin(timeout(*connect_timeout, connecting));
+        let connected = client.unless_gone(connecting).await;
+        let stream = connected
+            .ok_or(UpstreamError::ClientGone)?
+            .map_err(|_| UpstreamError::TimedOut(*connect_timeout))?
+            .map_err(UpstreamError::Connect)?;
+        let options = stream.set_nodelay(true).and_then(|()| keep_alive(&stream));
+        options.map_err(UpstreamError::Connect)?;
+        let allowance = Allowance::at_once(*patience);
+        let connection = Connection::new(Stream::from(stream), allowance, *patience);
+        Ok(Box::new(connection))
     }
 }
 
-/// The body of an answer on its way through. Its connection is kept for the next request once it ends.
+/// A request on its connection to the upstream, and what of it is still under way.
 #[derive(Debug)]
-pub(crate) struct UpstreamBody {
-    body: Incoming,
-    lease: Option<Lease>,
-}
-
-#[derive(Debug)]
-struct Lease {
-    connection: Connection,
+pub(crate) struct Exchange {
+    /// In a box, because it goes from hand to hand with every request.
+    connection: Box<Connection>,
+    /// The client's body, until it has been sent.
+    sending: Option<Transfer>,
+    /// Whether the connection can carry another request after this one.
+    reusable: bool,
     upstream: Rc<Upstream>,
 }
 
-impl UpstreamBody {
-    fn release(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.upstream.keep(lease.connection);
+impl Exchange {
+    /// Sends the request, and waits for the head of the answer. The clock starts anew while the client's body still makes
+    /// its way.
+    async fn head(
+        &mut self,
+        client: &mut Client,
+        method: &Method,
+    ) -> Result<Response<Length>, UpstreamError> {
+        self.connection.forgive();
+        let_others_first().await;
+        poll_fn(|context| {
+            // The request leaves before anything is waited for.
+            let client_failed = self.poll_client(context, client);
+            if let Poll::Ready(head) = self.poll_head(context, method) {
+                return Poll::Ready(head);
+            }
+            client_failed.map(Err)
+        })
+        .await
+    }
+
+    fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+        method: &Method,
+    ) -> Poll<Result<Response<Length>, UpstreamError>> {
+        loop {
+            let read = http1::read_response(&mut self.connection.input, method);
+            let invalid = |violation| io::Error::new(io::ErrorKind::InvalidData, violation);
+            match read.map_err(invalid).map_err(UpstreamError::Exchange)? {
+                Some(Answered { response, .. }) if is_interim(response.status()) => {}
+                Some(Answered {
+                    response,
+                    persistent,
+                }) => {
+                    self.reusable &= persistent;
+                    return Poll::Ready(Ok(response));
+                }
+                None => match ready!(self.connection.poll_fill(context)) {
+                    Ok(0) => {
+                        let closed = io::ErrorKind::UnexpectedEof.into();
+                        return Poll::Ready(Err(UpstreamError::Exchange(closed)));
+                    }
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                        let limit = self.upstream.settings.timeout;
+                        return Poll::Ready(Err(UpstreamError::TimedOut(limit)));
+                    }
+                    Err(error) => return Poll::Ready(Err(UpstreamError::Exchange(error))),
+                },
+            }
         }
     }
 
-    fn poll_waited(&mut self, context: &mut Context<'_>) -> Poll<Box<dyn Error + Send + Sync>> {
-        let Some(lease) = &mut self.lease else {
-            return Poll::Pending;
+    /// Moves the request on. Ready when its client has failed.
+    fn poll_client(
+        &mut self,
+        context: &mut Context<'_>,
+        client: &mut Client,
+    ) -> Poll<UpstreamError> {
+        let sent = match &mut self.sending {
+            None => ready!(self.connection.poll_flush(context)).map_err(|_| Broken::Sink),
+            Some(sending) => {
+                let before = sending.taken();
+                let sent = sending.poll(context, &mut client.connection, &mut self.connection);
+                if sending.taken() != before {
+                    self.connection.forgive();
+                }
+                ready!(sent)
+            }
         };
-        let limit = lease.upstream.settings.timeout;
-        let patience = &mut lease.connection.patience;
-        patience
-            .poll_spent(context, limit, limit)
-            .map(|()| UpstreamError::TimedOut(limit).into())
-    }
-}
-
-impl Body for UpstreamBody {
-    type Data = Bytes;
-    type Error = Box<dyn Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        loop {
-            match Pin::new(&mut self.body).poll_frame(context) {
-                Poll::Pending => return self.poll_waited(context).map(|error| Some(Err(error))),
-                Poll::Ready(Some(Ok(frame))) => {
-                    if let Some(lease) = &mut self.lease {
-                        lease.connection.patience.renew();
-                    }
-                    // With a known length nobody asks for a frame after the last one.
-                    if self.body.is_end_stream() {
-                        self.release();
-                    }
-                    // Trailers do not travel over HTTP/1.1: nobody asked for them.
-                    if frame.is_data() {
-                        return Poll::Ready(Some(Ok(frame)));
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    self.lease = None;
-                    return Poll::Ready(Some(Err(error.into())));
-                }
-                Poll::Ready(None) => {
-                    self.release();
-                    return Poll::Ready(None);
+        match sent {
+            Ok(()) => {
+                if self.sending.take().is_some() {
+                    client.body_ended();
                 }
             }
+            Err(Broken::Source(error)) => return Poll::Ready(UpstreamError::ClientBody(error)),
+            // It may have answered without reading all of the request. If it has not, reading fails too.
+            Err(Broken::Sink) => {
+                self.reusable = false;
+                self.sending = None;
+            }
+        }
+        client
+            .poll_gone(context)
+            .map(|()| UpstreamError::ClientGone)
+    }
+
+    /// Whether not a byte of an answer has come.
+    fn is_unanswered(&self) -> bool {
+        self.connection.input.is_empty()
+    }
+
+    /// Passes the answer on to the client, body and all. Where either side breaks off, the client's connection ends before
+    /// the answer does, so that it cannot be taken for a whole one.
+    pub(crate) async fn relay(mut self, client: &mut Client, mut response: Response<Length>) {
+        if let Some(sending) = &mut self.sending {
+            sending.invite_no_more();
+        }
+        let length = *response.body();
+        let framed = client.begin_answer(&mut response, length);
+        let mut receiving = Transfer::new(Decoder::new(length), framed);
+        let_others_first().await;
+        let relayed = poll_fn(|context| {
+            match receiving.poll(context, &mut self.connection, &mut client.connection) {
+                Poll::Ready(relayed) => Poll::Ready(relayed.is_ok()),
+                Poll::Pending => self.poll_client(context, client).map(|_| false),
+            }
+        });
+        if !relayed.await {
+            client.end();
+        } else if self.reusable && self.sending.is_none() {
+            self.upstream.keep(self.connection);
         }
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    /// The bare connection, after an answer that makes it something else.
+    pub(crate) fn into_connection(self) -> Box<Connection> {
+        self.connection
     }
 }
 
-/// The body of a request on its way through, without its trailers.
-#[derive(Debug)]
-pub(crate) struct RequestBody {
-    body: Incoming,
-    /// Absent when there is no body.
-    progress: Option<Rc<Progress>>,
-}
-
-/// How far the client's body has come.
-#[derive(Debug, Default)]
-struct Progress {
-    frames: Cell<u64>,
-    failed: Cell<bool>,
-}
-
-impl RequestBody {
-    pub(crate) fn new(body: Incoming) -> Self {
-        let progress = (!body.is_end_stream()).then(Rc::default);
-        Self { body, progress }
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        loop {
-            let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-            if let Some(progress) = &self.progress {
-                progress.frames.set(progress.frames.get() + 1);
-                progress.failed.set(matches!(frame, Some(Err(_))));
-            }
-            match frame {
-                Some(Ok(frame)) if !frame.is_data() => {}
-                other => return Poll::Ready(other),
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+/// An answer before the answer (RFC 9110 §15.2), which is for us alone.
+fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
 /// Node closes idle connections after five seconds; we must be the first to give one up, or a request meets the close

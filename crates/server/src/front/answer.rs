@@ -1,14 +1,14 @@
 //! The few faces of a refusal that a stranger may see. The reason stays in the log.
 
+use bytes::Bytes;
 use gate::Answer;
 use http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
     LOCATION, REFERRER_POLICY, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
 use serde_json::json;
 
-use super::AnswerBody;
 use crate::pages;
 
 /// Who asks: a person's browser that can be sent elsewhere, or a program that cannot.
@@ -30,7 +30,7 @@ impl Asker {
             return Self::Grpc;
         }
         let reads = *method == Method::GET || *method == Method::HEAD;
-        let navigates = match headers.get("sec-fetch-mode") {
+        let navigates = match headers.get(SEC_FETCH_MODE) {
             Some(mode) => mode == "navigate",
             None => accepts_html(headers),
         };
@@ -72,7 +72,7 @@ pub(crate) fn refusal(
     asker: Asker,
     sign_in: impl FnOnce() -> Option<String>,
     request_id: &str,
-) -> Response<AnswerBody> {
+) -> Response<Bytes> {
     let code = match answer {
         Answer::BadRequest => StatusCode::BAD_REQUEST,
         Answer::Forbid => StatusCode::FORBIDDEN,
@@ -87,7 +87,7 @@ pub(crate) fn refusal(
 }
 
 /// Renders a status of our own: a page for a browser, JSON for a program, and what the status obliges us to add.
-pub(crate) fn status(status: StatusCode, asker: Asker, request_id: &str) -> Response<AnswerBody> {
+pub(crate) fn status(status: StatusCode, asker: Asker, request_id: &str) -> Response<Bytes> {
     let (content_type, body) = match asker {
         Asker::Browser => (
             "text/html; charset=utf-8",
@@ -96,7 +96,7 @@ pub(crate) fn status(status: StatusCode, asker: Asker, request_id: &str) -> Resp
         Asker::Grpc => (GRPC, String::new()),
         Asker::Program => ("application/json", json_body(status, request_id)),
     };
-    let mut response = Response::new(AnswerBody::ours(body));
+    let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -127,7 +127,7 @@ pub(crate) fn status(status: StatusCode, asker: Asker, request_id: &str) -> Resp
 }
 
 /// Renders the refusal of a request that cannot be passed on. Whatever follows it is not read.
-pub(crate) fn malformed(code: StatusCode, asker: Asker, request_id: &str) -> Response<AnswerBody> {
+pub(crate) fn malformed(code: StatusCode, asker: Asker, request_id: &str) -> Response<Bytes> {
     let mut response = status(code, asker, request_id);
     response
         .headers_mut()
@@ -136,8 +136,8 @@ pub(crate) fn malformed(code: StatusCode, asker: Asker, request_id: &str) -> Res
 }
 
 /// The answer to `OPTIONS *`, which asks about us and goes no further.
-pub(crate) fn options() -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::empty());
+pub(crate) fn options() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
         .headers_mut()
@@ -159,8 +159,8 @@ fn grpc_status(status: StatusCode) -> &'static str {
     }
 }
 
-fn redirect(location: &str) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::empty());
+fn redirect(location: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::FOUND;
     let headers = response.headers_mut();
     let location = HeaderValue::from_str(location)
@@ -178,6 +178,8 @@ fn json_body(status: StatusCode, request_id: &str) -> String {
         .replace(' ', "_");
     json!({ "error": error, "request_id": request_id }).to_string()
 }
+
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 const GRPC: &str = "application/grpc";
 

@@ -8,18 +8,21 @@ mod check;
 mod endpoint;
 mod original;
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use gate::{Admission, Answer, Facts, Gate, IdentityHeaders, Permit, TrustedProxies};
 use http::header::{CACHE_CONTROL, CONNECTION};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http_body_util::Full;
+use http1::LARGEST_HEAD;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -34,10 +37,10 @@ use self::check::{CheckRequest, CheckResponse};
 use self::endpoint::{Endpoint, Refusals};
 use self::original::{Flaw, Original, Source};
 use super::answer::{self, Asker};
-use super::arrival::{self, X_REQUEST_ID};
 use super::record::{Decision, Record};
-use super::{AnswerBody, Front, LARGEST_HEAD};
+use super::{Front, Sparingly, arrival};
 use crate::audit::Audit;
+use crate::client::Client;
 use crate::config::{ClientSettings, SignIn};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
@@ -55,8 +58,8 @@ pub(crate) struct Decisions {
     pub(crate) client: ClientSettings,
     /// Owns the requests of HTTP/2 connections.
     pub(crate) tasks: TaskTracker,
-    /// The second of the last warning about a question.
-    pub(crate) warned_at: Cell<u64>,
+    /// About questions.
+    pub(crate) warnings: Sparingly,
 }
 
 impl Front for Decisions {
@@ -81,16 +84,32 @@ impl Decisions {
             idle: IDLE_HOST,
             ..self.client
         };
-        let answer = |request| Rc::clone(&self).answer(request, peer);
-        if super::serve_http1(stream, limits, stop, answer).await {
-            Record::unreadable(Mode::Decisions, peer, &self.audit, &self.metrics);
+        let mut client = Client::new(stream, limits, stop);
+        while let Some(request) = client.next().await {
+            let answer = match request {
+                Ok(request) => {
+                    let (asking, _) = request.into_parts();
+                    let answering = pin!(self.answer_http(&asking, peer));
+                    client.unless_gone(answering).await
+                }
+                Err(violation) => {
+                    let (audit, metrics) = (&self.audit, &self.metrics);
+                    let refused =
+                        super::unreadable(violation, Mode::Decisions, peer, audit, metrics);
+                    Some(refused)
+                }
+            };
+            match answer {
+                Some(answer) => client.answer(answer).await,
+                None => return,
+            }
         }
     }
 
     async fn serve_http2(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
         let service = service_fn(|request| {
             let decisions = Rc::clone(&self);
-            async move { Ok::<_, Infallible>(decisions.answer(request, peer).await) }
+            async move { Ok::<_, Infallible>(decisions.answer_http2(request, peer).await) }
         });
         let connection = http2::Builder::new(LocalExecutor(self.tasks.clone()))
             .timer(TokioTimer::new())
@@ -98,27 +117,31 @@ impl Decisions {
             .max_concurrent_streams(MOST_STREAMS)
             .max_header_list_size(u32::try_from(LARGEST_HEAD).unwrap_or(u32::MAX))
             .serve_connection(TokioIo::new(stream), service);
-        // An error means that somebody hung up, or does not speak HTTP/2.
-        let _ = super::serve_until(connection, stop, |connection| {
-            connection.graceful_shutdown();
-        })
-        .await;
+        let mut connection = pin!(connection);
+        tokio::select! {
+            // An error means that somebody hung up, or does not speak HTTP/2.
+            _ = connection.as_mut() => return,
+            () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        }
+        let _ = connection.await;
     }
 
-    /// Answers one question.
-    async fn answer(
+    /// Answers one question of an HTTP/2 connection, which may come over gRPC.
+    async fn answer_http2(
         self: Rc<Self>,
         request: Request<Incoming>,
         peer: IpAddr,
-    ) -> Response<AnswerBody> {
+    ) -> Response<tonic::body::Body> {
         if check::is_asked(&request) {
             return self.answer_grpc(request, peer).await;
         }
         let (asking, _) = request.into_parts();
-        self.answer_http(&asking, peer).await
+        let answer = self.answer_http(&asking, peer).await;
+        answer.map(|body| tonic::body::Body::new(Full::new(body)))
     }
 
-    async fn answer_http(&self, asking: &Parts, peer: IpAddr) -> Response<AnswerBody> {
+    /// Answers one question that came over plain HTTP.
+    async fn answer_http(&self, asking: &Parts, peer: IpAddr) -> Response<Bytes> {
         let arrival = arrival::relayed(peer, &asking.headers, &self.trusted_proxies);
         let endpoint = Endpoint::of(&asking.uri);
         let mode = endpoint.map_or(Mode::Decisions, |endpoint| endpoint.mode);
@@ -144,11 +167,9 @@ impl Decisions {
                 }
             }
         };
-        let headers = response.headers_mut();
-        headers.insert(X_REQUEST_ID, record.arrival.request_id.clone());
         // The connection is the host's, and the client who asked for something impossible is not at its other end.
-        headers.remove(CONNECTION);
-        record.finish(response.status());
+        response.headers_mut().remove(CONNECTION);
+        record.answers(&mut response);
         response
     }
 
@@ -156,7 +177,7 @@ impl Decisions {
         self: Rc<Self>,
         request: Request<Incoming>,
         peer: IpAddr,
-    ) -> Response<AnswerBody> {
+    ) -> Response<tonic::body::Body> {
         let limit = self.client.body;
         let check = Check {
             decisions: self,
@@ -164,10 +185,9 @@ impl Decisions {
         };
         let mut grpc = Grpc::new(ProstCodec::default());
         let answered = timeout(limit, grpc.unary(check, request)).await;
-        let answered = answered.unwrap_or_else(|_| {
+        answered.unwrap_or_else(|_| {
             tonic::Status::deadline_exceeded("the question took too long to arrive").into_http()
-        });
-        answered.map(AnswerBody::grpc)
+        })
     }
 
     /// Answers a question that came over gRPC.
@@ -178,24 +198,22 @@ impl Decisions {
         };
         let arrival = arrival::relayed(peer, &headers, &self.trusted_proxies);
         let mut record = Record::start(Mode::EnvoyGrpc, arrival, &self.audit, &self.metrics);
-        let request_id = (X_REQUEST_ID, record.arrival.request_id.clone());
         let decided = self
             .decide(original, &headers, Refusals::PassedOn, &mut record)
             .await;
         match decided {
             Ok(permit) => {
                 let names = IdentityHeaders::Ours;
-                let written = permit.identity(names).chain([request_id]);
-                let answer = CheckResponse::allowed(written, &permit.forged(names, &headers));
+                let mut allowed = Response::new(());
+                allowed.headers_mut().extend(permit.identity(names));
+                let forged = permit.forged(names, &headers);
                 record.decided(Decision::Permitted(permit.into_admission()));
-                record.finish(StatusCode::OK);
-                answer
+                record.answers(&mut allowed);
+                CheckResponse::allowed(allowed.headers(), &forged)
             }
             Err(mut refused) => {
-                record.finish(refused.status());
-                let headers = refused.headers_mut();
-                headers.extend([request_id]);
-                headers.remove(CONNECTION);
+                refused.headers_mut().remove(CONNECTION);
+                record.answers(&mut refused);
                 CheckResponse::denied(refused)
             }
         }
@@ -211,7 +229,7 @@ impl Decisions {
         headers: &HeaderMap,
         refusals: Refusals,
         record: &mut Record<'_>,
-    ) -> Result<Permit<'_>, Response<AnswerBody>> {
+    ) -> Result<Permit<'_>, Response<Bytes>> {
         let denied = |record: &Record<'_>| {
             answer::status(StatusCode::FORBIDDEN, Asker::Program, record.request_id())
         };
@@ -250,8 +268,7 @@ impl Decisions {
 
     /// Says what is wrong with a question, once in a while: clients can provoke some flaws, and all are in the audit log.
     fn warn(&self, flaw: Flaw, record: &Record<'_>) {
-        let second = record.now.secs();
-        if self.warned_at.replace(second) != second {
+        if self.warnings.may(record.now) {
             let request_id = record.request_id();
             tracing::warn!(request_id, %flaw, "a host asked about a request that it does not describe");
         }
@@ -265,7 +282,7 @@ impl Decisions {
         headers: &HeaderMap,
         refusals: Refusals,
         record: &Record<'_>,
-    ) -> Response<AnswerBody> {
+    ) -> Response<Bytes> {
         let asker = Asker::of(&original.method, headers);
         let sign_in = || {
             let path = original.path.as_ref().map_or("/", PathAndQuery::as_str);
@@ -290,8 +307,8 @@ impl Decisions {
 }
 
 /// The answer that lets a request enter.
-fn allow(permit: &Permit<'_>, endpoint: &Endpoint, asked: &HeaderMap) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::empty());
+fn allow(permit: &Permit<'_>, endpoint: &Endpoint, asked: &HeaderMap) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
     *response.status_mut() = endpoint.allows_with;
     let headers = response.headers_mut();
     headers.extend(permit.identity(endpoint.identity));

@@ -1,29 +1,31 @@
 //! The proxy: decides on each request of a connection, forwards what is permitted, answers the rest.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use gate::{Facts, Gate, Permit, TrustedProxies};
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http1::Length;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::answer::{self, Asker};
-use super::arrival::{self, X_REQUEST_ID};
 use super::record::{Decision, Record};
 use super::target::{self, Target};
-use super::{AnswerBody, Front, tunnel};
+use super::{Front, Sparingly, arrival, tunnel};
 use crate::audit::Audit;
+use crate::client::Client;
 use crate::config::{ClientSettings, SignIn};
+use crate::connection::Connection;
 use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::socket::Stream;
 use crate::store::{Sessions, Users};
-use crate::upstream::{RequestBody, Upstream, UpstreamBody, UpstreamError};
+use crate::upstream::{Exchange, Upstream, UpstreamError};
 
 /// What one runtime needs to serve requests.
 pub(crate) struct Proxy {
@@ -34,62 +36,98 @@ pub(crate) struct Proxy {
     pub(crate) sign_in: Option<SignIn>,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) client: ClientSettings,
-    /// Owns the tunnels.
-    pub(crate) tasks: TaskTracker,
+    /// About the upstream.
+    pub(crate) upstream_warnings: Sparingly,
 }
 
 impl Front for Proxy {
     async fn serve(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
-        let answer = |request| {
-            let proxy = Rc::clone(&self);
-            async move { proxy.answer(request, peer).await }
-        };
-        if super::serve_http1(stream, self.client, stop, answer).await {
-            Record::unreadable(Mode::Proxy, peer, &self.audit, &self.metrics);
+        let mut client = Client::new(stream, self.client, stop);
+        while let Some(request) = client.next().await {
+            match request {
+                Ok(request) => self.answer(request, peer, &mut client).await,
+                Err(violation) => {
+                    let (audit, metrics) = (&self.audit, &self.metrics);
+                    let refused = super::unreadable(violation, Mode::Proxy, peer, audit, metrics);
+                    client.answer(refused).await;
+                }
+            }
         }
     }
 }
 
+/// What becomes of a request.
+enum Outcome {
+    /// Its client has hung up.
+    Abandoned,
+    /// We answer it.
+    Answered(Response<Bytes>),
+    /// It became a WebSocket.
+    Joined(Response<Length>, Box<Connection>),
+    /// The upstream answers it.
+    Passed(Response<Length>, Exchange),
+}
+
 impl Proxy {
     /// Answers one request.
-    async fn answer(&self, mut request: Request<Incoming>, peer: IpAddr) -> Response<AnswerBody> {
+    async fn answer(&self, mut request: Request<Length>, peer: IpAddr, client: &mut Client) {
         let arrival = arrival::direct(peer, request.headers(), &self.trusted_proxies);
         let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
         let host = request.headers().get(HOST).cloned();
         record.asks(request.method().clone(), host, Some(request.uri().clone()));
         let asker = Asker::of(request.method(), request.headers());
-        let mut response = match target::settle(&mut request) {
-            Ok(Target::Path) => self.decide(request, asker, &mut record).await,
+        let outcome = match target::settle(&mut request) {
+            Ok(Target::Path) => self.decide(request, asker, client, &mut record).await,
             Ok(Target::Server) => {
                 record.decided(Decision::Options);
-                answer::options()
+                Outcome::Answered(answer::options())
             }
             Err(malformed) => {
                 record.decided(Decision::Rejected(malformed.reason()));
-                answer::malformed(malformed.status(), asker, record.request_id())
+                let (status, id) = (malformed.status(), record.request_id());
+                Outcome::Answered(answer::malformed(status, asker, id))
             }
         };
-        let headers = response.headers_mut();
-        headers.insert(X_REQUEST_ID, record.arrival.request_id.clone());
-        record.finish(response.status());
-        response
+        match outcome {
+            Outcome::Abandoned => client.end(),
+            Outcome::Answered(mut response) => {
+                record.answers(&mut response);
+                client.answer(response).await;
+            }
+            Outcome::Joined(mut response, upstream) => {
+                record.answers(&mut response);
+                client.begin_answer(&mut response, Length::NONE);
+                client.end();
+                tunnel::join(&mut client.connection, *upstream).await;
+            }
+            Outcome::Passed(mut response, exchange) => {
+                record.answers(&mut response);
+                exchange.relay(client, response).await;
+            }
+        }
     }
 
     async fn decide(
         &self,
-        request: Request<Incoming>,
+        request: Request<Length>,
         asker: Asker,
+        client: &mut Client,
         record: &mut Record<'_>,
-    ) -> Response<AnswerBody> {
+    ) -> Outcome {
         let facts = Facts {
             method: request.method(),
             path: Some(request.uri().path()),
             headers: request.headers(),
             arrival: &record.arrival,
         };
-        match self.gate.decide(&facts, record.now).await {
-            Ok(permit) => self.forward(permit, request, asker, record).await,
-            Err(refusal) => {
+        let decided = {
+            let deciding = pin!(self.gate.decide(&facts, record.now));
+            client.unless_gone(deciding).await
+        };
+        match decided {
+            None => Outcome::Abandoned,
+            Some(Ok(permit)) => self.forward(permit, request, asker, client, record).await,
+            Some(Err(refusal)) => {
                 let path = request
                     .uri()
                     .path_and_query()
@@ -101,7 +139,7 @@ impl Proxy {
                 let sign_in = || Some(self.sign_in.as_ref()?.location(host, path));
                 let answer = answer::refusal(refusal.answer(), asker, sign_in, record.request_id());
                 record.decided(Decision::Refused(refusal));
-                answer
+                Outcome::Answered(answer)
             }
         }
     }
@@ -109,63 +147,71 @@ impl Proxy {
     async fn forward(
         &self,
         permit: Permit<'_>,
-        mut request: Request<Incoming>,
+        request: Request<Length>,
         asker: Asker,
+        client: &mut Client,
         record: &mut Record<'_>,
-    ) -> Response<AnswerBody> {
-        let client = tunnel::is_requested(&request).then(|| hyper::upgrade::on(&mut request));
-        request.extensions_mut().clear();
-        let (mut admitted, admission) =
-            permit.admit(request.map(RequestBody::new), &record.arrival);
+    ) -> Outcome {
+        let asks_for_websocket = tunnel::is_requested(&request);
+        let is_head = *request.method() == Method::HEAD;
+        let (mut admitted, admission) = permit.admit(request, &record.arrival);
         record.decided(Decision::Permitted(admission));
-        if client.is_some() {
+        if asks_for_websocket {
             admitted = admitted.asking_for_websocket();
         }
-        let answer = self.upstream.forward(admitted).await;
-        match (answer, client) {
-            (Ok(mut response), Some(client)) if tunnel::is_granted(&response) => {
-                let upstream = hyper::upgrade::on(&mut response);
-                self.tasks.spawn_local(tunnel::join(client, upstream));
-                let mut response = pass_on(response, record);
-                gate::stamp_websocket(response.headers_mut());
-                response
-            }
-            // Nobody asked for this protocol: a 101 would leave both sides with different ideas of what follows.
-            (Ok(response), _) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                record.upstream = Some("bad_upgrade");
-                answer::status(StatusCode::BAD_GATEWAY, asker, record.request_id())
-            }
-            (Ok(response), _) => pass_on(response, record),
-            (Err(error), _) => upstream_failed(&error, asker, record),
+        let (mut response, exchange) = match self.upstream.forward(admitted, client).await {
+            Ok(answered) => answered,
+            Err(error) => return self.upstream_failed(&error, asker, record),
+        };
+        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let becomes_websocket = asks_for_websocket && tunnel::is_granted(&response);
+        // Nobody asked for another protocol: a 101 would leave both sides with different ideas of what follows.
+        if is_upgrade && !becomes_websocket {
+            record.upstream = Some("bad_upgrade");
+            let answer = answer::status(StatusCode::BAD_GATEWAY, asker, record.request_id());
+            return Outcome::Answered(answer);
         }
+        record.upstream = Some(class(response.status()));
+        clean(&mut response, is_head);
+        if becomes_websocket {
+            gate::stamp_websocket(response.headers_mut());
+            return Outcome::Joined(response, exchange.into_connection());
+        }
+        Outcome::Passed(response, exchange)
+    }
+
+    fn upstream_failed(
+        &self,
+        error: &UpstreamError,
+        asker: Asker,
+        record: &mut Record<'_>,
+    ) -> Outcome {
+        let (status, result) = match error {
+            UpstreamError::ClientBody(_) => (StatusCode::BAD_REQUEST, "client_body"),
+            UpstreamError::ClientGone => return Outcome::Abandoned,
+            UpstreamError::Connect(_) => (StatusCode::BAD_GATEWAY, "connect_failed"),
+            UpstreamError::Exchange(_) => (StatusCode::BAD_GATEWAY, "broken"),
+            UpstreamError::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, "timed_out"),
+        };
+        record.upstream = Some(result);
+        if status.is_server_error() && self.upstream_warnings.may(record.now) {
+            tracing::warn!(request_id = record.request_id(), %error, "the upstream gave no answer");
+        }
+        Outcome::Answered(answer::status(status, asker, record.request_id()))
     }
 }
 
-/// The upstream's answer without what belongs to its connection.
-fn pass_on(response: Response<UpstreamBody>, record: &mut Record<'_>) -> Response<AnswerBody> {
-    record.upstream = Some(class(response.status()));
-    let mut response = response.map(AnswerBody::upstream);
-    response.extensions_mut().clear();
-    gate::remove_hop_by_hop(response.headers_mut());
-    response
-}
-
-fn upstream_failed(
-    error: &UpstreamError,
-    asker: Asker,
-    record: &mut Record<'_>,
-) -> Response<AnswerBody> {
-    let (status, result) = match error {
-        UpstreamError::ClientBody => (StatusCode::BAD_REQUEST, "client_body"),
-        UpstreamError::Connect(_) => (StatusCode::BAD_GATEWAY, "connect_failed"),
-        UpstreamError::Exchange(_) => (StatusCode::BAD_GATEWAY, "broken"),
-        UpstreamError::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, "timed_out"),
-    };
-    record.upstream = Some(result);
-    if status.is_server_error() {
-        tracing::warn!(request_id = record.request_id(), %error, "the upstream gave no answer");
+/// Removes from the upstream's answer what belongs to its connection. The length of a body that is not sent stays.
+fn clean(response: &mut Response<Length>, is_head: bool) {
+    let describes_body = is_head || response.status() == StatusCode::NOT_MODIFIED;
+    let headers = response.headers_mut();
+    let is_number = |length: &&HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
+    let length = headers.get(CONTENT_LENGTH).filter(|_| describes_body);
+    let length = length.filter(is_number).cloned();
+    gate::remove_hop_by_hop(headers);
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, length);
     }
-    answer::status(status, asker, record.request_id())
 }
 
 fn class(status: StatusCode) -> &'static str {
@@ -177,3 +223,6 @@ fn class(status: StatusCode) -> &'static str {
         _ => "5xx",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,12 @@
 //! What becomes of a request, for its audit line and the counters.
 
-use std::net::IpAddr;
 use std::time::Instant;
 
 use gate::{Admission, Arrival, Refusal, Rule, Source};
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderValue, Method, Response, StatusCode, Uri};
 use session::{Format, Session, UnixTime};
 
-use super::arrival;
+use super::arrival::X_REQUEST_ID;
 use crate::audit::{Audit, Entry};
 use crate::clock;
 use crate::metrics::Metrics;
@@ -80,13 +79,6 @@ impl<'p> Record<'p> {
         }
     }
 
-    /// Records bytes that never became a request. They are a decision too: nobody probes the gate unseen.
-    pub(crate) fn unreadable(mode: Mode, peer: IpAddr, audit: &Audit, metrics: &Metrics) {
-        let mut record = Record::start(mode, arrival::unreadable(peer), audit, metrics);
-        record.decided(Decision::Rejected("malformed_request"));
-        record.finish(StatusCode::BAD_REQUEST);
-    }
-
     /// Notes what the request asks for.
     pub(crate) fn asks(&mut self, method: Method, host: Option<HeaderValue>, uri: Option<Uri>) {
         self.asked = Some(Asked { method, host, uri });
@@ -104,9 +96,11 @@ impl<'p> Record<'p> {
         self.decision = decision;
     }
 
-    /// Ends the record with the status that the client gets.
-    pub(crate) fn finish(mut self, status: StatusCode) {
-        self.status = Some(status);
+    /// Ends the record with the answer that the client gets, and names the request in it.
+    pub(crate) fn answers<B>(mut self, response: &mut Response<B>) {
+        let id = self.arrival.request_id.clone();
+        response.headers_mut().insert(X_REQUEST_ID, id);
+        self.status = Some(response.status());
     }
 
     /// Writes the line, and counts.

@@ -3,6 +3,7 @@
 use http::header::{EXPECT, HOST};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
+use memchr::memchr;
 
 /// What a request's line and `Host` ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -112,16 +113,23 @@ fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Malformed> {
     }
 }
 
-/// What nearly every `Host` is; only the others have to be parsed.
+/// What nearly every `Host` is, with or without a port; only the others have to be parsed.
 fn is_plain_name(host: &[u8]) -> bool {
-    !host.is_empty()
-        && host
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+    let (name, port) = match memchr(b':', host) {
+        Some(colon) => (&host[..colon], &host[colon + 1..]),
+        None => (host, &b"80"[..]),
+    };
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    // Of four digits, because five can be too many.
+    let is_port = matches!(port.len(), 1..=4) && port.iter().all(u8::is_ascii_digit);
+    !name.is_empty() && name.iter().all(is_part) && is_port
 }
 
 /// Whether an authority is a `uri-host [ ":" port ]` and nothing more.
 pub(crate) fn is_host(authority: &Authority) -> bool {
+    if is_plain_name(authority.as_str().as_bytes()) {
+        return true;
+    }
     let has_port = authority.as_str().len() > authority.host().len();
     !authority.as_str().contains('@')
         && !authority.host().is_empty()

@@ -1,14 +1,12 @@
 //! WebSockets: recognised on the way in, and two connections joined once both sides agreed.
 
+use std::future::poll_fn;
+
 use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncWriteExt, copy_bidirectional};
-use tokio::net::TcpStream;
+use tokio::io::copy_bidirectional;
 
-use super::ClientIo;
-use crate::socket::Stream;
+use crate::connection::Connection;
 
 /// Whether a request asks for a WebSocket (RFC 6455 §4.1). No other protocol is ever upgraded to.
 pub(crate) fn is_requested<B>(request: &Request<B>) -> bool {
@@ -39,28 +37,18 @@ fn is_websocket(headers: &HeaderMap) -> bool {
         })
 }
 
-/// Joins both sides until one of them is done. Errors only mean that somebody hung up.
-pub(crate) async fn join(client: OnUpgrade, upstream: OnUpgrade) {
-    let (Ok(client), Ok(upstream)) = (client.await, upstream.await) else {
-        return;
-    };
-    let (Some((mut client, early)), Some((mut upstream, answered))) =
-        (client_stream(client), stream(upstream))
-    else {
-        return;
-    };
-    if upstream.write_all(&early).await.is_ok() && client.write_all(&answered).await.is_ok() {
-        let _ = copy_bidirectional(&mut client, &mut upstream).await;
+/// Joins both sides until one of them is done. `client` has the head of the answer in its output. Errors only mean that
+/// somebody hung up.
+pub(crate) async fn join(client: &mut Connection, mut upstream: Connection) {
+    // What each side said before the other one could listen.
+    client.output.extend_from_slice(&upstream.input);
+    upstream.output.extend_from_slice(&client.input);
+    let flushed = poll_fn(|context| client.poll_flush(context)).await;
+    if flushed.is_ok()
+        && poll_fn(|context| upstream.poll_flush(context))
+            .await
+            .is_ok()
+    {
+        let _ = copy_bidirectional(client.stream(), upstream.stream()).await;
     }
-}
-
-/// The bare connection below an upgraded one, and what was read of it beyond the head.
-fn client_stream(upgraded: Upgraded) -> Option<(Stream, bytes::Bytes)> {
-    let parts = upgraded.downcast::<TokioIo<ClientIo>>().ok()?;
-    Some((parts.io.into_inner().into_stream(), parts.read_buf))
-}
-
-fn stream(upgraded: Upgraded) -> Option<(TcpStream, bytes::Bytes)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf))
 }

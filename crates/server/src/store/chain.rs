@@ -66,7 +66,8 @@ impl<T: Truth> Chain<T> {
         question: impl FnOnce() -> T::Question,
     ) -> Answer<T::Fact> {
         let Some(lookup) = self.memory.recall(key, clock::monotonic()) else {
-            return self.fetch(key, question).await;
+            // In a box, so that those who need not wait do not carry the room for waiting with them.
+            return Box::pin(self.fetch(key, question)).await;
         };
         self.reporter.found(&lookup);
         Ok(lookup)

@@ -10,6 +10,7 @@ mod bypass;
 mod config;
 mod database_sessions;
 mod demo;
+mod exchanges;
 mod faults;
 mod headers;
 mod interop;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use prost::Message;
 
-use super::super::{AnswerBody, answer};
+use super::super::answer;
 use super::original::{self, Flaw, Original};
 
 /// Whether a request is the call. Everything about it counts: answers to it are 200 whatever they say, so a host that asks
@@ -175,17 +175,14 @@ struct HeaderOption {
 
 impl CheckResponse {
     /// Lets the request enter, with these headers in place of its own, and without the forged ones.
-    pub(crate) fn allowed(
-        written: impl Iterator<Item = (HeaderName, HeaderValue)>,
-        forged: &[HeaderName],
-    ) -> Self {
-        let removed = forged.iter();
+    pub(crate) fn allowed(written: &HeaderMap, forged: &[HeaderName]) -> Self {
+        let (written, removed) = (written.iter(), forged.iter());
         Self {
             status: Some(Status { code: 0 }),
             denied: None,
             ok: Some(OkResponse {
                 headers: written
-                    .map(|(name, value)| HeaderOption::new(&name, &value))
+                    .map(|(name, value)| HeaderOption::new(name, value))
                     .collect(),
                 headers_to_remove: removed.map(|name| name.as_str().to_owned()).collect(),
             }),
@@ -193,7 +190,7 @@ impl CheckResponse {
     }
 
     /// Refuses it with the answer that the proxy would give.
-    pub(crate) fn denied(answer: Response<AnswerBody>) -> Self {
+    pub(crate) fn denied(answer: Response<Bytes>) -> Self {
         let (head, body) = answer.into_parts();
         let headers = head.headers.iter();
         Self {
@@ -207,7 +204,7 @@ impl CheckResponse {
                 headers: headers
                     .map(|(name, value)| HeaderOption::new(name, value))
                     .collect(),
-                body: body.into_bytes(),
+                body,
             }),
             ok: None,
         }

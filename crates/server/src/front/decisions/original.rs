@@ -6,7 +6,7 @@
 
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use thiserror::Error;
 
 use super::super::target;
@@ -63,6 +63,19 @@ impl Flaw {
     }
 }
 
+/// A header field that a host writes. Its name is ready to be looked up, because parsing it anew takes longer than that.
+struct Field {
+    name: HeaderName,
+    shown: &'static str,
+}
+
+impl Field {
+    const fn new(shown: &'static str, name: &'static str) -> Self {
+        let name = HeaderName::from_static(name);
+        Self { name, shown }
+    }
+}
+
 impl Source {
     /// Reads the original request out of the one that asks about it.
     ///
@@ -80,9 +93,9 @@ impl Source {
                 host: host(asking)?,
                 path: None,
             }),
-            Source::OriginalUrl => original_url(asking, method(headers, X_ORIGINAL_METHOD)?),
+            Source::OriginalUrl => original_url(asking, method(headers, &X_ORIGINAL_METHOD)?),
             Source::OriginalUrlAlone => {
-                let (host, path) = absolute(required(headers, X_ORIGINAL_URL)?)?;
+                let (host, path) = absolute(required(headers, &X_ORIGINAL_URL)?)?;
                 Ok(Original {
                     method: Method::GET,
                     host,
@@ -94,17 +107,17 @@ impl Source {
 }
 
 fn either(headers: &HeaderMap) -> Result<Original, Flaw> {
-    let Some(url) = single(headers, X_ORIGINAL_URL)? else {
+    let Some(url) = single(headers, &X_ORIGINAL_URL)? else {
         return forwarded(headers);
     };
     let (host, path) = absolute(url)?;
     let agrees = |uri: Option<&str>| uri.is_none_or(|uri| uri == path.as_str());
-    if !agrees(single(headers, X_FORWARDED_URI)?) {
-        return Err(Flaw::Contradictory(X_FORWARDED_URI));
+    if !agrees(single(headers, &X_FORWARDED_URI)?) {
+        return Err(Flaw::Contradictory(X_FORWARDED_URI.shown));
     }
-    let stated = match single(headers, X_ORIGINAL_METHOD)? {
-        Some(text) => parse_method(text, X_ORIGINAL_METHOD)?,
-        None => method(headers, X_FORWARDED_METHOD)?,
+    let stated = match single(headers, &X_ORIGINAL_METHOD)? {
+        Some(text) => parse_method(text, X_ORIGINAL_METHOD.shown)?,
+        None => method(headers, &X_FORWARDED_METHOD)?,
     };
     Ok(Original {
         method: stated,
@@ -114,15 +127,21 @@ fn either(headers: &HeaderMap) -> Result<Original, Flaw> {
 }
 
 fn forwarded(headers: &HeaderMap) -> Result<Original, Flaw> {
-    let proto = required(headers, X_FORWARDED_PROTO)?;
+    let proto = required(headers, &X_FORWARDED_PROTO)?;
     // What a host says for a WebSocket differs; Traefik says `ws`.
     if !["http", "https", "ws", "wss"].contains(&proto) {
-        return Err(Flaw::Malformed(X_FORWARDED_PROTO));
+        return Err(Flaw::Malformed(X_FORWARDED_PROTO.shown));
     }
     Ok(Original {
-        method: method(headers, X_FORWARDED_METHOD)?,
-        host: authority(required(headers, X_FORWARDED_HOST)?, X_FORWARDED_HOST)?,
-        path: Some(path(required(headers, X_FORWARDED_URI)?, X_FORWARDED_URI)?),
+        method: method(headers, &X_FORWARDED_METHOD)?,
+        host: authority(
+            required(headers, &X_FORWARDED_HOST)?,
+            X_FORWARDED_HOST.shown,
+        )?,
+        path: Some(path(
+            required(headers, &X_FORWARDED_URI)?,
+            X_FORWARDED_URI.shown,
+        )?),
     })
 }
 
@@ -137,14 +156,14 @@ fn line(asking: &Parts, prefix: usize) -> Result<Original, Flaw> {
 }
 
 fn original_url(asking: &Parts, method: Method) -> Result<Original, Flaw> {
-    let uri = single(&asking.headers, X_ORIGINAL_URI)?;
-    let (host, path) = match (single(&asking.headers, X_ORIGINAL_URL)?, uri) {
-        (None, None) => return Err(Flaw::Missing(X_ORIGINAL_URL)),
-        (None, Some(uri)) => (host(asking)?, path(uri, X_ORIGINAL_URI)?),
+    let uri = single(&asking.headers, &X_ORIGINAL_URI)?;
+    let (host, path) = match (single(&asking.headers, &X_ORIGINAL_URL)?, uri) {
+        (None, None) => return Err(Flaw::Missing(X_ORIGINAL_URL.shown)),
+        (None, Some(uri)) => (host(asking)?, path(uri, X_ORIGINAL_URI.shown)?),
         (Some(url), uri) => {
             let (host, path) = absolute(url)?;
             if uri.is_some_and(|uri| uri != path.as_str()) {
-                return Err(Flaw::Contradictory(X_ORIGINAL_URI));
+                return Err(Flaw::Contradictory(X_ORIGINAL_URI.shown));
             }
             (host, path)
         }
@@ -166,26 +185,27 @@ pub(crate) fn stated(method: &str, host: &str, path_and_query: &str) -> Result<O
 }
 
 /// The value of a field that may be there once.
-fn single<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, Flaw> {
+fn single<'h>(headers: &'h HeaderMap, field: &'static Field) -> Result<Option<&'h str>, Flaw> {
+    let Field { name, shown } = field;
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => match value.to_str() {
-            Ok("") => Err(Flaw::Missing(name)),
+            Ok("") => Err(Flaw::Missing(shown)),
             Ok(value) => Ok(Some(value)),
-            Err(_) => Err(Flaw::Malformed(name)),
+            Err(_) => Err(Flaw::Malformed(shown)),
         },
-        (Some(_), Some(_)) => Err(Flaw::Duplicate(name)),
+        (Some(_), Some(_)) => Err(Flaw::Duplicate(shown)),
     }
 }
 
 /// The value of a field that must be there once.
-fn required<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h str, Flaw> {
-    single(headers, name)?.ok_or(Flaw::Missing(name))
+fn required<'h>(headers: &'h HeaderMap, field: &'static Field) -> Result<&'h str, Flaw> {
+    single(headers, field)?.ok_or(Flaw::Missing(field.shown))
 }
 
-fn method(headers: &HeaderMap, name: &'static str) -> Result<Method, Flaw> {
-    parse_method(required(headers, name)?, name)
+fn method(headers: &HeaderMap, field: &'static Field) -> Result<Method, Flaw> {
+    parse_method(required(headers, field)?, field.shown)
 }
 
 fn parse_method(text: &str, name: &'static str) -> Result<Method, Flaw> {
@@ -203,13 +223,16 @@ fn allowed(method: Method, name: &'static str) -> Result<Method, Flaw> {
 
 /// `Host`, or what stands for it in HTTP/2 and in absolute targets. Where both are there they agree.
 fn host(asking: &Parts) -> Result<Authority, Flaw> {
-    match (single(&asking.headers, HOST_FIELD)?, asking.uri.authority()) {
+    match (
+        single(&asking.headers, &HOST_FIELD)?,
+        asking.uri.authority(),
+    ) {
         (Some(host), Some(authority)) if *authority != *host => {
-            Err(Flaw::Contradictory(HOST_FIELD))
+            Err(Flaw::Contradictory(HOST_FIELD.shown))
         }
-        (Some(host), _) => authority(host, HOST_FIELD),
-        (None, Some(host)) => authority(host.as_str(), HOST_FIELD),
-        (None, None) => Err(Flaw::Missing(HOST_FIELD)),
+        (Some(host), _) => authority(host, HOST_FIELD.shown),
+        (None, Some(host)) => authority(host.as_str(), HOST_FIELD.shown),
+        (None, None) => Err(Flaw::Missing(HOST_FIELD.shown)),
     }
 }
 
@@ -233,24 +256,26 @@ fn absolute(url: &str) -> Result<(Authority, PathAndQuery), Flaw> {
     let rest = ["http://", "https://"]
         .iter()
         .find_map(|scheme| url.strip_prefix(scheme))
-        .ok_or(Flaw::Malformed(X_ORIGINAL_URL))?;
-    let slash = rest.find('/').ok_or(Flaw::Malformed(X_ORIGINAL_URL))?;
+        .ok_or(Flaw::Malformed(X_ORIGINAL_URL.shown))?;
+    let slash = rest
+        .find('/')
+        .ok_or(Flaw::Malformed(X_ORIGINAL_URL.shown))?;
     let (host, rest) = rest.split_at(slash);
     Ok((
-        authority(host, X_ORIGINAL_URL)?,
-        path(rest, X_ORIGINAL_URL)?,
+        authority(host, X_ORIGINAL_URL.shown)?,
+        path(rest, X_ORIGINAL_URL.shown)?,
     ))
 }
 
-const HOST_FIELD: &str = "Host";
+static HOST_FIELD: Field = Field::new("Host", "host");
 const REQUEST_LINE: &str = "the request line";
-const X_FORWARDED_HOST: &str = "X-Forwarded-Host";
-const X_FORWARDED_METHOD: &str = "X-Forwarded-Method";
-const X_FORWARDED_PROTO: &str = "X-Forwarded-Proto";
-const X_FORWARDED_URI: &str = "X-Forwarded-Uri";
-const X_ORIGINAL_METHOD: &str = "X-Original-Method";
-const X_ORIGINAL_URI: &str = "X-Original-URI";
-const X_ORIGINAL_URL: &str = "X-Original-URL";
+static X_FORWARDED_HOST: Field = Field::new("X-Forwarded-Host", "x-forwarded-host");
+static X_FORWARDED_METHOD: Field = Field::new("X-Forwarded-Method", "x-forwarded-method");
+static X_FORWARDED_PROTO: Field = Field::new("X-Forwarded-Proto", "x-forwarded-proto");
+static X_FORWARDED_URI: Field = Field::new("X-Forwarded-Uri", "x-forwarded-uri");
+static X_ORIGINAL_METHOD: Field = Field::new("X-Original-Method", "x-original-method");
+static X_ORIGINAL_URI: Field = Field::new("X-Original-URI", "x-original-uri");
+static X_ORIGINAL_URL: Field = Field::new("X-Original-URL", "x-original-url");
 
 #[cfg(test)]
 mod tests {
@@ -322,10 +347,10 @@ mod tests {
             assert!(matches!(flaw, Flaw::Missing(missing) if missing.eq_ignore_ascii_case(name)));
         }
         for (headers, missing) in [
-            (&[URL][..], X_ORIGINAL_METHOD),
-            (&[METHOD], X_ORIGINAL_URL),
-            (&[METHOD, URI], HOST_FIELD),
-            (&[METHOD, ("x-original-url", "")], X_ORIGINAL_URL),
+            (&[URL][..], X_ORIGINAL_METHOD.shown),
+            (&[METHOD], X_ORIGINAL_URL.shown),
+            (&[METHOD, URI], HOST_FIELD.shown),
+            (&[METHOD, ("x-original-url", "")], X_ORIGINAL_URL.shown),
         ] {
             assert_eq!(
                 read(Source::OriginalUrl, "/", headers),
@@ -346,7 +371,7 @@ mod tests {
             assert!(matches!(flaw, Err(Flaw::Duplicate(_))), "{flaw:?}");
         }
         let flaw = read(Source::OriginalUrl, "/", &[METHOD, URL, URL]);
-        assert_eq!(flaw, Err(Flaw::Duplicate(X_ORIGINAL_URL)));
+        assert_eq!(flaw, Err(Flaw::Duplicate(X_ORIGINAL_URL.shown)));
     }
 
     #[test]
@@ -354,11 +379,11 @@ mod tests {
         let other = ("x-original-uri", "/public/");
         assert_eq!(
             read(Source::OriginalUrl, "/", &[METHOD, URL, other]),
-            Err(Flaw::Contradictory(X_ORIGINAL_URI))
+            Err(Flaw::Contradictory(X_ORIGINAL_URI.shown))
         );
         assert_eq!(
             read(Source::Line { prefix: 2 }, "http://b/p/c", &[HOST_A]),
-            Err(Flaw::Contradictory(HOST_FIELD))
+            Err(Flaw::Contradictory(HOST_FIELD.shown))
         );
         let headers = [
             &FORWARDED[..],
@@ -367,7 +392,7 @@ mod tests {
         .concat();
         assert_eq!(
             read(Source::Either, "/", &headers),
-            Err(Flaw::Contradictory(X_FORWARDED_URI))
+            Err(Flaw::Contradictory(X_FORWARDED_URI.shown))
         );
     }
 

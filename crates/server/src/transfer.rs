@@ -1,0 +1,127 @@
+//! Bodies on their way from one connection to another: taken out of one framing and put into another.
+
+use std::task::{Context, Poll, ready};
+use std::{io, mem};
+
+use bytes::Buf;
+use http1::{Decoder, Encoder, Length, Piece};
+
+use crate::connection::Connection;
+
+/// A body on its way.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    decoder: Decoder,
+    encoder: Encoder,
+    /// So many bytes at the front of the source's input are to go out as they are.
+    passing: usize,
+    /// So many bytes of the body have been taken from the source.
+    taken: u64,
+    /// That was all.
+    ended: bool,
+    /// Goes to the source before it is waited for: the `100 Continue` that a client waits for.
+    invitation: &'static [u8],
+}
+
+/// Which side broke a transfer off.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    Source(io::Error),
+    Sink,
+}
+
+impl Transfer {
+    /// A body that comes in one framing and goes out in another.
+    pub(crate) fn new(decoder: Decoder, length: Length) -> Self {
+        Self {
+            decoder,
+            encoder: Encoder::new(length),
+            passing: 0,
+            taken: 0,
+            ended: false,
+            invitation: b"",
+        }
+    }
+
+    /// The same, with words for the source that are due when the body is.
+    pub(crate) fn inviting(self, invitation: &'static [u8]) -> Self {
+        Self { invitation, ..self }
+    }
+
+    /// Takes these words back, if they have not been said: the answer has begun.
+    pub(crate) fn invite_no_more(&mut self) {
+        self.invitation = b"";
+    }
+
+    /// Moves the body on, as far as both sides go along. What the sink has in its output already leaves with the first
+    /// piece, if that is there, or before it.
+    pub(crate) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        source: &mut Connection,
+        sink: &mut Connection,
+    ) -> Poll<Result<(), Broken>> {
+        loop {
+            let is_hungry = self.encode(source, sink)?;
+            ready!(sink.poll_send(context, &mut source.input, &mut self.passing))
+                .map_err(|_| Broken::Sink)?;
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            if !is_hungry {
+                continue;
+            }
+            if !self.invitation.is_empty() {
+                source
+                    .output
+                    .extend_from_slice(mem::take(&mut self.invitation));
+                // So few bytes find room in the socket. If not, they leave with the answer.
+                if let Poll::Ready(Err(error)) = source.poll_flush(context) {
+                    return Poll::Ready(Err(Broken::Source(error)));
+                }
+            }
+            if ready!(source.poll_fill(context)).map_err(Broken::Source)? == 0 {
+                if !self.decoder.ends_with_connection() {
+                    return Poll::Ready(Err(Broken::Source(io::ErrorKind::UnexpectedEof.into())));
+                }
+                self.end(sink);
+            }
+        }
+    }
+
+    /// Puts what there is of the body into the sink's output. Says whether more must come from the source first.
+    fn encode(&mut self, source: &mut Connection, sink: &mut Connection) -> Result<bool, Broken> {
+        while !self.ended && self.passing == 0 && sink.output.len() < MOST_COPIED {
+            let invalid = |violation| io::Error::new(io::ErrorKind::InvalidData, violation);
+            let next = self.decoder.next(&mut source.input);
+            match next.map_err(invalid).map_err(Broken::Source)? {
+                Piece::Data(length) => {
+                    self.taken += length as u64;
+                    if self.encoder.is_chunked() || length < MOST_COPIED {
+                        self.encoder
+                            .write(&mut sink.output, &source.input[..length]);
+                        source.input.advance(length);
+                    } else {
+                        self.passing = length;
+                    }
+                }
+                Piece::End => self.end(sink),
+                Piece::Unknown => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
+    fn end(&mut self, sink: &mut Connection) {
+        self.encoder.finish(&mut sink.output);
+        self.ended = true;
+    }
+
+    /// How many bytes of the body have been taken from the source; they cannot be sent a second time.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+}
+
+/// In bytes. A copy of so little costs less than a second slice in the system call.
+const MOST_COPIED: usize = 4 * 1024;

@@ -42,10 +42,14 @@ impl Snapshot {
         seconds(ticks.map(|account| account.ticks).sum())
     }
 
+    /// The seconds of all processes that are still there.
+    pub(crate) fn seconds_of_all(&self) -> f64 {
+        seconds(self.0.values().map(|account| account.ticks).sum())
+    }
+
     /// The seconds of all processes but this one and its descendants.
     pub(crate) fn seconds_of_others(&self) -> f64 {
-        let all = self.0.values().map(|account| account.ticks).sum();
-        seconds(all) - self.seconds(&[std::process::id()])
+        self.seconds_of_all() - self.seconds(&[std::process::id()])
     }
 
     /// The memory of these processes and their descendants, if any of them is still there.

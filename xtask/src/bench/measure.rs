@@ -1,5 +1,8 @@
 //! Measuring a case: its servers in turn, round after round.
 
+use std::thread;
+use std::time::Duration;
+
 use anyhow::{Context, Result, anyhow};
 
 use super::case::{Case, Entry};
@@ -172,6 +175,7 @@ impl Stage<'_> {
             folder: self.lab.folder(),
         };
         let processes = target.processes();
+        settle();
         let (start, before) = (clock(), Snapshot::take());
         let answered = load.run(&order);
         let (after, elapsed) = (Snapshot::take(), start.elapsed().as_secs_f64());
@@ -239,6 +243,24 @@ impl Figures {
         }
     }
 }
+
+/// Waits until what the server before left behind is done: a process for each request goes on for a while after the last
+/// answer, and would make the one that is measured next look slow.
+fn settle() {
+    let deadline = clock() + LONGEST_SETTLING;
+    let mut busy = f64::INFINITY;
+    while busy > 0.0 && clock() < deadline {
+        let before = Snapshot::take().seconds_of_all();
+        thread::sleep(SETTLED);
+        busy = Snapshot::take().seconds_of_all() - before;
+    }
+}
+
+/// Nobody but this program must have used a hundredth of a second for so long.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// On a machine where others work too, the quiet may never come.
+const LONGEST_SETTLING: Duration = Duration::from_secs(1);
 
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<_> = values.collect();

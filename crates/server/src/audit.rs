@@ -71,7 +71,8 @@ pub(crate) fn timestamp(now: UnixTime) -> Timestamp {
 #[derive(Clone, Debug)]
 pub(crate) struct Audit {
     buffer: Arc<Buffer>,
-    format: LogFormat,
+    /// `None` for no lines at all.
+    format: Option<LogFormat>,
 }
 
 #[derive(Debug, Default)]
@@ -89,18 +90,21 @@ impl Audit {
     pub(crate) fn unread() -> Self {
         Self {
             buffer: Arc::default(),
-            format: LogFormat::Json,
+            format: Some(LogFormat::Json),
         }
     }
 
     /// Writes a line, or counts it when the buffer is full.
     pub(crate) fn record(&self, entry: &Entry<'_>) {
+        let Some(format) = self.format else {
+            return;
+        };
         let mut lines = self.buffer.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.text.len() > FULL_BUFFER {
             lines.dropped += 1;
             return;
         }
-        match self.format {
+        match format {
             LogFormat::Json => write_json(&mut lines.text, entry),
             LogFormat::Text => write_text(&mut lines.text, entry),
         }
@@ -115,10 +119,10 @@ pub(crate) struct AuditWriter {
 }
 
 impl AuditWriter {
-    /// Starts the thread, with one buffer for each of so many runtimes.
+    /// Starts the thread, with one buffer for each of so many runtimes. Without a format nothing is written.
     pub(crate) fn start(
         runtimes: usize,
-        format: LogFormat,
+        format: Option<LogFormat>,
         metrics: Arc<Metrics>,
     ) -> io::Result<(Self, Vec<Audit>)> {
         let audits: Vec<Audit> = (0..runtimes)
@@ -386,8 +390,8 @@ mod tests {
     fn no_value_breaks_its_line() {
         for format in [LogFormat::Json, LogFormat::Text] {
             let audit = Audit {
-                buffer: Arc::default(),
-                format,
+                format: Some(format),
+                ..Audit::unread()
             };
             audit.record(&entry("/a\"b\n\u{2028}\u{1b}[0m", "x\r\nallow"));
             let lines = audit.buffer.0.lock().unwrap();
@@ -398,10 +402,7 @@ mod tests {
 
     #[test]
     fn a_line_is_json_with_a_time_in_utc() {
-        let audit = Audit {
-            buffer: Arc::default(),
-            format: LogFormat::Json,
-        };
+        let audit = Audit::unread();
         audit.record(&entry("/a", "u"));
         let line: serde_json::Value =
             serde_json::from_slice(&audit.buffer.0.lock().unwrap().text).unwrap();
@@ -411,10 +412,7 @@ mod tests {
 
     #[test]
     fn lines_beyond_the_bound_are_counted() {
-        let audit = Audit {
-            buffer: Arc::default(),
-            format: LogFormat::Json,
-        };
+        let audit = Audit::unread();
         let long = "x".repeat(1 << 20);
         (0..5).for_each(|_| audit.record(&entry(&long, "u")));
         let lines = audit.buffer.0.lock().unwrap();

@@ -70,6 +70,8 @@ pub(crate) struct Config {
     pub(crate) drain: Duration,
     /// How log lines look.
     pub(crate) log_format: LogFormat,
+    /// Whether there is a line for each decision.
+    pub(crate) audits: bool,
     /// What is allowed but deserves a loud word at start-up.
     pub(crate) warnings: Vec<String>,
     /// Every setting as it took effect.
@@ -178,6 +180,10 @@ impl Config {
         let drain = reader.seconds("DRAIN_TIMEOUT", 30);
         let log_formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
         let log_format = reader.choice("LOG_FORMAT", LogFormat::Json, &log_formats);
+        let audits = reader.switch("AUDIT_LOG", true);
+        if !audits {
+            warnings.push("AUDIT_LOG is off: nobody can tell afterwards who was let in".to_owned());
+        }
         let _ = reader.text("RUST_LOG");
         for (name, nearest) in reader.slips() {
             warnings.push(format!(
@@ -207,6 +213,7 @@ impl Config {
                 client,
                 drain,
                 log_format,
+                audits,
                 warnings,
                 settings,
             }),

@@ -110,8 +110,8 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
         admin: admin.address,
     };
 
-    let (writer, audits) =
-        AuditWriter::start(config.workers, config.log_format, Arc::clone(&metrics))?;
+    let format = config.audits.then_some(config.log_format);
+    let (writer, audits) = AuditWriter::start(config.workers, format, Arc::clone(&metrics))?;
     let sockets = |listening: Option<Listening>| {
         listening
             .into_iter()

@@ -38,6 +38,7 @@ pub(crate) fn all(quick: bool) -> Vec<Case> {
         proxy_512(),
         users(),
         refused(),
+        audit(),
         large(),
         decisions(),
         decisions_h2load(),
@@ -125,6 +126,20 @@ fn refused() -> Case {
             entry("wrong-tag", GATE)
                 .label("wrong tag")
                 .cookies(Cookies::WrongTag),
+        ],
+    }
+}
+
+fn audit() -> Case {
+    Case {
+        name: "audit",
+        title: "The audit log, 32 connections",
+        entries: vec![
+            entry("nginx", Kind::Nginx).thorough(),
+            entry("on", GATE)
+                .label("**sessiongate**, audit log on")
+                .thorough(),
+            entry("off", Kind::GateUnlogged).thorough(),
         ],
     }
 }

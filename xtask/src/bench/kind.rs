@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     EnvoyAsking(Wire),
     /// The gate as a proxy that knows its users from here.
     Gate(Users),
+    /// The same without its audit log, its users in memory.
+    GateUnlogged,
     Haproxy,
     /// nginx as a proxy.
     Nginx,
@@ -69,6 +71,7 @@ impl Kind {
             Self::EnvoyAsking(Wire::Grpc) => "Envoy + ext_authz, gRPC → sessiongate",
             Self::EnvoyAsking(Wire::Http) => "Envoy + ext_authz, HTTP → sessiongate",
             Self::Gate(_) => "**sessiongate**",
+            Self::GateUnlogged => "**sessiongate**, audit log off",
             Self::Haproxy => "HAProxy",
             Self::Nginx => "nginx",
             Self::NginxAsking(Socket::Tcp) => "nginx + auth_request → sessiongate",
@@ -91,6 +94,7 @@ impl Kind {
             | Self::DecisionsGrpc
             | Self::EnvoyAsking(_)
             | Self::Gate(_)
+            | Self::GateUnlogged
             | Self::NginxAsking(_)
             | Self::NginxAskingCached
             | Self::Node
@@ -164,14 +168,12 @@ impl Kind {
                 (tcp, services)
             }
             Self::Gate(users) => {
-                let gate = start.gate(
-                    users,
-                    vec![
-                        ("LISTEN", tcp.to_string()),
-                        ("UPSTREAM", format!("http://{}", start.upstream)),
-                    ],
-                    &tcp,
-                )?;
+                let gate = start.proxy(users, None, &tcp)?;
+                (tcp, vec![gate])
+            }
+            Self::GateUnlogged => {
+                let off = ("AUDIT_LOG", "false".to_owned());
+                let gate = start.proxy(Users::Memory, Some(off), &tcp)?;
                 (tcp, vec![gate])
             }
             Self::Haproxy => {
@@ -247,6 +249,21 @@ impl Start<'_> {
         ];
         let gate = self.gate(Users::Memory, settings, &address)?;
         Ok((address, vec![gate]))
+    }
+
+    /// The gate as a proxy.
+    fn proxy(
+        &self,
+        users: Users,
+        setting: Option<(&'static str, String)>,
+        address: &Address,
+    ) -> Result<Service> {
+        let mut settings = vec![
+            ("LISTEN", address.to_string()),
+            ("UPSTREAM", format!("http://{}", self.upstream)),
+        ];
+        settings.extend(setting);
+        self.gate(users, settings, address)
     }
 
     fn gate(

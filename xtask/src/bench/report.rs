@@ -41,12 +41,14 @@ impl Report {
                 text += &format!("\n{note}\n");
             }
         }
-        text += &format!("\n{heading}Goals\n\n");
-        text += &match style {
-            Style::Markdown => self.goals().markdown(),
-            Style::Text => self.goals().text(),
-        };
-        text + "\n" + NOT_MEASURED
+        if !self.all_goals().is_empty() {
+            text += &format!("\n{heading}Goals\n\n");
+            text += &match style {
+                Style::Markdown => self.goals().markdown(),
+                Style::Text => self.goals().text(),
+            };
+        }
+        text
     }
 
     /// Everything, every round included.
@@ -273,9 +275,6 @@ fn thousands(value: f64) -> String {
     }
     text
 }
-
-/// What a reader would look for and not find.
-const NOT_MEASURED: &str = "Not measured: the audit log off. It is on in every case, and there is no setting that turns it off.\n";
 
 /// A reference that varies by more says that the run does not stand.
 const DISTURBED: f64 = 0.3;

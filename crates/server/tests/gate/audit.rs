@@ -235,6 +235,21 @@ async fn no_secret_is_ever_printed() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_log_that_is_off_is_silent_and_start_up_is_not() -> Result<()> {
+    let (_echo, mut gate) = started([("AUDIT_LOG", "false")]).await?;
+    let warned = |line: &str| line.contains("AUDIT_LOG is off").then_some(());
+    gate.stderr().wait_for(warned).await?;
+    assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
+    let labels = ["outcome=\"allow\"", "reason=\"session\""];
+    let counted = gate.metric("sessiongate_decisions_total", labels).await?;
+    assert_eq!(counted, 1.0, "counters go on");
+    gate.signal("TERM")?;
+    gate.wait().await?;
+    assert!(gate.stdout().all().is_empty(), "{:?}", gate.stdout().all());
+    Ok(())
+}
+
+#[tokio::test]
 async fn text_for_people_holds_the_same_decision() -> Result<()> {
     let (_echo, gate) = started([("LOG_FORMAT", "text")]).await?;
     gate.send(&signed_in("/reports?token=hidden", "ada\u{1b}[31m\nallow"))

@@ -3,10 +3,10 @@
 //! A request runs in the task of its client's connection, and so does its answer: no channel lies between the two sides,
 //! and nobody is woken to pass something on.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use http1::{Answered, Decoder, Length};
 use thiserror::Error;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::Client;
 use crate::config::UpstreamSettings;
@@ -29,7 +29,10 @@ use crate::transfer::{Broken, Transfer};
 pub(crate) struct Upstream {
     settings: UpstreamSettings,
     host: HeaderValue,
+    /// The last one was used last.
     idle: RefCell<Vec<Idle>>,
+    /// Whether somebody closes those that grow old.
+    sweeping: Cell<bool>,
 }
 
 /// A connection that waits for its next request.
@@ -73,6 +76,7 @@ impl Upstream {
             settings,
             host,
             idle: RefCell::default(),
+            sweeping: Cell::default(),
         }
     }
 
@@ -110,8 +114,8 @@ impl Upstream {
         }
     }
 
-    /// The connection that was used last, if one is still good: those at the bottom are left to grow old. A request that
-    /// cannot be repeated gets one only if it is certain to be good.
+    /// The connection that was used last, if one is still good; the others are left to grow old. A request that cannot be
+    /// repeated gets one only if it is certain to be good.
     async fn take_idle(&self, repeatable: bool) -> Option<Box<Connection>> {
         poll_fn(|context| Poll::Ready(self.poll_idle(context, repeatable))).await
     }
@@ -135,14 +139,25 @@ impl Upstream {
     }
 
     /// Keeps a connection for the next request, with the room that its answers have needed.
-    fn keep(&self, connection: Box<Connection>) {
+    fn keep(self: &Rc<Self>, connection: Box<Connection>) {
         let mut idle = self.idle.borrow_mut();
         if connection.input.is_empty() && idle.len() < MOST_IDLE {
             idle.push(Idle {
                 connection,
                 since: Instant::now(),
             });
+            if !self.sweeping.replace(true) {
+                // Nobody waits for it when we stop: it ends with the runtime.
+                tokio::task::spawn_local(sweep(Rc::downgrade(self)));
+            }
         }
+    }
+
+    /// Closes the connections that have been idle for too long, and says whether there are others.
+    fn close_old(&self) -> bool {
+        let mut idle = self.idle.borrow_mut();
+        idle.retain(|idle| idle.since.elapsed() <= LONGEST_IDLE);
+        !idle.is_empty()
     }
 
     async fn connect(&self, client: &mut Client) -> Result<Box<Connection>, UpstreamError> {
@@ -164,6 +179,20 @@ impl Upstream {
         let allowance = Allowance::at_once(*patience);
         let connection = Connection::new(Stream::from(stream), allowance, *patience);
         Ok(Box::new(connection))
+    }
+}
+
+/// Closes connections as they grow old, for as long as there are any.
+async fn sweep(upstream: Weak<Upstream>) {
+    loop {
+        sleep(LONGEST_IDLE).await;
+        let Some(upstream) = upstream.upgrade() else {
+            return;
+        };
+        if !upstream.close_old() {
+            upstream.sweeping.set(false);
+            return;
+        }
     }
 }
 

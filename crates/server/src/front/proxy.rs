@@ -152,7 +152,8 @@ impl Proxy {
         client: &mut Client,
         record: &mut Record<'_>,
     ) -> Outcome {
-        let asks_for_websocket = tunnel::is_requested(&request);
+        // With a body it would be unclear where the WebSocket begins.
+        let asks_for_websocket = tunnel::is_requested(&request) && *request.body() == Length::NONE;
         let is_head = *request.method() == Method::HEAD;
         let (mut admitted, admission) = permit.admit(request, &record.arrival);
         record.decided(Decision::Permitted(admission));

@@ -121,6 +121,37 @@ async fn a_connection_that_the_upstream_closed_is_not_used_again() -> Result<()>
 }
 
 #[tokio::test]
+async fn an_idle_connection_is_given_up_before_the_upstream_does() -> Result<()> {
+    let (upstream, gate) = Upstream::start().await?;
+    let mut client = ask(&gate, &signed_in("/", "ada")).await?;
+    let mut served = upstream.accept().await?;
+    served.head().await?;
+    served.say(OK).await?;
+    assert_eq!(client.response().await?.status, 200);
+    assert_eq!(served.closed().await?, b"");
+    assert_eq!(client.get("/").await?.status, 401, "its client is not");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_websocket_has_no_body() -> Result<()> {
+    let (upstream, gate) = Upstream::start().await?;
+    let request = signed_in("/", "ada").header("Content-Length", "1");
+    let mut client = ask(&gate, &request.websocket()).await?;
+    client.raw(b"x").await?;
+    let mut served = upstream.accept().await?;
+    let seen = served.read_until("\r\n\r\nx").await?;
+    assert!(!seen.contains("upgrade"), "{seen}");
+    let switching = "HTTP/1.1 101 Switching Protocols";
+    let fields = "Connection: upgrade\r\nUpgrade: websocket";
+    served
+        .say(&format!("{switching}\r\n{fields}\r\n\r\n"))
+        .await?;
+    assert_eq!(client.response().await?.status, 502);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_may_be_done_twice_is_sent_again_when_its_connection_dies() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
     let mut client = ask(&gate, &signed_in("/first", "ada")).await?;

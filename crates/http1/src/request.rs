@@ -10,8 +10,13 @@ use crate::{LARGEST_HEAD, Length, MOST_FIELDS, Violation};
 /// Reads the heads of the requests on one connection, as their bytes arrive.
 #[derive(Debug, Default)]
 pub struct RequestReader {
-    /// So much of the input has been looked through for the end of the head.
+    /// So much of the input has been looked through for the end of the head. Nothing is looked at twice, however small the
+    /// pieces are in which it comes.
     scanned: usize,
+    /// The first line is all there.
+    has_line: bool,
+    /// It was found to be one of a request.
+    checked: bool,
     /// The one empty line that may stand before a request was there.
     skipped: bool,
 }
@@ -59,25 +64,31 @@ impl RequestReader {
         for end in memchr_iter(b'\n', &input[from..]).map(|at| from + at) {
             match input[..end] {
                 [.., b'\n', b'\r'] => return Ok(Some(end + 1)),
-                [_, .., b'\r'] => self.scanned = end + 1,
-                _ if self.scanned > 0 => return Err(Violation::FieldLine),
+                [_, .., b'\r'] => self.has_line = true,
+                _ if self.has_line => return Err(Violation::FieldLine),
                 _ => return Err(Violation::RequestLine),
             }
         }
+        // A lone CR may belong to the empty line that is yet to be skipped.
+        self.scanned = if input == b"\r" { 0 } else { input.len() };
         Ok(None)
     }
 
     /// Whether what there is of a head can be the beginning of one.
-    fn check_beginning(&self, input: &[u8]) -> Result<(), Violation> {
+    fn check_beginning(&mut self, input: &[u8]) -> Result<(), Violation> {
         match input {
-            [] => Ok(()),
-            [b'\r'] if !self.skipped => Ok(()),
-            [first, ..] if !first.is_ascii_graphic() => Err(Violation::RequestLine),
-            _ => match memchr(b'\n', &input[..self.scanned]) {
-                Some(end) => request_line(&input[..end - 1]).map(|_| ()),
-                None => Ok(()),
-            },
+            _ if self.checked => {}
+            [] => {}
+            [b'\r'] if !self.skipped => {}
+            [first, ..] if !first.is_ascii_graphic() => return Err(Violation::RequestLine),
+            _ if self.has_line => {
+                let end = memchr(b'\n', input).ok_or(Violation::RequestLine)?;
+                request_line(&input[..end - 1])?;
+                self.checked = true;
+            }
+            _ => {}
         }
+        Ok(())
     }
 }
 

@@ -42,14 +42,16 @@ impl Snapshot {
         seconds(ticks.map(|account| account.ticks).sum())
     }
 
-    /// The seconds of all processes that are still there.
-    pub(crate) fn seconds_of_all(&self) -> f64 {
-        seconds(self.0.values().map(|account| account.ticks).sum())
+    /// The seconds of all processes that are still there, but for this one.
+    pub(crate) fn seconds_beside_this(&self) -> f64 {
+        let beside = self.0.iter().filter(|(id, _)| **id != std::process::id());
+        seconds(beside.map(|(_, account)| account.ticks).sum())
     }
 
     /// The seconds of all processes but this one and its descendants.
     pub(crate) fn seconds_of_others(&self) -> f64 {
-        self.seconds_of_all() - self.seconds(&[std::process::id()])
+        let all = self.0.values().map(|account| account.ticks).sum();
+        seconds(all) - self.seconds(&[std::process::id()])
     }
 
     /// The memory of these processes and their descendants, if any of them is still there.

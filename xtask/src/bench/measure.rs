@@ -250,9 +250,9 @@ fn settle() {
     let deadline = clock() + LONGEST_SETTLING;
     let mut busy = f64::INFINITY;
     while busy > 0.0 && clock() < deadline {
-        let before = Snapshot::take().seconds_of_all();
+        let before = Snapshot::take().seconds_beside_this();
         thread::sleep(SETTLED);
-        busy = Snapshot::take().seconds_of_all() - before;
+        busy = Snapshot::take().seconds_beside_this() - before;
     }
 }
 

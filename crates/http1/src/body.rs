@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue};
 use memchr::memchr;
 
 use crate::Violation;
-use crate::request::field_line;
+use crate::head::field_line;
 
 /// How the end of a body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

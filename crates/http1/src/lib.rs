@@ -7,12 +7,14 @@
 //! This crate knows `http` types. It has no sockets, no clock and no logger: whoever moves the bytes brings them here.
 
 mod body;
+mod head;
 mod request;
 mod response;
 mod violation;
 mod write;
 
 pub use body::{Decoder, Length, Piece};
+pub use head::has_body;
 pub use request::{Received, RequestReader};
 pub use response::{Answered, read_response};
 pub use violation::Violation;

@@ -1,10 +1,11 @@
 //! Requests: their heads, accepted in one spelling (RFC 9112 §2.2, §3, §5, §6).
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use memchr::{memchr, memchr_iter};
 
+use crate::head::{ConnectionOptions, Lines, decimal, read_field};
 use crate::{LARGEST_HEAD, Length, MOST_FIELDS, Violation};
 
 /// Reads the heads of the requests on one connection, as their bytes arrive.
@@ -93,29 +94,18 @@ impl RequestReader {
 }
 
 fn parse(head: &Bytes) -> Result<Received, Violation> {
-    let slice = |part: &[u8]| head.slice_ref(part);
-    let end = memchr(b'\n', head).ok_or(Violation::RequestLine)?;
-    let (method, target, version) = request_line(&head[..end - 1])?;
+    // Every line of it is known to end with CR LF.
+    let mut lines = Lines::of(head);
+    let (method, target, version) = request_line(lines.next().unwrap_or_default())?;
     let mut request = Request::new(Length::NONE);
     *request.method_mut() = Method::from_bytes(method).map_err(|_| Violation::RequestLine)?;
     *request.uri_mut() =
-        Uri::from_maybe_shared(slice(target)).map_err(|_| Violation::RequestLine)?;
+        Uri::from_maybe_shared(head.slice_ref(target)).map_err(|_| Violation::RequestLine)?;
     *request.version_mut() = version;
     let mut headers = HeaderMap::with_capacity(TYPICAL_FIELDS);
     let mut framing = Framing::default();
-    let mut rest = &head[end + 1..];
-    while let Some(end) = memchr(b'\n', rest) {
-        let [line @ .., b'\r'] = &rest[..end] else {
-            return Err(Violation::FieldLine);
-        };
-        rest = &rest[end + 1..];
-        if line.is_empty() {
-            break;
-        }
-        let (name, value) = field_line(line).ok_or(Violation::FieldLine)?;
-        let name = field_name(name).ok_or(Violation::FieldLine)?;
-        let value =
-            HeaderValue::from_maybe_shared(slice(value)).map_err(|_| Violation::FieldLine)?;
+    for line in lines {
+        let (name, value) = read_field(head, line).ok_or(Violation::FieldLine)?;
         if headers.len() == MOST_FIELDS {
             return Err(Violation::TooLarge);
         }
@@ -126,7 +116,7 @@ fn parse(head: &Bytes) -> Result<Received, Violation> {
     *request.body_mut() = framing.length.unwrap_or(Length::NONE);
     Ok(Received {
         request,
-        persistent: framing.persistence.outlives(version),
+        persistent: framing.options.outlives(version),
         expects_continue: framing.expects && version == Version::HTTP_11,
     })
 }
@@ -135,7 +125,7 @@ fn parse(head: &Bytes) -> Result<Received, Violation> {
 #[derive(Debug, Default)]
 struct Framing {
     length: Option<Length>,
-    persistence: Persistence,
+    options: ConnectionOptions,
     expects: bool,
 }
 
@@ -157,7 +147,7 @@ impl Framing {
                 .then_some(Length::Chunked)
                 .ok_or(Violation::TransferEncoding)
         } else {
-            self.persistence.note(name, value);
+            self.options.note(name, value);
             self.expects |= *name == EXPECT;
             return Ok(());
         };
@@ -166,30 +156,6 @@ impl Framing {
         }
         self.length = Some(length?);
         Ok(())
-    }
-}
-
-/// What the `Connection` fields of a head say about how long the connection lasts (RFC 9112 §9.3).
-#[derive(Debug, Default)]
-pub(crate) struct Persistence {
-    close: bool,
-    keep_alive: bool,
-}
-
-impl Persistence {
-    pub(crate) fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
-        if *name == CONNECTION {
-            for option in value.as_bytes().split(|byte| *byte == b',') {
-                let option = option.trim_ascii();
-                self.close |= option.eq_ignore_ascii_case(b"close");
-                self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-            }
-        }
-    }
-
-    /// Whether the connection outlives a message of this version.
-    pub(crate) fn outlives(&self, version: Version) -> bool {
-        !self.close && (version == Version::HTTP_11 || self.keep_alive)
     }
 }
 
@@ -213,65 +179,6 @@ fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Violation> {
 fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let space = memchr(b' ', line)?;
     Some((&line[..space], &line[space + 1..]))
-}
-
-/// Name and trimmed value of a field line that is neither folded nor indented and has a name right before its colon. What
-/// a name and a value may be made of is for their types to say.
-pub(crate) fn field_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = memchr(b':', line)?;
-    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let (name, mut value) = (&line[..colon], &line[colon + 1..]);
-    while let [first, rest @ ..] = value
-        && blank(first)
-    {
-        value = rest;
-    }
-    while let [rest @ .., last] = value
-        && blank(last)
-    {
-        value = rest;
-    }
-    Some((name, value))
-}
-
-/// The name of a field. Those that `http` does not know are each an allocation of their own; browsers and proxies send many
-/// of them, and always the same.
-fn field_name(name: &[u8]) -> Option<HeaderName> {
-    let may_be_usual = matches!(name.first(), Some(b's' | b'S' | b'x' | b'X'));
-    let mut usual = USUAL_NAMES.iter().filter(|_| may_be_usual);
-    usual
-        .find(|usual| usual.as_str().as_bytes().eq_ignore_ascii_case(name))
-        .cloned()
-        .or_else(|| HeaderName::from_bytes(name).ok())
-}
-
-static USUAL_NAMES: [HeaderName; 18] = [
-    HeaderName::from_static("sec-ch-ua"),
-    HeaderName::from_static("sec-ch-ua-mobile"),
-    HeaderName::from_static("sec-ch-ua-platform"),
-    HeaderName::from_static("sec-fetch-dest"),
-    HeaderName::from_static("sec-fetch-mode"),
-    HeaderName::from_static("sec-fetch-site"),
-    HeaderName::from_static("sec-fetch-user"),
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-method"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-uri"),
-    HeaderName::from_static("x-original-method"),
-    HeaderName::from_static("x-original-uri"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("x-request-id"),
-    HeaderName::from_static("x-requested-with"),
-];
-
-/// `1*DIGIT` that fits 64 bits.
-pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
-    let all_digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    all_digits
-        .then(|| std::str::from_utf8(text).ok()?.parse().ok())
-        .flatten()
 }
 
 /// Room for what a browser sends and what we add, so that a head is one allocation of names and one of their index.

@@ -3,9 +3,9 @@
 use bytes::BytesMut;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
-use memchr::{memchr, memchr_iter};
+use memchr::memchr_iter;
 
-use crate::request::{Persistence, decimal, field_line};
+use crate::head::{ConnectionOptions, Lines, decimal, has_body, read_field};
 use crate::{LARGEST_HEAD, Length, MOST_FIELDS, Violation};
 
 /// An answer's head, and what it says about its connection.
@@ -34,27 +34,24 @@ pub fn read_response(input: &mut BytesMut, method: &Method) -> Result<Option<Ans
         return Err(Violation::TooLarge);
     }
     let head = input.split_to(end).freeze();
-    let mut lines = Lines(&head);
+    let mut lines = Lines::of(&head);
     let status_line = lines.next().unwrap_or_default();
     let (version, status) = parse_status_line(status_line).ok_or(Violation::ResponseHead)?;
     let mut headers = HeaderMap::with_capacity(TYPICAL_FIELDS);
     let mut framing = Framing::default();
     for line in lines {
-        let (name, value) = field_line(line).ok_or(Violation::ResponseHead)?;
-        let name = HeaderName::from_bytes(name).map_err(|_| Violation::ResponseHead)?;
-        let value = HeaderValue::from_maybe_shared(head.slice_ref(value))
-            .map_err(|_| Violation::ResponseHead)?;
+        let (name, value) = read_field(&head, line).ok_or(Violation::ResponseHead)?;
         if headers.len() == MOST_FIELDS {
             return Err(Violation::TooLarge);
         }
         framing.note(&name, &value);
         headers.append(name, value);
     }
-    let length = match has_body(method, status) {
+    let length = match has_body(*method == Method::HEAD, status) {
         true => framing.length?.unwrap_or(Length::UntilClose),
         false => Length::NONE,
     };
-    let persistent = framing.persistence.outlives(version) && length != Length::UntilClose;
+    let persistent = framing.options.outlives(version) && length != Length::UntilClose;
     let mut response = Response::new(length);
     *response.status_mut() = status;
     *response.version_mut() = version;
@@ -72,21 +69,6 @@ fn find_end(input: &[u8]) -> Option<usize> {
         .map(|end| end + 1)
 }
 
-/// The lines of a head, without their ends, up to the empty one.
-struct Lines<'h>(&'h [u8]);
-
-impl<'h> Iterator for Lines<'h> {
-    type Item = &'h [u8];
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let end = memchr(b'\n', self.0)?;
-        let line = &self.0[..end];
-        self.0 = &self.0[end + 1..];
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        (!line.is_empty()).then_some(line)
-    }
-}
-
 /// `HTTP/1.x SP 3DIGIT [ SP reason ]` (RFC 9112 §4). The reason is nobody's business.
 fn parse_status_line(line: &[u8]) -> Option<(Version, StatusCode)> {
     let (version, rest) = line.split_at_checked(9)?;
@@ -101,33 +83,25 @@ fn parse_status_line(line: &[u8]) -> Option<(Version, StatusCode)> {
     Some((version, status))
 }
 
-/// Whether an answer has a body at all (RFC 9112 §6.3).
-fn has_body(method: &Method, status: StatusCode) -> bool {
-    let has_none = *method == Method::HEAD
-        || status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    !has_none
-}
-
 /// What the fields of a head say about where a body ends, if there is one, and about the connection.
 #[derive(Debug)]
 struct Framing {
     length: Result<Option<Length>, Violation>,
-    persistence: Persistence,
+    options: ConnectionOptions,
 }
 
 impl Default for Framing {
     fn default() -> Self {
         Self {
             length: Ok(None),
-            persistence: Persistence::default(),
+            options: ConnectionOptions::default(),
         }
     }
 }
 
 impl Framing {
     fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
-        self.persistence.note(name, value);
+        self.options.note(name, value);
         if let Ok(known) = self.length {
             if *name == CONTENT_LENGTH {
                 self.length = with_length(known, value);

@@ -200,13 +200,13 @@ impl Client {
             .is_some_and(|option| option == "close")
         {
             headers.remove(CONNECTION);
-            self.current.persistent = false;
+            self.end();
         }
         if self.stop.is_cancelled()
             || self.current.awaits_continue
             || self.body.left().is_some_and(|left| left > MOST_DISCARDED)
         {
-            self.current.persistent = false;
+            self.end();
         }
         let is_http_10 = self.current.version == Version::HTTP_10;
         let framed = match length {
@@ -215,11 +215,9 @@ impl Client {
             Length::Chunked | Length::UntilClose => Length::Chunked,
         };
         let status = response.status();
-        let has_none = self.current.is_head
-            || status.is_informational()
-            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        if framed == Length::UntilClose && !has_none {
-            self.current.persistent = false;
+        let has_body = http1::has_body(self.current.is_head, status);
+        if framed == Length::UntilClose && has_body {
+            self.end();
         }
         let persistence = match (self.current.persistent, is_http_10) {
             _ if status == StatusCode::SWITCHING_PROTOCOLS => Persistence::Implied,
@@ -227,7 +225,7 @@ impl Client {
             (true, true) => Persistence::KeepAlive,
             (false, _) => Persistence::Close,
         };
-        let said = (!has_none).then_some(framed);
+        let said = has_body.then_some(framed);
         http1::write_response(&mut self.connection.output, response, said, persistence);
         framed
     }
@@ -248,13 +246,9 @@ impl Client {
             self.connection.output.extend_from_slice(&body);
         }
         let_others_first().await;
-        if self.flush().await.is_err() {
+        if self.connection.flush().await.is_err() {
             self.end();
         }
-    }
-
-    async fn flush(&mut self) -> io::Result<()> {
-        poll_fn(|context| self.connection.poll_flush(context)).await
     }
 
     /// Reads the rest of a body that nobody wants, so that the next request can be read. False when it is too long for that.

@@ -1,11 +1,13 @@
 //! One side's connection: what came and is not used yet, what is to go out, and how long each may take.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use http1::Violation;
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
@@ -129,6 +131,11 @@ impl Connection {
         self.poll_send(context, &mut BytesMut::new(), &mut 0)
     }
 
+    /// The same, and waits until it is sent.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|context| self.poll_flush(context)).await
+    }
+
     /// Sends what is in `output`, and then so many bytes from the front of `source`; counts `left` down to 0.
     pub(crate) fn poll_send(
         &mut self,
@@ -193,6 +200,11 @@ impl Connection {
     pub(crate) fn stream(&mut self) -> &mut Stream {
         &mut self.stream
     }
+}
+
+/// The error of a connection whose bytes are no message.
+pub(crate) fn invalid(violation: Violation) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, violation)
 }
 
 /// Waits until every other connection that is ready has had its turn. To be called before something goes out.

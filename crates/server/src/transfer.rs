@@ -6,7 +6,7 @@ use std::{io, mem};
 use bytes::Buf;
 use http1::{Decoder, Encoder, Length, Piece};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, invalid};
 
 /// A body on its way.
 #[derive(Debug)]
@@ -92,7 +92,6 @@ impl Transfer {
     /// Puts what there is of the body into the sink's output. Says whether more must come from the source first.
     fn encode(&mut self, source: &mut Connection, sink: &mut Connection) -> Result<bool, Broken> {
         while !self.ended && self.passing == 0 && sink.output.len() < MOST_COPIED {
-            let invalid = |violation| io::Error::new(io::ErrorKind::InvalidData, violation);
             let next = self.decoder.next(&mut source.input);
             match next.map_err(invalid).map_err(Broken::Source)? {
                 Piece::Data(length) => {
@@ -117,7 +116,7 @@ impl Transfer {
         self.ended = true;
     }
 
-    /// How many bytes of the body have been taken from the source; they cannot be sent a second time.
+    /// How many bytes of the body have been taken from the source so far.
     pub(crate) fn taken(&self) -> u64 {
         self.taken
     }

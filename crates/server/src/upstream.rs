@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::Client;
 use crate::config::UpstreamSettings;
-use crate::connection::{Allowance, Connection, let_others_first};
+use crate::connection::{Allowance, Connection, invalid, let_others_first};
 use crate::socket::{Stream, keep_alive};
 use crate::transfer::{Broken, Transfer};
 
@@ -236,7 +236,6 @@ impl Exchange {
     ) -> Poll<Result<Response<Length>, UpstreamError>> {
         loop {
             let read = http1::read_response(&mut self.connection.input, method);
-            let invalid = |violation| io::Error::new(io::ErrorKind::InvalidData, violation);
             match read.map_err(invalid).map_err(UpstreamError::Exchange)? {
                 Some(Answered { response, .. }) if is_interim(response.status()) => {}
                 Some(Answered {

@@ -1,7 +1,5 @@
 //! WebSockets: recognised on the way in, and two connections joined once both sides agreed.
 
-use std::future::poll_fn;
-
 use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use tokio::io::copy_bidirectional;
@@ -43,12 +41,7 @@ pub(crate) async fn join(client: &mut Connection, mut upstream: Connection) {
     // What each side said before the other one could listen.
     client.output.extend_from_slice(&upstream.input);
     upstream.output.extend_from_slice(&client.input);
-    let flushed = poll_fn(|context| client.poll_flush(context)).await;
-    if flushed.is_ok()
-        && poll_fn(|context| upstream.poll_flush(context))
-            .await
-            .is_ok()
-    {
+    if client.flush().await.is_ok() && upstream.flush().await.is_ok() {
         let _ = copy_bidirectional(client.stream(), upstream.stream()).await;
     }
 }

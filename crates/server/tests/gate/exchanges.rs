@@ -24,6 +24,14 @@ impl Upstream {
         let (stream, _) = timeout(harness::PATIENCE, self.0.accept()).await??;
         Ok(Served(stream))
     }
+
+    /// A client that has sent this request, and its connection here, with the head read.
+    async fn asked(&self, gate: &Gate, request: &Request) -> Result<(Client, Served)> {
+        let client = ask(gate, request).await?;
+        let mut served = self.accept().await?;
+        served.head().await?;
+        Ok((client, served))
+    }
 }
 
 /// A connection to the upstream.
@@ -98,9 +106,7 @@ async fn a_connection_that_the_upstream_closed_is_not_used_again() -> Result<()>
         Request::get("/").cookie(&cookie),
         Request::post("/", "x").cookie(&cookie),
     ] {
-        let mut client = ask(&gate, &signed_in("/", "ada")).await?;
-        let mut served = upstream.accept().await?;
-        served.head().await?;
+        let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
         served.say(OK).await?;
         assert_eq!(client.response().await?.status, 200);
         drop(served);
@@ -123,9 +129,7 @@ async fn a_connection_that_the_upstream_closed_is_not_used_again() -> Result<()>
 #[tokio::test]
 async fn an_idle_connection_is_given_up_before_the_upstream_does() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let mut client = ask(&gate, &signed_in("/", "ada")).await?;
-    let mut served = upstream.accept().await?;
-    served.head().await?;
+    let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
     served.say(OK).await?;
     assert_eq!(client.response().await?.status, 200);
     assert_eq!(served.closed().await?, b"");
@@ -154,9 +158,7 @@ async fn a_websocket_has_no_body() -> Result<()> {
 #[tokio::test]
 async fn what_may_be_done_twice_is_sent_again_when_its_connection_dies() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let mut client = ask(&gate, &signed_in("/first", "ada")).await?;
-    let mut served = upstream.accept().await?;
-    served.head().await?;
+    let (mut client, mut served) = upstream.asked(&gate, &signed_in("/first", "ada")).await?;
     served.say(OK).await?;
     assert_eq!(client.response().await?.status, 200);
 
@@ -253,9 +255,7 @@ async fn bodies_pass_in_both_directions_at_once() -> Result<()> {
 async fn an_answer_that_breaks_off_is_not_made_whole() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
     for head in ["Content-Length: 99", "Transfer-Encoding: chunked"] {
-        let mut client = ask(&gate, &signed_in("/", "ada")).await?;
-        let mut served = upstream.accept().await?;
-        served.head().await?;
+        let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
         served
             .say(&format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n4\r\nhalf\r\n"))
             .await?;
@@ -277,9 +277,7 @@ async fn what_is_no_answer_is_a_502() -> Result<()> {
         format!("HTTP/1.1 200 OK\r\nX-A: {}\r\n\r\n", "x".repeat(70_000)),
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n".to_owned(),
     ] {
-        let mut client = ask(&gate, &signed_in("/", "ada")).await?;
-        let mut served = upstream.accept().await?;
-        served.head().await?;
+        let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
         served.say(&bytes).await?;
         let answer = client.response().await.context(bytes.clone())?;
         assert_eq!(answer.status, 502, "{bytes}");
@@ -292,9 +290,7 @@ async fn what_is_no_answer_is_a_502() -> Result<()> {
 #[tokio::test]
 async fn nothing_an_upstream_adds_reaches_the_next_client() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let mut client = ask(&gate, &signed_in("/", "ada")).await?;
-    let mut served = upstream.accept().await?;
-    served.head().await?;
+    let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
     served
         .say(&format!(
             "{OK}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
@@ -314,9 +310,7 @@ async fn nothing_an_upstream_adds_reaches_the_next_client() -> Result<()> {
 #[tokio::test]
 async fn interim_answers_are_for_the_gate_alone() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let mut client = ask(&gate, &signed_in("/", "ada")).await?;
-    let mut served = upstream.accept().await?;
-    served.head().await?;
+    let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
     served
         .say("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
         .await?;
@@ -407,17 +401,13 @@ async fn requests_that_come_at_once_are_answered_in_turn() -> Result<()> {
 #[tokio::test]
 async fn a_client_that_hangs_up_is_not_waited_for() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let client = ask(&gate, &signed_in("/slow", "ada")).await?;
-    let mut served = upstream.accept().await?;
-    served.head().await?;
+    let (client, mut served) = upstream.asked(&gate, &signed_in("/slow", "ada")).await?;
     drop(client);
     served.closed().await?;
     let line = gate.wait_for_audit(|line| line["path"] == "/slow").await?;
     assert_eq!(line["status"], 499);
 
-    let mut client = ask(&gate, &signed_in("/events", "ada")).await?;
-    let mut served = upstream.accept().await?;
-    served.head().await?;
+    let (mut client, mut served) = upstream.asked(&gate, &signed_in("/events", "ada")).await?;
     served
         .say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         .await?;

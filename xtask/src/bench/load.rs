@@ -17,7 +17,7 @@ pub(crate) enum Load {
     Grpc { connections: u32 },
     /// `h2load` with HTTP/1.1, because `wrk` has no Unix sockets.
     H2load { connections: u32 },
-    /// At 70 % of what the reference takes, whether answers come or not: see [`paced`].
+    /// So many each second, whether answers come or not: see [`paced`].
     Paced { connections: u32 },
     /// `wrk`: each connection sends the next request when the answer is there.
     Wrk { connections: u32 },
@@ -37,7 +37,7 @@ pub(crate) struct Order<'a> {
     pub(crate) refused: bool,
     /// How many cores `wrk` may use, unless all.
     pub(crate) cores: Option<usize>,
-    /// Requests each second, for a load that is paced.
+    /// Requests each second, for a load that is paced; infinity for no pauses.
     pub(crate) rate: f64,
     pub(crate) seconds: u32,
     /// For files that are needed on the way.

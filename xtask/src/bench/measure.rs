@@ -27,8 +27,8 @@ pub(crate) struct Measured {
     pub(crate) case: Case,
     /// One for each entry.
     pub(crate) rows: Vec<Row>,
-    /// Requests each second, where the load was paced.
-    pub(crate) pace: Option<f64>,
+    /// Requests each second in each round, where the load was paced.
+    pub(crate) paces: Vec<f64>,
     /// The largest share of the machine that programs had in a round which have nothing to do with this.
     pub(crate) others: f64,
 }
@@ -78,18 +78,20 @@ impl Case {
             .iter()
             .map(|entry| stage.prepare(entry).err())
             .collect();
-        let pace = stage.pace(&self, effort);
         let rows = self.entries.iter().map(|_| Row {
             rounds: Vec::new(),
             memory: None,
         });
         let mut rows: Vec<_> = rows.collect();
+        let mut paces = Vec::new();
         stage.others = 0.0;
         for round in 0..=effort.rounds {
+            let pace = stage.pace(&self, effort);
+            paces.extend(pace);
             for ((entry, row), broken) in self.entries.iter().zip(&mut rows).zip(&broken) {
                 let outcome = match broken {
                     Some(error) => Err(anyhow!("{error:#}")),
-                    None => stage.measure(entry, entry.load, pace, effort.seconds),
+                    None => stage.measure(entry, pace.unwrap_or(f64::NAN), effort.seconds),
                 };
                 match &outcome {
                     Ok(figures) => eprintln!(
@@ -111,7 +113,7 @@ impl Case {
             others: stage.others,
             case: self,
             rows,
-            pace,
+            paces,
         }
     }
 }
@@ -142,25 +144,18 @@ impl Stage<'_> {
         }
     }
 
-    /// What a paced load is to send: 70 % of what the reference takes from one that is not.
+    /// What a paced load is to send in this round: 70 % of what the reference takes from the same load without pauses. From
+    /// `wrk` it would take more, because that leaves it more of the machine.
     fn pace(&mut self, case: &Case, effort: Effort) -> Option<f64> {
         let reference = case.entries.first()?;
-        let Load::Paced { connections } = reference.load else {
+        if !matches!(reference.load, Load::Paced { .. }) {
             return None;
-        };
-        let flood = Load::Wrk { connections };
-        let rounds = (0..4).map(|_| self.measure(reference, flood, None, effort.seconds));
-        let rates = rounds.skip(1).flatten().map(|figures| figures.rate);
-        Some(median(rates)? * PACE)
+        }
+        let flood = self.measure(reference, f64::INFINITY, effort.seconds);
+        Some(flood.ok()?.rate * PACE)
     }
 
-    fn measure(
-        &mut self,
-        entry: &Entry,
-        load: Load,
-        pace: Option<f64>,
-        seconds: u32,
-    ) -> Result<Figures> {
+    fn measure(&mut self, entry: &Entry, pace: f64, seconds: u32) -> Result<Figures> {
         let target = self.target(entry).context("it is not running")?;
         let order = Order {
             address: &target.address,
@@ -170,14 +165,14 @@ impl Stage<'_> {
             call: &self.lab.call(entry.cookies)?,
             refused: entry.refused(),
             cores: entry.cores,
-            rate: pace.unwrap_or(f64::NAN),
+            rate: pace,
             seconds,
             folder: self.lab.folder(),
         };
         let processes = target.processes();
         settle();
         let (start, before) = (clock(), Snapshot::take());
-        let answered = load.run(&order);
+        let answered = entry.load.run(&order);
         let (after, elapsed) = (Snapshot::take(), start.elapsed().as_secs_f64());
         let others = after.seconds_of_others() - before.seconds_of_others();
         self.others = self.others.max(others / elapsed / self.lab.cores as f64);
@@ -262,7 +257,7 @@ const SETTLED: Duration = Duration::from_millis(100);
 /// On a machine where others work too, the quiet may never come.
 const LONGEST_SETTLING: Duration = Duration::from_secs(1);
 
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;

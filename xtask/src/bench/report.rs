@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::goal::{self, Bound, Goal};
 use super::machine::Machine;
-use super::measure::{Effort, Figures, Measured, Metric};
+use super::measure::{Effort, Figures, Measured, Metric, median};
 use super::table::Table;
 
 /// A whole run.
@@ -84,7 +84,7 @@ impl Report {
             json!({
                 "name": measured.case.name,
                 "title": measured.case.title,
-                "paced_requests_per_second": measured.pace,
+                "paced_requests_per_second": measured.paces,
                 "reference_spread": measured.spread(),
                 "disturbed": measured.disturbed(),
                 "other_programs_share": measured.others,
@@ -220,9 +220,9 @@ fn rows(measured: &Measured) -> Table {
 /// What a reader must know of a case beside its table.
 fn notes(measured: &Measured) -> Vec<String> {
     let mut notes = Vec::new();
-    if let Some(pace) = measured.pace {
+    if let Some(pace) = median(measured.paces.iter().copied()) {
         notes.push(format!(
-            "The load sends {} requests/s to each.",
+            "The load sends {} requests/s to each, median of the rounds: 70 % of what the first took just before, without pauses.",
             thousands(pace)
         ));
     }

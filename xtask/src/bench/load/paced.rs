@@ -83,7 +83,7 @@ struct Lane {
 
 /// When requests are due, as time after the start.
 struct Timetable {
-    /// Between two requests of one lane.
+    /// Between two requests of one lane; zero when the next one is due with the answer.
     interval: Duration,
     end: Duration,
 }
@@ -115,7 +115,8 @@ impl Timetable {
         }
         let mut never_sent = Vec::new();
         for (mut due, _) in due {
-            while due < self.end {
+            // Without a timetable nothing is late.
+            while due < self.end && !self.interval.is_zero() {
                 never_sent.push(self.end - due);
                 due += self.interval;
             }

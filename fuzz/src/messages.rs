@@ -1,8 +1,10 @@
 //! Conversations over HTTP/1.1, read in pieces of any size.
 
 use bytes::{Buf, BytesMut};
-use http::{HeaderMap, Method, Request};
-use http1::{Decoder, Length, Piece, RequestReader, Violation};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http1::{
+    Answered, Decoder, Field, Length, Persistence, Piece, RequestReader, Violation, has_body,
+};
 
 /// What one side understood of a message.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,11 +66,12 @@ pub fn answer(bytes: &[u8], method: &Method, size: usize) -> Result<Option<Messa
             None => return Ok(None),
         }
     };
-    let (head, length) = answered.response.into_parts();
+    check_passed_on(&answered, *method == Method::HEAD);
+    let length = answered.length;
     let (body, complete) = body(length, &mut input, &mut pieces)?;
     Ok(Some(Message {
-        line: format!("{:?} {}", head.version, head.status),
-        headers: head.headers,
+        line: format!("{} {}", answered.status, answered.persistent),
+        headers: answered.fields().map(header).collect(),
         length,
         body,
         complete,
@@ -96,13 +99,46 @@ fn body<'b>(
     }
 }
 
+/// A field that the gate took for one, and other libraries must too.
+fn header((name, value): Field<'_>) -> (HeaderName, HeaderValue) {
+    let name = HeaderName::from_bytes(name).expect("the name of a field");
+    (name, HeaderValue::from_bytes(value).expect("its value"))
+}
+
+/// What goes on to the client must be read there, by another parser, as it was read here.
+fn check_passed_on(answered: &Answered, to_head: bool) {
+    let hop_by_hop = answered.hop_by_hop();
+    let kept = answered
+        .fields()
+        .filter(|(name, _)| !hop_by_hop.contains(name));
+    let kept: Vec<_> = kept.collect();
+    let length = has_body(to_head, answered.status).then_some(answered.length);
+    let mut out = Vec::new();
+    let fields = kept.iter().copied();
+    http1::write_response(
+        &mut out,
+        answered.status,
+        fields,
+        length,
+        Persistence::Close,
+    );
+    let mut fields = [httparse::EMPTY_HEADER; http1::MOST_FIELDS + 2];
+    let mut other = httparse::Response::new(&mut fields);
+    let end = other.parse(&out).expect("another parser reads it");
+    assert_eq!(end, httparse::Status::Complete(out.len()), "to its end");
+    assert_eq!(other.code, Some(answered.status.as_u16()));
+    let ours = other.headers.len() - kept.len();
+    assert!((1..=2).contains(&ours), "its end, and perhaps its length");
+    for (other, (name, value)) in other.headers.iter().zip(&kept) {
+        assert_eq!((other.name.as_bytes(), other.value), (*name, *value));
+    }
+}
+
 /// What goes on to the upstream must be read there as it was read here: by this reader, and by another one.
 fn check_written(request: &Request<Length>) {
-    let mut clean = Request::new(*request.body());
-    *clean.method_mut() = request.method().clone();
-    *clean.headers_mut() = request.headers().clone();
+    let mut kept = request.headers().clone();
     for framing in ["content-length", "transfer-encoding"] {
-        clean.headers_mut().remove(framing);
+        kept.remove(framing);
     }
     // One more says how long the body is.
     if request.headers().len() == http1::MOST_FIELDS {
@@ -113,9 +149,12 @@ fn check_written(request: &Request<Length>) {
     let Some(target) = target.filter(|target| target.as_str().starts_with('/')) else {
         return;
     };
-    *clean.uri_mut() = target.clone().into();
-    let mut out = Vec::new();
-    http1::write_request(&mut out, &clean);
+    let (mut fields, mut out) = (Vec::new(), Vec::new());
+    for (name, value) in http1::fields(&kept) {
+        http1::write_field(&mut fields, name, value);
+    }
+    let (method, length) = (request.method(), *request.body());
+    http1::write_request(&mut out, method, request.uri(), &fields, length);
     let mut fields = [httparse::EMPTY_HEADER; http1::MOST_FIELDS + 1];
     let mut other = httparse::Request::new(&mut fields);
     let end = other.parse(&out).expect("another parser reads it");
@@ -123,9 +162,9 @@ fn check_written(request: &Request<Length>) {
     assert_eq!(other.path, Some(target.as_str()));
     let read = RequestReader::default().read(&mut BytesMut::from(&out[..]));
     let again = read.expect("it is a request").expect("it is whole").request;
-    assert_eq!(again.body(), clean.body());
-    assert_eq!(again.uri(), clean.uri());
-    for (name, value) in clean.headers() {
+    assert_eq!(*again.body(), length);
+    assert_eq!(again.uri(), target.as_str());
+    for (name, value) in &kept {
         assert!(
             again
                 .headers()

@@ -31,9 +31,6 @@ pub fn write_address(out: &mut impl Write, address: IpAddr) -> io::Result<()> {
     out.write_all(&text[..length])
 }
 
-/// In bytes: IPv6 with an IPv4 address at its end.
-pub(crate) const LONGEST_ADDRESS: usize = 45;
-
 const LONGEST_IPV4: usize = 15;
 
 #[cfg(test)]

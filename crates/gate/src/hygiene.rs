@@ -4,16 +4,19 @@
 //! variable. So every name is compared in its **normal form**: lower case, with every byte that is neither letter nor
 //! digit read as `-` (CVE-2025-64484, CVE-2026-39858).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use http1::{Field, HopByHop, write_field};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use session::KeyRing;
+use session::cookies::{contains_session, without_session};
 use smallvec::SmallVec;
 
 use crate::Arrival;
-use crate::address::{LONGEST_ADDRESS, write_address};
+use crate::address::write_address;
 
 /// The user's id: the session's subject.
 pub(crate) const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
@@ -23,9 +26,6 @@ pub(crate) const X_USER_EMAIL: HeaderName = HeaderName::from_static("x-user-emai
 pub(crate) const X_USER_NAME: HeaderName = HeaderName::from_static("x-user-name");
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What is removed from every request, as configured.
 #[derive(Clone, Debug)]
@@ -44,56 +44,81 @@ impl Hygiene {
         }
     }
 
-    /// Removes what belongs to the client's connection, every header that claims an identity, whoever sent it, and every
-    /// header that describes the original request (`X-Forwarded-*` and its kind), unless a listed proxy sent it in its
-    /// proper spelling.
-    pub(crate) fn strip(&self, headers: &mut HeaderMap, trusted_peer: bool) {
-        remove(headers, |name| {
-            is_hop_by_hop(name) || self.is_unwanted(name, trusted_peer)
-        });
+    /// Writes the fields with which a request goes on. What belongs to the client's connection stays behind, every header
+    /// that claims an identity, whoever sent it, every header that describes the original request (`X-Forwarded-*` and its
+    /// kind), unless a listed proxy sent it in its proper spelling, and the session itself, unless it is to travel on. Then
+    /// comes how the request reached us; what a listed proxy said of that is kept and, for the chain of addresses,
+    /// continued.
+    ///
+    /// `by_session` says that the request enters by its session: without a session cookie that session was the bearer
+    /// value.
+    pub(crate) fn write(
+        &self,
+        out: &mut Vec<u8>,
+        headers: &HeaderMap,
+        keys: &KeyRing,
+        by_session: bool,
+        arrival: &Arrival,
+    ) {
+        let hop_by_hop = HopByHop::of(
+            headers
+                .get_all(CONNECTION)
+                .iter()
+                .map(HeaderValue::as_bytes),
+        );
+        let by_bearer = !self.forward_session
+            && by_session
+            && headers.contains_key(AUTHORIZATION)
+            && !has_session_cookie(headers, keys);
+        let mut chain = SmallVec::<[&HeaderValue; USUAL_HOPS]>::new();
+        let (mut has_host, mut has_scheme) = (false, false);
+        for (name, value) in headers {
+            let (name, value) = (name.as_str(), value);
+            let stays_behind = hop_by_hop.contains(name.as_bytes())
+                || self.is_unwanted(name, arrival.trusted_peer);
+            match name {
+                _ if stays_behind => continue,
+                "authorization" if by_bearer => continue,
+                "cookie" if !self.forward_session => {
+                    // The rest of a valid field value is a valid field value: only whole pairs are cut out.
+                    if let Some(rest) = without_session(keys, value.as_bytes()) {
+                        write_field(out, name.as_bytes(), &rest);
+                    }
+                    continue;
+                }
+                "x-forwarded-for" => {
+                    chain.push(value);
+                    continue;
+                }
+                "x-request-id" => continue,
+                "x-forwarded-host" => has_host = true,
+                "x-forwarded-proto" => has_scheme = true,
+                _ => {}
+            }
+            write_field(out, name.as_bytes(), value.as_bytes());
+        }
+        write_chain(out, &chain, arrival.peer.to_canonical());
+        if !has_scheme {
+            write_field(out, b"x-forwarded-proto", b"http");
+        }
+        if !has_host && let Some(host) = headers.get(HOST) {
+            write_field(out, b"x-forwarded-host", host.as_bytes());
+        }
+        write_field(out, b"x-request-id", arrival.request_id.as_bytes());
     }
 
-    /// The names of such headers, but for those that belong to a connection.
+    /// The names of the headers that claim an identity, or describe the original request without a listed proxy's word.
     pub(crate) fn unwanted(&self, headers: &HeaderMap, trusted_peer: bool) -> Vec<HeaderName> {
-        let is_unwanted = |name: &&HeaderName| self.is_unwanted(name, trusted_peer);
+        let is_unwanted = |name: &&HeaderName| self.is_unwanted(name.as_str(), trusted_peer);
         headers.keys().filter(is_unwanted).cloned().collect()
     }
 
-    fn is_unwanted(&self, name: &HeaderName, trusted_peer: bool) -> bool {
-        match self.kind(name.as_str()) {
+    fn is_unwanted(&self, name: &str, trusted_peer: bool) -> bool {
+        match self.kind(name) {
             Kind::Identity => true,
             Kind::Routing => !trusted_peer,
             Kind::RoutingAlias => true,
             Kind::Other => false,
-        }
-    }
-
-    /// Removes the session itself, and nothing else, when it is not to travel on. `admitted_by_session` says that the
-    /// request enters by its session: without a session cookie that session was the bearer value.
-    pub(crate) fn strip_session(
-        &self,
-        headers: &mut HeaderMap,
-        keys: &KeyRing,
-        admitted_by_session: bool,
-    ) {
-        if self.forward_session {
-            return;
-        }
-        let mut found = false;
-        let mut kept = Vec::new();
-        for value in headers.get_all(COOKIE) {
-            let rest = session::cookies::without_session(keys, value.as_bytes());
-            found |= rest.as_deref() != Some(value.as_bytes());
-            // The rest of a valid field value is a valid field value: only whole pairs were cut out.
-            kept.extend(rest.and_then(|rest| HeaderValue::from_bytes(&rest).ok()));
-        }
-        if found {
-            headers.remove(COOKIE);
-            for value in kept {
-                headers.append(COOKIE, value);
-            }
-        } else if admitted_by_session {
-            headers.remove(AUTHORIZATION);
         }
     }
 
@@ -162,88 +187,33 @@ fn normal_byte(byte: u8) -> u8 {
     }
 }
 
-/// Removes the fields that `Connection` nominates and those that are hop-by-hop by definition (RFC 9110 §7.6.1),
-/// framing included: whoever sends the message on frames its body anew. `Expect` goes too: we answer it ourselves when the
-/// body is first read.
-pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    remove(headers, is_hop_by_hop);
+/// Whether the session is in a cookie.
+fn has_session_cookie(headers: &HeaderMap, keys: &KeyRing) -> bool {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    cookies.any(|value| contains_session(keys, value.as_bytes()))
 }
 
-/// Removes the fields that `Connection` nominates, and those that are `unwanted`.
-fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
-    // `HeaderMap` has no `retain`.
-    let mut doomed: SmallVec<[HeaderName; USUALLY_REMOVED]> = headers
-        .keys()
-        .filter(|name| unwanted(name))
-        .cloned()
-        .collect();
-    if doomed.contains(&CONNECTION) {
-        doomed.extend(nominated(headers));
+/// Writes `X-Forwarded-For`: what a listed proxy said, and whom we have it from.
+fn write_chain(out: &mut Vec<u8>, hops: &[&HeaderValue], peer: IpAddr) {
+    out.extend_from_slice(b"x-forwarded-for: ");
+    for hop in hops {
+        out.extend_from_slice(hop.as_bytes());
+        out.extend_from_slice(b", ");
     }
-    for name in doomed {
-        headers.remove(name);
-    }
+    write_address(out, peer).expect("memory takes everything");
+    out.extend_from_slice(b"\r\n");
 }
 
-/// The fields that `Connection` nominates.
-fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
-    headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        // The usual options are no names of fields that would be there.
-        .filter(|name| !name.eq_ignore_ascii_case("close") && *name != "keep-alive")
-        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-        .filter(|name| !KEPT_THOUGH_NOMINATED.contains(name))
+/// Writes what asks for a WebSocket, or agrees to one (RFC 6455 §4): fields of a connection, which otherwise stay behind.
+pub fn websocket_fields() -> [Field<'static>; 2] {
+    [(b"connection", b"upgrade"), (b"upgrade", b"websocket")]
 }
 
-/// Writes the hop-by-hop fields that ask for a WebSocket, or agree to one (RFC 6455 §4).
-pub fn stamp_websocket(headers: &mut HeaderMap) {
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-}
-
-/// Writes how the request reached us: `X-Forwarded-For`, `-Host`, `-Proto` and `X-Request-Id`. What a listed proxy
-/// said is kept and, for the chain of addresses, continued.
-pub(crate) fn stamp_arrival(headers: &mut HeaderMap, arrival: &Arrival) {
-    let peer = arrival.peer.to_canonical();
-    let chain = if arrival.trusted_peer && headers.contains_key(X_FORWARDED_FOR) {
-        let hops = headers
-            .get_all(X_FORWARDED_FOR)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
-        header_value(&format!("{}, {peer}", hops.collect::<Vec<_>>().join(", ")))
-    } else {
-        address_value(peer)
-    };
-    headers.insert(X_FORWARDED_FOR, chain);
-    if !headers.contains_key(X_FORWARDED_PROTO) {
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-    }
-    if !headers.contains_key(X_FORWARDED_HOST)
-        && let Some(host) = headers.get(HOST).cloned()
-    {
-        headers.insert(X_FORWARDED_HOST, host);
-    }
-    headers.insert(X_REQUEST_ID, arrival.request_id.clone());
-}
-
-/// An address as a header value.
-fn address_value(address: IpAddr) -> HeaderValue {
-    let mut text = [0; LONGEST_ADDRESS];
-    let mut room = &mut text[..];
-    write_address(&mut room, address).expect("there is room for any address");
-    let length = LONGEST_ADDRESS - room.len();
-    HeaderValue::from_bytes(&text[..length]).expect("an address is visible ASCII")
-}
-
-/// A header value for any text: as it is when it is visible ASCII and spaces, otherwise percent-encoded whole as UTF-8.
+/// A field value for any text: as it is when it is visible ASCII and spaces, otherwise percent-encoded whole as UTF-8.
 ///
 /// No two texts share a value. So a text with a `%` is encoded too, or the user `%C3%A4` would be the user `ä`; and so
 /// is one with a space at either end, because whoever reads the field trims it, and ` root` is not `root`.
-pub(crate) fn header_value(text: &str) -> HeaderValue {
+pub(crate) fn field_value(text: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'%';
     // Without a way out of the loop it is done for many bytes at a time.
     let plain = text
@@ -251,16 +221,11 @@ pub(crate) fn header_value(text: &str) -> HeaderValue {
         .fold(true, |plain, byte| plain & is_plain(byte))
         && !text.starts_with(' ')
         && !text.ends_with(' ');
-    let encoded = if plain {
-        HeaderValue::from_str(text)
+    if plain {
+        Cow::Borrowed(text)
     } else {
-        HeaderValue::try_from(percent_encoded(text))
-    };
-    encoded.expect("visible ASCII and inner spaces are a valid field value (RFC 9110 §5.5)")
-}
-
-fn percent_encoded(text: &str) -> String {
-    utf8_percent_encode(text, NOT_UNRESERVED).to_string()
+        utf8_percent_encode(text, NOT_UNRESERVED).into()
+    }
 }
 
 /// Everything but the unreserved characters of RFC 3986 §2.3.
@@ -270,30 +235,8 @@ const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// Hop-by-hop by definition, or framing, or answered here. Most names are told by their length.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "content-length"
-            | "expect"
-            | "http2-settings"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-    )
-}
-
-/// So many fields are removed without asking for memory: `Connection`, the framing, and what it nominates.
-const USUALLY_REMOVED: usize = 6;
-
-/// A client that nominates these would change what the upstream answers, not how the connection is used.
-const KEPT_THOUGH_NOMINATED: [HeaderName; 1] = [HOST];
+/// So many proxies before us are listed without asking for memory.
+const USUAL_HOPS: usize = 4;
 
 /// The length of the longest exact name; longer ones go through the slow path.
 const LONGEST_NAME: usize = 40;
@@ -364,8 +307,11 @@ const ROUTING_FAMILIES: [&str; 2] = ["x-forwarded", "x-original-"];
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::net::Ipv4Addr;
+
+    use session::{Secret, SessionCookie};
+
+    use super::*;
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -376,16 +322,34 @@ mod tests {
         headers
     }
 
-    fn names(headers: &HeaderMap) -> Vec<&str> {
-        headers.keys().map(HeaderName::as_str).collect()
-    }
-
     fn stripped(names_sent: &[&str], trusted: bool) -> Vec<String> {
         let hygiene = Hygiene::new(&HeaderName::from_static("x-bypass-auth"), true);
         let pairs: Vec<_> = names_sent.iter().map(|name| (*name, "v")).collect();
-        let mut headers = headers(&pairs);
-        hygiene.strip(&mut headers, trusted);
-        names(&headers).into_iter().map(str::to_owned).collect()
+        let headers = headers(&pairs);
+        let unwanted = hygiene.unwanted(&headers, trusted);
+        let kept = headers.keys().filter(|name| !unwanted.contains(name));
+        kept.map(|name| name.as_str().to_owned()).collect()
+    }
+
+    /// What goes on of such a request, without its session.
+    fn written(pairs: &[(&str, &str)], arrival: &Arrival) -> Vec<String> {
+        let hygiene = Hygiene::new(&HeaderName::from_static("x-bypass-auth"), false);
+        let secrets = [Secret::new("s".repeat(32))];
+        let keys = KeyRing::new(&secrets, SessionCookie::defaults().into()).unwrap();
+        let mut out = Vec::new();
+        hygiene.write(&mut out, &headers(pairs), &keys, true, arrival);
+        let out = String::from_utf8(out).unwrap();
+        out.split_terminator("\r\n").map(str::to_owned).collect()
+    }
+
+    fn arrival(trusted_peer: bool) -> Arrival {
+        Arrival {
+            peer: Ipv4Addr::new(10, 0, 0, 1).into(),
+            client: Ipv4Addr::new(192, 0, 2, 1).into(),
+            trusted_peer,
+            relayed: false,
+            request_id: HeaderValue::from_static("id"),
+        }
     }
 
     #[test]
@@ -453,50 +417,82 @@ mod tests {
     }
 
     #[test]
-    fn what_connection_nominates_goes_but_never_the_host() {
-        let mut headers = headers(&[
+    fn what_belongs_to_the_connection_stays_behind() {
+        let pairs = [
             ("host", "a"),
             ("connection", "close, X-Hop , host"),
-            ("connection", "x-other"),
+            ("connection", "x-other, x-forwarded-proto"),
             ("x-hop", "v"),
             ("x-other", "v"),
+            ("x-forwarded-proto", "https"),
             ("te", "trailers"),
             ("transfer-encoding", "chunked"),
             ("content-length", "5"),
             ("keep", "v"),
-        ]);
-        remove_hop_by_hop(&mut headers);
-        assert_eq!(names(&headers), ["host", "keep"]);
+        ];
+        let expected = [
+            "host: a",
+            "keep: v",
+            "x-forwarded-for: 10.0.0.1",
+            "x-forwarded-proto: http",
+            "x-forwarded-host: a",
+            "x-request-id: id",
+        ];
+        assert_eq!(written(&pairs, &arrival(true)), expected);
     }
 
     #[test]
     fn the_arrival_is_rebuilt_or_continued() {
-        let mut arrival = Arrival {
-            peer: Ipv4Addr::new(10, 0, 0, 1).into(),
-            client: Ipv4Addr::new(192, 0, 2, 1).into(),
-            trusted_peer: false,
-            relayed: false,
-            request_id: HeaderValue::from_static("id"),
-        };
-        let mut fresh = headers(&[("host", "a")]);
-        stamp_arrival(&mut fresh, &arrival);
-        assert_eq!(fresh["x-forwarded-for"], "10.0.0.1");
-        assert_eq!(fresh["x-forwarded-host"], "a");
-        assert_eq!(fresh["x-forwarded-proto"], "http");
-        assert_eq!(fresh["x-request-id"], "id");
-        arrival.trusted_peer = true;
-        let mut continued = headers(&[
+        let pairs = [
             ("host", "a"),
             ("x-forwarded-for", "192.0.2.1"),
             ("x-forwarded-for", "10.0.0.2"),
             ("x-forwarded-proto", "https"),
-        ]);
-        stamp_arrival(&mut continued, &arrival);
-        assert_eq!(
-            continued["x-forwarded-for"],
-            "192.0.2.1, 10.0.0.2, 10.0.0.1"
-        );
-        assert_eq!(continued["x-forwarded-proto"], "https");
+            ("x-forwarded-host", "b"),
+            ("x-request-id", "other"),
+        ];
+        let rebuilt = [
+            "host: a",
+            "x-forwarded-for: 10.0.0.1",
+            "x-forwarded-proto: http",
+            "x-forwarded-host: a",
+            "x-request-id: id",
+        ];
+        assert_eq!(written(&pairs, &arrival(false)), rebuilt);
+        let continued = [
+            "host: a",
+            "x-forwarded-proto: https",
+            "x-forwarded-host: b",
+            "x-forwarded-for: 192.0.2.1, 10.0.0.2, 10.0.0.1",
+            "x-request-id: id",
+        ];
+        assert_eq!(written(&pairs, &arrival(true)), continued);
+    }
+
+    #[test]
+    fn of_the_credentials_only_the_session_stays_behind() {
+        let session = "authjs.session-token=s";
+        for (pairs, kept) in [
+            (
+                &[("cookie", "a=1; authjs.session-token=s")][..],
+                &["cookie: a=1"][..],
+            ),
+            (&[("cookie", session), ("cookie", "a=1")], &["cookie: a=1"]),
+            // The session was the bearer value.
+            (
+                &[("authorization", "Bearer s"), ("cookie", "a=1")],
+                &["cookie: a=1"],
+            ),
+            // It was not: this is for the upstream.
+            (
+                &[("authorization", "Basic b"), ("cookie", session)],
+                &["authorization: Basic b"],
+            ),
+        ] {
+            let mut written = written(pairs, &arrival(false));
+            written.retain(|line| !line.starts_with("x-"));
+            assert_eq!(written, kept, "{pairs:?}");
+        }
     }
 
     #[test]
@@ -511,7 +507,7 @@ mod tests {
             ("%C3%A4", "%25C3%25A4"),
             ("root\u{a0}", "root%C2%A0"),
         ] {
-            assert_eq!(header_value(text), value, "{text:?}");
+            assert_eq!(field_value(text), value, "{text:?}");
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Under which names an identity is written: ours, and those of the proxies that people come from.
 
+use std::borrow::Cow;
+
 use http::{HeaderName, HeaderValue};
 use session::Session;
 
-use crate::hygiene::{X_USER_EMAIL, X_USER_ID, X_USER_NAME, header_value};
+use crate::hygiene::{X_USER_EMAIL, X_USER_ID, X_USER_NAME, field_value};
 
 /// A family of identity headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +27,17 @@ impl IdentityHeaders {
     /// Every header of the family, with what the session says for it. What it does not say is empty, and so is everything
     /// without a session: a host that copies the headers overwrites forged ones with nothing.
     pub fn of(self, session: Option<&Session>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        self.texts(session).map(|(name, text)| {
+            let value = HeaderValue::from_str(&text);
+            (name.clone(), value.expect("a field value of ours is one"))
+        })
+    }
+
+    /// The same, before it is made into headers.
+    pub(crate) fn texts(
+        self,
+        session: Option<&Session>,
+    ) -> impl Iterator<Item = (&'static HeaderName, Cow<'_, str>)> {
         self.claims().iter().map(move |(name, claim)| {
             let value = session.and_then(|session| match claim {
                 Claim::Email => session.email(),
@@ -32,7 +45,7 @@ impl IdentityHeaders {
                 Claim::Subject => Some(session.subject()),
                 Claim::Unknown => None,
             });
-            (name.clone(), header_value(value.unwrap_or_default()))
+            (name, field_value(value.unwrap_or_default()))
         })
     }
 

@@ -26,7 +26,7 @@ pub use address::write_address;
 pub use bypass::Bypass;
 pub use decision::Gate;
 pub use facts::{Arrival, Facts};
-pub use hygiene::{Hygiene, remove_hop_by_hop, stamp_websocket};
+pub use hygiene::{Hygiene, websocket_fields};
 pub use identity::IdentityHeaders;
 pub use issuer::{Issuer, IssuerKeys, Newer};
 pub use permit::{Admission, Admitted, Permit};

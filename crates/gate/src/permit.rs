@@ -1,6 +1,8 @@
 //! Permission, and what it turns a request into. Both have one birthplace: here.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::header::HOST;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http1::write_field;
 use session::Session;
 
 use crate::{Arrival, Gate, Hygiene, IdentityHeaders, Source, hygiene};
@@ -120,44 +122,85 @@ impl<'g> Permit<'g> {
         self.admission
     }
 
-    /// Turns the request into one that the upstream may see: hop-by-hop fields go, every header that we own or do not
-    /// believe goes, then the identity is written, once. The order matters: a client that nominates an identity
-    /// header in `Connection` must not remove what we write.
+    /// Turns the request into one that the upstream may see: hop-by-hop fields stay behind, and so does every header that we
+    /// own or do not believe; then the identity is written, once.
     ///
     /// The grounds come back beside it, for the record.
-    pub fn admit<B>(self, request: Request<B>, arrival: &Arrival) -> (Admitted<B>, Admission) {
-        let mut request = request;
-        let headers = request.headers_mut();
-        self.hygiene.strip(headers, arrival.trusted_peer);
-        self.hygiene.strip_session(
-            headers,
-            self.keys,
-            matches!(self.admission, Admission::Session { .. }),
-        );
-        hygiene::stamp_arrival(headers, arrival);
+    pub fn admit<'r, B>(
+        self,
+        request: &'r Request<B>,
+        arrival: &Arrival,
+    ) -> (Admitted<'r, B>, Admission) {
+        let headers = request.headers();
+        let by_session = matches!(self.admission, Admission::Session { .. });
+        let mut fields = Vec::with_capacity(USUAL_FIELDS);
+        let hygiene = self.hygiene;
+        hygiene.write(&mut fields, headers, self.keys, by_session, arrival);
         if let Some(session) = self.admission.session() {
-            for (name, value) in IdentityHeaders::Ours.of(Some(session)) {
-                headers.insert(name, value);
+            for (name, text) in IdentityHeaders::Ours.texts(Some(session)) {
+                write_field(&mut fields, name.as_str().as_bytes(), text.as_bytes());
             }
         }
-        (Admitted(request), self.admission)
+        let admitted = Admitted {
+            method: request.method(),
+            uri: request.uri(),
+            body: request.body(),
+            has_host: headers.contains_key(HOST),
+            fields,
+        };
+        (admitted, self.admission)
     }
 }
 
 /// A request that may go to the upstream. The upstream client accepts nothing else.
 #[derive(Debug)]
-pub struct Admitted<B>(Request<B>);
+pub struct Admitted<'r, B> {
+    method: &'r Method,
+    uri: &'r Uri,
+    body: &'r B,
+    has_host: bool,
+    fields: Vec<u8>,
+}
 
-impl<B> Admitted<B> {
-    /// The same request, asking for a WebSocket: the fields that do so are hop-by-hop and were removed.
+impl<'r, B> Admitted<'r, B> {
+    /// The same request, asking for a WebSocket: the fields that do so are hop-by-hop and stayed behind.
     #[must_use]
     pub fn asking_for_websocket(mut self) -> Self {
-        hygiene::stamp_websocket(self.0.headers_mut());
+        for (name, value) in hygiene::websocket_fields() {
+            write_field(&mut self.fields, name, value);
+        }
         self
     }
 
-    /// The request, for the client that sends it.
-    pub fn into_request(self) -> Request<B> {
-        self.0
+    /// The same request, for this host if it named none, as HTTP/1.0 allows.
+    #[must_use]
+    pub fn or_for_host(mut self, host: &HeaderValue) -> Self {
+        if !self.has_host {
+            write_field(&mut self.fields, b"host", host.as_bytes());
+        }
+        self
+    }
+
+    /// Its method.
+    pub fn method(&self) -> &'r Method {
+        self.method
+    }
+
+    /// Its target.
+    pub fn uri(&self) -> &'r Uri {
+        self.uri
+    }
+
+    /// Its body.
+    pub fn body(&self) -> &'r B {
+        self.body
+    }
+
+    /// Its fields, a line each, as HTTP/1.1 writes them (RFC 9112 §5): all that the upstream is to see.
+    pub fn fields(&self) -> &[u8] {
+        &self.fields
     }
 }
+
+/// In bytes: the fields of most requests, so that they are one allocation.
+const USUAL_FIELDS: usize = 768;

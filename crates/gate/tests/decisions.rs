@@ -151,16 +151,20 @@ fn decide_from(
     let permit = at_once(gate, &facts)?;
     let mut request = Request::new(());
     *request.headers_mut() = map.clone();
-    let (admitted, admission) = permit.admit(request, &arrival);
-    let (request, reason) = (admitted.into_request(), admission.reason());
-    let identity = request
-        .headers()
-        .get("x-user-id")
-        .map(|id| id.to_str().unwrap().to_owned());
-    Ok(format!(
-        "{reason} {}",
-        identity.unwrap_or_else(|| "nobody".to_owned())
-    ))
+    let (admitted, admission) = permit.admit(&request, &arrival);
+    let fields = std::str::from_utf8(admitted.fields()).unwrap();
+    let named = |line: &&str| {
+        line.to_lowercase()
+            .replace(['_', '.'], "-")
+            .starts_with("x-user-id:")
+    };
+    let identities: Vec<_> = fields.split("\r\n").filter(named).collect();
+    let identity = match identities[..] {
+        [] => "nobody",
+        [identity] => identity.strip_prefix("x-user-id: ").unwrap(),
+        _ => panic!("two identities: {identities:?}"),
+    };
+    Ok(format!("{} {identity}", admission.reason()))
 }
 
 /// Decides, and asserts that nothing had to be waited for.

@@ -1,9 +1,12 @@
 //! What the heads of requests and answers have in common.
 
 use bytes::Bytes;
-use http::header::CONNECTION;
 use http::{HeaderName, HeaderValue, StatusCode, Version};
 use memchr::memchr;
+use smallvec::SmallVec;
+
+/// Name and value of a field.
+pub type Field<'m> = (&'m [u8], &'m [u8]);
 
 /// The lines of a head, without their ends, up to the empty one.
 pub(crate) struct Lines<'h>(&'h [u8]);
@@ -33,9 +36,8 @@ pub(crate) fn read_field(head: &Bytes, line: &[u8]) -> Option<(HeaderName, Heade
     Some((field_name(name)?, value))
 }
 
-/// Name and trimmed value of a field line that is neither folded nor indented and has a name right before its colon. What
-/// a name and a value may be made of is for their types to say.
-pub(crate) fn field_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
+/// Name and trimmed value of a field line. What they may be made of is for their types to say, or for [`is_field`].
+pub(crate) fn field_line(line: &[u8]) -> Option<Field<'_>> {
     let colon = memchr(b':', line)?;
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let (name, mut value) = (&line[..colon], &line[colon + 1..]);
@@ -51,6 +53,36 @@ pub(crate) fn field_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
     }
     Some((name, value))
 }
+
+/// Whether name and value are made of what RFC 9110 §5 allows: a token, and visible characters, blanks between them and
+/// whatever is beyond ASCII. So a name has no blank before its colon, and no line is folded into the next.
+pub(crate) fn is_field(name: &[u8], value: &[u8]) -> bool {
+    // Without ways out of the loops they are done for many bytes at a time.
+    let is_token = name
+        .iter()
+        .fold(true, |token, byte| token & TOKEN[usize::from(*byte)]);
+    let is_value = value.iter().fold(true, |text, byte| {
+        text & (*byte >= b' ' && *byte != 0x7f || *byte == b'\t')
+    });
+    !name.is_empty() && is_token && is_value
+}
+
+/// Which bytes may be in a token (RFC 9110 §5.6.2).
+static TOKEN: [bool; 256] = {
+    let mut is_token = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        is_token[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut index = 0;
+    while index < others.len() {
+        is_token[others[index] as usize] = true;
+        index += 1;
+    }
+    is_token
+};
 
 /// The name of a field. Those that `http` does not know are each an allocation of their own; browsers and proxies send many
 /// of them, and always the same.
@@ -89,15 +121,21 @@ static USUAL_NAMES: [HeaderName; 18] = [
 pub(crate) struct ConnectionOptions {
     close: bool,
     keep_alive: bool,
+    /// Whether there are others, which are names of fields.
+    pub(crate) nominate: bool,
 }
 
 impl ConnectionOptions {
-    pub(crate) fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
-        if *name == CONNECTION {
-            for option in value.as_bytes().split(|byte| *byte == b',') {
-                let option = option.trim_ascii();
-                self.close |= option.eq_ignore_ascii_case(b"close");
-                self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+    /// Notes what the value of one of them says.
+    pub(crate) fn note(&mut self, value: &[u8]) {
+        for option in value.split(|byte| *byte == b',') {
+            let option = option.trim_ascii();
+            if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else {
+                self.nominate |= !option.is_empty();
             }
         }
     }
@@ -107,6 +145,75 @@ impl ConnectionOptions {
         !self.close && (version == Version::HTTP_11 || self.keep_alive)
     }
 }
+
+/// Tells the fields that belong to a message's connection from those that travel on (RFC 9110 §7.6.1): those that its
+/// `Connection` nominates, and those that are hop-by-hop by definition, framing included, because whoever sends the
+/// message on frames its body anew. `Expect` is one of them, since we answer it ourselves.
+#[derive(Debug)]
+pub struct HopByHop<'m> {
+    nominated: SmallVec<[&'m [u8]; USUALLY_NOMINATED]>,
+}
+
+impl<'m> HopByHop<'m> {
+    /// Of the message with these values of `Connection`.
+    pub fn of(connection: impl IntoIterator<Item = &'m [u8]>) -> Self {
+        let values = connection.into_iter();
+        let names = values.flat_map(|value| value.split(|byte| *byte == b','));
+        let nominated = names.map(<[u8]>::trim_ascii).filter(|name| {
+            // Whoever nominates the host would change what the upstream answers, not how the connection is used. And the
+            // usual options are no names of fields that would be there.
+            let others: [&[u8]; 4] = [b"", b"close", b"host", b"keep-alive"];
+            !others.iter().any(|other| other.eq_ignore_ascii_case(name))
+        });
+        Self {
+            nominated: nominated.collect(),
+        }
+    }
+
+    /// Of a message that nominates none.
+    pub(crate) fn by_definition() -> Self {
+        Self {
+            nominated: SmallVec::new(),
+        }
+    }
+
+    /// Whether a field of this name, in either case, is one of them.
+    pub fn contains(&self, name: &[u8]) -> bool {
+        let mut nominated = self.nominated.iter();
+        is_hop_by_hop(name) || nominated.any(|other| other.eq_ignore_ascii_case(name))
+    }
+}
+
+/// By definition. Most names are told by their length.
+fn is_hop_by_hop(name: &[u8]) -> bool {
+    let mut buffer = [0; LONGEST_HOP_BY_HOP];
+    let Some(lower) = buffer.get_mut(..name.len()) else {
+        return false;
+    };
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    matches!(
+        &*lower,
+        b"connection"
+            | b"content-length"
+            | b"expect"
+            | b"http2-settings"
+            | b"keep-alive"
+            | b"proxy-authenticate"
+            | b"proxy-authorization"
+            | b"proxy-connection"
+            | b"te"
+            | b"trailer"
+            | b"transfer-encoding"
+            | b"upgrade"
+    )
+}
+
+/// `proxy-authorization`.
+const LONGEST_HOP_BY_HOP: usize = 19;
+
+/// So many fields are nominated without asking for memory.
+const USUALLY_NOMINATED: usize = 4;
 
 /// Whether an answer has a body at all: it has none to `HEAD`, and with 1xx, 204 and 304 (RFC 9112 §6.3).
 pub fn has_body(to_head: bool, status: StatusCode) -> bool {
@@ -122,4 +229,46 @@ pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
     all_digits
         .then(|| std::str::from_utf8(text).ok()?.parse().ok())
         .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_made_of_what_other_libraries_take_for_one() {
+        for byte in 0..=u8::MAX {
+            let name = [b'a', byte];
+            let is_name = HeaderName::from_bytes(&name).is_ok();
+            assert_eq!(is_field(&name, b""), is_name, "{byte} in a name");
+            let value = [b'a', byte, b'b'];
+            let is_value = HeaderValue::from_bytes(&value).is_ok();
+            assert_eq!(is_field(b"a", &value), is_value, "{byte} in a value");
+        }
+        assert!(!is_field(b"", b"a"));
+    }
+
+    #[test]
+    fn what_connection_nominates_goes_but_never_the_host() {
+        let hop_by_hop = HopByHop::of([&b"close, X-Hop , Host"[..], b"x-other,"]);
+        for name in [
+            "x-hop",
+            "X-Other",
+            "TE",
+            "Transfer-Encoding",
+            "content-length",
+        ] {
+            assert!(hop_by_hop.contains(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "host",
+            "close",
+            "x-hop2",
+            "keep",
+            "",
+            "proxy-authorization-2",
+        ] {
+            assert!(!hop_by_hop.contains(name.as_bytes()), "{name}");
+        }
+    }
 }

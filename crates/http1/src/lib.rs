@@ -14,11 +14,11 @@ mod violation;
 mod write;
 
 pub use body::{Decoder, Length, Piece};
-pub use head::has_body;
+pub use head::{Field, HopByHop, has_body};
 pub use request::{Received, RequestReader};
 pub use response::{Answered, read_response};
 pub use violation::Violation;
-pub use write::{Encoder, Persistence, write_request, write_response};
+pub use write::{Encoder, Persistence, fields, write_field, write_request, write_response};
 
 /// In bytes: eight session chunks of 4 KiB and the other headers fit.
 pub const LARGEST_HEAD: usize = 64 * 1024;

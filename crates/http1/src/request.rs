@@ -1,7 +1,7 @@
 //! Requests: their heads, accepted in one spelling (RFC 9112 §2.2, §3, §5, §6).
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use memchr::{memchr, memchr_iter};
 
@@ -147,7 +147,9 @@ impl Framing {
                 .then_some(Length::Chunked)
                 .ok_or(Violation::TransferEncoding)
         } else {
-            self.options.note(name, value);
+            if *name == CONNECTION {
+                self.options.note(value.as_bytes());
+            }
             self.expects |= *name == EXPECT;
             return Ok(());
         };

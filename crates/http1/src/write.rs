@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, StatusCode, Uri};
 
-use crate::Length;
+use crate::{Field, Length};
 
 /// What an answer says about its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,38 +18,45 @@ pub enum Persistence {
     KeepAlive,
 }
 
-/// Writes a request's head: in HTTP/1.1, for a connection that is to last. Its target is a path, its headers say nothing about
-/// framing, and its body says where it ends.
-pub fn write_request(out: &mut Vec<u8>, request: &Request<Length>) {
-    let target = request.uri().path_and_query();
-    out.extend_from_slice(request.method().as_str().as_bytes());
+/// Writes a request's head: in HTTP/1.1, for a connection that is to last. Its target is a path. Its fields come as
+/// [`write_field`] writes them, and say nothing about framing.
+pub fn write_request(
+    out: &mut Vec<u8>,
+    method: &Method,
+    target: &Uri,
+    fields: &[u8],
+    length: Length,
+) {
+    let target = target.path_and_query();
+    out.extend_from_slice(method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(target.map_or("/", PathAndQuery::as_str).as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    write_fields(out, request.headers());
-    let length = *request.body();
+    out.extend_from_slice(fields);
     // RFC 9110 §8.6: a method that has no use for a body does not speak of one that is not there.
-    if length != Length::NONE || !request.method().is_safe() {
+    if length != Length::NONE || !method.is_safe() {
         write_length(out, length);
     }
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes an answer's head: in HTTP/1.1, which is what we speak (RFC 9110 §6.2). Its headers say nothing about the
+/// Writes an answer's head: in HTTP/1.1, which is what we speak (RFC 9110 §6.2). Its fields say nothing about the
 /// connection, and nothing about framing either, unless there is no `length`: to `HEAD`, and with 1xx, 204 and 304.
-pub fn write_response<B>(
+pub fn write_response<'f>(
     out: &mut Vec<u8>,
-    response: &Response<B>,
+    status: StatusCode,
+    fields: impl IntoIterator<Item = Field<'f>>,
     length: Option<Length>,
     persistence: Persistence,
 ) {
-    let status = response.status();
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
-    write_fields(out, response.headers());
+    for (name, value) in fields {
+        write_field(out, name, value);
+    }
     match persistence {
         Persistence::Implied => {}
         Persistence::Close => out.extend_from_slice(b"connection: close\r\n"),
@@ -61,13 +68,20 @@ pub fn write_response<B>(
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_fields(out: &mut Vec<u8>, headers: &HeaderMap) {
-    for (name, value) in headers {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
+/// Name and value of each header.
+pub fn fields(headers: &HeaderMap) -> impl Iterator<Item = Field<'_>> {
+    let fields = headers.iter();
+    fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+}
+
+/// Writes a field: a line.
+pub fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    // One look at the room, not four.
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 fn write_length(out: &mut Vec<u8>, length: Length) {
@@ -133,9 +147,6 @@ impl Encoder {
 
 #[cfg(test)]
 mod tests {
-    use http::header::HOST;
-    use http::{HeaderValue, Method, StatusCode};
-
     use super::*;
 
     #[test]
@@ -148,14 +159,10 @@ mod tests {
     }
 
     fn request(method: Method, length: Length) -> String {
-        let mut request = Request::new(length);
-        *request.method_mut() = method;
-        *request.uri_mut() = "/a%20b?c".parse().unwrap();
-        request
-            .headers_mut()
-            .insert(HOST, HeaderValue::from_static("a"));
-        let mut out = Vec::new();
-        write_request(&mut out, &request);
+        let (mut fields, mut out) = (Vec::new(), Vec::new());
+        write_field(&mut fields, b"host", b"a");
+        let target = Uri::from_static("/a%20b?c");
+        write_request(&mut out, &method, &target, &fields, length);
         String::from_utf8(out).unwrap()
     }
 
@@ -175,11 +182,9 @@ mod tests {
 
     #[test]
     fn an_answer_says_what_becomes_of_its_connection() {
-        let mut response = Response::new(());
-        let mut write = |status, length, persistence| {
-            *response.status_mut() = status;
+        let write = |status, length, persistence| {
             let mut out = Vec::new();
-            write_response(&mut out, &response, length, persistence);
+            write_response(&mut out, status, [], length, persistence);
             String::from_utf8(out).unwrap()
         };
         assert_eq!(

@@ -12,7 +12,7 @@ use bytes::{Buf, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http1::{
-    Decoder, LARGEST_HEAD, Length, Persistence, Piece, Received, RequestReader, Violation,
+    Decoder, Field, LARGEST_HEAD, Length, Persistence, Piece, Received, RequestReader, Violation,
 };
 use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::io::AsyncWriteExt;
@@ -192,16 +192,13 @@ impl Client {
     }
 
     /// Begins an answer whose body will come with this length, and says how that is to be framed for this client. Its
-    /// headers say nothing about framing, but that the connection is to end, if it is.
-    pub(crate) fn begin_answer<B>(&mut self, response: &mut Response<B>, length: Length) -> Length {
-        let headers = response.headers_mut();
-        if headers
-            .get(CONNECTION)
-            .is_some_and(|option| option == "close")
-        {
-            headers.remove(CONNECTION);
-            self.end();
-        }
+    /// fields say nothing about framing and the connection.
+    pub(crate) fn begin_answer<'f>(
+        &mut self,
+        status: StatusCode,
+        fields: impl IntoIterator<Item = Field<'f>>,
+        length: Length,
+    ) -> Length {
         if self.stop.is_cancelled()
             || self.current.awaits_continue
             || self.body.left().is_some_and(|left| left > MOST_DISCARDED)
@@ -214,7 +211,6 @@ impl Client {
             Length::Chunked | Length::UntilClose if is_http_10 => Length::UntilClose,
             Length::Chunked | Length::UntilClose => Length::Chunked,
         };
-        let status = response.status();
         let has_body = http1::has_body(self.current.is_head, status);
         if framed == Length::UntilClose && has_body {
             self.end();
@@ -226,7 +222,13 @@ impl Client {
             (false, _) => Persistence::Close,
         };
         let said = has_body.then_some(framed);
-        http1::write_response(&mut self.connection.output, response, said, persistence);
+        http1::write_response(
+            &mut self.connection.output,
+            status,
+            fields,
+            said,
+            persistence,
+        );
         framed
     }
 
@@ -236,12 +238,20 @@ impl Client {
             self.end();
         }
         let body = std::mem::take(response.body_mut());
+        let status = response.status();
         let headers = response.headers_mut();
+        if headers
+            .remove(CONNECTION)
+            .is_some_and(|option| option == "close")
+        {
+            self.end();
+        }
         headers.insert(DATE, date());
         if self.current.is_head && !body.is_empty() {
             headers.insert(CONTENT_LENGTH, body.len().into());
         }
-        self.begin_answer(&mut response, Length::Exactly(body.len() as u64));
+        let length = Length::Exactly(body.len() as u64);
+        self.begin_answer(status, http1::fields(headers), length);
         if !self.current.is_head {
             self.connection.output.extend_from_slice(&body);
         }

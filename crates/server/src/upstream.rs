@@ -11,8 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use gate::Admitted;
-use http::header::HOST;
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use http1::{Answered, Decoder, Length};
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -83,13 +82,11 @@ impl Upstream {
     /// Sends an admitted request with the client's body, and gives the answer's head as soon as it is there.
     pub(crate) async fn forward(
         self: &Rc<Self>,
-        admitted: Admitted<Length>,
+        admitted: Admitted<'_, Length>,
         client: &mut Client,
-    ) -> Result<(Response<Length>, Exchange), UpstreamError> {
-        let mut request = admitted.into_request();
-        let host = || self.host.clone();
-        request.headers_mut().entry(HOST).or_insert_with(host);
-        let (length, method) = (*request.body(), request.method());
+    ) -> Result<(Answered, Exchange), UpstreamError> {
+        let admitted = admitted.or_for_host(&self.host);
+        let (method, uri, length) = (admitted.method(), admitted.uri(), *admitted.body());
         // What an upstream may do twice can be sent twice (RFC 9112 §9.3.1).
         let repeatable = length == Length::NONE && method.is_idempotent();
         loop {
@@ -97,7 +94,8 @@ impl Upstream {
                 Some(connection) => (connection, true),
                 None => (Box::pin(self.connect(client)).await?, false),
             };
-            http1::write_request(&mut connection.output, &request);
+            let fields = admitted.fields();
+            http1::write_request(&mut connection.output, method, uri, fields, length);
             let mut exchange = Exchange {
                 connection,
                 sending: (length != Length::NONE).then(|| client.send_body(length)),
@@ -105,7 +103,7 @@ impl Upstream {
                 upstream: Rc::clone(self),
             };
             match exchange.head(client, method).await {
-                Ok(response) => return Ok((response, exchange)),
+                Ok(answered) => return Ok((answered, exchange)),
                 // It closed the connection when that had been idle for too long, just as we used it again.
                 Err(UpstreamError::Exchange(_))
                     if reused && repeatable && exchange.is_unanswered() => {}
@@ -215,7 +213,7 @@ impl Exchange {
         &mut self,
         client: &mut Client,
         method: &Method,
-    ) -> Result<Response<Length>, UpstreamError> {
+    ) -> Result<Answered, UpstreamError> {
         self.connection.forgive();
         let_others_first().await;
         poll_fn(|context| {
@@ -233,17 +231,14 @@ impl Exchange {
         &mut self,
         context: &mut Context<'_>,
         method: &Method,
-    ) -> Poll<Result<Response<Length>, UpstreamError>> {
+    ) -> Poll<Result<Answered, UpstreamError>> {
         loop {
             let read = http1::read_response(&mut self.connection.input, method);
             match read.map_err(invalid).map_err(UpstreamError::Exchange)? {
-                Some(Answered { response, .. }) if is_interim(response.status()) => {}
-                Some(Answered {
-                    response,
-                    persistent,
-                }) => {
-                    self.reusable &= persistent;
-                    return Poll::Ready(Ok(response));
+                Some(answered) if is_interim(answered.status) => {}
+                Some(answered) => {
+                    self.reusable &= answered.persistent;
+                    return Poll::Ready(Ok(answered));
                 }
                 None => match ready!(self.connection.poll_fill(context)) {
                     Ok(0) => {
@@ -301,14 +296,13 @@ impl Exchange {
         self.connection.input.is_empty()
     }
 
-    /// Passes the answer on to the client, body and all. Where either side breaks off, the client's connection ends before
-    /// the answer does, so that it cannot be taken for a whole one.
-    pub(crate) async fn relay(mut self, client: &mut Client, mut response: Response<Length>) {
+    /// Passes the answer's body on to the client, in this framing, with the head that stands in the client's output. Where
+    /// either side breaks off, the client's connection ends before the answer does, so that it cannot be taken for a whole
+    /// one.
+    pub(crate) async fn relay(mut self, client: &mut Client, length: Length, framed: Length) {
         if let Some(sending) = &mut self.sending {
             sending.invite_no_more();
         }
-        let length = *response.body();
-        let framed = client.begin_answer(&mut response, length);
         let mut receiving = Transfer::new(Decoder::new(length), framed);
         let_others_first().await;
         let relayed = poll_fn(|context| {

@@ -16,7 +16,7 @@ use crate::{CookieName, KeyRing};
 /// so that the header can be left out.
 #[must_use]
 pub fn without_session(keys: &KeyRing, header: &[u8]) -> Option<Vec<u8>> {
-    let mut rest = Vec::with_capacity(header.len());
+    let mut rest = Vec::new();
     let (mut kept_any, mut removed_any) = (false, false);
     for pair in pairs(header) {
         if is_session(keys, pair) {
@@ -32,6 +32,9 @@ pub fn without_session(keys: &KeyRing, header: &[u8]) -> Option<Vec<u8>> {
         };
         if kept_any {
             rest.push(b';');
+        } else {
+            // Often there is nothing else.
+            rest.reserve(header.len());
         }
         rest.extend_from_slice(pair);
         kept_any = true;

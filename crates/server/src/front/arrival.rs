@@ -6,13 +6,13 @@ use gate::{Arrival, TrustedProxies};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The id of a request, in both directions.
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The arrival of a request whose client talks to us. A listed proxy may name the request; everyone else gets a new name.
 pub(crate) fn direct(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> Arrival {
     let peer = peer.to_canonical();
     let trusted_peer = proxies.trusts(peer);
-    let given = headers.get(X_REQUEST_ID).filter(|_| trusted_peer);
+    let given = headers.get(&X_REQUEST_ID).filter(|_| trusted_peer);
     let is_usable = |id: &&HeaderValue| {
         matches!(id.len(), 1..=128) && id.as_bytes().iter().all(u8::is_ascii_graphic)
     };

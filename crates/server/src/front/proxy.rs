@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gate::{Facts, Gate, Permit, TrustedProxies};
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http1::Length;
+use http::{Method, Request, Response, StatusCode};
+use http1::{Answered, Field, Length};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, Asker};
@@ -63,9 +63,9 @@ enum Outcome {
     /// We answer it.
     Answered(Response<Bytes>),
     /// It became a WebSocket.
-    Joined(Response<Length>, Box<Connection>),
+    Joined(Answered, Box<Connection>),
     /// The upstream answers it.
-    Passed(Response<Length>, Exchange),
+    Passed(Answered, Exchange),
 }
 
 impl Proxy {
@@ -77,7 +77,7 @@ impl Proxy {
         record.asks(request.method().clone(), host, Some(request.uri().clone()));
         let asker = Asker::of(request.method(), request.headers());
         let outcome = match target::settle(&mut request) {
-            Ok(Target::Path) => self.decide(request, asker, client, &mut record).await,
+            Ok(Target::Path) => self.decide(&request, asker, client, &mut record).await,
             Ok(Target::Server) => {
                 record.decided(Decision::Options);
                 Outcome::Answered(answer::options())
@@ -94,22 +94,27 @@ impl Proxy {
                 record.answers(&mut response);
                 client.answer(response).await;
             }
-            Outcome::Joined(mut response, upstream) => {
-                record.answers(&mut response);
-                client.begin_answer(&mut response, Length::NONE);
+            Outcome::Joined(answer, upstream) => {
+                let fields = passed_on(&answer, false, record.request_id());
+                let fields = fields.chain(gate::websocket_fields());
+                client.begin_answer(answer.status, fields, Length::NONE);
+                record.ends(answer.status);
                 client.end();
                 tunnel::join(&mut client.connection, *upstream).await;
             }
-            Outcome::Passed(mut response, exchange) => {
-                record.answers(&mut response);
-                exchange.relay(client, response).await;
+            Outcome::Passed(answer, exchange) => {
+                let is_head = *request.method() == Method::HEAD;
+                let fields = passed_on(&answer, is_head, record.request_id());
+                let framed = client.begin_answer(answer.status, fields, answer.length);
+                record.ends(answer.status);
+                exchange.relay(client, answer.length, framed).await;
             }
         }
     }
 
     async fn decide(
         &self,
-        request: Request<Length>,
+        request: &Request<Length>,
         asker: Asker,
         client: &mut Client,
         record: &mut Record<'_>,
@@ -147,38 +152,35 @@ impl Proxy {
     async fn forward(
         &self,
         permit: Permit<'_>,
-        request: Request<Length>,
+        request: &Request<Length>,
         asker: Asker,
         client: &mut Client,
         record: &mut Record<'_>,
     ) -> Outcome {
         // With a body it would be unclear where the WebSocket begins.
-        let asks_for_websocket = tunnel::is_requested(&request) && *request.body() == Length::NONE;
-        let is_head = *request.method() == Method::HEAD;
+        let asks_for_websocket = tunnel::is_requested(request) && *request.body() == Length::NONE;
         let (mut admitted, admission) = permit.admit(request, &record.arrival);
         record.decided(Decision::Permitted(admission));
         if asks_for_websocket {
             admitted = admitted.asking_for_websocket();
         }
-        let (mut response, exchange) = match self.upstream.forward(admitted, client).await {
+        let (answer, exchange) = match self.upstream.forward(admitted, client).await {
             Ok(answered) => answered,
             Err(error) => return self.upstream_failed(&error, asker, record),
         };
-        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let becomes_websocket = asks_for_websocket && tunnel::is_granted(&response);
+        let is_upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
+        let becomes_websocket = asks_for_websocket && tunnel::is_granted(&answer);
         // Nobody asked for another protocol: a 101 would leave both sides with different ideas of what follows.
         if is_upgrade && !becomes_websocket {
             record.upstream = Some("bad_upgrade");
             let answer = answer::status(StatusCode::BAD_GATEWAY, asker, record.request_id());
             return Outcome::Answered(answer);
         }
-        record.upstream = Some(class(response.status()));
-        clean(&mut response, is_head);
+        record.upstream = Some(class(answer.status));
         if becomes_websocket {
-            gate::stamp_websocket(response.headers_mut());
-            return Outcome::Joined(response, exchange.into_connection());
+            return Outcome::Joined(answer, exchange.into_connection());
         }
-        Outcome::Passed(response, exchange)
+        Outcome::Passed(answer, exchange)
     }
 
     fn upstream_failed(
@@ -202,17 +204,25 @@ impl Proxy {
     }
 }
 
-/// Removes from the upstream's answer what belongs to its connection. The length of a body that is not sent stays.
-fn clean(response: &mut Response<Length>, is_head: bool) {
-    let describes_body = is_head || response.status() == StatusCode::NOT_MODIFIED;
-    let headers = response.headers_mut();
-    let is_number = |length: &&HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
-    let length = headers.get(CONTENT_LENGTH).filter(|_| describes_body);
-    let length = length.filter(is_number).cloned();
-    gate::remove_hop_by_hop(headers);
-    if let Some(length) = length {
-        headers.insert(CONTENT_LENGTH, length);
-    }
+/// The fields with which the upstream's answer goes on: all but those that belong to its connection, under our id for the
+/// request. The length of a body that is not sent stays.
+fn passed_on<'a>(
+    answer: &'a Answered,
+    is_head: bool,
+    request_id: &'a str,
+) -> impl Iterator<Item = Field<'a>> {
+    let hop_by_hop = answer.hop_by_hop();
+    let describes_body = is_head || answer.status == StatusCode::NOT_MODIFIED;
+    let length = describes_body.then(|| answer.values("content-length").next());
+    let length = length
+        .flatten()
+        .filter(|length| length.iter().all(u8::is_ascii_digit));
+    let length = length.map(|length| (&b"content-length"[..], length));
+    let id = arrival::X_REQUEST_ID.as_str().as_bytes();
+    let fields = answer.fields();
+    let fields = fields
+        .filter(move |(name, _)| !hop_by_hop.contains(name) && !name.eq_ignore_ascii_case(id));
+    fields.chain(length).chain([(id, request_id.as_bytes())])
 }
 
 fn class(status: StatusCode) -> &'static str {

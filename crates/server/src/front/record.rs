@@ -97,10 +97,15 @@ impl<'p> Record<'p> {
     }
 
     /// Ends the record with the answer that the client gets, and names the request in it.
-    pub(crate) fn answers<B>(mut self, response: &mut Response<B>) {
+    pub(crate) fn answers<B>(self, response: &mut Response<B>) {
         let id = self.arrival.request_id.clone();
-        response.headers_mut().insert(X_REQUEST_ID, id);
-        self.status = Some(response.status());
+        response.headers_mut().insert(&X_REQUEST_ID, id);
+        self.ends(response.status());
+    }
+
+    /// Ends the record with the status that the client gets.
+    pub(crate) fn ends(mut self, status: StatusCode) {
+        self.status = Some(status);
     }
 
     /// Writes the line, and counts.

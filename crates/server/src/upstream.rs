@@ -15,7 +15,7 @@ use http::{HeaderValue, Method, StatusCode};
 use http1::{Answered, Decoder, Length};
 use thiserror::Error;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::client::Client;
 use crate::config::UpstreamSettings;
@@ -38,7 +38,8 @@ pub(crate) struct Upstream {
 #[derive(Debug)]
 struct Idle {
     connection: Box<Connection>,
-    since: Instant,
+    /// How many sweeps have found it waiting.
+    sweeps: u32,
 }
 
 /// Why the upstream gave no answer.
@@ -121,15 +122,7 @@ impl Upstream {
     fn poll_idle(&self, context: &mut Context<'_>, repeatable: bool) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         loop {
-            let Idle {
-                mut connection,
-                since,
-            } = idle.pop()?;
-            if since.elapsed() > LONGEST_IDLE {
-                // Everything below is older.
-                idle.clear();
-                return None;
-            }
+            let mut connection = idle.pop()?.connection;
             if connection.poll_is_idle(context) && (repeatable || connection.is_idle_now()) {
                 return Some(connection);
             }
@@ -142,7 +135,7 @@ impl Upstream {
         if connection.input.is_empty() && idle.len() < MOST_IDLE {
             idle.push(Idle {
                 connection,
-                since: Instant::now(),
+                sweeps: 0,
             });
             if !self.sweeping.replace(true) {
                 // Nobody waits for it when we stop: it ends with the runtime.
@@ -151,10 +144,13 @@ impl Upstream {
         }
     }
 
-    /// Closes the connections that have been idle for too long, and says whether there are others.
-    fn close_old(&self) -> bool {
+    /// Closes the connections that were idle when the last few sweeps came by, and says whether there are others.
+    fn sweep(&self) -> bool {
         let mut idle = self.idle.borrow_mut();
-        idle.retain(|idle| idle.since.elapsed() <= LONGEST_IDLE);
+        idle.retain_mut(|idle| {
+            idle.sweeps += 1;
+            idle.sweeps < MOST_SWEEPS
+        });
         !idle.is_empty()
     }
 
@@ -180,14 +176,15 @@ impl Upstream {
     }
 }
 
-/// Closes connections as they grow old, for as long as there are any.
+/// Closes connections as they grow old, for as long as there are any. So nobody looks at the clock when a connection is put
+/// away or taken, twice a request.
 async fn sweep(upstream: Weak<Upstream>) {
     loop {
-        sleep(LONGEST_IDLE).await;
+        sleep(BETWEEN_SWEEPS).await;
         let Some(upstream) = upstream.upgrade() else {
             return;
         };
-        if !upstream.close_old() {
+        if !upstream.sweep() {
             upstream.sweeping.set(false);
             return;
         }
@@ -330,8 +327,9 @@ fn is_interim(status: StatusCode) -> bool {
 }
 
 /// Node closes idle connections after five seconds; we must be the first to give one up, or a request meets the close
-/// half-way.
-const LONGEST_IDLE: Duration = Duration::from_secs(4);
+/// half-way. The fourth sweep finds a connection that has waited for three to four seconds.
+const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
+const MOST_SWEEPS: u32 = 4;
 
 /// A burst may open more; beyond this they are closed when they are done.
 const MOST_IDLE: usize = 256;

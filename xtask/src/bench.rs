@@ -27,7 +27,7 @@ use self::machine::Machine;
 use self::measure::Effort;
 use self::report::{Report, Style};
 use crate::step::{build, command, step};
-use crate::{envoy, packages, test};
+use crate::{dist, envoy, packages, test};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -42,7 +42,7 @@ pub(crate) struct Options {
     /// Print Markdown, as in docs/performance.md.
     #[arg(long)]
     markdown: bool,
-    /// The sessiongate to measure, in place of a fresh build of what is shipped (profile `dist`).
+    /// The sessiongate to measure, in place of a fresh one of `cargo xtask dist --profile-guided`.
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
     /// Only these cases.
@@ -105,9 +105,7 @@ fn side_by_side(options: &Options) -> Result<()> {
     test::install_node_modules()?;
     let gate = match &options.binary {
         Some(path) => path.canonicalize()?,
-        None => build(&mut command(
-            "cargo build --profile dist --locked -p sessiongate",
-        ))?,
+        None => dist::profile_guided()?,
     };
     let machine = Machine::look(&gate, std::thread::available_parallelism()?.get());
     let lab = Lab::open(gate)?;
@@ -122,6 +120,27 @@ fn side_by_side(options: &Options) -> Result<()> {
         (true, _) => println!("{:#}", report.json()),
         (_, true) => print!("{}", report.tables(Style::Markdown)),
         _ => print!("{}", report.tables(Style::Text)),
+    }
+    Ok(())
+}
+
+/// Has this sessiongate do what it does most, for a profile of where its time goes. A profile of all that it is measured doing
+/// made none of it faster.
+///
+/// # Errors
+/// When something is missing, or it does not do what it should: then the profile would be of something else.
+pub(crate) fn exercise(gate: PathBuf) -> Result<()> {
+    packages::install_missing(packages::FOR_BENCH)?;
+    test::install_node_modules()?;
+    let lab = Lab::open(gate)?;
+    for case in case::of_the_gate() {
+        let effort = Effort {
+            rounds: 1,
+            seconds: 2,
+        };
+        for row in case.measure(&lab, effort).rows {
+            row.rounds.into_iter().collect::<Result<Vec<_>>>()?;
+        }
     }
     Ok(())
 }

@@ -1,26 +1,100 @@
-//! `cargo xtask dist`: the binary that the container image holds.
+//! `cargo xtask dist`: the binary that is shipped.
 
-use anyhow::{Result, ensure};
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
 
-use crate::step::{build, command, host};
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use crate::step::{build, command, host, output, root, step};
+use crate::{bench, packages};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Build twice, and let the second build know from a load on the first one where the time goes. Releases are made so;
+    /// it takes some ten minutes more, and installs what the load needs.
+    #[arg(long)]
+    profile_guided: bool,
+}
 
 /// Builds a static release binary for this machine's architecture and prints its path.
 ///
-/// The C library is linked in (`crt-static`), so that the image needs nothing beside the binary. An explicit target,
-/// even though it is the host's own, keeps the flag away from build scripts and procedural macros.
-///
 /// # Errors
 /// When the host is not Linux with glibc, or the build fails.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let binary = if options.profile_guided {
+        profile_guided()?
+    } else {
+        compile("", "target")?
+    };
+    println!("{}", binary.display());
+    Ok(())
+}
+
+/// The binary that is built with a profile. The profile is kept for as long as it fits what it was made of.
+///
+/// # Errors
+/// As [`run`], and when the tools are missing or the load fails.
+pub(crate) fn profile_guided() -> Result<PathBuf> {
+    let profdata = profdata()?;
+    let folder = root().join("target/profile");
+    let raw = folder.join("raw");
+    let generate = format!("-C profile-generate={}", raw.display());
+    let instrumented = compile(&generate, "target/instrumented")?;
+    let profile = folder.join(format!("{:016x}.profdata", digest(&instrumented)?));
+    if !profile.exists() {
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        bench::exercise(instrumented)?;
+        let mut merge = command(&format!("{} merge", profdata.display()));
+        step(merge.arg("-o").arg(&profile).arg(&raw))?;
+    }
+    let usage = format!("-C profile-use={}", profile.display());
+    compile(&usage, "target/profile-guided")
+}
+
+/// The C library is linked in (`crt-static`), so that the image needs nothing beside the binary. An explicit target,
+/// even though it is the host's own, keeps the flags away from build scripts and procedural macros.
+fn compile(flags: &str, folder: &str) -> Result<PathBuf> {
     let host = host()?;
     ensure!(
         host.ends_with("-linux-gnu"),
         "the static binary is built on Linux with glibc, not on {host}"
     );
     let mut cargo = command(&format!(
-        "cargo build --profile dist --locked -p sessiongate --target {host}"
+        "cargo build --profile dist --locked -p sessiongate --target {host} --target-dir {folder}"
     ));
-    cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
-    println!("{}", build(&mut cargo)?.display());
-    Ok(())
+    let flags = format!("-C target-feature=+crt-static {flags}");
+    build(cargo.env("RUSTFLAGS", flags.trim_end()))
+}
+
+/// The tool that makes one profile of many, of the compiler's own version of LLVM: rustup's, or Debian's.
+fn profdata() -> Result<PathBuf> {
+    let sysroot = output(&mut command("rustc --print sysroot"))?;
+    let bin = Path::new(sysroot.trim()).join(format!("lib/rustlib/{}/bin", host()?));
+    let of_rustup = bin.join("llvm-profdata");
+    if of_rustup.exists() {
+        return Ok(of_rustup);
+    }
+    let version = output(&mut command("rustc -vV"))?;
+    let mut lines = version.lines();
+    let llvm = lines.find_map(|line| line.strip_prefix("LLVM version: "));
+    let major = llvm.and_then(|llvm| llvm.split('.').next());
+    let major = major.context("rustc names no version of LLVM")?;
+    let of_debian = format!("llvm-profdata-{major}");
+    if packages::install(&of_debian, &format!("llvm-{major}")).is_err() {
+        bail!(
+            "a profile needs llvm-profdata of LLVM {major}: `rustup component add llvm-tools`, or a package llvm-{major}"
+        );
+    }
+    Ok(of_debian.into())
+}
+
+/// The same for the same binary.
+fn digest(binary: &Path) -> Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    fs::read(binary)?.hash(&mut hasher);
+    Ok(hasher.finish())
 }

@@ -20,8 +20,8 @@ enum Task {
     Bench(bench::Options),
     /// Format, lints, documentation, tests, a little fuzzing, and a tree that all of it left as it was.
     Ci,
-    /// Build the static release binary that the container image holds, and print its path.
-    Dist,
+    /// Build the static release binary, and print its path.
+    Dist(dist::Options),
     /// Look for requests that make the session crate crash, or open what it must not.
     Fuzz(fuzz::Options),
     /// Install what the tests need, then run them all.
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     match Task::parse() {
         Task::Bench(options) => bench::run(&options),
         Task::Ci => ci::run(),
-        Task::Dist => dist::run(),
+        Task::Dist(options) => dist::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Test => test::run(),
     }

@@ -69,11 +69,23 @@ const fn need(program: &'static str, package: &'static str) -> Need {
 /// # Errors
 /// Without the rights: the error is the command to run. Also when `apt-get` fails.
 pub(crate) fn install_missing(needs: &[Need]) -> Result<()> {
-    let missing: Vec<_> = needs
-        .iter()
-        .filter(|need| !installed(need.program))
-        .map(|need| need.package)
-        .collect();
+    let missing = needs.iter().filter(|need| !installed(need.program));
+    let missing: Vec<_> = missing.map(|need| need.package).collect();
+    install_packages(&missing)
+}
+
+/// Installs a package if the program that it brings is missing.
+///
+/// # Errors
+/// As [`install_missing`].
+pub(crate) fn install(program: &str, package: &str) -> Result<()> {
+    if installed(program) {
+        return Ok(());
+    }
+    install_packages(&[package])
+}
+
+fn install_packages(missing: &[&str]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }

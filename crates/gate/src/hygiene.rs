@@ -1,4 +1,4 @@
-//! Header hygiene: what is removed from a request before it goes on, and what is written into it.
+//! Header hygiene: which fields of a request go on, and what is written beside them.
 //!
 //! Upstreams fold header names in ways of their own: CGI and WSGI read `X_User_Id`, `X.User.Id` and `X-User-Id` as one
 //! variable. So every name is compared in its **normal form**: lower case, with every byte that is neither letter nor
@@ -27,7 +27,7 @@ pub(crate) const X_USER_NAME: HeaderName = HeaderName::from_static("x-user-name"
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// What is removed from every request, as configured.
+/// What stays behind of every request, as configured.
 #[derive(Clone, Debug)]
 pub struct Hygiene {
     bypass_header: String,
@@ -60,12 +60,8 @@ impl Hygiene {
         by_session: bool,
         arrival: &Arrival,
     ) {
-        let hop_by_hop = HopByHop::of(
-            headers
-                .get_all(CONNECTION)
-                .iter()
-                .map(HeaderValue::as_bytes),
-        );
+        let connection = headers.get_all(CONNECTION).iter();
+        let hop_by_hop = HopByHop::of(connection.map(HeaderValue::as_bytes));
         let by_bearer = !self.forward_session
             && by_session
             && headers.contains_key(AUTHORIZATION)
@@ -73,7 +69,7 @@ impl Hygiene {
         let mut chain = SmallVec::<[&HeaderValue; USUAL_HOPS]>::new();
         let (mut has_host, mut has_scheme) = (false, false);
         for (name, value) in headers {
-            let (name, value) = (name.as_str(), value);
+            let name = name.as_str();
             let stays_behind = hop_by_hop.contains(name.as_bytes())
                 || self.is_unwanted(name, arrival.trusted_peer);
             match name {

@@ -52,6 +52,15 @@ pub(crate) fn all(quick: bool) -> Vec<Case> {
     cases
 }
 
+/// What the gate does most, without other servers.
+pub(crate) fn of_the_gate() -> Vec<Case> {
+    let mut cases = vec![proxy(), refused(), decisions()];
+    for case in &mut cases {
+        case.entries.retain(|entry| entry.kind.is_gate());
+    }
+    cases
+}
+
 fn proxy() -> Case {
     let mut entries = proxies();
     entries.push(entry("predecessor", Kind::Predecessor));

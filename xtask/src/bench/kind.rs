@@ -84,6 +84,14 @@ impl Kind {
         }
     }
 
+    /// Whether it is the gate alone.
+    pub(crate) fn is_gate(self) -> bool {
+        matches!(
+            self,
+            Self::Decisions(_) | Self::DecisionsGrpc | Self::Gate(_) | Self::GateUnlogged
+        )
+    }
+
     /// Whether it lets only sessions in.
     pub(crate) fn authenticates(self) -> bool {
         match self {

@@ -213,16 +213,14 @@ fn passed_on<'a>(
 ) -> impl Iterator<Item = Field<'a>> {
     let hop_by_hop = answer.hop_by_hop();
     let describes_body = is_head || answer.status == StatusCode::NOT_MODIFIED;
+    let is_number = |length: &&[u8]| !length.is_empty() && length.iter().all(u8::is_ascii_digit);
     let length = describes_body.then(|| answer.values("content-length").next());
-    let length = length
-        .flatten()
-        .filter(|length| length.iter().all(u8::is_ascii_digit));
+    let length = length.flatten().filter(is_number);
     let length = length.map(|length| (&b"content-length"[..], length));
     let id = arrival::X_REQUEST_ID.as_str().as_bytes();
-    let fields = answer.fields();
-    let fields = fields
-        .filter(move |(name, _)| !hop_by_hop.contains(name) && !name.eq_ignore_ascii_case(id));
-    fields.chain(length).chain([(id, request_id.as_bytes())])
+    let is_ours = move |name: &[u8]| hop_by_hop.contains(name) || name.eq_ignore_ascii_case(id);
+    let theirs = answer.fields().filter(move |(name, _)| !is_ours(name));
+    theirs.chain(length).chain([(id, request_id.as_bytes())])
 }
 
 fn class(status: StatusCode) -> &'static str {

@@ -105,7 +105,7 @@ fn side_by_side(options: &Options) -> Result<()> {
     test::install_node_modules()?;
     let gate = match &options.binary {
         Some(path) => path.canonicalize()?,
-        None => dist::profile_guided()?,
+        None => dist::profile_guided(exercise)?,
     };
     let machine = Machine::look(&gate, std::thread::available_parallelism()?.get());
     let lab = Lab::open(gate)?;

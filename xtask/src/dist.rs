@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
+use crate::packages;
 use crate::step::{build, command, host, output, root, step};
-use crate::{bench, packages};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -18,13 +18,14 @@ pub(crate) struct Options {
     profile_guided: bool,
 }
 
-/// Builds a static release binary for this machine's architecture and prints its path.
+/// Builds a static release binary for this machine's architecture and prints its path. `exercise` has a binary do what a
+/// profile is made of.
 ///
 /// # Errors
 /// When the host is not Linux with glibc, or the build fails.
-pub(crate) fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options, exercise: fn(PathBuf) -> Result<()>) -> Result<()> {
     let binary = if options.profile_guided {
-        profile_guided()?
+        profile_guided(exercise)?
     } else {
         compile("", "target")?
     };
@@ -36,7 +37,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 ///
 /// # Errors
 /// As [`run`], and when the tools are missing or the load fails.
-pub(crate) fn profile_guided() -> Result<PathBuf> {
+pub(crate) fn profile_guided(exercise: fn(PathBuf) -> Result<()>) -> Result<PathBuf> {
     let profdata = profdata()?;
     let folder = root().join("target/profile");
     let raw = folder.join("raw");
@@ -47,7 +48,7 @@ pub(crate) fn profile_guided() -> Result<PathBuf> {
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
-        bench::exercise(instrumented)?;
+        exercise(instrumented)?;
         let mut merge = command(&format!("{} merge", profdata.display()));
         step(merge.arg("-o").arg(&profile).arg(&raw))?;
     }

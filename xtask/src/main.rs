@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     match Task::parse() {
         Task::Bench(options) => bench::run(&options),
         Task::Ci => ci::run(),
-        Task::Dist(options) => dist::run(&options),
+        Task::Dist(options) => dist::run(&options, bench::exercise),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Test => test::run(),
     }

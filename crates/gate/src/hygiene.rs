@@ -200,7 +200,7 @@ fn write_chain(out: &mut Vec<u8>, hops: &[&HeaderValue], peer: IpAddr) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes what asks for a WebSocket, or agrees to one (RFC 6455 §4): fields of a connection, which otherwise stay behind.
+/// What asks for a WebSocket, or agrees to one (RFC 6455 §4): fields of a connection, which otherwise stay behind.
 pub fn websocket_fields() -> [Field<'static>; 2] {
     [(b"connection", b"upgrade"), (b"upgrade", b"websocket")]
 }

@@ -116,6 +116,12 @@ static USUAL_NAMES: [HeaderName; 18] = [
     HeaderName::from_static("x-requested-with"),
 ];
 
+/// The options in a value of `Connection`: a list (RFC 9110 §5.6.1), of which an element may be empty.
+pub fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let elements = value.split(|byte| *byte == b',');
+    elements.map(<[u8]>::trim_ascii)
+}
+
 /// What the `Connection` fields of a head say about how long the connection lasts (RFC 9112 §9.3).
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionOptions {
@@ -128,8 +134,7 @@ pub(crate) struct ConnectionOptions {
 impl ConnectionOptions {
     /// Notes what the value of one of them says.
     pub(crate) fn note(&mut self, value: &[u8]) {
-        for option in value.split(|byte| *byte == b',') {
-            let option = option.trim_ascii();
+        for option in options(value) {
             if option.eq_ignore_ascii_case(b"keep-alive") {
                 self.keep_alive = true;
             } else if option.eq_ignore_ascii_case(b"close") {
@@ -158,8 +163,7 @@ impl<'m> HopByHop<'m> {
     /// Of the message with these values of `Connection`.
     pub fn of(connection: impl IntoIterator<Item = &'m [u8]>) -> Self {
         let values = connection.into_iter();
-        let names = values.flat_map(|value| value.split(|byte| *byte == b','));
-        let nominated = names.map(<[u8]>::trim_ascii).filter(|name| {
+        let nominated = values.flat_map(options).filter(|name| {
             // Whoever nominates the host would change what the upstream answers, not how the connection is used. And the
             // usual options are no names of fields that would be there.
             let others: [&[u8]; 4] = [b"", b"close", b"host", b"keep-alive"];

@@ -14,7 +14,7 @@ mod violation;
 mod write;
 
 pub use body::{Decoder, Length, Piece};
-pub use head::{Field, HopByHop, has_body};
+pub use head::{Field, HopByHop, has_body, options};
 pub use request::{Received, RequestReader};
 pub use response::{Answered, read_response};
 pub use violation::Violation;

@@ -29,8 +29,8 @@ fn is_websocket<'m>(
 ) -> bool {
     let only_websocket = matches!((protocols.next(), protocols.next()),
         (Some(protocol), None) if protocol.eq_ignore_ascii_case(b"websocket"));
-    let mut options = options.flat_map(|value| value.split(|byte| *byte == b','));
-    only_websocket && options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    let mut options = options.flat_map(http1::options);
+    only_websocket && options.any(|option| option.eq_ignore_ascii_case(b"upgrade"))
 }
 
 /// Joins both sides until one of them is done. `client` has the head of the answer in its output. Errors only mean that

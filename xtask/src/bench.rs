@@ -133,11 +133,11 @@ pub(crate) fn exercise(gate: PathBuf) -> Result<()> {
     packages::install_missing(packages::FOR_BENCH)?;
     test::install_node_modules()?;
     let lab = Lab::open(gate)?;
+    let effort = Effort {
+        rounds: 1,
+        seconds: 2,
+    };
     for case in case::of_the_gate() {
-        let effort = Effort {
-            rounds: 1,
-            seconds: 2,
-        };
         for row in case.measure(&lab, effort).rows {
             row.rounds.into_iter().collect::<Result<Vec<_>>>()?;
         }

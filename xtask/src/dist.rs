@@ -13,7 +13,7 @@ use crate::step::{build, command, host, output, root, step};
 #[derive(Args)]
 pub(crate) struct Options {
     /// Build twice, and let the second build know from a load on the first one where the time goes. Releases are made so;
-    /// it takes some ten minutes more, and installs what the load needs.
+    /// it takes more than twice as long, and installs what the load needs.
     #[arg(long)]
     profile_guided: bool,
 }

@@ -130,7 +130,9 @@ impl KeyBytes {
                 aes.less_safe_encrypt(&mut text, EncryptionContext::Iv128(FixedLength::from(&iv)))
                     .expect("CBC with padding takes any length");
                 let mac = hmac::Key::new(hmac::HMAC_SHA512, mac);
-                let tag = cbc_hs512_tag(&mac, header.as_bytes(), &iv, &text);
+                let mut mac = with_header(&mac, header.as_bytes());
+                finish_message(&mut mac, header.as_bytes(), &iv, &text);
+                let tag = mac.sign();
                 (iv.to_vec(), tag.as_ref()[..32].to_vec())
             }
             Iv::Gcm(iv) => {
@@ -167,6 +169,9 @@ pub(crate) struct ContentKey {
 enum Cipher {
     A256CbcHs512 {
         mac: Box<hmac::Key>,
+        /// With the usual header in it. It fills the first of the five blocks that SHA-512 goes through for a session of 480
+        /// characters.
+        with_usual_header: Box<hmac::Context>,
         aes: Box<PaddedBlockDecryptingKey>,
     },
     A256Gcm(LessSafeKey),
@@ -174,15 +179,18 @@ enum Cipher {
 
 impl ContentKey {
     pub(crate) fn new(key: &KeyBytes) -> Self {
+        let usual_header = key.usual_header();
         let cipher = match key.enc {
             Enc::A256CbcHs512 => {
                 let (mac, aes) = key.bytes.split_at(32);
                 let mac = Box::new(hmac::Key::new(hmac::HMAC_SHA512, mac));
+                let with_usual_header = Box::new(with_header(&mac, usual_header.as_bytes()));
                 let aes = UnboundCipherKey::new(&AES_256, aes)
                     .and_then(PaddedBlockDecryptingKey::cbc_pkcs7)
                     .expect("32 bytes are an AES-256 key");
                 Cipher::A256CbcHs512 {
                     mac,
+                    with_usual_header,
                     aes: Box::new(aes),
                 }
             }
@@ -191,7 +199,7 @@ impl ContentKey {
         Self {
             enc: key.enc,
             kid: key.kid().into(),
-            usual_header: key.usual_header().into(),
+            usual_header: usual_header.into(),
             cipher,
         }
     }
@@ -202,7 +210,11 @@ impl ContentKey {
     /// [`OpenError::MalformedToken`] before any cryptography, [`OpenError::RejectedTag`] for everything after.
     pub(crate) fn open(&self, jwe: &Jwe<'_>) -> Result<Vec<u8>, OpenError> {
         match &self.cipher {
-            Cipher::A256CbcHs512 { mac, aes } => {
+            Cipher::A256CbcHs512 {
+                mac,
+                with_usual_header,
+                aes,
+            } => {
                 let iv: [u8; 16] = decode_exactly(jwe.iv, Segment::Iv)?;
                 let tag: [u8; 32] = decode_exactly(jwe.tag, Segment::Tag)?;
                 let mut text = decode(jwe.ciphertext, Segment::Ciphertext)?;
@@ -212,8 +224,13 @@ impl ContentKey {
                     });
                 }
                 // The tag comes first: looking at the padding of an unverified text would be an oracle.
-                let expected = cbc_hs512_tag(mac, jwe.header, &iv, &text);
-                constant_time::verify_slices_are_equal(&expected.as_ref()[..32], &tag)
+                let mut mac = if jwe.header == self.usual_header.as_bytes() {
+                    hmac::Context::clone(with_usual_header)
+                } else {
+                    with_header(mac, jwe.header)
+                };
+                finish_message(&mut mac, jwe.header, &iv, &text);
+                constant_time::verify_slices_are_equal(&mac.sign().as_ref()[..32], &tag)
                     .map_err(|_| OpenError::RejectedTag)?;
                 let len = aes
                     .decrypt(&mut text, DecryptionContext::Iv128(FixedLength::from(&iv)))
@@ -253,15 +270,19 @@ impl hkdf::KeyType for OutputLen {
     }
 }
 
-/// The whole HMAC-SHA-512 of RFC 7518 section 5.2.2.1; the token carries its first half.
-fn cbc_hs512_tag(mac: &hmac::Key, header: &[u8], iv: &[u8; 16], ciphertext: &[u8]) -> hmac::Tag {
+/// The HMAC-SHA-512 of RFC 7518 section 5.2.2.1, as far as the header goes. The token carries the first half of the whole.
+fn with_header(mac: &hmac::Key, header: &[u8]) -> hmac::Context {
+    let mut mac = hmac::Context::with_key(mac);
+    mac.update(header);
+    mac
+}
+
+/// What comes after the [header](with_header).
+fn finish_message(mac: &mut hmac::Context, header: &[u8], iv: &[u8; 16], ciphertext: &[u8]) {
     let header_bits = 8 * header.len() as u64;
-    let mut hmac = hmac::Context::with_key(mac);
-    hmac.update(header);
-    hmac.update(iv);
-    hmac.update(ciphertext);
-    hmac.update(&header_bits.to_be_bytes());
-    hmac.sign()
+    mac.update(iv);
+    mac.update(ciphertext);
+    mac.update(&header_bits.to_be_bytes());
 }
 
 fn gcm_key(bytes: &[u8]) -> LessSafeKey {

@@ -10,6 +10,7 @@ mod connection;
 mod demo;
 mod front;
 mod jwks;
+mod listener;
 mod metrics;
 mod mint;
 mod mode;

@@ -16,12 +16,12 @@ use tokio_util::task::TaskTracker;
 use crate::front::Front;
 use crate::front::decisions::Decisions;
 use crate::front::proxy::Proxy;
-use crate::socket::{Listener, StdListener};
+use crate::listener::{Listener, Share};
 
 /// What one runtime serves.
 pub(crate) struct Fronts {
-    pub(crate) proxy: Option<(StdListener, Proxy)>,
-    pub(crate) decisions: Option<(StdListener, Decisions)>,
+    pub(crate) proxy: Option<(Share, Proxy)>,
+    pub(crate) decisions: Option<(Share, Decisions)>,
 }
 
 /// Starts a thread that serves until `stop`, and then finishes what is in flight for at most `drain`.
@@ -75,14 +75,14 @@ async fn serve(
 
 /// Serves a listener, if there is one, until `stop`.
 async fn accept<F: Front>(
-    front: Option<(StdListener, F)>,
+    front: Option<(Share, F)>,
     connections: &TaskTracker,
     stop: &CancellationToken,
 ) -> io::Result<()> {
-    let Some((listener, front)) = front else {
+    let Some((share, front)) = front else {
         return Ok(());
     };
-    let (listener, front) = (Listener::from_std(listener)?, Rc::new(front));
+    let (mut listener, front) = (Listener::new(share)?, Rc::new(front));
     let serve = |(stream, peer)| {
         connections.spawn_local(Rc::clone(&front).serve(stream, peer, stop.clone()));
     };
@@ -100,8 +100,7 @@ async fn accept<F: Front>(
             }
         }
     }
-    // Connections that the kernel has already completed would be reset; they get their answer.
-    while let Ok(Ok(connection)) = timeout(Duration::ZERO, listener.accept()).await {
+    while let Some(connection) = listener.accept_last().await {
         serve(connection);
     }
     Ok(())

@@ -19,9 +19,10 @@ use crate::front::Sparingly;
 use crate::front::decisions::Decisions;
 use crate::front::proxy::Proxy;
 use crate::jwks::Keychain;
+use crate::listener::{self, Listening};
 use crate::metrics::Metrics;
 use crate::runtime::{self, Fronts};
-use crate::socket::{self, Address, Listening};
+use crate::socket::Address;
 use crate::store::Stores;
 use crate::upstream::Upstream;
 
@@ -79,7 +80,7 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
     });
 
     let listen = |address: &Address, name| {
-        socket::listen(address, config.workers)
+        listener::listen(address, config.workers)
             .with_context(|| format!("cannot listen on {address} ({name})"))
     };
     let proxy_address = config
@@ -112,12 +113,8 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
 
     let format = config.audits.then_some(config.log_format);
     let (writer, audits) = AuditWriter::start(config.workers, format, Arc::clone(&metrics))?;
-    let sockets = |listening: Option<Listening>| {
-        listening
-            .into_iter()
-            .flat_map(|listening| listening.sockets)
-    };
-    let (mut proxies, mut decisions) = (sockets(proxy), sockets(decisions));
+    let shares = |listening: Option<Listening>| listening.into_iter().flat_map(|all| all.shares);
+    let (mut proxies, mut decisions) = (shares(proxy), shares(decisions));
     let mut workers = Vec::new();
     for (index, audit) in audits.into_iter().enumerate() {
         let (proxy, decisions) = (proxies.next(), decisions.next());
@@ -126,7 +123,7 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
         let upstream = config.proxy.as_ref().map(|proxy| proxy.upstream.clone());
         let client = config.client;
         let fronts = move |tasks: &TaskTracker| Fronts {
-            decisions: decisions.map(|socket| {
+            decisions: decisions.map(|share| {
                 let decisions = Decisions {
                     gate: Arc::clone(&gate),
                     audit: audit.clone(),
@@ -137,9 +134,9 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
                     tasks: tasks.clone(),
                     warnings: Sparingly::default(),
                 };
-                (socket, decisions)
+                (share, decisions)
             }),
-            proxy: proxy.zip(upstream).map(|(socket, upstream)| {
+            proxy: proxy.zip(upstream).map(|(share, upstream)| {
                 let proxy = Proxy {
                     gate,
                     upstream: Rc::new(Upstream::new(upstream)),
@@ -150,7 +147,7 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
                     client,
                     upstream_warnings: Sparingly::default(),
                 };
-                (socket, proxy)
+                (share, proxy)
             }),
         };
         let name = format!("worker-{index}");

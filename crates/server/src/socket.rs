@@ -1,21 +1,21 @@
-//! The sockets that we listen on: TCP, or for hosts on the same machine a Unix socket.
+//! Addresses and connections: TCP, or for hosts on the same machine a Unix socket.
 
 use std::fmt;
-use std::fs::{self, Permissions};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdTcpListener};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
-use std::path::{Path, PathBuf};
+use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpStream, UnixStream};
 
 /// Where a listener is, or is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,133 +35,6 @@ impl fmt::Display for Address {
     }
 }
 
-/// Sockets that listen, one for each runtime, and where.
-#[derive(Debug)]
-pub(crate) struct Listening {
-    /// With the port that the kernel chose where none was asked for.
-    pub(crate) address: Address,
-    /// For one runtime each.
-    pub(crate) sockets: Vec<StdListener>,
-}
-
-/// A socket that listens, not yet part of a runtime.
-#[derive(Debug)]
-pub(crate) enum StdListener {
-    Tcp(StdTcpListener),
-    Unix(StdUnixListener),
-}
-
-/// Opens so many sockets on one address; the kernel spreads connections among them.
-///
-/// # Errors
-///
-/// When the address cannot be had, also because another process holds it: sharing it silently with a second gate
-/// would send it half of the traffic.
-pub(crate) fn listen(address: &Address, count: usize) -> io::Result<Listening> {
-    match address {
-        Address::Tcp(address) => {
-            let (address, sockets) = listen_tcp(*address, count)?;
-            Ok(Listening {
-                address: Address::Tcp(address),
-                sockets,
-            })
-        }
-        Address::Unix { path, mode } => {
-            let socket = listen_unix(path, *mode)?;
-            let sockets = (0..count)
-                .map(|_| socket.try_clone().map(StdListener::Unix))
-                .collect::<io::Result<_>>()?;
-            Ok(Listening {
-                address: address.clone(),
-                sockets,
-            })
-        }
-    }
-}
-
-fn listen_tcp(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<StdListener>)> {
-    // Sockets that may share an address never say that it is taken. One that may not does.
-    let exclusive = tcp_socket(address, false)?;
-    let address = exclusive.local_addr()?.as_socket().unwrap_or(address);
-    drop(exclusive);
-    let shared = || {
-        let socket = tcp_socket(address, true)?;
-        socket.listen(BACKLOG)?;
-        Ok(StdListener::Tcp(socket.into()))
-    };
-    let sockets = (0..count).map(|_| shared()).collect::<io::Result<_>>()?;
-    Ok((address, sockets))
-}
-
-fn tcp_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    if !shared {
-        socket.listen(1)?;
-    }
-    Ok(socket)
-}
-
-/// A process that ends leaves its socket file behind. One that nobody listens on any more is replaced; anything else that
-/// is in the way is not ours to remove.
-fn listen_unix(path: &Path, mode: u32) -> io::Result<StdUnixListener> {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    if is_socket {
-        match StdUnixStream::connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                fs::remove_file(path)?;
-            }
-            _ => return Err(io::ErrorKind::AddrInUse.into()),
-        }
-    }
-    let listener = StdUnixListener::bind(path)?;
-    fs::set_permissions(path, Permissions::from_mode(mode))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-/// A socket that takes connections.
-#[derive(Debug)]
-pub(crate) enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-impl Listener {
-    /// Makes the socket part of the current runtime.
-    pub(crate) fn from_std(listener: StdListener) -> io::Result<Self> {
-        Ok(match listener {
-            StdListener::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
-            StdListener::Unix(listener) => Self::Unix(UnixListener::from_std(listener)?),
-        })
-    }
-
-    /// The next connection, and the address at its other end. Whoever connects to a Unix socket is on this machine.
-    pub(crate) async fn accept(&self) -> io::Result<(Stream, IpAddr)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                // Without these options a connection is slower, or the notice of a vanished peer comes later; it still
-                // works.
-                let _ = stream.set_nodelay(true).and_then(|()| keep_alive(&stream));
-                Ok((Stream::from(stream), peer.ip()))
-            }
-            Self::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                let stream = Stream::new(StreamSocket::Unix(stream));
-                Ok((stream, Ipv4Addr::LOCALHOST.into()))
-            }
-        }
-    }
-}
-
 /// Lets the kernel notice a peer that vanished without a word, which matters for connections that may be silent for
 /// hours, such as WebSockets.
 pub(crate) fn keep_alive(stream: &TcpStream) -> io::Result<()> {
@@ -177,6 +50,8 @@ pub(crate) struct Stream {
     socket: StreamSocket,
     /// What was read to see which protocol the client speaks, and is still to be served.
     ahead: Bytes,
+    /// Counts it among the connections of its runtime, if it was accepted.
+    _seat: Option<Seat>,
 }
 
 #[derive(Debug)]
@@ -185,10 +60,59 @@ enum StreamSocket {
     Unix(UnixStream),
 }
 
+/// A connection that is part of no runtime.
+#[derive(Debug)]
+pub(crate) enum StdStream {
+    Tcp(StdTcpStream),
+    Unix(StdUnixStream),
+}
+
+/// Counts a connection for as long as it lasts.
+#[derive(Debug)]
+pub(crate) struct Seat(Arc<AtomicUsize>);
+
+impl Seat {
+    pub(crate) fn take(connections: &Arc<AtomicUsize>) -> Self {
+        connections.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(connections))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Stream {
     fn new(socket: StreamSocket) -> Self {
-        let ahead = Bytes::new();
-        Self { socket, ahead }
+        Self {
+            socket,
+            ahead: Bytes::new(),
+            _seat: None,
+        }
+    }
+
+    /// Makes it part of the current runtime.
+    pub(crate) fn from_std(stream: StdStream) -> io::Result<Self> {
+        Ok(match stream {
+            StdStream::Tcp(stream) => TcpStream::from_std(stream)?.into(),
+            StdStream::Unix(stream) => UnixStream::from_std(stream)?.into(),
+        })
+    }
+
+    /// Takes it, of which nothing has been read, out of its runtime.
+    pub(crate) fn into_std(self) -> io::Result<StdStream> {
+        Ok(match self.socket {
+            StreamSocket::Tcp(stream) => StdStream::Tcp(stream.into_std()?),
+            StreamSocket::Unix(stream) => StdStream::Unix(stream.into_std()?),
+        })
+    }
+
+    /// The same, counted.
+    pub(crate) fn seated(self, seat: Seat) -> Self {
+        let _seat = Some(seat);
+        Self { _seat, ..self }
     }
 
     /// Whether the other side has neither sent nor closed anything, asked of the kernel.
@@ -225,6 +149,12 @@ impl Stream {
 impl From<TcpStream> for Stream {
     fn from(stream: TcpStream) -> Self {
         Self::new(StreamSocket::Tcp(stream))
+    }
+}
+
+impl From<UnixStream> for Stream {
+    fn from(stream: UnixStream) -> Self {
+        Self::new(StreamSocket::Unix(stream))
     }
 }
 
@@ -299,6 +229,3 @@ impl AsyncWrite for Stream {
 
 /// RFC 9113 §3.4.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// How many completed connections may wait for us. The kernel caps it at `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;

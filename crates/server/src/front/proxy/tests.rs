@@ -15,7 +15,8 @@ use tokio::runtime::LocalOptions;
 use super::*;
 use crate::clock;
 use crate::config::{Config, Variables};
-use crate::socket::{Listener, StdListener};
+use crate::listener::{self, Listener};
+use crate::socket::Address;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123";
 
@@ -33,9 +34,12 @@ fn a_request_on_its_way_through_asks_little_of_the_allocator() {
 /// What the gate allocates for one connection with so many requests on it.
 fn allocations(requests: usize) -> u64 {
     let proxy = proxy(upstream());
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    listener.set_nonblocking(true).unwrap();
+    let any_port = Address::Tcp((Ipv4Addr::LOCALHOST, 0).into());
+    let mut listening = listener::listen(&any_port, 1).unwrap();
+    let share = listening.shares.remove(0);
+    let Address::Tcp(address) = listening.address else {
+        panic!("asked for TCP");
+    };
     let client = thread::spawn(move || send(address, requests));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -43,7 +47,7 @@ fn allocations(requests: usize) -> u64 {
         .unwrap();
     let counted = measure(|| {
         runtime.block_on(async {
-            let listener = Listener::from_std(StdListener::Tcp(listener)).unwrap();
+            let mut listener = Listener::new(share).unwrap();
             let (stream, peer) = listener.accept().await.unwrap();
             Rc::new(proxy)
                 .serve(stream, peer, CancellationToken::new())

@@ -1,0 +1,185 @@
+//! What we listen on: TCP, or for hosts on the same machine a Unix socket; each runtime its share of it.
+
+mod balance;
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdTcpListener};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
+use std::path::Path;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::time::timeout;
+
+use self::balance::Place;
+use crate::socket::{Address, Stream, keep_alive};
+
+/// What is listened on, and where.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    /// With the port that the kernel chose where none was asked for.
+    pub(crate) address: Address,
+    /// For one runtime each.
+    pub(crate) shares: Vec<Share>,
+}
+
+/// A runtime's share of what is listened on, before it is part of the runtime.
+#[derive(Debug)]
+pub(crate) struct Share {
+    socket: StdSocket,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum StdSocket {
+    Tcp(StdTcpListener),
+    Unix(StdUnixListener),
+}
+
+/// Listens on an address, for so many runtimes. The kernel spreads connections among their sockets, and they even out
+/// what it does.
+///
+/// # Errors
+///
+/// When the address cannot be had, also because another process holds it: sharing it silently with a second gate
+/// would send it half of the traffic.
+pub(crate) fn listen(address: &Address, count: usize) -> io::Result<Listening> {
+    let (address, sockets) = match address {
+        Address::Tcp(address) => listen_tcp(*address, count)?,
+        Address::Unix { path, mode } => {
+            let socket = listen_unix(path, *mode)?;
+            let sockets = (0..count)
+                .map(|_| socket.try_clone().map(StdSocket::Unix))
+                .collect::<io::Result<_>>()?;
+            (address.clone(), sockets)
+        }
+    };
+    let shares = sockets.into_iter().zip(Place::row(count));
+    Ok(Listening {
+        address,
+        shares: shares
+            .map(|(socket, place)| Share { socket, place })
+            .collect(),
+    })
+}
+
+fn listen_tcp(address: SocketAddr, count: usize) -> io::Result<(Address, Vec<StdSocket>)> {
+    // Sockets that may share an address never say that it is taken. One that may not does.
+    let exclusive = tcp_socket(address, false)?;
+    let address = exclusive.local_addr()?.as_socket().unwrap_or(address);
+    drop(exclusive);
+    let shared = || {
+        let socket = tcp_socket(address, true)?;
+        socket.listen(BACKLOG)?;
+        Ok(StdSocket::Tcp(socket.into()))
+    };
+    let sockets = (0..count).map(|_| shared()).collect::<io::Result<_>>()?;
+    Ok((Address::Tcp(address), sockets))
+}
+
+fn tcp_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    if !shared {
+        socket.listen(1)?;
+    }
+    Ok(socket)
+}
+
+/// A process that ends leaves its socket file behind. One that nobody listens on any more is replaced; anything else that
+/// is in the way is not ours to remove.
+fn listen_unix(path: &Path, mode: u32) -> io::Result<StdUnixListener> {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    if is_socket {
+        match StdUnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                fs::remove_file(path)?;
+            }
+            _ => return Err(io::ErrorKind::AddrInUse.into()),
+        }
+    }
+    let listener = StdUnixListener::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// A runtime's share of what is listened on.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: ListenerSocket,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum ListenerSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Makes the share part of the current runtime.
+    pub(crate) fn new(share: Share) -> io::Result<Self> {
+        let socket = match share.socket {
+            StdSocket::Tcp(socket) => ListenerSocket::Tcp(TcpListener::from_std(socket)?),
+            StdSocket::Unix(socket) => ListenerSocket::Unix(UnixListener::from_std(socket)?),
+        };
+        let place = share.place;
+        Ok(Self { socket, place })
+    }
+
+    /// The next connection that is for this runtime, and the address at its other end.
+    pub(crate) async fn accept(&mut self) -> io::Result<(Stream, IpAddr)> {
+        loop {
+            let (stream, peer) = tokio::select! {
+                handed = self.place.handed() => return handed,
+                accepted = self.socket.accept() => accepted?,
+            };
+            if let Some(stream) = self.place.keep_or_hand_on(stream, peer)? {
+                return Ok((stream, peer));
+            }
+        }
+    }
+
+    /// The next of the connections that were there before the end: handed on to this runtime, or completed by the kernel,
+    /// which would reset them.
+    pub(crate) async fn accept_last(&mut self) -> Option<(Stream, IpAddr)> {
+        if let Some(handed) = self.place.last_handed().await {
+            return handed.ok();
+        }
+        let accepted = timeout(Duration::ZERO, self.socket.accept()).await;
+        accepted.ok()?.ok()
+    }
+}
+
+impl ListenerSocket {
+    /// The next connection. Whoever connects to a Unix socket is on this machine.
+    async fn accept(&self) -> io::Result<(Stream, IpAddr)> {
+        match self {
+            Self::Tcp(socket) => {
+                let (stream, peer) = socket.accept().await?;
+                // Without these options a connection is slower, or the notice of a vanished peer comes later; it still
+                // works.
+                let _ = stream.set_nodelay(true).and_then(|()| keep_alive(&stream));
+                Ok((Stream::from(stream), peer.ip()))
+            }
+            Self::Unix(socket) => {
+                let (stream, _) = socket.accept().await?;
+                Ok((Stream::from(stream), Ipv4Addr::LOCALHOST.into()))
+            }
+        }
+    }
+}
+
+/// How many completed connections may wait for us. The kernel caps it at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;

@@ -1,0 +1,211 @@
+//! Evens out the connections of the runtimes that listen together.
+//!
+//! The kernel chooses a socket by a hash of a connection's addresses. Over thousands of connections that is even; of the
+//! eight that a load balancer keeps, or the two that Envoy asks us on, one runtime may get all. So whoever accepts a
+//! connection hands it on if another runtime has fewer. Envoy has the same for itself and calls it `exact_balance`.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+
+use crate::socket::{Seat, StdStream, Stream};
+
+/// A runtime among those that listen together.
+#[derive(Debug)]
+pub(crate) struct Place {
+    index: usize,
+    row: Arc<[Neighbour]>,
+    handed: UnboundedReceiver<Handed>,
+}
+
+/// What the others know of a runtime.
+#[derive(Debug)]
+struct Neighbour {
+    connections: Arc<AtomicUsize>,
+    hand: UnboundedSender<Handed>,
+}
+
+/// A connection on its way from the runtime that accepted it to the one that serves it.
+#[derive(Debug)]
+struct Handed {
+    stream: StdStream,
+    peer: IpAddr,
+    seat: Seat,
+}
+
+impl Place {
+    /// So many, side by side.
+    pub(crate) fn row(count: usize) -> Vec<Self> {
+        let (row, handed): (Vec<_>, Vec<_>) = (0..count)
+            .map(|_| {
+                let (hand, handed) = mpsc::unbounded_channel();
+                let connections = Arc::default();
+                (Neighbour { connections, hand }, handed)
+            })
+            .unzip();
+        let row: Arc<[Neighbour]> = row.into();
+        let place = |(index, handed)| Self {
+            index,
+            row: Arc::clone(&row),
+            handed,
+        };
+        handed.into_iter().enumerate().map(place).collect()
+    }
+
+    /// Gives a connection that was accepted here back, unless another runtime has so much less to do that it gets it.
+    ///
+    /// # Errors
+    ///
+    /// When the connection cannot leave this runtime. It is closed then.
+    pub(crate) fn keep_or_hand_on(
+        &self,
+        stream: Stream,
+        peer: IpAddr,
+    ) -> io::Result<Option<Stream>> {
+        let Some(other) = self.less_busy() else {
+            return Ok(Some(stream.seated(self.seat())));
+        };
+        let handed = Handed {
+            stream: stream.into_std()?,
+            peer,
+            seat: Seat::take(&other.connections),
+        };
+        match other.hand.send(handed) {
+            Ok(()) => Ok(None),
+            // It takes no more, because it is being stopped, and so are we.
+            Err(refused) => {
+                let stream = Stream::from_std(refused.0.stream)?;
+                Ok(Some(stream.seated(self.seat())))
+            }
+        }
+    }
+
+    /// The runtime that has the fewest connections, if it has markedly fewer than this one. One more or less is not worth
+    /// the way, and where connections come and go quickly the next ones make up for it.
+    fn less_busy(&self) -> Option<&Neighbour> {
+        let connections = |of: &Neighbour| of.connections.load(Ordering::Relaxed);
+        let fewest = self.row.iter().min_by_key(|other| connections(other))?;
+        let least = connections(fewest);
+        (connections(&self.row[self.index]) > least + least / TOLERATED_SHARE).then_some(fewest)
+    }
+
+    fn seat(&self) -> Seat {
+        Seat::take(&self.row[self.index].connections)
+    }
+
+    /// The next connection that another runtime hands on to this one.
+    ///
+    /// # Errors
+    ///
+    /// When the connection cannot join this runtime. It is closed then.
+    pub(crate) async fn handed(&mut self) -> io::Result<(Stream, IpAddr)> {
+        let handed = self.handed.recv().await;
+        // This place itself is one of the senders.
+        handed.map_or_else(|| Err(io::ErrorKind::NotConnected.into()), Handed::arrive)
+    }
+
+    /// The next one that was handed on before the end. From the first call on others keep what they accept.
+    pub(crate) async fn last_handed(&mut self) -> Option<io::Result<(Stream, IpAddr)>> {
+        self.handed.close();
+        self.handed.recv().await.map(Handed::arrive)
+    }
+}
+
+impl Handed {
+    fn arrive(self) -> io::Result<(Stream, IpAddr)> {
+        let stream = Stream::from_std(self.stream)?.seated(self.seat);
+        Ok((stream, self.peer))
+    }
+}
+
+/// Of the connections of the runtime that has the fewest, another may have this share more. Handing one on costs about what
+/// accepting it does.
+const TOLERATED_SHARE: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::os::unix::net::UnixStream as StdUnixStream;
+
+    use tokio::net::UnixStream;
+
+    use super::*;
+
+    const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn connection() -> Stream {
+        let (stream, _) = StdUnixStream::pair().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        UnixStream::from_std(stream).unwrap().into()
+    }
+
+    fn connections(of: &Place) -> Vec<usize> {
+        let neighbours = of.row.iter();
+        neighbours
+            .map(|each| each.connections.load(Ordering::Relaxed))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn connections_go_where_there_are_fewest() {
+        let mut row = Place::row(3);
+        let mut kept = Vec::new();
+        for _ in 0..9 {
+            kept.extend(row[1].keep_or_hand_on(connection(), PEER).unwrap());
+        }
+        assert_eq!(kept.len(), 3);
+        assert_eq!(connections(&row[0]), [3, 3, 3]);
+        // Those that are handed on count from then on, and until they end.
+        let (handed, _) = row[2].handed().await.unwrap();
+        assert_eq!(connections(&row[0]), [3, 3, 3]);
+        drop((handed, kept));
+        assert_eq!(connections(&row[0]), [3, 0, 2]);
+        // What another runtime accepts helps out.
+        assert!(
+            row[0]
+                .keep_or_hand_on(connection(), PEER)
+                .unwrap()
+                .is_none()
+        );
+        assert_eq!(connections(&row[0]), [3, 1, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_few_more_of_many_stay_where_they_are() {
+        let row = Place::row(2);
+        let kept: Vec<Stream> = (0..1000)
+            .filter_map(|index| {
+                let place: &Place = &row[index % 2];
+                place.keep_or_hand_on(connection(), PEER).unwrap()
+            })
+            .collect();
+        assert_eq!(kept.len(), 1000);
+        assert!(
+            row[0]
+                .keep_or_hand_on(connection(), PEER)
+                .unwrap()
+                .is_some()
+        );
+    }
+
+    #[tokio::test]
+    async fn whoever_ends_takes_what_was_handed_on_and_no_more() {
+        let mut row = Place::row(2);
+        let kept = row[0].keep_or_hand_on(connection(), PEER).unwrap();
+        assert!(kept.is_some());
+        assert!(
+            row[0]
+                .keep_or_hand_on(connection(), PEER)
+                .unwrap()
+                .is_none()
+        );
+        assert!(row[1].last_handed().await.is_some());
+        let kept = row[0].keep_or_hand_on(connection(), PEER).unwrap();
+        assert!(kept.is_some());
+        assert!(row[1].last_handed().await.is_none());
+        assert_eq!(connections(&row[0]), [2, 0]);
+    }
+}

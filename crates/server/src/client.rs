@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::config::ClientSettings;
-use crate::connection::{Allowance, Connection, let_others_first};
+use crate::connection::{Allowance, Connection};
 use crate::socket::Stream;
 use crate::transfer::Transfer;
 use crate::{audit, clock};
@@ -255,7 +255,7 @@ impl Client {
         if !self.current.is_head {
             self.connection.output.extend_from_slice(&body);
         }
-        let_others_first().await;
+        self.connection.post().await;
         if self.connection.flush().await.is_err() {
             self.end();
         }

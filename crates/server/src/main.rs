@@ -15,6 +15,7 @@ mod metrics;
 mod mint;
 mod mode;
 mod open;
+mod outbox;
 mod pages;
 mod patience;
 mod random;

@@ -53,6 +53,15 @@ impl Transfer {
         self.invitation = b"";
     }
 
+    /// Posts what the sink has in its output, with what has come of the body. A flaw of it shows in [`poll`](Self::poll).
+    pub(crate) async fn begin(&mut self, source: &mut Connection, sink: &mut Connection) {
+        let encoded = self.encode(source, sink);
+        // What leaves with a slice of the source's input leaves in one call anyway.
+        if encoded.is_ok() && self.passing == 0 {
+            sink.post().await;
+        }
+    }
+
     /// Moves the body on, as far as both sides go along. What the sink has in its output already leaves with the first
     /// piece, if that is there, or before it.
     pub(crate) fn poll(

@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::client::Client;
 use crate::config::UpstreamSettings;
-use crate::connection::{Allowance, Connection, invalid, let_others_first};
+use crate::connection::{Allowance, Connection, invalid};
 use crate::socket::{Stream, keep_alive};
 use crate::transfer::{Broken, Transfer};
 
@@ -212,7 +212,13 @@ impl Exchange {
         method: &Method,
     ) -> Result<Answered, UpstreamError> {
         self.connection.forgive();
-        let_others_first().await;
+        match &mut self.sending {
+            None => self.connection.post().await,
+            Some(sending) => {
+                let client = &mut client.connection;
+                sending.begin(client, &mut self.connection).await;
+            }
+        }
         poll_fn(|context| {
             // The request leaves before anything is waited for.
             let client_failed = self.poll_client(context, client);
@@ -301,7 +307,9 @@ impl Exchange {
             sending.invite_no_more();
         }
         let mut receiving = Transfer::new(Decoder::new(length), framed);
-        let_others_first().await;
+        receiving
+            .begin(&mut self.connection, &mut client.connection)
+            .await;
         let relayed = poll_fn(|context| {
             match receiving.poll(context, &mut self.connection, &mut client.connection) {
                 Poll::Ready(relayed) => Poll::Ready(relayed.is_ok()),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use harness::{Client, CutProxy, Echo, Mint, Nginx, Request, free_port};
+use tokio::task::JoinSet;
 
 use crate::support::{gate, signed_in, started};
 
@@ -196,6 +197,45 @@ async fn users_who_share_a_connection_are_not_confused() -> Result<()> {
                 .unwrap_or_default(),
             ""
         );
+    }
+    Ok(())
+}
+
+/// One runtime serves all of them, so what it has to send goes out together, to both sides.
+#[tokio::test]
+async fn users_who_are_served_at_once_are_not_confused() -> Result<()> {
+    let (_echo, gate) = started([("WORKERS", "1")]).await?;
+    let (mut users, address) = (JoinSet::new(), gate.proxy);
+    for index in 0..48_usize {
+        let mut client = gate.connect().await?;
+        let mut impatient = gate.connect().await?;
+        users.spawn(async move {
+            let user = format!("user-{index}");
+            for round in 0..20_usize {
+                // Of every size: as much as goes out with the head, and more than a socket takes at once.
+                let body = "x".repeat((index * 997 + round * 7919) % 9000);
+                let target = format!("/{index}/{round}");
+                let request = Request::post(&target, body.as_str());
+                let request = request.cookie(Mint::user(&user).authjs());
+                let seen = client.send(&request).await?.json()?;
+                assert_eq!(seen["target"], target);
+                assert_eq!(seen["body"], body);
+                let fields = seen["headers"].as_array().context("fields")?;
+                let id = fields.iter().find(|field| field[0] == "x-user-id");
+                assert_eq!(id.context("an identity")?[1], user);
+                if index % 8 == 0 {
+                    let large = 100_000 + index + round;
+                    let request = signed_in(&format!("/big?bytes={large}"), &user);
+                    assert_eq!(client.send(&request).await?.body.len(), large);
+                }
+            }
+            // Some hang up with their request on its way.
+            let request = signed_in("/slow?ms=1", &user);
+            impatient.raw(&request.bytes(address)).await
+        });
+    }
+    while let Some(user) = users.join_next().await {
+        user??;
     }
     Ok(())
 }

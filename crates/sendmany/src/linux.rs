@@ -1,0 +1,255 @@
+//! The calls and structures of Linux (`include/uapi/linux/aio_abi.h`, io_submit(2)).
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+use libc::{c_long, c_ulong, syscall};
+
+use crate::MOST;
+
+/// Sends on many sockets in one system call.
+///
+/// It is bound to the thread that made it.
+#[derive(Debug)]
+pub struct SendMany {
+    /// The kernel's `aio_context_t`. Nothing is under way in it between two calls of [`send`](Self::send).
+    context: c_ulong,
+    orders: Vec<Order>,
+    pointers: Vec<*mut Order>,
+    events: Vec<Event>,
+}
+
+impl SendMany {
+    /// Prepares the kernel's side.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel has no such call, something between us forbids it, or the machine's limit for such contexts
+    /// (`fs.aio-max-nr`) is reached.
+    pub fn new() -> io::Result<Self> {
+        let mut context: c_ulong = 0;
+        // SAFETY: the kernel writes one `aio_context_t`, an unsigned long, to the address, which must hold 0.
+        let result = unsafe { syscall(libc::SYS_io_setup, MOST as c_ulong, &raw mut context) };
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self {
+            context,
+            orders: Vec::new(),
+            pointers: Vec::new(),
+            events: vec![Event::default(); MOST],
+        })
+    }
+
+    /// Sends each message on its socket, as much of it as that takes. `took` is told of each, by its number in the order
+    /// given, how many bytes that was.
+    ///
+    /// Sockets should not block; one that does is waited for.
+    ///
+    /// # Errors
+    ///
+    /// `took` is told those that a write of the message would have given: [`WouldBlock`](io::ErrorKind::WouldBlock) for a
+    /// socket that takes nothing now, also when the message was not tried.
+    pub fn send<'m>(
+        &mut self,
+        messages: impl IntoIterator<Item = (BorrowedFd<'m>, &'m [u8])>,
+        mut took: impl FnMut(usize, io::Result<usize>),
+    ) {
+        self.orders.clear();
+        let orders = messages.into_iter().enumerate();
+        self.orders
+            .extend(orders.map(|(number, (socket, bytes))| Order::write(number, socket, bytes)));
+        for start in (0..self.orders.len()).step_by(MOST) {
+            let end = self.orders.len().min(start + MOST);
+            let done = self.submit(start, end);
+            for event in &self.events[..done] {
+                took(event.number as usize, event.taken());
+            }
+            for order in &self.orders[start + done..end] {
+                took(order.number as usize, Err(io::ErrorKind::WouldBlock.into()));
+            }
+        }
+    }
+
+    /// Has so many of these orders carried out, from the first on, and returns when nothing is under way any more. As many
+    /// events are there then.
+    fn submit(&mut self, start: usize, end: usize) -> usize {
+        self.pointers.clear();
+        let orders = self.orders[start..end].iter_mut();
+        self.pointers.extend(orders.map(ptr::from_mut));
+        let (context, count) = (self.context, self.pointers.len() as c_long);
+        let pointers = self.pointers.as_mut_ptr();
+        // SAFETY: `count` pointers to orders of ours, which the kernel reads, and of which it sets the key. Sockets and bytes
+        // in them are borrowed for longer than this function runs, and below it waits until the kernel is done with them.
+        let begun = unsafe { syscall(libc::SYS_io_submit, context, count, pointers) };
+        let begun = usize::try_from(begun).unwrap_or(0);
+        let mut done = 0;
+        while done < begun {
+            let left = (begun - done) as c_long;
+            let events = self.events[done..begun].as_mut_ptr();
+            let forever = ptr::null_mut::<libc::timespec>();
+            // SAFETY: room for `left` events, which the kernel writes.
+            let come =
+                unsafe { syscall(libc::SYS_io_getevents, context, left, left, events, forever) };
+            match usize::try_from(come) {
+                Ok(come) => done += come,
+                Err(_) if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+                // The bytes must not be given back while the kernel may read them. It has no other reason to fail here.
+                Err(_) => std::process::abort(),
+            }
+        }
+        done
+    }
+}
+
+impl Drop for SendMany {
+    fn drop(&mut self) {
+        // SAFETY: the context is ours, and nothing uses it after this.
+        unsafe { syscall(libc::SYS_io_destroy, self.context) };
+    }
+}
+
+/// What the kernel is to do: `struct iocb`.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct Order {
+    number: u64,
+    /// The kernel's.
+    key: u32,
+    rw_flags: i32,
+    opcode: u16,
+    priority: i16,
+    descriptor: u32,
+    bytes: u64,
+    length: u64,
+    offset: i64,
+    reserved: u64,
+    flags: u32,
+    event_descriptor: u32,
+}
+
+impl Order {
+    fn write(number: usize, socket: BorrowedFd<'_>, bytes: &[u8]) -> Self {
+        Self {
+            number: number as u64,
+            opcode: IOCB_CMD_PWRITE,
+            descriptor: socket.as_raw_fd().cast_unsigned(),
+            bytes: bytes.as_ptr().expose_provenance() as u64,
+            length: bytes.len() as u64,
+            ..Self::default()
+        }
+    }
+}
+
+const IOCB_CMD_PWRITE: u16 = 1;
+
+/// What became of an order: `struct io_event`.
+#[derive(Clone, Debug, Default)]
+#[repr(C)]
+struct Event {
+    number: u64,
+    order: u64,
+    result: i64,
+    second_result: i64,
+}
+
+impl Event {
+    fn taken(&self) -> io::Result<usize> {
+        usize::try_from(self.result).map_err(|_| {
+            // An error's number, negated.
+            let error = i32::try_from(-self.result).unwrap_or(libc::EIO);
+            io::Error::from_raw_os_error(error)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// What became of each message.
+    fn send(messages: &[(BorrowedFd<'_>, &[u8])]) -> Vec<Result<usize, ErrorKind>> {
+        let mut results = vec![None; messages.len()];
+        let mut kernel = SendMany::new().unwrap();
+        kernel.send(messages.iter().copied(), |number, taken| {
+            let taken = taken.map_err(|error| error.kind());
+            assert_eq!(results[number].replace(taken), None);
+        });
+        results.into_iter().map(Option::unwrap).collect()
+    }
+
+    fn pair() -> (UnixStream, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (ours, theirs)
+    }
+
+    #[test]
+    fn structures_have_the_sizes_of_the_kernels() {
+        assert_eq!(size_of::<Order>(), 64);
+        assert_eq!(size_of::<Event>(), 32);
+    }
+
+    #[test]
+    fn each_socket_gets_its_message_and_no_other() {
+        let pairs: Vec<_> = (0..2 * MOST + 1).map(|_| pair()).collect();
+        let texts: Vec<_> = (0..pairs.len()).map(|index| index.to_string()).collect();
+        let messages: Vec<_> = pairs
+            .iter()
+            .zip(&texts)
+            .map(|((ours, _), text)| (ours.as_fd(), text.as_bytes()))
+            .collect();
+        let lengths: Vec<_> = texts.iter().map(|text| Ok(text.len())).collect();
+        assert_eq!(send(&messages), lengths);
+        for ((ours, mut theirs), text) in pairs.into_iter().zip(&texts) {
+            drop(ours);
+            let mut got = String::new();
+            theirs.read_to_string(&mut got).unwrap();
+            assert_eq!(&got, text);
+        }
+        assert_eq!(send(&[]), []);
+    }
+
+    #[test]
+    fn tcp_takes_what_fits_and_then_nothing() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let much = vec![b'x'; 64 << 20];
+        let taken = send(&[(ours.as_fd(), &much)])[0].unwrap();
+        assert!(taken > 0 && taken < much.len(), "{taken}");
+        while (&ours).write(&much).is_ok() {}
+        assert_eq!(send(&[(ours.as_fd(), b"x")]), [Err(ErrorKind::WouldBlock)]);
+    }
+
+    #[test]
+    fn one_that_fails_stops_no_other() {
+        let ((first, mut read), (second, gone), (third, mut read_too)) = (pair(), pair(), pair());
+        drop(gone);
+        let results = send(&[
+            (first.as_fd(), b"a"),
+            (second.as_fd(), b"b"),
+            (third.as_fd(), b"c"),
+        ]);
+        assert_eq!(results, [Ok(1), Err(ErrorKind::BrokenPipe), Ok(1)]);
+        let mut got = [0; 2];
+        read.read_exact(&mut got[..1]).unwrap();
+        read_too.read_exact(&mut got[1..]).unwrap();
+        assert_eq!(&got, b"ac");
+    }
+
+    #[test]
+    fn what_cannot_be_written_at_all_does_not_count_as_sent() {
+        let (ours, _theirs) = pair();
+        let directory = std::fs::File::open("/").unwrap();
+        let results = send(&[(directory.as_fd(), b"a"), (ours.as_fd(), b"b")]);
+        assert!(results[0].is_err());
+        assert!(matches!(results[1], Ok(1) | Err(ErrorKind::WouldBlock)));
+    }
+}

@@ -133,11 +133,8 @@ impl Connection {
     /// Sends of what is in `output` as much as goes out at once, when everybody else has had his turn, and together with
     /// what they have to send. The rest, and errors, are for [`poll_send`](Self::poll_send).
     pub(crate) async fn post(&mut self) {
-        let Some(stream) = self.stream.take() else {
-            return;
-        };
         let letter = Letter {
-            stream,
+            stream: self.stream.take().expect(AT_HAND),
             bytes: mem::take(&mut self.output),
             sent: self.sent,
         };
@@ -245,8 +242,8 @@ pub(crate) fn invalid(violation: Violation) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, violation)
 }
 
-/// Whoever has the connection has its stream: what is posted is posted until the stream is back.
-const AT_HAND: &str = "a posted connection is lent to nobody";
+/// Posting borrows the connection until the stream is back, so nobody sees it without.
+const AT_HAND: &str = "the stream is elsewhere only while it is being posted";
 
 /// In bytes. Heads and small bodies fit, so that most connections never hold more.
 const LEAST_ROOM: usize = 8 * 1024;

@@ -154,8 +154,10 @@ impl Listener {
     /// The next of the connections that were there before the end: handed on to this runtime, or completed by the kernel,
     /// which would reset them.
     pub(crate) async fn accept_last(&mut self) -> Option<(Stream, IpAddr)> {
-        if let Some(handed) = self.place.last_handed().await {
-            return handed.ok();
+        while let Some(handed) = self.place.last_handed().await {
+            if let Ok(connection) = handed {
+                return Some(connection);
+            }
         }
         let accepted = timeout(Duration::ZERO, self.socket.accept()).await;
         accepted.ok()?.ok()

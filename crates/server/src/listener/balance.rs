@@ -55,7 +55,7 @@ impl Place {
         handed.into_iter().enumerate().map(place).collect()
     }
 
-    /// Gives a connection that was accepted here back, unless another runtime has so much less to do that it gets it.
+    /// Gives a connection that was accepted here back, unless another runtime has markedly fewer and gets it.
     ///
     /// # Errors
     ///
@@ -83,8 +83,8 @@ impl Place {
         }
     }
 
-    /// The runtime that has the fewest connections, if it has markedly fewer than this one. One more or less is not worth
-    /// the way, and where connections come and go quickly the next ones make up for it.
+    /// The runtime that has the fewest connections, if it has markedly fewer than this one. A few of many are not worth the
+    /// way: where connections come and go quickly the next ones make up for it.
     fn less_busy(&self) -> Option<&Neighbour> {
         let connections = |of: &Neighbour| of.connections.load(Ordering::Relaxed);
         let fewest = self.row.iter().min_by_key(|other| connections(other))?;

@@ -133,7 +133,7 @@ impl Members<'_, '_> {
         if self.path.is_empty() {
             // A dot in a name is no path.
             let place = self.wanted.iter().position(|wanted| *wanted == name)?;
-            return (!name.contains('.')).then_some(place);
+            return (!name.as_bytes().contains(&b'.')).then_some(place);
         }
         self.wanted
             .iter()

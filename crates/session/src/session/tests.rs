@@ -229,3 +229,22 @@ fn a_session_without_a_usable_id_is_called_by_the_hash_of_its_token() {
         assert_eq!(id(members), *hashed, "{members}");
     }
 }
+
+#[test]
+fn an_id_is_text_without_control_characters() {
+    for id in ["u", "auth0|5f7c", "a b", "zoë", "用户", &"x".repeat(1024)] {
+        assert!(is_subject(id), "{id:?}");
+    }
+    let too_long = "x".repeat(1025);
+    for id in [
+        "",
+        "a\0",
+        "a\nb",
+        "\u{7f}",
+        "zoë\u{85}",
+        "\u{9f}用户",
+        &too_long,
+    ] {
+        assert!(!is_subject(id), "{id:?}");
+    }
+}

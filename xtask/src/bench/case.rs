@@ -85,6 +85,7 @@ fn proxies() -> Vec<Entry> {
     vec![
         entry("nginx", Kind::Nginx),
         entry("gate", GATE),
+        entry("nginx-telling", Kind::NginxTelling).thorough(),
         entry("haproxy", Kind::Haproxy),
         entry("caddy", Kind::Caddy),
         entry("envoy", Kind::Envoy),

@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     NginxAskingCached,
     /// nginx that answers by itself.
     NginxReturning(Socket),
+    /// nginx as a proxy that tells the upstream as much as the gate does, always of the same user.
+    NginxTelling,
     Node,
     Predecessor,
 }
@@ -79,6 +81,7 @@ impl Kind {
             Self::NginxAskingCached => "the same over TCP, decisions kept for 5 s",
             Self::NginxReturning(Socket::Tcp) => "nginx `return 200`",
             Self::NginxReturning(Socket::Unix) => "nginx `return 200` through a Unix socket",
+            Self::NginxTelling => "nginx, which writes the same header fields",
             Self::Node => "Node.js with @auth/core",
             Self::Predecessor => "nginx + Lua, a process for each request",
         }
@@ -95,9 +98,12 @@ impl Kind {
     /// Whether it lets only sessions in.
     pub(crate) fn authenticates(self) -> bool {
         match self {
-            Self::Caddy | Self::Envoy | Self::Haproxy | Self::Nginx | Self::NginxReturning(_) => {
-                false
-            }
+            Self::Caddy
+            | Self::Envoy
+            | Self::Haproxy
+            | Self::Nginx
+            | Self::NginxReturning(_)
+            | Self::NginxTelling => false,
             Self::Decisions(_)
             | Self::DecisionsGrpc
             | Self::EnvoyAsking(_)
@@ -207,6 +213,7 @@ impl Kind {
                 let nginx = lab.another_upstream(&address, cores)?;
                 (address, vec![nginx])
             }
+            Self::NginxTelling => (tcp, vec![start.nginx("nginx-telling.conf", port, None)?]),
             Self::Node => {
                 let server = root().join("bench/node/server.mjs");
                 let program = Program {

@@ -63,7 +63,8 @@ impl Target {
             return Ok(());
         }
         let said = String::from_utf8_lossy(seen.body);
-        let expected = if kind.authenticates() { &user } else { "" };
+        let tells = kind.authenticates() || kind == Kind::NginxTelling;
+        let expected = if tells { &user } else { "" };
         ensure!(said == expected, "the upstream of {kind:?} saw {said:?}");
         for (path, length) in [("/", 72), ("/64k", 64 * 1024)] {
             let answered = connection.ask(&request(path, Cookies::One)?)?.body.len();

@@ -9,7 +9,6 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -68,22 +67,8 @@ pub(crate) enum StdStream {
     Unix(StdUnixStream),
 }
 
-/// Counts a connection for as long as it lasts.
-#[derive(Debug)]
-pub(crate) struct Seat(Arc<AtomicUsize>);
-
-impl Seat {
-    pub(crate) fn take(connections: &Arc<AtomicUsize>) -> Self {
-        connections.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(connections))
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+/// What a connection holds for as long as it lasts: whoever has another copy knows how many connections there are.
+pub(crate) type Seat = Arc<()>;
 
 impl Stream {
     fn new(socket: StreamSocket) -> Self {

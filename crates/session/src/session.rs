@@ -340,10 +340,9 @@ pub(crate) fn subject<'c>(
 /// Whether a text can say who somebody is, or which session it is.
 pub(crate) fn is_subject(text: &str) -> bool {
     // Nearly every id is visible ASCII. Without a way out of the loop it is done for many bytes at a time.
-    let is_visible = |byte: u8| byte.is_ascii_graphic();
     let visible = text
         .bytes()
-        .fold(true, |visible, byte| visible & is_visible(byte));
+        .fold(true, |visible, byte| visible & byte.is_ascii_graphic());
     let without_control = visible || !text.contains(char::is_control);
     !text.is_empty() && text.len() <= MAX_SUBJECT_LEN && without_control
 }

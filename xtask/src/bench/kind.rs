@@ -116,6 +116,11 @@ impl Kind {
         }
     }
 
+    /// Whether it tells the upstream whose a request is.
+    pub(crate) fn tells_user(self) -> bool {
+        self.authenticates() || self == Self::NginxTelling
+    }
+
     /// The path at which it is asked, for what a proxy would be asked at `path`.
     pub(crate) fn path(self, path: &str) -> &str {
         if self == Self::DecisionsGrpc {

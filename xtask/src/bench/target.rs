@@ -63,8 +63,7 @@ impl Target {
             return Ok(());
         }
         let said = String::from_utf8_lossy(seen.body);
-        let tells = kind.authenticates() || kind == Kind::NginxTelling;
-        let expected = if tells { &user } else { "" };
+        let expected = if kind.tells_user() { &user } else { "" };
         ensure!(said == expected, "the upstream of {kind:?} saw {said:?}");
         for (path, length) in [("/", 72), ("/64k", 64 * 1024)] {
             let answered = connection.ask(&request(path, Cookies::One)?)?.body.len();

@@ -7,7 +7,6 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
@@ -24,8 +23,15 @@ pub(crate) struct Place {
 /// What the others know of a runtime.
 #[derive(Debug)]
 struct Neighbour {
-    connections: Arc<AtomicUsize>,
+    /// Each of its connections has a copy.
+    seat: Seat,
     hand: UnboundedSender<Handed>,
+}
+
+impl Neighbour {
+    fn connections(&self) -> usize {
+        Arc::strong_count(&self.seat) - 1
+    }
 }
 
 /// A connection on its way from the runtime that accepted it to the one that serves it.
@@ -42,8 +48,8 @@ impl Place {
         let (row, handed): (Vec<_>, Vec<_>) = (0..count)
             .map(|_| {
                 let (hand, handed) = mpsc::unbounded_channel();
-                let connections = Arc::default();
-                (Neighbour { connections, hand }, handed)
+                let seat = Seat::default();
+                (Neighbour { seat, hand }, handed)
             })
             .unzip();
         let row: Arc<[Neighbour]> = row.into();
@@ -71,7 +77,7 @@ impl Place {
         let handed = Handed {
             stream: stream.into_std()?,
             peer,
-            seat: Seat::take(&other.connections),
+            seat: Arc::clone(&other.seat),
         };
         match other.hand.send(handed) {
             Ok(()) => Ok(None),
@@ -86,14 +92,13 @@ impl Place {
     /// The runtime that has the fewest connections, if it has markedly fewer than this one. A few of many are not worth the
     /// way: where connections come and go quickly the next ones make up for it.
     fn less_busy(&self) -> Option<&Neighbour> {
-        let connections = |of: &Neighbour| of.connections.load(Ordering::Relaxed);
-        let fewest = self.row.iter().min_by_key(|other| connections(other))?;
-        let least = connections(fewest);
-        (connections(&self.row[self.index]) > least + least / TOLERATED_SHARE).then_some(fewest)
+        let fewest = self.row.iter().min_by_key(|other| other.connections())?;
+        let (own, least) = (&self.row[self.index], fewest.connections());
+        (own.connections() > least + least / TOLERATED_SHARE).then_some(fewest)
     }
 
     fn seat(&self) -> Seat {
-        Seat::take(&self.row[self.index].connections)
+        Arc::clone(&self.row[self.index].seat)
     }
 
     /// The next connection that another runtime hands on to this one.
@@ -143,10 +148,7 @@ mod tests {
     }
 
     fn connections(of: &Place) -> Vec<usize> {
-        let neighbours = of.row.iter();
-        neighbours
-            .map(|each| each.connections.load(Ordering::Relaxed))
-            .collect()
+        of.row.iter().map(Neighbour::connections).collect()
     }
 
     #[tokio::test]

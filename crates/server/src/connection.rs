@@ -12,7 +12,7 @@ use http1::Violation;
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
-use crate::outbox::{self, Letter, Place};
+use crate::outbox::{self, Letter, Receipt};
 use crate::patience::Patience;
 use crate::socket::Stream;
 
@@ -139,10 +139,10 @@ impl Connection {
             sent: self.sent,
         };
         let posted = Posted {
-            place: outbox::put(letter),
+            receipt: outbox::put(letter),
             connection: self,
         };
-        posted.place.send().await;
+        posted.receipt.send().await;
     }
 
     /// Sends what is in `output`.
@@ -223,13 +223,13 @@ impl Connection {
 
 /// A connection of which the stream and what it has to send are in the outbox, until this is dropped.
 struct Posted<'c> {
-    place: Place,
+    receipt: Receipt,
     connection: &'c mut Connection,
 }
 
 impl Drop for Posted<'_> {
     fn drop(&mut self) {
-        if let Some(letter) = self.place.take() {
+        if let Some(letter) = self.receipt.take() {
             self.connection.stream = Some(letter.stream);
             self.connection.output = letter.bytes;
             self.connection.sent = letter.sent;

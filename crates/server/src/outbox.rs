@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::sync::Once;
 
 use sendmany::SendMany;
+use slab::Slab;
 use tokio::task::yield_now;
 
 use crate::socket::Stream;
@@ -23,15 +24,14 @@ pub(crate) struct Letter {
     pub(crate) sent: usize,
 }
 
-/// The letters of one runtime. Each has a place, which is free again when it is taken out.
+/// The letters of one runtime.
 #[derive(Debug)]
 struct Outbox {
     kernel: Option<SendMany>,
-    /// Those that nobody has tried to send, in the order in which they came, and their places.
+    /// Those that nobody has tried to send, in the order in which they came, with their numbers.
     waiting: Vec<(usize, Letter)>,
-    /// By their places, the others.
-    tried: Vec<Option<Letter>>,
-    free: Vec<usize>,
+    /// The others by their numbers, and `None` for those that wait.
+    tried: Slab<Option<Letter>>,
     /// How much of each waiting letter was sent. Kept for its memory.
     results: Vec<usize>,
 }
@@ -41,15 +41,15 @@ thread_local! {
 }
 
 /// Puts a letter into the outbox, where others may send it. It has to be taken out again.
-pub(crate) fn put(letter: Letter) -> Place {
+pub(crate) fn put(letter: Letter) -> Receipt {
     OUTBOX.with_borrow_mut(|outbox| outbox.put(letter))
 }
 
-/// Where a letter is.
+/// The number of a letter, by which it is taken out again.
 #[derive(Debug)]
-pub(crate) struct Place(usize);
+pub(crate) struct Receipt(usize);
 
-impl Place {
+impl Receipt {
     /// Waits for the others' turn, and sends what is in the outbox by then, as far as it goes out at once, unless another has
     /// done so. A letter alone stays unsent: an ordinary call is quicker.
     pub(crate) async fn send(&self) {
@@ -79,19 +79,15 @@ impl Outbox {
         Self {
             kernel: kernel.ok(),
             waiting: Vec::new(),
-            tried: Vec::new(),
-            free: Vec::new(),
+            tried: Slab::new(),
             results: Vec::new(),
         }
     }
 
-    fn put(&mut self, letter: Letter) -> Place {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.tried.push(None);
-            self.tried.len() - 1
-        });
-        self.waiting.push((place, letter));
-        Place(place)
+    fn put(&mut self, letter: Letter) -> Receipt {
+        let number = self.tried.insert(None);
+        self.waiting.push((number, letter));
+        Receipt(number)
     }
 
     fn send(&mut self) {
@@ -105,25 +101,22 @@ impl Outbox {
                 (letter.stream.as_fd(), left)
             });
             // What went wrong shows again when the connection sends the rest, which is then all of it.
-            kernel.send(messages, |number, taken| {
-                self.results[number] = taken.unwrap_or(0);
+            kernel.send(messages, |index, taken| {
+                self.results[index] = taken.unwrap_or(0);
             });
         }
-        for ((place, mut letter), sent) in self.waiting.drain(..).zip(&self.results) {
+        for ((number, mut letter), sent) in self.waiting.drain(..).zip(&self.results) {
             letter.sent += sent;
-            self.tried[place] = Some(letter);
+            self.tried[number] = Some(letter);
         }
     }
 
-    fn take(&mut self, place: usize) -> Option<Letter> {
-        let tried = self.tried[place].take();
-        let letter = tried.or_else(|| {
+    fn take(&mut self, number: usize) -> Option<Letter> {
+        self.tried.try_remove(number)?.or_else(|| {
             let mut waiting = self.waiting.iter();
-            let index = waiting.position(|(other, _)| *other == place)?;
+            let index = waiting.position(|(other, _)| *other == number)?;
             Some(self.waiting.remove(index).1)
-        })?;
-        self.free.push(place);
-        Some(letter)
+        })
     }
 }
 
@@ -165,9 +158,9 @@ mod tests {
             ("one".into(), "two".into())
         );
         two.send().await;
-        for place in [one, two] {
-            assert_eq!(place.take().unwrap().sent, 3);
-            assert!(place.take().is_none());
+        for receipt in [one, two] {
+            assert_eq!(receipt.take().unwrap().sent, 3);
+            assert!(receipt.take().is_none());
         }
         assert_eq!(
             (received(&at_one), received(&at_two)),
@@ -205,7 +198,10 @@ mod tests {
         let (one, two) = (put(one), put(two));
         one.send().await;
         assert_eq!(received(&at_two), "two");
-        assert_eq!([one, two].map(|place| place.take().unwrap().sent), [0, 3]);
+        assert_eq!(
+            [one, two].map(|receipt| receipt.take().unwrap().sent),
+            [0, 3]
+        );
     }
 
     #[tokio::test]
@@ -215,6 +211,9 @@ mod tests {
         let (one, two) = (put(one), put(two));
         one.send().await;
         assert_eq!(received(&at_one), "");
-        assert_eq!([one, two].map(|place| place.take().unwrap().sent), [0, 0]);
+        assert_eq!(
+            [one, two].map(|receipt| receipt.take().unwrap().sent),
+            [0, 0]
+        );
     }
 }

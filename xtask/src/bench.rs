@@ -48,7 +48,8 @@ pub(crate) struct Options {
     /// Only these cases.
     #[arg(long, num_args = 1.., value_name = "NAME")]
     only: Vec<String>,
-    /// Rounds that count; one more comes first and is dropped [default: 5, quick: 2].
+    /// Rounds that count; one more comes first and is dropped [default: 5, quick: 2]. Of latency under less than full load there
+    /// are four times as many, half as long.
     #[arg(long)]
     rounds: Option<usize>,
     /// Seconds for each server in each round [default: 5, quick: 1].

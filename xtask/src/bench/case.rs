@@ -86,6 +86,7 @@ fn proxies() -> Vec<Entry> {
         entry("nginx", Kind::Nginx),
         entry("gate", GATE),
         entry("nginx-telling", Kind::NginxTelling).thorough(),
+        entry("nginx-even", Kind::NginxEven).thorough(),
         entry("haproxy", Kind::Haproxy),
         entry("caddy", Kind::Caddy),
         entry("envoy", Kind::Envoy),
@@ -207,6 +208,8 @@ fn latency() -> Case {
         entries: vec![
             entry("nginx", Kind::Nginx).load(paced),
             entry("gate", GATE).load(paced),
+            entry("nginx-even", Kind::NginxEven).load(paced).thorough(),
+            entry("haproxy", Kind::Haproxy).load(paced).thorough(),
         ],
     }
 }

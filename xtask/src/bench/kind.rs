@@ -31,6 +31,9 @@ pub(crate) enum Kind {
     NginxAsking(Socket),
     /// nginx that asks the gate over TCP, and keeps what it says for five seconds.
     NginxAskingCached,
+    /// nginx as a proxy, with as many connections for one of its processes as for the other. Otherwise the one that happens to
+    /// wait takes most of them.
+    NginxEven,
     /// nginx that answers by itself.
     NginxReturning(Socket),
     /// nginx as a proxy that tells the upstream as much as the gate does, always of the same user.
@@ -79,6 +82,7 @@ impl Kind {
             Self::NginxAsking(Socket::Tcp) => "nginx + auth_request → sessiongate",
             Self::NginxAsking(Socket::Unix) => "the same through a Unix socket",
             Self::NginxAskingCached => "the same over TCP, decisions kept for 5 s",
+            Self::NginxEven => "nginx, connections spread evenly (`reuseport`)",
             Self::NginxReturning(Socket::Tcp) => "nginx `return 200`",
             Self::NginxReturning(Socket::Unix) => "nginx `return 200` through a Unix socket",
             Self::NginxTelling => "nginx, which writes the same header fields",
@@ -102,6 +106,7 @@ impl Kind {
             | Self::Envoy
             | Self::Haproxy
             | Self::Nginx
+            | Self::NginxEven
             | Self::NginxReturning(_)
             | Self::NginxTelling => false,
             Self::Decisions(_)
@@ -164,6 +169,11 @@ impl Kind {
         let start = Start {
             lab,
             cores,
+            listen_options: if self == Self::NginxEven {
+                " reuseport"
+            } else {
+                ""
+            },
             upstream: upstream.to_string(),
         };
         let port = free_port();
@@ -202,7 +212,7 @@ impl Kind {
                     vec![start.configured("haproxy", words, "haproxy.cfg", port, None)?],
                 )
             }
-            Self::Nginx => (tcp, vec![start.nginx("nginx.conf", port, None)?]),
+            Self::Nginx | Self::NginxEven => (tcp, vec![start.nginx("nginx.conf", port, None)?]),
             Self::NginxAsking(socket) => {
                 let (gate, mut services) = start.decisions(socket)?;
                 services.push(start.nginx("nginx-auth-request.conf", port, Some(&gate))?);
@@ -254,6 +264,8 @@ impl Kind {
 struct Start<'a> {
     lab: &'a Lab,
     cores: Option<usize>,
+    /// What a configuration says behind the address to listen on.
+    listen_options: &'static str,
     /// `host:port`.
     upstream: String,
 }
@@ -354,7 +366,7 @@ impl Start<'_> {
             ),
             ("GATE_PORT", port_of(&gate)),
             ("GATE", gate),
-            ("LISTEN", address.to_string()),
+            ("LISTEN", format!("{address}{}", self.listen_options)),
             ("PORT", port.to_string()),
             ("UPSTREAM_PORT", port_of(&self.upstream)),
             ("UPSTREAM", self.upstream.clone()),

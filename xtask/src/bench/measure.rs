@@ -25,6 +25,7 @@ pub(crate) struct Effort {
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) case: Case,
+    pub(crate) effort: Effort,
     /// One for each entry.
     pub(crate) rows: Vec<Row>,
     /// Requests each second in each round, where the load was paced.
@@ -68,6 +69,7 @@ impl Case {
     /// Measures it. A server that does not come up, or does something else than it is measured for, has broken rounds.
     pub(crate) fn measure(self, lab: &Lab, effort: Effort) -> Measured {
         eprintln!("bench: {}", self.name);
+        let effort = self.effort(effort);
         let mut stage = Stage {
             lab,
             targets: Vec::new(),
@@ -112,8 +114,24 @@ impl Case {
         Measured {
             others: stage.others,
             case: self,
+            effort,
             rows,
             paces,
+        }
+    }
+}
+
+impl Case {
+    /// How much of this effort, meant for every case, it needs. A p99 hangs on the few moments of a round in which something
+    /// comes between, so that it says something only of many rounds.
+    fn effort(&self, effort: Effort) -> Effort {
+        let mut entries = self.entries.iter();
+        if !entries.any(|entry| matches!(entry.load, Load::Paced { .. })) {
+            return effort;
+        }
+        Effort {
+            rounds: effort.rounds * 4,
+            seconds: effort.seconds.div_ceil(2),
         }
     }
 }

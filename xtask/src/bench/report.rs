@@ -84,6 +84,7 @@ impl Report {
             json!({
                 "name": measured.case.name,
                 "title": measured.case.title,
+                "rounds": measured.effort.rounds, "seconds": measured.effort.seconds,
                 "paced_requests_per_second": measured.paces,
                 "reference_spread": measured.spread(),
                 "disturbed": measured.disturbed(),
@@ -222,7 +223,10 @@ fn notes(measured: &Measured) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(pace) = median(measured.paces.iter().copied()) {
         notes.push(format!(
-            "The load sends {} requests/s to each, median of the rounds: 70 % of what the first took just before, without pauses.",
+            "{} rounds of {} s. The load sends {} requests/s to each, median of the rounds: 70 % of what the first took just \
+             before, without pauses.",
+            measured.effort.rounds,
+            measured.effort.seconds,
             thousands(pace)
         ));
     }

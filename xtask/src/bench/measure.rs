@@ -25,6 +25,7 @@ pub(crate) struct Effort {
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) case: Case,
+    /// What it took: more than was asked for where the load is paced.
     pub(crate) effort: Effort,
     /// One for each entry.
     pub(crate) rows: Vec<Row>,
@@ -119,20 +120,23 @@ impl Case {
             paces,
         }
     }
-}
 
-impl Case {
     /// How much of this effort, meant for every case, it needs. A p99 hangs on the few moments of a round in which something
     /// comes between, so that it says something only of many rounds.
     fn effort(&self, effort: Effort) -> Effort {
-        let mut entries = self.entries.iter();
-        if !entries.any(|entry| matches!(entry.load, Load::Paced { .. })) {
+        if self.paced_by().is_none() {
             return effort;
         }
         Effort {
             rounds: effort.rounds * 4,
             seconds: effort.seconds.div_ceil(2),
         }
+    }
+
+    /// The reference, where the load is paced by what it takes.
+    fn paced_by(&self) -> Option<&Entry> {
+        let reference = self.entries.first();
+        reference.filter(|entry| matches!(entry.load, Load::Paced { .. }))
     }
 }
 
@@ -165,11 +169,7 @@ impl Stage<'_> {
     /// What a paced load is to send in this round: 70 % of what the reference takes from the same load without pauses. From
     /// `wrk` it would take more, because that leaves it more of the machine.
     fn pace(&mut self, case: &Case, effort: Effort) -> Option<f64> {
-        let reference = case.entries.first()?;
-        if !matches!(reference.load, Load::Paced { .. }) {
-            return None;
-        }
-        let flood = self.measure(reference, f64::INFINITY, effort.seconds);
+        let flood = self.measure(case.paced_by()?, f64::INFINITY, effort.seconds);
         Some(flood.ok()?.rate * PACE)
     }
 

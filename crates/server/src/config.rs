@@ -4,17 +4,23 @@
 //! code as start-up, so that what it accepts starts.
 
 mod bearer;
+mod connection_url;
+mod host;
+mod idle;
 mod listen;
 mod lookups;
+mod postgres_url;
 mod raw;
+mod redis_url;
 mod secrets;
 mod sessions;
 mod sign_in;
 mod stores;
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
@@ -24,6 +30,7 @@ use http::uri::{Authority, Scheme, Uri};
 use ipnet::IpNet;
 use session::{ClaimDemands, KeyRing, Secret};
 
+use self::idle::Uses;
 use self::lookups::SessionLookups;
 use self::raw::Reader;
 pub(crate) use self::raw::{Problem, Setting, Variables};
@@ -185,17 +192,39 @@ impl Config {
             warnings.push("AUDIT_LOG is off: nobody can tell afterwards who was let in".to_owned());
         }
         let _ = reader.text("RUST_LOG");
-        for (name, nearest) in reader.slips() {
+        let uses = Uses {
+            upstream: upstream.is_some(),
+            socket: matches!(decisions, Some(Address::Unix { .. })),
+            sign_in: sign_in.is_some(),
+            bypass: bypass.is_some(),
+            format: keys.as_ref().map_or(format, |(_, format)| *format),
+            lookups,
+            users: stores.as_ref().is_some_and(store::Settings::checks_users),
+            database: stores.as_ref().and_then(database_kind),
+            redis: stores.as_ref().is_some_and(|stores| stores.redis.is_some()),
+            memory: stores.as_ref().is_some_and(|stores| stores.memory.is_on()),
+            bearer: issuer.is_some(),
+        };
+        // What is wrong may be what a setting would have had its effect on.
+        if reader.problems.is_empty() {
+            idle::name_them(&mut reader, &uses);
+        }
+        reader.unreadable(&idle::names(), &idle::FROM_FILES);
+        for (name, nearest) in reader.slips(&idle::names()) {
             warnings.push(format!(
                 "{name} is set but is no setting of ours; did you mean {nearest}?"
             ));
         }
 
         let Reader {
-            problems, settings, ..
+            problems,
+            settings,
+            warnings: of_reader,
+            ..
         } = reader;
+        warnings.extend(of_reader);
         match keys {
-            Some(keys) if problems.is_empty() => Ok(Self {
+            Some((keys, _)) if problems.is_empty() => Ok(Self {
                 proxy: upstream.map(|upstream| ProxySettings { listen, upstream }),
                 decisions,
                 admin,
@@ -255,6 +284,13 @@ pub(crate) fn admin_address(variables: &Variables) -> Option<SocketAddr> {
     let mut reader = Reader::new(variables);
     let address = listen::address(&mut reader, ADMIN_LISTEN, DEFAULT_ADMIN_LISTEN);
     reader.problems.is_empty().then_some(address)
+}
+
+fn database_kind(stores: &store::Settings) -> Option<idle::Database> {
+    Some(match stores.database.as_ref()?.url {
+        store::DatabaseUrl::Postgres(_) => idle::Database::Postgres,
+        store::DatabaseUrl::Sqlite(_) => idle::Database::Sqlite,
+    })
 }
 
 /// Which variable says that this is production, if one does.
@@ -327,7 +363,7 @@ fn upstream(reader: &mut Reader<'_>, is_required: bool) -> Option<UpstreamSettin
 
 fn upstream_authority(text: &str) -> Result<Authority, String> {
     let example = "give a URL such as http://127.0.0.1:3000";
-    let uri: Uri = text
+    let uri: Uri = with_brackets(text)
         .parse()
         .map_err(|_| format!("`{text}` is not a URL; {example}"))?;
     let parts = uri.into_parts();
@@ -353,7 +389,22 @@ fn upstream_authority(text: &str) -> Result<Authority, String> {
     Ok(authority)
 }
 
+/// An address of IPv6 that stands alone behind the scheme, as in `http://::1`, in the brackets that a URL wants.
+fn with_brackets(text: &str) -> Cow<'_, str> {
+    let address = text
+        .split_once("://")
+        .map(|(scheme, rest)| (scheme, rest.trim_end_matches('/')));
+    match address {
+        Some((scheme, address)) if address.parse::<Ipv6Addr>().is_ok() => {
+            format!("{scheme}://[{address}]").into()
+        }
+        _ => text.into(),
+    }
+}
+
 fn network(entry: &str) -> Result<IpNet, &'static str> {
+    // As in a URL: `[fd00::1]` and `[fd00::]/8`.
+    let entry = &*entry.replace(['[', ']'], "");
     let address = entry.parse::<IpAddr>().map(IpNet::from);
     entry
         .parse()
@@ -405,6 +456,21 @@ const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9090";
 
 /// In bytes: what 256 bits take when every byte is random.
 const SHORTEST_SECRET: usize = 32;
+
+/// The database of a `DATABASE_URL`, for tests of the stores.
+#[cfg(test)]
+pub(crate) fn database_url(variables: &Variables) -> store::DatabaseUrl {
+    stores::database_url(&mut Reader::new(variables)).expect("a valid URL")
+}
+
+/// The Redis of a URL, for tests of the stores.
+#[cfg(test)]
+pub(crate) fn redis_server(url: &str) -> store::RedisServer {
+    let url = connection_url::ConnectionUrl::parse(url).expect("a URL");
+    redis_url::RedisUrl::read(&url)
+        .expect("a valid URL")
+        .server()
+}
 
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,7 @@ mod runtime;
 mod serve;
 mod socket;
 mod store;
+mod tls;
 mod transfer;
 mod upstream;
 

@@ -30,7 +30,6 @@ mod told;
 mod users;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,16 +47,20 @@ use self::fact::Fact;
 pub(crate) use self::health::StoreHealth;
 pub(crate) use self::identifier::{Column, Table};
 use self::memory::Memory;
+pub(crate) use self::postgres::{PostgresHost, PostgresServer, Verify};
 use self::redis::Redis;
+pub(crate) use self::redis::{RedisAddress, RedisServer};
 use self::secondary::SecondaryStorage;
 use self::sessions::SessionTruth;
 pub(crate) use self::sessions::Sessions;
 pub(crate) use self::settings::{
-    DatabaseSettings, DatabaseUrl, MemorySettings, RedisSettings, RedisUrl, SessionTables,
-    Settings, UserTable,
+    DatabaseSettings, DatabaseUrl, MemorySettings, RedisSettings, SessionTables, Settings,
+    UserTable,
 };
+pub(crate) use self::time::Zone;
 use self::users::UserTruth;
 pub(crate) use self::users::Users;
+use crate::tls::TlsFileError;
 
 /// The stores that are open. A handle: clones share everything.
 #[derive(Clone, Debug)]
@@ -113,20 +116,9 @@ impl Outcome {
 /// Why the stores cannot be opened. A server that is down is no reason.
 #[derive(Debug, Error)]
 pub(crate) enum StoreOpenError {
-    /// The certificates to trust cannot be read, or are none.
-    #[error("cannot use the CA file {}: {error}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: String,
-    },
-    /// The driver does not take the settings.
-    #[error("cannot use the settings for Redis: {error}")]
-    Redis {
-        /// What the driver said.
-        error: String,
-    },
+    /// A file with certificates or a key cannot be used.
+    #[error(transparent)]
+    File(#[from] TlsFileError),
 }
 
 impl Stores {
@@ -144,6 +136,11 @@ impl Stores {
             tracker: TaskTracker::new(),
         };
         let redis = settings.redis.clone().map(Redis::new).transpose()?;
+        if let Some(DatabaseUrl::Postgres(server)) =
+            settings.database.as_ref().map(|database| &database.url)
+        {
+            server.check_files()?;
+        }
         let servers = Servers {
             redis: redis.map(Arc::new),
             database: settings.database.as_ref().map(Database::new).map(Arc::new),
@@ -329,20 +326,15 @@ impl Builder<'_> {
     /// What the database calls itself, the same on every node.
     fn database_name(&self) -> Option<String> {
         Some(match &self.settings.database.as_ref()?.url {
-            DatabaseUrl::Postgres(options) => options
-                .get_database()
-                .unwrap_or_else(|| options.get_username())
-                .to_owned(),
+            DatabaseUrl::Postgres(server) => server.database().to_owned(),
             DatabaseUrl::Sqlite(options) => options.get_filename().display().to_string(),
         })
     }
 }
 
-/// What a database said, on one line that a log can take.
-fn describe(error: &sqlx::Error) -> String {
-    error
-        .to_string()
-        .chars()
+/// What a server said, on one line that a log can take.
+fn one_line(text: &str) -> String {
+    text.chars()
         .map(|char| if char.is_control() { ' ' } else { char })
         .take(MAX_DETAIL)
         .collect()
@@ -356,4 +348,4 @@ const PROBE_EVERY: Duration = Duration::from_secs(2);
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Characters of a driver's message that are kept.
-const MAX_DETAIL: usize = 300;
+const MAX_DETAIL: usize = 600;

@@ -2,13 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use session::{JwtDemands, JwtKeys, Secret, Weakness};
 
 use super::raw::Reader;
 use crate::jwks::{self, JwksUrl, Settings, Source};
+use crate::tls::Authorities;
 
 /// The issuer; there is one when `BEARER_SECRET` or `BEARER_JWKS` gives his keys.
 pub(super) fn issuer(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Option<Settings> {
@@ -67,7 +65,7 @@ fn secret(reader: &mut Reader<'_>) -> Option<Secret> {
     }
 }
 
-fn source(text: &str, authorities: RootCertStore) -> Result<Source, String> {
+fn source(text: &str, authorities: Authorities) -> Result<Source, String> {
     if text.contains("://") {
         return JwksUrl::parse(text, authorities)
             .map(Source::Url)
@@ -98,27 +96,10 @@ fn known_keys(
 }
 
 /// Who may vouch for the issuer's server: the public authorities, and those of `BEARER_JWKS_CA_FILE`.
-fn authorities(reader: &mut Reader<'_>) -> RootCertStore {
-    let mut authorities = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
+fn authorities(reader: &mut Reader<'_>) -> Authorities {
+    let mut authorities = Authorities::public();
     reader.read("BEARER_JWKS_CA_FILE", |path| {
-        add_certificates(&mut authorities, Path::new(path))
+        authorities.add_file(Path::new(path))
     });
     authorities
-}
-
-fn add_certificates(authorities: &mut RootCertStore, path: &Path) -> Result<(), String> {
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| error.to_string())?;
-    if certificates.is_empty() {
-        return Err("it holds no certificate in PEM format".to_owned());
-    }
-    for certificate in certificates {
-        authorities
-            .add(certificate)
-            .map_err(|error| error.to_string())?;
-    }
-    Ok(())
 }

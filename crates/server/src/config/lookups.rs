@@ -2,7 +2,7 @@
 
 use super::raw::Reader;
 use super::sessions::SessionFormat;
-use crate::store::{Column, SessionTables, Table, UserTable};
+use crate::store::{Column, SessionTables, Table, UserTable, Zone};
 
 /// Sessions are looked up by their tokens.
 #[derive(Clone, Copy, Debug)]
@@ -139,6 +139,11 @@ impl SessionLookups {
         self.store != SessionStore::Redis
     }
 
+    /// Whether nobody but the database is asked, so that its answers are cached in Redis.
+    pub(super) fn are_in_database_alone(self) -> bool {
+        self.store == SessionStore::Database
+    }
+
     /// Whether each session is looked up together with its user, sooner or later.
     pub(super) fn prove_users(self) -> bool {
         self.store == SessionStore::Database && self.format != SessionFormat::Auto
@@ -173,6 +178,7 @@ impl SessionLookups {
         let created = optional(reader, "SESSION_CREATED_FIELD", names.created);
         let email = optional(reader, "USER_EMAIL_FIELD", "email");
         let name = optional(reader, "USER_NAME_FIELD", "name");
+        let time_zone = reader.read("SESSION_TIME_ZONE", Zone::parse);
         Some(SessionTables {
             table: table?,
             token: token?,
@@ -182,6 +188,7 @@ impl SessionLookups {
             users,
             email: email?,
             name: name?,
+            time_zone,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What the environment said, before anything is believed of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::str::FromStr;
@@ -8,26 +8,39 @@ use std::time::Duration;
 
 use session::Secret;
 
+use super::connection_url::ConnectionUrl;
+
 /// Variables by name. Reading them from a value lets tests and the demo pass a map.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Variables(BTreeMap<String, String>);
+pub(crate) struct Variables {
+    values: BTreeMap<String, String>,
+    /// The names of those whose values are not UTF-8. No setting of ours can hold such a value.
+    unreadable: BTreeSet<String>,
+}
 
 impl Variables {
-    /// The variables of this process. Values that are not UTF-8 are left out: no setting of ours can hold one.
+    /// The variables of this process.
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the home of the environment"
     )]
     pub(crate) fn of_process() -> Self {
-        let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
-        Self(std::env::vars_os().filter_map(utf8).collect())
+        let mut variables = Self::default();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => drop(variables.values.insert(name, value)),
+                Err(_) => drop(variables.unreadable.insert(name)),
+            }
+        }
+        variables
     }
 
     /// A variable that is set to something.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0
+        self.values
             .get(name)
             .map(String::as_str)
             .filter(|value| !value.is_empty())
@@ -35,7 +48,7 @@ impl Variables {
 
     /// The same variables with these in place of, or beside, those of the same name.
     pub(crate) fn with<'a>(mut self, more: impl IntoIterator<Item = (&'a str, String)>) -> Self {
-        self.0.extend(
+        self.values.extend(
             more.into_iter()
                 .map(|(name, value)| (name.to_owned(), value)),
         );
@@ -43,7 +56,7 @@ impl Variables {
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.values.keys().map(String::as_str)
     }
 }
 
@@ -78,6 +91,7 @@ pub(crate) struct Setting {
 pub(crate) struct Reader<'v> {
     variables: &'v Variables,
     pub(crate) problems: Vec<Problem>,
+    pub(crate) warnings: Vec<String>,
     pub(crate) settings: Vec<Setting>,
 }
 
@@ -86,6 +100,7 @@ impl<'v> Reader<'v> {
         Self {
             variables,
             problems: Vec::new(),
+            warnings: Vec::new(),
             settings: Vec::new(),
         }
     }
@@ -104,6 +119,50 @@ impl<'v> Reader<'v> {
         [name, &file]
             .iter()
             .any(|name| self.variables.get(name).is_some())
+    }
+
+    /// Notes that a variable has no effect, if it is set, or the file that it can come from.
+    pub(crate) fn idle(&mut self, name: &str, why: &str) {
+        let file = format!("{name}_FILE");
+        for name in [name, &file] {
+            if self.variables.get(name).is_some() {
+                self.warnings.push(format!("{name} has no effect: {why}"));
+            }
+        }
+    }
+
+    /// Notes what became of parts of a variable that have no effect and need none.
+    pub(crate) fn remarks(&mut self, name: &str, parts: &[(String, &'static str)]) {
+        for (part, why) in parts {
+            self.note(
+                &format!("{name} {part}"),
+                &format!("no effect needed: {why}"),
+                false,
+            );
+        }
+    }
+
+    /// The port of a host of ours. Kubernetes sets variables of such names too, for services of its own, to the shape
+    /// `tcp://10.96.0.10:6379` (its documentation, "Environment variables" of services); those are left alone.
+    pub(crate) fn port(&mut self, name: &str) -> Option<u16> {
+        let text = self.text(name)?;
+        if ["tcp://", "udp://", "sctp://"]
+            .iter()
+            .any(|scheme| text.starts_with(scheme))
+        {
+            self.warnings.push(format!(
+                "{name} is ignored: Kubernetes sets it to `{text}` for a service of this name; set enableServiceLinks: false \
+                 in the pod to be rid of such variables, or {name} to a number"
+            ));
+            return None;
+        }
+        match text.trim().parse() {
+            Ok(port) if port > 0 => Some(port),
+            _ => {
+                self.problem(name, format!("`{text}` is not a port"));
+                None
+            }
+        }
     }
 
     /// A text, or `None` when the variable is not set.
@@ -304,23 +363,21 @@ impl<'v> Reader<'v> {
         let url = self.variables.get(name).map(str::to_owned);
         let shown = url
             .as_deref()
-            .map_or_else(|| "(unset)".to_owned(), without_password);
+            .map(str::trim)
+            .map_or_else(|| "(unset)".to_owned(), shown);
         self.note(name, &shown, url.is_none());
-        url
+        url.map(|url| url.trim().to_owned())
     }
 
-    /// Names that are set, are not ours, and differ from one of ours by a slip of the hand.
-    pub(crate) fn slips(&self) -> Vec<(String, String)> {
-        let known: Vec<&str> = self
-            .settings
-            .iter()
-            .map(|setting| setting.name.as_str())
-            .collect();
-        let is_known = |name: &str| known.contains(&name.strip_suffix("_FILE").unwrap_or(name));
+    /// Names that are set, are not ours, and differ from one of ours by a slip of the hand. `others` are ours that have
+    /// not been read.
+    pub(crate) fn slips(&self, others: &[&str]) -> Vec<(String, String)> {
+        let known = self.known(others);
+        let is_known = |name: &str| known.contains(name.strip_suffix("_FILE").unwrap_or(name));
         let unknown = self
             .variables
             .names()
-            .filter(|name| name.len() >= 6 && !is_known(name));
+            .filter(|name| name.len() >= 6 && !known.contains(name) && !is_known(name));
         let nearest = |name: &str| {
             known
                 .iter()
@@ -330,6 +387,32 @@ impl<'v> Reader<'v> {
         unknown
             .filter_map(|name| Some((name.to_owned(), nearest(name)?.to_owned())))
             .collect()
+    }
+
+    /// Notes what is set and cannot be read: a value that is not UTF-8, and a file for what comes from no file.
+    pub(crate) fn unreadable(&mut self, others: &[&str], from_files: &[&str]) {
+        let known = self.known(others);
+        let known: BTreeSet<_> = known.into_iter().map(str::to_owned).collect();
+        for name in &self.variables.unreadable {
+            if known.contains(name.strip_suffix("_FILE").unwrap_or(name)) || known.contains(name) {
+                self.problem(name, "its value is not UTF-8 text");
+            }
+        }
+        let files: Vec<_> = self.variables.names().map(str::to_owned).collect();
+        for name in files {
+            let Some(stem) = name.strip_suffix("_FILE") else {
+                continue;
+            };
+            if known.contains(stem) && !known.contains(&name) && !from_files.contains(&stem) {
+                let why = format!("{stem} cannot come from a file; set it itself");
+                self.warnings.push(format!("{name} has no effect: {why}"));
+            }
+        }
+    }
+
+    fn known<'a>(&'a self, others: &[&'a str]) -> BTreeSet<&'a str> {
+        let read = self.settings.iter().map(|setting| setting.name.as_str());
+        read.chain(others.iter().copied()).collect()
     }
 
     fn note(&mut self, name: &str, shown: &str, is_default: bool) {
@@ -351,19 +434,12 @@ pub(super) fn without_final_newline(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// `scheme://user:***@host/…`; whatever stands between the scheme and the last `@` may hold a password.
-fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return "(set)".to_owned();
-    };
-    let rest = rest.split('?').next().unwrap_or_default();
-    match rest.rsplit_once('@') {
-        Some((credentials, host)) => {
-            let user = credentials.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}:***@{host}")
-        }
-        None => format!("{scheme}://{rest}"),
+/// A connection string as it may be shown. What cannot be read may be a password anywhere.
+fn shown(url: &str) -> String {
+    if url.starts_with("sqlite:") {
+        return url.to_owned();
     }
+    ConnectionUrl::parse(url).map_or_else(|_| "(set)".to_owned(), |url| url.to_string())
 }
 
 /// Whether one letter was added, lost, changed or swapped with its neighbour.
@@ -432,17 +508,22 @@ mod tests {
     }
 
     #[test]
-    fn passwords_in_connection_strings_are_not_shown() {
+    fn a_connection_string_that_cannot_be_read_is_not_shown() {
         assert_eq!(
-            without_password("postgres://u:p@ss@db:5432/app"),
-            "postgres://u:***@db:5432/app"
+            shown("sqlite://users.db?mode=ro"),
+            "sqlite://users.db?mode=ro"
         );
-        assert_eq!(
-            without_password("redis://:pw@cache?x=secret"),
-            "redis://:***@cache"
-        );
-        assert_eq!(without_password("sqlite://users.db"), "sqlite://users.db");
-        assert_eq!(without_password("password"), "(set)");
+        assert_eq!(shown("password"), "(set)");
+        assert_eq!(shown("postgres://u:p/w@db"), "(set)");
+    }
+
+    #[test]
+    fn a_port_that_kubernetes_has_set_is_left_alone() {
+        let variables = variables(&[("REDIS_PORT", "tcp://10.96.0.10:6379")]);
+        let mut reader = Reader::new(&variables);
+        assert_eq!(reader.port("REDIS_PORT"), None);
+        assert!(reader.problems.is_empty());
+        assert!(reader.warnings[0].contains("enableServiceLinks"));
     }
 
     #[test]

@@ -53,13 +53,15 @@ impl SessionFormat {
 
 /// Derives the keys of every recognised cookie, or notes why that cannot be done. `or_opaque` says that a cookie of
 /// Auth.js may also hold the token of a session in a database; `optional`, that requests can enter without any cookie.
+///
+/// The format is what the keys were made for: `auto` becomes the one that a fixed cookie name means.
 pub(super) fn key_ring(
     reader: &mut Reader<'_>,
     format: SessionFormat,
     or_opaque: bool,
     optional: bool,
     warnings: &mut Vec<String>,
-) -> Option<KeyRing> {
+) -> Option<(KeyRing, SessionFormat)> {
     let problems = reader.problems.len();
     let allow_weak = reader.switch("ALLOW_WEAK_SECRET", false);
     let mut vet = |reader: &mut Reader<'_>, name: &str, secret| {
@@ -91,7 +93,7 @@ pub(super) fn key_ring(
     }
     if groups.iter().all(|(_, cookies)| cookies.is_empty()) {
         if optional && format == SessionFormat::Auto {
-            return Some(KeyRing::without_cookies());
+            return Some((KeyRing::without_cookies(), format));
         }
         let name = match format {
             SessionFormat::BetterAuth => "BETTER_AUTH_SECRET",
@@ -108,6 +110,7 @@ pub(super) fn key_ring(
     }
     KeyRing::of_groups(&groups)
         .map_err(|error| reader.problem("AUTH_COOKIE_NAME", error.to_string()))
+        .map(|ring| (ring, format))
         .ok()
 }
 

@@ -4,14 +4,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::sqlite::SqliteConnectOptions;
 
+use super::connection_url::ConnectionUrl;
+use super::host::Host;
 use super::lookups::SessionLookups;
+use super::postgres_url::{Password, PostgresUrl, Ssl};
 use super::raw::Reader;
+use super::redis_url::RedisUrl;
 use crate::store::{
-    Column, DatabaseSettings, DatabaseUrl, MemorySettings, RedisSettings, RedisUrl, Settings,
-    Table, UserTable,
+    Column, DatabaseSettings, DatabaseUrl, MemorySettings, RedisSettings, Settings, Table,
+    UserTable,
 };
 
 /// The stores, or `None` when nothing is looked up.
@@ -61,24 +64,52 @@ fn database(
     checks_users: bool,
     sessions: Option<SessionLookups>,
 ) -> Option<DatabaseSettings> {
-    let url = database_location(reader, checks_users);
+    let place = place(reader, checks_users);
     let timeout = reader.millis("DATABASE_TIMEOUT", 2000);
-    let max_connections = reader.parsed("DATABASE_CONNECTIONS", 10, "a number of connections");
     let default_table = lookups.map_or("users", SessionLookups::user_table);
     let table = reader.named("USER_TABLE", default_table, Table::parse);
     let id = reader.named("USER_ID_FIELD", "id", Column::parse);
+    let schema = place.as_ref().and_then(|place| place.schema.as_deref());
+    let table = table.and_then(|table| in_schema(reader, table, schema));
     let users = table.zip(id).map(|(table, id)| UserTable { table, id });
     let sessions = match (sessions, users.clone()) {
-        (Some(sessions), Some(users)) => Some(sessions.tables(reader, users)?),
+        (Some(sessions), Some(users)) => {
+            let mut tables = sessions.tables(reader, users)?;
+            tables.table = in_schema(reader, tables.table, schema)?;
+            Some(tables)
+        }
         (None, _) | (_, None) => None,
     };
+    let max_connections = connections(reader, place.as_ref().and_then(|place| place.connections));
     Some(DatabaseSettings {
-        url: url?,
+        url: place?.url,
         timeout,
         max_connections,
         users: Some(users?).filter(|_| checks_users),
         sessions,
     })
+}
+
+fn in_schema(reader: &mut Reader<'_>, table: Table, schema: Option<&str>) -> Option<Table> {
+    table
+        .or_in_schema(schema)
+        .map_err(|error| reader.problem("DATABASE_URL", format!("parameter `schema`: {error}")))
+        .ok()
+}
+
+/// `DATABASE_CONNECTIONS`, or the `connection_limit` of the URL.
+fn connections(reader: &mut Reader<'_>, of_url: Option<u32>) -> u32 {
+    const NAME: &str = "DATABASE_CONNECTIONS";
+    let default = of_url.unwrap_or(10);
+    let is_set = reader.is_set(NAME);
+    let connections = reader.parsed(NAME, default, "a number of connections");
+    if is_set && of_url.is_some_and(|of_url| of_url != connections) {
+        let what = format!(
+            "it says {connections}, and `connection_limit` of DATABASE_URL says {default}; keep one"
+        );
+        reader.problem(NAME, what);
+    }
+    connections
 }
 
 /// Redis is there when `REDIS_URL` or `REDIS_HOST` says where. `sessions` is what the keys of sessions that are kept there
@@ -89,46 +120,94 @@ fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSetti
     let key_prefix = reader.parsed("REDIS_KEY_PREFIX", "auth:".to_owned(), "a prefix");
     let ca_file = reader.text("REDIS_CA_FILE").map(PathBuf::from);
     let url = reader.url("REDIS_URL");
-    let host = reader.text("REDIS_HOST");
-    let port = reader.parsed("REDIS_PORT", 6379_u16, "a port");
-    let password = reader.password("REDIS_PASSWORD");
-    let (name, url) = match (url, host) {
-        (Some(url), _) => ("REDIS_URL", RedisUrl::parse(&url)),
-        (None, Some(host)) => (
-            "REDIS_HOST",
-            RedisUrl::from_parts(&host, port, password.as_deref()),
-        ),
-        (None, None) => {
-            if sessions.is_some() {
-                let what = "SESSION_STORE says that sessions are in Redis, so say where it is: a redis:// URL, or REDIS_HOST";
-                reader.problem("REDIS_URL", what);
+    let host = reader.read("REDIS_HOST", Host::parse);
+    if url.is_none() && !reader.is_set("REDIS_HOST") {
+        if sessions.is_some() {
+            let what = "SESSION_STORE says that sessions are in Redis, so say where it is: a redis:// URL, or REDIS_HOST";
+            reader.problem("REDIS_URL", what);
+        }
+        return None;
+    }
+    let port = reader.port("REDIS_PORT");
+    let user = reader.text("REDIS_USERNAME");
+    let password = reader
+        .password("REDIS_PASSWORD")
+        .filter(|password| !password.is_empty());
+    let mut redis = match url {
+        Some(url) => {
+            let mut redis = ConnectionUrl::parse(&url)
+                .and_then(|url| RedisUrl::read(&url))
+                .map_err(|what| reader.problem("REDIS_URL", what))
+                .ok()?;
+            reader.remarks("REDIS_URL", &redis.harmless);
+            let place = "REDIS_URL";
+            if let Some(host) = host {
+                agree(
+                    reader,
+                    "REDIS_HOST",
+                    place,
+                    &mut redis.host,
+                    Some(host.name),
+                );
+                agree(reader, "REDIS_HOST", place, &mut redis.port, host.port);
             }
-            return None;
+            agree(reader, "REDIS_PORT", place, &mut redis.port, port);
+            redis
+        }
+        None => {
+            let host = host?;
+            let mut redis = RedisUrl::at(host.name, host.port);
+            agree(reader, "REDIS_PORT", "REDIS_HOST", &mut redis.port, port);
+            redis
         }
     };
-    let url = url
-        .map_err(|error| reader.problem(name, error.to_string()))
-        .ok()?;
+    agree(reader, "REDIS_USERNAME", "REDIS_URL", &mut redis.user, user);
+    let place = "REDIS_URL";
+    agree(
+        reader,
+        "REDIS_PASSWORD",
+        place,
+        &mut redis.password,
+        password,
+    );
+    agree(reader, "REDIS_CA_FILE", place, &mut redis.ca_file, ca_file);
+    if redis.user.is_some() && redis.password.is_none() {
+        let what = "it names a user without a password; give that in the URL, or as REDIS_PASSWORD";
+        let name = match reader.is_set("REDIS_USERNAME") {
+            true => "REDIS_USERNAME",
+            false => place,
+        };
+        reader.problem(name, what);
+    }
+    if redis.ca_file.is_some() && !redis.tls {
+        reader.idle(
+            "REDIS_CA_FILE",
+            "Redis is asked without TLS; write rediss:// in REDIS_URL for TLS",
+        );
+    }
     Some(RedisSettings {
-        url,
         timeout,
         cache_ttl,
         key_prefix,
         sessions,
-        ca_file,
+        ca_file: redis.ca_file.clone(),
+        server: redis.server(),
     })
 }
 
-/// `DATABASE_URL`, or the parts that `POSTGRES_HOST` and its siblings give.
-fn database_location(reader: &mut Reader<'_>, checks_users: bool) -> Option<DatabaseUrl> {
+/// Where the database is, and what its URL says beside that.
+struct Place {
+    url: DatabaseUrl,
+    /// Of all tables that name none.
+    schema: Option<String>,
+    connections: Option<u32>,
+}
+
+/// `DATABASE_URL`, completed by `POSTGRES_HOST` and its siblings, or these alone.
+fn place(reader: &mut Reader<'_>, checks_users: bool) -> Option<Place> {
     let url = reader.url("DATABASE_URL");
-    let host = reader.text("POSTGRES_HOST");
-    if let Some(url) = url {
-        return database_url(&url)
-            .map_err(|what| reader.problem("DATABASE_URL", what))
-            .ok();
-    }
-    let Some(host) = host else {
+    if url.is_none() && !reader.is_set("POSTGRES_HOST") {
+        let _ = reader.text("POSTGRES_HOST");
         let why = match checks_users {
             true => "ENABLE_DB_CHECK is on, so say where the users are",
             false => "sessions are looked up in the app's database, so say where it is",
@@ -136,38 +215,148 @@ fn database_location(reader: &mut Reader<'_>, checks_users: bool) -> Option<Data
         let what = format!("{why}: a postgres:// or sqlite:// URL, or POSTGRES_HOST");
         reader.problem("DATABASE_URL", what);
         return None;
+    }
+    let is_sqlite = |url: &String| url.starts_with("sqlite:");
+    if let Some(url) = url.as_ref().filter(|url| is_sqlite(url)) {
+        let url = sqlite(url)
+            .map_err(|what| reader.problem("DATABASE_URL", what))
+            .ok()?;
+        return Some(Place {
+            url,
+            schema: None,
+            connections: None,
+        });
+    }
+    let postgres = match url {
+        Some(url) => {
+            let postgres = postgres(&url)
+                .map_err(|what| reader.problem("DATABASE_URL", what))
+                .ok()?;
+            reader.remarks("DATABASE_URL", &postgres.harmless);
+            postgres
+        }
+        None => PostgresUrl::default(),
     };
-    let mut options = PgConnectOptions::new_without_pgpass()
-        .host(&host)
-        .port(reader.parsed("POSTGRES_PORT", 5432, "a port"))
-        .username(&reader.parsed("POSTGRES_USER", "postgres".to_owned(), "a name"))
-        .database(&reader.parsed("POSTGRES_DB", "postgres".to_owned(), "a name"));
-    if let Some(password) = reader.password("POSTGRES_PASSWORD") {
-        options = options.password(&password);
-    }
-    if let Some(mode) = reader.read("POSTGRES_SSLMODE", ssl_mode) {
-        options = options.ssl_mode(mode);
-    }
-    Some(DatabaseUrl::Postgres(Box::new(options)))
+    let postgres = completed(reader, postgres);
+    Some(Place {
+        schema: postgres.schema.clone(),
+        connections: postgres.connections,
+        url: DatabaseUrl::Postgres(Box::new(postgres.server())),
+    })
 }
 
-fn database_url(url: &str) -> Result<DatabaseUrl, &'static str> {
-    let scheme = url.split(':').next().unwrap_or_default();
-    match scheme {
-        // The drivers' errors can repeat parts of the URL, and with them a password.
-        "postgres" | "postgresql" => PgConnectOptions::from_str(url)
-            .map(|options| DatabaseUrl::Postgres(Box::new(options)))
-            .map_err(|_| "not a URL of the form postgres://user:password@host:5432/database?sslmode=require"),
-        "sqlite" => SqliteConnectOptions::from_str(url)
-            .map(|options| DatabaseUrl::Sqlite(Box::new(options.busy_timeout(BUSY_TIMEOUT))))
-            .map_err(|_| "not a URL of the form sqlite:///path/to/users.db"),
-        _ => Err("only postgres:// and sqlite:// databases can be asked"),
+/// The database of a `DATABASE_URL` alone.
+#[cfg(test)]
+pub(super) fn database_url(reader: &mut Reader<'_>) -> Option<DatabaseUrl> {
+    place(reader, true).map(|place| place.url)
+}
+
+/// What `POSTGRES_HOST` and its siblings add to the URL.
+fn completed(reader: &mut Reader<'_>, mut postgres: PostgresUrl) -> PostgresUrl {
+    const URL: &str = "DATABASE_URL";
+    let is_alone = !reader.is_set(URL);
+    let host = reader.read("POSTGRES_HOST", |text| match text.starts_with('/') {
+        true => Ok(Host {
+            name: text.to_owned(),
+            port: None,
+        }),
+        false => Host::parse(text),
+    });
+    if let Some(host) = host {
+        match postgres.hosts.as_mut_slice() {
+            [] => postgres.hosts.push(host),
+            [only] if only.name == host.name => {
+                agree(reader, "POSTGRES_HOST", URL, &mut only.port, host.port);
+            }
+            [_, ..] => reader.problem("POSTGRES_HOST", disagreement(URL)),
+        }
+    }
+    let port = reader.port("POSTGRES_PORT");
+    match port {
+        Some(port) if postgres.names_ports() => {
+            let default = postgres.port.unwrap_or(5432);
+            let mut ports = postgres
+                .hosts
+                .iter()
+                .map(|host| host.port.unwrap_or(default));
+            if ports.any(|other| other != port) {
+                let place = if is_alone { "POSTGRES_HOST" } else { URL };
+                reader.problem("POSTGRES_PORT", disagreement(place));
+            }
+        }
+        Some(port) => postgres.port = Some(port),
+        None => {}
+    }
+    let user = reader.text("POSTGRES_USER");
+    agree(reader, "POSTGRES_USER", URL, &mut postgres.user, user);
+    let password = reader.password("POSTGRES_PASSWORD").map(Password);
+    let place = &mut postgres.password;
+    agree(reader, "POSTGRES_PASSWORD", URL, place, password);
+    let database = reader.text("POSTGRES_DB");
+    agree(reader, "POSTGRES_DB", URL, &mut postgres.database, database);
+    let mode = reader.read("POSTGRES_SSLMODE", Ssl::parse);
+    agree(reader, "POSTGRES_SSLMODE", URL, &mut postgres.ssl, mode);
+    if is_alone {
+        postgres
+            .database
+            .get_or_insert_with(|| "postgres".to_owned());
+    }
+    postgres
+}
+
+/// Puts a value where there is none. Where `place`, another setting, has said something else, one of the two would have no
+/// effect, and nobody could tell which: that is a problem.
+fn agree<T: PartialEq>(
+    reader: &mut Reader<'_>,
+    name: &str,
+    place: &str,
+    said: &mut Option<T>,
+    value: Option<T>,
+) {
+    match (said.as_ref(), value) {
+        (_, None) => {}
+        (None, value) => *said = value,
+        (Some(said), Some(value)) if *said == value => {}
+        (Some(_), Some(_)) => reader.problem(name, disagreement(place)),
     }
 }
 
-fn ssl_mode(text: &str) -> Result<PgSslMode, &'static str> {
-    text.parse()
-        .map_err(|_| "none of disable, allow, prefer, require, verify-ca, verify-full")
+fn disagreement(place: &str) -> String {
+    format!("{place} says something else; keep one of the two, or let them say the same")
+}
+
+fn sqlite(url: &str) -> Result<DatabaseUrl, String> {
+    SqliteConnectOptions::from_str(url)
+        .map(|options| DatabaseUrl::Sqlite(Box::new(options.busy_timeout(BUSY_TIMEOUT))))
+        .map_err(|error| {
+            format!("not a URL of the form sqlite:///path/to/users.db, with mode, cache, immutable or vfs behind a `?`: {error}")
+        })
+}
+
+fn postgres(url: &str) -> Result<PostgresUrl, String> {
+    let scheme = url
+        .split(':')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    match scheme.as_str() {
+        "postgres" | "postgresql" => {
+            PostgresUrl::read(&ConnectionUrl::parse(url)?).map_err(|what| {
+                format!("{what}; such a URL looks like postgres://user:password@host:5432/database?sslmode=require")
+            })
+        }
+        "file" => Err(
+            "`file:` is Prisma's way to name a SQLite file; write it as sqlite:///path/to/users.db, with the whole path"
+                .to_owned(),
+        ),
+        "jdbc" | "postgresql+asyncpg" | "postgresql+psycopg" | "postgresql+psycopg2" | "postgis" => {
+            Err("it is written for one client library; write the same URL as postgres://…".to_owned())
+        }
+        "prisma" | "prisma+postgres" => Err(
+            "it leads to Prisma's own proxy; give the URL of the database itself, postgres://…".to_owned(),
+        ),
+        _ => Err("only postgres:// and sqlite:// databases can be asked".to_owned()),
+    }
 }
 
 /// How long a reader of SQLite waits for a writer, within `DATABASE_TIMEOUT`.

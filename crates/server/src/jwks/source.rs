@@ -17,8 +17,8 @@ use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use session::{JwtKeys, JwtKeysError};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,6 +26,8 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+
+use crate::tls::{self, Authorities, Proof, Terms};
 
 /// Where an issuer publishes his keys.
 #[derive(Clone, Debug)]
@@ -46,7 +48,7 @@ pub(crate) enum JwksError {
     #[error("{0}")]
     Exchange(#[from] hyper::Error),
     /// The file cannot be read, or there is no connection to the server.
-    #[error("{0}")]
+    #[error("{error}{advice}", error = .0, advice = in_parentheses(tls::advice(.0)))]
     Io(#[from] io::Error),
     /// What is published is no set of keys.
     #[error("{0}")]
@@ -98,6 +100,10 @@ pub(crate) fn read_file(path: &Path) -> Result<String, JwksError> {
     text(bytes)
 }
 
+fn in_parentheses(advice: Option<&str>) -> String {
+    advice.map_or_else(String::new, |advice| format!(" ({advice})"))
+}
+
 fn text(bytes: Vec<u8>) -> Result<String, JwksError> {
     if bytes.len() > JwtKeys::MAX_JWKS_LEN {
         return Err(JwtKeysError::Oversize.into());
@@ -130,7 +136,7 @@ pub(crate) enum JwksUrlError {
 
 impl JwksUrl {
     /// Takes a URL as configured; over HTTPS one of `authorities` must vouch for the server.
-    pub(crate) fn parse(text: &str, authorities: RootCertStore) -> Result<Self, JwksUrlError> {
+    pub(crate) fn parse(text: &str, authorities: Authorities) -> Result<Self, JwksUrlError> {
         let uri: Uri = text.parse().map_err(|_| JwksUrlError::Malformed)?;
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(JwksUrlError::Malformed);
@@ -145,7 +151,7 @@ impl JwksUrl {
         let tls = if *scheme == Scheme::HTTPS {
             let name =
                 ServerName::try_from(host.to_owned()).map_err(|_| JwksUrlError::Malformed)?;
-            Some((name, Arc::new(client_config(authorities))))
+            Some((name, Arc::new(client_config(authorities)?)))
         } else if *scheme != Scheme::HTTP {
             return Err(JwksUrlError::Malformed);
         } else if !is_this_machine(host) {
@@ -231,13 +237,13 @@ impl fmt::Debug for JwksUrl {
     }
 }
 
-fn client_config(authorities: RootCertStore) -> ClientConfig {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider knows the default versions of TLS")
-        .with_root_certificates(authorities)
-        .with_no_client_auth()
+fn client_config(authorities: Authorities) -> Result<ClientConfig, JwksUrlError> {
+    let terms = Terms {
+        proof: Proof::AuthorityAndName(authorities),
+        identity: None,
+    };
+    // Without a single authority nothing could be verified; the public ones are always there.
+    tls::client_config(terms).map_err(|_| JwksUrlError::Malformed)
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -253,7 +259,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<JwksUrl, JwksUrlError> {
-        JwksUrl::parse(text, RootCertStore::empty())
+        JwksUrl::parse(text, Authorities::public())
     }
 
     #[test]

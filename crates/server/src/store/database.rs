@@ -19,8 +19,8 @@ pub(super) enum Database {
 impl Database {
     pub(super) fn new(settings: &DatabaseSettings) -> Self {
         match &settings.url {
-            DatabaseUrl::Postgres(options) => {
-                Self::Postgres(Postgres::new((**options).clone(), settings))
+            DatabaseUrl::Postgres(server) => {
+                Self::Postgres(Postgres::new((**server).clone(), settings))
             }
             DatabaseUrl::Sqlite(options) => {
                 Self::Sqlite(Sqlite::new((**options).clone(), settings))

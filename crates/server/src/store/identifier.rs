@@ -6,6 +6,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Table {
     quoted: String,
+    names_schema: bool,
 }
 
 impl Table {
@@ -18,13 +19,29 @@ impl Table {
         if parts.len() > 2 {
             return Err(IdentifierError::TooManyParts);
         }
+        let names_schema = parts.len() == 2;
         let quoted = parts
             .into_iter()
             .map(quote)
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             quoted: quoted.join("."),
+            names_schema,
         })
+    }
+
+    /// The table of this name in `schema`, unless its own name says another.
+    ///
+    /// # Errors
+    /// When the schema can be no identifier.
+    pub(crate) fn or_in_schema(self, schema: Option<&str>) -> Result<Self, IdentifierError> {
+        match schema {
+            Some(schema) if !self.names_schema => Ok(Self {
+                quoted: format!("{}.{}", quote(schema)?, self.quoted),
+                names_schema: true,
+            }),
+            Some(_) | None => Ok(self),
+        }
     }
 
     /// As it stands in a statement: every part in double quotes.
@@ -126,6 +143,22 @@ mod tests {
             assert_eq!(Table::parse(name).unwrap().quoted(), quoted);
         }
         assert_eq!(Column::parse("a.b").unwrap().quoted(), r#""a.b""#);
+    }
+
+    #[test]
+    fn a_schema_is_for_tables_that_name_none() {
+        let table = |name| Table::parse(name).unwrap();
+        let within = |name, schema| table(name).or_in_schema(schema).unwrap();
+        assert_eq!(
+            within("users", Some("ten\"ant.1")).quoted(),
+            r#""ten""ant.1"."users""#
+        );
+        assert_eq!(within("auth.users", Some("tenant")), table("auth.users"));
+        assert_eq!(within("users", None), table("users"));
+        assert_eq!(
+            table("users").or_in_schema(Some("")),
+            Err(IdentifierError::Empty)
+        );
     }
 
     #[test]

@@ -6,69 +6,94 @@
 //! second name: another cache entry, another `X-User-Id` for the service behind us. The comparison is made byte by byte
 //! (`COLLATE "C"`), whatever the column's own collation thinks of upper and lower case.
 //!
-//! The type of the column is read from the catalog and read again whenever it seems to have changed. Domains count as
+//! The types of the columns are read from the catalog and read again whenever they seem to have changed. Domains count as
 //! the type that they are based on. Views work; whether they use an index is up to them.
 //!
 //! Times are asked for as seconds since 1970. For a `timestamptz` that is absolute; a `timestamp` without a zone is
-//! taken for UTC, which is what Drizzle and Prisma write (`drizzle-orm` `pg-core/columns/timestamp.js`). The time zone
-//! of the server, the database or the role plays no part in either.
+//! read in [`SessionTables::time_zone`](super::settings::SessionTables::time_zone). The time zone of the server, the database or the role plays no part in either.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod catalog;
+mod question;
+mod server;
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use gate::{Source, StoreError};
 use session::UnixTime;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 use tokio::time::timeout;
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, Type};
 
+use self::catalog::{Layout, Visible};
+use self::question::{ByKey, Question};
+use self::server::{Connection, PostgresError, PostgresOpener};
+pub(crate) use self::server::{PostgresHost, PostgresServer, Verify};
 use super::connections::Connections;
 use super::health::Health;
-use super::identifier::{Column, Table};
-use super::settings::{DatabaseSettings, SessionTables, UserTable};
+use super::identifier::Column;
+use super::settings::DatabaseSettings;
+use super::time::Zone;
 use super::told::{Flaw, StoredRow, Told};
-use super::{StoreHealth, describe};
+use super::{StoreHealth, one_line};
+use crate::tls;
 
 /// The application's database in PostgreSQL.
 pub(super) struct Postgres {
-    connections: Connections<PgConnection>,
+    connections: Connections<PostgresOpener>,
     timeout: Duration,
     users: Option<ByKey>,
     sessions: Option<ByKey>,
+    /// Where the times of sessions are read that have no zone; `None` when nothing was configured.
+    zone: Option<Zone>,
     health: Health,
+    /// What was said about the tables, so that it is said once.
+    said: Mutex<BTreeSet<String>>,
 }
 
 impl Postgres {
-    pub(super) fn new(options: PgConnectOptions, settings: &DatabaseSettings) -> Self {
+    pub(super) fn new(server: PostgresServer, settings: &DatabaseSettings) -> Self {
+        let opener = PostgresOpener {
+            server,
+            limit: settings.timeout,
+        };
+        let sessions = settings.sessions.as_ref();
         Self {
-            // The statements carry users' ids and sessions' tokens: they are not logged.
-            connections: Connections::new(
-                options.disable_statement_logging(),
-                settings.max_connections,
-                LIFETIME,
-            ),
+            connections: Connections::new(opener, settings.max_connections, LIFETIME),
             timeout: settings.timeout,
             users: settings.users.as_ref().map(ByKey::user),
-            sessions: settings.sessions.as_ref().map(ByKey::session),
+            sessions: sessions.map(ByKey::session),
+            zone: sessions.and_then(|tables| tables.time_zone.clone()),
             health: Health::new(Source::Postgres),
+            said: Mutex::default(),
         }
     }
 
     /// Whether `subject` is a user.
     pub(super) async fn find_user(&self, subject: &str) -> Result<bool, StoreError> {
         let users = self.users.as_ref();
-        let rows = self.answer(|| self.rows(users, subject)).await?;
+        let (rows, _) = self.answer(|| self.rows(users, subject)).await?;
         Ok(!rows.is_empty())
     }
 
     /// What is known about the session of this token and its user.
     pub(super) async fn find_session(&self, token: &str) -> Result<Told, StoreError> {
-        let sessions = self.sessions.as_ref();
-        let rows = self.answer(|| self.rows(sessions, token)).await?;
-        Ok(match &rows[..] {
-            [] => Told::Nothing,
-            [row] => stored_row(row).map_or_else(Told::Malformed, Told::row),
-            [_, _, ..] => Told::Malformed(Flaw::Duplicate),
+        let Some(sessions) = &self.sessions else {
+            return Ok(Told::Nothing);
+        };
+        let (rows, question) = self.answer(|| self.rows(Some(sessions), token)).await?;
+        Ok(match (&rows[..], question) {
+            ([], _) | (_, None) => Told::Nothing,
+            ([row], Some(question)) => {
+                let row = StoredColumns {
+                    row,
+                    zoneless: &question.zoneless,
+                    zone: self.zone.as_ref(),
+                };
+                row.read(sessions).map_or_else(Told::Malformed, Told::row)
+            }
+            ([_, _, ..], _) => Told::Malformed(Flaw::Duplicate),
         })
     }
 
@@ -80,7 +105,7 @@ impl Postgres {
                 for by in self.users.iter().chain(&self.sessions) {
                     let question = self.learn(by).await?;
                     // Nothing equals NULL, but every name and right that the statement needs is checked.
-                    self.ask(question, None).await?;
+                    self.ask(&question, None).await?;
                 }
                 Ok(())
             })
@@ -98,11 +123,11 @@ impl Postgres {
     /// Does `work` within the timeout; a second time, on a new connection, when the first one broke on the way.
     async fn answer<T, W>(&self, work: impl Fn() -> W) -> Result<T, StoreError>
     where
-        W: Future<Output = Result<T, sqlx::Error>>,
+        W: Future<Output = Result<T, PostgresError>>,
     {
         let attempts = async {
             match work().await {
-                Err(error) if broken(&error) => {
+                Err(error) if error.is_broken_connection() => {
                     self.connections.forget_idle();
                     work().await
                 }
@@ -130,16 +155,16 @@ impl Postgres {
         Err(error)
     }
 
-    /// The rows under `key`.
-    async fn rows(&self, by: Option<&ByKey>, key: &str) -> Result<Vec<PgRow>, sqlx::Error> {
-        let Some(by) = by else {
-            return Err(sqlx::Error::Configuration(
-                "no such table is configured".into(),
-            ));
-        };
+    /// The rows under `key`, and the question that found them.
+    async fn rows(
+        &self,
+        by: Option<&ByKey>,
+        key: &str,
+    ) -> Result<(Vec<Row>, Option<Question>), PostgresError> {
+        let by = by.ok_or(PostgresError::NoTable)?;
         if key.contains('\0') {
             // No text in PostgreSQL holds this character.
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
         let question = match by.known() {
             Some(question) if question.keys.can_hold(key) => question,
@@ -147,220 +172,154 @@ impl Postgres {
             Some(_) | None => self.learn(by).await?,
         };
         if !question.keys.can_hold(key) {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
-        match self.ask(question, Some(key)).await {
-            Err(error) if outdated(&error) => {
+        match self.ask(&question, Some(key)).await {
+            Err(error) if is_outdated(&error) => {
                 let question = self.learn(by).await?;
                 if !question.keys.can_hold(key) {
-                    return Ok(Vec::new());
+                    return Ok((Vec::new(), None));
                 }
-                self.ask(question, Some(key)).await
+                let rows = self.ask(&question, Some(key)).await?;
+                Ok((rows, Some(question)))
             }
-            answer => answer,
+            answer => answer.map(|rows| (rows, Some(question))),
         }
     }
 
-    async fn ask(&self, question: Question, key: Option<&str>) -> Result<Vec<PgRow>, sqlx::Error> {
-        let mut taken = self.connections.take().await?;
-        let query = sqlx::query(AssertSqlSafe(question.statement)).bind(key);
-        let answer = query.fetch_all(&mut taken.connection).await;
+    async fn ask(&self, question: &Question, key: Option<&str>) -> Result<Vec<Row>, PostgresError> {
+        let taken = self.connections.take().await?;
+        let parameters = [(&key as _, Type::TEXT)];
+        let answer = taken
+            .connection
+            .query(&question.statement, &parameters)
+            .await;
         match taken.settle(answer) {
-            Err(error) if impossible(&error) => Ok(Vec::new()),
+            Err(error) if is_impossible(&error) => Ok(Vec::new()),
             answer => answer,
         }
     }
 
-    /// Reads the type of the column from the catalog.
-    async fn learn(&self, by: &ByKey) -> Result<Question, sqlx::Error> {
-        let mut taken = self.connections.take().await?;
-        let query = sqlx::query_scalar(TYPE_OF_COLUMN)
-            .bind(by.table.quoted())
-            .bind(by.column.name());
-        let answer = query.fetch_optional(&mut taken.connection).await;
-        let column_type: String = taken
-            .settle(answer)?
-            .ok_or_else(|| sqlx::Error::ColumnNotFound(by.column.quoted().to_owned()))?;
-        let question = by.question(&column_type);
-        *by.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(question.clone());
+    /// Reads from the catalog what the columns are, and which rows we may see.
+    async fn learn(&self, by: &ByKey) -> Result<Question, PostgresError> {
+        let taken = self.connections.take().await?;
+        let answer = self.read_catalog(&taken.connection, by).await;
+        taken.settle(answer)
+    }
+
+    async fn read_catalog(
+        &self,
+        connection: &Connection,
+        by: &ByKey,
+    ) -> Result<Question, PostgresError> {
+        let columns = [&by.column].into_iter().chain(&by.times);
+        let columns: Vec<_> = columns.map(|column| column.name()).collect();
+        let layout = Layout::read(connection, &by.table, &columns).await?;
+        for table in [&by.table].into_iter().chain(&by.users) {
+            match Visible::read(connection, table).await? {
+                Visible::All => {}
+                Visible::None => {
+                    return Err(PostgresError::Hidden {
+                        table: table.quoted().to_owned(),
+                    });
+                }
+                Visible::SomeByPolicy => self.say(format!(
+                    "row-level security is on for {}: whoever its policies hide from our role looks like nobody and is \
+                     refused; a role that has BYPASSRLS sees everybody",
+                    table.quoted(),
+                )),
+            }
+        }
+        let question = by.learn(&layout).ok_or_else(|| PostgresError::NoColumn {
+            column: by.column.quoted().to_owned(),
+            table: by.table.quoted().to_owned(),
+        })?;
+        self.say_zone(by, &question);
         Ok(question)
     }
-}
 
-/// What to select by a key, before we know the type of the key's column.
-struct ByKey {
-    table: Table,
-    column: Column,
-    /// The statement before and after the condition on the key. The table that has the key is called `k`.
-    select: String,
-    limit: &'static str,
-    /// How to ask, once we know the type of the column.
-    known: Mutex<Option<Question>>,
-}
-
-/// How to ask for a key.
-#[derive(Clone, Debug)]
-struct Question {
-    statement: Arc<str>,
-    keys: Keys,
-}
-
-/// What the keys in the column look like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Keys {
-    Integer,
-    Other,
-    Uuid,
-}
-
-impl ByKey {
-    fn user(users: &UserTable) -> Self {
-        Self {
-            select: format!("SELECT 1 FROM {} AS k", users.table.quoted()),
-            limit: "LIMIT 1",
-            table: users.table.clone(),
-            column: users.id.clone(),
-            known: Mutex::default(),
+    /// Says how times without a zone are read, unless the operator has said it, and that he has said it in vain.
+    fn say_zone(&self, by: &ByKey, question: &Question) {
+        let table = by.table.quoted();
+        let columns = question.zoneless.join("` and `");
+        match (&self.zone, question.zoneless.is_empty()) {
+            (None, false) => self.say(format!(
+                "the times in `{columns}` of {table} have no time zone and are read as UTC; if the application writes them \
+                 in another zone, sessions live too long or too short: set SESSION_TIME_ZONE, to UTC if that is right"
+            )),
+            (Some(zone), true) if !by.times.is_empty() => self.say(format!(
+                "SESSION_TIME_ZONE={zone} has no effect: the times in {table} have a time zone of their own"
+            )),
+            (None | Some(_), _) => {}
         }
     }
 
-    /// The session and its user in one statement, so that what is found proves both. The id of the user is compared as
-    /// text as well: a collation may call two users equal.
-    fn session(tables: &SessionTables) -> Self {
-        let SessionTables {
-            table,
-            token,
-            user,
-            expires,
-            created,
-            users,
-            email,
-            name,
-        } = tables;
-        let text = |column: &Option<Column>| match column {
-            Some(column) => format!("u.{}::text", column.quoted()),
-            None => "NULL::text".to_owned(),
-        };
-        let millis = |column: Option<&Column>| match column {
-            Some(column) => format!(
-                "floor(extract(epoch FROM k.{}) * 1000)::float8",
-                column.quoted()
-            ),
-            None => "NULL::float8".to_owned(),
-        };
-        let (id, user) = (users.id.quoted(), user.quoted());
-        let select = format!(
-            "SELECT u.{id}::text, {}, {}, {}, {} FROM {} AS k JOIN {} AS u \
-             ON u.{id} = k.{user} AND u.{id}::text = k.{user}::text COLLATE \"C\"",
-            text(email),
-            text(name),
-            millis(created.as_ref()),
-            millis(Some(expires)),
-            table.quoted(),
-            users.table.quoted(),
-        );
-        Self {
-            select,
-            // A second one is one too many.
-            limit: "LIMIT 2",
-            table: table.clone(),
-            column: token.clone(),
-            known: Mutex::default(),
+    fn say(&self, text: String) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if !said.contains(&text) {
+            tracing::warn!(store = Source::Postgres.as_str(), "{text}");
+            said.insert(text);
         }
-    }
-
-    /// `column_type` is a name that PostgreSQL itself made of its catalog, qualified and quoted where that is needed.
-    fn question(&self, column_type: &str) -> Question {
-        let (keys, cast) = match column_type {
-            // One question serves all widths: their indexes understand one another.
-            "smallint" | "integer" | "bigint" => (Keys::Integer, "bigint"),
-            "uuid" => (Keys::Uuid, "uuid"),
-            "character varying" | "name" | "text" => (Keys::Other, "text"),
-            // A cast to `character` would cut the key off after one character.
-            "character" => (Keys::Other, "bpchar"),
-            other => (Keys::Other, other),
-        };
-        let (select, limit, column) = (&self.select, self.limit, self.column.quoted());
-        let statement = format!(
-            "{select} WHERE k.{column} = $1::{cast} AND k.{column}::text = $1 COLLATE \"C\" {limit}"
-        );
-        Question {
-            statement: statement.into(),
-            keys,
-        }
-    }
-
-    fn known(&self) -> Option<Question> {
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 }
 
-/// The columns that [`ByKey::session`] selects.
-fn stored_row(row: &PgRow) -> Result<StoredRow, Flaw> {
-    let text = |index: usize| {
-        row.try_get::<Option<String>, _>(index)
-            .map_err(|_| Flaw::Text)
-    };
-    let time = |index: usize, flaw: Flaw| {
-        let millis = row.try_get::<Option<f64>, _>(index).map_err(|_| flaw)?;
+/// A row of those that [`ByKey::session`] asks for.
+struct StoredColumns<'a> {
+    row: &'a Row,
+    zoneless: &'a [String],
+    zone: Option<&'a Zone>,
+}
+
+impl StoredColumns<'_> {
+    fn read(&self, by: &ByKey) -> Result<StoredRow, Flaw> {
+        let (expires, created) = match &by.times[..] {
+            [created, expires] => (Some(expires.name()), Some(created.name())),
+            times => (times.first().map(Column::name), None),
+        };
+        Ok(StoredRow {
+            subject: self.get::<String>(0, Flaw::Text)?.ok_or(Flaw::Text)?,
+            email: self.get(1, Flaw::Text)?,
+            name: self.get(2, Flaw::Text)?,
+            issued_at: self.time(3, created, Flaw::Creation)?,
+            expires_at: self.time(4, expires, Flaw::Expiry)?.ok_or(Flaw::Expiry)?,
+        })
+    }
+
+    fn get<'r, T: FromSql<'r>>(&'r self, index: usize, flaw: Flaw) -> Result<Option<T>, Flaw> {
+        self.row.try_get(index).map_err(|_| flaw)
+    }
+
+    fn time(
+        &self,
+        index: usize,
+        column: Option<&str>,
+        flaw: Flaw,
+    ) -> Result<Option<UnixTime>, Flaw> {
+        let Some(millis) = self.get::<f64>(index, flaw)? else {
+            return Ok(None);
+        };
+        let is_zoneless =
+            column.is_some_and(|name| self.zoneless.iter().any(|other| other == name));
         // Infinity becomes a time that no session may last to.
-        Ok::<_, Flaw>(millis.map(|millis| UnixTime::from_millis(millis as u64)))
-    };
-    Ok(StoredRow {
-        subject: text(0)?.ok_or(Flaw::Text)?,
-        email: text(1)?,
-        name: text(2)?,
-        issued_at: time(3, Flaw::Creation)?,
-        expires_at: time(4, Flaw::Expiry)?.ok_or(Flaw::Expiry)?,
-    })
-}
-
-impl Keys {
-    /// Whether `key` can be the canonical text of such a key: what PostgreSQL prints, not all that it reads.
-    fn can_hold(self, key: &str) -> bool {
-        match self {
-            Self::Integer => key
-                .parse::<i64>()
-                .is_ok_and(|number| number.to_string() == key),
-            Self::Other => true,
-            Self::Uuid => {
-                let dash = |at| matches!(at, 8 | 13 | 18 | 23);
-                key.len() == 36
-                    && key.bytes().enumerate().all(|(at, byte)| match dash(at) {
-                        true => byte == b'-',
-                        false => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
-                    })
-            }
-        }
+        let time = UnixTime::from_millis(millis as u64);
+        Ok(Some(match self.zone {
+            Some(zone) if is_zoneless => zone.absolute(time),
+            Some(_) | None => time,
+        }))
     }
 }
 
-/// The connection is of no more use, but a new one may be.
-fn broken(error: &sqlx::Error) -> bool {
-    match sqlstate(error) {
-        // The server was stopped, crashed, or has closed an idle session; or a pooler has lost its server.
-        Some(code) => matches!(code, "57P01" | "57P02" | "57P05") || code.starts_with("08"),
-        None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_)),
-    }
-}
-
-/// The table is no longer what it was when we prepared the statement: no such operator, types that do not match, a
-/// changed result, a statement that a pooler has prepared on another connection, a type that is gone.
-fn outdated(error: &sqlx::Error) -> bool {
-    sqlstate(error).is_some_and(|code| {
-        matches!(
-            code,
-            "42883" | "42804" | "0A000" | "26000" | "42P05" | "42704"
-        )
-    })
+/// The table is no longer what it was when we learned about it: no such operator, types that do not match, a changed
+/// result, a type that is gone.
+fn is_outdated(error: &PostgresError) -> bool {
+    error
+        .sqlstate()
+        .is_some_and(|code| matches!(code, "42883" | "42804" | "0A000" | "42704"))
 }
 
 /// The key cannot be converted to the type of the column, or to the character set of the database: no such row.
-fn impossible(error: &sqlx::Error) -> bool {
-    sqlstate(error).is_some_and(|code| {
+fn is_impossible(error: &PostgresError) -> bool {
+    error.sqlstate().is_some_and(|code| {
         matches!(
             code,
             "22001" | "22003" | "22007" | "22008" | "22021" | "22023" | "22P02" | "22P03" | "22P05"
@@ -368,105 +327,23 @@ fn impossible(error: &sqlx::Error) -> bool {
     })
 }
 
-fn sqlstate(error: &sqlx::Error) -> Option<&str> {
-    error
-        .as_database_error()?
-        .try_downcast_ref()
-        .map(PgDatabaseError::code)
+/// What went wrong, down to the cause: the driver's errors say only what it was doing. A server's detail and hint are left
+/// out, because they can quote data.
+fn describe(error: &PostgresError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!(
+            "{text}: {}",
+            cause.to_string().trim_start_matches("ERROR: ")
+        );
+        source = cause.source();
+    }
+    if let Some(advice) = tls::advice(error) {
+        text = format!("{text} ({advice})");
+    }
+    one_line(&text)
 }
-
-/// The type of a column, or what its domain is based on. `regclass` finds the table just as `FROM` does.
-const TYPE_OF_COLUMN: &str = "\
-    WITH RECURSIVE layer AS (
-        SELECT t.oid, t.typtype, t.typbasetype
-        FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-        WHERE a.attrelid = $1::regclass AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped
-        UNION ALL
-        SELECT t.oid, t.typtype, t.typbasetype
-        FROM layer JOIN pg_catalog.pg_type t ON t.oid = layer.typbasetype
-        WHERE layer.typtype = 'd')
-    SELECT pg_catalog.format_type(oid, NULL) FROM layer WHERE typtype <> 'd'";
 
 /// After a failover, or a change of its name's address, a server that should not be asked any more may still answer.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn question(column_type: &str) -> Question {
-        let users = UserTable {
-            table: Table::parse("auth.users").unwrap(),
-            id: Column::parse("id").unwrap(),
-        };
-        ByKey::user(&users).question(column_type)
-    }
-
-    #[test]
-    fn the_question_compares_in_the_type_of_the_column_and_in_its_spelling() {
-        assert_eq!(
-            &*question("integer").statement,
-            r#"SELECT 1 FROM "auth"."users" AS k WHERE k."id" = $1::bigint AND k."id"::text = $1 COLLATE "C" LIMIT 1"#
-        );
-        for (column_type, cast) in [
-            ("bigint", "$1::bigint"),
-            ("uuid", "$1::uuid"),
-            ("character varying", "$1::text"),
-            ("character", "$1::bpchar"),
-            (r#"auth."Id""#, r#"$1::auth."Id""#),
-        ] {
-            assert!(
-                question(column_type).statement.contains(cast),
-                "{column_type}"
-            );
-        }
-    }
-
-    #[test]
-    fn only_the_canonical_spelling_of_an_integer_is_an_id() {
-        for id in [
-            "0",
-            "7",
-            "-7",
-            "2147483648",
-            "9223372036854775807",
-            "-9223372036854775808",
-        ] {
-            assert!(Keys::Integer.can_hold(id), "{id}");
-        }
-        for id in [
-            "",
-            "007",
-            " 7",
-            "7 ",
-            "+7",
-            "-0",
-            "7.0",
-            "7e0",
-            "0x7",
-            "1_000",
-            "٧",
-            "abc",
-            "9223372036854775808",
-        ] {
-            assert!(!Keys::Integer.can_hold(id), "{id}");
-        }
-    }
-
-    #[test]
-    fn only_the_canonical_spelling_of_a_uuid_is_an_id() {
-        assert!(Keys::Uuid.can_hold("0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5b"));
-        for id in [
-            "",
-            "0B8A6C2E-1F3D-4E5F-8A9B-0C1D2E3F4A5B",
-            "0b8a6c2e1f3d4e5f8a9b0c1d2e3f4a5b",
-            "{0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5b}",
-            "0b8a-6c2e1f3d-4e5f-8a9b-0c1d2e3f4a5b",
-            "0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5",
-            "0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5g",
-            "0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5é",
-        ] {
-            assert!(!Keys::Uuid.can_hold(id), "{id}");
-        }
-    }
-}

@@ -5,24 +5,26 @@
 //! costs those few requests their [`timeout`](super::settings::RedisSettings::timeout) that were waiting when it began,
 //! and later ones nothing.
 
-use std::sync::{Mutex, PoisonError};
+mod server;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gate::{Source, StoreError};
+use redis::RedisError;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError, TlsCertificates};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use self::server::{ConnectError, Driver};
+pub(crate) use self::server::{RedisAddress, RedisServer};
 use super::health::Health;
 use super::settings::RedisSettings;
-use super::{PROBE_EVERY, StoreHealth, StoreOpenError};
+use super::{PROBE_EVERY, StoreHealth, StoreOpenError, one_line};
+use crate::tls;
 
 /// A Redis, and what became of the line to it.
 pub(super) struct Redis {
-    client: Client,
     settings: RedisSettings,
     line: watch::Sender<Line>,
     writes: Semaphore,
@@ -37,6 +39,8 @@ enum Line {
     Broken,
     Open {
         connection: MultiplexedConnection,
+        /// Ends with the last copy of this line.
+        _driver: Arc<Driver>,
         /// Tells this line from those before and after it.
         number: u64,
     },
@@ -52,37 +56,8 @@ impl Redis {
     /// # Errors
     /// When the CA file cannot be read or used. A server that does not answer is no error.
     pub(super) fn new(settings: RedisSettings) -> Result<Self, StoreOpenError> {
-        // Servers with restricted users refuse the command that would tell them our name.
-        let login = settings
-            .url
-            .target
-            .redis_settings()
-            .clone()
-            .set_skip_set_lib_name();
-        let target = settings.url.target.clone().set_redis_settings(login);
-        let client = match &settings.ca_file {
-            Some(path) if settings.url.is_tls() => {
-                let unusable = |error| StoreOpenError::CaFile {
-                    path: path.clone(),
-                    error,
-                };
-                let authority = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-                if CertificateDer::pem_slice_iter(&authority).next().is_none() {
-                    return Err(unusable("no certificate in PEM format".to_owned()));
-                }
-                let certificates = TlsCertificates {
-                    client_tls: None,
-                    root_cert: Some(authority),
-                };
-                Client::build_with_tls(target, certificates)
-                    .map_err(|error| unusable(describe(&error)))?
-            }
-            Some(_) | None => Client::open(target).map_err(|error| StoreOpenError::Redis {
-                error: describe(&error),
-            })?,
-        };
+        settings.server.check_files(settings.ca_file.as_ref())?;
         Ok(Self {
-            client,
             settings,
             line: watch::Sender::new(Line::Opening),
             writes: Semaphore::new(MAX_WRITES),
@@ -153,6 +128,7 @@ impl Redis {
         let Line::Open {
             mut connection,
             number,
+            ..
         } = self.line.borrow().clone()
         else {
             return Err(Unwritten);
@@ -178,10 +154,14 @@ impl Redis {
         let mut number = 0;
         loop {
             match self.open().await {
-                Ok(connection) => {
+                Ok((connection, driver)) => {
                     number += 1;
                     let opened = Instant::now();
-                    self.line.send_replace(Line::Open { connection, number });
+                    self.line.send_replace(Line::Open {
+                        connection,
+                        _driver: Arc::new(driver),
+                        number,
+                    });
                     self.watch_line().await;
                     // It has worked: the next one may work at once.
                     if opened.elapsed() >= HOLD {
@@ -229,19 +209,20 @@ impl Redis {
             .ok()?;
         match &*line {
             Line::Broken | Line::Opening => None,
-            Line::Open { connection, number } => Some((connection.clone(), *number)),
+            Line::Open {
+                connection, number, ..
+            } => Some((connection.clone(), *number)),
         }
     }
 
     /// A new line on which the server has answered, if only with a refusal.
-    async fn open(&self) -> Result<MultiplexedConnection, String> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.settings.timeout))
-            .set_response_timeout(Some(self.settings.timeout));
+    async fn open(&self) -> Result<(MultiplexedConnection, Driver), String> {
+        let RedisSettings {
+            server, ca_file, ..
+        } = &self.settings;
         let open = async {
-            let mut connection = self
-                .client
-                .get_multiplexed_async_connection_with_config(&config)
+            let (mut connection, driver) = server
+                .connect(ca_file.as_ref(), self.settings.timeout)
                 .await?;
             // Like a lookup: a user without the rights for one should not pass as healthy.
             let mut command = redis::cmd("GETRANGE");
@@ -251,18 +232,15 @@ impl Redis {
                 .arg(0)
                 .exec_async(&mut connection)
                 .await;
-            Ok((connection, answer))
+            match answer {
+                Ok(()) => self.health.answered(),
+                Err(error) if code(&error).is_some() => self.health.failed(&describe(&error)),
+                Err(error) => return Err(error.into()),
+            }
+            Ok((connection, driver))
         };
         match timeout(self.settings.timeout, open).await {
-            Ok(Ok((connection, Ok(())))) => {
-                self.health.answered();
-                Ok(connection)
-            }
-            Ok(Ok((connection, Err(error)))) if code(&error).is_some() => {
-                self.health.failed(&describe(&error));
-                Ok(connection)
-            }
-            Ok(Ok((_, Err(error))) | Err(error)) => Err(describe(&error)),
+            Ok(opened) => opened.map_err(|error: ConnectError| no_line(&error)),
             Err(_) => Err(self.too_late()),
         }
     }
@@ -364,6 +342,18 @@ fn failed(detail: String) -> StoreError {
         store: Source::Redis,
         detail,
     }
+}
+
+/// Why there is no line, and what to do about it, if that is known.
+fn no_line(error: &ConnectError) -> String {
+    let text = match error {
+        ConnectError::Redis(error) => describe(error),
+        ConnectError::File(_) | ConnectError::Io(_) => error.to_string(),
+    };
+    one_line(&match tls::advice(error) {
+        Some(advice) => format!("{text} ({advice})"),
+        None => text,
+    })
 }
 
 /// What happened, without anything that a server could quote: some repeat the command, with the password or the id.

@@ -148,7 +148,7 @@ impl Time {
     fn read(&self) -> Option<UnixTime> {
         match self {
             Self::Millis(millis) => Some(UnixTime::from_millis(*millis)),
-            Self::Text(text) => time::of_text(text),
+            Self::Text(text) => time::of_text(text, None),
         }
     }
 }

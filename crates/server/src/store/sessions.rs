@@ -108,7 +108,9 @@ pub(super) fn realm(database: &str, tables: &SessionTables) -> String {
         users,
         email,
         name,
+        time_zone,
     } = tables;
+    let zone = time_zone.as_ref().map(ToString::to_string);
     let columns = [Some(token), Some(user), Some(expires), created.as_ref()]
         .into_iter()
         .chain([Some(&users.id), email.as_ref(), name.as_ref()])
@@ -116,6 +118,7 @@ pub(super) fn realm(database: &str, tables: &SessionTables) -> String {
     let names: Vec<_> = [database, table.quoted(), users.table.quoted()]
         .into_iter()
         .chain(columns)
+        .chain(zone.as_deref())
         .collect();
     names.join(" ")
 }

@@ -4,12 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
-use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use thiserror::Error;
 
 use super::identifier::{Column, Table};
+use super::postgres::PostgresServer;
+use super::redis::RedisServer;
+use super::time::Zone;
 
 /// The stores: memory, then Redis when there is one, then the truth. What is looked up follows from the truths that
 /// there are: users in [`DatabaseSettings::users`]; sessions in [`RedisSettings::sessions`], in
@@ -26,6 +26,22 @@ pub(crate) struct Settings {
     pub(crate) database: Option<DatabaseSettings>,
 }
 
+impl Settings {
+    /// Whether users are looked up by the subjects of sessions.
+    pub(crate) fn checks_users(&self) -> bool {
+        self.database
+            .as_ref()
+            .is_some_and(|database| database.users.is_some())
+    }
+}
+
+impl MemorySettings {
+    /// Whether anything is remembered.
+    pub(crate) fn is_on(self) -> bool {
+        !self.ttl.is_zero() && self.entries > 0
+    }
+}
+
 /// This process's own cache.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MemorySettings {
@@ -40,7 +56,7 @@ pub(crate) struct MemorySettings {
 #[derive(Clone, Debug)]
 pub(crate) struct RedisSettings {
     /// Where it is, and its password.
-    pub(crate) url: RedisUrl,
+    pub(crate) server: RedisServer,
     /// How long a request waits for Redis, connecting included, before the database is asked instead.
     pub(crate) timeout: Duration,
     /// How long a user or a session is trusted to exist. Zero: such answers are not written.
@@ -96,157 +112,25 @@ pub(crate) struct SessionTables {
     pub(crate) email: Option<Column>,
     /// The user's name, where that is kept.
     pub(crate) name: Option<Column>,
+    /// Where times are read that the database keeps without a zone. `None` when nobody has said it: then in UTC.
+    pub(crate) time_zone: Option<Zone>,
 }
 
 /// Where a database is, and its credentials. Printing it shows only where.
 #[derive(Clone)]
 pub(crate) enum DatabaseUrl {
-    /// A PostgreSQL server. Behind a pooler that cannot prepare statements (PgBouncer before 1.21), the operator adds
-    /// `?statement-cache-capacity=0` to the URL.
-    Postgres(Box<PgConnectOptions>),
+    /// A PostgreSQL server, or a pooler in front of one.
+    Postgres(Box<PostgresServer>),
     /// A SQLite file, or a shared database in memory (`sqlite://file:name?mode=memory&cache=shared`; SQLite shares it
     /// only under a name that is a `file:` URI). It is only ever read, and never created.
     Sqlite(Box<SqliteConnectOptions>),
 }
 
-// The driver's own `Debug` prints the password.
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Postgres(options) => {
-                let database = options
-                    .get_database()
-                    .unwrap_or_else(|| options.get_username());
-                write!(
-                    f,
-                    "Postgres({}:{}/{database})",
-                    options.get_host(),
-                    options.get_port()
-                )
-            }
+            Self::Postgres(server) => server.fmt(f),
             Self::Sqlite(options) => write!(f, "Sqlite({})", options.get_filename().display()),
-        }
-    }
-}
-
-/// Where Redis is, and its credentials. Printing it shows only where.
-#[derive(Clone)]
-pub(crate) struct RedisUrl {
-    pub(super) target: ConnectionInfo,
-}
-
-impl RedisUrl {
-    /// Reads `redis://[user[:password]@]host[:port][/database]`, `rediss://` for TLS, or `unix:///path`.
-    /// User and password are percent-decoded.
-    ///
-    /// # Errors
-    /// When the text is no such URL, or asks for TLS without verification. The error repeats nothing of it.
-    pub(crate) fn parse(url: &str) -> Result<Self, RedisUrlError> {
-        let target = url
-            .into_connection_info()
-            .map_err(|_| RedisUrlError::Malformed)?;
-        if matches!(target.addr(), ConnectionAddr::TcpTls { insecure: true, .. }) {
-            return Err(RedisUrlError::Insecure);
-        }
-        Ok(Self { target })
-    }
-
-    /// The server at `host`, without TLS. The password is used exactly as given; an empty one counts as none.
-    ///
-    /// # Errors
-    /// When `host` cannot be connected to, such as `0.0.0.0`.
-    pub(crate) fn from_parts(
-        host: &str,
-        port: u16,
-        password: Option<&str>,
-    ) -> Result<Self, RedisUrlError> {
-        let target = (host, port)
-            .into_connection_info()
-            .map_err(|_| RedisUrlError::Malformed)?;
-        let mut login = RedisConnectionInfo::default();
-        if let Some(password) = password.filter(|password| !password.is_empty()) {
-            login = login.set_password(password);
-        }
-        Ok(Self {
-            target: target.set_redis_settings(login),
-        })
-    }
-
-    pub(super) fn is_tls(&self) -> bool {
-        matches!(self.target.addr(), ConnectionAddr::TcpTls { .. })
-    }
-}
-
-impl fmt::Debug for RedisUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.is_tls() { "rediss" } else { "redis" };
-        write!(
-            f,
-            "RedisUrl({scheme}, {}, database {})",
-            self.target.addr(),
-            self.target.redis_settings().db()
-        )
-    }
-}
-
-/// Why a text is not the URL of a Redis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(crate) enum RedisUrlError {
-    /// The certificate of the server would not be verified.
-    #[error("`#insecure` would trust any server; name its authority in a CA file instead")]
-    Insecure,
-    /// It does not parse.
-    #[error("not a URL of the form redis://[user[:password]@]host[:port][/database number]")]
-    Malformed,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn printing_settings_shows_no_password() {
-        let url = RedisUrl::parse("rediss://gate:p%40ss%2Fw%C3%B6rd@cache:6380/3").unwrap();
-        assert_eq!(url.target.redis_settings().password(), Some("p@ss/wörd"));
-        assert_eq!(
-            format!("{url:?}"),
-            "RedisUrl(rediss, cache:6380, database 3)"
-        );
-
-        let url = RedisUrl::from_parts("cache", 6379, Some("p@ss/#?:%41")).unwrap();
-        assert_eq!(url.target.redis_settings().password(), Some("p@ss/#?:%41"));
-        assert_eq!(
-            format!("{url:?}"),
-            "RedisUrl(redis, cache:6379, database 0)"
-        );
-
-        let options = PgConnectOptions::new_without_pgpass()
-            .host("db")
-            .username("gate")
-            .password("hidden");
-        let url = DatabaseUrl::Postgres(Box::new(options));
-        assert_eq!(format!("{url:?}"), "Postgres(db:5432/gate)");
-    }
-
-    #[test]
-    fn a_redis_that_cannot_be_verified_or_read_is_refused() {
-        assert_eq!(
-            RedisUrl::parse("rediss://cache/#insecure").unwrap_err(),
-            RedisUrlError::Insecure
-        );
-        for url in [
-            "",
-            "cache:6379",
-            "http://cache",
-            "redis://",
-            "redis://cache/x",
-            "redis://0.0.0.0",
-        ] {
-            assert_eq!(
-                RedisUrl::parse(url).unwrap_err(),
-                RedisUrlError::Malformed,
-                "{url}"
-            );
         }
     }
 }

@@ -12,22 +12,25 @@ use std::time::Duration;
 
 use gate::{Source, StoreError};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Row};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use tokio::time::{sleep, timeout};
 
-use super::connections::Connections;
+use super::connections::{Connections, Opener};
 use super::health::Health;
 use super::identifier::Column;
 use super::settings::{DatabaseSettings, SessionTables, UserTable};
+use super::time::{self, Zone};
 use super::told::{Flaw, StoredRow, Told};
-use super::{StoreHealth, describe, time};
+use super::{StoreHealth, one_line};
 
 /// The application's database in SQLite.
 pub(super) struct Sqlite {
-    connections: Connections<SqliteConnection>,
+    connections: Connections<SqliteOpener>,
     timeout: Duration,
     users: Option<Arc<str>>,
     sessions: Option<Arc<str>>,
+    /// Where times are read that have no zone.
+    zone: Option<Zone>,
     health: Health,
 }
 
@@ -41,10 +44,18 @@ impl Sqlite {
             // The statements carry users' ids and sessions' tokens.
             .disable_statement_logging();
         Self {
-            connections: Connections::new(options, settings.max_connections, LIFETIME),
+            connections: Connections::new(
+                SqliteOpener(options),
+                settings.max_connections,
+                LIFETIME,
+            ),
             timeout: settings.timeout,
             users: settings.users.as_ref().map(user_by_id),
             sessions: settings.sessions.as_ref().map(session_by_token),
+            zone: settings
+                .sessions
+                .as_ref()
+                .and_then(|tables| tables.time_zone.clone()),
             health: Health::new(Source::Sqlite),
         }
     }
@@ -60,7 +71,10 @@ impl Sqlite {
         let rows = self.answer(self.sessions.as_ref(), token).await?;
         Ok(match &rows[..] {
             [] => Told::Nothing,
-            [row] => stored_row(row).map_or_else(Told::Malformed, Told::row),
+            [row] => {
+                let row = stored_row(row, self.zone.as_ref());
+                row.map_or_else(Told::Malformed, Told::row)
+            }
             [_, _, ..] => Told::Malformed(Flaw::Duplicate),
         })
     }
@@ -129,6 +143,31 @@ impl Sqlite {
     }
 }
 
+/// Opens connections to a file.
+struct SqliteOpener(SqliteConnectOptions);
+
+impl Opener for SqliteOpener {
+    type Connection = SqliteConnection;
+    type Error = sqlx::Error;
+
+    async fn open(&self) -> Result<SqliteConnection, sqlx::Error> {
+        self.0.connect().await
+    }
+
+    async fn close(connection: SqliteConnection) {
+        // The file does not mind if it does not hear it.
+        let _ = connection.close().await;
+    }
+
+    fn closed() -> sqlx::Error {
+        sqlx::Error::PoolClosed
+    }
+
+    fn is_answer(error: &sqlx::Error) -> bool {
+        matches!(error, sqlx::Error::Database(_) | sqlx::Error::RowNotFound)
+    }
+}
+
 fn user_by_id(users: &UserTable) -> Arc<str> {
     let (table, id) = (users.table.quoted(), users.id.quoted());
     format!("SELECT 1 FROM {table} AS k WHERE {} LIMIT 1", is_key(id)).into()
@@ -146,6 +185,7 @@ fn session_by_token(tables: &SessionTables) -> Arc<str> {
         users,
         email,
         name,
+        time_zone: _,
     } = tables;
     let text = |column: &Option<Column>| match column {
         Some(column) => format!("CAST(u.{} AS TEXT)", column.quoted()),
@@ -177,7 +217,7 @@ fn is_key(column: &str) -> String {
 }
 
 /// The columns that [`session_by_token`] selects.
-fn stored_row(row: &SqliteRow) -> Result<StoredRow, Flaw> {
+fn stored_row(row: &SqliteRow, zone: Option<&Zone>) -> Result<StoredRow, Flaw> {
     let text = |index: usize| {
         row.try_get::<Option<String>, _>(index)
             .map_err(|_| Flaw::Text)
@@ -189,7 +229,7 @@ fn stored_row(row: &SqliteRow) -> Result<StoredRow, Flaw> {
         };
         let time = match &*kind {
             "integer" => value.parse().ok().map(time::of_number),
-            "text" => time::of_text(&value),
+            "text" => time::of_text(&value, zone),
             _ => None,
         };
         time.map(Some).ok_or(flaw)
@@ -203,15 +243,34 @@ fn stored_row(row: &SqliteRow) -> Result<StoredRow, Flaw> {
     })
 }
 
+/// What SQLite said, with what to do where its words do not say it.
+fn describe(error: &sqlx::Error) -> String {
+    const SQLITE_READONLY: i32 = 8;
+    const SQLITE_CANTOPEN: i32 = 14;
+    let text = one_line(&error.to_string());
+    match code(error) {
+        // Readers of a database in WAL mode have to write too: to the file with the suffix `-shm` beside it
+        // (https://www.sqlite.org/wal.html, "Read-Only Databases").
+        Some(SQLITE_READONLY | SQLITE_CANTOPEN) => format!(
+            "{text} (if the file is there, it may be in WAL mode in a folder that we may not write to, which even readers \
+             have to; let us write to the folder, or take the file out of that mode with `PRAGMA journal_mode=DELETE`; add \
+             `?immutable=1` only to the URL of a file that nobody changes)"
+        ),
+        _ => text,
+    }
+}
+
 /// A writer in this process holds the table of a shared in-memory database. SQLite's own patience (`busy_timeout`)
 /// covers files only.
 fn locked(error: &sqlx::Error) -> bool {
     const SQLITE_LOCKED: i32 = 6;
-    let code = error
-        .as_database_error()
-        .and_then(|error| error.code()?.parse::<i32>().ok());
-    // The upper bits say more exactly what is locked.
-    code.is_some_and(|code| code & 0xff == SQLITE_LOCKED)
+    code(error) == Some(SQLITE_LOCKED)
+}
+
+/// SQLite's result code. The upper bits, which say more exactly what it is about, are cut off.
+fn code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error()?.code()?.parse::<i32>().ok()?;
+    Some(code & 0xff)
 }
 
 /// How long to wait for such a writer before asking again.

@@ -54,6 +54,7 @@ fn named(names: [&str; 9]) -> Option<SessionTables> {
         },
         email: optional(email),
         name: optional(name),
+        time_zone: None,
     })
 }
 

@@ -306,6 +306,7 @@ fn tables([table, token, user, expires, created, users]: [&str; 6]) -> SessionTa
         },
         email: Some(column("email")),
         name: Some(column("name")),
+        time_zone: None,
     }
 }
 

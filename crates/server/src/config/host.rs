@@ -1,0 +1,117 @@
+//! A host as people write it: a name, or an address with or without brackets, with or without a port.
+
+use std::net::Ipv6Addr;
+
+/// A host, and the port that stands behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Host {
+    /// A name or an address. One of IPv6 has no brackets.
+    pub(super) name: String,
+    /// `None` where none was given.
+    pub(super) port: Option<u16>,
+}
+
+impl Host {
+    /// Reads `db`, `db:5432`, `10.0.0.1`, `::1`, `[::1]` or `[::1]:5432`. A zone (`fe80::1%eth0`) belongs to the address.
+    ///
+    /// # Errors
+    /// When it is none of these. The error repeats nothing of it.
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        if is_ipv6(text) {
+            return Ok(Self {
+                name: text.to_owned(),
+                port: None,
+            });
+        }
+        let (name, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (name, port) = rest.split_once(']').ok_or(MALFORMED)?;
+                if !is_ipv6(name) {
+                    return Err(MALFORMED);
+                }
+                let port = match port {
+                    "" => None,
+                    port => Some(port.strip_prefix(':').ok_or(MALFORMED)?),
+                };
+                (name, port)
+            }
+            None => match text.split_once(':') {
+                Some((name, port)) => (name, Some(port)),
+                None => (text, None),
+            },
+        };
+        let port = port.map(port_number).transpose()?;
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"[]/\\@?#:".contains(&byte);
+        let is_address = is_ipv6(name);
+        if name.is_empty() || !is_address && !name.bytes().all(is_plain) {
+            return Err(MALFORMED);
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            port,
+        })
+    }
+}
+
+fn is_ipv6(text: &str) -> bool {
+    let address = text.split_once('%').map_or(text, |(address, _)| address);
+    address.parse::<Ipv6Addr>().is_ok()
+}
+
+fn port_number(text: &str) -> Result<u16, &'static str> {
+    text.parse()
+        .ok()
+        .filter(|port| *port > 0)
+        .ok_or("what stands behind its last colon is no port")
+}
+
+const MALFORMED: &str =
+    "not a host; give a name or an address, such as db.example, 10.0.0.1 or [::1]";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_means_the_same_with_and_without_brackets() {
+        for (text, name, port) in [
+            ("db", "db", None),
+            ("db.example:5432", "db.example", Some(5432)),
+            ("10.0.0.1", "10.0.0.1", None),
+            ("10.0.0.1:6379", "10.0.0.1", Some(6379)),
+            ("::1", "::1", None),
+            ("[::1]", "::1", None),
+            ("[::1]:5432", "::1", Some(5432)),
+            ("fd00::5432", "fd00::5432", None),
+            ("[fe80::1%eth0]:1", "fe80::1%eth0", Some(1)),
+            ("my_service", "my_service", None),
+        ] {
+            let host = Host::parse(text).unwrap();
+            assert_eq!((&*host.name, host.port), (name, port), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for text in [
+            "",
+            "[]",
+            "[db]",
+            "[::1",
+            "::1]",
+            "[::1]5432",
+            "[::1]:",
+            "db:",
+            "db:http",
+            "db:0",
+            "db:70000",
+            "a b",
+            "a/b",
+            "u@db",
+            "db?x",
+            "[::1]:1:2",
+        ] {
+            assert!(Host::parse(text).is_err(), "{text}");
+        }
+    }
+}

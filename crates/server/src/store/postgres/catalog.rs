@@ -1,0 +1,97 @@
+//! What PostgreSQL's catalog says about the tables.
+
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::super::identifier::{Column, Table};
+use super::server::{Connection, PostgresError};
+
+/// The types of some columns of a table, by name. A type is a name that PostgreSQL itself made, qualified and quoted where
+/// that is needed.
+#[derive(Debug)]
+pub(super) struct Layout(Vec<(String, String)>);
+
+impl Layout {
+    /// One that a test makes up.
+    #[cfg(test)]
+    pub(super) fn new(columns: impl Into<Vec<(String, String)>>) -> Self {
+        Self(columns.into())
+    }
+
+    /// Asks for the types of these columns. Domains count as the type that they are based on; a column that does not
+    /// exist is left out.
+    pub(super) async fn read(
+        connection: &Connection,
+        table: &Table,
+        columns: &[&str],
+    ) -> Result<Self, PostgresError> {
+        let rows = connection
+            .query(
+                TYPES_OF_COLUMNS,
+                &[(&table.quoted(), Type::TEXT), (&columns, Type::TEXT_ARRAY)],
+            )
+            .await?;
+        let pair = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?));
+        let columns: Result<Vec<_>, tokio_postgres::Error> = rows.iter().map(pair).collect();
+        Ok(Self(columns?))
+    }
+
+    pub(super) fn type_of(&self, column: &Column) -> Option<&str> {
+        let mut columns = self.0.iter();
+        let (_, name) = columns.find(|(name, _)| name == column.name())?;
+        Some(name)
+    }
+}
+
+/// Which rows of a table our role may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Visible {
+    /// All of them.
+    All,
+    /// None: row-level security is on, and no policy is for us.
+    None,
+    /// Those that a policy of row-level security shows us.
+    SomeByPolicy,
+}
+
+impl Visible {
+    /// Asks which rows of this table our role may see. Of a view it is not known what lies behind it.
+    pub(super) async fn read(
+        connection: &Connection,
+        table: &Table,
+    ) -> Result<Self, PostgresError> {
+        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 1] =
+            [(&table.quoted(), Type::TEXT)];
+        let rows = connection.query(ROW_SECURITY, &parameters).await?;
+        let Some(row) = rows.first() else {
+            return Ok(Self::All);
+        };
+        Ok(match (row.try_get(0)?, row.try_get(1)?) {
+            (false, _) => Self::All,
+            (true, true) => Self::SomeByPolicy,
+            (true, false) => Self::None,
+        })
+    }
+}
+
+/// The type of each column, or what its domain is based on. `regclass` finds the table just as `FROM` does.
+const TYPES_OF_COLUMNS: &str = "\
+    WITH RECURSIVE layer AS (
+        SELECT a.attname, t.oid, t.typtype, t.typbasetype
+        FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+        WHERE a.attrelid = $1::regclass AND a.attname = ANY ($2) AND a.attnum > 0 AND NOT a.attisdropped
+        UNION ALL
+        SELECT layer.attname, t.oid, t.typtype, t.typbasetype
+        FROM layer JOIN pg_catalog.pg_type t ON t.oid = layer.typbasetype
+        WHERE layer.typtype = 'd')
+    SELECT attname::text, pg_catalog.format_type(oid, NULL) FROM layer WHERE typtype <> 'd'";
+
+/// Whether row-level security applies to our role, and whether a policy then shows it rows at all: policies add up, and
+/// without a permissive one there are none (PostgreSQL's manual, §5.9).
+const ROW_SECURITY: &str = "\
+    SELECT pg_catalog.row_security_active($1::regclass), EXISTS (
+        SELECT FROM pg_catalog.pg_policy p
+        WHERE p.polrelid = $1::regclass AND p.polpermissive AND p.polcmd IN ('r', '*')
+        AND EXISTS (
+            SELECT FROM pg_catalog.unnest(p.polroles) AS role
+            WHERE CASE role WHEN 0 THEN true ELSE pg_catalog.pg_has_role(role, 'USAGE') END))";

@@ -1,0 +1,247 @@
+//! How a row is asked for by its key.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::super::identifier::{Column, Table};
+use super::super::settings::{SessionTables, UserTable};
+use super::catalog::Layout;
+
+/// What to select by a key, before we know the types of the columns.
+pub(super) struct ByKey {
+    /// The table that has the key.
+    pub(super) table: Table,
+    /// The table of users, where that is another one.
+    pub(super) users: Option<Table>,
+    /// The column of the key.
+    pub(super) column: Column,
+    /// The columns with points in time: when a session began, where that is kept, and when it ends.
+    pub(super) times: Vec<Column>,
+    /// The statement before and after the condition on the key. The table that has the key is called `k`.
+    select: String,
+    limit: &'static str,
+    /// How to ask, once we know the types of the columns.
+    known: Mutex<Option<Question>>,
+}
+
+/// How to ask for a key.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) statement: Arc<str>,
+    pub(super) keys: Keys,
+    /// The names of the columns whose times have no zone.
+    pub(super) zoneless: Arc<[String]>,
+}
+
+/// What the keys in the column look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keys {
+    Integer,
+    Other,
+    Uuid,
+}
+
+impl ByKey {
+    pub(super) fn user(users: &UserTable) -> Self {
+        Self {
+            select: format!("SELECT 1 FROM {} AS k", users.table.quoted()),
+            limit: "LIMIT 1",
+            table: users.table.clone(),
+            users: None,
+            column: users.id.clone(),
+            times: Vec::new(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// The session and its user in one statement, so that what is found proves both. The id of the user is compared as
+    /// text as well: a collation may call two users equal.
+    pub(super) fn session(tables: &SessionTables) -> Self {
+        let SessionTables {
+            table,
+            token,
+            user,
+            expires,
+            created,
+            users,
+            email,
+            name,
+            time_zone: _,
+        } = tables;
+        let text = |column: &Option<Column>| match column {
+            Some(column) => format!("u.{}::text", column.quoted()),
+            None => "NULL::text".to_owned(),
+        };
+        let millis = |column: Option<&Column>| match column {
+            Some(column) => format!(
+                "floor(extract(epoch FROM k.{}) * 1000)::float8",
+                column.quoted()
+            ),
+            None => "NULL::float8".to_owned(),
+        };
+        let (id, user) = (users.id.quoted(), user.quoted());
+        let select = format!(
+            "SELECT u.{id}::text, {}, {}, {}, {} FROM {} AS k JOIN {} AS u \
+             ON u.{id} = k.{user} AND u.{id}::text = k.{user}::text COLLATE \"C\"",
+            text(email),
+            text(name),
+            millis(created.as_ref()),
+            millis(Some(expires)),
+            table.quoted(),
+            users.table.quoted(),
+        );
+        Self {
+            select,
+            // A second one is one too many.
+            limit: "LIMIT 2",
+            table: table.clone(),
+            users: Some(users.table.clone()),
+            column: token.clone(),
+            times: created.iter().chain([expires]).cloned().collect(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Notes how to ask, now that the types of the columns are known. `None` when one of the columns does not exist.
+    pub(super) fn learn(&self, layout: &Layout) -> Option<Question> {
+        let question = self.question(layout)?;
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(question.clone());
+        Some(question)
+    }
+
+    fn question(&self, layout: &Layout) -> Option<Question> {
+        let (keys, cast) = match layout.type_of(&self.column)? {
+            // One question serves all widths: their indexes understand one another.
+            "smallint" | "integer" | "bigint" => (Keys::Integer, "bigint"),
+            "uuid" => (Keys::Uuid, "uuid"),
+            "character varying" | "name" | "text" => (Keys::Other, "text"),
+            // A cast to `character` would cut the key off after one character.
+            "character" => (Keys::Other, "bpchar"),
+            other => (Keys::Other, other),
+        };
+        let (select, limit, column) = (&self.select, self.limit, self.column.quoted());
+        let statement = format!(
+            "{select} WHERE k.{column} = $1::{cast} AND k.{column}::text = $1 COLLATE \"C\" {limit}"
+        );
+        let has_no_zone = |column: &&Column| {
+            layout
+                .type_of(column)
+                .is_some_and(|name| ["timestamp without time zone", "date"].contains(&name))
+        };
+        let zoneless = self.times.iter().filter(has_no_zone);
+        Some(Question {
+            statement: statement.into(),
+            keys,
+            zoneless: zoneless.map(|column| column.name().to_owned()).collect(),
+        })
+    }
+
+    /// How to ask, as far as that is known.
+    pub(super) fn known(&self) -> Option<Question> {
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Keys {
+    /// Whether `key` can be the canonical text of such a key: what PostgreSQL prints, not all that it reads.
+    pub(super) fn can_hold(self, key: &str) -> bool {
+        match self {
+            Self::Integer => key
+                .parse::<i64>()
+                .is_ok_and(|number| number.to_string() == key),
+            Self::Other => true,
+            Self::Uuid => {
+                let dash = |at| matches!(at, 8 | 13 | 18 | 23);
+                key.len() == 36
+                    && key.bytes().enumerate().all(|(at, byte)| match dash(at) {
+                        true => byte == b'-',
+                        false => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+                    })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(column_type: &str) -> Question {
+        let users = UserTable {
+            table: Table::parse("auth.users").unwrap(),
+            id: Column::parse("id").unwrap(),
+        };
+        let layout = Layout::new([("id".to_owned(), column_type.to_owned())]);
+        ByKey::user(&users).question(&layout).unwrap()
+    }
+
+    #[test]
+    fn the_question_compares_in_the_type_of_the_column_and_in_its_spelling() {
+        assert_eq!(
+            &*question("integer").statement,
+            r#"SELECT 1 FROM "auth"."users" AS k WHERE k."id" = $1::bigint AND k."id"::text = $1 COLLATE "C" LIMIT 1"#
+        );
+        for (column_type, cast) in [
+            ("bigint", "$1::bigint"),
+            ("uuid", "$1::uuid"),
+            ("character varying", "$1::text"),
+            ("character", "$1::bpchar"),
+            (r#"auth."Id""#, r#"$1::auth."Id""#),
+        ] {
+            assert!(
+                question(column_type).statement.contains(cast),
+                "{column_type}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_canonical_spelling_of_an_integer_is_an_id() {
+        for id in [
+            "0",
+            "7",
+            "-7",
+            "2147483648",
+            "9223372036854775807",
+            "-9223372036854775808",
+        ] {
+            assert!(Keys::Integer.can_hold(id), "{id}");
+        }
+        for id in [
+            "",
+            "007",
+            " 7",
+            "7 ",
+            "+7",
+            "-0",
+            "7.0",
+            "7e0",
+            "0x7",
+            "1_000",
+            "٧",
+            "abc",
+            "9223372036854775808",
+        ] {
+            assert!(!Keys::Integer.can_hold(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn only_the_canonical_spelling_of_a_uuid_is_an_id() {
+        assert!(Keys::Uuid.can_hold("0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5b"));
+        for id in [
+            "",
+            "0B8A6C2E-1F3D-4E5F-8A9B-0C1D2E3F4A5B",
+            "0b8a6c2e1f3d4e5f8a9b0c1d2e3f4a5b",
+            "{0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5b}",
+            "0b8a-6c2e1f3d-4e5f-8a9b-0c1d2e3f4a5b",
+            "0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5",
+            "0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5g",
+            "0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5é",
+        ] {
+            assert!(!Keys::Uuid.can_hold(id), "{id}");
+        }
+    }
+}

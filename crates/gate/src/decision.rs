@@ -4,6 +4,7 @@ use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, COOKIE, ORIGIN}
 use http::{HeaderValue, Method};
 use session::{
     ClaimDemands, Jwt, KeyRing, OpenError, Opened, SealedSession, Session, SessionToken, UnixTime,
+    cache_is_not_renewed,
 };
 
 use crate::refusal::{StoreRefusal, UnknownUser};
@@ -69,7 +70,7 @@ impl<U: Users, S: Sessions> Gate<U, S> {
             }
             Credential::Session(sealed) => match sealed.open(&self.keys, &self.demands, now)? {
                 Opened::Lookup { token, cache } => {
-                    let (session, source) = self.look_up(&token, cache, now).await?;
+                    let (session, source) = self.look_up(facts, &token, cache, now).await?;
                     self.permit_existing_user(session, Some(source)).await
                 }
                 Opened::Session(session) => self.permit_existing_user(session, None).await,
@@ -101,6 +102,7 @@ impl<U: Users, S: Sessions> Gate<U, S> {
     /// The session that only the application's store can tell about, and the store that did.
     async fn look_up(
         &self,
+        facts: &Facts<'_>,
         token: &SessionToken,
         cache: Option<OpenError>,
         now: UnixTime,
@@ -108,7 +110,7 @@ impl<U: Users, S: Sessions> Gate<U, S> {
         let sessions = self
             .sessions
             .as_ref()
-            .ok_or(Refusal::NoSessionStore { cache })?;
+            .ok_or_else(|| self.no_session_store(facts, cache))?;
         let lookup = sessions.find(token).await.map_err(|error| {
             Refusal::Store(StoreRefusal {
                 session: None,
@@ -117,6 +119,16 @@ impl<U: Users, S: Sessions> Gate<U, S> {
         })?;
         let stored = lookup.found.ok_or(Refusal::UnknownSession(lookup.source))?;
         Ok((token.open(&stored, &self.demands, now)?, lookup.source))
+    }
+
+    /// The refusal of a token that nothing is configured to look up, `cache` being what is wrong with the session that was
+    /// cached beside it.
+    fn no_session_store(&self, facts: &Facts<'_>, cache: Option<OpenError>) -> Refusal {
+        let cookies = facts.headers.get_all(COOKIE).iter();
+        // The app removes a cache that has ended, so it may also be absent.
+        let not_renewed = matches!(cache, None | Some(OpenError::Expired { .. }))
+            && cache_is_not_renewed(&self.keys, cookies.map(HeaderValue::as_bytes));
+        Refusal::NoSessionStore { cache, not_renewed }
     }
 
     /// `found_in` is the store that knew the session, where one was asked. If it was asked for the user as well, there is

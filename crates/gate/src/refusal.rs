@@ -22,6 +22,9 @@ pub enum Refusal {
     NoSessionStore {
         /// Why the session that was cached beside the token does not count, if there was one.
         cache: Option<OpenError>,
+        /// Whether the cache has ended for good: the application does not write it anew for a session without "remember
+        /// me", nor for an admin who impersonates a user.
+        not_renewed: bool,
     },
     /// The session is good, but nobody can say whether its user still exists.
     #[error(transparent)]
@@ -76,8 +79,13 @@ impl Refusal {
             Refusal::AmbiguousPath => "ambiguous_path",
             Refusal::NoIssuerKeys => "issuer_unavailable",
             Refusal::NoSession => "no_credential",
-            Refusal::NoSessionStore { cache: Some(flaw) } => flaw.reason(),
-            Refusal::NoSessionStore { cache: None } => "no_session_store",
+            Refusal::NoSessionStore {
+                not_renewed: true, ..
+            } => "cache_not_renewed",
+            Refusal::NoSessionStore {
+                cache: Some(flaw), ..
+            } => flaw.reason(),
+            Refusal::NoSessionStore { cache: None, .. } => "no_session_store",
             Refusal::Store(_) => "store_unavailable",
             Refusal::UnknownSession(_) => "session_missing",
             Refusal::UnknownUser(_) => "user_missing",

@@ -82,6 +82,18 @@ impl BetterAuthKeys {
         Ok(SessionToken::new(token, Format::BetterAuthToken))
     }
 
+    /// Whether `value` is `text` with a signature of the application behind a dot.
+    pub(crate) fn has_signed(&self, text: &[u8], value: &[u8]) -> bool {
+        let signature = value
+            .strip_prefix(text)
+            .and_then(|rest| rest.strip_prefix(b"."));
+        let mut bytes = [0; 32];
+        signature.is_some_and(|signature| {
+            matches!(BASE64_STANDARD.decode_slice(signature, &mut bytes), Ok(32))
+                && hmac::verify(&self.mac, text, &bytes).is_ok()
+        })
+    }
+
     /// Whether the cache is believed at all.
     pub(crate) fn trusts_cache(&self) -> bool {
         self.cache.is_some()

@@ -231,7 +231,7 @@ pub(crate) enum Quotes {
 
 /// The value as the framework's cookie parser would hand it over. All undo percent-encoding; a broken escape stays as it
 /// is, and then is no base64.
-fn decode(value: &[u8], quotes: Quotes) -> Cow<'_, [u8]> {
+pub(crate) fn decode(value: &[u8], quotes: Quotes) -> Cow<'_, [u8]> {
     let value = match (quotes, value) {
         (Quotes::Removed, [b'"', quoted @ .., b'"']) => quoted,
         (Quotes::Kept | Quotes::Removed, _) => value,

@@ -73,14 +73,14 @@ impl Secret {
         &self.bytes
     }
 
-    /// Compares without regard to case, white space at the ends and the choice of `-`, `_`, ` `, `.` or nothing
-    /// between words.
+    /// Compares without regard to case, to a byte-order mark, quotes and white space at the ends, and to the choice of
+    /// `-`, `_`, ` `, `.` or nothing between words.
     fn reads_like(&self, placeholder: &str) -> bool {
-        let letters = self
-            .bytes
-            .trim_ascii()
+        let text = self.bytes.strip_prefix("\u{feff}".as_bytes());
+        let letters = text
+            .unwrap_or(&self.bytes)
             .iter()
-            .filter(|byte| !b"-_ .".contains(byte));
+            .filter(|byte| !b"-_ .\t\r\n\"'`".contains(byte));
         letters.map(u8::to_ascii_lowercase).eq(placeholder.bytes())
     }
 }
@@ -194,6 +194,9 @@ mod tests {
             "your-secret-here",
             " secret\n",
             "SECRET",
+            "\"better-auth-secret-12345678901234567890\"",
+            "'changeme' ",
+            "\u{feff}your_secret",
         ] {
             assert_eq!(
                 Secret::new(text).weakness(),

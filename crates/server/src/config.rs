@@ -3,8 +3,10 @@
 //! [`Config::from_variables`] does all the checking and reports every problem at once. `check-config` runs the same
 //! code as start-up, so that what it accepts starts.
 
+mod asked;
 mod bearer;
 mod connection_url;
+mod given;
 mod host;
 mod idle;
 mod listen;
@@ -30,12 +32,14 @@ use http::uri::{Authority, Scheme, Uri};
 use ipnet::IpNet;
 use session::{ClaimDemands, KeyRing, Secret};
 
+pub(crate) use self::asked::Asked;
+pub(crate) use self::given::{MARK, core, unquoted, without_assignment};
 use self::idle::Uses;
 use self::lookups::SessionLookups;
 use self::raw::Reader;
 pub(crate) use self::raw::{Problem, Setting, Variables};
 pub(crate) use self::secrets::{SecretErrors, Secrets};
-use self::sessions::SessionFormat;
+pub(crate) use self::sessions::{Recognised, SessionFormat};
 pub(crate) use self::sign_in::SignIn;
 use crate::socket::Address;
 use crate::{jwks, store};
@@ -209,6 +213,8 @@ impl Config {
         if reader.problems.is_empty() {
             idle::name_them(&mut reader, &uses);
         }
+        reader.explain_problems();
+        warnings.extend(reader.doubts());
         reader.unreadable(&idle::names(), &idle::FROM_FILES);
         for (name, nearest) in reader.slips(&idle::names()) {
             warnings.push(format!(

@@ -4,16 +4,22 @@
 //! gate; what [`diagnosis`] tries beyond that, other secrets, salts and formats, is for the person who asks alone.
 
 mod diagnosis;
+mod jwt;
 mod pasted;
+mod term;
 
 use std::ops::Not;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 use session::{
-    CacheStrategy, ClaimDemands, CookieCache, CookieName, CookieNameError, KeyRing, KeyRingError,
-    OpenError, Opened, SealedSession, Secret, SessionCookie, UnixTime,
+    ClaimDemands, CookieName, KeyRing, KeyRingError, OpenError, Opened, SealedSession, Secret,
+    SessionCookie, UnixTime,
 };
+
+use self::term::Term;
+use crate::config::{Recognised, SessionFormat};
+use crate::jwks;
 
 /// A header, and how it is to be read.
 #[derive(Debug)]
@@ -30,36 +36,12 @@ pub(crate) struct Question<'q> {
     pub(crate) better_auth_secrets: &'q [Secret],
     /// A salt that is set somewhere, which the diagnosis tries too.
     pub(crate) other_salt: Option<&'q str>,
+    /// What the gate demands of claims.
+    pub(crate) demands: ClaimDemands,
+    /// Whose signed tokens count in `Authorization`.
+    pub(crate) issuer: Option<&'q jwks::Settings>,
     /// When the session should be valid.
     pub(crate) now: UnixTime,
-}
-
-/// Which cookies count as a session, and how they are written.
-#[derive(Clone, Debug)]
-pub(crate) struct Recognised {
-    /// The framework.
-    pub(crate) format: Format,
-    /// The one cookie that counts; for Better Auth that of the session token.
-    pub(crate) cookie_name: Option<CookieName>,
-    /// The salt of Auth.js and NextAuth, if it is the app's own.
-    pub(crate) salt: Option<String>,
-    /// The one strategy of Better Auth's cookie cache that counts.
-    pub(crate) strategy: Option<CacheStrategy>,
-    /// The version that Better Auth's cookie cache must have.
-    pub(crate) cache_version: String,
-}
-
-/// The framework that a session is expected from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// Any; a cookie of another than the default names is told by its name.
-    Auto,
-    /// Auth.js v5.
-    AuthJs,
-    /// Better Auth.
-    BetterAuth,
-    /// NextAuth v4.
-    NextAuth,
 }
 
 /// Cookies and the secrets that go with them.
@@ -78,6 +60,8 @@ pub(crate) enum Answer {
         claims: Map<String, Value>,
         /// When it ends.
         expires_at: UnixTime,
+        /// For how long it counts, if it is the cookie cache of Better Auth.
+        cache: Option<Term>,
     },
     /// A genuine token, about which only the app's store can say more.
     Token {
@@ -87,6 +71,8 @@ pub(crate) enum Answer {
         format: &'static str,
         /// The token.
         token: String,
+        /// Whether a cookie cache beside it is not believed, because `TRUST_COOKIE_CACHE` is off.
+        ignores_cache: bool,
     },
     /// No session.
     Refused(Refusal),
@@ -105,6 +91,9 @@ pub(crate) struct Refusal {
     /// The name of the cookie that matters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cookie: Option<String>,
+    /// What that cookie holds, in the stable word of a format: found out by opening it, or told by its shape.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) format: Option<&'static str>,
     /// Whether a gate would still ask the app's store, because the token beside a refused cookie cache is genuine.
     #[serde(rename = "lookup_required", skip_serializing_if = "Not::not")]
     pub(crate) needs_lookup: bool,
@@ -116,9 +105,6 @@ pub(crate) enum QuestionError {
     /// The secrets or cookies do not go together.
     #[error(transparent)]
     KeyRing(#[from] KeyRingError),
-    /// A default name is not one.
-    #[error(transparent)]
-    Name(#[from] CookieNameError),
 }
 
 impl Question<'_> {
@@ -127,30 +113,45 @@ impl Question<'_> {
     /// # Errors
     /// [`QuestionError`] when the cookies and secrets make no key ring.
     pub(crate) fn answer(&self) -> Result<Answer, QuestionError> {
-        let groups = self.recognised.groups(self)?;
-        let keys = KeyRing::of_groups(&groups)?;
+        let groups = self.groups();
+        let keys = match groups.is_empty() {
+            true => KeyRing::without_cookies(),
+            false => KeyRing::of_groups(&groups)?,
+        };
         let sealed = SealedSession::find(&keys, [self.cookie_header], self.authorization);
         let found = match &sealed {
             Ok(Some(sealed)) => sealed.cookie(&keys).cloned(),
             Ok(None) | Err(_) => None,
         };
+        if let Some(issuer) = self.issuer
+            && found.is_none()
+            && sealed.is_ok()
+            && let Some(answer) = jwt::answer(self, issuer)
+        {
+            return Ok(answer);
+        }
         let cookie = found.as_ref().map(|cookie| cookie.name().clone());
         let opened = match sealed {
             Ok(None) => return Ok(Answer::Refused(self.no_credential())),
-            Ok(Some(sealed)) => sealed.open(&keys, &ClaimDemands::default(), self.now),
+            Ok(Some(sealed)) => sealed.open(&keys, &self.demands, self.now),
             Err(error) => Err(error),
         };
         Ok(match opened {
-            Ok(Opened::Session(session)) => Answer::Session {
-                cookie,
-                format: session.format().as_str(),
-                claims: session.claims(),
-                expires_at: session.expires_at(),
-            },
+            Ok(Opened::Session(session)) => {
+                let claims = session.claims();
+                Answer::Session {
+                    cookie,
+                    format: session.format().as_str(),
+                    cache: Term::of_cache(session.format(), &claims, &keys, self),
+                    claims,
+                    expires_at: session.expires_at(),
+                }
+            }
             Ok(Opened::Lookup { token, cache: None }) => Answer::Token {
                 cookie,
                 format: token.format().as_str(),
                 token: token.expose().to_owned(),
+                ignores_cache: self.ignores_cache(found.as_ref()),
             },
             Ok(Opened::Lookup {
                 token,
@@ -162,90 +163,62 @@ impl Question<'_> {
                     message: error.to_string(),
                     likely_cause: diagnosis::of_cache(self, found.as_ref(), &token, &error),
                     cookie: data_name.map(CookieName::to_string),
+                    format: data_name.and_then(|name| diagnosis::format_of(self, name)),
                     needs_lookup: true,
                 })
             }
-            Err(error) => Answer::Refused(Refusal {
-                reason: error.reason(),
-                message: error.to_string(),
-                likely_cause: diagnosis::of_session(self, found.as_ref(), &error),
-                cookie: named(&error).or(cookie.as_ref()).map(CookieName::to_string),
-                needs_lookup: false,
-            }),
+            Err(error) => {
+                let name = named(&error).or(cookie.as_ref());
+                Answer::Refused(Refusal {
+                    reason: error.reason(),
+                    message: error.to_string(),
+                    likely_cause: diagnosis::of_session(self, found.as_ref(), &error),
+                    cookie: name.map(CookieName::to_string),
+                    format: name.and_then(|name| diagnosis::format_of(self, name)),
+                    needs_lookup: false,
+                })
+            }
         })
     }
 
     fn no_credential(&self) -> Refusal {
+        let unknown = diagnosis::unknown_cookie(self);
+        let own = self.recognised.cookie_name.as_ref();
         Refusal {
             reason: "no_credential",
             message: "there is no session in it".to_owned(),
             likely_cause: diagnosis::of_nothing(self),
-            cookie: self
-                .recognised
-                .cookie_name
+            cookie: unknown.as_ref().or(own).map(CookieName::to_string),
+            format: unknown
                 .as_ref()
-                .map(|name| name.to_string()),
+                .and_then(|name| diagnosis::format_of(self, name)),
             needs_lookup: false,
         }
     }
-}
 
-impl Recognised {
     /// Every cookie that counts, with the secrets that go with it, in order of preference.
-    fn groups<'q>(&self, question: &Question<'q>) -> Result<[Group<'q>; 2], CookieNameError> {
-        let [authjs @ .., _, _] = SessionCookie::defaults();
-        let [_, _, nextauth @ ..] = SessionCookie::defaults();
-        let named = |cookie: fn(CookieName) -> SessionCookie| {
-            let name = self.cookie_name.clone();
-            name.map(|name| vec![cookie(name)])
-        };
-        let format = self.format();
-        let encrypted = match format {
-            Format::Auto => SessionCookie::defaults().into(),
-            Format::AuthJs => named(SessionCookie::authjs).unwrap_or(authjs.into()),
-            Format::BetterAuth => Vec::new(),
-            Format::NextAuth => named(SessionCookie::nextauth).unwrap_or(nextauth.into()),
-        };
-        let salted = |cookie: SessionCookie| match &self.salt {
-            Some(salt) => cookie.with_salt(salt),
-            None => cookie,
-        };
-        let better_auth = match format {
-            Format::AuthJs | Format::NextAuth => Vec::new(),
-            Format::Auto | Format::BetterAuth => match named(SessionCookie::better_auth) {
-                Some(cookies) => cookies,
-                None => SessionCookie::better_auth_defaults("better-auth")?.into(),
-            },
-        };
-        let cached = |cookie: SessionCookie| {
-            cookie.with_cache(Some(CookieCache {
-                strategy: self.strategy,
-                version: self.cache_version.as_str().into(),
-            }))
-        };
-        Ok([
-            (
-                question.authjs_secrets,
-                encrypted.into_iter().map(salted).collect(),
-            ),
-            (
-                question.better_auth_secrets,
-                better_auth.into_iter().map(cached).collect(),
-            ),
-        ])
+    fn groups(&self) -> Vec<Group<'_>> {
+        let Recognised {
+            authjs,
+            better_auth,
+            ..
+        } = &self.recognised;
+        let keyless = self.recognised.format == SessionFormat::AuthJsDatabase;
+        let groups = [
+            (self.authjs_secrets, authjs.clone()),
+            (self.better_auth_secrets, better_auth.clone()),
+        ];
+        groups
+            .into_iter()
+            .filter(|(secrets, cookies)| !cookies.is_empty() && (keyless || !secrets.is_empty()))
+            .collect()
     }
 
-    /// The format, told by the cookie's name if nothing else says it.
-    fn format(&self) -> Format {
-        let of_nextauth = |name: &str| name.ends_with("next-auth.session-token");
-        match (self.format, &self.cookie_name) {
-            (Format::Auto, Some(name)) if of_nextauth(name.as_str()) => Format::NextAuth,
-            (Format::Auto, Some(name)) if name.as_str().ends_with("session_token") => {
-                Format::BetterAuth
-            }
-            (Format::Auto, Some(_)) => Format::AuthJs,
-            (format, _) => format,
-        }
+    /// Whether there is a cookie cache that is not believed.
+    fn ignores_cache(&self, found: Option<&SessionCookie>) -> bool {
+        let data_name = found.and_then(SessionCookie::data_name);
+        self.recognised.cache.is_none()
+            && data_name.is_some_and(|name| pasted::Pasted::new(self.cookie_header).has(name))
     }
 }
 
@@ -280,25 +253,33 @@ impl Answer {
             #[serde(skip_serializing_if = "Not::not")]
             lookup_required: bool,
             #[serde(skip_serializing_if = "Option::is_none")]
+            cache: Option<&'a Term>,
+            #[serde(skip_serializing_if = "Option::is_none")]
             claims: Option<&'a Map<String, Value>>,
             #[serde(flatten)]
             refusal: Option<&'a Refusal>,
         }
         let token;
-        let (format, claims, lookup_required, refusal) = match self {
-            Self::Session { format, claims, .. } => (Some(*format), Some(claims), false, None),
+        let (format, claims, cache, lookup_required, refusal) = match self {
+            Self::Session {
+                format,
+                claims,
+                cache,
+                ..
+            } => (Some(*format), Some(claims), cache.as_ref(), false, None),
             Self::Token {
                 format, token: own, ..
             } => {
                 token = Map::from_iter([("token".to_owned(), own.as_str().into())]);
-                (Some(*format), Some(&token), true, None)
+                (Some(*format), Some(&token), None, true, None)
             }
-            Self::Refused(refusal) => (None, None, false, Some(refusal)),
+            Self::Refused(refusal) => (None, None, None, false, Some(refusal)),
         };
         let line = Line {
             opened: self.is_opened(),
             format,
             lookup_required,
+            cache,
             claims,
             refusal,
         };
@@ -313,6 +294,7 @@ impl Answer {
                 format,
                 claims,
                 expires_at,
+                cache,
             } => {
                 let place = place(cookie.as_ref());
                 let claims = serde_json::to_string_pretty(claims).expect("JSON values are JSON");
@@ -321,23 +303,43 @@ impl Answer {
                     true => "it has just expired, within the tolerance of 15 seconds".to_owned(),
                     false => format!("it expires in {}", diagnosis::span(left)),
                 };
+                let left = match cache {
+                    Some(cache) => cache.text(&left, now),
+                    None => left,
+                };
                 format!("Opened: a session of the format {format}, {place}; {left}.\n\n{claims}")
             }
             Self::Token {
                 cookie,
                 format,
                 token,
-            } => format!(
-                "Opened: a genuine session token of the format {format}, {}. Whether its session lives, only the \
-                 app's store knows; a gate looks it up there.\n\n{token}",
-                place(cookie.as_ref())
-            ),
+                ignores_cache,
+            } => {
+                let ignored = match ignores_cache {
+                    true => {
+                        " The cookie cache beside it is not believed, because TRUST_COOKIE_CACHE is off."
+                    }
+                    false => "",
+                };
+                let genuine = match *format == session::Format::AuthJsDatabase.as_str() {
+                    true => "a",
+                    false => "a genuine",
+                };
+                format!(
+                    "Opened: {genuine} session token of the format {format}, {}. Whether its session lives, only the \
+                     app's store knows; a gate looks it up there.{ignored}\n\n{token}",
+                    place(cookie.as_ref())
+                )
+            }
             Self::Refused(refusal) => {
                 let mut text = format!("Refused: {} ({})", refusal.message, refusal.reason);
                 if let Some(cookie) = &refusal.cookie
                     && !refusal.message.contains(cookie)
                 {
                     text += &format!(", cookie {cookie}");
+                }
+                if let Some(format) = &refusal.format {
+                    text += &format!(", a value of the format {format}");
                 }
                 text += ".\n";
                 if let Some(cause) = &refusal.likely_cause {

@@ -71,7 +71,7 @@ pub(super) fn run(arguments: MintArguments, variables: &Variables) -> Result<Exi
 }
 
 fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
-    let secrets = arguments.secrets.read(variables)?;
+    let secrets = arguments.secrets.read(variables, false)?;
     let secrets = match arguments.format.is_better_auth() {
         true => secrets.better_auth,
         false => secrets.authjs,

@@ -5,33 +5,35 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use session::{CacheStrategy, CookieName, UnixTime};
+use session::{CookieName, UnixTime};
 
 use super::secrets::SecretArguments;
 use crate::clock;
-use crate::config::Variables;
-use crate::open::{Format, Question, Recognised};
+use crate::config::{Asked, Variables};
+use crate::open::Question;
 
 #[derive(Debug, Args)]
 pub(super) struct OpenArguments {
-    /// The framework that wrote the session.
-    #[arg(long, value_enum, default_value_t = FormatArgument::Auto)]
-    format: FormatArgument,
+    /// The framework that wrote the session. Otherwise SESSION_FORMAT says it.
+    #[arg(long, value_enum)]
+    format: Option<FormatArgument>,
     #[command(flatten)]
     secrets: SecretArguments,
-    /// The exact name of the session cookie; for Better Auth that of `session_token`. Otherwise every default name counts.
+    /// The exact name of the session cookie; for Better Auth that of `session_token`. Otherwise AUTH_COOKIE_NAME counts,
+    /// and without it every default name.
     #[arg(long, value_name = "NAME")]
     cookie_name: Option<CookieName>,
-    /// The salt, if the app passes one of its own to `encode()`. Otherwise Auth.js v5 takes the cookie's name, and
-    /// NextAuth v4 none.
+    /// The salt, if the app passes one of its own to `encode()`. Otherwise JWT_SALT counts; without it Auth.js v5 takes the
+    /// cookie's name, and NextAuth v4 none.
     #[arg(long)]
     salt: Option<String>,
-    /// The strategy of Better Auth's cookie cache. Otherwise it is told by the shape of the value.
+    /// The strategy of Better Auth's cookie cache. Otherwise BETTER_AUTH_CACHE_STRATEGY counts, and without it the shape of
+    /// the value tells.
     #[arg(long, value_enum)]
     strategy: Option<StrategyArgument>,
-    /// The version that Better Auth's cookie cache must have.
-    #[arg(long, value_name = "VERSION", default_value = "1")]
-    cache_version: String,
+    /// The version that Better Auth's cookie cache must have. Otherwise BETTER_AUTH_CACHE_VERSION counts, and without it 1.
+    #[arg(long, value_name = "VERSION")]
+    cache_version: Option<String>,
     /// The value of the Authorization header, such as `Bearer eyJ…`. It counts when there is no session cookie.
     #[arg(long, value_name = "VALUE")]
     authorization: Option<String>,
@@ -50,6 +52,9 @@ enum FormatArgument {
     /// Auth.js v5.
     #[value(name = "authjs")]
     AuthJs,
+    /// The token of a session in the database of an Auth.js or NextAuth app.
+    #[value(name = "authjs-database")]
+    AuthJsDatabase,
     /// Better Auth.
     BetterAuth,
     /// NextAuth v4.
@@ -89,8 +94,8 @@ pub(super) fn run(arguments: OpenArguments, variables: &Variables) -> Result<Exi
 }
 
 fn ask(arguments: OpenArguments, variables: &Variables) -> Result<(crate::open::Answer, UnixTime)> {
-    let recognised = recognised(&arguments)?;
-    let secrets = arguments.secrets.read(variables)?;
+    let asked = asked(&arguments, variables)?;
+    let secrets = arguments.secrets.read(variables, asked.needs_no_secret())?;
     let now = arguments.at.map_or_else(clock::now, UnixTime::from_secs);
     let input = match arguments.authorization {
         Some(_) if io::stdin().is_terminal() => Vec::new(),
@@ -99,7 +104,9 @@ fn ask(arguments: OpenArguments, variables: &Variables) -> Result<(crate::open::
     let question = Question {
         cookie_header: header_value(&input)?,
         authorization: arguments.authorization.as_deref().map(str::as_bytes),
-        recognised,
+        recognised: asked.recognised,
+        demands: asked.demands,
+        issuer: asked.issuer.as_ref(),
         authjs_secrets: &secrets.authjs,
         better_auth_secrets: &secrets.better_auth,
         other_salt: variables.get("JWT_SALT"),
@@ -108,22 +115,18 @@ fn ask(arguments: OpenArguments, variables: &Variables) -> Result<(crate::open::
     Ok((question.answer()?, now))
 }
 
-fn recognised(arguments: &OpenArguments) -> Result<Recognised> {
-    let format = match arguments.format {
-        FormatArgument::Auto => Format::Auto,
-        FormatArgument::AuthJs => Format::AuthJs,
-        FormatArgument::BetterAuth => Format::BetterAuth,
-        FormatArgument::NextAuth => Format::NextAuth,
-    };
-    let strategy = arguments.strategy.map(|strategy| match strategy {
-        StrategyArgument::Compact => CacheStrategy::Compact,
-        StrategyArgument::Jwe => CacheStrategy::Jwe,
-        StrategyArgument::Jwt => CacheStrategy::Jwt,
-    });
-    if strategy.is_some() && matches!(format, Format::AuthJs | Format::NextAuth) {
+/// What `serve` would read from the variables, with the options in place of those that say the same.
+fn asked(arguments: &OpenArguments, variables: &Variables) -> Result<Asked> {
+    let format = arguments.format.as_ref().and_then(word);
+    let strategy = arguments.strategy.as_ref().and_then(word);
+    let is_of_authjs = matches!(
+        arguments.format,
+        Some(FormatArgument::AuthJs | FormatArgument::NextAuth)
+    );
+    if strategy.is_some() && is_of_authjs {
         bail!("--strategy is about Better Auth; drop it, or give --format better-auth");
     }
-    if arguments.salt.is_some() && format == Format::BetterAuth {
+    if arguments.salt.is_some() && matches!(arguments.format, Some(FormatArgument::BetterAuth)) {
         bail!("--salt is about Auth.js and NextAuth; Better Auth always has the same");
     }
     let name = arguments.cookie_name.as_ref();
@@ -132,13 +135,28 @@ fn recognised(arguments: &OpenArguments) -> Result<Recognised> {
             "--cookie-name {name}: give the name of Better Auth's session_token; that of session_data follows from it"
         );
     }
-    Ok(Recognised {
-        format,
-        cookie_name: arguments.cookie_name.clone(),
-        salt: arguments.salt.clone(),
-        strategy,
-        cache_version: arguments.cache_version.clone(),
-    })
+    // A variable that is set to nothing counts as not set.
+    let salt = arguments.salt.as_ref().map(|_| String::new());
+    let options = [
+        ("SESSION_FORMAT", format),
+        ("AUTH_COOKIE_NAME", name.map(CookieName::to_string)),
+        ("JWT_SALT", salt),
+        ("BETTER_AUTH_CACHE_STRATEGY", strategy),
+        ("BETTER_AUTH_CACHE_VERSION", arguments.cache_version.clone()),
+    ];
+    let options = options
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    let mut asked = Asked::read(&variables.clone().with(options))?;
+    if let Some(salt) = &arguments.salt {
+        asked.recognised = asked.recognised.with_salt(salt);
+    }
+    Ok(asked)
+}
+
+/// The word that stands for a value on the command line, and in a variable.
+fn word(value: &impl ValueEnum) -> Option<String> {
+    Some(value.to_possible_value()?.get_name().to_owned())
 }
 
 fn read_input() -> Result<Vec<u8>> {

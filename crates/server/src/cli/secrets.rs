@@ -25,9 +25,14 @@ pub(super) struct SecretArguments {
 }
 
 impl SecretArguments {
-    /// The secrets, with a word on standard error about each that is weak.
-    pub(super) fn read(self, variables: &Variables) -> Result<Secrets, SecretErrors> {
-        let secrets = Secrets::read(self.secrets, &self.files, variables)?;
+    /// The secrets, with a word on standard error about each that is weak or odd. `is_optional` says that there need be
+    /// none.
+    pub(super) fn read(
+        self,
+        variables: &Variables,
+        is_optional: bool,
+    ) -> Result<Secrets, SecretErrors> {
+        let secrets = Secrets::read(self.secrets, &self.files, variables, is_optional)?;
         for warning in &secrets.warnings {
             eprintln!("warning: {warning}");
         }

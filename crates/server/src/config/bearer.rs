@@ -52,7 +52,7 @@ pub(super) fn issuer(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Opt
 }
 
 fn secret(reader: &mut Reader<'_>) -> Option<Secret> {
-    let secret = reader.secret("BEARER_SECRET")?;
+    let secret = reader.key("BEARER_SECRET")?;
     match secret.weakness() {
         None => Some(secret),
         Some(weakness @ (Weakness::Empty | Weakness::Placeholder | Weakness::TooShort { .. })) => {

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 use session::Secret;
 
 use super::connection_url::ConnectionUrl;
+use super::given::{self, Content, Given};
 
 /// Variables by name. Reading them from a value lets tests and the demo pass a map.
 #[derive(Clone, Debug, Default)]
@@ -93,6 +94,10 @@ pub(crate) struct Reader<'v> {
     pub(crate) problems: Vec<Problem>,
     pub(crate) warnings: Vec<String>,
     pub(crate) settings: Vec<Setting>,
+    /// Every secret that was read.
+    given: Vec<Given>,
+    /// Whether a secret that cannot be meant is a matter for a warning.
+    is_tolerant: bool,
 }
 
 impl<'v> Reader<'v> {
@@ -102,6 +107,16 @@ impl<'v> Reader<'v> {
             problems: Vec::new(),
             warnings: Vec::new(),
             settings: Vec::new(),
+            given: Vec::new(),
+            is_tolerant: false,
+        }
+    }
+
+    /// A reader for tools, which only warn of a secret that start-up refuses.
+    pub(crate) fn tolerant(variables: &'v Variables) -> Self {
+        Self {
+            is_tolerant: true,
+            ..Self::new(variables)
         }
     }
 
@@ -321,9 +336,23 @@ impl<'v> Reader<'v> {
     /// A secret from `NAME` or from the file that `NAME_FILE` names. One trailing newline of the file is not part of
     /// the secret, because editors and `echo` add it.
     pub(crate) fn secret(&mut self, name: &str) -> Option<Secret> {
+        self.secret_of(name, Content::Text)
+    }
+
+    /// Several secrets in one text. The caller, who takes them apart, tells about [each](Self::saw).
+    pub(crate) fn secret_list(&mut self, name: &str) -> Option<Secret> {
+        self.secret_of(name, Content::List)
+    }
+
+    /// A secret of any bytes: a key that no JavaScript has to read as text.
+    pub(crate) fn key(&mut self, name: &str) -> Option<Secret> {
+        self.secret_of(name, Content::Bytes)
+    }
+
+    fn secret_of(&mut self, name: &str, content: Content) -> Option<Secret> {
         let file_name = format!("{name}_FILE");
         let (direct, file) = (self.variables.get(name), self.variables.get(&file_name));
-        let bytes = match (direct, file) {
+        let given = match (direct, file) {
             (None, None) => return None,
             (Some(_), Some(_)) => {
                 self.problem(
@@ -332,18 +361,50 @@ impl<'v> Reader<'v> {
                 );
                 return None;
             }
-            (Some(value), None) => value.as_bytes().to_vec(),
-            (None, Some(path)) => match fs::read(path) {
-                Ok(bytes) => without_final_newline(bytes),
+            (Some(value), None) => Given::new(name, Secret::new(value), false, content),
+            (None, Some(path)) => match Given::read(&file_name, Path::new(path), content) {
+                Ok(given) => given,
                 Err(error) => {
-                    self.problem(&file_name, format!("cannot read `{path}`: {error}"));
+                    let hint = match given::core(path.as_bytes()) == path.as_bytes() {
+                        true => "",
+                        false => "; quotes and blanks around a path are part of it",
+                    };
+                    self.problem(&file_name, format!("cannot read `{path}`: {error}{hint}"));
                     return None;
                 }
             },
         };
-        let secret = Secret::new(bytes);
+        let (secret, flaw) = (given.secret.clone(), given.flaw());
+        self.given.push(given);
         self.note(name, &secret.to_string(), false);
-        Some(secret)
+        match flaw {
+            Some(flaw) if !self.is_tolerant => {
+                self.problem(name, flaw);
+                None
+            }
+            Some(_) | None => Some(secret),
+        }
+    }
+
+    /// Notes a secret that was taken from a list, for [`Reader::doubts`].
+    pub(crate) fn saw(&mut self, source: String, secret: &Secret) {
+        self.given
+            .push(Given::new(source, secret.clone(), false, Content::Text));
+    }
+
+    /// A warning for everything that is odd about the secrets, one by one and beside each other.
+    pub(crate) fn doubts(&self) -> Vec<String> {
+        given::doubts(&self.given, self.is_tolerant)
+    }
+
+    /// What a variable says, without a word about it in the settings.
+    pub(crate) fn peek(&self, name: &str) -> Option<&str> {
+        self.variables.get(name)
+    }
+
+    /// Says in the problems what is odd about the secret that they are about.
+    pub(crate) fn explain_problems(&mut self) {
+        given::explain(&mut self.problems, &self.given);
     }
 
     /// A secret that goes into text, such as a password in a connection string.
@@ -358,15 +419,45 @@ impl<'v> Reader<'v> {
     pub(crate) fn url(&mut self, name: &str) -> Option<String> {
         let file_name = format!("{name}_FILE");
         if self.variables.get(&file_name).is_some() {
-            return self.password(name).map(|url| url.trim().to_owned());
+            let url = self.secret_of(name, Content::Url)?;
+            let text = str::from_utf8(url.expose()).map(str::to_owned);
+            let text = text.map_err(|_| self.problem(name, "it is not UTF-8 text"));
+            return text.ok().map(|url| self.bare_url(&file_name, &url));
         }
         let url = self.variables.get(name).map(str::to_owned);
+        let url = url.map(|url| self.bare_url(name, &url));
         let shown = url
             .as_deref()
             .map(str::trim)
             .map_or_else(|| "(unset)".to_owned(), shown);
         self.note(name, &shown, url.is_none());
         url.map(|url| url.trim().to_owned())
+    }
+
+    /// A URL without the white space around it, which no URL has. Quotes, a byte-order mark and the name of a variable are
+    /// a problem, and left out, so that there is no second one.
+    fn bare_url(&mut self, source: &str, url: &str) -> String {
+        let mut bare = url.trim();
+        if let Some(rest) = bare.strip_prefix(given::MARK) {
+            let what = "the URL begins with a byte-order mark (EF BB BF); save it without one";
+            self.problem(source, what);
+            bare = rest.trim();
+        }
+        if let Some(rest) = given::without_assignment(bare) {
+            let what =
+                "it begins with the name of a variable and `=`; give the URL that stands behind it";
+            self.problem(source, what);
+            bare = rest;
+        }
+        if let Some((rest, kind)) = given::unquoted(bare) {
+            let what = format!(
+                "the URL is in {kind} quotes, which dotenv and a shell remove, and `docker run --env-file` keeps; give it \
+                 without them"
+            );
+            self.problem(source, what);
+            bare = rest;
+        }
+        bare.to_owned()
     }
 
     /// Names that are set, are not ours, and differ from one of ours by a slip of the hand. `others` are ours that have
@@ -404,8 +495,9 @@ impl<'v> Reader<'v> {
                 continue;
             };
             if known.contains(stem) && !known.contains(&name) && !from_files.contains(&stem) {
-                let why = format!("{stem} cannot come from a file; set it itself");
-                self.warnings.push(format!("{name} has no effect: {why}"));
+                self.warnings.push(format!(
+                    "{name} is set and has no effect: only secrets and URLs with credentials are read from files"
+                ));
             }
         }
     }
@@ -422,16 +514,6 @@ impl<'v> Reader<'v> {
             is_default,
         });
     }
-}
-
-pub(super) fn without_final_newline(mut bytes: Vec<u8>) -> Vec<u8> {
-    if bytes.last() == Some(&b'\n') {
-        bytes.pop();
-        if bytes.last() == Some(&b'\r') {
-            bytes.pop();
-        }
-    }
-    bytes
 }
 
 /// A connection string as it may be shown. What cannot be read may be a password anywhere.
@@ -462,6 +544,8 @@ fn is_one_slip_away(a: &str, b: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn variables(pairs: &[(&'static str, &str)]) -> Variables {

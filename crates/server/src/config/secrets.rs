@@ -2,26 +2,28 @@
 //! reads them from. Unlike the gate, a tool refuses none for being weak: it warns.
 
 use std::path::PathBuf;
-use std::{error, fmt, fs};
+use std::{error, fmt};
 
 use session::Secret;
 
-use super::raw::{Problem, Reader, Variables, without_final_newline};
+use super::given::{self, Content, Given};
+use super::raw::{Problem, Reader, Variables};
 use super::sessions::{authjs_secrets, better_auth_secrets};
 
-/// Secrets in the order in which the frameworks take them, the current one first. There is at least one.
+/// Secrets in the order in which the frameworks take them, the current one first.
 #[derive(Debug)]
 pub(crate) struct Secrets {
     /// Those of Auth.js and NextAuth.
     pub(crate) authjs: Vec<Secret>,
     /// Those of Better Auth.
     pub(crate) better_auth: Vec<Secret>,
-    /// What is weak, and why.
+    /// What is weak or odd, and why.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Secrets {
     /// The secrets that `--secret` and `--secret-file` name, in this order; without any, those of the environment.
+    /// `is_optional` says that there need be none.
     ///
     /// # Errors
     /// [`SecretErrors`] when a file cannot be read, a variable does not hold what it should, or there is no secret.
@@ -29,9 +31,10 @@ impl Secrets {
         given: Vec<Secret>,
         files: &[PathBuf],
         variables: &Variables,
+        is_optional: bool,
     ) -> Result<Self, SecretErrors> {
         if given.is_empty() && files.is_empty() {
-            return Self::of_environment(variables);
+            return Self::of_environment(variables, is_optional);
         }
         let mut problems = Vec::new();
         let mut problem = |name: &str, what| {
@@ -40,30 +43,31 @@ impl Secrets {
         };
         let mut named: Vec<_> = given
             .into_iter()
-            .map(|secret| ("--secret", secret))
+            .map(|secret| (SECRET, Given::new(SECRET, secret, false, Content::Text)))
             .collect();
         for path in files {
-            match fs::read(path) {
-                Ok(bytes) => {
-                    named.push(("--secret-file", Secret::new(without_final_newline(bytes))));
-                }
+            let source = format!("{SECRET_FILE} {}", path.display());
+            match Given::read(&source, path, Content::Text) {
+                Ok(given) => named.push((SECRET_FILE, given)),
                 Err(error) => problem(
-                    "--secret-file",
+                    SECRET_FILE,
                     format!("cannot read `{}`: {error}", path.display()),
                 ),
             }
         }
-        for (name, _) in named.iter().filter(|(_, secret)| secret.is_empty()) {
+        for (name, _) in named.iter().filter(|(_, given)| given.secret.is_empty()) {
             problem(name, "the secret is empty".to_owned());
         }
         if !problems.is_empty() {
             return Err(SecretErrors(problems));
         }
-        let warnings = named
+        let weak = named
             .iter()
-            .filter_map(|(name, secret)| warning(name, secret))
-            .collect();
-        let secrets: Vec<_> = named.into_iter().map(|(_, secret)| secret).collect();
+            .filter_map(|(name, given)| warning(name, &given.secret));
+        let mut warnings: Vec<_> = weak.collect();
+        let given: Vec<_> = named.into_iter().map(|(_, given)| given).collect();
+        warnings.extend(given::doubts(&given, true));
+        let secrets: Vec<_> = given.into_iter().map(|given| given.secret).collect();
         Ok(Self {
             authjs: secrets.clone(),
             better_auth: secrets,
@@ -72,8 +76,8 @@ impl Secrets {
     }
 
     /// The secrets that the gate would read. Where only Better Auth's are set, they serve for everything.
-    fn of_environment(variables: &Variables) -> Result<Self, SecretErrors> {
-        let mut reader = Reader::new(variables);
+    fn of_environment(variables: &Variables, is_optional: bool) -> Result<Self, SecretErrors> {
+        let mut reader = Reader::tolerant(variables);
         let mut warnings = Vec::new();
         let mut vet = |reader: &mut Reader<'_>, name: &str, secret: Secret| {
             if secret.is_empty() {
@@ -85,10 +89,12 @@ impl Secrets {
         };
         let authjs = authjs_secrets(&mut reader, &mut vet);
         let better_auth = better_auth_secrets(&mut reader, &authjs, &mut vet);
-        if better_auth.is_empty() && reader.problems.is_empty() {
+        if better_auth.is_empty() && reader.problems.is_empty() && !is_optional {
             reader.problem("AUTH_SECRET", NO_SECRET);
         }
+        warnings.extend(reader.doubts());
         if !reader.problems.is_empty() {
+            reader.explain_problems();
             return Err(SecretErrors(reader.problems));
         }
         let authjs = match authjs.is_empty() {
@@ -107,9 +113,9 @@ fn warning(name: &str, secret: &Secret) -> Option<String> {
     Some(format!("{name}: {}", secret.weakness()?))
 }
 
-/// Everything that is wrong with what was given as secrets.
+/// Everything that is wrong with what was given as secrets, or to recognise sessions by.
 #[derive(Debug)]
-pub(crate) struct SecretErrors(Vec<Problem>);
+pub(crate) struct SecretErrors(pub(super) Vec<Problem>);
 
 impl fmt::Display for SecretErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,6 +129,9 @@ impl fmt::Display for SecretErrors {
 
 impl error::Error for SecretErrors {}
 
+const SECRET: &str = "--secret";
+const SECRET_FILE: &str = "--secret-file";
+
 const NO_SECRET: &str = "no secret is set; give that of your app in it, or in NEXTAUTH_SECRET, JWT_SECRET or \
                          BETTER_AUTH_SECRET, or in a file (AUTH_SECRET_FILE, --secret-file)";
 
@@ -135,7 +144,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned()));
         let variables = Variables::default().with(pairs);
-        Secrets::read(Vec::new(), &[], &variables).map_err(|error| error.to_string())
+        Secrets::read(Vec::new(), &[], &variables, false).map_err(|error| error.to_string())
     }
 
     fn texts(secrets: &[Secret]) -> Vec<&str> {

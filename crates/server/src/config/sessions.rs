@@ -70,17 +70,16 @@ pub(super) fn key_ring(
     let authjs_secrets = authjs_secrets(reader, &mut vet);
     let better_auth_secrets = better_auth_secrets(reader, &authjs_secrets, &mut vet);
 
-    let salt = reader.text("JWT_SALT");
-    let name = cookie_name(reader, salt.as_deref());
-    let format = match (format, &name) {
-        (SessionFormat::Auto, Some(name)) => SessionFormat::of_cookie(name),
-        (format, _) => format,
-    };
-    let authjs = authjs_cookies(format, name.as_ref(), salt.as_deref(), or_opaque);
-    let better_auth = better_auth_cookies(reader, format, name.as_ref());
+    let recognised = Recognised::read(reader, format, or_opaque);
     if reader.problems.len() > problems {
         return None;
     }
+    let Recognised {
+        format,
+        authjs,
+        better_auth,
+        ..
+    } = recognised;
 
     // Cookies without a secret cannot be opened, so they are not recognised.
     let keyless = format == SessionFormat::AuthJsDatabase;
@@ -112,6 +111,55 @@ pub(super) fn key_ring(
         .map_err(|error| reader.problem("AUTH_COOKIE_NAME", error.to_string()))
         .map(|ring| (ring, format))
         .ok()
+}
+
+/// Which cookies hold sessions, and how they are written.
+#[derive(Clone, Debug)]
+pub(crate) struct Recognised {
+    /// The framework; the name of the one cookie that counts may have settled it.
+    pub(crate) format: SessionFormat,
+    /// The one cookie that counts; for Better Auth that of the session token.
+    pub(crate) cookie_name: Option<CookieName>,
+    /// The salt of Auth.js, if it is the app's own.
+    pub(crate) salt: Option<String>,
+    /// What is believed of Better Auth's cookie cache.
+    pub(crate) cache: Option<CookieCache>,
+    /// The cookies of Auth.js and NextAuth, the preferred one first.
+    pub(crate) authjs: Vec<SessionCookie>,
+    /// The cookies of Better Auth, the preferred one first.
+    pub(crate) better_auth: Vec<SessionCookie>,
+}
+
+impl Recognised {
+    /// Reads the variables that say which cookies count. `or_opaque` says that a cookie of Auth.js may also hold the
+    /// token of a session in a database.
+    pub(super) fn read(reader: &mut Reader<'_>, format: SessionFormat, or_opaque: bool) -> Self {
+        let salt = reader.text("JWT_SALT");
+        let name = cookie_name(reader, salt.as_deref());
+        let format = match (format, &name) {
+            (SessionFormat::Auto, Some(name)) => SessionFormat::of_cookie(name),
+            (format, _) => format,
+        };
+        let authjs = authjs_cookies(format, name.as_ref(), salt.as_deref(), or_opaque);
+        let (better_auth, cache) = better_auth_cookies(reader, format, name.as_ref());
+        Self {
+            format,
+            cookie_name: name,
+            salt,
+            cache,
+            authjs,
+            better_auth,
+        }
+    }
+
+    /// The same with the salt of an app that passes its own to `encode()`.
+    #[must_use]
+    pub(crate) fn with_salt(mut self, salt: &str) -> Self {
+        let salted = |cookie: SessionCookie| cookie.with_salt(salt);
+        self.authjs = self.authjs.into_iter().map(salted).collect();
+        self.salt = Some(salt.to_owned());
+        self
+    }
 }
 
 /// What the operator demands of claims beyond the format's own rules.
@@ -170,9 +218,12 @@ pub(super) fn better_auth_secrets(
     vet: &mut impl FnMut(&mut Reader<'_>, &str, Secret) -> Option<Secret>,
 ) -> Vec<Secret> {
     let mut secrets: Vec<Secret> = Vec::new();
-    if let Some(list) = reader.secret("BETTER_AUTH_SECRETS") {
+    if let Some(list) = reader.secret_list("BETTER_AUTH_SECRETS") {
         match versioned(&list) {
             Ok(versioned) => {
+                for (index, secret) in versioned.iter().enumerate() {
+                    reader.saw(format!("BETTER_AUTH_SECRETS, entry {}", index + 1), secret);
+                }
                 let vetted = versioned
                     .into_iter()
                     .filter_map(|secret| vet(reader, "BETTER_AUTH_SECRETS", secret));
@@ -274,7 +325,7 @@ fn better_auth_cookies(
     reader: &mut Reader<'_>,
     format: SessionFormat,
     name: Option<&CookieName>,
-) -> Vec<SessionCookie> {
+) -> (Vec<SessionCookie>, Option<CookieCache>) {
     let prefix = reader.parsed(
         "BETTER_AUTH_COOKIE_PREFIX",
         "better-auth".to_owned(),
@@ -292,12 +343,12 @@ fn better_auth_cookies(
     let strategy = reader.choice("BETTER_AUTH_CACHE_STRATEGY", None, &strategies);
     let version = reader.parsed("BETTER_AUTH_CACHE_VERSION", "1".to_owned(), "a version");
     let trusted = reader.switch("TRUST_COOKIE_CACHE", true);
+    let cache = trusted.then(|| CookieCache {
+        strategy,
+        version: version.into(),
+    });
     if !matches!(format, SessionFormat::Auto | SessionFormat::BetterAuth) {
-        return Vec::new();
-    }
-    if data_name.is_some() && name.is_none() {
-        let what = "it goes with AUTH_COOKIE_NAME, which names the cookie of the session token";
-        reader.problem("BETTER_AUTH_DATA_COOKIE_NAME", what);
+        return (Vec::new(), cache);
     }
     let cookies = match name {
         Some(name) => vec![SessionCookie::better_auth(name.clone())],
@@ -305,23 +356,39 @@ fn better_auth_cookies(
             Ok(cookies) => cookies.into(),
             Err(error) => {
                 reader.problem("BETTER_AUTH_COOKIE_PREFIX", error.to_string());
-                return Vec::new();
+                return (Vec::new(), cache);
             }
         },
     };
-    let cache = trusted.then(|| CookieCache {
-        strategy,
-        version: version.into(),
-    });
     let adjusted = cookies.into_iter().map(|cookie| {
+        let own = match (&data_name, name) {
+            (None, _) => None,
+            (Some(exact), Some(_)) => Some(exact.clone()),
+            (Some(data_name), None) => Some(beside(data_name, cookie.name())),
+        };
         let cookie = cookie.with_cache(cache.clone());
-        match &data_name {
-            Some(data_name) => cookie.with_data_name(data_name.clone()),
+        match own {
+            Some(own) => cookie.with_data_name(own),
             None => cookie,
         }
     });
-    adjusted.collect()
+    (adjusted.collect(), cache)
 }
+
+/// The name that the cookie cache has beside the token in the cookie `token`: Better Auth puts `__Secure-` before both or
+/// before none, also where the app gave a name of its own (1.7.25, `dist/cookies/index.mjs` `createCookie`).
+fn beside(data_name: &CookieName, token: &CookieName) -> CookieName {
+    let bare = data_name.as_str();
+    let bare = bare.strip_prefix(SECURE).unwrap_or(bare);
+    let own = match token.as_str().starts_with(SECURE) {
+        true => CookieName::try_from(format!("{SECURE}{bare}").as_str()),
+        false => CookieName::try_from(bare),
+    };
+    own.unwrap_or_else(|_| data_name.clone())
+}
+
+/// What a name begins with on https.
+const SECURE: &str = "__Secure-";
 
 /// Every variable that may hold a secret of Auth.js or NextAuth, newest first.
 const AUTHJS_SECRETS: [&str; 6] = [

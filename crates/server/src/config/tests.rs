@@ -245,7 +245,7 @@ fn the_name_of_a_cookie_says_what_it_holds() {
 fn what_makes_no_sense_for_better_auth_is_refused() {
     for (name, value) in [
         ("BETTER_AUTH_COOKIE_PREFIX", "a b"),
-        ("BETTER_AUTH_DATA_COOKIE_NAME", "cache"),
+        ("BETTER_AUTH_DATA_COOKIE_NAME", "a b"),
         ("BETTER_AUTH_CACHE_STRATEGY", "jws"),
         (
             "BETTER_AUTH_SECRET",
@@ -264,6 +264,31 @@ fn what_makes_no_sense_for_better_auth_is_refused() {
         assert!(found.starts_with(&format!("{name}: ")), "{found}");
         assert!(!found.contains("0123456789abcdef"), "{found}");
     }
+}
+
+#[test]
+fn the_cookie_cache_may_have_a_name_of_its_own_alone() {
+    let names = |pairs: &[(&'static str, &str)]| {
+        let config = config(pairs).unwrap();
+        let pair = |cookie: &session::SessionCookie| {
+            Some(format!("{} {}", cookie.name(), cookie.data_name()?))
+        };
+        config.keys.cookies().filter_map(pair).collect::<Vec<_>>()
+    };
+    for given in ["cache", "__Secure-cache"] {
+        assert_eq!(
+            names(&[("BETTER_AUTH_DATA_COOKIE_NAME", given)]),
+            [
+                "__Secure-better-auth.session_token __Secure-cache",
+                "better-auth.session_token cache"
+            ]
+        );
+    }
+    let both = [
+        ("BETTER_AUTH_DATA_COOKIE_NAME", "cache"),
+        ("AUTH_COOKIE_NAME", "__Secure-shop.session_token"),
+    ];
+    assert_eq!(names(&both), ["__Secure-shop.session_token cache"]);
 }
 
 #[test]

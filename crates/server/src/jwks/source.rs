@@ -108,7 +108,12 @@ fn text(bytes: Vec<u8>) -> Result<String, JwksError> {
     if bytes.len() > JwtKeys::MAX_JWKS_LEN {
         return Err(JwtKeysError::Oversize.into());
     }
-    String::from_utf8(bytes).map_err(|_| JwksError::NotText)
+    let text = String::from_utf8(bytes).map_err(|_| JwksError::NotText)?;
+    // RFC 8259 section 8.1 lets a reader ignore a byte-order mark.
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
 }
 
 /// A URL with keys, and how its server proves who it is.
@@ -260,6 +265,12 @@ mod tests {
 
     fn parse(text: &str) -> Result<JwksUrl, JwksUrlError> {
         JwksUrl::parse(text, Authorities::public())
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_keys() {
+        let keys = text(b"\xef\xbb\xbf{}".to_vec());
+        assert!(matches!(keys.as_deref(), Ok("{}")), "{keys:?}");
     }
 
     #[test]

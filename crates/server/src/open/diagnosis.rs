@@ -2,17 +2,23 @@
 //!
 //! A gate must not try other keys than its own. The person who runs this has the secrets and asks what is wrong.
 
+mod identify;
 mod keys;
 mod misspellings;
 mod shape;
 
 use std::time::Duration;
 
-use session::{CookieName, OpenError, SessionCookie, SessionToken, UnixTime};
+use serde_json::Value;
+use session::{
+    ClaimDemands, CookieName, KeyRing, OpenError, Opened, SealedSession, SessionCookie,
+    SessionToken, UnixTime,
+};
 
 use super::Question;
 use super::pasted::Pasted;
 use keys::{Part, Trial};
+pub(super) use misspellings::misspellings;
 
 /// Why the session does not open, `found` being the cookie that it is in.
 pub(super) fn of_session(
@@ -44,6 +50,16 @@ pub(super) fn of_cache(
         part: Part::Cache(token),
     };
     let name = found.and_then(SessionCookie::data_name);
+    if let OpenError::Expired { .. } = error
+        && KeyRing::of_groups(&question.groups())
+            .is_ok_and(|keys| session::cache_is_not_renewed(&keys, [question.cookie_header]))
+    {
+        return Some(
+            "what is cached has ended, and the app does not write it anew: the session is one without \"remember me\" \
+             (`rememberMe: false`) or of an admin who impersonates a user. A gate needs a session store for it"
+                .to_owned(),
+        );
+    }
     if let OpenError::Expired { at } = error {
         return Some(format!(
             "what is cached ended {} ago, which is usual after some minutes: Better Auth then asks its store, and \
@@ -52,6 +68,39 @@ pub(super) fn of_cache(
         ));
     }
     cause(&trial, name, error)
+}
+
+/// What the cookie called `name` holds, in the stable word of a format; `None` when it is nothing that is known.
+pub(super) fn format_of(question: &Question<'_>, name: &CookieName) -> Option<&'static str> {
+    let value = Pasted::new(question.cookie_header).value(name);
+    match identify::opens(question, name, &value) {
+        Some(identity) => Some(identity.format),
+        None => shape::format(&value),
+    }
+}
+
+/// The first cookie of any name that holds a session, or has the shape of one.
+pub(super) fn unknown_cookie(question: &Question<'_>) -> Option<CookieName> {
+    let pasted = Pasted::new(question.cookie_header);
+    let opens = |name: &CookieName| identify::opens(question, name, &pasted.value(name)).is_some();
+    let looks = |name: &CookieName| shape::format(&pasted.value(name)).is_some();
+    let names = whole_names(&pasted);
+    let found = names.iter().find(|name| opens(name));
+    found
+        .or_else(|| names.iter().find(|name| looks(name)))
+        .cloned()
+}
+
+/// The names of the cookies, chunks under that of their cookie.
+fn whole_names(pasted: &Pasted<'_>) -> Vec<CookieName> {
+    let mut names: Vec<CookieName> = Vec::new();
+    for name in pasted.names() {
+        let whole = without_number(&name).parse().unwrap_or(name);
+        if !names.contains(&whole) {
+            names.push(whole);
+        }
+    }
+    names
 }
 
 /// Why there is no session in it at all.
@@ -86,7 +135,7 @@ pub(super) fn of_nothing(question: &Question<'_>) -> Option<String> {
         return Some(match other.as_str().starts_with(SECURE) {
             true => format!(
                 "the cookie is there as {other}: the app runs on https, where it puts {SECURE} in front of the name. \
-                 Give `--cookie-name {other}`"
+                 Give `--cookie-name {other}`, and AUTH_COOKIE_NAME={other} to the gate"
             ),
             false => format!(
                 "the cookie is there as {other}, without {SECURE}: the app believes that it runs on plain http. \
@@ -99,9 +148,27 @@ pub(super) fn of_nothing(question: &Question<'_>) -> Option<String> {
             "there is the cookie {name}, in which {library} keeps its session; give `{option}`"
         ));
     }
+    let identified = whole_names(&pasted).into_iter().find_map(|name| {
+        let identity = identify::opens(question, &name, &pasted.value(&name))?;
+        Some(identity.elsewhere(&name))
+    });
+    if identified.is_some() {
+        return identified;
+    }
     if let Some(name) = pasted.names().find(|name| pasted.is_emptied(name)) {
         return Some(format!(
             "the cookie {name} is there, but empty: the app has signed this browser out"
+        ));
+    }
+    let shaped = |name: &CookieName| shape::format(&pasted.value(name));
+    if let Some((name, format)) = whole_names(&pasted)
+        .into_iter()
+        .find_map(|name| Some((name.clone(), shaped(&name)?)))
+    {
+        return Some(format!(
+            "there is the cookie {name}, whose value has the form of {format}; it is not among the cookies that count, and \
+             no secret that was given opens it. Names are compared with upper and lower case. If it is the app's session, \
+             give `--cookie-name {name}`, and AUTH_COOKIE_NAME={name} to the gate"
         ));
     }
     let looks_like_one = |name: &CookieName| {
@@ -112,7 +179,8 @@ pub(super) fn of_nothing(question: &Question<'_>) -> Option<String> {
         let name = without_number(&name);
         return Some(format!(
             "there is the cookie {name}, which looks like a session but is not among those that count; names are \
-             compared with upper and lower case. If it is the app's, give `--cookie-name {name}`"
+             compared with upper and lower case. If it is the app's, give `--cookie-name {name}`, and \
+             AUTH_COOKIE_NAME={name} to the gate"
         ));
     }
     let csrf = |name: &CookieName| {
@@ -134,19 +202,9 @@ fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Opt
     match error {
         OpenError::AmbiguousAuthorization => None,
         OpenError::AmbiguousCookie { name } => Some(duplicate(trial, &pasted, name)),
-        OpenError::Expired { at } => Some(format!(
-            "it expired {} ago, at {}; the app renews a session only when the app itself is visited",
-            span(now.saturating_since(*at)),
-            date(*at)
-        )),
-        OpenError::IssuedInFuture { at } => Some(format!(
-            "it was issued {} from now; compare the clocks of the app and of this machine",
-            span(at.saturating_since(now))
-        )),
-        OpenError::NotYetValid { from } => Some(format!(
-            "it is valid in {} only; compare the clocks of the app and of this machine",
-            span(from.saturating_since(now))
-        )),
+        OpenError::Expired { .. }
+        | OpenError::IssuedInFuture { .. }
+        | OpenError::NotYetValid { .. } => of_time(trial.question, error),
         OpenError::MissingChunk { name, index } => Some(missing_chunk(&pasted, name, *index)),
         OpenError::MalformedChunk { name } => {
             let odd = |own: &CookieName| {
@@ -169,8 +227,16 @@ fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Opt
             "the cache of the session is there, and the cookie {name} is not: copy both"
         )),
         OpenError::WrongCacheVersion => Some(format!(
-            "the app's `session.cookieCache.version` is another than {:?}; give it with `--cache-version`",
-            trial.question.recognised.cache_version
+            "the app's `session.cookieCache.version` is another than {:?}; give it with `--cache-version`, and \
+             BETTER_AUTH_CACHE_VERSION to the gate",
+            trial.question.recognised.cache.as_ref().map_or("1", |cache| &*cache.version)
+        )),
+        OpenError::WrongAudience => demanded(trial.question, "TOKEN_AUDIENCE", "aud"),
+        OpenError::WrongIssuer => demanded(trial.question, "TOKEN_ISSUER", "iss"),
+        OpenError::TooOld { issued_at } => Some(format!(
+            "it was issued {} ago, and TOKEN_MAX_AGE allows {}",
+            span(now.saturating_since(*issued_at)),
+            span(trial.question.demands.max_age.unwrap_or_default())
         )),
         OpenError::WrongToken => Some(
             "the cache is left over from another sign-in than the token beside it".to_owned(),
@@ -180,12 +246,14 @@ fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Opt
         | OpenError::MalformedSessionToken
         | OpenError::MalformedToken { .. } => trial
             .other_key(error)
+            .or_else(|| identify::other_framework(trial, &pasted, name?))
             .or_else(|| shape::of(trial, &pasted, name)),
         OpenError::RejectedSignature
         | OpenError::RejectedTag
         | OpenError::UnknownKey
         | OpenError::UnsupportedAlgorithm => trial
             .other_key(error)
+            .or_else(|| identify::other_framework(trial, &pasted, name?))
             .or_else(|| shape::cut(trial, &pasted, name))
             .or_else(|| trial.no_key(error)),
         OpenError::ExpiryOutOfRange
@@ -194,11 +262,49 @@ fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Opt
         | OpenError::MalformedClaims
         | OpenError::MissingIssueTime
         | OpenError::Oversize
-        | OpenError::TooOld { .. }
-        | OpenError::UnsupportedHeader { .. }
-        | OpenError::WrongAudience
-        | OpenError::WrongIssuer => None,
+        | OpenError::UnsupportedHeader { .. } => None,
     }
+}
+
+/// What a session's time is in comparison to ours.
+pub(super) fn of_time(question: &Question<'_>, error: &OpenError) -> Option<String> {
+    let now = question.now;
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the others are not about the clock"
+    )]
+    match error {
+        OpenError::Expired { at } => Some(format!(
+            "it expired {} ago, at {}; the app renews a session only when the app itself is visited",
+            span(now.saturating_since(*at)),
+            date(*at)
+        )),
+        OpenError::IssuedInFuture { at } => Some(format!(
+            "it was issued {} from now; compare the clocks of the app and of this machine",
+            span(at.saturating_since(now))
+        )),
+        OpenError::NotYetValid { from } => Some(format!(
+            "it is valid in {} only; compare the clocks of the app and of this machine",
+            span(from.saturating_since(now))
+        )),
+        _ => None,
+    }
+}
+
+/// What the session says of a claim that a variable demands something of.
+fn demanded(question: &Question<'_>, variable: &str, claim: &str) -> Option<String> {
+    let keys = KeyRing::of_groups(&question.groups()).ok()?;
+    let sealed =
+        SealedSession::find(&keys, [question.cookie_header], question.authorization).ok()??;
+    let opened = sealed.open(&keys, &ClaimDemands::default(), question.now);
+    let said = match opened {
+        Ok(Opened::Session(session)) => session.claims().get(claim).map(Value::to_string),
+        Ok(Opened::Lookup { .. }) | Err(_) => None,
+    };
+    Some(format!(
+        "the gate is told {variable}, and of that the session says {}",
+        said.as_deref().unwrap_or("nothing")
+    ))
 }
 
 /// Which name is there how often, and which of the values would open.

@@ -17,6 +17,7 @@ mod interop;
 mod lifecycle;
 mod paths;
 mod proxying;
+mod secrets;
 mod sessions;
 mod stores;
 mod support;

@@ -2,6 +2,8 @@
 
 mod mint;
 mod open;
+mod variables;
+mod variants;
 mod vectors;
 
 use std::io::Write as _;

@@ -3,14 +3,15 @@
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Map, Value};
 use session::{
-    ClaimDemands, CookieName, KeyRing, OpenError, Opened, SealedSession, Secret, SessionCookie,
-    SessionToken, seal,
+    CookieName, KeyRing, OpenError, Opened, SealedSession, Secret, SessionCookie, SessionToken,
+    seal,
 };
 
+use super::super::Question;
 use super::super::pasted::Pasted;
-use super::super::{Format, Question};
 use super::misspellings::misspellings;
 use super::{SECURE, other_prefix};
+use crate::config::SessionFormat;
 
 /// A session that did not open.
 pub(super) struct Trial<'t> {
@@ -55,7 +56,7 @@ impl Trial<'_> {
     /// A session in another cookie that opens, while the one in `name`, being preferred, does not.
     pub(super) fn other_cookie(&self, name: Option<&CookieName>) -> Option<String> {
         let name = name?;
-        let groups = self.question.recognised.groups(self.question).ok()?;
+        let groups = self.question.groups();
         let cookies = groups
             .iter()
             .flat_map(|(secrets, cookies)| cookies.iter().map(move |cookie| (*secrets, cookie)));
@@ -80,10 +81,7 @@ impl Trial<'_> {
 
     /// Whether the part in question opens in another header.
     pub(super) fn opens_with(&self, header: &[u8]) -> bool {
-        let Ok(groups) = self.question.recognised.groups(self.question) else {
-            return false;
-        };
-        let opened = KeyRing::of_groups(&groups)
+        let opened = KeyRing::of_groups(&self.question.groups())
             .ok()
             .and_then(|keys| self.open(&keys, header, None));
         match (opened, &self.part) {
@@ -97,7 +95,7 @@ impl Trial<'_> {
     pub(super) fn is_better_auth(&self) -> bool {
         match self.found {
             Some(cookie) => cookie.expects() == "better-auth",
-            None => self.question.recognised.format() == Format::BetterAuth,
+            None => self.question.recognised.format == SessionFormat::BetterAuth,
         }
     }
 
@@ -190,7 +188,7 @@ impl Trial<'_> {
 
     /// Whether it is an Auth.js token, and its header names the key that was tried.
     fn names_its_key(&self) -> bool {
-        let is_authjs = |cookie: &&SessionCookie| cookie.expects() == "authjs-v5";
+        let is_authjs = |cookie: &&SessionCookie| cookie.expects().starts_with("authjs-v5");
         let header = self.found.filter(is_authjs).and_then(|_| self.header());
         header.is_some_and(|header| header.contains_key("kid"))
     }
@@ -216,7 +214,7 @@ impl Trial<'_> {
         let asked = match self.found {
             Some(cookie) => vec![cookie.clone()],
             None => {
-                let groups = recognised.groups(self.question).unwrap_or_default();
+                let groups = self.question.groups();
                 groups
                     .into_iter()
                     .flat_map(|(_, cookies)| cookies)
@@ -227,15 +225,17 @@ impl Trial<'_> {
             let name = cookie.name();
             match cookie.expects() {
                 "better-auth" => {
-                    if recognised.strategy.is_some() {
+                    if let Some(cache) = &recognised.cache
+                        && cache.strategy.is_some()
+                    {
                         let any = session::CookieCache {
                             strategy: None,
-                            version: recognised.cache_version.as_str().into(),
+                            version: cache.version.clone(),
                         };
                         let other = Other {
                             how: "with another strategy".to_owned(),
-                            advice: "leave `--strategy` out, or compare it with the app's \
-                                     `session.cookieCache.strategy`"
+                            advice: "leave `--strategy` and BETTER_AUTH_CACHE_STRATEGY out, or compare them with the \
+                                     app's `session.cookieCache.strategy`"
                                 .to_owned(),
                         };
                         reading(cookie.clone().with_cache(Some(any)), Some(other));
@@ -252,7 +252,7 @@ impl Trial<'_> {
                         ),
                     };
                     let authjs = match expects {
-                        "authjs-v5" => None,
+                        expects if expects.starts_with("authjs-") => None,
                         _ => Some(Other {
                             how: "as a session of Auth.js v5, not of NextAuth v4".to_owned(),
                             advice: own_name("authjs"),
@@ -276,7 +276,7 @@ impl Trial<'_> {
                         }
                         Some(_) => {}
                     }
-                    for (salt, what) in self.salts(name) {
+                    for (salt, what) in salts(self.question, name) {
                         let how = format!("with the salt {what}");
                         let (how, advice) = match &authjs {
                             None => (how, self.advice_on_salt(name, &salt)),
@@ -298,38 +298,12 @@ impl Trial<'_> {
         readings
     }
 
-    /// Salts of Auth.js that people mix up for a cookie of this name, and what to call them.
-    fn salts(&self, name: &CookieName) -> Vec<(String, String)> {
-        let mut salts: Vec<(String, String)> = vec![(
-            name.to_string(),
-            format!("{name}, which is the cookie's name"),
-        )];
-        if let Some(other) = other_prefix(name) {
-            let difference = match other.as_str().starts_with(SECURE) {
-                true => format!("with {SECURE}"),
-                false => format!("without {SECURE}"),
-            };
-            salts.push((
-                other.to_string(),
-                format!("{other}, the cookie's name {difference}"),
-            ));
-        }
-        if let Some(salt) = self.question.other_salt {
-            salts.push((salt.to_owned(), "that JWT_SALT holds".to_owned()));
-        }
-        let defaults = SessionCookie::defaults();
-        for default in defaults.iter().map(SessionCookie::name) {
-            salts.push((
-                default.to_string(),
-                format!("{default}, the name of another cookie"),
-            ));
-        }
-        salts
-    }
-
     fn advice_on_salt(&self, name: &CookieName, salt: &str) -> String {
         match salt == name.as_str() {
-            true => "leave `--salt` out: the salt of Auth.js is the cookie's name".to_owned(),
+            true => {
+                "leave `--salt` out, and JWT_SALT too: the salt of Auth.js is the cookie's name"
+                    .to_owned()
+            }
             false => format!(
                 "the cookie was renamed after it was sealed, or the app has a salt of its own: give `--salt {salt}`, \
                  and JWT_SALT={salt} and AUTH_COOKIE_NAME={name} to the gate"
@@ -355,11 +329,11 @@ impl Trial<'_> {
         let misspelt = secrets.iter().enumerate().flat_map(|(index, secret)| {
             misspellings(secret)
                 .into_iter()
-                .map(move |(secret, how)| Candidate {
-                    secret,
+                .map(move |other| Candidate {
+                    secret: other.secret,
                     other: Some(Other {
-                        how: format!("with {} {how}", called(index)),
-                        advice: "the app has it so, byte for byte".to_owned(),
+                        how: format!("with {} {}", called(index), other.how),
+                        advice: other.advice.to_owned(),
                     }),
                 })
         });
@@ -402,12 +376,41 @@ impl Trial<'_> {
         let sealed = SealedSession::find(keys, [cookie_header], authorization)
             .ok()
             .flatten()?;
-        Some(sealed.open(keys, &ClaimDemands::default(), self.question.now))
+        Some(sealed.open(keys, &self.question.demands, self.question.now))
     }
 }
 
+/// Salts of Auth.js that people mix up for a cookie of this name, and what to call them.
+pub(super) fn salts(question: &Question<'_>, name: &CookieName) -> Vec<(String, String)> {
+    let mut salts: Vec<(String, String)> = vec![(
+        name.to_string(),
+        format!("{name}, which is the cookie's name"),
+    )];
+    if let Some(other) = other_prefix(name) {
+        let difference = match other.as_str().starts_with(SECURE) {
+            true => format!("with {SECURE}"),
+            false => format!("without {SECURE}"),
+        };
+        salts.push((
+            other.to_string(),
+            format!("{other}, the cookie's name {difference}"),
+        ));
+    }
+    if let Some(salt) = question.other_salt {
+        salts.push((salt.to_owned(), "that JWT_SALT holds".to_owned()));
+    }
+    let defaults = SessionCookie::defaults();
+    for default in defaults.iter().map(SessionCookie::name) {
+        salts.push((
+            default.to_string(),
+            format!("{default}, the name of another cookie"),
+        ));
+    }
+    salts
+}
+
 /// Whether the session was decrypted or verified before it was refused.
-fn is_about_claims(error: &OpenError) -> bool {
+pub(super) fn is_about_claims(error: &OpenError) -> bool {
     match error {
         OpenError::Expired { .. }
         | OpenError::ExpiryOutOfRange

@@ -6,21 +6,62 @@ use base64::prelude::{
 };
 use session::Secret;
 
-/// Each with words that go behind "with the secret".
-pub(super) fn misspellings(secret: &Secret) -> Vec<(Secret, &'static str)> {
+use crate::config::{MARK, core, unquoted, without_assignment};
+
+/// Another reading of a secret.
+pub(in super::super) struct Misspelling {
+    pub(in super::super) secret: Secret,
+    /// Goes behind "with the secret".
+    pub(in super::super) how: &'static str,
+    /// What to do if this is the one that opens.
+    pub(in super::super) advice: &'static str,
+}
+
+/// The ways in which a secret differs between an app and a gate that were given the same file or line, the likeliest
+/// first.
+pub(in super::super) fn misspellings(secret: &Secret) -> Vec<Misspelling> {
     let bytes = secret.expose();
     let trimmed = bytes.trim_ascii();
-    let unquoted = match trimmed {
-        [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => Some(inner),
-        _ => None,
-    };
-    let with_newline = [bytes, b"\n"].concat();
-    let mut others: Vec<(Vec<u8>, &'static str)> = vec![
-        (trimmed.to_vec(), "without the white space at its ends"),
-        (with_newline, "and a line break behind it"),
-    ];
-    others.extend(unquoted.map(|inner| (inner.to_vec(), "without the quotes around it")));
-    others.extend(hex(trimmed).map(|bytes| (bytes, "decoded from hexadecimal")));
+    let mut others: Vec<(Vec<u8>, &'static str, &'static str)> = Vec::new();
+    if let [rest @ .., b'\r', b'\n'] | [rest @ .., b'\n'] = bytes {
+        others.push((
+            rest.to_vec(),
+            "without its final newline (the white space at its end)",
+            TRIMMED,
+        ));
+    }
+    others.push((
+        trimmed.to_vec(),
+        "without the white space at its ends",
+        TRIMMED,
+    ));
+    others.push((
+        [bytes, b"\n"].concat(),
+        "and a newline (a line break) behind it",
+        WHOLE_FILE,
+    ));
+    others.push((
+        [bytes, b"\r\n"].concat(),
+        "and a line break of Windows (CR LF) behind it",
+        WHOLE_FILE,
+    ));
+    if let Ok(text) = str::from_utf8(bytes) {
+        others.extend(of_text(text));
+    }
+    let utf16 = utf16(bytes).map(String::into_bytes);
+    others.extend(utf16.map(|text| {
+        (
+            text,
+            "read as UTF-16",
+            "your app decodes the file: save it as UTF-8",
+        )
+    }));
+    others.push((
+        core(bytes).to_vec(),
+        "without all that stands around it (white space, quotes, a byte-order mark)",
+        BARE,
+    ));
+    others.extend(hex(trimmed).map(|bytes| (bytes, "decoded from hexadecimal", DECODED)));
     for engine in [
         BASE64_STANDARD,
         BASE64_STANDARD_NO_PAD,
@@ -28,13 +69,99 @@ pub(super) fn misspellings(secret: &Secret) -> Vec<(Secret, &'static str)> {
         BASE64_URL_SAFE_NO_PAD,
     ] {
         let decoded = engine.decode(trimmed).ok();
-        others.extend(decoded.map(|bytes| (bytes, "decoded from base64")));
+        others.extend(decoded.map(|bytes| (bytes, "decoded from base64", DECODED)));
     }
     others
         .into_iter()
-        .filter(|(other, _)| !other.is_empty() && other != bytes)
-        .map(|(other, how)| (Secret::new(other), how))
+        .map(|(other, how, advice)| Misspelling {
+            secret: Secret::new(other),
+            how,
+            advice,
+        })
+        .filter(|other| !other.secret.is_empty() && other.secret.expose() != bytes)
         .collect()
+}
+
+/// What else a text may be: with and without what editors, shells and env files put around it.
+fn of_text(text: &str) -> Vec<(Vec<u8>, &'static str, &'static str)> {
+    let mut others = Vec::new();
+    let mut other = |text: Option<String>, how, advice| {
+        others.extend(text.map(|text| (text.into_bytes(), how, advice)));
+    };
+    let trimmed = text.trim();
+    let owned = |text: &str| Some(text.to_owned());
+    other(
+        unquoted(trimmed).map(|(inner, _)| inner.to_owned()),
+        "without the quotes around it",
+        "your app reads it without them, as dotenv and a shell do: remove them here",
+    );
+    other(
+        text.strip_prefix(MARK).map(str::to_owned),
+        "without its byte-order mark",
+        "your app has it so: save the file without one",
+    );
+    // As `String.prototype.trim` does, which takes a byte-order mark for white space.
+    other(
+        owned(text.trim_matches(|char: char| char.is_whitespace() || char == MARK)),
+        "without the white space at its ends",
+        TRIMMED,
+    );
+    let bare = unquoted(trimmed).map_or(trimmed, |(inner, _)| inner);
+    let value = without_assignment(bare);
+    other(
+        value.map(|value| unquoted(value).map_or(value, |(inner, _)| inner).to_owned()),
+        "without the name of a variable in front of it",
+        "your app reads the line as that of an env file: give the value alone",
+    );
+    for escape in ["\\r\\n", "\\n"] {
+        other(
+            bare.strip_suffix(escape).map(str::to_owned),
+            "without the backslash and `n` at its end",
+            "your app has it so: remove them here",
+        );
+    }
+    other(
+        text.contains("\\n").then(|| text.replace("\\n", "\n")),
+        "with real newlines in place of each backslash and `n`",
+        "your app reads it so, as dotenv does between double quotes: give it from a file",
+    );
+    other(
+        trimmed.strip_suffix([',', ';']).map(str::to_owned),
+        "without the comma or semicolon at its end",
+        "your app has it so: remove it here",
+    );
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+    other(
+        decoded.ok().map(|text| text.into_owned()),
+        "without its percent-encoding",
+        "your app has it so: give it decoded",
+    );
+    for (around, how) in [('"', "in double quotes"), ('\'', "in single quotes")] {
+        other(
+            Some(format!("{around}{text}{around}")),
+            how,
+            "your app has the quotes in its secret, as `docker run --env-file` leaves them: remove them there, or add \
+             them here",
+        );
+    }
+    other(
+        Some(format!("{MARK}{text}")),
+        "and a byte-order mark in front of it",
+        "your app reads a file that begins with one: save that file without it",
+    );
+    others
+}
+
+/// Text in UTF-16 that begins with a byte-order mark.
+fn utf16(bytes: &[u8]) -> Option<String> {
+    let (rest, unit): (_, fn([u8; 2]) -> u16) = match bytes {
+        [0xFF, 0xFE, rest @ ..] => (rest, u16::from_le_bytes),
+        [0xFE, 0xFF, rest @ ..] => (rest, u16::from_be_bytes),
+        _ => return None,
+    };
+    let units = rest.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+    let text = String::from_utf16(&units.collect::<Vec<_>>()).ok()?;
+    Some(text.trim().to_owned())
 }
 
 fn hex(text: &[u8]) -> Option<Vec<u8>> {
@@ -45,3 +172,10 @@ fn hex(text: &[u8]) -> Option<Vec<u8>> {
         _ => None,
     }
 }
+
+const BARE: &str = "your app has it so, byte for byte: give it so here";
+const DECODED: &str =
+    "your app decodes it: write the decoded bytes to a file, and give that with _FILE";
+const TRIMMED: &str = "your app reads it trimmed: remove the white space here";
+const WHOLE_FILE: &str = "your app reads the file as it stands, with the line break at its end, which the gate leaves \
+                          out: write the file without one (`printf %s`), or let the app trim what it reads";

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use percent_encoding::percent_decode;
 use session::CookieName;
 
@@ -24,6 +24,42 @@ pub(super) fn of(
             (false, _) => other_kind(&value),
         }
     })
+}
+
+/// The format that a value has the shape of, in its stable word. What only names a session in a store has none: it could
+/// be anything.
+pub(super) fn format(value: &[u8]) -> Option<&'static str> {
+    let value: Cow<'_, [u8]> = percent_decode(value).into();
+    let parts: Vec<&[u8]> = value.split(|byte| *byte == b'.').collect();
+    let member = |name| Some(header(&value)?.get(name)?.as_str()?.to_owned());
+    let has_members_of_better_auth = |payload: &[u8]| {
+        let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).ok();
+        let payload = payload.and_then(|text| serde_json::from_slice(&text).ok());
+        payload.is_some_and(|payload: serde_json::Map<String, serde_json::Value>| {
+            payload.contains_key("session") && payload.contains_key("user")
+        })
+    };
+    match parts[..] {
+        [_, _, _, _, _] => match member("enc")?.as_str() {
+            "A256CBC-HS512" => Some("authjs-v5"),
+            "A256GCM" => Some("nextauth-v4"),
+            _ => None,
+        },
+        [_, payload, _] if member("alg").is_some() => match has_members_of_better_auth(payload) {
+            true => Some("better-auth-jwt"),
+            false => Some("jwt"),
+        },
+        [token, signature]
+            if token.len() == 32
+                && token.iter().all(u8::is_ascii_alphanumeric)
+                && signature.len() == 44
+                && BASE64_STANDARD.decode(signature).is_ok() =>
+        {
+            Some("better-auth-signed-token")
+        }
+        [text] if text.starts_with(COMPACT_START) => Some("better-auth-compact"),
+        _ => None,
+    }
 }
 
 /// Whether the end of the value is missing, or something is left over behind it.

@@ -1,0 +1,53 @@
+//! What `serve` would recognise as a session and demand of it, for `sessiongate open`.
+
+use session::ClaimDemands;
+
+use super::lookups::SessionLookups;
+use super::raw::{Reader, Variables};
+use super::secrets::SecretErrors;
+use super::sessions::{self, Recognised, SessionFormat};
+use super::{bearer, jwks};
+
+/// The part of a configuration that says which sessions open.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// Which cookies count.
+    pub(crate) recognised: Recognised,
+    /// What is demanded of a session's claims.
+    pub(crate) demands: ClaimDemands,
+    /// Whose signed tokens count in `Authorization`.
+    pub(crate) issuer: Option<jwks::Settings>,
+}
+
+impl Asked {
+    /// Reads the variables that `serve` reads for this, and no others.
+    ///
+    /// # Errors
+    /// [`SecretErrors`] names every variable that holds what it cannot.
+    pub(crate) fn read(variables: &Variables) -> Result<Self, SecretErrors> {
+        let mut reader = Reader::tolerant(variables);
+        let format = SessionFormat::read(&mut reader);
+        // Its problems are about stores, which nobody asks here.
+        let lookups = SessionLookups::read(&mut Reader::new(variables), format, &mut Vec::new());
+        let or_opaque = lookups.is_some_and(SessionLookups::make_authjs_opaque);
+        let recognised = Recognised::read(&mut reader, format, or_opaque);
+        let demands = sessions::demands(&mut reader);
+        let issuer = bearer::issuer(&mut reader, &mut Vec::new());
+        match reader.problems.is_empty() {
+            true => Ok(Self {
+                recognised,
+                demands,
+                issuer,
+            }),
+            false => {
+                reader.explain_problems();
+                Err(SecretErrors(reader.problems))
+            }
+        }
+    }
+
+    /// Whether something can open without the secret of an app.
+    pub(crate) fn needs_no_secret(&self) -> bool {
+        self.issuer.is_some() || self.recognised.format == SessionFormat::AuthJsDatabase
+    }
+}

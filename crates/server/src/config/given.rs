@@ -1,0 +1,561 @@
+//! Secrets as they were given: read from a variable or a file, and looked at for what nobody means to be part of one.
+//!
+//! A secret counts byte for byte, because the frameworks neither trim nor decode it. So a blank, a byte-order mark or a
+//! quote that an editor, a shell or `docker run --env-file` left at its ends makes another secret, and every session is
+//! refused. What is odd is said in words that reveal nothing of the secret.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use session::Secret;
+
+use super::raw::Problem;
+
+/// What the bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A key of any bytes.
+    Bytes,
+    /// Several secrets in one text, which are looked at one by one.
+    List,
+    /// Text.
+    Text,
+    /// A URL, in which nothing at the ends counts.
+    Url,
+}
+
+/// A secret as it was given, and where.
+#[derive(Debug)]
+pub(super) struct Given {
+    /// The variable or option, such as `AUTH_SECRET_FILE`.
+    source: String,
+    /// As it counts: a file without its final newline.
+    pub(super) secret: Secret,
+    /// Whether a newline at the end of the file was left out.
+    cut: bool,
+    oddities: Vec<Oddity>,
+}
+
+/// Something that is probably not meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Oddity {
+    Assignment,
+    BlankAtEnd(Blank),
+    BlankAtStart(Blank),
+    ByteOrderMark,
+    Comma,
+    Escape,
+    Expression,
+    Invisible(char),
+    Lines,
+    LoneQuote,
+    NotText,
+    Nul,
+    Quoted(&'static str),
+    Semicolon,
+    Utf16,
+}
+
+/// White space at one end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blank {
+    One(char),
+    SecondNewline,
+    Several,
+}
+
+impl Given {
+    /// Looks at a secret from `source`; `cut` says that the final newline of its file was left out.
+    pub(super) fn new(
+        source: impl Into<String>,
+        secret: Secret,
+        cut: bool,
+        content: Content,
+    ) -> Self {
+        let oddities = oddities(secret.expose(), cut, content);
+        Self {
+            source: source.into(),
+            secret,
+            cut,
+            oddities,
+        }
+    }
+
+    /// Reads a secret from a file, without one newline at its end.
+    pub(super) fn read(source: &str, path: &Path, content: Content) -> io::Result<Self> {
+        // Room enough that no copy of a usual secret is left behind when the buffer grows.
+        let mut bytes = Vec::with_capacity(USUAL_FILE);
+        File::open(path)?
+            .take(LONGEST_FILE + 1)
+            .read_to_end(&mut bytes)?;
+        let bytes = Secret::new(bytes);
+        if bytes.len() as u64 > LONGEST_FILE {
+            let what = format!("it has more than {LONGEST_FILE} bytes, so it is no secret");
+            return Err(io::Error::other(what));
+        }
+        let secret = Secret::new(without_final_newline(bytes.expose()));
+        let cut = secret.len() < bytes.len();
+        Ok(Self::new(source, secret, cut, content))
+    }
+
+    /// Why this cannot be a secret that somebody means.
+    pub(super) fn flaw(&self) -> Option<String> {
+        let flaw = self.oddities.iter().find(|oddity| oddity.is_fatal())?;
+        Some(format!("the secret {}", flaw.words()))
+    }
+
+    /// What is odd about it.
+    fn oddity(&self) -> Option<String> {
+        let words: Vec<_> = self.oddities.iter().map(|oddity| oddity.words()).collect();
+        (!words.is_empty()).then(|| format!("the secret {}", words.join(", and ")))
+    }
+
+    fn is_of(&self, variable: &str) -> bool {
+        let rest = self.source.strip_prefix(variable);
+        rest.is_some_and(|rest| matches!(rest, "" | "_FILE") || rest.starts_with(','))
+    }
+
+    /// Without what is odd at its ends.
+    fn core(&self) -> &[u8] {
+        core(self.secret.expose())
+    }
+}
+
+/// A warning for everything odd that is no flaw, or with `and_flaws` for that too; and for secrets that differ in nothing
+/// but their ends.
+pub(super) fn doubts(given: &[Given], and_flaws: bool) -> Vec<String> {
+    let odd = given
+        .iter()
+        .filter(|given| and_flaws || given.flaw().is_none())
+        .filter_map(|given| {
+            let oddity = given.oddity()?;
+            let source = &given.source;
+            Some(format!(
+                "{source}: {oddity}; every byte of it counts, so remove what is not meant"
+            ))
+        });
+    let pairs = given
+        .iter()
+        .enumerate()
+        .flat_map(|(index, one)| given[index + 1..].iter().map(move |other| (one, other)));
+    odd.chain(pairs.filter_map(|(one, other)| difference(one, other)))
+        .collect()
+}
+
+/// Says in each problem of a variable what is odd about the secret in it, which is often the cause.
+pub(super) fn explain(problems: &mut [Problem], given: &[Given]) {
+    for problem in problems {
+        let odd = given
+            .iter()
+            .filter(|given| given.is_of(&problem.name) && given.flaw().is_none());
+        for oddity in odd.filter_map(Given::oddity) {
+            problem.what += &format!("; note that {oddity}");
+        }
+    }
+}
+
+/// What to say of two secrets that are the same but for their ends.
+fn difference(one: &Given, other: &Given) -> Option<String> {
+    if one.core().is_empty() || one.core() != other.core() {
+        return None;
+    }
+    if one.secret.expose() != other.secret.expose() {
+        return Some(format!(
+            "{} and {} hold secrets that differ only at their ends (white space, quotes or a byte-order mark), so they \
+             count as two; give them in one form, that of your app",
+            one.source, other.source
+        ));
+    }
+    let (file, whole) = match (one.cut, other.cut) {
+        (true, false) => (&one.source, &other.source),
+        (false, true) => (&other.source, &one.source),
+        (true, true) | (false, false) => return None,
+    };
+    Some(format!(
+        "{file} ends in a newline, which is not part of the secret, and {whole} holds the same secret without one; if \
+         your app reads that file as it stands, newline included, its secret is another"
+    ))
+}
+
+impl Oddity {
+    /// Whether it cannot be meant.
+    fn is_fatal(self) -> bool {
+        match self {
+            Self::Expression | Self::Nul | Self::Utf16 => true,
+            Self::Assignment
+            | Self::BlankAtEnd(_)
+            | Self::BlankAtStart(_)
+            | Self::ByteOrderMark
+            | Self::Comma
+            | Self::Escape
+            | Self::Invisible(_)
+            | Self::Lines
+            | Self::LoneQuote
+            | Self::NotText
+            | Self::Quoted(_)
+            | Self::Semicolon => false,
+        }
+    }
+
+    /// Goes behind "the secret".
+    fn words(self) -> String {
+        match self {
+            Self::Assignment => {
+                "begins with the name of a variable and `=`, like a line of an env file".to_owned()
+            }
+            Self::BlankAtEnd(blank) => format!("ends in {}", blank.words()),
+            Self::BlankAtStart(blank) => format!("begins with {}", blank.words()),
+            Self::ByteOrderMark => "begins with a byte-order mark (EF BB BF)".to_owned(),
+            Self::Comma => "ends in a comma".to_owned(),
+            Self::Escape => {
+                "ends in a backslash and a letter, which is no newline here".to_owned()
+            }
+            Self::Expression => {
+                "is an expression such as `${NAME}` or `$(command)` that nothing has replaced by its value".to_owned()
+            }
+            Self::Invisible(char) => {
+                format!("holds an invisible character, U+{:04X}", u32::from(char))
+            }
+            Self::Lines => "has several lines".to_owned(),
+            Self::LoneQuote => "has a quote at one end and none at the other".to_owned(),
+            Self::NotText => "is not UTF-8 text, which the secret of an app always is".to_owned(),
+            Self::Nul => "holds a NUL byte, so it is no text; save it as UTF-8".to_owned(),
+            Self::Quoted(kind) => format!(
+                "is in {kind} quotes, which dotenv and a shell remove, and `docker run --env-file` and a secret's file keep"
+            ),
+            Self::Semicolon => "ends in a semicolon".to_owned(),
+            Self::Utf16 => {
+                "is UTF-16 text, as PowerShell's `>` writes it; save it as UTF-8 without a byte-order mark".to_owned()
+            }
+        }
+    }
+}
+
+impl Blank {
+    fn of(run: &str) -> Option<Self> {
+        let mut chars = run.chars();
+        let first = chars.next()?;
+        Some(match chars.next() {
+            None => Self::One(first),
+            Some(_) => Self::Several,
+        })
+    }
+
+    fn words(self) -> String {
+        match self {
+            Self::One(' ') => "a blank".to_owned(),
+            Self::One('\t') => "a tab".to_owned(),
+            Self::One('\n') => "a newline".to_owned(),
+            Self::One('\r') => "a carriage return".to_owned(),
+            Self::One(char) => format!("white space, U+{:04X}", u32::from(char)),
+            Self::SecondNewline => "a second newline".to_owned(),
+            Self::Several => "several characters of white space".to_owned(),
+        }
+    }
+}
+
+fn oddities(bytes: &[u8], cut: bool, content: Content) -> Vec<Oddity> {
+    if is_utf16(bytes) {
+        return vec![Oddity::Utf16];
+    }
+    if content == Content::Bytes && (str::from_utf8(bytes).is_err() || bytes.contains(&0)) {
+        return Vec::new();
+    }
+    if bytes.contains(&0) {
+        return vec![Oddity::Nul];
+    }
+    let Ok(text) = str::from_utf8(bytes) else {
+        return vec![Oddity::NotText];
+    };
+    let found = of_text(text, cut);
+    match content {
+        Content::Bytes | Content::Text => found,
+        // Blanks around a list, and what stands at the ends of its entries, are looked at elsewhere.
+        Content::List => {
+            let counts = |oddity: &Oddity| {
+                matches!(oddity, Oddity::ByteOrderMark | Oddity::Quoted(_)) || oddity.is_fatal()
+            };
+            found.into_iter().filter(counts).collect()
+        }
+        Content::Url => found
+            .into_iter()
+            .filter(|oddity| oddity.is_fatal())
+            .collect(),
+    }
+}
+
+/// What is odd about a text, from its beginning to its end.
+fn of_text(text: &str, cut: bool) -> Vec<Oddity> {
+    let mut found = Vec::new();
+    let unmarked = text.strip_prefix(MARK);
+    found.extend(unmarked.map(|_| Oddity::ByteOrderMark));
+    let text = unmarked.unwrap_or(text);
+    let inner = text.trim();
+    if inner.is_empty() {
+        return found;
+    }
+    let start = &text[..text.len() - text.trim_start().len()];
+    let end = &text[text.trim_end().len()..];
+    found.extend(Blank::of(start).map(Oddity::BlankAtStart));
+    found.extend(Blank::of(end).map(|blank| match blank {
+        Blank::One('\n') | Blank::One('\r') if cut => Oddity::BlankAtEnd(Blank::SecondNewline),
+        Blank::Several if cut && end == "\r\n" => Oddity::BlankAtEnd(Blank::SecondNewline),
+        Blank::One(_) | Blank::SecondNewline | Blank::Several => Oddity::BlankAtEnd(blank),
+    }));
+    let bare = match unquoted(inner) {
+        Some((bare, kind)) => {
+            found.push(Oddity::Quoted(kind));
+            bare
+        }
+        None => {
+            let has_one = inner.starts_with(['"', '\'']) != inner.ends_with(['"', '\'']);
+            found.extend(has_one.then_some(Oddity::LoneQuote));
+            inner
+        }
+    };
+    if without_assignment(bare).is_some() {
+        found.push(Oddity::Assignment);
+    }
+    let enclosed = [("${", '}'), ("$(", ')'), ("{{", '}')];
+    if enclosed
+        .iter()
+        .any(|(start, end)| bare.starts_with(start) && bare.ends_with(*end))
+    {
+        found.push(Oddity::Expression);
+    }
+    if bare.contains('\n') {
+        found.push(Oddity::Lines);
+    }
+    let is_invisible = |char: &char| {
+        (char.is_control() && !matches!(char, '\n' | '\r')) || INVISIBLE.contains(char)
+    };
+    found.extend(bare.chars().find(is_invisible).map(Oddity::Invisible));
+    if bare.ends_with("\\n") || bare.ends_with("\\r") {
+        found.push(Oddity::Escape);
+    }
+    match inner.chars().next_back() {
+        Some(',') => found.push(Oddity::Comma),
+        Some(';') => found.push(Oddity::Semicolon),
+        Some(_) | None => {}
+    }
+    found
+}
+
+/// Whether it is ASCII text in UTF-16, with or without a byte-order mark.
+fn is_utf16(bytes: &[u8]) -> bool {
+    let is_of = |pairs: &[u8], high: usize| {
+        pairs.len() >= 4
+            && pairs.len().is_multiple_of(2)
+            && pairs
+                .chunks_exact(2)
+                .all(|pair| pair[high] == 0 && pair[1 - high].is_ascii() && pair[1 - high] != 0)
+    };
+    match bytes {
+        [0xFF, 0xFE, rest @ ..] => is_of(with_whole_pairs(rest), 1),
+        [0xFE, 0xFF, rest @ ..] => is_of(with_whole_pairs(rest), 0),
+        bytes => {
+            let whole = with_whole_pairs(bytes);
+            is_of(whole, 0) || is_of(whole, 1)
+        }
+    }
+}
+
+/// A final newline that was cut has left half of its pair, or its lower half is what was cut.
+fn with_whole_pairs(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len() - bytes.len() % 2]
+}
+
+/// The bytes without one `\n`, or `\r\n`, at their end, which editors and `echo` add.
+fn without_final_newline(bytes: &[u8]) -> &[u8] {
+    match bytes {
+        [rest @ .., b'\r', b'\n'] | [rest @ .., b'\n'] => rest,
+        bytes => bytes,
+    }
+}
+
+/// What stands between matching quotes, and what they are called.
+pub(crate) fn unquoted(text: &str) -> Option<(&str, &'static str)> {
+    let quotes = [
+        ('"', '"', "double"),
+        ('\'', '\'', "single"),
+        ('`', '`', "back"),
+        ('\u{201c}', '\u{201d}', "typographic"),
+        ('\u{2018}', '\u{2019}', "typographic"),
+    ];
+    quotes.iter().find_map(|(open, close, kind)| {
+        let inner = text.strip_prefix(*open)?.strip_suffix(*close)?;
+        Some((inner, *kind))
+    })
+}
+
+/// What stands behind `NAME=`, or `export NAME=`. Base64 has its `=` at the end, so that is none.
+pub(crate) fn without_assignment(text: &str) -> Option<&str> {
+    let line = text.strip_prefix("export ").unwrap_or(text).trim_start();
+    let (name, value) = line.split_once('=')?;
+    let is_name = name.len() > 2
+        && name.starts_with(|char: char| char.is_ascii_uppercase())
+        && name.contains('_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    (is_name && !value.is_empty() && !value.starts_with('=')).then_some(value)
+}
+
+/// The bytes without every byte-order mark, white space and pair of quotes at their ends.
+pub(crate) fn core(bytes: &[u8]) -> &[u8] {
+    let Ok(mut text) = str::from_utf8(bytes) else {
+        return bytes.trim_ascii();
+    };
+    loop {
+        let rest = text.trim();
+        let rest = rest.strip_prefix(MARK).unwrap_or(rest);
+        let rest = unquoted(rest).map_or(rest, |(inner, _)| inner);
+        if rest.len() == text.len() {
+            return text.as_bytes();
+        }
+        text = rest;
+    }
+}
+
+/// What begins a file that Windows programs write in UTF-8.
+pub(crate) const MARK: char = '\u{feff}';
+
+/// In bytes: what every secret fits into.
+const USUAL_FILE: usize = 4096;
+
+/// In bytes: far more than any secret has.
+const LONGEST_FILE: u64 = 64 * 1024;
+
+/// Characters that no screen shows: they come along with what is copied from a page or a chat.
+const INVISIBLE: [char; 16] = [
+    '\u{a0}', '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{202a}',
+    '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2028}', '\u{2029}', '\u{2060}', MARK,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(source: &str, bytes: &[u8], cut: bool) -> Given {
+        Given::new(source, Secret::new(bytes), cut, Content::Text)
+    }
+
+    fn oddity(bytes: impl AsRef<[u8]>) -> String {
+        let oddity = given("X", bytes.as_ref(), false).oddity();
+        oddity.unwrap_or_default().replace("the secret ", "")
+    }
+
+    #[test]
+    fn what_is_odd_is_named_and_nothing_else() {
+        for plain in [
+            "abc",
+            "a b",
+            "it's",
+            "a,b;c",
+            "q83vEjRWeJA=",
+            "KEY==",
+            "ABCDEF=",
+            "$2a$10$abc",
+            "C:\\new",
+            "{a}",
+        ] {
+            assert_eq!(oddity(plain), "", "{plain}");
+        }
+        for (text, words) in [
+            (" abc", "begins with a blank"),
+            ("abc ", "ends in a blank"),
+            ("abc\t", "ends in a tab"),
+            ("abc\n", "ends in a newline"),
+            ("abc\r", "ends in a carriage return"),
+            ("abc\r\n", "ends in several characters of white space"),
+            ("abc\u{a0}", "ends in white space, U+00A0"),
+            ("\u{feff}abc", "begins with a byte-order mark (EF BB BF)"),
+            ("abc,", "ends in a comma"),
+            ("abc;", "ends in a semicolon"),
+            (
+                "abc\\n",
+                "ends in a backslash and a letter, which is no newline here",
+            ),
+            ("abc\ndef", "has several lines"),
+            ("a\u{200b}bc", "holds an invisible character, U+200B"),
+            ("a\u{7}bc", "holds an invisible character, U+0007"),
+            ("\"abc", "has a quote at one end and none at the other"),
+            (
+                "AUTH_SECRET=abc",
+                "begins with the name of a variable and `=`, like a line of an env file",
+            ),
+            (
+                "export AUTH_SECRET=abc",
+                "begins with the name of a variable and `=`, like a line of an env file",
+            ),
+        ] {
+            assert_eq!(oddity(text), words, "{text:?}");
+        }
+        for (text, kind) in [
+            ("\"abc\"", "is in double quotes"),
+            ("'abc'", "is in single quotes"),
+            ("`abc`", "is in back quotes"),
+            ("\u{201c}abc\u{201d}", "is in typographic quotes"),
+        ] {
+            assert!(oddity(text).starts_with(kind), "{text}");
+        }
+        assert!(oddity(b"ab\xff").starts_with("is not UTF-8"));
+        let both = oddity("\u{feff}abc \t");
+        assert_eq!(
+            both,
+            "begins with a byte-order mark (EF BB BF), and ends in several characters of white space"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_a_flaw() {
+        let utf16 =
+            |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+        let marked = [&b"\xff\xfe"[..], &utf16("secret")].concat();
+        // What is left of a file whose final newline was cut.
+        let cut = [&marked[..], b"\n\0"].concat();
+        let big: Vec<u8> = "secret".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for bytes in [&marked[..], &cut, &utf16("secret"), &big] {
+            let flaw = given("X", bytes, false).flaw();
+            assert!(
+                flaw.is_some_and(|flaw| flaw.contains("UTF-16")),
+                "{bytes:?}"
+            );
+        }
+        for (text, word) in [
+            (&b"ab\0c"[..], "NUL"),
+            (b"${AUTH_SECRET:?not set}", "`${NAME}`"),
+            (b"$(openssl rand -base64 33)", "`${NAME}`"),
+            (b"\"{{ .Values.secret }}\"", "`${NAME}`"),
+        ] {
+            let flaw = given("X", text, false).flaw();
+            assert!(flaw.is_some_and(|flaw| flaw.contains(word)), "{word}");
+        }
+        let key = Given::new("X", Secret::new(b"ab\0c\xff"), false, Content::Bytes);
+        assert_eq!((key.flaw(), key.oddity()), (None, None));
+    }
+
+    #[test]
+    fn secrets_that_differ_at_their_ends_are_said() {
+        let said = |one: (&str, bool), other: (&str, bool)| {
+            let (one, other) = (
+                given("A_FILE", one.0.as_bytes(), one.1),
+                given("B", other.0.as_bytes(), other.1),
+            );
+            difference(&one, &other).unwrap_or_default()
+        };
+        assert_eq!(said(("abc", false), ("abc", false)), "");
+        assert_eq!(said(("abc", true), ("abd", false)), "");
+        assert_eq!(said(("", true), ("", false)), "");
+        assert!(said(("abc", true), ("abc", false)).starts_with("A_FILE ends in a newline"));
+        assert!(said(("abc", false), ("abc", true)).starts_with("B ends in a newline"));
+        for other in ["abc\n", " abc", "\"abc\"", "\u{feff}abc", "' abc '\t"] {
+            let said = said(("abc", true), (other, false));
+            assert!(
+                said.starts_with("A_FILE and B hold secrets that differ only"),
+                "{other:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The signed token of an issuer, as the gate opens it beside the sessions, and why it does not open.
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use serde_json::{Map, Value};
+use session::{Format, Jwt, JwtKeys, OpenError};
+
+use super::diagnosis::misspellings;
+use super::{Answer, Question, Refusal};
+use crate::jwks::{Settings, Source};
+
+/// What the gate makes of the token in `Authorization`; `None` when there is none of three segments.
+pub(super) fn answer(question: &Question<'_>, issuer: &Settings) -> Option<Answer> {
+    let jwt = Jwt::find(question.authorization).ok()??;
+    let opened = jwt.open(&issuer.keys.known, &issuer.demands, question.now);
+    Some(match opened {
+        Ok(session) => Answer::Session {
+            cookie: None,
+            format: session.format().as_str(),
+            claims: session.claims(),
+            expires_at: session.expires_at(),
+            cache: None,
+        },
+        Err(error) => Answer::Refused(Refusal {
+            reason: error.reason(),
+            message: error.to_string(),
+            likely_cause: cause(question, issuer, &jwt, &error),
+            cookie: None,
+            format: Some(Format::Jwt.as_str()),
+            needs_lookup: false,
+        }),
+    })
+}
+
+fn cause(
+    question: &Question<'_>,
+    issuer: &Settings,
+    jwt: &Jwt<'_>,
+    error: &OpenError,
+) -> Option<String> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the others say all there is to say, or are told as those of a session"
+    )]
+    match error {
+        OpenError::WrongIssuer => Some(difference(question, "BEARER_ISSUER", "iss")),
+        OpenError::WrongAudience => Some(difference(question, "BEARER_AUDIENCE", "aud")),
+        OpenError::RejectedSignature | OpenError::UnknownKey => {
+            let misspelt = issuer.keys.secret.as_ref().and_then(|secret| {
+                misspellings(secret).into_iter().find_map(|other| {
+                    let keys = JwtKeys::new(Some(&other.secret), None).ok()?;
+                    let opened = jwt.open(&keys, &issuer.demands, question.now).is_ok();
+                    opened.then(|| {
+                        format!(
+                            "it opens with BEARER_SECRET {}; {}",
+                            other.how, other.advice
+                        )
+                    })
+                })
+            });
+            misspelt.or_else(|| match issuer.keys.source {
+                Some(Source::Url(_)) => Some(
+                    "BEARER_JWKS is a URL, and `open` asks nobody. Save what is there to a file, and give that: \
+                     BEARER_JWKS=keys.json"
+                        .to_owned(),
+                ),
+                Some(Source::File(_)) => Some(
+                    "no key in the file BEARER_JWKS has signed it: the issuer has newer ones, or it is another issuer's"
+                        .to_owned(),
+                ),
+                None => Some(
+                    "it was signed with another key than BEARER_SECRET, common misspellings included".to_owned(),
+                ),
+            })
+        }
+        error => super::diagnosis::of_time(question, error),
+    }
+}
+
+/// What the token says of a claim, its signature being good.
+fn difference(question: &Question<'_>, variable: &str, claim: &str) -> String {
+    let said = claims(question).and_then(|mut claims| claims.remove(claim));
+    let said = said.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
+    format!("{variable} is another: the token says {said}")
+}
+
+fn claims(question: &Question<'_>) -> Option<Map<String, Value>> {
+    let payload = question.authorization?.split(|byte| *byte == b'.').nth(1)?;
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
+}

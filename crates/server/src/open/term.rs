@@ -1,0 +1,77 @@
+//! For how long Better Auth's cookie cache counts: minutes, however long the session lives.
+
+use std::ops::Not;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use session::{Format, KeyRing, UnixTime};
+
+use super::{Question, diagnosis};
+
+/// When a cookie cache ends, and what comes then.
+#[derive(Debug, Serialize)]
+pub(crate) struct Term {
+    /// Seconds from the time of the question.
+    expires_in: u64,
+    /// Whether the app never writes it anew, because the session is one without "remember me", or impersonated.
+    #[serde(skip_serializing_if = "Not::not")]
+    not_renewed: bool,
+    #[serde(skip)]
+    ends_at: UnixTime,
+}
+
+impl Term {
+    /// The term of a session that came out of a cookie cache; `None` for every other one.
+    pub(super) fn of_cache(
+        format: Format,
+        claims: &Map<String, Value>,
+        keys: &KeyRing,
+        question: &Question<'_>,
+    ) -> Option<Self> {
+        let number = |name| claims.get(name).and_then(Value::as_f64);
+        let millis = match format {
+            Format::BetterAuthCompact => number("expiresAt")?,
+            Format::BetterAuthJwe | Format::BetterAuthJwt => number("exp")? * 1000.0,
+            Format::AuthJs
+            | Format::AuthJsDatabase
+            | Format::BetterAuthToken
+            | Format::Jwt
+            | Format::NextAuth => return None,
+        };
+        // The session was opened, so it is a time, and this conversion saturates.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a fraction of a millisecond does not count, and there is no time before 1970"
+        )]
+        let ends_at = UnixTime::from_millis(millis as u64);
+        Some(Self {
+            expires_in: ends_at.saturating_since(question.now).as_secs(),
+            not_renewed: session::cache_is_not_renewed(keys, [question.cookie_header]),
+            ends_at,
+        })
+    }
+
+    /// The term in words, with those about the session itself.
+    pub(super) fn text(&self, session: &str, now: UnixTime) -> String {
+        let left = self.ends_at.saturating_since(now);
+        let left = match left.as_secs() {
+            0..600 => format!("{} s", left.as_secs()),
+            _ => diagnosis::span(left),
+        };
+        let then = match self.not_renewed {
+            true => {
+                "once it has ended the app does not renew it, because the session is one without \"remember me\" or of \
+                 an admin who impersonates a user: then a gate asks the app's session store, and without one refuses the \
+                 session for good"
+            }
+            false => {
+                "then a gate asks the app's session store; without one it refuses the session until the app has \
+                 renewed the cache"
+            }
+        };
+        format!(
+            "this is its cookie cache, which counts for another {left}; {then}. Of the session itself: {session}"
+        )
+    }
+}

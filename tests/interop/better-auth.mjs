@@ -11,8 +11,10 @@
 // | REDIS_URL | sessions live there: @better-auth/redis-storage |
 // | REDIS_PREFIX | what stands before its keys |
 // | STORE_IN_DATABASE | `true`: with REDIS_URL, sessions live in the database as well |
+// | PRESERVE_IN_DATABASE | `true`: their rows stay there when they have ended |
 // | COOKIE_PREFIX, SECURE_COOKIES | `advanced.cookiePrefix`; `true` for `advanced.useSecureCookies` |
-// | SESSION_COOKIE | `advanced.cookies.session_token.name` |
+// | SESSION_COOKIE, DATA_COOKIE | `advanced.cookies.session_token.name`, and that of `session_data` |
+// | ADMIN | `true`: the admin plugin, which bans and impersonates users |
 //
 // A user has one field more than usual, `notes`, so that sessions can be made long.
 globalThis.crypto ??= (await import("node:crypto")).webcrypto
@@ -38,12 +40,20 @@ const options = {
   },
   rateLimit: { enabled: false },
   telemetry: { enabled: false },
-  session: { ...cookieCache(), storeSessionInDatabase: env.STORE_IN_DATABASE === "true" },
+  session: {
+    ...cookieCache(),
+    storeSessionInDatabase: env.STORE_IN_DATABASE === "true",
+    preserveSessionInDatabase: env.PRESERVE_IN_DATABASE === "true",
+  },
   advanced: {
     useSecureCookies: env.SECURE_COOKIES === "true",
     ...(env.COOKIE_PREFIX && { cookiePrefix: env.COOKIE_PREFIX }),
-    ...(env.SESSION_COOKIE && { cookies: { session_token: { name: env.SESSION_COOKIE } } }),
+    cookies: {
+      ...(env.SESSION_COOKIE && { session_token: { name: env.SESSION_COOKIE } }),
+      ...(env.DATA_COOKIE && { session_data: { name: env.DATA_COOKIE } }),
+    },
   },
+  ...(await plugins()),
   ...(await database()),
   ...(await secondaryStorage()),
 }
@@ -66,6 +76,12 @@ function cookieCache() {
       ...(env.CACHE_VERSION && { version: env.CACHE_VERSION }),
     },
   }
+}
+
+async function plugins() {
+  if (env.ADMIN !== "true") return {}
+  const { admin } = await import("better-auth/plugins")
+  return { plugins: [admin()] }
 }
 
 async function database() {

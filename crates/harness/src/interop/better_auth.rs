@@ -99,6 +99,26 @@ impl BetterAuth {
         Ok(())
     }
 
+    /// Lets the admin act as the user with this id, in a copy of the admin's browser. Needs the server's `ADMIN`.
+    ///
+    /// # Errors
+    /// When the server refuses: that user is no admin.
+    pub async fn impersonate(&self, admin: &SignedIn, id: &str) -> Result<SignedIn> {
+        let mut browser = admin.browser.clone();
+        let body = json!({ "userId": id });
+        let answer = post(&mut browser, "/api/auth/admin/impersonate-user", body).await?;
+        SignedIn::from_json(&answer.json()?["user"], browser)
+    }
+
+    /// Visits the server once with the user's browser, which keeps what the server sets: the session as the server tells
+    /// it, or `null`.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn visit(&self, user: &mut SignedIn) -> Result<Value> {
+        user.browser.get("/api/auth/get-session").await?.json()
+    }
+
     /// Deletes the user, as users may themselves.
     ///
     /// # Errors

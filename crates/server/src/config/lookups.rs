@@ -58,6 +58,9 @@ impl SessionLookups {
             }
             SessionFormat::Auto if !reader.is_set(SCHEMA) => {
                 let _ = reader.text(SCHEMA);
+                if OF_BETTER_AUTH.iter().any(|name| reader.is_set(name)) {
+                    warnings.push(NO_STORE.to_owned());
+                }
                 idle(
                     reader,
                     &[STORE],
@@ -74,11 +77,13 @@ impl SessionLookups {
         let schema = reader.choice(SCHEMA, default, &Schema::WORDS);
         let store = reader.choice(STORE, SessionStore::Database, &SessionStore::WORDS);
         if format == SessionFormat::BetterAuth && !chosen {
-            warnings.push(
-                "without a session store (DATABASE_URL, or SESSION_STORE=redis), a session whose cookie cache has ended \
-                 is refused"
-                    .to_owned(),
-            );
+            warnings.push(NO_STORE.to_owned());
+            let asks_always = ["false", "0", "no", "off"];
+            if reader.peek("TRUST_COOKIE_CACHE").is_some_and(|word| {
+                asks_always.contains(&word.trim().to_ascii_lowercase().as_str())
+            }) {
+                warnings.push(NOBODY_ENTERS.to_owned());
+            }
             idle(
                 reader,
                 &[],
@@ -108,6 +113,9 @@ impl SessionLookups {
         }
         if store != SessionStore::Database && !lookups.are_of_better_auth() {
             reader.problem(STORE, "only Better Auth keeps sessions in Redis");
+        }
+        if store == SessionStore::RedisThenDatabase {
+            warnings.push(REDIS_THEN_DATABASE.to_owned());
         }
         if store == SessionStore::Redis {
             idle_tables(reader, "SESSION_STORE is `redis`, so no table is asked");
@@ -275,6 +283,30 @@ fn idle_tables(reader: &mut Reader<'_>, why: &str) {
         }
     }
 }
+
+/// Better Auth 1.7.25: `dist/cookies/index.mjs` `setCookieCache` has 60 s for `compact` and 300 s for the others where a
+/// session is not remembered, and `dist/api/routes/session.mjs` does not write the cache of such a session anew.
+const NO_STORE: &str = "without a session store (SESSION_FORMAT=better-auth with DATABASE_URL or SESSION_STORE=redis), a \
+                        session of Better Auth enters only while its cookie cache counts. One that was started with \
+                        `rememberMe: false`, and one of an admin who impersonates a user, is refused for good after 60 s \
+                        (300 s with the strategies `jwt` and `jwe`): the app does not renew their cache";
+
+const NOBODY_ENTERS: &str =
+    "TRUST_COOKIE_CACHE is off, and there is no session store: no session of Better Auth enters";
+
+/// `dist/db/internal-adapter.mjs` `findSession`.
+const REDIS_THEN_DATABASE: &str = "SESSION_STORE=redis-then-database is for an app with `storeSessionInDatabase` alone. If \
+                                   it has `preserveSessionInDatabase` too, it reads no session from its database, and a \
+                                   session that is gone from Redis enters here and not there: set SESSION_STORE=redis";
+
+/// What says that there is a Better Auth app, where its secret may be that of Auth.js.
+const OF_BETTER_AUTH: [&str; 5] = [
+    "BETTER_AUTH_SECRET",
+    "BETTER_AUTH_SECRETS",
+    "BETTER_AUTH_COOKIE_PREFIX",
+    "BETTER_AUTH_CACHE_STRATEGY",
+    "BETTER_AUTH_CACHE_VERSION",
+];
 
 const SCHEMA: &str = "SESSION_SCHEMA";
 const STORE: &str = "SESSION_STORE";

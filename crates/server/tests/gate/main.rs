@@ -6,6 +6,7 @@ mod answers;
 mod audit;
 mod bearer;
 mod better_auth;
+mod better_auth_corners;
 mod bypass;
 mod config;
 mod database_sessions;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use session::{
-    ClaimDemands, CookieName, KeyRing, OpenError, Opened, SealedSession, SessionCookie,
+    ClaimDemands, CookieName, Format, KeyRing, OpenError, Opened, SealedSession, SessionCookie,
     SessionToken, UnixTime,
 };
 
@@ -223,9 +223,12 @@ fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Opt
         OpenError::MissingSubject => Some(
             "the app's `jwt` callback drops `sub`, or the user has no id; nobody is named by it".to_owned(),
         ),
-        OpenError::MissingToken { name } => Some(format!(
-            "the cache of the session is there, and the cookie {name} is not: copy both"
-        )),
+        OpenError::MissingToken { name } => Some(match token_elsewhere(trial.question, &pasted) {
+            Some(cause) => cause,
+            None => format!(
+                "the cache of the session is there, and the cookie {name} is not: copy both"
+            ),
+        }),
         OpenError::WrongCacheVersion => Some(format!(
             "the app's `session.cookieCache.version` is another than {:?}; give it with `--cache-version`, and \
              BETTER_AUTH_CACHE_VERSION to the gate",
@@ -305,6 +308,15 @@ fn demanded(question: &Question<'_>, variable: &str, claim: &str) -> Option<Stri
         "the gate is told {variable}, and of that the session says {}",
         said.as_deref().unwrap_or("nothing")
     ))
+}
+
+/// The cookie of another name that holds Better Auth's session token.
+fn token_elsewhere(question: &Question<'_>, pasted: &Pasted<'_>) -> Option<String> {
+    whole_names(pasted).into_iter().find_map(|name| {
+        let identity = identify::opens(question, &name, &pasted.value(&name))?;
+        let is_token = identity.format == Format::BetterAuthToken.as_str();
+        is_token.then(|| identity.elsewhere(&name))
+    })
 }
 
 /// Which name is there how often, and which of the values would open.

@@ -348,6 +348,15 @@ fn a_value_under_the_name_of_another_framework_is_told() {
 }
 
 #[test]
+fn a_token_of_another_name_is_found_beside_its_cache() {
+    let header = better_auth("sid", "better-auth.session_data", "jwe");
+    let json = refused(open(header.as_str()), "missing_token");
+    assert!(cause(&json).contains("--cookie-name sid"), "{json}");
+    let tool = open(header).args(["--format", "better-auth", "--cookie-name", "sid"]);
+    opens(tool, "better-auth-jwe");
+}
+
+#[test]
 fn the_shape_is_named_where_no_secret_opens() {
     for (value, format) in [
         (authjs("odd"), "authjs-v5"),

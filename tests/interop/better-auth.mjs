@@ -14,7 +14,8 @@
 // | PRESERVE_IN_DATABASE | `true`: their rows stay there when they have ended |
 // | COOKIE_PREFIX, SECURE_COOKIES | `advanced.cookiePrefix`; `true` for `advanced.useSecureCookies` |
 // | SESSION_COOKIE, DATA_COOKIE | `advanced.cookies.session_token.name`, and that of `session_data` |
-// | ADMIN | `true`: the admin plugin, which bans and impersonates users |
+// | EMAIL_VERIFIED | `false`: nobody has verified the addresses of users that sign up; otherwise somebody has |
+// | PLUGINS | `anonymous`, for guests, and `admin`, who is the user called `admin`; separated by commas |
 //
 // A user has one field more than usual, `notes`, so that sessions can be made long.
 globalThis.crypto ??= (await import("node:crypto")).webcrypto
@@ -23,6 +24,7 @@ const { createServer } = await import("node:http")
 const { betterAuth } = await import("better-auth")
 const { getMigrations } = await import("better-auth/db/migration")
 const { toNodeHandler } = await import("better-auth/node")
+const { admin, anonymous } = await import("better-auth/plugins")
 
 const { env } = process
 
@@ -38,6 +40,8 @@ const options = {
     additionalFields: { notes: { type: "string", required: false } },
     deleteUser: { enabled: true },
   },
+  databaseHooks: { user: { create: { before: newUser } } },
+  plugins: (env.PLUGINS ?? "").split(",").filter(Boolean).map((name) => ({ admin, anonymous })[name]()),
   rateLimit: { enabled: false },
   telemetry: { enabled: false },
   session: {
@@ -53,7 +57,6 @@ const options = {
       ...(env.DATA_COOKIE && { session_data: { name: env.DATA_COOKIE } }),
     },
   },
-  ...(await plugins()),
   ...(await database()),
   ...(await secondaryStorage()),
 }
@@ -66,6 +69,12 @@ if (options.database) {
 server.on("request", toNodeHandler(betterAuth(options)))
 console.log(`listening ${port}`)
 
+async function newUser(user) {
+  const emailVerified = env.EMAIL_VERIFIED !== "false" && !user.isAnonymous
+  const isAdmin = env.PLUGINS?.includes("admin") && user.name === "admin"
+  return { data: { ...user, emailVerified, ...(isAdmin && { role: "admin" }) } }
+}
+
 function cookieCache() {
   if (!env.CACHE_STRATEGY) return {}
   return {
@@ -76,12 +85,6 @@ function cookieCache() {
       ...(env.CACHE_VERSION && { version: env.CACHE_VERSION }),
     },
   }
-}
-
-async function plugins() {
-  if (env.ADMIN !== "true") return {}
-  const { admin } = await import("better-auth/plugins")
-  return { plugins: [admin()] }
 }
 
 async function database() {

@@ -9,7 +9,8 @@ use session::{
 
 use crate::refusal::{StoreRefusal, UnknownUser};
 use crate::{
-    Bypass, Facts, Hygiene, Issuer, Permit, Policy, Refusal, Rule, Sessions, Source, Users,
+    Bypass, Facts, Hygiene, IdentityRules, Issuer, Permit, Policy, Refusal, Rule, Sessions, Source,
+    Users,
 };
 
 /// Everything that the decision needs, fixed at start-up.
@@ -21,6 +22,8 @@ pub struct Gate<U, S> {
     pub keys: KeyRing,
     /// What the operator demands of claims.
     pub demands: ClaimDemands,
+    /// Which users enter, and what is written of them.
+    pub identity: IdentityRules,
     /// Whose signed tokens are accepted beside the sessions; `None` accepts none.
     pub issuer: Option<Issuer>,
     /// Where users are looked up; `None` trusts every session until it expires.
@@ -65,7 +68,7 @@ impl<U: Users, S: Sessions> Gate<U, S> {
                 if issuer.check_user {
                     self.permit_existing_user(session, None).await
                 } else {
-                    Ok(Permit::session(self, session, None, None))
+                    Ok(Permit::session(self, self.admissible(session)?, None, None))
                 }
             }
             Credential::Session(sealed) => match sealed.open(&self.keys, &self.demands, now)? {
@@ -131,6 +134,17 @@ impl<U: Users, S: Sessions> Gate<U, S> {
         Refusal::NoSessionStore { cache, not_renewed }
     }
 
+    /// The session, if such a user may enter at all.
+    fn admissible(&self, session: Session) -> Result<Session, Refusal> {
+        if session.is_anonymous() && !self.identity.allow_anonymous {
+            return Err(Refusal::Guest(Box::new(session)));
+        }
+        if self.identity.email.withholds_subject(&session) {
+            return Err(Refusal::UnverifiedAddress(Box::new(session)));
+        }
+        Ok(session)
+    }
+
     /// `found_in` is the store that knew the session, where one was asked. If it was asked for the user as well, there is
     /// no second question.
     async fn permit_existing_user(
@@ -138,6 +152,7 @@ impl<U: Users, S: Sessions> Gate<U, S> {
         session: Session,
         found_in: Option<Source>,
     ) -> Result<Permit<'_>, Refusal> {
+        let session = self.admissible(session)?;
         let vouches = |sessions: &S| sessions.vouches_for_users();
         let known_with_session = found_in.filter(|_| self.sessions.as_ref().is_some_and(vouches));
         let checked_by = match (&self.users, known_with_session) {

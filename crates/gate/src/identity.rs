@@ -5,7 +5,62 @@ use std::borrow::Cow;
 use http::{HeaderName, HeaderValue};
 use session::Session;
 
+use crate::Admission;
 use crate::hygiene::{X_USER_EMAIL, X_USER_ID, X_USER_NAME, field_value};
+
+/// Which users may enter, and what of them is written: the rules about people that hold on every path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdentityRules {
+    /// Which e-mail addresses count as identity.
+    pub email: EmailHeader,
+    /// Whether guests enter: sessions of users who have never signed up.
+    pub allow_anonymous: bool,
+}
+
+impl Default for IdentityRules {
+    /// Addresses that no session calls unverified; guests enter.
+    fn default() -> Self {
+        Self {
+            email: EmailHeader::Verified,
+            allow_anonymous: true,
+        }
+    }
+}
+
+/// Which e-mail addresses count as identity: `EMAIL_HEADER`. Where sign-up is open, anybody can give anybody's address,
+/// and whoever takes an address for a user takes its owner and them for one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmailHeader {
+    /// All of them.
+    Always,
+    /// Those that the session itself does not call unverified. One about which it says nothing counts.
+    #[default]
+    Verified,
+}
+
+impl EmailHeader {
+    /// The address that counts as the identity of this session's user. Everything that asks for one, to write it into a
+    /// header or to compare it, asks here.
+    pub fn address(self, session: &Session) -> Option<&str> {
+        session.email().filter(|_| !self.withholds(session))
+    }
+
+    /// Whether the session has an address that does not count.
+    pub fn withholds(self, session: &Session) -> bool {
+        match self {
+            Self::Always => false,
+            Self::Verified => session.email_verified() == Some(false) && session.email().is_some(),
+        }
+    }
+
+    /// Whether an address that does not count is the user's id at the same time: then the session names nobody.
+    pub(crate) fn withholds_subject(self, session: &Session) -> bool {
+        self.withholds(session)
+            && session
+                .email()
+                .is_some_and(|email| email.eq_ignore_ascii_case(session.subject()))
+    }
+}
 
 /// A family of identity headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +81,8 @@ pub enum IdentityHeaders {
 impl IdentityHeaders {
     /// Every header of the family, with what the session says for it. What it does not say is empty, and so is everything
     /// without a session: a host that copies the headers overwrites forged ones with nothing.
-    pub fn of(self, session: Option<&Session>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        self.texts(session).map(|(name, text)| {
+    pub fn of(self, admission: &Admission) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        self.texts(admission).map(|(name, text)| {
             let value = HeaderValue::from_str(&text);
             (name.clone(), value.expect("a field value of ours is one"))
         })
@@ -36,11 +91,11 @@ impl IdentityHeaders {
     /// The same, before it is made into headers.
     pub(crate) fn texts(
         self,
-        session: Option<&Session>,
+        admission: &Admission,
     ) -> impl Iterator<Item = (&'static HeaderName, Cow<'_, str>)> {
         self.claims().iter().map(move |(name, claim)| {
-            let value = session.and_then(|session| match claim {
-                Claim::Email => session.email(),
+            let value = admission.session().and_then(|session| match claim {
+                Claim::Email => admission.email(),
                 Claim::Name => session.name(),
                 Claim::Subject => Some(session.subject()),
                 Claim::Unknown => None,
@@ -131,5 +186,5 @@ static OAUTH2_PROXY: [(HeaderName, Claim); 5] = [
     ),
 ];
 
-/// vouch signs people in by their e-mail address, and says that.
+/// vouch signs people in by their e-mail address, and says that. So who has no address that counts is nobody there.
 static VOUCH: [(HeaderName, Claim); 1] = [(HeaderName::from_static("x-vouch-user"), Claim::Email)];

@@ -27,7 +27,7 @@ pub use bypass::Bypass;
 pub use decision::Gate;
 pub use facts::{Arrival, Facts};
 pub use hygiene::{Hygiene, websocket_fields};
-pub use identity::IdentityHeaders;
+pub use identity::{EmailHeader, IdentityHeaders, IdentityRules};
 pub use issuer::{Issuer, IssuerKeys, Newer};
 pub use permit::{Admission, Admitted, Permit};
 pub use policy::{InvalidPath, Policy, PublicPath, Rule};

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http1::write_field;
 use session::Session;
 
-use crate::{Arrival, Gate, Hygiene, IdentityHeaders, Source, hygiene};
+use crate::{Arrival, EmailHeader, Gate, Hygiene, IdentityHeaders, Source, hygiene};
 
 /// Permission to enter, with its terms. Only [`Gate::decide`] gives one.
 #[must_use = "a permit that is not used leaves the request outside"]
@@ -29,6 +29,8 @@ pub enum Admission {
     Session {
         /// The session.
         session: Session,
+        /// Whether the address in it counts.
+        email_header: EmailHeader,
         /// The store that knew the session; `None` when the request itself held all of it.
         found_in: Option<Source>,
         /// The store that knew the user; `None` when users are not checked.
@@ -42,6 +44,31 @@ impl Admission {
         match self {
             Admission::Bypass | Admission::Preflight | Admission::Public => None,
             Admission::Session { session, .. } => Some(session),
+        }
+    }
+
+    /// The e-mail address by which the user may be known, if there is one that counts. Whatever is decided or written by an
+    /// address takes this one.
+    pub fn email(&self) -> Option<&str> {
+        match self {
+            Admission::Bypass | Admission::Preflight | Admission::Public => None,
+            Admission::Session {
+                session,
+                email_header,
+                ..
+            } => email_header.address(session),
+        }
+    }
+
+    /// Whether the session has an e-mail address that does not count, because it says itself that nobody has verified it.
+    pub fn withholds_email(&self) -> bool {
+        match self {
+            Admission::Bypass | Admission::Preflight | Admission::Public => false,
+            Admission::Session {
+                session,
+                email_header,
+                ..
+            } => email_header.withholds(session),
         }
     }
 
@@ -79,6 +106,7 @@ impl<'g> Permit<'g> {
             gate,
             Admission::Session {
                 session,
+                email_header: gate.identity.email,
                 found_in,
                 checked_by,
             },
@@ -99,7 +127,7 @@ impl<'g> Permit<'g> {
         &self,
         names: IdentityHeaders,
     ) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        names.of(self.admission.session())
+        names.of(&self.admission)
     }
 
     /// Which of the request's own `headers` must not travel on, for a host that can be told: they claim an identity, or
@@ -136,8 +164,8 @@ impl<'g> Permit<'g> {
         let mut fields = Vec::with_capacity(USUAL_FIELDS);
         let hygiene = self.hygiene;
         hygiene.write(&mut fields, headers, self.keys, by_session, arrival);
-        if let Some(session) = self.admission.session() {
-            for (name, text) in IdentityHeaders::Ours.texts(Some(session)) {
+        if by_session {
+            for (name, text) in IdentityHeaders::Ours.texts(&self.admission) {
                 write_field(&mut fields, name.as_str().as_bytes(), text.as_bytes());
             }
         }

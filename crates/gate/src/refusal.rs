@@ -11,6 +11,9 @@ pub enum Refusal {
     /// The path could be read as another one, for which another rule holds.
     #[error("the path can be read in more than one way")]
     AmbiguousPath,
+    /// The session is good, but it is a guest's, and guests may not enter.
+    #[error("the user is a guest, who has never signed up")]
+    Guest(Box<Session>),
     /// The request carries a signed token, and the issuer's keys were never to be had: nobody can say whether it is good.
     #[error("the issuer's keys are not known yet")]
     NoIssuerKeys,
@@ -29,6 +32,9 @@ pub enum Refusal {
     /// The session is good, but nobody can say whether its user still exists.
     #[error(transparent)]
     Store(StoreRefusal),
+    /// The session is good, but it knows its user by nothing else than an e-mail address, which nobody has verified.
+    #[error("the user is known by an e-mail address alone, and the session calls it unverified")]
+    UnverifiedAddress(Box<Session>),
     /// No store knows the session of this token: it was signed out, or never was.
     #[error("no such session")]
     UnknownSession(Source),
@@ -77,6 +83,7 @@ impl Refusal {
     pub fn reason(&self) -> &'static str {
         match self {
             Refusal::AmbiguousPath => "ambiguous_path",
+            Refusal::Guest(_) => "anonymous",
             Refusal::NoIssuerKeys => "issuer_unavailable",
             Refusal::NoSession => "no_credential",
             Refusal::NoSessionStore {
@@ -90,6 +97,7 @@ impl Refusal {
             Refusal::UnknownSession(_) => "session_missing",
             Refusal::UnknownUser(_) => "user_missing",
             Refusal::Unopened(error) => error.reason(),
+            Refusal::UnverifiedAddress(_) => "email_unverified",
         }
     }
 
@@ -97,12 +105,14 @@ impl Refusal {
     pub fn answer(&self) -> Answer {
         match self {
             Refusal::AmbiguousPath => Answer::BadRequest,
-            Refusal::NoSession
+            // The app's sign-in page is where a guest becomes a user.
+            Refusal::Guest(_)
+            | Refusal::NoSession
             | Refusal::NoSessionStore { .. }
             | Refusal::UnknownSession(_)
             | Refusal::Unopened(_) => Answer::SignIn,
             Refusal::NoIssuerKeys | Refusal::Store(_) => Answer::Unavailable,
-            Refusal::UnknownUser(_) => Answer::Forbid,
+            Refusal::UnknownUser(_) | Refusal::UnverifiedAddress(_) => Answer::Forbid,
         }
     }
 
@@ -116,6 +126,7 @@ impl Refusal {
             | Refusal::UnknownSession(_)
             | Refusal::Unopened(_) => None,
             Refusal::Store(refusal) => refusal.session.as_deref(),
+            Refusal::Guest(session) | Refusal::UnverifiedAddress(session) => Some(session),
             Refusal::UnknownUser(unknown) => Some(&unknown.session),
         }
     }
@@ -125,12 +136,14 @@ impl Refusal {
         match self {
             Refusal::UnknownSession(source) => Some(*source),
             Refusal::AmbiguousPath
+            | Refusal::Guest(_)
             | Refusal::NoIssuerKeys
             | Refusal::NoSession
             | Refusal::NoSessionStore { .. }
             | Refusal::Store(_)
             | Refusal::UnknownUser(_)
-            | Refusal::Unopened(_) => None,
+            | Refusal::Unopened(_)
+            | Refusal::UnverifiedAddress(_) => None,
         }
     }
 
@@ -138,12 +151,14 @@ impl Refusal {
     pub fn user_check(&self) -> Option<Source> {
         match self {
             Refusal::AmbiguousPath
+            | Refusal::Guest(_)
             | Refusal::NoIssuerKeys
             | Refusal::NoSession
             | Refusal::NoSessionStore { .. }
             | Refusal::Store(_)
             | Refusal::UnknownSession(_)
-            | Refusal::Unopened(_) => None,
+            | Refusal::Unopened(_)
+            | Refusal::UnverifiedAddress(_) => None,
             Refusal::UnknownUser(unknown) => Some(unknown.source),
         }
     }

@@ -9,15 +9,16 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use gate::{
-    Answer, Arrival, Bypass, Facts, Gate, Hygiene, IdentityHeaders, Issuer, IssuerKeys, Lookup,
-    Newer, Permit, Policy, PublicPath, Refusal, Sessions, Source, StoreError, User, Users,
+    Answer, Arrival, Bypass, Facts, Gate, Hygiene, IdentityHeaders, IdentityRules, Issuer,
+    IssuerKeys, Lookup, Newer, Permit, Policy, PublicPath, Refusal, Sessions, Source, StoreError,
+    User, Users,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use jsonwebtoken::EncodingKey;
 use serde_json::json;
 use session::{
     ClaimDemands, CookieName, JwtDemands, JwtKeys, KeyRing, Secret, SessionCookie, SessionToken,
-    StoredColumns, StoredSession, UnixTime, seal,
+    Standing, StoredColumns, StoredSession, UnixTime, seal,
 };
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -74,6 +75,7 @@ impl Sessions for FakeSessions {
             subject,
             email: Some("ada@example.com"),
             name: None,
+            standing: Standing::default(),
             issued_at: None,
             expires_at: UnixTime::from_secs(NOW.checked_add_signed(left).unwrap()),
         });
@@ -96,6 +98,7 @@ fn gate() -> TestGate {
         policy: Policy::new(vec![PublicPath::new("/public/").unwrap()]),
         keys: KeyRing::new(&[Secret::new(SECRET)], SessionCookie::defaults().into()).unwrap(),
         demands: ClaimDemands::default(),
+        identity: IdentityRules::default(),
         issuer: None,
         users: Some(FakeUsers),
         sessions: None,

@@ -42,6 +42,10 @@ pub(crate) struct Entry<'a> {
     pub(crate) peer_ip: IpAddr,
     /// The session's subject, once the session was opened.
     pub(crate) user_id: Option<&'a str>,
+    /// Whether that is a guest, who has never signed up.
+    pub(crate) anonymous: bool,
+    /// The id of the user who acts as that one.
+    pub(crate) impersonated_by: Option<&'a str>,
     /// What kind of credential the request carried: `authjs5`, `better-auth`, `bypass`, `db`, `jwt`, `nextauth4` or
     /// `none`.
     pub(crate) cred: &'static str,
@@ -229,6 +233,8 @@ fn write_json(out: &mut Vec<u8>, entry: &Entry<'_>) {
         client_ip,
         peer_ip,
         user_id,
+        anonymous,
+        impersonated_by,
         cred,
         format,
         session_check,
@@ -253,6 +259,12 @@ fn write_json(out: &mut Vec<u8>, entry: &Entry<'_>) {
     line.address(",\"peer_ip\":", *peer_ip);
     if let Some(user_id) = user_id {
         line.text(",\"user_id\":", user_id);
+    }
+    if *anonymous {
+        line.0.extend_from_slice(b",\"anonymous\":true");
+    }
+    if let Some(id) = impersonated_by {
+        line.text(",\"impersonated_by\":", id);
     }
     line.code(",\"cred\":", Some(cred));
     line.code(",\"format\":", *format);
@@ -348,12 +360,16 @@ fn write_text(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let path = path.escape_debug();
     let method = method.escape_debug();
     let user = entry.user_id.unwrap_or("-").escape_debug();
+    let guest = if entry.anonymous { " (guest)" } else { "" };
+    let by = entry.impersonated_by.map_or_else(String::new, |id| {
+        format!(" impersonated_by={}", id.escape_debug())
+    });
     #[expect(clippy::cast_precision_loss, reason = "a duration for people")]
     let millis = entry.duration_us as f64 / 1000.0;
     // Writing to memory cannot fail.
     let _ = writeln!(
         out,
-        "{time} {outcome:5} {status} {method} {path} user={user} reason={reason} {millis:.1}ms"
+        "{time} {outcome:5} {status} {method} {path} user={user}{guest}{by} reason={reason} {millis:.1}ms"
     );
 }
 
@@ -393,6 +409,8 @@ mod tests {
             client_ip: Ipv4Addr::LOCALHOST.into(),
             peer_ip: Ipv4Addr::LOCALHOST.into(),
             user_id: Some(user),
+            anonymous: false,
+            impersonated_by: None,
             cred: "authjs5",
             format: Some("authjs-v5"),
             session_check: None,
@@ -426,6 +444,31 @@ mod tests {
             serde_json::from_slice(&audit.buffer.0.lock().unwrap().text).unwrap();
         assert_eq!(line["ts"], "2030-03-17T17:46:40.123Z");
         assert_eq!(line["user_id"], "u");
+    }
+
+    #[test]
+    fn a_line_says_of_guests_and_of_those_who_act_for_others_that_they_are() {
+        let lines = |format, anonymous, impersonated_by| {
+            let audit = Audit {
+                format: Some(format),
+                ..Audit::unread()
+            };
+            audit.record(&Entry {
+                anonymous,
+                impersonated_by,
+                ..entry("/a", "u")
+            });
+            let text = audit.buffer.0.lock().unwrap().text.clone();
+            String::from_utf8(text).unwrap()
+        };
+        let usual = lines(LogFormat::Json, false, None);
+        assert!(!usual.contains("anonymous") && !usual.contains("impersonated"));
+        let guest = lines(LogFormat::Json, true, None);
+        assert!(guest.contains(r#","user_id":"u","anonymous":true,"cred""#));
+        let acting = lines(LogFormat::Json, false, Some("a\"\n1"));
+        assert!(acting.contains(r#","user_id":"u","impersonated_by":"a\"\n1","cred""#));
+        let text = lines(LogFormat::Text, true, Some("a\n1"));
+        assert!(text.contains(r"user=u (guest) impersonated_by=a\n1 reason="));
     }
 
     #[test]

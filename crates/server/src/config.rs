@@ -8,6 +8,7 @@ mod bearer;
 mod connection_url;
 mod given;
 mod host;
+mod identity;
 mod idle;
 mod listen;
 mod lookups;
@@ -26,7 +27,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
-use gate::{Bypass, Hygiene, Policy, PublicPath, TrustedProxies};
+use gate::{Bypass, Hygiene, IdentityRules, Policy, PublicPath, TrustedProxies};
 use http::HeaderName;
 use http::uri::{Authority, Scheme, Uri};
 use ipnet::IpNet;
@@ -61,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) keys: KeyRing,
     /// What is demanded of a session's claims.
     pub(crate) demands: ClaimDemands,
+    /// Which users enter, and what is written of them.
+    pub(crate) identity: IdentityRules,
     /// Whose signed tokens are accepted beside the sessions.
     pub(crate) issuer: Option<jwks::Settings>,
     /// The way past the gate for development.
@@ -161,7 +164,9 @@ impl Config {
         let upstream = upstream(&mut reader, decisions.is_none());
         let policy = Policy::new(reader.list("PUBLIC_PATHS", PublicPath::new));
         let format = SessionFormat::read(&mut reader);
+        let identity = identity::rules(&mut reader, &mut warnings);
         let lookups = SessionLookups::read(&mut reader, format, &mut warnings);
+        let lookups = lookups.map(|lookups| lookups.refusing_guests(!identity.allow_anonymous));
         let or_opaque = lookups.is_some_and(SessionLookups::make_authjs_opaque);
         let demands = sessions::demands(&mut reader);
         let issuer = bearer::issuer(&mut reader, &mut warnings);
@@ -238,6 +243,7 @@ impl Config {
                 policy,
                 keys,
                 demands,
+                identity,
                 issuer,
                 bypass,
                 passes_preflight,

@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 mod arrival;
 pub(crate) mod decisions;
+mod notices;
 pub(crate) mod proxy;
 mod record;
 mod target;

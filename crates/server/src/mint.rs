@@ -209,7 +209,7 @@ impl Order {
                 "email".to_owned(),
                 self.email.as_deref().unwrap_or_default().into(),
             ),
-            ("emailVerified".to_owned(), false.into()),
+            ("emailVerified".to_owned(), true.into()),
             ("image".to_owned(), Value::Null),
             ("createdAt".to_owned(), now.as_str().into()),
             ("updatedAt".to_owned(), now.as_str().into()),

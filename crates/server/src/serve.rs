@@ -71,6 +71,7 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
         policy: config.policy,
         keys: config.keys,
         demands: config.demands,
+        identity: config.identity,
         issuer,
         users: stores.as_ref().and_then(Stores::users),
         sessions: stores.as_ref().and_then(Stores::sessions),

@@ -23,6 +23,7 @@ mod sessions;
 mod settings;
 mod single_flight;
 mod sqlite;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -57,6 +58,7 @@ pub(crate) use self::settings::{
     DatabaseSettings, DatabaseUrl, MemorySettings, RedisSettings, SessionTables, Settings,
     UserTable,
 };
+pub(crate) use self::standing::{Need, StandingColumn, StandingColumns};
 pub(crate) use self::time::Zone;
 use self::users::UserTruth;
 pub(crate) use self::users::Users;

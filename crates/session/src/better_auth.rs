@@ -25,8 +25,10 @@ use crate::jws::{Jws, JwsHeader};
 use crate::key::{ContentKey, Derivation, KeyBytes, MAX_GUESSES, decode, decode_exactly};
 use crate::session::{
     ClaimsText, Session, TOLERANCE, TextClaim, check_not_before, check_repeated, expiry, issued_at,
-    subject, time,
+    time,
 };
+use crate::standing::{OwnStanding, StandingClaims};
+use crate::subject::subject;
 use crate::{ClaimDemands, Format, Secret, SessionToken, UnixTime};
 
 /// Everything that opens the cookies of one Better Auth application.
@@ -261,6 +263,9 @@ impl Cached<'_> {
             "aud",
             "iss",
             "sub",
+            "user.emailVerified",
+            "user.isAnonymous",
+            "session.impersonatedBy",
         ];
         let [
             session_id,
@@ -280,7 +285,10 @@ impl Cached<'_> {
             aud,
             iss,
             sub,
-        ] = json::members(&claims, wanted).map_err(|_| OpenError::MalformedClaims)?;
+            email_verified,
+            is_anonymous,
+            impersonated_by,
+        ] = json::members_by_path(&claims, wanted).map_err(|_| OpenError::MalformedClaims)?;
         check_repeated(self.repeated, [&aud, &iss, &sub])?;
 
         let malformed = |claim| OpenError::MalformedClaim { claim };
@@ -356,6 +364,18 @@ impl Cached<'_> {
             .and_then(iso_time);
         demands.check_age(issued_at, now)?;
 
+        // The library itself takes an address for verified only where this is `true`, so `null` is a no.
+        let no_if_null = |claim| match claim == Kept::Null {
+            true => Kept::Bool(false),
+            false => claim,
+        };
+        let email_verified = email_verified.map(no_if_null);
+        let standing = StandingClaims {
+            email_verified: [email_verified, None],
+            is_anonymous: [is_anonymous, None],
+            impersonated_by,
+        };
+        let standing = OwnStanding::of(&claims, standing);
         let [subject, email, name] =
             [subject, email, name].map(|text| TextClaim::of(&claims, text));
         Ok(Session {
@@ -368,6 +388,7 @@ impl Cached<'_> {
             id: token.shared_id(),
             email: Some(email),
             name: Some(name),
+            standing,
             issued_at,
             expires_at: session_end,
             claims: ClaimsText::Own(claims),
@@ -380,10 +401,11 @@ fn same_user(session_user: Option<&Kept<'_>>, user_id: &str) -> bool {
     match session_user {
         Some(Kept::Text(id)) => *id == user_id,
         // An integer that a float holds exactly.
-        Some(Kept::Number(id)) => {
+        Some(number @ (Kept::Integer(_) | Kept::Number(_))) => {
+            let id = number.as_number().unwrap_or(f64::NAN);
             id.fract() == 0.0 && id.abs() < 9e15 && format!("{id:.0}") == user_id
         }
-        Some(Kept::Other | Kept::Texts(_)) | None => false,
+        Some(Kept::Bool(_) | Kept::Null | Kept::Other | Kept::Texts(_)) | None => false,
     }
 }
 

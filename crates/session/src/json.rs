@@ -10,33 +10,55 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// Reads `text` as one strict JSON object, and returns the values of the `wanted` members in the order of `wanted`.
-/// A member of an object that is itself a member is wanted as `outer.inner`.
+/// Reads `text` as one strict JSON object, and returns the values of the `wanted` members in the order of `wanted`. Of a
+/// name that is wanted twice the first place gets the value.
 ///
 /// # Errors
 /// When `text` is anything else than one object, or not strict.
 pub(crate) fn members<'de, const N: usize>(
     text: &'de str,
-    wanted: [&'static str; N],
+    wanted: [&str; N],
 ) -> Result<[Option<Kept<'de>>; N], serde_json::Error> {
-    walk(text, wanted, usize::MAX)
+    walk(text, wanted, Depth::Outermost, usize::MAX)
+}
+
+/// As [`members`], but a wanted name with a dot is a path: `outer.inner` is the member `inner` of the object that is the
+/// member `outer`.
+///
+/// # Errors
+/// As [`members`], and when a member that such a path leads into is no object.
+pub(crate) fn members_by_path<'de, const N: usize>(
+    text: &'de str,
+    wanted: [&str; N],
+) -> Result<[Option<Kept<'de>>; N], serde_json::Error> {
+    walk(text, wanted, Depth::Paths, usize::MAX)
 }
 
 /// As [`members`], for a text that anybody may have written: more than [`FEW`] members, outer and inner ones together, are refused, because
 /// looking for duplicates among hundreds would make a hostile header dearer than a whole session.
 pub(crate) fn few_members<'de, const N: usize>(
     text: &'de str,
-    wanted: [&'static str; N],
+    wanted: [&str; N],
 ) -> Result<[Option<Kept<'de>>; N], serde_json::Error> {
-    walk(text, wanted, FEW)
+    walk(text, wanted, Depth::Outermost, FEW)
 }
 
 /// Headers have two to four members.
 const FEW: usize = 16;
 
+/// Where wanted members can be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// In the outermost object. A dot in a wanted name is a part of the name.
+    Outermost,
+    /// There, or in an object that is a member of it, by a path.
+    Paths,
+}
+
 fn walk<'de, const N: usize>(
     text: &'de str,
-    wanted: [&'static str; N],
+    wanted: [&str; N],
+    depth: Depth,
     most: usize,
 ) -> Result<[Option<Kept<'de>>; N], serde_json::Error> {
     let mut json = serde_json::Deserializer::from_str(text);
@@ -46,6 +68,7 @@ fn walk<'de, const N: usize>(
     let mut found = [const { None }; N];
     json.deserialize_map(Members {
         wanted: &wanted,
+        depth,
         path: "",
         found: &mut found,
         names: &mut names,
@@ -54,12 +77,18 @@ fn walk<'de, const N: usize>(
     Ok(found)
 }
 
-/// What is kept of a value: texts and numbers. Of everything else only that it was there.
-#[derive(Debug, PartialEq)]
+/// What is kept of a value. Of objects and of arrays that hold more than texts only that they were there.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Kept<'de> {
-    /// A finite number.
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number that is written as an integer, without a fraction or an exponent, and fits in 64 bits. `-0` is none.
+    Integer(i64),
+    /// `null`.
+    Null,
+    /// Any other finite number.
     Number(f64),
-    /// Anything else: `null`, a boolean, an object, an array not only of texts.
+    /// Anything else: an object, an array not only of texts.
     Other,
     /// A string, borrowed unless it was written with escapes.
     Text(Cow<'de, str>),
@@ -72,7 +101,21 @@ impl<'de> Kept<'de> {
     pub(crate) fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Number(_) | Self::Other | Self::Texts(_) => None,
+            Self::Bool(_)
+            | Self::Integer(_)
+            | Self::Null
+            | Self::Number(_)
+            | Self::Other
+            | Self::Texts(_) => None,
+        }
+    }
+
+    /// The number, if it is one. An integer beyond 2^53 is rounded, where no time in a claim has ever been.
+    pub(crate) fn as_number(&self) -> Option<f64> {
+        match self {
+            Self::Integer(number) => Some(*number as f64),
+            Self::Number(number) => Some(*number),
+            Self::Bool(_) | Self::Null | Self::Other | Self::Text(_) | Self::Texts(_) => None,
         }
     }
 
@@ -80,7 +123,12 @@ impl<'de> Kept<'de> {
     pub(crate) fn into_text(self) -> Option<Cow<'de, str>> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Number(_) | Self::Other | Self::Texts(_) => None,
+            Self::Bool(_)
+            | Self::Integer(_)
+            | Self::Null
+            | Self::Number(_)
+            | Self::Other
+            | Self::Texts(_) => None,
         }
     }
 
@@ -120,7 +168,8 @@ impl<'de> Names<'de> {
 
 /// Visits an object of which members are wanted: the outermost, or one named in the path of a wanted member.
 struct Members<'n, 'de> {
-    wanted: &'n [&'static str],
+    wanted: &'n [&'n str],
+    depth: Depth,
     /// The name of this object in the outermost one; empty for that one itself.
     path: &'n str,
     found: &'n mut [Option<Kept<'de>>],
@@ -131,18 +180,25 @@ impl Members<'_, '_> {
     /// The place of a member of this object among the wanted ones.
     fn place(&self, name: &str) -> Option<usize> {
         if self.path.is_empty() {
-            // A dot in a name is no path.
             let place = self.wanted.iter().position(|wanted| *wanted == name)?;
-            return (!name.as_bytes().contains(&b'.')).then_some(place);
+            // Among paths, a name with a dot is none.
+            let is_path = self.depth == Depth::Paths && name.as_bytes().contains(&b'.');
+            return (!is_path).then_some(place);
         }
-        self.wanted
-            .iter()
-            .position(|wanted| wanted.split_once('.') == Some((self.path, name)))
+        // The length tells nearly all of them apart.
+        let (path, len) = (self.path, self.path.len() + 1 + name.len());
+        self.wanted.iter().position(|wanted| {
+            wanted.len() == len
+                && wanted.starts_with(path)
+                && wanted.as_bytes().get(path.len()) == Some(&b'.')
+                && wanted.ends_with(name)
+        })
     }
 
     /// Whether members of the member called `name` are wanted.
     fn leads_on(&self, name: &str) -> bool {
-        self.path.is_empty()
+        self.depth == Depth::Paths
+            && self.path.is_empty()
             && self.wanted.iter().any(|wanted| {
                 let rest = wanted.strip_prefix(name);
                 rest.is_some_and(|rest| rest.starts_with('.'))
@@ -177,6 +233,7 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
             } else if self.leads_on(&name) {
                 map.next_value_seed(Members {
                     wanted: self.wanted,
+                    depth: self.depth,
                     path: &name,
                     found: self.found,
                     names: self.names,
@@ -237,21 +294,20 @@ impl<'de> Visitor<'de> for Keep<'_, 'de> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Kept::Other)
+        Ok(Kept::Null)
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Kept::Other)
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Kept::Bool(value))
     }
 
-    // Beyond 2^53 the float is no longer exact; no claim cares there.
     fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Kept::Number(number as f64))
+        let float = || Kept::Number(number as f64);
+        Ok(i64::try_from(number).map_or_else(|_| float(), Kept::Integer))
     }
 
-    // Beyond 2^53 the float is no longer exact; no claim cares there.
     fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-        Ok(Kept::Number(number as f64))
+        Ok(Kept::Integer(number))
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
@@ -272,7 +328,12 @@ impl<'de> Visitor<'de> for Keep<'_, 'de> {
         while let Some(item) = seq.next_element_seed(Keep { names: self.names })? {
             match item {
                 Kept::Text(text) => texts.push(text),
-                Kept::Number(_) | Kept::Other | Kept::Texts(_) => only_texts = false,
+                Kept::Bool(_)
+                | Kept::Integer(_)
+                | Kept::Null
+                | Kept::Number(_)
+                | Kept::Other
+                | Kept::Texts(_) => only_texts = false,
             }
         }
         Ok(if only_texts {
@@ -358,17 +419,19 @@ mod tests {
 
     #[test]
     fn wanted_members_come_in_the_order_asked_for() {
-        let text = r#"{"z":1,"b":"x\u0041","a":"plain","list":["p","q"],"mixed":["p",1],"n":null}"#;
-        let found = members(text, ["a", "b", "z", "list", "mixed", "n", "absent"]).expect("strict");
+        let text = r#"{"z":1,"b":"x\u0041","a":"plain","list":["p","q"],"mixed":["p",1],"n":null,"y":true}"#;
+        let found =
+            members(text, ["a", "b", "z", "list", "mixed", "n", "y", "absent"]).expect("strict");
         assert_eq!(
             found,
             [
                 Some(Kept::Text("plain".into())),
                 Some(Kept::Text("xA".into())),
-                Some(Kept::Number(1.0)),
+                Some(Kept::Integer(1)),
                 Some(Kept::Texts(vec!["p".into(), "q".into()])),
                 Some(Kept::Other),
-                Some(Kept::Other),
+                Some(Kept::Null),
+                Some(Kept::Bool(true)),
                 None
             ]
         );
@@ -385,13 +448,31 @@ mod tests {
     #[test]
     fn members_of_members_are_wanted_by_path() {
         let text = r#"{"id":"outer","a":{"id":"x","b":{"id":"deep"},"a":{"id":"y"}},"a.id":"dotted","c":{"id":"z"}}"#;
-        let found = members(text, ["a.id", "c.id", "d.id", "id"]).expect("strict");
-        let text = |text: &'static str| Some(Kept::Text(text.into()));
-        assert_eq!(found, [text("x"), text("z"), None, text("outer")]);
-        assert!(members(r#"{"a":{"id":1,"id":2}}"#, ["a.id"]).is_err());
-        assert!(members(r#"{"a":{"id":1},"a":{"id":2}}"#, ["a.id"]).is_err());
+        let found = members_by_path(text, ["a.id", "c.id", "d.id", "id"]).expect("strict");
+        let kept = |text: &'static str| Some(Kept::Text(text.into()));
+        assert_eq!(found, [kept("x"), kept("z"), None, kept("outer")]);
+        assert!(members_by_path(r#"{"a":{"id":1,"id":2}}"#, ["a.id"]).is_err());
+        assert!(members_by_path(r#"{"a":{"id":1},"a":{"id":2}}"#, ["a.id"]).is_err());
         for not_an_object in [r#"{"a":1}"#, r#"{"a":["id"]}"#, r#"{"a":null}"#] {
-            assert!(members(not_an_object, ["a.id"]).is_err());
+            assert!(members_by_path(not_an_object, ["a.id"]).is_err());
+        }
+        // Without paths a dot is a part of the name.
+        let found = members(text, ["a.id", "id", "c.id"]).expect("strict");
+        assert_eq!(found, [kept("dotted"), kept("outer"), None]);
+    }
+
+    #[test]
+    fn only_what_is_written_as_an_integer_is_one() {
+        let kept = |number: &str| {
+            let text = format!(r#"{{"a":{number}}}"#);
+            let [kept] = members(&text, ["a"]).expect("strict");
+            kept.map(|kept| (matches!(kept, Kept::Integer(_)), kept.as_number()))
+        };
+        assert_eq!(kept("7"), Some((true, Some(7.0))));
+        assert_eq!(kept("-7"), Some((true, Some(-7.0))));
+        assert_eq!(kept("0"), Some((true, Some(0.0))));
+        for other in ["-0", "7.0", "7e0", "1E3", "18446744073709551615", "0.5"] {
+            assert!(matches!(kept(other), Some((false, Some(_)))), "{other}");
         }
     }
 

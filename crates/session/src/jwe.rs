@@ -110,7 +110,14 @@ impl<'h> UnverifiedKid<'h> {
         match kid {
             None => Self::Absent,
             Some(Kept::Text(kid)) => Self::Text(kid),
-            Some(Kept::Number(_) | Kept::Other | Kept::Texts(_)) => Self::NotText,
+            Some(
+                Kept::Bool(_)
+                | Kept::Integer(_)
+                | Kept::Null
+                | Kept::Number(_)
+                | Kept::Other
+                | Kept::Texts(_),
+            ) => Self::NotText,
         }
     }
 }

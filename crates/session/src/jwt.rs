@@ -411,10 +411,8 @@ fn check_type(typ: Option<&Kept<'_>>) -> Result<(), OpenError> {
     };
     match typ {
         None => Ok(()),
-        Some(Kept::Text(typ)) if is_known(typ) => Ok(()),
-        Some(Kept::Number(_) | Kept::Other | Kept::Text(_) | Kept::Texts(_)) => {
-            Err(OpenError::UnsupportedHeader { member: "typ" })
-        }
+        Some(typ) if typ.as_text().is_some_and(is_known) => Ok(()),
+        Some(_) => Err(OpenError::UnsupportedHeader { member: "typ" }),
     }
 }
 

@@ -129,6 +129,7 @@
 //!     name: None,
 //!     issued_at: None,
 //!     expires_at: UnixTime::from_secs(1_900_000_000),
+//!     standing: Default::default(),
 //! })?;
 //! assert_eq!(token.open(&row, &demands, later)?.subject(), "user-1");
 //! # Ok(())
@@ -191,7 +192,9 @@ pub mod seal;
 mod sealed;
 mod secret;
 mod session;
+mod standing;
 mod stored;
+mod subject;
 mod time;
 
 pub use cookie::{CacheStrategy, CookieCache, CookieName, CookieNameError, SessionCookie};
@@ -203,5 +206,6 @@ pub use remembered::cache_is_not_renewed;
 pub use sealed::{Opened, SealedSession};
 pub use secret::{Secret, Weakness};
 pub use session::{ClaimDemands, Session};
+pub use standing::{Standing, says_holds, says_verified};
 pub use stored::{SessionToken, StoredColumns, StoredSession};
 pub use time::UnixTime;

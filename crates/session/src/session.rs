@@ -12,6 +12,8 @@ use serde_json::{Map, Value};
 use crate::error::OpenError;
 use crate::json::{self, Kept};
 use crate::jwe::RepeatedClaims;
+use crate::standing::{OwnStanding, StandingClaims};
+use crate::subject::{is_subject, subject};
 use crate::{Format, UnixTime};
 
 /// What the operator demands of the claims beyond the format's own rules. The default demands nothing.
@@ -59,6 +61,7 @@ pub struct Session {
     pub(crate) id: TextClaim,
     pub(crate) email: Option<TextClaim>,
     pub(crate) name: Option<TextClaim>,
+    pub(crate) standing: OwnStanding,
     pub(crate) issued_at: Option<UnixTime>,
     pub(crate) expires_at: UnixTime,
 }
@@ -99,10 +102,37 @@ impl Session {
     ) -> Result<Self, OpenError> {
         let claims = String::from_utf8(plaintext).map_err(|_| OpenError::MalformedClaims)?;
         let wanted = [
-            "sub", "exp", "iat", "nbf", "iss", "aud", "jti", "email", "name",
+            "sub",
+            "exp",
+            "iat",
+            "nbf",
+            "iss",
+            "aud",
+            "jti",
+            "email",
+            "name",
+            "email_verified",
+            "emailVerified",
+            "isAnonymous",
+            "is_anonymous",
+            "impersonatedBy",
         ];
-        let [sub, exp, iat, nbf, iss, aud, jti, email, name] =
-            json::members(&claims, wanted).map_err(|_| OpenError::MalformedClaims)?;
+        let [
+            sub,
+            exp,
+            iat,
+            nbf,
+            iss,
+            aud,
+            jti,
+            email,
+            name,
+            email_verified,
+            camel_email_verified,
+            camel_is_anonymous,
+            is_anonymous,
+            impersonated_by,
+        ] = json::members(&claims, wanted).map_err(|_| OpenError::MalformedClaims)?;
 
         check_repeated(repeated, [&aud, &iss, &sub])?;
 
@@ -129,6 +159,12 @@ impl Session {
         }
 
         let subject = TextClaim::of(&claims, subject(sub, "sub")?);
+        let standing = StandingClaims {
+            email_verified: [email_verified, camel_email_verified],
+            is_anonymous: [is_anonymous, camel_is_anonymous],
+            impersonated_by,
+        };
+        let standing = OwnStanding::of(&claims, standing);
         let [id, email, name] = [jti, email, name].map(|claim| {
             let text = claim.and_then(Kept::into_text)?;
             Some(TextClaim::of(&claims, text))
@@ -142,12 +178,14 @@ impl Session {
             id,
             email,
             name,
+            standing,
             issued_at,
             expires_at,
         })
     }
 
-    /// The user's id: claim `sub`, or `user.id` of Better Auth; 1 to 1024 bytes without control characters.
+    /// The user's id: claim `sub`, or `user.id` of Better Auth; 1 to
+    /// 1024 bytes without control characters.
     #[must_use]
     pub fn subject(&self) -> &str {
         self.subject.text(self.claims.as_str())
@@ -195,6 +233,26 @@ impl Session {
         self.name
             .as_ref()
             .map(|name| name.text(self.claims.as_str()))
+    }
+
+    /// Whether the user's e-mail address was verified, if the session says so or the contrary; `None` when it says nothing.
+    /// Read from `email_verified` or `emailVerified`; see [`says_verified`](crate::says_verified) for what counts.
+    #[must_use]
+    pub fn email_verified(&self) -> Option<bool> {
+        self.standing.email_verified
+    }
+
+    /// Whether the user is a guest, who has never signed up: `isAnonymous` of Better Auth.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.standing.is_anonymous
+    }
+
+    /// The id of the user who acts in this one's name: `impersonatedBy` of Better Auth. It is what the application wrote:
+    /// any text, control characters not excluded.
+    #[must_use]
+    pub fn impersonated_by(&self) -> Option<&str> {
+        self.standing.standing(self.claims.as_str()).impersonated_by
     }
 
     /// All claims, as the JSON object that was decrypted or signed: strict, and without duplicate members. Better Auth's
@@ -279,19 +337,18 @@ fn agree(in_header: Option<&Kept<'_>>, claim: Option<&Kept<'_>>) -> bool {
         None => true,
         // Not looked into, so not known to be equal.
         Some(Kept::Other) => false,
-        Some(Kept::Number(_) | Kept::Text(_) | Kept::Texts(_)) => in_header == claim,
+        Some(_) => in_header == claim,
     }
 }
 
 /// A claim that is a time in seconds, where there is one.
 pub(crate) fn time(claim: Option<&Kept<'_>>, name: &'static str) -> Result<Option<f64>, OpenError> {
-    match claim {
-        None => Ok(None),
-        Some(Kept::Number(secs)) => Ok(Some(*secs)),
-        Some(Kept::Other | Kept::Text(_) | Kept::Texts(_)) => {
-            Err(OpenError::MalformedClaim { claim: name })
-        }
-    }
+    let Some(claim) = claim else {
+        return Ok(None);
+    };
+    let secs = claim.as_number();
+    secs.map(Some)
+        .ok_or(OpenError::MalformedClaim { claim: name })
 }
 
 /// `exp` as a point in time, within the range that anybody means.
@@ -322,31 +379,6 @@ pub(crate) fn issued_at(iat: Option<f64>, now: UnixTime) -> Result<Option<UnixTi
     Ok(Some(at))
 }
 
-/// The claim that says who, fit to be written into a header or a log line.
-pub(crate) fn subject<'c>(
-    claim: Option<Kept<'c>>,
-    name: &'static str,
-) -> Result<Cow<'c, str>, OpenError> {
-    match claim {
-        None => Err(OpenError::MissingSubject),
-        Some(Kept::Text(sub)) if sub.is_empty() => Err(OpenError::MissingSubject),
-        Some(Kept::Text(sub)) if is_subject(&sub) => Ok(sub),
-        Some(Kept::Number(_) | Kept::Other | Kept::Text(_) | Kept::Texts(_)) => {
-            Err(OpenError::MalformedClaim { claim: name })
-        }
-    }
-}
-
-/// Whether a text can say who somebody is, or which session it is.
-pub(crate) fn is_subject(text: &str) -> bool {
-    // Nearly every id is visible ASCII. Without a way out of the loop it is done for many bytes at a time.
-    let visible = text
-        .bytes()
-        .fold(true, |visible, byte| visible & byte.is_ascii_graphic());
-    let without_control = visible || !text.contains(char::is_control);
-    !text.is_empty() && text.len() <= MAX_SUBJECT_LEN && without_control
-}
-
 /// SHA-256 in base64url: a name for a token from which nobody gets back to it.
 pub(crate) fn hash(token: &[u8]) -> Arc<str> {
     let mut text = [0; 43];
@@ -360,7 +392,8 @@ fn names_audience(aud: Option<&Kept<'_>>, audience: &str) -> bool {
     match aud {
         Some(Kept::Text(one)) => one == audience,
         Some(Kept::Texts(many)) => many.iter().any(|one| one == audience),
-        Some(Kept::Number(_) | Kept::Other) | None => false,
+        Some(Kept::Bool(_) | Kept::Integer(_) | Kept::Null | Kept::Number(_) | Kept::Other)
+        | None => false,
     }
 }
 
@@ -372,9 +405,6 @@ const TOLERANCE_SPAN: Duration = Duration::from_secs(15);
 
 /// [`UnixTime::LAST_EXPIRY`] in seconds.
 const LAST_EXPIRY: f64 = 253_402_300_799.0;
-
-/// Far more than any database uses for an id, and little enough for a header field.
-const MAX_SUBJECT_LEN: usize = 1024;
 
 #[cfg(test)]
 mod tests;

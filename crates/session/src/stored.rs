@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::error::OpenError;
-use crate::session::{ClaimsText, Session, TextClaim, hash, is_subject};
+use crate::session::{ClaimsText, Session, TextClaim, hash};
+use crate::standing::{OwnStanding, Standing};
+use crate::subject::is_subject;
 use crate::{ClaimDemands, Format, UnixTime};
 
 /// The token of a session that only the application's store can tell about.
@@ -91,6 +93,7 @@ impl SessionToken {
             subject,
             email,
             name,
+            standing,
             issued_at,
             expires_at,
         } = stored.clone();
@@ -101,6 +104,7 @@ impl SessionToken {
             id: self.shared_id(),
             email,
             name,
+            standing,
             issued_at,
             expires_at,
         })
@@ -121,11 +125,12 @@ impl fmt::Debug for SessionToken {
 /// A store is asked by token, so this is only about *that* session; [`SessionToken::open`] makes it one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredSession {
-    /// A JSON object with the claims `sub`, `email`, `name`, `iat` and `exp`, as far as they are known.
+    /// A JSON object with the claims `sub`, `email`, `email_verified`, `name`, `iat` and `exp`, as far as they are known.
     claims: Arc<str>,
     subject: TextClaim,
     email: Option<TextClaim>,
     name: Option<TextClaim>,
+    standing: OwnStanding,
     issued_at: Option<UnixTime>,
     expires_at: UnixTime,
 }
@@ -139,6 +144,8 @@ pub struct StoredColumns<'a> {
     pub email: Option<&'a str>,
     /// The user's name.
     pub name: Option<&'a str>,
+    /// What the store says about the user besides.
+    pub standing: Standing<'a>,
     /// When the session began, where the store knows it.
     pub issued_at: Option<UnixTime>,
     /// The last millisecond in which the session is valid.
@@ -156,6 +163,7 @@ impl StoredSession {
             subject,
             email,
             name,
+            standing,
             issued_at,
             expires_at,
         } = columns;
@@ -171,6 +179,7 @@ impl StoredSession {
         let claims: Map<String, Value> = [
             ("sub", Some(Value::from(subject))),
             ("email", email.map(Value::from)),
+            ("email_verified", standing.email_verified.map(Value::from)),
             ("name", name.map(Value::from)),
             ("iat", issued_at.map(|time| Value::from(time.secs()))),
             ("exp", Some(Value::from(expires_at.secs()))),
@@ -185,6 +194,7 @@ impl StoredSession {
             subject: owned(subject),
             email: email.map(owned),
             name: name.map(owned),
+            standing: OwnStanding::stored(standing),
             issued_at,
             expires_at,
         })
@@ -197,6 +207,7 @@ impl StoredSession {
             subject: self.subject.text(&self.claims),
             email: self.email.as_ref().map(|claim| claim.text(&self.claims)),
             name: self.name.as_ref().map(|claim| claim.text(&self.claims)),
+            standing: self.standing.standing(&self.claims),
             issued_at: self.issued_at,
             expires_at: self.expires_at,
         }

@@ -322,3 +322,34 @@ fn both_cookies_can_be_taken_out_of_a_request() {
     let rest = cookies::without_session(&ring(), header.as_bytes());
     assert_eq!(rest.as_deref(), Some(&b"theme=dark"[..]));
 }
+
+#[test]
+fn a_cached_session_says_of_guests_and_of_those_who_act_for_others_that_they_are() {
+    let opened = |of_user: Value, of_session: Value| {
+        let mut cached = cached();
+        for (part, members) in [("user", of_user), ("session", of_session)] {
+            let part = cached[part].as_object_mut().expect("an object");
+            part.extend(members.as_object().expect("an object").clone());
+        }
+        let all = caches(&cached).map(|(format, cache)| {
+            let session = session(&ring(), &header(&cache));
+            assert_eq!(session.format(), format);
+            let by = session.impersonated_by().map(str::to_owned);
+            (session.email_verified(), session.is_anonymous(), by)
+        });
+        assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
+        all[0].clone()
+    };
+    assert_eq!(opened(json!({}), json!({})), (Some(true), false, None));
+    let guest = json!({"emailVerified": false, "isAnonymous": true});
+    assert_eq!(opened(guest, json!({})), (Some(false), true, None));
+    // The framework takes only `true` for verified.
+    let unknown = json!({"emailVerified": null, "isAnonymous": null});
+    let nobody = json!({"impersonatedBy": null});
+    assert_eq!(opened(unknown, nobody), (Some(false), false, None));
+    let acting = json!({"impersonatedBy": "admin-1"});
+    assert_eq!(
+        opened(json!({"isAnonymous": false}), acting),
+        (Some(true), false, Some("admin-1".to_owned()))
+    );
+}

@@ -7,7 +7,7 @@ use core::time::Duration;
 use common::{NOW, PLAIN, V4_PLAIN, name, secret, token};
 use session::{
     ClaimDemands, Format, KeyRing, OpenError, Opened, SealedSession, SessionCookie, SessionToken,
-    StoredColumns, StoredSession, UnixTime,
+    Standing, StoredColumns, StoredSession, UnixTime,
 };
 
 const UUID: &str = "0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5b";
@@ -32,6 +32,7 @@ fn columns(subject: &str) -> StoredColumns<'_> {
         subject,
         email: Some("ada@example.com"),
         name: Some("Ada \"the Countess\""),
+        standing: Standing::default(),
         issued_at: Some(UnixTime::from_secs(NOW.secs() - 60)),
         expires_at: UnixTime::from_millis(NOW.millis() + 1),
     }

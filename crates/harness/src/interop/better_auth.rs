@@ -81,6 +81,25 @@ impl BetterAuth {
         .await
     }
 
+    /// Lets a guest in, as the plugin `anonymous` does.
+    ///
+    /// # Errors
+    /// When the server refuses: it has no such plugin.
+    pub async fn guest(&self) -> Result<SignedIn> {
+        self.enter("/api/auth/sign-in/anonymous", json!({})).await
+    }
+
+    /// Lets `admin` act as `user`, as the plugin `admin` does, in the browser of `admin`; what comes back is `user` there.
+    ///
+    /// # Errors
+    /// When the server refuses: `admin` is none, or it has no such plugin.
+    pub async fn impersonate(&self, admin: &SignedIn, user: &SignedIn) -> Result<SignedIn> {
+        let mut browser = admin.browser.clone();
+        let body = json!({ "userId": user.id });
+        let answer = post(&mut browser, "/api/auth/admin/impersonate-user", body).await?;
+        SignedIn::from_json(&answer.json()?["user"], browser)
+    }
+
     /// Signs the user out where that user signed in.
     ///
     /// # Errors
@@ -97,17 +116,6 @@ impl BetterAuth {
     pub async fn revoke_sessions(&self, user: &mut SignedIn) -> Result<()> {
         post(&mut user.browser, "/api/auth/revoke-sessions", json!({})).await?;
         Ok(())
-    }
-
-    /// Lets the admin act as the user with this id, in a copy of the admin's browser. Needs the server's `ADMIN`.
-    ///
-    /// # Errors
-    /// When the server refuses: that user is no admin.
-    pub async fn impersonate(&self, admin: &SignedIn, id: &str) -> Result<SignedIn> {
-        let mut browser = admin.browser.clone();
-        let body = json!({ "userId": id });
-        let answer = post(&mut browser, "/api/auth/admin/impersonate-user", body).await?;
-        SignedIn::from_json(&answer.json()?["user"], browser)
     }
 
     /// Visits the server once with the user's browser, which keeps what the server sets: the session as the server tells

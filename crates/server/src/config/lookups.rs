@@ -2,7 +2,9 @@
 
 use super::raw::Reader;
 use super::sessions::SessionFormat;
-use crate::store::{Column, SessionTables, Table, UserTable, Zone};
+use crate::store::{
+    Column, Need, SessionTables, StandingColumn, StandingColumns, Table, UserTable, Zone,
+};
 
 /// Sessions are looked up by their tokens.
 #[derive(Clone, Copy, Debug)]
@@ -10,6 +12,7 @@ pub(super) struct SessionLookups {
     schema: Schema,
     store: SessionStore,
     format: SessionFormat,
+    refuses_guests: bool,
 }
 
 /// `SESSION_STORE`.
@@ -38,6 +41,9 @@ struct Names {
     expires: &'static str,
     created: &'static str,
     users: &'static str,
+    verified: &'static str,
+    anonymous: &'static str,
+    impersonated_by: &'static str,
 }
 
 impl SessionLookups {
@@ -95,6 +101,7 @@ impl SessionLookups {
             schema,
             store,
             format,
+            refuses_guests: false,
         };
         match (format, lookups.are_of_better_auth()) {
             (SessionFormat::AuthJsDatabase, true) => {
@@ -127,6 +134,25 @@ impl SessionLookups {
             );
         }
         Some(lookups)
+    }
+
+    /// The same, where guests may not enter: then it matters whether a user is one.
+    pub(super) fn refusing_guests(self, refuses_guests: bool) -> Self {
+        Self {
+            refuses_guests,
+            ..self
+        }
+    }
+
+    /// The column that says who is a guest. Where guests are refused, one that is there must be read.
+    fn needing(self, anonymous: StandingColumn) -> StandingColumn {
+        match anonymous.need {
+            Need::IfReadable if self.refuses_guests => StandingColumn {
+                need: Need::IfThere,
+                ..anonymous
+            },
+            Need::Always | Need::IfReadable | Need::IfThere => anonymous,
+        }
     }
 
     /// Whether the tokens are Better Auth's. Otherwise they are the values of Auth.js cookies.
@@ -187,6 +213,19 @@ impl SessionLookups {
         let email = optional(reader, "USER_EMAIL_FIELD", "email");
         let name = optional(reader, "USER_NAME_FIELD", "name");
         let time_zone = reader.read("SESSION_TIME_ZONE", Zone::parse);
+        let verified = standing(reader, "USER_EMAIL_VERIFIED_FIELD", names.verified);
+        let anonymous = standing(reader, "USER_ANONYMOUS_FIELD", names.anonymous);
+        let impersonated_by = standing(
+            reader,
+            "SESSION_IMPERSONATED_BY_FIELD",
+            names.impersonated_by,
+        );
+        let standing = StandingColumns {
+            verified: verified?,
+            null_is_unverified: self.are_of_better_auth(),
+            anonymous: anonymous?.map(|anonymous| self.needing(anonymous)),
+            impersonated_by: impersonated_by?,
+        };
         Some(SessionTables {
             table: table?,
             token: token?,
@@ -197,6 +236,7 @@ impl SessionLookups {
             email: email?,
             name: name?,
             time_zone,
+            standing,
         })
     }
 }
@@ -228,6 +268,9 @@ impl Schema {
             expires: "expires",
             created: NONE,
             users: "user",
+            verified: "emailVerified",
+            anonymous: NONE,
+            impersonated_by: NONE,
         };
         match self {
             Self::Drizzle => authjs,
@@ -245,6 +288,8 @@ impl Schema {
                 token: "token",
                 expires: "expiresAt",
                 created: "createdAt",
+                anonymous: "isAnonymous",
+                impersonated_by: "impersonatedBy",
                 ..authjs
             },
             Self::BetterAuthDrizzle => Names {
@@ -252,6 +297,9 @@ impl Schema {
                 user: "user_id",
                 expires: "expires_at",
                 created: "created_at",
+                verified: "email_verified",
+                anonymous: "is_anonymous",
+                impersonated_by: "impersonated_by",
                 ..authjs
             },
         }
@@ -264,6 +312,17 @@ fn optional(reader: &mut Reader<'_>, name: &str, default: &str) -> Option<Option
         NONE => Ok(None),
         text => Column::parse(text).map(Some),
     })
+}
+
+/// A column that says something about a user, or `none`. One that the operator names must be there; one that only the
+/// schema names may be missing, and may be out of our reach. The outer `None` is for a name that is wrong.
+fn standing(reader: &mut Reader<'_>, name: &str, default: &str) -> Option<Option<StandingColumn>> {
+    let need = match reader.is_set(name) {
+        true => Need::Always,
+        false => Need::IfReadable,
+    };
+    let column = optional(reader, name, default)?;
+    Some(column.map(|column| StandingColumn { column, need }))
 }
 
 /// Notes a problem for each of these, and of all the names and the prefix, that is set though it has no effect.
@@ -313,7 +372,7 @@ const STORE: &str = "SESSION_STORE";
 const PREFIX: &str = "BETTER_AUTH_REDIS_PREFIX";
 
 /// What only matters where sessions are looked up in a database.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 10] = [
     "SESSION_TABLE",
     "SESSION_TOKEN_FIELD",
     "SESSION_USER_FIELD",
@@ -321,6 +380,9 @@ const TABLES: [&str; 7] = [
     "SESSION_CREATED_FIELD",
     "USER_EMAIL_FIELD",
     "USER_NAME_FIELD",
+    "USER_EMAIL_VERIFIED_FIELD",
+    "USER_ANONYMOUS_FIELD",
+    "SESSION_IMPERSONATED_BY_FIELD",
 ];
 
 /// In place of a column that does not exist, or of a prefix.

@@ -7,6 +7,7 @@ use http::{HeaderValue, Method, Response, StatusCode, Uri};
 use session::{Format, Session, UnixTime};
 
 use super::arrival::X_REQUEST_ID;
+use super::notices;
 use crate::audit::{Audit, Entry};
 use crate::clock;
 use crate::metrics::Metrics;
@@ -93,6 +94,9 @@ impl<'p> Record<'p> {
     /// Notes the decision.
     pub(crate) fn decided(&mut self, decision: Decision) {
         self.decided_at = Some(clock::monotonic());
+        if let Decision::Permitted(admission) = &decision {
+            notices::of(admission, self.request_id());
+        }
         self.decision = decision;
     }
 
@@ -141,6 +145,8 @@ impl<'p> Record<'p> {
             client_ip: self.arrival.client,
             peer_ip: self.arrival.peer,
             user_id: self.session().map(Session::subject),
+            anonymous: self.session().is_some_and(Session::is_anonymous),
+            impersonated_by: self.session().and_then(Session::impersonated_by),
             cred: self.credential(),
             format: self.session().map(|session| session.format().as_str()),
             session_check: self.session_check().map(Source::as_str),

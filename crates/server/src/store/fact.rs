@@ -41,10 +41,14 @@ impl Fact for StoredSession {
 
     fn fits(&self) -> bool {
         let columns = self.columns();
-        [columns.email, columns.name]
-            .into_iter()
-            .flatten()
-            .all(|text| text.len() <= MAX_TEXT)
+        [
+            columns.email,
+            columns.name,
+            columns.standing.impersonated_by,
+        ]
+        .into_iter()
+        .flatten()
+        .all(|text| text.len() <= MAX_TEXT)
     }
 }
 
@@ -76,7 +80,7 @@ const MAX_TEXT: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use session::StoredColumns;
+    use session::{Standing, StoredColumns};
 
     use super::*;
 
@@ -91,6 +95,7 @@ mod tests {
             subject: "7",
             email: None,
             name: Some(name),
+            standing: Standing::default(),
             issued_at: None,
             expires_at,
         })

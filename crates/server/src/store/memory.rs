@@ -74,7 +74,7 @@ impl<F: Fact> Memory<F> {
 )]
 mod tests {
     use gate::User;
-    use session::{StoredColumns, StoredSession};
+    use session::{Standing, StoredColumns, StoredSession};
 
     use super::*;
 
@@ -118,6 +118,7 @@ mod tests {
             subject: "7",
             email: None,
             name: None,
+            standing: Standing::default(),
             issued_at: None,
             expires_at: NOW.saturating_add(2 * SECOND),
         });

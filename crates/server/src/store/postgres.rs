@@ -34,6 +34,7 @@ use super::connections::Connections;
 use super::health::Health;
 use super::identifier::Column;
 use super::settings::DatabaseSettings;
+use super::standing::StandingRow;
 use super::time::Zone;
 use super::told::{Flaw, StoredRow, Told};
 use super::{StoreHealth, one_line};
@@ -230,10 +231,16 @@ impl Postgres {
                 )),
             }
         }
-        let question = by.learn(&layout).ok_or_else(|| PostgresError::NoColumn {
-            column: by.column.quoted().to_owned(),
-            table: by.table.quoted().to_owned(),
-        })?;
+        let standing = match &by.standing {
+            Some(standing) => catalog::standing(connection, standing).await?,
+            None => String::new(),
+        };
+        let question = by
+            .learn(&layout, &standing)
+            .ok_or_else(|| PostgresError::NoColumn {
+                column: by.column.quoted().to_owned(),
+                table: by.table.quoted().to_owned(),
+            })?;
         self.say_zone(by, &question);
         Ok(question)
     }
@@ -280,6 +287,11 @@ impl StoredColumns<'_> {
             subject: self.get::<String>(0, Flaw::Text)?.ok_or(Flaw::Text)?,
             email: self.get(1, Flaw::Text)?,
             name: self.get(2, Flaw::Text)?,
+            standing: StandingRow::of_texts([
+                self.get(5, Flaw::Text)?,
+                self.get(6, Flaw::Text)?,
+                self.get(7, Flaw::Text)?,
+            ]),
             issued_at: self.time(3, created, Flaw::Creation)?,
             expires_at: self.time(4, expires, Flaw::Expiry)?.ok_or(Flaw::Expiry)?,
         })
@@ -309,12 +321,12 @@ impl StoredColumns<'_> {
     }
 }
 
-/// The table is no longer what it was when we learned about it: no such operator, types that do not match, a changed
-/// result, a type that is gone.
+/// The table is no longer what it was when we learned about it: no such column or operator, types that do not match, a
+/// changed result, a type that is gone.
 fn is_outdated(error: &PostgresError) -> bool {
     error
         .sqlstate()
-        .is_some_and(|code| matches!(code, "42883" | "42804" | "0A000" | "42704"))
+        .is_some_and(|code| matches!(code, "42703" | "42704" | "42804" | "42883" | "0A000"))
 }
 
 /// The key cannot be converted to the type of the column, or to the character set of the database: no such row.

@@ -1,8 +1,13 @@
 //! What we write to Redis: `{"v":1,"of":"2c26b46b68ffc68f","user":true}` about a user, and about a session its columns:
 //!
 //! ```text
-//! {"v":1,"of":"…","session":{"sub":"7","email":"ada@example.com","name":null,"iat_ms":null,"exp_ms":1900000000000}}
+//! {"v":2,"of":"…","session":{"sub":"7","email":"ada@example.com","name":null,"verified":true,"anonymous":false,
+//!  "by":null,"iat_ms":null,"exp_ms":1900000000000}}
 //! ```
+//!
+//! `verified` says whether the e-mail address is, `anonymous` whether the user is a guest, `by` who acts in the user's name.
+//! Records of version 1 do not say any of that, and are misses: an address that nobody has verified must not become one
+//! about which nothing is known.
 //!
 //! `of` binds the value to the tables and to the key. So it says nothing under another key, and nothing to another
 //! deployment that shares the server, the prefix and the ids 1, 2 and 3. It is no signature: whoever can write to Redis
@@ -11,7 +16,7 @@
 use aws_lc_rs::digest;
 use gate::User;
 use serde::{Deserialize, Serialize};
-use session::{StoredColumns, StoredSession, UnixTime};
+use session::{Standing, StoredColumns, StoredSession, UnixTime};
 
 use super::fact::Fact;
 
@@ -67,8 +72,8 @@ struct UserRecord {
 }
 
 impl Recorded for StoredSession {
-    /// Three texts of a kilobyte, of which JSON may write a byte in six, and the rest.
-    const MAX_LEN: usize = 20 * 1024;
+    /// Four texts of a kilobyte, of which JSON may write a byte in six, and the rest.
+    const MAX_LEN: usize = 26 * 1024;
 
     fn write(found: Option<&Self>, of: String) -> Vec<u8> {
         let session = found.map(|session| {
@@ -77,12 +82,15 @@ impl Recorded for StoredSession {
                 sub: columns.subject.to_owned(),
                 email: columns.email.map(str::to_owned),
                 name: columns.name.map(str::to_owned),
+                verified: columns.standing.email_verified,
+                anonymous: columns.standing.is_anonymous,
+                by: columns.standing.impersonated_by.map(str::to_owned),
                 iat_ms: columns.issued_at.map(UnixTime::millis),
                 exp_ms: columns.expires_at.millis(),
             }
         });
         to_json(&SessionRecord {
-            v: VERSION,
+            v: SESSION_VERSION,
             of,
             session,
         })
@@ -90,7 +98,7 @@ impl Recorded for StoredSession {
 
     fn read(value: &[u8]) -> Option<(String, Option<Self>)> {
         let record: SessionRecord = serde_json::from_slice(value).ok()?;
-        if record.v != VERSION {
+        if record.v != SESSION_VERSION {
             return None;
         }
         let Some(columns) = record.session else {
@@ -100,6 +108,11 @@ impl Recorded for StoredSession {
             subject: &columns.sub,
             email: columns.email.as_deref(),
             name: columns.name.as_deref(),
+            standing: Standing {
+                email_verified: columns.verified,
+                is_anonymous: columns.anonymous,
+                impersonated_by: columns.by.as_deref(),
+            },
             issued_at: columns.iat_ms.map(UnixTime::from_millis),
             expires_at: UnixTime::from_millis(columns.exp_ms),
         });
@@ -126,6 +139,11 @@ struct Columns {
     #[serde(deserialize_with = "Option::deserialize")]
     name: Option<String>,
     #[serde(deserialize_with = "Option::deserialize")]
+    verified: Option<bool>,
+    anonymous: bool,
+    #[serde(deserialize_with = "Option::deserialize")]
+    by: Option<String>,
+    #[serde(deserialize_with = "Option::deserialize")]
     iat_ms: Option<u64>,
     exp_ms: u64,
 }
@@ -151,8 +169,11 @@ fn seal(realm: &str, key: &str) -> String {
         .collect()
 }
 
-/// Changes with the formats, so that nodes of two versions take each other's records for misses.
+/// Changes with the format of users' records, so that nodes of two versions take each other's for misses.
 const VERSION: u8 = 1;
+
+/// The same for records of sessions.
+const SESSION_VERSION: u8 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -213,22 +234,39 @@ mod tests {
 
     #[test]
     fn a_session_is_read_as_it_was_written() {
-        let session = |email: Option<&str>, name: Option<&str>, issued: Option<u64>| {
+        let session = |email: Option<&str>, name: Option<&str>, standing, issued: Option<u64>| {
             StoredSession::new(StoredColumns {
                 subject: "7",
                 email,
                 name,
+                standing,
                 issued_at: issued.map(UnixTime::from_millis),
                 expires_at: UnixTime::from_millis(1_900_000_000_123),
             })
             .unwrap()
         };
-        let longest = "\u{1}".repeat(1024);
+        let longest = &*"\u{1}".repeat(1024);
+        let nothing = Standing::default();
+        let unverified = Standing {
+            email_verified: Some(false),
+            is_anonymous: true,
+            impersonated_by: Some(longest),
+        };
+        let verified = Standing {
+            email_verified: Some(true),
+            ..nothing
+        };
+        let (ada, name) = (Some("ada@example.com"), Some("Ada \"λ\""));
         for found in [
             None,
-            Some(session(None, None, None)),
-            Some(session(Some("ada@example.com"), Some("Ada \"λ\""), Some(1))),
-            Some(session(Some(&longest), Some(&longest), Some(u64::MAX))),
+            Some(session(None, None, nothing, None)),
+            Some(session(ada, name, verified, Some(1))),
+            Some(session(
+                Some(longest),
+                Some(longest),
+                unverified,
+                Some(u64::MAX),
+            )),
         ] {
             let value = write(found.as_ref(), REALM, "id");
             assert!(value.len() <= StoredSession::MAX_LEN);
@@ -243,19 +281,24 @@ mod tests {
     fn a_session_that_we_would_not_write_is_a_miss() {
         let record = |session: &str| {
             format!(
-                r#"{{"v":1,"of":"{}","session":{session}}}"#,
+                r#"{{"v":2,"of":"{}","session":{session}}}"#,
                 seal(REALM, "id")
             )
         };
-        let good = r#"{"sub":"7","email":null,"name":null,"iat_ms":null,"exp_ms":1900000000000}"#;
+        let good = r#"{"sub":"7","email":null,"name":null,"verified":null,"anonymous":false,"by":null,"iat_ms":null,"exp_ms":1900000000000}"#;
         let read = |value: &str| read::<StoredSession>(value.as_bytes(), REALM, "id");
         assert!(read(&record(good)).is_some_and(|found| found.is_some()));
         assert_eq!(read(&record("null")), Some(None));
         assert_eq!(
-            read(&format!(r#"{{"v":1,"of":"{}"}}"#, seal(REALM, "id"))),
+            read(&format!(r#"{{"v":2,"of":"{}"}}"#, seal(REALM, "id"))),
             None
         );
-        assert_eq!(read(&record(good).replace("\"v\":1", "\"v\":2")), None);
+        assert_eq!(read(&record(good).replace("\"v\":2", "\"v\":3")), None);
+        // What an earlier release wrote says nothing about the address, which is not the same as "verified".
+        let earlier =
+            r#"{"sub":"7","email":null,"name":null,"iat_ms":null,"exp_ms":1900000000000}"#;
+        assert_eq!(read(&record(earlier)), None);
+        assert_eq!(read(&record(earlier).replace("\"v\":2", "\"v\":1")), None);
         for (part, hostile) in [
             (r#""7""#, r#""""#),
             (r#""7""#, "7"),
@@ -264,6 +307,12 @@ mod tests {
             (r#""7""#, r#""7\u0000""#),
             (r#""sub":"7","#, ""),
             (r#""email":null,"#, ""),
+            (r#""verified":null,"#, ""),
+            (r#""verified":null"#, r#""verified":"true""#),
+            (r#""anonymous":false,"#, ""),
+            (r#""anonymous":false"#, r#""anonymous":null"#),
+            (r#""by":null,"#, ""),
+            (r#""by":null"#, r#""by":7"#),
             (r#""email":null"#, r#""email":["ada@example.com"]"#),
             ("1900000000000", "null"),
             ("1900000000000", "-1"),

@@ -13,10 +13,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use gate::StoreError;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value as Json;
 use session::UnixTime;
 
 use super::redis::Redis;
+use super::standing::StandingRow;
 use super::time;
 use super::told::{Flaw, StoredRow, Told};
 
@@ -66,11 +68,17 @@ fn session(value: &[u8], token: &str) -> Result<StoredRow, Flaw> {
         return Err(Flaw::OtherToken);
     }
     let subject = session.user_id.text().into_owned();
-    let (email, name) = match user {
-        None => (None, None),
+    let (email, name, verified, anonymous) = match user {
+        None => (None, None, None, None),
         Some(user) if user.id.text() != subject => return Err(Flaw::OtherUser),
-        Some(User { email, name, .. }) => (email, name),
+        Some(user) => (
+            user.email,
+            user.name,
+            user.email_verified,
+            user.is_anonymous,
+        ),
     };
+    let standing = [&verified, &anonymous, &session.impersonated_by].map(Option::as_ref);
     let created = session
         .created_at
         .map(|created| created.read().ok_or(Flaw::Creation));
@@ -78,6 +86,7 @@ fn session(value: &[u8], token: &str) -> Result<StoredRow, Flaw> {
         subject,
         email,
         name,
+        standing: StandingRow::of_json(standing),
         issued_at: created.transpose()?,
         expires_at: session.expires_at.read().ok_or(Flaw::Expiry)?,
     })
@@ -110,13 +119,23 @@ struct Session {
     user_id: Id,
     expires_at: Time,
     created_at: Option<Time>,
+    impersonated_by: Option<Json>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct User {
     id: Id,
     email: Option<String>,
     name: Option<String>,
+    #[serde(default, deserialize_with = "if_there")]
+    email_verified: Option<Json>,
+    is_anonymous: Option<Json>,
+}
+
+/// A value that is there, even if it is `null`.
+fn if_there<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(json).map(Some)
 }
 
 /// An id; a number when the database makes them.

@@ -109,11 +109,13 @@ pub(super) fn realm(database: &str, tables: &SessionTables) -> String {
         email,
         name,
         time_zone,
+        standing,
     } = tables;
     let zone = time_zone.as_ref().map(ToString::to_string);
     let columns = [Some(token), Some(user), Some(expires), created.as_ref()]
         .into_iter()
         .chain([Some(&users.id), email.as_ref(), name.as_ref()])
+        .chain(standing.names())
         .map(|column| column.map_or("-", |column| column.quoted()));
     let names: Vec<_> = [database, table.quoted(), users.table.quoted()]
         .into_iter()

@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use super::identifier::{Column, Table};
 use super::postgres::PostgresServer;
 use super::redis::RedisServer;
+use super::standing::StandingColumns;
 use super::time::Zone;
 
 /// The stores: memory, then Redis when there is one, then the truth. What is looked up follows from the truths that
@@ -114,6 +115,8 @@ pub(crate) struct SessionTables {
     pub(crate) name: Option<Column>,
     /// Where times are read that the database keeps without a zone. `None` when nobody has said it: then in UTC.
     pub(crate) time_zone: Option<Zone>,
+    /// What else is kept of the user that matters here.
+    pub(crate) standing: StandingColumns,
 }
 
 /// Where a database is, and its credentials. Printing it shows only where.

@@ -7,7 +7,7 @@
 //! As in PostgreSQL, a key has to be the spelling of what is found: `007` equals 7 in an integer column, but is no name
 //! of user 7. Times are whatever the application writes; see [`time`].
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gate::{Source, StoreError};
@@ -17,8 +17,9 @@ use tokio::time::{sleep, timeout};
 
 use super::connections::{Connections, Opener};
 use super::health::Health;
-use super::identifier::Column;
+use super::identifier::{Column, Table};
 use super::settings::{DatabaseSettings, SessionTables, UserTable};
+use super::standing::{Dialect, Seen, StandingQuestion, StandingRow};
 use super::time::{self, Zone};
 use super::told::{Flaw, StoredRow, Told};
 use super::{StoreHealth, one_line};
@@ -28,7 +29,7 @@ pub(super) struct Sqlite {
     connections: Connections<SqliteOpener>,
     timeout: Duration,
     users: Option<Arc<str>>,
-    sessions: Option<Arc<str>>,
+    sessions: Option<Box<BySession>>,
     /// Where times are read that have no zone.
     zone: Option<Zone>,
     health: Health,
@@ -51,7 +52,10 @@ impl Sqlite {
             ),
             timeout: settings.timeout,
             users: settings.users.as_ref().map(user_by_id),
-            sessions: settings.sessions.as_ref().map(session_by_token),
+            sessions: settings
+                .sessions
+                .as_ref()
+                .map(|tables| Box::new(BySession::new(tables))),
             zone: settings
                 .sessions
                 .as_ref()
@@ -68,7 +72,11 @@ impl Sqlite {
 
     /// What is known about the session of this token and its user, within the timeout.
     pub(super) async fn find_session(&self, token: &str) -> Result<Told, StoreError> {
-        let rows = self.answer(self.sessions.as_ref(), token).await?;
+        let statement = match &self.sessions {
+            Some(sessions) => Some(self.statement(sessions).await?),
+            None => None,
+        };
+        let rows = self.answer(statement.as_ref(), token).await?;
         Ok(match &rows[..] {
             [] => Told::Nothing,
             [row] => {
@@ -82,10 +90,48 @@ impl Sqlite {
     /// Finds out whether the file can be read and has the tables.
     pub(super) async fn probe(&self) {
         // The outcome is in `self.health`.
-        for statement in self.users.iter().chain(&self.sessions) {
-            if self.answer(Some(statement), "").await.is_err() {
-                return;
+        if self.users.is_some() && self.answer(self.users.as_ref(), "").await.is_err() {
+            return;
+        }
+        if let Some(sessions) = &self.sessions
+            && let Ok(statement) = self.learn(sessions).await
+        {
+            let _ = self.answer(Some(&statement), "").await;
+        }
+    }
+
+    /// How to ask for a session.
+    async fn statement(&self, sessions: &BySession) -> Result<Arc<str>, StoreError> {
+        let known = sessions.known();
+        match known {
+            Some(statement) => Ok(statement),
+            None => self.learn(sessions).await,
+        }
+    }
+
+    /// Finds out which of the columns there are that may be missing.
+    async fn learn(&self, sessions: &BySession) -> Result<Arc<str>, StoreError> {
+        let mut seen = [Seen::Absent; 3];
+        for (seen, candidate) in seen.iter_mut().zip(sessions.standing.candidates()) {
+            if let Some((table, column)) = candidate
+                && self.has(table, column).await?
+            {
+                *seen = Seen::Readable;
             }
+        }
+        Ok(sessions.learned(seen))
+    }
+
+    /// Whether the table has the column. A table that is not there has none; asking for a session will say so.
+    async fn has(&self, table: &Table, column: &Column) -> Result<bool, StoreError> {
+        let (table, name) = (table.quoted(), column.quoted());
+        let statement = format!("SELECT k.{name} FROM {table} AS k WHERE ?1 IS NULL LIMIT 0");
+        let asked = timeout(self.timeout, self.rows(Some(&statement.into()), "")).await;
+        match asked {
+            Ok(Ok(_)) => Ok(true),
+            Ok(Err(error)) if error.as_database_error().is_some() && !locked(&error) => Ok(false),
+            Ok(Err(error)) => Err(self.failed(&error)),
+            Err(_) => Err(self.timed_out()),
         }
     }
 
@@ -108,17 +154,29 @@ impl Sqlite {
                 self.health.answered();
                 return Ok(rows);
             }
-            Ok(Err(error)) => StoreError::Failed {
-                store: Source::Sqlite,
-                detail: describe(&error),
-            },
-            Err(_) => StoreError::TimedOut {
-                store: Source::Sqlite,
-                limit: self.timeout,
-            },
+            Ok(Err(error)) => self.failed(&error),
+            Err(_) => self.timed_out(),
         };
-        self.health.failed(&error.to_string());
         Err(error)
+    }
+
+    fn failed(&self, error: &sqlx::Error) -> StoreError {
+        self.note(StoreError::Failed {
+            store: Source::Sqlite,
+            detail: describe(error),
+        })
+    }
+
+    fn timed_out(&self) -> StoreError {
+        self.note(StoreError::TimedOut {
+            store: Source::Sqlite,
+            limit: self.timeout,
+        })
+    }
+
+    fn note(&self, error: StoreError) -> StoreError {
+        self.health.failed(&error.to_string());
+        error
     }
 
     async fn rows(
@@ -173,9 +231,45 @@ fn user_by_id(users: &UserTable) -> Arc<str> {
     format!("SELECT 1 FROM {table} AS k WHERE {} LIMIT 1", is_key(id)).into()
 }
 
+/// How to ask for a session by its token.
+struct BySession {
+    tables: SessionTables,
+    standing: StandingQuestion,
+    /// The statement, once we know which columns there are.
+    known: Mutex<Option<Arc<str>>>,
+}
+
+impl BySession {
+    fn new(tables: &SessionTables) -> Self {
+        Self {
+            standing: StandingQuestion::new(&tables.standing, &tables.users.table, &tables.table),
+            tables: tables.clone(),
+            known: Mutex::default(),
+        }
+    }
+
+    fn known(&self) -> Option<Arc<str>> {
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn learned(&self, seen: [Seen; 3]) -> Arc<str> {
+        let statement = session_by_token(&self.tables, &self.standing.select(seen, DIALECT));
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&statement));
+        statement
+    }
+}
+
+const DIALECT: Dialect = Dialect {
+    text: |column| format!("CAST({column} AS TEXT)"),
+    nothing: "NULL",
+};
+
 /// The session and its user in one statement, so that what is found proves both. The id of the user is compared as text
-/// as well: a collation may call two users equal.
-fn session_by_token(tables: &SessionTables) -> Arc<str> {
+/// as well: a collation may call two users equal. `standing` is what is selected besides, with a comma before it.
+fn session_by_token(tables: &SessionTables, standing: &str) -> Arc<str> {
     let SessionTables {
         table,
         token,
@@ -186,6 +280,7 @@ fn session_by_token(tables: &SessionTables) -> Arc<str> {
         email,
         name,
         time_zone: _,
+        standing: _,
     } = tables;
     let text = |column: &Option<Column>| match column {
         Some(column) => format!("CAST(u.{} AS TEXT)", column.quoted()),
@@ -198,7 +293,7 @@ fn session_by_token(tables: &SessionTables) -> Arc<str> {
     let (id, user) = (users.id.quoted(), user.quoted());
     // A second row is one too many.
     format!(
-        "SELECT CAST(u.{id} AS TEXT), {}, {}, {}, {} FROM {} AS k JOIN {} AS u \
+        "SELECT CAST(u.{id} AS TEXT), {}, {}, {}, {}{standing} FROM {} AS k JOIN {} AS u \
          ON u.{id} = k.{user} AND CAST(u.{id} AS TEXT) = CAST(k.{user} AS TEXT) COLLATE BINARY \
          WHERE {} LIMIT 2",
         text(email),
@@ -238,6 +333,7 @@ fn stored_row(row: &SqliteRow, zone: Option<&Zone>) -> Result<StoredRow, Flaw> {
         subject: text(0)?.ok_or(Flaw::Text)?,
         email: text(1)?,
         name: text(2)?,
+        standing: StandingRow::of_texts([text(7)?, text(8)?, text(9)?]),
         issued_at: time(3, Flaw::Creation)?,
         expires_at: time(5, Flaw::Expiry)?.ok_or(Flaw::Expiry)?,
     })

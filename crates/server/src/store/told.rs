@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::Outcome;
 use super::chain::Reporter;
+use super::standing::StandingRow;
 
 /// What a store says about a session.
 #[derive(Debug)]
@@ -50,6 +51,7 @@ pub(super) struct StoredRow {
     pub(super) subject: String,
     pub(super) email: Option<String>,
     pub(super) name: Option<String>,
+    pub(super) standing: StandingRow,
     pub(super) issued_at: Option<UnixTime>,
     pub(super) expires_at: UnixTime,
 }
@@ -63,6 +65,7 @@ impl Told {
             subject: &row.subject,
             email: row.email.as_deref(),
             name: row.name.as_deref(),
+            standing: row.standing.standing(),
             issued_at: row.issued_at,
             expires_at: row.expires_at,
         });

@@ -91,7 +91,7 @@ async fn a_session_that_is_not_remembered_loses_its_cache_for_good() -> Result<(
             ("DATABASE_URL", &url),
             ("CACHE_STRATEGY", strategy),
             ("CACHE_MAX_AGE", "1000"),
-            ("ADMIN", "true"),
+            ("PLUGINS", "admin"),
         ])
         .await?;
         let ada = app.sign_up(&format!("Ada-{strategy}")).await?;
@@ -104,7 +104,7 @@ async fn a_session_that_is_not_remembered_loses_its_cache_for_good() -> Result<(
         let admin = app.sign_in(&admin.name).await?;
         for mut user in [
             app.sign_in_for_now(&ada.name).await?,
-            app.impersonate(&admin, &ada.id).await?,
+            app.impersonate(&admin, &ada).await?,
         ] {
             assert_eq!(user.id, ada.id);
             let cookies = user.browser.cookies();
@@ -334,7 +334,7 @@ async fn the_view_of_the_documentation_keeps_banned_users_out() -> Result<()> {
     let app = BetterAuth::start([
         SECRET,
         ("DATABASE_URL", &url),
-        ("ADMIN", "true"),
+        ("PLUGINS", "admin"),
         ("CACHE_STRATEGY", "compact"),
     ])
     .await?;

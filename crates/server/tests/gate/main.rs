@@ -14,6 +14,7 @@ mod demo;
 mod exchanges;
 mod faults;
 mod headers;
+mod identity;
 mod interop;
 mod lifecycle;
 mod paths;

@@ -248,3 +248,28 @@ fn an_id_is_text_without_control_characters() {
         assert!(!is_subject(id), "{id:?}");
     }
 }
+
+#[test]
+fn a_session_says_whether_its_address_is_verified_and_who_acts_in_it() {
+    let of = |members: &str| {
+        let claims = format!(r#"{{"sub":"u","exp":2000{members}}}"#);
+        let session = admit(
+            &claims,
+            &RepeatedClaims::default(),
+            &ClaimDemands::default(),
+        );
+        let session = session.expect("a session");
+        let by = session.impersonated_by().map(str::to_owned);
+        (session.email_verified(), session.is_anonymous(), by)
+    };
+    assert_eq!(of(""), (None, false, None));
+    assert_eq!(of(r#","email_verified":true"#), (Some(true), false, None));
+    assert_eq!(
+        of(r#","emailVerified":"false""#),
+        (Some(false), false, None)
+    );
+    assert_eq!(of(r#","isAnonymous":true"#), (None, true, None));
+    assert_eq!(of(r#","is_anonymous":true"#), (None, true, None));
+    let by = of(r#","impersonatedBy":"adm\u0069n""#);
+    assert_eq!(by, (None, false, Some("admin".to_owned())));
+}

@@ -1,5 +1,7 @@
 use crate::config::{Config, ConfigErrors, Variables};
-use crate::store::{Column, SessionTables, Settings, Table, UserTable};
+use crate::store::{
+    Column, Need, SessionTables, Settings, StandingColumn, StandingColumns, Table, UserTable,
+};
 
 const DATABASE: (&str, &str) = ("DATABASE_URL", "postgres://gate@db/app");
 const REDIS: (&str, &str) = ("REDIS_URL", "redis://cache");
@@ -55,7 +57,58 @@ fn named(names: [&str; 9]) -> Option<SessionTables> {
         email: optional(email),
         name: optional(name),
         time_zone: None,
+        standing: standing(match (token, user) {
+            ("token", "user_id") => ["email_verified", "is_anonymous", "impersonated_by"],
+            ("token", _) => ["emailVerified", "isAnonymous", "impersonatedBy"],
+            (_, _) => ["emailVerified", "none", "none"],
+        }),
     })
+}
+
+/// The columns that tell whether the address is verified, who is a guest, and who acts: as far as they can be read.
+fn standing(names: [&str; 3]) -> StandingColumns {
+    let [verified, anonymous, impersonated_by] = names.map(|name| {
+        let column = (name != "none").then(|| Column::parse(name).unwrap());
+        column.map(|column| StandingColumn {
+            column,
+            need: Need::IfReadable,
+        })
+    });
+    StandingColumns {
+        verified,
+        null_is_unverified: anonymous.is_some(),
+        anonymous,
+        impersonated_by,
+    }
+}
+
+#[test]
+fn a_column_that_is_named_must_be_there_and_one_of_guests_where_they_are_refused() {
+    let standing = |pairs: &[(&'static str, &str)]| {
+        let base = [("SESSION_FORMAT", "better-auth"), DATABASE];
+        tables(&[&base, pairs].concat()).unwrap().standing
+    };
+    let need = |column: Option<StandingColumn>| column.map(|column| column.need);
+    let usual = standing(&[]);
+    assert_eq!(need(usual.anonymous), Some(Need::IfReadable));
+    let refusing = standing(&[("ALLOW_ANONYMOUS", "false")]);
+    assert_eq!(need(refusing.anonymous), Some(Need::IfThere));
+    assert_eq!(need(refusing.verified), Some(Need::IfReadable));
+    let named = standing(&[
+        ("ALLOW_ANONYMOUS", "false"),
+        ("USER_ANONYMOUS_FIELD", "guest"),
+        ("USER_EMAIL_VERIFIED_FIELD", "none"),
+        ("SESSION_IMPERSONATED_BY_FIELD", "actor"),
+    ]);
+    assert_eq!(need(named.anonymous), Some(Need::Always));
+    assert_eq!(need(named.verified), None);
+    assert_eq!(need(named.impersonated_by), Some(Need::Always));
+
+    let idle = [
+        ("SESSION_FORMAT", "authjs"),
+        ("USER_EMAIL_VERIFIED_FIELD", "verified"),
+    ];
+    assert_eq!(problems(&idle), "USER_EMAIL_VERIFIED_FIELD");
 }
 
 #[test]

@@ -68,6 +68,7 @@ fn proxy(upstream: SocketAddr) -> Proxy {
         policy: config.policy,
         keys: config.keys,
         demands: config.demands,
+        identity: config.identity,
         issuer: None,
         users: None,
         sessions: None,

@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::super::identifier::{Column, Table};
+use super::super::standing::{Dialect, Seen, StandingQuestion};
 use super::server::{Connection, PostgresError};
 
 /// The types of some columns of a table, by name. A type is a name that PostgreSQL itself made, qualified and quoted where
@@ -41,6 +42,31 @@ impl Layout {
         let (_, name) = columns.find(|(name, _)| name == column.name())?;
         Some(name)
     }
+}
+
+/// What is selected of the columns that may be missing, or out of our reach.
+pub(super) async fn standing(
+    connection: &Connection,
+    question: &StandingQuestion,
+) -> Result<String, PostgresError> {
+    let mut seen = [Seen::Absent; 3];
+    for (seen, candidate) in seen.iter_mut().zip(question.candidates()) {
+        let Some((table, column)) = candidate else {
+            continue;
+        };
+        let rows = connection
+            .query(
+                READABLE_COLUMN,
+                &[(&table.quoted(), Type::TEXT), (&column.name(), Type::TEXT)],
+            )
+            .await?;
+        *seen = match rows.first().map(|row| row.try_get(0)).transpose()? {
+            None => Seen::Absent,
+            Some(true) => Seen::Readable,
+            Some(false) => Seen::Unreadable,
+        };
+    }
+    Ok(question.select(seen, DIALECT))
 }
 
 /// Which rows of a table our role may see.
@@ -85,6 +111,17 @@ const TYPES_OF_COLUMNS: &str = "\
         FROM layer JOIN pg_catalog.pg_type t ON t.oid = layer.typbasetype
         WHERE layer.typtype = 'd')
     SELECT attname::text, pg_catalog.format_type(oid, NULL) FROM layer WHERE typtype <> 'd'";
+
+/// Whether a column may be read, if there is one.
+const READABLE_COLUMN: &str = "\
+    SELECT pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT')
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = $1::regclass AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped";
+
+const DIALECT: Dialect = Dialect {
+    text: |column| format!("{column}::text"),
+    nothing: "NULL::text",
+};
 
 /// Whether row-level security applies to our role, and whether a policy then shows it rows at all: policies add up, and
 /// without a permissive one there are none (PostgreSQL's manual, §5.9).

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::super::identifier::{Column, Table};
 use super::super::settings::{SessionTables, UserTable};
+use super::super::standing::StandingQuestion;
 use super::catalog::Layout;
 
 /// What to select by a key, before we know the types of the columns.
@@ -16,8 +17,12 @@ pub(super) struct ByKey {
     pub(super) column: Column,
     /// The columns with points in time: when a session began, where that is kept, and when it ends.
     pub(super) times: Vec<Column>,
-    /// The statement before and after the condition on the key. The table that has the key is called `k`.
+    /// What else is selected of a user, as far as it is there.
+    pub(super) standing: Option<StandingQuestion>,
+    /// The statement before and after the condition on the key, in two parts before it: what `standing` selects stands
+    /// between them. The table that has the key is called `k`.
     select: String,
+    from: String,
     limit: &'static str,
     /// How to ask, once we know the types of the columns.
     known: Mutex<Option<Question>>,
@@ -43,7 +48,9 @@ pub(super) enum Keys {
 impl ByKey {
     pub(super) fn user(users: &UserTable) -> Self {
         Self {
-            select: format!("SELECT 1 FROM {} AS k", users.table.quoted()),
+            select: "SELECT 1".to_owned(),
+            from: format!(" FROM {} AS k", users.table.quoted()),
+            standing: None,
             limit: "LIMIT 1",
             table: users.table.clone(),
             users: None,
@@ -66,6 +73,7 @@ impl ByKey {
             email,
             name,
             time_zone: _,
+            standing,
         } = tables;
         let text = |column: &Option<Column>| match column {
             Some(column) => format!("u.{}::text", column.quoted()),
@@ -80,17 +88,22 @@ impl ByKey {
         };
         let (id, user) = (users.id.quoted(), user.quoted());
         let select = format!(
-            "SELECT u.{id}::text, {}, {}, {}, {} FROM {} AS k JOIN {} AS u \
-             ON u.{id} = k.{user} AND u.{id}::text = k.{user}::text COLLATE \"C\"",
+            "SELECT u.{id}::text, {}, {}, {}, {}",
             text(email),
             text(name),
             millis(created.as_ref()),
             millis(Some(expires)),
+        );
+        let from = format!(
+            " FROM {} AS k JOIN {} AS u \
+             ON u.{id} = k.{user} AND u.{id}::text = k.{user}::text COLLATE \"C\"",
             table.quoted(),
             users.table.quoted(),
         );
         Self {
             select,
+            from,
+            standing: Some(StandingQuestion::new(standing, &users.table, table)),
             // A second one is one too many.
             limit: "LIMIT 2",
             table: table.clone(),
@@ -101,14 +114,15 @@ impl ByKey {
         }
     }
 
-    /// Notes how to ask, now that the types of the columns are known. `None` when one of the columns does not exist.
-    pub(super) fn learn(&self, layout: &Layout) -> Option<Question> {
-        let question = self.question(layout)?;
+    /// Notes how to ask, now that the types of the columns are known. `None` when there is no column of the key. `standing`
+    /// is what is selected besides, with a comma before it.
+    pub(super) fn learn(&self, layout: &Layout, standing: &str) -> Option<Question> {
+        let question = self.question(layout, standing)?;
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(question.clone());
         Some(question)
     }
 
-    fn question(&self, layout: &Layout) -> Option<Question> {
+    fn question(&self, layout: &Layout, standing: &str) -> Option<Question> {
         let (keys, cast) = match layout.type_of(&self.column)? {
             // One question serves all widths: their indexes understand one another.
             "smallint" | "integer" | "bigint" => (Keys::Integer, "bigint"),
@@ -118,9 +132,10 @@ impl ByKey {
             "character" => (Keys::Other, "bpchar"),
             other => (Keys::Other, other),
         };
-        let (select, limit, column) = (&self.select, self.limit, self.column.quoted());
+        let (select, from) = (&self.select, &self.from);
+        let (limit, column) = (self.limit, self.column.quoted());
         let statement = format!(
-            "{select} WHERE k.{column} = $1::{cast} AND k.{column}::text = $1 COLLATE \"C\" {limit}"
+            "{select}{standing}{from} WHERE k.{column} = $1::{cast} AND k.{column}::text = $1 COLLATE \"C\" {limit}"
         );
         let has_no_zone = |column: &&Column| {
             layout
@@ -174,7 +189,7 @@ mod tests {
             id: Column::parse("id").unwrap(),
         };
         let layout = Layout::new([("id".to_owned(), column_type.to_owned())]);
-        ByKey::user(&users).question(&layout).unwrap()
+        ByKey::user(&users).question(&layout, "").unwrap()
     }
 
     #[test]

@@ -307,6 +307,12 @@ fn tables([table, token, user, expires, created, users]: [&str; 6]) -> SessionTa
         email: Some(column("email")),
         name: Some(column("name")),
         time_zone: None,
+        standing: crate::store::StandingColumns {
+            verified: None,
+            null_is_unverified: false,
+            anonymous: None,
+            impersonated_by: None,
+        },
     }
 }
 

@@ -1,0 +1,223 @@
+//! Which users enter, and which of their addresses are written.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::net::Ipv4Addr;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use gate::{
+    Admission, Arrival, EmailHeader, Facts, Gate, Hygiene, IdentityHeaders, IdentityRules, Lookup,
+    Permit, Policy, Refusal, Sessions, Source, StoreError, User, Users,
+};
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use serde_json::{Map, Value, json};
+use session::{
+    ClaimDemands, CookieName, KeyRing, Secret, SessionCookie, SessionToken, StoredSession,
+    UnixTime, seal,
+};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const NOW: u64 = 1_900_000_000;
+
+/// Nobody asks these.
+struct Unasked;
+
+impl Users for Unasked {
+    async fn find(&self, _: &str) -> Result<Lookup<User>, StoreError> {
+        Ok(Lookup {
+            found: Some(User),
+            source: Source::Memory,
+        })
+    }
+}
+
+impl Sessions for Unasked {
+    async fn find(&self, _: &SessionToken) -> Result<Lookup<StoredSession>, StoreError> {
+        Ok(Lookup {
+            found: None,
+            source: Source::Memory,
+        })
+    }
+
+    fn vouches_for_users(&self) -> bool {
+        false
+    }
+}
+
+fn gate(identity: IdentityRules) -> Gate<Unasked, Unasked> {
+    let bypass_header = HeaderName::from_static("x-bypass-auth");
+    Gate {
+        policy: Policy::default(),
+        keys: KeyRing::new(&[Secret::new(SECRET)], SessionCookie::defaults().into()).unwrap(),
+        demands: ClaimDemands::default(),
+        identity,
+        issuer: None,
+        users: None,
+        sessions: None,
+        bypass: None,
+        passes_preflight: false,
+        hygiene: Hygiene::new(&bypass_header, true),
+    }
+}
+
+fn email(email: EmailHeader) -> Gate<Unasked, Unasked> {
+    gate(IdentityRules {
+        email,
+        ..IdentityRules::default()
+    })
+}
+
+fn arrival() -> Arrival {
+    let peer = Ipv4Addr::new(192, 0, 2, 1).into();
+    Arrival {
+        peer,
+        client: peer,
+        trusted_peer: false,
+        relayed: false,
+        request_id: HeaderValue::from_static("id"),
+    }
+}
+
+/// A request with a session of user `u` that says this besides.
+fn headers(claims: Value) -> HeaderMap {
+    let mut all = Map::from_iter([
+        ("sub".to_owned(), json!("u")),
+        ("email".to_owned(), json!("ada@example.com")),
+        ("exp".to_owned(), json!(NOW + 60)),
+    ]);
+    all.extend(claims.as_object().unwrap().clone());
+    let name = CookieName::try_from("authjs.session-token").unwrap();
+    let token = seal::authjs(&Secret::new(SECRET), &name, &all, [7; 16]);
+    let cookie = HeaderValue::try_from(format!("{name}={token}")).unwrap();
+    HeaderMap::from_iter([(COOKIE, cookie)])
+}
+
+fn decide<'g>(
+    gate: &'g Gate<Unasked, Unasked>,
+    headers: &HeaderMap,
+) -> Result<Permit<'g>, Refusal> {
+    let facts = Facts {
+        method: &Method::GET,
+        path: Some("/"),
+        headers,
+        arrival: &arrival(),
+    };
+    let decision = pin!(gate.decide(&facts, UnixTime::from_secs(NOW)));
+    match decision.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(decided) => decided,
+        Poll::Pending => panic!("nothing has to be waited for"),
+    }
+}
+
+/// The address in each family's headers, and the one that the service gets.
+fn written(gate: &Gate<Unasked, Unasked>, claims: Value) -> Vec<String> {
+    let headers = headers(claims);
+    let permit = decide(gate, &headers).unwrap();
+    let families = [
+        (IdentityHeaders::Ours, "x-user-email"),
+        (IdentityHeaders::OAuth2Proxy, "x-auth-request-email"),
+        (IdentityHeaders::Authelia, "remote-email"),
+        (IdentityHeaders::Authentik, "x-authentik-email"),
+        (IdentityHeaders::Vouch, "x-vouch-user"),
+    ];
+    let mut written: Vec<String> = families
+        .into_iter()
+        .map(|(family, header)| {
+            let (_, value) = permit
+                .identity(family)
+                .find(|(name, _)| name == header)
+                .unwrap();
+            value.to_str().unwrap().to_owned()
+        })
+        .collect();
+    let mut request = Request::new(());
+    *request.headers_mut() = headers;
+    let (admitted, admission) = permit.admit(&request, &arrival());
+    let fields = String::from_utf8(admitted.fields().to_vec()).unwrap();
+    let forwarded = fields
+        .split("\r\n")
+        .find_map(|line| line.strip_prefix("x-user-email: "));
+    written.push(forwarded.unwrap_or_default().to_owned());
+    written.push(admission.email().unwrap_or_default().to_owned());
+    written
+}
+
+#[test]
+fn an_address_that_the_session_calls_unverified_is_written_nowhere() {
+    let gate = email(EmailHeader::Verified);
+    for claims in [
+        json!({"email_verified": false}),
+        json!({"email_verified": "false"}),
+        json!({"emailVerified": false}),
+        json!({"emailVerified": true, "email_verified": false}),
+    ] {
+        assert_eq!(written(&gate, claims.clone()), [""; 7], "{claims}");
+    }
+}
+
+#[test]
+fn any_other_address_is_written_everywhere() {
+    let ada = ["ada@example.com"; 7];
+    for claims in [
+        json!({}),
+        json!({"email_verified": true}),
+        json!({"email_verified": "true"}),
+        json!({"emailVerified": "2026-01-02T03:04:05.000Z"}),
+        json!({"emailVerified": null}),
+    ] {
+        let gate = email(EmailHeader::Verified);
+        assert_eq!(written(&gate, claims.clone()), ada, "{claims}");
+    }
+    let gate = email(EmailHeader::Always);
+    assert_eq!(written(&gate, json!({"email_verified": false})), ada);
+}
+
+#[test]
+fn an_unverified_address_is_no_id_either() {
+    let decided = |email_header, claims| {
+        let gate = email(email_header);
+        match decide(&gate, &headers(claims)) {
+            Ok(permit) => permit.admission().reason().to_owned(),
+            Err(refusal) => {
+                assert!(refusal.session().is_some());
+                format!("{} {:?}", refusal.reason(), refusal.answer())
+            }
+        }
+    };
+    let named_by_address = json!({"sub": "Ada@Example.com", "email_verified": false});
+    assert_eq!(
+        decided(EmailHeader::Verified, named_by_address.clone()),
+        "email_unverified Forbid"
+    );
+    assert_eq!(decided(EmailHeader::Always, named_by_address), "session");
+    let verified = json!({"sub": "ada@example.com", "email_verified": true});
+    assert_eq!(decided(EmailHeader::Verified, verified), "session");
+    assert_eq!(
+        decided(EmailHeader::Verified, json!({"email_verified": false})),
+        "session"
+    );
+}
+
+#[test]
+fn a_guest_enters_unless_guests_are_refused() {
+    let guest = headers(json!({"isAnonymous": true}));
+    let permissive = gate(IdentityRules::default());
+    let permit = decide(&permissive, &guest).unwrap();
+    assert!(matches!(
+        permit.admission(),
+        Admission::Session { session, .. } if session.is_anonymous()
+    ));
+
+    let strict = gate(IdentityRules {
+        allow_anonymous: false,
+        ..IdentityRules::default()
+    });
+    let refusal = decide(&strict, &guest).unwrap_err();
+    assert_eq!(refusal.reason(), "anonymous");
+    assert_eq!(refusal.answer(), gate::Answer::SignIn);
+    assert_eq!(refusal.session().unwrap().subject(), "u");
+    assert!(decide(&strict, &headers(json!({"isAnonymous": false}))).is_ok());
+    assert!(decide(&strict, &headers(json!({}))).is_ok());
+}

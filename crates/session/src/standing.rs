@@ -1,0 +1,250 @@
+//! What a session says about its user besides who it is: whether the e-mail address was verified, whether the user is a
+//! guest, and whether somebody else acts in the user's name.
+//!
+//! | | e-mail address | guest | acting |
+//! |---|---|---|---|
+//! | Better Auth (`@better-auth/core` `dist/db/get-tables.mjs`, plugins `anonymous` and `admin`) | `user.emailVerified`, a boolean | `user.isAnonymous` | `session.impersonatedBy` |
+//! | Auth.js, in a database (`@auth/core` `src/adapters.ts`) | `emailVerified`, a time or null | | |
+//! | claims of sealed sessions and signed tokens | `email_verified` (OpenID Connect Core section 5.1) or `emailVerified` | `isAnonymous` or `is_anonymous` | `impersonatedBy` |
+//!
+//! Auth.js itself writes none of the claims, but applications copy them from their users, and so does the `jwt` plugin of
+//! Better Auth. Some issuers write booleans as texts.
+
+use std::borrow::Cow;
+
+use crate::json::Kept;
+use crate::session::TextClaim;
+
+/// What a store says about a session's user besides who it is. The default says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing<'a> {
+    /// Whether the user's e-mail address was verified; `None` when nobody says.
+    pub email_verified: Option<bool>,
+    /// Whether the user is a guest, who has never signed up.
+    pub is_anonymous: bool,
+    /// The id of the user who acts in this one's name.
+    pub impersonated_by: Option<&'a str>,
+}
+
+/// A [`Standing`] that is a part of a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OwnStanding {
+    pub(crate) email_verified: Option<bool>,
+    pub(crate) is_anonymous: bool,
+    pub(crate) impersonated_by: Option<TextClaim>,
+}
+
+/// The members that a [`Standing`] is read from, as far as they are there.
+pub(crate) struct StandingClaims<'c> {
+    pub(crate) email_verified: [Option<Kept<'c>>; 2],
+    pub(crate) is_anonymous: [Option<Kept<'c>>; 2],
+    pub(crate) impersonated_by: Option<Kept<'c>>,
+}
+
+impl OwnStanding {
+    /// Reads the members of `claims`. Of two members that disagree the one counts that says less for the user.
+    pub(crate) fn of(claims: &str, members: StandingClaims<'_>) -> Self {
+        let [one, other] = members.email_verified.map(|claim| verified(&claim?));
+        let email_verified = match (one, other) {
+            (Some(one), Some(other)) => Some(one && other),
+            (one, other) => one.or(other),
+        };
+        let is_anonymous = members.is_anonymous.iter().flatten().any(holds);
+        let impersonated_by = members.impersonated_by.and_then(id);
+        Self {
+            email_verified,
+            is_anonymous,
+            impersonated_by: impersonated_by.map(|id| TextClaim::of(claims, id)),
+        }
+    }
+
+    /// What a store says.
+    pub(crate) fn stored(standing: Standing<'_>) -> Self {
+        Self {
+            email_verified: standing.email_verified,
+            is_anonymous: standing.is_anonymous,
+            impersonated_by: standing.impersonated_by.map(|id| TextClaim::Own(id.into())),
+        }
+    }
+
+    pub(crate) fn standing<'s>(&'s self, claims: &'s str) -> Standing<'s> {
+        Standing {
+            email_verified: self.email_verified,
+            is_anonymous: self.is_anonymous,
+            impersonated_by: self.impersonated_by.as_ref().map(|id| id.text(claims)),
+        }
+    }
+}
+
+/// Whether a text says that an address was verified: `true`, `t` or `1`, in any case, or a time, at which it was: a date
+/// that begins with `YYYY-MM-DD`, or a whole number. Any other text says that it was not, so that a word nobody has
+/// thought of is no verification.
+///
+/// Databases print booleans and times so. That nothing is there, `NULL`, is for the caller to interpret: adapters of
+/// Auth.js write it for every user of an OAuth provider.
+#[must_use]
+pub fn says_verified(text: &str) -> bool {
+    let text = text.trim_ascii();
+    let yes = ["true", "t", "1"];
+    if yes.iter().any(|yes| text.eq_ignore_ascii_case(yes)) {
+        return true;
+    }
+    let is_date = text
+        .as_bytes()
+        .first_chunk()
+        .is_some_and(|date: &[u8; 10]| {
+            let fits = |(byte, wanted): (&u8, &u8)| match wanted {
+                b'0' => byte.is_ascii_digit(),
+                wanted => byte == wanted,
+            };
+            date.iter().zip(b"0000-00-00").all(fits)
+        });
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_zero = text.bytes().all(|byte| byte == b'0');
+    is_date || (is_number && !is_zero)
+}
+
+/// Whether a text says that something holds of a user, as databases print booleans. What is not plainly a no is a yes: this
+/// is asked about guests, who may do less than others.
+#[must_use]
+pub fn says_holds(text: &str) -> bool {
+    let no = ["", "0", "f", "false"];
+    !no.iter()
+        .any(|no| text.trim_ascii().eq_ignore_ascii_case(no))
+}
+
+/// What a claim says about the address; nothing when it is `null`.
+fn verified(claim: &Kept<'_>) -> Option<bool> {
+    match claim {
+        Kept::Null => None,
+        Kept::Bool(verified) => Some(*verified),
+        Kept::Integer(time) => Some(*time > 0),
+        Kept::Text(text) => Some(says_verified(text)),
+        Kept::Number(_) | Kept::Other | Kept::Texts(_) => Some(false),
+    }
+}
+
+fn holds(claim: &Kept<'_>) -> bool {
+    match claim {
+        Kept::Null => false,
+        Kept::Bool(holds) => *holds,
+        Kept::Integer(number) => *number != 0,
+        Kept::Text(text) => says_holds(text),
+        Kept::Number(_) | Kept::Other | Kept::Texts(_) => true,
+    }
+}
+
+/// An id: a text, or a number where the application's database makes them.
+fn id(claim: Kept<'_>) -> Option<Cow<'_, str>> {
+    match claim {
+        Kept::Integer(id) => Some(id.to_string().into()),
+        Kept::Text(id) => Some(id).filter(|id| !id.is_empty()),
+        Kept::Bool(_) | Kept::Null | Kept::Number(_) | Kept::Other | Kept::Texts(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+
+    fn standing(claims: &str) -> OwnStanding {
+        let wanted = ["a", "b", "g", "h", "i"];
+        let [a, b, g, h, impersonated_by] = json::members(claims, wanted).expect("strict");
+        let members = StandingClaims {
+            email_verified: [a, b],
+            is_anonymous: [g, h],
+            impersonated_by,
+        };
+        OwnStanding::of(claims, members)
+    }
+
+    #[test]
+    fn an_address_is_verified_by_a_yes_or_a_time() {
+        for (value, verified) in [
+            ("true", Some(true)),
+            ("false", Some(false)),
+            ("null", None),
+            ("\"true\"", Some(true)),
+            ("\"false\"", Some(false)),
+            ("\"\"", Some(false)),
+            ("\"2026-01-02T03:04:05.000Z\"", Some(true)),
+            ("1767322800000", Some(true)),
+            ("1", Some(true)),
+            ("0", Some(false)),
+            ("-1", Some(false)),
+            ("0.5", Some(false)),
+            ("\"pending\"", Some(false)),
+            ("{}", Some(false)),
+            ("[\"true\"]", Some(false)),
+        ] {
+            let claims = format!(r#"{{"a":{value}}}"#);
+            assert_eq!(standing(&claims).email_verified, verified, "{value}");
+        }
+        assert_eq!(standing("{}"), OwnStanding::default());
+    }
+
+    #[test]
+    fn of_two_members_the_less_favourable_counts() {
+        let verified = |claims| standing(claims).email_verified;
+        assert_eq!(verified(r#"{"a":true,"b":false}"#), Some(false));
+        assert_eq!(verified(r#"{"a":false,"b":true}"#), Some(false));
+        assert_eq!(verified(r#"{"a":null,"b":true}"#), Some(true));
+        assert_eq!(verified(r#"{"a":null,"b":false}"#), Some(false));
+        assert!(standing(r#"{"g":false,"h":true}"#).is_anonymous);
+    }
+
+    #[test]
+    fn a_guest_is_whoever_is_not_plainly_none() {
+        for (value, guest) in [
+            ("true", true),
+            ("false", false),
+            ("null", false),
+            ("1", true),
+            ("0", false),
+            ("\"true\"", true),
+            ("\"false\"", false),
+            ("\"\"", false),
+            ("\"yes\"", true),
+            ("{}", true),
+        ] {
+            let claims = format!(r#"{{"g":{value}}}"#);
+            assert_eq!(standing(&claims).is_anonymous, guest, "{value}");
+        }
+    }
+
+    #[test]
+    fn somebody_acts_who_has_an_id() {
+        for (value, id) in [
+            ("\"admin-1\"", Some("admin-1")),
+            ("7", Some("7")),
+            ("null", None),
+            ("\"\"", None),
+            ("true", None),
+        ] {
+            let claims = format!(r#"{{"i":{value}}}"#);
+            let own = standing(&claims);
+            assert_eq!(own.standing(&claims).impersonated_by, id, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_databases_print_is_understood() {
+        for yes in [
+            "true",
+            "t",
+            "1",
+            "TRUE",
+            "2026-01-02 03:04:05+00",
+            "2026-01-02",
+            "1767322800",
+        ] {
+            assert!(says_verified(yes), "{yes}");
+        }
+        for no in [
+            "", "false", "f", "0", "00", "no", "pending", "-1", "infinity", "2026-1-2",
+        ] {
+            assert!(!says_verified(no), "{no}");
+        }
+    }
+}

@@ -268,8 +268,13 @@ fn jwt(app: &App, data: &str) -> Option<Map<String, Value>> {
 /// What the claims of Auth.js or NextAuth say about who it is. A gate needs `sub` and `exp`, so the opinion does as well.
 fn identity(claims: Map<String, Value>) -> Option<Identity> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+    let subject = match claims.get("sub")? {
+        Value::String(id) => id.clone(),
+        // Which numbers name somebody is the gate's own rule; whom an integer names, nobody's.
+        id => id.as_i64()?.to_string(),
+    };
     Some(Identity {
-        subject: text("sub")?,
+        subject,
         email: text("email"),
         name: text("name"),
         ends: (number(&claims, "exp")? * 1000.0) as u64,

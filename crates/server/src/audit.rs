@@ -46,8 +46,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) anonymous: bool,
     /// The id of the user who acts as that one.
     pub(crate) impersonated_by: Option<&'a str>,
-    /// What kind of credential the request carried: `authjs5`, `better-auth`, `bypass`, `db`, `jwt`, `nextauth4` or
-    /// `none`.
+    /// What kind of credential the request carried: `authjs5`, `authjs-signed`, `better-auth`, `bypass`, `db`, `jwt`,
+    /// `nextauth4` or `none`.
     pub(crate) cred: &'static str,
     /// The format of the session, once it was opened.
     pub(crate) format: Option<&'static str>,

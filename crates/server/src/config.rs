@@ -168,8 +168,9 @@ impl Config {
         let lookups = SessionLookups::read(&mut reader, format, &mut warnings);
         let lookups = lookups.map(|lookups| lookups.refusing_guests(!identity.allow_anonymous));
         let or_opaque = lookups.is_some_and(SessionLookups::make_authjs_opaque);
-        let demands = sessions::demands(&mut reader);
-        let issuer = bearer::issuer(&mut reader, &mut warnings);
+        let subjects = identity::subject_claims(&mut reader, format, &mut warnings);
+        let demands = sessions::demands(&mut reader, subjects.session);
+        let issuer = bearer::issuer(&mut reader, subjects.bearer, &mut warnings);
         let no_cookie_needed = issuer.is_some();
         let keys = sessions::key_ring(
             &mut reader,

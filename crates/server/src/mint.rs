@@ -37,6 +37,9 @@ pub(crate) enum Format {
     /// Auth.js v5 as its first releases wrote it: A256GCM, no key named.
     #[value(name = "authjs-gcm")]
     AuthJsGcm,
+    /// An Auth.js or NextAuth app that signs its sessions with an `encode()` of its own: a JWT by HS256.
+    #[value(name = "authjs-signed")]
+    AuthJsSigned,
     /// Better Auth's session token and its cookie cache, strategy `compact`.
     BetterAuthCompact,
     /// The same, strategy `jwe`.
@@ -54,7 +57,7 @@ impl Format {
     /// Whether it is one of Better Auth.
     pub(crate) fn is_better_auth(self) -> bool {
         match self {
-            Self::AuthJs | Self::AuthJsGcm | Self::NextAuth => false,
+            Self::AuthJs | Self::AuthJsGcm | Self::AuthJsSigned | Self::NextAuth => false,
             Self::BetterAuthCompact
             | Self::BetterAuthJwe
             | Self::BetterAuthJwt
@@ -86,7 +89,9 @@ pub(crate) fn cookies(
     let name = match &order.cookie_name {
         Some(name) => name.clone(),
         None => match order.format {
-            Format::AuthJs | Format::AuthJsGcm => "authjs.session-token".parse()?,
+            Format::AuthJs | Format::AuthJsGcm | Format::AuthJsSigned => {
+                "authjs.session-token".parse()?
+            }
             Format::NextAuth => "next-auth.session-token".parse()?,
             Format::BetterAuthCompact
             | Format::BetterAuthJwe
@@ -102,6 +107,10 @@ pub(crate) fn cookies(
         ),
         Format::AuthJsGcm => (
             seal::authjs_gcm(secret, &name, &order.claims(random), gcm_iv),
+            seal::AUTHJS_CHUNK_LEN,
+        ),
+        Format::AuthJsSigned => (
+            seal::authjs_signed(secret, &order.claims(random)),
             seal::AUTHJS_CHUNK_LEN,
         ),
         Format::NextAuth => (
@@ -175,9 +184,11 @@ impl Order {
                 claims.remove("jti");
                 seal::better_auth_jwt(secret, &claims)
             }
-            Format::AuthJs | Format::AuthJsGcm | Format::BetterAuthToken | Format::NextAuth => {
-                return cookies;
-            }
+            Format::AuthJs
+            | Format::AuthJsGcm
+            | Format::AuthJsSigned
+            | Format::BetterAuthToken
+            | Format::NextAuth => return cookies,
         };
         let cookie = session::SessionCookie::better_auth(name.clone());
         if let Some(data_name) = cookie.data_name() {

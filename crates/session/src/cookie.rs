@@ -83,6 +83,8 @@ pub struct SessionCookie {
 pub(crate) enum Kind {
     /// The token of a session in the application's store, as the database strategy of Auth.js writes it.
     AuthJsDatabase,
+    /// A signed session of an application with an `encode()` of its own.
+    AuthJsSigned,
     /// Better Auth's signed token, with the cookie cache beside it.
     BetterAuth(BetterAuth),
     /// An encrypted session; `or_opaque`: or else what [`Kind::AuthJsDatabase`] is.
@@ -155,6 +157,16 @@ impl SessionCookie {
         Self {
             name,
             kind: Kind::AuthJsDatabase,
+        }
+    }
+
+    /// A cookie of Auth.js v5 or NextAuth v4 whose value the application signs instead of encrypting it, with an `encode()`
+    /// of its own: a JWT (RFC 7519) by HS256, HS384 or HS512, of which the key is the secret itself.
+    #[must_use]
+    pub fn authjs_signed(name: CookieName) -> Self {
+        Self {
+            name,
+            kind: Kind::AuthJsSigned,
         }
     }
 
@@ -259,16 +271,17 @@ impl SessionCookie {
     pub fn data_name(&self) -> Option<&CookieName> {
         match &self.kind {
             Kind::BetterAuth(better_auth) => Some(&better_auth.data_name),
-            Kind::AuthJsDatabase | Kind::Encrypted { .. } => None,
+            Kind::AuthJsDatabase | Kind::AuthJsSigned | Kind::Encrypted { .. } => None,
         }
     }
 
     /// What the value is expected to be, in stable words: `authjs-v5`, `nextauth-v4`, either with ` or authjs-database`
-    /// behind it, `authjs-database`, or `better-auth`.
+    /// behind it, `authjs-database`, `authjs-signed`, or `better-auth`.
     #[must_use]
     pub const fn expects(&self) -> &'static str {
         match &self.kind {
             Kind::AuthJsDatabase => "authjs-database",
+            Kind::AuthJsSigned => "authjs-signed",
             Kind::BetterAuth(_) => "better-auth",
             Kind::Encrypted {
                 library, or_opaque, ..
@@ -286,6 +299,7 @@ impl SessionCookie {
     pub const fn may_need_lookup(&self) -> bool {
         match self.kind {
             Kind::AuthJsDatabase | Kind::BetterAuth(_) => true,
+            Kind::AuthJsSigned => false,
             Kind::Encrypted { or_opaque, .. } => or_opaque,
         }
     }

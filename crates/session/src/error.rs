@@ -86,8 +86,9 @@ pub enum OpenError {
     /// There is no `iat`, and [`ClaimDemands::max_age`](crate::ClaimDemands::max_age) needs one.
     #[error("claim iat is missing, and a maximum age is demanded")]
     MissingIssueTime,
-    /// There is no `sub`, or it is empty: the session names nobody.
-    #[error("claim sub is missing or empty")]
+    /// There is no `sub`, or what [`ClaimDemands::subject_claim`](crate::ClaimDemands::subject_claim) names in its place,
+    /// or it is empty: the session names nobody.
+    #[error("the claim that names the user is missing or empty")]
     MissingSubject,
     /// Better Auth's cached session is there, but not the session token that it belongs to.
     #[error("cookie {name}, which holds the session token, is missing")]

@@ -9,6 +9,9 @@ pub enum Format {
     AuthJs,
     /// The token of a session in the database of an Auth.js or NextAuth application.
     AuthJsDatabase,
+    /// The signed token (JWT) that an Auth.js or NextAuth application with an `encode()` of its own writes into the session
+    /// cookie.
+    AuthJsSigned,
     /// Better Auth's cookie cache, strategy `compact`.
     BetterAuthCompact,
     /// Better Auth's cookie cache, strategy `jwe`.
@@ -25,9 +28,10 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AuthJs,
         Self::AuthJsDatabase,
+        Self::AuthJsSigned,
         Self::BetterAuthCompact,
         Self::BetterAuthJwe,
         Self::BetterAuthJwt,
@@ -42,6 +46,7 @@ impl Format {
         match self {
             Self::AuthJs => "authjs-v5",
             Self::AuthJsDatabase => "authjs-database",
+            Self::AuthJsSigned => "authjs-signed",
             Self::BetterAuthCompact => "better-auth-compact",
             Self::BetterAuthJwe => "better-auth-jwe",
             Self::BetterAuthJwt => "better-auth-jwt",

@@ -133,7 +133,15 @@ impl JwtDemands {
             issuer: Some(issuer.into()),
             audience: Some(audience.into()),
             max_age: None,
+            subject_claim: None,
         })
+    }
+
+    /// The same, for tokens in which another claim than `sub` says who: see [`ClaimDemands::subject_claim`].
+    #[must_use]
+    pub fn with_subject_claim(mut self, claim: Option<String>) -> Self {
+        self.0.subject_claim = claim;
+        self
     }
 }
 
@@ -248,7 +256,7 @@ pub enum JwtKeysError {
 }
 
 /// A key with the algorithms that it can serve, which its type decides.
-struct Key {
+pub(crate) struct Key {
     material: DecodingKey,
     algorithms: &'static [Named],
 }
@@ -279,14 +287,23 @@ impl Key {
         })
     }
 
+    /// The secret of an application, which signs its own sessions with any of the three, however long it is: so do
+    /// `jsonwebtoken` and `jose` for every secret, and the application has chosen.
+    pub(crate) fn of_app(secret: &Secret) -> Self {
+        Self {
+            material: DecodingKey::from_secret(secret.expose()),
+            algorithms: HMAC,
+        }
+    }
+
     /// This key with the algorithm called `alg`, if it serves that.
-    fn serving(&self, alg: &str) -> Result<(&Self, Algorithm), OpenError> {
+    pub(crate) fn serving(&self, alg: &str) -> Result<(&Self, Algorithm), OpenError> {
         let named = self.algorithms.iter().find(|(name, _)| *name == alg);
         let (_, algorithm) = named.ok_or(OpenError::UnsupportedAlgorithm)?;
         Ok((self, *algorithm))
     }
 
-    fn verify(
+    pub(crate) fn verify(
         &self,
         algorithm: Algorithm,
         signed: &[u8],
@@ -404,7 +421,7 @@ impl Jwk {
 
 /// Refuses what is signed for another purpose (RFC 8725 section 3.11): a token says nothing, `JWT`, or `at+jwt`, the
 /// type of access tokens (RFC 9068 section 2.1), in any case and perhaps as a whole media type.
-fn check_type(typ: Option<&Kept<'_>>) -> Result<(), OpenError> {
+pub(crate) fn check_type(typ: Option<&Kept<'_>>) -> Result<(), OpenError> {
     let is_known = |typ: &str| {
         let typ = typ.to_ascii_lowercase();
         ["jwt", "at+jwt"].contains(&typ.strip_prefix("application/").unwrap_or(&typ))
@@ -417,7 +434,7 @@ fn check_type(typ: Option<&Kept<'_>>) -> Result<(), OpenError> {
 }
 
 /// Canonical, unpadded base64url: each value has one text.
-fn decoded(text: &[u8], segment: Segment) -> Result<Vec<u8>, OpenError> {
+pub(crate) fn decoded(text: &[u8], segment: Segment) -> Result<Vec<u8>, OpenError> {
     BASE64_URL_SAFE_NO_PAD
         .decode(text)
         .map_err(|_| OpenError::MalformedToken { segment })

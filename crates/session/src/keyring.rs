@@ -9,6 +9,7 @@ use crate::cookie::{Kind, Library};
 use crate::error::OpenError;
 use crate::jwe::{Enc, Header, UnverifiedKid};
 use crate::key::{ContentKey, Derivation, KeyBytes, MAX_GUESSES, max_salt_len};
+use crate::signed::SigningKeys;
 use crate::{CookieName, Format, Secret, SessionCookie};
 
 /// The recognised session cookies, in order of preference, and the keys that open them.
@@ -21,6 +22,8 @@ use crate::{CookieName, Format, Secret, SessionCookie};
 ///   an older secret: the one that it names, or any where it names none (`dist/crypto/jwt.mjs`).
 /// - **NextAuth v4** knows one secret, so only the current one opens its tokens. Its tokens name no key: accepting
 ///   older secrets would mean trying each, for sessions that the application itself no longer accepts.
+/// - A **signed session cookie** is verified with any of the secrets, the current one first: the application has written
+///   its own `decode()`, and a secret that stands in the list is one that it still means.
 /// - A **database session** has no key at all.
 pub struct KeyRing {
     cookies: Vec<CookieKeys>,
@@ -107,7 +110,7 @@ impl KeyRing {
         let mut refusal = OpenError::UnsupportedAlgorithm;
         let encrypted = self.cookies.iter().filter_map(|cookie| match &cookie.keys {
             Keys::Encrypted(keys) => Some(keys),
-            Keys::BetterAuth(_) | Keys::None => None,
+            Keys::BetterAuth(_) | Keys::None | Keys::Signing(_) => None,
         });
         for cookie in encrypted {
             match cookie.key_for(header) {
@@ -133,7 +136,15 @@ impl KeyRing {
     pub(crate) fn better_auth(&self) -> Option<&BetterAuthKeys> {
         self.cookies.iter().find_map(|cookie| match &cookie.keys {
             Keys::BetterAuth(keys) => Some(&**keys),
-            Keys::Encrypted(_) | Keys::None => None,
+            Keys::Encrypted(_) | Keys::None | Keys::Signing(_) => None,
+        })
+    }
+
+    /// The keys of the first cookie of signed sessions. A ring has those of one application, so all have the same.
+    pub(crate) fn signing(&self) -> Option<&SigningKeys> {
+        self.cookies.iter().find_map(|cookie| match &cookie.keys {
+            Keys::Signing(keys) => Some(keys),
+            Keys::BetterAuth(_) | Keys::Encrypted(_) | Keys::None => None,
         })
     }
 }
@@ -250,12 +261,14 @@ pub(crate) enum Keys {
     BetterAuth(Box<BetterAuthKeys>),
     Encrypted(EncryptionKeys),
     None,
+    Signing(SigningKeys),
 }
 
 impl CookieKeys {
     fn derive(cookie: SessionCookie, secrets: &[Secret]) -> Self {
         let keys = match &cookie.kind {
             Kind::AuthJsDatabase => Keys::None,
+            Kind::AuthJsSigned => Keys::Signing(SigningKeys::derive(secrets)),
             Kind::BetterAuth(better_auth) => {
                 let keys = BetterAuthKeys::derive(secrets, better_auth.cache.clone());
                 Keys::BetterAuth(Box::new(keys))
@@ -352,6 +365,11 @@ impl RingIdentity {
                 Keys::BetterAuth(keys) => keys.encryption_keys(),
                 Keys::Encrypted(keys) => &keys.keys,
                 Keys::None => &[],
+                Keys::Signing(keys) => {
+                    hash.update(b"\n\t\t");
+                    hash.update(keys.fingerprint());
+                    &[]
+                }
             };
             for key in keys {
                 hash.update(b"\n\t");

@@ -7,6 +7,7 @@
 //! |---|---|---|---|
 //! | `authjs-v5` | `authjs.session-token` | encrypted claims (a JWE, RFC 7516) | A256CBC-HS512; A256GCM before 0.23 |
 //! | `nextauth-v4` | `next-auth.session-token` | encrypted claims | A256GCM |
+//! | `authjs-signed` | either of the above, where the application overrides `encode()` | signed claims (a JWS, RFC 7515) | HS256, HS384 or HS512 |
 //! | `authjs-database` | either of the above | a token that the application's database knows | nothing: the look-up is the check |
 //! | `better-auth-signed-token` | `better-auth.session_token` | such a token, signed | HMAC-SHA-256, and the look-up |
 //! | `better-auth-compact`, `-jwt`, `-jwe` | `better-auth.session_data`, beside the token | the session, cached for minutes | HMAC-SHA-256, HS256, A256CBC-HS512 |
@@ -192,6 +193,7 @@ pub mod seal;
 mod sealed;
 mod secret;
 mod session;
+mod signed;
 mod standing;
 mod stored;
 mod subject;

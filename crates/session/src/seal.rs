@@ -92,13 +92,13 @@ pub fn better_auth_compact(
 /// `exp`.
 #[must_use]
 pub fn better_auth_jwt(secret: &Secret, cached: &Map<String, Value>) -> String {
-    let claims = BASE64_URL_SAFE_NO_PAD.encode(json(cached));
-    let signed = format!(
-        "{}.{claims}",
-        BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#)
-    );
-    let signature = hmac::sign(&hmac_key(secret), signed.as_bytes());
-    format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+    sign_hs256(secret, r#"{"alg":"HS256"}"#, cached)
+}
+
+/// The signed session of an application whose `encode()` is `jsonwebtoken.sign(token, secret)`: HS256.
+#[must_use]
+pub fn authjs_signed(secret: &Secret, claims: &Map<String, Value>) -> String {
+    sign_hs256(secret, r#"{"alg":"HS256","typ":"JWT"}"#, claims)
 }
 
 /// Better Auth's `session_data`, strategy `jwe`. `cached` has the members of [`better_auth_jwt`], and `jti`.
@@ -131,6 +131,13 @@ pub fn chunks(name: &CookieName, token: &str, limit: usize) -> Vec<(String, Stri
 
 fn encryption_key(secret: &Secret, library: Library, salt: &str, enc: Enc) -> KeyBytes {
     KeyBytes::derive(secret, Derivation::Encrypted { library, salt, enc })
+}
+
+fn sign_hs256(secret: &Secret, header: &str, claims: &Map<String, Value>) -> String {
+    let [header, claims] = [header, &json(claims)].map(|text| BASE64_URL_SAFE_NO_PAD.encode(text));
+    let signed = format!("{header}.{claims}");
+    let signature = hmac::sign(&hmac_key(secret), signed.as_bytes());
+    format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }
 
 fn hmac_key(secret: &Secret) -> hmac::Key {

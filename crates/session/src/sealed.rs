@@ -32,6 +32,8 @@ enum Content<'a> {
     Encrypted { index: usize, value: Cow<'a, [u8]> },
     /// A token that says nothing by itself.
     Opaque { index: usize, value: Cow<'a, [u8]> },
+    /// A signed session.
+    Signed { index: usize, value: Cow<'a, [u8]> },
 }
 
 /// What a sealed session turned out to be.
@@ -110,7 +112,8 @@ impl<'a> SealedSession<'a> {
             Content::Bearer { .. } => None,
             Content::BetterAuth { index, .. }
             | Content::Encrypted { index, .. }
-            | Content::Opaque { index, .. } => keys.cookies().nth(index),
+            | Content::Opaque { index, .. }
+            | Content::Signed { index, .. } => keys.cookies().nth(index),
         }
     }
 
@@ -145,20 +148,34 @@ impl<'a> SealedSession<'a> {
                 cache,
             } => match keys.cookie_keys(*index).map(|cookie| &cookie.keys) {
                 Some(Keys::BetterAuth(keys)) => open_better_auth(keys, token, cache, demands, now),
-                Some(Keys::Encrypted(_) | Keys::None) | None => Err(OpenError::UnknownKey),
+                Some(Keys::Encrypted(_) | Keys::None | Keys::Signing(_)) | None => {
+                    Err(OpenError::UnknownKey)
+                }
             },
             Content::Encrypted { index, value } => {
                 match keys.cookie_keys(*index).map(|cookie| &cookie.keys) {
                     Some(Keys::Encrypted(keys)) => {
                         open_encrypted(keys, value, demands, now).map(Opened::Session)
                     }
-                    Some(Keys::BetterAuth(_) | Keys::None) | None => Err(OpenError::UnknownKey),
+                    Some(Keys::BetterAuth(_) | Keys::None | Keys::Signing(_)) | None => {
+                        Err(OpenError::UnknownKey)
+                    }
                 }
             }
             Content::Opaque { value, .. } => Ok(Opened::Lookup {
                 token: SessionToken::opaque(value)?,
                 cache: None,
             }),
+            Content::Signed { index, value } => {
+                match keys.cookie_keys(*index).map(|cookie| &cookie.keys) {
+                    Some(Keys::Signing(keys)) => {
+                        keys.open(value, demands, now).map(Opened::Session)
+                    }
+                    Some(Keys::BetterAuth(_) | Keys::Encrypted(_) | Keys::None) | None => {
+                        Err(OpenError::UnknownKey)
+                    }
+                }
+            }
         }
     }
 }
@@ -170,6 +187,7 @@ impl fmt::Debug for SealedSession<'_> {
             Content::BetterAuth { token, .. } => ("better-auth", token.len()),
             Content::Encrypted { value, .. } => ("encrypted", value.len()),
             Content::Opaque { value, .. } => ("opaque", value.len()),
+            Content::Signed { value, .. } => ("signed", value.len()),
         };
         f.debug_struct("SealedSession")
             .field("carrier", &carrier)
@@ -194,6 +212,7 @@ impl<'a> FoundCookie<'a> {
     ) -> Result<Option<Content<'a>>, OpenError> {
         let quotes = match &cookie.kind {
             Kind::AuthJsDatabase
+            | Kind::AuthJsSigned
             | Kind::Encrypted {
                 library: Library::AuthJs,
                 ..
@@ -209,6 +228,7 @@ impl<'a> FoundCookie<'a> {
         };
         Ok(Some(match &cookie.kind {
             Kind::AuthJsDatabase => Content::Opaque { index, value },
+            Kind::AuthJsSigned => Content::Signed { index, value },
             Kind::BetterAuth(better_auth) => Content::BetterAuth {
                 index,
                 token: value,
@@ -273,7 +293,7 @@ fn open_encrypted(
 
 /// A Bearer value is whichever of the ring's formats it has the shape of: Better Auth's signed token has one dot
 /// (`dist/plugins/bearer/index.mjs`; a bare token, which the plugin signs itself, proves nothing and is refused), an
-/// encrypted session has four.
+/// encrypted session has four, a signed one two.
 fn open_bearer(
     value: &[u8],
     keys: &KeyRing,
@@ -285,6 +305,11 @@ fn open_bearer(
     {
         let token = better_auth.open_token(value)?;
         return Ok(Opened::Lookup { token, cache: None });
+    }
+    if let Some(signing) = keys.signing()
+        && memchr::memchr_iter(b'.', value).count() == 2
+    {
+        return signing.open(value, demands, now).map(Opened::Session);
     }
     let jwe = Jwe::split(value)?;
     let mut buffer = [0; MAX_HEADER_LEN];

@@ -13,7 +13,7 @@ use crate::error::OpenError;
 use crate::json::{self, Kept};
 use crate::jwe::RepeatedClaims;
 use crate::standing::{OwnStanding, StandingClaims};
-use crate::subject::{is_subject, subject};
+use crate::subject::{is_subject, numbered_subject};
 use crate::{Format, UnixTime};
 
 /// What the operator demands of the claims beyond the format's own rules. The default demands nothing.
@@ -25,9 +25,25 @@ pub struct ClaimDemands {
     pub audience: Option<String>,
     /// How long ago `iat` may be, give or take the 15 seconds of tolerance. Demands that there is an `iat`.
     pub max_age: Option<Duration>,
+    /// The name of the claim that says who the user is, in place of `sub`: a member of the outermost object, by its exact
+    /// name, dots included. A claim that is read for something else (`exp`, `iss`, `email_verified` and their like) names
+    /// nobody, but `email`, `name` and `jti` may. Sessions of which the format names the user elsewhere (Better Auth, and
+    /// everything that is looked up) do not ask for it.
+    pub subject_claim: Option<String>,
 }
 
 impl ClaimDemands {
+    /// When a session without `exp` ends, in seconds. Only signed session cookies may lack it, because an application's own
+    /// `encode()` may leave it out, and only where a maximum age ends the session in its place.
+    fn end_without_expiry(&self, format: Format, iat: Option<f64>) -> Result<f64, OpenError> {
+        match self.max_age {
+            Some(max_age) if format == Format::AuthJsSigned => iat
+                .map(|iat| iat + max_age.as_secs_f64())
+                .ok_or(OpenError::MissingIssueTime),
+            Some(_) | None => Err(OpenError::MissingExpiry),
+        }
+    }
+
     /// # Errors
     /// [`OpenError::MissingIssueTime`] or [`OpenError::TooOld`].
     pub(crate) fn check_age(
@@ -101,6 +117,7 @@ impl Session {
         now: UnixTime,
     ) -> Result<Self, OpenError> {
         let claims = String::from_utf8(plaintext).map_err(|_| OpenError::MalformedClaims)?;
+        let own_subject = demands.subject_claim.as_deref();
         let wanted = [
             "sub",
             "exp",
@@ -116,6 +133,7 @@ impl Session {
             "isAnonymous",
             "is_anonymous",
             "impersonatedBy",
+            own_subject.unwrap_or("sub"),
         ];
         let [
             sub,
@@ -132,6 +150,7 @@ impl Session {
             camel_is_anonymous,
             is_anonymous,
             impersonated_by,
+            named,
         ] = json::members(&claims, wanted).map_err(|_| OpenError::MalformedClaims)?;
 
         check_repeated(repeated, [&aud, &iss, &sub])?;
@@ -139,7 +158,10 @@ impl Session {
         let now_secs = now.secs() as f64;
         let nbf = time(nbf.as_ref(), "nbf")?;
         let iat = time(iat.as_ref(), "iat")?;
-        let exp = time(exp.as_ref(), "exp")?.ok_or(OpenError::MissingExpiry)?;
+        let exp = match time(exp.as_ref(), "exp")? {
+            Some(exp) => exp,
+            None => demands.end_without_expiry(format, iat)?,
+        };
         let expires_at = expiry(exp)?;
         if exp <= now_secs - TOLERANCE {
             return Err(OpenError::Expired { at: expires_at });
@@ -158,7 +180,15 @@ impl Session {
             return Err(OpenError::WrongAudience);
         }
 
-        let subject = TextClaim::of(&claims, subject(sub, "sub")?);
+        let who = match own_subject {
+            None | Some("sub") => numbered_subject(sub, "sub"),
+            // These are wanted for another reason too, and were found there.
+            Some("email") => numbered_subject(email.clone(), "email"),
+            Some("jti") => numbered_subject(jti.clone(), "jti"),
+            Some("name") => numbered_subject(name.clone(), "name"),
+            Some(_) => numbered_subject(named, "that SUBJECT_CLAIM names"),
+        };
+        let subject = TextClaim::of(&claims, who?);
         let standing = StandingClaims {
             email_verified: [email_verified, camel_email_verified],
             is_anonymous: [is_anonymous, camel_is_anonymous],
@@ -184,7 +214,7 @@ impl Session {
         })
     }
 
-    /// The user's id: claim `sub`, or `user.id` of Better Auth; 1 to
+    /// The user's id: claim `sub`, or the one that [`ClaimDemands::subject_claim`] names, or `user.id` of Better Auth; 1 to
     /// 1024 bytes without control characters.
     #[must_use]
     pub fn subject(&self) -> &str {

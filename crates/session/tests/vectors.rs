@@ -307,7 +307,10 @@ impl Vector {
             false => ("sub", "email", "name"),
             true => ("user/id", "user/email", "user/name"),
         };
-        let expected = (text(subject), text(email), text(name));
+        // A number counts as its decimal text.
+        let number = claims.get(subject).and_then(Value::as_i64);
+        let id = text(subject).or_else(|| Some(number?.to_string()));
+        let expected = (id, text(email), text(name));
         let owned = |text: &str| text.to_owned();
         let found = (
             Some(session.subject().to_owned()),

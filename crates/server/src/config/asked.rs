@@ -6,7 +6,7 @@ use super::lookups::SessionLookups;
 use super::raw::{Reader, Variables};
 use super::secrets::SecretErrors;
 use super::sessions::{self, Recognised, SessionFormat};
-use super::{bearer, jwks};
+use super::{bearer, identity, jwks};
 
 /// The part of a configuration that says which sessions open.
 #[derive(Debug)]
@@ -31,8 +31,9 @@ impl Asked {
         let lookups = SessionLookups::read(&mut Reader::new(variables), format, &mut Vec::new());
         let or_opaque = lookups.is_some_and(SessionLookups::make_authjs_opaque);
         let recognised = Recognised::read(&mut reader, format, or_opaque);
-        let demands = sessions::demands(&mut reader);
-        let issuer = bearer::issuer(&mut reader, &mut Vec::new());
+        let subjects = identity::subject_claims(&mut reader, format, &mut Vec::new());
+        let demands = sessions::demands(&mut reader, subjects.session);
+        let issuer = bearer::issuer(&mut reader, subjects.bearer, &mut Vec::new());
         match reader.problems.is_empty() {
             true => Ok(Self {
                 recognised,

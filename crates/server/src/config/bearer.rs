@@ -9,7 +9,12 @@ use crate::jwks::{self, JwksUrl, Settings, Source};
 use crate::tls::Authorities;
 
 /// The issuer; there is one when `BEARER_SECRET` or `BEARER_JWKS` gives his keys.
-pub(super) fn issuer(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Option<Settings> {
+/// `subject_claim` is the claim that names the user in place of `sub`.
+pub(super) fn issuer(
+    reader: &mut Reader<'_>,
+    subject_claim: Option<String>,
+    warnings: &mut Vec<String>,
+) -> Option<Settings> {
     let secret = secret(reader);
     let jwks = reader.text("BEARER_JWKS");
     let [issuer, audience] = ["BEARER_ISSUER", "BEARER_AUDIENCE"].map(|name| reader.text(name));
@@ -46,7 +51,7 @@ pub(super) fn issuer(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Opt
             source,
             known: known?,
         },
-        demands: JwtDemands::new(issuer?, audience?),
+        demands: JwtDemands::new(issuer?, audience?).with_subject_claim(subject_claim),
         check_user,
     })
 }

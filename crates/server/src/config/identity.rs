@@ -1,8 +1,9 @@
-//! Who of those with a session may enter, and what is written of them.
+//! Who of those with a session may enter, what is written of them, and which claim says who they are.
 
 use gate::{EmailHeader, IdentityRules};
 
 use super::raw::Reader;
+use super::sessions::SessionFormat;
 
 /// The rules about people: `EMAIL_HEADER` and `ALLOW_ANONYMOUS`.
 pub(super) fn rules(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> IdentityRules {
@@ -23,3 +24,74 @@ pub(super) fn rules(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Iden
         allow_anonymous: reader.switch("ALLOW_ANONYMOUS", true),
     }
 }
+
+/// The claims that say who the user is, in place of `sub`.
+#[derive(Debug)]
+pub(super) struct SubjectClaims {
+    /// Of sealed and signed sessions.
+    pub(super) session: Option<String>,
+    /// Of signed tokens.
+    pub(super) bearer: Option<String>,
+}
+
+/// `SUBJECT_CLAIM`, and `BEARER_SUBJECT_CLAIM`, which is the same unless it says otherwise.
+pub(super) fn subject_claims(
+    reader: &mut Reader<'_>,
+    format: SessionFormat,
+    warnings: &mut Vec<String>,
+) -> SubjectClaims {
+    let mut claim = |name: &str| reader.read(name, subject_claim);
+    let session = claim(SUBJECT);
+    let own = claim(BEARER_SUBJECT);
+    let has_tokens = ["BEARER_SECRET", "BEARER_JWKS"]
+        .iter()
+        .any(|name| reader.is_set(name));
+    let has_claims = match format {
+        SessionFormat::Auto
+        | SessionFormat::AuthJs
+        | SessionFormat::AuthJsSigned
+        | SessionFormat::NextAuth => true,
+        SessionFormat::AuthJsDatabase | SessionFormat::BetterAuth => false,
+    };
+    if session.is_some() && !has_claims && !(has_tokens && own.is_none()) {
+        warnings.push(format!(
+            "{SUBJECT} has no effect: sessions of this SESSION_FORMAT name their user by the id in the app's table"
+        ));
+    }
+    if own.is_some() && !has_tokens {
+        warnings.push(format!(
+            "{BEARER_SUBJECT} has no effect without BEARER_SECRET or BEARER_JWKS"
+        ));
+    }
+    SubjectClaims {
+        bearer: own.or_else(|| session.clone()),
+        session,
+    }
+}
+
+fn subject_claim(text: &str) -> Result<String, &'static str> {
+    if NEVER_WHO.contains(&text) {
+        return Err("this claim says something else than who the user is");
+    }
+    if text.trim() != text || text.contains(char::is_control) {
+        return Err("a blank before or after the name would be a part of it; remove it");
+    }
+    Ok(text.to_owned())
+}
+
+/// The claims that are read for what they say of times, of the token, or of a user who is named elsewhere.
+const NEVER_WHO: [&str; 10] = [
+    "aud",
+    "email_verified",
+    "emailVerified",
+    "exp",
+    "iat",
+    "impersonatedBy",
+    "isAnonymous",
+    "is_anonymous",
+    "iss",
+    "nbf",
+];
+
+const SUBJECT: &str = "SUBJECT_CLAIM";
+const BEARER_SUBJECT: &str = "BEARER_SUBJECT_CLAIM";

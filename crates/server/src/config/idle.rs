@@ -105,9 +105,13 @@ impl Uses {
         self.redis && (self.users || sessions_in_database)
     }
 
+    /// Whether sessions have claims of their own.
     fn authjs_cookies(&self) -> bool {
         match self.format {
-            SessionFormat::Auto | SessionFormat::AuthJs | SessionFormat::NextAuth => true,
+            SessionFormat::Auto
+            | SessionFormat::AuthJs
+            | SessionFormat::AuthJsSigned
+            | SessionFormat::NextAuth => true,
             SessionFormat::AuthJsDatabase | SessionFormat::BetterAuth => false,
         }
     }
@@ -115,9 +119,10 @@ impl Uses {
     fn better_auth(&self) -> bool {
         match self.format {
             SessionFormat::Auto | SessionFormat::BetterAuth => true,
-            SessionFormat::AuthJs | SessionFormat::AuthJsDatabase | SessionFormat::NextAuth => {
-                false
-            }
+            SessionFormat::AuthJs
+            | SessionFormat::AuthJsDatabase
+            | SessionFormat::AuthJsSigned
+            | SessionFormat::NextAuth => false,
         }
     }
 }

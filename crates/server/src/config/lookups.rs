@@ -54,7 +54,7 @@ impl SessionLookups {
         warnings: &mut Vec<String>,
     ) -> Option<Self> {
         let default = match format {
-            SessionFormat::AuthJs | SessionFormat::NextAuth => {
+            SessionFormat::AuthJs | SessionFormat::AuthJsSigned | SessionFormat::NextAuth => {
                 idle(
                     reader,
                     &[SCHEMA, STORE],

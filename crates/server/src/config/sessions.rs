@@ -18,6 +18,8 @@ pub(crate) enum SessionFormat {
     AuthJs,
     /// Sessions in the database of an Auth.js or NextAuth app.
     AuthJsDatabase,
+    /// Signed sessions of an Auth.js or NextAuth app with an `encode()` of its own.
+    AuthJsSigned,
     /// Sessions of Better Auth.
     BetterAuth,
     /// Encrypted sessions of NextAuth v4.
@@ -31,6 +33,7 @@ impl SessionFormat {
             ("auto", Self::Auto),
             ("authjs", Self::AuthJs),
             ("authjs-database", Self::AuthJsDatabase),
+            ("authjs-signed", Self::AuthJsSigned),
             ("better-auth", Self::BetterAuth),
             ("nextauth", Self::NextAuth),
         ];
@@ -99,6 +102,7 @@ pub(super) fn key_ring(
             SessionFormat::Auto
             | SessionFormat::AuthJs
             | SessionFormat::AuthJsDatabase
+            | SessionFormat::AuthJsSigned
             | SessionFormat::NextAuth => "AUTH_SECRET",
         };
         let what = "no secret is set; give the one that your app signs its sessions with, \
@@ -162,13 +166,14 @@ impl Recognised {
     }
 }
 
-/// What the operator demands of claims beyond the format's own rules.
-pub(super) fn demands(reader: &mut Reader<'_>) -> ClaimDemands {
+/// What the operator demands of claims beyond the format's own rules. `subject_claim` names the user in place of `sub`.
+pub(super) fn demands(reader: &mut Reader<'_>, subject_claim: Option<String>) -> ClaimDemands {
     let max_age = reader.parsed("TOKEN_MAX_AGE", 0_u32, "a whole number of seconds");
     ClaimDemands {
         issuer: reader.text("TOKEN_ISSUER"),
         audience: reader.text("TOKEN_AUDIENCE"),
         max_age: (max_age > 0).then(|| Duration::from_secs(u64::from(max_age))),
+        subject_claim,
     }
 }
 
@@ -293,15 +298,17 @@ fn authjs_cookies(
     let [_, _, nextauth @ ..] = SessionCookie::defaults();
     let named =
         |cookie: fn(CookieName) -> SessionCookie| name.map(|name| vec![cookie(name.clone())]);
+    let every = |cookie: fn(CookieName) -> SessionCookie| {
+        let names = SessionCookie::defaults().map(|cookie| cookie.name().clone());
+        names.map(cookie).into()
+    };
     let cookies = match format {
         SessionFormat::Auto => SessionCookie::defaults().into(),
         SessionFormat::AuthJs => named(SessionCookie::authjs).unwrap_or(authjs.into()),
-        SessionFormat::AuthJsDatabase => {
-            named(SessionCookie::authjs_database).unwrap_or_else(|| {
-                let names = SessionCookie::defaults().map(|cookie| cookie.name().clone());
-                names.map(SessionCookie::authjs_database).into()
-            })
-        }
+        SessionFormat::AuthJsDatabase => named(SessionCookie::authjs_database)
+            .unwrap_or_else(|| every(SessionCookie::authjs_database)),
+        SessionFormat::AuthJsSigned => named(SessionCookie::authjs_signed)
+            .unwrap_or_else(|| every(SessionCookie::authjs_signed)),
         SessionFormat::BetterAuth => Vec::new(),
         SessionFormat::NextAuth => named(SessionCookie::nextauth).unwrap_or(nextauth.into()),
     };

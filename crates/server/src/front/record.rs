@@ -193,6 +193,7 @@ impl<'p> Record<'p> {
         match self.session().map(Session::format) {
             Some(Format::AuthJs) => "authjs5",
             Some(Format::AuthJsDatabase) => "db",
+            Some(Format::AuthJsSigned) => "authjs-signed",
             Some(
                 Format::BetterAuthCompact
                 | Format::BetterAuthJwe

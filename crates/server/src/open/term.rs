@@ -34,6 +34,7 @@ impl Term {
             Format::BetterAuthJwe | Format::BetterAuthJwt => number("exp")? * 1000.0,
             Format::AuthJs
             | Format::AuthJsDatabase
+            | Format::AuthJsSigned
             | Format::BetterAuthToken
             | Format::Jwt
             | Format::NextAuth => return None,

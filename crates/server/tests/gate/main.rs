@@ -22,4 +22,5 @@ mod proxying;
 mod secrets;
 mod sessions;
 mod stores;
+mod subjects;
 mod support;

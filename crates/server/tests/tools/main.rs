@@ -2,6 +2,7 @@
 
 mod mint;
 mod open;
+mod signed;
 mod variables;
 mod variants;
 mod vectors;

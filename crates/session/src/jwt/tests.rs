@@ -469,7 +469,7 @@ fn a_genuine_token_must_say_who_for_whom_by_whom_and_until_when() {
         ),
         ("sub", Value::Null, OpenError::MissingSubject),
         ("sub", json!(""), OpenError::MissingSubject),
-        ("sub", json!(7), malformed("sub")),
+        ("sub", json!(7.5), malformed("sub")),
         ("aud", Value::Null, OpenError::WrongAudience),
         ("aud", json!("API"), OpenError::WrongAudience),
         ("aud", json!(["other"]), OpenError::WrongAudience),

@@ -249,6 +249,86 @@ fn an_id_is_text_without_control_characters() {
     }
 }
 
+/// The subject of claims that have no `sub` besides these members, where another claim may be asked for.
+fn subject_of(members: &str, subject_claim: Option<&str>) -> Result<String, OpenError> {
+    let demands = ClaimDemands {
+        subject_claim: subject_claim.map(str::to_owned),
+        ..ClaimDemands::default()
+    };
+    let claims = format!(r#"{{"exp":2000{members}}}"#);
+    admit(&claims, &RepeatedClaims::default(), &demands).map(|s| s.subject().to_owned())
+}
+
+#[test]
+fn a_number_names_a_user_by_its_decimal_text() {
+    let subject = |number: &str| subject_of(&format!(r#","sub":{number}"#), None);
+    for id in ["7", "0", "-7", "9007199254740992", "-9007199254740992"] {
+        assert_eq!(subject(id), Ok(id.to_owned()));
+    }
+    for other in [
+        "7.0",
+        "7.5",
+        "7e0",
+        "7E2",
+        "1e21",
+        "-0",
+        "9007199254740993",
+        "-9007199254740993",
+        "18446744073709551615",
+        "18446744073709551616",
+        "true",
+        "null",
+        "[7]",
+        r#"{"id":7}"#,
+    ] {
+        let malformed = Err(OpenError::MalformedClaim { claim: "sub" });
+        assert_eq!(subject(other), malformed, "{other}");
+    }
+}
+
+#[test]
+fn another_claim_can_say_who() {
+    let id = r#","sub":"no","id":"user-1","uid":7,"https://example.com/id":"auth0|1","user.id":"dotted""#;
+    for (claim, subject) in [
+        ("id", "user-1"),
+        ("uid", "7"),
+        ("https://example.com/id", "auth0|1"),
+        ("user.id", "dotted"),
+        ("sub", "no"),
+    ] {
+        assert_eq!(
+            subject_of(id, Some(claim)).as_deref(),
+            Ok(subject),
+            "{claim}"
+        );
+    }
+    // Those that are read for another reason count as well.
+    let known = r#","sub":"no","email":"ada@example.com","name":"Ada","jti":"j""#;
+    for (claim, subject) in [("email", "ada@example.com"), ("name", "Ada"), ("jti", "j")] {
+        assert_eq!(
+            subject_of(known, Some(claim)).as_deref(),
+            Ok(subject),
+            "{claim}"
+        );
+    }
+    // Nothing takes its place.
+    let missing = Err(OpenError::MissingSubject);
+    assert_eq!(subject_of(r#","sub":"user-1""#, Some("id")), missing);
+    assert_eq!(
+        subject_of(r#","sub":"user-1","id":"""#, Some("id")),
+        missing
+    );
+    assert_eq!(
+        subject_of(r#","sub":"u","user":{"id":"7"}"#, Some("user.id")),
+        missing
+    );
+    let refused = subject_of(r#","sub":"u","id":null"#, Some("id")).expect_err("no id");
+    assert_eq!(
+        refused.to_string(),
+        "claim that SUBJECT_CLAIM names is malformed"
+    );
+}
+
 #[test]
 fn a_session_says_whether_its_address_is_verified_and_who_acts_in_it() {
     let of = |members: &str| {

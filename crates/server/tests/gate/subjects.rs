@@ -1,0 +1,220 @@
+//! Which claim says who the user is, and sessions that the app signs instead of encrypting them.
+
+use anyhow::{Context, Result};
+use harness::interop::mint as minted;
+use harness::{Echo, Gate, Mint, Request, mint};
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::{Value, json};
+
+use crate::support::{gate, sqlite, started};
+
+/// Who these cookies enter as, or why they do not.
+async fn who(gate: &Gate, echo: &Echo, request: Request) -> Result<Result<String, String>> {
+    let answer = gate.send(&request).await?;
+    if answer.status == 200 {
+        let seen = echo.seen().pop().context("it reached the upstream")?;
+        let id = seen.headers.get("x-user-id").context("an identity")?;
+        return Ok(Ok(id.to_owned()));
+    }
+    assert_eq!(answer.status, 401);
+    let id = answer.header("x-request-id").context("an id")?.to_owned();
+    let line = gate
+        .wait_for_audit(|line| line["request_id"] == id.as_str())
+        .await?;
+    Ok(Err(line["reason"].as_str().context("a reason")?.to_owned()))
+}
+
+fn with(cookies: impl Into<String>) -> Request {
+    Request::get("/").cookie(cookies)
+}
+
+#[tokio::test]
+async fn a_numeric_id_is_its_decimal_text() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("users.db");
+    let users = "CREATE TABLE users (id integer PRIMARY KEY); INSERT INTO users VALUES (42);";
+    sqlite(&file, users).await?;
+    let echo = Echo::start().await?;
+    let trusting = gate(&echo.url()).start().await?;
+    let checking = gate(&echo.url())
+        .env("ENABLE_DB_CHECK", "true")
+        .env("DATABASE_URL", format!("sqlite://{}", file.display()))
+        .start()
+        .await?;
+    let numbered = |id: Value| Mint::user("x").claim("sub", id);
+    for (id, text) in [
+        (json!(42), "42"),
+        (json!(0), "0"),
+        (json!(-42), "-42"),
+        (json!(9_007_199_254_740_992_u64), "9007199254740992"),
+    ] {
+        for cookies in [numbered(id.clone()).authjs(), numbered(id).nextauth()] {
+            let entered = who(&trusting, &echo, with(cookies)).await?;
+            assert_eq!(entered.as_deref(), Ok(text));
+        }
+    }
+    for id in [
+        json!(42.5),
+        json!(42.0),
+        json!(1e21),
+        json!(9_007_199_254_740_993_u64),
+        json!(true),
+        json!([42]),
+    ] {
+        let refused = who(&trusting, &echo, with(numbered(id.clone()).authjs())).await?;
+        assert_eq!(refused.unwrap_err(), "malformed_claim", "{id}");
+    }
+    let entered = who(&checking, &echo, with(numbered(json!(42)).authjs())).await?;
+    assert_eq!(entered.as_deref(), Ok("42"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_claim_names_the_user_of_sessions_and_of_tokens() -> Result<()> {
+    let bearer = "bearer-secret-0c2mB7vXq9TzR4sLkW8nYd1JhF5gPa3E";
+    let issuer = [
+        ("SUBJECT_CLAIM", "id"),
+        ("BEARER_SECRET", bearer),
+        ("BEARER_ISSUER", "issuer"),
+        ("BEARER_AUDIENCE", "api"),
+    ];
+    let (echo, same) = started(issuer).await?;
+    let other = gate(&echo.url())
+        .envs(issuer)
+        .env("BEARER_SUBJECT_CLAIM", "https://example.com/uid");
+    let other = other.start().await?;
+
+    let session = Mint::user("provider-account").claim("id", 42);
+    for cookies in [session.authjs(), session.nextauth()] {
+        let entered = who(&same, &echo, with(cookies)).await?;
+        assert_eq!(entered.as_deref(), Ok("42"));
+    }
+    let without = Mint::user("provider-account").authjs();
+    let refused = who(&same, &echo, with(without)).await?;
+    assert_eq!(refused.unwrap_err(), "missing_subject");
+
+    let claims = json!({
+        "iss": "issuer", "aud": "api", "sub": "job", "exp": mint::now() + 300,
+        "id": "by-id", "https://example.com/uid": 7
+    });
+    let key = EncodingKey::from_secret(bearer.as_bytes());
+    let value = format!("Bearer {}", encode(&Header::default(), &claims, &key)?);
+    for (gate, id) in [(&same, "by-id"), (&other, "7")] {
+        let request = Request::get("/").header("Authorization", &value);
+        assert_eq!(who(gate, &echo, request).await?.as_deref(), Ok(id));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_claim_that_can_name_nobody_or_has_no_effect_is_said() -> Result<()> {
+    let finished = gate("http://127.0.0.1:3000")
+        .env("SUBJECT_CLAIM", "exp")
+        .env("BEARER_SUBJECT_CLAIM", " id")
+        .args(["check-config"])
+        .run()
+        .await?;
+    for line in [
+        "SUBJECT_CLAIM: `exp`: this claim says something else than who the user is",
+        "BEARER_SUBJECT_CLAIM: ` id`: a blank before or after the name would be a part of it; remove it",
+    ] {
+        assert!(finished.stderr.contains(line), "{}", finished.stderr);
+    }
+    let finished = gate("http://127.0.0.1:3000")
+        .env("SESSION_FORMAT", "better-auth")
+        .env("SUBJECT_CLAIM", "id")
+        .env("BEARER_SUBJECT_CLAIM", "id")
+        .args(["check-config"])
+        .run()
+        .await?;
+    assert!(finished.status.success(), "{}", finished.stderr);
+    let printed = finished.stdout + &finished.stderr;
+    for line in [
+        "SUBJECT_CLAIM has no effect: sessions of this SESSION_FORMAT name their user by the id in the app's table",
+        "BEARER_SUBJECT_CLAIM has no effect without BEARER_SECRET or BEARER_JWKS",
+    ] {
+        assert!(printed.contains(line), "{printed}");
+    }
+    Ok(())
+}
+
+fn signed(alg: &str, secret: &str, claims: Value) -> Value {
+    json!({ "format": "signed", "alg": alg, "secret": secret, "claims": claims, "maxAge": 3600 })
+}
+
+#[tokio::test]
+async fn what_an_app_signs_with_its_secret_opens_where_that_is_asked_for() -> Result<()> {
+    let older = "an-older-secret-of-the-same-app-Y2q8Lm4Tz7";
+    let (echo, asked) = started([
+        ("SESSION_FORMAT", "authjs-signed"),
+        ("AUTH_SECRET_1", older),
+    ])
+    .await?;
+    let unasked = gate(&echo.url()).start().await?;
+    let claims = json!({"sub": "ada", "email": "ada@example.com", "name": "Ada"});
+    let mut orders = Vec::new();
+    for alg in ["HS256", "HS384", "HS512"] {
+        orders.extend([mint::SECRET, older].map(|secret| signed(alg, secret, claims.clone())));
+    }
+    let long = json!({"sub": "ada", "roles": "r".repeat(9000)});
+    orders.push(signed("HS256", mint::SECRET, long));
+    let tokens = minted(&orders).await?;
+    for token in &tokens {
+        for name in ["authjs.session-token", "__Secure-next-auth.session-token"] {
+            let name = name.parse()?;
+            let chunks = session::seal::chunks(&name, token, session::seal::AUTHJS_CHUNK_LEN);
+            let pairs: Vec<_> = chunks
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            let cookies = pairs.join("; ");
+            let entered = who(&asked, &echo, with(&cookies)).await?;
+            assert_eq!(entered.as_deref(), Ok("ada"));
+            // The sessions are for others to read, not for everybody: nobody has asked this gate to.
+            let refused = who(&unasked, &echo, with(&cookies)).await?;
+            assert_eq!(refused.unwrap_err(), "malformed_token");
+        }
+    }
+    let value = format!("Bearer {}", tokens[0]);
+    let request = Request::get("/").header("Authorization", value);
+    assert_eq!(who(&asked, &echo, request).await?.as_deref(), Ok("ada"));
+    let line = asked.audit_lines().pop().context("a line")?;
+    assert_eq!(line["format"], "authjs-signed");
+    assert_eq!(line["cred"], "authjs-signed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_others_signed_or_nobody_does_not_open() -> Result<()> {
+    let (echo, gate) = started([("SESSION_FORMAT", "authjs-signed")]).await?;
+    let claims = json!({"sub": "ada"});
+    let strange = "another-secret-that-is-long-enough-K8v2Wq5Z";
+    let endless = json!({
+        "format": "signed", "alg": "HS256", "secret": mint::SECRET, "claims": claims
+    });
+    let tokens = minted(&[signed("HS256", strange, claims), endless.clone()]).await?;
+    let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEifQ.AAAA";
+    let rsa = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.AAAA";
+    let encrypted = Mint::user("ada").authjs_token();
+    for (token, reason) in [
+        (&*tokens[0], "rejected_signature"),
+        (&*tokens[1], "missing_expiry"),
+        (none, "unsupported_algorithm"),
+        (rsa, "unsupported_algorithm"),
+        (&*encrypted, "malformed_token"),
+    ] {
+        let cookies = format!("authjs.session-token={token}");
+        let refused = who(&gate, &echo, with(cookies)).await?;
+        assert_eq!(refused.unwrap_err(), reason);
+    }
+
+    let (echo, bounded) = started([
+        ("SESSION_FORMAT", "authjs-signed"),
+        ("TOKEN_MAX_AGE", "600"),
+    ])
+    .await?;
+    let cookies = format!("authjs.session-token={}", tokens[1]);
+    let entered = who(&bounded, &echo, with(cookies)).await?;
+    assert_eq!(entered.as_deref(), Ok("ada"));
+    Ok(())
+}

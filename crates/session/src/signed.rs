@@ -1,0 +1,74 @@
+//! Session cookies that an application signs instead of encrypting them.
+//!
+//! Auth.js and NextAuth let an application replace `encode()` and `decode()` (`jwt` in their options). Those who want other
+//! services to read the session often sign it there, with `jsonwebtoken` or `jose`, by HMAC with the bytes of the same
+//! secret. The cookie then holds a JWS (RFC 7515) of which the claims are those of the encrypted form.
+//!
+//! The algorithm is HS256, HS384 or HS512; the header says which, and nothing else that it says is believed. So a token
+//! that says `none`, or that somebody signed with another kind of key, has no key here.
+
+use aws_lc_rs::digest;
+
+use crate::error::{OpenError, Segment};
+use crate::jwe::{MAX_HEADER_LEN, RepeatedClaims};
+use crate::jws::{Jws, JwsHeader};
+use crate::jwt::{Key, check_type, decoded};
+use crate::{ClaimDemands, Format, Secret, Session, UnixTime};
+
+/// Everything that verifies the signed sessions of one application.
+pub(crate) struct SigningKeys {
+    /// Of the current secret first.
+    keys: Vec<Key>,
+    /// Tells the secrets from others.
+    fingerprint: [u8; 32],
+}
+
+impl SigningKeys {
+    pub(crate) fn derive(secrets: &[Secret]) -> Self {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for secret in secrets {
+            hash.update(digest::digest(&digest::SHA256, secret.expose()).as_ref());
+        }
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(hash.finish().as_ref());
+        Self {
+            keys: secrets.iter().map(Key::of_app).collect(),
+            fingerprint,
+        }
+    }
+
+    pub(crate) fn fingerprint(&self) -> &[u8] {
+        &self.fingerprint
+    }
+
+    /// Verifies the token and its claims. A secret has no name, so every one is tried, the current one first: a `kid` in
+    /// the header is the application's own business.
+    ///
+    /// # Errors
+    /// As [`Jwt::open`](crate::Jwt::open), but for what it says about keys: a token of another secret is
+    /// [`OpenError::RejectedSignature`].
+    pub(crate) fn open(
+        &self,
+        token: &[u8],
+        demands: &ClaimDemands,
+        now: UnixTime,
+    ) -> Result<Session, OpenError> {
+        let jws = Jws::split(token)?;
+        let mut buffer = [0; MAX_HEADER_LEN];
+        let header = JwsHeader::read(jws.header, &mut buffer)?;
+        check_type(header.typ.as_ref())?;
+        let signature = decoded(jws.signature, Segment::Signature)?;
+        let mut verified = Err(OpenError::UnknownKey);
+        for key in &self.keys {
+            let (key, algorithm) = key.serving(&header.alg)?;
+            verified = key.verify(algorithm, jws.signed, &signature);
+            if verified.is_ok() {
+                break;
+            }
+        }
+        verified?;
+        let claims = decoded(jws.payload, Segment::Payload)?;
+        let repeated = RepeatedClaims::default();
+        Session::admit(claims, token, Format::AuthJsSigned, &repeated, demands, now)
+    }
+}

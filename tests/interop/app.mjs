@@ -2,14 +2,30 @@
 //
 // PORT (0 takes a free one) says where it listens on loopback; `listening PORT` is printed once it does.
 // AUTH_SECRET is its secret, as Auth.js reads it. Any user name gets in with the password `open sesame`,
-// and the user's id is `user-NAME`.
+// and the user's id is `user-NAME`. SIGN_WITH=HS256 (or HS384, HS512) overrides `encode` and `decode`: the session cookie
+// is then a JWT, which the first secret signs, and not encrypted.
 globalThis.crypto ??= (await import("node:crypto")).webcrypto
 
 const { default: express } = await import("express")
 const { ExpressAuth, getSession } = await import("@auth/express")
 const { default: Credentials } = await import("@auth/express/providers/credentials")
 
+const { SignJWT, jwtVerify } = await import("jose")
+
+const alg = process.env.SIGN_WITH
+const key = (secret) => new TextEncoder().encode([secret].flat()[0])
+const signed = {
+  encode: ({ token, secret, maxAge }) =>
+    new SignJWT(token)
+      .setProtectedHeader({ alg })
+      .setIssuedAt()
+      .setExpirationTime(Math.floor(Date.now() / 1000) + maxAge)
+      .sign(key(secret)),
+  decode: async ({ token, secret }) => (token ? (await jwtVerify(token, key(secret))).payload : null),
+}
+
 const config = {
+  ...(alg && { jwt: signed }),
   trustHost: true,
   session: { strategy: "jwt" },
   providers: [

@@ -69,7 +69,21 @@ impl AuthApp {
     /// # Errors
     /// When Node.js or its modules are missing.
     pub async fn start(secret: &str) -> Result<Self> {
-        let (process, address) = start("app.mjs", [("AUTH_SECRET", secret)]).await?;
+        Self::start_with([("AUTH_SECRET", secret)]).await
+    }
+
+    /// Like [`AuthApp::start`], for an app that signs its sessions with `alg` instead of encrypting them.
+    ///
+    /// # Errors
+    /// When Node.js or its modules are missing.
+    pub async fn start_signing(secret: &str, alg: &str) -> Result<Self> {
+        Self::start_with([("AUTH_SECRET", secret), ("SIGN_WITH", alg)]).await
+    }
+
+    async fn start_with<'a>(
+        environment: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self> {
+        let (process, address) = start("app.mjs", environment).await?;
         Ok(Self {
             _process: process,
             address,

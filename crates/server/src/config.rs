@@ -189,6 +189,7 @@ impl Config {
         let sign_in = sign_in::settings(&mut reader, &mut warnings);
         let trusted_proxies = TrustedProxies::new(reader.list("TRUSTED_PROXIES", network));
         let stores = stores::settings(&mut reader, lookups, &mut warnings);
+        warnings.extend(identity::unknown_guests(identity, stores.as_ref()));
         let client = ClientSettings {
             header: reader.limit("CLIENT_HEADER_TIMEOUT", 30),
             body: reader.limit("CLIENT_BODY_TIMEOUT", 60),

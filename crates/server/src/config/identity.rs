@@ -4,6 +4,7 @@ use gate::{EmailHeader, IdentityRules};
 
 use super::raw::Reader;
 use super::sessions::SessionFormat;
+use crate::store;
 
 /// The rules about people: `EMAIL_HEADER` and `ALLOW_ANONYMOUS`.
 pub(super) fn rules(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> IdentityRules {
@@ -23,6 +24,20 @@ pub(super) fn rules(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Iden
         email,
         allow_anonymous: reader.switch("ALLOW_ANONYMOUS", true),
     }
+}
+
+/// What to say where guests are refused and the database is not asked who is one.
+pub(super) fn unknown_guests(
+    rules: IdentityRules,
+    stores: Option<&store::Settings>,
+) -> Option<String> {
+    let tables = stores?.database.as_ref()?.sessions.as_ref()?;
+    let unknown = !rules.allow_anonymous && tables.standing.anonymous.is_none();
+    unknown.then(|| {
+        "ALLOW_ANONYMOUS is off, and no column says who is a guest: sessions that are looked up in the database count as \
+         those of users; name the column in USER_ANONYMOUS_FIELD"
+            .to_owned()
+    })
 }
 
 /// The claims that say who the user is, in place of `sub`.

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 use harness::interop::{BetterAuth, SignedIn};
-use harness::{Client, Echo, Gate, GateCommand, Mint, Postgres, Redis, Request};
+use harness::{Client, Echo, Gate, GateCommand, Mint, Postgres, Redis, Request, mint};
+use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use crate::support::{gate, sqlite, started, status};
@@ -288,6 +289,48 @@ async fn guests_and_impersonated_users_are_marked_and_guests_can_be_refused() ->
     Ok(())
 }
 
+#[tokio::test]
+async fn a_bearer_token_is_asked_the_same() -> Result<()> {
+    let secret = "bearer-secret-0c2mB7vXq9TzR4sLkW8nYd1JhF5gPa3E";
+    let (echo, gate) = started([
+        ("BEARER_SECRET", secret),
+        ("BEARER_ISSUER", "issuer"),
+        ("BEARER_AUDIENCE", "api"),
+        ("ALLOW_ANONYMOUS", "false"),
+    ])
+    .await?;
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    let token = |more: Value| -> Result<String> {
+        let mut claims = json!({
+            "iss": "issuer", "aud": "api", "sub": "ada", "email": ADA, "exp": mint::now() + 300
+        });
+        let all = claims.as_object_mut().context("an object")?;
+        all.extend(more.as_object().context("an object")?.clone());
+        Ok(format!(
+            "Bearer {}",
+            encode(&Header::default(), &claims, &key)?
+        ))
+    };
+    for (more, written) in [
+        (json!({}), ADA),
+        (json!({"email_verified": true}), ADA),
+        (json!({"email_verified": false}), ""),
+        // The `jwt` plugin of Better Auth copies the user's columns.
+        (json!({"emailVerified": false, "isAnonymous": false}), ""),
+    ] {
+        let request = Request::get("/").header("Authorization", token(more)?);
+        assert_eq!(gate.send(&request).await?.status, 200);
+        let seen = echo.seen().pop().context("it reached the upstream")?;
+        assert_eq!(seen.headers.get("x-user-email"), Some(written));
+    }
+    for guest in [json!({"isAnonymous": true}), json!({"is_anonymous": true})] {
+        let request = Request::get("/").header("Authorization", token(guest)?);
+        let (reason, status) = refused(&gate, request).await?;
+        assert_eq!((&*reason, status), ("anonymous", 401));
+    }
+    Ok(())
+}
+
 const AUTHJS_TABLES: &str = r#"
     CREATE TABLE users (id text PRIMARY KEY, name text, email text, "emailVerified" VERIFIED);
     CREATE TABLE sessions ("sessionToken" text, "userId" text, expires EXPIRES);
@@ -470,5 +513,19 @@ async fn the_settings_are_words_of_a_few() -> Result<()> {
     ] {
         assert!(lines.contains(&line), "{line}\n{}", finished.stderr);
     }
+
+    // A table in which nobody is called a guest.
+    let finished = gate("http://127.0.0.1:3000")
+        .env("SESSION_FORMAT", "authjs-database")
+        .env("DATABASE_URL", "postgres://gate@db/app")
+        .env("ALLOW_ANONYMOUS", "false")
+        .args(["check-config"])
+        .run()
+        .await?;
+    assert!(finished.status.success(), "{}", finished.stderr);
+    let printed = finished.stdout + &finished.stderr;
+    let warning = "ALLOW_ANONYMOUS is off, and no column says who is a guest: sessions that are looked up in the database \
+                   count as those of users; name the column in USER_ANONYMOUS_FIELD";
+    assert!(printed.contains(warning), "{printed}");
     Ok(())
 }

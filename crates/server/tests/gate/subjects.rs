@@ -1,7 +1,7 @@
 //! Which claim says who the user is, and sessions that the app signs instead of encrypting them.
 
 use anyhow::{Context, Result};
-use harness::interop::mint as minted;
+use harness::interop::{AuthApp, Browser, mint as minted};
 use harness::{Echo, Gate, Mint, Request, mint};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -181,6 +181,28 @@ async fn what_an_app_signs_with_its_secret_opens_where_that_is_asked_for() -> Re
     let line = asked.audit_lines().pop().context("a line")?;
     assert_eq!(line["format"], "authjs-signed");
     assert_eq!(line["cred"], "authjs-signed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_user_of_a_real_app_that_signs_its_sessions_enters() -> Result<()> {
+    let (echo, gate) = started([("SESSION_FORMAT", "authjs-signed")]).await?;
+    for alg in ["HS256", "HS512"] {
+        let app = AuthApp::start_signing(mint::SECRET, alg).await?;
+        let mut browser = Browser::new(app.address);
+        let csrf = browser.get("/auth/csrf").await?.json()?;
+        let token = csrf["csrfToken"].as_str().context("a CSRF token")?;
+        let password = AuthApp::PASSWORD.replace(' ', "+");
+        let form = format!("csrfToken={token}&username=ada&password={password}");
+        browser
+            .post_form("/auth/callback/credentials", &form)
+            .await?;
+        // The app itself reads its session.
+        let whoami = browser.get("/whoami").await?.json()?;
+        assert_eq!(whoami["user"]["name"], "ada");
+        let entered = who(&gate, &echo, with(browser.cookies())).await?;
+        assert_eq!(entered.as_deref(), Ok("user-ada"), "{alg}");
+    }
     Ok(())
 }
 

@@ -22,7 +22,7 @@ pub struct Gate<U, S> {
     pub keys: KeyRing,
     /// What the operator demands of claims.
     pub demands: ClaimDemands,
-    /// Which users enter, and what is written of them.
+    /// Which users may enter, and what is written about them.
     pub identity: IdentityRules,
     /// Whose signed tokens are accepted beside the sessions; `None` accepts none.
     pub issuer: Option<Issuer>,

@@ -8,7 +8,7 @@ use session::Session;
 use crate::Admission;
 use crate::hygiene::{X_USER_EMAIL, X_USER_ID, X_USER_NAME, field_value};
 
-/// Which users may enter, and what of them is written: the rules about people that hold on every path.
+/// Which users may enter, and what is written about them, on every path that needs a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdentityRules {
     /// Which e-mail addresses count as identity.
@@ -27,8 +27,8 @@ impl Default for IdentityRules {
     }
 }
 
-/// Which e-mail addresses count as identity: `EMAIL_HEADER`. Where sign-up is open, anybody can give anybody's address,
-/// and whoever takes an address for a user takes its owner and them for one.
+/// Which e-mail addresses count as identity: `EMAIL_HEADER`. Where sign-up is open, anybody can sign up with anybody's
+/// address, and a service that knows its users by their address would take one for the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EmailHeader {
     /// All of them.
@@ -53,7 +53,7 @@ impl EmailHeader {
         }
     }
 
-    /// Whether an address that does not count is the user's id at the same time: then the session names nobody.
+    /// Whether an address that does not count is also the user's id. Then the session says nothing about who the user is.
     pub(crate) fn withholds_subject(self, session: &Session) -> bool {
         self.withholds(session)
             && session
@@ -186,5 +186,5 @@ static OAUTH2_PROXY: [(HeaderName, Claim); 5] = [
     ),
 ];
 
-/// vouch signs people in by their e-mail address, and says that. So who has no address that counts is nobody there.
+/// vouch signs people in by their e-mail address, and says that. A user whose address does not count gets an empty one.
 static VOUCH: [(HeaderName, Claim); 1] = [(HeaderName::from_static("x-vouch-user"), Claim::Email)];

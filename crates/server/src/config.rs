@@ -62,7 +62,7 @@ pub(crate) struct Config {
     pub(crate) keys: KeyRing,
     /// What is demanded of a session's claims.
     pub(crate) demands: ClaimDemands,
-    /// Which users enter, and what is written of them.
+    /// Which users may enter, and what is written about them.
     pub(crate) identity: IdentityRules,
     /// Whose signed tokens are accepted beside the sessions.
     pub(crate) issuer: Option<jwks::Settings>,

@@ -208,6 +208,6 @@ pub use remembered::cache_is_not_renewed;
 pub use sealed::{Opened, SealedSession};
 pub use secret::{Secret, Weakness};
 pub use session::{ClaimDemands, Session};
-pub use standing::{Standing, says_holds, says_verified};
+pub use standing::{Standing, says_guest, says_verified};
 pub use stored::{SessionToken, StoredColumns, StoredSession};
 pub use time::UnixTime;

@@ -49,7 +49,7 @@ impl OwnStanding {
             (Some(one), Some(other)) => Some(one && other),
             (one, other) => one.or(other),
         };
-        let is_anonymous = members.is_anonymous.iter().flatten().any(holds);
+        let is_anonymous = members.is_anonymous.iter().flatten().any(guest);
         let impersonated_by = members.impersonated_by.and_then(id);
         Self {
             email_verified,
@@ -77,8 +77,8 @@ impl OwnStanding {
 }
 
 /// Whether a text says that an address was verified: `true`, `t` or `1`, in any case, or a time, at which it was: a date
-/// that begins with `YYYY-MM-DD`, or a whole number. Any other text says that it was not, so that a word nobody has
-/// thought of is no verification.
+/// that begins with `YYYY-MM-DD`, or a whole number. Any other text says that it was not, so that an unknown word, such as
+/// `pending`, does not verify an address.
 ///
 /// Databases print booleans and times so. That nothing is there, `NULL`, is for the caller to interpret: adapters of
 /// Auth.js write it for every user of an OAuth provider.
@@ -104,10 +104,10 @@ pub fn says_verified(text: &str) -> bool {
     is_date || (is_number && !is_zero)
 }
 
-/// Whether a text says that something holds of a user, as databases print booleans. What is not plainly a no is a yes: this
-/// is asked about guests, who may do less than others.
+/// Whether a text says that a user is a guest, as databases print booleans. Only an empty text, `0`, `f` and `false` say no,
+/// so that an unknown word does not make a guest a user.
 #[must_use]
-pub fn says_holds(text: &str) -> bool {
+pub fn says_guest(text: &str) -> bool {
     let no = ["", "0", "f", "false"];
     !no.iter()
         .any(|no| text.trim_ascii().eq_ignore_ascii_case(no))
@@ -124,12 +124,12 @@ fn verified(claim: &Kept<'_>) -> Option<bool> {
     }
 }
 
-fn holds(claim: &Kept<'_>) -> bool {
+fn guest(claim: &Kept<'_>) -> bool {
     match claim {
         Kept::Null => false,
-        Kept::Bool(holds) => *holds,
+        Kept::Bool(guest) => *guest,
         Kept::Integer(number) => *number != 0,
-        Kept::Text(text) => says_holds(text),
+        Kept::Text(text) => says_guest(text),
         Kept::Number(_) | Kept::Other | Kept::Texts(_) => true,
     }
 }
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_is_whoever_is_not_plainly_none() {
+    fn everything_but_a_plain_no_makes_a_guest() {
         for (value, guest) in [
             ("true", true),
             ("false", false),

@@ -1,4 +1,4 @@
-//! Who of those with a session may enter, what is written of them, and which claim says who they are.
+//! Which users may enter, what is written about them, and which claim names them.
 
 use gate::{EmailHeader, IdentityRules};
 

@@ -1,10 +1,10 @@
-//! What an operator should hear once: that there are users of a kind nobody may have thought of.
+//! What an operator should hear once about the users that enter.
 
 use std::sync::Once;
 
 use gate::Admission;
 
-/// Says, the first time that such a session enters this process, that guests do, or that an address was not written.
+/// Says once per process that a guest has entered, and once that an address was not written.
 pub(super) fn of(admission: &Admission, request_id: &str) {
     static GUEST: Once = Once::new();
     static UNVERIFIED: Once = Once::new();

@@ -102,8 +102,7 @@ impl Sqlite {
 
     /// How to ask for a session.
     async fn statement(&self, sessions: &BySession) -> Result<Arc<str>, StoreError> {
-        let known = sessions.known();
-        match known {
+        match sessions.known() {
             Some(statement) => Ok(statement),
             None => self.learn(sessions).await,
         }
@@ -129,7 +128,7 @@ impl Sqlite {
         let asked = timeout(self.timeout, self.rows(Some(&statement.into()), "")).await;
         match asked {
             Ok(Ok(_)) => Ok(true),
-            Ok(Err(error)) if error.as_database_error().is_some() && !locked(&error) => Ok(false),
+            Ok(Err(error)) if missing(&error) => Ok(false),
             Ok(Err(error)) => Err(self.failed(&error)),
             Err(_) => Err(self.timed_out()),
         }
@@ -354,6 +353,15 @@ fn describe(error: &sqlx::Error) -> String {
         ),
         _ => text,
     }
+}
+
+/// There is no such column, or no such table. SQLite has one code for that and much else, so its words have to do; any
+/// other failure says nothing about the column.
+fn missing(error: &sqlx::Error) -> bool {
+    let message = error.as_database_error().map(|error| error.message());
+    message.is_some_and(|message| {
+        message.starts_with("no such column") || message.starts_with("no such table")
+    })
 }
 
 /// A writer in this process holds the table of a shared in-memory database. SQLite's own patience (`busy_timeout`)

@@ -8,7 +8,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
-use session::{Standing, says_holds, says_verified};
+use session::{Standing, says_guest, says_verified};
 
 use super::identifier::{Column, Table};
 
@@ -189,7 +189,7 @@ impl StandingRow {
     pub(super) fn of_texts([verified, anonymous, impersonated_by]: [Option<String>; 3]) -> Self {
         Self {
             email_verified: verified.as_deref().map(says_verified),
-            is_anonymous: anonymous.as_deref().is_some_and(says_holds),
+            is_anonymous: anonymous.as_deref().is_some_and(says_guest),
             impersonated_by: impersonated_by.filter(|id| !id.is_empty()),
         }
     }

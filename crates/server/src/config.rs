@@ -6,6 +6,7 @@
 mod asked;
 mod bearer;
 mod connection_url;
+mod cors;
 mod given;
 mod host;
 mod identity;
@@ -34,6 +35,7 @@ use ipnet::IpNet;
 use session::{ClaimDemands, KeyRing, Secret};
 
 pub(crate) use self::asked::Asked;
+pub(crate) use self::cors::AllowedOrigin;
 pub(crate) use self::given::{MARK, core, unquoted, without_assignment};
 use self::idle::Uses;
 use self::lookups::SessionLookups;
@@ -70,6 +72,8 @@ pub(crate) struct Config {
     pub(crate) bypass: Option<Bypass>,
     /// Whether CORS preflights pass without a session.
     pub(crate) passes_preflight: bool,
+    /// The origins whose pages may read our refusals.
+    pub(crate) cors_origins: Vec<AllowedOrigin>,
     /// What is removed from every request.
     pub(crate) hygiene: Hygiene,
     /// Where people are sent to sign in.
@@ -182,6 +186,7 @@ impl Config {
         let (bypass_header, bypass) = bypass(&mut reader, &mut warnings, production);
         let preflight = [("deny", false), ("pass", true)];
         let passes_preflight = reader.choice("CORS_PREFLIGHT", false, &preflight);
+        let cors_origins = reader.list("CORS_ORIGINS", AllowedOrigin::parse);
         let hygiene = Hygiene::new(
             &bypass_header,
             reader.switch("FORWARD_SESSION_COOKIE", true),
@@ -249,6 +254,7 @@ impl Config {
                 issuer,
                 bypass,
                 passes_preflight,
+                cors_origins,
                 hygiene,
                 sign_in,
                 trusted_proxies,

@@ -2,6 +2,8 @@
 
 pub(crate) mod answer;
 mod arrival;
+pub(crate) mod asker;
+pub(crate) mod cors;
 pub(crate) mod decisions;
 mod notices;
 pub(crate) mod proxy;
@@ -19,7 +21,7 @@ use http1::Violation;
 use session::UnixTime;
 use tokio_util::sync::CancellationToken;
 
-use self::answer::Asker;
+use self::asker::Asker;
 use self::record::{Decision, Record};
 use crate::audit::Audit;
 use crate::metrics::Metrics;

@@ -16,6 +16,7 @@ use crate::admin::{self, Admin};
 use crate::audit::AuditWriter;
 use crate::config::Config;
 use crate::front::Sparingly;
+use crate::front::cors::Cors;
 use crate::front::decisions::Decisions;
 use crate::front::proxy::Proxy;
 use crate::jwks::Keychain;
@@ -123,6 +124,7 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
         let (sign_in, trusted_proxies) = (config.sign_in.clone(), config.trusted_proxies.clone());
         let upstream = config.proxy.as_ref().map(|proxy| proxy.upstream.clone());
         let client = config.client;
+        let cors = Cors::new(config.cors_origins.clone());
         let fronts = move |tasks: &TaskTracker| Fronts {
             decisions: decisions.map(|share| {
                 let decisions = Decisions {
@@ -130,6 +132,7 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
                     audit: audit.clone(),
                     metrics: Arc::clone(&metrics),
                     sign_in: sign_in.clone(),
+                    cors: cors.clone(),
                     trusted_proxies: trusted_proxies.clone().and_loopback(),
                     client,
                     tasks: tasks.clone(),
@@ -144,6 +147,7 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
                     audit,
                     metrics,
                     sign_in,
+                    cors,
                     trusted_proxies,
                     client,
                     upstream_warnings: Sparingly::default(),

@@ -1,70 +1,17 @@
 //! The few faces of a refusal that a stranger may see. The reason stays in the log.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use gate::Answer;
 use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
-    LOCATION, REFERRER_POLICY, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION,
+    REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use serde_json::json;
 
+use super::asker::Asker;
 use crate::pages;
-
-/// Who asks: a person's browser that can be sent elsewhere, or a program that cannot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asker {
-    /// A navigation: pages and redirects make sense.
-    Browser,
-    /// A gRPC client: it looks at `grpc-status`.
-    Grpc,
-    /// A script, an API client, a WebSocket: status and JSON.
-    Program,
-}
-
-impl Asker {
-    /// Tells browsers from programs by what browsers say of themselves: `Sec-Fetch-Mode` where it is sent, else the
-    /// wish for HTML. Redirecting a script or a WebSocket would only hide the 401 from it.
-    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
-        if is_grpc(headers) {
-            return Self::Grpc;
-        }
-        let reads = *method == Method::GET || *method == Method::HEAD;
-        let navigates = match headers.get(SEC_FETCH_MODE) {
-            Some(mode) => mode == "navigate",
-            None => accepts_html(headers),
-        };
-        if reads && navigates && !headers.contains_key(UPGRADE) {
-            Self::Browser
-        } else {
-            Self::Program
-        }
-    }
-}
-
-/// gRPC over HTTP/2, its requests' only mark ("PROTOCOL-HTTP2.md"), and gRPC-Web.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|content_type| {
-        content_type
-            .as_bytes()
-            .get(..GRPC.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(GRPC.as_bytes()))
-    })
-}
-
-fn accepts_html(headers: &HeaderMap) -> bool {
-    let values = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut types = values.flat_map(|value| value.split(','));
-    types.any(|entry| {
-        entry
-            .split(';')
-            .next()
-            .is_some_and(|name| name.trim().eq_ignore_ascii_case("text/html"))
-    })
-}
 
 /// Renders a refusal of the gate. `sign_in` is where a browser goes to sign in.
 pub(crate) fn refusal(
@@ -89,21 +36,30 @@ pub(crate) fn refusal(
 /// Renders a status of our own: a page for a browser, JSON for a program, and what the status obliges us to add.
 pub(crate) fn status(status: StatusCode, asker: Asker, request_id: &str) -> Response<Bytes> {
     let (content_type, body) = match asker {
-        Asker::Browser => (
+        Asker::Browser | Asker::Form => (
             "text/html; charset=utf-8",
-            pages::refusal(status, request_id),
+            Bytes::from(pages::refusal(status, request_id)),
         ),
-        Asker::Grpc => (GRPC, String::new()),
-        Asker::Program => ("application/json", json_body(status, request_id)),
+        Asker::Grpc => (GRPC, Bytes::new()),
+        Asker::GrpcWeb { is_text: false } => (GRPC_WEB, grpc_web_trailers(status).into()),
+        Asker::GrpcWeb { is_text: true } => {
+            let text = BASE64_STANDARD.encode(grpc_web_trailers(status));
+            (GRPC_WEB_TEXT, text.into())
+        }
+        Asker::Program => ("application/json", json_body(status, request_id).into()),
     };
-    let mut response = Response::new(Bytes::from(body));
-    *response.status_mut() = status;
+    let mut response = Response::new(body);
+    *response.status_mut() = match asker {
+        // Such a client takes every other status for a failure of the network, and does not look at the trailers.
+        Asker::GrpcWeb { .. } => StatusCode::OK,
+        Asker::Browser | Asker::Form | Asker::Grpc | Asker::Program => status,
+    };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    if asker == Asker::Browser {
+    if matches!(asker, Asker::Browser | Asker::Form) {
         headers.insert(
             CONTENT_SECURITY_POLICY,
             HeaderValue::from_static(pages::CONTENT_SECURITY_POLICY),
@@ -159,6 +115,14 @@ fn grpc_status(status: StatusCode) -> &'static str {
     }
 }
 
+/// The trailers of a refusal as a frame of the body ("PROTOCOL-WEB.md" of grpc/grpc): a flag, a length, lines.
+fn grpc_web_trailers(status: StatusCode) -> Vec<u8> {
+    const TRAILERS: u8 = 0x80;
+    let lines = format!("grpc-status: {}\r\n", grpc_status(status));
+    let length = u32::try_from(lines.len()).unwrap_or(u32::MAX).to_be_bytes();
+    [&[TRAILERS][..], &length, lines.as_bytes()].concat()
+}
+
 fn redirect(location: &str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::FOUND;
@@ -179,9 +143,9 @@ fn json_body(status: StatusCode, request_id: &str) -> String {
     json!({ "error": error, "request_id": request_id }).to_string()
 }
 
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-
 const GRPC: &str = "application/grpc";
+const GRPC_WEB: &str = "application/grpc-web+proto";
+const GRPC_WEB_TEXT: &str = "application/grpc-web-text+proto";
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
@@ -189,35 +153,30 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 mod tests {
     use super::*;
 
-    fn asker(method: Method, headers: &[(&'static str, &'static str)]) -> Asker {
-        let headers = headers.iter().map(|(name, value)| {
-            (
-                http::HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            )
-        });
-        Asker::of(&method, &headers.collect())
+    #[test]
+    fn grpc_web_reads_the_status_in_the_body() {
+        let answer = status(
+            StatusCode::UNAUTHORIZED,
+            Asker::GrpcWeb { is_text: false },
+            "id",
+        );
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(&answer.body()[..], b"\x80\0\0\0\x11grpc-status: 16\r\n");
+        let text = status(
+            StatusCode::FORBIDDEN,
+            Asker::GrpcWeb { is_text: true },
+            "id",
+        );
+        let frame = BASE64_STANDARD.decode(text.body()).unwrap();
+        assert_eq!(frame, b"\x80\0\0\0\x10grpc-status: 7\r\n");
     }
 
     #[test]
-    fn only_a_navigation_is_a_browser() {
-        let html = ("accept", "application/xhtml+xml, Text/HTML;q=0.9");
-        assert_eq!(asker(Method::GET, &[html]), Asker::Browser);
-        assert_eq!(
-            asker(Method::GET, &[("sec-fetch-mode", "navigate")]),
-            Asker::Browser
-        );
-        assert_eq!(asker(Method::HEAD, &[html]), Asker::Browser);
-        assert_eq!(asker(Method::POST, &[html]), Asker::Program);
-        assert_eq!(
-            asker(Method::GET, &[("sec-fetch-mode", "cors"), html]),
-            Asker::Program
-        );
-        assert_eq!(
-            asker(Method::GET, &[html, ("upgrade", "websocket")]),
-            Asker::Program
-        );
-        assert_eq!(asker(Method::GET, &[("accept", "*/*")]), Asker::Program);
-        assert_eq!(asker(Method::GET, &[]), Asker::Program);
+    fn a_form_gets_a_page_and_is_not_sent_elsewhere() {
+        let sign_in = || Some("/signin".to_owned());
+        let answer = refusal(Answer::SignIn, Asker::Form, sign_in, "id");
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(answer.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+        assert!(!answer.headers().contains_key(LOCATION));
     }
 }

@@ -36,7 +36,9 @@ use tonic_prost::ProstCodec;
 use self::check::{CheckRequest, CheckResponse};
 use self::endpoint::{Endpoint, Refusals};
 use self::original::{Flaw, Original, Source};
-use super::answer::{self, Asker};
+use super::answer;
+use super::asker::Asker;
+use super::cors::Cors;
 use super::record::{Decision, Record};
 use super::{Front, Sparingly, arrival};
 use crate::audit::Audit;
@@ -53,6 +55,8 @@ pub(crate) struct Decisions {
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sign_in: Option<SignIn>,
+    /// For the hosts that pass our refusals on.
+    pub(crate) cors: Cors,
     /// The hosts that may ask, which are also the proxies whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) client: ClientSettings,
@@ -283,7 +287,7 @@ impl Decisions {
         refusals: Refusals,
         record: &Record<'_>,
     ) -> Response<Bytes> {
-        let asker = Asker::of(&original.method, headers);
+        let asker = Asker::behind_proxy(&original.method, headers);
         let sign_in = || {
             let path = original.path.as_ref().map_or("/", PathAndQuery::as_str);
             Some(
@@ -293,6 +297,7 @@ impl Decisions {
             )
         };
         let mut response = answer::refusal(answer, asker, sign_in, record.request_id());
+        self.cors.describe(headers, response.headers_mut());
         if refusals == Refusals::StatusAlone {
             let status = match response.status() {
                 // `Location` stays, for hosts that can be told what to do with it.

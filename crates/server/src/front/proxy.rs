@@ -6,14 +6,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gate::{Facts, Gate, Permit, TrustedProxies};
+use gate::{Facts, Gate, Permit, Rule, TrustedProxies};
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode};
 use http1::{Answered, Field, Length};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{self, Asker};
+use super::answer;
+use super::asker::Asker;
+use super::cors::Cors;
 use super::record::{Decision, Record};
 use super::target::{self, Target};
 use super::{Front, Sparingly, arrival, tunnel};
@@ -34,6 +36,7 @@ pub(crate) struct Proxy {
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sign_in: Option<SignIn>,
+    pub(crate) cors: Cors,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) client: ClientSettings,
     /// About the upstream.
@@ -91,6 +94,8 @@ impl Proxy {
         match outcome {
             Outcome::Abandoned => client.end(),
             Outcome::Answered(mut response) => {
+                self.cors
+                    .describe(request.headers(), response.headers_mut());
                 record.answers(&mut response);
                 client.answer(response).await;
             }
@@ -125,6 +130,10 @@ impl Proxy {
             headers: request.headers(),
             arrival: &record.arrival,
         };
+        if let Some(answer) = self.preflight(&facts) {
+            record.decided(Decision::Preflight);
+            return Outcome::Answered(answer);
+        }
         let decided = {
             let deciding = pin!(self.gate.decide(&facts, record.now));
             client.unless_gone(deciding).await
@@ -147,6 +156,13 @@ impl Proxy {
                 Outcome::Answered(answer)
             }
         }
+    }
+
+    /// The answer to a preflight of a page whose origin is listed. What is public is the service's own affair.
+    fn preflight(&self, facts: &Facts<'_>) -> Option<Response<Bytes>> {
+        let answer = self.cors.preflight(facts.method, facts.headers)?;
+        let needs_session = matches!(self.gate.policy.rule_for(facts), Ok(Rule::Session));
+        needs_session.then_some(answer)
     }
 
     async fn forward(

@@ -49,6 +49,8 @@ pub(crate) enum Decision {
     Abandoned,
     /// It asks about the server itself and was answered here.
     Options,
+    /// It asked whether a page of another origin may send a request, and was answered here.
+    Preflight,
     /// It entered.
     Permitted(Admission),
     /// It did not.
@@ -162,6 +164,7 @@ impl<'p> Record<'p> {
         match &self.decision {
             Decision::Abandoned => ("deny", "client_gone"),
             Decision::Options => ("allow", "options"),
+            Decision::Preflight => ("allow", "preflight_answered"),
             Decision::Permitted(admission) => ("allow", admission.reason()),
             Decision::Refused(refusal) => ("deny", refusal.reason()),
             Decision::Rejected(reason) => ("deny", reason),
@@ -174,7 +177,10 @@ impl<'p> Record<'p> {
             Decision::Permitted(_) => Some(Rule::Session),
             Decision::Refused(Refusal::AmbiguousPath) => None,
             Decision::Refused(_) => Some(Rule::Session),
-            Decision::Abandoned | Decision::Options | Decision::Rejected(_) => None,
+            Decision::Abandoned
+            | Decision::Options
+            | Decision::Preflight
+            | Decision::Rejected(_) => None,
         }
     }
 
@@ -182,7 +188,10 @@ impl<'p> Record<'p> {
         match &self.decision {
             Decision::Permitted(admission) => admission.session(),
             Decision::Refused(refusal) => refusal.session(),
-            Decision::Abandoned | Decision::Options | Decision::Rejected(_) => None,
+            Decision::Abandoned
+            | Decision::Options
+            | Decision::Preflight
+            | Decision::Rejected(_) => None,
         }
     }
 
@@ -213,6 +222,7 @@ impl<'p> Record<'p> {
             Decision::Abandoned
             | Decision::Options
             | Decision::Permitted(_)
+            | Decision::Preflight
             | Decision::Rejected(_) => None,
         }
     }
@@ -224,6 +234,7 @@ impl<'p> Record<'p> {
             Decision::Abandoned
             | Decision::Options
             | Decision::Permitted(_)
+            | Decision::Preflight
             | Decision::Rejected(_) => None,
         }
     }

@@ -45,11 +45,6 @@ async fn a_navigation_is_sent_to_sign_in_and_everything_else_is_told() -> Result
             None,
         ),
         (
-            "a form",
-            Request::post(target, "a=b").header("Accept", "text/html"),
-            None,
-        ),
-        (
             "a WebSocket",
             Request::get(target)
                 .websocket()

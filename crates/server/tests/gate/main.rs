@@ -3,6 +3,7 @@
 
 mod admin;
 mod answers;
+mod askers;
 mod audit;
 mod bearer;
 mod better_auth;

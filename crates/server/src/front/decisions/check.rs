@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use prost::Message;
 
-use super::super::answer;
+use super::super::asker;
 use super::original::{self, Flaw, Original};
 
 /// Whether a request is the call. Everything about it counts: answers to it are 200 whatever they say, so a host that asks
@@ -18,7 +18,7 @@ pub(crate) fn is_asked<B>(request: &Request<B>) -> bool {
     request.version() == Version::HTTP_2
         && *request.method() == Method::POST
         && request.uri().path() == "/envoy.service.auth.v3.Authorization/Check"
-        && answer::is_grpc(request.headers())
+        && asker::is_grpc(request.headers())
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -82,6 +82,7 @@ fn proxy(upstream: SocketAddr) -> Proxy {
         audit: Audit::unread(),
         metrics: Metrics::new().unwrap(),
         sign_in: None,
+        cors: Cors::default(),
         trusted_proxies: config.trusted_proxies,
         client: config.client,
         upstream_warnings: Sparingly::default(),

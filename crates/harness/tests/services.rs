@@ -1,7 +1,7 @@
 //! The services of the harness come up, do what tests ask of them, and leave nothing behind.
 
 use anyhow::Result;
-use harness::{Client, CutProxy, Echo, Nginx, Postgres, Redis, Request, poll};
+use harness::{CaddyVersion, Client, CutProxy, Echo, Nginx, Postgres, Redis, Request, poll};
 
 #[tokio::test]
 async fn redis_answers_with_a_password_and_over_tls() -> Result<()> {
@@ -76,8 +76,9 @@ async fn nginx_serves_what_the_fragment_says() -> Result<()> {
 
 #[tokio::test]
 async fn caddy_envoy_and_haproxy_serve_what_their_configurations_say() -> Result<()> {
-    let caddy =
-        harness::caddy(|port| format!("http://127.0.0.1:{port} {{\nrespond hello\n}}\n")).await?;
+    let hello = |port| format!("http://127.0.0.1:{port} {{\nrespond hello\n}}\n");
+    let caddy = harness::caddy(hello).await?;
+    let newer = harness::caddy_of(CaddyVersion::Pinned, hello).await?;
     let envoy = harness::envoy(|port| {
         format!(
             "static_resources:
@@ -113,7 +114,8 @@ frontend web
         script,
     )
     .await?;
-    for address in [caddy.address(), envoy.address(), haproxy.address()] {
+    for server in [caddy, newer, envoy, haproxy] {
+        let address = server.address();
         let answer = Client::connect(address).await?.get("/").await?;
         assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
     }

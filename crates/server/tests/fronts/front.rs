@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
-use harness::{Decisions, Echo, Gate, GateCommand, Nginx, Server, mint};
+use harness::{CaddyVersion, Decisions, Echo, Gate, GateCommand, Nginx, Server, mint};
 
 use crate::documents::{block, put};
 use crate::traefik::Traefik;
@@ -19,7 +19,10 @@ pub(crate) struct Front {
 /// The rows of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// Debian's, 2.6.2.
     Caddy,
+    /// 2.11.7.
+    CaddyPinned,
     EnvoyGrpc,
     EnvoyHttp,
     Haproxy,
@@ -43,7 +46,7 @@ impl Kind {
     /// What the audit log calls it.
     pub(crate) fn mode(self) -> &'static str {
         match self {
-            Self::Caddy => "caddy",
+            Self::Caddy | Self::CaddyPinned => "caddy",
             Self::EnvoyGrpc => "envoy-grpc",
             Self::EnvoyHttp => "envoy",
             Self::Haproxy => "forward-auth",
@@ -58,6 +61,7 @@ impl Kind {
         match self {
             Self::Nginx | Self::NginxCached | Self::NginxSocket => 403,
             Self::Caddy
+            | Self::CaddyPinned
             | Self::EnvoyGrpc
             | Self::EnvoyHttp
             | Self::Haproxy
@@ -69,7 +73,7 @@ impl Kind {
     /// Which status every request gets while the gate is down; none when that takes the front down, too.
     pub(crate) fn gate_down(self) -> Option<u16> {
         match self {
-            Self::Caddy => Some(502),
+            Self::Caddy | Self::CaddyPinned => Some(502),
             Self::EnvoyGrpc
             | Self::EnvoyHttp
             | Self::Haproxy
@@ -95,6 +99,7 @@ pub(crate) fn gate(kind: Kind, echo: &Echo) -> GateCommand {
     match kind {
         Kind::Proxy => command.env("UPSTREAM", echo.url()),
         Kind::Caddy
+        | Kind::CaddyPinned
         | Kind::EnvoyGrpc
         | Kind::EnvoyHttp
         | Kind::Haproxy
@@ -109,17 +114,31 @@ impl Front {
     /// Starts one in front of `echo`, asking `gate`.
     pub(crate) async fn start(kind: Kind, gate: &Gate, echo: &Echo) -> Result<Self> {
         let program = match kind {
-            Kind::Caddy => Program::Other(caddy(gate, echo).await?),
-            Kind::EnvoyGrpc => Program::Other(envoy(1, gate, echo).await?),
-            Kind::EnvoyHttp => Program::Other(envoy(0, gate, echo).await?),
+            Kind::Caddy | Kind::CaddyPinned => {
+                let version = if kind == Kind::CaddyPinned {
+                    CaddyVersion::Pinned
+                } else {
+                    CaddyVersion::Debian
+                };
+                let text = block("caddy.md", "caddyfile", 0)?;
+                Program::Other(caddy(version, &text, gate.decisions_port()?, echo).await?)
+            }
+            Kind::EnvoyGrpc | Kind::EnvoyHttp => {
+                let number = usize::from(kind == Kind::EnvoyGrpc);
+                let text = block("envoy.md", "yaml", number)?;
+                Program::Other(envoy(&text, gate.decisions_port()?, echo).await?)
+            }
             Kind::Haproxy => {
                 let script = block("haproxy.md", "lua", 0)?;
-                Program::Other(haproxy(&script, gate, echo).await?)
+                Program::Other(haproxy(&script, gate.decisions_port()?, echo).await?)
             }
             Kind::Nginx | Kind::NginxSocket => {
-                Program::Nginx(nginx(&block("nginx.md", "nginx", 0)?, gate, echo).await?)
+                let text = block("nginx.md", "nginx", 0)?;
+                Program::Nginx(nginx(&text, &listener(gate)?, echo).await?)
             }
-            Kind::NginxCached => Program::Nginx(nginx(&with_cache()?, gate, echo).await?),
+            Kind::NginxCached => {
+                Program::Nginx(nginx(&with_cache()?, &listener(gate)?, echo).await?)
+            }
             Kind::Proxy => Program::Itself,
             Kind::Traefik => Program::Traefik(
                 Traefik::start(&block("traefik.md", "yaml", 0)?, gate, echo).await?,
@@ -144,23 +163,32 @@ impl Front {
     }
 }
 
-async fn caddy(gate: &Gate, echo: &Echo) -> Result<Server> {
-    let text = block("caddy.md", "caddyfile", 0)?;
-    let text = put(&text, GATE, &gate.decisions_port()?.to_string())?;
+/// A Caddy with this configuration in place of, or made of, the documented one.
+pub(crate) async fn caddy(
+    version: CaddyVersion,
+    text: &str,
+    gate: SocketAddr,
+    echo: &Echo,
+) -> Result<Server> {
+    let text = put(text, GATE, &gate.to_string())?;
     let text = put(&text, SERVICE, &echo.address().to_string())?;
     put(&text, ":8080 {", "")?;
-    harness::caddy(|port| {
+    let options = match version {
+        CaddyVersion::Debian => String::new(),
+        CaddyVersion::Pinned => block("caddy.md", "caddyfile", 1)?,
+    };
+    harness::caddy_of(version, |port| {
         // The same sites on every address, but for one machine only.
         let site = format!(":{port} {{\n\tbind 127.0.0.1\n");
-        text.replacen(":8080 {\n", &site, 1)
+        options.clone() + &text.replacen(":8080 {\n", &site, 1)
     })
     .await
 }
 
-async fn envoy(number: usize, gate: &Gate, echo: &Echo) -> Result<Server> {
-    let text = block("envoy.md", "yaml", number)?;
+/// An Envoy with this configuration in place of, or made of, a documented one.
+pub(crate) async fn envoy(text: &str, gate: SocketAddr, echo: &Echo) -> Result<Server> {
     let port = |port: u16| format!("port_value: {port}");
-    let text = put(&text, &port(9091), &port(gate.decisions_port()?.port()))?;
+    let text = put(text, &port(9091), &port(gate.port()))?;
     let text = put(&text, &port(3000), &port(echo.address().port()))?;
     let listen = |port: u16| format!("address: 127.0.0.1, port_value: {port}");
     let text = put(&text, "address: 0.0.0.0, port_value: 8080", &listen(8080))?;
@@ -168,11 +196,11 @@ async fn envoy(number: usize, gate: &Gate, echo: &Echo) -> Result<Server> {
 }
 
 /// An HAProxy with this script in place of, or made of, the documented one.
-pub(crate) async fn haproxy(script: &str, gate: &Gate, echo: &Echo) -> Result<Server> {
+pub(crate) async fn haproxy(script: &str, gate: SocketAddr, echo: &Echo) -> Result<Server> {
     let text = block("haproxy.md", "haproxy", 0)?;
     let text = put(&text, SERVICE, &echo.address().to_string())?;
     put(&text, "bind :8080", "")?;
-    let script = put(script, GATE, &gate.decisions_port()?.to_string())?;
+    let script = put(script, GATE, &gate.to_string())?;
     harness::haproxy(
         |port| text.replace("bind :8080", &format!("bind 127.0.0.1:{port}")),
         &script,
@@ -180,16 +208,18 @@ pub(crate) async fn haproxy(script: &str, gate: &Gate, echo: &Echo) -> Result<Se
     .await
 }
 
-async fn nginx(text: &str, gate: &Gate, echo: &Echo) -> Result<Nginx> {
-    let asked = match gate
-        .decisions
-        .as_ref()
-        .context("the gate takes questions")?
-    {
+/// Where nginx asks the gate.
+fn listener(gate: &Gate) -> Result<String> {
+    let decisions = gate.decisions.as_ref();
+    Ok(match decisions.context("the gate takes questions")? {
         Decisions::Tcp(address) => address.to_string(),
         Decisions::Unix(path) => format!("unix:{}", path.display()),
-    };
-    let text = put(text, GATE, &asked)?;
+    })
+}
+
+/// An nginx with this configuration in place of, or made of, the documented one.
+pub(crate) async fn nginx(text: &str, gate: &str, echo: &Echo) -> Result<Nginx> {
+    let text = put(text, GATE, gate)?;
     let text = put(&text, SERVICE, &echo.address().to_string())?;
     put(&text, "listen 8080;", "")?;
     Nginx::from_config(|port| text.replace("listen 8080;", &format!("listen 127.0.0.1:{port};")))

@@ -5,5 +5,6 @@ mod caching;
 mod documents;
 mod endpoints;
 mod front;
+mod names;
 mod table;
 mod traefik;

@@ -15,6 +15,11 @@ async fn behind_caddy() -> Result<()> {
 }
 
 #[tokio::test]
+async fn behind_caddy_of_today() -> Result<()> {
+    run(Kind::CaddyPinned).await
+}
+
+#[tokio::test]
 async fn behind_envoy_over_grpc() -> Result<()> {
     run(Kind::EnvoyGrpc).await
 }
@@ -66,7 +71,7 @@ async fn a_script_that_fails_opens_nothing() -> Result<()> {
         ("/auth\"", "/nothing\""),
     ] {
         let broken = put(&script, right, wrong)?;
-        let haproxy = haproxy(&broken, &gate, &echo).await?;
+        let haproxy = haproxy(&broken, gate.decisions_port()?, &echo).await?;
         let request = Request::get("/").header("Host", HOST).cookie(eve());
         let answer = Client::connect(haproxy.address())
             .await?

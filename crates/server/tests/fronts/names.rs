@@ -1,0 +1,158 @@
+//! Behind both Caddys, every header of a gateway's documented list is the gate's, whatever its answer says.
+//!
+//! Caddy 2.6.2 writes a placeholder as literal text where the answer lacks a header of `copy_headers`, and 2.11.7 removes
+//! it.
+
+use anyhow::{Context, Result, ensure};
+use harness::{CaddyVersion, Client, Echo, Gate, Mint, Request, Seen};
+
+use crate::documents::{block, put};
+use crate::front::{Kind, caddy, gate};
+
+/// An endpoint, the headers that the documentation of its gateway copies, and which of them say something about Ada.
+struct Family {
+    endpoint: &'static str,
+    copied: &'static str,
+    told: &'static [(&'static str, &'static str)],
+    /// Whether the endpoint hears which path is asked for, and lets everybody enter public ones.
+    has_public: bool,
+}
+
+const AUTHELIA: &str = "Remote-User Remote-Groups Remote-Email Remote-Name";
+
+const AUTHELIA_TELLS: &[(&str, &str)] = &[
+    ("remote-user", "ada"),
+    ("remote-email", "ada@example.com"),
+    ("remote-name", "Ada Lovelace"),
+];
+
+const FAMILIES: [Family; 6] = [
+    Family {
+        endpoint: "/auth/caddy",
+        copied: "X-User-Id X-User-Email X-User-Name X-Request-Id",
+        told: &[
+            ("x-user-id", "ada"),
+            ("x-user-email", "ada@example.com"),
+            ("x-user-name", "Ada Lovelace"),
+        ],
+        has_public: true,
+    },
+    Family {
+        endpoint: "/outpost.goauthentik.io/auth/caddy",
+        copied: "X-Authentik-Username X-Authentik-Groups X-Authentik-Entitlements X-Authentik-Email \
+            X-Authentik-Name X-Authentik-Uid X-Authentik-Jwt X-Authentik-Meta-Jwks X-Authentik-Meta-Outpost \
+            X-Authentik-Meta-Provider X-Authentik-Meta-App X-Authentik-Meta-Version",
+        told: &[
+            ("x-authentik-username", "ada"),
+            ("x-authentik-uid", "ada"),
+            ("x-authentik-email", "ada@example.com"),
+            ("x-authentik-name", "Ada Lovelace"),
+        ],
+        has_public: true,
+    },
+    Family {
+        endpoint: "/api/authz/forward-auth",
+        copied: AUTHELIA,
+        told: AUTHELIA_TELLS,
+        has_public: true,
+    },
+    Family {
+        endpoint: "/api/verify?rd=https://auth.example.com/",
+        copied: AUTHELIA,
+        told: AUTHELIA_TELLS,
+        has_public: true,
+    },
+    Family {
+        endpoint: "/oauth2/auth",
+        copied: "X-Auth-Request-User X-Auth-Request-Email X-Auth-Request-Groups \
+            X-Auth-Request-Preferred-Username X-Auth-Request-Access-Token Authorization",
+        told: &[
+            ("x-auth-request-user", "ada"),
+            ("x-auth-request-email", "ada@example.com"),
+        ],
+        has_public: false,
+    },
+    Family {
+        endpoint: "/validate",
+        copied: "X-Vouch-User X-Vouch-Success X-Vouch-IdP-AccessToken X-Vouch-IdP-IdToken \
+            X-Vouch-IdP-Claims-Groups X-Vouch-IdP-Claims-Given-Name",
+        told: &[
+            ("x-vouch-user", "ada@example.com"),
+            ("x-vouch-success", "true"),
+        ],
+        has_public: false,
+    },
+];
+
+#[tokio::test]
+async fn every_documented_name_is_answered_to_the_caddy_of_debian() -> Result<()> {
+    run(CaddyVersion::Debian).await
+}
+
+#[tokio::test]
+async fn every_documented_name_is_answered_to_the_caddy_of_today() -> Result<()> {
+    run(CaddyVersion::Pinned).await
+}
+
+async fn run(version: CaddyVersion) -> Result<()> {
+    let echo = Echo::start().await?;
+    let gate = gate(Kind::Caddy, &echo)
+        .env("PUBLIC_PATHS", "/public/")
+        .start()
+        .await?;
+    for family in FAMILIES {
+        let endpoint = family.endpoint;
+        let judged = family.judge(version, &gate, &echo).await;
+        judged.with_context(|| format!("{endpoint} behind {version:?}"))?;
+    }
+    Ok(())
+}
+
+impl Family {
+    async fn judge(&self, version: CaddyVersion, gate: &Gate, echo: &Echo) -> Result<()> {
+        let text = block("caddy.md", "caddyfile", 0)?;
+        let uri = format!("uri {}\n", self.endpoint);
+        let text = put(&text, "uri /auth/caddy\n", &uri)?;
+        let documented = "copy_headers X-User-Id X-User-Email X-User-Name X-Request-Id\n";
+        let copied = format!("copy_headers {}\n", self.copied);
+        let text = put(&text, documented, &copied)?;
+        let caddy = caddy(version, &text, gate.decisions_port()?, echo).await?;
+        let ada = Mint::user("ada")
+            .claim("email", "ada@example.com")
+            .claim("name", "Ada Lovelace");
+        let forged = |target: &str| {
+            let request = Request::get(target).header("Host", "app.example");
+            let names = self.copied.split_whitespace();
+            names.fold(request, |request, name| request.header(name, "forged"))
+        };
+        let mut asked = vec![(forged("/private").cookie(ada.authjs()), self.told)];
+        if self.has_public {
+            asked.push((forged("/public/x"), &[]));
+        }
+        for (request, told) in asked {
+            let mut client = Client::connect(caddy.address()).await?;
+            let answer = client.send(&request).await?;
+            ensure!(answer.status == 200, "{answer:?}");
+            self.check(&echo.seen().pop().context("it arrived")?, told)?;
+        }
+        Ok(())
+    }
+
+    fn check(&self, seen: &Seen, told: &[(&str, &str)]) -> Result<()> {
+        for name in self.copied.split_whitespace() {
+            let values = seen.headers.all(name);
+            let expected = told
+                .iter()
+                .find(|(known, _)| name.eq_ignore_ascii_case(known));
+            let right = match (expected, values.as_slice()) {
+                (Some((_, expected)), [value]) => value == expected,
+                // The gate gives each request an id.
+                (None, [value]) if name == "X-Request-Id" => value.len() == 32,
+                (None, [] | [""]) => true,
+                (Some(_) | None, _) => false,
+            };
+            ensure!(right, "{name}: {values:?}, not {expected:?}");
+        }
+        Ok(())
+    }
+}

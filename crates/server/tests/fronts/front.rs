@@ -70,6 +70,23 @@ impl Kind {
         }
     }
 
+    /// Which status every request with a session gets while the store does not answer: Envoy over HTTP would take a 5xx for a
+    /// failure to ask.
+    pub(crate) fn store_down(self) -> u16 {
+        match self {
+            Self::EnvoyHttp => 429,
+            Self::Caddy
+            | Self::CaddyPinned
+            | Self::EnvoyGrpc
+            | Self::Haproxy
+            | Self::Nginx
+            | Self::NginxCached
+            | Self::NginxSocket
+            | Self::Proxy
+            | Self::Traefik => 503,
+        }
+    }
+
     /// Which status every request gets while the gate is down; none when that takes the front down, too.
     pub(crate) fn gate_down(self) -> Option<u16> {
         match self {

@@ -6,5 +6,6 @@ mod documents;
 mod endpoints;
 mod front;
 mod names;
+mod statuses;
 mod table;
 mod traefik;

@@ -548,14 +548,23 @@ impl World {
     async fn outages(self) -> Result<()> {
         self.to_postgres.cut().await?;
         let request = |target: &str| Request::get(target).header("Host", HOST);
-        let signed_in = |target: &str| request(target).cookie(ada().authjs());
+        let signed_in = |target: &str| {
+            let request = request(target).cookie(ada().authjs());
+            request.header("X-User-Id", "forged")
+        };
         let before = self.echo.seen().len();
         for request in [signed_in("/lost"), signed_in("/lost").navigating()] {
             let answer = Client::connect(self.front.address)
                 .await?
                 .send(&request)
                 .await?;
-            assert_eq!(answer.status, 503, "without a database: {answer:?}");
+            let status = self.kind.store_down();
+            assert_eq!(answer.status, status, "without a database: {answer:?}");
+            assert!(answer.header("retry-after").is_some(), "{answer:?}");
+            assert!(
+                answer.text().to_lowercase().contains("unavailable"),
+                "{answer:?}"
+            );
         }
 
         let Some(status) = self.kind.gate_down() else {

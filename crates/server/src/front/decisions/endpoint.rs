@@ -24,8 +24,28 @@ pub(crate) struct Endpoint {
 pub(crate) enum Refusals {
     /// The host passes it on to the client: it is the page, the JSON or the redirect that the proxy would answer with.
     PassedOn,
+    /// The same, but to the host a 5xx is a failure of ours, with which it does what it does when we cannot be asked. Envoy
+    /// over HTTP: `RawHttpClientImpl::toResponse` (`ext_authz_http_impl.cc`, seen with 1.40).
+    PassedOnBelow500,
     /// The host looks at the status alone, and knows 401 and 403; anything else is a failure of ours to it.
     StatusAlone,
+}
+
+impl Refusals {
+    /// The status that tells the host what `status` tells a client.
+    pub(crate) fn status(self, status: StatusCode) -> StatusCode {
+        match (self, status) {
+            // Of the statuses below 500 the one that says "later": programs wait for as long as `Retry-After` says, and
+            // gRPC reads it like 503 ("http-grpc-status-mapping.md").
+            (Self::PassedOnBelow500, status) if status.is_server_error() => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            // `Location` stays, for hosts that can be told what to do with it.
+            (Self::StatusAlone, StatusCode::FOUND) => StatusCode::UNAUTHORIZED,
+            (Self::StatusAlone, StatusCode::BAD_REQUEST) => StatusCode::FORBIDDEN,
+            (Self::PassedOn | Self::PassedOnBelow500 | Self::StatusAlone, status) => status,
+        }
+    }
 }
 
 impl Endpoint {
@@ -37,7 +57,8 @@ impl Endpoint {
             let source = Source::Line {
                 prefix: prefix.len(),
             };
-            return Some(Self::new(mode, source, identity, Refusals::PassedOn));
+            let refusals = Refusals::PassedOnBelow500;
+            return Some(Self::new(mode, source, identity, refusals));
         }
         let (_, mode, source, identity, refusals) =
             PATHS.iter().find(|(known, ..)| *known == path)?;
@@ -173,6 +194,25 @@ mod tests {
             "/auth/haproxy",
         ] {
             assert_eq!(at(target), None, "{target}");
+        }
+    }
+
+    #[test]
+    fn no_refusal_is_a_5xx_to_envoy_over_http() {
+        for prefix in [
+            "/api/authz/ext-authz",
+            "/auth/envoy",
+            "/outpost.goauthentik.io/auth/envoy",
+        ] {
+            let refusals = at(prefix).unwrap().refusals;
+            for (status, told) in [(302, 302), (400, 400), (401, 401), (403, 403)] {
+                let status = StatusCode::from_u16(status).unwrap();
+                assert_eq!(refusals.status(status), told, "{prefix}");
+            }
+            for status in 500..600 {
+                let status = StatusCode::from_u16(status).unwrap();
+                assert_eq!(refusals.status(status), 429, "{prefix}");
+            }
         }
     }
 

@@ -20,6 +20,7 @@ mod permit;
 mod policy;
 mod proxies;
 mod refusal;
+mod restriction;
 mod stores;
 
 pub use address::write_address;
@@ -33,4 +34,5 @@ pub use permit::{Admission, Admitted, Permit};
 pub use policy::{InvalidPath, Policy, PublicPath, Rule};
 pub use proxies::TrustedProxies;
 pub use refusal::{Answer, Refusal};
+pub use restriction::Restriction;
 pub use stores::{Lookup, Sessions, Source, StoreError, User, Users};

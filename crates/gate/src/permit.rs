@@ -5,7 +5,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http1::write_field;
 use session::Session;
 
-use crate::{Arrival, EmailHeader, Gate, Hygiene, IdentityHeaders, Source, hygiene};
+use crate::{
+    Arrival, EmailHeader, Gate, Hygiene, IdentityHeaders, Refusal, Restriction, Source, hygiene,
+};
 
 /// Permission to enter, with its terms. Only [`Gate::decide`] gives one.
 #[must_use = "a permit that is not used leaves the request outside"]
@@ -72,6 +74,22 @@ impl Admission {
         }
     }
 
+    /// The store that knew the session.
+    pub(crate) fn found_in(&self) -> Option<Source> {
+        match self {
+            Admission::Bypass | Admission::Preflight | Admission::Public => None,
+            Admission::Session { found_in, .. } => *found_in,
+        }
+    }
+
+    /// The store that knew the user.
+    pub(crate) fn checked_by(&self) -> Option<Source> {
+        match self {
+            Admission::Bypass | Admission::Preflight | Admission::Public => None,
+            Admission::Session { checked_by, .. } => *checked_by,
+        }
+    }
+
     /// The stable code of these grounds in the audit log and the metrics.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -118,6 +136,27 @@ impl<'g> Permit<'g> {
             admission,
             hygiene: &gate.hygiene,
             keys: &gate.keys,
+        }
+    }
+
+    /// The permit, if its user is one of those whom a calling proxy lets enter. What enters without any user, on a public
+    /// path or as a preflight, is not restricted (nor is it by oauth2-proxy); the bypass stands for a user, and has no
+    /// address.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Restricted`] when the user is not.
+    pub fn restricted_to(self, restriction: &Restriction) -> Result<Self, Refusal> {
+        let admitted = match &self.admission {
+            Admission::Preflight | Admission::Public => true,
+            Admission::Bypass | Admission::Session { .. } => {
+                restriction.admits(self.admission.email())
+            }
+        };
+        if admitted {
+            Ok(self)
+        } else {
+            Err(Refusal::Restricted(Box::new(self.admission)))
         }
     }
 

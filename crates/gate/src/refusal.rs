@@ -3,7 +3,7 @@
 use session::{OpenError, Session};
 use thiserror::Error;
 
-use crate::{Source, StoreError};
+use crate::{Admission, Source, StoreError};
 
 /// Why a request may not enter. For the log and the metrics; a stranger sees only its [`Answer`].
 #[derive(Debug, Error)]
@@ -29,6 +29,9 @@ pub enum Refusal {
         /// me", nor for an admin who impersonates a user.
         not_renewed: bool,
     },
+    /// The request would enter, but its user is not one of those whom the calling proxy lets enter.
+    #[error("the calling proxy lets other users enter")]
+    Restricted(Box<Admission>),
     /// The session is good, but nobody can say whether its user still exists.
     #[error(transparent)]
     Store(StoreRefusal),
@@ -93,6 +96,7 @@ impl Refusal {
                 cache: Some(flaw), ..
             } => flaw.reason(),
             Refusal::NoSessionStore { cache: None, .. } => "no_session_store",
+            Refusal::Restricted(_) => "restricted",
             Refusal::Store(_) => "store_unavailable",
             Refusal::UnknownSession(_) => "session_missing",
             Refusal::UnknownUser(_) => "user_missing",
@@ -112,7 +116,9 @@ impl Refusal {
             | Refusal::UnknownSession(_)
             | Refusal::Unopened(_) => Answer::SignIn,
             Refusal::NoIssuerKeys | Refusal::Store(_) => Answer::Unavailable,
-            Refusal::UnknownUser(_) | Refusal::UnverifiedAddress(_) => Answer::Forbid,
+            Refusal::Restricted(_) | Refusal::UnknownUser(_) | Refusal::UnverifiedAddress(_) => {
+                Answer::Forbid
+            }
         }
     }
 
@@ -125,15 +131,17 @@ impl Refusal {
             | Refusal::NoSessionStore { .. }
             | Refusal::UnknownSession(_)
             | Refusal::Unopened(_) => None,
+            Refusal::Restricted(admission) => admission.session(),
             Refusal::Store(refusal) => refusal.session.as_deref(),
             Refusal::Guest(session) | Refusal::UnverifiedAddress(session) => Some(session),
             Refusal::UnknownUser(unknown) => Some(&unknown.session),
         }
     }
 
-    /// The store that knew no such session.
+    /// The store that was asked for the session, and answered.
     pub fn session_check(&self) -> Option<Source> {
         match self {
+            Refusal::Restricted(admission) => admission.found_in(),
             Refusal::UnknownSession(source) => Some(*source),
             Refusal::AmbiguousPath
             | Refusal::Guest(_)
@@ -147,9 +155,10 @@ impl Refusal {
         }
     }
 
-    /// The store that knew no such user.
+    /// The store that was asked for the user, and answered.
     pub fn user_check(&self) -> Option<Source> {
         match self {
+            Refusal::Restricted(admission) => admission.checked_by(),
             Refusal::AmbiguousPath
             | Refusal::Guest(_)
             | Refusal::NoIssuerKeys

@@ -7,6 +7,7 @@
 mod check;
 mod endpoint;
 mod original;
+mod restrictions;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gate::{Admission, Answer, Facts, Gate, IdentityHeaders, Permit, TrustedProxies};
+use gate::{Admission, Answer, Facts, Gate, IdentityHeaders, Permit, Restriction, TrustedProxies};
 use http::header::{CACHE_CONTROL, CONNECTION};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -36,6 +37,7 @@ use tonic_prost::ProstCodec;
 use self::check::{CheckRequest, CheckResponse};
 use self::endpoint::{Endpoint, Refusals};
 use self::original::{Flaw, Original, Source};
+use self::restrictions::NotUnderstood;
 use super::answer;
 use super::asker::Asker;
 use super::cors::Cors;
@@ -156,12 +158,14 @@ impl Decisions {
                 answer::status(StatusCode::NOT_FOUND, Asker::Program, record.request_id())
             }
             Some(endpoint) => {
-                let original = endpoint.source.read(asking);
                 let headers = &asking.headers;
-                match self
-                    .decide(original, headers, endpoint.refusals, &mut record)
-                    .await
-                {
+                let question = Question {
+                    original: endpoint.source.read(asking),
+                    restriction: endpoint.restriction(asking),
+                    headers,
+                    refusals: endpoint.refusals,
+                };
+                match self.decide(question, &mut record).await {
                     Ok(permit) => {
                         let response = allow(&permit, &endpoint, headers);
                         record.decided(Decision::Permitted(permit.into_admission()));
@@ -194,18 +198,26 @@ impl Decisions {
         })
     }
 
-    /// Answers a question that came over gRPC.
-    async fn check(&self, check: &CheckRequest, peer: IpAddr) -> CheckResponse {
+    /// Answers a question that came over gRPC. `metadata` are the headers of the call itself.
+    async fn check(
+        &self,
+        check: &CheckRequest,
+        metadata: &HeaderMap,
+        peer: IpAddr,
+    ) -> CheckResponse {
         let (headers, original) = match check.headers() {
             Ok(headers) => (headers, check.original()),
             Err(flaw) => (HeaderMap::new(), Err(flaw)),
         };
         let arrival = arrival::relayed(peer, &headers, &self.trusted_proxies);
         let mut record = Record::start(Mode::EnvoyGrpc, arrival, &self.audit, &self.metrics);
-        let decided = self
-            .decide(original, &headers, Refusals::PassedOn, &mut record)
-            .await;
-        match decided {
+        let question = Question {
+            original,
+            restriction: restrictions::none_in_headers(metadata).and_then(|()| check.restriction()),
+            headers: &headers,
+            refusals: Refusals::PassedOn,
+        };
+        match self.decide(question, &mut record).await {
             Ok(permit) => {
                 let names = IdentityHeaders::Ours;
                 let mut allowed = Response::new(());
@@ -225,15 +237,13 @@ impl Decisions {
 
     /// Decides about the request that a host asks about.
     ///
-    /// `headers` are those of the original request, as far as the host passes them on. Whoever gets the permit notes its
-    /// grounds in the record; refusals are noted here.
+    /// Whoever gets the permit notes its grounds in the record; refusals are noted here.
     async fn decide(
         &self,
-        original: Result<Original, Flaw>,
-        headers: &HeaderMap,
-        refusals: Refusals,
+        question: Question<'_>,
         record: &mut Record<'_>,
     ) -> Result<Permit<'_>, Response<Bytes>> {
+        let headers = question.headers;
         let denied = |record: &Record<'_>| {
             answer::status(StatusCode::FORBIDDEN, Asker::Program, record.request_id())
         };
@@ -241,7 +251,7 @@ impl Decisions {
             record.decided(Decision::Rejected("untrusted_proxy"));
             return Err(denied(record));
         }
-        let original = match original {
+        let original = match question.original {
             Ok(original) => original,
             Err(flaw) => {
                 self.warn(flaw, record);
@@ -254,16 +264,32 @@ impl Decisions {
             HeaderValue::from_str(original.host.as_str()).ok(),
             original.path.clone().map(Uri::from),
         );
+        let in_headers = restrictions::none_in_headers(headers);
+        let restriction = match in_headers.and(question.restriction) {
+            Ok(restriction) => restriction,
+            Err(unknown) => {
+                self.warn_unknown(&unknown, record);
+                record.decided(Decision::Rejected("unknown_restriction"));
+                return Err(denied(record));
+            }
+        };
         let facts = Facts {
             method: &original.method,
             path: original.path.as_ref().map(PathAndQuery::path),
             headers,
             arrival: &record.arrival,
         };
-        match self.gate.decide(&facts, record.now).await {
+        let permit = self.gate.decide(&facts, record.now).await;
+        match permit.and_then(|permit| permit.restricted_to(&restriction)) {
             Ok(permit) => Ok(permit),
             Err(refusal) => {
-                let answer = self.refuse(refusal.answer(), &original, headers, refusals, record);
+                let answer = self.refuse(
+                    refusal.answer(),
+                    &original,
+                    headers,
+                    question.refusals,
+                    record,
+                );
                 record.decided(Decision::Refused(refusal));
                 Err(answer)
             }
@@ -275,6 +301,18 @@ impl Decisions {
         if self.warnings.may(record.now) {
             let request_id = record.request_id();
             tracing::warn!(request_id, %flaw, "a host asked about a request that it does not describe");
+        }
+    }
+
+    /// Says that a host demands something of the user that nobody here understands, once in a while.
+    fn warn_unknown(&self, unknown: &NotUnderstood, record: &Record<'_>) {
+        if self.warnings.may(record.now) {
+            let request_id = record.request_id();
+            tracing::warn!(
+                request_id,
+                "a host narrows who may enter by {unknown}, which is not understood here; the request is refused. \
+                 Remove it from the host's configuration, or see docs/decisions.md for what is understood"
+            );
         }
     }
 
@@ -301,6 +339,17 @@ impl Decisions {
         *response.status_mut() = refusals.status(response.status());
         response
     }
+}
+
+/// What a host asks.
+struct Question<'h> {
+    /// The request that it asks about.
+    original: Result<Original, Flaw>,
+    /// What it demands of the user beyond a session.
+    restriction: Result<Restriction, NotUnderstood>,
+    /// The headers of the original request, as far as the host passes them on.
+    headers: &'h HeaderMap,
+    refusals: Refusals,
 }
 
 /// The answer that lets a request enter.
@@ -344,7 +393,8 @@ impl UnaryService<CheckRequest> for Check {
     fn call(&mut self, request: tonic::Request<CheckRequest>) -> Self::Future {
         let (decisions, peer) = (Rc::clone(&self.decisions), self.peer);
         Box::pin(async move {
-            let answer = decisions.check(request.get_ref(), peer).await;
+            let metadata = request.metadata().as_ref();
+            let answer = decisions.check(request.get_ref(), metadata, peer).await;
             Ok(tonic::Response::new(answer))
         })
     }

@@ -6,6 +6,7 @@ mod documents;
 mod endpoints;
 mod front;
 mod names;
+mod restrictions;
 mod statuses;
 mod table;
 mod traefik;

@@ -112,7 +112,7 @@ impl Family {
     async fn judge(&self, version: CaddyVersion, gate: &Gate, echo: &Echo) -> Result<()> {
         let text = block("caddy.md", "caddyfile", 0)?;
         let uri = format!("uri {}\n", self.endpoint);
-        let text = put(&text, "uri /auth/caddy\n", &uri)?;
+        let text = put(&text, "uri /auth/caddy?\n", &uri)?;
         let documented = "copy_headers X-User-Id X-User-Email X-User-Name X-Request-Id\n";
         let copied = format!("copy_headers {}\n", self.copied);
         let text = put(&text, documented, &copied)?;

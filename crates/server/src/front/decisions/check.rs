@@ -6,11 +6,13 @@
 //! configured to take for a yes.
 
 use bytes::Bytes;
+use gate::Restriction;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use prost::Message;
 
 use super::super::asker;
 use super::original::{self, Flaw, Original};
+use super::restrictions::{self, NotUnderstood};
 
 /// Whether a request is the call. Everything about it counts: answers to it are 200 whatever they say, so a host that asks
 /// over plain HTTP, and lets its clients choose the path, must not get one.
@@ -31,6 +33,12 @@ pub(crate) struct CheckRequest {
 struct AttributeContext {
     #[prost(message, optional, tag = "4")]
     request: Option<AttributedRequest>,
+    /// A map of texts: what the operator says of a route (`check_settings`).
+    #[prost(message, repeated, tag = "10")]
+    context_extensions: Vec<HeaderField>,
+    /// The metadata of the route, of the namespaces that the operator has named (`route_metadata_context_namespaces`).
+    #[prost(bytes = "bytes", tag = "13")]
+    route_metadata_context: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -114,6 +122,22 @@ impl CheckRequest {
             .ok_or(Flaw::Missing("attributes.request.http"))?;
         let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
         original::stated(text(&http.method), text(&http.host), text(&http.path))
+    }
+
+    /// What the operator demands of a user on this route beyond a session.
+    ///
+    /// # Errors
+    ///
+    /// [`NotUnderstood`] when it is something else than a restriction by e-mail addresses.
+    pub(crate) fn restriction(&self) -> Result<Restriction, NotUnderstood> {
+        let Some(attributes) = &self.attributes else {
+            return Ok(Restriction::default());
+        };
+        if !attributes.route_metadata_context.is_empty() {
+            return Err(restrictions::route_metadata());
+        }
+        let extensions = attributes.context_extensions.iter();
+        restrictions::in_extensions(extensions.map(|word| (&*word.key, &*word.value)))
     }
 
     fn http(&self) -> Option<&HttpRequest> {

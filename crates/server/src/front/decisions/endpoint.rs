@@ -1,9 +1,11 @@
 //! Where hosts ask: an endpoint for each kind of host, and the paths of the gateways that people come from.
 
-use gate::IdentityHeaders;
+use gate::{IdentityHeaders, Restriction};
+use http::request::Parts;
 use http::{StatusCode, Uri};
 
-use super::original::Source;
+use super::original::{self, Source};
+use super::restrictions::{self, Meaning, NotUnderstood, Vocabulary};
 use crate::mode::Mode;
 
 /// What an endpoint reads and how it answers.
@@ -17,6 +19,10 @@ pub(crate) struct Endpoint {
     /// The status that lets a request enter.
     pub(crate) allows_with: StatusCode,
     pub(crate) refusals: Refusals,
+    /// The parameters that it understands. Any other denies.
+    parameters: Vocabulary,
+    /// Whether a host asks there that leaves the query of the original request in the question.
+    keeps_query: bool,
 }
 
 /// What becomes of a refusal.
@@ -57,12 +63,15 @@ impl Endpoint {
             let source = Source::Line {
                 prefix: prefix.len(),
             };
+            // Its query is that of the original request.
             let refusals = Refusals::PassedOnBelow500;
             return Some(Self::new(mode, source, identity, refusals));
         }
         let (_, mode, source, identity, refusals) =
             PATHS.iter().find(|(known, ..)| *known == path)?;
         let mut endpoint = Self::new(*mode, *source, *identity, *refusals);
+        endpoint.parameters = parameters(*mode);
+        endpoint.keeps_query = KEEPS_QUERY.contains(&path);
         if *mode == Mode::OAuth2Proxy {
             endpoint.allows_with = StatusCode::ACCEPTED;
         }
@@ -80,9 +89,71 @@ impl Endpoint {
             identity,
             allows_with: StatusCode::OK,
             refusals,
+            parameters: &[],
+            keeps_query: false,
         }
     }
+
+    /// What the host demands of a user beyond a session, in the parameters of its question.
+    ///
+    /// # Errors
+    ///
+    /// [`NotUnderstood`] when it demands something else.
+    pub(crate) fn restriction(&self, asking: &Parts) -> Result<Restriction, NotUnderstood> {
+        let query = match self.source {
+            Source::Line { .. } => None,
+            Source::Either
+            | Source::Forwarded
+            | Source::Nowhere
+            | Source::OriginalUrl
+            | Source::OriginalUrlAlone => asking.uri.query(),
+        };
+        let Some(query) = query else {
+            return Ok(Restriction::default());
+        };
+        let of_client =
+            self.keeps_query && original::forwarded_query(&asking.headers) == Some(query);
+        restrictions::in_query(query, self.parameters, of_client)
+    }
 }
+
+/// The parameters that a gateway's endpoints understand, as far as they are understood here.
+///
+/// Groups are not, because sessions do not tell them; nor is `auth=basic` of Authelia, which lets a password enter and no
+/// session; nor `access_token` of vouch, which carries a session of its own.
+fn parameters(mode: Mode) -> Vocabulary {
+    match mode {
+        Mode::Authelia => AUTHELIA,
+        Mode::Authentik => AUTHENTIK,
+        Mode::OAuth2Proxy => OAUTH2_PROXY,
+        Mode::Caddy
+        | Mode::Decisions
+        | Mode::Envoy
+        | Mode::EnvoyGrpc
+        | Mode::ForwardAuth
+        | Mode::Nginx
+        | Mode::Proxy
+        | Mode::Traefik
+        | Mode::Vouch => &[],
+    }
+}
+
+/// Where the sign-in page is, and what it is told about the request.
+const AUTHELIA: Vocabulary = &[
+    ("authelia_url", Meaning::Harmless),
+    ("rd", Meaning::Harmless),
+    ("rm", Meaning::Harmless),
+];
+
+/// Where a user goes after signing in.
+const AUTHENTIK: Vocabulary = &[("rd", Meaning::Harmless)];
+
+/// oauth2-proxy's own (`oauthproxy.go`, `authOnlyAuthorize`), and where a user goes after signing in.
+const OAUTH2_PROXY: Vocabulary = &[
+    ("allowed_emails", Meaning::Emails),
+    ("allowed_email_domains", Meaning::EmailDomains),
+    ("rd", Meaning::Harmless),
+];
 
 fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix)
@@ -95,6 +166,18 @@ fn has_parameter(uri: &Uri, name: &str) -> bool {
         .filter_map(|parameter| parameter.split_once('='))
         .any(|(known, _)| known == name)
 }
+
+/// Where Caddy asks. Its `uri` replaces the path of the request, and the query only if it has one itself (seen with 2.6.2 and
+/// 2.11.7).
+const KEEPS_QUERY: [&str; 7] = [
+    "/api/authz/forward-auth",
+    "/api/verify",
+    "/auth",
+    "/auth/caddy",
+    "/oauth2/auth",
+    "/outpost.goauthentik.io/auth/caddy",
+    "/validate",
+];
 
 /// Endpoints that hosts put before the original path.
 const PREFIXES: [(&str, Mode, IdentityHeaders); 3] = [

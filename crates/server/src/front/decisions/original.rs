@@ -175,6 +175,12 @@ fn original_url(asking: &Parts, method: Method) -> Result<Original, Flaw> {
     })
 }
 
+/// The query that `X-Forwarded-Uri` ends with, if it is there once.
+pub(crate) fn forwarded_query(headers: &HeaderMap) -> Option<&str> {
+    let uri = single(headers, &X_FORWARDED_URI).ok()??;
+    uri.split_once('?').map(|(_, query)| query)
+}
+
 /// What gRPC says of a request: its method, host and path with query.
 pub(crate) fn stated(method: &str, host: &str, path_and_query: &str) -> Result<Original, Flaw> {
     Ok(Original {

@@ -1,0 +1,301 @@
+//! The words by which a calling proxy narrows who may enter: understood and obeyed, or refused.
+//!
+//! A word that is not understood could be the one that keeps everybody but the administrators out. So every parameter of
+//! an endpoint, every context extension of Envoy and every header that says such a word is known here, or denies.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use gate::Restriction;
+use http::HeaderMap;
+use percent_encoding::percent_decode_str;
+
+/// What a word means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// The e-mail addresses of those who may enter.
+    Emails,
+    /// The domains of the e-mail addresses of those who may enter.
+    EmailDomains,
+    /// Nothing about who may enter. Its value is not looked at.
+    Harmless,
+}
+
+/// The words that are understood in one place.
+pub(crate) type Vocabulary = &'static [(&'static str, Meaning)];
+
+/// A word that may narrow who may enter, and is not understood, or whose value is not.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NotUnderstood {
+    /// The word, where it is fit for a log: clients can write some of them, and secrets into them.
+    word: Option<String>,
+    place: &'static str,
+}
+
+impl NotUnderstood {
+    fn new(word: &str, place: &'static str) -> Self {
+        let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'_' | b'-');
+        let fit = word.len() <= LONGEST_SHOWN && word.bytes().all(plain) && !word.is_empty();
+        Self {
+            word: fit.then(|| word.to_owned()),
+            place,
+        }
+    }
+}
+
+impl fmt::Display for NotUnderstood {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.word {
+            Some(word) => write!(formatter, "the {} `{word}`", self.place),
+            None => write!(formatter, "a {} that is not shown here", self.place),
+        }
+    }
+}
+
+/// Reads the parameters of a question.
+///
+/// Names and values are decoded as Go's `url.ParseQuery` does, which oauth2-proxy uses; but a pair that it would drop
+/// without a word (a `;`, a `%` that encodes nothing) is not understood here.
+///
+/// `of_client` says that the query may be the client's own, because it is that of the original request: then only words
+/// that narrow somewhere count.
+///
+/// # Errors
+///
+/// [`NotUnderstood`] when one of them is not in the vocabulary, or its value is no text.
+pub(crate) fn in_query(
+    query: &str,
+    vocabulary: Vocabulary,
+    of_client: bool,
+) -> Result<Restriction, NotUnderstood> {
+    let mut restriction = Restriction::default();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let word = decoded(name);
+        let understood = word
+            .as_deref()
+            .and_then(|word| narrow(&mut restriction, vocabulary, word, || decoded(value)));
+        let counts = !of_client || narrows_somewhere(name, value);
+        if understood.is_none() && counts {
+            let word = word.unwrap_or_default();
+            return Err(NotUnderstood::new(&word, PARAMETER));
+        }
+    }
+    Ok(restriction)
+}
+
+/// Whether a parameter narrows who may enter at the endpoint of some gateway: `allowed_…` of oauth2-proxy, `auth=basic` of
+/// Authelia.
+fn narrows_somewhere(name: &str, value: &str) -> bool {
+    let lossy = |part| {
+        let text = percent_decode_str(part).decode_utf8_lossy();
+        text.to_ascii_lowercase().replace('-', "_")
+    };
+    let name = lossy(name);
+    name.starts_with("allowed_") || (name == "auth" && lossy(value) == "basic")
+}
+
+/// Reads the context extensions of a question over gRPC, which are texts as they are.
+///
+/// # Errors
+///
+/// [`NotUnderstood`] when one of them is not in the vocabulary, or is no text.
+pub(crate) fn in_extensions<'q>(
+    extensions: impl Iterator<Item = (&'q [u8], &'q [u8])>,
+) -> Result<Restriction, NotUnderstood> {
+    let mut restriction = Restriction::default();
+    for (name, value) in extensions {
+        let name = str::from_utf8(name).unwrap_or_default();
+        let value = || Some(Cow::Borrowed(str::from_utf8(value).ok()?));
+        narrow(&mut restriction, BY_EMAIL, name, value)
+            .ok_or_else(|| NotUnderstood::new(name, EXTENSION))?;
+    }
+    Ok(restriction)
+}
+
+/// Sees that no header says a word that narrows: no gateway reads them there, so no proxy means anything else by them.
+///
+/// # Errors
+///
+/// [`NotUnderstood`] when one does.
+pub(crate) fn none_in_headers(headers: &HeaderMap) -> Result<(), NotUnderstood> {
+    let narrows = |name: &&str| {
+        // Most names are told apart by this alone.
+        name.contains("allowed") && IN_HEADERS.contains(&&*without_prefix(&name.replace('_', "-")))
+    };
+    let mut names = headers.keys().map(http::HeaderName::as_str);
+    names
+        .find(narrows)
+        .map_or(Ok(()), |name| Err(NotUnderstood::new(name, HEADER)))
+}
+
+/// What Envoy tells of a route beyond the request, other than context extensions.
+pub(crate) fn route_metadata() -> NotUnderstood {
+    NotUnderstood::new("route_metadata_context", ATTRIBUTE)
+}
+
+/// Takes one word into the restriction; `None` when it is not understood.
+fn narrow<'v>(
+    restriction: &mut Restriction,
+    vocabulary: Vocabulary,
+    name: &str,
+    value: impl FnOnce() -> Option<Cow<'v, str>>,
+) -> Option<()> {
+    let (_, meaning) = vocabulary.iter().find(|(known, _)| *known == name)?;
+    match meaning {
+        Meaning::Emails => restriction.allow_emails(&value()?),
+        Meaning::EmailDomains => restriction.allow_email_domains(&value()?),
+        Meaning::Harmless => {}
+    }
+    Some(())
+}
+
+/// The text that a part of a query stands for; `None` where readers disagree.
+fn decoded(part: &str) -> Option<Cow<'_, str>> {
+    let mut escapes = part.split('%').skip(1);
+    let is_escape = |rest: &str| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if part.contains(';') || !escapes.all(is_escape) {
+        return None;
+    }
+    let spaced = part.replace('+', " ");
+    let text = percent_decode_str(&spaced).decode_utf8().ok()?;
+    Some(Cow::Owned(text.into_owned()))
+}
+
+fn without_prefix(name: &str) -> String {
+    let prefixes = ["x-auth-request-", "x-"];
+    let rest = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix));
+    rest.unwrap_or(name).to_owned()
+}
+
+/// Those that can be judged by the session's address.
+pub(crate) const BY_EMAIL: Vocabulary = &[
+    ("allowed_emails", Meaning::Emails),
+    ("allowed_email_domains", Meaning::EmailDomains),
+];
+
+/// The words that narrow, as a header would be called.
+const IN_HEADERS: [&str; 3] = ["allowed-email-domains", "allowed-emails", "allowed-groups"];
+
+const ATTRIBUTE: &str = "attribute";
+const EXTENSION: &str = "context extension";
+const HEADER: &str = "header";
+const PARAMETER: &str = "parameter";
+
+/// Longer than every word that a gateway knows.
+const LONGEST_SHOWN: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORDS: Vocabulary = &[
+        ("allowed_emails", Meaning::Emails),
+        ("allowed_email_domains", Meaning::EmailDomains),
+        ("rd", Meaning::Harmless),
+    ];
+
+    fn restriction(emails: &[&str], domains: &[&str]) -> Restriction {
+        let mut restriction = Restriction::default();
+        emails
+            .iter()
+            .for_each(|list| restriction.allow_emails(list));
+        domains
+            .iter()
+            .for_each(|list| restriction.allow_email_domains(list));
+        restriction
+    }
+
+    #[test]
+    fn parameters_are_read_as_oauth2_proxy_reads_them() {
+        for (query, expected) in [
+            ("", restriction(&[], &[])),
+            ("&&", restriction(&[], &[])),
+            ("allowed_emails=", restriction(&[], &[])),
+            ("allowed_emails", restriction(&[], &[])),
+            ("allowed_emails=a@b,c@d", restriction(&["a@b", "c@d"], &[])),
+            (
+                "allowed_emails=a@b&allowed_emails=c@d",
+                restriction(&["a@b", "c@d"], &[]),
+            ),
+            (
+                "allowed%5Femails=a%40b%2Cc%40d",
+                restriction(&["a@b", "c@d"], &[]),
+            ),
+            ("allowed_emails=a+b@c", restriction(&["a b@c"], &[])),
+            ("allowed_emails=a%2Bb@c", restriction(&["a+b@c"], &[])),
+            (
+                "allowed_email_domains=.b&rd=/x%zz;y&allowed_emails=a=b@c",
+                restriction(&["a=b@c"], &[".b"]),
+            ),
+        ] {
+            assert_eq!(in_query(query, WORDS, false), Ok(expected), "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named_where_that_is_safe() {
+        for (query, shown) in [
+            ("allowed_groups=admins", "the parameter `allowed_groups`"),
+            ("rd=/&allowed_groups", "the parameter `allowed_groups`"),
+            ("allowed%5fgroups=a", "the parameter `allowed_groups`"),
+            ("allowed_emails=a@b;c", "the parameter `allowed_emails`"),
+            ("allowed_emails=a%4", "the parameter `allowed_emails`"),
+            ("allowed_emails=%ff", "the parameter `allowed_emails`"),
+            ("Allowed_Emails=a@b", "a parameter that is not shown here"),
+            ("dG9rZW4=", "a parameter that is not shown here"),
+            ("=x", "a parameter that is not shown here"),
+            ("%zz=x", "a parameter that is not shown here"),
+        ] {
+            let flaw = in_query(query, WORDS, false).expect_err(query);
+            assert_eq!(flaw.to_string(), shown, "{query}");
+        }
+    }
+
+    #[test]
+    fn in_a_query_of_the_client_only_what_narrows_somewhere_counts() {
+        for query in ["page=2", "%zz;=&%", "=", "token=x&auth=bearer", "rd=/&a"] {
+            assert!(in_query(query, WORDS, false).is_err(), "{query}");
+            let read = in_query(query, WORDS, true);
+            assert_eq!(read, Ok(Restriction::default()), "{query}");
+        }
+        for query in [
+            "page=2&allowed_groups=admins",
+            "%61llowed_groups",
+            "Allowed-Roles=x",
+            "allowed_emails=a;b",
+            "allowed_emails=%zz",
+            "auth=basic",
+            "a%75th=BASIC",
+        ] {
+            assert!(in_query(query, WORDS, true).is_err(), "{query}");
+        }
+        assert_eq!(
+            in_query("page=2&allowed_emails=a@b", WORDS, true),
+            Ok(restriction(&["a@b"], &[]))
+        );
+    }
+
+    #[test]
+    fn a_header_that_says_such_a_word_is_found_in_every_spelling() {
+        let with = |name: &'static str| {
+            let name = http::HeaderName::from_static(name);
+            let value = http::HeaderValue::from_static("admins");
+            none_in_headers(&HeaderMap::from_iter([(name, value)]))
+        };
+        for name in [
+            "allowed-groups",
+            "allowed_emails",
+            "x-allowed-email-domains",
+            "x-auth-request-allowed_groups",
+        ] {
+            assert!(with(name).is_err(), "{name}");
+        }
+        for name in ["accept", "x-user-groups", "access-control-allowed-groups"] {
+            assert!(with(name).is_ok(), "{name}");
+        }
+    }
+}

@@ -106,11 +106,6 @@ impl IdentityHeaders {
         })
     }
 
-    /// Whether a header belongs to the family.
-    pub(crate) fn contains(self, name: &HeaderName) -> bool {
-        self.claims().iter().any(|(written, _)| written == name)
-    }
-
     /// The headers of the family. Those that a session of ours says nothing about are written too, empty.
     fn claims(self) -> &'static [(HeaderName, Claim)] {
         match self {

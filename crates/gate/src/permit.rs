@@ -171,11 +171,14 @@ impl<'g> Permit<'g> {
 
     /// Which of the request's own `headers` must not travel on, for a host that can be told: they claim an identity, or
     /// describe the request in a spelling that only an upstream would understand. Those that [`identity`](Self::identity)
-    /// replaces are not among them: hosts remove headers after they have written others.
+    /// replaces with a value are not among them: hosts remove headers after they have written others. Those that it replaces
+    /// with nothing are, for hosts that have not been told to take every name of the family.
     pub fn forged(&self, names: IdentityHeaders, headers: &HeaderMap) -> Vec<HeaderName> {
         // The host is a listed proxy: what it says about the request in proper spelling is its own.
         let mut forged = self.hygiene.unwanted(headers, true);
-        forged.retain(|name| !names.contains(name));
+        let written = self.identity(names).filter(|(_, value)| !value.is_empty());
+        let written: Vec<_> = written.map(|(name, _)| name).collect();
+        forged.retain(|name| !written.contains(name));
         forged
     }
 

@@ -426,6 +426,11 @@ fn a_host_hears_every_identity_header_and_what_was_forged() {
         "x-vouch-user: ada@example.com, x-vouch-success: true, x-vouch-idp-accesstoken: , \
          x-vouch-idp-idtoken: , x-vouch-idp-claims-groups: , x-vouch-idp-claims-given-name: "
     );
+    // What is written empty may be removed as well, by hosts that take no such header.
+    assert_eq!(
+        attested("/public/", &good, IdentityHeaders::Ours).1,
+        "x-user-id, x_user_id, remote-user, x_forwarded_for"
+    );
 }
 
 #[test]

@@ -21,7 +21,7 @@ use gate::{Admission, Answer, Facts, Gate, IdentityHeaders, Permit, Restriction,
 use http::header::{CACHE_CONTROL, CONNECTION};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use http1::LARGEST_HEAD;
 use hyper::body::Incoming;
@@ -244,9 +244,10 @@ impl Decisions {
         record: &mut Record<'_>,
     ) -> Result<Permit<'_>, Response<Bytes>> {
         let headers = question.headers;
-        let denied = |record: &Record<'_>| {
-            answer::status(StatusCode::FORBIDDEN, Asker::Program, record.request_id())
-        };
+        let known = question.original.as_ref();
+        let asker = Asker::of(known.map_or(&Method::GET, |known| &known.method), headers);
+        let denied =
+            |record: &Record<'_>| answer::status(StatusCode::FORBIDDEN, asker, record.request_id());
         if !record.arrival.trusted_peer {
             record.decided(Decision::Rejected("untrusted_proxy"));
             return Err(denied(record));

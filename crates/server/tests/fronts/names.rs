@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use harness::{CaddyVersion, Client, Echo, Gate, Mint, Request, Seen};
 
 use crate::documents::{block, put};
-use crate::front::{Kind, caddy, gate};
+use crate::front::{Kind, caddy, envoy, gate};
 
 /// An endpoint, the headers that the documentation of its gateway copies, and which of them say something about Ada.
 struct Family {
@@ -104,6 +104,38 @@ async fn run(version: CaddyVersion) -> Result<()> {
         let endpoint = family.endpoint;
         let judged = family.judge(version, &gate, &echo).await;
         judged.with_context(|| format!("{endpoint} behind {version:?}"))?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_envoy_that_takes_one_header_only_passes_on_no_forged_other() -> Result<()> {
+    let echo = Echo::start().await?;
+    let gate = gate(Kind::EnvoyHttp, &echo)
+        .env("PUBLIC_PATHS", "/public/")
+        .start()
+        .await?;
+    let text = block("envoy.md", "yaml", 0)?;
+    let prefix = "path_prefix: /outpost.goauthentik.io/auth/envoy";
+    let text = put(&text, "path_prefix: /auth/envoy", prefix)?;
+    let taken = "[{ exact: x-user-id }, { exact: x-user-email }, { exact: x-user-name }]";
+    let text = put(&text, taken, "[{ exact: x-authentik-username }]")?;
+    let envoy = envoy(&text, gate.decisions_port()?, &echo).await?;
+    let names = FAMILIES[1].copied.split_whitespace();
+    let session = Mint::user("ada").authjs();
+    for (target, told) in [("/private", "ada"), ("/public/x", "")] {
+        let request = Request::get(target).header("Host", "app.example");
+        // What the session of one without address and name says: nothing but the id, twice.
+        let forged = names.clone().filter(|name| *name != "X-Authentik-Uid");
+        let request = forged.fold(request, |request, name| request.header(name, "forged"));
+        let mut client = Client::connect(envoy.address()).await?;
+        let answer = client.send(&request.cookie(&session)).await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        let seen = echo.seen().pop().context("it arrived")?;
+        let said = seen.headers.get("x-authentik-username").unwrap_or_default();
+        ensure!(said == told, "{said:?}");
+        let mut values = seen.headers.iter().map(|(_, value)| value);
+        ensure!(!values.any(|value| value == "forged"), "{:?}", seen.headers);
     }
     Ok(())
 }

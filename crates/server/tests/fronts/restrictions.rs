@@ -125,6 +125,11 @@ async fn a_parameter_that_is_not_understood_denies_at_every_endpoint() -> Result
             }
         }
     }
+    let question = question("allowed_groups=admins", None);
+    let page = ask(&gate, &question.clone().navigating()).await?;
+    assert!(page.text().starts_with("<!DOCTYPE html>"), "{page:?}");
+    let call = question.header("Content-Type", "application/grpc");
+    assert_eq!(ask(&gate, &call).await?.header("grpc-status"), Some("7"));
     let line = gate
         .wait_for_audit(|line| line["reason"] == "unknown_restriction")
         .await?;

@@ -245,7 +245,7 @@ impl Decisions {
     ) -> Result<Permit<'_>, Response<Bytes>> {
         let headers = question.headers;
         let known = question.original.as_ref();
-        let asker = Asker::of(known.map_or(&Method::GET, |known| &known.method), headers);
+        let asker = Asker::behind_proxy(known.map_or(&Method::GET, |known| &known.method), headers);
         let denied =
             |record: &Record<'_>| answer::status(StatusCode::FORBIDDEN, asker, record.request_id());
         if !record.arrival.trusted_peer {

@@ -25,21 +25,51 @@ impl SendMany {
     ///
     /// # Errors
     ///
-    /// When the kernel has no such call, something between us forbids it, or the machine's limit for such contexts
-    /// (`fs.aio-max-nr`) is reached.
+    /// When the kernel lacks one of the calls, a filter (seccomp) forbids one, or the machine's limit for such contexts
+    /// (`fs.aio-max-nr`) is reached. The message names the call.
     pub fn new() -> io::Result<Self> {
         let mut context: c_ulong = 0;
         // SAFETY: the kernel writes one `aio_context_t`, an unsigned long, to the address, which must hold 0.
         let result = unsafe { syscall(libc::SYS_io_setup, MOST as c_ulong, &raw mut context) };
-        if result < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Self {
+        succeeded("io_setup", result)?;
+        let prepared = Self {
             context,
             orders: Vec::new(),
             pointers: Vec::new(),
             events: vec![Event::default(); MOST],
-        })
+        };
+        prepared.probe()?;
+        Ok(prepared)
+    }
+
+    /// Makes each call of [`submit`](Self::submit) with nothing to do. A filter may forbid one and allow the others, and once
+    /// orders are with the kernel it is too late to find out.
+    fn probe(&self) -> io::Result<()> {
+        let nothing: c_long = 0;
+        let no_orders = ptr::null_mut::<*mut Order>();
+        // SAFETY: of no orders the kernel reads none.
+        let result = unsafe { syscall(libc::SYS_io_submit, self.context, nothing, no_orders) };
+        succeeded("io_submit", result)?;
+        let (no_events, at_once) = (
+            ptr::null_mut::<Event>(),
+            libc::timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            },
+        );
+        let context = self.context;
+        // SAFETY: with room for no event the kernel writes none; it reads the time.
+        let result = unsafe {
+            syscall(
+                libc::SYS_io_getevents,
+                context,
+                nothing,
+                nothing,
+                no_events,
+                &raw const at_once,
+            )
+        };
+        succeeded("io_getevents", result)
     }
 
     /// Sends each message on its socket, as much of it as that takes. `took` is told of each, by its number in the order
@@ -95,7 +125,8 @@ impl SendMany {
             match usize::try_from(come) {
                 Ok(come) => done += come,
                 Err(_) if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
-                // The bytes must not be given back while the kernel may read them. It has no other reason to fail here.
+                // The bytes must not be given back while the kernel may read them. It has no other reason to fail here: the
+                // call was allowed when it was tried in `new`, and a filter that a thread gets later does not come from us.
                 Err(_) => std::process::abort(),
             }
         }
@@ -103,9 +134,18 @@ impl SendMany {
     }
 }
 
+/// The error of a system call, with its name.
+fn succeeded(call: &str, result: c_long) -> io::Result<()> {
+    if result >= 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    Err(io::Error::new(error.kind(), format!("{call}(2): {error}")))
+}
+
 impl Drop for SendMany {
     fn drop(&mut self) {
-        // SAFETY: the context is ours, and nothing uses it after this.
+        // SAFETY: the context is ours, and nothing uses it after this. If that is forbidden, it ends with the process.
         unsafe { syscall(libc::SYS_io_destroy, self.context) };
     }
 }
@@ -188,6 +228,72 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         (ours, theirs)
+    }
+
+    /// Runs `test` on a thread on which this system call fails with this error, as under a container engine's filter.
+    fn forbidding<T: Send + 'static>(
+        call: c_long,
+        error: i32,
+        test: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let filtered = std::thread::spawn(move || {
+            let instruction = |code: u32, jt, jf, k| libc::sock_filter {
+                code: u16::try_from(code).unwrap(),
+                jt,
+                jf,
+                k,
+            };
+            let call = u32::try_from(call).unwrap();
+            let error = libc::SECCOMP_RET_ERRNO | error.cast_unsigned();
+            let mut filter = [
+                // The number of the call is the first field of `struct seccomp_data`.
+                instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+                instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, call),
+                instruction(libc::BPF_RET | libc::BPF_K, 0, 0, error),
+                instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+            ];
+            let program = libc::sock_fprog {
+                len: u16::try_from(filter.len()).unwrap(),
+                filter: filter.as_mut_ptr(),
+            };
+            // SAFETY: both calls take numbers, and the address of a filter that outlives them. They bind this thread alone.
+            let installed = unsafe {
+                libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+                    && libc::prctl(
+                        libc::PR_SET_SECCOMP,
+                        libc::SECCOMP_MODE_FILTER,
+                        &raw const program,
+                    ) == 0
+            };
+            assert!(installed, "{}", io::Error::last_os_error());
+            test()
+        });
+        filtered.join().unwrap()
+    }
+
+    #[test]
+    fn a_filter_that_forbids_one_call_alone_is_noticed_before_anything_is_sent() {
+        for (name, call) in [
+            ("io_setup", libc::SYS_io_setup),
+            ("io_submit", libc::SYS_io_submit),
+            ("io_getevents", libc::SYS_io_getevents),
+        ] {
+            for error in [libc::EPERM, libc::ENOSYS, libc::EACCES] {
+                let refused = forbidding(call, error, || SendMany::new().map(drop));
+                let refused = refused.unwrap_err().to_string();
+                assert!(refused.starts_with(&format!("{name}(2): ")), "{refused}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_forbidden_and_not_needed_does_no_harm() {
+        forbidding(libc::SYS_io_destroy, libc::EPERM, || {
+            let (ours, mut theirs) = pair();
+            assert_eq!(send(&[(ours.as_fd(), b"a")]), [Ok(1)]);
+            let mut got = [0];
+            theirs.read_exact(&mut got).unwrap();
+        });
     }
 
     #[test]

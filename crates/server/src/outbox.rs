@@ -91,7 +91,7 @@ impl Outbox {
         let kernel = SendMany::new();
         if let Err(error) = &kernel {
             SAID.call_once(|| {
-                tracing::info!(%error, "messages go out one by one, which costs some speed: io_setup(2) is not to be had");
+                tracing::info!(%error, "messages go out one by one, which costs some speed: the kernel's asynchronous I/O is not to be had");
             });
         }
         Self {

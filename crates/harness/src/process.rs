@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -91,7 +92,19 @@ impl Drop for Process {
 
 /// The lines a program has printed so far, and those to come.
 #[derive(Clone, Debug)]
-pub struct Lines(watch::Receiver<Transcript>);
+pub struct Lines {
+    transcript: watch::Receiver<Transcript>,
+    reading: Arc<(Mutex<Reading>, Condvar)>,
+}
+
+/// What the reader of an output does when it has read a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Reading {
+    #[default]
+    GoesOn,
+    Stalls,
+    Stops,
+}
 
 #[derive(Debug, Default)]
 struct Transcript {
@@ -102,12 +115,15 @@ struct Transcript {
 impl Lines {
     fn read(output: impl Read + Send + 'static) -> Self {
         let (sender, receiver) = watch::channel(Transcript::default());
+        let reading: Arc<(Mutex<Reading>, Condvar)> = Arc::default();
+        let told = Arc::clone(&reading);
         std::thread::spawn(move || {
             let mut output = BufReader::new(output);
             let mut line = Vec::new();
-            while output
-                .read_until(b'\n', &mut line)
-                .is_ok_and(|length| length > 0)
+            while goes_on(&told)
+                && output
+                    .read_until(b'\n', &mut line)
+                    .is_ok_and(|length| length > 0)
             {
                 let text = String::from_utf8_lossy(&line)
                     .trim_end_matches(['\n', '\r'])
@@ -115,14 +131,39 @@ impl Lines {
                 sender.send_modify(|transcript| transcript.lines.push(text));
                 line.clear();
             }
+            drop(output);
             sender.send_modify(|transcript| transcript.ended = true);
         });
-        Self(receiver)
+        Self {
+            transcript: receiver,
+            reading,
+        }
+    }
+
+    /// Reads nothing more after the next line, until [`resume`](Self::resume): the program's output fills up.
+    pub fn stall(&self) {
+        self.tell(Reading::Stalls);
+    }
+
+    /// Reads on.
+    pub fn resume(&self) {
+        self.tell(Reading::GoesOn);
+    }
+
+    /// Closes the output after the next line: whatever the program writes after that is an error.
+    pub fn close(&self) {
+        self.tell(Reading::Stops);
+    }
+
+    fn tell(&self, what: Reading) {
+        let (reading, changed) = &*self.reading;
+        *reading.lock().expect("no reader panics") = what;
+        changed.notify_all();
     }
 
     /// All lines so far.
     pub fn all(&self) -> Vec<String> {
-        self.0.borrow().lines.clone()
+        self.transcript.borrow().lines.clone()
     }
 
     /// Waits for the first line, printed already or not, for which `wanted` gives a value.
@@ -130,7 +171,7 @@ impl Lines {
     /// # Errors
     /// When the output ends, or [`PATIENCE`] runs out, without such a line; the message holds the lines seen.
     pub async fn wait_for<T>(&self, mut wanted: impl FnMut(&str) -> Option<T>) -> Result<T> {
-        let mut receiver = self.0.clone();
+        let mut receiver = self.transcript.clone();
         let mut read = 0;
         let search = async {
             loop {
@@ -169,7 +210,7 @@ impl Lines {
     /// # Errors
     /// When that takes longer than [`PATIENCE`].
     pub async fn ended(&self) -> Result<()> {
-        let mut receiver = self.0.clone();
+        let mut receiver = self.transcript.clone();
         timeout(PATIENCE, receiver.wait_for(|transcript| transcript.ended))
             .await
             .with_context(|| {
@@ -181,6 +222,13 @@ impl Lines {
             .map_err(|_| anyhow!("the reader of the output is gone"))?;
         Ok(())
     }
+}
+
+/// Waits for as long as the reader stalls. False when it is to stop.
+fn goes_on((reading, changed): &(Mutex<Reading>, Condvar)) -> bool {
+    let reading = reading.lock().expect("nobody panics with it");
+    let told = changed.wait_while(reading, |reading| *reading == Reading::Stalls);
+    *told.expect("nobody panics with it") == Reading::GoesOn
 }
 
 /// A command for `program` (a name, or a path) that the kernel kills when the thread that starts it ends, however that

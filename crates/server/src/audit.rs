@@ -1,16 +1,13 @@
-//! One line per decision, and the thread that writes them.
+//! One line per decision.
 //!
-//! A line is formatted into a buffer of the runtime that made the decision; a thread of its own carries full buffers
-//! to standard output. So no request waits for a slow reader, no lock is contended, and no system call is made per
+//! A line is formatted into a buffer of the runtime that made the decision; an [`Output`] carries full buffers to
+//! standard output. So no request waits for a slow reader, no lock is contended, and no system call is made per
 //! line. A buffer is bounded: what does not fit is counted and reported, never dropped in silence.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
-use std::mem;
 use std::net::IpAddr;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,6 +15,7 @@ use session::UnixTime;
 
 use crate::config::LogFormat;
 use crate::metrics::Metrics;
+use crate::output::{Buffer, Loss, Output};
 
 /// One decision. Neither the token, nor a cookie, nor a secret, nor the query has a place here.
 #[derive(Debug)]
@@ -79,21 +77,12 @@ pub(crate) struct Audit {
     format: Option<LogFormat>,
 }
 
-#[derive(Debug, Default)]
-struct Buffer(Mutex<Lines>);
-
-#[derive(Debug, Default)]
-struct Lines {
-    text: Vec<u8>,
-    dropped: u64,
-}
-
 impl Audit {
     /// Lines that nobody reads.
     #[cfg(test)]
     pub(crate) fn unread() -> Self {
         Self {
-            buffer: Arc::default(),
+            buffer: Buffer::new(Arc::default()),
             format: Some(LogFormat::Json),
         }
     }
@@ -103,102 +92,43 @@ impl Audit {
         let Some(format) = self.format else {
             return;
         };
-        let mut lines = self.buffer.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.text.len() > FULL_BUFFER {
-            lines.dropped += 1;
-            return;
-        }
-        match format {
-            LogFormat::Json => write_json(&mut lines.text, entry),
-            LogFormat::Text => write_text(&mut lines.text, entry),
-        }
+        self.buffer.add(|text| match format {
+            LogFormat::Json => write_json(text, entry),
+            LogFormat::Text => write_text(text, entry),
+        });
     }
 }
 
-/// The thread that carries lines to standard output.
-#[derive(Debug)]
-pub(crate) struct AuditWriter {
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
+/// Starts the thread that carries lines to standard output, with one buffer for each of so many runtimes. Without a format
+/// nothing is written.
+pub(crate) fn start(
+    runtimes: usize,
+    format: Option<LogFormat>,
+    metrics: &Metrics,
+) -> io::Result<(Output, Vec<Audit>)> {
+    let audits: Vec<Audit> = (0..runtimes)
+        .map(|_| Audit {
+            buffer: Buffer::new(metrics.audit_lost()),
+            format,
+        })
+        .collect();
+    let buffers = audits
+        .iter()
+        .map(|audit| Arc::clone(&audit.buffer))
+        .collect();
+    let output = Output::start("audit", io::stdout(), buffers, next_pause, report)?;
+    Ok((output, audits))
 }
 
-impl AuditWriter {
-    /// Starts the thread, with one buffer for each of so many runtimes. Without a format nothing is written.
-    pub(crate) fn start(
-        runtimes: usize,
-        format: Option<LogFormat>,
-        metrics: Arc<Metrics>,
-    ) -> io::Result<(Self, Vec<Audit>)> {
-        let audits: Vec<Audit> = (0..runtimes)
-            .map(|_| Audit {
-                buffer: Arc::default(),
-                format,
-            })
-            .collect();
-        let buffers: Vec<Arc<Buffer>> = audits
-            .iter()
-            .map(|audit| Arc::clone(&audit.buffer))
-            .collect();
-        let (stop, stopped) = mpsc::channel();
-        let thread = thread::Builder::new()
-            .name("audit".to_owned())
-            .spawn(move || {
-                let mut carrier = Carrier {
-                    spare: Vec::new(),
-                    metrics,
-                };
-                let mut pause = LONGEST_PAUSE;
-                while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                    pause = next_pause(pause, carrier.carry(&buffers));
-                }
-                carrier.carry(&buffers);
-            })?;
-        Ok((Self { stop, thread }, audits))
-    }
-
-    /// Writes what is left and ends the thread.
-    pub(crate) fn finish(self) {
-        drop(self.stop);
-        // A panic in the thread was reported when it happened.
-        let _ = self.thread.join();
-    }
-}
-
-/// Swaps full buffers for empty ones, so that a runtime never waits for the writing.
-struct Carrier {
-    spare: Vec<u8>,
-    metrics: Arc<Metrics>,
-}
-
-impl Carrier {
-    /// Carries out what there is, and says how many bytes the fullest buffer held.
-    fn carry(&mut self, buffers: &[Arc<Buffer>]) -> usize {
-        let mut fullest = 0;
-        for buffer in buffers {
-            let dropped = {
-                let mut lines = buffer.0.lock().unwrap_or_else(PoisonError::into_inner);
-                mem::swap(&mut lines.text, &mut self.spare);
-                mem::take(&mut lines.dropped)
-            };
-            fullest = fullest.max(self.spare.len());
-            let mut lost = dropped;
-            if !self.spare.is_empty()
-                && let Err(error) = write(&self.spare)
-            {
-                lost += memchr::memchr_iter(b'\n', &self.spare).count() as u64;
-                tracing::error!(%error, "audit lines cannot be written");
-            }
-            if dropped > 0 {
-                tracing::error!(
-                    dropped,
-                    "audit lines were dropped: standard output is read too slowly"
-                );
-            }
-            self.metrics.audit_lost(lost);
-            self.spare.clear();
-            self.spare.shrink_to(KEPT_BUFFER);
+fn report(loss: Loss) {
+    match loss {
+        Loss::Dropped(dropped) => tracing::error!(
+            dropped,
+            "audit lines were dropped: standard output is read too slowly"
+        ),
+        Loss::Unwritable(error) => {
+            tracing::error!(%error, "audit lines cannot be written, and are lost until they can");
         }
-        fullest
     }
 }
 
@@ -209,12 +139,6 @@ fn next_pause(last: Duration, fullest: usize) -> Duration {
     let fullest = u32::try_from(fullest.max(1)).unwrap_or(u32::MAX);
     let next = last.saturating_mul(CACHED_BUFFER) / fullest;
     next.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
-}
-
-fn write(lines: &[u8]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(lines)?;
-    out.flush()
 }
 
 /// One JSON object. Written field by field, because names and most values are codes of ours that need no escaping: that
@@ -380,14 +304,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 /// In bytes, of a buffer when it is carried out.
 const CACHED_BUFFER: u32 = 32 << 10;
 
-/// In bytes, per runtime: some 5,000 lines, a quarter of a second at the highest rate that one core can decide.
-const FULL_BUFFER: usize = 2 << 20;
-
 /// In bytes. Most lines are shorter, so that the buffer's room is looked at once a line.
 const USUAL_LINE: usize = 512;
-
-/// What a buffer keeps of its memory between two rounds.
-const KEPT_BUFFER: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -430,9 +348,9 @@ mod tests {
                 ..Audit::unread()
             };
             audit.record(&entry("/a\"b\n\u{2028}\u{1b}[0m", "x\r\nallow"));
-            let lines = audit.buffer.0.lock().unwrap();
-            assert_eq!(memchr::memchr_iter(b'\n', &lines.text).count(), 1);
-            assert!(!lines.text.contains(&0x1b) && !lines.text.contains(&b'\r'));
+            let text = audit.buffer.text();
+            assert_eq!(memchr::memchr_iter(b'\n', &text).count(), 1);
+            assert!(!text.contains(&0x1b) && !text.contains(&b'\r'));
         }
     }
 
@@ -440,8 +358,7 @@ mod tests {
     fn a_line_is_json_with_a_time_in_utc() {
         let audit = Audit::unread();
         audit.record(&entry("/a", "u"));
-        let line: serde_json::Value =
-            serde_json::from_slice(&audit.buffer.0.lock().unwrap().text).unwrap();
+        let line: serde_json::Value = serde_json::from_slice(&audit.buffer.text()).unwrap();
         assert_eq!(line["ts"], "2030-03-17T17:46:40.123Z");
         assert_eq!(line["user_id"], "u");
     }
@@ -481,15 +398,5 @@ mod tests {
         assert_eq!(next_pause(millis(4), 2 << 20), millis(1));
         assert_eq!(next_pause(millis(1), usize::MAX), millis(1));
         assert_eq!(next_pause(millis(1), 0), millis(20));
-    }
-
-    #[test]
-    fn lines_beyond_the_bound_are_counted() {
-        let audit = Audit::unread();
-        let long = "x".repeat(1 << 20);
-        (0..5).for_each(|_| audit.record(&entry(&long, "u")));
-        let lines = audit.buffer.0.lock().unwrap();
-        assert_eq!(lines.dropped, 3);
-        assert!(lines.text.len() < FULL_BUFFER + (2 << 20));
     }
 }

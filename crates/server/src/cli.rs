@@ -4,7 +4,6 @@ mod mint;
 mod open;
 mod secrets;
 
-use std::io::{self, IsTerminal};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,9 +12,9 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat, Variables};
+use crate::logging::Logging;
 use crate::{demo, serve};
 
 /// Opens Auth.js, NextAuth and Better Auth sessions in front of any service, and tells it who is calling.
@@ -56,14 +55,10 @@ pub(crate) fn run() -> Result<ExitCode> {
     match command {
         Command::Serve => {
             let config = Config::from_variables(&variables)?;
-            start_logging(config.log_format, &variables);
-            use_aws_lc()?;
-            serve::run(config, |_| ())?;
+            logged(config.log_format, &variables, || serve::run(config, |_| ()))?;
         }
         Command::Demo => {
-            start_logging(LogFormat::Text, &variables);
-            use_aws_lc()?;
-            demo::run(&variables)?;
+            logged(LogFormat::Text, &variables, || demo::run(&variables))?;
         }
         Command::CheckConfig => check_config(&variables)?,
         Command::Healthcheck => healthcheck(&variables)?,
@@ -105,25 +100,17 @@ fn check_config(variables: &Variables) -> Result<()> {
     Ok(())
 }
 
-/// Logs go to standard error; standard output carries audit lines alone.
-fn start_logging(format: LogFormat, variables: &Variables) {
+/// Runs `serve`, with its log; and when it has ended, waits for the log, but not for long.
+fn logged(
+    format: LogFormat,
+    variables: &Variables,
+    serve: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     let directives = variables.get("RUST_LOG").unwrap_or("info");
-    let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
-    let logger = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    match format {
-        LogFormat::Json => logger
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .init(),
-        LogFormat::Text => logger
-            .with_target(false)
-            .with_ansi(io::stderr().is_terminal())
-            .init(),
-    }
+    let logging = Logging::start(format, directives)?;
+    let served = use_aws_lc().and_then(|()| serve());
+    logging.finish(LOG_FAREWELL);
+    served
 }
 
 /// Every library that speaks TLS uses the same cryptography as we do.
@@ -173,3 +160,7 @@ async fn ask_health(address: SocketAddr) -> Result<String> {
     stream.take(4096).read_to_end(&mut answer).await?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
+
+/// How long the end waits for the last lines of the log. With what it waits for audit lines and for the last words, that is
+/// a second.
+const LOG_FAREWELL: Duration = Duration::from_millis(200);

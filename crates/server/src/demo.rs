@@ -9,13 +9,15 @@ mod people;
 mod received;
 mod sessions;
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::Context;
 use session::Secret;
 
 use crate::config::{Config, Variables};
+use crate::output;
 use crate::random;
 use crate::serve::{self, Bound};
 use crate::socket::Address;
@@ -31,8 +33,8 @@ pub(crate) fn run(environment: &Variables) -> anyhow::Result<()> {
     let config = Config::from_variables(&variables(upstream, secret, environment))?;
     let cookie = sessions.issue(&PEOPLE[0])?;
     serve::run(config, |bound| {
-        // A terminal that went away is no reason to stop.
-        let _ = io::stdout().write_all(banner(bound, &cookie).as_bytes());
+        // A terminal that went away, or does not read, is no reason to stop.
+        output::say(io::stdout(), banner(bound, &cookie), BANNER);
     })
 }
 
@@ -95,3 +97,6 @@ fn reachable(bound: &Address) -> Address {
         Address::Tcp(_) | Address::Unix { .. } => bound.clone(),
     }
 }
+
+/// How long the banner may take.
+const BANNER: Duration = Duration::from_millis(500);

@@ -11,11 +11,13 @@ mod demo;
 mod front;
 mod jwks;
 mod listener;
+mod logging;
 mod metrics;
 mod mint;
 mod mode;
 mod open;
 mod outbox;
+mod output;
 mod pages;
 mod patience;
 mod random;
@@ -27,7 +29,9 @@ mod tls;
 mod transfer;
 mod upstream;
 
+use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 // Unit tests count what is asked of theirs.
 #[cfg(not(test))]
@@ -36,7 +40,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     cli::run().unwrap_or_else(|error| {
-        eprintln!("sessiongate: {error:#}");
+        output::say(
+            io::stderr(),
+            format!("sessiongate: {error:#}\n"),
+            LONGEST_FAREWELL,
+        );
         ExitCode::FAILURE
     })
 }
+
+/// For an error that nobody reads.
+const LONGEST_FAREWELL: Duration = Duration::from_millis(100);

@@ -1,5 +1,6 @@
 //! What is counted, in the Prometheus text format. No user, path or host is ever a label.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use metrics_exporter_prometheus::{
     BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+use crate::logging;
 use crate::mode::Mode;
 use crate::store::{Asked, Observer, Outcome};
 
@@ -20,7 +22,9 @@ pub(crate) struct Metrics {
     upstream_ok: Counter,
     users_in_memory: Counter,
     sessions_in_memory: Counter,
-    audit_lost: Counter,
+    audit_lost: Arc<AtomicU64>,
+    audit_lines_lost: Counter,
+    log_lines_lost: Counter,
 }
 
 /// The meters of one front's decisions.
@@ -46,9 +50,11 @@ impl Metrics {
                 checks(Asked::User, Source::Memory, "present"),
                 checks(Asked::Session, Source::Memory, "present"),
                 metrics::counter!("sessiongate_audit_lines_lost_total"),
+                metrics::counter!("sessiongate_log_lines_lost_total"),
             )
         });
-        let (upstream_ok, users_in_memory, sessions_in_memory, audit_lost) = meters;
+        let (upstream_ok, users_in_memory, sessions_in_memory, audit_lines_lost, log_lines_lost) =
+            meters;
         let metrics = Self {
             recorder,
             handle,
@@ -56,7 +62,9 @@ impl Metrics {
             upstream_ok,
             users_in_memory,
             sessions_in_memory,
-            audit_lost,
+            audit_lost: Arc::default(),
+            audit_lines_lost,
+            log_lines_lost,
         };
         Ok(Arc::new(metrics))
     }
@@ -96,9 +104,9 @@ impl Metrics {
         self.register(|| upstream(result)).increment(1);
     }
 
-    /// Counts audit lines that nobody will read.
-    pub(crate) fn audit_lost(&self, lines: u64) {
-        self.audit_lost.increment(lines);
+    /// The number of audit lines that nobody will read, for those who count them.
+    pub(crate) fn audit_lost(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.audit_lost)
     }
 
     /// Notes whether a store is up.
@@ -117,6 +125,9 @@ impl Metrics {
 
     /// The page that Prometheus reads.
     pub(crate) fn render(&self) -> String {
+        let audit_lost = self.audit_lost.load(Ordering::Relaxed);
+        self.audit_lines_lost.absolute(audit_lost);
+        self.log_lines_lost.absolute(logging::lost());
         self.handle.render()
     }
 
@@ -227,6 +238,10 @@ fn describe() {
     metrics::describe_counter!(
         "sessiongate_audit_lines_lost_total",
         "Audit lines that could not be written."
+    );
+    metrics::describe_counter!(
+        "sessiongate_log_lines_lost_total",
+        "Lines of the log on standard error that could not be written."
     );
     metrics::describe_gauge!(
         "sessiongate_store_up",

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use gate::{Gate, Issuer};
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, Admin};
-use crate::audit::AuditWriter;
+use crate::audit;
 use crate::config::Config;
 use crate::front::Sparingly;
 use crate::front::cors::Cors;
@@ -114,7 +115,7 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
     };
 
     let format = config.audits.then_some(config.log_format);
-    let (writer, audits) = AuditWriter::start(config.workers, format, Arc::clone(&metrics))?;
+    let (writer, audits) = audit::start(config.workers, format, &metrics)?;
     let shares = |listening: Option<Listening>| listening.into_iter().flat_map(|all| all.shares);
     let (mut proxies, mut decisions) = (shares(proxy), shares(decisions));
     let mut workers = Vec::new();
@@ -177,7 +178,7 @@ pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
             stores.close().await;
         }
     });
-    writer.finish();
+    writer.finish(AUDIT_FAREWELL);
     shared.shutdown_background();
     served
 }
@@ -213,3 +214,6 @@ fn wait(workers: Vec<JoinHandle<std::io::Result<()>>>) -> Result<()> {
 
 /// Stores and admin wait far more than they compute.
 const SHARED_THREADS: usize = 2;
+
+/// How long the end waits for the last audit lines.
+const AUDIT_FAREWELL: Duration = Duration::from_millis(700);

@@ -1,0 +1,281 @@
+//! What the process says, on its way to a standard stream.
+//!
+//! Whoever has something to say puts it into a buffer; a thread of its own carries buffers out. So nobody waits for a slow
+//! reader, or for one that reads nothing at all: a buffer is bounded, and what does not fit is counted. A reader that is gone
+//! ends nothing either.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::mem;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+/// Lines on their way out.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    lines: Mutex<Lines>,
+    /// How many lines were lost, in this buffer and in others of the kind.
+    lost: Arc<AtomicU64>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    text: Vec<u8>,
+    dropped: u64,
+}
+
+impl Buffer {
+    /// An empty one, which counts what it loses.
+    pub(crate) fn new(lost: Arc<AtomicU64>) -> Arc<Self> {
+        let lines = Mutex::default();
+        Arc::new(Self { lines, lost })
+    }
+
+    /// Lets `write` add a line. False when the buffer is full: then the line is counted as lost.
+    pub(crate) fn add(&self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = lines.text.len() <= FULL_BUFFER;
+        if has_room {
+            write(&mut lines.text);
+        } else {
+            lines.dropped += 1;
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        has_room
+    }
+
+    /// What is in it.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> Vec<u8> {
+        self.lines.lock().unwrap().text.clone()
+    }
+}
+
+/// Why lines did not get out. They have been counted.
+#[derive(Debug)]
+pub(crate) enum Loss {
+    /// So many found no room, because what was there before them is read too slowly.
+    Dropped(u64),
+    /// They cannot be written. Said once, until one can.
+    Unwritable(io::Error),
+}
+
+/// The thread that carries lines to a standard stream.
+#[derive(Debug)]
+pub(crate) struct Output {
+    stops: Arc<AtomicBool>,
+    thread: Thread,
+    ended: Receiver<()>,
+}
+
+impl Output {
+    /// Starts the thread, called `name`. It writes what is in `buffers` to `stream`, waits for as long as `pause` says, given its
+    /// last pause and the number of bytes in the fullest buffer, and starts again; or sooner, when it is
+    /// [woken](Self::waker). `lost` is told of what did not get out.
+    pub(crate) fn start(
+        name: &'static str,
+        stream: impl AsFd,
+        buffers: Vec<Arc<Buffer>>,
+        pause: fn(Duration, usize) -> Duration,
+        lost: impl FnMut(Loss) + Send + 'static,
+    ) -> io::Result<Self> {
+        let stops = Arc::new(AtomicBool::new(false));
+        let (end, ended) = mpsc::channel();
+        let mut carrier = Carrier {
+            stream: File::from(stream.as_fd().try_clone_to_owned()?),
+            spare: Vec::new(),
+            is_failing: false,
+            lost,
+        };
+        let stop = Arc::clone(&stops);
+        let thread = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                // Dropped when the thread ends, however that happens.
+                let _end = end;
+                let mut last = Duration::ZERO;
+                loop {
+                    let is_last = stop.load(Ordering::Acquire);
+                    last = pause(last, carrier.carry(&buffers));
+                    if is_last {
+                        return;
+                    }
+                    thread::park_timeout(last);
+                }
+            })?;
+        let thread = thread.thread().clone();
+        Ok(Self {
+            stops,
+            thread,
+            ended,
+        })
+    }
+
+    /// The thread, which carries out what there is as soon as it is unparked.
+    pub(crate) fn waker(&self) -> Thread {
+        self.thread.clone()
+    }
+
+    /// Has the rest written and the thread ended, if that takes no longer than this. A reader that stalls is left alone with
+    /// what it has.
+    pub(crate) fn finish(self, within: Duration) {
+        self.stops.store(true, Ordering::Release);
+        self.thread.unpark();
+        // Nothing is ever sent: this is the end of the thread, or of our patience.
+        let _ = self.ended.recv_timeout(within);
+    }
+}
+
+/// Writes something to a standard stream beside the outputs, and goes on when that takes longer than this.
+pub(crate) fn say(mut stream: impl Write + Send + 'static, words: String, within: Duration) {
+    let (end, ended) = mpsc::channel::<()>();
+    let writing = thread::Builder::new().spawn(move || {
+        let _end = end;
+        // There is nobody to be told of an error.
+        let _ = stream.write_all(words.as_bytes());
+    });
+    if writing.is_ok() {
+        let _ = ended.recv_timeout(within);
+    }
+}
+
+/// Swaps full buffers for empty ones, so that nobody waits for the writing.
+struct Carrier<L> {
+    stream: File,
+    spare: Vec<u8>,
+    /// Whether the last write failed: that is worth one report, not one for each.
+    is_failing: bool,
+    lost: L,
+}
+
+impl<L: FnMut(Loss)> Carrier<L> {
+    /// Carries out what there is, and says how many bytes the fullest buffer held.
+    fn carry(&mut self, buffers: &[Arc<Buffer>]) -> usize {
+        let mut fullest = 0;
+        for buffer in buffers {
+            let dropped = {
+                let mut lines = buffer.lines.lock().unwrap_or_else(PoisonError::into_inner);
+                mem::swap(&mut lines.text, &mut self.spare);
+                mem::take(&mut lines.dropped)
+            };
+            fullest = fullest.max(self.spare.len());
+            let unwritten = self.write();
+            buffer.lost.fetch_add(unwritten, Ordering::Relaxed);
+            if dropped > 0 {
+                (self.lost)(Loss::Dropped(dropped));
+            }
+            self.spare.clear();
+            self.spare.shrink_to(KEPT_BUFFER);
+        }
+        fullest
+    }
+
+    /// Writes what is there, and says how many lines of it could not be.
+    fn write(&mut self) -> u64 {
+        let mut left = &self.spare[..];
+        while !left.is_empty() {
+            let error = match self.stream.write(left) {
+                Ok(0) => io::ErrorKind::WriteZero.into(),
+                Ok(written) => {
+                    self.is_failing = false;
+                    left = &left[written..];
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                // Whoever shares the stream with us, a shell or Node, has told it not to block.
+                io::ErrorKind::WouldBlock => thread::sleep(BETWEEN_TRIES),
+                _ => {
+                    if !mem::replace(&mut self.is_failing, true) {
+                        (self.lost)(Loss::Unwritable(error));
+                    }
+                    return memchr::memchr_iter(b'\n', left).count() as u64;
+                }
+            }
+        }
+        0
+    }
+}
+
+/// In bytes: some 5,000 audit lines, a quarter of a second at the highest rate that one core can decide.
+pub(crate) const FULL_BUFFER: usize = 2 << 20;
+
+/// What a buffer keeps of its memory between two rounds.
+const KEPT_BUFFER: usize = 64 << 10;
+
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{PipeReader, Read, pipe};
+
+    use super::*;
+
+    /// An output into a pipe, with one buffer, and what was lost on it.
+    fn started() -> (PipeReader, Arc<Buffer>, Output, Receiver<Loss>) {
+        let (reader, writer) = pipe().unwrap();
+        let buffer = Buffer::new(Arc::default());
+        let (loss, lost) = mpsc::channel();
+        let tell = move |what| drop(loss.send(what));
+        let forever = |_, _| Duration::MAX;
+        let output =
+            Output::start("test", &writer, vec![Arc::clone(&buffer)], forever, tell).unwrap();
+        (reader, buffer, output, lost)
+    }
+
+    fn say(buffer: &Buffer, text: &[u8]) -> bool {
+        buffer.add(|out| out.extend_from_slice(text))
+    }
+
+    #[test]
+    fn what_was_said_is_there_when_the_output_has_finished() {
+        let (mut reader, buffer, output, _lost) = started();
+        say(&buffer, b"one\n");
+        output.waker().unpark();
+        let mut got = [0; 4];
+        reader.read_exact(&mut got).unwrap();
+        say(&buffer, b"two\n");
+        output.finish(Duration::MAX);
+        let mut rest = String::new();
+        reader.read_to_string(&mut rest).unwrap();
+        assert_eq!((&got, &*rest), (b"one\n", "two\n"));
+    }
+
+    #[test]
+    fn a_reader_that_stalls_holds_nobody_up() {
+        let (mut reader, buffer, output, lost) = started();
+        let megabyte = [vec![b'x'; (1 << 20) - 1], vec![b'\n']].concat();
+        let mut said = 0;
+        while say(&buffer, &megabyte) {
+            said += 1;
+        }
+        assert!(!say(&buffer, b"one more\n"));
+        output.waker().unpark();
+        output.finish(Duration::ZERO);
+        // Who reads again gets all that was there, and the loss is told.
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).unwrap();
+        assert_eq!(all.len(), said << 20);
+        assert!(matches!(lost.recv(), Ok(Loss::Dropped(2))));
+        assert_eq!(buffer.lost.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_is_reported_once() {
+        let (reader, buffer, output, lost) = started();
+        drop(reader);
+        say(&buffer, b"one\ntwo\n");
+        output.waker().unpark();
+        assert!(matches!(lost.recv(), Ok(Loss::Unwritable(_))));
+        say(&buffer, b"three\n");
+        output.finish(Duration::MAX);
+        assert!(lost.recv().is_err());
+        assert_eq!(buffer.lost.load(Ordering::Relaxed), 3);
+    }
+}

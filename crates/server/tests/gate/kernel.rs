@@ -1,0 +1,61 @@
+//! What the kernel, or a filter before it, does not allow.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use futures_util::future::try_join_all;
+use harness::{Echo, Gate, mint};
+
+use crate::support::signed_in;
+
+/// Starts a program under a filter by which one system call fails with EPERM, as container engines' filters make it fail:
+/// `python3 -c … NUMBER PROGRAM WORD…`.
+const FORBID: &str = r#"
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+code = b"".join(struct.pack("HBBI", *step) for step in [
+    (0x20, 0, 0, 0),                   # load the number of the call
+    (0x15, 0, 1, int(sys.argv[1])),    # is it this one?
+    (0x06, 0, 0, 0x00050001),          # then EPERM
+    (0x06, 0, 0, 0x7fff0000),          # else go on
+])
+steps = ctypes.create_string_buffer(code)
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("steps", ctypes.c_void_p)]
+program = Program(4, ctypes.addressof(steps))
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.byref(program), 0, 0) == 0, ctypes.get_errno()
+os.execv(sys.argv[2], sys.argv[2:])
+"#;
+
+/// The number of io_getevents(2).
+const IO_GETEVENTS: &str = if cfg!(target_arch = "x86_64") {
+    "208"
+} else {
+    "4"
+};
+
+#[tokio::test]
+async fn a_filter_that_forbids_io_getevents_alone_costs_no_request() -> Result<()> {
+    let echo = Echo::start().await?;
+    let binary = env!("CARGO_BIN_EXE_sessiongate");
+    let mut gate = Gate::command(Path::new("python3"))
+        .args(["-c", FORBID, IO_GETEVENTS, binary, "serve"])
+        .env("UPSTREAM", echo.url())
+        .env("AUTH_SECRET", mint::SECRET)
+        .env("WORKERS", "1")
+        .start()
+        .await?;
+    let requests = (0..64).map(async |_| gate.send(&signed_in("/", "ada")).await);
+    for answer in try_join_all(requests).await? {
+        assert_eq!(answer.status, 200);
+    }
+    let said = |line: &str| line.contains("io_getevents(2)").then_some(());
+    gate.stderr()
+        .wait_for(said)
+        .await
+        .context("it says what it does without")?;
+    gate.signal("TERM")?;
+    assert_eq!(gate.wait().await?.code(), Some(0));
+    Ok(())
+}

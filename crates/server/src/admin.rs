@@ -14,21 +14,20 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Map, Value, json};
-use session::Secret;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::live::Shared;
 use crate::metrics::Metrics;
 use crate::store::Stores;
+use crate::vital;
 
 /// What the admin listener knows.
-#[derive(Debug)]
 pub(crate) struct Admin {
-    /// Demanded as a bearer token of everything but `/healthz`.
-    pub(crate) token: Option<Secret>,
+    /// Where the stores are; and the token that is demanded of everything but `/healthz`.
+    pub(crate) live: Shared,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) stores: Option<Stores>,
     /// Cancelled once we are asked to stop: then we are alive, but not ready.
     pub(crate) stop: CancellationToken,
 }
@@ -60,6 +59,7 @@ pub(crate) async fn start(address: SocketAddr, admin: Admin) -> io::Result<Runni
 }
 
 async fn upkeep(metrics: Arc<Metrics>) {
+    let _part = vital::part("the upkeep of metrics");
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
         second.tick().await;
@@ -68,6 +68,7 @@ async fn upkeep(metrics: Arc<Metrics>) {
 }
 
 async fn accept(listener: TcpListener, admin: Arc<Admin>) {
+    let _part = vital::part("the admin listener");
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -124,7 +125,8 @@ impl Admin {
     }
 
     fn admits(&self, request: &Request<Incoming>) -> bool {
-        let Some(token) = &self.token else {
+        let live = self.live.load();
+        let Some(token) = &live.admin_token else {
             return true;
         };
         let value = request
@@ -137,13 +139,14 @@ impl Admin {
 
     /// Ready as long as decisions can be made: the stores can tell, or none is needed.
     fn readiness(&self) -> Response<String> {
-        let health = self
+        let live = self.live.load();
+        let health = live
             .stores
             .as_ref()
             .map(|stores| stores.health())
             .unwrap_or_default();
         let stopping = self.stop.is_cancelled();
-        let ready = !stopping && self.stores.as_ref().is_none_or(Stores::ready);
+        let ready = !stopping && live.stores.as_ref().is_none_or(Stores::ready);
         let state = |up: bool| Value::from(if up { "up" } else { "down" });
         let stores: Map<String, Value> = health
             .iter()
@@ -159,7 +162,13 @@ impl Admin {
     }
 
     fn metrics(&self) -> Response<String> {
-        for store in self.stores.iter().flat_map(|stores| stores.health()) {
+        for store in self
+            .live
+            .load()
+            .stores
+            .iter()
+            .flat_map(|stores| stores.health())
+        {
             self.metrics.store_up(store.source, store.up);
         }
         typed(

@@ -375,7 +375,7 @@ mod tests {
                 impersonated_by,
                 ..entry("/a", "u")
             });
-            let text = audit.buffer.0.lock().unwrap().text.clone();
+            let text = audit.buffer.text();
             String::from_utf8(text).unwrap()
         };
         let usual = lines(LogFormat::Json, false, None);

@@ -55,7 +55,9 @@ pub(crate) fn run() -> Result<ExitCode> {
     match command {
         Command::Serve => {
             let config = Config::from_variables(&variables)?;
-            logged(config.log_format, &variables, || serve::run(config, |_| ()))?;
+            logged(config.log_format, &variables, || {
+                serve::run(variables.clone(), config, |_| ())
+            })?;
         }
         Command::Demo => {
             logged(LogFormat::Text, &variables, || demo::run(&variables))?;

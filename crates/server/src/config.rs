@@ -86,6 +86,8 @@ pub(crate) struct Config {
     pub(crate) client: ClientSettings,
     /// How long requests in flight may take after a signal to stop.
     pub(crate) drain: Duration,
+    /// How long connections are still accepted after such a signal.
+    pub(crate) drain_delay: Duration,
     /// How log lines look.
     pub(crate) log_format: LogFormat,
     /// Whether there is a line for each decision.
@@ -97,7 +99,7 @@ pub(crate) struct Config {
 }
 
 /// The proxy.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ProxySettings {
     /// Its address.
     pub(crate) listen: SocketAddr,
@@ -201,6 +203,7 @@ impl Config {
             idle: reader.limit("CLIENT_IDLE_TIMEOUT", 75),
         };
         let drain = reader.seconds("DRAIN_TIMEOUT", 30);
+        let drain_delay = reader.seconds("DRAIN_DELAY", 0);
         let log_formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
         let log_format = reader.choice("LOG_FORMAT", LogFormat::Json, &log_formats);
         let audits = reader.switch("AUDIT_LOG", true);
@@ -261,6 +264,7 @@ impl Config {
                 stores,
                 client,
                 drain,
+                drain_delay,
                 log_format,
                 audits,
                 warnings,

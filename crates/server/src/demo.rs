@@ -30,9 +30,10 @@ pub(crate) fn run(environment: &Variables) -> anyhow::Result<()> {
     let secret = random::hex::<32>()?;
     let sessions = Sessions::new(Secret::new(secret.clone()))?;
     let upstream = app::start(sessions.clone()).context("the sample app did not start")?;
-    let config = Config::from_variables(&variables(upstream, secret, environment))?;
+    let variables = variables(upstream, secret, environment);
+    let config = Config::from_variables(&variables)?;
     let cookie = sessions.issue(&PEOPLE[0])?;
-    serve::run(config, |bound| {
+    serve::run(variables, config, |bound| {
         // A terminal that went away, or does not read, is no reason to stop.
         output::say(io::stdout(), banner(bound, &cookie), BANNER);
     })

@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) use self::source::{JwksError, JwksUrl, Source, read_file};
 use crate::clock;
 use crate::metrics::Metrics;
+use crate::vital;
 
 /// The issuer of signed tokens, as configured.
 #[derive(Debug)]
@@ -116,6 +117,13 @@ impl Keychain {
         let _ = timeout(source::TIMEOUT, self.tasks.wait()).await;
     }
 
+    /// Whether tokens can be judged: waits until the issuer has answered for the first time, or has not.
+    pub(crate) async fn is_usable(&self) -> bool {
+        let known = self.current();
+        self.is_known.load(Ordering::Relaxed)
+            || matches!(self.newer_than(&known).await, Newer::Keys(_))
+    }
+
     /// Asks for newer keys than `tried`, or joins a question of the last seconds; the token says when it is answered.
     fn ask(&self, tried: &Arc<JwtKeys>) -> CancellationToken {
         let now = clock::monotonic();
@@ -183,6 +191,7 @@ struct Renewal {
 impl Renewal {
     /// Asks until the keychain is closed.
     async fn keep_on(mut self, mut inbox: mpsc::UnboundedReceiver<Question>) {
+        let _part = vital::part("the renewal of the issuer's keys");
         let stop = self.keychain.stop.clone();
         let mut question = None;
         loop {

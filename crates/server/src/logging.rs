@@ -114,10 +114,9 @@ fn panicked(panic: &PanicHookInfo<'_>) {
     let thread = thread.name().unwrap_or("(unnamed)");
     // There is one only where RUST_BACKTRACE asks for it.
     let backtrace = Backtrace::capture();
-    match backtrace.status() {
-        BacktraceStatus::Captured => {
-            tracing::error!(thread, location, %backtrace, "panicked: {payload}");
-        }
-        _ => tracing::error!(thread, location, "panicked: {payload}"),
+    if backtrace.status() == BacktraceStatus::Captured {
+        tracing::error!(thread, location, %backtrace, "panicked: {payload}");
+    } else {
+        tracing::error!(thread, location, "panicked: {payload}");
     }
 }

@@ -123,6 +123,13 @@ impl Metrics {
         counter.increment(1);
     }
 
+    /// Counts a reload.
+    pub(crate) fn reloaded(&self, result: &'static str) {
+        let counter =
+            self.register(|| metrics::counter!("sessiongate_reloads_total", "result" => result));
+        counter.increment(1);
+    }
+
     /// The page that Prometheus reads.
     pub(crate) fn render(&self) -> String {
         let audit_lost = self.audit_lost.load(Ordering::Relaxed);
@@ -230,6 +237,10 @@ fn describe() {
     metrics::describe_counter!(
         "sessiongate_jwks_refreshes_total",
         "Attempts to have the keys of the tokens' issuer."
+    );
+    metrics::describe_counter!(
+        "sessiongate_reloads_total",
+        "Reloads of secrets and certificate files."
     );
     metrics::describe_counter!(
         "sessiongate_bypass_total",

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+use crate::vital;
+
 /// Lines on their way out.
 #[derive(Debug)]
 pub(crate) struct Buffer {
@@ -96,7 +98,7 @@ impl Output {
             .name(name.to_owned())
             .spawn(move || {
                 // Dropped when the thread ends, however that happens.
-                let _end = end;
+                let (_end, _part) = (end, vital::part(name));
                 let mut last = Duration::ZERO;
                 loop {
                     let is_last = stop.load(Ordering::Acquire);
@@ -187,17 +189,18 @@ impl<L: FnMut(Loss)> Carrier<L> {
                 }
                 Err(error) => error,
             };
-            match error.kind() {
-                io::ErrorKind::Interrupted => {}
-                // Whoever shares the stream with us, a shell or Node, has told it not to block.
-                io::ErrorKind::WouldBlock => thread::sleep(BETWEEN_TRIES),
-                _ => {
-                    if !mem::replace(&mut self.is_failing, true) {
-                        (self.lost)(Loss::Unwritable(error));
-                    }
-                    return memchr::memchr_iter(b'\n', left).count() as u64;
-                }
+            if error.kind() == io::ErrorKind::Interrupted {
+                continue;
             }
+            // Whoever shares the stream with us, a shell or Node, has told it not to block.
+            if error.kind() == io::ErrorKind::WouldBlock {
+                thread::sleep(BETWEEN_TRIES);
+                continue;
+            }
+            if !mem::replace(&mut self.is_failing, true) {
+                (self.lost)(Loss::Unwritable(error));
+            }
+            return memchr::memchr_iter(b'\n', left).count() as u64;
         }
         0
     }
@@ -214,6 +217,7 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 #[cfg(test)]
 mod tests {
     use std::io::{PipeReader, Read, pipe};
+    use std::os::unix::net::UnixStream;
 
     use super::*;
 
@@ -277,5 +281,19 @@ mod tests {
         output.finish(Duration::MAX);
         assert!(lost.recv().is_err());
         assert_eq!(buffer.lost.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn a_stream_that_was_told_not_to_block_loses_nothing() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let buffer = Buffer::new(Arc::default());
+        let buffers = vec![Arc::clone(&buffer)];
+        say(&buffer, &vec![b'\n'; 1 << 20]);
+        let output = Output::start("test", &ours, buffers, |_, _| Duration::MAX, drop).unwrap();
+        let mut all = vec![0; 1 << 20];
+        theirs.read_exact(&mut all).unwrap();
+        output.finish(Duration::MAX);
+        assert_eq!(buffer.lost.load(Ordering::Relaxed), 0);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::rc::Rc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::LocalOptions;
@@ -14,47 +14,55 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::front::Front;
-use crate::front::decisions::Decisions;
-use crate::front::proxy::Proxy;
 use crate::listener::{Listener, Share};
+use crate::signals::Stop;
+use crate::vital;
 
 /// What one runtime serves.
-pub(crate) struct Fronts {
-    pub(crate) proxy: Option<(Share, Proxy)>,
-    pub(crate) decisions: Option<(Share, Decisions)>,
+pub(crate) struct Fronts<P, D> {
+    pub(crate) proxy: Option<(Share, P)>,
+    pub(crate) decisions: Option<(Share, D)>,
 }
 
-/// Starts a thread that serves until `stop`, and then finishes what is in flight for at most `drain`.
+/// Starts a thread that serves until `stop`, and then finishes what is in flight for at most `drain`. The process
+/// [hears](vital::endings) how it ends.
 ///
 /// `fronts` makes what the thread serves, and is given the owner of the tasks beside its connections. It is called on the
 /// thread, because nothing of it leaves the thread.
-pub(crate) fn start(
+pub(crate) fn start<P: Front, D: Front>(
     name: String,
-    stop: CancellationToken,
+    stop: Stop,
     drain: Duration,
-    fronts: impl FnOnce(&TaskTracker) -> Fronts + Send + 'static,
-) -> io::Result<JoinHandle<io::Result<()>>> {
-    // A token of its own, because every connection asks it, and asking takes a lock.
-    let stop = stop.child_token();
-    thread::Builder::new().name(name).spawn(move || {
+    fronts: impl FnOnce(&TaskTracker) -> Fronts<P, D> + Send + 'static,
+) -> io::Result<()> {
+    let stop = Stop {
+        // A token of its own, because every connection asks it, and asking takes a lock.
+        begun: stop.begun.child_token(),
+        ..stop
+    };
+    thread::Builder::new().name(name.clone()).spawn(move || {
+        let part = vital::part(name);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .build_local(LocalOptions::default())?;
-        runtime.block_on(serve(stop, drain, fronts))
-    })
+            .build_local(LocalOptions::default());
+        // The runtime ends, and with it what was cut off, before anybody hears of it.
+        let served = runtime.and_then(|runtime| runtime.block_on(serve(stop, drain, fronts)));
+        part.ended(served);
+    })?;
+    Ok(())
 }
 
-async fn serve(
-    stop: CancellationToken,
+async fn serve<P: Front, D: Front>(
+    stop: Stop,
     drain: Duration,
-    fronts: impl FnOnce(&TaskTracker) -> Fronts,
+    fronts: impl FnOnce(&TaskTracker) -> Fronts<P, D>,
 ) -> io::Result<()> {
     let connections = TaskTracker::new();
     let exchanges = TaskTracker::new();
     let Fronts { proxy, decisions } = fronts(&exchanges);
     tokio::try_join!(
-        accept(proxy, &connections, &stop),
-        accept(decisions, &connections, &stop)
+        accept(proxy, &connections, &stop.begun),
+        accept(decisions, &connections, &stop.begun)
     )?;
     connections.close();
     exchanges.close();
@@ -62,13 +70,17 @@ async fn serve(
         connections.wait().await;
         exchanges.wait().await;
     });
-    if finished.await.is_err() {
+    let finished = tokio::select! {
+        finished = finished => finished.is_ok(),
+        () = stop.cut.cancelled() => false,
+    };
+    if !finished {
         let (connections, exchanges) = (connections.len(), exchanges.len());
-        tracing::warn!(
-            connections,
-            exchanges,
-            "connections were cut: DRAIN_TIMEOUT is over"
-        );
+        let why = match stop.cut.is_cancelled() {
+            true => "another worker failed",
+            false => "DRAIN_TIMEOUT is over",
+        };
+        tracing::warn!(connections, exchanges, "connections were cut: {why}");
     }
     Ok(())
 }
@@ -104,4 +116,51 @@ async fn accept<F: Front>(
         serve(connection);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr, TcpStream};
+
+    use super::*;
+    use crate::listener;
+    use crate::socket::{Address, Stream};
+    use crate::vital::Failure;
+
+    /// A front that panics outside of any connection's task.
+    struct Panics;
+
+    impl Front for Panics {
+        fn serve(
+            self: Rc<Self>,
+            _: Stream,
+            _: IpAddr,
+            _: CancellationToken,
+        ) -> impl Future<Output = ()> + 'static {
+            assert!(Rc::strong_count(&self) == 0, "the worker panics");
+            async {}
+        }
+    }
+
+    #[test]
+    fn a_worker_that_panics_is_heard_of() {
+        let endings = vital::endings();
+        let any_port = Address::Tcp((Ipv4Addr::LOCALHOST, 0).into());
+        let mut listening = listener::listen(&any_port, 1).unwrap();
+        let share = listening.shares.remove(0);
+        let fronts = move |_: &TaskTracker| Fronts::<Panics, Panics> {
+            proxy: Some((share, Panics)),
+            decisions: None,
+        };
+        start("panics".to_owned(), Stop::default(), Duration::MAX, fronts).unwrap();
+        let Address::Tcp(address) = listening.address else {
+            panic!("asked for TCP");
+        };
+        let _client = TcpStream::connect(address).unwrap();
+        let ending = endings.recv().unwrap();
+        assert!(
+            matches!(&ending, Err(Failure::Panicked(name)) if name == "panics"),
+            "{ending:?}"
+        );
+    }
 }

@@ -3,30 +3,29 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
-use gate::{Gate, Issuer};
+use anyhow::{Context, Result};
+use arc_swap::ArcSwap;
+use gate::TrustedProxies;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, Admin};
-use crate::audit;
-use crate::config::Config;
+use crate::audit::{self, Audit};
+use crate::config::{ClientSettings, Config, ProxySettings, SignIn, UpstreamSettings, Variables};
 use crate::front::Sparingly;
 use crate::front::cors::Cors;
 use crate::front::decisions::Decisions;
 use crate::front::proxy::Proxy;
-use crate::jwks::Keychain;
-use crate::listener::{self, Listening};
+use crate::listener::{self, Listening, Share};
+use crate::live::{Live, Reload, Shared, Surroundings, View};
 use crate::metrics::Metrics;
 use crate::runtime::{self, Fronts};
+use crate::signals::{Signals, Stop};
 use crate::socket::Address;
-use crate::store::Stores;
 use crate::upstream::Upstream;
+use crate::vital::{self, Endings};
 
 /// Where the listeners are bound.
 #[derive(Clone, Debug)]
@@ -39,181 +38,242 @@ pub(crate) struct Bound {
     pub(crate) admin: SocketAddr,
 }
 
-/// Serves until SIGTERM or SIGINT, then finishes what is in flight. `ready` is told where the listeners are, once
-/// requests are served.
-pub(crate) fn run(config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
+/// Serves until SIGTERM, SIGINT or SIGQUIT, then finishes what is in flight. `config` is what `variables` say. `ready` is told
+/// where the listeners are, once requests are served.
+///
+/// # Errors
+/// When it cannot start, or a part of it that it cannot do without has failed; then it ends at once.
+pub(crate) fn run(variables: Variables, config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
     config
         .warnings
         .iter()
         .for_each(|warning| tracing::warn!("{warning}"));
-    let shared = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(SHARED_THREADS)
-        .thread_name("shared")
-        .enable_all()
-        .build()?;
-    let stop = stop_signal(&shared)?;
-    let metrics = Metrics::new()?;
-    let stores = config
-        .stores
-        .map(|settings| Stores::open(settings, shared.handle().clone(), Arc::clone(&metrics) as _))
-        .transpose()?;
-    let (issuer, keychain) = match config.issuer {
-        None => (None, None),
-        Some(settings) => {
-            let keys = Keychain::open(settings.keys, shared.handle(), Arc::clone(&metrics));
-            let issuer = Issuer {
-                keys: Arc::clone(&keys) as _,
-                demands: settings.demands,
-                check_user: settings.check_user,
-            };
-            (Some(issuer), Some(keys))
-        }
+    let shared = shared_runtime()?;
+    let endings = vital::endings();
+    let (signals, stop) = (listen_to_signals(&shared)?, Stop::default());
+    let around = Surroundings {
+        runtime: shared.handle().clone(),
+        metrics: Metrics::new()?,
     };
-    let gate = Arc::new(Gate {
-        policy: config.policy,
-        keys: config.keys,
-        demands: config.demands,
-        identity: config.identity,
-        issuer,
-        users: stores.as_ref().and_then(Stores::users),
-        sessions: stores.as_ref().and_then(Stores::sessions),
-        bypass: config.bypass,
-        passes_preflight: config.passes_preflight,
-        hygiene: config.hygiene,
-    });
+    let fixed = Fixed::of(&config);
+    let format = config.audits.then_some(config.log_format);
+    let (admin_listen, delay) = (config.admin.listen, config.drain_delay);
+    let live: Shared = Arc::new(ArcSwap::from_pointee(Live::open(config, None, &around)?));
 
-    let listen = |address: &Address, name| {
-        listener::listen(address, config.workers)
-            .with_context(|| format!("cannot listen on {address} ({name})"))
-    };
-    let proxy_address = config
-        .proxy
-        .as_ref()
-        .map(|proxy| Address::Tcp(proxy.listen));
-    let proxy = proxy_address
-        .map(|address| listen(&address, "LISTEN"))
-        .transpose()?;
-    let decisions = config.decisions.as_ref();
-    let decisions = decisions
-        .map(|address| listen(address, "AUTH_LISTEN"))
-        .transpose()?;
+    let listening = Listeners::bind(&fixed)?;
     let admin = Admin {
-        token: config.admin.token,
-        metrics: Arc::clone(&metrics),
-        stores: stores.clone(),
-        stop: stop.clone(),
+        live: Arc::clone(&live),
+        metrics: Arc::clone(&around.metrics),
+        stop: stop.announced.clone(),
     };
     let admin = shared
-        .block_on(admin::start(config.admin.listen, admin))
-        .with_context(|| format!("cannot listen on {} (ADMIN_LISTEN)", config.admin.listen))?;
-    let bound = Bound {
-        proxy: proxy.as_ref().map(|listening| listening.address.clone()),
-        decisions: decisions
-            .as_ref()
-            .map(|listening| listening.address.clone()),
-        admin: admin.address,
-    };
-
-    let format = config.audits.then_some(config.log_format);
-    let (writer, audits) = audit::start(config.workers, format, &metrics)?;
-    let shares = |listening: Option<Listening>| listening.into_iter().flat_map(|all| all.shares);
-    let (mut proxies, mut decisions) = (shares(proxy), shares(decisions));
-    let mut workers = Vec::new();
-    for (index, audit) in audits.into_iter().enumerate() {
-        let (proxy, decisions) = (proxies.next(), decisions.next());
-        let (gate, metrics) = (Arc::clone(&gate), Arc::clone(&metrics));
-        let (sign_in, trusted_proxies) = (config.sign_in.clone(), config.trusted_proxies.clone());
-        let upstream = config.proxy.as_ref().map(|proxy| proxy.upstream.clone());
-        let client = config.client;
-        let cors = Cors::new(config.cors_origins.clone());
-        let fronts = move |tasks: &TaskTracker| Fronts {
-            decisions: decisions.map(|share| {
-                let decisions = Decisions {
-                    gate: Arc::clone(&gate),
-                    audit: audit.clone(),
-                    metrics: Arc::clone(&metrics),
-                    sign_in: sign_in.clone(),
-                    cors: cors.clone(),
-                    trusted_proxies: trusted_proxies.clone().and_loopback(),
-                    client,
-                    tasks: tasks.clone(),
-                    warnings: Sparingly::default(),
-                };
-                (share, decisions)
-            }),
-            proxy: proxy.zip(upstream).map(|(share, upstream)| {
-                let proxy = Proxy {
-                    gate,
-                    upstream: Rc::new(Upstream::new(upstream)),
-                    audit,
-                    metrics,
-                    sign_in,
-                    cors,
-                    trusted_proxies,
-                    client,
-                    upstream_warnings: Sparingly::default(),
-                };
-                (share, proxy)
-            }),
-        };
-        let name = format!("worker-{index}");
-        workers.push(runtime::start(name, stop.clone(), config.drain, fronts)?);
-    }
-    for (listener, address) in [("proxy", &bound.proxy), ("decisions", &bound.decisions)] {
-        if let Some(address) = address {
-            tracing::info!(listener, %address, "listening");
-        }
-    }
-    tracing::info!(listener = "admin", address = %bound.admin, "listening");
+        .block_on(admin::start(admin_listen, admin))
+        .with_context(|| format!("cannot listen on {admin_listen} (ADMIN_LISTEN)"))?;
+    let bound = listening.bound(admin.address);
+    let (output, audits) = audit::start(fixed.workers, format, &around.metrics)?;
+    let workers = fixed.workers;
+    start_workers(fixed, listening, audits, &live, &around.metrics, &stop)?;
+    let reload = Reload::new(variables, Arc::clone(&live), around);
+    shared.spawn(signals.obey(reload, stop.clone(), delay));
+    bound.announce();
     ready(&bound);
 
-    let served = wait(workers);
+    let served = wait(&endings, workers, &stop);
     tracing::info!("stopping");
-    shared.block_on(async {
-        admin.finish().await;
-        if let Some(keychain) = keychain {
-            keychain.close().await;
-        }
-        if let Some(stores) = stores {
-            stores.close().await;
-        }
-    });
-    writer.finish(AUDIT_FAREWELL);
+    if served.is_ok() {
+        shared.block_on(async {
+            admin.finish().await;
+            live.load().close().await;
+        });
+    }
+    output.finish(AUDIT_FAREWELL);
     shared.shutdown_background();
     served
 }
 
-/// A token that SIGTERM and SIGINT cancel.
-fn stop_signal(shared: &Runtime) -> Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let _context = shared.enter();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let cancel = stop.clone();
-    shared.handle().spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("asked to stop: finishing what is in flight");
-        cancel.cancel();
-    });
-    Ok(stop)
-}
-
-fn wait(workers: Vec<JoinHandle<std::io::Result<()>>>) -> Result<()> {
-    let mut result = Ok(());
-    for worker in workers {
-        let ended = worker
-            .join()
-            .map_err(|_| anyhow!("a worker thread panicked"));
-        result = result.and(ended.and_then(|served| served.context("a worker thread failed")));
-    }
-    result
-}
-
 /// Stores and admin wait far more than they compute.
-const SHARED_THREADS: usize = 2;
+fn shared_runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("shared")
+        .enable_all()
+        .build()
+}
+
+fn listen_to_signals(shared: &Runtime) -> std::io::Result<Signals> {
+    let _context = shared.enter();
+    Signals::listen()
+}
+
+/// What of the configuration stays as it is until the process ends.
+#[derive(Clone)]
+struct Fixed {
+    proxy: Option<ProxySettings>,
+    decisions: Option<Address>,
+    workers: usize,
+    sign_in: Option<SignIn>,
+    cors: Cors,
+    trusted_proxies: TrustedProxies,
+    client: ClientSettings,
+    drain: Duration,
+}
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        Self {
+            proxy: config.proxy.clone(),
+            decisions: config.decisions.clone(),
+            workers: config.workers,
+            sign_in: config.sign_in.clone(),
+            cors: Cors::new(config.cors_origins.clone()),
+            trusted_proxies: config.trusted_proxies.clone(),
+            client: config.client,
+            drain: config.drain,
+        }
+    }
+}
+
+/// Everything that is bound but the admin listener.
+struct Listeners {
+    proxy: Option<Listening>,
+    decisions: Option<Listening>,
+}
+
+impl Listeners {
+    fn bind(fixed: &Fixed) -> Result<Self> {
+        let listen = |address: &Address, name| {
+            listener::listen(address, fixed.workers)
+                .with_context(|| format!("cannot listen on {address} ({name})"))
+        };
+        let proxy = fixed.proxy.as_ref();
+        let proxy = proxy.map(|proxy| listen(&Address::Tcp(proxy.listen), "LISTEN"));
+        let decisions = fixed.decisions.as_ref();
+        let decisions = decisions.map(|address| listen(address, "AUTH_LISTEN"));
+        Ok(Self {
+            proxy: proxy.transpose()?,
+            decisions: decisions.transpose()?,
+        })
+    }
+
+    fn bound(&self, admin: SocketAddr) -> Bound {
+        let address = |listening: &Option<Listening>| Some(listening.as_ref()?.address.clone());
+        Bound {
+            proxy: address(&self.proxy),
+            decisions: address(&self.decisions),
+            admin,
+        }
+    }
+}
+
+impl Bound {
+    fn announce(&self) {
+        for (listener, address) in [("proxy", &self.proxy), ("decisions", &self.decisions)] {
+            if let Some(address) = address {
+                tracing::info!(listener, %address, "listening");
+            }
+        }
+        tracing::info!(listener = "admin", address = %self.admin, "listening");
+    }
+}
+
+/// Starts a worker for each of `audits`, and gives each its share of the listeners.
+fn start_workers(
+    fixed: Fixed,
+    listeners: Listeners,
+    audits: Vec<Audit>,
+    live: &Shared,
+    metrics: &Arc<Metrics>,
+    stop: &Stop,
+) -> std::io::Result<()> {
+    let shares = |listening: Option<Listening>| listening.into_iter().flat_map(|all| all.shares);
+    let mut proxies = shares(listeners.proxy);
+    let mut decisions = shares(listeners.decisions);
+    for (index, audit) in audits.into_iter().enumerate() {
+        let worker = Worker {
+            proxy: proxies.next(),
+            decisions: decisions.next(),
+            fixed: fixed.clone(),
+            live: Arc::clone(live),
+            audit,
+            metrics: Arc::clone(metrics),
+        };
+        let name = format!("worker-{index}");
+        let fronts = move |tasks: &TaskTracker| worker.fronts(tasks);
+        runtime::start(name, stop.clone(), fixed.drain, fronts)?;
+    }
+    Ok(())
+}
+
+/// What a worker is given to serve with.
+struct Worker {
+    proxy: Option<Share>,
+    decisions: Option<Share>,
+    fixed: Fixed,
+    live: Shared,
+    audit: Audit,
+    metrics: Arc<Metrics>,
+}
+
+impl Worker {
+    /// What it serves, made on its thread.
+    fn fronts(self, tasks: &TaskTracker) -> Fronts<Proxy, Decisions> {
+        let Self { fixed, live, .. } = self;
+        let decisions = self.decisions.map(|share| {
+            let decisions = Decisions {
+                live: View::of(Arc::clone(&live)),
+                audit: self.audit.clone(),
+                metrics: Arc::clone(&self.metrics),
+                sign_in: fixed.sign_in.clone(),
+                cors: fixed.cors.clone(),
+                trusted_proxies: fixed.trusted_proxies.clone().and_loopback(),
+                client: fixed.client,
+                tasks: tasks.clone(),
+                warnings: Sparingly::default(),
+            };
+            (share, decisions)
+        });
+        let upstream: Option<UpstreamSettings> = fixed.proxy.map(|proxy| proxy.upstream);
+        let proxy = self.proxy.zip(upstream).map(|(share, upstream)| {
+            let proxy = Proxy {
+                live: View::of(live),
+                upstream: Rc::new(Upstream::new(upstream)),
+                audit: self.audit,
+                metrics: self.metrics,
+                sign_in: fixed.sign_in,
+                cors: fixed.cors,
+                trusted_proxies: fixed.trusted_proxies,
+                client: fixed.client,
+                upstream_warnings: Sparingly::default(),
+            };
+            (share, proxy)
+        });
+        Fronts { proxy, decisions }
+    }
+}
+
+/// Waits until so many workers have ended. After a failure the others are cut off.
+fn wait(endings: &Endings, workers: usize, stop: &Stop) -> Result<()> {
+    for left in (1..=workers).rev() {
+        // Workers tell how they end, whatever happens; so none is left when nobody can tell.
+        let Ok(Err(failure)) = endings.recv() else {
+            continue;
+        };
+        tracing::error!("{failure}: the process cannot go on");
+        stop.announced.cancel();
+        stop.begun.cancel();
+        stop.cut.cancel();
+        for _ in 1..left {
+            if endings.recv_timeout(CUT_FAREWELL).is_err() {
+                break;
+            }
+        }
+        return Err(failure.into());
+    }
+    Ok(())
+}
 
 /// How long the end waits for the last audit lines.
 const AUDIT_FAREWELL: Duration = Duration::from_millis(700);
+
+/// How long a worker may take to cut off its connections, after another has failed.
+const CUT_FAREWELL: Duration = Duration::from_millis(200);

@@ -63,6 +63,7 @@ pub(crate) use self::time::Zone;
 use self::users::UserTruth;
 pub(crate) use self::users::Users;
 use crate::tls::TlsFileError;
+use crate::vital;
 
 /// The stores that are open. A handle: clones share everything.
 #[derive(Clone, Debug)]
@@ -158,12 +159,14 @@ impl Stores {
         if let Some(redis) = servers.redis.clone() {
             let stop = stop.clone();
             tasks.spawn(async move {
+                let _part = vital::part("the line to Redis");
                 stop.run_until_cancelled(redis.keep_line()).await;
             });
         }
         if let Some(database) = servers.database.clone() {
             let stop = stop.clone();
             tasks.spawn(async move {
+                let _part = vital::part("the watch on the database");
                 stop.run_until_cancelled(database.watch()).await;
             });
         }
@@ -184,6 +187,11 @@ impl Stores {
     /// Where sessions are looked up, if they are.
     pub(crate) fn sessions(&self) -> Option<Sessions> {
         self.0.sessions.clone()
+    }
+
+    /// Whether these are the same stores, and not others like them.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// How every store with a server or a file behind it is doing, in the order in which they are asked.

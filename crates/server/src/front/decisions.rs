@@ -46,6 +46,7 @@ use super::{Front, Sparingly, arrival};
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::{ClientSettings, SignIn};
+use crate::live::View;
 use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::socket::Stream;
@@ -53,7 +54,8 @@ use crate::store::{Sessions, Users};
 
 /// What one runtime needs to decide for hosts.
 pub(crate) struct Decisions {
-    pub(crate) gate: Arc<Gate<Users, Sessions>>,
+    /// With the gate.
+    pub(crate) live: View,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sign_in: Option<SignIn>,
@@ -152,6 +154,7 @@ impl Decisions {
         let endpoint = Endpoint::of(&asking.uri);
         let mode = endpoint.map_or(Mode::Decisions, |endpoint| endpoint.mode);
         let mut record = Record::start(mode, arrival, &self.audit, &self.metrics);
+        let live = self.live.current();
         let mut response = match endpoint {
             None => {
                 record.decided(Decision::Rejected("unknown_endpoint"));
@@ -165,7 +168,7 @@ impl Decisions {
                     headers,
                     refusals: endpoint.refusals,
                 };
-                match self.decide(question, &mut record).await {
+                match self.decide(&live.gate, question, &mut record).await {
                     Ok(permit) => {
                         let response = allow(&permit, &endpoint, headers);
                         record.decided(Decision::Permitted(permit.into_admission()));
@@ -211,13 +214,14 @@ impl Decisions {
         };
         let arrival = arrival::relayed(peer, &headers, &self.trusted_proxies);
         let mut record = Record::start(Mode::EnvoyGrpc, arrival, &self.audit, &self.metrics);
+        let live = self.live.current();
         let question = Question {
             original,
             restriction: restrictions::none_in_headers(metadata).and_then(|()| check.restriction()),
             headers: &headers,
             refusals: Refusals::PassedOn,
         };
-        match self.decide(question, &mut record).await {
+        match self.decide(&live.gate, question, &mut record).await {
             Ok(permit) => {
                 let names = IdentityHeaders::Ours;
                 let mut allowed = Response::new(());
@@ -238,11 +242,12 @@ impl Decisions {
     /// Decides about the request that a host asks about.
     ///
     /// Whoever gets the permit notes its grounds in the record; refusals are noted here.
-    async fn decide(
+    async fn decide<'g>(
         &self,
+        gate: &'g Gate<Users, Sessions>,
         question: Question<'_>,
         record: &mut Record<'_>,
-    ) -> Result<Permit<'_>, Response<Bytes>> {
+    ) -> Result<Permit<'g>, Response<Bytes>> {
         let headers = question.headers;
         let known = question.original.as_ref();
         let asker = Asker::behind_proxy(known.map_or(&Method::GET, |known| &known.method), headers);
@@ -280,7 +285,7 @@ impl Decisions {
             headers,
             arrival: &record.arrival,
         };
-        let permit = self.gate.decide(&facts, record.now).await;
+        let permit = gate.decide(&facts, record.now).await;
         match permit.and_then(|permit| permit.restricted_to(&restriction)) {
             Ok(permit) => Ok(permit),
             Err(refusal) => {

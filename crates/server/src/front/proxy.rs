@@ -23,6 +23,7 @@ use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::{ClientSettings, SignIn};
 use crate::connection::Connection;
+use crate::live::View;
 use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::socket::Stream;
@@ -31,7 +32,8 @@ use crate::upstream::{Exchange, Upstream, UpstreamError};
 
 /// What one runtime needs to serve requests.
 pub(crate) struct Proxy {
-    pub(crate) gate: Arc<Gate<Users, Sessions>>,
+    /// With the gate.
+    pub(crate) live: View,
     pub(crate) upstream: Rc<Upstream>,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
@@ -80,7 +82,11 @@ impl Proxy {
         record.asks(request.method().clone(), host, Some(request.uri().clone()));
         let asker = Asker::of(request.method(), request.headers());
         let outcome = match target::settle(&mut request) {
-            Ok(Target::Path) => self.decide(&request, asker, client, &mut record).await,
+            Ok(Target::Path) => {
+                let live = self.live.current();
+                let (gate, record) = (&live.gate, &mut record);
+                self.decide(gate, &request, asker, client, record).await
+            }
             Ok(Target::Server) => {
                 record.decided(Decision::Options);
                 Outcome::Answered(answer::options())
@@ -119,6 +125,7 @@ impl Proxy {
 
     async fn decide(
         &self,
+        gate: &Gate<Users, Sessions>,
         request: &Request<Length>,
         asker: Asker,
         client: &mut Client,
@@ -130,12 +137,12 @@ impl Proxy {
             headers: request.headers(),
             arrival: &record.arrival,
         };
-        if let Some(answer) = self.preflight(&facts) {
+        if let Some(answer) = self.preflight(gate, &facts) {
             record.decided(Decision::Preflight);
             return Outcome::Answered(answer);
         }
         let decided = {
-            let deciding = pin!(self.gate.decide(&facts, record.now));
+            let deciding = pin!(gate.decide(&facts, record.now));
             client.unless_gone(deciding).await
         };
         match decided {
@@ -159,9 +166,13 @@ impl Proxy {
     }
 
     /// The answer to a preflight of a page whose origin is listed. What is public is the service's own affair.
-    fn preflight(&self, facts: &Facts<'_>) -> Option<Response<Bytes>> {
+    fn preflight(
+        &self,
+        gate: &Gate<Users, Sessions>,
+        facts: &Facts<'_>,
+    ) -> Option<Response<Bytes>> {
         let answer = self.cors.preflight(facts.method, facts.headers)?;
-        let needs_session = matches!(self.gate.policy.rule_for(facts), Ok(Rule::Session));
+        let needs_session = matches!(gate.policy.rule_for(facts), Ok(Rule::Session));
         needs_session.then_some(answer)
     }
 

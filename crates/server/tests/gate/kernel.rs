@@ -1,4 +1,4 @@
-//! What the kernel, or a filter before it, does not allow.
+//! What the kernel, or a filter before it, does not allow, and what it has not enough of.
 
 use std::path::Path;
 
@@ -34,6 +34,27 @@ const IO_GETEVENTS: &str = if cfg!(target_arch = "x86_64") {
 } else {
     "4"
 };
+
+#[tokio::test]
+async fn a_worker_that_fails_ends_the_process_with_an_error() -> Result<()> {
+    // Enough for the listeners, and not for the runtimes behind them.
+    let finished = Gate::command(Path::new("prlimit"))
+        .args(["--nofile=128", env!("CARGO_BIN_EXE_sessiongate"), "serve"])
+        .env("UPSTREAM", "http://127.0.0.1:9")
+        .env("AUTH_SECRET", mint::SECRET)
+        .env("WORKERS", "64")
+        .run()
+        .await?;
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+    let last = finished.stderr.lines().last().context("an error")?;
+    assert!(
+        last.starts_with("sessiongate: worker-"),
+        "{}",
+        finished.stderr
+    );
+    assert!(last.contains("Too many open files"), "{last}");
+    Ok(())
+}
 
 #[tokio::test]
 async fn a_filter_that_forbids_io_getevents_alone_costs_no_request() -> Result<()> {

@@ -24,6 +24,7 @@ mod paths;
 mod proxying;
 mod secrets;
 mod sessions;
+mod signals;
 mod stores;
 mod subjects;
 mod support;

@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use allocation_counter::measure;
+use arc_swap::ArcSwap;
 use serde_json::{Map, json};
 use session::{Secret, seal};
 use tokio::runtime::LocalOptions;
@@ -16,6 +17,7 @@ use super::*;
 use crate::clock;
 use crate::config::{Config, Variables};
 use crate::listener::{self, Listener};
+use crate::live::Live;
 use crate::socket::Address;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123";
@@ -77,7 +79,7 @@ fn proxy(upstream: SocketAddr) -> Proxy {
         hygiene: config.hygiene,
     };
     Proxy {
-        gate: Arc::new(gate),
+        live: View::of(Arc::new(ArcSwap::from_pointee(Live::only(gate)))),
         upstream: Rc::new(Upstream::new(config.proxy.unwrap().upstream)),
         audit: Audit::unread(),
         metrics: Metrics::new().unwrap(),

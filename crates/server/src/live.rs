@@ -1,0 +1,326 @@
+//! What a reload replaces: everything that was read from secrets and certificate files, in one value.
+//!
+//! The variables of a process do not change while it runs, but the files that they name do. So a reload reads the
+//! configuration again, as at start-up, and puts what is made of it in the place of what there was, as a whole or not at all.
+//! Requests that are under way go on with what they began with. Stores and the issuer's keys stay as they are, with their
+//! connections and caches, unless something that they depend on has changed.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Cache};
+use gate::{Gate, Issuer};
+use session::Secret;
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::sleep;
+
+use crate::config::{Config, ConfigErrors, Setting, Variables};
+use crate::jwks::Keychain;
+use crate::metrics::Metrics;
+use crate::store::{StoreOpenError, Stores, Users};
+use crate::{jwks, store};
+
+/// What a reload replaces.
+pub(crate) struct Live {
+    /// What decides.
+    pub(crate) gate: Gate<Users, store::Sessions>,
+    /// What the admin listener demands.
+    pub(crate) admin_token: Option<Secret>,
+    /// What the gate asks, for health and metrics.
+    pub(crate) stores: Option<Stores>,
+    keychain: Option<Arc<Keychain>>,
+    /// What it was made of, to see what has changed.
+    read: Read,
+}
+
+/// What was read: the settings, secrets as fingerprints; and what is in files that are not secrets.
+#[derive(Debug, Default)]
+struct Read {
+    settings: BTreeSet<(String, String)>,
+    warnings: Vec<String>,
+}
+
+/// Why there is nothing live.
+#[derive(Debug, Error)]
+pub(crate) enum LiveError {
+    /// The issuer does not answer as it is now asked.
+    #[error("BEARER_JWKS: the issuer's keys cannot be had; the log says why")]
+    Issuer,
+    /// The stores cannot be opened.
+    #[error(transparent)]
+    Stores(#[from] StoreOpenError),
+}
+
+/// Where things that are live run, and what counts how they fare.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) runtime: Handle,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Live {
+    /// Makes it of a configuration. What has not changed since `before` is taken from there.
+    ///
+    /// # Errors
+    /// When the stores cannot be opened. Servers that are down are no reason.
+    pub(crate) fn open(
+        config: Config,
+        before: Option<&Self>,
+        around: &Surroundings,
+    ) -> Result<Self, StoreOpenError> {
+        let read = Read::of(&config);
+        let changed = before.map(|before| read.changed_since(&before.read));
+        let kept = |prefixes: &[&str]| {
+            let begins = |name: &String| prefixes.iter().any(|prefix| name.starts_with(prefix));
+            let is_same = !changed.as_ref()?.iter().any(begins);
+            before.filter(|_| is_same)
+        };
+        let stores = match (config.stores, kept(&STORES)) {
+            (Some(_), Some(before)) => before.stores.clone(),
+            (Some(settings), None) => {
+                let observer = Arc::clone(&around.metrics) as _;
+                Some(Stores::open(settings, around.runtime.clone(), observer)?)
+            }
+            (None, _) => None,
+        };
+        let open = |keys| Keychain::open(keys, &around.runtime, Arc::clone(&around.metrics));
+        let (issuer, keychain) = match (config.issuer, kept(&ISSUER)) {
+            (Some(settings), before) => {
+                let jwks::Settings {
+                    keys,
+                    demands,
+                    check_user,
+                } = settings;
+                let known = before.and_then(|before| before.keychain.clone());
+                let keychain = known.unwrap_or_else(|| open(keys));
+                let issuer = Issuer {
+                    keys: Arc::clone(&keychain) as _,
+                    demands,
+                    check_user,
+                };
+                (Some(issuer), Some(keychain))
+            }
+            (None, _) => (None, None),
+        };
+        let gate = Gate {
+            policy: config.policy,
+            keys: config.keys,
+            demands: config.demands,
+            identity: config.identity,
+            issuer,
+            users: stores.as_ref().and_then(Stores::users),
+            sessions: stores.as_ref().and_then(Stores::sessions),
+            bypass: config.bypass,
+            passes_preflight: config.passes_preflight,
+            hygiene: config.hygiene,
+        };
+        Ok(Self {
+            gate,
+            admin_token: config.admin.token,
+            stores,
+            keychain,
+            read,
+        })
+    }
+
+    /// With this gate, and nothing around it.
+    #[cfg(test)]
+    pub(crate) fn only(gate: Gate<Users, store::Sessions>) -> Self {
+        Self {
+            gate,
+            admin_token: None,
+            stores: None,
+            keychain: None,
+            read: Read::default(),
+        }
+    }
+
+    /// Ends what runs for it.
+    pub(crate) async fn close(&self) {
+        close(self.keychain.as_deref(), self.stores.as_ref()).await;
+    }
+
+    /// What of this nobody else has: the keys and the stores that `other` has not taken over.
+    fn without(&self, other: &Self) -> (Option<Arc<Keychain>>, Option<Stores>) {
+        let (theirs, ours) = (other.keychain.as_ref(), self.keychain.as_ref());
+        let keychain = ours.filter(|ours| theirs.is_none_or(|theirs| !Arc::ptr_eq(ours, theirs)));
+        let (theirs, ours) = (other.stores.as_ref(), self.stores.as_ref());
+        let stores = ours.filter(|ours| theirs.is_none_or(|theirs| !ours.is(theirs)));
+        (keychain.cloned(), stores.cloned())
+    }
+}
+
+async fn close(keychain: Option<&Keychain>, stores: Option<&Stores>) {
+    if let Some(keychain) = keychain {
+        keychain.close().await;
+    }
+    if let Some(stores) = stores {
+        stores.close().await;
+    }
+}
+
+impl Read {
+    fn of(config: &Config) -> Self {
+        let settings = config.settings.iter();
+        let shown = settings
+            .clone()
+            .map(|Setting { name, shown, .. }| (name.clone(), shown.clone()));
+        let is_file = |name: &str| name.ends_with("_CA_FILE") || name == "BEARER_JWKS";
+        let files = settings.filter(|setting| is_file(&setting.name));
+        let contents = files.filter_map(|Setting { name, shown, .. }| {
+            // One that cannot be read, or is a URL, is for others to report.
+            let content = Secret::new(fs::read(shown).ok()?);
+            Some((name.clone(), content.to_string()))
+        });
+        Self {
+            settings: shown.chain(contents).collect(),
+            warnings: config.warnings.clone(),
+        }
+    }
+
+    /// The names of settings that are not as they were.
+    fn changed_since(&self, before: &Self) -> BTreeSet<String> {
+        let differing = self.settings.symmetric_difference(&before.settings);
+        differing.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// What the live value is in: there is one, and everybody who serves has a [`View`] of it.
+pub(crate) type Shared = Arc<ArcSwap<Live>>;
+
+/// One runtime's view of what is live.
+pub(crate) struct View(RefCell<Seen>);
+
+struct Seen {
+    latest: Cache<Shared, Arc<Live>>,
+    current: Current,
+}
+
+/// What was live when a request began. Counted within the runtime, so that cores do not contend for the count.
+#[derive(Clone)]
+pub(crate) struct Current(Rc<Holder>);
+
+struct Holder(Arc<Live>);
+
+impl Deref for Current {
+    type Target = Live;
+
+    fn deref(&self) -> &Live {
+        &self.0.0
+    }
+}
+
+impl View {
+    /// A view of what is in `shared`, now and later.
+    pub(crate) fn of(shared: Shared) -> Self {
+        let mut latest = Cache::new(shared);
+        let current = Current(Rc::new(Holder(Arc::clone(latest.load()))));
+        Self(RefCell::new(Seen { latest, current }))
+    }
+
+    /// What is live now, for one request.
+    pub(crate) fn current(&self) -> Current {
+        let Seen { latest, current } = &mut *self.0.borrow_mut();
+        let latest = latest.load();
+        if !Arc::ptr_eq(latest, &current.0.0) {
+            *current = Current(Rc::new(Holder(Arc::clone(latest))));
+        }
+        current.clone()
+    }
+}
+
+/// Reads secrets and certificate files anew, each time that somebody asks for it.
+pub(crate) struct Reload {
+    variables: Variables,
+    shared: Shared,
+    around: Surroundings,
+    /// What is closed once no request can be using it.
+    closing: JoinSet<()>,
+}
+
+impl Reload {
+    /// With the variables that `shared` was made from.
+    pub(crate) fn new(variables: Variables, shared: Shared, around: Surroundings) -> Self {
+        Self {
+            variables,
+            shared,
+            around,
+            closing: JoinSet::new(),
+        }
+    }
+
+    /// Reads everything anew. A configuration with a problem changes nothing.
+    pub(crate) async fn run(&mut self) {
+        let variables = self.variables.clone();
+        let read = spawn_blocking(move || Config::from_variables(&variables)).await;
+        let result = match read {
+            Ok(Ok(config)) => self
+                .replace(config)
+                .await
+                .map_err(|error| error.to_string()),
+            Ok(Err(problems)) => Err(ConfigErrors::to_string(&problems)),
+            Err(_) => Err("reading the settings panicked".to_owned()),
+        };
+        let said = if result.is_ok() { "ok" } else { "failed" };
+        self.around.metrics.reloaded(said);
+        match result {
+            Ok(changed) if changed.is_empty() => {
+                tracing::info!("asked to reload: no secret and no certificate file has changed");
+            }
+            Ok(changed) => {
+                let changed: Vec<_> = changed.into_iter().collect();
+                tracing::info!(
+                    changed = changed.join(", "),
+                    "reloaded secrets and certificate files"
+                );
+            }
+            Err(error) => tracing::error!("cannot reload, and go on as before: {error}"),
+        }
+    }
+
+    async fn replace(&mut self, config: Config) -> Result<BTreeSet<String>, LiveError> {
+        let before = self.shared.load_full();
+        let live = Live::open(config, Some(&before), &self.around)?;
+        // Tokens are accepted until the new settings have proved to be good.
+        if let (Some(keychain), _) = live.without(&before)
+            && !keychain.is_usable().await
+        {
+            let (keychain, stores) = live.without(&before);
+            close(keychain.as_deref(), stores.as_ref()).await;
+            return Err(LiveError::Issuer);
+        }
+        let changed = live.read.changed_since(&before.read);
+        let is_new = |warning: &&String| !before.read.warnings.contains(warning);
+        for warning in live.read.warnings.iter().filter(is_new) {
+            tracing::warn!("{warning}");
+        }
+        let live = Arc::new(live);
+        self.shared.store(Arc::clone(&live));
+        let (keychain, stores) = before.without(&live);
+        if keychain.is_some() || stores.is_some() {
+            self.closing.spawn_on(
+                async move {
+                    sleep(BEFORE_CLOSING).await;
+                    close(keychain.as_deref(), stores.as_ref()).await;
+                },
+                &self.around.runtime,
+            );
+        }
+        Ok(changed)
+    }
+}
+
+/// What the names begin with on which stores depend, and the issuer's keys.
+const STORES: [&str; 3] = ["DATABASE_", "POSTGRES_", "REDIS_"];
+const ISSUER: [&str; 1] = ["BEARER_"];
+
+/// How long after a reload the stores before it are closed. A request asks them as soon as its head is there; those that have
+/// asked are waited for.
+const BEFORE_CLOSING: Duration = Duration::from_secs(5);

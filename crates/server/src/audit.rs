@@ -1,4 +1,4 @@
-//! One line per decision.
+//! One line per decision, written when its exchange ends; of one that may last for hours another one when it begins.
 //!
 //! A line is formatted into a buffer of the runtime that made the decision; an [`Output`] carries full buffers to
 //! standard output. So no request waits for a slow reader, no lock is contended, and no system call is made per
@@ -53,14 +53,24 @@ pub(crate) struct Entry<'a> {
     pub(crate) session_check: Option<&'static str>,
     /// The store that knew the user, or `skipped`.
     pub(crate) user_check: &'static str,
-    /// From the request's head to the answer's.
+    /// From the request's head to the end of the exchange, or until now.
     pub(crate) duration_us: u64,
     /// Of that, the time until the decision.
     pub(crate) decision_us: u64,
+    /// The time until the answer's head had left.
+    pub(crate) head_us: u64,
+    /// Bytes of the request's body that the upstream's connection has taken.
+    pub(crate) bytes_in: u64,
+    /// Bytes of the answer's body that the client's connection has taken.
+    pub(crate) bytes_out: u64,
     /// What became of the exchange with the upstream, when it failed.
     pub(crate) upstream: Option<&'static str>,
     /// The status that the client got.
     pub(crate) status: u16,
+    /// How the exchange ended; `None` when it has not.
+    pub(crate) ended: Option<&'static str>,
+    /// `start` or `end` of an exchange that has a line for each.
+    pub(crate) event: Option<&'static str>,
 }
 
 /// A time, for those who print it.
@@ -85,6 +95,12 @@ impl Audit {
             buffer: Buffer::new(Arc::default()),
             format: Some(LogFormat::Json),
         }
+    }
+
+    /// What was written.
+    #[cfg(test)]
+    pub(crate) fn written(&self) -> String {
+        String::from_utf8(self.buffer.text()).unwrap()
     }
 
     /// Writes a line, or counts it when the buffer is full.
@@ -165,8 +181,13 @@ fn write_json(out: &mut Vec<u8>, entry: &Entry<'_>) {
         user_check,
         duration_us,
         decision_us,
+        head_us,
+        bytes_in,
+        bytes_out,
         upstream,
         status,
+        ended,
+        event,
     } = entry;
     out.reserve(USUAL_LINE);
     let mut line = JsonLine(out);
@@ -196,8 +217,13 @@ fn write_json(out: &mut Vec<u8>, entry: &Entry<'_>) {
     line.code(",\"user_check\":", Some(user_check));
     line.number(",\"duration_us\":", *duration_us);
     line.number(",\"decision_us\":", *decision_us);
+    line.number(",\"head_us\":", *head_us);
+    line.number(",\"bytes_in\":", *bytes_in);
+    line.number(",\"bytes_out\":", *bytes_out);
     line.code(",\"upstream\":", *upstream);
     line.number(",\"status\":", u64::from(*status));
+    line.code(",\"ended\":", *ended);
+    line.code(",\"event\":", *event);
     out.extend_from_slice(b"}\n");
 }
 
@@ -269,8 +295,8 @@ fn write_timestamp(out: &mut Vec<u8>, time: UnixTime) {
     out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1), b'Z']);
 }
 
-/// For people: time, outcome, request, status, who and how long. Values from the request are quoted where they could
-/// break the line.
+/// For people: time, outcome, request, status, who and how long, and how it ended if not as it should. Values from the
+/// request are quoted where they could break the line.
 fn write_text(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let time = timestamp(entry.ts).strftime("%H:%M:%S");
     let Entry {
@@ -290,10 +316,15 @@ fn write_text(out: &mut Vec<u8>, entry: &Entry<'_>) {
     });
     #[expect(clippy::cast_precision_loss, reason = "a duration for people")]
     let millis = entry.duration_us as f64 / 1000.0;
+    let ended = match (entry.event, entry.ended) {
+        (Some("start"), _) => " goes on",
+        (_, None | Some("whole")) => "",
+        (_, Some(ended)) => &format!(" {ended}"),
+    };
     // Writing to memory cannot fail.
     let _ = writeln!(
         out,
-        "{time} {outcome:5} {status} {method} {path} user={user}{guest}{by} reason={reason} {millis:.1}ms"
+        "{time} {outcome:5} {status} {method} {path} user={user}{guest}{by} reason={reason} {millis:.1}ms{ended}"
     );
 }
 
@@ -305,7 +336,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 const CACHED_BUFFER: u32 = 32 << 10;
 
 /// In bytes. Most lines are shorter, so that the buffer's room is looked at once a line.
-const USUAL_LINE: usize = 512;
+const USUAL_LINE: usize = 640;
 
 #[cfg(test)]
 mod tests {
@@ -335,8 +366,13 @@ mod tests {
             user_check: "memory",
             duration_us: 1500,
             decision_us: 12,
+            head_us: 1500,
+            bytes_in: 0,
+            bytes_out: 2,
             upstream: None,
             status: 200,
+            ended: Some("whole"),
+            event: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! A client's connection: its requests one after the other, and their answers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -21,6 +21,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::config::ClientSettings;
 use crate::connection::{Allowance, Connection};
+use crate::ended::{Ended, Sent};
 use crate::socket::Stream;
 use crate::transfer::Transfer;
 use crate::{audit, clock};
@@ -36,6 +37,8 @@ pub(crate) struct Client {
     current: Current,
     /// What is left of its body.
     body: Decoder,
+    /// Where the answer begins in what is sent.
+    answer_at: u64,
 }
 
 /// What has to be known of a request when it is answered.
@@ -68,6 +71,7 @@ impl Client {
                 lent: false,
             },
             body: Decoder::new(Length::NONE),
+            answer_at: 0,
         }
     }
 
@@ -222,6 +226,7 @@ impl Client {
             (false, _) => Persistence::Close,
         };
         let said = has_body.then_some(framed);
+        self.answer_at = self.connection.position();
         http1::write_response(
             &mut self.connection.output,
             status,
@@ -232,8 +237,22 @@ impl Client {
         framed
     }
 
-    /// Sends an answer of our own. An error means that the client did not take it, and shows when the next request is due.
-    pub(crate) async fn answer(&mut self, mut response: Response<Bytes>) {
+    /// Whether the client got anything of the answer.
+    pub(crate) fn is_being_answered(&self) -> bool {
+        self.connection.has_sent(self.answer_at)
+    }
+
+    /// Takes back an answer that has begun, if nothing of it has left yet: then there can be another one.
+    pub(crate) fn take_back_answer(&mut self) -> bool {
+        self.connection.take_back(self.answer_at)
+    }
+
+    /// Sends an answer of our own, and says what became of it. `passed` counts the bytes of its body.
+    pub(crate) async fn answer(
+        &mut self,
+        mut response: Response<Bytes>,
+        passed: &Cell<u64>,
+    ) -> Sent {
         if self.current.lent {
             self.end();
         }
@@ -252,12 +271,21 @@ impl Client {
         }
         let length = Length::Exactly(body.len() as u64);
         self.begin_answer(status, http1::fields(headers), length);
-        if !self.current.is_head {
-            self.connection.output.extend_from_slice(&body);
-        }
+        let body = if self.current.is_head { &[] } else { &body[..] };
+        self.connection.output.extend_from_slice(body);
         self.connection.post().await;
-        if self.connection.flush().await.is_err() {
-            self.end();
+        let flushed = self.connection.flush().await;
+        let passed_on = body.len().saturating_sub(self.connection.unsent());
+        passed.set(passed_on as u64);
+        match flushed {
+            Ok(()) => Sent::WHOLE,
+            Err(error) => {
+                self.end();
+                Sent {
+                    ended: Ended::with_client(&error),
+                    began: self.is_being_answered(),
+                }
+            }
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Connection {
     pub(crate) output: Vec<u8>,
     /// So much of `output` has gone out.
     sent: usize,
+    /// So much of what was in `output` before has.
+    flushed: u64,
     /// How much room the next read gets.
     room: usize,
     reading: Patience,
@@ -70,6 +72,7 @@ impl Connection {
             input: BytesMut::new(),
             output: Vec::new(),
             sent: 0,
+            flushed: 0,
             room: LEAST_ROOM,
             reading: Patience::default(),
             allowance,
@@ -190,8 +193,34 @@ impl Connection {
             *left -= written - of_first;
         }
         self.output.clear();
+        self.flushed += self.sent as u64;
         self.sent = 0;
         Poll::Ready(Ok(()))
+    }
+
+    /// Where what is put into `output` next will stand in all that was ever put there.
+    pub(crate) fn position(&self) -> u64 {
+        self.flushed + self.output.len() as u64
+    }
+
+    /// Whether anything has gone out of what was put into `output` from this position on.
+    pub(crate) fn has_sent(&self, position: u64) -> bool {
+        self.flushed + self.sent as u64 > position
+    }
+
+    /// Takes out of `output` what was put there from this position on, if nothing of it has gone out.
+    pub(crate) fn take_back(&mut self, position: u64) -> bool {
+        let is_here = !self.has_sent(position);
+        if is_here {
+            let start = usize::try_from(position - self.flushed);
+            self.output.truncate(start.unwrap_or(usize::MAX));
+        }
+        is_here
+    }
+
+    /// How many bytes of `output` have not gone out.
+    pub(crate) fn unsent(&self) -> usize {
+        self.output.len() - self.sent
     }
 
     /// Gives back the memory that a large body took, before a wait that may be long.

@@ -7,7 +7,7 @@ pub(crate) mod cors;
 pub(crate) mod decisions;
 mod notices;
 pub(crate) mod proxy;
-mod record;
+pub(crate) mod record;
 mod target;
 mod tunnel;
 
@@ -40,13 +40,13 @@ pub(crate) trait Front: 'static {
 }
 
 /// Refuses bytes that never became a request. They are a decision too: nobody probes the gate unseen.
-fn unreadable(
+fn unreadable<'p>(
     violation: Violation,
     mode: Mode,
     peer: IpAddr,
-    audit: &Audit,
-    metrics: &Metrics,
-) -> Response<Bytes> {
+    audit: &'p Audit,
+    metrics: &'p Metrics,
+) -> (Response<Bytes>, Record<'p>) {
     let mut record = Record::start(mode, arrival::unreadable(peer), audit, metrics);
     record.decided(Decision::Rejected("malformed_request"));
     let status = if violation == Violation::TooLarge {
@@ -56,7 +56,7 @@ fn unreadable(
     };
     let mut response = answer::malformed(status, Asker::Program, record.request_id());
     record.answers(&mut response);
-    response
+    (response, record)
 }
 
 /// Lets a warning be said once a second, for what may go wrong with every request. Each is in the audit log anyway.

@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod connection;
 mod demo;
+mod ended;
 mod front;
 mod jwks;
 mod listener;

@@ -104,6 +104,13 @@ impl Metrics {
         self.register(|| upstream(result)).increment(1);
     }
 
+    /// Counts an exchange that did not end as a whole.
+    pub(crate) fn broken(&self, ended: &'static str) {
+        let counter = self
+            .register(|| metrics::counter!("sessiongate_broken_exchanges_total", "ended" => ended));
+        counter.increment(1);
+    }
+
     /// The number of audit lines that nobody will read, for those who count them.
     pub(crate) fn audit_lost(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.audit_lost)
@@ -233,6 +240,10 @@ fn describe() {
     metrics::describe_counter!(
         "sessiongate_upstream_responses_total",
         "Answers of the upstream by class, or its failures."
+    );
+    metrics::describe_counter!(
+        "sessiongate_broken_exchanges_total",
+        "Exchanges that did not end as a whole, by who ended them."
     );
     metrics::describe_counter!(
         "sessiongate_jwks_refreshes_total",

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::front::Front;
+use crate::front::{Front, record};
 use crate::listener::{Listener, Share};
 use crate::signals::Stop;
 use crate::vital;
@@ -80,6 +80,7 @@ async fn serve<P: Front, D: Front>(
             true => "another worker failed",
             false => "DRAIN_TIMEOUT is over",
         };
+        record::cut_off();
         tracing::warn!(connections, exchanges, "connections were cut: {why}");
     }
     Ok(())

@@ -27,7 +27,7 @@ pub(crate) struct Transfer {
 #[derive(Debug)]
 pub(crate) enum Broken {
     Source(io::Error),
-    Sink,
+    Sink(io::Error),
 }
 
 impl Transfer {
@@ -53,13 +53,21 @@ impl Transfer {
         self.invitation = b"";
     }
 
-    /// Posts what the sink has in its output, with what has come of the body. A flaw of it shows in [`poll`](Self::poll).
-    pub(crate) async fn begin(&mut self, source: &mut Connection, sink: &mut Connection) {
-        let encoded = self.encode(source, sink);
+    /// Posts what the sink has in its output, with what has come of the body.
+    ///
+    /// # Errors
+    /// When what has come is no body: then nothing is posted. [`poll`](Self::poll) says the same.
+    pub(crate) async fn begin(
+        &mut self,
+        source: &mut Connection,
+        sink: &mut Connection,
+    ) -> Result<(), Broken> {
+        self.encode(source, sink)?;
         // What leaves with a slice of the source's input leaves in one call anyway.
-        if encoded.is_ok() && self.passing == 0 {
+        if self.passing == 0 {
             sink.post().await;
         }
+        Ok(())
     }
 
     /// Moves the body on, as far as both sides go along. What the sink has in its output already leaves with the first
@@ -73,7 +81,7 @@ impl Transfer {
         loop {
             let is_hungry = self.encode(source, sink)?;
             ready!(sink.poll_send(context, &mut source.input, &mut self.passing))
-                .map_err(|_| Broken::Sink)?;
+                .map_err(Broken::Sink)?;
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
@@ -128,6 +136,13 @@ impl Transfer {
     /// How many bytes of the body have been taken from the source so far.
     pub(crate) fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// How many bytes of the body the sink's connection has taken, at least: while something is on its way there, framing
+    /// counts as if it were body.
+    pub(crate) fn passed(&self, sink: &Connection) -> u64 {
+        let waiting = self.passing + sink.unsent();
+        self.taken.saturating_sub(waiting as u64)
     }
 }
 

@@ -20,6 +20,8 @@ use tokio::time::{sleep, timeout};
 use crate::client::Client;
 use crate::config::UpstreamSettings;
 use crate::connection::{Allowance, Connection, invalid};
+use crate::ended::{Ended, Sent, is_our_limit};
+use crate::front::record::Record;
 use crate::socket::{Stream, keep_alive};
 use crate::transfer::{Broken, Transfer};
 
@@ -62,6 +64,19 @@ pub(crate) enum UpstreamError {
     TimedOut(Duration),
 }
 
+impl UpstreamError {
+    /// Who ended the exchange with it. `None` when nobody did: a client that waits for an answer to its malformed body gets one.
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        match self {
+            Self::ClientBody(error) if error.kind() == io::ErrorKind::InvalidData => None,
+            Self::ClientBody(error) => Some(Ended::with_client(error)),
+            Self::ClientGone => Some(Ended::ClientLeft),
+            Self::Connect(_) | Self::Exchange(_) => Some(Ended::UpstreamBroke),
+            Self::TimedOut(_) => Some(Ended::Cut),
+        }
+    }
+}
+
 impl Upstream {
     /// A client without connections yet.
     pub(crate) fn new(settings: UpstreamSettings) -> Self {
@@ -80,11 +95,13 @@ impl Upstream {
         }
     }
 
-    /// Sends an admitted request with the client's body, and gives the answer's head as soon as it is there.
+    /// Sends an admitted request with the client's body, and gives the answer's head as soon as it is there. `record` is told
+    /// how much of the body has passed.
     pub(crate) async fn forward(
         self: &Rc<Self>,
         admitted: Admitted<'_, Length>,
         client: &mut Client,
+        record: &Record<'_>,
     ) -> Result<(Answered, Exchange), UpstreamError> {
         let admitted = admitted.or_for_host(&self.host);
         let (method, uri, length) = (admitted.method(), admitted.uri(), *admitted.body());
@@ -103,7 +120,7 @@ impl Upstream {
                 reusable: true,
                 upstream: Rc::clone(self),
             };
-            match exchange.head(client, method).await {
+            match exchange.head(client, method, record).await {
                 Ok(answered) => return Ok((answered, exchange)),
                 // It closed the connection when that had been idle for too long, just as we used it again.
                 Err(UpstreamError::Exchange(_))
@@ -210,22 +227,24 @@ impl Exchange {
         &mut self,
         client: &mut Client,
         method: &Method,
+        record: &Record<'_>,
     ) -> Result<Answered, UpstreamError> {
         self.connection.forgive();
         match &mut self.sending {
             None => self.connection.post().await,
             Some(sending) => {
                 let client = &mut client.connection;
-                sending.begin(client, &mut self.connection).await;
+                // A flaw of the body shows below.
+                let _ = sending.begin(client, &mut self.connection).await;
             }
         }
         poll_fn(|context| {
             // The request leaves before anything is waited for.
-            let client_failed = self.poll_client(context, client);
+            let client_failed = self.poll_client(context, client, record);
             if let Poll::Ready(head) = self.poll_head(context, method) {
                 return Poll::Ready(head);
             }
-            client_failed.map(Err)
+            client_failed.map(|failed| Err(failed.into()))
         })
         .await
     }
@@ -249,13 +268,18 @@ impl Exchange {
                         return Poll::Ready(Err(UpstreamError::Exchange(closed)));
                     }
                     Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                        let limit = self.upstream.settings.timeout;
-                        return Poll::Ready(Err(UpstreamError::TimedOut(limit)));
-                    }
-                    Err(error) => return Poll::Ready(Err(UpstreamError::Exchange(error))),
+                    Err(error) => return Poll::Ready(Err(self.broken(error))),
                 },
             }
+        }
+    }
+
+    /// What it means that the upstream's connection broke.
+    fn broken(&self, error: io::Error) -> UpstreamError {
+        if is_our_limit(&error) {
+            UpstreamError::TimedOut(self.upstream.settings.timeout)
+        } else {
+            UpstreamError::Exchange(error)
         }
     }
 
@@ -264,15 +288,17 @@ impl Exchange {
         &mut self,
         context: &mut Context<'_>,
         client: &mut Client,
-    ) -> Poll<UpstreamError> {
+        record: &Record<'_>,
+    ) -> Poll<ClientFailed> {
         let sent = match &mut self.sending {
-            None => ready!(self.connection.poll_flush(context)).map_err(|_| Broken::Sink),
+            None => ready!(self.connection.poll_flush(context)).map_err(Broken::Sink),
             Some(sending) => {
                 let before = sending.taken();
                 let sent = sending.poll(context, &mut client.connection, &mut self.connection);
                 if sending.taken() != before {
                     self.connection.forgive();
                 }
+                record.bytes_in.set(sending.passed(&self.connection));
                 ready!(sent)
             }
         };
@@ -282,16 +308,14 @@ impl Exchange {
                     client.body_ended();
                 }
             }
-            Err(Broken::Source(error)) => return Poll::Ready(UpstreamError::ClientBody(error)),
+            Err(Broken::Source(error)) => return Poll::Ready(ClientFailed::Body(error)),
             // It may have answered without reading all of the request. If it has not, reading fails too.
-            Err(Broken::Sink) => {
+            Err(Broken::Sink(_)) => {
                 self.reusable = false;
                 self.sending = None;
             }
         }
-        client
-            .poll_gone(context)
-            .map(|()| UpstreamError::ClientGone)
+        client.poll_gone(context).map(|()| ClientFailed::Gone)
     }
 
     /// Whether not a byte of an answer has come.
@@ -301,31 +325,101 @@ impl Exchange {
 
     /// Passes the answer's body on to the client, in this framing, with the head that stands in the client's output. Where
     /// either side breaks off, the client's connection ends before the answer does, so that it cannot be taken for a whole
-    /// one.
-    pub(crate) async fn relay(mut self, client: &mut Client, length: Length, framed: Length) {
+    /// one. `record` is told how it goes on.
+    ///
+    /// # Errors
+    /// When the upstream failed before anything of the head had left. The head is taken back then, and the client can be told.
+    pub(crate) async fn relay(
+        mut self,
+        client: &mut Client,
+        length: Length,
+        framed: Length,
+        record: &Record<'_>,
+    ) -> Result<Sent, UpstreamError> {
         if let Some(sending) = &mut self.sending {
             sending.invite_no_more();
         }
         let mut receiving = Transfer::new(Decoder::new(length), framed);
-        receiving
+        let begun = receiving
             .begin(&mut self.connection, &mut client.connection)
             .await;
-        let relayed = poll_fn(|context| {
-            match receiving.poll(context, &mut self.connection, &mut client.connection) {
-                Poll::Ready(relayed) => Poll::Ready(relayed.is_ok()),
-                Poll::Pending => self.poll_client(context, client).map(|_| false),
+        let relayed = match begun {
+            Ok(()) => self.relay_rest(&mut receiving, client, record).await,
+            Err(broken) => Err(broken),
+        };
+        record.bytes_out.set(receiving.passed(&client.connection));
+        match relayed {
+            Ok(()) => {
+                if self.reusable && self.sending.is_none() {
+                    self.upstream.keep(self.connection);
+                }
+                Ok(Sent::WHOLE)
             }
-        });
-        if !relayed.await {
-            client.end();
-        } else if self.reusable && self.sending.is_none() {
-            self.upstream.keep(self.connection);
+            Err(Broken::Source(error)) if client.take_back_answer() => {
+                record.bytes_out.set(0);
+                Err(self.broken(error))
+            }
+            Err(broken) => {
+                client.end();
+                Ok(Sent {
+                    ended: Ended::from(&broken),
+                    began: client.is_being_answered(),
+                })
+            }
         }
+    }
+
+    async fn relay_rest(
+        &mut self,
+        receiving: &mut Transfer,
+        client: &mut Client,
+        record: &Record<'_>,
+    ) -> Result<(), Broken> {
+        poll_fn(|context| {
+            let relayed = receiving.poll(context, &mut self.connection, &mut client.connection);
+            if relayed.is_ready() {
+                return relayed;
+            }
+            record.bytes_out.set(receiving.passed(&client.connection));
+            if client.is_being_answered() {
+                record.head_left();
+            }
+            let failed = self.poll_client(context, client, record);
+            failed.map(|failed| Err(Broken::Sink(failed.into())))
+        })
+        .await
     }
 
     /// The bare connection, after an answer that makes it something else.
     pub(crate) fn into_connection(self) -> Box<Connection> {
         self.connection
+    }
+}
+
+/// How a client fails whose request is under way.
+#[derive(Debug)]
+enum ClientFailed {
+    /// Its body broke off.
+    Body(io::Error),
+    /// It hung up.
+    Gone,
+}
+
+impl From<ClientFailed> for UpstreamError {
+    fn from(failed: ClientFailed) -> Self {
+        match failed {
+            ClientFailed::Body(error) => Self::ClientBody(error),
+            ClientFailed::Gone => Self::ClientGone,
+        }
+    }
+}
+
+impl From<ClientFailed> for io::Error {
+    fn from(failed: ClientFailed) -> Self {
+        match failed {
+            ClientFailed::Body(error) => error,
+            ClientFailed::Gone => io::ErrorKind::ConnectionAborted.into(),
+        }
     }
 }
 

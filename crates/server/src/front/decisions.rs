@@ -94,7 +94,7 @@ impl Decisions {
         };
         let mut client = Client::new(stream, limits, stop);
         while let Some(request) = client.next().await {
-            let answer = match request {
+            let answered = match request {
                 Ok(request) => {
                     let (asking, _) = request.into_parts();
                     let answering = pin!(self.answer_http(&asking, peer));
@@ -107,10 +107,12 @@ impl Decisions {
                     Some(refused)
                 }
             };
-            match answer {
-                Some(answer) => client.answer(answer).await,
-                None => return,
-            }
+            // Without an answer the host has left, and the record of the question has said so.
+            let Some((answer, record)) = answered else {
+                return;
+            };
+            let sent = client.answer(answer, &record.bytes_out).await;
+            record.ends(sent);
         }
     }
 
@@ -144,12 +146,13 @@ impl Decisions {
             return self.answer_grpc(request, peer).await;
         }
         let (asking, _) = request.into_parts();
-        let answer = self.answer_http(&asking, peer).await;
+        let (answer, record) = self.answer_http(&asking, peer).await;
+        record.handed_over(answer.body().len());
         answer.map(|body| tonic::body::Body::new(Full::new(body)))
     }
 
-    /// Answers one question that came over plain HTTP.
-    async fn answer_http(&self, asking: &Parts, peer: IpAddr) -> Response<Bytes> {
+    /// Answers one question that came over plain HTTP. The record ends when the answer is sent.
+    async fn answer_http(&self, asking: &Parts, peer: IpAddr) -> (Response<Bytes>, Record<'_>) {
         let arrival = arrival::relayed(peer, &asking.headers, &self.trusted_proxies);
         let endpoint = Endpoint::of(&asking.uri);
         let mode = endpoint.map_or(Mode::Decisions, |endpoint| endpoint.mode);
@@ -181,7 +184,7 @@ impl Decisions {
         // The connection is the host's, and the client who asked for something impossible is not at its other end.
         response.headers_mut().remove(CONNECTION);
         record.answers(&mut response);
-        response
+        (response, record)
     }
 
     async fn answer_grpc(
@@ -229,11 +232,13 @@ impl Decisions {
                 let forged = permit.forged(names, &headers);
                 record.decided(Decision::Permitted(permit.into_admission()));
                 record.answers(&mut allowed);
+                record.handed_over(0);
                 CheckResponse::allowed(allowed.headers(), &forged)
             }
             Err(mut refused) => {
                 refused.headers_mut().remove(CONNECTION);
                 record.answers(&mut refused);
+                record.handed_over(refused.body().len());
                 CheckResponse::denied(refused)
             }
         }

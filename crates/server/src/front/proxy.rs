@@ -23,6 +23,7 @@ use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::{ClientSettings, SignIn};
 use crate::connection::Connection;
+use crate::ended::{Ended, Sent};
 use crate::live::View;
 use crate::metrics::Metrics;
 use crate::mode::Mode;
@@ -53,8 +54,10 @@ impl Front for Proxy {
                 Ok(request) => self.answer(request, peer, &mut client).await,
                 Err(violation) => {
                     let (audit, metrics) = (&self.audit, &self.metrics);
-                    let refused = super::unreadable(violation, Mode::Proxy, peer, audit, metrics);
-                    client.answer(refused).await;
+                    let (refused, record) =
+                        super::unreadable(violation, Mode::Proxy, peer, audit, metrics);
+                    let sent = client.answer(refused, &record.bytes_out).await;
+                    record.ends(sent);
                 }
             }
         }
@@ -98,27 +101,39 @@ impl Proxy {
             }
         };
         match outcome {
-            Outcome::Abandoned => client.end(),
+            Outcome::Abandoned => {
+                client.end();
+                record.ends(Sent::nothing(Ended::ClientLeft));
+            }
             Outcome::Answered(mut response) => {
-                self.cors
-                    .describe(request.headers(), response.headers_mut());
-                record.answers(&mut response);
-                client.answer(response).await;
+                let asked = request.headers();
+                self.cors.describe(asked, response.headers_mut());
+                answer_ourselves(response, client, record).await;
             }
             Outcome::Joined(answer, upstream) => {
                 let fields = passed_on(&answer, false, record.request_id());
                 let fields = fields.chain(gate::websocket_fields());
                 client.begin_answer(answer.status, fields, Length::NONE);
-                record.ends(answer.status);
+                record.begins(answer.status, true);
                 client.end();
-                tunnel::join(&mut client.connection, *upstream).await;
+                let ended = tunnel::join(&mut client.connection, *upstream, &record).await;
+                let began = client.is_being_answered();
+                record.ends(Sent { ended, began });
             }
             Outcome::Passed(answer, exchange) => {
                 let is_head = *request.method() == Method::HEAD;
                 let fields = passed_on(&answer, is_head, record.request_id());
                 let framed = client.begin_answer(answer.status, fields, answer.length);
-                record.ends(answer.status);
-                exchange.relay(client, answer.length, framed).await;
+                record.begins(answer.status, is_stream(&answer));
+                match exchange.relay(client, answer.length, framed, &record).await {
+                    Ok(sent) => record.ends(sent),
+                    Err(error) => {
+                        let mut response = self.upstream_failed(&error, asker, &mut record);
+                        let asked = request.headers();
+                        self.cors.describe(asked, response.headers_mut());
+                        answer_ourselves(response, client, record).await;
+                    }
+                }
             }
         }
     }
@@ -191,15 +206,19 @@ impl Proxy {
         if asks_for_websocket {
             admitted = admitted.asking_for_websocket();
         }
-        let (answer, exchange) = match self.upstream.forward(admitted, client).await {
+        let (answer, exchange) = match self.upstream.forward(admitted, client, record).await {
             Ok(answered) => answered,
-            Err(error) => return self.upstream_failed(&error, asker, record),
+            Err(UpstreamError::ClientGone) => return Outcome::Abandoned,
+            Err(error) => {
+                return Outcome::Answered(self.upstream_failed(&error, asker, record));
+            }
         };
         let is_upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
         let becomes_websocket = asks_for_websocket && tunnel::is_granted(&answer);
         // Nobody asked for another protocol: a 101 would leave both sides with different ideas of what follows.
         if is_upgrade && !becomes_websocket {
             record.upstream = Some("bad_upgrade");
+            record.ended = Some(Ended::UpstreamBroke);
             let answer = answer::status(StatusCode::BAD_GATEWAY, asker, record.request_id());
             return Outcome::Answered(answer);
         }
@@ -215,21 +234,49 @@ impl Proxy {
         error: &UpstreamError,
         asker: Asker,
         record: &mut Record<'_>,
-    ) -> Outcome {
+    ) -> Response<Bytes> {
         let (status, result) = match error {
-            UpstreamError::ClientBody(_) => (StatusCode::BAD_REQUEST, "client_body"),
-            UpstreamError::ClientGone => return Outcome::Abandoned,
+            UpstreamError::ClientBody(_) | UpstreamError::ClientGone => {
+                (StatusCode::BAD_REQUEST, "client_body")
+            }
             UpstreamError::Connect(_) => (StatusCode::BAD_GATEWAY, "connect_failed"),
             UpstreamError::Exchange(_) => (StatusCode::BAD_GATEWAY, "broken"),
             UpstreamError::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, "timed_out"),
         };
         record.upstream = Some(result);
+        record.ended = error.ended();
         if status.is_server_error() && self.upstream_warnings.may(record.now) {
             tracing::warn!(request_id = record.request_id(), %error, "the upstream gave no answer");
         }
-        Outcome::Answered(answer::status(status, asker, record.request_id()))
+        answer::status(status, asker, record.request_id())
     }
 }
+
+/// Sends an answer that is not the upstream's, and ends the record with it.
+async fn answer_ourselves(
+    mut response: Response<Bytes>,
+    client: &mut Client,
+    mut record: Record<'_>,
+) {
+    record.answers(&mut response);
+    let sent = client.answer(response, &record.bytes_out).await;
+    record.ends(sent);
+}
+
+/// Whether an answer goes on for as long as somebody listens: server-sent events, and the pictures of a camera.
+fn is_stream(answer: &Answered) -> bool {
+    let is_stream = |kind: &[u8]| {
+        let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default();
+        let kind = kind.trim_ascii();
+        STREAMS
+            .iter()
+            .any(|stream| kind.eq_ignore_ascii_case(stream))
+    };
+    // What says how long it is ends by itself.
+    !matches!(answer.length, Length::Exactly(_)) && answer.values("content-type").any(is_stream)
+}
+
+const STREAMS: [&[u8]; 2] = [b"text/event-stream", b"multipart/x-mixed-replace"];
 
 /// The fields with which the upstream's answer goes on: all but those that belong to its connection, under our id for the
 /// request. The length of a body that is not sent stays.

@@ -1,6 +1,8 @@
 //! What becomes of a request, for its audit line and the counters.
 
-use std::time::Instant;
+use std::cell::Cell;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use gate::{Admission, Arrival, Refusal, Rule, Source};
 use http::{HeaderValue, Method, Response, StatusCode, Uri};
@@ -10,11 +12,13 @@ use super::arrival::X_REQUEST_ID;
 use super::notices;
 use crate::audit::{Audit, Entry};
 use crate::clock;
+use crate::ended::{Ended, Sent};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
 
-/// What is known of a request when its line is written. Whatever becomes of it, also when its client goes away before
-/// the answer, the line is written exactly once: when this is dropped.
+/// What is known of a request and its exchange, up to the last byte. Whatever becomes of it, also when its client goes away
+/// before the answer, its line is written exactly once: when this is dropped. An exchange that may last for hours, a WebSocket
+/// or a stream of events, has a line before that, when its answer has begun.
 #[derive(Debug)]
 pub(crate) struct Record<'p> {
     /// How the request reached us.
@@ -23,12 +27,23 @@ pub(crate) struct Record<'p> {
     pub(crate) now: UnixTime,
     /// What became of the exchange with the upstream.
     pub(crate) upstream: Option<&'static str>,
+    /// Who ended the exchange, once somebody has.
+    pub(crate) ended: Option<Ended>,
+    /// Bytes of the request's body that have passed.
+    pub(crate) bytes_in: Cell<u64>,
+    /// Bytes of the answer's body that have passed.
+    pub(crate) bytes_out: Cell<u64>,
     mode: Mode,
     started: Instant,
-    decided_at: Option<Instant>,
+    /// How long the decision took, once it is there.
+    decision_took: Option<Duration>,
     asked: Option<Asked>,
     decision: Decision,
     status: Option<StatusCode>,
+    /// Whether it may last for hours.
+    is_long: bool,
+    /// When the answer's head had left, where that was not the end.
+    head_left_at: Cell<Option<Instant>>,
     audit: &'p Audit,
     metrics: &'p Metrics,
 }
@@ -71,12 +86,17 @@ impl<'p> Record<'p> {
             arrival,
             now: clock::now(),
             upstream: None,
+            ended: None,
+            bytes_in: Cell::new(0),
+            bytes_out: Cell::new(0),
             mode,
             started: clock::monotonic(),
-            decided_at: None,
+            decision_took: None,
             asked: None,
             decision: Decision::Abandoned,
             status: None,
+            is_long: false,
+            head_left_at: Cell::new(None),
             audit,
             metrics,
         }
@@ -93,47 +113,102 @@ impl<'p> Record<'p> {
         id.expect("a request id is visible ASCII")
     }
 
-    /// Notes the decision.
+    /// Notes the decision, and counts it.
     pub(crate) fn decided(&mut self, decision: Decision) {
-        self.decided_at = Some(clock::monotonic());
         if let Decision::Permitted(admission) = &decision {
             notices::of(admission, self.request_id());
         }
         self.decision = decision;
-    }
-
-    /// Ends the record with the answer that the client gets, and names the request in it.
-    pub(crate) fn answers<B>(self, response: &mut Response<B>) {
-        let id = self.arrival.request_id.clone();
-        response.headers_mut().insert(&X_REQUEST_ID, id);
-        self.ends(response.status());
-    }
-
-    /// Ends the record with the status that the client gets.
-    pub(crate) fn ends(mut self, status: StatusCode) {
-        self.status = Some(status);
-    }
-
-    /// Writes the line, and counts.
-    fn write(&self) {
-        let decision = self
-            .decided_at
-            .unwrap_or(self.started)
-            .saturating_duration_since(self.started);
-        let duration = clock::monotonic().saturating_duration_since(self.started);
-        let (outcome, reason) = self.outcome();
-        let asked = self.asked.as_ref();
-        let uri = asked.and_then(|asked| asked.uri.as_ref());
-        let path = uri.map_or("", Uri::path);
-        let host = asked.and_then(|asked| asked.host.as_ref());
-        self.metrics.decided(self.mode, outcome, reason, decision);
-        if let Some(result) = self.upstream {
-            self.metrics.upstream_answered(result);
-        }
+        self.count_decision();
         if matches!(self.decision, Decision::Permitted(Admission::Bypass)) {
-            let (client, path) = (self.arrival.client, path);
+            let (client, path) = (self.arrival.client, self.path());
             tracing::warn!(request_id = self.request_id(), %client, path, "a request passed by the bypass");
         }
+    }
+
+    fn count_decision(&mut self) {
+        let took = self.elapsed();
+        self.decision_took = Some(took);
+        let (outcome, reason) = self.outcome();
+        self.metrics.decided(self.mode, outcome, reason, took);
+    }
+
+    /// Notes the status of an answer that is about to be sent, and names the request in it.
+    pub(crate) fn answers<B>(&mut self, response: &mut Response<B>) {
+        let id = self.arrival.request_id.clone();
+        response.headers_mut().insert(&X_REQUEST_ID, id);
+        self.begins(response.status(), false);
+    }
+
+    /// Notes the status of an answer that is about to be sent, and whether it may go on for hours.
+    pub(crate) fn begins(&mut self, status: StatusCode, is_long: bool) {
+        self.status = Some(status);
+        self.is_long = is_long;
+    }
+
+    /// Notes that the answer's head has left, and that the exchange goes on. Only the first time counts.
+    pub(crate) fn head_left(&self) {
+        if self.head_left_at.get().is_some() {
+            return;
+        }
+        let elapsed = self.elapsed();
+        self.head_left_at.set(Some(self.started + elapsed));
+        if self.is_long {
+            self.write(elapsed, None);
+        }
+    }
+
+    /// Counts bytes of the request's body that have passed.
+    pub(crate) fn passed_in(&self, bytes: u64) {
+        self.bytes_in.set(self.bytes_in.get() + bytes);
+    }
+
+    /// Counts bytes of the answer's body that have passed.
+    pub(crate) fn passed_out(&self, bytes: u64) {
+        self.bytes_out.set(self.bytes_out.get() + bytes);
+    }
+
+    /// Ends the record with what became of the answer. Who ended the exchange before that, has.
+    pub(crate) fn ends(mut self, sent: Sent) {
+        self.ended = self.ended.or(Some(sent.ended));
+        if !sent.began {
+            self.status = None;
+        }
+    }
+
+    /// Ends the record of an answer with a body of this length, which somebody else sends.
+    pub(crate) fn handed_over(self, length: usize) {
+        self.passed_out(length as u64);
+        self.ends(Sent::WHOLE);
+    }
+
+    fn elapsed(&self) -> Duration {
+        clock::monotonic().saturating_duration_since(self.started)
+    }
+
+    fn path(&self) -> &str {
+        let uri = self.asked.as_ref().and_then(|asked| asked.uri.as_ref());
+        uri.map_or("", Uri::path)
+    }
+
+    /// Writes a line, so long after the request: one about the end of the exchange, or about its start.
+    fn write(&self, elapsed: Duration, ended: Option<Ended>) {
+        let (outcome, reason) = self.outcome();
+        let asked = self.asked.as_ref();
+        let host = asked.and_then(|asked| asked.host.as_ref());
+        let head = self.head_left_at.get();
+        let head = head.map_or(elapsed, |left| left.saturating_duration_since(self.started));
+        let event = match ended {
+            _ if !self.is_long || self.head_left_at.get().is_none() => None,
+            None => Some("start"),
+            Some(_) => Some("end"),
+        };
+        let status = match (self.status, ended) {
+            (Some(status), _) => status.as_u16(),
+            (None, Some(Ended::ClientLeft)) => CLIENT_GONE,
+            (None, _) => NO_ANSWER,
+        };
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.audit.record(&Entry {
             ts: self.now,
             request_id: self.request_id(),
@@ -143,7 +218,7 @@ impl<'p> Record<'p> {
             rule: self.rule().map(Rule::as_str),
             method: asked.map_or("", |asked| asked.method.as_str()),
             host: host.and_then(|host| host.to_str().ok()).unwrap_or_default(),
-            path,
+            path: self.path(),
             client_ip: self.arrival.client,
             peer_ip: self.arrival.peer,
             user_id: self.session().map(Session::subject),
@@ -153,10 +228,15 @@ impl<'p> Record<'p> {
             format: self.session().map(|session| session.format().as_str()),
             session_check: self.session_check().map(Source::as_str),
             user_check: self.user_check().map_or("skipped", Source::as_str),
-            duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
-            decision_us: u64::try_from(decision.as_micros()).unwrap_or(u64::MAX),
+            duration_us: micros(elapsed),
+            decision_us: micros(self.decision_took.unwrap_or_default()),
+            head_us: micros(head),
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out.get(),
             upstream: self.upstream,
-            status: self.status.map_or(CLIENT_GONE, |status| status.as_u16()),
+            status,
+            ended: ended.map(Ended::as_str),
+            event,
         });
     }
 
@@ -242,9 +322,58 @@ impl<'p> Record<'p> {
 
 impl Drop for Record<'_> {
     fn drop(&mut self) {
-        self.write();
+        if self.decision_took.is_none() {
+            // Nobody waited for a decision.
+            self.count_decision();
+        }
+        if let Some(result) = self.upstream {
+            self.metrics.upstream_answered(result);
+        }
+        let ended = self.ended.unwrap_or_else(|| {
+            let by_us = CUTS_OFF.get() || thread::panicking();
+            if by_us { Ended::Cut } else { Ended::ClientLeft }
+        });
+        if ended != Ended::Whole {
+            self.metrics.broken(ended.as_str());
+        }
+        self.write(self.elapsed(), Some(ended));
     }
+}
+
+/// Notes that what is in flight on this thread is cut off from now on.
+pub(crate) fn cut_off() {
+    CUTS_OFF.set(true);
+}
+
+thread_local! {
+    static CUTS_OFF: Cell<bool> = const { Cell::new(false) };
 }
 
 /// No status was sent, because nobody was there to take it. nginx logs the same number.
 const CLIENT_GONE: u16 = 499;
+
+/// No status was sent, although somebody was there. Envoy logs the same number.
+const NO_ANSWER: u16 = 0;
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::front::arrival;
+
+    #[test]
+    fn a_panic_leaves_its_line_too() {
+        let (audit, metrics) = (Audit::unread(), Metrics::new().unwrap());
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let arrival = arrival::unreadable(IpAddr::V4(Ipv4Addr::LOCALHOST));
+            let mut record = Record::start(Mode::Proxy, arrival, &audit, &metrics);
+            record.decided(Decision::Options);
+            panic!("while the record lives");
+        }));
+        assert!(panicked.is_err());
+        let line = audit.written();
+        assert!(line.contains("\"status\":0,\"ended\":\"cut\"}"), "{line}");
+    }
+}

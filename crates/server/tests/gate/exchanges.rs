@@ -9,24 +9,31 @@ use tokio::time::timeout;
 use crate::support::{gate, signed_in};
 
 /// An upstream whose connections a test serves by hand.
-struct Upstream(TcpListener);
+pub(crate) struct Upstream(pub(crate) TcpListener);
 
 impl Upstream {
     /// With a gate in front of it, which runs on one core, so that one request can meet another's connection.
-    async fn start() -> Result<(Self, Gate)> {
+    pub(crate) async fn start() -> Result<(Self, Gate)> {
+        Self::start_with([]).await
+    }
+
+    /// With a gate in front of it that has these settings beside the usual ones.
+    pub(crate) async fn start_with<const N: usize>(
+        settings: [(&str, &str); N],
+    ) -> Result<(Self, Gate)> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let gate = gate(&format!("http://{}", listener.local_addr()?));
-        let gate = gate.env("WORKERS", "1").start().await?;
+        let gate = gate.env("WORKERS", "1").envs(settings).start().await?;
         Ok((Self(listener), gate))
     }
 
-    async fn accept(&self) -> Result<Served> {
+    pub(crate) async fn accept(&self) -> Result<Served> {
         let (stream, _) = timeout(harness::PATIENCE, self.0.accept()).await??;
         Ok(Served(stream))
     }
 
     /// A client that has sent this request, and its connection here, with the head read.
-    async fn asked(&self, gate: &Gate, request: &Request) -> Result<(Client, Served)> {
+    pub(crate) async fn asked(&self, gate: &Gate, request: &Request) -> Result<(Client, Served)> {
         let client = ask(gate, request).await?;
         let mut served = self.accept().await?;
         served.head().await?;
@@ -35,11 +42,11 @@ impl Upstream {
 }
 
 /// A connection to the upstream.
-struct Served(TcpStream);
+pub(crate) struct Served(pub(crate) TcpStream);
 
 impl Served {
     /// Reads until the request so far ends with these bytes.
-    async fn read_until(&mut self, end: &str) -> Result<String> {
+    pub(crate) async fn read_until(&mut self, end: &str) -> Result<String> {
         let mut read = Vec::new();
         while !read.ends_with(end.as_bytes()) {
             let byte = timeout(harness::PATIENCE, self.0.read_u8()).await;
@@ -49,16 +56,16 @@ impl Served {
         Ok(String::from_utf8(read)?)
     }
 
-    async fn head(&mut self) -> Result<String> {
+    pub(crate) async fn head(&mut self) -> Result<String> {
         self.read_until("\r\n\r\n").await
     }
 
-    async fn say(&mut self, bytes: &str) -> Result<()> {
+    pub(crate) async fn say(&mut self, bytes: &str) -> Result<()> {
         Ok(self.0.write_all(bytes.as_bytes()).await?)
     }
 
     /// Waits until the gate closes this connection, and gives what it said before.
-    async fn closed(&mut self) -> Result<Vec<u8>> {
+    pub(crate) async fn closed(&mut self) -> Result<Vec<u8>> {
         let mut rest = Vec::new();
         match timeout(harness::PATIENCE, self.0.read_to_end(&mut rest)).await? {
             Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => Err(error.into()),
@@ -67,7 +74,7 @@ impl Served {
     }
 }
 
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 async fn ask(gate: &Gate, request: &Request) -> Result<Client> {
     let mut client = gate.connect().await?;
@@ -75,7 +82,7 @@ async fn ask(gate: &Gate, request: &Request) -> Result<Client> {
     Ok(client)
 }
 
-fn post(fields: &str) -> String {
+pub(crate) fn post(fields: &str) -> String {
     let cookie = Mint::user("ada").authjs();
     format!("POST /up HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n{fields}\r\n")
 }

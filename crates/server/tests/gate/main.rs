@@ -12,6 +12,7 @@ mod bypass;
 mod config;
 mod database_sessions;
 mod demo;
+mod ends;
 mod exchanges;
 mod faults;
 mod headers;

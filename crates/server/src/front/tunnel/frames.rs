@@ -1,0 +1,81 @@
+//! Whether a WebSocket was closed by those who talk on it, or only its connection.
+
+/// Follows the frames of one direction (RFC 6455 §5.2), and notes when one says Close.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    /// The beginning of the next frame, as far as it is here.
+    head: [u8; LONGEST_HEAD],
+    here: usize,
+    /// So many bytes of the current frame are still to come.
+    left: u64,
+    closes: bool,
+}
+
+impl Frames {
+    /// Whether a Close frame has begun.
+    pub(super) fn close(&self) -> bool {
+        self.closes
+    }
+
+    /// Takes the bytes that come next.
+    pub(super) fn see(&mut self, mut bytes: &[u8]) {
+        while let Some((first, rest)) = bytes.split_first() {
+            if self.left > 0 {
+                let there = usize::try_from(self.left)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len());
+                self.left -= there as u64;
+                bytes = &bytes[there..];
+                continue;
+            }
+            self.head[self.here] = *first;
+            self.here += 1;
+            bytes = rest;
+            if let Some((opcode, payload)) = head(&self.head[..self.here]) {
+                self.closes |= opcode == CLOSE;
+                self.left = payload;
+                self.here = 0;
+            }
+        }
+    }
+}
+
+/// The opcode of a frame, and the length of what follows its head; `None` when that is not all here.
+fn head(bytes: &[u8]) -> Option<(u8, u64)> {
+    let [first, second, more @ ..] = bytes else {
+        return None;
+    };
+    let (extended, length) = match second & 0x7f {
+        126 => (2, u64::from(u16::from_be_bytes(*more.first_chunk()?))),
+        127 => (8, u64::from_be_bytes(*more.first_chunk()?)),
+        length => (0, u64::from(length)),
+    };
+    let mask = if second & 0x80 == 0 { 0 } else { 4 };
+    (more.len() == extended + mask).then_some((first & 0x0f, length))
+}
+
+const CLOSE: u8 = 8;
+
+/// In bytes: two, a length of eight, a mask of four.
+const LONGEST_HEAD: usize = 14;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_close_frame_is_seen_in_one_read_and_in_many_and_nothing_else_is_one() {
+        let long = [&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0][..], &[0x88; 65536]].concat();
+        let masked = [&[0x81, 0x80 | 126, 0, 200, 1, 2, 3, 4][..], &[0x88; 200]].concat();
+        let talk = [&[0x81, 2, 0x88, 0x88][..], &masked, &long].concat();
+        for size in [1, 3, 1000, talk.len()] {
+            let mut frames = Frames::default();
+            talk.chunks(size).for_each(|bytes| frames.see(bytes));
+            assert!(!frames.close(), "{size}");
+            [0x88, 0x82, 1, 2, 3, 4, 5, 6]
+                .chunks(size)
+                .for_each(|bytes| frames.see(bytes));
+            assert!(frames.close(), "{size}");
+        }
+    }
+}

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
 use gate::{Gate, Issuer};
+use percent_encoding::percent_decode_str;
 use session::Secret;
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -66,16 +67,17 @@ pub(crate) struct Surroundings {
 }
 
 impl Live {
-    /// Makes it of a configuration. What has not changed since `before` is taken from there.
+    /// Makes it of a configuration, which is what `variables` say. What has not changed since `before` is taken from there.
     ///
     /// # Errors
     /// When the stores cannot be opened. Servers that are down are no reason.
     pub(crate) fn open(
+        variables: &Variables,
         config: Config,
         before: Option<&Self>,
         around: &Surroundings,
     ) -> Result<Self, StoreOpenError> {
-        let read = Read::of(&config);
+        let read = Read::of(variables, &config);
         let changed = before.map(|before| read.changed_since(&before.read));
         let kept = |prefixes: &[&str]| {
             let begins = |name: &String| prefixes.iter().any(|prefix| name.starts_with(prefix));
@@ -167,17 +169,25 @@ async fn close(keychain: Option<&Keychain>, stores: Option<&Stores>) {
 }
 
 impl Read {
-    fn of(config: &Config) -> Self {
+    fn of(variables: &Variables, config: &Config) -> Self {
         let settings = config.settings.iter();
         let shown = settings
             .clone()
             .map(|Setting { name, shown, .. }| (name.clone(), shown.clone()));
         let is_file = |name: &str| name.ends_with("_CA_FILE") || name == "BEARER_JWKS";
-        let files = settings.filter(|setting| is_file(&setting.name));
-        let contents = files.filter_map(|Setting { name, shown, .. }| {
+        let named = settings.filter(|setting| is_file(&setting.name));
+        let named = named.map(|Setting { name, shown, .. }| (name.clone(), shown.clone()));
+        let url = "DATABASE_URL";
+        let in_url = match (variables.get(url), variables.get(&format!("{url}_FILE"))) {
+            (Some(text), _) => certificates_in(text),
+            (None, Some(path)) => certificates_in(&fs::read_to_string(path).unwrap_or_default()),
+            (None, None) => Vec::new(),
+        };
+        let in_url = in_url.into_iter().map(|path| (url.to_owned(), path));
+        let contents = named.chain(in_url).filter_map(|(name, path)| {
             // One that cannot be read, or is a URL, is for others to report.
-            let content = Secret::new(fs::read(shown).ok()?);
-            Some((name.clone(), content.to_string()))
+            let content = Secret::new(fs::read(&path).ok()?);
+            Some((name, format!("{path}: {content}")))
         });
         Self {
             settings: shown.chain(contents).collect(),
@@ -191,6 +201,30 @@ impl Read {
         differing.map(|(name, _)| name.clone()).collect()
     }
 }
+
+/// The certificate files that a URL of PostgreSQL names in its parameters.
+fn certificates_in(url: &str) -> Vec<String> {
+    let parameters = url.trim().rsplit_once('?').map_or("", |(_, after)| after);
+    let parameters = parameters
+        .split('&')
+        .filter_map(|pair| pair.split_once('='));
+    let files = parameters.filter(|(name, _)| {
+        let same = |file: &&str| name.eq_ignore_ascii_case(file);
+        CERTIFICATES.iter().any(same)
+    });
+    let path = |path| percent_decode_str(path).decode_utf8_lossy().into_owned();
+    files.map(|(_, value)| path(value)).collect()
+}
+
+/// The parameters of libpq, and the names by which sqlx takes them too.
+const CERTIFICATES: [&str; 6] = [
+    "sslrootcert",
+    "ssl-root-cert",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+];
 
 /// What the live value is in: there is one, and everybody who serves has a [`View`] of it.
 pub(crate) type Shared = Arc<ArcSwap<Live>>;
@@ -287,7 +321,7 @@ impl Reload {
 
     async fn replace(&mut self, config: Config) -> Result<BTreeSet<String>, LiveError> {
         let before = self.shared.load_full();
-        let live = Live::open(config, Some(&before), &self.around)?;
+        let live = Live::open(&self.variables, config, Some(&before), &self.around)?;
         // Tokens are accepted until the new settings have proved to be good.
         if let (Some(keychain), _) = live.without(&before)
             && !keychain.is_usable().await
@@ -324,3 +358,16 @@ const ISSUER: [&str; 1] = ["BEARER_"];
 /// How long after a reload the stores before it are closed. A request asks them as soon as its head is there; those that have
 /// asked are waited for.
 const BEFORE_CLOSING: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificate_files_are_found_in_a_url() {
+        let url = "postgres://u:p?@h/db?sslmode=verify-full&SSLRootCert=/a%20b.pem&sslkey=/k\n";
+        assert_eq!(certificates_in("postgres://u:p@h/db"), [""; 0]);
+        assert_eq!(certificates_in(&url.replace("p?", "p")), ["/a b.pem", "/k"]);
+        assert_eq!(certificates_in(url), ["/a b.pem", "/k"]);
+    }
+}

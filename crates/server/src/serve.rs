@@ -58,7 +58,9 @@ pub(crate) fn run(variables: Variables, config: Config, ready: impl FnOnce(&Boun
     let fixed = Fixed::of(&config);
     let format = config.audits.then_some(config.log_format);
     let (admin_listen, delay) = (config.admin.listen, config.drain_delay);
-    let live: Shared = Arc::new(ArcSwap::from_pointee(Live::open(config, None, &around)?));
+    let live: Shared = Arc::new(ArcSwap::from_pointee(Live::open(
+        &variables, config, None, &around,
+    )?));
 
     let listening = Listeners::bind(&fixed)?;
     let admin = Admin {

@@ -592,3 +592,37 @@ async fn what_cannot_work_does_not_start() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_reload_asks_the_issuer_anew_and_keeps_his_keys_when_he_is_silent() -> Result<()> {
+    let (echo, key) = (Echo::start().await?, Key::new("known"));
+    let publisher = Publisher::start(&[&key]).await?;
+    let folder = tempfile::tempdir()?;
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, SECRET)?;
+    let gate = accepting(&echo)
+        .env("BEARER_JWKS", publisher.url())
+        .env("BEARER_SECRET_FILE", secret.to_str().context("a path")?)
+        .start()
+        .await?;
+    refreshed(&gate, "ok", 1.0).await?;
+    let by_secret = signed_by_secret(&claims())?;
+
+    std::fs::write(&secret, SECRET.repeat(2))?;
+    publisher.answer_with("500 Oops", "X-Test: 1", "");
+    gate.signal("HUP")?;
+    let refused = |line: &str| line.contains("cannot reload").then(|| line.to_owned());
+    let line = gate.stderr().wait_for(refused).await?;
+    assert!(line.contains("BEARER_JWKS"), "{line}");
+    assert_eq!(outcome(&gate, &key.token()?).await?, session());
+    assert_eq!(outcome(&gate, &by_secret).await?, session());
+
+    publisher.publish(&jwks(&[&key]));
+    gate.signal("HUP")?;
+    let reloaded = |line: &str| line.contains("reloaded").then(|| line.to_owned());
+    let line = gate.stderr().wait_for(reloaded).await?;
+    assert!(line.contains("BEARER_SECRET"), "{line}");
+    assert_eq!(outcome(&gate, &key.token()?).await?, session());
+    assert_eq!(shown(&gate, &by_secret).await?.0, 401);
+    Ok(())
+}

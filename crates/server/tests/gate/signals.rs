@@ -216,6 +216,37 @@ async fn a_reload_takes_a_new_certificate_authority_of_redis() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_reload_takes_a_new_certificate_authority_of_postgresql() -> Result<()> {
+    let postgres = Postgres::options().tls().start().await?;
+    postgres
+        .execute("CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users VALUES ('ada')")
+        .await?;
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let others = Certificates::make(folder.path()).await?;
+    let file = folder.path().join("trusted.pem");
+    fs::copy(&others.authority, &file)?;
+    let file = file.to_str().context("a path")?;
+    let url = postgres.url(Postgres::DATABASE);
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let gate = gate(&echo.url())
+        .env("ENABLE_DB_CHECK", "true")
+        .env(
+            "DATABASE_URL",
+            format!("{url}{separator}sslmode=verify-ca&sslrootcert={file}"),
+        )
+        .start()
+        .await?;
+    assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 503);
+    fs::copy(postgres.authority(), file)?;
+    reload(&gate, "DATABASE_URL").await?;
+    poll("PostgreSQL to be trusted", async || {
+        let answer = gate.send(&signed_in("/", "ada")).await.ok()?;
+        (answer.status == 200).then_some(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn during_the_delay_requests_are_served_and_the_gate_is_not_ready() -> Result<()> {
     let (_echo, mut gate) = started([("DRAIN_DELAY", "3600")]).await?;
     gate.signal("TERM")?;

@@ -15,6 +15,7 @@ use http1::{
     Decoder, Field, LARGEST_HEAD, Length, Persistence, Piece, Received, RequestReader, Violation,
 };
 use jiff::fmt::rfc2822::DateTimePrinter;
+use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -39,6 +40,8 @@ pub(crate) struct Client {
     body: Decoder,
     /// Where the answer begins in what is sent.
     answer_at: u64,
+    /// Whether the connection ends with a reset.
+    resets: bool,
 }
 
 /// What has to be known of a request when it is answered.
@@ -72,6 +75,7 @@ impl Client {
             },
             body: Decoder::new(Length::NONE),
             answer_at: 0,
+            resets: false,
         }
     }
 
@@ -193,6 +197,13 @@ impl Client {
     /// Lets the current request be the last one: what follows it can no longer be told.
     pub(crate) fn end(&mut self) {
         self.current.persistent = false;
+    }
+
+    /// Ends an answer that has begun, of which the rest will not come. In this framing an ordinary end of the connection would
+    /// make it whole, also for a cache; so that is a reset.
+    pub(crate) fn break_off(&mut self, framed: Length) {
+        self.end();
+        self.resets = framed == Length::UntilClose;
     }
 
     /// Begins an answer whose body will come with this length, and says how that is to be framed for this client. Its
@@ -319,6 +330,11 @@ impl Client {
     /// Closes the connection so that the client still gets its answer: with bytes unread, the kernel would reset it, and the
     /// answer might be lost on the way (RFC 9112 §9.6).
     async fn hang_up(&mut self) {
+        if self.resets {
+            // What is not sent yet is given up, and the other side told. If that fails, it has hung up.
+            let _ = SockRef::from(&*self.connection.stream()).set_linger(Some(Duration::ZERO));
+            return;
+        }
         let is_over = matches!(self.body.next(&mut self.connection.input), Ok(Piece::End));
         if is_over && self.connection.input.is_empty() && self.connection.is_idle_now() {
             return;

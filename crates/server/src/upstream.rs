@@ -360,7 +360,7 @@ impl Exchange {
                 Err(self.broken(error))
             }
             Err(broken) => {
-                client.end();
+                client.break_off(framed);
                 Ok(Sent {
                     ended: Ended::from(&broken),
                     began: client.is_being_answered(),

@@ -166,6 +166,35 @@ async fn an_answer_that_breaks_off_is_logged_as_broken() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_old_client_cannot_take_half_an_answer_for_a_whole_one() -> Result<()> {
+    let (upstream, gate) = Upstream::start().await?;
+    let cookie = Mint::user("ada").authjs();
+    for (path, last, ended) in [
+        ("/whole", "0\r\n\r\n", "whole"),
+        ("/half", "", "upstream_broke"),
+    ] {
+        let mut client = gate.connect().await?;
+        let request = format!("GET {path} HTTP/1.0\r\nHost: a\r\nCookie: {cookie}\r\n\r\n");
+        client.raw(request.as_bytes()).await?;
+        let mut served = upstream.accept().await?;
+        served.head().await?;
+        let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked";
+        served.say(&format!("{head}\r\n\r\n4\r\nhalf\r\n")).await?;
+        assert_eq!(client.head().await?.status, 200);
+        assert_eq!(client.bytes(4).await?, b"half");
+        served.say(last).await?;
+        drop(served);
+        let is_whole = client.bytes(1).await.is_err_and(|error| {
+            let reset = error.downcast_ref().map(std::io::Error::kind);
+            reset != Some(std::io::ErrorKind::ConnectionReset)
+        });
+        assert_eq!(is_whole, ended == "whole", "{path}");
+        assert_eq!(end(&end_of(&gate, path).await?), (200, 0, 4, "2xx", ended));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_body_that_is_none_is_a_502_while_nothing_of_the_head_has_left() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
     let mut client = gate.connect().await?;

@@ -20,12 +20,12 @@ use session::Secret;
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::config::{Config, ConfigErrors, Setting, Variables};
 use crate::jwks::Keychain;
 use crate::metrics::Metrics;
-use crate::store::{StoreOpenError, Stores, Users};
+use crate::store::{StoreHealth, StoreOpenError, Stores, Users};
 use crate::{jwks, store};
 
 /// What a reload replaces.
@@ -54,6 +54,9 @@ pub(crate) enum LiveError {
     /// The issuer does not answer as it is now asked.
     #[error("BEARER_JWKS: the issuer's keys cannot be had; the log says why")]
     Issuer,
+    /// A store that answers does not do so with the new settings.
+    #[error("{} does not answer with the new settings: {}", .0.source.as_str(), .0.detail.as_deref().unwrap_or("no reason given"))]
+    Store(StoreHealth),
     /// The stores cannot be opened.
     #[error(transparent)]
     Stores(#[from] StoreOpenError),
@@ -147,6 +150,34 @@ impl Live {
     /// Ends what runs for it.
     pub(crate) async fn close(&self) {
         close(self.keychain.as_deref(), self.stores.as_ref()).await;
+    }
+
+    /// Waits until what is new in it has answered: the issuer, and each store that answers now. A password with a slip of the
+    /// hand must not take the place of one that works.
+    async fn proves_itself(&self, before: &Self) -> Result<(), LiveError> {
+        let (keychain, stores) = self.without(before);
+        if let Some(keychain) = keychain
+            && !keychain.is_usable().await
+        {
+            return Err(LiveError::Issuer);
+        }
+        let (Some(new), Some(old)) = (stores, &before.stores) else {
+            return Ok(());
+        };
+        let answering: Vec<_> = old.health().into_iter().filter(|store| store.up).collect();
+        let is_missed =
+            |new: &StoreHealth| !new.up && answering.iter().any(|old| old.source == new.source);
+        let all_answer = async {
+            while new.health().iter().any(is_missed) {
+                sleep(BETWEEN_LOOKS).await;
+            }
+        };
+        if timeout(LONGEST_PROOF, all_answer).await.is_err()
+            && let Some(missed) = new.health().into_iter().find(is_missed)
+        {
+            return Err(LiveError::Store(missed));
+        }
+        Ok(())
     }
 
     /// What of this nobody else has: the keys and the stores that `other` has not taken over.
@@ -322,13 +353,10 @@ impl Reload {
     async fn replace(&mut self, config: Config) -> Result<BTreeSet<String>, LiveError> {
         let before = self.shared.load_full();
         let live = Live::open(&self.variables, config, Some(&before), &self.around)?;
-        // Tokens are accepted until the new settings have proved to be good.
-        if let (Some(keychain), _) = live.without(&before)
-            && !keychain.is_usable().await
-        {
+        if let Err(error) = live.proves_itself(&before).await {
             let (keychain, stores) = live.without(&before);
             close(keychain.as_deref(), stores.as_ref()).await;
-            return Err(LiveError::Issuer);
+            return Err(error);
         }
         let changed = live.read.changed_since(&before.read);
         let is_new = |warning: &&String| !before.read.warnings.contains(warning);
@@ -354,6 +382,10 @@ impl Reload {
 /// What the names begin with on which stores depend, and the issuer's keys.
 const STORES: [&str; 3] = ["DATABASE_", "POSTGRES_", "REDIS_"];
 const ISSUER: [&str; 1] = ["BEARER_"];
+
+/// How long the stores may take to answer with new settings. They are asked every other second.
+const LONGEST_PROOF: Duration = Duration::from_secs(5);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// How long after a reload the stores before it are closed. A request asks them as soon as its head is there; those that have
 /// asked are waited for.

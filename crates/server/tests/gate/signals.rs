@@ -163,6 +163,15 @@ async fn a_reload_takes_new_passwords_of_stores() -> Result<()> {
         .cli(["CONFIG", "SET", "requirepass", "second-redis-password"])
         .await?;
     secret("redis", &redis.url().replace("first-redis", "second-redis"))?;
+    let good = fs::read_to_string(folder.path().join("database"))?;
+    secret("database", &good.replace("second", "secnod"))?;
+    let line = reload(&gate, "cannot reload").await?;
+    assert!(
+        line.contains("postgres does not answer with the new settings") && !line.contains("secnod"),
+        "{line}"
+    );
+    assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
+    secret("database", &good)?;
     let line = reload(&gate, "reloaded").await?;
     assert!(
         line.contains("DATABASE_URL") && line.contains("REDIS_URL"),

@@ -5,6 +5,8 @@
 //! Requests that are under way go on with what they began with. Stores and the issuer's keys stay as they are, with their
 //! connections and caches, unless something that they depend on has changed.
 
+mod reload;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,10 +21,10 @@ use percent_encoding::percent_decode_str;
 use session::Secret;
 use thiserror::Error;
 use tokio::runtime::Handle;
-use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
-use crate::config::{Config, ConfigErrors, Setting, Variables};
+pub(crate) use self::reload::Reload;
+use crate::config::{Config, Setting, Variables};
 use crate::jwks::Keychain;
 use crate::metrics::Metrics;
 use crate::store::{StoreHealth, StoreOpenError, Stores, Users};
@@ -301,84 +303,6 @@ impl View {
     }
 }
 
-/// Reads secrets and certificate files anew, each time that somebody asks for it.
-pub(crate) struct Reload {
-    variables: Variables,
-    shared: Shared,
-    around: Surroundings,
-    /// What is closed once no request can be using it.
-    closing: JoinSet<()>,
-}
-
-impl Reload {
-    /// With the variables that `shared` was made from.
-    pub(crate) fn new(variables: Variables, shared: Shared, around: Surroundings) -> Self {
-        Self {
-            variables,
-            shared,
-            around,
-            closing: JoinSet::new(),
-        }
-    }
-
-    /// Reads everything anew. A configuration with a problem changes nothing.
-    pub(crate) async fn run(&mut self) {
-        let variables = self.variables.clone();
-        let read = spawn_blocking(move || Config::from_variables(&variables)).await;
-        let result = match read {
-            Ok(Ok(config)) => self
-                .replace(config)
-                .await
-                .map_err(|error| error.to_string()),
-            Ok(Err(problems)) => Err(ConfigErrors::to_string(&problems)),
-            Err(_) => Err("reading the settings panicked".to_owned()),
-        };
-        let said = if result.is_ok() { "ok" } else { "failed" };
-        self.around.metrics.reloaded(said);
-        match result {
-            Ok(changed) if changed.is_empty() => {
-                tracing::info!("asked to reload: no secret and no certificate file has changed");
-            }
-            Ok(changed) => {
-                let changed: Vec<_> = changed.into_iter().collect();
-                tracing::info!(
-                    changed = changed.join(", "),
-                    "reloaded secrets and certificate files"
-                );
-            }
-            Err(error) => tracing::error!("cannot reload, and go on as before: {error}"),
-        }
-    }
-
-    async fn replace(&mut self, config: Config) -> Result<BTreeSet<String>, LiveError> {
-        let before = self.shared.load_full();
-        let live = Live::open(&self.variables, config, Some(&before), &self.around)?;
-        if let Err(error) = live.proves_itself(&before).await {
-            let (keychain, stores) = live.without(&before);
-            close(keychain.as_deref(), stores.as_ref()).await;
-            return Err(error);
-        }
-        let changed = live.read.changed_since(&before.read);
-        let is_new = |warning: &&String| !before.read.warnings.contains(warning);
-        for warning in live.read.warnings.iter().filter(is_new) {
-            tracing::warn!("{warning}");
-        }
-        let live = Arc::new(live);
-        self.shared.store(Arc::clone(&live));
-        let (keychain, stores) = before.without(&live);
-        if keychain.is_some() || stores.is_some() {
-            self.closing.spawn_on(
-                async move {
-                    sleep(BEFORE_CLOSING).await;
-                    close(keychain.as_deref(), stores.as_ref()).await;
-                },
-                &self.around.runtime,
-            );
-        }
-        Ok(changed)
-    }
-}
-
 /// What the names begin with on which stores depend, and the issuer's keys.
 const STORES: [&str; 3] = ["DATABASE_", "POSTGRES_", "REDIS_"];
 const ISSUER: [&str; 1] = ["BEARER_"];
@@ -386,10 +310,6 @@ const ISSUER: [&str; 1] = ["BEARER_"];
 /// How long the stores may take to answer with new settings. They are asked every other second.
 const LONGEST_PROOF: Duration = Duration::from_secs(5);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
-
-/// How long after a reload the stores before it are closed. A request asks them as soon as its head is there; those that have
-/// asked are waited for.
-const BEFORE_CLOSING: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -93,7 +93,7 @@ pub(crate) fn run(variables: Variables, config: Config, ready: impl FnOnce(&Boun
     served
 }
 
-/// Stores and admin wait far more than they compute.
+/// The runtime of stores and admin, which wait far more than they compute.
 fn shared_runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -264,11 +264,9 @@ fn wait(endings: &Endings, workers: usize, stop: &Stop) -> Result<()> {
         stop.announced.cancel();
         stop.begun.cancel();
         stop.cut.cancel();
-        for _ in 1..left {
-            if endings.recv_timeout(CUT_FAREWELL).is_err() {
-                break;
-            }
-        }
+        // When it is a worker that has failed, there is one ending less to come.
+        let others = (0..left).map_while(|_| endings.recv_timeout(CUT_FAREWELL).ok());
+        others.for_each(drop);
         return Err(failure.into());
     }
     Ok(())
@@ -277,5 +275,5 @@ fn wait(endings: &Endings, workers: usize, stop: &Stop) -> Result<()> {
 /// How long the end waits for the last audit lines.
 const AUDIT_FAREWELL: Duration = Duration::from_millis(700);
 
-/// How long a worker may take to cut off its connections, after another has failed.
+/// How long a worker may take to cut off its connections, after something has failed.
 const CUT_FAREWELL: Duration = Duration::from_millis(200);

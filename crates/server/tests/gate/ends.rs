@@ -330,6 +330,36 @@ async fn a_client_that_leaves_is_on_record() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_body_that_the_upstream_does_not_get_whole_is_on_record() -> Result<()> {
+    let (upstream, gate) = Upstream::start().await?;
+    let mut client = gate.connect().await?;
+    let chunks = post("Transfer-Encoding: chunked\r\n") + "3\r\none\r\n";
+    client.raw(chunks.as_bytes()).await?;
+    let mut served = upstream.accept().await?;
+    served.read_until("one\r\n").await?;
+    client.raw(b"x\r\n").await?;
+    assert_eq!(client.response().await?.status, 400);
+    let line = end_of(&gate, "/up").await?;
+    let (status, bytes_in, _, result, ended) = end(&line);
+    assert_eq!((status, bytes_in), (400, 3));
+    assert_eq!((result, ended), ("client_body", "whole"), "it was told");
+    served.closed().await?;
+
+    let mut client = gate.connect().await?;
+    let begun = post("Content-Length: 1000000\r\n").replace("/up", "/large") + "begin";
+    client.raw(begun.as_bytes()).await?;
+    let mut served = upstream.accept().await?;
+    served.read_until("begin").await?;
+    served
+        .say("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
+        .await?;
+    assert_eq!(client.response().await?.status, 413);
+    let line = end_of(&gate, "/large").await?;
+    assert_eq!(end(&line), (413, 5, 3, "4xx", "whole"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_or_send_is_cut_off() -> Result<()> {
     let sign_in = ("SIGN_IN_URL", "https://app.example/signin");
     let (upstream, gate) = Upstream::start_with([("CLIENT_BODY_TIMEOUT", "1"), sign_in]).await?;

@@ -88,19 +88,28 @@ impl<F> Flight<F> {
         &self.key
     }
 
-    /// Gives everyone who waits the answer.
+    /// Gives everyone who waits the answer. Nobody can join any more by then: who has been told that a user is there may delete
+    /// him and ask again, and must not get the answer from before.
     pub(super) fn land(self, answer: Answer<F>) {
+        self.close();
         self.answer.send_replace(Some(answer));
     }
-}
 
-impl<F> Drop for Flight<F> {
-    fn drop(&mut self) {
+    fn close(&self) {
         self.registry
             .under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&self.key);
+    }
+}
+
+impl<F> Drop for Flight<F> {
+    fn drop(&mut self) {
+        // After landing, the key may be that of another flight.
+        if self.answer.borrow().is_none() {
+            self.close();
+        }
     }
 }
 

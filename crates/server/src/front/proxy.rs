@@ -83,12 +83,11 @@ impl Proxy {
         let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
         let host = request.headers().get(HOST).cloned();
         record.asks(request.method().clone(), host, Some(request.uri().clone()));
-        let asker = Asker::of(request.method(), request.headers());
         let outcome = match target::settle(&mut request) {
             Ok(Target::Path) => {
                 let live = self.live.current();
                 let (gate, record) = (&live.gate, &mut record);
-                self.decide(gate, &request, asker, client, record).await
+                self.decide(gate, &request, client, record).await
             }
             Ok(Target::Server) => {
                 record.decided(Decision::Options);
@@ -97,7 +96,7 @@ impl Proxy {
             Err(malformed) => {
                 record.decided(Decision::Rejected(malformed.reason()));
                 let (status, id) = (malformed.status(), record.request_id());
-                Outcome::Answered(answer::malformed(status, asker, id))
+                Outcome::Answered(answer::malformed(status, asker(&request), id))
             }
         };
         match outcome {
@@ -128,7 +127,7 @@ impl Proxy {
                 match exchange.relay(client, answer.length, framed, &record).await {
                     Ok(sent) => record.ends(sent),
                     Err(error) => {
-                        let mut response = self.upstream_failed(&error, asker, &mut record);
+                        let mut response = self.upstream_failed(&error, &request, &mut record);
                         let asked = request.headers();
                         self.cors.describe(asked, response.headers_mut());
                         answer_ourselves(response, client, record).await;
@@ -142,7 +141,6 @@ impl Proxy {
         &self,
         gate: &Gate<Users, Sessions>,
         request: &Request<Length>,
-        asker: Asker,
         client: &mut Client,
         record: &mut Record<'_>,
     ) -> Outcome {
@@ -162,7 +160,7 @@ impl Proxy {
         };
         match decided {
             None => Outcome::Abandoned,
-            Some(Ok(permit)) => self.forward(permit, request, asker, client, record).await,
+            Some(Ok(permit)) => self.forward(permit, request, client, record).await,
             Some(Err(refusal)) => {
                 let path = request
                     .uri()
@@ -173,6 +171,7 @@ impl Proxy {
                     .get(HOST)
                     .and_then(|host| host.to_str().ok());
                 let sign_in = || Some(self.sign_in.as_ref()?.location(host, path));
+                let asker = asker(request);
                 let answer = answer::refusal(refusal.answer(), asker, sign_in, record.request_id());
                 record.decided(Decision::Refused(refusal));
                 Outcome::Answered(answer)
@@ -195,7 +194,6 @@ impl Proxy {
         &self,
         permit: Permit<'_>,
         request: &Request<Length>,
-        asker: Asker,
         client: &mut Client,
         record: &mut Record<'_>,
     ) -> Outcome {
@@ -210,7 +208,7 @@ impl Proxy {
             Ok(answered) => answered,
             Err(UpstreamError::ClientGone) => return Outcome::Abandoned,
             Err(error) => {
-                return Outcome::Answered(self.upstream_failed(&error, asker, record));
+                return Outcome::Answered(self.upstream_failed(&error, request, record));
             }
         };
         let is_upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
@@ -219,7 +217,8 @@ impl Proxy {
         if is_upgrade && !becomes_websocket {
             record.upstream = Some("bad_upgrade");
             record.ended = Some(Ended::UpstreamBroke);
-            let answer = answer::status(StatusCode::BAD_GATEWAY, asker, record.request_id());
+            let (status, asker) = (StatusCode::BAD_GATEWAY, asker(request));
+            let answer = answer::status(status, asker, record.request_id());
             return Outcome::Answered(answer);
         }
         record.upstream = Some(class(answer.status));
@@ -232,7 +231,7 @@ impl Proxy {
     fn upstream_failed(
         &self,
         error: &UpstreamError,
-        asker: Asker,
+        request: &Request<Length>,
         record: &mut Record<'_>,
     ) -> Response<Bytes> {
         let (status, result) = match error {
@@ -248,8 +247,13 @@ impl Proxy {
         if status.is_server_error() && self.upstream_warnings.may(record.now) {
             tracing::warn!(request_id = record.request_id(), %error, "the upstream gave no answer");
         }
-        answer::status(status, asker, record.request_id())
+        answer::status(status, asker(request), record.request_id())
     }
+}
+
+/// Who asks. Most requests are never asked this: it is for answers of our own.
+fn asker(request: &Request<Length>) -> Asker {
+    Asker::of(request.method(), request.headers())
 }
 
 /// Sends an answer that is not the upstream's, and ends the record with it.

@@ -2,7 +2,7 @@
 //!
 //! Upstreams fold header names in ways of their own: CGI and WSGI read `X_User_Id`, `X.User.Id` and `X-User-Id` as one
 //! variable. So every name is compared in its **normal form**: lower case, with every byte that is neither letter nor
-//! digit read as `-` (CVE-2025-64484, CVE-2026-39858).
+//! digit read as `-` (CVE-2025-64484, CVE-2026-39858). The lists of names are in [`names`](crate::names).
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 
 use crate::Arrival;
 use crate::address::write_address;
+use crate::names::{self, Meaning, normal_byte};
 
 /// The user's id: the session's subject.
 pub(crate) const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
@@ -119,68 +120,53 @@ impl Hygiene {
     }
 
     fn kind(&self, name: &str) -> Kind {
-        // Most names of a request are told by their beginning.
-        let start = normal_byte(name.as_bytes().first().copied().unwrap_or_default());
-        if !MARKED_STARTS.contains(&start) && !self.bypass_header.as_bytes().starts_with(&[start]) {
+        // Most names of a request are told by their ends.
+        if !names::may_mean_something(name.as_bytes()) && !self.may_be_bypass(name) {
             return Kind::Other;
         }
-        let mut buffer = [0; LONGEST_NAME];
+        let mut buffer = [0; USUAL_NAME];
         let Some(normal) = buffer.get_mut(..name.len()) else {
-            // Longer than every exact name: only the families below can match, and their prefixes fit.
-            return kind_of_long(name, &self.bypass_header);
+            return self.classify(&normal_form(name), name);
         };
         for (to, from) in normal.iter_mut().zip(name.bytes()) {
             *to = normal_byte(from);
         }
-        let canonical = *normal == *name.as_bytes();
-        let Ok(normal) = std::str::from_utf8(normal) else {
-            return Kind::Other;
-        };
-        classify(normal, canonical, &self.bypass_header)
+        let normal = std::str::from_utf8(normal).expect("letters, digits and hyphens are text");
+        self.classify(normal, name)
+    }
+
+    fn may_be_bypass(&self, name: &str) -> bool {
+        let first = name.bytes().next().map(normal_byte);
+        name.len() == self.bypass_header.len() && first == self.bypass_header.bytes().next()
+    }
+
+    fn classify(&self, normal: &str, name: &str) -> Kind {
+        if *normal == *self.bypass_header {
+            return Kind::Identity;
+        }
+        match names::meaning(normal) {
+            Meaning::Identity => Kind::Identity,
+            Meaning::Routing if normal == name => Kind::Routing,
+            Meaning::Routing => Kind::RoutingAlias,
+            Meaning::Other => Kind::Other,
+        }
     }
 }
 
-/// What a header name means to us.
+/// What a header name means, spelling included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Identity,
     Other,
     Routing,
+    /// Only an upstream that folds names would take it for routing.
     RoutingAlias,
-}
-
-fn kind_of_long(name: &str, bypass_header: &str) -> Kind {
-    let normal = normal_form(name);
-    classify(&normal, normal == name, bypass_header)
-}
-
-fn classify(normal: &str, canonical: bool, bypass_header: &str) -> Kind {
-    let in_family = |families: &[&str]| families.iter().any(|family| normal.starts_with(family));
-    if normal == bypass_header || IDENTITY.contains(&normal) || in_family(&IDENTITY_FAMILIES) {
-        Kind::Identity
-    } else if ROUTING.contains(&normal) || in_family(&ROUTING_FAMILIES) {
-        if canonical {
-            Kind::Routing
-        } else {
-            Kind::RoutingAlias
-        }
-    } else {
-        Kind::Other
-    }
 }
 
 fn normal_form(name: &str) -> String {
     name.bytes()
         .map(|byte| char::from(normal_byte(byte)))
         .collect()
-}
-
-fn normal_byte(byte: u8) -> u8 {
-    if byte.is_ascii_alphanumeric() {
-        byte.to_ascii_lowercase()
-    } else {
-        b'-'
-    }
 }
 
 /// Whether the session is in a cookie.
@@ -234,72 +220,8 @@ const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
 /// So many proxies before us are listed without asking for memory.
 const USUAL_HOPS: usize = 4;
 
-/// The length of the longest exact name; longer ones go through the slow path.
-const LONGEST_NAME: usize = 40;
-
-/// Identity headers of ours and of the proxies that people come from, in normal form.
-const IDENTITY: [&str; 27] = [
-    "remote-email",
-    "remote-groups",
-    "remote-name",
-    "remote-sub",
-    "remote-user",
-    "x-authenticated-user",
-    "x-forwarded-access-token",
-    "x-forwarded-displayname",
-    "x-forwarded-email",
-    "x-forwarded-groups",
-    "x-forwarded-mail",
-    "x-forwarded-preferred-username",
-    "x-forwarded-user",
-    "x-goog-iap-jwt-assertion",
-    "x-middleware-subrequest",
-    "x-remote-email",
-    "x-remote-groups",
-    "x-remote-name",
-    "x-remote-user",
-    "x-role",
-    "x-user",
-    "x-user-email",
-    "x-user-groups",
-    "x-user-id",
-    "x-user-name",
-    "x-user-role",
-    "x-user-roles",
-];
-
-/// Families of identity headers that are open-ended.
-const IDENTITY_FAMILIES: [&str; 9] = [
-    "cf-access-",
-    "x-amzn-oidc-",
-    "x-auth-request-",
-    "x-authentik-",
-    "x-goog-authenticated-user-",
-    "x-ms-client-principal",
-    "x-pomerium-",
-    "x-vouch-",
-    "x-webauth-",
-];
-
-/// What the names in all of these lists begin with.
-const MARKED_STARTS: [u8; 5] = *b"cfrtx";
-
-/// Headers that describe the original request, in normal form.
-const ROUTING: [&str; 10] = [
-    "cf-connecting-ip",
-    "forwarded",
-    "true-client-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-real-ip",
-    "x-rewrite-url",
-];
-
-/// Families of headers that describe the original request.
-const ROUTING_FAMILIES: [&str; 2] = ["x-forwarded", "x-original-"];
+/// Names of so many bytes are brought into normal form without asking for memory.
+const USUAL_NAME: usize = 48;
 
 #[cfg(test)]
 mod tests {
@@ -389,14 +311,6 @@ mod tests {
         assert!(stripped(&proper, false).is_empty());
         assert_eq!(stripped(&proper, true), proper);
         assert!(stripped(&["x_forwarded_for", "X.Original.Url", "x_real_ip"], true).is_empty());
-    }
-
-    #[test]
-    fn every_listed_name_begins_with_a_marked_letter() {
-        let listed = IDENTITY.iter().chain(&IDENTITY_FAMILIES);
-        for name in listed.chain(&ROUTING).chain(&ROUTING_FAMILIES) {
-            assert!(MARKED_STARTS.contains(&name.as_bytes()[0]), "{name}");
-        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod facts;
 mod hygiene;
 mod identity;
 mod issuer;
+mod names;
 mod permit;
 mod policy;
 mod proxies;

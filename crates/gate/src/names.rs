@@ -1,0 +1,593 @@
+//! Header names that mean something to a gate: who the user is, and what the original request was.
+//!
+//! Every name here is in **normal form**: lower case, with every byte that is neither letter nor digit read as `-`.
+//!
+//! The lists are long because services read so many names. A header from which a service takes the place, the prefix, the
+//! method, the scheme or the host of a request, or a file mapping, makes the request another one than the gate has
+//! judged. The source is named beside each group. Where a namespace is wholly about routing, its beginning or its ending
+//! is listed, so that another product's spelling of the same thing is caught too.
+
+/// What a header name means to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// It claims an identity.
+    Identity,
+    /// None of the others.
+    Other,
+    /// It describes the original request.
+    Routing,
+}
+
+/// What a name in normal form means.
+pub(crate) fn meaning(normal: &str) -> Meaning {
+    if is_listed(&IDENTITY, normal) || is_in_family(&IDENTITY_FAMILIES, normal) {
+        Meaning::Identity
+    } else if is_listed(&ROUTING, normal)
+        || is_in_family(&ROUTING_FAMILIES, normal)
+        || has_ending(normal)
+    {
+        Meaning::Routing
+    } else {
+        Meaning::Other
+    }
+}
+
+/// Whether a name with these bytes can mean anything at all, told by its first two bytes and its last three. That is
+/// enough for nearly every header that browsers send.
+pub(crate) fn may_mean_something(name: &[u8]) -> bool {
+    let [first, second, ..] = name else {
+        return false;
+    };
+    STARTS.has(*first, *second) || may_have_ending(name)
+}
+
+/// A byte of a name in normal form.
+pub(crate) const fn normal_byte(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() {
+        byte.to_ascii_lowercase()
+    } else {
+        b'-'
+    }
+}
+
+fn is_listed(list: &[&str], name: &str) -> bool {
+    list.binary_search(&name).is_ok()
+}
+
+/// The families are sorted and none begins another, so only the last one that is not behind the name can be its own.
+fn is_in_family(families: &[&str], name: &str) -> bool {
+    let behind = families.partition_point(|family| *family <= name);
+    behind
+        .checked_sub(1)
+        .and_then(|last| families.get(last))
+        .is_some_and(|family| name.starts_with(family))
+}
+
+/// Whether the name is one of [`ROUTING_ENDINGS`], or has one as its last words.
+fn has_ending(name: &str) -> bool {
+    may_have_ending(name.as_bytes())
+        && ROUTING_ENDINGS.iter().any(|ending| {
+            name.strip_suffix(ending)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('-'))
+        })
+}
+
+fn may_have_ending(name: &[u8]) -> bool {
+    match name {
+        [.., third, second, last] if name.len() >= SHORTEST_ENDING => {
+            ENDS[0].has(*third, *second) && ENDS[1].has(*second, *last)
+        }
+        _ => false,
+    }
+}
+
+/// A set of pairs of bytes in normal form. Of a byte only the low five bits count, so that a few pairs are one.
+struct Pairs([u32; 32]);
+
+impl Pairs {
+    /// Of every name the two bytes that begin at `at`, counted from its end if `from_end`.
+    const fn of(lists: &[&[&str]], at: usize, from_end: bool) -> Self {
+        let mut pairs = [0; 32];
+        let mut list = 0;
+        while list < lists.len() {
+            let mut index = 0;
+            while index < lists[list].len() {
+                let name = lists[list][index].as_bytes();
+                let at = if from_end { name.len() - at } else { at };
+                pairs[slot(name[at])] |= 1 << slot(name[at + 1]);
+                index += 1;
+            }
+            list += 1;
+        }
+        Self(pairs)
+    }
+
+    const fn has(&self, first: u8, second: u8) -> bool {
+        self.0[slot(normal_byte(first))] & (1 << slot(normal_byte(second))) != 0
+    }
+}
+
+const fn slot(byte: u8) -> usize {
+    (byte & 31) as usize
+}
+
+static STARTS: Pairs = Pairs::of(
+    &[&IDENTITY, &IDENTITY_FAMILIES, &ROUTING, &ROUTING_FAMILIES],
+    0,
+    false,
+);
+
+static ENDS: [Pairs; 2] = [
+    Pairs::of(&[ROUTING_ENDINGS], 3, true),
+    Pairs::of(&[ROUTING_ENDINGS], 2, true),
+];
+
+/// The length of the shortest of [`ROUTING_ENDINGS`].
+const SHORTEST_ENDING: usize = 7;
+
+/// The names of all groups in one list, sorted.
+const fn sorted<const LEN: usize>(groups: &[&[&'static str]]) -> [&'static str; LEN] {
+    let mut all = [""; LEN];
+    let (mut len, mut group) = (0, 0);
+    while group < groups.len() {
+        let mut index = 0;
+        while index < groups[group].len() {
+            let name = groups[group][index];
+            let mut at = len;
+            while at > 0 && is_before(name, all[at - 1]) {
+                all[at] = all[at - 1];
+                at -= 1;
+            }
+            all[at] = name;
+            len += 1;
+            index += 1;
+        }
+        group += 1;
+    }
+    assert!(len == LEN, "every place is taken");
+    all
+}
+
+const fn is_before(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut at = 0;
+    while at < one.len() && at < other.len() {
+        if one[at] != other[at] {
+            return one[at] < other[at];
+        }
+        at += 1;
+    }
+    one.len() < other.len()
+}
+
+const fn count(groups: &[&[&str]]) -> usize {
+    let (mut count, mut group) = (0, 0);
+    while group < groups.len() {
+        count += groups[group].len();
+        group += 1;
+    }
+    count
+}
+
+/// Identity headers of ours and of the proxies that people come from.
+const IDENTITY: [&str; 27] = [
+    "remote-email",
+    "remote-groups",
+    "remote-name",
+    "remote-sub",
+    "remote-user",
+    "x-authenticated-user",
+    "x-forwarded-access-token",
+    "x-forwarded-displayname",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-mail",
+    "x-forwarded-preferred-username",
+    "x-forwarded-user",
+    "x-goog-iap-jwt-assertion",
+    "x-middleware-subrequest",
+    "x-remote-email",
+    "x-remote-groups",
+    "x-remote-name",
+    "x-remote-user",
+    "x-role",
+    "x-user",
+    "x-user-email",
+    "x-user-groups",
+    "x-user-id",
+    "x-user-name",
+    "x-user-role",
+    "x-user-roles",
+];
+
+/// Families of identity headers that are open-ended.
+const IDENTITY_FAMILIES: [&str; 9] = [
+    "cf-access-",
+    "x-amzn-oidc-",
+    "x-auth-request-",
+    "x-authentik-",
+    "x-goog-authenticated-user-",
+    "x-ms-client-principal",
+    "x-pomerium-",
+    "x-vouch-",
+    "x-webauth-",
+];
+
+/// Where an application is mounted, and which page of it is meant.
+const PLACE: &[&str] = &[
+    // What WSGI, ASGI and Rack applications read as their prefix or place, each with a few lines of middleware of its own; the
+    // well-known ones (`X-Script-Name`, `X-Forwarded-Prefix`) are families.
+    "x-app-path",
+    "x-app-root",
+    "x-application-path",
+    "x-base-href",
+    "x-external-path",
+    "x-external-prefix",
+    "x-mount",
+    "x-mount-path",
+    "x-mountpoint",
+    "x-path",
+    "x-pathname",
+    "x-prefix",
+    "x-request-base",
+    "x-root",
+    "x-sub-path",
+    "x-subdir",
+    "x-subfolder",
+    "x-subpath",
+    "x-uri",
+    "x-url",
+    // Next.js: its server's list of internal headers (`server/lib/server-ipc/utils.ts`). What its pages send themselves,
+    // such as `x-nextjs-data`, `x-middleware-prefetch` and `next-url`, stays.
+    "x-matched-path",
+    "x-middleware-invoke",
+    "x-middleware-next",
+    "x-middleware-override-headers",
+    "x-middleware-redirect",
+    "x-middleware-rewrite",
+    "x-middleware-set-cookie",
+    "x-middleware-skip",
+    "x-middleware-subrequest-id",
+    "x-nextjs-matched-path",
+    "x-nextjs-rewritten-path",
+    "x-nextjs-rewritten-query",
+    "x-now-route-matches",
+    // CGI's variables (RFC 3875), which gunicorn takes from a forwarder (`--forwarder-headers`, since 22) and FastCGI
+    // gateways write. `SCRIPT_NAME`, `PATH_INFO` and `REQUEST_URI` are families or endings.
+    "query-string",
+    "request-method",
+    "request-scheme",
+    "script-filename",
+    "script-url",
+];
+
+/// Over what the client came.
+const SCHEME: &[&str] = &[
+    // mod_wsgi (`WSGITrustedProxyHeaders`: `X-HTTPS`, `X-Scheme`), Flask's ReverseProxied (`X-Scheme`), ISA Server and
+    // phpMyAdmin (`Front-End-Https`), Cloudflare (`CF-Visitor`), PHP applications (`From-Https`).
+    "cf-visitor",
+    "from-https",
+    "front-end-https",
+    "frontend-https",
+    "https",
+    "request-proto",
+    "x-client-proto",
+    "x-client-scheme",
+    "x-client-ssl",
+    "x-from-https",
+    "x-front-end-https",
+    "x-frontend-scheme",
+    "x-https",
+    "x-proto",
+    "x-protocol",
+    "x-request-proto",
+    "x-request-scheme",
+    "x-scheme",
+    "x-secure",
+    "x-ssl",
+    "x-tls",
+    "x-use-ssl",
+];
+
+/// Which host and port the client asked.
+const HOST: &[&str] = &[
+    // mod_wsgi (`X-Host`), IBM and Zend servers, and the names in which cache poisoning is tried first
+    // (PortSwigger's Param Miner).
+    "x-client-host",
+    "x-external-host",
+    "x-gateway-host",
+    "x-host",
+    "x-hostname",
+    "x-http-host",
+    "x-port",
+    "x-request-host",
+    "x-server-addr",
+    "x-server-host",
+    "x-server-name",
+    "x-server-port",
+    "x-vhost",
+];
+
+/// Which method is meant.
+const METHOD: &[&str] = &[
+    // Rails, Symfony, Laravel, Express and ASP.NET read `X-HTTP-Method-Override`, `X-HTTP-Method` and
+    // `X-Method-Override`: a family and an ending. These are their short forms.
+    "x-method",
+    "x-request-method",
+];
+
+/// Who the client is: addresses and certificates.
+const CLIENT: &[&str] = &[
+    // RFC 7239, Cloudflare, Alibaba Cloud; most others end in `-client-ip`, `-connecting-ip` or `-real-ip`.
+    "cdn-src-ip",
+    "cf-connecting-ipv6",
+    "cf-pseudo-ipv4",
+    "forwarded",
+    "forwarded-for-ip",
+    "x-client-dn",
+    "x-client-port",
+    "x-client-verify",
+    "x-cluster-client",
+    // RFC 9440.
+    "client-cert",
+    "client-cert-chain",
+    // httpoxy: CGI reads `Proxy` as `HTTP_PROXY` (CVE-2016-5385). Jetty's ForwardedRequestCustomizer reads the others.
+    "proxy",
+    "proxy-auth-cert",
+    "proxy-ssl-id",
+];
+
+const GROUPS: &[&[&str]] = &[PLACE, SCHEME, HOST, METHOD, CLIENT];
+
+/// Headers that describe the original request and belong to no family below.
+const ROUTING: [&str; count(GROUPS)] = sorted(GROUPS);
+
+/// Beginnings of headers that describe the original request.
+const FAMILIES: &[&str] = &[
+    // CGI's variables as gunicorn (since 22), FastCGI, SCGI and uWSGI gateways know them.
+    "path-info",
+    "request-ur",
+    "script-name",
+    "uwsgi-",
+    // Flask's ReverseProxied, mod_wsgi and Calibre-Web (`X-Script-Name`).
+    "x-script-",
+    // Everybody's; also Werkzeug's ProxyFix, Traefik (`-Prefix`), Kong (`-Path`), mod_wsgi (`-Script-Name`), Spring.
+    "x-forwarded",
+    // IIS, Zend, Symfony, nginx ingresses: `X-Original-URL`, `X-Orig-Host`, `X-Rewrite-URL`.
+    "x-orig-",
+    "x-original",
+    "x-rewrit",
+    // Traefik's ReplacePath; Home Assistant's ingress.
+    "x-replaced-",
+    "x-ingress-",
+    // Paste's and Plack's ReverseProxyPath (`X-Traversal-Path`).
+    "x-traversal-",
+    // Zope's and Plone's VirtualHostMonster.
+    "x-vhm-",
+    "x-virtual-host",
+    "x-zope-",
+    // Java and Perl servers: the request as they would have seen it.
+    "x-request-path",
+    "x-request-ur",
+    "x-url-",
+    // The renderer of Next.js (`x-invoke-path`, `-query`, `-output`).
+    "x-invoke-",
+    // A file mapping: Rack::Sendfile and Plack (`X-Sendfile-Type`, `X-Accel-Mapping`), Symfony's BinaryFileResponse.
+    "x-accel-",
+    "x-sendfile",
+    // Rails, Symfony, Laravel, Express, ASP.NET.
+    "x-http-method",
+    // Envoy: timeouts, retries, the original path.
+    "x-envoy-",
+    // IIS's Application Request Routing, Azure App Service and Front Door.
+    "x-arr-",
+    "x-azure-",
+    "x-waws-",
+    // Google App Engine; its `X-ProxyUser-Ip`.
+    "x-appengine-",
+    "x-proxyuser-",
+    // CloudFront, Fastly, Fly.io, Netlify.
+    "cloudfront-",
+    "fastly-",
+    "fly-",
+    "x-nf-",
+    // Vercel; its own bypass of deployment protection stays.
+    "x-vercel-deployment-",
+    "x-vercel-forwarded-",
+    "x-vercel-ip-",
+    "x-vercel-proxied-",
+    "x-vercel-sc-",
+    // WebLogic and old Java proxies.
+    "wl-proxy-",
+    // TLS that ended in front, client certificates above all: ingress-nginx, HAProxy, Apache, AWS.
+    "ssl-",
+    "x-amzn-mtls-",
+    "x-client-cert",
+    "x-ssl-",
+    "x-tls-",
+    // Proxies' own words for themselves and the client.
+    "x-client-ip",
+    "x-proxy-",
+    "x-real-",
+];
+
+const ROUTING_FAMILIES: [&str; FAMILIES.len()] = sorted(&[FAMILIES]);
+
+/// Endings of headers that describe the original request, whatever stands before them: a vendor's name, `x-`, nothing.
+const ROUTING_ENDINGS: &[&str] = &[
+    // The client: `CF-Connecting-IP`, `DO-Connecting-IP`, `Ali-CDN-Real-IP`, `Incap-Client-IP`, `X-Cluster-Client-IP`.
+    "client-ip",
+    "connecting-ip",
+    "real-ip",
+    "remote-addr",
+    "remote-ip",
+    "user-ip",
+    // The original request, in whose name whoever says it.
+    "forwarded-for",
+    "forwarded-host",
+    "forwarded-port",
+    "forwarded-prefix",
+    "forwarded-proto",
+    "forwarded-scheme",
+    "forwarded-uri",
+    "host-override",
+    "method-override",
+    "original-host",
+    "original-path",
+    "original-uri",
+    "original-url",
+    "path-override",
+    "rewrite-url",
+    "url-override",
+    "url-scheme",
+    // The prefix below which an application is mounted, and the place in it.
+    "app-prefix",
+    "base-path",
+    "base-uri",
+    "base-url",
+    "context-path",
+    "mount-point",
+    "path-info",
+    "path-prefix",
+    "root-path",
+    "root-uri",
+    "root-url",
+    "route-prefix",
+    "script-name",
+    "url-prefix",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lists_are_sorted_and_without_repetition() {
+        let lists = [
+            &IDENTITY[..],
+            &IDENTITY_FAMILIES,
+            &ROUTING,
+            &ROUTING_FAMILIES,
+        ];
+        for pair in lists.iter().flat_map(|list| list.windows(2)) {
+            assert!(pair[0] < pair[1], "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn no_family_begins_another() {
+        for families in [&IDENTITY_FAMILIES[..], &ROUTING_FAMILIES] {
+            for pair in families.windows(2) {
+                assert!(!pair[1].starts_with(pair[0]), "{pair:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_name_is_listed_that_a_family_or_an_ending_has() {
+        for name in ROUTING {
+            let covered = is_in_family(&ROUTING_FAMILIES, name) || has_ending(name);
+            assert!(!covered, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_listed_name_is_in_normal_form_and_passes_the_first_look() {
+        let lists = [
+            &IDENTITY[..],
+            &IDENTITY_FAMILIES,
+            &ROUTING,
+            &ROUTING_FAMILIES,
+        ];
+        for name in lists.into_iter().flatten().chain(ROUTING_ENDINGS) {
+            assert!(name.bytes().all(|byte| byte == normal_byte(byte)), "{name}");
+            assert!(may_mean_something(name.as_bytes()), "{name}");
+            assert_ne!(meaning(name), Meaning::Other, "{name}");
+        }
+        let lengths = ROUTING_ENDINGS.iter().map(|ending| ending.len());
+        assert_eq!(lengths.min(), Some(SHORTEST_ENDING));
+    }
+
+    /// What browsers send with every page: none of it may cost a second look.
+    #[test]
+    fn the_usual_headers_are_told_at_the_first_look() {
+        for name in [
+            "accept",
+            "accept-encoding",
+            "accept-language",
+            "authorization",
+            "cache-control",
+            "content-length",
+            "content-type",
+            "cookie",
+            "host",
+            "if-modified-since",
+            "if-none-match",
+            "origin",
+            "sec-ch-ua",
+            "sec-ch-ua-mobile",
+            "sec-ch-ua-platform",
+            "sec-fetch-dest",
+            "sec-fetch-mode",
+            "sec-fetch-site",
+            "sec-fetch-user",
+            "upgrade-insecure-requests",
+            "user-agent",
+        ] {
+            assert!(!may_mean_something(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_the_kind_are_routing_whoever_coined_them() {
+        for name in [
+            "x-script-name",
+            "script-name",
+            "x-scheme",
+            "x-forwarded-path",
+            "acme-forwarded-proto",
+            "acme-client-ip",
+            "x-acme-base-path",
+            "x-sendfile-type",
+            "x-accel-mapping",
+            "path-info",
+            "request-uri",
+            "x-tunneled-http-method-override",
+        ] {
+            assert_eq!(meaning(name), Meaning::Routing, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_applications_say_to_each_other_is_nothing_to_us() {
+        for name in [
+            "next-action",
+            "next-router-state-tree",
+            "next-url",
+            "hx-request",
+            "x-api-key",
+            "x-amzn-trace-id",
+            "x-b3-traceid",
+            "x-client-data",
+            "x-client-id",
+            "x-client-version",
+            "x-cloud-trace-context",
+            "x-csrf-token",
+            "x-device-id",
+            "x-github-event",
+            "x-hub-signature-256",
+            "x-idempotency-key",
+            "x-inertia",
+            "x-middleware-prefetch",
+            "x-nextjs-data",
+            "x-request-id",
+            "x-requested-with",
+            "x-request-start",
+            "x-tenant-id",
+            "x-vercel-protection-bypass",
+            "x-xsrf-token",
+        ] {
+            assert_eq!(meaning(name), Meaning::Other, "{name}");
+        }
+    }
+}

@@ -11,6 +11,7 @@
 
 mod address;
 mod bypass;
+mod candidates;
 mod decision;
 mod facts;
 mod hygiene;
@@ -20,6 +21,7 @@ mod names;
 mod permit;
 mod policy;
 mod proxies;
+mod readings;
 mod refusal;
 mod restriction;
 mod stores;

@@ -1,11 +1,12 @@
-//! Which rule governs a path, and which paths no rule can govern because two parsers could read them differently.
+//! Which rule governs a path, and which paths no rule can govern because an upstream could read one in them that another
+//! rule governs.
 
 use std::str;
 
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
-use crate::{Facts, Refusal};
+use crate::{Facts, Refusal, readings};
 
 /// What a path demands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,19 +43,58 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`Refusal::AmbiguousPath`] for a path with an encoded control character, and, where the host has both public
-    /// and protected paths, for one that an upstream could normalise into another: there the reading would change
-    /// who may enter. Where one rule governs everything such paths are forwarded untouched, because some upstreams
-    /// need them.
+    /// [`Refusal::AmbiguousPath`] for a path with an encoded control character, and for one that an upstream could read as
+    /// a path of another rule: there the reading would change who may enter. Every other path goes on untouched, however
+    /// many readings it has, because some upstreams need such paths (`/@scope%2fname`).
+    ///
+    /// A path that differs from a public one in the case of letters alone demands a session, whatever the upstream makes of
+    /// it.
     pub fn rule_for(&self, facts: &Facts<'_>) -> Result<Rule, Refusal> {
         let Some(path) = facts.path else {
             return Ok(Rule::Session);
         };
-        if has_encoded_control(path) || (!self.public.is_empty() && is_ambiguous(path)) {
+        if has_encoded_control(path) {
             return Err(Refusal::AmbiguousPath);
         }
         let public = self.public.iter().any(|public| public.covers(path));
-        Ok(if public { Rule::Public } else { Rule::Session })
+        let rule = if public { Rule::Public } else { Rule::Session };
+        if !self.public.is_empty() && !readings::is_plain(path) && self.may_change(rule, path) {
+            return Err(Refusal::AmbiguousPath);
+        }
+        Ok(rule)
+    }
+
+    /// Whether another rule governs a reading of the path than this one, its own.
+    fn may_change(&self, rule: Rule, path: &str) -> bool {
+        let plainest = readings::plainest(path);
+        let budget = MOST_READINGS * path.len().max(SHORTEST_BUDGET);
+        let readings = || readings::all(path, budget);
+        match rule {
+            // Only by climbing does a reading leave a folder.
+            Rule::Public if plainest.windows(2).any(|pair| pair == b"..") => {
+                readings().is_none_or(|readings| {
+                    let mut readings = readings.iter();
+                    !readings.all(|reading| {
+                        self.public
+                            .iter()
+                            .any(|public| public.covers_reading(reading))
+                    })
+                })
+            }
+            Rule::Public => false,
+            Rule::Session => {
+                let named = self
+                    .public
+                    .iter()
+                    .filter(|public| public.is_named_in(&plainest));
+                let named: Vec<_> = named.collect();
+                !named.is_empty()
+                    && readings().is_none_or(|readings| {
+                        let mut readings = readings.iter();
+                        readings.any(|reading| named.iter().any(|public| public.resembles(reading)))
+                    })
+            }
+        }
     }
 
     /// The public paths.
@@ -65,7 +105,11 @@ impl Policy {
 
 /// A path that needs no session: one path, or everything below a folder when it ends in a slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicPath(String);
+pub struct PublicPath {
+    text: String,
+    /// Without escapes.
+    decoded: Vec<u8>,
+}
 
 impl PublicPath {
     /// Reads an entry such as `/healthz` (that path alone) or `/assets/` (everything below).
@@ -89,21 +133,58 @@ impl PublicPath {
         if is_ambiguous(path) {
             return Err(InvalidPath::Ambiguous);
         }
-        Ok(Self(path.to_owned()))
+        Ok(Self {
+            text: path.to_owned(),
+            decoded: percent_decode_str(path).collect(),
+        })
     }
 
     /// The entry as configured.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Whole segments, case-sensitively: `/assets/` covers `/assets/x`, neither `/assets` nor `/assetsx`.
     fn covers(&self, path: &str) -> bool {
-        if self.0.ends_with('/') {
-            path.starts_with(&self.0)
-        } else {
-            path == self.0
-        }
+        covers(self.text.as_bytes(), path.as_bytes(), <[u8]>::eq)
+    }
+
+    /// Whether it covers what a reading made of a path, in which escapes are undone or not.
+    fn covers_reading(&self, reading: &[u8]) -> bool {
+        let entries = [self.text.as_bytes(), &self.decoded];
+        entries
+            .iter()
+            .any(|entry| covers(entry, reading, <[u8]>::eq))
+    }
+
+    /// Whether it covers a reading to an upstream that makes no difference between small letters and capitals.
+    fn resembles(&self, reading: &[u8]) -> bool {
+        let entries = [self.text.as_bytes(), &self.decoded];
+        entries
+            .iter()
+            .any(|entry| covers(entry, reading, <[u8]>::eq_ignore_ascii_case))
+    }
+
+    /// Whether its longest segment is somewhere in the text. Where it is not, no reading is covered.
+    fn is_named_in(&self, text: &[u8]) -> bool {
+        let segments = self.decoded.split(|byte| *byte == b'/');
+        let longest = segments
+            .max_by_key(|segment| segment.len())
+            .unwrap_or_default();
+        longest.is_empty()
+            || text
+                .windows(longest.len())
+                .any(|window| window.eq_ignore_ascii_case(longest))
+    }
+}
+
+/// Whether the path is the entry, or below it when that ends in a slash.
+fn covers(entry: &[u8], path: &[u8], same: fn(&[u8], &[u8]) -> bool) -> bool {
+    if entry.ends_with(b"/") {
+        path.get(..entry.len())
+            .is_some_and(|start| same(start, entry))
+    } else {
+        same(path, entry)
     }
 }
 
@@ -136,7 +217,7 @@ fn has_encoded_control(path: &str) -> bool {
     })
 }
 
-/// Whether an upstream could take this path for another one, by removing dot segments, folding slashes, cutting path
+/// Whether an upstream could take this entry for another path, by removing dot segments, folding slashes, cutting path
 /// parameters, or decoding once more than we did.
 fn is_ambiguous(path: &str) -> bool {
     if path.bytes().any(|byte| matches!(byte, b'\\' | b';' | b'#')) || path.contains("//") {
@@ -164,36 +245,17 @@ fn has_ambiguous_escape(path: &str) -> bool {
     });
     let decoded: Vec<u8> = percent_decode_str(path).collect();
     hidden
-        || str::from_utf8(&decoded).map_or(true, |text| text.chars().any(is_delimiter_look_alike))
+        || str::from_utf8(&decoded).map_or(true, |text| {
+            text.chars().any(|c| readings::look_alike(c).is_some())
+        })
 }
 
-/// Characters that compatibility normalisation maps to `.`, `/`, `\`, `%`, `;`, `?` or `#`.
-fn is_delimiter_look_alike(character: char) -> bool {
-    matches!(
-        character,
-        '\u{2024}'
-            ..='\u{2026}'
-                | '\u{fe52}'
-                | '\u{fe54}'
-                | '\u{fe56}'
-                | '\u{fe5f}'
-                | '\u{fe68}'
-                | '\u{fe6a}'
-                | '\u{ff03}'
-                | '\u{ff05}'
-                | '\u{ff0e}'
-                | '\u{ff0f}'
-                | '\u{ff1b}'
-                | '\u{ff1f}'
-                | '\u{ff3c}'
-                | '\u{2044}'
-                | '\u{2048}'
-                | '\u{2049}'
-                | '\u{2215}'
-                | '\u{3002}'
-                | '\u{ff61}'
-    )
-}
+/// So many readings of its length may a path have, those of short paths more. Honest paths have a handful; what has more is
+/// refused, so that no request is dear.
+const MOST_READINGS: usize = 24;
+
+/// In bytes: the length that a path counts as at least.
+const SHORTEST_BUDGET: usize = 48;
 
 #[cfg(test)]
 mod tests {
@@ -280,6 +342,187 @@ mod tests {
         ] {
             assert!(!is_ambiguous(path), "{path}");
         }
+    }
+
+    const ENTRIES: [&str; 5] = [
+        "/assets/",
+        "/healthz",
+        "/api/Auth/",
+        "/caf%C3%A9/",
+        "/-/ping",
+    ];
+
+    fn policy() -> Policy {
+        Policy::new(ENTRIES.map(|entry| PublicPath::new(entry).unwrap()).into())
+    }
+
+    /// The rule of the path; `None` when it is refused.
+    fn rule(path: &str) -> Option<Rule> {
+        let headers = http::HeaderMap::new();
+        let arrival = crate::Arrival {
+            peer: std::net::Ipv4Addr::LOCALHOST.into(),
+            client: std::net::Ipv4Addr::LOCALHOST.into(),
+            trusted_peer: false,
+            relayed: false,
+            request_id: http::HeaderValue::from_static("id"),
+        };
+        let facts = Facts {
+            method: &http::Method::GET,
+            path: Some(path),
+            headers: &headers,
+            arrival: &arrival,
+        };
+        policy().rule_for(&facts).ok()
+    }
+
+    #[test]
+    fn a_path_of_which_every_reading_has_one_rule_goes_on() {
+        for path in [
+            "/@scope%2fname",
+            "/@scope%2Fname/-/name-1.0.0.tgz",
+            "//",
+            "//private",
+            "/a//b",
+            "/shop;jsessionid=1A2B",
+            "/shop;jsessionid=1A2B/cart",
+            "/./private",
+            "/a/../b",
+            "/a\\b",
+            "/a%5cb",
+            "/100%",
+            "/a%zz",
+            "/a%ff",
+            "/files/a%252fb",
+            "/a%3fassets",
+            "/proxy/https://example.com/assets/x",
+            "/browse/assets;v=1/x",
+        ] {
+            assert_eq!(rule(path), Some(Rule::Session), "{path}");
+        }
+        for path in [
+            "/assets//x",
+            "/assets/a%2fb",
+            "/assets/a;v=1",
+            "/assets/./x",
+            "/assets/a/../x",
+            "/assets/#/x",
+            "/assets/v1..v2/%20",
+            "/caf%C3%A9/x",
+            "/caf%C3%A9/a%2fb",
+        ] {
+            assert_eq!(rule(path), Some(Rule::Public), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_of_which_a_reading_has_another_rule_is_refused() {
+        for path in [
+            "/assets/../private",
+            "/assets/..",
+            "/assets/%2e%2e/private",
+            "/assets/..%2fprivate",
+            "/assets/..;/private",
+            "/assets/..\\private",
+            "/assets/%252e%252e/private",
+            "/assets/..%00/private",
+            "/assets/..%2500/private",
+            "/assets/x/../../private",
+            "/assets//../private",
+            "/assets/../Assets/x",
+            "/assets/%c0%ae%c0%ae/private",
+            "/assets/%ef%bc%8e%ef%bc%8e/private",
+            "/assets/%e2%80%a5/private",
+            "/assets/%u002e%u002e/private",
+            "/private/../assets/x",
+            "/assets%2fx",
+            "/assets%252fx",
+            "/ASSETS%2fx",
+            "//assets/x",
+            "/./healthz",
+            "/healthz;x",
+            "/healthz;x/y",
+            "/healthz%3fx",
+            "/healthz#x",
+            "/%68ealthz",
+            "/HEALTH%5a",
+            "/api%2fauth%2fx",
+            "/caf%c3%a9/x",
+            "/caf\u{e9}/x",
+            "/-%2fping",
+        ] {
+            assert_eq!(rule(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_case_of_letters_alone_demands_a_session() {
+        for path in ["/Healthz", "/ASSETS/x", "/api/auth/x"] {
+            assert_eq!(rule(path), Some(Rule::Session), "{path}");
+        }
+    }
+
+    /// A slow and obvious enumeration: every reading is looked at, without any look before.
+    #[test]
+    fn the_quick_looks_change_nothing() {
+        let pieces = [
+            "/",
+            "/",
+            "assets",
+            "ASSETS",
+            "healthz",
+            "x",
+            "..",
+            ".",
+            "%2e",
+            "%2f",
+            "%252e",
+            "%252F",
+            ";",
+            "\\",
+            "#",
+            "%",
+            "%5c",
+            "%3b",
+            "%c0%ae",
+            "%ef%bc%8f",
+            "\u{ff0e}",
+            "%61",
+        ];
+        let mut random = 0x5e55_1096_a7e0_0001_u64;
+        let mut below = |end: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            usize::try_from(random % end as u64).unwrap()
+        };
+        let (mut refused, mut many) = (0, 0);
+        for _ in 0..20_000 {
+            let starts = ["/", "/assets/", "/healthz", "/private/"];
+            let mut path = starts[below(starts.len())].to_owned();
+            for _ in 0..below(7) {
+                path += pieces[below(pieces.len())];
+            }
+            let public = policy().public.iter().any(|public| public.covers(&path));
+            let other = |reading: &Vec<u8>| {
+                let policy = policy();
+                let mut public_paths = policy.public.iter();
+                if public {
+                    !public_paths.any(|public| public.covers_reading(reading))
+                } else {
+                    public_paths.any(|public| public.resembles(reading))
+                }
+            };
+            let differs = readings::all(&path, usize::MAX).unwrap().iter().any(other);
+            let plain = readings::is_plain(&path);
+            let budget = MOST_READINGS * path.len().max(SHORTEST_BUDGET);
+            if rule(&path).is_none() && readings::all(&path, budget).is_none() {
+                many += 1;
+                continue;
+            }
+            refused += usize::from(differs);
+            assert_eq!(rule(&path).is_none(), differs && !plain, "{path}");
+        }
+        assert!(refused > 1000 && many < 2000, "{refused} {many}");
     }
 
     #[test]

@@ -1,0 +1,341 @@
+//! The other paths that an upstream could read in a path.
+//!
+//! Between the gate and the code that answers, a path is decoded, cleaned and cut, in an order that every server chooses for
+//! itself: percent escapes are undone once, or once more by the next one; dot segments are removed (RFC 3986 section
+//! 5.2.4), slashes folded, backslashes taken for slashes (IIS, WHATWG URL), path parameters cut (`;jsessionid=`, Java),
+//! fragments and queries found where they were encoded, overlong UTF-8 and characters of Unicode that normalise to
+//! delimiters taken for those. Each is a step here, and a reading is what any steps in any order make of the path.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+
+/// Whether the path has one reading alone, itself.
+pub(crate) fn is_plain(path: &str) -> bool {
+    let special = |byte: u8| matches!(byte, b'%' | b'\\' | b';' | b'#' | b'?') || !byte.is_ascii();
+    !path.bytes().any(special) && !has_segments_to_clean(path.as_bytes())
+}
+
+/// An empty segment that is not the last, or a dot segment.
+fn has_segments_to_clean(path: &[u8]) -> bool {
+    path.windows(2).any(|pair| pair == b"//") || has_dot_segment(path)
+}
+
+fn has_dot_segment(path: &[u8]) -> bool {
+    path.split(|byte| *byte == b'/').any(is_dot_segment)
+}
+
+fn is_dot_segment(segment: &[u8]) -> bool {
+    matches!(segment, b"." | b"..")
+}
+
+/// The path with all escapes undone and every character taken for the delimiter that it could be. A name that stands
+/// between two slashes in any reading stands here too, if it has no `%`.
+pub(crate) fn plainest(path: &str) -> Vec<u8> {
+    let mut text = path.as_bytes().to_vec();
+    for _ in 0..MAX_DECODES {
+        text = read_characters(&text).unwrap_or(text);
+        text = decode(&text).unwrap_or(text);
+    }
+    read_characters(&text).unwrap_or(text)
+}
+
+/// Every reading of the path, itself among them; `None` when there are too many to look at, which no honest path has.
+///
+/// `budget` is how many bytes all readings may have together.
+pub(crate) fn all(path: &str, budget: usize) -> Option<Vec<Vec<u8>>> {
+    let mut readings = vec![(path.as_bytes().to_vec(), 0)];
+    let (mut next, mut spent) = (0, 0);
+    while let Some((text, decodes)) = readings.get(next).cloned() {
+        next += 1;
+        let decoded = (decodes < MAX_DECODES).then(|| decode(&text)).flatten();
+        let others = STEPS.iter().filter_map(|step| step(&text));
+        let others = others.map(|other| (other, decodes));
+        for reading in decoded
+            .map(|text| (text, decodes + 1))
+            .into_iter()
+            .chain(others)
+        {
+            if readings.contains(&reading) {
+                continue;
+            }
+            spent += reading.0.len();
+            if spent > budget {
+                return None;
+            }
+            readings.push(reading);
+        }
+    }
+    Some(readings.into_iter().map(|(text, _)| text).collect())
+}
+
+/// A step that changes the text; `None` when it does not.
+type Step = fn(&[u8]) -> Option<Vec<u8>>;
+
+const STEPS: [Step; 7] = [
+    read_backslashes,
+    read_characters,
+    fold_slashes,
+    remove_dot_segments,
+    cut_parameters,
+    cut_at_parameter,
+    cut_at_end_of_path,
+];
+
+/// So many servers in a row undo escapes: the one that routes, and the one that answers.
+const MAX_DECODES: usize = 2;
+
+/// Undoes percent escapes, those of IIS among them (`%u002f`). A broken one stays as it is.
+fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    if !text.contains(&b'%') {
+        return None;
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest
+        .windows(2)
+        .position(|pair| matches!(pair, b"%u" | b"%U"))
+    {
+        decoded.extend(percent_decode(&rest[..at]));
+        let character = rest.get(at + 2..at + 6).and_then(hexadecimal);
+        match character {
+            Some(character) => {
+                let mut buffer = [0; 4];
+                decoded.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes());
+                rest = &rest[at + 6..];
+            }
+            None => {
+                decoded.extend_from_slice(&rest[at..at + 2]);
+                rest = &rest[at + 2..];
+            }
+        }
+    }
+    decoded.extend(percent_decode(rest));
+    (decoded != text).then_some(decoded)
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<char> {
+    let digits = digits.iter().all(u8::is_ascii_hexdigit).then_some(digits)?;
+    char::from_u32(u32::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?)
+}
+
+fn read_backslashes(text: &[u8]) -> Option<Vec<u8>> {
+    let slash = |byte: &u8| if *byte == b'\\' { b'/' } else { *byte };
+    text.contains(&b'\\')
+        .then(|| text.iter().map(slash).collect())
+}
+
+/// Takes overlong UTF-8, and characters that look like delimiters, for what they stand for.
+fn read_characters(text: &[u8]) -> Option<Vec<u8>> {
+    if text.is_ascii() {
+        return None;
+    }
+    let short = shorten_overlong(text);
+    let mut read = Vec::with_capacity(short.len());
+    for chunk in short.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match look_alike(character) {
+                Some(delimiter) => read.extend_from_slice(delimiter.as_bytes()),
+                None => read.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        read.extend_from_slice(chunk.invalid());
+    }
+    (read != text).then_some(read)
+}
+
+/// `C0 AE` and longer forms of ASCII, which UTF-8 forbids (RFC 3629 section 3) and lenient decoders read. They ask little
+/// of the bytes that follow.
+fn shorten_overlong(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text
+        .iter()
+        .any(|byte| matches!(byte, 0xc0 | 0xc1 | 0xe0 | 0xf0))
+    {
+        return Cow::Borrowed(text);
+    }
+    let mut short = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        let (byte, len) = match rest {
+            [0xc0 | 0xc1, second, ..] => ((first & 1) << 6 | second & 0x3f, 2),
+            [0xe0, 0x80 | 0x81, third, ..] => ((rest[1] & 1) << 6 | third & 0x3f, 3),
+            [0xf0, 0x80, 0x80 | 0x81, fourth, ..] => ((rest[2] & 1) << 6 | fourth & 0x3f, 4),
+            _ => (*first, 1),
+        };
+        short.push(byte);
+        rest = after.get(len - 1..).unwrap_or_default();
+    }
+    Cow::Owned(short)
+}
+
+/// What compatibility normalisation (NFKC), or the best fit of an old character set, makes of a character, where that has a
+/// delimiter of paths in it.
+pub(crate) fn look_alike(character: char) -> Option<&'static str> {
+    Some(match character {
+        '\u{37e}' | '\u{fe14}' | '\u{fe54}' | '\u{ff1b}' => ";",
+        '\u{2024}' | '\u{3002}' | '\u{fe12}' | '\u{fe52}' | '\u{ff0e}' | '\u{ff61}' => ".",
+        '\u{2025}' | '\u{fe30}' => "..",
+        '\u{2026}' | '\u{fe19}' => "...",
+        '\u{2044}' | '\u{2215}' | '\u{ff0f}' => "/",
+        '\u{2047}' => "??",
+        '\u{2048}' => "?!",
+        '\u{2049}' => "!?",
+        '\u{2100}' => "a/c",
+        '\u{2101}' => "a/s",
+        '\u{2105}' => "c/o",
+        '\u{2106}' => "c/u",
+        '\u{2216}' | '\u{fe68}' | '\u{ff3c}' => "\\",
+        '\u{fe16}' | '\u{fe56}' | '\u{ff1f}' => "?",
+        '\u{fe5f}' | '\u{ff03}' => "#",
+        '\u{fe6a}' | '\u{ff05}' => "%",
+        _ => return None,
+    })
+}
+
+fn fold_slashes(text: &[u8]) -> Option<Vec<u8>> {
+    let mut folded = text.to_vec();
+    folded.dedup_by(|one, other| *one == b'/' && *other == b'/');
+    (folded.len() < text.len()).then_some(folded)
+}
+
+/// RFC 3986 section 5.2.4.
+fn remove_dot_segments(text: &[u8]) -> Option<Vec<u8>> {
+    if !has_dot_segment(text) {
+        return None;
+    }
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let mut segments = text
+        .strip_prefix(b"/")
+        .unwrap_or(text)
+        .split(|byte| *byte == b'/')
+        .peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            b".." => drop(kept.pop()),
+            b"." => {}
+            segment => {
+                kept.push(segment);
+                continue;
+            }
+        }
+        // A dot segment at the end names the folder.
+        if segments.peek().is_none() {
+            kept.push(b"");
+        }
+    }
+    let mut removed = Vec::with_capacity(text.len());
+    for segment in kept {
+        removed.push(b'/');
+        removed.extend_from_slice(segment);
+    }
+    Some(removed)
+}
+
+/// Cuts the parameters of every segment.
+fn cut_parameters(text: &[u8]) -> Option<Vec<u8>> {
+    if !text.contains(&b';') {
+        return None;
+    }
+    let mut cut = Vec::with_capacity(text.len());
+    let mut in_parameter = false;
+    for byte in text {
+        in_parameter = match byte {
+            b'/' => false,
+            b';' => true,
+            _ => in_parameter,
+        };
+        if !in_parameter {
+            cut.push(*byte);
+        }
+    }
+    Some(cut)
+}
+
+/// Cuts everything behind the first parameter.
+fn cut_at_parameter(text: &[u8]) -> Option<Vec<u8>> {
+    let end = text.iter().position(|byte| *byte == b';')?;
+    Some(text[..end].to_vec())
+}
+
+/// Cuts what would be a query or a fragment, or lies behind the end of a C string.
+fn cut_at_end_of_path(text: &[u8]) -> Option<Vec<u8>> {
+    let end = text
+        .iter()
+        .position(|byte| matches!(byte, b'?' | b'#' | 0))?;
+    Some(text[..end].to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reads(path: &str, reading: &str) -> bool {
+        let readings = all(path, usize::MAX).expect("there is no limit");
+        readings.iter().any(|text| text == reading.as_bytes())
+    }
+
+    #[test]
+    fn ordinary_paths_have_one_reading() {
+        for path in [
+            "/",
+            "/a",
+            "/a/",
+            "/a/b.css",
+            "/a/.well-known/x",
+            "/..a/b",
+            "/a../b",
+            "/a:b@c,d+e=f&g!h~i",
+        ] {
+            assert!(is_plain(path), "{path}");
+            assert_eq!(all(path, 0), Some(vec![path.into()]), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_step_is_taken_and_combined_with_the_others() {
+        for (path, reading) in [
+            ("/a%2fb", "/a/b"),
+            ("/a%252fb", "/a/b"),
+            ("/a/%2e%2e/b", "/b"),
+            ("/a/%252e%252e/b", "/b"),
+            ("/a/..;x=1/b", "/b"),
+            ("/a/..\\b", "/b"),
+            ("/a%5c..%5cb", "/b"),
+            ("//a", "/a"),
+            ("/a//../b", "/b"),
+            ("/a//../b", "/a/b"),
+            ("/a;x/b", "/a/b"),
+            ("/a;x/b", "/a"),
+            ("/a%3bx/b", "/a/b"),
+            ("/a#b", "/a"),
+            ("/a%23b", "/a"),
+            ("/a%3fb", "/a"),
+            ("/a%2500b", "/a"),
+            ("/a/%c0%ae%c0%ae/b", "/b"),
+            ("/a/%c0%2e%c0%2e/b", "/b"),
+            ("/a/%e0%80%ae%e0%80%ae/b", "/b"),
+            ("/a/%ef%bc%8e%ef%bc%8e/b", "/b"),
+            ("/a/%e2%80%a5/b", "/b"),
+            ("/a/\u{ff0e}\u{ff0e}/b", "/b"),
+            ("/a/%u002e%u002e/b", "/b"),
+            ("/a/%%32%65%%32%65/b", "/b"),
+            ("/a/..", "/"),
+            ("/a/b/.", "/a/b/"),
+            ("/../../a", "/a"),
+        ] {
+            assert!(reads(path, reading), "{path} {reading}");
+            assert!(!is_plain(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_undone_twice_and_not_more() {
+        assert!(!reads("/a%25252fb", "/a/b"));
+    }
+
+    #[test]
+    fn a_path_with_too_many_readings_has_none() {
+        let path = "/a/..;x//%2e%2e\\b%2f..#".repeat(20);
+        assert!(all(&path, 4 * path.len()).is_none());
+    }
+}

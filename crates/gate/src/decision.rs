@@ -3,8 +3,8 @@
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, COOKIE, ORIGIN};
 use http::{HeaderValue, Method};
 use session::{
-    ClaimDemands, Jwt, KeyRing, OpenError, Opened, SealedSession, Session, SessionToken, UnixTime,
-    cache_is_not_renewed,
+    Candidates, ClaimDemands, Jwt, KeyRing, OpenError, Opened, SealedSession, Session,
+    SessionToken, UnixTime, cache_is_not_renewed,
 };
 
 use crate::refusal::{StoreRefusal, UnknownUser};
@@ -71,13 +71,15 @@ impl<U: Users, S: Sessions> Gate<U, S> {
                     Ok(Permit::session(self, self.admissible(session)?, None, None))
                 }
             }
-            Credential::Session(sealed) => match sealed.open(&self.keys, &self.demands, now)? {
-                Opened::Lookup { token, cache } => {
-                    let (session, source) = self.look_up(facts, &token, cache, now).await?;
-                    self.permit_existing_user(session, Some(source)).await
-                }
-                Opened::Session(session) => self.permit_existing_user(session, None).await,
-            },
+            Credential::Session(candidates) => {
+                let (session, found_in) = match candidates.only() {
+                    Some(Ok(sealed)) => self.open(facts, sealed, now).await?,
+                    Some(Err(error)) => return Err(error.clone().into()),
+                    // In a box for the same reason: there are hardly ever several.
+                    None => Box::pin(self.open_latest(facts, &candidates, now)).await?,
+                };
+                self.permit_existing_user(session, found_in).await
+            }
         }
     }
 
@@ -91,15 +93,30 @@ impl<U: Users, S: Sessions> Gate<U, S> {
                 .iter()
                 .map(HeaderValue::as_bytes)
         };
-        let sealed = SealedSession::find(&self.keys, values(COOKIE), values(AUTHORIZATION))?;
-        let in_cookie = |sealed: &SealedSession<'_>| sealed.cookie(&self.keys).is_some();
+        let candidates = Candidates::find(&self.keys, values(COOKIE), values(AUTHORIZATION))?;
         if let Some(issuer) = &self.issuer
-            && !sealed.as_ref().is_some_and(in_cookie)
+            && !candidates.are_in_cookies()
             && let Some(jwt) = Jwt::find(values(AUTHORIZATION))?
         {
             return Ok(Some(Credential::Jwt(jwt, issuer)));
         }
-        Ok(sealed.map(Credential::Session))
+        Ok((!candidates.is_empty()).then_some(Credential::Session(candidates)))
+    }
+
+    /// The session, and the store that knew it, if one was asked.
+    pub(crate) async fn open(
+        &self,
+        facts: &Facts<'_>,
+        sealed: &SealedSession<'_>,
+        now: UnixTime,
+    ) -> Result<(Session, Option<Source>), Refusal> {
+        match sealed.open(&self.keys, &self.demands, now)? {
+            Opened::Lookup { token, cache } => {
+                let (session, source) = self.look_up(facts, &token, cache, now).await?;
+                Ok((session, Some(source)))
+            }
+            Opened::Session(session) => Ok((session, None)),
+        }
     }
 
     /// The session that only the application's store can tell about, and the store that did.
@@ -182,8 +199,8 @@ impl<U: Users, S: Sessions> Gate<U, S> {
 enum Credential<'f, 'g> {
     /// A signed token, and the issuer who is said to have signed it.
     Jwt(Jwt<'f>, &'g Issuer),
-    /// A session of the application.
-    Session(SealedSession<'f>),
+    /// What could be a session of the application: nearly always one thing.
+    Session(Candidates<'f>),
 }
 
 /// A real preflight as the Fetch standard (§4.8, CORS-preflight fetch) sends it: a bare `OPTIONS` is not one.

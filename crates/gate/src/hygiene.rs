@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http1::{Field, HopByHop, write_field};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use session::KeyRing;
-use session::cookies::{contains_session, without_session};
+use session::cookies::{comes_before_bearer, without_session};
 use smallvec::SmallVec;
 
 use crate::Arrival;
@@ -52,7 +52,8 @@ impl Hygiene {
     /// continued.
     ///
     /// `by_session` says that the request enters by its session: without a session cookie that session was the bearer
-    /// value.
+    /// value. Where the session is not to travel on, nothing does by which somebody could enter, whether or not this
+    /// request entered by it.
     pub(crate) fn write(
         &self,
         out: &mut Vec<u8>,
@@ -67,6 +68,8 @@ impl Hygiene {
             && by_session
             && headers.contains_key(AUTHORIZATION)
             && !has_session_cookie(headers, keys);
+        let is_session_bearer =
+            |value: &HeaderValue| by_bearer || keys.is_session_bearer(value.as_bytes());
         let mut chain = SmallVec::<[&HeaderValue; USUAL_HOPS]>::new();
         let (mut has_host, mut has_scheme) = (false, false);
         for (name, value) in headers {
@@ -75,7 +78,7 @@ impl Hygiene {
                 || self.is_unwanted(name, arrival.trusted_peer);
             match name {
                 _ if stays_behind => continue,
-                "authorization" if by_bearer => continue,
+                "authorization" if !self.forward_session && is_session_bearer(value) => continue,
                 "cookie" if !self.forward_session => {
                     // The rest of a valid field value is a valid field value: only whole pairs are cut out.
                     if let Some(rest) = without_session(keys, value.as_bytes()) {
@@ -124,15 +127,12 @@ impl Hygiene {
         if !names::may_mean_something(name.as_bytes()) && !self.may_be_bypass(name) {
             return Kind::Other;
         }
-        let mut buffer = [0; USUAL_NAME];
-        let Some(normal) = buffer.get_mut(..name.len()) else {
-            return self.classify(&normal_form(name), name);
-        };
-        for (to, from) in normal.iter_mut().zip(name.bytes()) {
-            *to = normal_byte(from);
+        // Nearly every name is in normal form as it comes.
+        if name.bytes().all(|byte| normal_byte(byte) == byte) {
+            self.classify(name, name)
+        } else {
+            self.classify(&normal_form(name), name)
         }
-        let normal = std::str::from_utf8(normal).expect("letters, digits and hyphens are text");
-        self.classify(normal, name)
     }
 
     fn may_be_bypass(&self, name: &str) -> bool {
@@ -172,7 +172,7 @@ fn normal_form(name: &str) -> String {
 /// Whether the session is in a cookie.
 fn has_session_cookie(headers: &HeaderMap, keys: &KeyRing) -> bool {
     let mut cookies = headers.get_all(COOKIE).iter();
-    cookies.any(|value| contains_session(keys, value.as_bytes()))
+    cookies.any(|value| comes_before_bearer(keys, value.as_bytes()))
 }
 
 /// Writes `X-Forwarded-For`: what a listed proxy said, and whom we have it from.
@@ -219,9 +219,6 @@ const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// So many proxies before us are listed without asking for memory.
 const USUAL_HOPS: usize = 4;
-
-/// Names of so many bytes are brought into normal form without asking for memory.
-const USUAL_NAME: usize = 48;
 
 #[cfg(test)]
 mod tests {

@@ -20,25 +20,28 @@ pub(crate) enum Meaning {
 
 /// What a name in normal form means.
 pub(crate) fn meaning(normal: &str) -> Meaning {
-    if is_listed(&IDENTITY, normal) || is_in_family(&IDENTITY_FAMILIES, normal) {
-        Meaning::Identity
-    } else if is_listed(&ROUTING, normal)
-        || is_in_family(&ROUTING_FAMILIES, normal)
-        || has_ending(normal)
-    {
-        Meaning::Routing
-    } else {
-        Meaning::Other
+    let mut meaning = Meaning::Other;
+    for listed in listed_like(normal) {
+        match listed.meaning {
+            Meaning::Identity if listed.is(normal) => return Meaning::Identity,
+            Meaning::Routing if listed.is(normal) => meaning = Meaning::Routing,
+            Meaning::Identity | Meaning::Other | Meaning::Routing => {}
+        }
     }
+    if meaning == Meaning::Other && has_ending(normal) {
+        return Meaning::Routing;
+    }
+    meaning
 }
 
-/// Whether a name with these bytes can mean anything at all, told by its first two bytes and its last three. That is
+/// Whether a name with these bytes can mean anything at all, told by its first four bytes and its last three. That is
 /// enough for nearly every header that browsers send.
 pub(crate) fn may_mean_something(name: &[u8]) -> bool {
-    let [first, second, ..] = name else {
+    let [a, b, c, d, ..] = name else {
         return false;
     };
-    STARTS.has(*first, *second) || may_have_ending(name)
+    let may_start = STARTS[0].has(*a, *b) && STARTS[2].has(*c, *d) && STARTS[1].has(*b, *c);
+    may_start || may_have_ending(name)
 }
 
 /// A byte of a name in normal form.
@@ -50,17 +53,34 @@ pub(crate) const fn normal_byte(byte: u8) -> u8 {
     }
 }
 
-fn is_listed(list: &[&str], name: &str) -> bool {
-    list.binary_search(&name).is_ok()
+/// A name of the lists, or the beginning of a family.
+#[derive(Clone, Copy)]
+struct Listed {
+    name: &'static str,
+    is_family: bool,
+    meaning: Meaning,
 }
 
-/// The families are sorted and none begins another, so only the last one that is not behind the name can be its own.
-fn is_in_family(families: &[&str], name: &str) -> bool {
-    let behind = families.partition_point(|family| *family <= name);
-    behind
-        .checked_sub(1)
-        .and_then(|last| families.get(last))
-        .is_some_and(|family| name.starts_with(family))
+impl Listed {
+    fn is(&self, name: &str) -> bool {
+        if self.is_family {
+            name.starts_with(self.name)
+        } else {
+            name == self.name
+        }
+    }
+}
+
+/// Everything listed whose first four bytes are the name's.
+fn listed_like(name: &str) -> impl Iterator<Item = &'static Listed> {
+    let key = name
+        .as_bytes()
+        .first_chunk()
+        .map(|key| u32::from_be_bytes(*key));
+    let start = KEYS.partition_point(|other| Some(*other) < key);
+    let like = KEYS[start..].iter().zip(&LISTED[start..]);
+    like.take_while(move |(other, _)| Some(**other) == key)
+        .map(|(_, listed)| listed)
 }
 
 /// Whether the name is one of [`ROUTING_ENDINGS`], or has one as its last words.
@@ -85,92 +105,131 @@ fn may_have_ending(name: &[u8]) -> bool {
 struct Pairs([u32; 32]);
 
 impl Pairs {
-    /// Of every name the two bytes that begin at `at`, counted from its end if `from_end`.
-    const fn of(lists: &[&[&str]], at: usize, from_end: bool) -> Self {
-        let mut pairs = [0; 32];
-        let mut list = 0;
-        while list < lists.len() {
-            let mut index = 0;
-            while index < lists[list].len() {
-                let name = lists[list][index].as_bytes();
-                let at = if from_end { name.len() - at } else { at };
-                pairs[slot(name[at])] |= 1 << slot(name[at + 1]);
-                index += 1;
-            }
-            list += 1;
+    const fn add(&mut self, first: u8, second: u8) {
+        self.0[SLOTS[first as usize] as usize] |= 1 << SLOTS[second as usize];
+    }
+
+    /// The two bytes at `at` of everything listed.
+    const fn at_start(at: usize) -> Self {
+        let mut pairs = Self([0; 32]);
+        let mut index = 0;
+        while index < LISTED.len() {
+            let name = LISTED[index].name.as_bytes();
+            pairs.add(name[at], name[at + 1]);
+            index += 1;
         }
-        Self(pairs)
+        pairs
     }
 
-    const fn has(&self, first: u8, second: u8) -> bool {
-        self.0[slot(normal_byte(first))] & (1 << slot(normal_byte(second))) != 0
+    /// The two bytes at `at`, counted from the end, of every ending.
+    const fn at_end(at: usize) -> Self {
+        let mut pairs = Self([0; 32]);
+        let mut index = 0;
+        while index < ROUTING_ENDINGS.len() {
+            let name = ROUTING_ENDINGS[index].as_bytes();
+            pairs.add(name[name.len() - at], name[name.len() - at + 1]);
+            index += 1;
+        }
+        pairs
+    }
+
+    fn has(&self, first: u8, second: u8) -> bool {
+        self.0[SLOTS[first as usize] as usize] & (1 << SLOTS[second as usize]) != 0
     }
 }
 
-const fn slot(byte: u8) -> usize {
-    (byte & 31) as usize
-}
+/// The low five bits of every byte in normal form.
+static SLOTS: [u8; 256] = {
+    let mut slots = [0; 256];
+    let mut byte = 0;
+    while byte < slots.len() {
+        slots[byte] = normal_byte(byte as u8) & 31;
+        byte += 1;
+    }
+    slots
+};
 
-static STARTS: Pairs = Pairs::of(
-    &[&IDENTITY, &IDENTITY_FAMILIES, &ROUTING, &ROUTING_FAMILIES],
-    0,
-    false,
-);
+static STARTS: [Pairs; 3] = [Pairs::at_start(0), Pairs::at_start(1), Pairs::at_start(2)];
 
-static ENDS: [Pairs; 2] = [
-    Pairs::of(&[ROUTING_ENDINGS], 3, true),
-    Pairs::of(&[ROUTING_ENDINGS], 2, true),
-];
+static ENDS: [Pairs; 2] = [Pairs::at_end(3), Pairs::at_end(2)];
 
 /// The length of the shortest of [`ROUTING_ENDINGS`].
 const SHORTEST_ENDING: usize = 7;
 
-/// The names of all groups in one list, sorted.
-const fn sorted<const LEN: usize>(groups: &[&[&'static str]]) -> [&'static str; LEN] {
-    let mut all = [""; LEN];
-    let (mut len, mut group) = (0, 0);
-    while group < groups.len() {
+/// Every list, sorted by name.
+static LISTED: [Listed; count()] = listed();
+
+/// The first four bytes of everything in [`LISTED`], so that a search compares numbers.
+static KEYS: [u32; LISTED.len()] = {
+    let mut keys = [0; LISTED.len()];
+    let mut index = 0;
+    while index < LISTED.len() {
+        keys[index] = key(LISTED[index].name);
+        index += 1;
+    }
+    keys
+};
+
+const fn key(name: &str) -> u32 {
+    match name.as_bytes().first_chunk() {
+        Some(key) => u32::from_be_bytes(*key),
+        None => panic!("every listed name has four bytes"),
+    }
+}
+
+const fn listed() -> [Listed; count()] {
+    let mut all = [Listed {
+        name: "",
+        is_family: false,
+        meaning: Meaning::Other,
+    }; count()];
+    let (mut len, mut list) = (0, 0);
+    while list < LISTS.len() {
+        let (names, is_family, meaning) = LISTS[list];
         let mut index = 0;
-        while index < groups[group].len() {
-            let name = groups[group][index];
+        while index < names.len() {
+            let name = names[index];
             let mut at = len;
-            while at > 0 && is_before(name, all[at - 1]) {
+            while at > 0 && key(name) < key(all[at - 1].name) {
                 all[at] = all[at - 1];
                 at -= 1;
             }
-            all[at] = name;
+            all[at] = Listed {
+                name,
+                is_family,
+                meaning,
+            };
             len += 1;
             index += 1;
         }
-        group += 1;
+        list += 1;
     }
-    assert!(len == LEN, "every place is taken");
     all
 }
 
-const fn is_before(one: &str, other: &str) -> bool {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    let mut at = 0;
-    while at < one.len() && at < other.len() {
-        if one[at] != other[at] {
-            return one[at] < other[at];
-        }
-        at += 1;
-    }
-    one.len() < other.len()
-}
-
-const fn count(groups: &[&[&str]]) -> usize {
-    let (mut count, mut group) = (0, 0);
-    while group < groups.len() {
-        count += groups[group].len();
-        group += 1;
+const fn count() -> usize {
+    let (mut count, mut list) = (0, 0);
+    while list < LISTS.len() {
+        count += LISTS[list].0.len();
+        list += 1;
     }
     count
 }
 
+/// The lists below, whether they hold beginnings of names, and what the names mean.
+const LISTS: &[(&[&str], bool, Meaning)] = &[
+    (IDENTITY, false, Meaning::Identity),
+    (IDENTITY_FAMILIES, true, Meaning::Identity),
+    (PLACE, false, Meaning::Routing),
+    (SCHEME, false, Meaning::Routing),
+    (HOST, false, Meaning::Routing),
+    (METHOD, false, Meaning::Routing),
+    (CLIENT, false, Meaning::Routing),
+    (ROUTING_FAMILIES, true, Meaning::Routing),
+];
+
 /// Identity headers of ours and of the proxies that people come from.
-const IDENTITY: [&str; 27] = [
+const IDENTITY: &[&str] = &[
     "remote-email",
     "remote-groups",
     "remote-name",
@@ -201,7 +260,7 @@ const IDENTITY: [&str; 27] = [
 ];
 
 /// Families of identity headers that are open-ended.
-const IDENTITY_FAMILIES: [&str; 9] = [
+const IDENTITY_FAMILIES: &[&str] = &[
     "cf-access-",
     "x-amzn-oidc-",
     "x-auth-request-",
@@ -337,13 +396,8 @@ const CLIENT: &[&str] = &[
     "proxy-ssl-id",
 ];
 
-const GROUPS: &[&[&str]] = &[PLACE, SCHEME, HOST, METHOD, CLIENT];
-
-/// Headers that describe the original request and belong to no family below.
-const ROUTING: [&str; count(GROUPS)] = sorted(GROUPS);
-
 /// Beginnings of headers that describe the original request.
-const FAMILIES: &[&str] = &[
+const ROUTING_FAMILIES: &[&str] = &[
     // CGI's variables as gunicorn (since 22), FastCGI, SCGI and uWSGI gateways know them.
     "path-info",
     "request-ur",
@@ -411,8 +465,6 @@ const FAMILIES: &[&str] = &[
     "x-real-",
 ];
 
-const ROUTING_FAMILIES: [&str; FAMILIES.len()] = sorted(&[FAMILIES]);
-
 /// Endings of headers that describe the original request, whatever stands before them: a vendor's name, `x-`, nothing.
 const ROUTING_ENDINGS: &[&str] = &[
     // The client: `CF-Connecting-IP`, `DO-Connecting-IP`, `Ali-CDN-Real-IP`, `Incap-Client-IP`, `X-Cluster-Client-IP`.
@@ -462,47 +514,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lists_are_sorted_and_without_repetition() {
-        let lists = [
-            &IDENTITY[..],
-            &IDENTITY_FAMILIES,
-            &ROUTING,
-            &ROUTING_FAMILIES,
-        ];
-        for pair in lists.iter().flat_map(|list| list.windows(2)) {
-            assert!(pair[0] < pair[1], "{pair:?}");
-        }
+    fn the_table_is_sorted_by_the_first_four_bytes() {
+        assert!(KEYS.is_sorted());
     }
 
     #[test]
-    fn no_family_begins_another() {
-        for families in [&IDENTITY_FAMILIES[..], &ROUTING_FAMILIES] {
-            for pair in families.windows(2) {
-                assert!(!pair[1].starts_with(pair[0]), "{pair:?}");
+    fn nothing_is_listed_twice() {
+        for (index, listed) in LISTED.iter().enumerate() {
+            let others = LISTED.iter().enumerate().filter(|(at, _)| *at != index);
+            let mut same = others.filter(|(_, other)| other.meaning == listed.meaning);
+            assert!(
+                !same.any(|(_, other)| other.is(listed.name)),
+                "{}",
+                listed.name
+            );
+            if listed.meaning == Meaning::Routing && !listed.is_family {
+                assert!(!has_ending(listed.name), "{}", listed.name);
             }
         }
     }
 
     #[test]
-    fn no_name_is_listed_that_a_family_or_an_ending_has() {
-        for name in ROUTING {
-            let covered = is_in_family(&ROUTING_FAMILIES, name) || has_ending(name);
-            assert!(!covered, "{name}");
-        }
-    }
-
-    #[test]
     fn every_listed_name_is_in_normal_form_and_passes_the_first_look() {
-        let lists = [
-            &IDENTITY[..],
-            &IDENTITY_FAMILIES,
-            &ROUTING,
-            &ROUTING_FAMILIES,
-        ];
-        for name in lists.into_iter().flatten().chain(ROUTING_ENDINGS) {
+        let names = LISTED.iter().map(|listed| (listed.name, listed.meaning));
+        let endings = ROUTING_ENDINGS
+            .iter()
+            .map(|ending| (*ending, Meaning::Routing));
+        for (name, meant) in names.chain(endings) {
             assert!(name.bytes().all(|byte| byte == normal_byte(byte)), "{name}");
             assert!(may_mean_something(name.as_bytes()), "{name}");
-            assert_ne!(meaning(name), Meaning::Other, "{name}");
+            assert_eq!(meaning(name), meant, "{name}");
         }
         let lengths = ROUTING_ENDINGS.iter().map(|ending| ending.len());
         assert_eq!(lengths.min(), Some(SHORTEST_ENDING));
@@ -524,6 +565,8 @@ mod tests {
             "if-modified-since",
             "if-none-match",
             "origin",
+            "priority",
+            "referer",
             "sec-ch-ua",
             "sec-ch-ua-mobile",
             "sec-ch-ua-platform",

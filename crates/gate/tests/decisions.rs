@@ -648,3 +648,87 @@ fn several_authorization_fields_are_no_token() {
     let refused = decide(&gate, Method::GET, "/a", &twice).unwrap_err();
     assert_eq!(refused, "ambiguous_authorization SignIn");
 }
+
+#[test]
+fn of_several_sessions_the_one_that_counts_is_found_whatever_the_others_are() {
+    let named = |name: &str, value: &str| format!("{name}={value}");
+    let opaque = |value: &str| named("next-auth.session-token", value);
+    let gate = |sessions| Gate {
+        keys: KeyRing::new(
+            &[Secret::new(SECRET)],
+            SessionCookie::defaults()
+                .map(SessionCookie::or_opaque)
+                .into(),
+        )
+        .unwrap(),
+        sessions,
+        ..gate()
+    };
+    let [good, ended, gone] = ["ada", "ended", "gone"].map(|user| match user {
+        "ada" => cookie("ada", NOW + 60),
+        "ended" => cookie("ada", NOW - 60),
+        _ => cookie("bob", NOW + 60),
+    });
+    let with_store = gate(Some(FakeSessions { vouches: false }));
+    let without = gate(None);
+    for (gate, cookies, expected) in [
+        (&with_store, [&*ended, &good].join("; "), Ok("session ada")),
+        (
+            &with_store,
+            [&*ended, &opaque("session-of-ada")].join("; "),
+            Ok("session ada"),
+        ),
+        (
+            &with_store,
+            [&*opaque("gone"), &opaque("session-of-ada")].join("; "),
+            Ok("session ada"),
+        ),
+        (
+            &with_store,
+            [&*opaque("session-that-ended"), &opaque("session-of-ada")].join("; "),
+            Ok("session ada"),
+        ),
+        // An outage says nothing about a session, so nothing can be said about the request.
+        (
+            &with_store,
+            [&*opaque("session-in-the-dark"), &opaque("session-of-ada")].join("; "),
+            Err("store_unavailable Unavailable"),
+        ),
+        // But a cookie that comes later is not asked about.
+        (
+            &with_store,
+            [&*opaque("session-in-the-dark"), &good].join("; "),
+            Ok("session ada"),
+        ),
+        (
+            &with_store,
+            [&*opaque("session-of-bob"), &opaque("session-of-ada")].join("; "),
+            Err("ambiguous_cookie SignIn"),
+        ),
+        (
+            &without,
+            [&*opaque("a"), &good].join("; "),
+            Ok("session ada"),
+        ),
+        (
+            &without,
+            [&*opaque("a"), &ended].join("; "),
+            Err("expired SignIn"),
+        ),
+        // The user is checked of the session that was chosen.
+        (
+            &without,
+            [&*gone, &ended].join("; "),
+            Err("user_missing Forbid"),
+        ),
+        (
+            &without,
+            [&*gone, &good].join("; "),
+            Err("ambiguous_cookie SignIn"),
+        ),
+    ] {
+        let decided = decide(gate, Method::GET, "/a", &[("Cookie", &cookies)]);
+        let decided = decided.as_ref().map(String::as_str).map_err(String::as_str);
+        assert_eq!(decided, expected, "{cookies}");
+    }
+}

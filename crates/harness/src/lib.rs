@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`Redis`], [`Postgres`], [`Nginx`], [`caddy()`], [`haproxy()`] | Debian's own servers, in temporary folders |
 //! | [`envoy()`], [`caddy()`] | Envoy, which Debian has not, and a newer Caddy |
+//! | [`Wsgi`] | a WSGI application that a header can mount elsewhere |
 //! | [`Echo`] | an upstream in this process that records what reached it and answers with it |
 //! | [`CutProxy`] | a wire that can be cut, stalled and slowed |
 //! | [`Gate`] | the `sessiongate` binary under test |
@@ -32,6 +33,7 @@ mod process;
 mod redis;
 mod server;
 mod wire;
+mod wsgi;
 
 pub use caddy::{CaddyVersion, caddy, caddy_of};
 pub use cert::Certificates;
@@ -49,6 +51,7 @@ pub use process::{Lines, is_root, poll, run};
 pub use redis::{Redis, RedisOptions};
 pub use server::Server;
 pub use wire::Headers;
+pub use wsgi::Wsgi;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -15,7 +15,8 @@ use aws_lc_rs::{hkdf, hmac, iv::FixedLength};
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Map, Value, json};
 use session::{
-    ClaimDemands, CookieName, KeyRing, Opened, SealedSession, Secret, SessionCookie, UnixTime, seal,
+    Candidates, ClaimDemands, CookieName, KeyRing, Opened, SealedSession, Secret, SessionCookie,
+    UnixTime, seal,
 };
 
 fn main() {
@@ -290,15 +291,17 @@ impl Request {
     fn opens(&self) -> bool {
         let cookies = [self.cookie.as_bytes()];
         let authorization = self.authorization.as_ref().map(|text| text.as_bytes());
-        let Ok(Some(sealed)) = SealedSession::find(&self.keys, black_box(cookies), authorization)
-        else {
+        let Ok(candidates) = Candidates::find(&self.keys, black_box(cookies), authorization) else {
             return false;
         };
-        let opened = black_box(sealed.open(&self.keys, &ClaimDemands::default(), NOW));
-        matches!(
-            opened,
-            Ok(Opened::Session(_) | Opened::Lookup { cache: None, .. })
-        )
+        let opens = |sealed: &SealedSession<'_>| {
+            let opened = black_box(sealed.open(&self.keys, &ClaimDemands::default(), NOW));
+            matches!(
+                opened,
+                Ok(Opened::Session(_) | Opened::Lookup { cache: None, .. })
+            )
+        };
+        candidates.iter().flatten().any(opens)
     }
 }
 
@@ -469,12 +472,55 @@ fn hostile() -> Vec<Pair> {
         Request::with(Format::AuthJs, &format!("{header}.{rest}")),
         valid(Format::AuthJs, 1400),
     );
+    pairs.extend(several());
     pairs
+}
+
+/// Requests with four values of one cookie that do not open, each beside four of one that does.
+fn several() -> Vec<Pair> {
+    let four = |token: &str, chunks: usize| {
+        let requests = (0..4).map(|at| {
+            let token = broken_at(token, at);
+            let limit = token.len().div_ceil(chunks);
+            Request::chunked(Format::AuthJs, &token, AUTHJS, limit)
+        });
+        requests
+            .reduce(|mut all, other| {
+                all.cookie = format!("{}; {}", all.cookie, other.cookie);
+                all.length += other.length;
+                all
+            })
+            .unwrap()
+    };
+    let pair = |name, length, chunks: usize| {
+        let token = Format::AuthJs.token(length);
+        let hostile = four(&token, chunks);
+        let limit = token.len().div_ceil(chunks);
+        let valid = Request::chunked(Format::AuthJs, &token, AUTHJS, limit);
+        assert!(!hostile.opens() && valid.opens(), "{name}");
+        Pair {
+            name,
+            length: hostile.length,
+            ours: Box::new(move || assert!(!hostile.opens())),
+            other: Box::new(move || (0..4).for_each(|_| assert!(valid.opens()))),
+        }
+    };
+    vec![
+        pair("4 values of one cookie, wrong tags", 480, 1),
+        pair("4 values of one cookie, wrong tags", 4000, 1),
+        pair("4 values in 4 chunks each, wrong tags", 4000, 4),
+        pair("4 values in 100 chunks each, wrong tags", 4000, 100),
+    ]
 }
 
 /// The same token with another last character.
 fn broken(token: &str) -> String {
-    let (rest, last) = token.split_at(token.len() - 1);
+    broken_at(token, 0)
+}
+
+/// The same token with another character, `at` characters before the last.
+fn broken_at(token: &str, at: usize) -> String {
+    let (rest, last) = token.split_at(token.len() - 1 - at);
     // In the middle of the last segment, where no bits are spare.
     let (rest, before) = rest.split_at(rest.len() - 5);
     let changed = if before.starts_with('A') { "B" } else { "A" };

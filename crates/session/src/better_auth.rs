@@ -96,6 +96,39 @@ impl BetterAuthKeys {
         })
     }
 
+    /// Whether `value` is a session token and its signature, for whichever cookie: the token alone, or as the admin plugin
+    /// signs it, with a colon and a flag behind it (`dist/plugins/admin/routes.mjs`).
+    pub(crate) fn signs_token(&self, value: &[u8]) -> bool {
+        let Some(dot) = memchr::memchr(b'.', value) else {
+            return false;
+        };
+        let (signed, signature) = (&value[..dot], &value[dot + 1..]);
+        let Some((token, rest)) = signed.split_at_checked(TOKEN_LEN) else {
+            return false;
+        };
+        let mut bytes = [0; 32];
+        token.iter().all(u8::is_ascii_alphanumeric)
+            && matches!(rest, [] | [b':', ..])
+            && BASE64_STANDARD.decode_slice(signature, &mut bytes) == Ok(32)
+            && hmac::verify(&self.mac, signed, &bytes).is_ok()
+    }
+
+    /// Whether `value` is a cached session of the strategy `compact`.
+    pub(crate) fn signs_compact(&self, value: &[u8]) -> bool {
+        value.starts_with(COMPACT_START) && self.compact(value).is_ok()
+    }
+
+    /// Whether `value` is a cached session of the strategy `jwt`, and not another token that the application signed.
+    pub(crate) fn signs_jwt(&self, value: &[u8]) -> bool {
+        let is_session = |claims: Vec<u8>| memchr::memmem::find(&claims, b"\"session\":").is_some();
+        self.jwt(value).is_ok_and(is_session)
+    }
+
+    /// Whether `value` is a cached session of the strategy `jwe`.
+    pub(crate) fn encrypts(&self, value: &[u8]) -> bool {
+        self.jwe(value, &mut [0; MAX_HEADER_LEN]).is_ok()
+    }
+
     /// Whether the cache is believed at all.
     pub(crate) fn trusts_cache(&self) -> bool {
         self.cache.is_some()
@@ -442,6 +475,9 @@ const TOKEN_LEN: usize = 32;
 
 /// Characters of 32 bytes in base64url.
 const SIGNATURE_LEN: usize = 43;
+
+/// `{"session":{` in base64url: how every cache of the strategy `compact` begins.
+const COMPACT_START: &[u8] = b"eyJzZXNzaW9uIjp7";
 
 /// `{"alg":"HS256"}` in base64url: the header of every cache of the strategy `jwt`.
 const USUAL_HEADER: &[u8] = b"eyJhbGciOiJIUzI1NiJ9";

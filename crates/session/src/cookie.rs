@@ -275,6 +275,10 @@ impl SessionCookie {
         }
     }
 
+    pub(crate) fn is_better_auth(&self) -> bool {
+        matches!(self.kind, Kind::BetterAuth(_))
+    }
+
     /// What the value is expected to be, in stable words: `authjs-v5`, `nextauth-v4`, either with ` or authjs-database`
     /// behind it, `authjs-database`, `authjs-signed`, or `better-auth`.
     #[must_use]

@@ -3,14 +3,16 @@
 //! A value that does not fit one cookie is spread over chunks, `name.0`, `name.1` and so on (`@auth/core`
 //! `src/lib/utils/cookie.ts`, Better Auth `dist/cookies/session-store.mjs`). The frameworks take every cookie whose name merely begins with the session cookie's name
 //! and join what they find, in any state. Here a chunk is the name, a dot and decimal digits, and a session is the plain
-//! cookie or all chunks from 0 on, each once.
+//! cookie or all chunks from 0 on.
 
 use std::borrow::Cow;
 
-use crate::error::OpenError;
 use crate::{CookieName, KeyRing};
 
-/// The `Cookie` header value without the session cookies that the ring recognises, plain or in chunks.
+/// The `Cookie` header value without anything by which somebody could enter: the session cookies of the ring, plain or in
+/// chunks; for Better Auth also those of other accounts of the same browser (`session_token_multi-…`) and of an admin who
+/// impersonates somebody (`admin_session`), with any prefix; and every other cookie whose value opens or verifies as a
+/// session, because no signature of Better Auth covers the cookie's name.
 ///
 /// The other cookies stay as they are, byte for byte, separators between them included. `None` when nothing is left,
 /// so that the header can be left out.
@@ -43,10 +45,23 @@ pub fn without_session(keys: &KeyRing, header: &[u8]) -> Option<Vec<u8>> {
     (!empty).then_some(rest)
 }
 
-/// Whether [`without_session`] would take anything out. Allocates nothing.
+/// Whether [`without_session`] would take anything out.
 #[must_use]
 pub fn contains_session(keys: &KeyRing, header: &[u8]) -> bool {
     pairs(header).any(|pair| is_session(keys, pair))
+}
+
+/// Whether the `Cookie` header value has what counts before a Bearer value: one of the ring's cookies that is not empty.
+/// Allocates nothing.
+#[must_use]
+pub fn comes_before_bearer(keys: &KeyRing, header: &[u8]) -> bool {
+    let is_own = |own: &[u8]| {
+        keys.cookies()
+            .any(|cookie| recognise(own, cookie.name()).is_some())
+    };
+    pairs(header)
+        .filter_map(name_and_value)
+        .any(|(own, value)| !value.is_empty() && is_own(own))
 }
 
 /// The most bytes of a session, all chunks together. Eight full chunks are 31 KiB.
@@ -54,111 +69,6 @@ pub(crate) const MAX_TOKEN_LEN: usize = 64 * 1024;
 
 /// The most chunks of a session.
 pub(crate) const MAX_CHUNKS: usize = 100;
-
-/// Everything the request's `Cookie` headers say about one session cookie.
-#[derive(Default)]
-pub(crate) struct Found<'a> {
-    plain: Option<&'a [u8]>,
-    chunks: Vec<Option<&'a [u8]>>,
-    flaw: Option<Flaw>,
-}
-
-/// What makes a cookie unusable, noted while gathering: it counts only if this cookie is the one that matters.
-#[derive(Clone, Copy)]
-enum Flaw {
-    Ambiguous,
-    MalformedChunk,
-    TooManyChunks,
-}
-
-impl<'a> Found<'a> {
-    /// Whether the request says nothing about the cookie.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.plain.is_none() && self.chunks.is_empty() && self.flaw.is_none()
-    }
-
-    /// Takes the value of the cookie called `own`, if that belongs to the session cookie `name`.
-    pub(crate) fn gather(&mut self, name: &CookieName, own: &[u8], value: &'a [u8]) {
-        match recognise(own, name) {
-            None => {}
-            Some(Part::Whole) => {
-                // The same value twice is what a host-only cookie beside one with a Domain looks like.
-                if self.plain.is_some_and(|earlier| earlier != value) {
-                    self.flaw = self.flaw.or(Some(Flaw::Ambiguous));
-                }
-                self.plain = Some(value);
-            }
-            Some(Part::Chunk(index)) => {
-                if self.chunks.len() <= index {
-                    self.chunks.resize(index + 1, None);
-                }
-                // Two sets of chunks side by side could be put together in more than one way, so not even an equal
-                // one may come twice.
-                if self.chunks[index].replace(value).is_some() {
-                    self.flaw = self.flaw.or(Some(Flaw::Ambiguous));
-                }
-            }
-            Some(Part::ChunkBeyondLimit) => {
-                self.flaw = self.flaw.or(Some(Flaw::TooManyChunks));
-            }
-            Some(Part::MisnumberedChunk) => {
-                self.flaw = self.flaw.or(Some(Flaw::MalformedChunk));
-            }
-        }
-    }
-
-    /// The token, put together from its chunks if need be; `None` when there is only emptiness, as is left of a cookie
-    /// that is being deleted.
-    ///
-    /// # Errors
-    /// [`OpenError::AmbiguousCookie`], [`OpenError::MalformedChunk`], [`OpenError::MissingChunk`] or
-    /// [`OpenError::Oversize`].
-    pub(crate) fn token(
-        &self,
-        name: &CookieName,
-        quotes: Quotes,
-    ) -> Result<Option<Cow<'a, [u8]>>, OpenError> {
-        let name = || name.clone();
-        match self.flaw {
-            None => {}
-            Some(Flaw::Ambiguous) => return Err(OpenError::AmbiguousCookie { name: name() }),
-            Some(Flaw::MalformedChunk) => return Err(OpenError::MalformedChunk { name: name() }),
-            Some(Flaw::TooManyChunks) => return Err(OpenError::Oversize),
-        }
-        let filled = |value: &Option<&'a [u8]>| value.filter(|value| !value.is_empty());
-        let plain = filled(&self.plain);
-        let chunk_count = self
-            .chunks
-            .iter()
-            .rposition(|chunk| filled(chunk).is_some());
-        let chunks = &self.chunks[..chunk_count.map_or(0, |last| last + 1)];
-        let len: usize = plain
-            .iter()
-            .copied()
-            .chain(chunks.iter().flatten().copied())
-            .map(<[u8]>::len)
-            .sum();
-        if len > MAX_TOKEN_LEN {
-            return Err(OpenError::Oversize);
-        }
-        match (plain, chunks) {
-            (None, []) => Ok(None),
-            (Some(plain), []) => Ok(Some(decode(plain, quotes))),
-            (Some(_), [..]) => Err(OpenError::AmbiguousCookie { name: name() }),
-            (None, chunks) => {
-                let mut token = Vec::with_capacity(len);
-                for (index, chunk) in chunks.iter().enumerate() {
-                    let chunk = filled(chunk).ok_or_else(|| OpenError::MissingChunk {
-                        name: name(),
-                        index,
-                    })?;
-                    token.extend_from_slice(&decode(chunk, quotes));
-                }
-                Ok(Some(Cow::Owned(token)))
-            }
-        }
-    }
-}
 
 /// The pairs of a `Cookie` header value, white space and all.
 pub(crate) fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -190,7 +100,12 @@ pub(crate) enum Part {
 
 /// What a cookie called `own` is to the session cookie `name`; `None` when they have nothing to do with each other.
 pub(crate) fn recognise(own: &[u8], name: &CookieName) -> Option<Part> {
-    let suffix = own.strip_prefix(name.as_str().as_bytes())?;
+    recognise_text(own, name.as_str().as_bytes())
+}
+
+/// As [`recognise`], for a name that lacks its beginning.
+pub(crate) fn recognise_text(own: &[u8], name: &[u8]) -> Option<Part> {
+    let suffix = own.strip_prefix(name)?;
     match suffix {
         [] => Some(Part::Whole),
         [b'.', digits @ ..] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
@@ -206,11 +121,8 @@ pub(crate) fn recognise(own: &[u8], name: &CookieName) -> Option<Part> {
 }
 
 fn is_session(keys: &KeyRing, pair: &[u8]) -> bool {
-    name_and_value(pair).is_some_and(|(own, _)| {
-        keys.cookies()
-            .flat_map(|cookie| [Some(cookie.name()), cookie.data_name()])
-            .flatten()
-            .any(|name| recognise(own, name).is_some())
+    name_and_value(pair).is_some_and(|(own, value)| {
+        keys.names_session(own) || keys.seals(&decode(value, Quotes::Removed))
     })
 }
 

@@ -5,11 +5,12 @@ use std::borrow::Cow;
 
 use crate::better_auth::BetterAuthKeys;
 use crate::cookie::{Kind, Library};
-use crate::cookies::{self, Found, MAX_TOKEN_LEN, Quotes};
+use crate::cookies::{self, MAX_TOKEN_LEN, Quotes};
 use crate::error::OpenError;
+use crate::gathered::{Gathered, Values};
 use crate::jwe::{Header, Jwe, MAX_HEADER_LEN, RepeatedClaims};
 use crate::keyring::{EncryptionKeys, Keys, RingIdentity};
-use crate::{ClaimDemands, KeyRing, Session, SessionCookie, SessionToken, UnixTime};
+use crate::{ClaimDemands, CookieName, KeyRing, Session, SessionCookie, SessionToken, UnixTime};
 
 /// What a request carried as its session. [Opening](Self::open) it verifies it; before that nothing about it is known.
 #[must_use]
@@ -17,6 +18,17 @@ pub struct SealedSession<'a> {
     content: Content<'a>,
     ring: RingIdentity,
 }
+
+/// Everything that a request carried and that could be its session: nearly always one thing. Nothing is known about any
+/// of it before it is [opened](SealedSession::open).
+#[must_use]
+pub struct Candidates<'a> {
+    first: Option<Candidate<'a>>,
+    others: Vec<Candidate<'a>>,
+}
+
+/// What could be the session, or why it cannot be one.
+pub type Candidate<'a> = Result<SealedSession<'a>, OpenError>;
 
 /// The pieces of the request that make up the session. A cookie is named by its position in the ring.
 enum Content<'a> {
@@ -26,7 +38,7 @@ enum Content<'a> {
     BetterAuth {
         index: usize,
         token: Cow<'a, [u8]>,
-        cache: Result<Option<Cow<'a, [u8]>>, OpenError>,
+        caches: Values<'a>,
     },
     /// An encrypted session.
     Encrypted { index: usize, value: Cow<'a, [u8]> },
@@ -51,28 +63,25 @@ pub enum Opened {
     Session(Session),
 }
 
-impl<'a> SealedSession<'a> {
-    /// Finds the session in a request's `Cookie` and `Authorization` header values, each in the order received.
+impl<'a> Candidates<'a> {
+    /// Finds what could be the session in a request's `Cookie` and `Authorization` header values, each in the order
+    /// received.
     ///
-    /// The cookie comes first; a Bearer value counts only when there is no session cookie, as in the frameworks'
-    /// `getToken()`. Of several recognised cookies the first in the ring's order is the session. What was chosen is
-    /// final: if it does not open, nothing else is tried.
-    ///
-    /// `Ok(None)` says that the request carries no session. An empty cookie is none, and neither is another
-    /// authentication scheme.
+    /// The candidates are in the ring's order of cookies, and those of one cookie in the order received: at most four of
+    /// each and eight in all. A Bearer value is one only when there is no session cookie, as in the frameworks'
+    /// `getToken()`. An empty cookie is none, and neither is another authentication scheme.
     ///
     /// # Errors
-    /// When something is there but is not one session: [`OpenError::AmbiguousCookie`], [`OpenError::MalformedChunk`],
-    /// [`OpenError::MissingChunk`], [`OpenError::MissingToken`] or [`OpenError::Oversize`] for a cookie;
     /// [`OpenError::AmbiguousAuthorization`], [`OpenError::MalformedBearer`] or [`OpenError::Oversize`] for a Bearer
-    /// value.
+    /// value; [`OpenError::MissingToken`] for a cookie cache alone. What is wrong with a cookie is its candidate:
+    /// [`OpenError::AmbiguousCookie`], [`OpenError::MalformedChunk`], [`OpenError::MissingChunk`] or
+    /// [`OpenError::Oversize`].
     pub fn find(
         keys: &KeyRing,
         cookie_headers: impl IntoIterator<Item = &'a [u8]>,
         authorization: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<Option<Self>, OpenError> {
+    ) -> Result<Self, OpenError> {
         let ring = keys.identity();
-        let sealed = |content| Ok(Some(Self { content, ring }));
         let mut found: [FoundCookie<'a>; KeyRing::MAX_COOKIES] = Default::default();
         let pairs = cookie_headers.into_iter().flat_map(cookies::pairs);
         for (name, value) in pairs.filter_map(cookies::name_and_value) {
@@ -83,38 +92,136 @@ impl<'a> SealedSession<'a> {
                 }
             }
         }
+        let mut candidates = Self {
+            first: None,
+            others: Vec::new(),
+        };
         let mut cache_alone = None;
         for (index, (found, cookie)) in found.iter().zip(keys.cookies()).enumerate() {
-            if let Some(content) = found.content(index, cookie)? {
-                return sealed(content);
-            }
-            if !found.data.is_empty() {
+            if !found.own.is_empty() {
+                found.add_to(&mut candidates, index, cookie, ring);
+            } else if !found.data.is_empty() {
                 let name = cookie.name();
                 cache_alone.get_or_insert_with(|| OpenError::MissingToken { name: name.clone() });
             }
         }
-        let mut authorization = authorization.into_iter();
-        if let Some(value) = authorization.next() {
-            if authorization.next().is_some() {
-                return Err(OpenError::AmbiguousAuthorization);
-            }
-            if let Some(value) = bearer(value)? {
-                return sealed(Content::Bearer { value });
-            }
+        if candidates.is_empty() {
+            candidates.first = bearer_of(authorization)?.map(|value| {
+                Ok(SealedSession {
+                    content: Content::Bearer { value },
+                    ring,
+                })
+            });
         }
-        cache_alone.map_or(Ok(None), Err)
+        match cache_alone {
+            Some(error) if candidates.is_empty() => Err(error),
+            Some(_) | None => Ok(candidates),
+        }
     }
 
-    /// The cookie that it was found in, one of `keys`; `None` for a Bearer value.
+    /// Whether the request carries no session.
     #[must_use]
-    pub fn cookie<'k>(&self, keys: &'k KeyRing) -> Option<&'k SessionCookie> {
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// The candidates, in the order of preference.
+    pub fn iter(&self) -> impl Iterator<Item = &Candidate<'a>> {
+        self.first.iter().chain(&self.others)
+    }
+
+    /// The only candidate, if there is one alone.
+    #[must_use]
+    pub fn only(&self) -> Option<&Candidate<'a>> {
+        self.first.as_ref().filter(|_| self.others.is_empty())
+    }
+
+    /// Whether they were found in cookies.
+    #[must_use]
+    pub fn are_in_cookies(&self) -> bool {
+        match &self.first {
+            None => false,
+            Some(Err(_)) => true,
+            Some(Ok(sealed)) => sealed.index().is_some(),
+        }
+    }
+
+    fn push(&mut self, candidate: Candidate<'a>) {
+        if self.first.is_none() {
+            self.first = Some(candidate);
+        } else {
+            self.others.push(candidate);
+        }
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.others.len()
+    }
+}
+
+impl fmt::Debug for Candidates<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<'a> SealedSession<'a> {
+    /// Finds the one session in a request's `Cookie` and `Authorization` header values, each in the order received.
+    ///
+    /// The first of [`Candidates::find`], if no other one is of the same cookie: to choose among those takes opening
+    /// them all. What was chosen here is final: if it does not open, nothing else is tried.
+    ///
+    /// `Ok(None)` says that the request carries no session.
+    ///
+    /// # Errors
+    /// As [`Candidates::find`], with what is wrong with the first cookie; [`OpenError::AmbiguousCookie`] when it has
+    /// several values. Where it is only the cookie cache that has several, none of them counts.
+    pub fn find(
+        keys: &KeyRing,
+        cookie_headers: impl IntoIterator<Item = &'a [u8]>,
+        authorization: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Option<Self>, OpenError> {
+        let candidates = Candidates::find(keys, cookie_headers, authorization)?;
+        let Some(mut first) = candidates.first.transpose()? else {
+            return Ok(None);
+        };
+        let Some(cookie) = first.cookie(keys) else {
+            return Ok(Some(first));
+        };
+        let ambiguous = |name: &CookieName| OpenError::AmbiguousCookie { name: name.clone() };
+        let mut others = candidates.others.iter().flatten();
+        if others.any(|other| other.shares_cookie_with(&first)) {
+            return Err(ambiguous(cookie.name()));
+        }
+        if let Content::BetterAuth { caches, .. } = &mut first.content
+            && !caches.others.is_empty()
+            && let Some(data_name) = cookie.data_name()
+        {
+            *caches = Values::flawed(ambiguous(data_name));
+        }
+        Ok(Some(first))
+    }
+
+    /// Whether both were found in the same cookie.
+    #[must_use]
+    pub fn shares_cookie_with(&self, other: &Self) -> bool {
+        self.index() == other.index()
+    }
+
+    fn index(&self) -> Option<usize> {
         match self.content {
             Content::Bearer { .. } => None,
             Content::BetterAuth { index, .. }
             | Content::Encrypted { index, .. }
             | Content::Opaque { index, .. }
-            | Content::Signed { index, .. } => keys.cookies().nth(index),
+            | Content::Signed { index, .. } => Some(index),
         }
+    }
+
+    /// The cookie that it was found in, one of `keys`; `None` for a Bearer value.
+    #[must_use]
+    pub fn cookie<'k>(&self, keys: &'k KeyRing) -> Option<&'k SessionCookie> {
+        keys.cookies().nth(self.index()?)
     }
 
     /// Decrypts and verifies the session, then checks its claims against the rules of the format and against `demands`,
@@ -145,9 +252,9 @@ impl<'a> SealedSession<'a> {
             Content::BetterAuth {
                 index,
                 token,
-                cache,
+                caches,
             } => match keys.cookie_keys(*index).map(|cookie| &cookie.keys) {
-                Some(Keys::BetterAuth(keys)) => open_better_auth(keys, token, cache, demands, now),
+                Some(Keys::BetterAuth(keys)) => open_better_auth(keys, token, caches, demands, now),
                 Some(Keys::Encrypted(_) | Keys::None | Keys::Signing(_)) | None => {
                     Err(OpenError::UnknownKey)
                 }
@@ -199,17 +306,19 @@ impl fmt::Debug for SealedSession<'_> {
 /// Everything that a request says about one cookie of the ring.
 #[derive(Default)]
 struct FoundCookie<'a> {
-    own: Found<'a>,
+    own: Gathered<'a>,
     /// Better Auth's cookie cache.
-    data: Found<'a>,
+    data: Gathered<'a>,
 }
 
 impl<'a> FoundCookie<'a> {
-    fn content(
+    fn add_to(
         &self,
+        candidates: &mut Candidates<'a>,
         index: usize,
         cookie: &SessionCookie,
-    ) -> Result<Option<Content<'a>>, OpenError> {
+        ring: RingIdentity,
+    ) {
         let quotes = match &cookie.kind {
             Kind::AuthJsDatabase
             | Kind::AuthJsSigned
@@ -223,46 +332,70 @@ impl<'a> FoundCookie<'a> {
                 ..
             } => Quotes::Removed,
         };
-        let Some(value) = self.own.token(cookie.name(), quotes)? else {
-            return Ok(None);
-        };
-        Ok(Some(match &cookie.kind {
+        let values = self.own.values(cookie.name(), quotes);
+        for value in values.first.into_iter().chain(values.others) {
+            if candidates.len() == MAX_CANDIDATES {
+                return;
+            }
+            candidates.push(value.map(|value| SealedSession {
+                content: self.content(index, cookie, value, quotes),
+                ring,
+            }));
+        }
+    }
+
+    fn content(
+        &self,
+        index: usize,
+        cookie: &SessionCookie,
+        value: Cow<'a, [u8]>,
+        quotes: Quotes,
+    ) -> Content<'a> {
+        match &cookie.kind {
             Kind::AuthJsDatabase => Content::Opaque { index, value },
             Kind::AuthJsSigned => Content::Signed { index, value },
             Kind::BetterAuth(better_auth) => Content::BetterAuth {
                 index,
                 token: value,
-                cache: self.data.token(&better_auth.data_name, quotes),
+                caches: self.data.values(&better_auth.data_name, quotes),
             },
             // An encrypted session has dots, and what names a stored one has none.
             Kind::Encrypted {
                 or_opaque: true, ..
             } if !value.contains(&b'.') => Content::Opaque { index, value },
             Kind::Encrypted { .. } => Content::Encrypted { index, value },
-        }))
+        }
     }
 }
+
+/// The most candidates of a request, all cookies together: each may cost a look-up.
+const MAX_CANDIDATES: usize = 8;
 
 fn open_better_auth(
     keys: &BetterAuthKeys,
     token: &[u8],
-    cache: &Result<Option<Cow<'_, [u8]>>, OpenError>,
+    caches: &Values<'_>,
     demands: &ClaimDemands,
     now: UnixTime,
 ) -> Result<Opened, OpenError> {
     let token = keys.open_token(token)?;
-    if !keys.trusts_cache() {
-        return Ok(Opened::Lookup { token, cache: None });
+    let mut flaw = None;
+    if keys.trusts_cache() {
+        // Of several, the one that belongs to this token.
+        for cache in caches.iter() {
+            let opened = match cache {
+                Ok(cache) => keys.open_cache(cache, &token, demands, now),
+                Err(error) => Err(error.clone()),
+            };
+            match opened {
+                Ok(session) => return Ok(Opened::Session(session)),
+                Err(error) => {
+                    flaw.get_or_insert(error);
+                }
+            }
+        }
     }
-    let cache = match cache {
-        Ok(None) => None,
-        Ok(Some(cache)) => match keys.open_cache(cache, &token, demands, now) {
-            Ok(session) => return Ok(Opened::Session(session)),
-            Err(error) => Some(error),
-        },
-        Err(error) => Some(error.clone()),
-    };
-    Ok(Opened::Lookup { token, cache })
+    Ok(Opened::Lookup { token, cache: flaw })
 }
 
 fn open_encrypted(
@@ -323,6 +456,20 @@ fn open_bearer(
     }
     let (claims, format) = result?;
     Session::admit(claims, value, format, &header.repeated, demands, now).map(Opened::Session)
+}
+
+/// The token in the only `Authorization` value.
+fn bearer_of<'a>(
+    authorization: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Option<Cow<'a, [u8]>>, OpenError> {
+    let mut authorization = authorization.into_iter();
+    let Some(value) = authorization.next() else {
+        return Ok(None);
+    };
+    if authorization.next().is_some() {
+        return Err(OpenError::AmbiguousAuthorization);
+    }
+    bearer(value)
 }
 
 /// The token in an `Authorization` value; `None` for another scheme.

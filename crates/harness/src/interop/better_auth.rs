@@ -100,6 +100,26 @@ impl BetterAuth {
         SignedIn::from_json(&answer.json()?["user"], browser)
     }
 
+    /// Signs the user called `name` in, in this browser, whoever is signed in there.
+    ///
+    /// # Errors
+    /// When the server knows no such user.
+    pub async fn sign_in_within(&self, browser: &mut Browser, name: &str) -> Result<()> {
+        let who = json!({ "email": email(name), "password": PASSWORD });
+        post(browser, "/api/auth/sign-in/email", who).await?;
+        Ok(())
+    }
+
+    /// Lets the admin who is signed in in this browser act as the user with this id (plugin `admin`).
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn impersonate_within(&self, browser: &mut Browser, id: &str) -> Result<()> {
+        let whom = json!({ "userId": id });
+        post(browser, "/api/auth/admin/impersonate-user", whom).await?;
+        Ok(())
+    }
+
     /// Signs the user out where that user signed in.
     ///
     /// # Errors

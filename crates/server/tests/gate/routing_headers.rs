@@ -1,0 +1,158 @@
+//! Headers from which a service takes another place, host, scheme or method than the request has.
+
+use anyhow::Result;
+use harness::{Echo, Request, Wsgi};
+
+use crate::support::{gate, signed_in, started};
+
+/// Some of every kind, as the stacks that read them write them.
+const ROUTING: [&str; 60] = [
+    // The place.
+    "X-Script-Name",
+    "Script-Name",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Path",
+    "X-Forwarded-Uri",
+    "X-Forwarded-Script-Name",
+    "X-Proxy-Script-Name",
+    "X-Ingress-Path",
+    "X-Replaced-Path",
+    "X-Envoy-Original-Path",
+    "X-Original-URL",
+    "X-Original-URI",
+    "X-Rewrite-URL",
+    "X-Request-Uri",
+    "Request-Uri",
+    "Path-Info",
+    "X-Path-Info",
+    "X-Base-Path",
+    "X-Url-Prefix",
+    "X-Traversal-Path",
+    "X-WAWS-Unencoded-URL",
+    "X-Invoke-Path",
+    "X-Matched-Path",
+    "X-Middleware-Rewrite",
+    "X-Now-Route-Matches",
+    "X-VHM-Root",
+    // A file mapping.
+    "X-Sendfile-Type",
+    "X-Accel-Mapping",
+    "X-Sendfile",
+    // The scheme.
+    "X-Scheme",
+    "X-Url-Scheme",
+    "X-Forwarded-Ssl",
+    "X-Forwarded-Protocol",
+    "X-HTTPS",
+    "Front-End-Https",
+    "X-Arr-Ssl",
+    "CF-Visitor",
+    "CloudFront-Forwarded-Proto",
+    "WL-Proxy-SSL",
+    "Fastly-SSL",
+    // The host.
+    "X-Host",
+    "X-HTTP-Host-Override",
+    "X-Forwarded-Server",
+    "X-Original-Host",
+    "X-Forwarded-Port",
+    // The method.
+    "X-HTTP-Method-Override",
+    "X-HTTP-Method",
+    "X-Method-Override",
+    // The client.
+    "Forwarded",
+    "X-Real-IP",
+    "True-Client-IP",
+    "CF-Connecting-IP",
+    "DO-Connecting-IP",
+    "Fastly-Client-IP",
+    "X-Cluster-Client-IP",
+    "X-Azure-ClientIP",
+    "X-SSL-Client-Cert",
+    "Client-Cert",
+    "X-AppEngine-User-IP",
+    "Proxy",
+];
+
+/// Headers that mean something to applications alone.
+const INNOCENT: [&str; 10] = [
+    "X-Requested-With",
+    "X-CSRF-Token",
+    "X-Api-Key",
+    "X-Client-Version",
+    "X-Nextjs-Data",
+    "X-Middleware-Prefetch",
+    "Next-Action",
+    "Idempotency-Key",
+    "X-Hub-Signature-256",
+    "X-Amzn-Trace-Id",
+];
+
+async fn arrived(gate: &harness::Gate, echo: &Echo, request: Request) -> Result<Vec<String>> {
+    let names = ROUTING.iter().chain(&INNOCENT);
+    let request = names.fold(request, |request, name| request.header(name, "/forged"));
+    assert_eq!(gate.send(&request).await?.status, 200);
+    let seen = echo.seen().pop().expect("the request arrived");
+    let forged = seen.headers.iter().filter(|(_, value)| *value == "/forged");
+    Ok(forged.map(|(name, _)| name.to_lowercase()).collect())
+}
+
+fn lower(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| name.to_lowercase()).collect()
+}
+
+#[tokio::test]
+async fn a_client_cannot_say_what_the_request_is_to_the_service() -> Result<()> {
+    let (echo, gate) = started([("PUBLIC_PATHS", "/public/")]).await?;
+    for request in [Request::get("/public/x"), signed_in("/private", "ada")] {
+        assert_eq!(arrived(&gate, &echo, request).await?, lower(&INNOCENT));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_listed_proxy_can() -> Result<()> {
+    let trusted = [("TRUSTED_PROXIES", "127.0.0.1/32")];
+    let (echo, gate) = started(trusted).await?;
+    let mut expected = lower(&[&ROUTING[..], &INNOCENT].concat());
+    let mut arrived = arrived(&gate, &echo, signed_in("/", "ada")).await?;
+    (expected.sort(), arrived.sort());
+    assert_eq!(arrived, expected);
+    // But not in a spelling that only the upstream would fold.
+    let folded = ["X_Script_Name", "X.Scheme", "Script_Name"];
+    let request = signed_in("/", "ada");
+    let request = folded
+        .iter()
+        .fold(request, |request, name| request.header(name, "/forged"));
+    assert_eq!(gate.send(&request).await?.status, 200);
+    let seen = echo.seen().pop().expect("the request arrived");
+    assert!(!seen.headers.iter().any(|(_, value)| value == "/forged"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_strangers_request_below_the_public_folder_stays_there() -> Result<()> {
+    let app = Wsgi::start().await?;
+    let gate = gate(&format!("http://{}", app.address)).env("PUBLIC_PATHS", "/static/");
+    // From a listed proxy the header travels on, and leads the application away.
+    let listed = gate.clone().env("TRUSTED_PROXIES", "127.0.0.1/32");
+    let mounted = Request::get("/static/private").header("X-Script-Name", "/static");
+    let answer = listed.start().await?.send(&mounted).await?;
+    assert_eq!(answer.text(), "http /private");
+
+    let gate = gate.start().await?;
+    for name in [
+        "X-Script-Name",
+        "Script-Name",
+        "X_Script_Name",
+        "x.script.name",
+        "SCRIPT_NAME",
+    ] {
+        let request = Request::get("/static/private").header(name, "/static");
+        let request = request.header("X-Scheme", "https");
+        let answer = gate.send(&request).await?;
+        assert_eq!(answer.text(), "http /static/private", "{name}");
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! What must not travel on where the session is not to: everything by which somebody could enter.
+//!
+//! More than the session cookie is the session. Better Auth signs a value and not the cookie's name, so that a token that
+//! was signed for another cookie is a session token as soon as somebody sends it under that name (1.7.25):
+//!
+//! - `session_token_multi-<token>` of every account that is signed in in the browser (`plugins/multi-session`),
+//! - `admin_session`, whose value is the token of an admin who impersonates somebody, a colon and a flag
+//!   (`plugins/admin/routes.mjs`).
+//!
+//! What the application signs besides stays: `dont_remember`, `two_factor`, `trust_device`, `state` and `oauth_state` are
+//! no sessions, nor does `account_data` make one.
+
+use crate::KeyRing;
+use crate::better_auth::BetterAuthKeys;
+use crate::cookie::SessionCookie;
+use crate::cookies::{MAX_TOKEN_LEN, percent_decode, recognise_text};
+use crate::jwe::{Header, Jwe, MAX_HEADER_LEN};
+
+impl KeyRing {
+    /// Whether a cookie of this name is a session of the ring, or part of one.
+    pub(crate) fn names_session(&self, own: &[u8]) -> bool {
+        let own = without_prefix(own);
+        self.cookies().any(|cookie| is_of_family(cookie, own))
+    }
+
+    /// Whether a value opens or verifies as a session, or as part of one, whatever it is called and however old it is.
+    pub(crate) fn seals(&self, value: &[u8]) -> bool {
+        if value.len() > MAX_TOKEN_LEN {
+            return false;
+        }
+        let better_auth = |verifies: fn(&BetterAuthKeys, &[u8]) -> bool| {
+            self.better_auth().is_some_and(|keys| verifies(keys, value))
+        };
+        match memchr::memchr_iter(b'.', value).count() {
+            0 => better_auth(BetterAuthKeys::signs_compact),
+            1 => better_auth(BetterAuthKeys::signs_token),
+            2 => better_auth(BetterAuthKeys::signs_jwt),
+            4 => self.encrypts(value) || better_auth(BetterAuthKeys::encrypts),
+            _ => false,
+        }
+    }
+
+    /// Whether the value of an `Authorization` header is a session of the ring, as the frameworks read it: the scheme in
+    /// any case, with any white space behind it (Better Auth `dist/plugins/bearer/index.mjs`).
+    #[must_use]
+    pub fn is_session_bearer(&self, authorization: &[u8]) -> bool {
+        let Some((scheme, token)) = authorization.trim_ascii().split_at_checked(BEARER.len())
+        else {
+            return false;
+        };
+        let token = token.trim_ascii();
+        let end = memchr::memchr2(b' ', b'\t', token).unwrap_or(token.len());
+        scheme.eq_ignore_ascii_case(BEARER) && self.seals(&percent_decode(&token[..end]))
+    }
+
+    fn encrypts(&self, value: &[u8]) -> bool {
+        let mut buffer = [0; MAX_HEADER_LEN];
+        let Ok(jwe) = Jwe::split(value) else {
+            return false;
+        };
+        let keys = Header::read(jwe.header, &mut buffer)
+            .and_then(|header| self.keys_of_unknown_cookie(&header));
+        keys.is_ok_and(|keys| keys.iter().any(|(_, key)| key.open(&jwe).is_ok()))
+    }
+}
+
+/// Whether a name, without its prefix, belongs to this cookie or to another in which its application keeps sessions.
+fn is_of_family(cookie: &SessionCookie, own: &[u8]) -> bool {
+    let own_names = [Some(cookie.name()), cookie.data_name()];
+    own_names.into_iter().flatten().any(|name| {
+        let name = without_prefix(name.as_str().as_bytes());
+        recognise_text(own, name).is_some()
+            || cookie.is_better_auth() && (is_multi_session(own, name) || is_sibling(own, name))
+    })
+}
+
+/// Whether the name is that of a session token with more behind it, for one of several accounts.
+fn is_multi_session(own: &[u8], name: &[u8]) -> bool {
+    own.strip_prefix(name)
+        .is_some_and(|rest| rest.starts_with(b"_multi-"))
+}
+
+/// Whether the two names differ in the last part alone, and that is one in which Better Auth keeps sessions.
+fn is_sibling(own: &[u8], name: &[u8]) -> bool {
+    let prefix = KEEPERS.iter().find_map(|part| name.strip_suffix(*part));
+    prefix
+        .and_then(|prefix| own.strip_prefix(prefix))
+        .is_some_and(|part| KEEPERS.iter().any(|keeper| part.starts_with(keeper)))
+}
+
+/// A cookie's name without what browsers read into its beginning (RFC 6265bis section 4.1.3).
+fn without_prefix(name: &[u8]) -> &[u8] {
+    let prefixes = [&b"__Secure-"[..], b"__Host-"];
+    prefixes
+        .iter()
+        .find_map(|prefix| name.strip_prefix(*prefix))
+        .unwrap_or(name)
+}
+
+/// The last parts of the names of Better Auth's cookies that hold sessions.
+const KEEPERS: [&[u8]; 3] = [b"session_token", b"session_data", b"admin_session"];
+
+const BEARER: &[u8] = b"bearer ";

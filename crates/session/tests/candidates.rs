@@ -1,0 +1,212 @@
+//! Several things in a request that could be its session.
+
+mod common;
+
+use common::{NOW, PLAIN, SECURE, claims, name, ring, secret, token, whole};
+use serde_json::json;
+use session::{
+    Candidates, ClaimDemands, KeyRing, OpenError, Opened, SealedSession, SessionCookie, seal,
+};
+
+/// What becomes of each candidate: the subject of a session, or why there is none.
+fn opened(keys: &KeyRing, cookies: &str) -> Vec<Result<String, OpenError>> {
+    let candidates = Candidates::find(keys, [cookies.as_bytes()], []).expect("candidates");
+    let open = |sealed: &SealedSession<'_>| {
+        let opened = sealed.open(keys, &ClaimDemands::default(), NOW)?;
+        Ok(whole(opened).subject().to_owned())
+    };
+    let each = candidates.iter().map(|candidate| match candidate {
+        Ok(sealed) => open(sealed),
+        Err(error) => Err(error.clone()),
+    });
+    each.collect()
+}
+
+fn found(subject: &str) -> Result<String, OpenError> {
+    Ok(subject.to_owned())
+}
+
+/// The pairs of a token in `count` chunks.
+fn chunked(cookie: &str, token: &str, count: usize) -> Vec<String> {
+    let chunks = seal::chunks(&name(cookie), token, token.len().div_ceil(count));
+    assert_eq!(chunks.len(), count);
+    let pairs = chunks.into_iter();
+    pairs
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect()
+}
+
+#[test]
+fn every_value_of_a_cookie_is_a_candidate_once() {
+    let [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map(|user| token(PLAIN, user));
+    let keys = ring();
+    assert_eq!(
+        opened(
+            &keys,
+            &format!("{PLAIN}={a}; {PLAIN}={b}; {PLAIN}={a}; {PLAIN}=")
+        ),
+        [found("a"), found("b")]
+    );
+    let four = format!("{PLAIN}={a}; {PLAIN}={b}; {PLAIN}={c}; {PLAIN}={d}");
+    assert_eq!(opened(&keys, &four).len(), 4);
+    assert_eq!(
+        opened(&keys, &format!("{four}; {PLAIN}={e}")),
+        [Err(OpenError::AmbiguousCookie { name: name(PLAIN) })]
+    );
+}
+
+#[test]
+fn candidates_are_in_the_order_of_the_ring() {
+    let [a, b] = [token(PLAIN, "a"), token(SECURE, "b")];
+    assert_eq!(
+        opened(&ring(), &format!("{PLAIN}={a}; {SECURE}={b}; {SECURE}=x")),
+        [
+            found("b"),
+            opened(&ring(), &format!("{SECURE}=x")).remove(0),
+            found("a")
+        ]
+    );
+}
+
+#[test]
+fn a_value_and_chunks_of_the_same_cookie_are_candidates_both() {
+    let pairs = chunked(PLAIN, &token(PLAIN, "a"), 3).join("; ");
+    let b = token(PLAIN, "b");
+    assert_eq!(
+        opened(&ring(), &format!("{pairs}; {PLAIN}={b}")),
+        [found("b"), found("a")]
+    );
+}
+
+#[test]
+fn chunks_of_two_sets_are_told_apart_in_any_order() {
+    let keys = ring();
+    for (long, short) in [(3, 3), (4, 2), (3, 1), (5, 4)] {
+        let one = chunked(PLAIN, &token(PLAIN, "one"), long);
+        let two = chunked(PLAIN, &token(PLAIN, "two"), short);
+        let mut interleaved: Vec<_> = one.iter().chain(&two).cloned().collect();
+        interleaved.sort_by_key(|pair| pair.split('=').next().map(str::to_owned));
+        let turned: Vec<_> = two.iter().chain(&one).cloned().collect();
+        for pairs in [[one.clone(), two.clone()].concat(), turned, interleaved] {
+            let opened = opened(&keys, &pairs.join("; "));
+            assert!(opened.len() <= 4, "{long} {short}");
+            for subject in ["one", "two"] {
+                assert!(opened.contains(&found(subject)), "{long} {short} {subject}");
+            }
+        }
+    }
+}
+
+#[test]
+fn more_sets_of_chunks_than_four_are_ambiguous() {
+    let sets = |count| {
+        let sets = (0..count).map(|n| chunked(PLAIN, &token(PLAIN, &format!("u{n}")), 2));
+        sets.collect::<Vec<_>>().concat().join("; ")
+    };
+    assert_eq!(opened(&ring(), &sets(4)).len(), 4);
+    assert_eq!(
+        opened(&ring(), &sets(5)),
+        [Err(OpenError::AmbiguousCookie { name: name(PLAIN) })]
+    );
+    // However many there are.
+    let many: String = (0..5000)
+        .map(|n| format!("{PLAIN}.{}={n};", n % 100))
+        .collect();
+    assert_eq!(opened(&ring(), &many).len(), 1);
+}
+
+#[test]
+fn there_are_eight_candidates_at_most() {
+    let values = |cookie: &str| {
+        (0..4)
+            .map(|n| format!("{cookie}=x{n}; "))
+            .collect::<String>()
+    };
+    let all: String = SessionCookie::defaults()
+        .iter()
+        .map(|cookie| values(cookie.name().as_str()))
+        .collect();
+    assert_eq!(opened(&ring(), &all).len(), 8);
+}
+
+#[test]
+fn a_flawed_cookie_leaves_the_others_their_chance() {
+    let good = token(PLAIN, "u");
+    assert_eq!(
+        opened(&ring(), &format!("{SECURE}.1=x; {PLAIN}={good}")),
+        [
+            Err(OpenError::MissingChunk {
+                name: name(SECURE),
+                index: 0
+            }),
+            found("u")
+        ]
+    );
+}
+
+#[test]
+fn a_token_of_better_auth_finds_its_own_cache_among_several() {
+    let defaults = SessionCookie::better_auth_defaults("better-auth").expect("a prefix");
+    let keys = KeyRing::new(&[secret()], defaults.into()).expect("a ring");
+    let pairs = |n: char| {
+        let token = String::from(n).repeat(32);
+        let cached = json!({
+            "session": {"id": "s", "token": token, "userId": format!("u{n}"), "expiresAt": "2100-01-01T00:00:00.000Z"},
+            "user": {"id": format!("u{n}"), "email": "a@example.com", "name": "A"},
+            "updatedAt": NOW.millis(), "version": "1",
+        });
+        let cached = cached.as_object().expect("an object");
+        let end = session::UnixTime::from_secs(NOW.secs() + 60);
+        (
+            format!(
+                "better-auth.session_token={}",
+                seal::better_auth_token(&secret(), &token)
+            ),
+            format!(
+                "better-auth.session_data={}",
+                seal::better_auth_compact(&secret(), cached, end)
+            ),
+        )
+    };
+    let ((token_a, data_a), (token_b, data_b)) = (pairs('a'), pairs('b'));
+    assert_eq!(
+        opened(&keys, &[&*token_a, &token_b, &data_b, &data_a].join("; ")),
+        [found("ua"), found("ub")]
+    );
+    // Where none is of this token, the store is asked.
+    let header = [&*token_a, &data_b].join("; ");
+    let sealed = SealedSession::find(&keys, [header.as_bytes()], []).expect("one");
+    let opened = sealed
+        .expect("one")
+        .open(&keys, &ClaimDemands::default(), NOW);
+    assert!(matches!(
+        opened,
+        Ok(Opened::Lookup {
+            cache: Some(OpenError::WrongToken),
+            ..
+        })
+    ));
+}
+
+#[test]
+fn claims_are_those_of_each_candidate() {
+    let header = format!(
+        "{PLAIN}={}; {PLAIN}={}",
+        token(PLAIN, "a"),
+        token(PLAIN, "b")
+    );
+    let keys = ring();
+    let candidates = Candidates::find(&keys, [header.as_bytes()], []).expect("candidates");
+    assert!(candidates.only().is_none() && candidates.are_in_cookies());
+    let [a, b] = [0, 1].map(|n| {
+        candidates
+            .iter()
+            .nth(n)
+            .expect("it")
+            .as_ref()
+            .expect("sealed")
+    });
+    assert!(a.shares_cookie_with(b));
+    let opened = a.open(&keys, &ClaimDemands::default(), NOW).expect("opens");
+    assert_eq!(whole(opened).claims(), claims("a"));
+}

@@ -71,8 +71,7 @@ impl<U: Users, S: Sessions> Gate<U, S> {
                 name: cookie.name().clone(),
             });
         }
-        let issued = |(session, ..): &Chosen<'_, '_>| (session.issued_at(), session.expires_at());
-        Ok(if issued(&other) > issued(&earlier) {
+        Ok(if other.0.is_later_than(&earlier.0) {
             other
         } else {
             earlier

@@ -128,7 +128,7 @@ impl Hygiene {
             return Kind::Other;
         }
         // Nearly every name is in normal form as it comes.
-        if name.bytes().all(|byte| normal_byte(byte) == byte) {
+        if names::is_normal(name) {
             self.classify(name, name)
         } else {
             self.classify(&normal_form(name), name)

@@ -44,6 +44,14 @@ pub(crate) fn may_mean_something(name: &[u8]) -> bool {
     may_start || may_have_ending(name)
 }
 
+/// Whether a name is in normal form as it is.
+pub(crate) fn is_normal(name: &str) -> bool {
+    // Without a way out of the loop it is done for many bytes at a time.
+    name.bytes().fold(true, |normal, byte| {
+        normal & matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')
+    })
+}
+
 /// A byte of a name in normal form.
 pub(crate) const fn normal_byte(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() {
@@ -154,7 +162,7 @@ static STARTS: [Pairs; 3] = [Pairs::at_start(0), Pairs::at_start(1), Pairs::at_s
 static ENDS: [Pairs; 2] = [Pairs::at_end(3), Pairs::at_end(2)];
 
 /// The length of the shortest of [`ROUTING_ENDINGS`].
-const SHORTEST_ENDING: usize = 7;
+const SHORTEST_ENDING: usize = 5;
 
 /// Every list, sorted by name.
 static LISTED: [Listed; count()] = listed();
@@ -268,6 +276,8 @@ const IDENTITY_FAMILIES: &[&str] = &[
     "x-goog-authenticated-user-",
     "x-ms-client-principal",
     "x-pomerium-",
+    // Home Assistant's ingress.
+    "x-remote-user-",
     "x-vouch-",
     "x-webauth-",
 ];
@@ -281,13 +291,11 @@ const PLACE: &[&str] = &[
     "x-application-path",
     "x-base-href",
     "x-external-path",
-    "x-external-prefix",
     "x-mount",
     "x-mount-path",
     "x-mountpoint",
     "x-path",
     "x-pathname",
-    "x-prefix",
     "x-request-base",
     "x-root",
     "x-sub-path",
@@ -314,6 +322,7 @@ const PLACE: &[&str] = &[
     // CGI's variables (RFC 3875), which gunicorn takes from a forwarder (`--forwarder-headers`, since 22) and FastCGI
     // gateways write. `SCRIPT_NAME`, `PATH_INFO` and `REQUEST_URI` are families or endings.
     "query-string",
+    "request-base",
     "request-method",
     "request-scheme",
     "script-filename",
@@ -329,17 +338,13 @@ const SCHEME: &[&str] = &[
     "front-end-https",
     "frontend-https",
     "https",
-    "request-proto",
-    "x-client-proto",
     "x-client-scheme",
     "x-client-ssl",
     "x-from-https",
     "x-front-end-https",
     "x-frontend-scheme",
     "x-https",
-    "x-proto",
     "x-protocol",
-    "x-request-proto",
     "x-request-scheme",
     "x-scheme",
     "x-secure",
@@ -350,6 +355,9 @@ const SCHEME: &[&str] = &[
 
 /// Which host and port the client asked.
 const HOST: &[&str] = &[
+    // Azure App Service: the host that was asked for.
+    "disguised-host",
+    "was-default-hostname",
     // mod_wsgi (`X-Host`), IBM and Zend servers, and the names in which cache poisoning is tried first
     // (PortSwigger's Param Miner).
     "x-client-host",
@@ -377,12 +385,10 @@ const METHOD: &[&str] = &[
 
 /// Who the client is: addresses and certificates.
 const CLIENT: &[&str] = &[
-    // RFC 7239, Cloudflare, Alibaba Cloud; most others end in `-client-ip`, `-connecting-ip` or `-real-ip`.
+    // Cloudflare, Alibaba Cloud; most others end in `-client-ip`, `-connecting-ip` or `-real-ip`.
     "cdn-src-ip",
     "cf-connecting-ipv6",
     "cf-pseudo-ipv4",
-    "forwarded",
-    "forwarded-for-ip",
     "x-client-dn",
     "x-client-port",
     "x-client-verify",
@@ -398,6 +404,36 @@ const CLIENT: &[&str] = &[
 
 /// Beginnings of headers that describe the original request.
 const ROUTING_FAMILIES: &[&str] = &[
+    // RFC 7239, and what is named like it.
+    "forwarded",
+    // The private headers of WebSphere's plug-in (`$WSSC` the scheme, `$WSRA` the address, `$WSRU` the user, `$WSCC` the
+    // certificate, `$WSSN` and `$WSSP` the host).
+    "-wsat",
+    "-wscc",
+    "-wscs",
+    "-wsfo",
+    "-wsis",
+    "-wsod",
+    "-wspc",
+    "-wspr",
+    "-wspt",
+    "-wsra",
+    "-wsrh",
+    "-wsru",
+    "-wssc",
+    "-wssi",
+    "-wssn",
+    "-wssp",
+    "-wsst",
+    // What IIS tells ASP.NET Core (`MS-ASPNETCORE-TOKEN`, `-CLIENTCERT`, `-WINAUTHTOKEN`).
+    "ms-aspnetcore-",
+    // Linkerd's control headers (`l5d-dst-override`).
+    "l5d-",
+    // RStudio Server and Connect (`X-RStudio-Request`, the whole URL).
+    "x-rsc-",
+    "x-rstudio-",
+    // Jetty's ForwardedRequestCustomizer (`X-Proxied-Https`).
+    "x-proxied-",
     // CGI's variables as gunicorn (since 22), FastCGI, SCGI and uWSGI gateways know them.
     "path-info",
     "request-ur",
@@ -478,10 +514,9 @@ const ROUTING_ENDINGS: &[&str] = &[
     "forwarded-for",
     "forwarded-host",
     "forwarded-port",
-    "forwarded-prefix",
-    "forwarded-proto",
     "forwarded-scheme",
     "forwarded-uri",
+    "forwarded-url",
     "host-override",
     "method-override",
     "original-host",
@@ -489,24 +524,22 @@ const ROUTING_ENDINGS: &[&str] = &[
     "original-uri",
     "original-url",
     "path-override",
+    "proto",
     "rewrite-url",
     "url-override",
     "url-scheme",
     // The prefix below which an application is mounted, and the place in it.
-    "app-prefix",
     "base-path",
     "base-uri",
     "base-url",
     "context-path",
     "mount-point",
     "path-info",
-    "path-prefix",
     "root-path",
     "root-uri",
     "root-url",
-    "route-prefix",
+    "prefix",
     "script-name",
-    "url-prefix",
 ];
 
 #[cfg(test)]
@@ -596,6 +629,14 @@ mod tests {
             "path-info",
             "request-uri",
             "x-tunneled-http-method-override",
+            "daphne-root-path",
+            "x-cf-forwarded-url",
+            "x-location-prefix",
+            "x-edge-proto",
+            "-wssc",
+            "x-proxied-https",
+            "l5d-dst-override",
+            "ms-aspnetcore-clientcert",
         ] {
             assert_eq!(meaning(name), Meaning::Routing, "{name}");
         }
@@ -604,6 +645,9 @@ mod tests {
     #[test]
     fn what_applications_say_to_each_other_is_nothing_to_us() {
         for name in [
+            "access-control-request-method",
+            "sec-ch-prefers-color-scheme",
+            "host",
             "next-action",
             "next-router-state-tree",
             "next-url",

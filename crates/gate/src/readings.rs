@@ -9,16 +9,18 @@
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
+use smallvec::SmallVec;
 
 /// Whether the path has one reading alone, itself.
 pub(crate) fn is_plain(path: &str) -> bool {
     let special = |byte: u8| matches!(byte, b'%' | b'\\' | b';' | b'#' | b'?') || !byte.is_ascii();
-    !path.bytes().any(special) && !has_segments_to_clean(path.as_bytes())
+    let path = path.as_bytes();
+    !path.iter().copied().any(special) && !has_empty_segment(path) && !has_dot_segment(path)
 }
 
-/// An empty segment that is not the last, or a dot segment.
-fn has_segments_to_clean(path: &[u8]) -> bool {
-    path.windows(2).any(|pair| pair == b"//") || has_dot_segment(path)
+/// Whether two slashes follow each other.
+fn has_empty_segment(path: &[u8]) -> bool {
+    path.windows(2).any(|pair| pair == b"//")
 }
 
 fn has_dot_segment(path: &[u8]) -> bool {
@@ -46,16 +48,15 @@ pub(crate) fn plainest(path: &str) -> Vec<u8> {
 pub(crate) fn all(path: &str, budget: usize) -> Option<Vec<Vec<u8>>> {
     let mut readings = vec![(path.as_bytes().to_vec(), 0)];
     let (mut next, mut spent) = (0, 0);
-    while let Some((text, decodes)) = readings.get(next).cloned() {
+    while let Some((text, decodes)) = readings.get(next) {
         next += 1;
-        let decoded = (decodes < MAX_DECODES).then(|| decode(&text)).flatten();
-        let others = STEPS.iter().filter_map(|step| step(&text));
-        let others = others.map(|other| (other, decodes));
-        for reading in decoded
-            .map(|text| (text, decodes + 1))
-            .into_iter()
-            .chain(others)
-        {
+        let decodes = *decodes;
+        let decoded = (decodes < MAX_DECODES).then(|| decode(text)).flatten();
+        let others = STEPS.iter().filter_map(|step| step(text));
+        let mut found: SmallVec<[(Vec<u8>, usize); 9]> =
+            others.map(|other| (other, decodes)).collect();
+        found.extend(decoded.map(|text| (text, decodes + 1)));
+        for reading in found {
             if readings.contains(&reading) {
                 continue;
             }
@@ -72,7 +73,8 @@ pub(crate) fn all(path: &str, budget: usize) -> Option<Vec<Vec<u8>>> {
 /// A step that changes the text; `None` when it does not.
 type Step = fn(&[u8]) -> Option<Vec<u8>>;
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
+    cut_authority,
     read_backslashes,
     read_characters,
     fold_slashes,
@@ -84,6 +86,13 @@ const STEPS: [Step; 7] = [
 
 /// So many servers in a row undo escapes: the one that routes, and the one that answers.
 const MAX_DECODES: usize = 2;
+
+/// Cuts what parsers of URLs take for a host: the beginning of `//host/path` (RFC 3986 section 4.2).
+fn cut_authority(text: &[u8]) -> Option<Vec<u8>> {
+    let authority = text.strip_prefix(b"//")?;
+    let end = authority.iter().position(|byte| *byte == b'/');
+    Some(end.map_or(&b"/"[..], |end| &authority[end..]).to_vec())
+}
 
 /// Undoes percent escapes, those of IIS among them (`%u002f`). A broken one stays as it is.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
@@ -193,9 +202,12 @@ pub(crate) fn look_alike(character: char) -> Option<&'static str> {
 }
 
 fn fold_slashes(text: &[u8]) -> Option<Vec<u8>> {
+    if !has_empty_segment(text) {
+        return None;
+    }
     let mut folded = text.to_vec();
     folded.dedup_by(|one, other| *one == b'/' && *other == b'/');
-    (folded.len() < text.len()).then_some(folded)
+    Some(folded)
 }
 
 /// RFC 3986 section 5.2.4.
@@ -322,6 +334,8 @@ mod tests {
             ("/a/..", "/"),
             ("/a/b/.", "/a/b/"),
             ("/../../a", "/a"),
+            ("//host/a", "/a"),
+            ("/%5chost/a", "/a"),
         ] {
             assert!(reads(path, reading), "{path} {reading}");
             assert!(!is_plain(path), "{path}");

@@ -18,12 +18,20 @@ pub(crate) const MAX_VALUES: usize = 4;
 #[derive(Default)]
 pub(crate) struct Gathered<'a> {
     plain: Option<&'a [u8]>,
-    other_plains: Vec<&'a [u8]>,
     /// Each by its number, as it first came.
     chunks: Vec<Option<&'a [u8]>>,
-    /// Chunks that came again, with their number.
-    repeated_chunks: Vec<(usize, &'a [u8])>,
+    /// What came again: rarely anything, and there are many of these per request.
+    again: Option<Box<Again<'a>>>,
     flaw: Option<Flaw>,
+}
+
+/// What came again of a cookie.
+#[derive(Default)]
+struct Again<'a> {
+    /// Other values of the plain cookie.
+    plains: Vec<&'a [u8]>,
+    /// Chunks, with their number.
+    chunks: Vec<(usize, &'a [u8])>,
 }
 
 /// What makes a cookie unusable, noted while gathering: it counts only if this cookie is the one that matters.
@@ -88,12 +96,19 @@ impl<'a> Gathered<'a> {
     }
 
     fn gather_plain(&mut self, value: &'a [u8]) {
-        match self.plain {
-            None => self.plain = Some(value),
-            // The same value twice is what a host-only cookie beside one with a Domain may look like.
-            Some(plain) if plain == value || self.other_plains.contains(&value) => {}
-            Some(_) if self.other_plains.len() + 1 < MAX_VALUES => self.other_plains.push(value),
-            Some(_) => self.note(Flaw::Ambiguous),
+        let Some(plain) = self.plain else {
+            self.plain = Some(value);
+            return;
+        };
+        let again = self.again.get_or_insert_default();
+        // The same value twice is what a host-only cookie beside one with a Domain may look like.
+        if plain == value || again.plains.contains(&value) {
+            return;
+        }
+        if again.plains.len() + 1 < MAX_VALUES {
+            again.plains.push(value);
+        } else {
+            self.note(Flaw::Ambiguous);
         }
     }
 
@@ -103,8 +118,11 @@ impl<'a> Gathered<'a> {
         }
         if self.chunks[index].is_none() {
             self.chunks[index] = Some(value);
-        } else if self.repeated_chunks.len() < MAX_CHUNKS * MAX_VALUES {
-            self.repeated_chunks.push((index, value));
+            return;
+        }
+        let again = self.again.get_or_insert_default();
+        if again.chunks.len() < MAX_CHUNKS * MAX_VALUES {
+            again.chunks.push((index, value));
         } else {
             self.note(Flaw::Ambiguous);
         }
@@ -128,22 +146,31 @@ impl<'a> Gathered<'a> {
             }
             Some(Flaw::TooManyChunks) => return Values::flawed(OpenError::Oversize),
         }
+        if self.plain.is_some() && !self.chunks.is_empty() {
+            // The frameworks would join them all.
+            return Values::flawed(ambiguous());
+        }
         let mut values = Values::default();
-        for plain in self.plain.iter().chain(&self.other_plains) {
+        let again = self.again.as_deref();
+        let other_plains = again.iter().flat_map(|again| &again.plains);
+        for plain in self.plain.iter().chain(other_plains) {
             values.push(if plain.len() > MAX_TOKEN_LEN {
                 Err(OpenError::Oversize)
             } else {
                 Ok(decode(plain, quotes))
             });
         }
-        if self.repeated_chunks.is_empty() {
-            if !self.chunks.is_empty() {
-                values.push(join(name, &self.chunks, quotes));
-            }
-        } else {
-            for chunks in self.chunk_sets() {
-                values.push(join(name, &chunks, quotes));
-            }
+        match again.filter(|again| !again.chunks.is_empty()) {
+            None if self.chunks.is_empty() => {}
+            None => values.push(join(name, &self.chunks, quotes)),
+            Some(again) => match self.chunk_sets(&again.chunks) {
+                None => return Values::flawed(ambiguous()),
+                Some(sets) => {
+                    for chunks in sets {
+                        values.push(join(name, &chunks, quotes));
+                    }
+                }
+            },
         }
         if values.len() > MAX_VALUES {
             return Values::flawed(ambiguous());
@@ -151,33 +178,41 @@ impl<'a> Gathered<'a> {
         values
     }
 
-    /// The sets of chunks that could belong together, one more than [`MAX_VALUES`] at most.
+    /// The sets of chunks that could belong together, one more than [`MAX_VALUES`] at most. `None` when the chunks are not
+    /// those of several whole sets of two or more, because then they could be put together at will.
     ///
     /// A browser sends the cookies of one domain in the order of their making, so the first of every number are one set, the
     /// second another. A set that is shorter than the others ends where there are fewer of a number than of the one
     /// before. Whether the right ones were put together, the token's seal tells.
-    fn chunk_sets(&self) -> Vec<Vec<Option<&'a [u8]>>> {
-        let mut repeated = self.repeated_chunks.clone();
+    fn chunk_sets(&self, repeated: &[(usize, &'a [u8])]) -> Option<Vec<Vec<Option<&'a [u8]>>>> {
+        let mut repeated = repeated.to_vec();
         // Stable: those of one number stay in their order.
         repeated.sort_by_key(|(index, _)| *index);
-        let again = |index: usize| {
-            let start = repeated.partition_point(|(other, _)| *other < index);
-            let end = repeated.partition_point(|(other, _)| *other <= index);
-            &repeated[start..end]
+        let mut counts: Vec<usize> = self.chunks.iter().map(|chunk| chunk.iter().len()).collect();
+        for (index, _) in &repeated {
+            counts[*index] += 1;
+        }
+        let [turns, second, ..] = counts[..] else {
+            return None;
         };
-        let count = |index: usize| match self.chunks.get(index) {
-            Some(Some(_)) => 1 + again(index).len(),
-            Some(None) | None => 0,
-        };
-        let lengths = (1..=self.chunks.len()).filter(|len| count(*len) < count(*len - 1));
-        let turns = (0..self.chunks.len()).map(count).max().unwrap_or(0);
+        if turns != second || !counts.is_sorted_by(|one, next| one >= next) {
+            return None;
+        }
+        let ends = |len: &usize| counts.get(*len).is_none_or(|next| *next < counts[len - 1]);
+        let lengths = (1..=counts.len()).filter(ends);
         let sets = lengths.flat_map(|len| (0..turns).map(move |turn| (len, turn)));
-        let pick = |index: usize, turn: usize| {
-            let again = again(index);
-            match turn.min(again.len()).checked_sub(1) {
-                Some(at) => again.get(at).map(|(_, value)| *value),
-                None => self.chunks.get(index).copied().flatten(),
-            }
+        // Where those of each number begin among the repeated ones.
+        let starts: Vec<usize> = counts
+            .iter()
+            .scan(0, |start, count| {
+                let own = *start;
+                *start += count - 1;
+                Some(own)
+            })
+            .collect();
+        let pick = |index: usize, turn: usize| match turn.min(counts[index] - 1).checked_sub(1) {
+            Some(at) => repeated.get(starts[index] + at).map(|(_, value)| *value),
+            None => self.chunks[index],
         };
         let mut unlike = Vec::new();
         for (len, turn) in sets {
@@ -189,7 +224,7 @@ impl<'a> Gathered<'a> {
                 break;
             }
         }
-        unlike
+        Some(unlike)
     }
 }
 

@@ -1,13 +1,16 @@
 //! What the request carried as its session: found, not yet believed.
 
+mod candidates;
+
 use core::fmt;
 use std::borrow::Cow;
 
+pub use self::candidates::{Candidate, Candidates};
+
 use crate::better_auth::BetterAuthKeys;
-use crate::cookie::{Kind, Library};
-use crate::cookies::{self, MAX_TOKEN_LEN, Quotes};
+use crate::cookies::{self, MAX_TOKEN_LEN};
 use crate::error::OpenError;
-use crate::gathered::{Gathered, Values};
+use crate::gathered::Values;
 use crate::jwe::{Header, Jwe, MAX_HEADER_LEN, RepeatedClaims};
 use crate::keyring::{EncryptionKeys, Keys, RingIdentity};
 use crate::{ClaimDemands, CookieName, KeyRing, Session, SessionCookie, SessionToken, UnixTime};
@@ -18,17 +21,6 @@ pub struct SealedSession<'a> {
     content: Content<'a>,
     ring: RingIdentity,
 }
-
-/// Everything that a request carried and that could be its session: nearly always one thing. Nothing is known about any
-/// of it before it is [opened](SealedSession::open).
-#[must_use]
-pub struct Candidates<'a> {
-    first: Option<Candidate<'a>>,
-    others: Vec<Candidate<'a>>,
-}
-
-/// What could be the session, or why it cannot be one.
-pub type Candidate<'a> = Result<SealedSession<'a>, OpenError>;
 
 /// The pieces of the request that make up the session. A cookie is named by its position in the ring.
 enum Content<'a> {
@@ -61,108 +53,6 @@ pub enum Opened {
     },
     /// The whole session.
     Session(Session),
-}
-
-impl<'a> Candidates<'a> {
-    /// Finds what could be the session in a request's `Cookie` and `Authorization` header values, each in the order
-    /// received.
-    ///
-    /// The candidates are in the ring's order of cookies, and those of one cookie in the order received: at most four of
-    /// each and eight in all. A Bearer value is one only when there is no session cookie, as in the frameworks'
-    /// `getToken()`. An empty cookie is none, and neither is another authentication scheme.
-    ///
-    /// # Errors
-    /// [`OpenError::AmbiguousAuthorization`], [`OpenError::MalformedBearer`] or [`OpenError::Oversize`] for a Bearer
-    /// value; [`OpenError::MissingToken`] for a cookie cache alone. What is wrong with a cookie is its candidate:
-    /// [`OpenError::AmbiguousCookie`], [`OpenError::MalformedChunk`], [`OpenError::MissingChunk`] or
-    /// [`OpenError::Oversize`].
-    pub fn find(
-        keys: &KeyRing,
-        cookie_headers: impl IntoIterator<Item = &'a [u8]>,
-        authorization: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<Self, OpenError> {
-        let ring = keys.identity();
-        let mut found: [FoundCookie<'a>; KeyRing::MAX_COOKIES] = Default::default();
-        let pairs = cookie_headers.into_iter().flat_map(cookies::pairs);
-        for (name, value) in pairs.filter_map(cookies::name_and_value) {
-            for (found, cookie) in found.iter_mut().zip(keys.cookies()) {
-                found.own.gather(cookie.name(), name, value);
-                if let Some(data_name) = cookie.data_name() {
-                    found.data.gather(data_name, name, value);
-                }
-            }
-        }
-        let mut candidates = Self {
-            first: None,
-            others: Vec::new(),
-        };
-        let mut cache_alone = None;
-        for (index, (found, cookie)) in found.iter().zip(keys.cookies()).enumerate() {
-            if !found.own.is_empty() {
-                found.add_to(&mut candidates, index, cookie, ring);
-            } else if !found.data.is_empty() {
-                let name = cookie.name();
-                cache_alone.get_or_insert_with(|| OpenError::MissingToken { name: name.clone() });
-            }
-        }
-        if candidates.is_empty() {
-            candidates.first = bearer_of(authorization)?.map(|value| {
-                Ok(SealedSession {
-                    content: Content::Bearer { value },
-                    ring,
-                })
-            });
-        }
-        match cache_alone {
-            Some(error) if candidates.is_empty() => Err(error),
-            Some(_) | None => Ok(candidates),
-        }
-    }
-
-    /// Whether the request carries no session.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-
-    /// The candidates, in the order of preference.
-    pub fn iter(&self) -> impl Iterator<Item = &Candidate<'a>> {
-        self.first.iter().chain(&self.others)
-    }
-
-    /// The only candidate, if there is one alone.
-    #[must_use]
-    pub fn only(&self) -> Option<&Candidate<'a>> {
-        self.first.as_ref().filter(|_| self.others.is_empty())
-    }
-
-    /// Whether they were found in cookies.
-    #[must_use]
-    pub fn are_in_cookies(&self) -> bool {
-        match &self.first {
-            None => false,
-            Some(Err(_)) => true,
-            Some(Ok(sealed)) => sealed.index().is_some(),
-        }
-    }
-
-    fn push(&mut self, candidate: Candidate<'a>) {
-        if self.first.is_none() {
-            self.first = Some(candidate);
-        } else {
-            self.others.push(candidate);
-        }
-    }
-
-    fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.others.len()
-    }
-}
-
-impl fmt::Debug for Candidates<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
-    }
 }
 
 impl<'a> SealedSession<'a> {
@@ -303,74 +193,6 @@ impl fmt::Debug for SealedSession<'_> {
     }
 }
 
-/// Everything that a request says about one cookie of the ring.
-#[derive(Default)]
-struct FoundCookie<'a> {
-    own: Gathered<'a>,
-    /// Better Auth's cookie cache.
-    data: Gathered<'a>,
-}
-
-impl<'a> FoundCookie<'a> {
-    fn add_to(
-        &self,
-        candidates: &mut Candidates<'a>,
-        index: usize,
-        cookie: &SessionCookie,
-        ring: RingIdentity,
-    ) {
-        let quotes = match &cookie.kind {
-            Kind::AuthJsDatabase
-            | Kind::AuthJsSigned
-            | Kind::Encrypted {
-                library: Library::AuthJs,
-                ..
-            } => Quotes::Kept,
-            Kind::BetterAuth(_)
-            | Kind::Encrypted {
-                library: Library::NextAuth,
-                ..
-            } => Quotes::Removed,
-        };
-        let values = self.own.values(cookie.name(), quotes);
-        for value in values.first.into_iter().chain(values.others) {
-            if candidates.len() == MAX_CANDIDATES {
-                return;
-            }
-            candidates.push(value.map(|value| SealedSession {
-                content: self.content(index, cookie, value, quotes),
-                ring,
-            }));
-        }
-    }
-
-    fn content(
-        &self,
-        index: usize,
-        cookie: &SessionCookie,
-        value: Cow<'a, [u8]>,
-        quotes: Quotes,
-    ) -> Content<'a> {
-        match &cookie.kind {
-            Kind::AuthJsDatabase => Content::Opaque { index, value },
-            Kind::AuthJsSigned => Content::Signed { index, value },
-            Kind::BetterAuth(better_auth) => Content::BetterAuth {
-                index,
-                token: value,
-                caches: self.data.values(&better_auth.data_name, quotes),
-            },
-            // An encrypted session has dots, and what names a stored one has none.
-            Kind::Encrypted {
-                or_opaque: true, ..
-            } if !value.contains(&b'.') => Content::Opaque { index, value },
-            Kind::Encrypted { .. } => Content::Encrypted { index, value },
-        }
-    }
-}
-
-/// The most candidates of a request, all cookies together: each may cost a look-up.
-const MAX_CANDIDATES: usize = 8;
-
 fn open_better_auth(
     keys: &BetterAuthKeys,
     token: &[u8],
@@ -456,20 +278,6 @@ fn open_bearer(
     }
     let (claims, format) = result?;
     Session::admit(claims, value, format, &header.repeated, demands, now).map(Opened::Session)
-}
-
-/// The token in the only `Authorization` value.
-fn bearer_of<'a>(
-    authorization: impl IntoIterator<Item = &'a [u8]>,
-) -> Result<Option<Cow<'a, [u8]>>, OpenError> {
-    let mut authorization = authorization.into_iter();
-    let Some(value) = authorization.next() else {
-        return Ok(None);
-    };
-    if authorization.next().is_some() {
-        return Err(OpenError::AmbiguousAuthorization);
-    }
-    bearer(value)
 }
 
 /// The token in an `Authorization` value; `None` for another scheme.

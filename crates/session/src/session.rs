@@ -242,6 +242,12 @@ impl Session {
         self.issued_at
     }
 
+    /// Whether the session was written after the other one, or ends later where neither says when it was written.
+    #[must_use]
+    pub fn is_later_than(&self, other: &Self) -> bool {
+        (self.issued_at, self.expires_at) > (other.issued_at, other.expires_at)
+    }
+
     /// When the session ends: claim `exp` without the 15 seconds of tolerance, or `session.expiresAt` of Better Auth.
     /// A cookie cache ends earlier; the session then goes on with a look-up.
     #[must_use]

@@ -263,7 +263,7 @@ fn cases() -> Vec<Case> {
         "/public/..%2fprivate",
         "/public/%2e%2e/private",
         "/public/..;/private",
-        "/public//private",
+        "/public//../private",
         "//public/x",
         "/private/../public/x",
         "/public/%5c..%5cprivate",

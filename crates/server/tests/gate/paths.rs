@@ -56,7 +56,7 @@ async fn a_public_path_names_no_user_even_to_a_session() -> Result<()> {
 }
 
 /// Paths that an upstream may read as one of another rule.
-const AMBIGUOUS: [&str; 20] = [
+const AMBIGUOUS: [&str; 23] = [
     "/assets/../private",
     "/assets/..",
     "/private/../assets/x",
@@ -77,6 +77,9 @@ const AMBIGUOUS: [&str; 20] = [
     "/assets/%00",
     "/healthz;v=1",
     "/healthz#/private",
+    "/assets/#/private",
+    "/assets/x/..;/y",
+    "//host/assets/x",
 ];
 
 #[tokio::test]

@@ -117,7 +117,8 @@ async fn a_listed_proxy_can() -> Result<()> {
     let (echo, gate) = started(trusted).await?;
     let mut expected = lower(&[&ROUTING[..], &INNOCENT].concat());
     let mut arrived = arrived(&gate, &echo, signed_in("/", "ada")).await?;
-    (expected.sort(), arrived.sort());
+    expected.sort();
+    arrived.sort();
     assert_eq!(arrived, expected);
     // But not in a spelling that only the upstream would fold.
     let folded = ["X_Script_Name", "X.Scheme", "Script_Name"];

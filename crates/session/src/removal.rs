@@ -15,6 +15,7 @@ use crate::better_auth::BetterAuthKeys;
 use crate::cookie::SessionCookie;
 use crate::cookies::{MAX_TOKEN_LEN, percent_decode, recognise_text};
 use crate::jwe::{Header, Jwe, MAX_HEADER_LEN};
+use crate::signed::SigningKeys;
 
 impl KeyRing {
     /// Whether a cookie of this name is a session of the ring, or part of one.
@@ -34,7 +35,10 @@ impl KeyRing {
         match memchr::memchr_iter(b'.', value).count() {
             0 => better_auth(BetterAuthKeys::signs_compact),
             1 => better_auth(BetterAuthKeys::signs_token),
-            2 => better_auth(BetterAuthKeys::signs_jwt),
+            2 => {
+                let is_signed = |keys: &SigningKeys| keys.signs(value);
+                better_auth(BetterAuthKeys::signs_jwt) || self.signing().is_some_and(is_signed)
+            }
             4 => self.encrypts(value) || better_auth(BetterAuthKeys::encrypts),
             _ => false,
         }

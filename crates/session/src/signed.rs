@@ -53,6 +53,18 @@ impl SigningKeys {
         demands: &ClaimDemands,
         now: UnixTime,
     ) -> Result<Session, OpenError> {
+        let claims = decoded(self.verify(token)?.payload, Segment::Payload)?;
+        let repeated = RepeatedClaims::default();
+        Session::admit(claims, token, Format::AuthJsSigned, &repeated, demands, now)
+    }
+
+    /// Whether the application has signed this, whatever its claims say: under the name of the session's cookie it could be
+    /// one.
+    pub(crate) fn signs(&self, token: &[u8]) -> bool {
+        self.verify(token).is_ok()
+    }
+
+    fn verify<'t>(&self, token: &'t [u8]) -> Result<Jws<'t>, OpenError> {
         let jws = Jws::split(token)?;
         let mut buffer = [0; MAX_HEADER_LEN];
         let header = JwsHeader::read(jws.header, &mut buffer)?;
@@ -66,9 +78,6 @@ impl SigningKeys {
                 break;
             }
         }
-        verified?;
-        let claims = decoded(jws.payload, Segment::Payload)?;
-        let repeated = RepeatedClaims::default();
-        Session::admit(claims, token, Format::AuthJsSigned, &repeated, demands, now)
+        verified.map(|()| jws)
     }
 }

@@ -172,3 +172,18 @@ fn a_bearer_value_is_a_session_when_it_verifies_as_one() {
     assert!(ring().is_session_bearer(sealed.as_bytes()));
     assert!(!keys.is_session_bearer(sealed.as_bytes()));
 }
+
+#[test]
+fn what_the_app_signs_as_a_session_stays_behind_under_any_name() {
+    let cookie = SessionCookie::authjs_signed(name(PLAIN));
+    let keys = KeyRing::new(&[secret()], vec![cookie]).expect("a ring");
+    let Value::Object(claims) = json!({ "sub": "u", "exp": 1 }) else {
+        unreachable!("an object")
+    };
+    let signed = seal::authjs_signed(&secret(), &claims);
+    assert!(is_removed(&keys, "renamed", &signed));
+    let foreign = seal::authjs_signed(&Secret::new("x".repeat(40)), &claims);
+    assert!(!is_removed(&keys, "renamed", &foreign));
+    // Where signed cookies are no sessions, they are the app's own affair.
+    assert!(!is_removed(&ring(), "renamed", &signed));
+}

@@ -25,6 +25,7 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     need("node", "nodejs"),
     need("npm", "npm"),
     need("openssl", "openssl"),
+    need("pgbouncer", "pgbouncer"),
     need("pip3", "python3-pip"),
     need("psql", "postgresql-client"),
     need("python3", "python3"),

@@ -18,7 +18,100 @@ pub struct Certificates {
     pub key: PathBuf,
 }
 
+/// What a server's certificate is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CertificateKind {
+    /// One that an authority signed for `127.0.0.1` and `localhost`.
+    #[default]
+    Signed,
+    /// One for `127.0.0.1` and `localhost` that is its own authority, as `openssl req -x509` makes it.
+    OwnAuthority,
+    /// The same, for `elsewhere.example`.
+    OwnAuthorityOfAnother,
+    /// The same, for `127.0.0.1` and `localhost` in January 2020.
+    OwnAuthorityUntil2020,
+}
+
 impl Certificates {
+    /// Makes a certificate of this kind in `folder` with the `openssl` program.
+    ///
+    /// # Errors
+    /// When `openssl` is missing or fails.
+    pub async fn make_kind(folder: &Path, kind: CertificateKind) -> Result<Self> {
+        match kind {
+            CertificateKind::Signed => Self::make(folder).await,
+            CertificateKind::OwnAuthority => Self::own_authority(folder, HERE).await,
+            CertificateKind::OwnAuthorityOfAnother => {
+                Self::own_authority(folder, "DNS:elsewhere.example").await
+            }
+            CertificateKind::OwnAuthorityUntil2020 => Self::own_authority_until_2020(folder).await,
+        }
+    }
+
+    /// The command that `docs/operating.md` names.
+    async fn own_authority(folder: &Path, names: &str) -> Result<Self> {
+        let made = Self::of_one_file(folder);
+        let mut command = Command::new("openssl");
+        command
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes"])
+            .args(["-days", "2", "-subj", "/CN=localhost"])
+            .args(["-addext", &format!("subjectAltName={names}")])
+            .arg("-keyout")
+            .arg(&made.key)
+            .arg("-out")
+            .arg(&made.certificate);
+        run(command, "openssl").await?;
+        Ok(made)
+    }
+
+    /// `openssl req -x509` takes no end in the past; `openssl ca` does.
+    async fn own_authority_until_2020(folder: &Path) -> Result<Self> {
+        let made = Self::of_one_file(folder);
+        let (config, request) = (folder.join("ca.cnf"), folder.join("request.pem"));
+        let index = folder.join("index.txt");
+        std::fs::write(&index, "")?;
+        let (index, folder) = (index.display(), folder.display());
+        std::fs::write(
+            &config,
+            format!(
+                "[ca]\ndefault_ca = own\n[own]\ndatabase = {index}\nnew_certs_dir = {folder}\n\
+                 default_md = sha256\nrand_serial = yes\npolicy = any\n[any]\ncommonName = supplied\n[extensions]\n\
+                 basicConstraints = critical,CA:TRUE\nsubjectAltName = {HERE}\n"
+            ),
+        )?;
+        let mut asked = Command::new("openssl");
+        asked
+            .args(["req", "-new", "-newkey", "rsa:2048", "-nodes"])
+            .args(["-subj", "/CN=localhost", "-keyout"])
+            .arg(&made.key)
+            .arg("-out")
+            .arg(&request);
+        run(asked, "openssl").await?;
+        let mut signed = Command::new("openssl");
+        signed
+            .args(["ca", "-batch", "-selfsign", "-notext"])
+            .args(["-startdate", "20200101000000Z"])
+            .args(["-enddate", "20200201000000Z"])
+            .args(["-extensions", "extensions", "-config"])
+            .arg(&config)
+            .arg("-keyfile")
+            .arg(&made.key)
+            .arg("-in")
+            .arg(&request)
+            .arg("-out")
+            .arg(&made.certificate);
+        run(signed, "openssl").await?;
+        Ok(made)
+    }
+
+    fn of_one_file(folder: &Path) -> Self {
+        Self {
+            authority: folder.join("server.pem"),
+            certificate: folder.join("server.pem"),
+            key: folder.join("server.key"),
+        }
+    }
+
     /// Makes them in `folder` with the `openssl` program.
     ///
     /// # Errors
@@ -77,6 +170,9 @@ impl Certificates {
         Ok(made)
     }
 }
+
+/// The names of this machine.
+const HERE: &str = "IP:127.0.0.1,DNS:localhost";
 
 const CONFIG: &str = "\
 [req]

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::PATIENCE;
 use crate::client::{Client, Request, Response};
-use crate::process::{Lines, Process, leashed};
+use crate::process::{Lines, Process, is_root, leashed};
 
 /// A running gate, with its listeners on free loopback ports. Killed on drop.
 #[derive(Debug)]
@@ -39,6 +39,7 @@ pub struct GateCommand {
     binary: PathBuf,
     words: Vec<String>,
     environment: Vec<(String, String)>,
+    is_unprivileged: bool,
 }
 
 /// What a gate left behind that ended.
@@ -60,6 +61,7 @@ impl Gate {
             binary: binary.into(),
             words: vec!["serve".to_owned()],
             environment: Vec::new(),
+            is_unprivileged: false,
         }
         .env("LISTEN", "127.0.0.1:0")
         .env("ADMIN_LISTEN", "127.0.0.1:0")
@@ -210,6 +212,13 @@ impl GateCommand {
         self
     }
 
+    /// Lets permissions of files stop it, where the tests run as root, whom they otherwise do not.
+    #[must_use]
+    pub fn unprivileged(mut self) -> Self {
+        self.is_unprivileged = true;
+        self
+    }
+
     /// Starts it and waits until every listener that these settings call for has said where it is: the proxy's,
     /// unless `AUTH_LISTEN` is set and `UPSTREAM` is not; that of decisions with `AUTH_LISTEN`; and the admin's.
     ///
@@ -261,7 +270,15 @@ impl GateCommand {
     }
 
     fn spawn(&self) -> Result<Process> {
-        let mut command = leashed(&self.binary, "cargo", None)?;
+        let mut command = match self.is_unprivileged && is_root() {
+            true => {
+                let mut command = leashed("setpriv", "util-linux", None)?;
+                command.args(["--bounding-set=-all", "--inh-caps=-all", "--"]);
+                command.arg(&self.binary);
+                command
+            }
+            false => leashed(&self.binary, "cargo", None)?,
+        };
         command
             .args(&self.words)
             .env_clear()

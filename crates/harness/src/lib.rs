@@ -6,7 +6,7 @@
 //!
 //! | part | what it is |
 //! |---|---|
-//! | [`Redis`], [`Postgres`], [`Nginx`], [`caddy()`], [`haproxy()`] | Debian's own servers, in temporary folders |
+//! | [`Redis`], [`Postgres`], [`PgBouncer`], [`Nginx`], [`caddy()`], [`haproxy()`] | Debian's own servers, in temporary folders |
 //! | [`envoy()`], [`caddy()`] | Envoy, which Debian has not, and a newer Caddy |
 //! | [`Wsgi`] | a WSGI application that a header can mount elsewhere |
 //! | [`Echo`] | an upstream in this process that records what reached it and answers with it |
@@ -27,6 +27,7 @@ mod haproxy;
 pub mod interop;
 pub mod mint;
 mod nginx;
+mod pgbouncer;
 mod port;
 mod postgres;
 mod process;
@@ -36,7 +37,7 @@ mod wire;
 mod wsgi;
 
 pub use caddy::{CaddyVersion, caddy, caddy_of};
-pub use cert::Certificates;
+pub use cert::{CertificateKind, Certificates};
 pub use client::{Client, Request, Response};
 pub use cut::CutProxy;
 pub use echo::{Echo, Seen};
@@ -45,6 +46,7 @@ pub use gate::{Decisions, Finished, Gate, GateCommand};
 pub use haproxy::haproxy;
 pub use mint::Mint;
 pub use nginx::Nginx;
+pub use pgbouncer::PgBouncer;
 pub use port::free_port;
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::{Lines, is_root, poll, run};

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::cert::Certificates;
+use crate::cert::{CertificateKind, Certificates};
 use crate::port::free_port;
 use crate::process::{Account, Process, is_root, leashed, run};
 
@@ -28,7 +28,7 @@ pub struct Postgres {
 /// How a [`Postgres`] is started.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PostgresOptions {
-    tls: bool,
+    tls: Option<CertificateKind>,
 }
 
 impl Postgres {
@@ -235,10 +235,16 @@ impl Drop for Postgres {
 }
 
 impl PostgresOptions {
-    /// Accepts TLS, with a certificate of its own authority.
+    /// Accepts TLS, with a certificate that an authority of its own has signed.
     #[must_use]
-    pub fn tls(mut self) -> Self {
-        self.tls = true;
+    pub fn tls(self) -> Self {
+        self.tls_with(CertificateKind::Signed)
+    }
+
+    /// Accepts TLS, with a certificate of this kind.
+    #[must_use]
+    pub fn tls_with(mut self, kind: CertificateKind) -> Self {
+        self.tls = Some(kind);
         self
     }
 
@@ -249,8 +255,8 @@ impl PostgresOptions {
     pub async fn start(self) -> Result<Postgres> {
         let folder = tempfile::tempdir()?;
         let certificates = match self.tls {
-            true => Some(Certificates::make(folder.path()).await?),
-            false => None,
+            Some(kind) => Some(Certificates::make_kind(folder.path(), kind).await?),
+            None => None,
         };
         let account = match is_root() {
             true => Some(

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::cert::Certificates;
+use crate::cert::{CertificateKind, Certificates};
 use crate::port::free_port;
 use crate::process::{Process, leashed, run};
 
@@ -26,7 +26,7 @@ pub struct Redis {
 pub struct RedisOptions {
     password: Option<String>,
     maxmemory: Option<String>,
-    tls: bool,
+    tls: Option<CertificateKind>,
 }
 
 impl Redis {
@@ -51,6 +51,11 @@ impl Redis {
     /// The port without TLS.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// `redis://…` for a user of the server's list (`ACL SETUSER`).
+    pub fn url_of(&self, user: &str, password: &str) -> String {
+        format!("redis://{user}:{password}@127.0.0.1:{}", self.port)
     }
 
     /// `redis://…`, with the password when there is one.
@@ -173,10 +178,16 @@ impl RedisOptions {
         self
     }
 
-    /// Opens a second port with TLS.
+    /// Opens a second port with TLS, with a certificate that an authority of its own has signed.
     #[must_use]
-    pub fn tls(mut self) -> Self {
-        self.tls = true;
+    pub fn tls(self) -> Self {
+        self.tls_with(CertificateKind::Signed)
+    }
+
+    /// Opens a second port with TLS, with a certificate of this kind.
+    #[must_use]
+    pub fn tls_with(mut self, kind: CertificateKind) -> Self {
+        self.tls = Some(kind);
         self
     }
 
@@ -189,8 +200,11 @@ impl RedisOptions {
         for _ in 0..ATTEMPTS {
             let folder = tempfile::tempdir()?;
             let tls = match self.tls {
-                true => Some((free_port(), Certificates::make(folder.path()).await?)),
-                false => None,
+                Some(kind) => Some((
+                    free_port(),
+                    Certificates::make_kind(folder.path(), kind).await?,
+                )),
+                None => None,
             };
             let mut redis = Redis {
                 process: None,

@@ -233,12 +233,16 @@ impl Verifier {
         })
     }
 
-    /// Whether the certificate is for this host, where that matters.
-    fn is_for(&self, certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
-        !self.checks_name
-            || ParsedCertificate::try_from(certificate)
-                .and_then(|parsed| verify_server_name(&parsed, name))
-                .is_ok()
+    /// Makes sure that the certificate is for this host, where that matters.
+    fn verify_name(
+        &self,
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+    ) -> Result<(), rustls::Error> {
+        match self.checks_name {
+            true => verify_server_name(&ParsedCertificate::try_from(certificate)?, name),
+            false => Ok(()),
+        }
     }
 }
 
@@ -262,13 +266,11 @@ impl ServerCertVerifier for Verifier {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
         );
         // Compared whole, so that nothing which the file does not hold gets in.
-        let is_pinned = || {
-            is_own_authority(flaw)
-                && self.pinned.contains(certificate)
-                && self.is_for(certificate, name)
-        };
-        let is_good = is_for_others && !self.checks_name || is_pinned();
-        match is_good {
+        if is_own_authority(flaw) && self.pinned.contains(certificate) {
+            self.verify_name(certificate, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        match is_for_others && !self.checks_name {
             true => Ok(ServerCertVerified::assertion()),
             false => ordinary,
         }

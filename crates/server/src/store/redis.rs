@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gate::{Source, StoreError};
-use redis::RedisError;
 use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, RedisError};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -79,7 +79,7 @@ impl Redis {
             Err(_) => return Err(self.timed_out()),
         };
         // In place of GET: whoever wrote the value, only one byte more than it may have comes over the wire.
-        let mut command = redis::cmd("GETRANGE");
+        let mut command = redis::cmd(READ);
         command.arg(key).arg(0).arg(longest);
         let error =
             match timeout_at(deadline, command.query_async::<Vec<u8>>(&mut connection)).await {
@@ -93,7 +93,7 @@ impl Redis {
                     return Err(self.timed_out());
                 }
             };
-        let detail = describe(&error);
+        let detail = describe(READ, &error);
         match code(&error) {
             Some("WRONGTYPE") => return Ok(Vec::new()),
             // An answer, and a quick one; only of no use.
@@ -133,7 +133,7 @@ impl Redis {
         else {
             return Err(Unwritten);
         };
-        let mut command = redis::cmd("SET");
+        let mut command = redis::cmd(WRITE);
         command.arg(key).arg(value).arg("PX").arg(ttl).arg("NX");
         match timeout(self.settings.timeout, command.exec_async(&mut connection)).await {
             Ok(Ok(())) => {
@@ -142,7 +142,7 @@ impl Redis {
             }
             Ok(Err(error)) => match code(&error) {
                 Some(code) => self.write_was_refused(code),
-                None => self.hang_up(number, &describe(&error)),
+                None => self.hang_up(number, &describe(WRITE, &error)),
             },
             Err(_) => self.hang_up(number, &self.too_late()),
         }
@@ -195,7 +195,7 @@ impl Redis {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let (None, Some(code)) = (&health.detail, &*refused) {
-            health.detail = Some(format!("answers, but has refused the last write: {code}"));
+            health.detail = Some(format!("answers, but has {}", refusal(WRITE, code)));
         }
         health
     }
@@ -225,7 +225,7 @@ impl Redis {
                 .connect(ca_file.as_ref(), self.settings.timeout)
                 .await?;
             // Like a lookup: a user without the rights for one should not pass as healthy.
-            let mut command = redis::cmd("GETRANGE");
+            let mut command = redis::cmd(READ);
             let answer = command
                 .arg(self.probe_key())
                 .arg(0)
@@ -234,7 +234,9 @@ impl Redis {
                 .await;
             match answer {
                 Ok(()) => self.health.answered(),
-                Err(error) if code(&error).is_some() => self.health.failed(&describe(&error)),
+                Err(error) if code(&error).is_some() => {
+                    self.health.failed(&describe(READ, &error));
+                }
                 Err(error) => return Err(error.into()),
             }
             Ok((connection, driver))
@@ -294,7 +296,8 @@ impl Redis {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if refused.as_deref() != Some(code) {
-            tracing::warn!(store = "redis", code, "store refuses writes");
+            let detail = refusal(WRITE, code);
+            tracing::warn!(store = "redis", code, detail, "store refuses writes");
             *refused = Some(code.to_owned());
         }
     }
@@ -347,21 +350,53 @@ fn failed(detail: String) -> StoreError {
 /// Why there is no line, and what to do about it, if that is known.
 fn no_line(error: &ConnectError) -> String {
     let text = match error {
-        ConnectError::Redis(error) => describe(error),
+        ConnectError::Redis(error) => describe(command_of_sign_in(error), error),
         ConnectError::File(_) | ConnectError::Io(_) => error.to_string(),
     };
-    one_line(&match tls::advice(error) {
+    // As the cause of a `ConnectError`, an I/O error names what is behind the refusal, and not the refusal.
+    let advice = match error {
+        ConnectError::Io(error) => tls::advice(error),
+        ConnectError::File(_) | ConnectError::Redis(_) => None,
+    };
+    one_line(&match advice {
         Some(advice) => format!("{text} ({advice})"),
         None => text,
     })
 }
 
-/// What happened, without anything that a server could quote: some repeat the command, with the password or the id.
-fn describe(error: &RedisError) -> String {
+/// What became of `command`, without anything that a server could quote: some repeat the command, with the password or the
+/// id.
+fn describe(command: &str, error: &RedisError) -> String {
     match code(error) {
-        Some(code) => format!("refused: {code}"),
+        Some(code) => refusal(command, code),
+        None if error.kind() == ErrorKind::AuthenticationFailed => {
+            refusal(command, "authentication failed")
+        }
         None if error.is_io_error() => error.to_string(),
         None => error.category().to_owned(),
+    }
+}
+
+/// That the server has refused `command`, and what to do about it where the code does not say it.
+fn refusal(command: &str, code: &str) -> String {
+    let advice = match code {
+        "NOPERM" => {
+            "the gate's user lacks the right to this command or to the gate's keys; docs/operating.md lists what it needs"
+        }
+        "NOAUTH" => "the server wants a password; set REDIS_PASSWORD, or put one into REDIS_URL",
+        _ if command == SELECT => {
+            "the gate's user lacks the right to this command, or the server has no database of this number"
+        }
+        _ => return format!("refused {command}: {code}"),
+    };
+    format!("refused {command}: {code} ({advice})")
+}
+
+/// Which command of those that the driver begins a line with was refused: it reports them without saying which.
+fn command_of_sign_in(error: &RedisError) -> &'static str {
+    match error.kind() == ErrorKind::AuthenticationFailed {
+        true => "AUTH",
+        false => SELECT,
     }
 }
 
@@ -376,6 +411,11 @@ fn code(error: &RedisError) -> Option<&str> {
         }
     })
 }
+
+/// The commands that an access-control list of the server has to allow. `docs/operating.md` lists them.
+const READ: &str = "GETRANGE";
+const WRITE: &str = "SET";
+const SELECT: &str = "SELECT";
 
 /// How many answers are being written at once; more are not written. Each is held up by `timeout` at most.
 const MAX_WRITES: usize = 64;

@@ -26,13 +26,13 @@ const AUDIENCE: &str = "orders-api";
 const SECRET: &str = "bearer-secret-0c2mB7vXq9TzR4sLkW8nYd1JhF5gPa3E";
 
 /// A key of the issuer.
-struct Key {
+pub(crate) struct Key {
     kid: &'static str,
     pair: EcdsaKeyPair,
 }
 
 impl Key {
-    fn new(kid: &'static str) -> Self {
+    pub(crate) fn new(kid: &'static str) -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING);
         let pair = pair.expect("a key pair can be made");
         Self { kid, pair }
@@ -56,7 +56,7 @@ impl Key {
     }
 
     /// A good token.
-    fn token(&self) -> Result<String> {
+    pub(crate) fn token(&self) -> Result<String> {
         self.sign(&claims())
     }
 }
@@ -80,8 +80,8 @@ fn signed_by_secret(claims: &Value) -> Result<String> {
 }
 
 /// The issuer's server. It gives every question the same answer, and counts them.
-struct Publisher {
-    address: SocketAddr,
+pub(crate) struct Publisher {
+    pub(crate) address: SocketAddr,
     answer: Arc<Mutex<String>>,
     asked: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
@@ -92,7 +92,7 @@ impl Publisher {
         Self::start_with(keys, None).await
     }
 
-    async fn start_with(keys: &[&Key], tls: Option<TlsAcceptor>) -> Result<Self> {
+    pub(crate) async fn start_with(keys: &[&Key], tls: Option<TlsAcceptor>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let answer = Arc::new(Mutex::new(String::new()));
@@ -158,7 +158,7 @@ async fn give(
 }
 
 /// A gate that takes the issuer's tokens.
-fn accepting(echo: &Echo) -> GateCommand {
+pub(crate) fn accepting(echo: &Echo) -> GateCommand {
     gate(&echo.url())
         .env("BEARER_ISSUER", ISSUER)
         .env("BEARER_AUDIENCE", AUDIENCE)
@@ -198,7 +198,7 @@ async fn shown(gate: &Gate, token: &str) -> Result<(u16, Value)> {
 }
 
 /// The status, and the reason.
-async fn outcome(gate: &Gate, token: &str) -> Result<(u16, String)> {
+pub(crate) async fn outcome(gate: &Gate, token: &str) -> Result<(u16, String)> {
     let (status, line) = shown(gate, token).await?;
     Ok((
         status,
@@ -404,7 +404,7 @@ async fn an_issuer_is_reached_over_tls_and_verified() -> Result<()> {
     Ok(())
 }
 
-fn acceptor(certificates: &Certificates) -> Result<TlsAcceptor> {
+pub(crate) fn acceptor(certificates: &Certificates) -> Result<TlsAcceptor> {
     let chain = vec![CertificateDer::from_pem_file(&certificates.certificate)?];
     let key = PrivateKeyDer::from_pem_file(&certificates.key)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

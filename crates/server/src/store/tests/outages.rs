@@ -203,7 +203,10 @@ async fn redis_that_refuses_to_work_is_skipped() {
     assert_eq!(source(&stores, "7").await, Source::Postgres);
     assert_eq!(
         until(&stores, Source::Redis, false).await.as_deref(),
-        Some("refused: NOPERM")
+        Some(
+            "refused GETRANGE: NOPERM (the gate's user lacks the right to this command or to the gate's keys; \
+             docs/operating.md lists what it needs)"
+        )
     );
     cache
         .cli(["ACL", "SETUSER", "limited", "+getrange", "+set"])

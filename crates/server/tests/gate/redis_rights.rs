@@ -1,0 +1,142 @@
+//! What a user of Redis with restricted rights (`ACL SETUSER`) needs; the table is in `docs/operating.md`.
+
+use anyhow::Result;
+use harness::{Echo, Gate, GateCommand, Postgres, Redis, Request, mint, poll};
+use session::{Secret, seal};
+
+use crate::support::{gate, signed_in};
+
+const USERS: &str = "CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users VALUES ('ada')";
+
+/// The rights of the table, for the cache.
+const CACHE: &[&str] = &["+getrange", "+set", "~auth:*"];
+
+const TOKEN: &str = "abcdefghijklmnopqrstuvwxyz012345";
+
+/// A user who may do exactly this, and the URL to sign in with.
+async fn restricted(redis: &Redis, rights: &[&str]) -> Result<String> {
+    redis
+        .cli(["ACL", "SETUSER", "gate", "reset", "on", ">gate-password"])
+        .await?;
+    for right in rights {
+        redis.cli(["ACL", "SETUSER", "gate", right]).await?;
+    }
+    Ok(redis.url_of("gate", "gate-password"))
+}
+
+fn caching(echo: &Echo, postgres: &Postgres, redis: &str) -> GateCommand {
+    gate(&echo.url())
+        .env("ENABLE_DB_CHECK", "true")
+        .env("DATABASE_URL", postgres.url(Postgres::DATABASE))
+        .env("REDIS_URL", redis)
+        .env("MEMORY_CACHE_TTL", "0")
+}
+
+/// Asks for `user` until Redis knows.
+async fn cached(gate: &Gate, user: &str) -> Result<()> {
+    poll("Redis to know the user", async || {
+        gate.send(&signed_in("/", user)).await.ok()?;
+        let line = gate.audit_lines().pop()?;
+        (line["user_check"] == "redis").then_some(())
+    })
+    .await
+}
+
+async fn logged(gate: &Gate, text: &str) -> Result<()> {
+    gate.stderr()
+        .wait_for(|line| line.contains(text).then_some(()))
+        .await
+}
+
+#[tokio::test]
+async fn the_cache_works_with_exactly_the_documented_rights() -> Result<()> {
+    let (redis, postgres) = (Redis::start().await?, Postgres::start().await?);
+    postgres.execute(USERS).await?;
+    let echo = Echo::start().await?;
+    let url = restricted(&redis, CACHE).await?;
+    let gate = caching(&echo, &postgres, &url).start().await?;
+    cached(&gate, "ada").await?;
+    assert_eq!(
+        redis.cli(["ACL", "LOG"]).await?,
+        "",
+        "nothing was tried that is not allowed"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_database_needs_one_right_more() -> Result<()> {
+    let (redis, postgres) = (Redis::start().await?, Postgres::start().await?);
+    postgres.execute(USERS).await?;
+    let echo = Echo::start().await?;
+    let url = format!("{}/3", restricted(&redis, CACHE).await?);
+    let gate = caching(&echo, &postgres, &url).start().await?;
+    logged(
+        &gate,
+        "refused SELECT: ERR (the gate's user lacks the right to this command, or the server has no database of this number)",
+    )
+    .await?;
+    restricted(&redis, &[CACHE, &["+select"]].concat()).await?;
+    cached(&gate, "ada").await
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_command() -> Result<()> {
+    let (redis, postgres) = (Redis::start().await?, Postgres::start().await?);
+    postgres.execute(USERS).await?;
+    let echo = Echo::start().await?;
+    let advice = "(the gate's user lacks the right to this command or to the gate's keys; docs/operating.md lists what it needs)";
+    for (rights, command) in [
+        (&["+set", "~auth:*"][..], "GETRANGE"),
+        (&["+getrange", "+set", "~other:*"], "GETRANGE"),
+        (&["+getrange", "~auth:*"], "SET"),
+        (&["+getrange", "+set", "%R~auth:*"], "SET"),
+    ] {
+        let url = restricted(&redis, rights).await?;
+        let gate = caching(&echo, &postgres, &url).start().await?;
+        // The cache is no condition.
+        assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
+        logged(&gate, &format!("refused {command}: NOPERM {advice}")).await?;
+    }
+    let url = restricted(&redis, CACHE)
+        .await?
+        .replace("gate-password", "wrong-password");
+    let gate = caching(&echo, &postgres, &url).start().await?;
+    logged(&gate, "refused AUTH: authentication failed").await?;
+    let all = gate.stderr().all().join("\n");
+    assert!(!all.contains("wrong-password"), "{all}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn sessions_in_redis_need_to_be_read_and_nothing_more() -> Result<()> {
+    let (redis, echo) = (Redis::start().await?, Echo::start().await?);
+    let expires = "2100-01-01T00:00:00.000Z";
+    let value = format!(
+        r#"{{"session":{{"token":"{TOKEN}","userId":"ada","expiresAt":"{expires}","createdAt":"2020-01-01T00:00:00.000Z"}},"user":{{"id":"ada","email":"ada@example.com","name":"Ada"}}}}"#
+    );
+    redis
+        .cli(["SET", &format!("better-auth:{TOKEN}"), &value])
+        .await?;
+    let url = restricted(&redis, &["+getrange", "%R~better-auth:*"]).await?;
+    let command = gate(&echo.url())
+        .without("AUTH_SECRET")
+        .env("BETTER_AUTH_SECRET", mint::SECRET)
+        .env("SESSION_FORMAT", "better-auth")
+        .env("SESSION_STORE", "redis")
+        .env("REDIS_URL", url)
+        .env("MEMORY_CACHE_TTL", "0");
+    let gate = command.clone().start().await?;
+    let secret = Secret::new(mint::SECRET);
+    let token = seal::better_auth_token(&secret, TOKEN);
+    let request = Request::get("/").cookie(format!("better-auth.session_token={token}"));
+    let answer = gate.send(&request).await?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(redis.cli(["ACL", "LOG"]).await?, "");
+
+    // Here Redis is the truth.
+    restricted(&redis, &["+get", "%R~better-auth:*"]).await?;
+    let gate = command.start().await?;
+    assert_eq!(gate.send(&request).await?.status, 503);
+    logged(&gate, "refused GETRANGE: NOPERM").await
+}

@@ -220,6 +220,8 @@ impl Postgres {
             match Visible::read(connection, table).await? {
                 Visible::All => {}
                 Visible::None => {
+                    // What was learned before would go on finding nobody.
+                    by.forget();
                     return Err(PostgresError::Hidden {
                         table: table.quoted().to_owned(),
                     });

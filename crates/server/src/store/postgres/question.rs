@@ -150,6 +150,11 @@ impl ByKey {
         })
     }
 
+    /// Lets the columns be learned about again before the next question.
+    pub(super) fn forget(&self) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// How to ask, as far as that is known.
     pub(super) fn known(&self) -> Option<Question> {
         self.known

@@ -177,7 +177,13 @@ impl Opener for PostgresOpener {
     }
 
     fn is_answer(error: &PostgresError) -> bool {
-        error.sqlstate().is_some()
+        match error {
+            PostgresError::Driver(_) => error.sqlstate().is_some(),
+            PostgresError::Hidden { .. }
+            | PostgresError::NoColumn { .. }
+            | PostgresError::NoTable => true,
+            PostgresError::Closed | PostgresError::File(_) | PostgresError::Slow(_) => false,
+        }
     }
 }
 

@@ -93,9 +93,10 @@ async fn its_name_and_its_time_count_for_postgresql() -> Result<()> {
         let gate = checking(&echo, &postgres, "verify-ca", authority)
             .start()
             .await?;
-        let expected = match kind {
-            OwnAuthorityOfAnother => 200,
-            _ => 503,
+        let expected = if kind == OwnAuthorityOfAnother {
+            200
+        } else {
+            503
         };
         assert_eq!(status(&gate).await?, expected, "{kind:?}");
     }

@@ -32,7 +32,7 @@ use gate::{Bypass, Hygiene, IdentityRules, Policy, PublicPath, TrustedProxies};
 use http::HeaderName;
 use http::uri::{Authority, Scheme, Uri};
 use ipnet::IpNet;
-use session::{ClaimDemands, KeyRing, Secret};
+use session::{ClaimDemands, KeyRing, Secret, SessionCookie};
 
 pub(crate) use self::asked::Asked;
 pub(crate) use self::cors::AllowedOrigin;
@@ -211,17 +211,25 @@ impl Config {
             warnings.push("AUDIT_LOG is off: nobody can tell afterwards who was let in".to_owned());
         }
         let _ = reader.text("RUST_LOG");
+        let has_cookies = |of_better_auth: bool| {
+            let is_one =
+                |cookie: &SessionCookie| (cookie.expects() == "better-auth") == of_better_auth;
+            keys.as_ref()
+                .is_some_and(|(keys, _)| keys.cookies().any(is_one))
+        };
         let uses = Uses {
             upstream: upstream.is_some(),
             socket: matches!(decisions, Some(Address::Unix { .. })),
             sign_in: sign_in.is_some(),
             bypass: bypass.is_some(),
             format: keys.as_ref().map_or(format, |(_, format)| *format),
+            authjs: has_cookies(false),
+            better_auth: has_cookies(true),
             lookups,
             users: stores.as_ref().is_some_and(store::Settings::checks_users),
             database: stores.as_ref().and_then(database_kind),
             redis: stores.as_ref().is_some_and(|stores| stores.redis.is_some()),
-            memory: stores.as_ref().is_some_and(|stores| stores.memory.is_on()),
+            memory: stores.as_ref().map_or(NO_MEMORY, |stores| stores.memory),
             bearer: issuer.is_some(),
         };
         // What is wrong may be what a setting would have had its effect on.
@@ -230,7 +238,7 @@ impl Config {
         }
         reader.explain_problems();
         warnings.extend(reader.doubts());
-        reader.unreadable(&idle::names(), &idle::FROM_FILES);
+        reader.unreadable(&idle::names());
         for (name, nearest) in reader.slips(&idle::names()) {
             warnings.push(format!(
                 "{name} is set but is no setting of ours; did you mean {nearest}?"
@@ -474,6 +482,11 @@ fn bypass(
     ));
     (header.clone(), Some(Bypass::new(header, value)))
 }
+
+const NO_MEMORY: store::MemorySettings = store::MemorySettings {
+    ttl: Duration::ZERO,
+    entries: 0,
+};
 
 const ADMIN_LISTEN: &str = "ADMIN_LISTEN";
 const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9090";

@@ -25,6 +25,14 @@ pub(super) fn issuer(
             .map_err(|what| reader.problem("BEARER_JWKS", what))
             .ok()
     });
+    match &source {
+        Some(Source::Url(url)) if url.is_encrypted() => {}
+        Some(Source::File(_) | Source::Url(_)) => {
+            reader.idle(CA_FILE, "the keys of BEARER_JWKS do not come over TLS");
+        }
+        None if secret.is_some() => reader.idle(CA_FILE, "there is no BEARER_JWKS"),
+        None => {}
+    }
     if secret.is_none() && source.is_none() {
         if reader.problems.is_empty() && (issuer.is_some() || audience.is_some()) {
             warnings.push(
@@ -103,8 +111,8 @@ fn known_keys(
 /// Who may vouch for the issuer's server: the public authorities, and those of `BEARER_JWKS_CA_FILE`.
 fn authorities(reader: &mut Reader<'_>) -> Authorities {
     let mut authorities = Authorities::public();
-    reader.read("BEARER_JWKS_CA_FILE", |path| {
-        authorities.add_file(Path::new(path))
-    });
+    reader.read(CA_FILE, |path| authorities.add_file(Path::new(path)));
     authorities
 }
+
+const CA_FILE: &str = "BEARER_JWKS_CA_FILE";

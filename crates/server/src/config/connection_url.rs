@@ -133,16 +133,27 @@ fn hosts_of(text: &str) -> Result<Vec<Host>, String> {
     }
     text.split(',')
         .map(|host| {
-            let host = decode(host, "host")?;
-            match host.strip_prefix('/') {
-                Some(_) => Ok(Host {
-                    name: host,
-                    port: None,
-                }),
-                None => Host::parse(&host).map_err(str::to_owned),
+            let name = decode(host, "host")?;
+            match name.starts_with('/') {
+                true => socket(host),
+                false => Host::parse(&name).map_err(str::to_owned),
             }
         })
         .collect()
+}
+
+/// The folder of a Unix socket, which may have colons of its own (Google's `/cloudsql/project:region:instance`), and a port
+/// behind the last one.
+fn socket(text: &str) -> Result<Host, String> {
+    let (folder, port) = match text.rsplit_once(':') {
+        Some((folder, port)) => (folder, port.parse().ok()),
+        None => (text, None),
+    };
+    let folder = if port.is_some() { folder } else { text };
+    Ok(Host {
+        name: decode(folder, "host")?,
+        port,
+    })
 }
 
 fn parameter(pair: &str) -> Result<(String, String), String> {
@@ -210,6 +221,12 @@ mod tests {
         assert_eq!((bare.hosts, &*bare.path), (vec![], "app"));
         let socket = ConnectionUrl::parse("postgres://%2Frun%2Fpostgresql/app").unwrap();
         assert_eq!(socket.hosts, [host("/run/postgresql", None)]);
+        let socket =
+            ConnectionUrl::parse("postgres://%2Frun%2Fpg:5433,%2Fcloudsql%2Fa:b:c/app").unwrap();
+        assert_eq!(
+            socket.hosts,
+            [host("/run/pg", Some(5433)), host("/cloudsql/a:b:c", None)]
+        );
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Host {
             },
         };
         let port = port.map(port_number).transpose()?;
-        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"[]/\\@?#:".contains(&byte);
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         let is_address = is_ipv6(name);
         if name.is_empty() || !is_address && !name.bytes().all(is_plain) {
             return Err(MALFORMED);
@@ -106,6 +106,8 @@ mod tests {
             "db:0",
             "db:70000",
             "a b",
+            "a,b",
+            "\"db\"",
             "a/b",
             "u@db",
             "db?x",

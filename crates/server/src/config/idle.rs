@@ -4,9 +4,10 @@
 //! `check-config`; the start goes on, because platforms and other programs put variables of these names into the same
 //! environment.
 
-use super::lookups::SessionLookups;
+use super::lookups::{self, SessionLookups};
 use super::raw::Reader;
 use super::sessions::SessionFormat;
+use crate::store::MemorySettings;
 
 /// What a configuration uses, as far as settings depend on it.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,10 @@ pub(super) struct Uses {
     pub(super) bypass: bool,
     /// Which sessions are recognized.
     pub(super) format: SessionFormat,
+    /// Cookies of Auth.js or NextAuth count, because there is a secret for them or none is needed.
+    pub(super) authjs: bool,
+    /// Cookies of Better Auth count.
+    pub(super) better_auth: bool,
     /// Sessions that are looked up.
     pub(super) lookups: Option<SessionLookups>,
     /// Users are looked up.
@@ -29,8 +34,8 @@ pub(super) struct Uses {
     pub(super) database: Option<Database>,
     /// There is a Redis.
     pub(super) redis: bool,
-    /// Answers are remembered in memory.
-    pub(super) memory: bool,
+    /// What answers may be remembered in memory.
+    pub(super) memory: MemorySettings,
     /// Signed tokens are accepted.
     pub(super) bearer: bool,
 }
@@ -61,6 +66,14 @@ pub(super) fn name_them(reader: &mut Reader<'_>, uses: &Uses) {
             );
             reader.idle(theirs, &why);
         }
+        for (theirs, ours) in BESIDE_POSTGRES {
+            reader.idle(theirs, &format!("it is no setting of ours; {ours}"));
+        }
+    }
+    if uses.redis {
+        for (theirs, ours) in BESIDE_REDIS {
+            reader.idle(theirs, &format!("it is no setting of ours; {ours}"));
+        }
     }
 }
 
@@ -69,6 +82,7 @@ pub(super) fn names() -> Vec<&'static str> {
     RULES
         .iter()
         .flat_map(|(names, ..)| *names)
+        .chain(&lookups::NAMES)
         .copied()
         .collect()
 }
@@ -111,18 +125,8 @@ impl Uses {
             SessionFormat::Auto
             | SessionFormat::AuthJs
             | SessionFormat::AuthJsSigned
-            | SessionFormat::NextAuth => true,
+            | SessionFormat::NextAuth => self.authjs,
             SessionFormat::AuthJsDatabase | SessionFormat::BetterAuth => false,
-        }
-    }
-
-    fn better_auth(&self) -> bool {
-        match self.format {
-            SessionFormat::Auto | SessionFormat::BetterAuth => true,
-            SessionFormat::AuthJs
-            | SessionFormat::AuthJsDatabase
-            | SessionFormat::AuthJsSigned
-            | SessionFormat::NextAuth => false,
         }
     }
 }
@@ -221,8 +225,18 @@ const RULES: &[Rule] = &[
     ),
     (
         &["MEMORY_CACHE_ENTRIES"],
-        |uses| uses.stores() && !uses.memory,
-        "MEMORY_CACHE_TTL or MEMORY_CACHE_ENTRIES is 0, so nothing is remembered",
+        |uses| uses.stores() && uses.memory.ttl.is_zero(),
+        "MEMORY_CACHE_TTL is 0, so nothing is remembered",
+    ),
+    (
+        &["MEMORY_CACHE_TTL"],
+        |uses| uses.stores() && !uses.memory.ttl.is_zero() && uses.memory.entries == 0,
+        "MEMORY_CACHE_ENTRIES is 0, so nothing is remembered",
+    ),
+    (
+        &["ABSENT_CACHE_TTL"],
+        |uses| uses.stores() && !uses.memory.is_on() && !uses.redis_cache(),
+        "nothing is remembered in memory, and there is no cache in Redis",
     ),
     (
         &["SESSION_TIME_ZONE"],
@@ -242,12 +256,18 @@ const RULES: &[Rule] = &[
     (
         &["TOKEN_ISSUER", "TOKEN_AUDIENCE"],
         |uses| !uses.authjs_cookies(),
-        "the sessions of this SESSION_FORMAT have neither issuer nor audience",
+        "no session that is accepted has an issuer or an audience; those of signed tokens are BEARER_ISSUER and \
+         BEARER_AUDIENCE",
     ),
     (
-        &["JWT_SALT"],
-        |uses| uses.format == SessionFormat::BetterAuth,
-        "the keys of Better Auth have a salt of their own",
+        &["TOKEN_MAX_AGE"],
+        |uses| !uses.authjs && !uses.better_auth,
+        "no session is accepted, because there is no secret for one, and it does not count for signed tokens",
+    ),
+    (
+        &["SUBJECT_CLAIM"],
+        |uses| uses.format == SessionFormat::Auto && !uses.authjs && !uses.bearer,
+        "the sessions of Better Auth name their user by the id in the app's table",
     ),
     (
         &[
@@ -259,19 +279,57 @@ const RULES: &[Rule] = &[
             "BETTER_AUTH_CACHE_VERSION",
             "TRUST_COOKIE_CACHE",
         ],
-        |uses| !uses.better_auth(),
-        "the sessions of Better Auth are not recognized: SESSION_FORMAT or AUTH_COOKIE_NAME says another format",
+        |uses| !uses.better_auth,
+        "the sessions of Better Auth are not recognized: SESSION_FORMAT or AUTH_COOKIE_NAME says another format, or there is \
+         no secret for them",
     ),
 ];
 
 /// What libpq reads, and in place of what.
-const OF_LIBPQ: [(&str, &str); 8] = [
+const OF_LIBPQ: [(&str, &str); 17] = [
+    ("PGAPPNAME", "`application_name=`"),
+    ("PGCHANNELBINDING", "`channel_binding=`"),
+    ("PGCONNECT_TIMEOUT", "`connect_timeout=`"),
     ("PGDATABASE", "POSTGRES_DB"),
     ("PGHOST", "POSTGRES_HOST"),
+    ("PGHOSTADDR", "POSTGRES_HOST"),
     ("PGOPTIONS", "`options=`"),
+    ("PGPASSFILE", "POSTGRES_PASSWORD_FILE"),
     ("PGPASSWORD", "POSTGRES_PASSWORD"),
     ("PGPORT", "POSTGRES_PORT"),
+    ("PGSERVICE", "DATABASE_URL"),
+    ("PGSSLCERT", "`sslcert=`"),
+    ("PGSSLKEY", "`sslkey=`"),
     ("PGSSLMODE", "POSTGRES_SSLMODE"),
     ("PGSSLROOTCERT", "`sslrootcert=`"),
+    ("PGTARGETSESSIONATTRS", "`target_session_attrs=`"),
     ("PGUSER", "POSTGRES_USER"),
 ];
+
+/// Names that other programs give to what ours calls otherwise, beside a PostgreSQL.
+const BESIDE_POSTGRES: [(&str, &str); 5] = [
+    ("DATABASE_SSL", "set POSTGRES_SSLMODE"),
+    ("POSTGRES_DATABASE", "set POSTGRES_DB"),
+    ("POSTGRES_SCHEMA", "write `?schema=` into DATABASE_URL"),
+    ("POSTGRES_SSL", "set POSTGRES_SSLMODE"),
+    ("POSTGRES_URL", "set DATABASE_URL"),
+];
+
+/// Names that other programs give to what ours calls otherwise, beside a Redis.
+const BESIDE_REDIS: [(&str, &str); 6] = [
+    (
+        "REDIS_DATABASE",
+        "write its number behind the host in REDIS_URL, as in redis://host/1",
+    ),
+    (
+        "REDIS_DB",
+        "write its number behind the host in REDIS_URL, as in redis://host/1",
+    ),
+    ("REDIS_SSL", "write rediss:// in REDIS_URL"),
+    ("REDIS_TLS", "write rediss:// in REDIS_URL"),
+    ("REDIS_USER", "set REDIS_USERNAME"),
+    ("REDIS_PASS", "set REDIS_PASSWORD"),
+];
+
+#[cfg(test)]
+mod tests;

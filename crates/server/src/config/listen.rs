@@ -1,21 +1,24 @@
 //! Addresses to listen on.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use super::raw::Reader;
 use crate::socket::Address;
 
-/// Reads an address such as `0.0.0.0:8080`, `[::]:8080`, `localhost:8080` or, for every interface, `:8080`.
+/// Reads an address such as `0.0.0.0:8080`, `[::]:8080`, `localhost:8080` or, for every interface, `:8080`. One without a
+/// port, such as `::1`, gets that of the default.
 pub(super) fn address(reader: &mut Reader<'_>, name: &str, default: &str) -> SocketAddr {
     let text = reader.parsed(name, default.to_owned(), "an address");
-    parse(&text).unwrap_or_else(|| {
-        reader.problem(
-            name,
-            format!("`{text}` is not an address and a port such as {default}"),
-        );
-        SocketAddr::from(([127, 0, 0, 1], 0))
-    })
+    parse(&text)
+        .or_else(|| at_port_of(default, &text))
+        .unwrap_or_else(|| {
+            reader.problem(
+                name,
+                format!("`{text}` is not an address and a port such as {default}"),
+            );
+            SocketAddr::from(([127, 0, 0, 1], 0))
+        })
 }
 
 /// Reads where hosts ask for decisions: an address as above, or `unix:/path` with the permissions in `AUTH_SOCKET_MODE`.
@@ -37,6 +40,16 @@ pub(super) fn decisions(reader: &mut Reader<'_>) -> Option<Address> {
             "give an address and a port such as 127.0.0.1:9091, or a Unix socket such as unix:/run/sessiongate.sock",
         ),
     })
+}
+
+fn at_port_of(default: &str, address: &str) -> Option<SocketAddr> {
+    let address = address.trim();
+    let bare = address
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(address);
+    let ip: IpAddr = bare.parse().ok()?;
+    Some(SocketAddr::new(ip, parse(default)?.port()))
 }
 
 fn parse(text: &str) -> Option<SocketAddr> {
@@ -66,6 +79,16 @@ mod tests {
         }
         for text in ["8080", "example.com:80", "1.2.3.4", ":http"] {
             assert_eq!(parse(text), None, "{text}");
+        }
+        for (text, address) in [
+            ("::1", "[::1]:90"),
+            ("[::1]", "[::1]:90"),
+            ("1.2.3.4", "1.2.3.4:90"),
+        ] {
+            assert_eq!(
+                at_port_of("0.0.0.0:90", text),
+                Some(address.parse().unwrap())
+            );
         }
     }
 }

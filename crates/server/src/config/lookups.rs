@@ -385,6 +385,12 @@ const TABLES: [&str; 10] = [
     "SESSION_IMPERSONATED_BY_FIELD",
 ];
 
+/// What else is read only where sessions are looked up.
+pub(super) const NAMES: [&str; 13] = {
+    let [a, b, c, d, e, f, g, h, i, j] = TABLES;
+    [SCHEMA, STORE, PREFIX, a, b, c, d, e, f, g, h, i, j]
+};
+
 /// In place of a column that does not exist, or of a prefix.
 const NONE: &str = "none";
 

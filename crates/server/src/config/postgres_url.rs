@@ -3,12 +3,17 @@
 //! Each parameter is obeyed, or noted as one that has no effect here and needs none, or refused by name. What narrows or
 //! protects (TLS, a schema, a kind of server) is never among those without effect.
 
+mod harmless;
+mod ssl;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, SslMode, TargetSessionAttrs};
 
+use self::harmless::HARMLESS;
+pub(super) use self::ssl::Ssl;
 use super::connection_url::ConnectionUrl;
 use super::host::Host;
 use crate::store::{PostgresHost, PostgresServer, Verify};
@@ -23,6 +28,10 @@ pub(super) struct PostgresUrl {
     pub(super) password: Option<Password>,
     pub(super) database: Option<String>,
     pub(super) ssl: Option<Ssl>,
+    /// `ssl=`, which says less than `ssl`, and may stand beside it.
+    switch: Option<Ssl>,
+    /// `sslaccept=strict` of Prisma.
+    is_strict: bool,
     /// The schema of every table that names none.
     pub(super) schema: Option<String>,
     /// The most connections.
@@ -30,7 +39,10 @@ pub(super) struct PostgresUrl {
     ca_file: Option<PathBuf>,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
-    host_timeout: Option<Duration>,
+    /// Ports behind `port=`, one for each host.
+    ports: Vec<u16>,
+    /// How long each host may take to let us in.
+    pub(super) host_timeout: Option<Duration>,
     application_name: Option<String>,
     options: Vec<String>,
     target: Option<TargetSessionAttrs>,
@@ -46,41 +58,6 @@ pub(super) struct Password(pub(super) String);
 impl std::fmt::Debug for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Password(***)")
-    }
-}
-
-/// How a connection is encrypted, and what the server's certificate must prove: `sslmode` of libpq.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ssl {
-    Disable,
-    Prefer,
-    Require,
-    VerifyCa,
-    VerifyFull,
-}
-
-impl Ssl {
-    /// Reads a mode in any case.
-    ///
-    /// # Errors
-    /// When there is no such mode, or it would trust any server although it says that it verifies.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        match text.to_ascii_lowercase().as_str() {
-            "disable" => Ok(Self::Disable),
-            // libpq tries without TLS first. There is no harm in trying with it first.
-            "allow" | "prefer" => Ok(Self::Prefer),
-            "require" => Ok(Self::Require),
-            "verify-ca" | "verify_ca" => Ok(Self::VerifyCa),
-            "verify-full" | "verify_full" => Ok(Self::VerifyFull),
-            "no-verify" => Err(
-                "`no-verify` is node-postgres' word for TLS without a look at the certificate; write `require` for that, or \
-                 `verify-full` with sslrootcert=/path/to/ca.pem to know whom you talk to"
-                    .to_owned(),
-            ),
-            _ => Err(format!(
-                "`{text}` is none of disable, allow, prefer, require, verify-ca, verify-full"
-            )),
-        }
     }
 }
 
@@ -112,17 +89,21 @@ impl PostgresUrl {
 
     fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name.to_ascii_lowercase().replace('-', "_").as_str() {
-            "host" | "hostaddr" => once(&mut self.hosts, hosts(value)?),
-            "port" => set(&mut self.port, number(value)?),
+            "host" | "hostaddr" => self.take_hosts(hosts(value)?),
+            "port" => self.take_ports(value),
             "user" => set(&mut self.user, value.to_owned()),
             "password" => set(&mut self.password, Password(value.to_owned())),
             "dbname" | "database" => set(&mut self.database, value.to_owned()),
-            "schema" | "search_path" | "currentschema" => self.take_schema(value),
+            "schema" => self.take_schema(value, Case::Exact),
+            "search_path" | "currentschema" => self.take_schema(value, Case::Folded),
             "options" => self.take_options(value),
             "sslmode" | "ssl_mode" => set(&mut self.ssl, Ssl::parse(value)?),
-            "ssl" => set(&mut self.ssl, of_switch(value)?),
+            "ssl" => set(&mut self.switch, of_switch(value)?),
             "sslaccept" => match value {
-                "strict" => set(&mut self.ssl, Ssl::VerifyFull),
+                "strict" => {
+                    self.is_strict = true;
+                    Ok(())
+                }
                 _ => Err("only `strict` verifies the server; for TLS without that write sslmode=require".to_owned()),
             },
             "sslrootcert" | "ssl_ca" | "ssl_root_cert" => set(&mut self.ca_file, value.into()),
@@ -139,7 +120,7 @@ impl PostgresUrl {
             "application_name" | "applicationname" => {
                 set(&mut self.application_name, value.to_owned())
             }
-            "target_session_attrs" => set(&mut self.target, target(value)?),
+            "target_session_attrs" | "targetservertype" => set(&mut self.target, target(value)?),
             "channel_binding" => set(&mut self.channel_binding, channel_binding(value)?),
             "client_encoding" | "charset"
                 if ["utf8", "utf-8", "auto"].contains(&&*value.to_ascii_lowercase()) =>
@@ -164,15 +145,48 @@ impl PostgresUrl {
         Ok(())
     }
 
+    /// Hosts behind the `?`. A folder of sockets there replaces `localhost` in front of the path, which Prisma wants to stand
+    /// there (its documentation of PostgreSQL, "Connecting via sockets").
+    fn take_hosts(&mut self, hosts: Vec<Host>) -> Result<(), String> {
+        let is_socket = hosts.iter().all(|host| host.name.starts_with('/'));
+        match self.hosts.as_slice() {
+            [only] if only.name == "localhost" && is_socket => {
+                self.port = self.port.or(only.port);
+                self.hosts = hosts;
+            }
+            [] => self.hosts = hosts,
+            known if *known == hosts => {}
+            _ => return Err(TWICE.to_owned()),
+        }
+        Ok(())
+    }
+
+    /// One port for all hosts, or one for each.
+    fn take_ports(&mut self, value: &str) -> Result<(), String> {
+        let ports: Vec<u16> = value.split(',').map(number).collect::<Result<_, _>>()?;
+        match ports.as_slice() {
+            [only] => set(&mut self.port, *only),
+            _ if !self.ports.is_empty() && self.ports != ports => Err(TWICE.to_owned()),
+            _ => {
+                self.ports = ports;
+                Ok(())
+            }
+        }
+    }
+
     /// One schema. Tables are qualified with it, because a pooler gives each question to any of its connections, whatever
-    /// `search_path` those have.
-    fn take_schema(&mut self, value: &str) -> Result<(), String> {
+    /// `search_path` those have. A [`Case::Folded`] name is read as PostgreSQL reads an entry of `search_path`.
+    fn take_schema(&mut self, value: &str, case: Case) -> Result<(), String> {
         let schema = value.trim();
+        if case == Case::Folded && schema.contains(['$', '\\']) {
+            return Err("give the name of one schema, without `$user` and backslashes".to_owned());
+        }
         let schema = match schema
             .strip_prefix('"')
             .and_then(|rest| rest.strip_suffix('"'))
         {
             Some(quoted) => quoted.replace("\"\"", "\""),
+            None if case == Case::Folded => schema.to_ascii_lowercase(),
             None => schema.to_owned(),
         };
         if schema.is_empty() || value.contains(',') {
@@ -197,8 +211,8 @@ impl PostgresUrl {
                     .unwrap_or_default(),
             };
             match assignment.split_once('=') {
-                Some((name, schema)) if name.eq_ignore_ascii_case("search_path") => {
-                    self.take_schema(schema)?;
+                Some((name, schema)) if is_search_path(name) => {
+                    self.take_schema(schema, Case::Folded)?;
                 }
                 Some(_) => self.options.push(format!("-c {assignment}")),
                 None => self.options.push(word.to_owned()),
@@ -218,7 +232,11 @@ impl PostgresUrl {
         Ok(())
     }
 
-    fn check(&mut self) -> Result<(), String> {
+    /// Makes sure that no part says the opposite of another. It may be asked again, when something was added.
+    ///
+    /// # Errors
+    /// Names the parameter.
+    pub(super) fn check(&mut self) -> Result<(), String> {
         if self.certificate.is_some() != self.key.is_some() {
             return Err(
                 "parameters `sslcert` and `sslkey`: they name our own certificate and its key, and go together; the certificate \
@@ -226,6 +244,8 @@ impl PostgresUrl {
                     .to_owned(),
             );
         }
+        self.check_modes()?;
+        self.spread_ports()?;
         let names_system = self.ca_file.as_deref() == Some("system".as_ref());
         if names_system {
             self.ca_file = None;
@@ -268,6 +288,50 @@ impl PostgresUrl {
             };
         }
         Ok(())
+    }
+
+    /// `ssl=true` and `sslaccept=strict` say in other words, or only in part, what `sslmode` says.
+    fn check_modes(&mut self) -> Result<(), String> {
+        self.ssl = match (self.switch, self.ssl) {
+            (None, mode) => mode,
+            (Some(Ssl::Require), Some(mode @ (Ssl::VerifyCa | Ssl::VerifyFull))) => Some(mode),
+            (Some(switch), mode) if mode.is_none_or(|mode| mode == switch) => Some(switch),
+            (Some(_), _) => {
+                return Err(
+                    "parameters `ssl` and `sslmode`: they contradict each other; keep `sslmode`"
+                        .to_owned(),
+                );
+            }
+        };
+        match (self.is_strict, self.ssl) {
+            (false, _) => {}
+            (true, None | Some(Ssl::Require | Ssl::VerifyFull)) => self.ssl = Some(Ssl::VerifyFull),
+            (true, Some(Ssl::Disable | Ssl::Prefer | Ssl::VerifyCa)) => {
+                return Err(
+                    "parameter `sslaccept`: `strict` and `sslmode` contradict each other; write sslmode=verify-full"
+                        .to_owned(),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn spread_ports(&mut self) -> Result<(), String> {
+        if self.ports.is_empty() {
+            return Ok(());
+        }
+        if self.ports.len() != self.hosts.len() {
+            return Err("parameter `port`: give one port, or one for each host".to_owned());
+        }
+        for (host, port) in self.hosts.iter_mut().zip(&self.ports) {
+            set(&mut host.port, *port).map_err(|what| format!("parameter `port`: {what}"))?;
+        }
+        Ok(())
+    }
+
+    /// Whether every host is the folder of a Unix socket.
+    pub(super) fn is_on_sockets(&self) -> bool {
+        !self.hosts.is_empty() && self.hosts.iter().all(|host| host.name.starts_with('/'))
     }
 
     /// Whether the port of each host is known from the URL alone.
@@ -336,12 +400,18 @@ fn set<T: PartialEq>(place: &mut Option<T>, value: T) -> Result<(), String> {
     }
 }
 
-fn once(place: &mut Vec<Host>, value: Vec<Host>) -> Result<(), String> {
-    if !place.is_empty() && *place != value {
-        return Err(TWICE.to_owned());
-    }
-    *place = value;
-    Ok(())
+/// How the name of a schema is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Case {
+    /// As it stands there: Prisma puts it in quotes.
+    Exact,
+    /// In lower case unless it stands in double quotes: PostgreSQL's rule for `search_path`.
+    Folded,
+}
+
+/// In `options`, a dash stands for an underscore too (PostgreSQL's manual, §20.1.4).
+fn is_search_path(name: &str) -> bool {
+    name.replace('-', "_").eq_ignore_ascii_case("search_path")
 }
 
 fn number<T: std::str::FromStr>(value: &str) -> Result<T, String> {
@@ -351,7 +421,7 @@ fn number<T: std::str::FromStr>(value: &str) -> Result<T, String> {
 }
 
 /// The folder of a Unix socket, or hosts as in front of the path.
-fn hosts(value: &str) -> Result<Vec<Host>, String> {
+pub(super) fn hosts(value: &str) -> Result<Vec<Host>, String> {
     let host = |text: &str| match text.starts_with('/') {
         true => Ok(Host {
             name: text.to_owned(),
@@ -372,10 +442,10 @@ fn of_switch(value: &str) -> Result<Ssl, String> {
 }
 
 fn target(value: &str) -> Result<TargetSessionAttrs, String> {
-    match value {
+    match value.to_ascii_lowercase().as_str() {
         "any" => Ok(TargetSessionAttrs::Any),
-        "read-write" | "primary" => Ok(TargetSessionAttrs::ReadWrite),
-        "read-only" | "standby" => Ok(TargetSessionAttrs::ReadOnly),
+        "read-write" | "primary" | "master" => Ok(TargetSessionAttrs::ReadWrite),
+        "read-only" | "standby" | "secondary" | "slave" => Ok(TargetSessionAttrs::ReadOnly),
         _ => Err(
             "only any, read-write, primary, read-only and standby are understood; name the hosts in the order that you prefer"
                 .to_owned(),
@@ -394,207 +464,5 @@ fn channel_binding(value: &str) -> Result<ChannelBinding, String> {
 
 const TWICE: &str = "it is given twice, and not with the same value";
 
-/// What has no effect on one question at a time, asked without statements that have a name: in lower case, with `_` for `-`.
-const HARMLESS: [(&[&str], &str); 6] = [
-    (
-        &["pgbouncer"],
-        "look-ups work through a pooler in any of its modes",
-    ),
-    (
-        &[
-            "statement_cache_capacity",
-            "statement_cache_size",
-            "prepared_statements",
-            "prepare_threshold",
-            "preparethreshold",
-            "max_prepared_statements",
-        ],
-        "no statement is kept prepared",
-    ),
-    (
-        &[
-            "pool_timeout",
-            "socket_timeout",
-            "statement_timeout_client",
-            "sockettimeout",
-        ],
-        "DATABASE_TIMEOUT bounds how long a request waits",
-    ),
-    (
-        &[
-            "keepalives",
-            "keepalives_idle",
-            "keepalives_interval",
-            "keepalives_count",
-            "tcp_user_timeout",
-            "tcpkeepalive",
-        ],
-        "a connection that does not answer is given up within DATABASE_TIMEOUT",
-    ),
-    (
-        &[
-            "pool_size",
-            "max_pool_size",
-            "min_pool_size",
-            "pool_min",
-            "pool_max",
-            "max_idle_connection_lifetime",
-        ],
-        "DATABASE_CONNECTIONS says how many connections there are",
-    ),
-    (
-        &[
-            "fallback_application_name",
-            "sslcompression",
-            "sslsni",
-            "krbsrvname",
-            "single_use_connections",
-        ],
-        "nothing here depends on it",
-    ),
-];
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(parameters: &str) -> Result<PostgresUrl, String> {
-        let url = format!("postgres://u:hidden@db/app?{parameters}");
-        PostgresUrl::read(&ConnectionUrl::parse(&url).unwrap())
-    }
-
-    #[test]
-    fn tls_is_read_as_libpq_reads_it_and_never_dropped() {
-        for (parameters, mode, verify) in [
-            ("", SslMode::Prefer, Verify::Nothing),
-            ("sslmode=disable", SslMode::Disable, Verify::Nothing),
-            ("sslMode=require", SslMode::Require, Verify::Nothing),
-            (
-                "SSLMODE=Verify-Full",
-                SslMode::Require,
-                Verify::AuthorityAndName,
-            ),
-            ("ssl-mode=verify-ca", SslMode::Require, Verify::Authority),
-            ("ssl=true", SslMode::Require, Verify::Nothing),
-            ("ssl=1", SslMode::Require, Verify::Nothing),
-            (
-                "ssl=verify-full",
-                SslMode::Require,
-                Verify::AuthorityAndName,
-            ),
-            ("ssl=false", SslMode::Disable, Verify::Nothing),
-            (
-                "sslaccept=strict",
-                SslMode::Require,
-                Verify::AuthorityAndName,
-            ),
-            (
-                "sslrootcert=/ca.pem",
-                SslMode::Require,
-                Verify::AuthorityAndName,
-            ),
-            (
-                "sslrootcert=system",
-                SslMode::Require,
-                Verify::AuthorityAndName,
-            ),
-            (
-                "sslmode=require&sslrootcert=/ca.pem",
-                SslMode::Require,
-                Verify::Authority,
-            ),
-            ("channel_binding=require", SslMode::Require, Verify::Nothing),
-        ] {
-            let server = read(parameters).unwrap().server();
-            assert_eq!(
-                (server.config.get_ssl_mode(), server.verify),
-                (mode, verify),
-                "{parameters}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_obeyed_is_refused_by_name() {
-        for (parameters, words) in [
-            ("sslmode=no-verify", "parameter `sslmode`: `no-verify` is"),
-            ("ssl=no-verify", "parameter `ssl`: `no-verify` is"),
-            ("sslmode=yes", "`yes` is none of disable, allow"),
-            ("sslaccept=accept_invalid_certs", "only `strict` verifies"),
-            ("sslcert=/c.pem", "`sslcert` and `sslkey`"),
-            ("sslmode=prefer&sslrootcert=/ca.pem", "nobody is asked"),
-            ("sslmode=disable&channel_binding=require", "it needs TLS"),
-            ("sslmode=disable&sslmode=require", "given twice"),
-            ("ssl=true&sslmode=verify-full", "given twice"),
-            ("ssl_min_protocol_version=TLSv1.3", "not understood"),
-            ("gssencmode=require", "not understood"),
-            ("require_auth=scram-sha-256", "not understood"),
-            ("service=prod", "not understood"),
-            ("passfile=/x", "not understood"),
-            ("sslcrl=/x", "not understood"),
-            (
-                "schemas=tenant",
-                "parameter `schemas`: it is not understood",
-            ),
-            ("schema=a,b", "give one schema"),
-            ("search_path=", "give one schema"),
-            ("options=-c%20search_path%3Da,b", "give one schema"),
-            ("target_session_attrs=prefer-standby", "only any"),
-            ("connection_limit=many", "whole number"),
-            ("port=0x1", "whole number"),
-            ("host=a%20b", "not a host"),
-        ] {
-            let error = read(parameters).unwrap_err();
-            assert!(error.contains(words), "{parameters}: {error}");
-            assert!(!error.contains("hidden"));
-        }
-    }
-
-    #[test]
-    fn what_clients_write_is_obeyed() {
-        let read = read(
-            "schema=tenant&connection_limit=3&connect_timeout=4&application_name=gate&port=6000&\
-             target_session_attrs=read-write&options=-c+statement_timeout%3D1s+--search_path%3Dtenant&\
-             pgbouncer=true&pool_timeout=10&statement-cache-capacity=0",
-        )
-        .unwrap();
-        assert_eq!(read.schema.as_deref(), Some("tenant"));
-        assert_eq!(read.connections, Some(3));
-        let names: Vec<_> = read.harmless.iter().map(|(name, _)| name.clone()).collect();
-        assert_eq!(
-            names,
-            ["pgbouncer", "pool_timeout", "statement_cache_capacity"]
-        );
-        let server = read.server();
-        assert_eq!(server.config.get_options(), Some("-c statement_timeout=1s"));
-        assert_eq!(server.config.get_application_name(), Some("gate"));
-        assert_eq!(server.hosts[0].to_string(), "db:6000");
-        assert_eq!(server.host_timeout, Some(Duration::from_secs(4)));
-        assert_eq!(
-            server.config.get_target_session_attrs(),
-            TargetSessionAttrs::ReadWrite
-        );
-    }
-
-    #[test]
-    fn hosts_may_stand_in_front_or_behind() {
-        for (url, expected) in [
-            ("postgres://u@[::1]:5433/app", &["[::1]:5433"][..]),
-            ("postgres://u@a,b:5433/app", &["a:5432", "b:5433"]),
-            (
-                "postgres:///app?host=/run/postgresql",
-                &["/run/postgresql:5432"],
-            ),
-            ("postgres://u@%2Frun%2Fpg/app?port=1", &["/run/pg:1"]),
-            ("postgres:///app?host=::1,b:1", &["[::1]:5432", "b:1"]),
-            ("postgres:///app", &["localhost:5432"]),
-        ] {
-            let url = ConnectionUrl::parse(url).unwrap();
-            let server = PostgresUrl::read(&url).unwrap().server();
-            let hosts: Vec<_> = server.hosts.iter().map(ToString::to_string).collect();
-            assert_eq!(hosts, expected);
-        }
-        let url = ConnectionUrl::parse("postgres://a/app?host=b").unwrap();
-        assert!(PostgresUrl::read(&url).unwrap_err().contains("given twice"));
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ use session::Secret;
 
 use super::connection_url::ConnectionUrl;
 use super::given::{self, Content, Given};
+use super::idle::FROM_FILES;
 
 /// Variables by name. Reading them from a value lets tests and the demo pass a map.
 #[derive(Clone, Debug, Default)]
@@ -130,17 +131,13 @@ impl<'v> Reader<'v> {
 
     /// Whether the variable is set, or the file that it can come from.
     pub(crate) fn is_set(&self, name: &str) -> bool {
-        let file = format!("{name}_FILE");
-        [name, &file]
-            .iter()
-            .any(|name| self.variables.get(name).is_some())
+        sources(name).any(|name| self.variables.get(&name).is_some())
     }
 
     /// Notes that a variable has no effect, if it is set, or the file that it can come from.
     pub(crate) fn idle(&mut self, name: &str, why: &str) {
-        let file = format!("{name}_FILE");
-        for name in [name, &file] {
-            if self.variables.get(name).is_some() {
+        for name in sources(name) {
+            if self.variables.get(&name).is_some() {
                 self.warnings.push(format!("{name} has no effect: {why}"));
             }
         }
@@ -481,7 +478,7 @@ impl<'v> Reader<'v> {
     }
 
     /// Notes what is set and cannot be read: a value that is not UTF-8, and a file for what comes from no file.
-    pub(crate) fn unreadable(&mut self, others: &[&str], from_files: &[&str]) {
+    pub(crate) fn unreadable(&mut self, others: &[&str]) {
         let known = self.known(others);
         let known: BTreeSet<_> = known.into_iter().map(str::to_owned).collect();
         for name in &self.variables.unreadable {
@@ -494,7 +491,7 @@ impl<'v> Reader<'v> {
             let Some(stem) = name.strip_suffix("_FILE") else {
                 continue;
             };
-            if known.contains(stem) && !known.contains(&name) && !from_files.contains(&stem) {
+            if known.contains(stem) && !known.contains(&name) && !FROM_FILES.contains(&stem) {
                 self.warnings.push(format!(
                     "{name} is set and has no effect: only secrets and URLs with credentials are read from files"
                 ));
@@ -514,6 +511,12 @@ impl<'v> Reader<'v> {
             is_default,
         });
     }
+}
+
+/// The variables that a setting can come from.
+fn sources(name: &str) -> impl Iterator<Item = String> {
+    let file = FROM_FILES.contains(&name).then(|| format!("{name}_FILE"));
+    [name.to_owned()].into_iter().chain(file)
 }
 
 /// A connection string as it may be shown. What cannot be read may be a password anywhere.

@@ -71,6 +71,11 @@ impl RedisUrl {
             read.take(name, value)
                 .map_err(|what| format!("parameter `{}`: {what}", name.escape_debug()))?;
         }
+        if read.ca_file.is_some() && !read.tls {
+            return Err(
+                "it names an authority, and asks for no TLS in which that could vouch for anybody; write rediss://".to_owned(),
+            );
+        }
         Ok(read)
     }
 
@@ -149,8 +154,12 @@ impl RedisUrl {
 
     fn take_tls(&mut self, value: &str) -> Result<(), String> {
         match (value.to_ascii_lowercase().as_str(), self.tls) {
+            ("true" | "1" | "yes" | "on" | "", _) if self.is_socket() => self.harmless(
+                "ssl",
+                "nobody can listen to a Unix socket, so nothing is encrypted on it",
+            ),
             ("true" | "1" | "yes" | "on" | "", _) => {
-                self.tls = self.socket.is_none();
+                self.tls = true;
                 Ok(())
             }
             ("false" | "0" | "no" | "off", false) => Ok(()),
@@ -159,6 +168,11 @@ impl RedisUrl {
             }
             _ => Err("it is neither `true` nor `false`".to_owned()),
         }
+    }
+
+    /// Whether it is a Unix socket, which has neither a host nor a port.
+    pub(super) fn is_socket(&self) -> bool {
+        self.socket.is_some()
     }
 
     fn harmless(&mut self, name: &str, why: &'static str) -> Result<(), String> {
@@ -311,6 +325,17 @@ mod tests {
             ),
             ("rediss://:hidden@cache?tls=false", "asks for TLS"),
             ("redis://:hidden@cache?password=other", "given twice"),
+            ("redis://:hidden@cache?ssl_ca_certs=/ca.pem", "rediss://"),
+            (
+                "rediss://:hidden@cache?ssl_certfile=/c.pem",
+                "not understood",
+            ),
+            (
+                "redis://:hidden@cache?ssl_cert_reqs=optional",
+                "would trust",
+            ),
+            ("redis-sentinel://:hidden@cache", "not a URL of the form"),
+            ("redis://:hidden@cache?db=x", "has to be a number"),
             ("redis://:hidden@cache/1?db=2", "given twice"),
             ("redis://:hidden@cache/x", "not a URL of the form"),
             ("redis://:hidden@a,b", "several hosts"),

@@ -66,8 +66,10 @@ pub(super) fn key_ring(
     warnings: &mut Vec<String>,
 ) -> Option<(KeyRing, SessionFormat)> {
     let problems = reader.problems.len();
-    let allow_weak = reader.switch("ALLOW_WEAK_SECRET", false);
-    let mut vet = |reader: &mut Reader<'_>, name: &str, secret| {
+    let allow_weak = reader.switch(ALLOW_WEAK, false);
+    let mut is_weak = false;
+    let mut vet = |reader: &mut Reader<'_>, name: &str, secret: Secret| {
+        is_weak |= matches!(secret.weakness(), Some(Weakness::TooShort { .. }));
         vet(reader, name, secret, allow_weak, warnings)
     };
     let authjs_secrets = authjs_secrets(reader, &mut vet);
@@ -76,6 +78,9 @@ pub(super) fn key_ring(
     let recognised = Recognised::read(reader, format, or_opaque);
     if reader.problems.len() > problems {
         return None;
+    }
+    if allow_weak && !is_weak {
+        reader.idle(ALLOW_WEAK, "no secret of a session is too short");
     }
     let Recognised {
         format,
@@ -111,10 +116,41 @@ pub(super) fn key_ring(
         reader.problem(name, what);
         return None;
     }
+    name_idle_secrets(reader, format, authjs_secrets.len());
     KeyRing::of_groups(&groups)
-        .map_err(|error| reader.problem("AUTH_COOKIE_NAME", error.to_string()))
+        .map_err(|error| reader.problem(COOKIE_NAME, error.to_string()))
         .map(|ring| (ring, format))
         .ok()
+}
+
+/// Names the secrets of Auth.js that open no session of this format.
+fn name_idle_secrets(reader: &mut Reader<'_>, format: SessionFormat, distinct: usize) {
+    let has_its_own = ["BETTER_AUTH_SECRETS", "BETTER_AUTH_SECRET"]
+        .iter()
+        .any(|name| reader.is_set(name));
+    let (spared, why) = match format {
+        SessionFormat::AuthJsDatabase => (0, "a session in a database is found without a secret"),
+        SessionFormat::BetterAuth if has_its_own => (
+            0,
+            "the sessions of Better Auth have the secret in BETTER_AUTH_SECRET or BETTER_AUTH_SECRETS",
+        ),
+        SessionFormat::NextAuth if distinct > 1 => (
+            1,
+            "NextAuth v4 knows one secret, and another variable comes first",
+        ),
+        SessionFormat::Auto
+        | SessionFormat::AuthJs
+        | SessionFormat::AuthJsSigned
+        | SessionFormat::BetterAuth
+        | SessionFormat::NextAuth => return,
+    };
+    let given = AUTHJS_SECRETS
+        .into_iter()
+        .filter(|name| reader.is_set(name));
+    let idle: Vec<_> = given.skip(spared).collect();
+    for name in idle {
+        reader.idle(name, why);
+    }
 }
 
 /// Which cookies hold sessions, and how they are written.
@@ -139,11 +175,17 @@ impl Recognised {
     /// token of a session in a database.
     pub(super) fn read(reader: &mut Reader<'_>, format: SessionFormat, or_opaque: bool) -> Self {
         let salt = reader.text("JWT_SALT");
-        let name = cookie_name(reader, salt.as_deref());
+        let salt_may_name = format != SessionFormat::BetterAuth;
+        let name = cookie_name(reader, salt.as_deref().filter(|_| salt_may_name));
         let format = match (format, &name) {
             (SessionFormat::Auto, Some(name)) => SessionFormat::of_cookie(name),
             (format, _) => format,
         };
+        if format != SessionFormat::AuthJs && (!salt_may_name || reader.is_set(COOKIE_NAME)) {
+            let why =
+                "it is the salt of an encrypted session of Auth.js v5, and names no cookie here";
+            reader.idle("JWT_SALT", why);
+        }
         let authjs = authjs_cookies(format, name.as_ref(), salt.as_deref(), or_opaque);
         let (better_auth, cache) = better_auth_cookies(reader, format, name.as_ref());
         Self {
@@ -279,7 +321,7 @@ fn versioned(list: &Secret) -> Result<Vec<Secret>, String> {
 
 /// The name of the one cookie that counts, which `AUTH_COOKIE_NAME` fixes, or the salt of Auth.js.
 fn cookie_name(reader: &mut Reader<'_>, salt: Option<&str>) -> Option<CookieName> {
-    let name = reader.read("AUTH_COOKIE_NAME", |name| CookieName::try_from(name));
+    let name = reader.read(COOKIE_NAME, |name| CookieName::try_from(name));
     name.or_else(|| {
         CookieName::try_from(salt?)
             .map_err(|error| reader.problem("JWT_SALT", format!("it is no cookie name: {error}")))
@@ -333,11 +375,7 @@ fn better_auth_cookies(
     format: SessionFormat,
     name: Option<&CookieName>,
 ) -> (Vec<SessionCookie>, Option<CookieCache>) {
-    let prefix = reader.parsed(
-        "BETTER_AUTH_COOKIE_PREFIX",
-        "better-auth".to_owned(),
-        "a prefix",
-    );
+    let prefix = reader.parsed(COOKIE_PREFIX, "better-auth".to_owned(), "a prefix");
     let data_name = reader.read("BETTER_AUTH_DATA_COOKIE_NAME", |name| {
         CookieName::try_from(name)
     });
@@ -357,12 +395,23 @@ fn better_auth_cookies(
     if !matches!(format, SessionFormat::Auto | SessionFormat::BetterAuth) {
         return (Vec::new(), cache);
     }
+    if name.is_some() {
+        reader.idle(
+            COOKIE_PREFIX,
+            "AUTH_COOKIE_NAME, or JWT_SALT, names the cookie",
+        );
+    }
+    if !trusted {
+        for name in ["BETTER_AUTH_CACHE_STRATEGY", "BETTER_AUTH_CACHE_VERSION"] {
+            reader.idle(name, "TRUST_COOKIE_CACHE is off, so no cache is opened");
+        }
+    }
     let cookies = match name {
         Some(name) => vec![SessionCookie::better_auth(name.clone())],
         None => match SessionCookie::better_auth_defaults(&prefix) {
             Ok(cookies) => cookies.into(),
             Err(error) => {
-                reader.problem("BETTER_AUTH_COOKIE_PREFIX", error.to_string());
+                reader.problem(COOKIE_PREFIX, error.to_string());
                 return (Vec::new(), cache);
             }
         },
@@ -393,6 +442,10 @@ fn beside(data_name: &CookieName, token: &CookieName) -> CookieName {
     };
     own.unwrap_or_else(|_| data_name.clone())
 }
+
+const ALLOW_WEAK: &str = "ALLOW_WEAK_SECRET";
+const COOKIE_NAME: &str = "AUTH_COOKIE_NAME";
+const COOKIE_PREFIX: &str = "BETTER_AUTH_COOKIE_PREFIX";
 
 /// What a name begins with on https.
 const SECURE: &str = "__Secure-";

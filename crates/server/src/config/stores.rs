@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use super::connection_url::ConnectionUrl;
 use super::host::Host;
 use super::lookups::SessionLookups;
-use super::postgres_url::{Password, PostgresUrl, Ssl};
+use super::postgres_url::{self, Password, PostgresUrl, Ssl};
 use super::raw::Reader;
 use super::redis_url::RedisUrl;
 use crate::store::{
@@ -80,6 +80,11 @@ fn database(
         }
         (None, _) | (_, None) => None,
     };
+    let host_timeout = place.as_ref().and_then(|place| place.host_timeout);
+    if host_timeout.is_some_and(|host_timeout| host_timeout >= timeout) {
+        let why = "DATABASE_TIMEOUT is shorter, and ends the wait for a connection too";
+        reader.remarks("DATABASE_URL", &[("connect_timeout".to_owned(), why)]);
+    }
     let max_connections = connections(reader, place.as_ref().and_then(|place| place.connections));
     Some(DatabaseSettings {
         url: place?.url,
@@ -118,7 +123,7 @@ fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSetti
     let timeout = reader.millis("REDIS_TIMEOUT", 1000);
     let cache_ttl = reader.seconds("REDIS_CACHE_TTL", 600);
     let key_prefix = reader.parsed("REDIS_KEY_PREFIX", "auth:".to_owned(), "a prefix");
-    let ca_file = reader.text("REDIS_CA_FILE").map(PathBuf::from);
+    let ca_file = reader.text(CA_FILE).map(PathBuf::from);
     let url = reader.url("REDIS_URL");
     let host = reader.read("REDIS_HOST", Host::parse);
     if url.is_none() && !reader.is_set("REDIS_HOST") {
@@ -141,7 +146,16 @@ fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSetti
                 .ok()?;
             reader.remarks("REDIS_URL", &redis.harmless);
             let place = "REDIS_URL";
-            if let Some(host) = host {
+            if redis.is_socket() {
+                for (name, is_given) in [
+                    ("REDIS_HOST", host.is_some()),
+                    ("REDIS_PORT", port.is_some()),
+                ] {
+                    if is_given {
+                        reader.problem(name, disagreement(place));
+                    }
+                }
+            } else if let Some(host) = host {
                 agree(
                     reader,
                     "REDIS_HOST",
@@ -170,7 +184,7 @@ fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSetti
         &mut redis.password,
         password,
     );
-    agree(reader, "REDIS_CA_FILE", place, &mut redis.ca_file, ca_file);
+    agree(reader, CA_FILE, place, &mut redis.ca_file, ca_file);
     if redis.user.is_some() && redis.password.is_none() {
         let what = "it names a user without a password; give that in the URL, or as REDIS_PASSWORD";
         let name = match reader.is_set("REDIS_USERNAME") {
@@ -181,17 +195,27 @@ fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSetti
     }
     if redis.ca_file.is_some() && !redis.tls {
         reader.idle(
-            "REDIS_CA_FILE",
+            CA_FILE,
             "Redis is asked without TLS; write rediss:// in REDIS_URL for TLS",
         );
+    }
+    let ca_file = redis.ca_file.clone();
+    let server = redis.server();
+    if let Err(error) = server.check_files(ca_file.as_ref()) {
+        let name = if reader.is_set(CA_FILE) {
+            CA_FILE
+        } else {
+            place
+        };
+        reader.problem(name, error.to_string());
     }
     Some(RedisSettings {
         timeout,
         cache_ttl,
         key_prefix,
         sessions,
-        ca_file: redis.ca_file.clone(),
-        server: redis.server(),
+        ca_file,
+        server,
     })
 }
 
@@ -201,6 +225,8 @@ struct Place {
     /// Of all tables that name none.
     schema: Option<String>,
     connections: Option<u32>,
+    /// How long each host may take to let us in.
+    host_timeout: Option<Duration>,
 }
 
 /// `DATABASE_URL`, completed by `POSTGRES_HOST` and its siblings, or these alone.
@@ -225,6 +251,7 @@ fn place(reader: &mut Reader<'_>, checks_users: bool) -> Option<Place> {
             url,
             schema: None,
             connections: None,
+            host_timeout: None,
         });
     }
     let postgres = match url {
@@ -238,9 +265,13 @@ fn place(reader: &mut Reader<'_>, checks_users: bool) -> Option<Place> {
         None => PostgresUrl::default(),
     };
     let postgres = completed(reader, postgres);
+    if let Err(error) = postgres.clone().server().check_files() {
+        reader.problem("DATABASE_URL", error.to_string());
+    }
     Some(Place {
         schema: postgres.schema.clone(),
         connections: postgres.connections,
+        host_timeout: postgres.host_timeout,
         url: DatabaseUrl::Postgres(Box::new(postgres.server())),
     })
 }
@@ -255,21 +286,24 @@ pub(super) fn database_url(reader: &mut Reader<'_>) -> Option<DatabaseUrl> {
 fn completed(reader: &mut Reader<'_>, mut postgres: PostgresUrl) -> PostgresUrl {
     const URL: &str = "DATABASE_URL";
     let is_alone = !reader.is_set(URL);
-    let host = reader.read("POSTGRES_HOST", |text| match text.starts_with('/') {
-        true => Ok(Host {
-            name: text.to_owned(),
-            port: None,
-        }),
-        false => Host::parse(text),
-    });
-    if let Some(host) = host {
-        match postgres.hosts.as_mut_slice() {
-            [] => postgres.hosts.push(host),
-            [only] if only.name == host.name => {
-                agree(reader, "POSTGRES_HOST", URL, &mut only.port, host.port);
+    let hosts = reader.read("POSTGRES_HOST", postgres_url::hosts);
+    match (postgres.hosts.as_mut_slice(), hosts.as_deref()) {
+        (_, None) => {}
+        ([], Some(hosts)) => {
+            let ports = hosts.iter().filter_map(|host| host.port);
+            if postgres
+                .port
+                .is_some_and(|port| ports.clone().any(|other| other != port))
+            {
+                reader.problem("POSTGRES_HOST", disagreement(URL));
             }
-            [_, ..] => reader.problem("POSTGRES_HOST", disagreement(URL)),
+            postgres.hosts = hosts.to_vec();
         }
+        ([only], Some([host])) if only.name == host.name => {
+            agree(reader, "POSTGRES_HOST", URL, &mut only.port, host.port);
+        }
+        (known, Some(hosts)) if *known == *hosts => {}
+        ([_, ..], Some(_)) => reader.problem("POSTGRES_HOST", disagreement(URL)),
     }
     let port = reader.port("POSTGRES_PORT");
     match port {
@@ -296,6 +330,20 @@ fn completed(reader: &mut Reader<'_>, mut postgres: PostgresUrl) -> PostgresUrl 
     agree(reader, "POSTGRES_DB", URL, &mut postgres.database, database);
     let mode = reader.read("POSTGRES_SSLMODE", Ssl::parse);
     agree(reader, "POSTGRES_SSLMODE", URL, &mut postgres.ssl, mode);
+    if mode.is_some()
+        && let Err(what) = postgres.check()
+    {
+        reader.problem("POSTGRES_SSLMODE", format!("DATABASE_URL, {what}"));
+    }
+    if postgres.is_on_sockets() && postgres.ssl.is_some_and(|mode| mode != Ssl::Disable) {
+        let why = "nobody can listen to a Unix socket, so nothing is encrypted on it";
+        let place = if mode.is_some() {
+            "POSTGRES_SSLMODE"
+        } else {
+            URL
+        };
+        reader.remarks(place, &[("sslmode".to_owned(), why)]);
+    }
     if is_alone {
         postgres
             .database
@@ -341,9 +389,10 @@ fn postgres(url: &str) -> Result<PostgresUrl, String> {
         .to_ascii_lowercase();
     match scheme.as_str() {
         "postgres" | "postgresql" => {
-            PostgresUrl::read(&ConnectionUrl::parse(url)?).map_err(|what| {
+            let url = ConnectionUrl::parse(url).map_err(|what| {
                 format!("{what}; such a URL looks like postgres://user:password@host:5432/database?sslmode=require")
-            })
+            })?;
+            PostgresUrl::read(&url)
         }
         "file" => Err(
             "`file:` is Prisma's way to name a SQLite file; write it as sqlite:///path/to/users.db, with the whole path"
@@ -358,6 +407,8 @@ fn postgres(url: &str) -> Result<PostgresUrl, String> {
         _ => Err("only postgres:// and sqlite:// databases can be asked".to_owned()),
     }
 }
+
+const CA_FILE: &str = "REDIS_CA_FILE";
 
 /// How long a reader of SQLite waits for a writer, within `DATABASE_TIMEOUT`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);

@@ -176,6 +176,11 @@ impl JwksUrl {
         })
     }
 
+    /// Whether its server proves who it is.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
     async fn fetch(&self) -> Result<String, JwksError> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         match &self.tls {

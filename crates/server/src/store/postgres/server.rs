@@ -21,7 +21,7 @@ pub(crate) struct PostgresServer {
     pub(crate) hosts: Vec<PostgresHost>,
     /// Credentials, and what goes to the server at the start of a connection. Names no host.
     pub(crate) config: Config,
-    /// How long each host may take to let us in; without it, its share of the time for a question.
+    /// How long each host may take to let us in; of several hosts, not more than its share of the time for a question.
     pub(crate) host_timeout: Option<Duration>,
     /// What its certificate must prove, if the connection is encrypted.
     pub(crate) verify: Verify,
@@ -99,7 +99,8 @@ impl PostgresServer {
         let mut result = Err(PostgresError::Closed);
         for host in &self.hosts {
             let connecting = self.connect_to(host);
-            result = match self.host_timeout.or(share) {
+            // Whatever `connect_timeout` says, the time for a question has to be enough for the next host too.
+            result = match [self.host_timeout, share].into_iter().flatten().min() {
                 None => connecting.await,
                 Some(limit) => timeout(limit, connecting)
                     .await
@@ -136,7 +137,7 @@ impl PostgresHost {
 impl fmt::Display for PostgresHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, port } = self;
-        match name.contains(':') {
+        match name.contains(':') && !self.is_socket() {
             true => write!(f, "[{name}]:{port}"),
             false => write!(f, "{name}:{port}"),
         }

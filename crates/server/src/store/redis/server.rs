@@ -45,7 +45,7 @@ impl RedisServer {
     ///
     /// # Errors
     /// When it cannot.
-    pub(super) fn check_files(&self, ca_file: Option<&PathBuf>) -> Result<(), TlsFileError> {
+    pub(crate) fn check_files(&self, ca_file: Option<&PathBuf>) -> Result<(), TlsFileError> {
         match self.address {
             RedisAddress::Tcp { tls: true, .. } => config(ca_file).map(|_| ()),
             RedisAddress::Tcp { tls: false, .. } | RedisAddress::Unix(_) => Ok(()),

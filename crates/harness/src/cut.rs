@@ -1,6 +1,6 @@
 //! A wire that can be cut: a TCP proxy in front of a server.
 
-use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -42,10 +42,18 @@ impl CutProxy {
     /// # Errors
     /// When no port can be bound.
     pub async fn start(target: &str) -> Result<Self> {
+        Self::start_on(Ipv4Addr::LOCALHOST.into(), target).await
+    }
+
+    /// Starts one on this address of the machine: `::1` makes a server that listens on 127.0.0.1 reachable by IPv6.
+    ///
+    /// # Errors
+    /// When no port can be bound.
+    pub async fn start_on(address: IpAddr, target: &str) -> Result<Self> {
         let target: SocketAddr = target.parse()?;
         let mut attempts = 0;
         let listener = loop {
-            match TcpListener::bind((Ipv4Addr::LOCALHOST, free_port())).await {
+            match TcpListener::bind((address, free_port())).await {
                 Ok(listener) => break listener,
                 Err(_) if attempts < 5 => attempts += 1,
                 Err(error) => return Err(error.into()),
@@ -64,7 +72,7 @@ impl CutProxy {
         })
     }
 
-    /// `127.0.0.1:port`, to be used in place of the target's address.
+    /// `127.0.0.1:port`, or `[::1]:port`, to be used in place of the target's address.
     pub fn address(&self) -> String {
         self.address.to_string()
     }

@@ -37,3 +37,4 @@ mod subjects;
 mod support;
 mod time_zones;
 mod twin_cookies;
+mod urls;

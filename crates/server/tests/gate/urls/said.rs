@@ -1,0 +1,385 @@
+//! What `check-config` and start-up say, word for word.
+
+use anyhow::Result;
+
+use crate::support::gate;
+
+/// What start-up says about these settings beside an upstream and a secret, when it refuses them.
+async fn refusal(settings: &[(&str, &str)]) -> Result<String> {
+    let command = gate("http://127.0.0.1:3000").envs(settings.iter().copied());
+    let started = command.clone().run().await?;
+    let checked = command.args(["check-config"]).run().await?;
+    assert_eq!(
+        started.status.code(),
+        Some(1),
+        "{settings:?}: {}",
+        started.stderr
+    );
+    assert_eq!(started.stderr, checked.stderr);
+    Ok(started.stderr)
+}
+
+/// The lines of `check-config` about these settings and its warnings, with single blanks.
+async fn shown(settings: &[(&str, &str)]) -> Result<Vec<String>> {
+    let command = gate("http://127.0.0.1:3000").envs(settings.iter().copied());
+    let checked = command.args(["check-config"]).run().await?;
+    assert!(checked.status.success(), "{settings:?}: {}", checked.stderr);
+    let is_about = |line: &&str| {
+        let name = line.split(' ').next().unwrap_or_default();
+        settings.iter().any(|(set, _)| *set == name) || name == "warning:"
+    };
+    let lines = checked.stdout.lines().filter(is_about);
+    Ok(lines
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect())
+}
+
+#[tokio::test]
+async fn check_config_shows_what_became_of_each_part() -> Result<()> {
+    let lines = shown(&[
+        CHECK,
+        (
+            "DATABASE_URL",
+            "postgres://gate:hidden@[::1]:5433,db2/app?schema=tenant&sslMode=require&pgbouncer=true&connection_limit=3&\
+             pool_timeout=9&connect_timeout=30&uselibpqcompat=true",
+        ),
+        (
+            "REDIS_URL",
+            "redis://gate:hidden@cache/2?protocol=3&password=hidden",
+        ),
+    ])
+    .await?;
+    assert_eq!(
+        lines,
+        [
+            "ENABLE_DB_CHECK true",
+            "REDIS_URL redis://gate:***@cache/2?protocol=3&password=***",
+            "REDIS_URL protocol no effect needed: every question and answer is the same in both protocols",
+            "DATABASE_URL postgres://gate:***@[::1]:5433,db2/app?schema=tenant&sslMode=require&pgbouncer=true&\
+             connection_limit=3&pool_timeout=9&connect_timeout=30&uselibpqcompat=true",
+            "DATABASE_URL pgbouncer no effect needed: look-ups work through a pooler in any of its modes",
+            "DATABASE_URL pool_timeout no effect needed: DATABASE_TIMEOUT bounds how long a request waits",
+            "DATABASE_URL uselibpqcompat no effect needed: `sslmode` always means what it means to libpq",
+            "DATABASE_URL connect_timeout no effect needed: DATABASE_TIMEOUT is shorter, and ends the wait for a \
+             connection too",
+        ]
+    );
+    let lines = shown(&[
+        CHECK,
+        (
+            "DATABASE_URL",
+            "postgres://u:hidden@localhost/app?host=/run/postgresql&sslmode=require",
+        ),
+    ])
+    .await?;
+    assert_eq!(
+        lines,
+        [
+            "ENABLE_DB_CHECK true",
+            "DATABASE_URL postgres://u:***@localhost/app?host=/run/postgresql&sslmode=require",
+            "DATABASE_URL sslmode no effect needed: nobody can listen to a Unix socket, so nothing is encrypted on it",
+        ]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn check_config_names_what_has_no_effect() -> Result<()> {
+    let lines = shown(&[
+        CHECK,
+        ("POSTGRES_HOST", "[::1]"),
+        ("POSTGRES_PORT", "tcp://10.96.0.11:5432"),
+        ("POSTGRES_PASSWORD", "hidden"),
+        ("REDIS_HOST", "[::1]:1"),
+        ("REDIS_PORT", "tcp://10.96.0.10:6379"),
+        ("REDIS_USERNAME", "gate"),
+        ("REDIS_PASSWORD", "hidden"),
+        ("PGSSLMODE", "require"),
+        ("REDIS_DB", "1"),
+    ])
+    .await?;
+    assert_eq!(
+        lines,
+        [
+            "ENABLE_DB_CHECK true",
+            "REDIS_HOST [::1]:1",
+            "REDIS_PORT tcp://10.96.0.10:6379",
+            "REDIS_USERNAME gate",
+            "REDIS_PASSWORD 6 bytes, fingerprint e564b408",
+            "POSTGRES_HOST [::1]",
+            "POSTGRES_PORT tcp://10.96.0.11:5432",
+            "POSTGRES_PASSWORD 6 bytes, fingerprint e564b408",
+            "warning: REDIS_PORT is ignored: Kubernetes sets it to `tcp://10.96.0.10:6379` for a service of this name; set \
+             enableServiceLinks: false in the pod to be rid of such variables, or REDIS_PORT to a number",
+            "warning: POSTGRES_PORT is ignored: Kubernetes sets it to `tcp://10.96.0.11:5432` for a service of this name; \
+             set enableServiceLinks: false in the pod to be rid of such variables, or POSTGRES_PORT to a number",
+            "warning: PGSSLMODE has no effect: only programs that use libpq read it; give POSTGRES_SSLMODE, or write it \
+             into DATABASE_URL",
+            "warning: REDIS_DB has no effect: it is no setting of ours; write its number behind the host in REDIS_URL, as \
+             in redis://host/1",
+        ]
+    );
+    let lines = shown(&[
+        ("DATABASE_URL", "postgres://u:hidden@db/app"),
+        ("POSTGRES_PORT", "tcp://10.96.0.11:5432"),
+        ("REDIS_PORT", "tcp://10.96.0.10:6379"),
+        ("REDIS_PASSWORD", "hidden"),
+    ])
+    .await?;
+    let idle = "SESSION_SCHEMA or SESSION_FORMAT sessions";
+    let [database, cache] = ["no database is asked", "nothing is looked up"]
+        .map(|what| format!("has no effect: {what}; ENABLE_DB_CHECK=true looks users up, {idle}"));
+    assert_eq!(
+        lines,
+        [
+            "warning: ENABLE_DB_CHECK is off: a deleted user keeps access until the session expires".to_owned(),
+            format!("warning: DATABASE_URL {database}"),
+            format!("warning: POSTGRES_PORT {database}"),
+            format!("warning: REDIS_PORT {cache}"),
+            format!("warning: REDIS_PASSWORD {cache}"),
+        ]
+    );
+    let lines = shown(&[
+        CHECK,
+        ("DATABASE_URL", "sqlite:///users.db"),
+        ("POSTGRES_PASSWORD", "hidden"),
+        ("REDIS_PASSWORD", "hidden"),
+        ("REDIS_TIMEOUT_FILE", "/x"),
+    ])
+    .await?;
+    assert_eq!(
+        lines,
+        [
+            "ENABLE_DB_CHECK true",
+            "DATABASE_URL sqlite:///users.db",
+            "warning: POSTGRES_PASSWORD has no effect: DATABASE_URL names a SQLite file",
+            "warning: REDIS_PASSWORD has no effect: neither REDIS_URL nor REDIS_HOST says where Redis is",
+            "warning: REDIS_TIMEOUT_FILE is set and has no effect: only secrets and URLs with credentials are read from \
+             files",
+        ]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn start_up_refuses_what_it_could_not_obey() -> Result<()> {
+    for (settings, problems) in OF_POSTGRES {
+        refuses(&[&[CHECK], *settings].concat(), problems).await?;
+    }
+    for (settings, problems) in OF_REDIS {
+        let database = ("DATABASE_URL", "postgres://u:hidden@db/app");
+        refuses(&[&[CHECK, database], *settings].concat(), problems).await?;
+    }
+    Ok(())
+}
+
+async fn refuses(settings: &[(&str, &str)], problems: &[&str]) -> Result<()> {
+    let said = refusal(settings).await?;
+    let plural = if problems.len() == 1 { "" } else { "s" };
+    let count = problems.len();
+    let expected = format!(
+        "sessiongate: the configuration has {count} problem{plural}:\n  {}",
+        problems.join("\n  ")
+    );
+    assert_eq!(said, expected);
+    assert!(!said.contains("hidden"), "{said}");
+    Ok(())
+}
+
+/// Settings, and the problems that start-up has with them.
+type Refused = (
+    &'static [(&'static str, &'static str)],
+    &'static [&'static str],
+);
+
+const CHECK: (&str, &str) = ("ENABLE_DB_CHECK", "true");
+
+const OF_POSTGRES: &[Refused] = &[
+    (
+        &[
+            ("DATABASE_URL", "postgres:///app?port=1"),
+            ("POSTGRES_HOST", "db:2"),
+        ],
+        &[
+            "POSTGRES_HOST: DATABASE_URL says something else; keep one of the two, or let them say the same",
+        ],
+    ),
+    (
+        &[(
+            "DATABASE_URL",
+            "postgres://u:hidden@db/app?sslmode=no-verify",
+        )],
+        &[
+            "DATABASE_URL: parameter `sslmode`: `no-verify` is node-postgres' word for TLS without a look at the certificate; write `require` for that, or `verify-full` with sslrootcert=/path/to/ca.pem to know whom you talk to",
+        ],
+    ),
+    (
+        &[("DATABASE_URL", "postgres://u:hidden@db/app?schemas=tenant")],
+        &[
+            "DATABASE_URL: parameter `schemas`: it is not understood, and what it asks for would be missing; remove it from the URL",
+        ],
+    ),
+    (
+        &[(
+            "DATABASE_URL",
+            "postgres://u:hidden@db/app?search_path=tenant,public",
+        )],
+        &[
+            "DATABASE_URL: parameter `search_path`: give one schema, in which all tables are; or give none and name the tables with theirs, as in USER_TABLE=schema.table",
+        ],
+    ),
+    (
+        &[(
+            "DATABASE_URL",
+            "postgres://u:hidden@db/app?ssl=false&sslmode=require",
+        )],
+        &[
+            "DATABASE_URL: parameters `ssl` and `sslmode`: they contradict each other; keep `sslmode`",
+        ],
+    ),
+    (
+        &[(
+            "DATABASE_URL",
+            "postgres://u:hidden@db/app?sslrootcert=/nonexistent/ca.pem",
+        )],
+        &[
+            "DATABASE_URL: cannot use `/nonexistent/ca.pem`: I/O error: No such file or directory (os error 2)",
+        ],
+    ),
+    (
+        &[("DATABASE_URL", "postgres://u:hid/den@db/app")],
+        &[
+            "DATABASE_URL: an `@` stands behind the host; if the password holds `/`, `?` or `#`, write them as %2F, %3F and %23, and an `@` elsewhere as %40; such a URL looks like postgres://user:password@host:5432/database?sslmode=require",
+        ],
+    ),
+    (
+        &[
+            ("DATABASE_URL", "postgres://u:hidden@db/app"),
+            ("POSTGRES_PASSWORD", "hidden-too"),
+        ],
+        &[
+            "POSTGRES_PASSWORD: DATABASE_URL says something else; keep one of the two, or let them say the same",
+        ],
+    ),
+    (
+        &[
+            ("DATABASE_URL", "postgres://u:hidden@db:1/app"),
+            ("POSTGRES_HOST", "other"),
+            ("POSTGRES_PORT", "2"),
+            ("POSTGRES_USER", "v"),
+            ("POSTGRES_DB", "x"),
+            ("POSTGRES_SSLMODE", "require"),
+            ("DATABASE_CONNECTIONS", "7"),
+        ],
+        &[
+            "POSTGRES_HOST: DATABASE_URL says something else; keep one of the two, or let them say the same",
+            "POSTGRES_PORT: DATABASE_URL says something else; keep one of the two, or let them say the same",
+            "POSTGRES_USER: DATABASE_URL says something else; keep one of the two, or let them say the same",
+            "POSTGRES_DB: DATABASE_URL says something else; keep one of the two, or let them say the same",
+        ],
+    ),
+    (
+        &[
+            (
+                "DATABASE_URL",
+                "postgres://u:hidden@db/app?sslmode=disable&connection_limit=3",
+            ),
+            ("POSTGRES_SSLMODE", "require"),
+            ("DATABASE_CONNECTIONS", "7"),
+        ],
+        &[
+            "POSTGRES_SSLMODE: DATABASE_URL says something else; keep one of the two, or let them say the same",
+            "DATABASE_CONNECTIONS: it says 7, and `connection_limit` of DATABASE_URL says 3; keep one",
+        ],
+    ),
+    (
+        &[("POSTGRES_HOST", "[::1"), ("POSTGRES_PORT", "http")],
+        &[
+            "POSTGRES_HOST: `[::1`: not a host; give a name or an address, such as db.example, 10.0.0.1 or [::1]",
+            "POSTGRES_PORT: `http` is not a port",
+        ],
+    ),
+    (
+        &[
+            (
+                "DATABASE_URL",
+                "postgres://u:hidden@db/app?sslcert=/c.pem&sslkey=/k.pem",
+            ),
+            ("POSTGRES_SSLMODE", "disable"),
+        ],
+        &[
+            "POSTGRES_SSLMODE: DATABASE_URL, parameter `sslcert`: there is no TLS with sslmode=disable",
+        ],
+    ),
+];
+
+const OF_REDIS: &[Refused] = &[
+    (
+        &[
+            ("REDIS_URL", "unix:///run/redis.sock?ssl=true"),
+            ("REDIS_HOST", "cache"),
+            ("REDIS_PORT", "1"),
+        ],
+        &[
+            "REDIS_HOST: REDIS_URL says something else; keep one of the two, or let them say the same",
+            "REDIS_PORT: REDIS_URL says something else; keep one of the two, or let them say the same",
+        ],
+    ),
+    (
+        &[
+            ("REDIS_URL", "redis://:hidden@cache"),
+            ("REDIS_PASSWORD", "hidden-too"),
+        ],
+        &[
+            "REDIS_PASSWORD: REDIS_URL says something else; keep one of the two, or let them say the same",
+        ],
+    ),
+    (
+        &[
+            ("REDIS_URL", "redis://gate:hidden@cache:1"),
+            ("REDIS_USERNAME", "other"),
+            ("REDIS_HOST", "cache2"),
+            ("REDIS_PORT", "2"),
+        ],
+        &[
+            "REDIS_HOST: REDIS_URL says something else; keep one of the two, or let them say the same",
+            "REDIS_PORT: REDIS_URL says something else; keep one of the two, or let them say the same",
+            "REDIS_USERNAME: REDIS_URL says something else; keep one of the two, or let them say the same",
+        ],
+    ),
+    (
+        &[("REDIS_URL", "redis://gate@cache")],
+        &[
+            "REDIS_URL: it names a user without a password; give that in the URL, or as REDIS_PASSWORD",
+        ],
+    ),
+    (
+        &[("REDIS_HOST", "cache"), ("REDIS_USERNAME", "gate")],
+        &[
+            "REDIS_USERNAME: it names a user without a password; give that in the URL, or as REDIS_PASSWORD",
+        ],
+    ),
+    (
+        &[("REDIS_URL", "redis://:hidden@cache?sentinel=primary")],
+        &[
+            "REDIS_URL: parameter `sentinel`: it is not understood, and what it asks for would be missing; remove it from the URL",
+        ],
+    ),
+    (
+        &[("REDIS_URL", "redis://:hidden@cache?password=hidden-too")],
+        &["REDIS_URL: parameter `password`: it is given twice, and not with the same value"],
+    ),
+    (
+        &[("REDIS_URL", "rediss://:hidden@cache/#insecure")],
+        &[
+            "REDIS_URL: `#insecure` would trust any server; name its authority in REDIS_CA_FILE instead",
+        ],
+    ),
+    (
+        &[("REDIS_HOST", "a,b"), ("REDIS_PORT", "none")],
+        &[
+            "REDIS_HOST: `a,b`: not a host; give a name or an address, such as db.example, 10.0.0.1 or [::1]",
+            "REDIS_PORT: `none` is not a port",
+        ],
+    ),
+];

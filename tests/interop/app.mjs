@@ -4,12 +4,16 @@
 // AUTH_SECRET is its secret, as Auth.js reads it. Any user name gets in with the password `open sesame`,
 // and the user's id is `user-NAME`. SIGN_WITH=HS256 (or HS384, HS512) overrides `encode` and `decode`: the session cookie
 // is then a JWT, which the first secret signs, and not encrypted.
+//
+// `/signin` is the page to which another service sends browsers: it sends them back at once, and signs those in as `ada`
+// who have no session yet.
 globalThis.crypto ??= (await import("node:crypto")).webcrypto
 
 const { default: express } = await import("express")
 const { ExpressAuth, getSession } = await import("@auth/express")
 const { default: Credentials } = await import("@auth/express/providers/credentials")
 
+const { encode } = await import("@auth/core/jwt")
 const { SignJWT, jwtVerify } = await import("jose")
 
 const alg = process.env.SIGN_WITH
@@ -28,6 +32,8 @@ const config = {
   ...(alg && { jwt: signed }),
   trustHost: true,
   session: { strategy: "jwt" },
+  // The services that send browsers here are on other ports.
+  callbacks: { redirect: ({ url, baseUrl }) => new URL(url, baseUrl).href },
   providers: [
     Credentials({
       credentials: { username: {}, password: { type: "password" } },
@@ -44,6 +50,15 @@ const app = express()
 app.use(/^\/auth\/(.*)$/, ExpressAuth(config))
 app.get("/whoami", async (request, response) => {
   response.json(await getSession(request, config))
+})
+
+app.get("/signin", async (request, response) => {
+  if (!(await getSession(request, config))) {
+    const [secret, salt] = [process.env.AUTH_SECRET, "authjs.session-token"]
+    const token = { sub: "user-ada", name: "ada" }
+    response.cookie(salt, await encode({ token, secret, salt, maxAge: 600 }), { httpOnly: true, sameSite: "lax" })
+  }
+  response.redirect(String(request.query.callbackUrl ?? "/whoami"))
 })
 
 const server = app.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () => {

@@ -18,6 +18,7 @@ pub(crate) struct Need {
 pub(crate) const FOR_TESTS: &[Need] = &[
     need("c++", "g++"),
     need("caddy", "caddy"),
+    need("chromium", "chromium"),
     need("haproxy", "haproxy"),
     need("initdb", "postgresql"),
     need("kill", "procps"),

@@ -63,6 +63,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) bytes_in: u64,
     /// Bytes of the answer's body that the client's connection has taken.
     pub(crate) bytes_out: u64,
+    /// Whether the browser was told of a redirect loop instead of being sent to sign in once more.
+    pub(crate) redirect_loop: bool,
     /// What became of the exchange with the upstream, when it failed.
     pub(crate) upstream: Option<&'static str>,
     /// The status that the client got.
@@ -184,6 +186,7 @@ fn write_json(out: &mut Vec<u8>, entry: &Entry<'_>) {
         head_us,
         bytes_in,
         bytes_out,
+        redirect_loop,
         upstream,
         status,
         ended,
@@ -220,6 +223,9 @@ fn write_json(out: &mut Vec<u8>, entry: &Entry<'_>) {
     line.number(",\"head_us\":", *head_us);
     line.number(",\"bytes_in\":", *bytes_in);
     line.number(",\"bytes_out\":", *bytes_out);
+    if *redirect_loop {
+        line.0.extend_from_slice(b",\"redirect_loop\":true");
+    }
     line.code(",\"upstream\":", *upstream);
     line.number(",\"status\":", u64::from(*status));
     line.code(",\"ended\":", *ended);
@@ -369,6 +375,7 @@ mod tests {
             head_us: 1500,
             bytes_in: 0,
             bytes_out: 2,
+            redirect_loop: false,
             upstream: None,
             status: 200,
             ended: Some("whole"),

@@ -13,6 +13,7 @@ mod identity;
 mod idle;
 mod listen;
 mod lookups;
+mod origin;
 mod postgres_url;
 mod raw;
 mod redis_url;
@@ -193,7 +194,12 @@ impl Config {
             &bypass_header,
             reader.switch("FORWARD_SESSION_COOKIE", true),
         );
-        let sign_in = sign_in::settings(&mut reader, &mut warnings);
+        let sign_in = sign_in::settings(
+            &mut reader,
+            &policy,
+            upstream.is_some() || decisions.is_none(),
+            &mut warnings,
+        );
         let trusted_proxies = TrustedProxies::new(reader.list("TRUSTED_PROXIES", network));
         let stores = stores::settings(&mut reader, lookups, &mut warnings);
         warnings.extend(identity::unknown_guests(identity, stores.as_ref()));

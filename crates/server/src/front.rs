@@ -10,6 +10,7 @@ pub(crate) mod proxy;
 pub(crate) mod record;
 mod target;
 mod tunnel;
+mod way_in;
 
 use std::cell::Cell;
 use std::net::IpAddr;

@@ -14,6 +14,7 @@ mod jwks;
 mod listener;
 mod live;
 mod logging;
+mod loops;
 mod metrics;
 mod mint;
 mod mode;

@@ -111,6 +111,12 @@ impl Metrics {
         counter.increment(1);
     }
 
+    /// Counts a browser that went round and round between us and the sign-in page.
+    pub(crate) fn redirect_loop(&self) {
+        self.register(|| metrics::counter!("sessiongate_redirect_loops_total"))
+            .increment(1);
+    }
+
     /// The number of audit lines that nobody will read, for those who count them.
     pub(crate) fn audit_lost(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.audit_lost)
@@ -256,6 +262,10 @@ fn describe() {
     metrics::describe_counter!(
         "sessiongate_bypass_total",
         "Requests that passed by the development bypass."
+    );
+    metrics::describe_counter!(
+        "sessiongate_redirect_loops_total",
+        "Browsers that came back from signing in three times within ten seconds and were still refused."
     );
     metrics::describe_counter!(
         "sessiongate_audit_lines_lost_total",

@@ -10,19 +10,40 @@ pub(crate) const STYLE: &str = include_str!("pages/style.css");
 
 /// The `Content-Security-Policy` of every page: this style sheet, this icon, forms to their own origin, nothing else.
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-uCX91ppkYJ9UtmK1D6ASniHdeOIBeINd8o5PzJJzySQ='; \
+    style-src 'sha256-ZpLL8f4rP6k2b+/VIxhSW2L24x3JY6q3RfCTU5VWR4M='; \
     img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The page that answers a refused request of a browser: what happened, what to do, and the id under which the log
 /// knows the request. The reason itself stays in the log, because a stranger could learn from it.
 pub(crate) fn refusal(status: StatusCode, request_id: &str) -> String {
-    let words = Words::of(status);
+    refused(status, &Words::of(status), &html! {}, request_id)
+}
+
+/// The page for a browser that was sent to sign in and came back, again and again. It names what is usually wrong and
+/// never what it was here: that is in the log, under the request id. `sign_in` is for those who want to try once more.
+pub(crate) fn looping(sign_in: &str, request_id: &str) -> String {
+    let more = html! {
+        h2 { "What usually causes this" }
+        ul.causes {
+            li { "The session cookie does not reach this address." " The app sets it for another host or domain, with "
+                code { "Secure" } " although this address is plain http, or with a " code { "SameSite" }
+                " that holds it back." }
+            li { "The app and this gate do not use the same secret, cookie name or salt." }
+            li { "A clock is wrong, so that the session seems to be over, or not to have begun." }
+        }
+        div.actions { a.button href=(sign_in) { "Sign in once more" } }
+    };
+    refused(StatusCode::UNAUTHORIZED, &LOOPING, &more, request_id)
+}
+
+fn refused(status: StatusCode, words: &Words, more: &Markup, request_id: &str) -> String {
     let content = html! {
         main {
             p.status { b { (status.as_str()) } " " (status.canonical_reason().unwrap_or_default()) }
             h1 { (words.heading) }
             p.lead { (words.happened) }
             p { (words.advice) }
+            (more)
             dl.receipt {
                 dt { "Request id" }
                 dd.mono { (request_id) }
@@ -134,6 +155,14 @@ impl Words {
     }
 }
 
+const LOOPING: Words = Words {
+    heading: "Signing in does not get you here",
+    happened: "The sign-in page sent your browser back several times within a few seconds, and each time this site found \
+               no session that it can use. So it has stopped.",
+    advice: "Trying again seldom helps. Please tell whoever runs this site, and include the id below: the log says under \
+             it what was wrong.",
+};
+
 /// The mark once more, as an icon without a request of its own.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' \
     stroke='%232a9d87' stroke-width='2.4' stroke-linecap='round'%3E%3Cpath d='M4 21V11a8 8 0 0 1 16 0v10M9.3 21v-9\
@@ -162,6 +191,15 @@ mod tests {
         let page = refusal(StatusCode::FORBIDDEN, "<script>alert(1)</script>");
         assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
         assert!(!page.contains("<script"));
+    }
+
+    #[test]
+    fn what_a_looping_browser_is_told_does_not_depend_on_the_reason() {
+        let page = looping("/signin?callbackUrl=%2F&a=\"><script>", "id");
+        assert!(page.contains("href=\"/signin?callbackUrl=%2F&amp;a=&quot;&gt;&lt;script&gt;\""));
+        for cause in ["Secure", "SameSite", "secret", "salt", "clock", "domain"] {
+            assert!(page.contains(cause), "{cause}");
+        }
     }
 
     #[test]

@@ -149,7 +149,7 @@ const RULES: &[Rule] = &[
         "AUTH_LISTEN names no Unix socket",
     ),
     (
-        &["PUBLIC_URL"],
+        &["PUBLIC_URL", "SIGN_IN_CALLBACK_PARAMETER"],
         |uses| !uses.sign_in,
         "nobody is sent to sign in without SIGN_IN_URL, so nobody needs a way back",
     ),

@@ -404,6 +404,18 @@ impl<'v> Reader<'v> {
         given::explain(&mut self.problems, &self.given);
     }
 
+    /// A secret that was read already, to derive another key from; `None` without one that can be read. White space at its
+    /// end does not count, so that nodes which read it in different ways derive the same.
+    pub(crate) fn secret_again(&self, name: &str) -> Option<Secret> {
+        let file = || self.variables.get(&format!("{name}_FILE"));
+        let bytes = match self.variables.get(name) {
+            Some(value) => value.as_bytes().to_vec(),
+            None => std::fs::read(file()?).ok()?,
+        };
+        let secret = Secret::new(bytes);
+        Some(Secret::new(secret.expose().trim_ascii_end()))
+    }
+
     /// A secret that goes into text, such as a password in a connection string.
     pub(crate) fn password(&mut self, name: &str) -> Option<String> {
         let secret = self.secret(name)?;

@@ -449,6 +449,20 @@ const COOKIE_PREFIX: &str = "BETTER_AUTH_COOKIE_PREFIX";
 
 /// What a name begins with on https.
 const SECURE: &str = "__Secure-";
+/// Every variable that may hold a secret of sessions, those of Auth.js and NextAuth first.
+pub(super) const SESSION_SECRETS: [&str; 8] = {
+    let [a, b, c, d, e, f] = AUTHJS_SECRETS;
+    [
+        a,
+        b,
+        c,
+        d,
+        e,
+        f,
+        "BETTER_AUTH_SECRETS",
+        "BETTER_AUTH_SECRET",
+    ]
+};
 
 /// Every variable that may hold a secret of Auth.js or NextAuth, newest first.
 const AUTHJS_SECRETS: [&str; 6] = [

@@ -1,25 +1,30 @@
 //! Where people are sent to sign in, and how they come back.
 
-use http::Uri;
-use http::uri::Authority;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr};
 
+use gate::{Arrival, Facts, Policy, Rule};
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use super::origin::{AskedHost, Origin};
 use super::raw::Reader;
+use super::sessions::SESSION_SECRETS;
+use crate::loops::LoopBreaker;
+use crate::random;
 
 /// The sign-in page and the origin under which this gate is known.
 #[derive(Clone, Debug)]
 pub(crate) struct SignIn {
-    /// The page's URL, up to and with the `=` of its `callbackUrl` parameter.
+    /// The page.
+    page: Uri,
+    /// The page's URL, up to and with the `=` of the parameter that holds the way back.
     target: String,
+    /// The name of that parameter.
+    callback: String,
     /// Scheme, host and port of what we protect, as browsers see it; without one the way back is a path.
     public_origins: Vec<Origin>,
-}
-
-/// Scheme, host and port.
-#[derive(Clone, Debug)]
-struct Origin {
-    text: String,
-    authority: Authority,
+    loops: LoopBreaker,
 }
 
 impl SignIn {
@@ -27,10 +32,15 @@ impl SignIn {
     ///
     /// Only configured origins and the request's own path go in: an untrusted `Host` never becomes a `Location`. A
     /// path that a browser could read as another origin becomes `/`.
-    pub(crate) fn location(&self, host: Option<&str>, path_and_query: &str) -> String {
+    pub(crate) fn location(
+        &self,
+        host: Option<&str>,
+        is_https: bool,
+        path_and_query: &str,
+    ) -> String {
         let names_an_origin = path_and_query.starts_with("//") || path_and_query.contains('\\');
         let back = if names_an_origin { "/" } else { path_and_query };
-        let back = format!("{}{back}", self.origin(host));
+        let back = format!("{}{back}", self.origin(host, is_https));
         format!(
             "{}{}",
             self.target,
@@ -38,32 +48,172 @@ impl SignIn {
         )
     }
 
-    /// The only configured origin, or of several the one whose host was asked for.
-    fn origin(&self, host: Option<&str>) -> &str {
-        let is_asked_for = |origin: &&Origin| host.is_some_and(|host| origin.authority == *host);
+    /// Whether a request asks for the sign-in page itself. Sent there, it would only come back, with its own address
+    /// inside the next. A proxy in front may call us by another host than the page has; then the parameter tells.
+    pub(crate) fn is_asked_for(&self, host: Option<&str>, path_and_query: &str) -> bool {
+        let (path, query) = path_and_query
+            .split_once('?')
+            .unwrap_or((path_and_query, ""));
+        if comparable(path) != comparable(self.page.path()) {
+            return false;
+        }
+        let on_its_host = self.page.authority().is_none()
+            || host
+                .and_then(AskedHost::read)
+                .is_some_and(|host| host.is_of(&self.page));
+        on_its_host || parameters(query).any(|name| name == self.callback)
+    }
+
+    /// What tells browsers that go round and round.
+    pub(crate) fn loops(&self) -> &LoopBreaker {
+        &self.loops
+    }
+
+    /// The only configured origin, or of several the one whose host was asked for. Of two with the same host it is the
+    /// one whose scheme the browser used.
+    fn origin(&self, host: Option<&str>, is_https: bool) -> String {
+        let asked = host.and_then(AskedHost::read);
+        let asked = asked.as_ref();
         let origin = match self.public_origins.as_slice() {
             [only] => Some(only),
-            several => several.iter().find(is_asked_for),
+            several => asked.and_then(|asked| {
+                let meant = several.iter().filter(|origin| origin.is_asked_for(asked));
+                meant.max_by_key(|origin| (origin.is_exact(), origin.is_https() == is_https))
+            }),
         };
-        origin.map_or("", |origin| &origin.text)
+        origin
+            .and_then(|origin| origin.text(asked))
+            .unwrap_or_default()
     }
 }
 
-pub(super) fn settings(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Option<SignIn> {
-    let public_origins = reader.list("PUBLIC_URL", origin);
+/// Reads the settings, and sees that the page can be reached: `policy` says which paths are public, and `proxies` whether
+/// this gate answers for them itself.
+pub(super) fn settings(
+    reader: &mut Reader<'_>,
+    policy: &Policy,
+    proxies: bool,
+    warnings: &mut Vec<String>,
+) -> Option<SignIn> {
+    let public_origins = reader.list("PUBLIC_URL", Origin::read);
+    let callback = reader.named(CALLBACK, DEFAULT_CALLBACK, parameter_name);
     let url = reader.read("SIGN_IN_URL", sign_in_url)?;
-    if !url.starts_with('/') && public_origins.is_empty() {
+    let callback = callback?;
+    let page: Uri = url.parse().expect("a URL that was read as one");
+    if let Some(name) = way_back_in(page.query().unwrap_or_default(), &callback) {
+        let what = format!(
+            "its parameter `{name}` is where the gate puts the way back; remove it, and give the name that your app \
+             reads as {CALLBACK}"
+        );
+        reader.problem("SIGN_IN_URL", what);
+        return None;
+    }
+    if page.authority().is_some() && public_origins.is_empty() {
         warnings.push(
             "SIGN_IN_URL is on another origin and PUBLIC_URL is not set: after signing in people come back to \
              the app's origin, not to this one"
                 .to_owned(),
         );
     }
+    if is_ours(&page, &public_origins) {
+        check_reachable(reader, policy, page.path(), proxies, warnings);
+    }
     let separator = if url.contains('?') { '&' } else { '?' };
     Some(SignIn {
-        target: format!("{url}{separator}callbackUrl="),
+        target: format!("{url}{separator}{callback}="),
+        page,
+        callback,
         public_origins,
+        loops: loops(reader)?,
     })
+}
+
+/// Whether a page is behind this gate: a path, or a URL on an origin of ours.
+fn is_ours(page: &Uri, public_origins: &[Origin]) -> bool {
+    let Some(authority) = page.authority() else {
+        return true;
+    };
+    let https = page.scheme_str() == Some("https");
+    AskedHost::read(authority.as_str()).is_some_and(|host| {
+        let mut origins = public_origins.iter();
+        origins.any(|origin| origin.is_https() == https && origin.is_asked_for(&host))
+    })
+}
+
+/// Sees that a sign-in page behind this gate is public: otherwise it is redirected to itself, for ever. A gate that only
+/// decides cannot know which paths its host asks about.
+fn check_reachable(
+    reader: &mut Reader<'_>,
+    policy: &Policy,
+    path: &str,
+    proxies: bool,
+    warnings: &mut Vec<String>,
+) {
+    let page_is_public = is_public(policy, path);
+    if page_is_public {
+        let by_its_folder = is_public(policy, &format!("{}/x", path.trim_end_matches('/')))
+            || is_public(policy, &format!("{}x", path));
+        if !by_its_folder && !is_public(policy, AUTH_ROUTES) {
+            warnings.push(format!(
+                "the sign-in page `{path}` is public and `{AUTH_ROUTES}` is not: unless your app signs people in \
+                 elsewhere, add `{AUTH_ROUTES}` to PUBLIC_PATHS (for Next.js `/_next/` too)"
+            ));
+        }
+        return;
+    }
+    let what = if path == "/" {
+        "the sign-in page is `/` of this gate itself, and would redirect to itself for ever; give it a path of its own, \
+         because `/` in PUBLIC_PATHS opens everything"
+            .to_owned()
+    } else {
+        let page = match path.starts_with(AUTH_ROUTES) {
+            true => String::new(),
+            false => format!("`{path}` and "),
+        };
+        format!(
+            "the sign-in page `{path}` is behind this gate and not public, so it would redirect to itself for ever; \
+             add to PUBLIC_PATHS what signing in needs: {page}`{AUTH_ROUTES}`, and for Next.js `/_next/`. If something \
+             in front of the gate answers these paths, add them all the same"
+        )
+    };
+    if proxies {
+        reader.problem("SIGN_IN_URL", what);
+    } else {
+        warnings.push(format!(
+            "SIGN_IN_URL: {what}, unless your proxy does not ask about them"
+        ));
+    }
+}
+
+/// Whether a path needs no session, as the gate itself decides it.
+fn is_public(policy: &Policy, path: &str) -> bool {
+    let arrival = Arrival {
+        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        trusted_peer: false,
+        relayed: false,
+        request_id: HeaderValue::from_static("-"),
+    };
+    let facts = Facts {
+        method: &Method::GET,
+        path: Some(path),
+        headers: &HeaderMap::new(),
+        arrival: &arrival,
+    };
+    matches!(policy.rule_for(&facts), Ok(Rule::Public))
+}
+
+/// The key with which redirects are counted: from the secret of the sessions, so that all gates count as one; without any
+/// secret, a key of this process.
+fn loops(reader: &mut Reader<'_>) -> Option<LoopBreaker> {
+    let mut secrets = SESSION_SECRETS.iter().copied();
+    if let Some(secret) = secrets.find_map(|name| reader.secret_again(name)) {
+        return Some(LoopBreaker::of_secret(secret.expose()));
+    }
+    let random = random::bytes::<32>().map(|bytes| LoopBreaker::of_secret(&bytes));
+    random
+        .map_err(|error| reader.problem("SIGN_IN_URL", error.to_string()))
+        .ok()
 }
 
 fn sign_in_url(text: &str) -> Result<String, &'static str> {
@@ -76,20 +226,46 @@ fn sign_in_url(text: &str) -> Result<String, &'static str> {
     Err("give an http or https URL, or a path that begins with one `/`")
 }
 
-fn origin(text: &str) -> Result<Origin, &'static str> {
-    let uri: Uri = text.parse().map_err(|_| "not a URL")?;
-    match (uri.scheme_str(), uri.authority(), uri.path()) {
-        (Some(scheme @ ("http" | "https")), Some(authority), "" | "/")
-            if !authority.as_str().contains('@') =>
-        {
-            Ok(Origin {
-                text: format!("{scheme}://{authority}"),
-                authority: authority.clone(),
-            })
-        }
-        _ => Err("give scheme, host and port only, such as https://grafana.example.com"),
+fn parameter_name(text: &str) -> Result<String, &'static str> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if matches!(text.len(), 1..=64) && text.bytes().all(is_part) {
+        return Ok(text.to_owned());
     }
+    Err(
+        "give the name of a query parameter, such as callbackUrl: letters, digits, `-`, `.`, `_` and `~`",
+    )
 }
+
+/// The names in a query, decoded.
+fn parameters(query: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| {
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        percent_decode_str(name).decode_utf8_lossy()
+    })
+}
+
+/// The parameter of a query that names the way back already: the one that we write, that of Auth.js and Better Auth in
+/// either spelling (`callbackUrl`, `callbackURL`), or that of oauth2-proxy and Authelia.
+fn way_back_in(query: &str, callback: &str) -> Option<String> {
+    let known = [callback, DEFAULT_CALLBACK, "rd"];
+    let is_known = |name: &Cow<'_, str>| known.iter().any(|known| name.eq_ignore_ascii_case(known));
+    parameters(query).find(is_known).map(Cow::into_owned)
+}
+
+/// A path as a lenient app may read it: decoded, without case, doubled and final slashes.
+fn comparable(path: &str) -> String {
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    let segments = decoded.split('/').filter(|segment| !segment.is_empty());
+    let segments: Vec<_> = segments.map(str::to_lowercase).collect();
+    segments.join("/")
+}
+
+/// Where Auth.js, NextAuth and Better Auth sign people in, unless told otherwise.
+const AUTH_ROUTES: &str = "/api/auth/";
+
+const CALLBACK: &str = "SIGN_IN_CALLBACK_PARAMETER";
+const DEFAULT_CALLBACK: &str = "callbackUrl";
 
 /// Everything but the unreserved characters of RFC 3986 §2.3, as `encodeURIComponent` writes a parameter.
 const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -99,67 +275,4 @@ const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Variables;
-
-    fn location(url: &str, public_url: &str, path: &str) -> String {
-        let variables = Variables::default().with([
-            ("SIGN_IN_URL", url.to_owned()),
-            ("PUBLIC_URL", public_url.to_owned()),
-        ]);
-        let mut reader = Reader::new(&variables);
-        let sign_in = settings(&mut reader, &mut Vec::new()).expect("valid settings");
-        sign_in.location(Some("b.example"), path)
-    }
-
-    #[test]
-    fn of_several_origins_the_one_that_was_asked_for_is_the_way_back() {
-        let origins = "https://a.example, https://B.example";
-        let back = |origins| location("/signin", origins, "/x");
-        assert_eq!(
-            back(origins),
-            "/signin?callbackUrl=https%3A%2F%2FB.example%2Fx"
-        );
-        assert_eq!(
-            back("https://a.example, https://c.example"),
-            "/signin?callbackUrl=%2Fx"
-        );
-        assert_eq!(
-            back("https://a.example"),
-            "/signin?callbackUrl=https%3A%2F%2Fa.example%2Fx"
-        );
-    }
-
-    #[test]
-    fn the_way_back_is_a_path_unless_our_origin_is_configured() {
-        assert_eq!(
-            location("/signin", "", "/a?b=c d"),
-            "/signin?callbackUrl=%2Fa%3Fb%3Dc%20d"
-        );
-        assert_eq!(
-            location("https://app.example/in?x=1", "https://g.example/", "/a"),
-            "https://app.example/in?x=1&callbackUrl=https%3A%2F%2Fg.example%2Fa"
-        );
-    }
-
-    #[test]
-    fn a_path_that_names_an_origin_does_not_become_one() {
-        for path in ["//evil.example", r"/\evil.example"] {
-            assert_eq!(location("/signin", "", path), "/signin?callbackUrl=%2F");
-        }
-    }
-
-    #[test]
-    fn only_web_addresses_and_paths_are_sign_in_pages() {
-        for text in [
-            "javascript:alert(1)",
-            "//evil.example",
-            "ftp://x/",
-            "signin",
-            "/a#b",
-        ] {
-            assert!(sign_in_url(text).is_err(), "{text}");
-        }
-    }
-}
+mod tests;

@@ -5,29 +5,30 @@ use bytes::Bytes;
 use gate::Answer;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION,
-    REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::asker::Asker;
+use super::way_in::WayIn;
 use crate::pages;
 
-/// Renders a refusal of the gate. `sign_in` is where a browser goes to sign in.
+/// Renders a refusal of the gate. `way_in` is where a browser goes to sign in.
 pub(crate) fn refusal(
     answer: Answer,
     asker: Asker,
-    sign_in: impl FnOnce() -> Option<String>,
+    way_in: WayIn,
     request_id: &str,
 ) -> Response<Bytes> {
     let code = match answer {
         Answer::BadRequest => StatusCode::BAD_REQUEST,
         Answer::Forbid => StatusCode::FORBIDDEN,
-        Answer::SignIn if asker == Asker::Browser => match sign_in() {
-            Some(location) => return redirect(&location),
-            None => StatusCode::UNAUTHORIZED,
+        Answer::SignIn => match way_in {
+            WayIn::Loop { sign_in } => return looping(&sign_in, asker, request_id),
+            WayIn::Nowhere => StatusCode::UNAUTHORIZED,
+            WayIn::Redirect { location, counted } => return redirect(&location, counted),
         },
-        Answer::SignIn => StatusCode::UNAUTHORIZED,
         Answer::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     };
     status(code, asker, request_id)
@@ -123,13 +124,20 @@ fn grpc_web_trailers(status: StatusCode) -> Vec<u8> {
     [&[TRAILERS][..], &length, lines.as_bytes()].concat()
 }
 
-fn redirect(location: &str) -> Response<Bytes> {
+/// Tells a browser that goes round and round why that may be. It is the same for every reason: the log has the right one.
+fn looping(sign_in: &str, asker: Asker, request_id: &str) -> Response<Bytes> {
+    status(StatusCode::UNAUTHORIZED, asker, request_id)
+        .map(|_| Bytes::from(pages::looping(sign_in, request_id)))
+}
+
+fn redirect(location: &str, counted: HeaderValue) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::FOUND;
     let headers = response.headers_mut();
     let location = HeaderValue::from_str(location)
         .expect("a checked URL and a percent-encoded path are visible ASCII");
     headers.insert(LOCATION, location);
+    headers.insert(SET_COOKIE, counted);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -173,8 +181,7 @@ mod tests {
 
     #[test]
     fn a_form_gets_a_page_and_is_not_sent_elsewhere() {
-        let sign_in = || Some("/signin".to_owned());
-        let answer = refusal(Answer::SignIn, Asker::Form, sign_in, "id");
+        let answer = refusal(Answer::SignIn, Asker::Form, WayIn::Nowhere, "id");
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(answer.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
         assert!(!answer.headers().contains_key(LOCATION));

@@ -42,6 +42,7 @@ use super::answer;
 use super::asker::Asker;
 use super::cors::Cors;
 use super::record::{Decision, Record};
+use super::way_in::{Asked, WayIn, asks_for_https};
 use super::{Front, Sparingly, arrival};
 use crate::audit::Audit;
 use crate::client::Client;
@@ -334,18 +335,19 @@ impl Decisions {
         original: &Original,
         headers: &HeaderMap,
         refusals: Refusals,
-        record: &Record<'_>,
+        record: &mut Record<'_>,
     ) -> Response<Bytes> {
         let asker = Asker::behind_proxy(&original.method, headers);
-        let sign_in = || {
-            let path = original.path.as_ref().map_or("/", PathAndQuery::as_str);
-            Some(
-                self.sign_in
-                    .as_ref()?
-                    .location(Some(original.host.as_str()), path),
-            )
+        let asked = Asked {
+            host: Some(original.host.as_str()),
+            is_https: asks_for_https(headers),
+            path_and_query: original.path.as_ref().map_or("/", PathAndQuery::as_str),
+            headers,
+            now: record.now,
         };
-        let mut response = answer::refusal(answer, asker, sign_in, record.request_id());
+        let way_in = WayIn::of(self.sign_in.as_ref(), answer, asker, &asked);
+        record.redirect_loop = way_in.is_loop();
+        let mut response = answer::refusal(answer, asker, way_in, record.request_id());
         self.cors.describe(headers, response.headers_mut());
         *response.status_mut() = refusals.status(response.status());
         response

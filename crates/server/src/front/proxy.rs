@@ -8,7 +8,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gate::{Facts, Gate, Permit, Rule, TrustedProxies};
 use http::header::HOST;
-use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode};
 use http1::{Answered, Field, Length};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +17,7 @@ use super::asker::Asker;
 use super::cors::Cors;
 use super::record::{Decision, Record};
 use super::target::{self, Target};
+use super::way_in::{Asked, WayIn};
 use super::{Front, Sparingly, arrival, tunnel};
 use crate::audit::Audit;
 use crate::client::Client;
@@ -162,17 +162,14 @@ impl Proxy {
             None => Outcome::Abandoned,
             Some(Ok(permit)) => self.forward(permit, request, client, record).await,
             Some(Err(refusal)) => {
-                let path = request
-                    .uri()
-                    .path_and_query()
-                    .map_or("/", PathAndQuery::as_str);
-                let host = request
-                    .headers()
-                    .get(HOST)
-                    .and_then(|host| host.to_str().ok());
-                let sign_in = || Some(self.sign_in.as_ref()?.location(host, path));
                 let asker = asker(request);
-                let answer = answer::refusal(refusal.answer(), asker, sign_in, record.request_id());
+                let (answer, asked) = (
+                    refusal.answer(),
+                    Asked::of(request, &record.arrival, record.now),
+                );
+                let way_in = WayIn::of(self.sign_in.as_ref(), answer, asker, &asked);
+                record.redirect_loop = way_in.is_loop();
+                let answer = answer::refusal(answer, asker, way_in, record.request_id());
                 record.decided(Decision::Refused(refusal));
                 Outcome::Answered(answer)
             }

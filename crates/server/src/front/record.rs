@@ -33,6 +33,8 @@ pub(crate) struct Record<'p> {
     pub(crate) bytes_in: Cell<u64>,
     /// Bytes of the answer's body that have passed.
     pub(crate) bytes_out: Cell<u64>,
+    /// Whether the browser goes round and round between us and the sign-in page.
+    pub(crate) redirect_loop: bool,
     mode: Mode,
     started: Instant,
     /// How long the decision took, once it is there.
@@ -89,6 +91,7 @@ impl<'p> Record<'p> {
             ended: None,
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
+            redirect_loop: false,
             mode,
             started: clock::monotonic(),
             decision_took: None,
@@ -120,6 +123,9 @@ impl<'p> Record<'p> {
         }
         self.decision = decision;
         self.count_decision();
+        if self.redirect_loop {
+            self.metrics.redirect_loop();
+        }
         if matches!(self.decision, Decision::Permitted(Admission::Bypass)) {
             let (client, path) = (self.arrival.client, self.path());
             tracing::warn!(request_id = self.request_id(), %client, path, "a request passed by the bypass");
@@ -233,6 +239,7 @@ impl<'p> Record<'p> {
             head_us: micros(head),
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out.get(),
+            redirect_loop: self.redirect_loop,
             upstream: self.upstream,
             status,
             ended: ended.map(Ended::as_str),

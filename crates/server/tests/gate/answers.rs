@@ -5,6 +5,9 @@ use harness::{CutProxy, Echo, Mint, Postgres, Request};
 
 use crate::support::{gate, signed_in, started};
 
+/// What has to be public for a sign-in page behind the gate.
+const SIGNING_IN: (&str, &str) = ("PUBLIC_PATHS", "/signin,/api/auth/");
+
 #[tokio::test]
 async fn a_navigation_is_sent_to_sign_in_and_everything_else_is_told() -> Result<()> {
     let (echo, gate) = started([("SIGN_IN_URL", "https://app.example/signin")]).await?;
@@ -84,7 +87,7 @@ async fn a_navigation_is_sent_to_sign_in_and_everything_else_is_told() -> Result
 
 #[tokio::test]
 async fn the_way_back_never_leads_elsewhere() -> Result<()> {
-    let (_echo, gate) = started([("SIGN_IN_URL", "/signin")]).await?;
+    let (_echo, gate) = started([("SIGN_IN_URL", "/signin"), SIGNING_IN]).await?;
     for (target, host) in [
         ("//evil.example/x", "app.example"),
         ("/x", "evil.example"),
@@ -140,7 +143,7 @@ async fn an_unknown_user_is_forbidden_and_a_lost_database_is_unavailable() -> Re
             postgres.url_through(&wire.address(), Postgres::DATABASE),
         )
         .env("DATABASE_TIMEOUT", "1000")
-        .env("SIGN_IN_URL", "/signin")
+        .envs([("SIGN_IN_URL", "/signin"), SIGNING_IN])
         .start()
         .await?;
 

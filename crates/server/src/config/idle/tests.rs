@@ -226,6 +226,7 @@ const CASES: &[(&str, &str, Pairs)] = &[
     ("AUTH_SOCKET_MODE", "600", &[]),
     ("AUTH_SOCKET_MODE", "600", NO_UPSTREAM),
     ("PUBLIC_URL", "https://a.example", &[]),
+    ("SIGN_IN_CALLBACK_PARAMETER", "rd", &[]),
     ("BYPASS_HEADER_VALUE", OTHER, &[]),
     ("AUTH_SECRET", OTHER, &[BETTER_AUTH, OWN_SECRET]),
     ("AUTH_SECRET", OTHER, &[STORED, POSTGRES]),

@@ -1,0 +1,297 @@
+//! The origins under which this gate is known, as `PUBLIC_URL` names them.
+
+use std::fmt::Write;
+use std::net::Ipv4Addr;
+
+use http::Uri;
+use http::uri::Authority;
+
+/// Scheme, host and port of what this gate protects, or all such origins one label below a domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    scheme: Scheme,
+    host: Host,
+    /// `None` for the scheme's default port.
+    port: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+/// In lower case, without a final dot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Host {
+    /// A star, which stands for one label, and this domain.
+    Below(String),
+    Exactly(String),
+}
+
+impl Origin {
+    /// Reads `https://grafana.example.com` or `https://*.example.com`, with a port or without.
+    ///
+    /// # Errors
+    ///
+    /// The message says what is wrong with the text, and what to give.
+    pub(crate) fn read(text: &str) -> Result<Self, &'static str> {
+        let uri: Uri = text.parse().map_err(|_| "not a URL")?;
+        let scheme = match uri.scheme_str() {
+            Some("http") => Scheme::Http,
+            Some("https") => Scheme::Https,
+            _ => return Err(EXPECTED),
+        };
+        let authority = uri.authority().ok_or(EXPECTED)?;
+        if authority.as_str().contains('@') || !matches!(uri.path(), "" | "/") {
+            return Err(EXPECTED);
+        }
+        if uri.query().is_some() || text.contains('#') {
+            return Err(EXPECTED);
+        }
+        let asked = AskedHost::read(authority.as_str()).ok_or(EXPECTED)?;
+        let host = match asked.name.strip_prefix("*.") {
+            Some(domain) => Host::Below(own_domain(domain)?.to_owned()),
+            None if asked.name.contains('*') => return Err(MISPLACED_STAR),
+            None => Host::Exactly(asked.name.clone()),
+        };
+        Ok(Self {
+            scheme,
+            host,
+            port: scheme.without_default(asked.port),
+        })
+    }
+
+    /// Whether this is one origin, not a family of them.
+    pub(crate) fn is_exact(&self) -> bool {
+        matches!(self.host, Host::Exactly(_))
+    }
+
+    /// Whether its scheme is `https`.
+    pub(crate) fn is_https(&self) -> bool {
+        self.scheme == Scheme::Https
+    }
+
+    /// Whether a request for this host can be for this origin.
+    pub(crate) fn is_asked_for(&self, asked: &AskedHost) -> bool {
+        let is_this_host = match &self.host {
+            Host::Exactly(host) => asked.name == *host,
+            Host::Below(domain) => asked
+                .name
+                .split_once('.')
+                .is_some_and(|(label, rest)| rest == domain && is_label(label)),
+        };
+        is_this_host && self.scheme.without_default(asked.port) == self.port
+    }
+
+    /// The origin as text. A star becomes the label that was asked for: letters, digits and hyphens, never other bytes
+    /// of a client. `None` for a star when another host was asked for, or none.
+    pub(crate) fn text(&self, asked: Option<&AskedHost>) -> Option<String> {
+        let host = match &self.host {
+            Host::Exactly(host) => host,
+            Host::Below(_) => &asked.filter(|asked| self.is_asked_for(asked))?.name,
+        };
+        let mut text = format!("{}://{host}", self.scheme.as_str());
+        if let Some(port) = self.port {
+            let _ = write!(text, ":{port}");
+        }
+        Some(text)
+    }
+}
+
+impl Scheme {
+    fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    fn without_default(self, port: Option<u16>) -> Option<u16> {
+        let default = match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        };
+        port.filter(|port| *port != default)
+    }
+}
+
+/// A host as a request names it, in the form in which hosts are compared: lower case, without a final dot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AskedHost {
+    name: String,
+    port: Option<u16>,
+}
+
+impl AskedHost {
+    /// Reads the value of a `Host` field; `None` when it is not a host with or without a port.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let authority: Authority = text.parse().ok()?;
+        let (name, port) = (authority.host(), authority.port_u16());
+        let has_port = authority.as_str().len() > name.len();
+        if authority.as_str().contains('@') || (has_port && port.is_none()) {
+            return None;
+        }
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        (!name.is_empty()).then_some(Self { name, port })
+    }
+
+    /// Whether this is the host, and the port if the request names one, of a URL.
+    pub(crate) fn is_of(&self, url: &Uri) -> bool {
+        let scheme = match url.scheme_str() {
+            Some("http") => Scheme::Http,
+            Some("https") => Scheme::Https,
+            _ => return false,
+        };
+        let other = url.authority().and_then(|other| Self::read(other.as_str()));
+        other.is_some_and(|other| {
+            other.name == self.name
+                && scheme.without_default(other.port) == scheme.without_default(self.port)
+        })
+    }
+}
+
+/// A domain below which only its owner makes names: not a public suffix such as `com`, `co.uk` or `github.io`, nor one
+/// whose every label below is one (<https://publicsuffix.org>, the list that the `psl` crate carries).
+fn own_domain(domain: &str) -> Result<&str, &'static str> {
+    // Browsers send `*.localhost` to this machine, and nobody can register a name there (RFC 6761 §6.3).
+    if domain == "localhost" {
+        return Ok(domain);
+    }
+    if domain.contains('*') || !domain.split('.').all(is_label) {
+        return Err(MISPLACED_STAR);
+    }
+    if domain.parse::<Ipv4Addr>().is_ok() {
+        return Err("an address has no names below it");
+    }
+    let below = format!("any.{domain}");
+    match (psl::domain_str(domain), psl::domain_str(&below)) {
+        (Some(own), Some(registrable)) if own == registrable => Ok(domain),
+        _ => Err(
+            "the star covers domains that anybody can register; put a domain of your own behind it, as in \
+             https://*.example.com",
+        ),
+    }
+}
+
+/// Letters, digits and hyphens, of which the last do not stand at an end (RFC 1123 §2.1).
+fn is_label(label: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    matches!(label.len(), 1..=63)
+        && label.bytes().all(is_part)
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+const EXPECTED: &str = "give scheme, host and port only, such as https://grafana.example.com";
+
+const MISPLACED_STAR: &str =
+    "a star stands for the whole first label and nothing else, as in https://*.example.com";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(origin: &str, host: &str) -> Option<String> {
+        let asked = AskedHost::read(host)?;
+        let origin = Origin::read(origin).unwrap();
+        origin
+            .is_asked_for(&asked)
+            .then(|| origin.text(Some(&asked)).unwrap())
+    }
+
+    #[test]
+    fn hosts_are_compared_without_case_final_dot_and_default_port() {
+        for (origin, host) in [
+            ("https://a.example", "A.Example"),
+            ("https://a.example", "a.example."),
+            ("https://a.example", "a.example:443"),
+            ("https://A.example:443/", "a.example.:443"),
+            ("https://a.example.", "a.example"),
+        ] {
+            assert_eq!(
+                text(origin, host).as_deref(),
+                Some("https://a.example"),
+                "{origin} {host}"
+            );
+        }
+        assert_eq!(
+            text("http://a.example", "a.example:80").unwrap(),
+            "http://a.example"
+        );
+        assert_eq!(
+            text("http://[::1]:8080", "[::1]:8080").unwrap(),
+            "http://[::1]:8080"
+        );
+        for (origin, host) in [
+            ("https://a.example", "a.example:80"),
+            ("https://a.example", "a.example:8443"),
+            ("https://a.example:8443", "a.example"),
+            ("https://a.example", "a.example.."),
+            ("https://a.example", "b.a.example"),
+            ("https://a.example", "x@a.example"),
+        ] {
+            assert_eq!(text(origin, host), None, "{origin} {host}");
+        }
+    }
+
+    #[test]
+    fn a_star_is_one_label() {
+        let star = "https://*.example.com";
+        assert_eq!(
+            text(star, "Wiki-2.Example.com.:443").unwrap(),
+            "https://wiki-2.example.com"
+        );
+        assert_eq!(
+            text("http://*.localhost:8080", "a.localhost:8080").unwrap(),
+            "http://a.localhost:8080"
+        );
+        for host in [
+            "example.com",
+            "a.b.example.com",
+            ".example.com",
+            "-a.example.com",
+            "a_b.example.com",
+            "a%2f.example.com",
+            "*.example.com",
+            "evil.com",
+            "a.example.com.evil.com",
+            "a.example.com:8443",
+        ] {
+            assert_eq!(text(star, host), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_star_covers_no_domain_of_others() {
+        for origin in [
+            "https://*.com",
+            "https://*.co.uk",
+            "https://*.github.io",
+            "https://*.vercel.app",
+            "https://*.foo.ck",
+            "https://*.compute.amazonaws.com",
+            "https://*.internal",
+            "https://*.10.0.0.1",
+            "https://*",
+            "https://*.",
+            "https://a.*.example.com",
+            "https://*.*.example.com",
+            "https://*a.example.com",
+            "https://a*.example.com",
+            "https://example.*",
+        ] {
+            assert!(Origin::read(origin).is_err(), "{origin}");
+        }
+        for origin in [
+            "https://*.example.com",
+            "https://*.example.co.uk",
+            "https://*.team.example.com",
+            "https://*.me.github.io",
+            "https://*.corp.internal",
+            "http://*.localhost",
+        ] {
+            assert!(Origin::read(origin).is_ok(), "{origin}");
+        }
+    }
+}

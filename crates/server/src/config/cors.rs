@@ -26,7 +26,13 @@ impl AllowedOrigin {
         else {
             return Err(malformed);
         };
-        if authority.as_str().contains('@') || uri.query().is_some() {
+        // The parser cuts a fragment off, and takes a port out of range for none: another origin than what is written.
+        let written = authority.as_str();
+        let has_port = written.len() > authority.host().len();
+        if written.contains('@')
+            || text.contains(['?', '#'])
+            || (has_port && authority.port_u16().is_none())
+        {
             return Err(malformed);
         }
         let host = authority.host().to_ascii_lowercase();
@@ -73,6 +79,9 @@ mod tests {
             "https://app.example.com/path",
             "https://u@app.example.com",
             "https://app.example.com?x",
+            "https://app.example.com#x",
+            "https://app.example.com:99999",
+            "https://app.example.com:",
             "ftp://app.example.com",
             "https://",
         ] {

@@ -416,6 +416,13 @@ fn upstream_authority(text: &str) -> Result<Authority, String> {
     if authority.as_str().contains('@') {
         return Err("credentials in the URL are not sent; remove them".to_owned());
     }
+    // The parser takes a port out of range for none, and another service would be asked.
+    let has_port = authority.as_str().len() > authority.host().len();
+    if has_port && authority.port_u16().is_none() {
+        return Err(format!(
+            "what stands behind the host of `{text}` is no port; {example}"
+        ));
+    }
     if parts
         .path_and_query
         .is_some_and(|path| path.as_str() != "/")

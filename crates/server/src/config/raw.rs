@@ -137,8 +137,13 @@ impl<'v> Reader<'v> {
     /// Notes that a variable has no effect, if it is set, or the file that it can come from.
     pub(crate) fn idle(&mut self, name: &str, why: &str) {
         for name in sources(name) {
-            if self.variables.get(&name).is_some() {
-                self.warnings.push(format!("{name} has no effect: {why}"));
+            match self.variables.get(&name) {
+                Some(value) if is_service_link(value) => {
+                    let warning = service_link(&name, value);
+                    self.warnings.push(warning);
+                }
+                Some(_) => self.warnings.push(format!("{name} has no effect: {why}")),
+                None => {}
             }
         }
     }
@@ -158,14 +163,8 @@ impl<'v> Reader<'v> {
     /// `tcp://10.96.0.10:6379` (its documentation, "Environment variables" of services); those are left alone.
     pub(crate) fn port(&mut self, name: &str) -> Option<u16> {
         let text = self.text(name)?;
-        if ["tcp://", "udp://", "sctp://"]
-            .iter()
-            .any(|scheme| text.starts_with(scheme))
-        {
-            self.warnings.push(format!(
-                "{name} is ignored: Kubernetes sets it to `{text}` for a service of this name; set enableServiceLinks: false \
-                 in the pod to be rid of such variables, or {name} to a number"
-            ));
+        if is_service_link(&text) {
+            self.warnings.push(service_link(name, &text));
             return None;
         }
         match text.trim().parse() {
@@ -249,6 +248,11 @@ impl<'v> Reader<'v> {
                 Ok(value) => values.push(value),
                 Err(error) => self.problem(name, format!("`{entry}`: {error}")),
             }
+        }
+        let is_blank = |entry: &str| entry.trim().is_empty();
+        if !text.is_empty() && text.split(',').all(is_blank) {
+            self.warnings
+                .push(format!("{name} has no effect: nothing stands in it"));
         }
         values
     }
@@ -529,6 +533,20 @@ impl<'v> Reader<'v> {
 fn sources(name: &str) -> impl Iterator<Item = String> {
     let file = FROM_FILES.contains(&name).then(|| format!("{name}_FILE"));
     [name.to_owned()].into_iter().chain(file)
+}
+
+/// Whether this is what Kubernetes puts into a variable `NAME_PORT` for a service of its own.
+fn is_service_link(value: &str) -> bool {
+    ["tcp://", "udp://", "sctp://"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme))
+}
+
+fn service_link(name: &str, value: &str) -> String {
+    format!(
+        "{name} is ignored: Kubernetes sets it to `{value}` for a service of this name; set enableServiceLinks: false in the \
+         pod to be rid of such variables, or {name} to a number"
+    )
 }
 
 /// A connection string as it may be shown. What cannot be read may be a password anywhere.

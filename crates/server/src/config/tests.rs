@@ -306,6 +306,8 @@ fn upstreams_that_cannot_be_reached_are_refused() {
         "127.0.0.1:80",
         "http://a/path",
         "http://u:p@a",
+        "http://a:99999",
+        "http://a:",
         "dir:/srv",
     ] {
         assert!(

@@ -146,7 +146,9 @@ impl JwksUrl {
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(JwksUrlError::Malformed);
         };
-        if authority.as_str().contains('@') {
+        let has_port = authority.as_str().len() > authority.host().len();
+        // The parser takes a port out of range for none, and another server would be asked.
+        if authority.as_str().contains('@') || (has_port && authority.port_u16().is_none()) {
             return Err(JwksUrlError::Malformed);
         }
         let host = authority
@@ -303,6 +305,8 @@ mod tests {
             "https://",
             "https:///jwks",
             "https://user:password@issuer.example/jwks",
+            "https://issuer.example:99999/jwks",
+            "https://issuer.example:/jwks",
             "http://127.0.0.1@issuer.example/jwks",
             "://",
         ] {

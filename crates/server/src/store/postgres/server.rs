@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
+use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Error, NoTls, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -106,7 +107,8 @@ impl PostgresServer {
                     .await
                     .unwrap_or(Err(PostgresError::Slow(limit))),
             };
-            if result.is_ok() {
+            let is_final = |error: &PostgresError| error.is_refused_sign_in();
+            if result.as_ref().map_or_else(is_final, |_| true) {
                 break;
             }
         }
@@ -179,7 +181,7 @@ impl Opener for PostgresOpener {
 
     fn is_answer(error: &PostgresError) -> bool {
         match error {
-            PostgresError::Driver(_) => error.sqlstate().is_some(),
+            PostgresError::Driver(_) => error.sqlstate().is_some() && !error.is_fatal(),
             PostgresError::Hidden { .. }
             | PostgresError::NoColumn { .. }
             | PostgresError::NoTable => true,
@@ -275,6 +277,20 @@ impl PostgresError {
             return None;
         };
         Some(error.as_db_error()?.code().code())
+    }
+
+    /// Whether the server has closed the connection with this (PostgreSQL's manual, §20.8.2, message severity levels).
+    fn is_fatal(&self) -> bool {
+        let Self::Driver(error) = self else {
+            return false;
+        };
+        let severity = error.as_db_error().and_then(DbError::parsed_severity);
+        matches!(severity, Some(Severity::Fatal | Severity::Panic))
+    }
+
+    /// Whether the server knows us and does not let us in: then no other host is asked (PostgreSQL's manual, §34.1.1.3).
+    fn is_refused_sign_in(&self) -> bool {
+        self.sqlstate().is_some_and(|code| code.starts_with("28"))
     }
 
     /// Whether the connection failed, and not the question: a new one may do.

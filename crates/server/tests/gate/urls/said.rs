@@ -126,6 +126,12 @@ async fn check_config_names_what_has_no_effect() -> Result<()> {
         ("REDIS_PASSWORD", "hidden"),
     ])
     .await?;
+    let ignored = |name: &str, value: &str| {
+        format!(
+            "warning: {name} is ignored: Kubernetes sets it to `{value}` for a service of this name; set \
+             enableServiceLinks: false in the pod to be rid of such variables, or {name} to a number"
+        )
+    };
     let idle = "SESSION_SCHEMA or SESSION_FORMAT sessions";
     let [database, cache] = ["no database is asked", "nothing is looked up"]
         .map(|what| format!("has no effect: {what}; ENABLE_DB_CHECK=true looks users up, {idle}"));
@@ -134,8 +140,8 @@ async fn check_config_names_what_has_no_effect() -> Result<()> {
         [
             "warning: ENABLE_DB_CHECK is off: a deleted user keeps access until the session expires".to_owned(),
             format!("warning: DATABASE_URL {database}"),
-            format!("warning: POSTGRES_PORT {database}"),
-            format!("warning: REDIS_PORT {cache}"),
+            ignored("POSTGRES_PORT", "tcp://10.96.0.11:5432"),
+            ignored("REDIS_PORT", "tcp://10.96.0.10:6379"),
             format!("warning: REDIS_PASSWORD {cache}"),
         ]
     );

@@ -127,6 +127,23 @@ fn holds_secret(name: &str) -> bool {
         .any(|part| name.contains(part))
 }
 
+/// Puts what a parameter says where nothing has been said, or the same.
+///
+/// # Errors
+/// [`TWICE`] when something else has been said.
+pub(super) fn set<T: PartialEq>(place: &mut Option<T>, value: T) -> Result<(), String> {
+    match place {
+        Some(other) if *other != value => Err(TWICE.to_owned()),
+        _ => {
+            *place = Some(value);
+            Ok(())
+        }
+    }
+}
+
+/// What is wrong with a parameter that contradicts another part of its URL.
+pub(super) const TWICE: &str = "it is given twice, and not with the same value";
+
 fn hosts_of(text: &str) -> Result<Vec<Host>, String> {
     if text.is_empty() {
         return Ok(Vec::new());

@@ -14,7 +14,7 @@ use tokio_postgres::config::{ChannelBinding, SslMode, TargetSessionAttrs};
 
 use self::harmless::HARMLESS;
 pub(super) use self::ssl::Ssl;
-use super::connection_url::ConnectionUrl;
+use super::connection_url::{ConnectionUrl, TWICE, set};
 use super::host::Host;
 use crate::store::{PostgresHost, PostgresServer, Verify};
 
@@ -390,16 +390,6 @@ impl PostgresUrl {
     }
 }
 
-fn set<T: PartialEq>(place: &mut Option<T>, value: T) -> Result<(), String> {
-    match place {
-        Some(other) if *other != value => Err(TWICE.to_owned()),
-        _ => {
-            *place = Some(value);
-            Ok(())
-        }
-    }
-}
-
 /// How the name of a schema is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Case {
@@ -461,8 +451,6 @@ fn channel_binding(value: &str) -> Result<ChannelBinding, String> {
         _ => Err("it is none of disable, prefer, require".to_owned()),
     }
 }
-
-const TWICE: &str = "it is given twice, and not with the same value";
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use redis::RedisConnectionInfo;
 
-use super::connection_url::ConnectionUrl;
+use super::connection_url::{ConnectionUrl, set};
 use crate::store::{RedisAddress, RedisServer};
 
 /// A Redis as a URL describes it. What the URL does not say is `None`, so that other settings can complete it.
@@ -198,18 +198,6 @@ impl RedisUrl {
             login = login.set_password(password);
         }
         RedisServer { address, login }
-    }
-}
-
-fn set<T: PartialEq>(place: &mut Option<T>, value: T) -> Result<(), String> {
-    match place {
-        Some(other) if *other != value => {
-            Err("it is given twice, and not with the same value".to_owned())
-        }
-        _ => {
-            *place = Some(value);
-            Ok(())
-        }
     }
 }
 

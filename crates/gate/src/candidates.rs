@@ -5,14 +5,15 @@
 //! that refuses the request for the other one sends the user to sign in, from where the application sends the user back, for
 //! ever.
 
-use session::{Candidates, OpenError, SealedSession, Session, UnixTime};
+use session::{Candidates, OpenError, SealedSession, UnixTime};
 
-use crate::{Answer, Facts, Gate, Refusal, Sessions, Source, Users};
+use crate::realm::Found;
+use crate::{Answer, Facts, Realm, Refusal, Sessions, Users};
 
-/// A session that opened, what it was in, and the store that knew it.
-type Chosen<'c, 'f> = (Session, Option<Source>, &'c SealedSession<'f>);
+/// A session that opened, and what it was in.
+type Chosen<'c, 'f> = (Found, &'c SealedSession<'f>);
 
-impl<U: Users, S: Sessions> Gate<U, S> {
+impl<U: Users, S: Sessions> Realm<U, S> {
     /// Opens what could be the session, and gives the one that counts: of the first cookie, in the ring's order, of which
     /// anything opens, the session that was issued last. What does not open does not count, or a cookie that has ended
     /// would hide a good one; what opens must name the same user, or somebody who can add a cookie could choose the user
@@ -26,7 +27,7 @@ impl<U: Users, S: Sessions> Gate<U, S> {
         facts: &Facts<'_>,
         candidates: &Candidates<'_>,
         now: UnixTime,
-    ) -> Result<(Session, Option<Source>), Refusal> {
+    ) -> Result<Found, Refusal> {
         let mut chosen: Option<Chosen<'_, '_>> = None;
         let mut flaw = None;
         for candidate in candidates.iter() {
@@ -37,23 +38,21 @@ impl<U: Users, S: Sessions> Gate<U, S> {
                     continue;
                 }
             };
-            if let Some((.., earlier)) = &chosen
+            if let Some((_, earlier)) = &chosen
                 && !sealed.shares_cookie_with(earlier)
             {
                 break;
             }
             match self.open(facts, sealed, now).await {
-                Ok((session, source)) => {
-                    chosen = Some(self.later(chosen, (session, source, sealed))?);
-                }
+                Ok(found) => chosen = Some(self.later(chosen, (found, sealed))?),
                 Err(refusal) if refusal.answer() == Answer::SignIn => {
                     flaw.get_or_insert(refusal);
                 }
                 Err(refusal) => return Err(refusal),
             }
         }
-        let (session, source, _) = chosen.ok_or(flaw.unwrap_or(Refusal::NoSession))?;
-        Ok((session, source))
+        let (found, _) = chosen.ok_or(flaw.unwrap_or(Refusal::NoSession))?;
+        Ok(found)
     }
 
     fn later<'c, 'f>(
@@ -64,14 +63,15 @@ impl<U: Users, S: Sessions> Gate<U, S> {
         let Some(earlier) = earlier else {
             return Ok(other);
         };
-        if earlier.0.subject() != other.0.subject()
-            && let Some(cookie) = other.2.cookie(&self.keys)
+        let ((before, _), (after, _)) = (&earlier.0, &other.0);
+        if before.subject() != after.subject()
+            && let Some(cookie) = other.1.cookie(&self.keys)
         {
             return Err(OpenError::AmbiguousCookie {
                 name: cookie.name().clone(),
             });
         }
-        Ok(if other.0.is_later_than(&earlier.0) {
+        Ok(if after.is_later_than(before) {
             other
         } else {
             earlier

@@ -9,8 +9,11 @@ use http::{HeaderMap, HeaderValue, Method};
 pub struct Facts<'a> {
     /// The request's method.
     pub method: &'a Method,
-    /// The path, byte for byte as it will be forwarded, without query and fragment. `None` when the host that asks does not
-    /// say it: then nothing is public, and only a session enters.
+    /// The host that the request is for, as `Host` has it, with or without a port; for a calling proxy, the host that it
+    /// names. `None` when nobody says.
+    pub host: Option<&'a str>,
+    /// The path, byte for byte as it will be forwarded, without query and fragment. `None` when the calling proxy does not
+    /// say it: then nothing is public, and the request enters only where one route governs everything else.
     pub path: Option<&'a str>,
     /// The request's header fields as they arrived.
     pub headers: &'a HeaderMap,

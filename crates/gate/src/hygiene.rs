@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -15,16 +16,9 @@ use session::KeyRing;
 use session::cookies::{comes_before_bearer, without_session};
 use smallvec::SmallVec;
 
-use crate::Arrival;
 use crate::address::write_address;
 use crate::names::{self, Meaning, normal_byte};
-
-/// The user's id: the session's subject.
-pub(crate) const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
-/// The user's e-mail address, from the session's claims.
-pub(crate) const X_USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
-/// The user's name, from the session's claims.
-pub(crate) const X_USER_NAME: HeaderName = HeaderName::from_static("x-user-name");
+use crate::{Arrival, HeaderProfile};
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -32,16 +26,35 @@ pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwar
 #[derive(Clone, Debug)]
 pub struct Hygiene {
     bypass_header: String,
-    forward_session: bool,
+    /// The names that header profiles bring, whatever route they are for.
+    owned: Owned,
+    /// The keys of every realm: no session of any of them travels on where it is not to.
+    rings: Vec<Arc<KeyRing>>,
+}
+
+/// How a request goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Onward<'o> {
+    /// Whether it enters by its session: without a session cookie that session was the bearer value.
+    pub(crate) by_session: bool,
+    /// Whether the session travels on.
+    pub(crate) forwards_session: bool,
+    /// The host that the service is asked for, in place of the request's own.
+    pub(crate) host: Option<&'o HeaderValue>,
 }
 
 impl Hygiene {
-    /// `bypass_header` never travels on, whether or not the bypass is enabled. Without `forward_session` the session
-    /// itself (cookie or bearer value) does not either.
-    pub fn new(bypass_header: &HeaderName, forward_session: bool) -> Self {
+    /// `bypass_header` never travels on, whether or not the bypass is enabled, and neither does any header of these
+    /// profiles. `rings` are the keys of every realm.
+    pub fn new<'p>(
+        bypass_header: &HeaderName,
+        profiles: impl IntoIterator<Item = &'p HeaderProfile>,
+        rings: Vec<Arc<KeyRing>>,
+    ) -> Self {
         Self {
             bypass_header: normal_form(bypass_header.as_str()),
-            forward_session,
+            owned: Owned::by(profiles),
+            rings,
         }
     }
 
@@ -51,25 +64,26 @@ impl Hygiene {
     /// comes how the request reached us; what a listed proxy said of that is kept and, for the chain of addresses,
     /// continued.
     ///
-    /// `by_session` says that the request enters by its session: without a session cookie that session was the bearer
-    /// value. Where the session is not to travel on, nothing does by which somebody could enter, whether or not this
-    /// request entered by it.
+    /// Where the session is not to travel on, nothing does by which somebody could enter, whether or not this request
+    /// entered by it.
     pub(crate) fn write(
         &self,
         out: &mut Vec<u8>,
         headers: &HeaderMap,
-        keys: &KeyRing,
-        by_session: bool,
+        onward: &Onward<'_>,
         arrival: &Arrival,
     ) {
+        let forwards_session = onward.forwards_session;
         let connection = headers.get_all(CONNECTION).iter();
         let hop_by_hop = HopByHop::of(connection.map(HeaderValue::as_bytes));
-        let by_bearer = !self.forward_session
-            && by_session
+        let by_bearer = !forwards_session
+            && onward.by_session
             && headers.contains_key(AUTHORIZATION)
-            && !has_session_cookie(headers, keys);
-        let is_session_bearer =
-            |value: &HeaderValue| by_bearer || keys.is_session_bearer(value.as_bytes());
+            && !self.has_session_cookie(headers);
+        let is_session_bearer = |value: &HeaderValue| {
+            let mut rings = self.rings.iter();
+            by_bearer || rings.any(|keys| keys.is_session_bearer(value.as_bytes()))
+        };
         let mut chain = SmallVec::<[&HeaderValue; USUAL_HOPS]>::new();
         let (mut has_host, mut has_scheme) = (false, false);
         for (name, value) in headers {
@@ -78,14 +92,14 @@ impl Hygiene {
                 || self.is_unwanted(name, arrival.trusted_peer);
             match name {
                 _ if stays_behind => continue,
-                "authorization" if !self.forward_session && is_session_bearer(value) => continue,
-                "cookie" if !self.forward_session => {
-                    // The rest of a valid field value is a valid field value: only whole pairs are cut out.
-                    if let Some(rest) = without_session(keys, value.as_bytes()) {
+                "authorization" if !forwards_session && is_session_bearer(value) => continue,
+                "cookie" if !forwards_session => {
+                    if let Some(rest) = self.without_sessions(value.as_bytes()) {
                         write_field(out, name.as_bytes(), &rest);
                     }
                     continue;
                 }
+                "host" if onward.host.is_some() => continue,
                 "x-forwarded-for" => {
                     chain.push(value);
                     continue;
@@ -96,6 +110,9 @@ impl Hygiene {
                 _ => {}
             }
             write_field(out, name.as_bytes(), value.as_bytes());
+        }
+        if let Some(host) = onward.host {
+            write_field(out, b"host", host.as_bytes());
         }
         write_chain(out, &chain, arrival.peer.to_canonical());
         if !has_scheme {
@@ -124,7 +141,10 @@ impl Hygiene {
 
     fn kind(&self, name: &str) -> Kind {
         // Most names of a request are told by their ends.
-        if !names::may_mean_something(name.as_bytes()) && !self.may_be_bypass(name) {
+        if !names::may_mean_something(name.as_bytes())
+            && !self.may_be_bypass(name)
+            && !self.owned.may_have(name)
+        {
             return Kind::Other;
         }
         // Nearly every name is in normal form as it comes.
@@ -135,13 +155,33 @@ impl Hygiene {
         }
     }
 
+    /// The rest of a cookie header without any realm's session. The rest of a valid field value is a valid field value: only
+    /// whole pairs are cut out.
+    fn without_sessions(&self, value: &[u8]) -> Option<Vec<u8>> {
+        let [first, others @ ..] = &self.rings[..] else {
+            return Some(value.to_vec());
+        };
+        let rest = without_session(first, value)?;
+        let mut others = others.iter();
+        others.try_fold(rest, |rest, keys| without_session(keys, &rest))
+    }
+
+    /// Whether a session is in a cookie.
+    fn has_session_cookie(&self, headers: &HeaderMap) -> bool {
+        let mut cookies = headers.get_all(COOKIE).iter();
+        cookies.any(|value| {
+            let mut rings = self.rings.iter();
+            rings.any(|keys| comes_before_bearer(keys, value.as_bytes()))
+        })
+    }
+
     fn may_be_bypass(&self, name: &str) -> bool {
         let first = name.bytes().next().map(normal_byte);
         name.len() == self.bypass_header.len() && first == self.bypass_header.bytes().next()
     }
 
     fn classify(&self, normal: &str, name: &str) -> Kind {
-        if *normal == *self.bypass_header {
+        if *normal == *self.bypass_header || self.owned.has(normal) {
             return Kind::Identity;
         }
         match names::meaning(normal) {
@@ -169,10 +209,41 @@ fn normal_form(name: &str) -> String {
         .collect()
 }
 
-/// Whether the session is in a cookie.
-fn has_session_cookie(headers: &HeaderMap, keys: &KeyRing) -> bool {
-    let mut cookies = headers.get_all(COOKIE).iter();
-    cookies.any(|value| comes_before_bearer(keys, value.as_bytes()))
+/// The names of header profiles that no list of ours has.
+#[derive(Clone, Debug, Default)]
+struct Owned {
+    /// In normal form, sorted.
+    names: Vec<String>,
+    /// A bit for the length of each, modulo 64.
+    lengths: u64,
+}
+
+impl Owned {
+    fn by<'p>(profiles: impl IntoIterator<Item = &'p HeaderProfile>) -> Self {
+        let headers = profiles.into_iter().flat_map(|profile| &profile.headers);
+        let names = headers.map(|header| normal_form(header.name.as_str()));
+        let mut names: Vec<_> = names
+            .filter(|name| names::meaning(name) != Meaning::Identity)
+            .collect();
+        names.sort();
+        names.dedup();
+        let lengths = names
+            .iter()
+            .fold(0, |all, name| all | 1 << (name.len() % 64));
+        Self { names, lengths }
+    }
+
+    /// Whether such a name can be among them; nearly all others are told by their length.
+    fn may_have(&self, name: &str) -> bool {
+        self.lengths & 1 << (name.len() % 64) != 0
+    }
+
+    fn has(&self, normal: &str) -> bool {
+        let names = &self.names;
+        names
+            .binary_search_by(|name| name.as_str().cmp(normal))
+            .is_ok()
+    }
 }
 
 /// Writes `X-Forwarded-For`: what a listed proxy said, and whom we have it from.
@@ -238,7 +309,7 @@ mod tests {
     }
 
     fn stripped(names_sent: &[&str], trusted: bool) -> Vec<String> {
-        let hygiene = Hygiene::new(&HeaderName::from_static("x-bypass-auth"), true);
+        let hygiene = Hygiene::new(&HeaderName::from_static("x-bypass-auth"), [], Vec::new());
         let pairs: Vec<_> = names_sent.iter().map(|name| (*name, "v")).collect();
         let headers = headers(&pairs);
         let unwanted = hygiene.unwanted(&headers, trusted);
@@ -248,11 +319,17 @@ mod tests {
 
     /// What goes on of such a request, without its session.
     fn written(pairs: &[(&str, &str)], arrival: &Arrival) -> Vec<String> {
-        let hygiene = Hygiene::new(&HeaderName::from_static("x-bypass-auth"), false);
         let secrets = [Secret::new("s".repeat(32))];
         let keys = KeyRing::new(&secrets, SessionCookie::defaults().into()).unwrap();
+        let bypass_header = HeaderName::from_static("x-bypass-auth");
+        let hygiene = Hygiene::new(&bypass_header, [], vec![Arc::new(keys)]);
+        let onward = Onward {
+            by_session: true,
+            forwards_session: false,
+            host: None,
+        };
         let mut out = Vec::new();
-        hygiene.write(&mut out, &headers(pairs), &keys, true, arrival);
+        hygiene.write(&mut out, &headers(pairs), &onward, arrival);
         let out = String::from_utf8(out).unwrap();
         out.split_terminator("\r\n").map(str::to_owned).collect()
     }

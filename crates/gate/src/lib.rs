@@ -12,6 +12,7 @@
 mod address;
 mod bypass;
 mod candidates;
+mod condition;
 mod decision;
 mod facts;
 mod hygiene;
@@ -19,23 +20,34 @@ mod identity;
 mod issuer;
 mod names;
 mod permit;
-mod policy;
+mod profile;
 mod proxies;
 mod readings;
+mod realm;
 mod refusal;
 mod restriction;
+mod routes;
+mod same_origin;
 mod stores;
 
 pub use address::write_address;
 pub use bypass::Bypass;
+pub use condition::{ClaimPath, Column, Condition, Scalar, Test, TestKind, Verdict};
 pub use decision::Gate;
 pub use facts::{Arrival, Facts};
 pub use hygiene::{Hygiene, websocket_fields};
-pub use identity::{EmailHeader, IdentityHeaders, IdentityRules};
+pub use identity::{EmailHeader, IdentityRules};
 pub use issuer::{Issuer, IssuerKeys, Newer};
-pub use permit::{Admission, Admitted, Permit};
-pub use policy::{InvalidPath, Policy, PublicPath, Rule};
+pub use permit::{Admission, Admitted, Permit, Rewrite};
+pub use profile::{
+    Encoding, Groups, GroupsSource, HeaderProfile, HeaderSource, IdentityHeader, IdentityHeaders,
+};
 pub use proxies::TrustedProxies;
-pub use refusal::{Answer, Refusal};
+pub use realm::Realm;
+pub use refusal::{Answer, Refusal, Refused};
 pub use restriction::Restriction;
-pub use stores::{Lookup, Sessions, Source, StoreError, User, Users};
+pub use routes::{
+    Access, Conflict, HostPattern, InvalidHost, InvalidPath, Matched, Methods, PathPattern, Route,
+    Routes,
+};
+pub use stores::{KnownSession, Lookup, Sessions, Source, StoreError, User, Users};

@@ -1,12 +1,18 @@
 //! Permission, and what it turns a request into. Both have one birthplace: here.
 
+use std::borrow::Cow;
+
 use http::header::HOST;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http1::write_field;
 use session::Session;
 
+use crate::hygiene::Onward;
+use crate::profile::Portrait;
 use crate::{
-    Arrival, EmailHeader, Gate, Hygiene, IdentityHeaders, Refusal, Restriction, Source, hygiene,
+    Arrival, EmailHeader, Gate, HeaderProfile, Hygiene, IdentityHeaders, IdentityRules, Refusal,
+    Refused, Restriction, Route, Source, User, hygiene,
 };
 
 /// Permission to enter, with its terms. Only [`Gate::decide`] gives one.
@@ -14,12 +20,18 @@ use crate::{
 #[derive(Debug)]
 pub struct Permit<'g> {
     admission: Admission,
+    route: &'g Route,
+    profile: &'g HeaderProfile,
+    identity: &'g IdentityRules,
     hygiene: &'g Hygiene,
-    keys: &'g session::KeyRing,
 }
 
 /// On what grounds a request enters.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every request enters by a session"
+)]
 pub enum Admission {
     /// With the development header, without an identity.
     Bypass,
@@ -31,6 +43,8 @@ pub enum Admission {
     Session {
         /// The session.
         session: Session,
+        /// Its user, with what was asked about it.
+        user: User,
         /// Whether the address in it counts.
         email_header: EmailHeader,
         /// The store that knew the session; `None` when the request itself held all of it.
@@ -74,6 +88,14 @@ impl Admission {
         }
     }
 
+    /// The user, as far as a store was asked about it.
+    pub(crate) fn user(&self) -> Option<&User> {
+        match self {
+            Admission::Bypass | Admission::Preflight | Admission::Public => None,
+            Admission::Session { user, .. } => Some(user),
+        }
+    }
+
     /// The store that knew the session.
     pub(crate) fn found_in(&self) -> Option<Source> {
         match self {
@@ -102,41 +124,32 @@ impl Admission {
 }
 
 impl<'g> Permit<'g> {
-    pub(crate) fn bypass<U, S>(gate: &'g Gate<U, S>) -> Self {
-        Self::new(gate, Admission::Bypass)
-    }
-
-    pub(crate) fn preflight<U, S>(gate: &'g Gate<U, S>) -> Self {
-        Self::new(gate, Admission::Preflight)
-    }
-
-    pub(crate) fn public<U, S>(gate: &'g Gate<U, S>) -> Self {
-        Self::new(gate, Admission::Public)
-    }
-
-    pub(crate) fn session<U, S>(
+    /// The permit for a request that enters by this route, if what its service is to be told can be written.
+    pub(crate) fn new<U, S>(
         gate: &'g Gate<U, S>,
-        session: Session,
-        found_in: Option<Source>,
-        checked_by: Option<Source>,
-    ) -> Self {
-        Self::new(
-            gate,
-            Admission::Session {
-                session,
-                email_header: gate.identity.email,
-                found_in,
-                checked_by,
-            },
-        )
+        route: &'g Route,
+        admission: Admission,
+    ) -> Result<Self, Refusal> {
+        let permit = Self {
+            admission,
+            route,
+            profile: &gate.profiles[route.profile],
+            identity: &gate.realms[route.realm].identity,
+            hygiene: &gate.hygiene,
+        };
+        match permit.profile.can_refuse() && permit.profile.check(&permit.portrait()).is_err() {
+            true => Err(Refusal::Unwritable(Box::new(permit.admission))),
+            false => Ok(permit),
+        }
     }
 
-    fn new<U, S>(gate: &'g Gate<U, S>, admission: Admission) -> Self {
-        Self {
-            admission,
-            hygiene: &gate.hygiene,
-            keys: &gate.keys,
-        }
+    fn portrait(&self) -> Portrait<'_> {
+        Portrait::of(&self.admission, self.identity, self.route)
+    }
+
+    /// The route by which the request enters.
+    pub fn route(&self) -> &'g Route {
+        self.route
     }
 
     /// The permit, if its user is one of those whom a calling proxy lets enter. What enters without any user, on a public
@@ -146,39 +159,53 @@ impl<'g> Permit<'g> {
     /// # Errors
     ///
     /// [`Refusal::Restricted`] when the user is not.
-    pub fn restricted_to(self, restriction: &Restriction) -> Result<Self, Refusal> {
+    pub fn restricted_to(self, restriction: &Restriction) -> Result<Self, Refused<'g>> {
         let admitted = match &self.admission {
             Admission::Preflight | Admission::Public => true,
             Admission::Bypass | Admission::Session { .. } => {
-                restriction.admits(self.admission.email())
+                restriction.admits(self.admission.email(), || {
+                    let portrait = self.portrait();
+                    let groups = portrait.groups().into_iter();
+                    groups.map(Cow::into_owned).collect()
+                })
             }
         };
         if admitted {
             Ok(self)
         } else {
-            Err(Refusal::Restricted(Box::new(self.admission)))
+            let refusal = Refusal::Restricted(Box::new(self.admission));
+            Err(Refused::by(self.route, refusal))
         }
     }
 
-    /// What to tell a host that forwards the request itself: every identity header that it expects, to be written in place of
-    /// all headers of that name, a header without a value too.
-    pub fn identity(
-        &self,
-        names: IdentityHeaders,
-    ) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        names.of(&self.admission)
+    /// What to tell a calling proxy: every identity header that it expects (those of `names`) and every one of the profile that
+    /// the route names, to be written in place of all headers of that name, a header without a value too.
+    pub fn identity(&self, names: IdentityHeaders) -> Vec<(HeaderName, HeaderValue)> {
+        let portrait = self.portrait();
+        let mut fields = names.profile().fields(&portrait);
+        let of_route = match self.route.profile {
+            DEFAULT_PROFILE => Vec::new(),
+            _ => self.profile.fields(&portrait),
+        };
+        // What a configuration says of a name counts more than what we do.
+        fields.retain(|(name, _)| !of_route.iter().any(|(other, _)| other == name));
+        fields.extend(of_route);
+        fields
     }
 
-    /// Which of the request's own `headers` must not travel on, for a host that can be told: they claim an identity, or
-    /// describe the request in a spelling that only an upstream would understand. Those that [`identity`](Self::identity)
-    /// replaces with a value are not among them: hosts remove headers after they have written others. Those that it replaces
-    /// with nothing are, for hosts that have not been told to take every name of the family.
+    /// Which of the request's own `headers` must not travel on, for a calling proxy that can be told: they claim an
+    /// identity, or describe the request in a spelling that only an upstream would understand. Those that
+    /// [`identity`](Self::identity) replaces with a value are not among them: proxies remove headers after they have written
+    /// others. Those that it replaces with nothing are, for proxies that have not been told to take every name of the family.
     pub fn forged(&self, names: IdentityHeaders, headers: &HeaderMap) -> Vec<HeaderName> {
-        // The host is a listed proxy: what it says about the request in proper spelling is its own.
+        // The calling proxy is listed: what it says about the request in proper spelling is its own.
         let mut forged = self.hygiene.unwanted(headers, true);
-        let written = self.identity(names).filter(|(_, value)| !value.is_empty());
-        let written: Vec<_> = written.map(|(name, _)| name).collect();
-        forged.retain(|name| !written.contains(name));
+        let written = self.identity(names);
+        forged.retain(|name| {
+            let is_written =
+                |(other, value): &(HeaderName, HeaderValue)| other == name && !value.is_empty();
+            !written.iter().any(is_written)
+        });
         forged
     }
 
@@ -193,32 +220,69 @@ impl<'g> Permit<'g> {
     }
 
     /// Turns the request into one that the upstream may see: hop-by-hop fields stay behind, and so does every header that we
-    /// own or do not believe; then the identity is written, once.
+    /// own or do not believe; then the identity is written, once. `rewrite` says what else becomes of it.
     ///
     /// The grounds come back beside it, for the record.
     pub fn admit<'r, B>(
         self,
         request: &'r Request<B>,
         arrival: &Arrival,
+        rewrite: Rewrite<'r>,
     ) -> (Admitted<'r, B>, Admission) {
         let headers = request.headers();
         let by_session = matches!(self.admission, Admission::Session { .. });
         let mut fields = Vec::with_capacity(USUAL_FIELDS);
-        let hygiene = self.hygiene;
-        hygiene.write(&mut fields, headers, self.keys, by_session, arrival);
+        let onward = Onward {
+            by_session,
+            forwards_session: self.route.forwards_session,
+            host: rewrite.host,
+        };
+        self.hygiene.write(&mut fields, headers, &onward, arrival);
         if by_session {
-            for (name, text) in IdentityHeaders::Ours.texts(&self.admission) {
-                write_field(&mut fields, name.as_str().as_bytes(), text.as_bytes());
+            for (name, value) in self.profile.values(&self.portrait()) {
+                write_field(&mut fields, name.as_str().as_bytes(), &value);
             }
+        }
+        let (uri, cut) = match self.route.strip_segments {
+            0 => (Cow::Borrowed(request.uri()), None),
+            segments => without_segments(request.uri(), segments),
+        };
+        if let Some(prefix) = cut {
+            write_field(&mut fields, b"x-forwarded-prefix", prefix.as_bytes());
         }
         let admitted = Admitted {
             method: request.method(),
-            uri: request.uri(),
+            uri,
             body: request.body(),
-            has_host: headers.contains_key(HOST),
+            has_host: headers.contains_key(HOST) || rewrite.host.is_some(),
             fields,
         };
         (admitted, self.admission)
+    }
+}
+
+/// What becomes of a request on its way to one service.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rewrite<'r> {
+    /// The host that the service is asked for, in place of the request's own.
+    pub host: Option<&'r HeaderValue>,
+}
+
+/// The target without so many segments at its beginning, and the path that was cut off.
+fn without_segments(uri: &Uri, segments: usize) -> (Cow<'_, Uri>, Option<&str>) {
+    let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let path = uri.path();
+    let slashes = path.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
+    let end = slashes.map(|(at, _)| at).nth(segments);
+    let (prefix, rest) = match end {
+        Some(end) => (&path[..end], Cow::Borrowed(&target[end..])),
+        // The prefix itself, without a slash behind it, is the root of what is below.
+        None => (path, Cow::Owned(format!("/{}", &target[path.len()..]))),
+    };
+    match rest.parse() {
+        Ok(uri) => (Cow::Owned(uri), Some(prefix)),
+        // What the end of a valid target is not, no route lets through; but it must not become something else here.
+        Err(_) => (Cow::Borrowed(uri), None),
     }
 }
 
@@ -226,7 +290,7 @@ impl<'g> Permit<'g> {
 #[derive(Debug)]
 pub struct Admitted<'r, B> {
     method: &'r Method,
-    uri: &'r Uri,
+    uri: Cow<'r, Uri>,
     body: &'r B,
     has_host: bool,
     fields: Vec<u8>,
@@ -257,8 +321,8 @@ impl<'r, B> Admitted<'r, B> {
     }
 
     /// Its target.
-    pub fn uri(&self) -> &'r Uri {
-        self.uri
+    pub fn uri(&self) -> &Uri {
+        &self.uri
     }
 
     /// Its body.
@@ -271,6 +335,9 @@ impl<'r, B> Admitted<'r, B> {
         &self.fields
     }
 }
+
+/// The profile of routes that name none. What calling proxies expect of us takes its place.
+const DEFAULT_PROFILE: usize = 0;
 
 /// In bytes: the fields of most requests, so that they are one allocation.
 const USUAL_FIELDS: usize = 768;

@@ -18,6 +18,12 @@ pub(crate) fn is_plain(path: &str) -> bool {
     !path.iter().copied().any(special) && !has_empty_segment(path) && !has_dot_segment(path)
 }
 
+/// Whether no segment is empty, climbs or can be cut.
+pub(crate) fn has_plain_segments(path: &[u8]) -> bool {
+    let is_cut = |byte: &u8| matches!(byte, b'\\' | b';' | b'#' | b'?');
+    !path.iter().any(is_cut) && !has_empty_segment(path) && !has_dot_segment(path)
+}
+
 /// Whether two slashes follow each other.
 fn has_empty_segment(path: &[u8]) -> bool {
     path.windows(2).any(|pair| pair == b"//")

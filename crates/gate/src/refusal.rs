@@ -3,20 +3,60 @@
 use session::{OpenError, Session};
 use thiserror::Error;
 
-use crate::{Admission, Source, StoreError};
+use crate::{Admission, Route, Source, StoreError};
+
+/// A request that may not enter, and the route that says so.
+#[derive(Debug)]
+pub struct Refused<'g> {
+    /// `None` when no single route governs the request.
+    pub route: Option<&'g Route>,
+    /// Why not.
+    pub refusal: Refusal,
+}
+
+impl<'g> Refused<'g> {
+    pub(crate) fn by(route: &'g Route, refusal: Refusal) -> Self {
+        Self {
+            route: Some(route),
+            refusal,
+        }
+    }
+}
+
+impl From<Refusal> for Refused<'_> {
+    /// Before a route was chosen.
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            route: None,
+            refusal,
+        }
+    }
+}
 
 /// Why a request may not enter. For the log and the metrics; a stranger sees only its [`Answer`].
 #[derive(Debug, Error)]
 pub enum Refusal {
-    /// The path could be read as another one, for which another rule holds.
+    /// The path could be read as another one, which another route governs.
     #[error("the path can be read in more than one way")]
     AmbiguousPath,
+    /// The route is closed to everybody.
+    #[error("the route is closed")]
+    Denied,
     /// The session is good, but it is a guest's, and guests may not enter.
     #[error("the user is a guest, who has never signed up")]
     Guest(Box<Session>),
+    /// The user's row says that the user may not enter anywhere: banned, deleted, not active.
+    #[error("the user is not active")]
+    Inactive(Box<Admission>),
+    /// The rule asks for something that the session or the user's row holds in a kind that cannot be compared with it.
+    #[error("a value that the rule looks at cannot be compared with what it demands")]
+    Incomparable(Box<Admission>),
     /// The request carries a signed token, and the issuer's keys were never to be had: nobody can say whether it is good.
     #[error("the issuer's keys are not known yet")]
     NoIssuerKeys,
+    /// The request has a good session, and no route matches it.
+    #[error("no route matches the request")]
+    NoRoute(Box<Admission>),
     /// The request carries no session at all.
     #[error("the request carries no session")]
     NoSession,
@@ -29,12 +69,24 @@ pub enum Refusal {
         /// me", nor for an admin who impersonates a user.
         not_renewed: bool,
     },
+    /// The request changes something, and comes from a page of another origin, or does not say from where.
+    #[error("the request comes from a page of another origin")]
+    OtherOrigin,
     /// The request would enter, but its user is not one of those whom the calling proxy lets enter.
     #[error("the calling proxy lets other users enter")]
     Restricted(Box<Admission>),
     /// The session is good, but nobody can say whether its user still exists.
     #[error(transparent)]
     Store(StoreRefusal),
+    /// Nobody says which path the request asks for, and routes differ by it.
+    #[error("the path is not known, and routes differ")]
+    UnknownPath,
+    /// The session is good, and the rule demands more of it, of its user, or of where the request comes from.
+    #[error("the rule demands something that the user does not have")]
+    Unmet(Box<Admission>),
+    /// Something that the service is to be told about the user does not fit into the header that is to say it.
+    #[error("what is known of the user cannot be written into the headers of the route")]
+    Unwritable(Box<Admission>),
     /// The session is good, but it knows its user by nothing else than an e-mail address, which nobody has verified.
     #[error("the user is known by an e-mail address alone, and the session calls it unverified")]
     UnverifiedAddress(Box<Session>),
@@ -75,6 +127,8 @@ pub enum Answer {
     BadRequest,
     /// Known, but not allowed: 403.
     Forbid,
+    /// Known, but nothing is there: 404.
+    NotFound,
     /// Sign in first: 302 to the sign-in page for a browser, 401 for everything else.
     SignIn,
     /// A store of truth, or an issuer without whose keys nothing can be said, is down: 503, try again later.
@@ -86,8 +140,12 @@ impl Refusal {
     pub fn reason(&self) -> &'static str {
         match self {
             Refusal::AmbiguousPath => "ambiguous_path",
+            Refusal::Denied => "route_denied",
             Refusal::Guest(_) => "anonymous",
+            Refusal::Inactive(_) => "user_disabled",
+            Refusal::Incomparable(_) => "rule_incomparable",
             Refusal::NoIssuerKeys => "issuer_unavailable",
+            Refusal::NoRoute(_) => "no_route",
             Refusal::NoSession => "no_credential",
             Refusal::NoSessionStore {
                 not_renewed: true, ..
@@ -96,12 +154,16 @@ impl Refusal {
                 cache: Some(flaw), ..
             } => flaw.reason(),
             Refusal::NoSessionStore { cache: None, .. } => "no_session_store",
+            Refusal::OtherOrigin => "cross_origin",
             Refusal::Restricted(_) => "restricted",
             Refusal::Store(_) => "store_unavailable",
+            Refusal::UnknownPath => "unknown_path",
             Refusal::UnknownSession(_) => "session_missing",
             Refusal::UnknownUser(_) => "user_missing",
+            Refusal::Unmet(_) => "rule_denied",
             Refusal::Unopened(error) => error.reason(),
             Refusal::UnverifiedAddress(_) => "email_unverified",
+            Refusal::Unwritable(_) => "header_unwritable",
         }
     }
 
@@ -116,59 +178,72 @@ impl Refusal {
             | Refusal::UnknownSession(_)
             | Refusal::Unopened(_) => Answer::SignIn,
             Refusal::NoIssuerKeys | Refusal::Store(_) => Answer::Unavailable,
-            Refusal::Restricted(_) | Refusal::UnknownUser(_) | Refusal::UnverifiedAddress(_) => {
-                Answer::Forbid
-            }
+            Refusal::NoRoute(_) => Answer::NotFound,
+            Refusal::Denied
+            | Refusal::Inactive(_)
+            | Refusal::Incomparable(_)
+            | Refusal::OtherOrigin
+            | Refusal::Restricted(_)
+            | Refusal::UnknownPath
+            | Refusal::UnknownUser(_)
+            | Refusal::Unmet(_)
+            | Refusal::UnverifiedAddress(_)
+            | Refusal::Unwritable(_) => Answer::Forbid,
         }
     }
 
-    /// The session, when it was opened before the refusal.
-    pub fn session(&self) -> Option<&Session> {
+    /// On what grounds the request would have entered, where it was refused after its user was known.
+    fn admission(&self) -> Option<&Admission> {
         match self {
+            Refusal::Inactive(admission)
+            | Refusal::Incomparable(admission)
+            | Refusal::NoRoute(admission)
+            | Refusal::Restricted(admission)
+            | Refusal::Unmet(admission)
+            | Refusal::Unwritable(admission) => Some(admission),
             Refusal::AmbiguousPath
-            | Refusal::NoIssuerKeys
-            | Refusal::NoSession
-            | Refusal::NoSessionStore { .. }
-            | Refusal::UnknownSession(_)
-            | Refusal::Unopened(_) => None,
-            Refusal::Restricted(admission) => admission.session(),
-            Refusal::Store(refusal) => refusal.session.as_deref(),
-            Refusal::Guest(session) | Refusal::UnverifiedAddress(session) => Some(session),
-            Refusal::UnknownUser(unknown) => Some(&unknown.session),
-        }
-    }
-
-    /// The store that was asked for the session, and answered.
-    pub fn session_check(&self) -> Option<Source> {
-        match self {
-            Refusal::Restricted(admission) => admission.found_in(),
-            Refusal::UnknownSession(source) => Some(*source),
-            Refusal::AmbiguousPath
+            | Refusal::Denied
             | Refusal::Guest(_)
             | Refusal::NoIssuerKeys
             | Refusal::NoSession
             | Refusal::NoSessionStore { .. }
+            | Refusal::OtherOrigin
             | Refusal::Store(_)
+            | Refusal::UnknownPath
+            | Refusal::UnknownSession(_)
             | Refusal::UnknownUser(_)
             | Refusal::Unopened(_)
             | Refusal::UnverifiedAddress(_) => None,
         }
     }
 
+    /// The session, when it was opened before the refusal.
+    pub fn session(&self) -> Option<&Session> {
+        if let Refusal::Guest(session) | Refusal::UnverifiedAddress(session) = self {
+            return Some(session);
+        }
+        if let Refusal::Store(refusal) = self {
+            return refusal.session.as_deref();
+        }
+        if let Refusal::UnknownUser(unknown) = self {
+            return Some(&unknown.session);
+        }
+        self.admission()?.session()
+    }
+
+    /// The store that was asked for the session, and answered.
+    pub fn session_check(&self) -> Option<Source> {
+        if let Refusal::UnknownSession(source) = self {
+            return Some(*source);
+        }
+        self.admission()?.found_in()
+    }
+
     /// The store that was asked for the user, and answered.
     pub fn user_check(&self) -> Option<Source> {
-        match self {
-            Refusal::Restricted(admission) => admission.checked_by(),
-            Refusal::AmbiguousPath
-            | Refusal::Guest(_)
-            | Refusal::NoIssuerKeys
-            | Refusal::NoSession
-            | Refusal::NoSessionStore { .. }
-            | Refusal::Store(_)
-            | Refusal::UnknownSession(_)
-            | Refusal::Unopened(_)
-            | Refusal::UnverifiedAddress(_) => None,
-            Refusal::UnknownUser(unknown) => Some(unknown.source),
+        if let Refusal::UnknownUser(unknown) = self {
+            return Some(unknown.source);
         }
+        self.admission()?.checked_by()
     }
 }

@@ -1,14 +1,15 @@
 //! What a calling proxy demands of a user beyond a good session.
 
-/// Which users a calling proxy lets enter, by their e-mail addresses. The default lets every user enter.
+/// Which users a calling proxy lets enter, by their e-mail addresses and groups. The default lets every user enter.
 ///
-/// The rules are those of oauth2-proxy for the parameters `allowed_emails` and `allowed_email_domains` of its endpoint
+/// The rules are those of oauth2-proxy for the parameters `allowed_emails`, `allowed_email_domains` and `allowed_groups` of its endpoint
 /// `/oauth2/auth` (7.14, `oauthproxy.go`, `authOnlyAuthorize`): lists that are given more than once are one list, an empty
-/// list demands nothing, a user must satisfy both lists, and texts are compared byte for byte.
+/// list demands nothing, a user must satisfy all lists, and texts are compared byte for byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restriction {
     emails: Vec<String>,
     email_domains: Vec<String>,
+    groups: Vec<String>,
 }
 
 impl Restriction {
@@ -24,14 +25,25 @@ impl Restriction {
         self.email_domains.extend(entries(list));
     }
 
-    /// Whether every user satisfies it.
-    pub fn is_empty(&self) -> bool {
-        self.emails.is_empty() && self.email_domains.is_empty()
+    /// Adds groups, separated by commas, to those of which the user must be in one.
+    pub fn allow_groups(&mut self, list: &str) {
+        self.groups.extend(entries(list));
     }
 
-    /// Whether a user with this address satisfies it. One without an address satisfies only a restriction that is empty.
-    pub(crate) fn admits(&self, email: Option<&str>) -> bool {
-        if self.is_empty() {
+    /// Whether every user satisfies it.
+    pub fn is_empty(&self) -> bool {
+        self.emails.is_empty() && self.email_domains.is_empty() && self.groups.is_empty()
+    }
+
+    /// Whether a user with this address, in these groups, satisfies it. One without an address satisfies only a restriction
+    /// that names none.
+    pub(crate) fn admits(&self, email: Option<&str>, groups: impl FnOnce() -> Vec<String>) -> bool {
+        let is_in_one = || groups().iter().any(|group| self.groups.contains(group));
+        self.admits_address(email) && (self.groups.is_empty() || is_in_one())
+    }
+
+    fn admits_address(&self, email: Option<&str>) -> bool {
+        if self.emails.is_empty() && self.email_domains.is_empty() {
             return true;
         }
         let Some(email) = email else {
@@ -93,8 +105,8 @@ mod tests {
     #[test]
     fn an_address_is_one_of_the_list_byte_for_byte() {
         let list = emails("ada@example.com,,eve@example.com");
-        assert!(list.admits(Some("ada@example.com")));
-        assert!(list.admits(Some("eve@example.com")));
+        assert!(list.admits_address(Some("ada@example.com")));
+        assert!(list.admits_address(Some("eve@example.com")));
         for other in [
             "ADA@example.com",
             "ada@EXAMPLE.com",
@@ -103,9 +115,9 @@ mod tests {
             "a",
             "",
         ] {
-            assert!(!list.admits(Some(other)), "{other}");
+            assert!(!list.admits_address(Some(other)), "{other}");
         }
-        assert!(!list.admits(None));
+        assert!(!list.admits_address(None));
     }
 
     #[test]
@@ -132,26 +144,29 @@ mod tests {
             ("com", "ada@example.com", false),
         ] {
             assert_eq!(
-                domains(list).admits(Some(address)),
+                domains(list).admits_address(Some(address)),
                 admitted,
                 "{list}: {address}"
             );
         }
-        assert!(!domains("example.com").admits(None));
+        assert!(!domains("example.com").admits_address(None));
     }
 
     #[test]
     fn both_lists_must_be_satisfied_and_empty_ones_demand_nothing() {
         let mut both = emails("ada@example.com,ada@other.example");
         both.allow_email_domains("example.com");
-        assert!(both.admits(Some("ada@example.com")));
-        assert!(!both.admits(Some("ada@other.example")));
-        assert!(!both.admits(Some("eve@example.com")));
+        assert!(both.admits_address(Some("ada@example.com")));
+        assert!(!both.admits_address(Some("ada@other.example")));
+        assert!(!both.admits_address(Some("eve@example.com")));
         for empty in [Restriction::default(), emails(""), emails(","), domains("")] {
-            assert!(empty.admits(None));
+            assert!(empty.admits_address(None));
         }
         let mut twice = emails("ada@example.com");
         twice.allow_emails("eve@example.com");
-        assert!(twice.admits(Some("ada@example.com")) && twice.admits(Some("eve@example.com")));
+        assert!(
+            twice.admits_address(Some("ada@example.com"))
+                && twice.admits_address(Some("eve@example.com"))
+        );
     }
 }

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use session::{SessionToken, StoredSession};
 use thiserror::Error;
 
@@ -30,14 +32,14 @@ pub trait Sessions {
     fn find(
         &self,
         token: &SessionToken,
-    ) -> impl Future<Output = Result<Lookup<StoredSession>, StoreError>>;
+    ) -> impl Future<Output = Result<Lookup<KnownSession>, StoreError>>;
 
     /// Whether a session that is found proves that its user exists too, because the store was asked for both at once.
     fn vouches_for_users(&self) -> bool;
 }
 
 /// What a store answered, and which store it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lookup<T> {
     /// What was asked for, or `None` when the store knows no such thing.
     pub found: Option<T>,
@@ -45,9 +47,45 @@ pub struct Lookup<T> {
     pub source: Source,
 }
 
-/// A user that a store knows. For now it proves existence alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct User;
+/// A user that a store knows, with the values of the columns that the store was asked for. Cheap to clone: the values are
+/// shared.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct User {
+    /// `None` where no columns are asked for, so that such a user costs nothing to make or to clone.
+    columns: Option<Arc<[Value]>>,
+}
+
+impl User {
+    /// A user with these values, in the order in which the store was asked for the columns.
+    #[must_use]
+    pub fn with_columns(columns: Vec<Value>) -> Self {
+        Self {
+            columns: (!columns.is_empty()).then(|| columns.into()),
+        }
+    }
+
+    /// The values of the columns, in the order in which the store was asked for them. Empty where it was asked for none.
+    #[must_use]
+    pub fn columns(&self) -> &[Value] {
+        self.columns.as_deref().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for User {
+    /// Shows how many columns there are, and none of their values: they say something about a person.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "User({} columns)", self.columns().len())
+    }
+}
+
+/// A session that a store knows, and its user as far as the store was asked for that too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownSession {
+    /// The session.
+    pub stored: StoredSession,
+    /// The session's user. It has no columns unless [`Sessions::vouches_for_users`].
+    pub user: User,
+}
 
 /// A store in the chain. The order is the order in which they are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

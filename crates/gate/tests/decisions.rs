@@ -9,9 +9,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use gate::{
-    Answer, Arrival, Bypass, Facts, Gate, Hygiene, IdentityHeaders, IdentityRules, Issuer,
-    IssuerKeys, Lookup, Newer, Permit, Policy, PublicPath, Refusal, Sessions, Source, StoreError,
-    User, Users,
+    Answer, Arrival, Bypass, Condition, Facts, Gate, Hygiene, IdentityHeaders, IdentityRules,
+    Issuer, IssuerKeys, KnownSession, Lookup, Newer, PathPattern, Permit, Realm, Refusal, Rewrite,
+    Routes, Sessions, Source, StoreError, User, Users,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use jsonwebtoken::EncodingKey;
@@ -30,7 +30,7 @@ struct FakeUsers;
 impl Users for FakeUsers {
     async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
         let found = match subject {
-            "ada" => Some(User),
+            "ada" => Some(User::default()),
             "bob" => None,
             _ => {
                 return Err(StoreError::TimedOut {
@@ -52,7 +52,7 @@ struct FakeSessions {
 }
 
 impl Sessions for FakeSessions {
-    async fn find(&self, token: &SessionToken) -> Result<Lookup<StoredSession>, StoreError> {
+    async fn find(&self, token: &SessionToken) -> Result<Lookup<KnownSession>, StoreError> {
         let subject = match token.expose() {
             "session-of-ada" => "ada",
             "session-of-bob" => "bob",
@@ -80,7 +80,10 @@ impl Sessions for FakeSessions {
             expires_at: UnixTime::from_secs(NOW.checked_add_signed(left).unwrap()),
         });
         Ok(Lookup {
-            found: Some(session.unwrap()),
+            found: Some(KnownSession {
+                stored: session.unwrap(),
+                user: User::default(),
+            }),
             source: Source::Redis,
         })
     }
@@ -91,20 +94,39 @@ impl Sessions for FakeSessions {
 }
 
 type TestGate = Gate<FakeUsers, FakeSessions>;
+type TestRealm = Realm<FakeUsers, FakeSessions>;
 
-fn gate() -> TestGate {
-    let bypass_header = HeaderName::from_static("x-bypass-auth");
-    Gate {
-        policy: Policy::new(vec![PublicPath::new("/public/").unwrap()]),
-        keys: KeyRing::new(&[Secret::new(SECRET)], SessionCookie::defaults().into()).unwrap(),
+fn keys() -> KeyRing {
+    KeyRing::new(&[Secret::new(SECRET)], SessionCookie::defaults().into()).unwrap()
+}
+
+fn realm() -> TestRealm {
+    Realm {
+        name: "default".into(),
+        keys: Arc::new(keys()),
         demands: ClaimDemands::default(),
         identity: IdentityRules::default(),
+        active: Condition::ALWAYS,
         issuer: None,
         users: Some(FakeUsers),
         sessions: None,
+    }
+}
+
+fn gate() -> TestGate {
+    gate_of(realm())
+}
+
+fn gate_of(realm: TestRealm) -> TestGate {
+    let bypass_header = HeaderName::from_static("x-bypass-auth");
+    let public = PathPattern::new("/public/").unwrap();
+    Gate {
+        routes: Routes::of_one_service(vec![public], true),
+        hygiene: Hygiene::new(&bypass_header, [], vec![Arc::clone(&realm.keys)]),
+        realms: vec![realm],
+        profiles: vec![IdentityHeaders::Ours.profile().clone()],
         bypass: None,
         passes_preflight: false,
-        hygiene: Hygiene::new(&bypass_header, true),
     }
 }
 
@@ -147,6 +169,7 @@ fn decide_from(
     let arrival = arrival(peer);
     let facts = Facts {
         method: &method,
+        host: Some("app.example.com"),
         path: Some(path),
         headers: &map,
         arrival: &arrival,
@@ -154,7 +177,7 @@ fn decide_from(
     let permit = at_once(gate, &facts)?;
     let mut request = Request::new(());
     *request.headers_mut() = map.clone();
-    let (admitted, admission) = permit.admit(&request, &arrival);
+    let (admitted, admission) = permit.admit(&request, &arrival, Rewrite::default());
     let fields = std::str::from_utf8(admitted.fields()).unwrap();
     let named = |line: &&str| {
         line.to_lowercase()
@@ -176,7 +199,10 @@ fn at_once<'g>(gate: &'g TestGate, facts: &Facts<'_>) -> Result<Permit<'g>, Stri
     let Poll::Ready(decision) = decision.poll(&mut Context::from_waker(Waker::noop())) else {
         panic!("everything is in memory, so the decision must be ready at once");
     };
-    decision.map_err(|refusal| format!("{} {:?}", refusal.reason(), refusal.answer()))
+    decision.map_err(|refused| {
+        let refusal = refused.refusal;
+        format!("{} {:?}", refusal.reason(), refusal.answer())
+    })
 }
 
 fn header_map(headers: &[(&str, &str)]) -> HeaderMap {
@@ -261,7 +287,7 @@ fn each_request_is_decided_on_what_it_carries() {
 #[test]
 fn where_one_rule_governs_everything_odd_paths_pass_untouched() {
     let gate = Gate {
-        policy: Policy::default(),
+        routes: Routes::of_one_service(Vec::new(), true),
         ..gate()
     };
     let good = cookie("ada", NOW + 60);
@@ -346,6 +372,7 @@ fn whoever_relays_from_this_machine_is_not_the_client() {
         };
         let facts = Facts {
             method: &Method::GET,
+            host: None,
             path: Some("/a"),
             headers: &headers,
             arrival: &arrival,
@@ -361,6 +388,7 @@ fn where_the_path_is_not_said_nothing_is_public() {
     let decide = |headers: &[(&str, &str)]| {
         let (headers, arrival) = (header_map(headers), arrival(Ipv4Addr::LOCALHOST.into()));
         let facts = Facts {
+            host: None,
             method: &Method::GET,
             path: None,
             headers: &headers,
@@ -389,6 +417,7 @@ fn a_host_hears_every_identity_header_and_what_was_forged() {
         let arrival = arrival(Ipv4Addr::LOCALHOST.into());
         let facts = Facts {
             method: &Method::GET,
+            host: Some("app.example.com"),
             path: Some(path),
             headers: &headers,
             arrival: &arrival,
@@ -396,6 +425,7 @@ fn a_host_hears_every_identity_header_and_what_was_forged() {
         let permit = at_once(&gate, &facts).expect("allowed");
         let identity: Vec<_> = permit
             .identity(names)
+            .into_iter()
             .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
             .collect();
         let forged = permit.forged(names, &headers);
@@ -435,10 +465,10 @@ fn a_host_hears_every_identity_header_and_what_was_forged() {
 
 #[test]
 fn without_a_user_check_a_session_is_enough() {
-    let gate = Gate {
-        users: None::<FakeUsers>,
-        ..gate()
-    };
+    let gate = gate_of(Realm {
+        users: None,
+        ..realm()
+    });
     let good = cookie("bob", NOW + 60);
     assert_eq!(
         decide(&gate, Method::GET, "/a", &[("Cookie", &good)]).as_deref(),
@@ -465,11 +495,16 @@ fn everything_wrong_with_a_session_has_one_face() {
 
 /// A gate that takes the tokens of database sessions.
 fn opaque_gate(vouches: bool) -> TestGate {
+    gate_of(opaque_realm(vouches))
+}
+
+fn opaque_realm(vouches: bool) -> TestRealm {
     let name = CookieName::try_from("authjs.session-token").unwrap();
-    Gate {
-        keys: KeyRing::new(&[], vec![SessionCookie::authjs_database(name)]).unwrap(),
+    let keys = KeyRing::new(&[], vec![SessionCookie::authjs_database(name)]).unwrap();
+    Realm {
+        keys: Arc::new(keys),
         sessions: Some(FakeSessions { vouches }),
-        ..gate()
+        ..realm()
     }
 }
 
@@ -523,10 +558,10 @@ fn a_lost_session_store_is_an_outage_and_none_is_no_permit() {
         decide_token(&opaque_gate(true), "session-in-the-dark"),
         Err("store_unavailable Unavailable".to_owned())
     );
-    let gate = Gate {
+    let gate = gate_of(Realm {
         sessions: None,
-        ..opaque_gate(true)
-    };
+        ..opaque_realm(true)
+    });
     assert_eq!(
         decide_token(&gate, "session-of-ada"),
         Err("no_session_store SignIn".to_owned())
@@ -556,7 +591,7 @@ impl IssuerKeys for FakeIssuer {
 /// A gate that takes an issuer's tokens too.
 fn gate_with_issuer(check_user: bool, newer: fn(&FakeIssuer) -> Newer) -> TestGate {
     let keys = JwtKeys::new(Some(&Secret::new(SECRET)), None).unwrap();
-    Gate {
+    gate_of(Realm {
         issuer: Some(Issuer {
             keys: Arc::new(FakeIssuer {
                 keys: Arc::new(keys),
@@ -565,8 +600,8 @@ fn gate_with_issuer(check_user: bool, newer: fn(&FakeIssuer) -> Newer) -> TestGa
             demands: JwtDemands::new("issuer", "api"),
             check_user,
         }),
-        ..gate()
-    }
+        ..realm()
+    })
 }
 
 /// The `Authorization` value with a token of the issuer.
@@ -653,16 +688,16 @@ fn several_authorization_fields_are_no_token() {
 fn of_several_sessions_the_one_that_counts_is_found_whatever_the_others_are() {
     let named = |name: &str, value: &str| format!("{name}={value}");
     let opaque = |value: &str| named("next-auth.session-token", value);
-    let gate = |sessions| Gate {
-        keys: KeyRing::new(
-            &[Secret::new(SECRET)],
-            SessionCookie::defaults()
-                .map(SessionCookie::or_opaque)
-                .into(),
-        )
-        .unwrap(),
-        sessions,
-        ..gate()
+    let keys = || {
+        let cookies = SessionCookie::defaults().map(SessionCookie::or_opaque);
+        KeyRing::new(&[Secret::new(SECRET)], cookies.into()).unwrap()
+    };
+    let gate = |sessions| {
+        gate_of(Realm {
+            keys: Arc::new(keys()),
+            sessions,
+            ..realm()
+        })
     };
     let [good, ended, gone] = ["ada", "ended", "gone"].map(|user| match user {
         "ada" => cookie("ada", NOW + 60),

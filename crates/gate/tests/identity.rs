@@ -4,18 +4,19 @@
 
 use std::net::Ipv4Addr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use gate::{
-    Admission, Arrival, EmailHeader, Facts, Gate, Hygiene, IdentityHeaders, IdentityRules, Lookup,
-    Permit, Policy, Refusal, Sessions, Source, StoreError, User, Users,
+    Admission, Arrival, Condition, EmailHeader, Facts, Gate, Hygiene, IdentityHeaders,
+    IdentityRules, KnownSession, Lookup, Permit, Realm, Refusal, Rewrite, Routes, Sessions, Source,
+    StoreError, User, Users,
 };
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use serde_json::{Map, Value, json};
 use session::{
-    ClaimDemands, CookieName, KeyRing, Secret, SessionCookie, SessionToken, StoredSession,
-    UnixTime, seal,
+    ClaimDemands, CookieName, KeyRing, Secret, SessionCookie, SessionToken, UnixTime, seal,
 };
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -27,14 +28,14 @@ struct Unasked;
 impl Users for Unasked {
     async fn find(&self, _: &str) -> Result<Lookup<User>, StoreError> {
         Ok(Lookup {
-            found: Some(User),
+            found: Some(User::default()),
             source: Source::Memory,
         })
     }
 }
 
 impl Sessions for Unasked {
-    async fn find(&self, _: &SessionToken) -> Result<Lookup<StoredSession>, StoreError> {
+    async fn find(&self, _: &SessionToken) -> Result<Lookup<KnownSession>, StoreError> {
         Ok(Lookup {
             found: None,
             source: Source::Memory,
@@ -48,17 +49,24 @@ impl Sessions for Unasked {
 
 fn gate(identity: IdentityRules) -> Gate<Unasked, Unasked> {
     let bypass_header = HeaderName::from_static("x-bypass-auth");
-    Gate {
-        policy: Policy::default(),
-        keys: KeyRing::new(&[Secret::new(SECRET)], SessionCookie::defaults().into()).unwrap(),
+    let keys = KeyRing::new(&[Secret::new(SECRET)], SessionCookie::defaults().into());
+    let realm = Realm {
+        name: "default".into(),
+        keys: Arc::new(keys.unwrap()),
         demands: ClaimDemands::default(),
         identity,
+        active: Condition::ALWAYS,
         issuer: None,
         users: None,
         sessions: None,
+    };
+    Gate {
+        routes: Routes::of_one_service(Vec::new(), true),
+        hygiene: Hygiene::new(&bypass_header, [], vec![Arc::clone(&realm.keys)]),
+        realms: vec![realm],
+        profiles: vec![IdentityHeaders::Ours.profile().clone()],
         bypass: None,
         passes_preflight: false,
-        hygiene: Hygiene::new(&bypass_header, true),
     }
 }
 
@@ -100,13 +108,14 @@ fn decide<'g>(
 ) -> Result<Permit<'g>, Refusal> {
     let facts = Facts {
         method: &Method::GET,
+        host: None,
         path: Some("/"),
         headers,
         arrival: &arrival(),
     };
     let decision = pin!(gate.decide(&facts, UnixTime::from_secs(NOW)));
     match decision.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(decided) => decided,
+        Poll::Ready(decided) => decided.map_err(|refused| refused.refusal),
         Poll::Pending => panic!("nothing has to be waited for"),
     }
 }
@@ -117,7 +126,7 @@ fn written(gate: &Gate<Unasked, Unasked>, claims: Value) -> Vec<String> {
     let permit = decide(gate, &headers).unwrap();
     let families = [
         (IdentityHeaders::Ours, "x-user-email"),
-        (IdentityHeaders::OAuth2Proxy, "x-auth-request-email"),
+        (IdentityHeaders::OAuth2ProxyAnswers, "x-auth-request-email"),
         (IdentityHeaders::Authelia, "remote-email"),
         (IdentityHeaders::Authentik, "x-authentik-email"),
         (IdentityHeaders::Vouch, "x-vouch-user"),
@@ -127,6 +136,7 @@ fn written(gate: &Gate<Unasked, Unasked>, claims: Value) -> Vec<String> {
         .map(|(family, header)| {
             let (_, value) = permit
                 .identity(family)
+                .into_iter()
                 .find(|(name, _)| name == header)
                 .unwrap();
             value.to_str().unwrap().to_owned()
@@ -134,7 +144,7 @@ fn written(gate: &Gate<Unasked, Unasked>, claims: Value) -> Vec<String> {
         .collect();
     let mut request = Request::new(());
     *request.headers_mut() = headers;
-    let (admitted, admission) = permit.admit(&request, &arrival());
+    let (admitted, admission) = permit.admit(&request, &arrival(), Rewrite::default());
     let fields = String::from_utf8(admitted.fields().to_vec()).unwrap();
     let forwarded = fields
         .split("\r\n")

@@ -20,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::live::Shared;
 use crate::metrics::Metrics;
-use crate::store::Stores;
 use crate::vital;
 
 /// What the admin listener knows.
@@ -140,13 +139,9 @@ impl Admin {
     /// Ready as long as decisions can be made: the stores can tell, or none is needed.
     fn readiness(&self) -> Response<String> {
         let live = self.live.load();
-        let health = live
-            .stores
-            .as_ref()
-            .map(|stores| stores.health())
-            .unwrap_or_default();
+        let health = live.health();
         let stopping = self.stop.is_cancelled();
-        let ready = !stopping && live.stores.as_ref().is_none_or(Stores::ready);
+        let ready = !stopping && live.is_ready();
         let state = |up: bool| Value::from(if up { "up" } else { "down" });
         let stores: Map<String, Value> = health
             .iter()
@@ -162,13 +157,7 @@ impl Admin {
     }
 
     fn metrics(&self) -> Response<String> {
-        for store in self
-            .live
-            .load()
-            .stores
-            .iter()
-            .flat_map(|stores| stores.health())
-        {
+        for store in self.live.load().health() {
             self.metrics.store_up(store.source, store.up);
         }
         typed(

@@ -30,8 +30,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) outcome: &'static str,
     /// The stable code of the reason.
     pub(crate) reason: &'static str,
-    /// The rule that governed the path.
-    pub(crate) rule: Option<&'static str>,
+    /// The name of the route that governed the request.
+    pub(crate) rule: Option<&'a str>,
     pub(crate) method: &'a str,
     pub(crate) host: &'a str,
     /// Without its query, which may hold secrets.
@@ -199,7 +199,9 @@ fn write_json(out: &mut Vec<u8>, entry: &Entry<'_>) {
     line.code(",\"mode\":", Some(mode));
     line.code(",\"outcome\":", Some(outcome));
     line.code(",\"reason\":", Some(reason));
-    line.code(",\"rule\":", *rule);
+    if let Some(rule) = rule {
+        line.text(",\"rule\":", rule);
+    }
     line.text(",\"method\":", method);
     line.text(",\"host\":", host);
     line.text(",\"path\":", path);

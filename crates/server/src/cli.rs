@@ -87,7 +87,7 @@ fn check_config(variables: &Variables) -> Result<()> {
         };
         println!("{:width$}  {}{origin}", setting.name, setting.shown);
     }
-    for cookie in config.keys.cookies() {
+    for cookie in config.realms.iter().flat_map(|realm| realm.keys.cookies()) {
         println!(
             "{:width$}  {} ({})",
             "session cookie",

@@ -16,7 +16,9 @@ mod lookups;
 mod origin;
 mod postgres_url;
 mod raw;
+mod realm;
 mod redis_url;
+mod rules;
 mod secrets;
 mod sessions;
 mod sign_in;
@@ -26,63 +28,54 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use gate::{Bypass, Hygiene, IdentityRules, Policy, PublicPath, TrustedProxies};
+use gate::{Bypass, Hygiene, PathPattern, TrustedProxies};
 use http::HeaderName;
 use http::uri::{Authority, Scheme, Uri};
 use ipnet::IpNet;
-use session::{ClaimDemands, KeyRing, Secret, SessionCookie};
+use session::{Secret, SessionCookie};
 
 pub(crate) use self::asked::Asked;
 pub(crate) use self::cors::AllowedOrigin;
 pub(crate) use self::given::{MARK, core, unquoted, without_assignment};
 use self::idle::Uses;
-use self::lookups::SessionLookups;
 use self::raw::Reader;
 pub(crate) use self::raw::{Problem, Setting, Variables};
+use self::realm::RealmReading;
+pub(crate) use self::realm::RealmSettings;
+pub(crate) use self::rules::{Handling, Rules, ServerAddress, UpstreamSettings};
 pub(crate) use self::secrets::{SecretErrors, Secrets};
 pub(crate) use self::sessions::{Recognised, SessionFormat};
 pub(crate) use self::sign_in::SignIn;
 use crate::socket::Address;
-use crate::{jwks, store};
+use crate::store;
 
 /// Every setting, valid.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// What the proxy does; `None` without a service to protect.
-    pub(crate) proxy: Option<ProxySettings>,
+    /// Where the proxy listens; `None` without a service to protect.
+    pub(crate) proxy: Option<SocketAddr>,
     /// Where hosts ask for decisions; `None` when they cannot.
     pub(crate) decisions: Option<Address>,
     /// Where health and metrics are served.
     pub(crate) admin: AdminSettings,
     /// How many single-threaded runtimes serve requests.
     pub(crate) workers: usize,
-    /// Which paths are public.
-    pub(crate) policy: Policy,
-    /// The keys of every session cookie that is recognised.
-    pub(crate) keys: KeyRing,
-    /// What is demanded of a session's claims.
-    pub(crate) demands: ClaimDemands,
-    /// Which users may enter, and what is written about them.
-    pub(crate) identity: IdentityRules,
-    /// Whose signed tokens are accepted beside the sessions.
-    pub(crate) issuer: Option<jwks::Settings>,
+    /// The routes, and what they refer to.
+    pub(crate) rules: Rules,
+    /// Whose sessions count.
+    pub(crate) realms: Vec<RealmSettings>,
     /// The way past the gate for development.
     pub(crate) bypass: Option<Bypass>,
     /// Whether CORS preflights pass without a session.
     pub(crate) passes_preflight: bool,
-    /// The origins whose pages may read our refusals.
-    pub(crate) cors_origins: Vec<AllowedOrigin>,
     /// What is removed from every request.
     pub(crate) hygiene: Hygiene,
-    /// Where people are sent to sign in.
-    pub(crate) sign_in: Option<SignIn>,
     /// The proxies in front of us.
     pub(crate) trusted_proxies: TrustedProxies,
-    /// Where users and sessions are looked up; `None` when neither is.
-    pub(crate) stores: Option<store::Settings>,
     /// How long a client may keep us waiting.
     pub(crate) client: ClientSettings,
     /// How long requests in flight may take after a signal to stop.
@@ -99,15 +92,6 @@ pub(crate) struct Config {
     pub(crate) settings: Vec<Setting>,
 }
 
-/// The proxy.
-#[derive(Clone, Debug)]
-pub(crate) struct ProxySettings {
-    /// Its address.
-    pub(crate) listen: SocketAddr,
-    /// The service that is protected.
-    pub(crate) upstream: UpstreamSettings,
-}
-
 /// The listener for health and metrics.
 #[derive(Debug)]
 pub(crate) struct AdminSettings {
@@ -115,19 +99,6 @@ pub(crate) struct AdminSettings {
     pub(crate) listen: SocketAddr,
     /// The bearer token that it demands; always there unless it listens on loopback.
     pub(crate) token: Option<Secret>,
-}
-
-/// The service that is protected.
-#[derive(Clone, Debug)]
-pub(crate) struct UpstreamSettings {
-    /// Host and port.
-    pub(crate) host: String,
-    /// The port.
-    pub(crate) port: u16,
-    /// How long a connection may take to open.
-    pub(crate) connect_timeout: Duration,
-    /// How long an answer may take to begin, and pause between two pieces of its body.
-    pub(crate) timeout: Duration,
 }
 
 /// How long a client may keep us waiting, in each phase of a connection.
@@ -169,40 +140,21 @@ impl Config {
             .parsed("WORKERS", cores, "a number of threads")
             .clamp(1, 1024);
         let upstream = upstream(&mut reader, decisions.is_none());
-        let policy = Policy::new(reader.list("PUBLIC_PATHS", PublicPath::new));
-        let format = SessionFormat::read(&mut reader);
-        let identity = identity::rules(&mut reader, &mut warnings);
-        let lookups = SessionLookups::read(&mut reader, format, &mut warnings);
-        let lookups = lookups.map(|lookups| lookups.refusing_guests(!identity.allow_anonymous));
-        let or_opaque = lookups.is_some_and(SessionLookups::make_authjs_opaque);
-        let subjects = identity::subject_claims(&mut reader, format, &mut warnings);
-        let demands = sessions::demands(&mut reader, subjects.session);
-        let issuer = bearer::issuer(&mut reader, subjects.bearer, &mut warnings);
-        let no_cookie_needed = issuer.is_some();
-        let keys = sessions::key_ring(
-            &mut reader,
-            format,
-            or_opaque,
-            no_cookie_needed,
-            &mut warnings,
-        );
+        let public = reader.list("PUBLIC_PATHS", PathPattern::literal);
+        let realm = RealmReading::read(&mut reader, &mut warnings);
         let (bypass_header, bypass) = bypass(&mut reader, &mut warnings, production);
         let preflight = [("deny", false), ("pass", true)];
         let passes_preflight = reader.choice("CORS_PREFLIGHT", false, &preflight);
         let cors_origins = reader.list("CORS_ORIGINS", AllowedOrigin::parse);
-        let hygiene = Hygiene::new(
-            &bypass_header,
-            reader.switch("FORWARD_SESSION_COOKIE", true),
-        );
+        let forwards_session = reader.switch("FORWARD_SESSION_COOKIE", true);
+        let mut rules = Rules::of_one_service(public, forwards_session, upstream, cors_origins);
         let sign_in = sign_in::settings(
             &mut reader,
-            &policy,
-            upstream.is_some() || decisions.is_none(),
+            &rules.routes,
+            !rules.services.is_empty() || decisions.is_none(),
             &mut warnings,
         );
         let trusted_proxies = TrustedProxies::new(reader.list("TRUSTED_PROXIES", network));
-        let stores = stores::settings(&mut reader, lookups, &mut warnings);
-        warnings.extend(identity::unknown_guests(identity, stores.as_ref()));
         let client = ClientSettings {
             header: reader.limit("CLIENT_HEADER_TIMEOUT", 30),
             body: reader.limit("CLIENT_BODY_TIMEOUT", 60),
@@ -220,24 +172,26 @@ impl Config {
         let has_cookies = |of_better_auth: bool| {
             let is_one =
                 |cookie: &SessionCookie| (cookie.expects() == "better-auth") == of_better_auth;
-            keys.as_ref()
-                .is_some_and(|(keys, _)| keys.cookies().any(is_one))
+            let keys = realm.keys.as_ref();
+            keys.is_some_and(|keys| keys.cookies().any(is_one))
         };
+        let stores = realm.stores.as_ref();
         let uses = Uses {
-            upstream: upstream.is_some(),
+            upstream: !rules.services.is_empty(),
             socket: matches!(decisions, Some(Address::Unix { .. })),
             sign_in: sign_in.is_some(),
             bypass: bypass.is_some(),
-            format: keys.as_ref().map_or(format, |(_, format)| *format),
+            format: realm.format,
             authjs: has_cookies(false),
             better_auth: has_cookies(true),
-            lookups,
-            users: stores.as_ref().is_some_and(store::Settings::checks_users),
-            database: stores.as_ref().and_then(database_kind),
-            redis: stores.as_ref().is_some_and(|stores| stores.redis.is_some()),
-            memory: stores.as_ref().map_or(NO_MEMORY, |stores| stores.memory),
-            bearer: issuer.is_some(),
+            lookups: realm.lookups,
+            users: stores.is_some_and(store::Settings::checks_users),
+            database: stores.and_then(database_kind),
+            redis: stores.is_some_and(|stores| stores.redis.is_some()),
+            memory: stores.map_or(NO_MEMORY, |stores| stores.memory),
+            bearer: realm.issuer.is_some(),
         };
+        rules.send_to_sign_in(sign_in);
         // What is wrong may be what a setting would have had its effect on.
         if reader.problems.is_empty() {
             idle::name_them(&mut reader, &uses);
@@ -258,32 +212,31 @@ impl Config {
             ..
         } = reader;
         warnings.extend(of_reader);
-        match keys {
-            Some((keys, _)) if problems.is_empty() => Ok(Self {
-                proxy: upstream.map(|upstream| ProxySettings { listen, upstream }),
-                decisions,
-                admin,
-                workers,
-                policy,
-                keys,
-                demands,
-                identity,
-                issuer,
-                bypass,
-                passes_preflight,
-                cors_origins,
-                hygiene,
-                sign_in,
-                trusted_proxies,
-                stores,
-                client,
-                drain,
-                drain_delay,
-                log_format,
-                audits,
-                warnings,
-                settings,
-            }),
+        match realm.settings(DEFAULT_REALM, variables, &settings) {
+            Some(realm) if problems.is_empty() => {
+                let realms = vec![realm];
+                let rings = realms.iter().map(|realm| Arc::clone(&realm.keys));
+                let hygiene = Hygiene::new(&bypass_header, &rules.profiles, rings.collect());
+                Ok(Self {
+                    proxy: (!rules.services.is_empty()).then_some(listen),
+                    decisions,
+                    admin,
+                    workers,
+                    rules,
+                    realms,
+                    bypass,
+                    passes_preflight,
+                    hygiene,
+                    trusted_proxies,
+                    client,
+                    drain,
+                    drain_delay,
+                    log_format,
+                    audits,
+                    warnings,
+                    settings,
+                })
+            }
             _ => Err(ConfigErrors(problems)),
         }
     }
@@ -386,14 +339,13 @@ fn upstream(reader: &mut Reader<'_>, is_required: bool) -> Option<UpstreamSettin
     let authority = upstream_authority(&text)
         .map_err(|what| reader.problem("UPSTREAM", what))
         .ok()?;
-    let host = authority
-        .host()
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_owned();
-    Some(UpstreamSettings {
-        host,
+    let host = authority.host();
+    let server = ServerAddress::Tcp {
+        host: host.trim_matches(['[', ']']).to_owned(),
         port: authority.port_u16().unwrap_or(80),
+    };
+    Some(UpstreamSettings {
+        servers: vec![server],
         connect_timeout,
         timeout,
     })
@@ -500,6 +452,9 @@ const NO_MEMORY: store::MemorySettings = store::MemorySettings {
     ttl: Duration::ZERO,
     entries: 0,
 };
+
+/// The realm of what names none.
+const DEFAULT_REALM: &str = "default";
 
 const ADMIN_LISTEN: &str = "ADMIN_LISTEN";
 const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9090";

@@ -1,7 +1,6 @@
 //! Start-up and shut-down, in order.
 
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +12,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, Admin};
 use crate::audit::{self, Audit};
-use crate::config::{ClientSettings, Config, ProxySettings, SignIn, UpstreamSettings, Variables};
+use crate::config::{ClientSettings, Config, Variables};
 use crate::front::Sparingly;
-use crate::front::cors::Cors;
 use crate::front::decisions::Decisions;
 use crate::front::proxy::Proxy;
 use crate::listener::{self, Listening, Share};
@@ -24,7 +22,6 @@ use crate::metrics::Metrics;
 use crate::runtime::{self, Fronts};
 use crate::signals::{Signals, Stop};
 use crate::socket::Address;
-use crate::upstream::Upstream;
 use crate::vital::{self, Endings};
 
 /// Where the listeners are bound.
@@ -58,9 +55,7 @@ pub(crate) fn run(variables: Variables, config: Config, ready: impl FnOnce(&Boun
     let fixed = Fixed::of(&config);
     let format = config.audits.then_some(config.log_format);
     let (admin_listen, delay) = (config.admin.listen, config.drain_delay);
-    let live: Shared = Arc::new(ArcSwap::from_pointee(Live::open(
-        &variables, config, None, &around,
-    )?));
+    let live: Shared = Arc::new(ArcSwap::from_pointee(Live::open(config, None, &around)?));
 
     let listening = Listeners::bind(&fixed)?;
     let admin = Admin {
@@ -110,11 +105,9 @@ fn listen_to_signals(shared: &Runtime) -> std::io::Result<Signals> {
 /// What of the configuration stays as it is until the process ends.
 #[derive(Clone)]
 struct Fixed {
-    proxy: Option<ProxySettings>,
+    proxy: Option<SocketAddr>,
     decisions: Option<Address>,
     workers: usize,
-    sign_in: Option<SignIn>,
-    cors: Cors,
     trusted_proxies: TrustedProxies,
     client: ClientSettings,
     drain: Duration,
@@ -123,11 +116,9 @@ struct Fixed {
 impl Fixed {
     fn of(config: &Config) -> Self {
         Self {
-            proxy: config.proxy.clone(),
+            proxy: config.proxy,
             decisions: config.decisions.clone(),
             workers: config.workers,
-            sign_in: config.sign_in.clone(),
-            cors: Cors::new(config.cors_origins.clone()),
             trusted_proxies: config.trusted_proxies.clone(),
             client: config.client,
             drain: config.drain,
@@ -147,8 +138,8 @@ impl Listeners {
             listener::listen(address, fixed.workers)
                 .with_context(|| format!("cannot listen on {address} ({name})"))
         };
-        let proxy = fixed.proxy.as_ref();
-        let proxy = proxy.map(|proxy| listen(&Address::Tcp(proxy.listen), "LISTEN"));
+        let proxy = fixed.proxy;
+        let proxy = proxy.map(|address| listen(&Address::Tcp(address), "LISTEN"));
         let decisions = fixed.decisions.as_ref();
         let decisions = decisions.map(|address| listen(address, "AUTH_LISTEN"));
         Ok(Self {
@@ -225,8 +216,6 @@ impl Worker {
                 live: View::of(Arc::clone(&live)),
                 audit: self.audit.clone(),
                 metrics: Arc::clone(&self.metrics),
-                sign_in: fixed.sign_in.clone(),
-                cors: fixed.cors.clone(),
                 trusted_proxies: fixed.trusted_proxies.clone().and_loopback(),
                 client: fixed.client,
                 tasks: tasks.clone(),
@@ -234,15 +223,11 @@ impl Worker {
             };
             (share, decisions)
         });
-        let upstream: Option<UpstreamSettings> = fixed.proxy.map(|proxy| proxy.upstream);
-        let proxy = self.proxy.zip(upstream).map(|(share, upstream)| {
+        let proxy = self.proxy.map(|share| {
             let proxy = Proxy {
                 live: View::of(live),
-                upstream: Rc::new(Upstream::new(upstream)),
                 audit: self.audit,
                 metrics: self.metrics,
-                sign_in: fixed.sign_in,
-                cors: fixed.cors,
                 trusted_proxies: fixed.trusted_proxies,
                 client: fixed.client,
                 upstream_warnings: Sparingly::default(),

@@ -3,45 +3,34 @@
 //! A request runs in the task of its client's connection, and so does its answer: no channel lies between the two sides,
 //! and nobody is woken to pass something on.
 
-use std::cell::{Cell, RefCell};
+mod server;
+
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use gate::Admitted;
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use http1::{Answered, Decoder, Length};
 use thiserror::Error;
-use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
 
+use self::server::Server;
 use crate::client::Client;
-use crate::config::UpstreamSettings;
-use crate::connection::{Allowance, Connection, invalid};
+use crate::config::{ServerAddress, UpstreamSettings};
+use crate::connection::{Connection, invalid};
 use crate::ended::{Ended, Sent, is_our_limit};
 use crate::front::record::Record;
-use crate::socket::{Stream, keep_alive};
 use crate::transfer::{Broken, Transfer};
 
-/// The connections of one runtime to the upstream.
+/// One service, as one runtime sees it: its servers, and the connections to them.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    settings: UpstreamSettings,
-    host: HeaderValue,
-    /// The last one was used last.
-    idle: RefCell<Vec<Idle>>,
-    /// Whether somebody closes those that grow old.
-    sweeping: Cell<bool>,
-}
-
-/// A connection that waits for its next request.
-#[derive(Debug)]
-struct Idle {
-    connection: Box<Connection>,
-    /// How many sweeps have found it waiting.
-    sweeps: u32,
+    servers: Vec<Rc<Server>>,
+    /// Which server gets the next request.
+    next: Cell<usize>,
 }
 
 /// Why the upstream gave no answer.
@@ -59,12 +48,23 @@ pub(crate) enum UpstreamError {
     /// The exchange broke.
     #[error("{0}")]
     Exchange(io::Error),
+    /// No connection in time.
+    #[error("no connection within {} s", .0.as_secs())]
+    NotConnected(Duration),
     /// It took too long.
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
 }
 
 impl UpstreamError {
+    /// Whether nothing of the request can have reached anybody, so that another server may be asked.
+    fn is_before_request(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::NotConnected(_) => true,
+            Self::ClientBody(_) | Self::ClientGone | Self::Exchange(_) | Self::TimedOut(_) => false,
+        }
+    }
+
     /// Who ended the exchange with it. `None` when nobody did: a client that waits for an answer to its malformed body gets one.
     pub(crate) fn ended(&self) -> Option<Ended> {
         match self {
@@ -72,38 +72,57 @@ impl UpstreamError {
             Self::ClientBody(error) => Some(Ended::with_client(error)),
             Self::ClientGone => Some(Ended::ClientLeft),
             Self::Connect(_) | Self::Exchange(_) => Some(Ended::UpstreamBroke),
-            Self::TimedOut(_) => Some(Ended::Cut),
+            Self::NotConnected(_) | Self::TimedOut(_) => Some(Ended::Cut),
         }
     }
 }
 
 impl Upstream {
     /// A client without connections yet.
-    pub(crate) fn new(settings: UpstreamSettings) -> Self {
-        let UpstreamSettings { host, port, .. } = &settings;
-        let host = if host.contains(':') {
-            format!("[{host}]:{port}")
-        } else {
-            format!("{host}:{port}")
-        };
-        let host = HeaderValue::from_str(&host).expect("the host of a parsed URL is visible ASCII");
+    pub(crate) fn new(settings: &UpstreamSettings) -> Self {
+        let server = |address: &ServerAddress| Rc::new(Server::new(address.clone(), settings));
         Self {
-            settings,
-            host,
-            idle: RefCell::default(),
-            sweeping: Cell::default(),
+            servers: settings.servers.iter().map(server).collect(),
+            next: Cell::default(),
         }
     }
 
     /// Sends an admitted request with the client's body, and gives the answer's head as soon as it is there. `record` is told
-    /// how much of the body has passed.
+    /// how much of the body has passed. A server that takes no connection is passed over.
     pub(crate) async fn forward(
-        self: &Rc<Self>,
+        &self,
         admitted: Admitted<'_, Length>,
         client: &mut Client,
         record: &Record<'_>,
     ) -> Result<(Answered, Exchange), UpstreamError> {
-        let admitted = admitted.or_for_host(&self.host);
+        let first = self.take_turn();
+        let admitted = admitted.or_for_host(&self.servers[first].host);
+        for passed_over in 0..self.servers.len() - 1 {
+            let server = &self.servers[(first + passed_over) % self.servers.len()];
+            match server.forward(&admitted, client, record).await {
+                Err(error) if error.is_before_request() => {}
+                answered => return answered,
+            }
+        }
+        let last = (first + self.servers.len() - 1) % self.servers.len();
+        self.servers[last].forward(&admitted, client, record).await
+    }
+
+    /// The servers take turns.
+    fn take_turn(&self) -> usize {
+        let turn = self.next.get();
+        self.next.set((turn + 1) % self.servers.len());
+        turn
+    }
+}
+
+impl Server {
+    async fn forward(
+        self: &Rc<Self>,
+        admitted: &Admitted<'_, Length>,
+        client: &mut Client,
+        record: &Record<'_>,
+    ) -> Result<(Answered, Exchange), UpstreamError> {
         let (method, uri, length) = (admitted.method(), admitted.uri(), *admitted.body());
         // What an upstream may do twice can be sent twice (RFC 9112 §9.3.1).
         let repeatable = length == Length::NONE && method.is_idempotent();
@@ -118,7 +137,7 @@ impl Upstream {
                 connection,
                 sending: (length != Length::NONE).then(|| client.send_body(length)),
                 reusable: true,
-                upstream: Rc::clone(self),
+                server: Rc::clone(self),
             };
             match exchange.head(client, method, record).await {
                 Ok(answered) => return Ok((answered, exchange)),
@@ -127,83 +146,6 @@ impl Upstream {
                     if reused && repeatable && exchange.is_unanswered() => {}
                 Err(error) => return Err(error),
             }
-        }
-    }
-
-    /// The connection that was used last, if one is still good; the others are left to grow old. A request that cannot be
-    /// repeated gets one only if it is certain to be good.
-    async fn take_idle(&self, repeatable: bool) -> Option<Box<Connection>> {
-        poll_fn(|context| Poll::Ready(self.poll_idle(context, repeatable))).await
-    }
-
-    fn poll_idle(&self, context: &mut Context<'_>, repeatable: bool) -> Option<Box<Connection>> {
-        let mut idle = self.idle.borrow_mut();
-        loop {
-            let mut connection = idle.pop()?.connection;
-            if connection.poll_is_idle(context) && (repeatable || connection.is_idle_now()) {
-                return Some(connection);
-            }
-        }
-    }
-
-    /// Keeps a connection for the next request, with the room that its answers have needed.
-    fn keep(self: &Rc<Self>, connection: Box<Connection>) {
-        let mut idle = self.idle.borrow_mut();
-        if connection.input.is_empty() && idle.len() < MOST_IDLE {
-            idle.push(Idle {
-                connection,
-                sweeps: 0,
-            });
-            if !self.sweeping.replace(true) {
-                // Nobody waits for it when we stop: it ends with the runtime.
-                tokio::task::spawn_local(sweep(Rc::downgrade(self)));
-            }
-        }
-    }
-
-    /// Closes the connections that were idle when the last few sweeps came by, and says whether there are others.
-    fn sweep(&self) -> bool {
-        let mut idle = self.idle.borrow_mut();
-        idle.retain_mut(|idle| {
-            idle.sweeps += 1;
-            idle.sweeps < MOST_SWEEPS
-        });
-        !idle.is_empty()
-    }
-
-    async fn connect(&self, client: &mut Client) -> Result<Box<Connection>, UpstreamError> {
-        let UpstreamSettings {
-            host,
-            port,
-            connect_timeout,
-            timeout: patience,
-        } = &self.settings;
-        let connecting = TcpStream::connect((host.as_str(), *port));
-        let connecting = Box::pin(timeout(*connect_timeout, connecting));
-        let connected = client.unless_gone(connecting).await;
-        let stream = connected
-            .ok_or(UpstreamError::ClientGone)?
-            .map_err(|_| UpstreamError::TimedOut(*connect_timeout))?
-            .map_err(UpstreamError::Connect)?;
-        let options = stream.set_nodelay(true).and_then(|()| keep_alive(&stream));
-        options.map_err(UpstreamError::Connect)?;
-        let allowance = Allowance::at_once(*patience);
-        let connection = Connection::new(Stream::from(stream), allowance, *patience);
-        Ok(Box::new(connection))
-    }
-}
-
-/// Closes connections as they grow old, for as long as there are any. So nobody looks at the clock when a connection is put
-/// away or taken, twice a request.
-async fn sweep(upstream: Weak<Upstream>) {
-    loop {
-        sleep(BETWEEN_SWEEPS).await;
-        let Some(upstream) = upstream.upgrade() else {
-            return;
-        };
-        if !upstream.sweep() {
-            upstream.sweeping.set(false);
-            return;
         }
     }
 }
@@ -217,7 +159,7 @@ pub(crate) struct Exchange {
     sending: Option<Transfer>,
     /// Whether the connection can carry another request after this one.
     reusable: bool,
-    upstream: Rc<Upstream>,
+    server: Rc<Server>,
 }
 
 impl Exchange {
@@ -277,7 +219,7 @@ impl Exchange {
     /// What it means that the upstream's connection broke.
     fn broken(&self, error: io::Error) -> UpstreamError {
         if is_our_limit(&error) {
-            UpstreamError::TimedOut(self.upstream.settings.timeout)
+            UpstreamError::TimedOut(self.server.patience)
         } else {
             UpstreamError::Exchange(error)
         }
@@ -351,7 +293,7 @@ impl Exchange {
         match relayed {
             Ok(()) => {
                 if self.reusable && self.sending.is_none() {
-                    self.upstream.keep(self.connection);
+                    self.server.keep(self.connection);
                 }
                 Ok(Sent::WHOLE)
             }
@@ -427,11 +369,3 @@ impl From<ClientFailed> for io::Error {
 fn is_interim(status: StatusCode) -> bool {
     status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
-
-/// Node closes idle connections after five seconds; we must be the first to give one up, or a request meets the close
-/// half-way. The fourth sweep finds a connection that has waited for three to four seconds.
-const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
-const MOST_SWEEPS: u32 = 4;
-
-/// A burst may open more; beyond this they are closed when they are done.
-const MOST_IDLE: usize = 256;

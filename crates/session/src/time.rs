@@ -55,6 +55,30 @@ impl UnixTime {
         Duration::from_millis(self.millis.saturating_sub(earlier.millis))
     }
 
+    /// A date as `JSON.stringify` writes it, `YYYY-MM-DDThh:mm:ss[.f…]Z`; `None` for any other text. What lies before 1970 becomes 1970.
+    #[must_use]
+    pub fn from_iso(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let (date, rest) = bytes.split_at_checked(PATTERN.len())?;
+        let fits = |(byte, wanted): (&u8, &u8)| match wanted {
+            b'0' => byte.is_ascii_digit(),
+            wanted => byte == wanted,
+        };
+        let fraction = match rest {
+            b"Z" => true,
+            [b'.', digits @ .., b'Z'] => {
+                !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) && digits.len() <= 9
+            }
+            _ => false,
+        };
+        if !(date.iter().zip(PATTERN).all(fits) && fraction) {
+            return None;
+        }
+        let time: jiff::Timestamp = text.parse().ok()?;
+        let millis = u64::try_from(time.as_millisecond()).unwrap_or_default();
+        Some(Self::from_millis(millis))
+    }
+
     /// A JSON `NumericDate` (RFC 7519 section 2: seconds, a fraction is allowed), rounded down to milliseconds.
     /// What lies before the epoch becomes the epoch.
     pub(crate) fn from_numeric_date(secs: f64) -> Self {
@@ -63,6 +87,8 @@ impl UnixTime {
         Self { millis }
     }
 }
+
+const PATTERN: &[u8; 19] = b"0000-00-00T00:00:00";
 
 #[cfg(test)]
 mod tests {
@@ -92,5 +118,29 @@ mod tests {
             UnixTime::from_numeric_date(f64::NAN),
             UnixTime::from_secs(0)
         );
+    }
+
+    #[test]
+    fn dates_are_read_in_the_one_form_that_json_has() {
+        let millis = |text| UnixTime::from_iso(text).map(UnixTime::millis);
+        assert_eq!(millis("2030-01-21T21:47:46.000Z"), Some(1_895_262_466_000));
+        assert_eq!(millis("2030-01-21T21:47:46Z"), Some(1_895_262_466_000));
+        assert_eq!(millis("2030-01-21T21:47:46.1239Z"), Some(1_895_262_466_123));
+        assert_eq!(millis("1969-12-31T23:59:59.999Z"), Some(0));
+        for text in [
+            "",
+            "2030-01-21",
+            "2030-01-21T21:47:46",
+            "2030-01-21T21:47:46+00:00",
+            "2030-01-21T21:47:46.Z",
+            "2030-01-21T21:47:46.000z",
+            "2030-01-21 21:47:46Z",
+            "2030-13-21T21:47:46Z",
+            "2030-02-30T21:47:46Z",
+            "+002030-01-21T21:47:46Z",
+            "2030-01-21T21:47:46.000Z ",
+        ] {
+            assert_eq!(millis(text), None, "{text}");
+        }
     }
 }

@@ -6,7 +6,8 @@ use super::lookups::SessionLookups;
 use super::raw::{Reader, Variables};
 use super::secrets::SecretErrors;
 use super::sessions::{self, Recognised, SessionFormat};
-use super::{bearer, identity, jwks};
+use super::{bearer, identity};
+use crate::jwks;
 
 /// The part of a configuration that says which sessions open.
 #[derive(Debug)]

@@ -23,12 +23,13 @@ pub(super) fn rules(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Iden
     IdentityRules {
         email,
         allow_anonymous: reader.switch("ALLOW_ANONYMOUS", true),
+        groups: None,
     }
 }
 
 /// What to say where guests are refused and the database is not asked who is one.
 pub(super) fn unknown_guests(
-    rules: IdentityRules,
+    rules: &IdentityRules,
     stores: Option<&store::Settings>,
 ) -> Option<String> {
     let tables = stores?.database.as_ref()?.sessions.as_ref()?;

@@ -1,10 +1,9 @@
 //! Where people are sent to sign in, and how they come back.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr};
 
-use gate::{Arrival, Facts, Policy, Rule};
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use gate::Routes;
+use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::origin::{AskedHost, Origin};
@@ -87,11 +86,11 @@ impl SignIn {
     }
 }
 
-/// Reads the settings, and sees that the page can be reached: `policy` says which paths are public, and `proxies` whether
+/// Reads the settings, and sees that the page can be reached: `routes` say which paths are public, and `proxies` whether
 /// this gate answers for them itself.
 pub(super) fn settings(
     reader: &mut Reader<'_>,
-    policy: &Policy,
+    routes: &Routes,
     proxies: bool,
     warnings: &mut Vec<String>,
 ) -> Option<SignIn> {
@@ -116,7 +115,7 @@ pub(super) fn settings(
         );
     }
     if is_ours(&page, &public_origins) {
-        check_reachable(reader, policy, page.path(), proxies, warnings);
+        check_reachable(reader, routes, page.path(), proxies, warnings);
     }
     let separator = if url.contains('?') { '&' } else { '?' };
     Some(SignIn {
@@ -144,16 +143,16 @@ fn is_ours(page: &Uri, public_origins: &[Origin]) -> bool {
 /// decides cannot know which paths its host asks about.
 fn check_reachable(
     reader: &mut Reader<'_>,
-    policy: &Policy,
+    routes: &Routes,
     path: &str,
     proxies: bool,
     warnings: &mut Vec<String>,
 ) {
-    let page_is_public = is_public(policy, path);
+    let page_is_public = routes.are_open_at(path);
     if page_is_public {
-        let by_its_folder = is_public(policy, &format!("{}/x", path.trim_end_matches('/')))
-            || is_public(policy, &format!("{}x", path));
-        if !by_its_folder && !is_public(policy, AUTH_ROUTES) {
+        let by_its_folder = routes.are_open_at(&format!("{}/x", path.trim_end_matches('/')))
+            || routes.are_open_at(&format!("{}x", path));
+        if !by_its_folder && !routes.are_open_at(AUTH_ROUTES) {
             warnings.push(format!(
                 "the sign-in page `{path}` is public and `{AUTH_ROUTES}` is not: unless your app signs people in \
                  elsewhere, add `{AUTH_ROUTES}` to PUBLIC_PATHS (for Next.js `/_next/` too)"
@@ -183,24 +182,6 @@ fn check_reachable(
             "SIGN_IN_URL: {what}, unless your proxy does not ask about them"
         ));
     }
-}
-
-/// Whether a path needs no session, as the gate itself decides it.
-fn is_public(policy: &Policy, path: &str) -> bool {
-    let arrival = Arrival {
-        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        trusted_peer: false,
-        relayed: false,
-        request_id: HeaderValue::from_static("-"),
-    };
-    let facts = Facts {
-        method: &Method::GET,
-        path: Some(path),
-        headers: &HeaderMap::new(),
-        arrival: &arrival,
-    };
-    matches!(policy.rule_for(&facts), Ok(Rule::Public))
 }
 
 /// The key with which redirects are counted: from the secret of the sessions, so that all gates count as one; without any

@@ -19,6 +19,14 @@ fn config(pairs: &[(&'static str, &str)]) -> Result<Config, ConfigErrors> {
     )
 }
 
+/// The one server of the one service.
+fn server(config: &Config) -> (&str, u16) {
+    match &config.rules.services[0].servers[..] {
+        [ServerAddress::Tcp { host, port }] => (host, *port),
+        other => panic!("{other:?}"),
+    }
+}
+
 fn problem(pairs: &[(&'static str, &str)]) -> String {
     let errors = config(pairs).expect_err("a problem");
     assert_eq!(errors.problems().len(), 1, "{errors}");
@@ -28,15 +36,13 @@ fn problem(pairs: &[(&'static str, &str)]) -> String {
 #[test]
 fn an_upstream_and_a_secret_are_enough() {
     let config = config(&[]).unwrap();
-    let proxy = config.proxy.expect("an upstream");
-    assert_eq!(proxy.listen, "0.0.0.0:8080".parse().unwrap());
+    assert_eq!(config.proxy, Some("0.0.0.0:8080".parse().unwrap()));
     assert_eq!(config.admin.listen, "127.0.0.1:9090".parse().unwrap());
-    assert_eq!(
-        (proxy.upstream.host.as_str(), proxy.upstream.port),
-        ("127.0.0.1", 3000)
+    assert_eq!(server(&config), ("127.0.0.1", 3000));
+    assert!(
+        config.realms[0].stores.is_none() && config.bypass.is_none() && !config.passes_preflight
     );
-    assert!(config.stores.is_none() && config.bypass.is_none() && !config.passes_preflight);
-    let names: Vec<_> = config
+    let names: Vec<_> = config.realms[0]
         .keys
         .cookies()
         .map(|cookie| cookie.name().to_string())
@@ -137,7 +143,7 @@ fn the_bypass_is_off_in_production_and_demands_a_real_value() {
 fn the_salt_fixes_the_cookie() {
     let cookie = |pairs: &[(&'static str, &str)]| {
         let config = config(pairs).unwrap();
-        let cookies: Vec<_> = config
+        let cookies: Vec<_> = config.realms[0]
             .keys
             .cookies()
             .map(|cookie| format!("{} {}", cookie.name(), cookie.expects()))
@@ -171,7 +177,7 @@ fn recognised(pairs: &[(&'static str, &str)]) -> Vec<String> {
         Variables::default().with(pairs.map(|(name, value)| (*name, (*value).to_owned())));
     let config = Config::from_variables(&variables).unwrap();
     let shown = |cookie: &session::SessionCookie| format!("{} {}", cookie.name(), cookie.expects());
-    config.keys.cookies().map(shown).collect()
+    config.realms[0].keys.cookies().map(shown).collect()
 }
 
 #[test]
@@ -273,7 +279,11 @@ fn the_cookie_cache_may_have_a_name_of_its_own_alone() {
         let pair = |cookie: &session::SessionCookie| {
             Some(format!("{} {}", cookie.name(), cookie.data_name()?))
         };
-        config.keys.cookies().filter_map(pair).collect::<Vec<_>>()
+        config.realms[0]
+            .keys
+            .cookies()
+            .filter_map(pair)
+            .collect::<Vec<_>>()
     };
     for given in ["cache", "__Secure-cache"] {
         assert_eq!(
@@ -315,12 +325,8 @@ fn upstreams_that_cannot_be_reached_are_refused() {
             "{upstream}"
         );
     }
-    let ipv6 = config(&[("UPSTREAM", "http://[::1]:81")])
-        .unwrap()
-        .proxy
-        .unwrap()
-        .upstream;
-    assert_eq!((ipv6.host.as_str(), ipv6.port), ("::1", 81));
+    let ipv6 = config(&[("UPSTREAM", "http://[::1]:81")]).unwrap();
+    assert_eq!(server(&ipv6), ("::1", 81));
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub(crate) fn refusal(
     let code = match answer {
         Answer::BadRequest => StatusCode::BAD_REQUEST,
         Answer::Forbid => StatusCode::FORBIDDEN,
+        Answer::NotFound => StatusCode::NOT_FOUND,
         Answer::SignIn => match way_in {
             WayIn::Loop { sign_in } => return looping(&sign_in, asker, request_id),
             WayIn::Nowhere => StatusCode::UNAUTHORIZED,

@@ -13,16 +13,12 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use crate::config::AllowedOrigin;
 
 /// The origins whose pages may read our refusals.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Cors(Vec<AllowedOrigin>);
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cors<'o>(pub(crate) &'o [AllowedOrigin]);
 
-impl Cors {
-    pub(crate) fn new(origins: Vec<AllowedOrigin>) -> Self {
-        Self(origins)
-    }
-
+impl Cors<'_> {
     /// Lets the page that asks read this answer of ours, if its origin is listed.
-    pub(crate) fn describe(&self, asked: &HeaderMap, answer: &mut HeaderMap) {
+    pub(crate) fn describe(self, asked: &HeaderMap, answer: &mut HeaderMap) {
         if self.0.is_empty() {
             return;
         }
@@ -39,7 +35,7 @@ impl Cors {
     ///
     /// It permits whatever is asked for: what may be done, the service decides, and who may do it, the request itself shows,
     /// which is still to come.
-    pub(crate) fn preflight(&self, method: &Method, asked: &HeaderMap) -> Option<Response<Bytes>> {
+    pub(crate) fn preflight(self, method: &Method, asked: &HeaderMap) -> Option<Response<Bytes>> {
         if self.0.is_empty() || *method != Method::OPTIONS {
             return None;
         }
@@ -63,7 +59,7 @@ impl Cors {
     }
 
     /// The one origin of a request, if it is listed.
-    fn listed<'h>(&self, asked: &'h HeaderMap) -> Option<&'h HeaderValue> {
+    fn listed<'h>(self, asked: &'h HeaderMap) -> Option<&'h HeaderValue> {
         let mut origins = asked.get_all(ORIGIN).iter();
         let origin = origins.next().filter(|_| origins.next().is_none())?;
         self.0
@@ -93,10 +89,8 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 mod tests {
     use super::*;
 
-    fn cors() -> Cors {
-        Cors::new(vec![
-            AllowedOrigin::parse("https://app.example.com").unwrap(),
-        ])
+    fn listed() -> [AllowedOrigin; 1] {
+        ["https://app.example.com"].map(|origin| AllowedOrigin::parse(origin).unwrap())
     }
 
     fn asked(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -119,12 +113,12 @@ mod tests {
         ] {
             let pairs: Vec<_> = origins.iter().map(|origin| ("origin", *origin)).collect();
             let mut answer = HeaderMap::new();
-            cors().describe(&asked(&pairs), &mut answer);
+            Cors(&listed()).describe(&asked(&pairs), &mut answer);
             assert_eq!(answer.len(), 1, "{origins:?}");
             assert_eq!(answer[VARY], "Origin");
         }
         let mut answer = HeaderMap::new();
-        cors().describe(
+        Cors(&listed()).describe(
             &asked(&[("origin", "https://app.example.com")]),
             &mut answer,
         );
@@ -134,7 +128,7 @@ mod tests {
         );
         assert_eq!(answer[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
         let mut answer = HeaderMap::new();
-        Cors::default().describe(
+        Cors(&[]).describe(
             &asked(&[("origin", "https://app.example.com")]),
             &mut answer,
         );
@@ -146,7 +140,7 @@ mod tests {
         let origin = ("origin", "https://app.example.com");
         let method = ("access-control-request-method", "DELETE");
         let names = ("access-control-request-headers", "content-type,x-csrf");
-        let answer = cors()
+        let answer = Cors(&listed())
             .preflight(&Method::OPTIONS, &asked(&[origin, method, names]))
             .unwrap();
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
@@ -165,7 +159,7 @@ mod tests {
             ),
         ] {
             assert!(
-                cors().preflight(&method, &asked(pairs)).is_none(),
+                Cors(&listed()).preflight(&method, &asked(pairs)).is_none(),
                 "{method} {pairs:?}"
             );
         }

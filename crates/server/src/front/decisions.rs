@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gate::{Admission, Answer, Facts, Gate, IdentityHeaders, Permit, Restriction, TrustedProxies};
+use gate::{Admission, Facts, IdentityHeaders, Permit, Refused, Restriction, TrustedProxies};
 use http::header::{CACHE_CONTROL, CONNECTION};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -46,12 +46,11 @@ use super::way_in::{Asked, WayIn, asks_for_https};
 use super::{Front, Sparingly, arrival};
 use crate::audit::Audit;
 use crate::client::Client;
-use crate::config::{ClientSettings, SignIn};
-use crate::live::View;
+use crate::config::{ClientSettings, Handling};
+use crate::live::{Live, View};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::socket::Stream;
-use crate::store::{Sessions, Users};
 
 /// What one runtime needs to decide for hosts.
 pub(crate) struct Decisions {
@@ -59,9 +58,6 @@ pub(crate) struct Decisions {
     pub(crate) live: View,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) sign_in: Option<SignIn>,
-    /// For the hosts that pass our refusals on.
-    pub(crate) cors: Cors,
     /// The hosts that may ask, which are also the proxies whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) client: ClientSettings,
@@ -172,7 +168,7 @@ impl Decisions {
                     headers,
                     refusals: endpoint.refusals,
                 };
-                match self.decide(&live.gate, question, &mut record).await {
+                match self.decide(&live, question, &mut record).await {
                     Ok(permit) => {
                         let response = allow(&permit, &endpoint, headers);
                         record.decided(Decision::Permitted(permit.into_admission()));
@@ -225,7 +221,7 @@ impl Decisions {
             headers: &headers,
             refusals: Refusals::PassedOn,
         };
-        match self.decide(&live.gate, question, &mut record).await {
+        match self.decide(&live, question, &mut record).await {
             Ok(permit) => {
                 let names = IdentityHeaders::Ours;
                 let mut allowed = Response::new(());
@@ -250,7 +246,7 @@ impl Decisions {
     /// Whoever gets the permit notes its grounds in the record; refusals are noted here.
     async fn decide<'g>(
         &self,
-        gate: &'g Gate<Users, Sessions>,
+        live: &'g Live,
         question: Question<'_>,
         record: &mut Record<'_>,
     ) -> Result<Permit<'g>, Response<Bytes>> {
@@ -287,22 +283,25 @@ impl Decisions {
         };
         let facts = Facts {
             method: &original.method,
+            host: Some(original.host.as_str()),
             path: original.path.as_ref().map(PathAndQuery::path),
             headers,
             arrival: &record.arrival,
         };
-        let permit = gate.decide(&facts, record.now).await;
+        let permit = live.gate.decide(&facts, record.now).await;
         match permit.and_then(|permit| permit.restricted_to(&restriction)) {
-            Ok(permit) => Ok(permit),
-            Err(refusal) => {
-                let answer = self.refuse(
-                    refusal.answer(),
-                    &original,
-                    headers,
-                    question.refusals,
-                    record,
-                );
-                record.decided(Decision::Refused(refusal));
+            Ok(permit) => {
+                record.governed_by(permit.route().name.to_string());
+                Ok(permit)
+            }
+            Err(refused) => {
+                let handling = live.handling(refused.route);
+                if let Some(route) = refused.route {
+                    record.governed_by(route.name.to_string());
+                }
+                let refusals = question.refusals;
+                let answer = refuse(&refused, handling, &original, headers, refusals, record);
+                record.decided(Decision::Refused(refused.refusal));
                 Err(answer)
             }
         }
@@ -327,31 +326,32 @@ impl Decisions {
             );
         }
     }
+}
 
-    /// Renders a refusal of the gate, as far as the host takes it.
-    fn refuse(
-        &self,
-        answer: Answer,
-        original: &Original,
-        headers: &HeaderMap,
-        refusals: Refusals,
-        record: &mut Record<'_>,
-    ) -> Response<Bytes> {
-        let asker = Asker::behind_proxy(&original.method, headers);
-        let asked = Asked {
-            host: Some(original.host.as_str()),
-            is_https: asks_for_https(headers),
-            path_and_query: original.path.as_ref().map_or("/", PathAndQuery::as_str),
-            headers,
-            now: record.now,
-        };
-        let way_in = WayIn::of(self.sign_in.as_ref(), answer, asker, &asked);
-        record.redirect_loop = way_in.is_loop();
-        let mut response = answer::refusal(answer, asker, way_in, record.request_id());
-        self.cors.describe(headers, response.headers_mut());
-        *response.status_mut() = refusals.status(response.status());
-        response
-    }
+/// Renders a refusal of the gate, as far as the host takes it.
+fn refuse(
+    refused: &Refused<'_>,
+    handling: &Handling,
+    original: &Original,
+    headers: &HeaderMap,
+    refusals: Refusals,
+    record: &mut Record<'_>,
+) -> Response<Bytes> {
+    let answer = refused.refusal.answer();
+    let asker = Asker::behind_proxy(&original.method, headers);
+    let asked = Asked {
+        host: Some(original.host.as_str()),
+        is_https: asks_for_https(headers),
+        path_and_query: original.path.as_ref().map_or("/", PathAndQuery::as_str),
+        headers,
+        now: record.now,
+    };
+    let way_in = WayIn::of(handling.sign_in.as_ref(), answer, asker, &asked);
+    record.redirect_loop = way_in.is_loop();
+    let mut response = answer::refusal(answer, asker, way_in, record.request_id());
+    Cors(&handling.cors_origins).describe(headers, response.headers_mut());
+    *response.status_mut() = refusals.status(response.status());
+    response
 }
 
 /// What a host asks.

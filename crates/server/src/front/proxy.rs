@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gate::{Facts, Gate, Permit, Rule, TrustedProxies};
+use gate::{Access, Facts, Permit, Refused, Rewrite, TrustedProxies};
 use http::header::HOST;
 use http::{Method, Request, Response, StatusCode};
 use http1::{Answered, Field, Length};
@@ -21,25 +21,21 @@ use super::way_in::{Asked, WayIn};
 use super::{Front, Sparingly, arrival, tunnel};
 use crate::audit::Audit;
 use crate::client::Client;
-use crate::config::{ClientSettings, SignIn};
+use crate::config::{ClientSettings, Handling};
 use crate::connection::Connection;
 use crate::ended::{Ended, Sent};
-use crate::live::View;
+use crate::live::{Current, Live, View};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::socket::Stream;
-use crate::store::{Sessions, Users};
-use crate::upstream::{Exchange, Upstream, UpstreamError};
+use crate::upstream::{Exchange, UpstreamError};
 
 /// What one runtime needs to serve requests.
 pub(crate) struct Proxy {
     /// With the gate.
     pub(crate) live: View,
-    pub(crate) upstream: Rc<Upstream>,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) sign_in: Option<SignIn>,
-    pub(crate) cors: Cors,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) client: ClientSettings,
     /// About the upstream.
@@ -79,15 +75,17 @@ enum Outcome {
 impl Proxy {
     /// Answers one request.
     async fn answer(&self, mut request: Request<Length>, peer: IpAddr, client: &mut Client) {
+        let live = self.live.current();
         let arrival = arrival::direct(peer, request.headers(), &self.trusted_proxies);
         let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
         let host = request.headers().get(HOST).cloned();
         record.asks(request.method().clone(), host, Some(request.uri().clone()));
+        let mut handling = live.handling(None);
         let outcome = match target::settle(&mut request) {
             Ok(Target::Path) => {
-                let live = self.live.current();
-                let (gate, record) = (&live.gate, &mut record);
-                self.decide(gate, &request, client, record).await
+                let (found, outcome) = self.decide(&live, &request, client, &mut record).await;
+                handling = found;
+                outcome
             }
             Ok(Target::Server) => {
                 record.decided(Decision::Options);
@@ -99,6 +97,7 @@ impl Proxy {
                 Outcome::Answered(answer::malformed(status, asker(&request), id))
             }
         };
+        let cors = Cors(&handling.cors_origins);
         match outcome {
             Outcome::Abandoned => {
                 client.end();
@@ -106,7 +105,7 @@ impl Proxy {
             }
             Outcome::Answered(mut response) => {
                 let asked = request.headers();
-                self.cors.describe(asked, response.headers_mut());
+                cors.describe(asked, response.headers_mut());
                 answer_ourselves(response, client, record).await;
             }
             Outcome::Joined(answer, upstream) => {
@@ -129,7 +128,7 @@ impl Proxy {
                     Err(error) => {
                         let mut response = self.upstream_failed(&error, &request, &mut record);
                         let asked = request.headers();
-                        self.cors.describe(asked, response.headers_mut());
+                        cors.describe(asked, response.headers_mut());
                         answer_ourselves(response, client, record).await;
                     }
                 }
@@ -137,71 +136,75 @@ impl Proxy {
         }
     }
 
-    async fn decide(
+    /// Decides on a request, and forwards it if it may enter. Also gives what is configured for its route.
+    async fn decide<'l>(
         &self,
-        gate: &Gate<Users, Sessions>,
+        live: &'l Current,
         request: &Request<Length>,
         client: &mut Client,
-        record: &mut Record<'_>,
-    ) -> Outcome {
+        record: &mut Record<'l>,
+    ) -> (&'l Handling, Outcome) {
+        let headers = request.headers();
         let facts = Facts {
             method: request.method(),
+            host: headers.get(HOST).and_then(|host| host.to_str().ok()),
             path: Some(request.uri().path()),
-            headers: request.headers(),
+            headers,
             arrival: &record.arrival,
         };
-        if let Some(answer) = self.preflight(gate, &facts) {
+        if let Some((handling, answer)) = preflight(live, &facts) {
             record.decided(Decision::Preflight);
-            return Outcome::Answered(answer);
+            return (handling, Outcome::Answered(answer));
         }
         let decided = {
-            let deciding = pin!(gate.decide(&facts, record.now));
+            let deciding = pin!(live.gate.decide(&facts, record.now));
             client.unless_gone(deciding).await
         };
         match decided {
-            None => Outcome::Abandoned,
-            Some(Ok(permit)) => self.forward(permit, request, client, record).await,
-            Some(Err(refusal)) => {
-                let asker = asker(request);
-                let (answer, asked) = (
-                    refusal.answer(),
-                    Asked::of(request, &record.arrival, record.now),
-                );
-                let way_in = WayIn::of(self.sign_in.as_ref(), answer, asker, &asked);
-                record.redirect_loop = way_in.is_loop();
-                let answer = answer::refusal(answer, asker, way_in, record.request_id());
-                record.decided(Decision::Refused(refusal));
-                Outcome::Answered(answer)
+            None => (live.handling(None), Outcome::Abandoned),
+            Some(Ok(permit)) => {
+                let route = permit.route();
+                record.governed_by(&*route.name);
+                let handling = live.handling(Some(route));
+                let forwarding = self.forward(permit, live, handling, request, client, record);
+                (handling, forwarding.await)
+            }
+            Some(Err(refused)) => {
+                let handling = live.handling(refused.route);
+                let answer = refuse(refused, handling, request, record);
+                (handling, Outcome::Answered(answer))
             }
         }
     }
 
-    /// The answer to a preflight of a page whose origin is listed. What is public is the service's own affair.
-    fn preflight(
+    async fn forward<'l>(
         &self,
-        gate: &Gate<Users, Sessions>,
-        facts: &Facts<'_>,
-    ) -> Option<Response<Bytes>> {
-        let answer = self.cors.preflight(facts.method, facts.headers)?;
-        let needs_session = matches!(gate.policy.rule_for(facts), Ok(Rule::Session));
-        needs_session.then_some(answer)
-    }
-
-    async fn forward(
-        &self,
-        permit: Permit<'_>,
+        permit: Permit<'l>,
+        live: &'l Current,
+        handling: &'l Handling,
         request: &Request<Length>,
         client: &mut Client,
-        record: &mut Record<'_>,
+        record: &mut Record<'l>,
     ) -> Outcome {
         // With a body it would be unclear where the WebSocket begins.
         let asks_for_websocket = tunnel::is_requested(request) && *request.body() == Length::NONE;
-        let (mut admitted, admission) = permit.admit(request, &record.arrival);
+        let rewrite = Rewrite {
+            host: handling.host.as_ref(),
+        };
+        let (mut admitted, admission) = permit.admit(request, &record.arrival, rewrite);
         record.decided(Decision::Permitted(admission));
+        let Some(upstream) = live.upstream(handling) else {
+            let (status, asker) = (StatusCode::NOT_FOUND, asker(request));
+            return Outcome::Answered(answer::status(status, asker, record.request_id()));
+        };
+        if handling.refuses_body(*request.body()) {
+            let (status, asker) = (StatusCode::PAYLOAD_TOO_LARGE, asker(request));
+            return Outcome::Answered(answer::malformed(status, asker, record.request_id()));
+        }
         if asks_for_websocket {
             admitted = admitted.asking_for_websocket();
         }
-        let (answer, exchange) = match self.upstream.forward(admitted, client, record).await {
+        let (answer, exchange) = match upstream.forward(admitted, client, record).await {
             Ok(answered) => answered,
             Err(UpstreamError::ClientGone) => return Outcome::Abandoned,
             Err(error) => {
@@ -237,7 +240,9 @@ impl Proxy {
             }
             UpstreamError::Connect(_) => (StatusCode::BAD_GATEWAY, "connect_failed"),
             UpstreamError::Exchange(_) => (StatusCode::BAD_GATEWAY, "broken"),
-            UpstreamError::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, "timed_out"),
+            UpstreamError::NotConnected(_) | UpstreamError::TimedOut(_) => {
+                (StatusCode::GATEWAY_TIMEOUT, "timed_out")
+            }
         };
         record.upstream = Some(result);
         record.ended = error.ended();
@@ -246,6 +251,39 @@ impl Proxy {
         }
         answer::status(status, asker(request), record.request_id())
     }
+}
+
+/// The answer to a preflight of a page whose origin is listed, by the route of the request that the page wants to send. What is
+/// public is the service's own affair.
+fn preflight<'l>(live: &'l Live, facts: &Facts<'_>) -> Option<(&'l Handling, Response<Bytes>)> {
+    if facts.method != Method::OPTIONS {
+        return None;
+    }
+    let route = live.gate.routes.of_announced(facts)?;
+    let handling = live.handling(Some(route));
+    let answer = Cors(&handling.cors_origins).preflight(facts.method, facts.headers)?;
+    let needs_session = route.access != Access::Public;
+    needs_session.then_some((handling, answer))
+}
+
+/// Notes a refusal, and renders it.
+fn refuse<'l>(
+    refused: Refused<'l>,
+    handling: &Handling,
+    request: &Request<Length>,
+    record: &mut Record<'l>,
+) -> Response<Bytes> {
+    let asker = asker(request);
+    let answer = refused.refusal.answer();
+    let asked = Asked::of(request, &record.arrival, record.now);
+    let way_in = WayIn::of(handling.sign_in.as_ref(), answer, asker, &asked);
+    record.redirect_loop = way_in.is_loop();
+    let answer = answer::refusal(answer, asker, way_in, record.request_id());
+    if let Some(route) = refused.route {
+        record.governed_by(&*route.name);
+    }
+    record.decided(Decision::Refused(refused.refusal));
+    answer
 }
 
 /// Who asks. Most requests are never asked this: it is for answers of our own.

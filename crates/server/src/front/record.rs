@@ -1,10 +1,11 @@
 //! What becomes of a request, for its audit line and the counters.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gate::{Admission, Arrival, Refusal, Rule, Source};
+use gate::{Admission, Arrival, Refusal, Source};
 use http::{HeaderValue, Method, Response, StatusCode, Uri};
 use session::{Format, Session, UnixTime};
 
@@ -40,6 +41,8 @@ pub(crate) struct Record<'p> {
     /// How long the decision took, once it is there.
     decision_took: Option<Duration>,
     asked: Option<Asked>,
+    /// The name of the route that governs the request, if one does.
+    route: Option<Cow<'p, str>>,
     decision: Decision,
     status: Option<StatusCode>,
     /// Whether it may last for hours.
@@ -96,6 +99,7 @@ impl<'p> Record<'p> {
             started: clock::monotonic(),
             decision_took: None,
             asked: None,
+            route: None,
             decision: Decision::Abandoned,
             status: None,
             is_long: false,
@@ -108,6 +112,11 @@ impl<'p> Record<'p> {
     /// Notes what the request asks for.
     pub(crate) fn asks(&mut self, method: Method, host: Option<HeaderValue>, uri: Option<Uri>) {
         self.asked = Some(Asked { method, host, uri });
+    }
+
+    /// Notes the name of the route that governs the request.
+    pub(crate) fn governed_by(&mut self, route: impl Into<Cow<'p, str>>) {
+        self.route = Some(route.into());
     }
 
     /// The id under which the request is logged.
@@ -221,7 +230,7 @@ impl<'p> Record<'p> {
             mode: self.mode.as_str(),
             outcome,
             reason,
-            rule: self.rule().map(Rule::as_str),
+            rule: self.route.as_deref(),
             method: asked.map_or("", |asked| asked.method.as_str()),
             host: host.and_then(|host| host.to_str().ok()).unwrap_or_default(),
             path: self.path(),
@@ -255,19 +264,6 @@ impl<'p> Record<'p> {
             Decision::Permitted(admission) => ("allow", admission.reason()),
             Decision::Refused(refusal) => ("deny", refusal.reason()),
             Decision::Rejected(reason) => ("deny", reason),
-        }
-    }
-
-    fn rule(&self) -> Option<Rule> {
-        match &self.decision {
-            Decision::Permitted(Admission::Public) => Some(Rule::Public),
-            Decision::Permitted(_) => Some(Rule::Session),
-            Decision::Refused(Refusal::AmbiguousPath) => None,
-            Decision::Refused(_) => Some(Rule::Session),
-            Decision::Abandoned
-            | Decision::Options
-            | Decision::Preflight
-            | Decision::Rejected(_) => None,
         }
     }
 

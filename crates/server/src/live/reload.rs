@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
-use super::{Live, LiveError, Shared, Surroundings, close};
+use super::{Live, LiveError, Opened, Shared, Surroundings};
 use crate::config::{Config, Variables};
 
 /// Reads secrets and certificate files anew, each time that somebody asks for it.
@@ -61,29 +61,29 @@ impl Reload {
 
     async fn replace(&mut self, config: Config) -> Result<BTreeSet<String>, LiveError> {
         let before = self.shared.load_full();
-        let live = Live::open(&self.variables, config, Some(&before), &self.around)?;
+        let live = Live::open(config, Some(&before), &self.around)?;
         if let Err(error) = live.proves_itself(&before).await {
-            let (keychain, stores) = live.without(&before);
-            close(keychain.as_deref(), stores.as_ref()).await;
+            live.close_all_but(Some(&before)).await;
             return Err(error);
         }
-        let changed = live.read.changed_since(&before.read);
-        let is_new = |warning: &&String| !before.read.warnings.contains(warning);
-        for warning in live.read.warnings.iter().filter(is_new) {
+        let changed = live.realms.iter().flat_map(|realm| {
+            let before = Opened::named(&before.realms, realm.name());
+            realm.changed_since(before)
+        });
+        let changed = changed.collect();
+        let is_new = |warning: &&String| !before.warnings.contains(warning);
+        for warning in live.warnings.iter().filter(is_new) {
             tracing::warn!("{warning}");
         }
         let live = Arc::new(live);
         self.shared.store(Arc::clone(&live));
-        let (keychain, stores) = before.without(&live);
-        if keychain.is_some() || stores.is_some() {
-            self.closing.spawn_on(
-                async move {
-                    sleep(BEFORE_CLOSING).await;
-                    close(keychain.as_deref(), stores.as_ref()).await;
-                },
-                &self.around.runtime,
-            );
-        }
+        self.closing.spawn_on(
+            async move {
+                sleep(BEFORE_CLOSING).await;
+                before.close_all_but(Some(&live)).await;
+            },
+            &self.around.runtime,
+        );
         Ok(changed)
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gate::User;
-use session::{StoredSession, UnixTime};
+use gate::{KnownSession, User};
+use session::UnixTime;
 
 use super::Asked;
 
@@ -31,16 +31,16 @@ impl Fact for User {
     }
 }
 
-impl Fact for StoredSession {
+impl Fact for KnownSession {
     const ASKED: Asked = Asked::Session;
 
     /// A session that the application extends is asked about again once it would have ended.
     fn time_left(&self, now: UnixTime) -> Duration {
-        self.columns().expires_at.saturating_since(now)
+        self.stored.columns().expires_at.saturating_since(now)
     }
 
     fn fits(&self) -> bool {
-        let columns = self.columns();
+        let columns = self.stored.columns();
         [
             columns.email,
             columns.name,
@@ -80,7 +80,7 @@ const MAX_TEXT: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use session::{Standing, StoredColumns};
+    use session::{Standing, StoredColumns, StoredSession};
 
     use super::*;
 
@@ -90,8 +90,8 @@ mod tests {
         absent: Duration::from_secs(5),
     };
 
-    fn session(expires_at: UnixTime, name: &str) -> StoredSession {
-        StoredSession::new(StoredColumns {
+    fn session(expires_at: UnixTime, name: &str) -> KnownSession {
+        let stored = StoredSession::new(StoredColumns {
             subject: "7",
             email: None,
             name: Some(name),
@@ -99,12 +99,16 @@ mod tests {
             issued_at: None,
             expires_at,
         })
-        .unwrap()
+        .unwrap();
+        KnownSession {
+            stored,
+            user: User::default(),
+        }
     }
 
     #[test]
     fn no_answer_is_trusted_for_longer_than_it_can_hold() {
-        assert_eq!(TRUST.of(Some(&User), NOW), TRUST.present);
+        assert_eq!(TRUST.of(Some(&User::default()), NOW), TRUST.present);
         assert_eq!(TRUST.of(None::<&User>, NOW), TRUST.absent);
         for (millis_left, trusted) in [
             (3_600_000, TRUST.present),

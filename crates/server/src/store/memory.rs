@@ -20,7 +20,7 @@ pub(super) struct Memory<F> {
     trust: Trust,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Entry<F> {
     found: Option<F>,
     trusted_until: Instant,
@@ -73,7 +73,7 @@ impl<F: Fact> Memory<F> {
     reason = "a test needs some instant to count from"
 )]
 mod tests {
-    use gate::User;
+    use gate::{KnownSession, User};
     use session::{Standing, StoredColumns, StoredSession};
 
     use super::*;
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn present_and_absent_users_expire_after_their_own_times() {
         let (memory, start) = (memory(3 * SECOND, 10), Instant::now());
-        memory.remember("7", Some(&User), start, NOW);
+        memory.remember("7", Some(&User::default()), start, NOW);
         memory.remember("8", None, start, NOW);
         let known = |subject, after| {
             memory
@@ -96,13 +96,13 @@ mod tests {
                 .map(|lookup| lookup.found)
         };
 
-        assert_eq!(known("7", Duration::ZERO), Some(Some(User)));
+        assert_eq!(known("7", Duration::ZERO), Some(Some(User::default())));
         assert_eq!(known("8", Duration::ZERO), Some(None));
         assert_eq!(known("9", Duration::ZERO), None);
         assert_eq!(known("8", SECOND), None);
         assert_eq!(
             known("7", 3 * SECOND - Duration::from_nanos(1)),
-            Some(Some(User))
+            Some(Some(User::default()))
         );
         assert_eq!(known("7", 3 * SECOND), None);
     }
@@ -122,7 +122,11 @@ mod tests {
             issued_at: None,
             expires_at: NOW.saturating_add(2 * SECOND),
         });
-        memory.remember("id", Some(&session.unwrap()), start, NOW);
+        let known = KnownSession {
+            stored: session.unwrap(),
+            user: User::default(),
+        };
+        memory.remember("id", Some(&known), start, NOW);
         let almost = 2 * SECOND - Duration::from_nanos(1);
         assert!(memory.recall("id", start + almost).is_some());
         assert!(memory.recall("id", start + 2 * SECOND).is_none());
@@ -131,7 +135,7 @@ mod tests {
     #[test]
     fn a_later_answer_replaces_an_earlier_one() {
         let (memory, start) = (memory(3 * SECOND, 10), Instant::now());
-        memory.remember("7", Some(&User), start, NOW);
+        memory.remember("7", Some(&User::default()), start, NOW);
         memory.remember("7", None, start, NOW);
         assert_eq!(
             memory.recall("7", start).map(|lookup| lookup.found),
@@ -143,7 +147,7 @@ mod tests {
     fn memory_that_is_off_remembers_nothing() {
         let start = Instant::now();
         for memory in [memory(Duration::ZERO, 10), memory(SECOND, 0)] {
-            memory.remember("7", Some(&User), start, NOW);
+            memory.remember("7", Some(&User::default()), start, NOW);
             memory.remember("8", None, start, NOW);
             assert_eq!(memory.recall("7", start), None);
             assert_eq!(memory.recall("8", start), None);
@@ -154,7 +158,7 @@ mod tests {
     fn the_number_of_entries_is_bounded() {
         let (memory, start) = (memory(SECOND, 100), Instant::now());
         for subject in 0..10_000 {
-            memory.remember(&subject.to_string(), Some(&User), start, NOW);
+            memory.remember(&subject.to_string(), Some(&User::default()), start, NOW);
         }
         let known = (0..10_000)
             .filter(|subject| memory.recall(&subject.to_string(), start).is_some())

@@ -14,7 +14,7 @@
 //! decides who exists there, and must be trusted with that.
 
 use aws_lc_rs::digest;
-use gate::User;
+use gate::{KnownSession, User};
 use serde::{Deserialize, Serialize};
 use session::{Standing, StoredColumns, StoredSession, UnixTime};
 
@@ -59,7 +59,7 @@ impl Recorded for User {
 
     fn read(value: &[u8]) -> Option<(String, Option<Self>)> {
         let record: UserRecord = serde_json::from_slice(value).ok()?;
-        (record.v == VERSION).then_some((record.of, record.user.then_some(User)))
+        (record.v == VERSION).then_some((record.of, record.user.then(User::default)))
     }
 }
 
@@ -71,13 +71,13 @@ struct UserRecord {
     user: bool,
 }
 
-impl Recorded for StoredSession {
+impl Recorded for KnownSession {
     /// Four texts of a kilobyte, of which JSON may write a byte in six, and the rest.
     const MAX_LEN: usize = 26 * 1024;
 
     fn write(found: Option<&Self>, of: String) -> Vec<u8> {
-        let session = found.map(|session| {
-            let columns = session.columns();
+        let session = found.map(|known| {
+            let columns = known.stored.columns();
             Columns {
                 sub: columns.subject.to_owned(),
                 email: columns.email.map(str::to_owned),
@@ -104,7 +104,7 @@ impl Recorded for StoredSession {
         let Some(columns) = record.session else {
             return Some((record.of, None));
         };
-        let session = StoredSession::new(StoredColumns {
+        let stored = StoredSession::new(StoredColumns {
             subject: &columns.sub,
             email: columns.email.as_deref(),
             name: columns.name.as_deref(),
@@ -116,7 +116,11 @@ impl Recorded for StoredSession {
             issued_at: columns.iat_ms.map(UnixTime::from_millis),
             expires_at: UnixTime::from_millis(columns.exp_ms),
         });
-        Some((record.of, Some(session.ok()?)))
+        let known = Self {
+            stored: stored.ok()?,
+            user: User::default(),
+        };
+        Some((record.of, Some(known)))
     }
 }
 
@@ -183,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_we_write_is_what_we_read() {
-        for (user, len) in [(Some(User), 43), (None, 44)] {
+        for (user, len) in [(Some(User::default()), 43), (None, 44)] {
             let value = write(user.as_ref(), REALM, "7");
             assert_eq!(read(&value, REALM, "7"), Some(user));
             assert_eq!(value.len(), len);
@@ -199,7 +203,7 @@ mod tests {
             ("", "app users id7"),
         ] {
             assert_eq!(
-                read::<User>(&write(Some(&User), realm, subject), REALM, "7"),
+                read::<User>(&write(Some(&User::default()), realm, subject), REALM, "7"),
                 None
             );
         }
@@ -207,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_value_that_we_would_not_write_is_a_miss() {
-        let ours = String::from_utf8(write(Some(&User), REALM, "7")).unwrap();
+        let ours = String::from_utf8(write(Some(&User::default()), REALM, "7")).unwrap();
         for value in [
             "",
             "1",
@@ -235,7 +239,7 @@ mod tests {
     #[test]
     fn a_session_is_read_as_it_was_written() {
         let session = |email: Option<&str>, name: Option<&str>, standing, issued: Option<u64>| {
-            StoredSession::new(StoredColumns {
+            let stored = StoredSession::new(StoredColumns {
                 subject: "7",
                 email,
                 name,
@@ -243,7 +247,11 @@ mod tests {
                 issued_at: issued.map(UnixTime::from_millis),
                 expires_at: UnixTime::from_millis(1_900_000_000_123),
             })
-            .unwrap()
+            .unwrap();
+            KnownSession {
+                stored,
+                user: User::default(),
+            }
         };
         let longest = &*"\u{1}".repeat(1024);
         let nothing = Standing::default();
@@ -269,10 +277,10 @@ mod tests {
             )),
         ] {
             let value = write(found.as_ref(), REALM, "id");
-            assert!(value.len() <= StoredSession::MAX_LEN);
+            assert!(value.len() <= KnownSession::MAX_LEN);
             assert_eq!(read(&value, REALM, "id"), Some(found));
-            assert_eq!(read::<StoredSession>(&value, REALM, "other"), None);
-            assert_eq!(read::<StoredSession>(&value, "other", "id"), None);
+            assert_eq!(read::<KnownSession>(&value, REALM, "other"), None);
+            assert_eq!(read::<KnownSession>(&value, "other", "id"), None);
             assert_eq!(read::<User>(&value, REALM, "id"), None);
         }
     }
@@ -286,7 +294,7 @@ mod tests {
             )
         };
         let good = r#"{"sub":"7","email":null,"name":null,"verified":null,"anonymous":false,"by":null,"iat_ms":null,"exp_ms":1900000000000}"#;
-        let read = |value: &str| read::<StoredSession>(value.as_bytes(), REALM, "id");
+        let read = |value: &str| read::<KnownSession>(value.as_bytes(), REALM, "id");
         assert!(read(&record(good)).is_some_and(|found| found.is_some()));
         assert_eq!(read(&record("null")), Some(None));
         assert_eq!(

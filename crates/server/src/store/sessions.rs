@@ -6,8 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use gate::{Lookup, Source, StoreError};
-use session::{SessionToken, StoredSession};
+use gate::{KnownSession, Lookup, Source, StoreError};
+use session::SessionToken;
 
 use super::Outcome;
 use super::chain::{Chain, Reporter, Truth};
@@ -22,7 +22,7 @@ use super::told::Told;
 pub(crate) struct Sessions(pub(super) Arc<Chain<SessionTruth>>);
 
 impl gate::Sessions for Sessions {
-    async fn find(&self, token: &SessionToken) -> Result<Lookup<StoredSession>, StoreError> {
+    async fn find(&self, token: &SessionToken) -> Result<Lookup<KnownSession>, StoreError> {
         self.0.find(token.id(), || token.clone()).await
     }
 
@@ -51,10 +51,10 @@ pub(super) enum SessionTruth {
 }
 
 impl Truth for SessionTruth {
-    type Fact = StoredSession;
+    type Fact = KnownSession;
     type Question = SessionToken;
 
-    async fn find(&self, token: SessionToken, reporter: &Reporter) -> Answer<StoredSession> {
+    async fn find(&self, token: SessionToken, reporter: &Reporter) -> Answer<KnownSession> {
         let (storage, database) = match self {
             Self::Database(database) => return ask_database(database, &token, reporter).await,
             Self::Redis(storage) => (storage, None),
@@ -80,7 +80,7 @@ async fn ask_database(
     database: &Database,
     token: &SessionToken,
     reporter: &Reporter,
-) -> Answer<StoredSession> {
+) -> Answer<KnownSession> {
     let told = database.find_session(token.expose()).await;
     lookup(told, database.source(), token, reporter)
 }
@@ -90,7 +90,7 @@ fn lookup(
     source: Source,
     token: &SessionToken,
     reporter: &Reporter,
-) -> Answer<StoredSession> {
+) -> Answer<KnownSession> {
     if told.is_err() {
         reporter.answered(source, Outcome::Failed);
     }

@@ -123,10 +123,12 @@ mod tests {
 
     use super::*;
 
-    const FOUND: Lookup<User> = Lookup {
-        found: Some(User),
-        source: Source::Postgres,
-    };
+    fn found() -> Lookup<User> {
+        Lookup {
+            found: Some(User::default()),
+            source: Source::Postgres,
+        }
+    }
 
     fn pilot(registry: &Arc<SingleFlight<User>>, subject: &str) -> (Flight<User>, Wait<User>) {
         let Seat::Pilot(flight, wait) = registry.join(subject) else {
@@ -145,8 +147,8 @@ mod tests {
         };
         // The one who opened the flight goes away.
         drop(first);
-        flight.land(Ok(FOUND));
-        assert_eq!(second.landed().await.unwrap().unwrap(), FOUND);
+        flight.land(Ok(found()));
+        assert_eq!(second.landed().await.unwrap().unwrap(), found());
     }
 
     #[tokio::test]
@@ -156,7 +158,7 @@ mod tests {
         drop(flight);
         assert!(wait.landed().await.is_none());
         let (flight, wait) = pilot(&registry, "7");
-        flight.land(Ok(FOUND));
+        flight.land(Ok(found()));
         assert!(wait.landed().await.is_some());
         pilot(&registry, "7");
     }

@@ -5,9 +5,9 @@ use std::pin::pin;
 use std::sync::Mutex;
 use std::task::Poll;
 
-use gate::{Lookup, Sessions as _, StoreError, User, Users as _};
+use gate::{KnownSession, Lookup, Sessions as _, StoreError, User, Users as _};
 use harness::{CutProxy, PATIENCE, Postgres, Redis};
-use session::{SessionToken, StoredSession};
+use session::SessionToken;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::mpsc::UnboundedSender;
@@ -101,7 +101,7 @@ impl Node {
         self.0.users().unwrap().find(subject).await
     }
 
-    async fn look_up(&self, token: &SessionToken) -> Result<Lookup<StoredSession>, StoreError> {
+    async fn look_up(&self, token: &SessionToken) -> Result<Lookup<KnownSession>, StoreError> {
         self.0.sessions().unwrap().find(token).await
     }
 
@@ -494,10 +494,13 @@ async fn one_lookup_serves_everyone_who_waits_even_when_the_first_goes_away() {
     let lookups: Vec<_> = lookups.await.unwrap();
     assert_eq!(
         lookups,
-        [Lookup {
-            found: Some(User),
-            source: Source::Postgres
-        }; 100]
+        vec![
+            Lookup {
+                found: Some(User::default()),
+                source: Source::Postgres
+            };
+            100
+        ]
     );
     assert_eq!(heard.count(Source::Postgres, Outcome::Present), 1);
 }

@@ -1,6 +1,6 @@
 //! What a store says about a session, and what can be wrong with that.
 
-use gate::{Lookup, Source};
+use gate::{KnownSession, Lookup, Source, User};
 use session::{OpenError, SessionToken, StoredColumns, StoredSession, UnixTime};
 use thiserror::Error;
 
@@ -18,7 +18,7 @@ pub(super) enum Told {
     /// There was one, and it has been ended.
     Revoked,
     /// There is one. It may have ended by itself.
-    Session(StoredSession),
+    Session(KnownSession),
 }
 
 /// What a store has in place of a session. Such a session counts as none: an application that comes across it would
@@ -70,7 +70,10 @@ impl Told {
             expires_at: row.expires_at,
         });
         match session {
-            Ok(session) => Self::Session(session),
+            Ok(stored) => Self::Session(KnownSession {
+                stored,
+                user: User::default(),
+            }),
             Err(OpenError::ExpiryOutOfRange) => Self::Malformed(Flaw::Expiry),
             Err(_) => Self::Malformed(Flaw::Subject),
         }
@@ -82,7 +85,7 @@ impl Told {
         source: Source,
         token: &SessionToken,
         reporter: &Reporter,
-    ) -> Lookup<StoredSession> {
+    ) -> Lookup<KnownSession> {
         let (found, outcome) = match self {
             Self::Malformed(flaw) => {
                 let store = source.as_str();

@@ -37,7 +37,7 @@ impl Truth for UserTruth {
         let source = self.source();
         match self.0.find_user(&subject).await {
             Ok(exists) => {
-                let found = exists.then_some(User);
+                let found = exists.then(User::default);
                 let lookup = Lookup { found, source };
                 reporter.found(&lookup);
                 Ok(lookup)

@@ -21,7 +21,7 @@ fn config(pairs: &[(&'static str, &str)]) -> Result<Config, ConfigErrors> {
 }
 
 fn stores(pairs: &[(&'static str, &str)]) -> Option<Settings> {
-    config(pairs).unwrap().stores
+    config(pairs).unwrap().realms.remove(0).stores
 }
 
 /// The names of the variables that are wrong.
@@ -274,7 +274,7 @@ fn what_is_looked_up_follows_from_the_format() {
     );
 
     let cookies_only = config(&[better_auth]).unwrap();
-    assert!(cookies_only.stores.is_none());
+    assert!(cookies_only.realms[0].stores.is_none());
     assert!(
         cookies_only
             .warnings

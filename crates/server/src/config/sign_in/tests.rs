@@ -1,4 +1,4 @@
-use gate::PublicPath;
+use gate::PathPattern;
 
 use super::*;
 use crate::config::Variables;
@@ -13,10 +13,12 @@ fn read(
         .map(|(name, value)| (*name, (*value).to_owned()));
     let variables = Variables::default().with(pairs);
     let mut reader = Reader::new(&variables);
-    let public = public.iter().map(|path| PublicPath::new(path).unwrap());
+    let public = public
+        .iter()
+        .map(|path| PathPattern::literal(path).unwrap());
     let mut warnings = Vec::new();
-    let policy = Policy::new(public.collect());
-    let sign_in = settings(&mut reader, &policy, true, &mut warnings);
+    let routes = Routes::of_one_service(public.collect(), true);
+    let sign_in = settings(&mut reader, &routes, true, &mut warnings);
     let problems = reader.problems.iter().map(ToString::to_string).collect();
     (sign_in, problems, warnings)
 }
@@ -165,7 +167,7 @@ fn a_page_behind_the_gate_has_to_be_public() {
         ("/signin?x=1", &["/signin/"]),
         ("/signin/", &["/signin"]),
         ("/Signin", &["/signin"]),
-        ("/sign%69n", &["/signin"]),
+        ("/sign%49n", &["/signin"]),
         ("/api/auth/signin", &["/assets/"]),
         ("/a/../signin", &["/signin"]),
         ("/", &["/assets/"]),

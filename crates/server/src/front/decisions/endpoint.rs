@@ -195,7 +195,7 @@ const PREFIXES: [(&str, Mode, IdentityHeaders); 3] = [
 ];
 
 const PATHS: [(&str, Mode, Source, IdentityHeaders, Refusals); 12] = {
-    use IdentityHeaders::{Authelia, Authentik, OAuth2Proxy, Ours, Vouch};
+    use IdentityHeaders::{Authelia, Authentik, OAuth2ProxyAnswers, Ours, Vouch};
     use Refusals::{PassedOn, StatusAlone};
     use Source::{Either, Forwarded, Nowhere, OriginalUrl, OriginalUrlAlone};
     [
@@ -244,7 +244,7 @@ const PATHS: [(&str, Mode, Source, IdentityHeaders, Refusals); 12] = {
             "/oauth2/auth",
             Mode::OAuth2Proxy,
             Nowhere,
-            OAuth2Proxy,
+            OAuth2ProxyAnswers,
             StatusAlone,
         ),
         ("/validate", Mode::Vouch, Nowhere, Vouch, StatusAlone),

@@ -66,27 +66,13 @@ fn proxy(upstream: SocketAddr) -> Proxy {
         ("AUTH_SECRET", SECRET.to_owned()),
     ];
     let config = Config::from_variables(&Variables::default().with(settings)).unwrap();
-    let gate = Gate {
-        policy: config.policy,
-        keys: config.keys,
-        demands: config.demands,
-        identity: config.identity,
-        issuer: None,
-        users: None,
-        sessions: None,
-        bypass: None,
-        passes_preflight: false,
-        hygiene: config.hygiene,
-    };
+    let (trusted_proxies, client) = (config.trusted_proxies.clone(), config.client);
     Proxy {
-        live: View::of(Arc::new(ArcSwap::from_pointee(Live::only(gate)))),
-        upstream: Rc::new(Upstream::new(config.proxy.unwrap().upstream)),
+        live: View::of(Arc::new(ArcSwap::from_pointee(Live::only(config)))),
         audit: Audit::unread(),
         metrics: Metrics::new().unwrap(),
-        sign_in: None,
-        cors: Cors::default(),
-        trusted_proxies: config.trusted_proxies,
-        client: config.client,
+        trusted_proxies,
+        client,
         upstream_warnings: Sparingly::default(),
     }
 }

@@ -2,7 +2,8 @@
 
 use gate::Sessions as _;
 use session::{
-    ClaimDemands, CookieName, KeyRing, OpenError, Opened, SealedSession, SessionCookie, UnixTime,
+    ClaimDemands, CookieName, KeyRing, OpenError, Opened, SealedSession, SessionCookie,
+    StoredSession, UnixTime,
 };
 use sqlx::SqliteConnection;
 
@@ -56,7 +57,7 @@ trait App {
 /// The session under `text`, if one is found and has not ended.
 async fn alive(node: &Node, text: &str) -> Option<StoredSession> {
     let token = token(text);
-    let stored = node.look_up(&token).await.unwrap().found?;
+    let stored = node.look_up(&token).await.unwrap().found?.stored;
     match token.open(&stored, &ClaimDemands::default(), clock::now()) {
         Ok(session) => {
             assert_eq!(session.subject(), stored.columns().subject);
@@ -959,7 +960,7 @@ async fn what_others_wrote_to_redis_is_no_session() {
     let (other, _) = open(settings);
     let lookup = other.look_up(&token(TOKEN)).await.unwrap();
     assert_eq!(lookup.source, Source::Postgres);
-    assert_eq!(lookup.found.unwrap().columns().name, None);
+    assert_eq!(lookup.found.unwrap().stored.columns().name, None);
     // A user's name that is longer than caches take.
     let long = format!("UPDATE users SET name = '{}'", "x".repeat(1025));
     server.execute(&long).await.unwrap();
@@ -974,7 +975,7 @@ async fn what_others_wrote_to_redis_is_no_session() {
         let lookup = node.look_up(&token("long")).await.unwrap();
         assert_eq!(lookup.source, Source::Postgres);
         assert_eq!(
-            lookup.found.unwrap().columns().name.map(str::len),
+            lookup.found.unwrap().stored.columns().name.map(str::len),
             Some(1025)
         );
     }

@@ -1,0 +1,376 @@
+//! What a rule demands of a user, a session and a request, as plain data.
+//!
+//! Evaluated on every request from what is already known: the session's claims, the columns of the user's row, the
+//! request. No decision is remembered under a token.
+
+use std::cell::OnceCell;
+use std::fmt;
+use std::time::Duration;
+
+use http::Method;
+use ipnet::IpNet;
+use serde_json::{Map, Value};
+use session::{Session, UnixTime};
+
+use crate::{Facts, User};
+
+/// A condition.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    /// Every one of these.
+    All(Vec<Condition>),
+    /// At least one of these.
+    Any(Vec<Condition>),
+    /// A claim of the session.
+    Claim(ClaimPath, Test),
+    /// A column of the user's row.
+    Column(Column, Test),
+    /// The session was issued at most so long ago.
+    MaxAge(Duration),
+    /// The request has one of these methods.
+    Methods(Vec<Method>),
+    /// The client's address is in one of these networks.
+    Network(Vec<IpNet>),
+    /// The opposite.
+    Not(Box<Condition>),
+    /// The user has one of these roles in the organization that the session is active in, as Better Auth's plugin keeps
+    /// them: the column holds an object with the roles of every organization, separated by commas.
+    OrganizationRole {
+        /// The claim that names the organization.
+        active: ClaimPath,
+        /// The column of roles.
+        roles: Column,
+        /// Any of these.
+        one_of: Vec<String>,
+    },
+}
+
+/// A column of the user's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its place among the columns that the realm asks for.
+    pub index: usize,
+    /// Its name, for people.
+    pub name: Box<str>,
+}
+
+/// A member of the session's claims, or of an object among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimPath(Box<str>);
+
+impl ClaimPath {
+    /// Reads a path such as `role` or `user.role`: names with a dot between them.
+    pub fn new(text: &str) -> Option<Self> {
+        let is_path = text.split('.').all(|name| !name.is_empty());
+        is_path.then(|| Self(text.into()))
+    }
+
+    /// The path as configured.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands there. A name with dots counts before a path: some issuers have claims such as `https://a.example/role`.
+    pub(crate) fn find<'c>(&self, claims: &'c Map<String, Value>) -> Option<&'c Value> {
+        if let Some(value) = claims.get(&*self.0) {
+            return Some(value);
+        }
+        let mut names = self.0.split('.');
+        let first = claims.get(names.next()?)?;
+        names.try_fold(first, |value, name| value.as_object()?.get(name))
+    }
+}
+
+/// What a value must be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Test {
+    /// The question.
+    pub kind: TestKind,
+    /// What divides a text into a list, for [`TestKind::Contains`].
+    pub separator: Option<Box<str>>,
+}
+
+/// A question to a value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TestKind {
+    /// It is a list that has one of these.
+    Contains(Vec<Scalar>),
+    /// It is absent, null, an empty text, an empty list or an empty object; or with `false`, it is none of these.
+    Empty(bool),
+    /// It is this.
+    Equals(Scalar),
+    /// It is a point in time that has not come.
+    Future,
+    /// It is one of these.
+    OneOf(Vec<Scalar>),
+    /// It is a point in time that is over.
+    Past,
+    /// It is there and not null; or with `false`, it is not.
+    Present(bool),
+}
+
+/// A value to compare with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scalar {
+    /// `true` or `false`. Databases without truth values keep 1 and 0.
+    Bool(bool),
+    /// A number.
+    Number(f64),
+    /// A text, byte for byte.
+    Text(Box<str>),
+}
+
+/// Whether a condition holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A value is of a kind that cannot be compared with what is demanded. That is a mistake of the configuration, or of the
+    /// application, and never a yes.
+    Incomparable,
+    /// It holds.
+    Met,
+    /// It does not.
+    Unmet,
+}
+
+/// What a condition looks at. The claims are parsed when the first condition asks for one.
+pub(crate) struct Evidence<'e> {
+    facts: &'e Facts<'e>,
+    session: &'e Session,
+    user: &'e User,
+    now: UnixTime,
+    claims: OnceCell<Map<String, Value>>,
+}
+
+impl Condition {
+    /// What always holds.
+    pub const ALWAYS: Self = Self::All(Vec::new());
+
+    pub(crate) fn verdict(&self, evidence: &Evidence<'_>) -> Verdict {
+        match self {
+            Self::All(all) => {
+                let mut verdicts = all.iter().map(|one| one.verdict(evidence));
+                verdicts
+                    .find(|verdict| *verdict != Verdict::Met)
+                    .unwrap_or(Verdict::Met)
+            }
+            Self::Any(any) => {
+                let mut unmet = Verdict::Unmet;
+                for one in any {
+                    match one.verdict(evidence) {
+                        Verdict::Met => return Verdict::Met,
+                        Verdict::Incomparable => unmet = Verdict::Incomparable,
+                        Verdict::Unmet => {}
+                    }
+                }
+                unmet
+            }
+            Self::Claim(path, test) => test.verdict(path.find(evidence.claims()), evidence.now),
+            Self::Column(column, test) => test.verdict(evidence.column(column), evidence.now),
+            Self::MaxAge(age) => {
+                let issued_at = evidence.session.issued_at();
+                // Nobody says when a session without a time was issued: it could be old.
+                Verdict::of(issued_at.is_some_and(|at| evidence.now.saturating_since(at) <= *age))
+            }
+            Self::Methods(methods) => Verdict::of(methods.contains(evidence.facts.method)),
+            Self::Network(networks) => {
+                let client = evidence.facts.arrival.client.to_canonical();
+                Verdict::of(networks.iter().any(|network| network.contains(&client)))
+            }
+            Self::Not(condition) => match condition.verdict(evidence) {
+                Verdict::Incomparable => Verdict::Incomparable,
+                Verdict::Met => Verdict::Unmet,
+                Verdict::Unmet => Verdict::Met,
+            },
+            Self::OrganizationRole {
+                active,
+                roles,
+                one_of,
+            } => evidence.has_role(active, roles, one_of),
+        }
+    }
+}
+
+impl<'e> Evidence<'e> {
+    pub(crate) fn new(
+        facts: &'e Facts<'e>,
+        session: &'e Session,
+        user: &'e User,
+        now: UnixTime,
+    ) -> Self {
+        Self {
+            facts,
+            session,
+            user,
+            now,
+            claims: OnceCell::new(),
+        }
+    }
+
+    fn claims(&self) -> &Map<String, Value> {
+        self.claims.get_or_init(|| self.session.claims())
+    }
+
+    fn column(&self, column: &Column) -> Option<&Value> {
+        self.user.columns().get(column.index)
+    }
+
+    fn has_role(&self, active: &ClaimPath, roles: &Column, one_of: &[String]) -> Verdict {
+        let organization = active.find(self.claims());
+        let organization = match organization {
+            None | Some(Value::Null) => return Verdict::Unmet,
+            Some(Value::String(id)) => id.clone(),
+            Some(Value::Number(id)) => id.to_string(),
+            Some(Value::Array(_) | Value::Bool(_) | Value::Object(_)) => {
+                return Verdict::Incomparable;
+            }
+        };
+        let held = match self.column(roles) {
+            None | Some(Value::Null) => return Verdict::Unmet,
+            Some(Value::Object(roles)) => roles.get(&organization),
+            Some(_) => return Verdict::Incomparable,
+        };
+        match held {
+            None | Some(Value::Null) => Verdict::Unmet,
+            Some(Value::String(held)) => {
+                let mut held = held.split(',').map(str::trim);
+                Verdict::of(held.any(|role| one_of.iter().any(|wanted| wanted == role)))
+            }
+            Some(_) => Verdict::Incomparable,
+        }
+    }
+}
+
+impl Verdict {
+    fn of(holds: bool) -> Self {
+        match holds {
+            true => Self::Met,
+            false => Self::Unmet,
+        }
+    }
+}
+
+impl Test {
+    fn verdict(&self, value: Option<&Value>, now: UnixTime) -> Verdict {
+        let value = value.filter(|value| !value.is_null());
+        match (&self.kind, value) {
+            (TestKind::Present(wanted), value) => Verdict::of(value.is_some() == *wanted),
+            (TestKind::Empty(wanted), value) => Verdict::of(is_empty(value) == *wanted),
+            // What is not there is not that, whatever that is.
+            (_, None) => Verdict::Unmet,
+            (TestKind::Contains(wanted), Some(value)) => self.contains(wanted, value),
+            (TestKind::Equals(wanted), Some(value)) => wanted.verdict(value),
+            (TestKind::OneOf(wanted), Some(value)) => one_of(wanted, value),
+            (TestKind::Future, Some(value)) => match time(value) {
+                Some(time) => Verdict::of(time > now),
+                None => Verdict::Incomparable,
+            },
+            (TestKind::Past, Some(value)) => match time(value) {
+                Some(time) => Verdict::of(time <= now),
+                None => Verdict::Incomparable,
+            },
+        }
+    }
+
+    fn contains(&self, wanted: &[Scalar], value: &Value) -> Verdict {
+        match (value, self.separator.as_deref()) {
+            (Value::Array(values), _) => {
+                let mut verdict = Verdict::Unmet;
+                for value in values.iter().filter(|value| !value.is_null()) {
+                    match one_of(wanted, value) {
+                        Verdict::Met => return Verdict::Met,
+                        Verdict::Incomparable => verdict = Verdict::Incomparable,
+                        Verdict::Unmet => {}
+                    }
+                }
+                verdict
+            }
+            (Value::String(text), Some(separator)) => {
+                let mut parts = text.split(separator).map(str::trim);
+                let is_wanted = |part: &str| {
+                    let is =
+                        |scalar: &Scalar| matches!(scalar, Scalar::Text(text) if **text == *part);
+                    wanted.iter().any(is)
+                };
+                Verdict::of(parts.any(is_wanted))
+            }
+            (
+                Value::Bool(_)
+                | Value::Null
+                | Value::Number(_)
+                | Value::Object(_)
+                | Value::String(_),
+                _,
+            ) => Verdict::Incomparable,
+        }
+    }
+}
+
+fn one_of(wanted: &[Scalar], value: &Value) -> Verdict {
+    let mut verdict = Verdict::Incomparable;
+    for wanted in wanted {
+        match wanted.verdict(value) {
+            Verdict::Met => return Verdict::Met,
+            Verdict::Incomparable => {}
+            Verdict::Unmet => verdict = Verdict::Unmet,
+        }
+    }
+    verdict
+}
+
+impl Scalar {
+    fn verdict(&self, value: &Value) -> Verdict {
+        match (self, value) {
+            (Self::Bool(wanted), Value::Bool(value)) => Verdict::of(wanted == value),
+            (Self::Bool(wanted), Value::Number(number)) => match number.as_u64() {
+                Some(number @ (0 | 1)) => Verdict::of(*wanted == (number == 1)),
+                Some(_) | None => Verdict::Incomparable,
+            },
+            (Self::Number(wanted), Value::Number(number)) => {
+                Verdict::of(number.as_f64() == Some(*wanted))
+            }
+            (Self::Text(wanted), Value::String(text)) => Verdict::of(**wanted == **text),
+            (Self::Bool(_) | Self::Number(_) | Self::Text(_), _) => Verdict::Incomparable,
+        }
+    }
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Number(value) => write!(f, "{value}"),
+            Self::Text(value) => write!(f, "`{value}`"),
+        }
+    }
+}
+
+fn is_empty(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::Array(values)) => values.is_empty(),
+        Some(Value::Object(members)) => members.is_empty(),
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Bool(_) | Value::Number(_)) => false,
+    }
+}
+
+/// A point in time: seconds since 1970 as JSON Web Tokens have them (RFC 7519 section 2), milliseconds as JavaScript has
+/// them, or the text that `JSON.stringify` makes of a `Date`.
+fn time(value: &Value) -> Option<UnixTime> {
+    match value {
+        Value::Number(number) => {
+            let number = number.as_f64()?;
+            // Seconds of that size come in the year 5138, milliseconds of that size were in 1973.
+            let millis = match number < 1e11 {
+                true => number * 1000.0,
+                false => number,
+            };
+            Some(UnixTime::from_millis(millis as u64))
+        }
+        Value::String(text) => UnixTime::from_iso(text),
+        Value::Array(_) | Value::Bool(_) | Value::Null | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,292 @@
+//! The profiles that are built in.
+
+use std::sync::LazyLock;
+
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+
+use super::{Encoding, HeaderProfile, HeaderSource, IdentityHeader};
+
+/// A profile that is built in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdentityHeaders {
+    /// `Remote-*`, as Authelia writes them.
+    Authelia,
+    /// `X-authentik-*`.
+    Authentik,
+    /// `X-WEBAUTH-*` as Gitea and Forgejo read them.
+    Gitea,
+    /// `X-WEBAUTH-*` as Grafana reads them.
+    Grafana,
+    /// `X-Forwarded-User` and its kind, as the plugin reverse-proxy-auth of Jenkins reads them.
+    Jenkins,
+    /// `X-Auth-Request-*`, as oauth2-proxy writes them in answers.
+    OAuth2ProxyAnswers,
+    /// `X-Forwarded-User` and its kind, as oauth2-proxy writes them to its upstream.
+    OAuth2Proxy,
+    /// `X-User-*`, ours.
+    #[default]
+    Ours,
+    /// `Remote-User` and `X-Remote-User`, which most applications with a login by the web server read.
+    RemoteUser,
+    /// `X-Vouch-*`.
+    Vouch,
+}
+
+impl IdentityHeaders {
+    /// Each of them that a route can name, by its name in a configuration.
+    pub const WORDS: [(&'static str, Self); 9] = [
+        ("default", Self::Ours),
+        ("grafana", Self::Grafana),
+        ("jenkins", Self::Jenkins),
+        ("gitea", Self::Gitea),
+        ("oauth2-proxy", Self::OAuth2Proxy),
+        ("authelia", Self::Authelia),
+        ("authentik", Self::Authentik),
+        ("vouch", Self::Vouch),
+        ("remote-user", Self::RemoteUser),
+    ];
+
+    /// The profile.
+    pub fn profile(self) -> &'static HeaderProfile {
+        &PROFILES[self as usize]
+    }
+
+    fn build(self) -> HeaderProfile {
+        let name = match self {
+            Self::Authelia => "authelia",
+            Self::Authentik => "authentik",
+            Self::Gitea => "gitea",
+            Self::Grafana => "grafana",
+            Self::Jenkins => "jenkins",
+            Self::OAuth2ProxyAnswers => "oauth2-proxy answers",
+            Self::OAuth2Proxy => "oauth2-proxy",
+            Self::Ours => "default",
+            Self::RemoteUser => "remote-user",
+            Self::Vouch => "vouch",
+        };
+        let (separator, headers) = self.headers();
+        let header = |(name, source): &(HeaderName, Says)| IdentityHeader {
+            name: name.clone(),
+            source: match source {
+                Says::Email => HeaderSource::Email,
+                Says::Entered => HeaderSource::Entered,
+                Says::Groups => HeaderSource::Groups,
+                Says::Name => HeaderSource::Name,
+                Says::Subject => HeaderSource::Subject,
+                Says::Unknown => HeaderSource::Unknown,
+            },
+            encoding: Encoding::default(),
+            separator: separator.into(),
+        };
+        HeaderProfile {
+            name: name.into(),
+            headers: headers.iter().map(header).collect(),
+        }
+    }
+
+    /// What divides groups, and the headers. Those that a session of ours says nothing about are written too, empty.
+    fn headers(self) -> (&'static str, &'static [(HeaderName, Says)]) {
+        match self {
+            Self::Authelia => (",", &AUTHELIA),
+            Self::Authentik => ("|", &AUTHENTIK),
+            Self::Gitea => (",", &GITEA),
+            Self::Grafana => (",", &GRAFANA),
+            Self::Jenkins => ("|", &JENKINS),
+            Self::OAuth2ProxyAnswers => (",", &OAUTH2_PROXY_ANSWERS),
+            Self::OAuth2Proxy => (",", &OAUTH2_PROXY),
+            Self::Ours => (",", &OURS),
+            Self::RemoteUser => (",", &REMOTE_USER),
+            Self::Vouch => (",", &VOUCH),
+        }
+    }
+}
+
+/// What a header of these says.
+#[derive(Clone, Copy)]
+enum Says {
+    Email,
+    /// That there is a user: `true`.
+    Entered,
+    Groups,
+    Name,
+    Subject,
+    Unknown,
+}
+
+/// In the order of the type.
+static PROFILES: LazyLock<[HeaderProfile; 10]> = LazyLock::new(|| {
+    [
+        IdentityHeaders::Authelia,
+        IdentityHeaders::Authentik,
+        IdentityHeaders::Gitea,
+        IdentityHeaders::Grafana,
+        IdentityHeaders::Jenkins,
+        IdentityHeaders::OAuth2ProxyAnswers,
+        IdentityHeaders::OAuth2Proxy,
+        IdentityHeaders::Ours,
+        IdentityHeaders::RemoteUser,
+        IdentityHeaders::Vouch,
+    ]
+    .map(IdentityHeaders::build)
+});
+
+static OURS: [(HeaderName, Says); 3] = [
+    (HeaderName::from_static("x-user-id"), Says::Subject),
+    (HeaderName::from_static("x-user-email"), Says::Email),
+    (HeaderName::from_static("x-user-name"), Says::Name),
+];
+
+static AUTHELIA: [(HeaderName, Says); 4] = [
+    (HeaderName::from_static("remote-user"), Says::Subject),
+    (HeaderName::from_static("remote-email"), Says::Email),
+    (HeaderName::from_static("remote-name"), Says::Name),
+    (HeaderName::from_static("remote-groups"), Says::Groups),
+];
+
+/// Those that authentik documents for its outposts, the ones about the outpost itself (`-meta-`) included.
+static AUTHENTIK: [(HeaderName, Says); 12] = [
+    (
+        HeaderName::from_static("x-authentik-username"),
+        Says::Subject,
+    ),
+    (HeaderName::from_static("x-authentik-uid"), Says::Subject),
+    (HeaderName::from_static("x-authentik-email"), Says::Email),
+    (HeaderName::from_static("x-authentik-name"), Says::Name),
+    (HeaderName::from_static("x-authentik-groups"), Says::Groups),
+    (
+        HeaderName::from_static("x-authentik-entitlements"),
+        Says::Unknown,
+    ),
+    (HeaderName::from_static("x-authentik-jwt"), Says::Unknown),
+    (
+        HeaderName::from_static("x-authentik-meta-app"),
+        Says::Unknown,
+    ),
+    (
+        HeaderName::from_static("x-authentik-meta-jwks"),
+        Says::Unknown,
+    ),
+    (
+        HeaderName::from_static("x-authentik-meta-outpost"),
+        Says::Unknown,
+    ),
+    (
+        HeaderName::from_static("x-authentik-meta-provider"),
+        Says::Unknown,
+    ),
+    (
+        HeaderName::from_static("x-authentik-meta-version"),
+        Says::Unknown,
+    ),
+];
+
+/// The names that Gitea's documentation has for its reverse proxy authentication.
+static GITEA: [(HeaderName, Says); 3] = [
+    (HeaderName::from_static("x-webauth-user"), Says::Subject),
+    (HeaderName::from_static("x-webauth-email"), Says::Email),
+    (HeaderName::from_static("x-webauth-fullname"), Says::Name),
+];
+
+/// The names that Grafana's documentation has for `auth.proxy`. A role is given by a profile of its own, or Grafana's default
+/// counts.
+static GRAFANA: [(HeaderName, Says); 5] = [
+    (HeaderName::from_static("x-webauth-user"), Says::Subject),
+    (HeaderName::from_static("x-webauth-email"), Says::Email),
+    (HeaderName::from_static("x-webauth-name"), Says::Name),
+    (HeaderName::from_static("x-webauth-groups"), Says::Groups),
+    (HeaderName::from_static("x-webauth-role"), Says::Unknown),
+];
+
+/// The defaults of the plugin reverse-proxy-auth.
+static JENKINS: [(HeaderName, Says); 4] = [
+    (HeaderName::from_static("x-forwarded-user"), Says::Subject),
+    (HeaderName::from_static("x-forwarded-groups"), Says::Groups),
+    (HeaderName::from_static("x-forwarded-mail"), Says::Email),
+    (
+        HeaderName::from_static("x-forwarded-displayname"),
+        Says::Name,
+    ),
+];
+
+/// Those that oauth2-proxy documents for its answers (`--set-xauthrequest`, `--pass-access-token`,
+/// `--set-authorization-header`).
+static OAUTH2_PROXY_ANSWERS: [(HeaderName, Says); 6] = [
+    (
+        HeaderName::from_static("x-auth-request-user"),
+        Says::Subject,
+    ),
+    (HeaderName::from_static("x-auth-request-email"), Says::Email),
+    // Upstreams take it for a login name, and the name in a session is what its user chose to be called.
+    (
+        HeaderName::from_static("x-auth-request-preferred-username"),
+        Says::Unknown,
+    ),
+    (
+        HeaderName::from_static("x-auth-request-groups"),
+        Says::Groups,
+    ),
+    (
+        HeaderName::from_static("x-auth-request-access-token"),
+        Says::Unknown,
+    ),
+    // An ID token of the provider, which the service would believe. The session holds none, and what the client sent is
+    // none either.
+    (AUTHORIZATION, Says::Unknown),
+];
+
+/// Those that oauth2-proxy documents for its upstream (`--pass-user-headers`).
+static OAUTH2_PROXY: [(HeaderName, Says); 5] = [
+    (HeaderName::from_static("x-forwarded-user"), Says::Subject),
+    (HeaderName::from_static("x-forwarded-email"), Says::Email),
+    (
+        HeaderName::from_static("x-forwarded-preferred-username"),
+        Says::Unknown,
+    ),
+    (HeaderName::from_static("x-forwarded-groups"), Says::Groups),
+    (
+        HeaderName::from_static("x-forwarded-access-token"),
+        Says::Unknown,
+    ),
+];
+
+static REMOTE_USER: [(HeaderName, Says); 2] = [
+    (HeaderName::from_static("remote-user"), Says::Subject),
+    (HeaderName::from_static("x-remote-user"), Says::Subject),
+];
+
+/// vouch signs people in by their e-mail address, and says that. A user whose address does not count gets an empty one. The
+/// names are those of its `config.yml_example`; its
+/// operators can choose the claims that have a header of their own (`X-Vouch-IdP-Claims-…`).
+static VOUCH: [(HeaderName, Says); 6] = [
+    (HeaderName::from_static("x-vouch-user"), Says::Email),
+    (HeaderName::from_static("x-vouch-success"), Says::Entered),
+    (
+        HeaderName::from_static("x-vouch-idp-accesstoken"),
+        Says::Unknown,
+    ),
+    (
+        HeaderName::from_static("x-vouch-idp-idtoken"),
+        Says::Unknown,
+    ),
+    (
+        HeaderName::from_static("x-vouch-idp-claims-groups"),
+        Says::Groups,
+    ),
+    (
+        HeaderName::from_static("x-vouch-idp-claims-given-name"),
+        Says::Unknown,
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_names_its_profile() {
+        for (word, family) in IdentityHeaders::WORDS {
+            assert_eq!(&*family.profile().name, word);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! One application that issues sessions, and who its users are.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, COOKIE};
+use session::{
+    Candidates, ClaimDemands, Jwt, KeyRing, OpenError, Opened, SealedSession, Session,
+    SessionToken, UnixTime, cache_is_not_renewed,
+};
+
+use crate::condition::{Condition, Evidence, Verdict};
+use crate::refusal::{StoreRefusal, UnknownUser};
+use crate::{Admission, Facts, IdentityRules, Issuer, Refusal, Sessions, Source, User, Users};
+
+/// One application that issues sessions.
+#[derive(Debug)]
+pub struct Realm<U, S> {
+    /// Its name, for people.
+    pub name: Arc<str>,
+    /// The keys of every session cookie that is recognised.
+    pub keys: Arc<KeyRing>,
+    /// What the operator demands of claims.
+    pub demands: ClaimDemands,
+    /// Which users may enter, and what is written about them.
+    pub identity: IdentityRules,
+    /// What must hold of a user's row, on every route.
+    pub active: Condition,
+    /// Whose signed tokens are accepted beside the sessions; `None` accepts none.
+    pub issuer: Option<Issuer>,
+    /// Where users are looked up; `None` trusts every session until it expires.
+    pub users: Option<U>,
+    /// Where sessions are looked up that are not in the request itself; `None` refuses them.
+    pub sessions: Option<S>,
+}
+
+/// A session that was opened, and what the store said that knew it, if one was asked.
+pub(crate) type Found = (Session, Option<(Source, User)>);
+
+impl<U: Users, S: Sessions> Realm<U, S> {
+    /// Who sends this request: the session that it carries, opened, and its user, who exists and is active.
+    ///
+    /// Never yields when everything that it needs is in memory; an issuer's keys always are, unless a token names one that
+    /// is new.
+    ///
+    /// # Errors
+    /// The [`Refusal`] says why nobody is known.
+    pub(crate) async fn identify(
+        &self,
+        facts: &Facts<'_>,
+        now: UnixTime,
+    ) -> Result<Admission, Refusal> {
+        let (session, found) = match self.credential(facts)?.ok_or(Refusal::NoSession)? {
+            Credential::Jwt(jwt, issuer) => {
+                // In a box, because it may wait for keys, and the room for that is not everybody's burden.
+                let session = Box::pin(issuer.open(&jwt, now)).await?;
+                if !issuer.check_user {
+                    let session = self.admissible(session)?;
+                    return Ok(self.admission(session, None, None, User::default()));
+                }
+                (session, None)
+            }
+            Credential::Session(candidates) => match candidates.only() {
+                Some(Ok(sealed)) => self.open(facts, sealed, now).await?,
+                Some(Err(error)) => return Err(error.clone().into()),
+                // In a box for the same reason: there are hardly ever several.
+                None => Box::pin(self.open_latest(facts, &candidates, now)).await?,
+            },
+        };
+        let admission = self.existing_user(session, found).await?;
+        self.active_user(admission, facts, now)
+    }
+
+    /// What the request carries to say who it is, not yet believed. A session cookie comes first; of the Bearer values,
+    /// those of three segments belong to the issuer, if there is one.
+    fn credential<'f>(&self, facts: &Facts<'f>) -> Result<Option<Credential<'f, '_>>, Refusal> {
+        let values = |name| {
+            facts
+                .headers
+                .get_all(name)
+                .iter()
+                .map(HeaderValue::as_bytes)
+        };
+        let candidates = Candidates::find(&self.keys, values(COOKIE), values(AUTHORIZATION))?;
+        if let Some(issuer) = &self.issuer
+            && !candidates.are_in_cookies()
+            && let Some(jwt) = Jwt::find(values(AUTHORIZATION))?
+        {
+            return Ok(Some(Credential::Jwt(jwt, issuer)));
+        }
+        Ok((!candidates.is_empty()).then_some(Credential::Session(candidates)))
+    }
+
+    /// The session, and what the store said that knew it, if one was asked.
+    pub(crate) async fn open(
+        &self,
+        facts: &Facts<'_>,
+        sealed: &SealedSession<'_>,
+        now: UnixTime,
+    ) -> Result<Found, Refusal> {
+        match sealed.open(&self.keys, &self.demands, now)? {
+            Opened::Lookup { token, cache } => {
+                let (session, known) = self.look_up(facts, &token, cache, now).await?;
+                Ok((session, Some(known)))
+            }
+            Opened::Session(session) => Ok((session, None)),
+        }
+    }
+
+    /// The session that only the application's store can tell about, and what the store said.
+    async fn look_up(
+        &self,
+        facts: &Facts<'_>,
+        token: &SessionToken,
+        cache: Option<OpenError>,
+        now: UnixTime,
+    ) -> Result<(Session, (Source, User)), Refusal> {
+        let sessions = self
+            .sessions
+            .as_ref()
+            .ok_or_else(|| self.no_session_store(facts, cache))?;
+        let lookup = sessions.find(token).await.map_err(|error| {
+            Refusal::Store(StoreRefusal {
+                session: None,
+                error,
+            })
+        })?;
+        let known = lookup.found.ok_or(Refusal::UnknownSession(lookup.source))?;
+        let session = token.open(&known.stored, &self.demands, now)?;
+        Ok((session, (lookup.source, known.user)))
+    }
+
+    /// The refusal of a token that nothing is configured to look up, `cache` being what is wrong with the session that was
+    /// cached beside it.
+    fn no_session_store(&self, facts: &Facts<'_>, cache: Option<OpenError>) -> Refusal {
+        let cookies = facts.headers.get_all(COOKIE).iter();
+        // The app removes a cache that has ended, so it may also be absent.
+        let not_renewed = matches!(cache, None | Some(OpenError::Expired { .. }))
+            && cache_is_not_renewed(&self.keys, cookies.map(HeaderValue::as_bytes));
+        Refusal::NoSessionStore { cache, not_renewed }
+    }
+
+    /// The session, if such a user may enter at all.
+    fn admissible(&self, session: Session) -> Result<Session, Refusal> {
+        if session.is_anonymous() && !self.identity.allow_anonymous {
+            return Err(Refusal::Guest(Box::new(session)));
+        }
+        if self.identity.email.withholds_subject(&session) {
+            return Err(Refusal::UnverifiedAddress(Box::new(session)));
+        }
+        Ok(session)
+    }
+
+    /// The user of the session, as the stores know it. If the store that knew the session was asked for the user as well,
+    /// there is no second question.
+    async fn existing_user(
+        &self,
+        session: Session,
+        found: Option<(Source, User)>,
+    ) -> Result<Admission, Refusal> {
+        let session = self.admissible(session)?;
+        let found_in = found.as_ref().map(|(source, _)| *source);
+        let vouches = |sessions: &S| sessions.vouches_for_users();
+        let known = found.filter(|_| self.sessions.as_ref().is_some_and(vouches));
+        if let Some((source, user)) = known {
+            return Ok(self.admission(session, found_in, Some(source), user));
+        }
+        let Some(users) = &self.users else {
+            return Ok(self.admission(session, found_in, None, User::default()));
+        };
+        match users.find(session.subject()).await {
+            Ok(lookup) => match lookup.found {
+                Some(user) => Ok(self.admission(session, found_in, Some(lookup.source), user)),
+                None => Err(Refusal::UnknownUser(UnknownUser {
+                    session: Box::new(session),
+                    source: lookup.source,
+                })),
+            },
+            Err(error) => Err(Refusal::Store(StoreRefusal {
+                session: Some(Box::new(session)),
+                error,
+            })),
+        }
+    }
+
+    fn admission(
+        &self,
+        session: Session,
+        found_in: Option<Source>,
+        checked_by: Option<Source>,
+        user: User,
+    ) -> Admission {
+        Admission::Session {
+            session,
+            user,
+            email_header: self.identity.email,
+            found_in,
+            checked_by,
+        }
+    }
+
+    /// The same, if the user's row says that they may enter at all.
+    fn active_user(
+        &self,
+        admission: Admission,
+        facts: &Facts<'_>,
+        now: UnixTime,
+    ) -> Result<Admission, Refusal> {
+        let verdict = admission.verdict(&self.active, facts, now);
+        match verdict {
+            Verdict::Met => Ok(admission),
+            Verdict::Incomparable => Err(Refusal::Incomparable(Box::new(admission))),
+            Verdict::Unmet => Err(Refusal::Inactive(Box::new(admission))),
+        }
+    }
+}
+
+impl Admission {
+    /// Whether this holds of the user. Without a user it does not.
+    pub(crate) fn verdict(
+        &self,
+        condition: &Condition,
+        facts: &Facts<'_>,
+        now: UnixTime,
+    ) -> Verdict {
+        match (condition, self) {
+            (Condition::All(all), _) if all.is_empty() => Verdict::Met,
+            (_, Self::Session { session, user, .. }) => {
+                condition.verdict(&Evidence::new(facts, session, user, now))
+            }
+            (_, Self::Bypass | Self::Preflight | Self::Public) => Verdict::Unmet,
+        }
+    }
+}
+
+/// What a request carries to say who it is.
+enum Credential<'f, 'g> {
+    /// A signed token, and the issuer who is said to have signed it.
+    Jwt(Jwt<'f>, &'g Issuer),
+    /// What could be a session of the application: nearly always one thing.
+    Session(Candidates<'f>),
+}

@@ -1,0 +1,394 @@
+//! Which route governs a request, and which paths no route can govern because an upstream could read one in them that another
+//! route governs.
+
+mod pattern;
+mod tree;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use http::header::ACCESS_CONTROL_REQUEST_METHOD;
+use http::{HeaderMap, HeaderValue, Method};
+
+pub use self::pattern::{HostPattern, InvalidHost, InvalidPath, Methods, PathPattern};
+use self::tree::{Entry, Tree};
+use crate::{Arrival, Condition, Facts, Refusal, readings};
+
+/// A rule, and what goes with it.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its place among the routes, which is how other parts of a configuration refer to it.
+    pub id: usize,
+    /// Its name in logs.
+    pub name: Arc<str>,
+    /// Who may enter.
+    pub access: Access,
+    /// The realm whose sessions count, by its place in [`Gate::realms`](crate::Gate::realms).
+    pub realm: usize,
+    /// Under which names an identity is written, by its place in [`Gate::profiles`](crate::Gate::profiles).
+    pub profile: usize,
+    /// Whether the session itself travels on.
+    pub forwards_session: bool,
+    /// Whether methods that change something must come from a page of the same origin.
+    pub same_origin: bool,
+    /// How many segments of the path are cut off before the request goes on.
+    pub strip_segments: usize,
+}
+
+/// Who may enter.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Access {
+    /// Nobody.
+    Deny,
+    /// Anyone; no identity is written.
+    Public,
+    /// Whoever has a session that meets the condition.
+    Session(Condition),
+    /// Nobody, because no route matches: people with a session are told so, others are asked to sign in, and learn nothing.
+    Unknown,
+}
+
+impl Access {
+    /// Every user with a session.
+    pub const ANY_SESSION: Self = Self::Session(Condition::ALWAYS);
+}
+
+/// A route, and the requests that it is for.
+#[derive(Clone, Debug)]
+pub struct Matched {
+    /// None at all means every host.
+    pub hosts: Vec<HostPattern>,
+    /// Any of these paths.
+    pub paths: Vec<PathPattern>,
+    /// Any of these methods.
+    pub methods: Methods,
+    /// The route. Its id must be its place in the list.
+    pub route: Route,
+}
+
+/// Two routes that match the same requests equally.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The id of the one.
+    pub first: usize,
+    /// The id of the other.
+    pub second: usize,
+    /// The host of both.
+    pub host: HostPattern,
+    /// The path of the other.
+    pub path: PathPattern,
+}
+
+/// All routes. What none of them matches demands a session, and is not found.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    routes: Vec<Route>,
+    /// What governs a request that no route matches.
+    unknown: Route,
+    hosts: Hosts,
+    /// The same for upstreams that make no difference between small letters and capitals.
+    folded: Hosts,
+    /// What governs a request whose path nobody says, if one route can.
+    without_path: Option<usize>,
+    /// Whether every request has the same route, whatever its path.
+    is_single: bool,
+}
+
+/// The routes of each host.
+#[derive(Clone, Debug)]
+struct Hosts {
+    exact: HashMap<Box<str>, Tree, FixedState>,
+    one_label_below: HashMap<Box<str>, Tree, FixedState>,
+    any: Tree,
+}
+
+impl Routes {
+    /// All of these. With `folds_case` the case of letters in paths does not count.
+    ///
+    /// # Errors
+    /// Every pair of routes that match the same requests equally.
+    pub fn new(all: Vec<Matched>, folds_case: bool) -> Result<Self, Vec<Conflict>> {
+        let mut conflicts = Vec::new();
+        let mut hosts = Hosts::new(folds_case);
+        let mut folded = Hosts::new(true);
+        for matched in &all {
+            hosts.add(matched, &mut conflicts);
+            // What only conflicts here has paths that differ in case alone.
+            folded.add(matched, &mut Vec::new());
+        }
+        if !conflicts.is_empty() {
+            return Err(conflicts);
+        }
+        let mut needing_session = all.iter().filter(|all| all.route.access != Access::Public);
+        let without_path = needing_session.next().map(|only| only.route.id);
+        let without_path = without_path.filter(|_| needing_session.next().is_none());
+        let is_everything = |all: &Matched| {
+            all.hosts.is_empty()
+                && all.methods.is_any()
+                && all.paths.iter().any(|path| path.as_str() == "/")
+        };
+        let is_single = match &all[..] {
+            [only] => is_everything(only) && only.paths.len() == 1,
+            _ => false,
+        };
+        let unknown = Route {
+            id: all.len(),
+            name: "none".into(),
+            access: Access::Unknown,
+            realm: 0,
+            profile: 0,
+            forwards_session: false,
+            same_origin: false,
+            strip_segments: 0,
+        };
+        Ok(Self {
+            routes: all.into_iter().map(|matched| matched.route).collect(),
+            unknown,
+            hosts,
+            folded,
+            without_path,
+            is_single,
+        })
+    }
+
+    /// The routes of one service: these paths are public, and everything else demands a session of the first realm.
+    pub fn of_one_service(public: Vec<PathPattern>, forwards_session: bool) -> Self {
+        let route = |id, name: &str, access| Route {
+            id,
+            name: name.into(),
+            access,
+            realm: 0,
+            profile: 0,
+            forwards_session,
+            same_origin: false,
+            strip_segments: 0,
+        };
+        let is_open = public.iter().any(|path| path.as_str() == "/");
+        let all = PathPattern::new("/").ok().filter(|_| !is_open);
+        let matched = |paths, route| Matched {
+            hosts: Vec::new(),
+            paths,
+            methods: Methods::ANY,
+            route,
+        };
+        let mut routes = vec![matched(
+            all.into_iter().collect(),
+            route(0, "session", Access::ANY_SESSION),
+        )];
+        if !public.is_empty() {
+            routes.push(matched(public, route(1, "public", Access::Public)));
+        }
+        Self::new(routes, false).expect("one of them has every path that the other has not")
+    }
+
+    /// Every route, by its id.
+    pub fn all(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// Whether this path needs no session, on hosts for which there is no route of their own.
+    pub fn are_open_at(&self, path: &str) -> bool {
+        let arrival = Arrival {
+            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            trusted_peer: false,
+            relayed: false,
+            request_id: HeaderValue::from_static("-"),
+        };
+        let facts = Facts {
+            method: &Method::GET,
+            host: None,
+            path: Some(path),
+            headers: &HeaderMap::new(),
+            arrival: &arrival,
+        };
+        self.of(&facts)
+            .is_ok_and(|route| route.access == Access::Public)
+    }
+
+    /// The route of the request that a preflight announces (the Fetch standard, §4.8); `None` for every other request, and
+    /// for one that announces nothing that can be decided.
+    pub fn of_announced(&self, facts: &Facts<'_>) -> Option<&Route> {
+        let method = facts.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+        let method = Method::from_bytes(method.as_bytes()).ok()?;
+        let announced = Facts {
+            method: &method,
+            ..*facts
+        };
+        self.of(&announced).ok()
+    }
+
+    /// The route that governs this request.
+    ///
+    /// # Errors
+    /// [`Refusal::AmbiguousPath`] for a path with an encoded control character, and for one that an upstream could read as
+    /// a path of another route: there the reading would change who may enter, or where the request goes. Every other path
+    /// goes on untouched, however many readings it has, because some upstreams need such paths (`/@scope%2fname`).
+    /// [`Refusal::UnknownPath`] when nobody says the path, and routes differ.
+    pub(crate) fn of(&self, facts: &Facts<'_>) -> Result<&Route, Refusal> {
+        let Some(path) = facts.path else {
+            let route = self.without_path.ok_or(Refusal::UnknownPath)?;
+            return Ok(&self.routes[route]);
+        };
+        if has_encoded_control(path) {
+            return Err(Refusal::AmbiguousPath);
+        }
+        let host = facts.host.unwrap_or_default();
+        let found = self.hosts.find(host, path.as_bytes(), facts.method);
+        let route = found.map_or(&self.unknown, |route| &self.routes[route]);
+        if !self.is_single && !readings::is_plain(path) {
+            self.check_readings(facts, path, host, found)?;
+        }
+        if route.strip_segments > 0 && !has_plain_segments(path) {
+            return Err(Refusal::AmbiguousPath);
+        }
+        Ok(route)
+    }
+
+    /// Sees that every reading of the path has this route. A path that no honest client sends counts as one that has not: one
+    /// with a fragment (RFC 9112 section 3.2), or a public one that climbs with a parameter (`/..;/`).
+    fn check_readings(
+        &self,
+        facts: &Facts<'_>,
+        path: &str,
+        host: &str,
+        found: Option<usize>,
+    ) -> Result<(), Refusal> {
+        let is_public = found.is_some_and(|route| self.routes[route].access == Access::Public);
+        if path.contains('#') || is_public && climbs_with_parameter(&readings::plainest(path)) {
+            return Err(Refusal::AmbiguousPath);
+        }
+        let readings = readings::all(path, budget(path)).ok_or(Refusal::AmbiguousPath)?;
+        // An upstream that folds case does so to what it reads in a path, whatever else it does.
+        let agrees = |reading: &Vec<u8>| {
+            self.hosts.find(host, reading, facts.method) == found
+                && self.folded.find(host, reading, facts.method) == found
+        };
+        match readings.iter().all(agrees) {
+            true => Ok(()),
+            false => Err(Refusal::AmbiguousPath),
+        }
+    }
+}
+
+impl Hosts {
+    fn new(folds_case: bool) -> Self {
+        Self {
+            exact: HashMap::default(),
+            one_label_below: HashMap::default(),
+            any: Tree::new(folds_case),
+        }
+    }
+
+    fn add(&mut self, matched: &Matched, conflicts: &mut Vec<Conflict>) {
+        let folds_case = self.any.folds_case();
+        let any = [HostPattern::Any];
+        let hosts = match matched.hosts.is_empty() {
+            true => &any[..],
+            false => &matched.hosts[..],
+        };
+        for host in hosts {
+            let tree = match host {
+                HostPattern::Any => &mut self.any,
+                HostPattern::Exact(name) => Self::tree(&mut self.exact, name, folds_case),
+                HostPattern::OneLabelBelow(name) => {
+                    Self::tree(&mut self.one_label_below, name, folds_case)
+                }
+            };
+            for path in &matched.paths {
+                let entry = Entry {
+                    methods: matched.methods.clone(),
+                    route: matched.route.id,
+                };
+                let equal = tree.add(path, entry);
+                conflicts.extend(equal.map(|first| Conflict {
+                    first,
+                    second: matched.route.id,
+                    host: host.clone(),
+                    path: path.clone(),
+                }));
+            }
+        }
+    }
+
+    fn tree<'t>(
+        trees: &'t mut HashMap<Box<str>, Tree, FixedState>,
+        name: &str,
+        folds_case: bool,
+    ) -> &'t mut Tree {
+        let new = || Tree::new(folds_case);
+        trees.entry(name.into()).or_insert_with(new)
+    }
+
+    /// The most special route that matches: of this host, of all hosts one label below the rest of its name, of any.
+    fn find(&self, host: &str, path: &[u8], method: &Method) -> Option<usize> {
+        let by_host = || {
+            let mut buffer = [0; LONGEST_HOST];
+            let name = canonical(host, &mut buffer)?;
+            let exact = self.exact.get(name);
+            let exact = exact.and_then(|tree| tree.find(path, method));
+            exact.or_else(|| {
+                let (_, above) = name.split_once('.')?;
+                self.one_label_below.get(above)?.find(path, method)
+            })
+        };
+        let has_hosts = !self.exact.is_empty() || !self.one_label_below.is_empty();
+        let found = has_hosts.then(by_host).flatten();
+        found.or_else(|| self.any.find(path, method))
+    }
+}
+
+/// The host as patterns have it: lower case, without a port and a final dot. `None` for what no pattern can have.
+fn canonical<'b>(host: &'b str, buffer: &'b mut [u8; LONGEST_HOST]) -> Option<&'b str> {
+    let name = match host.strip_prefix('[') {
+        // The colons of an address are none before a port.
+        Some(rest) => &host[..rest.find(']')? + 2],
+        None => host.split_once(':').map_or(host, |(name, _)| name),
+    };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if !name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Some(name);
+    }
+    let lower = buffer.get_mut(..name.len())?;
+    lower.copy_from_slice(name.as_bytes());
+    lower.make_ascii_lowercase();
+    str::from_utf8(lower).ok()
+}
+
+/// In bytes: no name that the DNS knows is longer (RFC 1035 section 2.3.4).
+const LONGEST_HOST: usize = 255;
+
+fn climbs_with_parameter(text: &[u8]) -> bool {
+    let climbs = |part: &[u8]| matches!(part, [b'/' | b'\\', b'.', b'.', b';']);
+    text.windows(4).any(climbs)
+}
+
+/// `%00`–`%1f` and `%7f`: no path needs them, and decoded they break logs, headers and files.
+fn has_encoded_control(path: &str) -> bool {
+    path.as_bytes().windows(3).any(|triple| match triple {
+        [b'%', b'0' | b'1', low] => low.is_ascii_hexdigit(),
+        [b'%', b'7', low] => low.eq_ignore_ascii_case(&b'f'),
+        _ => false,
+    })
+}
+
+/// Whether every reading of the path has the same segments, escapes aside: then the first few can be cut off.
+fn has_plain_segments(path: &str) -> bool {
+    if readings::is_plain(path) {
+        return true;
+    }
+    let slashes = |text: &[u8]| text.iter().filter(|byte| **byte == b'/').count();
+    let plainest = readings::plainest(path);
+    slashes(&plainest) == slashes(path.as_bytes()) && readings::has_plain_segments(&plainest)
+}
+
+/// In bytes: how much all readings of a path may have together. Honest paths have a handful; what has more is refused, so
+/// that no request is dear.
+fn budget(path: &str) -> usize {
+    (16 * path.len()).clamp(768, 8 * 1024)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! The paths of one host's routes, as a tree of segments.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+use http::Method;
+use percent_encoding::percent_decode;
+
+use super::pattern::{Methods, PathPattern, Segment};
+
+/// Which route of a host matches a path.
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    nodes: Vec<Node>,
+    /// Whether letters match in either case.
+    folds_case: bool,
+}
+
+/// A place in the tree: the segments that lead there.
+#[derive(Clone, Debug, Default)]
+struct Node {
+    literals: Literals,
+    /// Where any segment leads.
+    any: Option<usize>,
+    /// The routes of the path that ends here; those with fewer methods first.
+    here: Vec<Entry>,
+    /// The routes of the folder that is here, and of everything below.
+    below: Vec<Entry>,
+}
+
+/// A pattern that ends in the tree.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) methods: Methods,
+    /// Which of the routes it is.
+    pub(super) route: usize,
+}
+
+/// Where each literal segment leads. The keys are the operator's, so the hash needs no secret.
+type Literals = HashMap<Box<[u8]>, usize, FixedState>;
+
+impl Tree {
+    pub(super) fn new(folds_case: bool) -> Self {
+        Self {
+            nodes: vec![Node::default()],
+            folds_case,
+        }
+    }
+
+    pub(super) fn folds_case(&self) -> bool {
+        self.folds_case
+    }
+
+    /// Adds a pattern. Gives the entry that matches the same requests equally, if there is one of another route.
+    pub(super) fn add(&mut self, pattern: &PathPattern, entry: Entry) -> Option<usize> {
+        let mut at = 0;
+        for segment in &pattern.segments {
+            let next = self.nodes.len();
+            let node = &mut self.nodes[at];
+            at = match segment {
+                Segment::Any => *node.any.get_or_insert(next),
+                Segment::Literal(literal) => {
+                    let literal = match self.folds_case {
+                        true => literal.to_ascii_lowercase().into(),
+                        false => literal.clone(),
+                    };
+                    *node.literals.entry(literal).or_insert(next)
+                }
+            };
+            if at == next {
+                self.nodes.push(Node::default());
+            }
+        }
+        let node = &mut self.nodes[at];
+        let entries = match pattern.is_folder {
+            true => &mut node.below,
+            false => &mut node.here,
+        };
+        let is_equal = |other: &&Entry| {
+            other.methods.rank() == entry.methods.rank()
+                && other.methods.overlap(&entry.methods)
+                && other.route != entry.route
+        };
+        let equal = entries.iter().find(is_equal).map(|other| other.route);
+        let rank = |entry: &Entry| entry.methods.rank();
+        let place = entries.partition_point(|other| rank(other) <= rank(&entry));
+        entries.insert(place, entry);
+        equal
+    }
+
+    /// The route of the most special pattern that matches: a path before a folder, a longer folder before a shorter one, and
+    /// of patterns of the same length the one that names the first segment in which they differ.
+    ///
+    /// `path` begins with a slash. Its escapes are undone segment by segment, so `%2f` divides nothing here.
+    pub(super) fn find(&self, path: &[u8], method: &Method) -> Option<usize> {
+        let mut search = Search {
+            tree: self,
+            method,
+            folder: None,
+        };
+        let rest = path.strip_prefix(b"/").unwrap_or(path);
+        let exact = search.descend(0, Some(rest), 0);
+        exact.or_else(|| search.folder.map(|(_, route)| route))
+    }
+}
+
+struct Search<'t> {
+    tree: &'t Tree,
+    method: &'t Method,
+    /// The best folder so far: how deep it is, and its route.
+    folder: Option<(usize, usize)>,
+}
+
+impl Search<'_> {
+    /// The route of the path that ends below this node after `rest`; folders are noted on the way. `None` for `rest` is the
+    /// end of the path.
+    fn descend(&mut self, at: usize, rest: Option<&[u8]>, depth: usize) -> Option<usize> {
+        let node = &self.tree.nodes[at];
+        let Some(rest) = rest else {
+            return self.first(&node.here);
+        };
+        if self.folder.is_none_or(|(best, _)| best < depth)
+            && let Some(route) = self.first(&node.below)
+        {
+            self.folder = Some((depth, route));
+        }
+        if node.literals.is_empty() && node.any.is_none() {
+            return None;
+        }
+        let (segment, rest) = match memchr::memchr(b'/', rest) {
+            Some(slash) => (&rest[..slash], Some(&rest[slash + 1..])),
+            None => (rest, None),
+        };
+        if let Some(next) = self.literal(&node.literals, segment)
+            && let Some(route) = self.descend(next, rest, depth + 1)
+        {
+            return Some(route);
+        }
+        let next = node.any.filter(|_| !segment.is_empty())?;
+        self.descend(next, rest, depth + 1)
+    }
+
+    fn literal(&self, literals: &Literals, segment: &[u8]) -> Option<usize> {
+        if literals.is_empty() {
+            return None;
+        }
+        let decoded = match segment.contains(&b'%') {
+            true => percent_decode(segment).into(),
+            false => Cow::Borrowed(segment),
+        };
+        let is_upper = |byte: &u8| byte.is_ascii_uppercase();
+        if self.tree.folds_case && decoded.iter().any(is_upper) {
+            return literals.get(&*decoded.to_ascii_lowercase()).copied();
+        }
+        literals.get(&*decoded).copied()
+    }
+
+    fn first(&self, entries: &[Entry]) -> Option<usize> {
+        let matching = entries.iter().find(|entry| entry.methods.has(self.method));
+        matching.map(|entry| entry.route)
+    }
+}

@@ -1,0 +1,100 @@
+//! One application that issues sessions, as configured.
+
+use std::sync::Arc;
+
+use gate::{Condition, IdentityRules};
+use session::{ClaimDemands, KeyRing};
+
+use super::lookups::SessionLookups;
+use super::raw::{Reader, Setting, Variables};
+use super::sessions::{self, SessionFormat};
+use super::{bearer, identity, stores};
+use crate::{jwks, store};
+
+/// One application that issues sessions.
+#[derive(Debug)]
+pub(crate) struct RealmSettings {
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    /// The keys of every session cookie that is recognised.
+    pub(crate) keys: Arc<KeyRing>,
+    /// What is demanded of a session's claims.
+    pub(crate) demands: ClaimDemands,
+    /// Which users may enter, and what is written about them.
+    pub(crate) identity: IdentityRules,
+    /// What must hold of a user's row.
+    pub(crate) active: Condition,
+    /// Whose signed tokens are accepted beside the sessions.
+    pub(crate) issuer: Option<jwks::Settings>,
+    /// Where users and sessions are looked up; `None` when neither is.
+    pub(crate) stores: Option<store::Settings>,
+    /// What it was read from.
+    pub(crate) variables: Variables,
+    /// Every setting of it as it took effect.
+    pub(crate) settings: Vec<Setting>,
+}
+
+/// A realm as far as its own settings go, and what else is known of them.
+pub(super) struct RealmReading {
+    /// The format of its sessions.
+    pub(super) format: SessionFormat,
+    /// Where its sessions are looked up.
+    pub(super) lookups: Option<SessionLookups>,
+    /// `None` when something is wrong with its keys.
+    pub(super) keys: Option<KeyRing>,
+    demands: ClaimDemands,
+    pub(super) identity: IdentityRules,
+    pub(super) issuer: Option<jwks::Settings>,
+    pub(super) stores: Option<store::Settings>,
+}
+
+impl RealmReading {
+    /// Reads what says which sessions count, and who their users are.
+    pub(super) fn read(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Self {
+        let format = SessionFormat::read(reader);
+        let identity = identity::rules(reader, warnings);
+        let lookups = SessionLookups::read(reader, format, warnings);
+        let lookups = lookups.map(|lookups| lookups.refusing_guests(!identity.allow_anonymous));
+        let or_opaque = lookups.is_some_and(SessionLookups::make_authjs_opaque);
+        let subjects = identity::subject_claims(reader, format, warnings);
+        let demands = sessions::demands(reader, subjects.session);
+        let issuer = bearer::issuer(reader, subjects.bearer, warnings);
+        let no_cookie_needed = issuer.is_some();
+        let keys = sessions::key_ring(reader, format, or_opaque, no_cookie_needed, warnings);
+        let (keys, format) = match keys {
+            Some((keys, format)) => (Some(keys), format),
+            None => (None, format),
+        };
+        let stores = stores::settings(reader, lookups, warnings);
+        warnings.extend(identity::unknown_guests(&identity, stores.as_ref()));
+        Self {
+            format,
+            lookups,
+            keys,
+            demands,
+            identity,
+            issuer,
+            stores,
+        }
+    }
+
+    /// The realm, if nothing was wrong with its keys.
+    pub(super) fn settings(
+        self,
+        name: &str,
+        variables: &Variables,
+        settings: &[Setting],
+    ) -> Option<RealmSettings> {
+        Some(RealmSettings {
+            name: name.into(),
+            keys: Arc::new(self.keys?),
+            demands: self.demands,
+            identity: self.identity,
+            active: Condition::ALWAYS,
+            issuer: self.issuer,
+            stores: self.stores,
+            variables: variables.clone(),
+            settings: settings.to_vec(),
+        })
+    }
+}

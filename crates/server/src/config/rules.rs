@@ -1,0 +1,99 @@
+//! Routes as configured, and what becomes of requests that enter by them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gate::{HeaderProfile, IdentityHeaders, PathPattern, Routes};
+use http::HeaderValue;
+use http1::Length;
+
+use super::cors::AllowedOrigin;
+use super::sign_in::SignIn;
+
+/// The routes, and everything that they refer to beside realms.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    /// Which rule governs a request.
+    pub(crate) routes: Routes,
+    /// Under which names identities are written.
+    pub(crate) profiles: Vec<HeaderProfile>,
+    /// What becomes of a request, by the id of its route; the last is for requests that no route matches.
+    pub(crate) handling: Vec<Handling>,
+    /// Where requests go.
+    pub(crate) services: Vec<UpstreamSettings>,
+}
+
+/// What becomes of a request beside the decision.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Handling {
+    /// Where it goes, by its place among the services; `None` where only decisions are made.
+    pub(crate) service: Option<usize>,
+    /// The host that the service is asked for, in place of the request's own.
+    pub(crate) host: Option<HeaderValue>,
+    /// How many bytes its body may have.
+    pub(crate) body_limit: Option<u64>,
+    /// The origins whose pages may read our refusals.
+    pub(crate) cors_origins: Vec<AllowedOrigin>,
+    /// Where people are sent to sign in.
+    pub(crate) sign_in: Option<SignIn>,
+}
+
+/// A service: one server or several, which take turns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UpstreamSettings {
+    /// At least one.
+    pub(crate) servers: Vec<ServerAddress>,
+    /// How long a connection may take to open.
+    pub(crate) connect_timeout: Duration,
+    /// How long an answer may take to begin, and pause between two pieces of its body.
+    pub(crate) timeout: Duration,
+}
+
+/// Where a server of a service is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ServerAddress {
+    /// Behind a name or an address, without brackets, and a port.
+    Tcp { host: String, port: u16 },
+    /// Behind a Unix socket.
+    Unix(PathBuf),
+}
+
+impl Handling {
+    /// Whether a body is larger than it may be, as far as its length is known beforehand.
+    pub(crate) fn refuses_body(&self, length: Length) -> bool {
+        match (length, self.body_limit) {
+            (Length::Exactly(bytes), Some(limit)) => bytes > limit,
+            (Length::Chunked | Length::UntilClose | Length::Exactly(_), _) => false,
+        }
+    }
+}
+
+impl Rules {
+    /// One service, all of which but `public` demands a session; or none, where only decisions are made.
+    pub(super) fn of_one_service(
+        public: Vec<PathPattern>,
+        forwards_session: bool,
+        upstream: Option<UpstreamSettings>,
+        cors_origins: Vec<AllowedOrigin>,
+    ) -> Self {
+        let routes = Routes::of_one_service(public, forwards_session);
+        let handling = Handling {
+            service: upstream.as_ref().map(|_| 0),
+            cors_origins,
+            ..Handling::default()
+        };
+        Self {
+            handling: vec![handling; routes.all().len() + 1],
+            routes,
+            profiles: vec![IdentityHeaders::Ours.profile().clone()],
+            services: upstream.into_iter().collect(),
+        }
+    }
+
+    /// Sends people whom any route refuses for want of a session to this page.
+    pub(super) fn send_to_sign_in(&mut self, sign_in: Option<SignIn>) {
+        for handling in &mut self.handling {
+            handling.sign_in.clone_from(&sign_in);
+        }
+    }
+}

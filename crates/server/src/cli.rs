@@ -4,7 +4,9 @@ mod mint;
 mod open;
 mod secrets;
 
+use std::io::{self, IsTerminal};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,18 +15,24 @@ use clap::{Parser, Subcommand};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::config::{Config, LogFormat, Variables};
+use crate::config::{Config, ConfigErrors, Loaded, LogFormat, Variables};
 use crate::logging::Logging;
 use crate::{demo, serve};
 
 /// Opens Auth.js, NextAuth and Better Auth sessions in front of any service, and tells it who is calling.
 ///
-/// Settings come from environment variables; the README lists them, and `check-config` shows what took effect.
+/// Settings come from environment variables and a file; the README lists them, and `check-config` shows what took effect.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Arguments {
+    /// The configuration file. Otherwise SESSIONGATE_CONFIG names it; without both, the environment is all there is.
+    ///
+    /// A variable of the environment wins over the same setting in the file.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Without one, it is `serve`.
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -50,29 +58,56 @@ enum Command {
 
 /// Runs the command that was asked for.
 pub(crate) fn run() -> Result<ExitCode> {
-    let Arguments { command } = Arguments::parse();
-    let variables = Variables::of_process();
-    match command {
+    let Arguments { config, command } = Arguments::parse();
+    let environment = Variables::of_process();
+    let load = || match config_file(config.as_deref(), &environment) {
+        Some(file) => crate::config::load(&file, &environment),
+        None => Loaded::without_file(environment.clone()),
+    };
+    let colored = colored(&environment);
+    match command.unwrap_or(Command::Serve) {
         Command::Serve => {
-            let config = Config::from_variables(&variables)?;
+            let loaded = load();
+            let config = Config::from_loaded(&loaded).map_err(colored)?;
+            let variables = loaded.variables;
             logged(config.log_format, &variables, || {
                 serve::run(variables.clone(), config, |_| ())
             })?;
         }
         Command::Demo => {
-            logged(LogFormat::Text, &variables, || demo::run(&variables))?;
+            logged(LogFormat::Text, &environment, || demo::run(&environment))?;
         }
-        Command::CheckConfig => check_config(&variables)?,
-        Command::Healthcheck => healthcheck(&variables)?,
-        Command::Open(arguments) => return open::run(*arguments, &variables),
-        Command::Mint(arguments) => return mint::run(*arguments, &variables),
+        Command::CheckConfig => check_config(&load()).map_err(colored)?,
+        Command::Healthcheck => healthcheck(&load().variables)?,
+        Command::Open(arguments) => return open::run(*arguments, &read(load()).map_err(colored)?),
+        Command::Mint(arguments) => return mint::run(*arguments, &read(load()).map_err(colored)?),
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// The file that the option names, or the variable.
+fn config_file(option: Option<&Path>, environment: &Variables) -> Option<PathBuf> {
+    let variable = || environment.get("SESSIONGATE_CONFIG").map(PathBuf::from);
+    option.map(Path::to_owned).or_else(variable)
+}
+
+/// The settings for a tool, which checks only those that it uses.
+fn read(loaded: Loaded) -> Result<Variables, ConfigErrors> {
+    match loaded.problems.is_empty() {
+        true => Ok(loaded.variables),
+        false => Err(ConfigErrors::new(loaded.problems)),
+    }
+}
+
+/// What gives errors colors, if somebody sees them at a terminal and has not said no (<https://no-color.org>).
+fn colored(environment: &Variables) -> impl Fn(ConfigErrors) -> ConfigErrors + Copy {
+    let is_colored = io::stderr().is_terminal() && environment.get("NO_COLOR").is_none();
+    move |errors| errors.colored(is_colored)
+}
+
 /// Prints every setting as it takes effect. Secrets are shown by length and fingerprint.
-fn check_config(variables: &Variables) -> Result<()> {
-    let config = Config::from_variables(variables)?;
+fn check_config(loaded: &Loaded) -> Result<(), ConfigErrors> {
+    let config = Config::from_loaded(loaded)?;
     let width = config
         .settings
         .iter()
@@ -80,10 +115,10 @@ fn check_config(variables: &Variables) -> Result<()> {
         .max()
         .unwrap_or_default();
     for setting in &config.settings {
-        let origin = if setting.is_default {
-            "  (default)"
-        } else {
-            ""
+        let origin = match &setting.place {
+            Some(place) => format!("  ({place})"),
+            None if setting.is_default => "  (default)".to_owned(),
+            None => String::new(),
         };
         println!("{:width$}  {}{origin}", setting.name, setting.shown);
     }

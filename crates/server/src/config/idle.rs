@@ -87,25 +87,6 @@ pub(super) fn names() -> Vec<&'static str> {
         .collect()
 }
 
-/// Settings that can also come from a file, `NAME_FILE`: secrets, and what may hold one.
-pub(super) const FROM_FILES: [&str; 15] = [
-    "ADMIN_TOKEN",
-    "AUTH_SECRET",
-    "AUTH_SECRET_1",
-    "AUTH_SECRET_2",
-    "AUTH_SECRET_3",
-    "BEARER_SECRET",
-    "BETTER_AUTH_SECRET",
-    "BETTER_AUTH_SECRETS",
-    "BYPASS_HEADER_VALUE",
-    "DATABASE_URL",
-    "JWT_SECRET",
-    "NEXTAUTH_SECRET",
-    "POSTGRES_PASSWORD",
-    "REDIS_PASSWORD",
-    "REDIS_URL",
-];
-
 impl Uses {
     fn stores(&self) -> bool {
         self.users || self.lookups.is_some()

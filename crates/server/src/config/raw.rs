@@ -1,6 +1,6 @@
-//! What the environment said, before anything is believed of it.
+//! Reading what the environment and the file said, before anything is believed of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -8,74 +8,12 @@ use std::time::Duration;
 
 use session::Secret;
 
+use super::catalogue::is_from_files;
 use super::connection_url::ConnectionUrl;
 use super::given::{self, Content, Given};
-use super::idle::FROM_FILES;
-
-/// Variables by name. Reading them from a value lets tests and the demo pass a map.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Variables {
-    values: BTreeMap<String, String>,
-    /// The names of those whose values are not UTF-8. No setting of ours can hold such a value.
-    unreadable: BTreeSet<String>,
-}
-
-impl Variables {
-    /// The variables of this process.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the home of the environment"
-    )]
-    pub(crate) fn of_process() -> Self {
-        let mut variables = Self::default();
-        for (name, value) in std::env::vars_os() {
-            let Ok(name) = name.into_string() else {
-                continue;
-            };
-            match value.into_string() {
-                Ok(value) => drop(variables.values.insert(name, value)),
-                Err(_) => drop(variables.unreadable.insert(name)),
-            }
-        }
-        variables
-    }
-
-    /// A variable that is set to something.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.values
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
-    }
-
-    /// The same variables with these in place of, or beside, those of the same name.
-    pub(crate) fn with<'a>(mut self, more: impl IntoIterator<Item = (&'a str, String)>) -> Self {
-        self.values.extend(
-            more.into_iter()
-                .map(|(name, value)| (name.to_owned(), value)),
-        );
-        self
-    }
-
-    fn names(&self) -> impl Iterator<Item = &str> {
-        self.values.keys().map(String::as_str)
-    }
-}
-
-/// One thing that is wrong with the configuration: where, what, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Problem {
-    /// The variable to change.
-    pub(crate) name: String,
-    /// What is wrong with it, and what would be right.
-    pub(crate) what: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.what)
-    }
-}
+use super::place::Place;
+pub(crate) use super::problem::Problem;
+pub(crate) use super::variables::Variables;
 
 /// One setting as it took effect, for `check-config`. Secrets are shown by length and fingerprint.
 #[derive(Clone, Debug)]
@@ -86,6 +24,8 @@ pub(crate) struct Setting {
     pub(crate) shown: String,
     /// Whether the value is our default.
     pub(crate) is_default: bool,
+    /// Where it stands, unless it is.
+    pub(crate) place: Option<Place>,
 }
 
 /// Reads variables into values, and notes every problem and every effective setting on the way.
@@ -121,11 +61,15 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// Notes that a variable is wrong.
+    /// Notes that a variable is wrong. What is missing because the file cannot be read there has been told already.
     pub(crate) fn problem(&mut self, name: &str, what: impl Into<String>) {
+        if self.variables.lacks_for_a_reason(name) {
+            return;
+        }
+        let place = self.variables.place(name).or(self.variables.home());
         self.problems.push(Problem {
-            name: name.to_owned(),
-            what: what.into(),
+            place: place.cloned(),
+            ..Problem::new(name, what)
         });
     }
 
@@ -497,7 +441,7 @@ impl<'v> Reader<'v> {
     pub(crate) fn unreadable(&mut self, others: &[&str]) {
         let known = self.known(others);
         let known: BTreeSet<_> = known.into_iter().map(str::to_owned).collect();
-        for name in &self.variables.unreadable {
+        for name in self.variables.unreadable() {
             if known.contains(name.strip_suffix("_FILE").unwrap_or(name)) || known.contains(name) {
                 self.problem(name, "its value is not UTF-8 text");
             }
@@ -507,7 +451,7 @@ impl<'v> Reader<'v> {
             let Some(stem) = name.strip_suffix("_FILE") else {
                 continue;
             };
-            if known.contains(stem) && !known.contains(&name) && !FROM_FILES.contains(&stem) {
+            if known.contains(stem) && !known.contains(&name) && !is_from_files(stem) {
                 self.warnings.push(format!(
                     "{name} is set and has no effect: only secrets and URLs with credentials are read from files"
                 ));
@@ -521,7 +465,14 @@ impl<'v> Reader<'v> {
     }
 
     fn note(&mut self, name: &str, shown: &str, is_default: bool) {
+        // A remark about a part of a setting has that part behind the name.
+        let variable = name.split(' ').next().unwrap_or(name);
+        let place = match is_default {
+            true => None,
+            false => self.variables.place(variable).cloned(),
+        };
         self.settings.push(Setting {
+            place,
             name: name.to_owned(),
             shown: shown.to_owned(),
             is_default,
@@ -531,7 +482,7 @@ impl<'v> Reader<'v> {
 
 /// The variables that a setting can come from.
 fn sources(name: &str) -> impl Iterator<Item = String> {
-    let file = FROM_FILES.contains(&name).then(|| format!("{name}_FILE"));
+    let file = is_from_files(name).then(|| format!("{name}_FILE"));
     [name.to_owned()].into_iter().chain(file)
 }
 

@@ -37,10 +37,7 @@ impl Secrets {
             return Self::of_environment(variables, is_optional);
         }
         let mut problems = Vec::new();
-        let mut problem = |name: &str, what| {
-            let name = name.to_owned();
-            problems.push(Problem { name, what });
-        };
+        let mut problem = |name: &str, what| problems.push(Problem::new(name, what));
         let mut named: Vec<_> = given
             .into_iter()
             .map(|secret| (SECRET, Given::new(SECRET, secret, false, Content::Text)))

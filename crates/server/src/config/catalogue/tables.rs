@@ -1,0 +1,346 @@
+//! The keys of the file that the environment does not know: those of the top level, and of the tables.
+
+use super::Kind::{
+    Active, Choice, Condition, Conditions, Count, File, Headers, List, Networks, Scalar, Scalars,
+    Seconds, Secret, Switch, Tables, Text, Url, Urls,
+};
+use super::{Key, Kind};
+
+/// Keys of the top level that are no settings of the environment.
+pub(in crate::config) const TOP_LEVEL: &[Key] = &[
+    key(
+        "include",
+        List,
+        "[\"routes/*.toml\"]",
+        "patterns of further files, relative to this one, that may hold `[[route]]`, `[service.*]`, `[profile.*]` and \
+         `[realm.*]` only",
+    ),
+    key(
+        "case_insensitive",
+        Switch,
+        "false",
+        "`true` says that services do not tell `/Admin` from `/admin`; then rules do not either",
+    ),
+    ACTIVE,
+    TABLES[0],
+    TABLES[1],
+    TABLES[2],
+    TABLES[3],
+];
+
+/// The tables that may stand in an included file too.
+pub(in crate::config) const TABLES: &[Key] = &[
+    key(
+        "route",
+        Tables,
+        "",
+        "one rule: which requests it is about, who may enter, and where they go",
+    ),
+    key("service", Tables, "", "where requests go"),
+    key(
+        "profile",
+        Tables,
+        "",
+        "which headers tell a service who is calling",
+    ),
+    key("realm", Tables, "", "another app that issues sessions"),
+];
+
+/// The keys of `[[route]]`.
+pub(in crate::config) const ROUTE: &[Key] = &[
+    key(
+        "name",
+        Text,
+        "\"admin\"",
+        "what logs call it; by default host and path",
+    ),
+    key(
+        "host",
+        List,
+        "\"app.example.com\"",
+        "hosts that were asked for; `*.example.com` is one label; without it, any",
+    ),
+    key(
+        "path",
+        List,
+        "\"/admin/\"",
+        "exact paths, or everything below with a trailing slash; `{id}` is one segment",
+    ),
+    key("methods", List, "[\"GET\", \"POST\"]", "without it, any"),
+    key(
+        "access",
+        Choice(&["session", "public", "deny"]),
+        "\"session\"",
+        "`session` demands one, `public` lets everybody through, `deny` nobody",
+    ),
+    key(
+        "realm",
+        Text,
+        "\"default\"",
+        "whose sessions count: a `[realm.*]`, or `default` for the top level's",
+    ),
+    key(
+        "require",
+        Conditions,
+        "[{ column = \"role\", contains = \"admin\" }]",
+        "what a session must show besides; all of these",
+    ),
+    key(
+        "service",
+        Text,
+        "\"api\"",
+        "where requests go: a `[service.*]`, or `default` for `upstream` of the top level",
+    ),
+    key(
+        "upstream",
+        Urls,
+        "\"http://127.0.0.1:3000\"",
+        "where requests go, in place of `service`",
+    ),
+    key(
+        "headers",
+        Text,
+        "\"default\"",
+        "the profile of identity headers: a `[profile.*]`, or a built-in one",
+    ),
+    key(
+        "strip_prefix",
+        Text,
+        "\"/admin\"",
+        "what is taken off the path before the service sees it",
+    ),
+    key(
+        "rewrite_host",
+        Text,
+        "\"wiki.internal\"",
+        "the `Host` that the service sees",
+    ),
+    key(
+        "connect_timeout",
+        Seconds,
+        "5",
+        "seconds for a connection to the service to open",
+    ),
+    key(
+        "timeout",
+        Seconds,
+        "60",
+        "seconds for the service's answer to begin, and between its pieces",
+    ),
+    key(
+        "body_limit",
+        Count,
+        "10485760",
+        "the longest body in bytes; a longer one is refused",
+    ),
+    key(
+        "cors_origins",
+        Urls,
+        "[\"https://app.example.com\"]",
+        "origins whose pages may read refusals; their preflights are answered here",
+    ),
+    key(
+        "forward_session_cookie",
+        Switch,
+        "true",
+        "`false` removes everything that is a session of the app before the service",
+    ),
+    key(
+        "sign_in_url",
+        Url,
+        "\"https://app.example.com/login\"",
+        "where browsers without a session are sent; by default that of the realm",
+    ),
+    key(
+        "csrf",
+        Switch,
+        "false",
+        "`true` refuses unsafe methods that come from pages of other hosts",
+    ),
+];
+
+/// The keys of `[service.NAME]`.
+pub(in crate::config) const SERVICE: &[Key] = &[
+    key(
+        "upstream",
+        Urls,
+        "[\"http://127.0.0.1:3000\", \"http://127.0.0.1:3001\"]",
+        "one URL or several, also `unix:/path`",
+    ),
+    key(
+        "connect_timeout",
+        Seconds,
+        "5",
+        "seconds for a connection to open",
+    ),
+    key(
+        "timeout",
+        Seconds,
+        "60",
+        "seconds for an answer to begin, and between its pieces",
+    ),
+];
+
+/// The keys of `[profile.NAME]`.
+pub(in crate::config) const PROFILE: &[Key] = &[
+    key(
+        "base",
+        Text,
+        "\"remote-user\"",
+        "the profile whose headers it starts with",
+    ),
+    key(
+        "encoding",
+        ENCODING,
+        "\"percent\"",
+        "how what is not ASCII is written",
+    ),
+    key(
+        "separator",
+        Text,
+        "\",\"",
+        "what stands between the entries of a list",
+    ),
+    key(
+        "headers",
+        Headers,
+        "{ \"X-Team\" = { column = \"team\" }, \"X-Login\" = \"email\" }",
+        "the names of the headers, and what each says",
+    ),
+];
+
+/// The keys of a header of a profile.
+pub(in crate::config) const HEADER: &[Key] = &[
+    key(
+        "claim",
+        Text,
+        "\"org.name\"",
+        "a path of names into the claims of the session",
+    ),
+    key("column", Text, "\"team\"", "a column of the user's row"),
+    key("route", Switch, "true", "`true`: the name of the route"),
+    key(
+        "secret_file",
+        File,
+        "\"/run/secrets/header\"",
+        "the content of a file, without a newline at its end",
+    ),
+    key("value", Secret, "\"text\"", "always the same text"),
+    key(
+        "encoding",
+        ENCODING,
+        "\"latin-1\"",
+        "another encoding than the profile's",
+    ),
+    key(
+        "separator",
+        Text,
+        "\" \"",
+        "another separator than the profile's",
+    ),
+];
+
+/// What a header may say in place of a table.
+pub(in crate::config) const HEADER_WORDS: [&str; 4] = ["subject", "email", "name", "groups"];
+
+/// The keys of `[realm.NAME]` that are no settings of the environment.
+pub(in crate::config) const REALM: &[Key] = &[ACTIVE];
+
+/// The keys of a condition.
+pub(in crate::config) const CONDITION: &[Key] = &[
+    key(
+        "claim",
+        Text,
+        "\"org.plan\"",
+        "a path of names into the claims of the session",
+    ),
+    key("column", Text, "\"role\"", "a column of the user's row"),
+    key("equals", Scalar, "\"admin\"", "it is this"),
+    key(
+        "one_of",
+        Scalars,
+        "[\"team\", \"business\"]",
+        "it is one of these",
+    ),
+    key(
+        "contains",
+        Scalars,
+        "\"admin\"",
+        "it is a list that has one of these",
+    ),
+    key(
+        "present",
+        Switch,
+        "true",
+        "it is there and not null; `false`: it is not",
+    ),
+    key(
+        "empty",
+        Switch,
+        "true",
+        "it is null, absent, or an empty text or list; `false`: it is not",
+    ),
+    key("past", Switch, "true", "it is a point in time that is over"),
+    key(
+        "future",
+        Switch,
+        "true",
+        "it is a point in time that has not come yet",
+    ),
+    key("separator", Text, "\",\"", "takes a text apart into a list"),
+    key(
+        "all",
+        Conditions,
+        "[{ claim = \"plan\", present = true }]",
+        "all of these hold",
+    ),
+    key(
+        "any",
+        Conditions,
+        "[{ network = \"10.0.0.0/8\" }]",
+        "at least one of these holds",
+    ),
+    key(
+        "not",
+        Condition,
+        "{ claim = \"impersonatedBy\", present = true }",
+        "this does not hold",
+    ),
+    key(
+        "organization_role",
+        List,
+        "[\"owner\", \"admin\"]",
+        "the user's role in the organization in which the session is active (Better Auth), one of these",
+    ),
+    key(
+        "network",
+        Networks,
+        "[\"10.0.0.0/8\"]",
+        "the client's address is in one of these networks",
+    ),
+    key(
+        "max_age",
+        Text,
+        "\"12h\"",
+        "the session was issued at most so long ago: seconds `s`, minutes `m`, hours `h`, days `d`",
+    ),
+    key("methods", List, "[\"GET\"]", "the method is one of these"),
+];
+
+const ACTIVE: Key = key(
+    "active",
+    Active,
+    "[{ column = \"banned\", equals = false }]",
+    "what the user's row must show, on every route of the realm; or a preset: \"better-auth\"",
+);
+
+const ENCODING: Kind = Choice(&["percent", "quoted-printable", "base64", "latin-1"]);
+
+const fn key(name: &'static str, kind: Kind, sample: &'static str, doc: &'static str) -> Key {
+    Key {
+        name,
+        kind,
+        sample,
+        doc,
+    }
+}

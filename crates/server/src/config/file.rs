@@ -1,0 +1,265 @@
+//! The configuration file: read, with what it includes, into settings under the names of variables, and into what only a file
+//! can say. Nothing of it is believed yet but that the keys are known and hold values of the right kind.
+
+mod conditions;
+mod include;
+mod profiles;
+mod routes;
+mod settings;
+mod table;
+mod variable;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use self::settings::OwnSettings;
+use self::table::Table;
+use super::catalogue::{self, TABLES, TOP_LEVEL};
+use super::place::{Place, SourceFile};
+use super::problem::Problem;
+use super::stack::{RawRealm, Spanned, Stack};
+use super::variables::Variables;
+
+/// What the environment and the file say together.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// The environment, and what it lacks from the top level of the file.
+    pub(crate) variables: Variables,
+    /// What stands in tables.
+    pub(crate) stack: Stack,
+    /// Every file that was read, the one that was asked for first.
+    pub(crate) files: Vec<Arc<SourceFile>>,
+    /// What is wrong with the files.
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Loaded {
+    /// The environment alone.
+    pub(crate) fn without_file(environment: Variables) -> Self {
+        Self {
+            variables: environment,
+            ..Self::default()
+        }
+    }
+}
+
+/// Reads a file and what it includes. Whatever is wrong is among the problems; the rest is there all the same, so that it can
+/// be checked too.
+pub(crate) fn load(path: &Path, environment: &Variables) -> Loaded {
+    let mut loading = Loading {
+        environment,
+        loaded: Loaded::default(),
+        own: OwnSettings::default(),
+        realms: Vec::new(),
+        names: BTreeMap::new(),
+    };
+    if let Some(file) = loading.read(path) {
+        loading.own.variables = Variables::default().at_home(Place::File {
+            file: Arc::clone(&file),
+            span: 0..0,
+        });
+        loading.top_level(&file);
+    } else {
+        loading.own.variables.is_partial();
+    }
+    loading.finish()
+}
+
+/// A load that goes on.
+struct Loading<'e> {
+    environment: &'e Variables,
+    loaded: Loaded,
+    /// What the top level says.
+    own: OwnSettings,
+    realms: Vec<Realm>,
+    /// What has been defined, by `service.api` and the like, and where.
+    names: BTreeMap<String, Place>,
+}
+
+struct Realm {
+    name: Spanned<String>,
+    place: Place,
+    own: OwnSettings,
+}
+
+impl Loading<'_> {
+    /// Reads a file of text, and notes it.
+    fn read(&mut self, path: &Path) -> Option<Arc<SourceFile>> {
+        let problem = |what: String| Problem::new(path.display().to_string(), what);
+        let text = match content(path) {
+            Ok(bytes) => String::from_utf8(bytes).map_err(|error| {
+                let valid = error.utf8_error().valid_up_to();
+                let line = 1 + error.as_bytes()[..valid]
+                    .iter()
+                    .filter(|byte| **byte == b'\n')
+                    .count();
+                problem(format!("it is not UTF-8 text: see line {line}"))
+            }),
+            Err(error) => Err(problem(format!(
+                "cannot read this configuration file: {error}"
+            ))),
+        };
+        let text = text
+            .map_err(|problem| self.loaded.problems.push(problem))
+            .ok()?;
+        let file = Arc::new(SourceFile::new(path, text));
+        self.loaded.files.push(Arc::clone(&file));
+        Some(file)
+    }
+
+    /// Parses a file, as far as that goes.
+    fn parse<'t>(&mut self, file: &'t Arc<SourceFile>) -> DeTable<'t> {
+        let (table, errors) = DeTable::parse_recoverable(&file.text);
+        for error in errors {
+            self.own.variables.is_partial();
+            let span = error.span().unwrap_or(0..0);
+            let place = Place::File {
+                file: Arc::clone(file),
+                span: visible(&file.text, span),
+            };
+            self.loaded
+                .problems
+                .push(Problem::at(place, error.message()));
+        }
+        table.into_inner()
+    }
+
+    fn top_level(&mut self, file: &Arc<SourceFile>) {
+        let parsed = self.parse(file);
+        let mut table = Table::new(&parsed, file, self.environment, "the top level", TOP_LEVEL);
+        self.own.read(&mut table, |_| Ok(()));
+        table.name_unknown();
+        self.loaded.stack.active = table.active("active");
+        let folds = table.switch("case_insensitive");
+        self.loaded.stack.case_insensitive = folds.is_some_and(|folds| folds.value);
+        let patterns = table.texts("include");
+        self.tables(&mut table);
+        self.loaded.problems.append(&mut table.problems);
+        for path in self.included(file, &patterns) {
+            self.include(&path, file);
+        }
+    }
+
+    /// Reads a file that `main` includes.
+    fn include(&mut self, path: &Path, main: &SourceFile) {
+        let Some(file) = self.read(path) else {
+            return;
+        };
+        let parsed = self.parse(&file);
+        let mut table = Table::new(&parsed, &file, self.environment, "an included file", TABLES);
+        include::name_misplaced(&mut table, main);
+        table.name_unknown();
+        self.tables(&mut table);
+        self.loaded.problems.append(&mut table.problems);
+    }
+
+    /// Takes the tables of a file.
+    fn tables(&mut self, table: &mut Table<'_>) {
+        for mut route in table.tables_in_list("route", catalogue::ROUTE) {
+            let route_read = routes::route(&mut route);
+            table.problems.append(&mut route.problems);
+            self.loaded.stack.routes.extend(route_read);
+        }
+        for (name, mut service) in table.named_tables("service", catalogue::SERVICE) {
+            if self.is_new("service", &name, &mut service) {
+                self.loaded
+                    .stack
+                    .services
+                    .push(routes::service(name, &mut service));
+            }
+            table.problems.append(&mut service.problems);
+        }
+        for (name, mut profile) in table.named_tables("profile", catalogue::PROFILE) {
+            if self.is_new("profile", &name, &mut profile) {
+                self.loaded
+                    .stack
+                    .profiles
+                    .push(profiles::profile(name, &mut profile));
+            }
+            table.problems.append(&mut profile.problems);
+        }
+        for (name, mut realm) in table.named_tables("realm", catalogue::REALM) {
+            if self.is_new("realm", &name, &mut realm) {
+                let mut own = OwnSettings::default();
+                own.read(&mut realm, settings::may_be_of_realm);
+                realm.name_unknown();
+                own.active = realm.active("active");
+                let place = realm.place.clone();
+                self.realms.push(Realm { name, place, own });
+            }
+            table.problems.append(&mut realm.problems);
+        }
+    }
+
+    /// Whether nothing of this name has been defined before, in any file.
+    fn is_new(&mut self, kind: &str, name: &Spanned<String>, table: &mut Table<'_>) -> bool {
+        let full = format!("{kind}.{}", name.value);
+        if let Some(first) = self.names.get(&full) {
+            let problem = Problem::at(name.place.clone(), format!("[{full}] is defined twice"))
+                .and_at(first.clone(), "it is defined here already")
+                .with_help("keep one, or give one of them another name");
+            table.problems.push(problem);
+            return false;
+        }
+        self.names.insert(full, name.place.clone());
+        true
+    }
+
+    fn finish(mut self) -> Loaded {
+        let mut top = self.environment.clone();
+        if let Some(home) = self.own.variables.home() {
+            top = top.at_home(home.clone());
+        }
+        top.take_missing(&self.own.variables, |_| true);
+        for Realm { name, place, own } in self.realms {
+            let mut settings = own.variables.at_home(place);
+            settings::inherit(&mut settings, &top);
+            self.loaded.stack.realms.push(RawRealm {
+                name,
+                settings,
+                active: own.active,
+            });
+        }
+        self.loaded.variables = top;
+        self.loaded
+    }
+}
+
+fn content(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(LONGEST + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        let what = format!("it has more than {} MiB", LONGEST >> 20);
+        return Err(io::Error::other(what));
+    }
+    Ok(bytes)
+}
+
+/// A span of at least one byte that is no newline, if there is one.
+fn visible(text: &str, span: Range<usize>) -> Range<usize> {
+    let mut start = span.start.min(text.len());
+    let before = &text[..start];
+    let is_at_end = text[start..]
+        .chars()
+        .next()
+        .is_none_or(|char| char == '\n' || char == '\r');
+    if is_at_end {
+        start = before
+            .char_indices()
+            .next_back()
+            .map_or(start, |(at, _)| at);
+    }
+    let length = text[start..].chars().next().map_or(0, char::len_utf8);
+    start..span.end.min(text.len()).max(start + length)
+}
+
+/// In bytes: room for far more than ten thousand routes; a device or a log that is named by mistake ends here.
+const LONGEST: u64 = 64 << 20;

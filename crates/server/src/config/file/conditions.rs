@@ -1,0 +1,209 @@
+//! Conditions: `require` and `active`.
+
+use std::sync::Arc;
+
+use toml::Spanned as Parsed;
+use toml::de::DeValue;
+
+use super::super::catalogue::CONDITION;
+use super::super::problem::Problem;
+use super::super::stack::{
+    RawActive, RawCondition, RawKind, RawScalar, RawTest, RawTestKind, Spanned,
+};
+use super::table::{Item, Table, listed};
+
+impl<'t> Table<'t> {
+    /// `active`: a preset's name, or conditions.
+    pub(super) fn active(&mut self, name: &'static str) -> Option<RawActive> {
+        let item = self.item(name)?;
+        if item.value.get_ref().is_str() {
+            return self.text_of(&item).map(RawActive::Preset);
+        }
+        Some(RawActive::Conditions(self.conditions_of(&item)))
+    }
+
+    /// One condition, or a list of them.
+    pub(super) fn conditions(&mut self, name: &'static str) -> Vec<RawCondition> {
+        let item = self.item(name);
+        item.map_or_else(Vec::new, |item| self.conditions_of(&item))
+    }
+
+    fn conditions_of(&mut self, item: &Item<'t>) -> Vec<RawCondition> {
+        let DeValue::Array(entries) = item.value.get_ref() else {
+            return self.condition(item).into_iter().collect();
+        };
+        if entries.is_empty() {
+            let what = format!("`{}` is a list with nothing in it", item.name);
+            let problem = Problem::at(self.place_of(item.value), what);
+            let help = "give at least one condition, or leave the key out";
+            self.problems.push(problem.with_help(help));
+        }
+        let mut conditions = Vec::new();
+        for value in entries.iter() {
+            conditions.extend(self.condition(&Item { value, ..*item }));
+        }
+        conditions
+    }
+
+    fn condition(&mut self, item: &Item<'t>) -> Option<RawCondition> {
+        let Some(mut table) = self.inner(item.value, "a condition", CONDITION) else {
+            self.is_wrong(item);
+            return None;
+        };
+        let kind = kind(&mut table);
+        self.problems.append(&mut table.problems);
+        Some(RawCondition {
+            place: table.place,
+            kind: kind?,
+        })
+    }
+
+    /// Sees that exactly one of these keys is there.
+    pub(super) fn one_of(
+        &mut self,
+        names: &'static [&'static str],
+        lacking: &str,
+    ) -> Option<&'static str> {
+        let there: Vec<_> = names
+            .iter()
+            .filter(|name| self.item(name).is_some())
+            .copied()
+            .collect();
+        let all: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let what = match there.as_slice() {
+            [one] => return Some(one),
+            [] if !self.problems.is_empty() => return None,
+            [] => lacking.to_owned(),
+            several => {
+                let several: Vec<_> = several.iter().map(|name| (*name).to_owned()).collect();
+                format!("{} cannot stand beside each other", listed(&several))
+            }
+        };
+        let problem = Problem::at(self.place.clone(), what);
+        self.problems
+            .push(problem.with_help(format!("give exactly one of {}", listed(&all))));
+        None
+    }
+
+    fn scalar(&mut self, item: &Item<'t>) -> Option<Spanned<RawScalar>> {
+        let scalar = match item.value.get_ref() {
+            DeValue::Boolean(value) => Some(RawScalar::Bool(*value)),
+            DeValue::Float(number) => number.as_str().parse().ok().map(RawScalar::Number),
+            DeValue::Integer(_) => self.number(item.value).map(RawScalar::Number),
+            DeValue::String(text) => Some(RawScalar::Text(Arc::from(text.as_ref()))),
+            DeValue::Array(_) | DeValue::Datetime(_) | DeValue::Table(_) => None,
+        };
+        if scalar.is_none() {
+            self.is_wrong(item);
+        }
+        Some(self.spanned(item.value, scalar?))
+    }
+
+    /// A whole number that is kept exactly.
+    fn number(&self, value: &Parsed<DeValue<'t>>) -> Option<f64> {
+        let number = super::table::integer(value.get_ref())?;
+        let is_exact = number.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS;
+        #[expect(
+            clippy::as_conversions,
+            clippy::cast_precision_loss,
+            reason = "it is exact up to here"
+        )]
+        is_exact.then_some(number as f64)
+    }
+
+    /// One scalar, or several.
+    fn scalars(&mut self, name: &'static str) -> Option<Vec<Spanned<RawScalar>>> {
+        let item = self.item(name)?;
+        let DeValue::Array(entries) = item.value.get_ref() else {
+            return self.scalar(&item).map(|scalar| vec![scalar]);
+        };
+        if entries.is_empty() {
+            let what = format!("`{name}` is a list with nothing in it, so it would never hold");
+            self.problems
+                .push(Problem::at(self.place_of(item.value), what));
+            return None;
+        }
+        let mut scalars = Vec::new();
+        for value in entries.iter() {
+            scalars.extend(self.scalar(&Item { value, ..item }));
+        }
+        Some(scalars)
+    }
+}
+
+fn kind(table: &mut Table<'_>) -> Option<RawKind> {
+    table.name_unknown();
+    let subject = table.one_of(SUBJECTS, "this condition does not say what it is about")?;
+    if !matches!(subject, "claim" | "column") {
+        name_idle_tests(table, subject);
+    }
+    Some(match subject {
+        "all" => RawKind::All(table.conditions(subject)),
+        "any" => RawKind::Any(table.conditions(subject)),
+        "claim" => RawKind::Claim(table.text(subject)?, test(table)?),
+        "column" => RawKind::Column(table.text(subject)?, test(table)?),
+        "max_age" => RawKind::MaxAge(table.text(subject)?),
+        "methods" => RawKind::Methods(some(table.filled(subject))?),
+        "network" => RawKind::Network(some(table.filled(subject))?),
+        "not" => {
+            let item = table.item(subject)?;
+            RawKind::Not(Box::new(table.condition(&item)?))
+        }
+        _ => RawKind::OrganizationRole(some(table.filled(subject))?),
+    })
+}
+
+fn test(table: &mut Table<'_>) -> Option<RawTest> {
+    let name = table.one_of(TESTS, "this condition does not say what the value must be")?;
+    let kind = match name {
+        "contains" => RawTestKind::Contains(table.scalars(name)?),
+        "empty" => RawTestKind::Empty(table.switch(name)?.value),
+        "equals" => {
+            let item = table.item(name)?;
+            RawTestKind::Equals(table.scalar(&item)?)
+        }
+        "future" => table.mark(name).map(|_| RawTestKind::Future)?,
+        "one_of" => RawTestKind::OneOf(table.scalars(name)?),
+        "past" => table.mark(name).map(|_| RawTestKind::Past)?,
+        _ => RawTestKind::Present(table.switch(name)?.value),
+    };
+    Some(RawTest {
+        kind,
+        separator: table.text("separator"),
+    })
+}
+
+/// Notes tests beside what cannot be tested.
+fn name_idle_tests(table: &mut Table<'_>, subject: &str) {
+    for name in TESTS.iter().chain(&["separator"]) {
+        if let Some(item) = table.item(name) {
+            let what = format!("`{name}` has no effect beside `{subject}`");
+            let problem = Problem::at(table.place_of(item.value), what);
+            let help = "it tests a `claim` or a `column`; leave it out, or write two conditions";
+            table.problems.push(problem.with_help(help));
+        }
+    }
+}
+
+/// A list that is not empty.
+fn some<T>(values: Vec<T>) -> Option<Vec<T>> {
+    (!values.is_empty()).then_some(values)
+}
+
+/// What a condition can be about; exactly one.
+const SUBJECTS: &[&str] = &[
+    "claim",
+    "column",
+    "all",
+    "any",
+    "not",
+    "network",
+    "max_age",
+    "methods",
+    "organization_role",
+];
+
+/// How a claim or a column is tested; exactly one.
+const TESTS: &[&str] = &[
+    "equals", "one_of", "contains", "present", "empty", "past", "future",
+];

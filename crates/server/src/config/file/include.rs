@@ -1,0 +1,85 @@
+//! `include`: further files.
+
+use std::path::{Path, PathBuf};
+
+use super::super::catalogue::{self, TABLES, TOP_LEVEL};
+use super::super::place::SourceFile;
+use super::super::problem::Problem;
+use super::super::stack::Spanned;
+use super::Loading;
+use super::table::Table;
+
+impl Loading<'_> {
+    /// The files that these patterns of `main` name, each once, in alphabetical order for each pattern.
+    pub(super) fn included(
+        &mut self,
+        main: &SourceFile,
+        patterns: &[Spanned<String>],
+    ) -> Vec<PathBuf> {
+        let folder = main.path.parent().unwrap_or(Path::new(""));
+        let mut seen: Vec<_> = main.path.canonicalize().into_iter().collect();
+        let mut included = Vec::new();
+        for pattern in patterns {
+            match matching(folder, &pattern.value) {
+                Ok(paths) => {
+                    for path in paths {
+                        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+                        if !seen.contains(&real) {
+                            seen.push(real);
+                            included.push(path);
+                        }
+                    }
+                }
+                Err(what) => {
+                    let problem = Problem::at(pattern.place.clone(), what);
+                    let help = "patterns are relative to the file that they stand in; `*` and `?` stand for a part of one \
+                                name, `**` for any folders";
+                    self.loaded.problems.push(problem.with_help(help));
+                }
+            }
+        }
+        included
+    }
+}
+
+/// The files that a pattern names, from this folder.
+fn matching(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
+    let folder = folder.to_str().map(glob::Pattern::escape);
+    let folder =
+        folder.ok_or("the path of this file is not UTF-8 text, so nothing can be included")?;
+    let whole = match (folder.as_str(), Path::new(pattern).is_absolute()) {
+        ("", _) | (_, true) => pattern.to_owned(),
+        (folder, false) => format!("{folder}/{pattern}"),
+    };
+    let paths = glob::glob(&whole)
+        .map_err(|error| format!("`{pattern}` is not a pattern: {}", error.msg))?;
+    let paths: Result<Vec<_>, _> = paths.collect();
+    let mut paths = paths.map_err(|error| format!("`{pattern}`: {error}"))?;
+    paths.retain(|path| !path.is_dir());
+    match paths.is_empty() {
+        true => Err(format!("no file matches `{pattern}`")),
+        false => Ok(paths),
+    }
+}
+
+/// Notes what stands in an included file and may only stand in `main`.
+pub(super) fn name_misplaced(table: &mut Table<'_>, main: &SourceFile) {
+    for (key, _) in table.entries() {
+        let name: &str = key.get_ref();
+        let is_table = TABLES.iter().any(|table| table.name == name);
+        let is_of_top = TOP_LEVEL.iter().any(|key| key.name == name);
+        if is_table || !(is_of_top || catalogue::of_key(name).is_some()) {
+            continue;
+        }
+        let what = format!("`{name}` cannot stand in an included file");
+        let help = format!(
+            "move it to {}; included files hold `[[route]]`, `[service.*]`, `[profile.*]` and `[realm.*]` only",
+            main.path.display()
+        );
+        let place = table.place_of(key);
+        table
+            .problems
+            .push(Problem::at(place, what).with_help(help));
+        table.knows(name);
+    }
+}

@@ -1,0 +1,108 @@
+//! `[profile.NAME]`.
+
+use toml::Spanned as Parsed;
+use toml::de::{DeString, DeValue};
+
+use super::super::catalogue::{HEADER, HEADER_WORDS};
+use super::super::problem::Problem;
+use super::super::stack::{RawHeader, RawProfile, RawSource, Spanned};
+use super::table::{Table, listed, nearest};
+
+pub(super) fn profile(name: Spanned<String>, table: &mut Table<'_>) -> RawProfile {
+    table.name_unknown();
+    let headers = headers(table);
+    RawProfile {
+        name,
+        base: table.text("base"),
+        encoding: table.text("encoding"),
+        separator: table.text("separator"),
+        headers,
+    }
+}
+
+fn headers(table: &mut Table<'_>) -> Vec<(Spanned<String>, RawHeader)> {
+    let Some(item) = table.item("headers") else {
+        return Vec::new();
+    };
+    let Some(entries) = table.inner(item.value, "headers", &[]) else {
+        table.is_wrong(&item);
+        return Vec::new();
+    };
+    let mut headers = Vec::new();
+    for (key, value) in entries.entries() {
+        let header = header(table, key, value);
+        let name = table.spanned(key, key.get_ref().to_string());
+        headers.extend(header.map(|header| (name, header)));
+    }
+    headers
+}
+
+fn header<'t>(
+    table: &mut Table<'t>,
+    key: &Parsed<DeString<'t>>,
+    value: &'t Parsed<DeValue<'t>>,
+) -> Option<RawHeader> {
+    let place = table.place_of(value);
+    if let DeValue::String(word) = value.get_ref() {
+        let word = word.to_string();
+        let known = HEADER_WORDS.map(str::to_owned);
+        if !known.contains(&word) {
+            let problem = Problem::at(
+                place,
+                format!(
+                    "a header that is given as text must be one of {}",
+                    listed(&known)
+                ),
+            );
+            let help = match nearest(&word, &known) {
+                Some(nearest) => format!("did you mean \"{nearest}\"?"),
+                None => format!(
+                    "write `\"{}\" = {{ value = \"…\" }}` for a text that is always the same, or `{{ claim = \
+                                 \"…\" }}` or `{{ column = \"…\" }}`",
+                    key.get_ref()
+                ),
+            };
+            table.problems.push(problem.with_help(help));
+            return None;
+        }
+        let source = RawSource::Word(Spanned {
+            value: word,
+            place: place.clone(),
+        });
+        return Some(RawHeader {
+            place,
+            source,
+            encoding: None,
+            separator: None,
+        });
+    }
+    let Some(mut header) = table.inner(value, "a header", HEADER) else {
+        let what = "a header must be one of a few words in quotes, or a table".to_owned();
+        let help = "such as \"email\", `{ claim = \"org.name\" }` or `{ column = \"team\" }`";
+        table
+            .problems
+            .push(Problem::at(place, what).with_help(help));
+        return None;
+    };
+    header.name_unknown();
+    let read = source(&mut header).map(|source| RawHeader {
+        place,
+        source,
+        encoding: header.text("encoding"),
+        separator: header.text("separator"),
+    });
+    table.problems.append(&mut header.problems);
+    read
+}
+
+/// Exactly one of the keys that say where the value comes from.
+fn source(header: &mut Table<'_>) -> Option<RawSource> {
+    header.one_of(SOURCES, "this header does not say what it holds")?;
+    None.or_else(|| header.text("claim").map(RawSource::Claim))
+        .or_else(|| header.text("column").map(RawSource::Column))
+        .or_else(|| header.mark("route").map(|_| RawSource::Route))
+        .or_else(|| header.text("secret_file").map(RawSource::SecretFile))
+        .or_else(|| header.text("value").map(RawSource::Value))
+}
+
+const SOURCES: &[&str] = &["claim", "column", "route", "secret_file", "value"];

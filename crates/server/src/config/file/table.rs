@@ -1,0 +1,444 @@
+//! One table of a file, taken apart key by key. Each getter notes what is wrong with the value that it finds.
+
+use std::sync::Arc;
+
+use toml::Spanned as Parsed;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::super::catalogue::{self, Key, Kind};
+use super::super::place::{Place, SourceFile};
+use super::super::problem::Problem;
+use super::super::stack::Spanned;
+use super::super::variables::Variables;
+use super::variable;
+
+/// A table, which keys it may have, and what is wrong with it.
+pub(super) struct Table<'t> {
+    entries: &'t DeTable<'t>,
+    file: &'t Arc<SourceFile>,
+    environment: &'t Variables,
+    /// As a person calls it: `[[route]]`.
+    title: String,
+    keys: &'static [Key],
+    /// Keys that are known besides.
+    also_known: Vec<&'t str>,
+    /// Where it begins.
+    pub(super) place: Place,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// A value, and what it should be.
+pub(super) struct Item<'t> {
+    pub(super) value: &'t Parsed<DeValue<'t>>,
+    pub(super) name: &'t str,
+    pub(super) kind: Kind,
+    pub(super) sample: &'static str,
+}
+
+impl<'t> Table<'t> {
+    /// The table of a whole file.
+    pub(super) fn new(
+        entries: &'t DeTable<'t>,
+        file: &'t Arc<SourceFile>,
+        environment: &'t Variables,
+        title: impl Into<String>,
+        keys: &'static [Key],
+    ) -> Self {
+        let file_start = Place::File {
+            file: Arc::clone(file),
+            span: 0..0,
+        };
+        Self {
+            entries,
+            file,
+            environment,
+            title: title.into(),
+            keys,
+            also_known: Vec::new(),
+            place: file_start,
+            problems: Vec::new(),
+        }
+    }
+
+    /// A table within this one.
+    fn within(
+        &self,
+        entries: &'t DeTable<'t>,
+        place: Place,
+        title: String,
+        keys: &'static [Key],
+    ) -> Self {
+        Self {
+            place,
+            ..Self::new(entries, self.file, self.environment, title, keys)
+        }
+    }
+
+    /// Its entries, in the order of the file.
+    pub(super) fn entries(&self) -> Vec<(&'t Parsed<DeString<'t>>, &'t Parsed<DeValue<'t>>)> {
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_by_key(|(key, value)| (key.span().start, value.span().start));
+        entries
+    }
+
+    /// Notes that somebody else knows this key.
+    pub(super) fn knows(&mut self, key: &'t str) {
+        self.also_known.push(key);
+    }
+
+    pub(super) fn place_of<T>(&self, parsed: &Parsed<T>) -> Place {
+        self.at(parsed.span())
+    }
+
+    fn at(&self, span: std::ops::Range<usize>) -> Place {
+        Place::File {
+            file: Arc::clone(self.file),
+            span,
+        }
+    }
+
+    /// Notes each key that nobody knows, with the nearest that somebody does.
+    pub(super) fn name_unknown(&mut self) {
+        for (key, _) in self.entries() {
+            let name: &str = key.get_ref();
+            let is_known = self.keys.iter().any(|known| known.name == name);
+            if !is_known && !self.also_known.contains(&name) {
+                let problem = Problem::at(
+                    self.place_of(key),
+                    match self.title.as_str() {
+                        TOP => format!("unknown key `{name}`"),
+                        title => format!("unknown key `{name}` in {title}"),
+                    },
+                );
+                let help = self.suggestion(name);
+                self.problems.push(match help {
+                    Some(help) => problem.with_help(help),
+                    None => problem,
+                });
+            }
+        }
+    }
+
+    fn suggestion(&self, name: &str) -> Option<String> {
+        let of_table = self.keys.iter().map(|key| key.name.to_owned());
+        let known: Vec<_> = match self.title.as_str() {
+            TOP => of_table.chain(catalogue::file_keys(|_| true)).collect(),
+            title if title.starts_with("[realm.") => {
+                let of_realms = catalogue::file_keys(|entry| entry.scope.is_of_realms());
+                of_table.chain(of_realms).collect()
+            }
+            _ => of_table.collect(),
+        };
+        if let Some(nearest) = nearest(name, &known) {
+            return Some(format!("did you mean `{nearest}`?"));
+        }
+        if self.title != TOP && catalogue::of_key(name).is_some() {
+            return Some(format!(
+                "`{name}` belongs to the top level, above the first `[table]` of the file"
+            ));
+        }
+        let homes = [
+            ("[[route]]", catalogue::ROUTE),
+            ("[service.NAME]", catalogue::SERVICE),
+            ("[profile.NAME]", catalogue::PROFILE),
+        ];
+        let is_home = |(_, keys): &&(&str, &[Key])| keys.iter().any(|key| key.name == name);
+        let home = homes.iter().find(is_home);
+        if let Some((home, _)) = home {
+            return Some(format!("`{name}` is a key of {home}"));
+        }
+        (known.len() <= FEW).then(|| format!("it has {}", listed(&known)))
+    }
+
+    /// The value of a key of this table.
+    pub(super) fn item(&self, name: &'static str) -> Option<Item<'t>> {
+        let (_, value) = self
+            .entries
+            .iter()
+            .find(|(key, _)| key.get_ref().as_ref() == name)?;
+        let key = self.keys.iter().find(|key| key.name == name);
+        let key = key.expect("a key of the catalogue");
+        Some(Item {
+            value,
+            name,
+            kind: key.kind,
+            sample: key.sample,
+        })
+    }
+
+    pub(super) fn text(&mut self, name: &'static str) -> Option<Spanned<String>> {
+        let item = self.item(name)?;
+        self.text_of(&item)
+    }
+
+    /// One text, or several.
+    pub(super) fn texts(&mut self, name: &'static str) -> Vec<Spanned<String>> {
+        let Some(item) = self.item(name) else {
+            return Vec::new();
+        };
+        self.texts_of(&item)
+    }
+
+    /// One text, or several; never a list with nothing in it, which would mean the same as no list.
+    pub(super) fn filled(&mut self, name: &'static str) -> Vec<Spanned<String>> {
+        let Some(item) = self.item(name) else {
+            return Vec::new();
+        };
+        if item
+            .value
+            .get_ref()
+            .as_array()
+            .is_some_and(|list| list.is_empty())
+        {
+            let what = format!("`{name}` is a list with nothing in it");
+            let problem = Problem::at(self.place_of(item.value), what);
+            let help = "give at least one, or leave the key out";
+            self.problems.push(problem.with_help(help));
+        }
+        self.texts_of(&item)
+    }
+
+    pub(super) fn switch(&mut self, name: &'static str) -> Option<Spanned<bool>> {
+        let item = self.item(name)?;
+        let DeValue::Boolean(value) = *item.value.get_ref() else {
+            self.is_wrong(&item);
+            return None;
+        };
+        Some(self.spanned(item.value, value))
+    }
+
+    /// `true`; `false` would say nothing.
+    pub(super) fn mark(&mut self, name: &'static str) -> Option<Place> {
+        let mark = self.switch(name)?;
+        if !mark.value {
+            let what = format!("`{name} = false` says nothing");
+            let problem = Problem::at(mark.place.clone(), what);
+            let help = format!("write `{name} = true`, or leave it out");
+            self.problems.push(problem.with_help(help));
+        }
+        Some(mark.place)
+    }
+
+    pub(super) fn integer(&mut self, name: &'static str) -> Option<Spanned<i64>> {
+        let item = self.item(name)?;
+        let Some(value) = integer(item.value.get_ref()) else {
+            self.is_wrong(&item);
+            return None;
+        };
+        Some(self.spanned(item.value, value))
+    }
+
+    /// The tables of `[[NAME]]`.
+    pub(super) fn tables_in_list(&mut self, name: &'static str, keys: &'static [Key]) -> Vec<Self> {
+        let Some(item) = self.item(name) else {
+            return Vec::new();
+        };
+        let DeValue::Array(tables) = item.value.get_ref() else {
+            let what = format!("`{name}` is a list of tables");
+            let problem = Problem::at(self.place_of(item.value), what);
+            self.problems
+                .push(problem.with_help(format!("begin each with a line `[[{name}]]`")));
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for table in tables.iter() {
+            match self.inner(table, &format!("[[{name}]]"), keys) {
+                Some(inner) => found.push(inner),
+                None => {
+                    let what = format!("`{name}` is a list of tables");
+                    self.problems.push(Problem::at(self.place_of(table), what));
+                }
+            }
+        }
+        found
+    }
+
+    /// The tables of `[NAME.…]`, each with its name.
+    pub(super) fn named_tables(
+        &mut self,
+        name: &'static str,
+        keys: &'static [Key],
+    ) -> Vec<(Spanned<String>, Self)> {
+        let Some(item) = self.item(name) else {
+            return Vec::new();
+        };
+        let DeValue::Table(tables) = item.value.get_ref() else {
+            let problem = Problem::at(
+                self.place_of(item.value),
+                format!("`{name}` is not a table"),
+            );
+            let help =
+                format!("begin each with a line `[{name}.NAME]`, with a name of your choice");
+            self.problems.push(problem.with_help(help));
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        let mut tables: Vec<_> = tables.iter().collect();
+        tables.sort_by_key(|(key, _)| key.span().start);
+        for (key, table) in tables {
+            let title = format!("[{name}.{}]", key.get_ref());
+            let DeValue::Table(entries) = table.get_ref() else {
+                let what = format!("unknown key `{}` in [{name}]", key.get_ref());
+                let help = format!(
+                    "each {name} is a table of its own, which begins with a line `[{name}.NAME]`"
+                );
+                self.problems
+                    .push(Problem::at(self.place_of(key), what).with_help(help));
+                continue;
+            };
+            let place = self.place_of(key);
+            let name = self.spanned(key, key.get_ref().to_string());
+            found.push((name, self.within(entries, place, title, keys)));
+        }
+        found
+    }
+
+    /// A table that stands as a value, such as a condition.
+    pub(super) fn inner(
+        &self,
+        value: &'t Parsed<DeValue<'t>>,
+        title: &str,
+        keys: &'static [Key],
+    ) -> Option<Self> {
+        let DeValue::Table(entries) = value.get_ref() else {
+            return None;
+        };
+        let place = self.place_of(value);
+        Some(self.within(entries, place, title.to_owned(), keys))
+    }
+
+    pub(super) fn text_of(&mut self, item: &Item<'t>) -> Option<Spanned<String>> {
+        let DeValue::String(text) = item.value.get_ref() else {
+            self.is_wrong(item);
+            return None;
+        };
+        let text = self.replaced(item, text)?;
+        Some(self.spanned(item.value, text))
+    }
+
+    pub(super) fn texts_of(&mut self, item: &Item<'t>) -> Vec<Spanned<String>> {
+        let DeValue::Array(entries) = item.value.get_ref() else {
+            return self.text_of(item).into_iter().collect();
+        };
+        let mut texts = Vec::new();
+        for entry in entries.iter() {
+            let item = Item {
+                value: entry,
+                ..*item
+            };
+            texts.extend(self.text_of(&item));
+        }
+        texts
+    }
+
+    /// A text with `${VARIABLE}` replaced, where the kind of the value lets it be.
+    fn replaced(&mut self, item: &Item<'t>, text: &str) -> Option<String> {
+        if !item.kind.takes_variables() {
+            return Some(text.to_owned());
+        }
+        let replaced = variable::replaced(text, self.environment);
+        replaced
+            .map_err(|(what, help)| {
+                let problem = Problem::at(self.place_of(item.value), what);
+                self.problems.push(problem.with_help(help));
+            })
+            .ok()
+    }
+
+    pub(super) fn spanned<T, P>(&self, parsed: &Parsed<P>, value: T) -> Spanned<T> {
+        Spanned {
+            value,
+            place: self.place_of(parsed),
+        }
+    }
+
+    /// Notes that a value is not of the kind that it should be.
+    pub(super) fn is_wrong(&mut self, item: &Item<'t>) {
+        let what = format!(
+            "`{}` must be {}, not {}",
+            item.name,
+            item.kind.words(),
+            found(item.value.get_ref())
+        );
+        let problem = Problem::at(self.place_of(item.value), what);
+        let text = item.value.get_ref().as_str();
+        let help = match text.filter(|text| fits_bare(item.kind, text)) {
+            Some(text) => format!("write `{} = {}`, without quotes", item.name, text.trim()),
+            None => format!("such as `{} = {}`", item.name, item.sample),
+        };
+        self.problems.push(problem.with_help(help));
+    }
+}
+
+/// Whether a text would be right without its quotes.
+fn fits_bare(kind: Kind, text: &str) -> bool {
+    match kind {
+        Kind::Switch => matches!(text.trim(), "true" | "false"),
+        Kind::Count | Kind::Millis | Kind::Port | Kind::Seconds => {
+            text.trim().parse::<i64>().is_ok()
+        }
+        Kind::Active
+        | Kind::Address
+        | Kind::Choice(_)
+        | Kind::Condition
+        | Kind::Conditions
+        | Kind::File
+        | Kind::Headers
+        | Kind::List
+        | Kind::Networks
+        | Kind::Scalar
+        | Kind::Scalars
+        | Kind::Secret
+        | Kind::SecretList
+        | Kind::SecretUrl
+        | Kind::Tables
+        | Kind::Text
+        | Kind::Url
+        | Kind::Urls => false,
+    }
+}
+
+/// A whole number as TOML writes it: also with `_`, and in base 2, 8 or 16.
+pub(super) fn integer(value: &DeValue<'_>) -> Option<i64> {
+    let integer = value.as_integer()?;
+    i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+/// The nearest of these words, if one is near enough to be meant.
+pub(super) fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
+    let word = word.to_ascii_lowercase().replace('-', "_");
+    let limit = (word.len() / 3).clamp(1, 3);
+    let distances = known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(&word, known), known.as_str()));
+    let (distance, nearest) = distances.min()?;
+    (distance <= limit).then_some(nearest)
+}
+
+/// "`a`, `b` and `c`".
+pub(super) fn listed(words: &[String]) -> String {
+    let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+fn found(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::Array(_) => "a list",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a time",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Integer(_) => "a number",
+        DeValue::String(_) => "text",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// What the table of a whole file is called.
+const TOP: &str = "the top level";
+
+/// So many keys can be listed in one line.
+const FEW: usize = 8;

@@ -1,0 +1,193 @@
+//! What a file says about routes, services, realms and header profiles, before anything is believed of it.
+//!
+//! Texts stay texts here, each with the place where it stands, so that whoever finds something wrong with one can show it.
+
+use std::sync::Arc;
+
+use super::place::Place;
+use super::raw::Variables;
+
+/// A value, and where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Spanned<T> {
+    pub(crate) value: T,
+    pub(crate) place: Place,
+}
+
+/// Everything that stands in tables of their own, in all files together.
+#[derive(Debug, Default)]
+pub(crate) struct Stack {
+    /// `[[route]]`, in the order of the files, which means nothing.
+    pub(crate) routes: Vec<RawRoute>,
+    /// `[service.NAME]`.
+    pub(crate) services: Vec<RawService>,
+    /// `[profile.NAME]`.
+    pub(crate) profiles: Vec<RawProfile>,
+    /// `[realm.NAME]`. What the top level says makes the realm `default`, which is not among them.
+    pub(crate) realms: Vec<RawRealm>,
+    /// What the top level says of the realm `default`.
+    pub(crate) active: Option<RawActive>,
+    /// `case_insensitive`.
+    pub(crate) case_insensitive: bool,
+}
+
+/// `[[route]]`
+#[derive(Debug)]
+pub(crate) struct RawRoute {
+    /// Where its table begins.
+    pub(crate) place: Place,
+    pub(crate) name: Option<Spanned<String>>,
+    /// Empty: any host.
+    pub(crate) hosts: Vec<Spanned<String>>,
+    /// At least one.
+    pub(crate) paths: Vec<Spanned<String>>,
+    /// Empty: any method.
+    pub(crate) methods: Vec<Spanned<String>>,
+    /// `session`, `public` or `deny`.
+    pub(crate) access: Option<Spanned<String>>,
+    /// All of them.
+    pub(crate) require: Vec<RawCondition>,
+    pub(crate) realm: Option<Spanned<String>>,
+    pub(crate) service: Option<Spanned<String>>,
+    /// In place of `service`: one URL, or several.
+    pub(crate) upstreams: Vec<Spanned<String>>,
+    /// The name of a profile.
+    pub(crate) headers: Option<Spanned<String>>,
+    pub(crate) strip_prefix: Option<Spanned<String>>,
+    pub(crate) rewrite_host: Option<Spanned<String>>,
+    /// In seconds.
+    pub(crate) connect_timeout: Option<Spanned<i64>>,
+    /// In seconds.
+    pub(crate) timeout: Option<Spanned<i64>>,
+    /// In bytes.
+    pub(crate) body_limit: Option<Spanned<i64>>,
+    pub(crate) cors_origins: Option<Vec<Spanned<String>>>,
+    pub(crate) forward_session_cookie: Option<Spanned<bool>>,
+    pub(crate) sign_in_url: Option<Spanned<String>>,
+    pub(crate) csrf: Option<Spanned<bool>>,
+}
+
+/// `[service.NAME]`
+#[derive(Debug)]
+pub(crate) struct RawService {
+    pub(crate) name: Spanned<String>,
+    pub(crate) upstreams: Vec<Spanned<String>>,
+    /// In seconds.
+    pub(crate) connect_timeout: Option<Spanned<i64>>,
+    /// In seconds.
+    pub(crate) timeout: Option<Spanned<i64>>,
+}
+
+/// `[profile.NAME]`
+#[derive(Debug)]
+pub(crate) struct RawProfile {
+    pub(crate) name: Spanned<String>,
+    pub(crate) base: Option<Spanned<String>>,
+    pub(crate) encoding: Option<Spanned<String>>,
+    pub(crate) separator: Option<Spanned<String>>,
+    /// The header's name, and what it says.
+    pub(crate) headers: Vec<(Spanned<String>, RawHeader)>,
+}
+
+/// What a header of a profile says.
+#[derive(Debug)]
+pub(crate) struct RawHeader {
+    pub(crate) place: Place,
+    pub(crate) source: RawSource,
+    pub(crate) encoding: Option<Spanned<String>>,
+    pub(crate) separator: Option<Spanned<String>>,
+}
+
+/// Where a header takes its value from.
+#[derive(Debug)]
+pub(crate) enum RawSource {
+    /// A dotted path into the session's claims.
+    Claim(Spanned<String>),
+    /// A column of the user's row.
+    Column(Spanned<String>),
+    /// The route's name.
+    Route,
+    /// The content of a file, without its final newline.
+    SecretFile(Spanned<String>),
+    /// A constant.
+    Value(Spanned<String>),
+    /// A bare word: `subject`, `email`, `name`, `groups`.
+    Word(Spanned<String>),
+}
+
+/// `[realm.NAME]`
+#[derive(Debug)]
+pub(crate) struct RawRealm {
+    pub(crate) name: Spanned<String>,
+    /// Its own settings, under the names of the environment; what it may share with the top level is in there too.
+    pub(crate) settings: Variables,
+    pub(crate) active: Option<RawActive>,
+}
+
+/// `active = …`: which rows of the user table are users that may enter.
+#[derive(Debug)]
+pub(crate) enum RawActive {
+    /// All of these.
+    Conditions(Vec<RawCondition>),
+    /// A set of conditions that we know.
+    Preset(Spanned<String>),
+}
+
+/// One table of `require` or `active`.
+#[derive(Debug)]
+pub(crate) struct RawCondition {
+    pub(crate) place: Place,
+    pub(crate) kind: RawKind,
+}
+
+/// What a condition is about.
+#[derive(Debug)]
+pub(crate) enum RawKind {
+    All(Vec<RawCondition>),
+    Any(Vec<RawCondition>),
+    Not(Box<RawCondition>),
+    /// A dotted path into the session's claims.
+    Claim(Spanned<String>, RawTest),
+    /// A column of the user's row.
+    Column(Spanned<String>, RawTest),
+    /// The user's role in the organization that the session is active in (Better Auth), any of these.
+    OrganizationRole(Vec<Spanned<String>>),
+    /// Networks of which one must hold the client's address.
+    Network(Vec<Spanned<String>>),
+    /// How long ago the session may have been issued, such as `12h`.
+    MaxAge(Spanned<String>),
+    Methods(Vec<Spanned<String>>),
+}
+
+/// What a claim or a column must be.
+#[derive(Debug)]
+pub(crate) struct RawTest {
+    pub(crate) kind: RawTestKind,
+    /// Takes a text apart into a list.
+    pub(crate) separator: Option<Spanned<String>>,
+}
+
+/// The test itself, exactly one of these.
+#[derive(Debug)]
+pub(crate) enum RawTestKind {
+    /// A list has one of these.
+    Contains(Vec<Spanned<RawScalar>>),
+    /// It is null, absent, an empty text or list; or it is not.
+    Empty(bool),
+    Equals(Spanned<RawScalar>),
+    /// A point in time that has not come yet.
+    Future,
+    OneOf(Vec<Spanned<RawScalar>>),
+    /// A point in time that is over.
+    Past,
+    /// It is there and not null; or it is not.
+    Present(bool),
+}
+
+/// A value to compare with.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum RawScalar {
+    Bool(bool),
+    Number(f64),
+    Text(Arc<str>),
+}

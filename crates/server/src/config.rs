@@ -23,12 +23,12 @@ mod postgres_url;
 mod problem;
 mod raw;
 mod realm;
+mod realms;
 mod redis_url;
 mod rules;
 mod secrets;
 mod sessions;
 mod sign_in;
-#[expect(dead_code, reason = "what becomes routes is not read yet")]
 mod stack;
 mod stores;
 mod variables;
@@ -39,11 +39,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use gate::{Bypass, Hygiene, PathPattern, TrustedProxies};
+use gate::{Bypass, Hygiene, PathPattern, Routes, TrustedProxies};
 use http::HeaderName;
 use http::uri::{Authority, Scheme, Uri};
 use ipnet::IpNet;
-use session::{Secret, SessionCookie};
+use session::Secret;
 
 pub(crate) use self::asked::Asked;
 pub(crate) use self::cors::AllowedOrigin;
@@ -55,12 +55,14 @@ use self::raw::Reader;
 pub(crate) use self::raw::{Setting, Variables};
 use self::realm::RealmReading;
 pub(crate) use self::realm::RealmSettings;
+use self::realms::Realms;
 pub(crate) use self::rules::{Handling, Rules, ServerAddress, UpstreamSettings};
+use self::rules::{Services, Timeouts, Usual};
 pub(crate) use self::secrets::{SecretErrors, Secrets};
 pub(crate) use self::sessions::{Recognised, SessionFormat};
 pub(crate) use self::sign_in::SignIn;
+use self::stack::Stack;
 use crate::socket::Address;
-use crate::store;
 
 /// Every setting, valid.
 #[derive(Debug)]
@@ -137,7 +139,7 @@ impl Config {
     ///
     /// [`ConfigErrors`] names every problem, those of the file's form too.
     pub(crate) fn from_loaded(loaded: &Loaded) -> Result<Self, ConfigErrors> {
-        let read = Self::from_variables(&loaded.variables);
+        let read = Self::read(&loaded.variables, &loaded.stack);
         if loaded.problems.is_empty() {
             return read;
         }
@@ -145,12 +147,16 @@ impl Config {
         Err(errors.beside(loaded.problems.iter().cloned()))
     }
 
-    /// Checks every setting.
+    /// Checks what the environment says.
     ///
     /// # Errors
     ///
     /// [`ConfigErrors`] names every problem, each with the variable to change.
     pub(crate) fn from_variables(variables: &Variables) -> Result<Self, ConfigErrors> {
+        Self::read(variables, &Stack::default())
+    }
+
+    fn read(variables: &Variables, stack: &Stack) -> Result<Self, ConfigErrors> {
         let mut reader = Reader::new(variables);
         let mut warnings = Vec::new();
         let production = production_marker(&mut reader);
@@ -162,21 +168,48 @@ impl Config {
         let workers = reader
             .parsed("WORKERS", cores, "a number of threads")
             .clamp(1, 1024);
-        let upstream = upstream(&mut reader, decisions.is_none());
+        let timeouts = Timeouts {
+            connect: reader.limit("UPSTREAM_CONNECT_TIMEOUT", 5),
+            answer: reader.limit("UPSTREAM_TIMEOUT", 60),
+        };
+        let is_required = decisions.is_none() && stack.routes.is_empty();
+        let upstream = upstream(&mut reader, timeouts, is_required);
         let public = reader.list("PUBLIC_PATHS", PathPattern::literal);
         let realm = RealmReading::read(&mut reader, &mut warnings);
+        let mut realms = Realms::read(realm, stack);
         let (bypass_header, bypass) = bypass(&mut reader, &mut warnings, production);
         let preflight = [("deny", false), ("pass", true)];
         let passes_preflight = reader.choice("CORS_PREFLIGHT", false, &preflight);
-        let cors_origins = reader.list("CORS_ORIGINS", AllowedOrigin::parse);
-        let forwards_session = reader.switch("FORWARD_SESSION_COOKIE", true);
-        let mut rules = Rules::of_one_service(public, forwards_session, upstream, cors_origins);
-        let sign_in = sign_in::settings(
-            &mut reader,
-            &rules.routes,
-            !rules.services.is_empty() || decisions.is_none(),
-            &mut warnings,
-        );
+        let usual = Usual {
+            cors_origins: reader.list("CORS_ORIGINS", AllowedOrigin::parse),
+            forwards_session: reader.switch("FORWARD_SESSION_COOKIE", true),
+            decides_for_others: decisions.is_some(),
+        };
+        let uses_upstream = upstream.is_some();
+        let mut problems = Vec::new();
+        realms.read_active(stack, &mut problems);
+        let (rules, sign_in) = if stack.routes.is_empty() {
+            stack.name_idle(&mut warnings);
+            let mut rules = Rules::of_one_service(public, upstream, usual);
+            let proxies = !rules.services.is_empty() || decisions.is_none();
+            let sign_in = sign_in::settings(&mut reader, &rules.routes, proxies, &mut warnings);
+            rules.send_to_sign_in(sign_in.as_ref());
+            (Some(rules), sign_in)
+        } else {
+            if !public.is_empty() {
+                reader.problem("PUBLIC_PATHS", PUBLIC_PATHS_BESIDE_ROUTES);
+            }
+            let services = Services::read(&stack.services, upstream, timeouts, &mut problems);
+            let made = rules::make(stack, &usual, services, &mut realms.names, &mut problems);
+            let routes = made.as_ref().map(|made| made.rules.routes.clone());
+            let routes = routes.unwrap_or_else(|| Routes::of_one_service(public, true));
+            let sign_in = sign_in::settings(&mut reader, &routes, true, &mut warnings);
+            let rules = made.map(|mut made| {
+                realms.send_to_sign_in(&mut made, variables, sign_in.clone(), &mut problems);
+                made.rules
+            });
+            (rules, sign_in)
+        };
         let trusted_proxies = TrustedProxies::new(reader.list("TRUSTED_PROXIES", network));
         let client = ClientSettings {
             header: reader.limit("CLIENT_HEADER_TIMEOUT", 30),
@@ -192,31 +225,15 @@ impl Config {
             warnings.push("AUDIT_LOG is off: nobody can tell afterwards who was let in".to_owned());
         }
         let _ = reader.text("RUST_LOG");
-        let has_cookies = |of_better_auth: bool| {
-            let is_one =
-                |cookie: &SessionCookie| (cookie.expects() == "better-auth") == of_better_auth;
-            let keys = realm.keys.as_ref();
-            keys.is_some_and(|keys| keys.cookies().any(is_one))
-        };
-        let stores = realm.stores.as_ref();
         let uses = Uses {
-            upstream: !rules.services.is_empty(),
+            upstream: uses_upstream,
             socket: matches!(decisions, Some(Address::Unix { .. })),
             sign_in: sign_in.is_some(),
             bypass: bypass.is_some(),
-            format: realm.format,
-            authjs: has_cookies(false),
-            better_auth: has_cookies(true),
-            lookups: realm.lookups,
-            users: stores.is_some_and(store::Settings::checks_users),
-            database: stores.and_then(database_kind),
-            redis: stores.is_some_and(|stores| stores.redis.is_some()),
-            memory: stores.map_or(NO_MEMORY, |stores| stores.memory),
-            bearer: realm.issuer.is_some(),
+            ..Uses::of(realms.default())
         };
-        rules.send_to_sign_in(sign_in);
         // What is wrong may be what a setting would have had its effect on.
-        if reader.problems.is_empty() {
+        if reader.problems.is_empty() && stack.routes.is_empty() {
             idle::name_them(&mut reader, &uses);
         }
         reader.explain_problems();
@@ -229,15 +246,16 @@ impl Config {
         }
 
         let Reader {
-            problems,
+            problems: of_reader,
             settings,
-            warnings: of_reader,
+            warnings: warnings_of_reader,
             ..
         } = reader;
-        warnings.extend(of_reader);
-        match realm.settings(DEFAULT_REALM, variables, &settings) {
-            Some(realm) if problems.is_empty() => {
-                let realms = vec![realm];
+        warnings.extend(warnings_of_reader);
+        problems.splice(0..0, of_reader);
+        let realms = realms.finish((variables, &settings), &mut problems, &mut warnings);
+        match (rules, realms) {
+            (Some(rules), Some(realms)) if problems.is_empty() => {
                 let rings = realms.iter().map(|realm| Arc::clone(&realm.keys));
                 let hygiene = Hygiene::new(&bypass_header, &rules.profiles, rings.collect());
                 Ok(Self {
@@ -270,13 +288,6 @@ pub(crate) fn admin_address(variables: &Variables) -> Option<SocketAddr> {
     let mut reader = Reader::new(variables);
     let address = listen::address(&mut reader, ADMIN_LISTEN, DEFAULT_ADMIN_LISTEN);
     reader.problems.is_empty().then_some(address)
-}
-
-fn database_kind(stores: &store::Settings) -> Option<idle::Database> {
-    Some(match stores.database.as_ref()?.url {
-        store::DatabaseUrl::Postgres(_) => idle::Database::Postgres,
-        store::DatabaseUrl::Sqlite(_) => idle::Database::Sqlite,
-    })
 }
 
 /// Which variable says that this is production, if one does.
@@ -318,9 +329,11 @@ fn admin(reader: &mut Reader<'_>) -> AdminSettings {
 }
 
 /// The service, which only a gate can do without that decides for others.
-fn upstream(reader: &mut Reader<'_>, is_required: bool) -> Option<UpstreamSettings> {
-    let connect_timeout = reader.limit("UPSTREAM_CONNECT_TIMEOUT", 5);
-    let timeout = reader.limit("UPSTREAM_TIMEOUT", 60);
+fn upstream(
+    reader: &mut Reader<'_>,
+    timeouts: Timeouts,
+    is_required: bool,
+) -> Option<UpstreamSettings> {
     let Some(text) = reader.text("UPSTREAM") else {
         if is_required {
             reader.problem(
@@ -331,18 +344,22 @@ fn upstream(reader: &mut Reader<'_>, is_required: bool) -> Option<UpstreamSettin
         }
         return None;
     };
-    let authority = upstream_authority(&text)
+    let server = upstream_server(&text)
         .map_err(|what| reader.problem("UPSTREAM", what))
         .ok()?;
-    let host = authority.host();
-    let server = ServerAddress::Tcp {
-        host: host.trim_matches(['[', ']']).to_owned(),
-        port: authority.port_u16().unwrap_or(80),
-    };
     Some(UpstreamSettings {
         servers: vec![server],
-        connect_timeout,
-        timeout,
+        connect_timeout: timeouts.connect,
+        timeout: timeouts.answer,
+    })
+}
+
+/// Where a server of a service is, from its URL.
+fn upstream_server(text: &str) -> Result<ServerAddress, String> {
+    let authority = upstream_authority(text)?;
+    Ok(ServerAddress::Tcp {
+        host: authority.host().trim_matches(['[', ']']).to_owned(),
+        port: authority.port_u16().unwrap_or(80),
     })
 }
 
@@ -443,13 +460,8 @@ fn bypass(
     (header.clone(), Some(Bypass::new(header, value)))
 }
 
-const NO_MEMORY: store::MemorySettings = store::MemorySettings {
-    ttl: Duration::ZERO,
-    entries: 0,
-};
-
-/// The realm of what names none.
-const DEFAULT_REALM: &str = "default";
+/// What a file with routes cannot have beside them.
+const PUBLIC_PATHS_BESIDE_ROUTES: &str = "the file has routes, which say themselves who may enter; write a [[route]] with `access = \"public\"` instead";
 
 const ADMIN_LISTEN: &str = "ADMIN_LISTEN";
 const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9090";
@@ -459,13 +471,13 @@ const SHORTEST_SECRET: usize = 32;
 
 /// The database of a `DATABASE_URL`, for tests of the stores.
 #[cfg(test)]
-pub(crate) fn database_url(variables: &Variables) -> store::DatabaseUrl {
+pub(crate) fn database_url(variables: &Variables) -> crate::store::DatabaseUrl {
     stores::database_url(&mut Reader::new(variables)).expect("a valid URL")
 }
 
 /// The Redis of a URL, for tests of the stores.
 #[cfg(test)]
-pub(crate) fn redis_server(url: &str) -> store::RedisServer {
+pub(crate) fn redis_server(url: &str) -> crate::store::RedisServer {
     let url = connection_url::ConnectionUrl::parse(url).expect("a URL");
     redis_url::RedisUrl::read(&url)
         .expect("a valid URL")

@@ -173,6 +173,16 @@ impl PathPattern {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// Whether everything that it matches is in the folder of the other one, or is that folder.
+    pub fn begins_with(&self, folder: &Self) -> bool {
+        self.segments.starts_with(&folder.segments)
+    }
+
+    /// How many segments it has; a final slash begins no other one.
+    pub fn depth(&self) -> usize {
+        self.segments.len()
+    }
 }
 
 impl fmt::Display for PathPattern {

@@ -4,10 +4,15 @@
 //! `check-config`; the start goes on, because platforms and other programs put variables of these names into the same
 //! environment.
 
+use std::time::Duration;
+
+use session::SessionCookie;
+
 use super::lookups::{self, SessionLookups};
 use super::raw::Reader;
+use super::realm::RealmReading;
 use super::sessions::SessionFormat;
-use crate::store::MemorySettings;
+use crate::store::{self, MemorySettings};
 
 /// What a configuration uses, as far as settings depend on it.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +44,46 @@ pub(super) struct Uses {
     /// Signed tokens are accepted.
     pub(super) bearer: bool,
 }
+
+impl Uses {
+    /// What a realm has use for, and nothing beside it.
+    pub(super) fn of(realm: &RealmReading) -> Self {
+        let has_cookies = |of_better_auth: bool| {
+            let is_one =
+                |cookie: &SessionCookie| (cookie.expects() == "better-auth") == of_better_auth;
+            let keys = realm.keys.as_ref();
+            keys.is_some_and(|keys| keys.cookies().any(is_one))
+        };
+        let stores = realm.stores.as_ref();
+        Self {
+            upstream: false,
+            socket: false,
+            sign_in: false,
+            bypass: false,
+            format: realm.format,
+            authjs: has_cookies(false),
+            better_auth: has_cookies(true),
+            lookups: realm.lookups,
+            users: stores.is_some_and(store::Settings::checks_users),
+            database: stores.and_then(database_kind),
+            redis: stores.is_some_and(|stores| stores.redis.is_some()),
+            memory: stores.map_or(NO_MEMORY, |stores| stores.memory),
+            bearer: realm.issuer.is_some(),
+        }
+    }
+}
+
+fn database_kind(stores: &store::Settings) -> Option<Database> {
+    Some(match stores.database.as_ref()?.url {
+        store::DatabaseUrl::Postgres(_) => Database::Postgres,
+        store::DatabaseUrl::Sqlite(_) => Database::Sqlite,
+    })
+}
+
+const NO_MEMORY: MemorySettings = MemorySettings {
+    ttl: Duration::ZERO,
+    entries: 0,
+};
 
 /// The kind of database that is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

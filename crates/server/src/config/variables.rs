@@ -1,6 +1,7 @@
 //! What the environment and the file said, by the names of variables.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::place::Place;
 
@@ -19,10 +20,17 @@ pub(crate) struct Variables {
 }
 
 /// What a variable says, and where.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Value {
     pub(super) text: String,
     pub(super) place: Place,
+}
+
+/// Without the texts, which may be secrets.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.place, f)
+    }
 }
 
 impl Variables {

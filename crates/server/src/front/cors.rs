@@ -59,7 +59,7 @@ impl Cors<'_> {
     }
 
     /// The one origin of a request, if it is listed.
-    fn listed<'h>(self, asked: &'h HeaderMap) -> Option<&'h HeaderValue> {
+    fn listed(self, asked: &HeaderMap) -> Option<&HeaderValue> {
         let mut origins = asked.get_all(ORIGIN).iter();
         let origin = origins.next().filter(|_| origins.next().is_none())?;
         self.0

@@ -70,7 +70,7 @@ impl Column {
     }
 
     /// As the catalog has it.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 

@@ -70,7 +70,6 @@ fn header<'t>(
             place: place.clone(),
         });
         return Some(RawHeader {
-            place,
             source,
             encoding: None,
             separator: None,
@@ -86,7 +85,6 @@ fn header<'t>(
     };
     header.name_unknown();
     let read = source(&mut header).map(|source| RawHeader {
-        place,
         source,
         encoding: header.text("encoding"),
         separator: header.text("separator"),

@@ -1,0 +1,180 @@
+//! All realms of a configuration: the one of the top level, and those that the file names.
+
+use std::collections::HashMap;
+
+use gate::{Condition, Routes};
+use session::KeyRing;
+
+use super::problem::Problem;
+use super::raw::{Reader, Setting, Variables};
+use super::realm::{RealmReading, RealmSettings};
+use super::rules::{self, Columns, Made, RealmNames};
+use super::sessions::SessionFormat;
+use super::sign_in::{self, SignIn};
+use super::stack::{RawRealm, Spanned, Stack};
+
+/// Realms whose own settings are read.
+pub(super) struct Realms<'s> {
+    /// The first is that of the top level.
+    pub(super) names: Vec<RealmNames>,
+    readings: Vec<RealmReading>,
+    active: Vec<Condition>,
+    /// Those that the file names, with what reads their settings.
+    named: Vec<(&'s RawRealm, Reader<'s>)>,
+    /// What deserves a word, of those that the file names.
+    warnings: Vec<String>,
+}
+
+impl<'s> Realms<'s> {
+    /// Reads the realms that the file names, beside the one that was read from the top level.
+    pub(super) fn read(default: RealmReading, stack: &'s Stack) -> Self {
+        let mut realms = Self {
+            names: Vec::new(),
+            readings: Vec::new(),
+            active: Vec::new(),
+            named: Vec::new(),
+            warnings: Vec::new(),
+        };
+        realms.add(DEFAULT_REALM, default);
+        for raw in &stack.realms {
+            let mut reader = Reader::new(&raw.settings);
+            let mut warnings = Vec::new();
+            let name = &raw.name.value;
+            if name == DEFAULT_REALM {
+                let what = "the realm `default` is made of what stands at the top level";
+                reader
+                    .problems
+                    .push(Problem::at(raw.name.place.clone(), what));
+            }
+            let reading = RealmReading::read(&mut reader, &mut warnings);
+            let warnings = warnings.into_iter();
+            let warnings = warnings.map(|warning| format!("realm {name}: {warning}"));
+            realms.warnings.extend(warnings);
+            realms.add(name, reading);
+            realms.named.push((raw, reader));
+        }
+        realms
+    }
+
+    fn add(&mut self, name: &str, reading: RealmReading) {
+        self.names.push(RealmNames {
+            name: name.to_owned(),
+            columns: Columns::new(reading.format == SessionFormat::BetterAuth),
+        });
+        self.readings.push(reading);
+        self.active.push(Condition::ALWAYS);
+    }
+
+    /// The realm of the top level.
+    pub(super) fn default(&self) -> &RealmReading {
+        &self.readings[0]
+    }
+
+    /// Reads what must hold of the users of each realm.
+    pub(super) fn read_active(&mut self, stack: &Stack, problems: &mut Vec<Problem>) {
+        let raw = stack.active.as_ref();
+        let raws = [raw]
+            .into_iter()
+            .chain(self.named.iter().map(|(raw, _)| raw.active.as_ref()));
+        let raws: Vec<_> = raws.collect();
+        for ((raw, names), active) in raws.into_iter().zip(&mut self.names).zip(&mut self.active) {
+            *active = rules::active(raw, &mut names.columns, problems);
+        }
+    }
+
+    /// Gives each route its sign-in page. `default` is that of the top level, which `variables` make.
+    pub(super) fn send_to_sign_in(
+        &mut self,
+        made: &mut Made,
+        variables: &Variables,
+        default: Option<SignIn>,
+        problems: &mut Vec<Problem>,
+    ) {
+        let mut pages = vec![default];
+        for (raw, reader) in &mut self.named {
+            let mut warnings = Vec::new();
+            pages.push(sign_in::settings(
+                reader,
+                &made.rules.routes,
+                true,
+                &mut warnings,
+            ));
+            let of_realm = |warning| format!("realm {}: {warning}", raw.name.value);
+            self.warnings.extend(warnings.into_iter().map(of_realm));
+        }
+        let routes = made.rules.routes.clone();
+        let named = &self.named;
+        made.send_to_sign_in(&pages, |realm, url| {
+            let variables = match realm {
+                0 => variables,
+                named_realm => &named[named_realm - 1].0.settings,
+            };
+            own_page(variables, &routes, url, problems)
+        });
+    }
+
+    /// The realms, if nothing is wrong with any of them; what is wrong is added to the problems otherwise.
+    pub(super) fn finish(
+        self,
+        top: (&Variables, &[Setting]),
+        problems: &mut Vec<Problem>,
+        warnings: &mut Vec<String>,
+    ) -> Option<Vec<RealmSettings>> {
+        let mut all = Vec::new();
+        let mut settings = vec![(DEFAULT_REALM.to_owned(), top.0, top.1.to_vec())];
+        for (raw, mut reader) in self.named {
+            reader.explain_problems();
+            warnings.extend(reader.doubts());
+            warnings.extend(reader.warnings);
+            problems.append(&mut reader.problems);
+            settings.push((raw.name.value.clone(), &raw.settings, reader.settings));
+        }
+        warnings.extend(self.warnings);
+        let parts = self.readings.into_iter().zip(self.active).zip(self.names);
+        for (((reading, active), names), (name, variables, settings)) in parts.zip(settings) {
+            let columns = names.columns.into_asked();
+            all.push(reading.settings(&name, active, columns, variables, &settings, problems)?);
+        }
+        check_cookies(&all, warnings);
+        Some(all)
+    }
+}
+
+/// The sign-in page that a route has of its own.
+fn own_page(
+    variables: &Variables,
+    routes: &Routes,
+    url: &Spanned<String>,
+    problems: &mut Vec<Problem>,
+) -> Option<SignIn> {
+    let variables = variables.clone().with([("SIGN_IN_URL", url.value.clone())]);
+    let mut reader = Reader::new(&variables);
+    let page = sign_in::settings(&mut reader, routes, true, &mut Vec::new());
+    for problem in reader.problems {
+        problems.push(Problem::at(url.place.clone(), problem.what));
+    }
+    page
+}
+
+/// Names cookies that two realms read with different keys: on one host, a session of the one would be a bad session of the
+/// other.
+fn check_cookies(realms: &[RealmSettings], warnings: &mut Vec<String>) {
+    let mut owners: HashMap<String, &str> = HashMap::new();
+    for realm in realms {
+        let names = KeyRing::cookies(&realm.keys).map(|cookie| cookie.name().to_string());
+        for name in names {
+            if let Some(owner) = owners.insert(name.clone(), &realm.name)
+                && owner != &*realm.name
+            {
+                warnings.push(format!(
+                    "the realms {owner} and {} both read the cookie `{name}`: that is right where their apps are on \
+                     different hosts; on one host, give one of the apps another cookie name",
+                    realm.name
+                ));
+            }
+        }
+    }
+}
+
+/// The realm of what names none.
+pub(super) const DEFAULT_REALM: &str = "default";

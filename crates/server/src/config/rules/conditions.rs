@@ -1,0 +1,196 @@
+//! Conditions of `require` and `active`, with every name in them looked up.
+
+use std::time::Duration;
+
+use gate::{ClaimPath, Condition, Scalar, Test, TestKind};
+use http::Method;
+use ipnet::IpNet;
+
+use super::columns::{AskedColumn, Columns};
+use crate::config::network;
+use crate::config::problem::Problem;
+use crate::config::stack::{
+    RawActive, RawCondition, RawKind, RawScalar, RawTest, RawTestKind, Spanned,
+};
+use crate::store;
+
+/// All of these conditions as one. Columns that they name are asked for from now on.
+pub(super) fn all(
+    raw: &[RawCondition],
+    columns: &mut Columns,
+    problems: &mut Vec<Problem>,
+) -> Condition {
+    let conditions = raw
+        .iter()
+        .filter_map(|raw| condition(raw, columns, problems));
+    Condition::All(conditions.collect())
+}
+
+/// What must hold of the users of a realm.
+pub(in crate::config) fn active(
+    raw: Option<&RawActive>,
+    columns: &mut Columns,
+    problems: &mut Vec<Problem>,
+) -> Condition {
+    match raw {
+        None => Condition::ALWAYS,
+        Some(RawActive::Conditions(raw)) => all(raw, columns, problems),
+        Some(RawActive::Preset(preset)) if preset.value == BETTER_AUTH => not_banned(columns),
+        Some(RawActive::Preset(preset)) => {
+            let what = format!("`{}` is no set of conditions that we know", preset.value);
+            let help = format!(
+                "`active = \"{BETTER_AUTH}\"` refuses banned users, or write conditions: `active = [{{ column = \
+                 \"banned\", equals = false }}]`"
+            );
+            problems.push(Problem::at(preset.place.clone(), what).with_help(help));
+            Condition::ALWAYS
+        }
+    }
+}
+
+/// As the plugin `admin` of Better Auth decides (1.7, `plugins/admin/admin.mjs`, before a session is made): somebody who is
+/// banned may enter once `banExpires` is past, and never where that is empty.
+fn not_banned(columns: &mut Columns) -> Condition {
+    let column = |name: &str, of: fn(store::Column) -> AskedColumn| {
+        of(store::Column::parse(name).expect("a name of a column"))
+    };
+    let banned = columns.index(column("banned", AskedColumn::Value));
+    let expires = columns.index(column("banExpires", AskedColumn::Time));
+    let test = |kind| Test {
+        kind,
+        separator: None,
+    };
+    let is_banned = Condition::Column(banned, test(TestKind::Equals(Scalar::Bool(true))));
+    Condition::Any(vec![
+        Condition::Not(Box::new(is_banned)),
+        Condition::Column(expires, test(TestKind::Past)),
+    ])
+}
+
+fn condition(
+    raw: &RawCondition,
+    columns: &mut Columns,
+    problems: &mut Vec<Problem>,
+) -> Option<Condition> {
+    let mut each = |raws: &[RawCondition], problems: &mut Vec<Problem>| {
+        let conditions = raws
+            .iter()
+            .filter_map(|raw| condition(raw, columns, problems));
+        conditions.collect::<Vec<_>>()
+    };
+    Some(match &raw.kind {
+        RawKind::All(raws) => Condition::All(each(raws, problems)),
+        RawKind::Any(raws) => Condition::Any(each(raws, problems)),
+        RawKind::Not(raw) => Condition::Not(Box::new(condition(raw, columns, problems)?)),
+        RawKind::Claim(path, raw) => Condition::Claim(claim_path(path, problems)?, test(raw)),
+        RawKind::Column(name, raw) => {
+            let column = parsed(name, problems, store::Column::parse)?;
+            let asked = match raw.kind {
+                RawTestKind::Future | RawTestKind::Past => AskedColumn::Time(column),
+                RawTestKind::Contains(_)
+                | RawTestKind::Empty(_)
+                | RawTestKind::Equals(_)
+                | RawTestKind::OneOf(_)
+                | RawTestKind::Present(_) => AskedColumn::Value(column),
+            };
+            Condition::Column(columns.index(asked), test(raw))
+        }
+        RawKind::OrganizationRole(roles) => Condition::OrganizationRole {
+            active: columns.active_organization(),
+            roles: columns.index(AskedColumn::OrganizationRoles),
+            one_of: roles.iter().map(|role| role.value.clone()).collect(),
+        },
+        RawKind::Network(networks) => {
+            let networks = networks
+                .iter()
+                .filter_map(|text| parsed(text, problems, network));
+            Condition::Network(networks.collect::<Vec<IpNet>>())
+        }
+        RawKind::MaxAge(age) => Condition::MaxAge(parsed(age, problems, duration)?),
+        RawKind::Methods(methods) => {
+            let methods = methods
+                .iter()
+                .filter_map(|text| parsed(text, problems, method));
+            Condition::Methods(methods.collect())
+        }
+    })
+}
+
+/// A dotted path into claims.
+pub(super) fn claim_path(text: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<ClaimPath> {
+    parsed(text, problems, |text| {
+        ClaimPath::new(text)
+            .ok_or("give the names of members with a dot between them, such as `user.role`")
+    })
+}
+
+/// What a function reads in a text, which otherwise is a problem.
+pub(super) fn parsed<T, E: ToString>(
+    text: &Spanned<String>,
+    problems: &mut Vec<Problem>,
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Option<T> {
+    let problem = |error: E| {
+        let what = format!("`{}`: {}", text.value, error.to_string());
+        problems.push(Problem::at(text.place.clone(), what));
+    };
+    read(&text.value).map_err(problem).ok()
+}
+
+/// A method, in capitals as everybody writes it.
+pub(super) fn method(text: &str) -> Result<Method, &'static str> {
+    let is_upper = |byte: u8| byte.is_ascii_uppercase() || byte == b'-';
+    match Method::from_bytes(text.as_bytes()) {
+        Ok(method) if text.bytes().all(is_upper) => Ok(method),
+        Ok(_) | Err(_) => Err("give methods in capitals, such as `GET`"),
+    }
+}
+
+/// A number of seconds, minutes, hours or days: `90s`, `15m`, `12h`, `7d`.
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    const HELP: &str = "give a whole number with its unit: `90s`, `15m`, `12h` or `7d`";
+    let (number, unit) = text
+        .split_at_checked(text.len().saturating_sub(1))
+        .ok_or(HELP)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => return Err(HELP),
+    };
+    let number: u32 = number.parse().map_err(|_| HELP)?;
+    match number {
+        0 => Err("no session is that young; give at least `1s`"),
+        number => Ok(Duration::from_secs(u64::from(number) * seconds)),
+    }
+}
+
+fn test(raw: &RawTest) -> Test {
+    let scalars = |raw: &[Spanned<RawScalar>]| raw.iter().map(|raw| scalar(&raw.value)).collect();
+    Test {
+        kind: match &raw.kind {
+            RawTestKind::Contains(values) => TestKind::Contains(scalars(values)),
+            RawTestKind::Empty(wanted) => TestKind::Empty(*wanted),
+            RawTestKind::Equals(value) => TestKind::Equals(scalar(&value.value)),
+            RawTestKind::Future => TestKind::Future,
+            RawTestKind::OneOf(values) => TestKind::OneOf(scalars(values)),
+            RawTestKind::Past => TestKind::Past,
+            RawTestKind::Present(wanted) => TestKind::Present(*wanted),
+        },
+        separator: raw
+            .separator
+            .as_ref()
+            .map(|text| text.value.as_str().into()),
+    }
+}
+
+fn scalar(raw: &RawScalar) -> Scalar {
+    match raw {
+        RawScalar::Bool(value) => Scalar::Bool(*value),
+        RawScalar::Number(value) => Scalar::Number(*value),
+        RawScalar::Text(text) => Scalar::Text((**text).into()),
+    }
+}
+
+const BETTER_AUTH: &str = "better-auth";

@@ -1,0 +1,293 @@
+//! Header profiles, for one realm each: a column of one realm is none of another.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use gate::{Encoding, HeaderProfile, HeaderSource, IdentityHeader, IdentityHeaders};
+use http::HeaderName;
+use session::Secret;
+
+use super::columns::{AskedColumn, Columns};
+use super::conditions::{claim_path, parsed};
+use crate::config::given::{Content, Given};
+use crate::config::problem::Problem;
+use crate::config::stack::{RawHeader, RawProfile, RawSource, Spanned};
+use crate::store;
+
+/// The profiles that routes name, as far as they do.
+#[derive(Debug)]
+pub(super) struct Profiles<'s> {
+    raw: &'s [RawProfile],
+    /// Those that are made; the first is that of routes that name none.
+    made: Vec<HeaderProfile>,
+    /// Where the profile of a name and a realm is among them.
+    places: HashMap<(String, usize), usize>,
+}
+
+impl<'s> Profiles<'s> {
+    pub(super) fn new(raw: &'s [RawProfile], problems: &mut Vec<Problem>) -> Self {
+        for profile in raw {
+            if built_in(&profile.name.value).is_some() {
+                let what = format!("the profile `{}` is built in", profile.name.value);
+                let help =
+                    "give yours another name; with `base` it begins with the headers of a profile";
+                problems.push(Problem::at(profile.name.place.clone(), what).with_help(help));
+            }
+        }
+        Self {
+            raw,
+            made: vec![IdentityHeaders::Ours.profile().clone()],
+            places: HashMap::new(),
+        }
+    }
+
+    /// The place of the profile that a route of this realm names.
+    pub(super) fn place(
+        &mut self,
+        name: Option<&Spanned<String>>,
+        realm: usize,
+        columns: &mut Columns,
+        problems: &mut Vec<Problem>,
+    ) -> usize {
+        let Some(name) = name.filter(|name| name.value != DEFAULT) else {
+            return 0;
+        };
+        let key = (name.value.clone(), realm);
+        if let Some(place) = self.places.get(&key) {
+            return *place;
+        }
+        let Some(profile) = self.make(name, columns, problems) else {
+            return 0;
+        };
+        self.made.push(profile);
+        self.places.insert(key, self.made.len() - 1);
+        self.made.len() - 1
+    }
+
+    fn make(
+        &self,
+        name: &Spanned<String>,
+        columns: &mut Columns,
+        problems: &mut Vec<Problem>,
+    ) -> Option<HeaderProfile> {
+        if let Some(built_in) = built_in(&name.value) {
+            return Some(built_in.profile().clone());
+        }
+        let Some(raw) = self.raw.iter().find(|raw| raw.name.value == name.value) else {
+            let known = IdentityHeaders::WORDS.map(|(word, _)| word);
+            let own = self.raw.iter().map(|raw| raw.name.value.as_str());
+            let known: Vec<_> = own.chain(known).map(|name| format!("`{name}`")).collect();
+            let what = format!("there is no profile `{}`", name.value);
+            let help = format!("there are {}", known.join(", "));
+            problems.push(Problem::at(name.place.clone(), what).with_help(help));
+            return None;
+        };
+        let base = match &raw.base {
+            None => Vec::new(),
+            Some(base) => match built_in(&base.value) {
+                Some(base) => base.profile().headers.clone(),
+                None => {
+                    let what = format!("`{}` is no profile that is built in", base.value);
+                    problems.push(Problem::at(base.place.clone(), what));
+                    return None;
+                }
+            },
+        };
+        let encoding = encoding(raw.encoding.as_ref(), problems);
+        let separator = raw.separator.as_ref().map(|text| text.value.as_str());
+        let mut headers: Vec<IdentityHeader> = base
+            .into_iter()
+            .map(|header| IdentityHeader {
+                encoding: encoding.unwrap_or(header.encoding),
+                separator: separator.map_or(header.separator, Into::into),
+                ..header
+            })
+            .collect();
+        for (name, value) in &raw.headers {
+            let usual = (encoding.unwrap_or_default(), separator.unwrap_or(","));
+            if let Some(header) = header(name, value, usual, columns, problems) {
+                headers.retain(|other| other.name != header.name);
+                headers.push(header);
+            }
+        }
+        Some(HeaderProfile {
+            name: raw.name.value.as_str().into(),
+            headers,
+        })
+    }
+
+    /// Makes those that no route has named too, so that what is wrong with them is said, and no header of them can be forged.
+    pub(super) fn finish(
+        mut self,
+        columns: &mut Columns,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<HeaderProfile> {
+        for raw in self.raw {
+            let is_made = self.places.keys().any(|(name, _)| *name == raw.name.value);
+            if !is_made && built_in(&raw.name.value).is_none() {
+                let profile = self.make(&raw.name, columns, problems);
+                self.made.extend(profile);
+            }
+        }
+        self.made
+    }
+}
+
+fn built_in(name: &str) -> Option<IdentityHeaders> {
+    let mut words = IdentityHeaders::WORDS.into_iter();
+    words.find_map(|(word, profile)| (word == name).then_some(profile))
+}
+
+fn encoding(word: Option<&Spanned<String>>, problems: &mut Vec<Problem>) -> Option<Encoding> {
+    parsed(word?, problems, |word| {
+        let known = Encoding::WORDS
+            .into_iter()
+            .find(|(known, _)| *known == word);
+        known.map(|(_, encoding)| encoding).ok_or_else(|| {
+            let words = Encoding::WORDS.map(|(word, _)| format!("`{word}`"));
+            format!("it is none of {}", words.join(", "))
+        })
+    })
+}
+
+fn header(
+    name: &Spanned<String>,
+    raw: &RawHeader,
+    usual: (Encoding, &str),
+    columns: &mut Columns,
+    problems: &mut Vec<Problem>,
+) -> Option<IdentityHeader> {
+    let header_name = parsed(name, problems, header_name);
+    let source = source(&raw.source, columns, problems);
+    let encoding = encoding(raw.encoding.as_ref(), problems);
+    let separator = raw.separator.as_ref().map(|text| text.value.as_str());
+    Some(IdentityHeader {
+        name: header_name?,
+        source: source?,
+        encoding: encoding.unwrap_or(usual.0),
+        separator: separator.unwrap_or(usual.1).into(),
+    })
+}
+
+/// A name that may be taken from clients: no service can need it from them then.
+fn header_name(text: &str) -> Result<HeaderName, String> {
+    let name = HeaderName::from_bytes(text.as_bytes())
+        .map_err(|_| "it is no name of a header: letters, digits and hyphens".to_owned())?;
+    if NOT_OURS.contains(&name.as_str()) || name.as_str().starts_with("sec-") {
+        return Err(
+            "this header has a meaning of its own in HTTP, and would be taken from every client; give another name"
+                .to_owned(),
+        );
+    }
+    if WRITTEN.contains(&name.as_str()) {
+        return Err("the gate itself writes this header; give another name".to_owned());
+    }
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    match name.as_str().bytes().all(is_plain) {
+        true => Ok(name),
+        false => Err(
+            "services read other characters than letters, digits and hyphens in different ways; give a name without them"
+                .to_owned(),
+        ),
+    }
+}
+
+fn source(
+    raw: &RawSource,
+    columns: &mut Columns,
+    problems: &mut Vec<Problem>,
+) -> Option<HeaderSource> {
+    Some(match raw {
+        RawSource::Claim(path) => HeaderSource::Claim(claim_path(path, problems)?),
+        RawSource::Column(name) => {
+            let column = parsed(name, problems, store::Column::parse)?;
+            HeaderSource::Column(columns.index(AskedColumn::Value(column)))
+        }
+        RawSource::Route => HeaderSource::Route,
+        RawSource::SecretFile(path) => HeaderSource::Constant(secret(path, problems)?),
+        RawSource::Value(text) => HeaderSource::Constant(constant(text, problems)?),
+        RawSource::Word(word) => parsed(word, problems, |word| {
+            Ok(match word {
+                "subject" => HeaderSource::Subject,
+                "email" => HeaderSource::Email,
+                "name" => HeaderSource::Name,
+                "groups" => HeaderSource::Groups,
+                _ => {
+                    return Err(
+                        "it is none of `subject`, `email`, `name`, `groups`; others are tables, such as { claim = \
+                         \"user.role\" } or { column = \"team\" }",
+                    );
+                }
+            })
+        })?,
+    })
+}
+
+fn secret(path: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<Secret> {
+    let given = parsed(path, problems, |path| {
+        Given::read("secret_file", Path::new(path), Content::Text)
+            .map_err(|error| format!("cannot read this file: {error}"))
+    })?;
+    let text = Spanned {
+        value: String::from_utf8_lossy(given.secret.expose()).into_owned(),
+        place: path.place.clone(),
+    };
+    let is_writable = is_writable(&text.value);
+    if !is_writable {
+        let what =
+            "what stands in this file does not fit into a header: visible characters of ASCII only";
+        problems.push(Problem::at(path.place.clone(), what));
+    }
+    is_writable.then_some(given.secret)
+}
+
+fn constant(text: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<Secret> {
+    if is_writable(&text.value) {
+        return Some(Secret::new(text.value.as_str()));
+    }
+    let what =
+        "it does not fit into a header: visible characters of ASCII, with no blank at an end";
+    problems.push(Problem::at(text.place.clone(), what));
+    None
+}
+
+fn is_writable(text: &str) -> bool {
+    let is_visible = |byte: u8| matches!(byte, b' '..=b'~');
+    text.bytes().all(is_visible) && text.trim() == text
+}
+
+/// Fields of messages and connections, and those by which clients sign in.
+const NOT_OURS: [&str; 21] = [
+    "accept",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "origin",
+    "proxy-authorization",
+    "proxy-connection",
+    "referer",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+];
+
+/// What the gate writes into every request.
+const WRITTEN: [&str; 5] = [
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-request-id",
+];
+
+const DEFAULT: &str = "default";

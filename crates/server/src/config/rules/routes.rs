@@ -1,0 +1,269 @@
+//! Routes as the file has them, made into rules: every name looked up, every text read.
+
+use std::collections::HashMap;
+
+use gate::{Access, HostPattern, Matched, Methods, PathPattern, Route, Routes};
+use http::HeaderValue;
+
+use super::columns::Columns;
+use super::conditions::{self, method, parsed};
+use super::profiles::Profiles;
+use super::services::Services;
+use super::{Handling, Rules};
+use crate::config::cors::AllowedOrigin;
+use crate::config::problem::Problem;
+use crate::config::sign_in::SignIn;
+use crate::config::stack::{RawRoute, Spanned, Stack};
+
+/// What routes may leave out.
+#[derive(Debug)]
+pub(in crate::config) struct Usual {
+    pub(in crate::config) forwards_session: bool,
+    pub(in crate::config) cors_origins: Vec<AllowedOrigin>,
+    /// Whether a route may do without a service, because decisions are made for others.
+    pub(in crate::config) decides_for_others: bool,
+}
+
+/// A realm, as far as routes have to do with it.
+#[derive(Debug)]
+pub(in crate::config) struct RealmNames {
+    pub(in crate::config) name: String,
+    pub(in crate::config) columns: Columns,
+}
+
+/// What is made of the routes of a file.
+#[derive(Debug)]
+pub(in crate::config) struct Made {
+    pub(in crate::config) rules: Rules,
+    /// The realm of each route.
+    pub(in crate::config) realms: Vec<usize>,
+    /// The sign-in pages that routes have of their own.
+    pub(in crate::config) sign_in_urls: Vec<Option<Spanned<String>>>,
+}
+
+/// Makes rules of the file's routes. `None` when two of them match the same requests.
+pub(in crate::config) fn make(
+    stack: &Stack,
+    usual: &Usual,
+    mut services: Services,
+    realms: &mut [RealmNames],
+    problems: &mut Vec<Problem>,
+) -> Option<Made> {
+    let mut profiles = Profiles::new(&stack.profiles, problems);
+    let mut names: HashMap<String, &Spanned<String>> = HashMap::new();
+    let (mut matched, mut handling, mut of_realms) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, raw) in stack.routes.iter().enumerate() {
+        if let Some(name) = &raw.name
+            && let Some(first) = names.insert(name.value.clone(), name)
+        {
+            let problem = Problem::at(
+                name.place.clone(),
+                format!("two routes are called `{}`", name.value),
+            );
+            let problem = problem.and_at(first.place.clone(), "the other one");
+            problems.push(problem.with_help("logs name routes, so give each a name of its own"));
+        }
+        let realm = realm(raw.realm.as_ref(), realms, problems);
+        let columns = &mut realms[realm].columns;
+        let access = access(raw, columns, problems);
+        let profile = profiles.place(raw.headers.as_ref(), realm, columns, problems);
+        let service = services.of_route(raw, &access, usual, problems);
+        handling.push(Handling {
+            service,
+            host: raw
+                .rewrite_host
+                .as_ref()
+                .and_then(|text| parsed(text, problems, host_value)),
+            body_limit: raw
+                .body_limit
+                .as_ref()
+                .and_then(|limit| bytes(limit, problems)),
+            cors_origins: match &raw.cors_origins {
+                None => usual.cors_origins.clone(),
+                Some(origins) => {
+                    let origins = origins.iter();
+                    let read =
+                        origins.filter_map(|text| parsed(text, problems, AllowedOrigin::parse));
+                    read.collect()
+                }
+            },
+            sign_in: None,
+        });
+        let paths = raw.paths.iter();
+        let paths: Vec<_> = paths
+            .filter_map(|text| parsed(text, problems, PathPattern::new))
+            .collect();
+        let forwards = raw
+            .forward_session_cookie
+            .as_ref()
+            .map(|switch| switch.value);
+        let route = Route {
+            id,
+            name: name(raw).into(),
+            access,
+            realm,
+            profile,
+            forwards_session: forwards.unwrap_or(usual.forwards_session),
+            same_origin: raw.csrf.as_ref().is_some_and(|csrf| csrf.value),
+            strip_segments: strip(raw, &paths, problems),
+        };
+        let hosts = raw.hosts.iter();
+        let hosts = hosts.filter_map(|text| parsed(text, problems, HostPattern::new));
+        let hosts = hosts.collect();
+        let methods = raw.methods.iter();
+        let methods = methods.filter_map(|text| parsed(text, problems, method));
+        matched.push(Matched {
+            hosts,
+            paths,
+            methods: Methods::new(methods),
+            route,
+        });
+        of_realms.push(realm);
+    }
+    // What routes cannot be matched by mistake may only look like a conflict.
+    let is_sound = problems.is_empty();
+    let routes = Routes::new(matched, stack.case_insensitive);
+    let routes = routes.map_err(|conflicts| {
+        for conflict in conflicts.into_iter().filter(|_| is_sound) {
+            let [first, second] = [conflict.first, conflict.second].map(|id| &stack.routes[id]);
+            let problem = Problem::at(second.place.clone(), format!(
+                "two routes match the same requests: {} {}", conflict.host, conflict.path
+            ));
+            let problem = problem.and_at(first.place.clone(), "the other one");
+            problems.push(problem.with_help(
+                "the order in the file means nothing; change the host, the path or the methods of one of them",
+            ));
+        }
+    });
+    handling.push(Handling {
+        cors_origins: usual.cors_origins.clone(),
+        ..Handling::default()
+    });
+    let profiles = profiles.finish(&mut realms[0].columns, problems);
+    let rules = Rules {
+        routes: routes.ok()?,
+        profiles,
+        handling,
+        services: services.finish(),
+    };
+    let sign_in_urls = stack.routes.iter().map(|raw| raw.sign_in_url.clone());
+    Some(Made {
+        rules,
+        realms: of_realms,
+        sign_in_urls: sign_in_urls.collect(),
+    })
+}
+
+impl Made {
+    /// Gives each route its sign-in page: its own, or that of its realm.
+    pub(in crate::config) fn send_to_sign_in(
+        &mut self,
+        of_realms: &[Option<SignIn>],
+        mut own: impl FnMut(usize, &Spanned<String>) -> Option<SignIn>,
+    ) {
+        let default = of_realms.first().cloned().flatten();
+        let routes = self.realms.iter().zip(&self.sign_in_urls);
+        let pages = routes.map(|(realm, url)| match url {
+            Some(url) => own(*realm, url),
+            None => of_realms[*realm].clone(),
+        });
+        let pages: Vec<_> = pages.chain([default]).collect();
+        for (handling, page) in self.rules.handling.iter_mut().zip(pages) {
+            handling.sign_in = page;
+        }
+    }
+}
+
+fn realm(
+    name: Option<&Spanned<String>>,
+    realms: &[RealmNames],
+    problems: &mut Vec<Problem>,
+) -> usize {
+    let Some(name) = name else {
+        return 0;
+    };
+    let place = realms.iter().position(|realm| realm.name == name.value);
+    place.unwrap_or_else(|| {
+        let known = realms.iter().map(|realm| format!("`{}`", realm.name));
+        let help = format!("there are {}", known.collect::<Vec<_>>().join(", "));
+        let what = format!("there is no realm `{}`", name.value);
+        problems.push(Problem::at(name.place.clone(), what).with_help(help));
+        0
+    })
+}
+
+fn access(raw: &RawRoute, columns: &mut Columns, problems: &mut Vec<Problem>) -> Access {
+    let word = raw.access.as_ref();
+    let access = match word.map(|word| word.value.as_str()) {
+        None | Some("session") => {
+            return Access::Session(conditions::all(&raw.require, columns, problems));
+        }
+        Some("deny") => Access::Deny,
+        Some("public") => Access::Public,
+        Some(other) => {
+            let what = format!("`{other}` is none of `session`, `public`, `deny`");
+            problems.extend(word.map(|word| Problem::at(word.place.clone(), what)));
+            Access::Deny
+        }
+    };
+    if let Some(first) = raw.require.first() {
+        let what = "conditions are about somebody with a session, and this route asks for none";
+        let help = "remove `require`, or `access`";
+        problems.push(Problem::at(first.place.clone(), what).with_help(help));
+    }
+    access
+}
+
+/// What logs call a route.
+fn name(raw: &RawRoute) -> String {
+    if let Some(name) = &raw.name {
+        return name.value.clone();
+    }
+    let joined = |texts: &[Spanned<String>]| {
+        let texts: Vec<_> = texts.iter().map(|text| text.value.as_str()).collect();
+        texts.join(",")
+    };
+    let methods = match raw.methods.is_empty() {
+        true => String::new(),
+        false => joined(&raw.methods) + " ",
+    };
+    format!("{methods}{}{}", joined(&raw.hosts), joined(&raw.paths))
+}
+
+/// How many segments `strip_prefix` cuts off.
+fn strip(raw: &RawRoute, paths: &[PathPattern], problems: &mut Vec<Problem>) -> usize {
+    let Some(text) = &raw.strip_prefix else {
+        return 0;
+    };
+    let Some(prefix) = parsed(text, problems, PathPattern::new) else {
+        return 0;
+    };
+    if !paths.iter().all(|path| path.begins_with(&prefix)) {
+        let what = format!(
+            "`{}` is not where all paths of this route begin, segment by segment",
+            text.value
+        );
+        problems.push(Problem::at(text.place.clone(), what));
+    }
+    prefix.depth()
+}
+
+fn host_value(text: &str) -> Result<HeaderValue, &'static str> {
+    let help = "give a host as `Host` has it, such as `wiki.internal` or `wiki.internal:8080`";
+    let authority: http::uri::Authority = text.parse().map_err(|_| help)?;
+    let has_port = authority.as_str().len() > authority.host().len();
+    let is_host = !text.contains('@') && (!has_port || authority.port_u16().is_some());
+    match is_host {
+        true => HeaderValue::from_str(text).map_err(|_| help),
+        false => Err(help),
+    }
+}
+
+fn bytes(limit: &Spanned<i64>, problems: &mut Vec<Problem>) -> Option<u64> {
+    let bytes = u64::try_from(limit.value).ok();
+    if bytes.is_none() {
+        let what = "give a number of bytes; 0 lets no body through";
+        problems.push(Problem::at(limit.place.clone(), what));
+    }
+    bytes
+}

@@ -1,0 +1,188 @@
+//! Services, each once: two routes that send to the same servers in the same way share their connections.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gate::Access;
+
+use super::conditions::parsed;
+use super::routes::Usual;
+use super::{ServerAddress, UpstreamSettings};
+use crate::config::problem::Problem;
+use crate::config::stack::{RawRoute, RawService, Spanned};
+use crate::config::upstream_server;
+
+/// The services that routes name.
+#[derive(Debug)]
+pub(in crate::config) struct Services {
+    /// By the names that routes use; the one of the top level is `default`.
+    named: Vec<(String, UpstreamSettings)>,
+    /// How long they may take, where nothing else is said.
+    usual: Timeouts,
+    /// Those that some route sends to.
+    used: Vec<UpstreamSettings>,
+}
+
+/// How long a service may take.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) struct Timeouts {
+    pub(in crate::config) connect: Duration,
+    pub(in crate::config) answer: Duration,
+}
+
+impl Services {
+    /// Reads `[service.NAME]`, beside the service of the top level.
+    pub(in crate::config) fn read(
+        raw: &[RawService],
+        default: Option<UpstreamSettings>,
+        usual: Timeouts,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        let mut named: Vec<_> = default
+            .into_iter()
+            .map(|default| (DEFAULT.to_owned(), default))
+            .collect();
+        for raw in raw {
+            if named.iter().any(|(name, _)| *name == raw.name.value) {
+                let what = "`upstream` at the top level is the service `default` already";
+                problems.push(Problem::at(raw.name.place.clone(), what));
+            }
+            let own = (raw.connect_timeout.as_ref(), raw.timeout.as_ref());
+            let timeouts = timeouts(own, usual, problems);
+            let service = upstream(&raw.upstreams, timeouts, problems);
+            named.push((raw.name.value.clone(), service));
+        }
+        Self {
+            named,
+            usual,
+            used: Vec::new(),
+        }
+    }
+
+    /// Where the requests of a route go, as a place among the services.
+    pub(super) fn of_route(
+        &mut self,
+        raw: &RawRoute,
+        access: &Access,
+        usual: &Usual,
+        problems: &mut Vec<Problem>,
+    ) -> Option<usize> {
+        let own = (raw.connect_timeout.as_ref(), raw.timeout.as_ref());
+        let settings = match (&raw.service, raw.upstreams.first()) {
+            (Some(service), Some(first)) => {
+                let problem = Problem::at(first.place.clone(), "this route has `service` too");
+                let problem = problem.and_at(service.place.clone(), "here");
+                problems.push(problem.with_help("keep one of them"));
+                return None;
+            }
+            (Some(service), None) => {
+                let named = self.named.iter().find(|(name, _)| *name == service.value);
+                let Some((_, named)) = named else {
+                    problems.push(self.unknown(service));
+                    return None;
+                };
+                named.clone()
+            }
+            (None, Some(_)) => upstream(&raw.upstreams, self.usual, problems),
+            (None, None) => match self.named.iter().find(|(name, _)| name == DEFAULT) {
+                Some((_, default)) => default.clone(),
+                None if *access == Access::Deny || usual.decides_for_others => return None,
+                None => {
+                    let what = "this route says nowhere where its requests go";
+                    let help = "give `upstream = \"http://127.0.0.1:3000\"`, a `service`, or an `upstream` at the top \
+                                level for all routes; without a service a gate can only decide for others (`auth_listen`)";
+                    problems.push(Problem::at(raw.place.clone(), what).with_help(help));
+                    return None;
+                }
+            },
+        };
+        let usual = Timeouts {
+            connect: settings.connect_timeout,
+            answer: settings.timeout,
+        };
+        let own = timeouts(own, usual, problems);
+        Some(self.place(UpstreamSettings {
+            connect_timeout: own.connect,
+            timeout: own.answer,
+            ..settings
+        }))
+    }
+
+    fn place(&mut self, settings: UpstreamSettings) -> usize {
+        let known = self.used.iter().position(|used| *used == settings);
+        known.unwrap_or_else(|| {
+            self.used.push(settings);
+            self.used.len() - 1
+        })
+    }
+
+    fn unknown(&self, service: &Spanned<String>) -> Problem {
+        let known: Vec<_> = self
+            .named
+            .iter()
+            .map(|(name, _)| format!("`{name}`"))
+            .collect();
+        let what = format!("there is no service `{}`", service.value);
+        let problem = Problem::at(service.place.clone(), what);
+        match known.is_empty() {
+            true => problem.with_help(format!(
+                "define it: [service.{}] with `upstream = \"http://127.0.0.1:3000\"`",
+                service.value
+            )),
+            false => problem.with_help(format!("there are {}", known.join(", "))),
+        }
+    }
+
+    pub(super) fn finish(self) -> Vec<UpstreamSettings> {
+        self.used
+    }
+}
+
+/// Servers that take turns. Without any that can be read there is a problem.
+fn upstream(
+    servers: &[Spanned<String>],
+    timeouts: Timeouts,
+    problems: &mut Vec<Problem>,
+) -> UpstreamSettings {
+    let servers = servers.iter();
+    let servers = servers.filter_map(|text| parsed(text, problems, server));
+    UpstreamSettings {
+        servers: servers.collect(),
+        connect_timeout: timeouts.connect,
+        timeout: timeouts.answer,
+    }
+}
+
+fn server(text: &str) -> Result<ServerAddress, String> {
+    match text.strip_prefix("unix:") {
+        Some(path) if path.starts_with('/') => Ok(ServerAddress::Unix(PathBuf::from(path))),
+        Some(_) => Err("give the whole path of the socket, such as unix:/run/app.sock".to_owned()),
+        None => upstream_server(text),
+    }
+}
+
+fn timeouts(
+    (connect, answer): (Option<&Spanned<i64>>, Option<&Spanned<i64>>),
+    usual: Timeouts,
+    problems: &mut Vec<Problem>,
+) -> Timeouts {
+    let mut seconds = |limit: Option<&Spanned<i64>>, usual| {
+        let Some(limit) = limit else {
+            return usual;
+        };
+        match u32::try_from(limit.value) {
+            Ok(seconds) if seconds > 0 => Duration::from_secs(u64::from(seconds)),
+            Ok(_) | Err(_) => {
+                let what = "give a whole number of seconds, at least 1";
+                problems.push(Problem::at(limit.place.clone(), what));
+                usual
+            }
+        }
+    };
+    Timeouts {
+        connect: seconds(connect, usual.connect),
+        answer: seconds(answer, usual.answer),
+    }
+}
+
+const DEFAULT: &str = "default";

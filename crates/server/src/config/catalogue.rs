@@ -175,9 +175,9 @@ impl Kind {
             Self::Count => "a whole number".to_owned(),
             Self::File => "a path in quotes".to_owned(),
             Self::Headers => "a table of header names".to_owned(),
-            Self::List => "text in quotes, or a list of them".to_owned(),
+            Self::List => "one text in quotes, or a list of them".to_owned(),
             Self::Millis => "a whole number of milliseconds".to_owned(),
-            Self::Networks => "a network in quotes, or a list of them".to_owned(),
+            Self::Networks => "one network in quotes, or a list of them".to_owned(),
             Self::Port => "a port".to_owned(),
             Self::Scalar => "text in quotes, a number, `true` or `false`".to_owned(),
             Self::Scalars => {
@@ -185,12 +185,12 @@ impl Kind {
             }
             Self::Seconds => "a whole number of seconds".to_owned(),
             Self::Secret => "text in quotes".to_owned(),
-            Self::SecretList => "text in quotes, or a list of them".to_owned(),
+            Self::SecretList => "one text in quotes, or a list of them".to_owned(),
             Self::SecretUrl | Self::Url => "a URL in quotes".to_owned(),
             Self::Switch => "`true` or `false`".to_owned(),
             Self::Tables => "tables".to_owned(),
             Self::Text => "text in quotes".to_owned(),
-            Self::Urls => "a URL in quotes, or a list of them".to_owned(),
+            Self::Urls => "one URL in quotes, or a list of them".to_owned(),
         }
     }
 }

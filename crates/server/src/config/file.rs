@@ -19,7 +19,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use self::settings::OwnSettings;
-use self::table::Table;
+use self::table::{Source, Table};
 use super::catalogue::{self, TABLES, TOP_LEVEL};
 use super::place::{Place, SourceFile};
 use super::problem::Problem;
@@ -37,6 +37,8 @@ pub(crate) struct Loaded {
     pub(crate) files: Vec<Arc<SourceFile>>,
     /// What is wrong with the files.
     pub(crate) problems: Vec<Problem>,
+    /// Whether a part of a file could not be read at all, so that what seems to be missing may stand there.
+    pub(crate) is_partial: bool,
 }
 
 impl Loaded {
@@ -66,7 +68,8 @@ pub(crate) fn load(path: &Path, environment: &Variables) -> Loaded {
         });
         loading.top_level(&file);
     } else {
-        loading.own.variables.is_partial();
+        loading.own.variables.set_partial();
+        loading.loaded.is_partial = true;
     }
     loading.finish()
 }
@@ -106,33 +109,43 @@ impl Loading<'_> {
             ))),
         };
         let text = text
-            .map_err(|problem| self.loaded.problems.push(problem))
+            .map_err(|problem| {
+                self.loaded.problems.push(problem);
+                self.loaded.is_partial = true;
+            })
             .ok()?;
         let file = Arc::new(SourceFile::new(path, text));
         self.loaded.files.push(Arc::clone(&file));
         Some(file)
     }
 
-    /// Parses a file, as far as that goes.
-    fn parse<'t>(&mut self, file: &'t Arc<SourceFile>) -> DeTable<'t> {
+    /// Parses a file, as far as that goes; with the lines of it that are not TOML.
+    fn parse<'t>(&mut self, file: &'t Arc<SourceFile>) -> (DeTable<'t>, Vec<Range<usize>>) {
         let (table, errors) = DeTable::parse_recoverable(&file.text);
+        let mut broken = Vec::new();
         for error in errors {
-            self.own.variables.is_partial();
-            let span = error.span().unwrap_or(0..0);
-            let place = Place::File {
-                file: Arc::clone(file),
-                span: visible(&file.text, span),
-            };
-            self.loaded
-                .problems
-                .push(Problem::at(place, error.message()));
+            let span = visible(&file.text, error.span().unwrap_or(0..0));
+            broken.push(lines(&file.text, span.clone()));
+            let file = Arc::clone(file);
+            let problem = Problem::at(Place::File { file, span }, error.message());
+            self.loaded.problems.push(problem);
         }
-        table.into_inner()
+        self.loaded.is_partial |= !broken.is_empty();
+        (table.into_inner(), broken)
     }
 
     fn top_level(&mut self, file: &Arc<SourceFile>) {
-        let parsed = self.parse(file);
-        let mut table = Table::new(&parsed, file, self.environment, "the top level", TOP_LEVEL);
+        let (parsed, broken) = self.parse(file);
+        if !broken.is_empty() {
+            self.own.variables.set_partial();
+        }
+        let environment = self.environment;
+        let source = Source {
+            file,
+            environment,
+            broken,
+        };
+        let mut table = Table::new(&parsed, &source, "the top level", TOP_LEVEL);
         self.own.read(&mut table, |_| Ok(()));
         table.name_unknown();
         self.loaded.stack.active = table.active("active");
@@ -140,7 +153,7 @@ impl Loading<'_> {
         self.loaded.stack.case_insensitive = folds.is_some_and(|folds| folds.value);
         let patterns = table.texts("include");
         self.tables(&mut table);
-        self.loaded.problems.append(&mut table.problems);
+        self.note(table.problems, &source.broken);
         for path in self.included(file, &patterns) {
             self.include(&path, file);
         }
@@ -151,12 +164,33 @@ impl Loading<'_> {
         let Some(file) = self.read(path) else {
             return;
         };
-        let parsed = self.parse(&file);
-        let mut table = Table::new(&parsed, &file, self.environment, "an included file", TABLES);
+        let (parsed, broken) = self.parse(&file);
+        let environment = self.environment;
+        let source = Source {
+            file: &file,
+            environment,
+            broken,
+        };
+        let mut table = Table::new(&parsed, &source, "an included file", TABLES);
         include::name_misplaced(&mut table, main);
         table.name_unknown();
         self.tables(&mut table);
-        self.loaded.problems.append(&mut table.problems);
+        self.note(table.problems, &source.broken);
+    }
+
+    /// Notes problems, but none with what is not TOML, which has been told.
+    fn note(&mut self, problems: Vec<Problem>, broken: &[Range<usize>]) {
+        let is_new = |problem: &Problem| match &problem.place {
+            Some(Place::File { span, .. }) => {
+                let is_apart =
+                    |broken: &Range<usize>| broken.end <= span.start || span.end <= broken.start;
+                broken.iter().all(is_apart)
+            }
+            Some(Place::Variable(_)) | None => true,
+        };
+        self.loaded
+            .problems
+            .extend(problems.into_iter().filter(is_new));
     }
 
     /// Takes the tables of a file.
@@ -185,7 +219,12 @@ impl Loading<'_> {
             table.problems.append(&mut profile.problems);
         }
         for (name, mut realm) in table.named_tables("realm", catalogue::REALM) {
-            if self.is_new("realm", &name, &mut realm) {
+            if name.value == DEFAULT_REALM {
+                let what = "the realm `default` is what the top level says";
+                let problem = Problem::at(name.place.clone(), what);
+                let help = "write its settings above the first `[table]` of the file, or give this realm another name";
+                realm.problems.push(problem.with_help(help));
+            } else if self.is_new("realm", &name, &mut realm) {
                 let mut own = OwnSettings::default();
                 own.read(&mut realm, settings::may_be_of_realm);
                 realm.name_unknown();
@@ -261,5 +300,20 @@ fn visible(text: &str, span: Range<usize>) -> Range<usize> {
     start..span.end.min(text.len()).max(start + length)
 }
 
+/// The whole lines that a span touches.
+fn lines(text: &str, span: Range<usize>) -> Range<usize> {
+    let start = text[..span.start]
+        .rfind('\n')
+        .map_or(0, |newline| newline + 1);
+    let end = text[span.end..].find('\n');
+    start..end.map_or(text.len(), |length| span.end + length)
+}
+
+/// The realm of the top level.
+const DEFAULT_REALM: &str = "default";
+
 /// In bytes: room for far more than ten thousand routes; a device or a log that is named by mistake ends here.
 const LONGEST: u64 = 64 << 20;
+
+#[cfg(test)]
+mod tests;

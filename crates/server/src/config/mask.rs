@@ -101,7 +101,7 @@ impl Masker<'_> {
             self.is_hiding = !is_key;
         }
         match self.is_hiding {
-            true => self.hidden.push(inner),
+            true => self.hidden.extend(beside_variables(self.text, inner)),
             false => self.hidden.extend(credentials(self.text, inner)),
         }
         self.at = end;
@@ -182,6 +182,24 @@ fn blank_end(text: &str, at: usize) -> usize {
         .unwrap_or(rest.len())
 }
 
+/// What of this part of the text is no `${VARIABLE}`.
+fn beside_variables(text: &str, within: Range<usize>) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let mut start = within.start;
+    for (at, _) in text[within.clone()].match_indices("${") {
+        let at = within.start + at;
+        let is_name = |char: char| char.is_ascii_alphanumeric() || char == '_';
+        let after = &text[at + 2..within.end];
+        let length = after.find(|char| !is_name(char)).unwrap_or(after.len());
+        if length > 0 && after[length..].starts_with('}') && at >= start {
+            parts.push(start..at);
+            start = at + length + 3;
+        }
+    }
+    parts.push(start..within.end);
+    parts
+}
+
 /// What stands between the scheme and the host of a URL in this part of the text.
 fn credentials(text: &str, within: Range<usize>) -> Option<Range<usize>> {
     let part = &text[within.clone()];
@@ -250,6 +268,7 @@ mod tests {
                 "database_url = \"postgres://u:p@h\"",
                 "database_url = \"****************\"",
             ),
+            ("auth_secret = \"a${B}c${D\"", "auth_secret = \"*${B}****\""),
             (
                 "upstream = \"http://u:p/@h/\"",
                 "upstream = \"http://****@h/\"",

@@ -190,7 +190,14 @@ impl<'v> Reader<'v> {
         {
             match read(entry) {
                 Ok(value) => values.push(value),
-                Err(error) => self.problem(name, format!("`{entry}`: {error}")),
+                Err(error) => {
+                    let place = self.variables.place_of_entry(name, entry);
+                    let place = place.or(self.variables.place(name));
+                    self.problems.push(Problem {
+                        place: place.cloned(),
+                        ..Problem::new(name, format!("`{entry}`: {error}"))
+                    });
+                }
             }
         }
         let is_blank = |entry: &str| entry.trim().is_empty();

@@ -24,6 +24,8 @@ pub(crate) struct Variables {
 pub(super) struct Value {
     pub(super) text: String,
     pub(super) place: Place,
+    /// What stands in a list, each with its place.
+    pub(super) entries: Vec<(String, Place)>,
 }
 
 /// Without the texts, which may be secrets.
@@ -70,6 +72,13 @@ impl Variables {
         stands(name).or_else(|| stands(&format!("{name}_FILE")))
     }
 
+    /// Where an entry of a list stands, as far as that is known.
+    pub(super) fn place_of_entry(&self, name: &str, entry: &str) -> Option<&Place> {
+        let entries = &self.values.get(name)?.entries;
+        let (_, place) = entries.iter().find(|(text, _)| text == entry)?;
+        Some(place)
+    }
+
     /// Where to point when something is missing: the file that has no such key.
     pub(crate) fn home(&self) -> Option<&Place> {
         self.home.as_ref()
@@ -100,7 +109,7 @@ impl Variables {
     }
 
     /// Notes that a part of the file could not be read at all, and it has been told so.
-    pub(super) fn is_partial(&mut self) {
+    pub(super) fn set_partial(&mut self) {
         self.is_partial = true;
     }
 
@@ -149,6 +158,11 @@ impl Variables {
 
     fn set_variable(&mut self, name: &str, text: String) {
         let place = Place::Variable(name.to_owned());
-        self.values.insert(name.to_owned(), Value { text, place });
+        let value = Value {
+            text,
+            place,
+            entries: Vec::new(),
+        };
+        self.values.insert(name.to_owned(), value);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use toml::Spanned as Parsed;
 use toml::de::DeValue;
 
 use super::super::catalogue::CONDITION;
@@ -89,7 +88,7 @@ impl<'t> Table<'t> {
         let scalar = match item.value.get_ref() {
             DeValue::Boolean(value) => Some(RawScalar::Bool(*value)),
             DeValue::Float(number) => number.as_str().parse().ok().map(RawScalar::Number),
-            DeValue::Integer(_) => self.number(item.value).map(RawScalar::Number),
+            DeValue::Integer(_) => return self.number(item),
             DeValue::String(text) => Some(RawScalar::Text(Arc::from(text.as_ref()))),
             DeValue::Array(_) | DeValue::Datetime(_) | DeValue::Table(_) => None,
         };
@@ -99,16 +98,20 @@ impl<'t> Table<'t> {
         Some(self.spanned(item.value, scalar?))
     }
 
-    /// A whole number that is kept exactly.
-    fn number(&self, value: &Parsed<DeValue<'t>>) -> Option<f64> {
-        let number = super::table::integer(value.get_ref())?;
-        let is_exact = number.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS;
-        #[expect(
-            clippy::as_conversions,
-            clippy::cast_precision_loss,
-            reason = "it is exact up to here"
-        )]
-        is_exact.then_some(number as f64)
+    /// A whole number, if it is kept exactly: larger ones would equal their neighbors.
+    fn number(&mut self, item: &Item<'t>) -> Option<Spanned<RawScalar>> {
+        let number = super::table::integer(item.value.get_ref());
+        let number = number.filter(|number| number.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS);
+        if number.is_none() {
+            let what = format!(
+                "`{}` is a number beyond 2^53, which is not compared exactly",
+                item.name
+            );
+            self.problems
+                .push(Problem::at(self.place_of(item.value), what));
+        }
+        let number = number?.to_string().parse().ok()?;
+        Some(self.spanned(item.value, RawScalar::Number(number)))
     }
 
     /// One scalar, or several.

@@ -5,9 +5,9 @@ use toml::de::DeValue;
 
 use super::super::catalogue::{self, Entry, Kind, Scope};
 use super::super::problem::Problem;
-use super::super::stack::RawActive;
+use super::super::stack::{RawActive, Spanned};
 use super::super::variables::{Value, Variables};
-use super::table::{Item, Table, integer};
+use super::table::{Item, Table};
 use super::variable;
 
 /// The settings of the top level, or of a realm.
@@ -47,11 +47,8 @@ impl OwnSettings {
                     false => "\"/run/secrets/name\"",
                 },
             };
-            match text(table, &item) {
-                Some(text) => {
-                    let place = table.place_of(value);
-                    self.variables.set(variable, Value { text, place });
-                }
+            match read(table, &item).filter(|_| !table.is_broken(value)) {
+                Some(value) => self.variables.set(variable, value),
                 None => self.variables.spoil(variable),
             }
         }
@@ -93,23 +90,13 @@ pub(super) fn inherit(realm: &mut Variables, top: &Variables) {
 }
 
 /// The value as the variable would say it.
-fn text<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<String> {
-    match item.kind {
+fn read<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
+    let text = match item.kind {
         Kind::Count | Kind::Millis | Kind::Port | Kind::Seconds => {
-            let number = integer(item.value.get_ref());
-            if number.is_none() {
-                table.is_wrong(item);
-            }
-            number.map(|number| number.to_string())
+            table.integer_of(item)?.value.to_string()
         }
-        Kind::Switch => {
-            let value = item.value.get_ref().as_bool();
-            if value.is_none() {
-                table.is_wrong(item);
-            }
-            value.map(|value| value.to_string())
-        }
-        Kind::List | Kind::Networks | Kind::SecretList | Kind::Urls => list(table, item),
+        Kind::Switch => table.switch_of(item)?.value.to_string(),
+        Kind::List | Kind::Networks | Kind::SecretList | Kind::Urls => return list(table, item),
         Kind::Active
         | Kind::Address
         | Kind::Choice(_)
@@ -124,52 +111,78 @@ fn text<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<String> {
         | Kind::Tables
         | Kind::Text
         | Kind::Url => {
-            let text = table.text_of(item)?.value;
-            let is_replaced = item.kind.takes_variables();
-            if !is_replaced && variable::is_asked_for(&text) {
-                not_replaced(table, item);
-                return None;
-            }
-            Some(text)
+            let text = table.text_of(item)?;
+            expects_no_variable(table, item, &text)?;
+            text.value
         }
-    }
+    };
+    Some(Value {
+        text,
+        place: table.place_of(item.value),
+        entries: Vec::new(),
+    })
 }
 
 /// A list, with commas between its entries.
-fn list<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<String> {
-    if let DeValue::Array(entries) = item.value.get_ref() {
+fn list<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
+    if let Some(entries) = item.value.get_ref().as_array() {
         for entry in entries.iter() {
-            name_commas(table, item, entry);
+            expects_no_comma(table, item, entry)?;
         }
     }
     let count = table.problems.len();
     let texts = table.texts_of(item);
-    let texts: Vec<_> = texts.into_iter().map(|text| text.value).collect();
-    if !item.kind.takes_variables() && texts.iter().any(|text| variable::is_asked_for(text)) {
-        not_replaced(table, item);
+    for text in &texts {
+        expects_no_variable(table, item, text)?;
     }
-    (table.problems.len() == count).then(|| texts.join(","))
+    let parts = texts.iter().flat_map(|text| {
+        let parts = text.value.split(',').map(str::trim);
+        parts.map(|part| (part.to_owned(), text.place.clone()))
+    });
+    (table.problems.len() == count).then(|| Value {
+        text: texts
+            .iter()
+            .map(|text| text.value.as_str())
+            .collect::<Vec<_>>()
+            .join(","),
+        place: table.place_of(item.value),
+        entries: parts.collect(),
+    })
 }
 
-fn name_commas<'t>(table: &mut Table<'t>, item: &Item<'t>, entry: &Parsed<DeValue<'t>>) {
-    if entry
+fn expects_no_comma<'t>(
+    table: &mut Table<'t>,
+    item: &Item<'t>,
+    entry: &Parsed<DeValue<'t>>,
+) -> Option<()> {
+    if !entry
         .get_ref()
         .as_str()
         .is_some_and(|text| text.contains(','))
     {
-        let what = format!("an entry of `{}` cannot have a comma in it", item.name);
-        let problem = Problem::at(table.place_of(entry), what);
-        let help = "write each entry in quotes of its own";
-        table.problems.push(problem.with_help(help));
+        return Some(());
     }
+    let what = format!("an entry of `{}` cannot have a comma in it", item.name);
+    let problem = Problem::at(table.place_of(entry), what);
+    let help = "write each entry in quotes of its own";
+    table.problems.push(problem.with_help(help));
+    None
 }
 
-fn not_replaced<'t>(table: &mut Table<'t>, item: &Item<'t>) {
+fn expects_no_variable(
+    table: &mut Table<'_>,
+    item: &Item<'_>,
+    text: &Spanned<String>,
+) -> Option<()> {
+    if item.kind.takes_variables() || !variable::is_asked_for(&text.value) {
+        return Some(());
+    }
     let what = format!("`${{…}}` is not replaced in `{}`", item.name);
-    let problem = Problem::at(table.place_of(item.value), what);
     let help = format!(
         "it is in secrets and addresses only; leave the key out, and set the variable {}, which counts too",
         item.name.to_ascii_uppercase()
     );
+    let problem = Problem::at(text.place.clone(), what);
     table.problems.push(problem.with_help(help));
+    None
 }

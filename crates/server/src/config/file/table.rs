@@ -1,5 +1,6 @@
 //! One table of a file, taken apart key by key. Each getter notes what is wrong with the value that it finds.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use toml::Spanned as Parsed;
@@ -12,11 +13,18 @@ use super::super::stack::Spanned;
 use super::super::variables::Variables;
 use super::variable;
 
+/// Where tables stand, and what values may ask for.
+pub(super) struct Source<'t> {
+    pub(super) file: &'t Arc<SourceFile>,
+    pub(super) environment: &'t Variables,
+    /// What is not TOML, and has been told so. What was made of it is only a guess.
+    pub(super) broken: Vec<Range<usize>>,
+}
+
 /// A table, which keys it may have, and what is wrong with it.
 pub(super) struct Table<'t> {
     entries: &'t DeTable<'t>,
-    file: &'t Arc<SourceFile>,
-    environment: &'t Variables,
+    source: &'t Source<'t>,
     /// As a person calls it: `[[route]]`.
     title: String,
     keys: &'static [Key],
@@ -39,19 +47,17 @@ impl<'t> Table<'t> {
     /// The table of a whole file.
     pub(super) fn new(
         entries: &'t DeTable<'t>,
-        file: &'t Arc<SourceFile>,
-        environment: &'t Variables,
+        source: &'t Source<'t>,
         title: impl Into<String>,
         keys: &'static [Key],
     ) -> Self {
         let file_start = Place::File {
-            file: Arc::clone(file),
+            file: Arc::clone(source.file),
             span: 0..0,
         };
         Self {
             entries,
-            file,
-            environment,
+            source,
             title: title.into(),
             keys,
             also_known: Vec::new(),
@@ -70,7 +76,7 @@ impl<'t> Table<'t> {
     ) -> Self {
         Self {
             place,
-            ..Self::new(entries, self.file, self.environment, title, keys)
+            ..Self::new(entries, self.source, title, keys)
         }
     }
 
@@ -90,9 +96,16 @@ impl<'t> Table<'t> {
         self.at(parsed.span())
     }
 
-    fn at(&self, span: std::ops::Range<usize>) -> Place {
+    /// Whether a value overlaps what is not TOML.
+    pub(super) fn is_broken<T>(&self, parsed: &Parsed<T>) -> bool {
+        let span = parsed.span();
+        let mut broken = self.source.broken.iter();
+        broken.any(|broken| broken.start < span.end && span.start < broken.end)
+    }
+
+    fn at(&self, span: Range<usize>) -> Place {
         Place::File {
-            file: Arc::clone(self.file),
+            file: Arc::clone(self.source.file),
             span,
         }
     }
@@ -147,7 +160,11 @@ impl<'t> Table<'t> {
         if let Some((home, _)) = home {
             return Some(format!("`{name}` is a key of {home}"));
         }
-        (known.len() <= FEW).then(|| format!("it has {}", listed(&known)))
+        let stem = name.strip_suffix("_file");
+        if stem.is_some_and(|stem| known.iter().any(|known| known == stem)) {
+            return Some("only secrets are read from files of their own".to_owned());
+        }
+        (known.len() <= FEW).then(|| format!("the keys are {}", listed(&known)))
     }
 
     /// The value of a key of this table.
@@ -200,11 +217,15 @@ impl<'t> Table<'t> {
 
     pub(super) fn switch(&mut self, name: &'static str) -> Option<Spanned<bool>> {
         let item = self.item(name)?;
-        let DeValue::Boolean(value) = *item.value.get_ref() else {
-            self.is_wrong(&item);
-            return None;
-        };
-        Some(self.spanned(item.value, value))
+        self.switch_of(&item)
+    }
+
+    pub(super) fn switch_of(&mut self, item: &Item<'t>) -> Option<Spanned<bool>> {
+        let value = item.value.get_ref().as_bool();
+        if value.is_none() {
+            self.is_wrong(item);
+        }
+        Some(self.spanned(item.value, value?))
     }
 
     /// `true`; `false` would say nothing.
@@ -221,11 +242,15 @@ impl<'t> Table<'t> {
 
     pub(super) fn integer(&mut self, name: &'static str) -> Option<Spanned<i64>> {
         let item = self.item(name)?;
-        let Some(value) = integer(item.value.get_ref()) else {
-            self.is_wrong(&item);
-            return None;
-        };
-        Some(self.spanned(item.value, value))
+        self.integer_of(&item)
+    }
+
+    pub(super) fn integer_of(&mut self, item: &Item<'t>) -> Option<Spanned<i64>> {
+        let value = integer(item.value.get_ref());
+        if value.is_none() {
+            self.is_wrong(item);
+        }
+        Some(self.spanned(item.value, value?))
     }
 
     /// The tables of `[[NAME]]`.
@@ -234,7 +259,7 @@ impl<'t> Table<'t> {
             return Vec::new();
         };
         let DeValue::Array(tables) = item.value.get_ref() else {
-            let what = format!("`{name}` is a list of tables");
+            let what = format!("`{name}` must be a list of tables");
             let problem = Problem::at(self.place_of(item.value), what);
             self.problems
                 .push(problem.with_help(format!("begin each with a line `[[{name}]]`")));
@@ -245,7 +270,7 @@ impl<'t> Table<'t> {
             match self.inner(table, &format!("[[{name}]]"), keys) {
                 Some(inner) => found.push(inner),
                 None => {
-                    let what = format!("`{name}` is a list of tables");
+                    let what = format!("`{name}` must be a list of tables");
                     self.problems.push(Problem::at(self.place_of(table), what));
                 }
             }
@@ -336,7 +361,7 @@ impl<'t> Table<'t> {
         if !item.kind.takes_variables() {
             return Some(text.to_owned());
         }
-        let replaced = variable::replaced(text, self.environment);
+        let replaced = variable::replaced(text, self.source.environment);
         replaced
             .map_err(|(what, help)| {
                 let problem = Problem::at(self.place_of(item.value), what);
@@ -431,6 +456,7 @@ fn found(value: &DeValue<'_>) -> &'static str {
         DeValue::Boolean(_) => "a boolean",
         DeValue::Datetime(_) => "a time",
         DeValue::Float(_) => "a number with a fraction",
+        DeValue::Integer(_) if integer(value).is_none() => "a number out of range",
         DeValue::Integer(_) => "a number",
         DeValue::String(_) => "text",
         DeValue::Table(_) => "a table",
@@ -440,5 +466,5 @@ fn found(value: &DeValue<'_>) -> &'static str {
 /// What the table of a whole file is called.
 const TOP: &str = "the top level";
 
-/// So many keys can be listed in one line.
-const FEW: usize = 8;
+/// So many keys can be listed in one report.
+const FEW: usize = 20;

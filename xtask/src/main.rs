@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod dist;
+mod docs;
 mod fuzz;
 mod packages;
 mod seeds;
@@ -22,6 +23,8 @@ enum Task {
     Ci,
     /// Build the static release binary, and print its path.
     Dist(dist::Options),
+    /// Write what the documentation says of settings anew.
+    Docs,
     /// Look for requests that make the session crate crash, or open what it must not.
     Fuzz(fuzz::Options),
     /// Install what the tests need, then run them all.
@@ -33,6 +36,7 @@ fn main() -> Result<()> {
         Task::Bench(options) => bench::run(&options),
         Task::Ci => ci::run(),
         Task::Dist(options) => dist::run(&options, bench::exercise),
+        Task::Docs => docs::run(),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Test => test::run(),
     }

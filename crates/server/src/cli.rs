@@ -4,18 +4,18 @@ mod mint;
 mod open;
 mod secrets;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::config::{Config, ConfigErrors, Loaded, LogFormat, Variables};
+use crate::config::{Config, ConfigErrors, Loaded, LogFormat, Variables, reference};
 use crate::logging::Logging;
 use crate::{demo, serve};
 
@@ -50,10 +50,28 @@ enum Command {
     /// Reads the value of a `Cookie` header from standard input. Exit code 0: it opens, and its claims are printed. 1: it
     /// is refused, and the reason and its likely cause are printed. 2: wrong usage.
     Open(Box<open::OpenArguments>),
+    /// Print what can be configured: an example file, a JSON Schema for editors, or tables in Markdown.
+    Reference {
+        /// What to print.
+        #[arg(value_enum)]
+        part: Reference,
+    },
     /// Make a session cookie, for tests and development; never in production.
     ///
     /// Prints the value of a `Cookie` header that signs the user in wherever the secret is believed.
     Mint(Box<mint::MintArguments>),
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Reference {
+    /// A configuration file with every key, which says the same as an empty one.
+    Example,
+    /// The keys that only a file has, as tables.
+    Keys,
+    /// The JSON Schema of the file.
+    Schema,
+    /// The settings, as a table.
+    Settings,
 }
 
 /// Runs the command that was asked for.
@@ -79,10 +97,22 @@ pub(crate) fn run() -> Result<ExitCode> {
         }
         Command::CheckConfig => check_config(&load()).map_err(colored)?,
         Command::Healthcheck => healthcheck(&load().variables)?,
+        Command::Reference { part } => io::stdout().write_all(part.text().as_bytes())?,
         Command::Open(arguments) => return open::run(*arguments, &read(load()).map_err(colored)?),
         Command::Mint(arguments) => return mint::run(*arguments, &read(load()).map_err(colored)?),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+impl Reference {
+    fn text(self) -> String {
+        match self {
+            Self::Example => reference::example(),
+            Self::Keys => reference::keys(),
+            Self::Schema => format!("{:#}\n", reference::schema()),
+            Self::Settings => reference::settings(),
+        }
+    }
 }
 
 /// The file that the option names, or the variable.

@@ -5,7 +5,6 @@
 
 mod asked;
 mod bearer;
-#[expect(dead_code, reason = "the documentation is not made from it yet")]
 mod catalogue;
 mod connection_url;
 mod cors;
@@ -25,6 +24,7 @@ mod raw;
 mod realm;
 mod realms;
 mod redis_url;
+pub(crate) mod reference;
 mod rules;
 mod secrets;
 mod sessions;

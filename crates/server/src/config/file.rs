@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+pub(super) use self::conditions::TESTS;
 use self::settings::OwnSettings;
 use self::table::{Source, Table};
 use super::catalogue::{self, TABLES, TOP_LEVEL};

@@ -207,6 +207,6 @@ const SUBJECTS: &[&str] = &[
 ];
 
 /// How a claim or a column is tested; exactly one.
-const TESTS: &[&str] = &[
+pub(in crate::config) const TESTS: &[&str] = &[
     "equals", "one_of", "contains", "present", "empty", "past", "future",
 ];

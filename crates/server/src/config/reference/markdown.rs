@@ -1,0 +1,53 @@
+//! Tables in Markdown.
+
+use super::super::catalogue::{Entry, Key, SECTIONS};
+use super::{DESCRIBED, of_top_level};
+
+/// The README's table of settings.
+pub(crate) fn settings() -> String {
+    let mut table = "| variable | default | meaning |\n|---|---|---|\n".to_owned();
+    for section in SECTIONS {
+        let meaning = match section.meaning {
+            "" => String::new(),
+            meaning => format!(" {meaning}"),
+        };
+        table += &format!("| **{}** | |{meaning} |\n", section.title);
+        for row in section.rows {
+            let names: Vec<_> = row.settings.iter().map(name).collect();
+            table += &format!(
+                "| {} | {} | {} |\n",
+                names.join(", "),
+                row.default,
+                row.meaning
+            );
+        }
+    }
+    table
+}
+
+fn name(entry: &Entry) -> String {
+    let mark = if entry.kind.is_secret() { " †" } else { "" };
+    format!("`{}`{mark}", entry.name)
+}
+
+/// The keys of the file that are no settings, table by table.
+pub(crate) fn keys() -> String {
+    let mut text = "The top level, beside the settings:\n\n".to_owned();
+    text += &table(of_top_level());
+    for described in DESCRIBED {
+        let title = match described.title.starts_with('[') {
+            true => format!("`{}`", described.title),
+            false => described.title.to_owned(),
+        };
+        let title = title.replacen("a ", "A ", usize::from(title.starts_with("a ")));
+        text += &format!("\n### {title}\n\n{}\n\n", described.about);
+        text += &table(described.keys.iter());
+    }
+    text
+}
+
+fn table(keys: impl Iterator<Item = &'static Key>) -> String {
+    let rows = keys.map(|key| format!("| `{}` | `{}` | {} |\n", key.name, key.sample, key.doc));
+    let rows: String = rows.collect();
+    format!("| key | such as | meaning |\n|---|---|---|\n{rows}")
+}

@@ -209,6 +209,11 @@ impl<'g> Permit<'g> {
         forged
     }
 
+    /// Whether it is known which groups a user is in.
+    pub fn knows_groups(&self) -> bool {
+        self.identity.groups.is_some()
+    }
+
     /// The grounds of this permit.
     pub fn admission(&self) -> &Admission {
         &self.admission
@@ -238,7 +243,8 @@ impl<'g> Permit<'g> {
             host: rewrite.host,
         };
         self.hygiene.write(&mut fields, headers, &onward, arrival);
-        if by_session {
+        // A profile that a route names is written for nobody too, empty; without ours nobody is identified.
+        if by_session || self.route.profile != DEFAULT_PROFILE {
             for (name, value) in self.profile.values(&self.portrait()) {
                 write_field(&mut fields, name.as_str().as_bytes(), &value);
             }

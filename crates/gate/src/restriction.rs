@@ -30,6 +30,11 @@ impl Restriction {
         self.groups.extend(entries(list));
     }
 
+    /// Whether it looks at groups.
+    pub fn names_groups(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
     /// Whether every user satisfies it.
     pub fn is_empty(&self) -> bool {
         self.emails.is_empty() && self.email_domains.is_empty() && self.groups.is_empty()

@@ -176,7 +176,7 @@ impl Config {
         let upstream = upstream(&mut reader, timeouts, is_required);
         let public = reader.list("PUBLIC_PATHS", PathPattern::literal);
         let realm = RealmReading::read(&mut reader, &mut warnings);
-        let mut realms = Realms::read(realm, stack);
+        let mut realms = Realms::read(realm, &mut reader, stack);
         let (bypass_header, bypass) = bypass(&mut reader, &mut warnings, production);
         let preflight = [("deny", false), ("pass", true)];
         let passes_preflight = reader.choice("CORS_PREFLIGHT", false, &preflight);

@@ -1,10 +1,11 @@
 //! Which users may enter, what is written about them, and which claim names them.
 
-use gate::{EmailHeader, IdentityRules};
+use gate::{ClaimPath, EmailHeader, Groups, GroupsSource, IdentityRules};
 
 use super::raw::Reader;
+use super::rules::{AskedColumn, Columns};
 use super::sessions::SessionFormat;
-use crate::store;
+use crate::store::{self, Column};
 
 /// The rules about people: `EMAIL_HEADER` and `ALLOW_ANONYMOUS`.
 pub(super) fn rules(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> IdentityRules {
@@ -25,6 +26,33 @@ pub(super) fn rules(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Iden
         allow_anonymous: reader.switch("ALLOW_ANONYMOUS", true),
         groups: None,
     }
+}
+
+/// Where the groups of a user are: `GROUPS_CLAIM`, or `GROUPS_COLUMN`, which is asked for from now on.
+pub(super) fn groups(reader: &mut Reader<'_>, columns: &mut Columns) -> Option<Groups> {
+    let separator = reader.parsed("GROUPS_SEPARATOR", ",".to_owned(), "a text");
+    let claim = reader.read("GROUPS_CLAIM", |text| {
+        ClaimPath::new(text)
+            .ok_or("give the names of members with a dot between them, such as `user.groups`")
+    });
+    let column = reader.read("GROUPS_COLUMN", Column::parse);
+    let source = match (claim, column) {
+        (None, None) => {
+            let why = "neither GROUPS_CLAIM nor GROUPS_COLUMN says where groups are";
+            reader.idle("GROUPS_SEPARATOR", why);
+            return None;
+        }
+        (Some(claim), None) => GroupsSource::Claim(claim),
+        (None, Some(column)) => GroupsSource::Column(columns.index(AskedColumn::Value(column))),
+        (Some(_), Some(_)) => {
+            reader.problem("GROUPS_COLUMN", "GROUPS_CLAIM is set too; keep one of them");
+            return None;
+        }
+    };
+    Some(Groups {
+        source,
+        separator: separator.into(),
+    })
 }
 
 /// What to say where guests are refused and the database is not asked who is one.

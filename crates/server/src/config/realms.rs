@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use gate::{Condition, Routes};
 use session::KeyRing;
 
+use super::identity;
 use super::problem::Problem;
 use super::raw::{Reader, Setting, Variables};
 use super::realm::{RealmReading, RealmSettings};
@@ -27,7 +28,7 @@ pub(super) struct Realms<'s> {
 
 impl<'s> Realms<'s> {
     /// Reads the realms that the file names, beside the one that was read from the top level.
-    pub(super) fn read(default: RealmReading, stack: &'s Stack) -> Self {
+    pub(super) fn read(default: RealmReading, reader: &mut Reader<'_>, stack: &'s Stack) -> Self {
         let mut realms = Self {
             names: Vec::new(),
             readings: Vec::new(),
@@ -35,7 +36,7 @@ impl<'s> Realms<'s> {
             named: Vec::new(),
             warnings: Vec::new(),
         };
-        realms.add(DEFAULT_REALM, default);
+        realms.add(DEFAULT_REALM, default, reader);
         for raw in &stack.realms {
             let mut reader = Reader::new(&raw.settings);
             let mut warnings = Vec::new();
@@ -50,16 +51,18 @@ impl<'s> Realms<'s> {
             let warnings = warnings.into_iter();
             let warnings = warnings.map(|warning| format!("realm {name}: {warning}"));
             realms.warnings.extend(warnings);
-            realms.add(name, reading);
+            realms.add(name, reading, &mut reader);
             realms.named.push((raw, reader));
         }
         realms
     }
 
-    fn add(&mut self, name: &str, reading: RealmReading) {
+    fn add(&mut self, name: &str, mut reading: RealmReading, reader: &mut Reader<'_>) {
+        let mut columns = Columns::new(reading.format == SessionFormat::BetterAuth);
+        reading.identity.groups = identity::groups(reader, &mut columns);
         self.names.push(RealmNames {
             name: name.to_owned(),
-            columns: Columns::new(reading.format == SessionFormat::BetterAuth),
+            columns,
         });
         self.readings.push(reading);
         self.active.push(Condition::ALWAYS);

@@ -289,6 +289,14 @@ impl Decisions {
             arrival: &record.arrival,
         };
         let permit = live.gate.decide(&facts, record.now).await;
+        if let Ok(permit) = &permit
+            && restriction.names_groups()
+            && !permit.knows_groups()
+        {
+            self.warn_unknown(&restrictions::groups_without_any(), record);
+            record.decided(Decision::Rejected("unknown_restriction"));
+            return Err(denied(record));
+        }
         match permit.and_then(|permit| permit.restricted_to(&restriction)) {
             Ok(permit) => {
                 record.governed_by(permit.route().name.to_string());

@@ -382,6 +382,16 @@ const SESSIONS: &[Row] = &[
         "`false` refuses [guests](docs/better-auth.md#guests-and-admins-who-act-for-others) of Better Auth",
     ),
     row(
+        &[
+            entry("GROUPS_CLAIM", Text, Realm, Sample("\"groups\""), ""),
+            entry("GROUPS_COLUMN", Text, Realm, Sample("\"role\""), ""),
+            entry("GROUPS_SEPARATOR", Text, Realm, Beside("\",\""), ""),
+        ],
+        "unset, unset, `,`",
+        "where a user's [groups](docs/headers.md#groups) are: a claim of the session, a list or a text with this separator, or a \
+         column of the users' table",
+    ),
+    row(
         &[entry(
             "ALLOW_WEAK_SECRET",
             Switch,

@@ -168,7 +168,7 @@ fn names_that_other_programs_read_are_answered_with_ours() {
 }
 
 /// Read in every configuration.
-const ALWAYS: [&str; 26] = [
+const ALWAYS: [&str; 28] = [
     "UPSTREAM",
     "AUTH_LISTEN",
     "PUBLIC_PATHS",
@@ -179,6 +179,8 @@ const ALWAYS: [&str; 26] = [
     "AUTH_COOKIE_NAME",
     "EMAIL_HEADER",
     "ALLOW_ANONYMOUS",
+    "GROUPS_CLAIM",
+    "GROUPS_COLUMN",
     "BEARER_JWKS",
     "BEARER_SECRET",
     "ENABLE_DB_CHECK",
@@ -227,6 +229,7 @@ const CASES: &[(&str, &str, Pairs)] = &[
     ("CLIENT_IDLE_TIMEOUT", "1", NO_UPSTREAM),
     ("FORWARD_SESSION_COOKIE", "false", NO_UPSTREAM),
     ("AUTH_SOCKET_MODE", "600", &[]),
+    ("GROUPS_SEPARATOR", "|", &[]),
     ("AUTH_SOCKET_MODE", "600", NO_UPSTREAM),
     ("PUBLIC_URL", "https://a.example", &[]),
     ("SIGN_IN_CALLBACK_PARAMETER", "rd", &[]),

@@ -37,7 +37,7 @@ impl Columns {
     }
 
     /// Asks for a column, and gives its place.
-    pub(super) fn index(&mut self, column: AskedColumn) -> Column {
+    pub(in crate::config) fn index(&mut self, column: AskedColumn) -> Column {
         let known = self.asked.iter().position(|asked| *asked == column);
         let name = match &column {
             AskedColumn::OrganizationRoles => "organization roles".into(),

@@ -152,6 +152,7 @@ const AUTHENTIK: Vocabulary = &[("rd", Meaning::Harmless)];
 const OAUTH2_PROXY: Vocabulary = &[
     ("allowed_emails", Meaning::Emails),
     ("allowed_email_domains", Meaning::EmailDomains),
+    ("allowed_groups", Meaning::Groups),
     ("rd", Meaning::Harmless),
 ];
 

@@ -17,6 +17,8 @@ pub(crate) enum Meaning {
     Emails,
     /// The domains of the e-mail addresses of those who may enter.
     EmailDomains,
+    /// The groups of those who may enter.
+    Groups,
     /// Nothing about who may enter. Its value is not looked at.
     Harmless,
 }
@@ -107,7 +109,7 @@ pub(crate) fn in_extensions<'q>(
     for (name, value) in extensions {
         let name = str::from_utf8(name).unwrap_or_default();
         let value = || Some(Cow::Borrowed(str::from_utf8(value).ok()?));
-        narrow(&mut restriction, BY_EMAIL, name, value)
+        narrow(&mut restriction, BY_USER, name, value)
             .ok_or_else(|| NotUnderstood::new(name, EXTENSION))?;
     }
     Ok(restriction)
@@ -129,6 +131,11 @@ pub(crate) fn none_in_headers(headers: &HeaderMap) -> Result<(), NotUnderstood> 
         .map_or(Ok(()), |name| Err(NotUnderstood::new(name, HEADER)))
 }
 
+/// The word for groups, where nobody says which groups a user is in.
+pub(crate) fn groups_without_any() -> NotUnderstood {
+    NotUnderstood::new("allowed_groups", WORD)
+}
+
 /// What Envoy tells of a route beyond the request, other than context extensions.
 pub(crate) fn route_metadata() -> NotUnderstood {
     NotUnderstood::new("route_metadata_context", ATTRIBUTE)
@@ -145,6 +152,7 @@ fn narrow<'v>(
     match meaning {
         Meaning::Emails => restriction.allow_emails(&value()?),
         Meaning::EmailDomains => restriction.allow_email_domains(&value()?),
+        Meaning::Groups => restriction.allow_groups(&value()?),
         Meaning::Harmless => {}
     }
     Some(())
@@ -171,10 +179,11 @@ fn without_prefix(name: &str) -> String {
     rest.unwrap_or(name).to_owned()
 }
 
-/// Those that can be judged by the session's address.
-pub(crate) const BY_EMAIL: Vocabulary = &[
+/// Those that can be judged by the session's address, and by the groups of its user where the realm says which they are.
+pub(crate) const BY_USER: Vocabulary = &[
     ("allowed_emails", Meaning::Emails),
     ("allowed_email_domains", Meaning::EmailDomains),
+    ("allowed_groups", Meaning::Groups),
 ];
 
 /// The words that narrow, as a header would be called.
@@ -184,6 +193,7 @@ const ATTRIBUTE: &str = "attribute";
 const EXTENSION: &str = "context extension";
 const HEADER: &str = "header";
 const PARAMETER: &str = "parameter";
+const WORD: &str = "word";
 
 /// Longer than every word that a gateway knows.
 const LONGEST_SHOWN: usize = 40;

@@ -145,11 +145,7 @@ fn check_config(loaded: &Loaded) -> Result<(), ConfigErrors> {
         .max()
         .unwrap_or_default();
     for setting in &config.settings {
-        let origin = match &setting.place {
-            Some(place) => format!("  ({place})"),
-            None if setting.is_default => "  (default)".to_owned(),
-            None => String::new(),
-        };
+        let origin = setting.origin();
         println!("{:width$}  {}{origin}", setting.name, setting.shown);
     }
     for cookie in config.realms.iter().flat_map(|realm| realm.keys.cookies()) {

@@ -28,6 +28,21 @@ pub(crate) struct Setting {
     pub(crate) place: Option<Place>,
 }
 
+impl Setting {
+    /// Where it comes from, for the end of its line: nothing for the variable of its own name.
+    pub(crate) fn origin(&self) -> String {
+        match &self.place {
+            // A remark about a part of a setting has that part behind the name.
+            Some(Place::Variable(variable)) if self.name.split(' ').next() == Some(variable) => {
+                String::new()
+            }
+            Some(place) => format!("  ({place})"),
+            None if self.is_default => "  (default)".to_owned(),
+            None => String::new(),
+        }
+    }
+}
+
 /// Reads variables into values, and notes every problem and every effective setting on the way.
 #[derive(Debug)]
 pub(crate) struct Reader<'v> {

@@ -148,7 +148,7 @@ impl Loading<'_> {
         };
         let mut table = Table::new(&parsed, &source, "the top level", TOP_LEVEL);
         self.own.read(&mut table, |_| Ok(()));
-        table.name_unknown();
+        self.own.name_unknown(&mut table);
         self.loaded.stack.active = table.active("active");
         let folds = table.switch("case_insensitive");
         self.loaded.stack.case_insensitive = folds.is_some_and(|folds| folds.value);
@@ -228,7 +228,7 @@ impl Loading<'_> {
             } else if self.is_new("realm", &name, &mut realm) {
                 let mut own = OwnSettings::default();
                 own.read(&mut realm, settings::may_be_of_realm);
-                realm.name_unknown();
+                own.name_unknown(&mut realm);
                 own.active = realm.active("active");
                 let place = realm.place.clone();
                 self.realms.push(Realm { name, place, own });

@@ -11,6 +11,7 @@ mod better_auth_corners;
 mod bypass;
 mod certificates;
 mod config;
+mod config_file;
 mod database_sessions;
 mod demo;
 mod ends;

@@ -6,8 +6,7 @@ use super::table::Table;
 
 pub(super) fn route(table: &mut Table<'_>) -> Option<RawRoute> {
     table.name_unknown();
-    let has_paths = table.item("path").is_some();
-    if !has_paths {
+    if !table.seems_to_have("path") {
         let problem = Problem::at(table.place.clone(), "this route has no `path`");
         let help = "`path = \"/\"` is everything; several stand in a list";
         table.problems.push(problem.with_help(help));
@@ -39,7 +38,7 @@ pub(super) fn route(table: &mut Table<'_>) -> Option<RawRoute> {
 
 pub(super) fn service(name: Spanned<String>, table: &mut Table<'_>) -> RawService {
     table.name_unknown();
-    if table.item("upstream").is_none() {
+    if !table.seems_to_have("upstream") {
         let what = format!("the service `{}` has no `upstream`", name.value);
         let problem = Problem::at(table.place.clone(), what);
         let help = "say where it is, such as `upstream = \"http://127.0.0.1:3000\"`";

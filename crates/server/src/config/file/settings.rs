@@ -53,6 +53,14 @@ impl OwnSettings {
             }
         }
     }
+
+    /// Notes unknown keys, and does not miss what they probably stand for.
+    pub(super) fn name_unknown(&mut self, table: &mut Table<'_>) {
+        table.name_unknown();
+        for key in table.meant() {
+            self.variables.spoil(key.to_ascii_uppercase());
+        }
+    }
 }
 
 /// Why a setting may not stand in `[realm.NAME]`.

@@ -30,6 +30,8 @@ pub(super) struct Table<'t> {
     keys: &'static [Key],
     /// Keys that are known besides.
     also_known: Vec<&'t str>,
+    /// What unknown keys probably stand for.
+    meant: Vec<String>,
     /// Where it begins.
     pub(super) place: Place,
     pub(super) problems: Vec<Problem>,
@@ -61,6 +63,7 @@ impl<'t> Table<'t> {
             title: title.into(),
             keys,
             also_known: Vec::new(),
+            meant: Vec::new(),
             place: file_start,
             problems: Vec::new(),
         }
@@ -132,7 +135,17 @@ impl<'t> Table<'t> {
         }
     }
 
-    fn suggestion(&self, name: &str) -> Option<String> {
+    /// Whether a key is there, or an unknown one that probably stands for it.
+    pub(super) fn seems_to_have(&self, name: &'static str) -> bool {
+        self.item(name).is_some() || self.meant.iter().any(|meant| meant == name)
+    }
+
+    /// What unknown keys probably stand for.
+    pub(super) fn meant(&self) -> &[String] {
+        &self.meant
+    }
+
+    fn suggestion(&mut self, name: &str) -> Option<String> {
         let of_table = self.keys.iter().map(|key| key.name.to_owned());
         let known: Vec<_> = match self.title.as_str() {
             TOP => of_table.chain(catalogue::file_keys(|_| true)).collect(),
@@ -143,6 +156,7 @@ impl<'t> Table<'t> {
             _ => of_table.collect(),
         };
         if let Some(nearest) = nearest(name, &known) {
+            self.meant.push(nearest.to_owned());
             return Some(format!("did you mean `{nearest}`?"));
         }
         if self.title != TOP && catalogue::of_key(name).is_some() {

@@ -10,6 +10,7 @@ pub struct Restriction {
     emails: Vec<String>,
     email_domains: Vec<String>,
     groups: Vec<String>,
+    names_groups: bool,
 }
 
 impl Restriction {
@@ -27,12 +28,13 @@ impl Restriction {
 
     /// Adds groups, separated by commas, to those of which the user must be in one.
     pub fn allow_groups(&mut self, list: &str) {
+        self.names_groups = true;
         self.groups.extend(entries(list));
     }
 
-    /// Whether it looks at groups.
+    /// Whether it speaks of groups, be it of none.
     pub fn names_groups(&self) -> bool {
-        !self.groups.is_empty()
+        self.names_groups
     }
 
     /// Whether every user satisfies it.

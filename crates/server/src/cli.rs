@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::config::{Config, ConfigErrors, Loaded, LogFormat, Variables, reference};
+use crate::config::{CONFIG_FILE, Config, ConfigErrors, Loaded, LogFormat, Variables, reference};
 use crate::logging::Logging;
 use crate::{demo, serve};
 
@@ -92,6 +92,7 @@ pub(crate) fn run() -> Result<ExitCode> {
                 serve::run(variables.clone(), config, |_| ())
             })?;
         }
+        Command::Demo if config.is_some() => bail!("the demo reads no configuration file"),
         Command::Demo => {
             logged(LogFormat::Text, &environment, || demo::run(&environment))?;
         }
@@ -117,7 +118,7 @@ impl Reference {
 
 /// The file that the option names, or the variable.
 fn config_file(option: Option<&Path>, environment: &Variables) -> Option<PathBuf> {
-    let variable = || environment.get("SESSIONGATE_CONFIG").map(PathBuf::from);
+    let variable = || environment.get(CONFIG_FILE).map(PathBuf::from);
     option.map(Path::to_owned).or_else(variable)
 }
 

@@ -238,8 +238,10 @@ impl Config {
         }
         reader.explain_problems();
         warnings.extend(reader.doubts());
-        reader.unreadable(&idle::names());
-        for (name, nearest) in reader.slips(&idle::names()) {
+        let mut others = idle::names();
+        others.push(CONFIG_FILE);
+        reader.unreadable(&others);
+        for (name, nearest) in reader.slips(&others) {
             warnings.push(format!(
                 "{name} is set but is no setting of ours; did you mean {nearest}?"
             ));
@@ -460,8 +462,12 @@ fn bypass(
     (header.clone(), Some(Bypass::new(header, value)))
 }
 
+/// The variable that names the configuration file.
+pub(crate) const CONFIG_FILE: &str = "SESSIONGATE_CONFIG";
+
 /// What a file with routes cannot have beside them.
-const PUBLIC_PATHS_BESIDE_ROUTES: &str = "the file has routes, which say themselves who may enter; write a [[route]] with `access = \"public\"` instead";
+const PUBLIC_PATHS_BESIDE_ROUTES: &str =
+    "the file has routes, which say themselves who may enter; write a [[route]] with `access = \"public\"` instead";
 
 const ADMIN_LISTEN: &str = "ADMIN_LISTEN";
 const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9090";

@@ -81,6 +81,8 @@ pub(super) enum Kind {
     File,
     /// The headers of a profile.
     Headers,
+    /// One host, or a list of them.
+    Hosts,
     /// One text, or a list of them.
     List,
     /// Milliseconds.
@@ -157,7 +159,7 @@ impl Kind {
         self.is_secret()
             || matches!(
                 self,
-                Self::Address | Self::File | Self::Networks | Self::Url | Self::Urls
+                Self::Address | Self::File | Self::Hosts | Self::Networks | Self::Url | Self::Urls
             )
     }
 
@@ -175,6 +177,7 @@ impl Kind {
             Self::Count => "a whole number".to_owned(),
             Self::File => "a path in quotes".to_owned(),
             Self::Headers => "a table of header names".to_owned(),
+            Self::Hosts => "one host in quotes, or a list of them".to_owned(),
             Self::List => "one text in quotes, or a list of them".to_owned(),
             Self::Millis => "a whole number of milliseconds".to_owned(),
             Self::Networks => "one network in quotes, or a list of them".to_owned(),

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::catalogue::{self, CONDITION, HEADER, PROFILE, ROUTE, SERVICE, TOP_LEVEL};
+use super::given::MARK;
 
 /// The same text, byte for byte as long, with stars in place of what nobody may see.
 pub(super) fn masked(text: &str) -> String {
@@ -48,6 +49,7 @@ impl Masker<'_> {
             match byte {
                 b'\n' => begins_line = true,
                 b' ' | b'\t' | b'\r' | b',' | b'=' => {}
+                _ if self.at == 0 && self.text.starts_with(MARK) => self.at += MARK.len_utf8() - 1,
                 b'[' | b'{' => {
                     self.is_hiding &= !(begins_line && self.depth == 0);
                     self.depth += 1;
@@ -291,6 +293,7 @@ mod tests {
             "require = [{ column = \"role\", equals = 1.5 }]",
             "\"X-Team\" = { column = \"team\" }\n\"Remote-User\" = \"email\"",
             "listen \":1\"",
+            "\u{feff}listen = \":1\"\r\n",
             "session_token_field = \"t\"",
         ] {
             assert_eq!(masked(text), text);

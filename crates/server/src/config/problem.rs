@@ -194,7 +194,9 @@ fn excerpt<'a>(
     let line_end = text[start..]
         .find('\n')
         .map_or(text.len(), |length| start + length);
-    let line = file.shown()[line_start..line_end].to_owned();
+    let line = file.shown()[line_start..line_end]
+        .trim_end_matches('\r')
+        .to_owned();
     let span = start - line_start..end.clamp(start, line_end).max(start + 1) - line_start;
     let mut annotation = kind.span(span);
     if !label.is_empty() {

@@ -101,7 +101,13 @@ impl<'v> Reader<'v> {
                     let warning = service_link(&name, value);
                     self.warnings.push(warning);
                 }
-                Some(_) => self.warnings.push(format!("{name} has no effect: {why}")),
+                Some(_) => {
+                    let place = self.variables.place(&name);
+                    let place = place.filter(|place| matches!(place, Place::File { .. }));
+                    let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+                    self.warnings
+                        .push(format!("{name} has no effect: {why}{place}"));
+                }
                 None => {}
             }
         }

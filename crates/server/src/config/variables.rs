@@ -133,7 +133,8 @@ impl Variables {
         self.values.extend(lacking);
         let spoiled = others.spoiled.iter().filter(|name| counts(name));
         self.spoiled.extend(spoiled.cloned());
-        self.unreadable.extend(others.unreadable.iter().cloned());
+        let unreadable = others.unreadable.iter().filter(|name| counts(name));
+        self.unreadable.extend(unreadable.cloned());
         self.is_partial |= others.is_partial;
     }
 

@@ -1,8 +1,8 @@
 //! The keys of the file that the environment does not know: those of the top level, and of the tables.
 
 use super::Kind::{
-    Active, Choice, Condition, Conditions, Count, File, Headers, List, Networks, Scalar, Scalars,
-    Seconds, Secret, Switch, Tables, Text, Url, Urls,
+    Active, Address, Choice, Condition, Conditions, Count, File, Headers, Hosts, List, Networks,
+    Scalar, Scalars, Seconds, Secret, Switch, Tables, Text, Url, Urls,
 };
 use super::{Key, Kind};
 
@@ -56,7 +56,7 @@ pub(in crate::config) const ROUTE: &[Key] = &[
     ),
     key(
         "host",
-        List,
+        Hosts,
         "\"app.example.com\"",
         "hosts that were asked for; `*.example.com` is one label; without it, any",
     ),
@@ -111,7 +111,7 @@ pub(in crate::config) const ROUTE: &[Key] = &[
     ),
     key(
         "rewrite_host",
-        Text,
+        Address,
         "\"wiki.internal\"",
         "the `Host` that the service sees",
     ),

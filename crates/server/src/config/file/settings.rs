@@ -5,10 +5,9 @@ use toml::de::DeValue;
 
 use super::super::catalogue::{self, Entry, Kind, Scope};
 use super::super::problem::Problem;
-use super::super::stack::{RawActive, Spanned};
+use super::super::stack::RawActive;
 use super::super::variables::{Value, Variables};
 use super::table::{Item, Table};
-use super::variable;
 
 /// The settings of the top level, or of a realm.
 #[derive(Debug, Default)]
@@ -104,7 +103,9 @@ fn read<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
             table.integer_of(item)?.value.to_string()
         }
         Kind::Switch => table.switch_of(item)?.value.to_string(),
-        Kind::List | Kind::Networks | Kind::SecretList | Kind::Urls => return list(table, item),
+        Kind::Hosts | Kind::List | Kind::Networks | Kind::SecretList | Kind::Urls => {
+            return list(table, item);
+        }
         Kind::Active
         | Kind::Address
         | Kind::Choice(_)
@@ -118,11 +119,7 @@ fn read<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
         | Kind::SecretUrl
         | Kind::Tables
         | Kind::Text
-        | Kind::Url => {
-            let text = table.text_of(item)?;
-            expects_no_variable(table, item, &text)?;
-            text.value
-        }
+        | Kind::Url => table.text_of(item)?.value,
     };
     Some(Value {
         text,
@@ -140,9 +137,6 @@ fn list<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
     }
     let count = table.problems.len();
     let texts = table.texts_of(item);
-    for text in &texts {
-        expects_no_variable(table, item, text)?;
-    }
     let parts = texts.iter().flat_map(|text| {
         let parts = text.value.split(',').map(str::trim);
         parts.map(|part| (part.to_owned(), text.place.clone()))
@@ -173,24 +167,6 @@ fn expects_no_comma<'t>(
     let what = format!("an entry of `{}` cannot have a comma in it", item.name);
     let problem = Problem::at(table.place_of(entry), what);
     let help = "write each entry in quotes of its own";
-    table.problems.push(problem.with_help(help));
-    None
-}
-
-fn expects_no_variable(
-    table: &mut Table<'_>,
-    item: &Item<'_>,
-    text: &Spanned<String>,
-) -> Option<()> {
-    if item.kind.takes_variables() || !variable::is_asked_for(&text.value) {
-        return Some(());
-    }
-    let what = format!("`${{…}}` is not replaced in `{}`", item.name);
-    let help = format!(
-        "it is in secrets and addresses only; leave the key out, and set the variable {}, which counts too",
-        item.name.to_ascii_uppercase()
-    );
-    let problem = Problem::at(text.place.clone(), what);
     table.problems.push(problem.with_help(help));
     None
 }

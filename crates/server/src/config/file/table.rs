@@ -373,6 +373,10 @@ impl<'t> Table<'t> {
     /// A text with `${VARIABLE}` replaced, where the kind of the value lets it be.
     fn replaced(&mut self, item: &Item<'t>, text: &str) -> Option<String> {
         if !item.kind.takes_variables() {
+            if variable::is_asked_for(text) {
+                self.is_not_replaced(item);
+                return None;
+            }
             return Some(text.to_owned());
         }
         let replaced = variable::replaced(text, self.source.environment);
@@ -382,6 +386,19 @@ impl<'t> Table<'t> {
                 self.problems.push(problem.with_help(help));
             })
             .ok()
+    }
+
+    /// Notes that `${VARIABLE}` stands where nothing would replace it.
+    fn is_not_replaced(&mut self, item: &Item<'t>) {
+        let what = format!("`${{…}}` is not replaced in `{}`", item.name);
+        let problem = Problem::at(self.place_of(item.value), what);
+        let help = match catalogue::of_key(item.name) {
+            Some((_, variable)) if self.also_known.contains(&item.name) => format!(
+                "it is in secrets and addresses only; leave the key out, and set the variable {variable}, which counts too"
+            ),
+            Some(_) | None => "it is in secrets and addresses only".to_owned(),
+        };
+        self.problems.push(problem.with_help(help));
     }
 
     pub(super) fn spanned<T, P>(&self, parsed: &Parsed<P>, value: T) -> Spanned<T> {
@@ -423,6 +440,7 @@ fn fits_bare(kind: Kind, text: &str) -> bool {
         | Kind::Conditions
         | Kind::File
         | Kind::Headers
+        | Kind::Hosts
         | Kind::List
         | Kind::Networks
         | Kind::Scalar

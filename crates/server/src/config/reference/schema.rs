@@ -147,7 +147,9 @@ fn of_kind(kind: Kind) -> Value {
         Kind::Conditions => one_or_several(reference("condition")),
         Kind::Count | Kind::Millis | Kind::Seconds => json!({ "type": "integer", "minimum": 0 }),
         Kind::Headers => json!({ "type": "object", "additionalProperties": reference("header") }),
-        Kind::List | Kind::Networks | Kind::SecretList | Kind::Urls => one_or_several(text()),
+        Kind::Hosts | Kind::List | Kind::Networks | Kind::SecretList | Kind::Urls => {
+            one_or_several(text())
+        }
         Kind::Port => json!({ "type": "integer", "minimum": 1, "maximum": 65535 }),
         Kind::Scalar => scalar(),
         Kind::Scalars => one_or_several(scalar()),

@@ -418,40 +418,26 @@ impl<'t> Table<'t> {
         );
         let problem = Problem::at(self.place_of(item.value), what);
         let text = item.value.get_ref().as_str();
-        let help = match text.filter(|text| fits_bare(item.kind, text)) {
-            Some(text) => format!("write `{} = {}`, without quotes", item.name, text.trim()),
+        let help = match text.and_then(|text| without_quotes(item.kind, text)) {
+            Some(bare) => format!("write `{} = {bare}`, without quotes", item.name),
             None => format!("such as `{} = {}`", item.name, item.sample),
         };
         self.problems.push(problem.with_help(help));
     }
 }
 
-/// Whether a text would be right without its quotes.
-fn fits_bare(kind: Kind, text: &str) -> bool {
-    match kind {
-        Kind::Switch => matches!(text.trim(), "true" | "false"),
-        Kind::Count | Kind::Millis | Kind::Port | Kind::Seconds => {
-            text.trim().parse::<i64>().is_ok()
-        }
-        Kind::Active
-        | Kind::Address
-        | Kind::Choice(_)
-        | Kind::Condition
-        | Kind::Conditions
-        | Kind::File
-        | Kind::Headers
-        | Kind::Hosts
-        | Kind::List
-        | Kind::Networks
-        | Kind::Scalar
-        | Kind::Scalars
-        | Kind::Secret
-        | Kind::SecretList
-        | Kind::SecretUrl
-        | Kind::Tables
-        | Kind::Text
-        | Kind::Url
-        | Kind::Urls => false,
+/// What to write in place of a text, where something else than text belongs.
+fn without_quotes(kind: Kind, text: &str) -> Option<&str> {
+    let text = text.trim();
+    let is_number = matches!(
+        kind,
+        Kind::Count | Kind::Millis | Kind::Port | Kind::Seconds
+    );
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" if kind == Kind::Switch => Some("true"),
+        "false" | "no" | "off" | "0" if kind == Kind::Switch => Some("false"),
+        _ if is_number && text.parse::<i64>().is_ok() => Some(text),
+        _ => None,
     }
 }
 

@@ -466,8 +466,7 @@ fn bypass(
 pub(crate) const CONFIG_FILE: &str = "SESSIONGATE_CONFIG";
 
 /// What a file with routes cannot have beside them.
-const PUBLIC_PATHS_BESIDE_ROUTES: &str =
-    "the file has routes, which say themselves who may enter; write a [[route]] with `access = \"public\"` instead";
+const PUBLIC_PATHS_BESIDE_ROUTES: &str = "the file has routes, which say themselves who may enter; write a [[route]] with `access = \"public\"` instead";
 
 const ADMIN_LISTEN: &str = "ADMIN_LISTEN";
 const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9090";

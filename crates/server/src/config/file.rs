@@ -7,6 +7,7 @@ mod profiles;
 mod routes;
 mod settings;
 mod table;
+mod value;
 mod variable;
 
 use std::collections::BTreeMap;

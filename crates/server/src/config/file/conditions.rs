@@ -100,7 +100,7 @@ impl<'t> Table<'t> {
 
     /// A whole number, if it is kept exactly: larger ones would equal their neighbors.
     fn number(&mut self, item: &Item<'t>) -> Option<Spanned<RawScalar>> {
-        let number = super::table::integer(item.value.get_ref());
+        let number = super::value::integer(item.value.get_ref());
         let number = number.filter(|number| number.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS);
         if number.is_none() {
             let what = format!(

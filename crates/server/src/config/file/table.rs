@@ -11,7 +11,6 @@ use super::super::place::{Place, SourceFile};
 use super::super::problem::Problem;
 use super::super::stack::Spanned;
 use super::super::variables::Variables;
-use super::variable;
 
 /// Where tables stand, and what values may ask for.
 pub(super) struct Source<'t> {
@@ -24,7 +23,7 @@ pub(super) struct Source<'t> {
 /// A table, which keys it may have, and what is wrong with it.
 pub(super) struct Table<'t> {
     entries: &'t DeTable<'t>,
-    source: &'t Source<'t>,
+    pub(super) source: &'t Source<'t>,
     /// As a person calls it: `[[route]]`.
     title: String,
     keys: &'static [Key],
@@ -90,9 +89,21 @@ impl<'t> Table<'t> {
         entries
     }
 
+    /// Whether somebody else knows this key.
+    pub(super) fn is_also_known(&self, key: &str) -> bool {
+        self.also_known.contains(&key)
+    }
+
     /// Notes that somebody else knows this key.
     pub(super) fn knows(&mut self, key: &'t str) {
         self.also_known.push(key);
+    }
+
+    pub(super) fn spanned<T, P>(&self, parsed: &Parsed<P>, value: T) -> Spanned<T> {
+        Spanned {
+            value,
+            place: self.place_of(parsed),
+        }
     }
 
     pub(super) fn place_of<T>(&self, parsed: &Parsed<T>) -> Place {
@@ -197,76 +208,6 @@ impl<'t> Table<'t> {
         })
     }
 
-    pub(super) fn text(&mut self, name: &'static str) -> Option<Spanned<String>> {
-        let item = self.item(name)?;
-        self.text_of(&item)
-    }
-
-    /// One text, or several.
-    pub(super) fn texts(&mut self, name: &'static str) -> Vec<Spanned<String>> {
-        let Some(item) = self.item(name) else {
-            return Vec::new();
-        };
-        self.texts_of(&item)
-    }
-
-    /// One text, or several; never a list with nothing in it, which would mean the same as no list.
-    pub(super) fn filled(&mut self, name: &'static str) -> Vec<Spanned<String>> {
-        let Some(item) = self.item(name) else {
-            return Vec::new();
-        };
-        if item
-            .value
-            .get_ref()
-            .as_array()
-            .is_some_and(|list| list.is_empty())
-        {
-            let what = format!("`{name}` is a list with nothing in it");
-            let problem = Problem::at(self.place_of(item.value), what);
-            let help = "give at least one, or leave the key out";
-            self.problems.push(problem.with_help(help));
-        }
-        self.texts_of(&item)
-    }
-
-    pub(super) fn switch(&mut self, name: &'static str) -> Option<Spanned<bool>> {
-        let item = self.item(name)?;
-        self.switch_of(&item)
-    }
-
-    pub(super) fn switch_of(&mut self, item: &Item<'t>) -> Option<Spanned<bool>> {
-        let value = item.value.get_ref().as_bool();
-        if value.is_none() {
-            self.is_wrong(item);
-        }
-        Some(self.spanned(item.value, value?))
-    }
-
-    /// `true`; `false` would say nothing.
-    pub(super) fn mark(&mut self, name: &'static str) -> Option<Place> {
-        let mark = self.switch(name)?;
-        if !mark.value {
-            let what = format!("`{name} = false` says nothing");
-            let problem = Problem::at(mark.place.clone(), what);
-            let help = format!("write `{name} = true`, or leave it out");
-            self.problems.push(problem.with_help(help));
-        }
-        Some(mark.place)
-    }
-
-    pub(super) fn integer(&mut self, name: &'static str) -> Option<Spanned<i64>> {
-        let item = self.item(name)?;
-        self.integer_of(&item)
-    }
-
-    pub(super) fn integer_of(&mut self, item: &Item<'t>) -> Option<Spanned<i64>> {
-        let value = integer(item.value.get_ref());
-        if value.is_none() {
-            self.is_wrong(item);
-        }
-        Some(self.spanned(item.value, value?))
-    }
-
     /// The tables of `[[NAME]]`.
     pub(super) fn tables_in_list(&mut self, name: &'static str, keys: &'static [Key]) -> Vec<Self> {
         let Some(item) = self.item(name) else {
@@ -345,106 +286,6 @@ impl<'t> Table<'t> {
         let place = self.place_of(value);
         Some(self.within(entries, place, title.to_owned(), keys))
     }
-
-    pub(super) fn text_of(&mut self, item: &Item<'t>) -> Option<Spanned<String>> {
-        let DeValue::String(text) = item.value.get_ref() else {
-            self.is_wrong(item);
-            return None;
-        };
-        let text = self.replaced(item, text)?;
-        Some(self.spanned(item.value, text))
-    }
-
-    pub(super) fn texts_of(&mut self, item: &Item<'t>) -> Vec<Spanned<String>> {
-        let DeValue::Array(entries) = item.value.get_ref() else {
-            return self.text_of(item).into_iter().collect();
-        };
-        let mut texts = Vec::new();
-        for entry in entries.iter() {
-            let item = Item {
-                value: entry,
-                ..*item
-            };
-            texts.extend(self.text_of(&item));
-        }
-        texts
-    }
-
-    /// A text with `${VARIABLE}` replaced, where the kind of the value lets it be.
-    fn replaced(&mut self, item: &Item<'t>, text: &str) -> Option<String> {
-        if !item.kind.takes_variables() {
-            if variable::is_asked_for(text) {
-                self.is_not_replaced(item);
-                return None;
-            }
-            return Some(text.to_owned());
-        }
-        let replaced = variable::replaced(text, self.source.environment);
-        replaced
-            .map_err(|(what, help)| {
-                let problem = Problem::at(self.place_of(item.value), what);
-                self.problems.push(problem.with_help(help));
-            })
-            .ok()
-    }
-
-    /// Notes that `${VARIABLE}` stands where nothing would replace it.
-    fn is_not_replaced(&mut self, item: &Item<'t>) {
-        let what = format!("`${{…}}` is not replaced in `{}`", item.name);
-        let problem = Problem::at(self.place_of(item.value), what);
-        let help = match catalogue::of_key(item.name) {
-            Some((_, variable)) if self.also_known.contains(&item.name) => format!(
-                "it is in secrets and addresses only; leave the key out, and set the variable {variable}, which counts too"
-            ),
-            Some(_) | None => "it is in secrets and addresses only".to_owned(),
-        };
-        self.problems.push(problem.with_help(help));
-    }
-
-    pub(super) fn spanned<T, P>(&self, parsed: &Parsed<P>, value: T) -> Spanned<T> {
-        Spanned {
-            value,
-            place: self.place_of(parsed),
-        }
-    }
-
-    /// Notes that a value is not of the kind that it should be.
-    pub(super) fn is_wrong(&mut self, item: &Item<'t>) {
-        let what = format!(
-            "`{}` must be {}, not {}",
-            item.name,
-            item.kind.words(),
-            found(item.value.get_ref())
-        );
-        let problem = Problem::at(self.place_of(item.value), what);
-        let text = item.value.get_ref().as_str();
-        let help = match text.and_then(|text| without_quotes(item.kind, text)) {
-            Some(bare) => format!("write `{} = {bare}`, without quotes", item.name),
-            None => format!("such as `{} = {}`", item.name, item.sample),
-        };
-        self.problems.push(problem.with_help(help));
-    }
-}
-
-/// What to write in place of a text, where something else than text belongs.
-fn without_quotes(kind: Kind, text: &str) -> Option<&str> {
-    let text = text.trim();
-    let is_number = matches!(
-        kind,
-        Kind::Count | Kind::Millis | Kind::Port | Kind::Seconds
-    );
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "1" if kind == Kind::Switch => Some("true"),
-        "false" | "no" | "off" | "0" if kind == Kind::Switch => Some("false"),
-        _ if is_number && text.parse::<i64>().is_ok() => Some(text),
-        _ => None,
-    }
-}
-
-/// A whole number as TOML writes it: also with `_`, and in base 2, 8 or 16.
-pub(super) fn integer(value: &DeValue<'_>) -> Option<i64> {
-    let integer = value.as_integer()?;
-    i64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
 /// The nearest of these words, if one is near enough to be meant.
@@ -465,19 +306,6 @@ pub(super) fn listed(words: &[String]) -> String {
         [] => String::new(),
         [one] => one.clone(),
         [most @ .., last] => format!("{} and {last}", most.join(", ")),
-    }
-}
-
-fn found(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::Array(_) => "a list",
-        DeValue::Boolean(_) => "a boolean",
-        DeValue::Datetime(_) => "a time",
-        DeValue::Float(_) => "a number with a fraction",
-        DeValue::Integer(_) if integer(value).is_none() => "a number out of range",
-        DeValue::Integer(_) => "a number",
-        DeValue::String(_) => "text",
-        DeValue::Table(_) => "a table",
     }
 }
 

@@ -1,0 +1,223 @@
+//! What is protected, what goes on to it, and how long things may take.
+
+use super::super::Kind::{Address, Choice, List, Networks, Seconds, Switch, Text, Url, Urls};
+use super::super::Row;
+use super::super::Scope::{Front, Process, Realm};
+use super::super::Written::{Beside, Default, Sample};
+use super::{entry, row};
+
+pub(super) const WHAT_TO_PROTECT: &[Row] = &[
+    row(
+        &[entry(
+            "UPSTREAM",
+            Url,
+            Front,
+            Sample("\"http://127.0.0.1:3000\""),
+            "",
+        )],
+        "required for the proxy",
+        "the service, as `http://host:port`",
+    ),
+    row(
+        &[entry(
+            "LISTEN",
+            Address,
+            Process,
+            Beside("\"0.0.0.0:8080\""),
+            "",
+        )],
+        "`0.0.0.0:8080`",
+        "where the gate accepts requests",
+    ),
+    row(
+        &[entry(
+            "AUTH_LISTEN",
+            Address,
+            Process,
+            Sample("\"127.0.0.1:8081\""),
+            "",
+        )],
+        "off",
+        "where nginx, Caddy, Traefik or Envoy ask for [decisions](docs/decisions.md), as `host:port` or `unix:/path`; \
+         `UPSTREAM` is not needed then",
+    ),
+    row(
+        &[entry(
+            "AUTH_SOCKET_MODE",
+            Text,
+            Process,
+            Beside("\"660\""),
+            "",
+        )],
+        "`660`",
+        "permissions of that Unix socket, octal",
+    ),
+    row(
+        &[entry(
+            "PUBLIC_PATHS",
+            List,
+            Front,
+            Sample("[\"/healthz\", \"/assets/\"]"),
+            "",
+        )],
+        "none",
+        "paths without a session, comma-separated: `/healthz,/assets/`; a trailing slash means everything below",
+    ),
+    row(
+        &[entry(
+            "SIGN_IN_URL",
+            Url,
+            Realm,
+            Sample("\"https://app.example.com/api/auth/signin\""),
+            "",
+        )],
+        "none",
+        "where browsers without a session are sent, with `?callbackUrl=`; without it they get a 401 page",
+    ),
+    row(
+        &[entry(
+            "PUBLIC_URL",
+            Urls,
+            Process,
+            Sample("[\"https://grafana.example.com\"]"),
+            "",
+        )],
+        "none",
+        "this gate's own origin or origins, such as `https://grafana.example.com` or `https://*.example.com`, for the \
+         way back from another origin",
+    ),
+    row(
+        &[entry(
+            "SIGN_IN_CALLBACK_PARAMETER",
+            Text,
+            Realm,
+            Beside("\"callbackUrl\""),
+            "",
+        )],
+        "`callbackUrl`",
+        "the parameter of `SIGN_IN_URL` that holds the way back",
+    ),
+    row(
+        &[entry(
+            "CORS_PREFLIGHT",
+            Choice(&["deny", "pass"]),
+            Front,
+            Default("\"deny\""),
+            "",
+        )],
+        "`deny`",
+        "`pass` lets real CORS preflights through without a session",
+    ),
+    row(
+        &[entry(
+            "CORS_ORIGINS",
+            Urls,
+            Front,
+            Sample("[\"https://app.example.com\"]"),
+            "",
+        )],
+        "none",
+        "origins whose pages may read refusals, `https://app.example.com`; their preflights are answered here",
+    ),
+];
+
+pub(super) const WHAT_GOES_ON: &[Row] = &[
+    row(
+        &[entry(
+            "FORWARD_SESSION_COOKIE",
+            Switch,
+            Front,
+            Beside("true"),
+            "",
+        )],
+        "`true`",
+        "`false` removes everything that is a session of the app, and nothing else, before the upstream",
+    ),
+    row(
+        &[entry(
+            "TRUSTED_PROXIES",
+            Networks,
+            Process,
+            Sample("[\"10.0.0.0/8\"]"),
+            "",
+        )],
+        "none",
+        "networks whose `X-Forwarded-*` and `X-Request-Id` are believed, such as `10.0.0.0/8`",
+    ),
+];
+
+pub(super) const TIME: &[Row] = &[
+    row(
+        &[
+            entry(
+                "UPSTREAM_CONNECT_TIMEOUT",
+                Seconds,
+                Front,
+                Beside("5"),
+                "seconds for a connection to the service to open",
+            ),
+            entry(
+                "UPSTREAM_TIMEOUT",
+                Seconds,
+                Front,
+                Beside("60"),
+                "seconds for the service's answer to begin, and between its pieces",
+            ),
+        ],
+        "`5` s, `60` s",
+        "for a connection to open; for an answer to begin, and between its pieces",
+    ),
+    row(
+        &[
+            entry(
+                "CLIENT_HEADER_TIMEOUT",
+                Seconds,
+                Process,
+                Default("30"),
+                "seconds for the rest of a request's head, once it has begun",
+            ),
+            entry(
+                "CLIENT_BODY_TIMEOUT",
+                Seconds,
+                Process,
+                Default("60"),
+                "seconds for each piece of a body",
+            ),
+        ],
+        "`30` s, `60` s",
+        "for a request's head; for each piece of a body",
+    ),
+    row(
+        &[entry(
+            "CLIENT_IDLE_TIMEOUT",
+            Seconds,
+            Process,
+            Beside("75"),
+            "seconds for the next request on an open connection",
+        )],
+        "`75` s",
+        "for the next request on an open connection",
+    ),
+    row(
+        &[entry(
+            "DRAIN_DELAY",
+            Seconds,
+            Process,
+            Default("0"),
+            "seconds for which connections are still accepted after a signal to stop, while `/readyz` says 503",
+        )],
+        "`0` s",
+        "how long connections are still accepted after a signal to stop, while `/readyz` says 503",
+    ),
+    row(
+        &[entry(
+            "DRAIN_TIMEOUT",
+            Seconds,
+            Process,
+            Default("30"),
+            "seconds for what is in flight when the gate is asked to stop",
+        )],
+        "`30` s",
+        "for what is in flight when the gate is asked to stop",
+    ),
+];

@@ -7,6 +7,7 @@ mod endpoints;
 mod front;
 mod names;
 mod restrictions;
+mod rules;
 mod statuses;
 mod table;
 mod traefik;

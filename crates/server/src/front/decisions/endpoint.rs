@@ -48,7 +48,9 @@ impl Refusals {
             }
             // `Location` stays, for hosts that can be told what to do with it.
             (Self::StatusAlone, StatusCode::FOUND) => StatusCode::UNAUTHORIZED,
-            (Self::StatusAlone, StatusCode::BAD_REQUEST) => StatusCode::FORBIDDEN,
+            (Self::StatusAlone, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) => {
+                StatusCode::FORBIDDEN
+            }
             (Self::PassedOn | Self::PassedOnBelow500 | Self::StatusAlone, status) => status,
         }
     }

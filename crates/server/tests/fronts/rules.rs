@@ -1,0 +1,315 @@
+//! One file of routes, and one table of requests, behind every front: the rules are the same whoever asks.
+
+use anyhow::{Context, Result, ensure};
+use harness::{Client, Echo, Mint, Request};
+
+use crate::front::{Front, Kind, gate};
+
+/// What every front is asked to obey.
+const ROUTES: &str = r#"
+case_insensitive = false
+
+[[route]]
+name = "everybody else"
+path = "/"
+
+[[route]]
+name = "welcome"
+path = ["/welcome", "/assets/"]
+access = "public"
+
+[[route]]
+name = "admin"
+path = "/admin/"
+require = { claim = "role", one_of = ["admin", "owner"] }
+
+[[route]]
+name = "reports"
+path = "/admin/reports/{year}"
+require = [
+  { claim = "groups", contains = "finance" },
+  { not = { claim = "impersonatedBy", present = true } },
+]
+
+[[route]]
+name = "changes"
+path = "/admin/"
+methods = ["POST", "DELETE"]
+require = { claim = "role", equals = "owner" }
+
+[[route]]
+name = "closed"
+path = "/internal/"
+access = "deny"
+
+[[route]]
+name = "number"
+path = "/number/"
+require = { claim = "role", equals = 1 }
+
+[[route]]
+name = "legacy"
+path = "/legacy/"
+csrf = true
+
+[[route]]
+name = "other host"
+host = "*.other.test"
+path = "/"
+access = "public"
+"#;
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// It arrives, by this route.
+    Enters(&'static str),
+    /// The client gets this status, for this reason.
+    Refused(u16, &'static str),
+}
+
+use Outcome::{Enters, Refused};
+
+/// Nobody, a user, an administrator, an owner, an accountant, and somebody who acts for one.
+#[derive(Clone, Copy, Debug)]
+enum Who {
+    Accountant,
+    ActingAdmin,
+    Admin,
+    Nobody,
+    Owner,
+    User,
+}
+
+impl Who {
+    fn cookie(self) -> Option<String> {
+        let mint = Mint::user("ada").claim("name", "Ada");
+        Some(
+            match self {
+                Self::Nobody => return None,
+                Self::User => mint,
+                Self::Admin => mint.claim("role", "admin"),
+                Self::Owner => mint.claim("role", "owner"),
+                Self::Accountant => mint.claim("groups", vec!["staff", "finance"]),
+                Self::ActingAdmin => mint
+                    .claim("groups", vec!["finance"])
+                    .claim("impersonatedBy", "eve"),
+            }
+            .authjs(),
+        )
+    }
+}
+
+type Row = (&'static str, &'static str, Who, Outcome);
+
+const TABLE: &[Row] = &[
+    ("GET", "/welcome", Who::Nobody, Enters("welcome")),
+    (
+        "GET",
+        "/assets/a%20b.css?x=/admin/",
+        Who::Nobody,
+        Enters("welcome"),
+    ),
+    ("GET", "/%61ssets/x", Who::Nobody, Enters("welcome")),
+    ("GET", "/", Who::Nobody, Refused(401, "no_credential")),
+    ("GET", "/", Who::User, Enters("everybody else")),
+    ("GET", "/@scope%2fname", Who::User, Enters("everybody else")),
+    ("GET", "/admin/", Who::Nobody, Refused(401, "no_credential")),
+    ("GET", "/admin/", Who::User, Refused(403, "rule_denied")),
+    ("GET", "/admin/", Who::Admin, Enters("admin")),
+    ("HEAD", "/admin/x", Who::Admin, Enters("admin")),
+    ("GET", "/%61dmin/", Who::User, Refused(403, "rule_denied")),
+    ("GET", "/%61dmin/x", Who::Admin, Enters("admin")),
+    // The upstream would see another route in these.
+    (
+        "GET",
+        "/x/../admin/",
+        Who::User,
+        Refused(400, "ambiguous_path"),
+    ),
+    (
+        "GET",
+        "/assets/..%2fadmin/",
+        Who::Nobody,
+        Refused(400, "ambiguous_path"),
+    ),
+    (
+        "GET",
+        "/admin%2fx",
+        Who::User,
+        Refused(400, "ambiguous_path"),
+    ),
+    (
+        "GET",
+        "/ADMIN%2fx",
+        Who::User,
+        Refused(400, "ambiguous_path"),
+    ),
+    ("GET", "/Admin/", Who::User, Enters("everybody else")),
+    ("POST", "/admin/x", Who::Admin, Refused(403, "rule_denied")),
+    ("POST", "/admin/x", Who::Owner, Enters("changes")),
+    (
+        "DELETE",
+        "/admin/x",
+        Who::Admin,
+        Refused(403, "rule_denied"),
+    ),
+    ("PUT", "/admin/x", Who::Admin, Enters("admin")),
+    (
+        "GET",
+        "/admin/reports/2026",
+        Who::Admin,
+        Refused(403, "rule_denied"),
+    ),
+    (
+        "GET",
+        "/admin/reports/2026",
+        Who::Accountant,
+        Enters("reports"),
+    ),
+    (
+        "GET",
+        "/admin/reports/2026",
+        Who::ActingAdmin,
+        Refused(403, "rule_denied"),
+    ),
+    (
+        "GET",
+        "/admin/reports/",
+        Who::Accountant,
+        Refused(403, "rule_denied"),
+    ),
+    (
+        "GET",
+        "/admin/reports/2026/x",
+        Who::Accountant,
+        Refused(403, "rule_denied"),
+    ),
+    (
+        "GET",
+        "/internal/x",
+        Who::Owner,
+        Refused(403, "route_denied"),
+    ),
+    (
+        "GET",
+        "/internal/x",
+        Who::Nobody,
+        Refused(403, "route_denied"),
+    ),
+    (
+        "GET",
+        "/number/x",
+        Who::Admin,
+        Refused(403, "rule_incomparable"),
+    ),
+    ("GET", "/legacy/x", Who::User, Enters("legacy")),
+    ("POST", "/legacy/x", Who::User, Refused(403, "cross_origin")),
+];
+
+#[tokio::test]
+async fn behind_caddy() -> Result<()> {
+    run(Kind::Caddy).await
+}
+
+#[tokio::test]
+async fn behind_caddy_of_today() -> Result<()> {
+    run(Kind::CaddyPinned).await
+}
+
+#[tokio::test]
+async fn behind_envoy_over_grpc() -> Result<()> {
+    run(Kind::EnvoyGrpc).await
+}
+
+#[tokio::test]
+async fn behind_envoy_over_http() -> Result<()> {
+    run(Kind::EnvoyHttp).await
+}
+
+#[tokio::test]
+async fn behind_haproxy() -> Result<()> {
+    run(Kind::Haproxy).await
+}
+
+#[tokio::test]
+async fn behind_nginx() -> Result<()> {
+    run(Kind::Nginx).await
+}
+
+#[tokio::test]
+async fn behind_the_gate_itself() -> Result<()> {
+    run(Kind::Proxy).await
+}
+
+#[tokio::test]
+async fn behind_traefik() -> Result<()> {
+    run(Kind::Traefik).await
+}
+
+async fn run(kind: Kind) -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let file = folder.path().join("gate.toml");
+    std::fs::write(&file, ROUTES)?;
+    let file = file.to_str().context("a path")?;
+    let gate = gate(kind, &echo)
+        .env("SESSIONGATE_CONFIG", file)
+        .start()
+        .await?;
+    let front = Front::start(kind, &gate, &echo).await?;
+    for (method, target, who, outcome) in TABLE {
+        let what = format!("{kind:?}: {method} {target} by {who:?}");
+        let request = Request::new(method, target).header("Host", "app.example.com");
+        let request = who.cookie().into_iter().fold(request, Request::cookie);
+        let before = echo.seen().len();
+        let answer = Client::connect(front.address).await?.send(&request).await?;
+        let arrived = echo.seen().len() > before;
+        let id = answer.header("x-request-id").map(str::to_owned);
+        match *outcome {
+            Enters(route) => {
+                ensure!(
+                    answer.status == 200 && arrived,
+                    "{what}: {answer:?}\n{}",
+                    front.transcript()
+                );
+                let id = echo.seen().pop().context("it arrived")?;
+                let id = id.headers.get("x-request-id").map(str::to_owned);
+                seen(&gate, id, route, "allow").await.context(what)?;
+            }
+            Refused(status, reason) => {
+                let status = match (status, reason) {
+                    (400, _) => kind.ambiguous(),
+                    (status, _) => status,
+                };
+                ensure!(answer.status == status && !arrived, "{what}: {answer:?}");
+                seen(&gate, id, reason, "deny").await.context(what)?;
+            }
+        }
+    }
+    let other = Request::get("/").header("Host", "A.Other.Test.:8080");
+    let answer = Client::connect(front.address).await?.send(&other).await?;
+    ensure!(answer.status == 200, "{kind:?}: {answer:?}");
+    Ok(())
+}
+
+/// Waits for the audit line of a request, by its id where the front passes that on, and sees what it says.
+async fn seen(gate: &harness::Gate, id: Option<String>, wanted: &str, outcome: &str) -> Result<()> {
+    let field = match outcome {
+        "allow" => "rule",
+        _ => "reason",
+    };
+    let Some(id) = id else {
+        // The last line is that of the last request.
+        gate.wait_for_audit(|line| line["outcome"] == outcome && line[field] == wanted)
+            .await?;
+        return Ok(());
+    };
+    let line = gate
+        .wait_for_audit(|line| line["request_id"] == id.as_str())
+        .await?;
+    ensure!(
+        line["outcome"] == outcome && line[field] == wanted,
+        "{line}"
+    );
+    Ok(())
+}

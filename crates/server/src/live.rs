@@ -21,7 +21,7 @@ pub(crate) use self::reload::Reload;
 pub(crate) use self::view::{Current, Shared, View};
 use crate::config::{Config, Handling, UpstreamSettings};
 use crate::metrics::Metrics;
-use crate::store::{self, StoreHealth, StoreOpenError, Users};
+use crate::store::{self, ColumnError, Pools, StoreHealth, StoreOpenError, Users};
 
 /// What a reload replaces.
 pub(crate) struct Live {
@@ -41,6 +41,9 @@ pub(crate) struct Live {
 /// Why there is nothing live.
 #[derive(Debug, Error)]
 pub(crate) enum LiveError {
+    /// The database has not what rules or headers are about.
+    #[error(transparent)]
+    Column(#[from] ColumnError),
     /// The issuer does not answer as it is now asked.
     #[error("BEARER_JWKS: the issuer's keys cannot be had; the log says why")]
     Issuer,
@@ -56,6 +59,8 @@ pub(crate) enum LiveError {
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) runtime: Handle,
+    /// The connections, which stores before and after a reload share.
+    pub(crate) pools: Pools,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -122,6 +127,17 @@ impl Live {
             realms: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+
+    /// Sees that the tables have every column that the configuration looks at, as far as the databases answer now.
+    ///
+    /// # Errors
+    /// The first column that is missing, or may not be read.
+    pub(crate) async fn prove_columns(&self) -> Result<(), ColumnError> {
+        for stores in self.realms.iter().filter_map(|realm| realm.stores.as_ref()) {
+            stores.prove_columns().await?;
+        }
+        Ok(())
     }
 
     /// How every store with a server or a file behind it is doing.

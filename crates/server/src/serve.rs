@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::runtime::{self, Fronts};
 use crate::signals::{Signals, Stop};
 use crate::socket::Address;
+use crate::store::Pools;
 use crate::vital::{self, Endings};
 
 /// Where the listeners are bound.
@@ -50,12 +51,14 @@ pub(crate) fn run(variables: Variables, config: Config, ready: impl FnOnce(&Boun
     let (signals, stop) = (listen_to_signals(&shared)?, Stop::default());
     let around = Surroundings {
         runtime: shared.handle().clone(),
+        pools: Pools::new(shared.handle().clone()),
         metrics: Metrics::new()?,
     };
     let fixed = Fixed::of(&config);
     let format = config.audits.then_some(config.log_format);
     let (admin_listen, delay) = (config.admin.listen, config.drain_delay);
     let live: Shared = Arc::new(ArcSwap::from_pointee(Live::open(config, None, &around)?));
+    shared.block_on(live.load().prove_columns())?;
 
     let listening = Listeners::bind(&fixed)?;
     let admin = Admin {

@@ -9,12 +9,14 @@
 
 mod cache;
 mod chain;
+mod columns;
 mod connections;
 mod database;
 mod fact;
 mod health;
 mod identifier;
 mod memory;
+mod pools;
 mod postgres;
 mod record;
 mod redis;
@@ -31,25 +33,29 @@ mod told;
 mod users;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gate::Source;
 use thiserror::Error;
-use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::cache::SharedCache;
 use self::chain::{Chain, Reporter, Tasks, Truth};
-use self::database::Database;
+pub(crate) use self::columns::ColumnError;
+pub(crate) use self::columns::{Memberships, UserColumn};
+use self::database::{Database, DatabaseLease};
 use self::fact::Fact;
 pub(crate) use self::health::StoreHealth;
 pub(crate) use self::identifier::{Column, Table};
 use self::memory::Memory;
+pub(crate) use self::pools::Pools;
+use self::pools::{Lease, RedisLine};
 pub(crate) use self::postgres::{PostgresHost, PostgresServer, Verify};
-use self::redis::Redis;
+use self::record::About;
+use self::redis::{Redis, RedisPlace};
 pub(crate) use self::redis::{RedisAddress, RedisServer};
 use self::secondary::SecondaryStorage;
 use self::sessions::SessionTruth;
@@ -125,44 +131,44 @@ pub(crate) enum StoreOpenError {
 }
 
 impl Stores {
-    /// Opens the stores. Everything that waits for a server runs on `runtime`, which must outlive this.
+    /// Opens the stores of one realm, on connections of `pools`, which other realms may use too. Everything that waits for
+    /// a server runs on the runtime of `pools`.
     ///
     /// # Errors
     /// When the settings cannot work, whatever the world does. Servers that are down are asked again until they answer.
     pub(crate) fn open(
-        settings: Settings,
-        runtime: Handle,
+        settings: &Settings,
+        pools: &Pools,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, StoreOpenError> {
         let tasks = Tasks {
-            runtime,
+            runtime: pools.runtime().clone(),
             tracker: TaskTracker::new(),
         };
-        let redis = settings.redis.clone().map(Redis::new).transpose()?;
+        if let Some(redis) = &settings.redis {
+            redis.server.check_files(redis.ca_file.as_ref())?;
+        }
         if let Some(DatabaseUrl::Postgres(server)) =
             settings.database.as_ref().map(|database| &database.url)
         {
             server.check_files()?;
         }
+        let line = settings.redis.as_ref().map(|redis| pools.redis(redis));
+        let database = settings.database.as_ref();
+        let database = database.map(|database| Database::open(settings, database, pools));
+        let (database, connections) = database.unzip();
         let servers = Servers {
-            redis: redis.map(Arc::new),
-            database: settings.database.as_ref().map(Database::new).map(Arc::new),
+            redis: line.as_ref().map(|line| Arc::clone(&line.thing.redis)),
+            database: database.map(Arc::new),
         };
         let builder = Builder {
-            settings: &settings,
+            settings,
             servers: &servers,
             observer,
             tasks: &tasks,
         };
         let (users, sessions) = (builder.users(), builder.sessions());
         let stop = CancellationToken::new();
-        if let Some(redis) = servers.redis.clone() {
-            let stop = stop.clone();
-            tasks.spawn(async move {
-                let _part = vital::part("the line to Redis");
-                stop.run_until_cancelled(redis.keep_line()).await;
-            });
-        }
         if let Some(database) = servers.database.clone() {
             let stop = stop.clone();
             tasks.spawn(async move {
@@ -174,6 +180,7 @@ impl Stores {
             users,
             sessions,
             servers,
+            leases: Mutex::new(Leases { line, connections }),
             tasks,
             stop,
         })))
@@ -211,10 +218,23 @@ impl Stores {
         up.any(|store| !needs_redis || store.source == Source::Redis)
     }
 
-    /// Ends the background tasks, waits for the lookups that are under way, and closes all connections.
+    /// Makes sure that the columns of users that are asked for can be read, as far as the database answers now. To be called
+    /// on the runtime of the pools.
+    ///
+    /// # Errors
+    /// When the database says that a column, or the table of memberships, is not there or may not be read.
+    pub(crate) async fn prove_columns(&self) -> Result<(), ColumnError> {
+        match &self.0.servers.database {
+            Some(database) => database.prove_columns().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the background tasks, waits for the lookups that are under way, and closes the connections that no other stores
+    /// use.
     pub(crate) async fn close(&self) {
         let Open {
-            servers,
+            leases,
             tasks,
             stop,
             ..
@@ -227,11 +247,13 @@ impl Stores {
                 "lookups were still under way when the stores closed"
             );
         }
-        if let Some(redis) = &servers.redis {
-            redis.close();
+        let Leases { line, connections } =
+            std::mem::take(&mut *leases.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(line) = line.and_then(Lease::give_back) {
+            line.close().await;
         }
-        if let Some(database) = &servers.database {
-            database.close().await;
+        if let Some(connections) = connections {
+            connections.give_back().await;
         }
     }
 }
@@ -241,8 +263,16 @@ struct Open {
     users: Option<Users>,
     sessions: Option<Sessions>,
     servers: Servers,
+    leases: Mutex<Leases>,
     tasks: Tasks,
     stop: CancellationToken,
+}
+
+impl Drop for Open {
+    /// Stores that nobody has closed, because something else could not be opened, ask no more.
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }
 
 impl fmt::Debug for Open {
@@ -260,6 +290,13 @@ struct Servers {
     database: Option<Arc<Database>>,
 }
 
+/// The right to the connections, until the stores are closed.
+#[derive(Default)]
+struct Leases {
+    line: Option<Lease<RedisPlace, RedisLine>>,
+    connections: Option<DatabaseLease>,
+}
+
 /// Builds chains.
 struct Builder<'a> {
     settings: &'a Settings,
@@ -272,7 +309,8 @@ impl Builder<'_> {
     fn users(&self) -> Option<Users> {
         let table = self.settings.database.as_ref()?.users.as_ref()?;
         let database = self.servers.database.as_ref()?;
-        let cache = self.cache("", users::realm(&self.database_name()?, table));
+        let asked = self.settings.asked_of_users();
+        let cache = self.cache("", users::about(&self.database_name()?, table, &asked));
         Some(Users(self.chain(cache, UserTruth(Arc::clone(database)))))
     }
 
@@ -295,9 +333,10 @@ impl Builder<'_> {
         let (cache, truth) = match (storage, database) {
             (None, None) => return None,
             (None, Some((database, tables))) => {
-                let realm = sessions::realm(&self.database_name()?, tables);
+                let asked = self.settings.asked_with_sessions();
+                let about = sessions::about(&self.database_name()?, tables, &asked);
                 (
-                    self.cache("session:", realm),
+                    self.cache("session:", about),
                     SessionTruth::Database(database),
                 )
             }
@@ -309,12 +348,17 @@ impl Builder<'_> {
         Some(Sessions(self.chain(cache, truth)))
     }
 
-    fn cache<F: record::Recorded>(&self, kind: &str, realm: String) -> Option<SharedCache<F>> {
+    fn cache<F: record::Recorded>(&self, kind: &str, about: About) -> Option<SharedCache<F>> {
         let redis = Arc::clone(self.servers.redis.as_ref()?);
+        let kind = match &self.settings.realm {
+            Some(realm) => format!("realm:{realm}:{kind}"),
+            None => kind.to_owned(),
+        };
         Some(SharedCache::new(
             redis,
-            kind,
-            realm,
+            self.settings.redis.as_ref()?,
+            &kind,
+            about,
             self.settings.absent_ttl,
         ))
     }

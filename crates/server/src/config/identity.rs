@@ -3,7 +3,7 @@
 use gate::{ClaimPath, EmailHeader, Groups, GroupsSource, IdentityRules};
 
 use super::raw::Reader;
-use super::rules::{AskedColumn, Columns};
+use super::rules::Columns;
 use super::sessions::SessionFormat;
 use crate::store::{self, Column};
 
@@ -43,7 +43,7 @@ pub(super) fn groups(reader: &mut Reader<'_>, columns: &mut Columns) -> Option<G
             return None;
         }
         (Some(claim), None) => GroupsSource::Claim(claim),
-        (None, Some(column)) => GroupsSource::Column(columns.index(AskedColumn::Value(column))),
+        (None, Some(column)) => GroupsSource::Column(columns.value(column)),
         (Some(_), Some(_)) => {
             reader.problem("GROUPS_COLUMN", "GROUPS_CLAIM is set too; keep one of them");
             return None;

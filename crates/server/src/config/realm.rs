@@ -8,9 +8,10 @@ use session::{ClaimDemands, KeyRing};
 use super::lookups::SessionLookups;
 use super::problem::Problem;
 use super::raw::{Reader, Setting, Variables};
-use super::rules::AskedColumn;
+use super::realms::DEFAULT_REALM;
 use super::sessions::{self, SessionFormat};
 use super::{bearer, identity, stores};
+use crate::store::UserColumn;
 use crate::{jwks, store};
 
 /// One application that issues sessions.
@@ -85,7 +86,7 @@ impl RealmReading {
         mut self,
         name: &str,
         active: Condition,
-        columns: Vec<AskedColumn>,
+        columns: Vec<UserColumn>,
         variables: &Variables,
         settings: &[Setting],
         problems: &mut Vec<Problem>,
@@ -94,6 +95,9 @@ impl RealmReading {
             let mut reader = Reader::new(variables);
             reader.problem("ENABLE_DB_CHECK", NO_ROWS);
             problems.append(&mut reader.problems);
+        }
+        if let Some(stores) = &mut self.stores {
+            stores.realm = (name != DEFAULT_REALM).then(|| name.to_owned());
         }
         Some(RealmSettings {
             name: name.into(),
@@ -109,7 +113,7 @@ impl RealmReading {
     }
 
     /// Asks for columns of the users' rows, if there is a table of users.
-    fn ask_for(&mut self, columns: Vec<AskedColumn>) -> bool {
+    fn ask_for(&mut self, columns: Vec<UserColumn>) -> bool {
         let stores = self.stores.as_mut();
         let Some(database) = stores.and_then(|stores| stores.database.as_mut()) else {
             return false;
@@ -118,7 +122,7 @@ impl RealmReading {
         if let (None, Some(sessions)) = (&database.users, &database.sessions) {
             database.users = Some(sessions.users.clone());
         }
-        let _ = columns;
+        database.columns = columns;
         true
     }
 }

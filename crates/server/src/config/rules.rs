@@ -13,7 +13,6 @@ use gate::{HeaderProfile, IdentityHeaders, PathPattern, Routes};
 use http::HeaderValue;
 use http1::Length;
 
-pub(crate) use self::columns::AskedColumn;
 pub(super) use self::columns::Columns;
 pub(super) use self::conditions::active;
 pub(super) use self::routes::{Made, RealmNames, Usual, make};

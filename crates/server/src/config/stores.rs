@@ -51,6 +51,7 @@ pub(super) fn settings(
         false => None,
     };
     Some(Settings {
+        realm: None,
         memory,
         absent_ttl,
         redis,
@@ -92,6 +93,8 @@ fn database(
         max_connections,
         users: Some(users?).filter(|_| checks_users),
         sessions,
+        columns: Vec::new(),
+        time_zone: None,
     })
 }
 

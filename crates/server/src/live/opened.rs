@@ -43,7 +43,7 @@ impl Opened {
             (Some(_), Some(before)) => before.stores.clone(),
             (Some(settings), None) => {
                 let observer = Arc::clone(&around.metrics) as _;
-                Some(Stores::open(settings, around.runtime.clone(), observer)?)
+                Some(Stores::open(&settings, &around.pools, observer)?)
             }
             (None, _) => None,
         };
@@ -118,6 +118,9 @@ impl Opened {
             && !keychain.is_usable().await
         {
             return Err(LiveError::Issuer);
+        }
+        if let Some(stores) = &stores {
+            stores.prove_columns().await?;
         }
         let (Some(new), Some(old)) = (stores, &before.stores) else {
             return Ok(());

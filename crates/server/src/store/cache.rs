@@ -11,8 +11,9 @@ use std::time::Duration;
 use gate::{Lookup, Source};
 
 use super::fact::Trust;
-use super::record::{self, Recorded};
+use super::record::{self, About, Recorded};
 use super::redis::{Redis, Unwritten};
+use super::settings::RedisSettings;
 use crate::clock;
 
 /// What nodes tell one another about one kind of fact.
@@ -20,8 +21,7 @@ pub(super) struct SharedCache<F> {
     redis: Arc<Redis>,
     /// What stands before the key of a fact.
     prefix: String,
-    /// What the facts are about: the database, the tables, the columns.
-    realm: String,
+    about: About,
     trust: Trust,
     facts: PhantomData<fn() -> F>,
 }
@@ -38,11 +38,17 @@ pub(super) enum Cached<F> {
 }
 
 impl<F: Recorded> SharedCache<F> {
-    pub(super) fn new(redis: Arc<Redis>, kind: &str, realm: String, absent_ttl: Duration) -> Self {
-        let settings = redis.settings();
+    /// `kind` stands in the keys, behind the prefix of `settings`.
+    pub(super) fn new(
+        redis: Arc<Redis>,
+        settings: &RedisSettings,
+        kind: &str,
+        about: About,
+        absent_ttl: Duration,
+    ) -> Self {
         Self {
             prefix: format!("{}{kind}", settings.key_prefix),
-            realm,
+            about,
             trust: Trust {
                 present: settings.cache_ttl,
                 absent: absent_ttl,
@@ -54,10 +60,14 @@ impl<F: Recorded> SharedCache<F> {
 
     /// Looks `key` up.
     pub(super) async fn find(&self, key: &str) -> Cached<F> {
-        let Ok(value) = self.redis.read(&self.key(key), F::MAX_LEN).await else {
+        let Ok(value) = self
+            .redis
+            .read(&self.key(key), F::max_len(self.about.columns))
+            .await
+        else {
             return Cached::Skipped;
         };
-        match record::read(&value, &self.realm, key) {
+        match record::read(&value, &self.about, key) {
             None => Cached::Miss,
             Some(found) => Cached::Hit(Lookup {
                 found,
@@ -75,7 +85,7 @@ impl<F: Recorded> SharedCache<F> {
         if ttl.is_zero() {
             return Ok(());
         }
-        let value = record::write(found, &self.realm, key);
+        let value = record::write(found, &self.about, key);
         self.redis.write_new(&self.key(key), &value, ttl).await
     }
 

@@ -1,12 +1,17 @@
 //! The application's database.
 
-use gate::{Source, StoreError};
+use std::sync::Arc;
+
+use gate::{Source, StoreError, User};
 use tokio::time::sleep;
 
-use super::postgres::Postgres;
-use super::settings::{DatabaseSettings, DatabaseUrl};
-use super::sqlite::Sqlite;
-use super::told::Told;
+use super::columns::ColumnError;
+use super::connections::Connections;
+use super::pools::{self, Lease, Pools, PostgresPlace, SqlitePlace};
+use super::postgres::{Postgres, PostgresOpener};
+use super::settings::{DatabaseSettings, DatabaseUrl, Settings};
+use super::sqlite::{Sqlite, SqliteOpener};
+use super::told::{Flaw, Told};
 use super::{PROBE_EVERY, StoreHealth};
 
 /// The application's database. One set of connections serves every question.
@@ -16,20 +21,48 @@ pub(super) enum Database {
     Sqlite(Sqlite),
 }
 
+/// The lease of the connections that a database is asked on.
+pub(super) enum DatabaseLease {
+    Postgres(Lease<PostgresPlace, Connections<PostgresOpener>>),
+    Sqlite(Lease<SqlitePlace, Connections<SqliteOpener>>),
+}
+
+impl DatabaseLease {
+    /// Gives the lease back, and closes the connections when nobody else uses them.
+    pub(super) async fn give_back(self) {
+        match self {
+            Self::Postgres(lease) => pools::give_back(lease).await,
+            Self::Sqlite(lease) => pools::give_back(lease).await,
+        }
+    }
+}
+
 impl Database {
-    pub(super) fn new(settings: &DatabaseSettings) -> Self {
-        match &settings.url {
+    /// The one of `database`, which is in `settings`, on connections of `pools`.
+    pub(super) fn open(
+        settings: &Settings,
+        database: &DatabaseSettings,
+        pools: &Pools,
+    ) -> (Self, DatabaseLease) {
+        match &database.url {
             DatabaseUrl::Postgres(server) => {
-                Self::Postgres(Postgres::new((**server).clone(), settings))
+                let lease = pools.postgres(server, database);
+                let postgres = Postgres::new(Arc::clone(&lease.thing), settings, database);
+                (Self::Postgres(postgres), DatabaseLease::Postgres(lease))
             }
             DatabaseUrl::Sqlite(options) => {
-                Self::Sqlite(Sqlite::new((**options).clone(), settings))
+                let lease = pools.sqlite(options, database);
+                let sqlite = Sqlite::new(Arc::clone(&lease.thing), settings, database);
+                (Self::Sqlite(sqlite), DatabaseLease::Sqlite(lease))
             }
         }
     }
 
-    /// Whether `subject` is a user.
-    pub(super) async fn find_user(&self, subject: &str) -> Result<bool, StoreError> {
+    /// The user of this id.
+    pub(super) async fn find_user(
+        &self,
+        subject: &str,
+    ) -> Result<Result<Option<User>, Flaw>, StoreError> {
         match self {
             Self::Postgres(postgres) => postgres.find_user(subject).await,
             Self::Sqlite(sqlite) => sqlite.find_user(subject).await,
@@ -69,10 +102,11 @@ impl Database {
         }
     }
 
-    pub(super) async fn close(&self) {
+    /// Whether the columns of users can be read, if the database says anything about that.
+    pub(super) async fn prove_columns(&self) -> Result<(), ColumnError> {
         match self {
-            Self::Postgres(postgres) => postgres.close().await,
-            Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Postgres(postgres) => postgres.prove_columns().await,
+            Self::Sqlite(sqlite) => sqlite.prove_columns().await,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use gate::{KnownSession, User};
 use session::UnixTime;
 
-use super::Asked;
+use super::{Asked, columns};
 
 /// Something that stores know, and caches may repeat for a while.
 pub(super) trait Fact: Clone + Send + Sync + 'static {
@@ -27,7 +27,7 @@ impl Fact for User {
     }
 
     fn fits(&self) -> bool {
-        true
+        columns::fit(self)
     }
 }
 
@@ -49,6 +49,7 @@ impl Fact for KnownSession {
         .into_iter()
         .flatten()
         .all(|text| text.len() <= MAX_TEXT)
+            && self.user.fits()
     }
 }
 

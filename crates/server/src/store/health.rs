@@ -19,6 +19,8 @@ pub(crate) struct StoreHealth {
 #[derive(Debug)]
 pub(super) struct Health {
     source: Source,
+    /// Whose store it is, unless it is the default realm's, or everybody's.
+    realm: Option<String>,
     state: Mutex<State>,
 }
 
@@ -30,9 +32,10 @@ enum State {
 }
 
 impl Health {
-    pub(super) fn new(source: Source) -> Self {
+    pub(super) fn new(source: Source, realm: Option<String>) -> Self {
         Self {
             source,
+            realm,
             state: Mutex::new(State::Unknown),
         }
     }
@@ -42,7 +45,8 @@ impl Health {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(*state, State::Up) {
             *state = State::Up;
-            tracing::info!(store = self.source.as_str(), "store is up");
+            let realm = self.realm.as_deref();
+            tracing::info!(store = self.source.as_str(), realm, "store is up");
         }
     }
 
@@ -50,7 +54,8 @@ impl Health {
     pub(super) fn failed(&self, detail: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(*state, State::Down { .. }) {
-            tracing::warn!(store = self.source.as_str(), detail, "store is down");
+            let realm = self.realm.as_deref();
+            tracing::warn!(store = self.source.as_str(), realm, detail, "store is down");
         }
         *state = State::Down {
             detail: detail.to_owned(),

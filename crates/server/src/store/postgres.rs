@@ -13,14 +13,15 @@
 //! read in [`SessionTables::time_zone`](super::settings::SessionTables::time_zone). The time zone of the server, the database or the role plays no part in either.
 
 mod catalog;
+mod columns;
 mod question;
 mod server;
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gate::{Source, StoreError};
+use gate::{Source, StoreError, User};
 use session::UnixTime;
 use tokio::time::timeout;
 use tokio_postgres::Row;
@@ -28,12 +29,14 @@ use tokio_postgres::types::{FromSql, Type};
 
 use self::catalog::{Layout, Visible};
 use self::question::{ByKey, Question};
-use self::server::{Connection, PostgresError, PostgresOpener};
+pub(super) use self::server::PostgresOpener;
+use self::server::{Connection, PostgresError};
 pub(crate) use self::server::{PostgresHost, PostgresServer, Verify};
+use super::columns::ColumnError;
 use super::connections::Connections;
 use super::health::Health;
 use super::identifier::Column;
-use super::settings::DatabaseSettings;
+use super::settings::{DatabaseSettings, Settings};
 use super::standing::StandingRow;
 use super::time::Zone;
 use super::told::{Flaw, StoredRow, Told};
@@ -42,40 +45,62 @@ use crate::tls;
 
 /// The application's database in PostgreSQL.
 pub(super) struct Postgres {
-    connections: Connections<PostgresOpener>,
+    connections: Arc<Connections<PostgresOpener>>,
     timeout: Duration,
     users: Option<ByKey>,
     sessions: Option<ByKey>,
     /// Where the times of sessions are read that have no zone; `None` when nothing was configured.
     zone: Option<Zone>,
+    /// The same for times in columns of users.
+    columns_zone: Option<Zone>,
     health: Health,
     /// What was said about the tables, so that it is said once.
     said: Mutex<BTreeSet<String>>,
 }
 
 impl Postgres {
-    pub(super) fn new(server: PostgresServer, settings: &DatabaseSettings) -> Self {
-        let opener = PostgresOpener {
-            server,
-            limit: settings.timeout,
-        };
-        let sessions = settings.sessions.as_ref();
+    /// One that is asked on these connections.
+    pub(super) fn new(
+        connections: Arc<Connections<PostgresOpener>>,
+        settings: &Settings,
+        database: &DatabaseSettings,
+    ) -> Self {
+        let (users, sessions) = (database.users.as_ref(), database.sessions.as_ref());
+        let (of_users, with_sessions) = (settings.asked_of_users(), settings.asked_with_sessions());
         Self {
-            connections: Connections::new(opener, settings.max_connections, LIFETIME),
-            timeout: settings.timeout,
-            users: settings.users.as_ref().map(ByKey::user),
-            sessions: sessions.map(ByKey::session),
+            connections,
+            timeout: database.timeout,
+            columns_zone: of_users.zone.clone(),
+            users: users.map(|users| ByKey::user(users, of_users)),
+            sessions: sessions.map(|tables| ByKey::session(tables, with_sessions)),
             zone: sessions.and_then(|tables| tables.time_zone.clone()),
-            health: Health::new(Source::Postgres),
+            health: Health::new(Source::Postgres, settings.realm.clone()),
             said: Mutex::default(),
         }
     }
 
-    /// Whether `subject` is a user.
-    pub(super) async fn find_user(&self, subject: &str) -> Result<bool, StoreError> {
+    /// The user of this id.
+    pub(super) async fn find_user(
+        &self,
+        subject: &str,
+    ) -> Result<Result<Option<User>, Flaw>, StoreError> {
         let users = self.users.as_ref();
-        let (rows, _) = self.answer(|| self.rows(users, subject)).await?;
-        Ok(!rows.is_empty())
+        let (rows, question) = self.answer(|| self.rows(users, subject)).await?;
+        Ok(match (&rows[..], question) {
+            ([], _) | (_, None) => Ok(None),
+            ([row], Some(question)) => self.user(&question, row, FIRST_OF_USER).map(Some),
+            ([_, _, ..], _) => Err(Flaw::Duplicate),
+        })
+    }
+
+    /// The user in a row, of which the first column stands at `first`.
+    fn user(&self, question: &Question, row: &Row, first: usize) -> Result<User, Flaw> {
+        let columns = &question.columns;
+        if columns.is_nothing() {
+            return Ok(User::default());
+        }
+        let values = columns.read(row, first, self.columns_zone.as_ref())?;
+        Ok(User::with_columns(values))
     }
 
     /// What is known about the session of this token and its user.
@@ -87,12 +112,14 @@ impl Postgres {
         Ok(match (&rows[..], question) {
             ([], _) | (_, None) => Told::Nothing,
             ([row], Some(question)) => {
-                let row = StoredColumns {
+                let columns = StoredColumns {
                     row,
                     zoneless: &question.zoneless,
                     zone: self.zone.as_ref(),
                 };
-                row.read(sessions).map_or_else(Told::Malformed, Told::row)
+                let user = self.user(&question, row, FIRST_WITH_SESSION);
+                let row = user.and_then(|user| columns.read(sessions, user));
+                row.map_or_else(Told::Malformed, Told::row)
             }
             ([_, _, ..], _) => Told::Malformed(Flaw::Duplicate),
         })
@@ -113,12 +140,22 @@ impl Postgres {
             .await;
     }
 
-    pub(super) fn health(&self) -> StoreHealth {
-        self.health.report()
+    /// Whether the columns of users can be read, if the database says anything about that.
+    pub(super) async fn prove_columns(&self) -> Result<(), ColumnError> {
+        let asking = |by: &&ByKey| !by.columns.asked.is_nothing();
+        let proof = async {
+            for by in self.users.iter().chain(&self.sessions).filter(asking) {
+                if let Err(PostgresError::Column(error)) = self.learn(by).await {
+                    return Err(error);
+                }
+            }
+            Ok(())
+        };
+        timeout(self.timeout, proof).await.unwrap_or(Ok(()))
     }
 
-    pub(super) async fn close(&self) {
-        self.connections.close().await;
+    pub(super) fn health(&self) -> StoreHealth {
+        self.health.report()
     }
 
     /// Does `work` within the timeout; a second time, on a new connection, when the first one broke on the way.
@@ -216,7 +253,9 @@ impl Postgres {
         let columns = [&by.column].into_iter().chain(&by.times);
         let columns: Vec<_> = columns.map(|column| column.name()).collect();
         let layout = Layout::read(connection, &by.table, &columns).await?;
-        for table in [&by.table].into_iter().chain(&by.users) {
+        let values = by.columns.learn(connection).await?;
+        let tables = [&by.table].into_iter().chain(&by.users);
+        for table in tables.chain(by.columns.other_tables()) {
             match Visible::read(connection, table).await? {
                 Visible::All => {}
                 Visible::None => {
@@ -237,12 +276,12 @@ impl Postgres {
             Some(standing) => catalog::standing(connection, standing).await?,
             None => String::new(),
         };
-        let question = by
-            .learn(&layout, &standing)
-            .ok_or_else(|| PostgresError::NoColumn {
-                column: by.column.quoted().to_owned(),
-                table: by.table.quoted().to_owned(),
-            })?;
+        let question =
+            by.learn(&layout, &standing, values)
+                .ok_or_else(|| PostgresError::NoColumn {
+                    column: by.column.quoted().to_owned(),
+                    table: by.table.quoted().to_owned(),
+                })?;
         self.say_zone(by, &question);
         Ok(question)
     }
@@ -250,13 +289,21 @@ impl Postgres {
     /// Says how times without a zone are read, unless the operator has said it, and that he has said it in vain.
     fn say_zone(&self, by: &ByKey, question: &Question) {
         let table = by.table.quoted();
+        if self.columns_zone.is_none() && !question.columns.zoneless.is_empty() {
+            self.say(format!(
+                "the times in `{}` of {} have no time zone and are read as UTC; set SESSION_TIME_ZONE, to UTC if that is \
+                 right",
+                question.columns.zoneless.join("` and `"),
+                by.columns.users.table.quoted(),
+            ));
+        }
         let columns = question.zoneless.join("` and `");
         match (&self.zone, question.zoneless.is_empty()) {
             (None, false) => self.say(format!(
                 "the times in `{columns}` of {table} have no time zone and are read as UTC; if the application writes them \
                  in another zone, sessions live too long or too short: set SESSION_TIME_ZONE, to UTC if that is right"
             )),
-            (Some(zone), true) if !by.times.is_empty() => self.say(format!(
+            (Some(zone), true) if !by.times.is_empty() && !question.columns.uses_zone() => self.say(format!(
                 "SESSION_TIME_ZONE={zone} has no effect: the times in {table} have a time zone of their own"
             )),
             (None | Some(_), _) => {}
@@ -280,7 +327,7 @@ struct StoredColumns<'a> {
 }
 
 impl StoredColumns<'_> {
-    fn read(&self, by: &ByKey) -> Result<StoredRow, Flaw> {
+    fn read(&self, by: &ByKey, user: User) -> Result<StoredRow, Flaw> {
         let (expires, created) = match &by.times[..] {
             [created, expires] => (Some(expires.name()), Some(created.name())),
             times => (times.first().map(Column::name), None),
@@ -296,6 +343,7 @@ impl StoredColumns<'_> {
             ]),
             issued_at: self.time(3, created, Flaw::Creation)?,
             expires_at: self.time(4, expires, Flaw::Expiry)?.ok_or(Flaw::Expiry)?,
+            user,
         })
     }
 
@@ -359,5 +407,6 @@ fn describe(error: &PostgresError) -> String {
     one_line(&text)
 }
 
-/// After a failover, or a change of its name's address, a server that should not be asked any more may still answer.
-const LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// Where the columns of the user begin in the rows of [`ByKey::user`], and in those of [`ByKey::session`].
+const FIRST_OF_USER: usize = 1;
+const FIRST_WITH_SESSION: usize = 8;

@@ -9,21 +9,29 @@
 //! Records of version 1 do not say any of that, and are misses: an address that nobody has verified must not become one
 //! about which nothing is known.
 //!
-//! `of` binds the value to the tables and to the key. So it says nothing under another key, and nothing to another
+//! Where columns of the user are asked for, the record of a user has `"columns":[…]` after `"user":true`, and that of a
+//! session after its own columns; otherwise there is no such member.
+//!
+//! `of` binds the value to the tables, to the columns that are asked for, and to the key. So it says nothing under another key, and nothing to another
 //! deployment that shares the server, the prefix and the ids 1, 2 and 3. It is no signature: whoever can write to Redis
 //! decides who exists there, and must be trusted with that.
 
 use aws_lc_rs::digest;
 use gate::{KnownSession, User};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use session::{Standing, StoredColumns, StoredSession, UnixTime};
 
+use super::columns::MAX_WEIGHT;
 use super::fact::Fact;
 
 /// A fact that can be written to Redis.
 pub(super) trait Recorded: Fact {
-    /// In bytes: as much as a record of it ever has.
-    const MAX_LEN: usize;
+    /// In bytes: as much as a record of it ever has, with this many columns of the user.
+    fn max_len(columns: usize) -> usize;
+
+    /// The user that it tells about.
+    fn user(&self) -> &User;
 
     /// The record of what was found, if anything, with its binding.
     fn write(found: Option<&Self>, of: String) -> Vec<u8>;
@@ -32,34 +40,74 @@ pub(super) trait Recorded: Fact {
     fn read(value: &[u8]) -> Option<(String, Option<Self>)>;
 }
 
-/// The record of what is known under `key` in `realm`.
-pub(super) fn write<F: Recorded>(found: Option<&F>, realm: &str, key: &str) -> Vec<u8> {
-    F::write(found, seal(realm, key))
+/// What the records of one kind are about.
+#[derive(Clone, Debug)]
+pub(super) struct About {
+    /// The database, the tables, their columns, and the columns of the user that are asked for: the same on every node that
+    /// asks the same.
+    pub(super) realm: String,
+    /// How many columns of the user those are.
+    pub(super) columns: usize,
+}
+
+/// The record of what is known under `key`.
+pub(super) fn write<F: Recorded>(found: Option<&F>, about: &About, key: &str) -> Vec<u8> {
+    F::write(found, seal(&about.realm, key))
 }
 
 /// What the value says about `key`. The outer `None` is for whatever we would not have written about it.
-pub(super) fn read<F: Recorded>(value: &[u8], realm: &str, key: &str) -> Option<Option<F>> {
-    if value.len() > F::MAX_LEN {
+pub(super) fn read<F: Recorded>(value: &[u8], about: &About, key: &str) -> Option<Option<F>> {
+    if value.len() > F::max_len(about.columns) {
         return None;
     }
     let (of, found) = F::read(value)?;
-    (of == seal(realm, key)).then_some(found)
+    let is_whole = |found: &F| found.user().columns().len() == about.columns;
+    (of == seal(&about.realm, key) && found.as_ref().is_none_or(is_whole)).then_some(found)
+}
+
+/// In bytes: as much as the columns of a user take as JSON.
+fn max_len_of(columns: usize) -> usize {
+    match columns {
+        0 => 0,
+        _ => 6 * MAX_WEIGHT,
+    }
+}
+
+/// The columns of a user for a record, which has no such member where none are asked for.
+fn columns_of(user: &User) -> Option<Vec<Value>> {
+    let columns = user.columns();
+    (!columns.is_empty()).then(|| columns.to_vec())
+}
+
+fn user_with(columns: Option<Vec<Value>>) -> User {
+    columns.map_or_else(User::default, User::with_columns)
 }
 
 impl Recorded for User {
-    const MAX_LEN: usize = 128;
+    fn max_len(columns: usize) -> usize {
+        128 + max_len_of(columns)
+    }
+
+    fn user(&self) -> &User {
+        self
+    }
 
     fn write(found: Option<&Self>, of: String) -> Vec<u8> {
         to_json(&UserRecord {
             v: VERSION,
             of,
             user: found.is_some(),
+            columns: found.and_then(columns_of),
         })
     }
 
     fn read(value: &[u8]) -> Option<(String, Option<Self>)> {
         let record: UserRecord = serde_json::from_slice(value).ok()?;
-        (record.v == VERSION).then_some((record.of, record.user.then(User::default)))
+        if record.v != VERSION || (record.columns.is_some() && !record.user) {
+            return None;
+        }
+        let user = record.user.then(|| user_with(record.columns));
+        Some((record.of, user))
     }
 }
 
@@ -69,11 +117,19 @@ struct UserRecord {
     v: u8,
     of: String,
     user: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    columns: Option<Vec<Value>>,
 }
 
 impl Recorded for KnownSession {
     /// Four texts of a kilobyte, of which JSON may write a byte in six, and the rest.
-    const MAX_LEN: usize = 26 * 1024;
+    fn max_len(columns: usize) -> usize {
+        26 * 1024 + max_len_of(columns)
+    }
+
+    fn user(&self) -> &User {
+        &self.user
+    }
 
     fn write(found: Option<&Self>, of: String) -> Vec<u8> {
         let session = found.map(|known| {
@@ -87,6 +143,7 @@ impl Recorded for KnownSession {
                 by: columns.standing.impersonated_by.map(str::to_owned),
                 iat_ms: columns.issued_at.map(UnixTime::millis),
                 exp_ms: columns.expires_at.millis(),
+                columns: columns_of(&known.user),
             }
         });
         to_json(&SessionRecord {
@@ -118,7 +175,7 @@ impl Recorded for KnownSession {
         });
         let known = Self {
             stored: stored.ok()?,
-            user: User::default(),
+            user: user_with(columns.columns),
         };
         Some((record.of, Some(known)))
     }
@@ -150,6 +207,8 @@ struct Columns {
     #[serde(deserialize_with = "Option::deserialize")]
     iat_ms: Option<u64>,
     exp_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    columns: Option<Vec<Value>>,
 }
 
 fn to_json(record: &impl Serialize) -> Vec<u8> {
@@ -181,17 +240,69 @@ const SESSION_VERSION: u8 = 2;
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const REALM: &str = "app users id";
 
+    fn about(realm: &str) -> About {
+        about_columns(realm, 0)
+    }
+
+    fn about_columns(realm: &str, columns: usize) -> About {
+        About {
+            realm: realm.to_owned(),
+            columns,
+        }
+    }
+
     #[test]
     fn what_we_write_is_what_we_read() {
         for (user, len) in [(Some(User::default()), 43), (None, 44)] {
-            let value = write(user.as_ref(), REALM, "7");
-            assert_eq!(read(&value, REALM, "7"), Some(user));
+            let value = write(user.as_ref(), &about(REALM), "7");
+            assert_eq!(read(&value, &about(REALM), "7"), Some(user));
             assert_eq!(value.len(), len);
         }
+    }
+
+    #[test]
+    fn a_record_without_columns_is_what_earlier_releases_wrote() {
+        let value = write(Some(&User::default()), &about(REALM), "7");
+        let of = seal(REALM, "7");
+        assert_eq!(of, "568c8d102013ff26");
+        let expected = format!(r#"{{"v":1,"of":"{of}","user":true}}"#);
+        assert_eq!(String::from_utf8(value).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_columns_of_a_user_are_read_as_they_were_written_and_never_fewer() {
+        let values = vec![
+            json!("admin,editor"),
+            Value::Null,
+            json!(9_007_199_254_740_993_i64),
+        ];
+        let user = User::with_columns(values);
+        let value = write(Some(&user), &about_columns(REALM, 3), "7");
+        assert_eq!(
+            read(&value, &about_columns(REALM, 3), "7"),
+            Some(Some(user))
+        );
+        for columns in [0, 2, 4] {
+            let about = about_columns(REALM, columns);
+            assert_eq!(read::<User>(&value, &about, "7"), None, "{columns}");
+        }
+        let absent = write::<User>(None, &about_columns(REALM, 3), "7");
+        assert_eq!(
+            read::<User>(&absent, &about_columns(REALM, 3), "7"),
+            Some(None)
+        );
+        let absent = String::from_utf8(absent).unwrap();
+        let forged = absent.replace("false}", r#"false,"columns":[1,2,3]}"#);
+        assert_eq!(
+            read::<User>(forged.as_bytes(), &about_columns(REALM, 3), "7"),
+            None
+        );
     }
 
     #[test]
@@ -203,7 +314,11 @@ mod tests {
             ("", "app users id7"),
         ] {
             assert_eq!(
-                read::<User>(&write(Some(&User::default()), realm, subject), REALM, "7"),
+                read::<User>(
+                    &write(Some(&User::default()), &about(realm), subject),
+                    &about(REALM),
+                    "7"
+                ),
                 None
             );
         }
@@ -211,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_value_that_we_would_not_write_is_a_miss() {
-        let ours = String::from_utf8(write(Some(&User::default()), REALM, "7")).unwrap();
+        let ours = String::from_utf8(write(Some(&User::default()), &about(REALM), "7")).unwrap();
         for value in [
             "",
             "1",
@@ -229,11 +344,15 @@ mod tests {
             &ours.replace("true}", "true,\"admin\":true}"),
             &ours.replace("true}", "true}}"),
             &ours[..ours.len() - 1],
-            &format!("{ours}{}", " ".repeat(User::MAX_LEN)),
+            &format!("{ours}{}", " ".repeat(User::max_len(0))),
         ] {
-            assert_eq!(read::<User>(value.as_bytes(), REALM, "7"), None, "{value}");
+            assert_eq!(
+                read::<User>(value.as_bytes(), &about(REALM), "7"),
+                None,
+                "{value}"
+            );
         }
-        assert_eq!(read::<User>(&[0xff, 0xfe], REALM, "7"), None);
+        assert_eq!(read::<User>(&[0xff, 0xfe], &about(REALM), "7"), None);
     }
 
     #[test]
@@ -276,12 +395,12 @@ mod tests {
                 Some(u64::MAX),
             )),
         ] {
-            let value = write(found.as_ref(), REALM, "id");
-            assert!(value.len() <= KnownSession::MAX_LEN);
-            assert_eq!(read(&value, REALM, "id"), Some(found));
-            assert_eq!(read::<KnownSession>(&value, REALM, "other"), None);
-            assert_eq!(read::<KnownSession>(&value, "other", "id"), None);
-            assert_eq!(read::<User>(&value, REALM, "id"), None);
+            let value = write(found.as_ref(), &about(REALM), "id");
+            assert!(value.len() <= KnownSession::max_len(0));
+            assert_eq!(read(&value, &about(REALM), "id"), Some(found));
+            assert_eq!(read::<KnownSession>(&value, &about(REALM), "other"), None);
+            assert_eq!(read::<KnownSession>(&value, &about("other"), "id"), None);
+            assert_eq!(read::<User>(&value, &about(REALM), "id"), None);
         }
     }
 
@@ -294,7 +413,7 @@ mod tests {
             )
         };
         let good = r#"{"sub":"7","email":null,"name":null,"verified":null,"anonymous":false,"by":null,"iat_ms":null,"exp_ms":1900000000000}"#;
-        let read = |value: &str| read::<KnownSession>(value.as_bytes(), REALM, "id");
+        let read = |value: &str| read::<KnownSession>(value.as_bytes(), &about(REALM), "id");
         assert!(read(&record(good)).is_some_and(|found| found.is_some()));
         assert_eq!(read(&record("null")), Some(None));
         assert_eq!(

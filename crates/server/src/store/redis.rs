@@ -2,11 +2,12 @@
 //!
 //! A lookup uses the connection that is open; it never opens one. A task of its own ([`Redis::keep_line`]) does that,
 //! looks after the line, and opens the next one when it breaks, though not more often than every [`HOLD`]. So an outage
-//! costs those few requests their [`timeout`](super::settings::RedisSettings::timeout) that were waiting when it began,
+//! costs those few requests their [`timeout`](RedisPlace::timeout) that were waiting when it began,
 //! and later ones nothing.
 
 mod server;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,13 +20,26 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use self::server::{ConnectError, Driver};
 pub(crate) use self::server::{RedisAddress, RedisServer};
 use super::health::Health;
-use super::settings::RedisSettings;
-use super::{PROBE_EVERY, StoreHealth, StoreOpenError, one_line};
+use super::{PROBE_EVERY, StoreHealth, one_line};
 use crate::tls;
+
+/// What the line to a Redis depends on.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct RedisPlace {
+    pub(super) server: RedisServer,
+    /// How long a request waits, connecting included.
+    pub(super) timeout: Duration,
+    /// PEM certificates to trust in place of the public authorities.
+    pub(super) ca_file: Option<PathBuf>,
+    /// A fingerprint of what is in that file.
+    pub(super) ca: Option<Vec<u8>>,
+    /// A key like those that are read, for servers that restrict their users to some.
+    pub(super) probe_key: Box<str>,
+}
 
 /// A Redis, and what became of the line to it.
 pub(super) struct Redis {
-    settings: RedisSettings,
+    place: RedisPlace,
     line: watch::Sender<Line>,
     writes: Semaphore,
     /// The code with which the server has refused the last write (`OOM`, `READONLY`).
@@ -53,17 +67,15 @@ enum Line {
 pub(super) struct Unwritten;
 
 impl Redis {
-    /// # Errors
-    /// When the CA file cannot be read or used. A server that does not answer is no error.
-    pub(super) fn new(settings: RedisSettings) -> Result<Self, StoreOpenError> {
-        settings.server.check_files(settings.ca_file.as_ref())?;
-        Ok(Self {
-            settings,
+    /// One to which [`Redis::keep_line`] opens the line.
+    pub(super) fn new(place: RedisPlace) -> Self {
+        Self {
+            place,
             line: watch::Sender::new(Line::Opening),
             writes: Semaphore::new(MAX_WRITES),
             refused_write: Mutex::default(),
-            health: Health::new(Source::Redis),
-        })
+            health: Health::new(Source::Redis, None),
+        }
     }
 
     /// The value under `key`, within the timeout; of a longer one, `longest` bytes and one more. A key that is not there,
@@ -72,7 +84,7 @@ impl Redis {
     /// # Errors
     /// When Redis does not answer, or refuses to.
     pub(super) async fn read(&self, key: &[u8], longest: usize) -> Result<Vec<u8>, StoreError> {
-        let deadline = Instant::now() + self.settings.timeout;
+        let deadline = Instant::now() + self.place.timeout;
         let (mut connection, number) = match timeout_at(deadline, self.open_line()).await {
             Ok(Some(line)) => line,
             Ok(None) => return Err(failed("there is no connection".to_owned())),
@@ -135,7 +147,7 @@ impl Redis {
         };
         let mut command = redis::cmd(WRITE);
         command.arg(key).arg(value).arg("PX").arg(ttl).arg("NX");
-        match timeout(self.settings.timeout, command.exec_async(&mut connection)).await {
+        match timeout(self.place.timeout, command.exec_async(&mut connection)).await {
             Ok(Ok(())) => {
                 self.writes_work();
                 return Ok(());
@@ -184,10 +196,6 @@ impl Redis {
         self.line.send_replace(Line::Broken);
     }
 
-    pub(super) fn settings(&self) -> &RedisSettings {
-        &self.settings
-    }
-
     pub(super) fn health(&self) -> StoreHealth {
         let mut health = self.health.report();
         let refused = self
@@ -217,13 +225,12 @@ impl Redis {
 
     /// A new line on which the server has answered, if only with a refusal.
     async fn open(&self) -> Result<(MultiplexedConnection, Driver), String> {
-        let RedisSettings {
+        let RedisPlace {
             server, ca_file, ..
-        } = &self.settings;
+        } = &self.place;
         let open = async {
-            let (mut connection, driver) = server
-                .connect(ca_file.as_ref(), self.settings.timeout)
-                .await?;
+            let (mut connection, driver) =
+                server.connect(ca_file.as_ref(), self.place.timeout).await?;
             // Like a lookup: a user without the rights for one should not pass as healthy.
             let mut command = redis::cmd(READ);
             let answer = command
@@ -241,7 +248,7 @@ impl Redis {
             }
             Ok((connection, driver))
         };
-        match timeout(self.settings.timeout, open).await {
+        match timeout(self.place.timeout, open).await {
             Ok(opened) => opened.map_err(|error: ConnectError| no_line(&error)),
             Err(_) => Err(self.too_late()),
         }
@@ -313,29 +320,26 @@ impl Redis {
     fn too_late(&self) -> String {
         format!(
             "did not answer within {} ms",
-            self.settings.timeout.as_millis()
+            self.place.timeout.as_millis()
         )
     }
 
     fn timed_out(&self) -> StoreError {
         StoreError::TimedOut {
             store: Source::Redis,
-            limit: self.settings.timeout,
+            limit: self.place.timeout,
         }
     }
 
-    /// A key like those that we read, for servers that restrict their users to some.
     fn probe_key(&self) -> &[u8] {
-        let settings = &self.settings;
-        let prefix = settings.sessions.as_ref().unwrap_or(&settings.key_prefix);
-        prefix.as_bytes()
+        self.place.probe_key.as_bytes()
     }
 }
 
 impl std::fmt::Debug for Redis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Redis")
-            .field("settings", &self.settings)
+            .field("place", &self.place)
             .finish_non_exhaustive()
     }
 }

@@ -89,6 +89,7 @@ fn session(value: &[u8], token: &str) -> Result<StoredRow, Flaw> {
         standing: StandingRow::of_json(standing),
         issued_at: created.transpose()?,
         expires_at: session.expires_at.read().ok_or(Flaw::Expiry)?,
+        user: gate::User::default(),
     })
 }
 

@@ -11,7 +11,9 @@ use session::SessionToken;
 
 use super::Outcome;
 use super::chain::{Chain, Reporter, Truth};
+use super::columns::UserColumns;
 use super::database::Database;
+use super::record::About;
 use super::secondary::SecondaryStorage;
 use super::settings::SessionTables;
 use super::single_flight::Answer;
@@ -98,7 +100,14 @@ fn lookup(
 }
 
 /// What the sessions are sessions of, the same on every node that asks the same tables for the same columns.
-pub(super) fn realm(database: &str, tables: &SessionTables) -> String {
+pub(super) fn about(database: &str, tables: &SessionTables, asked: &UserColumns) -> About {
+    About {
+        realm: format!("{}{}", realm(database, tables), asked.realm()),
+        columns: asked.columns.len(),
+    }
+}
+
+fn realm(database: &str, tables: &SessionTables) -> String {
     let SessionTables {
         table,
         token,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 
+use super::columns::{UserColumn, UserColumns};
 use super::identifier::{Column, Table};
 use super::postgres::PostgresServer;
 use super::redis::RedisServer;
@@ -17,6 +18,8 @@ use super::time::Zone;
 /// [`DatabaseSettings::sessions`], or in the one and then the other.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// The name of the realm that these are the stores of, for keys in Redis and for logs. `None` for the default realm.
+    pub(crate) realm: Option<String>,
     /// This process's own cache.
     pub(crate) memory: MemorySettings,
     /// How long "no such user", or session, is trusted, in memory and in Redis each. Zero: not at all.
@@ -33,6 +36,43 @@ impl Settings {
         self.database
             .as_ref()
             .is_some_and(|database| database.users.is_some())
+    }
+}
+
+impl Settings {
+    /// What is read of users who are looked up by their ids.
+    pub(super) fn asked_of_users(&self) -> UserColumns {
+        self.database
+            .as_ref()
+            .map_or_else(UserColumns::default, DatabaseSettings::asked)
+    }
+
+    /// What is read of users who are looked up with their sessions. Where sessions are in Redis, users are looked up by
+    /// their ids in any case.
+    pub(super) fn asked_with_sessions(&self) -> UserColumns {
+        let redis = self.redis.as_ref();
+        match redis.is_some_and(|redis| redis.sessions.is_some()) {
+            true => UserColumns::default(),
+            false => self.asked_of_users(),
+        }
+    }
+}
+
+impl DatabaseSettings {
+    fn asked(&self) -> UserColumns {
+        let of_sessions = self.sessions.as_ref();
+        let of_sessions = of_sessions.and_then(|sessions| sessions.time_zone.as_ref());
+        UserColumns {
+            columns: self.columns.clone(),
+            zone: self.time_zone.as_ref().or(of_sessions).cloned(),
+        }
+    }
+}
+
+impl RedisSettings {
+    /// A key like those that are read, for servers that restrict their users to some.
+    pub(super) fn probe_key(&self) -> &str {
+        self.sessions.as_ref().unwrap_or(&self.key_prefix)
     }
 }
 
@@ -62,7 +102,8 @@ pub(crate) struct RedisSettings {
     pub(crate) timeout: Duration,
     /// How long a user or a session is trusted to exist. Zero: such answers are not written.
     pub(crate) cache_ttl: Duration,
-    /// What every key of the cache starts with; the rest is the user's id, or `session:` and the id of a token.
+    /// What every key of the cache starts with; the rest is the user's id, or `session:` and the id of a token. In a realm
+    /// that has a name, `realm:`, the name and another colon stand between.
     pub(crate) key_prefix: String,
     /// What the keys start with under which Better Auth keeps its sessions here, if it does.
     pub(crate) sessions: Option<String>,
@@ -83,6 +124,11 @@ pub(crate) struct DatabaseSettings {
     pub(crate) users: Option<UserTable>,
     /// Where sessions are looked up, if they are.
     pub(crate) sessions: Option<SessionTables>,
+    /// What is read of a user besides, in this order ([`gate::User::columns`]).
+    pub(crate) columns: Vec<UserColumn>,
+    /// Where the times in those columns are read that the database keeps without a zone. `None` when nobody has said it:
+    /// then as the times of sessions.
+    pub(crate) time_zone: Option<Zone>,
 }
 
 /// The table, or view, of users.

@@ -7,28 +7,33 @@
 //! As in PostgreSQL, a key has to be the spelling of what is found: `007` equals 7 in an integer column, but is no name
 //! of user 7. Times are whatever the application writes; see [`time`].
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod columns;
+mod question;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use gate::{Source, StoreError};
+use gate::{Source, StoreError, User};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
+use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, Statement};
 use tokio::time::{sleep, timeout};
 
+use self::question::{BySession, ByUser};
+use super::columns::{self as user_columns, ColumnError, There};
 use super::connections::{Connections, Opener};
 use super::health::Health;
 use super::identifier::{Column, Table};
-use super::settings::{DatabaseSettings, SessionTables, UserTable};
-use super::standing::{Dialect, Seen, StandingQuestion, StandingRow};
-use super::time::{self, Zone};
-use super::told::{Flaw, StoredRow, Told};
+use super::settings::{DatabaseSettings, Settings};
+use super::standing::Seen;
+use super::time::Zone;
+use super::told::{Flaw, Told};
 use super::{StoreHealth, one_line};
 
 /// The application's database in SQLite.
 pub(super) struct Sqlite {
-    connections: Connections<SqliteOpener>,
+    connections: Arc<Connections<SqliteOpener>>,
     timeout: Duration,
-    users: Option<Arc<str>>,
+    users: Option<ByUser>,
     sessions: Option<Box<BySession>>,
     /// Where times are read that have no zone.
     zone: Option<Zone>,
@@ -36,51 +41,51 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    pub(super) fn new(options: SqliteConnectOptions, settings: &DatabaseSettings) -> Self {
-        let options = options
-            .create_if_missing(false)
-            // Not `read_only`: SQLite could not repair a file then whose last writer has crashed.
-            .pragma("query_only", "ON")
-            .busy_timeout(settings.timeout)
-            // The statements carry users' ids and sessions' tokens.
-            .disable_statement_logging();
+    /// One that is asked on these connections.
+    pub(super) fn new(
+        connections: Arc<Connections<SqliteOpener>>,
+        settings: &Settings,
+        database: &DatabaseSettings,
+    ) -> Self {
+        let (users, sessions) = (database.users.as_ref(), database.sessions.as_ref());
         Self {
-            connections: Connections::new(
-                SqliteOpener(options),
-                settings.max_connections,
-                LIFETIME,
-            ),
-            timeout: settings.timeout,
-            users: settings.users.as_ref().map(user_by_id),
-            sessions: settings
-                .sessions
-                .as_ref()
-                .map(|tables| Box::new(BySession::new(tables))),
-            zone: settings
-                .sessions
-                .as_ref()
-                .and_then(|tables| tables.time_zone.clone()),
-            health: Health::new(Source::Sqlite),
+            connections,
+            timeout: database.timeout,
+            users: users.map(|users| ByUser::new(users, settings.asked_of_users())),
+            sessions: sessions
+                .map(|tables| Box::new(BySession::new(tables, settings.asked_with_sessions()))),
+            zone: sessions.and_then(|tables| tables.time_zone.clone()),
+            health: Health::new(Source::Sqlite, settings.realm.clone()),
         }
     }
 
-    /// Whether `subject` is a user, within the timeout.
-    pub(super) async fn find_user(&self, subject: &str) -> Result<bool, StoreError> {
-        let rows = self.answer(self.users.as_ref(), subject).await?;
-        Ok(!rows.is_empty())
+    /// The user of this id, within the timeout.
+    pub(super) async fn find_user(
+        &self,
+        subject: &str,
+    ) -> Result<Result<Option<User>, Flaw>, StoreError> {
+        let users = self.users.as_ref();
+        let rows = self
+            .answer(users.map(|users| &users.statement), subject)
+            .await?;
+        Ok(match (&rows[..], users) {
+            ([], _) | (_, None) => Ok(None),
+            ([row], Some(users)) => users.read(row).map(Some),
+            ([_, _, ..], _) => Err(Flaw::Duplicate),
+        })
     }
 
     /// What is known about the session of this token and its user, within the timeout.
     pub(super) async fn find_session(&self, token: &str) -> Result<Told, StoreError> {
-        let statement = match &self.sessions {
-            Some(sessions) => Some(self.statement(sessions).await?),
-            None => None,
+        let Some(sessions) = &self.sessions else {
+            return Ok(Told::Nothing);
         };
-        let rows = self.answer(statement.as_ref(), token).await?;
+        let statement = self.statement(sessions).await?;
+        let rows = self.answer(Some(&statement), token).await?;
         Ok(match &rows[..] {
             [] => Told::Nothing,
             [row] => {
-                let row = stored_row(row, self.zone.as_ref());
+                let row = sessions.read(row, self.zone.as_ref());
                 row.map_or_else(Told::Malformed, Told::row)
             }
             [_, _, ..] => Told::Malformed(Flaw::Duplicate),
@@ -90,7 +95,13 @@ impl Sqlite {
     /// Finds out whether the file can be read and has the tables.
     pub(super) async fn probe(&self) {
         // The outcome is in `self.health`.
-        if self.users.is_some() && self.answer(self.users.as_ref(), "").await.is_err() {
+        if let Err(error) = self.prove_columns().await {
+            self.failed(&error);
+            return;
+        }
+        if let Some(users) = &self.users
+            && self.answer(Some(&users.statement), "").await.is_err()
+        {
             return;
         }
         if let Some(sessions) = &self.sessions
@@ -98,6 +109,45 @@ impl Sqlite {
         {
             let _ = self.answer(Some(&statement), "").await;
         }
+    }
+
+    /// Whether the columns of users can be read, if the database says anything about that.
+    pub(super) async fn prove_columns(&self) -> Result<(), ColumnError> {
+        let of_users = self.users.iter().map(|by| (&by.asked, &by.table));
+        let with_sessions = self.sessions.iter();
+        let with_sessions = with_sessions.map(|by| (&by.asked, &by.tables.users.table));
+        for (asked, users) in of_users.chain(with_sessions) {
+            if asked.is_nothing() {
+                continue;
+            }
+            for (table, wanted) in asked.tables(users) {
+                let there = match timeout(self.timeout, self.columns_of(table)).await {
+                    Ok(Ok(there)) => there,
+                    Ok(Err(error)) if missing(&error) && table != users => {
+                        let table = table.quoted().to_owned();
+                        return Err(ColumnError::NoTable { table });
+                    }
+                    // It says nothing, or there are no users yet; asking for one will report it.
+                    Ok(Err(_)) | Err(_) => return Ok(()),
+                };
+                user_columns::look_for(table, &wanted, &there, str::eq_ignore_ascii_case)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The columns that the table has.
+    async fn columns_of(&self, table: &Table) -> Result<Vec<There>, sqlx::Error> {
+        let statement = format!("SELECT * FROM {}", table.quoted());
+        let mut taken = self.connections.take().await?;
+        let statement = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(statement));
+        let answer = (&mut taken.connection).prepare(statement).await;
+        let statement = taken.settle(answer)?;
+        let columns = statement.columns().iter().map(|column| There {
+            name: column.name().to_owned(),
+            readable: true,
+        });
+        Ok(columns.collect())
     }
 
     /// How to ask for a session.
@@ -129,17 +179,13 @@ impl Sqlite {
         match asked {
             Ok(Ok(_)) => Ok(true),
             Ok(Err(error)) if missing(&error) => Ok(false),
-            Ok(Err(error)) => Err(self.failed(&error)),
+            Ok(Err(error)) => Err(self.failed(&describe(&error))),
             Err(_) => Err(self.timed_out()),
         }
     }
 
     pub(super) fn health(&self) -> StoreHealth {
         self.health.report()
-    }
-
-    pub(super) async fn close(&self) {
-        self.connections.close().await;
     }
 
     /// The rows under `key`, within the timeout.
@@ -153,16 +199,16 @@ impl Sqlite {
                 self.health.answered();
                 return Ok(rows);
             }
-            Ok(Err(error)) => self.failed(&error),
+            Ok(Err(error)) => self.failed(&describe(&error)),
             Err(_) => self.timed_out(),
         };
         Err(error)
     }
 
-    fn failed(&self, error: &sqlx::Error) -> StoreError {
+    fn failed(&self, detail: &impl ToString) -> StoreError {
         self.note(StoreError::Failed {
             store: Source::Sqlite,
-            detail: describe(error),
+            detail: detail.to_string(),
         })
     }
 
@@ -201,7 +247,24 @@ impl Sqlite {
 }
 
 /// Opens connections to a file.
-struct SqliteOpener(SqliteConnectOptions);
+pub(super) struct SqliteOpener(SqliteConnectOptions);
+
+impl SqliteOpener {
+    /// A file that was replaced is noticed after this time; opening one is cheap.
+    pub(super) const LIFETIME: Duration = Duration::from_secs(10);
+
+    /// `limit` is the time for a whole question.
+    pub(super) fn new(options: SqliteConnectOptions, limit: Duration) -> Self {
+        let options = options
+            .create_if_missing(false)
+            // Not `read_only`: SQLite could not repair a file then whose last writer has crashed.
+            .pragma("query_only", "ON")
+            .busy_timeout(limit)
+            // The statements carry users' ids and sessions' tokens.
+            .disable_statement_logging();
+        Self(options)
+    }
+}
 
 impl Opener for SqliteOpener {
     type Connection = SqliteConnection;
@@ -223,119 +286,6 @@ impl Opener for SqliteOpener {
     fn is_answer(error: &sqlx::Error) -> bool {
         matches!(error, sqlx::Error::Database(_) | sqlx::Error::RowNotFound)
     }
-}
-
-fn user_by_id(users: &UserTable) -> Arc<str> {
-    let (table, id) = (users.table.quoted(), users.id.quoted());
-    format!("SELECT 1 FROM {table} AS k WHERE {} LIMIT 1", is_key(id)).into()
-}
-
-/// How to ask for a session by its token.
-struct BySession {
-    tables: SessionTables,
-    standing: StandingQuestion,
-    /// The statement, once we know which columns there are.
-    known: Mutex<Option<Arc<str>>>,
-}
-
-impl BySession {
-    fn new(tables: &SessionTables) -> Self {
-        Self {
-            standing: StandingQuestion::new(&tables.standing, &tables.users.table, &tables.table),
-            tables: tables.clone(),
-            known: Mutex::default(),
-        }
-    }
-
-    fn known(&self) -> Option<Arc<str>> {
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn learned(&self, seen: [Seen; 3]) -> Arc<str> {
-        let statement = session_by_token(&self.tables, &self.standing.select(seen, DIALECT));
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&statement));
-        statement
-    }
-}
-
-const DIALECT: Dialect = Dialect {
-    text: |column| format!("CAST({column} AS TEXT)"),
-    nothing: "NULL",
-};
-
-/// The session and its user in one statement, so that what is found proves both. The id of the user is compared as text
-/// as well: a collation may call two users equal. `standing` is what is selected besides, with a comma before it.
-fn session_by_token(tables: &SessionTables, standing: &str) -> Arc<str> {
-    let SessionTables {
-        table,
-        token,
-        user,
-        expires,
-        created,
-        users,
-        email,
-        name,
-        time_zone: _,
-        standing: _,
-    } = tables;
-    let text = |column: &Option<Column>| match column {
-        Some(column) => format!("CAST(u.{} AS TEXT)", column.quoted()),
-        None => "NULL".to_owned(),
-    };
-    let time = |column: Option<&Column>| match column {
-        Some(column) => format!("typeof(k.{0}), CAST(k.{0} AS TEXT)", column.quoted()),
-        None => "'null', NULL".to_owned(),
-    };
-    let (id, user) = (users.id.quoted(), user.quoted());
-    // A second row is one too many.
-    format!(
-        "SELECT CAST(u.{id} AS TEXT), {}, {}, {}, {}{standing} FROM {} AS k JOIN {} AS u \
-         ON u.{id} = k.{user} AND CAST(u.{id} AS TEXT) = CAST(k.{user} AS TEXT) COLLATE BINARY \
-         WHERE {} LIMIT 2",
-        text(email),
-        text(name),
-        time(created.as_ref()),
-        time(Some(expires)),
-        table.quoted(),
-        users.table.quoted(),
-        is_key(token.quoted()),
-    )
-    .into()
-}
-
-fn is_key(column: &str) -> String {
-    format!("k.{column} = ?1 AND CAST(k.{column} AS TEXT) = ?1 COLLATE BINARY")
-}
-
-/// The columns that [`session_by_token`] selects.
-fn stored_row(row: &SqliteRow, zone: Option<&Zone>) -> Result<StoredRow, Flaw> {
-    let text = |index: usize| {
-        row.try_get::<Option<String>, _>(index)
-            .map_err(|_| Flaw::Text)
-    };
-    let time = |index: usize, flaw: Flaw| {
-        let kind: String = row.try_get(index).map_err(|_| flaw)?;
-        let Some(value) = text(index + 1)? else {
-            return Ok(None);
-        };
-        let time = match &*kind {
-            "integer" => value.parse().ok().map(time::of_number),
-            "text" => time::of_text(&value, zone),
-            _ => None,
-        };
-        time.map(Some).ok_or(flaw)
-    };
-    Ok(StoredRow {
-        subject: text(0)?.ok_or(Flaw::Text)?,
-        email: text(1)?,
-        name: text(2)?,
-        standing: StandingRow::of_texts([text(7)?, text(8)?, text(9)?]),
-        issued_at: time(3, Flaw::Creation)?,
-        expires_at: time(5, Flaw::Expiry)?.ok_or(Flaw::Expiry)?,
-    })
 }
 
 /// What SQLite said, with what to do where its words do not say it.
@@ -379,6 +329,3 @@ fn code(error: &sqlx::Error) -> Option<i32> {
 
 /// How long to wait for such a writer before asking again.
 const PAUSE: Duration = Duration::from_millis(2);
-
-/// A file that was replaced is noticed after this time; opening one is cheap.
-const LIFETIME: Duration = Duration::from_secs(10);

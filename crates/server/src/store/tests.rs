@@ -6,15 +6,17 @@ use std::sync::Mutex;
 use std::task::Poll;
 
 use gate::{KnownSession, Lookup, Sessions as _, StoreError, User, Users as _};
-use harness::{CutProxy, PATIENCE, Postgres, Redis};
+use harness::{CutProxy, PATIENCE, PgBouncer, Postgres, Redis};
 use session::SessionToken;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
 use super::*;
 
+mod columns;
 mod outages;
 mod sessions;
 
@@ -45,6 +47,7 @@ impl Heard {
 
 fn settings(database: DatabaseUrl, table: &str) -> Settings {
     Settings {
+        realm: None,
         memory: MemorySettings {
             ttl: Duration::ZERO,
             entries: 100,
@@ -60,6 +63,8 @@ fn settings(database: DatabaseUrl, table: &str) -> Settings {
                 id: Column::parse("id").unwrap(),
             }),
             sessions: None,
+            columns: Vec::new(),
+            time_zone: None,
         }),
     }
 }
@@ -115,13 +120,13 @@ impl Node {
 }
 
 fn open(settings: Settings) -> (Node, Arc<Heard>) {
+    open_on(&Pools::new(Handle::current()), &settings)
+}
+
+fn open_on(pools: &Pools, settings: &Settings) -> (Node, Arc<Heard>) {
     let heard = Arc::new(Heard::default());
-    let stores = Stores::open(
-        settings,
-        Handle::current(),
-        Arc::clone(&heard) as Arc<dyn Observer>,
-    )
-    .unwrap();
+    let observer = Arc::clone(&heard) as Arc<dyn Observer>;
+    let stores = Stores::open(settings, pools, observer).unwrap();
     (Node(stores), heard)
 }
 
@@ -622,7 +627,11 @@ async fn postgres_and_redis_are_reached_over_tls_that_is_verified() {
     for missing in ["/nonexistent.pem", "/dev/null"] {
         over_tls.ca_file = Some(missing.into());
         chain.redis = Some(over_tls.clone());
-        let opened = Stores::open(chain.clone(), Handle::current(), Arc::new(Heard::default()));
+        let opened = Stores::open(
+            &chain,
+            &Pools::new(Handle::current()),
+            Arc::new(Heard::default()),
+        );
         assert!(matches!(opened, Err(StoreOpenError::File(_))), "{missing}");
     }
 }

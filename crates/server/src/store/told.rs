@@ -25,6 +25,8 @@ pub(super) enum Told {
 /// fail, and signing in again makes a better one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(super) enum Flaw {
+    #[error("a column of its user holds what cannot be read")]
+    Column,
     #[error("its time of creation is none")]
     Creation,
     #[error("several sessions have the same token, or several users the same id")]
@@ -54,6 +56,7 @@ pub(super) struct StoredRow {
     pub(super) standing: StandingRow,
     pub(super) issued_at: Option<UnixTime>,
     pub(super) expires_at: UnixTime,
+    pub(super) user: User,
 }
 
 impl Told {
@@ -72,7 +75,7 @@ impl Told {
         match session {
             Ok(stored) => Self::Session(KnownSession {
                 stored,
-                user: User::default(),
+                user: row.user,
             }),
             Err(OpenError::ExpiryOutOfRange) => Self::Malformed(Flaw::Expiry),
             Err(_) => Self::Malformed(Flaw::Subject),

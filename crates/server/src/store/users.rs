@@ -6,7 +6,9 @@ use std::sync::Arc;
 use gate::{Lookup, Source, StoreError, User};
 
 use super::chain::{Chain, Reporter, Truth};
+use super::columns::UserColumns;
 use super::database::Database;
+use super::record::About;
 use super::single_flight::Answer;
 use super::{Outcome, settings::UserTable};
 
@@ -35,18 +37,24 @@ impl Truth for UserTruth {
 
     async fn find(&self, subject: Box<str>, reporter: &Reporter) -> Answer<User> {
         let source = self.source();
-        match self.0.find_user(&subject).await {
-            Ok(exists) => {
-                let found = exists.then(User::default);
-                let lookup = Lookup { found, source };
-                reporter.found(&lookup);
-                Ok(lookup)
+        let found = match self.0.find_user(&subject).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(flaw)) => {
+                tracing::warn!(store = source.as_str(), "user is malformed: {flaw}");
+                reporter.answered(source, Outcome::Malformed);
+                return Ok(Lookup {
+                    found: None,
+                    source,
+                });
             }
             Err(error) => {
                 reporter.answered(source, Outcome::Failed);
-                Err(error)
+                return Err(error);
             }
-        }
+        };
+        let lookup = Lookup { found, source };
+        reporter.found(&lookup);
+        Ok(lookup)
     }
 
     fn source(&self) -> Source {
@@ -54,7 +62,11 @@ impl Truth for UserTruth {
     }
 }
 
-/// What the users are users of, the same on every node that asks the same table.
-pub(super) fn realm(database: &str, users: &UserTable) -> String {
-    format!("{database} {} {}", users.table.quoted(), users.id.quoted())
+/// What the users are users of, the same on every node that asks the same table for the same columns.
+pub(super) fn about(database: &str, users: &UserTable, asked: &UserColumns) -> About {
+    let (table, id) = (users.table.quoted(), users.id.quoted());
+    About {
+        realm: format!("{database} {table} {id}{}", asked.realm()),
+        columns: asked.columns.len(),
+    }
 }

@@ -6,7 +6,7 @@ use gate::{ClaimPath, Condition, Scalar, Test, TestKind};
 use http::Method;
 use ipnet::IpNet;
 
-use super::columns::{AskedColumn, Columns};
+use super::columns::Columns;
 use crate::config::network;
 use crate::config::problem::Problem;
 use crate::config::stack::{
@@ -51,11 +51,9 @@ pub(in crate::config) fn active(
 /// As the plugin `admin` of Better Auth decides (1.7, `plugins/admin/admin.mjs`, before a session is made): somebody who is
 /// banned may enter once `banExpires` is past, and never where that is empty.
 fn not_banned(columns: &mut Columns) -> Condition {
-    let column = |name: &str, of: fn(store::Column) -> AskedColumn| {
-        of(store::Column::parse(name).expect("a name of a column"))
-    };
-    let banned = columns.index(column("banned", AskedColumn::Value));
-    let expires = columns.index(column("banExpires", AskedColumn::Time));
+    let column = |name| store::Column::parse(name).expect("a name of a column");
+    let banned = columns.value(column("banned"));
+    let expires = columns.time(column("banExpires"));
     let test = |kind| Test {
         kind,
         separator: None,
@@ -86,18 +84,18 @@ fn condition(
         RawKind::Column(name, raw) => {
             let column = parsed(name, problems, store::Column::parse)?;
             let asked = match raw.kind {
-                RawTestKind::Future | RawTestKind::Past => AskedColumn::Time(column),
+                RawTestKind::Future | RawTestKind::Past => columns.time(column),
                 RawTestKind::Contains(_)
                 | RawTestKind::Empty(_)
                 | RawTestKind::Equals(_)
                 | RawTestKind::OneOf(_)
-                | RawTestKind::Present(_) => AskedColumn::Value(column),
+                | RawTestKind::Present(_) => columns.value(column),
             };
-            Condition::Column(columns.index(asked), test(raw))
+            Condition::Column(asked, test(raw))
         }
         RawKind::OrganizationRole(roles) => Condition::OrganizationRole {
             active: columns.active_organization(),
-            roles: columns.index(AskedColumn::OrganizationRoles),
+            roles: columns.organization_roles(),
             one_of: roles.iter().map(|role| role.value.clone()).collect(),
         },
         RawKind::Network(networks) => {

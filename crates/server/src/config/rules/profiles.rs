@@ -7,7 +7,7 @@ use gate::{Encoding, HeaderProfile, HeaderSource, IdentityHeader, IdentityHeader
 use http::HeaderName;
 use session::Secret;
 
-use super::columns::{AskedColumn, Columns};
+use super::columns::Columns;
 use super::conditions::{claim_path, parsed};
 use crate::config::given::{Content, Given};
 use crate::config::problem::Problem;
@@ -201,7 +201,7 @@ fn source(
         RawSource::Claim(path) => HeaderSource::Claim(claim_path(path, problems)?),
         RawSource::Column(name) => {
             let column = parsed(name, problems, store::Column::parse)?;
-            HeaderSource::Column(columns.index(AskedColumn::Value(column)))
+            HeaderSource::Column(columns.value(column))
         }
         RawSource::Route => HeaderSource::Route,
         RawSource::SecretFile(path) => HeaderSource::Constant(secret(path, problems)?),

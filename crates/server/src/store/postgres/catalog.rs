@@ -3,6 +3,7 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use super::super::columns::{ColumnError, There};
 use super::super::identifier::{Column, Table};
 use super::super::standing::{Dialect, Seen, StandingQuestion};
 use super::server::{Connection, PostgresError};
@@ -42,6 +43,39 @@ impl Layout {
         let (_, name) = columns.find(|(name, _)| name == column.name())?;
         Some(name)
     }
+}
+
+/// The columns that a table has.
+///
+/// # Errors
+/// [`ColumnError::NoTable`] when there is no such table, among others.
+pub(super) async fn columns(
+    connection: &Connection,
+    table: &Table,
+) -> Result<Vec<There>, PostgresError> {
+    const UNDEFINED_TABLE: &str = "42P01";
+    const INVALID_SCHEMA_NAME: &str = "3F000";
+    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 1] =
+        [(&table.quoted(), Type::TEXT)];
+    let rows = match connection.query(COLUMNS, &parameters).await {
+        Err(error)
+            if matches!(
+                error.sqlstate(),
+                Some(UNDEFINED_TABLE | INVALID_SCHEMA_NAME)
+            ) =>
+        {
+            let table = table.quoted().to_owned();
+            return Err(ColumnError::NoTable { table }.into());
+        }
+        rows => rows?,
+    };
+    let there = |row: &Row| {
+        Ok(There {
+            name: row.try_get(0)?,
+            readable: row.try_get(1)?,
+        })
+    };
+    rows.iter().map(there).collect()
 }
 
 /// What is selected of the columns that may be missing, or out of our reach.
@@ -111,6 +145,12 @@ const TYPES_OF_COLUMNS: &str = "\
         FROM layer JOIN pg_catalog.pg_type t ON t.oid = layer.typbasetype
         WHERE layer.typtype = 'd')
     SELECT attname::text, pg_catalog.format_type(oid, NULL) FROM layer WHERE typtype <> 'd'";
+
+/// The columns, and whether each may be read.
+const COLUMNS: &str = "\
+    SELECT a.attname::text, pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT')
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped";
 
 /// Whether a column may be read, if there is one.
 const READABLE_COLUMN: &str = "\

@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::super::columns::UserColumns;
 use super::super::identifier::{Column, Table};
 use super::super::settings::{SessionTables, UserTable};
 use super::super::standing::StandingQuestion;
 use super::catalog::Layout;
+use super::columns::{ColumnQuestion, ColumnsByUser};
 
 /// What to select by a key, before we know the types of the columns.
 pub(super) struct ByKey {
@@ -19,6 +21,8 @@ pub(super) struct ByKey {
     pub(super) times: Vec<Column>,
     /// What else is selected of a user, as far as it is there.
     pub(super) standing: Option<StandingQuestion>,
+    /// What is selected of the user's row for rules and headers.
+    pub(super) columns: ColumnsByUser,
     /// The statement before and after the condition on the key, in two parts before it: what `standing` selects stands
     /// between them. The table that has the key is called `k`.
     select: String,
@@ -35,6 +39,7 @@ pub(super) struct Question {
     pub(super) keys: Keys,
     /// The names of the columns whose times have no zone.
     pub(super) zoneless: Arc<[String]>,
+    pub(super) columns: ColumnQuestion,
 }
 
 /// What the keys in the column look like.
@@ -46,12 +51,22 @@ pub(super) enum Keys {
 }
 
 impl ByKey {
-    pub(super) fn user(users: &UserTable) -> Self {
+    pub(super) fn user(users: &UserTable, asked: UserColumns) -> Self {
+        // Who may enter must not depend on which of several rows comes first.
+        let limit = match asked.is_nothing() {
+            true => "LIMIT 1",
+            false => "LIMIT 2",
+        };
         Self {
+            columns: ColumnsByUser {
+                asked,
+                users: users.clone(),
+                alias: "k",
+            },
             select: "SELECT 1".to_owned(),
             from: format!(" FROM {} AS k", users.table.quoted()),
             standing: None,
-            limit: "LIMIT 1",
+            limit,
             table: users.table.clone(),
             users: None,
             column: users.id.clone(),
@@ -62,7 +77,7 @@ impl ByKey {
 
     /// The session and its user in one statement, so that what is found proves both. The id of the user is compared as
     /// text as well: a collation may call two users equal.
-    pub(super) fn session(tables: &SessionTables) -> Self {
+    pub(super) fn session(tables: &SessionTables, asked: UserColumns) -> Self {
         let SessionTables {
             table,
             token,
@@ -103,6 +118,11 @@ impl ByKey {
         Self {
             select,
             from,
+            columns: ColumnsByUser {
+                asked,
+                users: users.clone(),
+                alias: "u",
+            },
             standing: Some(StandingQuestion::new(standing, &users.table, table)),
             // A second one is one too many.
             limit: "LIMIT 2",
@@ -115,14 +135,24 @@ impl ByKey {
     }
 
     /// Notes how to ask, now that the types of the columns are known. `None` when there is no column of the key. `standing`
-    /// is what is selected besides, with a comma before it.
-    pub(super) fn learn(&self, layout: &Layout, standing: &str) -> Option<Question> {
-        let question = self.question(layout, standing)?;
+    /// is what is selected besides, with a comma before it, and so are the columns of the user.
+    pub(super) fn learn(
+        &self,
+        layout: &Layout,
+        standing: &str,
+        columns: ColumnQuestion,
+    ) -> Option<Question> {
+        let question = self.question(layout, standing, columns)?;
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(question.clone());
         Some(question)
     }
 
-    fn question(&self, layout: &Layout, standing: &str) -> Option<Question> {
+    fn question(
+        &self,
+        layout: &Layout,
+        standing: &str,
+        columns: ColumnQuestion,
+    ) -> Option<Question> {
         let (keys, cast) = match layout.type_of(&self.column)? {
             // One question serves all widths: their indexes understand one another.
             "smallint" | "integer" | "bigint" => (Keys::Integer, "bigint"),
@@ -133,9 +163,9 @@ impl ByKey {
             other => (Keys::Other, other),
         };
         let (select, from) = (&self.select, &self.from);
-        let (limit, column) = (self.limit, self.column.quoted());
+        let (limit, column, values) = (self.limit, self.column.quoted(), &columns.select);
         let statement = format!(
-            "{select}{standing}{from} WHERE k.{column} = $1::{cast} AND k.{column}::text = $1 COLLATE \"C\" {limit}"
+            "{select}{standing}{values}{from} WHERE k.{column} = $1::{cast} AND k.{column}::text = $1 COLLATE \"C\" {limit}"
         );
         let has_no_zone = |column: &&Column| {
             layout
@@ -147,6 +177,7 @@ impl ByKey {
             statement: statement.into(),
             keys,
             zoneless: zoneless.map(|column| column.name().to_owned()).collect(),
+            columns,
         })
     }
 
@@ -194,7 +225,8 @@ mod tests {
             id: Column::parse("id").unwrap(),
         };
         let layout = Layout::new([("id".to_owned(), column_type.to_owned())]);
-        ByKey::user(&users).question(&layout, "").unwrap()
+        let by = ByKey::user(&users, UserColumns::default());
+        by.question(&layout, "", ColumnQuestion::default()).unwrap()
     }
 
     #[test]

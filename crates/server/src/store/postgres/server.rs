@@ -12,11 +12,12 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Error, NoTls, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::super::columns::ColumnError;
 use super::super::connections::Opener;
 use crate::tls::{self, Authorities, Proof, Terms, TlsFileError};
 
 /// Where a PostgreSQL is, and how to sign in. Printing it shows only where.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct PostgresServer {
     /// Tried in this order; at least one.
     pub(crate) hosts: Vec<PostgresHost>,
@@ -154,10 +155,15 @@ impl fmt::Debug for PostgresServer {
 }
 
 /// Opens connections to a server.
-pub(super) struct PostgresOpener {
-    pub(super) server: PostgresServer,
+pub(in super::super) struct PostgresOpener {
+    pub(in super::super) server: PostgresServer,
     /// The time for a whole question.
-    pub(super) limit: Duration,
+    pub(in super::super) limit: Duration,
+}
+
+impl PostgresOpener {
+    /// After a failover, or a change of its name's address, a server that should not be asked any more may still answer.
+    pub(in super::super) const LIFETIME: Duration = Duration::from_secs(30 * 60);
 }
 
 impl Opener for PostgresOpener {
@@ -182,7 +188,8 @@ impl Opener for PostgresOpener {
     fn is_answer(error: &PostgresError) -> bool {
         match error {
             PostgresError::Driver(_) => error.sqlstate().is_some() && !error.is_fatal(),
-            PostgresError::Hidden { .. }
+            PostgresError::Column(_)
+            | PostgresError::Hidden { .. }
             | PostgresError::NoColumn { .. }
             | PostgresError::NoTable => true,
             PostgresError::Closed | PostgresError::File(_) | PostgresError::Slow(_) => false,
@@ -191,7 +198,7 @@ impl Opener for PostgresOpener {
 }
 
 /// A connection, and the task that moves its bytes. Dropped, both end at once, whatever the server is still to say.
-pub(super) struct Connection {
+pub(in super::super) struct Connection {
     client: Client,
     driver: Driver,
 }
@@ -235,10 +242,13 @@ impl Drop for Driver {
 
 /// Why PostgreSQL gave no answer that is of use.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PostgresError {
+pub(in super::super) enum PostgresError {
     /// We have said farewell.
     #[error("the connections are closed")]
     Closed,
+    /// A column of the user's row cannot be read.
+    #[error(transparent)]
+    Column(#[from] ColumnError),
     /// The server, the driver or the network says so.
     #[error(transparent)]
     Driver(#[from] Error),

@@ -100,6 +100,18 @@ impl RedisServer {
     }
 }
 
+impl PartialEq for RedisServer {
+    fn eq(&self, other: &Self) -> bool {
+        let login = |server: &Self| {
+            let login = &server.login;
+            let [user, password] =
+                [login.username(), login.password()].map(|text| text.map(str::to_owned));
+            (login.db(), user, password)
+        };
+        self.address == other.address && login(self) == login(other)
+    }
+}
+
 impl fmt::Debug for RedisServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Redis({}, database {})", self.address, self.login.db())

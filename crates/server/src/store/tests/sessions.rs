@@ -11,7 +11,7 @@ use super::*;
 use crate::clock;
 
 /// The token of an Auth.js cookie.
-fn token(text: &str) -> SessionToken {
+pub(super) fn token(text: &str) -> SessionToken {
     let name: CookieName = "sid".parse().unwrap();
     let cookies = vec![SessionCookie::authjs_database(name)];
     let keys = KeyRing::of_groups(&[(&[], cookies)]).unwrap();
@@ -237,14 +237,14 @@ impl<D: Database> App for SqlApp<D> {
     }
 }
 
-trait Database {
+pub(super) trait Database {
     const KEEPS_CREATION: bool;
     async fn execute(&mut self, sql: &str);
     fn url(&self) -> DatabaseUrl;
 }
 
 /// With or without a time of creation.
-struct OnPostgres<'a, const CREATION: bool>(&'a Postgres);
+pub(super) struct OnPostgres<'a, const CREATION: bool>(pub(super) &'a Postgres);
 
 impl<const CREATION: bool> Database for OnPostgres<'_, CREATION> {
     const KEEPS_CREATION: bool = CREATION;
@@ -258,9 +258,9 @@ impl<const CREATION: bool> Database for OnPostgres<'_, CREATION> {
     }
 }
 
-struct OnSqlite {
-    options: SqliteConnectOptions,
-    writer: SqliteConnection,
+pub(super) struct OnSqlite {
+    pub(super) options: SqliteConnectOptions,
+    pub(super) writer: SqliteConnection,
 }
 
 impl Database for OnSqlite {
@@ -279,7 +279,7 @@ impl Database for OnSqlite {
 }
 
 impl OnSqlite {
-    async fn new(folder: &tempfile::TempDir, name: &str) -> Self {
+    pub(super) async fn new(folder: &tempfile::TempDir, name: &str) -> Self {
         let path = folder.path().join(name);
         let options: SqliteConnectOptions = format!("sqlite://{}", path.display()).parse().unwrap();
         let writer = options
@@ -293,7 +293,7 @@ impl OnSqlite {
 }
 
 /// Tables as an adapter names them: table, token, user, expires, created, users.
-fn tables([table, token, user, expires, created, users]: [&str; 6]) -> SessionTables {
+pub(super) fn tables([table, token, user, expires, created, users]: [&str; 6]) -> SessionTables {
     let column = |name: &str| Column::parse(name).unwrap();
     SessionTables {
         table: Table::parse(table).unwrap(),

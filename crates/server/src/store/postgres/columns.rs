@@ -1,0 +1,246 @@
+//! How the columns of a user's row are asked for, and what becomes of their values.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use session::UnixTime;
+use tokio_postgres::Row;
+
+use super::super::columns::{self, ColumnError, Memberships, UserColumn, UserColumns};
+use super::super::identifier::{Column, Table};
+use super::super::settings::UserTable;
+use super::super::time::{self, Zone};
+use super::super::told::Flaw;
+use super::catalog::{self, Layout};
+use super::server::{Connection, PostgresError};
+
+/// What is asked for with the user, before the types of the columns are known.
+#[derive(Debug)]
+pub(super) struct ColumnsByUser {
+    pub(super) asked: UserColumns,
+    pub(super) users: UserTable,
+    /// What the statement calls the table of users.
+    pub(super) alias: &'static str,
+}
+
+/// How the columns are asked for and read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ColumnQuestion {
+    /// What is selected, with a comma before each value.
+    pub(super) select: String,
+    readings: Arc<[Reading]>,
+    /// The names of the columns whose times have no zone.
+    pub(super) zoneless: Arc<[String]>,
+}
+
+/// How one selected value is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// The text of decimal numbers, or arrays of them, as JSON.
+    Decimals,
+    /// Milliseconds since 1970, as a number of PostgreSQL.
+    Epoch { has_zone: bool },
+    /// The text of a binary floating-point number, as JSON.
+    Float,
+    /// JSON.
+    Json,
+    /// A number of seconds or milliseconds since 1970, as JSON.
+    TimeNumber,
+    /// The text of a point in time, as JSON.
+    TimeText,
+}
+
+impl ColumnsByUser {
+    /// Makes sure that every column is there and may be read, and finds out how.
+    pub(super) async fn learn(
+        &self,
+        connection: &Connection,
+    ) -> Result<ColumnQuestion, PostgresError> {
+        if self.asked.is_nothing() {
+            return Ok(ColumnQuestion::default());
+        }
+        let users = &self.users.table;
+        let tables = self.asked.tables(users);
+        for (table, wanted) in &tables {
+            let there = catalog::columns(connection, table).await?;
+            columns::look_for(table, wanted, &there, |there, name| there == name)?;
+        }
+        let of_user = tables.first().map(|(_, columns)| columns.as_slice());
+        let names: Vec<_> = of_user
+            .unwrap_or_default()
+            .iter()
+            .map(|column| column.name())
+            .collect();
+        let layout = Layout::read(connection, users, &names).await?;
+        Ok(self.question(&layout)?)
+    }
+
+    fn question(&self, layout: &Layout) -> Result<ColumnQuestion, ColumnError> {
+        let mut zoneless = Vec::new();
+        let selected = self.asked.columns.iter().map(|asked| match asked {
+            UserColumn::OrganizationRoles(memberships) => {
+                Ok((self.roles(memberships), Reading::Json))
+            }
+            UserColumn::Time(column) => {
+                let (select, reading) = self.time(column, layout)?;
+                if reading == (Reading::Epoch { has_zone: false }) {
+                    zoneless.push(column.name().to_owned());
+                }
+                Ok((select, reading))
+            }
+            UserColumn::Value(column) => Ok(self.value(column, layout)),
+        });
+        let selected = selected.collect::<Result<Vec<_>, ColumnError>>()?;
+        Ok(ColumnQuestion {
+            select: selected
+                .iter()
+                .map(|(select, _)| format!(", {select}"))
+                .collect(),
+            readings: selected.into_iter().map(|(_, reading)| reading).collect(),
+            zoneless: zoneless.into(),
+        })
+    }
+
+    fn value(&self, column: &Column, layout: &Layout) -> (String, Reading) {
+        let name = self.qualified(column);
+        let found = layout.type_of(column).unwrap_or_default();
+        let (json, reading) = match found {
+            // As they are: not all that `json` holds can become `jsonb`.
+            "json" | "jsonb" => return (format!("{name}::text"), Reading::Json),
+            // JSON's readers round numbers, so these come as texts.
+            "numeric" => (format!("{name}::text"), Reading::Decimals),
+            "numeric[]" => (format!("{name}::text[]"), Reading::Decimals),
+            "real" | "double precision" => (format!("{name}::text"), Reading::Float),
+            // Without the blanks that fill it up.
+            "character" => (format!("{name}::text"), Reading::Json),
+            _ => (name, Reading::Json),
+        };
+        (format!("to_jsonb({json})::text"), reading)
+    }
+
+    fn time(&self, column: &Column, layout: &Layout) -> Result<(String, Reading), ColumnError> {
+        let name = self.qualified(column);
+        let found = layout.type_of(column).unwrap_or_default();
+        let epoch = |has_zone| {
+            let select = format!("floor(extract(epoch FROM {name}) * 1000)::float8");
+            (select, Reading::Epoch { has_zone })
+        };
+        Ok(match found {
+            "timestamp with time zone" => epoch(true),
+            "timestamp without time zone" | "date" => epoch(false),
+            "smallint" | "integer" | "bigint" => {
+                (format!("to_jsonb({name})::text"), Reading::TimeNumber)
+            }
+            "character varying" | "text" => (format!("to_jsonb({name})::text"), Reading::TimeText),
+            _ => {
+                return Err(ColumnError::NotATime {
+                    table: self.users.table.quoted().to_owned(),
+                    column: column.quoted().to_owned(),
+                    found: found.to_owned(),
+                });
+            }
+        })
+    }
+
+    /// Of an organization of which the user is a member twice, with two roles, none is known. The id of the user is compared
+    /// as text as well: a collation may call two users equal.
+    fn roles(&self, memberships: &Memberships) -> String {
+        let Memberships {
+            table,
+            user,
+            organization,
+            role,
+        } = memberships;
+        let [user, organization, role] = [user, organization, role].map(Column::quoted);
+        let (table, id) = (table.quoted(), self.qualified(&self.users.id));
+        let role = format!("m.{role}::text COLLATE \"C\"");
+        format!(
+            "(SELECT coalesce(jsonb_object_agg(o.id, o.role), '{{}}') FROM (\
+             SELECT m.{organization}::text AS id, \
+             CASE WHEN min({role}) = max({role}) AND count(*) = count({role}) THEN min({role}) END AS role \
+             FROM {table} AS m WHERE m.{user} = {id} AND m.{user}::text = {id}::text COLLATE \"C\" \
+             AND m.{organization} IS NOT NULL GROUP BY 1) AS o)::text"
+        )
+    }
+
+    fn qualified(&self, column: &Column) -> String {
+        format!("{}.{}", self.alias, column.quoted())
+    }
+
+    /// The tables that are read beside the one of users.
+    pub(super) fn other_tables(&self) -> impl Iterator<Item = &Table> {
+        self.asked
+            .memberships()
+            .map(|memberships| &memberships.table)
+    }
+}
+
+impl ColumnQuestion {
+    /// The values in a row, of which the first one stands at `first`.
+    pub(super) fn read(
+        &self,
+        row: &Row,
+        first: usize,
+        zone: Option<&Zone>,
+    ) -> Result<Vec<Value>, Flaw> {
+        let values = self.readings.iter().zip(first..);
+        values
+            .map(|(reading, index)| reading.read(row, index, zone).ok_or(Flaw::Column))
+            .collect()
+    }
+
+    /// Whether the time zone that the operator names matters to a value.
+    pub(super) fn uses_zone(&self) -> bool {
+        self.readings.iter().any(|reading| match reading {
+            Reading::Epoch { has_zone } => !has_zone,
+            Reading::TimeText => true,
+            Reading::Decimals | Reading::Float | Reading::Json | Reading::TimeNumber => false,
+        })
+    }
+
+    pub(super) fn is_nothing(&self) -> bool {
+        self.readings.is_empty()
+    }
+}
+
+impl Reading {
+    fn read(self, row: &Row, index: usize, zone: Option<&Zone>) -> Option<Value> {
+        if let Self::Epoch { has_zone } = self {
+            let Some(millis) = row.try_get::<_, Option<f64>>(index).ok()? else {
+                return Some(Value::Null);
+            };
+            // Infinity becomes the last of all times, and what is before 1970 becomes 1970.
+            let time = UnixTime::from_millis(millis as u64);
+            let zone = zone.filter(|_| !has_zone);
+            return Some(columns::millis(
+                zone.map_or(time, |zone| zone.absolute(time)),
+            ));
+        }
+        let Some(text) = row.try_get::<_, Option<&str>>(index).ok()? else {
+            return Some(Value::Null);
+        };
+        let value: Value = serde_json::from_str(text).ok()?;
+        Some(match (self, value) {
+            (Self::Decimals, value) => decimals(value),
+            (Self::Float, Value::String(text)) => text
+                .parse()
+                .map_or_else(|_| Value::String(text), columns::float),
+            (Self::TimeNumber, Value::Number(number)) => {
+                columns::millis(time::of_number(number.as_i64()?))
+            }
+            (Self::TimeText, Value::String(text)) => columns::time_of_text(text, zone),
+            (
+                Self::Epoch { .. } | Self::Float | Self::Json | Self::TimeNumber | Self::TimeText,
+                value,
+            ) => value,
+        })
+    }
+}
+
+fn decimals(value: Value) -> Value {
+    match value {
+        Value::String(text) => columns::decimal(text),
+        Value::Array(values) => values.into_iter().map(decimals).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => value,
+    }
+}

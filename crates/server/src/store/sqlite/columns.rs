@@ -1,0 +1,105 @@
+//! How the columns of a user's row are asked for in SQLite, and what becomes of their values.
+//!
+//! SQLite has no booleans and no lists. A number in a column that was declared as `BOOLEAN` is a boolean here; everything
+//! else is what it is stored as: a number, a text, or the text of a blob's bytes as PostgreSQL prints them.
+
+use gate::User;
+use serde_json::Value;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Column as _, Row, TypeInfo, ValueRef};
+
+use super::super::columns::{self, Memberships, UserColumn, UserColumns};
+use super::super::identifier::Column;
+use super::super::settings::UserTable;
+use super::super::time::{self, Zone};
+use super::super::told::Flaw;
+
+/// What is selected of the user, with a comma before each value. `alias` is what the statement calls the table of users.
+pub(super) fn select(asked: &UserColumns, users: &UserTable, alias: &str) -> String {
+    let values = asked.columns.iter().map(|asked| match asked {
+        UserColumn::OrganizationRoles(memberships) => roles(memberships, users, alias),
+        UserColumn::Time(column) | UserColumn::Value(column) => {
+            format!(", {alias}.{}", column.quoted())
+        }
+    });
+    values.collect()
+}
+
+/// Of an organization of which the user is a member twice, with two roles, none is known.
+fn roles(memberships: &Memberships, users: &UserTable, alias: &str) -> String {
+    let Memberships {
+        table,
+        user,
+        organization,
+        role,
+    } = memberships;
+    let [user, organization, role] = [user, organization, role].map(Column::quoted);
+    let (table, id) = (table.quoted(), format!("{alias}.{}", users.id.quoted()));
+    let role = format!("CAST(m.{role} AS TEXT) COLLATE BINARY");
+    format!(
+        ", (SELECT json_group_object(o.id, o.role) FROM (\
+         SELECT CAST(m.{organization} AS TEXT) AS id, \
+         CASE WHEN min({role}) = max({role}) AND count(*) = count({role}) THEN min({role}) END AS role \
+         FROM {table} AS m \
+         WHERE m.{user} = {id} AND CAST(m.{user} AS TEXT) = CAST({id} AS TEXT) COLLATE BINARY \
+         AND m.{organization} IS NOT NULL GROUP BY 1) AS o)"
+    )
+}
+
+/// The user in a row, of which the first column stands at `first`.
+pub(super) fn user(row: &SqliteRow, first: usize, asked: &UserColumns) -> Result<User, Flaw> {
+    if asked.is_nothing() {
+        return Ok(User::default());
+    }
+    let zone = asked.zone.as_ref();
+    let values = asked.columns.iter().zip(first..).map(|(asked, index)| {
+        let value = value(row, index).ok_or(Flaw::Column)?;
+        Ok(match (asked, value) {
+            (UserColumn::OrganizationRoles(_), Value::String(text)) => {
+                serde_json::from_str(&text).map_err(|_| Flaw::Column)?
+            }
+            (UserColumn::Time(_), value) => moment(value, zone),
+            (UserColumn::OrganizationRoles(_) | UserColumn::Value(_), value) => value,
+        })
+    });
+    Ok(User::with_columns(values.collect::<Result<_, Flaw>>()?))
+}
+
+fn value(row: &SqliteRow, index: usize) -> Option<Value> {
+    let raw = row.try_get_raw(index).ok()?;
+    if raw.is_null() {
+        return Some(Value::Null);
+    }
+    // What this value is stored as, whatever the column was declared to hold.
+    let stored = raw.type_info();
+    match stored.name() {
+        "INTEGER" => {
+            let number: i64 = row.try_get_unchecked(index).ok()?;
+            let is_boolean = row.column(index).type_info().name() == "BOOLEAN";
+            Some(match number {
+                0 | 1 if is_boolean => Value::Bool(number == 1),
+                _ => Value::from(number),
+            })
+        }
+        "REAL" => row.try_get_unchecked(index).ok().map(columns::float),
+        "TEXT" => row.try_get_unchecked(index).ok().map(Value::String),
+        "BLOB" => {
+            let bytes: Vec<u8> = row.try_get_unchecked(index).ok()?;
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            Some(Value::String(format!("\\x{digits}")))
+        }
+        _ => None,
+    }
+}
+
+/// Seconds, milliseconds, or a text become milliseconds. Anything else stays what it is, which no rule takes for a time.
+fn moment(value: Value, zone: Option<&Zone>) -> Value {
+    match value {
+        Value::String(text) => columns::time_of_text(text, zone),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) => columns::millis(time::of_number(number)),
+            None => Value::Number(number),
+        },
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => value,
+    }
+}

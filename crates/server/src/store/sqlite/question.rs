@@ -1,0 +1,164 @@
+//! How rows are asked for in SQLite by their keys, and how they are read.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gate::User;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::super::columns::UserColumns;
+use super::super::identifier::{Column, Table};
+use super::super::settings::{SessionTables, UserTable};
+use super::super::standing::{Dialect, Seen, StandingQuestion, StandingRow};
+use super::super::time::{self, Zone};
+use super::super::told::{Flaw, StoredRow};
+use super::columns;
+
+/// How to ask for a user by the id.
+pub(super) struct ByUser {
+    pub(super) table: Table,
+    pub(super) asked: UserColumns,
+    pub(super) statement: Arc<str>,
+}
+
+impl ByUser {
+    pub(super) fn new(users: &UserTable, asked: UserColumns) -> Self {
+        let values = columns::select(&asked, users, "k");
+        let (table, key) = (users.table.quoted(), is_key(users.id.quoted()));
+        // Who may enter must not depend on which of several rows comes first.
+        let limit = if asked.is_nothing() { 1 } else { 2 };
+        let statement = format!("SELECT 1{values} FROM {table} AS k WHERE {key} LIMIT {limit}");
+        Self {
+            table: users.table.clone(),
+            asked,
+            statement: statement.into(),
+        }
+    }
+
+    /// The user in a row that was found.
+    pub(super) fn read(&self, row: &SqliteRow) -> Result<User, Flaw> {
+        const FIRST: usize = 1;
+        columns::user(row, FIRST, &self.asked)
+    }
+}
+
+/// How to ask for a session by its token.
+pub(super) struct BySession {
+    pub(super) tables: SessionTables,
+    pub(super) standing: StandingQuestion,
+    /// What is selected of the user's row for rules and headers.
+    pub(super) asked: UserColumns,
+    /// The statement, once we know which columns there are.
+    known: Mutex<Option<Arc<str>>>,
+}
+
+impl BySession {
+    pub(super) fn new(tables: &SessionTables, asked: UserColumns) -> Self {
+        Self {
+            asked,
+            standing: StandingQuestion::new(&tables.standing, &tables.users.table, &tables.table),
+            tables: tables.clone(),
+            known: Mutex::default(),
+        }
+    }
+
+    pub(super) fn known(&self) -> Option<Arc<str>> {
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn learned(&self, seen: [Seen; 3]) -> Arc<str> {
+        let standing = self.standing.select(seen, DIALECT);
+        let values = columns::select(&self.asked, &self.tables.users, "u");
+        let statement = session_by_token(&self.tables, &format!("{standing}{values}"));
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&statement));
+        statement
+    }
+
+    /// The session and its user in a row that was found. `zone` is where times are read that have none.
+    pub(super) fn read(&self, row: &SqliteRow, zone: Option<&Zone>) -> Result<StoredRow, Flaw> {
+        const FIRST: usize = 10;
+        let user = columns::user(row, FIRST, &self.asked)?;
+        stored_row(row, zone, user)
+    }
+}
+
+const DIALECT: Dialect = Dialect {
+    text: |column| format!("CAST({column} AS TEXT)"),
+    nothing: "NULL",
+};
+
+/// The session and its user in one statement, so that what is found proves both. The id of the user is compared as text
+/// as well: a collation may call two users equal. `besides` is what else is selected, with a comma before it.
+fn session_by_token(tables: &SessionTables, besides: &str) -> Arc<str> {
+    let SessionTables {
+        table,
+        token,
+        user,
+        expires,
+        created,
+        users,
+        email,
+        name,
+        time_zone: _,
+        standing: _,
+    } = tables;
+    let text = |column: &Option<Column>| match column {
+        Some(column) => format!("CAST(u.{} AS TEXT)", column.quoted()),
+        None => "NULL".to_owned(),
+    };
+    let time = |column: Option<&Column>| match column {
+        Some(column) => format!("typeof(k.{0}), CAST(k.{0} AS TEXT)", column.quoted()),
+        None => "'null', NULL".to_owned(),
+    };
+    let (id, user) = (users.id.quoted(), user.quoted());
+    // A second row is one too many.
+    format!(
+        "SELECT CAST(u.{id} AS TEXT), {}, {}, {}, {}{besides} FROM {} AS k JOIN {} AS u \
+         ON u.{id} = k.{user} AND CAST(u.{id} AS TEXT) = CAST(k.{user} AS TEXT) COLLATE BINARY \
+         WHERE {} LIMIT 2",
+        text(email),
+        text(name),
+        time(created.as_ref()),
+        time(Some(expires)),
+        table.quoted(),
+        users.table.quoted(),
+        is_key(token.quoted()),
+    )
+    .into()
+}
+
+fn is_key(column: &str) -> String {
+    format!("k.{column} = ?1 AND CAST(k.{column} AS TEXT) = ?1 COLLATE BINARY")
+}
+
+/// The columns that [`session_by_token`] selects.
+fn stored_row(row: &SqliteRow, zone: Option<&Zone>, user: User) -> Result<StoredRow, Flaw> {
+    let text = |index: usize| {
+        row.try_get::<Option<String>, _>(index)
+            .map_err(|_| Flaw::Text)
+    };
+    let time = |index: usize, flaw: Flaw| {
+        let kind: String = row.try_get(index).map_err(|_| flaw)?;
+        let Some(value) = text(index + 1)? else {
+            return Ok(None);
+        };
+        let time = match &*kind {
+            "integer" => value.parse().ok().map(time::of_number),
+            "text" => time::of_text(&value, zone),
+            _ => None,
+        };
+        time.map(Some).ok_or(flaw)
+    };
+    Ok(StoredRow {
+        subject: text(0)?.ok_or(Flaw::Text)?,
+        email: text(1)?,
+        name: text(2)?,
+        standing: StandingRow::of_texts([text(7)?, text(8)?, text(9)?]),
+        issued_at: time(3, Flaw::Creation)?,
+        expires_at: time(5, Flaw::Expiry)?.ok_or(Flaw::Expiry)?,
+        user,
+    })
+}

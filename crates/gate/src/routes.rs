@@ -188,8 +188,16 @@ impl Routes {
         &self.routes
     }
 
-    /// Whether this path needs no session, on hosts for which there is no route of their own.
+    /// Whether this path needs no session on some host that a route names, or on hosts that none does.
     pub fn are_open_at(&self, path: &str) -> bool {
+        let below = self.hosts.one_label_below.keys();
+        let below = below.map(|name| format!("any.{name}"));
+        let exact = self.hosts.exact.keys().map(|name| name.to_string());
+        let mut hosts = exact.chain(below).map(Some).chain([None]);
+        hosts.any(|host| self.are_open_on(host.as_deref(), path))
+    }
+
+    fn are_open_on(&self, host: Option<&str>, path: &str) -> bool {
         let arrival = Arrival {
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -199,7 +207,7 @@ impl Routes {
         };
         let facts = Facts {
             method: &Method::GET,
-            host: None,
+            host,
             path: Some(path),
             headers: &HeaderMap::new(),
             arrival: &arrival,

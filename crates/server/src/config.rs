@@ -60,6 +60,7 @@ pub(crate) use self::rules::{Handling, Rules, ServerAddress, UpstreamSettings};
 use self::rules::{Services, Timeouts, Usual};
 pub(crate) use self::secrets::{SecretErrors, Secrets};
 pub(crate) use self::sessions::{Recognised, SessionFormat};
+use self::sign_in::Opened;
 pub(crate) use self::sign_in::SignIn;
 use self::stack::Stack;
 use crate::socket::Address;
@@ -191,8 +192,11 @@ impl Config {
         let (rules, sign_in) = if stack.routes.is_empty() {
             stack.name_idle(&mut warnings);
             let mut rules = Rules::of_one_service(public, upstream, usual);
-            let proxies = !rules.services.is_empty() || decisions.is_none();
-            let sign_in = sign_in::settings(&mut reader, &rules.routes, proxies, &mut warnings);
+            let opened = match rules.services.is_empty() && decisions.is_some() {
+                true => Opened::ByPathsForOthers,
+                false => Opened::ByPaths,
+            };
+            let sign_in = sign_in::settings(&mut reader, &rules.routes, opened, &mut warnings);
             rules.send_to_sign_in(sign_in.as_ref());
             (Some(rules), sign_in)
         } else {
@@ -203,7 +207,7 @@ impl Config {
             let made = rules::make(stack, &usual, services, &mut realms.names, &mut problems);
             let routes = made.as_ref().map(|made| made.rules.routes.clone());
             let routes = routes.unwrap_or_else(|| Routes::of_one_service(public, true));
-            let sign_in = sign_in::settings(&mut reader, &routes, true, &mut warnings);
+            let sign_in = sign_in::settings(&mut reader, &routes, Opened::ByRoutes, &mut warnings);
             let rules = made.map(|mut made| {
                 realms.send_to_sign_in(&mut made, variables, sign_in.clone(), &mut problems);
                 made.rules

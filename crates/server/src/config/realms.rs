@@ -11,7 +11,7 @@ use super::raw::{Reader, Setting, Variables};
 use super::realm::{RealmReading, RealmSettings};
 use super::rules::{self, Columns, Made, RealmNames};
 use super::sessions::SessionFormat;
-use super::sign_in::{self, SignIn};
+use super::sign_in::{self, Opened, SignIn};
 use super::stack::{RawRealm, Spanned, Stack};
 
 /// Realms whose own settings are read.
@@ -99,7 +99,7 @@ impl<'s> Realms<'s> {
             pages.push(sign_in::settings(
                 reader,
                 &made.rules.routes,
-                true,
+                Opened::ByRoutes,
                 &mut warnings,
             ));
             let of_realm = |warning| format!("realm {}: {warning}", raw.name.value);
@@ -152,7 +152,7 @@ fn own_page(
 ) -> Option<SignIn> {
     let variables = variables.clone().with([("SIGN_IN_URL", url.value.clone())]);
     let mut reader = Reader::new(&variables);
-    let page = sign_in::settings(&mut reader, routes, true, &mut Vec::new());
+    let page = sign_in::settings(&mut reader, routes, Opened::ByRoutes, &mut Vec::new());
     for problem in reader.problems {
         problems.push(Problem::at(url.place.clone(), problem.what));
     }

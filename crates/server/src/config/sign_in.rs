@@ -86,12 +86,35 @@ impl SignIn {
     }
 }
 
-/// Reads the settings, and sees that the page can be reached: `routes` say which paths are public, and `proxies` whether
-/// this gate answers for them itself.
+/// What makes a path public, for those who are told to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// `PUBLIC_PATHS`, of a gate that answers for its paths itself.
+    ByPaths,
+    /// `PUBLIC_PATHS`, of a gate that only decides, and cannot know which paths a calling proxy asks about.
+    ByPathsForOthers,
+    /// Routes of a file.
+    ByRoutes,
+}
+
+impl Opened {
+    /// What to do so that paths are public; they stand behind it.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::ByPaths | Self::ByPathsForOthers => "add to PUBLIC_PATHS what signing in needs:",
+            Self::ByRoutes => {
+                "add a [[route]] with `access = \"public\"` and what signing in needs in its `path`:"
+            }
+        }
+    }
+}
+
+/// Reads the settings, and sees that the page can be reached: `routes` say which paths are public, and `opened` what makes
+/// them so.
 pub(super) fn settings(
     reader: &mut Reader<'_>,
     routes: &Routes,
-    proxies: bool,
+    opened: Opened,
     warnings: &mut Vec<String>,
 ) -> Option<SignIn> {
     let public_origins = reader.list("PUBLIC_URL", Origin::read);
@@ -115,7 +138,7 @@ pub(super) fn settings(
         );
     }
     if is_ours(&page, &public_origins) {
-        check_reachable(reader, routes, page.path(), proxies, warnings);
+        check_reachable(reader, routes, page.path(), opened, warnings);
     }
     let separator = if url.contains('?') { '&' } else { '?' };
     Some(SignIn {
@@ -145,7 +168,7 @@ fn check_reachable(
     reader: &mut Reader<'_>,
     routes: &Routes,
     path: &str,
-    proxies: bool,
+    opened: Opened,
     warnings: &mut Vec<String>,
 ) {
     let page_is_public = routes.are_open_at(path);
@@ -155,7 +178,12 @@ fn check_reachable(
         if !by_its_folder && !routes.are_open_at(AUTH_ROUTES) {
             warnings.push(format!(
                 "the sign-in page `{path}` is public and `{AUTH_ROUTES}` is not: unless your app signs people in \
-                 elsewhere, add `{AUTH_ROUTES}` to PUBLIC_PATHS (for Next.js `/_next/` too)"
+                 elsewhere, {} (for Next.js `/_next/` too)",
+                match opened {
+                    Opened::ByPaths | Opened::ByPathsForOthers =>
+                        format!("add `{AUTH_ROUTES}` to PUBLIC_PATHS"),
+                    Opened::ByRoutes => "add it to the `path` of a public route".to_owned(),
+                }
             ));
         }
         return;
@@ -171,11 +199,12 @@ fn check_reachable(
         };
         format!(
             "the sign-in page `{path}` is behind this gate and not public, so it would redirect to itself for ever; \
-             add to PUBLIC_PATHS what signing in needs: {page}`{AUTH_ROUTES}`, and for Next.js `/_next/`. If something \
-             in front of the gate answers these paths, add them all the same"
+             {} {page}`{AUTH_ROUTES}`, and for Next.js `/_next/`. If something in front of the gate answers these paths, \
+             add them all the same",
+            opened.advice()
         )
     };
-    if proxies {
+    if opened != Opened::ByPathsForOthers {
         reader.problem("SIGN_IN_URL", what);
     } else {
         warnings.push(format!(

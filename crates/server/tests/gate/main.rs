@@ -35,6 +35,7 @@ mod session_removal;
 mod sessions;
 mod sign_in;
 mod signals;
+mod stack;
 mod stores;
 mod subjects;
 mod support;

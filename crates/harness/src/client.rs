@@ -15,6 +15,8 @@ use crate::wire::{Framing, Headers, Wire};
 pub struct Client {
     wire: Wire,
     address: SocketAddr,
+    /// What an answer may begin with.
+    versions: &'static [&'static str],
 }
 
 /// A request as it will be written: nothing is added but `Host`, unless the test gave one, and the framing of a body.
@@ -50,7 +52,15 @@ impl Client {
         Ok(Self {
             wire: Wire::new(stream),
             address,
+            versions: &["HTTP/1.1 "],
         })
+    }
+
+    /// Takes answers in HTTP/1.0 too, for services that are asked without a gate before them.
+    #[must_use]
+    pub fn or_http_1_0(mut self) -> Self {
+        self.versions = &["HTTP/1.1 ", "HTTP/1.0 "];
+        self
     }
 
     /// Sends a request and reads its answer.
@@ -95,9 +105,9 @@ impl Client {
             .await
             .context("no answer came")??;
         let head = head.context("the connection was closed without an answer")?;
-        let status = head
-            .start
-            .strip_prefix("HTTP/1.1 ")
+        let mut versions = self.versions.iter();
+        let status = versions
+            .find_map(|version| head.start.strip_prefix(version))
             .and_then(|rest| rest.get(..3));
         let status = status.and_then(|status| status.parse().ok());
         let status = status.with_context(|| format!("not a status line: {:?}", head.start))?;
@@ -211,6 +221,13 @@ impl Request {
             body: Some(body.into()),
             ..Self::new("POST", target)
         }
+    }
+
+    /// Gives it a body of known length.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self
     }
 
     /// Gives it another target.

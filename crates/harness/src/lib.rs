@@ -9,6 +9,8 @@
 //! | [`Redis`], [`Postgres`], [`PgBouncer`], [`Nginx`], [`caddy()`], [`haproxy()`] | Debian's own servers, in temporary folders |
 //! | [`envoy()`], [`caddy()`] | Envoy, which Debian has not, and a newer Caddy |
 //! | [`Wsgi`] | a WSGI application that a header can mount elsewhere |
+//! | [`program()`], [`PhpFpm`] | any other server, by the command that starts it; PHP behind nginx |
+//! | [`page`] | the configurations in the documentation, as tests run them |
 //! | [`Echo`] | an upstream in this process that records what reached it and answers with it |
 //! | [`CutProxy`] | a wire that can be cut, stalled and slowed |
 //! | [`Gate`] | the `sessiongate` binary under test |
@@ -27,10 +29,13 @@ mod haproxy;
 pub mod interop;
 pub mod mint;
 mod nginx;
+pub mod page;
 mod pgbouncer;
+mod php_fpm;
 mod port;
 mod postgres;
 mod process;
+mod program;
 mod redis;
 mod server;
 mod wire;
@@ -47,9 +52,11 @@ pub use haproxy::haproxy;
 pub use mint::Mint;
 pub use nginx::Nginx;
 pub use pgbouncer::PgBouncer;
+pub use php_fpm::PhpFpm;
 pub use port::free_port;
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::{Lines, is_root, poll, run};
+pub use program::{program, venv};
 pub use redis::{Redis, RedisOptions};
 pub use server::Server;
 pub use wire::Headers;

@@ -1,6 +1,7 @@
 //! A child process whose output is read line by line, and that never outlives its owner.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -17,6 +18,8 @@ use crate::PATIENCE;
 pub(crate) struct Process {
     name: String,
     child: Child,
+    /// Whether it leads a group of processes that ends with it.
+    leads: bool,
     /// Every line of its standard output so far.
     pub(crate) stdout: Lines,
     /// Every line of its standard error so far.
@@ -41,9 +44,20 @@ impl Process {
         Ok(Self {
             name,
             child,
+            leads: false,
             stdout,
             stderr,
         })
+    }
+
+    /// Starts `command` for a server that has worker processes, which would outlive it when it is killed: here they do not.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub(crate) fn spawn_with_workers(command: &mut Command, package: &str) -> Result<Self> {
+        let mut process = Self::spawn(command.process_group(0), package)?;
+        process.leads = true;
+        Ok(process)
     }
 
     /// Sends the signal called `name` (`TERM`, `QUIT`, `STOP`).
@@ -84,7 +98,15 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only when the program has already ended, which is what they are for.
+        // All fail only when the program has already ended, which is what they are for.
+        if self.leads {
+            let group = format!("-{}", self.child.id());
+            let mut kill = Command::new("kill");
+            let _ = kill
+                .args(["-s", "KILL", "--", &group])
+                .stderr(Stdio::null())
+                .status();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -320,7 +342,16 @@ pub async fn run(mut command: Command, package: &str) -> Result<String> {
 ///
 /// # Errors
 /// When [`PATIENCE`] runs out; the message holds `what` was awaited.
-pub async fn poll<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> Result<T> {
+pub async fn poll<T>(what: &str, attempt: impl AsyncFnMut() -> Option<T>) -> Result<T> {
+    poll_for(PATIENCE, what, attempt).await
+}
+
+/// As [`poll`], with other patience.
+pub(crate) async fn poll_for<T>(
+    patience: Duration,
+    what: &str,
+    mut attempt: impl AsyncFnMut() -> Option<T>,
+) -> Result<T> {
     let repeat = async {
         loop {
             if let Some(value) = attempt().await {
@@ -329,9 +360,9 @@ pub async fn poll<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) ->
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, repeat)
+    timeout(patience, repeat)
         .await
-        .with_context(|| format!("waited for {PATIENCE:?}: {what}"))
+        .with_context(|| format!("waited for {patience:?}: {what}"))
 }
 
 fn missing(program: &str, package: &str) -> String {

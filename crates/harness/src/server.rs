@@ -2,13 +2,14 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::poll;
+use crate::PATIENCE;
 use crate::port::free_port;
-use crate::process::Process;
+use crate::process::{Process, poll_for};
 
 /// A server with one listener on a free loopback port. Stopped on drop, and its folder removed.
 #[derive(Debug)]
@@ -29,6 +30,18 @@ impl Server {
         name: &str,
         launch: impl Fn(&Path, u16) -> Result<Process>,
     ) -> Result<Self> {
+        Self::start_within(PATIENCE, name, launch).await
+    }
+
+    /// As [`start`](Self::start), for a server that may take so long until it listens.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(crate) async fn start_within(
+        patience: Duration,
+        name: &str,
+        launch: impl Fn(&Path, u16) -> Result<Process>,
+    ) -> Result<Self> {
         for _ in 0..ATTEMPTS {
             let (folder, port) = (tempfile::tempdir()?, free_port());
             let mut server = Self {
@@ -36,7 +49,7 @@ impl Server {
                 port,
                 folder,
             };
-            match server.up().await {
+            match server.up(patience).await {
                 Ok(()) => return Ok(server),
                 Err(error) if format!("{error:#}").contains("in use") => {}
                 Err(error) => return Err(error).with_context(|| format!("{name} did not come up")),
@@ -55,10 +68,15 @@ impl Server {
         self.process.transcript()
     }
 
+    /// Its folder, which is where it runs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Waits until it listens: not all of these servers say so.
-    async fn up(&mut self) -> Result<()> {
+    async fn up(&mut self, patience: Duration) -> Result<()> {
         let (id, port) = (self.process.id(), self.port);
-        let running = poll("the server to listen", async || {
+        let running = poll_for(patience, "the server to listen", async || {
             if listens(id, port) {
                 return Some(true);
             }

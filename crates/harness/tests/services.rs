@@ -1,7 +1,9 @@
 //! The services of the harness come up, do what tests ask of them, and leave nothing behind.
 
 use anyhow::Result;
-use harness::{CaddyVersion, Client, CutProxy, Echo, Nginx, Postgres, Redis, Request, poll};
+use harness::{
+    CaddyVersion, Client, CutProxy, Echo, Nginx, PhpFpm, Postgres, Redis, Request, poll,
+};
 
 #[tokio::test]
 async fn redis_answers_with_a_password_and_over_tls() -> Result<()> {
@@ -251,4 +253,17 @@ async fn a_dropped_service_leaves_neither_process_nor_folder() -> Result<()> {
     })
     .await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn workers_of_a_server_end_with_it() -> Result<()> {
+    let php = PhpFpm::start("").await?;
+    let address = php.address();
+    Client::connect(address).await?;
+    drop(php);
+    // Every worker holds the socket on which the manager listened.
+    poll("the last worker to end", async || {
+        Client::connect(address).await.is_err().then_some(())
+    })
+    .await
 }

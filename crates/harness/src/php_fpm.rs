@@ -1,0 +1,81 @@
+//! PHP as it runs behind nginx.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+
+use crate::is_root;
+use crate::process::{Process, leashed};
+use crate::server::Server;
+
+/// PHP's FastCGI process manager with one pool on a free loopback port. Stopped on drop.
+#[derive(Debug)]
+pub struct PhpFpm(Server);
+
+impl PhpFpm {
+    /// Starts one whose pool has these settings beside the usual ones: `php_value[auto_prepend_file] = /tmp/a.php`.
+    ///
+    /// # Errors
+    /// When PHP is missing or refuses the settings.
+    pub async fn start(settings: &str) -> Result<Self> {
+        let server = Server::start("php-fpm", |folder, port| {
+            let file = folder.join("php-fpm.conf");
+            std::fs::write(&file, configuration(port, settings))?;
+            // Its workers stay when it is killed, but it ends them when it is asked to end. So it is asked when the test
+            // dies.
+            let mut command = leashed("setpriv", "util-linux", None)?;
+            command
+                .args(["--pdeathsig", "TERM", "--"])
+                .arg(executable()?)
+                .args(["--nodaemonize", "--force-stderr", "--fpm-config"])
+                .arg(&file);
+            if is_root() {
+                command.arg("--allow-to-run-as-root");
+            }
+            Process::spawn_with_workers(&mut command, "php-fpm")
+        })
+        .await?;
+        Ok(Self(server))
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address()
+    }
+
+    /// What it has printed so far.
+    pub fn transcript(&self) -> String {
+        self.0.transcript()
+    }
+}
+
+fn configuration(port: u16, settings: &str) -> String {
+    // Only root is asked whom to run as, and a test keeps its files to itself.
+    let user = match is_root() {
+        true => "user = root\ngroup = root",
+        false => "",
+    };
+    format!(
+        "[global]
+error_log = /proc/self/fd/2
+[test]
+{user}
+listen = 127.0.0.1:{port}
+pm = static
+pm.max_children = 2
+catch_workers_output = yes
+{settings}
+"
+    )
+}
+
+/// Debian's, which is called after the version: `/usr/sbin/php-fpm8.2`.
+fn executable() -> Result<std::path::PathBuf> {
+    let programs = std::fs::read_dir("/usr/sbin")?.flatten();
+    let mut found =
+        programs.filter(|program| program.file_name().to_string_lossy().starts_with("php-fpm"));
+    let found = found
+        .next()
+        .context("cannot start `php-fpm`; install it with: sudo apt-get install -y php-fpm")?;
+    Ok(found.path())
+}

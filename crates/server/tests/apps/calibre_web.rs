@@ -1,0 +1,107 @@
+//! Calibre-Web.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use harness::page::put;
+use harness::{Server, venv};
+
+use crate::support::{Front, PORT, SECRETS, SHARED_SECRET, Visitor, started, text_of};
+use crate::trial::Trial;
+
+#[tokio::test]
+async fn calibre_web_knows_the_user_of_the_session() -> Result<()> {
+    let calibre = calibre_web().await?;
+    let front = Front::start(PAGE, calibre.address()).await?;
+    let trial = Trial {
+        front: &front,
+        app: calibre.address(),
+        // Even somebody who knows the secret that Calibre-Web shares with the gate.
+        forged: &[
+            ("Remote-User", "ada@example.com"),
+            ("X-Calibre-Web-Secret", SHARED_SECRET),
+        ],
+        eve: "ada@example.com",
+        zoe: "zoe@example.com",
+        folds: &['_'],
+    };
+    trial.run(who).await?;
+    trial.takes_no_unverified_address(who).await
+}
+
+/// Follows the page: makes the settings, changes them, and starts it.
+async fn calibre_web() -> Result<Server> {
+    let cps = venv("calibre-web", "cps")?;
+    let python = venv("calibre-web", "python")?;
+    started(PAGE, 2, "calibre-web", |folder, port| {
+        let here = folder.to_string_lossy();
+        let own = |command: &str| put(command, STATE, &here);
+        let library = folder.join("books");
+        std::fs::create_dir(&library)?;
+        make_library(&python, &library)?;
+        std::fs::write(folder.join("calibre-web"), SHARED_SECRET)?;
+        let settings = own(&text_of(PAGE, "python", 0)?)?;
+        let settings = put(&settings, "/srv/books", &library.to_string_lossy())?;
+        let settings = put(&settings, SECRETS, &format!("{here}/"))?;
+        let settings = put(&settings, PORT, &port.to_string())?;
+        std::fs::write(folder.join("settings.py"), settings)?;
+        run(&cps, &own(&text_of(PAGE, "sh", 0)?)?, folder)?;
+        run(&python, &text_of(PAGE, "sh", 1)?, folder)?;
+        Ok(vec![
+            ("cps", cps.to_string_lossy().into_owned()),
+            (STATE, here.into_owned()),
+        ])
+    })
+    .await
+}
+
+/// Makes a library without books, as Calibre would.
+fn make_library(python: &Path, folder: &Path) -> Result<()> {
+    let mut command = Command::new(python);
+    command
+        .args(["-c", LIBRARY])
+        .arg(folder.join("metadata.db"));
+    succeeds(command)
+}
+
+/// Runs a command line of the page in `folder`, with this program in place of its first word.
+fn run(program: &Path, line: &str, folder: &Path) -> Result<()> {
+    let mut command = Command::new(program);
+    command.args(line.split_ascii_whitespace().skip(1));
+    command.current_dir(folder);
+    succeeds(command)
+}
+
+fn succeeds(mut command: Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?}: {said}");
+    Ok(())
+}
+
+/// Whose profile it shows: the address in its form.
+async fn who(visitor: &mut Visitor) -> Result<Option<String>> {
+    let Some(profile) = visitor.read("/me").await? else {
+        return Ok(None);
+    };
+    let address = profile.split_once(r#"name="email" id="email" value=""#);
+    let address = address.and_then(|(_, rest)| rest.split_once('"'));
+    Ok(address.map(|(address, _)| address.to_owned()))
+}
+
+/// Calibre-Web knows the tables of Calibre.
+const LIBRARY: &str = r#"
+import os, sys
+import calibreweb
+sys.path.insert(0, os.path.dirname(calibreweb.__file__))
+from cps import db
+from sqlalchemy import create_engine, text
+
+with create_engine("sqlite:///" + sys.argv[1]).begin() as library:
+    library.execute(text(f"ATTACH DATABASE '{sys.argv[1]}' AS calibre"))
+    db.Base.metadata.create_all(library)
+    library.execute(text("INSERT INTO library_id (uuid) VALUES ('5e7f2c1a-0000-4000-8000-000000000000')"))
+"#;
+const STATE: &str = "/var/lib/calibre-web";
+const PAGE: &str = "calibre-web.md";

@@ -1,0 +1,129 @@
+//! What every application is put through: whoever claims to be somebody else in whatever spelling, it names the user of the
+//! session or nobody.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use harness::Mint;
+
+use crate::support::{Front, Visitor};
+
+/// An application that takes its users from headers.
+pub(crate) struct Trial<'a> {
+    pub(crate) front: &'a Front,
+    /// Where the application itself listens.
+    pub(crate) app: SocketAddr,
+    /// Every header that it believes, and what somebody writes there who wants to be Eve.
+    pub(crate) forged: &'a [(&'a str, &'a str)],
+    /// What the application calls Eve.
+    pub(crate) eve: &'a str,
+    /// What the application calls Zoë.
+    pub(crate) zoe: &'a str,
+    /// What its server is known to read as `-` in the name of a header.
+    pub(crate) folds: &'a [char],
+}
+
+impl Trial<'_> {
+    /// Asks the application again and again who is signed in. `who` gives its answer to a visitor, or `None` when nobody is.
+    pub(crate) async fn run(
+        &self,
+        who: impl AsyncFn(&mut Visitor) -> Result<Option<String>>,
+    ) -> Result<()> {
+        self.believes_headers(&who).await?;
+        let zoe = who(&mut self.front.zoe("admin")).await?;
+        assert_eq!(zoe.as_deref(), Some(self.zoe), "with nothing forged");
+        for spelling in SPELLINGS {
+            let forged = self.spelled(spelling);
+            self.is_not_fooled(&forged, &who).await?;
+        }
+        let all = SPELLINGS.iter().flat_map(|spelling| self.spelled(spelling));
+        self.is_not_fooled(&all.collect::<Vec<_>>(), &who).await?;
+        let nominated = self.forged.iter().map(|(name, _)| *name);
+        let nominated = (
+            "Connection".to_owned(),
+            nominated.collect::<Vec<_>>().join(", "),
+        );
+        self.is_not_fooled(&[nominated], &who).await
+    }
+
+    /// Where users are named by their address: one that the session calls unverified names nobody.
+    pub(crate) async fn takes_no_unverified_address(
+        &self,
+        who: impl AsyncFn(&mut Visitor) -> Result<Option<String>>,
+    ) -> Result<()> {
+        let session = Mint::user("eve").claim("email", self.eve);
+        let session = session.claim("role", "admin");
+        let session = session.claim("email_verified", false);
+        let named = who(&mut self.front.with_session(&session)).await?;
+        assert_eq!(named, None, "an unverified address");
+        Ok(())
+    }
+
+    /// Without a gate anybody is Eve who says so: else the rest would show nothing.
+    async fn believes_headers(
+        &self,
+        who: &impl AsyncFn(&mut Visitor) -> Result<Option<String>>,
+    ) -> Result<()> {
+        let as_sent = |name: &str| name.to_owned();
+        let mut eve = Visitor::new(self.app, &self.front.host);
+        eve.after = self.spelled(as_sent);
+        let named = who(&mut eve).await?;
+        assert_eq!(named.as_deref(), Some(self.eve), "without a gate");
+        for fold in self.folds {
+            let fold = fold.to_string();
+            let folded = |name: &str| name.replace('-', &fold);
+            let mut eve = Visitor::new(self.app, &self.front.host);
+            eve.after = self.spelled(folded);
+            let named = who(&mut eve).await?;
+            assert_eq!(
+                named.as_deref(),
+                Some(self.eve),
+                "without a gate, by {fold:?}"
+            );
+        }
+        Ok(())
+    }
+
+    async fn is_not_fooled(
+        &self,
+        forged: &[(String, String)],
+        who: &impl AsyncFn(&mut Visitor) -> Result<Option<String>>,
+    ) -> Result<()> {
+        let mut stranger = self.front.stranger();
+        stranger.after = forged.to_vec();
+        let named = who(&mut stranger).await;
+        let named = named.with_context(|| format!("a stranger with {forged:?}"))?;
+        assert_eq!(named, None, "a stranger with {forged:?}");
+        let mut zoe = self.front.zoe("admin");
+        zoe.before = forged.to_vec();
+        zoe.after = forged.to_vec();
+        let named = who(&mut zoe).await;
+        let named = named.with_context(|| format!("Zoë with {forged:?}"))?;
+        assert_eq!(named.as_deref(), Some(self.zoe), "Zoë with {forged:?}");
+        Ok(())
+    }
+
+    fn spelled(&self, spelling: impl Fn(&str) -> String) -> Vec<(String, String)> {
+        let fields = self.forged.iter();
+        fields
+            .map(|(name, value)| (spelling(name), (*value).to_owned()))
+            .collect()
+    }
+}
+
+/// How a name can be spelled so that some server takes it for the original.
+const SPELLINGS: [fn(&str) -> String; 8] = [
+    str::to_owned,
+    str::to_lowercase,
+    str::to_uppercase,
+    |name| name.replace('-', "_"),
+    |name| name.replace('-', "."),
+    |name| name.replacen('-', "_", 1),
+    |name| name.replacen('-', ".", 1).replace('-', "_"),
+    |name| name.to_lowercase().replace('-', "_"),
+];
+
+/// Who is signed in to an application whose every page says so and nothing else.
+pub(crate) async fn named_in_text(visitor: &mut Visitor) -> Result<Option<String>> {
+    visitor.read("/").await
+}

@@ -9,6 +9,7 @@ mod packages;
 mod seeds;
 mod step;
 mod test;
+mod venvs;
 mod wheels;
 
 use anyhow::Result;

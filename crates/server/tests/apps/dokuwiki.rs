@@ -1,5 +1,6 @@
 //! DokuWiki, under PHP and nginx.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -101,11 +102,14 @@ fn write(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies a folder, without what its package keeps from others.
+/// Copies a folder, without what its package keeps from others than the web server's user.
 fn copy(from: &Path, to: &Path) -> Result<()> {
+    let entries = match std::fs::read_dir(from) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(()),
+        entries => entries.with_context(|| format!("{}: install dokuwiki", from.display()))?,
+    };
     std::fs::create_dir(to)?;
-    let entries = std::fs::read_dir(from);
-    for entry in entries.with_context(|| format!("{}: install dokuwiki", from.display()))? {
+    for entry in entries {
         let entry = entry?;
         let copied = to.join(entry.file_name());
         let kind = entry.file_type()?;

@@ -2,28 +2,47 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use harness::Gate;
 
-use crate::support::write_file;
+use crate::support::{text_of, write_file};
 
 #[tokio::test]
 async fn the_file_of_every_page_passes_the_check() -> Result<()> {
     for page in pages()? {
-        let folder = tempfile::tempdir()?;
-        let file = write_file(&page, ([127, 0, 0, 1], 3000).into(), folder.path())?;
-        let check = Gate::command(env!("CARGO_BIN_EXE_sessiongate"));
-        let check = check
-            .args(["check-config", "--config", &file])
-            .run()
-            .await?;
-        assert!(
-            check.status.success(),
-            "{page}: {}{}",
-            check.stdout,
-            check.stderr
-        );
+        passes_the_check(&page, &text_of(&page, "toml", 0)?).await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_pages_fit_into_one_file() -> Result<()> {
+    let mut file = String::new();
+    for page in pages()? {
+        let text = text_of(&page, "toml", 0)?;
+        let (settings, tables) = text.split_once("\n[").context("a page has tables")?;
+        if file.is_empty() {
+            file += settings;
+        }
+        file += &format!("\n[{tables}");
+    }
+    passes_the_check("all of them", &file).await
+}
+
+async fn passes_the_check(what: &str, text: &str) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = write_file(text, ([127, 0, 0, 1], 3000).into(), folder.path())?;
+    let check = Gate::command(env!("CARGO_BIN_EXE_sessiongate"));
+    let check = check
+        .args(["check-config", "--config", &file])
+        .run()
+        .await?;
+    assert!(
+        check.status.success(),
+        "{what}: {}{}",
+        check.stdout,
+        check.stderr
+    );
     Ok(())
 }
 

@@ -42,6 +42,39 @@ async fn only_admins_command_prometheus() -> Result<()> {
 }
 
 #[tokio::test]
+async fn no_spelling_of_a_command_of_prometheus_gets_around_its_rule() -> Result<()> {
+    let (prometheus, front) = prometheus().await?;
+    let mut anybody = Visitor::new(prometheus.address(), &front.host);
+    for path in ["/-%2Freload", "/-%2freload", "/%2D/reload"] {
+        let answer = anybody.send(Request::post(path, "")).await?;
+        assert_eq!(answer.status, 200, "{path} without a gate");
+    }
+    for path in [
+        "/-%2Freload",
+        "/-%2freload",
+        "/%2D/reload",
+        "//-/reload",
+        "/-//reload",
+        "/-/./reload",
+        "/graph/../-/reload",
+        "/-/%2E/reload",
+        "/-/reload;a",
+        "/-/reload/",
+        "/-/RELOAD",
+    ] {
+        let mut operator = front.zoe("operator");
+        let answer = operator.send(Request::post(path, "")).await?;
+        match answer.status {
+            400 | 403 => {}
+            // Prometheus itself, which sends the client to the path that only admins may ask for.
+            307 => assert_eq!(answer.header("location"), Some("/-/reload"), "{path}"),
+            status => panic!("{path}: {status}"),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn whether_prometheus_is_healthy_is_no_secret() -> Result<()> {
     let (_prometheus, front) = prometheus().await?;
     let healthy = front.stranger().read("/-/healthy").await?;

@@ -21,7 +21,7 @@ impl Front {
     /// Starts the gate with the file of `page`, which is named without its folder, in front of the application at `app`.
     pub(crate) async fn start(page: &str, app: SocketAddr) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let file = write_file(page, app, folder.path())?;
+        let file = write_file(&text_of(page, "toml", 0)?, app, folder.path())?;
         let gate = Gate::command(env!("CARGO_BIN_EXE_sessiongate"))
             .env("LOG_FORMAT", "json")
             .args(["serve", "--config", &file])
@@ -52,7 +52,7 @@ impl Front {
         self.with_session(&session)
     }
 
-    /// Whoever has this session.
+    /// Somebody with this session.
     pub(crate) fn with_session(&self, session: &Mint) -> Visitor {
         let mut visitor = self.stranger();
         visitor.cookies.push(session.authjs());
@@ -60,10 +60,9 @@ impl Front {
     }
 }
 
-/// Writes the gate's file of `page` with the secrets that it names beside it, and gives its path.
-pub(crate) fn write_file(page: &str, app: SocketAddr, folder: &Path) -> Result<String> {
-    let text = text_of(page, "toml", 0)?;
-    let text = put(&text, SERVICE, &app.to_string())?;
+/// Writes a file for the gate as the pages have them, with the secrets that it names beside it, and gives its path.
+pub(crate) fn write_file(text: &str, app: SocketAddr, folder: &Path) -> Result<String> {
+    let text = put(text, SERVICE, &app.to_string())?;
     for named in text.split(SECRETS).skip(1) {
         let name = named.split('"').next().unwrap_or_default();
         let is_own = name == "auth";

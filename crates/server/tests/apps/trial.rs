@@ -1,5 +1,5 @@
-//! What every application is put through: whoever claims to be somebody else in whatever spelling, it names the user of the
-//! session or nobody.
+//! What every application is put through: a client claims to be somebody else, in every spelling, and the application names
+//! the user of the session or nobody.
 
 use std::net::SocketAddr;
 

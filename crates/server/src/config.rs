@@ -371,12 +371,17 @@ fn upstream_server(text: &str) -> Result<ServerAddress, String> {
 
 fn upstream_authority(text: &str) -> Result<Authority, String> {
     let example = "give a URL such as http://127.0.0.1:3000";
+    // What cannot be read may be a password anywhere.
+    let shown = match text.contains('@') {
+        true => "it".to_owned(),
+        false => format!("`{text}`"),
+    };
     let uri: Uri = with_brackets(text)
         .parse()
-        .map_err(|_| format!("`{text}` is not a URL; {example}"))?;
+        .map_err(|_| format!("{shown} is not a URL; {example}"))?;
     let parts = uri.into_parts();
     let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-        return Err(format!("`{text}` has no scheme or no host; {example}"));
+        return Err(format!("{shown} has no scheme or no host; {example}"));
     };
     if scheme != Scheme::HTTP {
         return Err(format!(

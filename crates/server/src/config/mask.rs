@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::catalogue::{self, CONDITION, HEADER, PROFILE, ROUTE, SERVICE, TOP_LEVEL};
+use super::catalogue::{self, CONDITION, HEADER, Key, PROFILE, ROUTE, SERVICE, TOP_LEVEL};
 use super::given::MARK;
 
 /// The same text, byte for byte as long, with stars in place of what nobody may see.
@@ -13,63 +13,101 @@ pub(super) fn masked(text: &str) -> String {
     let mut masker = Masker {
         text,
         at: 0,
-        depth: 0,
+        open: Vec::new(),
+        stands: Stands::AtLineStart,
+        is_header: false,
+        follows_value: false,
+        is_broken: false,
         is_hiding: false,
         hidden: Vec::new(),
     };
     masker.walk();
-    let mut hidden = masker.hidden.into_iter().peekable();
-    let mut shown = String::with_capacity(text.len());
-    for (at, char) in text.char_indices() {
-        while hidden
-            .next_if(|range: &Range<usize>| range.end <= at)
-            .is_some()
-        {}
-        match hidden.peek().is_some_and(|range| range.start <= at) && char != '\n' {
-            true => shown.extend(std::iter::repeat_n('*', char.len_utf8())),
-            false => shown.push(char),
-        }
+    let mut bytes = vec![false; text.len()];
+    for range in masker.hidden.into_iter().chain(credentials(text)) {
+        bytes[range].fill(true);
     }
-    shown
+    let shown = text.char_indices().flat_map(|(at, char)| {
+        let is_hidden = bytes[at] && char != '\n';
+        let (stars, char) = match is_hidden {
+            true => (char.len_utf8(), None),
+            false => (0, Some(char)),
+        };
+        std::iter::repeat_n('*', stars).chain(char)
+    });
+    shown.collect()
 }
 
 struct Masker<'t> {
     text: &'t str,
     at: usize,
-    /// How many brackets are open.
-    depth: usize,
+    /// The brackets that are open.
+    open: Vec<u8>,
+    stands: Stands,
+    /// In the line of a table's name.
+    is_header: bool,
+    /// Behind a value with nothing between that ends it.
+    follows_value: bool,
+    /// In a line that is no TOML, where quotes may be the wrong way around.
+    is_broken: bool,
     is_hiding: bool,
     hidden: Vec<Range<usize>>,
 }
 
+/// What the next word comes behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    /// A newline.
+    AtLineStart,
+    /// The brace or a comma of an inline table.
+    InBraces,
+    /// Anything else.
+    InValue,
+}
+
 impl Masker<'_> {
     fn walk(&mut self) {
-        let mut begins_line = true;
         while let Some(byte) = self.peek() {
             match byte {
-                b'\n' => begins_line = true,
-                b' ' | b'\t' | b'\r' | b',' | b'=' => {}
+                b'\n' => {
+                    self.stands = Stands::AtLineStart;
+                    self.is_header = false;
+                    self.is_broken = false;
+                }
+                b' ' | b'\t' | b'\r' => {}
                 _ if self.at == 0 && self.text.starts_with(MARK) => self.at += MARK.len_utf8() - 1,
+                b'=' => self.stands = Stands::InValue,
+                b',' => self.stands = self.in_brackets(),
                 b'[' | b'{' => {
-                    self.is_hiding &= !(begins_line && self.depth == 0);
-                    self.depth += 1;
-                    begins_line = false;
+                    if self.stands == Stands::AtLineStart && self.open.is_empty() {
+                        self.is_header = byte == b'[';
+                        self.is_hiding = false;
+                    }
+                    self.open.push(byte);
+                    self.stands = self.in_brackets();
                 }
                 b']' | b'}' => {
-                    self.depth = self.depth.saturating_sub(1);
-                    begins_line = false;
+                    self.open.pop();
+                    self.stands = Stands::InValue;
                 }
                 b'#' => {
                     self.take_comment();
                     continue;
                 }
                 _ => {
-                    self.take_word(begins_line);
-                    begins_line = false;
+                    self.take_word();
+                    self.stands = Stands::InValue;
                     continue;
                 }
             }
+            self.follows_value &= matches!(byte, b' ' | b'\t');
             self.at += 1;
+        }
+    }
+
+    fn in_brackets(&self) -> Stands {
+        match self.open.last() {
+            Some(b'{') => Stands::InBraces,
+            Some(_) | None => Stands::InValue,
         }
     }
 
@@ -80,33 +118,55 @@ impl Masker<'_> {
     fn take_comment(&mut self) {
         let rest = &self.text[self.at..];
         let end = self.at + rest.find('\n').unwrap_or(rest.len());
-        if self.is_hiding {
-            self.hidden.push(self.at..end);
-        }
+        // What is commented out may be a secret too.
+        self.hidden.push(self.at + 1..end);
         self.at = end;
     }
 
     /// A key, or a part of a value.
-    fn take_word(&mut self, begins_line: bool) {
-        if let Some((end, key)) = self.key() {
+    fn take_word(&mut self) {
+        let begins_line = self.stands == Stands::AtLineStart;
+        if let Some((end, key)) = self.key().filter(|(end, key)| self.is_key(*end, key)) {
             self.is_hiding = hides(&key);
-            if begins_line {
-                self.depth = 0;
+            if begins_line && self.open.last() == Some(&b'[') {
+                // The bracket was forgotten.
+                self.open.clear();
             }
+            self.follows_value = false;
             self.at = end;
             return;
         }
+        self.is_broken |= self.follows_value;
+        self.follows_value = true;
         let (end, inner) = word(self.text, self.at);
-        if begins_line && self.depth == 0 {
+        if begins_line && self.open.is_empty() {
             // A key without `=`, or something that is there by mistake.
-            let is_key = !hides(&self.text[inner.clone()]);
-            self.is_hiding = !is_key;
+            let word = &self.text[inner.clone()];
+            self.is_hiding = hides(word);
+            self.follows_value = self.is_hiding;
         }
-        match self.is_hiding {
-            true => self.hidden.extend(beside_variables(self.text, inner)),
-            false => self.hidden.extend(credentials(self.text, inner)),
+        let is_quoted = self.text[self.at..].starts_with(['"', '\'']);
+        // A list that is not in the line of its key looks like the name of a table.
+        let is_odd_name = self.is_header && is_quoted;
+        // A text without its end may have swallowed a secret.
+        let is_open = is_quoted && end == inner.end;
+        if self.is_hiding || self.is_broken || is_odd_name || is_open {
+            self.hidden.extend(beside_variables(self.text, inner));
         }
         self.at = end;
+    }
+
+    /// Whether a word with `=` behind it is a key, and not a part of a secret.
+    fn is_key(&self, equals: usize, key: &str) -> bool {
+        let is_bare = !self.text[self.at..].starts_with(['"', '\'']);
+        let may_be = match self.stands {
+            Stands::AtLineStart => is_bare || self.open.last() != Some(&b'['),
+            Stands::InBraces => true,
+            Stands::InValue => is_bare && (!self.is_hiding || is_known(key)),
+        };
+        let behind = self.text[equals + 1..].trim_start_matches([' ', '\t']);
+        let says_something = !behind.is_empty() && !behind.starts_with(['\n', '\r', '=', '#']);
+        may_be && (says_something || is_known(key))
     }
 
     /// The end of a key with the `=` behind it, and its last part.
@@ -202,33 +262,40 @@ fn beside_variables(text: &str, within: Range<usize>) -> Vec<Range<usize>> {
     parts
 }
 
-/// What stands between the scheme and the host of a URL in this part of the text.
-fn credentials(text: &str, within: Range<usize>) -> Option<Range<usize>> {
-    let part = &text[within.clone()];
-    let start = part.find("://")? + "://".len();
-    let length = part[start..].rfind('@')?;
-    let start = within.start + start;
-    Some(start..start + length)
+/// What stands between the scheme and the host of URLs in each line, or of what should be some.
+fn credentials(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut line_start = 0;
+    for line in text.split_inclusive('\n') {
+        let value = line.find('=').map_or(0, |at| at + 1);
+        let part = &line[value..];
+        if let Some(end) = part.rfind('@') {
+            let behind = |mark: &str| part[..end].find(mark).map(|at| at + mark.len());
+            let start = behind("//").or_else(|| behind(":")).or_else(|| behind("/"));
+            let within = |at| line_start + value + at;
+            found.extend(start.map(|start| within(start)..within(end)));
+        }
+        line_start += line.len();
+    }
+    found
 }
 
-/// Whether what stands behind this key may be a secret.
+/// Whether what stands behind this key may be a secret. Behind the name of a header that a profile makes it may be one.
 fn hides(key: &str) -> bool {
-    if let Some((entry, name)) = catalogue::of_key(key) {
-        return entry.kind.is_secret() && entry.name == name;
+    match catalogue::of_key(key) {
+        Some((entry, name)) => entry.kind.is_secret() && entry.name == name,
+        None => of_tables(key).is_none_or(|key| key.kind.is_secret()),
     }
-    let tables = [TOP_LEVEL, ROUTE, SERVICE, PROFILE, HEADER, CONDITION];
-    if let Some(key) = tables.into_iter().flatten().find(|known| known.name == key) {
-        return key.kind.is_secret();
-    }
-    // The name of a header that a profile makes.
-    let key = key.to_ascii_lowercase();
-    !key.contains('-') || SECRETIVE.iter().any(|word| key.contains(word))
 }
 
-/// What the names of secrets have in them.
-const SECRETIVE: [&str; 9] = [
-    "auth", "cred", "key", "pass", "pwd", "secret", "session", "token", "url",
-];
+fn is_known(key: &str) -> bool {
+    catalogue::of_key(key).is_some() || of_tables(key).is_some()
+}
+
+fn of_tables(name: &str) -> Option<&'static Key> {
+    let tables = [TOP_LEVEL, ROUTE, SERVICE, PROFILE, HEADER, CONDITION];
+    tables.into_iter().flatten().find(|key| key.name == name)
+}
 
 #[cfg(test)]
 mod tests {
@@ -237,7 +304,7 @@ mod tests {
     #[test]
     fn what_may_be_a_secret_is_not_shown() {
         for (text, shown) in [
-            ("auth_secret = \"abc\" # abc", "auth_secret = \"***\" *****"),
+            ("auth_secret = \"abc\" # abc", "auth_secret = \"***\" #****"),
             ("auth_secret = 'abc", "auth_secret = '***"),
             ("auth_secret = abc", "auth_secret = ***"),
             ("auth_secret \"abc\"", "*********** \"***\""),
@@ -270,6 +337,14 @@ mod tests {
                 "database_url = \"postgres://u:p@h\"",
                 "database_url = \"****************\"",
             ),
+            ("auth_secret = \"abc\"=", "auth_secret = \"***\"="),
+            ("auth_secret = abc==", "auth_secret = *****"),
+            ("auth_secret =\nabc==", "auth_secret =\n*****"),
+            ("auth_secret = [\"abc\"=", "auth_secret = [\"***\"="),
+            (
+                "listen = 1 auth_secret = \"abc\"",
+                "listen = 1 auth_secret = \"***\"",
+            ),
             ("auth_secret = \"a${B}c${D\"", "auth_secret = \"*${B}****\""),
             (
                 "upstream = \"http://u:p/@h/\"",
@@ -289,9 +364,9 @@ mod tests {
         for text in [
             "listen = \"0.0.0.0:8080\"\nauth_secret_file = \"/run/x\"\n",
             "[realm.shop]\nsession_format = 'authjs'",
-            "[[route]]\npath = [\n  \"/a\", # b\n]\nmethods = [\"GET\"]",
+            "[[route]]\npath = [\n  \"/a\",\n]\nmethods = [\"GET\"]",
             "require = [{ column = \"role\", equals = 1.5 }]",
-            "\"X-Team\" = { column = \"team\" }\n\"Remote-User\" = \"email\"",
+            "\"X-Team\" = { column = \"team\" }",
             "listen \":1\"",
             "\u{feff}listen = \":1\"\r\n",
             "session_token_field = \"t\"",

@@ -130,9 +130,12 @@ impl<'t> Table<'t> {
             let name: &str = key.get_ref();
             let is_known = self.keys.iter().any(|known| known.name == name);
             if !is_known && !self.also_known.contains(&name) {
+                // A part of a secret can look like a key in quotes, where a bracket or a newline is not in its place.
+                let is_quoted = !self.source.file.text[key.span()].starts_with(name);
                 let problem = Problem::at(
                     self.place_of(key),
                     match self.title.as_str() {
+                        _ if is_quoted => "unknown key".to_owned(),
                         TOP => format!("unknown key `{name}`"),
                         title => format!("unknown key `{name}` in {title}"),
                     },

@@ -1,5 +1,7 @@
 //! What a file may say, what becomes of it, and what is said of each mistake.
 
+mod damaged;
+
 use std::fs;
 use std::path::Path;
 

@@ -1,0 +1,79 @@
+//! Files with a damage anywhere: they are read without a panic, and shown without their secrets.
+
+use crate::config::{Config, ConfigErrors};
+
+use super::{Loaded, load_text};
+
+#[test]
+fn a_damaged_file_is_reported_without_its_secrets() {
+    let (mut reported, mut leaks) = (0, Vec::new());
+    for at in (0..=FILE.len()).filter(|at| FILE.is_char_boundary(*at)) {
+        for inserted in ["", "\"", "'", "{", "]", "=", "#", "\n", "é"] {
+            let rest = &FILE[at..];
+            // Without it, nothing tells a password from a host.
+            if inserted.is_empty() && rest.starts_with('@') {
+                continue;
+            }
+            // Without anything to insert, a character goes away.
+            let skipped = rest.chars().next().filter(|_| inserted.is_empty());
+            let rest = &rest[skipped.map_or(0, char::len_utf8)..];
+            let text = format!("{}{inserted}{rest}", &FILE[..at]);
+            let said = report(&load_text(&text), inserted.is_empty());
+            reported += usize::from(said.contains("error: "));
+            let shows = SECRETS.iter().find(|secret| shows(&said, secret));
+            if shows.is_some() {
+                leaks.push(format!("{inserted:?} at {at}: {said}"));
+            }
+        }
+    }
+    assert!(
+        leaks.is_empty(),
+        "{} leaks:\n{}",
+        leaks.len(),
+        leaks.join("\n")
+    );
+    assert!(reported > FILE.len(), "{reported}");
+}
+
+/// What is said of the file, and with `checks` of the settings too.
+fn report(loaded: &Loaded, checks: bool) -> String {
+    let errors = match checks.then(|| Config::from_loaded(loaded)) {
+        Some(Ok(_)) => return String::new(),
+        Some(Err(errors)) => errors,
+        None => ConfigErrors::new(loaded.problems.clone()),
+    };
+    errors.to_string()
+}
+
+/// Whether a part of the secret is there that is longer than chance.
+fn shows(said: &str, secret: &str) -> bool {
+    let parts = (0..=secret.len() - LONG).map(|at| &secret[at..at + LONG]);
+    parts.into_iter().any(|part| said.contains(part))
+}
+
+/// In characters.
+const LONG: usize = 6;
+
+const SECRETS: [&str; 6] = [
+    "qzxjkvwypqzxjkvwyp",
+    "wqkzjxvpywqkzjxvpy",
+    "zkqxwvjpyzkqxwvjpy",
+    "xvkqzwjypxvkqzwjyp",
+    "vjxzkqwpyvjxzkqwpy",
+    "kwzqxjvypkwzqxjvyp",
+];
+
+const FILE: &str = r#"listen = "127.0.0.1:0"
+auth_secret = "qzxjkvwypqzxjkvwyp"
+database_url = "postgres://gate:wqkzjxvpywqkzjxvpy@db/app"
+better_auth_secrets = ["2:zkqxwvjpyzkqxwvjpy"]
+public_paths = ["/a"]
+upstream = "http://u:xvkqzwjypxvkqzwjyp@h/"
+[profile.p.headers]
+"X-A" = { value = "vjxzkqwpyvjxzkqwpy" }
+[realm.s]
+jwt_secret = 'kwzqxjvypkwzqxjvyp'
+[[route]]
+path = "/é"
+timeout = "x"
+"#;

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 
 use super::*;
 
+mod better_auth;
 mod columns;
 mod outages;
 mod sessions;

@@ -55,7 +55,7 @@ pub(crate) use self::pools::Pools;
 use self::pools::{Lease, RedisLine};
 pub(crate) use self::postgres::{PostgresHost, PostgresServer, Verify};
 use self::record::About;
-use self::redis::{Redis, RedisPlace};
+use self::redis::{Redis, RedisTarget};
 pub(crate) use self::redis::{RedisAddress, RedisServer};
 use self::secondary::SecondaryStorage;
 use self::sessions::SessionTruth;
@@ -158,7 +158,7 @@ impl Stores {
         let database = database.map(|database| Database::open(settings, database, pools));
         let (database, connections) = database.unzip();
         let servers = Servers {
-            redis: line.as_ref().map(|line| Arc::clone(&line.thing.redis)),
+            redis: line.as_ref().map(|line| Arc::clone(&line.resource.redis)),
             database: database.map(Arc::new),
         };
         let builder = Builder {
@@ -293,7 +293,7 @@ struct Servers {
 /// The right to the connections, until the stores are closed.
 #[derive(Default)]
 struct Leases {
-    line: Option<Lease<RedisPlace, RedisLine>>,
+    line: Option<Lease<RedisTarget, RedisLine>>,
     connections: Option<DatabaseLease>,
 }
 

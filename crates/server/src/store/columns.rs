@@ -83,6 +83,17 @@ pub(crate) enum ColumnError {
     },
 }
 
+impl ColumnError {
+    /// There is no such column in `table`, which has the columns `there`.
+    pub(super) fn missing(table: &Table, column: &Column, there: &[TableColumn]) -> Self {
+        Self::Missing {
+            table: table.quoted().to_owned(),
+            column: column.quoted().to_owned(),
+            nearest: nearest(column.name(), there),
+        }
+    }
+}
+
 fn suggestion(nearest: Option<&String>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
@@ -97,7 +108,7 @@ pub(super) struct UserColumns {
 
 /// A column that a table has.
 #[derive(Debug)]
-pub(super) struct There {
+pub(super) struct TableColumn {
     pub(super) name: String,
     /// Whether we may read it.
     pub(super) readable: bool,
@@ -160,46 +171,36 @@ impl UserColumns {
     }
 }
 
-/// Makes sure that `table`, which has the columns `there`, has the `wanted` ones too and lets us read them. `is_same` says
-/// whether two names mean one column.
+/// Makes sure that `table`, which has the columns `there`, has the `wanted` ones too and lets us read them.
 pub(super) fn look_for(
     table: &Table,
     wanted: &[&Column],
-    there: &[There],
-    is_same: fn(&str, &str) -> bool,
+    there: &[TableColumn],
 ) -> Result<(), ColumnError> {
     for column in wanted {
-        let found = there
-            .iter()
-            .find(|there| is_same(&there.name, column.name()));
-        let (table, column, name) = (
-            table.quoted().to_owned(),
-            column.quoted().to_owned(),
-            column.name(),
-        );
-        match found {
-            Some(There { readable: true, .. }) => {}
-            Some(There {
+        match there.iter().find(|there| there.name == column.name()) {
+            Some(TableColumn { readable: true, .. }) => {}
+            Some(TableColumn {
                 readable: false, ..
-            }) => return Err(ColumnError::Unreadable { table, column }),
-            None => {
-                return Err(ColumnError::Missing {
-                    table,
-                    column,
-                    nearest: nearest(name, there),
+            }) => {
+                return Err(ColumnError::Unreadable {
+                    table: table.quoted().to_owned(),
+                    column: column.quoted().to_owned(),
                 });
             }
+            None => return Err(ColumnError::missing(table, column, there)),
         }
     }
     Ok(())
 }
 
 /// The name, in quotes, that is most like this one, if one is.
-fn nearest(name: &str, there: &[There]) -> Option<String> {
+fn nearest(name: &str, there: &[TableColumn]) -> Option<String> {
     // `deletedAt` and `deleted_at` are one name to people.
     let plain = |name: &str| name.to_lowercase().replace('_', "");
     let wanted = plain(name);
-    let distances = there.iter().map(|there| {
+    let others = there.iter().filter(|there| there.name != name);
+    let distances = others.map(|there| {
         let distance = strsim::osa_distance(&wanted, &plain(&there.name));
         (distance, &there.name)
     });
@@ -327,7 +328,7 @@ mod tests {
     #[test]
     fn the_nearest_column_is_named_and_no_far_one() {
         let there: Vec<_> = ["id", "banned", "ban_expires", "role"]
-            .map(|name| There {
+            .map(|name| TableColumn {
                 name: name.to_owned(),
                 readable: true,
             })

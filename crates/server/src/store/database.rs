@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::columns::ColumnError;
 use super::connections::Connections;
-use super::pools::{self, Lease, Pools, PostgresPlace, SqlitePlace};
+use super::pools::{self, Lease, Pools, PostgresTarget, SqliteTarget};
 use super::postgres::{Postgres, PostgresOpener};
 use super::settings::{DatabaseSettings, DatabaseUrl, Settings};
 use super::sqlite::{Sqlite, SqliteOpener};
@@ -23,8 +23,8 @@ pub(super) enum Database {
 
 /// The lease of the connections that a database is asked on.
 pub(super) enum DatabaseLease {
-    Postgres(Lease<PostgresPlace, Connections<PostgresOpener>>),
-    Sqlite(Lease<SqlitePlace, Connections<SqliteOpener>>),
+    Postgres(Lease<PostgresTarget, Connections<PostgresOpener>>),
+    Sqlite(Lease<SqliteTarget, Connections<SqliteOpener>>),
 }
 
 impl DatabaseLease {
@@ -47,12 +47,12 @@ impl Database {
         match &database.url {
             DatabaseUrl::Postgres(server) => {
                 let lease = pools.postgres(server, database);
-                let postgres = Postgres::new(Arc::clone(&lease.thing), settings, database);
+                let postgres = Postgres::new(Arc::clone(&lease.resource), settings, database);
                 (Self::Postgres(postgres), DatabaseLease::Postgres(lease))
             }
             DatabaseUrl::Sqlite(options) => {
                 let lease = pools.sqlite(options, database);
-                let sqlite = Sqlite::new(Arc::clone(&lease.thing), settings, database);
+                let sqlite = Sqlite::new(Arc::clone(&lease.resource), settings, database);
                 (Self::Sqlite(sqlite), DatabaseLease::Sqlite(lease))
             }
         }

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connections::{Connections, Opener};
 use super::postgres::{PostgresOpener, PostgresServer};
-use super::redis::{Redis, RedisPlace};
+use super::redis::{Redis, RedisTarget};
 use super::settings::{DatabaseSettings, RedisSettings};
 use super::sqlite::SqliteOpener;
 use crate::vital;
@@ -25,14 +25,14 @@ use crate::vital;
 pub(crate) struct Pools {
     /// Where everything runs that waits for a server.
     runtime: Handle,
-    postgres: Shelf<PostgresPlace, Connections<PostgresOpener>>,
-    sqlite: Shelf<SqlitePlace, Connections<SqliteOpener>>,
-    redis: Shelf<RedisPlace, RedisLine>,
+    postgres: Registry<PostgresTarget, Connections<PostgresOpener>>,
+    sqlite: Registry<SqliteTarget, Connections<SqliteOpener>>,
+    redis: Registry<RedisTarget, RedisLine>,
 }
 
 /// What one set of connections to PostgreSQL depends on.
 #[derive(PartialEq)]
-pub(super) struct PostgresPlace {
+pub(super) struct PostgresTarget {
     server: PostgresServer,
     limits: Limits,
     /// Fingerprints of the certificates and the key, so that new ones must prove themselves on new connections.
@@ -41,7 +41,7 @@ pub(super) struct PostgresPlace {
 
 /// What one set of connections to a SQLite file depends on.
 #[derive(PartialEq)]
-pub(super) struct SqlitePlace {
+pub(super) struct SqliteTarget {
     /// As they are printed: the driver compares them in no other way, and its URLs leave out names such as `file:people`.
     options: String,
     limits: Limits,
@@ -67,9 +67,9 @@ impl Pools {
     pub(crate) fn new(runtime: Handle) -> Self {
         Self {
             runtime,
-            postgres: Shelf::default(),
-            sqlite: Shelf::default(),
-            redis: Shelf::default(),
+            postgres: Registry::default(),
+            sqlite: Registry::default(),
+            redis: Registry::default(),
         }
     }
 
@@ -81,21 +81,21 @@ impl Pools {
         &self,
         server: &PostgresServer,
         settings: &DatabaseSettings,
-    ) -> Lease<PostgresPlace, Connections<PostgresOpener>> {
+    ) -> Lease<PostgresTarget, Connections<PostgresOpener>> {
         let identity = server.identity.as_ref();
         let files = [
             server.ca_file.as_ref(),
             identity.map(|(certificate, _)| certificate),
             identity.map(|(_, key)| key),
         ];
-        let place = PostgresPlace {
+        let target = PostgresTarget {
             server: server.clone(),
             limits: Limits::of(settings),
             files: files.map(|path| fingerprint(path?)),
         };
-        self.postgres.lease(place, |place| {
+        self.postgres.lease(target, |target| {
             let opener = PostgresOpener {
-                server: place.server.clone(),
+                server: target.server.clone(),
                 limit: settings.timeout,
             };
             Connections::new(opener, settings.max_connections, PostgresOpener::LIFETIME)
@@ -106,28 +106,29 @@ impl Pools {
         &self,
         options: &SqliteConnectOptions,
         settings: &DatabaseSettings,
-    ) -> Lease<SqlitePlace, Connections<SqliteOpener>> {
-        let place = SqlitePlace {
+    ) -> Lease<SqliteTarget, Connections<SqliteOpener>> {
+        let target = SqliteTarget {
             options: format!("{options:?}"),
             limits: Limits::of(settings),
         };
-        self.sqlite.lease(place, |_| {
+        self.sqlite.lease(target, |_| {
             let opener = SqliteOpener::new(options.clone(), settings.timeout);
             Connections::new(opener, settings.max_connections, SqliteOpener::LIFETIME)
         })
     }
 
-    pub(super) fn redis(&self, settings: &RedisSettings) -> Lease<RedisPlace, RedisLine> {
+    pub(super) fn redis(&self, settings: &RedisSettings) -> Lease<RedisTarget, RedisLine> {
         let ca = settings.ca_file.as_ref();
-        let place = RedisPlace {
+        let target = RedisTarget {
             server: settings.server.clone(),
             timeout: settings.timeout,
             ca_file: settings.ca_file.clone(),
             ca: ca.and_then(fingerprint),
             probe_key: settings.probe_key().into(),
         };
-        self.redis
-            .lease(place, |place| RedisLine::open(place.clone(), &self.runtime))
+        self.redis.lease(target, |target| {
+            RedisLine::open(target.clone(), &self.runtime)
+        })
     }
 }
 
@@ -139,9 +140,9 @@ pub(super) struct RedisLine {
 }
 
 impl RedisLine {
-    fn open(place: RedisPlace, runtime: &Handle) -> Self {
+    fn open(target: RedisTarget, runtime: &Handle) -> Self {
         let line = Self {
-            redis: Arc::new(Redis::new(place)),
+            redis: Arc::new(Redis::new(target)),
             stop: CancellationToken::new(),
             keeper: TaskTracker::new(),
         };
@@ -170,60 +171,60 @@ impl Drop for RedisLine {
     }
 }
 
-/// The things of one kind that are leased, by what they depend on.
-pub(super) struct Shelf<P, T>(Arc<Mutex<Vec<Shared<P, T>>>>);
+/// The resources of one kind that are leased, by what they depend on.
+pub(super) struct Registry<P, T>(Arc<Mutex<Vec<Shared<P, T>>>>);
 
 struct Shared<P, T> {
-    place: P,
-    thing: Arc<T>,
+    target: P,
+    resource: Arc<T>,
     leases: usize,
 }
 
-impl<P, T> Clone for Shelf<P, T> {
+impl<P, T> Clone for Registry<P, T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<P, T> Default for Shelf<P, T> {
+impl<P, T> Default for Registry<P, T> {
     fn default() -> Self {
         Self(Arc::default())
     }
 }
 
-impl<P: PartialEq, T> Shelf<P, T> {
-    /// The thing for this place: the one that others have leased, or a new one.
-    fn lease(&self, place: P, make: impl FnOnce(&P) -> T) -> Lease<P, T> {
+impl<P: PartialEq, T> Registry<P, T> {
+    /// The resource for this target: the one that others have leased, or a new one.
+    fn lease(&self, target: P, make: impl FnOnce(&P) -> T) -> Lease<P, T> {
         let mut shared = self.shared();
-        let known = shared.iter_mut().find(|shared| shared.place == place);
-        let thing = match known {
+        let known = shared.iter_mut().find(|shared| shared.target == target);
+        let resource = match known {
             Some(known) => {
                 known.leases += 1;
-                Arc::clone(&known.thing)
+                Arc::clone(&known.resource)
             }
             None => {
-                let thing = Arc::new(make(&place));
+                let resource = Arc::new(make(&target));
                 shared.push(Shared {
-                    place,
-                    thing: Arc::clone(&thing),
+                    target,
+                    resource: Arc::clone(&resource),
                     leases: 1,
                 });
-                thing
+                resource
             }
         };
         Lease {
-            shelf: self.clone(),
-            thing,
+            registry: self.clone(),
+            resource,
             is_back: false,
         }
     }
 }
 
-impl<P, T> Shelf<P, T> {
-    /// Counts a lease of this thing less. Whether it was the last one.
-    fn take_back(&self, thing: &Arc<T>) -> bool {
+impl<P, T> Registry<P, T> {
+    /// Counts one lease of this resource less, and says whether it was the last one.
+    fn take_back(&self, resource: &Arc<T>) -> bool {
         let mut shared = self.shared();
-        let is_it = |shared: &Shared<P, T>| Arc::ptr_eq(&shared.thing, thing);
+        let is_it = |shared: &Shared<P, T>| Arc::ptr_eq(&shared.resource, resource);
         let Some(index) = shared.iter().position(is_it) else {
             return false;
         };
@@ -243,26 +244,26 @@ impl<P, T> Shelf<P, T> {
     }
 }
 
-/// The right to use a thing that others may use as well.
+/// The right to use a resource that others may use as well.
 pub(super) struct Lease<P, T> {
-    shelf: Shelf<P, T>,
-    pub(super) thing: Arc<T>,
+    registry: Registry<P, T>,
+    pub(super) resource: Arc<T>,
     is_back: bool,
 }
 
 impl<P, T> Lease<P, T> {
-    /// Gives the lease back. Whoever gets the thing was the last one to use it, and closes it.
+    /// Gives the lease back. The last lease gives the resource, which the caller then closes.
     pub(super) fn give_back(mut self) -> Option<Arc<T>> {
         self.is_back = true;
-        let was_last = self.shelf.take_back(&self.thing);
-        was_last.then(|| Arc::clone(&self.thing))
+        let was_last = self.registry.take_back(&self.resource);
+        was_last.then(|| Arc::clone(&self.resource))
     }
 }
 
 impl<P, T> Drop for Lease<P, T> {
     fn drop(&mut self) {
         if !self.is_back {
-            self.shelf.take_back(&self.thing);
+            self.registry.take_back(&self.resource);
         }
     }
 }
@@ -287,15 +288,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn servers_are_the_same_only_with_the_same_credentials() {
+        let redis = crate::config::redis_server;
+        let url = "redis://user:secret@localhost:6380/1";
+        assert!(redis(url) == redis(url));
+        for (part, other) in [
+            ("user", "other"),
+            ("secret", "other"),
+            ("localhost", "127.0.0.1"),
+            ("6380", "6381"),
+            ("/1", "/2"),
+        ] {
+            assert!(redis(url) != redis(&url.replace(part, other)), "{other}");
+        }
+    }
+
+    #[test]
     fn what_is_leased_twice_is_closed_by_the_last() {
-        let shelf = Shelf::<u8, &str>::default();
-        let first = shelf.lease(1, |_| "one");
-        let second = shelf.lease(1, |_| unreachable!("it is there"));
-        let other = shelf.lease(2, |_| "two");
+        let registry = Registry::<u8, &str>::default();
+        let first = registry.lease(1, |_| "one");
+        let second = registry.lease(1, |_| unreachable!("it is there"));
+        let other = registry.lease(2, |_| "two");
         assert!(first.give_back().is_none());
         assert_eq!(second.give_back().as_deref(), Some(&"one"));
         drop(other);
-        assert!(shelf.shared().is_empty());
-        assert_eq!(*shelf.lease(1, |_| "again").thing, "again");
+        assert!(registry.shared().is_empty());
+        assert_eq!(*registry.lease(1, |_| "again").resource, "again");
     }
 }

@@ -51,7 +51,7 @@ pub(super) struct Postgres {
     sessions: Option<ByKey>,
     /// Where the times of sessions are read that have no zone; `None` when nothing was configured.
     zone: Option<Zone>,
-    /// The same for times in columns of users.
+    /// Where times in columns of users are read that have no zone; `None` when nothing was configured.
     columns_zone: Option<Zone>,
     health: Health,
     /// What was said about the tables, so that it is said once.
@@ -252,8 +252,8 @@ impl Postgres {
     ) -> Result<Question, PostgresError> {
         let columns = [&by.column].into_iter().chain(&by.times);
         let columns: Vec<_> = columns.map(|column| column.name()).collect();
-        let layout = Layout::read(connection, &by.table, &columns).await?;
         let values = by.columns.learn(connection).await?;
+        let layout = Layout::read(connection, &by.table, &columns).await?;
         let tables = [&by.table].into_iter().chain(&by.users);
         for table in tables.chain(by.columns.other_tables()) {
             match Visible::read(connection, table).await? {

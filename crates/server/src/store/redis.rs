@@ -2,7 +2,7 @@
 //!
 //! A lookup uses the connection that is open; it never opens one. A task of its own ([`Redis::keep_line`]) does that,
 //! looks after the line, and opens the next one when it breaks, though not more often than every [`HOLD`]. So an outage
-//! costs those few requests their [`timeout`](RedisPlace::timeout) that were waiting when it began,
+//! costs those few requests their [`timeout`](RedisTarget::timeout) that were waiting when it began,
 //! and later ones nothing.
 
 mod server;
@@ -25,7 +25,7 @@ use crate::tls;
 
 /// What the line to a Redis depends on.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct RedisPlace {
+pub(super) struct RedisTarget {
     pub(super) server: RedisServer,
     /// How long a request waits, connecting included.
     pub(super) timeout: Duration,
@@ -39,7 +39,7 @@ pub(super) struct RedisPlace {
 
 /// A Redis, and what became of the line to it.
 pub(super) struct Redis {
-    place: RedisPlace,
+    target: RedisTarget,
     line: watch::Sender<Line>,
     writes: Semaphore,
     /// The code with which the server has refused the last write (`OOM`, `READONLY`).
@@ -68,9 +68,9 @@ pub(super) struct Unwritten;
 
 impl Redis {
     /// One to which [`Redis::keep_line`] opens the line.
-    pub(super) fn new(place: RedisPlace) -> Self {
+    pub(super) fn new(target: RedisTarget) -> Self {
         Self {
-            place,
+            target,
             line: watch::Sender::new(Line::Opening),
             writes: Semaphore::new(MAX_WRITES),
             refused_write: Mutex::default(),
@@ -84,7 +84,7 @@ impl Redis {
     /// # Errors
     /// When Redis does not answer, or refuses to.
     pub(super) async fn read(&self, key: &[u8], longest: usize) -> Result<Vec<u8>, StoreError> {
-        let deadline = Instant::now() + self.place.timeout;
+        let deadline = Instant::now() + self.target.timeout;
         let (mut connection, number) = match timeout_at(deadline, self.open_line()).await {
             Ok(Some(line)) => line,
             Ok(None) => return Err(failed("there is no connection".to_owned())),
@@ -147,7 +147,7 @@ impl Redis {
         };
         let mut command = redis::cmd(WRITE);
         command.arg(key).arg(value).arg("PX").arg(ttl).arg("NX");
-        match timeout(self.place.timeout, command.exec_async(&mut connection)).await {
+        match timeout(self.target.timeout, command.exec_async(&mut connection)).await {
             Ok(Ok(())) => {
                 self.writes_work();
                 return Ok(());
@@ -225,12 +225,13 @@ impl Redis {
 
     /// A new line on which the server has answered, if only with a refusal.
     async fn open(&self) -> Result<(MultiplexedConnection, Driver), String> {
-        let RedisPlace {
+        let RedisTarget {
             server, ca_file, ..
-        } = &self.place;
+        } = &self.target;
         let open = async {
-            let (mut connection, driver) =
-                server.connect(ca_file.as_ref(), self.place.timeout).await?;
+            let (mut connection, driver) = server
+                .connect(ca_file.as_ref(), self.target.timeout)
+                .await?;
             // Like a lookup: a user without the rights for one should not pass as healthy.
             let mut command = redis::cmd(READ);
             let answer = command
@@ -248,7 +249,7 @@ impl Redis {
             }
             Ok((connection, driver))
         };
-        match timeout(self.place.timeout, open).await {
+        match timeout(self.target.timeout, open).await {
             Ok(opened) => opened.map_err(|error: ConnectError| no_line(&error)),
             Err(_) => Err(self.too_late()),
         }
@@ -320,26 +321,26 @@ impl Redis {
     fn too_late(&self) -> String {
         format!(
             "did not answer within {} ms",
-            self.place.timeout.as_millis()
+            self.target.timeout.as_millis()
         )
     }
 
     fn timed_out(&self) -> StoreError {
         StoreError::TimedOut {
             store: Source::Redis,
-            limit: self.place.timeout,
+            limit: self.target.timeout,
         }
     }
 
     fn probe_key(&self) -> &[u8] {
-        self.place.probe_key.as_bytes()
+        self.target.probe_key.as_bytes()
     }
 }
 
 impl std::fmt::Debug for Redis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Redis")
-            .field("place", &self.place)
+            .field("target", &self.target)
             .finish_non_exhaustive()
     }
 }

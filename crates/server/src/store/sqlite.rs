@@ -19,7 +19,7 @@ use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, Sta
 use tokio::time::{sleep, timeout};
 
 use self::question::{BySession, ByUser};
-use super::columns::{self as user_columns, ColumnError, There};
+use super::columns::{ColumnError, TableColumn};
 use super::connections::{Connections, Opener};
 use super::health::Health;
 use super::identifier::{Column, Table};
@@ -121,29 +121,35 @@ impl Sqlite {
                 continue;
             }
             for (table, wanted) in asked.tables(users) {
-                let there = match timeout(self.timeout, self.columns_of(table)).await {
-                    Ok(Ok(there)) => there,
-                    Ok(Err(error)) if missing(&error) && table != users => {
-                        let table = table.quoted().to_owned();
-                        return Err(ColumnError::NoTable { table });
+                for column in wanted {
+                    if let Ok(false) = self.has(table, column).await {
+                        return self.reason_for_missing(table, column).await;
                     }
-                    // It says nothing, or there are no users yet; asking for one will report it.
-                    Ok(Err(_)) | Err(_) => return Ok(()),
-                };
-                user_columns::look_for(table, &wanted, &there, str::eq_ignore_ascii_case)?;
+                }
             }
         }
         Ok(())
     }
 
-    /// The columns that the table has.
-    async fn columns_of(&self, table: &Table) -> Result<Vec<There>, sqlx::Error> {
+    /// Why the column cannot be read, unless the database says nothing any more.
+    async fn reason_for_missing(&self, table: &Table, column: &Column) -> Result<(), ColumnError> {
+        match timeout(self.timeout, self.columns_of(table)).await {
+            Ok(Ok(there)) => Err(ColumnError::missing(table, column, &there)),
+            Ok(Err(error)) if missing(&error) => Err(ColumnError::NoTable {
+                table: table.quoted().to_owned(),
+            }),
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The columns that the table has, or had when this was last asked on the same connection.
+    async fn columns_of(&self, table: &Table) -> Result<Vec<TableColumn>, sqlx::Error> {
         let statement = format!("SELECT * FROM {}", table.quoted());
         let mut taken = self.connections.take().await?;
         let statement = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(statement));
         let answer = (&mut taken.connection).prepare(statement).await;
         let statement = taken.settle(answer)?;
-        let columns = statement.columns().iter().map(|column| There {
+        let columns = statement.columns().iter().map(|column| TableColumn {
             name: column.name().to_owned(),
             readable: true,
         });

@@ -3,7 +3,7 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::super::columns::{ColumnError, There};
+use super::super::columns::{ColumnError, TableColumn};
 use super::super::identifier::{Column, Table};
 use super::super::standing::{Dialect, Seen, StandingQuestion};
 use super::server::{Connection, PostgresError};
@@ -52,7 +52,7 @@ impl Layout {
 pub(super) async fn columns(
     connection: &Connection,
     table: &Table,
-) -> Result<Vec<There>, PostgresError> {
+) -> Result<Vec<TableColumn>, PostgresError> {
     const UNDEFINED_TABLE: &str = "42P01";
     const INVALID_SCHEMA_NAME: &str = "3F000";
     let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 1] =
@@ -70,7 +70,7 @@ pub(super) async fn columns(
         rows => rows?,
     };
     let there = |row: &Row| {
-        Ok(There {
+        Ok(TableColumn {
             name: row.try_get(0)?,
             readable: row.try_get(1)?,
         })

@@ -63,7 +63,7 @@ impl ColumnsByUser {
         let tables = self.asked.tables(users);
         for (table, wanted) in &tables {
             let there = catalog::columns(connection, table).await?;
-            columns::look_for(table, wanted, &there, |there, name| there == name)?;
+            columns::look_for(table, wanted, &there)?;
         }
         let of_user = tables.first().map(|(_, columns)| columns.as_slice());
         let names: Vec<_> = of_user

@@ -6,19 +6,19 @@ use super::sessions::{Database as Writable, OnPostgres, OnSqlite, tables, token}
 use super::*;
 use crate::store::{ColumnError, Memberships, UserColumn};
 
-fn column(name: &str) -> Column {
+pub(super) fn column(name: &str) -> Column {
     Column::parse(name).unwrap()
 }
 
-fn value(name: &str) -> UserColumn {
+pub(super) fn value(name: &str) -> UserColumn {
     UserColumn::Value(column(name))
 }
 
-fn moment(name: &str) -> UserColumn {
+pub(super) fn moment(name: &str) -> UserColumn {
     UserColumn::Time(column(name))
 }
 
-fn roles() -> UserColumn {
+pub(super) fn roles() -> UserColumn {
     UserColumn::OrganizationRoles(Memberships {
         table: Table::parse("member").unwrap(),
         user: column("userId"),
@@ -28,7 +28,7 @@ fn roles() -> UserColumn {
 }
 
 /// Users and sessions are looked up in the tables of Better Auth, with these columns.
-fn asking(url: DatabaseUrl, columns: impl Into<Vec<UserColumn>>) -> Settings {
+pub(super) fn asking(url: DatabaseUrl, columns: impl Into<Vec<UserColumn>>) -> Settings {
     let mut settings = settings(url, "user");
     let names = ["session", "token", "userId", "expiresAt", "", "user"];
     let mut sessions = tables(names);
@@ -362,6 +362,16 @@ async fn missing_columns_are_errors<D: Writable>(mut database: D, source: Source
     assert!(node.look_up(&token("7")).await.is_err());
     node.close().await;
 
+    let mut nowhere = settings(database.url(), "people");
+    super::database(&mut nowhere).columns = vec![value("banned")];
+    let (node, _) = open(nowhere);
+    let table = r#""people""#.to_owned();
+    assert_eq!(
+        node.0.prove_columns().await,
+        Err(ColumnError::NoTable { table })
+    );
+    node.close().await;
+
     let (node, _) = open(asking(database.url(), [roles()]));
     let table = r#""member""#.to_owned();
     assert_eq!(
@@ -491,7 +501,7 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
     assert!(record.ends_with(r#","columns":["admin"]}}"#), "{record}");
     assert_eq!(heard.count(Source::Postgres, Outcome::Present), 2);
 
-    // Who remembers does not ask again, and who does not finds it in Redis.
+    // A node that remembers the user does not ask again, and another one finds the user in Redis.
     server
         .execute(r#"UPDATE "user" SET role = 'member'"#)
         .await
@@ -584,7 +594,7 @@ async fn nodes_that_ask_for_other_columns_take_each_others_records_for_misses() 
     assert_eq!(columns_of(&same).await, [json!("admin")]);
     assert_eq!(heard.count(Source::Redis, Outcome::Present), 2);
 
-    // Whoever writes to Redis cannot leave one out.
+    // A record from elsewhere cannot leave one out.
     let forged = record.replace(r#"["admin"]"#, "[]");
     cache.cli(["SET", "auth:7", &forged]).await.unwrap();
     assert_eq!(same.find("7").await.unwrap().source, Source::Postgres);
@@ -683,13 +693,16 @@ async fn stores_of_one_sqlite_file_share_connections() {
         pools.sqlite(&options, database(&mut settings))
     };
     let (first, second) = (lease("sqlite:///app.db"), lease("sqlite:///app.db"));
-    assert!(Arc::ptr_eq(&first.thing, &second.thing));
+    assert!(Arc::ptr_eq(&first.resource, &second.resource));
     for other in [
         "sqlite:///other.db",
         "sqlite:///app.db?immutable=1",
         "sqlite://file:app?mode=memory&cache=shared",
     ] {
-        assert!(!Arc::ptr_eq(&first.thing, &lease(other).thing), "{other}");
+        assert!(
+            !Arc::ptr_eq(&first.resource, &lease(other).resource),
+            "{other}"
+        );
     }
     assert!(first.give_back().is_none());
     assert!(second.give_back().is_some());

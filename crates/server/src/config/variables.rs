@@ -147,6 +147,7 @@ impl Variables {
         self.get(stem).is_some()
             || self.get(&format!("{stem}_FILE")).is_some()
             || self.spoiled.contains(stem)
+            || self.unreadable.contains(name)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {

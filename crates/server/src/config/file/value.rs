@@ -128,7 +128,7 @@ impl<'t> Table<'t> {
     }
 
     pub(super) fn integer_of(&mut self, item: &Item<'t>) -> Option<Spanned<i64>> {
-        let value = integer(item.value.get_ref());
+        let value = integer(item.value.get_ref()).filter(|value| *value >= 0);
         if value.is_none() {
             self.is_wrong(item);
         }
@@ -181,6 +181,7 @@ fn found(value: &DeValue<'_>) -> &'static str {
         DeValue::Datetime(_) => "a time",
         DeValue::Float(_) => "a number with a fraction",
         DeValue::Integer(_) if integer(value).is_none() => "a number out of range",
+        DeValue::Integer(_) if integer(value) < Some(0) => "a negative number",
         DeValue::Integer(_) => "a number",
         DeValue::String(_) => "text",
         DeValue::Table(_) => "a table",

@@ -20,8 +20,8 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 pub(super) use self::conditions::TESTS;
-use self::settings::OwnSettings;
-use self::table::{Source, Table};
+use self::settings::{OwnSettings, Realm};
+use self::table::{Source, TOP, Table};
 use super::catalogue::{self, TABLES, TOP_LEVEL};
 use super::place::{Place, SourceFile};
 use super::problem::Problem;
@@ -87,12 +87,6 @@ struct Loading<'e> {
     names: BTreeMap<String, Place>,
 }
 
-struct Realm {
-    name: Spanned<String>,
-    place: Place,
-    own: OwnSettings,
-}
-
 impl Loading<'_> {
     /// Reads a file of text, and notes it.
     fn read(&mut self, path: &Path) -> Option<Arc<SourceFile>> {
@@ -147,7 +141,7 @@ impl Loading<'_> {
             environment,
             broken,
         };
-        let mut table = Table::new(&parsed, &source, "the top level", TOP_LEVEL);
+        let mut table = Table::new(&parsed, &source, TOP, TOP_LEVEL);
         self.own.read(&mut table, |_| Ok(()));
         self.own.name_unknown(&mut table);
         self.loaded.stack.active = table.active("active");
@@ -203,37 +197,21 @@ impl Loading<'_> {
             self.loaded.stack.routes.extend(route_read);
         }
         for (name, mut service) in table.named_tables("service", catalogue::SERVICE) {
-            if self.is_new("service", &name, &mut service) {
-                self.loaded
-                    .stack
-                    .services
-                    .push(routes::service(name, &mut service));
-            }
+            let is_new = self.is_new("service", &name, &mut service);
+            let read = routes::service(name, &mut service);
+            self.loaded.stack.services.extend(is_new.then_some(read));
             table.problems.append(&mut service.problems);
         }
         for (name, mut profile) in table.named_tables("profile", catalogue::PROFILE) {
-            if self.is_new("profile", &name, &mut profile) {
-                self.loaded
-                    .stack
-                    .profiles
-                    .push(profiles::profile(name, &mut profile));
-            }
+            let is_new = self.is_new("profile", &name, &mut profile);
+            let read = profiles::profile(name, &mut profile);
+            self.loaded.stack.profiles.extend(is_new.then_some(read));
             table.problems.append(&mut profile.problems);
         }
         for (name, mut realm) in table.named_tables("realm", catalogue::REALM) {
-            if name.value == DEFAULT_REALM {
-                let what = "the realm `default` is what the top level says";
-                let problem = Problem::at(name.place.clone(), what);
-                let help = "write its settings above the first `[table]` of the file, or give this realm another name";
-                realm.problems.push(problem.with_help(help));
-            } else if self.is_new("realm", &name, &mut realm) {
-                let mut own = OwnSettings::default();
-                own.read(&mut realm, settings::may_be_of_realm);
-                own.name_unknown(&mut realm);
-                own.active = realm.active("active");
-                let place = realm.place.clone();
-                self.realms.push(Realm { name, place, own });
-            }
+            let is_new = self.is_new("realm", &name, &mut realm);
+            let read = settings::realm(name, &mut realm);
+            self.realms.extend(is_new.then_some(read));
             table.problems.append(&mut realm.problems);
         }
     }
@@ -286,7 +264,7 @@ fn content(path: &Path) -> io::Result<Vec<u8>> {
 
 /// A span of at least one byte that is no newline, if there is one.
 fn visible(text: &str, span: Range<usize>) -> Range<usize> {
-    let mut start = span.start.min(text.len());
+    let mut start = text.floor_char_boundary(span.start);
     let before = &text[..start];
     let is_at_end = text[start..]
         .chars()
@@ -299,7 +277,7 @@ fn visible(text: &str, span: Range<usize>) -> Range<usize> {
             .map_or(start, |(at, _)| at);
     }
     let length = text[start..].chars().next().map_or(0, char::len_utf8);
-    start..span.end.min(text.len()).max(start + length)
+    start..text.ceil_char_boundary(span.end).max(start + length)
 }
 
 /// The whole lines that a span touches.
@@ -310,9 +288,6 @@ fn lines(text: &str, span: Range<usize>) -> Range<usize> {
     let end = text[span.end..].find('\n');
     start..end.map_or(text.len(), |length| span.end + length)
 }
-
-/// The realm of the top level.
-const DEFAULT_REALM: &str = "default";
 
 /// In bytes: room for far more than ten thousand routes; a device or a log that is named by mistake ends here.
 const LONGEST: u64 = 64 << 20;

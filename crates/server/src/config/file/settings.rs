@@ -4,8 +4,9 @@ use toml::Spanned as Parsed;
 use toml::de::DeValue;
 
 use super::super::catalogue::{self, Entry, Kind, Scope};
+use super::super::place::Place;
 use super::super::problem::Problem;
-use super::super::stack::RawActive;
+use super::super::stack::{RawActive, Spanned};
 use super::super::variables::{Value, Variables};
 use super::table::{Item, Table};
 
@@ -62,8 +63,31 @@ impl OwnSettings {
     }
 }
 
+/// `[realm.NAME]`, before it has what it shares.
+pub(super) struct Realm {
+    pub(super) name: Spanned<String>,
+    pub(super) place: Place,
+    pub(super) own: OwnSettings,
+}
+
+/// Takes the settings of a realm.
+pub(super) fn realm(name: Spanned<String>, table: &mut Table<'_>) -> Realm {
+    if name.value == DEFAULT_REALM {
+        let what = "the realm `default` is what the top level says";
+        let help = "write its settings above the first `[table]` of the file, or give this realm another name";
+        let problem = Problem::at(name.place.clone(), what);
+        table.problems.push(problem.with_help(help));
+    }
+    let mut own = OwnSettings::default();
+    own.read(table, may_be_of_realm);
+    own.name_unknown(table);
+    own.active = table.active("active");
+    let place = table.place.clone();
+    Realm { name, place, own }
+}
+
 /// Why a setting may not stand in `[realm.NAME]`.
-pub(super) fn may_be_of_realm(entry: &Entry) -> Result<(), (&'static str, &'static str)> {
+fn may_be_of_realm(entry: &Entry) -> Result<(), (&'static str, &'static str)> {
     match entry.scope.is_of_realms() {
         true => Ok(()),
         false => Err((
@@ -170,3 +194,6 @@ fn expects_no_comma<'t>(
     table.problems.push(problem.with_help(help));
     None
 }
+
+/// The realm of the top level.
+const DEFAULT_REALM: &str = "default";

@@ -313,7 +313,7 @@ pub(super) fn listed(words: &[String]) -> String {
 }
 
 /// What the table of a whole file is called.
-const TOP: &str = "the top level";
+pub(super) const TOP: &str = "the top level";
 
 /// So many keys can be listed in one report.
 const FEW: usize = 20;

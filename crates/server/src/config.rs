@@ -140,7 +140,7 @@ impl Config {
     ///
     /// [`ConfigErrors`] names every problem, those of the file's form too.
     pub(crate) fn from_loaded(loaded: &Loaded) -> Result<Self, ConfigErrors> {
-        let read = Self::read(&loaded.variables, &loaded.stack);
+        let read = Self::read(&loaded.variables, &loaded.stack, loaded.is_partial);
         if loaded.problems.is_empty() {
             return read;
         }
@@ -154,10 +154,11 @@ impl Config {
     ///
     /// [`ConfigErrors`] names every problem, each with the variable to change.
     pub(crate) fn from_variables(variables: &Variables) -> Result<Self, ConfigErrors> {
-        Self::read(variables, &Stack::default())
+        Self::read(variables, &Stack::default(), false)
     }
 
-    fn read(variables: &Variables, stack: &Stack) -> Result<Self, ConfigErrors> {
+    /// `is_partial` says that more may stand in a file than could be read.
+    fn read(variables: &Variables, stack: &Stack, is_partial: bool) -> Result<Self, ConfigErrors> {
         let mut reader = Reader::new(variables);
         let mut warnings = Vec::new();
         let production = production_marker(&mut reader);
@@ -185,6 +186,7 @@ impl Config {
             cors_origins: reader.list("CORS_ORIGINS", AllowedOrigin::parse),
             forwards_session: reader.switch("FORWARD_SESSION_COOKIE", true),
             decides_for_others: decisions.is_some(),
+            is_partial,
         };
         let uses_upstream = upstream.is_some();
         let mut problems = Vec::new();

@@ -18,6 +18,8 @@ use crate::store;
 #[derive(Debug)]
 pub(super) struct Profiles<'s> {
     raw: &'s [RawProfile],
+    /// Whether there may be others, because a part of a file could not be read.
+    is_partial: bool,
     /// Those that are made; the first is that of routes that name none.
     made: Vec<HeaderProfile>,
     /// Where the profile of a name and a realm is among them.
@@ -25,7 +27,11 @@ pub(super) struct Profiles<'s> {
 }
 
 impl<'s> Profiles<'s> {
-    pub(super) fn new(raw: &'s [RawProfile], problems: &mut Vec<Problem>) -> Self {
+    pub(super) fn new(
+        raw: &'s [RawProfile],
+        is_partial: bool,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
         for profile in raw {
             if built_in(&profile.name.value).is_some() {
                 let what = format!("the profile `{}` is built in", profile.name.value);
@@ -36,6 +42,7 @@ impl<'s> Profiles<'s> {
         }
         Self {
             raw,
+            is_partial,
             made: vec![IdentityHeaders::Ours.profile().clone()],
             places: HashMap::new(),
         }
@@ -79,7 +86,9 @@ impl<'s> Profiles<'s> {
             let known: Vec<_> = own.chain(known).map(|name| format!("`{name}`")).collect();
             let what = format!("there is no profile `{}`", name.value);
             let help = format!("there are {}", known.join(", "));
-            problems.push(Problem::at(name.place.clone(), what).with_help(help));
+            if !self.is_partial {
+                problems.push(Problem::at(name.place.clone(), what).with_help(help));
+            }
             return None;
         };
         let base = match &raw.base {

@@ -22,6 +22,8 @@ pub(in crate::config) struct Usual {
     pub(in crate::config) cors_origins: Vec<AllowedOrigin>,
     /// Whether a route may do without a service, because decisions are made for others.
     pub(in crate::config) decides_for_others: bool,
+    /// Whether a part of a file could not be read. What is named may be there.
+    pub(in crate::config) is_partial: bool,
 }
 
 /// A realm, as far as routes have to do with it.
@@ -49,7 +51,7 @@ pub(in crate::config) fn make(
     realms: &mut [RealmNames],
     problems: &mut Vec<Problem>,
 ) -> Option<Made> {
-    let mut profiles = Profiles::new(&stack.profiles, problems);
+    let mut profiles = Profiles::new(&stack.profiles, usual.is_partial, problems);
     let mut names: HashMap<String, &Spanned<String>> = HashMap::new();
     let (mut matched, mut handling, mut of_realms) = (Vec::new(), Vec::new(), Vec::new());
     for (id, raw) in stack.routes.iter().enumerate() {
@@ -63,7 +65,7 @@ pub(in crate::config) fn make(
             let problem = problem.and_at(first.place.clone(), "the other one");
             problems.push(problem.with_help("logs name routes, so give each a name of its own"));
         }
-        let realm = realm(raw.realm.as_ref(), realms, problems);
+        let realm = realm(raw.realm.as_ref(), realms, usual, problems);
         let columns = &mut realms[realm].columns;
         let access = access(raw, columns, problems);
         let profile = profiles.place(raw.headers.as_ref(), realm, columns, problems);
@@ -177,6 +179,7 @@ impl Made {
 fn realm(
     name: Option<&Spanned<String>>,
     realms: &[RealmNames],
+    usual: &Usual,
     problems: &mut Vec<Problem>,
 ) -> usize {
     let Some(name) = name else {
@@ -187,7 +190,9 @@ fn realm(
         let known = realms.iter().map(|realm| format!("`{}`", realm.name));
         let help = format!("there are {}", known.collect::<Vec<_>>().join(", "));
         let what = format!("there is no realm `{}`", name.value);
-        problems.push(Problem::at(name.place.clone(), what).with_help(help));
+        if !usual.is_partial {
+            problems.push(Problem::at(name.place.clone(), what).with_help(help));
+        }
         0
     })
 }

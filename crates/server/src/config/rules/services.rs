@@ -78,7 +78,7 @@ impl Services {
             (Some(service), None) => {
                 let named = self.named.iter().find(|(name, _)| *name == service.value);
                 let Some((_, named)) = named else {
-                    problems.push(self.unknown(service));
+                    problems.extend((!usual.is_partial).then(|| self.unknown(service)));
                     return None;
                 };
                 named.clone()
@@ -86,7 +86,9 @@ impl Services {
             (None, Some(_)) => upstream(&raw.upstreams, self.usual, problems),
             (None, None) => match self.named.iter().find(|(name, _)| name == DEFAULT) {
                 Some((_, default)) => default.clone(),
-                None if *access == Access::Deny || usual.decides_for_others => return None,
+                None if *access == Access::Deny || usual.decides_for_others || usual.is_partial => {
+                    return None;
+                }
                 None => {
                     let what = "this route says nowhere where its requests go";
                     let help = "give `upstream = \"http://127.0.0.1:3000\"`, a `service`, or an `upstream` at the top \

@@ -52,7 +52,7 @@ pub(crate) use self::health::StoreHealth;
 pub(crate) use self::identifier::{Column, Table};
 use self::memory::Memory;
 pub(crate) use self::pools::Pools;
-use self::pools::{Lease, RedisLine};
+use self::pools::{Fingerprints, Lease, RedisLine};
 pub(crate) use self::postgres::{PostgresHost, PostgresServer, Verify};
 use self::record::About;
 use self::redis::{Redis, RedisTarget};
@@ -180,6 +180,8 @@ impl Stores {
             users,
             sessions,
             servers,
+            settings: settings.clone(),
+            files: pools::fingerprints(settings),
             leases: Mutex::new(Leases { line, connections }),
             tasks,
             stop,
@@ -194,6 +196,12 @@ impl Stores {
     /// Where sessions are looked up, if they are.
     pub(crate) fn sessions(&self) -> Option<Sessions> {
         self.0.sessions.clone()
+    }
+
+    /// Whether these are what [`Stores::open`] would make of `settings` now: with the same settings, and the same in every file
+    /// that they name.
+    pub(crate) fn are_of(&self, settings: &Settings) -> bool {
+        self.0.settings == *settings && self.0.files == pools::fingerprints(settings)
     }
 
     /// Whether these are the same stores, and not others like them.
@@ -263,6 +271,8 @@ struct Open {
     users: Option<Users>,
     sessions: Option<Sessions>,
     servers: Servers,
+    settings: Settings,
+    files: Fingerprints,
     leases: Mutex<Leases>,
     tasks: Tasks,
     stop: CancellationToken,

@@ -39,9 +39,10 @@ impl Opened {
             let is_same = !changed.as_ref()?.iter().any(begins);
             before.filter(|_| is_same)
         };
-        let stores = match (settings.stores, kept(&STORES)) {
-            (Some(_), Some(before)) => before.stores.clone(),
-            (Some(settings), None) => {
+        let known = before.and_then(|before| before.stores.as_ref());
+        let stores = match (settings.stores, known) {
+            (Some(settings), Some(known)) if known.are_of(&settings) => Some(known.clone()),
+            (Some(settings), _) => {
                 let observer = Arc::clone(&around.metrics) as _;
                 Some(Stores::open(&settings, &around.pools, observer)?)
             }
@@ -165,16 +166,7 @@ impl Opened {
     }
 }
 
-/// What the names begin with on which stores depend, and the issuer's keys.
-const STORES: [&str; 7] = [
-    "ABSENT_",
-    "DATABASE_",
-    "ENABLE_",
-    "MEMORY_",
-    "POSTGRES_",
-    "REDIS_",
-    "USER_",
-];
+/// What the names begin with on which the issuer's keys depend.
 const ISSUER: [&str; 1] = ["BEARER_"];
 
 /// The realm that the environment makes.

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::columns::ColumnError;
 use super::connections::Connections;
-use super::pools::{self, Lease, Pools, PostgresTarget, SqliteTarget};
+use super::pools::{self, DatabaseTarget, Lease, Pools};
 use super::postgres::{Postgres, PostgresOpener};
 use super::settings::{DatabaseSettings, DatabaseUrl, Settings};
 use super::sqlite::{Sqlite, SqliteOpener};
@@ -23,8 +23,8 @@ pub(super) enum Database {
 
 /// The lease of the connections that a database is asked on.
 pub(super) enum DatabaseLease {
-    Postgres(Lease<PostgresTarget, Connections<PostgresOpener>>),
-    Sqlite(Lease<SqliteTarget, Connections<SqliteOpener>>),
+    Postgres(Lease<DatabaseTarget, Connections<PostgresOpener>>),
+    Sqlite(Lease<DatabaseTarget, Connections<SqliteOpener>>),
 }
 
 impl DatabaseLease {

@@ -3,6 +3,7 @@
 //! Stores that ask the same server with the same settings lease one set of connections. The last one that gives its lease
 //! back closes them.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::connections::{Connections, Opener};
 use super::postgres::{PostgresOpener, PostgresServer};
 use super::redis::{Redis, RedisTarget};
-use super::settings::{DatabaseSettings, RedisSettings};
+use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, Settings};
 use super::sqlite::SqliteOpener;
 use crate::vital;
 
@@ -25,41 +26,61 @@ use crate::vital;
 pub(crate) struct Pools {
     /// Where everything runs that waits for a server.
     runtime: Handle,
-    postgres: Registry<PostgresTarget, Connections<PostgresOpener>>,
-    sqlite: Registry<SqliteTarget, Connections<SqliteOpener>>,
+    postgres: Registry<DatabaseTarget, Connections<PostgresOpener>>,
+    sqlite: Registry<DatabaseTarget, Connections<SqliteOpener>>,
     redis: Registry<RedisTarget, RedisLine>,
 }
 
-/// What one set of connections to PostgreSQL depends on.
+/// What one set of connections to a database depends on.
 #[derive(PartialEq)]
-pub(super) struct PostgresTarget {
-    server: PostgresServer,
-    limits: Limits,
-    /// Fingerprints of the certificates and the key, so that new ones must prove themselves on new connections.
-    files: [Option<Vec<u8>>; 3],
-}
-
-/// What one set of connections to a SQLite file depends on.
-#[derive(PartialEq)]
-pub(super) struct SqliteTarget {
-    /// As they are printed: the driver compares them in no other way, and its URLs leave out names such as `file:people`.
-    options: String,
-    limits: Limits,
-}
-
-#[derive(PartialEq)]
-struct Limits {
+pub(super) struct DatabaseTarget {
+    url: DatabaseUrl,
     timeout: Duration,
     connections: u32,
+    files: Fingerprints,
 }
 
-impl Limits {
+impl DatabaseTarget {
     fn of(settings: &DatabaseSettings) -> Self {
         Self {
+            url: settings.url.clone(),
             timeout: settings.timeout,
             connections: settings.max_connections,
+            files: files_of(settings),
         }
     }
+}
+
+/// Digests of certificates and keys, so that new ones must prove themselves on new connections. `None` is a file that cannot
+/// be read, which opening a connection reports.
+pub(super) type Fingerprints = Vec<Option<Vec<u8>>>;
+
+/// The fingerprints of every file that these settings name.
+pub(super) fn fingerprints(settings: &Settings) -> Fingerprints {
+    let redis = settings.redis.as_ref();
+    let redis = redis.and_then(|redis| redis.ca_file.as_ref());
+    let database = settings.database.as_ref().map(files_of);
+    let database = database.unwrap_or_default();
+    database.into_iter().chain(redis.map(fingerprint)).collect()
+}
+
+fn files_of(settings: &DatabaseSettings) -> Fingerprints {
+    let DatabaseUrl::Postgres(server) = &settings.url else {
+        return Vec::new();
+    };
+    let identity = server.identity.iter();
+    let identity = identity.flat_map(|(certificate, key)| [certificate, key]);
+    server
+        .ca_file
+        .iter()
+        .chain(identity)
+        .map(fingerprint)
+        .collect()
+}
+
+fn fingerprint(path: &PathBuf) -> Option<Vec<u8>> {
+    let content = std::fs::read(path).ok()?;
+    Some(digest::digest(&digest::SHA256, &content).as_ref().to_vec())
 }
 
 impl Pools {
@@ -81,21 +102,10 @@ impl Pools {
         &self,
         server: &PostgresServer,
         settings: &DatabaseSettings,
-    ) -> Lease<PostgresTarget, Connections<PostgresOpener>> {
-        let identity = server.identity.as_ref();
-        let files = [
-            server.ca_file.as_ref(),
-            identity.map(|(certificate, _)| certificate),
-            identity.map(|(_, key)| key),
-        ];
-        let target = PostgresTarget {
-            server: server.clone(),
-            limits: Limits::of(settings),
-            files: files.map(|path| fingerprint(path?)),
-        };
-        self.postgres.lease(target, |target| {
+    ) -> Lease<DatabaseTarget, Connections<PostgresOpener>> {
+        self.postgres.lease(DatabaseTarget::of(settings), |_| {
             let opener = PostgresOpener {
-                server: target.server.clone(),
+                server: server.clone(),
                 limit: settings.timeout,
             };
             Connections::new(opener, settings.max_connections, PostgresOpener::LIFETIME)
@@ -106,12 +116,8 @@ impl Pools {
         &self,
         options: &SqliteConnectOptions,
         settings: &DatabaseSettings,
-    ) -> Lease<SqliteTarget, Connections<SqliteOpener>> {
-        let target = SqliteTarget {
-            options: format!("{options:?}"),
-            limits: Limits::of(settings),
-        };
-        self.sqlite.lease(target, |_| {
+    ) -> Lease<DatabaseTarget, Connections<SqliteOpener>> {
+        self.sqlite.lease(DatabaseTarget::of(settings), |_| {
             let opener = SqliteOpener::new(options.clone(), settings.timeout);
             Connections::new(opener, settings.max_connections, SqliteOpener::LIFETIME)
         })
@@ -273,12 +279,6 @@ pub(super) async fn give_back<P, O: Opener>(lease: Lease<P, Connections<O>>) {
     if let Some(connections) = lease.give_back() {
         connections.close().await;
     }
-}
-
-/// A digest of what is in the file; `None` when it cannot be read, which opening a connection will report.
-fn fingerprint(path: &std::path::PathBuf) -> Option<Vec<u8>> {
-    let content = std::fs::read(path).ok()?;
-    Some(digest::digest(&digest::SHA256, &content).as_ref().to_vec())
 }
 
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);

@@ -16,7 +16,7 @@ use super::time::Zone;
 /// The stores: memory, then Redis when there is one, then the truth. What is looked up follows from the truths that
 /// there are: users in [`DatabaseSettings::users`]; sessions in [`RedisSettings::sessions`], in
 /// [`DatabaseSettings::sessions`], or in the one and then the other.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
     /// The name of the realm that these are the stores of, for keys in Redis and for logs. `None` for the default realm.
     pub(crate) realm: Option<String>,
@@ -84,7 +84,7 @@ impl MemorySettings {
 }
 
 /// This process's own cache.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MemorySettings {
     /// How long a user or a session is trusted to exist without asking again. Zero turns the cache off, for absent ones
     /// too.
@@ -94,7 +94,7 @@ pub(crate) struct MemorySettings {
 }
 
 /// The Redis that all nodes share: a cache, and perhaps the store in which Better Auth keeps sessions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RedisSettings {
     /// Where it is, and its password.
     pub(crate) server: RedisServer,
@@ -112,7 +112,7 @@ pub(crate) struct RedisSettings {
 }
 
 /// The application's database, and what is looked up there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct DatabaseSettings {
     /// Where it is.
     pub(crate) url: DatabaseUrl,
@@ -173,6 +173,20 @@ pub(crate) enum DatabaseUrl {
     /// A SQLite file, or a shared database in memory (`sqlite://file:name?mode=memory&cache=shared`; SQLite shares it
     /// only under a name that is a `file:` URI). It is only ever read, and never created.
     Sqlite(Box<SqliteConnectOptions>),
+}
+
+impl PartialEq for DatabaseUrl {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Postgres(ours), Self::Postgres(theirs)) => ours == theirs,
+            // As they are printed: the driver compares them in no other way, and its URLs leave out names such as
+            // `file:people`.
+            (Self::Sqlite(ours), Self::Sqlite(theirs)) => {
+                format!("{ours:?}") == format!("{theirs:?}")
+            }
+            (Self::Postgres(_), Self::Sqlite(_)) | (Self::Sqlite(_), Self::Postgres(_)) => false,
+        }
+    }
 }
 
 impl fmt::Debug for DatabaseUrl {

@@ -685,6 +685,42 @@ async fn realms_share_connections_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn stores_are_kept_only_while_nothing_that_they_are_made_of_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, "one").unwrap();
+    let mut all = asking(
+        postgres_at("postgres://u:p@127.0.0.1:1/app"),
+        [value("role")],
+    );
+    all.redis = Some(RedisSettings {
+        ca_file: Some(file.clone()),
+        ..redis("redis://127.0.0.1:1")
+    });
+    let (node, _) = open(all.clone());
+    let are_of = |change: &dyn Fn(&mut Settings)| {
+        let mut changed = all.clone();
+        change(&mut changed);
+        node.0.are_of(&changed)
+    };
+    assert!(are_of(&|_| ()));
+    assert!(!are_of(&|settings| settings.realm = Some("shop".to_owned())));
+    assert!(!are_of(&|settings| settings.memory.entries = 1));
+    assert!(!are_of(&|settings| settings
+        .redis
+        .as_mut()
+        .unwrap()
+        .key_prefix = "x:".to_owned()));
+    assert!(!are_of(&|settings| database(settings).columns.clear()));
+    let password = postgres_at("postgres://u:other@127.0.0.1:1/app");
+    assert!(!are_of(
+        &|settings| database(settings).url = password.clone()
+    ));
+    std::fs::write(&file, "two").unwrap();
+    assert!(!are_of(&|_| ()));
+}
+
+#[tokio::test]
 async fn stores_of_one_sqlite_file_share_connections() {
     let pools = Pools::new(Handle::current());
     let lease = |url: &str| {

@@ -41,7 +41,7 @@ pub(crate) struct Live {
 /// Why there is nothing live.
 #[derive(Debug, Error)]
 pub(crate) enum LiveError {
-    /// The database has not what rules or headers are about.
+    /// A column of the user that rules or headers need cannot be read.
     #[error(transparent)]
     Column(#[from] ColumnError),
     /// The issuer does not answer as it is now asked.

@@ -38,7 +38,7 @@ impl DatabaseLease {
 }
 
 impl Database {
-    /// The one of `database`, which is in `settings`, on connections of `pools`.
+    /// Opens `database`, which is a part of `settings`, on connections of `pools`.
     pub(super) fn open(
         settings: &Settings,
         database: &DatabaseSettings,

@@ -59,7 +59,7 @@ pub(super) struct Postgres {
 }
 
 impl Postgres {
-    /// One that is asked on these connections.
+    /// The database that is asked on these connections, with the tables of `settings`.
     pub(super) fn new(
         connections: Arc<Connections<PostgresOpener>>,
         settings: &Settings,

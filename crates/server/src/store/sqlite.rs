@@ -41,7 +41,7 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    /// One that is asked on these connections.
+    /// The database that is asked on these connections, with the tables of `settings`.
     pub(super) fn new(
         connections: Arc<Connections<SqliteOpener>>,
         settings: &Settings,

@@ -47,6 +47,12 @@ impl<'s> Realms<'s> {
                     .problems
                     .push(Problem::at(raw.name.place.clone(), what));
             }
+            if !is_simple(name) {
+                let what = "the name of a realm stands in keys of Redis and in logs: give letters, digits, `-` and `_`";
+                reader
+                    .problems
+                    .push(Problem::at(raw.name.place.clone(), what));
+            }
             let reading = RealmReading::read(&mut reader, &mut warnings);
             let warnings = warnings.into_iter();
             let warnings = warnings.map(|warning| format!("realm {name}: {warning}"));
@@ -141,6 +147,11 @@ impl<'s> Realms<'s> {
         check_cookies(&all, warnings);
         Some(all)
     }
+}
+
+fn is_simple(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    !name.is_empty() && name.bytes().all(is_plain)
 }
 
 /// The sign-in page that a route has of its own.

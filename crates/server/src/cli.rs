@@ -146,7 +146,7 @@ fn check_config(loaded: &Loaded) -> Result<(), ConfigErrors> {
         .max()
         .unwrap_or_default();
     for setting in &config.settings {
-        let origin = setting.origin();
+        let origin = setting.origin(!loaded.files.is_empty());
         println!("{:width$}  {}{origin}", setting.name, setting.shown);
     }
     for cookie in config.realms.iter().flat_map(|realm| realm.keys.cookies()) {

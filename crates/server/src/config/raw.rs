@@ -29,16 +29,13 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    /// Where it comes from, for the end of its line: nothing for the variable of its own name.
-    pub(crate) fn origin(&self) -> String {
+    /// Where it comes from, for the end of its line. Without a file there is no other place than the variable, which needs no
+    /// word.
+    pub(crate) fn origin(&self, has_file: bool) -> String {
         match &self.place {
-            // A remark about a part of a setting has that part behind the name.
-            Some(Place::Variable(variable)) if self.name.split(' ').next() == Some(variable) => {
-                String::new()
-            }
-            Some(place) => format!("  ({place})"),
+            Some(place) if has_file => format!("  ({place})"),
             None if self.is_default => "  (default)".to_owned(),
-            None => String::new(),
+            Some(_) | None => String::new(),
         }
     }
 }

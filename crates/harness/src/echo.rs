@@ -163,6 +163,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let Ok((stream, _)) = listener.accept().await else {
             return;
         };
+        // Heads and bodies are sent one after the other, and the second would wait for the peer's delayed acknowledgement.
+        let _ = stream.set_nodelay(true);
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
             let mut latest = None;

@@ -1,4 +1,6 @@
-//! Health and metrics, on a listener of their own.
+//! Health, metrics and reloads, on a listener of their own.
+
+mod reload;
 
 use std::convert::Infallible;
 use std::io;
@@ -18,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::live::Shared;
+use crate::live::{Reloads, Shared};
 use crate::metrics::Metrics;
 use crate::vital;
 
@@ -27,6 +29,7 @@ pub(crate) struct Admin {
     /// Where the stores are; and the token that is demanded of everything but `/healthz`.
     pub(crate) live: Shared,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) reloads: Reloads,
     /// Cancelled once we are asked to stop: then we are alive, but not ready.
     pub(crate) stop: CancellationToken,
 }
@@ -85,8 +88,8 @@ async fn accept(listener: TcpListener, admin: Arc<Admin>) {
 
 async fn serve(stream: TcpStream, admin: Arc<Admin>) {
     let service = service_fn(|request| {
-        let response = admin.answer(&request);
-        async move { Ok::<_, Infallible>(response) }
+        let admin = Arc::clone(&admin);
+        async move { Ok::<_, Infallible>(admin.answer(&request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -97,7 +100,7 @@ async fn serve(stream: TcpStream, admin: Arc<Admin>) {
 }
 
 impl Admin {
-    fn answer(&self, request: &Request<Incoming>) -> Response<String> {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<String> {
         let path = request.uri().path();
         if path != "/healthz" && !self.admits(request) {
             let mut response = text(
@@ -113,12 +116,14 @@ impl Admin {
             (&Method::GET | &Method::HEAD, "/healthz") => text(StatusCode::OK, "ok\n"),
             (&Method::GET | &Method::HEAD, "/readyz") => self.readiness(),
             (&Method::GET | &Method::HEAD, "/metrics") => self.metrics(),
+            (&Method::POST, "/reload") => reload::answer(&self.reloads, request.headers()).await,
+            (_, "/reload") => text(StatusCode::METHOD_NOT_ALLOWED, "POST only\n"),
             (_, "/healthz" | "/readyz" | "/metrics") => {
                 text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n")
             }
             _ => text(
                 StatusCode::NOT_FOUND,
-                "/healthz, /readyz and /metrics are here\n",
+                "/healthz, /readyz, /metrics and /reload are here\n",
             ),
         }
     }

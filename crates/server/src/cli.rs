@@ -15,7 +15,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::config::{CONFIG_FILE, Config, ConfigErrors, Loaded, LogFormat, Variables, reference};
+use crate::config::{
+    CONFIG_FILE, Config, ConfigErrors, ConfigSource, Loaded, LogFormat, Variables, reference,
+};
 use crate::logging::Logging;
 use crate::{demo, serve};
 
@@ -85,16 +87,19 @@ pub(crate) fn run() -> Result<ExitCode> {
     let colored = colored(&environment);
     match command.unwrap_or(Command::Serve) {
         Command::Serve => {
-            let loaded = load();
-            let config = Config::from_loaded(&loaded).map_err(colored)?;
-            let variables = loaded.variables;
-            logged(config.log_format, &variables, || {
-                serve::run(variables.clone(), config, |_| ())
+            let file = config_file(config.as_deref(), &environment);
+            let mut source = ConfigSource::new(file, environment);
+            let config = source.read().map_err(colored)?;
+            let filter = config.log_filter.clone();
+            logged(config.log_format, filter.as_deref(), || {
+                serve::run(source, config, |_| ())
             })?;
         }
         Command::Demo if config.is_some() => bail!("the demo reads no configuration file"),
         Command::Demo => {
-            logged(LogFormat::Text, &environment, || demo::run(&environment))?;
+            logged(LogFormat::Text, environment.get("RUST_LOG"), || {
+                demo::run(&environment)
+            })?;
         }
         Command::CheckConfig => check_config(&load()).map_err(colored)?,
         Command::Healthcheck => healthcheck(&load().variables)?,
@@ -131,7 +136,7 @@ fn read(loaded: Loaded) -> Result<Variables, ConfigErrors> {
 }
 
 /// What gives errors colors, if somebody sees them at a terminal and has not said no (<https://no-color.org>).
-fn colored(environment: &Variables) -> impl Fn(ConfigErrors) -> ConfigErrors + Copy {
+fn colored(environment: &Variables) -> impl Fn(ConfigErrors) -> ConfigErrors + Copy + use<> {
     let is_colored = io::stderr().is_terminal() && environment.get("NO_COLOR").is_none();
     move |errors| errors.colored(is_colored)
 }
@@ -167,11 +172,10 @@ fn check_config(loaded: &Loaded) -> Result<(), ConfigErrors> {
 /// Runs `serve`, with its log; and when it has ended, waits for the log, but not for long.
 fn logged(
     format: LogFormat,
-    variables: &Variables,
+    filter: Option<&str>,
     serve: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    let directives = variables.get("RUST_LOG").unwrap_or("info");
-    let logging = Logging::start(format, directives)?;
+    let logging = Logging::start(format, filter.unwrap_or("info"))?;
     let served = use_aws_lc().and_then(|()| serve());
     logging.finish(LOG_FAREWELL);
     served

@@ -1,6 +1,6 @@
 //! What the program believes about its settings: typed, checked, complete.
 //!
-//! [`Config::from_variables`] does all the checking and reports every problem at once. `check-config` runs the same
+//! [`Config::from_loaded`] does all the checking and reports every problem at once. `check-config` runs the same
 //! code as start-up, so that what it accepts starts.
 
 mod asked;
@@ -9,6 +9,8 @@ mod catalogue;
 mod connection_url;
 mod cors;
 mod file;
+mod files;
+mod fixed;
 mod given;
 mod host;
 mod identity;
@@ -29,6 +31,7 @@ mod rules;
 mod secrets;
 mod sessions;
 mod sign_in;
+mod source;
 mod stack;
 mod stores;
 mod variables;
@@ -48,6 +51,8 @@ use session::Secret;
 pub(crate) use self::asked::Asked;
 pub(crate) use self::cors::AllowedOrigin;
 pub(crate) use self::file::{Loaded, load};
+pub(crate) use self::files::{Content, Contents, Files, Looks};
+pub(crate) use self::fixed::Fixed;
 pub(crate) use self::given::{MARK, core, unquoted, without_assignment};
 use self::idle::Uses;
 pub(crate) use self::problem::ConfigErrors;
@@ -62,6 +67,7 @@ pub(crate) use self::secrets::{SecretErrors, Secrets};
 pub(crate) use self::sessions::{Recognised, SessionFormat};
 use self::sign_in::Opened;
 pub(crate) use self::sign_in::SignIn;
+pub(crate) use self::source::ConfigSource;
 use self::stack::Stack;
 use crate::socket::Address;
 
@@ -96,6 +102,10 @@ pub(crate) struct Config {
     pub(crate) drain_delay: Duration,
     /// How log lines look.
     pub(crate) log_format: LogFormat,
+    /// Which of them are written, as `RUST_LOG` says it.
+    pub(crate) log_filter: Option<String>,
+    /// How often files are looked at for changes; zero: never.
+    pub(crate) reload_interval: Duration,
     /// Whether there is a line for each decision.
     pub(crate) audits: bool,
     /// What is allowed but deserves a loud word at start-up.
@@ -153,6 +163,7 @@ impl Config {
     /// # Errors
     ///
     /// [`ConfigErrors`] names every problem, each with the variable to change.
+    #[cfg(test)]
     pub(crate) fn from_variables(variables: &Variables) -> Result<Self, ConfigErrors> {
         Self::read(variables, &Stack::default(), false)
     }
@@ -230,7 +241,8 @@ impl Config {
         if !audits {
             warnings.push("AUDIT_LOG is off: nobody can tell afterwards who was let in".to_owned());
         }
-        let _ = reader.text("RUST_LOG");
+        let log_filter = reader.text("RUST_LOG");
+        let reload_interval = reader.seconds("RELOAD_INTERVAL", 1);
         let uses = Uses {
             upstream: uses_upstream,
             socket: matches!(decisions, Some(Address::Unix { .. })),
@@ -281,6 +293,8 @@ impl Config {
                     drain,
                     drain_delay,
                     log_format,
+                    log_filter,
+                    reload_interval,
                     audits,
                     warnings,
                     settings,

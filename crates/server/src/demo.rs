@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::Context;
 use session::Secret;
 
-use crate::config::{Config, Variables};
+use crate::config::{ConfigSource, Variables};
 use crate::output;
 use crate::random;
 use crate::serve::{self, Bound};
@@ -31,9 +31,10 @@ pub(crate) fn run(environment: &Variables) -> anyhow::Result<()> {
     let sessions = Sessions::new(Secret::new(secret.clone()))?;
     let upstream = app::start(sessions.clone()).context("the sample app did not start")?;
     let variables = variables(upstream, secret, environment);
-    let config = Config::from_variables(&variables)?;
+    let mut source = ConfigSource::new(None, variables);
+    let config = source.read()?;
     let cookie = sessions.issue(&PEOPLE[0])?;
-    serve::run(variables, config, |bound| {
+    serve::run(source, config, |bound| {
         // A terminal that went away, or does not read, is no reason to stop.
         output::say(io::stdout(), banner(bound, &cookie), BANNER);
     })

@@ -1,25 +1,27 @@
-//! What a reload replaces, in one value: rules, services, secrets, keys, stores.
+//! What a reload replaces, in one value: rules, services, secrets, keys, stores, and how clients are treated.
 //!
 //! A reload reads the configuration again, as at start-up, and puts what is made of it in the place of what there was, as a
 //! whole or not at all. Requests that are under way go on with what they began with. Stores, the issuer's keys and connections
 //! to services stay as they are, with their caches, unless something that they depend on has changed.
 
 mod opened;
-mod read;
 mod reload;
+mod said;
 mod view;
+mod watch;
 
 use std::sync::Arc;
 
-use gate::Gate;
+use gate::{Gate, TrustedProxies};
 use session::Secret;
 use thiserror::Error;
 use tokio::runtime::Handle;
 
 pub(crate) use self::opened::Opened;
-pub(crate) use self::reload::Reload;
+use self::opened::Superseded;
+pub(crate) use self::reload::{Reload, Reloads};
 pub(crate) use self::view::{Current, Shared, View};
-use crate::config::{Config, Handling, UpstreamSettings};
+use crate::config::{ClientSettings, Config, Handling, UpstreamSettings};
 use crate::metrics::Metrics;
 use crate::store::{self, ColumnError, Pools, StoreHealth, StoreOpenError, Users};
 
@@ -31,6 +33,12 @@ pub(crate) struct Live {
     pub(crate) handling: Vec<Handling>,
     /// Where they go.
     pub(crate) services: Vec<UpstreamSettings>,
+    /// The proxies in front of us.
+    pub(crate) trusted_proxies: TrustedProxies,
+    /// The hosts that may ask for decisions, which are also the proxies whose `X-Forwarded-For` they pass on.
+    pub(crate) trusted_hosts: TrustedProxies,
+    /// How long a client may keep us waiting.
+    pub(crate) client: ClientSettings,
     /// What the admin listener demands.
     pub(crate) admin_token: Option<Secret>,
     /// What the gate asks, for health and metrics.
@@ -93,6 +101,9 @@ impl Live {
             gate,
             handling: config.rules.handling,
             services: config.rules.services,
+            trusted_hosts: config.trusted_proxies.clone().and_loopback(),
+            trusted_proxies: config.trusted_proxies,
+            client: config.client,
             admin_token: config.admin.token,
             realms: opened,
             warnings: config.warnings,
@@ -123,6 +134,9 @@ impl Live {
             },
             handling: config.rules.handling,
             services: config.rules.services,
+            trusted_hosts: config.trusted_proxies.clone().and_loopback(),
+            trusted_proxies: config.trusted_proxies,
+            client: config.client,
             admin_token: None,
             realms: Vec::new(),
             warnings: Vec::new(),
@@ -165,11 +179,25 @@ impl Live {
     }
 
     async fn close_all_but(&self, successor: Option<&Self>) {
-        for realm in &self.realms {
+        for superseded in self.superseded(successor) {
+            superseded.close().await;
+        }
+    }
+
+    /// What runs for it, and not for `successor`.
+    fn superseded_by(&self, successor: &Self) -> Vec<Superseded> {
+        self.superseded(Some(successor))
+    }
+
+    fn superseded(&self, successor: Option<&Self>) -> Vec<Superseded> {
+        let superseded = self.realms.iter().map(|realm| {
             let successor =
                 successor.and_then(|successor| Opened::named(&successor.realms, realm.name()));
-            realm.close(successor).await;
-        }
+            realm.superseded_by(successor)
+        });
+        superseded
+            .filter(|superseded| !superseded.is_nothing())
+            .collect()
     }
 
     /// Waits until what is new in it has answered.

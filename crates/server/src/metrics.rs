@@ -10,9 +10,9 @@ use metrics_exporter_prometheus::{
     BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
-use crate::logging;
 use crate::mode::Mode;
 use crate::store::{Asked, Observer, Outcome};
+use crate::{clock, logging};
 
 /// Every meter. The ones on the hot path are registered once.
 pub(crate) struct Metrics {
@@ -136,11 +136,26 @@ impl Metrics {
         counter.increment(1);
     }
 
-    /// Counts a reload.
-    pub(crate) fn reloaded(&self, result: &'static str) {
+    /// Counts a reload, and notes whether what is live is what was read last.
+    pub(crate) fn reloaded(&self, is_ok: bool) {
+        self.configured(is_ok);
+        let result = if is_ok { "ok" } else { "failed" };
         let counter =
             self.register(|| metrics::counter!("sessiongate_reloads_total", "result" => result));
         counter.increment(1);
+    }
+
+    /// Notes whether the configuration that was read last took effect.
+    pub(crate) fn configured(&self, is_ok: bool) {
+        self.register(|| {
+            let success = metrics::gauge!("sessiongate_config_reload_success");
+            success.set(f64::from(u8::from(is_ok)));
+            if is_ok {
+                let time = Duration::from_millis(clock::now().millis());
+                metrics::gauge!("sessiongate_config_last_reload_success_timestamp_seconds")
+                    .set(time.as_secs_f64());
+            }
+        });
     }
 
     /// The page that Prometheus reads.
@@ -255,9 +270,14 @@ fn describe() {
         "sessiongate_jwks_refreshes_total",
         "Attempts to have the keys of the tokens' issuer."
     );
-    metrics::describe_counter!(
-        "sessiongate_reloads_total",
-        "Reloads of secrets and certificate files."
+    metrics::describe_counter!("sessiongate_reloads_total", "Reloads of the configuration.");
+    metrics::describe_gauge!(
+        "sessiongate_config_reload_success",
+        "Whether the configuration that was read last took effect (1) or had a problem (0)."
+    );
+    metrics::describe_gauge!(
+        "sessiongate_config_last_reload_success_timestamp_seconds",
+        "When a configuration took effect last, in seconds since 1970."
     );
     metrics::describe_counter!(
         "sessiongate_bypass_total",

@@ -1,24 +1,25 @@
-//! Start-up and shut-down, in order.
+//! Start-up and shut-down, in order: build, listen, serve, shut down.
+
+#![warn(clippy::too_many_lines)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use arc_swap::ArcSwap;
-use gate::TrustedProxies;
 use tokio::runtime::Runtime;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, Admin};
 use crate::audit::{self, Audit};
-use crate::config::{ClientSettings, Config, Variables};
+use crate::config::{Config, ConfigSource, LogFormat};
 use crate::front::Sparingly;
 use crate::front::decisions::Decisions;
 use crate::front::proxy::Proxy;
 use crate::listener::{self, Listening, Share};
-use crate::live::{Live, Reload, Shared, Surroundings, View};
+use crate::live::{Reload, Shared, Surroundings, View};
 use crate::metrics::Metrics;
+use crate::output::Output;
 use crate::runtime::{self, Fronts};
 use crate::signals::{Signals, Stop};
 use crate::socket::Address;
@@ -36,59 +37,149 @@ pub(crate) struct Bound {
     pub(crate) admin: SocketAddr,
 }
 
-/// Serves until SIGTERM, SIGINT or SIGQUIT, then finishes what is in flight. `config` is what `variables` say. `ready` is told
-/// where the listeners are, once requests are served.
+/// Serves until SIGTERM, SIGINT or SIGQUIT, then finishes what is in flight. `config` is what was read from `source`. `ready` is
+/// told where the listeners are, once requests are served.
 ///
 /// # Errors
 /// When it cannot start, or a part of it that it cannot do without has failed; then it ends at once.
-pub(crate) fn run(variables: Variables, config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
-    config
-        .warnings
-        .iter()
-        .for_each(|warning| tracing::warn!("{warning}"));
-    let shared = shared_runtime()?;
-    let endings = vital::endings();
-    let (signals, stop) = (listen_to_signals(&shared)?, Stop::default());
-    let around = Surroundings {
-        runtime: shared.handle().clone(),
-        pools: Pools::new(shared.handle().clone()),
-        metrics: Metrics::new()?,
-    };
-    let fixed = Fixed::of(&config);
-    let format = config.audits.then_some(config.log_format);
-    let (admin_listen, delay) = (config.admin.listen, config.drain_delay);
-    let live: Shared = Arc::new(ArcSwap::from_pointee(Live::open(config, None, &around)?));
-    shared.block_on(live.load().prove_columns())?;
+pub(crate) fn run(source: ConfigSource, config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
+    let built = Built::of(source, config)?;
+    let listeners = Listeners::bind(&built.fixed)?;
+    let serving = built.serve(listeners)?;
+    serving.bound.announce();
+    ready(&serving.bound);
+    serving.until_end()
+}
 
-    let listening = Listeners::bind(&fixed)?;
-    let admin = Admin {
-        live: Arc::clone(&live),
-        metrics: Arc::clone(&around.metrics),
-        stop: stop.announced.clone(),
-    };
-    let admin = shared
-        .block_on(admin::start(admin_listen, admin))
-        .with_context(|| format!("cannot listen on {admin_listen} (ADMIN_LISTEN)"))?;
-    let bound = listening.bound(admin.address);
-    let (output, audits) = audit::start(fixed.workers, format, &around.metrics)?;
-    let workers = fixed.workers;
-    start_workers(fixed, listening, audits, &live, &around.metrics, &stop)?;
-    let reload = Reload::new(variables, Arc::clone(&live), around);
-    shared.spawn(signals.obey(reload, stop.clone(), delay));
-    bound.announce();
-    ready(&bound);
+/// Everything that serves, before anybody can reach it.
+struct Built {
+    shared: Runtime,
+    endings: Endings,
+    signals: Signals,
+    stop: Stop,
+    metrics: Arc<Metrics>,
+    fixed: Fixed,
+    reload: Reload,
+}
 
-    let served = wait(&endings, workers, &stop);
-    tracing::info!("stopping");
-    if served.is_ok() {
-        shared.block_on(async {
-            admin.finish().await;
-            live.load().close().await;
-        });
+/// The process at work.
+struct Serving {
+    shared: Runtime,
+    endings: Endings,
+    stop: Stop,
+    workers: usize,
+    live: Shared,
+    bound: Bound,
+    admin: admin::Running,
+    output: Output,
+}
+
+/// What of the configuration stays as it is until the process ends.
+#[derive(Clone)]
+struct Fixed {
+    proxy: Option<SocketAddr>,
+    decisions: Option<Address>,
+    admin: SocketAddr,
+    workers: usize,
+    audits: Option<LogFormat>,
+    drain: Duration,
+    drain_delay: Duration,
+}
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        Self {
+            proxy: config.proxy,
+            decisions: config.decisions.clone(),
+            admin: config.admin.listen,
+            workers: config.workers,
+            audits: config.audits.then_some(config.log_format),
+            drain: config.drain,
+            drain_delay: config.drain_delay,
+        }
     }
-    output.finish(AUDIT_FAREWELL);
-    shared.shutdown_background();
-    served
+}
+
+impl Built {
+    fn of(source: ConfigSource, config: Config) -> Result<Self> {
+        let warnings = config.warnings.iter();
+        warnings.for_each(|warning| tracing::warn!("{warning}"));
+        let shared = shared_runtime()?;
+        let endings = vital::endings();
+        let signals = listen_to_signals(&shared)?;
+        let around = Surroundings {
+            runtime: shared.handle().clone(),
+            pools: Pools::new(shared.handle().clone()),
+            metrics: Metrics::new()?,
+        };
+        let fixed = Fixed::of(&config);
+        let reload = Reload::open(source, config, &around)?;
+        shared.block_on(reload.live().load().prove_columns())?;
+        Ok(Self {
+            fixed,
+            reload,
+            shared,
+            endings,
+            signals,
+            stop: Stop::default(),
+            metrics: around.metrics,
+        })
+    }
+
+    /// Starts everything that takes requests, asks for decisions and signals among them.
+    fn serve(self, listeners: Listeners) -> Result<Serving> {
+        let Self {
+            shared,
+            endings,
+            signals,
+            stop,
+            metrics,
+            fixed,
+            reload,
+        } = self;
+        let live = reload.live();
+        let reloads = reload.start(stop.begun.clone());
+        let admin = Admin {
+            live: Arc::clone(&live),
+            metrics: Arc::clone(&metrics),
+            reloads: reloads.clone(),
+            stop: stop.announced.clone(),
+        };
+        let admin = shared
+            .block_on(admin::start(fixed.admin, admin))
+            .with_context(|| format!("cannot listen on {} (ADMIN_LISTEN)", fixed.admin))?;
+        let bound = listeners.bound(admin.address);
+        let (output, audits) = audit::start(fixed.workers, fixed.audits, &metrics)?;
+        start_workers(&fixed, listeners, audits, &live, &metrics, &stop)?;
+        shared.spawn(signals.obey(reloads, stop.clone(), fixed.drain_delay));
+        Ok(Serving {
+            shared,
+            endings,
+            stop,
+            workers: fixed.workers,
+            live,
+            bound,
+            admin,
+            output,
+        })
+    }
+}
+
+impl Serving {
+    /// Waits until the process has to end, and shuts down.
+    fn until_end(self) -> Result<()> {
+        let served = wait(&self.endings, self.workers, &self.stop);
+        tracing::info!("stopping");
+        if served.is_ok() {
+            self.shared.block_on(async {
+                self.admin.finish().await;
+                self.live.load().close().await;
+            });
+        }
+        self.output.finish(AUDIT_FAREWELL);
+        self.shared.shutdown_background();
+        served
+    }
 }
 
 /// The runtime of stores and admin, which wait far more than they compute.
@@ -103,30 +194,6 @@ fn shared_runtime() -> std::io::Result<Runtime> {
 fn listen_to_signals(shared: &Runtime) -> std::io::Result<Signals> {
     let _context = shared.enter();
     Signals::listen()
-}
-
-/// What of the configuration stays as it is until the process ends.
-#[derive(Clone)]
-struct Fixed {
-    proxy: Option<SocketAddr>,
-    decisions: Option<Address>,
-    workers: usize,
-    trusted_proxies: TrustedProxies,
-    client: ClientSettings,
-    drain: Duration,
-}
-
-impl Fixed {
-    fn of(config: &Config) -> Self {
-        Self {
-            proxy: config.proxy,
-            decisions: config.decisions.clone(),
-            workers: config.workers,
-            trusted_proxies: config.trusted_proxies.clone(),
-            client: config.client,
-            drain: config.drain,
-        }
-    }
 }
 
 /// Everything that is bound but the admin listener.
@@ -174,7 +241,7 @@ impl Bound {
 
 /// Starts a worker for each of `audits`, and gives each its share of the listeners.
 fn start_workers(
-    fixed: Fixed,
+    fixed: &Fixed,
     listeners: Listeners,
     audits: Vec<Audit>,
     live: &Shared,
@@ -188,7 +255,6 @@ fn start_workers(
         let worker = Worker {
             proxy: proxies.next(),
             decisions: decisions.next(),
-            fixed: fixed.clone(),
             live: Arc::clone(live),
             audit,
             metrics: Arc::clone(metrics),
@@ -204,7 +270,6 @@ fn start_workers(
 struct Worker {
     proxy: Option<Share>,
     decisions: Option<Share>,
-    fixed: Fixed,
     live: Shared,
     audit: Audit,
     metrics: Arc<Metrics>,
@@ -213,14 +278,12 @@ struct Worker {
 impl Worker {
     /// What it serves, made on its thread.
     fn fronts(self, tasks: &TaskTracker) -> Fronts<Proxy, Decisions> {
-        let Self { fixed, live, .. } = self;
+        let Self { live, .. } = self;
         let decisions = self.decisions.map(|share| {
             let decisions = Decisions {
                 live: View::of(Arc::clone(&live)),
                 audit: self.audit.clone(),
                 metrics: Arc::clone(&self.metrics),
-                trusted_proxies: fixed.trusted_proxies.clone().and_loopback(),
-                client: fixed.client,
                 tasks: tasks.clone(),
                 warnings: Sparingly::default(),
             };
@@ -231,8 +294,6 @@ impl Worker {
                 live: View::of(live),
                 audit: self.audit,
                 metrics: self.metrics,
-                trusted_proxies: fixed.trusted_proxies,
-                client: fixed.client,
                 upstream_warnings: Sparingly::default(),
             };
             (share, proxy)

@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::live::Reload;
+use crate::live::Reloads;
 
 /// The signals that this process hears. None of them ends it by itself from here on.
 #[derive(Debug)]
@@ -47,8 +47,8 @@ impl Signals {
 
     /// Obeys them until the process is asked to stop, and then stops it: `delay` after the stop was announced, or as soon as it is
     /// asked again.
-    pub(crate) async fn obey(mut self, mut reload: Reload, stop: Stop, delay: Duration) {
-        self.until_stop(&mut reload).await;
+    pub(crate) async fn obey(mut self, reloads: Reloads, stop: Stop, delay: Duration) {
+        self.until_stop(&reloads).await;
         stop.announced.cancel();
         if !delay.is_zero() {
             tracing::info!(
@@ -57,15 +57,15 @@ impl Signals {
             );
             tokio::select! {
                 () = sleep(delay) => {}
-                () = self.until_stop(&mut reload) => {}
+                () = self.until_stop(&reloads) => {}
             }
         }
         tracing::info!("asked to stop: finishing what is in flight");
         stop.begun.cancel();
     }
 
-    /// Ready when the process is asked to stop; a reload that is under way is given up then.
-    async fn until_stop(&mut self, reload: &mut Reload) {
+    /// Ready when the process is asked to stop.
+    async fn until_stop(&mut self, reloads: &Reloads) {
         let Self {
             hangup,
             interrupt,
@@ -73,10 +73,11 @@ impl Signals {
             terminate,
             user: [user1, user2],
         } = self;
-        let reloads = async {
+        let hangups = async {
             loop {
                 hangup.recv().await;
-                reload.run().await;
+                // What came of it is in the log.
+                drop(reloads.reload().await);
             }
         };
         let ignores = async {
@@ -87,7 +88,7 @@ impl Signals {
                 };
                 tracing::info!(
                     signal,
-                    "a signal without a meaning here; SIGHUP reloads secrets and certificate files"
+                    "a signal without a meaning here; SIGHUP reloads the configuration"
                 );
             }
         };
@@ -95,7 +96,7 @@ impl Signals {
             _ = interrupt.recv() => {}
             _ = quit.recv() => {}
             _ = terminate.recv() => {}
-            () = reloads => {}
+            () = hangups => {}
             () = ignores => {}
         }
     }

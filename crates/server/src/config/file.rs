@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::de::DeTable;
@@ -35,6 +35,10 @@ pub(crate) struct Loaded {
     pub(crate) variables: Variables,
     /// What stands in tables.
     pub(crate) stack: Stack,
+    /// The file that was asked for.
+    pub(crate) main: Option<PathBuf>,
+    /// What it includes, from the root or the working folder.
+    pub(crate) patterns: Vec<String>,
     /// Every file that was read, the one that was asked for first.
     pub(crate) files: Vec<Arc<SourceFile>>,
     /// What is wrong with the files.
@@ -58,7 +62,10 @@ impl Loaded {
 pub(crate) fn load(path: &Path, environment: &Variables) -> Loaded {
     let mut loading = Loading {
         environment,
-        loaded: Loaded::default(),
+        loaded: Loaded {
+            main: Some(path.to_owned()),
+            ..Loaded::default()
+        },
         own: OwnSettings::default(),
         realms: Vec::new(),
         names: BTreeMap::new(),

@@ -1,5 +1,6 @@
 //! One application that issues sessions, as configured.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use gate::{Condition, IdentityRules};
@@ -31,10 +32,15 @@ pub(crate) struct RealmSettings {
     pub(crate) issuer: Option<jwks::Settings>,
     /// Where users and sessions are looked up; `None` when neither is.
     pub(crate) stores: Option<store::Settings>,
-    /// What it was read from.
-    pub(crate) variables: Variables,
     /// Every setting of it as it took effect.
     pub(crate) settings: Vec<Setting>,
+}
+
+impl RealmSettings {
+    /// The files that its stores need, each with the setting that names it.
+    pub(super) fn store_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        self.stores.iter().flat_map(store::Settings::files)
+    }
 }
 
 /// A realm as far as its own settings go, and what else is known of them.
@@ -107,7 +113,6 @@ impl RealmReading {
             active,
             issuer: self.issuer,
             stores: self.stores,
-            variables: variables.clone(),
             settings: settings.to_vec(),
         })
     }

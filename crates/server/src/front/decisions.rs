@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gate::{Admission, Facts, IdentityHeaders, Permit, Refused, Restriction, TrustedProxies};
+use gate::{Admission, Facts, IdentityHeaders, Permit, Refused, Restriction};
 use http::header::{CACHE_CONTROL, CONNECTION};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -58,9 +58,6 @@ pub(crate) struct Decisions {
     pub(crate) live: View,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
-    /// The hosts that may ask, which are also the proxies whose `X-Forwarded-For` is believed.
-    pub(crate) trusted_proxies: TrustedProxies,
-    pub(crate) client: ClientSettings,
     /// Owns the requests of HTTP/2 connections.
     pub(crate) tasks: TaskTracker,
     /// About questions.
@@ -87,7 +84,7 @@ impl Decisions {
     async fn serve_http1(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
         let limits = ClientSettings {
             idle: IDLE_HOST,
-            ..self.client
+            ..self.live.current().client
         };
         let mut client = Client::new(stream, limits, stop);
         while let Some(request) = client.next().await {
@@ -150,11 +147,11 @@ impl Decisions {
 
     /// Answers one question that came over plain HTTP. The record ends when the answer is sent.
     async fn answer_http(&self, asking: &Parts, peer: IpAddr) -> (Response<Bytes>, Record<'_>) {
-        let arrival = arrival::relayed(peer, &asking.headers, &self.trusted_proxies);
+        let live = self.live.current();
+        let arrival = arrival::relayed(peer, &asking.headers, &live.trusted_hosts);
         let endpoint = Endpoint::of(&asking.uri);
         let mode = endpoint.map_or(Mode::Decisions, |endpoint| endpoint.mode);
         let mut record = Record::start(mode, arrival, &self.audit, &self.metrics);
-        let live = self.live.current();
         let mut response = match endpoint {
             None => {
                 record.decided(Decision::Rejected("unknown_endpoint"));
@@ -189,7 +186,7 @@ impl Decisions {
         request: Request<Incoming>,
         peer: IpAddr,
     ) -> Response<tonic::body::Body> {
-        let limit = self.client.body;
+        let limit = self.live.current().client.body;
         let check = Check {
             decisions: self,
             peer,
@@ -212,9 +209,9 @@ impl Decisions {
             Ok(headers) => (headers, check.original()),
             Err(flaw) => (HeaderMap::new(), Err(flaw)),
         };
-        let arrival = arrival::relayed(peer, &headers, &self.trusted_proxies);
-        let mut record = Record::start(Mode::EnvoyGrpc, arrival, &self.audit, &self.metrics);
         let live = self.live.current();
+        let arrival = arrival::relayed(peer, &headers, &live.trusted_hosts);
+        let mut record = Record::start(Mode::EnvoyGrpc, arrival, &self.audit, &self.metrics);
         let question = Question {
             original,
             restriction: restrictions::none_in_headers(metadata).and_then(|()| check.restriction()),

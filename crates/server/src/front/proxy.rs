@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gate::{Access, Facts, Permit, Refused, Rewrite, TrustedProxies};
+use gate::{Access, Facts, Permit, Refused, Rewrite};
 use http::header::HOST;
 use http::{Method, Request, Response, StatusCode};
 use http1::{Answered, Field, Length};
@@ -21,7 +21,7 @@ use super::way_in::{Asked, WayIn};
 use super::{Front, Sparingly, arrival, tunnel};
 use crate::audit::Audit;
 use crate::client::Client;
-use crate::config::{ClientSettings, Handling};
+use crate::config::Handling;
 use crate::connection::Connection;
 use crate::ended::{Ended, Sent};
 use crate::live::{Current, Live, View};
@@ -36,15 +36,13 @@ pub(crate) struct Proxy {
     pub(crate) live: View,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) trusted_proxies: TrustedProxies,
-    pub(crate) client: ClientSettings,
     /// About the upstream.
     pub(crate) upstream_warnings: Sparingly,
 }
 
 impl Front for Proxy {
     async fn serve(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
-        let mut client = Client::new(stream, self.client, stop);
+        let mut client = Client::new(stream, self.live.current().client, stop);
         while let Some(request) = client.next().await {
             match request {
                 Ok(request) => self.answer(request, peer, &mut client).await,
@@ -76,7 +74,7 @@ impl Proxy {
     /// Answers one request.
     async fn answer(&self, mut request: Request<Length>, peer: IpAddr, client: &mut Client) {
         let live = self.live.current();
-        let arrival = arrival::direct(peer, request.headers(), &self.trusted_proxies);
+        let arrival = arrival::direct(peer, request.headers(), &live.trusted_proxies);
         let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
         let host = request.headers().get(HOST).cloned();
         record.asks(request.method().clone(), host, Some(request.uri().clone()));

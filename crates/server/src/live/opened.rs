@@ -1,15 +1,14 @@
 //! A realm whose stores and keys are open.
 
-use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gate::{Issuer, Realm};
 use tokio::time::{sleep, timeout};
 
-use super::read::Read;
 use super::{LiveError, Surroundings};
-use crate::config::RealmSettings;
+use crate::config::{Content, RealmSettings, Setting};
 use crate::jwks::{self, Keychain};
 use crate::store::{self, StoreHealth, StoreOpenError, Stores, Users};
 
@@ -19,7 +18,17 @@ pub(crate) struct Opened {
     /// What is asked about its users and sessions.
     pub(crate) stores: Option<Stores>,
     keychain: Option<Arc<Keychain>>,
-    read: Read,
+    keys_of: KeysOf,
+}
+
+/// What an issuer's keys are made of: settings, secrets as fingerprints, and what was in the files that they name.
+#[derive(PartialEq, Eq)]
+struct KeysOf(Vec<(String, String, Option<Content>)>);
+
+/// What runs, and nobody needs any more.
+pub(super) struct Superseded {
+    keychain: Option<Arc<Keychain>>,
+    stores: Option<Stores>,
 }
 
 impl Opened {
@@ -32,13 +41,6 @@ impl Opened {
         before: Option<&Self>,
         around: &Surroundings,
     ) -> Result<(Self, Realm<Users, store::Sessions>), StoreOpenError> {
-        let read = Read::of(&settings.variables, &settings.settings);
-        let changed = before.map(|before| read.changed_since(&before.read));
-        let kept = |prefixes: &[&str]| {
-            let begins = |name: &String| prefixes.iter().any(|prefix| name.starts_with(prefix));
-            let is_same = !changed.as_ref()?.iter().any(begins);
-            before.filter(|_| is_same)
-        };
         let known = before.and_then(|before| before.stores.as_ref());
         let stores = match (settings.stores, known) {
             (Some(settings), Some(known)) if known.are_of(&settings) => Some(known.clone()),
@@ -48,25 +50,25 @@ impl Opened {
             }
             (None, _) => None,
         };
-        let open = |keys| Keychain::open(keys, &around.runtime, Arc::clone(&around.metrics));
-        let (issuer, keychain) = match (settings.issuer, kept(&ISSUER)) {
-            (Some(settings), before) => {
-                let jwks::Settings {
-                    keys,
-                    demands,
-                    check_user,
-                } = settings;
-                let known = before.and_then(|before| before.keychain.clone());
-                let keychain = known.unwrap_or_else(|| open(keys));
-                let issuer = Issuer {
-                    keys: Arc::clone(&keychain) as _,
-                    demands,
-                    check_user,
-                };
-                (Some(issuer), Some(keychain))
-            }
-            (None, _) => (None, None),
-        };
+        let keys_of = KeysOf::new(&settings.settings);
+        let kept = before.filter(|before| before.keys_of == keys_of);
+        let kept = kept.and_then(|before| before.keychain.clone());
+        let issuer = settings.issuer.map(|issuer| {
+            let jwks::Settings {
+                keys,
+                demands,
+                check_user,
+            } = issuer;
+            let open = || Keychain::open(keys, &around.runtime, Arc::clone(&around.metrics));
+            let keychain = kept.unwrap_or_else(open);
+            let issuer = Issuer {
+                keys: Arc::clone(&keychain) as _,
+                demands,
+                check_user,
+            };
+            (issuer, keychain)
+        });
+        let (issuer, keychain) = issuer.unzip();
         let realm = Realm {
             name: Arc::clone(&settings.name),
             keys: settings.keys,
@@ -81,7 +83,7 @@ impl Opened {
             name: settings.name,
             stores,
             keychain,
-            read,
+            keys_of,
         };
         Ok((opened, realm))
     }
@@ -96,25 +98,13 @@ impl Opened {
         all.iter().find(|opened| *opened.name == *name)
     }
 
-    /// The names of settings that are not as they were, under the realm's name if it is not the default one.
-    pub(super) fn changed_since(&self, before: Option<&Self>) -> BTreeSet<String> {
-        let none = Read::default();
-        let before = before.map_or(&none, |before| &before.read);
-        let changed = self.read.changed_since(before).into_iter();
-        let of_realm = |name: String| match &*self.name {
-            DEFAULT => name,
-            realm => format!("{realm}: {name}"),
-        };
-        changed.map(of_realm).collect()
-    }
-
     /// Waits until what is new in it has answered: the issuer, and each store that answers now. A password with a slip of the
     /// hand must not take the place of one that works.
     pub(super) async fn proves_itself(&self, before: Option<&Self>) -> Result<(), LiveError> {
         let Some(before) = before else {
             return Ok(());
         };
-        let (keychain, stores) = self.without(Some(before));
+        let Superseded { keychain, stores } = self.superseded_by(Some(before));
         if let Some(keychain) = keychain
             && !keychain.is_usable().await
         {
@@ -142,19 +132,8 @@ impl Opened {
         Ok(())
     }
 
-    /// Ends what runs for it and is not taken over by `successor`.
-    pub(super) async fn close(&self, successor: Option<&Self>) {
-        let (keychain, stores) = self.without(successor);
-        if let Some(keychain) = keychain {
-            keychain.close().await;
-        }
-        if let Some(stores) = stores {
-            stores.close().await;
-        }
-    }
-
-    /// What of this nobody else has: the keys and the stores that `other` has not taken over.
-    fn without(&self, other: Option<&Self>) -> (Option<Arc<Keychain>>, Option<Stores>) {
+    /// What of this runs and is not part of `other` too.
+    pub(super) fn superseded_by(&self, other: Option<&Self>) -> Superseded {
         let theirs = other.and_then(|other| other.keychain.as_ref());
         let keychain = self.keychain.as_ref();
         let keychain =
@@ -162,15 +141,44 @@ impl Opened {
         let theirs = other.and_then(|other| other.stores.as_ref());
         let stores = self.stores.as_ref();
         let stores = stores.filter(|ours| theirs.is_none_or(|theirs| !ours.is(theirs)));
-        (keychain.cloned(), stores.cloned())
+        Superseded {
+            keychain: keychain.cloned(),
+            stores: stores.cloned(),
+        }
     }
 }
 
-/// What the names begin with on which the issuer's keys depend.
-const ISSUER: [&str; 1] = ["BEARER_"];
+impl KeysOf {
+    fn new(settings: &[Setting]) -> Self {
+        let settings = settings.iter();
+        let settings = settings.filter(|setting| KEYS.contains(&setting.name.as_str()));
+        let said = settings.map(|Setting { name, shown, .. }| {
+            // One that is no file, but a URL, has no content.
+            let content = Content::of_file(Path::new(shown));
+            (name.clone(), shown.clone(), content)
+        });
+        Self(said.collect())
+    }
+}
 
-/// The realm that the environment makes.
-const DEFAULT: &str = "default";
+impl Superseded {
+    pub(super) fn is_nothing(&self) -> bool {
+        self.keychain.is_none() && self.stores.is_none()
+    }
+
+    /// Ends it.
+    pub(super) async fn close(&self) {
+        if let Some(keychain) = &self.keychain {
+            keychain.close().await;
+        }
+        if let Some(stores) = &self.stores {
+            stores.close().await;
+        }
+    }
+}
+
+/// The settings that say which keys the issuer of tokens has.
+const KEYS: [&str; 3] = ["BEARER_JWKS", "BEARER_JWKS_CA_FILE", "BEARER_SECRET"];
 
 /// How long the stores may take to answer with new settings. They are asked every other second.
 const LONGEST_PROOF: Duration = Duration::from_secs(5);

@@ -1,93 +1,263 @@
 //! Putting a new value in the place of what is live.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
-use super::{Live, LiveError, Opened, Shared, Surroundings};
-use crate::config::{Config, Variables};
+use super::said::{Changes, Said};
+use super::watch::Watch;
+use super::{Live, LiveError, Shared, Surroundings};
+use crate::config::{Config, ConfigErrors, ConfigSource, Fixed};
+use crate::store::StoreOpenError;
+use crate::vital;
 
-/// Reads secrets and certificate files anew, each time that somebody asks for it.
+/// Reads the configuration anew each time that somebody asks for it, or that it has changed.
 pub(crate) struct Reload {
-    variables: Variables,
+    source: ConfigSource,
+    interval: Duration,
     shared: Shared,
     around: Surroundings,
+    fixed: Fixed,
+    /// What is live, as it was said.
+    said: Said,
+    /// The settings that need a restart, of which the log knows.
+    needs_restart: Vec<&'static str>,
+    /// Why the last reload failed, if it did.
+    failed: Option<Failed>,
     /// What is closed once no request can be using it.
     closing: JoinSet<()>,
 }
 
+/// Where reloads are asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Reloads(mpsc::Sender<oneshot::Sender<Reloaded>>);
+
+/// How a reload ended: what has changed, or why nothing has.
+pub(crate) type Reloaded = Result<Changes, String>;
+
+/// Who wants a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// Somebody who wants to hear of it.
+    Asked,
+    /// Files that have changed, or the time to try again.
+    Noticed,
+}
+
+/// A reload that failed.
+#[derive(Debug)]
+struct Failed {
+    said: String,
+    /// Whether it may succeed although nothing changes in the files.
+    is_passing: bool,
+}
+
+/// Why a reload failed.
+#[derive(Debug, Error)]
+enum ReloadError {
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    #[error("reading the configuration panicked")]
+    Panicked,
+}
+
+impl Reloads {
+    /// Reads everything anew, and says how that ended.
+    pub(crate) async fn reload(&self) -> Reloaded {
+        let (answer, answered) = oneshot::channel();
+        // Nobody takes it when the process is about to end.
+        let _ = self.0.send(answer).await;
+        let ends = |_| "the process is about to end".to_owned();
+        answered.await.map_err(ends).flatten()
+    }
+}
+
 impl Reload {
-    /// With the variables that `shared` was made from.
-    pub(crate) fn new(variables: Variables, shared: Shared, around: Surroundings) -> Self {
-        Self {
-            variables,
-            shared,
-            around,
+    /// Makes the first value of `config`, which was read from `source`.
+    ///
+    /// # Errors
+    /// When the stores cannot be opened.
+    pub(crate) fn open(
+        source: ConfigSource,
+        config: Config,
+        around: &Surroundings,
+    ) -> Result<Self, StoreOpenError> {
+        let (interval, fixed) = (config.reload_interval, Fixed::of(&config));
+        let said = Said::of(&config, source.contents());
+        let live = Live::open(config, None, around)?;
+        around.metrics.configured(true);
+        Ok(Self {
+            source,
+            interval,
+            shared: Arc::new(ArcSwap::from_pointee(live)),
+            around: around.clone(),
+            fixed,
+            said,
+            needs_restart: Vec::new(),
+            failed: None,
             closing: JoinSet::new(),
+        })
+    }
+
+    /// What is live, now and later.
+    pub(crate) fn live(&self) -> Shared {
+        Arc::clone(&self.shared)
+    }
+
+    /// Reloads until `stop`; a reload that is under way is given up then.
+    pub(crate) fn start(self, stop: CancellationToken) -> Reloads {
+        let (asking, asked) = mpsc::channel(1);
+        let runtime = self.around.runtime.clone();
+        runtime.spawn(async move {
+            let _part = vital::part("the reloading of the configuration");
+            stop.run_until_cancelled_owned(self.keep_on(asked)).await;
+        });
+        Reloads(asking)
+    }
+
+    async fn keep_on(mut self, mut asked: mpsc::Receiver<oneshot::Sender<Reloaded>>) {
+        let mut watch = Watch::default();
+        loop {
+            let is_passing = self.failed.as_ref().is_some_and(|failed| failed.is_passing);
+            let is_retried = is_passing && !self.interval.is_zero();
+            let (files, contents) = (self.source.files(), self.source.contents());
+            let answer = tokio::select! {
+                Some(answer) = asked.recv() => Some(answer),
+                () = watch.changed(files, contents, self.interval) => None,
+                () = sleep(RETRY), if is_retried => None,
+            };
+            let cause = match answer {
+                Some(_) => Cause::Asked,
+                None => Cause::Noticed,
+            };
+            let reloaded = self.run(cause).await;
+            if let Some(answer) = answer {
+                let _ = answer.send(reloaded);
+            }
         }
     }
 
     /// Reads everything anew. A configuration with a problem changes nothing.
-    pub(crate) async fn run(&mut self) {
-        let variables = self.variables.clone();
-        let read = spawn_blocking(move || Config::from_variables(&variables)).await;
-        let result = match read {
-            Ok(Ok(config)) => self
-                .replace(config)
-                .await
-                .map_err(|error| error.to_string()),
-            Ok(Err(problems)) => Err(problems.to_string()),
-            Err(_) => Err("reading the settings panicked".to_owned()),
+    async fn run(&mut self, cause: Cause) -> Reloaded {
+        let mut source = self.source.clone();
+        let read = spawn_blocking(move || {
+            let config = source.read();
+            (source, config)
+        });
+        let result = match read.await {
+            Ok((source, read)) => {
+                self.source = source;
+                match read {
+                    Ok(config) => self.replace(config).await.map_err(ReloadError::from),
+                    Err(problems) => Err(problems.into()),
+                }
+            }
+            Err(_) => Err(ReloadError::Panicked),
         };
-        let said = if result.is_ok() { "ok" } else { "failed" };
-        self.around.metrics.reloaded(said);
+        self.around.metrics.reloaded(result.is_ok());
         match result {
-            Ok(changed) if changed.is_empty() => {
-                tracing::info!("asked to reload: no secret and no certificate file has changed");
+            Ok(changes) => {
+                self.failed = None;
+                self.tell(&changes, cause);
+                Ok(changes)
             }
-            Ok(changed) => {
-                let changed: Vec<_> = changed.into_iter().collect();
-                tracing::info!(
-                    changed = changed.join(", "),
-                    "reloaded secrets and certificate files"
-                );
-            }
-            Err(error) => tracing::error!("cannot reload, and go on as before: {error}"),
+            Err(error) => Err(self.tell_failure(&error, cause)),
         }
     }
 
-    async fn replace(&mut self, config: Config) -> Result<BTreeSet<String>, LiveError> {
+    async fn replace(&mut self, mut config: Config) -> Result<Changes, LiveError> {
         let before = self.shared.load_full();
+        let said = Said::of(&config, self.source.contents());
+        let mut changes = said.changes_since(&self.said);
+        changes.needs_restart = self.fixed.differing(&config);
+        self.fixed
+            .guard_admin(&mut config, before.admin_token.as_ref());
+        let interval = config.reload_interval;
         let live = Live::open(config, Some(&before), &self.around)?;
         if let Err(error) = live.proves_itself(&before).await {
             live.close_all_but(Some(&before)).await;
             return Err(error);
         }
-        let changed = live.realms.iter().flat_map(|realm| {
-            let before = Opened::named(&before.realms, realm.name());
-            realm.changed_since(before)
-        });
-        let changed = changed.collect();
         let is_new = |warning: &&String| !before.warnings.contains(warning);
         for warning in live.warnings.iter().filter(is_new) {
             tracing::warn!("{warning}");
         }
         let live = Arc::new(live);
         self.shared.store(Arc::clone(&live));
-        self.closing.spawn_on(
-            async move {
-                sleep(BEFORE_CLOSING).await;
-                before.close_all_but(Some(&live)).await;
+        (self.said, self.interval) = (said, interval);
+        self.close_later(&before, &live);
+        Ok(changes)
+    }
+
+    /// Closes what is not in use any more. Nothing else of `before` is kept for that.
+    fn close_later(&mut self, before: &Live, live: &Live) {
+        while self.closing.try_join_next().is_some() {}
+        let superseded = before.superseded_by(live);
+        if superseded.is_empty() {
+            return;
+        }
+        let closing = async move {
+            sleep(BEFORE_CLOSING).await;
+            for one in superseded {
+                one.close().await;
+            }
+        };
+        self.closing.spawn_on(closing, &self.around.runtime);
+    }
+
+    fn tell(&mut self, changes: &Changes, cause: Cause) {
+        match (changes.is_none(), cause) {
+            (false, _) => tracing::info!("reloaded the configuration; {changes}"),
+            (true, Cause::Asked) => tracing::info!("asked to reload: nothing has changed"),
+            (true, Cause::Noticed) => tracing::debug!("looked for changes to reload: none"),
+        }
+        if self.needs_restart != changes.needs_restart {
+            self.needs_restart.clone_from(&changes.needs_restart);
+            if !self.needs_restart.is_empty() {
+                let settings = self.needs_restart.join(", ");
+                tracing::warn!(settings, "these settings need a restart to take effect");
+            }
+        }
+    }
+
+    fn tell_failure(&mut self, error: &ReloadError, cause: Cause) -> String {
+        let said = error.to_string();
+        let known = self.failed.as_ref().map(|failed| failed.said.as_str());
+        if cause == Cause::Asked || known != Some(said.as_str()) {
+            tracing::error!("cannot reload, and go on as before: {said}");
+        }
+        self.failed = Some(Failed {
+            said: said.clone(),
+            is_passing: error.is_passing(),
+        });
+        said
+    }
+}
+
+impl ReloadError {
+    /// Whether it lies with servers that may answer some time.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::Panicked => false,
+            Self::Live(error) => match error {
+                LiveError::Column(_) | LiveError::Issuer | LiveError::Store(_) => true,
+                LiveError::Stores(_) => false,
             },
-            &self.around.runtime,
-        );
-        Ok(changed)
+        }
     }
 }
 
 /// How long after a reload the stores before it are closed. A request asks them as soon as its head is there; those that have
 /// asked are waited for.
 const BEFORE_CLOSING: Duration = Duration::from_secs(5);
+
+/// How long after a server has not answered the reload is tried again: a password is often changed here before it is there.
+const RETRY: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
 //! What the operator says about stores, already checked: nothing here can be wrong any more except the world.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
@@ -73,6 +73,25 @@ impl RedisSettings {
     /// A key like those that are read, for servers that restrict their users to some.
     pub(super) fn probe_key(&self) -> &str {
         self.sessions.as_ref().unwrap_or(&self.key_prefix)
+    }
+}
+
+impl Settings {
+    /// The files with certificates and keys that they name, each with the setting that does so.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let redis = self
+            .redis
+            .iter()
+            .filter_map(|redis| redis.ca_file.as_deref());
+        let postgres = self
+            .database
+            .iter()
+            .filter_map(|database| match &database.url {
+                DatabaseUrl::Postgres(server) => Some(server.files()),
+                DatabaseUrl::Sqlite(_) => None,
+            });
+        let redis = redis.map(|path| ("REDIS_CA_FILE", path));
+        redis.chain(postgres.flatten().map(|path| ("DATABASE_URL", path)))
     }
 }
 

@@ -28,6 +28,7 @@ mod paths;
 mod pooler;
 mod proxying;
 mod redis_rights;
+mod reload;
 mod routing_headers;
 mod row_security;
 mod secrets;

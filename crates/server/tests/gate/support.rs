@@ -14,6 +14,8 @@ pub(crate) fn gate(upstream: &str) -> GateCommand {
         .env("UPSTREAM", upstream)
         .env("AUTH_SECRET", mint::SECRET)
         .env("LOG_FORMAT", "json")
+        // Tests that change files say when they are read.
+        .env("RELOAD_INTERVAL", "0")
 }
 
 /// A recording upstream and a gate in front of it, with these settings beside the usual ones.

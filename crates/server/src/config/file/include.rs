@@ -20,7 +20,13 @@ impl Loading<'_> {
         let mut seen: Vec<_> = main.path.canonicalize().into_iter().collect();
         let mut included = Vec::new();
         for pattern in patterns {
-            match matching(folder, &pattern.value) {
+            let whole = whole(folder, &pattern.value);
+            let paths = whole.and_then(|whole| {
+                let paths = matching(&whole, &pattern.value);
+                self.loaded.patterns.push(whole);
+                paths
+            });
+            match paths {
                 Ok(paths) => {
                     for path in paths {
                         let real = path.canonicalize().unwrap_or_else(|_| path.clone());
@@ -42,16 +48,20 @@ impl Loading<'_> {
     }
 }
 
-/// The files that a pattern names, from this folder.
-fn matching(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
+/// A pattern, from this folder.
+fn whole(folder: &Path, pattern: &str) -> Result<String, String> {
     let folder = folder.to_str().map(glob::Pattern::escape);
     let folder =
         folder.ok_or("the path of this file is not UTF-8 text, so nothing can be included")?;
-    let whole = match (folder.as_str(), Path::new(pattern).is_absolute()) {
+    Ok(match (folder.as_str(), Path::new(pattern).is_absolute()) {
         ("", _) | (_, true) => pattern.to_owned(),
         (folder, false) => format!("{folder}/{pattern}"),
-    };
-    let paths = glob::glob(&whole)
+    })
+}
+
+/// The files that the whole of a pattern names.
+fn matching(whole: &str, pattern: &str) -> Result<Vec<PathBuf>, String> {
+    let paths = glob::glob(whole)
         .map_err(|error| format!("`{pattern}` is not a pattern: {}", error.msg))?;
     let paths: Result<Vec<_>, _> = paths.collect();
     let mut paths = paths.map_err(|error| format!("`{pattern}`: {error}"))?;

@@ -168,7 +168,7 @@ fn names_that_other_programs_read_are_answered_with_ours() {
 }
 
 /// Read in every configuration.
-const ALWAYS: [&str; 28] = [
+const ALWAYS: [&str; 29] = [
     "UPSTREAM",
     "AUTH_LISTEN",
     "PUBLIC_PATHS",
@@ -189,6 +189,7 @@ const ALWAYS: [&str; 28] = [
     "CLIENT_BODY_TIMEOUT",
     "DRAIN_DELAY",
     "DRAIN_TIMEOUT",
+    "RELOAD_INTERVAL",
     "ADMIN_LISTEN",
     "ADMIN_TOKEN",
     "WORKERS",

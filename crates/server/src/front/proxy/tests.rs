@@ -66,13 +66,10 @@ fn proxy(upstream: SocketAddr) -> Proxy {
         ("AUTH_SECRET", SECRET.to_owned()),
     ];
     let config = Config::from_variables(&Variables::default().with(settings)).unwrap();
-    let (trusted_proxies, client) = (config.trusted_proxies.clone(), config.client);
     Proxy {
         live: View::of(Arc::new(ArcSwap::from_pointee(Live::only(config)))),
         audit: Audit::unread(),
         metrics: Metrics::new().unwrap(),
-        trusted_proxies,
-        client,
         upstream_warnings: Sparingly::default(),
     }
 }

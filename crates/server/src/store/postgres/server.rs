@@ -1,7 +1,7 @@
 //! Where a PostgreSQL is, and the connections to it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -61,6 +61,13 @@ impl PostgresServer {
             .get_dbname()
             .or(self.config.get_user())
             .unwrap_or_default()
+    }
+
+    /// The files with certificates and keys.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let identity = self.identity.iter();
+        let identity = identity.flat_map(|(certificate, key)| [certificate, key]);
+        self.ca_file.iter().chain(identity).map(PathBuf::as_path)
     }
 
     /// Makes sure that the files for TLS can be used.

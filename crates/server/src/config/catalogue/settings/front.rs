@@ -220,4 +220,16 @@ pub(super) const TIME: &[Row] = &[
         "`30` s",
         "for what is in flight when the gate is asked to stop",
     ),
+    row(
+        &[entry(
+            "RELOAD_INTERVAL",
+            Seconds,
+            Process,
+            Default("1"),
+            "seconds between two looks at the files of the configuration for changes; 0: they are read again when told only",
+        )],
+        "`1` s",
+        "between two looks at the files of the configuration, and those that it names, for changes to \
+         [reload](docs/operating.md#reloading); `0`: only on SIGHUP and `POST /reload`",
+    ),
 ];

@@ -1,0 +1,250 @@
+//! The files that a configuration stands in, and those that it names: what a reload looks at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{self, SHA256};
+
+use super::catalogue::{self, Entry, Kind};
+use super::file::Loaded;
+use super::place::SourceFile;
+use super::stack::{RawProfile, RawSource, Stack};
+use super::variables::Variables;
+use super::{Config, RealmSettings};
+
+/// Files by their paths, and where more of them may appear.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Files {
+    /// Each with what it is called in a message: the setting that names it, or its path.
+    named: BTreeMap<PathBuf, String>,
+    /// What `include` says, from the root or the working folder.
+    patterns: BTreeSet<String>,
+}
+
+/// What was in files, each with what it is called in a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Contents(BTreeMap<PathBuf, (String, Option<Content>)>);
+
+/// What was in one file, told apart from everything else that may be in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Content([u8; 32]);
+
+/// What can be seen of files without reading them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Looks(BTreeMap<PathBuf, Option<Look>>);
+
+/// Of one file, behind all symbolic links: device, number, length, and the times of the last changes, of its content and of
+/// anything about it.
+type Look = (u64, u64, u64, (i64, i64), (i64, i64));
+
+impl Files {
+    /// Those of what was loaded. What only a valid configuration names is in `config`.
+    pub(super) fn of(loaded: &Loaded, config: Option<&Config>) -> Self {
+        let mut files = Self {
+            patterns: loaded.patterns.iter().cloned().collect(),
+            ..Self::default()
+        };
+        let read = loaded.files.iter().map(|file| &file.path);
+        for path in loaded.main.iter().chain(read) {
+            files.add(path, path.display().to_string());
+        }
+        let Stack {
+            realms, profiles, ..
+        } = &loaded.stack;
+        files.add_settings(&loaded.variables, |name| name.to_owned());
+        for realm in realms {
+            let of_realm = |name: &str| format!("{}: {name}", realm.name.value);
+            files.add_settings(&realm.settings, of_realm);
+        }
+        profiles
+            .iter()
+            .for_each(|profile| files.add_constants(profile));
+        let stores = config.iter().flat_map(|config| &config.realms);
+        for (name, path) in stores.flat_map(RealmSettings::store_files) {
+            files.add(path, name.to_owned());
+        }
+        files
+    }
+
+    /// These and others.
+    pub(super) fn and(mut self, others: Self) -> Self {
+        others
+            .named
+            .into_iter()
+            .for_each(|(path, name)| self.add(&path, name));
+        self.patterns.extend(others.patterns);
+        self
+    }
+
+    fn add(&mut self, path: &Path, name: String) {
+        self.named.entry(path.to_owned()).or_insert(name);
+    }
+
+    /// Files of secrets and certificates.
+    fn add_settings(&mut self, variables: &Variables, called: impl Fn(&str) -> String) {
+        for name in variables.names() {
+            if let (Some(entry), Some(path)) = (naming_file(name), variables.get(name))
+                && !path.contains("://")
+            {
+                self.add(Path::new(path), called(entry.name));
+            }
+        }
+    }
+
+    fn add_constants(&mut self, profile: &RawProfile) {
+        for (header, said) in &profile.headers {
+            if let RawSource::SecretFile(path) = &said.source {
+                let name = format!("[profile.{}] {}", profile.name.value, header.value);
+                self.add(Path::new(&path.value), name);
+            }
+        }
+    }
+
+    /// All of them, with those that are there now where patterns point.
+    fn now(&self) -> BTreeMap<PathBuf, String> {
+        let mut all = self.named.clone();
+        let patterns = self.patterns.iter();
+        let paths = patterns.filter_map(|pattern| glob::glob(pattern).ok());
+        for path in paths.flatten().filter_map(Result::ok) {
+            let name = path.display().to_string();
+            all.entry(path).or_insert(name);
+        }
+        all
+    }
+
+    /// What can be seen of them without reading them.
+    pub(crate) fn look(&self) -> Looks {
+        let look = |path: PathBuf| {
+            let seen = fs::metadata(&path).ok().map(|file| {
+                let (content, anything) = (
+                    (file.mtime(), file.mtime_nsec()),
+                    (file.ctime(), file.ctime_nsec()),
+                );
+                (file.dev(), file.ino(), file.len(), content, anything)
+            });
+            (path, seen)
+        };
+        Looks(self.now().into_keys().map(look).collect())
+    }
+
+    /// What is in them.
+    pub(crate) fn contents(&self) -> Contents {
+        self.contents_beside(&Contents::default(), &[])
+    }
+
+    /// What is in them; as far as it is in `known`, or was `read` as a text, it is taken from there.
+    pub(super) fn contents_beside(
+        &self,
+        known: &Contents,
+        read: &[std::sync::Arc<SourceFile>],
+    ) -> Contents {
+        let content = |path: &Path| {
+            let text = read.iter().find(|file| file.path == path);
+            match (text, known.0.get(path)) {
+                (Some(file), _) => Some(Content::of(file.text.as_bytes())),
+                (None, Some((_, known))) => *known,
+                (None, None) => Content::of_file(path),
+            }
+        };
+        let all = self.now().into_iter();
+        Contents(
+            all.map(|(path, name)| {
+                let content = content(&path);
+                (path, (name, content))
+            })
+            .collect(),
+        )
+    }
+}
+
+impl Contents {
+    /// What the files are called in which something else is now, or which are only here or only there.
+    pub(crate) fn differing<'c>(&'c self, before: &'c Self) -> impl Iterator<Item = &'c str> {
+        let new = self.0.iter().filter(|(path, (_, content))| {
+            let before = before.0.get(*path);
+            before.is_none_or(|(_, before)| before != content)
+        });
+        let gone = before.0.iter();
+        let gone = gone.filter(|(path, _)| !self.0.contains_key(*path));
+        new.chain(gone).map(|(_, (name, _))| name.as_str())
+    }
+}
+
+impl Content {
+    fn of(bytes: &[u8]) -> Self {
+        let digest = digest::digest(&SHA256, bytes);
+        let mut content = [0; 32];
+        content.copy_from_slice(digest.as_ref());
+        Self(content)
+    }
+
+    /// What is in a file, if that can be read. A pipe has no content that could be read twice.
+    pub(crate) fn of_file(path: &Path) -> Option<Self> {
+        if !fs::metadata(path).ok()?.is_file() {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        let file = File::open(path).ok()?;
+        file.take(LONGEST).read_to_end(&mut bytes).ok()?;
+        // It may be a secret, which is wiped from memory.
+        Some(Self::of(session::Secret::new(bytes).expose()))
+    }
+}
+
+/// The setting that a variable gives by naming a file.
+fn naming_file(name: &str) -> Option<&'static Entry> {
+    match catalogue::entry(name) {
+        Some(entry) => {
+            Some(entry).filter(|entry| entry.kind == Kind::File || name == "BEARER_JWKS")
+        }
+        None => {
+            catalogue::entry(name.strip_suffix("_FILE")?).filter(|entry| entry.kind.is_secret())
+        }
+    }
+}
+
+/// In bytes, as long as a configuration file may be.
+const LONGEST: u64 = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_name_files_are_known() {
+        for (name, called) in [
+            ("AUTH_SECRET_FILE", Some("AUTH_SECRET")),
+            ("BEARER_JWKS", Some("BEARER_JWKS")),
+            ("BEARER_JWKS_CA_FILE", Some("BEARER_JWKS_CA_FILE")),
+            ("DATABASE_URL_FILE", Some("DATABASE_URL")),
+            ("REDIS_CA_FILE", Some("REDIS_CA_FILE")),
+            ("AUTH_SECRET", None),
+            ("UPSTREAM_FILE", None),
+            ("HOME_FILE", None),
+        ] {
+            assert_eq!(naming_file(name).map(|entry| entry.name), called, "{name}");
+        }
+    }
+
+    #[test]
+    fn files_that_differ_are_named_once() {
+        let contents = |files: &[(&str, &[u8])]| {
+            let content = |(path, text): &(&str, &[u8])| {
+                (
+                    PathBuf::from(path),
+                    ((*path).to_owned(), Some(Content::of(text))),
+                )
+            };
+            Contents(files.iter().map(content).collect())
+        };
+        let before = contents(&[("same", b"1"), ("other", b"1"), ("gone", b"1")]);
+        let after = contents(&[("same", b"1"), ("other", b"2"), ("new", b"1")]);
+        let mut differing: Vec<_> = after.differing(&before).collect();
+        differing.sort_unstable();
+        assert_eq!(differing, ["gone", "new", "other"]);
+        assert_eq!(after.differing(&after).count(), 0);
+    }
+}

@@ -1,0 +1,139 @@
+//! Settings that count from the start of the process to its end.
+
+use std::net::SocketAddr;
+
+use session::Secret;
+
+use super::Config;
+
+/// What the process was started with.
+#[derive(Debug)]
+pub(crate) struct Fixed {
+    /// The address of the admin listener, as configured.
+    admin: SocketAddr,
+    has_proxy: bool,
+    values: Vec<String>,
+}
+
+impl Fixed {
+    /// The process starts with this configuration.
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            admin: config.admin.listen,
+            has_proxy: config.proxy.is_some(),
+            values: NAMES.map(|name| value(config, name)).to_vec(),
+        }
+    }
+
+    /// The names of settings that say something else in `config`, and that take effect with the next start.
+    pub(crate) fn differing(&self, config: &Config) -> Vec<&'static str> {
+        let mut names: Vec<_> = NAMES
+            .into_iter()
+            .zip(&self.values)
+            .filter(|(name, started)| value(config, name) != **started)
+            .map(|(name, _)| name)
+            .collect();
+        // A process that started without a service does not listen for its clients.
+        if config.proxy.is_some() && !self.has_proxy && !names.contains(&"LISTEN") {
+            names.push("LISTEN");
+        }
+        names
+    }
+
+    /// Whether a setting counts until the end of the process.
+    pub(crate) fn has(name: &str) -> bool {
+        NAMES.contains(&name)
+    }
+
+    /// Leaves the admin listener its token as long as other machines can reach it, although `config` gives none: it need not
+    /// have one where it would listen from the next start on.
+    pub(crate) fn guard_admin(&self, config: &mut Config, token: Option<&Secret>) {
+        if config.admin.token.is_none() && !self.admin.ip().is_loopback() {
+            config.admin.token = token.cloned();
+        }
+    }
+}
+
+fn value(config: &Config, name: &str) -> String {
+    let setting = config.settings.iter().find(|setting| setting.name == name);
+    setting.map_or_else(String::new, |setting| setting.shown.clone())
+}
+
+/// Listeners are bound, threads started and logs opened once; how the end goes was told to all of them.
+const NAMES: [&str; 10] = [
+    "ADMIN_LISTEN",
+    "AUDIT_LOG",
+    "AUTH_LISTEN",
+    "AUTH_SOCKET_MODE",
+    "DRAIN_DELAY",
+    "DRAIN_TIMEOUT",
+    "LISTEN",
+    "LOG_FORMAT",
+    "RUST_LOG",
+    "WORKERS",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::Variables;
+    use super::super::catalogue::{self, Scope};
+    use super::*;
+
+    /// Settings of the process that a reload replaces.
+    const LIVE: &[&str] = &[
+        "ADMIN_TOKEN",
+        "ALLOW_BYPASS",
+        "BYPASS_HEADER",
+        "BYPASS_HEADER_VALUE",
+        "CLIENT_BODY_TIMEOUT",
+        "CLIENT_HEADER_TIMEOUT",
+        "CLIENT_IDLE_TIMEOUT",
+        "PUBLIC_URL",
+        "RELOAD_INTERVAL",
+        "TRUSTED_PROXIES",
+    ];
+
+    #[test]
+    fn every_setting_of_the_process_is_fixed_or_live() {
+        let of_process = catalogue::entries().filter(|entry| entry.scope == Scope::Process);
+        let mut unknown: Vec<_> = of_process.map(|entry| entry.name).collect();
+        unknown.retain(|name| !Fixed::has(name) && !LIVE.contains(name));
+        assert_eq!(unknown, [""; 0]);
+        assert!(NAMES.iter().all(|name| catalogue::entry(name).is_some()));
+    }
+
+    fn config(pairs: &[(&'static str, &str)]) -> Config {
+        let pairs = pairs.iter();
+        let pairs = pairs.map(|(name, value)| (*name, (*value).to_owned()));
+        let usual = [("AUTH_SECRET", "kW9tZ3mQ7xL2vB8nR4pJ6sD1fG5hC0yA".to_owned())];
+        let variables = Variables::default().with(usual).with(pairs);
+        Config::from_variables(&variables).unwrap()
+    }
+
+    #[test]
+    fn an_admin_listener_that_others_can_reach_keeps_its_token() {
+        let token = Secret::new("fJ4wq9sV2mX7cB1nK8dL3hT6rY0zG5pA");
+        let local = [("AUTH_LISTEN", ":9091")];
+        let exposed = [
+            ("AUTH_LISTEN", ":9091"),
+            ("ADMIN_LISTEN", "0.0.0.0:9090"),
+            ("ADMIN_TOKEN", "fJ4wq9sV2mX7cB1nK8dL3hT6rY0zG5pA"),
+        ];
+        for (started, has_token) in [(&exposed[..], true), (&local[..], false)] {
+            let mut next = config(&local);
+            Fixed::of(&config(started)).guard_admin(&mut next, Some(&token));
+            assert_eq!(next.admin.token.is_some(), has_token);
+        }
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let (decides, proxies) = (("AUTH_LISTEN", ":9091"), ("UPSTREAM", "http://a:1"));
+        let started = config(&[decides]);
+        let fixed = Fixed::of(&started);
+        assert_eq!(fixed.differing(&started), [""; 0]);
+        assert_eq!(fixed.differing(&config(&[decides, proxies])), ["LISTEN"]);
+        let other = config(&[("AUTH_LISTEN", ":9092"), ("DRAIN_DELAY", "7")]);
+        assert_eq!(fixed.differing(&other), ["AUTH_LISTEN", "DRAIN_DELAY"]);
+    }
+}

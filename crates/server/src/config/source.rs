@@ -1,0 +1,61 @@
+//! Where the configuration comes from, to be read as often as somebody asks.
+
+use std::path::PathBuf;
+
+use super::file::{Loaded, load};
+use super::files::{Contents, Files};
+use super::problem::ConfigErrors;
+use super::{Config, Variables};
+
+/// A file, if there is one, and the environment; and what was found when they were read last.
+#[derive(Clone, Debug)]
+pub(crate) struct ConfigSource {
+    file: Option<PathBuf>,
+    environment: Variables,
+    files: Files,
+    contents: Contents,
+}
+
+impl ConfigSource {
+    /// Nothing is read yet.
+    pub(crate) fn new(file: Option<PathBuf>, environment: Variables) -> Self {
+        Self {
+            file,
+            environment,
+            files: Files::default(),
+            contents: Contents::default(),
+        }
+    }
+
+    /// Reads everything anew.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`] names every problem.
+    pub(crate) fn read(&mut self) -> Result<Config, ConfigErrors> {
+        // What is noted of a file that changes meanwhile is what was in it before, so that the next look finds a difference.
+        let known = self.files.contents();
+        let loaded = match &self.file {
+            Some(file) => load(file, &self.environment),
+            None => Loaded::without_file(self.environment.clone()),
+        };
+        let read = Config::from_loaded(&loaded);
+        let files = Files::of(&loaded, read.as_ref().ok());
+        // A file with problems may not have come to the point where it names others.
+        self.files = match &read {
+            Ok(_) => files,
+            Err(_) => files.and(std::mem::take(&mut self.files)),
+        };
+        self.contents = self.files.contents_beside(&known, &loaded.files);
+        read
+    }
+
+    /// The files that were read, or should have been.
+    pub(crate) fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// What was in them.
+    pub(crate) fn contents(&self) -> &Contents {
+        &self.contents
+    }
+}

@@ -1,0 +1,104 @@
+//! What a configuration said, to tell what a reload has changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::config::{Config, Contents, Fixed};
+
+/// What was said, secrets as fingerprints.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// Values of settings, by the names of realms.
+    realms: BTreeMap<String, BTreeSet<(String, String)>>,
+    routes: BTreeSet<String>,
+    contents: Contents,
+}
+
+/// What a reload has changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Settings, by the names of their variables, under those of realms; and files of the configuration.
+    pub(crate) changed: BTreeSet<String>,
+    /// Routes and realms that are new.
+    pub(crate) added: BTreeSet<String>,
+    /// Routes and realms that there were before.
+    pub(crate) removed: BTreeSet<String>,
+    /// Settings that say something else than those which the process was started with.
+    pub(crate) needs_restart: Vec<&'static str>,
+}
+
+impl Said {
+    /// By this configuration, which was read from files with these contents.
+    pub(super) fn of(config: &Config, contents: &Contents) -> Self {
+        let realms = config.realms.iter().map(|realm| {
+            let settings = realm.settings.iter();
+            let said = settings.map(|setting| (setting.name.clone(), setting.shown.clone()));
+            (realm.name.to_string(), said.collect())
+        });
+        let routes = config.rules.routes.all().iter();
+        Self {
+            realms: realms.collect(),
+            routes: routes.map(|route| route.name.to_string()).collect(),
+            contents: contents.clone(),
+        }
+    }
+
+    /// What is not as it was said before.
+    pub(super) fn changes_since(&self, before: &Self) -> Changes {
+        let mut changes = Changes::default();
+        for (name, settings) in &self.realms {
+            match before.realms.get(name) {
+                Some(before) => {
+                    let differing = settings.symmetric_difference(before);
+                    let differing = differing.filter(|(setting, _)| !Fixed::has(setting));
+                    changes
+                        .changed
+                        .extend(differing.map(|(setting, _)| match name.as_str() {
+                            DEFAULT => setting.clone(),
+                            realm => format!("{realm}: {setting}"),
+                        }));
+                }
+                None => drop(changes.added.insert(format!("realm {name}"))),
+            }
+        }
+        let gone = before.realms.keys();
+        let gone = gone.filter(|name| !self.realms.contains_key(*name));
+        changes
+            .removed
+            .extend(gone.map(|name| format!("realm {name}")));
+        let route = |name: &String| format!("route {name}");
+        let (ours, theirs) = (&self.routes, &before.routes);
+        changes.added.extend(ours.difference(theirs).map(route));
+        changes.removed.extend(theirs.difference(ours).map(route));
+        let files = self.contents.differing(&before.contents);
+        changes.changed.extend(files.map(str::to_owned));
+        changes
+    }
+}
+
+impl Changes {
+    /// Whether everything is as it was.
+    pub(super) fn is_none(&self) -> bool {
+        self.changed.is_empty() && self.added.is_empty() && self.removed.is_empty()
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            ("changed", &self.changed),
+            ("added", &self.added),
+            ("removed", &self.removed),
+        ];
+        let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
+        for (index, (what, names)) in parts.enumerate() {
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{what}: {}", names.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// The realm that the environment makes.
+const DEFAULT: &str = "default";

@@ -1,0 +1,147 @@
+//! Reloads while clients are busy: nobody notices but by what has changed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail, ensure};
+use harness::{Client, Gate, Request};
+use serde_json::Value;
+use tokio::sync::watch::Sender;
+use tokio::task::JoinSet;
+
+use super::{Stack, put, usual};
+use crate::support::signed_in;
+
+/// The configuration of a generation, whose number is in the name of its routes, in the host that the service is asked for, and
+/// in a header. Other routes are there to be some work.
+fn generation(number: usize) -> String {
+    let mut file = String::from("audit_log = false\nworkers = 2\n");
+    for path in ["a", "b"] {
+        file += &format!(
+            "\n[[route]]\nname = \"{path}-{number}\"\npath = \"/{path}/\"\nheaders = \"marked\"\n\
+             rewrite_host = \"host-{number}.internal\"\n"
+        );
+    }
+    for other in 0..20 {
+        file += &format!("\n[[route]]\npath = \"/other-{other}/{number}/\"\naccess = \"deny\"\n");
+    }
+    file + &format!(
+        "\n[profile.marked.headers]\n\"X-Generation\" = {{ value = \"{number}\" }}\n\"X-Route\" = {{ route = true }}\n"
+    )
+}
+
+/// The generation of an answer, all parts of which are of the same.
+fn seen_generation(account: &Value, path: &str) -> Result<usize> {
+    let headers = account["headers"].as_array().context("headers")?;
+    let value = |name: &str| {
+        let mut pairs = headers.iter();
+        let pair = pairs.find(|pair| {
+            pair[0]
+                .as_str()
+                .is_some_and(|n| n.eq_ignore_ascii_case(name))
+        });
+        let value = pair.and_then(|pair| pair[1].as_str());
+        value.with_context(|| format!("{name} in {account}"))
+    };
+    let number = value("x-generation")?;
+    let expected = (
+        format!("{path}-{number}"),
+        format!("host-{number}.internal"),
+    );
+    ensure!(value("x-route")? == expected.0, "{account}");
+    ensure!(value("host")? == expected.1, "{account}");
+    ensure!(
+        value("x-user-id").is_err(),
+        "no header that the profile does not have: {account}"
+    );
+    Ok(number.parse()?)
+}
+
+/// Asks for both routes until told to stop, on a new connection now and then, and counts the answers.
+async fn client(proxy: SocketAddr, answers: Sender<usize>, stop: Arc<AtomicBool>) -> Result<()> {
+    let requests = ["a", "b"].map(|path| (path, signed_in(&format!("/{path}/x"), "ada")));
+    while !stop.load(Ordering::Relaxed) {
+        let mut connection = Client::connect(proxy).await?;
+        let mut latest = 0;
+        for (path, request) in requests.iter().cycle().take(50) {
+            let answer = connection.send(request).await?;
+            ensure!(answer.status == 200, "{}: {}", answer.status, answer.text());
+            let number = seen_generation(&answer.json()?, path)?;
+            ensure!(
+                number >= latest,
+                "back from generation {latest} to {number}"
+            );
+            latest = number;
+            answers.send_modify(|count| *count += 1);
+        }
+    }
+    Ok(())
+}
+
+/// The memory that a gate has, in KiB.
+fn memory(gate: &Gate) -> Result<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gate.id()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    Ok(number.context("VmRSS")?.parse()?)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_fails_or_sees_half_a_configuration_while_it_is_reloaded_500_times() -> Result<()>
+{
+    let stack = Stack::start(&generation(0)).await?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut clients = JoinSet::new();
+    let answers = Sender::new(0);
+    for _ in 0..4 {
+        let answers = answers.clone();
+        clients.spawn(client(stack.gate.proxy, answers, Arc::clone(&stop)));
+    }
+    let mut answered = answers.subscribe();
+    let mut admin = Client::connect(stack.gate.admin).await?;
+    let mut early = 0;
+    for number in 1..=RELOADS {
+        let broken = number % 10 == 0;
+        let mut file = usual(&stack.echo, &generation(number));
+        if broken {
+            file += "realm = \"nobody\"\n[[route]]\npath = \"/a/\"\n";
+        }
+        put(&stack.file(), &file)?;
+        let answer = admin.send(&Request::post("/reload", "")).await?;
+        let expected = if broken { 422 } else { 200 };
+        ensure!(answer.status == expected, "{number}: {}", answer.text());
+        if number == RELOADS / 5 {
+            early = memory(&stack.gate)?;
+        }
+        let enough = *answered.borrow() + 2;
+        tokio::select! {
+            answered = answered.wait_for(|count| *count >= enough) => drop(answered?),
+            ended = clients.join_next() => bail!("a client has stopped: {ended:?}"),
+        }
+    }
+    let late = memory(&stack.gate)?;
+    stop.store(true, Ordering::Relaxed);
+    while let Some(ended) = clients.join_next().await {
+        ended??;
+    }
+    let failed = stack
+        .gate
+        .metric("sessiongate_reloads_total", ["failed"])
+        .await?;
+    assert_eq!(failed, 50.0);
+    assert!(late < early + MOST_GROWTH, "{early} KiB, then {late} KiB");
+    let mut last = stack.gate.connect().await?;
+    let answer = last.send(&signed_in("/a/x", "ada")).await?;
+    assert_eq!(
+        seen_generation(&answer.json()?, "a")?,
+        RELOADS - 1,
+        "the last was broken"
+    );
+    Ok(())
+}
+
+const RELOADS: usize = 500;
+
+/// In KiB. What the allocator keeps moves up and down by a few thousand.
+const MOST_GROWTH: usize = 16 << 10;

@@ -116,7 +116,11 @@ impl Admin {
             (&Method::GET | &Method::HEAD, "/healthz") => text(StatusCode::OK, "ok\n"),
             (&Method::GET | &Method::HEAD, "/readyz") => self.readiness(),
             (&Method::GET | &Method::HEAD, "/metrics") => self.metrics(),
-            (&Method::POST, "/reload") => reload::answer(&self.reloads, request.headers()).await,
+            (&Method::POST, "/reload") => {
+                let answer = reload::answer(&self.reloads, request.headers());
+                let (status, content_type, body) = answer.await;
+                typed(status, content_type, body)
+            }
             (_, "/reload") => text(StatusCode::METHOD_NOT_ALLOWED, "POST only\n"),
             (_, "/healthz" | "/readyz" | "/metrics") => {
                 text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n")

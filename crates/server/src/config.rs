@@ -18,6 +18,7 @@ mod idle;
 mod listen;
 mod lookups;
 mod mask;
+mod network;
 mod origin;
 mod place;
 mod postgres_url;
@@ -34,18 +35,16 @@ mod sign_in;
 mod source;
 mod stack;
 mod stores;
+mod upstream;
 mod variables;
 
-use std::borrow::Cow;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use gate::{Bypass, Hygiene, PathPattern, Routes, TrustedProxies};
 use http::HeaderName;
-use http::uri::{Authority, Scheme, Uri};
-use ipnet::IpNet;
 use session::Secret;
 
 pub(crate) use self::asked::Asked;
@@ -69,6 +68,7 @@ use self::sign_in::Opened;
 pub(crate) use self::sign_in::SignIn;
 pub(crate) use self::source::ConfigSource;
 use self::stack::Stack;
+pub(crate) use crate::logging::LogFormat;
 use crate::socket::Address;
 
 /// Every setting, valid.
@@ -134,15 +134,6 @@ pub(crate) struct ClientSettings {
     pub(crate) idle: Duration,
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Text,
-}
-
 impl Config {
     /// Checks everything that a file and the environment say.
     ///
@@ -186,7 +177,7 @@ impl Config {
             answer: reader.limit("UPSTREAM_TIMEOUT", 60),
         };
         let is_required = decisions.is_none() && stack.routes.is_empty();
-        let upstream = upstream(&mut reader, timeouts, is_required);
+        let upstream = upstream::service(&mut reader, timeouts, is_required);
         let public = reader.list("PUBLIC_PATHS", PathPattern::literal);
         let realm = RealmReading::read(&mut reader, &mut warnings);
         let mut realms = Realms::read(realm, &mut reader, stack);
@@ -227,7 +218,7 @@ impl Config {
             });
             (rules, sign_in)
         };
-        let trusted_proxies = TrustedProxies::new(reader.list("TRUSTED_PROXIES", network));
+        let trusted_proxies = TrustedProxies::new(reader.list("TRUSTED_PROXIES", network::parse));
         let client = ClientSettings {
             header: reader.limit("CLIENT_HEADER_TIMEOUT", 30),
             body: reader.limit("CLIENT_BODY_TIMEOUT", 60),
@@ -348,104 +339,6 @@ fn admin(reader: &mut Reader<'_>) -> AdminSettings {
         reader.problem(ADMIN_LISTEN, what);
     }
     AdminSettings { listen, token }
-}
-
-/// The service, which only a gate can do without that decides for others.
-fn upstream(
-    reader: &mut Reader<'_>,
-    timeouts: Timeouts,
-    is_required: bool,
-) -> Option<UpstreamSettings> {
-    let Some(text) = reader.text("UPSTREAM") else {
-        if is_required {
-            reader.problem(
-                "UPSTREAM",
-                "not set; give the service to protect, such as http://127.0.0.1:3000, or AUTH_LISTEN to decide for a \
-                 proxy that you already run",
-            );
-        }
-        return None;
-    };
-    let server = upstream_server(&text)
-        .map_err(|what| reader.problem("UPSTREAM", what))
-        .ok()?;
-    Some(UpstreamSettings {
-        servers: vec![server],
-        connect_timeout: timeouts.connect,
-        timeout: timeouts.answer,
-    })
-}
-
-/// Where a server of a service is, from its URL.
-fn upstream_server(text: &str) -> Result<ServerAddress, String> {
-    let authority = upstream_authority(text)?;
-    Ok(ServerAddress::Tcp {
-        host: authority.host().trim_matches(['[', ']']).to_owned(),
-        port: authority.port_u16().unwrap_or(80),
-    })
-}
-
-fn upstream_authority(text: &str) -> Result<Authority, String> {
-    let example = "give a URL such as http://127.0.0.1:3000";
-    // What cannot be read may be a password anywhere.
-    let shown = match text.contains('@') {
-        true => "it".to_owned(),
-        false => format!("`{text}`"),
-    };
-    let uri: Uri = with_brackets(text)
-        .parse()
-        .map_err(|_| format!("{shown} is not a URL; {example}"))?;
-    let parts = uri.into_parts();
-    let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-        return Err(format!("{shown} has no scheme or no host; {example}"));
-    };
-    if scheme != Scheme::HTTP {
-        return Err(format!(
-            "the scheme `{scheme}` is not one we can reach; {example}"
-        ));
-    }
-    if authority.as_str().contains('@') {
-        return Err("credentials in the URL are not sent; remove them".to_owned());
-    }
-    // The parser takes a port out of range for none, and another service would be asked.
-    let has_port = authority.as_str().len() > authority.host().len();
-    if has_port && authority.port_u16().is_none() {
-        return Err(format!(
-            "what stands behind the host of `{text}` is no port; {example}"
-        ));
-    }
-    if parts
-        .path_and_query
-        .is_some_and(|path| path.as_str() != "/")
-    {
-        return Err(format!(
-            "`{text}` has a path; requests keep their own path, so give only scheme, host and port"
-        ));
-    }
-    Ok(authority)
-}
-
-/// An address of IPv6 that stands alone behind the scheme, as in `http://::1`, in the brackets that a URL wants.
-fn with_brackets(text: &str) -> Cow<'_, str> {
-    let address = text
-        .split_once("://")
-        .map(|(scheme, rest)| (scheme, rest.trim_end_matches('/')));
-    match address {
-        Some((scheme, address)) if address.parse::<Ipv6Addr>().is_ok() => {
-            format!("{scheme}://[{address}]").into()
-        }
-        _ => text.into(),
-    }
-}
-
-fn network(entry: &str) -> Result<IpNet, &'static str> {
-    // As in a URL: `[fd00::1]` and `[fd00::]/8`.
-    let entry = &*entry.replace(['[', ']'], "");
-    let address = entry.parse::<IpAddr>().map(IpNet::from);
-    entry
-        .parse()
-        .or(address)
-        .map_err(|_| "not an address or a network such as 10.0.0.0/8")
 }
 
 /// The bypass, and the name of its header, which is removed from every request whether or not the bypass is on.

@@ -4,26 +4,25 @@
 //! whole or not at all. Requests that are under way go on with what they began with. Stores, the issuer's keys and connections
 //! to services stay as they are, with their caches, unless something that they depend on has changed.
 
+mod error;
 mod opened;
 mod reload;
 mod said;
+mod surroundings;
 mod view;
 mod watch;
 
-use std::sync::Arc;
-
 use gate::{Gate, TrustedProxies};
 use session::Secret;
-use thiserror::Error;
-use tokio::runtime::Handle;
 
+use self::error::LiveError;
 pub(crate) use self::opened::Opened;
 use self::opened::Superseded;
 pub(crate) use self::reload::{Reload, Reloads};
+pub(crate) use self::surroundings::Surroundings;
 pub(crate) use self::view::{Current, Shared, View};
 use crate::config::{ClientSettings, Config, Handling, UpstreamSettings};
-use crate::metrics::Metrics;
-use crate::store::{self, ColumnError, Pools, StoreHealth, StoreOpenError, Users};
+use crate::store::{self, ColumnError, StoreHealth, StoreOpenError, Users};
 
 /// What a reload replaces.
 pub(crate) struct Live {
@@ -44,32 +43,6 @@ pub(crate) struct Live {
     /// What the gate asks, for health and metrics.
     pub(crate) realms: Vec<Opened>,
     warnings: Vec<String>,
-}
-
-/// Why there is nothing live.
-#[derive(Debug, Error)]
-pub(crate) enum LiveError {
-    /// A column of the user that rules or headers need cannot be read.
-    #[error(transparent)]
-    Column(#[from] ColumnError),
-    /// The issuer does not answer as it is now asked.
-    #[error("BEARER_JWKS: the issuer's keys cannot be had; the log says why")]
-    Issuer,
-    /// A store that answers does not do so with the new settings.
-    #[error("{} does not answer with the new settings: {}", .0.source.as_str(), .0.detail.as_deref().unwrap_or("no reason given"))]
-    Store(StoreHealth),
-    /// The stores cannot be opened.
-    #[error(transparent)]
-    Stores(#[from] StoreOpenError),
-}
-
-/// Where things that are live run, and what counts how they fare.
-#[derive(Clone)]
-pub(crate) struct Surroundings {
-    pub(crate) runtime: Handle,
-    /// The connections, which stores before and after a reload share.
-    pub(crate) pools: Pools,
-    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Live {

@@ -3,109 +3,27 @@
 //! Everything here is a function of what was asked. The verdict is the one that the `session` crate gives to a running
 //! gate; what [`diagnosis`] tries beyond that, other secrets, salts and formats, is for the person who asks alone.
 
+mod answer;
 mod diagnosis;
 mod jwt;
 mod pasted;
+mod question;
 mod term;
 
 use std::ops::Not;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use session::{
-    ClaimDemands, CookieName, KeyRing, KeyRingError, OpenError, Opened, SealedSession, Secret,
-    SessionCookie, UnixTime,
-};
+use session::{CookieName, KeyRing, Opened, SealedSession, Secret, SessionCookie, UnixTime};
 
+pub(crate) use self::answer::{Answer, QuestionError, Refusal};
+use self::diagnosis::named;
+pub(crate) use self::question::Question;
 use self::term::Term;
 use crate::config::{Recognised, SessionFormat};
-use crate::jwks;
-
-/// A header, and how it is to be read.
-#[derive(Debug)]
-pub(crate) struct Question<'q> {
-    /// The value of the `Cookie` header.
-    pub(crate) cookie_header: &'q [u8],
-    /// The value of the `Authorization` header.
-    pub(crate) authorization: Option<&'q [u8]>,
-    /// Which cookies count.
-    pub(crate) recognised: Recognised,
-    /// The secrets of Auth.js and NextAuth, the current one first.
-    pub(crate) authjs_secrets: &'q [Secret],
-    /// The secrets of Better Auth, the current one first.
-    pub(crate) better_auth_secrets: &'q [Secret],
-    /// A salt that is set somewhere, which the diagnosis tries too.
-    pub(crate) other_salt: Option<&'q str>,
-    /// What the gate demands of claims.
-    pub(crate) demands: ClaimDemands,
-    /// Whose signed tokens count in `Authorization`.
-    pub(crate) issuer: Option<&'q jwks::Settings>,
-    /// When the session should be valid.
-    pub(crate) now: UnixTime,
-}
 
 /// Cookies and the secrets that go with them.
 type Group<'q> = (&'q [Secret], Vec<SessionCookie>);
-
-/// What came out.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// A session, whole and valid.
-    Session {
-        /// Where it was, if not in `Authorization`.
-        cookie: Option<CookieName>,
-        /// Its format, in a stable word.
-        format: &'static str,
-        /// Everything it says.
-        claims: Map<String, Value>,
-        /// When it ends.
-        expires_at: UnixTime,
-        /// For how long it counts, if it is the cookie cache of Better Auth.
-        cache: Option<Term>,
-    },
-    /// A genuine token, about which only the app's store can say more.
-    Token {
-        /// Where it was, if not in `Authorization`.
-        cookie: Option<CookieName>,
-        /// Its format, in a stable word.
-        format: &'static str,
-        /// The token.
-        token: String,
-        /// Whether a cookie cache beside it is not believed, because `TRUST_COOKIE_CACHE` is off.
-        ignores_cache: bool,
-    },
-    /// No session.
-    Refused(Refusal),
-}
-
-/// Why there is no session.
-#[derive(Debug, Serialize)]
-pub(crate) struct Refusal {
-    /// The code that the audit log would show.
-    pub(crate) reason: &'static str,
-    /// The same in words.
-    pub(crate) message: String,
-    /// What probably went wrong, where that could be found out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) likely_cause: Option<String>,
-    /// The name of the cookie that matters.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) cookie: Option<String>,
-    /// What that cookie holds, in the stable word of a format: found out by opening it, or told by its shape.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) format: Option<&'static str>,
-    /// Whether a gate would still ask the app's store, because the token beside a refused cookie cache is genuine.
-    #[serde(rename = "lookup_required", skip_serializing_if = "Not::not")]
-    pub(crate) needs_lookup: bool,
-}
-
-/// Why a question cannot be answered.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum QuestionError {
-    /// The secrets or cookies do not go together.
-    #[error(transparent)]
-    KeyRing(#[from] KeyRingError),
-}
 
 impl Question<'_> {
     /// Opens the session as a gate would, and looks for the cause if it does not open.
@@ -219,21 +137,6 @@ impl Question<'_> {
         let data_name = found.and_then(SessionCookie::data_name);
         self.recognised.cache.is_none()
             && data_name.is_some_and(|name| pasted::Pasted::new(self.cookie_header).has(name))
-    }
-}
-
-/// The cookie that an error is about.
-fn named(error: &OpenError) -> Option<&CookieName> {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "the others are not about a cookie's name"
-    )]
-    match error {
-        OpenError::AmbiguousCookie { name }
-        | OpenError::MalformedChunk { name }
-        | OpenError::MissingChunk { name, .. }
-        | OpenError::MissingToken { name } => Some(name),
-        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! A request runs in the task of its client's connection, and so does its answer: no channel lies between the two sides,
 //! and nobody is woken to pass something on.
 
+mod error;
 mod server;
 
 use std::cell::Cell;
@@ -10,13 +11,12 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use gate::Admitted;
 use http::{Method, StatusCode};
 use http1::{Answered, Decoder, Length};
-use thiserror::Error;
 
+pub(crate) use self::error::UpstreamError;
 use self::server::Server;
 use crate::client::Client;
 use crate::config::{ServerAddress, UpstreamSettings};
@@ -31,50 +31,6 @@ pub(crate) struct Upstream {
     servers: Vec<Rc<Server>>,
     /// Which server gets the next request.
     next: Cell<usize>,
-}
-
-/// Why the upstream gave no answer.
-#[derive(Debug, Error)]
-pub(crate) enum UpstreamError {
-    /// The client's body broke off; the upstream is not to blame.
-    #[error("the client's body broke off: {0}")]
-    ClientBody(io::Error),
-    /// The client hung up, and nobody waits for an answer.
-    #[error("the client hung up")]
-    ClientGone,
-    /// No connection.
-    #[error("cannot connect: {0}")]
-    Connect(io::Error),
-    /// The exchange broke.
-    #[error("{0}")]
-    Exchange(io::Error),
-    /// No connection in time.
-    #[error("no connection within {} s", .0.as_secs())]
-    NotConnected(Duration),
-    /// It took too long.
-    #[error("no answer within {} s", .0.as_secs())]
-    TimedOut(Duration),
-}
-
-impl UpstreamError {
-    /// Whether nothing of the request can have reached anybody, so that another server may be asked.
-    fn is_before_request(&self) -> bool {
-        match self {
-            Self::Connect(_) | Self::NotConnected(_) => true,
-            Self::ClientBody(_) | Self::ClientGone | Self::Exchange(_) | Self::TimedOut(_) => false,
-        }
-    }
-
-    /// Who ended the exchange with it. `None` when nobody did: a client that waits for an answer to its malformed body gets one.
-    pub(crate) fn ended(&self) -> Option<Ended> {
-        match self {
-            Self::ClientBody(error) if error.kind() == io::ErrorKind::InvalidData => None,
-            Self::ClientBody(error) => Some(Ended::with_client(error)),
-            Self::ClientGone => Some(Ended::ClientLeft),
-            Self::Connect(_) | Self::Exchange(_) => Some(Ended::UpstreamBroke),
-            Self::NotConnected(_) | Self::TimedOut(_) => Some(Ended::Cut),
-        }
-    }
 }
 
 impl Upstream {

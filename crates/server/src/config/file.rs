@@ -20,6 +20,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 pub(super) use self::conditions::TESTS;
+use self::include::Included;
 use self::settings::{OwnSettings, Realm};
 use self::table::{Source, TOP, Table};
 use super::catalogue::{self, TABLES, TOP_LEVEL};
@@ -157,7 +158,10 @@ impl Loading<'_> {
         let patterns = table.texts("include");
         self.tables(&mut table);
         self.note(table.problems, &source.broken);
-        for path in self.included(file, &patterns) {
+        let mut included = Included::find(file, &patterns);
+        self.loaded.problems.append(&mut included.problems);
+        self.loaded.patterns = included.patterns;
+        for path in included.paths {
             self.include(&path, file);
         }
     }

@@ -15,8 +15,8 @@ use http1::Length;
 
 pub(super) use self::columns::Columns;
 pub(super) use self::conditions::active;
-pub(super) use self::routes::{Made, RealmNames, Usual, make};
-pub(super) use self::services::{Services, Timeouts};
+pub(super) use self::routes::{Made, RealmNames, make};
+pub(super) use self::services::Services;
 use super::cors::AllowedOrigin;
 use super::sign_in::SignIn;
 
@@ -66,6 +66,24 @@ pub(crate) enum ServerAddress {
     Tcp { host: String, port: u16 },
     /// Behind a Unix socket.
     Unix(PathBuf),
+}
+
+/// How long a service may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    pub(super) connect: Duration,
+    pub(super) answer: Duration,
+}
+
+/// What routes may leave out.
+#[derive(Debug)]
+pub(super) struct Usual {
+    pub(super) forwards_session: bool,
+    pub(super) cors_origins: Vec<AllowedOrigin>,
+    /// Whether a route may do without a service, because decisions are made for others.
+    pub(super) decides_for_others: bool,
+    /// Whether a part of a file could not be read. What is named may be there.
+    pub(super) is_partial: bool,
 }
 
 impl Handling {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use gate::{Issuer, Realm};
 use tokio::time::{sleep, timeout};
 
-use super::{LiveError, Surroundings};
+use super::error::LiveError;
+use super::surroundings::Surroundings;
 use crate::config::{Content, RealmSettings, Setting};
 use crate::jwks::{self, Keychain};
 use crate::store::{self, StoreHealth, StoreOpenError, Stores, Users};

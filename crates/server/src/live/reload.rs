@@ -10,9 +10,12 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::Live;
+use super::error::LiveError;
 use super::said::{Changes, Said};
+use super::surroundings::Surroundings;
+use super::view::Shared;
 use super::watch::Watch;
-use super::{Live, LiveError, Shared, Surroundings};
 use crate::config::{Config, ConfigErrors, ConfigSource, Fixed};
 use crate::store::StoreOpenError;
 use crate::vital;

@@ -5,6 +5,7 @@
 mod identify;
 mod keys;
 mod misspellings;
+mod prefix;
 mod shape;
 
 use std::time::Duration;
@@ -15,8 +16,9 @@ use session::{
     SessionToken, UnixTime,
 };
 
-use super::Question;
+use self::prefix::{SECURE, other_prefix};
 use super::pasted::Pasted;
+use super::question::Question;
 use keys::{Part, Trial};
 pub(super) use misspellings::misspellings;
 
@@ -33,7 +35,7 @@ pub(super) fn of_session(
     };
     let name = found.map(SessionCookie::name);
     trial
-        .other_cookie(super::named(error).or(name))
+        .other_cookie(named(error).or(name))
         .or_else(|| cause(&trial, name, error))
 }
 
@@ -396,11 +398,18 @@ fn without_number(name: &CookieName) -> &str {
     }
 }
 
-/// The name that the same cookie has on https, or on http.
-fn other_prefix(name: &CookieName) -> Option<CookieName> {
-    match name.as_str().strip_prefix(SECURE) {
-        Some(plain) => plain.parse().ok(),
-        None => format!("{SECURE}{name}").parse().ok(),
+/// The cookie that an error is about.
+pub(super) fn named(error: &OpenError) -> Option<&CookieName> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the others are not about a cookie's name"
+    )]
+    match error {
+        OpenError::AmbiguousCookie { name }
+        | OpenError::MalformedChunk { name }
+        | OpenError::MissingChunk { name, .. }
+        | OpenError::MissingToken { name } => Some(name),
+        _ => None,
     }
 }
 
@@ -424,9 +433,6 @@ fn date(time: UnixTime) -> String {
         Err(_) => secs.to_string(),
     }
 }
-
-/// The prefix of cookies that a browser sends over https alone.
-const SECURE: &str = "__Secure-";
 
 #[cfg(test)]
 mod tests {

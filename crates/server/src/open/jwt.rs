@@ -4,8 +4,9 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Map, Value};
 use session::{Format, Jwt, JwtKeys, OpenError};
 
+use super::answer::{Answer, Refusal};
 use super::diagnosis::misspellings;
-use super::{Answer, Question, Refusal};
+use super::question::Question;
 use crate::jwks::{Settings, Source};
 
 /// What the gate makes of the token in `Authorization`; `None` when there is none of three segments.

@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use session::{Format, KeyRing, UnixTime};
 
-use super::{Question, diagnosis};
+use super::diagnosis;
+use super::question::Question;
 
 /// When a cookie cache ends, and what comes then.
 #[derive(Debug, Serialize)]

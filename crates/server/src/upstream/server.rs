@@ -10,7 +10,7 @@ use http::HeaderValue;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{sleep, timeout};
 
-use super::UpstreamError;
+use super::error::UpstreamError;
 use crate::client::Client;
 use crate::config::{ServerAddress, UpstreamSettings};
 use crate::connection::{Allowance, Connection};

@@ -6,24 +6,30 @@ use super::super::catalogue::{self, TABLES, TOP_LEVEL};
 use super::super::place::SourceFile;
 use super::super::problem::Problem;
 use super::super::stack::Spanned;
-use super::Loading;
 use super::table::Table;
 
-impl Loading<'_> {
-    /// The files that these patterns of `main` name, each once, in alphabetical order for each pattern.
-    pub(super) fn included(
-        &mut self,
-        main: &SourceFile,
-        patterns: &[Spanned<String>],
-    ) -> Vec<PathBuf> {
+/// What `include` names.
+#[derive(Debug, Default)]
+pub(super) struct Included {
+    /// Files, each once, in alphabetical order for each pattern.
+    pub(super) paths: Vec<PathBuf>,
+    /// The patterns, from the root or the working folder.
+    pub(super) patterns: Vec<String>,
+    /// What is wrong with them.
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Included {
+    /// What these patterns of `main` name.
+    pub(super) fn find(main: &SourceFile, patterns: &[Spanned<String>]) -> Self {
+        let mut found = Self::default();
         let folder = main.path.parent().unwrap_or(Path::new(""));
         let mut seen: Vec<_> = main.path.canonicalize().into_iter().collect();
-        let mut included = Vec::new();
         for pattern in patterns {
             let whole = whole(folder, &pattern.value);
             let paths = whole.and_then(|whole| {
                 let paths = matching(&whole, &pattern.value);
-                self.loaded.patterns.push(whole);
+                found.patterns.push(whole);
                 paths
             });
             match paths {
@@ -32,7 +38,7 @@ impl Loading<'_> {
                         let real = path.canonicalize().unwrap_or_else(|_| path.clone());
                         if !seen.contains(&real) {
                             seen.push(real);
-                            included.push(path);
+                            found.paths.push(path);
                         }
                     }
                 }
@@ -40,11 +46,11 @@ impl Loading<'_> {
                     let problem = Problem::at(pattern.place.clone(), what);
                     let help = "patterns are relative to the file that they stand in; `*` and `?` stand for a part of one \
                                 name, `**` for any folders";
-                    self.loaded.problems.push(problem.with_help(help));
+                    found.problems.push(problem.with_help(help));
                 }
             }
         }
-        included
+        found
     }
 }
 

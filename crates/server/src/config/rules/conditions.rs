@@ -101,7 +101,7 @@ fn condition(
         RawKind::Network(networks) => {
             let networks = networks
                 .iter()
-                .filter_map(|text| parsed(text, problems, network));
+                .filter_map(|text| parsed(text, problems, network::parse));
             Condition::Network(networks.collect::<Vec<IpNet>>())
         }
         RawKind::MaxAge(age) => Condition::MaxAge(parsed(age, problems, duration)?),

@@ -9,22 +9,11 @@ use super::columns::Columns;
 use super::conditions::{self, method, parsed};
 use super::profiles::Profiles;
 use super::services::Services;
-use super::{Handling, Rules};
+use super::{Handling, Rules, Usual};
 use crate::config::cors::AllowedOrigin;
 use crate::config::problem::Problem;
 use crate::config::sign_in::SignIn;
 use crate::config::stack::{RawRoute, Spanned, Stack};
-
-/// What routes may leave out.
-#[derive(Debug)]
-pub(in crate::config) struct Usual {
-    pub(in crate::config) forwards_session: bool,
-    pub(in crate::config) cors_origins: Vec<AllowedOrigin>,
-    /// Whether a route may do without a service, because decisions are made for others.
-    pub(in crate::config) decides_for_others: bool,
-    /// Whether a part of a file could not be read. What is named may be there.
-    pub(in crate::config) is_partial: bool,
-}
 
 /// A realm, as far as routes have to do with it.
 #[derive(Debug)]

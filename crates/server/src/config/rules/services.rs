@@ -6,11 +6,10 @@ use std::time::Duration;
 use gate::Access;
 
 use super::conditions::parsed;
-use super::routes::Usual;
-use super::{ServerAddress, UpstreamSettings};
+use super::{ServerAddress, Timeouts, UpstreamSettings, Usual};
 use crate::config::problem::Problem;
 use crate::config::stack::{RawRoute, RawService, Spanned};
-use crate::config::upstream_server;
+use crate::config::upstream as url;
 
 /// The services that routes name.
 #[derive(Debug)]
@@ -21,13 +20,6 @@ pub(in crate::config) struct Services {
     usual: Timeouts,
     /// Those that some route sends to.
     used: Vec<UpstreamSettings>,
-}
-
-/// How long a service may take.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::config) struct Timeouts {
-    pub(in crate::config) connect: Duration,
-    pub(in crate::config) answer: Duration,
 }
 
 impl Services {
@@ -159,7 +151,7 @@ fn server(text: &str) -> Result<ServerAddress, String> {
     match text.strip_prefix("unix:") {
         Some(path) if path.starts_with('/') => Ok(ServerAddress::Unix(PathBuf::from(path))),
         Some(_) => Err("give the whole path of the socket, such as unix:/run/app.sock".to_owned()),
-        None => upstream_server(text),
+        None => url::server(text),
     }
 }
 

@@ -5,8 +5,8 @@ use session::{
     SessionCookie, seal,
 };
 
-use super::super::Question;
 use super::super::pasted::Pasted;
+use super::super::question::Question;
 use super::keys::{Part, Trial, is_about_claims, salts};
 use super::misspellings::misspellings;
 

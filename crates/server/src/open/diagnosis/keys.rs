@@ -7,10 +7,10 @@ use session::{
     seal,
 };
 
-use super::super::Question;
 use super::super::pasted::Pasted;
+use super::super::question::Question;
 use super::misspellings::misspellings;
-use super::{SECURE, other_prefix};
+use super::prefix::{SECURE, other_prefix};
 use crate::config::SessionFormat;
 
 /// A session that did not open.

@@ -1,0 +1,97 @@
+//! The one service of the top level, and the URLs of servers.
+
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
+
+use http::uri::{Authority, Scheme, Uri};
+
+use super::raw::Reader;
+use super::rules::{ServerAddress, Timeouts, UpstreamSettings};
+
+/// The service, which only a gate can do without that decides for others.
+pub(super) fn service(
+    reader: &mut Reader<'_>,
+    timeouts: Timeouts,
+    is_required: bool,
+) -> Option<UpstreamSettings> {
+    let Some(text) = reader.text("UPSTREAM") else {
+        if is_required {
+            reader.problem(
+                "UPSTREAM",
+                "not set; give the service to protect, such as http://127.0.0.1:3000, or AUTH_LISTEN to decide for a \
+                 proxy that you already run",
+            );
+        }
+        return None;
+    };
+    let server = server(&text)
+        .map_err(|what| reader.problem("UPSTREAM", what))
+        .ok()?;
+    Some(UpstreamSettings {
+        servers: vec![server],
+        connect_timeout: timeouts.connect,
+        timeout: timeouts.answer,
+    })
+}
+
+/// Where a server of a service is, from its URL.
+pub(super) fn server(text: &str) -> Result<ServerAddress, String> {
+    let authority = authority(text)?;
+    Ok(ServerAddress::Tcp {
+        host: authority.host().trim_matches(['[', ']']).to_owned(),
+        port: authority.port_u16().unwrap_or(80),
+    })
+}
+
+fn authority(text: &str) -> Result<Authority, String> {
+    let example = "give a URL such as http://127.0.0.1:3000";
+    // What cannot be read may be a password anywhere.
+    let shown = match text.contains('@') {
+        true => "it".to_owned(),
+        false => format!("`{text}`"),
+    };
+    let uri: Uri = with_brackets(text)
+        .parse()
+        .map_err(|_| format!("{shown} is not a URL; {example}"))?;
+    let parts = uri.into_parts();
+    let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+        return Err(format!("{shown} has no scheme or no host; {example}"));
+    };
+    if scheme != Scheme::HTTP {
+        return Err(format!(
+            "the scheme `{scheme}` is not one we can reach; {example}"
+        ));
+    }
+    if authority.as_str().contains('@') {
+        return Err("credentials in the URL are not sent; remove them".to_owned());
+    }
+    // The parser takes a port out of range for none, and another service would be asked.
+    let has_port = authority.as_str().len() > authority.host().len();
+    if has_port && authority.port_u16().is_none() {
+        return Err(format!(
+            "what stands behind the host of `{text}` is no port; {example}"
+        ));
+    }
+    if parts
+        .path_and_query
+        .is_some_and(|path| path.as_str() != "/")
+    {
+        return Err(format!(
+            "`{text}` has a path; requests keep their own path, so give only scheme, host and port"
+        ));
+    }
+    Ok(authority)
+}
+
+/// An address of IPv6 that stands alone behind the scheme, as in `http://::1`, in the brackets that a URL wants.
+fn with_brackets(text: &str) -> Cow<'_, str> {
+    let address = text
+        .split_once("://")
+        .map(|(scheme, rest)| (scheme, rest.trim_end_matches('/')));
+    match address {
+        Some((scheme, address)) if address.parse::<Ipv6Addr>().is_ok() => {
+            format!("{scheme}://[{address}]").into()
+        }
+        _ => text.into(),
+    }
+}

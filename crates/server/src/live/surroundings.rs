@@ -1,0 +1,17 @@
+//! What stores and keys need around them.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use crate::metrics::Metrics;
+use crate::store::Pools;
+
+/// Where things that are live run, and what counts how they fare.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) runtime: Handle,
+    /// The connections, which stores before and after a reload share.
+    pub(crate) pools: Pools,
+    pub(crate) metrics: Arc<Metrics>,
+}

@@ -1,0 +1,52 @@
+//! Why an exchange with an upstream failed.
+
+use std::io;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::ended::Ended;
+
+/// Why the upstream gave no answer.
+#[derive(Debug, Error)]
+pub(crate) enum UpstreamError {
+    /// The client's body broke off; the upstream is not to blame.
+    #[error("the client's body broke off: {0}")]
+    ClientBody(io::Error),
+    /// The client hung up, and nobody waits for an answer.
+    #[error("the client hung up")]
+    ClientGone,
+    /// No connection.
+    #[error("cannot connect: {0}")]
+    Connect(io::Error),
+    /// The exchange broke.
+    #[error("{0}")]
+    Exchange(io::Error),
+    /// No connection in time.
+    #[error("no connection within {} s", .0.as_secs())]
+    NotConnected(Duration),
+    /// It took too long.
+    #[error("no answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
+}
+
+impl UpstreamError {
+    /// Whether nothing of the request can have reached anybody, so that another server may be asked.
+    pub(super) fn is_before_request(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::NotConnected(_) => true,
+            Self::ClientBody(_) | Self::ClientGone | Self::Exchange(_) | Self::TimedOut(_) => false,
+        }
+    }
+
+    /// Who ended the exchange with it. `None` when nobody did: a client that waits for an answer to its malformed body gets one.
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        match self {
+            Self::ClientBody(error) if error.kind() == io::ErrorKind::InvalidData => None,
+            Self::ClientBody(error) => Some(Ended::with_client(error)),
+            Self::ClientGone => Some(Ended::ClientLeft),
+            Self::Connect(_) | Self::Exchange(_) => Some(Ended::UpstreamBroke),
+            Self::NotConnected(_) | Self::TimedOut(_) => Some(Ended::Cut),
+        }
+    }
+}

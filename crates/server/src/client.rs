@@ -55,6 +55,8 @@ struct Current {
     awaits_continue: bool,
     /// Whether the body is on its way to somebody else, who has not seen its end.
     lent: bool,
+    /// In bytes: how long the body may be.
+    body_limit: u64,
 }
 
 impl Client {
@@ -72,6 +74,7 @@ impl Client {
                 persistent: true,
                 awaits_continue: false,
                 lent: false,
+                body_limit: u64::MAX,
             },
             body: Decoder::new(Length::NONE),
             answer_at: 0,
@@ -146,6 +149,7 @@ impl Client {
             persistent,
             awaits_continue: expects_continue && length != Length::NONE,
             lent: false,
+            body_limit: u64::MAX,
         };
         self.body = Decoder::new(length);
         request
@@ -186,7 +190,14 @@ impl Client {
             false => b"",
         };
         self.current.lent = true;
-        Transfer::new(body, length).inviting(invitation)
+        Transfer::new(body, length)
+            .inviting(invitation)
+            .up_to(self.current.body_limit)
+    }
+
+    /// Limits the body of the current request to so many bytes, before it is [sent](Self::send_body) to anybody.
+    pub(crate) fn limit_body(&mut self, bytes: u64) {
+        self.current.body_limit = bytes;
     }
 
     /// Notes that the body's end was seen by whoever it was sent to.

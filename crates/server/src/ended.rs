@@ -51,6 +51,7 @@ impl From<&Broken> for Ended {
     /// How an answer ended whose way from the upstream to the client broke.
     fn from(broken: &Broken) -> Self {
         match broken {
+            Broken::Limit => Self::Cut,
             Broken::Sink(error) => Self::with_client(error),
             Broken::Source(error) => Self::with_upstream(error),
         }

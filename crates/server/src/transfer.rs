@@ -17,15 +17,19 @@ pub(crate) struct Transfer {
     passing: usize,
     /// So many bytes of the body have been taken from the source.
     taken: u64,
+    /// So many more it may have; `None` once it has had more than that.
+    room: Option<u64>,
     /// That was all.
     ended: bool,
     /// Goes to the source before it is waited for: the `100 Continue` that a client waits for.
     invitation: &'static [u8],
 }
 
-/// Which side broke a transfer off.
+/// What broke a transfer off: one of the sides, or our limit.
 #[derive(Debug)]
 pub(crate) enum Broken {
+    /// The body is longer than it may be.
+    Limit,
     Source(io::Error),
     Sink(io::Error),
 }
@@ -38,6 +42,7 @@ impl Transfer {
             encoder: Encoder::new(length),
             passing: 0,
             taken: 0,
+            room: Some(u64::MAX),
             ended: false,
             invitation: b"",
         }
@@ -48,6 +53,14 @@ impl Transfer {
         Self { invitation, ..self }
     }
 
+    /// A transfer that breaks off before it passes on more bytes of the body than this.
+    pub(crate) fn up_to(self, limit: u64) -> Self {
+        Self {
+            room: Some(limit),
+            ..self
+        }
+    }
+
     /// Takes these words back, if they have not been said: the answer has begun.
     pub(crate) fn invite_no_more(&mut self) {
         self.invitation = b"";
@@ -56,7 +69,7 @@ impl Transfer {
     /// Posts what the sink has in its output, with what has come of the body.
     ///
     /// # Errors
-    /// When what has come is no body: then nothing is posted. [`poll`](Self::poll) says the same.
+    /// When what has come is no body, or too long: then nothing is posted. [`poll`](Self::poll) says the same.
     pub(crate) async fn begin(
         &mut self,
         source: &mut Connection,
@@ -108,10 +121,14 @@ impl Transfer {
 
     /// Puts what there is of the body into the sink's output. Says whether more must come from the source first.
     fn encode(&mut self, source: &mut Connection, sink: &mut Connection) -> Result<bool, Broken> {
+        self.room.ok_or(Broken::Limit)?;
         while !self.ended && self.passing == 0 && sink.output.len() < MOST_COPIED {
             let next = self.decoder.next(&mut source.input);
             match next.map_err(invalid).map_err(Broken::Source)? {
                 Piece::Data(length) => {
+                    let room = self.room.and_then(|room| room.checked_sub(length as u64));
+                    self.room = room;
+                    room.ok_or(Broken::Limit)?;
                     self.taken += length as u64;
                     if self.encoder.is_chunked() || length < MOST_COPIED {
                         self.encoder

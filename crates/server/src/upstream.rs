@@ -206,6 +206,7 @@ impl Exchange {
                     client.body_ended();
                 }
             }
+            Err(Broken::Limit) => return Poll::Ready(ClientFailed::BodyTooLong),
             Err(Broken::Source(error)) => return Poll::Ready(ClientFailed::Body(error)),
             // It may have answered without reading all of the request. If it has not, reading fails too.
             Err(Broken::Sink(_)) => {
@@ -226,7 +227,7 @@ impl Exchange {
     /// one. `record` is told how it goes on.
     ///
     /// # Errors
-    /// When the upstream failed before anything of the head had left. The head is taken back then, and the client can be told.
+    /// When the upstream failed, or the request's body became too long, before anything of the head had left. The head is taken back then, and the client can be told.
     pub(crate) async fn relay(
         mut self,
         client: &mut Client,
@@ -252,6 +253,10 @@ impl Exchange {
                     self.server.keep(self.connection);
                 }
                 Ok(Sent::WHOLE)
+            }
+            Err(Broken::Limit) if client.take_back_answer() => {
+                record.bytes_out.set(0);
+                Err(UpstreamError::BodyTooLong)
             }
             Err(Broken::Source(error)) if client.take_back_answer() => {
                 record.bytes_out.set(0);
@@ -283,7 +288,7 @@ impl Exchange {
                 record.head_left();
             }
             let failed = self.poll_client(context, client, record);
-            failed.map(|failed| Err(Broken::Sink(failed.into())))
+            failed.map(|failed| Err(failed.into()))
         })
         .await
     }
@@ -299,6 +304,8 @@ impl Exchange {
 enum ClientFailed {
     /// Its body broke off.
     Body(io::Error),
+    /// Its body is longer than it may be.
+    BodyTooLong,
     /// It hung up.
     Gone,
 }
@@ -307,16 +314,19 @@ impl From<ClientFailed> for UpstreamError {
     fn from(failed: ClientFailed) -> Self {
         match failed {
             ClientFailed::Body(error) => Self::ClientBody(error),
+            ClientFailed::BodyTooLong => Self::BodyTooLong,
             ClientFailed::Gone => Self::ClientGone,
         }
     }
 }
 
-impl From<ClientFailed> for io::Error {
+impl From<ClientFailed> for Broken {
+    /// What it means for the answer on its way to that client.
     fn from(failed: ClientFailed) -> Self {
         match failed {
-            ClientFailed::Body(error) => error,
-            ClientFailed::Gone => io::ErrorKind::ConnectionAborted.into(),
+            ClientFailed::Body(error) => Self::Sink(error),
+            ClientFailed::BodyTooLong => Self::Limit,
+            ClientFailed::Gone => Self::Sink(io::ErrorKind::ConnectionAborted.into()),
         }
     }
 }

@@ -199,6 +199,9 @@ impl Proxy {
             let (status, asker) = (StatusCode::PAYLOAD_TOO_LARGE, asker(request));
             return Outcome::Answered(answer::malformed(status, asker, record.request_id()));
         }
+        if let Some(limit) = handling.body_limit {
+            client.limit_body(limit);
+        }
         if asks_for_websocket {
             admitted = admitted.asking_for_websocket();
         }
@@ -233,6 +236,7 @@ impl Proxy {
         record: &mut Record<'_>,
     ) -> Response<Bytes> {
         let (status, result) = match error {
+            UpstreamError::BodyTooLong => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_long"),
             UpstreamError::ClientBody(_) | UpstreamError::ClientGone => {
                 (StatusCode::BAD_REQUEST, "client_body")
             }

@@ -10,6 +10,9 @@ use crate::ended::Ended;
 /// Why the upstream gave no answer.
 #[derive(Debug, Error)]
 pub(crate) enum UpstreamError {
+    /// The client's body is longer than it may be, which showed only as it came.
+    #[error("the client's body is longer than it may be")]
+    BodyTooLong,
     /// The client's body broke off; the upstream is not to blame.
     #[error("the client's body broke off: {0}")]
     ClientBody(io::Error),
@@ -35,13 +38,19 @@ impl UpstreamError {
     pub(super) fn is_before_request(&self) -> bool {
         match self {
             Self::Connect(_) | Self::NotConnected(_) => true,
-            Self::ClientBody(_) | Self::ClientGone | Self::Exchange(_) | Self::TimedOut(_) => false,
+            Self::BodyTooLong
+            | Self::ClientBody(_)
+            | Self::ClientGone
+            | Self::Exchange(_)
+            | Self::TimedOut(_) => false,
         }
     }
 
-    /// Who ended the exchange with it. `None` when nobody did: a client that waits for an answer to its malformed body gets one.
+    /// Who ended the exchange with it. `None` when nobody did: a client that waits for an answer to its malformed body, or to one
+    /// that is too long, gets one.
     pub(crate) fn ended(&self) -> Option<Ended> {
         match self {
+            Self::BodyTooLong => None,
             Self::ClientBody(error) if error.kind() == io::ErrorKind::InvalidData => None,
             Self::ClientBody(error) => Some(Ended::with_client(error)),
             Self::ClientGone => Some(Ended::ClientLeft),

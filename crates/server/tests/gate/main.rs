@@ -8,6 +8,7 @@ mod audit;
 mod bearer;
 mod better_auth;
 mod better_auth_corners;
+mod body_limit;
 mod bypass;
 mod certificates;
 mod config;

@@ -19,6 +19,15 @@ pub(crate) fn refusal(status: StatusCode, request_id: &str) -> String {
     refused(status, &Words::of(status), &html! {}, request_id)
 }
 
+/// The page for a person who may not enter, and can sign in as somebody else. It does not say why not: that is in the log.
+pub(crate) fn forbidden(sign_in: &str, request_id: &str) -> String {
+    let more = html! {
+        div.actions { a.button href=(sign_in) { "Sign in with another account" } }
+    };
+    let status = StatusCode::FORBIDDEN;
+    refused(status, &Words::of(status), &more, request_id)
+}
+
 /// The page for a browser that was sent to sign in and came back, again and again. It names what is usually wrong and
 /// never what it was here: that is in the log, under the request id. `sign_in` is for those who want to try once more.
 pub(crate) fn looping(sign_in: &str, request_id: &str) -> String {
@@ -93,7 +102,7 @@ impl Words {
         match status {
             StatusCode::BAD_REQUEST => Self {
                 heading: "This address cannot be opened",
-                happened: "The request was not clear enough to act on, so it was not passed on.",
+                happened: "The request could be understood in more than one way, or not at all, so it was not passed on.",
                 advice: "Check the address for stray characters. If you followed a link, please tell whoever runs \
                          this site, and include the id below.",
             },
@@ -104,14 +113,14 @@ impl Words {
             },
             StatusCode::FORBIDDEN => Self {
                 heading: "You do not have access",
-                happened: "You are signed in, but this account may not open this page.",
-                advice: "Sign in with another account, or ask whoever runs this site for access. The id below helps \
-                         them to find this request.",
+                happened: "This address is closed to you. If you are signed in, this account may not use it.",
+                advice: "Try another account, or ask whoever runs this site for access. The id below helps them to find \
+                         this request.",
             },
             StatusCode::NOT_FOUND => Self {
                 heading: "There is no such page",
-                happened: "Nothing lives at this address.",
-                advice: "Check the address, or go back to where you came from.",
+                happened: "This site has nothing at this address.",
+                advice: "Check the address for a slip, or go back to where you came from.",
             },
             StatusCode::METHOD_NOT_ALLOWED => Self {
                 heading: "This cannot be done here",
@@ -120,8 +129,8 @@ impl Words {
             },
             StatusCode::PAYLOAD_TOO_LARGE => Self {
                 heading: "That is too large",
-                happened: "What you sent is larger than this site accepts, so none of it was kept.",
-                advice: "Send something smaller, or send it in parts.",
+                happened: "What you sent is larger than this address accepts, so it was turned away.",
+                advice: "Send something smaller, or, if that is possible here, in several parts.",
             },
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self {
                 heading: "Your browser sent too many cookies",
@@ -200,6 +209,14 @@ mod tests {
         for cause in ["Secure", "SameSite", "secret", "salt", "clock", "domain"] {
             assert!(page.contains(cause), "{cause}");
         }
+    }
+
+    #[test]
+    fn somebody_who_may_not_enter_can_sign_in_as_somebody_else() {
+        let page = forbidden("/signin?callbackUrl=%2F&a=\"><script>", "id");
+        assert!(page.contains("href=\"/signin?callbackUrl=%2F&amp;a=&quot;&gt;&lt;script&gt;\""));
+        let without = refusal(StatusCode::FORBIDDEN, "id");
+        assert!(!without.contains("href=\"/"), "there is nowhere to go");
     }
 
     #[test]

@@ -23,11 +23,14 @@ pub(crate) fn refusal(
 ) -> Response<Bytes> {
     let code = match answer {
         Answer::BadRequest => StatusCode::BAD_REQUEST,
-        Answer::Forbid => StatusCode::FORBIDDEN,
+        Answer::Forbid => match way_in {
+            WayIn::Offer { sign_in } => return offering(&sign_in, asker, request_id),
+            WayIn::Loop { .. } | WayIn::Nowhere | WayIn::Redirect { .. } => StatusCode::FORBIDDEN,
+        },
         Answer::NotFound => StatusCode::NOT_FOUND,
         Answer::SignIn => match way_in {
             WayIn::Loop { sign_in } => return looping(&sign_in, asker, request_id),
-            WayIn::Nowhere => StatusCode::UNAUTHORIZED,
+            WayIn::Nowhere | WayIn::Offer { .. } => StatusCode::UNAUTHORIZED,
             WayIn::Redirect { location, counted } => return redirect(&location, counted),
         },
         Answer::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -110,6 +113,7 @@ fn grpc_status(status: StatusCode) -> &'static str {
         StatusCode::BAD_REQUEST => "13",
         StatusCode::UNAUTHORIZED => "16",
         StatusCode::FORBIDDEN => "7",
+        StatusCode::NOT_FOUND => "12",
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
             "14"
         }
@@ -129,6 +133,12 @@ fn grpc_web_trailers(status: StatusCode) -> Vec<u8> {
 fn looping(sign_in: &str, asker: Asker, request_id: &str) -> Response<Bytes> {
     status(StatusCode::UNAUTHORIZED, asker, request_id)
         .map(|_| Bytes::from(pages::looping(sign_in, request_id)))
+}
+
+/// Tells a browser that it may not enter, with a way to sign in as somebody else.
+fn offering(sign_in: &str, asker: Asker, request_id: &str) -> Response<Bytes> {
+    status(StatusCode::FORBIDDEN, asker, request_id)
+        .map(|_| Bytes::from(pages::forbidden(sign_in, request_id)))
 }
 
 fn redirect(location: &str, counted: HeaderValue) -> Response<Bytes> {

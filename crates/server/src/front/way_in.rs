@@ -18,6 +18,11 @@ pub(crate) enum WayIn {
         /// The page, for a person who wants to try again.
         sign_in: String,
     },
+    /// Nowhere by itself; but a person who is signed in and may not enter can choose to sign in as somebody else.
+    Offer {
+        /// The page, with the way back.
+        sign_in: String,
+    },
     /// Nowhere: no sign-in page is configured, this is that page, or whoever asks cannot be sent elsewhere.
     Nowhere,
     /// To the sign-in page.
@@ -49,7 +54,8 @@ impl WayIn {
         asker: Asker,
         asked: &Asked<'_>,
     ) -> Self {
-        let can_be_sent = answer == Answer::SignIn && asker == Asker::Browser;
+        let can_sign_in = matches!(answer, Answer::Forbid | Answer::SignIn);
+        let can_be_sent = can_sign_in && asker == Asker::Browser;
         let Some(sign_in) = sign_in.filter(|_| can_be_sent) else {
             return Self::Nowhere;
         };
@@ -57,6 +63,9 @@ impl WayIn {
             return Self::Nowhere;
         }
         let location = sign_in.location(asked.host, asked.is_https, asked.path_and_query);
+        if answer == Answer::Forbid {
+            return Self::Offer { sign_in: location };
+        }
         let loops = sign_in.loops();
         match loops.attempt(asked.headers, asked.now, asked.is_https) {
             Attempt::Looping => Self::Loop { sign_in: location },

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -107,6 +107,9 @@ impl Audit {
 
     /// Writes a line, or counts it when the buffer is full.
     pub(crate) fn record(&self, entry: &Entry<'_>) {
+        if let Some(watcher) = WATCHER.get() {
+            watcher(entry);
+        }
         let Some(format) = self.format else {
             return;
         };
@@ -116,6 +119,17 @@ impl Audit {
         });
     }
 }
+
+/// Shows every entry to somebody beside the log, from now on. There can be one watcher in a process: the demo, which tells of its
+/// last refusal.
+pub(crate) fn watch(watcher: impl Fn(&Entry<'_>) + Send + Sync + 'static) {
+    // A second one is never set.
+    let _ = WATCHER.set(Box::new(watcher));
+}
+
+type Watcher = dyn Fn(&Entry<'_>) + Send + Sync;
+
+static WATCHER: OnceLock<Box<Watcher>> = OnceLock::new();
 
 /// Starts the thread that carries lines to standard output, with one buffer for each of so many runtimes. Without a format
 /// nothing is written.

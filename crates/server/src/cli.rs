@@ -41,7 +41,7 @@ struct Arguments {
 enum Command {
     /// Protect the service that UPSTREAM names.
     Serve,
-    /// Try it: a sample app, three users and the gate in one process, nothing to install.
+    /// Try it: three services, five users and the gate in one process, nothing to install.
     Demo,
     /// Check the settings as `serve` does, and show what would take effect, without secrets.
     CheckConfig,

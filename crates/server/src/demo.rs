@@ -1,60 +1,70 @@
 //! `sessiongate demo`: the whole arrangement in one process, with nothing to install.
 //!
-//! A sample app signs people in and shows what reaches it, its users live in an SQLite database in memory, and the
-//! gate stands in front of it, configured and run as `sessiongate serve` would be. Nothing here is on any other path.
+//! Three services that show what reaches them, one of which signs people in as an app with Auth.js would; their users in an
+//! SQLite database in memory; and the gate in front of them, configured by [`FILE`] and run as `sessiongate serve` would be.
+//! Nothing here is on any other path.
 
 mod app;
+mod form;
 mod pages;
 mod people;
 mod received;
+mod refusals;
 mod sessions;
+mod words;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use session::Secret;
 
+use crate::audit;
 use crate::config::{ConfigSource, Variables};
 use crate::output;
 use crate::random;
 use crate::serve::{self, Bound};
 use crate::socket::Address;
+use app::Services;
 use people::{PEOPLE, People};
+use refusals::Refusals;
 use sessions::Sessions;
 
-/// Runs the demo until it is told to stop. Of the environment it takes only [`OVERRIDABLE`], so that settings meant for
-/// another gate cannot change it.
+/// What describes the gate of the demo.
+const FILE: &str = include_str!("demo/sessiongate.toml");
+
+/// Runs the demo until it is told to stop, or its terminal closes. Of the environment it takes only [`OVERRIDABLE`], so that
+/// settings meant for another gate cannot change it.
 pub(crate) fn run(environment: &Variables) -> anyhow::Result<()> {
     let secret = random::hex::<32>()?;
     let sessions = Sessions::new(Secret::new(secret.clone()))?;
-    let upstream = app::start(sessions.clone()).context("the sample app did not start")?;
-    let variables = variables(upstream, secret, environment);
-    let mut source = ConfigSource::new(None, variables);
+    let refusals = Arc::new(Refusals::default());
+    let noting = Arc::clone(&refusals);
+    audit::watch(move |entry| noting.note(entry));
+    let services = app::start(sessions.clone(), Arc::clone(&refusals))
+        .context("the services of the demo did not start")?;
+    let variables = variables(&services, secret, environment);
+    let mut source = ConfigSource::of_text("sessiongate.toml", FILE, variables);
     let config = source.read()?;
-    let cookie = sessions.issue(&PEOPLE[0])?;
+    let [ada, kofi] = [sessions.issue(&PEOPLE[0])?, sessions.issue(&PEOPLE[1])?];
     serve::run(source, config, |bound| {
+        refusals.ask_at(bound.admin);
         // A terminal that went away, or does not read, is no reason to stop.
-        output::say(io::stdout(), banner(bound, &cookie), BANNER);
+        output::say(io::stdout(), banner(bound, &ada, &kofi), BANNER);
     })
 }
 
-/// What `sessiongate serve` would be given for the same arrangement.
-fn variables(upstream: SocketAddr, secret: String, environment: &Variables) -> Variables {
+/// What the file leaves to the environment.
+fn variables(services: &Services, secret: String, environment: &Variables) -> Variables {
+    let url = |address: SocketAddr| format!("http://{address}");
     let ours = [
-        ("ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+        ("ADMIN_SERVICE", url(services.admin)),
         ("AUTH_SECRET", secret),
         ("DATABASE_URL", People::URL.to_owned()),
-        ("ENABLE_DB_CHECK", "true".to_owned()),
-        ("LISTEN", "127.0.0.1:8080".to_owned()),
-        ("LOG_FORMAT", "text".to_owned()),
-        ("PUBLIC_PATHS", app::PUBLIC_PATHS.to_owned()),
-        ("SIGN_IN_URL", app::SIGN_IN.to_owned()),
-        ("UPSTREAM", format!("http://{upstream}")),
-        // Every request asks the database, so that a deleted user is refused on the very next one.
-        ("ABSENT_CACHE_TTL", "0".to_owned()),
-        ("MEMORY_CACHE_TTL", "0".to_owned()),
+        ("MEMBERS_SERVICE", url(services.members)),
+        ("PUBLIC_SERVICE", url(services.public)),
     ];
     let theirs = OVERRIDABLE
         .iter()
@@ -65,25 +75,28 @@ fn variables(upstream: SocketAddr, secret: String, environment: &Variables) -> V
 /// Settings that a person who tries the demo may want to change.
 const OVERRIDABLE: [&str; 3] = ["ADMIN_LISTEN", "LISTEN", "LOG_FORMAT"];
 
-fn banner(bound: &Bound, cookie: &str) -> String {
-    let proxy = bound.proxy.as_ref().expect("the demo has an upstream");
-    let url = format!("http://{}/", reachable(proxy));
+fn banner(bound: &Bound, ada: &str, kofi: &str) -> String {
+    let proxy = bound.proxy.as_ref().expect("the demo has services");
+    let url = format!("http://{}", reachable(proxy));
     let metrics = format!("http://{}/metrics", reachable(&Address::Tcp(bound.admin)));
-    let name = PEOPLE[0].name;
+    let people = PEOPLE.len();
     format!(
         "\n\
-         sessiongate demo: a sample app, three users, and the gate in front of them.\n\
+         sessiongate demo: one gate in front of three services, with {people} users.\n\
          \n\
-         Open in a browser:      {url}\n\
+         Open in a browser:      {url}/\n\
+         The file behind it:     {url}/sessiongate.toml\n\
          Watch the counters:     {metrics}\n\
          \n\
-         Enter as {name}:\n\
+         Or stay in the shell. Two sessions, one of an admin and one of a member:\n\
          \n\
-         \x20 curl -b '{cookie}' {url}\n\
+         \x20 ada='{ada}'\n\
+         \x20 kofi='{kofi}'\n\
          \n\
-         Be refused:\n\
-         \n\
-         \x20 curl -i {url}\n\
+         \x20 curl -b \"$kofi\" {url}/members/     # enters\n\
+         \x20 curl -i -b \"$kofi\" {url}/admin/    # is refused\n\
+         \x20 curl {url}/refusal                 # says why\n\
+         \x20 curl -b \"$ada\" {url}/admin/        # enters\n\
          \n\
          Everything lives in memory and is gone after Ctrl-C. From here on, one line per decision.\n\
          \n"

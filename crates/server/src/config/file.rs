@@ -61,26 +61,22 @@ impl Loaded {
 /// Reads a file and what it includes. Whatever is wrong is among the problems; the rest is there all the same, so that it can
 /// be checked too.
 pub(crate) fn load(path: &Path, environment: &Variables) -> Loaded {
-    let mut loading = Loading {
-        environment,
-        loaded: Loaded {
-            main: Some(path.to_owned()),
-            ..Loaded::default()
-        },
-        own: OwnSettings::default(),
-        realms: Vec::new(),
-        names: BTreeMap::new(),
-    };
+    let mut loading = Loading::new(environment);
+    loading.loaded.main = Some(path.to_owned());
     if let Some(file) = loading.read(path) {
-        loading.own.variables = Variables::default().at_home(Place::File {
-            file: Arc::clone(&file),
-            span: 0..0,
-        });
-        loading.top_level(&file);
+        loading.main(&file);
     } else {
         loading.own.variables.set_partial();
         loading.loaded.is_partial = true;
     }
+    loading.finish()
+}
+
+/// Reads a text that is part of the program, as if it stood in a file of this name. There is no such file to watch.
+pub(crate) fn load_text(name: &str, text: &str, environment: &Variables) -> Loaded {
+    let mut loading = Loading::new(environment);
+    let file = Arc::new(SourceFile::new(name, text));
+    loading.main(&file);
     loading.finish()
 }
 
@@ -95,7 +91,26 @@ struct Loading<'e> {
     names: BTreeMap<String, Place>,
 }
 
-impl Loading<'_> {
+impl<'e> Loading<'e> {
+    fn new(environment: &'e Variables) -> Self {
+        Self {
+            environment,
+            loaded: Loaded::default(),
+            own: OwnSettings::default(),
+            realms: Vec::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
+    /// Takes everything of the file that was asked for.
+    fn main(&mut self, file: &Arc<SourceFile>) {
+        self.own.variables = Variables::default().at_home(Place::File {
+            file: Arc::clone(file),
+            span: 0..0,
+        });
+        self.top_level(file);
+    }
+
     /// Reads a file of text, and notes it.
     fn read(&mut self, path: &Path) -> Option<Arc<SourceFile>> {
         let problem = |what: String| Problem::new(path.display().to_string(), what);

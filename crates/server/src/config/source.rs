@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::file::{Loaded, load};
+use super::file::{Loaded, load, load_text};
 use super::files::{Contents, Files};
 use super::problem::ConfigErrors;
 use super::{Config, Variables};
@@ -10,17 +10,35 @@ use super::{Config, Variables};
 /// A file, if there is one, and the environment; and what was found when they were read last.
 #[derive(Clone, Debug)]
 pub(crate) struct ConfigSource {
-    file: Option<PathBuf>,
+    beside: Beside,
     environment: Variables,
     files: Files,
     contents: Contents,
 }
 
+/// What there is beside the environment.
+#[derive(Clone, Debug)]
+enum Beside {
+    File(PathBuf),
+    Nothing,
+    /// A text of the program, and the name that it has in reports.
+    Text(&'static str, &'static str),
+}
+
 impl ConfigSource {
     /// Nothing is read yet.
     pub(crate) fn new(file: Option<PathBuf>, environment: Variables) -> Self {
+        Self::of(file.map_or(Beside::Nothing, Beside::File), environment)
+    }
+
+    /// A text of the program in place of a file, under this name.
+    pub(crate) fn of_text(name: &'static str, text: &'static str, environment: Variables) -> Self {
+        Self::of(Beside::Text(name, text), environment)
+    }
+
+    fn of(beside: Beside, environment: Variables) -> Self {
         Self {
-            file,
+            beside,
             environment,
             files: Files::default(),
             contents: Contents::default(),
@@ -34,9 +52,10 @@ impl ConfigSource {
     pub(crate) fn read(&mut self) -> Result<Config, ConfigErrors> {
         // What is noted of a file that changes meanwhile is what was in it before, so that the next look finds a difference.
         let known = self.files.contents();
-        let loaded = match &self.file {
-            Some(file) => load(file, &self.environment),
-            None => Loaded::without_file(self.environment.clone()),
+        let loaded = match &self.beside {
+            Beside::File(file) => load(file, &self.environment),
+            Beside::Text(name, text) => load_text(name, text, &self.environment),
+            Beside::Nothing => Loaded::without_file(self.environment.clone()),
         };
         let read = Config::from_loaded(&loaded);
         let files = Files::of(&loaded, read.as_ref().ok());

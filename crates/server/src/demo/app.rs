@@ -1,59 +1,109 @@
-//! The sample app: it signs people in the way an Auth.js app does, and shows what reaches it.
+//! The three services: each shows what reaches it, and the public one signs people in the way an Auth.js app does.
 //!
-//! It never opens a session. Who is calling it learns from the headers that the gate writes.
+//! None of them ever opens a session. Who is calling they learn from the headers that the gate writes.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::thread;
+use std::sync::Arc;
+use std::{process, thread};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, SET_COOKIE};
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use maud::Markup;
-use percent_encoding::percent_decode_str;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-use super::pages;
-use super::people::{PEOPLE, People};
+use super::form::{field, local_path};
+use super::people::{Change, People, Person};
 use super::received::Received;
+use super::refusals::Refusals;
 use super::sessions::Sessions;
+use super::words::Words;
+use super::{FILE, pages};
 
 /// Where the gate sends people who are not signed in.
-pub(super) const SIGN_IN: &str = "/signin";
+const SIGN_IN: &str = "/api/auth/signin";
 
-/// What must work for someone who has no session, or whose user is gone.
-pub(super) const PUBLIC_PATHS: &str = "/deleted,/restore,/signin,/signout";
+/// Where the services are.
+pub(super) struct Services {
+    pub(super) public: SocketAddr,
+    pub(super) members: SocketAddr,
+    pub(super) admin: SocketAddr,
+}
 
-/// Starts the app on a free port of this machine, on a thread that ends with the process. Returns its address.
-pub(super) fn start(sessions: Sessions) -> anyhow::Result<SocketAddr> {
+/// Which of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Area {
+    Admin,
+    Members,
+    Public,
+}
+
+/// Starts the services on free ports of this machine, on a thread that ends with the process; which that thread ends when the
+/// terminal closes.
+pub(super) fn start(sessions: Sessions, refusals: Arc<Refusals>) -> anyhow::Result<Services> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let people = runtime.block_on(People::open())?;
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
-    let address = listener.local_addr()?;
-
-    let app = App { people, sessions };
+    let bind = || runtime.block_on(TcpListener::bind("127.0.0.1:0"));
+    let [public, members, admin] = [bind()?, bind()?, bind()?];
+    let services = Services {
+        public: public.local_addr()?,
+        members: members.local_addr()?,
+        admin: admin.local_addr()?,
+    };
+    let app = App {
+        people,
+        refusals,
+        sessions,
+    };
+    let mut hangup = {
+        let _context = runtime.enter();
+        signal(SignalKind::hangup())?
+    };
+    let serving = async move {
+        tokio::join!(
+            app.clone().serve(Area::Public, &public),
+            app.clone().serve(Area::Members, &members),
+            app.serve(Area::Admin, &admin),
+            async {
+                hangup.recv().await;
+                leave();
+            },
+        );
+    };
     thread::Builder::new()
-        .name("sample-app".to_owned())
-        .spawn(move || runtime.block_on(app.serve(&listener)))?;
-    Ok(address)
+        .name("demo-services".to_owned())
+        .spawn(move || runtime.block_on(serving))?;
+    Ok(services)
+}
+
+/// Ends the process. A gate that serves reloads on this signal; this one nobody would see any more.
+#[expect(
+    clippy::exit,
+    reason = "the terminal is gone, and there is nothing to finish"
+)]
+fn leave() -> ! {
+    process::exit(0)
 }
 
 #[derive(Clone)]
 struct App {
     people: People,
+    refusals: Arc<Refusals>,
     sessions: Sessions,
 }
 
 impl App {
-    async fn serve(self, listener: &TcpListener) {
+    async fn serve(self, area: Area, listener: &TcpListener) {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
@@ -62,7 +112,7 @@ impl App {
                     let Ok((stream, _)) = accepted else { continue };
                     let app = self.clone();
                     connections.spawn(async move {
-                        let service = service_fn(|request| app.respond(request));
+                        let service = service_fn(|request| app.respond(area, request));
                         let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                     });
                 }
@@ -73,90 +123,161 @@ impl App {
 
     async fn respond(
         &self,
+        area: Area,
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
-        let answer = self.answer(request).await.unwrap_or_else(|error| {
-            tracing::error!("the sample app failed: {error:#}");
+        let answer = match area {
+            Area::Admin | Area::Members => self.enter(area, &request).await,
+            Area::Public => self.receive(request).await,
+        };
+        let answer = answer.unwrap_or_else(|error| {
+            tracing::error!("a service of the demo failed: {error:#}");
             Answer::Page(StatusCode::INTERNAL_SERVER_ERROR, pages::broken())
         });
         Ok(answer.into_response())
     }
 
-    /// The forms carry no token against forged requests: the cookie is `SameSite=Lax`, so another site's `POST` comes
-    /// without a session, and what is public here harms nobody. An app with more to lose needs one.
-    async fn answer(&self, request: Request<Incoming>) -> anyhow::Result<Answer> {
+    /// The members' area, or that of admins: for everyone whom the gate lets in.
+    async fn enter(&self, area: Area, request: &Request<Incoming>) -> anyhow::Result<Answer> {
+        if request.uri().path() != area.path() {
+            return Ok(Answer::Page(StatusCode::NOT_FOUND, pages::not_found(area)));
+        }
+        let received = Received(request.headers());
+        if !received.wants_page() {
+            return Ok(greeting(area, &received));
+        }
+        let person = Person::of_id(&received.user_id());
+        let row = match person {
+            Some(person) => self.people.row(person).await?,
+            None => None,
+        };
+        let you = person.zip(row.as_ref());
+        let page = pages::area(area, &received, you);
+        Ok(Answer::Page(StatusCode::OK, page))
+    }
+
+    /// The public page, and what belongs to it.
+    async fn receive(&self, request: Request<Incoming>) -> anyhow::Result<Answer> {
         let (head, body) = request.into_parts();
         let received = Received(&head.headers);
+        let page = |page| Ok(Answer::Page(StatusCode::OK, page));
         match (head.method.as_str(), head.uri.path()) {
-            ("GET" | "HEAD", "/") => Ok(home(&received)),
-            ("POST", "/delete") => {
-                self.people.delete(&received.user_id()).await?;
-                Ok(Answer::SeeOther("/deleted".to_owned()))
+            ("GET" | "HEAD", "/") if !received.wants_page() => {
+                Ok(greeting(Area::Public, &received))
             }
-            ("GET" | "HEAD", "/deleted") => Ok(Answer::Page(StatusCode::OK, pages::deleted())),
-            ("POST", "/restore") => {
-                self.people.restore().await?;
-                Ok(Answer::SeeOther(SIGN_IN.to_owned()))
+            ("GET" | "HEAD", "/") => page(pages::public(&received, &self.people.everyone().await?)),
+            ("GET" | "HEAD", "/refusal") => self.last_refusal(&received).await,
+            ("GET" | "HEAD", "/sessiongate.toml") => Ok(Answer::Text(FILE.to_owned())),
+            ("GET" | "HEAD", SIGN_IN) => {
+                let query = head.uri.query().unwrap_or_default();
+                let callback = local_path(field(query, "callbackUrl"));
+                page(pages::sign_in(&self.people.everyone().await?, &callback))
             }
-            ("GET" | "HEAD", "/signin") => {
-                let callback =
-                    local_path(field(head.uri.query().unwrap_or_default(), "callbackUrl"));
-                let present = self.people.present().await?;
-                Ok(Answer::Page(
-                    StatusCode::OK,
-                    pages::sign_in(&PEOPLE, &present, &callback),
-                ))
-            }
-            ("POST", "/signin") => self.sign_in(body).await,
-            ("POST", "/signout") => Ok(Answer::Cookie {
+            ("POST", SIGN_IN) => self.sign_in(&text(body).await),
+            ("POST", "/api/auth/signout") => Ok(Answer::Cookie {
                 cookie: self.sessions.sign_out(),
                 to: SIGN_IN.to_owned(),
             }),
-            _ => Ok(Answer::Page(StatusCode::NOT_FOUND, pages::not_found())),
+            ("POST", "/users") => self.change(&text(body).await).await,
+            _ => Ok(Answer::Page(
+                StatusCode::NOT_FOUND,
+                pages::not_found(Area::Public),
+            )),
         }
     }
 
-    async fn sign_in(&self, body: Incoming) -> anyhow::Result<Answer> {
-        // Far more than the form sends; a longer or broken body chooses nobody.
-        let body = Limited::new(body, 8 * 1024)
-            .collect()
-            .await
-            .map(|body| body.to_bytes())
-            .unwrap_or_default();
-        let form = String::from_utf8_lossy(&body);
-        let chosen = field(&form, "user");
-        let Some(person) = PEOPLE
-            .iter()
-            .find(|person| Some(person.id) == chosen.as_deref())
-        else {
+    /// Signs in whomever the form names, also those whom the gate will refuse: sessions outlive what becomes of their users.
+    ///
+    /// The form carries no token against forged requests: nobody is harmed here. An app with more to lose needs one.
+    fn sign_in(&self, form: &str) -> anyhow::Result<Answer> {
+        let chosen = field(form, "user");
+        let Some(person) = chosen.and_then(|id| Person::of_id(&id)) else {
             return Ok(Answer::SeeOther(SIGN_IN.to_owned()));
         };
         Ok(Answer::Cookie {
             cookie: self.sessions.sign_in(person)?,
-            to: local_path(field(&form, "callbackUrl")),
+            to: local_path(field(form, "callbackUrl")),
         })
+    }
+
+    /// Changes a row of the user table. Pages of other sites cannot send this form: the gate refuses that (`csrf = true`).
+    async fn change(&self, form: &str) -> anyhow::Result<Answer> {
+        let person = field(form, "user").and_then(|id| Person::of_id(&id));
+        let named = field(form, "change").unwrap_or_default();
+        let change = Change::ALL.iter().find(|change| change.as_str() == named);
+        if let Some((person, change)) = person.zip(change) {
+            self.people.change(person, *change).await?;
+        }
+        Ok(Answer::SeeOther(local_path(field(form, "back"))))
+    }
+
+    /// Why the gate refused what it refused last.
+    async fn last_refusal(&self, received: &Received<'_>) -> anyhow::Result<Answer> {
+        let Some(refused) = self.refusals.last() else {
+            return Ok(match received.wants_page() {
+                true => Answer::Page(StatusCode::OK, pages::nothing_refused()),
+                false => Answer::Text("Nothing has been refused yet.\n".to_owned()),
+            });
+        };
+        let person = refused.user_id.as_deref().and_then(Person::of_id);
+        let row = match person {
+            Some(person) => self.people.row(person).await?,
+            None => None,
+        };
+        let words = Words::about(&refused, person, row.as_ref());
+        if !received.wants_page() {
+            return Ok(Answer::Text(words.as_text(&refused)));
+        }
+        let explained = self.refusals.explained(&refused.request_id).await;
+        let page = pages::refusal(&refused, &words, person, explained.as_deref());
+        Ok(Answer::Page(StatusCode::OK, page))
     }
 }
 
-/// The protected page, or a few lines of it for `curl`.
-fn home(received: &Received<'_>) -> Answer {
-    let (name, rows) = (received.user_name(), received.rows());
-    if received.wants_page() {
-        return Answer::Page(
-            StatusCode::OK,
-            pages::home(&name, &rows, &received.forgery()),
-        );
+impl Area {
+    /// Where it is.
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Admin => "/admin/",
+            Self::Members => "/members/",
+            Self::Public => "/",
+        }
     }
+
+    /// What it is called.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "Admin area",
+            Self::Members => "Member area",
+            Self::Public => "Public page",
+        }
+    }
+}
+
+/// A few lines of text for `curl`.
+fn greeting(area: Area, received: &Received<'_>) -> Answer {
+    let rows = received.rows();
     let rows: String = rows
         .iter()
         .map(|(name, value)| format!("  {name}: {value}\n"))
         .collect();
+    let hello = match area {
+        Area::Admin | Area::Members => format!("Hello, {}. ", received.user_name()),
+        Area::Public => String::new(),
+    };
+    let name = area.name().to_lowercase();
     Answer::Text(format!(
-        "Hello, {name}. This is what the gate told the app about you:\n\n{rows}"
+        "{hello}This is the {name}. What the gate told it:\n\n{rows}"
     ))
 }
 
-/// What the app can say.
+/// A form. One that breaks off says nothing; one that is too long does not come here, by the `body_limit` of its route.
+async fn text(body: Incoming) -> String {
+    let body = body.collect().await.map(|body| body.to_bytes());
+    String::from_utf8_lossy(&body.unwrap_or_default()).into_owned()
+}
+
+/// What a service can say.
 enum Answer {
     Cookie { cookie: String, to: String },
     Page(StatusCode, Markup),
@@ -205,60 +326,5 @@ impl Answer {
             response.headers_mut().insert(name, value);
         }
         response
-    }
-}
-
-/// The first field of this name in a query or a form.
-fn field(form: &str, name: &str) -> Option<String> {
-    let mut fields = form.split('&').filter_map(|field| field.split_once('='));
-    let (_, value) = fields.find(|(key, _)| *key == name)?;
-    Some(
-        percent_decode_str(&value.replace('+', " "))
-            .decode_utf8_lossy()
-            .into_owned(),
-    )
-}
-
-/// Where to go after signing in: a path on this site, and nothing that a browser could take for another one.
-fn local_path(callback: Option<String>) -> String {
-    let is_local = |path: &String| {
-        path.starts_with('/')
-            && !path.starts_with("//")
-            && path
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-    };
-    callback.filter(is_local).unwrap_or_else(|| "/".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_paths_of_this_site_are_followed() {
-        for path in ["/", "/reports?year=2026&q=a%20b", "/a//b"] {
-            assert_eq!(local_path(Some(path.to_owned())), path);
-        }
-        for elsewhere in [
-            "",
-            "https://example.com/",
-            "//example.com",
-            "/\\example.com",
-            "/a\r\nX: y",
-            "/ä",
-            "reports",
-        ] {
-            assert_eq!(local_path(Some(elsewhere.to_owned())), "/", "{elsewhere:?}");
-        }
-        assert_eq!(local_path(None), "/");
-    }
-
-    #[test]
-    fn form_fields_are_decoded() {
-        let form = "user=zoe&callbackUrl=%2Fa%3Fb%3D1&note=a+b%C3%A4";
-        assert_eq!(field(form, "callbackUrl").as_deref(), Some("/a?b=1"));
-        assert_eq!(field(form, "note").as_deref(), Some("a bä"));
-        assert_eq!(field(form, "absent"), None);
     }
 }

@@ -1,32 +1,135 @@
-//! The pages of the sample app.
+//! The pages of the three services.
 
 use std::borrow::Cow;
 
 use maud::{Markup, html};
 
-use super::people::Person;
+use super::FILE;
+use super::app::Area;
+use super::people::{Change, Person, Role, Row};
+use super::received::Received;
+use super::refusals::RefusedRequest;
+use super::words::{Remedy, Words};
 use crate::pages::{mark, page};
 
-/// The protected page: who is calling, how the app knows, and what to try.
-pub(super) fn home(name: &str, received: &[(String, Cow<'_, str>)], forgery: &str) -> Markup {
-    let (identity, arrival): (Vec<_>, Vec<_>) = received
-        .iter()
-        .partition(|(name, _)| name.starts_with("X-User-"));
+type Everyone = [(&'static Person, Option<Row>)];
+
+/// The public page: what there is, who may enter where, and the user table to play with.
+pub(super) fn public(received: &Received<'_>, everyone: &Everyone) -> Markup {
     frame(
-        "Hello",
-        &html! { form method="post" action="/signout" { button { "Sign out" } } },
+        Area::Public.name(),
+        "/",
         &html! {
+            h1 { "One gate, three services" }
+            p.lead {
+                "You are on the public page of a small stack. The gate stands in front of all of it: it opens sessions, looks "
+                "people up in the user table, and tells each service who is calling."
+            }
+            ul.areas {
+                (area_card(Area::Public, "Anyone. You are here."))
+                (area_card(Area::Members, "Anyone who is signed in, unless banned or deleted."))
+                (area_card(Area::Admin, "Users whose row in the user table says “admin”."))
+            }
+            h2 id="users" { "The user table" }
+            p {
+                "Sign in as somebody in another tab, then change their row here. The session stays the same; the very next "
+                "request is judged by the new row."
+            }
+            ul.users { @for (person, row) in everyone { (user(person, row.as_ref())) } }
+            h2 { "What this service received" }
+            (headers(&received.rows()))
+            p.note {
+                "A public route tells nothing about who is calling, even if that is somebody who is signed in. Identity headers "
+                "that a client sends itself are removed on every route."
+            }
+            h2 { "The file that describes it" }
+            details.file {
+                summary { code { "sessiongate.toml" } }
+                pre.wrap tabindex="0" { (FILE) }
+            }
+        },
+    )
+}
+
+fn area_card(area: Area, who: &str) -> Markup {
+    html! { li { a href=(area.path()) { (area.name()) } span { (who) } } }
+}
+
+/// Somebody's row, with what can be done to it.
+fn user(person: &Person, row: Option<&Row>) -> Markup {
+    let name = person.first_name();
+    let changes: &[(Change, &str)] = match row {
+        None => &[(Change::Restore, "Restore")],
+        Some(Row { role, banned }) => match (role, banned) {
+            (Role::Admin, false) => &[
+                (Change::MakeMember, "Make member"),
+                (Change::Ban, "Ban"),
+                (Change::Delete, "Delete"),
+            ],
+            (Role::Admin, true) => &[
+                (Change::MakeMember, "Make member"),
+                (Change::Unban, "Lift ban"),
+                (Change::Delete, "Delete"),
+            ],
+            (Role::Member, false) => &[
+                (Change::MakeAdmin, "Make admin"),
+                (Change::Ban, "Ban"),
+                (Change::Delete, "Delete"),
+            ],
+            (Role::Member, true) => &[
+                (Change::MakeAdmin, "Make admin"),
+                (Change::Unban, "Lift ban"),
+                (Change::Delete, "Delete"),
+            ],
+        },
+    };
+    html! {
+        li {
+            div { span.name { (person.name) } " " (badges(row)) }
+            form method="post" action="/users" {
+                input type="hidden" name="user" value=(person.id);
+                input type="hidden" name="back" value="/#users";
+                @for (change, label) in changes {
+                    button.small name="change" value=(change.as_str()) aria-label={ (label) ": " (name) } { (label) }
+                }
+            }
+        }
+    }
+}
+
+/// What the table says of somebody, at a glance.
+fn badges(row: Option<&Row>) -> Markup {
+    html! {
+        @match row {
+            None => span.badge.gone { "deleted" },
+            Some(row) => {
+                span.badge { (row.role.as_str()) }
+                @if row.banned { " " span.badge.gone { "banned" } }
+            }
+        }
+    }
+}
+
+/// The members' area, or that of admins: who is calling, how the service knows, and what to try. `you` is the caller, if the demo
+/// knows them.
+pub(super) fn area(area: Area, received: &Received<'_>, you: Option<(&Person, &Row)>) -> Markup {
+    let name = received.user_name();
+    let rows = received.rows();
+    frame(
+        area.name(),
+        area.path(),
+        &html! {
+            p.status { (area.name()) }
             h1 { "Hello, " (name) }
             p.lead {
-                "This is the sample app. It never opened your session: the gate did, looked you up in the user table, "
-                "and told the app who you are."
+                "This service never opened your session. The gate did, looked you up in the user table"
+                @if area == Area::Admin { ", saw that you are an admin" }
+                ", and told the service who you are."
             }
-            h2 { "What the app received" }
-            div.scroll {
-                table {
-                    tbody.identity { @for (name, value) in identity { (row(name, value)) } }
-                    tbody { @for (name, value) in arrival { (row(name, value)) } }
-                }
+            h2 { "What this service received" }
+            (headers(&rows))
+            @if area == Area::Admin {
+                p.note { "Only the route of this area has “X-User-Role” among its headers." }
             }
             @if !name.is_ascii() {
                 p.note {
@@ -34,91 +137,214 @@ pub(super) fn home(name: &str, received: &[(String, Cow<'_, str>)], forgery: &st
                 }
             }
             h2 { "Things to try" }
+            @if let Some((person, row)) = you { (role_card(area, person, row)) }
             section.card {
                 h3 { "Pretend to be someone else" }
                 p {
                     "Send identity headers of your own, even misspelled ones. The gate removes them before it writes "
                     "the real ones, so the answer still greets you."
                 }
-                pre tabindex="0" { (forgery) }
+                pre tabindex="0" { (received.forgery(area.path())) }
             }
-            section.card {
-                h3 { "Delete your user" }
-                p {
-                    "Your session is good for hours. But the gate asks for the user on every request, so the very "
-                    "next one is refused."
+            @if let Some((person, _)) = you {
+                section.card {
+                    h3 { "Delete your user" }
+                    p {
+                        "Your session is good for hours. But the gate asks for the user on every request, so the very "
+                        "next one is refused."
+                    }
+                    (change(person, Change::Delete, &html! { "Delete " (name) }, area.path(), "danger"))
                 }
-                form method="post" action="/delete" { button.danger { "Delete " (name) } }
             }
         },
     )
 }
 
-fn row(name: &str, value: &str) -> Markup {
+/// The change of the caller's own role, which counts at once.
+fn role_card(area: Area, person: &Person, row: &Row) -> Markup {
+    let (changed, label, then) = match row.role {
+        Role::Admin => (Change::MakeMember, "Make me a member", "closes"),
+        Role::Member => (Change::MakeAdmin, "Make me an admin", "opens"),
+    };
+    html! {
+        section.card {
+            h3 { "Change your role" }
+            p {
+                "It is “" (row.role.as_str()) "” now. Change it, and the admin area " (then) " at once: the session in your browser "
+                "stays as it is."
+            }
+            div.actions {
+                (change(person, changed, &html! { (label) }, area.path(), ""))
+                @if area == Area::Members { a href=(Area::Admin.path()) { "Go to the admin area" } }
+            }
+        }
+    }
+}
+
+/// A button that changes somebody's row.
+fn change(person: &Person, change: Change, label: &Markup, back: &str, class: &str) -> Markup {
+    html! {
+        form method="post" action="/users" {
+            input type="hidden" name="user" value=(person.id);
+            input type="hidden" name="back" value=(back);
+            button class=[(!class.is_empty()).then_some(class)] name="change" value=(change.as_str()) { (label) }
+        }
+    }
+}
+
+fn headers(rows: &[(String, Cow<'_, str>)]) -> Markup {
+    let (identity, arrival): (Vec<_>, Vec<_>) = rows
+        .iter()
+        .partition(|(name, _)| name.starts_with("X-User-"));
+    html! {
+        div.scroll {
+            table {
+                @if !identity.is_empty() {
+                    tbody.identity { @for (name, value) in identity { (header(name, value)) } }
+                }
+                tbody { @for (name, value) in arrival { (header(name, value)) } }
+            }
+        }
+    }
+}
+
+fn header(name: &str, value: &str) -> Markup {
     html! { tr { th.mono scope="row" { (name) } td.mono { (value) } } }
 }
 
-/// The sign-in page, with whoever is in the user table to choose from.
-pub(super) fn sign_in(people: &[Person], present: &[String], callback: &str) -> Markup {
-    let gone = |person: &Person| !present.iter().any(|id| id == person.id);
+/// The sign-in page, with everyone to choose from.
+pub(super) fn sign_in(everyone: &Everyone, callback: &str) -> Markup {
     frame(
         "Sign in",
-        &html! {},
+        "/api/auth/signin",
         &html! {
             h1 { "Who would you like to be?" }
             p.lead {
-                "The gate saw no session and sent you here, to the sample app. Choose someone, and the app gives you "
-                "the same encrypted cookie that Auth.js would."
+                "Choose someone, and the app gives you the same encrypted cookie that Auth.js would. Who may enter where is up "
+                "to the gate."
             }
-            form method="post" action="/signin" {
+            form method="post" action="/api/auth/signin" {
                 input type="hidden" name="callbackUrl" value=(callback);
                 ul.people {
-                    @for person in people {
+                    @for (person, row) in everyone {
                         li {
-                            button.person name="user" value=(person.id) disabled[gone(person)] {
+                            button.person name="user" value=(person.id) {
                                 span.initial aria-hidden="true" { (person.name.chars().take(1).collect::<String>()) }
                                 span { (person.name) }
                                 span.email { (person.email) }
-                                span.go { @if gone(person) { "deleted" } @else { span aria-hidden="true" { "→" } } }
+                                span.go { (badges(row.as_ref())) }
                             }
                         }
                     }
                 }
             }
-            @if people.iter().any(gone) {
-                form.actions method="post" action="/restore" { button { "Restore users" } }
-            }
-        },
-    )
-}
-
-/// After a user is deleted: the session is still there, and what it is worth now can be seen.
-pub(super) fn deleted() -> Markup {
-    frame(
-        "Deleted",
-        &html! {},
-        &html! {
-            h1 { "That user is gone" }
-            p.lead {
-                "The row has left the user table. Your browser still has the session cookie, and it still opens. See "
-                "for yourself what it is worth, then come back."
-            }
             div.actions {
-                a.button href="/" { "Open the protected page" }
-                form method="post" action="/restore" { button { "Restore users" } }
+                form method="post" action="/api/auth/signout" { button { "Sign out" } }
+                a href="/refusal" { "Why was I refused?" }
             }
         },
     )
 }
 
-pub(super) fn not_found() -> Markup {
+/// Why a request was refused: in words, with the lines of the file that say so, and with what would change it.
+pub(super) fn refusal(
+    refused: &RefusedRequest,
+    words: &Words,
+    person: Option<&Person>,
+    explained: Option<&str>,
+) -> Markup {
+    frame(
+        "Last refusal",
+        "/refusal",
+        &html! {
+            p.status { b { (refused.status) } " " span.mono { (refused.method) " " (refused.path) } }
+            h1 { "Why this was refused" }
+            p.lead { (words.why) }
+            h2 { "What was missing" }
+            p { (words.missing) }
+            @if let Some(rule) = words.rule {
+                h2 { "The lines that say so" }
+                pre.wrap tabindex="0" { (rule) }
+            }
+            @if let Some(remedy) = words.remedy { (remedied(remedy, refused, person)) }
+            h2 { "The request" }
+            div.scroll {
+                table {
+                    tbody {
+                        (header("When", &refused.time))
+                        (header("Who", refused.user_id.as_deref().unwrap_or("nobody")))
+                        (header("Route", refused.route.as_deref().unwrap_or("none")))
+                        (header("Reason", refused.reason))
+                        (header("Request id", &refused.request_id))
+                    }
+                }
+            }
+            p.note {
+                "Of all this, the person who was refused saw the request id alone, so that strangers learn nothing. The log has the "
+                "rest under that id."
+            }
+            @if let Some(explained) = explained {
+                h2 { "As the admin listener explains it" }
+                pre.wrap tabindex="0" { (explained) }
+            }
+        },
+    )
+}
+
+fn remedied(remedy: Remedy, refused: &RefusedRequest, person: Option<&Person>) -> Markup {
+    let back = match refused.method.as_str() {
+        "GET" => &refused.path,
+        _ => "/",
+    };
+    html! {
+        h2 { "What lets the next request in" }
+        div.actions.close {
+            @match (remedy, person) {
+                (Remedy::SignIn, _) | (Remedy::Change(_), None) => a.button href="/api/auth/signin" { "Sign in" },
+                (Remedy::Change(changed), Some(person)) => {
+                    (change(person, changed, &label(changed, person), back, "primary"))
+                    a href="/api/auth/signin" { "Sign in as somebody else" }
+                }
+            }
+        }
+    }
+}
+
+fn label(change: Change, person: &Person) -> Markup {
+    let name = person.first_name();
+    html! {
+        @match change {
+            Change::Ban => { "Ban " (name) },
+            Change::Delete => { "Delete " (name) },
+            Change::MakeAdmin => { "Make " (name) " an admin, and go there" },
+            Change::MakeMember => { "Make " (name) " a member" },
+            Change::Restore => { "Restore " (name) ", and go there" },
+            Change::Unban => { "Lift the ban, and go there" },
+        }
+    }
+}
+
+/// Before anything was refused.
+pub(super) fn nothing_refused() -> Markup {
+    frame(
+        "Last refusal",
+        "/refusal",
+        &html! {
+            h1 { "Nothing has been refused yet" }
+            p.lead { "Open the admin area as a member, or anything without a session. Then come back: this page says why not." }
+            div.actions { a.button href=(Area::Admin.path()) { "Try the admin area" } }
+        },
+    )
+}
+
+pub(super) fn not_found(area: Area) -> Markup {
     frame(
         "Not found",
-        &html! {},
+        area.path(),
         &html! {
             h1 { "There is no such page" }
-            p.lead { "The gate let you through, but the sample app has nothing at this address." }
-            div.actions { a.button href="/" { "Back to the first page" } }
+            p.lead { "The gate let you through, but this service has nothing at this address." }
+            div.actions { a.button href=(area.path()) { (area.name()) } }
         },
     )
 }
@@ -126,19 +352,30 @@ pub(super) fn not_found() -> Markup {
 pub(super) fn broken() -> Markup {
     frame(
         "Error",
-        &html! {},
+        "",
         &html! {
-            h1 { "The sample app failed" }
+            h1 { "This service failed" }
             p.lead { "What went wrong is in the terminal in which the demo runs." }
         },
     )
 }
 
-fn frame(title: &str, action: &Markup, content: &Markup) -> Markup {
+/// A page with the way to all others; `here` is its own path.
+fn frame(title: &str, here: &str, content: &Markup) -> Markup {
+    let link = |path: &'static str, name: &'static str| {
+        html! { a href=(path) aria-current=[(path == here).then_some("page")] { (name) } }
+    };
     page(
         &format!("{title} · sessiongate demo"),
         &html! {
-            header { (mark()) span { "sessiongate demo" } (action) }
+            header { (mark()) span { "sessiongate demo" } }
+            nav aria-label="Demo" {
+                (link(Area::Public.path(), "Public"))
+                (link(Area::Members.path(), "Members"))
+                (link(Area::Admin.path(), "Admin"))
+                (link("/refusal", "Refusal"))
+                (link("/api/auth/signin", "Sign in"))
+            }
             main { (content) }
             footer { p { "Everything here lives in memory and is gone when the demo stops." } }
         },

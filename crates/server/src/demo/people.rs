@@ -8,26 +8,131 @@ pub(super) struct Person {
     pub(super) id: &'static str,
     pub(super) name: &'static str,
     pub(super) email: &'static str,
+    /// What the table says of them at first; `None` for one who was deleted.
+    first: Option<Row>,
+}
+
+/// What the user table says of somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) role: Role,
+    pub(super) banned: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Admin,
+    Member,
 }
 
 /// One of them has a name that no header can carry as it is.
-pub(super) const PEOPLE: [Person; 3] = [
+pub(super) static PEOPLE: [Person; 5] = [
     Person {
         id: "ada",
         name: "Ada Lovelace",
         email: "ada@example.com",
+        first: Some(Row {
+            role: Role::Admin,
+            banned: false,
+        }),
     },
     Person {
         id: "kofi",
         name: "Kofi Mensah",
         email: "kofi@example.com",
+        first: Some(Row {
+            role: Role::Member,
+            banned: false,
+        }),
     },
     Person {
         id: "zoe",
         name: "Zoë Müller",
         email: "zoe@example.com",
+        first: Some(Row {
+            role: Role::Member,
+            banned: false,
+        }),
+    },
+    Person {
+        id: "ivan",
+        name: "Ivan Petrov",
+        email: "ivan@example.com",
+        first: Some(Row {
+            role: Role::Member,
+            banned: true,
+        }),
+    },
+    Person {
+        id: "mei",
+        name: "Mei Tanaka",
+        email: "mei@example.com",
+        first: None,
     },
 ];
+
+impl Person {
+    /// The one of this id.
+    pub(super) fn of_id(id: &str) -> Option<&'static Self> {
+        PEOPLE.iter().find(|person| person.id == id)
+    }
+
+    /// What friends say.
+    pub(super) fn first_name(&self) -> &'static str {
+        self.name.split(' ').next().unwrap_or(self.name)
+    }
+}
+
+impl Role {
+    /// As the table has it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Member => "member",
+        }
+    }
+
+    fn of(text: &str) -> Self {
+        match text {
+            "admin" => Self::Admin,
+            _ => Self::Member,
+        }
+    }
+}
+
+/// What can be done to somebody's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Ban,
+    Delete,
+    MakeAdmin,
+    MakeMember,
+    Restore,
+    Unban,
+}
+
+impl Change {
+    pub(super) const ALL: [Self; 6] = [
+        Self::Ban,
+        Self::Delete,
+        Self::MakeAdmin,
+        Self::MakeMember,
+        Self::Restore,
+        Self::Unban,
+    ];
+
+    /// As the forms name it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ban => "ban",
+            Self::Delete => "delete",
+            Self::MakeAdmin => "make-admin",
+            Self::MakeMember => "make-member",
+            Self::Restore => "restore",
+            Self::Unban => "unban",
+        }
+    }
+}
 
 /// The user table. Whoever is not in it may not enter.
 #[derive(Clone)]
@@ -38,7 +143,7 @@ impl People {
     /// `file:` URI, and only then (<https://www.sqlite.org/inmemorydb.html>).
     pub(super) const URL: &str = "sqlite://file:sessiongate-demo?mode=memory&cache=shared";
 
-    /// Creates the table with everyone in it.
+    /// Creates the table.
     pub(super) async fn open() -> Result<Self, sqlx::Error> {
         // SQLite drops such a database with its last connection, so this one stays open.
         let options = SqlitePoolOptions::new()
@@ -49,41 +154,72 @@ impl People {
             .max_lifetime(None)
             .connect(Self::URL)
             .await?;
-        sqlx::query(
-            "CREATE TABLE users (id TEXT PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL)",
-        )
-        .execute(&pool)
-        .await?;
+        let table = "CREATE TABLE users (id TEXT PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL, \
+                     role TEXT NOT NULL, banned BOOLEAN NOT NULL)";
+        sqlx::query(table).execute(&pool).await?;
         let people = Self(pool);
-        people.restore().await?;
+        for person in &PEOPLE {
+            if let Some(row) = &person.first {
+                people.insert(person, row).await?;
+            }
+        }
         Ok(people)
     }
 
-    /// Puts back whoever was deleted.
-    pub(super) async fn restore(&self) -> Result<(), sqlx::Error> {
-        for Person { id, name, email } in &PEOPLE {
-            sqlx::query("INSERT OR IGNORE INTO users (id, name, email) VALUES (?, ?, ?)")
-                .bind(id)
-                .bind(name)
-                .bind(email)
-                .execute(&self.0)
-                .await?;
-        }
+    async fn insert(&self, person: &Person, row: &Row) -> Result<(), sqlx::Error> {
+        let insert =
+            "INSERT OR IGNORE INTO users (id, name, email, role, banned) VALUES (?, ?, ?, ?, ?)";
+        let insert = sqlx::query(insert).bind(person.id).bind(person.name);
+        let insert = insert.bind(person.email).bind(row.role.as_str());
+        insert.bind(row.banned).execute(&self.0).await?;
         Ok(())
     }
 
-    pub(super) async fn delete(&self, id: &str) -> Result<(), sqlx::Error> {
-        sqlx::query("DELETE FROM users WHERE id = ?")
-            .bind(id)
+    /// Changes somebody's row.
+    pub(super) async fn change(&self, person: &Person, change: Change) -> Result<(), sqlx::Error> {
+        let statement = match change {
+            Change::Ban => "UPDATE users SET banned = TRUE WHERE id = ?",
+            Change::Delete => "DELETE FROM users WHERE id = ?",
+            Change::MakeAdmin => "UPDATE users SET role = 'admin' WHERE id = ?",
+            Change::MakeMember => "UPDATE users SET role = 'member' WHERE id = ?",
+            Change::Restore => {
+                let as_new = Row {
+                    role: Role::Member,
+                    banned: false,
+                };
+                let row = person.first.as_ref().unwrap_or(&as_new);
+                return self.insert(person, row).await;
+            }
+            Change::Unban => "UPDATE users SET banned = FALSE WHERE id = ?",
+        };
+        sqlx::query(statement)
+            .bind(person.id)
             .execute(&self.0)
             .await?;
         Ok(())
     }
 
-    /// The ids that are in the table.
-    pub(super) async fn present(&self) -> Result<Vec<String>, sqlx::Error> {
-        sqlx::query_scalar("SELECT id FROM users")
-            .fetch_all(&self.0)
-            .await
+    /// What the table says of somebody now; `None` when they are not in it.
+    pub(super) async fn row(&self, person: &Person) -> Result<Option<Row>, sqlx::Error> {
+        let row: Option<(String, bool)> =
+            sqlx::query_as("SELECT role, banned FROM users WHERE id = ?")
+                .bind(person.id)
+                .fetch_optional(&self.0)
+                .await?;
+        Ok(row.map(|(role, banned)| Row {
+            role: Role::of(&role),
+            banned,
+        }))
+    }
+
+    /// Everyone, with what the table says of them now.
+    pub(super) async fn everyone(
+        &self,
+    ) -> Result<Vec<(&'static Person, Option<Row>)>, sqlx::Error> {
+        let mut everyone = Vec::new();
+        for person in &PEOPLE {
+            everyone.push((person, self.row(person).await?));
+        }
+        Ok(everyone)
     }
 }

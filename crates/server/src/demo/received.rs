@@ -1,4 +1,4 @@
-//! What reaches the sample app with a request that the gate has let through.
+//! What reaches a service with a request that the gate has let through.
 
 use std::borrow::Cow;
 
@@ -38,7 +38,7 @@ impl Received<'_> {
     }
 
     /// A command that sends this session together with forged headers.
-    pub(super) fn forgery(&self) -> String {
+    pub(super) fn forgery(&self, path: &str) -> String {
         // Both end up in a shell, so neither may hold anything that means something there.
         let plain = |text: &str| {
             text.bytes()
@@ -56,7 +56,7 @@ impl Received<'_> {
         };
         let session = session.unwrap_or_default();
         format!(
-            "curl -b '{session}' \\\n  -H 'X-User-Id: root' -H 'X_User_Email: root@example.com' \\\n  http://{host}/"
+            "curl -b '{session}' \\\n  -H 'X-User-Id: root' -H 'X_User_Email: root@example.com' \\\n  http://{host}{path}"
         )
     }
 

@@ -1,7 +1,7 @@
 //! `sessiongate demo`: everything in one process, as a visitor goes through it.
 
 use anyhow::{Context, Result};
-use harness::{Client, Gate, Request, Response};
+use harness::{Client, Gate, GateCommand, Request, Response, poll};
 
 /// The visitor's browser: follows nothing by itself, keeps the cookie.
 struct Browser {
@@ -17,7 +17,18 @@ impl Browser {
     async fn post(&mut self, target: &str, form: &str) -> Result<Response> {
         let form =
             Request::post(target, form).header("Content-Type", "application/x-www-form-urlencoded");
-        self.send(form).await
+        self.send(form.header("Sec-Fetch-Site", "same-origin"))
+            .await
+    }
+
+    async fn sign_in(&mut self, user: &str) -> Result<Response> {
+        let form = format!("user={user}&callbackUrl=%2Fmembers%2F");
+        self.post("/api/auth/signin", &form).await
+    }
+
+    async fn change(&mut self, user: &str, change: &str) -> Result<Response> {
+        let form = format!("user={user}&change={change}&back=%2F");
+        self.post("/users", &form).await
     }
 
     async fn send(&mut self, request: Request) -> Result<Response> {
@@ -32,43 +43,58 @@ impl Browser {
     }
 }
 
+fn demo() -> GateCommand {
+    Gate::command(env!("CARGO_BIN_EXE_sessiongate")).args(["demo"])
+}
+
+/// A demo, and a visitor without a session.
+async fn visited() -> Result<(Gate, Browser)> {
+    let gate = demo().start().await?;
+    let client = gate.connect().await?;
+    let cookie = "theme=dark".to_owned();
+    Ok((gate, Browser { client, cookie }))
+}
+
 #[tokio::test]
 async fn a_visitor_signs_in_is_recognised_is_deleted_and_is_refused() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let command = Gate::command(env!("CARGO_BIN_EXE_sessiongate")).args(["demo"]);
-    let mut gate = command
-        .env("TMPDIR", folder.path().display().to_string())
-        .start()
-        .await?;
+    let command = demo().env("TMPDIR", folder.path().display().to_string());
+    let mut gate = command.start().await?;
     let mut browser = Browser {
         client: gate.connect().await?,
         cookie: "theme=dark".to_owned(),
     };
 
-    let stranger = browser.get("/").await?;
+    let stranger = browser.get("/members/").await?;
     assert_eq!(stranger.status, 302);
     let sign_in = stranger
         .header("location")
         .context("a way to sign in")?
         .to_owned();
-    assert_eq!(sign_in, "/signin?callbackUrl=%2F");
+    assert_eq!(sign_in, "/api/auth/signin?callbackUrl=%2Fmembers%2F");
     let page = browser.get(&sign_in).await?;
     assert_eq!(page.status, 200);
-    for name in ["Ada Lovelace", "Kofi Mensah", "Zoë Müller"] {
+    for name in [
+        "Ada Lovelace",
+        "Kofi Mensah",
+        "Zoë Müller",
+        "Ivan Petrov",
+        "Mei Tanaka",
+    ] {
         assert!(page.text().contains(name), "{name} can be chosen");
     }
 
-    let entered = browser.post("/signin", "user=zoe&callbackUrl=%2F").await?;
+    let entered = browser.sign_in("zoe").await?;
     assert_eq!(
         (entered.status, entered.header("location")),
-        (303, Some("/"))
+        (303, Some("/members/"))
     );
     assert!(
         browser.cookie.starts_with("authjs.session-token="),
         "{}",
         browser.cookie
     );
-    let home = browser.get("/").await?;
+    let home = browser.get("/members/").await?;
     assert_eq!(home.status, 200);
     for shown in [
         "Hello, Zoë Müller",
@@ -85,26 +111,25 @@ async fn a_visitor_signs_in_is_recognised_is_deleted_and_is_refused() -> Result<
     }
     let forged = browser
         .send(
-            Request::get("/")
+            Request::get("/members/")
                 .header("X-User-Id", "root")
                 .header("X_User_Id", "root"),
         )
         .await?;
     assert!(!forged.text().contains(">root<"), "{}", forged.text());
 
-    assert_eq!(browser.post("/delete", "").await?.status, 303);
-    let refused = browser.get("/").await?;
+    assert_eq!(browser.change("zoe", "delete").await?.status, 303);
+    let refused = browser.get("/members/").await?;
     assert_eq!(refused.status, 403, "on the very next request");
-    assert_eq!(browser.get("/deleted").await?.status, 200);
 
-    assert_eq!(browser.post("/restore", "").await?.status, 303);
+    assert_eq!(browser.change("zoe", "restore").await?.status, 303);
     assert_eq!(
-        browser.get("/").await?.status,
+        browser.get("/members/").await?.status,
         200,
         "the session was good all along"
     );
-    browser.post("/signout", "").await?;
-    assert_eq!(browser.get("/").await?.status, 302);
+    browser.post("/api/auth/signout", "").await?;
+    assert_eq!(browser.get("/members/").await?.status, 302);
 
     gate.signal("INT")?;
     assert_eq!(gate.wait().await?.code(), Some(0));
@@ -117,55 +142,225 @@ async fn a_visitor_signs_in_is_recognised_is_deleted_and_is_refused() -> Result<
 }
 
 #[tokio::test]
-async fn the_printed_curl_line_works() -> Result<()> {
-    let gate = Gate::command(env!("CARGO_BIN_EXE_sessiongate"))
-        .args(["demo"])
-        .start()
+async fn each_service_receives_what_its_route_says() -> Result<()> {
+    let (_gate, mut browser) = visited().await?;
+    browser.sign_in("ada").await?;
+    for (path, received) in [
+        ("/", &["X-Forwarded-For"][..]),
+        ("/members/", &["X-Forwarded-For", "X-User-Id"]),
+        ("/admin/", &["X-Forwarded-For", "X-User-Id", "X-User-Role"]),
+    ] {
+        let forged = Request::get(path).header("X-User-Role", "forged");
+        let page = browser.send(forged).await?;
+        assert_eq!(page.status, 200, "{path}");
+        for name in ["X-Forwarded-For", "X-User-Id", "X-User-Role"] {
+            let cell = format!("scope=\"row\">{name}<");
+            let is_shown = page.text().contains(&cell);
+            assert_eq!(is_shown, received.contains(&name), "{name} on {path}");
+        }
+        assert!(!page.text().contains("forged"), "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_role_counts_as_soon_as_the_table_has_it() -> Result<()> {
+    let (_gate, mut browser) = visited().await?;
+    browser.sign_in("kofi").await?;
+    for (change, status) in [
+        ("restore", 403),
+        ("make-admin", 200),
+        ("ban", 403),
+        ("unban", 200),
+        ("make-member", 403),
+    ] {
+        browser.change("kofi", change).await?;
+        let cookie = browser.cookie.clone();
+        let answer = browser.get("/admin/").await?;
+        assert_eq!(answer.status, status, "after {change}");
+        assert_eq!(browser.cookie, cookie, "the session is the same");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_last_refusal_is_explained() -> Result<()> {
+    let (_gate, mut browser) = visited().await?;
+    let page = browser.get("/refusal").await?;
+    assert!(page.text().contains("Nothing has been refused yet"));
+
+    browser.get("/members/").await?;
+    let page = browser.get("/refusal").await?.text();
+    for shown in ["Nobody was signed in", "no_credential", "member area"] {
+        assert!(page.contains(shown), "{shown} is missing from:\n{page}");
+    }
+    for (user, path, status, shown) in [
+        (
+            "kofi",
+            "/admin/",
+            403,
+            [
+                "rule_denied",
+                "only for admins",
+                "equals = &quot;admin&quot;",
+            ],
+        ),
+        (
+            "ivan",
+            "/members/",
+            403,
+            ["user_disabled", "Ivan is banned", "equals = false"],
+        ),
+        (
+            "mei",
+            "/members/",
+            403,
+            ["user_missing", "was deleted", "enable_db_check = true"],
+        ),
+        (
+            "ada",
+            "/nowhere",
+            404,
+            ["no_route", "/nowhere", "no route matches"],
+        ),
+    ] {
+        browser.sign_in(user).await?;
+        let refused = browser.get(path).await?;
+        assert_eq!(refused.status, status, "{user} {path}");
+        let id = refused.header("x-request-id").context("an id")?.to_owned();
+        assert!(
+            !refused.text().contains(shown[0]),
+            "no reason for strangers"
+        );
+        let page = browser.get("/refusal").await?.text();
+        assert!(page.contains(&id), "it is the last one");
+        for shown in shown {
+            assert!(page.contains(shown), "{shown} is missing from:\n{page}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn somebody_who_may_not_enter_is_shown_another_way_in() -> Result<()> {
+    let (_gate, mut browser) = visited().await?;
+    browser.sign_in("kofi").await?;
+    let refused = browser.get("/admin/").await?.text();
+    let way_in = "href=\"/api/auth/signin?callbackUrl=%2Fadmin%2F\"";
+    assert!(refused.contains(way_in), "{refused}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_user_table_is_changed_from_its_own_pages_alone() -> Result<()> {
+    let (_gate, mut browser) = visited().await?;
+    let form = "user=ada&change=delete&back=%2F";
+    for (name, value) in [
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Origin", "https://elsewhere.test"),
+    ] {
+        let forged = Request::post("/users", form).header(name, value);
+        assert_eq!(browser.send(forged).await?.status, 403, "{name}: {value}");
+    }
+    browser.sign_in("ada").await?;
+    assert_eq!(browser.get("/admin/").await?.status, 200);
+    let long = format!("{form}&more={}", "x".repeat(2000));
+    assert_eq!(browser.post("/users", &long).await?.status, 413);
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_ends_when_its_terminal_closes() -> Result<()> {
+    let mut gate = demo().start().await?;
+    gate.signal("HUP")?;
+    assert_eq!(gate.wait().await?.code(), Some(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_file_that_is_shown_is_one_that_serve_takes() -> Result<()> {
+    let (gate, mut browser) = visited().await?;
+    let file = browser.get("/sessiongate.toml").await?.text();
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("sessiongate.toml");
+    std::fs::write(&path, file)?;
+    let database = format!("sqlite://{}", folder.path().join("users.db").display());
+    let checked = Gate::command(env!("CARGO_BIN_EXE_sessiongate"))
+        .args(["check-config", "--config", &path.display().to_string()])
+        .env("AUTH_SECRET", harness::mint::SECRET)
+        .env("DATABASE_URL", database)
+        .env("PUBLIC_SERVICE", "http://127.0.0.1:3000")
+        .env("MEMBERS_SERVICE", "http://127.0.0.1:3001")
+        .env("ADMIN_SERVICE", "http://127.0.0.1:3002")
+        .run()
         .await?;
-    let stdout = gate.stdout();
-    let cookie = stdout.wait_for(|line| {
-        let (_, rest) = line.split_once("curl -b '")?;
-        Some(rest.split('\'').next()?.to_owned())
+    assert!(checked.status.success(), "{}", checked.stderr);
+    drop(gate);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_printed_curl_lines_work() -> Result<()> {
+    let gate = demo().start().await?;
+    for (name, path, status, said) in [
+        ("ada", "/admin/", 200, "Hello, Ada Lovelace"),
+        ("kofi", "/members/", 200, "X-User-Id: kofi"),
+        ("kofi", "/admin/", 403, "forbidden"),
+    ] {
+        let stdout = gate.stdout();
+        let printed = stdout.wait_for(|line| {
+            let (_, rest) = line.split_once(&format!("{name}='"))?;
+            Some(rest.split('\'').next()?.to_owned())
+        });
+        let request = Request::get(path)
+            .cookie(printed.await?)
+            .header("Accept", "*/*");
+        let answer = gate.send(&request).await?;
+        assert_eq!(answer.status, status);
+        assert!(answer.text().contains(said), "{}", answer.text());
+        let url = format!("http://{}{path}", gate.proxy);
+        stdout
+            .wait_for(|line| line.contains(&url).then_some(()))
+            .await?;
+    }
+    // The line of the refusal is written when its answer has gone out.
+    let why = poll("what was refused last", async || {
+        let why = gate.send(&Request::get("/refusal")).await.ok()?.text();
+        why.contains("Missing:").then_some(why)
     });
-    let request = Request::get("/")
-        .cookie(cookie.await?)
-        .header("Accept", "*/*");
-    let answer = gate.send(&request).await?;
-    assert_eq!(answer.status, 200);
-    assert!(answer.text().contains("Ada Lovelace"), "{}", answer.text());
-    gate.stdout()
-        .wait_for(|line| {
-            line.contains(&format!("http://{}", gate.proxy))
-                .then_some(())
-        })
-        .await
+    let why = why.await?;
+    assert!(
+        why.contains("GET /admin/ was refused: 403 (rule_denied)"),
+        "{why}"
+    );
+    Ok(())
 }
 
 #[tokio::test]
 async fn settings_meant_for_another_gate_do_not_change_the_demo() -> Result<()> {
-    let gate = Gate::command(env!("CARGO_BIN_EXE_sessiongate"))
-        .args(["demo"])
+    let gate = demo()
         .env("UPSTREAM", "not a url")
         .env("AUTH_SECRET", "short")
         .env("PUBLIC_PATHS", "/")
+        .env("PUBLIC_SERVICE", "http://127.0.0.1:1")
         .env("DATABASE_URL", "postgres://nowhere/")
         .start()
         .await?;
-    assert_eq!(gate.send(&Request::get("/")).await?.status, 401);
+    assert_eq!(gate.send(&Request::get("/")).await?.status, 200);
+    assert_eq!(gate.send(&Request::get("/members/")).await?.status, 401);
     Ok(())
 }
 
 #[tokio::test]
 async fn the_pages_need_nothing_from_elsewhere() -> Result<()> {
-    let gate = Gate::command(env!("CARGO_BIN_EXE_sessiongate"))
-        .args(["demo"])
-        .start()
-        .await?;
-    let page = gate.send(&Request::get("/signin").navigating()).await?;
-    let text = page.text();
-    for outside in ["href=\"http", "src=", "url(", "@import"] {
-        assert!(!text.contains(outside), "{outside} is in:\n{text}");
+    let gate = demo().start().await?;
+    for path in ["/", "/api/auth/signin", "/refusal"] {
+        let page = gate.send(&Request::get(path).navigating()).await?;
+        let text = page.text();
+        for outside in ["href=\"http", "src=", "url(", "@import", "<script"] {
+            assert!(!text.contains(outside), "{outside} is in:\n{text}");
+        }
+        assert!(text.contains("prefers-color-scheme"), "light and dark");
     }
-    assert!(text.contains("prefers-color-scheme"), "light and dark");
     Ok(())
 }

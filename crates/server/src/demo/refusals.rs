@@ -1,0 +1,101 @@
+//! What the gate refused last, and what the process says about it.
+
+use std::net::SocketAddr;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::audit::{Entry, timestamp};
+
+/// A refused request, as its audit line has it.
+#[derive(Clone, Debug)]
+pub(super) struct RefusedRequest {
+    pub(super) request_id: String,
+    /// To the second, in UTC.
+    pub(super) time: String,
+    pub(super) method: String,
+    pub(super) path: String,
+    /// The route that governed it, if one did.
+    pub(super) route: Option<String>,
+    /// The code of the reason.
+    pub(super) reason: &'static str,
+    pub(super) status: u16,
+    /// Whose session it carried, once that was opened.
+    pub(super) user_id: Option<String>,
+}
+
+/// The last refusal of this process, and where its admin listener is.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    last: Mutex<Option<RefusedRequest>>,
+    admin: OnceLock<SocketAddr>,
+}
+
+impl Refusals {
+    /// Notes what is about to stand in the log, if it is a refusal.
+    pub(super) fn note(&self, entry: &Entry<'_>) {
+        if entry.outcome != "deny" {
+            return;
+        }
+        let refused = RefusedRequest {
+            request_id: entry.request_id.to_owned(),
+            time: timestamp(entry.ts).strftime("%H:%M:%S UTC").to_string(),
+            method: entry.method.to_owned(),
+            path: entry.path.to_owned(),
+            route: entry.rule.map(str::to_owned),
+            reason: entry.reason,
+            status: entry.status,
+            user_id: entry.user_id.map(str::to_owned),
+        };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
+    }
+
+    /// Notes where the admin listener is, once it is there.
+    pub(super) fn ask_at(&self, admin: SocketAddr) {
+        // There is one, and it is told once.
+        let _ = self.admin.set(admin);
+    }
+
+    pub(super) fn last(&self) -> Option<RefusedRequest> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.clone()
+    }
+
+    /// What the admin listener answers to `GET /explain?request_id=…`; `None` when it has no such page or does not know the
+    /// request any more.
+    pub(super) async fn explained(&self, request_id: &str) -> Option<String> {
+        let admin = *self.admin.get()?;
+        let answer = timeout(LONGEST_QUESTION, ask(admin, request_id)).await;
+        let answer = answer.ok()?.ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let is_told = head.starts_with("HTTP/1.1 200 ") || head.starts_with("HTTP/1.0 200 ");
+        is_told.then(|| readable(body))
+    }
+}
+
+async fn ask(admin: SocketAddr, request_id: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(admin).await?;
+    let request_id = utf8_percent_encode(request_id, NON_ALPHANUMERIC);
+    let question = format!(
+        "GET /explain?request_id={request_id} HTTP/1.0\r\nHost: localhost\r\nAccept: text/plain\r\n\r\n"
+    );
+    stream.write_all(question.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(64 * 1024).read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// JSON in lines; anything else as it is.
+fn readable(body: &str) -> String {
+    match serde_json::from_str::<serde_json::Value>(body) {
+        Ok(json) => format!("{json:#}"),
+        Err(_) => body.trim_end().to_owned(),
+    }
+}
+
+/// For a listener of this process.
+const LONGEST_QUESTION: Duration = Duration::from_secs(2);

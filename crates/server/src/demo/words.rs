@@ -1,0 +1,181 @@
+//! Why a request was refused, in words for somebody who sees this for the first time.
+
+use super::FILE;
+use super::people::{Change, Person, Role, Row};
+use super::refusals::RefusedRequest;
+
+/// A refusal in plain words.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Words {
+    /// Why, in a sentence.
+    pub(super) why: String,
+    /// What would have had to be there.
+    pub(super) missing: String,
+    /// The lines of the file that demand it.
+    pub(super) rule: Option<&'static str>,
+    /// What would let the next request in.
+    pub(super) remedy: Option<Remedy>,
+}
+
+/// What lets a request in that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// A change of the user's row.
+    Change(Change),
+    /// A session.
+    SignIn,
+}
+
+impl Words {
+    /// About this request of this person, of whom the table now says this.
+    pub(super) fn about(
+        refused: &RefusedRequest,
+        person: Option<&Person>,
+        row: Option<&Row>,
+    ) -> Self {
+        let case = Case { refused, row };
+        let name = person.map_or("the user", |person| person.first_name());
+        let (why, missing) = case.sentences(name);
+        Self {
+            why,
+            missing,
+            rule: case.rule(),
+            remedy: case.remedy(),
+        }
+    }
+
+    /// The same, for `curl`.
+    pub(super) fn as_text(&self, refused: &RefusedRequest) -> String {
+        let RefusedRequest {
+            request_id,
+            method,
+            path,
+            reason,
+            status,
+            ..
+        } = refused;
+        let route = refused.route.as_deref().unwrap_or("none");
+        let rule = self.rule.map(|rule| format!("\n{rule}\n"));
+        format!(
+            "{method} {path} was refused: {status} ({reason})\n\n  Route:    {route}\n  Why:      {}\n  Missing:  {}\n  \
+             Request:  {request_id}\n{}",
+            self.why,
+            self.missing,
+            rule.unwrap_or_default(),
+        )
+    }
+}
+
+/// A refusal, and what the table now says of whoever was refused.
+struct Case<'c> {
+    refused: &'c RefusedRequest,
+    row: Option<&'c Row>,
+}
+
+impl Case<'_> {
+    /// Why, and what was missing. The reasons are those of `docs/audit-log.md`; the demo meets few of them.
+    fn sentences(&self, name: &str) -> (String, String) {
+        let place = self.place();
+        let (why, missing) = match self.refused.reason {
+            "no_credential" => (
+                format!("Nobody was signed in, and {place} is only for people who are."),
+                "A session: the cookie that the app sets when somebody signs in.".to_owned(),
+            ),
+            "rule_denied" => (
+                format!("{name} has a good session and is in the user table, but {place} is only for admins."),
+                self.value("admin", "role", name, |row| row.role.as_str().to_owned()),
+            ),
+            "user_disabled" => (
+                format!("{name} is banned. Such a user enters nowhere that demands a session."),
+                self.value("false", "banned", name, |row| row.banned.to_string()),
+            ),
+            "user_missing" => (
+                format!("{name} has a session that is good for hours, but was deleted from the user table."),
+                format!("A row of the user table with {name}'s id. {}", match self.row {
+                    None => "There is none.",
+                    Some(_) => "By now there is one.",
+                }),
+            ),
+            "no_route" => (
+                format!("Nothing in the file is about {place}, and what no route matches is refused."),
+                "A route for this host, path and method. With a session the answer is 404; without one it is the way to \
+                 sign in, so that strangers do not learn what is there."
+                    .to_owned(),
+            ),
+            "cross_origin" => (
+                format!("The request changes something in {place}, and did not come from a page of this site."),
+                "“Sec-Fetch-Site: same-origin”, which browsers send with the forms of this site, and no other page can \
+                 forge."
+                    .to_owned(),
+            ),
+            "ambiguous_path" => (
+                format!("{place} can be read as more than one path, and different rules would govern them."),
+                "A path that every server reads in the same way.".to_owned(),
+            ),
+            other if self.asks_to_sign_in() => (
+                format!("What came with the request is no good session ({other}), and {place} demands one."),
+                "A session cookie that opens with the app's secret, and has not expired.".to_owned(),
+            ),
+            other => (
+                format!("The gate answered by itself, with the reason “{other}”."),
+                "The list of reasons in the documentation of the audit log says it.".to_owned(),
+            ),
+        };
+        (capitalized(&why), missing)
+    }
+
+    /// The value that a column should have had, and the one that it has.
+    fn value(&self, value: &str, column: &str, name: &str, is: impl Fn(&Row) -> String) -> String {
+        let now = match self.row {
+            None => "By now there is no such row.".to_owned(),
+            Some(row) => format!("Now it holds “{}”.", is(row)),
+        };
+        format!("The value “{value}” in the column “{column}” of {name}'s row. {now}")
+    }
+
+    /// The route, or the path where none governs.
+    fn place(&self) -> String {
+        match &self.refused.route {
+            Some(route) if self.refused.reason != "no_route" => format!("the {route}"),
+            Some(_) | None => format!("“{}”", self.refused.path),
+        }
+    }
+
+    fn rule(&self) -> Option<&'static str> {
+        match self.refused.reason {
+            "user_disabled" | "user_missing" => paragraph("active ="),
+            _ => paragraph(&format!("name = \"{}\"", self.refused.route.as_deref()?)),
+        }
+    }
+
+    /// What would let such a request in, unless it would enter by now.
+    fn remedy(&self) -> Option<Remedy> {
+        let change = match (self.refused.reason, self.row) {
+            ("rule_denied", Some(row)) if row.role == Role::Member => Change::MakeAdmin,
+            ("user_disabled", Some(row)) if row.banned => Change::Unban,
+            ("user_missing", None) => Change::Restore,
+            _ if self.asks_to_sign_in() => return Some(Remedy::SignIn),
+            _ => return None,
+        };
+        Some(Remedy::Change(change))
+    }
+
+    fn asks_to_sign_in(&self) -> bool {
+        matches!(self.refused.status, 302 | 401)
+    }
+}
+
+fn capitalized(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    first.unwrap_or_default() + letters.as_str()
+}
+
+/// The lines of the file around this text, up to the next empty ones.
+fn paragraph(text: &str) -> Option<&'static str> {
+    let paragraphs = FILE.split("\n\n").map(str::trim);
+    paragraphs.into_iter().find(|lines| {
+        let mut lines = lines.lines();
+        lines.any(|line| line.starts_with(text))
+    })
+}

@@ -13,9 +13,49 @@ use smallvec::SmallVec;
 
 /// Whether the path has one reading alone, itself.
 pub(crate) fn is_plain(path: &str) -> bool {
-    let special = |byte: u8| matches!(byte, b'%' | b'\\' | b';' | b'#' | b'?') || !byte.is_ascii();
     let path = path.as_bytes();
-    !path.iter().copied().any(special) && !has_empty_segment(path) && !has_dot_segment(path)
+    let is_special =
+        |byte: u8| matches!(byte, b'%' | b'\\' | b';' | b'#' | b'?') | !byte.is_ascii();
+    let begins_oddly = |one: u8, next: u8| (one == b'/') & matches!(next, b'/' | b'.');
+    // Without a way out of the loops it is done for many bytes at a time.
+    let has_special = path.iter().fold(false, |any, byte| any | is_special(*byte));
+    let pairs = path.iter().zip(path.get(1..).unwrap_or_default());
+    let has_odd = pairs.fold(false, |any, (one, next)| any | begins_oddly(*one, *next));
+    !has_special && (!has_odd || !has_empty_segment(path) && !has_dot_segment(path))
+}
+
+/// Whether the path has no other readings than itself and what its escapes stand for, which has the same segments: nothing in
+/// it is special but escapes of ordinary characters, as in `/My%20File.pdf`.
+pub(crate) fn has_harmless_escapes_alone(path: &str) -> bool {
+    let mut rest = path;
+    let mut parts = std::iter::from_fn(|| {
+        let (part, after) = rest.split_once('%')?;
+        rest = after.get(2..).unwrap_or(after);
+        Some((part, after.as_bytes()))
+    });
+    let is_harmless = |after: &[u8]| {
+        let decoded = match after {
+            [high @ b'2'..=b'7', low, ..] => char::from(*low)
+                .to_digit(16)
+                .map(|low| (u32::from(high - b'0') << 4) + low),
+            _ => None,
+        };
+        decoded.and_then(char::from_u32).is_some_and(|character| {
+            !matches!(
+                character,
+                '/' | '\\' | '.' | '%' | ';' | '#' | '?' | '\u{7f}'
+            )
+        })
+    };
+    let is_ordinary = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii() && !matches!(byte, b'\\' | b';' | b'#' | b'?'))
+    };
+    let only_harmless = parts.all(|(part, after)| is_ordinary(part) && is_harmless(after));
+    only_harmless
+        && is_ordinary(rest)
+        && !has_empty_segment(path.as_bytes())
+        && !has_dot_segment(path.as_bytes())
 }
 
 /// Whether no segment is empty, climbs or can be cut.
@@ -59,7 +99,7 @@ pub(crate) fn all(path: &str, budget: usize) -> Option<Vec<Vec<u8>>> {
         let decodes = *decodes;
         let decoded = (decodes < MAX_DECODES).then(|| decode(text)).flatten();
         let others = STEPS.iter().filter_map(|step| step(text));
-        let mut found: SmallVec<[(Vec<u8>, usize); 9]> =
+        let mut found: SmallVec<[(Vec<u8>, usize); 10]> =
             others.map(|other| (other, decodes)).collect();
         found.extend(decoded.map(|text| (text, decodes + 1)));
         for reading in found {
@@ -79,8 +119,9 @@ pub(crate) fn all(path: &str, budget: usize) -> Option<Vec<Vec<u8>>> {
 /// A step that changes the text; `None` when it does not.
 type Step = fn(&[u8]) -> Option<Vec<u8>>;
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     cut_authority,
+    decode_dots,
     read_backslashes,
     read_characters,
     fold_slashes,
@@ -93,11 +134,32 @@ const STEPS: [Step; 8] = [
 /// So many servers in a row undo escapes: the one that routes, and the one that answers.
 const MAX_DECODES: usize = 2;
 
-/// Cuts what parsers of URLs take for a host: the beginning of `//host/path` (RFC 3986 section 4.2).
+/// Cuts what parsers of URLs take for a host: the beginning of `//host/path` (RFC 3986 section 4.2). However many slashes
+/// there are, WHATWG URL looks for the host behind all of them ("special authority ignore slashes state").
 fn cut_authority(text: &[u8]) -> Option<Vec<u8>> {
-    let authority = text.strip_prefix(b"//")?;
+    let mut authority = text.strip_prefix(b"//")?;
+    while let [b'/', rest @ ..] = authority {
+        authority = rest;
+    }
     let end = authority.iter().position(|byte| *byte == b'/');
     Some(end.map_or(&b"/"[..], |end| &authority[end..]).to_vec())
+}
+
+/// Undoes the escapes of dots alone: WHATWG URL and RFC 3986 (section 6.2.2.2) remove `%2e%2e` as a dot segment, and leave
+/// `%2f` in other segments as it is.
+fn decode_dots(text: &[u8]) -> Option<Vec<u8>> {
+    let is_dot = |triple: &[u8]| matches!(triple, b"%2e" | b"%2E");
+    if !text.windows(3).any(is_dot) {
+        return None;
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        let is_escape = rest.get(..3).is_some_and(is_dot);
+        decoded.push(if is_escape { b'.' } else { *first });
+        rest = if is_escape { &rest[3..] } else { after };
+    }
+    Some(decoded)
 }
 
 /// Undoes percent escapes, those of IIS among them (`%u002f`). A broken one stays as it is.
@@ -341,10 +403,47 @@ mod tests {
             ("/a/b/.", "/a/b/"),
             ("/../../a", "/a"),
             ("//host/a", "/a"),
+            ("///host/a", "/a"),
+            ("/\\/host/a", "/a"),
+            ("/a%2fb/%2e%2E/c", "/c"),
             ("/%5chost/a", "/a"),
         ] {
             assert!(reads(path, reading), "{path} {reading}");
             assert!(!is_plain(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn harmless_escapes_stand_for_ordinary_characters() {
+        for path in ["/My%20File.pdf", "/%61%7e/b", "/", "/a%20"] {
+            assert!(has_harmless_escapes_alone(path), "{path}");
+            let decoded = percent_decode(path.as_bytes()).collect::<Vec<_>>();
+            let all = all(path, usize::MAX).unwrap();
+            let is_known = |reading: &Vec<u8>| reading == path.as_bytes() || *reading == decoded;
+            assert!(all.iter().all(is_known), "{path}");
+        }
+        for path in [
+            "/a%2fb",
+            "/a%2e",
+            "/a%5cb",
+            "/a%25",
+            "/a%3b",
+            "/a%23",
+            "/a%3f",
+            "/a%7f",
+            "/a%00",
+            "/a%C3%A9",
+            "/a%",
+            "/a%2",
+            "/a%zz",
+            "/a%u0041",
+            "/a%20;b",
+            "/a%20\\",
+            "/a%20//b",
+            "/a%20/../b",
+            "/%20\u{e9}",
+        ] {
+            assert!(!has_harmless_escapes_alone(path), "{path}");
         }
     }
 

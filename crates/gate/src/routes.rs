@@ -5,6 +5,7 @@ mod pattern;
 mod tree;
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use foldhash::fast::FixedState;
 use http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use http::{HeaderMap, HeaderValue, Method};
 
+use self::pattern::LONGEST_HOST;
 pub use self::pattern::{HostPattern, InvalidHost, InvalidPath, Methods, PathPattern};
 use self::tree::{Entry, Tree};
 use crate::{Arrival, Condition, Facts, Refusal, readings};
@@ -94,6 +96,8 @@ pub struct Routes {
     without_path: Option<usize>,
     /// Whether every request has the same route, whatever its path.
     is_single: bool,
+    /// Whether some route is for some methods alone.
+    name_methods: bool,
 }
 
 /// The routes of each host.
@@ -123,16 +127,19 @@ impl Routes {
         }
         let mut needing_session = all.iter().filter(|all| all.route.access != Access::Public);
         let without_path = needing_session.next().map(|only| only.route.id);
-        let without_path = without_path.filter(|_| needing_session.next().is_none());
         let is_everything = |all: &Matched| {
             all.hosts.is_empty()
                 && all.methods.is_any()
                 && all.paths.iter().any(|path| path.as_str() == "/")
         };
+        // Where some path has no route, a path that nobody says could be that one.
+        let without_path = without_path
+            .filter(|_| needing_session.next().is_none() && all.iter().any(is_everything));
         let is_single = match &all[..] {
             [only] => is_everything(only) && only.paths.len() == 1,
             _ => false,
         };
+        let name_methods = all.iter().any(|matched| !matched.methods.is_any());
         let unknown = Route {
             id: all.len(),
             name: "none".into(),
@@ -150,6 +157,7 @@ impl Routes {
             folded,
             without_path,
             is_single,
+            name_methods,
         })
     }
 
@@ -233,9 +241,10 @@ impl Routes {
     /// # Errors
     /// [`Refusal::AmbiguousPath`] for a path with an encoded control character, and for one that an upstream could read as
     /// a path of another route: there the reading would change who may enter, or where the request goes. Every other path
-    /// goes on untouched, however many readings it has, because some upstreams need such paths (`/@scope%2fname`).
+    /// goes on untouched, however many readings it has, because some upstreams need such paths (`/@scope%2fname`). Likewise for
+    /// a method in small letters, which in capitals has another route.
     /// [`Refusal::UnknownPath`] when nobody says the path, and routes differ.
-    pub(crate) fn of(&self, facts: &Facts<'_>) -> Result<&Route, Refusal> {
+    pub fn of(&self, facts: &Facts<'_>) -> Result<&Route, Refusal> {
         let Some(path) = facts.path else {
             let route = self.without_path.ok_or(Refusal::UnknownPath)?;
             return Ok(&self.routes[route]);
@@ -245,6 +254,9 @@ impl Routes {
         }
         let host = facts.host.unwrap_or_default();
         let found = self.hosts.find(host, path.as_bytes(), facts.method);
+        if self.name_methods && has_small_letters(facts.method) {
+            self.check_capitals(facts, path, host, found)?;
+        }
         let route = found.map_or(&self.unknown, |route| &self.routes[route]);
         if !self.is_single && !readings::is_plain(path) {
             self.check_readings(facts, path, host, found)?;
@@ -253,6 +265,24 @@ impl Routes {
             return Err(Refusal::AmbiguousPath);
         }
         Ok(route)
+    }
+
+    /// Sees that the method has this route in capitals too: methods are told apart by case (RFC 9110 section 9.1), but some
+    /// services take `post` for `POST` (Werkzeug, `sansio/request.py`).
+    fn check_capitals(
+        &self,
+        facts: &Facts<'_>,
+        path: &str,
+        host: &str,
+        found: Option<usize>,
+    ) -> Result<(), Refusal> {
+        let capitals = facts.method.as_str().to_ascii_uppercase();
+        let method = Method::from_bytes(capitals.as_bytes()).ok();
+        let agrees = |method: Method| self.hosts.find(host, path.as_bytes(), &method) == found;
+        match method.is_some_and(agrees) {
+            true => Ok(()),
+            false => Err(Refusal::AmbiguousPath),
+        }
     }
 
     /// Sees that every reading of the path has this route. A path that no honest client sends counts as one that has not: one
@@ -264,6 +294,14 @@ impl Routes {
         host: &str,
         found: Option<usize>,
     ) -> Result<(), Refusal> {
+        // What its escapes stand for has the route that they have themselves.
+        if readings::has_harmless_escapes_alone(path) {
+            let folded = self.folded.find(host, path.as_bytes(), facts.method);
+            return match folded == found {
+                true => Ok(()),
+                false => Err(Refusal::AmbiguousPath),
+            };
+        }
         let is_public = found.is_some_and(|route| self.routes[route].access == Access::Public);
         if path.contains('#') || is_public && climbs_with_parameter(&readings::plainest(path)) {
             return Err(Refusal::AmbiguousPath);
@@ -338,8 +376,9 @@ impl Hosts {
             let exact = self.exact.get(name);
             let exact = exact.and_then(|tree| tree.find(path, method));
             exact.or_else(|| {
-                let (_, above) = name.split_once('.')?;
-                self.one_label_below.get(above)?.find(path, method)
+                let (label, above) = name.split_once('.')?;
+                let trees = self.one_label_below.get(above);
+                trees.filter(|_| !label.is_empty())?.find(path, method)
             })
         };
         let has_hosts = !self.exact.is_empty() || !self.one_label_below.is_empty();
@@ -350,11 +389,15 @@ impl Hosts {
 
 /// The host as patterns have it: lower case, without a port and a final dot. `None` for what no pattern can have.
 fn canonical<'b>(host: &'b str, buffer: &'b mut [u8; LONGEST_HOST]) -> Option<&'b str> {
-    let name = match host.strip_prefix('[') {
+    if host.starts_with('[') {
         // The colons of an address are none before a port.
-        Some(rest) => &host[..rest.find(']')? + 2],
-        None => host.split_once(':').map_or(host, |(name, _)| name),
-    };
+        let address = pattern::address(&host[..=host.find(']')?])?;
+        let mut rest = &mut buffer[..];
+        write!(rest, "{address}").ok()?;
+        let len = LONGEST_HOST - rest.len();
+        return str::from_utf8(&buffer[..len]).ok();
+    }
+    let name = host.split_once(':').map_or(host, |(name, _)| name);
     let name = name.strip_suffix('.').unwrap_or(name);
     if !name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Some(name);
@@ -365,8 +408,12 @@ fn canonical<'b>(host: &'b str, buffer: &'b mut [u8; LONGEST_HOST]) -> Option<&'
     str::from_utf8(lower).ok()
 }
 
-/// In bytes: no name that the DNS knows is longer (RFC 1035 section 2.3.4).
-const LONGEST_HOST: usize = 255;
+fn has_small_letters(method: &Method) -> bool {
+    method
+        .as_str()
+        .bytes()
+        .any(|byte| byte.is_ascii_lowercase())
+}
 
 fn climbs_with_parameter(text: &[u8]) -> bool {
     let climbs = |part: &[u8]| matches!(part, [b'/' | b'\\', b'.', b'.', b';']);
@@ -375,9 +422,9 @@ fn climbs_with_parameter(text: &[u8]) -> bool {
 
 /// `%00`–`%1f` and `%7f`: no path needs them, and decoded they break logs, headers and files.
 fn has_encoded_control(path: &str) -> bool {
-    path.as_bytes().windows(3).any(|triple| match triple {
-        [b'%', b'0' | b'1', low] => low.is_ascii_hexdigit(),
-        [b'%', b'7', low] => low.eq_ignore_ascii_case(&b'f'),
+    memchr::memchr_iter(b'%', path.as_bytes()).any(|at| match path.as_bytes()[at..] {
+        [b'%', b'0' | b'1', low, ..] => low.is_ascii_hexdigit(),
+        [b'%', b'7', low, ..] => low.eq_ignore_ascii_case(&b'f'),
         _ => false,
     })
 }

@@ -1,6 +1,7 @@
 //! What a route matches, as it is written in a configuration.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str;
 
 use http::Method;
@@ -52,15 +53,17 @@ impl HostPattern {
         if name.contains('*') {
             return Err(InvalidHost::Star);
         }
-        let is_address = name.starts_with('[') && name.ends_with(']') && !one_label_below;
-        if !is_address && name.contains(':') {
+        if let Some(address) = address(name).filter(|_| !one_label_below) {
+            return Ok(Self::Exact(address.to_string().into()));
+        }
+        if name.contains(':') && !name.starts_with('[') || name.contains("]:") {
             return Err(InvalidHost::Port);
         }
         let in_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         let is_name = name
             .split('.')
             .all(|label| !label.is_empty() && label.bytes().all(in_name));
-        if !is_name && !is_address {
+        if !is_name || name.len() > LONGEST_HOST {
             return Err(InvalidHost::Malformed);
         }
         Ok(match one_label_below {
@@ -69,6 +72,25 @@ impl HostPattern {
         })
     }
 }
+
+/// An address of IPv6 in brackets, which has many forms, in the one that is compared (RFC 5952).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bracketed(Ipv6Addr);
+
+impl fmt::Display for Bracketed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}]", self.0)
+    }
+}
+
+/// The address that a host is, if it is one of IPv6.
+pub(super) fn address(host: &str) -> Option<Bracketed> {
+    let address = host.strip_prefix('[')?.strip_suffix(']')?;
+    address.parse().ok().map(Bracketed)
+}
+
+/// In bytes: no name that the DNS knows is longer (RFC 1035 section 2.3.4).
+pub(super) const LONGEST_HOST: usize = 255;
 
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -389,6 +411,7 @@ mod tests {
             exact("app.example.com")
         );
         assert_eq!(HostPattern::new("[::1]"), exact("[::1]"));
+        assert_eq!(HostPattern::new("[0:0::0:ABCD]"), exact("[::abcd]"));
         assert_eq!(HostPattern::new("127.0.0.1"), exact("127.0.0.1"));
         let below = HostPattern::OneLabelBelow("example.com".into());
         assert_eq!(HostPattern::new("*.example.com"), Ok(below));
@@ -397,6 +420,10 @@ mod tests {
             ("a..b", InvalidHost::Malformed),
             ("https://a", InvalidHost::Port),
             ("a:80", InvalidHost::Port),
+            ("[::1]:80", InvalidHost::Port),
+            ("::1", InvalidHost::Port),
+            ("[::g]", InvalidHost::Malformed),
+            ("*.[::1]", InvalidHost::Malformed),
             ("a/b", InvalidHost::Malformed),
             ("*", InvalidHost::Star),
             ("a.*.b", InvalidHost::Star),

@@ -27,7 +27,7 @@ pub enum Condition {
     Column(Column, Test),
     /// The session was issued at most so long ago.
     MaxAge(Duration),
-    /// The request has one of these methods.
+    /// The request has one of these methods. `GET` brings `HEAD`.
     Methods(Vec<Method>),
     /// The client's address is in one of these networks.
     Network(Vec<IpNet>),
@@ -114,7 +114,7 @@ pub enum TestKind {
 pub enum Scalar {
     /// `true` or `false`. Databases without truth values keep 1 and 0.
     Bool(bool),
-    /// A number.
+    /// A number. Whole numbers beyond 2⁵³ cannot be compared: they are ids, and several would be one.
     Number(f64),
     /// A text, byte for byte.
     Text(Box<str>),
@@ -171,7 +171,7 @@ impl Condition {
                 // Nobody says when a session without a time was issued: it could be old.
                 Verdict::of(issued_at.is_some_and(|at| evidence.now.saturating_since(at) <= *age))
             }
-            Self::Methods(methods) => Verdict::of(methods.contains(evidence.facts.method)),
+            Self::Methods(methods) => Verdict::of(has_method(methods, evidence.facts.method)),
             Self::Network(networks) => {
                 let client = evidence.facts.arrival.client.to_canonical();
                 Verdict::of(networks.iter().any(|network| network.contains(&client)))
@@ -305,6 +305,13 @@ impl Test {
     }
 }
 
+/// As routes have methods: `GET` brings `HEAD`. Case does not count, because some services do not count it.
+fn has_method(methods: &[Method], method: &Method) -> bool {
+    let is = |name: &str| name.eq_ignore_ascii_case(method.as_str());
+    let mut methods = methods.iter().map(Method::as_str);
+    methods.any(|name| is(name) || name == "GET" && is("HEAD"))
+}
+
 fn one_of(wanted: &[Scalar], value: &Value) -> Verdict {
     let mut verdict = Verdict::Incomparable;
     for wanted in wanted {
@@ -325,9 +332,10 @@ impl Scalar {
                 Some(number @ (0 | 1)) => Verdict::of(*wanted == (number == 1)),
                 Some(_) | None => Verdict::Incomparable,
             },
-            (Self::Number(wanted), Value::Number(number)) => {
-                Verdict::of(number.as_f64() == Some(*wanted))
-            }
+            (Self::Number(wanted), Value::Number(number)) => match number.as_f64() {
+                Some(number) if number.abs() <= LARGEST_EXACT => Verdict::of(number == *wanted),
+                Some(_) | None => Verdict::Incomparable,
+            },
             (Self::Text(wanted), Value::String(text)) => Verdict::of(**wanted == **text),
             (Self::Bool(_) | Self::Number(_) | Self::Text(_), _) => Verdict::Incomparable,
         }
@@ -371,6 +379,9 @@ fn time(value: &Value) -> Option<UnixTime> {
         Value::Array(_) | Value::Bool(_) | Value::Null | Value::Object(_) => None,
     }
 }
+
+/// Of larger whole numbers several are one floating-point number: 2⁵³ and 2⁵³ + 1.
+const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0 - 1.0;
 
 #[cfg(test)]
 mod tests;

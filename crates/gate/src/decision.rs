@@ -65,18 +65,31 @@ impl<U: Users, S: Sessions> Gate<U, S> {
                 return Ok(Admission::Preflight);
             }
             Access::Session(_) if self.is_bypassed(facts) => return Ok(Admission::Bypass),
-            Access::Session(condition) => Some(condition),
-            Access::Unknown => None,
+            Access::Session(condition) => condition,
+            // In a box, because there are hardly ever such requests.
+            Access::Unknown => return Err(Box::pin(self.unmatched(facts, now)).await),
         };
         let admission = self.realms[route.realm].identify(facts, now).await?;
-        let Some(condition) = condition else {
-            return Err(Refusal::NoRoute(Box::new(admission)));
-        };
         match admission.verdict(condition, facts, now) {
             Verdict::Met => Ok(admission),
             Verdict::Incomparable => Err(Refusal::Incomparable(Box::new(admission))),
             Verdict::Unmet => Err(Refusal::Unmet(Box::new(admission))),
         }
+    }
+
+    /// Why a request that no route matches is refused. Whoever has a session of any realm is told; others are asked to sign in,
+    /// as they are everywhere.
+    async fn unmatched(&self, facts: &Facts<'_>, now: UnixTime) -> Refusal {
+        let mut first = None;
+        for realm in &self.realms {
+            match realm.identify(facts, now).await {
+                Ok(admission) => return Refusal::NoRoute(Box::new(admission)),
+                Err(refusal) => {
+                    first.get_or_insert(refusal);
+                }
+            }
+        }
+        first.unwrap_or(Refusal::NoSession)
     }
 
     fn is_bypassed(&self, facts: &Facts<'_>) -> bool {

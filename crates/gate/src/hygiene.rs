@@ -35,8 +35,9 @@ pub struct Hygiene {
 /// How a request goes on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Onward<'o> {
-    /// Whether it enters by its session: without a session cookie that session was the bearer value.
-    pub(crate) by_session: bool,
+    /// The keys of the realm by whose session it enters, if it enters by one: without a cookie of that realm the session was
+    /// the bearer value.
+    pub(crate) by_session_of: Option<&'o KeyRing>,
     /// Whether the session travels on.
     pub(crate) forwards_session: bool,
     /// The host that the service is asked for, in place of the request's own.
@@ -77,9 +78,10 @@ impl Hygiene {
         let connection = headers.get_all(CONNECTION).iter();
         let hop_by_hop = HopByHop::of(connection.map(HeaderValue::as_bytes));
         let by_bearer = !forwards_session
-            && onward.by_session
             && headers.contains_key(AUTHORIZATION)
-            && !self.has_session_cookie(headers);
+            && onward
+                .by_session_of
+                .is_some_and(|keys| !has_session_cookie(keys, headers));
         let is_session_bearer = |value: &HeaderValue| {
             let mut rings = self.rings.iter();
             by_bearer || rings.any(|keys| keys.is_session_bearer(value.as_bytes()))
@@ -166,15 +168,6 @@ impl Hygiene {
         others.try_fold(rest, |rest, keys| without_session(keys, &rest))
     }
 
-    /// Whether a session is in a cookie.
-    fn has_session_cookie(&self, headers: &HeaderMap) -> bool {
-        let mut cookies = headers.get_all(COOKIE).iter();
-        cookies.any(|value| {
-            let mut rings = self.rings.iter();
-            rings.any(|keys| comes_before_bearer(keys, value.as_bytes()))
-        })
-    }
-
     fn may_be_bypass(&self, name: &str) -> bool {
         let first = name.bytes().next().map(normal_byte);
         name.len() == self.bypass_header.len() && first == self.bypass_header.bytes().next()
@@ -201,6 +194,12 @@ enum Kind {
     Routing,
     /// Only an upstream that folds names would take it for routing.
     RoutingAlias,
+}
+
+/// Whether the session of these keys is in a cookie.
+fn has_session_cookie(keys: &KeyRing, headers: &HeaderMap) -> bool {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    cookies.any(|value| comes_before_bearer(keys, value.as_bytes()))
 }
 
 fn normal_form(name: &str) -> String {
@@ -321,10 +320,11 @@ mod tests {
     fn written(pairs: &[(&str, &str)], arrival: &Arrival) -> Vec<String> {
         let secrets = [Secret::new("s".repeat(32))];
         let keys = KeyRing::new(&secrets, SessionCookie::defaults().into()).unwrap();
+        let keys = Arc::new(keys);
         let bypass_header = HeaderName::from_static("x-bypass-auth");
-        let hygiene = Hygiene::new(&bypass_header, [], vec![Arc::new(keys)]);
+        let hygiene = Hygiene::new(&bypass_header, [], vec![Arc::clone(&keys)]);
         let onward = Onward {
-            by_session: true,
+            by_session_of: Some(&*keys),
             forwards_session: false,
             host: None,
         };

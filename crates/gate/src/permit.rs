@@ -6,7 +6,7 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http1::write_field;
-use session::Session;
+use session::{KeyRing, Session};
 
 use crate::hygiene::Onward;
 use crate::profile::Portrait;
@@ -23,6 +23,8 @@ pub struct Permit<'g> {
     route: &'g Route,
     profile: &'g HeaderProfile,
     identity: &'g IdentityRules,
+    /// The keys of the realm of the route.
+    keys: &'g KeyRing,
     hygiene: &'g Hygiene,
 }
 
@@ -130,11 +132,13 @@ impl<'g> Permit<'g> {
         route: &'g Route,
         admission: Admission,
     ) -> Result<Self, Refusal> {
+        let realm = &gate.realms[route.realm];
         let permit = Self {
             admission,
             route,
             profile: &gate.profiles[route.profile],
-            identity: &gate.realms[route.realm].identity,
+            identity: &realm.identity,
+            keys: &realm.keys,
             hygiene: &gate.hygiene,
         };
         match permit.profile.can_refuse() && permit.profile.check(&permit.portrait()).is_err() {
@@ -238,7 +242,7 @@ impl<'g> Permit<'g> {
         let by_session = matches!(self.admission, Admission::Session { .. });
         let mut fields = Vec::with_capacity(USUAL_FIELDS);
         let onward = Onward {
-            by_session,
+            by_session_of: by_session.then_some(self.keys),
             forwards_session: self.route.forwards_session,
             host: rewrite.host,
         };

@@ -141,8 +141,12 @@ impl IdentityHeader {
                 false => Cow::Borrowed(b""),
             });
         }
-        let text = portrait.text(&self.source, &self.separator);
-        self.encoding.encode(text)
+        match portrait.said(&self.source) {
+            Said::List(entries) => self
+                .encoding
+                .encode_list(&whole(entries, &self.separator), &self.separator),
+            Said::Text(text) => self.encoding.encode(text),
+        }
     }
 }
 
@@ -160,21 +164,21 @@ impl<'p> Portrait<'p> {
         }
     }
 
-    fn text(&self, source: &'p HeaderSource, separator: &str) -> Cow<'_, str> {
+    fn said(&self, source: &'p HeaderSource) -> Said<'_> {
         let Some(session) = self.admission.session() else {
-            return Cow::Borrowed("");
+            return Said::Text(Cow::Borrowed(""));
         };
-        match source {
-            HeaderSource::Claim(path) => text_of(path.find(self.claims()), separator),
-            HeaderSource::Column(column) => text_of(self.column(column), separator),
+        Said::Text(match source {
+            HeaderSource::Claim(path) => return Said::of(path.find(self.claims())),
+            HeaderSource::Column(column) => return Said::of(self.column(column)),
             HeaderSource::Constant(_) | HeaderSource::Unknown => Cow::Borrowed(""),
             HeaderSource::Email => self.admission.email().unwrap_or_default().into(),
             HeaderSource::Entered => "true".into(),
-            HeaderSource::Groups => joined(self.groups(), separator).into(),
+            HeaderSource::Groups => return Said::List(self.groups()),
             HeaderSource::Name => session.name().unwrap_or_default().into(),
             HeaderSource::Route => Cow::Borrowed(&*self.route.name),
             HeaderSource::Subject => session.subject().into(),
-        }
+        })
     }
 
     /// The groups of the user; none where nobody says which they are.
@@ -212,13 +216,20 @@ impl<'p> Portrait<'p> {
     }
 }
 
-fn text_of<'v>(value: Option<&'v Value>, separator: &str) -> Cow<'v, str> {
-    match value {
-        Some(Value::Array(values)) => {
-            joined(values.iter().filter_map(scalar_text).collect(), separator).into()
+/// What there is to write.
+enum Said<'v> {
+    List(Vec<Cow<'v, str>>),
+    Text(Cow<'v, str>),
+}
+
+impl<'v> Said<'v> {
+    fn of(value: Option<&'v Value>) -> Self {
+        match value {
+            Some(Value::Array(values)) => {
+                Self::List(values.iter().filter_map(scalar_text).collect())
+            }
+            value => Self::Text(value.and_then(scalar_text).unwrap_or_default()),
         }
-        Some(value) => scalar_text(value).unwrap_or_default(),
-        None => Cow::Borrowed(""),
     }
 }
 
@@ -231,14 +242,16 @@ fn scalar_text(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The entries with the separator between them. One that holds the separator would be read as several, so it is left out: it
-/// must not make its user a member of something else.
-fn joined(entries: Vec<Cow<'_, str>>, separator: &str) -> String {
-    let whole: Vec<_> = entries
-        .into_iter()
-        .filter(|entry| !entry.is_empty() && !entry.contains(separator))
-        .collect();
-    whole.join(separator)
+/// The entries that a reader of the list finds in it as they are. One that holds the separator would be read as several, and one
+/// with blanks at an end as another, so they are left out: they must not make their user a member of something else.
+fn whole<'e>(mut entries: Vec<Cow<'e, str>>, separator: &str) -> Vec<Cow<'e, str>> {
+    // Who divides at `, ` may divide at `,` too.
+    let mark = match separator.trim() {
+        "" => separator,
+        mark => mark,
+    };
+    entries.retain(|entry| !entry.is_empty() && entry.trim() == entry && !entry.contains(mark));
+    entries
 }
 
 impl fmt::Display for HeaderSource {

@@ -56,7 +56,8 @@ impl<U: Users, S: Sessions> Realm<U, S> {
                 let session = Box::pin(issuer.open(&jwt, now)).await?;
                 if !issuer.check_user {
                     let session = self.admissible(session)?;
-                    return Ok(self.admission(session, None, None, User::default()));
+                    let admission = self.admission(session, None, None, User::default());
+                    return self.active_user(admission, facts, now);
                 }
                 (session, None)
             }
@@ -199,7 +200,7 @@ impl<U: Users, S: Sessions> Realm<U, S> {
         }
     }
 
-    /// The same, if the user's row says that they may enter at all.
+    /// The admission, if what must hold of every user of the realm holds of this one.
     fn active_user(
         &self,
         admission: Admission,

@@ -36,7 +36,7 @@ fn verdict(condition: &Condition) -> Verdict {
         "role": "admin, editor", "level": 3, "on": true, "none": null, "empty": "",
         "groups": ["staff", "ops"], "mixed": ["staff", 1], "object": {"a": {"b": "deep"}},
         "https://a.example/role": "dotted", "activeOrganizationId": "o1",
-        "seconds": NOW - 1, "millis": (NOW + 1) * 1000, "iso": "2030-03-17T17:46:41.000Z",
+        "large": 9_007_199_254_740_993_i64, "seconds": NOW - 1, "millis": (NOW + 1) * 1000, "iso": "2030-03-17T17:46:41.000Z",
     });
     let session = session(&claims);
     let user = User::with_columns(vec![
@@ -100,6 +100,11 @@ fn every_kind_of_value_meets_every_kind_of_test() {
         (claim("role", Equals(Scalar::Number(1.0))), Incomparable),
         (claim("level", Equals(Scalar::Number(3.0))), Met),
         (claim("level", Equals(text("3"))), Incomparable),
+        // The next whole number is the same floating-point number.
+        (
+            claim("large", Equals(Scalar::Number(9_007_199_254_740_992.0))),
+            Incomparable,
+        ),
         (claim("level", Equals(Scalar::Bool(true))), Incomparable),
         (claim("on", Equals(Scalar::Bool(true))), Met),
         (claim("on", Equals(Scalar::Bool(false))), Unmet),

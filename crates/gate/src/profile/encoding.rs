@@ -38,6 +38,27 @@ impl Encoding {
         }
     }
 
+    /// The entries with the separator between them. Each is encoded on its own, so that who divides the value first and
+    /// decodes then reads the same as who does it the other way round; Base64 is of the whole.
+    pub(super) fn encode_list(
+        self,
+        entries: &[Cow<'_, str>],
+        separator: &str,
+    ) -> Result<Cow<'static, [u8]>, Unwritable> {
+        if self == Self::Base64 || !is_plain(separator) {
+            let whole = self.encode(entries.join(separator).into())?;
+            return Ok(Cow::Owned(whole.into_owned()));
+        }
+        let mut list = Vec::new();
+        for (at, entry) in entries.iter().enumerate() {
+            if at > 0 {
+                list.extend_from_slice(separator.as_bytes());
+            }
+            list.extend_from_slice(&self.encode(Cow::Borrowed(entry))?);
+        }
+        Ok(Cow::Owned(list))
+    }
+
     pub(super) fn encode(self, text: Cow<'_, str>) -> Result<Cow<'_, [u8]>, Unwritable> {
         Ok(match self {
             Self::Base64 => BASE64_STANDARD.encode(&*text).into_bytes().into(),
@@ -49,6 +70,12 @@ impl Encoding {
             Self::QuotedPrintable => quoted_printable(&text).into_bytes().into(),
         })
     }
+}
+
+/// Whether the text goes into a field value as it is, and stands for itself in every encoding but Base64.
+fn is_plain(text: &str) -> bool {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'%' | b'=');
+    text.bytes().all(is_plain)
 }
 
 fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {

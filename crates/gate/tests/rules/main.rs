@@ -1,0 +1,9 @@
+//! Rules, as a table: who may enter by which route, and what its service is then told.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod access;
+mod forwarding;
+mod headers;
+mod requirements;
+mod world;

@@ -49,7 +49,7 @@ pub(crate) struct Handling {
 }
 
 /// A service: one server or several, which take turns.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct UpstreamSettings {
     /// At least one.
     pub(crate) servers: Vec<ServerAddress>,
@@ -60,7 +60,7 @@ pub(crate) struct UpstreamSettings {
 }
 
 /// Where a server of a service is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ServerAddress {
     /// Behind a name or an address, without brackets, and a port.
     Tcp { host: String, port: u16 },

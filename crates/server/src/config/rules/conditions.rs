@@ -80,7 +80,9 @@ fn condition(
         RawKind::All(raws) => Condition::All(each(raws, problems)),
         RawKind::Any(raws) => Condition::Any(each(raws, problems)),
         RawKind::Not(raw) => Condition::Not(Box::new(condition(raw, columns, problems)?)),
-        RawKind::Claim(path, raw) => Condition::Claim(claim_path(path, problems)?, test(raw)),
+        RawKind::Claim(path, raw) => {
+            Condition::Claim(claim_path(path, problems)?, test(raw, problems))
+        }
         RawKind::Column(name, raw) => {
             let column = parsed(name, problems, store::Column::parse)?;
             let asked = match raw.kind {
@@ -91,7 +93,7 @@ fn condition(
                 | RawTestKind::OneOf(_)
                 | RawTestKind::Present(_) => columns.value(column),
             };
-            Condition::Column(asked, test(raw))
+            Condition::Column(asked, test(raw, problems))
         }
         RawKind::OrganizationRole(roles) => Condition::OrganizationRole {
             active: columns.active_organization(),
@@ -164,7 +166,7 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
     }
 }
 
-fn test(raw: &RawTest) -> Test {
+fn test(raw: &RawTest, problems: &mut Vec<Problem>) -> Test {
     let scalars = |raw: &[Spanned<RawScalar>]| raw.iter().map(|raw| scalar(&raw.value)).collect();
     Test {
         kind: match &raw.kind {
@@ -176,11 +178,22 @@ fn test(raw: &RawTest) -> Test {
             RawTestKind::Past => TestKind::Past,
             RawTestKind::Present(wanted) => TestKind::Present(*wanted),
         },
-        separator: raw
-            .separator
-            .as_ref()
-            .map(|text| text.value.as_str().into()),
+        separator: separator(raw.separator.as_ref(), problems).map(Into::into),
     }
+}
+
+/// What divides a list. With nothing each letter would be an entry.
+pub(super) fn separator<'r>(
+    raw: Option<&'r Spanned<String>>,
+    problems: &mut Vec<Problem>,
+) -> Option<&'r str> {
+    let raw = raw?;
+    let is_visible = |byte: u8| matches!(byte, b' '..=b'~');
+    if raw.value.is_empty() || !raw.value.bytes().all(is_visible) {
+        let what = "give what stands between the entries, such as `,` or a blank: visible characters of ASCII";
+        problems.push(Problem::at(raw.place.clone(), what));
+    }
+    Some(&raw.value)
 }
 
 fn scalar(raw: &RawScalar) -> Scalar {
@@ -192,3 +205,30 @@ fn scalar(raw: &RawScalar) -> Scalar {
 }
 
 const BETTER_AUTH: &str = "better-auth";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::place::Place;
+
+    #[test]
+    fn something_that_can_be_seen_divides_a_list() {
+        for (text, is_good) in [
+            (",", true),
+            (" ", true),
+            (", ", true),
+            ("||", true),
+            ("", false),
+            ("\n", false),
+            ("ä", false),
+        ] {
+            let raw = Spanned {
+                value: text.to_owned(),
+                place: Place::Variable("separator".to_owned()),
+            };
+            let mut problems = Vec::new();
+            separator(Some(&raw), &mut problems);
+            assert_eq!(problems.is_empty(), is_good, "{text:?}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use http::HeaderName;
 use session::Secret;
 
 use super::columns::Columns;
-use super::conditions::{claim_path, parsed};
+use super::conditions::{claim_path, parsed, separator};
 use crate::config::given::{Content, Given};
 use crate::config::problem::Problem;
 use crate::config::stack::{RawHeader, RawProfile, RawSource, Spanned};
@@ -103,7 +103,7 @@ impl<'s> Profiles<'s> {
             },
         };
         let encoding = encoding(raw.encoding.as_ref(), problems);
-        let separator = raw.separator.as_ref().map(|text| text.value.as_str());
+        let separator = separator(raw.separator.as_ref(), problems);
         let mut headers: Vec<IdentityHeader> = base
             .into_iter()
             .map(|header| IdentityHeader {
@@ -169,7 +169,7 @@ fn header(
     let header_name = parsed(name, problems, header_name);
     let source = source(&raw.source, columns, problems);
     let encoding = encoding(raw.encoding.as_ref(), problems);
-    let separator = raw.separator.as_ref().map(|text| text.value.as_str());
+    let separator = separator(raw.separator.as_ref(), problems);
     Some(IdentityHeader {
         name: header_name?,
         source: source?,

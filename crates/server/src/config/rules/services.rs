@@ -1,5 +1,6 @@
 //! Services, each once: two routes that send to the same servers in the same way share their connections.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,10 +17,14 @@ use crate::config::upstream as url;
 pub(in crate::config) struct Services {
     /// By the names that routes use; the one of the top level is `default`.
     named: Vec<(String, UpstreamSettings)>,
+    /// Where each name is among them. There may be thousands.
+    names: HashMap<String, usize>,
     /// How long they may take, where nothing else is said.
     usual: Timeouts,
     /// Those that some route sends to.
     used: Vec<UpstreamSettings>,
+    /// Where each is among them.
+    places: HashMap<UpstreamSettings, usize>,
 }
 
 impl Services {
@@ -30,25 +35,39 @@ impl Services {
         usual: Timeouts,
         problems: &mut Vec<Problem>,
     ) -> Self {
-        let mut named: Vec<_> = default
-            .into_iter()
-            .map(|default| (DEFAULT.to_owned(), default))
-            .collect();
+        let mut all = Self {
+            named: Vec::new(),
+            names: HashMap::new(),
+            usual,
+            used: Vec::new(),
+            places: HashMap::new(),
+        };
+        if let Some(default) = default {
+            all.define(DEFAULT.to_owned(), default);
+        }
         for raw in raw {
-            if named.iter().any(|(name, _)| *name == raw.name.value) {
+            if all.names.contains_key(&raw.name.value) {
                 let what = "`upstream` at the top level is the service `default` already";
                 problems.push(Problem::at(raw.name.place.clone(), what));
             }
             let own = (raw.connect_timeout.as_ref(), raw.timeout.as_ref());
             let timeouts = timeouts(own, usual, problems);
             let service = upstream(&raw.upstreams, timeouts, problems);
-            named.push((raw.name.value.clone(), service));
+            all.define(raw.name.value.clone(), service);
         }
-        Self {
-            named,
-            usual,
-            used: Vec::new(),
-        }
+        all
+    }
+
+    /// Notes a service. Of two with a name the first counts, and there is a problem.
+    fn define(&mut self, name: String, service: UpstreamSettings) {
+        let place = self.named.len();
+        self.names.entry(name.clone()).or_insert(place);
+        self.named.push((name, service));
+    }
+
+    fn named(&self, name: &str) -> Option<&UpstreamSettings> {
+        let place = self.names.get(name)?;
+        Some(&self.named[*place].1)
     }
 
     /// Where the requests of a route go, as a place among the services.
@@ -68,16 +87,15 @@ impl Services {
                 return None;
             }
             (Some(service), None) => {
-                let named = self.named.iter().find(|(name, _)| *name == service.value);
-                let Some((_, named)) = named else {
+                let Some(named) = self.named(&service.value) else {
                     problems.extend((!usual.is_partial).then(|| self.unknown(service)));
                     return None;
                 };
                 named.clone()
             }
             (None, Some(_)) => upstream(&raw.upstreams, self.usual, problems),
-            (None, None) => match self.named.iter().find(|(name, _)| name == DEFAULT) {
-                Some((_, default)) => default.clone(),
+            (None, None) => match self.named(DEFAULT) {
+                Some(default) => default.clone(),
                 None if *access == Access::Deny || usual.decides_for_others || usual.is_partial => {
                     return None;
                 }
@@ -103,11 +121,13 @@ impl Services {
     }
 
     fn place(&mut self, settings: UpstreamSettings) -> usize {
-        let known = self.used.iter().position(|used| *used == settings);
-        known.unwrap_or_else(|| {
-            self.used.push(settings);
-            self.used.len() - 1
-        })
+        if let Some(place) = self.places.get(&settings) {
+            return *place;
+        }
+        let place = self.used.len();
+        self.used.push(settings.clone());
+        self.places.insert(settings, place);
+        place
     }
 
     fn unknown(&self, service: &Spanned<String>) -> Problem {

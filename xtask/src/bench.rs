@@ -11,6 +11,7 @@ mod load;
 mod machine;
 mod measure;
 mod report;
+mod routes;
 mod service;
 mod table;
 mod target;
@@ -61,6 +62,8 @@ pub(crate) struct Options {
 pub(crate) enum Subject {
     /// Finding and opening a session, without a server around it.
     Open,
+    /// Choosing a route among a thousand, likewise.
+    Routes,
 }
 
 /// Measures, in an optimised build.
@@ -72,6 +75,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match options.subject {
         Some(Subject::Open) => step(&mut command(
             "cargo bench --quiet -p sessiongate-session --bench open",
+        )),
+        Some(Subject::Routes) => step(&mut command(
+            "cargo bench --quiet -p sessiongate-gate --bench routes",
         )),
         None => side_by_side(options),
     }

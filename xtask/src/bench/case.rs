@@ -5,6 +5,7 @@
 use super::kind::{Kind, Socket, Users, Wire};
 use super::lab::Cookies;
 use super::load::Load;
+use super::routes;
 
 /// Servers that are measured in turn, round after round.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub(crate) fn all(quick: bool) -> Vec<Case> {
         proxy(),
         proxy_512(),
         users(),
+        many_routes(),
         refused(),
         audit(),
         large(),
@@ -121,6 +123,20 @@ fn users() -> Case {
                 .label("PostgreSQL, another user in every request")
                 .cookies(Cookies::Many),
         ],
+    }
+}
+
+fn many_routes() -> Case {
+    let entries = [
+        entry("nginx-routes", Kind::NginxRoutes),
+        entry("gate-routes", Kind::GateRoutes),
+        entry("nginx", Kind::Nginx).thorough(),
+        entry("gate", GATE).label("**sessiongate**, one route"),
+    ];
+    Case {
+        name: "routes",
+        title: "1,000 routes on 100 hosts, 32 connections",
+        entries: entries.map(|entry| entry.path(routes::PATH)).into(),
     }
 }
 

@@ -104,6 +104,22 @@ pub(crate) fn all(cases: &[Measured]) -> Vec<Goal> {
             "same",
         ),
         ratio(
+            "routes",
+            "requests/s with 1,000 routes, against nginx with 1,000 locations",
+            at_least(1.0),
+            Rate,
+            "gate-routes",
+            "nginx-routes",
+        ),
+        ratio(
+            "routes",
+            "requests/s with 1,000 routes, against one",
+            at_least(0.98),
+            Rate,
+            "gate-routes",
+            "gate",
+        ),
+        ratio(
             "decisions",
             "decisions/s, against nginx `return 200`",
             at_least(0.7),

@@ -130,8 +130,11 @@ pub(crate) fn get(path: &str, headers: &[(String, String)]) -> Vec<u8> {
     let headers = headers
         .iter()
         .map(|(name, value)| format!("{name}: {value}\r\n"));
-    let headers: String = headers.collect();
-    format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n").into_bytes()
+    let mut headers: String = headers.collect();
+    if !headers.starts_with("Host: ") {
+        headers.insert_str(0, "Host: 127.0.0.1\r\n");
+    }
+    format!("GET {path} HTTP/1.1\r\n{headers}\r\n").into_bytes()
 }
 
 /// Looks for a header without optimised code of our own: a load that is slow to read answers would measure itself.

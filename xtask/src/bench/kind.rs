@@ -5,6 +5,7 @@ use harness::{Postgres, free_port, mint};
 
 use super::http::Address;
 use super::lab::{Lab, nginx};
+use super::routes;
 use super::service::{Program, Service};
 use super::target::Target;
 use crate::step::root;
@@ -22,7 +23,9 @@ pub(crate) enum Kind {
     EnvoyAsking(Wire),
     /// The gate as a proxy that knows its users from here.
     Gate(Users),
-    /// The same without its audit log, its users in memory.
+    /// The gate as a proxy with a file of many routes, its users in memory.
+    GateRoutes,
+    /// The gate as a proxy without its audit log, its users in memory.
     GateUnlogged,
     Haproxy,
     /// nginx as a proxy.
@@ -34,6 +37,8 @@ pub(crate) enum Kind {
     /// nginx as a proxy, with as many connections for one of its processes as for the other. Otherwise the one that happens to
     /// wait takes most of them.
     NginxEven,
+    /// nginx as a proxy with as many locations as [`Kind::GateRoutes`] has routes.
+    NginxRoutes,
     /// nginx that answers by itself.
     NginxReturning(Socket),
     /// nginx as a proxy that tells the upstream as much as the gate does, always of the same user.
@@ -76,6 +81,7 @@ impl Kind {
             Self::EnvoyAsking(Wire::Grpc) => "Envoy + ext_authz, gRPC → sessiongate",
             Self::EnvoyAsking(Wire::Http) => "Envoy + ext_authz, HTTP → sessiongate",
             Self::Gate(_) => "**sessiongate**",
+            Self::GateRoutes => "**sessiongate**, 1,000 routes on 100 hosts",
             Self::GateUnlogged => "**sessiongate**, audit log off",
             Self::Haproxy => "HAProxy",
             Self::Nginx => "nginx",
@@ -83,6 +89,7 @@ impl Kind {
             Self::NginxAsking(Socket::Unix) => "the same through a Unix socket",
             Self::NginxAskingCached => "the same over TCP, decisions kept for 5 s",
             Self::NginxEven => "nginx, connections spread evenly (`reuseport`)",
+            Self::NginxRoutes => "nginx, 1,000 locations on 100 hosts",
             Self::NginxReturning(Socket::Tcp) => "nginx `return 200`",
             Self::NginxReturning(Socket::Unix) => "nginx `return 200` through a Unix socket",
             Self::NginxTelling => "nginx, which writes the same header fields",
@@ -95,7 +102,11 @@ impl Kind {
     pub(crate) fn is_gate(self) -> bool {
         matches!(
             self,
-            Self::Decisions(_) | Self::DecisionsGrpc | Self::Gate(_) | Self::GateUnlogged
+            Self::Decisions(_)
+                | Self::DecisionsGrpc
+                | Self::Gate(_)
+                | Self::GateRoutes
+                | Self::GateUnlogged
         )
     }
 
@@ -107,12 +118,14 @@ impl Kind {
             | Self::Haproxy
             | Self::Nginx
             | Self::NginxEven
+            | Self::NginxRoutes
             | Self::NginxReturning(_)
             | Self::NginxTelling => false,
             Self::Decisions(_)
             | Self::DecisionsGrpc
             | Self::EnvoyAsking(_)
             | Self::Gate(_)
+            | Self::GateRoutes
             | Self::GateUnlogged
             | Self::NginxAsking(_)
             | Self::NginxAskingCached
@@ -139,6 +152,9 @@ impl Kind {
 
     /// The headers it needs beside a cookie.
     pub(crate) fn headers(self) -> Vec<(String, String)> {
+        if matches!(self, Self::GateRoutes | Self::NginxRoutes) {
+            return vec![("Host".to_owned(), routes::HOST.to_owned())];
+        }
         let original = [
             ("X-Original-Method", "GET"),
             ("X-Original-URL", "http://127.0.0.1/"),
@@ -200,6 +216,12 @@ impl Kind {
                 let gate = start.proxy(users, None, &tcp)?;
                 (tcp, vec![gate])
             }
+            Self::GateRoutes => {
+                let file = lab.file("routes.toml", &routes::for_gate())?;
+                let file = ("SESSIONGATE_CONFIG", file);
+                let gate = start.proxy(Users::Memory, Some(file), &tcp)?;
+                (tcp, vec![gate])
+            }
             Self::GateUnlogged => {
                 let off = ("AUDIT_LOG", "false".to_owned());
                 let gate = start.proxy(Users::Memory, Some(off), &tcp)?;
@@ -228,6 +250,7 @@ impl Kind {
                 let nginx = lab.another_upstream(&address, cores)?;
                 (address, vec![nginx])
             }
+            Self::NginxRoutes => (tcp, vec![start.nginx("nginx-routes.conf", port, None)?]),
             Self::NginxTelling => (tcp, vec![start.nginx("nginx-telling.conf", port, None)?]),
             Self::Node => {
                 let server = root().join("bench/node/server.mjs");
@@ -367,7 +390,9 @@ impl Start<'_> {
             ("GATE_PORT", port_of(&gate)),
             ("GATE", gate),
             ("LISTEN", format!("{address}{}", self.listen_options)),
+            ("COUNT", routes::COUNT.to_string()),
             ("PORT", port.to_string()),
+            ("SERVERS", routes::for_nginx(&address.to_string())),
             ("UPSTREAM_PORT", port_of(&self.upstream)),
             ("UPSTREAM", self.upstream.clone()),
         ];

@@ -100,6 +100,16 @@ impl Lab {
         self.folder.path().join(cookies.file())
     }
 
+    /// Writes a file of this name, and gives its path.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn file(&self, name: &str, text: &str) -> Result<String> {
+        let file = self.folder.path().join(name);
+        fs::write(&file, text)?;
+        Ok(file.display().to_string())
+    }
+
     /// The first of these cookies.
     ///
     /// # Errors

@@ -14,7 +14,11 @@ use crate::step::root;
 /// # Errors
 /// When the vectors cannot be read, or a file cannot be written.
 pub(crate) fn plant(folder: &Path) -> Result<()> {
-    for (target, messages) in [("requests", &REQUESTS[..]), ("answers", &ANSWERS)] {
+    for (target, messages) in [
+        ("requests", &REQUESTS[..]),
+        ("answers", &ANSWERS),
+        ("routes", &ROUTES),
+    ] {
         let folder = folder.join(target);
         std::fs::create_dir_all(&folder)?;
         for (number, message) in messages.iter().enumerate() {
@@ -122,6 +126,16 @@ const ANSWERS: [&str; 3] = [
     "\x07HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab",
     "\x01HTTP/1.1 404 Not Found\nTransfer-Encoding: chunked\n\n2\r\nab\r\n0\r\n\r\n",
     "\x03HTTP/1.0 304\r\nConnection: keep-alive\r\nDate: x\r\n\r\n",
+];
+
+// The first byte says which host and which method.
+const ROUTES: [&str; 6] = [
+    "\x00/a/b/x",
+    "\x01/a/x/c",
+    "\x02/a%2fb/%2e%2e/admin/",
+    "\x03//a/..;x=1/admin",
+    "\x04///host/admin\\..\\b#c",
+    "\x05/%252e%252e/%c0%ae/\u{ff0e}\u{ff0e}/b/",
 ];
 
 // As in `fuzz/src/case.rs`.

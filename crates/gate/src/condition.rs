@@ -3,8 +3,10 @@
 //! Evaluated on every request from what is already known: the session's claims, the columns of the user's row, the
 //! request. No decision is remembered under a token.
 
+mod explain;
+mod words;
+
 use std::cell::OnceCell;
-use std::fmt;
 use std::time::Duration;
 
 use http::Method;
@@ -12,6 +14,7 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 use session::{Session, UnixTime};
 
+pub use self::explain::Demand;
 use crate::{Facts, User};
 
 /// A condition.
@@ -338,16 +341,6 @@ impl Scalar {
             },
             (Self::Text(wanted), Value::String(text)) => Verdict::of(**wanted == **text),
             (Self::Bool(_) | Self::Number(_) | Self::Text(_), _) => Verdict::Incomparable,
-        }
-    }
-}
-
-impl fmt::Display for Scalar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bool(value) => write!(f, "{value}"),
-            Self::Number(value) => write!(f, "{value}"),
-            Self::Text(value) => write!(f, "`{value}`"),
         }
     }
 }

@@ -14,6 +14,7 @@ mod bypass;
 mod candidates;
 mod condition;
 mod decision;
+mod explain;
 mod facts;
 mod hygiene;
 mod identity;
@@ -32,8 +33,9 @@ mod stores;
 
 pub use address::write_address;
 pub use bypass::Bypass;
-pub use condition::{ClaimPath, Column, Condition, Scalar, Test, TestKind, Verdict};
+pub use condition::{ClaimPath, Column, Condition, Demand, Scalar, Test, TestKind, Verdict};
 pub use decision::Gate;
+pub use explain::Demands;
 pub use facts::{Arrival, Facts};
 pub use hygiene::{Hygiene, websocket_fields};
 pub use identity::{EmailHeader, IdentityRules};
@@ -47,7 +49,7 @@ pub use realm::Realm;
 pub use refusal::{Answer, Refusal, Refused};
 pub use restriction::Restriction;
 pub use routes::{
-    Access, Conflict, HostPattern, InvalidHost, InvalidPath, Matched, Methods, PathPattern, Route,
-    Routes,
+    Access, Ambiguity, Conflict, Differs, HostPattern, InvalidHost, InvalidPath, Matched, Methods,
+    NearMiss, OtherReading, PathPattern, PathReading, Pattern, Route, RouteRow, Routes,
 };
 pub use stores::{KnownSession, Lookup, Sessions, Source, StoreError, User, Users};

@@ -193,7 +193,7 @@ impl Refusal {
     }
 
     /// On what grounds the request would have entered, where it was refused after its user was known.
-    fn admission(&self) -> Option<&Admission> {
+    pub fn admission(&self) -> Option<&Admission> {
         match self {
             Refusal::Inactive(admission)
             | Refusal::Incomparable(admission)

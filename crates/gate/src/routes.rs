@@ -1,6 +1,7 @@
 //! Which route governs a request, and which paths no route can govern because an upstream could read one in them that another
 //! route governs.
 
+mod explain;
 mod pattern;
 mod tree;
 
@@ -13,6 +14,9 @@ use foldhash::fast::FixedState;
 use http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use http::{HeaderMap, HeaderValue, Method};
 
+pub use self::explain::{
+    Ambiguity, Differs, NearMiss, OtherReading, PathReading, Pattern, RouteRow,
+};
 use self::pattern::LONGEST_HOST;
 pub use self::pattern::{HostPattern, InvalidHost, InvalidPath, Methods, PathPattern};
 use self::tree::{Entry, Tree};
@@ -87,6 +91,8 @@ pub struct Conflict {
 #[derive(Clone, Debug)]
 pub struct Routes {
     routes: Vec<Route>,
+    /// The requests that each is for, for people who ask.
+    patterns: Arc<[Pattern]>,
     /// What governs a request that no route matches.
     unknown: Route,
     hosts: Hosts,
@@ -150,8 +156,10 @@ impl Routes {
             same_origin: false,
             strip_segments: 0,
         };
+        let (routes, patterns): (_, Vec<_>) = all.into_iter().map(Pattern::beside_route).unzip();
         Ok(Self {
-            routes: all.into_iter().map(|matched| matched.route).collect(),
+            routes,
+            patterns: patterns.into(),
             unknown,
             hosts,
             folded,
@@ -249,8 +257,14 @@ impl Routes {
             let route = self.without_path.ok_or(Refusal::UnknownPath)?;
             return Ok(&self.routes[route]);
         };
+        self.of_path(facts, path)
+            .map_err(|_: Ambiguity| Refusal::AmbiguousPath)
+    }
+
+    /// The route that governs this request for this path; what keeps it from having one otherwise.
+    fn of_path(&self, facts: &Facts<'_>, path: &str) -> Result<&Route, Ambiguity> {
         if has_encoded_control(path) {
-            return Err(Refusal::AmbiguousPath);
+            return Err(Ambiguity::Control);
         }
         let host = facts.host.unwrap_or_default();
         let found = self.hosts.find(host, path.as_bytes(), facts.method);
@@ -262,7 +276,7 @@ impl Routes {
             self.check_readings(facts, path, host, found)?;
         }
         if route.strip_segments > 0 && !has_plain_segments(path) {
-            return Err(Refusal::AmbiguousPath);
+            return Err(Ambiguity::Prefix);
         }
         Ok(route)
     }
@@ -293,20 +307,23 @@ impl Routes {
         path: &str,
         host: &str,
         found: Option<usize>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Ambiguity> {
         // What its escapes stand for has the route that they have themselves.
         if readings::has_harmless_escapes_alone(path) {
             let folded = self.folded.find(host, path.as_bytes(), facts.method);
             return match folded == found {
                 true => Ok(()),
-                false => Err(Refusal::AmbiguousPath),
+                false => Err(Ambiguity::OtherRoute),
             };
         }
-        let is_public = found.is_some_and(|route| self.routes[route].access == Access::Public);
-        if path.contains('#') || is_public && climbs_with_parameter(&readings::plainest(path)) {
-            return Err(Refusal::AmbiguousPath);
+        if path.contains('#') {
+            return Err(Ambiguity::Fragment);
         }
-        let readings = readings::all(path, budget(path)).ok_or(Refusal::AmbiguousPath)?;
+        let is_public = found.is_some_and(|route| self.routes[route].access == Access::Public);
+        if is_public && climbs_with_parameter(&readings::plainest(path)) {
+            return Err(Ambiguity::Climbs);
+        }
+        let readings = readings::all(path, budget(path)).ok_or(Ambiguity::TooMany)?;
         // An upstream that folds case does so to what it reads in a path, whatever else it does.
         let agrees = |reading: &Vec<u8>| {
             self.hosts.find(host, reading, facts.method) == found
@@ -314,7 +331,7 @@ impl Routes {
         };
         match readings.iter().all(agrees) {
             true => Ok(()),
-            false => Err(Refusal::AmbiguousPath),
+            false => Err(Ambiguity::OtherRoute),
         }
     }
 }

@@ -31,6 +31,10 @@ fn session(claims: &Value) -> Session {
 }
 
 fn verdict(condition: &Condition) -> Verdict {
+    judged(|evidence| condition.verdict(evidence))
+}
+
+fn judged<T>(judge: impl FnOnce(&Evidence<'_>) -> T) -> T {
     let claims = json!({
         "sub": "ada", "exp": NOW + 60, "iat": NOW - 100,
         "role": "admin, editor", "level": 3, "on": true, "none": null, "empty": "",
@@ -60,7 +64,7 @@ fn verdict(condition: &Condition) -> Verdict {
         arrival: &arrival,
     };
     let now = UnixTime::from_secs(NOW);
-    condition.verdict(&Evidence::new(&facts, &session, &user, now))
+    judge(&Evidence::new(&facts, &session, &user, now))
 }
 
 fn test(kind: TestKind) -> Test {
@@ -216,5 +220,113 @@ fn requests_and_sessions_are_looked_at_too() {
         (role("owner", "on"), Verdict::Incomparable),
     ] {
         assert_eq!(verdict(&condition), wanted, "{condition:?}");
+    }
+}
+
+#[test]
+fn every_condition_has_words_and_says_what_it_saw() {
+    let text = |text: &str| Scalar::Text(text.into());
+    let claim = |path: &str, kind| Condition::Claim(ClaimPath::new(path).unwrap(), test(kind));
+    let column = |index, name: &str, kind| {
+        let name = name.into();
+        Condition::Column(Column { index, name }, test(kind))
+    };
+    let role = || claim("role", TestKind::Equals(text("admin")));
+    for (condition, words, seen) in [
+        (role(), "role admin", "claim role is \"admin, editor\""),
+        (
+            claim(
+                "groups",
+                TestKind::Contains(vec![text("ops"), text("the boss")]),
+            ),
+            "groups containing ops or \"the boss\"",
+            "claim groups is [\"staff\",\"ops\"]",
+        ),
+        (
+            claim(
+                "object.a.b",
+                TestKind::OneOf(vec![text("deep"), Scalar::Number(2.0)]),
+            ),
+            "object.a.b deep or 2",
+            "claim object.a.b is \"deep\"",
+        ),
+        (
+            claim("role", TestKind::Present(true)),
+            "any role",
+            "claim role is a text",
+        ),
+        (
+            claim("none", TestKind::Present(false)),
+            "no none",
+            "claim none is not there",
+        ),
+        (
+            column(1, "banned", TestKind::Equals(Scalar::Bool(false))),
+            "banned false",
+            "column banned is 1",
+        ),
+        // Nobody should see what such a name says that it is.
+        (
+            column(0, "reset_token", TestKind::Equals(text("team"))),
+            "reset_token team",
+            "column reset_token is a text",
+        ),
+        (
+            claim("seconds", TestKind::Past),
+            "seconds in the past",
+            "claim seconds is 1899999999",
+        ),
+        (
+            Condition::MaxAge(Duration::from_secs(90)),
+            "an age of at most 1 min 30 s",
+            "it was issued 1 min 40 s ago",
+        ),
+        (
+            Condition::Network(vec!["10.0.0.0/8".parse().unwrap()]),
+            "a client in 10.0.0.0/8",
+            "the client is 10.1.2.3",
+        ),
+        (
+            Condition::Methods(vec![Method::POST, Method::PUT]),
+            "method POST or PUT",
+            "the method is GET",
+        ),
+    ] {
+        let demand = judged(|evidence| condition.explain(Some(evidence)));
+        assert_eq!(demand.words, words);
+        assert_eq!(demand.seen.as_deref(), Some(seen), "{words}");
+        assert_eq!(demand.verdict, Some(verdict(&condition)), "{words}");
+        let unjudged = condition.explain(None);
+        assert_eq!((unjudged.verdict, unjudged.seen), (None, None), "{words}");
+    }
+}
+
+#[test]
+fn what_is_lacking_is_named_by_the_smallest_conditions() {
+    let is = |path: &str, value: &str| {
+        let equals = TestKind::Equals(Scalar::Text(value.into()));
+        Condition::Claim(ClaimPath::new(path).unwrap(), test(equals))
+    };
+    let good = || is("object.a.b", "deep");
+    for (condition, words, lacking) in [
+        (good(), "object.a.b deep", &[][..]),
+        (is("role", "root"), "role root", &["role root"]),
+        (
+            Condition::All(vec![
+                good(),
+                Condition::Any(vec![is("role", "root"), is("level", "9")]),
+            ]),
+            "object.a.b deep and (role root or level 9)",
+            &["role root", "level 9"],
+        ),
+        (
+            Condition::Not(Box::new(good())),
+            "not (object.a.b deep)",
+            &["not (object.a.b deep)"],
+        ),
+    ] {
+        let demand = judged(|evidence| condition.explain(Some(evidence)));
+        assert_eq!(demand.words, words);
+        assert_eq!(demand.lacking(), lacking, "{words}");
     }
 }

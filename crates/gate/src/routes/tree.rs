@@ -89,6 +89,19 @@ impl Tree {
         equal
     }
 
+    /// A segment as patterns have it: escapes undone, and in lower case where case does not count.
+    pub(super) fn canonical<'s>(&self, segment: &'s [u8]) -> Cow<'s, [u8]> {
+        let decoded = match segment.contains(&b'%') {
+            true => percent_decode(segment).into(),
+            false => Cow::Borrowed(segment),
+        };
+        let is_upper = |byte: &u8| byte.is_ascii_uppercase();
+        match self.folds_case && decoded.iter().any(is_upper) {
+            true => Cow::Owned(decoded.to_ascii_lowercase()),
+            false => decoded,
+        }
+    }
+
     /// The route of the most special pattern that matches: a path before a folder, a longer folder before a shorter one, and
     /// of patterns of the same length the one that names the first segment in which they differ.
     ///
@@ -145,15 +158,7 @@ impl Search<'_> {
         if literals.is_empty() {
             return None;
         }
-        let decoded = match segment.contains(&b'%') {
-            true => percent_decode(segment).into(),
-            false => Cow::Borrowed(segment),
-        };
-        let is_upper = |byte: &u8| byte.is_ascii_uppercase();
-        if self.tree.folds_case && decoded.iter().any(is_upper) {
-            return literals.get(&*decoded.to_ascii_lowercase()).copied();
-        }
-        literals.get(&*decoded).copied()
+        literals.get(&*self.tree.canonical(segment)).copied()
     }
 
     fn first(&self, entries: &[Entry]) -> Option<usize> {

@@ -1,0 +1,137 @@
+//! What became of each part of a condition, for people who ask. The verdicts are those of the decision itself.
+
+use serde_json::Value;
+
+use super::{ClaimPath, Column, Condition, Evidence, Test, TestKind, Verdict, words};
+
+/// A condition, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// The condition in words.
+    pub words: String,
+    /// Whether it holds; `None` where nobody was there to judge.
+    pub verdict: Option<Verdict>,
+    /// What it looked at, as it may be shown.
+    pub seen: Option<String>,
+    /// The conditions that it is made of.
+    pub parts: Vec<Demand>,
+}
+
+impl Condition {
+    /// The condition in words, with its parts. With evidence, each has its verdict.
+    pub(crate) fn explain(&self, evidence: Option<&Evidence<'_>>) -> Demand {
+        let parts: &[Self] = match self {
+            Self::All(all) => all,
+            Self::Any(any) => any,
+            Self::Not(condition) => std::slice::from_ref(condition),
+            Self::Claim(..)
+            | Self::Column(..)
+            | Self::MaxAge(_)
+            | Self::Methods(_)
+            | Self::Network(_)
+            | Self::OrganizationRole { .. } => &[],
+        };
+        Demand {
+            words: self.to_string(),
+            verdict: evidence.map(|evidence| self.verdict(evidence)),
+            seen: evidence.and_then(|evidence| self.seen(evidence)),
+            parts: parts.iter().map(|part| part.explain(evidence)).collect(),
+        }
+    }
+
+    /// What it looks at.
+    fn seen(&self, evidence: &Evidence<'_>) -> Option<String> {
+        Some(match self {
+            Self::All(_) | Self::Any(_) | Self::Not(_) => return None,
+            Self::Claim(path, test) => evidence.seen_claim(path, Some(test)),
+            Self::Column(column, test) => evidence.seen_column(column, Some(test)),
+            Self::MaxAge(_) => match evidence.session.issued_at() {
+                Some(at) => {
+                    let age = evidence.now.saturating_since(at);
+                    format!("it was issued {} ago", words::span(age))
+                }
+                None => "the session does not say when it was issued".to_owned(),
+            },
+            Self::Methods(_) => format!("the method is {}", evidence.facts.method),
+            Self::Network(_) => {
+                let client = evidence.facts.arrival.client.to_canonical();
+                format!("the client is {client}")
+            }
+            Self::OrganizationRole { active, roles, .. } => {
+                let organization = evidence.seen_claim(active, None);
+                format!("{organization}; {}", evidence.seen_column(roles, None))
+            }
+        })
+    }
+}
+
+impl Evidence<'_> {
+    fn seen_claim(&self, path: &ClaimPath, test: Option<&Test>) -> String {
+        let name = path.as_str();
+        let value = path.find(self.claims());
+        format!("claim {name} {}", seen(name, value, test))
+    }
+
+    fn seen_column(&self, column: &Column, test: Option<&Test>) -> String {
+        let name = &column.name;
+        match self.user.columns().is_empty() {
+            true => format!("column {name} was not looked up"),
+            false => format!("column {name} {}", seen(name, self.column(column), test)),
+        }
+    }
+}
+
+impl Demand {
+    /// The smallest conditions for which it does not hold, in words.
+    pub fn lacking(&self) -> Vec<&str> {
+        match self.verdict {
+            None | Some(Verdict::Met) => Vec::new(),
+            Some(Verdict::Incomparable | Verdict::Unmet) => {
+                let parts: Vec<_> = self.parts.iter().flat_map(Self::lacking).collect();
+                match parts.is_empty() {
+                    true => vec![&self.words],
+                    false => parts,
+                }
+            }
+        }
+    }
+}
+
+/// A value for people. Where only its presence counts, only that is said; and nothing that its name calls a secret.
+fn seen(name: &str, value: Option<&Value>, test: Option<&Test>) -> String {
+    let Some(value) = value.filter(|value| !value.is_null()) else {
+        return "is not there".to_owned();
+    };
+    let is_about_presence = test.is_some_and(|test| match test.kind {
+        TestKind::Empty(_) | TestKind::Present(_) => true,
+        TestKind::Contains(_)
+        | TestKind::Equals(_)
+        | TestKind::Future
+        | TestKind::OneOf(_)
+        | TestKind::Past => false,
+    });
+    let name = name.to_ascii_lowercase();
+    if is_about_presence || SECRET_NAMES.iter().any(|secret| name.contains(secret)) {
+        return match value {
+            Value::Array(values) => format!("is a list of {}", values.len()),
+            Value::Bool(_) => "is true or false".to_owned(),
+            Value::Null => "is not there".to_owned(),
+            Value::Number(_) => "is a number".to_owned(),
+            Value::Object(_) => "is an object".to_owned(),
+            Value::String(text) if text.is_empty() => "is an empty text".to_owned(),
+            Value::String(_) => "is a text".to_owned(),
+        };
+    }
+    // JSON escapes those of ASCII; a terminal obeys others too.
+    let text = value.to_string().replace(char::is_control, "\u{fffd}");
+    match text.char_indices().nth(LONGEST_SEEN) {
+        Some((end, _)) => format!("is {}…", &text[..end]),
+        None => format!("is {text}"),
+    }
+}
+
+/// What names of claims and columns hold whose values nobody should see.
+const SECRET_NAMES: [&str; 4] = ["hash", "password", "secret", "token"];
+
+/// In characters: how much of a value is shown.
+const LONGEST_SEEN: usize = 120;

@@ -1,0 +1,69 @@
+//! What a route demands of a session, and what of it the session has: for people who ask why.
+
+use session::UnixTime;
+
+use crate::condition::{Condition, Demand, Evidence, Verdict};
+use crate::{Access, Admission, Facts, Gate, Refused, Route};
+
+/// What is demanded of somebody who would enter by a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Demands {
+    /// What the realm demands of all of its users: all of these.
+    pub active: Vec<Demand>,
+    /// What the route demands beside that: all of these.
+    pub rule: Vec<Demand>,
+}
+
+impl<U, S> Gate<U, S> {
+    /// What is demanded by this route, and what became of it, if there is somebody of whom it is demanded.
+    pub fn demands(
+        &self,
+        route: &Route,
+        admission: Option<&Admission>,
+        facts: &Facts<'_>,
+        now: UnixTime,
+    ) -> Demands {
+        let evidence = match admission {
+            Some(Admission::Session { session, user, .. }) => {
+                Some(Evidence::new(facts, session, user, now))
+            }
+            Some(Admission::Bypass | Admission::Preflight | Admission::Public) | None => None,
+        };
+        let explained = |condition: &Condition| {
+            let one = std::slice::from_ref(condition);
+            let all = if let Condition::All(all) = condition {
+                all
+            } else {
+                one
+            };
+            let demands = all.iter().map(|one| one.explain(evidence.as_ref()));
+            demands.collect()
+        };
+        match &route.access {
+            Access::Session(condition) => Demands {
+                active: explained(&self.realms[route.realm].active),
+                rule: explained(condition),
+            },
+            Access::Deny | Access::Public | Access::Unknown => Demands {
+                active: Vec::new(),
+                rule: Vec::new(),
+            },
+        }
+    }
+
+    /// The conditions, in words, for which somebody known was refused. Values are not among the words.
+    pub fn lacking(&self, refused: &Refused<'_>, facts: &Facts<'_>, now: UnixTime) -> Vec<String> {
+        let (Some(route), Some(admission)) = (refused.route, refused.refusal.admission()) else {
+            return Vec::new();
+        };
+        let Demands { active, rule } = self.demands(route, Some(admission), facts, now);
+        // The realm is asked first, and then nobody asks the route.
+        let is_met = |demand: &Demand| demand.verdict == Some(Verdict::Met);
+        let failing = match active.iter().all(is_met) {
+            true => rule,
+            false => active,
+        };
+        let lacking = failing.iter().flat_map(Demand::lacking);
+        lacking.map(str::to_owned).collect()
+    }
+}

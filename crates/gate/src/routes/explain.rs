@@ -1,0 +1,337 @@
+//! Which routes a request could have and why not another one, and how its path is read: for people who ask.
+//!
+//! Nothing here decides. Whether a pattern matches, and which of several comes first, is asked of the same trees that decide,
+//! with other patterns in them.
+
+use thiserror::Error;
+
+use super::{Hosts, Matched, Route, Routes, budget};
+use crate::routes::pattern::{HostPattern, Methods, PathPattern};
+use crate::{Access, Facts, readings};
+
+/// The requests that a route is for.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// None at all means every host.
+    pub hosts: Vec<HostPattern>,
+    /// Any of these paths.
+    pub paths: Vec<PathPattern>,
+    /// Any of these methods.
+    pub methods: Methods,
+}
+
+impl Pattern {
+    /// The route, and beside it the requests that it is for.
+    pub(super) fn beside_route(matched: Matched) -> (Route, Self) {
+        let Matched {
+            hosts,
+            paths,
+            methods,
+            route,
+        } = matched;
+        let pattern = Self {
+            hosts,
+            paths,
+            methods,
+        };
+        (route, pattern)
+    }
+}
+
+/// One host and one path of a route.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteRow<'r> {
+    /// The host.
+    pub host: &'r HostPattern,
+    /// The path.
+    pub path: &'r PathPattern,
+    /// The methods.
+    pub methods: &'r Methods,
+    /// The route.
+    pub route: &'r Route,
+}
+
+/// A route that does not match a request, but nearly does.
+#[derive(Clone, Copy, Debug)]
+pub struct NearMiss<'r> {
+    /// The route, with the host and the path that are nearly those of the request.
+    pub row: RouteRow<'r>,
+    /// What is not.
+    pub differs: Differs,
+}
+
+/// The one thing in which a request differs from those that a route is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Differs {
+    /// The path, in the case of letters.
+    Case,
+    /// The path, in the slash at its end.
+    FinalSlash,
+    /// The host.
+    Host,
+    /// The method.
+    Method,
+}
+
+/// How a path is read.
+#[derive(Clone, Debug)]
+pub struct PathReading<'r> {
+    /// The segments as they are compared with those of routes: escapes undone, in lower case where case does not count. The
+    /// last is empty for a path with a slash at its end. What cannot be shown stays an escape.
+    pub segments: Vec<String>,
+    /// Why no route can govern it, if none can.
+    pub ambiguity: Option<Ambiguity>,
+    /// What else an upstream could read in it, with the route that each reading has. Empty when there is no more than one
+    /// reading, or too many.
+    pub others: Vec<OtherReading<'r>>,
+}
+
+/// What an upstream could read in a path.
+#[derive(Clone, Debug)]
+pub struct OtherReading<'r> {
+    /// The path that it would read. What cannot be shown is an escape.
+    pub path: String,
+    /// The route of that path; `None` where none matches.
+    pub route: Option<&'r Route>,
+    /// The same for an upstream that makes no difference between small letters and capitals.
+    pub folded: Option<&'r Route>,
+}
+
+/// Why no route can govern a path.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Ambiguity {
+    /// It climbs out of a public folder with a parameter.
+    #[error("`/..;` climbs out of a public folder where an upstream cuts parameters first")]
+    Climbs,
+    /// It holds an encoded control character.
+    #[error("it holds an encoded control character, which no path needs")]
+    Control,
+    /// It holds a fragment.
+    #[error("it holds a `#`, which no client sends")]
+    Fragment,
+    /// One of its readings is the path of another route.
+    #[error("an upstream could read a path in it that another route governs")]
+    OtherRoute,
+    /// The route cuts a prefix off, and not every reading has the same segments.
+    #[error("the route cuts a prefix off, and an upstream could divide the path in another way")]
+    Prefix,
+    /// It has more readings than any honest path.
+    #[error("it has more readings than any honest path")]
+    TooMany,
+}
+
+impl Routes {
+    /// Every host and path of every route, the most special first.
+    pub fn rows(&self) -> Vec<RouteRow<'_>> {
+        let mut rows: Vec<_> = self.all_rows().collect();
+        rows.sort_by_cached_key(|row| {
+            let host = match row.host {
+                HostPattern::Exact(name) => (0, name.to_string()),
+                HostPattern::OneLabelBelow(name) => (1, name.to_string()),
+                HostPattern::Any => (2, String::new()),
+            };
+            (host, row.path.rank(), row.path.as_str(), row.methods.rank())
+        });
+        rows
+    }
+
+    /// The routes that match this request, the one that governs it first. None matches a request of which nobody says the path.
+    pub fn candidates(&self, facts: &Facts<'_>) -> Vec<RouteRow<'_>> {
+        let Some(probe) = self.probe(facts) else {
+            return Vec::new();
+        };
+        let mut left: Vec<_> = self
+            .all_rows()
+            .filter(|row| probe.matches(row.host, row.path, row.methods))
+            .collect();
+        let mut ordered = Vec::with_capacity(left.len());
+        while let Some(first) = probe.first_of(&left) {
+            ordered.push(left.remove(first));
+        }
+        ordered
+    }
+
+    /// The routes that would match if one thing about the request were different: first those of another method, last those of
+    /// another host.
+    pub fn near_misses(&self, facts: &Facts<'_>) -> Vec<NearMiss<'_>> {
+        let Some(probe) = self.probe(facts) else {
+            return Vec::new();
+        };
+        let other_slash = match probe.path.strip_suffix(b"/") {
+            Some(rest) => rest.to_vec(),
+            None => [probe.path, b"/"].concat(),
+        };
+        let of_other_slash = Probe {
+            path: &other_slash,
+            ..probe
+        };
+        let folding = Probe {
+            folds_case: true,
+            ..probe
+        };
+        let differs = |row: &RouteRow<'_>| {
+            let RouteRow {
+                host,
+                path,
+                methods,
+                ..
+            } = row;
+            if probe.matches(host, path, methods) {
+                return None;
+            }
+            if probe.matches(host, path, &Methods::ANY) {
+                return Some(Differs::Method);
+            }
+            if of_other_slash.matches(host, path, methods) {
+                return Some(Differs::FinalSlash);
+            }
+            if folding.matches(host, path, methods) {
+                return Some(Differs::Case);
+            }
+            let is_of_other_host = probe.matches(&HostPattern::Any, path, methods);
+            is_of_other_host.then_some(Differs::Host)
+        };
+        let misses = self.rows().into_iter();
+        let misses =
+            misses.filter_map(|row| differs(&row).map(|differs| NearMiss { row, differs }));
+        let mut misses: Vec<_> = misses.collect();
+        misses.sort_by_key(|miss| match miss.differs {
+            Differs::Method => 0,
+            Differs::FinalSlash => 1,
+            Differs::Case => 2,
+            Differs::Host => 3,
+        });
+        misses
+    }
+
+    /// How the path of this request is read.
+    pub fn reading(&self, facts: &Facts<'_>) -> PathReading<'_> {
+        let path = facts.path.unwrap_or_default();
+        let segments = path.split('/').skip(1);
+        let canonical = |segment: &str| shown(&self.hosts.any.canonical(segment.as_bytes()), "/%");
+        let others = match readings::is_plain(path) {
+            true => Vec::new(),
+            false => readings::all(path, budget(path)).unwrap_or_default(),
+        };
+        let route = |hosts: &Hosts, reading: &[u8]| {
+            let found = hosts.find(facts.host.unwrap_or_default(), reading, facts.method);
+            found.map(|route| &self.routes[route])
+        };
+        let others = others.iter().filter(|reading| **reading != path.as_bytes());
+        let others = others.map(|reading| OtherReading {
+            path: shown(reading, ""),
+            route: route(&self.hosts, reading),
+            folded: route(&self.folded, reading),
+        });
+        PathReading {
+            segments: segments.map(canonical).collect(),
+            ambiguity: facts.path.and_then(|path| self.of_path(facts, path).err()),
+            others: others.collect(),
+        }
+    }
+
+    fn all_rows(&self) -> impl Iterator<Item = RouteRow<'_>> {
+        let routes = self.routes.iter().zip(&*self.patterns);
+        routes.flat_map(|(route, pattern)| {
+            let hosts = match pattern.hosts.is_empty() {
+                true => &[HostPattern::Any],
+                false => &pattern.hosts[..],
+            };
+            hosts.iter().flat_map(move |host| {
+                let row = move |path| RouteRow {
+                    host,
+                    path,
+                    methods: &pattern.methods,
+                    route,
+                };
+                pattern.paths.iter().map(row)
+            })
+        })
+    }
+
+    fn probe<'f>(&self, facts: &Facts<'f>) -> Option<Probe<'f>> {
+        Some(Probe {
+            host: facts.host.unwrap_or_default(),
+            path: facts.path?.as_bytes(),
+            method: facts.method,
+            folds_case: self.hosts.any.folds_case(),
+        })
+    }
+}
+
+/// A request that few routes are asked about.
+#[derive(Clone, Copy)]
+struct Probe<'f> {
+    host: &'f str,
+    path: &'f [u8],
+    method: &'f http::Method,
+    folds_case: bool,
+}
+
+impl Probe<'_> {
+    /// Whether a route that is alone matches.
+    fn matches(&self, host: &HostPattern, path: &PathPattern, methods: &Methods) -> bool {
+        self.find([(host, path, methods)]).is_some()
+    }
+
+    /// The place of the route that governs the request, of these alone.
+    fn first_of(&self, rows: &[RouteRow<'_>]) -> Option<usize> {
+        self.find(rows.iter().map(|row| (row.host, row.path, row.methods)))
+    }
+
+    fn find<'p>(
+        &self,
+        patterns: impl IntoIterator<Item = (&'p HostPattern, &'p PathPattern, &'p Methods)>,
+    ) -> Option<usize> {
+        let mut hosts = Hosts::new(self.folds_case);
+        for (id, (host, path, methods)) in patterns.into_iter().enumerate() {
+            let matched = Matched {
+                hosts: vec![host.clone()],
+                paths: vec![path.clone()],
+                methods: methods.clone(),
+                route: nameless(id),
+            };
+            hosts.add(&matched, &mut Vec::new());
+        }
+        hosts.find(self.host, self.path, self.method)
+    }
+}
+
+/// A route of which only the place counts.
+fn nameless(id: usize) -> Route {
+    Route {
+        id,
+        name: "".into(),
+        access: Access::Deny,
+        realm: 0,
+        profile: 0,
+        forwards_session: false,
+        same_origin: false,
+        strip_segments: 0,
+    }
+}
+
+/// Bytes of a path for people: what is not visible, not UTF-8 or among `escaped` is percent-encoded.
+fn shown(bytes: &[u8], escaped: &str) -> String {
+    let mut shown = String::with_capacity(bytes.len());
+    let escape = |text: &mut String, bytes: &[u8]| {
+        for byte in bytes {
+            *text += &format!("%{byte:02X}");
+        }
+    };
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            let is_blank = character.is_whitespace() && character != ' ';
+            let is_visible = !character.is_control() && !is_blank;
+            match is_visible && !escaped.contains(character) {
+                true => shown.push(character),
+                false => escape(&mut shown, character.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        escape(&mut shown, chunk.invalid());
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests;

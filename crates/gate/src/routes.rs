@@ -289,13 +289,13 @@ impl Routes {
         path: &str,
         host: &str,
         found: Option<usize>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Ambiguity> {
         let capitals = facts.method.as_str().to_ascii_uppercase();
         let method = Method::from_bytes(capitals.as_bytes()).ok();
         let agrees = |method: Method| self.hosts.find(host, path.as_bytes(), &method) == found;
         match method.is_some_and(agrees) {
             true => Ok(()),
-            false => Err(Refusal::AmbiguousPath),
+            false => Err(Ambiguity::OtherMethod),
         }
     }
 

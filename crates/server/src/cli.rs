@@ -1,5 +1,7 @@
 //! The command line.
 
+mod check_config;
+mod explain;
 mod mint;
 mod open;
 mod secrets;
@@ -43,8 +45,13 @@ enum Command {
     Serve,
     /// Try it: three services, five users and the gate in one process, nothing to install.
     Demo,
-    /// Check the settings as `serve` does, and show what would take effect, without secrets.
-    CheckConfig,
+    /// Check the settings as `serve` does, and show what would take effect, without secrets: settings and routes.
+    CheckConfig(check_config::CheckArguments),
+    /// Explain a request: which route governs it, how its path is read, what is demanded, and what the answer is.
+    ///
+    /// Decides as a gate with this configuration would. Exit code 0: the request enters. 1: it is refused. 2: wrong usage,
+    /// or a configuration that is not valid.
+    Explain(Box<explain::ExplainArguments>),
     /// Ask the running gate on this machine whether it is alive; for container health checks.
     Healthcheck,
     /// Explain a cookie: what a gate would make of it, and if it would refuse it, why.
@@ -101,7 +108,14 @@ pub(crate) fn run() -> Result<ExitCode> {
                 demo::run(&environment)
             })?;
         }
-        Command::CheckConfig => check_config(&load()).map_err(colored)?,
+        Command::CheckConfig(arguments) => {
+            let config = Config::from_loaded(&load()).map_err(colored)?;
+            check_config::run(&arguments, &config)?;
+        }
+        Command::Explain(arguments) => {
+            let config = Config::from_loaded(&load()).map_err(colored);
+            return explain::run(*arguments, config.map_err(Into::into), &environment);
+        }
         Command::Healthcheck => healthcheck(&load().variables)?,
         Command::Reference { part } => io::stdout().write_all(part.text().as_bytes())?,
         Command::Open(arguments) => return open::run(*arguments, &read(load()).map_err(colored)?),
@@ -139,34 +153,6 @@ fn read(loaded: Loaded) -> Result<Variables, ConfigErrors> {
 fn colored(environment: &Variables) -> impl Fn(ConfigErrors) -> ConfigErrors + Copy + use<> {
     let is_colored = io::stderr().is_terminal() && environment.get("NO_COLOR").is_none();
     move |errors| errors.colored(is_colored)
-}
-
-/// Prints every setting as it takes effect. Secrets are shown by length and fingerprint.
-fn check_config(loaded: &Loaded) -> Result<(), ConfigErrors> {
-    let config = Config::from_loaded(loaded)?;
-    let width = config
-        .settings
-        .iter()
-        .map(|setting| setting.name.len())
-        .max()
-        .unwrap_or_default();
-    for setting in &config.settings {
-        let origin = setting.origin(!loaded.files.is_empty());
-        println!("{:width$}  {}{origin}", setting.name, setting.shown);
-    }
-    for cookie in config.realms.iter().flat_map(|realm| realm.keys.cookies()) {
-        println!(
-            "{:width$}  {} ({})",
-            "session cookie",
-            cookie.name(),
-            cookie.expects()
-        );
-    }
-    for warning in &config.warnings {
-        println!("warning: {warning}");
-    }
-    println!("The configuration is valid.");
-    Ok(())
 }
 
 /// Runs `serve`, with its log; and when it has ended, waits for the log, but not for long.

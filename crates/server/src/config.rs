@@ -54,6 +54,7 @@ pub(crate) use self::files::{Content, Contents, Files, Looks};
 pub(crate) use self::fixed::Fixed;
 pub(crate) use self::given::{MARK, core, unquoted, without_assignment};
 use self::idle::Uses;
+pub(crate) use self::place::Place;
 pub(crate) use self::problem::ConfigErrors;
 use self::raw::Reader;
 pub(crate) use self::raw::{Setting, Variables};

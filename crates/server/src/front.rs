@@ -1,16 +1,16 @@
 //! What fronts share: what they are, and the faces of a refusal.
 
 pub(crate) mod answer;
-mod arrival;
+pub(crate) mod arrival;
 pub(crate) mod asker;
 pub(crate) mod cors;
 pub(crate) mod decisions;
 mod notices;
 pub(crate) mod proxy;
 pub(crate) mod record;
-mod target;
+pub(crate) mod target;
 mod tunnel;
-mod way_in;
+pub(crate) mod way_in;
 
 use std::cell::Cell;
 use std::net::IpAddr;

@@ -146,6 +146,13 @@ impl Live {
         &self.handling[route.map_or(last, |route| route.id)]
     }
 
+    /// Waits until every issuer has answered for the first time, or has not.
+    pub(crate) async fn hears_from_issuers(&self) {
+        for realm in &self.realms {
+            realm.hears_from_issuer().await;
+        }
+    }
+
     /// Ends what runs for it.
     pub(crate) async fn close(&self) {
         self.close_all_but(None).await;

@@ -9,6 +9,7 @@ mod config;
 mod connection;
 mod demo;
 mod ended;
+mod explain;
 mod front;
 mod jwks;
 mod listener;

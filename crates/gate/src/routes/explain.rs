@@ -109,6 +109,9 @@ pub enum Ambiguity {
     /// It holds a fragment.
     #[error("it holds a `#`, which no client sends")]
     Fragment,
+    /// The method differs from that of another route in the case of its letters alone.
+    #[error("its method would have another route in capitals, and some upstreams read it so")]
+    OtherMethod,
     /// One of its readings is the path of another route.
     #[error("an upstream could read a path in it that another route governs")]
     OtherRoute,

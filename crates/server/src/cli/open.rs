@@ -180,7 +180,7 @@ fn read_input() -> Result<Vec<u8>> {
 }
 
 /// The header's value in what was given: without the line's end, and without the header's name.
-fn header_value(input: &[u8]) -> Result<&[u8]> {
+pub(super) fn header_value(input: &[u8]) -> Result<&[u8]> {
     let mut value = input;
     while let [rest @ .., b'\n' | b'\r'] = value {
         value = rest;

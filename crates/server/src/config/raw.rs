@@ -28,18 +28,6 @@ pub(crate) struct Setting {
     pub(crate) place: Option<Place>,
 }
 
-impl Setting {
-    /// Where it comes from, for the end of its line. Without a file there is no other place than the variable, which needs no
-    /// word.
-    pub(crate) fn origin(&self, has_file: bool) -> String {
-        match &self.place {
-            Some(place) if has_file => format!("  ({place})"),
-            None if self.is_default => "  (default)".to_owned(),
-            Some(_) | None => String::new(),
-        }
-    }
-}
-
 /// Reads variables into values, and notes every problem and every effective setting on the way.
 #[derive(Debug)]
 pub(crate) struct Reader<'v> {

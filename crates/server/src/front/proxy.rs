@@ -257,7 +257,10 @@ impl Proxy {
 
 /// The answer to a preflight of a page whose origin is listed, by the route of the request that the page wants to send. What is
 /// public is the service's own affair.
-fn preflight<'l>(live: &'l Live, facts: &Facts<'_>) -> Option<(&'l Handling, Response<Bytes>)> {
+pub(crate) fn preflight<'l>(
+    live: &'l Live,
+    facts: &Facts<'_>,
+) -> Option<(&'l Handling, Response<Bytes>)> {
     if facts.method != Method::OPTIONS {
         return None;
     }

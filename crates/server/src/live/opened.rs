@@ -89,6 +89,13 @@ impl Opened {
         Ok((opened, realm))
     }
 
+    /// Waits until its issuer, if it has one, has answered for the first time, or has not.
+    pub(super) async fn hears_from_issuer(&self) {
+        if let Some(keychain) = &self.keychain {
+            keychain.is_usable().await;
+        }
+    }
+
     /// The realm's name.
     pub(super) fn name(&self) -> &str {
         &self.name

@@ -1,5 +1,6 @@
-//! The commands for people, `open` and `mint`, through the real binary.
+//! The commands for people, `open`, `mint` and `explain`, through the real binary.
 
+mod explain;
 mod mint;
 mod open;
 mod signed;

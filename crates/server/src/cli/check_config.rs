@@ -1,0 +1,151 @@
+//! `sessiongate check-config`: what would take effect.
+
+use std::io::{self, Write};
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::config::{Config, Place, Setting};
+use crate::explain::{Line, Table};
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// Print one line of JSON, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints every setting as it takes effect, and the routes. Secrets are shown by length and fingerprint.
+pub(super) fn run(arguments: &CheckArguments, config: &Config) -> Result<()> {
+    let text = match arguments.json {
+        true => format!("{}\n", json(config)),
+        false => text(config),
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn text(config: &Config) -> String {
+    let widths = config.settings.iter().map(|setting| setting.name.len());
+    let width = widths.max().unwrap_or_default();
+    let mut text = String::new();
+    let is_of_file = |setting: &Setting| matches!(setting.place, Some(Place::File { .. }));
+    let has_file = config.settings.iter().any(is_of_file);
+    for setting in &config.settings {
+        let origin = match origin(setting, has_file) {
+            Some(origin) => format!("  ({origin})"),
+            None => String::new(),
+        };
+        text += &format!("{:width$}  {}{origin}\n", setting.name, setting.shown);
+    }
+    for cookie in config.realms.iter().flat_map(|realm| realm.keys.cookies()) {
+        let (name, expects) = (cookie.name(), cookie.expects());
+        text += &format!("{:width$}  {name} ({expects})\n", "session cookie");
+    }
+    text += &format!("\n{}\n", routes(&Table::of_config(config)));
+    for warning in &config.warnings {
+        text += &format!("warning: {warning}\n");
+    }
+    text + "The configuration is valid.\n"
+}
+
+/// Where the value comes from, unless that goes without saying.
+fn origin(setting: &Setting, has_file: bool) -> Option<String> {
+    match &setting.place {
+        Some(Place::Variable(_)) if !has_file => None,
+        Some(place) => Some(place.to_string()),
+        None => setting.is_default.then(|| "default".to_owned()),
+    }
+}
+
+/// The table of routes, the most special first.
+fn routes(table: &Table<'_>) -> String {
+    let head = [
+        "host",
+        "path",
+        "methods",
+        "who may enter",
+        "headers",
+        "goes to",
+    ];
+    let head = head.map(str::to_owned);
+    let mut rows = vec![head];
+    rows.extend(table.lines().into_iter().flat_map(cells));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<_> = (0..6)
+        .map(|column| width(column).unwrap_or_default())
+        .collect();
+    let mut text = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(&widths);
+        let cells: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        text += &format!("{}\n", cells.join("  ").trim_end());
+    }
+    if !table.is_complete() {
+        text += "What no route matches is refused: with 404 where there is a session, otherwise as if one were needed.\n";
+    }
+    text
+}
+
+/// The row of a route, and those on which it goes on because it is long.
+fn cells(line: Line) -> Vec<[String; 6]> {
+    let mut access = wrapped(&line.access).into_iter();
+    let first = [
+        line.host,
+        line.path,
+        line.methods,
+        access.next().unwrap_or_default(),
+        line.headers,
+        line.goes_to,
+    ];
+    let more = access.map(|access| {
+        let mut row = <[String; 6]>::default();
+        row[3] = access;
+        row
+    });
+    [first].into_iter().chain(more).collect()
+}
+
+/// The text in lines that are not too wide, cut between words.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + word.chars().count() < WIDEST => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+fn json(config: &Config) -> Value {
+    let settings = config.settings.iter().map(|setting| {
+        let place = setting.place.as_ref().map(ToString::to_string);
+        json!({
+            "name": setting.name, "value": setting.shown, "default": setting.is_default, "place": place,
+        })
+    });
+    let cookies = config.realms.iter().flat_map(|realm| {
+        let cookie = |name: String| json!({ "realm": &*realm.name, "name": name });
+        realm
+            .keys
+            .cookies()
+            .map(move |known| cookie(known.name().to_string()))
+    });
+    json!({
+        "settings": settings.collect::<Vec<_>>(),
+        "session_cookies": cookies.collect::<Vec<_>>(),
+        "routes": Table::of_config(config).lines(),
+        "warnings": config.warnings,
+    })
+}
+
+/// In columns: how wide the words are that say who may enter.
+const WIDEST: usize = 44;

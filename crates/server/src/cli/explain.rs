@@ -1,0 +1,153 @@
+//! `sessiongate explain`: reading the question, printing the answer.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use session::UnixTime;
+
+use super::open::header_value;
+use crate::clock;
+use crate::config::{Config, Variables};
+use crate::explain::{self, Explanation, Question, Target};
+use crate::front::arrival;
+use crate::live::{Live, Surroundings};
+use crate::metrics::Metrics;
+use crate::store::Pools;
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArguments {
+    /// The method, such as GET.
+    #[arg(value_name = "METHOD", value_parser = method)]
+    method: Method,
+    /// The URL, as a client asks for it: `https://app.example.com/admin/`, or a path.
+    #[arg(value_name = "URL", value_parser = Target::parse)]
+    target: Target,
+    /// A file with the value of the request's Cookie header.
+    #[arg(long, value_name = "FILE")]
+    cookie_file: Option<PathBuf>,
+    /// A header of the request, as `Name: value`; several times for several.
+    #[arg(long = "header", value_name = "HEADER", value_parser = header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// The address from which the connection comes.
+    #[arg(long, value_name = "IP", default_value_t = Ipv4Addr::LOCALHOST.into())]
+    client: IpAddr,
+    /// The time at which the request comes, in seconds since 1970. Otherwise now.
+    #[arg(long, value_name = "EPOCH")]
+    at: Option<u64>,
+    /// Ask no store: every user exists, and no column is known.
+    #[arg(long)]
+    no_stores: bool,
+    /// Print one line of JSON, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Answers, or says what is wrong with the question or the configuration, which is exit code 2.
+pub(super) fn run(
+    arguments: ExplainArguments,
+    config: Result<Config>,
+    environment: &Variables,
+) -> Result<ExitCode> {
+    let json = arguments.json;
+    let explanation = match config.and_then(|config| ask(arguments, config)) {
+        Ok(explanation) => explanation,
+        Err(error) => {
+            eprintln!(
+                "error: {error:#}\n\nFor more information, try 'sessiongate explain --help'."
+            );
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let is_colored = io::stdout().is_terminal() && environment.get("NO_COLOR").is_none();
+    let text = match json {
+        true => explanation.json(),
+        false => explanation.text(is_colored),
+    };
+    writeln!(io::stdout(), "{text}")?;
+    Ok(match explanation.enters() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(1),
+    })
+}
+
+fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in arguments.headers {
+        headers.append(name, value);
+    }
+    if let Some(file) = &arguments.cookie_file {
+        let cookies = cookies(file)?;
+        if !cookies.is_empty() {
+            headers.append(COOKIE, cookies);
+        }
+    }
+    let asks_issuer = headers.contains_key(AUTHORIZATION);
+    let question = Question {
+        arrival: arrival::direct(arguments.client, &headers, &config.trusted_proxies),
+        request: arguments.target.request(arguments.method, headers),
+        now: arguments.at.map_or_else(clock::now, UnixTime::from_secs),
+    };
+    let mut skipped = false;
+    if arguments.no_stores {
+        let stores = config.realms.iter_mut().map(|realm| realm.stores.take());
+        skipped = stores.flatten().count() > 0;
+    }
+    super::use_aws_lc()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let around = Surroundings {
+        runtime: runtime.handle().clone(),
+        pools: Pools::new(runtime.handle().clone()),
+        metrics: Metrics::new()?,
+    };
+    let live = Live::open(config, None, &around)?;
+    let mut explanation = runtime.block_on(async {
+        if asks_issuer {
+            live.hears_from_issuers().await;
+        }
+        let explanation = explain::explain(&live, question).await;
+        live.close().await;
+        explanation
+    });
+    runtime.shutdown_background();
+    if skipped {
+        explanation.note(
+            "no store was asked (--no-stores): every user counts as existing, columns as absent, and sessions that have \
+             to be looked up are refused",
+        );
+    }
+    Ok(explanation)
+}
+
+fn cookies(file: &Path) -> Result<HeaderValue> {
+    let shown = file.display();
+    let text = fs::read(file).with_context(|| format!("cannot read {shown} (--cookie-file)"))?;
+    let value = header_value(&text).with_context(|| format!("{shown} (--cookie-file)"))?;
+    let Ok(value) = HeaderValue::from_bytes(value) else {
+        bail!("{shown} (--cookie-file) holds something that no header can hold");
+    };
+    Ok(value)
+}
+
+fn method(text: &str) -> Result<Method, &'static str> {
+    let method = Method::from_bytes(text.as_bytes()).ok();
+    let is_upper = |byte: u8| byte.is_ascii_uppercase() || byte == b'-';
+    let method = method.filter(|_| text.bytes().all(is_upper));
+    method.ok_or("give a method in capitals, such as GET")
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
+    let help = "give a header as `Name: value`";
+    let (name, value) = text.split_once(':').ok_or(help)?;
+    let name = name.parse().map_err(|_| help)?;
+    Ok((name, value.trim().parse().map_err(|_| help)?))
+}

@@ -1,0 +1,388 @@
+//! Why a request enters or does not, in every step: for `sessiongate explain` and the admin listener.
+//!
+//! Nothing here decides. The request goes the way of every request of the proxy, up to the point where it would be sent; what
+//! is said about it is read off the results.
+
+mod demands;
+mod headers;
+mod table;
+mod target;
+mod text;
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use gate::{
+    Admission, Answer, Arrival, Differs, Facts, PathReading, Permit, Refusal, Refused, Rewrite,
+    Route, RouteRow,
+};
+use http::header::{HOST, LOCATION};
+use http::{HeaderMap, Request};
+use serde::Serialize;
+use session::{Session, UnixTime};
+
+use self::demands::{DemandPart, demands};
+use self::headers::Headers;
+pub(crate) use self::table::{Line, Table};
+pub(crate) use self::target::Target;
+use crate::audit::timestamp;
+use crate::front::answer;
+use crate::front::asker::Asker;
+use crate::front::proxy::preflight;
+use crate::front::target::{Malformed, Target as Settled, settle};
+use crate::front::way_in::{Asked, WayIn};
+use crate::live::Live;
+
+/// A request, and when it comes.
+pub(crate) struct Question {
+    pub(crate) request: Request<()>,
+    pub(crate) arrival: Arrival,
+    pub(crate) now: UnixTime,
+}
+
+/// What becomes of a request, and why.
+#[derive(Debug, Serialize)]
+pub(crate) struct Explanation {
+    request: RequestPart,
+    answer: AnswerPart,
+    /// `None` for what asks for no path.
+    path: Option<PathPart>,
+    /// The route that governs it.
+    route: Option<Line>,
+    /// The next best routes, and why they do not.
+    other_routes: Vec<OtherRoute>,
+    /// How many more there are.
+    more_routes: usize,
+    /// What somebody who would enter must show, and what the session shows.
+    demands: Vec<DemandPart>,
+    session: Option<SessionPart>,
+    /// What becomes of its headers.
+    headers: Option<Headers>,
+    goes_to: Option<Destination>,
+    notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct RequestPart {
+    method: String,
+    host: Option<String>,
+    path: String,
+    client: String,
+}
+
+#[derive(Debug, Serialize)]
+struct AnswerPart {
+    enters: bool,
+    /// The code of the audit log.
+    reason: &'static str,
+    message: String,
+    /// Of an answer of ours; the service's own is its affair.
+    status: Option<u16>,
+    location: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PathPart {
+    canonical: String,
+    segments: Vec<String>,
+    /// Why it is refused for what could be read in it.
+    ambiguous: Option<String>,
+    readings: Vec<ReadingPart>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadingPart {
+    path: String,
+    /// `None` where no route matches.
+    route: Option<String>,
+    /// The route without regard to case, where that is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ignoring_case: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct OtherRoute {
+    #[serde(flatten)]
+    line: Line,
+    why_not: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct SessionPart {
+    user_id: String,
+    format: &'static str,
+    expires: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Destination {
+    /// The servers, which take turns.
+    servers: Vec<String>,
+    path: String,
+    host: Option<String>,
+}
+
+impl Explanation {
+    /// Whether the request enters, or is one of those that every client may send.
+    pub(crate) fn enters(&self) -> bool {
+        self.answer.enters
+    }
+
+    /// Adds a word to it.
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// One line for programs.
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string(self).expect("texts, numbers and lists are JSON")
+    }
+
+    /// For people.
+    pub(crate) fn text(&self, is_colored: bool) -> String {
+        text::of(self, is_colored)
+    }
+}
+
+/// Explains a request that carries nothing to say who sends it, so that nothing is waited for.
+pub(crate) fn at_once(live: &Live, question: Question) -> Option<Explanation> {
+    let explaining = pin!(explain(live, question));
+    match explaining.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(explanation) => Some(explanation),
+        Poll::Pending => None,
+    }
+}
+
+/// Explains a request. Asks stores and issuers as the decision does.
+pub(crate) async fn explain(live: &Live, question: Question) -> Explanation {
+    let Question {
+        mut request,
+        arrival,
+        now,
+    } = question;
+    let settled = settle(&mut request);
+    let mut explanation = Explanation::of(&request, &arrival);
+    match settled {
+        Ok(Settled::Path) => {}
+        Ok(Settled::Server) => {
+            explanation.answer = AnswerPart::ours(true, "options", "it asks about the gate itself");
+            explanation.answer.status = Some(answer::options().status().as_u16());
+            return explanation;
+        }
+        Err(malformed) => {
+            explanation.answer = AnswerPart::ours(false, malformed.reason(), words(malformed));
+            explanation.answer.status = Some(malformed.status().as_u16());
+            return explanation;
+        }
+    }
+    let facts = Facts {
+        method: request.method(),
+        host: host_of(request.headers()),
+        path: Some(request.uri().path()),
+        headers: request.headers(),
+        arrival: &arrival,
+    };
+    explanation.path = Some(PathPart::of(live.gate.routes.reading(&facts)));
+    if let Some((_, response)) = preflight(live, &facts) {
+        let message = "the gate itself answers the preflight of a listed origin";
+        explanation.answer = AnswerPart::ours(true, "preflight_answered", message);
+        explanation.answer.status = Some(response.status().as_u16());
+        return explanation;
+    }
+    match live.gate.decide(&facts, now).await {
+        Ok(permit) => explanation.permitted(live, &request, &facts, now, permit),
+        Err(refused) => explanation.refused(live, &request, &facts, now, &refused),
+    }
+    explanation
+}
+
+impl Explanation {
+    fn of(request: &Request<()>, arrival: &Arrival) -> Self {
+        Self {
+            request: RequestPart {
+                method: request.method().to_string(),
+                host: host_of(request.headers()).map(str::to_owned),
+                path: request.uri().path().to_owned(),
+                client: arrival.client.to_string(),
+            },
+            answer: AnswerPart::ours(false, "", ""),
+            path: None,
+            route: None,
+            other_routes: Vec::new(),
+            more_routes: 0,
+            demands: Vec::new(),
+            session: None,
+            headers: None,
+            goes_to: None,
+            notes: Vec::new(),
+        }
+    }
+
+    fn permitted(
+        &mut self,
+        live: &Live,
+        request: &Request<()>,
+        facts: &Facts<'_>,
+        now: UnixTime,
+        permit: Permit<'_>,
+    ) {
+        let route = permit.route();
+        self.governed_by(live, facts, Some(route));
+        let handling = live.handling(Some(route));
+        let rewrite = Rewrite {
+            host: handling.host.as_ref(),
+        };
+        let (admitted, admission) = permit.admit(request, facts.arrival, rewrite);
+        let profile = &live.gate.profiles[route.profile];
+        let headers = Headers::of(request.headers(), admitted.fields(), profile);
+        let table = Table::of_live(live);
+        self.goes_to = table.servers(route).map(|servers| Destination {
+            servers,
+            path: admitted.uri().path().to_owned(),
+            host: headers.host.clone(),
+        });
+        self.headers = Some(headers);
+        self.demands = demands(live, route, Ok(&admission), facts, now);
+        self.session = admission.session().map(SessionPart::of);
+        let message = match (&self.goes_to, &admission) {
+            (None, _) => {
+                "it enters where a calling proxy asks; this gate has no service of its own for the route"
+            }
+            (Some(_), Admission::Bypass) => "it passes by the bypass for development",
+            (Some(_), Admission::Preflight) => "it is a preflight, which the service answers",
+            (Some(_), Admission::Public) => "everybody may enter",
+            (Some(_), Admission::Session { .. }) => "the session has all that is demanded",
+        };
+        self.answer = AnswerPart::ours(true, admission.reason(), message);
+    }
+
+    fn refused(
+        &mut self,
+        live: &Live,
+        request: &Request<()>,
+        facts: &Facts<'_>,
+        now: UnixTime,
+        refused: &Refused<'_>,
+    ) {
+        let Refused { route, refusal } = refused;
+        self.governed_by(live, facts, *route);
+        if let Some(route) = route {
+            self.demands = demands(live, route, Err(refusal), facts, now);
+        }
+        self.session = refusal.session().map(SessionPart::of);
+        let handling = live.handling(*route);
+        let (face, asker) = (refusal.answer(), Asker::of(facts.method, facts.headers));
+        let asked = Asked::of(request, facts.arrival, now);
+        let way_in = WayIn::of(handling.sign_in.as_ref(), face, asker, &asked);
+        let response = answer::refusal(face, asker, way_in, "");
+        let location = response.headers().get(LOCATION);
+        self.answer = AnswerPart {
+            status: Some(response.status().as_u16()),
+            location: location.and_then(|location| Some(location.to_str().ok()?.to_owned())),
+            ..AnswerPart::ours(false, refusal.reason(), &refusal.to_string())
+        };
+        if let Refusal::Unopened(_) = refusal {
+            self.note(
+                "`sessiongate open` says why a cookie does not open, and what is likely wrong",
+            );
+        }
+        if let Refusal::Store(_) = refusal {
+            self.note("--no-stores explains everything that needs no look-up");
+        }
+        if face == Answer::SignIn && handling.sign_in.is_some() && asker != Asker::Browser {
+            self.note("a browser that opens a page is sent to the sign-in page instead: add --header 'Sec-Fetch-Mode: navigate'");
+        }
+    }
+
+    /// Notes the route, and the next best ones.
+    fn governed_by(&mut self, live: &Live, facts: &Facts<'_>, route: Option<&Route>) {
+        let table = Table::of_live(live);
+        let routes = &live.gate.routes;
+        let candidates = routes.candidates(facts);
+        let governs = |row: &RouteRow<'_>| route.is_some_and(|route| route.id == row.route.id);
+        let first = candidates.first().filter(|row| governs(row));
+        self.route = first.map(|row| table.line(row));
+        let less_special = candidates.iter().skip(usize::from(first.is_some()));
+        let less_special = less_special.map(|row| OtherRoute {
+            line: table.line(row),
+            why_not: match first {
+                Some(_) => "it matches too, and is less special",
+                None => "it matches the path as it stands",
+            },
+        });
+        let misses = routes.near_misses(facts);
+        let misses = misses.iter().map(|miss| OtherRoute {
+            line: table.line(&miss.row),
+            why_not: match miss.differs {
+                Differs::Case => "its path differs in the case of letters",
+                Differs::FinalSlash => "its path differs in the slash at the end",
+                Differs::Host => "it is for another host",
+                Differs::Method => "it is for other methods",
+            },
+        });
+        let mut others: Vec<_> = less_special.chain(misses).collect();
+        self.more_routes = others.len().saturating_sub(MOST_OTHERS);
+        others.truncate(MOST_OTHERS);
+        self.other_routes = others;
+    }
+}
+
+impl AnswerPart {
+    fn ours(enters: bool, reason: &'static str, message: &str) -> Self {
+        Self {
+            enters,
+            reason,
+            message: message.to_owned(),
+            status: None,
+            location: None,
+        }
+    }
+}
+
+impl PathPart {
+    fn of(reading: PathReading<'_>) -> Self {
+        let name = |route: &Route| route.name.to_string();
+        let readings = reading.others.iter().map(|other| ReadingPart {
+            path: other.path.clone(),
+            route: other.route.map(name),
+            ignoring_case: match other.route.map(|route| route.id)
+                == other.folded.map(|route| route.id)
+            {
+                true => None,
+                false => Some(other.folded.map_or_else(|| "none".to_owned(), name)),
+            },
+        });
+        Self {
+            canonical: format!("/{}", reading.segments.join("/")),
+            readings: readings.collect(),
+            ambiguous: reading.ambiguity.map(|why| why.to_string()),
+            segments: reading.segments,
+        }
+    }
+}
+
+impl SessionPart {
+    fn of(session: &Session) -> Self {
+        Self {
+            user_id: session.subject().to_owned(),
+            format: session.format().as_str(),
+            expires: timestamp(session.expires_at()).to_string(),
+        }
+    }
+}
+
+fn words(malformed: Malformed) -> &'static str {
+    match malformed {
+        Malformed::Expectation => "it expects something that the gate does not know",
+        Malformed::Host => "it names no host, several, or none that is one",
+        Malformed::Method => "this method is not for a gate",
+        Malformed::Target => "its target is neither a path nor a URL",
+    }
+}
+
+fn host_of(headers: &HeaderMap) -> Option<&str> {
+    headers.get(HOST).and_then(|host| host.to_str().ok())
+}
+
+/// More would hide the first ones, and there may be thousands.
+const MOST_OTHERS: usize = 8;

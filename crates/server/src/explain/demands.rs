@@ -1,0 +1,108 @@
+//! What somebody who would enter must show, and what became of it.
+
+use gate::{Access, Admission, Demand, Demands, Facts, Refusal, Route, Verdict};
+use serde::Serialize;
+use session::{Session, UnixTime};
+
+use super::table;
+use crate::live::Live;
+
+#[derive(Debug, Serialize)]
+pub(super) struct DemandPart {
+    pub(super) condition: String,
+    /// `met`, `unmet`, `incomparable`; `None` where nobody was there to judge.
+    pub(super) verdict: Option<&'static str>,
+    pub(super) seen: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) parts: Vec<DemandPart>,
+}
+
+/// What the route demands, and what became of it.
+pub(super) fn demands(
+    live: &Live,
+    route: &Route,
+    outcome: Result<&Admission, &Refusal>,
+    facts: &Facts<'_>,
+    now: UnixTime,
+) -> Vec<DemandPart> {
+    let mut demands = Vec::new();
+    if route.same_origin {
+        let met = !matches!(outcome, Err(Refusal::OtherOrigin));
+        demands.push(DemandPart {
+            condition: "a page of the same origin, where something is changed".to_owned(),
+            verdict: Some(verdict(if met { Verdict::Met } else { Verdict::Unmet })),
+            seen: None,
+            parts: Vec::new(),
+        });
+    }
+    let realm = &live.gate.realms[route.realm];
+    let condition = match &route.access {
+        Access::Deny | Access::Public => return demands,
+        Access::Session(_) | Access::Unknown => table::session_of(&realm.name),
+    };
+    let (met, seen) = identified(outcome);
+    demands.push(DemandPart {
+        condition,
+        verdict: met.map(verdict),
+        seen,
+        parts: Vec::new(),
+    });
+    let admission = match outcome {
+        Ok(admission) => Some(admission),
+        Err(refusal) => refusal.admission(),
+    };
+    let Demands { active, rule } = live.gate.demands(route, admission, facts, now);
+    demands.extend(active.into_iter().chain(rule).map(DemandPart::from));
+    demands
+}
+
+/// Whether somebody is known, and otherwise why not.
+fn identified(outcome: Result<&Admission, &Refusal>) -> (Option<Verdict>, Option<String>) {
+    let user =
+        |session: Option<&Session>| session.map(|session| format!("user {}", session.subject()));
+    let refusal = match outcome {
+        Ok(Admission::Session { session, .. }) => return (Some(Verdict::Met), user(Some(session))),
+        Ok(Admission::Bypass | Admission::Preflight | Admission::Public) => return (None, None),
+        Err(refusal) => refusal,
+    };
+    match refusal {
+        // Nobody was asked.
+        Refusal::AmbiguousPath | Refusal::Denied | Refusal::OtherOrigin | Refusal::UnknownPath => {
+            (None, None)
+        }
+        Refusal::Inactive(_)
+        | Refusal::Incomparable(_)
+        | Refusal::NoRoute(_)
+        | Refusal::Restricted(_)
+        | Refusal::Unmet(_)
+        | Refusal::Unwritable(_) => (Some(Verdict::Met), user(refusal.session())),
+        // Nobody can say.
+        Refusal::NoIssuerKeys | Refusal::Store(_) => (None, Some(refusal.to_string())),
+        Refusal::Guest(_)
+        | Refusal::NoSession
+        | Refusal::NoSessionStore { .. }
+        | Refusal::UnknownSession(_)
+        | Refusal::UnknownUser(_)
+        | Refusal::Unopened(_)
+        | Refusal::UnverifiedAddress(_) => (Some(Verdict::Unmet), Some(refusal.to_string())),
+    }
+}
+
+impl From<Demand> for DemandPart {
+    fn from(demand: Demand) -> Self {
+        Self {
+            condition: demand.words,
+            verdict: demand.verdict.map(verdict),
+            seen: demand.seen,
+            parts: demand.parts.into_iter().map(Self::from).collect(),
+        }
+    }
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Incomparable => "incomparable",
+        Verdict::Met => "met",
+        Verdict::Unmet => "unmet",
+    }
+}

@@ -1,0 +1,88 @@
+//! What became of the headers of a request: those that it came with, beside those with which it would go on.
+
+use gate::{HeaderProfile, HeaderSource};
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderMap, HeaderName};
+use serde::Serialize;
+
+/// What becomes of headers. The values of cookies and credentials are not among it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Headers {
+    /// The name of the profile.
+    profile: String,
+    /// The names of those that do not go on as they came.
+    pub(super) removed: Vec<String>,
+    /// Those that the gate writes, in order.
+    pub(super) written: Vec<Written>,
+    /// The host with which it goes on.
+    #[serde(skip)]
+    pub(super) host: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Written {
+    pub(super) name: String,
+    pub(super) value: String,
+}
+
+impl Headers {
+    /// `after` is a line for each field, as HTTP/1.1 has them.
+    pub(super) fn of(before: &HeaderMap, after: &[u8], profile: &HeaderProfile) -> Self {
+        let after = String::from_utf8_lossy(after);
+        let after: Vec<_> = after
+            .split("\r\n")
+            .filter_map(|line| line.split_once(": ").or(line.split_once(':')))
+            .collect();
+        let is_same = |name: &HeaderName| {
+            let values = before.get_all(name).iter();
+            let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
+            values.eq(values_of(&after, name.as_str()))
+        };
+        let mut changed: Vec<_> = before.keys().filter(|name| !is_same(name)).collect();
+        changed.sort_by_key(|name| name.as_str());
+        let removed = changed
+            .iter()
+            .map(|name| match values_of(&after, name.as_str()).first() {
+                Some(_) if *name == COOKIE => "the session in cookie".to_owned(),
+                Some(_) | None => name.to_string(),
+            });
+        let is_written = |name: &str| match before.keys().find(|before| *before == name) {
+            Some(name) => changed.contains(&name) && *name != COOKIE && *name != AUTHORIZATION,
+            None => true,
+        };
+        let written = after.iter().filter(|(name, _)| is_written(name));
+        let written = written.map(|(name, value)| Written {
+            name: (*name).to_owned(),
+            value: shown(name, value, profile),
+        });
+        Self {
+            profile: profile.name.to_string(),
+            written: written.collect(),
+            host: values_of(&after, "host").first().map(ToString::to_string),
+            removed: removed.collect(),
+        }
+    }
+
+    pub(super) fn profile(&self) -> &str {
+        &self.profile
+    }
+}
+
+fn values_of<'v>(fields: &[(&'v str, &'v str)], name: &str) -> Vec<&'v str> {
+    let of_name = fields.iter().filter(|(other, _)| *other == name);
+    of_name.map(|(_, value)| *value).collect()
+}
+
+/// A value as it may be shown: constants may be secrets between us and the service.
+fn shown(name: &str, value: &str, profile: &HeaderProfile) -> String {
+    let mut headers = profile.headers.iter();
+    let is_constant = headers
+        .any(|header| header.name == name && matches!(header.source, HeaderSource::Constant(_)));
+    match name {
+        "x-request-id" => "(the id of the request)".to_owned(),
+        _ if is_constant && !value.is_empty() => {
+            format!("(a constant of {} characters)", value.chars().count())
+        }
+        _ => value.to_owned(),
+    }
+}

@@ -1,0 +1,146 @@
+//! Routes in words: for whom, and where requests go.
+
+use gate::{Access, Condition, HeaderProfile, Route, RouteRow, Routes};
+use serde::Serialize;
+
+use crate::config::{Config, Handling, ServerAddress, UpstreamSettings};
+use crate::live::Live;
+
+/// Everything that routes refer to.
+pub(crate) struct Table<'t> {
+    routes: &'t Routes,
+    profiles: &'t [HeaderProfile],
+    handling: &'t [Handling],
+    services: &'t [UpstreamSettings],
+    realms: Vec<&'t str>,
+}
+
+/// A route with one host and one path, in words.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Line {
+    pub(crate) name: String,
+    pub(crate) host: String,
+    pub(crate) path: String,
+    pub(crate) methods: String,
+    /// Who may enter.
+    pub(crate) access: String,
+    /// The name of the profile.
+    pub(crate) headers: String,
+    pub(crate) goes_to: String,
+}
+
+impl<'t> Table<'t> {
+    pub(crate) fn of_config(config: &'t Config) -> Self {
+        Self {
+            routes: &config.rules.routes,
+            profiles: &config.rules.profiles,
+            handling: &config.rules.handling,
+            services: &config.rules.services,
+            realms: config.realms.iter().map(|realm| &*realm.name).collect(),
+        }
+    }
+
+    pub(crate) fn of_live(live: &'t Live) -> Self {
+        Self {
+            routes: &live.gate.routes,
+            profiles: &live.gate.profiles,
+            handling: &live.handling,
+            services: &live.services,
+            realms: live.gate.realms.iter().map(|realm| &*realm.name).collect(),
+        }
+    }
+
+    /// Every host and path of every route, the most special first.
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        self.routes
+            .rows()
+            .iter()
+            .map(|row| self.line(row))
+            .collect()
+    }
+
+    /// Whether some route matches every request.
+    pub(crate) fn is_complete(&self) -> bool {
+        let is_all = |row: &RouteRow<'_>| {
+            *row.host == gate::HostPattern::Any && row.path.as_str() == "/" && row.methods.is_any()
+        };
+        self.routes.rows().iter().any(is_all)
+    }
+
+    pub(super) fn line(&self, row: &RouteRow<'_>) -> Line {
+        let route = row.route;
+        Line {
+            name: route.name.to_string(),
+            host: row.host.to_string(),
+            path: row.path.to_string(),
+            methods: row.methods.to_string(),
+            access: self.access(route),
+            headers: self.profiles[route.profile].name.to_string(),
+            goes_to: self.goes_to(row),
+        }
+    }
+
+    /// The servers of its service; `None` where there is no service.
+    pub(super) fn servers(&self, route: &Route) -> Option<Vec<String>> {
+        let service = &self.services[self.handling[route.id].service?];
+        Some(service.servers.iter().map(server).collect())
+    }
+
+    fn access(&self, route: &Route) -> String {
+        let who = match &route.access {
+            Access::Deny | Access::Unknown => return "nobody".to_owned(),
+            Access::Public => "everybody".to_owned(),
+            Access::Session(condition) => {
+                let session = session_of(self.realms[route.realm]);
+                match *condition == Condition::ALWAYS {
+                    true => session,
+                    false => format!("{session} with {condition}"),
+                }
+            }
+        };
+        match route.same_origin {
+            true => who + ", from its own pages",
+            false => who,
+        }
+    }
+
+    fn goes_to(&self, row: &RouteRow<'_>) -> String {
+        if let Access::Deny | Access::Unknown = row.route.access {
+            return "nowhere".to_owned();
+        }
+        let Some(servers) = self.servers(row.route) else {
+            return "the calling proxy's service".to_owned();
+        };
+        let mut words = servers.join(", ");
+        let stripped = row.path.as_str().split('/').skip(1);
+        let stripped: Vec<_> = stripped.take(row.route.strip_segments).collect();
+        if !stripped.is_empty() {
+            words += &format!(" without /{}", stripped.join("/"));
+        }
+        if let Some(host) = &self.handling[row.route.id].host {
+            words += &format!(" as {}", String::from_utf8_lossy(host.as_bytes()));
+        }
+        words
+    }
+}
+
+/// Somebody whom a realm knows, in words.
+pub(super) fn session_of(realm: &str) -> String {
+    match realm {
+        DEFAULT_REALM => "a session".to_owned(),
+        realm => format!("a session of {realm}"),
+    }
+}
+
+fn server(address: &ServerAddress) -> String {
+    match address {
+        ServerAddress::Tcp { host, port } if host.contains(':') => {
+            format!("http://[{host}]:{port}")
+        }
+        ServerAddress::Tcp { host, port } => format!("http://{host}:{port}"),
+        ServerAddress::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+/// The realm of routes that name none.
+const DEFAULT_REALM: &str = "default";

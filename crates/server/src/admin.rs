@@ -1,5 +1,6 @@
-//! Health, metrics and reloads, on a listener of their own.
+//! Health, metrics, explanations and reloads, on a listener of their own.
 
+mod explain;
 mod reload;
 
 use std::convert::Infallible;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::live::{Reloads, Shared};
 use crate::metrics::Metrics;
+use crate::refusals::Refusals;
 use crate::vital;
 
 /// What the admin listener knows.
@@ -29,6 +31,7 @@ pub(crate) struct Admin {
     /// Where the stores are; and the token that is demanded of everything but `/healthz`.
     pub(crate) live: Shared,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) refusals: Arc<Refusals>,
     pub(crate) reloads: Reloads,
     /// Cancelled once we are asked to stop: then we are alive, but not ready.
     pub(crate) stop: CancellationToken,
@@ -122,12 +125,15 @@ impl Admin {
                 typed(status, content_type, body)
             }
             (_, "/reload") => text(StatusCode::METHOD_NOT_ALLOWED, "POST only\n"),
-            (_, "/healthz" | "/readyz" | "/metrics") => {
+            (&Method::GET | &Method::HEAD, "/explain") => {
+                explain::answer(&self.live.load(), &self.refusals, request)
+            }
+            (_, "/explain" | "/healthz" | "/readyz" | "/metrics") => {
                 text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n")
             }
             _ => text(
                 StatusCode::NOT_FOUND,
-                "/healthz, /readyz, /metrics and /reload are here\n",
+                "/explain, /healthz, /readyz, /metrics and /reload are here\n",
             ),
         }
     }

@@ -16,6 +16,7 @@ use session::UnixTime;
 use crate::config::LogFormat;
 use crate::metrics::Metrics;
 use crate::output::{Buffer, Loss, Output};
+use crate::refusals::{Refusals, Remembered};
 
 /// One decision. Neither the token, nor a cookie, nor a secret, nor the query has a place here.
 #[derive(Debug)]
@@ -87,6 +88,8 @@ pub(crate) struct Audit {
     buffer: Arc<Buffer>,
     /// `None` for no lines at all.
     format: Option<LogFormat>,
+    /// Those of all runtimes.
+    refusals: Arc<Refusals>,
 }
 
 impl Audit {
@@ -96,6 +99,7 @@ impl Audit {
         Self {
             buffer: Buffer::new(Arc::default()),
             format: Some(LogFormat::Json),
+            refusals: Arc::default(),
         }
     }
 
@@ -103,6 +107,11 @@ impl Audit {
     #[cfg(test)]
     pub(crate) fn written(&self) -> String {
         String::from_utf8(self.buffer.text()).unwrap()
+    }
+
+    /// Keeps a refusal in memory for a while, whether or not lines are written.
+    pub(crate) fn remember(&self, refusal: Remembered) {
+        self.refusals.remember(refusal);
     }
 
     /// Writes a line, or counts it when the buffer is full.
@@ -132,16 +141,18 @@ type Watcher = dyn Fn(&Entry<'_>) + Send + Sync;
 static WATCHER: OnceLock<Box<Watcher>> = OnceLock::new();
 
 /// Starts the thread that carries lines to standard output, with one buffer for each of so many runtimes. Without a format
-/// nothing is written.
+/// nothing is written. What is refused goes into `refusals` too.
 pub(crate) fn start(
     runtimes: usize,
     format: Option<LogFormat>,
     metrics: &Metrics,
+    refusals: &Arc<Refusals>,
 ) -> io::Result<(Output, Vec<Audit>)> {
     let audits: Vec<Audit> = (0..runtimes)
         .map(|_| Audit {
             buffer: Buffer::new(metrics.audit_lost()),
             format,
+            refusals: Arc::clone(refusals),
         })
         .collect();
     let buffers = audits

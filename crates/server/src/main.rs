@@ -25,6 +25,7 @@ mod output;
 mod pages;
 mod patience;
 mod random;
+mod refusals;
 mod runtime;
 mod serve;
 mod signals;

@@ -20,6 +20,7 @@ use crate::listener::{self, Listening, Share};
 use crate::live::{Reload, Shared, Surroundings, View};
 use crate::metrics::Metrics;
 use crate::output::Output;
+use crate::refusals::Refusals;
 use crate::runtime::{self, Fronts};
 use crate::signals::{Signals, Stop};
 use crate::socket::Address;
@@ -139,9 +140,11 @@ impl Built {
         } = self;
         let live = reload.live();
         let reloads = reload.start(stop.begun.clone());
+        let refusals: Arc<Refusals> = Arc::default();
         let admin = Admin {
             live: Arc::clone(&live),
             metrics: Arc::clone(&metrics),
+            refusals: Arc::clone(&refusals),
             reloads: reloads.clone(),
             stop: stop.announced.clone(),
         };
@@ -149,7 +152,7 @@ impl Built {
             .block_on(admin::start(fixed.admin, admin))
             .with_context(|| format!("cannot listen on {} (ADMIN_LISTEN)", fixed.admin))?;
         let bound = listeners.bound(admin.address);
-        let (output, audits) = audit::start(fixed.workers, fixed.audits, &metrics)?;
+        let (output, audits) = audit::start(fixed.workers, fixed.audits, &metrics, &refusals)?;
         start_workers(&fixed, listeners, audits, &live, &metrics, &stop)?;
         shared.spawn(signals.obey(reloads, stop.clone(), fixed.drain_delay));
         Ok(Serving {

@@ -301,9 +301,11 @@ impl Decisions {
             }
             Err(refused) => {
                 let handling = live.handling(refused.route);
+                let lacking = live.gate.lacking(&refused, &facts, record.now);
                 if let Some(route) = refused.route {
                     record.governed_by(route.name.to_string());
                 }
+                record.lacks(lacking);
                 let refusals = question.refusals;
                 let answer = refuse(&refused, handling, &original, headers, refusals, record);
                 record.decided(Decision::Refused(refused.refusal));

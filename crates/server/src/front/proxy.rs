@@ -169,6 +169,8 @@ impl Proxy {
             }
             Some(Err(refused)) => {
                 let handling = live.handling(refused.route);
+                let lacking = live.gate.lacking(&refused, &facts, record.now);
+                record.lacks(lacking);
                 let answer = refuse(refused, handling, request, record);
                 (handling, Outcome::Answered(answer))
             }

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::ended::{Ended, Sent};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
+use crate::refusals::{LONGEST_PATH, LONGEST_TEXT, MOST_CONDITIONS, Remembered, capped};
 
 /// What is known of a request and its exchange, up to the last byte. Whatever becomes of it, also when its client goes away
 /// before the answer, its line is written exactly once: when this is dropped. An exchange that may last for hours, a WebSocket
@@ -44,6 +45,8 @@ pub(crate) struct Record<'p> {
     /// The name of the route that governs the request, if one does.
     route: Option<Cow<'p, str>>,
     decision: Decision,
+    /// The conditions for want of which somebody known is refused.
+    lacking: Vec<String>,
     status: Option<StatusCode>,
     /// Whether it may last for hours.
     is_long: bool,
@@ -101,6 +104,7 @@ impl<'p> Record<'p> {
             asked: None,
             route: None,
             decision: Decision::Abandoned,
+            lacking: Vec::new(),
             status: None,
             is_long: false,
             head_left_at: Cell::new(None),
@@ -119,6 +123,11 @@ impl<'p> Record<'p> {
         self.route = Some(route.into());
     }
 
+    /// Notes for want of which conditions somebody known is refused.
+    pub(crate) fn lacks(&mut self, conditions: Vec<String>) {
+        self.lacking = conditions;
+    }
+
     /// The id under which the request is logged.
     pub(crate) fn request_id(&self) -> &str {
         let id = self.arrival.request_id.to_str();
@@ -135,10 +144,37 @@ impl<'p> Record<'p> {
         if self.redirect_loop {
             self.metrics.redirect_loop();
         }
+        match &self.decision {
+            Decision::Refused(refusal) => self.remember(&refusal.to_string()),
+            Decision::Rejected(_) => self.remember(""),
+            Decision::Abandoned
+            | Decision::Options
+            | Decision::Permitted(_)
+            | Decision::Preflight => {}
+        }
         if matches!(self.decision, Decision::Permitted(Admission::Bypass)) {
             let (client, path) = (self.arrival.client, self.path());
             tracing::warn!(request_id = self.request_id(), %client, path, "a request passed by the bypass");
         }
+    }
+
+    /// Keeps the refusal for whoever asks why.
+    fn remember(&self, message: &str) {
+        let text = |text: &str| capped(text, LONGEST_TEXT);
+        let (_, reason) = self.outcome();
+        let lacking = self.lacking.iter().take(MOST_CONDITIONS);
+        self.audit.remember(Remembered {
+            request_id: text(self.request_id()),
+            time: self.now,
+            method: text(self.method()),
+            host: text(self.host()),
+            path: capped(self.path(), LONGEST_PATH),
+            route: self.route.as_deref().map(text),
+            reason,
+            message: text(message),
+            user_id: self.session().map(Session::subject).map(text),
+            lacking: lacking.map(|condition| text(condition)).collect(),
+        });
     }
 
     fn count_decision(&mut self) {
@@ -201,6 +237,16 @@ impl<'p> Record<'p> {
         clock::monotonic().saturating_duration_since(self.started)
     }
 
+    fn method(&self) -> &str {
+        let asked = self.asked.as_ref();
+        asked.map_or("", |asked| asked.method.as_str())
+    }
+
+    fn host(&self) -> &str {
+        let host = self.asked.as_ref().and_then(|asked| asked.host.as_ref());
+        host.and_then(|host| host.to_str().ok()).unwrap_or_default()
+    }
+
     fn path(&self) -> &str {
         let uri = self.asked.as_ref().and_then(|asked| asked.uri.as_ref());
         uri.map_or("", Uri::path)
@@ -209,8 +255,6 @@ impl<'p> Record<'p> {
     /// Writes a line, so long after the request: one about the end of the exchange, or about its start.
     fn write(&self, elapsed: Duration, ended: Option<Ended>) {
         let (outcome, reason) = self.outcome();
-        let asked = self.asked.as_ref();
-        let host = asked.and_then(|asked| asked.host.as_ref());
         let head = self.head_left_at.get();
         let head = head.map_or(elapsed, |left| left.saturating_duration_since(self.started));
         let event = match ended {
@@ -231,8 +275,8 @@ impl<'p> Record<'p> {
             outcome,
             reason,
             rule: self.route.as_deref(),
-            method: asked.map_or("", |asked| asked.method.as_str()),
-            host: host.and_then(|host| host.to_str().ok()).unwrap_or_default(),
+            method: self.method(),
+            host: self.host(),
             path: self.path(),
             client_ip: self.arrival.client,
             peer_ip: self.arrival.peer,

@@ -17,6 +17,7 @@ mod database_sessions;
 mod demo;
 mod ends;
 mod exchanges;
+mod explain;
 mod faults;
 mod headers;
 mod identity;

@@ -1,0 +1,157 @@
+//! The last refusals, so that somebody who was given a request id can be told why. Kept in memory alone, and bounded.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Serialize, Serializer};
+use session::UnixTime;
+
+use crate::audit::timestamp;
+
+/// The last refusals of all runtimes. Requests that enter never come here.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(Mutex<VecDeque<Box<Remembered>>>);
+
+/// A refusal. Neither a cookie, nor a token, nor the query, nor the value of a claim has a place here. Every text is cut
+/// where it is longer than any that means something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Remembered {
+    pub(crate) request_id: Box<str>,
+    #[serde(serialize_with = "as_timestamp")]
+    pub(crate) time: UnixTime,
+    pub(crate) method: Box<str>,
+    pub(crate) host: Box<str>,
+    /// Without its query.
+    pub(crate) path: Box<str>,
+    /// The name of the route, if one governed the request.
+    pub(crate) route: Option<Box<str>>,
+    /// The code of the audit log.
+    pub(crate) reason: &'static str,
+    /// The same in words.
+    pub(crate) message: Box<str>,
+    /// The session's subject, once the session was opened.
+    pub(crate) user_id: Option<Box<str>>,
+    /// The conditions for want of which somebody known was refused.
+    pub(crate) lacking: Vec<Box<str>>,
+}
+
+impl Refusals {
+    /// Keeps a refusal, in place of the oldest.
+    pub(crate) fn remember(&self, refusal: Remembered) {
+        let refusal = Box::new(refusal);
+        let oldest = {
+            let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let oldest = match ring.len() < KEPT {
+                true => None,
+                false => ring.pop_front(),
+            };
+            ring.push_back(refusal);
+            oldest
+        };
+        // Not while others wait.
+        drop(oldest);
+    }
+
+    /// The refusal of the request with this id, the last one if there are several.
+    pub(crate) fn find(&self, request_id: &str) -> Option<Remembered> {
+        let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut newest_first = ring.iter().rev();
+        let found = newest_first.find(|refusal| *refusal.request_id == *request_id);
+        found.map(|refusal| Remembered::clone(refusal))
+    }
+}
+
+impl Remembered {
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        let Self {
+            request_id,
+            time,
+            method,
+            host,
+            path,
+            reason,
+            message,
+            ..
+        } = self;
+        let time = timestamp(*time);
+        let mut text = format!("{method} {host}{path} at {time}, request {request_id}\n");
+        text += &match &self.route {
+            Some(route) => format!("Route     {route}\n"),
+            None => "Route     none\n".to_owned(),
+        };
+        if let Some(user) = &self.user_id {
+            text += &format!("User      {user}\n");
+        }
+        for condition in &self.lacking {
+            text += &format!("Lacking   {condition}\n");
+        }
+        let colon = if message.is_empty() { "" } else { ": " };
+        text + &format!("Refused   {reason}{colon}{message}\n")
+    }
+}
+
+fn as_timestamp<S: Serializer>(time: &UnixTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&timestamp(*time))
+}
+
+/// The text, cut after so many bytes.
+pub(crate) fn capped(text: &str, most: usize) -> Box<str> {
+    if text.len() <= most {
+        return text.into();
+    }
+    let mut ends = text.char_indices().map(|(at, _)| at);
+    let end = ends.rfind(|at| *at <= most).unwrap_or_default();
+    text[..end].into()
+}
+
+/// How many refusals are kept. With the caps of their texts that is at most 3 MiB.
+pub(crate) const KEPT: usize = 1_000;
+
+/// In bytes: how much is kept of what a client chooses.
+pub(crate) const LONGEST_TEXT: usize = 256;
+pub(crate) const LONGEST_PATH: usize = 512;
+
+/// How many conditions are named.
+pub(crate) const MOST_CONDITIONS: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(id: usize) -> Remembered {
+        Remembered {
+            request_id: id.to_string().into(),
+            time: UnixTime::from_secs(0),
+            method: "GET".into(),
+            host: "".into(),
+            path: "/".into(),
+            route: None,
+            reason: "no_credential",
+            message: "".into(),
+            user_id: None,
+            lacking: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_last_thousand_are_kept_and_no_more() {
+        let refusals = Refusals::default();
+        for id in 0..=KEPT {
+            refusals.remember(refusal(id));
+        }
+        assert_eq!(refusals.find("0"), None);
+        assert_eq!(refusals.find("1"), Some(refusal(1)));
+        assert_eq!(refusals.find("1000"), Some(refusal(1000)));
+        let ring = refusals.0.lock().unwrap();
+        assert_eq!(ring.len(), KEPT);
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(&*capped("abc", 3), "abc");
+        assert_eq!(&*capped("abcd", 3), "abc");
+        assert_eq!(&*capped("aää", 4), "aä");
+        assert_eq!(&*capped("ä", 1), "");
+    }
+}

@@ -1,0 +1,371 @@
+//! Why requests are refused, asked of a gate that runs.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use harness::{Client, Echo, Gate, GateCommand, Mint, Request, Response};
+use serde_json::{Value, json};
+
+use crate::support::{gate, sqlite, started};
+
+const ROUTES: &str = r#"
+[[route]]
+name = "site"
+path = "/"
+
+[[route]]
+name = "admin"
+path = "/admin/"
+require = { claim = "role", contains = "admin" }
+"#;
+
+fn written(folder: &Path, text: &str) -> Result<PathBuf> {
+    let file = folder.join("gate.toml");
+    std::fs::write(&file, text)?;
+    Ok(file)
+}
+
+fn with_file(upstream: &str, file: &Path) -> GateCommand {
+    gate(upstream).env("SESSIONGATE_CONFIG", file.display().to_string())
+}
+
+async fn with_routes() -> Result<(Echo, Gate)> {
+    let (folder, echo) = (tempfile::tempdir()?, Echo::start().await?);
+    let file = written(folder.path(), ROUTES)?;
+    let gate = with_file(&echo.url(), &file).start().await?;
+    Ok((echo, gate))
+}
+
+/// Asks the admin listener for words.
+async fn words(gate: &Gate, target: &str) -> Result<Response> {
+    let request = Request::get(target).header("Accept", "text/plain");
+    Client::connect(gate.admin).await?.send(&request).await
+}
+
+fn id(answer: &Response) -> Result<String> {
+    Ok(answer.header("x-request-id").context("an id")?.to_owned())
+}
+
+#[tokio::test]
+async fn a_url_is_explained_as_without_a_session() -> Result<()> {
+    let (echo, gate) = with_routes().await?;
+    let target = "/explain?method=POST&url=https%3A%2F%2Fapp.example.com%2Fadmin%2Fx%3Fa%3Db";
+    let answer = gate.admin(target).await?;
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let explained = answer.json()?;
+    assert_eq!(explained["request"]["method"], "POST");
+    assert_eq!(explained["request"]["path"], "/admin/x");
+    assert_eq!(explained["route"]["name"], "admin");
+    assert_eq!(explained["answer"]["reason"], "no_credential");
+    assert_eq!(
+        explained["demands"][1]["condition"],
+        "role containing admin"
+    );
+    assert_eq!(explained["demands"][1]["verdict"], Value::Null);
+
+    let answer = words(&gate, "/explain?url=/%2561dmin/x").await?;
+    let said = answer.text();
+    assert!(
+        said.starts_with("GET /%61dmin/x from 127.0.0.1\n"),
+        "{said}"
+    );
+    assert!(said.contains("read as /admin/x"), "{said}");
+    assert!(echo.seen().is_empty(), "nothing was sent");
+    Ok(())
+}
+
+#[tokio::test]
+async fn cookies_are_not_taken_over_the_admin_listener() -> Result<()> {
+    let (_echo, gate) = with_routes().await?;
+    let cookie = Mint::user("ada").claim("role", json!(["admin"])).authjs();
+    let request = Request::get("/explain?url=/admin/x").cookie(cookie);
+    let answer = Client::connect(gate.admin).await?.send(&request).await?;
+    assert_eq!(answer.json()?["answer"]["reason"], "no_credential");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_question_that_is_none_is_answered_with_how_to_ask() -> Result<()> {
+    let (_echo, gate) = started([]).await?;
+    for (target, status) in [
+        ("/explain", 400),
+        ("/explain?url=/x&request_id=y", 400),
+        ("/explain?url=app.example.com", 400),
+        ("/explain?url=/x%23y", 400),
+        ("/explain?url=/x&method=%20", 400),
+        ("/explain?request_id=none-of-them", 404),
+    ] {
+        assert_eq!(gate.admin(target).await?.status, status, "{target}");
+    }
+    let post = Request::post("/explain?url=/x", "");
+    let answer = Client::connect(gate.admin).await?.send(&post).await?;
+    assert_eq!(answer.status, 405);
+    Ok(())
+}
+
+#[tokio::test]
+async fn explanations_need_the_token_of_the_admin_listener() -> Result<()> {
+    let token = "admin-token-of-at-least-32-characters";
+    let gate = gate("http://127.0.0.1:9").env("ADMIN_TOKEN", token);
+    let gate = gate.start().await?;
+    assert_eq!(gate.admin("/explain?url=/").await?.status, 401);
+    let right = Request::get("/explain?url=/").header("Authorization", format!("Bearer {token}"));
+    let answer = Client::connect(gate.admin).await?.send(&right).await?;
+    assert_eq!(answer.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refusal_is_explained_by_its_request_id() -> Result<()> {
+    let (_echo, gate) = with_routes().await?;
+    let cookie = Mint::user("ada").claim("role", json!(["member"])).authjs();
+    let request = Request::get("/admin/x?token=in-the-query").cookie(cookie.clone());
+    let refused = gate.send(&request).await?;
+    assert_eq!(refused.status, 403);
+    let id = id(&refused)?;
+    let answer = gate.admin(&format!("/explain?request_id={id}")).await?;
+    let found = answer.json()?;
+    for (name, value) in [
+        ("request_id", json!(id)),
+        ("method", json!("GET")),
+        ("path", json!("/admin/x")),
+        ("route", json!("admin")),
+        ("reason", json!("rule_denied")),
+        ("user_id", json!("ada")),
+        ("lacking", json!(["role containing admin"])),
+    ] {
+        assert_eq!(found[name], value, "{name} in {found}");
+    }
+    let said = words(&gate, &format!("/explain?request_id={id}"))
+        .await?
+        .text();
+    assert!(
+        said.contains("\nLacking   role containing admin\n"),
+        "{said}"
+    );
+    for text in [answer.text(), said] {
+        assert!(
+            !text.contains("in-the-query") && !text.contains("member"),
+            "{text}"
+        );
+        let token = cookie.rsplit('=').next().context("a value")?;
+        assert!(!text.contains(token), "{text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_enters_is_not_remembered_and_whoever_is_unknown_is() -> Result<()> {
+    let (_echo, gate) = with_routes().await?;
+    let entered = gate
+        .send(&Request::get("/").cookie(Mint::user("ada").authjs()))
+        .await?;
+    assert_eq!(entered.status, 200);
+    let of = async |answer: &Response| {
+        let target = format!("/explain?request_id={}", id(answer)?);
+        gate.admin(&target).await
+    };
+    assert_eq!(of(&entered).await?.status, 404);
+    for (request, reason) in [
+        (Request::get("/"), "no_credential"),
+        (Request::get("/x/..%2fadmin/"), "ambiguous_path"),
+        (Request::new("TRACE", "/"), "method_not_allowed"),
+    ] {
+        let refused = gate.send(&request).await?;
+        let found = of(&refused).await?.json()?;
+        assert_eq!(found["reason"], reason);
+        assert_eq!(found["user_id"], Value::Null, "{reason}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn refusals_for_calling_proxies_are_explained_too() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = written(folder.path(), ROUTES)?;
+    let gate = with_file("http://127.0.0.1:9", &file).env("AUTH_LISTEN", "127.0.0.1:0");
+    let gate = gate.start().await?;
+    let question = Request::get("/auth")
+        .header("X-Forwarded-Method", "GET")
+        .header("X-Forwarded-Proto", "https")
+        .header("X-Forwarded-Host", "app.example.com")
+        .header("X-Forwarded-Uri", "/admin/x")
+        .cookie(Mint::user("eve").authjs());
+    let decisions = gate.decisions_port()?;
+    let refused = Client::connect(decisions).await?.send(&question).await?;
+    assert_eq!(refused.status, 403);
+    let target = format!("/explain?request_id={}", id(&refused)?);
+    let found = gate.admin(&target).await?.json()?;
+    assert_eq!(found["host"], "app.example.com");
+    assert_eq!(found["lacking"], json!(["role containing admin"]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn users_are_looked_up_unless_no_store_is_to_be_asked() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let database = folder.path().join("users.db");
+    sqlite(
+        &database,
+        "CREATE TABLE users (id TEXT, role TEXT); INSERT INTO users VALUES ('bob', 'admin')",
+    )
+    .await?;
+    let file = written(folder.path(), ROUTES)?;
+    let cookies = folder.path().join("cookies.txt");
+    std::fs::write(&cookies, Mint::user("ada").authjs())?;
+    let cookies = cookies.display().to_string();
+    let explain = async |more: &[&str]| -> Result<(Option<i32>, Value)> {
+        let words = ["explain", "--json", "--cookie-file", &cookies, "GET", "/"];
+        let finished = with_file("http://127.0.0.1:9", &file)
+            .env("ENABLE_DB_CHECK", "true")
+            .env("DATABASE_URL", format!("sqlite://{}", database.display()))
+            .args(words.into_iter().chain(more.iter().copied()))
+            .run()
+            .await?;
+        let json = serde_json::from_str(&finished.stdout);
+        let json = json.with_context(|| finished.stderr.clone())?;
+        Ok((finished.status.code(), json))
+    };
+    let (code, asked) = explain(&[]).await?;
+    assert_eq!(code, Some(1));
+    assert_eq!(asked["answer"]["reason"], "user_missing", "{asked}");
+    assert_eq!(asked["session"]["user_id"], "ada");
+    assert_eq!(asked["notes"], json!([]));
+    let (code, skipped) = explain(&["--no-stores"]).await?;
+    assert_eq!(code, Some(0), "{skipped}");
+    let note = skipped["notes"][0].as_str().context("a note")?;
+    assert!(note.contains("--no-stores"), "{note}");
+    std::fs::write(
+        &file,
+        "[[route]]\npath = \"/\"\nrequire = { column = \"role\", equals = \"admin\" }",
+    )?;
+    let (code, skipped) = explain(&["--no-stores"]).await?;
+    assert_eq!(code, Some(1), "{skipped}");
+    assert_eq!(
+        skipped["demands"][1]["seen"],
+        "column role was not looked up"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_explained_is_what_happens() -> Result<()> {
+    let (folder, echo) = (tempfile::tempdir()?, Echo::start().await?);
+    let file = written(
+        folder.path(),
+        &format!(
+            r#"{ROUTES}
+[[route]]
+name = "open"
+path = "/open/"
+access = "public"
+
+[[route]]
+name = "closed"
+path = "/closed"
+access = "deny"
+
+[[route]]
+name = "wiki"
+path = "/wiki/"
+headers = "grafana"
+strip_prefix = "/wiki"
+rewrite_host = "wiki.internal"
+forward_session_cookie = false
+csrf = true
+"#
+        ),
+    )?;
+    let gate = with_file(&echo.url(), &file).start().await?;
+    let admin = Mint::user("ada").claim("role", json!(["admin"])).authjs();
+    let number = Mint::user("bob").claim("role", 3).authjs();
+    for (method, path, cookie, header) in [
+        ("GET", "/", &admin, "Accept: */*"),
+        ("GET", "/", &String::new(), "Accept: */*"),
+        ("GET", "/admin/%78", &admin, "X_User_Id: root"),
+        ("GET", "/admin/x", &number, "Accept: */*"),
+        ("GET", "/open/x", &admin, "X-User-Id: root"),
+        ("GET", "/open/../admin/", &admin, "Accept: */*"),
+        ("GET", "/closed", &admin, "Accept: */*"),
+        ("GET", "/wiki/page?v=1", &admin, "X-WEBAUTH-USER: root"),
+        ("DELETE", "/wiki/page", &admin, "Sec-Fetch-Site: cross-site"),
+        ("DELETE", "/wiki/page", &admin, "Sec-Fetch-Site: none"),
+    ] {
+        let cookies = folder.path().join("cookies.txt");
+        std::fs::write(&cookies, cookie)?;
+        let cookies = cookies.display().to_string();
+        let url = format!("http://app.example.com{path}");
+        let words = [
+            "explain",
+            "--json",
+            "--cookie-file",
+            &cookies,
+            "--header",
+            header,
+            method,
+            &url,
+        ];
+        let command = with_file(&echo.url(), &file).args(words);
+        let explained: Value = serde_json::from_str(&command.run().await?.stdout)?;
+
+        let (name, value) = header.split_once(": ").context("a header")?;
+        let request = Request::new(method, path)
+            .header("Host", "app.example.com")
+            .header(name, value);
+        let request = match cookie.is_empty() {
+            true => request,
+            false => request.cookie(cookie),
+        };
+        let before = echo.seen().len();
+        let answer = gate.send(&request).await?;
+        let seen = echo.seen().split_off(before);
+        let wanted = explained["answer"]["status"].as_u64().unwrap_or(200);
+        assert_eq!(
+            u64::from(answer.status),
+            wanted,
+            "{method} {path}: {explained}"
+        );
+        let id = id(&answer)?;
+        let line = gate
+            .wait_for_audit(|line| line["request_id"] == id.as_str())
+            .await?;
+        assert_eq!(
+            explained["answer"]["reason"], line["reason"],
+            "{method} {path}"
+        );
+        assert_eq!(explained["route"]["name"], line["rule"], "{method} {path}");
+        assert_eq!(
+            seen.is_empty(),
+            explained["goes_to"].is_null(),
+            "{method} {path}"
+        );
+        let Some(seen) = seen.first() else {
+            continue;
+        };
+        assert_eq!(explained["goes_to"]["path"], seen.path(), "{path}");
+        for written in explained["headers"]["written"]
+            .as_array()
+            .context("a list")?
+        {
+            let name = written["name"].as_str().context("a name")?;
+            let value = written["value"].as_str().filter(|_| name != "x-request-id");
+            let found = seen
+                .headers
+                .get(name)
+                .with_context(|| format!("{path}: {name}"))?;
+            assert!(
+                value.is_none_or(|value| value == found),
+                "{path}: {name}: {found}"
+            );
+        }
+        for removed in explained["headers"]["removed"]
+            .as_array()
+            .context("a list")?
+        {
+            let name = removed.as_str().context("a name")?;
+            let found = seen.headers.get(name).unwrap_or_default();
+            assert!(!found.contains("root"), "{path}: {name}: {found}");
+        }
+    }
+    Ok(())
+}

@@ -412,3 +412,31 @@ any host  /         any      a session      default  the calling proxy's service
 ";
     assert!(checked.stdout.contains(table), "{checked:?}");
 }
+
+#[test]
+fn colors_are_for_terminals_and_for_who_has_not_said_no() {
+    let folder = folder();
+    let file = folder.path().join("gate.toml").display().to_string();
+    // Its standard output is a terminal of its own.
+    let script = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)";
+    let at_terminal = |variables: &[(&str, &str)]| {
+        let output = std::process::Command::new("python3")
+            .args(["-c", script, env!("CARGO_BIN_EXE_sessiongate")])
+            .args(["explain", "--config", &file, "GET", "/"])
+            .env("AUTH_SECRET", SECRET)
+            .env_remove("NO_COLOR")
+            .envs(variables.iter().copied())
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("python3 starts");
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let colored = at_terminal(&[]);
+    assert!(colored.contains("\u{1b}[32menters\u{1b}[0m"), "{colored}");
+    let plain = at_terminal(&[("NO_COLOR", "1")]);
+    assert!(plain.contains("Answer    enters, public"), "{plain}");
+    assert!(!plain.contains('\u{1b}'), "{plain}");
+    let piped = explain(folder.path(), ["GET", "/"]).stdout;
+    assert!(!piped.contains('\u{1b}'), "{piped}");
+}

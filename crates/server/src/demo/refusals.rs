@@ -99,3 +99,36 @@ fn readable(body: &str) -> String {
 
 /// For a listener of this process.
 const LONGEST_QUESTION: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What is shown of this answer of the admin listener, and what that was asked.
+    async fn shown(answer: &str) -> (Option<String>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let refusals = Refusals::default();
+        refusals.ask_at(listener.local_addr().unwrap());
+        let answers = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = vec![0; 1024];
+            let count = stream.read(&mut asked).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&asked[..count]).into_owned()
+        };
+        tokio::join!(refusals.explained("a b"), answers)
+    }
+
+    #[tokio::test]
+    async fn what_the_admin_listener_says_of_a_refusal_is_shown() {
+        let (text, asked) = shown("HTTP/1.0 200 OK\r\nA: b\r\n\r\nRoute  admin\n").await;
+        assert_eq!(text.as_deref(), Some("Route  admin"));
+        assert!(asked.starts_with("GET /explain?request_id=a%20b HTTP/1.0\r\n"));
+        let (json, _) = shown("HTTP/1.1 200 OK\r\n\r\n{\"a\":1}").await;
+        assert_eq!(json.as_deref(), Some("{\n  \"a\": 1\n}"));
+        let (absent, _) = shown("HTTP/1.1 404 Not Found\r\n\r\nno such page").await;
+        assert_eq!(absent, None);
+    }
+}

@@ -234,6 +234,8 @@ async fn the_last_refusal_is_explained() -> Result<()> {
         );
         let page = browser.get("/refusal").await?.text();
         assert!(page.contains(&id), "it is the last one");
+        let explained = format!(", request {id}\n");
+        assert!(page.contains(&explained), "the admin listener too:\n{page}");
         for shown in shown {
             assert!(page.contains(shown), "{shown} is missing from:\n{page}");
         }
@@ -274,6 +276,18 @@ async fn it_ends_when_its_terminal_closes() -> Result<()> {
     let mut gate = demo().start().await?;
     gate.signal("HUP")?;
     assert_eq!(gate.wait().await?.code(), Some(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn its_file_can_be_reloaded() -> Result<()> {
+    let (gate, mut browser) = visited().await?;
+    let mut admin = Client::connect(gate.admin).await?;
+    let reloaded = admin.send(&Request::post("/reload", "")).await?;
+    assert_eq!(reloaded.status, 200, "{}", reloaded.text());
+    browser.sign_in("kofi").await?;
+    assert_eq!(browser.get("/members/").await?.status, 200);
+    assert_eq!(browser.get("/admin/").await?.status, 403);
     Ok(())
 }
 

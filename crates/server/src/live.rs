@@ -15,14 +15,14 @@ mod watch;
 use gate::{Gate, TrustedProxies};
 use session::Secret;
 
-use self::error::LiveError;
+use self::error::{AskedColumnError, LiveError};
 pub(crate) use self::opened::Opened;
 use self::opened::Superseded;
 pub(crate) use self::reload::{Reload, Reloads};
 pub(crate) use self::surroundings::Surroundings;
 pub(crate) use self::view::{Current, Shared, View};
 use crate::config::{ClientSettings, Config, Handling, UpstreamSettings};
-use crate::store::{self, ColumnError, StoreHealth, StoreOpenError, Users};
+use crate::store::{self, StoreHealth, StoreOpenError, Users};
 
 /// What a reload replaces.
 pub(crate) struct Live {
@@ -120,9 +120,9 @@ impl Live {
     ///
     /// # Errors
     /// The first column that is missing, or may not be read.
-    pub(crate) async fn prove_columns(&self) -> Result<(), ColumnError> {
-        for stores in self.realms.iter().filter_map(|realm| realm.stores.as_ref()) {
-            stores.prove_columns().await?;
+    pub(crate) async fn prove_columns(&self) -> Result<(), AskedColumnError> {
+        for realm in &self.realms {
+            realm.prove_columns().await?;
         }
         Ok(())
     }

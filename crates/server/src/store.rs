@@ -9,6 +9,7 @@
 
 mod cache;
 mod chain;
+mod claims;
 mod columns;
 mod connections;
 mod database;
@@ -44,6 +45,7 @@ use tokio_util::task::TaskTracker;
 
 use self::cache::SharedCache;
 use self::chain::{Chain, Reporter, Tasks, Truth};
+pub(crate) use self::claims::{ClaimOf, StoredClaim};
 pub(crate) use self::columns::ColumnError;
 pub(crate) use self::columns::{Memberships, UserColumn};
 use self::database::{Database, DatabaseLease};
@@ -332,8 +334,9 @@ impl Builder<'_> {
             .as_ref()
             .and_then(|redis| redis.sessions.clone());
         let storage = self.servers.redis.as_ref().zip(prefix);
-        let storage =
-            storage.map(|(redis, prefix)| SecondaryStorage::new(Arc::clone(redis), prefix));
+        let storage = storage.map(|(redis, prefix)| {
+            SecondaryStorage::new(Arc::clone(redis), prefix, self.settings.claims.clone())
+        });
         let tables = self
             .settings
             .database

@@ -96,6 +96,7 @@ impl SessionToken {
             standing,
             issued_at,
             expires_at,
+            more: _,
         } = stored.clone();
         Ok(Session {
             claims: ClaimsText::Shared(claims),
@@ -133,6 +134,8 @@ pub struct StoredSession {
     standing: OwnStanding,
     issued_at: Option<UnixTime>,
     expires_at: UnixTime,
+    /// Claims beside those; `None` where there are none, so that a clone costs nothing.
+    more: Option<Arc<Map<String, Value>>>,
 }
 
 /// The columns of a [`StoredSession`].
@@ -197,7 +200,32 @@ impl StoredSession {
             standing: OwnStanding::stored(standing),
             issued_at,
             expires_at,
+            more: None,
         })
+    }
+
+    /// The session with these claims beside its own, such as the objects `session` and `user` that Better Auth writes into
+    /// its cookie cache. They take the place of none that it has.
+    #[must_use]
+    pub fn with_more_claims(self, more: Map<String, Value>) -> Self {
+        if more.is_empty() {
+            return self;
+        }
+        let mut claims = more.clone();
+        let own: Map<String, Value> = serde_json::from_str(&self.claims).expect("we wrote it");
+        claims.extend(own);
+        let claims = serde_json::to_string(&claims).expect("a map of JSON values is JSON");
+        Self {
+            claims: claims.into(),
+            more: Some(Arc::new(more)),
+            ..self
+        }
+    }
+
+    /// The claims that [`StoredSession::with_more_claims`] added.
+    #[must_use]
+    pub fn more_claims(&self) -> Option<&Map<String, Value>> {
+        self.more.as_deref()
     }
 
     /// The columns that this was made of.

@@ -175,3 +175,32 @@ fn printing_shows_neither_the_token_nor_personal_columns() {
         assert!(!printed.contains(hidden), "{printed}");
     }
 }
+
+#[test]
+fn more_claims_stand_beside_those_of_every_session_and_replace_none() {
+    let plain = StoredSession::new(columns("user-1")).expect("a stored session");
+    let more = serde_json::json!({"session": {"activeOrganizationId": "o1"}, "sub": "user-2"});
+    let more = more.as_object().expect("an object");
+    let with = plain.clone().with_more_claims(more.clone());
+    assert_eq!(with.more_claims(), Some(more));
+    assert_eq!(with.columns(), plain.columns());
+    assert_ne!(with, plain);
+
+    let token = session_token(UUID).expect("a token");
+    let open = |stored| {
+        let session = token.open(stored, &ClaimDemands::default(), NOW);
+        session.expect("it has not ended")
+    };
+    let session = open(&with);
+    assert_eq!(session.subject(), "user-1");
+    let mut claims = session.claims();
+    assert_eq!(claims["session"]["activeOrganizationId"], "o1");
+    claims.remove("session");
+    assert_eq!(claims, open(&plain).claims());
+
+    assert_eq!(
+        plain.clone().with_more_claims(serde_json::Map::new()),
+        plain
+    );
+    assert_eq!(plain.more_claims(), None);
+}

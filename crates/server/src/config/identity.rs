@@ -42,7 +42,12 @@ pub(super) fn groups(reader: &mut Reader<'_>, columns: &mut Columns) -> Option<G
             reader.idle("GROUPS_SEPARATOR", why);
             return None;
         }
-        (Some(claim), None) => GroupsSource::Claim(claim),
+        (Some(claim), None) => {
+            if let Err(what) = columns.claim_of_setting(&claim) {
+                reader.problem("GROUPS_CLAIM", what);
+            }
+            GroupsSource::Claim(claim)
+        }
         (None, Some(column)) => GroupsSource::Column(columns.value(column)),
         (Some(_), Some(_)) => {
             reader.problem("GROUPS_COLUMN", "GROUPS_CLAIM is set too; keep one of them");

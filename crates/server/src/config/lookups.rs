@@ -197,6 +197,16 @@ impl SessionLookups {
         })
     }
 
+    /// What the adapter makes of the name of a column that Better Auth itself calls so.
+    pub(super) fn column(self, name: &str) -> String {
+        match self.schema {
+            Schema::BetterAuthDrizzle => snake_case(name),
+            Schema::BetterAuth | Schema::Drizzle | Schema::PgAdapter | Schema::Prisma => {
+                name.to_owned()
+            }
+        }
+    }
+
     /// The table of users that goes with the sessions.
     pub(super) fn user_table(self) -> &'static str {
         self.schema.names().users
@@ -304,6 +314,17 @@ impl Schema {
             },
         }
     }
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::new();
+    for char in name.chars() {
+        if char.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(char.to_ascii_lowercase());
+    }
+    snake
 }
 
 /// A column, or `none`. The outer `None` is for a name that is wrong.

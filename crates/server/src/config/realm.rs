@@ -7,12 +7,14 @@ use gate::{Condition, IdentityRules};
 use session::{ClaimDemands, KeyRing};
 
 use super::lookups::SessionLookups;
+use super::place::Place;
 use super::problem::Problem;
 use super::raw::{Reader, Setting, Variables};
 use super::realms::DEFAULT_REALM;
+use super::rules::AskedOfStores;
 use super::sessions::{self, SessionFormat};
 use super::{bearer, identity, stores};
-use crate::store::UserColumn;
+use crate::store::{StoredClaim, UserColumn};
 use crate::{jwks, store};
 
 /// One application that issues sessions.
@@ -32,6 +34,8 @@ pub(crate) struct RealmSettings {
     pub(crate) issuer: Option<jwks::Settings>,
     /// Where users and sessions are looked up; `None` when neither is.
     pub(crate) stores: Option<store::Settings>,
+    /// Where the file first names a column, by the name of the column; or a whole table, by its name and a dot.
+    pub(crate) places: Vec<(String, Place)>,
     /// Every setting of it as it took effect.
     pub(crate) settings: Vec<Setting>,
 }
@@ -92,12 +96,13 @@ impl RealmReading {
         mut self,
         name: &str,
         active: Condition,
-        columns: Vec<UserColumn>,
+        asked: AskedOfStores,
         variables: &Variables,
         settings: &[Setting],
         problems: &mut Vec<Problem>,
     ) -> Option<RealmSettings> {
-        if !columns.is_empty() && !self.ask_for(columns) {
+        self.ask_for_claims(asked.claims);
+        if !asked.columns.is_empty() && !self.ask_for(asked.columns) {
             let mut reader = Reader::new(variables);
             reader.problem("ENABLE_DB_CHECK", NO_ROWS);
             problems.append(&mut reader.problems);
@@ -113,12 +118,29 @@ impl RealmReading {
             active,
             issuer: self.issuer,
             stores: self.stores,
+            places: asked.places,
             settings: settings.to_vec(),
         })
     }
 
+    /// Asks for claims of the sessions that are looked up, in the columns that the operator has named.
+    fn ask_for_claims(&mut self, mut claims: Vec<StoredClaim>) {
+        let Some(stores) = &mut self.stores else {
+            return;
+        };
+        let database = stores.database.as_ref();
+        if let Some(tables) = database.and_then(|database| database.sessions.as_ref()) {
+            for claim in &mut claims {
+                if let Some(column) = tables.named(claim.of, &claim.name) {
+                    claim.column = column.clone();
+                }
+            }
+        }
+        stores.claims = claims;
+    }
+
     /// Asks for columns of the users' rows, if there is a table of users.
-    fn ask_for(&mut self, columns: Vec<UserColumn>) -> bool {
+    fn ask_for(&mut self, mut columns: Vec<UserColumn>) -> bool {
         let stores = self.stores.as_mut();
         let Some(database) = stores.and_then(|stores| stores.database.as_mut()) else {
             return false;
@@ -126,6 +148,13 @@ impl RealmReading {
         // A session that the application has cached in a cookie says nothing of the row.
         if let (None, Some(sessions)) = (&database.users, &database.sessions) {
             database.users = Some(sessions.users.clone());
+        }
+        if let Some(users) = &database.users {
+            for column in &mut columns {
+                if let UserColumn::OrganizationRoles(memberships) = column {
+                    memberships.table = memberships.table.clone().beside(&users.table);
+                }
+            }
         }
         database.columns = columns;
         true

@@ -10,7 +10,6 @@ use super::problem::Problem;
 use super::raw::{Reader, Setting, Variables};
 use super::realm::{RealmReading, RealmSettings};
 use super::rules::{self, Columns, Made, RealmNames};
-use super::sessions::SessionFormat;
 use super::sign_in::{self, Opened, SignIn};
 use super::stack::{RawRealm, Spanned, Stack};
 
@@ -64,7 +63,8 @@ impl<'s> Realms<'s> {
     }
 
     fn add(&mut self, name: &str, mut reading: RealmReading, reader: &mut Reader<'_>) {
-        let mut columns = Columns::new(reading.format == SessionFormat::BetterAuth);
+        let has_issuer = reading.issuer.is_some();
+        let mut columns = Columns::new(reading.format, reading.lookups, has_issuer);
         reading.identity.groups = identity::groups(reader, &mut columns);
         self.names.push(RealmNames {
             name: name.to_owned(),
@@ -141,8 +141,8 @@ impl<'s> Realms<'s> {
         warnings.extend(self.warnings);
         let parts = self.readings.into_iter().zip(self.active).zip(self.names);
         for (((reading, active), names), (name, variables, settings)) in parts.zip(settings) {
-            let columns = names.columns.into_asked();
-            all.push(reading.settings(&name, active, columns, variables, &settings, problems)?);
+            let asked = names.columns.into_asked();
+            all.push(reading.settings(&name, active, asked, variables, &settings, problems)?);
         }
         check_cookies(&all, warnings);
         Some(all)

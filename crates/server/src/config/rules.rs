@@ -13,7 +13,7 @@ use gate::{HeaderProfile, IdentityHeaders, PathPattern, Routes};
 use http::HeaderValue;
 use http1::Length;
 
-pub(super) use self::columns::Columns;
+pub(super) use self::columns::{AskedOfStores, Columns};
 pub(super) use self::conditions::active;
 pub(super) use self::routes::{Made, RealmNames, make};
 pub(super) use self::services::Services;

@@ -56,6 +56,7 @@ pub(super) fn settings(
         absent_ttl,
         redis,
         database,
+        claims: Vec::new(),
     })
 }
 

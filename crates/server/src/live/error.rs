@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::config::Place;
 use crate::store::{ColumnError, StoreHealth, StoreOpenError};
 
 /// Why there is nothing live.
@@ -9,7 +10,7 @@ use crate::store::{ColumnError, StoreHealth, StoreOpenError};
 pub(super) enum LiveError {
     /// A column of the user that rules or headers need cannot be read.
     #[error(transparent)]
-    Column(#[from] ColumnError),
+    Column(#[from] AskedColumnError),
     /// The issuer does not answer as it is now asked.
     #[error("BEARER_JWKS: the issuer's keys cannot be had; the log says why")]
     Issuer,
@@ -19,4 +20,25 @@ pub(super) enum LiveError {
     /// The stores cannot be opened.
     #[error(transparent)]
     Stores(#[from] StoreOpenError),
+}
+
+/// A column that cannot be read, and where the configuration asks for it, if a file does.
+#[derive(Debug, Error)]
+#[error("{}{error}", .place.as_ref().map_or_else(String::new, |place| format!("{place}: ")))]
+pub(crate) struct AskedColumnError {
+    place: Option<Place>,
+    error: ColumnError,
+}
+
+impl AskedColumnError {
+    /// `places` are where the file first names columns, and whole tables with a dot behind their names.
+    pub(super) fn new(error: ColumnError, places: &[(String, Place)]) -> Self {
+        let (table, column) = error.names();
+        let find = |wanted: &str| places.iter().find(|(name, _)| *name == wanted);
+        let place = find(&format!("{table}.")).or_else(|| find(&column?));
+        Self {
+            place: place.map(|(_, place)| place.clone()),
+            error,
+        }
+    }
 }

@@ -7,15 +7,17 @@ use std::time::Duration;
 use gate::{Issuer, Realm};
 use tokio::time::{sleep, timeout};
 
-use super::error::LiveError;
+use super::error::{AskedColumnError, LiveError};
 use super::surroundings::Surroundings;
-use crate::config::{Content, RealmSettings, Setting};
+use crate::config::{Content, Place, RealmSettings, Setting};
 use crate::jwks::{self, Keychain};
 use crate::store::{self, StoreHealth, StoreOpenError, Stores, Users};
 
 /// What of a realm runs, and what it was made of.
 pub(crate) struct Opened {
     name: Arc<str>,
+    /// Where the file first names a column, by the name of the column; or a whole table, by its name and a dot.
+    places: Vec<(String, Place)>,
     /// What is asked about its users and sessions.
     pub(crate) stores: Option<Stores>,
     keychain: Option<Arc<Keychain>>,
@@ -82,6 +84,7 @@ impl Opened {
         };
         let opened = Self {
             name: settings.name,
+            places: settings.places,
             stores,
             keychain,
             keys_of,
@@ -118,8 +121,8 @@ impl Opened {
         {
             return Err(LiveError::Issuer);
         }
-        if let Some(stores) = &stores {
-            stores.prove_columns().await?;
+        if stores.is_some() {
+            self.prove_columns().await?;
         }
         let (Some(new), Some(old)) = (stores, &before.stores) else {
             return Ok(());
@@ -138,6 +141,18 @@ impl Opened {
             return Err(LiveError::Store(missed));
         }
         Ok(())
+    }
+
+    /// Sees that the tables have every column that is asked for, as far as the database answers now.
+    ///
+    /// # Errors
+    /// The first column that is missing, or may not be read.
+    pub(super) async fn prove_columns(&self) -> Result<(), AskedColumnError> {
+        let Some(stores) = &self.stores else {
+            return Ok(());
+        };
+        let proven = stores.prove_columns().await;
+        proven.map_err(|error| AskedColumnError::new(error, &self.places))
     }
 
     /// What of this runs and is not part of `other` too.

@@ -5,10 +5,11 @@
 //! rule about it would otherwise let in the users that it is there to keep out.
 
 use gate::User;
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 use session::UnixTime;
 use thiserror::Error;
 
+use super::claims::{self, ClaimOf, StoredClaim};
 use super::identifier::{Column, Table};
 use super::time::{self, Zone};
 
@@ -92,6 +93,24 @@ impl ColumnError {
             nearest: nearest(column.name(), there),
         }
     }
+
+    /// The table that was looked at, and the column unless the table itself is missing, by their bare names.
+    pub(crate) fn names(&self) -> (String, Option<String>) {
+        let bare = |quoted: &str| {
+            // No part of a name holds a dot.
+            let last = quoted.rsplit('.').next().unwrap_or_default();
+            let inner = last
+                .strip_prefix('"')
+                .and_then(|name| name.strip_suffix('"'));
+            inner.unwrap_or(last).replace("\"\"", "\"")
+        };
+        match self {
+            Self::NoTable { table } => (bare(table), None),
+            Self::Missing { table, column, .. }
+            | Self::NotATime { table, column, .. }
+            | Self::Unreadable { table, column } => (bare(table), Some(bare(column))),
+        }
+    }
 }
 
 fn suggestion(nearest: Option<&String>) -> String {
@@ -102,6 +121,8 @@ fn suggestion(nearest: Option<&String>) -> String {
 #[derive(Clone, Debug, Default)]
 pub(super) struct UserColumns {
     pub(super) columns: Vec<UserColumn>,
+    /// What is selected behind them, for the claims of the session that is found with the user.
+    pub(super) claims: Vec<StoredClaim>,
     /// Where times are read that have no zone. `None` when nobody has said it: then in UTC.
     pub(super) zone: Option<Zone>,
 }
@@ -116,11 +137,28 @@ pub(super) struct TableColumn {
 
 impl UserColumns {
     pub(super) fn is_nothing(&self) -> bool {
-        self.columns.is_empty()
+        self.columns.is_empty() && self.claims.is_empty()
     }
 
-    /// Every table that is read, with the columns that are read of it; `users` is the table of users.
-    pub(super) fn tables<'a>(&'a self, users: &'a Table) -> Vec<(&'a Table, Vec<&'a Column>)> {
+    /// The user, and the claims beside, that these values make, which were selected in this order.
+    pub(super) fn sort(&self, mut values: Vec<Value>) -> (User, Map<String, Value>) {
+        let of_claims = values.split_off(values.len().min(self.columns.len()));
+        let claims = claims::of_values(&self.claims, of_claims);
+        (User::with_columns(values), claims)
+    }
+
+    fn claimed(&self, of: ClaimOf) -> impl Iterator<Item = &Column> {
+        let claims = self.claims.iter().filter(move |claim| claim.of == of);
+        claims.map(|claim| &claim.column)
+    }
+
+    /// Every table that is read, with the columns that are read of it; `users` is the table of users, which is the first,
+    /// and `sessions` that of the sessions with which they are found.
+    pub(super) fn tables<'a>(
+        &'a self,
+        users: &'a Table,
+        sessions: Option<&'a Table>,
+    ) -> Vec<(&'a Table, Vec<&'a Column>)> {
         let of_user = self.columns.iter().filter_map(|asked| match asked {
             UserColumn::Time(column) | UserColumn::Value(column) => Some(column),
             UserColumn::OrganizationRoles(_) => None,
@@ -134,8 +172,15 @@ impl UserColumns {
             } = memberships;
             (table, vec![user, organization, role])
         });
+        let of_user = of_user.chain(self.claimed(ClaimOf::User));
+        let of_session: Vec<_> = self.claimed(ClaimOf::Session).collect();
         let mut tables = vec![(users, of_user.collect())];
         tables.extend(of_members);
+        tables.extend(
+            sessions
+                .filter(|_| !of_session.is_empty())
+                .map(|table| (table, of_session)),
+        );
         tables
     }
 
@@ -167,7 +212,11 @@ impl UserColumns {
             }
             UserColumn::Value(column) => format!(" value {}", column.quoted()),
         });
-        columns.collect()
+        let claims = self.claims.iter().map(|claim| {
+            let StoredClaim { of, name, column } = claim;
+            format!(" claim {} {name:?} {}", of.as_str(), column.quoted())
+        });
+        columns.chain(claims).collect()
     }
 }
 
@@ -270,13 +319,13 @@ pub(super) fn decimal(text: String) -> Value {
     exact.map_or(Value::String(text), Value::Number)
 }
 
-/// Whether the values of a user are so few and small that caches keep them.
-pub(super) fn fit(user: &User) -> bool {
-    user.columns().iter().map(weight).sum::<usize>() <= MAX_WEIGHT
+/// Whether the values of a user, and `more` bytes beside them, are so few and small that caches keep them.
+pub(super) fn fit(user: &User, more: usize) -> bool {
+    user.columns().iter().map(weight).sum::<usize>() + more <= MAX_WEIGHT
 }
 
 /// About how many bytes a value takes in memory, which is no less than a sixth of what it takes as JSON.
-fn weight(value: &Value) -> usize {
+pub(super) fn weight(value: &Value) -> usize {
     let inside: usize = match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         Value::String(text) => text.len(),
@@ -350,7 +399,13 @@ mod tests {
         let column = |name| Column::parse(name).unwrap();
         let asked = |columns, zone: Option<&str>| {
             let zone = zone.map(|zone| Zone::parse(zone).unwrap());
-            UserColumns { columns, zone }.realm()
+            let claims = Vec::new();
+            UserColumns {
+                columns,
+                claims,
+                zone,
+            }
+            .realm()
         };
         assert_eq!(asked(Vec::new(), Some("UTC")), "");
         let all = [
@@ -381,9 +436,10 @@ mod tests {
     #[test]
     fn a_user_with_many_values_is_too_heavy_for_caches() {
         let user = |len| User::with_columns(vec![json!(["x".repeat(len)])]);
-        assert!(fit(&User::default()));
-        assert!(fit(&user(MAX_WEIGHT - 100)));
-        assert!(!fit(&user(MAX_WEIGHT)));
-        assert!(!fit(&User::with_columns(vec![json!(vec![1; 1000])])));
+        assert!(fit(&User::default(), MAX_WEIGHT));
+        assert!(fit(&user(MAX_WEIGHT - 100), 0));
+        assert!(!fit(&user(MAX_WEIGHT - 100), 100));
+        assert!(!fit(&user(MAX_WEIGHT), 0));
+        assert!(!fit(&User::with_columns(vec![json!(vec![1; 1000])]), 0));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use gate::{KnownSession, User};
 use session::UnixTime;
 
-use super::{Asked, columns};
+use super::{Asked, claims, columns};
 
 /// Something that stores know, and caches may repeat for a while.
 pub(super) trait Fact: Clone + Send + Sync + 'static {
@@ -27,7 +27,7 @@ impl Fact for User {
     }
 
     fn fits(&self) -> bool {
-        columns::fit(self)
+        columns::fit(self, 0)
     }
 }
 
@@ -49,7 +49,7 @@ impl Fact for KnownSession {
         .into_iter()
         .flatten()
         .all(|text| text.len() <= MAX_TEXT)
-            && self.user.fits()
+            && columns::fit(&self.user, claims::weight_of(self.stored.more_claims()))
     }
 }
 

@@ -44,6 +44,18 @@ impl Table {
         }
     }
 
+    /// The table of this name in the schema that `other` names, if it names one, unless its own name says another.
+    pub(crate) fn beside(self, other: &Self) -> Self {
+        // No part holds a dot.
+        match other.quoted.split_once('.') {
+            Some((schema, _)) if !self.names_schema => Self {
+                quoted: format!("{schema}.{}", self.quoted),
+                names_schema: true,
+            },
+            Some(_) | None => self,
+        }
+    }
+
     /// As it stands in a statement: every part in double quotes.
     pub(super) fn quoted(&self) -> &str {
         &self.quoted

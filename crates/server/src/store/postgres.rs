@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gate::{Source, StoreError, User};
+use serde_json::{Map, Value};
 use session::UnixTime;
 use tokio::time::timeout;
 use tokio_postgres::Row;
@@ -88,19 +89,28 @@ impl Postgres {
         let (rows, question) = self.answer(|| self.rows(users, subject)).await?;
         Ok(match (&rows[..], question) {
             ([], _) | (_, None) => Ok(None),
-            ([row], Some(question)) => self.user(&question, row, FIRST_OF_USER).map(Some),
+            ([row], Some(question)) => {
+                let user = self.user(users, &question, row, FIRST_OF_USER);
+                user.map(|(user, _)| Some(user))
+            }
             ([_, _, ..], _) => Err(Flaw::Duplicate),
         })
     }
 
-    /// The user in a row, of which the first column stands at `first`.
-    fn user(&self, question: &Question, row: &Row, first: usize) -> Result<User, Flaw> {
+    /// The user in a row, of which the first column stands at `first`, and the claims of the session that was found with it.
+    fn user(
+        &self,
+        by: Option<&ByKey>,
+        question: &Question,
+        row: &Row,
+        first: usize,
+    ) -> Result<(User, Map<String, Value>), Flaw> {
         let columns = &question.columns;
-        if columns.is_nothing() {
-            return Ok(User::default());
-        }
+        let Some(by) = by.filter(|_| !columns.is_nothing()) else {
+            return Ok((User::default(), Map::new()));
+        };
         let values = columns.read(row, first, self.columns_zone.as_ref())?;
-        Ok(User::with_columns(values))
+        Ok(by.columns.asked.sort(values))
     }
 
     /// What is known about the session of this token and its user.
@@ -117,8 +127,8 @@ impl Postgres {
                     zoneless: &question.zoneless,
                     zone: self.zone.as_ref(),
                 };
-                let user = self.user(&question, row, FIRST_WITH_SESSION);
-                let row = user.and_then(|user| columns.read(sessions, user));
+                let user = self.user(Some(sessions), &question, row, FIRST_WITH_SESSION);
+                let row = user.and_then(|(user, claims)| columns.read(sessions, user, claims));
                 row.map_or_else(Told::Malformed, Told::row)
             }
             ([_, _, ..], _) => Told::Malformed(Flaw::Duplicate),
@@ -327,7 +337,7 @@ struct StoredColumns<'a> {
 }
 
 impl StoredColumns<'_> {
-    fn read(&self, by: &ByKey, user: User) -> Result<StoredRow, Flaw> {
+    fn read(&self, by: &ByKey, user: User, claims: Map<String, Value>) -> Result<StoredRow, Flaw> {
         let (expires, created) = match &by.times[..] {
             [created, expires] => (Some(expires.name()), Some(created.name())),
             times => (times.first().map(Column::name), None),
@@ -344,6 +354,7 @@ impl StoredColumns<'_> {
             issued_at: self.time(3, created, Flaw::Creation)?,
             expires_at: self.time(4, expires, Flaw::Expiry)?.ok_or(Flaw::Expiry)?,
             user,
+            claims,
         })
     }
 

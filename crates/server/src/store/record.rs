@@ -10,7 +10,8 @@
 //! about which nothing is known.
 //!
 //! Where columns of the user are asked for, the record of a user has `"columns":[…]` after `"user":true`, and that of a
-//! session after its own columns; otherwise there is no such member.
+//! session after its own columns; otherwise there is no such member. The same goes for `"claims":{…}`, what is read of a session
+//! beside.
 //!
 //! `of` binds the value to the tables, to the columns that are asked for, and to the key. So it says nothing under another key, and nothing to another
 //! deployment that shares the server, the prefix and the ids 1, 2 and 3. It is no signature: whoever can write to Redis
@@ -19,7 +20,7 @@
 use aws_lc_rs::digest;
 use gate::{KnownSession, User};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use session::{Standing, StoredColumns, StoredSession, UnixTime};
 
 use super::columns::MAX_WEIGHT;
@@ -27,11 +28,11 @@ use super::fact::Fact;
 
 /// A fact that can be written to Redis.
 pub(super) trait Recorded: Fact {
-    /// In bytes: as much as a record of it ever has, with this many columns of the user.
+    /// In bytes: as much as a record of it ever has, with this many columns of the user and claims of the session.
     fn max_len(columns: usize) -> usize;
 
-    /// The user that it tells about.
-    fn user(&self) -> &User;
+    /// Whether it has all that is asked for.
+    fn is_whole(&self, about: &About) -> bool;
 
     /// The record of what was found, if anything, with its binding.
     fn write(found: Option<&Self>, of: String) -> Vec<u8>;
@@ -48,6 +49,8 @@ pub(super) struct About {
     pub(super) realm: String,
     /// How many columns of the user those are.
     pub(super) columns: usize,
+    /// How many claims of the session are asked for.
+    pub(super) claims: usize,
 }
 
 /// The record of what is known under `key`.
@@ -57,15 +60,15 @@ pub(super) fn write<F: Recorded>(found: Option<&F>, about: &About, key: &str) ->
 
 /// What the value says about `key`. The outer `None` is for whatever we would not have written about it.
 pub(super) fn read<F: Recorded>(value: &[u8], about: &About, key: &str) -> Option<Option<F>> {
-    if value.len() > F::max_len(about.columns) {
+    if value.len() > F::max_len(about.columns + about.claims) {
         return None;
     }
     let (of, found) = F::read(value)?;
-    let is_whole = |found: &F| found.user().columns().len() == about.columns;
-    (of == seal(&about.realm, key) && found.as_ref().is_none_or(is_whole)).then_some(found)
+    let is_whole = found.as_ref().is_none_or(|found| found.is_whole(about));
+    (of == seal(&about.realm, key) && is_whole).then_some(found)
 }
 
-/// In bytes: as much as the columns of a user take as JSON.
+/// In bytes: as much as the columns of a user, and the claims of a session, take as JSON.
 fn max_len_of(columns: usize) -> usize {
     match columns {
         0 => 0,
@@ -88,8 +91,8 @@ impl Recorded for User {
         128 + max_len_of(columns)
     }
 
-    fn user(&self) -> &User {
-        self
+    fn is_whole(&self, about: &About) -> bool {
+        self.columns().len() == about.columns
     }
 
     fn write(found: Option<&Self>, of: String) -> Vec<u8> {
@@ -127,8 +130,9 @@ impl Recorded for KnownSession {
         26 * 1024 + max_len_of(columns)
     }
 
-    fn user(&self) -> &User {
-        &self.user
+    fn is_whole(&self, about: &About) -> bool {
+        let has_claims = self.stored.more_claims().is_some();
+        self.user.is_whole(about) && has_claims == (about.claims > 0)
     }
 
     fn write(found: Option<&Self>, of: String) -> Vec<u8> {
@@ -144,6 +148,7 @@ impl Recorded for KnownSession {
                 iat_ms: columns.issued_at.map(UnixTime::millis),
                 exp_ms: columns.expires_at.millis(),
                 columns: columns_of(&known.user),
+                claims: known.stored.more_claims().cloned(),
             }
         });
         to_json(&SessionRecord {
@@ -174,7 +179,9 @@ impl Recorded for KnownSession {
             expires_at: UnixTime::from_millis(columns.exp_ms),
         });
         let known = Self {
-            stored: stored.ok()?,
+            stored: stored
+                .ok()?
+                .with_more_claims(columns.claims.unwrap_or_default()),
             user: user_with(columns.columns),
         };
         Some((record.of, Some(known)))
@@ -209,6 +216,8 @@ struct Columns {
     exp_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     columns: Option<Vec<Value>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    claims: Option<Map<String, Value>>,
 }
 
 fn to_json(record: &impl Serialize) -> Vec<u8> {
@@ -254,6 +263,7 @@ mod tests {
         About {
             realm: realm.to_owned(),
             columns,
+            claims: 0,
         }
     }
 
@@ -402,6 +412,40 @@ mod tests {
             assert_eq!(read::<KnownSession>(&value, &about("other"), "id"), None);
             assert_eq!(read::<User>(&value, &about(REALM), "id"), None);
         }
+    }
+
+    #[test]
+    fn the_claims_of_a_session_are_read_as_they_were_written_and_never_left_out() {
+        let known = |claims: &Value| KnownSession {
+            stored: StoredSession::new(StoredColumns {
+                subject: "7",
+                email: None,
+                name: None,
+                standing: Standing::default(),
+                issued_at: None,
+                expires_at: UnixTime::from_millis(1_900_000_000_123),
+            })
+            .unwrap()
+            .with_more_claims(claims.as_object().unwrap().clone()),
+            user: User::default(),
+        };
+        let about = |claims| About {
+            claims,
+            ..about(REALM)
+        };
+        let with =
+            known(&json!({"session": {"activeOrganizationId": "o1", "impersonatedBy": null}}));
+        let without = known(&json!({}));
+        for (found, claims) in [(&with, 2), (&without, 0)] {
+            let value = write(Some(found), &about(claims), "id");
+            assert_eq!(
+                read(&value, &about(claims), "id"),
+                Some(Some(found.clone()))
+            );
+            assert_eq!(read::<KnownSession>(&value, &about(2 - claims), "id"), None);
+        }
+        let absent = write::<KnownSession>(None, &about(2), "id");
+        assert_eq!(read::<KnownSession>(&absent, &about(2), "id"), Some(None));
     }
 
     #[test]

@@ -14,9 +14,10 @@ use std::sync::Arc;
 
 use gate::StoreError;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use session::UnixTime;
 
+use super::claims::{self, StoredClaim};
 use super::redis::Redis;
 use super::standing::StandingRow;
 use super::time;
@@ -26,11 +27,17 @@ use super::told::{Flaw, StoredRow, Told};
 pub(super) struct SecondaryStorage {
     redis: Arc<Redis>,
     prefix: String,
+    /// What is read for the claims of sessions.
+    asked: Vec<StoredClaim>,
 }
 
 impl SecondaryStorage {
-    pub(super) fn new(redis: Arc<Redis>, prefix: String) -> Self {
-        Self { redis, prefix }
+    pub(super) fn new(redis: Arc<Redis>, prefix: String, asked: Vec<StoredClaim>) -> Self {
+        Self {
+            redis,
+            prefix,
+            asked,
+        }
     }
 
     /// What is known about the session of this token.
@@ -39,7 +46,7 @@ impl SecondaryStorage {
         if value.is_empty() {
             return Ok(Told::Nothing);
         }
-        let row = match session(&value, token) {
+        let row = match session(&value, token).and_then(|row| self.with_claims(row, &value)) {
             Ok(row) => row,
             Err(flaw) => return Ok(Told::Malformed(flaw)),
         };
@@ -50,6 +57,15 @@ impl SecondaryStorage {
             Ok(false) => Told::row(row),
             Err(flaw) => Told::Malformed(flaw),
         })
+    }
+
+    fn with_claims(&self, mut row: StoredRow, value: &[u8]) -> Result<StoredRow, Flaw> {
+        if !self.asked.is_empty() {
+            let json: Map<String, Json> =
+                serde_json::from_slice(value).map_err(|_| Flaw::NotBetterAuth)?;
+            row.claims = claims::of_json(&self.asked, &json);
+        }
+        Ok(row)
     }
 
     async fn read(&self, key: &[&str], longest: usize) -> Result<Vec<u8>, StoreError> {
@@ -90,6 +106,7 @@ fn session(value: &[u8], token: &str) -> Result<StoredRow, Flaw> {
         issued_at: created.transpose()?,
         expires_at: session.expires_at.read().ok_or(Flaw::Expiry)?,
         user: gate::User::default(),
+        claims: Map::new(),
     })
 }
 

@@ -104,6 +104,7 @@ pub(super) fn about(database: &str, tables: &SessionTables, asked: &UserColumns)
     About {
         realm: format!("{}{}", realm(database, tables), asked.realm()),
         columns: asked.columns.len(),
+        claims: asked.claims.len(),
     }
 }
 

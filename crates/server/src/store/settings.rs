@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 
+use super::claims::{ClaimOf, StoredClaim};
 use super::columns::{UserColumn, UserColumns};
 use super::identifier::{Column, Table};
 use super::postgres::PostgresServer;
@@ -28,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) redis: Option<RedisSettings>,
     /// The application's database.
     pub(crate) database: Option<DatabaseSettings>,
+    /// What is read with sessions for their claims.
+    pub(crate) claims: Vec<StoredClaim>,
 }
 
 impl Settings {
@@ -51,10 +54,12 @@ impl Settings {
     /// their ids in any case.
     pub(super) fn asked_with_sessions(&self) -> UserColumns {
         let redis = self.redis.as_ref();
-        match redis.is_some_and(|redis| redis.sessions.is_some()) {
-            true => UserColumns::default(),
-            false => self.asked_of_users(),
+        let mut asked = self.asked_of_users();
+        if redis.is_some_and(|redis| redis.sessions.is_some()) {
+            asked.columns.clear();
         }
+        asked.claims.clone_from(&self.claims);
+        asked
     }
 }
 
@@ -64,6 +69,7 @@ impl DatabaseSettings {
         let of_sessions = of_sessions.and_then(|sessions| sessions.time_zone.as_ref());
         UserColumns {
             columns: self.columns.clone(),
+            claims: Vec::new(),
             zone: self.time_zone.as_ref().or(of_sessions).cloned(),
         }
     }
@@ -182,6 +188,31 @@ pub(crate) struct SessionTables {
     pub(crate) time_zone: Option<Zone>,
     /// What else is kept of the user that matters here.
     pub(crate) standing: StandingColumns,
+}
+
+impl SessionTables {
+    /// The column that the operator has named for something that sessions of Better Auth call so, if it is among those that
+    /// can be named.
+    pub(crate) fn named(&self, of: ClaimOf, claim: &str) -> Option<&Column> {
+        let StandingColumns {
+            verified,
+            anonymous,
+            impersonated_by,
+            ..
+        } = &self.standing;
+        match (of, claim) {
+            (ClaimOf::Session, "createdAt") => self.created.as_ref(),
+            (ClaimOf::Session, "expiresAt") => Some(&self.expires),
+            (ClaimOf::Session, "impersonatedBy") => impersonated_by.as_ref().map(|it| &it.column),
+            (ClaimOf::Session, "userId") => Some(&self.user),
+            (ClaimOf::User, "email") => self.email.as_ref(),
+            (ClaimOf::User, "emailVerified") => verified.as_ref().map(|it| &it.column),
+            (ClaimOf::User, "id") => Some(&self.users.id),
+            (ClaimOf::User, "isAnonymous") => anonymous.as_ref().map(|it| &it.column),
+            (ClaimOf::User, "name") => self.name.as_ref(),
+            (ClaimOf::Session | ClaimOf::User, _) => None,
+        }
+    }
 }
 
 /// Where a database is, and its credentials. Printing it shows only where.

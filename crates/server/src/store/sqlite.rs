@@ -113,14 +113,16 @@ impl Sqlite {
 
     /// Whether the columns of users can be read, if the database says anything about that.
     pub(super) async fn prove_columns(&self) -> Result<(), ColumnError> {
-        let of_users = self.users.iter().map(|by| (&by.asked, &by.table));
-        let with_sessions = self.sessions.iter();
-        let with_sessions = with_sessions.map(|by| (&by.asked, &by.tables.users.table));
-        for (asked, users) in of_users.chain(with_sessions) {
+        let of_users = self.users.iter().map(|by| (&by.asked, &by.table, None));
+        let with_sessions = self.sessions.iter().map(|by| {
+            let tables = &by.tables;
+            (&by.asked, &tables.users.table, Some(&tables.table))
+        });
+        for (asked, users, sessions) in of_users.chain(with_sessions) {
             if asked.is_nothing() {
                 continue;
             }
-            for (table, wanted) in asked.tables(users) {
+            for (table, wanted) in asked.tables(users, sessions) {
                 for column in wanted {
                     if let Ok(false) = self.has(table, column).await {
                         return self.reason_for_missing(table, column).await;

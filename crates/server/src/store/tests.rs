@@ -17,6 +17,7 @@ use tokio::time::sleep;
 use super::*;
 
 mod better_auth;
+mod claims;
 mod columns;
 mod outages;
 mod sessions;
@@ -67,6 +68,7 @@ fn settings(database: DatabaseUrl, table: &str) -> Settings {
             columns: Vec::new(),
             time_zone: None,
         }),
+        claims: Vec::new(),
     }
 }
 

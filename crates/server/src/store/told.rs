@@ -1,6 +1,7 @@
 //! What a store says about a session, and what can be wrong with that.
 
 use gate::{KnownSession, Lookup, Source, User};
+use serde_json::{Map, Value};
 use session::{OpenError, SessionToken, StoredColumns, StoredSession, UnixTime};
 use thiserror::Error;
 
@@ -57,6 +58,8 @@ pub(super) struct StoredRow {
     pub(super) issued_at: Option<UnixTime>,
     pub(super) expires_at: UnixTime,
     pub(super) user: User,
+    /// Claims beside what every session says.
+    pub(super) claims: Map<String, Value>,
 }
 
 impl Told {
@@ -74,7 +77,7 @@ impl Told {
         });
         match session {
             Ok(stored) => Self::Session(KnownSession {
-                stored,
+                stored: stored.with_more_claims(row.claims),
                 user: row.user,
             }),
             Err(OpenError::ExpiryOutOfRange) => Self::Malformed(Flaw::Expiry),

@@ -68,5 +68,6 @@ pub(super) fn about(database: &str, users: &UserTable, asked: &UserColumns) -> A
     About {
         realm: format!("{database} {table} {id}{}", asked.realm()),
         columns: asked.columns.len(),
+        claims: 0,
     }
 }

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::columns::Columns;
 use crate::config::network;
+use crate::config::place::Place;
 use crate::config::problem::Problem;
 use crate::config::stack::{
     RawActive, RawCondition, RawKind, RawScalar, RawTest, RawTestKind, Spanned,
@@ -35,7 +36,9 @@ pub(in crate::config) fn active(
     match raw {
         None => Condition::ALWAYS,
         Some(RawActive::Conditions(raw)) => all(raw, columns, problems),
-        Some(RawActive::Preset(preset)) if preset.value == BETTER_AUTH => not_banned(columns),
+        Some(RawActive::Preset(preset)) if preset.value == BETTER_AUTH => {
+            not_banned(columns, &preset.place)
+        }
         Some(RawActive::Preset(preset)) => {
             let what = format!("`{}` is no set of conditions that we know", preset.value);
             let help = format!(
@@ -50,10 +53,12 @@ pub(in crate::config) fn active(
 
 /// As the plugin `admin` of Better Auth decides (1.7, `plugins/admin/admin.mjs`, before a session is made): somebody who is
 /// banned may enter once `banExpires` is past, and never where that is empty.
-fn not_banned(columns: &mut Columns) -> Condition {
-    let column = |name| store::Column::parse(name).expect("a name of a column");
-    let banned = columns.value(column("banned"));
-    let expires = columns.time(column("banExpires"));
+fn not_banned(columns: &mut Columns, place: &Place) -> Condition {
+    let (banned, expires) = (columns.column_of("banned"), columns.column_of("banExpires"));
+    for column in [&banned, &expires] {
+        columns.named_at(column.name(), place);
+    }
+    let (banned, expires) = (columns.value(banned), columns.time(expires));
     let test = |kind| Test {
         kind,
         separator: None,
@@ -81,10 +86,11 @@ fn condition(
         RawKind::Any(raws) => Condition::Any(each(raws, problems)),
         RawKind::Not(raw) => Condition::Not(Box::new(condition(raw, columns, problems)?)),
         RawKind::Claim(path, raw) => {
-            Condition::Claim(claim_path(path, problems)?, test(raw, problems))
+            Condition::Claim(claim_path(path, columns, problems)?, test(raw, problems))
         }
         RawKind::Column(name, raw) => {
             let column = parsed(name, problems, store::Column::parse)?;
+            columns.named_at(column.name(), &name.place);
             let asked = match raw.kind {
                 RawTestKind::Future | RawTestKind::Past => columns.time(column),
                 RawTestKind::Contains(_)
@@ -96,8 +102,8 @@ fn condition(
             Condition::Column(asked, test(raw, problems))
         }
         RawKind::OrganizationRole(roles) => Condition::OrganizationRole {
-            active: columns.active_organization(),
-            roles: columns.organization_roles(),
+            active: columns.active_organization(&raw.place),
+            roles: columns.organization_roles(&raw.place),
             one_of: roles.iter().map(|role| role.value.clone()).collect(),
         },
         RawKind::Network(networks) => {
@@ -116,12 +122,18 @@ fn condition(
     })
 }
 
-/// A dotted path into claims.
-pub(super) fn claim_path(text: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<ClaimPath> {
-    parsed(text, problems, |text| {
+/// A dotted path into claims, which sessions of the realm can have.
+pub(super) fn claim_path(
+    text: &Spanned<String>,
+    columns: &mut Columns,
+    problems: &mut Vec<Problem>,
+) -> Option<ClaimPath> {
+    let path = parsed(text, problems, |text| {
         ClaimPath::new(text)
             .ok_or("give the names of members with a dot between them, such as `user.role`")
-    })
+    })?;
+    columns.claim(&path, text, problems);
+    Some(path)
 }
 
 /// What a function reads in a text, which otherwise is a problem.

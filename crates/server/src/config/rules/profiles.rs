@@ -207,9 +207,10 @@ fn source(
     problems: &mut Vec<Problem>,
 ) -> Option<HeaderSource> {
     Some(match raw {
-        RawSource::Claim(path) => HeaderSource::Claim(claim_path(path, problems)?),
+        RawSource::Claim(path) => HeaderSource::Claim(claim_path(path, columns, problems)?),
         RawSource::Column(name) => {
             let column = parsed(name, problems, store::Column::parse)?;
+            columns.named_at(column.name(), &name.place);
             HeaderSource::Column(columns.value(column))
         }
         RawSource::Route => HeaderSource::Route,

@@ -10,7 +10,7 @@ use super::server::{Connection, PostgresError};
 
 /// The types of some columns of a table, by name. A type is a name that PostgreSQL itself made, qualified and quoted where
 /// that is needed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Layout(Vec<(String, String)>);
 
 impl Layout {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use session::UnixTime;
 use tokio_postgres::Row;
 
+use super::super::claims::{ClaimOf, StoredClaim};
 use super::super::columns::{self, ColumnError, Memberships, UserColumn, UserColumns};
 use super::super::identifier::{Column, Table};
 use super::super::settings::UserTable;
@@ -19,6 +20,8 @@ use super::server::{Connection, PostgresError};
 pub(super) struct ColumnsByUser {
     pub(super) asked: UserColumns,
     pub(super) users: UserTable,
+    /// The table of the sessions with which users are found, if they are. The statement calls it `k`.
+    pub(super) sessions: Option<Table>,
     /// What the statement calls the table of users.
     pub(super) alias: &'static str,
 }
@@ -60,22 +63,29 @@ impl ColumnsByUser {
             return Ok(ColumnQuestion::default());
         }
         let users = &self.users.table;
-        let tables = self.asked.tables(users);
+        let tables = self.asked.tables(users, self.sessions.as_ref());
         for (table, wanted) in &tables {
             let there = catalog::columns(connection, table).await?;
             columns::look_for(table, wanted, &there)?;
         }
-        let of_user = tables.first().map(|(_, columns)| columns.as_slice());
-        let names: Vec<_> = of_user
-            .unwrap_or_default()
-            .iter()
-            .map(|column| column.name())
-            .collect();
-        let layout = Layout::read(connection, users, &names).await?;
-        Ok(self.question(&layout)?)
+        let layout_of = async |wanted: &Table| {
+            let columns = tables.iter().find(|(table, _)| *table == wanted);
+            let columns = columns.into_iter().flat_map(|(_, columns)| columns);
+            let names: Vec<_> = columns.map(|column| column.name()).collect();
+            match names.as_slice() {
+                [] => Ok(Layout::default()),
+                names => Layout::read(connection, wanted, names).await,
+            }
+        };
+        let layout = layout_of(users).await?;
+        let sessions = match &self.sessions {
+            Some(sessions) => layout_of(sessions).await?,
+            None => Layout::default(),
+        };
+        Ok(self.question(&layout, &sessions)?)
     }
 
-    fn question(&self, layout: &Layout) -> Result<ColumnQuestion, ColumnError> {
+    fn question(&self, layout: &Layout, sessions: &Layout) -> Result<ColumnQuestion, ColumnError> {
         let mut zoneless = Vec::new();
         let selected = self.asked.columns.iter().map(|asked| match asked {
             UserColumn::OrganizationRoles(memberships) => {
@@ -88,8 +98,13 @@ impl ColumnsByUser {
                 }
                 Ok((select, reading))
             }
-            UserColumn::Value(column) => Ok(self.value(column, layout)),
+            UserColumn::Value(column) => Ok(value(&self.qualified(column), column, layout)),
         });
+        let claims = self.asked.claims.iter().map(|claim| match claim.of {
+            ClaimOf::Session => Ok(self.claim(claim, "k", sessions)),
+            ClaimOf::User => Ok(self.claim(claim, self.alias, layout)),
+        });
+        let selected = selected.chain(claims);
         let selected = selected.collect::<Result<Vec<_>, ColumnError>>()?;
         Ok(ColumnQuestion {
             select: selected
@@ -101,33 +116,22 @@ impl ColumnsByUser {
         })
     }
 
-    fn value(&self, column: &Column, layout: &Layout) -> (String, Reading) {
-        let name = self.qualified(column);
-        let found = layout.type_of(column).unwrap_or_default();
-        let (json, reading) = match found {
-            // As they are: not all that `json` holds can become `jsonb`.
-            "json" | "jsonb" => return (format!("{name}::text"), Reading::Json),
-            // JSON's readers round numbers, so these come as texts.
-            "numeric" => (format!("{name}::text"), Reading::Decimals),
-            "numeric[]" => (format!("{name}::text[]"), Reading::Decimals),
-            "real" | "double precision" => (format!("{name}::text"), Reading::Float),
-            // Without the blanks that fill it up.
-            "character" => (format!("{name}::text"), Reading::Json),
-            _ => (name, Reading::Json),
-        };
-        (format!("to_jsonb({json})::text"), reading)
+    /// A cookie cache has points in time as texts that a rule takes for times, which PostgreSQL does not write.
+    fn claim(&self, claim: &StoredClaim, alias: &str, layout: &Layout) -> (String, Reading) {
+        let name = format!("{alias}.{}", claim.column.quoted());
+        match layout.type_of(&claim.column).unwrap_or_default() {
+            "timestamp with time zone" => epoch(&name, true),
+            "timestamp without time zone" | "date" => epoch(&name, false),
+            _ => value(&name, &claim.column, layout),
+        }
     }
 
     fn time(&self, column: &Column, layout: &Layout) -> Result<(String, Reading), ColumnError> {
         let name = self.qualified(column);
         let found = layout.type_of(column).unwrap_or_default();
-        let epoch = |has_zone| {
-            let select = format!("floor(extract(epoch FROM {name}) * 1000)::float8");
-            (select, Reading::Epoch { has_zone })
-        };
         Ok(match found {
-            "timestamp with time zone" => epoch(true),
-            "timestamp without time zone" | "date" => epoch(false),
+            "timestamp with time zone" => epoch(&name, true),
+            "timestamp without time zone" | "date" => epoch(&name, false),
             "smallint" | "integer" | "bigint" => {
                 (format!("to_jsonb({name})::text"), Reading::TimeNumber)
             }
@@ -173,6 +177,26 @@ impl ColumnsByUser {
             .memberships()
             .map(|memberships| &memberships.table)
     }
+}
+
+fn value(name: &str, column: &Column, layout: &Layout) -> (String, Reading) {
+    let (json, reading) = match layout.type_of(column).unwrap_or_default() {
+        // As they are: not all that `json` holds can become `jsonb`.
+        "json" | "jsonb" => return (format!("{name}::text"), Reading::Json),
+        // JSON's readers round numbers, so these come as texts.
+        "numeric" => (format!("{name}::text"), Reading::Decimals),
+        "numeric[]" => (format!("{name}::text[]"), Reading::Decimals),
+        "real" | "double precision" => (format!("{name}::text"), Reading::Float),
+        // Without the blanks that fill it up.
+        "character" => (format!("{name}::text"), Reading::Json),
+        _ => (name.to_owned(), Reading::Json),
+    };
+    (format!("to_jsonb({json})::text"), reading)
+}
+
+fn epoch(name: &str, has_zone: bool) -> (String, Reading) {
+    let select = format!("floor(extract(epoch FROM {name}) * 1000)::float8");
+    (select, Reading::Epoch { has_zone })
 }
 
 impl ColumnQuestion {

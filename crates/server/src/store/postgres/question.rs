@@ -61,6 +61,7 @@ impl ByKey {
             columns: ColumnsByUser {
                 asked,
                 users: users.clone(),
+                sessions: None,
                 alias: "k",
             },
             select: "SELECT 1".to_owned(),
@@ -121,6 +122,7 @@ impl ByKey {
             columns: ColumnsByUser {
                 asked,
                 users: users.clone(),
+                sessions: Some(table.clone()),
                 alias: "u",
             },
             standing: Some(StandingQuestion::new(standing, &users.table, table)),

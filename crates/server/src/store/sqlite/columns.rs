@@ -4,17 +4,19 @@
 //! else is what it is stored as: a number, a text, or the text of a blob's bytes as PostgreSQL prints them.
 
 use gate::User;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Column as _, Row, TypeInfo, ValueRef};
 
+use super::super::claims::ClaimOf;
 use super::super::columns::{self, Memberships, UserColumn, UserColumns};
 use super::super::identifier::Column;
 use super::super::settings::UserTable;
 use super::super::time::{self, Zone};
 use super::super::told::Flaw;
 
-/// What is selected of the user, with a comma before each value. `alias` is what the statement calls the table of users.
+/// What is selected of the user, and of the session, which the statement calls `k`, with a comma before each value. `alias` is
+/// what the statement calls the table of users.
 pub(super) fn select(asked: &UserColumns, users: &UserTable, alias: &str) -> String {
     let values = asked.columns.iter().map(|asked| match asked {
         UserColumn::OrganizationRoles(memberships) => roles(memberships, users, alias),
@@ -22,7 +24,14 @@ pub(super) fn select(asked: &UserColumns, users: &UserTable, alias: &str) -> Str
             format!(", {alias}.{}", column.quoted())
         }
     });
-    values.collect()
+    let claims = asked.claims.iter().map(|claim| {
+        let alias = match claim.of {
+            ClaimOf::Session => "k",
+            ClaimOf::User => alias,
+        };
+        format!(", {alias}.{}", claim.column.quoted())
+    });
+    values.chain(claims).collect()
 }
 
 /// Of an organization of which the user is a member twice, with two roles, none is known.
@@ -46,13 +55,17 @@ fn roles(memberships: &Memberships, users: &UserTable, alias: &str) -> String {
     )
 }
 
-/// The user in a row, of which the first column stands at `first`.
-pub(super) fn user(row: &SqliteRow, first: usize, asked: &UserColumns) -> Result<User, Flaw> {
+/// The user in a row, of which the first column stands at `first`, and the claims of the session that was found with it.
+pub(super) fn user(
+    row: &SqliteRow,
+    first: usize,
+    asked: &UserColumns,
+) -> Result<(User, Map<String, Value>), Flaw> {
     if asked.is_nothing() {
-        return Ok(User::default());
+        return Ok((User::default(), Map::new()));
     }
     let zone = asked.zone.as_ref();
-    let values = asked.columns.iter().zip(first..).map(|(asked, index)| {
+    let columns = asked.columns.iter().zip(first..).map(|(asked, index)| {
         let value = value(row, index).ok_or(Flaw::Column)?;
         Ok(match (asked, value) {
             (UserColumn::OrganizationRoles(_), Value::String(text)) => {
@@ -62,7 +75,9 @@ pub(super) fn user(row: &SqliteRow, first: usize, asked: &UserColumns) -> Result
             (UserColumn::OrganizationRoles(_) | UserColumn::Value(_), value) => value,
         })
     });
-    Ok(User::with_columns(values.collect::<Result<_, Flaw>>()?))
+    let claims = asked.claims.iter().zip(first + asked.columns.len()..);
+    let claims = claims.map(|(_, index)| value(row, index).ok_or(Flaw::Column));
+    Ok(asked.sort(columns.chain(claims).collect::<Result<_, Flaw>>()?))
 }
 
 fn value(row: &SqliteRow, index: usize) -> Option<Value> {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gate::User;
+use serde_json::{Map, Value};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -38,7 +39,7 @@ impl ByUser {
     /// The user in a row that was found.
     pub(super) fn read(&self, row: &SqliteRow) -> Result<User, Flaw> {
         const FIRST: usize = 1;
-        columns::user(row, FIRST, &self.asked)
+        columns::user(row, FIRST, &self.asked).map(|(user, _)| user)
     }
 }
 
@@ -80,8 +81,8 @@ impl BySession {
     /// The session and its user in a row that was found. `zone` is where times are read that have none.
     pub(super) fn read(&self, row: &SqliteRow, zone: Option<&Zone>) -> Result<StoredRow, Flaw> {
         const FIRST: usize = 10;
-        let user = columns::user(row, FIRST, &self.asked)?;
-        stored_row(row, zone, user)
+        let (user, claims) = columns::user(row, FIRST, &self.asked)?;
+        stored_row(row, zone, user, claims)
     }
 }
 
@@ -135,7 +136,12 @@ fn is_key(column: &str) -> String {
 }
 
 /// The columns that [`session_by_token`] selects.
-fn stored_row(row: &SqliteRow, zone: Option<&Zone>, user: User) -> Result<StoredRow, Flaw> {
+fn stored_row(
+    row: &SqliteRow,
+    zone: Option<&Zone>,
+    user: User,
+    claims: Map<String, Value>,
+) -> Result<StoredRow, Flaw> {
     let text = |index: usize| {
         row.try_get::<Option<String>, _>(index)
             .map_err(|_| Flaw::Text)
@@ -160,5 +166,6 @@ fn stored_row(row: &SqliteRow, zone: Option<&Zone>, user: User) -> Result<Stored
         issued_at: time(3, Flaw::Creation)?,
         expires_at: time(5, Flaw::Expiry)?.ok_or(Flaw::Expiry)?,
         user,
+        claims,
     })
 }

@@ -52,7 +52,7 @@ async fn first_column(node: &Node) -> Value {
 }
 
 /// Makes the tables, with users 7 and 8, and a session of each. `columns` are added to the users'.
-async fn create<D: Writable>(database: &mut D, id: &str, time: &str, columns: &str) {
+pub(super) async fn create<D: Writable>(database: &mut D, id: &str, time: &str, columns: &str) {
     database
         .execute(&format!(
             r#"CREATE TABLE "user" (id {id} PRIMARY KEY{columns});

@@ -4,6 +4,7 @@
 //! request. No decision is remembered under a token.
 
 mod explain;
+mod incomparable;
 mod words;
 
 use std::cell::OnceCell;
@@ -168,7 +169,11 @@ impl Condition {
                 unmet
             }
             Self::Claim(path, test) => test.verdict(path.find(evidence.claims()), evidence.now),
-            Self::Column(column, test) => test.verdict(evidence.column(column), evidence.now),
+            Self::Column(column, test) => match evidence.column(column) {
+                // Nobody looked for the user: what is not known is no reason to let somebody in, behind `not` neither.
+                None => Verdict::Incomparable,
+                value => test.verdict(value, evidence.now),
+            },
             Self::MaxAge(age) => {
                 let issued_at = evidence.session.issued_at();
                 // Nobody says when a session without a time was issued: it could be old.
@@ -213,6 +218,7 @@ impl<'e> Evidence<'e> {
         self.claims.get_or_init(|| self.session.claims())
     }
 
+    /// `None` where no row of the user was looked up.
     fn column(&self, column: &Column) -> Option<&Value> {
         self.user.columns().get(column.index)
     }
@@ -228,9 +234,10 @@ impl<'e> Evidence<'e> {
             }
         };
         let held = match self.column(roles) {
-            None | Some(Value::Null) => return Verdict::Unmet,
+            Some(Value::Null) => return Verdict::Unmet,
             Some(Value::Object(roles)) => roles.get(&organization),
-            Some(_) => return Verdict::Incomparable,
+            // Where nobody looked for the user there is none.
+            None | Some(_) => return Verdict::Incomparable,
         };
         match held {
             None | Some(Value::Null) => Verdict::Unmet,

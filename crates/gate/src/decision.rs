@@ -72,7 +72,7 @@ impl<U: Users, S: Sessions> Gate<U, S> {
         let admission = self.realms[route.realm].identify(facts, now).await?;
         match admission.verdict(condition, facts, now) {
             Verdict::Met => Ok(admission),
-            Verdict::Incomparable => Err(Refusal::Incomparable(Box::new(admission))),
+            Verdict::Incomparable => Err(admission.incomparable(condition, facts, now)),
             Verdict::Unmet => Err(Refusal::Unmet(Box::new(admission))),
         }
     }

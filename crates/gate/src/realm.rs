@@ -10,7 +10,7 @@ use session::{
 };
 
 use crate::condition::{Condition, Evidence, Verdict};
-use crate::refusal::{StoreRefusal, UnknownUser};
+use crate::refusal::{Incomparable, StoreRefusal, UnknownUser};
 use crate::{Admission, Facts, IdentityRules, Issuer, Refusal, Sessions, Source, User, Users};
 
 /// One application that issues sessions.
@@ -210,7 +210,7 @@ impl<U: Users, S: Sessions> Realm<U, S> {
         let verdict = admission.verdict(&self.active, facts, now);
         match verdict {
             Verdict::Met => Ok(admission),
-            Verdict::Incomparable => Err(Refusal::Incomparable(Box::new(admission))),
+            Verdict::Incomparable => Err(admission.incomparable(&self.active, facts, now)),
             Verdict::Unmet => Err(Refusal::Inactive(Box::new(admission))),
         }
     }
@@ -231,6 +231,26 @@ impl Admission {
             }
             (_, Self::Bypass | Self::Preflight | Self::Public) => Verdict::Unmet,
         }
+    }
+
+    /// The refusal where something cannot be compared with what this condition demands.
+    #[cold]
+    pub(crate) fn incomparable(
+        self,
+        condition: &Condition,
+        facts: &Facts<'_>,
+        now: UnixTime,
+    ) -> Refusal {
+        let what = match &self {
+            Self::Session { session, user, .. } => {
+                condition.incomparable(&Evidence::new(facts, session, user, now))
+            }
+            Self::Bypass | Self::Preflight | Self::Public => String::new(),
+        };
+        Refusal::Incomparable(Incomparable {
+            admission: Box::new(self),
+            what: what.into(),
+        })
     }
 }
 

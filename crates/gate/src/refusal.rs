@@ -50,7 +50,7 @@ pub enum Refusal {
     Inactive(Box<Admission>),
     /// The rule asks for something that the session or the user's row holds in a kind that cannot be compared with it.
     #[error("a value that the rule looks at cannot be compared with what it demands")]
-    Incomparable(Box<Admission>),
+    Incomparable(Incomparable),
     /// The request carries a signed token, and the issuer's keys were never to be had: nobody can say whether it is good.
     #[error("the issuer's keys are not known yet")]
     NoIssuerKeys,
@@ -99,6 +99,15 @@ pub enum Refusal {
     /// What the request carries as its session does not open.
     #[error(transparent)]
     Unopened(#[from] OpenError),
+}
+
+/// A session, and something about it that cannot be compared.
+#[derive(Debug)]
+pub struct Incomparable {
+    /// On what grounds the request would have entered.
+    pub admission: Box<Admission>,
+    /// Which value it is and of which kind, without the value.
+    pub what: Box<str>,
 }
 
 /// A session that could not be looked up, or whose user could not be checked.
@@ -196,7 +205,7 @@ impl Refusal {
     pub fn admission(&self) -> Option<&Admission> {
         match self {
             Refusal::Inactive(admission)
-            | Refusal::Incomparable(admission)
+            | Refusal::Incomparable(Incomparable { admission, .. })
             | Refusal::NoRoute(admission)
             | Refusal::Restricted(admission)
             | Refusal::Unmet(admission)

@@ -164,7 +164,11 @@ fn every_kind_of_value_meets_every_kind_of_test() {
         (column(1, Equals(Scalar::Bool(false))), Unmet),
         (column(2, Empty(true)), Met),
         (column(2, Equals(Scalar::Bool(false))), Unmet),
-        (column(9, Present(true)), Unmet),
+        (column(9, Present(true)), Incomparable),
+        (
+            Condition::Not(Box::new(column(9, Present(true)))),
+            Incomparable,
+        ),
     ] {
         assert_eq!(verdict(&condition), wanted, "{condition:?}");
     }

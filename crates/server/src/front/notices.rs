@@ -1,8 +1,10 @@
-//! What an operator should hear once about the users that enter.
+//! What an operator should hear, once or once in a while, about the users that enter and those that do not.
 
-use std::sync::Once;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, Once, PoisonError};
 
-use gate::Admission;
+use gate::{Admission, Refusal};
+use session::UnixTime;
 
 /// Says once per process that a guest has entered, and once that an address was not written.
 pub(super) fn of(admission: &Admission, request_id: &str) {
@@ -30,3 +32,29 @@ pub(super) fn of(admission: &Admission, request_id: &str) {
         });
     }
 }
+
+/// Says which value cannot be compared with what the route's rule demands, once a minute for each: every user who has such a
+/// value provokes it with every request.
+pub(super) fn of_refusal(refusal: &Refusal, rule: Option<&str>, now: UnixTime, request_id: &str) {
+    /// When each was said last, in minutes.
+    static SAID: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+    let Refusal::Incomparable(found) = refusal else {
+        return;
+    };
+    let (what, rule) = (&found.what, rule.unwrap_or_default());
+    let minute = now.secs() / 60;
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.len() >= MOST_SAID {
+        said.clear();
+    }
+    if said.insert(format!("{rule}: {what}"), minute) != Some(minute) {
+        tracing::warn!(
+            request_id,
+            rule,
+            "a request was refused because a value cannot be compared with what is demanded of it: {what}"
+        );
+    }
+}
+
+/// Conditions of a configuration are few, and so are kinds of values.
+const MOST_SAID: usize = 1000;

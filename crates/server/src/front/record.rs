@@ -139,6 +139,9 @@ impl<'p> Record<'p> {
         if let Decision::Permitted(admission) = &decision {
             notices::of(admission, self.request_id());
         }
+        if let Decision::Refused(refusal) = &decision {
+            notices::of_refusal(refusal, self.route.as_deref(), self.now, self.request_id());
+        }
         self.decision = decision;
         self.count_decision();
         if self.redirect_loop {

@@ -1,0 +1,68 @@
+//! Which part of a condition could not be compared with what it looked at, for the log.
+
+use serde_json::Value;
+
+use super::{Condition, Evidence, Test, TestKind, Verdict};
+
+impl Condition {
+    /// Says which value is of a kind that cannot be compared, and which kind that is. The value itself is not said: it is
+    /// about a person.
+    pub(crate) fn incomparable(&self, evidence: &Evidence<'_>) -> String {
+        match self {
+            Self::All(parts) | Self::Any(parts) => {
+                let mut parts = parts.iter();
+                let part = parts.find(|part| part.verdict(evidence) == Verdict::Incomparable);
+                part.map_or_else(String::new, |part| part.incomparable(evidence))
+            }
+            Self::Not(part) => part.incomparable(evidence),
+            Self::Claim(path, test) => {
+                let value = path.find(evidence.claims());
+                format!("the claim `{}` {}", path.as_str(), test.unlike(value))
+            }
+            Self::Column(column, test) => {
+                let name = &column.name;
+                match evidence.column(column) {
+                    None => format!("the column `{name}` was not looked up, because users are not"),
+                    value => format!("the column `{name}` {}", test.unlike(value)),
+                }
+            }
+            Self::OrganizationRole { active, roles, .. } => {
+                let organization = kind(active.find(evidence.claims()));
+                let roles = kind(evidence.column(roles));
+                format!(
+                    "the claim `{}` is {organization} and the organization roles are {roles}, where an id and an object of \
+                     texts are expected",
+                    active.as_str()
+                )
+            }
+            Self::MaxAge(_) | Self::Methods(_) | Self::Network(_) => String::new(),
+        }
+    }
+}
+
+impl Test {
+    fn unlike(&self, value: Option<&Value>) -> String {
+        let wanted = match (&self.kind, &self.separator) {
+            (TestKind::Contains(_), None) => "`contains` needs a list, or a text and a `separator`",
+            (TestKind::Contains(_), Some(_)) => "`contains` needs a list or a text",
+            (TestKind::Equals(_), _) => "`equals` demands another kind",
+            (TestKind::OneOf(_), _) => "`one_of` demands another kind",
+            (TestKind::Future, _) => "`future` needs a point in time",
+            (TestKind::Past, _) => "`past` needs a point in time",
+            (TestKind::Empty(_) | TestKind::Present(_), _) => "any kind is right",
+        };
+        format!("is {}, and {wanted}", kind(value))
+    }
+}
+
+fn kind(value: Option<&Value>) -> &'static str {
+    match value {
+        None => "not there",
+        Some(Value::Array(_)) => "a list",
+        Some(Value::Bool(_)) => "true or false",
+        Some(Value::Null) => "null",
+        Some(Value::Number(_)) => "a number",
+        Some(Value::Object(_)) => "an object",
+        Some(Value::String(_)) => "a text",
+    }
+}

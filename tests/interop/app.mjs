@@ -3,7 +3,8 @@
 // PORT (0 takes a free one) says where it listens on loopback; `listening PORT` is printed once it does.
 // AUTH_SECRET is its secret, as Auth.js reads it. Any user name gets in with the password `open sesame`,
 // and the user's id is `user-NAME`. SIGN_WITH=HS256 (or HS384, HS512) overrides `encode` and `decode`: the session cookie
-// is then a JWT, which the first secret signs, and not encrypted.
+// is then a JWT, which the first secret signs, and not encrypted. ROLES=true puts a claim `role` into the session: `admin` for
+// the user of that name, `user` for everybody else.
 //
 // `/signin` is the page to which another service sends browsers: it sends them back at once, and signs those in as `ada`
 // who have no session yet.
@@ -33,13 +34,23 @@ const config = {
   trustHost: true,
   session: { strategy: "jwt" },
   // The services that send browsers here are on other ports.
-  callbacks: { redirect: ({ url, baseUrl }) => new URL(url, baseUrl).href },
+  callbacks: {
+    redirect: ({ url, baseUrl }) => new URL(url, baseUrl).href,
+    // As apps do: what `authorize` said of the user is there when the user signs in.
+    jwt: ({ token, user }) => (user?.role ? { ...token, role: user.role } : token),
+  },
   providers: [
     Credentials({
       credentials: { username: {}, password: { type: "password" } },
       authorize({ username, password }) {
         if (password !== "open sesame") return null
-        return { id: `user-${username}`, name: username, email: `${username}@example.com` }
+        const role = username === "admin" ? "admin" : "user"
+        return {
+          id: `user-${username}`,
+          name: username,
+          email: `${username}@example.com`,
+          ...(process.env.ROLES === "true" && { role }),
+        }
       },
     }),
   ],

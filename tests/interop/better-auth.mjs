@@ -15,7 +15,7 @@
 // | COOKIE_PREFIX, SECURE_COOKIES | `advanced.cookiePrefix`; `true` for `advanced.useSecureCookies` |
 // | SESSION_COOKIE, DATA_COOKIE | `advanced.cookies.session_token.name`, and that of `session_data` |
 // | EMAIL_VERIFIED | `false`: nobody has verified the addresses of users that sign up; otherwise somebody has |
-// | PLUGINS | `anonymous`, for guests, `admin`, who is the user called `admin`, `multi-session`, and `organization`; separated by commas |
+// | PLUGINS | `anonymous`, for guests, `admin`, who is the user called `admin`, `multi-session`, `organization` and `two-factor`; separated by commas |
 //
 // A user has one field more than usual, `notes`, so that sessions can be made long.
 globalThis.crypto ??= (await import("node:crypto")).webcrypto
@@ -24,10 +24,17 @@ const { createServer } = await import("node:http")
 const { betterAuth } = await import("better-auth")
 const { getMigrations } = await import("better-auth/db/migration")
 const { toNodeHandler } = await import("better-auth/node")
-const { admin, anonymous, multiSession, organization } = await import("better-auth/plugins")
+const { admin, anonymous, multiSession, organization, twoFactor } = await import("better-auth/plugins")
 
 const { env } = process
-const PLUGINS = { admin, anonymous, "multi-session": multiSession, organization }
+const PLUGINS = {
+  admin,
+  anonymous,
+  "multi-session": multiSession,
+  organization,
+  // Whoever turns it on has it at once, with the backup codes as the second factor.
+  "two-factor": () => twoFactor({ skipVerificationOnEnable: true }),
+}
 
 // The port is part of the base URL, which is part of the configuration: listen first.
 const server = createServer()

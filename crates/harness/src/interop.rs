@@ -80,6 +80,31 @@ impl AuthApp {
         Self::start_with([("AUTH_SECRET", secret), ("SIGN_WITH", alg)]).await
     }
 
+    /// Like [`AuthApp::start`], for an app that puts a claim `role` into its sessions.
+    ///
+    /// # Errors
+    /// When Node.js or its modules are missing.
+    pub async fn start_with_roles(secret: &str) -> Result<Self> {
+        Self::start_with([("AUTH_SECRET", secret), ("ROLES", "true")]).await
+    }
+
+    /// Signs the user of this name in, in a new browser.
+    ///
+    /// # Errors
+    /// When the app refuses.
+    pub async fn sign_in(&self, name: &str) -> Result<Browser> {
+        let mut browser = Browser::new(self.address);
+        let token = browser.get("/auth/csrf").await?.json()?["csrfToken"].clone();
+        let token = token.as_str().context("a token")?;
+        let form = format!("csrfToken={token}&username={name}&password=open%20sesame");
+        browser
+            .post_form("/auth/callback/credentials", &form)
+            .await?;
+        let whoami = browser.get("/whoami").await?.json()?;
+        ensure!(whoami["user"]["name"] == name, "{whoami}");
+        Ok(browser)
+    }
+
     async fn start_with<'a>(
         environment: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self> {

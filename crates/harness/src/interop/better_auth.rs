@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::{Browser, SignedIn, script, start};
@@ -118,6 +118,49 @@ impl BetterAuth {
         let whom = json!({ "userId": id });
         post(browser, "/api/auth/admin/impersonate-user", whom).await?;
         Ok(())
+    }
+
+    /// Does what an endpoint of a plugin does, such as `organization/create`, as this user, whose browser keeps what the
+    /// server sets.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn post(&self, user: &mut SignedIn, endpoint: &str, body: Value) -> Result<Value> {
+        let endpoint = format!("/api/auth/{endpoint}");
+        post(&mut user.browser, &endpoint, body).await?.json()
+    }
+
+    /// Turns the second factor on for this user, and gives the codes that count as one, once each (plugin `two-factor`).
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn turn_on_two_factor(&self, user: &mut SignedIn) -> Result<Vec<String>> {
+        let password = json!({ "password": PASSWORD });
+        let answer = self.post(user, "two-factor/enable", password).await?;
+        let codes = answer["backupCodes"].as_array().context("codes")?.iter();
+        Ok(codes
+            .filter_map(|code| code.as_str().map(str::to_owned))
+            .collect())
+    }
+
+    /// The browser of the user called `name` after the password, before the second factor.
+    ///
+    /// # Errors
+    /// When the server asks for no second factor.
+    pub async fn sign_in_halfway(&self, name: &str) -> Result<Browser> {
+        let mut browser = Browser::new(self.address);
+        let who = json!({ "email": email(name), "password": PASSWORD });
+        let answer = post(&mut browser, "/api/auth/sign-in/email", who).await?;
+        let is_session = |cookie: &str| {
+            let session = cookie.split(';').next().unwrap_or_default();
+            session.contains(".session_") && !session.ends_with('=')
+        };
+        ensure!(
+            answer.json()?["twoFactorRedirect"] == true
+                && !answer.headers.all("set-cookie").into_iter().any(is_session),
+            "{answer:?}"
+        );
+        Ok(browser)
     }
 
     /// Signs the user out where that user signed in.

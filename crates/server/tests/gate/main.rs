@@ -16,6 +16,7 @@ mod config;
 mod config_file;
 mod database_sessions;
 mod demo;
+mod documents;
 mod ends;
 mod exchanges;
 mod explain;

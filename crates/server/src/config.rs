@@ -198,8 +198,8 @@ impl Config {
             stack.name_idle(&mut warnings);
             let mut rules = Rules::of_one_service(public, upstream, usual);
             let opened = match rules.services.is_empty() && decisions.is_some() {
-                true => Opened::ByPathsForOthers,
-                false => Opened::ByPaths,
+                true => Opened::PathsForOthers,
+                false => Opened::Paths,
             };
             let sign_in = sign_in::settings(&mut reader, &rules.routes, opened, &mut warnings);
             rules.send_to_sign_in(sign_in.as_ref());
@@ -212,7 +212,7 @@ impl Config {
             let made = rules::make(stack, &usual, services, &mut realms.names, &mut problems);
             let routes = made.as_ref().map(|made| made.rules.routes.clone());
             let routes = routes.unwrap_or_else(|| Routes::of_one_service(public, true));
-            let sign_in = sign_in::settings(&mut reader, &routes, Opened::ByRoutes, &mut warnings);
+            let sign_in = sign_in::settings(&mut reader, &routes, Opened::Routes, &mut warnings);
             let rules = made.map(|mut made| {
                 realms.send_to_sign_in(&mut made, variables, sign_in.clone(), &mut problems);
                 made.rules

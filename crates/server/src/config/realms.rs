@@ -105,7 +105,7 @@ impl<'s> Realms<'s> {
             pages.push(sign_in::settings(
                 reader,
                 &made.rules.routes,
-                Opened::ByRoutes,
+                Opened::Routes,
                 &mut warnings,
             ));
             let of_realm = |warning| format!("realm {}: {warning}", raw.name.value);
@@ -163,7 +163,7 @@ fn own_page(
 ) -> Option<SignIn> {
     let variables = variables.clone().with([("SIGN_IN_URL", url.value.clone())]);
     let mut reader = Reader::new(&variables);
-    let page = sign_in::settings(&mut reader, routes, Opened::ByRoutes, &mut Vec::new());
+    let page = sign_in::settings(&mut reader, routes, Opened::Routes, &mut Vec::new());
     for problem in reader.problems {
         problems.push(Problem::at(url.place.clone(), problem.what));
     }

@@ -90,19 +90,19 @@ impl SignIn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Opened {
     /// `PUBLIC_PATHS`, of a gate that answers for its paths itself.
-    ByPaths,
+    Paths,
     /// `PUBLIC_PATHS`, of a gate that only decides, and cannot know which paths a calling proxy asks about.
-    ByPathsForOthers,
+    PathsForOthers,
     /// Routes of a file.
-    ByRoutes,
+    Routes,
 }
 
 impl Opened {
     /// What to do so that paths are public; they stand behind it.
     fn advice(self) -> &'static str {
         match self {
-            Self::ByPaths | Self::ByPathsForOthers => "add to PUBLIC_PATHS what signing in needs:",
-            Self::ByRoutes => {
+            Self::Paths | Self::PathsForOthers => "add to PUBLIC_PATHS what signing in needs:",
+            Self::Routes => {
                 "add a [[route]] with `access = \"public\"` and what signing in needs in its `path`:"
             }
         }
@@ -180,9 +180,9 @@ fn check_reachable(
                 "the sign-in page `{path}` is public and `{AUTH_ROUTES}` is not: unless your app signs people in \
                  elsewhere, {} (for Next.js `/_next/` too)",
                 match opened {
-                    Opened::ByPaths | Opened::ByPathsForOthers =>
+                    Opened::Paths | Opened::PathsForOthers =>
                         format!("add `{AUTH_ROUTES}` to PUBLIC_PATHS"),
-                    Opened::ByRoutes => "add it to the `path` of a public route".to_owned(),
+                    Opened::Routes => "add it to the `path` of a public route".to_owned(),
                 }
             ));
         }
@@ -204,7 +204,7 @@ fn check_reachable(
             opened.advice()
         )
     };
-    if opened != Opened::ByPathsForOthers {
+    if opened != Opened::PathsForOthers {
         reader.problem("SIGN_IN_URL", what);
     } else {
         warnings.push(format!(

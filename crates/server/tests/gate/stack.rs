@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use harness::{Echo, Gate, Mint, Postgres, Request, Response, Seen, mint};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
+use tokio::task::JoinSet;
 
 /// A gate with this file, whose `SECRET` is the secret that tests seal with.
 async fn started(folder: &Path, file: &str) -> Result<Gate> {
@@ -332,7 +333,8 @@ async fn a_service_behind_a_unix_socket_is_reached() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("app.sock");
     let listener = UnixListener::bind(&path)?;
-    let service = tokio::spawn(async move {
+    let mut service = JoinSet::new();
+    service.spawn(async move {
         let (mut stream, _) = listener.accept().await?;
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -352,7 +354,7 @@ async fn a_service_behind_a_unix_socket_is_reached() -> Result<()> {
         .send(&asking("a", "/x").cookie(Mint::user("ada").authjs()))
         .await?;
     assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
-    let head = service.await??;
+    let head = service.join_next().await.context("it was asked")???;
     assert!(
         head.starts_with("GET /x HTTP/1.1\r\n") && head.contains("x-user-id: ada"),
         "{head}"

@@ -18,7 +18,7 @@ fn read(
         .map(|path| PathPattern::literal(path).unwrap());
     let mut warnings = Vec::new();
     let routes = Routes::of_one_service(public.collect(), true);
-    let sign_in = settings(&mut reader, &routes, Opened::ByPaths, &mut warnings);
+    let sign_in = settings(&mut reader, &routes, Opened::Paths, &mut warnings);
     let problems = reader.problems.iter().map(ToString::to_string).collect();
     (sign_in, problems, warnings)
 }

@@ -161,4 +161,5 @@ impl RealmReading {
     }
 }
 
-const NO_ROWS: &str = "the file looks at columns of the users' rows, and nobody looks for users: set ENABLE_DB_CHECK=true, and                        say in DATABASE_URL and USER_TABLE where they are";
+const NO_ROWS: &str = "the file looks at columns of the users' rows, and nobody looks for users: set ENABLE_DB_CHECK=true, and \
+                       say in DATABASE_URL and USER_TABLE where they are";

@@ -424,3 +424,31 @@ async fn a_page_of_another_origin_changes_nothing_where_the_route_says_so() -> R
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn no_password_in_a_url_of_a_service_is_shown() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("gate.toml");
+    let mut file = format!("auth_secret = \"{}\"\n", mint::SECRET);
+    for (number, url) in [
+        "http://user:hunter2@app",
+        "https://user:hunter2@app",
+        "user:hunter2@app",
+        "http://user:hunter2@app:99999",
+        "http://user:hunter2@app/path",
+    ]
+    .iter()
+    .enumerate()
+    {
+        file += &format!("[[route]]\npath = \"/{number}/\"\nupstream = \"{url}\"\n");
+    }
+    std::fs::write(&path, file)?;
+    let path = path.to_str().context("a path")?;
+    let command = Gate::command(env!("CARGO_BIN_EXE_sessiongate"));
+    let command = command.args(["check-config", "--config", path]);
+    let checked = command.run().await?;
+    assert!(!checked.status.success());
+    assert!(checked.stderr.contains("5 problems"), "{}", checked.stderr);
+    assert!(!checked.stderr.contains("hunter2"), "{}", checked.stderr);
+    Ok(())
+}

@@ -143,7 +143,11 @@ pub(super) fn parsed<T, E: ToString>(
     read: impl Fn(&str) -> Result<T, E>,
 ) -> Option<T> {
     let problem = |error: E| {
-        let what = format!("`{}`: {}", text.value, error.to_string());
+        // What cannot be read may be a password anywhere. The excerpt shows the rest.
+        let what = match text.value.contains('@') {
+            true => error.to_string(),
+            false => format!("`{}`: {}", text.value, error.to_string()),
+        };
         problems.push(Problem::at(text.place.clone(), what));
     };
     read(&text.value).map_err(problem).ok()

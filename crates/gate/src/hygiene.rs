@@ -133,6 +133,9 @@ impl Hygiene {
     }
 
     fn is_unwanted(&self, name: &str, trusted_peer: bool) -> bool {
+        if names::is_framing_alias(name) {
+            return true;
+        }
         match self.kind(name) {
             Kind::Identity => true,
             Kind::Routing => !trusted_peer,
@@ -412,6 +415,9 @@ mod tests {
             ("te", "trailers"),
             ("transfer-encoding", "chunked"),
             ("content-length", "5"),
+            // A service that folds names would take these for the real ones.
+            ("content_length", "0"),
+            ("transfer.encoding", "chunked"),
             ("keep", "v"),
         ];
         let expected = [

@@ -44,6 +44,17 @@ pub(crate) fn may_mean_something(name: &[u8]) -> bool {
     may_start || may_have_ending(name)
 }
 
+/// Whether a service that folds names takes this one for a field that says where a message ends, or how long its
+/// connection lasts, and nobody else does.
+pub(crate) fn is_framing_alias(name: &str) -> bool {
+    let is_alias = |framing: &&str| {
+        framing.len() == name.len()
+            && **framing != *name
+            && name.bytes().map(normal_byte).eq(framing.bytes())
+    };
+    FRAMING.iter().any(is_alias)
+}
+
 /// Whether a name is in normal form as it is.
 pub(crate) fn is_normal(name: &str) -> bool {
     // Without a way out of the loop it is done for many bytes at a time.
@@ -234,6 +245,14 @@ const LISTS: &[(&[&str], bool, Meaning)] = &[
     (METHOD, false, Meaning::Routing),
     (CLIENT, false, Meaning::Routing),
     (ROUTING_FAMILIES, true, Meaning::Routing),
+];
+
+/// What says where a message ends, and how long its connection lasts. In their proper spelling these never go on.
+const FRAMING: &[&str] = &[
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
 ];
 
 /// Identity headers of ours and of the proxies that people come from.
@@ -580,6 +599,27 @@ mod tests {
         }
         let lengths = ROUTING_ENDINGS.iter().map(|ending| ending.len());
         assert_eq!(lengths.min(), Some(SHORTEST_ENDING));
+    }
+
+    #[test]
+    fn only_other_spellings_of_framing_are_aliases() {
+        for alias in [
+            "content_length",
+            "content.length",
+            "transfer_encoding",
+            "keep~alive",
+        ] {
+            assert!(is_framing_alias(alias), "{alias}");
+        }
+        for other in [
+            "content-length",
+            "transfer-encoding",
+            "content_type",
+            "content-lengths",
+            "contentxlength",
+        ] {
+            assert!(!is_framing_alias(other), "{other}");
+        }
     }
 
     /// What browsers send with every page: none of it may cost a second look.

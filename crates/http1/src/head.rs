@@ -217,12 +217,13 @@ pub fn has_body(to_head: bool, status: StatusCode) -> bool {
     !has_none
 }
 
-/// `1*DIGIT` that fits 64 bits.
+/// `1*DIGIT` that fits 63 bits: many read a length as a signed number.
 pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
     let all_digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    all_digits
-        .then(|| std::str::from_utf8(text).ok()?.parse().ok())
+    let number = all_digits.then(|| std::str::from_utf8(text).ok()?.parse().ok());
+    number
         .flatten()
+        .filter(|number| *number <= i64::MAX.unsigned_abs())
 }
 
 #[cfg(test)]

@@ -282,6 +282,10 @@ mod tests {
                 ContentLength,
             ),
             (
+                &request("Content-Length: 9223372036854775808\r\n"),
+                ContentLength,
+            ),
+            (
                 &request("Transfer-Encoding: gzip, chunked\r\n"),
                 TransferEncoding,
             ),

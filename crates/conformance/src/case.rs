@@ -1,0 +1,281 @@
+//! What a case is, and what can come of it.
+
+use std::fmt;
+
+use crate::probe::Probe;
+
+/// One question: what is sent, and what must hold afterwards.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// `FR01`: two letters and a number. It stays the same when cases are added.
+    pub id: &'static str,
+    /// The class of vulnerability.
+    pub class: Class,
+    /// What is sent.
+    pub title: &'static str,
+    /// What must hold.
+    pub expects: &'static str,
+    /// Sections of RFCs and other documents that say so.
+    pub rule: &'static str,
+    /// CVE, GHSA and CWE entries of this class; empty where none is known.
+    pub known: &'static str,
+    /// How much it matters.
+    pub level: Level,
+    /// What it cannot be asked without.
+    pub needs: Needs,
+    pub(crate) run: fn(&Probe<'_>) -> Judgement,
+}
+
+/// The groups of cases, in the order of reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Two readings of where a request ends.
+    Smuggling,
+    /// Request lines that are none.
+    RequestLine,
+    /// Which host is asked for.
+    Host,
+    /// Two readings of a path.
+    Paths,
+    /// Headers that a service takes for those of the gateway.
+    HeaderAliases,
+    /// Headers that say what the request was before.
+    RoutingMetadata,
+    /// Fields of one connection.
+    HopByHop,
+    /// Cookies and tokens.
+    Credentials,
+    /// Requests that are treated as special.
+    SpecialCases,
+    /// Methods.
+    Methods,
+    /// Changes of protocol.
+    Upgrades,
+    /// Answers of the upstream that are malformed.
+    Responses,
+    /// What one request leaves behind for the next.
+    Connections,
+    /// Sizes, and clients that take their time.
+    Limits,
+    /// The endpoint that other proxies ask.
+    ForwardAuth,
+    /// HTTP/2 that becomes HTTP/1.1.
+    Http2,
+}
+
+/// How much a case matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// A gateway for which it does not hold can be got around, or made to lie to its services.
+    Must,
+    /// It is safer so.
+    Should,
+}
+
+/// What a case cannot be asked without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The address of a forward-auth endpoint.
+    pub check: bool,
+    /// A listener that speaks cleartext HTTP/2.
+    pub http2: bool,
+    /// A session cookie.
+    pub session: bool,
+    /// How long slow clients may take. Such a case runs beside the others.
+    pub slow_limit: bool,
+    /// To be the last.
+    pub last: bool,
+}
+
+/// What was seen when it holds, or else what was found.
+pub(crate) type Judgement = Result<String, Finding>;
+
+/// Why a case does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// It does not hold.
+    Broken(String),
+    /// It is safe, but not as it should be.
+    Weak(String),
+}
+
+impl Case {
+    /// A case that must hold and needs nothing.
+    pub(crate) const fn new(
+        class: Class,
+        id: &'static str,
+        title: &'static str,
+        expects: &'static str,
+        run: fn(&Probe<'_>) -> Judgement,
+    ) -> Self {
+        Self {
+            id,
+            class,
+            title,
+            expects,
+            rule: "",
+            known: "",
+            level: Level::Must,
+            needs: Needs {
+                check: false,
+                http2: false,
+                session: false,
+                slow_limit: false,
+                last: false,
+            },
+            run,
+        }
+    }
+
+    /// Where the rule stands.
+    pub(crate) const fn rule(mut self, rule: &'static str) -> Self {
+        self.rule = rule;
+        self
+    }
+
+    /// Published vulnerabilities of this class.
+    pub(crate) const fn known(mut self, known: &'static str) -> Self {
+        self.known = known;
+        self
+    }
+
+    pub(crate) const fn should(mut self) -> Self {
+        self.level = Level::Should;
+        self
+    }
+
+    pub(crate) const fn with_session(mut self) -> Self {
+        self.needs.session = true;
+        self
+    }
+
+    pub(crate) const fn with_check(mut self) -> Self {
+        self.needs.check = true;
+        self
+    }
+
+    pub(crate) const fn with_http2(mut self) -> Self {
+        self.needs.http2 = true;
+        self
+    }
+
+    pub(crate) const fn with_slow_limit(mut self) -> Self {
+        self.needs.slow_limit = true;
+        self
+    }
+
+    pub(crate) const fn last(mut self) -> Self {
+        self.needs.last = true;
+        self
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.pad(match self {
+            Self::Smuggling => "request smuggling",
+            Self::RequestLine => "request line",
+            Self::Host => "host",
+            Self::Paths => "path confusion",
+            Self::HeaderAliases => "header aliases",
+            Self::RoutingMetadata => "routing metadata",
+            Self::HopByHop => "hop-by-hop",
+            Self::Credentials => "cookies and tokens",
+            Self::SpecialCases => "special cases",
+            Self::Methods => "methods",
+            Self::Upgrades => "upgrades",
+            Self::Responses => "upstream answers",
+            Self::Connections => "connections",
+            Self::Limits => "limits",
+            Self::ForwardAuth => "forward-auth endpoint",
+            Self::Http2 => "HTTP/2",
+        })
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.pad(match self {
+            Self::Must => "must",
+            Self::Should => "should",
+        })
+    }
+}
+
+/// It does not hold.
+pub(crate) fn broken<T>(why: impl Into<String>) -> Result<T, Finding> {
+    Err(Finding::Broken(why.into()))
+}
+
+/// It is safe, but not as it should be.
+pub(crate) fn weak<T>(why: impl Into<String>) -> Result<T, Finding> {
+    Err(Finding::Weak(why.into()))
+}
+
+/// Judges several spellings of one thing. One that does not hold weighs more than those that are weak.
+///
+/// After four it stops: a gateway that hangs costs a time-out for each.
+pub(crate) fn each<V: Spelling>(
+    spellings: impl IntoIterator<Item = V>,
+    mut judge: impl FnMut(&V) -> Judgement,
+) -> Judgement {
+    let (mut bad, mut feeble, mut last, mut count) =
+        (Vec::new(), Vec::new(), String::new(), 0_usize);
+    for spelling in spellings {
+        count += 1;
+        match judge(&spelling) {
+            Ok(seen) => last = seen,
+            Err(Finding::Broken(why)) => bad.push((spelling.shown(), why)),
+            Err(Finding::Weak(why)) => feeble.push((spelling.shown(), why)),
+        }
+        if bad.len() >= 4 {
+            break;
+        }
+    }
+    let told = |found: &[(String, String)]| {
+        let [(first, why), others @ ..] = found else {
+            return String::new();
+        };
+        let others: String = others
+            .iter()
+            .map(|(shown, _)| format!("; also {shown}"))
+            .collect();
+        format!("{first}: {why}{others}")
+    };
+    if !bad.is_empty() {
+        return broken(told(&bad));
+    }
+    if !feeble.is_empty() {
+        return weak(told(&feeble));
+    }
+    Ok(format!("{count} spellings; last: {last}"))
+}
+
+/// One of several spellings, with a name for messages.
+pub(crate) trait Spelling {
+    fn shown(&self) -> String;
+}
+
+impl Spelling for &str {
+    fn shown(&self) -> String {
+        crate::latin::excerpt(self, 44)
+    }
+}
+
+impl Spelling for String {
+    fn shown(&self) -> String {
+        crate::latin::excerpt(self, 44)
+    }
+}
+
+impl Spelling for Vec<String> {
+    fn shown(&self) -> String {
+        crate::latin::excerpt(self.first().map_or("plain", String::as_str), 44)
+    }
+}
+
+impl<V> Spelling for (&str, V) {
+    fn shown(&self) -> String {
+        self.0.to_owned()
+    }
+}

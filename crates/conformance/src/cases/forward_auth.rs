@@ -1,0 +1,282 @@
+//! The endpoint that other proxies ask.
+
+use std::thread;
+use std::time::Duration;
+
+use super::host::leads_astray;
+use crate::case::{Case, Class, Judgement, broken, each};
+use crate::client::Exchange;
+use crate::latin::folded;
+use crate::probe::Probe;
+use crate::profile::Question;
+use crate::request::Request;
+
+const fn case(
+    id: &'static str,
+    title: &'static str,
+    expects: &'static str,
+    run: fn(&Probe<'_>) -> Judgement,
+) -> Case {
+    Case::new(Class::ForwardAuth, id, title, expects, run).with_check()
+}
+
+pub(super) const CASES: &[Case] = &[
+    case(
+        "FA01",
+        "a session, and none",
+        "permitted with identity, and denied",
+        |probe| {
+            let exchange = ask(probe, probe.with_session(protected(probe)));
+            let Some(answer) = exchange.answers.first().filter(|_| exchange.permits()) else {
+                return broken(format!("a session, and yet {exchange}"));
+            };
+            let wanted = folded(probe.identity_name());
+            let told = answer
+                .fields
+                .iter()
+                .filter(|(name, _)| folded(name) == wanted);
+            let told: Vec<_> = told.map(|(_, value)| value.as_str()).collect();
+            let user = probe.target.user.as_deref();
+            match told.as_slice() {
+                [one] if user.is_none_or(|user| user == *one) => denied(probe, protected(probe)),
+                other => broken(format!("{} identities in the answer", other.len())),
+            }
+        },
+    )
+    .rule("nginx auth_request, Traefik ForwardAuth")
+    .with_session(),
+    case(
+        "FA02",
+        "questions that lack the path, or have none that is one",
+        "denied, never 5xx",
+        |probe| {
+            let public = probe.target.public_folder();
+            let long = "/".repeat(5000);
+            let evil = format!("http://evil.example{public}");
+            let relative = format!("?{public}");
+            let network = format!("//evil.example{public}");
+            let paths = [
+                "", "*", "private", &evil, &network, "\x01", &relative, &long, "%",
+            ];
+            denied(probe, question(probe, "GET", None))?;
+            each(paths, |path| {
+                denied(probe, question(probe, "GET", Some(path)))
+            })
+        },
+    )
+    .known("CVE-2026-40575"),
+    case(
+        "FA03",
+        "questions about paths with two readings",
+        "denied",
+        |probe| {
+            let (d, p) = probe.places();
+            let public = d.trim_end_matches('/');
+            let paths = [
+                format!("/{p}?x={d}"),
+                format!("/{p}#{d}"),
+                format!("{d}../{p}"),
+                format!("{d}%2e%2e/{p}"),
+                format!("{d}..%2f{p}"),
+                format!("{d}..;/{p}"),
+                format!("{d}..\\{p}"),
+                format!("/{p}/..{d}"),
+                format!("/{p}%00{d}"),
+                format!("{d}/../{p}"),
+                format!("/{p}%3f{d}"),
+                format!("{public}x"),
+                format!("{d}../{p}?{d}"),
+            ];
+            each(paths, |path| {
+                denied(probe, question(probe, "GET", Some(path)))
+            })
+        },
+    )
+    .known("CVE-2026-40575, CVE-2026-41059, CVE-2025-54576"),
+    case("FA04", "questions that say two things", "denied", |probe| {
+        let public = probe.marked(&probe.target.public_folder());
+        let lines: Vec<String> = match probe.target.profile.question {
+            Question::Forwarded => vec![
+                format!("X-Forwarded-Uri: {public}"),
+                format!("X-Original-URL: {public}"),
+                format!("X_Forwarded_Uri: {public}"),
+            ],
+            Question::OriginalUrl => vec![
+                format!("X-Original-URL: http://{}{public}", probe.target.host),
+                format!("X-Original-URI: {public}"),
+                format!("X-Forwarded-Uri: {public}"),
+            ],
+            Question::RequestLine => vec![
+                format!("X-Forwarded-Uri: {public}"),
+                format!("X-Envoy-Original-Path: {public}"),
+                format!("X-Original-URL: {public}"),
+            ],
+        };
+        each(lines, |line| denied(probe, protected(probe).line(line)))
+    })
+    .known("CVE-2026-40575, CVE-2026-33495"),
+    case(
+        "FA05",
+        "odd methods and hosts",
+        "denied, and no redirect to that host",
+        |probe| {
+            let host = &probe.target.host;
+            let asked = |method: &str, host: &str| {
+                let request = of(
+                    probe,
+                    method,
+                    host,
+                    Some(&probe.marked(probe.target.protected())),
+                );
+                request.lines(["Accept: text/html", "Sec-Fetch-Mode: navigate"])
+            };
+            let questions = [
+                ("OPTIONS", asked("OPTIONS", host)),
+                (
+                    "two methods",
+                    asked("GET", host).line("X-Forwarded-Method: OPTIONS"),
+                ),
+                ("no method", asked("G T", host)),
+                ("another host", asked("GET", "evil.example")),
+                ("userinfo", asked("GET", &format!("{host}@evil.example"))),
+                ("two hosts", asked("GET", &format!("{host}, evil.example"))),
+            ];
+            each(questions, |(_, question)| {
+                let exchange = ask(probe, question.clone());
+                let location = exchange
+                    .answers
+                    .first()
+                    .map(|answer| answer.all("location").concat());
+                match location.is_some_and(|location| leads_astray(&location)) {
+                    true => broken("a redirect leads to the chosen host"),
+                    false => judge_denied(probe, &exchange),
+                }
+            })
+        },
+    )
+    .rule("Fetch 3.2.2")
+    .known("CWE-601"),
+    case(
+        "FA06",
+        "an identity in the question",
+        "not in the answer",
+        |probe| {
+            let names = &probe.target.identity_headers;
+            let lines: Vec<_> = names
+                .iter()
+                .map(|name| format!("{name}: {}", probe.forged()))
+                .collect();
+            let public = probe.marked(&probe.target.public_folder());
+            let questions = [
+                ("public", question(probe, "GET", Some(&public))),
+                ("protected", protected(probe)),
+                ("with a session", probe.with_session(protected(probe))),
+            ];
+            each(questions, |(_, question)| {
+                let exchange = ask(probe, question.clone().lines(&lines));
+                match exchange.data.contains(&probe.forged()) {
+                    true => broken("the forged identity is in the answer"),
+                    false => Ok(exchange.to_string()),
+                }
+            })
+        },
+    )
+    .known("CWE-290"),
+    case(
+        "FA07",
+        "a session, and no path to judge",
+        "denied",
+        |probe| denied(probe, probe.with_session(question(probe, "GET", None))),
+    )
+    .with_session()
+    .should(),
+    case(
+        "FA08",
+        "what is permitted, and of whom nothing is known",
+        "every identity header is in the answer",
+        |probe| {
+            let public = probe.marked(&probe.target.public_folder());
+            let exchange = ask(probe, question(probe, "GET", Some(&public)));
+            let Some(answer) = exchange.answers.first().filter(|_| exchange.permits()) else {
+                return broken(format!("a public path, and yet {exchange}"));
+            };
+            let mut names = probe.target.identity_headers.iter();
+            match names.find(|name| !answer.has(name)) {
+                Some(name) => broken(format!("without {name} a client's own would survive")),
+                None => Ok(exchange.to_string()),
+            }
+        },
+    )
+    .known("CVE-2026-30851")
+    .should(),
+];
+
+/// The question about the protected path.
+fn protected(probe: &Probe<'_>) -> Request {
+    question(probe, "GET", Some(&probe.marked(probe.target.protected())))
+}
+
+fn question(probe: &Probe<'_>, method: &str, path: Option<&str>) -> Request {
+    of(probe, method, &probe.target.host, path)
+}
+
+/// The question that this kind of proxy would ask.
+fn of(probe: &Probe<'_>, method: &str, host: &str, path: Option<&str>) -> Request {
+    let own = &probe.target.host;
+    let check = probe.target.check.as_ref();
+    let check = check.map_or("/", |(_, path)| path.as_str());
+    let request = match probe.target.profile.question {
+        Question::Forwarded => {
+            let lines = [
+                format!("X-Forwarded-Method: {method}"),
+                "X-Forwarded-Proto: http".to_owned(),
+                format!("X-Forwarded-Host: {host}"),
+                "X-Forwarded-For: 127.0.0.1".to_owned(),
+            ];
+            let path = path.map(|path| format!("X-Forwarded-Uri: {path}"));
+            Request::get(check, own).lines(lines).lines(path)
+        }
+        Question::OriginalUrl => {
+            let line = format!("X-Original-Method: {method}");
+            let url = path.map(|path| format!("X-Original-URL: http://{host}{path}"));
+            Request::get(check, own).line(line).lines(url)
+        }
+        Question::RequestLine => {
+            let target = format!(
+                "{}{}",
+                check.trim_end_matches('/'),
+                path.unwrap_or_default()
+            );
+            Request::get(target, host).method(method)
+        }
+    };
+    request.line(format!("X-Case: {}", probe.token))
+}
+
+fn ask(probe: &Probe<'_>, question: Request) -> Exchange {
+    probe.forget();
+    let address = probe
+        .target
+        .check
+        .as_ref()
+        .map_or(probe.target.proxy, |(address, _)| *address);
+    let exchange = probe.sending(question).send(address);
+    // What should not arrive needs as long as anything.
+    thread::sleep(Duration::from_millis(5));
+    exchange
+}
+
+fn denied(probe: &Probe<'_>, question: Request) -> Judgement {
+    judge_denied(probe, &ask(probe, question))
+}
+
+fn judge_denied(probe: &Probe<'_>, exchange: &Exchange) -> Judgement {
+    if !probe.arrived().is_empty() {
+        return broken("the question reached the upstream");
+    }
+    match exchange.status() {
+        0 if exchange.closed => Ok(exchange.to_string()),
+        300..500 => Ok(exchange.to_string()),
+        _ => broken(format!("not denied: {exchange}")),
+    }
+}

@@ -1,0 +1,159 @@
+//! A client that sends what it is told, byte for byte.
+
+use std::fmt;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::answer::{Answer, answers};
+use crate::clock::now;
+use crate::latin;
+
+/// What is sent, and how long to listen for what comes back.
+#[derive(Clone, Debug)]
+pub(crate) struct Sending<'a> {
+    /// Pieces, each with a pause before it.
+    pub(crate) pieces: Vec<(Duration, String)>,
+    /// How many answers are enough.
+    pub(crate) enough: usize,
+    /// The methods of the requests, in order.
+    pub(crate) methods: Vec<&'a str>,
+    pub(crate) timeout: Duration,
+    /// How long to listen for more once there is enough.
+    pub(crate) linger: Duration,
+    /// Whether an error must be followed by the end of the connection, which is then waited for.
+    pub(crate) expects_close: bool,
+    /// Whether the client says, after the last piece, that it has nothing more to send.
+    pub(crate) half_closes: bool,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Exchange {
+    pub(crate) data: String,
+    pub(crate) answers: Vec<Answer>,
+    /// Whether the other side has ended the connection.
+    pub(crate) closed: bool,
+    pub(crate) timed_out: bool,
+}
+
+impl Sending<'_> {
+    pub(crate) fn new(text: impl Into<String>, timeout: Duration) -> Self {
+        Self {
+            pieces: vec![(Duration::ZERO, text.into())],
+            enough: 1,
+            methods: Vec::new(),
+            timeout,
+            linger: Duration::from_millis(15),
+            expects_close: false,
+            half_closes: false,
+        }
+    }
+
+    /// Sends it over a connection of its own.
+    pub(crate) fn send(&self, to: SocketAddr) -> Exchange {
+        let mut exchange = Exchange::default();
+        // A gateway that is gone shows as a connection that ends without an answer.
+        let Ok(stream) = TcpStream::connect_timeout(&to, self.timeout) else {
+            exchange.closed = true;
+            return exchange;
+        };
+        // Neither can fail on an open socket.
+        let _ = stream.set_nodelay(true);
+        let _ = stream.set_write_timeout(Some(self.timeout));
+        let mut deadline = now() + self.timeout;
+        for (pause, piece) in &self.pieces {
+            if !pause.is_zero() {
+                deadline += *pause;
+                self.listen(&stream, now() + *pause, &mut exchange);
+            }
+            if exchange.closed || (&stream).write_all(&latin::bytes(piece)).is_err() {
+                break;
+            }
+        }
+        if self.half_closes {
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+        }
+        exchange.timed_out = self.listen(&stream, deadline, &mut exchange);
+        exchange
+    }
+
+    /// Listens until there is enough, the other side ends, or it is `until`. Says whether that was too early.
+    fn listen(&self, mut stream: &TcpStream, until: Instant, exchange: &mut Exchange) -> bool {
+        loop {
+            exchange.answers = answers(&exchange.data, &self.methods, exchange.closed);
+            let complete = exchange.answers.iter().filter(|answer| answer.complete);
+            let enough = complete.count() >= self.enough;
+            if exchange.closed {
+                return false;
+            }
+            let left = until.saturating_duration_since(now());
+            if left.is_zero() {
+                return !enough;
+            }
+            let refused = exchange
+                .answers
+                .last()
+                .is_none_or(|last| last.status >= 400);
+            let wait = match (enough, self.expects_close && refused) {
+                (true, false) => left.min(self.linger),
+                (true, true) | (false, _) => left,
+            };
+            match read(&mut stream, wait) {
+                Some(data) if data.is_empty() => exchange.closed = true,
+                Some(data) => exchange.data.push_str(&latin::text(&data)),
+                None if enough => return false,
+                None => {}
+            }
+        }
+    }
+}
+
+/// What comes within this time; empty at the end of the connection, however it ends.
+pub(crate) fn read(stream: &mut &TcpStream, wait: Duration) -> Option<Vec<u8>> {
+    // Zero would be no time-out at all.
+    let wait = wait.max(Duration::from_millis(1));
+    let _ = stream.set_read_timeout(Some(wait));
+    let mut buffer = vec![0; 1 << 16];
+    match stream.read(&mut buffer) {
+        Ok(length) => {
+            buffer.truncate(length);
+            Some(buffer)
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
+        Err(_) => Some(Vec::new()),
+    }
+}
+
+impl Exchange {
+    /// The status of the first answer, 0 without one.
+    pub(crate) fn status(&self) -> u16 {
+        self.answers.first().map_or(0, |answer| answer.status)
+    }
+
+    pub(crate) fn statuses(&self) -> Vec<u16> {
+        self.answers.iter().map(|answer| answer.status).collect()
+    }
+
+    /// Whether an answer that refuses for the client's fault, or for a method or version that is not known.
+    pub(crate) fn refuses(&self) -> bool {
+        matches!(self.status(), 400..=499 | 501 | 505)
+    }
+
+    pub(crate) fn permits(&self) -> bool {
+        (200..300).contains(&self.status())
+    }
+}
+
+impl fmt::Display for Exchange {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let statuses: Vec<_> = self.statuses().iter().map(u16::to_string).collect();
+        match (statuses.is_empty(), self.data.is_empty()) {
+            (true, true) => write!(to, "no answer")?,
+            (true, false) => write!(to, "an answer that cannot be read")?,
+            (false, _) => write!(to, "status {}", statuses.join(", "))?,
+        }
+        write!(to, "{}", if self.closed { ", closed" } else { ", open" })?;
+        write!(to, "{}", if self.timed_out { ", timed out" } else { "" })
+    }
+}

@@ -1,0 +1,220 @@
+//! `sessiongate-conformance`: asks any auth gateway hostile questions, and records what its upstream sees.
+
+use std::io::{self, IsTerminal, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use conformance::{Case, Profile, Report, Target, catalogue, described, list_markdown, run};
+use regex_lite::Regex;
+use serde_json::Value;
+
+/// Asks an auth gateway hostile questions, and records what its upstream sees.
+///
+/// Configure the gateway to forward everything to --upstream, to let everybody see what lies below --public-path, and
+/// to demand a session for everything else. Then run this program, which listens on --upstream itself.
+///
+/// The exit status is 1 when a case fails that must hold, and 2 when nothing could be asked.
+#[derive(Debug, Parser)]
+#[command(name = "sessiongate-conformance", version)]
+struct Arguments {
+    /// Where the gateway takes requests
+    #[arg(long, value_name = "HOST:PORT", required_unless_present = "list")]
+    proxy: Option<String>,
+    /// Where the gateway expects its upstream; a recorder is started there. A port alone is one of 127.0.0.1
+    #[arg(long, value_name = "HOST:PORT", required_unless_present = "list")]
+    upstream: Option<String>,
+    /// What kind of gateway it is: which identity headers it owns, how its endpoint is asked, and which cases apply
+    #[arg(long, default_value = "sessiongate", value_parser = profile)]
+    profile: &'static Profile,
+    /// Below this path nobody needs a session
+    #[arg(long, value_name = "PATH", default_value = "/public/")]
+    public_path: String,
+    /// This path needs a session
+    #[arg(long, value_name = "PATH", default_value = "/private")]
+    protected_path: String,
+    /// The cookie of a session. Without it no case is asked that needs one
+    #[arg(long, value_name = "NAME=VALUE")]
+    valid_cookie: Option<String>,
+    /// Who that session is, as the first identity header must say it
+    #[arg(long, value_name = "USER")]
+    expect_user: Option<String>,
+    /// The headers that the gateway owns, in place of the profile's; the first one names the user
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    identity_headers: Vec<String>,
+    /// The value of Host. Without it, the proxy's address
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// The forward-auth endpoint, http://HOST:PORT/PATH. Without it no case is asked that needs it
+    #[arg(long, value_name = "URL")]
+    check_url: Option<String>,
+    /// A listener for cleartext HTTP/2. Without it, the proxy is tried
+    #[arg(long, value_name = "HOST:PORT")]
+    http2_proxy: Option<String>,
+    /// After how many seconds slow clients must have been cut off. Without it no case is asked that waits for that
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=60))]
+    slow_limit: Option<u64>,
+    /// After how many seconds without an answer the gateway hangs
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = clap::value_parser!(u64).range(1..=60))]
+    timeout: u64,
+    /// Ask only cases whose ids match
+    #[arg(long, value_name = "REGEX")]
+    only: Option<Regex>,
+    /// Show the cases, and ask none
+    #[arg(long)]
+    list: bool,
+    /// Answer in JSON
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+    /// Answer in Markdown
+    #[arg(long)]
+    markdown: bool,
+    /// Exit with status 1 also when a case is weak
+    #[arg(long)]
+    strict: bool,
+    /// Ask a gateway that is not on this machine. Only ever ask one that you are allowed to test
+    #[arg(long)]
+    i_am_allowed_to_test_this_gateway: bool,
+}
+
+fn main() -> ExitCode {
+    answer(&Arguments::parse()).unwrap_or_else(|error| {
+        // Nobody is left to tell when this fails.
+        let _ = writeln!(io::stderr(), "sessiongate-conformance: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+fn answer(arguments: &Arguments) -> Result<ExitCode> {
+    let selects = |case: &Case| match &arguments.only {
+        Some(only) => only.is_match(case.id),
+        None => true,
+    };
+    if arguments.list {
+        let cases: Vec<_> = catalogue().into_iter().filter(selects).collect();
+        print(&listed(&cases, arguments))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let is_table = !arguments.json && !arguments.markdown;
+    let report = run(&arguments.target()?, selects, |row| {
+        if is_table {
+            // A reader that has gone away shows when the summary is printed.
+            let _ = writeln!(io::stdout(), "{}", row.line());
+        } else if io::stderr().is_terminal() {
+            let _ = write!(io::stderr(), ".");
+        }
+    })?;
+    print(&reported(&report, arguments))?;
+    Ok(ExitCode::from(u8::from(report.fails(arguments.strict))))
+}
+
+fn listed(cases: &[Case], arguments: &Arguments) -> String {
+    if arguments.json {
+        let cases: Vec<_> = cases.iter().map(described).collect();
+        return format!("{:#}\n", Value::from(cases));
+    }
+    if arguments.markdown {
+        return list_markdown(cases);
+    }
+    let line = |case: &Case| {
+        let Case {
+            id,
+            level,
+            class,
+            title,
+            known,
+            ..
+        } = case;
+        format!(
+            "{id:<5} {level:<6} {class:<22} {title}{}{known}\n",
+            if known.is_empty() { "" } else { "  " }
+        )
+    };
+    cases.iter().map(line).collect::<String>() + &format!("{} cases\n", cases.len())
+}
+
+fn reported(report: &Report, arguments: &Arguments) -> String {
+    if arguments.json {
+        format!("{:#}\n", report.json())
+    } else if arguments.markdown {
+        report.markdown()
+    } else {
+        format!("{}\n", report.summary())
+    }
+}
+
+impl Arguments {
+    fn target(&self) -> Result<Target> {
+        let proxy = self.proxy.as_deref().context("--proxy is missing")?;
+        let upstream = self.upstream.as_deref().context("--upstream is missing")?;
+        let upstream = match upstream.parse::<u16>() {
+            Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
+            Err(_) => address(upstream, "--upstream")?,
+        };
+        let mut target = Target::new(self.profile, address(proxy, "--proxy")?, upstream);
+        target.host = self.host.clone().unwrap_or_else(|| proxy.to_owned());
+        target.public_path.clone_from(&self.public_path);
+        target.protected_path.clone_from(&self.protected_path);
+        target.cookie.clone_from(&self.valid_cookie);
+        target.user.clone_from(&self.expect_user);
+        target.slow_limit = self.slow_limit.map(Duration::from_secs);
+        target.timeout = Duration::from_secs(self.timeout);
+        target.may_leave_this_machine = self.i_am_allowed_to_test_this_gateway;
+        if !self.identity_headers.is_empty() {
+            target.identity_headers.clone_from(&self.identity_headers);
+        }
+        if let Some(http2) = &self.http2_proxy {
+            target.http2 = Some(address(http2, "--http2-proxy")?);
+        }
+        target.check = self.check_url.as_deref().map(check).transpose()?;
+        if target.cookie.is_some() && target.cookie_parts().is_none() {
+            bail!("--valid-cookie: write it as NAME=VALUE");
+        }
+        for (flag, path) in [
+            ("--public-path", &self.public_path),
+            ("--protected-path", &self.protected_path),
+        ] {
+            if !path.starts_with('/') || path.trim_matches('/').is_empty() {
+                bail!("{flag}: {path:?} must start with a slash, and be more than that");
+            }
+        }
+        Ok(target)
+    }
+}
+
+fn profile(name: &str) -> Result<&'static Profile, String> {
+    Profile::named(name).ok_or_else(|| {
+        let names: Vec<_> = Profile::names().collect();
+        format!("it is one of {}", names.join(", "))
+    })
+}
+
+fn address(text: &str, flag: &str) -> Result<SocketAddr> {
+    let addresses = text.to_socket_addrs();
+    let mut addresses =
+        addresses.with_context(|| format!("{flag}: {text:?} is no host and port"))?;
+    addresses
+        .next()
+        .with_context(|| format!("{flag}: {text:?} has no address"))
+}
+
+/// Address and path of an endpoint.
+fn check(url: &str) -> Result<(SocketAddr, String)> {
+    let rest = url
+        .strip_prefix("http://")
+        .context("--check-url: it must start with http://")?;
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let authority = match authority.contains(':') {
+        true => authority.to_owned(),
+        false => format!("{authority}:80"),
+    };
+    Ok((address(&authority, "--check-url")?, format!("/{path}")))
+}
+
+fn print(text: &str) -> Result<()> {
+    io::stdout()
+        .write_all(text.as_bytes())
+        .context("cannot print")
+}

@@ -1,0 +1,336 @@
+//! Judgements that many cases share.
+
+use super::Probe;
+use crate::case::{Judgement, broken, weak};
+use crate::client::{Exchange, Sending};
+use crate::latin::{excerpt, folded};
+use crate::readings::may_be;
+use crate::recorder::Record;
+use crate::request::Request;
+
+/// How a request must be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    /// By an error of the client, and the end of the connection.
+    Closing,
+    /// By an error of the client.
+    Open,
+}
+
+impl Probe<'_> {
+    /// It must be refused, and nothing may arrive.
+    pub(crate) fn refused(&self, request: impl Into<String>, how: Rejection) -> Judgement {
+        let mut sending = self.sending(request);
+        sending.expects_close = how == Rejection::Closing;
+        let exchange = self.perform(&sending);
+        self.judge_refused(&exchange, how)
+    }
+
+    pub(crate) fn judge_refused(&self, exchange: &Exchange, how: Rejection) -> Judgement {
+        let records = self.records();
+        let arrived: Vec<_> = acted_on(&records).collect();
+        passed_on(&records)?;
+        self.smuggled(&records)?;
+        if arrived.is_empty() && matches!(exchange.status(), 500 | 502 | 503) && exchange.closed {
+            return weak(format!(
+                "nothing arrived, but the client's error is answered with {exchange}"
+            ));
+        }
+        if let Some(first) = arrived.first() {
+            let anomalies = first.anomalies.join("; ");
+            return broken(format!(
+                "reached the upstream: {} {anomalies}",
+                first.brief()
+            ));
+        }
+        if exchange.answers.is_empty() {
+            return match (exchange.closed, exchange.timed_out) {
+                (true, _) => Ok(exchange.to_string()),
+                (false, _) => broken(format!("the gateway hangs: {exchange}")),
+            };
+        }
+        if !exchange.refuses() {
+            return broken(format!("not refused: {exchange}"));
+        }
+        if how == Rejection::Closing && !exchange.closed {
+            return broken(format!(
+                "refused, but the connection stays open: {exchange}"
+            ));
+        }
+        Ok(exchange.to_string())
+    }
+
+    /// It must be refused with the end of the connection, or arrive as one canonical request with this body.
+    pub(crate) fn refused_or_canonical(&self, request: impl Into<String>, body: &str) -> Judgement {
+        let mut sending = self.sending(request);
+        sending.expects_close = true;
+        self.judge_refused_or_canonical(&sending, body, Rejection::Closing)
+    }
+
+    /// The same, without the end of the connection.
+    pub(crate) fn refused_or_forwarded(&self, request: impl Into<String>, body: &str) -> Judgement {
+        self.judge_refused_or_canonical(&self.sending(request), body, Rejection::Open)
+    }
+
+    pub(crate) fn judge_refused_or_canonical(
+        &self,
+        sending: &Sending<'_>,
+        body: &str,
+        how: Rejection,
+    ) -> Judgement {
+        let exchange = self.perform(sending);
+        let records = self.records();
+        passed_on(&records)?;
+        match acted_on(&records).next() {
+            Some(_) => self.canonical(&exchange, Some(body)),
+            None => self.judge_refused(&exchange, how),
+        }
+    }
+
+    /// It must be refused, or arrive as exactly one canonical request without a forged identity.
+    pub(crate) fn canonical(&self, exchange: &Exchange, body: Option<&str>) -> Judgement {
+        let records = self.records();
+        self.smuggled(&records)?;
+        self.unforged(&records)?;
+        let arrived: Vec<_> = acted_on(&records).collect();
+        let record = match arrived.as_slice() {
+            [] => return not_forwarded(exchange),
+            [record] => record,
+            many => return broken(format!("{} requests arrived", many.len())),
+        };
+        if !record.anomalies.is_empty() {
+            let anomalies = record.anomalies.join("; ");
+            return broken(format!(
+                "forwarded in a form that is not canonical: {anomalies}"
+            ));
+        }
+        if body.is_some_and(|body| body != record.body) {
+            let arrived = excerpt(&record.body, 60);
+            return broken(format!("another body arrived: {arrived}"));
+        }
+        if exchange.status() >= 500 {
+            return broken(format!("forwarded, and yet {exchange}"));
+        }
+        Ok(format!("one canonical request arrived; {exchange}"))
+    }
+
+    /// It must arrive, as one canonical request.
+    pub(crate) fn forwarded(&self, exchange: &Exchange, body: Option<&str>) -> Judgement {
+        match self.arrived().is_empty() {
+            true => broken(format!("nothing arrived: {exchange}")),
+            false => self.canonical(exchange, body),
+        }
+    }
+
+    /// Without a session it must be denied, and nothing may arrive.
+    pub(crate) fn denied(&self, request: impl Into<String>) -> Judgement {
+        let exchange = self.send(request);
+        self.judge_denied(&exchange)
+    }
+
+    pub(crate) fn judge_denied(&self, exchange: &Exchange) -> Judgement {
+        let records = self.records();
+        self.smuggled(&records)?;
+        if let Some(first) = records.first() {
+            return broken(format!(
+                "reached the upstream without a session: {}",
+                first.brief()
+            ));
+        }
+        match exchange.status() {
+            0 if !exchange.closed => broken(format!("no answer: {exchange}")),
+            0 | 300..=499 | 501 | 505 => Ok(exchange.to_string()),
+            500.. => weak(format!("nothing arrived, but the answer is {exchange}")),
+            _ => broken(format!("no session, but {exchange}")),
+        }
+    }
+
+    /// It must be denied, or enter as the right user.
+    pub(crate) fn denied_or_identified(&self, request: Request) -> Judgement {
+        let exchange = self.send(request);
+        match self.arrived().is_empty() {
+            true => self.judge_denied(&exchange),
+            false => {
+                self.canonical(&exchange, None)?;
+                self.identified()
+            }
+        }
+    }
+
+    /// What arrived carries the right identity, exactly once.
+    pub(crate) fn identified(&self) -> Judgement {
+        let arrived = self.arrived();
+        if arrived.is_empty() {
+            return broken("nothing arrived");
+        }
+        for record in &arrived {
+            let told = self.identity_of(record);
+            let [value] = told.as_slice() else {
+                return broken(format!("{} identity headers arrived", told.len()));
+            };
+            let expected = self.target.user.as_deref();
+            if expected.is_some_and(|expected| expected != *value) || value.contains(&self.forged())
+            {
+                let value = excerpt(value, 60);
+                return broken(format!("another identity arrived: {value}"));
+            }
+        }
+        Ok("the identity arrived once".to_owned())
+    }
+
+    /// The values of all headers that a service may read as the one that names the user.
+    pub(crate) fn identity_of<'r>(&self, record: &'r Record) -> Vec<&'r str> {
+        let wanted = folded(self.identity_name());
+        let fields = record.fields.iter();
+        let told = fields.filter(|(name, _)| folded(name) == wanted);
+        told.map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// What arrived names nobody.
+    pub(crate) fn anonymous(&self) -> Judgement {
+        let owned: Vec<_> = self
+            .target
+            .identity_headers
+            .iter()
+            .map(|name| folded(name))
+            .collect();
+        for record in self.records() {
+            let told = record.fields.iter();
+            let mut told =
+                told.filter(|(name, value)| owned.contains(&folded(name)) && !value.is_empty());
+            if let Some((name, value)) = told.next() {
+                let value = excerpt(value, 40);
+                return broken(format!("without a session {name}: {value} arrived"));
+            }
+        }
+        Ok("no identity arrived".to_owned())
+    }
+
+    /// These header lines, sent to a public path and, with a session, to the protected one, forge nothing.
+    pub(crate) fn stripped<S: AsRef<str>>(&self, lines: &[S]) -> Judgement {
+        let exchange = self.send(self.public().lines(lines));
+        self.canonical(&exchange, None)?;
+        self.anonymous()?;
+        if self.target.cookie.is_none() {
+            return Ok(exchange.to_string());
+        }
+        let exchange = self.send(self.with_session(self.protected()).lines(lines));
+        self.canonical(&exchange, None)?;
+        if !self.arrived().is_empty() {
+            self.identified()?;
+        }
+        Ok(exchange.to_string())
+    }
+
+    /// None of these headers arrived with the value that the client chose.
+    pub(crate) fn not_chosen(&self, names: &[&str]) -> Judgement {
+        let wanted: Vec<_> = names.iter().map(|name| folded(name)).collect();
+        let forged = self.forged();
+        for record in self.records() {
+            let mut fields = record.fields.iter();
+            let chosen = fields
+                .find(|(name, value)| wanted.contains(&folded(name)) && value.contains(&forged));
+            if let Some((name, _)) = chosen {
+                return broken(format!("{name} arrived as the client wrote it"));
+            }
+        }
+        Ok("none arrived as the client wrote it".to_owned())
+    }
+
+    /// None of these headers arrived.
+    pub(crate) fn absent(&self, names: &[&str]) -> Judgement {
+        for record in self.arrived() {
+            let present = names.iter().find(|name| !record.all(name).is_empty());
+            if let Some(name) = present {
+                return broken(format!("{name} arrived"));
+            }
+        }
+        Ok("removed".to_owned())
+    }
+
+    /// Without a session nothing may arrive that some upstream could read as the protected path.
+    pub(crate) fn path(&self, path: &str) -> Judgement {
+        let exchange = self.send(self.get(self.marked(path)));
+        for record in self.arrived() {
+            if let Some(reading) = may_be(&record.target, self.target.protected()) {
+                let target = excerpt(&record.target, 60);
+                return broken(format!(
+                    "forwarded without a session as {target}, which may be read as {}",
+                    excerpt(&reading, 40)
+                ));
+            }
+        }
+        self.canonical(&exchange, None)
+    }
+
+    /// Nothing that was hidden in something else arrived as a request.
+    pub(crate) fn smuggled(&self, records: &[Record]) -> Judgement {
+        let mark = format!("smug-{}", self.token);
+        for record in records {
+            let first = record.head.split("\r\n").next().unwrap_or_default();
+            if record.target.contains(&format!("/{mark}"))
+                || (record.number > 0 && first.contains(&mark))
+            {
+                return broken(format!("a hidden request arrived: {}", record.brief()));
+            }
+            if record.garbage {
+                return broken(format!("garbage arrived: {}", excerpt(&record.head, 60)));
+            }
+        }
+        Ok("nothing hidden arrived".to_owned())
+    }
+
+    /// No forged identity arrived, in any spelling, or in a line that a laxer upstream would read.
+    fn unforged(&self, records: &[Record]) -> Judgement {
+        let owned: Vec<_> = self
+            .target
+            .identity_headers
+            .iter()
+            .map(|name| folded(name))
+            .collect();
+        let forged = self.forged();
+        for record in records {
+            let mut fields = record.fields.iter();
+            let found = fields
+                .find(|(name, value)| owned.contains(&folded(name)) && value.contains(&forged));
+            if let Some((name, _)) = found {
+                return broken(format!("a forged {name} arrived"));
+            }
+            let raw = format!("{}{}", record.head, record.raw_body);
+            let forged_line = raw.split(['\r', '\n']).find(|line| {
+                let (name, value) = line.split_once(':').unwrap_or_default();
+                owned.contains(&folded(name)) && value.contains(&forged)
+            });
+            if let Some(line) = forged_line.filter(|_| !record.anomalies.is_empty()) {
+                return broken(format!("a forged line arrived: {}", excerpt(line, 60)));
+            }
+        }
+        Ok("nothing forged arrived".to_owned())
+    }
+}
+
+fn acted_on(records: &[Record]) -> impl Iterator<Item = &Record> {
+    records
+        .iter()
+        .filter(|record| record.complete || record.garbage)
+}
+
+/// Malformed framing must not be streamed to the upstream, even if the exchange dies later.
+fn passed_on(records: &[Record]) -> Judgement {
+    let malformed = |record: &&Record| !record.complete && !record.anomalies.is_empty();
+    match records.iter().find(malformed) {
+        Some(record) => broken(format!(
+            "malformed framing was passed on: {}",
+            record.anomalies.join("; ")
+        )),
+        None => Ok("nothing malformed was passed on".to_owned()),
+    }
+}
+
+fn not_forwarded(exchange: &Exchange) -> Judgement {
+    match exchange.status() {
+        0 if !exchange.closed => broken(format!("the gateway hangs: {exchange}")),
+        0 | 300..=499 | 501 | 505 => Ok(format!("refused: {exchange}")),
+        _ => broken(format!("not forwarded, and yet {exchange}")),
+    }
+}

@@ -1,0 +1,121 @@
+//! What is known about a kind of gateway.
+
+use crate::case::Case;
+
+/// A kind of gateway: which identity headers it owns, how its endpoint is asked, and which cases make no sense for it.
+#[derive(Debug)]
+pub struct Profile {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// The headers by which it tells services who calls; the first one names the user.
+    pub identity: &'static [&'static str],
+    /// How its forward-auth endpoint hears of the original request.
+    pub question: Question,
+    /// The first letters of case ids, and why these cases do not apply.
+    not_applicable: &'static [(&'static str, &'static str)],
+}
+
+/// How a forward-auth endpoint hears of the original request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// In `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`.
+    Forwarded,
+    /// In `X-Original-Method` and `X-Original-URL`.
+    OriginalUrl,
+    /// In the request line, behind the path of the endpoint.
+    RequestLine,
+}
+
+impl Profile {
+    /// The profile of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        PROFILES.iter().find(|profile| profile.name == name)
+    }
+
+    /// The names of all profiles.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        PROFILES.iter().map(|profile| profile.name)
+    }
+
+    /// Why a case does not apply to this kind of gateway.
+    pub(crate) fn exempts(&self, case: &Case) -> Option<&'static str> {
+        let exempt = self
+            .not_applicable
+            .iter()
+            .find(|(id, _)| case.id.starts_with(id));
+        exempt.map(|(_, reason)| *reason)
+    }
+}
+
+const OURS: &[&str] = &["X-User-Id", "X-User-Email", "X-User-Name"];
+
+/// Of proxies that ask sessiongate, as its documentation configures them.
+const BEHIND_A_HOST: &[(&str, &str)] = &[
+    (
+        "HD15",
+        "the documented configuration leaves headers of other gateways to the administrator",
+    ),
+    (
+        "CK15",
+        "a proxy that only asks forwards cookies as it likes",
+    ),
+];
+
+const PROFILES: &[Profile] = &[
+    Profile {
+        name: "sessiongate",
+        identity: OURS,
+        question: Question::Forwarded,
+        not_applicable: &[],
+    },
+    Profile {
+        name: "nginx",
+        identity: OURS,
+        question: Question::OriginalUrl,
+        not_applicable: BEHIND_A_HOST,
+    },
+    Profile {
+        name: "caddy",
+        identity: OURS,
+        question: Question::Forwarded,
+        not_applicable: BEHIND_A_HOST,
+    },
+    Profile {
+        name: "envoy",
+        identity: OURS,
+        question: Question::RequestLine,
+        not_applicable: BEHIND_A_HOST,
+    },
+    Profile {
+        name: "traefik",
+        identity: OURS,
+        question: Question::Forwarded,
+        not_applicable: BEHIND_A_HOST,
+    },
+    Profile {
+        name: "oauth2-proxy",
+        identity: &[
+            "X-Forwarded-User",
+            "X-Forwarded-Email",
+            "X-Forwarded-Groups",
+            "X-Forwarded-Preferred-Username",
+            "X-Forwarded-Access-Token",
+        ],
+        question: Question::Forwarded,
+        not_applicable: &[
+            ("CK08", "its session is no JWE"),
+            ("CK09", "its session is no JWE"),
+            ("CK11", "its cookies are split in another way"),
+            ("CK15", "it forwards its own cookie"),
+            (
+                "FA01",
+                "its endpoint answers with X-Auth-Request-*, not with the headers of the proxy",
+            ),
+            ("FA07", "its endpoint judges the session alone"),
+            (
+                "FA08",
+                "its endpoint answers with X-Auth-Request-*, not with the headers of the proxy",
+            ),
+        ],
+    },
+];

@@ -1,0 +1,150 @@
+//! An upstream that records, byte for byte, what the gateway sends to it.
+//!
+//! It reads only what is framed in the canonical way. Whatever is odd is noted, because a laxer upstream could read
+//! it in another way.
+
+mod reading;
+mod replies;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use crate::latin::values;
+
+pub(crate) use replies::{BODY, Reply};
+
+/// One request, or a piece of garbage, as the upstream saw it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Record {
+    /// Which request of its connection it is, counted from 0.
+    pub(crate) number: usize,
+    pub(crate) head: String,
+    pub(crate) raw_body: String,
+    /// The body without chunk sizes.
+    pub(crate) body: String,
+    /// What came after a change of protocol.
+    pub(crate) tunnel: String,
+    /// Whether it has arrived to its declared end.
+    pub(crate) complete: bool,
+    pub(crate) anomalies: Vec<String>,
+    /// Whether it is no request.
+    pub(crate) garbage: bool,
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) version: String,
+    pub(crate) fields: Vec<(String, String)>,
+}
+
+impl Record {
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        values(&self.fields, name)
+    }
+
+    /// Every byte of it.
+    pub(crate) fn raw(&self) -> String {
+        [&self.head, &self.raw_body, &self.tunnel]
+            .map(String::as_str)
+            .concat()
+    }
+
+    pub(crate) fn brief(&self) -> String {
+        crate::latin::excerpt(&format!("{} {}", self.method, self.target), 90)
+    }
+}
+
+/// The recording upstream. It listens until the process ends.
+#[derive(Debug)]
+pub(crate) struct Recorder(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    records: Mutex<Vec<Record>>,
+    /// How to answer requests that hold a token.
+    replies: Mutex<HashMap<String, Reply>>,
+}
+
+impl Recorder {
+    /// Listens, and records from now on.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub(crate) fn start(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        let shared = Arc::new(Shared::default());
+        let recorder = Self(Arc::clone(&shared));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = Arc::clone(&shared);
+                // The other side ends connections as it likes, in the middle of an answer too.
+                thread::spawn(move || reading::serve(&stream, &shared).ok());
+            }
+        });
+        Ok(recorder)
+    }
+
+    /// How many records there are.
+    pub(crate) fn count(&self) -> usize {
+        locked(&self.0.records).len()
+    }
+
+    /// The records after the first `count`.
+    pub(crate) fn since(&self, count: usize) -> Vec<Record> {
+        locked(&self.0.records).split_at(count).1.to_vec()
+    }
+
+    /// Answers requests that hold this token in this way from now on.
+    pub(crate) fn reply(&self, token: &str, reply: Reply) {
+        locked(&self.0.replies).insert(token.to_owned(), reply);
+    }
+}
+
+impl Shared {
+    /// Keeps a record and says which one it is.
+    fn add(&self, record: Record) -> usize {
+        let mut records = locked(&self.records);
+        records.push(record);
+        records.len() - 1
+    }
+
+    fn update(&self, number: usize, change: impl FnOnce(&mut Record)) {
+        locked(&self.records).get_mut(number).map(change);
+    }
+
+    fn reply_to(&self, head: &str) -> Reply {
+        let replies = locked(&self.replies);
+        let known = tokens(head).find_map(|token| replies.get(token).copied());
+        known.unwrap_or(Reply::Ordinary)
+    }
+}
+
+/// What a thread leaves behind that panicked is still a list of records.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The tokens in a text, by which requests are matched to their cases: `n`, ten hexadecimal digits, `z`.
+pub(crate) fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices('n').filter_map(|(at, _)| {
+        let token = text.get(at..at + 12)?;
+        let digits = token.strip_prefix('n')?.strip_suffix('z')?;
+        let lower = |char: char| char.is_ascii_digit() || ('a'..='f').contains(&char);
+        digits.chars().all(lower).then_some(token)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tokens;
+
+    #[test]
+    fn a_token_is_found_wherever_it_stands() {
+        let text = "GET /n?c=n0123456789z&n00000000zz evil-nabcdefabcdz";
+        assert_eq!(
+            tokens(text).collect::<Vec<_>>(),
+            ["n0123456789z", "nabcdefabcdz"]
+        );
+    }
+}

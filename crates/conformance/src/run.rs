@@ -1,0 +1,189 @@
+//! Asks a gateway all questions.
+
+use std::io;
+use std::net::SocketAddr;
+use std::thread;
+
+use thiserror::Error;
+
+use crate::case::{Case, Finding, Judgement, Level};
+use crate::cases;
+use crate::clock::now;
+use crate::http2;
+use crate::probe::Probe;
+use crate::recorder::Recorder;
+use crate::report::{Outcome, Report, Row};
+use crate::target::Target;
+
+/// Why no question could be asked.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    /// The upstream's address cannot be listened on.
+    #[error("cannot listen on {address}, where the gateway expects its upstream: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// An address that is not on this machine, without consent.
+    #[error(
+        "{0} is not on this machine; ask only gateways that you are allowed to test, and say so with \
+         --i-am-allowed-to-test-this-gateway"
+    )]
+    NotHere(SocketAddr),
+    /// The public path is not public, or not forwarded to the recorder.
+    #[error(
+        "GET {path} must be forwarded to {upstream} without a session, but the gateway answers with {answer}; \
+         is that its upstream, and the path public?"
+    )]
+    NotPublic {
+        /// What was asked for.
+        path: String,
+        /// Where the recorder listens.
+        upstream: SocketAddr,
+        /// What came of it.
+        answer: String,
+    },
+    /// The session does not open the protected path.
+    #[error(
+        "GET {path} must be forwarded with the cookie of --valid-cookie, but the gateway answers with {answer}; \
+         is the session still valid?"
+    )]
+    NotValid {
+        /// What was asked for.
+        path: String,
+        /// What came of it.
+        answer: String,
+    },
+}
+
+/// All cases, in the order in which they are asked and reported.
+pub fn catalogue() -> Vec<Case> {
+    cases::all()
+}
+
+/// Asks every case that `selects` takes, and tells `progress` of each result.
+///
+/// # Errors
+/// When nothing can be asked: see [`SetupError`].
+pub fn run(
+    target: &Target,
+    selects: impl Fn(&Case) -> bool,
+    mut progress: impl FnMut(&Row),
+) -> Result<Report, SetupError> {
+    if let Some(address) = target.outside() {
+        return Err(SetupError::NotHere(address));
+    }
+    let recorder = Recorder::start(target.upstream).map_err(|source| SetupError::Listen {
+        address: target.upstream,
+        source,
+    })?;
+    check_setup(target, &recorder)?;
+    let speaks_http2 = http2::is_spoken(target.http2.unwrap_or(target.proxy), target.timeout);
+    let cases: Vec<_> = cases::all().into_iter().filter(selects).collect();
+    let reason = |case: &Case| reason_to_skip(case, target, speaks_http2);
+
+    let mut rows = thread::scope(|scope| {
+        // These wait for the gateway's patience to end, all at the same time.
+        let waiting = cases
+            .iter()
+            .filter(|case| case.needs.slow_limit && reason(case).is_none());
+        let waiting: Vec<_> = waiting
+            .map(|case| (case, scope.spawn(|| ask(case, target, &recorder))))
+            .collect();
+        let mut rows = Vec::new();
+        for case in cases.iter().filter(|case| !case.needs.last) {
+            let row = match reason(case) {
+                Some(outcome) => Row::new(case, outcome),
+                None if case.needs.slow_limit => continue,
+                None => ask(case, target, &recorder),
+            };
+            progress(&row);
+            rows.push(row);
+        }
+        for (case, thread) in waiting {
+            let failed = |_| Row::new(case, Outcome::Fails("the case itself failed".to_owned()));
+            let row = thread.join().unwrap_or_else(failed);
+            progress(&row);
+            rows.push(row);
+        }
+        rows
+    });
+    for case in cases.iter().filter(|case| case.needs.last) {
+        let row = ask(case, target, &recorder);
+        progress(&row);
+        rows.push(row);
+    }
+    rows.sort_by_key(|row| cases.iter().position(|case| case.id == row.case.id));
+    Ok(Report { rows })
+}
+
+fn ask(case: &Case, target: &Target, recorder: &Recorder) -> Row {
+    let start = now();
+    let judgement = (case.run)(&Probe::new(target, recorder));
+    Row {
+        took: now().duration_since(start),
+        ..Row::new(case, outcome(case, judgement))
+    }
+}
+
+fn outcome(case: &Case, judgement: Judgement) -> Outcome {
+    match (judgement, case.level) {
+        (Ok(why), _) => Outcome::Holds(why),
+        (Err(Finding::Broken(why)), Level::Must) => Outcome::Fails(why),
+        (Err(Finding::Broken(why)), Level::Should) | (Err(Finding::Weak(why)), _) => {
+            Outcome::Weak(why)
+        }
+    }
+}
+
+fn reason_to_skip(case: &Case, target: &Target, speaks_http2: bool) -> Option<Outcome> {
+    if let Some(reason) = target.profile.exempts(case) {
+        return Some(Outcome::NotApplicable(reason.to_owned()));
+    }
+    let missing = [
+        (
+            case.needs.session && target.cookie.is_none(),
+            "needs --valid-cookie",
+        ),
+        (
+            case.needs.check && target.check.is_none(),
+            "needs --check-url",
+        ),
+        (
+            case.needs.slow_limit && target.slow_limit.is_none(),
+            "needs --slow-limit",
+        ),
+        (
+            case.needs.http2 && !speaks_http2,
+            "nothing speaks cleartext HTTP/2 there",
+        ),
+    ];
+    let missing = missing.into_iter().find(|(missing, _)| *missing);
+    missing.map(|(_, reason)| Outcome::NotAsked(reason.to_owned()))
+}
+
+/// Without these two no result would mean anything.
+fn check_setup(target: &Target, recorder: &Recorder) -> Result<(), SetupError> {
+    let probe = Probe::new(target, recorder);
+    let exchange = probe.send(probe.public());
+    if !exchange.permits() || probe.arrived().len() != 1 {
+        return Err(SetupError::NotPublic {
+            path: target.public_folder() + "x",
+            upstream: target.upstream,
+            answer: exchange.to_string(),
+        });
+    }
+    if target.cookie.is_none() {
+        return Ok(());
+    }
+    let exchange = probe.send(probe.with_session(probe.protected()));
+    if !exchange.permits() || probe.arrived().len() != 1 {
+        return Err(SetupError::NotValid {
+            path: target.protected().to_owned(),
+            answer: exchange.to_string(),
+        });
+    }
+    Ok(())
+}

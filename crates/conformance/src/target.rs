@@ -1,0 +1,100 @@
+//! The gateway under test.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::profile::Profile;
+
+/// The gateway under test, and what it was configured to do: forward everything to `upstream`, let everybody see what
+/// lies below `public_path`, and demand a session for everything else.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Where it takes requests.
+    pub proxy: SocketAddr,
+    /// Where it speaks cleartext HTTP/2. Without it the proxy's own address is tried.
+    pub http2: Option<SocketAddr>,
+    /// Where it expects its upstream, and where the recorder listens.
+    pub upstream: SocketAddr,
+    /// The value of `Host`.
+    pub host: String,
+    /// Below it nobody needs a session: `/public/`.
+    pub public_path: String,
+    /// Needs a session: `/private`.
+    pub protected_path: String,
+    /// The cookie of a session, `name=value`.
+    pub cookie: Option<String>,
+    /// Who that session is, as the first identity header says it.
+    pub user: Option<String>,
+    /// What kind of gateway it is.
+    pub profile: &'static Profile,
+    /// The headers by which it tells services who calls, in place of the profile's; the first one names the user.
+    pub identity_headers: Vec<String>,
+    /// Its forward-auth endpoint: address, and path with query.
+    pub check: Option<(SocketAddr, String)>,
+    /// After which time it must have given up on a slow client.
+    pub slow_limit: Option<Duration>,
+    /// How long one exchange may take before it counts as hanging.
+    pub timeout: Duration,
+    /// Whether addresses other than this machine's may be asked.
+    pub may_leave_this_machine: bool,
+}
+
+impl Target {
+    /// A gateway on this machine, with the paths `/public/` and `/private`.
+    pub fn new(profile: &'static Profile, proxy: SocketAddr, upstream: SocketAddr) -> Self {
+        Self {
+            proxy,
+            http2: None,
+            upstream,
+            host: proxy.to_string(),
+            public_path: "/public/".to_owned(),
+            protected_path: "/private".to_owned(),
+            cookie: None,
+            user: None,
+            profile,
+            identity_headers: profile
+                .identity
+                .iter()
+                .copied()
+                .map(str::to_owned)
+                .collect(),
+            check: None,
+            slow_limit: None,
+            timeout: Duration::from_secs(2),
+            may_leave_this_machine: false,
+        }
+    }
+
+    /// An address that must not be asked without consent.
+    pub(crate) fn outside(&self) -> Option<SocketAddr> {
+        let check = self.check.as_ref().map(|(address, _)| *address);
+        let all = [Some(self.proxy), Some(self.upstream), self.http2, check];
+        all.into_iter()
+            .flatten()
+            .find(|address| !address.ip().is_loopback() && !self.may_leave_this_machine)
+    }
+
+    /// The public path with a slash at its end.
+    pub(crate) fn public_folder(&self) -> String {
+        format!("{}/", self.public_path.trim_end_matches('/'))
+    }
+
+    /// The protected path without a slash at its end.
+    pub(crate) fn protected(&self) -> &str {
+        self.protected_path.trim_end_matches('/')
+    }
+
+    /// The host without its port.
+    pub(crate) fn bare_host(&self) -> &str {
+        let (host, port) = self.host.rsplit_once(':').unwrap_or((&self.host, ""));
+        match port.chars().all(|char| char.is_ascii_digit()) {
+            true => host,
+            false => &self.host,
+        }
+    }
+
+    /// The name of the session cookie, and its value.
+    pub fn cookie_parts(&self) -> Option<(&str, &str)> {
+        self.cookie.as_deref()?.split_once('=')
+    }
+}

@@ -42,6 +42,25 @@ enum Program {
     Traefik(Traefik),
 }
 
+/// What a front forwards to.
+pub(crate) trait Service {
+    /// Where it listens.
+    fn address(&self) -> SocketAddr;
+}
+
+impl Service for Echo {
+    fn address(&self) -> SocketAddr {
+        self.address()
+    }
+}
+
+/// One that somebody else starts.
+impl Service for SocketAddr {
+    fn address(&self) -> SocketAddr {
+        *self
+    }
+}
+
 impl Kind {
     /// What the audit log calls it.
     pub(crate) fn mode(self) -> &'static str {
@@ -109,12 +128,12 @@ impl Kind {
 }
 
 /// A gate for this kind of front: a proxy of `echo`, or a listener for questions and nothing else.
-pub(crate) fn gate(kind: Kind, echo: &Echo) -> GateCommand {
+pub(crate) fn gate(kind: Kind, echo: &impl Service) -> GateCommand {
     let command = Gate::command(env!("CARGO_BIN_EXE_sessiongate"))
         .env("AUTH_SECRET", mint::SECRET)
         .env("LOG_FORMAT", "json");
     match kind {
-        Kind::Proxy => command.env("UPSTREAM", echo.url()),
+        Kind::Proxy => command.env("UPSTREAM", format!("http://{}", echo.address())),
         Kind::Caddy
         | Kind::CaddyPinned
         | Kind::EnvoyGrpc
@@ -128,8 +147,8 @@ pub(crate) fn gate(kind: Kind, echo: &Echo) -> GateCommand {
 }
 
 impl Front {
-    /// Starts one in front of `echo`, asking `gate`.
-    pub(crate) async fn start(kind: Kind, gate: &Gate, echo: &Echo) -> Result<Self> {
+    /// Starts one in front of the service `echo`, asking `gate`.
+    pub(crate) async fn start(kind: Kind, gate: &Gate, echo: &impl Service) -> Result<Self> {
         let program = match kind {
             Kind::Caddy | Kind::CaddyPinned => {
                 let version = if kind == Kind::CaddyPinned {
@@ -185,7 +204,7 @@ pub(crate) async fn caddy(
     version: CaddyVersion,
     text: &str,
     gate: SocketAddr,
-    echo: &Echo,
+    echo: &impl Service,
 ) -> Result<Server> {
     let text = put(text, GATE, &gate.to_string())?;
     let text = put(&text, SERVICE, &echo.address().to_string())?;
@@ -203,7 +222,7 @@ pub(crate) async fn caddy(
 }
 
 /// An Envoy with this configuration in place of, or made of, a documented one.
-pub(crate) async fn envoy(text: &str, gate: SocketAddr, echo: &Echo) -> Result<Server> {
+pub(crate) async fn envoy(text: &str, gate: SocketAddr, echo: &impl Service) -> Result<Server> {
     let port = |port: u16| format!("port_value: {port}");
     let text = put(text, &port(9091), &port(gate.port()))?;
     let text = put(&text, &port(3000), &port(echo.address().port()))?;
@@ -213,7 +232,7 @@ pub(crate) async fn envoy(text: &str, gate: SocketAddr, echo: &Echo) -> Result<S
 }
 
 /// An HAProxy with this script in place of, or made of, the documented one.
-pub(crate) async fn haproxy(script: &str, gate: SocketAddr, echo: &Echo) -> Result<Server> {
+pub(crate) async fn haproxy(script: &str, gate: SocketAddr, echo: &impl Service) -> Result<Server> {
     let text = block("haproxy.md", "haproxy", 0)?;
     let text = put(&text, SERVICE, &echo.address().to_string())?;
     put(&text, "bind :8080", "")?;
@@ -235,7 +254,7 @@ fn listener(gate: &Gate) -> Result<String> {
 }
 
 /// An nginx with this configuration in place of, or made of, the documented one.
-pub(crate) async fn nginx(text: &str, gate: &str, echo: &Echo) -> Result<Nginx> {
+pub(crate) async fn nginx(text: &str, gate: &str, echo: &impl Service) -> Result<Nginx> {
     let text = put(text, GATE, gate)?;
     let text = put(&text, SERVICE, &echo.address().to_string())?;
     put(&text, "listen 8080;", "")?;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use harness::{Echo, Gate};
+use harness::Gate;
 use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
@@ -24,6 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::documents::put;
+use crate::front::Service;
 
 /// A reverse proxy with the documented middlewares. Stopped on drop.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 
 impl Traefik {
     /// Starts one that does what the dynamic configuration `text` says, with the gate and the service where they are.
-    pub(crate) async fn start(text: &str, gate: &Gate, echo: &Echo) -> Result<Self> {
+    pub(crate) async fn start(text: &str, gate: &Gate, echo: &impl Service) -> Result<Self> {
         let route = Arc::new(Route {
             service: echo.address(),
             ..Route::read(text, gate.decisions_port()?)?

@@ -1,0 +1,288 @@
+//! nginx, Caddy and Envoy as documented, and the table of `docs/conformance.md`.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use conformance::{Case, Outcome, Profile, Report, Row, Target, catalogue};
+use futures_util::future::try_join_all;
+use harness::{Mint, free_port};
+
+use crate::front::{Front, Kind, gate};
+
+/// The page lists the classes that there are, with what is found here, as far as the versions are those of the page.
+#[tokio::test]
+async fn the_page_says_what_is_found() -> Result<()> {
+    let page = std::fs::read_to_string(page())?;
+    let documented = Documented::read(&page)?;
+    let listed: Vec<_> = documented
+        .rows
+        .iter()
+        .map(|row| row[..FIXED].to_vec())
+        .collect();
+    let counted = classes().into_iter();
+    let counted = counted.map(|(class, cases)| [class, cases.len().to_string()].to_vec());
+    ensure!(
+        listed == counted.collect::<Vec<_>>(),
+        "docs/conformance.md lists other classes or numbers of cases: {HOW}"
+    );
+    let differences = COLUMNS
+        .iter()
+        .enumerate()
+        .map(|(at, column)| column.differences(&documented, at));
+    let wrong = try_join_all(differences).await?.concat();
+    ensure!(
+        wrong.is_empty(),
+        "docs/conformance.md says something else: {HOW}\n{}",
+        wrong.join("\n")
+    );
+    Ok(())
+}
+
+/// Writes the table anew.
+#[tokio::test]
+#[ignore = "it changes docs/conformance.md"]
+async fn write_the_table() -> Result<()> {
+    let mut headings = Vec::new();
+    for column in COLUMNS {
+        headings.push(column.heading()?);
+    }
+    let all: Vec<_> = catalogue().iter().map(|case| case.id).collect();
+    let reports = try_join_all(COLUMNS.iter().map(|column| column.ask(PATIENT, &all))).await?;
+    for (heading, report) in headings.iter().zip(&reports) {
+        println!("{heading}\n{}", report.markdown());
+    }
+    let text = std::fs::read_to_string(page())?;
+    let (before, rest) = text.split_once(START).context("the page has a table")?;
+    let (_, after) = rest.split_once(END).context("the table has an end")?;
+    let table = table(&headings, &reports)?;
+    std::fs::write(page(), format!("{before}{START}\n{table}{END}{after}"))?;
+    Ok(())
+}
+
+/// A front of the table.
+struct Column {
+    name: &'static str,
+    kind: Kind,
+    profile: &'static str,
+    /// The endpoint of the gate that it asks.
+    endpoint: &'static str,
+    version: Version,
+    /// How many of it share the cases. Envoy waits for a second before it ends a connection, in nearly half of them.
+    copies: usize,
+}
+
+/// How a front's version is known.
+enum Version {
+    /// A program says it, behind these letters.
+    Of(&'static [&'static str], &'static str),
+    Pinned(&'static str),
+}
+
+const COLUMNS: &[Column] = &[
+    Column {
+        name: "nginx",
+        kind: Kind::Nginx,
+        profile: "nginx",
+        endpoint: "/auth/nginx",
+        version: Version::Of(&["nginx", "-v"], "nginx/"),
+        copies: 1,
+    },
+    Column {
+        name: "Caddy",
+        kind: Kind::Caddy,
+        profile: "caddy",
+        endpoint: "/auth/caddy",
+        version: Version::Of(&["caddy", "version"], ""),
+        copies: 1,
+    },
+    Column {
+        name: "Caddy",
+        kind: Kind::CaddyPinned,
+        profile: "caddy",
+        endpoint: "/auth/caddy",
+        version: Version::Pinned("2.11.7"),
+        copies: 1,
+    },
+    Column {
+        name: "Envoy",
+        kind: Kind::EnvoyHttp,
+        profile: "envoy",
+        endpoint: "/auth/envoy",
+        version: Version::Pinned("1.40.0"),
+        copies: 5,
+    },
+];
+
+impl Column {
+    /// `nginx 1.22.1`.
+    fn heading(&self) -> Result<String> {
+        let version = match &self.version {
+            Version::Pinned(version) => (*version).to_owned(),
+            Version::Of(words, before) => {
+                let mut command = Command::new(words[0]);
+                command.args(&words[1..]);
+                let output = command.output().with_context(|| format!("{words:?}"))?;
+                let text = String::from_utf8([output.stdout, output.stderr].concat())?;
+                let (_, rest) = text.split_once(before).context("it says its version")?;
+                let version = rest.split_whitespace().next();
+                version.unwrap_or_default().trim_matches('v').to_owned()
+            }
+        };
+        Ok(format!("{} {version}", self.name))
+    }
+
+    /// Where the page says something else than is found; nothing for another version than the page's.
+    async fn differences(&self, documented: &Documented<'_>, at: usize) -> Result<Vec<String>> {
+        if documented.versions[at] != self.heading()? {
+            return Ok(Vec::new());
+        }
+        let all: Vec<_> = catalogue().iter().map(|case| case.id).collect();
+        let mut report = self.ask(QUICK, &all).await?;
+        // A busy machine looks like a gateway that hangs: what does not hold gets more time, alone.
+        let is_doubtful = |row: &&Row| matches!(row.outcome, Outcome::Fails(_) | Outcome::Weak(_));
+        let doubtful = report.rows.iter().filter(is_doubtful);
+        let doubtful: Vec<_> = doubtful.map(|row| row.case.id).collect();
+        let again = self.ask(PATIENT, &doubtful).await?;
+        report.rows.retain(|row| !doubtful.contains(&row.case.id));
+        report.rows.extend(again.rows);
+        let told = classes().into_iter().filter_map(|(class, cases)| {
+            let (said, found) = (documented.result(&class, at), result(&report, &cases));
+            let differs = said != Some(&found);
+            differs.then(|| {
+                format!(
+                    "{}: {class}: the page says {said:?}, found {found}",
+                    self.name
+                )
+            })
+        });
+        Ok(told.collect())
+    }
+
+    /// Asks these cases.
+    async fn ask(&self, timeout: Duration, cases: &[&str]) -> Result<Report> {
+        let copies = self.copies.min(cases.len());
+        let shares = (0..copies).map(|first| {
+            let share = cases.iter().skip(first).step_by(copies);
+            self.ask_one(timeout, share.map(|id| (*id).to_owned()).collect())
+        });
+        let reports = try_join_all(shares).await?;
+        let rows = reports.into_iter().flat_map(|report| report.rows).collect();
+        Ok(Report { rows })
+    }
+
+    async fn ask_one(&self, timeout: Duration, cases: Vec<String>) -> Result<Report> {
+        let upstream = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let gate = gate(self.kind, &upstream).env("PUBLIC_PATHS", "/public/");
+        let gate = gate.start().await?;
+        let front = Front::start(self.kind, &gate, &upstream).await?;
+        let profile = Profile::named(self.profile).context("the front has a profile")?;
+        let target = Target {
+            cookie: Some(Mint::user("user-1").authjs()),
+            user: Some("user-1".to_owned()),
+            check: Some((gate.decisions_port()?, self.endpoint.to_owned())),
+            timeout,
+            ..Target::new(profile, front.address, upstream)
+        };
+        let selects = move |case: &Case| cases.iter().any(|id| *id == case.id);
+        let asked = move || conformance::run(&target, selects, |_| ());
+        Ok(tokio::task::spawn_blocking(asked).await??)
+    }
+}
+
+/// The table as it stands on the page.
+struct Documented<'a> {
+    versions: Vec<&'a str>,
+    rows: Vec<Vec<&'a str>>,
+}
+
+impl<'a> Documented<'a> {
+    fn read(page: &'a str) -> Result<Self> {
+        let (_, rest) = page.split_once(START).context("the page has a table")?;
+        let (table, _) = rest.split_once(END).context("the table has an end")?;
+        let cells = |line: &'a str| {
+            let cells = line.trim_matches('|').split('|');
+            cells.map(str::trim).collect::<Vec<_>>()
+        };
+        let mut lines = table
+            .lines()
+            .filter(|line| line.starts_with('|'))
+            .map(cells);
+        let headings = lines.next().context("the table has headings")?;
+        Ok(Self {
+            versions: headings[FIXED..].to_vec(),
+            rows: lines.skip(1).collect(),
+        })
+    }
+
+    fn result(&self, class: &str, column: usize) -> Option<&str> {
+        let row = self.rows.iter().find(|row| row[0] == class)?;
+        row.get(FIXED + column).copied()
+    }
+}
+
+/// The classes, in the order of the catalogue, with the ids of their cases.
+fn classes() -> Vec<(String, Vec<&'static str>)> {
+    let mut classes: Vec<(String, Vec<&str>)> = Vec::new();
+    for case in catalogue() {
+        let class = case.class.to_string();
+        match classes.iter_mut().find(|(known, _)| *known == class) {
+            Some((_, cases)) => cases.push(case.id),
+            None => classes.push((class, vec![case.id])),
+        }
+    }
+    classes
+}
+
+/// Classes and counts, and not cases: the page must not be a list of what gets past whom.
+fn table(headings: &[String], reports: &[Report]) -> Result<String> {
+    let headings_line = headings.join(" | ");
+    let mut text = format!("| class | cases | {headings_line} |\n");
+    writeln!(text, "|{}", "---|".repeat(FIXED + headings.len()))?;
+    for (class, cases) in classes() {
+        let found = reports.iter().map(|report| result(report, &cases));
+        let found = found.collect::<Vec<_>>().join(" | ");
+        writeln!(text, "| {class} | {} | {found} |", cases.len())?;
+    }
+    Ok(text)
+}
+
+/// How many of these cases hold, of those that were asked.
+fn result(report: &Report, cases: &[&str]) -> String {
+    let rows = report
+        .rows
+        .iter()
+        .filter(|row| cases.contains(&row.case.id));
+    let (mut hold, mut asked) = (0, 0);
+    for row in rows {
+        match row.outcome {
+            Outcome::Holds(_) => (hold, asked) = (hold + 1, asked + 1),
+            Outcome::Fails(_) | Outcome::Weak(_) => asked += 1,
+            Outcome::NotApplicable(_) | Outcome::NotAsked(_) => {}
+        }
+    }
+    match asked {
+        0 => "–".to_owned(),
+        asked => format!("{hold} of {asked}"),
+    }
+}
+
+fn page() -> PathBuf {
+    harness::repository().join("docs/conformance.md")
+}
+
+/// How long a front that has more to do may take to answer.
+const PATIENT: Duration = Duration::from_secs(5);
+const QUICK: Duration = Duration::from_secs(1);
+
+/// Columns before the first front's.
+const FIXED: usize = 2;
+
+const START: &str = "<!-- the table -->";
+const END: &str = "<!-- its end -->";
+
+const HOW: &str =
+    "write it with cargo test -p sessiongate --test conformance -- --ignored write_the_table";

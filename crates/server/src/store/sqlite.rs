@@ -5,7 +5,7 @@
 //! as a string, and then every user would be called `id`.
 //!
 //! As in PostgreSQL, a key has to be the spelling of what is found: `007` equals 7 in an integer column, but is no name
-//! of user 7. Times are whatever the application writes; see [`time`].
+//! of user 7. Times are whatever the application writes; see [`time`](super::time).
 
 mod columns;
 mod question;

@@ -40,6 +40,8 @@ pub(crate) struct Onward<'o> {
     pub(crate) by_session_of: Option<&'o KeyRing>,
     /// Whether the session travels on.
     pub(crate) forwards_session: bool,
+    /// Whether a prefix of the path is cut off, which is said in a field of ours.
+    pub(crate) cuts_prefix: bool,
     /// The host that the service is asked for, in place of the request's own.
     pub(crate) host: Option<&'o HeaderValue>,
 }
@@ -107,6 +109,7 @@ impl Hygiene {
                     continue;
                 }
                 "x-request-id" => continue,
+                "x-forwarded-prefix" if onward.cuts_prefix => continue,
                 "x-forwarded-host" => has_host = true,
                 "x-forwarded-proto" => has_scheme = true,
                 _ => {}
@@ -329,6 +332,7 @@ mod tests {
         let onward = Onward {
             by_session_of: Some(&*keys),
             forwards_session: false,
+            cuts_prefix: false,
             host: None,
         };
         let mut out = Vec::new();

@@ -244,6 +244,7 @@ impl<'g> Permit<'g> {
         let onward = Onward {
             by_session_of: by_session.then_some(self.keys),
             forwards_session: self.route.forwards_session,
+            cuts_prefix: self.route.strip_segments > 0,
             host: rewrite.host,
         };
         self.hygiene.write(&mut fields, headers, &onward, arrival);
@@ -258,7 +259,18 @@ impl<'g> Permit<'g> {
             segments => without_segments(request.uri(), segments),
         };
         if let Some(prefix) = cut {
-            write_field(&mut fields, b"x-forwarded-prefix", prefix.as_bytes());
+            // Behind what a listed proxy has cut off before.
+            let outer = headers.get(X_FORWARDED_PREFIX);
+            let outer = outer.filter(|_| arrival.trusted_peer);
+            let outer = outer
+                .and_then(|outer| outer.to_str().ok())
+                .unwrap_or_default();
+            let prefix = format!("{}{prefix}", outer.trim_end_matches('/'));
+            write_field(
+                &mut fields,
+                X_FORWARDED_PREFIX.as_bytes(),
+                prefix.as_bytes(),
+            );
         }
         let admitted = Admitted {
             method: request.method(),
@@ -345,6 +357,9 @@ impl<'r, B> Admitted<'r, B> {
         &self.fields
     }
 }
+
+/// What was cut off the path, for services that make links (Traefik's `StripPrefix` writes it likewise).
+const X_FORWARDED_PREFIX: &str = "x-forwarded-prefix";
 
 /// The profile of routes that name none. What calling proxies expect of us takes its place.
 const DEFAULT_PROFILE: usize = 0;

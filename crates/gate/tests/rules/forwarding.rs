@@ -110,4 +110,11 @@ fn the_service_gets_the_path_and_the_host_that_its_route_says() {
     assert_eq!(seen.field("host"), Some("wiki.internal:8080"));
     assert_eq!(seen.field("x-forwarded-host"), Some("app.example"));
     assert_eq!(seen.field("x-forwarded-prefix"), Some("/wiki"));
+    let asked = Asked {
+        headers: &[("x-forwarded-prefix", "/outer/")],
+        by_listed_proxy: true,
+        ..Asked::get("/wiki/", Who::Ada)
+    };
+    let seen = asked.ask(&gate).unwrap();
+    assert_eq!(seen.field("x-forwarded-prefix"), Some("/outer/wiki"));
 }

@@ -262,6 +262,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) headers: &'a [(&'a str, &'a str)],
     pub(crate) client: &'a str,
     pub(crate) rewrite_host: Option<&'a str>,
+    pub(crate) by_listed_proxy: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -274,6 +275,7 @@ impl<'a> Asked<'a> {
             headers: &[],
             client: "192.0.2.1",
             rewrite_host: None,
+            by_listed_proxy: false,
         }
     }
 
@@ -304,7 +306,7 @@ impl<'a> Asked<'a> {
         let arrival = Arrival {
             peer: self.client.parse().unwrap(),
             client: self.client.parse().unwrap(),
-            trusted_peer: false,
+            trusted_peer: self.by_listed_proxy,
             relayed: false,
             request_id: HeaderValue::from_static("id"),
         };

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 /// Reads a network such as `10.0.0.0/8`, or an address, which is a network of its own.
 pub(super) fn parse(entry: &str) -> Result<IpNet, &'static str> {
@@ -12,5 +12,44 @@ pub(super) fn parse(entry: &str) -> Result<IpNet, &'static str> {
     entry
         .parse()
         .or(address)
+        .map(canonical)
         .map_err(|_| "not an address or a network such as 10.0.0.0/8")
+}
+
+/// A network of IPv4 addresses in the clothes of IPv6 (`::ffff:10.0.0.0/104`, RFC 4291 section 2.5.5.2) as one of IPv4: client
+/// addresses are compared in that form.
+fn canonical(network: IpNet) -> IpNet {
+    let IpAddr::V4(address) = network.addr().to_canonical() else {
+        return network;
+    };
+    let mapped = network.max_prefix_len() == IPV6_BITS;
+    let prefix = network.prefix_len().checked_sub(MAPPED_BITS);
+    match (mapped, prefix) {
+        (true, Some(prefix)) => Ipv4Net::new(address, prefix).map_or(network, IpNet::V4),
+        (true, None) | (false, _) => network,
+    }
+}
+
+const IPV6_BITS: u8 = 128;
+/// How many bits stand before the IPv4 address.
+const MAPPED_BITS: u8 = 96;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_mapped_addresses_is_one_of_ipv4() {
+        for (text, network) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:10.0.0.1", "10.0.0.1/32"),
+            ("[fd00::]/8", "fd00::/8"),
+            ("::/0", "::/0"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+        ] {
+            assert_eq!(parse(text).unwrap().to_string(), network, "{text}");
+        }
+        assert!(parse("10.0.0.0/33").is_err());
+    }
 }

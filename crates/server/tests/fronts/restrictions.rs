@@ -138,7 +138,7 @@ async fn a_parameter_that_is_not_understood_denies_at_every_endpoint() -> Result
         (&"deny".into(), &403.into())
     );
     let stderr = gate.stderr();
-    let warned = "by the parameter `allowed_groups`, which is not understood here";
+    let warned = "by the word `allowed_groups`, which is not understood here";
     stderr
         .wait_for(|line| line.contains(warned).then_some(()))
         .await?;

@@ -52,8 +52,21 @@ pub(crate) fn is_framing_alias(name: &str) -> bool {
             && **framing != *name
             && name.bytes().map(normal_byte).eq(framing.bytes())
     };
-    FRAMING.iter().any(is_alias)
+    // Nearly every name is told by its length, and the rest by being in normal form.
+    FRAMING_LENGTHS & 1 << (name.len() % 64) != 0
+        && !is_normal(name)
+        && FRAMING.iter().any(is_alias)
 }
+
+/// A bit for the length of each of [`FRAMING`].
+const FRAMING_LENGTHS: u64 = {
+    let (mut lengths, mut index) = (0, 0);
+    while index < FRAMING.len() {
+        lengths |= 1 << (FRAMING[index].len() % 64);
+        index += 1;
+    }
+    lengths
+};
 
 /// Whether a name is in normal form as it is.
 pub(crate) fn is_normal(name: &str) -> bool {

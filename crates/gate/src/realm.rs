@@ -55,9 +55,16 @@ impl<U: Users, S: Sessions> Realm<U, S> {
                 // In a box, because it may wait for keys, and the room for that is not everybody's burden.
                 let session = Box::pin(issuer.open(&jwt, now)).await?;
                 if !issuer.check_user {
-                    let session = self.admissible(session)?;
+                    if let Some(refusal) = self.inadmissible(&session) {
+                        return Err(refusal(Box::new(session)));
+                    }
                     let admission = self.admission(session, None, None, User::default());
-                    return self.active_user(admission, facts, now);
+                    return match admission.verdict(&self.active, facts, now) {
+                        Verdict::Met => Ok(admission),
+                        verdict @ (Verdict::Incomparable | Verdict::Unmet) => {
+                            Err(self.inactive(admission, verdict, facts, now))
+                        }
+                    };
                 }
                 (session, None)
             }
@@ -69,7 +76,12 @@ impl<U: Users, S: Sessions> Realm<U, S> {
             },
         };
         let admission = self.existing_user(session, found).await?;
-        self.active_user(admission, facts, now)
+        match admission.verdict(&self.active, facts, now) {
+            Verdict::Met => Ok(admission),
+            verdict @ (Verdict::Incomparable | Verdict::Unmet) => {
+                Err(self.inactive(admission, verdict, facts, now))
+            }
+        }
     }
 
     /// What the request carries to say who it is, not yet believed. A session cookie comes first; of the Bearer values,
@@ -141,15 +153,14 @@ impl<U: Users, S: Sessions> Realm<U, S> {
         Refusal::NoSessionStore { cache, not_renewed }
     }
 
-    /// The session, if such a user may enter at all.
-    fn admissible(&self, session: Session) -> Result<Session, Refusal> {
+    /// The refusal of such a user, if none may enter at all. The session is looked at where it is, because moving it about is
+    /// what costs here.
+    fn inadmissible(&self, session: &Session) -> Option<fn(Box<Session>) -> Refusal> {
         if session.is_anonymous() && !self.identity.allow_anonymous {
-            return Err(Refusal::Guest(Box::new(session)));
+            return Some(Refusal::Guest);
         }
-        if self.identity.email.withholds_subject(&session) {
-            return Err(Refusal::UnverifiedAddress(Box::new(session)));
-        }
-        Ok(session)
+        let withheld = self.identity.email.withholds_subject(session);
+        withheld.then_some(Refusal::UnverifiedAddress)
     }
 
     /// The user of the session, as the stores know it. If the store that knew the session was asked for the user as well,
@@ -159,7 +170,9 @@ impl<U: Users, S: Sessions> Realm<U, S> {
         session: Session,
         found: Option<(Source, User)>,
     ) -> Result<Admission, Refusal> {
-        let session = self.admissible(session)?;
+        if let Some(refusal) = self.inadmissible(&session) {
+            return Err(refusal(Box::new(session)));
+        }
         let found_in = found.as_ref().map(|(source, _)| *source);
         let vouches = |sessions: &S| sessions.vouches_for_users();
         let known = found.filter(|_| self.sessions.as_ref().is_some_and(vouches));
@@ -200,18 +213,17 @@ impl<U: Users, S: Sessions> Realm<U, S> {
         }
     }
 
-    /// The admission, if what must hold of every user of the realm holds of this one.
-    fn active_user(
+    /// The refusal of a user of whom that is the verdict about what must hold of every user of the realm.
+    fn inactive(
         &self,
         admission: Admission,
+        verdict: Verdict,
         facts: &Facts<'_>,
         now: UnixTime,
-    ) -> Result<Admission, Refusal> {
-        let verdict = admission.verdict(&self.active, facts, now);
+    ) -> Refusal {
         match verdict {
-            Verdict::Met => Ok(admission),
-            Verdict::Incomparable => Err(admission.incomparable(&self.active, facts, now)),
-            Verdict::Unmet => Err(Refusal::Inactive(Box::new(admission))),
+            Verdict::Incomparable => admission.incomparable(&self.active, facts, now),
+            Verdict::Met | Verdict::Unmet => Refusal::Inactive(Box::new(admission)),
         }
     }
 }

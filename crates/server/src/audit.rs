@@ -10,9 +10,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use session::UnixTime;
 
+use crate::clock::timestamp;
 use crate::config::LogFormat;
 use crate::metrics::Metrics;
 use crate::output::{Buffer, Loss, Output};
@@ -74,12 +74,6 @@ pub(crate) struct Entry<'a> {
     pub(crate) ended: Option<&'static str>,
     /// `start` or `end` of an exchange that has a line for each.
     pub(crate) event: Option<&'static str>,
-}
-
-/// A time, for those who print it.
-pub(crate) fn timestamp(now: UnixTime) -> Timestamp {
-    let millis = i64::try_from(now.millis()).unwrap_or(i64::MAX);
-    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
 }
 
 /// Where one runtime writes its lines.

@@ -20,12 +20,12 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::clock;
 use crate::config::ClientSettings;
 use crate::connection::{Allowance, Connection};
 use crate::ended::{Ended, Sent};
 use crate::socket::Stream;
 use crate::transfer::Transfer;
-use crate::{audit, clock};
 
 /// A client's connection.
 pub(crate) struct Client {
@@ -393,7 +393,7 @@ fn date() -> HeaderValue {
     let time = clock::now();
     DATE_NOW.with_borrow_mut(|(second, text)| {
         if *second != time.secs() {
-            let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&audit::timestamp(time));
+            let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&clock::timestamp(time));
             let date = date.expect("no clock of ours is beyond the year 9999");
             *text = HeaderValue::try_from(date).expect("a date is visible ASCII");
             *second = time.secs();

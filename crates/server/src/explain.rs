@@ -25,7 +25,7 @@ use self::demands::{DemandPart, demands};
 use self::headers::Headers;
 pub(crate) use self::table::{Line, Table};
 pub(crate) use self::target::Target;
-use crate::audit::timestamp;
+use crate::clock::timestamp;
 use crate::front::answer;
 use crate::front::asker::Asker;
 use crate::front::proxy::preflight;

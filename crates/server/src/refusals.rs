@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Serialize, Serializer};
 use session::UnixTime;
 
-use crate::audit::timestamp;
+use crate::clock::timestamp;
 
 /// The last refusals of all runtimes. Requests that enter never come here.
 #[derive(Debug, Default)]

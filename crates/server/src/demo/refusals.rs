@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::audit::{Entry, timestamp};
+use crate::audit::Entry;
+use crate::clock::timestamp;
 
 /// A refused request, as its audit line has it.
 #[derive(Clone, Debug)]

@@ -5,6 +5,8 @@
 //! Nothing here is on any other path.
 
 mod app;
+mod area;
+mod file;
 mod form;
 mod pages;
 mod people;
@@ -28,12 +30,10 @@ use crate::random;
 use crate::serve::{self, Bound};
 use crate::socket::Address;
 use app::Services;
+use file::FILE;
 use people::{PEOPLE, People};
 use refusals::Refusals;
 use sessions::Sessions;
-
-/// What describes the gate of the demo.
-const FILE: &str = include_str!("demo/sessiongate.toml");
 
 /// Runs the demo until it is told to stop, or its terminal closes. Of the environment it takes only [`OVERRIDABLE`], so that
 /// settings meant for another gate cannot change it.

@@ -20,13 +20,15 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
+use super::area::Area;
+use super::file::FILE;
 use super::form::{field, local_path};
+use super::pages;
 use super::people::{Change, People, Person};
 use super::received::Received;
 use super::refusals::Refusals;
 use super::sessions::Sessions;
 use super::words::Words;
-use super::{FILE, pages};
 
 /// Where the gate sends people who are not signed in.
 const SIGN_IN: &str = "/api/auth/signin";
@@ -36,14 +38,6 @@ pub(super) struct Services {
     pub(super) public: SocketAddr,
     pub(super) members: SocketAddr,
     pub(super) admin: SocketAddr,
-}
-
-/// Which of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Area {
-    Admin,
-    Members,
-    Public,
 }
 
 /// Starts the services on free ports of this machine, on a thread that ends with the process; which that thread ends when the
@@ -231,26 +225,6 @@ impl App {
         let explained = self.refusals.explained(&refused.request_id).await;
         let page = pages::refusal(&refused, &words, person, explained.as_deref());
         Ok(Answer::Page(StatusCode::OK, page))
-    }
-}
-
-impl Area {
-    /// Where it is.
-    pub(super) fn path(self) -> &'static str {
-        match self {
-            Self::Admin => "/admin/",
-            Self::Members => "/members/",
-            Self::Public => "/",
-        }
-    }
-
-    /// What it is called.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Admin => "Admin area",
-            Self::Members => "Member area",
-            Self::Public => "Public page",
-        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use maud::{Markup, html};
 
-use super::FILE;
-use super::app::Area;
+use super::area::Area;
+use super::file::FILE;
 use super::people::{Change, Person, Role, Row};
 use super::received::Received;
 use super::refusals::RefusedRequest;

@@ -1,6 +1,6 @@
 //! Why a request was refused, in words for somebody who sees this for the first time.
 
-use super::FILE;
+use super::file::FILE;
 use super::people::{Change, Person, Role, Row};
 use super::refusals::RefusedRequest;
 

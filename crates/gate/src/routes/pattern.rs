@@ -63,7 +63,7 @@ impl HostPattern {
         let in_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         let is_name = name
             .split('.')
-            .all(|label| !label.is_empty() && label.bytes().all(in_name));
+            .all(|label| matches!(label.len(), 1..=63) && label.bytes().all(in_name));
         if !is_name || name.len() > LONGEST_HOST {
             return Err(InvalidHost::Malformed);
         }
@@ -90,8 +90,9 @@ pub(super) fn address(host: &str) -> Option<Bracketed> {
     address.parse().ok().map(Bracketed)
 }
 
-/// In bytes: no name that the DNS knows is longer (RFC 1035 section 2.3.4).
-pub(super) const LONGEST_HOST: usize = 255;
+/// In bytes, without a final dot: no name that the DNS knows is longer (RFC 1035 section 2.3.4), and no label of one longer
+/// than 63. Fronts refuse requests for other names, so that a route for one would never match.
+pub(super) const LONGEST_HOST: usize = 253;
 
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

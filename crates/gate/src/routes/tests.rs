@@ -168,6 +168,36 @@ fn what_no_route_matches_is_unknown() {
 }
 
 #[test]
+fn without_a_host_no_route_that_has_one_matches() {
+    let routes = routes(&[
+        ("app.example.com", "/", &[]),
+        ("*.example.com", "/", &[]),
+        ("", "/a/", &[]),
+    ]);
+    assert_eq!(of(&routes, &Method::GET, "", "/b"), Ok(None));
+    assert_eq!(of(&routes, &Method::GET, "", "/a/b"), Ok(Some(2)));
+}
+
+#[test]
+fn no_route_has_a_host_that_no_request_can_have() {
+    let label = "a".repeat(63);
+    let longest = [&*label, &label, &label, &"a".repeat(61)].join(".");
+    for host in [&*label, &longest, &format!("*.{label}"), "my_app", "a.b."] {
+        assert!(HostPattern::new(host).is_ok(), "{host}");
+    }
+    for host in [
+        &format!("{label}a"),
+        &format!("a{longest}"),
+        "a..b",
+        "a,b",
+        "a..",
+    ] {
+        let read = HostPattern::new(host);
+        assert_eq!(read, Err(InvalidHost::Malformed), "{host}");
+    }
+}
+
+#[test]
 fn two_routes_that_match_equally_are_a_conflict() {
     let conflicts = |one: (&str, &str, &[Method]), other: (&str, &str, &[Method])| {
         let all = [one, other].into_iter().enumerate();

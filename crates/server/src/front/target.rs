@@ -1,7 +1,9 @@
 //! What a request asks for: one host and one path, or nothing that we pass on.
 
+use std::net::Ipv6Addr;
+
 use http::header::{EXPECT, HOST};
-use http::uri::{Authority, PathAndQuery};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use memchr::memchr;
 
@@ -87,7 +89,7 @@ fn absolute_form<B>(request: &mut Request<B>) -> Result<Target, Malformed> {
     );
     let authority = parts
         .authority
-        .filter(|authority| web && is_host(authority))
+        .filter(|authority| web && is_host(authority.as_str().as_bytes()))
         .ok_or(Malformed::Target)?;
     let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Malformed::Target)?;
     let path = parts
@@ -99,42 +101,56 @@ fn absolute_form<B>(request: &mut Request<B>) -> Result<Target, Malformed> {
     Ok(Target::Path)
 }
 
-/// Exactly one, and a `uri-host [ ":" port ]` (RFC 9110 §7.2). HTTP/1.0 may leave it out.
+/// Exactly one, and a [host](is_host). HTTP/1.0 may leave it out.
 fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Malformed> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, None) if version == Version::HTTP_10 => Ok(()),
-        (Some(host), None) if is_plain_name(host.as_bytes()) => Ok(()),
-        (Some(host), None) => {
-            let authority = Authority::try_from(host.as_bytes()).ok();
-            authority.filter(is_host).map(|_| ()).ok_or(Malformed::Host)
-        }
+        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
         _ => Err(Malformed::Host),
     }
 }
 
-/// What nearly every `Host` is, with or without a port; only the others have to be parsed.
-fn is_plain_name(host: &[u8]) -> bool {
-    let (name, port) = match memchr(b':', host) {
-        Some(colon) => (&host[..colon], &host[colon + 1..]),
-        None => (host, &b"80"[..]),
+/// Whether it is a `uri-host [ ":" port ]` (RFC 9110 §7.2) that a service may be given: a name as the DNS has them, or an
+/// address.
+///
+/// RFC 3986 §3.2.2 would have more in a name: `a,b`, `a..b`, `a%2eb`, `a'b`. No client can look such a name up, so that only
+/// somebody who wants to be read in two ways sends it: it would pass every route that names a host, and services split at the
+/// comma, decode the escape, or write it into a link.
+pub(crate) fn is_host(text: &[u8]) -> bool {
+    let Some(bracketed) = text.strip_prefix(b"[") else {
+        return match memchr(b':', text) {
+            Some(colon) => is_name(&text[..colon]) && is_port(&text[colon + 1..]),
+            None => is_name(text),
+        };
     };
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    // Of four digits, because five can be too many.
-    let is_port = matches!(port.len(), 1..=4) && port.iter().all(u8::is_ascii_digit);
-    !name.is_empty() && name.iter().all(is_part) && is_port
+    let Some(end) = memchr(b']', bracketed) else {
+        return false;
+    };
+    let (address, rest) = (&bracketed[..end], &bracketed[end + 1..]);
+    // Without a zone, which means something on its own machine alone (RFC 6874 §1).
+    let is_address = str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok());
+    is_address && (rest.is_empty() || rest.strip_prefix(b":").is_some_and(is_port))
 }
 
-/// Whether an authority is a `uri-host [ ":" port ]` and nothing more.
-pub(crate) fn is_host(authority: &Authority) -> bool {
-    if is_plain_name(authority.as_str().as_bytes()) {
-        return true;
-    }
-    let has_port = authority.as_str().len() > authority.host().len();
-    !authority.as_str().contains('@')
-        && !authority.host().is_empty()
-        && (!has_port || authority.port_u16().is_some())
+/// Labels between dots, in the lengths of RFC 1035 §2.3.4. Also with an underscore, which names of machines and containers
+/// have, and with a final dot, which makes a name absolute. An address of IPv4 looks the same.
+fn is_name(name: &[u8]) -> bool {
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    let in_label = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_label = |label: &[u8]| matches!(label.len(), 1..=63) && label.iter().all(in_label);
+    name.len() <= LONGEST_NAME && name.split(|byte| *byte == b'.').all(is_label)
 }
+
+/// A number of 16 bits, of no more digits than that has.
+fn is_port(port: &[u8]) -> bool {
+    let is_number = matches!(port.len(), 1..=5) && port.iter().all(u8::is_ascii_digit);
+    let digit = |number: u32, digit: &u8| number * 10 + u32::from(digit - b'0');
+    is_number && port.iter().fold(0, digit) <= u32::from(u16::MAX)
+}
+
+/// In bytes, without the final dot: 255 on the wire, where each label has its length before it and the root has one too.
+const LONGEST_NAME: usize = 253;
 
 #[cfg(test)]
 mod tests {
@@ -196,25 +212,119 @@ mod tests {
     }
 
     #[test]
-    fn exactly_one_host_that_is_one() {
-        for hosts in [
-            &[][..],
-            &["a", "a"],
-            &[""],
-            &["a b"],
-            &["u@a"],
-            &["a:b"],
-            &["a/b"],
-            &["a,b/"],
-        ] {
-            assert_eq!(
-                settled(Method::GET, "/", hosts),
-                Err(Malformed::Host),
-                "{hosts:?}"
-            );
+    fn exactly_one_host() {
+        for hosts in [&[][..], &["a", "a"], &["a", "b"]] {
+            let settled = settled(Method::GET, "/", hosts);
+            assert_eq!(settled, Err(Malformed::Host), "{hosts:?}");
         }
-        for host in ["a", "a:80", "[::1]:80", "127.0.0.1", "a.example."] {
+    }
+
+    #[test]
+    fn a_host_is_a_name_that_can_be_looked_up_or_an_address() {
+        let long = |label: usize, labels: usize| vec!["a".repeat(label); labels].join(".");
+        for host in [
+            "",
+            ".",
+            "..",
+            // Empty labels.
+            "wiki.example.com..",
+            ".wiki.example.com",
+            "wiki..example.com",
+            ".:80",
+            // What RFC 3986 would have in a name.
+            "a,b",
+            "a, b",
+            "a;b",
+            "a!b",
+            "a$b",
+            "a&b",
+            "a'b",
+            "(a)",
+            "*.example.com",
+            "a+b",
+            "a=b",
+            "a~b",
+            "a%2eb",
+            // What it would not.
+            "a b",
+            " a",
+            "a/b",
+            "a,b/",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "a|b",
+            "a^b",
+            "a`b",
+            "{a}",
+            "<a>",
+            "\"a\"",
+            "u@a",
+            "u:p@a",
+            "@a",
+            // Ports.
+            ":80",
+            "a:",
+            "a:b",
+            "a:-1",
+            "a:+80",
+            "a:80 ",
+            "a:65536",
+            "a:000080",
+            "a:80:80",
+            "a.:80.",
+            // Addresses of IPv6.
+            "::1",
+            "[]",
+            "[::1",
+            "::1]",
+            "[::1]80",
+            "[::1]:",
+            "[::1]:x",
+            "[::1].",
+            "[::1]a",
+            "[::1%25eth0]",
+            "[fe80::1%eth0]",
+            "[127.0.0.1]",
+            "[v1.a]",
+            "[a]",
+            &long(64, 1),
+            &long(63, 4),
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+            let settled = settled(Method::GET, "/", &[host]);
+            assert_eq!(settled, Err(Malformed::Host), "{host}");
+        }
+        for host in [
+            "a",
+            "A.Example",
+            "a:80",
+            "a:0080",
+            "a:65535",
+            "127.0.0.1",
+            "a.example.",
+            "a.example.:8080",
+            "my_app",
+            "_a.b-c.example",
+            "-a",
+            "xn--bcher-kva.example",
+            "[::1]",
+            "[::1]:80",
+            "[::FFFF:192.0.2.1]",
+            &long(63, 1),
+            &format!("{}.{}", long(63, 3), "a".repeat(61)),
+        ] {
+            assert!(is_host(host.as_bytes()), "{host}");
             assert!(settled(Method::GET, "/", &[host]).is_ok(), "{host}");
+        }
+        for url in [
+            "http://a..b/",
+            "http://a,b/",
+            "http://.a/",
+            "http://[v1.a]/",
+        ] {
+            let settled = settled(Method::GET, url, &["a"]);
+            assert_eq!(settled, Err(Malformed::Target), "{url}");
         }
     }
 }

@@ -245,7 +245,7 @@ fn host(asking: &Parts) -> Result<Authority, Flaw> {
 fn authority(text: &str, name: &'static str) -> Result<Authority, Flaw> {
     let authority: Option<Authority> = text.parse().ok();
     authority
-        .filter(target::is_host)
+        .filter(|authority| target::is_host(authority.as_str().as_bytes()))
         .ok_or(Flaw::Malformed(name))
 }
 
@@ -431,8 +431,21 @@ mod tests {
         ] {
             assert!(with("x-forwarded-uri", uri).is_err(), "{uri}");
         }
-        for host in ["a@b", "a, b", "a b", "", "a:b", "http://a"] {
+        for host in [
+            "a@b", "a, b", "a,b", "a b", "", "a:b", "http://a", "a..", ".a", "a..b", "a%2eb",
+            "*.a", "[a]",
+        ] {
             assert!(with("x-forwarded-host", host).is_err(), "{host}");
+            let asking = [HOST_A, METHOD, URI].map(|(name, value)| match name {
+                "host" => (name, host),
+                _ => (name, value),
+            });
+            assert!(read(Source::OriginalUrl, "/", &asking).is_err(), "{host}");
+            assert!(stated("GET", host, "/").is_err(), "{host}");
+        }
+        for host in ["my_app", "a.example.", "a.example.:8443", "[::1]:80"] {
+            assert!(with("x-forwarded-host", host).is_ok(), "{host}");
+            assert!(stated("GET", host, "/").is_ok(), "{host}");
         }
         for method in ["G T", "CONNECT", "TRACE", "GET,PUT"] {
             assert!(with("x-forwarded-method", method).is_err(), "{method}");
@@ -445,6 +458,9 @@ mod tests {
             "http://u@b/c",
             "ftp://b/c",
             "http:///c",
+            "http://b../c",
+            "http://.b/c",
+            "http://a,b/c",
         ] {
             let headers = [METHOD, ("x-original-url", url)];
             assert!(read(Source::OriginalUrl, "/", &headers).is_err(), "{url}");

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use http::{HeaderMap, HeaderValue, Method};
 
 /// A request as the decision sees it. Fronts differ only in how they fill this in.
@@ -19,6 +20,14 @@ pub struct Facts<'a> {
     pub headers: &'a HeaderMap,
     /// How the request reached us.
     pub arrival: &'a Arrival,
+}
+
+impl Facts<'_> {
+    /// The method of the request that a preflight announces (the Fetch standard, §4.8); `None` where nothing is announced.
+    pub fn announced_method(&self) -> Option<Method> {
+        let method = self.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+        Method::from_bytes(method.as_bytes()).ok()
+    }
 }
 
 /// How a request reached us: the part of it that the client cannot choose.

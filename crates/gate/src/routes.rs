@@ -11,7 +11,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use http::{HeaderMap, HeaderValue, Method};
 
 pub use self::explain::{
@@ -235,8 +234,7 @@ impl Routes {
     /// The route of the request that a preflight announces (the Fetch standard, §4.8); `None` for every other request, and
     /// for one that announces nothing that can be decided.
     pub fn of_announced(&self, facts: &Facts<'_>) -> Option<&Route> {
-        let method = facts.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
-        let method = Method::from_bytes(method.as_bytes()).ok()?;
+        let method = facts.announced_method()?;
         let announced = Facts {
             method: &method,
             ..*facts

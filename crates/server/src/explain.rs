@@ -4,39 +4,42 @@
 //! is said about it is read off the results.
 
 mod demands;
+mod head;
 mod headers;
+mod path;
 mod table;
-mod target;
 mod text;
 
+use std::net::IpAddr;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use gate::{
-    Admission, Answer, Arrival, Differs, Facts, PathReading, Permit, Refusal, Refused, Rewrite,
-    Route, RouteRow,
-};
+use gate::{Admission, Answer, Arrival, Differs, Facts, Permit, Refusal, Refused, Route, RouteRow};
 use http::header::{HOST, LOCATION};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http1::{Length, Violation};
 use serde::Serialize;
 use session::{Session, UnixTime};
 
 use self::demands::{DemandPart, demands};
+pub(crate) use self::head::{FieldLine, Head, Target};
 use self::headers::Headers;
+use self::path::PathPart;
 pub(crate) use self::table::{Line, Table};
-pub(crate) use self::target::Target;
 use crate::clock::timestamp;
-use crate::front::answer;
 use crate::front::asker::Asker;
-use crate::front::proxy::preflight;
+use crate::front::proxy::{admit, preflight};
 use crate::front::target::{Malformed, Target as Settled, settle};
 use crate::front::way_in::{Asked, WayIn};
+use crate::front::{UNREADABLE, answer, arrival, status_of};
 use crate::live::Live;
+use crate::upstream::own_host;
 
-/// A request, and when it comes.
+/// A request, and from where and when it comes.
 pub(crate) struct Question {
-    pub(crate) request: Request<()>,
-    pub(crate) arrival: Arrival,
+    pub(crate) head: Head,
+    /// The address from which the connection comes.
+    pub(crate) client: IpAddr,
     pub(crate) now: UnixTime,
 }
 
@@ -79,25 +82,6 @@ struct AnswerPart {
     /// Of an answer of ours; the service's own is its affair.
     status: Option<u16>,
     location: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct PathPart {
-    canonical: String,
-    segments: Vec<String>,
-    /// Why it is refused for what could be read in it.
-    ambiguous: Option<String>,
-    readings: Vec<ReadingPart>,
-}
-
-#[derive(Debug, Serialize)]
-struct ReadingPart {
-    path: String,
-    /// `None` where no route matches.
-    route: Option<String>,
-    /// The route without regard to case, where that is another one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ignoring_case: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -155,23 +139,25 @@ pub(crate) fn at_once(live: &Live, question: Question) -> Option<Explanation> {
 
 /// Explains a request. Asks stores and issuers as the decision does.
 pub(crate) async fn explain(live: &Live, question: Question) -> Explanation {
-    let Question {
-        mut request,
-        arrival,
-        now,
-    } = question;
+    let Question { head, client, now } = question;
+    let mut request = match head.read() {
+        Ok(request) => request,
+        Err(violation) => return Explanation::of_unreadable(&head, client, violation),
+    };
+    let arrival = arrival::direct(client, request.headers(), &live.trusted_proxies);
     let settled = settle(&mut request);
     let mut explanation = Explanation::of(&request, &arrival);
     match settled {
         Ok(Settled::Path) => {}
         Ok(Settled::Server) => {
-            explanation.answer = AnswerPart::ours(true, "options", "it asks about the gate itself");
+            let message = "it asks about the gate itself, which answers";
+            explanation.answer = AnswerPart::ours(true, "options", message);
             explanation.answer.status = Some(answer::options().status().as_u16());
             return explanation;
         }
         Err(malformed) => {
             explanation.answer = AnswerPart::ours(false, malformed.reason(), words(malformed));
-            explanation.answer.status = Some(malformed.status().as_u16());
+            explanation.answer.status = Some(malformed_status(malformed.status(), &request));
             return explanation;
         }
     }
@@ -182,13 +168,11 @@ pub(crate) async fn explain(live: &Live, question: Question) -> Explanation {
         headers: request.headers(),
         arrival: &arrival,
     };
-    explanation.path = Some(PathPart::of(live.gate.routes.reading(&facts)));
-    if let Some((_, response)) = preflight(live, &facts) {
-        let message = "the gate itself answers the preflight of a listed origin";
-        explanation.answer = AnswerPart::ours(true, "preflight_answered", message);
-        explanation.answer.status = Some(response.status().as_u16());
+    if let Some((route, response)) = preflight(live, &facts) {
+        explanation.preflight_answered(live, &facts, route, response.status());
         return explanation;
     }
+    explanation.path = Some(PathPart::of(live.gate.routes.reading(&facts)));
     match live.gate.decide(&facts, now).await {
         Ok(permit) => explanation.permitted(live, &request, &facts, now, permit),
         Err(refused) => explanation.refused(live, &request, &facts, now, &refused),
@@ -197,14 +181,39 @@ pub(crate) async fn explain(live: &Live, question: Question) -> Explanation {
 }
 
 impl Explanation {
-    fn of(request: &Request<()>, arrival: &Arrival) -> Self {
+    fn of(request: &Request<Length>, arrival: &Arrival) -> Self {
+        Self::about(RequestPart {
+            method: request.method().to_string(),
+            host: host_of(request.headers()).map(str::to_owned),
+            path: request.uri().path().to_owned(),
+            client: arrival.client.to_string(),
+        })
+    }
+
+    /// Of bytes that the gate does not read as a request.
+    fn of_unreadable(head: &Head, client: IpAddr, violation: Violation) -> Self {
+        let mut explanation = Self::about(RequestPart {
+            method: head.method.to_string(),
+            host: head.target.host().map(str::to_owned),
+            path: head.target.path(),
+            client: client.to_canonical().to_string(),
+        });
+        explanation.answer = AnswerPart {
+            status: Some(status_of(violation).as_u16()),
+            ..AnswerPart::ours(false, UNREADABLE, &violation.to_string())
+        };
+        if let (Violation::RequestLine, Some(advice)) = (violation, head.target.advice()) {
+            explanation.note(advice);
+        }
+        if violation == Violation::TransferEncoding && !head.names_host() {
+            explanation.note("without a host it is a request of HTTP/1.0, which has no Transfer-Encoding; give a whole URL");
+        }
+        explanation
+    }
+
+    fn about(request: RequestPart) -> Self {
         Self {
-            request: RequestPart {
-                method: request.method().to_string(),
-                host: host_of(request.headers()).map(str::to_owned),
-                path: request.uri().path().to_owned(),
-                client: arrival.client.to_string(),
-            },
+            request,
             answer: AnswerPart::ours(false, "", ""),
             path: None,
             route: None,
@@ -218,10 +227,30 @@ impl Explanation {
         }
     }
 
+    /// The gate answers a preflight by the route of the request that it announces.
+    fn preflight_answered(
+        &mut self,
+        live: &Live,
+        facts: &Facts<'_>,
+        route: &Route,
+        status: StatusCode,
+    ) {
+        let method = facts.announced_method();
+        let announced = Facts {
+            method: method.as_ref().unwrap_or(facts.method),
+            ..*facts
+        };
+        self.path = Some(PathPart::of(live.gate.routes.reading(&announced)));
+        self.governed_by(live, &announced, Some(route));
+        let message = "it is a preflight of a listed origin, which the gate itself answers by the route of what is to follow";
+        self.answer = AnswerPart::ours(true, "preflight_answered", message);
+        self.answer.status = Some(status.as_u16());
+    }
+
     fn permitted(
         &mut self,
         live: &Live,
-        request: &Request<()>,
+        request: &Request<Length>,
         facts: &Facts<'_>,
         now: UnixTime,
         permit: Permit<'_>,
@@ -229,37 +258,54 @@ impl Explanation {
         let route = permit.route();
         self.governed_by(live, facts, Some(route));
         let handling = live.handling(Some(route));
-        let rewrite = Rewrite {
-            host: handling.host.as_ref(),
-        };
-        let (admitted, admission) = permit.admit(request, facts.arrival, rewrite);
+        let (mut admitted, admission) = admit(permit, request, facts.arrival, handling);
+        self.demands = demands(live, route, Ok(&admission), facts, now);
+        self.session = admission.session().map(SessionPart::of);
+        let servers = Table::of_live(live).servers(route);
+        if servers.is_some() && handling.refuses_body(*request.body()) {
+            let message = "it may enter, but its body is longer than the route's body_limit";
+            self.answer = AnswerPart::ours(false, admission.reason(), message);
+            let status = malformed_status(StatusCode::PAYLOAD_TOO_LARGE, request);
+            self.answer.status = Some(status);
+            return;
+        }
+        if let Some(first) = servers.and_then(<[_]>::first) {
+            admitted = admitted.or_for_host(&own_host(first));
+        }
         let profile = &live.gate.profiles[route.profile];
-        let headers = Headers::of(request.headers(), admitted.fields(), profile);
-        let table = Table::of_live(live);
-        self.goes_to = table.servers(route).map(|servers| Destination {
-            servers,
+        let headers = Headers::of(request.headers(), &admitted, profile);
+        self.goes_to = servers.map(|servers| Destination {
+            servers: servers.iter().map(table::server).collect(),
             path: admitted.uri().path().to_owned(),
             host: headers.host.clone(),
         });
         self.headers = Some(headers);
-        self.demands = demands(live, route, Ok(&admission), facts, now);
-        self.session = admission.session().map(SessionPart::of);
+        let announces = *facts.method == Method::OPTIONS && facts.announced_method().is_some();
         let message = match (&self.goes_to, &admission) {
             (None, _) => {
-                "it enters where a calling proxy asks; this gate has no service of its own for the route"
+                "it enters where a calling proxy asks; this gate has no service of its own for the route, and its own \
+                 listener answers 404"
             }
             (Some(_), Admission::Bypass) => "it passes by the bypass for development",
             (Some(_), Admission::Preflight) => "it is a preflight, which the service answers",
+            (Some(_), Admission::Public) if announces => {
+                "everybody may enter; the service answers the preflight"
+            }
             (Some(_), Admission::Public) => "everybody may enter",
             (Some(_), Admission::Session { .. }) => "the session has all that is demanded",
         };
         self.answer = AnswerPart::ours(true, admission.reason(), message);
+        if let (Length::Chunked, Some(limit)) = (*request.body(), handling.body_limit) {
+            self.note(format!(
+                "a body of more than {limit} bytes (body_limit) is cut off, and answered with 413"
+            ));
+        }
     }
 
     fn refused(
         &mut self,
         live: &Live,
-        request: &Request<()>,
+        request: &Request<Length>,
         facts: &Facts<'_>,
         now: UnixTime,
         refused: &Refused<'_>,
@@ -339,28 +385,6 @@ impl AnswerPart {
     }
 }
 
-impl PathPart {
-    fn of(reading: PathReading<'_>) -> Self {
-        let name = |route: &Route| route.name.to_string();
-        let readings = reading.others.iter().map(|other| ReadingPart {
-            path: other.path.clone(),
-            route: other.route.map(name),
-            ignoring_case: match other.route.map(|route| route.id)
-                == other.folded.map(|route| route.id)
-            {
-                true => None,
-                false => Some(other.folded.map_or_else(|| "none".to_owned(), name)),
-            },
-        });
-        Self {
-            canonical: format!("/{}", reading.segments.join("/")),
-            readings: readings.collect(),
-            ambiguous: reading.ambiguity.map(|why| why.to_string()),
-            segments: reading.segments,
-        }
-    }
-}
-
 impl SessionPart {
     fn of(session: &Session) -> Self {
         Self {
@@ -374,10 +398,18 @@ impl SessionPart {
 fn words(malformed: Malformed) -> &'static str {
     match malformed {
         Malformed::Expectation => "it expects something that the gate does not know",
-        Malformed::Host => "it names no host, several, or none that is one",
+        Malformed::Host => {
+            "it names no host, several, or what is neither a name that can be looked up nor an address"
+        }
         Malformed::Method => "this method is not for a gate",
-        Malformed::Target => "its target is neither a path nor a URL",
+        Malformed::Target => "its target is neither a path nor a URL of a host",
     }
+}
+
+/// The status of the answer to a request that is not passed on, which depends on who asks.
+fn malformed_status(status: StatusCode, request: &Request<Length>) -> u16 {
+    let asker = Asker::of(request.method(), request.headers());
+    answer::malformed(status, asker, "").status().as_u16()
 }
 
 fn host_of(headers: &HeaderMap) -> Option<&str> {

@@ -9,7 +9,7 @@ mod notices;
 pub(crate) mod proxy;
 pub(crate) mod record;
 pub(crate) mod target;
-mod tunnel;
+pub(crate) mod tunnel;
 pub(crate) mod way_in;
 
 use std::cell::Cell;
@@ -49,15 +49,28 @@ fn unreadable<'p>(
     metrics: &'p Metrics,
 ) -> (Response<Bytes>, Record<'p>) {
     let mut record = Record::start(mode, arrival::unreadable(peer), audit, metrics);
-    record.decided(Decision::Rejected("malformed_request"));
-    let status = if violation == Violation::TooLarge {
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-    } else {
-        StatusCode::BAD_REQUEST
-    };
+    record.decided(Decision::Rejected(UNREADABLE));
+    let status = status_of(violation);
     let mut response = answer::malformed(status, Asker::Program, record.request_id());
     record.answers(&mut response);
     (response, record)
+}
+
+/// The reason for which such bytes are refused, in the audit log and the metrics.
+pub(crate) const UNREADABLE: &str = "malformed_request";
+
+/// The status with which they are.
+pub(crate) fn status_of(violation: Violation) -> StatusCode {
+    match violation {
+        Violation::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Violation::Chunk
+        | Violation::ContentLength
+        | Violation::FieldLine
+        | Violation::RequestLine
+        | Violation::ResponseHead
+        | Violation::TransferEncoding
+        | Violation::TwoLengths => StatusCode::BAD_REQUEST,
+    }
 }
 
 /// Lets a warning be said once a second, for what may go wrong with every request. Each is in the audit log anyway.

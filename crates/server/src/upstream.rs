@@ -18,6 +18,7 @@ use http1::{Answered, Decoder, Length};
 
 pub(crate) use self::error::UpstreamError;
 use self::server::Server;
+pub(crate) use self::server::own_host;
 use crate::client::Client;
 use crate::config::{ServerAddress, UpstreamSettings};
 use crate::connection::{Connection, invalid};

@@ -2,15 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use gate::TrustedProxies;
 use http::header::ACCEPT;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use super::{text, typed};
 use crate::clock;
-use crate::explain::{self, Question, Target};
-use crate::front::arrival;
+use crate::explain::{self, Head, Question, Target};
 use crate::live::Live;
 use crate::refusals::Refusals;
 
@@ -55,11 +53,13 @@ fn of_url(live: &Live, method: &str, url: &str, wants_text: bool) -> Response<St
         Ok(target) => target,
         Err(error) => return bad(format!("`url`: {error}\n")),
     };
-    let headers = HeaderMap::new();
-    let nobody = TrustedProxies::new(Vec::new());
     let question = Question {
-        arrival: arrival::direct(IpAddr::V4(Ipv4Addr::LOCALHOST), &headers, &nobody),
-        request: target.request(method, headers),
+        head: Head {
+            method,
+            target,
+            fields: Vec::new(),
+        },
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
         now: clock::now(),
     };
     let explanation = explain::at_once(live, question);

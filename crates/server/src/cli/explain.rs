@@ -8,15 +8,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use http::header::{AUTHORIZATION, COOKIE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderValue, Method};
 use session::UnixTime;
 
 use super::open::header_value;
 use crate::clock;
 use crate::config::{Config, Variables};
-use crate::explain::{self, Explanation, Question, Target};
-use crate::front::arrival;
+use crate::explain::{self, Explanation, FieldLine, Head, Question, Target};
 use crate::live::{Live, Surroundings};
 use crate::metrics::Metrics;
 use crate::store::Pools;
@@ -33,8 +31,8 @@ pub(super) struct ExplainArguments {
     #[arg(long, value_name = "FILE")]
     cookie_file: Option<PathBuf>,
     /// A header of the request, as `Name: value`; several times for several.
-    #[arg(long = "header", value_name = "HEADER", value_parser = header)]
-    headers: Vec<(HeaderName, HeaderValue)>,
+    #[arg(long = "header", value_name = "HEADER", value_parser = FieldLine::parse)]
+    headers: Vec<FieldLine>,
     /// The address from which the connection comes.
     #[arg(long, value_name = "IP", default_value_t = Ipv4Addr::LOCALHOST.into())]
     client: IpAddr,
@@ -78,20 +76,21 @@ pub(super) fn run(
 }
 
 fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in arguments.headers {
-        headers.append(name, value);
-    }
+    let mut fields = arguments.headers;
     if let Some(file) = &arguments.cookie_file {
         let cookies = cookies(file)?;
         if !cookies.is_empty() {
-            headers.append(COOKIE, cookies);
+            fields.push(FieldLine::cookies(cookies.as_bytes()));
         }
     }
-    let asks_issuer = headers.contains_key(AUTHORIZATION);
+    let asks_issuer = fields.iter().any(|field| field.is_named("authorization"));
     let question = Question {
-        arrival: arrival::direct(arguments.client, &headers, &config.trusted_proxies),
-        request: arguments.target.request(arguments.method, headers),
+        head: Head {
+            method: arguments.method,
+            target: arguments.target,
+            fields,
+        },
+        client: arguments.client,
         now: arguments.at.map_or_else(clock::now, UnixTime::from_secs),
     };
     let mut skipped = false;
@@ -140,14 +139,6 @@ fn cookies(file: &Path) -> Result<HeaderValue> {
 
 fn method(text: &str) -> Result<Method, &'static str> {
     let method = Method::from_bytes(text.as_bytes()).ok();
-    let is_upper = |byte: u8| byte.is_ascii_uppercase() || byte == b'-';
-    let method = method.filter(|_| text.bytes().all(is_upper));
+    let method = method.filter(|_| !text.bytes().any(|byte| byte.is_ascii_lowercase()));
     method.ok_or("give a method in capitals, such as GET")
-}
-
-fn header(text: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
-    let help = "give a header as `Name: value`";
-    let (name, value) = text.split_once(':').ok_or(help)?;
-    let name = name.parse().map_err(|_| help)?;
-    Ok((name, value.trim().parse().map_err(|_| help)?))
 }

@@ -1,8 +1,9 @@
 //! What became of the headers of a request: those that it came with, beside those with which it would go on.
 
-use gate::{HeaderProfile, HeaderSource};
+use gate::{Admitted, HeaderProfile, HeaderSource};
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName};
+use http1::Length;
 use serde::Serialize;
 
 /// What becomes of headers. The values of cookies and credentials are not among it.
@@ -26,11 +27,19 @@ pub(super) struct Written {
 }
 
 impl Headers {
-    /// `after` is a line for each field, as HTTP/1.1 has them.
-    pub(super) fn of(before: &HeaderMap, after: &[u8], profile: &HeaderProfile) -> Self {
-        let after = String::from_utf8_lossy(after);
+    /// Of a request that goes on.
+    pub(super) fn of(
+        before: &HeaderMap,
+        admitted: &Admitted<'_, Length>,
+        profile: &HeaderProfile,
+    ) -> Self {
+        let mut after = Vec::new();
+        let (method, uri, length) = (admitted.method(), admitted.uri(), *admitted.body());
+        http1::write_request(&mut after, method, uri, admitted.fields(), length);
+        let after = String::from_utf8_lossy(&after);
         let after: Vec<_> = after
             .split("\r\n")
+            .skip(1)
             .filter_map(|line| line.split_once(": ").or(line.split_once(':')))
             .collect();
         let is_same = |name: &HeaderName| {

@@ -81,9 +81,9 @@ impl<'t> Table<'t> {
     }
 
     /// The servers of its service; `None` where there is no service.
-    pub(super) fn servers(&self, route: &Route) -> Option<Vec<String>> {
+    pub(super) fn servers(&self, route: &Route) -> Option<&'t [ServerAddress]> {
         let service = &self.services[self.handling[route.id].service?];
-        Some(service.servers.iter().map(server).collect())
+        Some(&service.servers)
     }
 
     fn access(&self, route: &Route) -> String {
@@ -111,6 +111,7 @@ impl<'t> Table<'t> {
         let Some(servers) = self.servers(row.route) else {
             return "the calling proxy's service".to_owned();
         };
+        let servers: Vec<_> = servers.iter().map(server).collect();
         let mut words = servers.join(", ");
         let stripped = row.path.as_str().split('/').skip(1);
         let stripped: Vec<_> = stripped.take(row.route.strip_segments).collect();
@@ -132,7 +133,8 @@ pub(super) fn session_of(realm: &str) -> String {
     }
 }
 
-fn server(address: &ServerAddress) -> String {
+/// A server, as it is configured.
+pub(super) fn server(address: &ServerAddress) -> String {
     match address {
         ServerAddress::Tcp { host, port } if host.contains(':') => {
             format!("http://[{host}]:{port}")

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gate::{Access, Facts, Permit, Refused, Rewrite};
+use gate::{Access, Admission, Admitted, Arrival, Facts, Permit, Refused, Rewrite, Route};
 use http::header::HOST;
 use http::{Method, Request, Response, StatusCode};
 use http1::{Answered, Field, Length};
@@ -150,9 +150,10 @@ impl Proxy {
             headers,
             arrival: &record.arrival,
         };
-        if let Some((handling, answer)) = preflight(live, &facts) {
+        if let Some((route, answer)) = preflight(live, &facts) {
+            record.governed_by(&*route.name);
             record.decided(Decision::Preflight);
-            return (handling, Outcome::Answered(answer));
+            return (live.handling(Some(route)), Outcome::Answered(answer));
         }
         let decided = {
             let deciding = pin!(live.gate.decide(&facts, record.now));
@@ -186,12 +187,7 @@ impl Proxy {
         client: &mut Client,
         record: &mut Record<'l>,
     ) -> Outcome {
-        // With a body it would be unclear where the WebSocket begins.
-        let asks_for_websocket = tunnel::is_requested(request) && *request.body() == Length::NONE;
-        let rewrite = Rewrite {
-            host: handling.host.as_ref(),
-        };
-        let (mut admitted, admission) = permit.admit(request, &record.arrival, rewrite);
+        let (admitted, admission) = admit(permit, request, &record.arrival, handling);
         record.decided(Decision::Permitted(admission));
         let Some(upstream) = live.upstream(handling) else {
             let (status, asker) = (StatusCode::NOT_FOUND, asker(request));
@@ -204,9 +200,6 @@ impl Proxy {
         if let Some(limit) = handling.body_limit {
             client.limit_body(limit);
         }
-        if asks_for_websocket {
-            admitted = admitted.asking_for_websocket();
-        }
         let (answer, exchange) = match upstream.forward(admitted, client, record).await {
             Ok(answered) => answered,
             Err(UpstreamError::ClientGone) => return Outcome::Abandoned,
@@ -215,7 +208,7 @@ impl Proxy {
             }
         };
         let is_upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
-        let becomes_websocket = asks_for_websocket && tunnel::is_granted(&answer);
+        let becomes_websocket = tunnel::is_granted(&answer) && tunnel::is_requested(request);
         // Nobody asked for another protocol: a 101 would leave both sides with different ideas of what follows.
         if is_upgrade && !becomes_websocket {
             record.upstream = Some("bad_upgrade");
@@ -262,7 +255,7 @@ impl Proxy {
 pub(crate) fn preflight<'l>(
     live: &'l Live,
     facts: &Facts<'_>,
-) -> Option<(&'l Handling, Response<Bytes>)> {
+) -> Option<(&'l Route, Response<Bytes>)> {
     if facts.method != Method::OPTIONS {
         return None;
     }
@@ -270,7 +263,24 @@ pub(crate) fn preflight<'l>(
     let handling = live.handling(Some(route));
     let answer = Cors(&handling.cors_origins).preflight(facts.method, facts.headers)?;
     let needs_session = route.access != Access::Public;
-    needs_session.then_some((handling, answer))
+    needs_session.then_some((route, answer))
+}
+
+/// What a permit makes of a request: the one that goes to the service, and on what grounds.
+pub(crate) fn admit<'r>(
+    permit: Permit<'_>,
+    request: &'r Request<Length>,
+    arrival: &Arrival,
+    handling: &'r Handling,
+) -> (Admitted<'r, Length>, Admission) {
+    let rewrite = Rewrite {
+        host: handling.host.as_ref(),
+    };
+    let (admitted, admission) = permit.admit(request, arrival, rewrite);
+    match tunnel::is_requested(request) {
+        true => (admitted.asking_for_websocket(), admission),
+        false => (admitted, admission),
+    }
 }
 
 /// Notes a refusal, and renders it.

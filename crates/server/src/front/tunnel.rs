@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderValue, Method, Request, StatusCode, Version};
-use http1::Answered;
+use http1::{Answered, Length};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 
 use self::frames::Frames;
@@ -18,12 +18,14 @@ use crate::connection::Connection;
 use crate::ended::Ended;
 use crate::socket::Stream;
 
-/// Whether a request asks for a WebSocket (RFC 6455 §4.1). No other protocol is ever upgraded to.
-pub(crate) fn is_requested<B>(request: &Request<B>) -> bool {
+/// Whether a request asks for a WebSocket (RFC 6455 §4.1). No other protocol is ever upgraded to. With a body it would be unclear
+/// where the WebSocket begins.
+pub(crate) fn is_requested(request: &Request<Length>) -> bool {
     let headers = request.headers();
     let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
     *request.method() == Method::GET
         && request.version() == Version::HTTP_11
+        && *request.body() == Length::NONE
         && headers.contains_key(SEC_WEBSOCKET_KEY)
         && is_websocket(values(UPGRADE), values(CONNECTION))
 }

@@ -39,20 +39,24 @@ struct Idle {
     sweeps: u32,
 }
 
+/// What a server is called in a request that names no host.
+pub(crate) fn own_host(address: &ServerAddress) -> HeaderValue {
+    let host = match address {
+        ServerAddress::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+        ServerAddress::Tcp { host, port } => format!("{host}:{port}"),
+        ServerAddress::Unix(_) => "localhost".to_owned(),
+    };
+    HeaderValue::from_str(&host).expect("the host of a parsed URL is visible ASCII")
+}
+
 impl Server {
     /// Without connections yet.
     pub(super) fn new(address: ServerAddress, settings: &UpstreamSettings) -> Self {
-        let host = match &address {
-            ServerAddress::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-            ServerAddress::Tcp { host, port } => format!("{host}:{port}"),
-            ServerAddress::Unix(_) => "localhost".to_owned(),
-        };
-        let host = HeaderValue::from_str(&host).expect("the host of a parsed URL is visible ASCII");
         Self {
+            host: own_host(&address),
             address,
             connect_timeout: settings.connect_timeout,
             patience: settings.timeout,
-            host,
             idle: RefCell::default(),
             sweeping: Cell::default(),
         }

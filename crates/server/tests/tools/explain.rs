@@ -325,6 +325,12 @@ fn what_the_gate_never_passes_on_is_explained_too() {
             400,
             "bad_host",
         ),
+        (&["GET", "/x#y"], 400, "malformed_request"),
+        (
+            &["--header", "A : b", "GET", "/x"],
+            400,
+            "malformed_request",
+        ),
     ] {
         let outcome = explain(folder.path(), words.iter().copied().chain(["--json"]));
         let json = outcome.json();
@@ -340,7 +346,8 @@ fn wrong_usage_and_a_wrong_configuration_end_with_2() {
     for words in [
         &["GET"][..],
         &["GET", "app.example.com/x"],
-        &["GET", "/x#y"],
+        &["GET", "/x\nHost: a"],
+        &["--header", "A: b\nHost: a", "GET", "/x"],
         &["get", "/x"],
         &["--header", "no colon", "GET", "/x"],
         &["--client", "somewhere", "GET", "/x"],

@@ -1,0 +1,252 @@
+//! The head of the request that somebody asks about, as its client would write it. The reader of every connection reads it.
+
+use bytes::BytesMut;
+use http::{Method, Request};
+use http1::{Length, RequestReader, Violation};
+use thiserror::Error;
+
+/// What a URL asks for, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    host: Option<String>,
+    /// What stands in the request line.
+    line: String,
+}
+
+/// Why a URL cannot be asked about.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub(crate) enum BadTarget {
+    /// It names no host, or somebody who would sign in there.
+    #[error("a URL has a host behind `//`, and no client sends a user name or a password there")]
+    Host,
+    /// It is neither a URL nor a path.
+    #[error("give a URL such as https://app.example.com/admin/, or a path such as /admin/")]
+    Neither,
+    /// It has several lines, which would be several parts of a request.
+    #[error("it must be one line")]
+    SeveralLines,
+}
+
+/// A header field, as it stands on its line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FieldLine(Vec<u8>);
+
+/// Why a text cannot be asked about as a header.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub(crate) enum BadField {
+    /// It has no colon.
+    #[error("give a header as `Name: value`")]
+    NoColon,
+    /// It has several lines, which would be several headers.
+    #[error("give a header as one line, `Name: value`")]
+    SeveralLines,
+}
+
+/// A request's head.
+pub(crate) struct Head {
+    pub(crate) method: Method,
+    pub(crate) target: Target,
+    pub(crate) fields: Vec<FieldLine>,
+}
+
+impl Target {
+    /// Reads `https://app.example.com/admin/?page=2`; `/admin/` for a request that names no host; or `*`, which is the server
+    /// itself. Whether a client may ask for it is for the gate to say.
+    pub(crate) fn parse(text: &str) -> Result<Self, BadTarget> {
+        if text.contains('\n') {
+            return Err(BadTarget::SeveralLines);
+        }
+        let (host, rest) = match text.split_once("://") {
+            _ if text.starts_with('/') || text == "*" => (None, text),
+            Some(("http" | "https", rest)) => {
+                let (host, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+                if host.is_empty() || host.contains('@') {
+                    return Err(BadTarget::Host);
+                }
+                (Some(host.to_owned()), rest)
+            }
+            Some(_) | None => return Err(BadTarget::Neither),
+        };
+        let line = match rest.starts_with('/') || rest == "*" && host.is_none() {
+            true => rest.to_owned(),
+            false => format!("/{rest}"),
+        };
+        Ok(Self { host, line })
+    }
+
+    /// The host of the URL.
+    pub(super) fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// The path, without a query, for people who read it.
+    pub(super) fn path(&self) -> String {
+        let path = self.line.split(['?', '#']).next().unwrap_or_default();
+        path.escape_debug().to_string()
+    }
+
+    /// What to do about a target that no request line can have.
+    pub(super) fn advice(&self) -> Option<&'static str> {
+        if self.line.contains('#') {
+            return Some("no client sends what stands behind `#`; leave it out, or write %23");
+        }
+        let is_plain = self.line.bytes().all(|byte| byte.is_ascii_graphic());
+        (!is_plain).then_some("give the path percent-encoded, as a request has it")
+    }
+}
+
+impl FieldLine {
+    /// Reads `Name: value`. Whether a client may send it is for the gate to say.
+    pub(crate) fn parse(text: &str) -> Result<Self, BadField> {
+        match text.contains('\n') {
+            true => Err(BadField::SeveralLines),
+            false if !text.contains(':') => Err(BadField::NoColon),
+            false => Ok(Self(text.into())),
+        }
+    }
+
+    /// The cookies of a request, without line ends.
+    pub(crate) fn cookies(value: &[u8]) -> Self {
+        Self([b"Cookie: ", value].concat())
+    }
+
+    /// Whether it is a field of this name.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        let before = self.0.split(|byte| *byte == b':').next();
+        before.is_some_and(|other| other.eq_ignore_ascii_case(name.as_bytes()))
+    }
+}
+
+impl Head {
+    /// The request, as the gate reads it.
+    ///
+    /// # Errors
+    /// [`Violation`] when the gate would not.
+    pub(super) fn read(&self) -> Result<Request<Length>, Violation> {
+        let mut input = BytesMut::from(&self.bytes()[..]);
+        let received = RequestReader::default().read(&mut input)?;
+        Ok(received.expect("it ends with an empty line").request)
+    }
+
+    /// In HTTP/1.1, unless no host is named: only HTTP/1.0 does without.
+    fn bytes(&self) -> Vec<u8> {
+        let Self {
+            method,
+            target,
+            fields,
+        } = self;
+        let names_host = self.names_host();
+        let version = if names_host { "1.1" } else { "1.0" };
+        let mut bytes = format!("{method} {} HTTP/{version}\r\n", target.line).into_bytes();
+        if let Some(host) = &target.host {
+            bytes.extend_from_slice(format!("Host: {host}\r\n").as_bytes());
+        }
+        for FieldLine(field) in fields {
+            bytes.extend_from_slice(field);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes
+    }
+
+    /// Whether the URL or a header names a host.
+    pub(super) fn names_host(&self) -> bool {
+        self.target.host.is_some() || self.fields.iter().any(|field| field.is_named("host"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Version;
+    use http::header::HOST;
+
+    use super::*;
+
+    fn head(target: &str, fields: &[&str]) -> Head {
+        Head {
+            method: Method::GET,
+            target: Target::parse(target).unwrap(),
+            fields: fields
+                .iter()
+                .map(|field| FieldLine::parse(field).unwrap())
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn urls_and_paths_are_asked_about_byte_for_byte() {
+        for (text, host, target) in [
+            ("https://a.example:8443/x?y", Some("a.example:8443"), "/x?y"),
+            ("http://a.example", Some("a.example"), "/"),
+            ("http://a.example?x", Some("a.example"), "/?x"),
+            ("http://a.example/*", Some("a.example"), "/*"),
+            ("/a/../b%2fc//d", None, "/a/../b%2fc//d"),
+            ("//a/b", None, "//a/b"),
+            ("/a?b=http://c/", None, "/a?b=http://c/"),
+            ("*", None, "*"),
+        ] {
+            let request = head(text, &[]).read().unwrap();
+            let found = request
+                .headers()
+                .get(HOST)
+                .map(|host| host.to_str().unwrap());
+            assert_eq!(found, host, "{text}");
+            assert_eq!(request.uri().to_string(), target, "{text}");
+            let version = match host {
+                Some(_) => Version::HTTP_11,
+                None => Version::HTTP_10,
+            };
+            assert_eq!(request.version(), version, "{text}");
+        }
+        for (text, why) in [
+            ("https:///a", BadTarget::Host),
+            ("https://u:p@a/", BadTarget::Host),
+            ("a.example/b", BadTarget::Neither),
+            ("ftp://a/", BadTarget::Neither),
+            ("/a HTTP/1.1\r\nX: y", BadTarget::SeveralLines),
+            ("http://a\n/", BadTarget::SeveralLines),
+        ] {
+            assert_eq!(Target::parse(text), Err(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_gate_cannot_read_is_not_read_here() {
+        for (target, fields, violation) in [
+            ("/a#b", &[][..], Violation::RequestLine),
+            ("http://a#b", &[], Violation::RequestLine),
+            ("/a b", &[], Violation::RequestLine),
+            ("/a HTTP/1.1", &[], Violation::RequestLine),
+            ("/ä", &[], Violation::RequestLine),
+            ("/a\r", &[], Violation::RequestLine),
+            ("http://a", &["Bad Name: x"], Violation::FieldLine),
+            ("http://a", &["Name : x"], Violation::FieldLine),
+            ("http://a", &[": x"], Violation::FieldLine),
+            ("http://a", &[" Folded: x"], Violation::FieldLine),
+            ("http://a", &["Name: x\u{7f}"], Violation::FieldLine),
+            ("http://a", &["Name: x\ry"], Violation::FieldLine),
+            (
+                "http://a",
+                &["Content-Length: +1"],
+                Violation::ContentLength,
+            ),
+            (
+                "http://a",
+                &["Content-Length: 1", "Transfer-Encoding: chunked"],
+                Violation::TwoLengths,
+            ),
+            (
+                "http://a",
+                &["Transfer-Encoding: gzip"],
+                Violation::TransferEncoding,
+            ),
+            ("http://a", &["Name: x"; 100], Violation::TooLarge),
+        ] {
+            let read = head(target, fields).read().map(|_| ());
+            assert_eq!(read, Err(violation), "{target} {fields:?}");
+        }
+        assert_eq!(FieldLine::parse("no colon"), Err(BadField::NoColon));
+        let two = FieldLine::parse("A: b\r\nHost: c");
+        assert_eq!(two, Err(BadField::SeveralLines));
+    }
+}

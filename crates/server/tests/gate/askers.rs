@@ -1,6 +1,6 @@
 //! What a refusal looks like to whoever asks: pages for people, statuses for scripts, trailers for gRPC-Web.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use harness::Request;
 
 use crate::support::{gate, signed_in, started};
@@ -99,8 +99,9 @@ async fn grpc_web_is_answered_as_grpc_web() -> Result<()> {
     let native = gate.send(&call("application/grpc")).await?;
     assert_eq!(native.header("grpc-status"), Some("16"));
     // Refused all the same.
+    let id = answer.header("x-request-id").context("an id")?.to_owned();
     let refused = gate
-        .wait_for_audit(|line| line["path"] == "/app.Orders/List")
+        .wait_for_audit(|line| line["request_id"] == id.as_str())
         .await?;
     assert_eq!(
         (&refused["outcome"], &refused["status"]),

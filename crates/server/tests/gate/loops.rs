@@ -155,8 +155,15 @@ async fn a_real_browser_that_an_app_with_another_secret_sends_back_ends_at_the_p
     assert_eq!(line["reason"], "unknown_key");
     let id = line["request_id"].as_str().context("an id")?;
     assert!(shown.contains(id), "{shown}");
-    let redirects = gate.audit_lines();
-    let redirects = redirects.iter().filter(|line| line["status"] == 302);
+    // The browser may use several connections, whose lines come in any order.
+    let mut redirects = 0;
+    gate.wait_for_audit(|line| {
+        redirects += u32::from(line["status"] == 302);
+        redirects == 3
+    })
+    .await?;
+    let lines = gate.audit_lines();
+    let redirects = lines.iter().filter(|line| line["status"] == 302);
     assert_eq!(redirects.count(), 3);
     assert!(echo.seen().is_empty());
     Ok(())

@@ -11,8 +11,6 @@ use crate::recorder::{Record, Recorder, Reply, tokens};
 use crate::request::Request;
 use crate::target::Target;
 
-pub(crate) use judge::Rejection;
-
 /// One run of one case.
 #[derive(Debug)]
 pub(crate) struct Probe<'a> {

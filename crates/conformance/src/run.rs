@@ -6,10 +6,11 @@ use std::thread;
 
 use thiserror::Error;
 
-use crate::case::{Case, Finding, Judgement, Level};
+use crate::case::{Case, Level};
 use crate::cases;
 use crate::clock::now;
 use crate::http2;
+use crate::judgement::{Finding, Judgement};
 use crate::probe::Probe;
 use crate::recorder::Recorder;
 use crate::report::{Outcome, Report, Row};
@@ -139,7 +140,7 @@ fn outcome(case: &Case, judgement: Judgement) -> Outcome {
 }
 
 fn reason_to_skip(case: &Case, target: &Target, speaks_http2: bool) -> Option<Outcome> {
-    if let Some(reason) = target.profile.exempts(case) {
+    if let Some(reason) = target.profile.exempts(case.id) {
         return Some(Outcome::NotApplicable(reason.to_owned()));
     }
     let missing = [

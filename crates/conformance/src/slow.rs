@@ -4,9 +4,9 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::case::{Judgement, broken};
 use crate::client::read;
 use crate::clock::now;
+use crate::judgement::{Judgement, broken};
 use crate::latin;
 use crate::probe::Probe;
 

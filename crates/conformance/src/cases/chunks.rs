@@ -1,7 +1,8 @@
 //! Request smuggling: chunks that two parsers read in two ways.
 
-use crate::case::{Case, Class, Judgement, broken, each};
-use crate::probe::{Probe, Rejection};
+use crate::case::{Case, Class};
+use crate::judgement::{Judgement, Rejection, broken, each};
+use crate::probe::Probe;
 
 const fn case(
     id: &'static str,

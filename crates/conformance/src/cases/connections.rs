@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::case::{Case, Class, Judgement, broken, each};
+use crate::case::{Case, Class};
+use crate::judgement::{Judgement, broken, each};
 use crate::probe::Probe;
 use crate::recorder::Record;
 use crate::request::{Request, chunks};

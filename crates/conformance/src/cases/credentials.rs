@@ -2,7 +2,8 @@
 
 mod jose;
 
-use crate::case::{Case, Class, Judgement, broken, each, weak};
+use crate::case::{Case, Class};
+use crate::judgement::{Judgement, broken, each, weak};
 use crate::probe::Probe;
 
 const fn case(

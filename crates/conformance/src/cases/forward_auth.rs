@@ -4,8 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::host::leads_astray;
-use crate::case::{Case, Class, Judgement, broken, each};
+use crate::case::{Case, Class};
 use crate::client::Exchange;
+use crate::judgement::{Judgement, broken, each};
 use crate::latin::folded;
 use crate::probe::Probe;
 use crate::profile::Question;

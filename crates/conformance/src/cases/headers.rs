@@ -1,6 +1,7 @@
 //! Headers that a service takes for those of the gateway.
 
-use crate::case::{Case, Class, Judgement, each};
+use crate::case::{Case, Class};
+use crate::judgement::{Judgement, each};
 use crate::probe::Probe;
 
 const fn case(

@@ -1,6 +1,7 @@
 //! Fields of one connection, and how they can be made to take others along.
 
-use crate::case::{Case, Class, Judgement, each};
+use crate::case::{Case, Class};
+use crate::judgement::{Judgement, each};
 use crate::probe::Probe;
 use crate::request::chunks;
 

@@ -1,7 +1,8 @@
 //! Which host is asked for.
 
-use crate::case::{Case, Class, Judgement, broken, each};
-use crate::probe::{Probe, Rejection};
+use crate::case::{Case, Class};
+use crate::judgement::{Judgement, Rejection, broken, each};
+use crate::probe::Probe;
 
 const fn case(
     id: &'static str,

@@ -3,10 +3,11 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::case::{Case, Class, Judgement, broken, each};
+use crate::case::{Case, Class};
 use crate::client::Exchange;
 use crate::http2::{self, Fields};
-use crate::probe::{Probe, Rejection};
+use crate::judgement::{Judgement, Rejection, broken, each};
+use crate::probe::Probe;
 
 const fn case(
     id: &'static str,

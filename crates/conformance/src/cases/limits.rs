@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::case::{Case, Class, Judgement, broken, each};
-use crate::probe::{Probe, Rejection};
+use crate::case::{Case, Class};
+use crate::judgement::{Judgement, Rejection, broken, each};
+use crate::probe::Probe;
 use crate::request::chunks;
 use crate::slow::Slow;
 

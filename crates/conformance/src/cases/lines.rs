@@ -1,6 +1,7 @@
 //! Request smuggling: header lines that two parsers read in two ways.
 
-use crate::case::{Case, Class, Judgement, each};
+use crate::case::{Case, Class};
+use crate::judgement::{Judgement, each};
 use crate::probe::Probe;
 
 const fn case(

@@ -1,6 +1,7 @@
 //! Path confusion: the policy sees one path, and the service another.
 
-use crate::case::{Case, Class, Judgement, broken, each};
+use crate::case::{Case, Class};
+use crate::judgement::{Judgement, broken, each};
 use crate::latin::excerpt;
 use crate::probe::Probe;
 use crate::readings::may_be;

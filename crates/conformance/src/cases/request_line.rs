@@ -1,7 +1,8 @@
 //! Request lines that are none, or that name a target in another form.
 
-use crate::case::{Case, Class, Finding, Judgement, broken, each, weak};
-use crate::probe::{Probe, Rejection};
+use crate::case::{Case, Class};
+use crate::judgement::{Finding, Judgement, Rejection, broken, each, weak};
+use crate::probe::Probe;
 
 const fn case(
     id: &'static str,

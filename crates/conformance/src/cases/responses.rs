@@ -1,8 +1,9 @@
 //! Answers of the upstream that are malformed.
 
 use crate::answer::Answer;
-use crate::case::{Case, Class, Judgement, broken, weak};
+use crate::case::{Case, Class};
 use crate::client::Exchange;
+use crate::judgement::{Judgement, broken, weak};
 use crate::latin::excerpt;
 use crate::probe::Probe;
 use crate::recorder::{BODY, Reply};

@@ -1,6 +1,7 @@
 //! Headers that say what the request was before it came here.
 
-use crate::case::{Case, Class, Judgement, broken, each, weak};
+use crate::case::{Case, Class};
+use crate::judgement::{Judgement, broken, each, weak};
 use crate::latin::excerpt;
 use crate::probe::Probe;
 

@@ -1,7 +1,8 @@
 //! Request smuggling: two readings of where a request ends.
 
-use crate::case::{Case, Class, Judgement, broken, each, weak};
-use crate::probe::{Probe, Rejection};
+use crate::case::{Case, Class};
+use crate::judgement::{Judgement, Rejection, broken, each, weak};
+use crate::probe::Probe;
 use crate::request::chunks;
 
 const fn case(

@@ -1,6 +1,7 @@
 //! Requests that some gateways treat as special, and let through.
 
-use crate::case::{Case, Class, Judgement, broken, each};
+use crate::case::{Case, Class};
+use crate::judgement::{Judgement, broken, each};
 use crate::probe::Probe;
 
 const fn case(

@@ -1,6 +1,7 @@
 //! Changes of protocol.
 
-use crate::case::{Case, Class, Judgement, broken, each, weak};
+use crate::case::{Case, Class};
+use crate::judgement::{Judgement, broken, each, weak};
 use crate::probe::Probe;
 use crate::recorder::Reply;
 

@@ -1,21 +1,12 @@
 //! Judgements that many cases share.
 
 use super::Probe;
-use crate::case::{Judgement, broken, weak};
 use crate::client::{Exchange, Sending};
+use crate::judgement::{Judgement, Rejection, broken, weak};
 use crate::latin::{excerpt, folded};
 use crate::readings::may_be;
 use crate::recorder::Record;
 use crate::request::Request;
-
-/// How a request must be refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rejection {
-    /// By an error of the client, and the end of the connection.
-    Closing,
-    /// By an error of the client.
-    Open,
-}
 
 impl Probe<'_> {
     /// It must be refused, and nothing may arrive.

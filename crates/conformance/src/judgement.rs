@@ -1,0 +1,100 @@
+//! What can come of a case.
+
+/// What was seen when it holds, or else what was found.
+pub(crate) type Judgement = Result<String, Finding>;
+
+/// Why a case does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// It does not hold.
+    Broken(String),
+    /// It is safe, but not as it should be.
+    Weak(String),
+}
+
+/// How a request must be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    /// By an error of the client, and the end of the connection.
+    Closing,
+    /// By an error of the client.
+    Open,
+}
+
+/// It does not hold.
+pub(crate) fn broken<T>(why: impl Into<String>) -> Result<T, Finding> {
+    Err(Finding::Broken(why.into()))
+}
+
+/// It is safe, but not as it should be.
+pub(crate) fn weak<T>(why: impl Into<String>) -> Result<T, Finding> {
+    Err(Finding::Weak(why.into()))
+}
+
+/// Judges several spellings of one thing. One that does not hold weighs more than those that are weak.
+///
+/// After four it stops: a gateway that hangs costs a time-out for each.
+pub(crate) fn each<V: Spelling>(
+    spellings: impl IntoIterator<Item = V>,
+    mut judge: impl FnMut(&V) -> Judgement,
+) -> Judgement {
+    let (mut bad, mut feeble, mut last, mut count) =
+        (Vec::new(), Vec::new(), String::new(), 0_usize);
+    for spelling in spellings {
+        count += 1;
+        match judge(&spelling) {
+            Ok(seen) => last = seen,
+            Err(Finding::Broken(why)) => bad.push((spelling.shown(), why)),
+            Err(Finding::Weak(why)) => feeble.push((spelling.shown(), why)),
+        }
+        if bad.len() >= 4 {
+            break;
+        }
+    }
+    let told = |found: &[(String, String)]| {
+        let [(first, why), others @ ..] = found else {
+            return String::new();
+        };
+        let others: String = others
+            .iter()
+            .map(|(shown, _)| format!("; also {shown}"))
+            .collect();
+        format!("{first}: {why}{others}")
+    };
+    if !bad.is_empty() {
+        return broken(told(&bad));
+    }
+    if !feeble.is_empty() {
+        return weak(told(&feeble));
+    }
+    Ok(format!("{count} spellings; last: {last}"))
+}
+
+/// One of several spellings, with a name for messages.
+pub(crate) trait Spelling {
+    fn shown(&self) -> String;
+}
+
+impl Spelling for &str {
+    fn shown(&self) -> String {
+        crate::latin::excerpt(self, 44)
+    }
+}
+
+impl Spelling for String {
+    fn shown(&self) -> String {
+        crate::latin::excerpt(self, 44)
+    }
+}
+
+impl Spelling for Vec<String> {
+    fn shown(&self) -> String {
+        crate::latin::excerpt(self.first().map_or("plain", String::as_str), 44)
+    }
+}
+
+impl<V> Spelling for (&str, V) {
+    fn shown(&self) -> String {
+        self.0.to_owned()
+    }
+}

@@ -24,11 +24,11 @@ use crate::jwe::{Header, Jwe, MAX_HEADER_LEN, RepeatedClaims, UnverifiedKid};
 use crate::jws::{Jws, JwsHeader};
 use crate::key::{ContentKey, Derivation, KeyBytes, MAX_GUESSES, decode, decode_exactly};
 use crate::session::{
-    ClaimsText, Session, TOLERANCE, TextClaim, check_not_before, check_repeated, expiry, issued_at,
-    time,
+    ClaimsText, Session, TOLERANCE, check_not_before, check_repeated, expiry, issued_at, time,
 };
 use crate::standing::{OwnStanding, StandingClaims};
 use crate::subject::subject;
+use crate::text_claim::TextClaim;
 use crate::{ClaimDemands, Format, Secret, SessionToken, UnixTime};
 
 /// Everything that opens the cookies of one Better Auth application.

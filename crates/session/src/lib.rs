@@ -199,6 +199,7 @@ mod signed;
 mod standing;
 mod stored;
 mod subject;
+mod text_claim;
 mod time;
 
 pub use cookie::{CacheStrategy, CookieCache, CookieName, CookieNameError, SessionCookie};

@@ -2,7 +2,6 @@
 
 use core::fmt;
 use core::time::Duration;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
@@ -14,6 +13,7 @@ use crate::json::{self, Kept};
 use crate::jwe::RepeatedClaims;
 use crate::standing::{OwnStanding, StandingClaims};
 use crate::subject::{is_subject, numbered_subject};
+use crate::text_claim::TextClaim;
 use crate::{Format, UnixTime};
 
 /// What the operator demands of the claims beyond the format's own rules. The default demands nothing.
@@ -315,38 +315,6 @@ impl fmt::Debug for Session {
             .field("format", &self.format)
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
-    }
-}
-
-/// A string claim, without a copy if JSON wrote it without escapes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum TextClaim {
-    /// A text of its own.
-    Own(Arc<str>),
-    /// The range of the claims' text.
-    Within { start: usize, end: usize },
-}
-
-impl TextClaim {
-    /// `text`, if it is borrowed, is a part of `claims`.
-    pub(crate) fn of(claims: &str, text: Cow<'_, str>) -> Self {
-        match text {
-            Cow::Borrowed(text) => {
-                let start = text.as_ptr().addr() - claims.as_ptr().addr();
-                Self::Within {
-                    start,
-                    end: start + text.len(),
-                }
-            }
-            Cow::Owned(text) => Self::Own(text.into()),
-        }
-    }
-
-    pub(crate) fn text<'s>(&'s self, claims: &'s str) -> &'s str {
-        match self {
-            Self::Own(text) => text,
-            Self::Within { start, end } => &claims[*start..*end],
-        }
     }
 }
 

@@ -13,7 +13,7 @@
 use std::borrow::Cow;
 
 use crate::json::Kept;
-use crate::session::TextClaim;
+use crate::text_claim::TextClaim;
 
 /// What a store says about a session's user besides who it is. The default says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::error::OpenError;
-use crate::session::{ClaimsText, Session, TextClaim, hash};
+use crate::session::{ClaimsText, Session, hash};
 use crate::standing::{OwnStanding, Standing};
 use crate::subject::is_subject;
+use crate::text_claim::TextClaim;
 use crate::{ClaimDemands, Format, UnixTime};
 
 /// The token of a session that only the application's store can tell about.

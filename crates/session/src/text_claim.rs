@@ -1,0 +1,36 @@
+//! A text that a session says, where it stands.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// A string claim, without a copy if JSON wrote it without escapes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TextClaim {
+    /// A text of its own.
+    Own(Arc<str>),
+    /// The range of the claims' text.
+    Within { start: usize, end: usize },
+}
+
+impl TextClaim {
+    /// `text`, if it is borrowed, is a part of `claims`.
+    pub(crate) fn of(claims: &str, text: Cow<'_, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => {
+                let start = text.as_ptr().addr() - claims.as_ptr().addr();
+                Self::Within {
+                    start,
+                    end: start + text.len(),
+                }
+            }
+            Cow::Owned(text) => Self::Own(text.into()),
+        }
+    }
+
+    pub(crate) fn text<'s>(&'s self, claims: &'s str) -> &'s str {
+        match self {
+            Self::Own(text) => text,
+            Self::Within { start, end } => &claims[*start..*end],
+        }
+    }
+}

@@ -6,15 +6,16 @@
 
 use std::sync::Arc;
 
-use gate::{Lookup, Source, StoreError};
+use gate::{Source, StoreError};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
+use super::Outcome;
 use super::cache::{Cached, SharedCache};
 use super::memory::Memory;
 use super::record::Recorded;
+use super::reporter::Reporter;
 use super::single_flight::{Answer, Flight, Seat, SingleFlight};
-use super::{Asked, Observer, Outcome};
 use crate::clock;
 
 /// Where it is decided what exists.
@@ -33,12 +34,6 @@ pub(super) trait Truth: Send + Sync + 'static {
 
     /// The store that an outage is blamed on.
     fn source(&self) -> Source;
-}
-
-/// Tells the observer how stores fare with one kind of question.
-pub(super) struct Reporter {
-    pub(super) observer: Arc<dyn Observer>,
-    pub(super) asked: Asked,
 }
 
 /// Where flights fly.
@@ -137,21 +132,6 @@ impl<T: Truth> Chain<T> {
             store: self.truth.source(),
             detail: detail.to_owned(),
         }
-    }
-}
-
-impl Reporter {
-    pub(super) fn answered(&self, source: Source, outcome: Outcome) {
-        self.observer.answered(self.asked, source, outcome);
-    }
-
-    /// A store knew whether there is such a thing.
-    pub(super) fn found<F>(&self, lookup: &Lookup<F>) {
-        let outcome = match lookup.found {
-            Some(_) => Outcome::Present,
-            None => Outcome::Absent,
-        };
-        self.answered(lookup.source, outcome);
     }
 }
 

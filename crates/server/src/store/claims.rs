@@ -7,8 +7,8 @@
 
 use serde_json::{Map, Value};
 
-use super::columns::weight;
 use super::identifier::Column;
+use super::weight::weight;
 
 /// A member of a session's claims that rules or headers name.
 #[derive(Clone, Debug, PartialEq, Eq)]

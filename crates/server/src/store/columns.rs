@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::claims::{self, ClaimOf, StoredClaim};
 use super::identifier::{Column, Table};
 use super::time::{self, Zone};
+use super::weight::weight;
 
 /// Something that is read of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -322,20 +323,6 @@ pub(super) fn decimal(text: String) -> Value {
 /// Whether the values of a user, and `more` bytes beside them, are so few and small that caches keep them.
 pub(super) fn fit(user: &User, more: usize) -> bool {
     user.columns().iter().map(weight).sum::<usize>() + more <= MAX_WEIGHT
-}
-
-/// About how many bytes a value takes in memory, which is no less than a sixth of what it takes as JSON.
-pub(super) fn weight(value: &Value) -> usize {
-    let inside: usize = match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len(),
-        Value::Array(values) => values.iter().map(weight).sum(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| size_of::<String>() + name.len() + weight(value))
-            .sum(),
-    };
-    size_of::<Value>() + inside
 }
 
 /// In bytes, as [`weight`] counts them: a hundred memberships. The bounds of caches count users, so what each may take has

@@ -15,7 +15,7 @@
 mod catalog;
 mod columns;
 mod question;
-mod server;
+pub(super) mod server;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -10,10 +10,11 @@ use gate::{KnownSession, Lookup, Source, StoreError};
 use session::SessionToken;
 
 use super::Outcome;
-use super::chain::{Chain, Reporter, Truth};
+use super::chain::{Chain, Truth};
 use super::columns::UserColumns;
 use super::database::Database;
 use super::record::About;
+use super::reporter::Reporter;
 use super::secondary::SecondaryStorage;
 use super::settings::SessionTables;
 use super::single_flight::Answer;

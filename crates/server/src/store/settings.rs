@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use super::claims::{ClaimOf, StoredClaim};
 use super::columns::{UserColumn, UserColumns};
 use super::identifier::{Column, Table};
-use super::postgres::PostgresServer;
+use super::postgres::server::PostgresServer;
 use super::redis::RedisServer;
 use super::standing::StandingColumns;
 use super::time::Zone;

@@ -6,7 +6,7 @@ use session::{OpenError, SessionToken, StoredColumns, StoredSession, UnixTime};
 use thiserror::Error;
 
 use super::Outcome;
-use super::chain::Reporter;
+use super::reporter::Reporter;
 use super::standing::StandingRow;
 
 /// What a store says about a session.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use gate::{Lookup, Source, StoreError, User};
 
-use super::chain::{Chain, Reporter, Truth};
+use super::chain::{Chain, Truth};
 use super::columns::UserColumns;
 use super::database::Database;
 use super::record::About;
+use super::reporter::Reporter;
 use super::single_flight::Answer;
 use super::{Outcome, settings::UserTable};
 

@@ -1,0 +1,28 @@
+//! What is told of every answer of a store.
+
+use std::sync::Arc;
+
+use gate::{Lookup, Source};
+
+use super::{Asked, Observer, Outcome};
+
+/// Tells the observer how stores fare with one kind of question.
+pub(super) struct Reporter {
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) asked: Asked,
+}
+
+impl Reporter {
+    pub(super) fn answered(&self, source: Source, outcome: Outcome) {
+        self.observer.answered(self.asked, source, outcome);
+    }
+
+    /// A store knew whether there is such a thing.
+    pub(super) fn found<F>(&self, lookup: &Lookup<F>) {
+        let outcome = match lookup.found {
+            Some(_) => Outcome::Present,
+            None => Outcome::Absent,
+        };
+        self.answered(lookup.source, outcome);
+    }
+}

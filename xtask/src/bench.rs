@@ -13,6 +13,7 @@ mod measure;
 mod report;
 mod routes;
 mod service;
+mod start;
 mod table;
 mod target;
 

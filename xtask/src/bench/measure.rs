@@ -9,6 +9,7 @@ use super::case::{Case, Entry};
 use super::cpu::{Memory, Snapshot};
 use super::lab::{Cookies, Lab};
 use super::load::{Load, Order};
+use super::start::start;
 use super::target::Target;
 use crate::step::clock;
 
@@ -156,7 +157,7 @@ impl Stage<'_> {
     /// Starts what the entry needs, unless an earlier one needed it too, and sees that it does what it should.
     fn prepare(&mut self, entry: &Entry) -> Result<()> {
         if self.target(entry).is_none() {
-            let target = entry.kind.start(entry.cores, self.lab)?;
+            let target = start(entry.kind, entry.cores, self.lab)?;
             target.verify(self.lab)?;
             self.targets.push(target);
         }

@@ -1,0 +1,261 @@
+//! How each kind of server is started.
+
+use anyhow::Result;
+use harness::{Postgres, free_port, mint};
+
+use super::http::Address;
+use super::kind::{Kind, Socket, Users, Wire};
+use super::lab::{Lab, nginx};
+use super::routes;
+use super::service::{Program, Service};
+use super::target::Target;
+use crate::step::root;
+
+/// Starts a server of this kind on all cores; or, with an upstream of its own, on the first so many.
+///
+/// # Errors
+/// When it does not come up.
+pub(crate) fn start(kind: Kind, cores: Option<usize>, lab: &Lab) -> Result<Target> {
+    let (upstream, own_upstream) = match cores {
+        None => (lab.upstream(), None),
+        Some(_) => {
+            let address = Address::Tcp(free_port());
+            let upstream = lab.another_upstream(&address, cores)?;
+            (address, Some(upstream))
+        }
+    };
+    let start = Start {
+        lab,
+        cores,
+        listen_options: if kind == Kind::NginxEven {
+            " reuseport"
+        } else {
+            ""
+        },
+        upstream: upstream.to_string(),
+    };
+    let port = free_port();
+    let tcp = Address::Tcp(port);
+    let (address, services) = match kind {
+        Kind::Caddy => {
+            let words = "caddy run --adapter caddyfile --config CONFIGURATION";
+            let caddy = start.configured("caddy", words, "Caddyfile", port, None)?;
+            (tcp, vec![caddy])
+        }
+        Kind::Decisions(socket) => start.decisions(socket)?,
+        Kind::DecisionsGrpc => start.decisions(Socket::Tcp)?,
+        Kind::Envoy => (tcp, vec![start.envoy("envoy.yaml", port, None)?]),
+        Kind::EnvoyAsking(wire) => {
+            let (gate, mut services) = start.decisions(Socket::Tcp)?;
+            let configuration = match wire {
+                Wire::Grpc => "envoy-ext-authz-grpc.yaml",
+                Wire::Http => "envoy-ext-authz-http.yaml",
+            };
+            services.push(start.envoy(configuration, port, Some(&gate))?);
+            (tcp, services)
+        }
+        Kind::Gate(users) => {
+            let gate = start.proxy(users, None, &tcp)?;
+            (tcp, vec![gate])
+        }
+        Kind::GateRoutes => {
+            let file = lab.file("routes.toml", &routes::for_gate())?;
+            let file = ("SESSIONGATE_CONFIG", file);
+            let gate = start.proxy(Users::Memory, Some(file), &tcp)?;
+            (tcp, vec![gate])
+        }
+        Kind::GateUnlogged => {
+            let off = ("AUDIT_LOG", "false".to_owned());
+            let gate = start.proxy(Users::Memory, Some(off), &tcp)?;
+            (tcp, vec![gate])
+        }
+        Kind::Haproxy => {
+            let words = "haproxy -db -f CONFIGURATION";
+            (
+                tcp,
+                vec![start.configured("haproxy", words, "haproxy.cfg", port, None)?],
+            )
+        }
+        Kind::Nginx | Kind::NginxEven => (tcp, vec![start.nginx("nginx.conf", port, None)?]),
+        Kind::NginxAsking(socket) => {
+            let (gate, mut services) = start.decisions(socket)?;
+            services.push(start.nginx("nginx-auth-request.conf", port, Some(&gate))?);
+            (tcp, services)
+        }
+        Kind::NginxAskingCached => {
+            let (gate, mut services) = start.decisions(Socket::Tcp)?;
+            services.push(start.nginx("nginx-auth-request-cached.conf", port, Some(&gate))?);
+            (tcp, services)
+        }
+        Kind::NginxReturning(socket) => {
+            let address = start.address(socket);
+            let nginx = lab.another_upstream(&address, cores)?;
+            (address, vec![nginx])
+        }
+        Kind::NginxRoutes => (tcp, vec![start.nginx("nginx-routes.conf", port, None)?]),
+        Kind::NginxTelling => (tcp, vec![start.nginx("nginx-telling.conf", port, None)?]),
+        Kind::Node => {
+            let server = root().join("bench/node/server.mjs");
+            let program = Program {
+                name: "node",
+                words: vec!["node".to_owned(), server.display().to_string()],
+                environment: vec![
+                    ("AUTH_SECRET", mint::SECRET.to_owned()),
+                    ("CORES", start.workers()),
+                    ("LISTEN", tcp.to_string()),
+                    ("UPSTREAM", start.upstream.clone()),
+                ],
+                cores,
+            };
+            let node = lab.start_plain(&program, &tcp)?;
+            (tcp, vec![node])
+        }
+        Kind::Predecessor => (
+            tcp,
+            vec![start.nginx("predecessor/nginx.conf", port, None)?],
+        ),
+    };
+    Ok(Target {
+        kind,
+        cores,
+        address,
+        services,
+        _own_upstream: own_upstream,
+    })
+}
+
+/// How a target is started.
+struct Start<'a> {
+    lab: &'a Lab,
+    cores: Option<usize>,
+    /// What a configuration says behind the address to listen on.
+    listen_options: &'static str,
+    /// `host:port`.
+    upstream: String,
+}
+
+impl Start<'_> {
+    /// The gate as a listener for decisions.
+    fn decisions(&self, socket: Socket) -> Result<(Address, Vec<Service>)> {
+        let address = self.address(socket);
+        let settings = vec![
+            ("AUTH_LISTEN", address.to_string()),
+            // The workers of an nginx that root has started are somebody else.
+            ("AUTH_SOCKET_MODE", "666".to_owned()),
+        ];
+        let gate = self.gate(Users::Memory, settings, &address)?;
+        Ok((address, vec![gate]))
+    }
+
+    /// The gate as a proxy.
+    fn proxy(
+        &self,
+        users: Users,
+        setting: Option<(&'static str, String)>,
+        address: &Address,
+    ) -> Result<Service> {
+        let mut settings = vec![
+            ("LISTEN", address.to_string()),
+            ("UPSTREAM", format!("http://{}", self.upstream)),
+        ];
+        settings.extend(setting);
+        self.gate(users, settings, address)
+    }
+
+    fn gate(
+        &self,
+        users: Users,
+        settings: Vec<(&str, String)>,
+        address: &Address,
+    ) -> Result<Service> {
+        let mut environment = vec![
+            ("ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+            ("AUTH_SECRET", mint::SECRET.to_owned()),
+            ("DATABASE_URL", self.lab.postgres.url(Postgres::DATABASE)),
+            ("ENABLE_DB_CHECK", "true".to_owned()),
+            ("WORKERS", self.workers()),
+        ];
+        let forget = ("MEMORY_CACHE_TTL", "0".to_owned());
+        match users {
+            Users::Database => environment.push(forget),
+            Users::Memory => {}
+            Users::MemoryForLong => environment.push(("MEMORY_CACHE_TTL", "86400".to_owned())),
+            Users::Redis => {
+                environment.push(forget);
+                environment.push(("REDIS_URL", self.lab.redis.url()));
+                environment.push(("REDIS_CACHE_TTL", "86400".to_owned()));
+            }
+        }
+        environment.extend(settings);
+        let program = Program {
+            name: "sessiongate",
+            words: vec![self.lab.gate.display().to_string(), "serve".to_owned()],
+            environment,
+            cores: self.cores,
+        };
+        self.lab.start_plain(&program, address)
+    }
+
+    fn nginx(&self, configuration: &str, port: u16, gate: Option<&Address>) -> Result<Service> {
+        self.configured("nginx", &nginx().join(" "), configuration, port, gate)
+    }
+
+    fn envoy(&self, configuration: &str, port: u16, gate: Option<&Address>) -> Result<Service> {
+        let envoy = root().join("target/tools/envoy/envoy/_bin/envoy");
+        let words = format!(
+            "{} --config-path CONFIGURATION --concurrency {} --disable-hot-restart --log-level warn",
+            envoy.display(),
+            self.workers()
+        );
+        self.configured("envoy", &words, configuration, port, gate)
+    }
+
+    /// Starts a program with a configuration that is told where to listen and whom to ask.
+    fn configured(
+        &self,
+        name: &str,
+        words: &str,
+        configuration: &str,
+        port: u16,
+        gate: Option<&Address>,
+    ) -> Result<Service> {
+        let address = Address::Tcp(port);
+        let port_of = |address: &str| address.rsplit(':').next().unwrap_or_default().to_owned();
+        let gate = gate.map(Address::to_string).unwrap_or_default();
+        let values = [
+            ("CORES", self.workers()),
+            (
+                "FOLDER",
+                root().join("bench/predecessor").display().to_string(),
+            ),
+            ("GATE_PORT", port_of(&gate)),
+            ("GATE", gate),
+            ("LISTEN", format!("{address}{}", self.listen_options)),
+            ("COUNT", routes::COUNT.to_string()),
+            ("PORT", port.to_string()),
+            ("SERVERS", routes::for_nginx(&address.to_string())),
+            ("UPSTREAM_PORT", port_of(&self.upstream)),
+            ("UPSTREAM", self.upstream.clone()),
+        ];
+        let program = Program {
+            name,
+            words: words.split(' ').map(str::to_owned).collect(),
+            environment: vec![("AUTH_SECRET", mint::SECRET.to_owned())],
+            cores: self.cores,
+        };
+        self.lab.start(program, configuration, &values, &address)
+    }
+
+    /// How many threads or processes it starts with: one for each core.
+    fn workers(&self) -> String {
+        self.cores.unwrap_or(self.lab.cores).to_string()
+    }
+
+    fn address(&self, socket: Socket) -> Address {
+        let port = free_port();
+        match socket {
+            Socket::Tcp => Address::Tcp(port),
+            Socket::Unix => Address::Unix(self.lab.folder().join(format!("{port}.sock"))),
+        }
+    }
+}

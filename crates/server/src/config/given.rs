@@ -10,7 +10,8 @@ use std::path::Path;
 
 use session::Secret;
 
-use super::raw::Problem;
+use super::mark::MARK;
+use super::problem::Problem;
 
 /// What the bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -417,9 +418,6 @@ pub(crate) fn core(bytes: &[u8]) -> &[u8] {
         text = rest;
     }
 }
-
-/// What begins a file that Windows programs write in UTF-8.
-pub(crate) const MARK: char = '\u{feff}';
 
 /// In bytes: what every secret fits into.
 const USUAL_FILE: usize = 4096;

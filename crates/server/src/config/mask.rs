@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::catalogue::{self, CONDITION, HEADER, Key, PROFILE, ROUTE, SERVICE, TOP_LEVEL};
-use super::given::MARK;
+use super::mark::MARK;
 
 /// The same text, byte for byte as long, with stars in place of what nobody may see.
 pub(super) fn masked(text: &str) -> String {

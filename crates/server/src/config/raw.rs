@@ -11,6 +11,7 @@ use session::Secret;
 use super::catalogue::is_from_files;
 use super::connection_url::ConnectionUrl;
 use super::given::{self, Content, Given};
+use super::mark::MARK;
 use super::place::Place;
 pub(crate) use super::problem::Problem;
 pub(crate) use super::variables::Variables;
@@ -408,7 +409,7 @@ impl<'v> Reader<'v> {
     /// a problem, and left out, so that there is no second one.
     fn bare_url(&mut self, source: &str, url: &str) -> String {
         let mut bare = url.trim();
-        if let Some(rest) = bare.strip_prefix(given::MARK) {
+        if let Some(rest) = bare.strip_prefix(MARK) {
             let what = "the URL begins with a byte-order mark (EF BB BF); save it without one";
             self.problem(source, what);
             bare = rest.trim();

@@ -70,6 +70,7 @@ pub(crate) use self::sessions::{Recognised, SessionFormat};
 use self::sign_in::Opened;
 pub(crate) use self::sign_in::SignIn;
 pub(crate) use self::source::ConfigSource;
+pub(crate) use self::stack::DEFAULT_REALM;
 use self::stack::Stack;
 pub(crate) use crate::logging::LogFormat;
 use crate::socket::Address;

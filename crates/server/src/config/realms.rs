@@ -11,7 +11,7 @@ use super::raw::{Reader, Setting, Variables};
 use super::realm::{RealmReading, RealmSettings};
 use super::rules::{self, Columns, Made, RealmNames};
 use super::sign_in::{self, Opened, SignIn};
-use super::stack::{RawRealm, Spanned, Stack};
+use super::stack::{DEFAULT_REALM, RawRealm, Spanned, Stack};
 
 /// Realms whose own settings are read.
 pub(super) struct Realms<'s> {
@@ -189,6 +189,3 @@ fn check_cookies(realms: &[RealmSettings], warnings: &mut Vec<String>) {
         }
     }
 }
-
-/// The realm of what names none.
-pub(super) const DEFAULT_REALM: &str = "default";

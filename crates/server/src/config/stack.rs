@@ -211,3 +211,6 @@ impl Stack {
         }
     }
 }
+
+/// The realm that the top level makes, and that of routes that name none.
+pub(crate) const DEFAULT_REALM: &str = "default";

@@ -3,7 +3,7 @@
 use gate::{Access, Condition, HeaderProfile, Route, RouteRow, Routes};
 use serde::Serialize;
 
-use crate::config::{Config, Handling, ServerAddress, UpstreamSettings};
+use crate::config::{Config, DEFAULT_REALM, Handling, ServerAddress, UpstreamSettings};
 use crate::live::Live;
 
 /// Everything that routes refer to.
@@ -143,6 +143,3 @@ pub(super) fn server(address: &ServerAddress) -> String {
         ServerAddress::Unix(path) => format!("unix:{}", path.display()),
     }
 }
-
-/// The realm of routes that name none.
-const DEFAULT_REALM: &str = "default";

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::config::{Config, Contents, Fixed};
+use crate::config::{Config, Contents, DEFAULT_REALM, Fixed};
 
 /// What was said, secrets as fingerprints.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Said {
                     changes
                         .changed
                         .extend(differing.map(|(setting, _)| match name.as_str() {
-                            DEFAULT => setting.clone(),
+                            DEFAULT_REALM => setting.clone(),
                             realm => format!("{realm}: {setting}"),
                         }));
                 }
@@ -99,6 +99,3 @@ impl fmt::Display for Changes {
         Ok(())
     }
 }
-
-/// The realm that the environment makes.
-const DEFAULT: &str = "default";

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 use super::super::catalogue::{self, Entry, Kind, Scope};
 use super::super::place::Place;
 use super::super::problem::Problem;
-use super::super::stack::{RawActive, Spanned};
+use super::super::stack::{DEFAULT_REALM, RawActive, Spanned};
 use super::super::variables::{Value, Variables};
 use super::table::{Item, Table};
 
@@ -194,6 +194,3 @@ fn expects_no_comma<'t>(
     table.problems.push(problem.with_help(help));
     None
 }
-
-/// The realm of the top level.
-const DEFAULT_REALM: &str = "default";

@@ -9,7 +9,7 @@ use self::front::{TIME, WHAT_GOES_ON, WHAT_TO_PROTECT};
 use self::running::{DEVELOPMENT, RUNNING};
 use self::sessions::{SESSIONS, TOKENS};
 use self::stores::{LOOKED_UP, STORED};
-use super::{Entry, Kind, Row, Scope, Section, Written};
+use super::form::Section;
 
 /// Every section, and with it every setting.
 pub(in crate::config) const SECTIONS: &[Section] = &[
@@ -59,27 +59,3 @@ pub(in crate::config) const SECTIONS: &[Section] = &[
         rows: DEVELOPMENT,
     },
 ];
-
-const fn row(settings: &'static [Entry], default: &'static str, meaning: &'static str) -> Row {
-    Row {
-        settings,
-        default,
-        meaning,
-    }
-}
-
-const fn entry(
-    name: &'static str,
-    kind: Kind,
-    scope: Scope,
-    written: Written,
-    doc: &'static str,
-) -> Entry {
-    Entry {
-        name,
-        kind,
-        scope,
-        written,
-        doc,
-    }
-}

@@ -1,10 +1,10 @@
 //! The keys of the file that the environment does not know: those of the top level, and of the tables.
 
-use super::Kind::{
+use super::form::Kind::{
     Active, Address, Choice, Condition, Conditions, Count, File, Headers, Hosts, List, Networks,
     Scalar, Scalars, Seconds, Secret, Switch, Tables, Text, Url, Urls,
 };
-use super::{Key, Kind};
+use super::form::{Key, Kind};
 
 /// Keys of the top level that are no settings of the environment.
 pub(in crate::config) const TOP_LEVEL: &[Key] = &[

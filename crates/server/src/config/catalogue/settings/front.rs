@@ -1,10 +1,9 @@
 //! What is protected, what goes on to it, and how long things may take.
 
-use super::super::Kind::{Address, Choice, List, Networks, Seconds, Switch, Text, Url, Urls};
-use super::super::Row;
-use super::super::Scope::{Front, Process, Realm};
-use super::super::Written::{Beside, Default, Sample};
-use super::{entry, row};
+use super::super::form::Kind::{Address, Choice, List, Networks, Seconds, Switch, Text, Url, Urls};
+use super::super::form::Scope::{Front, Process, Realm};
+use super::super::form::Written::{Beside, Default, Sample};
+use super::super::form::{Row, entry, row};
 
 pub(super) const WHAT_TO_PROTECT: &[Row] = &[
     row(

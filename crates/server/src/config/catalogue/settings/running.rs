@@ -1,10 +1,9 @@
 //! Running the program.
 
-use super::super::Kind::{Address, Choice, Count, Secret, Switch, Text};
-use super::super::Row;
-use super::super::Scope::Process;
-use super::super::Written::{Default, Sample};
-use super::{entry, row};
+use super::super::form::Kind::{Address, Choice, Count, Secret, Switch, Text};
+use super::super::form::Scope::Process;
+use super::super::form::Written::{Default, Sample};
+use super::super::form::{Row, entry, row};
 
 pub(super) const RUNNING: &[Row] = &[
     row(

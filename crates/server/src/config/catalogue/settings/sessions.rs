@@ -1,10 +1,9 @@
 //! Sessions that are in a cookie, and tokens.
 
-use super::super::Kind::{Choice, File, Seconds, Secret, SecretList, Switch, Text, Url};
-use super::super::Row;
-use super::super::Scope::Realm;
-use super::super::Written::{Beside, Default, Sample};
-use super::{entry, row};
+use super::super::form::Kind::{Choice, File, Seconds, Secret, SecretList, Switch, Text, Url};
+use super::super::form::Scope::Realm;
+use super::super::form::Written::{Beside, Default, Sample};
+use super::super::form::{Row, entry, row};
 
 pub(super) const SESSIONS: &[Row] = &[
     row(

@@ -1,12 +1,11 @@
 //! Sessions that are looked up, users, and the stores of both.
 
-use super::super::Kind::{
+use super::super::form::Kind::{
     Address, Choice, Count, File, Millis, Port, Seconds, Secret, SecretUrl, Switch, Text,
 };
-use super::super::Row;
-use super::super::Scope::{Database, Realm, Redis, Stores};
-use super::super::Written::{Beside, Default, Sample};
-use super::{entry, row};
+use super::super::form::Scope::{Database, Realm, Redis, Stores};
+use super::super::form::Written::{Beside, Default, Sample};
+use super::super::form::{Row, entry, row};
 
 pub(super) const LOOKED_UP: &[Row] = &[
     row(

@@ -217,7 +217,7 @@ impl Config {
             let routes = routes.unwrap_or_else(|| Routes::of_one_service(public, true));
             let sign_in = sign_in::settings(&mut reader, &routes, Opened::Routes, &mut warnings);
             let rules = made.map(|mut made| {
-                realms.send_to_sign_in(&mut made, variables, sign_in.clone(), &mut problems);
+                realms.send_to_sign_in(&mut made, &reader, sign_in.clone(), &mut problems);
                 made.rules
             });
             (rules, sign_in)

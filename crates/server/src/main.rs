@@ -19,6 +19,7 @@ mod loops;
 mod metrics;
 mod mint;
 mod mode;
+mod named_file;
 mod open;
 mod outbox;
 mod output;

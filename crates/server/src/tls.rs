@@ -15,6 +15,9 @@ use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
+use session::Secret;
+
+use crate::named_file;
 
 /// Who may vouch for a server.
 #[derive(Clone, Debug)]
@@ -106,16 +109,16 @@ pub(crate) fn client_config(terms: Terms<'_>) -> Result<ClientConfig, TlsFileErr
         return Ok(config.with_no_client_auth());
     };
     let chain = certificates(certificate)?;
-    let secret =
-        PrivateKeyDer::from_pem_file(key).map_err(|error| TlsFileError::new(key, error))?;
+    let secret = PrivateKeyDer::from_pem_slice(content(key)?.expose())
+        .map_err(|error| TlsFileError::new(key, error))?;
     config
         .with_client_auth_cert(chain, secret)
         .map_err(|error| TlsFileError::new(key, error))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let certificates = CertificateDer::pem_slice_iter(content(path)?.expose())
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| TlsFileError::new(path, error))?;
     if certificates.is_empty() {
         return Err(TlsFileError::new(
@@ -125,6 +128,16 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileErro
     }
     Ok(certificates)
 }
+
+/// What is in a file, which may be a key.
+fn content(path: &Path) -> Result<Secret, TlsFileError> {
+    let read = named_file::read(path, LONGEST_FILE);
+    read.map(Secret::new)
+        .map_err(|error| TlsFileError::new(path, error))
+}
+
+/// In bytes: far more than all public authorities take together, some 250,000.
+pub(crate) const LONGEST_FILE: u64 = 4 << 20;
 
 /// Why a file with certificates or a key cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

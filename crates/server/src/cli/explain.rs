@@ -1,6 +1,5 @@
 //! `sessiongate explain`: reading the question, printing the answer.
 
-use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -17,6 +16,7 @@ use crate::config::{Config, Variables};
 use crate::explain::{self, Explanation, FieldLine, Head, Question, Target};
 use crate::live::{Live, Surroundings};
 use crate::metrics::Metrics;
+use crate::named_file;
 use crate::store::Pools;
 
 #[derive(Debug, Args)]
@@ -129,7 +129,8 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
 
 fn cookies(file: &Path) -> Result<HeaderValue> {
     let shown = file.display();
-    let text = fs::read(file).with_context(|| format!("cannot read {shown} (--cookie-file)"))?;
+    let text = named_file::read(file, LONGEST_COOKIES)
+        .with_context(|| format!("cannot read {shown} (--cookie-file)"))?;
     let value = header_value(&text).with_context(|| format!("{shown} (--cookie-file)"))?;
     let Ok(value) = HeaderValue::from_bytes(value) else {
         bail!("{shown} (--cookie-file) holds something that no header can hold");
@@ -142,3 +143,6 @@ fn method(text: &str) -> Result<Method, &'static str> {
     let method = method.filter(|_| !text.bytes().any(|byte| byte.is_ascii_lowercase()));
     method.ok_or("give a method in capitals, such as GET")
 }
+
+/// In bytes, as much as `open` takes.
+const LONGEST_COOKIES: u64 = 1 << 20;

@@ -11,8 +11,6 @@ mod value;
 mod variable;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +26,7 @@ use super::place::{Place, SourceFile};
 use super::problem::Problem;
 use super::stack::{RawRealm, Spanned, Stack};
 use super::variables::Variables;
+use crate::named_file;
 
 /// What the environment and the file say together.
 #[derive(Debug, Default)]
@@ -114,7 +113,7 @@ impl<'e> Loading<'e> {
     /// Reads a file of text, and notes it.
     fn read(&mut self, path: &Path) -> Option<Arc<SourceFile>> {
         let problem = |what: String| Problem::new(path.display().to_string(), what);
-        let text = match content(path) {
+        let text = match named_file::read(path, LONGEST) {
             Ok(bytes) => String::from_utf8(bytes).map_err(|error| {
                 let valid = error.utf8_error().valid_up_to();
                 let line = 1 + error.as_bytes()[..valid]
@@ -276,18 +275,6 @@ impl<'e> Loading<'e> {
     }
 }
 
-fn content(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(LONGEST + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
-        let what = format!("it has more than {} MiB", LONGEST >> 20);
-        return Err(io::Error::other(what));
-    }
-    Ok(bytes)
-}
-
 /// A span of at least one byte that is no newline, if there is one.
 fn visible(text: &str, span: Range<usize>) -> Range<usize> {
     let mut start = text.floor_char_boundary(span.start);
@@ -315,8 +302,8 @@ fn lines(text: &str, span: Range<usize>) -> Range<usize> {
     start..end.map_or(text.len(), |length| span.end + length)
 }
 
-/// In bytes: room for far more than ten thousand routes; a device or a log that is named by mistake ends here.
-const LONGEST: u64 = 64 << 20;
+/// In bytes: room for far more than ten thousand routes; a log that is named by mistake ends here.
+pub(super) const LONGEST: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests;

@@ -1,19 +1,19 @@
 //! The files that a configuration stands in, and those that it names: what a reload looks at.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{self, SHA256};
 
 use super::catalogue::{self, Entry, Kind};
-use super::file::Loaded;
+use super::file::{LONGEST, Loaded};
 use super::place::SourceFile;
 use super::stack::{RawProfile, RawSource, Stack};
 use super::variables::Variables;
 use super::{Config, RealmSettings};
+use crate::named_file;
 
 /// Files by their paths, and where more of them may appear.
 #[derive(Clone, Debug, Default)]
@@ -186,9 +186,7 @@ impl Content {
         if !fs::metadata(path).ok()?.is_file() {
             return None;
         }
-        let mut bytes = Vec::new();
-        let file = File::open(path).ok()?;
-        file.take(LONGEST).read_to_end(&mut bytes).ok()?;
+        let bytes = named_file::read(path, LONGEST).ok()?;
         // It may be a secret, which is wiped from memory.
         Some(Self::of(session::Secret::new(bytes).expose()))
     }
@@ -205,9 +203,6 @@ fn naming_file(name: &str) -> Option<&'static Entry> {
         }
     }
 }
-
-/// In bytes, as long as a configuration file may be.
-const LONGEST: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {

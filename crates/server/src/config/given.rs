@@ -4,14 +4,14 @@
 //! quote that an editor, a shell or `docker run --env-file` left at its ends makes another secret, and every session is
 //! refused. What is odd is said in words that reveal nothing of the secret.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use session::Secret;
 
 use super::mark::MARK;
 use super::problem::Problem;
+use crate::named_file;
 
 /// What the bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) enum Content {
 }
 
 /// A secret as it was given, and where.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Given {
     /// The variable or option, such as `AUTH_SECRET_FILE`.
     source: String,
@@ -85,16 +85,7 @@ impl Given {
 
     /// Reads a secret from a file, without one newline at its end.
     pub(super) fn read(source: &str, path: &Path, content: Content) -> io::Result<Self> {
-        // Room enough that no copy of a usual secret is left behind when the buffer grows.
-        let mut bytes = Vec::with_capacity(USUAL_FILE);
-        File::open(path)?
-            .take(LONGEST_FILE + 1)
-            .read_to_end(&mut bytes)?;
-        let bytes = Secret::new(bytes);
-        if bytes.len() as u64 > LONGEST_FILE {
-            let what = format!("it has more than {LONGEST_FILE} bytes, so it is no secret");
-            return Err(io::Error::other(what));
-        }
+        let bytes = Secret::new(named_file::read(path, LONGEST_FILE)?);
         let secret = Secret::new(without_final_newline(bytes.expose()));
         let cut = secret.len() < bytes.len();
         Ok(Self::new(source, secret, cut, content))
@@ -110,6 +101,12 @@ impl Given {
     fn oddity(&self) -> Option<String> {
         let words: Vec<_> = self.oddities.iter().map(|oddity| oddity.words()).collect();
         (!words.is_empty()).then(|| format!("the secret {}", words.join(", and ")))
+    }
+
+    /// Whether this is what the variable says, or the file that it can come from; and no part of that.
+    pub(super) fn is_all_of(&self, variable: &str) -> bool {
+        let rest = self.source.strip_prefix(variable);
+        rest.is_some_and(|rest| matches!(rest, "" | "_FILE"))
     }
 
     fn is_of(&self, variable: &str) -> bool {
@@ -419,11 +416,8 @@ pub(crate) fn core(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// In bytes: what every secret fits into.
-const USUAL_FILE: usize = 4096;
-
 /// In bytes: far more than any secret has.
-const LONGEST_FILE: u64 = 64 * 1024;
+pub(super) const LONGEST_FILE: u64 = 64 * 1024;
 
 /// Characters that no screen shows: they come along with what is copied from a page or a chat.
 const INVISIBLE: [char; 16] = [

@@ -10,11 +10,12 @@ use session::Secret;
 
 use super::catalogue::is_from_files;
 use super::connection_url::ConnectionUrl;
-use super::given::{self, Content, Given};
+use super::given::{self, Content, Given, LONGEST_FILE};
 use super::mark::MARK;
 use super::place::Place;
 pub(crate) use super::problem::Problem;
 pub(crate) use super::variables::Variables;
+use crate::named_file;
 
 /// One setting as it took effect, for `check-config`. Secrets are shown by length and fingerprint.
 #[derive(Clone, Debug)]
@@ -366,16 +367,34 @@ impl<'v> Reader<'v> {
         given::explain(&mut self.problems, &self.given);
     }
 
-    /// A secret that was read already, to derive another key from; `None` without one that can be read. White space at its
-    /// end does not count, so that nodes which read it in different ways derive the same.
+    /// A secret, to derive another key from; `None` without one that can be read. What was read already is not read again,
+    /// because a pipe has its content once. White space at its end does not count, so that nodes which read it in different
+    /// ways derive the same.
     pub(crate) fn secret_again(&self, name: &str) -> Option<Secret> {
-        let file = || self.variables.get(&format!("{name}_FILE"));
-        let bytes = match self.variables.get(name) {
-            Some(value) => value.as_bytes().to_vec(),
-            None => std::fs::read(file()?).ok()?,
+        let known = self.given.iter().find(|given| given.is_all_of(name));
+        let secret = match (known, self.variables.get(name)) {
+            (Some(given), _) => given.secret.clone(),
+            (None, Some(value)) => Secret::new(value),
+            (None, None) => {
+                let path = self.variables.get(&format!("{name}_FILE"))?;
+                let bytes = named_file::read(Path::new(path), LONGEST_FILE);
+                Secret::new(bytes.ok()?)
+            }
         };
-        let secret = Secret::new(bytes);
         Some(Secret::new(secret.expose().trim_ascii_end()))
+    }
+
+    /// A reader of other variables that knows the secrets which this one has read.
+    pub(crate) fn of_others<'o>(&self, variables: &'o Variables) -> Reader<'o> {
+        Reader {
+            given: self.given.clone(),
+            ..Reader::new(variables)
+        }
+    }
+
+    /// The variables that it reads.
+    pub(crate) fn variables(&self) -> &'v Variables {
+        self.variables
     }
 
     /// A secret that goes into text, such as a password in a connection string.
@@ -561,6 +580,22 @@ mod tests {
         let variables = variables(&[("JWT_SECRET_FILE", file.path().to_str().unwrap())]);
         let secret = Reader::new(&variables).secret("JWT_SECRET").unwrap();
         assert_eq!(secret.expose(), b"s3cret ");
+    }
+
+    #[test]
+    fn a_secret_from_a_pipe_is_there_again() {
+        let (pipe, mut writer) = std::io::pipe().unwrap();
+        std::io::Write::write_all(&mut writer, b"s3cret \n").unwrap();
+        drop(writer);
+        let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&pipe));
+        let variables = variables(&[("JWT_SECRET_FILE", &path)]);
+        let mut reader = Reader::new(&variables);
+        assert_eq!(reader.secret("JWT_SECRET").unwrap().expose(), b"s3cret ");
+        let of_others = reader.of_others(&variables);
+        for reader in [&reader, &of_others] {
+            let again = reader.secret_again("JWT_SECRET").unwrap();
+            assert_eq!(again.expose(), b"s3cret");
+        }
     }
 
     #[test]

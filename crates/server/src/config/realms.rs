@@ -91,11 +91,11 @@ impl<'s> Realms<'s> {
         }
     }
 
-    /// Gives each route its sign-in page. `default` is that of the top level, which `variables` make.
+    /// Gives each route its sign-in page. `default` is that of the top level, which `top` has read.
     pub(super) fn send_to_sign_in(
         &mut self,
         made: &mut Made,
-        variables: &Variables,
+        top: &Reader<'_>,
         default: Option<SignIn>,
         problems: &mut Vec<Problem>,
     ) {
@@ -114,11 +114,11 @@ impl<'s> Realms<'s> {
         let routes = made.rules.routes.clone();
         let named = &self.named;
         made.send_to_sign_in(&pages, |realm, url| {
-            let variables = match realm {
-                0 => variables,
-                named_realm => &named[named_realm - 1].0.settings,
+            let reader = match realm {
+                0 => top,
+                named_realm => &named[named_realm - 1].1,
             };
-            own_page(variables, &routes, url, problems)
+            own_page(reader, &routes, url, problems)
         });
     }
 
@@ -156,13 +156,14 @@ fn is_simple(name: &str) -> bool {
 
 /// The sign-in page that a route has of its own.
 fn own_page(
-    variables: &Variables,
+    of_realm: &Reader<'_>,
     routes: &Routes,
     url: &Spanned<String>,
     problems: &mut Vec<Problem>,
 ) -> Option<SignIn> {
-    let variables = variables.clone().with([("SIGN_IN_URL", url.value.clone())]);
-    let mut reader = Reader::new(&variables);
+    let variables = of_realm.variables().clone();
+    let variables = variables.with([("SIGN_IN_URL", url.value.clone())]);
+    let mut reader = of_realm.of_others(&variables);
     let page = sign_in::settings(&mut reader, routes, Opened::Routes, &mut Vec::new());
     for problem in reader.problems {
         problems.push(Problem::at(url.place.clone(), problem.what));

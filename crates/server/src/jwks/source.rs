@@ -3,8 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +26,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::named_file;
 use crate::tls::{self, Authorities, Proof, Terms};
 
 /// Where an issuer publishes his keys.
@@ -94,10 +94,13 @@ impl fmt::Display for Source {
 
 /// Reads a file with keys, and not more of it than keys may be long.
 pub(crate) fn read_file(path: &Path) -> Result<String, JwksError> {
-    let mut bytes = Vec::new();
-    let most = JwtKeys::MAX_JWKS_LEN as u64;
-    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    text(bytes)
+    let bytes = named_file::read(path, JwtKeys::MAX_JWKS_LEN as u64);
+    text(
+        bytes.map_err(|error| match error.kind() == ErrorKind::FileTooLarge {
+            true => JwtKeysError::Oversize.into(),
+            false => JwksError::Io(error),
+        })?,
+    )
 }
 
 fn in_parentheses(advice: Option<&str>) -> String {

@@ -3,11 +3,12 @@
 //! Stores that ask the same server with the same settings lease one set of connections. The last one that gives its lease
 //! back closes them.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
+use session::Secret;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -19,7 +20,7 @@ use super::postgres::{PostgresOpener, PostgresServer};
 use super::redis::{Redis, RedisTarget};
 use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, Settings};
 use super::sqlite::SqliteOpener;
-use crate::vital;
+use crate::{named_file, tls, vital};
 
 /// The connections that stores share. A handle: clones share everything.
 #[derive(Clone)]
@@ -78,9 +79,13 @@ fn files_of(settings: &DatabaseSettings) -> Fingerprints {
         .collect()
 }
 
-fn fingerprint(path: &PathBuf) -> Option<Vec<u8>> {
-    let content = std::fs::read(path).ok()?;
-    Some(digest::digest(&digest::SHA256, &content).as_ref().to_vec())
+fn fingerprint(path: impl AsRef<Path>) -> Option<Vec<u8>> {
+    let content = Secret::new(named_file::read(path.as_ref(), tls::LONGEST_FILE).ok()?);
+    Some(
+        digest::digest(&digest::SHA256, content.expose())
+            .as_ref()
+            .to_vec(),
+    )
 }
 
 impl Pools {

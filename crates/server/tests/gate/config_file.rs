@@ -210,7 +210,7 @@ async fn a_file_that_cannot_be_read_is_the_only_problem() -> Result<()> {
     for (file, why) in [
         ("/nonexistent/gate.toml", "No such file or directory"),
         (closed.as_str(), "Permission denied"),
-        ("/", "Is a directory"),
+        ("/", "it is a folder; give a file"),
     ] {
         let finished = bare().args(["--config", file]).unprivileged().run().await?;
         assert_eq!(finished.status.code(), Some(1));

@@ -27,6 +27,7 @@ mod interop;
 mod kernel;
 mod lifecycle;
 mod loops;
+mod named_files;
 mod output;
 mod paths;
 mod pooler;

@@ -189,7 +189,7 @@ async fn what_cannot_be_meant_stops_the_start() -> Result<()> {
         .run()
         .await?;
     let expected = format!(
-        "\n  AUTH_SECRET_FILE: cannot read `{large}`: it has more than 65536 bytes, so it is no secret"
+        "\n  AUTH_SECRET_FILE: cannot read `{large}`: it has more than 64 KiB, the most that is read here"
     );
     assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
     Ok(())

@@ -69,14 +69,18 @@ fn whole(folder: &Path, pattern: &str) -> Result<String, String> {
 fn matching(whole: &str, pattern: &str) -> Result<Vec<PathBuf>, String> {
     let paths = glob::glob(whole)
         .map_err(|error| format!("`{pattern}` is not a pattern: {}", error.msg))?;
-    let paths: Result<Vec<_>, _> = paths.collect();
-    let mut paths = paths.map_err(|error| format!("`{pattern}`: {error}"))?;
-    paths.retain(|path| !path.is_dir());
-    match paths.is_empty() {
-        true => Err(format!("no file matches `{pattern}`")),
-        false => Ok(paths),
+    let is_file = |path: &Result<PathBuf, _>| !path.as_ref().is_ok_and(|path| path.is_dir());
+    let paths: Result<Vec<_>, _> = paths.filter(is_file).take(MOST + 1).collect();
+    let paths = paths.map_err(|error| format!("`{pattern}`: {error}"))?;
+    match paths.len() {
+        0 => Err(format!("no file matches `{pattern}`")),
+        1..=MOST => Ok(paths),
+        _ => Err(format!("more than {MOST} files match `{pattern}`")),
     }
 }
+
+/// A pattern for more files than this is probably for a whole disk.
+const MOST: usize = 1000;
 
 /// Notes what stands in an included file and may only stand in `main`.
 pub(super) fn name_misplaced(table: &mut Table<'_>, main: &SourceFile) {

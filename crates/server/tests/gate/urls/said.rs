@@ -248,9 +248,7 @@ const OF_POSTGRES: &[Refused] = &[
             "DATABASE_URL",
             "postgres://u:hidden@db/app?sslrootcert=/nonexistent/ca.pem",
         )],
-        &[
-            "DATABASE_URL: cannot use `/nonexistent/ca.pem`: I/O error: No such file or directory (os error 2)",
-        ],
+        &["DATABASE_URL: cannot use `/nonexistent/ca.pem`: No such file or directory (os error 2)"],
     ),
     (
         &[("DATABASE_URL", "postgres://u:hid/den@db/app")],

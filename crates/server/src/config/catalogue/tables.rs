@@ -187,7 +187,7 @@ pub(in crate::config) const PROFILE: &[Key] = &[
         "base",
         Text,
         "\"remote-user\"",
-        "the profile whose headers it starts with",
+        "the built-in profile whose headers it starts with",
     ),
     key(
         "encoding",
@@ -303,7 +303,7 @@ pub(in crate::config) const CONDITION: &[Key] = &[
     key(
         "not",
         Condition,
-        "{ claim = \"impersonatedBy\", present = true }",
+        "{ claim = \"session.impersonatedBy\", present = true }",
         "this does not hold",
     ),
     key(
@@ -330,7 +330,7 @@ pub(in crate::config) const CONDITION: &[Key] = &[
 const ACTIVE: Key = key(
     "active",
     Active,
-    "[{ column = \"banned\", equals = false }]",
+    "[{ not = { column = \"banned\", equals = true } }]",
     "what the user's row must show, on every route of the realm; or a preset: \"better-auth\"",
 );
 

@@ -32,6 +32,9 @@ pub enum InvalidHost {
         "give a host name such as `app.example.com`, or `*.example.com` for every name one label below"
     )]
     Malformed,
+    /// It is a URL.
+    #[error("give the host alone, such as `app.example.com`, without `https://` and a path")]
+    Url,
     /// It has a port.
     #[error("give the host without a port: rules hold for every port")]
     Port,
@@ -46,6 +49,9 @@ impl HostPattern {
     /// # Errors
     /// [`InvalidHost`] says what is wrong.
     pub fn new(text: &str) -> Result<Self, InvalidHost> {
+        if text.contains('/') {
+            return Err(InvalidHost::Url);
+        }
         let text = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         let (name, one_label_below) = match text.strip_prefix("*.") {
             Some(rest) => (rest, true),
@@ -128,6 +134,11 @@ pub enum InvalidPath {
     /// It holds something that two parsers read differently.
     #[error(r"it must not hold `//`, `\`, `;`, `#`, `.` or `..` segments or encoded delimiters")]
     Ambiguous,
+    /// It holds a percent sign that begins no escape.
+    #[error(
+        "`%` must stand before two hexadecimal digits, as in `%20`; write `%25` for a percent sign"
+    )]
+    Escape,
     /// It does not begin with a slash.
     #[error("it must begin with `/`")]
     NotAbsolute,
@@ -245,10 +256,21 @@ fn check(path: &str) -> Result<(), InvalidPath> {
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(InvalidPath::NotAscii);
     }
+    if !has_whole_escapes(path) {
+        return Err(InvalidPath::Escape);
+    }
     if is_ambiguous(path) {
         return Err(InvalidPath::Ambiguous);
     }
     Ok(())
+}
+
+fn has_whole_escapes(path: &str) -> bool {
+    let is_hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+    path.split('%').skip(1).all(|rest| {
+        let rest = rest.as_bytes();
+        is_hex(rest.first()) && is_hex(rest.get(1))
+    })
 }
 
 /// Whether an upstream could take this entry for another path, by removing dot segments, folding slashes, cutting path
@@ -263,15 +285,9 @@ fn is_ambiguous(path: &str) -> bool {
     path.contains('%') && has_ambiguous_escape(path)
 }
 
-/// An escape that is malformed, hides a delimiter, is not UTF-8, or decodes to a character that normalisation (NFKC)
+/// An escape that hides a delimiter, is not UTF-8, or decodes to a character that normalisation (NFKC)
 /// turns into a delimiter.
 fn has_ambiguous_escape(path: &str) -> bool {
-    let malformed = path.split('%').skip(1).any(|rest| {
-        !matches!(rest.as_bytes(), [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
-    });
-    if malformed {
-        return true;
-    }
     let hidden = path.split('%').skip(1).any(|rest| {
         rest.get(..2)
             .and_then(|hex| u8::from_str_radix(hex, 16).ok())
@@ -355,6 +371,10 @@ mod tests {
             ("/ä", InvalidPath::NotAscii),
             ("/a/../b", InvalidPath::Ambiguous),
             ("//a", InvalidPath::Ambiguous),
+            ("/%zz", InvalidPath::Escape),
+            ("/a%", InvalidPath::Escape),
+            ("/a%2", InvalidPath::Escape),
+            ("/a%+f", InvalidPath::Escape),
             ("/a%2fb", InvalidPath::Ambiguous),
             ("/a{b}", InvalidPath::Placeholder),
             ("/{a}b", InvalidPath::Placeholder),
@@ -428,13 +448,14 @@ mod tests {
         for (text, why) in [
             ("", InvalidHost::Malformed),
             ("a..b", InvalidHost::Malformed),
-            ("https://a", InvalidHost::Port),
+            ("https://a", InvalidHost::Url),
+            ("https://a/", InvalidHost::Url),
             ("a:80", InvalidHost::Port),
             ("[::1]:80", InvalidHost::Port),
             ("::1", InvalidHost::Port),
             ("[::g]", InvalidHost::Malformed),
             ("*.[::1]", InvalidHost::Malformed),
-            ("a/b", InvalidHost::Malformed),
+            ("a/b", InvalidHost::Url),
             ("*", InvalidHost::Star),
             ("a.*.b", InvalidHost::Star),
             ("*a.b", InvalidHost::Star),

@@ -50,6 +50,14 @@ fn authority(text: &str) -> Result<Authority, String> {
         true => "it".to_owned(),
         false => format!("`{text}`"),
     };
+    // The parser leaves a fragment out.
+    for (mark, called) in [('?', "query"), ('#', "fragment")] {
+        if text.contains(mark) && !text.contains('@') {
+            return Err(format!(
+                "{shown} has a {called}; requests keep their own, so give only scheme, host and port"
+            ));
+        }
+    }
     let uri: Uri = with_brackets(text)
         .parse()
         .map_err(|_| format!("{shown} is not a URL; {example}"))?;

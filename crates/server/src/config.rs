@@ -180,7 +180,8 @@ impl Config {
             connect: reader.limit("UPSTREAM_CONNECT_TIMEOUT", 5),
             answer: reader.limit("UPSTREAM_TIMEOUT", 60),
         };
-        let is_required = decisions.is_none() && stack.routes.is_empty();
+        let decides_for_others = decisions.is_some() || reader.is_given("AUTH_LISTEN");
+        let is_required = !decides_for_others && stack.routes.is_empty();
         let upstream = upstream::service(&mut reader, timeouts, is_required);
         let public = reader.list("PUBLIC_PATHS", PathPattern::literal);
         let realm = RealmReading::read(&mut reader, &mut warnings);
@@ -191,7 +192,8 @@ impl Config {
         let usual = Usual {
             cors_origins: reader.list("CORS_ORIGINS", AllowedOrigin::parse),
             forwards_session: reader.switch("FORWARD_SESSION_COOKIE", true),
-            decides_for_others: decisions.is_some(),
+            decides_for_others,
+            has_wrong_upstream: upstream.is_none() && reader.is_given("UPSTREAM"),
             is_partial,
         };
         let uses_upstream = upstream.is_some();

@@ -219,7 +219,7 @@ impl<'e> Loading<'e> {
         for mut route in table.tables_in_list("route", catalogue::ROUTE) {
             let route_read = routes::route(&mut route);
             table.problems.append(&mut route.problems);
-            self.loaded.stack.routes.extend(route_read);
+            self.loaded.stack.routes.push(route_read);
         }
         for (name, mut service) in table.named_tables("service", catalogue::SERVICE) {
             let is_new = self.is_new("service", &name, &mut service);

@@ -80,6 +80,11 @@ impl<'v> Reader<'v> {
         sources(name).any(|name| self.variables.get(&name).is_some())
     }
 
+    /// Whether something stands there, though perhaps nothing that can be read.
+    pub(crate) fn is_given(&self, name: &str) -> bool {
+        self.is_set(name) || self.variables.lacks_for_a_reason(name)
+    }
+
     /// Notes that a variable has no effect, if it is set, or the file that it can come from.
     pub(crate) fn idle(&mut self, name: &str, why: &str) {
         for name in sources(name) {

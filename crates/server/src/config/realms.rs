@@ -40,12 +40,6 @@ impl<'s> Realms<'s> {
             let mut reader = Reader::new(&raw.settings);
             let mut warnings = Vec::new();
             let name = &raw.name.value;
-            if name == DEFAULT_REALM {
-                let what = "the realm `default` is made of what stands at the top level";
-                reader
-                    .problems
-                    .push(Problem::at(raw.name.place.clone(), what));
-            }
             if !is_simple(name) {
                 let what = "the name of a realm stands in keys of Redis and in logs: give letters, digits, `-` and `_`";
                 reader
@@ -142,8 +136,9 @@ impl<'s> Realms<'s> {
         let parts = self.readings.into_iter().zip(self.active).zip(self.names);
         for (((reading, active), names), (name, variables, settings)) in parts.zip(settings) {
             let asked = names.columns.into_asked();
-            all.push(reading.settings(&name, active, asked, variables, &settings, problems)?);
+            all.push(reading.settings(&name, active, asked, variables, &settings, problems));
         }
+        let all: Vec<_> = all.into_iter().collect::<Option<_>>()?;
         check_cookies(&all, warnings);
         Some(all)
     }

@@ -82,6 +82,8 @@ pub(super) struct Usual {
     pub(super) cors_origins: Vec<AllowedOrigin>,
     /// Whether a route may do without a service, because decisions are made for others.
     pub(super) decides_for_others: bool,
+    /// Whether the top level names a service in a way that cannot be read, and has been told so.
+    pub(super) has_wrong_upstream: bool,
     /// Whether a part of a file could not be read. What is named may be there.
     pub(super) is_partial: bool,
 }

@@ -39,7 +39,7 @@ pub(crate) struct RawRoute {
     pub(crate) name: Option<Spanned<String>>,
     /// Empty: any host.
     pub(crate) hosts: Vec<Spanned<String>>,
-    /// At least one.
+    /// At least one, or the file has been told that there is none.
     pub(crate) paths: Vec<Spanned<String>>,
     /// Empty: any method.
     pub(crate) methods: Vec<Spanned<String>>,
@@ -51,6 +51,8 @@ pub(crate) struct RawRoute {
     pub(crate) service: Option<Spanned<String>>,
     /// In place of `service`: one URL, or several.
     pub(crate) upstreams: Vec<Spanned<String>>,
+    /// Whether it has either, though perhaps in a way that cannot be read.
+    pub(crate) seems_to_name_service: bool,
     /// The name of a profile.
     pub(crate) headers: Option<Spanned<String>>,
     pub(crate) strip_prefix: Option<Spanned<String>>,

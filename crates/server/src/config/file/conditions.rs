@@ -143,8 +143,13 @@ fn kind(table: &mut Table<'_>) -> Option<RawKind> {
     Some(match subject {
         "all" => RawKind::All(table.conditions(subject)),
         "any" => RawKind::Any(table.conditions(subject)),
-        "claim" => RawKind::Claim(table.text(subject)?, test(table)?),
-        "column" => RawKind::Column(table.text(subject)?, test(table)?),
+        "claim" | "column" => {
+            let (name, test) = (table.text(subject), test(table));
+            match subject {
+                "claim" => RawKind::Claim(name?, test?),
+                _ => RawKind::Column(name?, test?),
+            }
+        }
         "max_age" => RawKind::MaxAge(table.text(subject)?),
         "methods" => RawKind::Methods(some(table.filled(subject))?),
         "network" => RawKind::Network(some(table.filled(subject))?),
@@ -157,6 +162,7 @@ fn kind(table: &mut Table<'_>) -> Option<RawKind> {
 }
 
 fn test(table: &mut Table<'_>) -> Option<RawTest> {
+    let separator = table.text("separator");
     let name = table.one_of(TESTS, "this condition does not say what the value must be")?;
     let kind = match name {
         "contains" => RawTestKind::Contains(table.scalars(name)?),
@@ -170,10 +176,7 @@ fn test(table: &mut Table<'_>) -> Option<RawTest> {
         "past" => table.mark(name).map(|_| RawTestKind::Past)?,
         _ => RawTestKind::Present(table.switch(name)?.value),
     };
-    Some(RawTest {
-        kind,
-        separator: table.text("separator"),
-    })
+    Some(RawTest { kind, separator })
 }
 
 /// Notes tests beside what cannot be tested.

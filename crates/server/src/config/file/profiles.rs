@@ -84,13 +84,14 @@ fn header<'t>(
         return None;
     };
     header.name_unknown();
-    let read = source(&mut header).map(|source| RawHeader {
-        source,
-        encoding: header.text("encoding"),
-        separator: header.text("separator"),
-    });
+    let source = source(&mut header);
+    let (encoding, separator) = (header.text("encoding"), header.text("separator"));
     table.problems.append(&mut header.problems);
-    read
+    Some(RawHeader {
+        source: source?,
+        encoding,
+        separator,
+    })
 }
 
 /// Exactly one of the keys that say where the value comes from.

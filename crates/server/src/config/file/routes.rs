@@ -4,14 +4,14 @@ use super::super::problem::Problem;
 use super::super::stack::{RawRoute, RawService, Spanned};
 use super::table::Table;
 
-pub(super) fn route(table: &mut Table<'_>) -> Option<RawRoute> {
+pub(super) fn route(table: &mut Table<'_>) -> RawRoute {
     table.name_unknown();
     if !table.seems_to_have("path") {
         let problem = Problem::at(table.place.clone(), "this route has no `path`");
         let help = "`path = \"/\"` is everything; several stand in a list";
         table.problems.push(problem.with_help(help));
     }
-    let route = RawRoute {
+    RawRoute {
         place: table.place.clone(),
         name: table.text("name"),
         hosts: table.filled("host"),
@@ -22,6 +22,7 @@ pub(super) fn route(table: &mut Table<'_>) -> Option<RawRoute> {
         realm: table.text("realm"),
         service: table.text("service"),
         upstreams: table.filled("upstream"),
+        seems_to_name_service: table.seems_to_have("service") || table.seems_to_have("upstream"),
         headers: table.text("headers"),
         strip_prefix: table.text("strip_prefix"),
         rewrite_host: table.text("rewrite_host"),
@@ -32,8 +33,7 @@ pub(super) fn route(table: &mut Table<'_>) -> Option<RawRoute> {
         forward_session_cookie: table.switch("forward_session_cookie"),
         sign_in_url: table.text("sign_in_url"),
         csrf: table.switch("csrf"),
-    };
-    (!route.paths.is_empty()).then_some(route)
+    }
 }
 
 pub(super) fn service(name: Spanned<String>, table: &mut Table<'_>) -> RawService {

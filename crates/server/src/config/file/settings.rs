@@ -154,12 +154,12 @@ fn read<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
 
 /// A list, with commas between its entries.
 fn list<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
+    let count = table.problems.len();
     if let Some(entries) = item.value.get_ref().as_array() {
         for entry in entries.iter() {
-            expects_no_comma(table, item, entry)?;
+            expects_no_comma(table, item, entry);
         }
     }
-    let count = table.problems.len();
     let texts = table.texts_of(item);
     let parts = texts.iter().flat_map(|text| {
         let parts = text.value.split(',').map(str::trim);
@@ -176,21 +176,13 @@ fn list<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
     })
 }
 
-fn expects_no_comma<'t>(
-    table: &mut Table<'t>,
-    item: &Item<'t>,
-    entry: &Parsed<DeValue<'t>>,
-) -> Option<()> {
-    if !entry
-        .get_ref()
-        .as_str()
-        .is_some_and(|text| text.contains(','))
-    {
-        return Some(());
+fn expects_no_comma<'t>(table: &mut Table<'t>, item: &Item<'t>, entry: &Parsed<DeValue<'t>>) {
+    let text = entry.get_ref().as_str();
+    if !text.is_some_and(|text| text.contains(',')) {
+        return;
     }
     let what = format!("an entry of `{}` cannot have a comma in it", item.name);
     let problem = Problem::at(table.place_of(entry), what);
     let help = "write each entry in quotes of its own";
     table.problems.push(problem.with_help(help));
-    None
 }

@@ -42,8 +42,8 @@ pub(in crate::config) fn active(
         Some(RawActive::Preset(preset)) => {
             let what = format!("`{}` is no set of conditions that we know", preset.value);
             let help = format!(
-                "`active = \"{BETTER_AUTH}\"` refuses banned users, or write conditions: `active = [{{ column = \
-                 \"banned\", equals = false }}]`"
+                "`active = \"{BETTER_AUTH}\"` refuses banned users, or write conditions: `active = [{{ not = {{ column \
+                 = \"banned\", equals = true }} }}]`"
             );
             problems.push(Problem::at(preset.place.clone(), what).with_help(help));
             Condition::ALWAYS
@@ -86,9 +86,11 @@ fn condition(
         RawKind::Any(raws) => Condition::Any(each(raws, problems)),
         RawKind::Not(raw) => Condition::Not(Box::new(condition(raw, columns, problems)?)),
         RawKind::Claim(path, raw) => {
-            Condition::Claim(claim_path(path, columns, problems)?, test(raw, problems))
+            let test = test(raw, problems);
+            Condition::Claim(claim_path(path, columns, problems)?, test)
         }
         RawKind::Column(name, raw) => {
+            let test = test(raw, problems);
             let column = parsed(name, problems, store::Column::parse)?;
             columns.named_at(column.name(), &name.place);
             let asked = match raw.kind {
@@ -99,7 +101,7 @@ fn condition(
                 | RawTestKind::OneOf(_)
                 | RawTestKind::Present(_) => columns.value(column),
             };
-            Condition::Column(asked, test(raw, problems))
+            Condition::Column(asked, test)
         }
         RawKind::OrganizationRole(roles) => Condition::OrganizationRole {
             active: columns.active_organization(&raw.place),
@@ -155,6 +157,11 @@ pub(super) fn parsed<T, E: ToString>(
 
 /// A method, in capitals as everybody writes it.
 pub(super) fn method(text: &str) -> Result<Method, &'static str> {
+    if text.is_empty() {
+        return Err(
+            "nothing stands in the quotes; give a method such as `GET`, or leave `methods` out for all of them",
+        );
+    }
     let is_upper = |byte: u8| byte.is_ascii_uppercase() || byte == b'-';
     match Method::from_bytes(text.as_bytes()) {
         Ok(method) if text.bytes().all(is_upper) => Ok(method),

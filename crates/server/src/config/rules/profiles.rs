@@ -63,7 +63,13 @@ impl<'s> Profiles<'s> {
         if let Some(place) = self.places.get(&key) {
             return *place;
         }
-        let Some(profile) = self.make(name, columns, problems) else {
+        let mut found = Vec::new();
+        let profile = self.make(name, columns, &mut found);
+        // Most of what is wrong with a profile is wrong in each realm that uses it.
+        let is_new = |problem: &Problem| !problems.contains(problem);
+        let new: Vec<_> = found.into_iter().filter(is_new).collect();
+        problems.extend(new);
+        let Some(profile) = profile else {
             return 0;
         };
         self.made.push(profile);
@@ -97,8 +103,10 @@ impl<'s> Profiles<'s> {
                 Some(base) => base.profile().headers.clone(),
                 None => {
                     let what = format!("`{}` is no profile that is built in", base.value);
-                    problems.push(Problem::at(base.place.clone(), what));
-                    return None;
+                    let known = IdentityHeaders::WORDS.map(|(word, _)| format!("`{word}`"));
+                    let help = format!("there are {}", known.join(", "));
+                    problems.push(Problem::at(base.place.clone(), what).with_help(help));
+                    Vec::new()
                 }
             },
         };
@@ -134,8 +142,7 @@ impl<'s> Profiles<'s> {
         for raw in self.raw {
             let is_made = self.places.keys().any(|(name, _)| *name == raw.name.value);
             if !is_made && built_in(&raw.name.value).is_none() {
-                let profile = self.make(&raw.name, columns, problems);
-                self.made.extend(profile);
+                self.place(Some(&raw.name), 0, columns, problems);
             }
         }
         self.made

@@ -12,6 +12,7 @@ use super::services::Services;
 use super::{Handling, Rules, Usual};
 use crate::config::cors::AllowedOrigin;
 use crate::config::problem::Problem;
+use crate::config::sessions::SessionFormat;
 use crate::config::sign_in::SignIn;
 use crate::config::stack::{RawRoute, Spanned, Stack};
 
@@ -42,6 +43,8 @@ pub(in crate::config) fn make(
 ) -> Option<Made> {
     let mut profiles = Profiles::new(&stack.profiles, usual.is_partial, problems);
     let mut names: HashMap<String, &Spanned<String>> = HashMap::new();
+    // Of a realm that is not there: it may have anything, and nothing of it is asked for.
+    let mut unknown = Columns::new(SessionFormat::Auto, None, true);
     let (mut matched, mut handling, mut of_realms) = (Vec::new(), Vec::new(), Vec::new());
     for (id, raw) in stack.routes.iter().enumerate() {
         if let Some(name) = &raw.name
@@ -54,10 +57,15 @@ pub(in crate::config) fn make(
             let problem = problem.and_at(first.place.clone(), "the other one");
             problems.push(problem.with_help("logs name routes, so give each a name of its own"));
         }
-        let realm = realm(raw.realm.as_ref(), realms, usual, problems);
-        let columns = &mut realms[realm].columns;
+        let known = realm(raw.realm.as_ref(), realms, usual, problems);
+        let realm = known.unwrap_or_default();
+        let of_profiles = known.unwrap_or(realms.len());
+        let columns = match known {
+            Some(realm) => &mut realms[realm].columns,
+            None => &mut unknown,
+        };
         let access = access(raw, columns, problems);
-        let profile = profiles.place(raw.headers.as_ref(), realm, columns, problems);
+        let profile = profiles.place(raw.headers.as_ref(), of_profiles, columns, problems);
         let service = services.of_route(raw, &access, usual, problems);
         handling.push(Handling {
             service,
@@ -165,25 +173,24 @@ impl Made {
     }
 }
 
+/// The realm that a route names; `None` when it is not there.
 fn realm(
     name: Option<&Spanned<String>>,
     realms: &[RealmNames],
     usual: &Usual,
     problems: &mut Vec<Problem>,
-) -> usize {
+) -> Option<usize> {
     let Some(name) = name else {
-        return 0;
+        return Some(0);
     };
     let place = realms.iter().position(|realm| realm.name == name.value);
-    place.unwrap_or_else(|| {
+    if place.is_none() && !usual.is_partial {
         let known = realms.iter().map(|realm| format!("`{}`", realm.name));
         let help = format!("there are {}", known.collect::<Vec<_>>().join(", "));
         let what = format!("there is no realm `{}`", name.value);
-        if !usual.is_partial {
-            problems.push(Problem::at(name.place.clone(), what).with_help(help));
-        }
-        0
-    })
+        problems.push(Problem::at(name.place.clone(), what).with_help(help));
+    }
+    place
 }
 
 fn access(raw: &RawRoute, columns: &mut Columns, problems: &mut Vec<Problem>) -> Access {

@@ -78,46 +78,60 @@ impl Services {
         usual: &Usual,
         problems: &mut Vec<Problem>,
     ) -> Option<usize> {
-        let own = (raw.connect_timeout.as_ref(), raw.timeout.as_ref());
-        let settings = match (&raw.service, raw.upstreams.first()) {
-            (Some(service), Some(first)) => {
-                let problem = Problem::at(first.place.clone(), "this route has `service` too");
-                let problem = problem.and_at(service.place.clone(), "here");
-                problems.push(problem.with_help("keep one of them"));
-                return None;
-            }
-            (Some(service), None) => {
-                let Some(named) = self.named(&service.value) else {
-                    problems.extend((!usual.is_partial).then(|| self.unknown(service)));
-                    return None;
-                };
-                named.clone()
-            }
-            (None, Some(_)) => upstream(&raw.upstreams, self.usual, problems),
-            (None, None) => match self.named(DEFAULT) {
-                Some(default) => default.clone(),
-                None if *access == Access::Deny || usual.decides_for_others || usual.is_partial => {
-                    return None;
-                }
-                None => {
-                    let what = "this route says nowhere where its requests go";
-                    let help = "give `upstream = \"http://127.0.0.1:3000\"`, a `service`, or an `upstream` at the top \
-                                level for all routes; without a service a gate can only decide for others (`auth_listen`)";
-                    problems.push(Problem::at(raw.place.clone(), what).with_help(help));
-                    return None;
-                }
-            },
-        };
-        let usual = Timeouts {
+        let settings = self.named_by(raw, access, usual, problems);
+        let usual = settings.as_ref().map_or(self.usual, |settings| Timeouts {
             connect: settings.connect_timeout,
             answer: settings.timeout,
-        };
+        });
+        let own = (raw.connect_timeout.as_ref(), raw.timeout.as_ref());
         let own = timeouts(own, usual, problems);
         Some(self.place(UpstreamSettings {
             connect_timeout: own.connect,
             timeout: own.answer,
-            ..settings
+            ..settings?
         }))
+    }
+
+    /// The service that a route names, or the one of the top level.
+    fn named_by(
+        &self,
+        raw: &RawRoute,
+        access: &Access,
+        usual: &Usual,
+        problems: &mut Vec<Problem>,
+    ) -> Option<UpstreamSettings> {
+        let own = raw.upstreams.first().map(|first| {
+            let own = upstream(&raw.upstreams, self.usual, problems);
+            (own, first)
+        });
+        let Some(service) = &raw.service else {
+            let default = || self.named(DEFAULT).cloned();
+            let found = own.map(|(own, _)| own).or_else(default);
+            // What is wrong with a service has been told, and is no lack of one.
+            let needs_none = *access == Access::Deny
+                || raw.seems_to_name_service
+                || usual.decides_for_others
+                || usual.has_wrong_upstream
+                || usual.is_partial;
+            if found.is_none() && !needs_none {
+                let what = "this route says nowhere where its requests go";
+                let help = "give `upstream = \"http://127.0.0.1:3000\"`, a `service`, or an `upstream` at the top level \
+                            for all routes; without a service a gate can only decide for others (`auth_listen`)";
+                problems.push(Problem::at(raw.place.clone(), what).with_help(help));
+            }
+            return found;
+        };
+        if let Some((_, first)) = own {
+            let problem = Problem::at(first.place.clone(), "this route has `service` too");
+            let problem = problem.and_at(service.place.clone(), "here");
+            problems.push(problem.with_help("keep one of them"));
+        }
+        let named = self.named(&service.value).cloned();
+        let is_told = usual.is_partial || (usual.has_wrong_upstream && service.value == DEFAULT);
+        if named.is_none() && !is_told {
+            problems.push(self.unknown(service));
+        }
+        named
     }
 
     fn place(&mut self, settings: UpstreamSettings) -> usize {

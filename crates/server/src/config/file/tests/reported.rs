@@ -1,0 +1,184 @@
+//! Everything that is wrong is reported at once, and each fault once.
+
+use super::load_text;
+use crate::config::Config;
+
+/// What is wrong with a file of these lines behind a secret, in the order of the file, without excerpts.
+fn said(text: &str) -> Vec<String> {
+    let secret = "auth_secret = '0123456789abcdef0123456789abcdef0123'\n";
+    let loaded = load_text(&format!("{secret}{text}"));
+    let errors = Config::from_loaded(&loaded).expect_err("a problem");
+    let errors = errors.to_string();
+    let titles = errors.lines().filter_map(|line| {
+        line.strip_prefix("error: ")
+            .or_else(|| line.strip_prefix("  "))
+    });
+    let is_title = |line: &&str| !line.starts_with([' ', '|', '=', '-']);
+    titles.filter(is_title).map(str::to_owned).collect()
+}
+
+/// Makes sure that there are so many problems, and that they begin so.
+fn says(text: &str, expected: &[&str]) {
+    let said = said(text);
+    let as_expected = said.len() == expected.len()
+        && said
+            .iter()
+            .zip(expected)
+            .all(|(said, start)| said.starts_with(start));
+    assert!(as_expected, "{text}\n----\n{said:#?}");
+}
+
+const ROUTE: &str = "[[route]]\npath = '/'\nupstream = 'http://a'\n";
+
+#[test]
+fn a_fault_hides_no_other_one() {
+    for (text, expected) in [
+        (
+            format!(
+                "[profile.own]\nbase = 'grafna'\nencoding = 'rot13'\nseparator = ''\n\
+                 headers = {{ Cookie = {{ value = 'a' }} }}\n{ROUTE}headers = 'own'\n"
+            ),
+            &[
+                "`grafna` is no profile that is built in",
+                "`rot13`: it is none of",
+                "give what stands between",
+                "`Cookie`: this header has a meaning",
+            ][..],
+        ),
+        (
+            "[[route]]\npath = '/'\nservice = 'a'\nupstream = 'ftp://b'\ntimeout = 0\n".to_owned(),
+            &[
+                "there is no service `a`",
+                "`ftp://b`: the scheme",
+                "this route has `service` too",
+                "give a whole number of seconds",
+            ],
+        ),
+        (
+            format!("{ROUTE}require = [{{ claim = 'a..b', equals = 'x', separator = '' }}]\n"),
+            &[
+                "`a..b`: give the names of members",
+                "give what stands between",
+            ],
+        ),
+        (
+            format!("{ROUTE}require = [{{ claim = 5, empty = 'x', separator = 6 }}]\n"),
+            &["`claim` must be", "`empty` must be", "`separator` must be"],
+        ),
+        (
+            format!(
+                "{ROUTE}headers = 'own'\n[profile.own.headers]\nX-A = {{ claim = 5, encoding = 6 }}\n"
+            ),
+            &["`claim` must be", "`encoding` must be"],
+        ),
+        (
+            "[[route]]\nmethods = ['get']\nservice = 'a'\n".to_owned(),
+            &[
+                "this route has no `path`",
+                "`get`: give methods in capitals",
+                "there is no service `a`",
+            ],
+        ),
+        (
+            format!("public_paths = ['/a,/b', '/c,/d', 5]\n{ROUTE}"),
+            &[
+                "an entry of `public_paths` cannot have a comma",
+                "an entry of `public_paths` cannot have a comma",
+                "`public_paths` must be",
+            ],
+        ),
+    ] {
+        says(&text, expected);
+    }
+}
+
+#[test]
+fn each_fault_is_reported_once() {
+    let profile = "[profile.own]\nbase = 'grafna'\nheaders = { 'X-A' = { claim = 'a..b' } }\n";
+    let realm = "[realm.shop]\nauth_secret = '0123456789abcdef0123456789abcdef4567'\n";
+    let own = format!("{ROUTE}headers = 'own'\n");
+    let other = own.replace("'/'", "'/b'");
+    let elsewhere = own.replace("'/'", "'/c'") + "realm = 'shop'\n";
+    let of_profile: &[&str] = &["`grafna` is no profile", "`a..b`: give the names"];
+    let open = "[[route]]\npath = '/'\n";
+    for (text, expected) in [
+        (
+            format!("{realm}{profile}{own}{other}{elsewhere}"),
+            of_profile,
+        ),
+        (format!("{profile}{ROUTE}"), of_profile),
+        (
+            format!("upstream = 'ftp://x'\n{open}"),
+            &["upstream: the scheme `ftp`"],
+        ),
+        (
+            format!("upstream = 'ftp://x'\n{open}service = 'default'\n"),
+            &["upstream: the scheme `ftp`"],
+        ),
+        (format!("upstream = 5\n{open}"), &["`upstream` must be"]),
+        (format!("{open}upstream = 5\n"), &["`upstream` must be"]),
+        (format!("{open}service = 5\n"), &["`service` must be"]),
+        (
+            format!("{open}upstrem = 'http://a'\n"),
+            &["unknown key `upstrem`"],
+        ),
+        (format!("auth_listen = 'x'\n{open}"), &["auth_listen: `x`"]),
+        ("auth_listen = 'x'\n".to_owned(), &["auth_listen: `x`"]),
+        (
+            format!("auth_listen = 5\n{open}"),
+            &["`auth_listen` must be"],
+        ),
+        (
+            format!(
+                "[realm.default]\nauth_secret = '0123456789abcdef0123456789abcdef4567'\n{ROUTE}"
+            ),
+            &["the realm `default` is what the top level says"],
+        ),
+        (
+            format!("{ROUTE}realm = 'shop'\nrequire = [{{ column = 'role', equals = 'a' }}]\n"),
+            &["there is no realm `shop`"],
+        ),
+    ] {
+        says(&text, expected);
+    }
+}
+
+#[test]
+fn an_error_says_what_is_wrong_with_this_value() {
+    for (line, expected) in [
+        (
+            "path = '/%zz'",
+            "`/%zz`: `%` must stand before two hexadecimal digits, as in `%20`",
+        ),
+        (
+            "path = '/'\nhost = 'https://x/'",
+            "`https://x/`: give the host alone, such as `app.example.com`, without `https://` and a path",
+        ),
+        (
+            "path = '/'\nmethods = ['']",
+            "``: nothing stands in the quotes; give a method such as `GET`",
+        ),
+    ] {
+        says(
+            &format!("[[route]]\n{line}\nupstream = 'http://a'\n"),
+            &[expected],
+        );
+    }
+    let route = "[[route]]\npath = '/'\n";
+    for (url, what) in [
+        ("http://a?b=1", "a query"),
+        ("http://a/?", "a query"),
+        ("http://a#b", "a fragment"),
+        ("http://a/#", "a fragment"),
+    ] {
+        let tail = format!("`{url}` has {what}; requests keep their own");
+        says(
+            &format!("upstream = '{url}'\n{route}"),
+            &[&format!("upstream: {tail}")],
+        );
+        says(
+            &format!("{route}upstream = '{url}'\n"),
+            &[&format!("`{url}`: {tail}")],
+        );
+    }
+}

@@ -6,7 +6,7 @@ mod mint;
 mod open;
 mod secrets;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ use crate::config::{
     CONFIG_FILE, Config, ConfigErrors, ConfigSource, Loaded, LogFormat, Variables, reference,
 };
 use crate::logging::Logging;
-use crate::{demo, serve};
+use crate::{demo, output, serve};
 
 /// Opens Auth.js, NextAuth and Better Auth sessions in front of any service, and tells it who is calling.
 ///
@@ -117,7 +117,7 @@ pub(crate) fn run() -> Result<ExitCode> {
             return explain::run(*arguments, config.map_err(Into::into), &environment);
         }
         Command::Healthcheck => healthcheck(&load().variables)?,
-        Command::Reference { part } => io::stdout().write_all(part.text().as_bytes())?,
+        Command::Reference { part } => output::print(&part.text())?,
         Command::Open(arguments) => return open::run(*arguments, &read(load()).map_err(colored)?),
         Command::Mint(arguments) => return mint::run(*arguments, &read(load()).map_err(colored)?),
     }

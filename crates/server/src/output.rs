@@ -132,6 +132,26 @@ impl Output {
     }
 }
 
+/// Prints what a command was asked for. A reader that is gone, such as `head`, has all that it wants.
+///
+/// # Errors
+/// When it cannot be written to somebody who is there.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut stream = io::stdout().lock();
+    match stream
+        .write_all(text.as_bytes())
+        .and_then(|()| stream.flush())
+    {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// Says something beside what a command prints, on the standard error. There is nobody to be told if that fails.
+pub(crate) fn complain(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Writes something to a standard stream beside the outputs, and goes on when that takes longer than this.
 pub(crate) fn say(mut stream: impl Write + Send + 'static, words: String, within: Duration) {
     let (end, ended) = mpsc::channel::<()>();

@@ -1,13 +1,12 @@
 //! `sessiongate check-config`: what would take effect.
 
-use std::io::{self, Write};
-
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::config::{Config, Place, Setting};
 use crate::explain::{Line, Table};
+use crate::output;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
@@ -22,7 +21,7 @@ pub(super) fn run(arguments: &CheckArguments, config: &Config) -> Result<()> {
         true => format!("{}\n", json(config)),
         false => text(config),
     };
-    io::stdout().write_all(text.as_bytes())?;
+    output::print(&text)?;
     Ok(())
 }
 

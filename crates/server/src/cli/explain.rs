@@ -1,6 +1,6 @@
 //! `sessiongate explain`: reading the question, printing the answer.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,8 +16,8 @@ use crate::config::{Config, Variables};
 use crate::explain::{self, Explanation, FieldLine, Head, Question, Target};
 use crate::live::{Live, Surroundings};
 use crate::metrics::Metrics;
-use crate::named_file;
 use crate::store::Pools;
+use crate::{named_file, output};
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArguments {
@@ -57,9 +57,9 @@ pub(super) fn run(
     let explanation = match config.and_then(|config| ask(arguments, config)) {
         Ok(explanation) => explanation,
         Err(error) => {
-            eprintln!(
-                "error: {error:#}\n\nFor more information, try 'sessiongate explain --help'."
-            );
+            output::complain(&format!(
+                "error: {error:#}\n\nFor more information, try 'sessiongate explain --help'.\n"
+            ));
             return Ok(ExitCode::from(2));
         }
     };
@@ -68,7 +68,7 @@ pub(super) fn run(
         true => explanation.json(),
         false => explanation.text(is_colored),
     };
-    writeln!(io::stdout(), "{text}")?;
+    output::print(&format!("{text}\n"))?;
     Ok(match explanation.enters() {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(1),

@@ -1,6 +1,5 @@
 //! `sessiongate mint`: reading the order, printing the cookies.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -11,7 +10,7 @@ use session::CookieName;
 use super::secrets::SecretArguments;
 use crate::config::{Variables, says_production};
 use crate::mint::{self, Format, Order, Random};
-use crate::{clock, random};
+use crate::{clock, output, random};
 
 #[derive(Debug, Args)]
 pub(super) struct MintArguments {
@@ -60,11 +59,13 @@ pub(super) fn run(arguments: MintArguments, variables: &Variables) -> Result<Exi
     }
     match minted(arguments, variables) {
         Ok(text) => {
-            writeln!(io::stdout(), "{text}")?;
+            output::print(&format!("{text}\n"))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            eprintln!("error: {error:#}\n\nFor more information, try 'sessiongate mint --help'.");
+            output::complain(&format!(
+                "error: {error:#}\n\nFor more information, try 'sessiongate mint --help'.\n"
+            ));
             Ok(ExitCode::from(2))
         }
     }
@@ -94,11 +95,11 @@ fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
         token: random::hex::<16>()?,
     };
     let cookies = mint::cookies(&order, secret, &random)?;
-    eprintln!(
+    output::complain(&format!(
         "WARNING: whoever has what is printed here is signed in as {:?}, wherever this secret is believed. For tests \
-         and development only.",
+         and development only.\n",
         order.user
-    );
+    ));
     let pairs = cookies
         .iter()
         .map(|(name, value)| format!("{name}={value}"));

@@ -1,6 +1,6 @@
 //! `sessiongate open`: reading the question, printing the answer.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +11,7 @@ use super::secrets::SecretArguments;
 use crate::clock;
 use crate::config::{Asked, Variables};
 use crate::open::Question;
+use crate::output;
 
 #[derive(Debug, Args)]
 pub(super) struct OpenArguments {
@@ -78,7 +79,9 @@ pub(super) fn run(arguments: OpenArguments, variables: &Variables) -> Result<Exi
     let (answer, now) = match ask(arguments, variables) {
         Ok(answer) => answer,
         Err(error) => {
-            eprintln!("error: {error:#}\n\nFor more information, try 'sessiongate open --help'.");
+            output::complain(&format!(
+                "error: {error:#}\n\nFor more information, try 'sessiongate open --help'.\n"
+            ));
             return Ok(ExitCode::from(2));
         }
     };
@@ -86,7 +89,7 @@ pub(super) fn run(arguments: OpenArguments, variables: &Variables) -> Result<Exi
         true => answer.json(),
         false => answer.text(now),
     };
-    writeln!(io::stdout(), "{text}")?;
+    output::print(&format!("{text}\n"))?;
     Ok(match answer.is_opened() {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(1),
@@ -162,9 +165,9 @@ fn word(value: &impl ValueEnum) -> Option<String> {
 fn read_input() -> Result<Vec<u8>> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
-        eprintln!(
+        output::complain(
             "Paste the value of the Cookie header, then press Enter and Ctrl-D. A terminal cuts a line after 4095 \
-             characters; a longer one is better given as a file: sessiongate open < cookie.txt"
+             characters; a longer one is better given as a file: sessiongate open < cookie.txt\n",
         );
     }
     let mut input = Vec::new();

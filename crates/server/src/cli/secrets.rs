@@ -7,6 +7,7 @@ use clap::Args;
 use session::Secret;
 
 use crate::config::{SecretErrors, Secrets, Variables};
+use crate::output;
 
 #[derive(Debug, Args)]
 pub(super) struct SecretArguments {
@@ -34,7 +35,7 @@ impl SecretArguments {
     ) -> Result<Secrets, SecretErrors> {
         let secrets = Secrets::read(self.secrets, &self.files, variables, is_optional)?;
         for warning in &secrets.warnings {
-            eprintln!("warning: {warning}");
+            output::complain(&format!("warning: {warning}\n"));
         }
         Ok(secrets)
     }

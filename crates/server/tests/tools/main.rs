@@ -1,5 +1,6 @@
 //! The commands for people, `open`, `mint` and `explain`, through the real binary.
 
+mod closed;
 mod explain;
 mod mint;
 mod open;

@@ -2,15 +2,15 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 /// Reads a file of at most `most` bytes.
 ///
-/// A named pipe, a device, a socket and a folder are refused without being waited for. What the process has inherited is
-/// read to its end under the names `/dev/stdin`, `/dev/fd/N` and `/proc/self/fd/N`, the first of which a shell gives to a
+/// A named pipe, a socket, a folder and a device other than `/dev/null`, which is an empty file to people, are refused without
+/// being waited for. What the process has inherited is read to its end under the names `/dev/stdin`, `/dev/fd/N` and `/proc/self/fd/N`, the first of which a shell gives to a
 /// process substitution, `<(…)`.
 ///
 /// # Errors
@@ -47,7 +47,7 @@ fn refuse_other_than_file(path: &Path, seen: &Metadata) -> io::Result<()> {
         "it is a folder; give a file"
     } else if kind.is_socket() {
         "it is a socket; give a file"
-    } else if is_inherited(path) {
+    } else if is_inherited(path) || is_null(seen) {
         return Ok(());
     } else if kind.is_fifo() {
         "it is a named pipe, which may never end; give a file, or a pipe that is open already, as /dev/fd/N"
@@ -55,6 +55,12 @@ fn refuse_other_than_file(path: &Path, seen: &Metadata) -> io::Result<()> {
         "it is a device; give a file"
     };
     Err(io::Error::other(what))
+}
+
+/// Whether it is the null device, whatever its name.
+fn is_null(seen: &Metadata) -> bool {
+    let null = fs::metadata("/dev/null").map(|null| null.rdev());
+    seen.file_type().is_char_device() && null.is_ok_and(|null| null == seen.rdev())
 }
 
 /// Whether a path names, by symbolic links too, what the process has open already.
@@ -149,6 +155,16 @@ mod tests {
         ] {
             let refusal = refusal(&path);
             assert!(refusal.starts_with(what), "{}: {refusal}", path.display());
+        }
+    }
+
+    #[test]
+    fn the_null_device_is_an_empty_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        symlink("/dev/null", &link).unwrap();
+        for path in [Path::new("/dev/null"), &link] {
+            assert_eq!(read(path, 1024).unwrap(), b"");
         }
     }
 

@@ -33,6 +33,7 @@ use self::question::{ByKey, Question};
 pub(super) use self::server::PostgresOpener;
 use self::server::{Connection, PostgresError};
 pub(crate) use self::server::{PostgresHost, PostgresServer, Verify};
+use super::StoreHealth;
 use super::columns::ColumnError;
 use super::connections::Connections;
 use super::health::Health;
@@ -41,8 +42,6 @@ use super::settings::{DatabaseSettings, Settings};
 use super::standing::StandingRow;
 use super::time::Zone;
 use super::told::{Flaw, StoredRow, Told};
-use super::{StoreHealth, one_line};
-use crate::tls;
 
 /// The application's database in PostgreSQL.
 pub(super) struct Postgres {
@@ -189,7 +188,7 @@ impl Postgres {
             }
             Ok(Err(error)) => StoreError::Failed {
                 store: Source::Postgres,
-                detail: describe(&error),
+                detail: error.described(),
             },
             Err(_) => {
                 self.connections.forget_idle();
@@ -398,24 +397,6 @@ fn is_impossible(error: &PostgresError) -> bool {
             "22001" | "22003" | "22007" | "22008" | "22021" | "22023" | "22P02" | "22P03" | "22P05"
         )
     })
-}
-
-/// What went wrong, down to the cause: the driver's errors say only what it was doing. A server's detail and hint are left
-/// out, because they can quote data.
-fn describe(error: &PostgresError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!(
-            "{text}: {}",
-            cause.to_string().trim_start_matches("ERROR: ")
-        );
-        source = cause.source();
-    }
-    if let Some(advice) = tls::advice(error) {
-        text = format!("{text} ({advice})");
-    }
-    one_line(&text)
 }
 
 /// Where the columns of the user begin in the rows of [`ByKey::user`], and in those of [`ByKey::session`].

@@ -5,6 +5,7 @@
 //! costs those few requests their [`timeout`](RedisTarget::timeout) that were waiting when it began,
 //! and later ones nothing.
 
+mod refusal;
 mod server;
 
 use std::path::PathBuf;
@@ -13,15 +14,14 @@ use std::time::Duration;
 
 use gate::{Source, StoreError};
 use redis::aio::MultiplexedConnection;
-use redis::{ErrorKind, RedisError};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use self::refusal::{READ, WRITE, code, describe, no_line, refusal};
 use self::server::{ConnectError, Driver};
 pub(crate) use self::server::{RedisAddress, RedisServer};
 use super::health::Health;
-use super::{PROBE_EVERY, StoreHealth, one_line};
-use crate::tls;
+use super::{PROBE_EVERY, StoreHealth};
 
 /// What the line to a Redis depends on.
 #[derive(Clone, Debug, PartialEq)]
@@ -351,76 +351,6 @@ fn failed(detail: String) -> StoreError {
         detail,
     }
 }
-
-/// Why there is no line, and what to do about it, if that is known.
-fn no_line(error: &ConnectError) -> String {
-    let text = match error {
-        ConnectError::Redis(error) => describe(command_of_sign_in(error), error),
-        ConnectError::File(_) | ConnectError::Io(_) => error.to_string(),
-    };
-    // As the cause of a `ConnectError`, an I/O error names what is behind the refusal, and not the refusal.
-    let advice = match error {
-        ConnectError::Io(error) => tls::advice(error),
-        ConnectError::File(_) | ConnectError::Redis(_) => None,
-    };
-    one_line(&match advice {
-        Some(advice) => format!("{text} ({advice})"),
-        None => text,
-    })
-}
-
-/// What became of `command`, without anything that a server could quote: some repeat the command, with the password or the
-/// id.
-fn describe(command: &str, error: &RedisError) -> String {
-    match code(error) {
-        Some(code) => refusal(command, code),
-        None if error.kind() == ErrorKind::AuthenticationFailed => {
-            refusal(command, "authentication failed")
-        }
-        None if error.is_io_error() => error.to_string(),
-        None => error.category().to_owned(),
-    }
-}
-
-/// That the server has refused `command`, and what to do about it where the code does not say it.
-fn refusal(command: &str, code: &str) -> String {
-    let advice = match code {
-        "NOPERM" => {
-            "the gate's user lacks the right to this command or to the gate's keys; docs/operating.md lists what it needs"
-        }
-        "NOAUTH" => "the server wants a password; set REDIS_PASSWORD, or put one into REDIS_URL",
-        _ if command == SELECT => {
-            "the gate's user lacks the right to this command, or the server has no database of this number"
-        }
-        _ => return format!("refused {command}: {code}"),
-    };
-    format!("refused {command}: {code} ({advice})")
-}
-
-/// Which command of those that the driver begins a line with was refused: it reports them without saying which.
-fn command_of_sign_in(error: &RedisError) -> &'static str {
-    match error.kind() == ErrorKind::AuthenticationFailed {
-        true => "AUTH",
-        false => SELECT,
-    }
-}
-
-/// The first word of the server's own error; `None` when it is not the server that refuses, but the line that fails.
-fn code(error: &RedisError) -> Option<&str> {
-    const LONGEST: usize = 32;
-    error.code().map(|code| {
-        if code.len() <= LONGEST && code.is_ascii() {
-            code
-        } else {
-            "ERR"
-        }
-    })
-}
-
-/// The commands that an access-control list of the server has to allow. `docs/operating.md` lists them.
-const READ: &str = "GETRANGE";
-const WRITE: &str = "SET";
-const SELECT: &str = "SELECT";
 
 /// How many answers are being written at once; more are not written. Each is held up by `timeout` at most.
 const MAX_WRITES: usize = 64;

@@ -8,26 +8,30 @@
 //! of user 7. Times are whatever the application writes; see [`time`](super::time).
 
 mod columns;
+mod failure;
+mod opener;
 mod question;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use gate::{Source, StoreError, User};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, Statement};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Column as _, Executor, Statement};
 use tokio::time::{sleep, timeout};
 
+use self::failure::{describe, locked, missing};
+pub(super) use self::opener::SqliteOpener;
 use self::question::{BySession, ByUser};
+use super::StoreHealth;
 use super::columns::{ColumnError, TableColumn};
-use super::connections::{Connections, Opener};
+use super::connections::Connections;
 use super::health::Health;
 use super::identifier::{Column, Table};
 use super::settings::{DatabaseSettings, Settings};
 use super::standing::Seen;
 use super::time::Zone;
 use super::told::{Flaw, Told};
-use super::{StoreHealth, one_line};
 
 /// The application's database in SQLite.
 pub(super) struct Sqlite {
@@ -252,87 +256,6 @@ impl Sqlite {
             }
         }
     }
-}
-
-/// Opens connections to a file.
-pub(super) struct SqliteOpener(SqliteConnectOptions);
-
-impl SqliteOpener {
-    /// A file that was replaced is noticed after this time; opening one is cheap.
-    pub(super) const LIFETIME: Duration = Duration::from_secs(10);
-
-    /// `limit` is the time for a whole question.
-    pub(super) fn new(options: SqliteConnectOptions, limit: Duration) -> Self {
-        let options = options
-            .create_if_missing(false)
-            // Not `read_only`: SQLite could not repair a file then whose last writer has crashed.
-            .pragma("query_only", "ON")
-            .busy_timeout(limit)
-            // The statements carry users' ids and sessions' tokens.
-            .disable_statement_logging();
-        Self(options)
-    }
-}
-
-impl Opener for SqliteOpener {
-    type Connection = SqliteConnection;
-    type Error = sqlx::Error;
-
-    async fn open(&self) -> Result<SqliteConnection, sqlx::Error> {
-        self.0.connect().await
-    }
-
-    async fn close(connection: SqliteConnection) {
-        // The file does not mind if it does not hear it.
-        let _ = connection.close().await;
-    }
-
-    fn closed() -> sqlx::Error {
-        sqlx::Error::PoolClosed
-    }
-
-    fn is_answer(error: &sqlx::Error) -> bool {
-        matches!(error, sqlx::Error::Database(_) | sqlx::Error::RowNotFound)
-    }
-}
-
-/// What SQLite said, with what to do where its words do not say it.
-fn describe(error: &sqlx::Error) -> String {
-    const SQLITE_READONLY: i32 = 8;
-    const SQLITE_CANTOPEN: i32 = 14;
-    let text = one_line(&error.to_string());
-    match code(error) {
-        // Readers of a database in WAL mode have to write too: to the file with the suffix `-shm` beside it
-        // (https://www.sqlite.org/wal.html, "Read-Only Databases").
-        Some(SQLITE_READONLY | SQLITE_CANTOPEN) => format!(
-            "{text} (if the file is there, it may be in WAL mode in a folder that we may not write to, which even readers \
-             have to; let us write to the folder, or take the file out of that mode with `PRAGMA journal_mode=DELETE`; add \
-             `?immutable=1` only to the URL of a file that nobody changes)"
-        ),
-        _ => text,
-    }
-}
-
-/// There is no such column, or no such table. SQLite has one code for that and much else, so its words have to do; any
-/// other failure says nothing about the column.
-fn missing(error: &sqlx::Error) -> bool {
-    let message = error.as_database_error().map(|error| error.message());
-    message.is_some_and(|message| {
-        message.starts_with("no such column") || message.starts_with("no such table")
-    })
-}
-
-/// A writer in this process holds the table of a shared in-memory database. SQLite's own patience (`busy_timeout`)
-/// covers files only.
-fn locked(error: &sqlx::Error) -> bool {
-    const SQLITE_LOCKED: i32 = 6;
-    code(error) == Some(SQLITE_LOCKED)
-}
-
-/// SQLite's result code. The upper bits, which say more exactly what it is about, are cut off.
-fn code(error: &sqlx::Error) -> Option<i32> {
-    let code = error.as_database_error()?.code()?.parse::<i32>().ok()?;
-    Some(code & 0xff)
 }
 
 /// How long to wait for such a writer before asking again.

@@ -155,15 +155,7 @@ impl ByKey {
         standing: &str,
         columns: ColumnQuestion,
     ) -> Option<Question> {
-        let (keys, cast) = match layout.type_of(&self.column)? {
-            // One question serves all widths: their indexes understand one another.
-            "smallint" | "integer" | "bigint" => (Keys::Integer, "bigint"),
-            "uuid" => (Keys::Uuid, "uuid"),
-            "character varying" | "name" | "text" => (Keys::Other, "text"),
-            // A cast to `character` would cut the key off after one character.
-            "character" => (Keys::Other, "bpchar"),
-            other => (Keys::Other, other),
-        };
+        let (keys, cast) = keys_of_type(layout.type_of(&self.column)?);
         let (select, from) = (&self.select, &self.from);
         let (limit, column, values) = (self.limit, self.column.quoted(), &columns.select);
         let statement = format!(
@@ -194,6 +186,19 @@ impl ByKey {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+}
+
+/// What the keys in a column of this type look like, and the type that a key is cast to so that an index finds it.
+pub(super) fn keys_of_type(name: &str) -> (Keys, &str) {
+    match name {
+        // One question serves all widths: their indexes understand one another.
+        "smallint" | "integer" | "bigint" => (Keys::Integer, "bigint"),
+        "uuid" => (Keys::Uuid, "uuid"),
+        "character varying" | "name" | "text" => (Keys::Other, "text"),
+        // A cast to `character` would cut the key off after one character.
+        "character" => (Keys::Other, "bpchar"),
+        other => (Keys::Other, other),
     }
 }
 

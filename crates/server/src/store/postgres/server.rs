@@ -14,6 +14,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::super::columns::ColumnError;
 use super::super::connections::Opener;
+use super::super::one_line;
 use crate::tls::{self, Authorities, Proof, Terms, TlsFileError};
 
 /// Where a PostgreSQL is, and how to sign in. Printing it shows only where.
@@ -294,6 +295,22 @@ impl PostgresError {
             return None;
         };
         Some(error.as_db_error()?.code().code())
+    }
+
+    /// What went wrong, down to the cause: the driver's errors say only what it was doing. A server's detail and hint are left
+    /// out, because they can quote data.
+    pub(super) fn described(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            text = format!("{text}: {}", cause_text.trim_start_matches("ERROR: "));
+            source = cause.source();
+        }
+        if let Some(advice) = tls::advice(self) {
+            text = format!("{text} ({advice})");
+        }
+        one_line(&text)
     }
 
     /// Whether the server has closed the connection with this (PostgreSQL's manual, §20.8.2, message severity levels).

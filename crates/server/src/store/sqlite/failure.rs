@@ -1,0 +1,42 @@
+//! What SQLite's failures mean.
+
+use super::super::one_line;
+
+/// What SQLite said, with what to do where its words do not say it.
+pub(super) fn describe(error: &sqlx::Error) -> String {
+    const SQLITE_READONLY: i32 = 8;
+    const SQLITE_CANTOPEN: i32 = 14;
+    let text = one_line(&error.to_string());
+    match code(error) {
+        // Readers of a database in WAL mode have to write too: to the file with the suffix `-shm` beside it
+        // (https://www.sqlite.org/wal.html, "Read-Only Databases").
+        Some(SQLITE_READONLY | SQLITE_CANTOPEN) => format!(
+            "{text} (if the file is there, it may be in WAL mode in a folder that we may not write to, which even readers \
+             have to; let us write to the folder, or take the file out of that mode with `PRAGMA journal_mode=DELETE`; add \
+             `?immutable=1` only to the URL of a file that nobody changes)"
+        ),
+        _ => text,
+    }
+}
+
+/// There is no such column, or no such table. SQLite has one code for that and much else, so its words have to do; any
+/// other failure says nothing about the column.
+pub(super) fn missing(error: &sqlx::Error) -> bool {
+    let message = error.as_database_error().map(|error| error.message());
+    message.is_some_and(|message| {
+        message.starts_with("no such column") || message.starts_with("no such table")
+    })
+}
+
+/// A writer in this process holds the table of a shared in-memory database. SQLite's own patience (`busy_timeout`)
+/// covers files only.
+pub(super) fn locked(error: &sqlx::Error) -> bool {
+    const SQLITE_LOCKED: i32 = 6;
+    code(error) == Some(SQLITE_LOCKED)
+}
+
+/// SQLite's result code. The upper bits, which say more exactly what it is about, are cut off.
+fn code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error()?.code()?.parse::<i32>().ok()?;
+    Some(code & 0xff)
+}

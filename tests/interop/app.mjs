@@ -4,7 +4,7 @@
 // AUTH_SECRET is its secret, as Auth.js reads it. Any user name gets in with the password `open sesame`,
 // and the user's id is `user-NAME`. SIGN_WITH=HS256 (or HS384, HS512) overrides `encode` and `decode`: the session cookie
 // is then a JWT, which the first secret signs, and not encrypted. ROLES=true puts a claim `role` into the session: `admin` for
-// the user of that name, `user` for everybody else.
+// the user of that name, `user` for everybody else. TRUST_PROXY=true believes `X-Forwarded-Proto`.
 //
 // `/signin` is the page to which another service sends browsers: it sends them back at once, and signs those in as `ada`
 // who have no session yet.
@@ -57,6 +57,7 @@ const config = {
 }
 
 const app = express()
+app.set("trust proxy", process.env.TRUST_PROXY === "true")
 // A pattern with a group: @auth/express finds its base path by cutting off what the group matched.
 app.use(/^\/auth\/(.*)$/, ExpressAuth(config))
 app.get("/whoami", async (request, response) => {

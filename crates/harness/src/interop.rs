@@ -88,6 +88,14 @@ impl AuthApp {
         Self::start_with([("AUTH_SECRET", secret), ("ROLES", "true")]).await
     }
 
+    /// Like [`AuthApp::start`], for an app that believes what a proxy in front of it says of TLS.
+    ///
+    /// # Errors
+    /// When Node.js or its modules are missing.
+    pub async fn start_behind_proxy(secret: &str) -> Result<Self> {
+        Self::start_with([("AUTH_SECRET", secret), ("TRUST_PROXY", "true")]).await
+    }
+
     /// Signs the user of this name in, in a new browser.
     ///
     /// # Errors

@@ -20,7 +20,11 @@ pub(crate) fn run() -> Result<()> {
     ] {
         fs::write(root().join(file), reference(&program, part)?)?;
     }
-    for (part, file) in [("settings", "README.md"), ("keys", "docs/configuration.md")] {
+    for (part, file) in [
+        ("settings", "README.md"),
+        ("keys", "docs/configuration.md"),
+        ("findings", "docs/doctor.md"),
+    ] {
         let path = root().join(file);
         let text = fs::read_to_string(&path)?;
         let table = reference(&program, part)?;

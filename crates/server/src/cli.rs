@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check_config;
+mod doctor;
 mod explain;
 mod mint;
 mod open;
@@ -20,6 +21,7 @@ use tokio::net::TcpStream;
 use crate::config::{
     CONFIG_FILE, Config, ConfigErrors, ConfigSource, Loaded, LogFormat, Variables, reference,
 };
+use crate::doctor::catalogue;
 use crate::logging::Logging;
 use crate::{demo, output, serve};
 
@@ -47,6 +49,12 @@ enum Command {
     Demo,
     /// Check the settings as `serve` does, and show what would take effect, without secrets: settings and routes.
     CheckConfig(check_config::CheckArguments),
+    /// Look for what is wrong with an app's cookies, the settings, the database and Redis, and say what to do.
+    ///
+    /// Asks the app at URL as a browser would, reads the configuration as `serve` does, and asks the stores and services
+    /// that it names. Nothing is written to them. Exit code 0: no problem. 1: at least one; with --strict a warning
+    /// counts too. 2: the app at URL does not answer, nothing is given to look at, or wrong usage.
+    Doctor(Box<doctor::DoctorArguments>),
     /// Explain a request: which route governs it, how its path is read, what is demanded, and what the answer is.
     ///
     /// Decides as a gate with this configuration would. Exit code 0: the request enters. 1: it is refused. 2: wrong usage,
@@ -75,6 +83,8 @@ enum Command {
 enum Reference {
     /// A configuration file with every key, which says the same as an empty one.
     Example,
+    /// What `doctor` can find, as tables.
+    Findings,
     /// The keys that only a file has, as tables.
     Keys,
     /// The JSON Schema of the file.
@@ -116,6 +126,7 @@ pub(crate) fn run() -> Result<ExitCode> {
             let config = Config::from_loaded(&load()).map_err(colored);
             return explain::run(*arguments, config.map_err(Into::into), &environment);
         }
+        Command::Doctor(arguments) => return doctor::run(*arguments, &load(), &environment),
         Command::Healthcheck => healthcheck(&load().variables)?,
         Command::Reference { part } => output::print(&part.text())?,
         Command::Open(arguments) => return open::run(*arguments, &read(load()).map_err(colored)?),
@@ -128,6 +139,7 @@ impl Reference {
     fn text(self) -> String {
         match self {
             Self::Example => reference::example(),
+            Self::Findings => catalogue::markdown(),
             Self::Keys => reference::keys(),
             Self::Schema => format!("{:#}\n", reference::schema()),
             Self::Settings => reference::settings(),

@@ -15,6 +15,7 @@ mod given;
 mod host;
 mod identity;
 mod idle;
+mod inventory;
 mod listen;
 mod lookups;
 mod mark;
@@ -55,9 +56,12 @@ pub(crate) use self::files::{Content, Contents, Files, Looks};
 pub(crate) use self::fixed::Fixed;
 pub(crate) use self::given::{core, unquoted, without_assignment};
 use self::idle::Uses;
+pub(crate) use self::inventory::{
+    GivenSecret, Purpose, SecretFile, is_given, realms, secret_files, secrets,
+};
 pub(crate) use self::mark::MARK;
 pub(crate) use self::place::Place;
-pub(crate) use self::problem::ConfigErrors;
+pub(crate) use self::problem::{ConfigErrors, Problem};
 use self::raw::Reader;
 pub(crate) use self::raw::{Setting, Variables};
 use self::realm::RealmReading;

@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::source::{JwksError, JwksUrl, Source, read_file};
+pub(crate) use self::source::{JwksError, JwksUrl, Source, TIMEOUT, read_file};
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::vital;

@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod connection;
 mod demo;
+mod doctor;
 mod ended;
 mod explain;
 mod front;

@@ -28,6 +28,8 @@ mod settings;
 mod single_flight;
 mod sqlite;
 mod standing;
+mod survey;
+mod surveyor;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -70,6 +72,11 @@ pub(crate) use self::settings::{
     UserTable,
 };
 pub(crate) use self::standing::{Need, StandingColumn, StandingColumns};
+pub(crate) use self::survey::{
+    ClockReading, ColumnState, ColumnSurvey, DatabaseSurvey, LookupSurvey, Plan, RedisSurvey,
+    RoleSurvey, Rows, Visibility,
+};
+pub(crate) use self::surveyor::{survey_database, survey_redis};
 pub(crate) use self::time::Zone;
 use self::users::UserTruth;
 pub(crate) use self::users::Users;

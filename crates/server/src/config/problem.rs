@@ -130,7 +130,6 @@ impl ConfigErrors {
     }
 
     /// The problems, in the order in which the settings are read, before those of the file's form.
-    #[cfg(test)]
     pub(crate) fn problems(&self) -> &[Problem] {
         &self.problems
     }

@@ -69,7 +69,7 @@ pub(crate) enum JwksError {
 
 impl Source {
     /// What is published there now.
-    pub(super) async fn read(&self) -> Result<String, JwksError> {
+    pub(crate) async fn read(&self) -> Result<String, JwksError> {
         match self {
             Self::File(path) => {
                 let path = path.clone();
@@ -267,7 +267,7 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 /// For one question, from the look-up of the name to the end of the answer.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -16,6 +16,7 @@ mod catalog;
 mod columns;
 mod question;
 pub(super) mod server;
+mod survey;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +34,7 @@ use self::question::{ByKey, Question};
 pub(super) use self::server::PostgresOpener;
 use self::server::{Connection, PostgresError};
 pub(crate) use self::server::{PostgresHost, PostgresServer, Verify};
+pub(super) use self::survey::survey;
 use super::StoreHealth;
 use super::columns::ColumnError;
 use super::connections::Connections;

@@ -7,6 +7,7 @@
 
 mod refusal;
 mod server;
+mod survey;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use self::refusal::{READ, WRITE, code, describe, no_line, refusal};
 use self::server::{ConnectError, Driver};
 pub(crate) use self::server::{RedisAddress, RedisServer};
+pub(super) use self::survey::survey;
 use super::health::Health;
 use super::{PROBE_EVERY, StoreHealth};
 

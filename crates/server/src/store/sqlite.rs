@@ -11,6 +11,7 @@ mod columns;
 mod failure;
 mod opener;
 mod question;
+mod survey;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use tokio::time::{sleep, timeout};
 use self::failure::{describe, locked, missing};
 pub(super) use self::opener::SqliteOpener;
 use self::question::{BySession, ByUser};
+pub(super) use self::survey::survey;
 use super::StoreHealth;
 use super::columns::{ColumnError, TableColumn};
 use super::connections::Connections;

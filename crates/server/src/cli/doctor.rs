@@ -1,0 +1,174 @@
+//! `sessiongate doctor`: reading the question, printing the report.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use http::HeaderValue;
+
+use super::open::header_value;
+use crate::config::{self, Loaded, Variables};
+use crate::doctor::{self, Ending, Question, Report, Site, catalogue};
+use crate::tls::Authorities;
+use crate::{named_file, output};
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArguments {
+    /// The address of the app, as browsers use it: `https://app.example.com`. Without it only the configuration is looked
+    /// at.
+    #[arg(value_name = "URL", value_parser = Site::parse)]
+    site: Option<Site>,
+    /// The path under which Auth.js or Better Auth answers. Otherwise /api/auth and /auth are tried.
+    #[arg(long, value_name = "PATH", requires = "site", value_parser = path)]
+    auth_path: Option<String>,
+    /// PEM certificates to trust for the app beside the public authorities.
+    #[arg(long, value_name = "FILE", requires = "site")]
+    ca_file: Option<PathBuf>,
+    /// A file with the value of a Cookie header of somebody who is signed in: the gate's opinion of it, and the app's.
+    ///
+    /// It is sent to the app only over https with a certificate that is trusted, or to this machine.
+    #[arg(long, value_name = "FILE")]
+    cookie_file: Option<PathBuf>,
+    /// A file with the Set-Cookie lines that the app sent at a sign-in, as `curl -i` or a browser's tools show them.
+    #[arg(long, value_name = "FILE")]
+    set_cookie_file: Option<PathBuf>,
+    /// Leave out the finding of this id; several times for several.
+    #[arg(long, value_name = "ID", value_parser = known_id)]
+    ignore: Vec<String>,
+    /// Exit with 1 for warnings too.
+    #[arg(long)]
+    strict: bool,
+    /// Print one line of JSON, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Answers, or says why nothing could be asked, which is exit code 2.
+pub(super) fn run(
+    arguments: DoctorArguments,
+    loaded: &Loaded,
+    environment: &Variables,
+) -> Result<ExitCode> {
+    let (json, strict) = (arguments.json, arguments.strict);
+    let report = match ask(arguments, loaded) {
+        Ok(report) => report,
+        Err(error) => {
+            output::complain(&format!(
+                "error: {error:#}\n\nFor more information, try 'sessiongate doctor --help'.\n"
+            ));
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let is_colored = io::stdout().is_terminal() && environment.get("NO_COLOR").is_none();
+    let text = match json {
+        true => format!("{}\n", report.json()),
+        false => doctor::text(&report, is_colored),
+    };
+    output::print(&text)?;
+    Ok(match report.ending(strict) {
+        Ending::Fine => ExitCode::SUCCESS,
+        Ending::Mend => ExitCode::from(1),
+        Ending::Unasked => ExitCode::from(2),
+    })
+}
+
+fn ask(arguments: DoctorArguments, loaded: &Loaded) -> Result<Report> {
+    if let Some(file) = &loaded.main
+        && loaded.files.is_empty()
+    {
+        let why = loaded.problems.iter().map(|problem| problem.what.as_str());
+        let why = why.collect::<Vec<_>>().join("; ");
+        bail!("{}: {why}", file.display());
+    }
+    let loaded = Some(loaded).filter(|loaded| config::is_given(loaded));
+    let (cookies, set_cookies) = (&arguments.cookie_file, &arguments.set_cookie_file);
+    let has_cookies = cookies.is_some() || set_cookies.is_some();
+    if loaded.is_none() && arguments.site.is_none() && !has_cookies {
+        bail!(
+            "there is nothing to look at: give the URL of an app, a configuration with --config, or both"
+        );
+    }
+    let mut authorities = Authorities::public();
+    if let Some(file) = &arguments.ca_file {
+        authorities.add_file(file).context("--ca-file")?;
+    }
+    let question = Question {
+        loaded,
+        authorities,
+        session: cookies.as_deref().map(session).transpose()?,
+        set_cookies: set_cookies
+            .as_deref()
+            .map(fields)
+            .transpose()?
+            .unwrap_or_default(),
+        site: arguments.site,
+        auth_path: arguments.auth_path,
+        ignore: arguments.ignore,
+    };
+    super::use_aws_lc()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(doctor::examine(question));
+    // Looking up a name may take longer than anybody waits.
+    runtime.shutdown_background();
+    Ok(report?)
+}
+
+fn session(file: &Path) -> Result<HeaderValue> {
+    let shown = file.display();
+    let text = named_file::read(file, LONGEST_FILE)
+        .with_context(|| format!("cannot read {shown} (--cookie-file)"))?;
+    let value = header_value(&text).with_context(|| format!("{shown} (--cookie-file)"))?;
+    let Ok(mut value) = HeaderValue::from_bytes(value) else {
+        bail!("{shown} (--cookie-file) holds something that no header can hold");
+    };
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The values of `Set-Cookie` fields, one a line: with the name of the field, as in an answer with other fields, or all without.
+fn fields(file: &Path) -> Result<Vec<Vec<u8>>> {
+    let shown = file.display();
+    let text = named_file::read(file, LONGEST_FILE)
+        .with_context(|| format!("cannot read {shown} (--set-cookie-file)"))?;
+    let name = b"set-cookie:";
+    let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+    let is_named = |line: &&[u8]| {
+        let start = line.get(..name.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(name))
+    };
+    let named = lines.iter().copied().filter(is_named);
+    let named: Vec<_> = named
+        .map(|line| line[name.len()..].trim_ascii().to_vec())
+        .collect();
+    let fields = match named.is_empty() {
+        true => lines.into_iter().map(<[u8]>::to_vec).collect(),
+        false => named,
+    };
+    if fields.is_empty() {
+        bail!("{shown} (--set-cookie-file) is empty");
+    }
+    Ok(fields)
+}
+
+fn path(text: &str) -> Result<String, &'static str> {
+    let is_path = text.starts_with('/') && text.parse::<http::Uri>().is_ok();
+    is_path
+        .then(|| text.to_owned())
+        .ok_or("give a path such as /api/auth")
+}
+
+fn known_id(text: &str) -> Result<String, &'static str> {
+    let check = catalogue::of_id(text);
+    check
+        .map(|check| check.id.to_owned())
+        .ok_or("there is no finding of this id; docs/doctor.md and the report list them")
+}
+
+/// In bytes, as much as `open` takes.
+const LONGEST_FILE: u64 = 1 << 20;

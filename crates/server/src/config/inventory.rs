@@ -1,0 +1,129 @@
+//! Every secret that was given and where it is kept, for `doctor`, which looks at them one by one and beside each other.
+
+use std::path::PathBuf;
+
+use session::Secret;
+
+use super::catalogue;
+use super::file::Loaded;
+use super::place::Place;
+use super::raw::{Reader, Variables};
+use super::sessions::{authjs_secrets, better_auth_secrets};
+use super::stack::DEFAULT_REALM;
+
+/// What a secret is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The token of the admin listener.
+    Admin,
+    /// Sessions of Auth.js and NextAuth.
+    AuthJs,
+    /// Signed tokens of an issuer.
+    Bearer,
+    /// Sessions of Better Auth.
+    BetterAuth,
+    /// The value of the bypass header.
+    Bypass,
+}
+
+/// A secret, and the setting that gave it.
+#[derive(Clone, Debug)]
+pub(crate) struct GivenSecret {
+    /// The realm that it is of.
+    pub(crate) realm: String,
+    /// The setting that holds it.
+    pub(crate) setting: String,
+    pub(crate) purpose: Purpose,
+    pub(crate) secret: Secret,
+}
+
+/// A file in which a secret is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SecretFile {
+    /// The setting that names the file, or that stands in it.
+    pub(crate) setting: String,
+    pub(crate) path: PathBuf,
+}
+
+/// The secrets that sign people in, those that start-up refuses among them.
+pub(crate) fn secrets(loaded: &Loaded) -> Vec<GivenSecret> {
+    let mut all = Vec::new();
+    for (realm, variables) in realms(loaded) {
+        let mut reader = Reader::tolerant(variables);
+        let given = |purpose, setting: &str, secret: Secret| GivenSecret {
+            realm: realm.to_owned(),
+            setting: setting.to_owned(),
+            purpose,
+            secret,
+        };
+        let authjs = authjs_secrets(&mut reader, &mut |_, name, secret| {
+            all.push(given(Purpose::AuthJs, name, secret.clone()));
+            Some(secret)
+        });
+        better_auth_secrets(&mut reader, &authjs, &mut |_, name, secret| {
+            all.push(given(Purpose::BetterAuth, name, secret.clone()));
+            Some(secret)
+        });
+        let bearer = reader.key("BEARER_SECRET");
+        all.extend(bearer.map(|secret| given(Purpose::Bearer, "BEARER_SECRET", secret)));
+        if realm == DEFAULT_REALM {
+            for (purpose, name) in [
+                (Purpose::Admin, "ADMIN_TOKEN"),
+                (Purpose::Bypass, "BYPASS_HEADER_VALUE"),
+            ] {
+                let secret = reader.secret(name);
+                all.extend(secret.map(|secret| given(purpose, name, secret)));
+            }
+        }
+    }
+    all
+}
+
+/// The files that hold secrets: those that settings ending in `_FILE` name, and those of the configuration in which a secret
+/// stands itself.
+pub(crate) fn secret_files(loaded: &Loaded) -> Vec<SecretFile> {
+    let mut files: Vec<SecretFile> = Vec::new();
+    for (_, variables) in realms(loaded) {
+        for entry in catalogue::entries().filter(|entry| entry.kind.is_secret()) {
+            let file_name = format!("{}_FILE", entry.name);
+            let of_its_own = variables.get(&file_name).map(|path| SecretFile {
+                setting: file_name.clone(),
+                path: PathBuf::from(path),
+            });
+            let within = match variables.place(entry.name) {
+                Some(Place::File { file, .. }) => Some(SecretFile {
+                    setting: entry.name.to_ascii_lowercase(),
+                    path: file.path.clone(),
+                }),
+                Some(Place::Variable(_)) | None => None,
+            };
+            for file in of_its_own.into_iter().chain(within) {
+                if !files.iter().any(|known| known.path == file.path) {
+                    files.push(file);
+                }
+            }
+        }
+    }
+    files
+}
+
+/// Whether anybody has configured anything: a file is named, or a setting is in the environment that says more than how to
+/// log.
+pub(crate) fn is_given(loaded: &Loaded) -> bool {
+    let is_set = |name: &str| loaded.variables.get(name).is_some();
+    let mut entries = catalogue::entries().filter(|entry| !LOGS.contains(&entry.name));
+    let is_in_environment = entries.any(|entry| {
+        is_set(entry.name) || (entry.kind.is_secret() && is_set(&format!("{}_FILE", entry.name)))
+    });
+    loaded.main.is_some() || is_in_environment
+}
+
+/// The names of realms and their settings as they were given, those of the top level first.
+pub(crate) fn realms(loaded: &Loaded) -> impl Iterator<Item = (&str, &Variables)> {
+    let named = loaded.stack.realms.iter();
+    let named = named.map(|realm| (realm.name.value.as_str(), &realm.settings));
+    std::iter::once((DEFAULT_REALM, &loaded.variables)).chain(named)
+}
+
+/// What programs of all kinds read.
+const LOGS: [&str; 2] = ["LOG_FORMAT", "RUST_LOG"];

@@ -1,0 +1,192 @@
+//! `sessiongate doctor`: what an app sends, what the configuration says, and what stands behind it. It only looks: nothing
+//! is written to any store, and no request changes anything.
+
+mod app;
+mod attributes;
+pub(crate) mod catalogue;
+mod check;
+mod cookie;
+mod entropy;
+mod finding;
+mod framework;
+mod report;
+mod role;
+mod secrets;
+mod services;
+mod session;
+mod settings;
+mod site;
+mod stores;
+mod text;
+mod visit;
+
+use http::HeaderValue;
+
+use self::app::App;
+use self::attributes::Setting;
+use self::finding::Finding;
+use self::report::Asked;
+pub(crate) use self::report::{Ending, Report};
+use self::session::Realm;
+pub(crate) use self::site::Site;
+pub(crate) use self::text::of as text;
+use self::visit::Visitor;
+use crate::clock;
+use crate::config::{self, Config, Loaded};
+use crate::tls::{Authorities, TlsFileError};
+
+/// What is looked at.
+#[derive(Debug)]
+pub(crate) struct Question<'a> {
+    /// The configuration; `None` when nobody has given one.
+    pub(crate) loaded: Option<&'a Loaded>,
+    /// The app.
+    pub(crate) site: Option<Site>,
+    /// The path under which the app's framework answers, when it is not one of the usual ones.
+    pub(crate) auth_path: Option<String>,
+    /// Who may vouch for the app.
+    pub(crate) authorities: Authorities,
+    /// The value of a `Cookie` header with a session.
+    pub(crate) session: Option<HeaderValue>,
+    /// `Set-Cookie` fields that the app has sent with a sign-in.
+    pub(crate) set_cookies: Vec<Vec<u8>>,
+    /// The ids of findings that are left out.
+    pub(crate) ignore: Vec<String>,
+}
+
+/// Looks at everything that there is.
+///
+/// # Errors
+/// When the app cannot be asked because there is nobody to vouch for it.
+pub(crate) async fn examine(question: Question<'_>) -> Result<Report, TlsFileError> {
+    let mut seen = Seen::default();
+    let config = match question.loaded {
+        Some(loaded) => seen.configuration(loaded),
+        None => {
+            let skipped =
+                "the configuration: no file is named, and no setting is in the environment";
+            seen.skipped.push(skipped.to_owned());
+            None
+        }
+    };
+    let read = config.as_ref().map(read_names);
+    if let Some(config) = &config {
+        seen.services(config).await;
+    }
+    seen.cookies(&question, config.as_ref(), read.as_deref());
+    match &question.site {
+        Some(site) => seen.app(&question, site, read.as_deref()).await?,
+        None => seen.skipped.push("the app: no URL is given".to_owned()),
+    }
+    let Seen {
+        findings,
+        asked,
+        skipped,
+    } = seen;
+    Ok(Report::new(findings, asked, skipped, &question.ignore))
+}
+
+/// What was seen so far.
+#[derive(Debug, Default)]
+struct Seen {
+    findings: Vec<Finding>,
+    asked: Vec<Asked>,
+    skipped: Vec<String>,
+}
+
+impl Seen {
+    fn configuration(&mut self, loaded: &Loaded) -> Option<Config> {
+        let secrets = config::secrets(loaded);
+        let of_secrets = secrets::judge(&secrets);
+        self.findings
+            .extend(secrets::judge_files(&config::secret_files(loaded)));
+        let config = match Config::from_loaded(loaded) {
+            Ok(config) => {
+                let found = settings::judge(&config, loaded, &secrets);
+                self.findings.extend(found);
+                Some(config)
+            }
+            Err(errors) => {
+                let found = settings::not_valid(errors.problems()).into_iter();
+                // What makes a secret unfit for start-up has a finding of its own.
+                let is_told = |finding: &Finding| {
+                    of_secrets
+                        .iter()
+                        .any(|other| other.subject == finding.subject)
+                };
+                self.findings
+                    .extend(found.filter(|finding| !is_told(finding)));
+                let skipped = "stores and services: the configuration is not valid";
+                self.skipped.push(skipped.to_owned());
+                None
+            }
+        };
+        self.findings.extend(of_secrets);
+        config
+    }
+
+    async fn services(&mut self, config: &Config) {
+        for (findings, asked) in [
+            stores::examine(config).await,
+            services::examine(config).await,
+        ] {
+            self.findings.extend(findings);
+            self.asked.extend(asked);
+        }
+    }
+
+    /// Looks at the cookies that were given as files.
+    fn cookies(
+        &mut self,
+        question: &Question<'_>,
+        config: Option<&Config>,
+        read: Option<&[String]>,
+    ) {
+        let now = clock::now();
+        if let Some(header) = &question.session {
+            let realms = config.map(|config| &config.realms[..]).unwrap_or_default();
+            let realms: Vec<_> = realms
+                .iter()
+                .map(|realm| Realm {
+                    keys: &realm.keys,
+                    demands: &realm.demands,
+                })
+                .collect();
+            let header = header.as_bytes();
+            let found = session::judge(header, &realms, read.unwrap_or_default(), now);
+            self.findings.extend(found);
+        }
+        let fields = question.set_cookies.iter().map(Vec::as_slice);
+        let site = question.site.as_ref();
+        let setting = Setting {
+            host: site.map(|site| site.host.as_str()),
+            is_https: site.is_none_or(|site| site.is_https),
+            read,
+            now,
+        };
+        self.findings.extend(attributes::judge(fields, &setting));
+    }
+
+    async fn app(
+        &mut self,
+        question: &Question<'_>,
+        site: &Site,
+        read: Option<&[String]>,
+    ) -> Result<(), TlsFileError> {
+        let visitor = Visitor::new(question.authorities.clone())?;
+        let mut app = App::new(visitor, read);
+        if let Some(site) = app.enter(site).await {
+            let path = question.auth_path.as_deref();
+            framework::examine(&mut app, &site, path, question.session.as_ref()).await;
+        }
+        self.findings.extend(app.findings);
+        self.asked.extend(app.asked);
+        Ok(())
+    }
+}
+
+/// The names of the session cookies that the gate reads.
+fn read_names(config: &Config) -> Vec<String> {
+    let cookies = config.realms.iter().flat_map(|realm| realm.keys.cookies());
+    cookies.map(|cookie| cookie.name().to_string()).collect()
+}

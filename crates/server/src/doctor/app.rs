@@ -1,0 +1,348 @@
+//! How an app is reached, and what it sends with its pages.
+
+use std::time::Duration;
+
+use http::header::{DATE, LOCATION, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use session::UnixTime;
+
+use super::attributes::{self, Setting};
+use super::catalogue::app as checks;
+use super::cookie::date;
+use super::finding::{Finding, shown};
+use super::report::Asked;
+use super::site::Site;
+use super::visit::{self, Answer, Trust, VisitError, Visitor};
+use crate::clock;
+
+/// An app while it is looked at.
+pub(super) struct App<'a> {
+    visitor: Visitor,
+    trust: Trust,
+    /// The names of the session cookies that the gate reads.
+    read: Option<&'a [String]>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) asked: Vec<Asked>,
+}
+
+impl<'a> App<'a> {
+    pub(super) fn new(visitor: Visitor, read: Option<&'a [String]>) -> Self {
+        Self {
+            visitor,
+            trust: Trust::Proven,
+            read,
+            findings: Vec::new(),
+            asked: Vec::new(),
+        }
+    }
+
+    /// Goes in at the front door, by http and by https, and looks at the page. Where the app is, unless there is none.
+    pub(super) async fn enter(&mut self, site: &Site) -> Option<Site> {
+        let site = match site.is_https {
+            true => {
+                if site.port == 443 {
+                    self.plain_door(site).await;
+                }
+                site.clone()
+            }
+            false => self.by_plain_http(site).await?,
+        };
+        let answer = match self.visit(&site, None).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.unreachable(&site, &error);
+                return None;
+            }
+        };
+        self.clock(&site, &answer);
+        if site.is_https && !site.is_address() {
+            self.hsts(&site, &answer.headers);
+        }
+        self.cookies(&site, &answer.headers);
+        self.follow(&site, answer).await;
+        Some(site)
+    }
+
+    /// A page of the app. A server that cannot prove who it is gets no cookies, but is asked all the same.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub(super) async fn visit(
+        &mut self,
+        site: &Site,
+        cookies: Option<&HeaderValue>,
+    ) -> Result<Answer, VisitError> {
+        let cookies = cookies.filter(|_| self.may_have_session(site));
+        match self.visitor.get(site, self.trust, cookies).await {
+            Err(VisitError::Certificate(flaw)) => {
+                self.trust = Trust::Anybody;
+                let whole = site.at("/").to_string();
+                let finding = Finding::new(&checks::CERTIFICATE_NOT_TRUSTED, whole, flaw);
+                self.findings.push(finding);
+                self.visitor.get(site, self.trust, None).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Whether nobody on the way could read a session that is sent there.
+    pub(super) fn may_have_session(&self, site: &Site) -> bool {
+        (site.is_https && self.trust == Trust::Proven) || site.is_this_machine()
+    }
+
+    /// What is to be said of the cookies of an answer.
+    pub(super) fn cookies(&mut self, site: &Site, headers: &HeaderMap) {
+        let fields = headers.get_all(SET_COOKIE).iter();
+        let setting = Setting {
+            host: Some(&site.host),
+            is_https: site.is_https,
+            read: self.read,
+            now: clock::now(),
+        };
+        let found = attributes::judge(fields.map(HeaderValue::as_bytes), &setting);
+        self.findings.extend(found);
+    }
+
+    pub(super) fn found(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    /// What http does of an app whose https address was given. A port that is closed is as good as a redirect.
+    async fn plain_door(&mut self, site: &Site) {
+        let plain = Site {
+            is_https: false,
+            port: 80,
+            ..site.at("/")
+        };
+        let Ok(answer) = self.visitor.get(&plain, Trust::Proven, None).await else {
+            return;
+        };
+        if let Some(next) = redirect(&plain, &answer) {
+            self.redirected_from_http(&plain, &next, answer.status);
+        } else {
+            self.in_the_clear(&plain, answer.status);
+        }
+    }
+
+    /// What the app does that was given with `http`: it should lead to https.
+    async fn by_plain_http(&mut self, site: &Site) -> Option<Site> {
+        let answer = match self.visitor.get(site, Trust::Proven, None).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.unreachable(site, &error);
+                return None;
+            }
+        };
+        self.answered(site, None);
+        match redirect(site, &answer) {
+            Some(next) if next.host != site.host => {
+                self.redirected_from_http(site, &next, answer.status);
+                None
+            }
+            Some(next) if next.is_https => {
+                self.redirected_from_http(site, &next, answer.status);
+                Some(next)
+            }
+            Some(_) | None => {
+                self.in_the_clear(site, answer.status);
+                Some(site.clone())
+            }
+        }
+    }
+
+    fn redirected_from_http(&mut self, site: &Site, next: &Site, status: StatusCode) {
+        let seen = format!("{} leads to {next}", status.as_u16());
+        let subject = site.to_string();
+        if next.host != site.host {
+            self.found(Finding::new(&checks::REDIRECT_ELSEWHERE, subject, seen));
+        } else if !next.is_https {
+            self.in_the_clear(site, status);
+        } else if !matches!(status.as_u16(), 301 | 308) {
+            self.found(Finding::new(&checks::REDIRECT_NOT_PERMANENT, subject, seen));
+        }
+    }
+
+    fn in_the_clear(&mut self, site: &Site, status: StatusCode) {
+        let seen = format!("it answers {} over plain HTTP", status.as_u16());
+        let check = match site.is_this_machine() {
+            true => &checks::PLAIN_HTTP_LOCAL,
+            false => &checks::PLAIN_HTTP,
+        };
+        self.found(Finding::new(check, site.at("/").to_string(), seen));
+    }
+
+    fn unreachable(&mut self, site: &Site, error: &VisitError) {
+        let failure = shown(&error.to_string());
+        self.answered(site, Some(failure.clone()));
+        self.found(Finding::new(
+            &checks::APP_UNREACHABLE,
+            site.to_string(),
+            failure,
+        ));
+    }
+
+    fn answered(&mut self, site: &Site, failure: Option<String>) {
+        self.asked.push(Asked {
+            what: format!("the app at {}", site.at("/")),
+            failure,
+            limit: visit::LIMIT,
+        });
+    }
+
+    /// Follows the redirects of a page within the app, and looks at each answer's cookies.
+    async fn follow(&mut self, site: &Site, mut answer: Answer) {
+        if site.is_https {
+            self.answered(site, None);
+        }
+        let mut page = site.clone();
+        for _ in 0..MOST_REDIRECTS {
+            let Some(next) = redirect(&page, &answer) else {
+                return;
+            };
+            let seen = format!("{} leads to {next}", answer.status.as_u16());
+            if next.host == page.host && page.is_https && !next.is_https {
+                self.found(Finding::new(
+                    &checks::REDIRECT_TO_HTTP,
+                    page.to_string(),
+                    seen,
+                ));
+                return;
+            }
+            if !next.is_same_as(&page) {
+                self.found(Finding::new(
+                    &checks::REDIRECT_ELSEWHERE,
+                    page.to_string(),
+                    seen,
+                ));
+                return;
+            }
+            let Ok(next_answer) = self.visit(&next, None).await else {
+                return;
+            };
+            self.cookies(&next, &next_answer.headers);
+            (page, answer) = (next, next_answer);
+        }
+    }
+
+    fn hsts(&mut self, site: &Site, headers: &HeaderMap) {
+        let subject = site.at("/").to_string();
+        let field = headers.get(STRICT_TRANSPORT_SECURITY);
+        let field = field.and_then(|field| field.to_str().ok());
+        match field.and_then(max_age) {
+            None => {
+                let seen = match field {
+                    None => "no Strict-Transport-Security in the answer",
+                    Some(_) => "Strict-Transport-Security without a max-age",
+                };
+                self.found(Finding::new(&checks::HSTS_MISSING, subject, seen));
+            }
+            Some(seconds) if seconds < SHORTEST_HSTS => {
+                let seen = format!("max-age={seconds}, which is {} days", seconds / DAY);
+                self.found(Finding::new(&checks::HSTS_SHORT, subject, seen));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn clock(&mut self, site: &Site, answer: &Answer) {
+        let field = answer.headers.get(DATE);
+        let Some(theirs) = field.and_then(|field| date(field.to_str().ok()?)) else {
+            return;
+        };
+        if let Some(seen) = apart(theirs, answer.sent, answer.received) {
+            let subject = site.at("/").to_string();
+            self.found(Finding::new(&checks::CLOCK_OFF, subject, seen));
+        }
+    }
+}
+
+/// What is to be said of another clock that read `theirs` between two moments of ours.
+pub(super) fn apart(theirs: UnixTime, before: UnixTime, after: UnixTime) -> Option<String> {
+    let ahead = theirs.saturating_since(after);
+    let behind = before.saturating_since(theirs);
+    let (by, word) = match ahead.is_zero() {
+        true => (behind, "behind"),
+        false => (ahead, "ahead of"),
+    };
+    // Such clocks tell whole seconds.
+    let is_apart = by > TOLERANCE + Duration::from_secs(1);
+    is_apart.then(|| format!("its clock is {} s {word} this machine's", by.as_secs()))
+}
+
+/// Where an answer leads.
+fn redirect(site: &Site, answer: &Answer) -> Option<Site> {
+    if !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let location = answer.headers.get(LOCATION)?.to_str().ok()?;
+    site.redirected(location)
+}
+
+/// The `max-age` of `Strict-Transport-Security` (RFC 6797 section 6.1), which may stand in quotes.
+fn max_age(field: &str) -> Option<u64> {
+    let mut directives = field.split(';').filter_map(|it| it.split_once('='));
+    let (_, value) = directives.find(|(name, _)| name.trim().eq_ignore_ascii_case("max-age"))?;
+    value.trim().trim_matches('"').parse().ok()
+}
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// Half a year, as the Mozilla Observatory asks for.
+const SHORTEST_HSTS: u64 = 180 * DAY;
+
+/// What Auth.js tolerates.
+const TOLERANCE: Duration = Duration::from_secs(15);
+
+/// A sign-in may take a few.
+const MOST_REDIRECTS: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_goes_only_where_nobody_else_can_read_it() {
+        let visitor = || Visitor::new(crate::tls::Authorities::public()).unwrap();
+        for (url, trust, may) in [
+            ("https://app.example.com", Trust::Proven, true),
+            ("https://app.example.com", Trust::Anybody, false),
+            ("http://app.example.com", Trust::Proven, false),
+            ("http://localhost:3000", Trust::Proven, true),
+            ("http://[::1]:3000", Trust::Proven, true),
+        ] {
+            let mut app = App::new(visitor(), None);
+            app.trust = trust;
+            assert_eq!(
+                app.may_have_session(&Site::parse(url).unwrap()),
+                may,
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn max_age_is_found_in_any_case_and_in_quotes() {
+        for (field, seconds) in [
+            ("max-age=31536000; includeSubDomains", Some(31_536_000)),
+            ("includeSubDomains; Max-Age=\"60\"", Some(60)),
+            ("includeSubDomains", None),
+            ("max-age=soon", None),
+        ] {
+            assert_eq!(max_age(field), seconds, "{field}");
+        }
+    }
+
+    #[test]
+    fn clocks_may_differ_by_what_frameworks_tolerate() {
+        let at = UnixTime::from_secs;
+        for (theirs, seen) in [
+            (984, None),
+            (1018, None),
+            (983, Some("its clock is 17 s behind this machine's")),
+            (1100, Some("its clock is 98 s ahead of this machine's")),
+        ] {
+            let said = apart(at(theirs), at(1000), at(1002));
+            assert_eq!(said.as_deref(), seen, "{theirs}");
+        }
+    }
+}

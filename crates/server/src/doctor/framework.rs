@@ -1,0 +1,168 @@
+//! The endpoints of Auth.js, NextAuth and Better Auth that tell who is signed in.
+
+use bytes::Bytes;
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::Value;
+
+use super::app::App;
+use super::catalogue::{app as checks, cookies as cookie_checks};
+use super::finding::Finding;
+use super::site::Site;
+
+/// Looks for the framework, and at what its endpoints send; with `session`, the value of a `Cookie` header, as somebody who
+/// is signed in. `path` is where the framework is mounted, when that is known.
+pub(super) async fn examine(
+    app: &mut App<'_>,
+    site: &Site,
+    path: Option<&str>,
+    session: Option<&HeaderValue>,
+) {
+    let paths = match path {
+        Some(path) => vec![path.trim_end_matches('/')],
+        None => USUAL_PATHS.to_vec(),
+    };
+    for path in &paths {
+        if let Some(endpoint) = session_endpoint(app, site, path).await {
+            ask_who(app, &endpoint, session).await;
+            return;
+        }
+    }
+    let seen = format!(
+        "neither csrf nor get-session answers below {}",
+        paths.join(" or ")
+    );
+    let subject = site.at("/").to_string();
+    app.found(Finding::new(&checks::FRAMEWORK_NOT_FOUND, subject, seen));
+}
+
+/// The endpoint that tells who is signed in, if a framework is mounted at this path.
+async fn session_endpoint(app: &mut App<'_>, site: &Site, path: &str) -> Option<Site> {
+    let csrf = site.at(format!("{path}/csrf"));
+    if let Ok(answer) = app.visit(&csrf, None).await
+        && let Some(Value::Object(said)) = json(answer.status, &answer.body)
+        && said.contains_key("csrfToken")
+    {
+        app.cookies(&csrf, &answer.headers);
+        return Some(site.at(format!("{path}/session")));
+    }
+    let session = site.at(format!("{path}/get-session"));
+    let answer = app.visit(&session, None).await.ok()?;
+    let said = json(answer.status, &answer.body)?;
+    (said.is_null() || said.is_object()).then_some(session)
+}
+
+async fn ask_who(app: &mut App<'_>, endpoint: &Site, session: Option<&HeaderValue>) {
+    let may_have_it = app.may_have_session(endpoint);
+    if session.is_some() && !may_have_it {
+        let seen = "the session in --cookie-file was kept back";
+        let subject = endpoint.to_string();
+        app.found(Finding::new(
+            &cookie_checks::SESSION_NOT_SENT,
+            subject,
+            seen,
+        ));
+    }
+    let Ok(answer) = app.visit(endpoint, session).await else {
+        return;
+    };
+    app.cookies(endpoint, &answer.headers);
+    cacheable(app, endpoint, &answer.headers);
+    let is_nobody = match json(answer.status, &answer.body) {
+        Some(Value::Object(said)) => said.is_empty(),
+        Some(Value::Null) => true,
+        Some(_) | None => false,
+    };
+    if session.is_some() && may_have_it && is_nobody {
+        let seen = format!("{endpoint} says that nobody is signed in");
+        let finding = Finding::new(
+            &cookie_checks::SESSION_REFUSED_BY_APP,
+            "the session in --cookie-file",
+            seen,
+        );
+        app.found(finding);
+    }
+}
+
+fn cacheable(app: &mut App<'_>, endpoint: &Site, headers: &HeaderMap) {
+    let check = match cache_rule(headers) {
+        CacheRule::Private => return,
+        CacheRule::Shared => &checks::SESSION_CACHEABLE,
+        CacheRule::Unsaid => &checks::SESSION_CACHE_UNSAID,
+    };
+    let fields = headers.get_all(CACHE_CONTROL).iter();
+    let fields: Vec<_> = fields.filter_map(|field| field.to_str().ok()).collect();
+    let seen = match fields.is_empty() {
+        true => "no Cache-Control in the answer".to_owned(),
+        false => format!(
+            "Cache-Control: {}",
+            super::finding::shown(&fields.join(", "))
+        ),
+    };
+    app.found(Finding::new(check, endpoint.to_string(), seen));
+}
+
+/// Who may store an answer (RFC 9111 section 5.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CacheRule {
+    /// Nobody, or the browser alone, or only to ask again.
+    Private,
+    /// Everybody.
+    Shared,
+    /// It says nothing about that.
+    Unsaid,
+}
+
+fn cache_rule(headers: &HeaderMap) -> CacheRule {
+    let fields = headers.get_all(CACHE_CONTROL).iter();
+    let fields = fields.filter_map(|field| field.to_str().ok());
+    let directives: Vec<_> = fields
+        .flat_map(|field| field.split(','))
+        .map(|directive| directive.trim().to_ascii_lowercase())
+        .collect();
+    let has = |wanted: &[&str]| directives.iter().any(|it| wanted.contains(&it.as_str()));
+    let lives = directives.iter().any(|directive| {
+        let value = ["max-age=", "s-maxage="]
+            .iter()
+            .find_map(|name| directive.strip_prefix(name));
+        value.is_some_and(|value| value != "0")
+    });
+    match () {
+        () if has(&["private", "no-store", "no-cache"]) => CacheRule::Private,
+        () if has(&["public"]) || lives => CacheRule::Shared,
+        () => CacheRule::Unsaid,
+    }
+}
+
+fn json(status: StatusCode, body: &Bytes) -> Option<Value> {
+    let body = (status == StatusCode::OK).then_some(body)?;
+    serde_json::from_slice(body).ok()
+}
+
+/// Where the frameworks are mounted unless somebody says otherwise: NextAuth and Better Auth; Auth.js outside Next.js.
+const USUAL_PATHS: [&str; 2] = ["/api/auth", "/auth"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_shared_unless_it_says_otherwise() {
+        for (fields, rule) in [
+            (&["private, no-cache, no-store"][..], CacheRule::Private),
+            (&["max-age=60", "Private"], CacheRule::Private),
+            (&["no-store"], CacheRule::Private),
+            (&["public, max-age=0"], CacheRule::Shared),
+            (&["max-age=60"], CacheRule::Shared),
+            (&["s-maxage=1, max-age=0"], CacheRule::Shared),
+            (&["max-age=0, must-revalidate"], CacheRule::Unsaid),
+            (&[], CacheRule::Unsaid),
+        ] {
+            let mut headers = HeaderMap::new();
+            for field in fields {
+                headers.append(CACHE_CONTROL, HeaderValue::from_static(field));
+            }
+            assert_eq!(cache_rule(&headers), rule, "{fields:?}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What came of it all: findings, and what was asked.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::catalogue::app::APP_UNREACHABLE;
+use super::check::Severity;
+use super::finding::Finding;
+
+/// Something that was asked over the network, and whether it answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// What, and where it is.
+    pub(crate) what: String,
+    /// Why it did not answer.
+    pub(crate) failure: Option<String>,
+    /// How long it was given.
+    pub(crate) limit: Duration,
+}
+
+/// How a run ends, for those who only look at the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Nothing has to be done.
+    Fine,
+    /// Something should be mended.
+    Mend,
+    /// The app did not answer, so most is unknown.
+    Unasked,
+}
+
+/// Everything that a run has to say.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    /// The most serious first.
+    pub(crate) findings: Vec<Finding>,
+    /// In the order of asking.
+    pub(crate) asked: Vec<Asked>,
+    /// What was not looked at, and why.
+    pub(crate) skipped: Vec<String>,
+    /// How many findings were left out because somebody accepts them.
+    pub(crate) ignored: usize,
+}
+
+impl Report {
+    /// The report without findings of these ids, in order, each thing once.
+    pub(crate) fn new(
+        findings: Vec<Finding>,
+        asked: Vec<Asked>,
+        skipped: Vec<String>,
+        ignore: &[String],
+    ) -> Self {
+        let is_ignored = |finding: &Finding| ignore.iter().any(|id| id == finding.check.id);
+        let mut kept: Vec<Finding> = Vec::new();
+        let mut ignored = 0;
+        for finding in findings {
+            let is_same = |other: &&Finding| {
+                other.check.id == finding.check.id && other.subject == finding.subject
+            };
+            if is_ignored(&finding) {
+                ignored += 1;
+            } else if kept.iter().find(is_same).is_none() {
+                kept.push(finding);
+            }
+        }
+        // Stable: within a severity, findings about one thing stay together.
+        kept.sort_by_key(|finding| finding.check.severity);
+        Self {
+            findings: kept,
+            asked,
+            skipped,
+            ignored,
+        }
+    }
+
+    /// How many findings of this severity there are.
+    pub(crate) fn count(&self, severity: Severity) -> usize {
+        let findings = self.findings.iter();
+        findings
+            .filter(|finding| finding.check.severity == severity)
+            .count()
+    }
+
+    /// How a run ends. With `strict` a warning counts as a problem does.
+    pub(crate) fn ending(&self, strict: bool) -> Ending {
+        let least = match strict {
+            true => Severity::Warning,
+            false => Severity::Problem,
+        };
+        let has = |wanted: &dyn Fn(&Finding) -> bool| self.findings.iter().any(wanted);
+        match () {
+            () if has(&|finding| finding.check.id == APP_UNREACHABLE.id) => Ending::Unasked,
+            () if has(&|finding| finding.check.severity <= least) => Ending::Mend,
+            () => Ending::Fine,
+        }
+    }
+
+    /// For programs: one line of JSON.
+    pub(crate) fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            problems: usize,
+            warnings: usize,
+            notes: usize,
+            ignored: usize,
+            findings: Vec<FindingLine<'a>>,
+            asked: Vec<AskedLine<'a>>,
+            skipped: &'a [String],
+        }
+        #[derive(Serialize)]
+        struct FindingLine<'a> {
+            id: &'a str,
+            severity: Severity,
+            subject: &'a str,
+            seen: &'a str,
+            why: &'a str,
+            advice: &'a str,
+        }
+        #[derive(Serialize)]
+        struct AskedLine<'a> {
+            what: &'a str,
+            answered: bool,
+            failure: Option<&'a str>,
+            limit_ms: u128,
+        }
+        let findings = self.findings.iter().map(|finding| FindingLine {
+            id: finding.check.id,
+            severity: finding.check.severity,
+            subject: &finding.subject,
+            seen: &finding.seen,
+            why: finding.check.why,
+            advice: finding.advice(),
+        });
+        let asked = self.asked.iter().map(|asked| AskedLine {
+            what: &asked.what,
+            answered: asked.failure.is_none(),
+            failure: asked.failure.as_deref(),
+            limit_ms: asked.limit.as_millis(),
+        });
+        let line = Line {
+            problems: self.count(Severity::Problem),
+            warnings: self.count(Severity::Warning),
+            notes: self.count(Severity::Note),
+            ignored: self.ignored,
+            findings: findings.collect(),
+            asked: asked.collect(),
+            skipped: &self.skipped,
+        };
+        serde_json::to_string(&line).expect("texts and numbers are JSON")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::catalogue::{app, cookies};
+
+    fn report(ignore: &[&str]) -> Report {
+        let findings = vec![
+            Finding::new(&app::HSTS_SHORT, "a", "short"),
+            Finding::new(&cookies::COOKIE_NOT_SECURE, "cookie x", "no Secure"),
+            Finding::new(&cookies::COOKIE_NOT_SECURE, "cookie x", "again"),
+            Finding::new(&app::PLAIN_HTTP_LOCAL, "a", "local"),
+        ];
+        let ignore: Vec<_> = ignore.iter().map(|id| (*id).to_owned()).collect();
+        Report::new(findings, Vec::new(), Vec::new(), &ignore)
+    }
+
+    #[test]
+    fn the_most_serious_comes_first_and_each_thing_once() {
+        let report = report(&[]);
+        let ids: Vec<_> = report.findings.iter().map(|it| it.check.id).collect();
+        assert_eq!(ids, ["cookie-not-secure", "hsts-short", "plain-http-local"]);
+        assert_eq!(report.findings[0].seen, "no Secure");
+    }
+
+    #[test]
+    fn problems_fail_and_warnings_only_when_it_is_strict() {
+        assert_eq!(report(&[]).ending(false), Ending::Mend);
+        let accepted = report(&["cookie-not-secure"]);
+        assert_eq!(accepted.ignored, 2);
+        assert_eq!(accepted.ending(false), Ending::Fine);
+        assert_eq!(accepted.ending(true), Ending::Mend);
+        let accepted = report(&["cookie-not-secure", "hsts-short"]);
+        assert_eq!(accepted.ending(true), Ending::Fine);
+    }
+
+    #[test]
+    fn an_app_that_does_not_answer_is_no_verdict() {
+        let findings = vec![
+            Finding::new(&cookies::COOKIE_NOT_SECURE, "cookie x", "no Secure"),
+            Finding::new(&app::APP_UNREACHABLE, "a", "refused"),
+        ];
+        let report = Report::new(findings, Vec::new(), Vec::new(), &[]);
+        assert_eq!(report.ending(false), Ending::Unasked);
+    }
+}

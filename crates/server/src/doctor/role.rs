@@ -1,0 +1,118 @@
+//! What a cookie is for, by its name.
+
+/// What a cookie of a framework is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Better Auth's cache of the session (`session_data`).
+    Cache,
+    /// Where to go after signing in.
+    Callback,
+    /// Against requests that other sites start.
+    Csrf,
+    /// A step on the way to be signed in: `state`, `nonce`, `pkce.code_verifier`.
+    Flow,
+    /// The session, or its token.
+    Session,
+}
+
+impl Role {
+    /// What a cookie of this name is for; `None` for one that has nothing to do with sessions. `read` are the names that the
+    /// gate reads.
+    pub(super) fn of(name: &str, read: &[String]) -> Option<Self> {
+        let whole = without_chunk(name);
+        let bare = bare(whole);
+        // As the frameworks name them: Auth.js `packages/core/src/lib/utils/cookie.ts`, NextAuth `core/lib/cookie.js`,
+        // Better Auth `dist/cookies/index.mjs`.
+        let is_framework = ["authjs.", "next-auth.", "better-auth."]
+            .iter()
+            .any(|prefix| bare.starts_with(prefix));
+        match bare {
+            _ if bare.ends_with("session_data") => Some(Self::Cache),
+            _ if bare.ends_with("session-token") || bare.ends_with("session_token") => {
+                Some(Self::Session)
+            }
+            _ if read.iter().any(|known| known == whole) => Some(Self::Session),
+            _ if !is_framework => None,
+            _ if bare.ends_with(".csrf-token") => Some(Self::Csrf),
+            _ if bare.ends_with(".callback-url") => Some(Self::Callback),
+            _ if FLOW.iter().any(|step| bare.ends_with(step)) => Some(Self::Flow),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody who has the value is signed in.
+    pub(super) fn is_session(self) -> bool {
+        match self {
+            Self::Cache | Self::Session => true,
+            Self::Callback | Self::Csrf | Self::Flow => false,
+        }
+    }
+}
+
+/// The name without the number of a chunk, as in `authjs.session-token.0`.
+pub(super) fn without_chunk(name: &str) -> &str {
+    match name.rsplit_once('.') {
+        Some((whole, chunk))
+            if !chunk.is_empty() && chunk.bytes().all(|it| it.is_ascii_digit()) =>
+        {
+            whole
+        }
+        Some(_) | None => name,
+    }
+}
+
+/// The name without a prefix that browsers know.
+pub(super) fn bare(name: &str) -> &str {
+    let mut prefixes = ["__Host-", "__Secure-"].iter();
+    prefixes
+        .find_map(|prefix| name.strip_prefix(prefix))
+        .unwrap_or(name)
+}
+
+/// The session cookie of an app that calls its CSRF cookie so: Auth.js and NextAuth name the one with `__Host-` and the
+/// other with `__Secure-`, or both without.
+pub(super) fn session_beside_csrf(csrf: &str) -> Option<String> {
+    let family = bare(csrf).strip_suffix("csrf-token")?;
+    let prefix = if csrf == bare(csrf) { "" } else { "__Secure-" };
+    Some(format!("{prefix}{family}session-token"))
+}
+
+const FLOW: [&str; 4] = [".state", ".nonce", ".pkce.code_verifier", ".challenge"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_what_cookies_are_for() {
+        let read = ["sid".to_owned()];
+        for (name, role) in [
+            ("__Secure-authjs.session-token", Some(Role::Session)),
+            ("authjs.session-token.12", Some(Role::Session)),
+            ("next-auth.session-token", Some(Role::Session)),
+            ("__Secure-shop.session_token", Some(Role::Session)),
+            ("better-auth.session_data.0", Some(Role::Cache)),
+            ("__Host-authjs.csrf-token", Some(Role::Csrf)),
+            ("__Secure-next-auth.callback-url", Some(Role::Callback)),
+            ("authjs.pkce.code_verifier", Some(Role::Flow)),
+            ("better-auth.state", Some(Role::Flow)),
+            ("sid.1", Some(Role::Session)),
+            ("csrf-token", None),
+            ("_ga", None),
+            ("better-auth.dont_remember", None),
+        ] {
+            assert_eq!(Role::of(name, &read), role, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_session_cookie_is_expected_beside_the_csrf_cookie() {
+        for (csrf, session) in [
+            ("__Host-authjs.csrf-token", "__Secure-authjs.session-token"),
+            ("next-auth.csrf-token", "next-auth.session-token"),
+        ] {
+            assert_eq!(session_beside_csrf(csrf).as_deref(), Some(session));
+        }
+        assert_eq!(session_beside_csrf("csrftoken"), None);
+    }
+}

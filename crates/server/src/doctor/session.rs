@@ -1,0 +1,72 @@
+//! A session that somebody has, as the gate would open it.
+
+use session::{ClaimDemands, KeyRing, Opened, SealedSession, UnixTime};
+
+use super::attributes;
+use super::catalogue::cookies as checks;
+use super::cookie::SetCookie;
+use super::finding::Finding;
+
+/// The keys of a realm, and what it demands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Realm<'a> {
+    pub(super) keys: &'a KeyRing,
+    pub(super) demands: &'a ClaimDemands,
+}
+
+/// What is to be said of the value of a `Cookie` header. Without realms, only how long the session is.
+pub(super) fn judge(
+    header: &[u8],
+    realms: &[Realm<'_>],
+    read: &[String],
+    now: UnixTime,
+) -> Vec<Finding> {
+    let cookies: Vec<_> = header
+        .split(|byte| *byte == b';')
+        .filter_map(SetCookie::parse)
+        .collect();
+    let mut findings: Vec<_> = attributes::size(&cookies, read).into_iter().collect();
+    let mut reasons = Vec::new();
+    for realm in realms {
+        match open(header, *realm, now) {
+            Ok(finding) => {
+                findings.extend(finding);
+                return findings;
+            }
+            Err(reason) => reasons.push(reason),
+        }
+    }
+    // Of several realms the one counts whose cookie it is.
+    let told = reasons.iter().flatten().next();
+    if !reasons.is_empty() {
+        let seen = told.map_or_else(
+            || "it has no session cookie that the gate reads".to_owned(),
+            |reason| format!("the gate says: {reason}"),
+        );
+        findings.push(Finding::new(&checks::SESSION_DOES_NOT_OPEN, SUBJECT, seen));
+    }
+    findings
+}
+
+/// What is to be said of a session that opens; otherwise why it does not, if it is one of this realm.
+fn open(header: &[u8], realm: Realm<'_>, now: UnixTime) -> Result<Option<Finding>, Option<String>> {
+    let told = |error: session::OpenError| Some(error.to_string());
+    let sealed = SealedSession::find(realm.keys, [header], None).map_err(told)?;
+    let opened = sealed.ok_or(None)?.open(realm.keys, realm.demands, now);
+    match opened.map_err(told)? {
+        Opened::Session(session) => {
+            let since = session.issued_at().unwrap_or(now);
+            let life = session.expires_at().saturating_since(since);
+            let days = life.as_secs() / DAY;
+            let lives_long = life.as_secs() > 30 * DAY + 60 * 60;
+            let seen = format!("it is valid for {days} days");
+            Ok(lives_long.then(|| Finding::new(&checks::SESSION_LIVES_LONG, SUBJECT, seen)))
+        }
+        // How long it lives, only the app's store knows.
+        Opened::Lookup { .. } => Ok(None),
+    }
+}
+
+const SUBJECT: &str = "the session in --cookie-file";
+
+const DAY: u64 = 24 * 60 * 60;

@@ -1,0 +1,206 @@
+//! What is to be said of settings that are valid and may not be meant.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::catalogue::settings as checks;
+use super::finding::Finding;
+use super::site::is_this_machine;
+use crate::config::{self, Config, GivenSecret, Loaded, Problem, RealmSettings, Variables};
+
+/// What is wrong with a configuration that is not valid.
+pub(super) fn not_valid(problems: &[Problem]) -> Vec<Finding> {
+    let findings = problems.iter().map(|problem| {
+        let place = problem.place.as_ref().map(ToString::to_string);
+        let subject = match (problem.name.as_str(), place) {
+            ("", place) => place.unwrap_or_else(|| "the configuration".to_owned()),
+            (name, _) => name.to_owned(),
+        };
+        let finding = Finding::new(&checks::CONFIG_NOT_VALID, subject, problem.what.clone());
+        match &problem.help {
+            Some(help) => finding.with_advice(format!("{help}.")),
+            None => finding,
+        }
+    });
+    findings.collect()
+}
+
+/// What is to be said of a valid configuration. `secrets` are told about elsewhere.
+pub(super) fn judge(config: &Config, loaded: &Loaded, secrets: &[GivenSecret]) -> Vec<Finding> {
+    let mut findings: Vec<_> = trusted_proxies(config).collect();
+    findings.extend(bypass(config));
+    findings.extend(listener(config));
+    findings.extend(admin(config));
+    for (realm, variables) in config::realms(loaded) {
+        findings.extend(plain_urls(realm, variables));
+    }
+    findings.extend(config.realms.iter().filter_map(revocation));
+    findings.extend(warnings(config, secrets));
+    findings
+}
+
+/// A network that nobody owns who also runs a gate.
+fn trusted_proxies(config: &Config) -> impl Iterator<Item = Finding> {
+    let networks = config.trusted_proxies.networks().iter();
+    let wide = networks.filter(|network| match network {
+        IpNet::V4(network) => network.prefix_len() < 8,
+        // `fc00::/7` are the private networks of IPv6 (RFC 4193).
+        IpNet::V6(network) => network.prefix_len() < 7,
+    });
+    wide.map(|network| {
+        Finding::new(
+            &checks::TRUSTED_PROXIES_WIDE,
+            "TRUSTED_PROXIES",
+            format!("{network} is believed"),
+        )
+    })
+}
+
+fn bypass(config: &Config) -> Option<Finding> {
+    let bypass = config.bypass.as_ref()?;
+    let whom = match bypass.is_loopback_only() {
+        true => "to requests from this machine",
+        false => "to anybody who knows its value",
+    };
+    let seen = format!("{} opens the gate {whom}", bypass.header());
+    Some(Finding::new(&checks::BYPASS_ON, "ALLOW_BYPASS", seen))
+}
+
+fn listener(config: &Config) -> Option<Finding> {
+    let address = config.proxy?;
+    let is_trusting = !config.trusted_proxies.networks().is_empty();
+    if address.ip().is_loopback() || is_trusting {
+        return None;
+    }
+    let seen = format!("it listens on {address} without TLS, and TRUSTED_PROXIES is empty");
+    Some(Finding::new(&checks::LISTENS_IN_THE_CLEAR, "LISTEN", seen))
+}
+
+fn admin(config: &Config) -> Option<Finding> {
+    let address = config.admin.listen;
+    let is_exposed = !address.ip().is_loopback();
+    let seen = format!("it listens on {address}");
+    is_exposed.then(|| Finding::new(&checks::ADMIN_EXPOSED, "ADMIN_LISTEN", seen))
+}
+
+/// URLs that browsers are sent to.
+fn plain_urls(realm: &str, variables: &Variables) -> impl Iterator<Item = Finding> {
+    let names = ["PUBLIC_URL", "SIGN_IN_URL"].into_iter();
+    let given = names.filter_map(|name| Some((name, variables.get(name)?)));
+    let urls = given.flat_map(|(name, list)| list.split(',').map(move |url| (name, url.trim())));
+    urls.filter_map(|(name, url)| {
+        let rest = url.strip_prefix("http://")?;
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let host = host_of(authority);
+        let seen = format!("http://{host}");
+        let subject = of_realm(realm, name);
+        (!is_this_machine(host)).then(|| Finding::new(&checks::URL_NOT_HTTPS, subject, seen))
+    })
+}
+
+/// A thing of a realm, by its name, and that of the realm unless it is the one that goes without saying.
+pub(super) fn of_realm(realm: &str, name: &str) -> String {
+    match realm {
+        "default" => name.to_owned(),
+        realm => format!("{name} of realm {realm}"),
+    }
+}
+
+fn host_of(authority: &str) -> &str {
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    match authority
+        .strip_prefix('[')
+        .and_then(|it| it.split_once(']'))
+    {
+        Some((address, _)) => address,
+        None => authority.split(':').next().unwrap_or_default(),
+    }
+}
+
+/// How long caches answer for users and sessions that are gone.
+fn revocation(realm: &RealmSettings) -> Option<Finding> {
+    let stores = realm.stores.as_ref()?;
+    let memory = match stores.memory.is_on() {
+        true => stores.memory.ttl,
+        false => Duration::ZERO,
+    };
+    let redis = stores.redis.as_ref().map(|redis| redis.cache_ttl);
+    let total = memory + redis.unwrap_or_default();
+    if total.is_zero() {
+        return None;
+    }
+    let seen = format!(
+        "access ends at most {} s after the row is gone: {} s in memory, {} s in Redis",
+        total.as_secs(),
+        memory.as_secs(),
+        redis.unwrap_or_default().as_secs()
+    );
+    let check = match total > SLOW {
+        true => &checks::REVOCATION_SLOW,
+        false => &checks::REVOCATION_TIME,
+    };
+    Some(Finding::new(check, of_realm(&realm.name, "caches"), seen))
+}
+
+/// What start-up says, beside what has findings of its own.
+fn warnings<'a>(
+    config: &'a Config,
+    secrets: &'a [GivenSecret],
+) -> impl Iterator<Item = Finding> + 'a {
+    let is_told = move |warning: &&String| {
+        let of_secret = secrets
+            .iter()
+            .any(|given| warning.starts_with(&format!("{}: the secret has only", given.setting)));
+        of_secret || warning.starts_with("ALLOW_BYPASS is on")
+    };
+    let warnings = config.warnings.iter();
+    warnings
+        .filter(move |warning| !is_told(warning))
+        .map(|warning| Finding::new(&checks::START_UP_WARNING, subject(warning), warning.clone()))
+}
+
+/// The setting or realm with which a warning begins.
+fn subject(warning: &str) -> &str {
+    let is_setting = |word: &str| {
+        let is_of_name =
+            |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        word.bytes().all(is_of_name)
+    };
+    let word = warning
+        .split([':', ' '])
+        .next()
+        .filter(|word| is_setting(word));
+    let realm = || {
+        let head = warning.split(':').next();
+        head.filter(|head| head.starts_with("realm "))
+    };
+    word.or_else(realm).unwrap_or("the configuration")
+}
+
+/// Whether a host is reached over a network on which others may listen.
+pub(super) fn is_remote(host: &str) -> bool {
+    let is_loopback = |ip: IpAddr| ip.is_loopback();
+    host != "localhost" && !host.parse().is_ok_and(is_loopback)
+}
+
+/// A quarter of an hour: longer than people expect a lock-out to take.
+const SLOW: Duration = Duration::from_secs(15 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::subject;
+
+    #[test]
+    fn a_warning_is_about_what_it_begins_with() {
+        for (warning, about) in [
+            ("ENABLE_DB_CHECK is off: a deleted user", "ENABLE_DB_CHECK"),
+            ("SIGN_IN_URL: it is not public", "SIGN_IN_URL"),
+            ("realm shop: ENABLE_DB_CHECK is off", "realm shop"),
+            ("the realms a and b both read", "the configuration"),
+        ] {
+            assert_eq!(subject(warning), about, "{warning}");
+        }
+    }
+}

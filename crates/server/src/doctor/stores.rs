@@ -1,0 +1,392 @@
+//! What is to be said of the database and of Redis.
+
+use std::time::Duration;
+
+use tokio_postgres::config::SslMode;
+
+use super::app::apart;
+use super::catalogue::app::CLOCK_OFF;
+use super::catalogue::stores as checks;
+use super::check::Check;
+use super::finding::Finding;
+use super::report::Asked;
+use super::settings::{is_remote, of_realm};
+use crate::config::{Config, RealmSettings};
+use crate::store::{
+    self, ClockReading, ColumnState, ColumnSurvey, DatabaseSettings, DatabaseSurvey, DatabaseUrl,
+    LookupSurvey, Plan, PostgresServer, RedisAddress, RedisSettings, RedisSurvey, RoleSurvey, Rows,
+    Verify, Visibility,
+};
+
+/// Asks the database and the Redis of each realm.
+pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
+    let mut found = Found::default();
+    for realm in &config.realms {
+        let Some(stores) = &realm.stores else {
+            continue;
+        };
+        if let Some(database) = &stores.database {
+            found.database(realm, stores, database).await;
+        }
+        if let Some(redis) = &stores.redis {
+            found.redis(realm, redis).await;
+        }
+    }
+    (found.findings, found.asked)
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    findings: Vec<Finding>,
+    asked: Vec<Asked>,
+}
+
+impl Found {
+    async fn database(
+        &mut self,
+        realm: &RealmSettings,
+        stores: &store::Settings,
+        settings: &DatabaseSettings,
+    ) {
+        let what = of_realm(
+            &realm.name,
+            &format!("database {}", place_of_database(&settings.url)),
+        );
+        if let DatabaseUrl::Postgres(server) = &settings.url {
+            self.findings.extend(encryption(&what, server));
+        }
+        let survey = store::survey_database(stores, settings).await;
+        let failure = survey.as_ref().err().cloned();
+        self.answered(
+            &checks::DATABASE_UNREACHABLE,
+            &what,
+            failure,
+            settings.timeout,
+        );
+        if let Ok(survey) = survey {
+            self.findings.extend(judge_database(&what, &survey));
+        }
+    }
+
+    async fn redis(&mut self, realm: &RealmSettings, settings: &RedisSettings) {
+        let address = &settings.server.address;
+        let what = of_realm(&realm.name, &format!("Redis {address}"));
+        let is_clear = match address {
+            RedisAddress::Tcp { host, tls, .. } => !tls && is_remote(host),
+            RedisAddress::Unix(_) => false,
+        };
+        if is_clear {
+            let seen = "REDIS_URL begins with redis://, and the host is another machine";
+            self.findings
+                .push(Finding::new(&checks::REDIS_CLEAR, what.clone(), seen));
+        }
+        let survey = store::survey_redis(settings).await;
+        let failure = survey.as_ref().err().cloned();
+        self.answered(&checks::REDIS_UNREACHABLE, &what, failure, settings.timeout);
+        if let Ok(survey) = survey {
+            self.findings.extend(judge_redis(&what, settings, &survey));
+        }
+    }
+
+    fn answered(
+        &mut self,
+        unreachable: &'static Check,
+        what: &str,
+        failure: Option<String>,
+        limit: Duration,
+    ) {
+        let found = failure
+            .clone()
+            .map(|failure| Finding::new(unreachable, what, failure));
+        self.findings.extend(found);
+        self.asked.push(Asked {
+            what: what.to_owned(),
+            failure,
+            limit,
+        });
+    }
+}
+
+/// Where a database is, without credentials.
+fn place_of_database(url: &DatabaseUrl) -> String {
+    match url {
+        DatabaseUrl::Postgres(server) => {
+            let hosts: Vec<_> = server.hosts.iter().map(ToString::to_string).collect();
+            format!("{}/{}", hosts.join(","), server.database())
+        }
+        DatabaseUrl::Sqlite(options) => options.get_filename().display().to_string(),
+    }
+}
+
+fn encryption(what: &str, server: &PostgresServer) -> Option<Finding> {
+    let is_remote = |host: &store::PostgresHost| !host.is_socket() && is_remote(&host.name);
+    if !server.hosts.iter().any(is_remote) {
+        return None;
+    }
+    let found = |check, seen: &str| Some(Finding::new(check, what, seen));
+    match (server.config.get_ssl_mode(), server.verify) {
+        (SslMode::Disable, _) => found(&checks::DATABASE_CLEAR, "sslmode=disable"),
+        (SslMode::Prefer, _) => found(&checks::DATABASE_CLEAR, "sslmode=prefer, the default"),
+        (_, Verify::Nothing) => found(
+            &checks::DATABASE_NOT_VERIFIED,
+            "the server's certificate is not verified",
+        ),
+        (_, Verify::Authority) => found(
+            &checks::DATABASE_NOT_VERIFIED,
+            "the name in the server's certificate is not verified",
+        ),
+        (_, Verify::AuthorityAndName) => None,
+    }
+}
+
+fn judge_database(what: &str, survey: &DatabaseSurvey) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(ClockReading {
+        before,
+        theirs,
+        after,
+    }) = survey.clock
+        && let Some(seen) = apart(theirs, before, after)
+    {
+        findings.push(Finding::new(&CLOCK_OFF, what, seen));
+    }
+    let role = survey.role.as_ref();
+    findings.extend(role.and_then(|role| rights(what, role, &survey.columns)));
+    let role_name = role.map_or("the gate's role", |role| &role.name);
+    for column in &survey.columns {
+        findings.extend(judge_column(column, role_name));
+    }
+    findings
+}
+
+/// What the role may do beside reading.
+fn rights(what: &str, role: &RoleSurvey, columns: &[ColumnSurvey]) -> Option<Finding> {
+    let name = &role.name;
+    if role.is_superuser {
+        let seen = format!("the role {name} is a superuser");
+        return Some(Finding::new(&checks::DATABASE_SUPERUSER, what, seen));
+    }
+    let mut parts: Vec<String> = Vec::new();
+    if !role.rights.is_empty() {
+        parts.push(role.rights.join(", "));
+    }
+    for column in columns {
+        if let ColumnState::Key(LookupSurvey { rights, .. }) = &column.state
+            && !rights.is_empty()
+        {
+            let part = format!("{} on {}", rights.join(", "), column.table);
+            if !parts.contains(&part) {
+                parts.push(part);
+            }
+        }
+    }
+    let seen = format!("the role {name} has {}", parts.join("; "));
+    (!parts.is_empty()).then(|| Finding::new(&checks::DATABASE_RIGHTS, what, seen))
+}
+
+fn judge_column(survey: &ColumnSurvey, role: &str) -> Vec<Finding> {
+    let ColumnSurvey {
+        table,
+        column,
+        state,
+    } = survey;
+    let subject = format!("column {column} of {table}");
+    match state {
+        ColumnState::NoColumn => {
+            let seen = format!("{table} has no column {column}");
+            vec![Finding::new(&checks::COLUMN_MISSING, subject, seen)]
+        }
+        ColumnState::NoTable => {
+            let subject = format!("table {table}");
+            let seen = "there is no table or view of this name that the gate's role can see";
+            vec![Finding::new(&checks::TABLE_MISSING, subject, seen)]
+        }
+        ColumnState::NotReadable => {
+            let seen = format!("the role {role} may not read it");
+            let advice =
+                format!("`GRANT SELECT ON {table} TO \"{role}\";`, as the owner of the table.");
+            let finding = Finding::new(&checks::TABLE_NOT_READABLE, subject, seen);
+            vec![finding.with_advice(advice)]
+        }
+        ColumnState::Readable => Vec::new(),
+        ColumnState::NotTold(why) => {
+            vec![Finding::new(
+                &checks::TABLE_NOT_ANSWERING,
+                subject,
+                why.clone(),
+            )]
+        }
+        ColumnState::Key(lookup) => {
+            let found = [index(&subject, lookup), visibility(table, lookup, role)];
+            found.into_iter().flatten().collect()
+        }
+    }
+}
+
+/// How a row is found.
+fn index(subject: &str, lookup: &LookupSurvey) -> Option<Finding> {
+    let rows = match lookup.rows {
+        Rows::About(rows) => format!("about {rows} rows"),
+        Rows::AtLeast(rows) => format!("more than {rows} rows"),
+        Rows::Exactly(1) => "1 row".to_owned(),
+        Rows::Exactly(rows) => format!("{rows} rows"),
+        Rows::NotCounted => "rows that were not counted".to_owned(),
+    };
+    match (&lookup.index, lookup.plan) {
+        (_, Some(Plan::Index)) => None,
+        (_, Some(Plan::Scan)) if lookup.is_view => {
+            let seen = "EXPLAIN reads a whole table behind the view";
+            Some(Finding::new(&checks::INDEX_UNKNOWN, subject, seen))
+        }
+        (None, Some(Plan::Scan)) => {
+            let seen = format!("no index begins with this column, and the table has {rows}");
+            let finding = Finding::new(&checks::INDEX_MISSING, subject, seen);
+            Some(finding.with_advice(format!("`{}`", lookup.create_index)))
+        }
+        // Of a small table every database reads all of it at once.
+        (Some(index), Some(Plan::Scan)) if lookup.rows.least() >= MANY => {
+            let seen = format!("EXPLAIN does not use the index {index}; the table has {rows}");
+            Some(Finding::new(&checks::INDEX_UNUSED, subject, seen))
+        }
+        (Some(_), Some(Plan::Scan)) | (_, None) => None,
+    }
+}
+
+fn visibility(table: &str, lookup: &LookupSurvey, role: &str) -> Option<Finding> {
+    let subject = format!("table {table}");
+    match lookup.visible {
+        Visibility::All => None,
+        Visibility::ByPolicy => {
+            let seen = format!("row-level security is on, and policies show {role} some rows");
+            Some(Finding::new(&checks::ROWS_BY_POLICY, subject, seen))
+        }
+        Visibility::Nothing => {
+            let seen = format!("row-level security is on, and no policy shows {role} a row");
+            Some(Finding::new(&checks::ROWS_HIDDEN, subject, seen))
+        }
+    }
+}
+
+fn judge_redis(what: &str, settings: &RedisSettings, survey: &RedisSurvey) -> Vec<Finding> {
+    let user = redis_user(settings);
+    let mut findings = Vec::new();
+    if !survey.refused.is_empty() {
+        let seen = survey.refused.join("; ");
+        let finding = Finding::new(&checks::REDIS_RIGHTS_MISSING, what, seen);
+        findings.push(finding.with_advice(&user));
+    }
+    if let Some(code) = &survey.takes_no_writes {
+        let seen = format!("refused SET: {code}");
+        findings.push(Finding::new(&checks::REDIS_TAKES_NO_WRITES, what, seen));
+    }
+    if !survey.other_keys.is_empty() {
+        let seen = format!(
+            "the gate's user may {} keys that are not the gate's",
+            survey.other_keys.join(" and ")
+        );
+        let finding = Finding::new(&checks::REDIS_RIGHTS_MANY, what, seen);
+        findings.push(finding.with_advice(&user));
+    }
+    findings.extend(fullness(what, settings, survey));
+    findings
+}
+
+/// The command that makes a user with the rights that `docs/operating.md` lists.
+fn redis_user(settings: &RedisSettings) -> String {
+    let select = match settings.server.login.db() {
+        0 => "",
+        _ => " +select",
+    };
+    let prefix = &settings.key_prefix;
+    let sessions = settings.sessions.as_ref();
+    let sessions = sessions
+        .map(|prefix| format!(" %R~{prefix}*"))
+        .unwrap_or_default();
+    format!(
+        "`ACL SETUSER gate reset on >PASSWORD +getrange +set{select} ~{prefix}*{sessions}`, with a password of your own \
+         in place of PASSWORD."
+    )
+}
+
+fn fullness(what: &str, settings: &RedisSettings, survey: &RedisSurvey) -> Option<Finding> {
+    let Some(fullness) = &survey.fullness else {
+        let seen = "INFO memory was refused";
+        return Some(Finding::new(&checks::REDIS_POLICY_UNKNOWN, what, seen));
+    };
+    // Without a limit it is never full.
+    if fullness.max_memory == 0 {
+        return None;
+    }
+    let policy = &fullness.policy;
+    let seen = format!(
+        "maxmemory-policy is {policy}, maxmemory {} bytes",
+        fullness.max_memory
+    );
+    match (policy == "noeviction", settings.sessions.is_some()) {
+        (false, true) => Some(Finding::new(&checks::REDIS_EVICTS_SESSIONS, what, seen)),
+        (true, false) => Some(Finding::new(&checks::REDIS_FULL, what, seen)),
+        (false, false) | (true, true) => None,
+    }
+}
+
+/// From so many rows on, reading all of them takes longer than finding one.
+const MANY: u64 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Variables;
+
+    /// What is said of the way to the database at this URL.
+    fn ids(url: &str) -> Vec<&'static str> {
+        let variables = Variables::default().with([
+            (
+                "AUTH_SECRET",
+                "mXk3Jc0aHq9vQ2fLw7tYp5RzN8sBd1GuEoVi6xCyTnKh".to_owned(),
+            ),
+            ("UPSTREAM", "http://127.0.0.1:9".to_owned()),
+            ("ENABLE_DB_CHECK", "true".to_owned()),
+            ("DATABASE_URL", url.to_owned()),
+        ]);
+        let config = Config::from_variables(&variables).unwrap();
+        let stores = config.realms[0].stores.as_ref().unwrap();
+        let DatabaseUrl::Postgres(server) = &stores.database.as_ref().unwrap().url else {
+            panic!("{url}");
+        };
+        encryption("database", server)
+            .iter()
+            .map(|finding| finding.check.id)
+            .collect()
+    }
+
+    #[test]
+    fn the_way_to_another_machine_must_be_encrypted_and_proven() {
+        for (url, found) in [
+            (
+                "postgres://gate:x@db.internal/app",
+                &["database-in-the-clear"][..],
+            ),
+            (
+                "postgres://gate:x@db.internal/app?sslmode=disable",
+                &["database-in-the-clear"],
+            ),
+            (
+                "postgres://gate:x@db.internal/app?sslmode=require",
+                &["database-not-verified"],
+            ),
+            (
+                "postgres://gate:x@db.internal/app?sslmode=verify-ca",
+                &["database-not-verified"],
+            ),
+            ("postgres://gate:x@db.internal/app?sslmode=verify-full", &[]),
+            ("postgres://gate:x@127.0.0.1/app", &[]),
+            (
+                "postgres://gate:x@localhost,10.0.0.5/app",
+                &["database-in-the-clear"],
+            ),
+            ("postgres:///app?host=/run/postgresql&user=gate", &[]),
+        ] {
+            assert_eq!(ids(url), found, "{url}");
+        }
+    }
+}

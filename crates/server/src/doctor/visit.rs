@@ -1,0 +1,190 @@
+//! One GET of a page, as a browser sends it.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONNECTION, COOKIE, HOST, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use session::UnixTime;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::site::Site;
+use crate::clock;
+use crate::tls::{self, Authorities, Proof, Terms, TlsFileError};
+
+/// What asks.
+pub(super) struct Visitor {
+    verified: Arc<ClientConfig>,
+    unverified: Arc<ClientConfig>,
+}
+
+/// Whether the server has to prove who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// It has to.
+    Proven,
+    /// Anybody may answer; nothing secret is sent.
+    Anybody,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// As much of the body as is looked at; empty when it is longer or broke off.
+    pub(super) body: Bytes,
+    /// When the request was sent, and when the head of the answer was there.
+    pub(super) sent: UnixTime,
+    pub(super) received: UnixTime,
+}
+
+/// Why nothing came back.
+#[derive(Debug, Error)]
+pub(super) enum VisitError {
+    /// The server's certificate does not prove who it is.
+    #[error("{0}")]
+    Certificate(String),
+    /// It did not speak HTTP.
+    #[error("{0}")]
+    Exchange(#[from] hyper::Error),
+    /// There is no connection.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// What was to be asked for is no target of a request.
+    #[error("{0}")]
+    Target(#[from] http::Error),
+    /// It took too long.
+    #[error("no answer within {} s", LIMIT.as_secs())]
+    TimedOut,
+}
+
+impl Visitor {
+    /// One that trusts these authorities.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub(super) fn new(authorities: Authorities) -> Result<Self, TlsFileError> {
+        let config = |proof| {
+            let terms = Terms {
+                proof,
+                identity: None,
+            };
+            tls::client_config(terms).map(Arc::new)
+        };
+        Ok(Self {
+            verified: config(Proof::AuthorityAndName(authorities))?,
+            unverified: config(Proof::Nothing)?,
+        })
+    }
+
+    /// Asks for a page. `cookies` is the value of a `Cookie` header.
+    ///
+    /// # Errors
+    /// When there is no answer in time.
+    pub(super) async fn get(
+        &self,
+        site: &Site,
+        trust: Trust,
+        cookies: Option<&HeaderValue>,
+    ) -> Result<Answer, VisitError> {
+        timeout(LIMIT, self.exchange(site, trust, cookies))
+            .await
+            .unwrap_or(Err(VisitError::TimedOut))
+    }
+
+    async fn exchange(
+        &self,
+        site: &Site,
+        trust: Trust,
+        cookies: Option<&HeaderValue>,
+    ) -> Result<Answer, VisitError> {
+        let stream = TcpStream::connect((site.host.as_str(), site.port)).await?;
+        if !site.is_https {
+            return get(stream, site, cookies).await;
+        }
+        let config = match trust {
+            Trust::Proven => &self.verified,
+            Trust::Anybody => &self.unverified,
+        };
+        let name = ServerName::try_from(site.host.clone()).map_err(io::Error::other)?;
+        let connector = TlsConnector::from(Arc::clone(config));
+        let stream = connector
+            .connect(name, stream)
+            .await
+            .map_err(of_handshake)?;
+        get(stream, site, cookies).await
+    }
+}
+
+async fn get(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    site: &Site,
+    cookies: Option<&HeaderValue>,
+) -> Result<Answer, VisitError> {
+    let mut request = Request::get(&site.target)
+        .header(HOST, site.authority())
+        .header(ACCEPT, "text/html, application/json;q=0.9, */*;q=0.8")
+        .header(USER_AGENT, "sessiongate-doctor")
+        .header(CONNECTION, "close");
+    if let Some(cookies) = cookies {
+        request = request.header(COOKIE, cookies);
+    }
+    let request = request.body(Empty::<Bytes>::new())?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let answer = async {
+        let sent = clock::now();
+        let response = sender.send_request(request).await?;
+        let received = clock::now();
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, LONGEST_BODY).collect().await;
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body: body.map(|body| body.to_bytes()).unwrap_or_default(),
+            sent,
+            received,
+        })
+    };
+    // Only drives the other one: whatever ends the connection, the answer learns of it.
+    let driving = async {
+        let _ = connection.await;
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        answer = answer => answer,
+        never = driving => match never {},
+    }
+}
+
+/// A certificate that proves nothing is told apart from a connection that failed.
+fn of_handshake(error: io::Error) -> VisitError {
+    let wrapped = error.get_ref().and_then(|wrapped| wrapped.downcast_ref());
+    match wrapped {
+        Some(flaw @ rustls::Error::InvalidCertificate(_)) => {
+            let advice = tls::advice(&error as &(dyn Error + 'static));
+            let advice = advice.map(|advice| format!(" ({advice})"));
+            VisitError::Certificate(format!("{flaw}{}", advice.unwrap_or_default()))
+        }
+        Some(_) | None => VisitError::Io(error),
+    }
+}
+
+/// For one page, from the look-up of the name to the end of the answer.
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
+
+/// In bytes: the answers of session endpoints are far shorter.
+const LONGEST_BODY: usize = 256 * 1024;

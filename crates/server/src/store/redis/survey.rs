@@ -1,0 +1,146 @@
+//! What Redis lets our user do, and how it behaves when it is full. Nothing is written.
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, RedisError};
+use tokio::time::timeout;
+
+use super::super::settings::RedisSettings;
+use super::super::survey::{Fullness, RedisSurvey};
+use super::refusal::{READ, WRITE, code, describe, no_line, refusal};
+
+/// Asks what our user may do, within the time for a look-up each.
+///
+/// # Errors
+/// When Redis does not answer in time, or does not let us in.
+pub(in super::super) async fn survey(settings: &RedisSettings) -> Result<RedisSurvey, String> {
+    let connecting = settings
+        .server
+        .connect(settings.ca_file.as_ref(), settings.timeout);
+    let (connection, _driver) = match timeout(settings.timeout, connecting).await {
+        Ok(connected) => connected.map_err(|error| no_line(&error))?,
+        Err(_) => {
+            let limit = settings.timeout.as_millis();
+            return Err(format!("did not answer within {limit} ms"));
+        }
+    };
+    Surveyor { connection }.survey(settings).await
+}
+
+/// A connection of its own. The driver limits the time for each answer.
+struct Surveyor {
+    connection: MultiplexedConnection,
+}
+
+impl Surveyor {
+    async fn survey(mut self, settings: &RedisSettings) -> Result<RedisSurvey, String> {
+        let mut survey = RedisSurvey {
+            refused: Vec::new(),
+            takes_no_writes: None,
+            other_keys: Vec::new(),
+            fullness: None,
+        };
+        let prefixes = [Some(&settings.key_prefix), settings.sessions.as_ref()];
+        for prefix in prefixes.into_iter().flatten() {
+            if let Some(code) = self.refused(READ, read(prefix)).await? {
+                note(&mut survey.refused, refusal(READ, &code));
+            }
+        }
+        match self
+            .refused(WRITE, try_write(&settings.key_prefix))
+            .await?
+            .as_deref()
+        {
+            None | Some(SYNTAX) => {}
+            Some("NOPERM") => note(&mut survey.refused, refusal(WRITE, "NOPERM")),
+            Some(code) => survey.takes_no_writes = Some(code.to_owned()),
+        }
+        let is_ours = |prefix: &&String| OTHER_KEY.starts_with(prefix.as_str());
+        if !prefixes.iter().flatten().any(is_ours) {
+            if self.refused(READ, read(OTHER_KEY)).await?.is_none() {
+                survey.other_keys.push("read");
+            }
+            if self.refused(WRITE, try_write(OTHER_KEY)).await?.as_deref() == Some(SYNTAX) {
+                survey.other_keys.push("write");
+            }
+        }
+        survey.fullness = self.fullness().await?;
+        Ok(survey)
+    }
+
+    /// The code with which the server refuses this command; `None` when it does not.
+    async fn refused(&mut self, name: &str, command: Cmd) -> Result<Option<String>, String> {
+        match command.exec_async(&mut self.connection).await {
+            Ok(()) => Ok(None),
+            Err(error) => code(&error)
+                .map(|code| Some(code.to_owned()))
+                .ok_or_else(|| describe(name, &error)),
+        }
+    }
+
+    async fn fullness(&mut self) -> Result<Option<Fullness>, String> {
+        let mut command = redis::cmd("INFO");
+        command.arg("memory");
+        let told: Result<String, RedisError> = command.query_async(&mut self.connection).await;
+        match told {
+            Ok(text) => Ok(fullness(&text)),
+            Err(error) if code(&error).is_some() => Ok(None),
+            Err(error) => Err(describe("INFO", &error)),
+        }
+    }
+}
+
+/// As look-ups read.
+fn read(key: &str) -> Cmd {
+    let mut command = redis::cmd(READ);
+    command.arg(key).arg(0).arg(0);
+    command
+}
+
+/// A command that has to fail, because it asks for a key that is there and is not there. The server looks at our rights, at
+/// its memory and at its role before it reads the options (`processCommand` in `src/server.c` of Redis 7.0), so the error
+/// tells whether a command without the mistake would have written.
+fn try_write(key: &str) -> Cmd {
+    let mut command = redis::cmd(WRITE);
+    command.arg(key).arg("").arg("NX").arg("XX");
+    command
+}
+
+fn note(refused: &mut Vec<String>, refusal: String) {
+    if !refused.contains(&refusal) {
+        refused.push(refusal);
+    }
+}
+
+/// `INFO memory`, which has a line for each thing that it tells.
+fn fullness(info: &str) -> Option<Fullness> {
+    let value = |name: &str| {
+        let mut lines = info.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+    };
+    Some(Fullness {
+        max_memory: value("maxmemory")?.trim().parse().ok()?,
+        policy: value("maxmemory_policy")?.trim().to_owned(),
+    })
+}
+
+/// The code of an error that has no other.
+const SYNTAX: &str = "ERR";
+
+/// A key that no application has.
+const OTHER_KEY: &str = "sessiongate-doctor-looks-for-rights";
+
+#[cfg(test)]
+mod tests {
+    use super::fullness;
+
+    #[test]
+    fn the_policy_is_found_among_what_is_told() {
+        let info = "# Memory\r\nused_memory:1\r\nmaxmemory:1048576\r\nmaxmemory_human:1.00M\r\nmaxmemory_policy:noeviction\r\n";
+        let fullness = fullness(info).unwrap();
+        assert_eq!(
+            (fullness.max_memory, fullness.policy.as_str()),
+            (1_048_576, "noeviction")
+        );
+        assert!(super::fullness("# Memory\r\n").is_none());
+    }
+}

@@ -1,6 +1,7 @@
-//! The commands for people, `open`, `mint` and `explain`, through the real binary.
+//! The commands for people, `open`, `mint`, `explain` and `doctor`, through the real binary.
 
 mod closed;
+mod doctor;
 mod explain;
 mod mint;
 mod open;

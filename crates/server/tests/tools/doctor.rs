@@ -1,0 +1,52 @@
+//! `doctor`: what it finds in real apps, stores and configurations, and how it ends.
+
+mod apps;
+mod cookies;
+mod database;
+mod redis;
+mod settings;
+
+use super::{Outcome, Tool};
+
+/// `sessiongate doctor --json` with these words. What start-up warns of is tested with start-up.
+fn doctor<'a>(words: impl IntoIterator<Item = &'a str>) -> Tool {
+    Tool::new(["doctor", "--json", "--ignore", "start-up-warning"]).args(words)
+}
+
+/// The findings, as `id: subject`.
+fn findings(outcome: &Outcome) -> Vec<String> {
+    let report = outcome.json();
+    let findings = report["findings"].as_array().expect("findings").iter();
+    let text = |finding: &serde_json::Value, name: &str| {
+        finding[name].as_str().expect("a text").to_owned()
+    };
+    findings
+        .map(|finding| format!("{}: {}", text(finding, "id"), text(finding, "subject")))
+        .collect()
+}
+
+/// The ids of the findings.
+fn ids(outcome: &Outcome) -> Vec<String> {
+    let findings = findings(outcome).into_iter();
+    findings
+        .map(|finding| finding.split(": ").next().expect("an id").to_owned())
+        .collect()
+}
+
+/// What the finding of this id says, as `seen` or `advice`.
+fn told(outcome: &Outcome, id: &str, member: &str) -> String {
+    let report = outcome.json();
+    let mut findings = report["findings"].as_array().expect("findings").iter();
+    let finding = findings.find(|finding| finding["id"] == id);
+    let finding = finding.unwrap_or_else(|| panic!("no {id} in {outcome:?}"));
+    finding[member].as_str().expect("a text").to_owned()
+}
+
+/// A file with this text, in a folder that lives as long as it.
+fn file(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("file");
+    std::fs::write(&path, text).expect("a file");
+    let path = path.display().to_string();
+    (folder, path)
+}

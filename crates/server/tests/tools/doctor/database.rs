@@ -1,0 +1,280 @@
+//! Real databases: indexes, rights, clocks, and what is missing.
+
+use anyhow::Result;
+use harness::{Postgres, free_port, poll};
+
+use super::super::{Outcome, SECRET};
+use super::{doctor, file, findings, ids, told};
+
+/// A role that may read the tables of an app and nothing more, and cannot write whatever it tries.
+const TABLES: &str = "
+    CREATE TABLE users (id text, name text);
+    INSERT INTO users SELECT n::text, 'hidden' FROM generate_series(1, 12000) AS n;
+    CREATE ROLE reader LOGIN PASSWORD 'reading';
+    ALTER ROLE reader SET default_transaction_read_only = on;
+    GRANT SELECT ON users TO reader;
+    ANALYZE users;";
+
+fn of(url: &str) -> Outcome {
+    of_table(url, "users")
+}
+
+fn of_table(url: &str, table: &str) -> Outcome {
+    doctor([
+        "--ignore",
+        "service-unreachable",
+        "--ignore",
+        "revocation-time",
+    ])
+    .env("AUTH_SECRET", SECRET)
+    .env("UPSTREAM", "http://127.0.0.1:9")
+    .env("LISTEN", "127.0.0.1:8080")
+    .env("ENABLE_DB_CHECK", "true")
+    .env("USER_TABLE", table)
+    .env("DATABASE_URL", url)
+    .run()
+}
+
+fn reader(postgres: &Postgres) -> String {
+    format!(
+        "postgres://reader:reading@{}/{}",
+        postgres.address(),
+        Postgres::DATABASE
+    )
+}
+
+#[tokio::test]
+async fn an_index_that_is_missing_is_found_until_it_is_made() -> Result<()> {
+    let postgres = Postgres::start().await?;
+    postgres.execute(TABLES).await?;
+    let outcome = of(&reader(&postgres));
+    assert_eq!(
+        findings(&outcome),
+        [r#"index-missing: column "id" of "users""#],
+        "{outcome:?}"
+    );
+    assert_eq!(outcome.code, Some(0), "a warning");
+    assert_eq!(
+        told(&outcome, "index-missing", "seen"),
+        "no index begins with this column, and the table has about 12000 rows"
+    );
+    assert!(!outcome.stdout.contains("hidden") && !outcome.stdout.contains("reading"));
+    let advice = told(&outcome, "index-missing", "advice");
+    assert_eq!(advice, r#"`CREATE INDEX CONCURRENTLY ON "users" ("id");`"#);
+    postgres.execute(advice.trim_matches('`')).await?;
+    let outcome = of(&reader(&postgres));
+    assert_eq!(findings(&outcome), [""; 0], "{outcome:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_find_a_row_is_no_index() -> Result<()> {
+    let postgres = Postgres::start().await?;
+    postgres.execute(TABLES).await?;
+    for index in [
+        "CREATE INDEX ON users (name, id)",
+        "CREATE INDEX ON users (id) WHERE name = 'somebody'",
+        "CREATE INDEX ON users (lower(id))",
+        r#"CREATE INDEX ON users (id COLLATE "POSIX")"#,
+    ] {
+        postgres.execute(index).await?;
+        assert_eq!(ids(&of(&reader(&postgres))), ["index-missing"], "{index}");
+    }
+    postgres.execute("CREATE INDEX ON users (id); ALTER ROLE reader SET enable_indexscan = off; \
+                      ALTER ROLE reader SET enable_bitmapscan = off; ALTER ROLE reader SET enable_indexonlyscan = off")
+        .await?;
+    assert_eq!(ids(&of(&reader(&postgres))), ["index-unused"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn looking_waits_for_no_writer() -> Result<()> {
+    let postgres = Postgres::start().await?;
+    postgres.execute(TABLES).await?;
+    postgres.execute("CREATE INDEX ON users (id)").await?;
+    // Of all locks on tables this one lets only those pass that read (PostgreSQL's manual, table 13.2).
+    let holding = "BEGIN; LOCK TABLE users IN EXCLUSIVE MODE; SELECT pg_sleep(600)";
+    let held = "SELECT pid FROM pg_locks WHERE mode = 'ExclusiveLock' AND relation = 'users'::regclass AND granted";
+    let looked = async {
+        poll("the lock to be held", async || {
+            Some(postgres.execute(held).await.ok()?).filter(|pid| !pid.is_empty())
+        })
+        .await?;
+        let outcome = of(&reader(&postgres));
+        assert_eq!(findings(&outcome), [""; 0], "{outcome:?}");
+        postgres
+            .execute(&format!(
+                "SELECT pg_terminate_backend(pid) FROM ({held}) AS held"
+            ))
+            .await
+    };
+    let (holder, looked) = tokio::join!(postgres.execute(holding), looked);
+    assert!(holder.is_err(), "it was ended");
+    looked.map(drop)
+}
+
+#[tokio::test]
+async fn rights_that_the_gate_has_no_use_for_are_named() -> Result<()> {
+    let postgres = Postgres::start().await?;
+    postgres.execute(TABLES).await?;
+    postgres.execute("CREATE INDEX ON users (id)").await?;
+    let outcome = of(&postgres.url(Postgres::DATABASE));
+    assert_eq!(ids(&outcome), ["database-superuser"], "{outcome:?}");
+    assert_eq!(outcome.code, Some(1));
+    postgres
+        .execute("GRANT UPDATE, DELETE ON users TO reader; ALTER ROLE reader CREATEDB")
+        .await?;
+    let outcome = of(&reader(&postgres));
+    assert_eq!(ids(&outcome), ["database-rights"], "{outcome:?}");
+    assert_eq!(
+        told(&outcome, "database-rights", "seen"),
+        r#"the role reader has CREATEDB; UPDATE, DELETE on "users""#
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_up_is_a_problem() -> Result<()> {
+    let mut postgres = Postgres::start().await?;
+    postgres.execute(TABLES).await?;
+    postgres
+        .execute(
+            "CREATE TABLE secret (id text PRIMARY KEY); CREATE TABLE other (name text); GRANT SELECT ON other TO reader;
+             CREATE TABLE rows (id text PRIMARY KEY); GRANT SELECT ON rows TO reader;
+             ALTER TABLE rows ENABLE ROW LEVEL SECURITY;
+             CREATE VIEW people AS SELECT id FROM users; GRANT SELECT ON people TO reader;",
+        )
+        .await?;
+    for (table, found, code) in [
+        ("nowhere", r#"table-missing: table "nowhere""#, 1),
+        ("other", r#"column-missing: column "id" of "other""#, 1),
+        (
+            "secret",
+            r#"table-not-readable: column "id" of "secret""#,
+            1,
+        ),
+        ("rows", r#"rows-hidden: table "rows""#, 1),
+        ("people", r#"index-unknown: column "id" of "people""#, 0),
+    ] {
+        let outcome = of_table(&reader(&postgres), table);
+        assert_eq!(findings(&outcome), [found], "{outcome:?}");
+        assert_eq!(outcome.code, Some(code), "{table}");
+    }
+    let url = reader(&postgres).replace("reading", "wrong-password");
+    let outcome = of(&url);
+    assert_eq!(ids(&outcome), ["database-unreachable"], "{outcome:?}");
+    assert!(!outcome.stdout.contains("wrong-password"), "{outcome:?}");
+    postgres.stop().await?;
+    let outcome = of(&reader(&postgres));
+    assert_eq!(
+        (ids(&outcome), outcome.code),
+        (vec!["database-unreachable".to_owned()], Some(1))
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn sessions_in_a_database_are_looked_up_by_their_token() -> Result<()> {
+    let postgres = Postgres::start().await?;
+    postgres
+        .execute(
+            r#"CREATE TABLE users (id integer PRIMARY KEY, name text, email text);
+               CREATE TABLE sessions (id integer PRIMARY KEY, "userId" integer, until timestamptz, "sessionToken" text);
+               CREATE ROLE reader LOGIN PASSWORD 'reading'; GRANT SELECT ON users, sessions TO reader;"#,
+        )
+        .await?;
+    let outcome = doctor([
+        "--ignore",
+        "service-unreachable",
+        "--ignore",
+        "revocation-time",
+    ])
+    .env("AUTH_SECRET", SECRET)
+    .env("UPSTREAM", "http://127.0.0.1:9")
+    .env("LISTEN", "127.0.0.1:8080")
+    .env("SESSION_FORMAT", "authjs-database")
+    .env("DATABASE_URL", reader(&postgres))
+    .run();
+    assert_eq!(
+        findings(&outcome),
+        [
+            r#"column-missing: column "expires" of "sessions""#,
+            r#"index-missing: column "sessionToken" of "sessions""#
+        ],
+        "{outcome:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn columns_that_rules_look_at_have_to_be_there() -> Result<()> {
+    let postgres = Postgres::start().await?;
+    postgres.execute(TABLES).await?;
+    postgres.execute("CREATE INDEX ON users (id)").await?;
+    let (_folder, path) = file(
+        "upstream = \"http://127.0.0.1:9\"\nlisten = \"127.0.0.1:8080\"\nenable_db_check = true\nuser_table = \"users\"\n\
+         active = { column = \"banned\", equals = false }\n\n[[route]]\npath = \"/\"\n\
+         require = [{ column = \"name\", equals = \"Ada\" }]\n",
+    );
+    let outcome = doctor([
+        "--ignore",
+        "service-unreachable",
+        "--ignore",
+        "revocation-time",
+    ])
+    .args(["--config", &path])
+    .env("AUTH_SECRET", SECRET)
+    .env("DATABASE_URL", reader(&postgres))
+    .run();
+    assert_eq!(
+        findings(&outcome),
+        [r#"column-missing: column "banned" of "users""#],
+        "{outcome:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sqlite_file_is_looked_at_and_not_touched() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("app.db");
+    let sqlite = async |statement: &str| {
+        let mut command = std::process::Command::new("python3");
+        let script =
+            "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2])";
+        command.args(["-c", script]).arg(&path).arg(statement);
+        harness::run(command, "python3").await
+    };
+    sqlite("CREATE TABLE users (id TEXT, name TEXT); INSERT INTO users VALUES ('1', 'hidden')")
+        .await?;
+    let url = format!("sqlite://{}", path.display());
+    let before = std::fs::read(&path)?;
+    let outcome = of(&url);
+    assert_eq!(
+        findings(&outcome),
+        [r#"index-missing: column "id" of "users""#],
+        "{outcome:?}"
+    );
+    assert_eq!(std::fs::read(&path)?, before);
+    let advice = told(&outcome, "index-missing", "advice");
+    sqlite(advice.trim_matches('`')).await?;
+    let outcome = of(&url);
+    assert_eq!(findings(&outcome), [""; 0], "{outcome:?}");
+    assert_eq!(ids(&of_table(&url, "nobody")), ["table-missing"]);
+    Ok(())
+}
+
+#[test]
+fn a_database_that_is_not_there_is_a_problem() {
+    let port = free_port();
+    let outcome = of(&format!("postgres://gate:hidden@127.0.0.1:{port}/app"));
+    assert_eq!(
+        findings(&outcome),
+        [format!(
+            "database-unreachable: database 127.0.0.1:{port}/app"
+        )],
+        "{outcome:?}"
+    );
+    assert_eq!(outcome.code, Some(1));
+    assert!(!outcome.stdout.contains("hidden"));
+}

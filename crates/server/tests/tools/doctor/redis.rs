@@ -1,0 +1,181 @@
+//! A real Redis: what its users may do, and how it behaves when it is full.
+
+use anyhow::Result;
+use harness::{Postgres, Redis};
+
+use super::super::{Outcome, SECRET};
+use super::{doctor, ids, told};
+
+/// What there is to say of this Redis, with a database that is fine.
+fn of(postgres: &Postgres, redis: &str) -> Outcome {
+    doctor([
+        "--ignore",
+        "service-unreachable",
+        "--ignore",
+        "revocation-time",
+        "--ignore",
+        "database-superuser",
+    ])
+    .env("AUTH_SECRET", SECRET)
+    .env("UPSTREAM", "http://127.0.0.1:9")
+    .env("LISTEN", "127.0.0.1:8080")
+    .env("ENABLE_DB_CHECK", "true")
+    .env("DATABASE_URL", postgres.url(Postgres::DATABASE))
+    .env("REDIS_URL", redis)
+    .run()
+}
+
+async fn database() -> Result<Postgres> {
+    let postgres = Postgres::start().await?;
+    postgres
+        .execute("CREATE TABLE users (id text PRIMARY KEY)")
+        .await?;
+    Ok(postgres)
+}
+
+/// The user `gate` with exactly these rights.
+async fn allow(redis: &Redis, rights: &[&str]) -> Result<String> {
+    redis
+        .cli(["ACL", "SETUSER", "gate", "reset", "on", ">hidden-password"])
+        .await?;
+    for right in rights {
+        redis.cli(["ACL", "SETUSER", "gate", right]).await?;
+    }
+    Ok(redis.url_of("gate", "hidden-password"))
+}
+
+#[tokio::test]
+async fn rights_that_are_missing_or_too_many_are_named() -> Result<()> {
+    let (postgres, redis) = (database().await?, Redis::start().await?);
+    for (rights, found, seen) in [
+        (
+            &["+getrange", "+set", "~auth:*"][..],
+            &["redis-policy-unknown"][..],
+            "",
+        ),
+        (&["+getrange", "+set", "+info", "~auth:*"], &[], ""),
+        (
+            &["+getrange", "+info", "~auth:*"],
+            &["redis-rights-missing"],
+            "refused SET: NOPERM",
+        ),
+        (
+            &["+getrange", "+set", "+info", "%R~auth:*"],
+            &["redis-rights-missing"],
+            "refused SET: NOPERM",
+        ),
+        (
+            &["+set", "+info", "~auth:*"],
+            &["redis-rights-missing"],
+            "refused GETRANGE: NOPERM",
+        ),
+        (
+            &["+getrange", "+set", "+info", "~auth:*", "%R~*"],
+            &["redis-rights-many"],
+            "may read keys",
+        ),
+        (
+            &["+@all", "~*"],
+            &["redis-rights-many"],
+            "may read and write keys",
+        ),
+    ] {
+        let url = allow(&redis, rights).await?;
+        let outcome = of(&postgres, &url);
+        assert_eq!(ids(&outcome), found, "{rights:?}: {outcome:?}");
+        if !seen.is_empty() {
+            let all = told(&outcome, found[0], "seen");
+            assert!(all.contains(seen), "{rights:?}: {all}");
+        }
+        assert!(!outcome.stdout.contains("hidden-password"), "{outcome:?}");
+    }
+    assert_eq!(redis.cli(["DBSIZE"]).await?, "0", "nothing is written");
+    let stats = redis.cli(["INFO", "persistence"]).await?;
+    assert!(stats.contains("rdb_changes_since_last_save:0"), "{stats}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_advice_gives_the_gate_what_it_needs() -> Result<()> {
+    let (postgres, redis) = (database().await?, Redis::start().await?);
+    let url = allow(&redis, &["+get"]).await?;
+    let outcome = of(&postgres, &url);
+    let advice = told(&outcome, "redis-rights-missing", "advice");
+    let command = advice.split('`').nth(1).expect("a command");
+    assert_eq!(
+        command,
+        "ACL SETUSER gate reset on >PASSWORD +getrange +set ~auth:*"
+    );
+    let words: Vec<_> = command.split(' ').collect();
+    let words: [&str; 9] = words.try_into().expect("nine words");
+    redis.cli(words).await?;
+    let outcome = of(&postgres, &redis.url_of("gate", "PASSWORD"));
+    assert_eq!(ids(&outcome), ["redis-policy-unknown"], "{outcome:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_redis_that_takes_nothing_new_is_named() -> Result<()> {
+    let (postgres, redis) = (
+        database().await?,
+        Redis::options().maxmemory("1").start().await?,
+    );
+    let url = allow(&redis, &["+getrange", "+set", "+info", "~auth:*"]).await?;
+    let outcome = of(&postgres, &url);
+    assert_eq!(
+        ids(&outcome),
+        ["redis-takes-no-writes", "redis-refuses-when-full"],
+        "{outcome:?}"
+    );
+    assert_eq!(
+        told(&outcome, "redis-takes-no-writes", "seen"),
+        "refused SET: OOM"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_redis_with_sessions_must_not_drop_them() -> Result<()> {
+    let redis = Redis::options().maxmemory("100mb").start().await?;
+    redis
+        .cli(["CONFIG", "SET", "maxmemory-policy", "volatile-lru"])
+        .await?;
+    let url = allow(
+        &redis,
+        &["+getrange", "+set", "+info", "~auth:*", "%R~better-auth:*"],
+    )
+    .await?;
+    let outcome = doctor([
+        "--ignore",
+        "service-unreachable",
+        "--ignore",
+        "revocation-time",
+    ])
+    .env("BETTER_AUTH_SECRET", SECRET)
+    .env("UPSTREAM", "http://127.0.0.1:9")
+    .env("LISTEN", "127.0.0.1:8080")
+    .env("SESSION_FORMAT", "better-auth")
+    .env("SESSION_STORE", "redis")
+    .env("REDIS_URL", url)
+    .run();
+    assert_eq!(ids(&outcome), ["redis-evicts-sessions"], "{outcome:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_redis_that_does_not_answer_is_a_problem() -> Result<()> {
+    let (postgres, mut redis) = (database().await?, Redis::start().await?);
+    let wrong = allow(&redis, &["+@all", "~*"])
+        .await?
+        .replace("hidden", "wrong");
+    let outcome = of(&postgres, &wrong);
+    assert_eq!(ids(&outcome), ["redis-unreachable"], "{outcome:?}");
+    assert!(!outcome.stdout.contains("wrong-password"), "{outcome:?}");
+    redis.stop();
+    let outcome = of(&postgres, &redis.url());
+    assert_eq!(
+        (ids(&outcome), outcome.code),
+        (vec!["redis-unreachable".to_owned()], Some(1))
+    );
+    Ok(())
+}

@@ -386,7 +386,7 @@ impl fmt::Debug for Client {
 }
 
 /// The time for an answer of ours (RFC 9110 §6.6.1), made once a second.
-fn date() -> HeaderValue {
+pub(crate) fn date() -> HeaderValue {
     thread_local! {
         static DATE_NOW: RefCell<(u64, HeaderValue)> = const { RefCell::new((0, HeaderValue::from_static(""))) };
     }

@@ -11,6 +11,7 @@ mod cors;
 mod file;
 mod files;
 mod fixed;
+mod folder;
 mod given;
 mod host;
 mod identity;
@@ -54,6 +55,7 @@ pub(crate) use self::cors::AllowedOrigin;
 pub(crate) use self::file::{Loaded, load};
 pub(crate) use self::files::{Content, Contents, Files, Looks};
 pub(crate) use self::fixed::Fixed;
+pub(crate) use self::folder::{FolderOptions, FolderSettings};
 pub(crate) use self::given::{core, unquoted, without_assignment};
 use self::idle::Uses;
 pub(crate) use self::inventory::{
@@ -67,7 +69,7 @@ pub(crate) use self::raw::{Setting, Variables};
 use self::realm::RealmReading;
 pub(crate) use self::realm::RealmSettings;
 use self::realms::Realms;
-pub(crate) use self::rules::{Handling, Rules, ServerAddress, UpstreamSettings};
+pub(crate) use self::rules::{Handling, Rules, ServerAddress, ServiceSettings, UpstreamSettings};
 use self::rules::{Services, Timeouts, Usual};
 pub(crate) use self::secrets::{SecretErrors, Secrets};
 pub(crate) use self::sessions::{Recognised, SessionFormat};
@@ -201,6 +203,7 @@ impl Config {
             is_partial,
         };
         let uses_upstream = upstream.is_some();
+        let uses_folder = matches!(upstream, Some(ServiceSettings::Folder(_)));
         let mut problems = Vec::new();
         realms.read_active(stack, &mut problems);
         let (rules, sign_in) = if stack.routes.is_empty() {
@@ -246,6 +249,7 @@ impl Config {
         let reload_interval = reader.seconds("RELOAD_INTERVAL", 1);
         let uses = Uses {
             upstream: uses_upstream,
+            folder: uses_folder,
             socket: matches!(decisions, Some(Address::Unix { .. })),
             sign_in: sign_in.is_some(),
             bypass: bypass.is_some(),

@@ -27,6 +27,7 @@ use self::headers::Headers;
 use self::path::PathPart;
 pub(crate) use self::table::{Line, Table};
 use crate::clock::timestamp;
+use crate::config::ServiceSettings;
 use crate::front::asker::Asker;
 use crate::front::proxy::{admit, preflight};
 use crate::front::target::{Malformed, Target as Settled, settle};
@@ -100,7 +101,7 @@ struct SessionPart {
 
 #[derive(Debug, Serialize)]
 struct Destination {
-    /// The servers, which take turns.
+    /// The servers, which take turns; or a folder.
     servers: Vec<String>,
     path: String,
     host: Option<String>,
@@ -261,21 +262,23 @@ impl Explanation {
         let (mut admitted, admission) = admit(permit, request, facts.arrival, handling);
         self.demands = demands(live, route, Ok(&admission), facts, now);
         self.session = admission.session().map(SessionPart::of);
-        let servers = Table::of_live(live).servers(route);
-        if servers.is_some() && handling.refuses_body(*request.body()) {
+        let service = Table::of_live(live).service(route);
+        if service.is_some() && handling.refuses_body(*request.body()) {
             let message = "it may enter, but its body is longer than the route's body_limit";
             self.answer = AnswerPart::ours(false, admission.reason(), message);
             let status = malformed_status(StatusCode::PAYLOAD_TOO_LARGE, request);
             self.answer.status = Some(status);
             return;
         }
-        if let Some(first) = servers.and_then(<[_]>::first) {
+        if let Some(ServiceSettings::Upstream(upstream)) = service
+            && let Some(first) = upstream.servers.first()
+        {
             admitted = admitted.or_for_host(&own_host(first));
         }
         let profile = &live.gate.profiles[route.profile];
         let headers = Headers::of(request.headers(), &admitted, profile);
-        self.goes_to = servers.map(|servers| Destination {
-            servers: servers.iter().map(table::server).collect(),
+        self.goes_to = service.map(|service| Destination {
+            servers: table::places(service),
             path: admitted.uri().path().to_owned(),
             host: headers.host.clone(),
         });
@@ -295,6 +298,11 @@ impl Explanation {
             (Some(_), Admission::Session { .. }) => "the session has all that is demanded",
         };
         self.answer = AnswerPart::ours(true, admission.reason(), message);
+        if let Some(ServiceSettings::Folder(_)) = service
+            && !matches!(*facts.method, Method::GET | Method::HEAD)
+        {
+            self.note("the folder answers with 405: it takes GET and HEAD");
+        }
         if let (Length::Chunked, Some(limit)) = (*request.body(), handling.body_limit) {
             self.note(format!(
                 "a body of more than {limit} bytes (body_limit) is cut off, and answered with 413"

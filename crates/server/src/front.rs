@@ -5,6 +5,7 @@ pub(crate) mod arrival;
 pub(crate) mod asker;
 pub(crate) mod cors;
 pub(crate) mod decisions;
+mod files;
 mod notices;
 pub(crate) mod proxy;
 pub(crate) mod record;

@@ -21,7 +21,7 @@ use self::opened::Superseded;
 pub(crate) use self::reload::{Reload, Reloads};
 pub(crate) use self::surroundings::Surroundings;
 pub(crate) use self::view::{Current, Shared, View};
-use crate::config::{ClientSettings, Config, Handling, UpstreamSettings};
+use crate::config::{ClientSettings, Config, Handling, ServiceSettings};
 use crate::store::{self, StoreHealth, StoreOpenError, Users};
 
 /// What a reload replaces.
@@ -31,7 +31,7 @@ pub(crate) struct Live {
     /// What becomes of requests, by the id of their routes.
     pub(crate) handling: Vec<Handling>,
     /// Where they go.
-    pub(crate) services: Vec<UpstreamSettings>,
+    pub(crate) services: Vec<ServiceSettings>,
     /// The proxies in front of us.
     pub(crate) trusted_proxies: TrustedProxies,
     /// The hosts that may ask for decisions, which are also the proxies whose `X-Forwarded-For` they pass on.

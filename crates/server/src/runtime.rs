@@ -46,7 +46,12 @@ pub(crate) fn start<P: Front, D: Front>(
             .enable_all()
             .build_local(LocalOptions::default());
         // The runtime ends, and with it what was cut off, before anybody hears of it.
-        let served = runtime.and_then(|runtime| runtime.block_on(serve(stop, drain, fronts)));
+        let served = runtime.and_then(|runtime| {
+            let served = runtime.block_on(serve(stop, drain, fronts));
+            // A thread that waits for a disk which does not answer is not waited for.
+            runtime.shutdown_background();
+            served
+        });
         part.ended(served);
     })?;
     Ok(())

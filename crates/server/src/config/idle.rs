@@ -19,6 +19,8 @@ use crate::store::{self, MemorySettings};
 pub(super) struct Uses {
     /// There is a service to forward to.
     pub(super) upstream: bool,
+    /// That service is a folder.
+    pub(super) folder: bool,
     /// Decisions are asked for at a Unix socket.
     pub(super) socket: bool,
     /// People are sent somewhere to sign in.
@@ -57,6 +59,7 @@ impl Uses {
         let stores = realm.stores.as_ref();
         Self {
             upstream: false,
+            folder: false,
             socket: false,
             sign_in: false,
             bypass: false,
@@ -168,6 +171,21 @@ const RULES: &[Rule] = &[
         ],
         |uses| !uses.upstream,
         "nothing is forwarded without UPSTREAM; the proxy that asks for decisions does that",
+    ),
+    (
+        &[
+            "FOLDER_FALLBACK",
+            "FOLDER_ERROR_PAGES",
+            "FOLDER_CACHE_CONTROL",
+            "FOLDER_WELL_KNOWN",
+        ],
+        |uses| !uses.folder,
+        "UPSTREAM names no folder, such as dir:/srv/www",
+    ),
+    (
+        &["UPSTREAM_CONNECT_TIMEOUT", "FORWARD_SESSION_COOKIE"],
+        |uses| uses.folder,
+        "UPSTREAM names a folder, which nobody connects to",
     ),
     (
         &["AUTH_SOCKET_MODE"],

@@ -75,6 +75,11 @@ impl<'v> Reader<'v> {
         });
     }
 
+    /// Where a variable stands, if it is set.
+    pub(crate) fn place(&self, name: &str) -> Option<&'v Place> {
+        self.variables.place(name)
+    }
+
     /// Whether the variable is set, or the file that it can come from.
     pub(crate) fn is_set(&self, name: &str) -> bool {
         sources(name).any(|name| self.variables.get(&name).is_some())

@@ -18,6 +18,7 @@ pub(super) use self::conditions::active;
 pub(super) use self::routes::{Made, RealmNames, make};
 pub(super) use self::services::Services;
 use super::cors::AllowedOrigin;
+use super::folder::FolderSettings;
 use super::sign_in::SignIn;
 
 /// The routes, and everything that they refer to beside realms.
@@ -30,7 +31,7 @@ pub(crate) struct Rules {
     /// What becomes of a request, by the id of its route; the last is for requests that no route matches.
     pub(crate) handling: Vec<Handling>,
     /// Where requests go.
-    pub(crate) services: Vec<UpstreamSettings>,
+    pub(crate) services: Vec<ServiceSettings>,
 }
 
 /// What becomes of a request beside the decision.
@@ -48,7 +49,16 @@ pub(crate) struct Handling {
     pub(crate) sign_in: Option<SignIn>,
 }
 
-/// A service: one server or several, which take turns.
+/// A service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ServiceSettings {
+    /// A folder, whose files are sent.
+    Folder(FolderSettings),
+    /// Servers, to which requests are passed on.
+    Upstream(UpstreamSettings),
+}
+
+/// One server or several, which take turns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct UpstreamSettings {
     /// At least one.
@@ -102,12 +112,12 @@ impl Rules {
     /// One service, all of which but `public` demands a session; or none, where only decisions are made.
     pub(super) fn of_one_service(
         public: Vec<PathPattern>,
-        upstream: Option<UpstreamSettings>,
+        service: Option<ServiceSettings>,
         usual: Usual,
     ) -> Self {
         let routes = Routes::of_one_service(public, usual.forwards_session);
         let handling = Handling {
-            service: upstream.as_ref().map(|_| 0),
+            service: service.as_ref().map(|_| 0),
             cors_origins: usual.cors_origins,
             ..Handling::default()
         };
@@ -115,7 +125,7 @@ impl Rules {
             handling: vec![handling; routes.all().len() + 1],
             routes,
             profiles: vec![IdentityHeaders::Ours.profile().clone()],
-            services: upstream.into_iter().collect(),
+            services: service.into_iter().collect(),
         }
     }
 

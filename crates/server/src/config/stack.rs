@@ -78,6 +78,17 @@ pub(crate) struct RawService {
     pub(crate) connect_timeout: Option<Spanned<i64>>,
     /// In seconds.
     pub(crate) timeout: Option<Spanned<i64>>,
+    /// How the files of a folder are sent.
+    pub(crate) folder: RawFolder,
+}
+
+/// What `[service.NAME]` says of a folder.
+#[derive(Debug, Default)]
+pub(crate) struct RawFolder {
+    pub(crate) fallback: Option<Spanned<String>>,
+    pub(crate) error_pages: Option<Spanned<String>>,
+    pub(crate) cache_control: Option<Spanned<String>>,
+    pub(crate) well_known: Option<Spanned<bool>>,
 }
 
 /// `[profile.NAME]`

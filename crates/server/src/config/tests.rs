@@ -21,7 +21,10 @@ fn config(pairs: &[(&'static str, &str)]) -> Result<Config, ConfigErrors> {
 
 /// The one server of the one service.
 fn server(config: &Config) -> (&str, u16) {
-    match &config.rules.services[0].servers[..] {
+    let ServiceSettings::Upstream(upstream) = &config.rules.services[0] else {
+        panic!("a folder");
+    };
+    match &upstream.servers[..] {
         [ServerAddress::Tcp { host, port }] => (host, *port),
         other => panic!("{other:?}"),
     }
@@ -318,7 +321,9 @@ fn upstreams_that_cannot_be_reached_are_refused() {
         "http://u:p@a",
         "http://a:99999",
         "http://a:",
-        "dir:/srv",
+        "dir:/no/such/folder",
+        "dir:",
+        "dir:/etc/passwd",
     ] {
         assert!(
             problem(&[("UPSTREAM", upstream)]).starts_with("UPSTREAM: "),

@@ -5,33 +5,44 @@ use std::net::Ipv6Addr;
 
 use http::uri::{Authority, Scheme, Uri};
 
+use super::folder::{FolderOptions, FolderSettings};
 use super::raw::Reader;
-use super::rules::{ServerAddress, Timeouts, UpstreamSettings};
+use super::rules::{ServerAddress, ServiceSettings, Timeouts, UpstreamSettings};
 
 /// The service, which only a gate can do without that decides for others.
 pub(super) fn service(
     reader: &mut Reader<'_>,
     timeouts: Timeouts,
     is_required: bool,
-) -> Option<UpstreamSettings> {
+) -> Option<ServiceSettings> {
     let Some(text) = reader.text("UPSTREAM") else {
         if is_required {
             reader.problem(
                 "UPSTREAM",
-                "not set; give the service to protect, such as http://127.0.0.1:3000, or AUTH_LISTEN to decide for a \
-                 proxy that you already run",
+                "not set; give the service to protect, such as http://127.0.0.1:3000 or dir:/srv/www, or AUTH_LISTEN \
+                 to decide for a proxy that you already run",
             );
         }
         return None;
     };
+    if let Some(located) = FolderSettings::located(&text, reader.place("UPSTREAM")) {
+        let path = located
+            .map_err(|what| reader.problem("UPSTREAM", what))
+            .ok()?;
+        return Some(ServiceSettings::Folder(FolderSettings {
+            timeout: timeouts.answer,
+            options: FolderOptions::read(reader, &path),
+            path,
+        }));
+    }
     let server = server(&text)
         .map_err(|what| reader.problem("UPSTREAM", what))
         .ok()?;
-    Some(UpstreamSettings {
+    Some(ServiceSettings::Upstream(UpstreamSettings {
         servers: vec![server],
         connect_timeout: timeouts.connect,
         timeout: timeouts.answer,
-    })
+    }))
 }
 
 /// Where a server of a service is, from its URL.

@@ -9,16 +9,21 @@ use tokio::time::timeout;
 use super::catalogue::settings as checks;
 use super::finding::Finding;
 use super::report::Asked;
-use crate::config::{Config, ServerAddress};
+use crate::config::{Config, ServerAddress, ServiceSettings};
 use crate::jwks;
 
 /// Opens a connection to each server of each service, and asks each issuer for its keys.
 pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
     let (mut findings, mut asked) = (Vec::new(), Vec::new());
+    // A folder is there, or the configuration has been refused.
     let services = config.rules.services.iter();
-    let servers = services.flat_map(|service| {
-        let servers = service.servers.iter();
-        servers.map(|server| (server, service.connect_timeout))
+    let upstreams = services.filter_map(|service| match service {
+        ServiceSettings::Folder(_) => None,
+        ServiceSettings::Upstream(upstream) => Some(upstream),
+    });
+    let servers = upstreams.flat_map(|upstream| {
+        let servers = upstream.servers.iter();
+        servers.map(|server| (server, upstream.connect_timeout))
     });
     let mut known: Vec<&ServerAddress> = Vec::new();
     for (server, limit) in servers {

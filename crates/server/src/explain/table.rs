@@ -3,7 +3,7 @@
 use gate::{Access, Condition, HeaderProfile, Route, RouteRow, Routes};
 use serde::Serialize;
 
-use crate::config::{Config, DEFAULT_REALM, Handling, ServerAddress, UpstreamSettings};
+use crate::config::{Config, DEFAULT_REALM, Handling, ServerAddress, ServiceSettings};
 use crate::live::Live;
 
 /// Everything that routes refer to.
@@ -11,7 +11,7 @@ pub(crate) struct Table<'t> {
     routes: &'t Routes,
     profiles: &'t [HeaderProfile],
     handling: &'t [Handling],
-    services: &'t [UpstreamSettings],
+    services: &'t [ServiceSettings],
     realms: Vec<&'t str>,
 }
 
@@ -80,10 +80,9 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// The servers of its service; `None` where there is no service.
-    pub(super) fn servers(&self, route: &Route) -> Option<&'t [ServerAddress]> {
-        let service = &self.services[self.handling[route.id].service?];
-        Some(&service.servers)
+    /// Its service; `None` where there is none.
+    pub(super) fn service(&self, route: &Route) -> Option<&'t ServiceSettings> {
+        Some(&self.services[self.handling[route.id].service?])
     }
 
     fn access(&self, route: &Route) -> String {
@@ -108,11 +107,10 @@ impl<'t> Table<'t> {
         if let Access::Deny | Access::Unknown = row.route.access {
             return "nowhere".to_owned();
         }
-        let Some(servers) = self.servers(row.route) else {
+        let Some(service) = self.service(row.route) else {
             return "the calling proxy's service".to_owned();
         };
-        let servers: Vec<_> = servers.iter().map(server).collect();
-        let mut words = servers.join(", ");
+        let mut words = places(service).join(", ");
         let stripped = row.path.as_str().split('/').skip(1);
         let stripped: Vec<_> = stripped.take(row.route.strip_segments).collect();
         if !stripped.is_empty() {
@@ -133,8 +131,15 @@ pub(super) fn session_of(realm: &str) -> String {
     }
 }
 
-/// A server, as it is configured.
-pub(super) fn server(address: &ServerAddress) -> String {
+/// Where a service is, as it is configured: a folder, or servers.
+pub(super) fn places(service: &ServiceSettings) -> Vec<String> {
+    match service {
+        ServiceSettings::Folder(folder) => vec![format!("dir:{}", folder.path.display())],
+        ServiceSettings::Upstream(upstream) => upstream.servers.iter().map(server).collect(),
+    }
+}
+
+fn server(address: &ServerAddress) -> String {
     match address {
         ServerAddress::Tcp { host, port } if host.contains(':') => {
             format!("http://[{host}]:{port}")

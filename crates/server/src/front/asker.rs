@@ -106,8 +106,22 @@ fn prefers_html(headers: &HeaderMap) -> bool {
     best.1
 }
 
-/// A media type, and how much it is wanted, in thousandths. What cannot be read is not wanted.
-fn weighted(entry: &str) -> (&str, u32) {
+/// Whether a page is about to be opened, and takes HTML for it by name. A page that is fetched in case somebody opens it is one
+/// too.
+pub(crate) fn opens_page(headers: &HeaderMap) -> bool {
+    let navigates = headers.get(SEC_FETCH_MODE);
+    let values = headers.get_all(ACCEPT).iter();
+    let mut entries = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    let is_page =
+        |entry| matches!(weighted(entry), (name, 1..) if name.eq_ignore_ascii_case("text/html"));
+    navigates.is_none_or(|mode| mode == "navigate") && entries.any(is_page)
+}
+
+/// The first word of an entry of a list, such as a media type, and how much it is wanted, in thousandths. What cannot be read is
+/// not wanted.
+pub(crate) fn weighted(entry: &str) -> (&str, u32) {
     let mut parts = entry.split(';');
     let name = parts.next().unwrap_or_default().trim();
     let weight = parts.find_map(|part| {

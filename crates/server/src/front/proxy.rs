@@ -18,15 +18,17 @@ use super::cors::Cors;
 use super::record::{Decision, Record};
 use super::target::{self, Target};
 use super::way_in::{Asked, WayIn};
-use super::{Front, Sparingly, arrival, tunnel};
+use super::{Front, Sparingly, arrival, files, tunnel};
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::Handling;
 use crate::connection::Connection;
 use crate::ended::{Ended, Sent};
+use crate::folder;
 use crate::live::{Current, Live, View};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
+use crate::service::Service;
 use crate::socket::Stream;
 use crate::upstream::{Exchange, UpstreamError};
 
@@ -64,6 +66,8 @@ enum Outcome {
     Abandoned,
     /// We answer it.
     Answered(Response<Bytes>),
+    /// A folder answers it.
+    Found(folder::Answer),
     /// It became a WebSocket.
     Joined(Answered, Box<Connection>),
     /// The upstream answers it.
@@ -97,15 +101,13 @@ impl Proxy {
         };
         let cors = Cors(&handling.cors_origins);
         match outcome {
-            Outcome::Abandoned => {
-                client.end();
-                record.ends(Sent::nothing(Ended::ClientLeft));
-            }
+            Outcome::Abandoned => abandon(client, record),
             Outcome::Answered(mut response) => {
                 let asked = request.headers();
                 cors.describe(asked, response.headers_mut());
                 answer_ourselves(response, client, record).await;
             }
+            Outcome::Found(found) => self.send_file(found, &request, client, record).await,
             Outcome::Joined(answer, upstream) => {
                 let fields = passed_on(&answer, false, record.request_id());
                 let fields = fields.chain(gate::websocket_fields());
@@ -187,9 +189,10 @@ impl Proxy {
         client: &mut Client,
         record: &mut Record<'l>,
     ) -> Outcome {
+        let is_public = permit.route().access == Access::Public;
         let (admitted, admission) = admit(permit, request, &record.arrival, handling);
         record.decided(Decision::Permitted(admission));
-        let Some(upstream) = live.upstream(handling) else {
+        let Some(service) = live.service(handling) else {
             let (status, asker) = (StatusCode::NOT_FOUND, asker(request));
             return Outcome::Answered(answer::status(status, asker, record.request_id()));
         };
@@ -197,6 +200,15 @@ impl Proxy {
             let (status, asker) = (StatusCode::PAYLOAD_TOO_LARGE, asker(request));
             return Outcome::Answered(answer::malformed(status, asker, record.request_id()));
         }
+        let upstream = match service {
+            Service::Upstream(upstream) => upstream,
+            Service::Folder(folder) => {
+                let (asked, warnings) = ((request, is_public), &self.upstream_warnings);
+                let finding = files::find(folder, admitted, asked, client, record, warnings);
+                // In a box, so that requests that are passed on take no room for it.
+                return Box::pin(finding).await.into();
+            }
+        };
         if let Some(limit) = handling.body_limit {
             client.limit_body(limit);
         }
@@ -217,11 +229,31 @@ impl Proxy {
             let answer = answer::status(status, asker, record.request_id());
             return Outcome::Answered(answer);
         }
-        record.upstream = Some(class(answer.status));
+        record.service_answers(answer.status);
         if becomes_websocket {
             return Outcome::Joined(answer, exchange.into_connection());
         }
         Outcome::Passed(answer, exchange)
+    }
+
+    /// Sends what a folder has.
+    async fn send_file(
+        &self,
+        found: folder::Answer,
+        request: &Request<Length>,
+        client: &mut Client,
+        mut record: Record<'_>,
+    ) {
+        record.begins(found.status, false);
+        let sending = Box::pin(found.send(client, &record));
+        let error = match sending.await {
+            Ok(sent) => return record.ends(sent),
+            Err(error) => error,
+        };
+        match files::refusal(&error, request, &mut record, &self.upstream_warnings) {
+            Some(response) => answer_ourselves(response, client, record).await,
+            None => abandon(client, record),
+        }
     }
 
     fn upstream_failed(
@@ -248,6 +280,22 @@ impl Proxy {
         }
         answer::status(status, asker(request), record.request_id())
     }
+}
+
+impl From<files::Outcome> for Outcome {
+    fn from(outcome: files::Outcome) -> Self {
+        match outcome {
+            files::Outcome::Abandoned => Self::Abandoned,
+            files::Outcome::Answered(answer) => Self::Found(answer),
+            files::Outcome::Refused(response) => Self::Answered(response),
+        }
+    }
+}
+
+/// Ends the record of a request whose client has hung up, and with it the connection.
+fn abandon(client: &mut Client, record: Record<'_>) {
+    client.end();
+    record.ends(Sent::nothing(Ended::ClientLeft));
 }
 
 /// The answer to a preflight of a page whose origin is listed, by the route of the request that the page wants to send. What is
@@ -351,16 +399,6 @@ fn passed_on<'a>(
     let is_ours = move |name: &[u8]| hop_by_hop.contains(name) || name.eq_ignore_ascii_case(id);
     let theirs = answer.fields().filter(move |(name, _)| !is_ours(name));
     theirs.chain(length).chain([(id, request_id.as_bytes())])
-}
-
-fn class(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        100..=199 => "1xx",
-        200..=299 => "2xx",
-        300..=399 => "3xx",
-        400..=499 => "4xx",
-        _ => "5xx",
-    }
 }
 
 #[cfg(test)]

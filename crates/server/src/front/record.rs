@@ -187,6 +187,11 @@ impl<'p> Record<'p> {
         self.metrics.decided(self.mode, outcome, reason, took);
     }
 
+    /// Notes that the service gives an answer with this status.
+    pub(crate) fn service_answers(&mut self, status: StatusCode) {
+        self.upstream = Some(class(status));
+    }
+
     /// Notes the status of an answer that is about to be sent, and names the request in it.
     pub(crate) fn answers<B>(&mut self, response: &mut Response<B>) {
         let id = self.arrival.request_id.clone();
@@ -397,6 +402,16 @@ pub(crate) fn cut_off() {
 
 thread_local! {
     static CUTS_OFF: Cell<bool> = const { Cell::new(false) };
+}
+
+fn class(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    }
 }
 
 /// No status was sent, because nobody was there to take it. nginx logs the same number.

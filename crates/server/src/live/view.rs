@@ -8,8 +8,8 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Cache};
 
 use super::Live;
-use crate::config::{Handling, UpstreamSettings};
-use crate::upstream::Upstream;
+use crate::config::{Handling, ServiceSettings};
+use crate::service::Service;
 
 /// What the live value is in: there is one, and everybody who serves has a [`View`] of it.
 pub(crate) type Shared = Arc<ArcSwap<Live>>;
@@ -28,8 +28,8 @@ pub(crate) struct Current(Rc<Holder>);
 
 struct Holder {
     live: Arc<Live>,
-    /// The runtime's own connections to each of the services.
-    upstreams: Vec<Rc<Upstream>>,
+    /// The services, with the runtime's own connections to each.
+    services: Vec<Rc<Service>>,
 }
 
 impl Deref for Current {
@@ -43,19 +43,19 @@ impl Deref for Current {
 impl Current {
     /// Of what is live now. Connections to services that are as they were are kept.
     fn of(live: Arc<Live>, before: Option<&Self>) -> Self {
-        let kept = |service: &UpstreamSettings| {
-            let Holder { live, upstreams } = &*before?.0;
+        let kept = |service: &ServiceSettings| {
+            let Holder { live, services } = &*before?.0;
             let place = live.services.iter().position(|other| other == service)?;
-            upstreams.get(place).cloned()
+            services.get(place).cloned()
         };
-        let upstream = |service| kept(service).unwrap_or_else(|| Rc::new(Upstream::new(service)));
-        let upstreams = live.services.iter().map(upstream).collect();
-        Self(Rc::new(Holder { live, upstreams }))
+        let service = |settings| kept(settings).unwrap_or_else(|| Rc::new(Service::new(settings)));
+        let services = live.services.iter().map(service).collect();
+        Self(Rc::new(Holder { live, services }))
     }
 
     /// The service of a route; `None` where only decisions are made.
-    pub(crate) fn upstream(&self, handling: &Handling) -> Option<&Upstream> {
-        Some(&*self.0.upstreams[handling.service?])
+    pub(crate) fn service(&self, handling: &Handling) -> Option<&Service> {
+        Some(&*self.0.services[handling.service?])
     }
 }
 

@@ -43,6 +43,7 @@ mod sessions;
 mod sign_in;
 mod signals;
 mod stack;
+mod static_sites;
 mod stores;
 mod subjects;
 mod support;

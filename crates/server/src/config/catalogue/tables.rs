@@ -95,7 +95,7 @@ pub(in crate::config) const ROUTE: &[Key] = &[
         "upstream",
         Urls,
         "\"http://127.0.0.1:3000\"",
-        "where requests go, in place of `service`",
+        "where requests go, in place of `service`; `dir:./public` is a [folder](static-sites.md)",
     ),
     key(
         "headers",
@@ -165,7 +165,7 @@ pub(in crate::config) const SERVICE: &[Key] = &[
         "upstream",
         Urls,
         "[\"http://127.0.0.1:3000\", \"http://127.0.0.1:3001\"]",
-        "one URL or several, also `unix:/path`",
+        "one URL or several, also `unix:/path`; or one folder, `dir:./public`, from where this file is",
     ),
     key(
         "connect_timeout",
@@ -178,6 +178,30 @@ pub(in crate::config) const SERVICE: &[Key] = &[
         Seconds,
         "60",
         "seconds for an answer to begin, and between its pieces",
+    ),
+    key(
+        "fallback",
+        Text,
+        "\"/index.html\"",
+        "of a folder: the file that is sent in place of pages that are not there, for apps whose pages are made in the browser",
+    ),
+    key(
+        "error_pages",
+        Text,
+        "\"/errors/{status}.html\"",
+        "of a folder: its own error pages, one for each status with `{status}`, or one for all",
+    ),
+    key(
+        "cache_control",
+        Text,
+        "\"no-cache\"",
+        "of a folder: what caches may do with its files; on routes that demand a session `private` is added",
+    ),
+    key(
+        "well_known",
+        Switch,
+        "false",
+        "of a folder: `true` sends what is below `/.well-known/`; other names that begin with a dot are never sent",
     ),
 ];
 

@@ -1,7 +1,7 @@
 //! `[[route]]` and `[service.NAME]`.
 
 use super::super::problem::Problem;
-use super::super::stack::{RawRoute, RawService, Spanned};
+use super::super::stack::{RawFolder, RawRoute, RawService, Spanned};
 use super::table::Table;
 
 pub(super) fn route(table: &mut Table<'_>) -> RawRoute {
@@ -41,7 +41,7 @@ pub(super) fn service(name: Spanned<String>, table: &mut Table<'_>) -> RawServic
     if !table.seems_to_have("upstream") {
         let what = format!("the service `{}` has no `upstream`", name.value);
         let problem = Problem::at(table.place.clone(), what);
-        let help = "say where it is, such as `upstream = \"http://127.0.0.1:3000\"`";
+        let help = "say where it is, such as `upstream = \"http://127.0.0.1:3000\"` or `upstream = \"dir:./public\"`";
         table.problems.push(problem.with_help(help));
     }
     RawService {
@@ -49,5 +49,11 @@ pub(super) fn service(name: Spanned<String>, table: &mut Table<'_>) -> RawServic
         upstreams: table.filled("upstream"),
         connect_timeout: table.integer("connect_timeout"),
         timeout: table.integer("timeout"),
+        folder: RawFolder {
+            fallback: table.text("fallback"),
+            error_pages: table.text("error_pages"),
+            cache_control: table.text("cache_control"),
+            well_known: table.switch("well_known"),
+        },
     }
 }

@@ -223,12 +223,20 @@ const MACHINES: Pairs = &[("AUTH_SECRET", ""), BEARER, ISSUER, AUDIENCE];
 const BEARER: (&str, &str) = ("BEARER_SECRET", OTHER);
 
 /// A setting, a value, and other settings beside which it has no effect.
+const FOLDER: Pairs = &[("UPSTREAM", "dir:/")];
+
 const CASES: &[(&str, &str, Pairs)] = &[
     ("LISTEN", "127.0.0.1:1", NO_UPSTREAM),
     ("UPSTREAM_CONNECT_TIMEOUT", "1", NO_UPSTREAM),
     ("UPSTREAM_TIMEOUT", "1", NO_UPSTREAM),
     ("CLIENT_IDLE_TIMEOUT", "1", NO_UPSTREAM),
     ("FORWARD_SESSION_COOKIE", "false", NO_UPSTREAM),
+    ("FOLDER_FALLBACK", "/index.html", &[]),
+    ("FOLDER_ERROR_PAGES", "/404.html", &[]),
+    ("FOLDER_CACHE_CONTROL", "no-store", &[]),
+    ("FOLDER_WELL_KNOWN", "true", &[]),
+    ("UPSTREAM_CONNECT_TIMEOUT", "1", FOLDER),
+    ("FORWARD_SESSION_COOKIE", "false", FOLDER),
     ("AUTH_SOCKET_MODE", "600", &[]),
     ("GROUPS_SEPARATOR", "|", &[]),
     ("AUTH_SOCKET_MODE", "600", NO_UPSTREAM),
@@ -398,6 +406,13 @@ const CASES: &[(&str, &str, Pairs)] = &[
 /// Configurations in which everything that is set has an effect.
 const EFFECTIVE: &[Pairs] = &[
     &[],
+    &[
+        ("UPSTREAM", "dir:/etc"),
+        ("FOLDER_FALLBACK", "/passwd"),
+        ("FOLDER_ERROR_PAGES", "passwd"),
+        ("FOLDER_CACHE_CONTROL", "no-store"),
+        ("FOLDER_WELL_KNOWN", "true"),
+    ],
     &[
         CHECK,
         ("DATABASE_URL", "postgres://db?connect_timeout=1"),

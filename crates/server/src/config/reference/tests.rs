@@ -296,7 +296,8 @@ fn is_of(name: &Value, value: &Value) -> bool {
 }
 
 /// Configurations that together show every default.
-const USES: [&[(&str, &str)]; 3] = [
+const USES: [&[(&str, &str)]; 4] = [
+    &[("UPSTREAM", "dir:/")],
     &[
         ("ENABLE_DB_CHECK", "true"),
         ("POSTGRES_HOST", "db"),

@@ -1,37 +1,38 @@
 //! Services, each once: two routes that send to the same servers in the same way share their connections.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gate::Access;
 
 use super::conditions::parsed;
-use super::{ServerAddress, Timeouts, UpstreamSettings, Usual};
+use super::{ServerAddress, ServiceSettings, Timeouts, UpstreamSettings, Usual};
+use crate::config::folder::{CacheControl, ErrorPages, FolderOptions, FolderSettings, file_in};
 use crate::config::problem::Problem;
-use crate::config::stack::{RawRoute, RawService, Spanned};
+use crate::config::stack::{RawFolder, RawRoute, RawService, Spanned};
 use crate::config::upstream as url;
 
 /// The services that routes name.
 #[derive(Debug)]
 pub(in crate::config) struct Services {
     /// By the names that routes use; the one of the top level is `default`.
-    named: Vec<(String, UpstreamSettings)>,
+    named: Vec<(String, ServiceSettings)>,
     /// Where each name is among them. There may be thousands.
     names: HashMap<String, usize>,
     /// How long they may take, where nothing else is said.
     usual: Timeouts,
     /// Those that some route sends to.
-    used: Vec<UpstreamSettings>,
+    used: Vec<ServiceSettings>,
     /// Where each is among them.
-    places: HashMap<UpstreamSettings, usize>,
+    places: HashMap<ServiceSettings, usize>,
 }
 
 impl Services {
     /// Reads `[service.NAME]`, beside the service of the top level.
     pub(in crate::config) fn read(
         raw: &[RawService],
-        default: Option<UpstreamSettings>,
+        default: Option<ServiceSettings>,
         usual: Timeouts,
         problems: &mut Vec<Problem>,
     ) -> Self {
@@ -52,20 +53,35 @@ impl Services {
             }
             let own = (raw.connect_timeout.as_ref(), raw.timeout.as_ref());
             let timeouts = timeouts(own, usual, problems);
-            let service = upstream(&raw.upstreams, timeouts, problems);
+            let service = service(&raw.upstreams, timeouts, problems);
+            // What cannot be read may have been a folder.
+            let service = match service {
+                ServiceSettings::Folder(mut folder) => {
+                    folder.options = folder_options(&raw.folder, &folder.path, problems);
+                    name_idle(raw.connect_timeout.as_ref(), CONNECTS, problems);
+                    ServiceSettings::Folder(folder)
+                }
+                ServiceSettings::Upstream(upstream) if upstream.servers.is_empty() => {
+                    ServiceSettings::Upstream(upstream)
+                }
+                ServiceSettings::Upstream(upstream) => {
+                    name_folder_keys(&raw.folder, problems);
+                    ServiceSettings::Upstream(upstream)
+                }
+            };
             all.define(raw.name.value.clone(), service);
         }
         all
     }
 
     /// Notes a service. Of two with a name the first counts, and there is a problem.
-    fn define(&mut self, name: String, service: UpstreamSettings) {
+    fn define(&mut self, name: String, service: ServiceSettings) {
         let place = self.named.len();
         self.names.entry(name.clone()).or_insert(place);
         self.named.push((name, service));
     }
 
-    fn named(&self, name: &str) -> Option<&UpstreamSettings> {
+    fn named(&self, name: &str) -> Option<&ServiceSettings> {
         let place = self.names.get(name)?;
         Some(&self.named[*place].1)
     }
@@ -78,18 +94,43 @@ impl Services {
         usual: &Usual,
         problems: &mut Vec<Problem>,
     ) -> Option<usize> {
-        let settings = self.named_by(raw, access, usual, problems);
-        let usual = settings.as_ref().map_or(self.usual, |settings| Timeouts {
-            connect: settings.connect_timeout,
-            answer: settings.timeout,
-        });
+        let named = self.named_by(raw, access, usual, problems);
         let own = (raw.connect_timeout.as_ref(), raw.timeout.as_ref());
-        let own = timeouts(own, usual, problems);
-        Some(self.place(UpstreamSettings {
-            connect_timeout: own.connect,
-            timeout: own.answer,
-            ..settings?
-        }))
+        let settings = match named {
+            // What is wrong with the times is said all the same.
+            None => {
+                timeouts(own, self.usual, problems);
+                return None;
+            }
+            Some(ServiceSettings::Folder(folder)) => {
+                name_idle(own.0, CONNECTS, problems);
+                name_idle(raw.rewrite_host.as_ref(), IS_ASKED, problems);
+                // A calling proxy is told who it is, whatever service stands here.
+                if !usual.decides_for_others {
+                    name_idle(raw.headers.as_ref(), IS_TOLD, problems);
+                    name_idle(raw.forward_session_cookie.as_ref(), IS_TOLD, problems);
+                }
+                let usual = Timeouts {
+                    connect: self.usual.connect,
+                    answer: folder.timeout,
+                };
+                let timeout = timeouts((None, own.1), usual, problems).answer;
+                ServiceSettings::Folder(FolderSettings { timeout, ..folder })
+            }
+            Some(ServiceSettings::Upstream(settings)) => {
+                let usual = Timeouts {
+                    connect: settings.connect_timeout,
+                    answer: settings.timeout,
+                };
+                let own = timeouts(own, usual, problems);
+                ServiceSettings::Upstream(UpstreamSettings {
+                    connect_timeout: own.connect,
+                    timeout: own.answer,
+                    ..settings
+                })
+            }
+        };
+        Some(self.place(settings))
     }
 
     /// The service that a route names, or the one of the top level.
@@ -99,9 +140,9 @@ impl Services {
         access: &Access,
         usual: &Usual,
         problems: &mut Vec<Problem>,
-    ) -> Option<UpstreamSettings> {
+    ) -> Option<ServiceSettings> {
         let own = raw.upstreams.first().map(|first| {
-            let own = upstream(&raw.upstreams, self.usual, problems);
+            let own = service(&raw.upstreams, self.usual, problems);
             (own, first)
         });
         let Some(service) = &raw.service else {
@@ -134,7 +175,7 @@ impl Services {
         named
     }
 
-    fn place(&mut self, settings: UpstreamSettings) -> usize {
+    fn place(&mut self, settings: ServiceSettings) -> usize {
         if let Some(place) = self.places.get(&settings) {
             return *place;
         }
@@ -161,24 +202,74 @@ impl Services {
         }
     }
 
-    pub(super) fn finish(self) -> Vec<UpstreamSettings> {
+    pub(super) fn finish(self) -> Vec<ServiceSettings> {
         self.used
     }
 }
 
-/// Servers that take turns. Without any that can be read there is a problem.
-fn upstream(
-    servers: &[Spanned<String>],
+/// A folder, or servers that take turns. Without any that can be read there is a problem.
+fn service(
+    upstreams: &[Spanned<String>],
     timeouts: Timeouts,
     problems: &mut Vec<Problem>,
-) -> UpstreamSettings {
-    let servers = servers.iter();
-    let servers = servers.filter_map(|text| parsed(text, problems, server));
-    UpstreamSettings {
-        servers: servers.collect(),
-        connect_timeout: timeouts.connect,
-        timeout: timeouts.answer,
+) -> ServiceSettings {
+    let (mut servers, mut folder) = (Vec::new(), None);
+    for text in upstreams {
+        match FolderSettings::located(&text.value, Some(&text.place)) {
+            None => servers.extend(parsed(text, problems, server)),
+            Some(_) if upstreams.len() > 1 => {
+                let problem = Problem::at(text.place.clone(), "a folder stands alone");
+                problems.push(problem.with_help("give a folder, or servers that take turns"));
+            }
+            Some(located) => {
+                let located = located.map_err(|what| Problem::at(text.place.clone(), what));
+                folder = located.map_err(|problem| problems.push(problem)).ok();
+            }
+        }
     }
+    match folder {
+        Some(path) => ServiceSettings::Folder(FolderSettings {
+            path,
+            timeout: timeouts.answer,
+            options: FolderOptions::default(),
+        }),
+        None => ServiceSettings::Upstream(UpstreamSettings {
+            servers,
+            connect_timeout: timeouts.connect,
+            timeout: timeouts.answer,
+        }),
+    }
+}
+
+/// What a service says of the folder at this path.
+fn folder_options(raw: &RawFolder, path: &Path, problems: &mut Vec<Problem>) -> FolderOptions {
+    let fallback = raw.fallback.as_ref();
+    let error_pages = raw.error_pages.as_ref();
+    let cache_control = raw.cache_control.as_ref();
+    FolderOptions {
+        fallback: fallback.and_then(|text| parsed(text, problems, |text| file_in(path, text))),
+        error_pages: error_pages
+            .and_then(|text| parsed(text, problems, |text| ErrorPages::read(path, text))),
+        cache_control: cache_control
+            .and_then(|text| parsed(text, problems, CacheControl::read))
+            .unwrap_or_default(),
+        well_known: raw.well_known.as_ref().is_some_and(|switch| switch.value),
+    }
+}
+
+/// Names what a service of servers says of a folder.
+fn name_folder_keys(raw: &RawFolder, problems: &mut Vec<Problem>) {
+    let why = "only a folder has use for it, such as `upstream = \"dir:./public\"`";
+    name_idle(raw.fallback.as_ref(), why, problems);
+    name_idle(raw.error_pages.as_ref(), why, problems);
+    name_idle(raw.cache_control.as_ref(), why, problems);
+    name_idle(raw.well_known.as_ref(), why, problems);
+}
+
+/// Names a value that cannot have an effect.
+fn name_idle<T>(value: Option<&Spanned<T>>, why: &str, problems: &mut Vec<Problem>) {
+    let problem = value.map(|value| Problem::at(value.place.clone(), "this has no effect"));
+    problems.extend(problem.map(|problem| problem.with_help(why)));
 }
 
 fn server(text: &str) -> Result<ServerAddress, String> {
@@ -212,5 +303,9 @@ fn timeouts(
         answer: seconds(answer, usual.answer),
     }
 }
+
+const CONNECTS: &str = "the service is a folder, which nobody connects to; remove it";
+const IS_ASKED: &str = "the service is a folder, which has no host; remove it";
+const IS_TOLD: &str = "the service is a folder, which is told nothing; remove it";
 
 const DEFAULT: &str = "default";

@@ -15,7 +15,51 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "required for the proxy",
-        "the service, as `http://host:port`",
+        "the service, as `http://host:port`, or a [folder](docs/static-sites.md), as `dir:/srv/www`",
+    ),
+    row(
+        &[entry(
+            "FOLDER_FALLBACK",
+            Text,
+            Front,
+            Sample("\"/index.html\""),
+            "",
+        )],
+        "none",
+        "of that folder: the file that is sent in place of pages that are not there, for apps whose pages are made in the browser",
+    ),
+    row(
+        &[entry(
+            "FOLDER_ERROR_PAGES",
+            Text,
+            Front,
+            Sample("\"/errors/{status}.html\""),
+            "",
+        )],
+        "none",
+        "of that folder: its own error pages, one for each status with `{status}`, or one for all",
+    ),
+    row(
+        &[entry(
+            "FOLDER_CACHE_CONTROL",
+            Text,
+            Front,
+            Beside("\"no-cache\""),
+            "",
+        )],
+        "`no-cache`",
+        "of that folder: what caches may do with its files; where a session is demanded `private` is added",
+    ),
+    row(
+        &[entry(
+            "FOLDER_WELL_KNOWN",
+            Switch,
+            Front,
+            Beside("false"),
+            "",
+        )],
+        "`false`",
+        "of that folder: `true` sends what is below `/.well-known/`; other names that begin with a dot are never sent",
     ),
     row(
         &[entry(

@@ -1,0 +1,125 @@
+//! A folder as a service: its files answer requests.
+//!
+//! `tower-http`'s `ServeDir` is the well-kept file service of the field, and is not used: it cleans a path as text and opens what is
+//! left, so that links lead out of the folder (0.7.1; tower-rs/tower-http#658); it reads every file, however small, on other threads; and
+//! it has no answer with several parts. What is safe here is so by construction instead: the kernel opens files below the folder and
+//! nowhere else ([`beneath`]), and a path that could be read in two ways names no file ([`name`]).
+//!
+//! A file that is in memory is found and read at once, on the thread of the runtime, without ever waiting for a disk
+//! (`RESOLVE_CACHED`, `RWF_NOWAIT`). Anything else is done on another thread, of which each folder has a few.
+
+mod answer;
+mod asked;
+mod beneath;
+mod body;
+mod coding;
+mod elsewhere;
+mod error;
+mod media_type;
+mod name;
+mod ranges;
+mod send;
+mod site;
+mod stat;
+mod validators;
+
+use std::sync::Arc;
+
+use gate::Admitted;
+use http::{HeaderMap, Method, StatusCode};
+use http1::Length;
+use rustix::io::Errno;
+
+pub(crate) use self::answer::Answer;
+pub(crate) use self::asked::Asked;
+use self::beneath::Haste;
+use self::elsewhere::Elsewhere;
+pub(crate) use self::error::FolderError;
+use self::name::Name;
+use self::site::{Found, Site, Sought};
+use crate::client::Client;
+use crate::config::FolderSettings;
+use crate::front::asker::opens_page;
+
+/// A folder, as one runtime sees it.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    site: Arc<Site>,
+    elsewhere: Elsewhere,
+}
+
+impl Folder {
+    /// The folder that these settings name.
+    pub(crate) fn new(settings: &FolderSettings) -> Self {
+        Self {
+            site: Arc::new(Site::new(settings.path.clone(), settings.options.clone())),
+            elsewhere: Elsewhere::new(settings.timeout),
+        }
+    }
+
+    /// The answer to an admitted request.
+    ///
+    /// # Errors
+    /// When there is no such file, the request cannot be answered with it, or it cannot be read.
+    pub(crate) async fn answer(
+        &self,
+        admitted: Admitted<'_, Length>,
+        asked: &Asked<'_>,
+        client: &mut Client,
+    ) -> Result<Answer, FolderError> {
+        let method = admitted.method();
+        if *method != Method::GET && *method != Method::HEAD {
+            return Err(FolderError::Method);
+        }
+        let name = Name::of(admitted.uri().path(), self.site.options.well_known);
+        let name = name.ok_or(FolderError::NotFound)?;
+        if name.is_folder() && !asked.path.ends_with('/') {
+            return Ok(self.to_folder(asked));
+        }
+        let takes_fallback = self.site.options.fallback.is_some() && opens_page(asked.headers);
+        let sought = Sought::new(name, coding::accepted(asked.headers), takes_fallback);
+        match self.find(sought, client).await? {
+            Found::File(file) => {
+                let cache_control = self.site.cache_control(asked.is_public);
+                let is_head = *method == Method::HEAD;
+                answer::of_file(file, is_head, asked, cache_control, &self.elsewhere)
+            }
+            Found::Folder => Ok(self.to_folder(asked)),
+            Found::Nothing => Err(FolderError::NotFound),
+        }
+    }
+
+    /// The folder's own page for a status that has one.
+    pub(crate) async fn error_page(
+        &self,
+        status: StatusCode,
+        method: &Method,
+        headers: &HeaderMap,
+        client: &mut Client,
+    ) -> Option<Answer> {
+        let path = self.site.options.error_pages.as_ref()?.of(status);
+        let sought = Sought::page(path, coding::accepted(headers));
+        let Ok(Found::File(file)) = self.find(sought, client).await else {
+            return None;
+        };
+        let is_head = *method == Method::HEAD;
+        Some(answer::of_error(status, file, is_head, &self.elsewhere))
+    }
+
+    /// Looks in memory first, then where it takes longer.
+    async fn find(&self, sought: Sought, client: &mut Client) -> Result<Found, FolderError> {
+        let at_once = self.site.find(&sought, Haste::InMemory);
+        if let Ok(found) = at_once {
+            return Ok(found);
+        }
+        let site = Arc::clone(&self.site);
+        let finding = move || site.find(&sought, Haste::Any);
+        let found = self.elsewhere.run(client, finding).await?;
+        found.map_err(|error: Errno| FolderError::Broken(error.into()))
+    }
+
+    /// The slash at the end is what relative links in the page rest on.
+    fn to_folder(&self, asked: &Asked<'_>) -> Answer {
+        answer::to_folder(asked, self.site.cache_control(asked.is_public))
+    }
+}

@@ -1,0 +1,241 @@
+//! Opens files below a folder, and never one that lies outside of it, whatever links stand in the way.
+//!
+//! Linux does that by itself: `openat2` with `RESOLVE_BENEATH` follows links that stay below and refuses those that leave. Where
+//! that call is missing (before Linux 5.6, in a sandbox that does not know it, on other systems) each step is opened here by
+//! itself, and links are read and followed by name.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, open, openat, readlinkat};
+use rustix::io::Errno;
+
+/// A folder, by its path. It is looked up anew for each request, so that a link that is set to another version counts at once.
+#[derive(Debug)]
+pub(super) struct Root {
+    path: PathBuf,
+    /// Whether the kernel keeps names below the folder.
+    by_kernel: bool,
+}
+
+/// How long a look-up may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// As long as it takes, on a thread where nobody else waits.
+    Any,
+    /// No longer than memory takes: what needs a disk or a network is [`AGAIN`](Errno::AGAIN).
+    InMemory,
+}
+
+/// The folder, opened.
+#[derive(Debug)]
+pub(super) struct Opened<'r> {
+    folder: OwnedFd,
+    root: &'r Root,
+    haste: Haste,
+}
+
+impl Root {
+    /// The folder at this path.
+    pub(super) fn new(path: PathBuf) -> Self {
+        let by_kernel = kernel::keeps_names();
+        Self { path, by_kernel }
+    }
+
+    #[cfg(test)]
+    fn step_by_step(path: PathBuf) -> Self {
+        Self {
+            path,
+            by_kernel: false,
+        }
+    }
+
+    /// Opens the folder.
+    ///
+    /// # Errors
+    /// When it is not there, or is no folder.
+    pub(super) fn open(&self, haste: Haste) -> Result<Opened<'_>, Errno> {
+        let folder = match (self.by_kernel, haste) {
+            (_, Haste::Any) => open(&self.path, FOLDER, Mode::empty())?,
+            (true, Haste::InMemory) => kernel::open_in_memory(CWD, &self.path, FOLDER)?,
+            (false, Haste::InMemory) => return Err(Errno::AGAIN),
+        };
+        Ok(Opened {
+            folder,
+            root: self,
+            haste,
+        })
+    }
+}
+
+impl Opened<'_> {
+    /// Opens what has this name below the folder, for reading. A FIFO or a device does not make anybody wait.
+    ///
+    /// # Errors
+    /// Those of `open`. A link that leads out of the folder is [`XDEV`](Errno::XDEV).
+    pub(super) fn file(&self, name: &Path) -> Result<OwnedFd, Errno> {
+        let folder = self.folder.as_fd();
+        match self.root.by_kernel {
+            true => kernel::open_beneath(folder, name, FILE, self.haste),
+            false => walk(folder, name),
+        }
+    }
+}
+
+/// Opens each step by itself, so that none is a link that the kernel would follow.
+fn walk(root: BorrowedFd<'_>, name: &Path) -> Result<OwnedFd, Errno> {
+    let mut steps: VecDeque<OsString> = names(name)?;
+    let mut above: Vec<OwnedFd> = Vec::new();
+    let mut links = 0;
+    while let Some(step) = steps.pop_front() {
+        if step == ".." {
+            // Above the folder itself there is nothing.
+            above.pop().ok_or(Errno::XDEV)?;
+            continue;
+        }
+        let here = above.last().map_or(root, AsFd::as_fd);
+        let flags = match steps.is_empty() {
+            true => FILE,
+            false => FOLDER,
+        };
+        match openat(here, &step, flags | OFlags::NOFOLLOW, Mode::empty()) {
+            Ok(opened) => above.push(opened),
+            // What `O_NOFOLLOW` says of a link; with `O_DIRECTORY` too it is the latter's error.
+            Err(error @ (Errno::LOOP | Errno::MLINK | Errno::NOTDIR)) => {
+                let target = readlinkat(here, &step, Vec::new()).map_err(|_| error)?;
+                links += 1;
+                if links > MOST_LINKS {
+                    return Err(Errno::LOOP);
+                }
+                let target = OsString::from_vec(target.into_bytes());
+                for name in names(Path::new(&target))?.into_iter().rev() {
+                    steps.push_front(name);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match above.pop() {
+        Some(opened) => Ok(opened),
+        None => openat(root, ".", FILE, Mode::empty()),
+    }
+}
+
+/// The steps of a relative path.
+fn names(path: &Path) -> Result<VecDeque<OsString>, Errno> {
+    let mut names = VecDeque::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::Normal(name) => names.push_back(name.to_owned()),
+            Component::ParentDir => names.push_back(OsStr::from_bytes(b"..").to_owned()),
+            Component::Prefix(_) | Component::RootDir => return Err(Errno::XDEV),
+        }
+    }
+    Ok(names)
+}
+
+/// What the kernel does by itself.
+#[cfg(target_os = "linux")]
+mod kernel {
+    use std::os::fd::{BorrowedFd, OwnedFd};
+    use std::path::Path;
+
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+    use rustix::io::Errno;
+
+    use super::{FOLDER, Haste};
+
+    /// Whether there is such a call here, and it is allowed.
+    pub(super) fn keeps_names() -> bool {
+        openat2(CWD, ".", FOLDER, Mode::empty(), ResolveFlags::BENEATH).is_ok()
+    }
+
+    pub(super) fn open_in_memory(
+        folder: BorrowedFd<'_>,
+        path: &Path,
+        flags: OFlags,
+    ) -> Result<OwnedFd, Errno> {
+        openat2(folder, path, flags, Mode::empty(), ResolveFlags::CACHED)
+    }
+
+    pub(super) fn open_beneath(
+        folder: BorrowedFd<'_>,
+        name: &Path,
+        flags: OFlags,
+        haste: Haste,
+    ) -> Result<OwnedFd, Errno> {
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        if haste == Haste::InMemory {
+            return openat2(
+                folder,
+                name,
+                flags,
+                Mode::empty(),
+                beneath | ResolveFlags::CACHED,
+            );
+        }
+        let mut tries = 0;
+        loop {
+            match openat2(folder, name, flags, Mode::empty(), beneath) {
+                // Something was renamed on the way, and `..` could have led out (openat2(2), "EAGAIN").
+                Err(Errno::AGAIN) if tries < MOST_TRIES => tries += 1,
+                opened => return opened,
+            }
+        }
+    }
+
+    const MOST_TRIES: u32 = 16;
+}
+
+/// Other systems have nothing of the kind.
+#[cfg(not(target_os = "linux"))]
+mod kernel {
+    use std::os::fd::{BorrowedFd, OwnedFd};
+    use std::path::Path;
+
+    use rustix::fs::OFlags;
+    use rustix::io::Errno;
+
+    use super::Haste;
+
+    pub(super) fn keeps_names() -> bool {
+        false
+    }
+
+    pub(super) fn open_in_memory(_: BorrowedFd<'_>, _: &Path, _: OFlags) -> Result<OwnedFd, Errno> {
+        Err(Errno::NOSYS)
+    }
+
+    pub(super) fn open_beneath(
+        _: BorrowedFd<'_>,
+        _: &Path,
+        _: OFlags,
+        _: Haste,
+    ) -> Result<OwnedFd, Errno> {
+        Err(Errno::NOSYS)
+    }
+}
+
+/// How folders are opened on the way.
+#[cfg(target_os = "linux")]
+const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+#[cfg(not(target_os = "linux"))]
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
+
+/// How files are opened. `O_NONBLOCK` is for a FIFO without a writer, and for devices.
+const FILE: OFlags = OFlags::RDONLY
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::NONBLOCK);
+
+/// As many as Linux follows.
+const MOST_LINKS: u32 = 40;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! The body of an answer: parts of a file, and what stands between them.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::{Errno, pread, retry_on_intr};
+use smallvec::SmallVec;
+
+use super::elsewhere::Elsewhere;
+use super::error::FolderError;
+use super::ranges::Part;
+use crate::client::Client;
+
+/// What is left of a body.
+#[derive(Debug)]
+pub(super) struct Body {
+    opened: OwnedFd,
+    /// The next one is the last.
+    segments: SmallVec<[Segment; 1]>,
+    /// How much room the next piece gets.
+    room: usize,
+    elsewhere: Elsewhere,
+}
+
+/// A part of a file, and what stands before it.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) before: Vec<u8>,
+    /// May have no bytes left.
+    pub(super) part: Part,
+}
+
+impl Body {
+    /// These segments of a file, in this order.
+    pub(super) fn new(
+        opened: OwnedFd,
+        mut segments: SmallVec<[Segment; 1]>,
+        elsewhere: Elsewhere,
+    ) -> Self {
+        segments.reverse();
+        Self {
+            opened,
+            segments,
+            room: FIRST_ROOM,
+            elsewhere,
+        }
+    }
+
+    /// In bytes.
+    pub(super) fn length(&self) -> u64 {
+        let segments = self.segments.iter();
+        let lengths = segments.map(|segment| segment.before.len() as u64 + segment.part.length);
+        lengths.sum()
+    }
+
+    /// Whether that was all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// Puts the next piece into the client's output. Does nothing when that was all.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or has become shorter.
+    pub(super) async fn fill(&mut self, client: &mut Client) -> Result<(), FolderError> {
+        let Some(segment) = self.segments.last_mut() else {
+            return Ok(());
+        };
+        let output = &mut client.connection.output;
+        output.append(&mut segment.before);
+        if segment.part.length == 0 {
+            self.segments.pop();
+            return Ok(());
+        }
+        let room = usize::try_from(segment.part.length).unwrap_or(usize::MAX);
+        let (start, room) = (output.len(), room.min(self.room));
+        output.resize(start + room, 0);
+        let piece = &mut output[start..];
+        let read = read_in_memory(self.opened.as_fd(), piece, segment.part.start);
+        output.truncate(start + *read.as_ref().unwrap_or(&0));
+        let count = match read {
+            Ok(count) => count,
+            // Not in memory; or nobody can tell whether it is (`EOPNOTSUPP`), as on some file systems.
+            Err(_) => {
+                let bytes = self.read_elsewhere(room, client).await?;
+                client.connection.output.extend_from_slice(&bytes);
+                bytes.len()
+            }
+        };
+        if count == 0 {
+            let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter");
+            return Err(FolderError::Broken(cut));
+        }
+        self.took(count);
+        Ok(())
+    }
+
+    async fn read_elsewhere(
+        &self,
+        room: usize,
+        client: &mut Client,
+    ) -> Result<Vec<u8>, FolderError> {
+        let start = self.segments.last().map_or(0, |next| next.part.start);
+        let opened = self.opened.try_clone().map_err(FolderError::Broken)?;
+        let reading = move || {
+            let mut bytes = vec![0; room];
+            let count = retry_on_intr(|| pread(&opened, &mut bytes[..], start))?;
+            bytes.truncate(count);
+            Ok(bytes)
+        };
+        let bytes = self.elsewhere.run(client, reading).await?;
+        bytes.map_err(|error: Errno| FolderError::Broken(error.into()))
+    }
+
+    fn took(&mut self, count: usize) {
+        self.room = MOST_ROOM;
+        if let Some(Segment { part, .. }) = self.segments.last_mut() {
+            part.start += count as u64;
+            part.length -= count as u64;
+            if part.length == 0 {
+                self.segments.pop();
+            }
+        }
+    }
+}
+
+/// Reads as much as is in memory; does not wait for a disk.
+#[cfg(target_os = "linux")]
+fn read_in_memory(file: BorrowedFd<'_>, piece: &mut [u8], start: u64) -> Result<usize, Errno> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+
+    let mut slices = [io::IoSliceMut::new(piece)];
+    preadv2(file, &mut slices, start, ReadWriteFlags::NOWAIT)
+}
+
+/// Other systems do not tell what is in memory.
+#[cfg(not(target_os = "linux"))]
+fn read_in_memory(_: BorrowedFd<'_>, _: &mut [u8], _: u64) -> Result<usize, Errno> {
+    Err(Errno::NOSYS)
+}
+
+/// In bytes. A file of up to this size leaves with its head, in one system call.
+const FIRST_ROOM: usize = 64 * 1024;
+
+/// In bytes, which a download holds in memory.
+const MOST_ROOM: usize = 128 * 1024;

@@ -1,0 +1,63 @@
+//! Why a folder gives no file.
+
+use std::io;
+use std::time::Duration;
+
+use http::StatusCode;
+use thiserror::Error;
+
+use crate::ended::Ended;
+
+/// Why a folder gives no file.
+#[derive(Debug, Error)]
+pub(crate) enum FolderError {
+    /// The disk, or the folder as a whole, is at fault.
+    #[error("{0}")]
+    Broken(io::Error),
+    /// The client hung up, and nobody waits for an answer.
+    #[error("the client hung up")]
+    ClientGone,
+    /// A file has no use for this method.
+    #[error("a file has no use for this method")]
+    Method,
+    /// There is no such file, or none that is sent.
+    #[error("there is no such file")]
+    NotFound,
+    /// The client wants another version of the file.
+    #[error("the file is of another version")]
+    Precondition,
+    /// The file has none of the parts that the client wants.
+    #[error("the file has only {length} bytes")]
+    Range {
+        /// In bytes.
+        length: u64,
+    },
+    /// The disk took too long.
+    #[error("the disk did not answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
+}
+
+impl FolderError {
+    /// The status that says so; `None` when nobody waits for one.
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        Some(match self {
+            Self::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::ClientGone => return None,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Precondition => StatusCode::PRECONDITION_FAILED,
+            Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+        })
+    }
+
+    /// Who ended the exchange with it; `None` when nobody did.
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        match self {
+            Self::Broken(_) => Some(Ended::UpstreamBroke),
+            Self::ClientGone => Some(Ended::ClientLeft),
+            Self::TimedOut(_) => Some(Ended::Cut),
+            Self::Method | Self::NotFound | Self::Precondition | Self::Range { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! How an answer of a folder is sent to a client of HTTP/1.1.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+
+use http::header::DATE;
+use http1::Length;
+
+use super::answer::Answer;
+use super::body::Body;
+use super::error::FolderError;
+use crate::client::{Client, date};
+use crate::ended::{Ended, Sent};
+use crate::front::arrival::X_REQUEST_ID;
+use crate::front::record::Record;
+
+impl Answer {
+    /// Sends it, a piece at a time, and says what became of it. `record` is told how it goes on.
+    ///
+    /// # Errors
+    /// When the file cannot be read, before anything of the answer has left. The client can be told then.
+    pub(crate) async fn send(
+        self,
+        client: &mut Client,
+        record: &Record<'_>,
+    ) -> Result<Sent, FolderError> {
+        let Self {
+            status,
+            fields,
+            body,
+        } = self;
+        let length = Length::Exactly(body.as_ref().map_or(0, Body::length));
+        let id = record.request_id().as_bytes();
+        let date = date();
+        let fields = fields.iter();
+        let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+        let fields = fields.chain([
+            (DATE.as_str().as_bytes(), date.as_bytes()),
+            (X_REQUEST_ID.as_str().as_bytes(), id),
+        ]);
+        client.begin_answer(status, fields, length);
+        let mut sending = Sending {
+            client,
+            record,
+            put: 0,
+        };
+        match sending.all(body).await {
+            Ok(()) => Ok(Sent::WHOLE),
+            Err(Failed::Client(error)) => {
+                client.break_off(length);
+                Ok(Sent {
+                    ended: Ended::with_client(&error),
+                    began: client.is_being_answered(),
+                })
+            }
+            Err(Failed::Folder(error)) if client.take_back_answer() => {
+                record.bytes_out.set(0);
+                Err(error)
+            }
+            Err(Failed::Folder(error)) => {
+                client.break_off(length);
+                Ok(Sent {
+                    ended: error.ended().unwrap_or(Ended::UpstreamBroke),
+                    began: true,
+                })
+            }
+        }
+    }
+}
+
+/// A body on its way.
+struct Sending<'s, 'r> {
+    client: &'s mut Client,
+    record: &'s Record<'r>,
+    /// So many bytes of the body have been put into the client's output.
+    put: u64,
+}
+
+/// Who failed.
+enum Failed {
+    Client(io::Error),
+    Folder(FolderError),
+}
+
+impl Sending<'_, '_> {
+    async fn all(&mut self, body: Option<Body>) -> Result<(), Failed> {
+        let mut left = body;
+        while let Some(body) = &mut left {
+            let before = self.client.connection.output.len();
+            body.fill(self.client).await.map_err(Failed::Folder)?;
+            self.put += (self.client.connection.output.len() - before) as u64;
+            match body.is_empty() {
+                true => left = None,
+                false if self.client.connection.output.len() >= LEAST_SENT => {
+                    self.flush().await?;
+                    self.record.head_left();
+                }
+                false => {}
+            }
+        }
+        if !self.client.is_being_answered() {
+            self.client.connection.post().await;
+        }
+        self.flush().await
+    }
+
+    /// Sends what has been put into the client's output, unless the client hangs up.
+    async fn flush(&mut self) -> Result<(), Failed> {
+        let flushed = poll_fn(|context| self.poll_flush(context)).await;
+        self.count();
+        flushed.map_err(Failed::Client)
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(flushed) = self.client.connection.poll_flush(context) {
+            return Poll::Ready(flushed);
+        }
+        self.count();
+        let gone = self.client.poll_gone(context);
+        gone.map(|()| Err(io::ErrorKind::ConnectionAborted.into()))
+    }
+
+    fn count(&self) {
+        let unsent = self.client.connection.unsent() as u64;
+        self.record.bytes_out.set(self.put.saturating_sub(unsent));
+    }
+}
+
+/// In bytes. Less than this waits for what comes behind it: the parts of a file may be small.
+const LEAST_SENT: usize = 32 * 1024;

@@ -1,0 +1,175 @@
+//! Which file of a folder answers a request.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use http::HeaderValue;
+use rustix::io::Errno;
+
+use super::beneath::{Haste, Opened, Root};
+use super::coding::{Accepted, Coding};
+use super::media_type::MediaType;
+use super::name::Name;
+use super::stat::{Nature, Stat};
+use crate::config::FolderOptions;
+
+/// A folder, and how its files are sent.
+#[derive(Debug)]
+pub(super) struct Site {
+    root: Root,
+    pub(super) options: FolderOptions,
+}
+
+/// What is looked for in a folder.
+#[derive(Debug)]
+pub(super) struct Sought {
+    /// The file, below the folder.
+    path: PathBuf,
+    codings: Accepted,
+    /// Whether the page that stands in for others will do.
+    takes_fallback: bool,
+}
+
+/// What there is.
+#[derive(Debug)]
+pub(super) enum Found {
+    File(File),
+    /// A folder, asked for without the slash at its end.
+    Folder,
+    Nothing,
+}
+
+/// A file that is sent.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) opened: OwnedFd,
+    pub(super) stat: Stat,
+    pub(super) kind: &'static MediaType,
+    /// How it is compressed.
+    pub(super) coding: Option<Coding>,
+    /// Whether it stands in for a page that is not there.
+    pub(super) is_fallback: bool,
+}
+
+impl Site {
+    pub(super) fn new(path: PathBuf, options: FolderOptions) -> Self {
+        Self {
+            root: Root::new(path),
+            options,
+        }
+    }
+
+    /// What caches may do with its files.
+    pub(super) fn cache_control(&self, is_public: bool) -> &HeaderValue {
+        let cache_control = &self.options.cache_control;
+        match is_public {
+            true => &cache_control.public,
+            false => &cache_control.protected,
+        }
+    }
+
+    /// Finds it.
+    ///
+    /// # Errors
+    /// When the folder itself or the file cannot be looked at; in haste also when that takes longer.
+    pub(super) fn find(&self, sought: &Sought, haste: Haste) -> Result<Found, Errno> {
+        let folder = self.root.open(haste)?;
+        let found = find_at(&folder, &sought.path, &sought.codings)?;
+        match (&found, &self.options.fallback) {
+            (Found::Nothing, Some(fallback)) if sought.takes_fallback => {
+                let found = find_at(&folder, fallback, &sought.codings)?;
+                Ok(match found {
+                    Found::File(file) => Found::File(File {
+                        is_fallback: true,
+                        ..file
+                    }),
+                    Found::Folder | Found::Nothing => Found::Nothing,
+                })
+            }
+            _ => Ok(found),
+        }
+    }
+}
+
+impl Sought {
+    /// The file that a path names.
+    pub(super) fn new(name: Name, codings: Accepted, takes_fallback: bool) -> Self {
+        Self {
+            takes_fallback: takes_fallback && !MediaType::is_asset(name.path()),
+            path: match name.is_folder() {
+                true => name.join(INDEX),
+                false => name.path().to_owned(),
+            },
+            codings,
+        }
+    }
+
+    /// This page and no other.
+    pub(super) fn page(path: PathBuf, codings: Accepted) -> Self {
+        Self {
+            path,
+            codings,
+            takes_fallback: false,
+        }
+    }
+}
+
+/// The file at a path, compressed as the client takes it where there is one that is.
+fn find_at(folder: &Opened<'_>, path: &Path, codings: &Accepted) -> Result<Found, Errno> {
+    let Some(opened) = open(folder, path)? else {
+        return Ok(Found::Nothing);
+    };
+    let stat = match Nature::of(&opened)? {
+        Nature::File(stat) => stat,
+        Nature::Folder => return Ok(Found::Folder),
+        Nature::Other => return Ok(Found::Nothing),
+    };
+    let kind = MediaType::of(path);
+    let file = File {
+        opened,
+        stat,
+        kind,
+        coding: None,
+        is_fallback: false,
+    };
+    if !kind.is_compressible {
+        return Ok(Found::File(file));
+    }
+    for coding in codings {
+        let mut compressed = path.as_os_str().to_owned();
+        compressed.push(coding.extension());
+        let Some(opened) = open(folder, Path::new(&compressed))? else {
+            continue;
+        };
+        if let Nature::File(stat) = Nature::of(&opened)? {
+            let coding = Some(*coding);
+            return Ok(Found::File(File {
+                opened,
+                stat,
+                coding,
+                ..file
+            }));
+        }
+    }
+    Ok(Found::File(file))
+}
+
+/// Opens what is there. A link that leads out of the folder, and what may not be read, is as if it were not there.
+fn open(folder: &Opened<'_>, path: &Path) -> Result<Option<OwnedFd>, Errno> {
+    match folder.file(path) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(
+            Errno::ACCESS
+            | Errno::LOOP
+            | Errno::NAMETOOLONG
+            | Errno::NOENT
+            | Errno::NOTDIR
+            | Errno::NXIO
+            | Errno::XDEV,
+        ) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The page of a folder.
+const INDEX: &str = "index.html";

@@ -1,0 +1,51 @@
+//! What the file system says of a file.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{FileType, fstat};
+use rustix::io::Errno;
+
+/// What the file system says of a file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stat {
+    /// In bytes.
+    pub(super) length: u64,
+    /// When its content changed last: seconds, and nanoseconds beyond them.
+    pub(super) modified: (i64, i64),
+    /// When anything of it changed last, likewise.
+    pub(super) changed: (i64, i64),
+}
+
+/// What an open file is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Nature {
+    File(Stat),
+    Folder,
+    /// A device, a FIFO, a socket.
+    Other,
+}
+
+impl Nature {
+    pub(super) fn of(opened: &OwnedFd) -> Result<Self, Errno> {
+        let stat = fstat(opened)?;
+        Ok(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Self::File(Stat {
+                length: u64::try_from(stat.st_size).unwrap_or_default(),
+                modified: (number(stat.st_mtime), number(stat.st_mtime_nsec)),
+                changed: (number(stat.st_ctime), number(stat.st_ctime_nsec)),
+            }),
+            FileType::Directory => Self::Folder,
+            FileType::BlockDevice
+            | FileType::CharacterDevice
+            | FileType::Fifo
+            | FileType::Socket
+            | FileType::Symlink
+            | FileType::Unknown => Self::Other,
+        })
+    }
+}
+
+/// The types of these fields differ from system to system.
+fn number(field: impl TryInto<i64>) -> i64 {
+    field.try_into().unwrap_or_default()
+}

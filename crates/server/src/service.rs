@@ -1,0 +1,24 @@
+//! What answers the requests that may enter.
+
+use crate::config::ServiceSettings;
+use crate::folder::Folder;
+use crate::upstream::Upstream;
+
+/// A service, as one runtime sees it. All of them take admitted requests and no others.
+#[derive(Debug)]
+pub(crate) enum Service {
+    /// A folder, whose files are sent from here.
+    Folder(Folder),
+    /// Servers, to which requests are passed on.
+    Upstream(Upstream),
+}
+
+impl Service {
+    /// Without connections yet.
+    pub(crate) fn new(settings: &ServiceSettings) -> Self {
+        match settings {
+            ServiceSettings::Folder(settings) => Self::Folder(Folder::new(settings)),
+            ServiceSettings::Upstream(settings) => Self::Upstream(Upstream::new(settings)),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Pages that stand in for others: of apps that make their pages in the browser, and for errors.
+
+use anyhow::Result;
+use harness::Request;
+
+use super::site::{Site, signed_in};
+
+#[tokio::test]
+async fn a_page_that_is_not_there_is_the_app() -> Result<()> {
+    let files = [
+        ("index.html", "the app"),
+        ("app.js", "a"),
+        ("real/a.txt", "a"),
+    ];
+    let site = Site::start(&files, &[("FOLDER_FALLBACK", "/index.html")]).await?;
+    for target in [
+        "/users/ada",
+        "/users/",
+        "/users/john.doe",
+        "/a.html",
+        "/real/",
+    ] {
+        let answer = site.send(&Request::get(target).navigating()).await?;
+        assert_eq!(
+            (answer.status, &*answer.text()),
+            (200, "the app"),
+            "{target}"
+        );
+        let varies = "accept-encoding, accept, sec-fetch-mode";
+        assert_eq!(answer.header("vary"), Some(varies));
+        assert_eq!(answer.header("cache-control"), Some("private, no-cache"));
+    }
+    // What is no page stays missing, and so does what a script asks for.
+    for target in [
+        "/assets/old.js",
+        "/missing.png",
+        "/.env",
+        "/users/.git/config",
+    ] {
+        let answer = site.send(&Request::get(target).navigating()).await?;
+        assert_eq!(answer.status, 404, "{target}");
+    }
+    let fetch = [("Accept", "application/json"), ("Sec-Fetch-Mode", "cors")];
+    let answer = site.asking("/users/ada", &fetch).await?;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let answer = site.send(&Request::get("/app.js").navigating()).await?;
+    assert_eq!(answer.text(), "a");
+    Ok(())
+}
+
+#[tokio::test]
+async fn people_get_the_error_pages_of_the_folder() -> Result<()> {
+    let files = [
+        ("errors/404.html", "nothing here"),
+        ("errors/405.html", "not so"),
+        ("a.txt", "0123456789"),
+    ];
+    let pages = ("FOLDER_ERROR_PAGES", "/errors/{status}.html");
+    let site = Site::start(&files, &[pages]).await?;
+    let answer = site.send(&Request::get("/b").navigating()).await?;
+    assert_eq!((answer.status, &*answer.text()), (404, "nothing here"));
+    let kind = Some("text/html; charset=utf-8");
+    assert_eq!(answer.header("content-type"), kind);
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let line = site.audit(&answer).await?;
+    assert_eq!(
+        (&line["status"], &line["bytes_out"]),
+        (&404.into(), &12.into())
+    );
+    let form = Request::post("/a.txt", "x").navigating();
+    let answer = site.send(&form).await?;
+    assert_eq!((answer.status, &*answer.text()), (405, "not so"));
+    assert_eq!(answer.header("allow"), Some("GET, HEAD"));
+    // One that is not there is ours, and so is every one for a program.
+    let range = Request::get("/a.txt")
+        .navigating()
+        .header("Range", "bytes=50-");
+    let answer = site.send(&range).await?;
+    assert_eq!(answer.status, 416);
+    assert_eq!(answer.header("content-range"), Some("bytes */10"));
+    assert_eq!(answer.header("content-type"), kind);
+    let answer = site.get("/b").await?;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.json()?["error"], "not_found");
+    let head = signed_in(&Request::new("HEAD", "/b").navigating());
+    let answer = site.gate.send(&head).await?;
+    assert_eq!(
+        (answer.status, answer.header("content-length")),
+        (404, Some("12"))
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_has_no_session_gets_nothing_of_the_folder() -> Result<()> {
+    let files = [("index.html", "inside"), ("404.html", "inside")];
+    let settings = [
+        ("FOLDER_ERROR_PAGES", "404.html"),
+        ("FOLDER_FALLBACK", "index.html"),
+    ];
+    let site = Site::start(&files, &settings).await?;
+    for target in ["/", "/index.html", "/404.html", "/nothing", "/users/"] {
+        let answer = site.gate.send(&Request::get(target).navigating()).await?;
+        assert_eq!(answer.status, 401, "{target}");
+        assert!(!answer.text().contains("inside"), "{target}");
+        assert_eq!(
+            site.audit(&answer).await?["upstream"],
+            serde_json::Value::Null
+        );
+    }
+    Ok(())
+}

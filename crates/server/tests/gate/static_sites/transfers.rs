@@ -1,0 +1,161 @@
+//! Large files on their way: what they cost, and what becomes of them when something ends early.
+
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use harness::{Client, Gate, Mint, Request, poll};
+
+use super::site::{Site, signed_in};
+
+const MIB: usize = 1024 * 1024;
+
+/// A file of so many megabytes, no two of which are alike.
+fn write_large(site: &Site, name: &str, megabytes: usize) -> Result<()> {
+    let mut file = File::create(site.path(name))?;
+    for number in 0..megabytes {
+        let line = format!("{number:015}\n").into_bytes();
+        file.write_all(&line.repeat(MIB / line.len()))?;
+    }
+    file.sync_all()?;
+    Ok(())
+}
+
+/// The most memory that a process has held so far, in KiB (proc(5), "VmHWM").
+fn peak(gate: &Gate) -> Result<usize> {
+    let status = fs::read_to_string(format!("/proc/{}/status", gate.id()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    Ok(number.context("a number")?.parse()?)
+}
+
+/// Whether the process holds this file open.
+fn holds(gate: &Gate, site: &Site, name: &str) -> bool {
+    let path = site.path(name);
+    let held = fs::read_dir(format!("/proc/{}/fd", gate.id()));
+    let held = held.into_iter().flatten().filter_map(Result::ok);
+    held.filter_map(|entry| fs::read_link(entry.path()).ok())
+        .any(|target| target == path)
+}
+
+/// Begins to download a file, and gives up reading after its first bytes.
+async fn begun(site: &Site, name: &str) -> Result<Client> {
+    let mut client = Client::connect(site.gate.proxy).await?;
+    let request = signed_in(&Request::get(&format!("/{name}")));
+    client.raw(&request.bytes(site.gate.proxy)).await?;
+    ensure!(client.head().await?.status == 200);
+    client.bytes(1000).await?;
+    Ok(client)
+}
+
+#[tokio::test]
+async fn a_hundred_megabytes_arrive_whole_and_take_no_memory() -> Result<()> {
+    let site = Site::start(&[("small.txt", "a")], &[]).await?;
+    write_large(&site, "large.bin", 100)?;
+    site.get("/small.txt").await?;
+    let before = peak(&site.gate)?;
+    let url = format!("http://{}/large.bin", site.gate.proxy);
+    let cookie = Mint::user("ada").authjs();
+    let download = || {
+        let mut shell = Command::new("sh");
+        let script =
+            "curl --silent --show-error --max-time 120 --cookie \"$1\" \"$2\" | cmp - \"$3\"";
+        shell.args(["-c", script, "sh", &cookie, &url]);
+        shell.arg(site.path("large.bin"));
+        harness::run(shell, "curl")
+    };
+    tokio::try_join!(download(), download(), download(), download())?;
+    let after = peak(&site.gate)?;
+    assert!(after - before < 8 * 1024, "{before} KiB became {after} KiB");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_in_memory_comes_all_the_same() -> Result<()> {
+    let site = Site::start(&[], &[]).await?;
+    write_large(&site, "large.bin", 3)?;
+    // A file system that keeps files in memory alone takes no notice of it.
+    let mut forget = Command::new("python3");
+    let script = "import os, sys; file = os.open(sys.argv[1], os.O_RDONLY); \
+                  os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)";
+    forget.args(["-c", script]).arg(site.path("large.bin"));
+    harness::run(forget, "python3").await?;
+    let answer = site.get("/large.bin").await?;
+    assert_eq!(answer.body, fs::read(site.path("large.bin"))?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_midway_leaves_nothing_behind() -> Result<()> {
+    let site = Site::start(&[("small.txt", "a")], &[]).await?;
+    write_large(&site, "large.bin", 40)?;
+    let client = begun(&site, "large.bin").await?;
+    assert!(holds(&site.gate, &site, "large.bin"));
+    drop(client);
+    let line = site
+        .gate
+        .wait_for_audit(|line| line["path"] == "/large.bin")
+        .await?;
+    assert_eq!(
+        (&line["status"], &line["ended"]),
+        (&200.into(), &"client_left".into())
+    );
+    let passed = line["bytes_out"].as_u64().context("a number")?;
+    assert!((1000..40 * MIB as u64).contains(&passed), "{line}");
+    poll("the file to be closed", async || {
+        (!holds(&site.gate, &site, "large.bin")).then_some(())
+    })
+    .await?;
+    assert_eq!(site.get("/small.txt").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_becomes_shorter_is_no_whole_answer() -> Result<()> {
+    let site = Site::start(&[], &[]).await?;
+    write_large(&site, "large.bin", 40)?;
+    let mut client = begun(&site, "large.bin").await?;
+    File::options()
+        .write(true)
+        .open(site.path("large.bin"))?
+        .set_len(MIB as u64)?;
+    let rest = client.bytes(40 * MIB - 1000).await;
+    assert!(rest.is_err(), "the rest came");
+    let line = site
+        .gate
+        .wait_for_audit(|line| line["path"] == "/large.bin")
+        .await?;
+    assert_eq!(line["ended"], "upstream_broke", "{line}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_download_goes_on_with_the_file_that_it_began_with() -> Result<()> {
+    let site = Site::start(&[("new.bin", "new")], &[]).await?;
+    write_large(&site, "large.bin", 20)?;
+    let before = fs::read(site.path("large.bin"))?;
+    let mut client = begun(&site, "large.bin").await?;
+    fs::rename(site.path("new.bin"), site.path("large.bin"))?;
+    let rest = client.bytes(before.len() - 1000).await?;
+    assert!(rest == before[1000..], "the file that was there");
+    assert_eq!(site.get("/large.bin").await?.text(), "new");
+    Ok(())
+}
+
+#[tokio::test]
+async fn parts_of_a_large_file_are_where_they_are() -> Result<()> {
+    let site = Site::start(&[], &[]).await?;
+    write_large(&site, "large.bin", 6)?;
+    let mut file = File::options().write(true).open(site.path("large.bin"))?;
+    file.seek(SeekFrom::Start(5 * MIB as u64 - 3))?;
+    file.write_all(b"marked")?;
+    let range = format!("bytes={}-{}", 5 * MIB - 3, 5 * MIB + 2);
+    let answer = site.asking("/large.bin", &[("Range", &range)]).await?;
+    assert_eq!((answer.status, &*answer.text()), (206, "marked"));
+    let range = format!("bytes=100-{}", 5 * MIB);
+    let answer = site.asking("/large.bin", &[("Range", &range)]).await?;
+    let whole = fs::read(site.path("large.bin"))?;
+    assert!(answer.body == whole[100..=5 * MIB]);
+    Ok(())
+}

@@ -42,6 +42,8 @@ pub(crate) fn all(quick: bool) -> Vec<Case> {
         refused(),
         audit(),
         large(),
+        files("static-4k", "A file of 4 KiB, 32 connections", "/4k.html"),
+        files("static-1m", "A file of 1 MiB, 32 connections", "/1m.html"),
         decisions(),
         decisions_h2load(),
         latency(),
@@ -183,6 +185,16 @@ fn large() -> Case {
     Case {
         name: "large",
         title: "An answer of 64 KiB, 32 connections",
+        entries: entries.into(),
+    }
+}
+
+fn files(name: &'static str, title: &'static str, path: &'static str) -> Case {
+    let kinds = [("nginx", Kind::NginxStatic), ("gate", Kind::GateStatic)];
+    let entries = kinds.map(|(key, kind)| entry(key, kind).path(path));
+    Case {
+        name,
+        title,
         entries: entries.into(),
     }
 }

@@ -120,6 +120,22 @@ pub(crate) fn all(cases: &[Measured]) -> Vec<Goal> {
             "gate",
         ),
         ratio(
+            "static-4k",
+            "files of 4 KiB/s, against nginx",
+            at_least(0.9),
+            Rate,
+            "gate",
+            "nginx",
+        ),
+        ratio(
+            "static-1m",
+            "files of 1 MiB/s, against nginx",
+            at_least(0.9),
+            Rate,
+            "gate",
+            "nginx",
+        ),
+        ratio(
             "decisions",
             "decisions/s, against nginx `return 200`",
             at_least(0.7),

@@ -76,6 +76,9 @@ impl Connection {
         self.stream.write_all(request)?;
         let mut filled = 0;
         let extent = loop {
+            if filled == self.buffer.len() {
+                self.buffer.resize(2 * filled, 0);
+            }
             let read = self.stream.read(&mut self.buffer[filled..])?;
             ensure!(read > 0, "the connection was closed");
             filled += read;

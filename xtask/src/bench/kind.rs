@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Gate(Users),
     /// The gate as a proxy with a file of many routes, its users in memory.
     GateRoutes,
+    /// The gate as the server of a folder, its users in memory.
+    GateStatic,
     /// The gate as a proxy without its audit log, its users in memory.
     GateUnlogged,
     Haproxy,
@@ -33,6 +35,8 @@ pub(crate) enum Kind {
     NginxRoutes,
     /// nginx that answers by itself.
     NginxReturning(Socket),
+    /// nginx as the server of a folder, with `sendfile`.
+    NginxStatic,
     /// nginx as a proxy that tells the upstream as much as the gate does, always of the same user.
     NginxTelling,
     Node,
@@ -74,6 +78,7 @@ impl Kind {
             Self::EnvoyAsking(Wire::Http) => "Envoy + ext_authz, HTTP → sessiongate",
             Self::Gate(_) => "**sessiongate**",
             Self::GateRoutes => "**sessiongate**, 1,000 routes on 100 hosts",
+            Self::GateStatic => "**sessiongate**, a folder",
             Self::GateUnlogged => "**sessiongate**, audit log off",
             Self::Haproxy => "HAProxy",
             Self::Nginx => "nginx",
@@ -84,6 +89,7 @@ impl Kind {
             Self::NginxRoutes => "nginx, 1,000 locations on 100 hosts",
             Self::NginxReturning(Socket::Tcp) => "nginx `return 200`",
             Self::NginxReturning(Socket::Unix) => "nginx `return 200` through a Unix socket",
+            Self::NginxStatic => "nginx, a folder, `sendfile`",
             Self::NginxTelling => "nginx, which writes the same header fields",
             Self::Node => "Node.js with @auth/core",
             Self::Predecessor => "nginx + Lua, a process for each request",
@@ -98,8 +104,14 @@ impl Kind {
                 | Self::DecisionsGrpc
                 | Self::Gate(_)
                 | Self::GateRoutes
+                | Self::GateStatic
                 | Self::GateUnlogged
         )
+    }
+
+    /// Whether it sends files of its own.
+    pub(crate) fn has_files(self) -> bool {
+        matches!(self, Self::GateStatic | Self::NginxStatic)
     }
 
     /// Whether it lets only sessions in.
@@ -112,12 +124,14 @@ impl Kind {
             | Self::NginxEven
             | Self::NginxRoutes
             | Self::NginxReturning(_)
+            | Self::NginxStatic
             | Self::NginxTelling => false,
             Self::Decisions(_)
             | Self::DecisionsGrpc
             | Self::EnvoyAsking(_)
             | Self::Gate(_)
             | Self::GateRoutes
+            | Self::GateStatic
             | Self::GateUnlogged
             | Self::NginxAsking(_)
             | Self::NginxAskingCached

@@ -70,6 +70,7 @@ impl Lab {
             postgres.execute(&users).await?;
             anyhow::Ok((postgres, redis))
         })?;
+        write_files(&folder.path().join(FILES))?;
         let upstream_port = free_port();
         let upstream_address = Address::Tcp(upstream_port);
         let upstream = start_upstream(folder.path(), &upstream_address, None, cores)?;
@@ -88,6 +89,11 @@ impl Lab {
     /// The upstream of every target that may use all cores.
     pub(crate) fn upstream(&self) -> Address {
         Address::Tcp(self.upstream_port)
+    }
+
+    /// The folder that is sent by those who send files of their own.
+    pub(crate) fn files(&self) -> PathBuf {
+        self.folder.path().join(FILES)
     }
 
     /// A folder for files under way.
@@ -218,6 +224,15 @@ fn start_upstream(
     Service::start(&program, &folder, address)
 }
 
+/// Writes what is sent as files.
+fn write_files(folder: &Path) -> Result<()> {
+    fs::create_dir(folder)?;
+    for (name, length) in SENT {
+        fs::write(folder.join(name), vec![b'.'; length])?;
+    }
+    Ok(())
+}
+
 fn fresh_folder(lab: &Path, name: &str) -> Result<PathBuf> {
     for number in 0.. {
         let folder = lab.join(format!("{name}-{number}"));
@@ -299,6 +314,11 @@ fn wrong_tag(cookie: &str) -> Result<String> {
 pub(crate) fn user(number: usize) -> String {
     format!("user-{number:05}")
 }
+
+/// The files, by their names, and their lengths in bytes.
+pub(crate) const SENT: [(&str, usize); 2] = [("4k.html", 4 * 1024), ("1m.html", 1024 * 1024)];
+
+const FILES: &str = "files";
 
 /// How many users there are: more than fit into the caches of a CPU with all that is remembered of them.
 pub(crate) const USERS: usize = 20_000;

@@ -64,6 +64,11 @@ pub(crate) fn start(kind: Kind, cores: Option<usize>, lab: &Lab) -> Result<Targe
             let gate = start.proxy(Users::Memory, Some(file), &tcp)?;
             (tcp, vec![gate])
         }
+        Kind::GateStatic => {
+            let folder = ("UPSTREAM", format!("dir:{}", lab.files().display()));
+            let gate = start.proxy(Users::Memory, Some(folder), &tcp)?;
+            (tcp, vec![gate])
+        }
         Kind::GateUnlogged => {
             let off = ("AUDIT_LOG", "false".to_owned());
             let gate = start.proxy(Users::Memory, Some(off), &tcp)?;
@@ -93,6 +98,7 @@ pub(crate) fn start(kind: Kind, cores: Option<usize>, lab: &Lab) -> Result<Targe
             (address, vec![nginx])
         }
         Kind::NginxRoutes => (tcp, vec![start.nginx("nginx-routes.conf", port, None)?]),
+        Kind::NginxStatic => (tcp, vec![start.nginx("nginx-static.conf", port, None)?]),
         Kind::NginxTelling => (tcp, vec![start.nginx("nginx-telling.conf", port, None)?]),
         Kind::Node => {
             let server = root().join("bench/node/server.mjs");
@@ -228,6 +234,7 @@ impl Start<'_> {
                 "FOLDER",
                 root().join("bench/predecessor").display().to_string(),
             ),
+            ("FILES", self.lab.files().display().to_string()),
             ("GATE_PORT", port_of(&gate)),
             ("GATE", gate),
             ("LISTEN", format!("{address}{}", self.listen_options)),

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::http::{Address, Connection, get};
 use super::kind::Kind;
-use super::lab::{Cookies, Lab, USERS, user};
+use super::lab::{Cookies, Lab, SENT, USERS, user};
 use super::service::Service;
 use crate::step::command;
 
@@ -55,6 +55,17 @@ impl Target {
             }
         }
         let mut connection = connect()?;
+        if kind.has_files() {
+            for (name, length) in SENT {
+                let request = request(&format!("/{name}"), Cookies::One)?;
+                let answered = connection.ask(&request)?.body.len();
+                ensure!(
+                    answered == length,
+                    "{kind:?} answers {answered} bytes at {name}"
+                );
+            }
+            return Ok(());
+        }
         let seen = connection.ask(&request("/seen", Cookies::One)?)?;
         ensure!(seen.status == 200, "{kind:?} answers {}", seen.status);
         if let Kind::Decisions(_) = kind {

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem;
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -196,6 +197,26 @@ impl Connection {
         self.flushed += self.sent as u64;
         self.sent = 0;
         Poll::Ready(Ok(()))
+    }
+
+    /// Sends bytes of a file from this offset on, at most so many, when `output` is sent. Ready with how many went.
+    pub(crate) fn poll_send_file(
+        &mut self,
+        context: &mut Context<'_>,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        debug_assert!(self.output.is_empty(), "what was put there leaves first");
+        let stream = self.stream.as_ref().expect(AT_HAND);
+        let Poll::Ready(sent) = stream.poll_send_file(context, file, offset, count) else {
+            let limit = self.stalled;
+            ready!(self.writing.poll_spent(context, limit, limit));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        };
+        self.writing.renew();
+        self.flushed += *sent.as_ref().unwrap_or(&0) as u64;
+        Poll::Ready(sent)
     }
 
     /// Where what is put into `output` next will stand in all that was ever put there.

@@ -9,12 +9,12 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// Where a listener is, or is to be.
@@ -109,6 +109,49 @@ impl Stream {
             StreamSocket::Unix(stream) => SockRef::from(stream).peek(&mut byte),
         };
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Sends bytes of a file from this offset on, straight out of the page cache: at most so many. Ready with how many went.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn poll_send_file(
+        &self,
+        context: &mut Context<'_>,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        let send = || {
+            let mut offset = offset;
+            Ok(rustix::fs::sendfile(self, file, Some(&mut offset), count)?)
+        };
+        loop {
+            let sent = match &self.socket {
+                StreamSocket::Tcp(stream) => {
+                    ready!(stream.poll_write_ready(context))?;
+                    stream.try_io(Interest::WRITABLE, send)
+                }
+                StreamSocket::Unix(stream) => {
+                    ready!(stream.poll_write_ready(context))?;
+                    stream.try_io(Interest::WRITABLE, send)
+                }
+            };
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
+    /// Other systems have other calls for that.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn poll_send_file(
+        &self,
+        _: &mut Context<'_>,
+        _: BorrowedFd<'_>,
+        _: u64,
+        _: usize,
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
     }
 
     /// Whether the client begins with HTTP/2, as one does that knows beforehand that we speak it (RFC 9113 §3.3). Waits for

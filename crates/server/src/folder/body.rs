@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::{Context, Poll, ready};
 
 use rustix::io::{Errno, pread, retry_on_intr};
 use smallvec::SmallVec;
@@ -10,6 +11,7 @@ use super::elsewhere::Elsewhere;
 use super::error::FolderError;
 use super::ranges::Part;
 use crate::client::Client;
+use crate::connection::Connection;
 
 /// What is left of a body.
 #[derive(Debug)]
@@ -58,6 +60,37 @@ impl Body {
         self.segments.is_empty()
     }
 
+    /// How much of what comes next can leave straight from the file, because it is in memory; nothing when it is so little that a
+    /// copy costs less.
+    pub(super) fn at_hand(&self) -> Option<usize> {
+        let Segment { before, part } = self.segments.last()?;
+        if !before.is_empty() || part.length < LEAST_UNCOPIED {
+            return None;
+        }
+        let count = part.length.min(MOST_UNCOPIED);
+        // What lies between is read ahead by the kernel, or else soon there.
+        let is_in_memory = |offset| {
+            let read = read_in_memory(self.opened.as_fd(), &mut [0], offset);
+            matches!(read, Ok(1))
+        };
+        let is_at_hand = is_in_memory(part.start) && is_in_memory(part.start + count - 1);
+        is_at_hand.then(|| usize::try_from(count).unwrap_or_default())
+    }
+
+    /// Sends of what comes next as much as the client's connection takes, at most so much.
+    pub(super) fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        connection: &mut Connection,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        let start = self.segments.last().map_or(0, |next| next.part.start);
+        let sent = connection.poll_send_file(context, self.opened.as_fd(), start, count);
+        let sent = ready!(sent)?;
+        self.took(sent);
+        Poll::Ready(Ok(sent))
+    }
+
     /// Puts the next piece into the client's output. Does nothing when that was all.
     ///
     /// # Errors
@@ -88,8 +121,7 @@ impl Body {
             }
         };
         if count == 0 {
-            let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter");
-            return Err(FolderError::Broken(cut));
+            return Err(became_shorter());
         }
         self.took(count);
         Ok(())
@@ -124,6 +156,12 @@ impl Body {
     }
 }
 
+/// What it means that nothing is left where something should be.
+pub(super) fn became_shorter() -> FolderError {
+    let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter");
+    FolderError::Broken(cut)
+}
+
 /// Reads as much as is in memory; does not wait for a disk.
 #[cfg(target_os = "linux")]
 fn read_in_memory(file: BorrowedFd<'_>, piece: &mut [u8], start: u64) -> Result<usize, Errno> {
@@ -141,6 +179,12 @@ fn read_in_memory(_: BorrowedFd<'_>, _: &mut [u8], _: u64) -> Result<usize, Errn
 
 /// In bytes. A file of up to this size leaves with its head, in one system call.
 const FIRST_ROOM: usize = 64 * 1024;
+
+/// In bytes. Less than this is copied: that takes one system call, where leaving straight from the file takes four.
+const LEAST_UNCOPIED: u64 = 64 * 1024 + 1;
+
+/// In bytes: so much at once is looked for in memory, and leaves without anybody else having a turn.
+const MOST_UNCOPIED: u64 = 512 * 1024;
 
 /// In bytes, which a download holds in memory.
 const MOST_ROOM: usize = 128 * 1024;

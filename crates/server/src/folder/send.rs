@@ -8,7 +8,7 @@ use http::header::DATE;
 use http1::Length;
 
 use super::answer::Answer;
-use super::body::Body;
+use super::body::{Body, became_shorter};
 use super::error::FolderError;
 use crate::client::{Client, date};
 use crate::ended::{Ended, Sent};
@@ -87,6 +87,11 @@ impl Sending<'_, '_> {
     async fn all(&mut self, body: Option<Body>) -> Result<(), Failed> {
         let mut left = body;
         while let Some(body) = &mut left {
+            if let Some(count) = body.at_hand() {
+                self.flush().await?;
+                self.send(body, count).await?;
+                continue;
+            }
             let before = self.client.connection.output.len();
             body.fill(self.client).await.map_err(Failed::Folder)?;
             self.put += (self.client.connection.output.len() - before) as u64;
@@ -105,6 +110,27 @@ impl Sending<'_, '_> {
         self.flush().await
     }
 
+    /// Sends so much straight from the file, unless the client hangs up.
+    async fn send(&mut self, body: &mut Body, count: usize) -> Result<(), Failed> {
+        let mut left = count;
+        while left > 0 {
+            let sent = poll_fn(|context| {
+                let sent = body.poll_send(context, &mut self.client.connection, left);
+                self.or_gone(context, sent)
+            });
+            match sent.await.map_err(Failed::Client)? {
+                0 => return Err(Failed::Folder(became_shorter())),
+                sent => {
+                    self.put += sent as u64;
+                    left -= sent;
+                }
+            }
+            self.count();
+            self.record.head_left();
+        }
+        Ok(())
+    }
+
     /// Sends what has been put into the client's output, unless the client hangs up.
     async fn flush(&mut self) -> Result<(), Failed> {
         let flushed = poll_fn(|context| self.poll_flush(context)).await;
@@ -113,10 +139,22 @@ impl Sending<'_, '_> {
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Poll::Ready(flushed) = self.client.connection.poll_flush(context) {
-            return Poll::Ready(flushed);
+        let flushed = self.client.connection.poll_flush(context);
+        if flushed.is_pending() {
+            self.count();
         }
-        self.count();
+        self.or_gone(context, flushed)
+    }
+
+    /// What comes of sending, or the error that the client has hung up.
+    fn or_gone<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        sent: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if sent.is_ready() {
+            return sent;
+        }
         let gone = self.client.poll_gone(context);
         gone.map(|()| Err(io::ErrorKind::ConnectionAborted.into()))
     }

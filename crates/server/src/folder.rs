@@ -84,8 +84,8 @@ impl Folder {
                 let is_head = *method == Method::HEAD;
                 answer::of_file(file, is_head, asked, cache_control, &self.elsewhere)
             }
-            Found::Folder => Ok(self.to_folder(asked)),
-            Found::Nothing => Err(FolderError::NotFound),
+            Found::Folder if !asked.path.ends_with('/') => Ok(self.to_folder(asked)),
+            Found::Folder | Found::Nothing => Err(FolderError::NotFound),
         }
     }
 

@@ -49,8 +49,9 @@ pub(super) async fn find(
         return Outcome::Abandoned;
     };
     let method = request.method();
-    // Programs get what they can read.
-    if let Asker::Browser | Asker::Form = Asker::of(method, request.headers())
+    // Programs get what they can read; and a disk that fails gives no page either.
+    if !refused.status().is_server_error()
+        && let Asker::Browser | Asker::Form = Asker::of(method, request.headers())
         && let Some(mut page) = folder
             .error_page(refused.status(), method, request.headers(), client)
             .await

@@ -107,7 +107,10 @@ impl Proxy {
                 cors.describe(asked, response.headers_mut());
                 answer_ourselves(response, client, record).await;
             }
-            Outcome::Found(found) => self.send_file(found, &request, client, record).await,
+            // In a box, so that requests that are passed on take no room for it.
+            Outcome::Found(found) => {
+                Box::pin(self.send_file(found, &request, client, record)).await;
+            }
             Outcome::Joined(answer, upstream) => {
                 let fields = passed_on(&answer, false, record.request_id());
                 let fields = fields.chain(gate::websocket_fields());
@@ -205,7 +208,6 @@ impl Proxy {
             Service::Folder(folder) => {
                 let (asked, warnings) = ((request, is_public), &self.upstream_warnings);
                 let finding = files::find(folder, admitted, asked, client, record, warnings);
-                // In a box, so that requests that are passed on take no room for it.
                 return Box::pin(finding).await.into();
             }
         };
@@ -245,8 +247,7 @@ impl Proxy {
         mut record: Record<'_>,
     ) {
         record.begins(found.status, false);
-        let sending = Box::pin(found.send(client, &record));
-        let error = match sending.await {
+        let error = match found.send(client, &record).await {
             Ok(sent) => return record.ends(sent),
             Err(error) => error,
         };

@@ -154,7 +154,11 @@ async fn several_parts_come_in_one_answer() -> Result<()> {
 
 #[tokio::test]
 async fn a_folder_is_where_its_slash_is() -> Result<()> {
-    let files = [("docs/index.html", "docs"), ("empty/a.txt", "a")];
+    let files = [
+        ("docs/index.html", "docs"),
+        ("empty/a.txt", "a"),
+        ("odd/index.html/a.txt", "a"),
+    ];
     let site = Site::start(&files, &[]).await?;
     for (target, location) in [
         ("/docs", "./docs/"),
@@ -168,7 +172,13 @@ async fn a_folder_is_where_its_slash_is() -> Result<()> {
     }
     assert_eq!(site.curl(&["--location"], "/docs").await?, "docs");
     // What is in a folder is nobody's affair.
-    for target in ["/empty/", "/docs/index.html/", "/nothing/"] {
+    for target in [
+        "/empty/",
+        "/docs/index.html/",
+        "/nothing/",
+        "/odd/",
+        "/odd/index.html/",
+    ] {
         assert_eq!(site.get(target).await?.status, 404, "{target}");
     }
     Ok(())

@@ -193,17 +193,16 @@ async fn the_environment_names_folders_too() -> Result<()> {
         said.contains("UPSTREAM_CONNECT_TIMEOUT has no effect"),
         "{said}"
     );
-    let explain = ["explain", "--no-stores", "GET", "http://a.test/docs/"];
-    let finished = gate(&format!("dir:{path}"))
-        .env("PUBLIC_PATHS", "/")
-        .args(explain)
-        .run()
-        .await?;
-    assert!(
-        finished.stdout.contains(&format!("dir:{path}: GET /docs/")),
-        "{}",
-        finished.stdout
-    );
+    for (method, expected) in [
+        ("GET", format!("dir:{path}: GET /docs/")),
+        ("POST", "the folder answers with 405".to_owned()),
+    ] {
+        let explain = ["explain", "--no-stores", method, "http://a.test/docs/"];
+        let command = gate(&format!("dir:{path}")).env("PUBLIC_PATHS", "/");
+        let finished = command.args(explain).run().await?;
+        let said = finished.stdout + &finished.stderr;
+        assert!(said.contains(&expected), "{said}");
+    }
     Ok(())
 }
 

@@ -52,4 +52,5 @@ pub use routes::{
     Access, Ambiguity, Conflict, Differs, HostPattern, InvalidHost, InvalidPath, Matched, Methods,
     NearMiss, OtherReading, PathPattern, PathReading, Pattern, Route, RouteRow, Routes,
 };
+pub use same_origin::SaidOrigin;
 pub use stores::{KnownSession, Lookup, Sessions, Source, StoreError, User, Users};

@@ -3,7 +3,7 @@
 use session::{OpenError, Session};
 use thiserror::Error;
 
-use crate::{Admission, Route, Source, StoreError};
+use crate::{Admission, Route, SaidOrigin, Source, StoreError};
 
 /// A request that may not enter, and the route that says so.
 #[derive(Debug)]
@@ -70,8 +70,10 @@ pub enum Refusal {
         not_renewed: bool,
     },
     /// The request changes something, and comes from a page of another origin, or does not say from where.
-    #[error("the request comes from a page of another origin")]
-    OtherOrigin,
+    #[error(
+        "a request that may change something must come from a page of this host, as Sec-Fetch-Site or Origin says; {0}"
+    )]
+    OtherOrigin(SaidOrigin),
     /// The request would enter, but its user is not one of those whom the calling proxy lets enter.
     #[error("the calling proxy lets other users enter")]
     Restricted(Box<Admission>),
@@ -163,7 +165,7 @@ impl Refusal {
                 cache: Some(flaw), ..
             } => flaw.reason(),
             Refusal::NoSessionStore { cache: None, .. } => "no_session_store",
-            Refusal::OtherOrigin => "cross_origin",
+            Refusal::OtherOrigin(_) => "cross_origin",
             Refusal::Restricted(_) => "restricted",
             Refusal::Store(_) => "store_unavailable",
             Refusal::UnknownPath => "unknown_path",
@@ -191,7 +193,7 @@ impl Refusal {
             Refusal::Denied
             | Refusal::Inactive(_)
             | Refusal::Incomparable(_)
-            | Refusal::OtherOrigin
+            | Refusal::OtherOrigin(_)
             | Refusal::Restricted(_)
             | Refusal::UnknownPath
             | Refusal::UnknownUser(_)
@@ -216,7 +218,7 @@ impl Refusal {
             | Refusal::NoIssuerKeys
             | Refusal::NoSession
             | Refusal::NoSessionStore { .. }
-            | Refusal::OtherOrigin
+            | Refusal::OtherOrigin(_)
             | Refusal::Store(_)
             | Refusal::UnknownPath
             | Refusal::UnknownSession(_)

@@ -1,9 +1,65 @@
 //! Requests that a page of another site makes in a user's name: for services that do not look at that themselves.
 
+use std::fmt;
+
 use http::header::ORIGIN;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 
 use crate::Facts;
+
+/// What a request says of the page that sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SaidOrigin {
+    /// Neither `Origin` nor `Sec-Fetch-Site`.
+    Nothing,
+    /// This `Origin`, as it may be shown.
+    Origin(Box<str>),
+    /// Several headers of this name, of which no browser sends more than one.
+    Several(&'static str),
+    /// This `Sec-Fetch-Site`, as it may be shown, which comes before any `Origin`.
+    Site(Box<str>),
+}
+
+impl SaidOrigin {
+    /// What these headers say.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let mut sites = headers.get_all("sec-fetch-site").iter();
+        match (sites.next(), sites.next()) {
+            (Some(site), None) => return Self::Site(shown(site)),
+            (Some(_), Some(_)) => return Self::Several("Sec-Fetch-Site"),
+            (None, _) => {}
+        }
+        let mut origins = headers.get_all(ORIGIN).iter();
+        match (origins.next(), origins.next()) {
+            (Some(origin), None) => Self::Origin(shown(origin)),
+            (Some(_), Some(_)) => Self::Several("Origin"),
+            (None, _) => Self::Nothing,
+        }
+    }
+}
+
+impl fmt::Display for SaidOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("it has neither Origin nor Sec-Fetch-Site"),
+            Self::Origin(origin) => write!(f, "Origin is {origin}"),
+            Self::Several(name) => write!(f, "it has several {name}"),
+            Self::Site(site) => write!(f, "Sec-Fetch-Site is {site}"),
+        }
+    }
+}
+
+/// A value in the words of a message.
+fn shown(value: &HeaderValue) -> Box<str> {
+    match value.to_str() {
+        Ok("") => "empty".into(),
+        Ok(text) => match text.char_indices().nth(LONGEST_SHOWN) {
+            Some((end, _)) => format!("{}…", &text[..end]).into(),
+            None => text.into(),
+        },
+        Err(_) => "no text of ASCII".into(),
+    }
+}
 
 /// Whether the request changes nothing (RFC 9110 section 9.2.1), or comes from a page of the same origin.
 ///
@@ -11,11 +67,16 @@ use crate::Facts;
 /// who typed or chose the address. Those that do not, and those that ask without TLS, say the page's `Origin`. A request with
 /// neither is refused: programs that send one add an `Origin`.
 pub(crate) fn is_same_origin(facts: &Facts<'_>) -> bool {
-    if facts.method.is_safe() && *facts.method != Method::TRACE {
+    !facts.may_change_something() || comes_from_here(facts)
+}
+
+impl Facts<'_> {
+    /// Whether the request may change something, so that it matters which page sends it.
+    pub fn may_change_something(&self) -> bool {
         // A WebSocket begins with GET, and then says whatever it likes.
-        return !is_websocket(facts.headers) || comes_from_here(facts);
+        let is_safe = self.method.is_safe() && *self.method != Method::TRACE;
+        !is_safe || is_websocket(self.headers)
     }
-    comes_from_here(facts)
 }
 
 fn comes_from_here(facts: &Facts<'_>) -> bool {
@@ -49,3 +110,6 @@ fn is_websocket(headers: &HeaderMap) -> bool {
     let mut upgrades = headers.get_all("upgrade").iter();
     upgrades.any(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
+
+/// In characters: how much of a value is shown.
+const LONGEST_SHOWN: usize = 120;

@@ -1,6 +1,6 @@
 //! What somebody who would enter must show, and what became of it.
 
-use gate::{Access, Admission, Demand, Demands, Facts, Refusal, Route, Verdict};
+use gate::{Access, Admission, Demand, Demands, Facts, Refusal, Route, SaidOrigin, Verdict};
 use serde::Serialize;
 use session::{Session, UnixTime};
 
@@ -10,8 +10,9 @@ use crate::live::Live;
 #[derive(Debug, Serialize)]
 pub(super) struct DemandPart {
     pub(super) condition: String,
-    /// `met`, `unmet`, `incomparable`; `None` where nobody was there to judge.
+    /// `met`, `unmet`, `incomparable`; `None` where it was not asked, or nobody could say.
     pub(super) verdict: Option<&'static str>,
+    /// What it looked at; without a verdict, why nobody could say.
     pub(super) seen: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) parts: Vec<DemandPart>,
@@ -27,11 +28,14 @@ pub(super) fn demands(
 ) -> Vec<DemandPart> {
     let mut demands = Vec::new();
     if route.same_origin {
-        let met = !matches!(outcome, Err(Refusal::OtherOrigin));
+        let met = !matches!(outcome, Err(Refusal::OtherOrigin(_)));
         demands.push(DemandPart {
-            condition: "a page of the same origin, where something is changed".to_owned(),
+            condition: SAME_ORIGIN.to_owned(),
             verdict: Some(verdict(if met { Verdict::Met } else { Verdict::Unmet })),
-            seen: None,
+            seen: Some(match facts.may_change_something() {
+                true => SaidOrigin::of(facts.headers).to_string(),
+                false => format!("{} changes nothing", facts.method),
+            }),
             parts: Vec::new(),
         });
     }
@@ -67,9 +71,10 @@ fn identified(outcome: Result<&Admission, &Refusal>) -> (Option<Verdict>, Option
     };
     match refusal {
         // Nobody was asked.
-        Refusal::AmbiguousPath | Refusal::Denied | Refusal::OtherOrigin | Refusal::UnknownPath => {
-            (None, None)
-        }
+        Refusal::AmbiguousPath
+        | Refusal::Denied
+        | Refusal::OtherOrigin(_)
+        | Refusal::UnknownPath => (None, None),
         Refusal::Inactive(_)
         | Refusal::Incomparable(_)
         | Refusal::NoRoute(_)
@@ -106,3 +111,6 @@ fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Unmet => "unmet",
     }
 }
+
+const SAME_ORIGIN: &str = "csrf: Sec-Fetch-Site same-origin or none, or without it an Origin of this host, where something may \
+                           be changed";

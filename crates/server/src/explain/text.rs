@@ -129,10 +129,14 @@ impl Page {
 
     fn demand_lines(&self, demands: &[DemandPart], depth: usize, lines: &mut Vec<String>) {
         for demand in demands {
-            let word = demand.verdict.unwrap_or("asked");
+            let word = match (demand.verdict, &demand.seen) {
+                (Some(verdict), _) => verdict,
+                (None, Some(_)) => "unknown",
+                (None, None) => "not asked",
+            };
             let color = match word {
                 "met" => GREEN,
-                "asked" => "",
+                "not asked" => "",
                 _ => RED,
             };
             let word = self.painted(color, &format!("{word:13}"));

@@ -104,7 +104,7 @@ Path      read as /admin/x
           also /admin/x: route admin
 Route     admin: app.example.com /admin/, any method
           not site: any host /, any method; it matches too, and is less special
-Demands   met          a page of the same origin, where something is changed
+Demands   met          csrf: Sec-Fetch-Site same-origin or none, or without it an Origin of this host, where something may be changed (GET changes nothing)
           met          a session (user ada)
           met          role containing admin (claim role is "editor,admin")
           unmet        a client in 10.0.0.0/8 or team ops or "on call"
@@ -268,6 +268,7 @@ fn programs_read_every_step() {
         (Some(1), &"cross_origin".into())
     );
     assert_eq!(json["demands"][0]["verdict"], "unmet");
+    assert_eq!(json["demands"][0]["seen"], "Sec-Fetch-Site is cross-site");
     assert_eq!(json["demands"][1]["verdict"], serde_json::Value::Null);
 
     let (code, json) = of("GET", "https://app.example.com/wiki/a");
@@ -281,6 +282,57 @@ fn programs_read_every_step() {
     assert_eq!(json["goes_to"]["path"], "/a");
     assert_eq!(json["goes_to"]["host"], "wiki.internal");
     assert!(!json.to_string().contains("only-for-the-wiki"), "{json}");
+}
+
+#[test]
+fn what_a_request_says_of_its_page_is_shown_beside_what_is_demanded() {
+    let folder = folder();
+    let post = |fields: &[&str]| {
+        let words = ["--cookie-file", "ada.txt", "--client", "10.0.0.1", "POST"];
+        let fields = fields.iter().flat_map(|field| ["--header", *field]);
+        let words = words.into_iter().chain(["https://app.example.com/admin/x"]);
+        text(&explain(folder.path(), words.chain(fields)))
+    };
+    for (fields, seen) in [
+        (&[][..], "it has neither Origin nor Sec-Fetch-Site"),
+        (
+            &["Origin: https://b.example"],
+            "Origin is https://b.example",
+        ),
+        (&["Origin: null"], "Origin is null"),
+        (
+            &[
+                "Sec-Fetch-Site: cross-site",
+                "Origin: https://app.example.com",
+            ],
+            "Sec-Fetch-Site is cross-site",
+        ),
+        (
+            &[
+                "Origin: https://app.example.com",
+                "Origin: https://app.example.com",
+            ],
+            "it has several Origin",
+        ),
+    ] {
+        let said = post(fields);
+        let message = "cross_origin: a request that may change something must come from a page of this host, as \
+                       Sec-Fetch-Site or Origin says; ";
+        assert!(said.contains(&format!("{message}{seen}")), "{said}");
+        assert!(said.contains("unmet        csrf: Sec-Fetch-Site"), "{said}");
+        assert!(said.contains(&format!("be changed ({seen})\n")), "{said}");
+        assert!(said.contains("not asked    a session\n"), "{said}");
+        assert!(
+            said.contains("not asked    role containing admin\n"),
+            "{said}"
+        );
+    }
+    let said = post(&["Origin: https://app.example.com"]);
+    assert!(
+        said.contains("be changed (Origin is https://app.example.com)\n"),
+        "{said}"
+    );
+    assert!(said.contains("enters"), "{said}");
 }
 
 #[test]

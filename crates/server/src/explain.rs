@@ -7,6 +7,7 @@ mod demands;
 mod head;
 mod headers;
 mod path;
+mod realms;
 mod table;
 mod text;
 
@@ -22,7 +23,7 @@ use serde::Serialize;
 use session::{Session, UnixTime};
 
 use self::demands::{DemandPart, demands};
-pub(crate) use self::head::{FieldLine, Head, Target};
+pub(crate) use self::head::{FieldLine, Head, Target, method};
 use self::headers::Headers;
 use self::path::PathPart;
 pub(crate) use self::table::{Line, Table};
@@ -42,6 +43,16 @@ pub(crate) struct Question {
     /// The address from which the connection comes.
     pub(crate) client: IpAddr,
     pub(crate) now: UnixTime,
+    pub(crate) asked: AskedBy,
+}
+
+/// Where somebody asks, who is advised in the words of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AskedBy {
+    /// On the command line.
+    Command,
+    /// In a URL of the admin listener.
+    Url,
 }
 
 /// What becomes of a request, and why.
@@ -140,7 +151,12 @@ pub(crate) fn at_once(live: &Live, question: Question) -> Option<Explanation> {
 
 /// Explains a request. Asks stores and issuers as the decision does.
 pub(crate) async fn explain(live: &Live, question: Question) -> Explanation {
-    let Question { head, client, now } = question;
+    let Question {
+        head,
+        client,
+        now,
+        asked,
+    } = question;
     let mut request = match head.read() {
         Ok(request) => request,
         Err(violation) => return Explanation::of_unreadable(&head, client, violation),
@@ -176,7 +192,7 @@ pub(crate) async fn explain(live: &Live, question: Question) -> Explanation {
     explanation.path = Some(PathPart::of(live.gate.routes.reading(&facts)));
     match live.gate.decide(&facts, now).await {
         Ok(permit) => explanation.permitted(live, &request, &facts, now, permit),
-        Err(refused) => explanation.refused(live, &request, &facts, now, &refused),
+        Err(refused) => explanation.refused(live, &request, &facts, (now, asked), &refused),
     }
     explanation
 }
@@ -315,7 +331,7 @@ impl Explanation {
         live: &Live,
         request: &Request<Length>,
         facts: &Facts<'_>,
-        now: UnixTime,
+        (now, asked_by): (UnixTime, AskedBy),
         refused: &Refused<'_>,
     ) {
         let Refused { route, refusal } = refused;
@@ -340,11 +356,21 @@ impl Explanation {
                 "`sessiongate open` says why a cookie does not open, and what is likely wrong",
             );
         }
+        if let (Refusal::NoSession, Some(route)) = (refusal, route) {
+            self.notes
+                .extend(realms::others(live, route, facts.headers));
+        }
         if let Refusal::Store(_) = refusal {
             self.note("--no-stores explains everything that needs no look-up");
         }
         if face == Answer::SignIn && handling.sign_in.is_some() && asker != Asker::Browser {
-            self.note("a browser that opens a page is sent to the sign-in page instead: add --header 'Sec-Fetch-Mode: navigate'");
+            let how = match asked_by {
+                AskedBy::Command => "--header 'Sec-Fetch-Mode: navigate'",
+                AskedBy::Url => "&header=Sec-Fetch-Mode:%20navigate",
+            };
+            self.note(format!(
+                "a browser that opens a page is sent to the sign-in page instead: add {how}"
+            ));
         }
     }
 

@@ -3,30 +3,92 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use http::header::ACCEPT;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use super::{text, typed};
 use crate::clock;
-use crate::explain::{self, Head, Question, Target};
+use crate::explain::{self, AskedBy, FieldLine, Head, Question, Target};
 use crate::live::Live;
-use crate::refusals::Refusals;
+use crate::refusals::{Refusals, capped};
 
-/// Explains what the parameters ask about: `method` and `url`, or `request_id`. Cookies are not taken here.
+/// What somebody asks in the query of a URL.
+enum Asked {
+    /// About the refusal with this id.
+    Refusal(String),
+    /// About a request.
+    Request(Head),
+}
+
+/// Explains what the parameters ask about. Cookies are not taken here.
 pub(super) fn answer<B>(
     live: &Live,
     refusals: &Refusals,
     request: &Request<B>,
 ) -> Response<String> {
     let wants_text = wants_text(request.headers());
-    let parameter = |name| parameter(request.uri().query().unwrap_or_default(), name);
-    match (parameter("request_id"), parameter("url")) {
-        (Some(id), None) => of_refusal(refusals, &id, wants_text),
-        (None, Some(url)) => {
-            let method = parameter("method").unwrap_or_else(|| "GET".to_owned());
-            of_url(live, &method, &url, wants_text)
+    match Asked::read(request.uri().query().unwrap_or_default(), live) {
+        Ok(Asked::Refusal(id)) => of_refusal(refusals, &id, wants_text),
+        Ok(Asked::Request(head)) => of_request(live, head, wants_text),
+        Err(what) => text(StatusCode::BAD_REQUEST, &format!("{what}\n{USAGE}")),
+    }
+}
+
+impl Asked {
+    /// Reads the parameters: `request_id`; or `url`, with `method` and any number of `header`.
+    fn read(query: &str, live: &Live) -> Result<Self, String> {
+        let (mut id, mut url, mut method, mut fields) = (None, None, None, Vec::new());
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = decoded(value);
+            let place = match name {
+                "header" => {
+                    fields.push(field(&value, live).map_err(|what| format!("`header`: {what}"))?);
+                    continue;
+                }
+                "method" => &mut method,
+                "request_id" => &mut id,
+                "url" => &mut url,
+                other => {
+                    let other = capped(&decoded(other), LONGEST_NAME)
+                        .escape_debug()
+                        .to_string();
+                    return Err(format!("there is no parameter `{other}`"));
+                }
+            };
+            if place.replace(value).is_some() {
+                return Err(format!("`{name}` stands there twice"));
+            }
         }
-        (None, None) | (Some(_), Some(_)) => text(StatusCode::BAD_REQUEST, USAGE),
+        match (id, url) {
+            (Some(id), None) if method.is_none() && fields.is_empty() => Ok(Self::Refusal(id)),
+            (Some(_), _) => Err("`request_id` stands alone".to_owned()),
+            (None, None) => Err("`url` is missing".to_owned()),
+            (None, Some(url)) => Ok(Self::Request(Head {
+                method: explain::method(method.as_deref().unwrap_or("GET"))
+                    .map_err(|what| format!("`method`: {what}"))?,
+                target: Target::parse(&url).map_err(|error| format!("`url`: {error}"))?,
+                fields,
+            })),
+        }
+    }
+}
+
+/// A header that a URL may hold: URLs are written to logs.
+fn field(text: &str, live: &Live) -> Result<FieldLine, String> {
+    let field = FieldLine::parse(text).map_err(|error| error.to_string())?;
+    let bypass = live
+        .gate
+        .bypass
+        .as_ref()
+        .map(|bypass| bypass.header().as_str());
+    let mut credentials = CREDENTIALS.into_iter().chain(bypass);
+    match credentials.find(|name| field.is_named(name)) {
+        Some(name) => Err(format!(
+            "{name} is not taken here, because what it says would end in logs, as every URL does; ask with \
+             `sessiongate explain`, which reads cookies from a file"
+        )),
+        None => Ok(field),
     }
 }
 
@@ -44,23 +106,12 @@ fn of_refusal(refusals: &Refusals, id: &str, wants_text: bool) -> Response<Strin
     typed(StatusCode::OK, "application/json", json + "\n")
 }
 
-fn of_url(live: &Live, method: &str, url: &str, wants_text: bool) -> Response<String> {
-    let bad = |what: String| text(StatusCode::BAD_REQUEST, &what);
-    let Ok(method) = Method::from_bytes(method.as_bytes()) else {
-        return bad("`method` is none\n".to_owned());
-    };
-    let target = match Target::parse(url) {
-        Ok(target) => target,
-        Err(error) => return bad(format!("`url`: {error}\n")),
-    };
+fn of_request(live: &Live, head: Head, wants_text: bool) -> Response<String> {
     let question = Question {
-        head: Head {
-            method,
-            target,
-            fields: Vec::new(),
-        },
+        head,
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
         now: clock::now(),
+        asked: AskedBy::Url,
     };
     let explanation = explain::at_once(live, question);
     let mut explanation = explanation.expect("without a credential there is nothing to wait for");
@@ -82,11 +133,16 @@ fn wants_text(headers: &HeaderMap) -> bool {
     kinds.any(|kind| kind.split(';').next().unwrap_or_default().trim() == "text/plain")
 }
 
-/// The first value of a parameter, its escapes undone. A `+` is one: no URL, method or id has a blank.
-fn parameter(query: &str, name: &str) -> Option<String> {
-    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.find(|(other, _)| *other == name)?;
-    Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+/// A parameter with its escapes undone. A `+` is one: who means a blank writes `%20`.
+fn decoded(value: &str) -> String {
+    percent_decode_str(value).decode_utf8_lossy().into_owned()
 }
 
-const USAGE: &str = "ask with ?method=GET&url=https%3A%2F%2Fapp.example.com%2Fadmin%2F, or with ?request_id= and the id of a refusal\n";
+/// Headers that say who somebody is, to us or to a proxy.
+const CREDENTIALS: [&str; 3] = ["Cookie", "Authorization", "Proxy-Authorization"];
+
+/// In bytes: how much is repeated of a parameter that does not exist.
+const LONGEST_NAME: usize = 40;
+
+const USAGE: &str = "ask with ?method=GET&url=https%3A%2F%2Fapp.example.com%2Fadmin%2F, and &header=Name:%20value, several times \
+                     for several; or with ?request_id= and the id of a refusal\n";

@@ -13,7 +13,7 @@ use session::UnixTime;
 use super::open::header_value;
 use crate::clock;
 use crate::config::{Config, Variables};
-use crate::explain::{self, Explanation, FieldLine, Head, Question, Target};
+use crate::explain::{self, AskedBy, Explanation, FieldLine, Head, Question, Target};
 use crate::live::{Live, Surroundings};
 use crate::metrics::Metrics;
 use crate::store::Pools;
@@ -22,7 +22,7 @@ use crate::{named_file, output};
 #[derive(Debug, Args)]
 pub(super) struct ExplainArguments {
     /// The method, such as GET.
-    #[arg(value_name = "METHOD", value_parser = method)]
+    #[arg(value_name = "METHOD", value_parser = explain::method)]
     method: Method,
     /// The URL, as a client asks for it: `https://app.example.com/admin/`, or a path.
     #[arg(value_name = "URL", value_parser = Target::parse)]
@@ -92,6 +92,7 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
         },
         client: arguments.client,
         now: arguments.at.map_or_else(clock::now, UnixTime::from_secs),
+        asked: AskedBy::Command,
     };
     let mut skipped = false;
     if arguments.no_stores {
@@ -136,12 +137,6 @@ fn cookies(file: &Path) -> Result<HeaderValue> {
         bail!("{shown} (--cookie-file) holds something that no header can hold");
     };
     Ok(value)
-}
-
-fn method(text: &str) -> Result<Method, &'static str> {
-    let method = Method::from_bytes(text.as_bytes()).ok();
-    let method = method.filter(|_| !text.bytes().any(|byte| byte.is_ascii_lowercase()));
-    method.ok_or("give a method in capitals, such as GET")
 }
 
 /// In bytes, as much as `open` takes.

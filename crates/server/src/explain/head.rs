@@ -49,6 +49,16 @@ pub(crate) struct Head {
     pub(crate) fields: Vec<FieldLine>,
 }
 
+/// Reads a method as requests have it. A gate takes others too, which no service knows.
+///
+/// # Errors
+/// What to give, in words.
+pub(crate) fn method(text: &str) -> Result<Method, &'static str> {
+    let method = Method::from_bytes(text.as_bytes()).ok();
+    let method = method.filter(|_| !text.bytes().any(|byte| byte.is_ascii_lowercase()));
+    method.ok_or("give a method in capitals, such as GET")
+}
+
 impl Target {
     /// Reads `https://app.example.com/admin/?page=2`; `/admin/` for a request that names no host; or `*`, which is the server
     /// itself. Whether a client may ask for it is for the gate to say.

@@ -98,9 +98,81 @@ async fn a_question_that_is_none_is_answered_with_how_to_ask() -> Result<()> {
     ] {
         assert_eq!(gate.admin(target).await?.status, status, "{target}");
     }
+    for (query, problem) in [
+        ("path=/x", "there is no parameter `path`"),
+        ("url=/x&cookie=a", "there is no parameter `cookie`"),
+        ("url=/x&client", "there is no parameter `client`"),
+        ("url=/x&%0a", "there is no parameter `\\n`"),
+        ("method=GET", "`url` is missing"),
+        ("url=/x&url=/y", "`url` stands there twice"),
+        ("request_id=y&method=GET", "`request_id` stands alone"),
+        (
+            "url=/x&method=get",
+            "`method`: give a method in capitals, such as GET",
+        ),
+        (
+            "url=/x&header=a",
+            "`header`: give a header as `Name: value`",
+        ),
+        (
+            "url=/x&header=A:b%0aC:d",
+            "`header`: give a header as one line",
+        ),
+    ] {
+        let answer = gate.admin(&format!("/explain?{query}")).await?;
+        let said = answer.text();
+        assert_eq!(answer.status, 400, "{query}");
+        assert!(said.starts_with(problem), "{said}");
+        assert!(said.contains("\nask with ?method=GET&url="), "{said}");
+    }
     let post = Request::post("/explain?url=/x", "");
     let answer = Client::connect(gate.admin).await?.send(&post).await?;
     assert_eq!(answer.status, 405);
+    Ok(())
+}
+
+#[tokio::test]
+async fn headers_are_taken_unless_they_say_who_somebody_is() -> Result<()> {
+    let (folder, echo) = (tempfile::tempdir()?, Echo::start().await?);
+    let file = written(folder.path(), ROUTES)?;
+    let gate = with_file(&echo.url(), &file).env("SIGN_IN_URL", "https://signin.example/");
+    let gate = gate
+        .env("ALLOW_BYPASS", "true")
+        .env("BYPASS_HEADER", "X-Way-In")
+        .env(
+            "DEV_BYPASS_VALUE",
+            "a-value-of-the-bypass-that-nobody-guesses",
+        )
+        .start()
+        .await?;
+    let said = words(&gate, "/explain?url=http://a.example/x")
+        .await?
+        .text();
+    assert!(said.contains("refused with 401"), "{said}");
+    assert!(
+        said.contains("add &header=Sec-Fetch-Mode:%20navigate"),
+        "{said}"
+    );
+    assert!(!said.contains("--header"), "{said}");
+    let browser = "header=Sec-Fetch-Mode:%20navigate&header=Accept:%20text/html";
+    let target = format!("/explain?url=http://a.example/x&{browser}");
+    let said = words(&gate, &target).await?.text();
+    assert!(said.contains("refused with 302"), "{said}");
+
+    for name in [
+        "Cookie",
+        "cookie",
+        "Authorization",
+        "Proxy-Authorization",
+        "X-Way-In",
+    ] {
+        let answer = gate
+            .admin(&format!("/explain?url=/x&header={name}:%20a"))
+            .await?;
+        let said = answer.text();
+        assert_eq!(answer.status, 400, "{said}");
+        assert!(said.contains("would end in logs"), "{said}");
+    }
     Ok(())
 }
 

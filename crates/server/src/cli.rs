@@ -129,8 +129,14 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Doctor(arguments) => return doctor::run(*arguments, &load(), &environment),
         Command::Healthcheck => healthcheck(&load().variables)?,
         Command::Reference { part } => output::print(&part.text())?,
-        Command::Open(arguments) => return open::run(*arguments, &read(load()).map_err(colored)?),
-        Command::Mint(arguments) => return mint::run(*arguments, &read(load()).map_err(colored)?),
+        Command::Open(arguments) => {
+            let loaded = valid(load()).map_err(colored)?;
+            return open::run(&arguments, &loaded);
+        }
+        Command::Mint(arguments) => {
+            let loaded = valid(load()).map_err(colored)?;
+            return mint::run(*arguments, &loaded.variables);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -154,9 +160,9 @@ fn config_file(option: Option<&Path>, environment: &Variables) -> Option<PathBuf
 }
 
 /// The settings for a tool, which checks only those that it uses.
-fn read(loaded: Loaded) -> Result<Variables, ConfigErrors> {
+fn valid(loaded: Loaded) -> Result<Loaded, ConfigErrors> {
     match loaded.problems.is_empty() {
-        true => Ok(loaded.variables),
+        true => Ok(loaded),
         false => Err(ConfigErrors::new(loaded.problems)),
     }
 }

@@ -8,6 +8,7 @@ mod diagnosis;
 mod jwt;
 mod pasted;
 mod question;
+mod realms;
 mod term;
 
 use std::ops::Not;
@@ -19,6 +20,7 @@ use session::{CookieName, KeyRing, Opened, SealedSession, Secret, SessionCookie,
 pub(crate) use self::answer::{Answer, QuestionError, Refusal};
 use self::diagnosis::named;
 pub(crate) use self::question::Question;
+pub(crate) use self::realms::Found;
 use self::term::Term;
 use crate::config::{Recognised, SessionFormat};
 
@@ -83,6 +85,7 @@ impl Question<'_> {
                     cookie: data_name.map(CookieName::to_string),
                     format: data_name.and_then(|name| diagnosis::format_of(self, name)),
                     needs_lookup: true,
+                    is_verified: true,
                 })
             }
             Err(error) => {
@@ -94,6 +97,7 @@ impl Question<'_> {
                     cookie: name.map(CookieName::to_string),
                     format: name.and_then(|name| diagnosis::format_of(self, name)),
                     needs_lookup: false,
+                    is_verified: diagnosis::is_about_claims(&error),
                 })
             }
         })
@@ -111,6 +115,7 @@ impl Question<'_> {
                 .as_ref()
                 .and_then(|name| diagnosis::format_of(self, name)),
             needs_lookup: false,
+            is_verified: false,
         }
     }
 
@@ -146,11 +151,13 @@ impl Answer {
         !matches!(self, Self::Refused(_))
     }
 
-    /// For programs: one line of JSON.
-    pub(crate) fn json(&self) -> String {
+    /// For programs: one line of JSON, with the realm that answers, if there are several.
+    fn json(&self, realm: Option<&str>) -> String {
         #[derive(Serialize)]
         struct Line<'a> {
             opened: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            realm: Option<&'a str>,
             #[serde(skip_serializing_if = "Option::is_none")]
             format: Option<&'a str>,
             #[serde(skip_serializing_if = "Not::not")]
@@ -180,6 +187,7 @@ impl Answer {
         };
         let line = Line {
             opened: self.is_opened(),
+            realm,
             format,
             lookup_required,
             cache,
@@ -189,8 +197,10 @@ impl Answer {
         serde_json::to_string(&line).expect("JSON values and texts are JSON")
     }
 
-    /// For people.
-    pub(crate) fn text(&self, now: UnixTime) -> String {
+    /// For people, with the realm that answers, if there are several.
+    fn text(&self, now: UnixTime, realm: Option<&str>) -> String {
+        let of_realm = realm.map(|realm| format!(", realm {realm}"));
+        let of_realm = of_realm.unwrap_or_default();
         match self {
             Self::Session {
                 cookie,
@@ -210,7 +220,9 @@ impl Answer {
                     Some(cache) => cache.text(&left, now),
                     None => left,
                 };
-                format!("Opened: a session of the format {format}, {place}; {left}.\n\n{claims}")
+                format!(
+                    "Opened: a session of the format {format}, {place}{of_realm}; {left}.\n\n{claims}"
+                )
             }
             Self::Token {
                 cookie,
@@ -219,17 +231,18 @@ impl Answer {
                 ignores_cache,
             } => {
                 let ignored = match ignores_cache {
-                    true => {
-                        " The cookie cache beside it is not believed, because TRUST_COOKIE_CACHE is off."
-                    }
-                    false => "",
+                    true => format!(
+                        " The cookie cache beside it is not believed, because {} is off.",
+                        realms::key(realm, "TRUST_COOKIE_CACHE")
+                    ),
+                    false => String::new(),
                 };
                 let genuine = match *format == session::Format::AuthJsDatabase.as_str() {
                     true => "a",
                     false => "a genuine",
                 };
                 format!(
-                    "Opened: {genuine} session token of the format {format}, {}. Whether its session lives, only the \
+                    "Opened: {genuine} session token of the format {format}, {}{of_realm}. Whether its session lives, only the \
                      app's store knows; a gate looks it up there.{ignored}\n\n{token}",
                     place(cookie.as_ref())
                 )
@@ -244,7 +257,7 @@ impl Answer {
                 if let Some(format) = &refusal.format {
                     text += &format!(", a value of the format {format}");
                 }
-                text += ".\n";
+                text += &format!("{of_realm}.\n");
                 if let Some(cause) = &refusal.likely_cause {
                     text += &format!("Likely cause: {cause}.\n");
                 }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::Value;
 use session::CookieName;
 
-use super::secrets::SecretArguments;
+use super::secrets::{SecretArguments, warn};
 use crate::config::{Variables, says_production};
 use crate::mint::{self, Format, Order, Random};
 use crate::{clock, output, random};
@@ -73,6 +73,7 @@ pub(super) fn run(arguments: MintArguments, variables: &Variables) -> Result<Exi
 
 fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
     let secrets = arguments.secrets.read(variables, false)?;
+    warn("", &secrets);
     let secrets = match arguments.format.is_better_auth() {
         true => secrets.better_auth,
         false => secrets.authjs,

@@ -3,14 +3,14 @@
 use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use clap::{Args, ValueEnum};
 use session::{CookieName, UnixTime};
 
-use super::secrets::SecretArguments;
+use super::secrets::{SecretArguments, warn};
 use crate::clock;
-use crate::config::{Asked, Variables};
-use crate::open::Question;
+use crate::config::{Asked, DEFAULT_REALM, Loaded, Secrets, Variables};
+use crate::open::{Found, Question};
 use crate::output;
 
 #[derive(Debug, Args)]
@@ -38,6 +38,9 @@ pub(super) struct OpenArguments {
     /// The value of the Authorization header, such as `Bearer eyJ…`. It counts when there is no session cookie.
     #[arg(long, value_name = "VALUE")]
     authorization: Option<String>,
+    /// The realm of the configuration file that is asked, such as `default`. Without it, every realm is.
+    #[arg(long, value_name = "NAME")]
+    realm: Option<String>,
     /// The time at which the session should be valid, in seconds since 1970. Otherwise now.
     #[arg(long, value_name = "EPOCH")]
     at: Option<u64>,
@@ -74,10 +77,10 @@ enum StrategyArgument {
 }
 
 /// Answers, or says what is wrong with the question, which is exit code 2.
-pub(super) fn run(arguments: OpenArguments, variables: &Variables) -> Result<ExitCode> {
-    let json = arguments.json;
-    let (answer, now) = match ask(arguments, variables) {
-        Ok(answer) => answer,
+pub(super) fn run(arguments: &OpenArguments, loaded: &Loaded) -> Result<ExitCode> {
+    let now = arguments.at.map_or_else(clock::now, UnixTime::from_secs);
+    let found = match ask(arguments, loaded, now) {
+        Ok(found) => found,
         Err(error) => {
             output::complain(&format!(
                 "error: {error:#}\n\nFor more information, try 'sessiongate open --help'.\n"
@@ -85,37 +88,135 @@ pub(super) fn run(arguments: OpenArguments, variables: &Variables) -> Result<Exi
             return Ok(ExitCode::from(2));
         }
     };
-    let text = match json {
-        true => answer.json(),
-        false => answer.text(now),
+    let text = match arguments.json {
+        true => found.json(),
+        false => found.text(now),
     };
     output::print(&format!("{text}\n"))?;
-    Ok(match answer.is_opened() {
+    Ok(match found.is_opened() {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(1),
     })
 }
 
-fn ask(arguments: OpenArguments, variables: &Variables) -> Result<(crate::open::Answer, UnixTime)> {
-    let asked = asked(&arguments, variables)?;
-    let secrets = arguments.secrets.read(variables, asked.needs_no_secret())?;
-    let now = arguments.at.map_or_else(clock::now, UnixTime::from_secs);
+/// Asks every realm, or the one that is named.
+fn ask(arguments: &OpenArguments, loaded: &Loaded, now: UnixTime) -> Result<Found> {
+    let (ready, unready) = ready(arguments, loaded)?;
+    for (index, (name, asking)) in ready.iter().enumerate() {
+        match *name {
+            _ if index > 0 && arguments.secrets.are_given() => {}
+            DEFAULT_REALM => warn("", &asking.secrets),
+            name => warn(&format!("realm {name}: "), &asking.secrets),
+        }
+    }
     let input = match arguments.authorization {
         Some(_) if io::stdin().is_terminal() => Vec::new(),
         Some(_) | None => read_input()?,
     };
-    let question = Question {
-        cookie_header: header_value(&input)?,
-        authorization: arguments.authorization.as_deref().map(str::as_bytes),
-        recognised: asked.recognised,
-        demands: asked.demands,
-        issuer: asked.issuer.as_ref(),
-        authjs_secrets: &secrets.authjs,
-        better_auth_secrets: &secrets.better_auth,
-        other_salt: variables.get("JWT_SALT"),
-        now,
+    let cookie_header = header_value(&input)?;
+    let mut answers = Vec::new();
+    for (name, asking) in ready {
+        let answer = asking.question(arguments, cookie_header, now).answer()?;
+        if loaded.stack.realms.is_empty() && arguments.realm.is_none() {
+            return Ok(Found::alone(answer));
+        }
+        answers.push((name.to_owned(), answer));
+    }
+    let found = Found::of(answers).context("there is no realm")?;
+    if !found.is_opened() {
+        for (name, error) in unready {
+            output::complain(&format!(
+                "warning: the realm {name} is not asked: {error:#}\n"
+            ));
+        }
+    }
+    Ok(found)
+}
+
+/// What can be asked of each realm, and why others cannot be asked.
+type Ready<'l> = (Vec<(&'l str, Asking<'l>)>, Vec<(&'l str, Error)>);
+
+/// Reads what each realm recognises. That one has no secret does not matter where another one opens the session.
+fn ready<'l>(arguments: &OpenArguments, loaded: &'l Loaded) -> Result<Ready<'l>> {
+    let (mut ready, mut unready) = (Vec::new(), Vec::new());
+    for (name, variables) in realms(arguments, loaded)? {
+        match Asking::read(arguments, variables) {
+            Ok(asking) => ready.push((name, asking)),
+            Err(error) => unready.push((name, error)),
+        }
+    }
+    if ready.is_empty() && !unready.is_empty() {
+        let (name, error) = unready.swap_remove(0);
+        return Err(match name {
+            DEFAULT_REALM => error,
+            name => error.context(format!("the realm {name}")),
+        });
+    }
+    Ok((ready, unready))
+}
+
+/// The names of the realms to ask, each with its settings.
+fn realms<'l>(
+    arguments: &OpenArguments,
+    loaded: &'l Loaded,
+) -> Result<Vec<(&'l str, &'l Variables)>> {
+    let named = loaded.stack.realms.iter();
+    let named = named.map(|realm| (&*realm.name.value, &realm.settings));
+    let all: Vec<_> = [(DEFAULT_REALM, &loaded.variables)]
+        .into_iter()
+        .chain(named)
+        .collect();
+    let Some(wanted) = &arguments.realm else {
+        return Ok(all);
     };
-    Ok((question.answer()?, now))
+    match all.iter().find(|(name, _)| name == wanted) {
+        Some(realm) => Ok(vec![*realm]),
+        None => {
+            let names: Vec<_> = all.iter().map(|(name, _)| *name).collect();
+            bail!(
+                "--realm {wanted}: there is no such realm; there is {}",
+                names.join(", ")
+            )
+        }
+    }
+}
+
+/// What one realm recognises, and by which secrets.
+struct Asking<'v> {
+    asked: Asked,
+    secrets: Secrets,
+    variables: &'v Variables,
+}
+
+impl<'v> Asking<'v> {
+    fn read(arguments: &OpenArguments, variables: &'v Variables) -> Result<Self> {
+        let asked = asked(arguments, variables)?;
+        let is_optional = asked.needs_no_secret();
+        Ok(Self {
+            secrets: arguments.secrets.read(variables, is_optional)?,
+            asked,
+            variables,
+        })
+    }
+
+    fn question<'q>(
+        &'q self,
+        arguments: &'q OpenArguments,
+        cookie_header: &'q [u8],
+        now: UnixTime,
+    ) -> Question<'q> {
+        Question {
+            cookie_header,
+            authorization: arguments.authorization.as_deref().map(str::as_bytes),
+            recognised: self.asked.recognised.clone(),
+            demands: self.asked.demands.clone(),
+            issuer: self.asked.issuer.as_ref(),
+            authjs_secrets: &self.secrets.authjs,
+            better_auth_secrets: &self.secrets.better_auth,
+            other_salt: self.variables.get("JWT_SALT"),
+            now,
+        }
+    }
 }
 
 /// What `serve` would read from the variables, with the options in place of those that say the same.

@@ -26,18 +26,25 @@ pub(super) struct SecretArguments {
 }
 
 impl SecretArguments {
-    /// The secrets, with a word on standard error about each that is weak or odd. `is_optional` says that there need be
-    /// none.
+    /// The secrets. `is_optional` says that there need be none.
     pub(super) fn read(
-        self,
+        &self,
         variables: &Variables,
         is_optional: bool,
     ) -> Result<Secrets, SecretErrors> {
-        let secrets = Secrets::read(self.secrets, &self.files, variables, is_optional)?;
-        for warning in &secrets.warnings {
-            output::complain(&format!("warning: {warning}\n"));
-        }
-        Ok(secrets)
+        Secrets::read(self.secrets.clone(), &self.files, variables, is_optional)
+    }
+
+    /// Whether they are given here, so that no variable counts.
+    pub(super) fn are_given(&self) -> bool {
+        !self.secrets.is_empty() || !self.files.is_empty()
+    }
+}
+
+/// A word on standard error about each secret that is weak or odd; `before` says where it stands.
+pub(super) fn warn(before: &str, secrets: &Secrets) {
+    for warning in &secrets.warnings {
+        output::complain(&format!("warning: {before}{warning}\n"));
     }
 }
 

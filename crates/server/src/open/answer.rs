@@ -58,6 +58,9 @@ pub(crate) struct Refusal {
     /// Whether a gate would still ask the app's store, because the token beside a refused cookie cache is genuine.
     #[serde(rename = "lookup_required", skip_serializing_if = "Not::not")]
     pub(crate) needs_lookup: bool,
+    /// Whether the value was decrypted or verified, and refused for what it says.
+    #[serde(skip)]
+    pub(crate) is_verified: bool,
 }
 
 /// Why a question cannot be answered.

@@ -19,6 +19,7 @@ use session::{
 use self::prefix::{SECURE, other_prefix};
 use super::pasted::Pasted;
 use super::question::Question;
+pub(super) use keys::is_about_claims;
 use keys::{Part, Trial};
 pub(super) use misspellings::misspellings;
 

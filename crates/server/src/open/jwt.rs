@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use session::{Format, Jwt, JwtKeys, OpenError};
 
 use super::answer::{Answer, Refusal};
-use super::diagnosis::misspellings;
+use super::diagnosis::{is_about_claims, misspellings};
 use super::question::Question;
 use crate::jwks::{Settings, Source};
 
@@ -28,6 +28,7 @@ pub(super) fn answer(question: &Question<'_>, issuer: &Settings) -> Option<Answe
             cookie: None,
             format: Some(Format::Jwt.as_str()),
             needs_lookup: false,
+            is_verified: is_about_claims(&error),
         }),
     })
 }

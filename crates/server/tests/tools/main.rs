@@ -5,6 +5,7 @@ mod doctor;
 mod explain;
 mod mint;
 mod open;
+mod realms;
 mod signed;
 mod variables;
 mod variants;

@@ -410,7 +410,7 @@ pub(super) fn salts(question: &Question<'_>, name: &CookieName) -> Vec<(String, 
 }
 
 /// Whether the session was decrypted or verified before it was refused.
-pub(super) fn is_about_claims(error: &OpenError) -> bool {
+pub(in crate::open) fn is_about_claims(error: &OpenError) -> bool {
     match error {
         OpenError::Expired { .. }
         | OpenError::ExpiryOutOfRange

@@ -168,8 +168,8 @@ impl Reload {
         self.around.metrics.reloaded(result.is_ok());
         match result {
             Ok(changes) => {
-                self.failed = None;
-                self.tell(&changes, cause);
+                let has_failed = self.failed.take().is_some();
+                self.tell(&changes, cause, has_failed);
                 Ok(changes)
             }
             Err(error) => Err(self.tell_failure(&error, cause)),
@@ -216,9 +216,13 @@ impl Reload {
         self.closing.spawn_on(closing, &self.around.runtime);
     }
 
-    fn tell(&mut self, changes: &Changes, cause: Cause) {
+    /// `has_failed` says that the log has called the configuration unusable last.
+    fn tell(&mut self, changes: &Changes, cause: Cause, has_failed: bool) {
         match (changes.is_none(), cause) {
             (false, _) => tracing::info!("reloaded the configuration; {changes}"),
+            (true, _) if has_failed => {
+                tracing::info!("the configuration is valid again; nothing has changed");
+            }
             (true, Cause::Asked) => tracing::info!("asked to reload: nothing has changed"),
             (true, Cause::Noticed) => tracing::debug!("looked for changes to reload: none"),
         }

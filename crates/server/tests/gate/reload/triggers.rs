@@ -8,7 +8,7 @@ use anyhow::Result;
 use harness::{Echo, Gate, Mint, mint, poll};
 use tempfile::TempDir;
 
-use super::{OTHER, becomes, command, put, said, status_of, usual};
+use super::{OTHER, becomes, command, put, reload, said, status_of, usual};
 use crate::support::status;
 
 /// A gate that watches its file.
@@ -54,6 +54,42 @@ async fn a_file_that_is_renamed_over_is_read_and_a_bad_one_is_reported_once() ->
     becomes(&gate, "/open/", 401).await?;
     said(&gate, "reloaded the configuration", 2).await?;
     said(&gate, "cannot reload", 1).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_is_repaired_to_what_it_was_is_called_valid_again_once() -> Result<()> {
+    const AGAIN: &str = "the configuration is valid again; nothing has changed";
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let (good, bad) = (usual(&echo, OPEN), usual(&echo, "public_paths = 7"));
+    let gate = watching(&good, &folder).await?;
+    let file = folder.path().join("gate.toml");
+    put(&file, &bad)?;
+    said(&gate, "cannot reload", 1).await?;
+    put(&file, &good)?;
+    said(&gate, AGAIN, 1).await?;
+
+    // The same of a gate that reads only when it is asked to.
+    let (asked, file) = (tempfile::tempdir()?, "gate.toml");
+    let file = asked.path().join(file);
+    fs::write(&file, &good)?;
+    let gate = command(&file).start().await?;
+    put(&file, &bad)?;
+    assert_eq!(reload(&gate).await?.status, 422);
+    put(&file, &good)?;
+    assert_eq!(reload(&gate).await?.status, 200);
+    said(&gate, AGAIN, 1).await?;
+    put(&file, &bad)?;
+    gate.signal("HUP")?;
+    said(&gate, "cannot reload", 2).await?;
+    put(&file, &good)?;
+    gate.signal("HUP")?;
+    said(&gate, AGAIN, 2).await?;
+    // After that it is as usual.
+    assert_eq!(reload(&gate).await?.status, 200);
+    said(&gate, "asked to reload: nothing has changed", 1).await?;
+    said(&gate, AGAIN, 2).await?;
+    said(&gate, "reloaded the configuration", 0).await?;
     Ok(())
 }
 

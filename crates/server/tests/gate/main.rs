@@ -26,6 +26,7 @@ mod identity;
 mod interop;
 mod kernel;
 mod lifecycle;
+mod links;
 mod loops;
 mod named_files;
 mod output;

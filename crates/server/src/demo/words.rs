@@ -103,7 +103,7 @@ impl Case<'_> {
                     .to_owned(),
             ),
             "cross_origin" => (
-                format!("The request changes something in {place}, and did not come from a page of this site."),
+                format!("The request may change something in {place}, and does not say that a page of this site sends it."),
                 "“Sec-Fetch-Site: same-origin”, which browsers send with the forms of this site, and no other page can \
                  forge."
                     .to_owned(),

@@ -269,15 +269,42 @@ fn credentials(text: &str) -> Vec<Range<usize>> {
     for line in text.split_inclusive('\n') {
         let value = line.find('=').map_or(0, |at| at + 1);
         let part = &line[value..];
-        if let Some(end) = part.rfind('@') {
-            let behind = |mark: &str| part[..end].find(mark).map(|at| at + mark.len());
-            let start = behind("//").or_else(|| behind(":")).or_else(|| behind("/"));
-            let within = |at| line_start + value + at;
-            found.extend(start.map(|start| within(start)..within(end)));
+        for text in urls(part).unwrap_or_else(|| vec![0..part.len()]) {
+            let url = &part[text.clone()];
+            if let Some(end) = url.rfind('@') {
+                let behind = |mark: &str| url[..end].find(mark).map(|at| at + mark.len());
+                let start = behind("//").or_else(|| behind(":")).or_else(|| behind("/"));
+                let within = |at| line_start + value + text.start + at;
+                found.extend(start.map(|start| within(start)..within(end)));
+            }
         }
         line_start += line.len();
     }
     found
+}
+
+/// Where the texts of a list are in a line, if nothing else is there but what stands between them. Otherwise a quote may be a
+/// part of a password.
+fn urls(part: &str) -> Option<Vec<Range<usize>>> {
+    let mut texts = Vec::new();
+    let mut at = 0;
+    while at < part.len() {
+        match part.as_bytes()[at] {
+            b' ' | b'\t' | b'\r' | b'\n' | b',' | b'[' | b']' => at += 1,
+            quote @ (b'"' | b'\'') => {
+                let (end, inner) = word(part, at);
+                let is_closed = end > at + 1 && part.as_bytes()[end - 1] == quote;
+                let is_url = |text: &str| text.contains("//") || !text.contains('@');
+                if !is_closed || !is_url(&part[inner.clone()]) {
+                    return None;
+                }
+                texts.push(inner);
+                at = end;
+            }
+            _ => return None,
+        }
+    }
+    Some(texts)
 }
 
 /// Whether what stands behind this key may be a secret. Behind the name of a header that a profile makes it may be one.
@@ -353,6 +380,18 @@ mod tests {
             (
                 "upstream = [\"http://u:p@h\"]",
                 "upstream = [\"http://***@h\"]",
+            ),
+            (
+                "upstream = [\"http://a\", \"http://u:p@h\", 'http://v@c']",
+                "upstream = [\"http://a\", \"http://***@h\", 'http://*@c']",
+            ),
+            (
+                "upstream = [\"http://a\", \"http://u:p\"q@h\"]",
+                "upstream = [\"http://********************]",
+            ),
+            (
+                "upstream = [\"http://u:p\", \"q@h\"]",
+                "upstream = [\"http://********@h\"]",
             ),
         ] {
             assert_eq!(masked(text), shown, "{text}");

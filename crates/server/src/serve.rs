@@ -2,11 +2,12 @@
 
 #![warn(clippy::too_many_lines)]
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Error, Result, anyhow};
 use tokio::runtime::Runtime;
 use tokio_util::task::TaskTracker;
 
@@ -150,7 +151,7 @@ impl Built {
         };
         let admin = shared
             .block_on(admin::start(fixed.admin, admin))
-            .with_context(|| format!("cannot listen on {} (ADMIN_LISTEN)", fixed.admin))?;
+            .map_err(|error| cannot_listen(&Address::Tcp(fixed.admin), "ADMIN_LISTEN", &error))?;
         let bound = listeners.bound(admin.address);
         let (output, audits) = audit::start(fixed.workers, fixed.audits, &metrics, &refusals)?;
         start_workers(&fixed, listeners, audits, &live, &metrics, &stop)?;
@@ -186,7 +187,7 @@ impl Serving {
 }
 
 /// The runtime of stores and admin, which wait far more than they compute.
-fn shared_runtime() -> std::io::Result<Runtime> {
+fn shared_runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("shared")
@@ -194,9 +195,27 @@ fn shared_runtime() -> std::io::Result<Runtime> {
         .build()
 }
 
-fn listen_to_signals(shared: &Runtime) -> std::io::Result<Signals> {
+fn listen_to_signals(shared: &Runtime) -> io::Result<Signals> {
     let _context = shared.enter();
     Signals::listen()
+}
+
+/// What to say of an address that cannot be had, and what to do.
+fn cannot_listen(address: &Address, name: &str, error: &io::Error) -> Error {
+    let advice = match (error.kind(), address) {
+        (io::ErrorKind::AddrInUse, Address::Tcp(address)) => {
+            let port = address.port().checked_add(1).unwrap_or(8080);
+            let other = SocketAddr::new(address.ip(), port);
+            format!(
+                "; another program listens there: stop it, or set another address, such as {name}={other}"
+            )
+        }
+        (io::ErrorKind::AddrInUse, Address::Unix { .. }) => {
+            format!("; another program listens there: stop it, or set another path in {name}")
+        }
+        (_, _) => String::new(),
+    };
+    anyhow!("cannot listen on {address} ({name}): {error}{advice}")
 }
 
 /// Everything that is bound but the admin listener.
@@ -209,7 +228,7 @@ impl Listeners {
     fn bind(fixed: &Fixed) -> Result<Self> {
         let listen = |address: &Address, name| {
             listener::listen(address, fixed.workers)
-                .with_context(|| format!("cannot listen on {address} ({name})"))
+                .map_err(|error| cannot_listen(address, name, &error))
         };
         let proxy = fixed.proxy;
         let proxy = proxy.map(|address| listen(&Address::Tcp(address), "LISTEN"));
@@ -250,7 +269,7 @@ fn start_workers(
     live: &Shared,
     metrics: &Arc<Metrics>,
     stop: &Stop,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let shares = |listening: Option<Listening>| listening.into_iter().flat_map(|all| all.shares);
     let mut proxies = shares(listeners.proxy);
     let mut decisions = shares(listeners.decisions);

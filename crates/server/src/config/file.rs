@@ -7,6 +7,7 @@ mod profiles;
 mod routes;
 mod settings;
 mod table;
+mod twice;
 mod value;
 mod variable;
 
@@ -143,10 +144,24 @@ impl<'e> Loading<'e> {
         let mut broken = Vec::new();
         for error in errors {
             let span = visible(&file.text, error.span().unwrap_or(0..0));
-            broken.push(lines(&file.text, span.clone()));
-            let file = Arc::clone(file);
-            let problem = Problem::at(Place::File { file, span }, error.message());
-            self.loaded.problems.push(problem);
+            // Keys below a name that stands twice are called keys that stand twice.
+            let is_below = |broken: &Range<usize>| {
+                broken.contains(&span.start) && file.text[broken.clone()].starts_with('[')
+            };
+            if error.message() == twice::MESSAGE && broken.iter().any(is_below) {
+                continue;
+            }
+            broken.push(broken_by(&file.text, &span));
+            let other = twice::other_place(&file.text, &span, error.message());
+            let at = |span| Place::File {
+                file: Arc::clone(file),
+                span,
+            };
+            let problem = Problem::at(at(span), error.message());
+            self.loaded.problems.push(match other {
+                Some(other) => problem.and_at(at(other), "it is here already"),
+                None => problem,
+            });
         }
         self.loaded.is_partial |= !broken.is_empty();
         (table.into_inner(), broken)
@@ -291,6 +306,16 @@ fn visible(text: &str, span: Range<usize>) -> Range<usize> {
     }
     let length = text[start..].chars().next().map_or(0, char::len_utf8);
     start..text.ceil_char_boundary(span.end).max(start + length)
+}
+
+/// What cannot be believed because of an error: its lines, and behind the name of a table the whole table.
+fn broken_by(text: &str, span: &Range<usize>) -> Range<usize> {
+    let lines = lines(text, span.clone());
+    if !text[lines.clone()].trim_start().starts_with('[') {
+        return lines;
+    }
+    let next = text[lines.end..].find("\n[");
+    lines.start..next.map_or(text.len(), |length| lines.end + length)
 }
 
 /// The whole lines that a span touches.

@@ -3,8 +3,10 @@
 //! What stands in a variable gets one line with the variable's name. What stands in a file is shown as rustc shows an error:
 //! file, line and column, the line itself without secrets, a caret, and what to write instead.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;
+use std::path::Path;
 
 use annotate_snippets::renderer::DEFAULT_TERM_WIDTH;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
@@ -79,7 +81,9 @@ impl Problem {
         }
     }
 
-    fn report(&self, renderer: &Renderer) -> String {
+    /// Lines that have been shown, which are in `shown` from then on, are cut to what is near the mark if they are long.
+    fn report<'p>(&'p self, renderer: &Renderer, shown: &mut HashSet<(&'p Path, usize)>) -> String {
+        let mut is_known = false;
         let mut group = Group::with_title(Level::ERROR.primary_title(self.title()));
         let places = self.place.iter().map(|place| (place, ""));
         let beside = self
@@ -92,6 +96,7 @@ impl Problem {
                 _ => AnnotationKind::Context,
             };
             if let Place::File { file, span } = place {
+                is_known |= !shown.insert((&file.path, file.line(span.start)));
                 group = match span.is_empty() {
                     true => group.element(Origin::path(file.path.display().to_string())),
                     false => excerpt(group, file, span.start, span.end, kind, label),
@@ -101,14 +106,17 @@ impl Problem {
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
-        renderer.render(&[group])
+        match is_known {
+            true => renderer.clone().term_width(NARROW).render(&[group]),
+            false => renderer.render(&[group]),
+        }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.is_in_file() {
-            true => f.write_str(&self.report(&Renderer::plain())),
+            true => f.write_str(&self.report(&Renderer::plain(), &mut HashSet::new())),
             false => f.write_str(&self.title()),
         }
     }
@@ -171,9 +179,10 @@ impl fmt::Display for ConfigErrors {
             false => Renderer::plain(),
         };
         let renderer = renderer.term_width(DEFAULT_TERM_WIDTH);
+        let mut shown = HashSet::new();
         in_files
             .iter()
-            .try_for_each(|problem| write!(f, "\n\n{}", problem.report(&renderer)))
+            .try_for_each(|problem| write!(f, "\n\n{}", problem.report(&renderer, &mut shown)))
     }
 }
 
@@ -208,3 +217,6 @@ fn excerpt<'a>(
             .annotation(annotation),
     )
 }
+
+/// In columns: how much is shown of a line that has been shown before.
+const NARROW: usize = 100;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::config::{Config, Place, Setting};
+use crate::config::{Config, DEFAULT_REALM, Place, RealmSettings, Setting};
 use crate::explain::{Line, Table};
 use crate::output;
 
@@ -28,25 +28,54 @@ pub(super) fn run(arguments: &CheckArguments, config: &Config) -> Result<()> {
 fn text(config: &Config) -> String {
     let widths = config.settings.iter().map(|setting| setting.name.len());
     let width = widths.max().unwrap_or_default();
-    let mut text = String::new();
     let is_of_file = |setting: &Setting| matches!(setting.place, Some(Place::File { .. }));
     let has_file = config.settings.iter().any(is_of_file);
-    for setting in &config.settings {
+    let line = |setting: &Setting| {
         let origin = match origin(setting, has_file) {
             Some(origin) => format!("  ({origin})"),
             None => String::new(),
         };
-        text += &format!("{:width$}  {}{origin}\n", setting.name, setting.shown);
-    }
-    for cookie in config.realms.iter().flat_map(|realm| realm.keys.cookies()) {
-        let (name, expects) = (cookie.name(), cookie.expects());
-        text += &format!("{:width$}  {name} ({expects})\n", "session cookie");
+        format!("{:width$}  {}{origin}\n", setting.name, setting.shown)
+    };
+    let mut text: String = config.settings.iter().map(line).collect();
+    for realm in &config.realms {
+        if &*realm.name != DEFAULT_REALM {
+            text += &format!(
+                "\nrealm {}, where it differs from the top level:\n",
+                realm.name
+            );
+            text.extend(own_settings(config, realm).map(line));
+        }
+        for cookie in realm.keys.cookies() {
+            let (name, expects) = (cookie.name(), cookie.expects());
+            text += &format!("{:width$}  {name} ({expects})\n", "session cookie");
+        }
     }
     text += &format!("\n{}\n", routes(&Table::of_config(config)));
     for warning in &config.warnings {
         text += &format!("warning: {warning}\n");
     }
-    text + "The configuration is valid.\n"
+    let is_unasked = config.realms.iter().any(|realm| realm.stores.is_some());
+    text + match is_unasked {
+        true => {
+            "The configuration is valid. No store was asked: whether tables and columns are there shows when the gate starts.\n"
+        }
+        false => "The configuration is valid.\n",
+    }
+}
+
+/// The settings of a realm that are not what the top level says too.
+fn own_settings<'c>(
+    config: &'c Config,
+    realm: &'c RealmSettings,
+) -> impl Iterator<Item = &'c Setting> {
+    let is_said = |setting: &&Setting| {
+        let same = |top: &Setting| {
+            (&top.name, &top.shown, &top.place) == (&setting.name, &setting.shown, &setting.place)
+        };
+        !config.settings.iter().any(same)
+    };
+    realm.settings.iter().filter(is_said)
 }
 
 /// Where the value comes from, unless that goes without saying.

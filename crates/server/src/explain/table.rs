@@ -12,7 +12,8 @@ pub(crate) struct Table<'t> {
     profiles: &'t [HeaderProfile],
     handling: &'t [Handling],
     services: &'t [ServiceSettings],
-    realms: Vec<&'t str>,
+    /// The name of each, and what must hold of its users.
+    realms: Vec<(&'t str, &'t Condition)>,
 }
 
 /// A route with one host and one path, in words.
@@ -36,7 +37,11 @@ impl<'t> Table<'t> {
             profiles: &config.rules.profiles,
             handling: &config.rules.handling,
             services: &config.rules.services,
-            realms: config.realms.iter().map(|realm| &*realm.name).collect(),
+            realms: config
+                .realms
+                .iter()
+                .map(|realm| (&*realm.name, &realm.active))
+                .collect(),
         }
     }
 
@@ -46,7 +51,12 @@ impl<'t> Table<'t> {
             profiles: &live.gate.profiles,
             handling: &live.handling,
             services: &live.services,
-            realms: live.gate.realms.iter().map(|realm| &*realm.name).collect(),
+            realms: live
+                .gate
+                .realms
+                .iter()
+                .map(|realm| (&*realm.name, &realm.active))
+                .collect(),
         }
     }
 
@@ -90,10 +100,19 @@ impl<'t> Table<'t> {
             Access::Deny | Access::Unknown => return "nobody".to_owned(),
             Access::Public => "everybody".to_owned(),
             Access::Session(condition) => {
-                let session = session_of(self.realms[route.realm]);
-                match *condition == Condition::ALWAYS {
-                    true => session,
-                    false => format!("{session} with {condition}"),
+                let (realm, active) = self.realms[route.realm];
+                let demands = [active, condition];
+                let mut demands = demands
+                    .into_iter()
+                    .filter(|demand| **demand != Condition::ALWAYS);
+                let session = session_of(realm);
+                match (demands.next(), demands.next()) {
+                    (None, _) => session,
+                    (Some(demand), None) => format!("{session} with {demand}"),
+                    (Some(active), Some(condition)) => {
+                        let both = Condition::All(vec![active.clone(), condition.clone()]);
+                        format!("{session} with {both}")
+                    }
                 }
             }
         };

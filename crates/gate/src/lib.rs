@@ -49,8 +49,9 @@ pub use realm::Realm;
 pub use refusal::{Answer, Refusal, Refused};
 pub use restriction::Restriction;
 pub use routes::{
-    Access, Ambiguity, Conflict, Differs, HostPattern, InvalidHost, InvalidPath, Matched, Methods,
-    NearMiss, OtherReading, PathPattern, PathReading, Pattern, Route, RouteRow, Routes,
+    Access, Ambiguity, Conflict, Differs, HostPattern, InvalidHost, InvalidPath, Left,
+    LeftRequests, Matched, Methods, NearMiss, OtherReading, PathPattern, PathReading, Pattern,
+    Route, RouteRow, Routes,
 };
 pub use same_origin::SaidOrigin;
 pub use stores::{KnownSession, Lookup, Sessions, Source, StoreError, User, Users};

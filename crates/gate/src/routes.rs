@@ -2,6 +2,7 @@
 //! route governs.
 
 mod explain;
+mod left;
 mod pattern;
 mod tree;
 
@@ -16,6 +17,7 @@ use http::{HeaderMap, HeaderValue, Method};
 pub use self::explain::{
     Ambiguity, Differs, NearMiss, OtherReading, PathReading, Pattern, RouteRow,
 };
+pub use self::left::{Left, LeftRequests};
 use self::pattern::LONGEST_HOST;
 pub use self::pattern::{HostPattern, InvalidHost, InvalidPath, Methods, PathPattern};
 use self::tree::{Entry, Tree};

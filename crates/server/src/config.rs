@@ -40,6 +40,7 @@ mod stack;
 mod stores;
 mod upstream;
 mod variables;
+mod words;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -227,10 +228,14 @@ impl Config {
             let sign_in = sign_in::settings(&mut reader, &routes, Opened::Routes, &mut warnings);
             let rules = made.map(|mut made| {
                 realms.send_to_sign_in(&mut made, &reader, sign_in.clone(), &mut problems);
+                made.rules.doubts(stack, &mut warnings);
                 made.rules
             });
             (rules, sign_in)
         };
+        if let Some(rules) = &rules {
+            realms.name_idle_groups(rules, &mut warnings);
+        }
         let trusted_proxies = TrustedProxies::new(reader.list("TRUSTED_PROXIES", network::parse));
         let client = ClientSettings {
             header: reader.limit("CLIENT_HEADER_TIMEOUT", 30),

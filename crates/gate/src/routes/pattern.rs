@@ -38,6 +38,9 @@ pub enum InvalidHost {
     /// It has a port.
     #[error("give the host without a port: rules hold for every port")]
     Port,
+    /// It is a star alone.
+    #[error("leave `host` out for any host; `*.example.com` is every name one label below")]
+    AnyHost,
     /// It has a star somewhere else than as the whole first label.
     #[error("a star stands for one whole label, the first: `*.example.com`")]
     Star,
@@ -51,6 +54,9 @@ impl HostPattern {
     pub fn new(text: &str) -> Result<Self, InvalidHost> {
         if text.contains('/') {
             return Err(InvalidHost::Url);
+        }
+        if text == "*" {
+            return Err(InvalidHost::AnyHost);
         }
         let text = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         let (name, one_label_below) = match text.strip_prefix("*.") {

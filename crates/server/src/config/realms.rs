@@ -9,7 +9,7 @@ use super::identity;
 use super::problem::Problem;
 use super::raw::{Reader, Setting, Variables};
 use super::realm::{RealmReading, RealmSettings};
-use super::rules::{self, Columns, Made, RealmNames};
+use super::rules::{self, Columns, Made, RealmNames, Rules};
 use super::sign_in::{self, Opened, SignIn};
 use super::stack::{DEFAULT_REALM, RawRealm, Spanned, Stack};
 
@@ -114,6 +114,22 @@ impl<'s> Realms<'s> {
             };
             own_page(reader, &routes, url, problems)
         });
+    }
+
+    /// Names settings about groups of realms in which no route writes any.
+    pub(super) fn name_idle_groups(&self, rules: &Rules, warnings: &mut Vec<String>) {
+        for place in rules::realms_without_groups(rules, self.names.len()) {
+            if self.readings[place].identity.groups.is_some() {
+                let realm = match place {
+                    0 => String::new(),
+                    named => format!("realm {}: ", self.names[named].name),
+                };
+                warnings.push(format!(
+                    "{realm}GROUPS_CLAIM or GROUPS_COLUMN has no effect: no route of the realm has `headers` with a profile \
+                     that writes groups, such as `authelia`"
+                ));
+            }
+        }
     }
 
     /// The realms, if nothing is wrong with any of them; what is wrong is added to the problems otherwise.

@@ -2,9 +2,12 @@
 
 mod columns;
 mod conditions;
+mod methods;
 mod profiles;
 mod routes;
 mod services;
+mod unused;
+mod weaker;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,9 +20,11 @@ pub(super) use self::columns::{AskedOfStores, Columns};
 pub(super) use self::conditions::active;
 pub(super) use self::routes::{Made, RealmNames, make};
 pub(super) use self::services::Services;
+pub(super) use self::unused::realms_without_groups;
 use super::cors::AllowedOrigin;
 use super::folder::FolderSettings;
 use super::sign_in::SignIn;
+use super::stack::Stack;
 
 /// The routes, and everything that they refer to beside realms.
 #[derive(Debug)]
@@ -127,6 +132,13 @@ impl Rules {
             profiles: vec![IdentityHeaders::Ours.profile().clone()],
             services: service.into_iter().collect(),
         }
+    }
+
+    /// Says of what routes there are, and of what they leave out, what is hardly meant.
+    pub(super) fn doubts(&self, stack: &Stack, warnings: &mut Vec<String>) {
+        methods::name_unusual(stack, warnings);
+        weaker::name_them(stack, &self.routes, warnings);
+        unused::name_tables(stack, warnings);
     }
 
     /// Sends people whom any route refuses for want of a session to this page.

@@ -133,7 +133,8 @@ pub(super) fn settings(
     if page.authority().is_some() && public_origins.is_empty() {
         warnings.push(
             "SIGN_IN_URL is on another origin and PUBLIC_URL is not set: after signing in people come back to \
-             the app's origin, not to this one"
+             the app's origin, not to this one; set PUBLIC_URL to the origin under which browsers reach this gate, such as \
+             https://app.example.com (several with commas between them)"
                 .to_owned(),
         );
     }

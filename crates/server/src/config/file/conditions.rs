@@ -9,7 +9,8 @@ use super::super::problem::Problem;
 use super::super::stack::{
     RawActive, RawCondition, RawKind, RawScalar, RawTest, RawTestKind, Spanned,
 };
-use super::table::{Item, Table, listed};
+use super::super::words::listed;
+use super::table::{Item, Table};
 
 impl<'t> Table<'t> {
     /// `active`: a preset's name, or conditions.
@@ -164,6 +165,10 @@ fn kind(table: &mut Table<'_>) -> Option<RawKind> {
 fn test(table: &mut Table<'_>) -> Option<RawTest> {
     let separator = table.text("separator");
     let name = table.one_of(TESTS, "this condition does not say what the value must be")?;
+    if name != "contains" && separator.is_some() {
+        let help = "it divides a text into a list: use `contains`, or leave it out";
+        table.name_idle("separator", name, help);
+    }
     let kind = match name {
         "contains" => RawTestKind::Contains(table.scalars(name)?),
         "empty" => RawTestKind::Empty(table.switch(name)?.value),
@@ -182,12 +187,8 @@ fn test(table: &mut Table<'_>) -> Option<RawTest> {
 /// Notes tests beside what cannot be tested.
 fn name_idle_tests(table: &mut Table<'_>, subject: &str) {
     for name in TESTS.iter().chain(&["separator"]) {
-        if let Some(item) = table.item(name) {
-            let what = format!("`{name}` has no effect beside `{subject}`");
-            let problem = Problem::at(table.place_of(item.value), what);
-            let help = "it tests a `claim` or a `column`; leave it out, or write two conditions";
-            table.problems.push(problem.with_help(help));
-        }
+        let help = "it tests a `claim` or a `column`; leave it out, or write two conditions";
+        table.name_idle(name, subject, help);
     }
 }
 

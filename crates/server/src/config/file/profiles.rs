@@ -6,7 +6,8 @@ use toml::de::{DeString, DeValue};
 use super::super::catalogue::{HEADER, HEADER_WORDS};
 use super::super::problem::Problem;
 use super::super::stack::{RawHeader, RawProfile, RawSource, Spanned};
-use super::table::{Table, listed, nearest};
+use super::super::words::{listed, nearest};
+use super::table::Table;
 
 pub(super) fn profile(name: Spanned<String>, table: &mut Table<'_>) -> RawProfile {
     table.name_unknown();
@@ -96,7 +97,16 @@ fn header<'t>(
 
 /// Exactly one of the keys that say where the value comes from.
 fn source(header: &mut Table<'_>) -> Option<RawSource> {
-    header.one_of(SOURCES, "this header does not say what it holds")?;
+    let source = header.one_of(SOURCES, "this header does not say what it holds")?;
+    let idle: &[_] = match source {
+        "secret_file" | "value" => &["encoding", "separator"],
+        "route" => &["separator"],
+        _ => &[],
+    };
+    for name in idle {
+        let help = "the text is written as it is: leave it out";
+        header.name_idle(name, source, help);
+    }
     None.or_else(|| header.text("claim").map(RawSource::Claim))
         .or_else(|| header.text("column").map(RawSource::Column))
         .or_else(|| header.mark("route").map(|_| RawSource::Route))

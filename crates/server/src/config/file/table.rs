@@ -11,6 +11,7 @@ use super::super::place::{Place, SourceFile};
 use super::super::problem::Problem;
 use super::super::stack::Spanned;
 use super::super::variables::Variables;
+use super::super::words::{listed, nearest};
 
 /// Where tables stand, and what values may ask for.
 pub(super) struct Source<'t> {
@@ -195,6 +196,15 @@ impl<'t> Table<'t> {
         (known.len() <= FEW).then(|| format!("the keys are {}", listed(&known)))
     }
 
+    /// Notes a key that has no effect beside another one, if it is there.
+    pub(super) fn name_idle(&mut self, name: &'static str, beside: &str, help: &str) {
+        if let Some(item) = self.item(name) {
+            let what = format!("`{name}` has no effect beside `{beside}`");
+            let problem = Problem::at(self.place_of(item.value), what);
+            self.problems.push(problem.with_help(help));
+        }
+    }
+
     /// The value of a key of this table.
     pub(super) fn item(&self, name: &'static str) -> Option<Item<'t>> {
         let (_, value) = self
@@ -288,27 +298,6 @@ impl<'t> Table<'t> {
         };
         let place = self.place_of(value);
         Some(self.within(entries, place, title.to_owned(), keys))
-    }
-}
-
-/// The nearest of these words, if one is near enough to be meant.
-pub(super) fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
-    let word = word.to_ascii_lowercase().replace('-', "_");
-    let limit = (word.len() / 3).clamp(1, 3);
-    let distances = known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(&word, known), known.as_str()));
-    let (distance, nearest) = distances.min()?;
-    (distance <= limit).then_some(nearest)
-}
-
-/// "`a`, `b` and `c`".
-pub(super) fn listed(words: &[String]) -> String {
-    let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
-    match quoted.as_slice() {
-        [] => String::new(),
-        [one] => one.clone(),
-        [most @ .., last] => format!("{} and {last}", most.join(", ")),
     }
 }
 

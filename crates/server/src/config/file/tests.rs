@@ -1,6 +1,7 @@
 //! What a file may say, what becomes of it, and what is said of each mistake.
 
 mod damaged;
+mod doubtful;
 mod reported;
 
 use std::fs;

@@ -71,6 +71,21 @@ impl Columns {
         self.asked(roles, "organization roles".into())
     }
 
+    /// Sees that a session can be active in an organization: only Better Auth has them.
+    pub(super) fn check_organizations(&self, place: &Place, problems: &mut Vec<Problem>) {
+        let word = match self.format {
+            SessionFormat::Auto | SessionFormat::BetterAuth => return,
+            SessionFormat::AuthJs => "authjs",
+            SessionFormat::AuthJsDatabase => "authjs-database",
+            SessionFormat::AuthJsSigned => "authjs-signed",
+            SessionFormat::NextAuth => "next-auth",
+        };
+        let what = format!("sessions of the format `{word}` are active in no organization");
+        let help = "only Better Auth has organizations (`session_format = \"better-auth\"`); look at a claim or a column: \
+                    `claim = \"org.role\"`, `column = \"role\"`";
+        problems.push(Problem::at(place.clone(), what).with_help(help));
+    }
+
     /// Notes where the file names a column. The first place counts.
     pub(super) fn named_at(&mut self, name: &str, place: &Place) {
         let places = &mut self.asked.places;

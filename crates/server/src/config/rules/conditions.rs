@@ -103,11 +103,14 @@ fn condition(
             };
             Condition::Column(asked, test)
         }
-        RawKind::OrganizationRole(roles) => Condition::OrganizationRole {
-            active: columns.active_organization(&raw.place),
-            roles: columns.organization_roles(&raw.place),
-            one_of: roles.iter().map(|role| role.value.clone()).collect(),
-        },
+        RawKind::OrganizationRole(roles) => {
+            columns.check_organizations(&raw.place, problems);
+            Condition::OrganizationRole {
+                active: columns.active_organization(&raw.place),
+                roles: columns.organization_roles(&raw.place),
+                one_of: roles.iter().map(|role| role.value.clone()).collect(),
+            }
+        }
         RawKind::Network(networks) => {
             let networks = networks
                 .iter()

@@ -12,6 +12,7 @@ use super::conditions::{claim_path, parsed, separator};
 use crate::config::given::{Content, Given};
 use crate::config::problem::Problem;
 use crate::config::stack::{RawHeader, RawProfile, RawSource, Spanned};
+use crate::config::words::known_words;
 use crate::store;
 
 /// The profiles that routes name, as far as they do.
@@ -89,9 +90,8 @@ impl<'s> Profiles<'s> {
         let Some(raw) = self.raw.iter().find(|raw| raw.name.value == name.value) else {
             let known = IdentityHeaders::WORDS.map(|(word, _)| word);
             let own = self.raw.iter().map(|raw| raw.name.value.as_str());
-            let known: Vec<_> = own.chain(known).map(|name| format!("`{name}`")).collect();
             let what = format!("there is no profile `{}`", name.value);
-            let help = format!("there are {}", known.join(", "));
+            let help = known_words(&name.value, own.chain(known));
             if !self.is_partial {
                 problems.push(Problem::at(name.place.clone(), what).with_help(help));
             }
@@ -103,8 +103,8 @@ impl<'s> Profiles<'s> {
                 Some(base) => base.profile().headers.clone(),
                 None => {
                     let what = format!("`{}` is no profile that is built in", base.value);
-                    let known = IdentityHeaders::WORDS.map(|(word, _)| format!("`{word}`"));
-                    let help = format!("there are {}", known.join(", "));
+                    let known = IdentityHeaders::WORDS.map(|(word, _)| word);
+                    let help = known_words(&base.value, known);
                     problems.push(Problem::at(base.place.clone(), what).with_help(help));
                     Vec::new()
                 }

@@ -15,6 +15,7 @@ use crate::config::problem::Problem;
 use crate::config::sessions::SessionFormat;
 use crate::config::sign_in::SignIn;
 use crate::config::stack::{RawRoute, Spanned, Stack};
+use crate::config::words::known_words;
 
 /// A realm, as far as routes have to do with it.
 #[derive(Debug)]
@@ -185,8 +186,8 @@ fn realm(
     };
     let place = realms.iter().position(|realm| realm.name == name.value);
     if place.is_none() && !usual.is_partial {
-        let known = realms.iter().map(|realm| format!("`{}`", realm.name));
-        let help = format!("there are {}", known.collect::<Vec<_>>().join(", "));
+        let known = realms.iter().map(|realm| realm.name.as_str());
+        let help = known_words(&name.value, known);
         let what = format!("there is no realm `{}`", name.value);
         problems.push(Problem::at(name.place.clone(), what).with_help(help));
     }
@@ -202,8 +203,10 @@ fn access(raw: &RawRoute, columns: &mut Columns, problems: &mut Vec<Problem>) ->
         Some("deny") => Access::Deny,
         Some("public") => Access::Public,
         Some(other) => {
-            let what = format!("`{other}` is none of `session`, `public`, `deny`");
-            problems.extend(word.map(|word| Problem::at(word.place.clone(), what)));
+            let what = format!("`{other}` does not say who may enter");
+            let help = known_words(other, ["session", "public", "deny"]);
+            let problem = word.map(|word| Problem::at(word.place.clone(), what).with_help(help));
+            problems.extend(problem);
             Access::Deny
         }
     };

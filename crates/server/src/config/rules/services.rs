@@ -12,6 +12,7 @@ use crate::config::folder::{CacheControl, ErrorPages, FolderOptions, FolderSetti
 use crate::config::problem::Problem;
 use crate::config::stack::{RawFolder, RawRoute, RawService, Spanned};
 use crate::config::upstream as url;
+use crate::config::words::known_words;
 
 /// The services that routes name.
 #[derive(Debug)]
@@ -186,11 +187,7 @@ impl Services {
     }
 
     fn unknown(&self, service: &Spanned<String>) -> Problem {
-        let known: Vec<_> = self
-            .named
-            .iter()
-            .map(|(name, _)| format!("`{name}`"))
-            .collect();
+        let known: Vec<_> = self.named.iter().map(|(name, _)| name.as_str()).collect();
         let what = format!("there is no service `{}`", service.value);
         let problem = Problem::at(service.place.clone(), what);
         match known.is_empty() {
@@ -198,7 +195,7 @@ impl Services {
                 "define it: [service.{}] with `upstream = \"http://127.0.0.1:3000\"`",
                 service.value
             )),
-            false => problem.with_help(format!("there are {}", known.join(", "))),
+            false => problem.with_help(known_words(&service.value, known)),
         }
     }
 

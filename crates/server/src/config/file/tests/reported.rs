@@ -55,7 +55,7 @@ fn a_fault_hides_no_other_one() {
             ],
         ),
         (
-            format!("{ROUTE}require = [{{ claim = 'a..b', equals = 'x', separator = '' }}]\n"),
+            format!("{ROUTE}require = [{{ claim = 'a..b', contains = 'x', separator = '' }}]\n"),
             &[
                 "`a..b`: give the names of members",
                 "give what stands between",

@@ -1,0 +1,166 @@
+//! Requests that are nearly those of a strict route, and that a route has which demands less: for people who write routes.
+
+use std::collections::HashSet;
+
+use http::Method;
+
+use super::{Route, RouteRow, Routes};
+use crate::routes::pattern::HostPattern;
+use crate::{Access, Condition};
+
+/// Requests beside those of a route that another route has, which demands less.
+#[derive(Clone, Debug)]
+pub struct Left<'r> {
+    /// The strict route, with the host and the path in question.
+    pub row: RouteRow<'r>,
+    /// The route that has the requests.
+    pub to: &'r Route,
+    /// Which requests these are.
+    pub what: LeftRequests,
+}
+
+/// Requests that a route does not match, and somebody may think that it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeftRequests {
+    /// Those below a path that is matched alone.
+    Below,
+    /// Those of the same path with these methods, and with others too where it says so.
+    Methods {
+        /// Usual methods.
+        named: Vec<Method>,
+        /// Whether methods go there as well that nobody has named.
+        and_others: bool,
+    },
+}
+
+impl Routes {
+    /// What routes leave to others that demand less, once for each route, where that is hardly meant: other methods than
+    /// those of a route that is for reading too, or for some of the methods that write; and what lies below a path that is
+    /// matched alone, unless a route is for that folder.
+    pub fn left_to_weaker(&self) -> Vec<Left<'_>> {
+        let rows = self.rows();
+        let folders = rows.iter().filter(|row| row.path.is_folder);
+        let folders: HashSet<_> = folders.map(|row| &row.path.segments[..]).collect();
+        let mut told = HashSet::new();
+        let mut found = Vec::new();
+        for row in rows {
+            if told.contains(&row.route.id) {
+                continue;
+            }
+            let below = || match folders.contains(&row.path.segments[..]) {
+                true => None,
+                false => self.below_left(row),
+            };
+            if let Some(left) = self.methods_left(row).or_else(below) {
+                told.insert(row.route.id);
+                found.push(left);
+            }
+        }
+        found
+    }
+
+    fn methods_left<'r>(&'r self, row: RouteRow<'r>) -> Option<Left<'r>> {
+        if row.methods.is_any() {
+            return None;
+        }
+        let reads = row.methods.has(&Method::GET) || row.methods.has(&Method::HEAD);
+        let writing = WRITING
+            .iter()
+            .filter(|method| row.methods.has(method))
+            .count();
+        // Who refuses a few methods that write, or has a rule for one of them, means these alone.
+        let is_partial = writing > 1 && row.route.access != Access::Deny;
+        if !reads && !is_partial {
+            return None;
+        }
+        let path = sample(&row);
+        let weaker = |method: &Method| self.weaker(&row, &path, method);
+        let usual: &[Method] = match reads {
+            true => &USUAL,
+            false => &WRITING,
+        };
+        let left = usual.iter().filter(|method| !row.methods.has(method));
+        let left: Vec<_> = left
+            .filter_map(|method| Some((method, weaker(method)?)))
+            .collect();
+        let other = Method::from_bytes(UNKNOWN_METHOD).expect("a token");
+        let other = weaker(&other).filter(|_| reads);
+        let (_, to) = left
+            .first()
+            .copied()
+            .or(other.map(|to| (&Method::GET, to)))?;
+        let named = left.iter().filter(|(_, route)| route.id == to.id);
+        Some(Left {
+            row,
+            to,
+            what: LeftRequests::Methods {
+                named: named.map(|(method, _)| (*method).clone()).collect(),
+                and_others: other.is_some_and(|other| other.id == to.id),
+            },
+        })
+    }
+
+    fn below_left<'r>(&'r self, row: RouteRow<'r>) -> Option<Left<'r>> {
+        let path = row.path;
+        if path.is_folder || path.as_str().ends_with('/') || path.as_str().ends_with("{$}") {
+            return None;
+        }
+        let method = match row.methods.has(&Method::GET) {
+            true => &Method::GET,
+            false => USUAL.iter().find(|method| row.methods.has(method))?,
+        };
+        let to = self.weaker(&row, &format!("{}/x", sample(&row)), method)?;
+        Some(Left {
+            row,
+            to,
+            what: LeftRequests::Below,
+        })
+    }
+
+    /// The route of this path on the row's host, if it demands less than the row's.
+    fn weaker(&self, row: &RouteRow<'_>, path: &str, method: &Method) -> Option<&Route> {
+        let host = match row.host {
+            HostPattern::Any => String::new(),
+            HostPattern::Exact(name) => name.to_string(),
+            HostPattern::OneLabelBelow(name) => format!("any.{name}"),
+        };
+        let route = &self.routes[self.hosts.find(&host, path.as_bytes(), method)?];
+        (strictness(&route.access) < strictness(&row.route.access)).then_some(route)
+    }
+}
+
+/// A path that the row matches.
+fn sample(row: &RouteRow<'_>) -> String {
+    let segments = row.path.as_str().split('/');
+    let segments = segments.map(|segment| match segment {
+        "{$}" => "",
+        any if any.starts_with('{') => "x",
+        literal => literal,
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+/// How much is demanded, roughly.
+fn strictness(access: &Access) -> u8 {
+    match access {
+        Access::Public => 0,
+        Access::Session(condition) if *condition == Condition::ALWAYS => 1,
+        Access::Session(_) => 2,
+        Access::Deny | Access::Unknown => 3,
+    }
+}
+
+const WRITING: [Method; 4] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+const USUAL: [Method; 7] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+];
+
+/// A method that no service has.
+const UNKNOWN_METHOD: &[u8] = b"X-UNKNOWN";

@@ -1,0 +1,219 @@
+//! Files that are valid and hardly mean what they say.
+
+use super::load_text;
+use crate::config::Config;
+
+/// The warnings of a file of these lines behind a secret and an upstream.
+fn warned(text: &str) -> Vec<String> {
+    let top = "auth_secret = '0123456789abcdef0123456789abcdef0123'\nupstream = 'http://a'\n";
+    let loaded = load_text(&format!("{top}{text}"));
+    let warnings = Config::from_loaded(&loaded).expect("a valid file").warnings;
+    let is_of_file = |warning: &String| !warning.contains("ENABLE_DB_CHECK");
+    warnings.into_iter().filter(is_of_file).collect()
+}
+
+/// What is wrong with such a file.
+fn refused(text: &str) -> String {
+    let top = "auth_secret = '0123456789abcdef0123456789abcdef0123'\nupstream = 'http://a'\n";
+    let loaded = load_text(&format!("{top}{text}"));
+    let errors = Config::from_loaded(&loaded).expect_err("a problem");
+    errors.to_string()
+}
+
+const ALL: &str = "[[route]]\npath = '/'\n";
+
+/// Makes sure that there is one warning, and that it says all of this; or none.
+fn warns(text: &str, parts: &[&str]) {
+    let warnings = warned(text);
+    let is_expected = match parts {
+        [] => warnings.is_empty(),
+        parts => warnings.len() == 1 && parts.iter().all(|part| warnings[0].contains(part)),
+    };
+    assert!(is_expected, "{text}\n----\n{warnings:#?}");
+}
+
+#[test]
+fn a_method_that_nobody_has_registered_is_named_with_the_one_that_was_meant() {
+    for route in [
+        "methods = ['DELTE']\naccess = 'deny'\n",
+        "require = { methods = ['DELTE'] }\n",
+        "require = { any = [{ not = { methods = ['DELTE'] } }, { max_age = '1h' }] }\n",
+    ] {
+        let text = format!("{ALL}[[route]]\npath = '/a/'\n{route}");
+        warns(
+            &text,
+            &["`DELTE` is no registered method", "did you mean `DELETE`?"],
+        );
+    }
+    let own = format!("{ALL}[[route]]\npath = '/a/'\nmethods = ['FROBNICATE']\n");
+    warns(&own, &["`FROBNICATE` is no registered method"]);
+    let known = format!(
+        "{ALL}[[route]]\npath = '/a/'\nmethods = ['PROPFIND', 'VERSION-CONTROL', 'QUERY']\n"
+    );
+    warns(&known, &[]);
+}
+
+#[test]
+fn methods_that_a_strict_route_leaves_to_a_weaker_one_are_named() {
+    let admin = "[[route]]\npath = '/admin/'\nrequire = { claim = 'role', equals = 'admin' }\n";
+    let left = format!("{ALL}{admin}methods = ['GET', 'POST']\n");
+    warns(
+        &left,
+        &["PUT, PATCH, DELETE, OPTIONS, every other method go to the route `/`"],
+    );
+    let some = format!("{ALL}{admin}methods = ['POST', 'PUT']\n");
+    warns(&some, &["with PATCH, DELETE go to the route `/`"]);
+    for harmless in [
+        format!("{ALL}{admin}"),
+        format!("{ALL}{admin}methods = ['POST', 'PUT', 'PATCH', 'DELETE']\n"),
+        format!("{ALL}{admin}methods = ['DELETE']\n"),
+        format!("{ALL}[[route]]\npath = '/admin/'\nmethods = ['GET']\naccess = 'public'\n"),
+        format!("{ALL}[[route]]\npath = '/admin/'\nmethods = ['PUT', 'DELETE']\naccess = 'deny'\n"),
+        format!("{admin}methods = ['GET']\n"),
+        format!("{ALL}{admin}methods = ['GET']\n[[route]]\npath = '/admin/'\naccess = 'deny'\n"),
+    ] {
+        warns(&harmless, &[]);
+    }
+}
+
+#[test]
+fn what_lies_below_a_strict_path_and_has_a_weaker_route_is_named() {
+    let admin = "[[route]]\npath = '/admin'\nrequire = { claim = 'role', equals = 'admin' }\n";
+    let left = format!("{ALL}{admin}");
+    warns(
+        &left,
+        &[
+            "`/admin/x`, goes to the route `/`",
+            "add `/admin/` to its `path`",
+        ],
+    );
+    for harmless in [
+        format!(
+            "{ALL}{}",
+            admin.replace("'/admin'", "['/admin', '/admin/']")
+        ),
+        format!("{ALL}{admin}[[route]]\npath = '/admin/'\naccess = 'public'\n"),
+        format!("{ALL}[[route]]\npath = '/healthz'\naccess = 'public'\n"),
+        admin.to_owned(),
+    ] {
+        warns(&harmless, &[]);
+    }
+}
+
+#[test]
+fn tables_that_no_route_names_are_named() {
+    let service = format!("{ALL}[service.z]\nupstream = 'http://z'\n");
+    warns(
+        &service,
+        &["[service.z] has no effect: no route has `service = \"z\"`"],
+    );
+    let profile = format!("{ALL}[profile.z.headers]\nX-A = 'email'\n");
+    warns(
+        &profile,
+        &["[profile.z] has no effect: no route has `headers = \"z\"`"],
+    );
+    let realm = format!(
+        "{ALL}[realm.z]\nauth_secret = 'fedcba9876543210fedcba98765432100123'\nauth_cookie_name = 'z'\n"
+    );
+    warns(
+        &realm,
+        &["[realm.z] has no effect: no route has `realm = \"z\"`"],
+    );
+    let groups = format!("groups_claim = 'roles'\n{ALL}");
+    warns(&groups, &["GROUPS_CLAIM or GROUPS_COLUMN has no effect"]);
+    warns(
+        &format!("groups_claim = 'roles'\n{ALL}headers = 'authelia'\n"),
+        &[],
+    );
+}
+
+#[test]
+fn what_cannot_be_or_has_no_effect_is_refused() {
+    for (text, said) in [
+        (
+            format!(
+                "session_format = 'authjs'\n{ALL}require = {{ organization_role = ['owner'] }}\n"
+            ),
+            "sessions of the format `authjs` are active in no organization",
+        ),
+        (
+            format!("{ALL}require = {{ claim = 'a', equals = 'x', separator = ',' }}\n"),
+            "`separator` has no effect beside `equals`",
+        ),
+        (
+            format!(
+                "{ALL}headers = 'own'\n[profile.own.headers]\nX-A = {{ value = 'x', encoding = 'base64' }}\n"
+            ),
+            "`encoding` has no effect beside `value`",
+        ),
+        (
+            format!(
+                "{ALL}headers = 'own'\n[profile.own.headers]\nX-A = {{ route = true, separator = ';' }}\n"
+            ),
+            "`separator` has no effect beside `route`",
+        ),
+        (
+            format!("{ALL}headers = 'grafna'\n"),
+            "did you mean `grafana`? there are",
+        ),
+        (
+            format!("{ALL}access = 'publc'\n"),
+            "did you mean `public`? there are `session`, `public` and `deny`",
+        ),
+        (
+            format!("{ALL}headers = 'own'\n[profile.own]\nbase = 'gitae'\n"),
+            "did you mean `gitea`? there are",
+        ),
+        (
+            format!(
+                "{ALL}realm = 'shp'\n[realm.shop]\nauth_secret = 'fedcba9876543210fedcba98765432100123'\n"
+            ),
+            "did you mean `shop`? there are `default` and `shop`",
+        ),
+        (
+            format!("{ALL}host = '*'\n"),
+            "leave `host` out for any host",
+        ),
+    ] {
+        let errors = refused(&text);
+        assert!(errors.contains(said), "{text}\n----\n{errors}");
+    }
+}
+
+#[test]
+fn what_stands_twice_is_shown_at_both_places() {
+    for text in [
+        "[service.a]\nupstream = 'http://a'\n[service.b]\nupstream = 'http://b'\n[service.a]\nupstream = 'http://c'\n",
+        "[[route]]\npath = '/'\ncsrf = true\npath = '/b'\n",
+    ] {
+        let errors = refused(text);
+        assert!(
+            errors.contains("it is here already"),
+            "{text}\n----\n{errors}"
+        );
+        assert!(errors.contains("1 problem:"), "{text}\n----\n{errors}");
+    }
+}
+
+#[test]
+fn an_unclosed_name_of_a_table_is_one_fault() {
+    let errors = refused(&format!(
+        "{ALL}[[route]\npath = '/b'\naccess = 'deny'\n[[route]]\npath = '/c'\n"
+    ));
+    assert!(errors.contains("1 problem:"), "{errors}");
+}
+
+#[test]
+fn a_long_line_is_shown_whole_once() {
+    let entries: Vec<_> = (0..17).map(|at| format!("'nothing-{at:02}'")).collect();
+    let errors = refused(&format!("[[route]]\npath = [{}]\n", entries.join(", ")));
+    assert!(errors.contains("17 problems"), "{errors}");
+    let lines = errors.lines().filter(|line| line.starts_with("4 |"));
+    let widths: Vec<_> = lines.map(|line| line.chars().count()).collect();
+    assert!(
+        widths[0] > 110 && widths[1..].iter().all(|width| *width <= 110),
+        "{errors}"
+    );
+    let is_mark = |line: &&str| line.contains("^^^^^^^^^^^^");
+    assert_eq!(errors.lines().filter(is_mark).count(), 17, "{errors}");
+}

@@ -1,0 +1,50 @@
+//! What a file defines and no route names.
+
+use std::collections::HashSet;
+
+use gate::HeaderSource;
+
+use super::Rules;
+use crate::config::stack::{RawRoute, Spanned, Stack};
+
+/// Names each service, profile and realm that no route names.
+pub(in crate::config) fn name_tables(stack: &Stack, warnings: &mut Vec<String>) {
+    let named = |of: fn(&RawRoute) -> Option<&Spanned<String>>| {
+        let routes = stack.routes.iter();
+        let names: HashSet<_> = routes.filter_map(of).map(|name| &*name.value).collect();
+        names
+    };
+    let services = named(|route| route.service.as_ref());
+    let profiles = named(|route| route.headers.as_ref());
+    let realms = named(|route| route.realm.as_ref());
+    let of_services = stack.services.iter().map(|service| &service.name);
+    let of_profiles = stack.profiles.iter().map(|profile| &profile.name);
+    let of_realms = stack.realms.iter().map(|realm| &realm.name);
+    let mut name_them = |kind: &str,
+                         key: &str,
+                         names: &HashSet<&str>,
+                         all: &mut dyn Iterator<Item = &Spanned<String>>| {
+        for name in all.filter(|name| !names.contains(&*name.value)) {
+            warnings.push(format!(
+                "[{kind}.{name}] has no effect: no route has `{key} = \"{name}\"` ({})",
+                name.place,
+                name = name.value,
+            ));
+        }
+    };
+    name_them("service", "service", &services, &mut { of_services });
+    name_them("profile", "headers", &profiles, &mut { of_profiles });
+    name_them("realm", "realm", &realms, &mut { of_realms });
+}
+
+/// The realms whose groups no route writes, by their places.
+pub(in crate::config) fn realms_without_groups(rules: &Rules, realms: usize) -> Vec<usize> {
+    let writes = |place: &usize| {
+        rules.routes.all().iter().any(|route| {
+            let mut headers = rules.profiles[route.profile].headers.iter();
+            route.realm == *place
+                && headers.any(|header| matches!(header.source, HeaderSource::Groups))
+        })
+    };
+    (0..realms).filter(|place| !writes(place)).collect()
+}

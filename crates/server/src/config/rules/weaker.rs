@@ -1,0 +1,32 @@
+//! Requests that a strict route leaves to one that demands less, where that is hardly meant.
+
+use gate::{Left, LeftRequests, Routes};
+
+use crate::config::stack::Stack;
+
+/// Names each such route, what it leaves to which other one, and what to write.
+pub(in crate::config) fn name_them(stack: &Stack, routes: &Routes, warnings: &mut Vec<String>) {
+    for left in routes.left_to_weaker() {
+        let Left { row, to, what } = left;
+        let place = &stack.routes[row.route.id].place;
+        let (name, path, other) = (&row.route.name, row.path, &to.name);
+        warnings.push(match what {
+            LeftRequests::Below => format!(
+                "{place}: the route `{name}` is for the path `{path}` alone: what lies below, such as `{path}/x`, goes to \
+                 the route `{other}`, which demands less; add `{path}/` to its `path`, or a route for `{path}/`"
+            ),
+            LeftRequests::Methods { named, and_others } => {
+                let mut methods: Vec<_> = named.iter().map(|method| method.to_string()).collect();
+                if and_others {
+                    methods.push("every other method".to_owned());
+                }
+                format!(
+                    "{place}: the route `{name}` is for {} alone: requests for `{path}` with {} go to the route `{other}`, \
+                     which demands less; leave `methods` out, or write a second route for them",
+                    row.methods,
+                    methods.join(", ")
+                )
+            }
+        });
+    }
+}

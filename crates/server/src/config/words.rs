@@ -1,0 +1,37 @@
+//! Words that people write, and those that they may have meant.
+
+/// The nearest of these words, if one is near enough to be meant.
+pub(super) fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
+    let plain = |word: &str| word.to_ascii_lowercase().replace('-', "_");
+    let word = plain(word);
+    let limit = (word.len() / 3).clamp(1, 3);
+    let distances = known.iter().map(|known| {
+        let distance = strsim::damerau_levenshtein(&word, &plain(known));
+        (distance, known.as_str())
+    });
+    let (distance, nearest) = distances.min()?;
+    (distance <= limit).then_some(nearest)
+}
+
+/// "`a`, `b` and `c`".
+pub(super) fn listed(words: &[String]) -> String {
+    let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+/// What to say to somebody whose word is none of these: what there is, and what was probably meant.
+pub(super) fn known_words<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    let known: Vec<_> = known.into_iter().map(str::to_owned).collect();
+    let there = match known.as_slice() {
+        [one] => format!("there is only `{one}`"),
+        several => format!("there are {}", listed(several)),
+    };
+    match nearest(word, &known) {
+        Some(nearest) => format!("did you mean `{nearest}`? {there}"),
+        None => there,
+    }
+}

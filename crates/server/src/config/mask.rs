@@ -3,6 +3,7 @@
 //! It works on the bare text, so that it holds in a file that does not parse too. What stands behind a key is shown only if the
 //! key is known to hold no secret.
 
+use std::iter;
 use std::ops::Range;
 
 use super::catalogue::{self, CONDITION, HEADER, Key, PROFILE, ROUTE, SERVICE, TOP_LEVEL};
@@ -32,7 +33,7 @@ pub(super) fn masked(text: &str) -> String {
             true => (char.len_utf8(), None),
             false => (0, Some(char)),
         };
-        std::iter::repeat_n('*', stars).chain(char)
+        iter::repeat_n('*', stars).chain(char)
     });
     shown.collect()
 }
@@ -269,7 +270,7 @@ fn credentials(text: &str) -> Vec<Range<usize>> {
     for line in text.split_inclusive('\n') {
         let value = line.find('=').map_or(0, |at| at + 1);
         let part = &line[value..];
-        for text in urls(part).unwrap_or_else(|| vec![0..part.len()]) {
+        for text in urls(part).unwrap_or_else(|| iter::once(0..part.len()).collect()) {
             let url = &part[text.clone()];
             if let Some(end) = url.rfind('@') {
                 let behind = |mark: &str| url[..end].find(mark).map(|at| at + mark.len());

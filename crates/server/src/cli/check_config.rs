@@ -26,7 +26,9 @@ pub(super) fn run(arguments: &CheckArguments, config: &Config) -> Result<()> {
 }
 
 fn text(config: &Config) -> String {
-    let widths = config.settings.iter().map(|setting| setting.name.len());
+    let of_realms = config.realms.iter().flat_map(|realm| &realm.settings);
+    let all = config.settings.iter().chain(of_realms);
+    let widths = all.map(|setting| setting.name.len());
     let width = widths.max().unwrap_or_default();
     let is_of_file = |setting: &Setting| matches!(setting.place, Some(Place::File { .. }));
     let has_file = config.settings.iter().any(is_of_file);

@@ -1,9 +1,10 @@
 //! Conversations over HTTP/1.1, read in pieces of any size.
 
 use bytes::{Buf, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http1::{
-    Answered, Decoder, Field, Length, Persistence, Piece, RequestReader, Violation, has_body,
+    Answered, ClientConnection, Decoder, Field, Length, Persistence, Piece, RequestReader,
+    ServerConnection, Violation, has_body, is_interim,
 };
 
 /// What one side understood of a message.
@@ -21,22 +22,27 @@ pub struct Message {
     pub complete: bool,
 }
 
-/// The requests in these bytes, which come in pieces of so many, and why there are no more.
+/// The requests in these bytes, which come in pieces of so many, and why there are no more. Each is answered, and what comes
+/// after one that ends the connection is not read.
 pub fn requests(bytes: &[u8], size: usize) -> (Vec<Message>, Option<Violation>) {
-    let (mut reader, mut input) = (RequestReader::default(), BytesMut::new());
+    let (mut server, mut input) = (ServerConnection::default(), BytesMut::new());
     let (mut seen, mut pieces) = (Vec::new(), bytes.chunks(size.max(1)));
     loop {
-        match reader.read(&mut input) {
-            Err(violation) => return (seen, Some(violation)),
+        match server.next_request(&mut input) {
+            Err(violation) => {
+                assert!(!server.is_persistent(), "nothing can follow");
+                return (seen, Some(violation));
+            }
             Ok(None) => match pieces.next() {
                 Some(piece) => input.extend_from_slice(piece),
                 None => return (seen, None),
             },
-            Ok(Some(received)) => {
-                check_written(&received.request);
-                let (head, length) = received.request.into_parts();
+            Ok(Some(request)) => {
+                check_written(&request);
+                let (head, length) = request.into_parts();
                 let line = format!("{} {} {:?}", head.method, head.uri, head.version);
-                let body = body(length, &mut input, &mut pieces);
+                server.forward_body();
+                let body = body(server.body(), &mut input, &mut pieces);
                 let violation = body.as_ref().err().copied();
                 let (body, complete) = body.unwrap_or_default();
                 seen.push(Message {
@@ -46,7 +52,9 @@ pub fn requests(bytes: &[u8], size: usize) -> (Vec<Message>, Option<Violation>) 
                     body,
                     complete,
                 });
-                if violation.is_some() || !complete {
+                assert!(complete || !server.is_persistent(), "its rest may follow");
+                check_answered(&mut server);
+                if !server.is_persistent() {
                     return (seen, violation);
                 }
             }
@@ -54,41 +62,67 @@ pub fn requests(bytes: &[u8], size: usize) -> (Vec<Message>, Option<Violation>) 
     }
 }
 
-/// The answer in these bytes to a request of this method, which comes in pieces of so many.
-pub fn answer(bytes: &[u8], method: &Method, size: usize) -> Result<Option<Message>, Violation> {
+/// The answers in these bytes to a request of this method, which come in pieces of so many: interim ones, and the last.
+pub fn answers(bytes: &[u8], method: &Method, size: usize) -> Result<Vec<Message>, Violation> {
     let (mut input, mut pieces) = (BytesMut::new(), bytes.chunks(size.max(1)));
-    let answered = loop {
-        if let Some(answered) = http1::read_response(&mut input, method)? {
-            break answered;
+    let (mut out, target) = (Vec::new(), Uri::from_static("/"));
+    let mut client =
+        ClientConnection::begin_request(&mut out, method, &target, b"", Length::NONE);
+    let mut seen = Vec::new();
+    loop {
+        assert!(!client.is_reusable(), "the answer is not there");
+        let Some(answered) = client.next_answer(&mut input)? else {
+            match pieces.next() {
+                Some(piece) => input.extend_from_slice(piece),
+                None => return Ok(seen),
+            }
+            continue;
+        };
+        let is_last = !is_interim(answered.status);
+        if is_last {
+            check_passed_on(&answered, *method == Method::HEAD);
         }
-        match pieces.next() {
-            Some(piece) => input.extend_from_slice(piece),
-            None => return Ok(None),
+        let (body, complete) = match is_last {
+            true => body(client.body(), &mut input, &mut pieces)?,
+            false => (Vec::new(), true),
+        };
+        assert!(complete || !client.is_reusable(), "its rest may follow");
+        seen.push(Message {
+            line: format!("{} {}", answered.status, client.is_reusable()),
+            headers: answered.fields().map(header).collect(),
+            length: answered.length,
+            body,
+            complete,
+        });
+        if is_last {
+            return Ok(seen);
         }
-    };
-    check_passed_on(&answered, *method == Method::HEAD);
-    let length = answered.length;
-    let (body, complete) = body(length, &mut input, &mut pieces)?;
-    Ok(Some(Message {
-        line: format!("{} {}", answered.status, answered.persistent),
-        headers: answered.fields().map(header).collect(),
-        length,
-        body,
-        complete,
-    }))
+    }
+}
+
+/// An answer says that the connection ends, if nothing can follow.
+fn check_answered(server: &mut ServerConnection) {
+    let mut out = Vec::new();
+    server.begin_answer(&mut out, StatusCode::OK, [], Length::Chunked);
+    let mut input = BytesMut::from(&out[..]);
+    let read = http1::read_response(&mut input, server.is_to_head());
+    let answered = read.expect("it is an answer").expect("it is whole");
+    assert!(input.is_empty());
+    assert_eq!(answered.persistent, server.is_persistent());
 }
 
 fn body<'b>(
-    length: Length,
+    decoder: &mut Decoder,
     input: &mut BytesMut,
     pieces: &mut impl Iterator<Item = &'b [u8]>,
 ) -> Result<(Vec<u8>, bool), Violation> {
-    let (mut decoder, mut body) = (Decoder::new(length), Vec::new());
+    let mut body = Vec::new();
     loop {
         match decoder.next(input)? {
             Piece::Data(length) => {
                 body.extend_from_slice(&input[..length]);
                 input.advance(length);
+                decoder.consumed(length);
             }
             Piece::End => return Ok((body, true)),
             Piece::Unknown => match pieces.next() {

@@ -46,7 +46,7 @@ enum State {
 /// What comes next in the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// So many bytes at its front belong to the body. They must be taken before the next question.
+    /// So many bytes at its front belong to the body. Those that are taken have to be [noted](Decoder::consumed).
     Data(usize),
     /// Nothing more: the body is over.
     End,
@@ -73,16 +73,9 @@ impl Decoder {
         loop {
             match self.0 {
                 State::Bytes { left: 0 } => return Ok(Piece::End),
-                State::Bytes { left } => {
-                    return Ok(self.data(left, input, |left| State::Bytes { left }));
-                }
                 State::Chunk { left: 0 } => self.0 = State::ChunkEnd,
-                State::Chunk { left } => {
-                    return Ok(self.data(left, input, |left| State::Chunk { left }));
-                }
-                State::UntilClose => {
-                    return Ok(self.data(u64::MAX, input, |_| State::UntilClose));
-                }
+                State::Bytes { left } | State::Chunk { left } => return Ok(data(left, input)),
+                State::UntilClose => return Ok(data(u64::MAX, input)),
                 State::ChunkSize | State::ChunkEnd | State::Trailer { .. } => {
                     let Some(line) = line(input)? else {
                         return Ok(Piece::Unknown);
@@ -95,9 +88,27 @@ impl Decoder {
         }
     }
 
-    /// Whether the body ends with the connection.
-    pub fn ends_with_connection(&self) -> bool {
-        self.0 == State::UntilClose
+    /// Notes that so many of the bytes that belong to the body have been taken from the front of the input.
+    pub fn consumed(&mut self, bytes: usize) {
+        match &mut self.0 {
+            State::Bytes { left } | State::Chunk { left } => {
+                *left = left.saturating_sub(bytes as u64);
+            }
+            State::ChunkEnd | State::ChunkSize | State::Trailer { .. } | State::UntilClose => {}
+        }
+    }
+
+    /// Notes that nothing more will come. Says whether that is the end of the body, as it is where nothing else is.
+    pub fn close(&mut self) -> bool {
+        if self.0 == State::UntilClose {
+            self.0 = State::Bytes { left: 0 };
+        }
+        self.is_over()
+    }
+
+    /// Whether all of the body has been taken.
+    pub fn is_over(&self) -> bool {
+        self.0 == State::Bytes { left: 0 }
     }
 
     /// How many bytes of the body are still to come, where its length is known.
@@ -111,14 +122,13 @@ impl Decoder {
             | State::UntilClose => None,
         }
     }
+}
 
-    fn data(&mut self, left: u64, input: &BytesMut, state: impl Fn(u64) -> State) -> Piece {
-        if input.is_empty() {
-            return Piece::Unknown;
-        }
-        let there = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
-        self.0 = state(left - there as u64);
-        Piece::Data(there)
+/// What is there of so many bytes.
+fn data(left: u64, input: &BytesMut) -> Piece {
+    match usize::try_from(left).unwrap_or(usize::MAX).min(input.len()) {
+        0 => Piece::Unknown,
+        there => Piece::Data(there),
     }
 }
 
@@ -199,7 +209,10 @@ mod tests {
         let mut pieces = bytes.chunks(size);
         loop {
             match decoder.next(&mut input)? {
-                Piece::Data(length) => body.extend_from_slice(&input.split_to(length)),
+                Piece::Data(length) => {
+                    body.extend_from_slice(&input.split_to(length));
+                    decoder.consumed(length);
+                }
                 Piece::End => break,
                 Piece::Unknown => match pieces.next() {
                     Some(piece) => input.extend_from_slice(piece),

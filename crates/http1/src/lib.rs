@@ -1,4 +1,7 @@
-//! HTTP/1.1 messages (RFC 9112): heads and bodies, out of bytes and into bytes.
+//! HTTP/1.1 (RFC 9112) without I/O: messages out of bytes and into bytes, and the state of a connection on either side.
+//!
+//! [`ServerConnection`] is the side that gets requests, [`ClientConnection`] the one that sends them. Whoever moves the bytes
+//! asks them what has come and what that means; nothing else needs to know where a message ends.
 //!
 //! Request smuggling lives where two parsers disagree about where a message ends. So what strangers write, requests, is
 //! accepted in one spelling of everything, and what goes on is written anew from what was understood. What an upstream
@@ -7,16 +10,20 @@
 //! This crate knows `http` types. It has no sockets, no clock and no logger: whoever moves the bytes brings them here.
 
 mod body;
+mod client;
 mod head;
 mod request;
 mod response;
+mod server;
 mod violation;
 mod write;
 
 pub use body::{Decoder, Length, Piece};
+pub use client::{ClientConnection, is_interim};
 pub use head::{Field, HopByHop, has_body, options};
 pub use request::{Received, RequestReader};
 pub use response::{Answered, read_response};
+pub use server::{MOST_DISCARDED, ServerConnection};
 pub use violation::Violation;
 pub use write::{Encoder, Persistence, fields, write_field, write_request, write_response};
 

@@ -1,7 +1,7 @@
 //! Answers of an upstream: their heads, read as other clients read them.
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, StatusCode, Version};
+use http::{StatusCode, Version};
 use memchr::memchr_iter;
 
 use crate::head::{
@@ -47,13 +47,13 @@ impl Answered {
     }
 }
 
-/// Takes the head of the answer to a request of this `method` from the front of `input`; `None` when not all of it is
-/// there yet. Lines may end with LF alone (RFC 9112 §2.2).
+/// Takes the head of the answer to a request from the front of `input`, which may be one of `HEAD`; `None` when not all of
+/// it is there yet. Lines may end with LF alone (RFC 9112 §2.2).
 ///
 /// # Errors
 ///
 /// [`Violation`] when it is none, or when it is unclear where its body ends.
-pub fn read_response(input: &mut BytesMut, method: &Method) -> Result<Option<Answered>, Violation> {
+pub fn read_response(input: &mut BytesMut, is_head: bool) -> Result<Option<Answered>, Violation> {
     let Some(end) = find_end(input) else {
         if input.len() >= LARGEST_HEAD {
             return Err(Violation::TooLarge);
@@ -78,7 +78,7 @@ pub fn read_response(input: &mut BytesMut, method: &Method) -> Result<Option<Ans
         }
         framing.note(name, value);
     }
-    let length = match has_body(*method == Method::HEAD, status) {
+    let length = match has_body(is_head, status) {
         true => framing.length?.unwrap_or(Length::UntilClose),
         false => Length::NONE,
     };
@@ -165,10 +165,12 @@ fn with_coding(known: Option<Length>, value: &[u8]) -> Result<Option<Length>, Vi
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
 
     fn read(bytes: &[u8], method: Method) -> Result<Option<Answered>, Violation> {
-        read_response(&mut BytesMut::from(bytes), &method)
+        read_response(&mut BytesMut::from(bytes), method == Method::HEAD)
     }
 
     fn get(bytes: &[u8]) -> Result<Length, Violation> {
@@ -255,7 +257,7 @@ mod tests {
             assert!(read(&bytes[..end], Method::GET).unwrap().is_none());
         }
         let mut input = BytesMut::from(&bytes[..]);
-        let answered = read_response(&mut input, &Method::GET).unwrap().unwrap();
+        let answered = read_response(&mut input, false).unwrap().unwrap();
         assert_eq!(answered.values("a").collect::<Vec<_>>(), [b"b"]);
         assert!(!answered.persistent, "only its end is the body's end");
         assert_eq!(input, "body");

@@ -112,21 +112,37 @@ fn write_decimal(out: &mut Vec<u8>, number: u64) {
 
 /// Frames a body that goes out.
 #[derive(Clone, Copy, Debug)]
-pub struct Encoder(Length);
+pub struct Encoder {
+    length: Length,
+    is_finished: bool,
+}
 
 impl Encoder {
     /// For a body whose end is known in this way.
     pub fn new(length: Length) -> Self {
-        Self(length)
+        Self {
+            length,
+            is_finished: length == Length::NONE,
+        }
+    }
+
+    /// How the end of the body is known.
+    pub fn length(&self) -> Length {
+        self.length
     }
 
     /// Whether pieces have framing around them.
-    pub fn is_chunked(self) -> bool {
-        self.0 == Length::Chunked
+    pub fn is_chunked(&self) -> bool {
+        self.length == Length::Chunked
+    }
+
+    /// Whether the end of the body has been written.
+    pub fn is_finished(&self) -> bool {
+        self.is_finished
     }
 
     /// Writes a piece of the body, which is not empty.
-    pub fn write(self, out: &mut Vec<u8>, piece: &[u8]) {
+    pub fn write(&self, out: &mut Vec<u8>, piece: &[u8]) {
         if self.is_chunked() {
             // Writing to memory cannot fail.
             let _ = write!(out, "{:x}\r\n", piece.len());
@@ -138,10 +154,11 @@ impl Encoder {
     }
 
     /// Writes the end of the body.
-    pub fn finish(self, out: &mut Vec<u8>) {
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
         if self.is_chunked() {
             out.extend_from_slice(b"0\r\n\r\n");
         }
+        self.is_finished = true;
     }
 }
 
@@ -205,12 +222,12 @@ mod tests {
     #[test]
     fn a_chunked_body_is_framed_and_others_are_not() {
         let mut out = Vec::new();
-        let chunked = Encoder::new(Length::Chunked);
+        let mut chunked = Encoder::new(Length::Chunked);
         chunked.write(&mut out, &[b'a'; 17]);
         chunked.finish(&mut out);
         assert_eq!(out, b"11\r\naaaaaaaaaaaaaaaaa\r\n0\r\n\r\n");
         out.clear();
-        let sized = Encoder::new(Length::Exactly(2));
+        let mut sized = Encoder::new(Length::Exactly(2));
         sized.write(&mut out, b"ab");
         sized.finish(&mut out);
         assert_eq!(out, b"ab");

@@ -10,10 +10,8 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
-use http1::{
-    Decoder, Field, LARGEST_HEAD, Length, Persistence, Piece, Received, RequestReader, Violation,
-};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http1::{Field, LARGEST_HEAD, Length, MOST_DISCARDED, Piece, ServerConnection, Violation};
 use jiff::fmt::rfc2822::DateTimePrinter;
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
@@ -25,38 +23,22 @@ use crate::config::ClientSettings;
 use crate::connection::{Allowance, Connection};
 use crate::ended::{Ended, Sent};
 use crate::socket::Stream;
-use crate::transfer::Transfer;
+use crate::transfer::{Sink, Source, Transfer};
 
 /// A client's connection.
 pub(crate) struct Client {
     pub(crate) connection: Connection,
+    /// What its bytes mean.
+    pub(crate) http: ServerConnection,
     limits: ClientSettings,
-    reader: RequestReader,
     stop: CancellationToken,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// The current request.
-    current: Current,
-    /// What is left of its body.
-    body: Decoder,
+    /// In bytes: how long the body of the current request may be.
+    body_limit: u64,
     /// Where the answer begins in what is sent.
     answer_at: u64,
     /// Whether the connection ends with a reset.
     resets: bool,
-}
-
-/// What has to be known of a request when it is answered.
-#[derive(Clone, Copy, Debug)]
-struct Current {
-    is_head: bool,
-    version: Version,
-    /// Whether another request may follow.
-    persistent: bool,
-    /// Whether the client waits for a word before it sends the body.
-    awaits_continue: bool,
-    /// Whether the body is on its way to somebody else, who has not seen its end.
-    lent: bool,
-    /// In bytes: how long the body may be.
-    body_limit: u64,
 }
 
 impl Client {
@@ -64,19 +46,11 @@ impl Client {
     pub(crate) fn new(stream: Stream, limits: ClientSettings, stop: CancellationToken) -> Self {
         Self {
             connection: Connection::new(stream, Allowance::at_once(limits.idle), limits.body),
+            http: ServerConnection::default(),
             limits,
-            reader: RequestReader::default(),
             stopped: Box::pin(stop.clone().cancelled_owned()),
             stop,
-            current: Current {
-                is_head: false,
-                version: Version::HTTP_11,
-                persistent: true,
-                awaits_continue: false,
-                lent: false,
-                body_limit: u64::MAX,
-            },
-            body: Decoder::new(Length::NONE),
+            body_limit: u64::MAX,
             answer_at: 0,
             resets: false,
         }
@@ -89,10 +63,7 @@ impl Client {
     ///
     /// [`Violation`] when what came is no request; then nothing that follows can be read.
     pub(crate) async fn next(&mut self) -> Option<Result<Request<Length>, Violation>> {
-        let Current {
-            persistent, lent, ..
-        } = self.current;
-        if !persistent || lent || !self.discard_body().await {
+        if !self.http.is_persistent() || !self.discard_body().await {
             self.hang_up().await;
             return None;
         }
@@ -100,13 +71,10 @@ impl Client {
         self.connection.allow(Allowance::at_once(self.limits.idle));
         let mut is_inside = false;
         loop {
-            match self.reader.read(&mut self.connection.input) {
-                Ok(Some(received)) => return Some(Ok(self.begin(received))),
-                Ok(None) => {}
-                Err(violation) => {
-                    self.end();
-                    return Some(Err(violation));
-                }
+            let read = self.http.next_request(&mut self.connection.input);
+            if let Some(request) = read.transpose() {
+                self.body_limit = u64::MAX;
+                return Some(request);
             }
             if !is_inside && !self.connection.input.is_empty() {
                 is_inside = true;
@@ -136,25 +104,6 @@ impl Client {
         Poll::Pending
     }
 
-    fn begin(&mut self, received: Received) -> Request<Length> {
-        let Received {
-            request,
-            persistent,
-            expects_continue,
-        } = received;
-        let length = *request.body();
-        self.current = Current {
-            is_head: *request.method() == Method::HEAD,
-            version: request.version(),
-            persistent,
-            awaits_continue: expects_continue && length != Length::NONE,
-            lent: false,
-            body_limit: u64::MAX,
-        };
-        self.body = Decoder::new(length);
-        request
-    }
-
     /// Waits for something else than the client, unless it hangs up meanwhile: then nobody waits for the answer. The future
     /// is pinned where it was made, because moving a large one takes longer than most of them do.
     pub(crate) async fn unless_gone<F>(&mut self, mut future: F) -> Option<F::Output>
@@ -180,83 +129,64 @@ impl Client {
         Poll::Pending
     }
 
-    /// The current request's body, on its way to somebody who reads it in this framing. Unless its end is
-    /// [noted](Self::body_ended), no other request is read: it might be a part of this body.
-    pub(crate) fn send_body(&mut self, length: Length) -> Transfer {
+    /// Lets the current request's body go on to somebody who reads it. Unless its end is seen there, no other request is read: it
+    /// might be a part of this body.
+    pub(crate) fn forward_body(&mut self) -> Transfer {
         self.connection.allow(self.for_body());
-        let body = std::mem::replace(&mut self.body, Decoder::new(Length::NONE));
-        let invitation: &[u8] = match std::mem::take(&mut self.current.awaits_continue) {
+        let invitation: &[u8] = match self.http.forward_body() {
             true => b"HTTP/1.1 100 Continue\r\n\r\n",
             false => b"",
         };
-        self.current.lent = true;
-        Transfer::new(body, length)
-            .inviting(invitation)
-            .up_to(self.current.body_limit)
+        let transfer = Transfer::new().inviting(invitation);
+        transfer.up_to(self.body_limit)
     }
 
-    /// Limits the body of the current request to so many bytes, before it is [sent](Self::send_body) to anybody.
+    /// The body of the current request.
+    pub(crate) fn source(&mut self) -> Source<'_> {
+        Source {
+            connection: &mut self.connection,
+            body: self.http.body(),
+        }
+    }
+
+    /// The body of the answer.
+    pub(crate) fn sink(&mut self) -> Sink<'_> {
+        Sink {
+            connection: &mut self.connection,
+            body: self.http.answer(),
+        }
+    }
+
+    /// Limits the body of the current request to so many bytes, before it is [forwarded](Self::forward_body) to anybody.
     pub(crate) fn limit_body(&mut self, bytes: u64) {
-        self.current.body_limit = bytes;
-    }
-
-    /// Notes that the body's end was seen by whoever it was sent to.
-    pub(crate) fn body_ended(&mut self) {
-        self.current.lent = false;
+        self.body_limit = bytes;
     }
 
     /// Lets the current request be the last one: what follows it can no longer be told.
     pub(crate) fn end(&mut self) {
-        self.current.persistent = false;
+        self.http.end();
     }
 
-    /// Ends an answer that has begun, of which the rest will not come. In this framing an ordinary end of the connection would
-    /// make it whole, also for a cache; so that is a reset.
-    pub(crate) fn break_off(&mut self, framed: Length) {
+    /// Ends an answer that has begun, of which the rest will not come. Where its framing says no end, an ordinary end of the
+    /// connection would make it whole, also for a cache; so that is a reset.
+    pub(crate) fn break_off(&mut self) {
         self.end();
-        self.resets = framed == Length::UntilClose;
+        self.resets = self.http.answer().length() == Length::UntilClose;
     }
 
-    /// Begins an answer whose body will come with this length, and says how that is to be framed for this client. Its
-    /// fields say nothing about framing and the connection.
+    /// Begins an answer whose body will come with this length. Its fields say nothing about framing and the connection.
     pub(crate) fn begin_answer<'f>(
         &mut self,
         status: StatusCode,
         fields: impl IntoIterator<Item = Field<'f>>,
         length: Length,
-    ) -> Length {
-        if self.stop.is_cancelled()
-            || self.current.awaits_continue
-            || self.body.left().is_some_and(|left| left > MOST_DISCARDED)
-        {
+    ) {
+        if self.stop.is_cancelled() {
             self.end();
         }
-        let is_http_10 = self.current.version == Version::HTTP_10;
-        let framed = match length {
-            Length::Exactly(_) => length,
-            Length::Chunked | Length::UntilClose if is_http_10 => Length::UntilClose,
-            Length::Chunked | Length::UntilClose => Length::Chunked,
-        };
-        let has_body = http1::has_body(self.current.is_head, status);
-        if framed == Length::UntilClose && has_body {
-            self.end();
-        }
-        let persistence = match (self.current.persistent, is_http_10) {
-            _ if status == StatusCode::SWITCHING_PROTOCOLS => Persistence::Implied,
-            (true, false) => Persistence::Implied,
-            (true, true) => Persistence::KeepAlive,
-            (false, _) => Persistence::Close,
-        };
-        let said = has_body.then_some(framed);
         self.answer_at = self.connection.position();
-        http1::write_response(
-            &mut self.connection.output,
-            status,
-            fields,
-            said,
-            persistence,
-        );
-        framed
+        let output = &mut self.connection.output;
+        self.http.begin_answer(output, status, fields, length);
     }
 
     /// Whether the client got anything of the answer.
@@ -275,7 +205,8 @@ impl Client {
         mut response: Response<Bytes>,
         passed: &Cell<u64>,
     ) -> Sent {
-        if self.current.lent {
+        // Where its body went on without being seen to its end, nothing can follow.
+        if !self.http.is_persistent() {
             self.end();
         }
         let body = std::mem::take(response.body_mut());
@@ -288,14 +219,18 @@ impl Client {
             self.end();
         }
         headers.insert(DATE, date());
-        if self.current.is_head && !body.is_empty() {
+        if self.http.is_to_head() && !body.is_empty() {
             headers.insert(CONTENT_LENGTH, body.len().into());
         }
         let length = Length::Exactly(body.len() as u64);
         self.begin_answer(status, http1::fields(headers), length);
-        let body = if self.current.is_head { &[] } else { &body[..] };
+        let body = if self.http.is_to_head() {
+            &[]
+        } else {
+            &body[..]
+        };
         self.connection.output.extend_from_slice(body);
-        self.connection.post().await;
+        self.connection.send_together().await;
         let flushed = self.connection.flush().await;
         let passed_on = body.len().saturating_sub(self.connection.unsent());
         passed.set(passed_on as u64);
@@ -315,9 +250,10 @@ impl Client {
     async fn discard_body(&mut self) -> bool {
         let mut discarded = 0;
         loop {
-            match self.body.next(&mut self.connection.input) {
+            match self.http.body().next(&mut self.connection.input) {
                 Ok(Piece::Data(length)) => {
                     self.connection.input.advance(length);
+                    self.http.body().consumed(length);
                     discarded += length as u64;
                 }
                 Ok(Piece::End) => return true,
@@ -346,7 +282,8 @@ impl Client {
             let _ = SockRef::from(&*self.connection.stream()).set_linger(Some(Duration::ZERO));
             return;
         }
-        let is_over = matches!(self.body.next(&mut self.connection.input), Ok(Piece::End));
+        let body = self.http.body().next(&mut self.connection.input);
+        let is_over = matches!(body, Ok(Piece::End));
         if is_over && self.connection.input.is_empty() && self.connection.is_idle_now() {
             return;
         }
@@ -380,7 +317,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("connection", &self.connection)
-            .field("current", &self.current)
+            .field("http", &self.http)
             .finish_non_exhaustive()
     }
 }
@@ -404,9 +341,6 @@ pub(crate) fn date() -> HeaderValue {
 
 /// In bytes a second, beyond the time that a body may take anyway. Apache's `mod_reqtimeout` demands the same.
 const LEAST_BODY_RATE: u64 = 500;
-
-/// In bytes: the rest of a body that is read for nothing, to keep a connection.
-const MOST_DISCARDED: u64 = 64 * 1024;
 
 /// In bytes, and how long: what is read of a client that still sends while its connection is being closed.
 const MOST_LINGERED: usize = 1024 * 1024;

@@ -13,7 +13,7 @@ use http1::Violation;
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
-use crate::outbox::{self, Letter, Receipt};
+use crate::outbox::{self, PendingSend};
 use crate::patience::Patience;
 use crate::socket::Stream;
 
@@ -23,7 +23,7 @@ use crate::socket::Stream;
 /// into `output` and leaves with [`poll_send`](Self::poll_send), so that what belongs together leaves in one system call.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// Elsewhere only while [`post`](Self::post) waits, of which it is a part.
+    /// Elsewhere only while [`send_together`](Self::send_together) waits.
     stream: Option<Box<Stream>>,
     /// What came and nobody has taken yet.
     pub(crate) input: BytesMut,
@@ -134,19 +134,20 @@ impl Connection {
         read
     }
 
-    /// Sends of what is in `output` as much as goes out at once, when everybody else has had his turn, and together with
+    /// Sends of what is in `output` as much as goes out at once, when every other task has had its turn, and together with
     /// what they have to send. The rest, and errors, are for [`poll_send`](Self::poll_send).
-    pub(crate) async fn post(&mut self) {
-        let letter = Letter {
+    pub(crate) async fn send_together(&mut self) {
+        let pending = PendingSend {
             stream: self.stream.take().expect(AT_HAND),
             bytes: mem::take(&mut self.output),
             sent: self.sent,
         };
-        let posted = Posted {
-            receipt: outbox::put(letter),
-            connection: self,
+        let give_back = |pending: PendingSend| {
+            self.stream = Some(pending.stream);
+            self.output = pending.bytes;
+            self.sent = pending.sent;
         };
-        posted.receipt.send().await;
+        outbox::send(pending, give_back).await;
     }
 
     /// Sends what is in `output`.
@@ -271,29 +272,13 @@ impl Connection {
     }
 }
 
-/// A connection of which the stream and what it has to send are in the outbox, until this is dropped.
-struct Posted<'c> {
-    receipt: Receipt,
-    connection: &'c mut Connection,
-}
-
-impl Drop for Posted<'_> {
-    fn drop(&mut self) {
-        if let Some(letter) = self.receipt.take() {
-            self.connection.stream = Some(letter.stream);
-            self.connection.output = letter.bytes;
-            self.connection.sent = letter.sent;
-        }
-    }
-}
-
 /// The error of a connection whose bytes are no message.
 pub(crate) fn invalid(violation: Violation) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, violation)
 }
 
-/// Posting borrows the connection until the stream is back, so nobody sees it without.
-const AT_HAND: &str = "the stream is elsewhere only while it is being posted";
+/// Sending borrows the connection until the stream is back, so nobody sees it without.
+const AT_HAND: &str = "the stream is elsewhere only while it is in the outbox";
 
 /// In bytes. Heads and small bodies fit, so that most connections never hold more.
 const LEAST_ROOM: usize = 8 * 1024;

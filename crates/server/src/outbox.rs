@@ -1,5 +1,13 @@
-//! What a runtime has to send: collected, until every other connection that is ready has had its turn, and then sent
-//! together.
+//! What a runtime has to send: collected until every other task that is ready has had its turn, and then sent together.
+//!
+//! ```text
+//! task 1   work ── send ─┐ waits                       ┌─ goes on
+//! task 2   work ── send ─┼─ waits                      ├─ goes on
+//! task 3   work ── send ─┼─── waits                    ├─ goes on
+//!                        ▼                             │
+//! outbox         [1] [2] [3] ── task 1 is polled again ─┘
+//!                               one system call for all that wait
+//! ```
 //!
 //! Whoever a message wakes on this machine takes the core from us as soon as the system call returns. So the work is done for
 //! everybody first, and then all of it goes out in one call. With 32 connections and `wrk` and nginx beside us that saved a
@@ -17,56 +25,60 @@ use slab::Slab;
 
 use crate::socket::Stream;
 
-/// Bytes on their way out, and the connection on which they leave.
+/// Bytes that are to go out, and the connection on which they do.
 #[derive(Debug)]
-pub(crate) struct Letter {
+pub(crate) struct PendingSend {
     pub(crate) stream: Box<Stream>,
     pub(crate) bytes: Vec<u8>,
     /// So many of them have gone out.
     pub(crate) sent: usize,
 }
 
-/// The letters of one runtime.
+/// Waits for the others' turn, and sends as much as goes out at once, together with what the others have to send. A send that
+/// is alone stays undone: an ordinary call is quicker. In the end, also when this is dropped before, all of it comes back
+/// by `give_back`.
+pub(crate) async fn send(pending: PendingSend, give_back: impl FnMut(PendingSend)) {
+    let queued = Queued {
+        number: OUTBOX.with_borrow_mut(|outbox| outbox.put(pending)),
+        give_back,
+    };
+    others_turn().await;
+    OUTBOX.with_borrow_mut(|outbox| {
+        if outbox.tried[queued.number].is_none() {
+            outbox.send();
+        }
+    });
+}
+
+/// A pending send in the outbox, which is taken out again when this is dropped.
+struct Queued<F: FnMut(PendingSend)> {
+    number: usize,
+    give_back: F,
+}
+
+impl<F: FnMut(PendingSend)> Drop for Queued<F> {
+    fn drop(&mut self) {
+        let taken = OUTBOX.with_borrow_mut(|outbox| outbox.take(self.number));
+        if let Some(pending) = taken {
+            (self.give_back)(pending);
+        }
+    }
+}
+
+/// The pending sends of one runtime.
 #[derive(Debug)]
 struct Outbox {
     kernel: Option<SendMany>,
-    /// Those that nobody has tried to send, in the order in which they came, with their numbers.
-    waiting: Vec<(usize, Letter)>,
+    /// Those that nobody has tried, in the order in which they came, with their numbers.
+    waiting: Vec<(usize, PendingSend)>,
     /// The others by their numbers, and `None` for those that wait.
-    tried: Slab<Option<Letter>>,
-    /// How much of each waiting letter was sent. Kept for its memory.
+    tried: Slab<Option<PendingSend>>,
+    /// How much of each that waits was sent. Kept for its memory.
     results: Vec<usize>,
 }
 
 thread_local! {
     static OUTBOX: RefCell<Outbox> = RefCell::new(Outbox::new());
-}
-
-/// Puts a letter into the outbox, where others may send it. It has to be taken out again.
-pub(crate) fn put(letter: Letter) -> Receipt {
-    OUTBOX.with_borrow_mut(|outbox| outbox.put(letter))
-}
-
-/// The number of a letter, by which it is taken out again.
-#[derive(Debug)]
-pub(crate) struct Receipt(usize);
-
-impl Receipt {
-    /// Waits for the others' turn, and sends what is in the outbox by then, as far as it goes out at once, unless another has
-    /// done so. A letter alone stays unsent: an ordinary call is quicker.
-    pub(crate) async fn send(&self) {
-        others_turn().await;
-        OUTBOX.with_borrow_mut(|outbox| {
-            if outbox.tried[self.0].is_none() {
-                outbox.send();
-            }
-        });
-    }
-
-    /// Takes the letter out, sent or not.
-    pub(crate) fn take(&self) -> Option<Letter> {
-        OUTBOX.with_borrow_mut(|outbox| outbox.take(self.0))
-    }
 }
 
 /// Lets every task run that is ready by now.
@@ -102,10 +114,10 @@ impl Outbox {
         }
     }
 
-    fn put(&mut self, letter: Letter) -> Receipt {
+    fn put(&mut self, pending: PendingSend) -> usize {
         let number = self.tried.insert(None);
-        self.waiting.push((number, letter));
-        Receipt(number)
+        self.waiting.push((number, pending));
+        number
     }
 
     fn send(&mut self) {
@@ -114,22 +126,22 @@ impl Outbox {
         if let Some(kernel) = &mut self.kernel
             && self.waiting.len() > 1
         {
-            let messages = self.waiting.iter().map(|(_, letter)| {
-                let left = &letter.bytes[letter.sent..];
-                (letter.stream.as_fd(), left)
+            let messages = self.waiting.iter().map(|(_, pending)| {
+                let left = &pending.bytes[pending.sent..];
+                (pending.stream.as_fd(), left)
             });
             // What went wrong shows again when the connection sends the rest, which is then all of it.
             kernel.send(messages, |index, taken| {
                 self.results[index] = taken.unwrap_or(0);
             });
         }
-        for ((number, mut letter), sent) in self.waiting.drain(..).zip(&self.results) {
-            letter.sent += sent;
-            self.tried[number] = Some(letter);
+        for ((number, mut pending), sent) in self.waiting.drain(..).zip(&self.results) {
+            pending.sent += sent;
+            self.tried[number] = Some(pending);
         }
     }
 
-    fn take(&mut self, number: usize) -> Option<Letter> {
+    fn take(&mut self, number: usize) -> Option<PendingSend> {
         self.tried.try_remove(number)?.or_else(|| {
             let mut waiting = self.waiting.iter();
             let index = waiting.position(|(other, _)| *other == number)?;
@@ -140,24 +152,27 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::io::Read;
     use std::os::unix::net::UnixStream as StdUnixStream;
+    use std::pin::pin;
 
+    use futures_util::poll;
     use tokio::net::UnixStream;
 
     use super::*;
 
-    fn letter(text: &str) -> (Letter, StdUnixStream) {
+    fn pending(text: &str) -> (PendingSend, StdUnixStream) {
         let (ours, theirs) = StdUnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         theirs.set_nonblocking(true).unwrap();
         let stream = Box::new(UnixStream::from_std(ours).unwrap().into());
-        let letter = Letter {
+        let pending = PendingSend {
             stream,
             bytes: text.into(),
             sent: 0,
         };
-        (letter, theirs)
+        (pending, theirs)
     }
 
     fn received(mut stream: &StdUnixStream) -> String {
@@ -166,43 +181,61 @@ mod tests {
         String::from_utf8_lossy(&bytes[..count]).into_owned()
     }
 
-    #[tokio::test]
-    async fn whoever_comes_first_sends_for_all() {
-        let ((one, at_one), (two, at_two)) = (letter("one"), letter("two"));
-        let (one, two) = (put(one), put(two));
-        one.send().await;
-        assert_eq!(
-            (received(&at_one), received(&at_two)),
-            ("one".into(), "two".into())
+    /// How much of each had gone out when it came back, and what was received by when the first one did.
+    async fn sent_together(
+        one: PendingSend,
+        two: PendingSend,
+        at_two: &StdUnixStream,
+    ) -> (usize, usize, String) {
+        let (first, second) = (Cell::new(usize::MAX), Cell::new(usize::MAX));
+        let mut one = pin!(send(one, |back| first.set(back.sent)));
+        let mut two = pin!(send(two, |back| second.set(back.sent)));
+        assert!(
+            poll!(one.as_mut()).is_pending(),
+            "the others have their turn"
         );
-        two.send().await;
-        for receipt in [one, two] {
-            assert_eq!(receipt.take().unwrap().sent, 3);
-            assert!(receipt.take().is_none());
-        }
+        assert!(poll!(two.as_mut()).is_pending());
+        assert!(poll!(one.as_mut()).is_ready());
+        let by_then = received(at_two);
+        assert!(poll!(two.as_mut()).is_ready());
+        (first.get(), second.get(), by_then)
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_first_sends_for_all_and_nothing_twice() {
+        let ((one, at_one), (two, at_two)) = (pending("one"), pending("two"));
+        let sent = sent_together(one, two, &at_two).await;
+        assert_eq!(sent, (3, 3, "two".into()));
         assert_eq!(
             (received(&at_one), received(&at_two)),
-            (String::new(), String::new())
+            ("one".into(), String::new())
         );
     }
 
     #[tokio::test]
     async fn what_was_sent_before_is_not_sent_again() {
-        let ((mut one, at_one), (two, _at_two)) = (letter("one"), letter("two"));
+        let ((mut one, at_one), (two, at_two)) = (pending("one"), pending("two"));
         one.sent = 1;
-        let (one, _two) = (put(one), put(two));
-        one.send().await;
+        let sent = sent_together(one, two, &at_two).await;
+        assert_eq!(sent, (3, 3, "two".into()));
         assert_eq!(received(&at_one), "ne");
-        assert_eq!(one.take().unwrap().sent, 3);
     }
 
     #[tokio::test]
-    async fn a_letter_alone_or_taken_out_stays_unsent() {
-        let ((one, at_one), (two, at_two)) = (letter("one"), letter("two"));
-        let (one, two) = (put(one), put(two));
-        assert_eq!(two.take().unwrap().sent, 0);
-        one.send().await;
-        assert_eq!(one.take().unwrap().sent, 0);
+    async fn one_that_is_alone_or_given_up_comes_back_unsent() {
+        let ((one, at_one), (two, at_two)) = (pending("one"), pending("two"));
+        let (first, second) = (Cell::new(usize::MAX), Cell::new(usize::MAX));
+        {
+            let mut one = pin!(send(one, |back| first.set(back.sent)));
+            {
+                let mut two = pin!(send(two, |back| second.set(back.sent)));
+                assert!(poll!(one.as_mut()).is_pending());
+                assert!(poll!(two.as_mut()).is_pending());
+            }
+            assert_eq!(second.get(), 0, "it was dropped");
+            assert!(poll!(one.as_mut()).is_ready());
+        }
+        assert_eq!(first.get(), 0);
         assert_eq!(
             (received(&at_one), received(&at_two)),
             (String::new(), String::new())
@@ -211,27 +244,17 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_cannot_be_sent_stops_no_other() {
-        let ((one, at_one), (two, at_two)) = (letter("one"), letter("two"));
+        let ((one, at_one), (two, at_two)) = (pending("one"), pending("two"));
         drop(at_one);
-        let (one, two) = (put(one), put(two));
-        one.send().await;
-        assert_eq!(received(&at_two), "two");
-        assert_eq!(
-            [one, two].map(|receipt| receipt.take().unwrap().sent),
-            [0, 3]
-        );
+        let sent = sent_together(one, two, &at_two).await;
+        assert_eq!(sent, (0, 3, "two".into()));
     }
 
     #[tokio::test]
-    async fn without_the_kernels_help_letters_stay_as_they_are() {
+    async fn without_the_kernels_help_everything_comes_back_unsent() {
         OUTBOX.with_borrow_mut(|outbox| outbox.kernel = None);
-        let ((one, at_one), (two, _at_two)) = (letter("one"), letter("two"));
-        let (one, two) = (put(one), put(two));
-        one.send().await;
-        assert_eq!(received(&at_one), "");
-        assert_eq!(
-            [one, two].map(|receipt| receipt.take().unwrap().sent),
-            [0, 0]
-        );
+        let ((one, _at_one), (two, at_two)) = (pending("one"), pending("two"));
+        let sent = sent_together(one, two, &at_two).await;
+        assert_eq!(sent, (0, 0, String::new()));
     }
 }

@@ -4,25 +4,33 @@ use std::task::{Context, Poll, ready};
 use std::{io, mem};
 
 use bytes::Buf;
-use http1::{Decoder, Encoder, Length, Piece};
+use http1::{Decoder, Encoder, Piece};
 
 use crate::connection::{Connection, invalid};
 
 /// A body on its way.
 #[derive(Debug)]
 pub(crate) struct Transfer {
-    decoder: Decoder,
-    encoder: Encoder,
     /// So many bytes at the front of the source's input are to go out as they are.
     passing: usize,
     /// So many bytes of the body have been taken from the source.
     taken: u64,
     /// So many more it may have; `None` once it has had more than that.
     room: Option<u64>,
-    /// That was all.
-    ended: bool,
     /// Goes to the source before it is waited for: the `100 Continue` that a client waits for.
     invitation: &'static [u8],
+}
+
+/// Where a body comes from.
+pub(crate) struct Source<'c> {
+    pub(crate) connection: &'c mut Connection,
+    pub(crate) body: &'c mut Decoder,
+}
+
+/// Where a body goes.
+pub(crate) struct Sink<'c> {
+    pub(crate) connection: &'c mut Connection,
+    pub(crate) body: &'c mut Encoder,
 }
 
 /// What broke a transfer off: one of the sides, or our limit.
@@ -35,15 +43,12 @@ pub(crate) enum Broken {
 }
 
 impl Transfer {
-    /// A body that comes in one framing and goes out in another.
-    pub(crate) fn new(decoder: Decoder, length: Length) -> Self {
+    /// A body of which nothing has been moved.
+    pub(crate) fn new() -> Self {
         Self {
-            decoder,
-            encoder: Encoder::new(length),
             passing: 0,
             taken: 0,
             room: Some(u64::MAX),
-            ended: false,
             invitation: b"",
         }
     }
@@ -66,19 +71,19 @@ impl Transfer {
         self.invitation = b"";
     }
 
-    /// Posts what the sink has in its output, with what has come of the body.
+    /// Sends what the sink has in its output, with what has come of the body, together with what others have to send.
     ///
     /// # Errors
-    /// When what has come is no body, or too long: then nothing is posted. [`poll`](Self::poll) says the same.
+    /// When what has come is no body, or too long: then nothing is sent. [`poll`](Self::poll) says the same.
     pub(crate) async fn begin(
         &mut self,
-        source: &mut Connection,
-        sink: &mut Connection,
+        mut source: Source<'_>,
+        mut sink: Sink<'_>,
     ) -> Result<(), Broken> {
-        self.encode(source, sink)?;
+        self.encode(&mut source, &mut sink)?;
         // What leaves with a slice of the source's input leaves in one call anyway.
         if self.passing == 0 {
-            sink.post().await;
+            sink.connection.send_together().await;
         }
         Ok(())
     }
@@ -88,66 +93,74 @@ impl Transfer {
     pub(crate) fn poll(
         &mut self,
         context: &mut Context<'_>,
-        source: &mut Connection,
-        sink: &mut Connection,
+        mut source: Source<'_>,
+        mut sink: Sink<'_>,
     ) -> Poll<Result<(), Broken>> {
         loop {
-            let is_hungry = self.encode(source, sink)?;
-            ready!(sink.poll_send(context, &mut source.input, &mut self.passing))
-                .map_err(Broken::Sink)?;
-            if self.ended {
+            let is_hungry = self.encode(&mut source, &mut sink)?;
+            ready!(self.poll_send(context, &mut source, &mut sink)).map_err(Broken::Sink)?;
+            if sink.body.is_finished() {
                 return Poll::Ready(Ok(()));
             }
             if !is_hungry {
                 continue;
             }
             if !self.invitation.is_empty() {
-                source
-                    .output
-                    .extend_from_slice(mem::take(&mut self.invitation));
+                let output = &mut source.connection.output;
+                output.extend_from_slice(mem::take(&mut self.invitation));
                 // So few bytes find room in the socket. If not, they leave with the answer.
-                if let Poll::Ready(Err(error)) = source.poll_flush(context) {
+                if let Poll::Ready(Err(error)) = source.connection.poll_flush(context) {
                     return Poll::Ready(Err(Broken::Source(error)));
                 }
             }
-            if ready!(source.poll_fill(context)).map_err(Broken::Source)? == 0 {
-                if !self.decoder.ends_with_connection() {
+            if ready!(source.connection.poll_fill(context)).map_err(Broken::Source)? == 0 {
+                if !source.body.close() {
                     return Poll::Ready(Err(Broken::Source(io::ErrorKind::UnexpectedEof.into())));
                 }
-                self.end(sink);
+                sink.body.finish(&mut sink.connection.output);
             }
         }
     }
 
+    /// Sends what the sink has in its output, and what passes as it is.
+    fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        source: &mut Source<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = self.passing;
+        let input = &mut source.connection.input;
+        let sent = sink.connection.poll_send(context, input, &mut self.passing);
+        source.body.consumed(before - self.passing);
+        sent
+    }
+
     /// Puts what there is of the body into the sink's output. Says whether more must come from the source first.
-    fn encode(&mut self, source: &mut Connection, sink: &mut Connection) -> Result<bool, Broken> {
+    fn encode(&mut self, source: &mut Source<'_>, sink: &mut Sink<'_>) -> Result<bool, Broken> {
         self.room.ok_or(Broken::Limit)?;
-        while !self.ended && self.passing == 0 && sink.output.len() < MOST_COPIED {
-            let next = self.decoder.next(&mut source.input);
+        let (input, output) = (&mut source.connection.input, &mut sink.connection.output);
+        while !sink.body.is_finished() && self.passing == 0 && output.len() < MOST_COPIED {
+            let next = source.body.next(input);
             match next.map_err(invalid).map_err(Broken::Source)? {
                 Piece::Data(length) => {
                     let room = self.room.and_then(|room| room.checked_sub(length as u64));
                     self.room = room;
                     room.ok_or(Broken::Limit)?;
                     self.taken += length as u64;
-                    if self.encoder.is_chunked() || length < MOST_COPIED {
-                        self.encoder
-                            .write(&mut sink.output, &source.input[..length]);
-                        source.input.advance(length);
+                    if sink.body.is_chunked() || length < MOST_COPIED {
+                        sink.body.write(output, &input[..length]);
+                        input.advance(length);
+                        source.body.consumed(length);
                     } else {
                         self.passing = length;
                     }
                 }
-                Piece::End => self.end(sink),
+                Piece::End => sink.body.finish(output),
                 Piece::Unknown => return Ok(true),
             }
         }
         Ok(false)
-    }
-
-    fn end(&mut self, sink: &mut Connection) {
-        self.encoder.finish(&mut sink.output);
-        self.ended = true;
     }
 
     /// How many bytes of the body have been taken from the source so far.

@@ -13,8 +13,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use gate::Admitted;
-use http::{Method, StatusCode};
-use http1::{Answered, Decoder, Length};
+use http1::{Answered, ClientConnection, Length, is_interim};
 
 pub(crate) use self::error::UpstreamError;
 use self::server::Server;
@@ -24,7 +23,7 @@ use crate::config::{ServerAddress, UpstreamSettings};
 use crate::connection::{Connection, invalid};
 use crate::ended::{Ended, Sent, is_our_limit};
 use crate::front::record::Record;
-use crate::transfer::{Broken, Transfer};
+use crate::transfer::{Broken, Sink, Source, Transfer};
 
 /// One service, as one runtime sees it: its servers, and the connections to them.
 #[derive(Debug)]
@@ -89,14 +88,15 @@ impl Server {
                 None => (Box::pin(self.connect(client)).await?, false),
             };
             let fields = admitted.fields();
-            http1::write_request(&mut connection.output, method, uri, fields, length);
+            let output = &mut connection.output;
+            let http = ClientConnection::begin_request(output, method, uri, fields, length);
             let mut exchange = Exchange {
                 connection,
-                sending: (length != Length::NONE).then(|| client.send_body(length)),
-                reusable: true,
+                http,
+                sending: (length != Length::NONE).then(|| client.forward_body()),
                 server: Rc::clone(self),
             };
-            match exchange.head(client, method, record).await {
+            match exchange.head(client, record).await {
                 Ok(answered) => return Ok((answered, exchange)),
                 // It closed the connection when that had been idle for too long, just as we used it again.
                 Err(UpstreamError::Exchange(_))
@@ -112,10 +112,10 @@ impl Server {
 pub(crate) struct Exchange {
     /// In a box, because it goes from hand to hand with every request.
     connection: Box<Connection>,
+    /// What its bytes mean.
+    http: ClientConnection,
     /// The client's body, until it has been sent.
     sending: Option<Transfer>,
-    /// Whether the connection can carry another request after this one.
-    reusable: bool,
     server: Rc<Server>,
 }
 
@@ -125,22 +125,24 @@ impl Exchange {
     async fn head(
         &mut self,
         client: &mut Client,
-        method: &Method,
         record: &Record<'_>,
     ) -> Result<Answered, UpstreamError> {
         self.connection.forgive();
         match &mut self.sending {
-            None => self.connection.post().await,
+            None => self.connection.send_together().await,
             Some(sending) => {
-                let client = &mut client.connection;
+                let sink = Sink {
+                    connection: &mut self.connection,
+                    body: self.http.request(),
+                };
                 // A flaw of the body shows below.
-                let _ = sending.begin(client, &mut self.connection).await;
+                let _ = sending.begin(client.source(), sink).await;
             }
         }
         poll_fn(|context| {
             // The request leaves before anything is waited for.
             let client_failed = self.poll_client(context, client, record);
-            if let Poll::Ready(head) = self.poll_head(context, method) {
+            if let Poll::Ready(head) = self.poll_head(context) {
                 return Poll::Ready(head);
             }
             client_failed.map(|failed| Err(failed.into()))
@@ -148,19 +150,12 @@ impl Exchange {
         .await
     }
 
-    fn poll_head(
-        &mut self,
-        context: &mut Context<'_>,
-        method: &Method,
-    ) -> Poll<Result<Answered, UpstreamError>> {
+    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<Answered, UpstreamError>> {
         loop {
-            let read = http1::read_response(&mut self.connection.input, method);
+            let read = self.http.next_answer(&mut self.connection.input);
             match read.map_err(invalid).map_err(UpstreamError::Exchange)? {
                 Some(answered) if is_interim(answered.status) => {}
-                Some(answered) => {
-                    self.reusable &= answered.persistent;
-                    return Poll::Ready(Ok(answered));
-                }
+                Some(answered) => return Poll::Ready(Ok(answered)),
                 None => match ready!(self.connection.poll_fill(context)) {
                     Ok(0) => {
                         let closed = io::ErrorKind::UnexpectedEof.into();
@@ -193,7 +188,11 @@ impl Exchange {
             None => ready!(self.connection.poll_flush(context)).map_err(Broken::Sink),
             Some(sending) => {
                 let before = sending.taken();
-                let sent = sending.poll(context, &mut client.connection, &mut self.connection);
+                let sink = Sink {
+                    connection: &mut self.connection,
+                    body: self.http.request(),
+                };
+                let sent = sending.poll(context, client.source(), sink);
                 if sending.taken() != before {
                     self.connection.forgive();
                 }
@@ -202,16 +201,12 @@ impl Exchange {
             }
         };
         match sent {
-            Ok(()) => {
-                if self.sending.take().is_some() {
-                    client.body_ended();
-                }
-            }
+            Ok(()) => self.sending = None,
             Err(Broken::Limit) => return Poll::Ready(ClientFailed::BodyTooLong),
             Err(Broken::Source(error)) => return Poll::Ready(ClientFailed::Body(error)),
             // It may have answered without reading all of the request. If it has not, reading fails too.
             Err(Broken::Sink(_)) => {
-                self.reusable = false;
+                self.http.abandon_request();
                 self.sending = None;
             }
         }
@@ -223,7 +218,7 @@ impl Exchange {
         self.connection.input.is_empty()
     }
 
-    /// Passes the answer's body on to the client, in this framing, with the head that stands in the client's output. Where
+    /// Passes the answer's body on to the client, with the head that stands in the client's output. Where
     /// either side breaks off, the client's connection ends before the answer does, so that it cannot be taken for a whole
     /// one. `record` is told how it goes on.
     ///
@@ -232,17 +227,13 @@ impl Exchange {
     pub(crate) async fn relay(
         mut self,
         client: &mut Client,
-        length: Length,
-        framed: Length,
         record: &Record<'_>,
     ) -> Result<Sent, UpstreamError> {
         if let Some(sending) = &mut self.sending {
             sending.invite_no_more();
         }
-        let mut receiving = Transfer::new(Decoder::new(length), framed);
-        let begun = receiving
-            .begin(&mut self.connection, &mut client.connection)
-            .await;
+        let mut receiving = Transfer::new();
+        let begun = receiving.begin(self.source(), client.sink()).await;
         let relayed = match begun {
             Ok(()) => self.relay_rest(&mut receiving, client, record).await,
             Err(broken) => Err(broken),
@@ -250,7 +241,7 @@ impl Exchange {
         record.bytes_out.set(receiving.passed(&client.connection));
         match relayed {
             Ok(()) => {
-                if self.reusable && self.sending.is_none() {
+                if self.http.is_reusable() && self.sending.is_none() {
                     self.server.keep(self.connection);
                 }
                 Ok(Sent::WHOLE)
@@ -264,7 +255,7 @@ impl Exchange {
                 Err(self.broken(error))
             }
             Err(broken) => {
-                client.break_off(framed);
+                client.break_off();
                 Ok(Sent {
                     ended: Ended::from(&broken),
                     began: client.is_being_answered(),
@@ -280,7 +271,7 @@ impl Exchange {
         record: &Record<'_>,
     ) -> Result<(), Broken> {
         poll_fn(|context| {
-            let relayed = receiving.poll(context, &mut self.connection, &mut client.connection);
+            let relayed = receiving.poll(context, self.source(), client.sink());
             if relayed.is_ready() {
                 return relayed;
             }
@@ -292,6 +283,14 @@ impl Exchange {
             failed.map(|failed| Err(failed.into()))
         })
         .await
+    }
+
+    /// The answer's body.
+    fn source(&mut self) -> Source<'_> {
+        Source {
+            connection: &mut self.connection,
+            body: self.http.body(),
+        }
     }
 
     /// The bare connection, after an answer that makes it something else.
@@ -330,9 +329,4 @@ impl From<ClientFailed> for Broken {
             ClientFailed::Gone => Self::Sink(io::ErrorKind::ConnectionAborted.into()),
         }
     }
-}
-
-/// An answer before the answer (RFC 9110 §15.2), which is for us alone.
-fn is_interim(status: StatusCode) -> bool {
-    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }

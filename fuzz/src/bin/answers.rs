@@ -3,14 +3,14 @@
 
 use http::Method;
 use libfuzzer_sys::fuzz_target;
-use sessiongate_fuzz::messages::answer;
+use sessiongate_fuzz::messages::answers;
 
 fuzz_target!(|data: &[u8]| {
     let Some((size, bytes)) = data.split_first() else {
         return;
     };
     for method in [Method::GET, Method::HEAD] {
-        let whole = answer(bytes, &method, bytes.len());
-        assert_eq!(whole, answer(bytes, &method, usize::from(*size)));
+        let whole = answers(bytes, &method, bytes.len());
+        assert_eq!(whole, answers(bytes, &method, usize::from(*size)));
     }
 });

@@ -48,7 +48,7 @@ impl Answer {
         match sending.all(body).await {
             Ok(()) => Ok(Sent::WHOLE),
             Err(Failed::Client(error)) => {
-                client.break_off(length);
+                client.break_off();
                 Ok(Sent {
                     ended: Ended::with_client(&error),
                     began: client.is_being_answered(),
@@ -59,7 +59,7 @@ impl Answer {
                 Err(error)
             }
             Err(Failed::Folder(error)) => {
-                client.break_off(length);
+                client.break_off();
                 Ok(Sent {
                     ended: error.ended().unwrap_or(Ended::UpstreamBroke),
                     began: true,
@@ -105,7 +105,7 @@ impl Sending<'_, '_> {
             }
         }
         if !self.client.is_being_answered() {
-            self.client.connection.post().await;
+            self.client.connection.send_together().await;
         }
         self.flush().await
     }

@@ -124,9 +124,9 @@ impl Proxy {
             Outcome::Passed(answer, exchange) => {
                 let is_head = *request.method() == Method::HEAD;
                 let fields = passed_on(&answer, is_head, record.request_id());
-                let framed = client.begin_answer(answer.status, fields, answer.length);
+                client.begin_answer(answer.status, fields, answer.length);
                 record.begins(answer.status, is_stream(&answer));
-                match exchange.relay(client, answer.length, framed, &record).await {
+                match exchange.relay(client, &record).await {
                     Ok(sent) => record.ends(sent),
                     Err(error) => {
                         let mut response = self.upstream_failed(&error, &request, &mut record);

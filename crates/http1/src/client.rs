@@ -1,0 +1,165 @@
+//! The client's side of a connection: a state machine without I/O. A request goes out, its answer comes in.
+//!
+//! ```text
+//! output ◄── begin_request   the head of a request
+//!        ◄── request         its body, piece by piece
+//! input  ──► next_answer     interim answers (1xx), then the answer, or a violation
+//!        ──► body            its body, piece by piece (trailers are checked and dropped)
+//! ```
+//!
+//! The buffers belong to whoever moves the bytes. What the machine knows is where a message ends, and whether the
+//! connection can carry another request.
+
+use bytes::BytesMut;
+use http::{Method, StatusCode, Uri};
+
+use crate::{Answered, Decoder, Encoder, Length, Violation, read_response, write_request};
+
+/// The state of one exchange on a connection to a server.
+#[derive(Debug)]
+pub struct ClientConnection {
+    /// Whether the answer has no body, whatever it says.
+    is_head: bool,
+    request: Encoder,
+    body: Decoder,
+    /// Whether an answer has begun after which the server keeps the connection.
+    persistent: bool,
+    /// Whether the request will never be whole.
+    abandoned: bool,
+}
+
+impl ClientConnection {
+    /// Writes the head of a request, as [`write_request`] does.
+    pub fn begin_request(
+        out: &mut Vec<u8>,
+        method: &Method,
+        target: &Uri,
+        fields: &[u8],
+        length: Length,
+    ) -> Self {
+        write_request(out, method, target, fields, length);
+        Self {
+            is_head: *method == Method::HEAD,
+            request: Encoder::new(length),
+            body: Decoder::new(Length::NONE),
+            persistent: false,
+            abandoned: false,
+        }
+    }
+
+    /// The body of the request.
+    pub fn request(&mut self) -> &mut Encoder {
+        &mut self.request
+    }
+
+    /// Notes that the rest of the request will not be sent.
+    pub fn abandon_request(&mut self) {
+        self.abandoned = true;
+    }
+
+    /// Takes the next head from the front of `input`; `None` when not all of it is there yet. Interim answers come before
+    /// the answer: those for which [`is_interim`] holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation`] when it is none, or when it is unclear where its body ends.
+    pub fn next_answer(&mut self, input: &mut BytesMut) -> Result<Option<Answered>, Violation> {
+        let read = read_response(input, self.is_head)?;
+        if let Some(answered) = &read
+            && !is_interim(answered.status)
+        {
+            self.body = Decoder::new(answered.length);
+            self.persistent = answered.persistent;
+        }
+        Ok(read)
+    }
+
+    /// The body of the answer.
+    pub fn body(&mut self) -> &mut Decoder {
+        &mut self.body
+    }
+
+    /// Whether the connection can carry another request: both messages are whole, and the server keeps it open.
+    pub fn is_reusable(&self) -> bool {
+        self.persistent && !self.abandoned && self.request.is_finished() && self.body.is_over()
+    }
+}
+
+/// Whether it is the status of an answer before the answer (RFC 9110 §15.2).
+pub fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Piece;
+
+    fn begun(method: Method, length: Length) -> ClientConnection {
+        let (mut out, target) = (Vec::new(), Uri::from_static("/"));
+        ClientConnection::begin_request(&mut out, &method, &target, b"host: a\r\n", length)
+    }
+
+    fn answer(client: &mut ClientConnection, bytes: &str) -> (Answered, BytesMut) {
+        let mut input = BytesMut::from(bytes);
+        let answered = client.next_answer(&mut input).unwrap().unwrap();
+        (answered, input)
+    }
+
+    #[test]
+    fn a_connection_is_used_again_when_both_messages_are_whole_and_it_lasts() {
+        let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab";
+        let mut client = begun(Method::GET, Length::NONE);
+        assert!(!client.is_reusable(), "there is no answer yet");
+        let (_, mut input) = answer(&mut client, ok);
+        assert!(!client.is_reusable());
+        assert_eq!(client.body().next(&mut input), Ok(Piece::Data(2)));
+        assert!(!client.is_reusable(), "it is there, but not taken");
+        client.body().consumed(2);
+        assert!(client.is_reusable());
+
+        let mut client = begun(Method::GET, Length::NONE);
+        answer(
+            &mut client,
+            "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
+        );
+        assert!(!client.is_reusable(), "the server closes it");
+
+        let mut client = begun(Method::POST, Length::Exactly(1));
+        let (_, mut input) = answer(&mut client, ok);
+        assert_eq!(client.body().next(&mut input), Ok(Piece::Data(2)));
+        client.body().consumed(2);
+        assert!(!client.is_reusable(), "the request is not whole");
+        let mut out = Vec::new();
+        client.request().write(&mut out, b"x");
+        client.request().finish(&mut out);
+        assert!(client.is_reusable());
+        client.abandon_request();
+        assert!(!client.is_reusable());
+    }
+
+    #[test]
+    fn interim_answers_come_before_the_answer() {
+        let mut client = begun(Method::HEAD, Length::NONE);
+        let (interim, mut input) = answer(
+            &mut client,
+            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
+        );
+        assert!(is_interim(interim.status));
+        assert!(!client.is_reusable());
+        let last = client.next_answer(&mut input).unwrap().unwrap();
+        assert_eq!(last.status, StatusCode::OK);
+        assert!(client.is_reusable(), "there is no body to HEAD");
+        assert!(!is_interim(StatusCode::SWITCHING_PROTOCOLS));
+    }
+
+    #[test]
+    fn what_ends_with_the_connection_leaves_none() {
+        let mut client = begun(Method::GET, Length::NONE);
+        let (_, mut input) = answer(&mut client, "HTTP/1.1 200 OK\r\n\r\nab");
+        assert_eq!(client.body().next(&mut input), Ok(Piece::Data(2)));
+        client.body().consumed(2);
+        assert!(client.body().close());
+        assert!(!client.is_reusable());
+    }
+}

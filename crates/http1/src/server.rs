@@ -1,0 +1,257 @@
+//! The server's side of a connection: a state machine without I/O. Requests come in, answers go out.
+//!
+//! ```text
+//! input  ──► next_request   the head of a request, or a violation
+//!        ──► body           its body, piece by piece (trailers are checked and dropped)
+//! output ◄── begin_answer   the head of the answer, framed for this client
+//!        ◄── answer         its body, piece by piece
+//! ```
+//!
+//! The buffers belong to whoever moves the bytes. What the machine knows is where a message ends, what the client can
+//! read, and whether another request may follow on the connection.
+
+use bytes::BytesMut;
+use http::{Method, Request, StatusCode, Version};
+
+use crate::request::{Received, RequestReader};
+use crate::{Decoder, Encoder, Field, Length, Persistence, Violation, has_body, write_response};
+
+/// The state of a connection to a client, and of the one exchange that is under way there.
+#[derive(Debug)]
+pub struct ServerConnection {
+    reader: RequestReader,
+    /// Of the current request.
+    is_head: bool,
+    version: Version,
+    /// Whether another request may follow the current one.
+    persistent: bool,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    awaits_continue: bool,
+    /// What is left of the body of the current request.
+    body: Decoder,
+    /// Whether somebody else gets that body. When they do not see its end, no other request is read: what follows is sent to
+    /// them, not to us.
+    forwards_body: bool,
+    /// The answer's body.
+    answer: Encoder,
+}
+
+impl Default for ServerConnection {
+    fn default() -> Self {
+        Self {
+            reader: RequestReader::default(),
+            is_head: false,
+            version: Version::HTTP_11,
+            persistent: true,
+            awaits_continue: false,
+            body: Decoder::new(Length::NONE),
+            forwards_body: false,
+            answer: Encoder::new(Length::NONE),
+        }
+    }
+}
+
+impl ServerConnection {
+    /// Takes the head of the next request from the front of `input`; `None` when not all of it is there yet. The body of
+    /// the request before has to be over.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation`] when what came is no request. Then nothing that follows can be read.
+    pub fn next_request(
+        &mut self,
+        input: &mut BytesMut,
+    ) -> Result<Option<Request<Length>>, Violation> {
+        let read = self.reader.read(input).inspect_err(|_| self.end())?;
+        Ok(read.map(|received| self.begin(received)))
+    }
+
+    fn begin(&mut self, received: Received) -> Request<Length> {
+        let Received {
+            request,
+            persistent,
+            expects_continue,
+        } = received;
+        let length = *request.body();
+        self.is_head = *request.method() == Method::HEAD;
+        self.version = request.version();
+        self.persistent = persistent;
+        self.awaits_continue = expects_continue && length != Length::NONE;
+        self.body = Decoder::new(length);
+        self.forwards_body = false;
+        request
+    }
+
+    /// The body of the current request.
+    pub fn body(&mut self) -> &mut Decoder {
+        &mut self.body
+    }
+
+    /// Notes that the body of the current request goes on to somebody else. Says whether the client has to be told to send
+    /// it, which must happen at most once.
+    pub fn forward_body(&mut self) -> bool {
+        self.forwards_body = true;
+        std::mem::take(&mut self.awaits_continue)
+    }
+
+    /// Whether another request may follow, once the rest of the body has been read.
+    pub fn is_persistent(&self) -> bool {
+        self.persistent && (!self.forwards_body || self.body.is_over())
+    }
+
+    /// Lets the current request be the last one.
+    pub fn end(&mut self) {
+        self.persistent = false;
+    }
+
+    /// Writes the head of the answer, whose body comes with this length, framed as the client can read it. `fields` say
+    /// nothing about framing and the connection.
+    pub fn begin_answer<'f>(
+        &mut self,
+        out: &mut Vec<u8>,
+        status: StatusCode,
+        fields: impl IntoIterator<Item = Field<'f>>,
+        length: Length,
+    ) {
+        let is_http_10 = self.version == Version::HTTP_10;
+        let framed = match length {
+            Length::Exactly(_) => length,
+            Length::Chunked | Length::UntilClose if is_http_10 => Length::UntilClose,
+            Length::Chunked | Length::UntilClose => Length::Chunked,
+        };
+        let has_body = has_body(self.is_head, status);
+        if framed == Length::UntilClose && has_body || self.has_unread_body() {
+            self.end();
+        }
+        let persistence = match (self.persistent, is_http_10) {
+            _ if status == StatusCode::SWITCHING_PROTOCOLS => Persistence::Implied,
+            (true, false) => Persistence::Implied,
+            (true, true) => Persistence::KeepAlive,
+            (false, _) => Persistence::Close,
+        };
+        let said = has_body.then_some(framed);
+        write_response(out, status, fields, said, persistence);
+        self.answer = Encoder::new(framed);
+    }
+
+    /// Whether the current request has a body that nobody reads, which does not come or is too long to be read for nothing.
+    fn has_unread_body(&self) -> bool {
+        let is_long = self.body.left().is_some_and(|left| left > MOST_DISCARDED);
+        self.awaits_continue || is_long && !self.forwards_body
+    }
+
+    /// The body of the answer.
+    pub fn answer(&mut self) -> &mut Encoder {
+        &mut self.answer
+    }
+
+    /// Whether the answer goes to `HEAD`, so that it has no body whatever it says.
+    pub fn is_to_head(&self) -> bool {
+        self.is_head
+    }
+}
+
+/// In bytes: the rest of a body that is read for nothing, to keep a connection.
+pub const MOST_DISCARDED: u64 = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Piece;
+
+    /// A connection that has read the request in these bytes, and what is behind its head.
+    fn asked(bytes: &str) -> (ServerConnection, BytesMut) {
+        let (mut server, mut input) = (ServerConnection::default(), BytesMut::from(bytes));
+        assert!(server.next_request(&mut input).unwrap().is_some());
+        (server, input)
+    }
+
+    fn answered(server: &mut ServerConnection, length: Length) -> String {
+        let mut out = Vec::new();
+        server.begin_answer(&mut out, StatusCode::OK, [], length);
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Takes the body from the input, as far as it is there.
+    fn take_body(server: &mut ServerConnection, input: &mut BytesMut) -> Piece {
+        loop {
+            match server.body().next(input).unwrap() {
+                Piece::Data(length) => {
+                    let _ = input.split_to(length);
+                    server.body().consumed(length);
+                }
+                end @ (Piece::End | Piece::Unknown) => return end,
+            }
+        }
+    }
+
+    #[test]
+    fn requests_follow_each_other_and_each_is_framed_for_its_client() {
+        let (mut server, mut input) = asked(
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nA: b\r\n\r\n\
+             GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        );
+        server.forward_body();
+        assert!(!server.is_persistent());
+        assert_eq!(take_body(&mut server, &mut input), Piece::End);
+        let head = answered(&mut server, Length::UntilClose);
+        assert!(head.contains("transfer-encoding: chunked"), "{head}");
+        assert!(server.is_persistent());
+
+        assert!(server.next_request(&mut input).unwrap().is_some());
+        let head = answered(&mut server, Length::Exactly(2));
+        assert!(head.contains("connection: keep-alive"), "{head}");
+        assert!(server.is_persistent());
+        let head = answered(&mut server, Length::Chunked);
+        assert!(head.contains("connection: close"), "{head}");
+        assert!(!server.is_persistent());
+        assert_eq!(server.answer().length(), Length::UntilClose);
+    }
+
+    #[test]
+    fn what_ends_a_connection_is_told_in_the_answer() {
+        for (head, unread) in [
+            ("GET / HTTP/1.1\r\nConnection: close\r\n\r\n", false),
+            ("GET / HTTP/1.0\r\n\r\n", false),
+            ("POST / HTTP/1.1\r\nContent-Length: 65537\r\n\r\n", true),
+            (
+                "POST / HTTP/1.1\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n",
+                true,
+            ),
+        ] {
+            let (mut server, _) = asked(head);
+            let said = answered(&mut server, Length::NONE);
+            assert!(said.contains("connection: close"), "{head}: {said}");
+            assert!(!server.is_persistent(), "{head}");
+            let (mut server, _) = asked(head);
+            let awaited = server.forward_body();
+            assert_eq!(awaited, head.contains("100-continue"), "{head}");
+            let said = answered(&mut server, Length::NONE);
+            assert_eq!(said.contains("connection: close"), !unread, "{head}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_behind_a_body_of_which_the_end_was_not_seen() {
+        let (mut server, mut input) = asked("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nab");
+        server.forward_body();
+        assert_eq!(take_body(&mut server, &mut input), Piece::Unknown);
+        answered(&mut server, Length::NONE);
+        assert!(!server.is_persistent());
+        input.extend_from_slice(b"c");
+        assert_eq!(server.body().next(&mut input), Ok(Piece::Data(1)));
+        assert!(!server.is_persistent(), "it is there, but not taken");
+        assert_eq!(take_body(&mut server, &mut input), Piece::End);
+        assert!(server.is_persistent());
+    }
+
+    #[test]
+    fn nothing_is_read_behind_what_is_no_request() {
+        let mut server = ServerConnection::default();
+        let mut input = BytesMut::from("GET /\r\n\r\nGET / HTTP/1.1\r\n\r\n");
+        let refused = server.next_request(&mut input).map(|_| ());
+        assert_eq!(refused, Err(Violation::RequestLine));
+        assert!(!server.is_persistent());
+        assert!(answered(&mut server, Length::NONE).contains("connection: close"));
+    }
+}

@@ -36,6 +36,8 @@ pub(crate) struct Connection {
     /// How much room the next read gets.
     room: usize,
     reading: Patience,
+    /// Whether the other side is not waited for at present, so that its clock stands.
+    suspended: bool,
     allowance: Allowance,
     received: u64,
     writing: Patience,
@@ -76,6 +78,7 @@ impl Connection {
             flushed: 0,
             room: LEAST_ROOM,
             reading: Patience::default(),
+            suspended: false,
             allowance,
             received: 0,
             writing: Patience::default(),
@@ -95,6 +98,20 @@ impl Connection {
         self.reading.renew();
     }
 
+    /// Stops the clock of the other side, or starts it anew: it runs only while that side is waited for, and not while it waits
+    /// itself for somebody else.
+    pub(crate) fn suspend(&mut self, suspended: bool) {
+        self.suspended = suspended;
+        if suspended {
+            self.reading.renew();
+        }
+    }
+
+    /// Whether the clock of the other side stands.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
     /// Reads what there is; ready with 0 once the other side has sent everything.
     ///
     /// # Errors
@@ -104,6 +121,9 @@ impl Connection {
         if let Poll::Ready(read) = self.poll_read(context) {
             self.reading.progressed();
             return Poll::Ready(read);
+        }
+        if self.suspended {
+            return Poll::Pending;
         }
         let Allowance {
             in_all,

@@ -19,6 +19,8 @@ pub(crate) struct Transfer {
     room: Option<u64>,
     /// Goes to the source before it is waited for: the `100 Continue` that a client waits for.
     invitation: &'static [u8],
+    /// Whether the source is waited for, and nothing else.
+    awaits_source: bool,
 }
 
 /// Where a body comes from.
@@ -50,6 +52,7 @@ impl Transfer {
             taken: 0,
             room: Some(u64::MAX),
             invitation: b"",
+            awaits_source: false,
         }
     }
 
@@ -96,6 +99,7 @@ impl Transfer {
         mut source: Source<'_>,
         mut sink: Sink<'_>,
     ) -> Poll<Result<(), Broken>> {
+        self.awaits_source = false;
         loop {
             let is_hungry = self.encode(&mut source, &mut sink)?;
             ready!(self.poll_send(context, &mut source, &mut sink)).map_err(Broken::Sink)?;
@@ -113,7 +117,11 @@ impl Transfer {
                     return Poll::Ready(Err(Broken::Source(error)));
                 }
             }
-            if ready!(source.connection.poll_fill(context)).map_err(Broken::Source)? == 0 {
+            let Poll::Ready(read) = source.connection.poll_fill(context) else {
+                self.awaits_source = true;
+                return Poll::Pending;
+            };
+            if read.map_err(Broken::Source)? == 0 {
                 if !source.body.close() {
                     return Poll::Ready(Err(Broken::Source(io::ErrorKind::UnexpectedEof.into())));
                 }
@@ -161,6 +169,11 @@ impl Transfer {
             }
         }
         Ok(false)
+    }
+
+    /// Whether the source is waited for, and not the sink.
+    pub(crate) fn awaits_source(&self) -> bool {
+        self.awaits_source
     }
 
     /// How many bytes of the body have been taken from the source so far.

@@ -20,6 +20,7 @@ mod documents;
 mod ends;
 mod exchanges;
 mod explain;
+mod faithful;
 mod faults;
 mod headers;
 mod identity;

@@ -13,7 +13,9 @@
 use bytes::BytesMut;
 use http::{Method, StatusCode, Uri};
 
-use crate::{Answered, Decoder, Encoder, Length, Violation, read_response, write_request};
+use crate::{
+    Answered, Decoder, Encoder, Length, Violation, has_body, read_response, write_request,
+};
 
 /// The state of one exchange on a connection to a server.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct ClientConnection {
     body: Decoder,
     /// Whether an answer has begun after which the server keeps the connection.
     persistent: bool,
+    /// Whether the answer has no body because of the request or its status.
+    bodiless: bool,
     /// Whether the request will never be whole.
     abandoned: bool,
 }
@@ -43,6 +47,7 @@ impl ClientConnection {
             request: Encoder::new(length),
             body: Decoder::new(Length::NONE),
             persistent: false,
+            bodiless: false,
             abandoned: false,
         }
     }
@@ -70,6 +75,7 @@ impl ClientConnection {
         {
             self.body = Decoder::new(answered.length);
             self.persistent = answered.persistent;
+            self.bodiless = !has_body(self.is_head, answered.status);
         }
         Ok(read)
     }
@@ -82,6 +88,13 @@ impl ClientConnection {
     /// Whether the connection can carry another request: both messages are whole, and the server keeps it open.
     pub fn is_reusable(&self) -> bool {
         self.persistent && !self.abandoned && self.request.is_finished() && self.body.is_over()
+    }
+
+    /// Whether the end of the answer rests on a rule alone: there is no body to `HEAD`, and none with 204 and 304. A server that
+    /// sends one nevertheless would have it read as the next answer, so the connection has to be quiet before it carries another
+    /// request (RFC 9112 §6.3 has a client discard such bytes, where it sees them).
+    pub fn has_to_be_quiet(&self) -> bool {
+        self.bodiless
     }
 }
 
@@ -116,7 +129,7 @@ mod tests {
         assert_eq!(client.body().next(&mut input), Ok(Piece::Data(2)));
         assert!(!client.is_reusable(), "it is there, but not taken");
         client.body().consumed(2);
-        assert!(client.is_reusable());
+        assert!(client.is_reusable() && !client.has_to_be_quiet());
 
         let mut client = begun(Method::GET, Length::NONE);
         answer(
@@ -150,6 +163,7 @@ mod tests {
         let last = client.next_answer(&mut input).unwrap().unwrap();
         assert_eq!(last.status, StatusCode::OK);
         assert!(client.is_reusable(), "there is no body to HEAD");
+        assert!(client.has_to_be_quiet());
         assert!(!is_interim(StatusCode::SWITCHING_PROTOCOLS));
     }
 

@@ -173,7 +173,8 @@ impl Exchange {
         match relayed {
             Ok(()) => {
                 if self.http.is_reusable() && self.sending.is_none() {
-                    self.server.keep(self.connection);
+                    let has_to_be_quiet = self.http.has_to_be_quiet();
+                    self.server.keep(self.connection, has_to_be_quiet);
                 }
                 Ok(Sent::WHOLE)
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::error::UpstreamError;
 use crate::client::Client;
@@ -35,6 +35,8 @@ pub(super) struct Server {
 #[derive(Debug)]
 struct Idle {
     connection: Box<Connection>,
+    /// It has to be quiet up to then, where it is not certain that its last answer is over.
+    quiet_until: Option<Instant>,
     /// How many sweeps have found it waiting.
     sweeps: u32,
 }
@@ -63,7 +65,7 @@ impl Server {
     }
 
     /// The connection that was used last, if one is still good; the others are left to grow old. A request that cannot be
-    /// repeated gets one only if it is certain to be good.
+    /// repeated gets one only if it is certain to be good, and so does every request after an answer whose end is not certain.
     pub(super) async fn take_idle(&self, repeatable: bool) -> Option<Box<Connection>> {
         poll_fn(|context| Poll::Ready(self.poll_idle(context, repeatable))).await
     }
@@ -71,19 +73,28 @@ impl Server {
     fn poll_idle(&self, context: &mut Context<'_>, repeatable: bool) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         loop {
-            let mut connection = idle.pop()?.connection;
-            if connection.poll_is_idle(context) && (repeatable || connection.is_idle_now()) {
+            let is_due = |idle: &Idle| idle.quiet_until.is_none_or(|time| time <= Instant::now());
+            let usable = idle.iter().rposition(is_due)?;
+            let Idle {
+                mut connection,
+                quiet_until,
+                ..
+            } = idle.remove(usable);
+            let is_looked_at = !repeatable || quiet_until.is_some();
+            if connection.poll_is_idle(context) && (!is_looked_at || connection.is_idle_now()) {
                 return Some(connection);
             }
         }
     }
 
-    /// Keeps a connection for the next request, with the room that its answers have needed.
-    pub(super) fn keep(self: &Rc<Self>, connection: Box<Connection>) {
+    /// Keeps a connection for the next request, with the room that its answers have needed. It may have to be quiet for a while
+    /// first.
+    pub(super) fn keep(self: &Rc<Self>, connection: Box<Connection>, has_to_be_quiet: bool) {
         let mut idle = self.idle.borrow_mut();
         if connection.input.is_empty() && idle.len() < MOST_IDLE {
             idle.push(Idle {
                 connection,
+                quiet_until: has_to_be_quiet.then(|| Instant::now() + QUIET),
                 sweeps: 0,
             });
             if !self.sweeping.replace(true) {
@@ -151,6 +162,10 @@ async fn sweep(server: Weak<Server>) {
 /// half-way. The fourth sweep finds a connection that has waited for three to four seconds.
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
 const MOST_SWEEPS: u32 = 4;
+
+/// A server that sends a body where there is none sends it right behind the head. This is longer than that takes within a data
+/// center, and short enough that a few connections more carry what only asks whether pages have changed.
+const QUIET: Duration = Duration::from_millis(20);
 
 /// A burst may open more; beyond this they are closed when they are done.
 const MOST_IDLE: usize = 256;

@@ -1,3 +1,4 @@
 //! What passes through the gate stays what it is, and nobody gets what is another's.
 
 mod clocks;
+mod reuse;

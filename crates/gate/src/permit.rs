@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use http::header::HOST;
+use http::header::{AUTHORIZATION, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use http1::write_field;
+use http1::{binds_connection, write_field};
 use session::{KeyRing, Session};
 
 use crate::hygiene::Onward;
@@ -277,6 +277,9 @@ impl<'g> Permit<'g> {
             uri,
             body: request.body(),
             has_host: headers.contains_key(HOST) || rewrite.host.is_some(),
+            binds_connection: headers
+                .get(AUTHORIZATION)
+                .is_some_and(|value| binds_connection(value.as_bytes())),
             fields,
         };
         (admitted, self.admission)
@@ -315,6 +318,7 @@ pub struct Admitted<'r, B> {
     uri: Cow<'r, Uri>,
     body: &'r B,
     has_host: bool,
+    binds_connection: bool,
     fields: Vec<u8>,
 }
 
@@ -350,6 +354,11 @@ impl<'r, B> Admitted<'r, B> {
     /// Its body.
     pub fn body(&self) -> &'r B {
         self.body
+    }
+
+    /// Whether it has credentials that are those of its connection from then on, as [`http1::binds_connection`] says.
+    pub fn binds_connection(&self) -> bool {
+        self.binds_connection
     }
 
     /// Its fields, a line each, as HTTP/1.1 writes them (RFC 9112 §5): all that the upstream is to see.

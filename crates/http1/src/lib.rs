@@ -9,6 +9,7 @@
 //!
 //! This crate knows `http` types. It has no sockets, no clock and no logger: whoever moves the bytes brings them here.
 
+mod authentication;
 mod body;
 mod client;
 mod head;
@@ -18,6 +19,7 @@ mod server;
 mod violation;
 mod write;
 
+pub use authentication::binds_connection;
 pub use body::{Decoder, Length, Piece};
 pub use client::{ClientConnection, is_interim};
 pub use head::{Field, HopByHop, has_body, options};

@@ -7,7 +7,7 @@ use memchr::memchr_iter;
 use crate::head::{
     ConnectionOptions, Field, HopByHop, Lines, decimal, field_line, has_body, is_field,
 };
-use crate::{LARGEST_HEAD, Length, MOST_FIELDS, Violation};
+use crate::{LARGEST_HEAD, Length, MOST_FIELDS, Violation, binds_connection};
 
 /// An answer's head. Its fields stay the bytes that they are, because most go on as they came: a map of them would take a
 /// tenth of the instructions of a request on its way through.
@@ -37,6 +37,12 @@ impl Answered {
         } else {
             HopByHop::by_definition()
         }
+    }
+
+    /// Whether it asks for credentials that would be those of the connection, as [`binds_connection`] says.
+    pub fn binds_connection(&self) -> bool {
+        let mut challenges = self.values("www-authenticate");
+        self.status == StatusCode::UNAUTHORIZED && challenges.any(binds_connection)
     }
 
     /// The values of the fields of this name.

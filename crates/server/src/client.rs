@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub(crate) struct Client {
     answer_at: u64,
     /// Whether the connection ends with a reset.
     resets: bool,
+    /// The connection to a service that is this client's alone, and whose it is.
+    own: Option<(Rc<()>, Box<Connection>)>,
 }
 
 impl Client {
@@ -53,6 +56,7 @@ impl Client {
             body_limit: u64::MAX,
             answer_at: 0,
             resets: false,
+            own: None,
         }
     }
 
@@ -160,6 +164,23 @@ impl Client {
     /// Limits the body of the current request to so many bytes, before it is [forwarded](Self::forward_body) to anybody.
     pub(crate) fn limit_body(&mut self, bytes: u64) {
         self.body_limit = bytes;
+    }
+
+    /// Whether it has a connection of its own to the server of this identity.
+    pub(crate) fn owns_connection_to(&self, server: &Rc<()>) -> bool {
+        let mut own = self.own.iter();
+        own.any(|(other, _)| Rc::ptr_eq(other, server))
+    }
+
+    /// Its own connection to the server of this identity. A request in flight has it.
+    pub(crate) fn take_own(&mut self, server: &Rc<()>) -> Option<Box<Connection>> {
+        let own = self.own.take_if(|(other, _)| Rc::ptr_eq(other, server));
+        own.map(|(_, connection)| connection)
+    }
+
+    /// Keeps a connection for this client alone, until it hangs up.
+    pub(crate) fn own(&mut self, server: Rc<()>, connection: Box<Connection>) {
+        self.own = Some((server, connection));
     }
 
     /// Lets the current request be the last one: what follows it can no longer be told.

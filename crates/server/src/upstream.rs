@@ -47,7 +47,7 @@ impl Upstream {
         client: &mut Client,
         record: &Record<'_>,
     ) -> Result<(Answered, Exchange), UpstreamError> {
-        let first = self.take_turn();
+        let first = self.turn_for(client);
         let admitted = admitted.or_for_host(&self.servers[first].host);
         for passed_over in 0..self.servers.len() - 1 {
             let server = &self.servers[(first + passed_over) % self.servers.len()];
@@ -60,8 +60,12 @@ impl Upstream {
         self.servers[last].forward(&admitted, client, record).await
     }
 
-    /// The servers take turns.
-    fn take_turn(&self) -> usize {
+    /// The server of the connection that is the client's alone, if there is one. Otherwise they take turns.
+    fn turn_for(&self, client: &Client) -> usize {
+        let is_own = |server: &Rc<Server>| client.owns_connection_to(&server.identity);
+        if let Some(own) = self.servers.iter().position(is_own) {
+            return own;
+        }
         let turn = self.next.get();
         self.next.set((turn + 1) % self.servers.len());
         turn
@@ -78,11 +82,21 @@ impl Server {
         // What an upstream may do twice can be sent twice (RFC 9112 §9.3.1).
         let repeatable = *admitted.body() == Length::NONE && admitted.method().is_idempotent();
         loop {
-            let (connection, reused) = match self.take_idle(repeatable).await {
-                Some(connection) => (connection, true),
-                None => (Box::pin(self.connect(client)).await?, false),
+            let own = client.take_own(&self.identity);
+            let own = own.filter(|own| own.is_idle_now());
+            let (is_own, kept) = match own {
+                Some(own) => (true, Some(own)),
+                None => (false, self.take_idle(repeatable).await),
+            };
+            let reused = kept.is_some();
+            let connection = match kept {
+                Some(kept) => kept,
+                None => Box::pin(self.connect(client)).await?,
             };
             let mut exchange = Exchange::begin(connection, Rc::clone(self), admitted, client);
+            if is_own {
+                exchange.bind();
+            }
             match exchange.head(client, record).await {
                 Ok(answered) => return Ok((answered, exchange)),
                 // It closed the connection when that had been idle for too long, just as we used it again.

@@ -25,6 +25,8 @@ pub(crate) struct Exchange {
     http: ClientConnection,
     /// The client's body, until it has been sent.
     sending: Option<Transfer>,
+    /// Whether the connection is its client's alone: what follows on it is done in the name of that one.
+    is_bound: bool,
     server: Rc<Server>,
 }
 
@@ -45,8 +47,14 @@ impl Exchange {
             connection,
             http,
             sending: sends.then(|| client.forward_body()),
+            is_bound: admitted.binds_connection(),
             server,
         }
+    }
+
+    /// Lets nobody else use the connection from now on.
+    pub(super) fn bind(&mut self) {
+        self.is_bound = true;
     }
 
     /// Sends the request, and waits for the head of the answer. The clock starts anew while the client's body still makes
@@ -85,7 +93,10 @@ impl Exchange {
             let read = self.http.next_answer(&mut self.connection.input);
             match read.map_err(invalid).map_err(UpstreamError::Exchange)? {
                 Some(answered) if is_interim(answered.status) => {}
-                Some(answered) => return Poll::Ready(Ok(answered)),
+                Some(answered) => {
+                    self.is_bound |= answered.binds_connection();
+                    return Poll::Ready(Ok(answered));
+                }
                 None => match ready!(self.connection.poll_fill(context)) {
                     Ok(0) => {
                         let closed = io::ErrorKind::UnexpectedEof.into();
@@ -173,8 +184,7 @@ impl Exchange {
         match relayed {
             Ok(()) => {
                 if self.http.is_reusable() && self.sending.is_none() {
-                    let has_to_be_quiet = self.http.has_to_be_quiet();
-                    self.server.keep(self.connection, has_to_be_quiet);
+                    self.keep(client);
                 }
                 Ok(Sent::WHOLE)
             }
@@ -224,6 +234,16 @@ impl Exchange {
             }
         })
         .await
+    }
+
+    /// Keeps the connection for the next request: of anybody, or of the client to whom it is bound.
+    fn keep(self, client: &mut Client) {
+        if self.is_bound {
+            client.own(Rc::clone(&self.server.identity), self.connection);
+        } else {
+            let has_to_be_quiet = self.http.has_to_be_quiet();
+            self.server.keep(self.connection, has_to_be_quiet);
+        }
     }
 
     /// The answer's body.

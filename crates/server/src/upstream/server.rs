@@ -25,6 +25,8 @@ pub(super) struct Server {
     pub(super) patience: Duration,
     /// What it is called in a request that names no host.
     pub(super) host: HeaderValue,
+    /// Tells it from every other server, also from those of another configuration.
+    pub(super) identity: Rc<()>,
     /// The last one was used last.
     idle: RefCell<Vec<Idle>>,
     /// Whether somebody closes those that grow old.
@@ -56,6 +58,7 @@ impl Server {
     pub(super) fn new(address: ServerAddress, settings: &UpstreamSettings) -> Self {
         Self {
             host: own_host(&address),
+            identity: Rc::default(),
             address,
             connect_timeout: settings.connect_timeout,
             patience: settings.timeout,

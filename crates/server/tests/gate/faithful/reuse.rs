@@ -26,8 +26,7 @@ async fn a_body_where_there_is_none_is_nobodys_answer() -> Result<()> {
         client.head().await?;
 
         // The head is with its client, and the rest still under way, as the next request comes.
-        let asked = upstream.asked(&gate, &signed_in("/next", "eve"));
-        let (mut next, mut other) = asked.await?;
+        let (mut next, mut other) = upstream.asked(&gate, &signed_in("/next", "eve")).await?;
         served
             .say("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
             .await?;
@@ -54,5 +53,53 @@ async fn a_connection_that_stayed_quiet_is_used_again() -> Result<()> {
         client.raw(&request.bytes(gate.proxy)).await?;
         assert!(served.head().await?.starts_with(method), "{head}");
     }
+    Ok(())
+}
+
+const CHALLENGE: &str = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\n\
+                         WWW-Authenticate: NTLM TlRMTVNTUAAC\r\nContent-Length: 0\r\n\r\n";
+
+#[tokio::test]
+async fn a_connection_that_a_client_authenticates_is_that_clients_alone() -> Result<()> {
+    let (upstream, gate) = Upstream::start().await?;
+    let (mut ada, mut hers) = upstream.asked(&gate, &signed_in("/1", "ada")).await?;
+    hers.say(CHALLENGE).await?;
+    assert_eq!(ada.response().await?.status, 401);
+
+    let (mut eve, mut other) = upstream.asked(&gate, &signed_in("/eve", "eve")).await?;
+    other.say(OK).await?;
+    assert_eq!(eve.response().await?.status, 200);
+
+    let request = signed_in("/2", "ada").header("Authorization", "NTLM TlRMTVNTUAAD");
+    ada.raw(&request.bytes(gate.proxy)).await?;
+    let seen = hers.head().await?;
+    assert!(seen.starts_with("GET /2 "), "{seen}");
+    assert!(
+        seen.contains("authorization: NTLM TlRMTVNTUAAD\r\n"),
+        "{seen}"
+    );
+    hers.say(OK).await?;
+    assert_eq!(ada.response().await?.status, 200);
+
+    // From here on the service takes everything on it for hers, also what has no credentials.
+    eve.raw(&signed_in("/eve", "eve").bytes(gate.proxy)).await?;
+    assert!(other.head().await?.starts_with("GET /eve "));
+    ada.raw(&signed_in("/3", "ada").bytes(gate.proxy)).await?;
+    assert!(hers.head().await?.starts_with("GET /3 "));
+    hers.say(OK).await?;
+    assert_eq!(ada.response().await?.status, 200);
+    drop(ada);
+    assert_eq!(hers.closed().await?, b"", "it ends with its client");
+    Ok(())
+}
+
+#[tokio::test]
+async fn credentials_bind_a_connection_also_without_a_challenge() -> Result<()> {
+    let (upstream, gate) = Upstream::start().await?;
+    let request = signed_in("/", "ada").header("Authorization", "Negotiate YII=");
+    let (mut ada, mut hers) = upstream.asked(&gate, &request).await?;
+    hers.say(OK).await?;
+    assert_eq!(ada.response().await?.status, 200);
+    let (_eve, _other) = upstream.asked(&gate, &signed_in("/eve", "eve")).await?;
     Ok(())
 }

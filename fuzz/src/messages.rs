@@ -67,7 +67,7 @@ pub fn answers(bytes: &[u8], method: &Method, size: usize) -> Result<Vec<Message
     let (mut input, mut pieces) = (BytesMut::new(), bytes.chunks(size.max(1)));
     let (mut out, target) = (Vec::new(), Uri::from_static("/"));
     let mut client =
-        ClientConnection::begin_request(&mut out, method, &target, b"", Length::NONE);
+        ClientConnection::begin_request(&mut out, method, &target, b"", Length::NONE, false);
     let mut seen = Vec::new();
     loop {
         assert!(!client.is_reusable(), "the answer is not there");
@@ -79,9 +79,7 @@ pub fn answers(bytes: &[u8], method: &Method, size: usize) -> Result<Vec<Message
             continue;
         };
         let is_last = !is_interim(answered.status);
-        if is_last {
-            check_passed_on(&answered, *method == Method::HEAD);
-        }
+        check_passed_on(&answered, *method == Method::HEAD);
         let (body, complete) = match is_last {
             true => body(client.body(), &mut input, &mut pieces)?,
             false => (Vec::new(), true),
@@ -188,7 +186,7 @@ fn check_written(request: &Request<Length>) {
         http1::write_field(&mut fields, name, value);
     }
     let (method, length) = (request.method(), *request.body());
-    http1::write_request(&mut out, method, request.uri(), &fields, length);
+    http1::write_request(&mut out, method, request.uri(), &fields, length, false);
     let mut fields = [httparse::EMPTY_HEADER; http1::MOST_FIELDS + 1];
     let mut other = httparse::Request::new(&mut fields);
     let end = other.parse(&out).expect("another parser reads it");

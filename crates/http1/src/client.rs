@@ -33,15 +33,17 @@ pub struct ClientConnection {
 }
 
 impl ClientConnection {
-    /// Writes the head of a request, as [`write_request`] does.
+    /// Writes the head of a request, as [`write_request`] does, which may ask the server whether it wants the body
+    /// (RFC 9110 §10.1.1).
     pub fn begin_request(
         out: &mut Vec<u8>,
         method: &Method,
         target: &Uri,
         fields: &[u8],
         length: Length,
+        asks_first: bool,
     ) -> Self {
-        write_request(out, method, target, fields, length);
+        write_request(out, method, target, fields, length, asks_first);
         Self {
             is_head: *method == Method::HEAD,
             request: Encoder::new(length),
@@ -110,7 +112,7 @@ mod tests {
 
     fn begun(method: Method, length: Length) -> ClientConnection {
         let (mut out, target) = (Vec::new(), Uri::from_static("/"));
-        ClientConnection::begin_request(&mut out, &method, &target, b"host: a\r\n", length)
+        ClientConnection::begin_request(&mut out, &method, &target, b"host: a\r\n", length, false)
     }
 
     fn answer(client: &mut ClientConnection, bytes: &str) -> (Answered, BytesMut) {

@@ -3,7 +3,8 @@
 //! ```text
 //! input  ──► next_request   the head of a request, or a violation
 //!        ──► body           its body, piece by piece (trailers are checked and dropped)
-//! output ◄── begin_answer   the head of the answer, framed for this client
+//! output ◄── write_interim  an answer before the answer (1xx), if the client can read one
+//!        ◄── begin_answer   the head of the answer, framed for this client
 //!        ◄── answer         its body, piece by piece
 //! ```
 //!
@@ -87,11 +88,27 @@ impl ServerConnection {
         &mut self.body
     }
 
-    /// Notes that the body of the current request goes on to somebody else. Says whether the client has to be told to send
-    /// it, which must happen at most once.
-    pub fn forward_body(&mut self) -> bool {
+    /// Whether the client waits for `100 Continue` before it sends the body of the current request.
+    pub fn awaits_continue(&self) -> bool {
+        self.awaits_continue
+    }
+
+    /// Notes that the body of the current request goes on to somebody else: the client sends it, or is told to.
+    pub fn forward_body(&mut self) {
         self.forwards_body = true;
-        std::mem::take(&mut self.awaits_continue)
+        self.awaits_continue = false;
+    }
+
+    /// Writes an answer before the answer, if the client can read one (RFC 9110 §15.2).
+    pub fn write_interim<'f>(
+        &self,
+        out: &mut Vec<u8>,
+        status: StatusCode,
+        fields: impl IntoIterator<Item = Field<'f>>,
+    ) {
+        if self.version == Version::HTTP_11 {
+            write_response(out, status, fields, None, Persistence::Implied);
+        }
     }
 
     /// Whether another request may follow, once the rest of the body has been read.
@@ -224,8 +241,9 @@ mod tests {
             assert!(said.contains("connection: close"), "{head}: {said}");
             assert!(!server.is_persistent(), "{head}");
             let (mut server, _) = asked(head);
-            let awaited = server.forward_body();
+            let awaited = server.awaits_continue();
             assert_eq!(awaited, head.contains("100-continue"), "{head}");
+            server.forward_body();
             let said = answered(&mut server, Length::NONE);
             assert_eq!(said.contains("connection: close"), !unread, "{head}");
         }
@@ -243,6 +261,20 @@ mod tests {
         assert!(!server.is_persistent(), "it is there, but not taken");
         assert_eq!(take_body(&mut server, &mut input), Piece::End);
         assert!(server.is_persistent());
+    }
+
+    #[test]
+    fn answers_before_the_answer_are_for_those_who_can_read_them() {
+        let link = [(&b"link"[..], &b"</a>"[..])];
+        for (version, written) in [
+            ("HTTP/1.1", "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"),
+            ("HTTP/1.0", ""),
+        ] {
+            let (server, _) = asked(&format!("GET / {version}\r\n\r\n"));
+            let mut out = Vec::new();
+            server.write_interim(&mut out, StatusCode::EARLY_HINTS, link);
+            assert_eq!(String::from_utf8(out).unwrap(), written);
+        }
     }
 
     #[test]

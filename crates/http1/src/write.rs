@@ -19,13 +19,15 @@ pub enum Persistence {
 }
 
 /// Writes a request's head: in HTTP/1.1, for a connection that is to last. Its target is a path. Its fields come as
-/// [`write_field`] writes them, and say nothing about framing.
+/// [`write_field`] writes them, and say nothing about framing. With `asks_first` the server is asked for a word before the
+/// body comes.
 pub fn write_request(
     out: &mut Vec<u8>,
     method: &Method,
     target: &Uri,
     fields: &[u8],
     length: Length,
+    asks_first: bool,
 ) {
     let target = target.path_and_query();
     out.extend_from_slice(method.as_str().as_bytes());
@@ -36,6 +38,9 @@ pub fn write_request(
     // RFC 9110 §8.6: a method that has no use for a body does not speak of one that is not there.
     if length != Length::NONE || !method.is_safe() {
         write_length(out, length);
+    }
+    if asks_first {
+        out.extend_from_slice(b"expect: 100-continue\r\n");
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -179,7 +184,7 @@ mod tests {
         let (mut fields, mut out) = (Vec::new(), Vec::new());
         write_field(&mut fields, b"host", b"a");
         let target = Uri::from_static("/a%20b?c");
-        write_request(&mut out, &method, &target, &fields, length);
+        write_request(&mut out, &method, &target, &fields, length, false);
         String::from_utf8(out).unwrap()
     }
 

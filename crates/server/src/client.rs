@@ -12,7 +12,9 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
 use http::{HeaderValue, Request, Response, StatusCode};
-use http1::{Field, LARGEST_HEAD, Length, MOST_DISCARDED, Piece, ServerConnection, Violation};
+use http1::{
+    Answered, Field, LARGEST_HEAD, Length, MOST_DISCARDED, Piece, ServerConnection, Violation,
+};
 use jiff::fmt::rfc2822::DateTimePrinter;
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
@@ -137,12 +139,46 @@ impl Client {
     /// might be a part of this body.
     pub(crate) fn forward_body(&mut self) -> Transfer {
         self.connection.allow(self.for_body());
-        let invitation: &[u8] = match self.http.forward_body() {
-            true => b"HTTP/1.1 100 Continue\r\n\r\n",
-            false => b"",
-        };
-        let transfer = Transfer::new().inviting(invitation);
-        transfer.up_to(self.body_limit)
+        self.http.forward_body();
+        Transfer::new().up_to(self.body_limit)
+    }
+
+    /// Whether the client waits for a word before it sends the body of the current request, and has sent nothing of it.
+    pub(crate) fn holds_body(&self) -> bool {
+        self.http.awaits_continue() && !self.has_sent_ahead()
+    }
+
+    /// Whether something has come that nobody has read yet.
+    pub(crate) fn has_sent_ahead(&self) -> bool {
+        !self.connection.input.is_empty()
+    }
+
+    /// Tells the client to send the body.
+    pub(crate) fn invite(&mut self, context: &mut Context<'_>) {
+        self.interim(context, StatusCode::CONTINUE, []);
+    }
+
+    /// Passes on an answer that comes before the answer, as far as the client can read one and has read those before.
+    pub(crate) fn pass_interim(&mut self, context: &mut Context<'_>, interim: &Answered) {
+        let hop_by_hop = interim.hop_by_hop();
+        let fields = interim.fields();
+        let fields = fields.filter(|(name, _)| !hop_by_hop.contains(name));
+        self.interim(context, interim.status, fields);
+    }
+
+    fn interim<'f>(
+        &mut self,
+        context: &mut Context<'_>,
+        status: StatusCode,
+        fields: impl IntoIterator<Item = Field<'f>>,
+    ) {
+        if self.connection.unsent() > 0 {
+            return;
+        }
+        let output = &mut self.connection.output;
+        self.http.write_interim(output, status, fields);
+        // What does not find room in the socket leaves with the answer. A failure shows there too.
+        let _ = self.connection.poll_flush(context);
     }
 
     /// The body of the current request.

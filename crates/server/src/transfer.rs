@@ -1,7 +1,7 @@
 //! Bodies on their way from one connection to another: taken out of one framing and put into another.
 
+use std::io;
 use std::task::{Context, Poll, ready};
-use std::{io, mem};
 
 use bytes::Buf;
 use http1::{Decoder, Encoder, Piece};
@@ -17,8 +17,6 @@ pub(crate) struct Transfer {
     taken: u64,
     /// So many more it may have; `None` once it has had more than that.
     room: Option<u64>,
-    /// Goes to the source before it is waited for: the `100 Continue` that a client waits for.
-    invitation: &'static [u8],
     /// Whether the source is waited for, and nothing else.
     awaits_source: bool,
 }
@@ -51,14 +49,8 @@ impl Transfer {
             passing: 0,
             taken: 0,
             room: Some(u64::MAX),
-            invitation: b"",
             awaits_source: false,
         }
-    }
-
-    /// The same, with words for the source that are due when the body is.
-    pub(crate) fn inviting(self, invitation: &'static [u8]) -> Self {
-        Self { invitation, ..self }
     }
 
     /// A transfer that breaks off before it passes on more bytes of the body than this.
@@ -67,11 +59,6 @@ impl Transfer {
             room: Some(limit),
             ..self
         }
-    }
-
-    /// Takes these words back, if they have not been said: the answer has begun.
-    pub(crate) fn invite_no_more(&mut self) {
-        self.invitation = b"";
     }
 
     /// Sends what the sink has in its output, with what has come of the body, together with what others have to send.
@@ -108,14 +95,6 @@ impl Transfer {
             }
             if !is_hungry {
                 continue;
-            }
-            if !self.invitation.is_empty() {
-                let output = &mut source.connection.output;
-                output.extend_from_slice(mem::take(&mut self.invitation));
-                // So few bytes find room in the socket. If not, they leave with the answer.
-                if let Poll::Ready(Err(error)) = source.connection.poll_flush(context) {
-                    return Poll::Ready(Err(Broken::Source(error)));
-                }
             }
             let Poll::Ready(read) = source.connection.poll_fill(context) else {
                 self.awaits_source = true;

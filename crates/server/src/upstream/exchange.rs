@@ -1,12 +1,16 @@
 //! One request and its answer, between a client's connection and one to a server.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use gate::Admitted;
+use http::StatusCode;
 use http1::{Answered, ClientConnection, Length, is_interim};
+use tokio::time::{Sleep, sleep};
 
 use super::error::UpstreamError;
 use super::server::Server;
@@ -25,13 +29,16 @@ pub(crate) struct Exchange {
     http: ClientConnection,
     /// The client's body, until it has been sent.
     sending: Option<Transfer>,
+    /// The client's body is held back until this time is over, or the server asks for it (RFC 9110 §10.1.1).
+    held: Option<Pin<Box<Sleep>>>,
     /// Whether the connection is its client's alone: what follows on it is done in the name of that one.
     is_bound: bool,
     server: Rc<Server>,
 }
 
 impl Exchange {
-    /// Writes the head of a request, which leaves with [`head`](Self::head).
+    /// Writes the head of a request, which leaves with [`head`](Self::head). A client that waits for the service's word before
+    /// it sends its body waits on.
     pub(super) fn begin(
         mut connection: Box<Connection>,
         server: Rc<Server>,
@@ -39,14 +46,16 @@ impl Exchange {
         client: &mut Client,
     ) -> Self {
         let length = *admitted.body();
+        let holds = client.holds_body();
         let (output, fields) = (&mut connection.output, admitted.fields());
         let (method, uri) = (admitted.method(), admitted.uri());
-        let http = ClientConnection::begin_request(output, method, uri, fields, length);
-        let sends = length != Length::NONE;
+        let http = ClientConnection::begin_request(output, method, uri, fields, length, holds);
+        let sends = length != Length::NONE && !holds;
         Self {
             connection,
             http,
             sending: sends.then(|| client.forward_body()),
+            held: holds.then(|| Box::pin(sleep(LONGEST_HOLD))),
             is_bound: admitted.binds_connection(),
             server,
         }
@@ -78,22 +87,44 @@ impl Exchange {
             }
         }
         poll_fn(|context| {
-            // The request leaves before anything is waited for.
-            let client_failed = self.poll_client(context, client, record);
-            if let Poll::Ready(head) = self.poll_head(context) {
-                return Poll::Ready(head);
+            loop {
+                // The request leaves before anything is waited for.
+                let client_failed = self.poll_client(context, client, record);
+                let held = self.held.is_some();
+                if let Poll::Ready(head) = self.poll_head(context, client) {
+                    return Poll::Ready(head);
+                }
+                if let Poll::Ready(failed) = client_failed {
+                    return Poll::Ready(Err(failed.into()));
+                }
+                if self.held.is_some() == held {
+                    return Poll::Pending;
+                }
             }
-            client_failed.map(|failed| Err(failed.into()))
         })
         .await
     }
 
-    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<Answered, UpstreamError>> {
+    fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+        client: &mut Client,
+    ) -> Poll<Result<Answered, UpstreamError>> {
         loop {
             let read = self.http.next_answer(&mut self.connection.input);
             match read.map_err(invalid).map_err(UpstreamError::Exchange)? {
-                Some(answered) if is_interim(answered.status) => {}
+                Some(answered) if answered.status == StatusCode::CONTINUE => {
+                    if self.held.is_some() {
+                        self.release(context, client, true);
+                    }
+                }
+                Some(answered) if is_interim(answered.status) => {
+                    client.pass_interim(context, &answered);
+                }
                 Some(answered) => {
+                    if self.held.take().is_some() {
+                        self.http.abandon_request();
+                    }
                     self.is_bound |= answered.binds_connection();
                     return Poll::Ready(Ok(answered));
                 }
@@ -107,6 +138,31 @@ impl Exchange {
                 },
             }
         }
+    }
+
+    /// Lets the client's body go on that was held back, and tells the client to send it, if that is needed.
+    fn release(&mut self, context: &mut Context<'_>, client: &mut Client, tells: bool) {
+        self.held = None;
+        self.sending = Some(client.forward_body());
+        if tells {
+            client.invite(context);
+        }
+    }
+
+    /// Waits for what decides about a body that is held back. Ready when the client has failed.
+    fn poll_held(&mut self, context: &mut Context<'_>, client: &mut Client) -> Poll<ClientFailed> {
+        let Some(held) = &mut self.held else {
+            return Poll::Pending;
+        };
+        let is_over = held.as_mut().poll(context).is_ready();
+        if client.poll_gone(context).is_ready() {
+            return Poll::Ready(ClientFailed::Gone);
+        }
+        // A client need not wait for ever, and neither does one for a server that does not know what it waits for.
+        if is_over || client.has_sent_ahead() {
+            self.release(context, client, is_over);
+        }
+        Poll::Pending
     }
 
     /// What it means that the upstream's connection broke.
@@ -125,6 +181,14 @@ impl Exchange {
         client: &mut Client,
         record: &Record<'_>,
     ) -> Poll<ClientFailed> {
+        if self.held.is_some() {
+            // A failure shows where its answer is waited for.
+            let _ = self.connection.poll_flush(context);
+            let failed = self.poll_held(context, client);
+            if failed.is_ready() || self.held.is_some() {
+                return failed;
+            }
+        }
         let sent = match &mut self.sending {
             None => ready!(self.connection.poll_flush(context)).map_err(Broken::Sink),
             Some(sending) => {
@@ -171,9 +235,6 @@ impl Exchange {
         client: &mut Client,
         record: &Record<'_>,
     ) -> Result<Sent, UpstreamError> {
-        if let Some(sending) = &mut self.sending {
-            sending.invite_no_more();
-        }
         let mut receiving = Transfer::new();
         let begun = receiving.begin(self.source(), client.sink()).await;
         let relayed = match begun {
@@ -291,3 +352,6 @@ impl From<ClientFailed> for Broken {
         }
     }
 }
+
+/// How long a body is held back for a server that says nothing: some do not know the expectation. curl waits as long.
+const LONGEST_HOLD: Duration = Duration::from_secs(1);

@@ -315,18 +315,6 @@ async fn nothing_an_upstream_adds_reaches_the_next_client() -> Result<()> {
 }
 
 #[tokio::test]
-async fn interim_answers_are_for_the_gate_alone() -> Result<()> {
-    let (upstream, gate) = Upstream::start().await?;
-    let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
-    served
-        .say("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
-        .await?;
-    served.say(OK).await?;
-    assert_eq!(client.response().await?.status, 200);
-    Ok(())
-}
-
-#[tokio::test]
 async fn the_length_of_a_body_that_is_not_sent_stays() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
     let cookie = Mint::user("ada").authjs();

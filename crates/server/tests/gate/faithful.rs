@@ -1,4 +1,5 @@
 //! What passes through the gate stays what it is, and nobody gets what is another's.
 
 mod clocks;
+mod interim;
 mod reuse;

@@ -52,6 +52,9 @@ async fn a_connection_that_stayed_quiet_is_used_again() -> Result<()> {
 
         client.raw(&request.bytes(gate.proxy)).await?;
         assert!(served.head().await?.starts_with(method), "{head}");
+        let last = format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n");
+        served.say(&last).await?;
+        client.head().await?;
     }
     Ok(())
 }

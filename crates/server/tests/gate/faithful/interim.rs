@@ -1,0 +1,119 @@
+//! Answers before the answer (RFC 9110 §15.2), and who decides about a body that is announced.
+
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+use harness::Mint;
+use tokio::io::AsyncReadExt;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use crate::exchanges::{OK, Upstream, post};
+use crate::support::signed_in;
+
+const EARLY: &str = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n\
+                     HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x-hop\r\nX-Hop: a\r\n\r\n";
+
+#[tokio::test]
+async fn answers_before_the_answer_reach_those_who_can_read_them() -> Result<()> {
+    let (upstream, gate) = Upstream::start().await?;
+    let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
+    served.say(EARLY).await?;
+    // Nobody asked whether to continue.
+    assert_eq!(client.head().await?.status, 102);
+    let hints = client.head().await?;
+    assert_eq!((hints.status, hints.header("link")), (103, Some("</a>")));
+    assert_eq!(hints.header("x-hop"), None);
+    served.say(OK).await?;
+    assert_eq!(client.response().await?.text(), "ok");
+
+    let cookie = Mint::user("ada").authjs();
+    let old = format!("GET / HTTP/1.0\r\nConnection: keep-alive\r\nCookie: {cookie}\r\n\r\n");
+    client.raw(old.as_bytes()).await?;
+    served.head().await?;
+    served.say(&format!("{EARLY}{OK}")).await?;
+    assert_eq!(client.response().await?.text(), "ok");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_service_decides_whether_a_body_is_to_come() -> Result<()> {
+    let (upstream, gate) = Upstream::start().await?;
+    let waiting = post("Content-Length: 4\r\nExpect: 100-continue\r\n");
+    let mut client = gate.connect().await?;
+    client.raw(waiting.as_bytes()).await?;
+    let mut served = upstream.accept().await?;
+    let seen = served.head().await?;
+    assert!(seen.contains("\r\nexpect: 100-continue\r\n"), "{seen}");
+    served.say("HTTP/1.1 100 Continue\r\n\r\n").await?;
+    assert_eq!(client.head().await?.status, 100);
+    client.raw(b"body").await?;
+    served.read_until("body").await?;
+    served.say(OK).await?;
+    assert_eq!(client.response().await?.text(), "ok");
+
+    client.raw(waiting.as_bytes()).await?;
+    served.head().await?;
+    served
+        .say("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
+        .await?;
+    let answer = client.response().await?;
+    assert_eq!((answer.status, answer.text().as_str()), (413, "big"));
+    assert_eq!(answer.header("connection"), Some("close"));
+    client.closed().await?;
+    assert_eq!(
+        served.closed().await?,
+        b"",
+        "it may still wait for the body"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_does_not_wait_for_a_service_that_says_nothing() -> Result<()> {
+    let (upstream, gate) = Upstream::start().await?;
+    let waiting = post("Content-Length: 4\r\nExpect: 100-continue\r\n");
+    let mut client = gate.connect().await?;
+    client.raw(waiting.as_bytes()).await?;
+    let mut served = upstream.accept().await?;
+    served.head().await?;
+    assert_eq!(client.head().await?.status, 100, "after a while");
+    client.raw(b"body").await?;
+    served.read_until("body").await?;
+    served.say(OK).await?;
+    assert_eq!(client.response().await?.text(), "ok");
+
+    // One that sends its body at once waits for nothing, and the service is not asked.
+    client.raw((waiting + "body").as_bytes()).await?;
+    let seen = served.read_until("body").await?;
+    assert!(!seen.contains("expect"), "{seen}");
+    served.say(OK).await?;
+    assert_eq!(client.response().await?.text(), "ok");
+    Ok(())
+}
+
+#[tokio::test]
+async fn curl_uploads_when_the_service_says_so() -> Result<()> {
+    let (upstream, gate) = Upstream::start().await?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("upload");
+    std::fs::write(&file, "x".repeat(2_000_000))?;
+    let curl = Command::new("curl")
+        .args(["-s", "--max-time", "30", "--expect100-timeout", "30", "-T"])
+        .arg(&file)
+        .args(["-H", "Expect: 100-continue", "-H"])
+        .arg(format!("Cookie: {}", Mint::user("ada").authjs()))
+        .arg(format!("http://{}/up", gate.proxy))
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut served = upstream.accept().await?;
+    let seen = served.head().await?;
+    assert!(seen.contains("\r\nexpect: 100-continue\r\n"), "{seen}");
+    served.say("HTTP/1.1 100 Continue\r\n\r\n").await?;
+    let mut body = vec![0; 2_000_000];
+    timeout(harness::PATIENCE, served.0.read_exact(&mut body)).await??;
+    served.say(OK).await?;
+    let finished = spawn_blocking(|| curl.wait_with_output()).await??;
+    assert_eq!(finished.stdout, b"ok");
+    Ok(())
+}

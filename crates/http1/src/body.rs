@@ -25,7 +25,21 @@ impl Length {
 
 /// Tells a body's bytes from the framing around them.
 #[derive(Debug)]
-pub struct Decoder(State);
+pub struct Decoder {
+    state: State,
+    spelling: Spelling,
+}
+
+/// How chunks may be spelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spelling {
+    /// As other clients read what a server sends. nginx (`ngx_http_parse_chunked`), Go (`net/http/internal/chunked.go`) and
+    /// Chromium (`http_chunked_decoder.cc`) take blanks behind a size, and all but Go a line that ends with LF alone. What goes
+    /// on is framed anew, so nobody else reads it.
+    OfAnswer,
+    /// One spelling alone, because strangers write it.
+    OfRequest,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -55,33 +69,37 @@ pub enum Piece {
 }
 
 impl Decoder {
-    /// Starts at the beginning of a body.
-    pub fn new(length: Length) -> Self {
-        Self(match length {
-            Length::Exactly(left) => State::Bytes { left },
-            Length::Chunked => State::ChunkSize,
-            Length::UntilClose => State::UntilClose,
-        })
+    /// Starts at the beginning of a request's body.
+    pub fn of_request(length: Length) -> Self {
+        let state = State::new(length);
+        let spelling = Spelling::OfRequest;
+        Self { state, spelling }
+    }
+
+    /// Starts at the beginning of an answer's body.
+    pub fn of_answer(length: Length) -> Self {
+        let state = State::new(length);
+        let spelling = Spelling::OfAnswer;
+        Self { state, spelling }
     }
 
     /// Takes framing from the front of `input`, and says what comes after it. Trailers are framing.
     ///
     /// # Errors
     ///
-    /// [`Violation`] when the framing is not as it should be: one spelling is accepted.
+    /// [`Violation`] when the framing is not as it should be.
     pub fn next(&mut self, input: &mut BytesMut) -> Result<Piece, Violation> {
         loop {
-            match self.0 {
+            match self.state {
                 State::Bytes { left: 0 } => return Ok(Piece::End),
-                State::Chunk { left: 0 } => self.0 = State::ChunkEnd,
+                State::Chunk { left: 0 } => self.state = State::ChunkEnd,
                 State::Bytes { left } | State::Chunk { left } => return Ok(data(left, input)),
                 State::UntilClose => return Ok(data(u64::MAX, input)),
                 State::ChunkSize | State::ChunkEnd | State::Trailer { .. } => {
-                    let Some(line) = line(input)? else {
+                    let Some((line, length)) = line(input, self.spelling)? else {
                         return Ok(Piece::Unknown);
                     };
-                    self.0 = self.0.after(line)?;
-                    let length = line.len() + 2;
+                    self.state = self.state.after(line, self.spelling)?;
                     input.advance(length);
                 }
             }
@@ -90,7 +108,7 @@ impl Decoder {
 
     /// Notes that so many of the bytes that belong to the body have been taken from the front of the input.
     pub fn consumed(&mut self, bytes: usize) {
-        match &mut self.0 {
+        match &mut self.state {
             State::Bytes { left } | State::Chunk { left } => {
                 *left = left.saturating_sub(bytes as u64);
             }
@@ -100,20 +118,20 @@ impl Decoder {
 
     /// Notes that nothing more will come. Says whether that is the end of the body, as it is where nothing else is.
     pub fn close(&mut self) -> bool {
-        if self.0 == State::UntilClose {
-            self.0 = State::Bytes { left: 0 };
+        if self.state == State::UntilClose {
+            self.state = State::Bytes { left: 0 };
         }
         self.is_over()
     }
 
     /// Whether all of the body has been taken.
     pub fn is_over(&self) -> bool {
-        self.0 == State::Bytes { left: 0 }
+        self.state == State::Bytes { left: 0 }
     }
 
     /// How many bytes of the body are still to come, where its length is known.
     pub fn left(&self) -> Option<u64> {
-        match self.0 {
+        match self.state {
             State::Bytes { left } => Some(left),
             State::Chunk { .. }
             | State::ChunkEnd
@@ -133,10 +151,18 @@ fn data(left: u64, input: &BytesMut) -> Piece {
 }
 
 impl State {
+    fn new(length: Length) -> Self {
+        match length {
+            Length::Exactly(left) => State::Bytes { left },
+            Length::Chunked => State::ChunkSize,
+            Length::UntilClose => State::UntilClose,
+        }
+    }
+
     /// What follows a line of framing.
-    fn after(self, line: &[u8]) -> Result<Self, Violation> {
+    fn after(self, line: &[u8], spelling: Spelling) -> Result<Self, Violation> {
         match self {
-            State::ChunkSize => match chunk_size(line).ok_or(Violation::Chunk)? {
+            State::ChunkSize => match chunk_size(line, spelling).ok_or(Violation::Chunk)? {
                 0 => Ok(State::Trailer { read: 0 }),
                 left => Ok(State::Chunk { left }),
             },
@@ -162,8 +188,8 @@ impl State {
     }
 }
 
-/// The first line of the input without its end; `None` when it is not all there yet.
-fn line(input: &BytesMut) -> Result<Option<&[u8]>, Violation> {
+/// The first line of the input without its end, and how long it is with it; `None` when it is not all there yet.
+fn line(input: &BytesMut, spelling: Spelling) -> Result<Option<(&[u8], usize)>, Violation> {
     let Some(end) = memchr(b'\n', input) else {
         if input.len() > LONGEST_TRAILER {
             return Err(Violation::TooLarge);
@@ -171,15 +197,18 @@ fn line(input: &BytesMut) -> Result<Option<&[u8]>, Violation> {
         return Ok(None);
     };
     match &input[..end] {
-        [line @ .., b'\r'] => Ok(Some(line)),
+        [line @ .., b'\r'] => Ok(Some((line, end + 1))),
+        line if spelling == Spelling::OfAnswer => Ok(Some((line, end + 1))),
         _ => Err(Violation::Chunk),
     }
 }
 
-/// `1*HEXDIG [ ";" extension ]`; the size fits 64 bits and the extension is short.
-fn chunk_size(line: &[u8]) -> Option<u64> {
+/// `1*HEXDIG [ *blank ";" extension ]`; the size fits 64 bits and the extension is short. RFC 9112 §7.1.1 allows the blanks
+/// for the sake of old senders.
+fn chunk_size(line: &[u8], spelling: Spelling) -> Option<u64> {
     let (size, extension) = match memchr(b';', line) {
-        Some(semicolon) => (&line[..semicolon], &line[semicolon + 1..]),
+        Some(semicolon) => (without_blanks(&line[..semicolon]), &line[semicolon + 1..]),
+        None if spelling == Spelling::OfAnswer => (without_blanks(line), &[][..]),
         None => (line, &[][..]),
     };
     let all_hex = matches!(size.len(), 1..=16) && size.iter().all(u8::is_ascii_hexdigit);
@@ -190,6 +219,12 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
         return None;
     }
     u64::from_str_radix(std::str::from_utf8(size).ok()?, 16).ok()
+}
+
+/// The text without blanks at its end.
+fn without_blanks(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|byte| !matches!(byte, b' ' | b'\t'));
+    end.map_or(&[], |end| &text[..=end])
 }
 
 /// Nothing uses chunk extensions; a long one is an attempt to make somebody buffer it.
@@ -204,7 +239,14 @@ mod tests {
 
     /// Reads a body out of pieces of this size, and gives it with what is behind it.
     fn decode(length: Length, bytes: &[u8], size: usize) -> Result<(Vec<u8>, Vec<u8>), Violation> {
-        let mut decoder = Decoder::new(length);
+        decode_with(Decoder::of_request(length), bytes, size)
+    }
+
+    fn decode_with(
+        mut decoder: Decoder,
+        bytes: &[u8],
+        size: usize,
+    ) -> Result<(Vec<u8>, Vec<u8>), Violation> {
         let (mut input, mut body) = (BytesMut::new(), Vec::new());
         let mut pieces = bytes.chunks(size);
         loop {
@@ -233,6 +275,11 @@ mod tests {
             (
                 Length::Chunked,
                 b"3\r\nhel\r\n002;a=b\r\nlo\r\n0\r\nX-T: v\r\n\r\n",
+                b"hello",
+            ),
+            (
+                Length::Chunked,
+                b"5 \t;a = b \r\nhello\r\n0 ; c\r\n\r\n",
                 b"hello",
             ),
         ] {
@@ -277,6 +324,42 @@ mod tests {
             let refused = decode(Length::Chunked, bytes.as_bytes(), 100);
             assert_eq!(refused, Err(Violation::FieldLine), "{trailer:?}");
         }
+    }
+
+    #[test]
+    fn what_other_clients_read_of_an_answer_is_read() {
+        for bytes in [
+            "5 \r\nhello\r\n0\r\n\r\n",
+            "00000005\t \r\nhello\r\n0 \r\n\r\n",
+            "5 ; a=b\r\nhello\r\n0;\r\n\r\n",
+            "5\nhello\n0\n\n",
+            "5\r\nhello\r\n0\r\nX-T: v\n\n",
+        ] {
+            for size in 1..bytes.len() {
+                let decoder = Decoder::of_answer(Length::Chunked);
+                let read = decode_with(decoder, bytes.as_bytes(), size);
+                assert_eq!(read, Ok((b"hello".to_vec(), Vec::new())), "{bytes:?}");
+            }
+        }
+        for size in [
+            "",
+            " ",
+            " 5",
+            "5 5",
+            "5x",
+            "0x5",
+            "-5",
+            ";a",
+            "11111111111111111",
+        ] {
+            let bytes = format!("{size}\r\nhello\r\n0\r\n\r\n");
+            let decoder = Decoder::of_answer(Length::Chunked);
+            let refused = decode_with(decoder, bytes.as_bytes(), 100);
+            assert_eq!(refused, Err(Violation::Chunk), "{size:?}");
+        }
+        let decoder = Decoder::of_answer(Length::Chunked);
+        let refused = decode_with(decoder, b"5\r\nhello world\r\n0\r\n\r\n", 100);
+        assert_eq!(refused, Err(Violation::Chunk));
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl ClientConnection {
         Self {
             is_head: *method == Method::HEAD,
             request: Encoder::new(length),
-            body: Decoder::new(Length::NONE),
+            body: Decoder::of_answer(Length::NONE),
             persistent: false,
             bodiless: false,
             abandoned: false,
@@ -75,7 +75,7 @@ impl ClientConnection {
         if let Some(answered) = &read
             && !is_interim(answered.status)
         {
-            self.body = Decoder::new(answered.length);
+            self.body = Decoder::of_answer(answered.length);
             self.persistent = answered.persistent;
             self.bodiless = !has_body(self.is_head, answered.status);
         }

@@ -45,7 +45,7 @@ impl Default for ServerConnection {
             version: Version::HTTP_11,
             persistent: true,
             awaits_continue: false,
-            body: Decoder::new(Length::NONE),
+            body: Decoder::of_request(Length::NONE),
             forwards_body: false,
             answer: Encoder::new(Length::NONE),
         }
@@ -78,7 +78,7 @@ impl ServerConnection {
         self.version = request.version();
         self.persistent = persistent;
         self.awaits_continue = expects_continue && length != Length::NONE;
-        self.body = Decoder::new(length);
+        self.body = Decoder::of_request(length);
         self.forwards_body = false;
         request
     }

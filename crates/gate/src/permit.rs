@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::header::{AUTHORIZATION, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use http1::{binds_connection, write_field};
+use http1::{RawTarget, binds_connection, write_field};
 use session::{KeyRing, Session};
 
 use crate::hygiene::Onward;
@@ -258,6 +258,11 @@ impl<'g> Permit<'g> {
             0 => (Cow::Borrowed(request.uri()), None),
             segments => without_segments(request.uri(), segments),
         };
+        let raw = request.extensions().get::<RawTarget>();
+        let raw = raw.map(|raw| match self.route.strip_segments {
+            0 => Cow::Borrowed(raw.as_bytes()),
+            segments => raw.without_segments(segments),
+        });
         if let Some(prefix) = cut {
             // Behind what a listed proxy has cut off before.
             let outer = headers.get(X_FORWARDED_PREFIX);
@@ -275,6 +280,7 @@ impl<'g> Permit<'g> {
         let admitted = Admitted {
             method: request.method(),
             uri,
+            raw,
             body: request.body(),
             has_host: headers.contains_key(HOST) || rewrite.host.is_some(),
             binds_connection: headers
@@ -316,6 +322,8 @@ fn without_segments(uri: &Uri, segments: usize) -> (Cow<'_, Uri>, Option<&str>) 
 pub struct Admitted<'r, B> {
     method: &'r Method,
     uri: Cow<'r, Uri>,
+    /// The target, where a URI cannot hold it.
+    raw: Option<Cow<'r, [u8]>>,
     body: &'r B,
     has_host: bool,
     binds_connection: bool,
@@ -346,9 +354,15 @@ impl<'r, B> Admitted<'r, B> {
         self.method
     }
 
-    /// Its target.
+    /// Its target, percent-encoded where a URI cannot hold it.
     pub fn uri(&self) -> &Uri {
         &self.uri
+    }
+
+    /// Its target byte for byte: path and query.
+    pub fn target(&self) -> &[u8] {
+        let target = || self.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        self.raw.as_deref().unwrap_or_else(|| target().as_bytes())
     }
 
     /// Its body.

@@ -16,6 +16,7 @@ mod head;
 mod request;
 mod response;
 mod server;
+mod target;
 mod violation;
 mod write;
 
@@ -26,6 +27,7 @@ pub use head::{Field, HopByHop, has_body, options};
 pub use request::{Received, RequestReader};
 pub use response::{Answered, read_response};
 pub use server::{MOST_DISCARDED, ServerConnection};
+pub use target::{RawTarget, encoded_target};
 pub use violation::Violation;
 pub use write::{Encoder, Persistence, fields, write_field, write_request, write_response};
 

@@ -2,10 +2,11 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use memchr::{memchr, memchr_iter};
 
 use crate::head::{ConnectionOptions, Lines, decimal, read_field};
+use crate::target::{self, is_target_byte};
 use crate::{LARGEST_HEAD, Length, MOST_FIELDS, Violation};
 
 /// Reads the heads of the requests on one connection, as their bytes arrive.
@@ -99,8 +100,11 @@ fn parse(head: &Bytes) -> Result<Received, Violation> {
     let (method, target, version) = request_line(lines.next().unwrap_or_default())?;
     let mut request = Request::new(Length::NONE);
     *request.method_mut() = Method::from_bytes(method).map_err(|_| Violation::RequestLine)?;
-    *request.uri_mut() =
-        Uri::from_maybe_shared(head.slice_ref(target)).map_err(|_| Violation::RequestLine)?;
+    let (uri, raw_target) = target::read(head, target).ok_or(Violation::RequestLine)?;
+    *request.uri_mut() = uri;
+    if let Some(raw_target) = raw_target {
+        request.extensions_mut().insert(raw_target);
+    }
     *request.version_mut() = version;
     let mut headers = HeaderMap::with_capacity(TYPICAL_FIELDS);
     let mut framing = Framing::default();
@@ -161,13 +165,12 @@ impl Framing {
     }
 }
 
-/// Method, target and version of `method SP request-target SP HTTP/1.x`, exactly; the target is visible ASCII without a
-/// fragment.
+/// Method, target and version of `method SP request-target SP HTTP/1.x`, exactly; the target has no control byte, no blank and
+/// no fragment.
 fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Violation> {
     let (method, rest) = split(line).ok_or(Violation::RequestLine)?;
     let (target, version) = split(rest).ok_or(Violation::RequestLine)?;
-    let plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
-    if method.is_empty() || target.is_empty() || !target.iter().all(plain) {
+    if method.is_empty() || target.is_empty() || !target.iter().all(is_target_byte) {
         return Err(Violation::RequestLine);
     }
     match version {
@@ -253,7 +256,8 @@ mod tests {
             (b"GET  / HTTP/1.1\r\n\r\n", RequestLine),
             (b"GET /\t HTTP/1.1\r\n\r\n", RequestLine),
             (b"GET /#a HTTP/1.1\r\n\r\n", RequestLine),
-            (b"GET /\xc3\xa4 HTTP/1.1\r\n\r\n", RequestLine),
+            (b"GET /\x7f HTTP/1.1\r\n\r\n", RequestLine),
+            (b"GET \xc3\xa4 HTTP/1.1\r\n\r\n", RequestLine),
             (b"GET / HTTP/2.0\r\n\r\n", RequestLine),
             (b"GET / HTTP/1.1 \r\n\r\n", RequestLine),
             (b"G{T / HTTP/1.1\r\n\r\n", RequestLine),

@@ -2,8 +2,7 @@
 
 use std::io::Write;
 
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode};
 
 use crate::{Field, Length};
 
@@ -24,15 +23,14 @@ pub enum Persistence {
 pub fn write_request(
     out: &mut Vec<u8>,
     method: &Method,
-    target: &Uri,
+    target: &[u8],
     fields: &[u8],
     length: Length,
     asks_first: bool,
 ) {
-    let target = target.path_and_query();
     out.extend_from_slice(method.as_str().as_bytes());
     out.push(b' ');
-    out.extend_from_slice(target.map_or("/", PathAndQuery::as_str).as_bytes());
+    out.extend_from_slice(target);
     out.extend_from_slice(b" HTTP/1.1\r\n");
     out.extend_from_slice(fields);
     // RFC 9110 §8.6: a method that has no use for a body does not speak of one that is not there.
@@ -183,8 +181,7 @@ mod tests {
     fn request(method: Method, length: Length) -> String {
         let (mut fields, mut out) = (Vec::new(), Vec::new());
         write_field(&mut fields, b"host", b"a");
-        let target = Uri::from_static("/a%20b?c");
-        write_request(&mut out, &method, &target, &fields, length, false);
+        write_request(&mut out, &method, b"/a%20b?c", &fields, length, false);
         String::from_utf8(out).unwrap()
     }
 

@@ -100,7 +100,7 @@ impl Target {
         if self.line.contains('#') {
             return Some("no client sends what stands behind `#`; leave it out, or write %23");
         }
-        let is_plain = self.line.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_plain = self.line.bytes().all(|byte| byte > b' ' && byte != 0x7f);
         (!is_plain).then_some("give the path percent-encoded, as a request has it")
     }
 }
@@ -227,7 +227,7 @@ mod tests {
             ("http://a#b", &[], Violation::RequestLine),
             ("/a b", &[], Violation::RequestLine),
             ("/a HTTP/1.1", &[], Violation::RequestLine),
-            ("/ä", &[], Violation::RequestLine),
+            ("/ä\u{7f}", &[], Violation::RequestLine),
             ("/a\r", &[], Violation::RequestLine),
             ("http://a", &["Bad Name: x"], Violation::FieldLine),
             ("http://a", &["Name : x"], Violation::FieldLine),

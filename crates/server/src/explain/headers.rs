@@ -34,8 +34,8 @@ impl Headers {
         profile: &HeaderProfile,
     ) -> Self {
         let mut after = Vec::new();
-        let (method, uri, length) = (admitted.method(), admitted.uri(), *admitted.body());
-        http1::write_request(&mut after, method, uri, admitted.fields(), length, false);
+        let (method, target, length) = (admitted.method(), admitted.target(), *admitted.body());
+        http1::write_request(&mut after, method, target, admitted.fields(), length, false);
         let after = String::from_utf8_lossy(&after);
         let after: Vec<_> = after
             .split("\r\n")

@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use http::header::{EXPECT, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
+use http1::RawTarget;
 use memchr::memchr;
 
 /// What a request's line and `Host` ask for.
@@ -96,6 +97,10 @@ fn absolute_form<B>(request: &mut Request<B>) -> Result<Target, Malformed> {
         .path_and_query
         .filter(|path| path.as_str().starts_with('/'))
         .ok_or(Malformed::Target)?;
+    if let Some(raw) = request.extensions().get::<RawTarget>() {
+        let raw = raw.in_origin_form().ok_or(Malformed::Target)?;
+        request.extensions_mut().insert(raw);
+    }
     request.headers_mut().insert(HOST, host);
     *request.uri_mut() = Uri::from(path);
     Ok(Target::Path)

@@ -48,8 +48,8 @@ impl Exchange {
         let length = *admitted.body();
         let holds = client.holds_body();
         let (output, fields) = (&mut connection.output, admitted.fields());
-        let (method, uri) = (admitted.method(), admitted.uri());
-        let http = ClientConnection::begin_request(output, method, uri, fields, length, holds);
+        let (method, target) = (admitted.method(), admitted.target());
+        let http = ClientConnection::begin_request(output, method, target, fields, length, holds);
         let sends = length != Length::NONE && !holds;
         Self {
             connection,

@@ -4,3 +4,4 @@ mod chunks;
 mod clocks;
 mod interim;
 mod reuse;
+mod targets;

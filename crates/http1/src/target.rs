@@ -1,0 +1,124 @@
+//! Request targets that no URI is, and that services nevertheless get.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::Uri;
+use memchr::{memchr, memchr_iter, memchr2};
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+
+/// A request's target byte for byte, where a [`Uri`] cannot hold it: with bytes beyond ASCII, or with one of `` " < > ` ``.
+/// Browsers encode them, but other clients do not, and nginx, Apache and Node take them. It is an extension of a request whose
+/// URI has them percent-encoded, for whoever compares paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawTarget(Bytes);
+
+impl RawTarget {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The path and query, also of an absolute URL; `None` where no path begins.
+    pub fn in_origin_form(&self) -> Option<Self> {
+        if self.0.starts_with(b"/") {
+            return Some(self.clone());
+        }
+        let scheme = memchr(b':', &self.0)?;
+        let rest = self.0[scheme..].strip_prefix(b"://")?;
+        let path = memchr2(b'/', b'?', rest).filter(|at| rest[*at] == b'/')?;
+        Some(Self(self.0.slice_ref(&rest[path..])))
+    }
+
+    /// What is left without so many segments at the beginning of the path.
+    pub fn without_segments(&self, segments: usize) -> Cow<'_, [u8]> {
+        let end = memchr(b'?', &self.0).unwrap_or(self.0.len());
+        match memchr_iter(b'/', &self.0[..end]).nth(segments) {
+            Some(slash) => Cow::Borrowed(&self.0[slash..]),
+            None => Cow::Owned([b"/", &self.0[end..]].concat()),
+        }
+    }
+}
+
+/// The target as a URI, and as it came if that is something else.
+pub(crate) fn read(head: &Bytes, target: &[u8]) -> Option<(Uri, Option<RawTarget>)> {
+    if target.is_ascii()
+        && let Ok(uri) = Uri::from_maybe_shared(head.slice_ref(target))
+    {
+        return Some((uri, None));
+    }
+    match encoded_target(target)? {
+        // There was nothing to encode, so it is wrong in another way.
+        Cow::Borrowed(_) => None,
+        Cow::Owned(encoded) => {
+            let uri = Uri::try_from(encoded).ok()?;
+            Some((uri, Some(RawTarget(head.slice_ref(target)))))
+        }
+    }
+}
+
+/// A target with those bytes percent-encoded that a [`Uri`] cannot have; `None` for one that nobody may send: with a control
+/// byte, a blank or a `#`.
+pub fn encoded_target(target: &[u8]) -> Option<Cow<'_, str>> {
+    let is_fine = target.iter().all(is_target_byte);
+    is_fine.then(|| percent_encode(target, NOT_IN_URIS).into())
+}
+
+/// Whether a byte may stand in a target.
+pub(crate) fn is_target_byte(byte: &u8) -> bool {
+    !matches!(byte, 0..=b' ' | b'#' | 0x7f)
+}
+
+/// What [`Uri`] refuses in a path or a query. Bytes beyond ASCII are always encoded.
+const NOT_IN_URIS: &AsciiSet = &CONTROLS.add(b'"').add(b'<').add(b'>').add(b'`');
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_that_is_no_control_is_taken_and_kept() {
+        for byte in 0..=u8::MAX {
+            for target in [vec![b'/', byte, b'a'], vec![b'/', b'?', byte]] {
+                let head = Bytes::from(target);
+                assert_eq!(encoded_target(&head).is_some(), is_target_byte(&byte));
+                if !is_target_byte(&byte) {
+                    continue;
+                }
+                let (uri, raw) = read(&head, &head).unwrap();
+                match raw {
+                    Some(raw) => assert_eq!(raw.as_bytes(), head),
+                    None => assert_eq!(uri.to_string().as_bytes(), head),
+                }
+                assert!(uri.to_string().is_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn a_target_in_another_form_has_the_same_path() {
+        let raw = |text: &str| RawTarget(Bytes::copy_from_slice(text.as_bytes()));
+        for (target, path) in [
+            ("/ä", Some("/ä")),
+            ("http://b/ä?/", Some("/ä?/")),
+            ("http://b?ä/", None),
+            ("http:/ä", None),
+            ("ä", None),
+        ] {
+            assert_eq!(raw(target).in_origin_form(), path.map(raw), "{target}");
+        }
+        for (target, segments, rest) in [
+            ("/ä/b?c/d", 1, "/b?c/d"),
+            ("/ä?c/d", 1, "/?c/d"),
+            ("/ä/", 1, "/"),
+            ("/a/b/ä", 2, "/ä"),
+        ] {
+            let raw = raw(target);
+            assert_eq!(
+                *raw.without_segments(segments),
+                *rest.as_bytes(),
+                "{target}"
+            );
+        }
+    }
+}

@@ -11,11 +11,13 @@
 //! The buffers belong to whoever moves the bytes. What the machine knows is where a message ends, what the client can
 //! read, and whether another request may follow on the connection.
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use http::{Method, Request, StatusCode, Version};
 
 use crate::request::{Received, RequestReader};
-use crate::{Decoder, Encoder, Field, Length, Persistence, Violation, has_body, write_response};
+use crate::{
+    Decoder, Encoder, Field, Length, Persistence, Piece, Violation, has_body, write_response,
+};
 
 /// The state of a connection to a client, and of the one exchange that is under way there.
 #[derive(Debug)]
@@ -86,6 +88,24 @@ impl ServerConnection {
     /// The body of the current request.
     pub fn body(&mut self) -> &mut Decoder {
         &mut self.body
+    }
+
+    /// Takes from the front of `input` what has come of the body of the current request, and says what comes after that: its end,
+    /// or what is not there yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation`] when it is no body.
+    pub fn skip_body(&mut self, input: &mut BytesMut) -> Result<Piece, Violation> {
+        loop {
+            match self.body.next(input)? {
+                Piece::Data(length) => {
+                    input.advance(length);
+                    self.body.consumed(length);
+                }
+                rest @ (Piece::End | Piece::Unknown) => return Ok(rest),
+            }
+        }
     }
 
     /// Whether the client waits for `100 Continue` before it sends the body of the current request.
@@ -191,15 +211,7 @@ mod tests {
 
     /// Takes the body from the input, as far as it is there.
     fn take_body(server: &mut ServerConnection, input: &mut BytesMut) -> Piece {
-        loop {
-            match server.body().next(input).unwrap() {
-                Piece::Data(length) => {
-                    let _ = input.split_to(length);
-                    server.body().consumed(length);
-                }
-                end @ (Piece::End | Piece::Unknown) => return end,
-            }
-        }
+        server.skip_body(input).unwrap()
     }
 
     #[test]

@@ -303,6 +303,24 @@ impl Client {
         }
     }
 
+    /// Takes the body of the current request as far as it has come. Says whether that is all of it.
+    pub(crate) async fn skip_body(&mut self) -> bool {
+        poll_fn(|context| {
+            loop {
+                match self.http.skip_body(&mut self.connection.input) {
+                    Ok(Piece::End) => return Poll::Ready(true),
+                    Ok(Piece::Data(_) | Piece::Unknown) => {}
+                    Err(_) => return Poll::Ready(false),
+                }
+                match self.connection.poll_read(context) {
+                    Poll::Ready(Ok(1..)) => {}
+                    Poll::Ready(Ok(0) | Err(_)) | Poll::Pending => return Poll::Ready(false),
+                }
+            }
+        })
+        .await
+    }
+
     /// Reads the rest of a body that nobody wants, so that the next request can be read. False when it is too long for that.
     async fn discard_body(&mut self) -> bool {
         let mut discarded = 0;

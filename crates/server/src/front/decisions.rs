@@ -92,7 +92,13 @@ impl Decisions {
                 Ok(request) => {
                     let (asking, _) = request.into_parts();
                     let answering = pin!(self.answer_http(&asking, peer));
-                    client.unless_gone(answering).await
+                    let answered = client.unless_gone(answering).await;
+                    // nginx announces the body of the request that it asks about, unless it is told not to, and never sends
+                    // it: the next question on this connection would be taken for that body.
+                    if !client.skip_body().await {
+                        client.end();
+                    }
+                    answered
                 }
                 Err(violation) => {
                     let (audit, metrics) = (&self.audit, &self.metrics);

@@ -1,0 +1,88 @@
+//! Bodies that are announced to a decisions endpoint.
+
+use anyhow::Result;
+use harness::{Client, Gate, Mint, Nginx, Request};
+
+use crate::support::{gate, signed_in};
+
+async fn decisions() -> Result<Gate> {
+    let gate = gate("http://127.0.0.1:9").env("AUTH_LISTEN", "127.0.0.1:0");
+    gate.env("WORKERS", "1").start().await
+}
+
+fn question(framing: &str) -> String {
+    let cookie = Mint::user("ada").authjs();
+    format!(
+        "GET /auth/nginx HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\nX-Original-URL: http://a/\r\n\
+         X-Original-Method: POST\r\n{framing}\r\n"
+    )
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_ends_the_connection() -> Result<()> {
+    let gate = decisions().await?;
+    for framing in ["Content-Length: 9\r\n", "Transfer-Encoding: chunked\r\n"] {
+        let mut client = Client::connect(gate.decisions_port()?).await?;
+        client.raw(question(framing).as_bytes()).await?;
+        let answer = client.response().await?;
+        assert_eq!(answer.status, 200, "{framing}");
+        assert_eq!(answer.header("connection"), Some("close"), "{framing}");
+        client.closed().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_is_there_keeps_it() -> Result<()> {
+    let gate = decisions().await?;
+    let mut client = Client::connect(gate.decisions_port()?).await?;
+    for (framing, body) in [
+        ("Content-Length: 4\r\n", "body"),
+        ("Transfer-Encoding: chunked\r\n", "4\r\nbody\r\n0\r\n\r\n"),
+        ("", ""),
+    ] {
+        client.raw((question(framing) + body).as_bytes()).await?;
+        let answer = client.response().await?;
+        assert_eq!(answer.status, 200, "{framing}");
+        assert_eq!(answer.header("connection"), None, "{framing}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nginx_may_announce_the_body_of_the_request_that_it_asks_about() -> Result<()> {
+    let gate = decisions().await?;
+    let address = gate.decisions_port()?;
+    // As in many guides, which forget `proxy_set_header Content-Length ""`.
+    let nginx = Nginx::from_config(|port| {
+        format!(
+            "events {{ worker_connections 256; }}
+http {{
+    upstream decisions {{ server {address}; keepalive 1; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location /served {{ auth_request /gate; try_files /none =204; }}
+        location = /gate {{
+            internal;
+            proxy_pass http://decisions/auth/nginx;
+            proxy_pass_request_body off;
+            proxy_http_version 1.1;
+            proxy_set_header Connection \"\";
+            proxy_set_header X-Original-URL http://$http_host$request_uri;
+            proxy_set_header X-Original-Method $request_method;
+        }}
+    }}
+}}
+"
+        )
+    })
+    .await?;
+    for _ in 0..3 {
+        let mut client = Client::connect(nginx.address()).await?;
+        let request = Request::post("/served", "x".repeat(200)).cookie(Mint::user("ada").authjs());
+        assert_eq!(client.send(&request).await?.status, 204);
+        assert_eq!(client.send(&signed_in("/served", "eve")).await?.status, 204);
+        assert_eq!(client.get("/served").await?.status, 401);
+    }
+    Ok(())
+}

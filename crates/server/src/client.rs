@@ -25,6 +25,7 @@ use crate::clock;
 use crate::config::ClientSettings;
 use crate::connection::{Allowance, Connection};
 use crate::ended::{Ended, Sent};
+use crate::patience::Patience;
 use crate::socket::Stream;
 use crate::transfer::{Sink, Source, Transfer};
 
@@ -42,6 +43,10 @@ pub(crate) struct Client {
     answer_at: u64,
     /// Whether the connection ends with a reset.
     resets: bool,
+    /// Whether the client has shut down its sending side.
+    has_finished: bool,
+    /// How long we have waited since for somebody who may have left.
+    leaving: Patience,
     /// The connection to a service that is this client's alone, and whose it is.
     own: Option<(Rc<()>, Box<Connection>)>,
 }
@@ -58,6 +63,8 @@ impl Client {
             body_limit: u64::MAX,
             answer_at: 0,
             resets: false,
+            has_finished: false,
+            leaving: Patience::default(),
             own: None,
         }
     }
@@ -80,6 +87,7 @@ impl Client {
             let read = self.http.next_request(&mut self.connection.input);
             if let Some(request) = read.transpose() {
                 self.body_limit = u64::MAX;
+                self.gets_more();
                 return Some(request);
             }
             if !is_inside && !self.connection.input.is_empty() {
@@ -126,13 +134,29 @@ impl Client {
     }
 
     /// Ready when the client has hung up. What it sends beforehand is kept for later, up to a limit.
+    ///
+    /// One that has shut down its sending side may still read, as `nc -N` does, or may be gone, which looks the same. So an
+    /// answer that comes soon, or goes on, is still sent to it; what takes longer is given up.
     pub(crate) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while self.connection.input.len() < LARGEST_HEAD {
-            if let Ok(0) | Err(_) = ready!(self.connection.poll_read(context)) {
-                return Poll::Ready(());
+        while !self.has_finished {
+            if self.connection.input.len() >= LARGEST_HEAD {
+                return Poll::Pending;
+            }
+            match ready!(self.connection.poll_read(context)) {
+                Ok(0) => self.has_finished = true,
+                Ok(_) => {}
+                Err(_) => return Poll::Ready(()),
             }
         }
-        Poll::Pending
+        self.leaving
+            .poll_spent(context, Duration::MAX, LONGEST_FAREWELL)
+    }
+
+    /// Notes that there is something for the client, which shows whether it still reads.
+    pub(crate) fn gets_more(&mut self) {
+        if self.has_finished {
+            self.leaving.renew();
+        }
     }
 
     /// Lets the current request's body go on to somebody who reads it. Unless its end is seen there, no other request is read: it
@@ -416,6 +440,9 @@ pub(crate) fn date() -> HeaderValue {
 
 /// In bytes a second, beyond the time that a body may take anyway. Apache's `mod_reqtimeout` demands the same.
 const LEAST_BODY_RATE: u64 = 500;
+
+/// How long an answer may take to begin, or pause, for a client that has shut down its sending side and is not heard of again.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(10);
 
 /// In bytes, and how long: what is read of a client that still sends while its connection is being closed.
 const MOST_LINGERED: usize = 1024 * 1024;

@@ -275,9 +275,13 @@ impl Exchange {
     ) -> Result<(), Broken> {
         poll_fn(|context| {
             loop {
+                let before = receiving.taken();
                 let relayed = receiving.poll(context, self.source(), client.sink());
                 if relayed.is_ready() {
                     return relayed;
+                }
+                if receiving.taken() != before {
+                    client.gets_more();
                 }
                 record.bytes_out.set(receiving.passed(&client.connection));
                 if client.is_being_answered() {

@@ -3,6 +3,7 @@
 mod announced;
 mod chunks;
 mod clocks;
+mod hangups;
 mod interim;
 mod reuse;
 mod targets;

@@ -282,12 +282,16 @@ fn open_bearer(
 
 /// The token in an `Authorization` value; `None` for another scheme.
 ///
-/// `getToken()` splits at single spaces, wants exactly `Bearer` first, undoes the percent-encoding of the second word
-/// and ignores the rest (`@auth/core` `src/jwt.ts`, `next-auth` 4 `src/jwt/index.ts`). So does this.
+/// `getToken()` splits at single spaces, wants `Bearer` first, undoes the percent-encoding of the second word and ignores the
+/// rest (`@auth/core` `src/jwt.ts`, `next-auth` 4 `src/jwt/index.ts`). So does this, but for the case of the scheme, which it
+/// wants as it is spelled here and RFC 9110 §11.1 does not.
 pub(crate) fn bearer(value: &[u8]) -> Result<Option<Cow<'_, [u8]>>, OpenError> {
-    let Some(words) = value.strip_prefix(b"Bearer ") else {
+    let Some((scheme, words)) = value.split_at_checked(BEARER.len()) else {
         return Ok(None);
     };
+    if !scheme.eq_ignore_ascii_case(BEARER) {
+        return Ok(None);
+    }
     let word = memchr::memchr(b' ', words).map_or(words, |end| &words[..end]);
     if word.len() > MAX_TOKEN_LEN {
         return Err(OpenError::Oversize);
@@ -297,3 +301,6 @@ pub(crate) fn bearer(value: &[u8]) -> Result<Option<Cow<'_, [u8]>>, OpenError> {
     }
     Ok(Some(cookies::percent_decode(word)))
 }
+
+/// The scheme of a Bearer value, and the blank behind it.
+const BEARER: &[u8] = b"Bearer ";

@@ -69,14 +69,17 @@ fn whatever_opens_opens_for_the_real_library_too() {
     assert_eq!(looser, LOOSER);
 }
 
-/// What opens although the library refuses it: an unrelated cookie with a similar name does not matter here, nor does a
+/// What opens although the library refuses it: the scheme of a Bearer value may be in any case, as RFC 9110 has it; an unrelated
+/// cookie with a similar name does not matter here, nor does a
 /// date that JavaScript would write in another way; and while no strategy is configured, a cache of another one holds.
-const LOOSER: [&str; 6] = [
+const LOOSER: [&str; 8] = [
+    "public/authjs-v5/bearer-lowercase-scheme",
     "public/authjs-v5/prefix-collision",
     "public/better-auth-compact/iso-date-without-ms",
     "public/better-auth-compact/other-strategy",
     "public/better-auth-jwe/other-strategy",
     "public/better-auth-jwt/other-strategy",
+    "public/nextauth-v4/bearer-lowercase-scheme",
     "public/nextauth-v4/prefix-collision",
 ];
 

@@ -106,16 +106,21 @@ fn whole_names(pasted: &Pasted<'_>) -> Vec<CookieName> {
     names
 }
 
+/// Whether the scheme of the value is `Bearer`, in any case.
+fn is_bearer(authorization: &[u8]) -> bool {
+    let scheme = authorization.get(.."Bearer ".len());
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"Bearer "))
+}
+
 /// Why there is no session in it at all.
 pub(super) fn of_nothing(question: &Question<'_>) -> Option<String> {
     let header = question.cookie_header.trim_ascii();
     let pasted = Pasted::new(header);
     if let Some(authorization) = question.authorization
-        && !authorization.starts_with(b"Bearer ")
+        && !is_bearer(authorization)
     {
         return Some(
-            "the Authorization value must be `Bearer`, spelled so, one space, and the token"
-                .to_owned(),
+            "the Authorization value must be `Bearer`, one space, and the token".to_owned(),
         );
     }
     if header.is_empty() {

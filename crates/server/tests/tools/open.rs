@@ -128,13 +128,16 @@ fn the_header_may_have_its_name_and_a_line_break() {
 
 #[test]
 fn a_bearer_value_is_read_when_there_is_no_cookie() {
-    for token in [authjs_token(SECRET, SECURE), nextauth_token(SECRET)] {
-        let bearer = format!("Bearer {token}");
+    for (scheme, token) in [
+        ("Bearer", authjs_token(SECRET, SECURE)),
+        ("bearer", nextauth_token(SECRET)),
+    ] {
+        let bearer = format!("{scheme} {token}");
         let tool = open("theme=dark").args(["--secret", SECRET, "--authorization", &bearer]);
         assert_eq!(tool.run().code, Some(0));
     }
-    let lower = format!("bearer {}", nextauth_token(SECRET));
-    let tool = open("").args(["--secret", SECRET, "--authorization", &lower]);
+    let other = format!("Basic {}", nextauth_token(SECRET));
+    let tool = open("").args(["--secret", SECRET, "--authorization", &other]);
     has(&refused(tool, "no_credential"), &["`Bearer`"]);
     let salted = format!("Bearer {}", authjs_token(SECRET, "own"));
     let tool = open("").args(["--secret", SECRET, "--authorization", &salted]);

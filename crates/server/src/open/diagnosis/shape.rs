@@ -206,7 +206,7 @@ fn value(trial: &Trial<'_>, pasted: &Pasted<'_>, name: Option<&CookieName>) -> V
     let value = match (name, trial.question.authorization) {
         (Some(name), _) => pasted.value(name),
         (None, Some(authorization)) => {
-            let word = authorization.strip_prefix(b"Bearer ").unwrap_or_default();
+            let word = authorization.get("Bearer ".len()..).unwrap_or_default();
             word.trim_ascii().to_vec()
         }
         (None, None) => Vec::new(),

@@ -101,7 +101,7 @@ pub fn answers(bytes: &[u8], method: &Method, size: usize) -> Result<Vec<Message
 /// An answer says that the connection ends, if nothing can follow.
 fn check_answered(server: &mut ServerConnection) {
     let mut out = Vec::new();
-    server.begin_answer(&mut out, StatusCode::OK, [], Length::Chunked);
+    server.begin_answer(&mut out, StatusCode::OK, b"OK", [], Length::Chunked);
     let mut input = BytesMut::from(&out[..]);
     let read = http1::read_response(&mut input, server.is_to_head());
     let answered = read.expect("it is an answer").expect("it is whole");
@@ -150,6 +150,7 @@ fn check_passed_on(answered: &Answered, to_head: bool) {
     http1::write_response(
         &mut out,
         answered.status,
+        answered.reason(),
         fields,
         length,
         Persistence::Close,
@@ -186,7 +187,14 @@ fn check_written(request: &Request<Length>) {
         http1::write_field(&mut fields, name, value);
     }
     let (method, length) = (request.method(), *request.body());
-    http1::write_request(&mut out, method, target.as_str().as_bytes(), &fields, length, false);
+    http1::write_request(
+        &mut out,
+        method,
+        target.as_str().as_bytes(),
+        &fields,
+        length,
+        false,
+    );
     let mut fields = [httparse::EMPTY_HEADER; http1::MOST_FIELDS + 1];
     let mut other = httparse::Request::new(&mut fields);
     let end = other.parse(&out).expect("another parser reads it");

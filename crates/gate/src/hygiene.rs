@@ -40,6 +40,8 @@ pub(crate) struct Onward<'o> {
     pub(crate) by_session_of: Option<&'o KeyRing>,
     /// Whether the session travels on.
     pub(crate) forwards_session: bool,
+    /// Whether it says how often it may be forwarded, which is once less from here (RFC 9110 §7.6.2).
+    pub(crate) counts_forwards: bool,
     /// Whether a prefix of the path is cut off, which is said in a field of ours.
     pub(crate) cuts_prefix: bool,
     /// The host that the service is asked for, in place of the request's own.
@@ -104,6 +106,15 @@ impl Hygiene {
                     continue;
                 }
                 "host" if onward.host.is_some() => continue,
+                "max-forwards" if onward.counts_forwards => {
+                    let left = value.to_str().ok().and_then(|left| left.parse().ok());
+                    let left = left.map(|left: u64| left.saturating_sub(1).to_string());
+                    let left = left
+                        .as_ref()
+                        .map_or(value.as_bytes(), |left| left.as_bytes());
+                    write_field(out, name.as_bytes(), left);
+                    continue;
+                }
                 "x-forwarded-for" => {
                     chain.push(value);
                     continue;
@@ -332,6 +343,7 @@ mod tests {
         let onward = Onward {
             by_session_of: Some(&*keys),
             forwards_session: false,
+            counts_forwards: false,
             cuts_prefix: false,
             host: None,
         };

@@ -263,7 +263,10 @@ const LISTS: &[(&[&str], bool, Meaning)] = &[
 /// What says where a message ends, and how long its connection lasts. In their proper spelling these never go on.
 const FRAMING: &[&str] = &[
     "content-length",
+    "http2-settings",
     "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
     "proxy-connection",
     "transfer-encoding",
 ];
@@ -621,6 +624,8 @@ mod tests {
             "content.length",
             "transfer_encoding",
             "keep~alive",
+            "proxy_authorization",
+            "http2.settings",
         ] {
             assert!(is_framing_alias(alias), "{alias}");
         }

@@ -244,6 +244,7 @@ impl<'g> Permit<'g> {
         let onward = Onward {
             by_session_of: by_session.then_some(self.keys),
             forwards_session: self.route.forwards_session,
+            counts_forwards: *request.method() == Method::OPTIONS,
             cuts_prefix: self.route.strip_segments > 0,
             host: rewrite.host,
         };

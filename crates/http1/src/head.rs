@@ -61,10 +61,14 @@ pub(crate) fn is_field(name: &[u8], value: &[u8]) -> bool {
     let is_token = name
         .iter()
         .fold(true, |token, byte| token & TOKEN[usize::from(*byte)]);
-    let is_value = value.iter().fold(true, |text, byte| {
-        text & (*byte >= b' ' && *byte != 0x7f || *byte == b'\t')
-    });
-    !name.is_empty() && is_token && is_value
+    !name.is_empty() && is_token && is_text(value)
+}
+
+/// Whether it has visible characters, blanks, and what is beyond ASCII alone.
+pub(crate) fn is_text(text: &[u8]) -> bool {
+    text.iter().fold(true, |is_text, byte| {
+        is_text & (*byte >= b' ' && *byte != 0x7f || *byte == b'\t')
+    })
 }
 
 /// Which bytes may be in a token (RFC 9110 §5.6.2).
@@ -153,7 +157,7 @@ impl ConnectionOptions {
 
 /// Tells the fields that belong to a message's connection from those that travel on (RFC 9110 §7.6.1): those that its
 /// `Connection` nominates, and those that are hop-by-hop by definition, framing included, because whoever sends the
-/// message on frames its body anew. `Expect` is one of them, since we answer it ourselves.
+/// message on frames its body anew. `Expect` is one of them: it is said anew where the client still waits.
 #[derive(Debug)]
 pub struct HopByHop<'m> {
     nominated: SmallVec<[&'m [u8]; USUALLY_NOMINATED]>,

@@ -5,7 +5,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use memchr::{memchr, memchr_iter};
 
-use crate::head::{ConnectionOptions, Lines, decimal, read_field};
+use crate::head::{ConnectionOptions, Lines, decimal, is_field, read_field};
 use crate::target::{self, is_target_byte};
 use crate::{LARGEST_HEAD, Length, MOST_FIELDS, Violation};
 
@@ -56,6 +56,7 @@ impl RequestReader {
                 self.check_beginning(input)?;
                 Ok(None)
             }
+            Some(_) | None if !is_line_in(&input[..LARGEST_HEAD]) => Err(Violation::TargetTooLong),
             Some(_) | None => Err(Violation::TooLarge),
         }
     }
@@ -146,10 +147,12 @@ impl Framing {
                 .map(Length::Exactly)
                 .ok_or(Violation::ContentLength)
         } else if *name == TRANSFER_ENCODING {
-            let is_chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
-            (is_chunked && version == Version::HTTP_11)
-                .then_some(Length::Chunked)
-                .ok_or(Violation::TransferEncoding)
+            match value.as_bytes() {
+                _ if version != Version::HTTP_11 => Err(Violation::TransferEncoding),
+                value if value.eq_ignore_ascii_case(b"chunked") => Ok(Length::Chunked),
+                value if has_unknown_coding(value) => Err(Violation::UnknownCoding),
+                _ => Err(Violation::TransferEncoding),
+            }
         } else {
             if *name == CONNECTION {
                 self.options.note(value.as_bytes());
@@ -174,10 +177,31 @@ fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Violation> {
         return Err(Violation::RequestLine);
     }
     match version {
-        b"HTTP/1.1" => Ok((method, target, Version::HTTP_11)),
         b"HTTP/1.0" => Ok((method, target, Version::HTTP_10)),
+        // A higher minor version is read as the highest that is known (RFC 9110 §2.5).
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => {
+            Ok((method, target, Version::HTTP_11))
+        }
         _ => Err(Violation::RequestLine),
     }
+}
+
+/// Whether a line ends in there that is not empty.
+fn is_line_in(input: &[u8]) -> bool {
+    memchr(b'\n', input).is_some()
+}
+
+/// Whether it is a list of codings (RFC 9112 §7) of which `chunked` is the last, if it is there at all, and not the only one.
+fn has_unknown_coding(value: &[u8]) -> bool {
+    let mut codings = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let last = codings.next_back().unwrap_or_default();
+    let first = codings.clone().next();
+    let is_known = first.is_none() && is_chunked(last);
+    let mut others = codings.clone();
+    is_field(last, b"")
+        && !is_known
+        && others.all(|coding| is_field(coding, b"") && !is_chunked(coding))
 }
 
 /// What is before and after the first space.
@@ -226,6 +250,7 @@ mod tests {
         for (bytes, length) in [
             (&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], Length::NONE),
             (b"\r\nGET / HTTP/1.0\r\n\r\n", Length::NONE),
+            (b"GET / HTTP/1.2\r\n\r\n", Length::NONE),
             (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", Length::NONE),
             (&request("Content-Length: 5\r\n"), Length::Exactly(5)),
             (&request("Content-Length: \t5 \r\n"), Length::Exactly(5)),
@@ -238,7 +263,9 @@ mod tests {
 
     #[test]
     fn every_other_spelling_is_refused() {
-        use Violation::{ContentLength, FieldLine, RequestLine, TransferEncoding, TwoLengths};
+        use Violation::{
+            ContentLength, FieldLine, RequestLine, TransferEncoding, TwoLengths, UnknownCoding,
+        };
         for (bytes, violation) in [
             (&b"GET / HTTP/1.1\nHost: a\r\n\r\n"[..], RequestLine),
             (b"GET / HTTP/1.1\r\nHost: a\n\r\n", FieldLine),
@@ -259,6 +286,9 @@ mod tests {
             (b"GET /\x7f HTTP/1.1\r\n\r\n", RequestLine),
             (b"GET \xc3\xa4 HTTP/1.1\r\n\r\n", RequestLine),
             (b"GET / HTTP/2.0\r\n\r\n", RequestLine),
+            (b"GET / HTTP/1.10\r\n\r\n", RequestLine),
+            (b"GET / HTTP/1.\r\n\r\n", RequestLine),
+            (b"GET / HTTP/1.x\r\n\r\n", RequestLine),
             (b"GET / HTTP/1.1 \r\n\r\n", RequestLine),
             (b"G{T / HTTP/1.1\r\n\r\n", RequestLine),
             (
@@ -291,8 +321,23 @@ mod tests {
             ),
             (
                 &request("Transfer-Encoding: gzip, chunked\r\n"),
+                UnknownCoding,
+            ),
+            (&request("Transfer-Encoding: xchunked\r\n"), UnknownCoding),
+            (&request("Transfer-Encoding: identity\r\n"), UnknownCoding),
+            (
+                &request("Transfer-Encoding: chunked, gzip\r\n"),
                 TransferEncoding,
             ),
+            (
+                &request("Transfer-Encoding: chunked, chunked\r\n"),
+                TransferEncoding,
+            ),
+            (
+                &request("Transfer-Encoding: ,chunked\r\n"),
+                TransferEncoding,
+            ),
+            (&request("Transfer-Encoding:\r\n"), TransferEncoding),
             (
                 &request("Transfer-Encoding: chunked;q=1\r\n"),
                 TransferEncoding,
@@ -319,7 +364,6 @@ mod tests {
     fn a_head_has_an_end_and_a_limit() {
         let value = "x".repeat(LARGEST_HEAD);
         for bytes in [
-            format!("GET /{value}"),
             format!("GET / HTTP/1.1\r\nA: {value}"),
             format!("GET / HTTP/1.1\r\nA: {value}\r\n\r\n"),
             format!(
@@ -329,6 +373,13 @@ mod tests {
         ] {
             let refused = read(bytes.as_bytes()).map(|_| ());
             assert_eq!(refused, Err(Violation::TooLarge), "{}", &bytes[..20]);
+        }
+        for bytes in [
+            format!("GET /{value}"),
+            format!("GET /{value} HTTP/1.1\r\n\r\n"),
+        ] {
+            let refused = read(bytes.as_bytes()).map(|_| ());
+            assert_eq!(refused, Err(Violation::TargetTooLong));
         }
         let fields = "A: b\r\n".repeat(MOST_FIELDS);
         let most = format!("GET / HTTP/1.1\r\n{fields}\r\n");

@@ -5,7 +5,7 @@ use http::{StatusCode, Version};
 use memchr::memchr_iter;
 
 use crate::head::{
-    ConnectionOptions, Field, HopByHop, Lines, decimal, field_line, has_body, is_field,
+    ConnectionOptions, Field, HopByHop, Lines, decimal, field_line, has_body, is_field, is_text,
 };
 use crate::{LARGEST_HEAD, Length, MOST_FIELDS, Violation, binds_connection};
 
@@ -19,6 +19,8 @@ pub struct Answered {
     pub length: Length,
     /// Whether the connection can carry another request after this one.
     pub persistent: bool,
+    /// Whether it says when it was made.
+    pub has_date: bool,
     /// Whether its `Connection` nominates fields.
     nominates: bool,
     head: Bytes,
@@ -28,6 +30,20 @@ impl Answered {
     /// Name and value of each field, in the order in which they came; the name as it was spelt, which may be in either case.
     pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
         Lines::of(&self.head).skip(1).filter_map(field_line)
+    }
+
+    /// What the status line says behind the status, in whatever words and bytes; the usual words where that cannot be said again.
+    pub fn reason(&self) -> &[u8] {
+        let line = Lines::of(&self.head).next().unwrap_or_default();
+        let reason = line.get(STATUS_END + 1..).unwrap_or_default();
+        match is_text(reason) {
+            true => reason,
+            false => self
+                .status
+                .canonical_reason()
+                .unwrap_or_default()
+                .as_bytes(),
+        }
     }
 
     /// Which of the fields do not travel on.
@@ -88,11 +104,15 @@ pub fn read_response(input: &mut BytesMut, is_head: bool) -> Result<Option<Answe
         true => framing.length?.unwrap_or(Length::UntilClose),
         false => Length::NONE,
     };
-    let persistent = framing.options.outlives(version) && length != Length::UntilClose;
+    // RFC 9112 §6.1: HTTP/1.0 has no codings, so whoever sends one there may mean another end of the body.
+    let is_faulty = version == Version::HTTP_10 && framing.has_coding;
+    let persistent =
+        framing.options.outlives(version) && length != Length::UntilClose && !is_faulty;
     Ok(Some(Answered {
         status,
         length,
         persistent,
+        has_date: framing.has_date,
         nominates: framing.options.nominate,
         head,
     }))
@@ -105,12 +125,13 @@ fn find_end(input: &[u8]) -> Option<usize> {
         .map(|end| end + 1)
 }
 
-/// `HTTP/1.x SP 3DIGIT [ SP reason ]` (RFC 9112 §4). The reason is nobody's business.
+/// `HTTP/1.x SP 3DIGIT [ SP reason ]` (RFC 9112 §4).
 fn parse_status_line(line: &[u8]) -> Option<(Version, StatusCode)> {
     let (version, rest) = line.split_at_checked(9)?;
     let version = match version {
-        b"HTTP/1.1 " => Version::HTTP_11,
         b"HTTP/1.0 " => Version::HTTP_10,
+        // A higher minor version is read as the highest that is known (RFC 9110 §2.5).
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9', b' '] => Version::HTTP_11,
         _ => return None,
     };
     let (code, reason) = rest.split_at_checked(3)?;
@@ -123,6 +144,8 @@ fn parse_status_line(line: &[u8]) -> Option<(Version, StatusCode)> {
 #[derive(Debug)]
 struct Framing {
     length: Result<Option<Length>, Violation>,
+    has_coding: bool,
+    has_date: bool,
     options: ConnectionOptions,
 }
 
@@ -130,6 +153,8 @@ impl Default for Framing {
     fn default() -> Self {
         Self {
             length: Ok(None),
+            has_coding: false,
+            has_date: false,
             options: ConnectionOptions::default(),
         }
     }
@@ -139,10 +164,13 @@ impl Framing {
     fn note(&mut self, name: &[u8], value: &[u8]) {
         if name.eq_ignore_ascii_case(b"connection") {
             self.options.note(value);
+        } else if name.eq_ignore_ascii_case(b"date") {
+            self.has_date = true;
         } else if let Ok(known) = self.length {
             if name.eq_ignore_ascii_case(b"content-length") {
                 self.length = with_length(known, value);
             } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+                self.has_coding = true;
                 self.length = with_coding(known, value);
             }
         }
@@ -168,6 +196,9 @@ fn with_coding(known: Option<Length>, value: &[u8]) -> Result<Option<Length>, Vi
         Err(Violation::TransferEncoding)
     }
 }
+
+/// Where the status line has said its status.
+const STATUS_END: usize = "HTTP/1.1 200".len();
 
 #[cfg(test)]
 mod tests {
@@ -293,5 +324,29 @@ mod tests {
         assert!(!persists("HTTP/1.1 200 OK\r\nConnection: x, Close"));
         assert!(!persists("HTTP/1.0 200 OK"));
         assert!(persists("HTTP/1.0 200 OK\r\nConnection: keep-alive"));
+        assert!(persists("HTTP/1.2 200 OK"));
+        let coded = "Transfer-Encoding: chunked";
+        for (version, lasts) in [("1.0", false), ("1.1", true)] {
+            let head =
+                format!("HTTP/{version} 200 OK\r\nConnection: keep-alive\r\n{coded}\r\n\r\n");
+            let answered = read(head.as_bytes(), Method::GET).unwrap().unwrap();
+            assert_eq!(answered.length, Length::Chunked);
+            assert_eq!(answered.persistent, lasts, "{version}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_what_the_server_says() {
+        for (line, reason) in [
+            ("HTTP/1.1 200 Fine, thanks", "Fine, thanks"),
+            ("HTTP/1.1 200 \u{e4}", "\u{e4}"),
+            ("HTTP/1.1 200 ", ""),
+            ("HTTP/1.1 200", ""),
+            ("HTTP/1.1 200 a\rb", "OK"),
+        ] {
+            let head = format!("{line}\r\n\r\n");
+            let answered = read(head.as_bytes(), Method::GET).unwrap().unwrap();
+            assert_eq!(answered.reason(), reason.as_bytes(), "{line}");
+        }
     }
 }

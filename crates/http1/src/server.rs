@@ -69,6 +69,12 @@ impl ServerConnection {
         Ok(read.map(|received| self.begin(received)))
     }
 
+    /// Gives up a request of which the head has begun and does not end. Nothing can be read after it.
+    pub fn give_up(&mut self) -> Violation {
+        self.end();
+        Violation::Unfinished
+    }
+
     fn begin(&mut self, received: Received) -> Request<Length> {
         let Received {
             request,
@@ -124,10 +130,11 @@ impl ServerConnection {
         &self,
         out: &mut Vec<u8>,
         status: StatusCode,
+        reason: &[u8],
         fields: impl IntoIterator<Item = Field<'f>>,
     ) {
         if self.version == Version::HTTP_11 {
-            write_response(out, status, fields, None, Persistence::Implied);
+            write_response(out, status, reason, fields, None, Persistence::Implied);
         }
     }
 
@@ -147,6 +154,7 @@ impl ServerConnection {
         &mut self,
         out: &mut Vec<u8>,
         status: StatusCode,
+        reason: &[u8],
         fields: impl IntoIterator<Item = Field<'f>>,
         length: Length,
     ) {
@@ -167,7 +175,7 @@ impl ServerConnection {
             (false, _) => Persistence::Close,
         };
         let said = has_body.then_some(framed);
-        write_response(out, status, fields, said, persistence);
+        write_response(out, status, reason, fields, said, persistence);
         self.answer = Encoder::new(framed);
     }
 
@@ -205,7 +213,7 @@ mod tests {
 
     fn answered(server: &mut ServerConnection, length: Length) -> String {
         let mut out = Vec::new();
-        server.begin_answer(&mut out, StatusCode::OK, [], length);
+        server.begin_answer(&mut out, StatusCode::OK, b"OK", [], length);
         String::from_utf8(out).unwrap()
     }
 
@@ -284,7 +292,7 @@ mod tests {
         ] {
             let (server, _) = asked(&format!("GET / {version}\r\n\r\n"));
             let mut out = Vec::new();
-            server.write_interim(&mut out, StatusCode::EARLY_HINTS, link);
+            server.write_interim(&mut out, StatusCode::EARLY_HINTS, b"Early Hints", link);
             assert_eq!(String::from_utf8(out).unwrap(), written);
         }
     }

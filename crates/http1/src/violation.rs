@@ -23,10 +23,19 @@ pub enum Violation {
     /// The head or a trailer section is longer than anybody needs.
     #[error("the head is too large")]
     TooLarge,
+    /// The target of a request alone is longer than a head may be.
+    #[error("the request's target is too long")]
+    TargetTooLong,
     /// `Transfer-Encoding` is not `chunked`.
     #[error("Transfer-Encoding is not chunked")]
     TransferEncoding,
     /// Two fields say where the body ends.
     #[error("two fields give the body's length")]
     TwoLengths,
+    /// A head has begun and did not end in time. Whoever moves the bytes says so.
+    #[error("the rest of the head did not come in time")]
+    Unfinished,
+    /// `Transfer-Encoding` names codings that we do not know, in a way in which it can (RFC 9112 §6.1).
+    #[error("Transfer-Encoding has a coding other than chunked")]
+    UnknownCoding,
 }

@@ -48,6 +48,7 @@ pub fn write_request(
 pub fn write_response<'f>(
     out: &mut Vec<u8>,
     status: StatusCode,
+    reason: &[u8],
     fields: impl IntoIterator<Item = Field<'f>>,
     length: Option<Length>,
     persistence: Persistence,
@@ -55,7 +56,7 @@ pub fn write_response<'f>(
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');
-    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(reason);
     out.extend_from_slice(b"\r\n");
     for (name, value) in fields {
         write_field(out, name, value);
@@ -201,9 +202,10 @@ mod tests {
 
     #[test]
     fn an_answer_says_what_becomes_of_its_connection() {
-        let write = |status, length, persistence| {
+        let write = |status: StatusCode, length, persistence| {
             let mut out = Vec::new();
-            write_response(&mut out, status, [], length, persistence);
+            let reason = status.canonical_reason().unwrap_or_default();
+            write_response(&mut out, status, reason.as_bytes(), [], length, persistence);
             String::from_utf8(out).unwrap()
         };
         assert_eq!(

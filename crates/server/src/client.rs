@@ -24,7 +24,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use crate::clock;
 use crate::config::ClientSettings;
 use crate::connection::{Allowance, Connection};
-use crate::ended::{Ended, Sent};
+use crate::ended::{Ended, Sent, is_our_limit};
 use crate::patience::Patience;
 use crate::socket::Stream;
 use crate::transfer::{Sink, Source, Transfer};
@@ -49,6 +49,16 @@ pub(crate) struct Client {
     leaving: Patience,
     /// The connection to a service that is this client's alone, and whose it is.
     own: Option<(Rc<()>, Box<Connection>)>,
+}
+
+/// What came while a request was waited for.
+enum More {
+    /// More bytes.
+    Came,
+    /// Nothing, for longer than that may take.
+    Late,
+    /// Nothing, and nothing will.
+    Nothing,
 }
 
 impl Client {
@@ -98,22 +108,27 @@ impl Client {
                     rate: None,
                 });
             }
-            if !poll_fn(|context| self.poll_more(context, is_inside)).await {
-                return None;
+            match poll_fn(|context| self.poll_more(context, is_inside)).await {
+                More::Came => {}
+                More::Late if is_inside => return Some(Err(self.http.give_up())),
+                More::Late | More::Nothing => return None,
             }
         }
     }
 
     /// Ready with whether more of a request came; nothing more will when the client hung up or keeps us waiting, or when we
     /// are to stop and no request has begun.
-    fn poll_more(&mut self, context: &mut Context<'_>, is_inside: bool) -> Poll<bool> {
-        if let Poll::Ready(read) = self.connection.poll_fill(context) {
-            return Poll::Ready(read.is_ok_and(|count| count > 0));
+    fn poll_more(&mut self, context: &mut Context<'_>, is_inside: bool) -> Poll<More> {
+        match self.connection.poll_fill(context) {
+            Poll::Ready(Ok(1..)) => return Poll::Ready(More::Came),
+            Poll::Ready(Err(error)) if is_our_limit(&error) => return Poll::Ready(More::Late),
+            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(More::Nothing),
+            Poll::Pending => {}
         }
         let stopped = !is_inside && self.stopped.as_mut().poll(context).is_ready();
         // A request may have come that the runtime has not heard of.
         if stopped && self.connection.is_idle_now() {
-            return Poll::Ready(false);
+            return Poll::Ready(More::Nothing);
         }
         Poll::Pending
     }
@@ -179,7 +194,7 @@ impl Client {
 
     /// Tells the client to send the body.
     pub(crate) fn invite(&mut self, context: &mut Context<'_>) {
-        self.interim(context, StatusCode::CONTINUE, []);
+        self.interim(context, StatusCode::CONTINUE, b"Continue", []);
     }
 
     /// Passes on an answer that comes before the answer, as far as the client can read one and has read those before.
@@ -187,20 +202,21 @@ impl Client {
         let hop_by_hop = interim.hop_by_hop();
         let fields = interim.fields();
         let fields = fields.filter(|(name, _)| !hop_by_hop.contains(name));
-        self.interim(context, interim.status, fields);
+        self.interim(context, interim.status, interim.reason(), fields);
     }
 
     fn interim<'f>(
         &mut self,
         context: &mut Context<'_>,
         status: StatusCode,
+        reason: &[u8],
         fields: impl IntoIterator<Item = Field<'f>>,
     ) {
         if self.connection.unsent() > 0 {
             return;
         }
         let output = &mut self.connection.output;
-        self.http.write_interim(output, status, fields);
+        self.http.write_interim(output, status, reason, fields);
         // What does not find room in the socket leaves with the answer. A failure shows there too.
         let _ = self.connection.poll_flush(context);
     }
@@ -259,6 +275,7 @@ impl Client {
     pub(crate) fn begin_answer<'f>(
         &mut self,
         status: StatusCode,
+        reason: &[u8],
         fields: impl IntoIterator<Item = Field<'f>>,
         length: Length,
     ) {
@@ -267,7 +284,8 @@ impl Client {
         }
         self.answer_at = self.connection.position();
         let output = &mut self.connection.output;
-        self.http.begin_answer(output, status, fields, length);
+        let http = &mut self.http;
+        http.begin_answer(output, status, reason, fields, length);
     }
 
     /// Whether the client got anything of the answer.
@@ -304,7 +322,9 @@ impl Client {
             headers.insert(CONTENT_LENGTH, body.len().into());
         }
         let length = Length::Exactly(body.len() as u64);
-        self.begin_answer(status, http1::fields(headers), length);
+        let reason = status.canonical_reason().unwrap_or_default();
+        let fields = http1::fields(headers);
+        self.begin_answer(status, reason.as_bytes(), fields, length);
         let body = if self.http.is_to_head() {
             &[]
         } else {
@@ -421,7 +441,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The time for an answer of ours (RFC 9110 §6.6.1), made once a second.
+/// The time for an answer that has none (RFC 9110 §6.6.1), made once a second.
 pub(crate) fn date() -> HeaderValue {
     thread_local! {
         static DATE_NOW: RefCell<(u64, HeaderValue)> = const { RefCell::new((0, HeaderValue::from_static(""))) };

@@ -63,7 +63,10 @@ pub(crate) const UNREADABLE: &str = "malformed_request";
 /// The status with which they are.
 pub(crate) fn status_of(violation: Violation) -> StatusCode {
     match violation {
+        Violation::TargetTooLong => StatusCode::URI_TOO_LONG,
         Violation::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Violation::Unfinished => StatusCode::REQUEST_TIMEOUT,
+        Violation::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
         Violation::Chunk
         | Violation::ContentLength
         | Violation::FieldLine

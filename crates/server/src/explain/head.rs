@@ -248,7 +248,7 @@ mod tests {
             (
                 "http://a",
                 &["Transfer-Encoding: gzip"],
-                Violation::TransferEncoding,
+                Violation::UnknownCoding,
             ),
             ("http://a", &["Name: x"; 100], Violation::TooLarge),
         ] {

@@ -39,7 +39,8 @@ impl Answer {
             (DATE.as_str().as_bytes(), date.as_bytes()),
             (X_REQUEST_ID.as_str().as_bytes(), id),
         ]);
-        client.begin_answer(status, fields, length);
+        let reason = status.canonical_reason().unwrap_or_default();
+        client.begin_answer(status, reason.as_bytes(), fields, length);
         let mut sending = Sending {
             client,
             record,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gate::{Access, Admission, Admitted, Arrival, Facts, Permit, Refused, Rewrite, Route};
 use http::header::HOST;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http1::{Answered, Field, Length};
 use tokio_util::sync::CancellationToken;
 
@@ -20,10 +20,10 @@ use super::target::{self, Target};
 use super::way_in::{Asked, WayIn};
 use super::{Front, Sparingly, arrival, files, tunnel};
 use crate::audit::Audit;
-use crate::client::Client;
+use crate::client::{Client, date};
 use crate::config::Handling;
 use crate::connection::Connection;
-use crate::ended::{Ended, Sent};
+use crate::ended::{Ended, Sent, is_our_limit};
 use crate::folder;
 use crate::live::{Current, Live, View};
 use crate::metrics::Metrics;
@@ -112,9 +112,9 @@ impl Proxy {
                 Box::pin(self.send_file(found, &request, client, record)).await;
             }
             Outcome::Joined(answer, upstream) => {
-                let fields = passed_on(&answer, false, record.request_id());
+                let fields = passed_on(&answer, false, None, record.request_id());
                 let fields = fields.chain(gate::websocket_fields());
-                client.begin_answer(answer.status, fields, Length::NONE);
+                client.begin_answer(answer.status, answer.reason(), fields, Length::NONE);
                 record.begins(answer.status, true);
                 client.end();
                 let ended = tunnel::join(&mut client.connection, *upstream, &record).await;
@@ -123,8 +123,9 @@ impl Proxy {
             }
             Outcome::Passed(answer, exchange) => {
                 let is_head = *request.method() == Method::HEAD;
-                let fields = passed_on(&answer, is_head, record.request_id());
-                client.begin_answer(answer.status, fields, answer.length);
+                let date = (!answer.has_date).then(date);
+                let fields = passed_on(&answer, is_head, date.as_ref(), record.request_id());
+                client.begin_answer(answer.status, answer.reason(), fields, answer.length);
                 record.begins(answer.status, is_stream(&answer));
                 match exchange.relay(client, &record).await {
                     Ok(sent) => record.ends(sent),
@@ -265,6 +266,9 @@ impl Proxy {
     ) -> Response<Bytes> {
         let (status, result) = match error {
             UpstreamError::BodyTooLong => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_long"),
+            UpstreamError::ClientBody(error) if is_our_limit(error) => {
+                (StatusCode::REQUEST_TIMEOUT, "client_body")
+            }
             UpstreamError::ClientBody(_) | UpstreamError::ClientGone => {
                 (StatusCode::BAD_REQUEST, "client_body")
             }
@@ -384,10 +388,11 @@ fn is_stream(answer: &Answered) -> bool {
 const STREAMS: [&[u8]; 2] = [b"text/event-stream", b"multipart/x-mixed-replace"];
 
 /// The fields with which the upstream's answer goes on: all but those that belong to its connection, under our id for the
-/// request. The length of a body that is not sent stays.
+/// request, and with a date if it has none. The length of a body that is not sent stays.
 fn passed_on<'a>(
     answer: &'a Answered,
     is_head: bool,
+    date: Option<&'a HeaderValue>,
     request_id: &'a str,
 ) -> impl Iterator<Item = Field<'a>> {
     let hop_by_hop = answer.hop_by_hop();
@@ -399,7 +404,23 @@ fn passed_on<'a>(
     let id = arrival::X_REQUEST_ID.as_str().as_bytes();
     let is_ours = move |name: &[u8]| hop_by_hop.contains(name) || name.eq_ignore_ascii_case(id);
     let theirs = answer.fields().filter(move |(name, _)| !is_ours(name));
-    theirs.chain(length).chain([(id, request_id.as_bytes())])
+    let date = date.map(|date| (&b"date"[..], date.as_bytes()));
+    let ours = length.into_iter().chain(date);
+    theirs
+        .chain(ours)
+        .chain(wanted_protocols(answer))
+        .chain([(id, request_id.as_bytes())])
+}
+
+/// What the client is to speak instead (RFC 9110 §15.5.22): fields of a connection, which here are meant for the client.
+fn wanted_protocols(answer: &Answered) -> impl Iterator<Item = Field<'_>> {
+    let is_meant = answer.status == StatusCode::UPGRADE_REQUIRED;
+    let answer = is_meant.then_some(answer).into_iter();
+    answer.flat_map(|answer| {
+        let protocols = answer.values("upgrade");
+        let protocols = protocols.map(|value| (&b"upgrade"[..], value));
+        protocols.chain([(&b"connection"[..], &b"upgrade"[..])])
+    })
 }
 
 #[cfg(test)]

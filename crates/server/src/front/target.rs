@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use http::header::{EXPECT, HOST};
+use http::header::{EXPECT, HOST, MAX_FORWARDS};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http1::RawTarget;
@@ -75,7 +75,7 @@ pub(crate) fn settle<B>(request: &mut Request<B>) -> Result<Target, Malformed> {
     match request.uri().path_and_query().map(PathAndQuery::as_str) {
         Some("*") if *request.method() == Method::OPTIONS => Ok(Target::Server),
         Some(path) if path.starts_with('/') && request.uri().authority().is_none() => {
-            Ok(Target::Path)
+            Ok(forwarded(request))
         }
         _ => Err(Malformed::Target),
     }
@@ -103,7 +103,21 @@ fn absolute_form<B>(request: &mut Request<B>) -> Result<Target, Malformed> {
     }
     request.headers_mut().insert(HOST, host);
     *request.uri_mut() = Uri::from(path);
-    Ok(Target::Path)
+    Ok(forwarded(request))
+}
+
+/// What is asked for by a request that may be forwarded only so many times (RFC 9110 §7.6.2): one that has reached the last
+/// recipient asks for that one, whatever its path is.
+fn forwarded<B>(request: &Request<B>) -> Target {
+    let is_last = *request.method() == Method::OPTIONS
+        && request
+            .headers()
+            .get(MAX_FORWARDS)
+            .is_some_and(|left| left == "0");
+    match is_last {
+        true => Target::Server,
+        false => Target::Path,
+    }
 }
 
 /// Exactly one, and a [host](is_host). HTTP/1.0 may leave it out.

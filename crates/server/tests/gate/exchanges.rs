@@ -448,7 +448,6 @@ async fn a_head_that_is_too_large_is_told_so() -> Result<()> {
     for request in [
         Request::get("/").header("X-A", "x".repeat(66_000)),
         (0..101).fold(Request::get("/"), |request, _| request.header("X-A", "b")),
-        Request::get(&format!("/{}", "x".repeat(66_000))),
     ] {
         let mut client = gate.connect().await?;
         client.raw(&request.bytes(gate.proxy)).await?;

@@ -3,7 +3,9 @@
 mod announced;
 mod chunks;
 mod clocks;
+mod fields;
 mod hangups;
 mod interim;
+mod refusals;
 mod reuse;
 mod targets;

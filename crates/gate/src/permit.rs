@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::header::{AUTHORIZATION, HOST};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use http1::{RawTarget, binds_connection, write_field};
 use session::{KeyRing, Session};
 
@@ -255,6 +255,14 @@ impl<'g> Permit<'g> {
                 write_field(&mut fields, name.as_str().as_bytes(), &value);
             }
         }
+        if rewrite.via {
+            // Behind those of the proxies before, each of which is a field of its own or an element of one.
+            let via = match request.version() == Version::HTTP_10 {
+                true => "1.0 sessiongate",
+                false => "1.1 sessiongate",
+            };
+            write_field(&mut fields, b"via", via.as_bytes());
+        }
         let (uri, cut) = match self.route.strip_segments {
             0 => (Cow::Borrowed(request.uri()), None),
             segments => without_segments(request.uri(), segments),
@@ -298,6 +306,8 @@ impl<'g> Permit<'g> {
 pub struct Rewrite<'r> {
     /// The host that the service is asked for, in place of the request's own.
     pub host: Option<&'r HeaderValue>,
+    /// Whether it says that it came through a gateway, and in which version of HTTP (RFC 9110 §7.6.3).
+    pub via: bool,
 }
 
 /// The target without so many segments at its beginning, and the path that was cut off.

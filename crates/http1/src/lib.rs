@@ -25,7 +25,7 @@ pub use body::{Decoder, Length, Piece};
 pub use client::{ClientConnection, is_interim};
 pub use head::{Field, HopByHop, has_body, options};
 pub use request::{Received, RequestReader};
-pub use response::{Answered, read_response};
+pub use response::{Answered, lets_shared_caches_keep, read_response};
 pub use server::{MOST_DISCARDED, ServerConnection};
 pub use target::{RawTarget, encoded_target};
 pub use violation::Violation;

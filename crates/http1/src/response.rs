@@ -6,6 +6,7 @@ use memchr::memchr_iter;
 
 use crate::head::{
     ConnectionOptions, Field, HopByHop, Lines, decimal, field_line, has_body, is_field, is_text,
+    options,
 };
 use crate::{LARGEST_HEAD, Length, MOST_FIELDS, Violation, binds_connection};
 
@@ -21,6 +22,8 @@ pub struct Answered {
     pub persistent: bool,
     /// Whether it says when it was made.
     pub has_date: bool,
+    /// Whether its `Cache-Control` lets a shared cache keep it, as [`lets_shared_caches_keep`] says.
+    pub is_for_shared_caches: bool,
     /// Whether its `Connection` nominates fields.
     nominates: bool,
     head: Bytes,
@@ -113,6 +116,7 @@ pub fn read_response(input: &mut BytesMut, is_head: bool) -> Result<Option<Answe
         length,
         persistent,
         has_date: framing.has_date,
+        is_for_shared_caches: framing.is_for_shared_caches,
         nominates: framing.options.nominate,
         head,
     }))
@@ -146,6 +150,7 @@ struct Framing {
     length: Result<Option<Length>, Violation>,
     has_coding: bool,
     has_date: bool,
+    is_for_shared_caches: bool,
     options: ConnectionOptions,
 }
 
@@ -155,6 +160,7 @@ impl Default for Framing {
             length: Ok(None),
             has_coding: false,
             has_date: false,
+            is_for_shared_caches: false,
             options: ConnectionOptions::default(),
         }
     }
@@ -166,6 +172,8 @@ impl Framing {
             self.options.note(value);
         } else if name.eq_ignore_ascii_case(b"date") {
             self.has_date = true;
+        } else if name.eq_ignore_ascii_case(b"cache-control") {
+            self.is_for_shared_caches |= options(value).any(lets_shared_caches_keep);
         } else if let Ok(known) = self.length {
             if name.eq_ignore_ascii_case(b"content-length") {
                 self.length = with_length(known, value);
@@ -175,6 +183,14 @@ impl Framing {
             }
         }
     }
+}
+
+/// Whether a directive of `Cache-Control` lets a shared cache keep what it would not keep otherwise (RFC 9111 §5.2.2.9,
+/// §5.2.2.10).
+pub fn lets_shared_caches_keep(directive: &[u8]) -> bool {
+    let name = directive.split(|byte| *byte == b'=').next();
+    let name = name.unwrap_or_default().trim_ascii();
+    name.eq_ignore_ascii_case(b"public") || name.eq_ignore_ascii_case(b"s-maxage")
 }
 
 /// The same length twice is one. A coding wins over it.

@@ -199,6 +199,7 @@ impl Config {
         let usual = Usual {
             cors_origins: reader.list("CORS_ORIGINS", AllowedOrigin::parse),
             forwards_session: reader.switch("FORWARD_SESSION_COOKIE", true),
+            via: reader.switch("VIA", true),
             decides_for_others,
             has_wrong_upstream: upstream.is_none() && reader.is_given("UPSTREAM"),
             is_partial,

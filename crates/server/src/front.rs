@@ -7,6 +7,7 @@ pub(crate) mod cors;
 pub(crate) mod decisions;
 mod files;
 mod notices;
+mod onward;
 pub(crate) mod proxy;
 pub(crate) mod record;
 pub(crate) mod target;

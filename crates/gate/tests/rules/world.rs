@@ -327,6 +327,7 @@ impl<'a> Asked<'a> {
         })?;
         let host = self.rewrite_host.map(|host| host.parse().unwrap());
         let rewrite = Rewrite {
+            via: false,
             host: host.as_ref(),
         };
         let (admitted, admission) = permit.admit(&request, &arrival, rewrite);

@@ -168,6 +168,7 @@ const RULES: &[Rule] = &[
             "UPSTREAM_TIMEOUT",
             "CLIENT_IDLE_TIMEOUT",
             "FORWARD_SESSION_COOKIE",
+            "VIA",
         ],
         |uses| !uses.upstream,
         "nothing is forwarded without UPSTREAM; the proxy that asks for decisions does that",

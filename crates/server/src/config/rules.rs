@@ -12,7 +12,7 @@ mod weaker;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gate::{HeaderProfile, IdentityHeaders, PathPattern, Routes};
+use gate::{Access, HeaderProfile, IdentityHeaders, PathPattern, Route, Routes};
 use http::HeaderValue;
 use http1::Length;
 
@@ -52,6 +52,10 @@ pub(crate) struct Handling {
     pub(crate) cors_origins: Vec<AllowedOrigin>,
     /// Where people are sent to sign in.
     pub(crate) sign_in: Option<SignIn>,
+    /// Whether the service hears that the request came through us.
+    pub(crate) via: bool,
+    /// Whether answers are for their users alone, whatever the service says to shared caches.
+    pub(crate) keeps_private: bool,
 }
 
 /// A service.
@@ -94,6 +98,7 @@ pub(super) struct Timeouts {
 #[derive(Debug)]
 pub(super) struct Usual {
     pub(super) forwards_session: bool,
+    pub(super) via: bool,
     pub(super) cors_origins: Vec<AllowedOrigin>,
     /// Whether a route may do without a service, because decisions are made for others.
     pub(super) decides_for_others: bool,
@@ -124,10 +129,17 @@ impl Rules {
         let handling = Handling {
             service: service.as_ref().map(|_| 0),
             cors_origins: usual.cors_origins,
+            via: usual.via,
             ..Handling::default()
         };
+        let of_route = |route: &Route| Handling {
+            keeps_private: route.access != Access::Public,
+            ..handling.clone()
+        };
+        let mut of_routes: Vec<_> = routes.all().iter().map(of_route).collect();
+        of_routes.push(handling);
         Self {
-            handling: vec![handling; routes.all().len() + 1],
+            handling: of_routes,
             routes,
             profiles: vec![IdentityHeaders::Ours.profile().clone()],
             services: service.into_iter().collect(),

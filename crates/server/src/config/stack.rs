@@ -67,6 +67,7 @@ pub(crate) struct RawRoute {
     pub(crate) forward_session_cookie: Option<Spanned<bool>>,
     pub(crate) sign_in_url: Option<Spanned<String>>,
     pub(crate) csrf: Option<Spanned<bool>>,
+    pub(crate) shared_cache: Option<Spanned<bool>>,
 }
 
 /// `[service.NAME]`

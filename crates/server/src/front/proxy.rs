@@ -8,19 +8,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gate::{Access, Admission, Admitted, Arrival, Facts, Permit, Refused, Rewrite, Route};
 use http::header::HOST;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http1::{Answered, Field, Length};
+use http::{Method, Request, Response, StatusCode};
+use http1::{Answered, Length};
 use tokio_util::sync::CancellationToken;
 
 use super::answer;
 use super::asker::Asker;
 use super::cors::Cors;
+use super::onward::{self, Added};
 use super::record::{Decision, Record};
 use super::target::{self, Target};
 use super::way_in::{Asked, WayIn};
 use super::{Front, Sparingly, arrival, files, tunnel};
 use crate::audit::Audit;
-use crate::client::{Client, date};
+use crate::client::Client;
 use crate::config::Handling;
 use crate::connection::Connection;
 use crate::ended::{Ended, Sent, is_our_limit};
@@ -112,7 +113,8 @@ impl Proxy {
                 Box::pin(self.send_file(found, &request, client, record)).await;
             }
             Outcome::Joined(answer, upstream) => {
-                let fields = passed_on(&answer, false, None, record.request_id());
+                let added = Added::nothing();
+                let fields = onward::fields(&answer, false, &added, record.request_id());
                 let fields = fields.chain(gate::websocket_fields());
                 client.begin_answer(answer.status, answer.reason(), fields, Length::NONE);
                 record.begins(answer.status, true);
@@ -123,8 +125,8 @@ impl Proxy {
             }
             Outcome::Passed(answer, exchange) => {
                 let is_head = *request.method() == Method::HEAD;
-                let date = (!answer.has_date).then(date);
-                let fields = passed_on(&answer, is_head, date.as_ref(), record.request_id());
+                let added = Added::to(&answer, handling.keeps_private);
+                let fields = onward::fields(&answer, is_head, &added, record.request_id());
                 client.begin_answer(answer.status, answer.reason(), fields, answer.length);
                 record.begins(answer.status, is_stream(&answer));
                 match exchange.relay(client, &record).await {
@@ -328,6 +330,7 @@ pub(crate) fn admit<'r>(
 ) -> (Admitted<'r, Length>, Admission) {
     let rewrite = Rewrite {
         host: handling.host.as_ref(),
+        via: handling.via,
     };
     let (admitted, admission) = permit.admit(request, arrival, rewrite);
     match tunnel::is_requested(request) {
@@ -386,42 +389,6 @@ fn is_stream(answer: &Answered) -> bool {
 }
 
 const STREAMS: [&[u8]; 2] = [b"text/event-stream", b"multipart/x-mixed-replace"];
-
-/// The fields with which the upstream's answer goes on: all but those that belong to its connection, under our id for the
-/// request, and with a date if it has none. The length of a body that is not sent stays.
-fn passed_on<'a>(
-    answer: &'a Answered,
-    is_head: bool,
-    date: Option<&'a HeaderValue>,
-    request_id: &'a str,
-) -> impl Iterator<Item = Field<'a>> {
-    let hop_by_hop = answer.hop_by_hop();
-    let describes_body = is_head || answer.status == StatusCode::NOT_MODIFIED;
-    let is_number = |length: &&[u8]| !length.is_empty() && length.iter().all(u8::is_ascii_digit);
-    let length = describes_body.then(|| answer.values("content-length").next());
-    let length = length.flatten().filter(is_number);
-    let length = length.map(|length| (&b"content-length"[..], length));
-    let id = arrival::X_REQUEST_ID.as_str().as_bytes();
-    let is_ours = move |name: &[u8]| hop_by_hop.contains(name) || name.eq_ignore_ascii_case(id);
-    let theirs = answer.fields().filter(move |(name, _)| !is_ours(name));
-    let date = date.map(|date| (&b"date"[..], date.as_bytes()));
-    let ours = length.into_iter().chain(date);
-    theirs
-        .chain(ours)
-        .chain(wanted_protocols(answer))
-        .chain([(id, request_id.as_bytes())])
-}
-
-/// What the client is to speak instead (RFC 9110 §15.5.22): fields of a connection, which here are meant for the client.
-fn wanted_protocols(answer: &Answered) -> impl Iterator<Item = Field<'_>> {
-    let is_meant = answer.status == StatusCode::UPGRADE_REQUIRED;
-    let answer = is_meant.then_some(answer).into_iter();
-    answer.flat_map(|answer| {
-        let protocols = answer.values("upgrade");
-        let protocols = protocols.map(|value| (&b"upgrade"[..], value));
-        protocols.chain([(&b"connection"[..], &b"upgrade"[..])])
-    })
-}
 
 #[cfg(test)]
 mod tests;

@@ -157,6 +157,12 @@ pub(in crate::config) const ROUTE: &[Key] = &[
         "false",
         "`true` refuses unsafe methods that come from pages of other hosts",
     ),
+    key(
+        "shared_cache",
+        Switch,
+        "false",
+        "`true` lets shared caches keep answers that the service marks public, though the route demands a session",
+    ),
 ];
 
 /// The keys of `[service.NAME]`.

@@ -33,6 +33,7 @@ pub(super) fn route(table: &mut Table<'_>) -> RawRoute {
         forward_session_cookie: table.switch("forward_session_cookie"),
         sign_in_url: table.text("sign_in_url"),
         csrf: table.switch("csrf"),
+        shared_cache: table.switch("shared_cache"),
     }
 }
 

@@ -231,6 +231,7 @@ const CASES: &[(&str, &str, Pairs)] = &[
     ("UPSTREAM_TIMEOUT", "1", NO_UPSTREAM),
     ("CLIENT_IDLE_TIMEOUT", "1", NO_UPSTREAM),
     ("FORWARD_SESSION_COOKIE", "false", NO_UPSTREAM),
+    ("VIA", "false", NO_UPSTREAM),
     ("FOLDER_FALLBACK", "/index.html", &[]),
     ("FOLDER_ERROR_PAGES", "/404.html", &[]),
     ("FOLDER_CACHE_CONTROL", "no-store", &[]),

@@ -88,6 +88,9 @@ pub(in crate::config) fn make(
                 }
             },
             sign_in: None,
+            via: usual.via,
+            keeps_private: access != Access::Public
+                && !raw.shared_cache.as_ref().is_some_and(|switch| switch.value),
         });
         let paths = raw.paths.iter();
         let paths: Vec<_> = paths

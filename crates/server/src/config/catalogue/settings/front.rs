@@ -177,6 +177,11 @@ pub(super) const WHAT_GOES_ON: &[Row] = &[
         "`false` removes everything that is a session of the app, and nothing else, before the upstream",
     ),
     row(
+        &[entry("VIA", Switch, Front, Beside("true"), "")],
+        "`true`",
+        "whether services get `Via: 1.1 sessiongate`, as RFC 9110 demands of gateways; nginx compresses nothing for such requests unless `gzip_proxied` says so",
+    ),
+    row(
         &[entry(
             "TRUSTED_PROXIES",
             Networks,

@@ -87,6 +87,7 @@ fn choose(routes: &Routes, host: &str, path: &str) {
         client: Ipv4Addr::LOCALHOST.into(),
         trusted_peer: false,
         relayed: false,
+        secure: false,
         request_id: HeaderValue::from_static("id"),
     };
     let facts = Facts {

@@ -42,6 +42,8 @@ pub struct Arrival {
     /// Whether the peer only asks about a request that it will forward itself. Then the client is somebody else, even when
     /// the peer is on this machine.
     pub relayed: bool,
+    /// Whether the peer's connection to us is encrypted.
+    pub secure: bool,
     /// The id under which this request is logged, here and upstream. Visible ASCII.
     pub request_id: HeaderValue,
 }

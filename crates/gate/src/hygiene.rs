@@ -132,7 +132,8 @@ impl Hygiene {
         }
         write_chain(out, &chain, arrival.peer.to_canonical());
         if !has_scheme {
-            write_field(out, b"x-forwarded-proto", b"http");
+            let scheme: &[u8] = if arrival.secure { b"https" } else { b"http" };
+            write_field(out, b"x-forwarded-proto", scheme);
         }
         if !has_host && let Some(host) = headers.get(HOST) {
             write_field(out, b"x-forwarded-host", host.as_bytes());
@@ -359,6 +360,7 @@ mod tests {
             client: Ipv4Addr::new(192, 0, 2, 1).into(),
             trusted_peer,
             relayed: false,
+            secure: false,
             request_id: HeaderValue::from_static("id"),
         }
     }

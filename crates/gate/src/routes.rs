@@ -214,12 +214,24 @@ impl Routes {
         hosts.any(|host| self.are_open_on(host.as_deref(), path))
     }
 
+    /// Whether a route names this host, or all hosts one label below the rest of its name.
+    pub fn name_host(&self, host: &str) -> bool {
+        let mut buffer = [0; LONGEST_HOST];
+        let Some(name) = canonical(host, &mut buffer) else {
+            return false;
+        };
+        let above = name.split_once('.').map(|(_, above)| above);
+        let is_below = |above: &str| self.hosts.one_label_below.contains_key(above);
+        self.hosts.exact.contains_key(name) || above.is_some_and(is_below)
+    }
+
     fn are_open_on(&self, host: Option<&str>, path: &str) -> bool {
         let arrival = Arrival {
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
             trusted_peer: false,
             relayed: false,
+            secure: false,
             request_id: HeaderValue::from_static("-"),
         };
         let facts = Facts {

@@ -220,6 +220,7 @@ fn arrival(peer: IpAddr) -> Arrival {
         client: peer,
         trusted_peer: false,
         relayed: false,
+        secure: false,
         request_id: HeaderValue::from_static("id"),
     }
 }
@@ -368,6 +369,7 @@ fn whoever_relays_from_this_machine_is_not_the_client() {
     let relayed = |relayed| {
         let arrival = Arrival {
             relayed,
+            secure: false,
             ..arrival(Ipv4Addr::LOCALHOST.into())
         };
         let facts = Facts {

@@ -84,6 +84,7 @@ fn arrival() -> Arrival {
         client: peer,
         trusted_peer: false,
         relayed: false,
+        secure: false,
         request_id: HeaderValue::from_static("id"),
     }
 }

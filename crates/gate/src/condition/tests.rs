@@ -54,6 +54,7 @@ fn judged<T>(judge: impl FnOnce(&Evidence<'_>) -> T) -> T {
         client: "::ffff:10.1.2.3".parse::<IpAddr>().unwrap(),
         trusted_peer: false,
         relayed: false,
+        secure: false,
         request_id: HeaderValue::from_static("id"),
     };
     let facts = Facts {

@@ -44,6 +44,7 @@ fn of(routes: &Routes, method: &Method, host: &str, path: &str) -> Result<Option
         client: Ipv4Addr::LOCALHOST.into(),
         trusted_peer: false,
         relayed: false,
+        secure: false,
         request_id: HeaderValue::from_static("id"),
     };
     let facts = Facts {

@@ -50,6 +50,7 @@ fn chosen(
         client: Ipv4Addr::LOCALHOST.into(),
         trusted_peer: false,
         relayed: false,
+        secure: false,
         request_id: HeaderValue::from_static("id"),
     };
     let facts = Facts {

@@ -255,6 +255,7 @@ fn a_path_that_nobody_says_enters_where_one_route_governs_everything() {
             client: "192.0.2.1".parse().unwrap(),
             trusted_peer: true,
             relayed: true,
+            secure: false,
             request_id: HeaderValue::from_static("id"),
         };
         let facts = Facts {

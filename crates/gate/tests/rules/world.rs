@@ -308,6 +308,7 @@ impl<'a> Asked<'a> {
             client: self.client.parse().unwrap(),
             trusted_peer: self.by_listed_proxy,
             relayed: false,
+            secure: false,
             request_id: HeaderValue::from_static("id"),
         };
         let facts = Facts {

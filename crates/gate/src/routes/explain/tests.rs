@@ -28,6 +28,7 @@ fn ask<T>(method: &Method, host: &str, path: &str, answer: impl FnOnce(&Facts<'_
         client: Ipv4Addr::LOCALHOST.into(),
         trusted_peer: false,
         relayed: false,
+        secure: false,
         request_id: HeaderValue::from_static("id"),
     };
     answer(&Facts {

@@ -86,6 +86,18 @@ impl Gate {
         }
     }
 
+    /// Where the listener is that the log calls `name`, beside those that every gate has: `redirect`.
+    ///
+    /// # Errors
+    /// When it does not say so.
+    pub async fn listener(&self, name: &str) -> Result<SocketAddr> {
+        let said = self
+            .process
+            .stderr
+            .wait_for(|line| bound_address(line, name));
+        Ok(said.await?.parse()?)
+    }
+
     /// Sends one request to the proxy over a connection of its own.
     ///
     /// # Errors

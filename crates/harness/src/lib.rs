@@ -15,9 +15,11 @@
 //! | [`CutProxy`] | a wire that can be cut, stalled and slowed |
 //! | [`Gate`] | the `sessiongate` binary under test |
 //! | [`Client`] | a strict HTTP/1.1 client that can also send raw bytes |
+//! | [`Certificates`], [`Authority`] | certificates for servers and clients |
 //! | [`Mint`] | genuine session cookies |
 //! | [`interop`] | the frameworks that the cookies come from, real ones from npm |
 
+mod authority;
 mod caddy;
 mod cert;
 mod client;
@@ -41,6 +43,7 @@ mod server;
 mod wire;
 mod wsgi;
 
+pub use authority::{Authority, KeyPair};
 pub use caddy::{CaddyVersion, caddy, caddy_of};
 pub use cert::{CertificateKind, Certificates};
 pub use client::{Client, Request, Response};

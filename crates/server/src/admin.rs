@@ -1,5 +1,6 @@
 //! Health, metrics, explanations and reloads, on a listener of their own.
 
+mod certificates;
 mod explain;
 mod reload;
 
@@ -175,11 +176,8 @@ impl Admin {
         for store in self.live.load().health() {
             self.metrics.store_up(store.source, store.up);
         }
-        typed(
-            StatusCode::OK,
-            "text/plain; version=0.0.4",
-            self.metrics.render(),
-        )
+        let page = self.metrics.render() + &certificates::metrics(&self.live.load());
+        typed(StatusCode::OK, "text/plain; version=0.0.4", page)
     }
 }
 

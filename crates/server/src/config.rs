@@ -14,10 +14,13 @@ mod fixed;
 mod folder;
 mod given;
 mod host;
+mod hsts;
+mod https;
 mod identity;
 mod idle;
 mod inventory;
 mod listen;
+mod listeners;
 mod lookups;
 mod mark;
 mod mask;
@@ -38,11 +41,13 @@ mod sign_in;
 mod source;
 mod stack;
 mod stores;
+mod tls;
 mod upstream;
 mod variables;
 mod words;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -58,11 +63,14 @@ pub(crate) use self::files::{Content, Contents, Files, Looks};
 pub(crate) use self::fixed::Fixed;
 pub(crate) use self::folder::{FolderOptions, FolderSettings};
 pub(crate) use self::given::{core, unquoted, without_assignment};
+pub(crate) use self::https::{HttpsSettings, IN_THE_CLEAR};
 use self::idle::Uses;
 pub(crate) use self::inventory::{
     GivenSecret, Purpose, SecretFile, is_given, realms, secret_files, secrets,
 };
+pub(crate) use self::listeners::ListenerSettings;
 pub(crate) use self::mark::MARK;
+pub(crate) use self::origin::AskedHost;
 pub(crate) use self::place::Place;
 pub(crate) use self::problem::{ConfigErrors, Problem};
 use self::raw::Reader;
@@ -79,14 +87,17 @@ pub(crate) use self::sign_in::SignIn;
 pub(crate) use self::source::ConfigSource;
 pub(crate) use self::stack::DEFAULT_REALM;
 use self::stack::Stack;
+pub(crate) use self::tls::{Certificates, TlsSettings};
 pub(crate) use crate::logging::LogFormat;
 use crate::socket::Address;
 
 /// Every setting, valid.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// Where the proxy listens; `None` without a service to protect.
-    pub(crate) proxy: Option<SocketAddr>,
+    /// Where the proxy listens; nowhere without a service to protect.
+    pub(crate) listeners: Vec<ListenerSettings>,
+    /// What is demanded and promised of HTTPS.
+    pub(crate) https: HttpsSettings,
     /// Where hosts ask for decisions; `None` when they cannot.
     pub(crate) decisions: Option<Address>,
     /// Where health and metrics are served.
@@ -176,9 +187,11 @@ impl Config {
         let mut warnings = Vec::new();
         let production = production_marker(&mut reader);
 
-        let listen = listen::address(&mut reader, "LISTEN", "0.0.0.0:8080");
+        let mut problems = Vec::new();
+        let listeners = listeners::read(&mut reader, stack, &mut problems, &mut warnings);
         let decisions = listen::decisions(&mut reader);
         let admin = admin(&mut reader);
+        let https = HttpsSettings::read(&mut reader);
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let workers = reader
             .parsed("WORKERS", cores, "a number of threads")
@@ -206,7 +219,6 @@ impl Config {
         };
         let uses_upstream = upstream.is_some();
         let uses_folder = matches!(upstream, Some(ServiceSettings::Folder(_)));
-        let mut problems = Vec::new();
         realms.read_active(stack, &mut problems);
         let (rules, sign_in) = if stack.routes.is_empty() {
             stack.name_idle(&mut warnings);
@@ -237,7 +249,15 @@ impl Config {
         if let Some(rules) = &rules {
             realms.name_idle_groups(rules, &mut warnings);
         }
-        let trusted_proxies = TrustedProxies::new(reader.list("TRUSTED_PROXIES", network::parse));
+        let proxies = reader.list("TRUSTED_PROXIES", network::parse);
+        let has_proxies = !proxies.is_empty();
+        let trusted_proxies = TrustedProxies::new(proxies);
+        let serves = rules
+            .as_ref()
+            .is_none_or(|rules| !rules.services.is_empty());
+        let listeners = if serves { listeners } else { Vec::new() };
+        https.check(&mut reader, &listeners, has_proxies);
+        warnings.extend(https.doubts(&listeners, has_proxies));
         let client = ClientSettings {
             header: reader.limit("CLIENT_HEADER_TIMEOUT", 30),
             body: reader.limit("CLIENT_BODY_TIMEOUT", 60),
@@ -258,6 +278,7 @@ impl Config {
             folder: uses_folder,
             socket: matches!(decisions, Some(Address::Unix { .. })),
             sign_in: sign_in.is_some(),
+            own_names: listeners.iter().any(ListenerSettings::needs_own_names),
             bypass: bypass.is_some(),
             ..Uses::of(realms.default())
         };
@@ -290,7 +311,8 @@ impl Config {
                 let rings = realms.iter().map(|realm| Arc::clone(&realm.keys));
                 let hygiene = Hygiene::new(&bypass_header, &rules.profiles, rings.collect());
                 Ok(Self {
-                    proxy: (!rules.services.is_empty()).then_some(listen),
+                    listeners,
+                    https,
                     decisions,
                     admin,
                     workers,
@@ -313,6 +335,17 @@ impl Config {
             }
             _ => Err(ConfigErrors::new(problems)),
         }
+    }
+}
+
+impl Config {
+    /// The files that TLS needs, each with the setting that names it.
+    fn tls_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let of_listeners = self
+            .listeners
+            .iter()
+            .filter_map(|listener| listener.tls.as_ref());
+        of_listeners.flat_map(|tls| tls.files.iter().map(|(name, path)| (*name, path.as_path())))
     }
 }
 

@@ -16,6 +16,7 @@ use tokio_util::io::poll_read_buf;
 use crate::outbox::{self, PendingSend};
 use crate::patience::Patience;
 use crate::socket::Stream;
+use crate::tls::socket::Sealed;
 
 /// A connection to a client or to the upstream.
 ///
@@ -157,15 +158,32 @@ impl Connection {
     /// Sends of what is in `output` as much as goes out at once, when every other task has had its turn, and together with
     /// what they have to send. The rest, and errors, are for [`poll_send`](Self::poll_send).
     pub(crate) async fn send_together(&mut self) {
+        let mut stream = self.stream.take().expect(AT_HAND);
+        // With TLS the encrypted bytes are what is sent together with others', and they cannot be taken back.
+        let (bytes, sent) = match stream.seal(&self.output[self.sent..]) {
+            Some(Sealed { bytes, sent }) => {
+                self.sent = self.output.len();
+                (bytes, sent)
+            }
+            None => (mem::take(&mut self.output), self.sent),
+        };
         let pending = PendingSend {
-            stream: self.stream.take().expect(AT_HAND),
-            bytes: mem::take(&mut self.output),
-            sent: self.sent,
+            stream,
+            bytes,
+            sent,
         };
         let give_back = |pending: PendingSend| {
-            self.stream = Some(pending.stream);
-            self.output = pending.bytes;
-            self.sent = pending.sent;
+            let PendingSend {
+                mut stream,
+                bytes,
+                sent,
+            } = pending;
+            if stream.tls().is_some() {
+                stream.put_back(Sealed { bytes, sent });
+            } else {
+                (self.output, self.sent) = (bytes, sent);
+            }
+            self.stream = Some(stream);
         };
         outbox::send(pending, give_back).await;
     }
@@ -187,18 +205,24 @@ impl Connection {
         source: &mut BytesMut,
         left: &mut usize,
     ) -> Poll<io::Result<()>> {
-        while self.sent < self.output.len() || *left > 0 {
+        loop {
             let first = &self.output[self.sent..];
             let second = &source[..*left];
-            let stream = Pin::new(self.stream.as_mut().expect(AT_HAND));
+            let mut stream = Pin::new(self.stream.as_mut().expect(AT_HAND));
             let written = match (first.is_empty(), second.is_empty()) {
                 (false, false) => {
                     let slices = [IoSlice::new(first), IoSlice::new(second)];
                     stream.poll_write_vectored(context, &slices)
                 }
                 (false, true) => stream.poll_write(context, first),
-                (true, _) => stream.poll_write(context, second),
+                (true, false) => stream.poll_write(context, second),
+                (true, true) if stream.is_holding() => {
+                    // As good as a byte: something has gone out.
+                    stream.poll_drain(context).map_ok(|()| 1)
+                }
+                (true, true) => break,
             };
+            let is_all_taken = first.is_empty() && second.is_empty();
             let Poll::Ready(written) = written else {
                 let limit = self.stalled;
                 ready!(self.writing.poll_spent(context, limit, limit));
@@ -209,6 +233,9 @@ impl Connection {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.writing.renew();
+            if is_all_taken {
+                continue;
+            }
             let of_first = written.min(first.len());
             self.sent += of_first;
             source.advance(written - of_first);
@@ -268,6 +295,7 @@ impl Connection {
     /// Gives back the memory that a large body took, before a wait that may be long.
     pub(crate) fn rest(&mut self) {
         self.output.shrink_to(LEAST_ROOM);
+        self.stream().rest();
         if self.room > LEAST_ROOM && self.input.is_empty() {
             self.input = BytesMut::new();
             self.room = LEAST_ROOM;

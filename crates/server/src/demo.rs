@@ -76,8 +76,8 @@ fn variables(services: &Services, secret: String, environment: &Variables) -> Va
 const OVERRIDABLE: [&str; 3] = ["ADMIN_LISTEN", "LISTEN", "LOG_FORMAT"];
 
 fn banner(bound: &Bound, ada: &str, kofi: &str) -> String {
-    let proxy = bound.proxy.as_ref().expect("the demo has services");
-    let url = format!("http://{}", reachable(proxy));
+    let proxy = bound.listeners.first().expect("the demo has services");
+    let url = format!("http://{}", reachable(&proxy.address));
     let metrics = format!("http://{}/metrics", reachable(&Address::Tcp(bound.admin)));
     let people = PEOPLE.len();
     format!(

@@ -33,7 +33,7 @@ use crate::front::asker::Asker;
 use crate::front::proxy::{admit, preflight};
 use crate::front::target::{Malformed, Target as Settled, settle};
 use crate::front::way_in::{Asked, WayIn};
-use crate::front::{UNREADABLE, answer, arrival, status_of};
+use crate::front::{HTTPS_REQUIRED, UNREADABLE, answer, arrival, status_of};
 use crate::live::Live;
 use crate::upstream::own_host;
 
@@ -161,7 +161,10 @@ pub(crate) async fn explain(live: &Live, question: Question) -> Explanation {
         Ok(request) => request,
         Err(violation) => return Explanation::of_unreadable(&head, client, violation),
     };
-    let arrival = arrival::direct(client, request.headers(), &live.trusted_proxies);
+    // Without a listener for TLS, the client speaks it with a proxy in front, which says so in a header.
+    let speaks_tls = live.listeners.iter().any(|listener| listener.tls.is_some());
+    let secure = head.target.is_https() && speaks_tls;
+    let arrival = arrival::direct(client, secure, request.headers(), &live.trusted_proxies);
     let settled = settle(&mut request);
     let mut explanation = Explanation::of(&request, &arrival);
     match settled {
@@ -185,6 +188,10 @@ pub(crate) async fn explain(live: &Live, question: Question) -> Explanation {
         headers: request.headers(),
         arrival: &arrival,
     };
+    if live.https.refuses(facts.headers, &arrival) {
+        explanation.without_https(&facts);
+        return explanation;
+    }
     if let Some((route, response)) = preflight(live, &facts) {
         explanation.preflight_answered(live, &facts, route, response.status());
         return explanation;
@@ -242,6 +249,17 @@ impl Explanation {
             goes_to: None,
             notes: Vec::new(),
         }
+    }
+
+    /// It has to come by HTTPS, and did not.
+    fn without_https(&mut self, facts: &Facts<'_>) {
+        let message = "it does not come by HTTPS, which REQUIRE_HTTPS demands";
+        self.answer = AnswerPart::ours(false, HTTPS_REQUIRED, message);
+        let response = answer::https_required(Asker::of(facts.method, facts.headers), "");
+        self.answer.status = Some(response.status().as_u16());
+        self.note(
+            "what a proxy in TRUSTED_PROXIES says counts: give --client with its address, and --header 'X-Forwarded-Proto: https'",
+        );
     }
 
     /// The gate answers a preflight by the route of the request that it announces.

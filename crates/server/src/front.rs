@@ -6,10 +6,13 @@ pub(crate) mod asker;
 pub(crate) mod cors;
 pub(crate) mod decisions;
 mod files;
+mod https;
 mod notices;
 mod onward;
 pub(crate) mod proxy;
 pub(crate) mod record;
+pub(crate) mod redirect;
+pub(crate) mod secured;
 pub(crate) mod target;
 pub(crate) mod tunnel;
 pub(crate) mod way_in;
@@ -42,16 +45,20 @@ pub(crate) trait Front: 'static {
     ) -> impl Future<Output = ()> + 'static;
 }
 
-/// Refuses bytes that never became a request. They are a decision too: nobody probes the gate unseen.
+/// Refuses bytes that never became a request, as they `came`. They are a decision too: nobody probes the gate unseen.
 fn unreadable<'p>(
     violation: Violation,
+    came: &[u8],
     mode: Mode,
     peer: IpAddr,
     audit: &'p Audit,
     metrics: &'p Metrics,
 ) -> (Response<Bytes>, Record<'p>) {
     let mut record = Record::start(mode, arrival::unreadable(peer), audit, metrics);
-    record.decided(Decision::Rejected(UNREADABLE));
+    record.decided(Decision::Rejected(match came.starts_with(TLS_HANDSHAKE) {
+        true => "tls_on_plain_port",
+        false => UNREADABLE,
+    }));
     let status = status_of(violation);
     let mut response = answer::malformed(status, Asker::Program, record.request_id());
     record.answers(&mut response);
@@ -60,6 +67,12 @@ fn unreadable<'p>(
 
 /// The reason for which such bytes are refused, in the audit log and the metrics.
 pub(crate) const UNREADABLE: &str = "malformed_request";
+
+/// The reason for which a request is refused that did not come by HTTPS, where that is demanded.
+pub(crate) const HTTPS_REQUIRED: &str = "https_required";
+
+/// How a record of TLS with a handshake begins (RFC 8446 §5.1).
+const TLS_HANDSHAKE: &[u8] = &[22, 3];
 
 /// The status with which they are.
 pub(crate) fn status_of(violation: Violation) -> StatusCode {

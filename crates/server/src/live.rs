@@ -5,6 +5,7 @@
 //! to services stay as they are, with their caches, unless something that they depend on has changed.
 
 mod error;
+mod listeners;
 mod opened;
 mod reload;
 mod said;
@@ -15,14 +16,16 @@ mod watch;
 use gate::{Gate, TrustedProxies};
 use session::Secret;
 
-use self::error::{AskedColumnError, LiveError};
+use self::error::AskedColumnError;
+pub(crate) use self::error::LiveError;
+pub(crate) use self::listeners::{ListenerTerms, Tls};
 pub(crate) use self::opened::Opened;
 use self::opened::Superseded;
 pub(crate) use self::reload::{Reload, Reloads};
 pub(crate) use self::surroundings::Surroundings;
 pub(crate) use self::view::{Current, Shared, View};
-use crate::config::{ClientSettings, Config, Handling, ServiceSettings};
-use crate::store::{self, StoreHealth, StoreOpenError, Users};
+use crate::config::{ClientSettings, Config, Handling, HttpsSettings, ServiceSettings};
+use crate::store::{self, StoreHealth, Users};
 
 /// What a reload replaces.
 pub(crate) struct Live {
@@ -38,6 +41,10 @@ pub(crate) struct Live {
     pub(crate) trusted_hosts: TrustedProxies,
     /// How long a client may keep us waiting.
     pub(crate) client: ClientSettings,
+    /// Those of the process, in the order in which they were bound.
+    pub(crate) listeners: Vec<ListenerTerms>,
+    /// What is demanded and promised of HTTPS.
+    pub(crate) https: HttpsSettings,
     /// What the admin listener demands.
     pub(crate) admin_token: Option<Secret>,
     /// What the gate asks, for health and metrics.
@@ -49,12 +56,15 @@ impl Live {
     /// Makes it of a configuration. What has not changed since `before` is taken from there.
     ///
     /// # Errors
-    /// When the stores cannot be opened. Servers that are down are no reason.
+    /// When the stores cannot be opened, or a listener cannot speak TLS. Servers that are down are no reason.
     pub(crate) fn open(
         config: Config,
         before: Option<&Self>,
         around: &Surroundings,
-    ) -> Result<Self, StoreOpenError> {
+    ) -> Result<Self, LiveError> {
+        let https = config.https;
+        let known = before.map(|before| &before.listeners[..]);
+        let listeners = ListenerTerms::open_all(config.listeners, &https, known)?;
         let (mut opened, mut realms) = (Vec::new(), Vec::new());
         for settings in config.realms {
             let before = before.and_then(|before| Opened::named(&before.realms, &settings.name));
@@ -77,6 +87,8 @@ impl Live {
             trusted_hosts: config.trusted_proxies.clone().and_loopback(),
             trusted_proxies: config.trusted_proxies,
             client: config.client,
+            listeners,
+            https,
             admin_token: config.admin.token,
             realms: opened,
             warnings: config.warnings,
@@ -110,6 +122,8 @@ impl Live {
             trusted_hosts: config.trusted_proxies.clone().and_loopback(),
             trusted_proxies: config.trusted_proxies,
             client: config.client,
+            listeners: Vec::new(),
+            https: config.https,
             admin_token: None,
             realms: Vec::new(),
             warnings: Vec::new(),

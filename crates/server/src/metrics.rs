@@ -104,6 +104,13 @@ impl Metrics {
         self.register(|| upstream(result)).increment(1);
     }
 
+    /// Counts how it ended that a client and we came to terms about TLS.
+    pub(crate) fn shook_hands(&self, result: &'static str) {
+        let counter = self
+            .register(|| metrics::counter!("sessiongate_tls_handshakes_total", "result" => result));
+        counter.increment(1);
+    }
+
     /// Counts an exchange that did not end as a whole.
     pub(crate) fn broken(&self, ended: &'static str) {
         let counter = self
@@ -269,6 +276,10 @@ fn describe() {
     metrics::describe_counter!(
         "sessiongate_jwks_refreshes_total",
         "Attempts to have the keys of the tokens' issuer."
+    );
+    metrics::describe_counter!(
+        "sessiongate_tls_handshakes_total",
+        "TLS handshakes by how they ended."
     );
     metrics::describe_counter!("sessiongate_reloads_total", "Reloads of the configuration.");
     metrics::describe_gauge!(

@@ -14,6 +14,7 @@ pub(crate) enum Mode {
     Nginx,
     OAuth2Proxy,
     Proxy,
+    Redirect,
     Traefik,
     Vouch,
 }
@@ -35,6 +36,7 @@ impl Mode {
             Mode::Nginx => "nginx",
             Mode::OAuth2Proxy => "oauth2-proxy",
             Mode::Proxy => "proxy",
+            Mode::Redirect => "redirect",
             Mode::Traefik => "traefik",
             Mode::Vouch => "vouch",
         }

@@ -4,11 +4,13 @@
 //! because tasks and their wake-ups move between cores.
 
 use std::io;
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::LocalOptions;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,11 +18,13 @@ use tokio_util::task::TaskTracker;
 use crate::front::{Front, record};
 use crate::listener::{Listener, Share};
 use crate::signals::Stop;
-use crate::vital;
+use crate::{tls, vital};
 
 /// What one runtime serves.
-pub(crate) struct Fronts<P, D> {
-    pub(crate) proxy: Option<(Share, P)>,
+pub(crate) struct Fronts<P, R, D> {
+    pub(crate) proxies: Vec<(Share, P)>,
+    /// Those that send everybody elsewhere.
+    pub(crate) redirects: Vec<(Share, R)>,
     pub(crate) decisions: Option<(Share, D)>,
 }
 
@@ -29,11 +33,11 @@ pub(crate) struct Fronts<P, D> {
 ///
 /// `fronts` makes what the thread serves, and is given the owner of the tasks beside its connections. It is called on the
 /// thread, because nothing of it leaves the thread.
-pub(crate) fn start<P: Front, D: Front>(
+pub(crate) fn start<P: Front, R: Front, D: Front>(
     name: String,
     stop: Stop,
     drain: Duration,
-    fronts: impl FnOnce(&TaskTracker) -> Fronts<P, D> + Send + 'static,
+    fronts: impl FnOnce(&TaskTracker) -> Fronts<P, R, D> + Send + 'static,
 ) -> io::Result<()> {
     let stop = Stop {
         // A token of its own, because every connection asks it, and asking takes a lock.
@@ -57,18 +61,29 @@ pub(crate) fn start<P: Front, D: Front>(
     Ok(())
 }
 
-async fn serve<P: Front, D: Front>(
+async fn serve<P: Front, R: Front, D: Front>(
     stop: Stop,
     drain: Duration,
-    fronts: impl FnOnce(&TaskTracker) -> Fronts<P, D>,
+    fronts: impl FnOnce(&TaskTracker) -> Fronts<P, R, D>,
 ) -> io::Result<()> {
     let connections = TaskTracker::new();
     let exchanges = TaskTracker::new();
-    let Fronts { proxy, decisions } = fronts(&exchanges);
-    tokio::try_join!(
-        accept(proxy, &connections, &stop.begun),
-        accept(decisions, &connections, &stop.begun)
-    )?;
+    let Fronts {
+        proxies,
+        redirects,
+        decisions,
+    } = fronts(&exchanges);
+    let mut accepting = JoinSet::new();
+    accept_all(&mut accepting, proxies, &connections, &stop.begun);
+    accept_all(&mut accepting, redirects, &connections, &stop.begun);
+    accept_all(&mut accepting, decisions, &connections, &stop.begun);
+    while let Some(ended) = accepting.join_next().await {
+        match ended {
+            Ok(accepted) => accepted?,
+            // A part without which nobody is served: the thread ends with it.
+            Err(error) => resume_unwind(error.into_panic()),
+        }
+    }
     connections.close();
     exchanges.close();
     let finished = timeout(drain, async {
@@ -86,20 +101,31 @@ async fn serve<P: Front, D: Front>(
             false => "DRAIN_TIMEOUT is over",
         };
         record::cut_off();
+        tls::socket::cut_off();
         tracing::warn!(connections, exchanges, "connections were cut: {why}");
     }
     Ok(())
 }
 
-/// Serves a listener, if there is one, until `stop`.
-async fn accept<F: Front>(
-    front: Option<(Share, F)>,
+/// Starts to serve listeners, each until `stop`.
+fn accept_all<F: Front>(
+    accepting: &mut JoinSet<io::Result<()>>,
+    fronts: impl IntoIterator<Item = (Share, F)>,
     connections: &TaskTracker,
     stop: &CancellationToken,
+) {
+    for (share, front) in fronts {
+        accepting.spawn_local(accept(share, front, connections.clone(), stop.clone()));
+    }
+}
+
+/// Serves a listener until `stop`.
+async fn accept<F: Front>(
+    share: Share,
+    front: F,
+    connections: TaskTracker,
+    stop: CancellationToken,
 ) -> io::Result<()> {
-    let Some((share, front)) = front else {
-        return Ok(());
-    };
     let (mut listener, front) = (Listener::new(share)?, Rc::new(front));
     let serve = |(stream, peer)| {
         connections.spawn_local(Rc::clone(&front).serve(stream, peer, stop.clone()));
@@ -154,8 +180,9 @@ mod tests {
         let any_port = Address::Tcp((Ipv4Addr::LOCALHOST, 0).into());
         let mut listening = listener::listen(&any_port, 1).unwrap();
         let share = listening.shares.remove(0);
-        let fronts = move |_: &TaskTracker| Fronts::<Panics, Panics> {
-            proxy: Some((share, Panics)),
+        let fronts = move |_: &TaskTracker| Fronts::<Panics, Panics, Panics> {
+            proxies: vec![(share, Panics)],
+            redirects: Vec::new(),
             decisions: None,
         };
         start("panics".to_owned(), Stop::default(), Duration::MAX, fronts).unwrap();

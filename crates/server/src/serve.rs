@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +14,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, Admin};
 use crate::audit::{self, Audit};
-use crate::config::{Config, ConfigSource, LogFormat};
+use crate::config::{Config, ConfigSource, ListenerSettings, LogFormat};
 use crate::front::Sparingly;
 use crate::front::decisions::Decisions;
 use crate::front::proxy::Proxy;
+use crate::front::redirect::Redirect;
+use crate::front::secured::Secured;
 use crate::listener::{self, Listening, Share};
 use crate::live::{Reload, Shared, Surroundings, View};
 use crate::metrics::Metrics;
@@ -31,12 +34,20 @@ use crate::vital::{self, Endings};
 /// Where the listeners are bound.
 #[derive(Clone, Debug)]
 pub(crate) struct Bound {
-    /// The proxy, if there is a service to protect.
-    pub(crate) proxy: Option<Address>,
+    /// Where requests are taken, if there is a service to protect.
+    pub(crate) listeners: Vec<BoundListener>,
     /// Decisions for hosts, if there are any.
     pub(crate) decisions: Option<Address>,
     /// Health and metrics.
     pub(crate) admin: SocketAddr,
+}
+
+/// Where a listener of the proxy is bound.
+#[derive(Clone, Debug)]
+pub(crate) struct BoundListener {
+    pub(crate) address: Address,
+    speaks_tls: bool,
+    redirects: bool,
 }
 
 /// Serves until SIGTERM, SIGINT or SIGQUIT, then finishes what is in flight. `config` is what was read from `source`. `ready` is
@@ -79,7 +90,7 @@ struct Serving {
 /// What of the configuration stays as it is until the process ends.
 #[derive(Clone)]
 struct Fixed {
-    proxy: Option<SocketAddr>,
+    listeners: Vec<FixedListener>,
     decisions: Option<Address>,
     admin: SocketAddr,
     workers: usize,
@@ -88,10 +99,31 @@ struct Fixed {
     drain_delay: Duration,
 }
 
+/// What of a listener stays as it is.
+#[derive(Clone)]
+struct FixedListener {
+    name: &'static str,
+    address: SocketAddr,
+    redirects: bool,
+    /// As it was at the start.
+    speaks_tls: bool,
+}
+
+impl From<&ListenerSettings> for FixedListener {
+    fn from(settings: &ListenerSettings) -> Self {
+        Self {
+            name: settings.name,
+            address: settings.address,
+            redirects: settings.redirects,
+            speaks_tls: settings.tls.is_some(),
+        }
+    }
+}
+
 impl Fixed {
     fn of(config: &Config) -> Self {
         Self {
-            proxy: config.proxy,
+            listeners: config.listeners.iter().map(FixedListener::from).collect(),
             decisions: config.decisions.clone(),
             admin: config.admin.listen,
             workers: config.workers,
@@ -220,7 +252,8 @@ fn cannot_listen(address: &Address, name: &str, error: &io::Error) -> Error {
 
 /// Everything that is bound but the admin listener.
 struct Listeners {
-    proxy: Option<Listening>,
+    /// In the order of the live ones.
+    all: Vec<(FixedListener, Listening)>,
     decisions: Option<Listening>,
 }
 
@@ -230,32 +263,56 @@ impl Listeners {
             listener::listen(address, fixed.workers)
                 .map_err(|error| cannot_listen(address, name, &error))
         };
-        let proxy = fixed.proxy;
-        let proxy = proxy.map(|address| listen(&Address::Tcp(address), "LISTEN"));
+        let all = fixed.listeners.iter().map(|fixed| {
+            let listening = listen(&Address::Tcp(fixed.address), fixed.name)?;
+            anyhow::Ok((fixed.clone(), listening))
+        });
         let decisions = fixed.decisions.as_ref();
         let decisions = decisions.map(|address| listen(address, "AUTH_LISTEN"));
         Ok(Self {
-            proxy: proxy.transpose()?,
+            all: all.collect::<Result<_>>()?,
             decisions: decisions.transpose()?,
         })
     }
 
     fn bound(&self, admin: SocketAddr) -> Bound {
-        let address = |listening: &Option<Listening>| Some(listening.as_ref()?.address.clone());
+        let bound = |(fixed, listening): &(FixedListener, Listening)| BoundListener {
+            address: listening.address.clone(),
+            speaks_tls: fixed.speaks_tls,
+            redirects: fixed.redirects,
+        };
+        let decisions = self.decisions.as_ref();
         Bound {
-            proxy: address(&self.proxy),
-            decisions: address(&self.decisions),
+            listeners: self.all.iter().map(bound).collect(),
+            decisions: decisions.map(|listening| listening.address.clone()),
             admin,
         }
     }
 }
 
+impl Listeners {
+    /// The port of each.
+    fn ports(&self) -> Vec<Option<u16>> {
+        let ports = self
+            .all
+            .iter()
+            .map(|(_, listening)| match listening.address {
+                Address::Tcp(address) => Some(address.port()),
+                Address::Unix { .. } => None,
+            });
+        ports.collect()
+    }
+}
+
 impl Bound {
     fn announce(&self) {
-        for (listener, address) in [("proxy", &self.proxy), ("decisions", &self.decisions)] {
-            if let Some(address) = address {
-                tracing::info!(listener, %address, "listening");
-            }
+        for one in &self.listeners {
+            let listener = if one.redirects { "redirect" } else { "proxy" };
+            let (address, tls) = (&one.address, one.speaks_tls);
+            tracing::info!(listener, %address, tls, "listening");
+        }
+        if let Some(address) = &self.decisions {
+            tracing::info!(listener = "decisions", %address, "listening");
         }
         tracing::info!(listener = "admin", address = %self.admin, "listening");
     }
@@ -270,12 +327,14 @@ fn start_workers(
     metrics: &Arc<Metrics>,
     stop: &Stop,
 ) -> io::Result<()> {
-    let shares = |listening: Option<Listening>| listening.into_iter().flat_map(|all| all.shares);
-    let mut proxies = shares(listeners.proxy);
-    let mut decisions = shares(listeners.decisions);
+    let ports: Arc<[_]> = listeners.ports().into();
+    let mut all: Vec<_> = listeners.all.into_iter().enumerate().collect();
+    let decisions = listeners.decisions.into_iter();
+    let mut decisions = decisions.flat_map(|listening| listening.shares);
     for (index, audit) in audits.into_iter().enumerate() {
         let worker = Worker {
-            proxy: proxies.next(),
+            listeners: all.iter_mut().filter_map(WorkerShare::take).collect(),
+            ports: Arc::clone(&ports),
             decisions: decisions.next(),
             live: Arc::clone(live),
             audit,
@@ -290,16 +349,36 @@ fn start_workers(
 
 /// What a worker is given to serve with.
 struct Worker {
-    proxy: Option<Share>,
+    listeners: Vec<WorkerShare>,
+    /// Of all listeners.
+    ports: Arc<[Option<u16>]>,
     decisions: Option<Share>,
     live: Shared,
     audit: Audit,
     metrics: Arc<Metrics>,
 }
 
+/// A worker's share of a listener, and which it is.
+struct WorkerShare {
+    index: usize,
+    redirects: bool,
+    share: Share,
+}
+
+impl WorkerShare {
+    /// The next share of a listener.
+    fn take((index, (fixed, listening)): &mut (usize, (FixedListener, Listening))) -> Option<Self> {
+        Some(Self {
+            index: *index,
+            redirects: fixed.redirects,
+            share: listening.shares.pop()?,
+        })
+    }
+}
+
 impl Worker {
     /// What it serves, made on its thread.
-    fn fronts(self, tasks: &TaskTracker) -> Fronts<Proxy, Decisions> {
+    fn fronts(self, tasks: &TaskTracker) -> Fronts<Secured<Proxy>, Redirect, Decisions> {
         let Self { live, .. } = self;
         let decisions = self.decisions.map(|share| {
             let decisions = Decisions {
@@ -311,16 +390,41 @@ impl Worker {
             };
             (share, decisions)
         });
-        let proxy = self.proxy.map(|share| {
-            let proxy = Proxy {
-                live: View::of(live),
-                audit: self.audit,
-                metrics: self.metrics,
-                upstream_warnings: Sparingly::default(),
+        let (redirects, proxies): (Vec<_>, Vec<_>) = self
+            .listeners
+            .into_iter()
+            .partition(|listener| listener.redirects);
+        let redirect = |WorkerShare { share, .. }| {
+            let redirect = Redirect {
+                live: View::of(Arc::clone(&live)),
+                audit: self.audit.clone(),
+                metrics: Arc::clone(&self.metrics),
+                ports: Arc::clone(&self.ports),
             };
-            (share, proxy)
+            (share, redirect)
+        };
+        let redirects = redirects.into_iter().map(redirect).collect();
+        let front = Rc::new(Proxy {
+            live: View::of(Arc::clone(&live)),
+            audit: self.audit.clone(),
+            metrics: Arc::clone(&self.metrics),
+            upstream_warnings: Sparingly::default(),
         });
-        Fronts { proxy, decisions }
+        let secured = |WorkerShare { index, share, .. }| {
+            let secured = Secured {
+                front: Rc::clone(&front),
+                listener: index,
+                live: Arc::clone(&live),
+                metrics: Arc::clone(&self.metrics),
+                warnings: Sparingly::default(),
+            };
+            (share, secured)
+        };
+        Fronts {
+            proxies: proxies.into_iter().map(secured).collect(),
+            redirects,
+            decisions,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Addresses and connections: TCP, or for hosts on the same machine a Unix socket.
+//! Addresses and connections: TCP, with TLS or without, or for hosts on the same machine a Unix socket.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -16,6 +16,8 @@ use bytes::Bytes;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+use crate::tls::socket::{Sealed, TlsSocket};
 
 /// Where a listener is, or is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub(crate) struct Stream {
 #[derive(Debug)]
 enum StreamSocket {
     Tcp(TcpStream),
+    /// In a box, because it is large and few other connections should be.
+    Tls(Box<TlsSocket>),
     Unix(UnixStream),
 }
 
@@ -91,6 +95,8 @@ impl Stream {
     pub(crate) fn into_std(self) -> io::Result<StdStream> {
         Ok(match self.socket {
             StreamSocket::Tcp(stream) => StdStream::Tcp(stream.into_std()?),
+            // What has been agreed upon cannot be taken along.
+            StreamSocket::Tls(_) => return Err(io::ErrorKind::Unsupported.into()),
             StreamSocket::Unix(stream) => StdStream::Unix(stream.into_std()?),
         })
     }
@@ -101,14 +107,82 @@ impl Stream {
         Self { _seat, ..self }
     }
 
+    /// The same connection with TLS, which `secure` begins. A connection that has no port stays as it is.
+    ///
+    /// # Errors
+    /// As `secure` has it.
+    pub(crate) async fn secured<E>(
+        self,
+        secure: impl AsyncFnOnce(TcpStream) -> Result<TlsSocket, E>,
+    ) -> Result<Self, E> {
+        let socket = match self.socket {
+            StreamSocket::Tcp(tcp) => StreamSocket::Tls(Box::new(secure(tcp).await?)),
+            socket @ (StreamSocket::Tls(_) | StreamSocket::Unix(_)) => socket,
+        };
+        Ok(Self { socket, ..self })
+    }
+
+    /// What is beneath, where that is TLS.
+    pub(crate) fn tls(&self) -> Option<&TlsSocket> {
+        match &self.socket {
+            StreamSocket::Tls(tls) => Some(tls),
+            StreamSocket::Tcp(_) | StreamSocket::Unix(_) => None,
+        }
+    }
+
+    fn tls_mut(&mut self) -> Option<&mut TlsSocket> {
+        match &mut self.socket {
+            StreamSocket::Tls(tls) => Some(tls),
+            StreamSocket::Tcp(_) | StreamSocket::Unix(_) => None,
+        }
+    }
+
+    /// Encrypts these bytes, where that is to be, for somebody who sends them and [gives back](Self::put_back) what is left.
+    pub(crate) fn seal(&mut self, bytes: &[u8]) -> Option<Sealed> {
+        Some(self.tls_mut()?.seal(bytes))
+    }
+
+    /// Takes back what was [sealed](Self::seal).
+    pub(crate) fn put_back(&mut self, sealed: Sealed) {
+        if let Some(tls) = self.tls_mut() {
+            tls.put_back(sealed);
+        }
+    }
+
+    /// Whether bytes that were written are still to go out, as encrypted ones may be.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.tls().is_some_and(TlsSocket::is_holding)
+    }
+
+    /// Sends some of what it [holds](Self::is_holding).
+    pub(crate) fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.tls_mut() {
+            Some(tls) => tls.poll_drain(context),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Gives back memory before a wait that may be long.
+    pub(crate) fn rest(&mut self) {
+        if let Some(tls) = self.tls_mut() {
+            tls.rest();
+        }
+    }
+
     /// Whether the other side has neither sent nor closed anything, asked of the kernel.
     pub(crate) fn is_quiet(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         let peeked = match &self.socket {
             StreamSocket::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
+            StreamSocket::Tls(stream) => return stream.is_quiet(),
             StreamSocket::Unix(stream) => SockRef::from(stream).peek(&mut byte),
         };
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Whether a file can be [sent](Self::poll_send_file) as it is.
+    pub(crate) fn takes_files(&self) -> bool {
+        self.tls().is_none()
     }
 
     /// Sends bytes of a file from this offset on, straight out of the page cache: at most so many. Ready with how many went.
@@ -130,6 +204,8 @@ impl Stream {
                     ready!(stream.poll_write_ready(context))?;
                     stream.try_io(Interest::WRITABLE, send)
                 }
+                // It would leave unencrypted.
+                StreamSocket::Tls(_) => return Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
                 StreamSocket::Unix(stream) => {
                     ready!(stream.poll_write_ready(context))?;
                     stream.try_io(Interest::WRITABLE, send)
@@ -191,6 +267,7 @@ impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.socket {
             StreamSocket::Tcp(stream) => stream.as_fd(),
+            StreamSocket::Tls(stream) => stream.as_fd(),
             StreamSocket::Unix(stream) => stream.as_fd(),
         }
     }
@@ -219,6 +296,7 @@ impl AsyncRead for StreamSocket {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_read(context, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
@@ -232,6 +310,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match &mut self.socket {
             StreamSocket::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            StreamSocket::Tls(stream) => Pin::new(&mut **stream).poll_write(context, bytes),
             StreamSocket::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
@@ -243,23 +322,30 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match &mut self.socket {
             StreamSocket::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            StreamSocket::Tls(stream) => {
+                Pin::new(&mut **stream).poll_write_vectored(context, slices)
+            }
             StreamSocket::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        // Both kinds of socket do.
+        // All kinds of socket do.
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Sockets hold nothing back.
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Bare sockets hold nothing back.
+        match self.tls_mut() {
+            Some(tls) => Pin::new(tls).poll_flush(context),
+            None => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.socket {
             StreamSocket::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            StreamSocket::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(context),
             StreamSocket::Unix(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }

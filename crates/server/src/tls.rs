@@ -1,4 +1,11 @@
-//! TLS towards the servers that we are a client of: PostgreSQL, Redis, and the issuer of signed tokens.
+//! TLS towards the servers that we are a client of: PostgreSQL, Redis, and the issuer of signed tokens. Towards our own clients
+//! it is in the files below this one.
+
+pub(crate) mod certificate;
+pub(crate) mod handshake;
+pub(crate) mod self_signed;
+pub(crate) mod server;
+pub(crate) mod socket;
 
 use std::error::Error;
 use std::io;

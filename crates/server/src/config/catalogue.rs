@@ -9,7 +9,7 @@ mod tables;
 pub(super) use self::form::{Entry, Key, Kind, Row, Scope, Written};
 pub(super) use self::settings::SECTIONS;
 pub(super) use self::tables::{
-    CONDITION, HEADER, HEADER_WORDS, PROFILE, REALM, ROUTE, SERVICE, TABLES, TOP_LEVEL,
+    CONDITION, HEADER, HEADER_WORDS, LISTENER, PROFILE, REALM, ROUTE, SERVICE, TABLES, TOP_LEVEL,
 };
 
 /// Every setting.

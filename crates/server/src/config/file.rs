@@ -3,6 +3,7 @@
 
 mod conditions;
 mod include;
+mod listeners;
 mod profiles;
 mod routes;
 mod settings;
@@ -184,6 +185,11 @@ impl<'e> Loading<'e> {
         self.loaded.stack.active = table.active("active");
         let folds = table.switch("case_insensitive");
         self.loaded.stack.case_insensitive = folds.is_some_and(|folds| folds.value);
+        for mut listener in table.tables_in_list("listener", catalogue::LISTENER) {
+            let read = listeners::listener(&mut listener);
+            table.problems.append(&mut listener.problems);
+            self.loaded.stack.listeners.extend(read);
+        }
         let patterns = table.texts("include");
         self.tables(&mut table);
         self.note(table.problems, &source.broken);

@@ -66,6 +66,10 @@ impl Files {
         for (name, path) in stores.flat_map(RealmSettings::store_files) {
             files.add(path, name.to_owned());
         }
+        let listeners = config.iter().flat_map(|config| config.tls_files());
+        for (name, path) in listeners {
+            files.add(path, name.to_owned());
+        }
         files
     }
 
@@ -174,7 +178,7 @@ impl Contents {
 }
 
 impl Content {
-    fn of(bytes: &[u8]) -> Self {
+    pub(super) fn of(bytes: &[u8]) -> Self {
         let digest = digest::digest(&SHA256, bytes);
         let mut content = [0; 32];
         content.copy_from_slice(digest.as_ref());

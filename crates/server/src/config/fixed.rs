@@ -12,6 +12,8 @@ pub(crate) struct Fixed {
     /// The address of the admin listener, as configured.
     admin: SocketAddr,
     has_proxy: bool,
+    /// What requests are taken on, and whether they are redirected there.
+    listeners: Vec<(SocketAddr, bool)>,
     values: Vec<String>,
 }
 
@@ -20,7 +22,8 @@ impl Fixed {
     pub(crate) fn of(config: &Config) -> Self {
         Self {
             admin: config.admin.listen,
-            has_proxy: config.proxy.is_some(),
+            has_proxy: !config.listeners.is_empty(),
+            listeners: listeners(config),
             values: NAMES.map(|name| value(config, name)).to_vec(),
         }
     }
@@ -34,8 +37,15 @@ impl Fixed {
             .map(|(name, _)| name)
             .collect();
         // A process that started without a service does not listen for its clients.
-        if config.proxy.is_some() && !self.has_proxy && !names.contains(&"LISTEN") {
+        if !config.listeners.is_empty() && !self.has_proxy && !names.contains(&"LISTEN") {
             names.push("LISTEN");
+        }
+        let is_named = ["LISTEN", "REDIRECT_LISTEN"]
+            .iter()
+            .any(|name| names.contains(name));
+        let differs = self.has_proxy && listeners(config) != self.listeners;
+        if differs && !config.listeners.is_empty() && !is_named {
+            names.push("[[listener]]");
         }
         names
     }
@@ -54,13 +64,20 @@ impl Fixed {
     }
 }
 
+fn listeners(config: &Config) -> Vec<(SocketAddr, bool)> {
+    let listeners = config.listeners.iter();
+    listeners
+        .map(|listener| (listener.address, listener.redirects))
+        .collect()
+}
+
 fn value(config: &Config, name: &str) -> String {
     let setting = config.settings.iter().find(|setting| setting.name == name);
     setting.map_or_else(String::new, |setting| setting.shown.clone())
 }
 
 /// Listeners are bound, threads started and logs opened once; how the end goes was told to all of them.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "ADMIN_LISTEN",
     "AUDIT_LOG",
     "AUTH_LISTEN",
@@ -69,6 +86,7 @@ const NAMES: [&str; 10] = [
     "DRAIN_TIMEOUT",
     "LISTEN",
     "LOG_FORMAT",
+    "REDIRECT_LISTEN",
     "RUST_LOG",
     "WORKERS",
 ];
@@ -88,8 +106,16 @@ mod tests {
         "CLIENT_BODY_TIMEOUT",
         "CLIENT_HEADER_TIMEOUT",
         "CLIENT_IDLE_TIMEOUT",
+        "HSTS",
         "PUBLIC_URL",
         "RELOAD_INTERVAL",
+        "REQUIRE_HTTPS",
+        "TLS",
+        "TLS_CERT_FILE",
+        "TLS_CLIENT_AUTH",
+        "TLS_CLIENT_CA_FILE",
+        "TLS_KEY_FILE",
+        "TLS_MIN_VERSION",
         "TRUSTED_PROXIES",
     ];
 

@@ -25,6 +25,8 @@ pub(super) struct Uses {
     pub(super) socket: bool,
     /// People are sent somewhere to sign in.
     pub(super) sign_in: bool,
+    /// The gate's own names are needed for something else than that.
+    pub(super) own_names: bool,
     /// Requests may pass by the bypass.
     pub(super) bypass: bool,
     /// Which sessions are recognized.
@@ -62,6 +64,7 @@ impl Uses {
             folder: false,
             socket: false,
             sign_in: false,
+            own_names: false,
             bypass: false,
             format: realm.format,
             authjs: has_cookies(false),
@@ -164,6 +167,15 @@ const RULES: &[Rule] = &[
     (
         &[
             "LISTEN",
+            "REDIRECT_LISTEN",
+            "TLS",
+            "TLS_CERT_FILE",
+            "TLS_KEY_FILE",
+            "TLS_MIN_VERSION",
+            "TLS_CLIENT_AUTH",
+            "TLS_CLIENT_CA_FILE",
+            "HSTS",
+            "REQUIRE_HTTPS",
             "UPSTREAM_CONNECT_TIMEOUT",
             "UPSTREAM_TIMEOUT",
             "CLIENT_IDLE_TIMEOUT",
@@ -194,7 +206,12 @@ const RULES: &[Rule] = &[
         "AUTH_LISTEN names no Unix socket",
     ),
     (
-        &["PUBLIC_URL", "SIGN_IN_CALLBACK_PARAMETER"],
+        &["PUBLIC_URL"],
+        |uses| !uses.sign_in && !uses.own_names,
+        "nobody is sent to sign in without SIGN_IN_URL, so nobody needs a way back",
+    ),
+    (
+        &["SIGN_IN_CALLBACK_PARAMETER"],
         |uses| !uses.sign_in,
         "nobody is sent to sign in without SIGN_IN_URL, so nobody needs a way back",
     ),

@@ -52,7 +52,7 @@ fn at_port_of(default: &str, address: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, parse(default)?.port()))
 }
 
-fn parse(text: &str) -> Option<SocketAddr> {
+pub(super) fn parse(text: &str) -> Option<SocketAddr> {
     let text = text.trim();
     if let Some(port) = text.strip_prefix(':') {
         return Some(SocketAddr::from(([0, 0, 0, 0], port.parse().ok()?)));

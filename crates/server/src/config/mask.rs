@@ -6,7 +6,9 @@
 use std::iter;
 use std::ops::Range;
 
-use super::catalogue::{self, CONDITION, HEADER, Key, PROFILE, ROUTE, SERVICE, TOP_LEVEL};
+use super::catalogue::{
+    self, CONDITION, HEADER, Key, LISTENER, PROFILE, ROUTE, SERVICE, TOP_LEVEL,
+};
 use super::mark::MARK;
 
 /// The same text, byte for byte as long, with stars in place of what nobody may see.
@@ -321,7 +323,9 @@ fn is_known(key: &str) -> bool {
 }
 
 fn of_tables(name: &str) -> Option<&'static Key> {
-    let tables = [TOP_LEVEL, ROUTE, SERVICE, PROFILE, HEADER, CONDITION];
+    let tables = [
+        TOP_LEVEL, LISTENER, ROUTE, SERVICE, PROFILE, HEADER, CONDITION,
+    ];
     tables.into_iter().flatten().find(|key| key.name == name)
 }
 

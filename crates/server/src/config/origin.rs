@@ -74,14 +74,34 @@ impl Origin {
 
     /// Whether a request for this host can be for this origin.
     pub(crate) fn is_asked_for(&self, asked: &AskedHost) -> bool {
-        let is_this_host = match &self.host {
+        self.is_this_host(asked) && self.scheme.without_default(asked.port) == self.port
+    }
+
+    /// The origin as text, if a request for this host can be for it by another scheme, whose port may be another.
+    pub(crate) fn text_for_host(&self, asked: &AskedHost) -> Option<String> {
+        self.text(Some(&AskedHost {
+            name: asked.name.clone(),
+            port: self.port,
+        }))
+        .filter(|_| self.is_this_host(asked))
+    }
+
+    /// The host, with a star if it is a family of them.
+    pub(crate) fn host_pattern(&self) -> String {
+        match &self.host {
+            Host::Exactly(host) => host.trim_matches(['[', ']']).to_owned(),
+            Host::Below(domain) => format!("*.{domain}"),
+        }
+    }
+
+    fn is_this_host(&self, asked: &AskedHost) -> bool {
+        match &self.host {
             Host::Exactly(host) => asked.name == *host,
             Host::Below(domain) => asked
                 .name
                 .split_once('.')
                 .is_some_and(|(label, rest)| rest == domain && is_label(label)),
-        };
-        is_this_host && self.scheme.without_default(asked.port) == self.port
+        }
     }
 
     /// The origin as text. A star becomes the label that was asked for: letters, digits and hyphens, never other bytes
@@ -134,6 +154,12 @@ impl AskedHost {
         }
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         (!name.is_empty()).then_some(Self { name, port })
+    }
+
+    /// The host, where it is one that can stand in a URL as it is: an address, or labels (RFC 1123 §2.1).
+    pub(crate) fn plain_name(&self) -> Option<&str> {
+        let is_address = self.name.starts_with('[');
+        (is_address || self.name.split('.').all(is_label)).then_some(&self.name)
     }
 
     /// Whether this is the host, and the port if the request names one, of a URL.

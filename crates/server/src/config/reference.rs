@@ -10,7 +10,7 @@ pub(crate) use self::markdown::{keys, settings};
 pub(crate) use self::schema::schema;
 
 use super::catalogue::{
-    CONDITION, Entry, HEADER, Key, Kind, PROFILE, ROUTE, Row, SERVICE, TABLES, TOP_LEVEL,
+    CONDITION, Entry, HEADER, Key, Kind, LISTENER, PROFILE, ROUTE, Row, SERVICE, TOP_LEVEL,
 };
 
 /// A table of the file, or what stands as a table in a value.
@@ -29,6 +29,11 @@ const DESCRIBED: &[Described] = &[
         about: "One rule: which requests it is about, who may enter, and where they go. The most specific route counts; their \
                 order does not. Once there is a route, what none matches is refused.",
         keys: ROUTE,
+    },
+    Described {
+        title: "[[listener]]",
+        about: "One more address on which requests are taken, beside `listen`, which has no default any more then.",
+        keys: LISTENER,
     },
     Described {
         title: "[service.NAME]",
@@ -55,8 +60,7 @@ const DESCRIBED: &[Described] = &[
 
 /// Keys of the top level that are neither settings of the environment nor tables.
 fn of_top_level() -> impl Iterator<Item = &'static Key> {
-    let is_table = |key: &&Key| TABLES.iter().any(|table| table.name == key.name);
-    TOP_LEVEL.iter().filter(move |key| !is_table(key))
+    TOP_LEVEL.iter().filter(|key| key.kind != Kind::Tables)
 }
 
 /// What a setting means, in a sentence: its own line, or that of its row, and the unit.

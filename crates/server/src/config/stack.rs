@@ -19,6 +19,8 @@ pub(crate) struct Spanned<T> {
 pub(crate) struct Stack {
     /// `[[route]]`, in the order of the files, which means nothing.
     pub(crate) routes: Vec<RawRoute>,
+    /// `[[listener]]`.
+    pub(crate) listeners: Vec<RawListener>,
     /// `[service.NAME]`.
     pub(crate) services: Vec<RawService>,
     /// `[profile.NAME]`.
@@ -68,6 +70,19 @@ pub(crate) struct RawRoute {
     pub(crate) sign_in_url: Option<Spanned<String>>,
     pub(crate) csrf: Option<Spanned<bool>>,
     pub(crate) shared_cache: Option<Spanned<bool>>,
+}
+
+/// `[[listener]]`
+#[derive(Debug)]
+pub(crate) struct RawListener {
+    pub(crate) address: Spanned<String>,
+    pub(crate) redirect: Option<Spanned<bool>>,
+    pub(crate) tls: Option<Spanned<String>>,
+    pub(crate) cert_files: Vec<Spanned<String>>,
+    pub(crate) key_files: Vec<Spanned<String>>,
+    pub(crate) min_version: Option<Spanned<String>>,
+    pub(crate) client_auth: Option<Spanned<String>>,
+    pub(crate) client_ca_file: Option<Spanned<String>>,
 }
 
 /// `[service.NAME]`

@@ -39,7 +39,7 @@ fn problem(pairs: &[(&'static str, &str)]) -> String {
 #[test]
 fn an_upstream_and_a_secret_are_enough() {
     let config = config(&[]).unwrap();
-    assert_eq!(config.proxy, Some("0.0.0.0:8080".parse().unwrap()));
+    assert_eq!(config.listeners[0].address, "0.0.0.0:8080".parse().unwrap());
     assert_eq!(config.admin.listen, "127.0.0.1:9090".parse().unwrap());
     assert_eq!(server(&config), ("127.0.0.1", 3000));
     assert!(

@@ -8,7 +8,9 @@ use ipnet::IpNet;
 use super::catalogue::settings as checks;
 use super::finding::Finding;
 use super::site::is_this_machine;
-use crate::config::{self, Config, GivenSecret, Loaded, Problem, RealmSettings, Variables};
+use crate::config::{
+    self, Config, GivenSecret, IN_THE_CLEAR, Loaded, Problem, RealmSettings, Variables,
+};
 
 /// What is wrong with a configuration that is not valid.
 pub(super) fn not_valid(problems: &[Problem]) -> Vec<Finding> {
@@ -31,7 +33,7 @@ pub(super) fn not_valid(problems: &[Problem]) -> Vec<Finding> {
 pub(super) fn judge(config: &Config, loaded: &Loaded, secrets: &[GivenSecret]) -> Vec<Finding> {
     let mut findings: Vec<_> = trusted_proxies(config).collect();
     findings.extend(bypass(config));
-    findings.extend(listener(config));
+    findings.extend(listeners(config));
     findings.extend(admin(config));
     for (realm, variables) in config::realms(loaded) {
         findings.extend(plain_urls(realm, variables));
@@ -68,14 +70,15 @@ fn bypass(config: &Config) -> Option<Finding> {
     Some(Finding::new(&checks::BYPASS_ON, "ALLOW_BYPASS", seen))
 }
 
-fn listener(config: &Config) -> Option<Finding> {
-    let address = config.proxy?;
+fn listeners(config: &Config) -> impl Iterator<Item = Finding> {
     let is_trusting = !config.trusted_proxies.networks().is_empty();
-    if address.ip().is_loopback() || is_trusting {
-        return None;
-    }
-    let seen = format!("it listens on {address} without TLS, and TRUSTED_PROXIES is empty");
-    Some(Finding::new(&checks::LISTENS_IN_THE_CLEAR, "LISTEN", seen))
+    let open = config.listeners.iter();
+    let open = open.filter(move |listener| listener.is_in_the_clear() && !is_trusting);
+    open.map(|listener| {
+        let address = listener.address;
+        let seen = format!("it listens on {address} without TLS, and TRUSTED_PROXIES is empty");
+        Finding::new(&checks::LISTENS_IN_THE_CLEAR, listener.name, seen)
+    })
 }
 
 fn admin(config: &Config) -> Option<Finding> {
@@ -153,7 +156,7 @@ fn warnings<'a>(
         let of_secret = secrets
             .iter()
             .any(|given| warning.starts_with(&format!("{}: the secret has only", given.setting)));
-        of_secret || warning.starts_with("ALLOW_BYPASS is on")
+        of_secret || warning.starts_with("ALLOW_BYPASS is on") || warning.contains(IN_THE_CLEAR)
     };
     let warnings = config.warnings.iter();
     warnings

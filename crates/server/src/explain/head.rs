@@ -9,6 +9,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     host: Option<String>,
+    is_https: bool,
     /// What stands in the request line.
     line: String,
 }
@@ -81,12 +82,21 @@ impl Target {
             true => rest.to_owned(),
             false => format!("/{rest}"),
         };
-        Ok(Self { host, line })
+        Ok(Self {
+            host,
+            is_https: text.starts_with("https://"),
+            line,
+        })
     }
 
     /// The host of the URL.
     pub(super) fn host(&self) -> Option<&str> {
         self.host.as_deref()
+    }
+
+    /// Whether it is an `https://` URL.
+    pub(super) fn is_https(&self) -> bool {
+        self.is_https
     }
 
     /// The path, without a query, for people who read it.

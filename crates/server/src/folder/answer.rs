@@ -4,7 +4,7 @@ use std::io;
 
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_TYPE, LOCATION, VARY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_RANGE, CONTENT_TYPE, LOCATION, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use smallvec::{SmallVec, smallvec};
@@ -29,6 +29,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Says `Strict-Transport-Security` too.
+    pub(crate) fn promises(&mut self, hsts: &HeaderValue) {
+        self.fields.push((STRICT_TRANSPORT_SECURITY, hsts.clone()));
+    }
+
     /// Says also what another answer with this status has to say.
     pub(crate) fn takes_from(&mut self, headers: &HeaderMap) {
         for name in [ALLOW, CONTENT_RANGE] {

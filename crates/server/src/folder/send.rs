@@ -88,7 +88,9 @@ impl Sending<'_, '_> {
     async fn all(&mut self, body: Option<Body>) -> Result<(), Failed> {
         let mut left = body;
         while let Some(body) = &mut left {
-            if let Some(count) = body.at_hand() {
+            if self.client.connection.stream().takes_files()
+                && let Some(count) = body.at_hand()
+            {
                 self.flush().await?;
                 self.send(body, count).await?;
                 continue;

@@ -96,6 +96,18 @@ pub(crate) fn malformed(code: StatusCode, asker: Asker, request_id: &str) -> Res
     response
 }
 
+/// Renders the refusal of a request that came without TLS, where that is demanded (`REQUIRE_HTTPS`).
+pub(crate) fn https_required(asker: Asker, request_id: &str) -> Response<Bytes> {
+    let response = status(StatusCode::FORBIDDEN, asker, request_id);
+    match asker {
+        Asker::Program => {
+            let body = json!({ "error": "https_required", "request_id": request_id });
+            response.map(|_| body.to_string().into())
+        }
+        Asker::Browser | Asker::Form | Asker::Grpc | Asker::GrpcWeb { .. } => response,
+    }
+}
+
 /// The answer to `OPTIONS *`, which asks about us and goes no further.
 pub(crate) fn options() -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());

@@ -8,8 +8,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// The id of a request, in both directions.
 pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The arrival of a request whose client talks to us. A listed proxy may name the request; everyone else gets a new name.
-pub(crate) fn direct(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> Arrival {
+/// The arrival of a request whose client talks to us, with TLS if it is `secure`. A listed proxy may name the request; everyone
+/// else gets a new name.
+pub(crate) fn direct(
+    peer: IpAddr,
+    secure: bool,
+    headers: &HeaderMap,
+    proxies: &TrustedProxies,
+) -> Arrival {
     let peer = peer.to_canonical();
     let trusted_peer = proxies.trusts(peer);
     let given = headers.get(&X_REQUEST_ID).filter(|_| trusted_peer);
@@ -24,6 +30,7 @@ pub(crate) fn direct(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies
         client: proxies.client(peer, headers),
         trusted_peer,
         relayed: false,
+        secure,
         request_id,
     }
 }
@@ -32,7 +39,7 @@ pub(crate) fn direct(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies
 pub(crate) fn relayed(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> Arrival {
     Arrival {
         relayed: true,
-        ..direct(peer, headers, proxies)
+        ..direct(peer, false, headers, proxies)
     }
 }
 
@@ -44,6 +51,7 @@ pub(crate) fn unreadable(peer: IpAddr) -> Arrival {
         client: peer,
         trusted_peer: false,
         relayed: false,
+        secure: false,
         request_id: new_request_id(),
     }
 }

@@ -102,8 +102,9 @@ impl Decisions {
                 }
                 Err(violation) => {
                     let (audit, metrics) = (&self.audit, &self.metrics);
+                    let came = &client.connection.input;
                     let refused =
-                        super::unreadable(violation, Mode::Decisions, peer, audit, metrics);
+                        super::unreadable(violation, came, Mode::Decisions, peer, audit, metrics);
                     Some(refused)
                 }
             };

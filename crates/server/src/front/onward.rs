@@ -8,7 +8,9 @@ use crate::client::date;
 
 /// What is said of an answer that the service has not said, or otherwise.
 #[derive(Debug)]
-pub(super) struct Added {
+pub(super) struct Added<'h> {
+    /// What the setting `HSTS` says, in place of what the service does.
+    hsts: Option<&'h HeaderValue>,
     /// The time (RFC 9110 §6.6.1), if it has none.
     date: Option<HeaderValue>,
     /// In place of every `Cache-Control` that it has.
@@ -17,10 +19,11 @@ pub(super) struct Added {
     varies: bool,
 }
 
-impl Added {
+impl<'h> Added<'h> {
     /// Nothing at all.
     pub(super) fn nothing() -> Self {
         Self {
+            hsts: None,
             date: None,
             cache_control: None,
             varies: false,
@@ -28,9 +31,10 @@ impl Added {
     }
 
     /// To this answer, which may be one that is for its user alone: then what lets shared caches keep it is taken back.
-    pub(super) fn to(answer: &Answered, is_private: bool) -> Self {
+    pub(super) fn to(answer: &Answered, is_private: bool, hsts: Option<&'h HeaderValue>) -> Self {
         let is_shared = is_private && answer.is_for_shared_caches;
         Self {
+            hsts,
             date: (!answer.has_date).then(date),
             cache_control: is_shared.then(|| privately(answer)),
             varies: is_shared && !depends_on_cookies(answer),
@@ -43,7 +47,9 @@ impl Added {
         let cache_control = self.cache_control.iter();
         let cache_control = cache_control.map(|value| (&b"cache-control"[..], &value[..]));
         let vary = self.varies.then_some((&b"vary"[..], &b"Cookie"[..]));
-        date.chain(cache_control).chain(vary)
+        let hsts = self.hsts.iter();
+        let hsts = hsts.map(|hsts| (HSTS, hsts.as_bytes()));
+        date.chain(cache_control).chain(vary).chain(hsts)
     }
 }
 
@@ -70,7 +76,7 @@ fn depends_on_cookies(answer: &Answered) -> bool {
 pub(super) fn fields<'a>(
     answer: &'a Answered,
     is_head: bool,
-    added: &'a Added,
+    added: &'a Added<'_>,
     request_id: &'a str,
 ) -> impl Iterator<Item = Field<'a>> {
     let hop_by_hop = answer.hop_by_hop();
@@ -80,8 +86,10 @@ pub(super) fn fields<'a>(
     let length = length.flatten().filter(is_number);
     let length = length.map(|length| (&b"content-length"[..], length));
     let id = arrival::X_REQUEST_ID.as_str().as_bytes();
-    let is_replaced =
-        |name: &[u8]| added.cache_control.is_some() && name.eq_ignore_ascii_case(b"cache-control");
+    let is_replaced = |name: &[u8]| {
+        (added.cache_control.is_some() && name.eq_ignore_ascii_case(b"cache-control"))
+            || (added.hsts.is_some() && name.eq_ignore_ascii_case(HSTS))
+    };
     let is_ours = move |name: &[u8]| {
         hop_by_hop.contains(name) || name.eq_ignore_ascii_case(id) || is_replaced(name)
     };
@@ -92,6 +100,8 @@ pub(super) fn fields<'a>(
         .chain(wanted_protocols(answer))
         .chain([(id, request_id.as_bytes())])
 }
+
+const HSTS: &[u8] = b"strict-transport-security";
 
 /// What the client is to speak instead (RFC 9110 §15.5.22): fields of a connection, which here are meant for the client.
 fn wanted_protocols(answer: &Answered) -> impl Iterator<Item = Field<'_>> {

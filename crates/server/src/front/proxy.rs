@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gate::{Access, Admission, Admitted, Arrival, Facts, Permit, Refused, Rewrite, Route};
-use http::header::HOST;
-use http::{Method, Request, Response, StatusCode};
+use http::header::{HOST, STRICT_TRANSPORT_SECURITY};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http1::{Answered, Length};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +19,7 @@ use super::onward::{self, Added};
 use super::record::{Decision, Record};
 use super::target::{self, Target};
 use super::way_in::{Asked, WayIn};
-use super::{Front, Sparingly, arrival, files, tunnel};
+use super::{Front, HTTPS_REQUIRED, Sparingly, arrival, files, tunnel};
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::Handling;
@@ -45,14 +45,16 @@ pub(crate) struct Proxy {
 
 impl Front for Proxy {
     async fn serve(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
+        let secure = stream.tls().is_some();
         let mut client = Client::new(stream, self.live.current().client, stop);
         while let Some(request) = client.next().await {
             match request {
-                Ok(request) => self.answer(request, peer, &mut client).await,
+                Ok(request) => self.answer(request, (peer, secure), &mut client).await,
                 Err(violation) => {
                     let (audit, metrics) = (&self.audit, &self.metrics);
+                    let came = &client.connection.input;
                     let (refused, record) =
-                        super::unreadable(violation, Mode::Proxy, peer, audit, metrics);
+                        super::unreadable(violation, came, Mode::Proxy, peer, audit, metrics);
                     let sent = client.answer(refused, &record.bytes_out).await;
                     record.ends(sent);
                 }
@@ -76,10 +78,15 @@ enum Outcome {
 }
 
 impl Proxy {
-    /// Answers one request.
-    async fn answer(&self, mut request: Request<Length>, peer: IpAddr, client: &mut Client) {
+    /// Answers one request of a peer, with TLS if that is `secure`.
+    async fn answer(
+        &self,
+        mut request: Request<Length>,
+        (peer, secure): (IpAddr, bool),
+        client: &mut Client,
+    ) {
         let live = self.live.current();
-        let arrival = arrival::direct(peer, request.headers(), &live.trusted_proxies);
+        let arrival = arrival::direct(peer, secure, request.headers(), &live.trusted_proxies);
         let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
         let host = request.headers().get(HOST).cloned();
         record.asks(request.method().clone(), host, Some(request.uri().clone()));
@@ -101,15 +108,25 @@ impl Proxy {
             }
         };
         let cors = Cors(&handling.cors_origins);
+        let hsts = live.https.promised(request.headers(), &record.arrival);
+        let describe = |response: &mut Response<Bytes>, asked: &HeaderMap| {
+            cors.describe(asked, response.headers_mut());
+            if let Some(hsts) = hsts {
+                let headers = response.headers_mut();
+                headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+            }
+        };
         match outcome {
             Outcome::Abandoned => abandon(client, record),
             Outcome::Answered(mut response) => {
-                let asked = request.headers();
-                cors.describe(asked, response.headers_mut());
+                describe(&mut response, request.headers());
                 answer_ourselves(response, client, record).await;
             }
             // In a box, so that requests that are passed on take no room for it.
-            Outcome::Found(found) => {
+            Outcome::Found(mut found) => {
+                if let Some(hsts) = hsts {
+                    found.promises(hsts);
+                }
                 Box::pin(self.send_file(found, &request, client, record)).await;
             }
             Outcome::Joined(answer, upstream) => {
@@ -125,7 +142,7 @@ impl Proxy {
             }
             Outcome::Passed(answer, exchange) => {
                 let is_head = *request.method() == Method::HEAD;
-                let added = Added::to(&answer, handling.keeps_private);
+                let added = Added::to(&answer, handling.keeps_private, hsts);
                 let fields = onward::fields(&answer, is_head, &added, record.request_id());
                 client.begin_answer(answer.status, answer.reason(), fields, answer.length);
                 record.begins(answer.status, is_stream(&answer));
@@ -133,8 +150,7 @@ impl Proxy {
                     Ok(sent) => record.ends(sent),
                     Err(error) => {
                         let mut response = self.upstream_failed(&error, &request, &mut record);
-                        let asked = request.headers();
-                        cors.describe(asked, response.headers_mut());
+                        describe(&mut response, request.headers());
                         answer_ourselves(response, client, record).await;
                     }
                 }
@@ -158,6 +174,11 @@ impl Proxy {
             headers,
             arrival: &record.arrival,
         };
+        if live.https.refuses(headers, &record.arrival) {
+            let answer = answer::https_required(asker(request), record.request_id());
+            record.decided(Decision::Rejected(HTTPS_REQUIRED));
+            return (live.handling(None), Outcome::Answered(answer));
+        }
         if let Some((route, answer)) = preflight(live, &facts) {
             record.governed_by(&*route.name);
             record.decided(Decision::Preflight);

@@ -74,6 +74,8 @@ pub(crate) enum Decision {
     Options,
     /// It asked whether a page of another origin may send a request, and was answered here.
     Preflight,
+    /// It came without TLS, and was sent to the same place with it.
+    Redirected,
     /// It entered.
     Permitted(Admission),
     /// It did not.
@@ -153,7 +155,8 @@ impl<'p> Record<'p> {
             Decision::Abandoned
             | Decision::Options
             | Decision::Permitted(_)
-            | Decision::Preflight => {}
+            | Decision::Preflight
+            | Decision::Redirected => {}
         }
         if matches!(self.decision, Decision::Permitted(Admission::Bypass)) {
             let (client, path) = (self.arrival.client, self.path());
@@ -313,6 +316,7 @@ impl<'p> Record<'p> {
             Decision::Abandoned => ("deny", "client_gone"),
             Decision::Options => ("allow", "options"),
             Decision::Preflight => ("allow", "preflight_answered"),
+            Decision::Redirected => ("deny", "redirected_to_https"),
             Decision::Permitted(admission) => ("allow", admission.reason()),
             Decision::Refused(refusal) => ("deny", refusal.reason()),
             Decision::Rejected(reason) => ("deny", reason),
@@ -326,6 +330,7 @@ impl<'p> Record<'p> {
             Decision::Abandoned
             | Decision::Options
             | Decision::Preflight
+            | Decision::Redirected
             | Decision::Rejected(_) => None,
         }
     }
@@ -358,6 +363,7 @@ impl<'p> Record<'p> {
             | Decision::Options
             | Decision::Permitted(_)
             | Decision::Preflight
+            | Decision::Redirected
             | Decision::Rejected(_) => None,
         }
     }
@@ -370,6 +376,7 @@ impl<'p> Record<'p> {
             | Decision::Options
             | Decision::Permitted(_)
             | Decision::Preflight
+            | Decision::Redirected
             | Decision::Rejected(_) => None,
         }
     }

@@ -91,12 +91,21 @@ impl<'r> Asked<'r> {
         let path = request.uri().path_and_query();
         Self {
             host: reported(&HOST_OF).or_else(host),
-            is_https: reported(&PROTO_OF).is_some_and(is_secure),
+            is_https: came_by_https(headers, arrival),
             path_and_query: path.map_or("/", PathAndQuery::as_str),
             headers,
             now,
         }
     }
+}
+
+/// Whether the browser used `https`: with us, or with a proxy whose word counts.
+pub(crate) fn came_by_https(headers: &HeaderMap, arrival: &Arrival) -> bool {
+    let said = match arrival.trusted_peer {
+        true => reported(headers, &PROTO_OF),
+        false => None,
+    };
+    said.map_or(arrival.secure, is_secure)
 }
 
 /// Whether the host that asks says that its client used `https`.

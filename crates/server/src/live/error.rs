@@ -2,12 +2,13 @@
 
 use thiserror::Error;
 
+use super::listeners::TlsOpenError;
 use crate::config::Place;
 use crate::store::{ColumnError, StoreHealth, StoreOpenError};
 
 /// Why there is nothing live.
 #[derive(Debug, Error)]
-pub(super) enum LiveError {
+pub(crate) enum LiveError {
     /// A column of the user that rules or headers need cannot be read.
     #[error(transparent)]
     Column(#[from] AskedColumnError),
@@ -20,6 +21,9 @@ pub(super) enum LiveError {
     /// The stores cannot be opened.
     #[error(transparent)]
     Stores(#[from] StoreOpenError),
+    /// A listener cannot speak TLS as it should.
+    #[error(transparent)]
+    Tls(#[from] TlsOpenError),
 }
 
 /// A column that cannot be read, and where the configuration asks for it, if a file does.

@@ -17,7 +17,6 @@ use super::surroundings::Surroundings;
 use super::view::Shared;
 use super::watch::Watch;
 use crate::config::{Config, ConfigErrors, ConfigSource, Fixed};
-use crate::store::StoreOpenError;
 use crate::vital;
 
 /// Reads the configuration anew each time that somebody asks for it, or that it has changed.
@@ -87,12 +86,12 @@ impl Reload {
     /// Makes the first value of `config`, which was read from `source`.
     ///
     /// # Errors
-    /// When the stores cannot be opened.
+    /// When the stores cannot be opened, or a listener cannot speak TLS.
     pub(crate) fn open(
         source: ConfigSource,
         config: Config,
         around: &Surroundings,
-    ) -> Result<Self, StoreOpenError> {
+    ) -> Result<Self, LiveError> {
         let (interval, fixed) = (config.reload_interval, Fixed::of(&config));
         let said = Said::of(&config, source.contents());
         let live = Live::open(config, None, around)?;
@@ -256,7 +255,7 @@ impl ReloadError {
             Self::Config(_) | Self::Panicked => false,
             Self::Live(error) => match error {
                 LiveError::Column(_) | LiveError::Issuer | LiveError::Store(_) => true,
-                LiveError::Stores(_) => false,
+                LiveError::Stores(_) | LiveError::Tls(_) => false,
             },
         }
     }

@@ -50,5 +50,6 @@ mod stores;
 mod subjects;
 mod support;
 mod time_zones;
+mod tls;
 mod twin_cookies;
 mod urls;

@@ -70,6 +70,7 @@ async fn a_named_pipe_is_an_error_wherever_a_file_is_named() -> Result<()> {
                 .env("REDIS_CA_FILE", &path),
             "REDIS_CA_FILE",
         ),
+        (check().env("TLS_CERT_FILE", &path), "TLS_CERT_FILE"),
         (check().env("SESSIONGATE_CONFIG", &path), &path),
     ] {
         let finished = command.run().await?;

@@ -69,6 +69,8 @@ pub(in crate::config) enum Kind {
     Count,
     /// The path of a file.
     File,
+    /// One path of a file, or a list of them.
+    Files,
     /// The headers of a profile.
     Headers,
     /// One host, or a list of them.
@@ -149,7 +151,13 @@ impl Kind {
         self.is_secret()
             || matches!(
                 self,
-                Self::Address | Self::File | Self::Hosts | Self::Networks | Self::Url | Self::Urls
+                Self::Address
+                    | Self::File
+                    | Self::Files
+                    | Self::Hosts
+                    | Self::Networks
+                    | Self::Url
+                    | Self::Urls
             )
     }
 
@@ -166,6 +174,7 @@ impl Kind {
             Self::Conditions => "a condition, or a list of conditions".to_owned(),
             Self::Count => "a whole number".to_owned(),
             Self::File => "a path in quotes".to_owned(),
+            Self::Files => "one path in quotes, or a list of them".to_owned(),
             Self::Headers => "a table of header names".to_owned(),
             Self::Hosts => "one host in quotes, or a list of them".to_owned(),
             Self::List => "one text in quotes, or a list of them".to_owned(),

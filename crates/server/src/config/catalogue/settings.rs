@@ -4,11 +4,13 @@ mod front;
 mod running;
 mod sessions;
 mod stores;
+mod tls;
 
 use self::front::{TIME, WHAT_GOES_ON, WHAT_TO_PROTECT};
 use self::running::{DEVELOPMENT, RUNNING};
 use self::sessions::{SESSIONS, TOKENS};
 use self::stores::{LOOKED_UP, STORED};
+use self::tls::TLS;
 use super::form::Section;
 
 /// Every section, and with it every setting.
@@ -17,6 +19,11 @@ pub(in crate::config) const SECTIONS: &[Section] = &[
         title: "What to protect",
         meaning: "",
         rows: WHAT_TO_PROTECT,
+    },
+    Section {
+        title: "TLS",
+        meaning: "[docs/tls.md](docs/tls.md)",
+        rows: TLS,
     },
     Section {
         title: "Sessions",

@@ -1,8 +1,8 @@
 //! The keys of the file that the environment does not know: those of the top level, and of the tables.
 
 use super::form::Kind::{
-    Active, Address, Choice, Condition, Conditions, Count, File, Headers, Hosts, List, Networks,
-    Scalar, Scalars, Seconds, Secret, Switch, Tables, Text, Url, Urls,
+    Active, Address, Choice, Condition, Conditions, Count, File, Files, Headers, Hosts, List,
+    Networks, Scalar, Scalars, Seconds, Secret, Switch, Tables, Text, Url, Urls,
 };
 use super::form::{Key, Kind};
 
@@ -22,6 +22,12 @@ pub(in crate::config) const TOP_LEVEL: &[Key] = &[
         "`true` says that services do not tell `/Admin` from `/admin`; then rules do not either",
     ),
     ACTIVE,
+    key(
+        "listener",
+        Tables,
+        "",
+        "one more address on which requests are taken, with TLS of its own",
+    ),
     TABLES[0],
     TABLES[1],
     TABLES[2],
@@ -162,6 +168,58 @@ pub(in crate::config) const ROUTE: &[Key] = &[
         Switch,
         "false",
         "`true` lets shared caches keep answers that the service marks public, though the route demands a session",
+    ),
+];
+
+/// The keys of `[[listener]]`.
+pub(in crate::config) const LISTENER: &[Key] = &[
+    key(
+        "address",
+        Address,
+        "\"0.0.0.0:443\"",
+        "where it is, as `listen` has it",
+    ),
+    key(
+        "redirect",
+        Switch,
+        "false",
+        "`true`: it sends everybody to the same place with `https://`, as `redirect_listen` does",
+    ),
+    key(
+        "tls",
+        Choice(&["auto", "off", "self-signed"]),
+        "\"auto\"",
+        "`auto`: with TLS if it has a `tls_cert_file`; `self-signed`: with a certificate that is made at start-up",
+    ),
+    key(
+        "tls_cert_file",
+        Files,
+        "\"/etc/sessiongate/tls.crt\"",
+        "PEM files with its certificates, each with those that signed it",
+    ),
+    key(
+        "tls_key_file",
+        Files,
+        "\"/etc/sessiongate/tls.key\"",
+        "PEM files with their keys, in the same order",
+    ),
+    key(
+        "tls_min_version",
+        Choice(&["1.2", "1.3"]),
+        "\"1.2\"",
+        "the oldest version of TLS that it speaks; by default that of the top level",
+    ),
+    key(
+        "tls_client_auth",
+        Choice(&["off", "optional", "required"]),
+        "\"off\"",
+        "whether its clients prove who they are with a certificate",
+    ),
+    key(
+        "tls_client_ca_file",
+        File,
+        "\"/etc/sessiongate/clients.pem\"",
+        "PEM file with the authorities whose certificates its clients may show",
     ),
 ];
 

@@ -127,7 +127,7 @@ fn read<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
             table.integer_of(item)?.value.to_string()
         }
         Kind::Switch => table.switch_of(item)?.value.to_string(),
-        Kind::Hosts | Kind::List | Kind::Networks | Kind::SecretList | Kind::Urls => {
+        Kind::Files | Kind::Hosts | Kind::List | Kind::Networks | Kind::SecretList | Kind::Urls => {
             return list(table, item);
         }
         Kind::Active

@@ -181,6 +181,7 @@ impl<'t> Table<'t> {
         }
         let homes = [
             ("[[route]]", catalogue::ROUTE),
+            ("[[listener]]", catalogue::LISTENER),
             ("[service.NAME]", catalogue::SERVICE),
             ("[profile.NAME]", catalogue::PROFILE),
         ];

@@ -227,6 +227,24 @@ const FOLDER: Pairs = &[("UPSTREAM", "dir:/")];
 
 const CASES: &[(&str, &str, Pairs)] = &[
     ("LISTEN", "127.0.0.1:1", NO_UPSTREAM),
+    ("REDIRECT_LISTEN", "127.0.0.1:1", NO_UPSTREAM),
+    ("TLS", "self-signed", NO_UPSTREAM),
+    ("TLS_CERT_FILE", "none.pem", &[("TLS", "off")]),
+    (
+        "TLS_KEY_FILE",
+        "none.pem",
+        &[("TLS", "off"), ("TLS_CERT_FILE", "none.pem")],
+    ),
+    ("TLS_MIN_VERSION", "1.3", &[]),
+    (
+        "TLS_CLIENT_AUTH",
+        "optional",
+        &[("TLS_CLIENT_CA_FILE", CA_FILE)],
+    ),
+    ("TLS_CLIENT_CA_FILE", CA_FILE, &[("TLS", "self-signed")]),
+    ("HSTS", "max-age=1", NO_UPSTREAM),
+    ("HSTS", "max-age=1", &[]),
+    ("REQUIRE_HTTPS", "true", NO_UPSTREAM),
     ("UPSTREAM_CONNECT_TIMEOUT", "1", NO_UPSTREAM),
     ("UPSTREAM_TIMEOUT", "1", NO_UPSTREAM),
     ("CLIENT_IDLE_TIMEOUT", "1", NO_UPSTREAM),

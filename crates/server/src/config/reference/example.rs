@@ -25,6 +25,7 @@ pub(crate) fn example() -> String {
         text += &commented(described.about);
         text += &match described.title {
             "[[route]]" => table("[[route]]", described.keys, |key| key.name != "service"),
+            "[[listener]]" => table("[[listener]]", described.keys, |_| true),
             "[service.NAME]" => table("[service.api]", described.keys, |_| true),
             "[profile.NAME]" => table("[profile.wiki]", described.keys, |key| {
                 key.name != "headers"

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 use toml::de::{DeTable, DeValue};
 
 use super::super::catalogue::{
-    CONDITION, Entry, HEADER, HEADER_WORDS, Key, Kind, PROFILE, REALM, ROUTE, Row, SECTIONS,
-    SERVICE, TOP_LEVEL, Written,
+    CONDITION, Entry, HEADER, HEADER_WORDS, Key, Kind, LISTENER, PROFILE, REALM, ROUTE, Row,
+    SECTIONS, SERVICE, TOP_LEVEL, Written,
 };
 use super::meaning;
 use super::plain::sentence;
@@ -14,10 +14,10 @@ use super::plain::sentence;
 pub(crate) fn schema() -> Value {
     let mut top = settings(|_| true);
     top.extend(keys(TOP_LEVEL));
-    top.insert(
-        "route".to_owned(),
-        json!({ "type": "array", "items": reference("route") }),
-    );
+    for name in ["listener", "route"] {
+        let tables = json!({ "type": "array", "items": reference(name) });
+        top.insert(name.to_owned(), tables);
+    }
     for name in ["service", "profile", "realm"] {
         let tables = json!({ "type": "object", "additionalProperties": reference(name) });
         top.insert(name.to_owned(), tables);
@@ -33,6 +33,7 @@ pub(crate) fn schema() -> Value {
             "header": {
                 "anyOf": [{ "enum": HEADER_WORDS }, table(keys(HEADER), &[])],
             },
+            "listener": table(keys(LISTENER), &["address"]),
             "profile": table(keys(PROFILE), &[]),
             "realm": table(realm, &[]),
             "route": table(keys(ROUTE), &["path"]),
@@ -147,7 +148,7 @@ fn of_kind(kind: Kind) -> Value {
         Kind::Conditions => one_or_several(reference("condition")),
         Kind::Count | Kind::Millis | Kind::Seconds => json!({ "type": "integer", "minimum": 0 }),
         Kind::Headers => json!({ "type": "object", "additionalProperties": reference("header") }),
-        Kind::Hosts | Kind::List | Kind::Networks | Kind::SecretList | Kind::Urls => {
+        Kind::Files | Kind::Hosts | Kind::List | Kind::Networks | Kind::SecretList | Kind::Urls => {
             one_or_several(text())
         }
         Kind::Port => json!({ "type": "integer", "minimum": 1, "maximum": 65535 }),

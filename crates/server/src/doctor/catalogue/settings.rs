@@ -17,7 +17,7 @@ checks! {
         todo "See that this machine may reach the address, and that it answers with the keys themselves and not with a redirect."
     LISTENS_IN_THE_CLEAR = Warning "listens-in-the-clear"
         why "The gate listens for other machines, and no proxy is trusted to have spoken TLS with the browser. If none does, sessions travel in the clear."
-        todo "Put TLS in front and name the proxy in TRUSTED_PROXIES, or listen on 127.0.0.1."
+        todo "Set TLS_CERT_FILE, or put TLS in front and name the proxy in TRUSTED_PROXIES, or listen on 127.0.0.1."
     REVOCATION_SLOW = Warning "revocation-slow"
         why "Caches answer for that long after a user or a session was deleted."
         todo "Lower REDIS_CACHE_TTL and MEMORY_CACHE_TTL, or delete the key in Redis where access has to end at once (docs/operating.md, \"Revoking access\")."

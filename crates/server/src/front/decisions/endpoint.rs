@@ -135,6 +135,7 @@ fn parameters(mode: Mode) -> Vocabulary {
         | Mode::ForwardAuth
         | Mode::Nginx
         | Mode::Proxy
+        | Mode::Redirect
         | Mode::Traefik
         | Mode::Vouch => &[],
     }

@@ -1,0 +1,24 @@
+//! `[[listener]]`.
+
+use super::super::problem::Problem;
+use super::super::stack::RawListener;
+use super::table::Table;
+
+pub(super) fn listener(table: &mut Table<'_>) -> Option<RawListener> {
+    table.name_unknown();
+    if !table.seems_to_have("address") {
+        let problem = Problem::at(table.place.clone(), "this listener has no `address`");
+        let help = "say where it is, such as `address = \"0.0.0.0:443\"`";
+        table.problems.push(problem.with_help(help));
+    }
+    Some(RawListener {
+        address: table.text("address")?,
+        redirect: table.switch("redirect"),
+        tls: table.text("tls"),
+        cert_files: table.filled("tls_cert_file"),
+        key_files: table.filled("tls_key_file"),
+        min_version: table.text("tls_min_version"),
+        client_auth: table.text("tls_client_auth"),
+        client_ca_file: table.text("tls_client_ca_file"),
+    })
+}

@@ -1,0 +1,118 @@
+//! What is demanded and promised of HTTPS, and what is odd about that.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use http::HeaderValue;
+
+use super::hsts;
+use super::listeners::ListenerSettings;
+use super::origin::{AskedHost, Origin};
+use super::raw::Reader;
+
+/// What is demanded and promised of HTTPS.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HttpsSettings {
+    /// `Strict-Transport-Security` of answers over HTTPS.
+    pub(crate) hsts: Option<HeaderValue>,
+    /// Whether requests that did not come by HTTPS are refused.
+    pub(crate) is_required: bool,
+    /// The origins under which this gate is known.
+    origins: Vec<Origin>,
+}
+
+impl HttpsSettings {
+    /// Reads `HSTS` and `REQUIRE_HTTPS`, and looks at `PUBLIC_URL`, of which another reader tells what is wrong.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let hsts = reader.read("HSTS", hsts::parse);
+        let is_required = reader.switch("REQUIRE_HTTPS", false);
+        let origins = reader.peek("PUBLIC_URL").unwrap_or_default().split(',');
+        let origins = origins.filter_map(|origin| Origin::read(origin.trim()).ok());
+        Self {
+            hsts,
+            is_required,
+            origins: origins.collect(),
+        }
+    }
+
+    /// Where a request without TLS for this host is to go, by `PUBLIC_URL`: scheme, host and port. A request without a host
+    /// goes to the only origin.
+    pub(crate) fn origin(&self, asked: Option<&AskedHost>) -> Option<String> {
+        let mut secure = self.origins.iter().filter(|origin| origin.is_https());
+        match asked {
+            Some(asked) => secure.find_map(|origin| origin.text_for_host(asked)),
+            None => secure
+                .next()
+                .filter(|_| self.origins.len() == 1)?
+                .text(None),
+        }
+    }
+
+    /// The names of a certificate that is made for this gate: what it is called, and how it is reached.
+    pub(crate) fn names(&self, address: IpAddr) -> Vec<String> {
+        let own = (!address.is_unspecified()).then(|| address.to_string());
+        let mut names: Vec<_> = self.origins.iter().map(Origin::host_pattern).collect();
+        names.extend(own);
+        names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        names
+    }
+
+    /// What is allowed and deserves a loud word. `has_proxies` says that there are proxies in front whose word counts.
+    pub(super) fn doubts(&self, listeners: &[ListenerSettings], has_proxies: bool) -> Vec<String> {
+        let speaks_tls = listeners.iter().any(|listener| listener.tls.is_some());
+        let mut doubts = Vec::new();
+        for listener in listeners {
+            if listener.is_in_the_clear() && !has_proxies {
+                let ListenerSettings { name, address, .. } = listener;
+                doubts.push(format!(
+                    "{name}: {IN_THE_CLEAR}: other machines can reach {address}, which speaks no TLS, and \
+                     TRUSTED_PROXIES names no proxy that does; set TLS_CERT_FILE, name the proxy in front, or listen on \
+                     127.0.0.1"
+                ));
+            }
+        }
+        if self.hsts.is_some() && !speaks_tls && !has_proxies {
+            doubts.push("HSTS has no effect: nothing comes by HTTPS without TLS_CERT_FILE, and TRUSTED_PROXIES names no proxy that could say so".to_owned());
+        }
+        let is_plain = |origin: &&Origin| !origin.is_https();
+        if let Some(plain) = self.origins.iter().find(is_plain)
+            && !listeners.is_empty()
+            && listeners
+                .iter()
+                .all(|listener| listener.tls.is_some() || listener.redirects)
+        {
+            let host = plain.host_pattern();
+            doubts.push(format!("PUBLIC_URL says http:// for `{host}`, and every listener speaks HTTPS; write https://"));
+        }
+        doubts
+    }
+
+    /// Names what has no chance to work.
+    pub(super) fn check(
+        &self,
+        reader: &mut Reader<'_>,
+        listeners: &[ListenerSettings],
+        has_proxies: bool,
+    ) {
+        let speaks_tls = listeners.iter().any(|listener| listener.tls.is_some());
+        let redirects = listeners.iter().find(|listener| listener.redirects);
+        if let Some(redirect) = redirects
+            && !speaks_tls
+            && !self.origins.iter().any(Origin::is_https)
+        {
+            let what = "there is nowhere to send anybody to: set TLS_CERT_FILE, or PUBLIC_URL with the https:// origins of a \
+                        proxy in front";
+            reader.problem(redirect.name, what);
+        }
+        if self.is_required && !speaks_tls && !has_proxies && !listeners.is_empty() {
+            let what = "every request would be refused: set TLS_CERT_FILE, or name the proxy in front that speaks TLS in \
+                        TRUSTED_PROXIES";
+            reader.problem("REQUIRE_HTTPS", what);
+        }
+    }
+}
+
+/// What the start says of a listener that lets others read sessions.
+pub(crate) const IN_THE_CLEAR: &str = "sessions travel in the clear";

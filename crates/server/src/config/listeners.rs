@@ -1,0 +1,211 @@
+//! Where requests are taken, each place with its own terms.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+use super::listen;
+use super::place::Place;
+use super::problem::Problem;
+use super::raw::Reader;
+use super::stack::{RawListener, Spanned, Stack};
+use super::tls::{
+    CLIENT_AUTH, Certificates, ClientAuth, Reading, TlsSettings, VERSIONS, WORDS, Wanted, Word,
+};
+use crate::clock;
+use crate::tls::server::MinVersion;
+
+/// A place where requests are taken.
+#[derive(Clone, Debug)]
+pub(crate) struct ListenerSettings {
+    /// The setting or the table that names it, for messages.
+    pub(crate) name: &'static str,
+    pub(crate) address: SocketAddr,
+    /// Whether everybody is sent to the same place with `https://`.
+    pub(crate) redirects: bool,
+    pub(crate) tls: Option<TlsSettings>,
+}
+
+impl ListenerSettings {
+    /// Whether other machines can reach it and what they send can be read on the way, unless a proxy in front sees to that.
+    pub(crate) fn is_in_the_clear(&self) -> bool {
+        self.tls.is_none() && !self.redirects && !self.address.ip().is_loopback()
+    }
+
+    /// Whether the names under which the gate is known matter: to make a certificate, or to send somebody elsewhere.
+    pub(super) fn needs_own_names(&self) -> bool {
+        let tls = self.tls.as_ref();
+        let is_made = tls.is_some_and(|tls| matches!(tls.certificates, Certificates::SelfSigned));
+        self.redirects || is_made
+    }
+}
+
+/// Reads `LISTEN`, `REDIRECT_LISTEN` and every `[[listener]]`, and the TLS of each.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    stack: &Stack,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<String>,
+) -> Vec<ListenerSettings> {
+    let has_tables = !stack.listeners.is_empty();
+    let (tls, oldest) = of_top_level(reader, warnings);
+    let mut all = Vec::new();
+    let mut add = |name, address, redirects, tls| {
+        all.push(ListenerSettings {
+            name,
+            address,
+            redirects,
+            tls,
+        });
+    };
+    if reader.is_set("LISTEN") || !has_tables {
+        let address = listen::address(reader, "LISTEN", "0.0.0.0:8080");
+        add("LISTEN", address, false, tls);
+    } else if tls.is_some() {
+        let why = "each [[listener]] has its own, and there is no LISTEN beside them";
+        reader.idle("TLS_CERT_FILE", why);
+    }
+    let redirect = reader.read("REDIRECT_LISTEN", |text| {
+        listen::parse(text).ok_or("not an address and a port such as 0.0.0.0:80")
+    });
+    if let Some(address) = redirect {
+        add("REDIRECT_LISTEN", address, true, None);
+    }
+    for raw in &stack.listeners {
+        if let Some((address, tls)) = of_table(raw, oldest, problems, warnings) {
+            let redirects = raw.redirect.as_ref().is_some_and(|redirect| redirect.value);
+            add("[[listener]]", address, redirects, tls);
+        }
+    }
+    if oldest != MinVersion::Tls12 && all.iter().all(|listener| listener.tls.is_none()) {
+        reader.idle("TLS_MIN_VERSION", "TLS is not spoken without TLS_CERT_FILE");
+    }
+    name_twins(&all, problems);
+    all
+}
+
+/// The TLS of the top level, and the oldest version that is spoken where nothing else is said.
+fn of_top_level(
+    reader: &mut Reader<'_>,
+    warnings: &mut Vec<String>,
+) -> (Option<TlsSettings>, MinVersion) {
+    let path = |path: &str| Ok::<_, Infallible>(path.to_owned());
+    let wanted = Wanted {
+        chains: reader.list("TLS_CERT_FILE", path),
+        keys: reader.list("TLS_KEY_FILE", path),
+        word: reader.choice("TLS", Word::Auto, &WORDS),
+        oldest: reader.choice("TLS_MIN_VERSION", MinVersion::Tls12, &VERSIONS),
+        client_auth: reader.choice("TLS_CLIENT_AUTH", ClientAuth::Off, &CLIENT_AUTH),
+        client_ca: reader.text("TLS_CLIENT_CA_FILE"),
+    };
+    let Reading {
+        settings,
+        flaws,
+        doubts,
+        idle,
+    } = wanted.read(clock::now());
+    for flaw in flaws {
+        reader.problem(flaw.name, flaw.what);
+    }
+    idle.iter().for_each(|(name, why)| reader.idle(name, why));
+    warnings.extend(doubts);
+    (settings, wanted.oldest)
+}
+
+fn of_table(
+    raw: &RawListener,
+    oldest: MinVersion,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<String>,
+) -> Option<(SocketAddr, Option<TlsSettings>)> {
+    let place = &raw.address.place;
+    let address = listen::parse(&raw.address.value);
+    if address.is_none() {
+        let what = format!(
+            "`{}` is not an address and a port such as 0.0.0.0:443",
+            raw.address.value
+        );
+        problems.push(Problem::at(place.clone(), what));
+    }
+    let texts = |texts: &[Spanned<String>]| texts.iter().map(|text| text.value.clone()).collect();
+    let wanted = Wanted {
+        chains: texts(&raw.cert_files),
+        keys: texts(&raw.key_files),
+        word: word(raw.tls.as_ref(), Word::Auto, &WORDS, problems),
+        oldest: word(raw.min_version.as_ref(), oldest, &VERSIONS, problems),
+        client_auth: word(
+            raw.client_auth.as_ref(),
+            ClientAuth::Off,
+            &CLIENT_AUTH,
+            problems,
+        ),
+        client_ca: raw.client_ca_file.as_ref().map(|file| file.value.clone()),
+    };
+    let reading = wanted.read(clock::now());
+    for flaw in reading.flaws {
+        let place = place_of(raw, flaw.name);
+        problems.push(Problem::at(place.clone(), flaw.what));
+    }
+    warnings.extend(reading.doubts);
+    let idle = reading.idle.iter().map(|(name, why)| {
+        let (key, place) = (name.to_ascii_lowercase(), place_of(raw, name));
+        format!("{key} has no effect: {why} ({place})")
+    });
+    warnings.extend(idle);
+    if let Some(redirect) = raw.redirect.as_ref().filter(|redirect| redirect.value)
+        && (reading.settings.is_some() || wanted.word == Word::SelfSigned)
+    {
+        let what = "a listener that sends everybody to `https://` speaks no TLS itself";
+        let problem = Problem::at(redirect.place.clone(), what);
+        problems.push(problem.with_help("make two listeners of it"));
+    }
+    Some((address?, reading.settings))
+}
+
+/// Where a setting of a table stands.
+fn place_of<'r>(raw: &'r RawListener, name: &str) -> &'r Place {
+    let of = |text: &'r Option<Spanned<String>>| text.as_ref().map(|text| &text.place);
+    let first = |texts: &'r [Spanned<String>]| texts.first().map(|text| &text.place);
+    let place = match name {
+        "TLS" => of(&raw.tls),
+        "TLS_CERT_FILE" => first(&raw.cert_files),
+        "TLS_KEY_FILE" => first(&raw.key_files).or_else(|| first(&raw.cert_files)),
+        "TLS_CLIENT_AUTH" => of(&raw.client_auth),
+        "TLS_CLIENT_CA_FILE" => of(&raw.client_ca_file),
+        _ => None,
+    };
+    place.unwrap_or(&raw.address.place)
+}
+
+fn word<T: Copy>(
+    text: Option<&Spanned<String>>,
+    default: T,
+    words: &[(&str, T)],
+    problems: &mut Vec<Problem>,
+) -> T {
+    let Some(text) = text else {
+        return default;
+    };
+    let found = words.iter().find(|(word, _)| *word == text.value);
+    let Some((_, value)) = found else {
+        let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+        let what = format!("`{}` is none of {}", text.value, words.join(", "));
+        problems.push(Problem::at(text.place.clone(), what));
+        return default;
+    };
+    *value
+}
+
+/// Names listeners at the same address.
+fn name_twins(all: &[ListenerSettings], problems: &mut Vec<Problem>) {
+    for (index, one) in all.iter().enumerate() {
+        let mut others = all[..index].iter();
+        let twin = others.find(|other| other.address == one.address && one.address.port() != 0);
+        if let Some(other) = twin {
+            let what = format!(
+                "{} is where {} listens already; give it another address or port",
+                one.address, other.name
+            );
+            problems.push(Problem::new(one.name, what));
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! What TLS a listener speaks with its clients: read, with its files, and checked.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use session::UnixTime;
+
+use super::files::Content;
+use crate::tls::certificate::{self, Certificate, CertificateError, CertificateFiles};
+use crate::tls::server::{ClientProof, MinVersion};
+
+/// What TLS a listener speaks.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsSettings {
+    pub(crate) certificates: Certificates,
+    pub(crate) oldest: MinVersion,
+    pub(crate) client: ClientProof,
+    /// Tells apart whose clients come back: what they have proved is not asked again when they do. One that has shown a
+    /// certificate of one authority does not resume where another counts, nor one that has shown none where everybody must.
+    pub(crate) clients: Option<(Content, bool)>,
+    /// The files that it was read from, and the settings that name them.
+    pub(crate) files: Vec<(&'static str, PathBuf)>,
+}
+
+/// Where certificates come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Certificates {
+    /// The first is for everybody for whom no other one is.
+    Files(Vec<Arc<Certificate>>),
+    /// Made at start-up.
+    SelfSigned,
+}
+
+/// What was said of a listener's TLS.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) word: Word,
+    pub(super) chains: Vec<String>,
+    pub(super) keys: Vec<String>,
+    pub(super) oldest: MinVersion,
+    pub(super) client_auth: ClientAuth,
+    pub(super) client_ca: Option<String>,
+}
+
+/// `TLS`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    Auto,
+    Off,
+    SelfSigned,
+}
+
+/// `TLS_CLIENT_AUTH`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientAuth {
+    Off,
+    Optional,
+    Required,
+}
+
+/// What is wrong with one of the settings.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Flaw {
+    pub(super) name: &'static str,
+    pub(super) what: String,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// `None` without TLS, or where something is wrong.
+    pub(super) settings: Option<TlsSettings>,
+    pub(super) flaws: Vec<Flaw>,
+    /// What is allowed and odd.
+    pub(super) doubts: Vec<String>,
+    /// Settings without an effect, and why.
+    pub(super) idle: Vec<(&'static str, &'static str)>,
+}
+
+pub(super) const WORDS: [(&str, Word); 3] = [
+    ("auto", Word::Auto),
+    ("off", Word::Off),
+    ("self-signed", Word::SelfSigned),
+];
+
+pub(super) const VERSIONS: [(&str, MinVersion); 2] =
+    [("1.2", MinVersion::Tls12), ("1.3", MinVersion::Tls13)];
+
+pub(super) const CLIENT_AUTH: [(&str, ClientAuth); 3] = [
+    ("off", ClientAuth::Off),
+    ("optional", ClientAuth::Optional),
+    ("required", ClientAuth::Required),
+];
+
+impl Wanted {
+    /// Reads the files, and checks that everything fits together.
+    pub(super) fn read(&self, now: UnixTime) -> Reading {
+        let mut reading = Reading::default();
+        let has_files = !self.chains.is_empty();
+        if !has_files && !self.keys.is_empty() {
+            let what = "there is no certificate beside the key; name it in TLS_CERT_FILE";
+            reading.flaw("TLS_KEY_FILE", what);
+        }
+        let certificates = match self.word {
+            Word::Off => None,
+            Word::SelfSigned if has_files => {
+                let what = "`self-signed` makes a certificate, and TLS_CERT_FILE names one; keep one of them";
+                reading.flaw("TLS", what);
+                None
+            }
+            Word::SelfSigned => {
+                reading.doubts.push(SELF_SIGNED.to_owned());
+                Some(Certificates::SelfSigned)
+            }
+            Word::Auto if has_files => self.certificates(now, &mut reading),
+            Word::Auto => None,
+        };
+        let is_spoken = certificates.is_some() || !reading.flaws.is_empty();
+        if !is_spoken {
+            reading.idle.extend(self.idle(has_files));
+        }
+        let (client, clients) = self.client(&mut reading);
+        if let Some(certificates) = certificates
+            && reading.flaws.is_empty()
+        {
+            reading.settings = Some(TlsSettings {
+                certificates,
+                oldest: self.oldest,
+                client,
+                clients,
+                files: self.files(),
+            });
+        }
+        reading
+    }
+
+    fn certificates(&self, now: UnixTime, reading: &mut Reading) -> Option<Certificates> {
+        let (chains, keys) = (self.chains.len(), self.keys.len());
+        if keys != 0 && keys != chains {
+            let what = format!(
+                "{chains} certificate{} and {keys} key{}: each certificate has its own key, in the same order",
+                plural(chains),
+                plural(keys)
+            );
+            reading.flaw("TLS_KEY_FILE", what);
+            return None;
+        }
+        let mut certificates = Vec::new();
+        for (index, chain) in self.chains.iter().enumerate() {
+            let files = CertificateFiles {
+                chain: PathBuf::from(chain),
+                key: PathBuf::from(self.keys.get(index).unwrap_or(chain)),
+            };
+            match Certificate::load(&files.chain, &files.key) {
+                Ok(certificate) => {
+                    let doubts = certificate.doubts(&files.chain, &files.key, now);
+                    reading.doubts.extend(doubts);
+                    certificates.push(Arc::new(certificate));
+                }
+                Err(CertificateError::Certificate(what)) => reading.flaw("TLS_CERT_FILE", what),
+                Err(CertificateError::Key(what)) => reading.flaw("TLS_KEY_FILE", what),
+            }
+        }
+        Some(Certificates::Files(certificates))
+    }
+
+    fn client(&self, reading: &mut Reading) -> (ClientProof, Option<(Content, bool)>) {
+        let off = (ClientProof::Off, None);
+        let Some(path) = &self.client_ca else {
+            if self.client_auth != ClientAuth::Off {
+                let what = "nobody is named whose certificates count; give TLS_CLIENT_CA_FILE";
+                reading.flaw("TLS_CLIENT_AUTH", what);
+            }
+            return off;
+        };
+        if self.client_auth == ClientAuth::Off {
+            let why = "clients are not asked for certificates; TLS_CLIENT_AUTH=optional or required asks them";
+            reading.idle.push(("TLS_CLIENT_CA_FILE", why));
+            return off;
+        }
+        let path = Path::new(path);
+        let (roots, read) = match authorities(path) {
+            Ok((roots, read)) => (Arc::new(roots), read),
+            Err(what) => {
+                reading.flaw("TLS_CLIENT_CA_FILE", what);
+                return off;
+            }
+        };
+        let proof = match self.client_auth {
+            ClientAuth::Off => ClientProof::Off,
+            ClientAuth::Optional => ClientProof::Optional(roots),
+            ClientAuth::Required => ClientProof::Required(roots),
+        };
+        let must = self.client_auth == ClientAuth::Required;
+        (proof, Some((read, must)))
+    }
+
+    fn idle(&self, has_files: bool) -> Vec<(&'static str, &'static str)> {
+        let why = match self.word {
+            Word::Off => "TLS is off",
+            Word::Auto | Word::SelfSigned => "TLS is not spoken without TLS_CERT_FILE",
+        };
+        let auth = self.client_auth != ClientAuth::Off;
+        let given = [
+            ("TLS_CERT_FILE", has_files),
+            ("TLS_KEY_FILE", !self.keys.is_empty()),
+            ("TLS_CLIENT_AUTH", auth),
+        ];
+        let given = given.into_iter().filter(|(_, is_given)| *is_given);
+        given.map(|(name, _)| (name, why)).collect()
+    }
+
+    fn files(&self) -> Vec<(&'static str, PathBuf)> {
+        let named = |name: &'static str, paths: &[String]| {
+            let paths = paths.iter();
+            paths
+                .map(|path| (name, PathBuf::from(path)))
+                .collect::<Vec<_>>()
+        };
+        let mut files = named("TLS_CERT_FILE", &self.chains);
+        files.extend(named("TLS_KEY_FILE", &self.keys));
+        files.extend(named("TLS_CLIENT_CA_FILE", self.client_ca.as_slice()));
+        files
+    }
+}
+
+impl Reading {
+    fn flaw(&mut self, name: &'static str, what: impl Into<String>) {
+        let what = what.into();
+        self.flaws.push(Flaw { name, what });
+    }
+}
+
+/// Those in a file, and what tells this file from others.
+fn authorities(path: &Path) -> Result<(RootCertStore, Content), String> {
+    let bytes = certificate::content(path)?;
+    let chain = certificate::chain_of(bytes.expose(), path).map_err(|error| error.to_string())?;
+    let mut roots = RootCertStore::empty();
+    for one in chain {
+        let shown = path.display();
+        roots.add(one).map_err(|error| {
+            format!("a certificate in `{shown}` cannot be an authority: {error}")
+        })?;
+    }
+    Ok((roots, Content::of(bytes.expose())))
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+const SELF_SIGNED: &str = "TLS=self-signed is for development: the certificate was made here and no client can tell this gate \
+     from somebody on the way";

@@ -1,0 +1,108 @@
+//! A front behind TLS, as far as its listener speaks that.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::{Front, Sparingly};
+use crate::clock;
+use crate::live::Shared;
+use crate::metrics::Metrics;
+use crate::socket::Stream;
+use crate::tls::handshake::{self, HandshakeError};
+
+/// What a listener of one runtime serves.
+pub(crate) struct Secured<F> {
+    pub(crate) front: Rc<F>,
+    /// The listener, by its place among the live ones.
+    pub(crate) listener: usize,
+    pub(crate) live: Shared,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) warnings: Sparingly,
+}
+
+impl<F: Front> Front for Secured<F> {
+    async fn serve(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
+        let stream = match self.terms() {
+            None => stream,
+            Some((config, limit)) => {
+                // In a box, so that connections without TLS take no room for it.
+                let securing = Box::pin(self.secure(stream, config, limit, peer));
+                let secured = tokio::select! {
+                    secured = securing => secured,
+                    () = given_up(&stop) => None,
+                };
+                match secured {
+                    Some(stream) => stream,
+                    None => return,
+                }
+            }
+        };
+        Rc::clone(&self.front).serve(stream, peer, stop).await;
+    }
+}
+
+/// Ready when those who have not come to terms yet are waited for no longer.
+async fn given_up(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(AFTER_STOP).await;
+}
+
+impl<F> Secured<F> {
+    /// How the listener speaks TLS now, if it does, and how long it may take to come to terms.
+    fn terms(&self) -> Option<(Arc<ServerConfig>, Duration)> {
+        let live = self.live.load();
+        let tls = live.listeners[self.listener].tls.as_ref()?;
+        Some((Arc::clone(&tls.config), live.client.header))
+    }
+
+    async fn secure(
+        &self,
+        stream: Stream,
+        config: Arc<ServerConfig>,
+        limit: Duration,
+        peer: IpAddr,
+    ) -> Option<Stream> {
+        let secured = stream
+            .secured(async |tcp| handshake::accept(tcp, config, limit).await)
+            .await;
+        match secured {
+            Ok(stream) => {
+                let server = stream.tls().and_then(|tls| tls.server());
+                self.metrics
+                    .shook_hands(server.map_or("full", handshake::kind));
+                Some(stream)
+            }
+            Err(error) => {
+                self.metrics.shook_hands(error.word());
+                self.tell(&error, peer);
+                None
+            }
+        }
+    }
+
+    /// Scanners come all day, and are counted. Requests without TLS are those of somebody who has written `http://`.
+    fn tell(&self, error: &HandshakeError, peer: IpAddr) {
+        let client = peer.to_canonical();
+        match error {
+            HandshakeError::PlainHttp if self.warnings.may(clock::now()) => {
+                tracing::info!(%client, "{error}");
+            }
+            HandshakeError::PlainHttp => {}
+            HandshakeError::Gone
+            | HandshakeError::TimedOut(_)
+            | HandshakeError::Tls(_)
+            | HandshakeError::TooLong => {
+                tracing::debug!(%client, %error, "a client and we have not come to terms about TLS");
+            }
+        }
+    }
+}
+
+/// A client that is about to come to terms when we are asked to stop gets so long.
+const AFTER_STOP: Duration = Duration::from_secs(1);

@@ -1,0 +1,126 @@
+//! The terms of each listener: whether it speaks TLS, and with which certificates.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::ProducesTickets;
+use thiserror::Error;
+
+use crate::clock;
+use crate::config::{Certificates, Content, HttpsSettings, ListenerSettings, TlsSettings};
+use crate::tls::certificate::Certificate;
+use crate::tls::self_signed::{self, SelfSignedError};
+use crate::tls::server;
+
+/// A listener of the process. Its address stays; what is said on it may change.
+#[derive(Clone)]
+pub(crate) struct ListenerTerms {
+    /// As configured.
+    pub(crate) address: SocketAddr,
+    pub(crate) redirects: bool,
+    pub(crate) tls: Option<Tls>,
+}
+
+/// The TLS of a listener.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) certificates: Vec<Arc<Certificate>>,
+    /// For whom the certificate was made, if it was.
+    made_for: Option<Vec<String>>,
+    /// Known to all cores, and to the terms after these, so that clients come back.
+    tickets: Arc<dyn ProducesTickets>,
+    clients: Option<(Content, bool)>,
+}
+
+/// Why a listener cannot speak TLS.
+#[derive(Debug, Error)]
+pub(crate) enum TlsOpenError {
+    /// Something does not fit together.
+    #[error("TLS: {0}")]
+    Config(#[from] rustls::Error),
+    /// There is no certificate.
+    #[error("TLS=self-signed: {0}")]
+    SelfSigned(#[from] SelfSignedError),
+}
+
+impl ListenerTerms {
+    /// Those of the listeners of this process. After the start these are those of `before`, whatever `settings` name: the rest
+    /// needs a restart.
+    ///
+    /// # Errors
+    /// When one of them cannot speak TLS as it should.
+    pub(super) fn open_all(
+        mut settings: Vec<ListenerSettings>,
+        https: &HttpsSettings,
+        before: Option<&[Self]>,
+    ) -> Result<Vec<Self>, TlsOpenError> {
+        let Some(before) = before else {
+            let opened = settings.iter().map(|one| Self::open(one, https, None));
+            return opened.collect();
+        };
+        let renewed = before.iter().map(|known| {
+            let is_this = |one: &ListenerSettings| {
+                (one.address, one.redirects) == (known.address, known.redirects)
+            };
+            match settings.iter().position(is_this) {
+                Some(place) => Self::open(&settings.remove(place), https, known.tls.as_ref()),
+                None => Ok(known.clone()),
+            }
+        });
+        renewed.collect()
+    }
+
+    fn open(
+        settings: &ListenerSettings,
+        https: &HttpsSettings,
+        before: Option<&Tls>,
+    ) -> Result<Self, TlsOpenError> {
+        let open = |tls| Tls::open(tls, https.names(settings.address.ip()), before);
+        Ok(Self {
+            address: settings.address,
+            redirects: settings.redirects,
+            tls: settings.tls.as_ref().map(open).transpose()?,
+        })
+    }
+}
+
+impl Tls {
+    /// With `names` for a certificate that is made here, which is kept as long as they stay.
+    ///
+    /// # Errors
+    /// When there is no certificate, or what is configured does not fit together.
+    pub(super) fn open(
+        settings: &TlsSettings,
+        names: Vec<String>,
+        before: Option<&Self>,
+    ) -> Result<Self, TlsOpenError> {
+        let (certificates, made_for) = match &settings.certificates {
+            Certificates::Files(certificates) => (certificates.clone(), None),
+            Certificates::SelfSigned => {
+                let kept = before.filter(|before| before.made_for.as_ref() == Some(&names));
+                let certificates = match kept {
+                    Some(kept) => kept.certificates.clone(),
+                    None => vec![Arc::new(self_signed::make(&names, clock::now())?)],
+                };
+                (certificates, Some(names))
+            }
+        };
+        let kept = before.filter(|before| before.clients == settings.clients);
+        let tickets = match kept {
+            Some(kept) => Arc::clone(&kept.tickets),
+            None => Ticketer::new()?,
+        };
+        let shared = Arc::clone(&tickets);
+        let config = server::config(&certificates, settings.oldest, &settings.client, shared)?;
+        Ok(Self {
+            config: Arc::new(config),
+            certificates,
+            made_for,
+            tickets,
+            clients: settings.clients,
+        })
+    }
+}

@@ -1,0 +1,313 @@
+//! A certificate of ours with its key, read from files and checked before anybody relies on it.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use session::{Secret, UnixTime};
+use thiserror::Error;
+use x509_cert::der::{Decode, Encode};
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+
+use super::LONGEST_FILE;
+use crate::named_file;
+
+/// A certificate of ours, its chain, and its key.
+#[derive(Debug)]
+pub(crate) struct Certificate {
+    pub(crate) key: Arc<CertifiedKey>,
+    /// The hosts that it is for, in lower case; `*.` in front stands for one label.
+    pub(crate) names: Vec<String>,
+    /// From when on it is good, in seconds since 1970.
+    pub(crate) not_before: u64,
+    /// Until when it is good, in seconds since 1970.
+    pub(crate) not_after: u64,
+}
+
+/// Why a certificate and a key cannot be used, and which of the two files is wrong.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(crate) enum CertificateError {
+    /// The file with the certificate.
+    #[error("{0}")]
+    Certificate(String),
+    /// The file with the key.
+    #[error("{0}")]
+    Key(String),
+}
+
+impl Certificate {
+    /// Reads the chain in one PEM file and the key in another, or in the same.
+    ///
+    /// # Errors
+    /// When one of them cannot be read, or the key is not that of the first certificate.
+    pub(crate) fn load(chain: &Path, key: &Path) -> Result<Self, CertificateError> {
+        let bytes = content(chain).map_err(CertificateError::Certificate)?;
+        let certificates = chain_of(bytes.expose(), chain)?;
+        // What was inherited can be read once.
+        let bytes = match key == chain {
+            true => bytes,
+            false => content(key).map_err(CertificateError::Key)?,
+        };
+        let secret = key_of(bytes.expose(), key, chain)?;
+        Self::new(certificates, secret, chain, key)
+    }
+
+    /// Of what is in memory; the paths are for messages.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub(crate) fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        chain_path: &Path,
+        key_path: &Path,
+    ) -> Result<Self, CertificateError> {
+        let shown = key_path.display();
+        let signer = any_supported_type(&key).map_err(|error| {
+            CertificateError::Key(format!(
+                "the key in `{shown}` is of no kind that can be used ({error}); take ECDSA (P-256, P-384, P-521), Ed25519 \
+                 or RSA with 2048 to 8192 bits"
+            ))
+        })?;
+        let key = CertifiedKey::new(chain, signer);
+        let own = key.cert.first();
+        let own = own.map(|own| x509_cert::Certificate::from_der(own));
+        let Some(Ok(own)) = own else {
+            let shown = chain_path.display();
+            let what = format!("the first certificate in `{shown}` is not one of X.509");
+            return Err(CertificateError::Certificate(what));
+        };
+        match key.keys_match() {
+            Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
+            Err(_) => return Err(mismatch(&key, chain_path, key_path)),
+        }
+        let validity = &own.tbs_certificate.validity;
+        Ok(Self {
+            not_before: validity.not_before.to_unix_duration().as_secs(),
+            not_after: validity.not_after.to_unix_duration().as_secs(),
+            names: names(&own),
+            key: Arc::new(key),
+        })
+    }
+
+    /// What is odd about it, and about the files that it came from. They are loaded all the same: old is better than none.
+    pub(crate) fn doubts(&self, chain: &Path, key: &Path, now: UnixTime) -> Vec<String> {
+        let shown = chain.display();
+        let mut doubts = Vec::new();
+        let day = |secs| i64::try_from(secs).map_or(Timestamp::MAX, at);
+        if now.secs() >= self.not_after {
+            let end = day(self.not_after);
+            doubts.push(format!("the certificate in `{shown}` has expired at {end}: clients refuse it; put a new one in its place"));
+        } else if now.secs() < self.not_before {
+            let begin = day(self.not_before);
+            doubts.push(format!("the certificate in `{shown}` is good from {begin} on, which is yet to come: clients refuse it until then; see whether the clock is right"));
+        } else if self.not_after - now.secs() < SOON {
+            let end = day(self.not_after);
+            doubts.push(format!("the certificate in `{shown}` expires at {end}"));
+        }
+        if self.names.is_empty() {
+            doubts.push(format!("the certificate in `{shown}` names no host (subjectAltName): browsers refuse it; it is served where no other one fits"));
+        }
+        if let Some(number) = self.first_out_of_order() {
+            let before = number - 1;
+            doubts.push(format!(
+                "the chain in `{shown}` is not in order: certificate {number} has not signed certificate {before}; the \
+                 server's own comes first, then who signed it, and so on"
+            ));
+        }
+        if is_open_to_all(key) {
+            let shown = key.display();
+            doubts.push(format!(
+                "the key in `{shown}` can be read by every user of this machine; `chmod 600` it"
+            ));
+        }
+        doubts
+    }
+
+    /// The first certificate of the chain, counted from 1, that has not signed the one before it.
+    fn first_out_of_order(&self) -> Option<usize> {
+        let parsed = self
+            .key
+            .cert
+            .iter()
+            .map(|one| x509_cert::Certificate::from_der(one));
+        let parsed: Vec<_> = parsed.collect();
+        let pairs = parsed.windows(2).position(|pair| match pair {
+            [Ok(one), Ok(next)] => one.tbs_certificate.issuer != next.tbs_certificate.subject,
+            _ => true,
+        });
+        Some(pairs? + 2)
+    }
+}
+
+/// The certificates of a PEM file, at least one.
+///
+/// # Errors
+/// What is wrong with the file.
+pub(crate) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let bytes = content(path).map_err(CertificateError::Certificate)?;
+    chain_of(bytes.expose(), path)
+}
+
+/// What is in a file, which may be a key.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(crate) fn content(path: &Path) -> Result<Secret, String> {
+    let read = named_file::read(path, LONGEST_FILE);
+    read.map(Secret::new).map_err(|error| {
+        let shown = path.display();
+        match error.kind() == io::ErrorKind::PermissionDenied {
+            true => format!(
+                "cannot read `{shown}`: permission denied; the user that the gate runs as needs to read it"
+            ),
+            false => format!("cannot read `{shown}`: {error}"),
+        }
+    })
+}
+
+/// The certificates in these bytes of a file, at least one.
+///
+/// # Errors
+/// What is wrong with them.
+pub(crate) fn chain_of(
+    bytes: &[u8],
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let shown = path.display();
+    let read = CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>();
+    let read = read.map_err(|error| CertificateError::Certificate(not_pem(path, &error)))?;
+    if !read.is_empty() {
+        return Ok(read);
+    }
+    let has_key = PrivateKeyDer::from_pem_slice(bytes).is_ok();
+    let what = match has_key {
+        true => format!("`{shown}` holds a key and no certificate; are the two files swapped?"),
+        false => {
+            format!("`{shown}` holds no certificate in PEM format (`-----BEGIN CERTIFICATE-----`)")
+        }
+    };
+    Err(CertificateError::Certificate(what))
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library's own words do for every other error"
+)]
+fn key_of(
+    bytes: &[u8],
+    path: &Path,
+    chain: &Path,
+) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    let shown = path.display();
+    let error = match PrivateKeyDer::from_pem_slice(bytes) {
+        Ok(key) => return Ok(key),
+        Err(error) => error,
+    };
+    let what = match error {
+        pem::Error::NoItemsFound if is_encrypted(bytes) => format!(
+            "the key in `{shown}` is encrypted with a password; write it without one: `openssl pkey -in {shown} -out …`"
+        ),
+        pem::Error::NoItemsFound if path == chain => format!(
+            "`{shown}` holds the certificate alone; the file of the key has to be named too"
+        ),
+        pem::Error::NoItemsFound => format!(
+            "`{shown}` holds no private key in PEM format (PKCS#8, SEC1 or PKCS#1: `-----BEGIN PRIVATE KEY-----`)"
+        ),
+        error => not_pem(path, &error),
+    };
+    Err(CertificateError::Key(what))
+}
+
+fn not_pem(path: &Path, error: &pem::Error) -> String {
+    format!("`{}` is not a PEM file: {error}", path.display())
+}
+
+/// Says to which certificate the key belongs, if it is one of the chain.
+fn mismatch(key: &CertifiedKey, chain_path: &Path, key_path: &Path) -> CertificateError {
+    let (chain, shown) = (chain_path.display(), key_path.display());
+    let public = key.key.public_key();
+    let is_of_key = |certificate: &CertificateDer<'_>| {
+        let parsed = x509_cert::Certificate::from_der(certificate).ok()?;
+        let its_own = parsed
+            .tbs_certificate
+            .subject_public_key_info
+            .to_der()
+            .ok()?;
+        (public.as_ref()?.as_ref() == its_own).then_some(())
+    };
+    let place = key.cert.iter().position(|one| is_of_key(one).is_some());
+    match place {
+        Some(place) => CertificateError::Certificate(format!(
+            "the key in `{shown}` belongs to certificate {} of `{chain}`; the server's own certificate has to come first, \
+             then who signed it",
+            place + 1
+        )),
+        None => CertificateError::Key(format!(
+            "the key in `{shown}` is not the one of the certificate in `{chain}`"
+        )),
+    }
+}
+
+/// As the first line of PKCS#8 says it, or a field of PKCS#1 (RFC 1421 §4.6.1.1).
+fn is_encrypted(bytes: &[u8]) -> bool {
+    let mut windows = bytes.windows(ENCRYPTED.len());
+    windows.any(|window| window == ENCRYPTED)
+}
+
+fn is_open_to_all(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
+}
+
+/// The hosts of `subjectAltName`. The common name is none: nobody looks at it any more (RFC 9525 §6.3).
+fn names(certificate: &x509_cert::Certificate) -> Vec<String> {
+    let found = certificate.tbs_certificate.get::<SubjectAltName>();
+    let Ok(Some((_, SubjectAltName(all)))) = found else {
+        return Vec::new();
+    };
+    all.iter().filter_map(host).collect()
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the other kinds of names are no hosts"
+)]
+fn host(name: &GeneralName) -> Option<String> {
+    match name {
+        GeneralName::DnsName(name) => Some(name.as_str().to_ascii_lowercase()),
+        GeneralName::IpAddress(address) => address_of(address.as_bytes()).map(|ip| ip.to_string()),
+        _ => None,
+    }
+}
+
+fn address_of(octets: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(octets).map(|octets| Ipv4Addr::from(octets).into());
+    four.or_else(|_| <[u8; 16]>::try_from(octets).map(|octets| Ipv6Addr::from(octets).into()))
+        .ok()
+}
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_second(secs).unwrap_or(Timestamp::MAX)
+}
+
+/// Where certificates of a listener are read from: the chain, and the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CertificateFiles {
+    pub(crate) chain: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+const ENCRYPTED: &[u8] = b"ENCRYPTED";
+
+/// In seconds: a certificate that is good for no longer deserves a word. One that is renewed in time never comes to that: those
+/// of Let's Encrypt are renewed with a third of 90 days left, and short-lived ones are good for six days.
+const SOON: u64 = 3 * 24 * 60 * 60;

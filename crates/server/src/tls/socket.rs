@@ -1,0 +1,356 @@
+//! A TCP connection on which TLS is spoken: rustls' own connection, and the encrypted bytes that are on their way out.
+//!
+//! What is written is encrypted at once and kept in one buffer, from which it goes out with the next system call, this
+//! connection's own or the [outbox's](crate::outbox). So answers of several connections leave together with TLS too, and
+//! records that belong together leave in one call.
+
+use std::cell::Cell;
+use std::io::{self, BufRead, IoSlice, Write};
+use std::mem::{self, MaybeUninit};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::thread;
+
+use rustls::{Connection, ProtocolVersion, ServerConnection};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A TCP connection on which TLS is spoken.
+#[derive(Debug)]
+pub(crate) struct TlsSocket {
+    tcp: TcpStream,
+    connection: Connection,
+    outgoing: Sealed,
+    /// Encrypted bytes that came and for which rustls has no room yet. Nearly always empty.
+    unread: Vec<u8>,
+    /// Whether decrypted bytes may be left in rustls.
+    has_plaintext: bool,
+    /// Whether anything was written, which may still be on its way out.
+    has_written: bool,
+    /// Whether the other side was told that nothing more follows.
+    is_closed: bool,
+}
+
+/// Encrypted bytes on their way out.
+#[derive(Debug, Default)]
+pub(crate) struct Sealed {
+    pub(crate) bytes: Vec<u8>,
+    /// So many of them have gone out.
+    pub(crate) sent: usize,
+}
+
+impl Sealed {
+    fn left(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+}
+
+impl TlsSocket {
+    /// Nothing has been said on it yet.
+    pub(crate) fn new(tcp: TcpStream, connection: impl Into<Connection>) -> Self {
+        let mut connection = connection.into();
+        connection.set_buffer_limit(Some(MOST_SEALED));
+        Self {
+            tcp,
+            connection,
+            outgoing: Sealed::default(),
+            unread: Vec::new(),
+            has_plaintext: false,
+            has_written: false,
+            is_closed: false,
+        }
+    }
+
+    /// The connection without TLS, of a client that does not speak it.
+    pub(crate) fn tcp(&mut self) -> &mut TcpStream {
+        &mut self.tcp
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
+    }
+
+    /// The version of TLS that was agreed upon.
+    pub(crate) fn version(&self) -> Option<ProtocolVersion> {
+        self.connection.protocol_version()
+    }
+
+    /// The server's side, if this is one.
+    pub(crate) fn server(&self) -> Option<&ServerConnection> {
+        match &self.connection {
+            Connection::Client(_) => None,
+            Connection::Server(server) => Some(server),
+        }
+    }
+
+    /// Whether the other side has neither sent nor closed anything.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = SockRef::from(&self.tcp).peek(&mut byte);
+        let is_quiet = peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        is_quiet && !self.has_plaintext && self.unread.is_empty()
+    }
+
+    /// Whether encrypted bytes are still to go out.
+    pub(crate) fn is_holding(&self) -> bool {
+        !self.outgoing.left().is_empty()
+    }
+
+    /// Encrypts all of these bytes, and gives everything that is to go out, for somebody who sends it and
+    /// [gives the rest back](Self::put_back).
+    pub(crate) fn seal(&mut self, mut bytes: &[u8]) -> Sealed {
+        self.has_written = true;
+        while !bytes.is_empty() {
+            match self.connection.writer().write(bytes) {
+                Ok(count) if count > 0 => bytes = &bytes[count..],
+                // Nothing can be sent any more; the next write says why.
+                Ok(_) | Err(_) => break,
+            }
+            self.collect();
+        }
+        mem::take(&mut self.outgoing)
+    }
+
+    /// Takes back what was [sealed](Self::seal), sent or not.
+    pub(crate) fn put_back(&mut self, sealed: Sealed) {
+        self.outgoing = sealed;
+        self.forget_sent();
+    }
+
+    /// Gives back memory before a wait that may be long.
+    pub(crate) fn rest(&mut self) {
+        self.outgoing.bytes.shrink_to(KEPT);
+    }
+
+    /// Sends encrypted bytes, in one system call. There must be some.
+    pub(crate) fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let tcp = Pin::new(&mut self.tcp);
+        let written = ready!(tcp.poll_write(context, self.outgoing.left()))?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.outgoing.sent += written;
+        self.forget_sent();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads what has come, in one system call, and gives it to `see` before rustls gets it. Ready with the number of bytes; 0
+    /// at the end of the connection.
+    pub(crate) fn poll_fill<E: From<io::Error>>(
+        &mut self,
+        context: &mut Context<'_>,
+        see: impl FnOnce(&[u8]) -> Result<(), E>,
+    ) -> Poll<Result<usize, E>> {
+        let mut space = [MaybeUninit::uninit(); MOST_READ];
+        let mut read = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.tcp).poll_read(context, &mut read))?;
+        let bytes = read.filled();
+        see(bytes)?;
+        let fed = match bytes.is_empty() {
+            true => self.connection.read_tls(&mut io::empty()).map(drop),
+            false => self.feed(bytes),
+        };
+        if let Err(error) = fed {
+            // The alert that says why, if it goes out now.
+            if self.is_holding() {
+                let _ = self.poll_drain(context);
+            }
+            return Poll::Ready(Err(error.into()));
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn feed(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.connection.read_tls(&mut bytes) {
+                // What follows the word that nothing follows is nothing (RFC 8446 §6.1).
+                Ok(0) => return Ok(()),
+                Ok(_) => self.process()?,
+                // It has no room for more plaintext (rustls 0.23.46, `ConnectionCommon::read_tls`).
+                Err(error) if error.kind() == io::ErrorKind::Other => {
+                    self.unread = bytes.to_vec();
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn process(&mut self) -> io::Result<()> {
+        let processed = self.connection.process_new_packets();
+        self.collect();
+        match processed {
+            Ok(_) => Ok(()),
+            Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+        }
+    }
+
+    /// Takes what rustls has to send.
+    fn collect(&mut self) {
+        while self.connection.wants_write() {
+            // Writing into memory does not fail.
+            if let Ok(0) | Err(_) = self.connection.write_tls(&mut self.outgoing.bytes) {
+                return;
+            }
+        }
+    }
+
+    fn forget_sent(&mut self) {
+        if !self.is_holding() {
+            self.outgoing.bytes.clear();
+            self.outgoing.sent = 0;
+        }
+    }
+
+    /// Takes decrypted bytes. False when there are none and more must be read.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the connection ended and nobody had said that it would: then something may be missing.
+    fn take_plaintext(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<bool> {
+        let before = buffer.filled().len();
+        self.has_plaintext = true;
+        while buffer.remaining() > 0 {
+            let mut reader = self.connection.reader();
+            match reader.fill_buf() {
+                Ok([]) => break,
+                Ok(chunk) => {
+                    let count = chunk.len().min(buffer.remaining());
+                    buffer.put_slice(&chunk[..count]);
+                    reader.consume(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.has_plaintext = false;
+                    return Ok(buffer.filled().len() > before);
+                }
+                // It shows again with the next read.
+                Err(_) if buffer.filled().len() > before => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Says that nothing more follows, unless something is missing: what goes on in the clear with the end of the connection
+    /// would look whole (RFC 8446 §6.1).
+    fn say_goodbye(&mut self) {
+        let is_reset = || matches!(SockRef::from(&self.tcp).linger(), Ok(Some(_)));
+        let is_broken = CUTS_OFF.get() || thread::panicking();
+        // What it holds of a connection on which nothing was written are tickets.
+        let is_whole = !self.is_holding() || !self.has_written;
+        let may = is_whole && !self.is_closed && !self.is_handshaking();
+        if !may || is_broken || is_reset() {
+            return;
+        }
+        self.connection.send_close_notify();
+        self.collect();
+        // Without it, a client that looks at this cannot tell the end from a cut.
+        let _ = SockRef::from(&self.tcp).send(self.outgoing.left());
+    }
+}
+
+impl Drop for TlsSocket {
+    fn drop(&mut self) {
+        self.say_goodbye();
+    }
+}
+
+impl AsFd for TlsSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tcp.as_fd()
+    }
+}
+
+impl AsyncRead for TlsSocket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        while !this.take_plaintext(buffer)? {
+            if this.unread.is_empty() {
+                ready!(this.poll_fill(context, |_| io::Result::Ok(())))?;
+            } else {
+                let unread = mem::take(&mut this.unread);
+                this.feed(&unread)?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for TlsSocket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    /// Takes bytes as long as few wait to go out. They have gone out after [`poll_flush`](AsyncWrite::poll_flush).
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        while this.outgoing.left().len() > MOST_WAITING {
+            ready!(this.poll_drain(context))?;
+        }
+        this.has_written = true;
+        let taken = this.connection.writer().write_vectored(slices)?;
+        this.collect();
+        if this.is_holding()
+            && let Poll::Ready(Err(error)) = this.poll_drain(context)
+        {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(taken))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        while this.is_holding() {
+            ready!(this.poll_drain(context))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !mem::replace(&mut self.is_closed, true) {
+            self.connection.send_close_notify();
+            self.collect();
+        }
+        ready!(self.as_mut().poll_flush(context))?;
+        Pin::new(&mut self.get_mut().tcp).poll_shutdown(context)
+    }
+}
+
+/// Notes that what is in flight on this thread is cut off from now on, so that no end of a connection counts as a proper one.
+pub(crate) fn cut_off() {
+    CUTS_OFF.set(true);
+}
+
+thread_local! {
+    static CUTS_OFF: Cell<bool> = const { Cell::new(false) };
+}
+
+/// In bytes: one record with its overhead (RFC 8446 §5.2), and the head of the next.
+const MOST_READ: usize = 17 * 1024;
+
+/// In bytes of plaintext: as many as one write encrypts.
+const MOST_SEALED: usize = 64 * 1024;
+
+/// In bytes. With more waiting to go out, nothing more is encrypted.
+const MOST_WAITING: usize = 16 * 1024;
+
+/// In bytes: what a connection keeps for its next answer.
+const KEPT: usize = 8 * 1024;

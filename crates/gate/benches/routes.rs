@@ -88,6 +88,7 @@ fn choose(routes: &Routes, host: &str, path: &str) {
         trusted_peer: false,
         relayed: false,
         secure: false,
+        certificate: None,
         request_id: HeaderValue::from_static("id"),
     };
     let facts = Facts {

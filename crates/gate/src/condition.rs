@@ -25,6 +25,9 @@ pub enum Condition {
     All(Vec<Condition>),
     /// At least one of these.
     Any(Vec<Condition>),
+    /// The client has shown a certificate with one of these names, spelled as [`ClientCertificate`](crate::ClientCertificate) has
+    /// them.
+    Certificate(Vec<Box<str>>),
     /// A claim of the session.
     Claim(ClaimPath, Test),
     /// A column of the user's row.
@@ -167,6 +170,15 @@ impl Condition {
                     }
                 }
                 unmet
+            }
+            Self::Certificate(names) => {
+                let arrival = evidence.facts.arrival;
+                match &arrival.certificate {
+                    // It was shown to somebody else, who does not say: see columns below.
+                    _ if arrival.relayed => Verdict::Incomparable,
+                    None => Verdict::Unmet,
+                    Some(shown) => Verdict::of(names.iter().any(|name| shown.has(name))),
+                }
             }
             Self::Claim(path, test) => test.verdict(path.find(evidence.claims()), evidence.now),
             Self::Column(column, test) => match evidence.column(column) {

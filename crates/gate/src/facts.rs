@@ -1,9 +1,12 @@
 //! What the decision may look at.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use http::{HeaderMap, HeaderValue, Method};
+
+use crate::ClientCertificate;
 
 /// A request as the decision sees it. Fronts differ only in how they fill this in.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +47,8 @@ pub struct Arrival {
     pub relayed: bool,
     /// Whether the peer's connection to us is encrypted.
     pub secure: bool,
+    /// What the peer has shown on that connection to prove who it is.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The id under which this request is logged, here and upstream. Visible ASCII.
     pub request_id: HeaderValue,
 }

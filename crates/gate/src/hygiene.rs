@@ -361,6 +361,7 @@ mod tests {
             trusted_peer,
             relayed: false,
             secure: false,
+            certificate: None,
             request_id: HeaderValue::from_static("id"),
         }
     }

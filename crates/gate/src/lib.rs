@@ -12,6 +12,7 @@
 mod address;
 mod bypass;
 mod candidates;
+mod certificate;
 mod condition;
 mod decision;
 mod explain;
@@ -33,6 +34,7 @@ mod stores;
 
 pub use address::write_address;
 pub use bypass::Bypass;
+pub use certificate::ClientCertificate;
 pub use condition::{ClaimPath, Column, Condition, Demand, Scalar, Test, TestKind, Verdict};
 pub use decision::Gate;
 pub use explain::Demands;

@@ -232,6 +232,7 @@ impl Routes {
             trusted_peer: false,
             relayed: false,
             secure: false,
+            certificate: None,
             request_id: HeaderValue::from_static("-"),
         };
         let facts = Facts {

@@ -221,6 +221,7 @@ fn arrival(peer: IpAddr) -> Arrival {
         trusted_peer: false,
         relayed: false,
         secure: false,
+        certificate: None,
         request_id: HeaderValue::from_static("id"),
     }
 }
@@ -370,6 +371,7 @@ fn whoever_relays_from_this_machine_is_not_the_client() {
         let arrival = Arrival {
             relayed,
             secure: false,
+            certificate: None,
             ..arrival(Ipv4Addr::LOCALHOST.into())
         };
         let facts = Facts {

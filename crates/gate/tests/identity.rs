@@ -85,6 +85,7 @@ fn arrival() -> Arrival {
         trusted_peer: false,
         relayed: false,
         secure: false,
+        certificate: None,
         request_id: HeaderValue::from_static("id"),
     }
 }

@@ -257,6 +257,9 @@ impl Config {
             .is_none_or(|rules| !rules.services.is_empty());
         let listeners = if serves { listeners } else { Vec::new() };
         https.check(&mut reader, &listeners, has_proxies);
+        if problems.is_empty() && reader.problems.is_empty() {
+            listeners::name_unasked(&listeners, stack, &mut problems);
+        }
         warnings.extend(https.doubts(&listeners, has_proxies));
         let client = ClientSettings {
             header: reader.limit("CLIENT_HEADER_TIMEOUT", 30),

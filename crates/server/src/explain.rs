@@ -13,9 +13,13 @@ mod text;
 
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use gate::{Admission, Answer, Arrival, Differs, Facts, Permit, Refusal, Refused, Route, RouteRow};
+use gate::{
+    Admission, Answer, Arrival, ClientCertificate, Differs, Facts, Permit, Refusal, Refused, Route,
+    RouteRow,
+};
 use http::header::{HOST, LOCATION};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http1::{Length, Violation};
@@ -29,11 +33,12 @@ use self::path::PathPart;
 pub(crate) use self::table::{Line, Table};
 use crate::clock::timestamp;
 use crate::config::ServiceSettings;
+use crate::front::arrival::{self, Peer};
 use crate::front::asker::Asker;
 use crate::front::proxy::{admit, preflight};
 use crate::front::target::{Malformed, Target as Settled, settle};
 use crate::front::way_in::{Asked, WayIn};
-use crate::front::{HTTPS_REQUIRED, UNREADABLE, answer, arrival, status_of};
+use crate::front::{HTTPS_REQUIRED, UNREADABLE, answer, status_of};
 use crate::live::Live;
 use crate::upstream::own_host;
 
@@ -42,6 +47,8 @@ pub(crate) struct Question {
     pub(crate) head: Head,
     /// The address from which the connection comes.
     pub(crate) client: IpAddr,
+    /// What it shows to prove who it is.
+    pub(crate) certificate: Option<Arc<ClientCertificate>>,
     pub(crate) now: UnixTime,
     pub(crate) asked: AskedBy,
 }
@@ -154,6 +161,7 @@ pub(crate) async fn explain(live: &Live, question: Question) -> Explanation {
     let Question {
         head,
         client,
+        certificate,
         now,
         asked,
     } = question;
@@ -164,7 +172,12 @@ pub(crate) async fn explain(live: &Live, question: Question) -> Explanation {
     // Without a listener for TLS, the client speaks it with a proxy in front, which says so in a header.
     let speaks_tls = live.listeners.iter().any(|listener| listener.tls.is_some());
     let secure = head.target.is_https() && speaks_tls;
-    let arrival = arrival::direct(client, secure, request.headers(), &live.trusted_proxies);
+    let peer = Peer {
+        address: client,
+        secure,
+        certificate: certificate.filter(|_| secure),
+    };
+    let arrival = arrival::direct(&peer, request.headers(), &live.trusted_proxies);
     let settled = settle(&mut request);
     let mut explanation = Explanation::of(&request, &arrival);
     match settled {

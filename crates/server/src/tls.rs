@@ -2,6 +2,7 @@
 //! it is in the files below this one.
 
 pub(crate) mod certificate;
+pub(crate) mod client_certificate;
 pub(crate) mod handshake;
 pub(crate) mod self_signed;
 pub(crate) mod server;

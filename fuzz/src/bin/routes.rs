@@ -39,6 +39,8 @@ fuzz_target!(|data: &[u8]| {
         client: Ipv4Addr::LOCALHOST.into(),
         trusted_peer: false,
         relayed: false,
+        secure: false,
+        certificate: None,
         request_id: HeaderValue::from_static("id"),
     };
     let facts = Facts {

@@ -24,7 +24,8 @@ impl Condition {
             Self::All(all) => all,
             Self::Any(any) => any,
             Self::Not(condition) => std::slice::from_ref(condition),
-            Self::Claim(..)
+            Self::Certificate(_)
+            | Self::Claim(..)
             | Self::Column(..)
             | Self::MaxAge(_)
             | Self::Methods(_)
@@ -43,6 +44,10 @@ impl Condition {
     fn seen(&self, evidence: &Evidence<'_>) -> Option<String> {
         Some(match self {
             Self::All(_) | Self::Any(_) | Self::Not(_) => return None,
+            Self::Certificate(_) => match &evidence.facts.arrival.certificate {
+                Some(shown) => format!("the certificate is of {}", shown.words()),
+                None => "no certificate was shown".to_owned(),
+            },
             Self::Claim(path, test) => evidence.seen_claim(path, Some(test)),
             Self::Column(column, test) => evidence.seen_column(column, Some(test)),
             Self::MaxAge(_) => match evidence.session.issued_at() {

@@ -15,6 +15,9 @@ impl Condition {
                 part.map_or_else(String::new, |part| part.incomparable(evidence))
             }
             Self::Not(part) => part.incomparable(evidence),
+            Self::Certificate(_) => {
+                "the client's certificate is not known, because another proxy asks".to_owned()
+            }
             Self::Claim(path, test) => {
                 let value = path.find(evidence.claims());
                 format!("the claim `{}` {}", path.as_str(), test.unlike(value))

@@ -1,13 +1,14 @@
 //! Conditions, as a table.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 use serde_json::json;
 use session::{Opened, SealedSession, Secret, SessionCookie, seal};
 
 use super::*;
-use crate::Arrival;
+use crate::{Arrival, ClientCertificate};
 
 const NOW: u64 = 1_900_000_000;
 
@@ -55,6 +56,10 @@ fn judged<T>(judge: impl FnOnce(&Evidence<'_>) -> T) -> T {
         trusted_peer: false,
         relayed: false,
         secure: false,
+        certificate: Some(Arc::new(ClientCertificate::new([
+            "CN=billing,O=Example".to_owned(),
+            "DNS:billing.internal".to_owned(),
+        ]))),
         request_id: HeaderValue::from_static("id"),
     };
     let facts = Facts {
@@ -203,6 +208,7 @@ fn conditions_are_combined_without_guessing() {
 #[test]
 fn requests_and_sessions_are_looked_at_too() {
     let network = |text: &str| Condition::Network(vec![text.parse().unwrap()]);
+    let certificate = |name: &str| Condition::Certificate(vec!["CN=other".into(), name.into()]);
     let role = |role: &str, active: &str| Condition::OrganizationRole {
         active: ClaimPath::new(active).unwrap(),
         roles: Column {
@@ -212,6 +218,10 @@ fn requests_and_sessions_are_looked_at_too() {
         one_of: vec![role.into()],
     };
     for (condition, wanted) in [
+        (certificate("CN=billing,O=Example"), Verdict::Met),
+        (certificate("DNS:billing.internal"), Verdict::Met),
+        (certificate("CN=billing"), Verdict::Unmet),
+        (certificate("DNS:Billing.internal"), Verdict::Unmet),
         (network("10.0.0.0/8"), Verdict::Met),
         (network("192.168.0.0/16"), Verdict::Unmet),
         (Condition::MaxAge(Duration::from_secs(100)), Verdict::Met),
@@ -280,6 +290,11 @@ fn every_condition_has_words_and_says_what_it_saw() {
             claim("seconds", TestKind::Past),
             "seconds in the past",
             "claim seconds is 1899999999",
+        ),
+        (
+            Condition::Certificate(vec!["CN=a".into(), "DNS:b".into()]),
+            "a certificate of CN=a or DNS:b",
+            "the certificate is of CN=billing,O=Example and DNS:billing.internal",
         ),
         (
             Condition::MaxAge(Duration::from_secs(90)),

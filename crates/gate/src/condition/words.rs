@@ -10,6 +10,7 @@ impl fmt::Display for Condition {
         match self {
             Self::All(all) => joined(f, all, " and "),
             Self::Any(any) => joined(f, any, " or "),
+            Self::Certificate(names) => write!(f, "a certificate of {}", names.join(" or ")),
             Self::Claim(path, test) => test.words(f, path.as_str()),
             Self::Column(column, test) => test.words(f, &column.name),
             Self::MaxAge(age) => write!(f, "an age of at most {}", span(*age)),

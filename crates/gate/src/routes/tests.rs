@@ -45,6 +45,7 @@ fn of(routes: &Routes, method: &Method, host: &str, path: &str) -> Result<Option
         trusted_peer: false,
         relayed: false,
         secure: false,
+        certificate: None,
         request_id: HeaderValue::from_static("id"),
     };
     let facts = Facts {

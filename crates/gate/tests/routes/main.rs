@@ -51,6 +51,7 @@ fn chosen(
         trusted_peer: false,
         relayed: false,
         secure: false,
+        certificate: None,
         request_id: HeaderValue::from_static("id"),
     };
     let facts = Facts {

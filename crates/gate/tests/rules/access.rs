@@ -256,6 +256,7 @@ fn a_path_that_nobody_says_enters_where_one_route_governs_everything() {
             trusted_peer: true,
             relayed: true,
             secure: false,
+            certificate: None,
             request_id: HeaderValue::from_static("id"),
         };
         let facts = Facts {

@@ -309,6 +309,7 @@ impl<'a> Asked<'a> {
             trusted_peer: self.by_listed_proxy,
             relayed: false,
             secure: false,
+            certificate: None,
             request_id: HeaderValue::from_static("id"),
         };
         let facts = Facts {

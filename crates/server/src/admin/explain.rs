@@ -110,6 +110,7 @@ fn of_request(live: &Live, head: Head, wants_text: bool) -> Response<String> {
     let question = Question {
         head,
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        certificate: None,
         now: clock::now(),
         asked: AskedBy::Url,
     };

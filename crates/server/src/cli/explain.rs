@@ -4,9 +4,11 @@ use std::io::{self, IsTerminal};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use gate::ClientCertificate;
 use http::{HeaderValue, Method};
 use session::UnixTime;
 
@@ -17,6 +19,8 @@ use crate::explain::{self, AskedBy, Explanation, FieldLine, Head, Question, Targ
 use crate::live::{Live, Surroundings};
 use crate::metrics::Metrics;
 use crate::store::Pools;
+use crate::tls::certificate::read_chain;
+use crate::tls::client_certificate;
 use crate::{named_file, output};
 
 #[derive(Debug, Args)]
@@ -36,6 +40,9 @@ pub(super) struct ExplainArguments {
     /// The address from which the connection comes.
     #[arg(long, value_name = "IP", default_value_t = Ipv4Addr::LOCALHOST.into())]
     client: IpAddr,
+    /// A PEM file with the certificate that the client shows.
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
     /// The time at which the request comes, in seconds since 1970. Otherwise now.
     #[arg(long, value_name = "EPOCH")]
     at: Option<u64>,
@@ -91,6 +98,11 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
             fields,
         },
         client: arguments.client,
+        certificate: arguments
+            .certificate
+            .as_deref()
+            .map(certificate)
+            .transpose()?,
         now: arguments.at.map_or_else(clock::now, UnixTime::from_secs),
         asked: AskedBy::Command,
     };
@@ -126,6 +138,15 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
         );
     }
     Ok(explanation)
+}
+
+fn certificate(file: &Path) -> Result<Arc<ClientCertificate>> {
+    let shown = file.display();
+    let chain = read_chain(file).with_context(|| format!("{shown} (--certificate)"))?;
+    let own = chain.first().and_then(client_certificate::of);
+    let own =
+        own.with_context(|| format!("{shown} (--certificate) holds no certificate of X.509"))?;
+    Ok(Arc::new(own))
 }
 
 fn cookies(file: &Path) -> Result<HeaderValue> {

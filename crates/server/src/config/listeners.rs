@@ -7,12 +7,12 @@ use super::listen;
 use super::place::Place;
 use super::problem::Problem;
 use super::raw::Reader;
-use super::stack::{RawListener, Spanned, Stack};
+use super::stack::{RawActive, RawCondition, RawListener, Spanned, Stack};
 use super::tls::{
     CLIENT_AUTH, Certificates, ClientAuth, Reading, TlsSettings, VERSIONS, WORDS, Wanted, Word,
 };
 use crate::clock;
-use crate::tls::server::MinVersion;
+use crate::tls::server::{ClientProof, MinVersion};
 
 /// A place where requests are taken.
 #[derive(Clone, Debug)]
@@ -193,6 +193,38 @@ fn word<T: Copy>(
         return default;
     };
     *value
+}
+
+/// Names conditions about certificates where no client is asked for one: they would hold for nobody, or behind `not` for
+/// everybody.
+pub(super) fn name_unasked(all: &[ListenerSettings], stack: &Stack, problems: &mut Vec<Problem>) {
+    let asks = |tls: &TlsSettings| !matches!(tls.client, ClientProof::Off);
+    if all
+        .iter()
+        .filter_map(|listener| listener.tls.as_ref())
+        .any(asks)
+    {
+        return;
+    }
+    let of_realms = stack
+        .realms
+        .iter()
+        .filter_map(|realm| realm.active.as_ref());
+    let of_users = of_realms
+        .chain(&stack.active)
+        .flat_map(|active| match active {
+            RawActive::Conditions(conditions) => &conditions[..],
+            RawActive::Preset(_) => &[],
+        });
+    let of_routes = stack.routes.iter().flat_map(|route| &route.require);
+    for place in of_routes
+        .chain(of_users)
+        .filter_map(RawCondition::asks_for_certificate)
+    {
+        let what = "no listener asks clients for certificates";
+        let help = "set `tls_client_auth = \"optional\"` and `tls_client_ca_file`";
+        problems.push(Problem::at(place.clone(), what).with_help(help));
+    }
 }
 
 /// Names listeners at the same address.

@@ -168,12 +168,33 @@ pub(crate) struct RawCondition {
     pub(crate) kind: RawKind,
 }
 
+impl RawCondition {
+    /// Where a certificate is demanded, if one is.
+    pub(crate) fn asks_for_certificate(&self) -> Option<&Place> {
+        match &self.kind {
+            RawKind::All(parts) | RawKind::Any(parts) => {
+                parts.iter().find_map(Self::asks_for_certificate)
+            }
+            RawKind::Not(part) => part.asks_for_certificate(),
+            RawKind::Certificate(_) => Some(&self.place),
+            RawKind::Claim(..)
+            | RawKind::Column(..)
+            | RawKind::MaxAge(_)
+            | RawKind::Methods(_)
+            | RawKind::Network(_)
+            | RawKind::OrganizationRole(_) => None,
+        }
+    }
+}
+
 /// What a condition is about.
 #[derive(Debug)]
 pub(crate) enum RawKind {
     All(Vec<RawCondition>),
     Any(Vec<RawCondition>),
     Not(Box<RawCondition>),
+    /// Names of which the client's certificate must have one.
+    Certificate(Vec<Spanned<String>>),
     /// A dotted path into the session's claims.
     Claim(Spanned<String>, RawTest),
     /// A column of the user's row.

@@ -1,22 +1,61 @@
 //! How a request reached us.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use gate::{Arrival, TrustedProxies};
+use gate::{Arrival, ClientCertificate, TrustedProxies};
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::socket::Stream;
+use crate::tls::client_certificate;
 
 /// The id of a request, in both directions.
 pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The arrival of a request whose client talks to us, with TLS if it is `secure`. A listed proxy may name the request; everyone
-/// else gets a new name.
-pub(crate) fn direct(
-    peer: IpAddr,
-    secure: bool,
-    headers: &HeaderMap,
-    proxies: &TrustedProxies,
-) -> Arrival {
-    let peer = peer.to_canonical();
+/// The other end of a connection: what all requests on it have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    /// Whether the connection is encrypted.
+    pub(crate) secure: bool,
+    /// What it has shown to prove who it is.
+    pub(crate) certificate: Option<Arc<ClientCertificate>>,
+}
+
+impl Peer {
+    /// That of a connection without TLS.
+    pub(crate) fn plain(address: IpAddr) -> Self {
+        Self {
+            address,
+            secure: false,
+            certificate: None,
+        }
+    }
+
+    /// That of this connection, which comes from this address.
+    pub(crate) fn of(stream: &Stream, address: IpAddr) -> Self {
+        let Some(tls) = stream.tls() else {
+            return Self::plain(address);
+        };
+        Self {
+            address,
+            secure: true,
+            certificate: tls
+                .peer_certificate()
+                .and_then(client_certificate::of)
+                .map(Arc::new),
+        }
+    }
+}
+
+/// The arrival of a request whose client talks to us. A listed proxy may name the request; everyone else gets a new name.
+pub(crate) fn direct(peer: &Peer, headers: &HeaderMap, proxies: &TrustedProxies) -> Arrival {
+    let Peer {
+        address,
+        secure,
+        certificate,
+    } = peer;
+    let peer = address.to_canonical();
     let trusted_peer = proxies.trusts(peer);
     let given = headers.get(&X_REQUEST_ID).filter(|_| trusted_peer);
     let is_usable = |id: &&HeaderValue| {
@@ -30,7 +69,8 @@ pub(crate) fn direct(
         client: proxies.client(peer, headers),
         trusted_peer,
         relayed: false,
-        secure,
+        secure: *secure,
+        certificate: certificate.clone(),
         request_id,
     }
 }
@@ -39,7 +79,7 @@ pub(crate) fn direct(
 pub(crate) fn relayed(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> Arrival {
     Arrival {
         relayed: true,
-        ..direct(peer, false, headers, proxies)
+        ..direct(&Peer::plain(peer), headers, proxies)
     }
 }
 
@@ -52,6 +92,7 @@ pub(crate) fn unreadable(peer: IpAddr) -> Arrival {
         trusted_peer: false,
         relayed: false,
         secure: false,
+        certificate: None,
         request_id: new_request_id(),
     }
 }

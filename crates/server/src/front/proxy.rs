@@ -13,13 +13,14 @@ use http1::{Answered, Length};
 use tokio_util::sync::CancellationToken;
 
 use super::answer;
+use super::arrival::{self, Peer};
 use super::asker::Asker;
 use super::cors::Cors;
 use super::onward::{self, Added};
 use super::record::{Decision, Record};
 use super::target::{self, Target};
 use super::way_in::{Asked, WayIn};
-use super::{Front, HTTPS_REQUIRED, Sparingly, arrival, files, tunnel};
+use super::{Front, HTTPS_REQUIRED, Sparingly, files, tunnel};
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::Handling;
@@ -45,16 +46,22 @@ pub(crate) struct Proxy {
 
 impl Front for Proxy {
     async fn serve(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
-        let secure = stream.tls().is_some();
+        let peer = Peer::of(&stream, peer);
         let mut client = Client::new(stream, self.live.current().client, stop);
         while let Some(request) = client.next().await {
             match request {
-                Ok(request) => self.answer(request, (peer, secure), &mut client).await,
+                Ok(request) => self.answer(request, &peer, &mut client).await,
                 Err(violation) => {
                     let (audit, metrics) = (&self.audit, &self.metrics);
                     let came = &client.connection.input;
-                    let (refused, record) =
-                        super::unreadable(violation, came, Mode::Proxy, peer, audit, metrics);
+                    let (refused, record) = super::unreadable(
+                        violation,
+                        came,
+                        Mode::Proxy,
+                        peer.address,
+                        audit,
+                        metrics,
+                    );
                     let sent = client.answer(refused, &record.bytes_out).await;
                     record.ends(sent);
                 }
@@ -78,15 +85,10 @@ enum Outcome {
 }
 
 impl Proxy {
-    /// Answers one request of a peer, with TLS if that is `secure`.
-    async fn answer(
-        &self,
-        mut request: Request<Length>,
-        (peer, secure): (IpAddr, bool),
-        client: &mut Client,
-    ) {
+    /// Answers one request.
+    async fn answer(&self, mut request: Request<Length>, peer: &Peer, client: &mut Client) {
         let live = self.live.current();
-        let arrival = arrival::direct(peer, secure, request.headers(), &live.trusted_proxies);
+        let arrival = arrival::direct(peer, request.headers(), &live.trusted_proxies);
         let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
         let host = request.headers().get(HOST).cloned();
         record.asks(request.method().clone(), host, Some(request.uri().clone()));

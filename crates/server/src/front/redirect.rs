@@ -11,10 +11,11 @@ use http::{Request, Response, StatusCode};
 use http1::Length;
 use tokio_util::sync::CancellationToken;
 
+use super::arrival::{self, Peer};
 use super::asker::Asker;
 use super::record::{Decision, Record};
 use super::target::{self, Target};
-use super::{Front, answer, arrival};
+use super::{Front, answer};
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::AskedHost;
@@ -54,7 +55,7 @@ impl Front for Redirect {
 impl Redirect {
     fn answer(&self, mut request: Request<Length>, peer: IpAddr) -> (Response<Bytes>, Record<'_>) {
         let live = self.live.current();
-        let arrival = arrival::direct(peer, false, request.headers(), &live.trusted_proxies);
+        let arrival = arrival::direct(&Peer::plain(peer), request.headers(), &live.trusted_proxies);
         let mut record = Record::start(Mode::Redirect, arrival, &self.audit, &self.metrics);
         let host = request.headers().get(HOST).cloned();
         record.asks(request.method().clone(), host, Some(request.uri().clone()));

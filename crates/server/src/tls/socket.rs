@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::thread;
 
+use rustls::pki_types::CertificateDer;
 use rustls::{Connection, ProtocolVersion, ServerConnection};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -75,6 +76,11 @@ impl TlsSocket {
     /// The version of TLS that was agreed upon.
     pub(crate) fn version(&self) -> Option<ProtocolVersion> {
         self.connection.protocol_version()
+    }
+
+    /// The certificate that the other side has shown, which was found to be good.
+    pub(crate) fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.connection.peer_certificates()?.first()
     }
 
     /// The server's side, if this is one.

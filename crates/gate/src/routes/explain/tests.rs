@@ -29,6 +29,7 @@ fn ask<T>(method: &Method, host: &str, path: &str, answer: impl FnOnce(&Facts<'_
         trusted_peer: false,
         relayed: false,
         secure: false,
+        certificate: None,
         request_id: HeaderValue::from_static("id"),
     };
     answer(&Facts {

@@ -401,6 +401,12 @@ pub(in crate::config) const CONDITION: &[Key] = &[
         "the user's role in the organization in which the session is active (Better Auth), one of these",
     ),
     key(
+        "certificate",
+        List,
+        "[\"CN=billing,O=Example\"]",
+        "the client has shown a certificate with one of these names: its subject, or `DNS:`, `URI:` or `email:` and an alternative name",
+    ),
+    key(
         "network",
         Networks,
         "[\"10.0.0.0/8\"]",

@@ -144,6 +144,7 @@ fn kind(table: &mut Table<'_>) -> Option<RawKind> {
     Some(match subject {
         "all" => RawKind::All(table.conditions(subject)),
         "any" => RawKind::Any(table.conditions(subject)),
+        "certificate" => RawKind::Certificate(some(table.filled(subject))?),
         "claim" | "column" => {
             let (name, test) = (table.text(subject), test(table));
             match subject {
@@ -204,6 +205,7 @@ const SUBJECTS: &[&str] = &[
     "all",
     "any",
     "not",
+    "certificate",
     "network",
     "max_age",
     "methods",

@@ -297,7 +297,8 @@ fn everything_in_a_route_is_read() {
     assert!(matches!(&any[1].kind, RawKind::MaxAge(age) if age.value == "12h"));
     assert!(matches!(&any[2].kind, RawKind::Methods(methods) if methods[0].value == "GET"));
     assert!(matches!(&any[3].kind, RawKind::OrganizationRole(roles) if roles[1].value == "admin"));
-    assert!(matches!(&any[4].kind, RawKind::All(all) if all.len() == 3));
+    assert!(matches!(&any[4].kind, RawKind::Certificate(names) if names[0].value == "CN=billing"));
+    assert!(matches!(&any[5].kind, RawKind::All(all) if all.len() == 3));
     assert!(
         matches!(&not.kind, RawKind::Not(not) if matches!(&not.kind, RawKind::Claim(_, test)
         if matches!(test.kind, RawTestKind::Present(true))))
@@ -369,6 +370,7 @@ require = [
   { claim = "org.plan", one_of = [1.5, true] },
   { any = [
     { network = "10.0.0.0/8" }, { max_age = "12h" }, { methods = ["GET"] }, { organization_role = ["owner", "admin"] },
+    { certificate = "CN=billing" },
     { all = [{ claim = "a", past = true }, { claim = "a", future = true }, { claim = "a", empty = false }] },
   ] },
   { not = { claim = "impersonatedBy", present = true } },

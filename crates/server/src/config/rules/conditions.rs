@@ -14,6 +14,7 @@ use crate::config::stack::{
     RawActive, RawCondition, RawKind, RawScalar, RawTest, RawTestKind, Spanned,
 };
 use crate::store;
+use crate::tls::client_certificate;
 
 /// All of these conditions as one. Columns that they name are asked for from now on.
 pub(super) fn all(
@@ -85,6 +86,12 @@ fn condition(
         RawKind::All(raws) => Condition::All(each(raws, problems)),
         RawKind::Any(raws) => Condition::Any(each(raws, problems)),
         RawKind::Not(raw) => Condition::Not(Box::new(condition(raw, columns, problems)?)),
+        RawKind::Certificate(names) => {
+            let names = names
+                .iter()
+                .filter_map(|text| parsed(text, problems, client_certificate::parse));
+            Condition::Certificate(names.map(String::into_boxed_str).collect())
+        }
         RawKind::Claim(path, raw) => {
             let test = test(raw, problems);
             Condition::Claim(claim_path(path, columns, problems)?, test)

@@ -1,9 +1,12 @@
 //! Clients that prove who they are with a certificate.
 
-use anyhow::Result;
-use harness::{Authority, KeyPair};
+use std::fs;
 
-use super::{Site, cookie};
+use anyhow::Result;
+use harness::{Authority, Echo, KeyPair};
+
+use super::{HERE, Site, cookie, with_certificate};
+use crate::support::gate;
 
 async fn asking(how: &str) -> Result<Site> {
     Site::start_with(|command, authority| {
@@ -59,6 +62,184 @@ async fn a_certificate_is_asked_for_and_a_wrong_one_is_refused() -> Result<()> {
             .metric(name, ["result=\"bad_client_certificate\""])
             .await?;
         assert_eq!(bad, 2.0, "{how}");
+    }
+    Ok(())
+}
+
+/// A route for some, one for all who have shown any of two names, and one for those who have not shown one.
+const ROUTES: &str = r#"
+[[route]]
+path = "/"
+
+[[route]]
+path = "/billing/"
+require = { certificate = "CN=billing,O=Example" }
+
+[[route]]
+path = "/machines/"
+require = { certificate = ["DNS:billing.internal", "URI:spiffe://example/reports"] }
+
+[[route]]
+path = "/others/"
+require = { not = { certificate = "CN=billing,O=Example" } }
+"#;
+
+#[tokio::test]
+async fn a_rule_demands_a_subject_or_an_alternative_name() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let authority = Authority::make(folder.path()).await?;
+    let pair = authority.server("server", HERE).await?;
+    let file = folder.path().join("gate.toml");
+    fs::write(&file, ROUTES)?;
+    let command = with_certificate(gate(&echo.url()), &pair)
+        .env("SESSIONGATE_CONFIG", file.display().to_string())
+        .env("TLS_CLIENT_AUTH", "optional")
+        .env(
+            "TLS_CLIENT_CA_FILE",
+            authority.certificate.display().to_string(),
+        );
+    let gate = command.clone().start().await?;
+    let site = Site {
+        echo,
+        gate,
+        authority,
+        certificate: pair,
+        folder,
+    };
+    let billing = site
+        .authority
+        .client("billing", "/O=Example/CN=billing", "DNS:Billing.internal")
+        .await?;
+    let reports = site
+        .authority
+        .client("reports", "/CN=reports", "URI:spiffe://example/reports")
+        .await?;
+    // As an authority signs it that looks at the name as a whole.
+    let liar = site
+        .authority
+        .client("liar", "/CN=billing,O=Example", "DNS:liar.internal")
+        .await?;
+    for (pair, statuses) in [
+        (Some(&billing), [200, 200, 200, 403]),
+        (Some(&reports), [200, 403, 200, 200]),
+        (Some(&liar), [200, 403, 403, 200]),
+        (None, [200, 403, 403, 200]),
+    ] {
+        for (path, status) in ["/", "/billing/", "/machines/", "/others/"]
+            .iter()
+            .zip(statuses)
+        {
+            let (cookie, url) = (cookie("ada"), site.url(path));
+            let shown = pair.map(shown);
+            let mut words = vec!["-H", &cookie, &url];
+            words.extend(shown.iter().flatten().map(String::as_str));
+            assert_eq!(site.curl(&words).await?.status, status, "{path} {pair:?}");
+        }
+    }
+    // A session is demanded beside it.
+    let (url, shown) = (site.url("/billing/"), shown(&billing));
+    let mut words = vec![&*url];
+    words.extend(shown.iter().map(String::as_str));
+    assert_eq!(site.curl(&words).await?.status, 401);
+
+    let explained = |file: Option<&KeyPair>| {
+        let mut words = vec![
+            "explain",
+            "GET",
+            "https://localhost/billing/",
+            "--no-stores",
+        ];
+        let file = file.map(|pair| pair.certificate.display().to_string());
+        if let Some(file) = &file {
+            words.extend(["--certificate", file]);
+        }
+        let header = cookie("ada");
+        words.extend(["--header", &header]);
+        command.clone().args(words).run()
+    };
+    let enters = explained(Some(&billing)).await?;
+    assert!(
+        enters.status.success(),
+        "{}{}",
+        enters.stdout,
+        enters.stderr
+    );
+    let refused = explained(None).await?;
+    assert!(
+        refused.stdout.contains("no certificate was shown"),
+        "{}",
+        refused.stdout
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_client_proved_holds_when_it_comes_back() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let authority = Authority::make(folder.path()).await?;
+    let pair = authority.server("server", HERE).await?;
+    let file = folder.path().join("gate.toml");
+    fs::write(&file, ROUTES)?;
+    let gate = with_certificate(gate(&echo.url()), &pair)
+        .env("SESSIONGATE_CONFIG", file.display().to_string())
+        .env("TLS_CLIENT_AUTH", "optional")
+        .env(
+            "TLS_CLIENT_CA_FILE",
+            authority.certificate.display().to_string(),
+        )
+        .start()
+        .await?;
+    let site = Site {
+        echo,
+        gate,
+        authority,
+        certificate: pair,
+        folder,
+    };
+    let billing = site
+        .authority
+        .client("billing", "/O=Example/CN=billing", "DNS:billing.internal")
+        .await?;
+    let script = r#"
+certificate, key, cookie = words
+for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
+    using = context(version)
+    using.load_cert_chain(certificate, key)
+    first = connect(using)
+    assert ask(first, "/billing/", cookie + "\r\n")[0] == 200
+    again = connect(using, first.session)
+    assert again.session_reused
+    assert ask(again, "/billing/", cookie + "\r\n")[0] == 200
+print("done")
+"#;
+    let path = |path: &std::path::Path| path.display().to_string();
+    let words = [
+        path(&billing.certificate),
+        path(&billing.key),
+        cookie("ada"),
+    ];
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    assert_eq!(site.python(script, &words).await?, "done\n");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rule_about_certificates_that_nobody_is_asked_for_is_refused() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("gate.toml");
+    for (certificate, problem) in [
+        ("CN=billing", "no listener asks clients for certificates"),
+        ("billing", "give a subject such as `CN=billing,O=Example`"),
+    ] {
+        let rule =
+            format!("[[route]]\npath = \"/\"\nrequire = {{ certificate = \"{certificate}\" }}\n");
+        fs::write(&file, rule)?;
+        let ended = gate("http://127.0.0.1:1")
+            .env("SESSIONGATE_CONFIG", file.display().to_string())
+            .run()
+            .await?;
+        assert!(!ended.status.success());
+        assert!(ended.stderr.contains(problem), "{}", ended.stderr);
     }
     Ok(())
 }

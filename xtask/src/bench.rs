@@ -16,6 +16,7 @@ mod service;
 mod start;
 mod table;
 mod target;
+mod tls;
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;

@@ -40,6 +40,9 @@ pub(crate) fn all(quick: bool) -> Vec<Case> {
         users(),
         many_routes(),
         refused(),
+        tls(),
+        handshakes(false),
+        handshakes(true),
         audit(),
         large(),
         files("static-4k", "A file of 4 KiB, 32 connections", "/4k.html"),
@@ -156,6 +159,38 @@ fn refused() -> Case {
                 .label("wrong tag")
                 .cookies(Cookies::WrongTag),
         ],
+    }
+}
+
+fn tls() -> Case {
+    Case {
+        name: "tls",
+        title: "Proxying over TLS 1.3, 32 connections that are kept; the gate opens the session of every request",
+        entries: vec![entry("nginx", Kind::NginxTls), entry("gate", Kind::GateTls)],
+    }
+}
+
+/// Connections that are made for one request: of strangers, or of clients that come back with a ticket.
+fn handshakes(comes_back: bool) -> Case {
+    let load = Load::Handshakes {
+        threads: 8,
+        comes_back,
+    };
+    let (name, title) = match comes_back {
+        false => (
+            "tls-full",
+            "A connection with TLS 1.3 for every request, ECDSA with P-256, 8 at a time",
+        ),
+        true => (
+            "tls-resumed",
+            "The same, by clients that come back with a ticket",
+        ),
+    };
+    let entries = [entry("nginx", Kind::NginxTls), entry("gate", Kind::GateTls)];
+    Case {
+        name,
+        title,
+        entries: entries.map(|entry| entry.load(load)).into(),
     }
 }
 

@@ -7,8 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use memchr::{memchr, memmem};
+
+use super::tls::Acquaintance;
 
 /// Where a server listens on this machine.
 #[derive(Clone, Debug)]
@@ -27,12 +29,13 @@ impl fmt::Display for Address {
 }
 
 /// A connection that is kept alive.
-pub(crate) struct Connection {
-    stream: Box<dyn Stream>,
+pub(crate) struct Connection<'s> {
+    stream: Box<dyn Stream + 's>,
     buffer: Vec<u8>,
 }
 
-trait Stream: Read + Write + Send {}
+/// Bytes both ways.
+pub(crate) trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
 /// What came back.
@@ -43,7 +46,7 @@ pub(crate) struct Answer<'a> {
     pub(crate) body: &'a [u8],
 }
 
-impl Connection {
+impl Connection<'static> {
     /// Connects.
     ///
     /// # Errors
@@ -62,10 +65,28 @@ impl Connection {
                 Box::new(stream)
             }
         };
-        Ok(Self {
-            stream,
+        Ok(Self::of(stream))
+    }
+
+    /// Connects with TLS.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub(crate) fn open_tls(address: &Address) -> Result<Self> {
+        let Address::Tcp(port) = *address else {
+            bail!("TLS is spoken over TCP");
+        };
+        Ok(Self::of(Acquaintance::new(false)?.connect(port, PATIENCE)?))
+    }
+}
+
+impl<'s> Connection<'s> {
+    /// One that is there already.
+    pub(crate) fn of(stream: impl Stream + 's) -> Self {
+        Self {
+            stream: Box::new(stream),
             buffer: vec![0; 128 * 1024],
-        })
+        }
     }
 
     /// Sends `request` and waits for the whole answer. An answer of unknown length ends the use of the connection.

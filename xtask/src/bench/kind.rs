@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     GateRoutes,
     /// The gate as the server of a folder, its users in memory.
     GateStatic,
+    /// The gate as a proxy that speaks TLS, its users in memory.
+    GateTls,
     /// The gate as a proxy without its audit log, its users in memory.
     GateUnlogged,
     Haproxy,
@@ -37,6 +39,8 @@ pub(crate) enum Kind {
     NginxReturning(Socket),
     /// nginx as the server of a folder, with `sendfile`.
     NginxStatic,
+    /// nginx as a proxy that speaks TLS, and looks at no session.
+    NginxTls,
     /// nginx as a proxy that tells the upstream as much as the gate does, always of the same user.
     NginxTelling,
     Node,
@@ -79,6 +83,7 @@ impl Kind {
             Self::Gate(_) => "**sessiongate**",
             Self::GateRoutes => "**sessiongate**, 1,000 routes on 100 hosts",
             Self::GateStatic => "**sessiongate**, a folder",
+            Self::GateTls => "**sessiongate**",
             Self::GateUnlogged => "**sessiongate**, audit log off",
             Self::Haproxy => "HAProxy",
             Self::Nginx => "nginx",
@@ -90,6 +95,7 @@ impl Kind {
             Self::NginxReturning(Socket::Tcp) => "nginx `return 200`",
             Self::NginxReturning(Socket::Unix) => "nginx `return 200` through a Unix socket",
             Self::NginxStatic => "nginx, a folder, `sendfile`",
+            Self::NginxTls => "nginx",
             Self::NginxTelling => "nginx, which writes the same header fields",
             Self::Node => "Node.js with @auth/core",
             Self::Predecessor => "nginx + Lua, a process for each request",
@@ -105,6 +111,7 @@ impl Kind {
                 | Self::Gate(_)
                 | Self::GateRoutes
                 | Self::GateStatic
+                | Self::GateTls
                 | Self::GateUnlogged
         )
     }
@@ -112,6 +119,11 @@ impl Kind {
     /// Whether it sends files of its own.
     pub(crate) fn has_files(self) -> bool {
         matches!(self, Self::GateStatic | Self::NginxStatic)
+    }
+
+    /// Whether it is asked over TLS.
+    pub(crate) fn speaks_tls(self) -> bool {
+        matches!(self, Self::GateTls | Self::NginxTls)
     }
 
     /// Whether it lets only sessions in.
@@ -125,13 +137,15 @@ impl Kind {
             | Self::NginxRoutes
             | Self::NginxReturning(_)
             | Self::NginxStatic
-            | Self::NginxTelling => false,
+            | Self::NginxTelling
+            | Self::NginxTls => false,
             Self::Decisions(_)
             | Self::DecisionsGrpc
             | Self::EnvoyAsking(_)
             | Self::Gate(_)
             | Self::GateRoutes
             | Self::GateStatic
+            | Self::GateTls
             | Self::GateUnlogged
             | Self::NginxAsking(_)
             | Self::NginxAskingCached

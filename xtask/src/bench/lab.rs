@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use harness::{Postgres, Redis, free_port, mint};
+use harness::{Authority, KeyPair, Postgres, Redis, free_port, mint};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -24,6 +24,8 @@ pub(crate) struct Lab {
     upstream_port: u16,
     pub(crate) postgres: Postgres,
     pub(crate) redis: Redis,
+    /// Of those who speak TLS: ECDSA with P-256.
+    pub(crate) certificate: KeyPair,
     /// The `sessiongate` binary.
     pub(crate) gate: PathBuf,
     pub(crate) cores: usize,
@@ -60,15 +62,19 @@ impl Lab {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let (postgres, redis) = runtime.block_on(async {
+        let (postgres, redis, certificate) = runtime.block_on(async {
             let (postgres, redis) = (Postgres::start().await?, Redis::start().await?);
+            let authority = Authority::make(folder.path()).await?;
+            let certificate = authority
+                .server("server", "DNS:localhost,IP:127.0.0.1")
+                .await?;
             let users = format!(
                 "CREATE TABLE users (id text PRIMARY KEY); \
                  INSERT INTO users SELECT 'user-' || lpad(n::text, 5, '0') FROM generate_series(0, {USERS} - 1) n; \
                  ANALYZE users;"
             );
             postgres.execute(&users).await?;
-            anyhow::Ok((postgres, redis))
+            anyhow::Ok((postgres, redis, certificate))
         })?;
         write_files(&folder.path().join(FILES))?;
         let upstream_port = free_port();
@@ -79,6 +85,7 @@ impl Lab {
             upstream_port,
             postgres,
             redis,
+            certificate,
             gate,
             cores,
             folder,

@@ -1,6 +1,7 @@
 //! Load, and what came back under it.
 
 mod h2load;
+mod handshakes;
 mod paced;
 mod wrk;
 
@@ -15,6 +16,9 @@ use super::http::Address;
 pub(crate) enum Load {
     /// `h2load` with a prepared gRPC call: each connection sends the next request when the answer is there.
     Grpc { connections: u32 },
+    /// A new connection with TLS 1.3 for every request, in so many threads: see [`handshakes`]. Clients come back with a ticket, or
+    /// are strangers.
+    Handshakes { threads: u32, comes_back: bool },
     /// `h2load` with HTTP/1.1, because `wrk` has no Unix sockets.
     H2load { connections: u32 },
     /// So many each second, whether answers come or not: see [`paced`].
@@ -27,6 +31,8 @@ pub(crate) enum Load {
 #[derive(Debug)]
 pub(crate) struct Order<'a> {
     pub(crate) address: &'a Address,
+    /// Whether TLS is spoken there.
+    pub(crate) speaks_tls: bool,
     pub(crate) path: &'a str,
     pub(crate) headers: &'a [(String, String)],
     /// A file with one Cookie header a line.
@@ -63,6 +69,10 @@ impl Load {
     pub(crate) fn run(self, order: &Order<'_>) -> Result<Answered> {
         match self {
             Self::Grpc { connections } => h2load::call(order, connections),
+            Self::Handshakes {
+                threads,
+                comes_back,
+            } => handshakes::run(order, threads, comes_back),
             Self::H2load { connections } => h2load::get(order, connections),
             Self::Paced { connections } => paced::run(order, connections),
             Self::Wrk { connections } => wrk::run(order, connections),
@@ -109,6 +119,7 @@ mod tests {
     fn one_answer_of_the_wrong_kind_breaks_a_round() {
         let order = |refused| Order {
             address: &Address::Tcp(1),
+            speaks_tls: false,
             path: "/",
             headers: &[],
             cookies: Path::new(""),

@@ -178,6 +178,7 @@ impl Stage<'_> {
         let target = self.target(entry).context("it is not running")?;
         let order = Order {
             address: &target.address,
+            speaks_tls: entry.kind.speaks_tls(),
             path: entry.kind.path(entry.path),
             headers: &entry.kind.headers(),
             cookies: &self.lab.cookies(entry.cookies),

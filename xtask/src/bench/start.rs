@@ -1,5 +1,7 @@
 //! How each kind of server is started.
 
+use std::path::Path;
+
 use anyhow::Result;
 use harness::{Postgres, free_port, mint};
 
@@ -55,23 +57,33 @@ pub(crate) fn start(kind: Kind, cores: Option<usize>, lab: &Lab) -> Result<Targe
             (tcp, services)
         }
         Kind::Gate(users) => {
-            let gate = start.proxy(users, None, &tcp)?;
+            let gate = start.proxy(users, Vec::new(), &tcp)?;
             (tcp, vec![gate])
         }
         Kind::GateRoutes => {
             let file = lab.file("routes.toml", &routes::for_gate())?;
             let file = ("SESSIONGATE_CONFIG", file);
-            let gate = start.proxy(Users::Memory, Some(file), &tcp)?;
+            let gate = start.proxy(Users::Memory, vec![file], &tcp)?;
+            (tcp, vec![gate])
+        }
+        Kind::GateTls => {
+            let pair = &lab.certificate;
+            let shown = |path: &Path| path.display().to_string();
+            let settings = vec![
+                ("TLS_CERT_FILE", shown(&pair.certificate)),
+                ("TLS_KEY_FILE", shown(&pair.key)),
+            ];
+            let gate = start.proxy(Users::Memory, settings, &tcp)?;
             (tcp, vec![gate])
         }
         Kind::GateStatic => {
             let folder = ("UPSTREAM", format!("dir:{}", lab.files().display()));
-            let gate = start.proxy(Users::Memory, Some(folder), &tcp)?;
+            let gate = start.proxy(Users::Memory, vec![folder], &tcp)?;
             (tcp, vec![gate])
         }
         Kind::GateUnlogged => {
             let off = ("AUDIT_LOG", "false".to_owned());
-            let gate = start.proxy(Users::Memory, Some(off), &tcp)?;
+            let gate = start.proxy(Users::Memory, vec![off], &tcp)?;
             (tcp, vec![gate])
         }
         Kind::Haproxy => {
@@ -99,6 +111,7 @@ pub(crate) fn start(kind: Kind, cores: Option<usize>, lab: &Lab) -> Result<Targe
         }
         Kind::NginxRoutes => (tcp, vec![start.nginx("nginx-routes.conf", port, None)?]),
         Kind::NginxStatic => (tcp, vec![start.nginx("nginx-static.conf", port, None)?]),
+        Kind::NginxTls => (tcp, vec![start.nginx("nginx-tls.conf", port, None)?]),
         Kind::NginxTelling => (tcp, vec![start.nginx("nginx-telling.conf", port, None)?]),
         Kind::Node => {
             let server = root().join("bench/node/server.mjs");
@@ -157,14 +170,14 @@ impl Start<'_> {
     fn proxy(
         &self,
         users: Users,
-        setting: Option<(&'static str, String)>,
+        more: Vec<(&'static str, String)>,
         address: &Address,
     ) -> Result<Service> {
         let mut settings = vec![
             ("LISTEN", address.to_string()),
             ("UPSTREAM", format!("http://{}", self.upstream)),
         ];
-        settings.extend(setting);
+        settings.extend(more);
         self.gate(users, settings, address)
     }
 
@@ -229,6 +242,10 @@ impl Start<'_> {
         let port_of = |address: &str| address.rsplit(':').next().unwrap_or_default().to_owned();
         let gate = gate.map(Address::to_string).unwrap_or_default();
         let values = [
+            (
+                "CERTIFICATE",
+                self.lab.certificate.certificate.display().to_string(),
+            ),
             ("CORES", self.workers()),
             (
                 "FOLDER",
@@ -237,6 +254,7 @@ impl Start<'_> {
             ("FILES", self.lab.files().display().to_string()),
             ("GATE_PORT", port_of(&gate)),
             ("GATE", gate),
+            ("KEY", self.lab.certificate.key.display().to_string()),
             ("LISTEN", format!("{address}{}", self.listen_options)),
             ("COUNT", routes::COUNT.to_string()),
             ("PORT", port.to_string()),

@@ -46,7 +46,10 @@ impl Target {
             anyhow::Ok(get(kind.path(path), &headers))
         };
         // Some answers to refused requests have no length, which a connection does not survive.
-        let connect = || Connection::open(&self.address);
+        let connect = || match kind.speaks_tls() {
+            true => Connection::open_tls(&self.address),
+            false => Connection::open(&self.address),
+        };
         if kind.authenticates() {
             for cookies in [Cookies::None, Cookies::WrongTag] {
                 let mut connection = connect()?;

@@ -20,12 +20,13 @@ pub(super) fn run(order: &Order<'_>, connections: u32) -> Result<Answered> {
     std::fs::write(&headers, lines.collect::<String>())?;
     let seconds = order.seconds;
     let pinned = pinned(order.cores).join(" ");
+    let scheme = if order.speaks_tls { "https" } else { "http" };
     let mut wrk = command(&format!(
         "prlimit --nofile=8192: {pinned} wrk -t2 -c{connections} -d{seconds}s --timeout 10s --latency"
     ));
     wrk.arg("-s")
         .arg(root().join("bench/load.lua"))
-        .arg(format!("http://{}{}", order.address, order.path))
+        .arg(format!("{scheme}://{}{}", order.address, order.path))
         .env("BENCH_HEADERS", headers)
         .env("BENCH_COOKIES", order.cookies);
     let printed = output(&mut wrk)?;

@@ -1,0 +1,72 @@
+//! Connections with TLS that are made, used for one request, and ended.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustls::HandshakeKind;
+
+use super::{Answered, Order, percentile};
+use crate::bench::http::{Address, Connection, get};
+use crate::bench::tls::Acquaintance;
+use crate::step::clock;
+
+/// Runs it: so many threads, each with one connection at a time.
+///
+/// # Errors
+/// As [`super::Load::run`]; also when a client that comes back is taken for a stranger.
+pub(super) fn run(order: &Order<'_>, threads: u32, comes_back: bool) -> Result<Answered> {
+    let Address::Tcp(port) = *order.address else {
+        bail!("TLS is spoken over TCP");
+    };
+    let mut headers = order.headers.to_vec();
+    if let Some(cookie) = order.cookies()?.into_iter().next() {
+        headers.push(("Cookie".to_owned(), cookie));
+    }
+    headers.push(("Connection".to_owned(), "close".to_owned()));
+    let request = get(order.path, &headers);
+    let start = clock();
+    let end = Duration::from_secs(order.seconds.into());
+    let parts = std::thread::scope(|scope| {
+        let client = || {
+            let acquaintance = Acquaintance::new(comes_back)?;
+            // The first one is a stranger either way, and brings the first ticket.
+            once(&acquaintance, port, &request)?;
+            let mut made = Vec::new();
+            while start.elapsed() < end {
+                let began = clock();
+                let (status, kind) = once(&acquaintance, port, &request)?;
+                let is_back = kind == HandshakeKind::Resumed;
+                ensure!(is_back == comes_back, "a handshake was {kind:?}");
+                made.push((began.elapsed().as_secs_f64() * 1e6, status));
+            }
+            anyhow::Ok(made)
+        };
+        let clients: Vec<_> = (0..threads).map(|_| scope.spawn(client)).collect();
+        let parts = clients.into_iter();
+        let parts = parts.map(|client| client.join().ok().context("a client failed")?);
+        parts.collect::<Result<Vec<_>>>()
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    let made: Vec<_> = parts.into_iter().flatten().collect();
+    let refusals = made.iter().filter(|(_, status)| *status > 399).count();
+    order.check(made.len() as u64, refusals as u64, 0)?;
+    let mut latencies: Vec<_> = made.iter().map(|(latency, _)| *latency).collect();
+    latencies.sort_by(f64::total_cmp);
+    Ok(Answered {
+        requests: made.len() as f64,
+        seconds,
+        p50: percentile(&latencies, 0.5),
+        p99: percentile(&latencies, 0.99),
+    })
+}
+
+/// Makes one connection, and asks once: the status, and how the two came to terms.
+fn once(acquaintance: &Acquaintance, port: u16, request: &[u8]) -> Result<(u16, HandshakeKind)> {
+    let mut stream = acquaintance.connect(port, PATIENCE)?;
+    let status = Connection::of(&mut stream).ask(request)?.status;
+    let kind = stream.conn.handshake_kind().context("no handshake")?;
+    Ok((status, kind))
+}
+
+/// Longer than any answer takes, so that a server which hangs becomes an error.
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -41,7 +41,8 @@ fn collect<'r>(condition: &'r RawCondition, methods: &mut Vec<&'r Spanned<String
         }
         RawKind::Not(part) => collect(part, methods),
         RawKind::Methods(named) => methods.extend(named),
-        RawKind::Claim(..)
+        RawKind::Certificate(_)
+        | RawKind::Claim(..)
         | RawKind::Column(..)
         | RawKind::OrganizationRole(_)
         | RawKind::Network(_)

@@ -25,6 +25,7 @@ use crate::clock;
 use crate::config::ClientSettings;
 use crate::connection::{Allowance, Connection};
 use crate::ended::{Ended, Sent, is_our_limit};
+use crate::owner::Owner;
 use crate::patience::Patience;
 use crate::socket::Stream;
 use crate::transfer::{Sink, Source, Transfer};
@@ -47,8 +48,8 @@ pub(crate) struct Client {
     has_finished: bool,
     /// How long we have waited since for somebody who may have left.
     leaving: Patience,
-    /// The connection to a service that is this client's alone, and whose it is.
-    own: Option<(Rc<()>, Box<Connection>)>,
+    /// The connection to a service that is its owner's alone, and which service it is.
+    own: Option<(Rc<()>, Owner, Box<Connection>)>,
 }
 
 /// What came while a request was waited for.
@@ -245,18 +246,23 @@ impl Client {
     /// Whether it has a connection of its own to the server of this identity.
     pub(crate) fn owns_connection_to(&self, server: &Rc<()>) -> bool {
         let mut own = self.own.iter();
-        own.any(|(other, _)| Rc::ptr_eq(other, server))
+        own.any(|(other, ..)| Rc::ptr_eq(other, server))
     }
 
-    /// Its own connection to the server of this identity. A request in flight has it.
-    pub(crate) fn take_own(&mut self, server: &Rc<()>) -> Option<Box<Connection>> {
-        let own = self.own.take_if(|(other, _)| Rc::ptr_eq(other, server));
-        own.map(|(_, connection)| connection)
+    /// The connection to the server of this identity that is the owner's alone. A request in flight has it. One that is somebody
+    /// else's ends: whoever comes by the same connection of ours now is not the one who was there before.
+    pub(crate) fn take_own(
+        &mut self,
+        server: &Rc<()>,
+        owner: impl FnOnce() -> Option<Owner>,
+    ) -> Option<Box<Connection>> {
+        let (_, whose, connection) = self.own.take_if(|(other, ..)| Rc::ptr_eq(other, server))?;
+        (owner() == Some(whose)).then_some(connection)
     }
 
-    /// Keeps a connection for this client alone, until it hangs up.
-    pub(crate) fn own(&mut self, server: Rc<()>, connection: Box<Connection>) {
-        self.own = Some((server, connection));
+    /// Keeps a connection for one owner alone, until the client hangs up.
+    pub(crate) fn own(&mut self, server: Rc<()>, owner: Owner, connection: Box<Connection>) {
+        self.own = Some((server, owner, connection));
     }
 
     /// Lets the current request be the last one: what follows it can no longer be told.

@@ -25,6 +25,7 @@ mod named_file;
 mod open;
 mod outbox;
 mod output;
+mod owner;
 mod pages;
 mod patience;
 mod random;

@@ -82,7 +82,7 @@ impl Server {
         // What an upstream may do twice can be sent twice (RFC 9112 §9.3.1).
         let repeatable = *admitted.body() == Length::NONE && admitted.method().is_idempotent();
         loop {
-            let own = client.take_own(&self.identity);
+            let own = client.take_own(&self.identity, || record.owner());
             let own = own.filter(|own| own.is_idle_now());
             let (is_own, kept) = match own {
                 Some(own) => (true, Some(own)),

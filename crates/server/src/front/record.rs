@@ -16,6 +16,7 @@ use crate::clock;
 use crate::ended::{Ended, Sent};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
+use crate::owner::Owner;
 use crate::refusals::{LONGEST_PATH, LONGEST_TEXT, MOST_CONDITIONS, Remembered, capped};
 
 /// What is known of a request and its exchange, up to the last byte. Whatever becomes of it, also when its client goes away
@@ -321,6 +322,11 @@ impl<'p> Record<'p> {
             Decision::Refused(refusal) => ("deny", refusal.reason()),
             Decision::Rejected(reason) => ("deny", reason),
         }
+    }
+
+    /// Whose a connection to a service is that the request authenticates, if that can be told.
+    pub(crate) fn owner(&self) -> Option<Owner> {
+        Owner::of(self.session(), self.arrival.trusted_peer)
     }
 
     fn session(&self) -> Option<&Session> {

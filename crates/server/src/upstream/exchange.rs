@@ -245,7 +245,7 @@ impl Exchange {
         match relayed {
             Ok(()) => {
                 if self.http.is_reusable() && self.sending.is_none() {
-                    self.keep(client);
+                    self.keep(client, record);
                 }
                 Ok(Sent::WHOLE)
             }
@@ -301,13 +301,14 @@ impl Exchange {
         .await
     }
 
-    /// Keeps the connection for the next request: of anybody, or of the client to whom it is bound.
-    fn keep(self, client: &mut Client) {
-        if self.is_bound {
-            client.own(Rc::clone(&self.server.identity), self.connection);
-        } else {
+    /// Keeps the connection for the next request: of anybody, or of the owner to whom it is bound. Where nobody knows who that is,
+    /// it ends.
+    fn keep(self, client: &mut Client, record: &Record<'_>) {
+        if !self.is_bound {
             let has_to_be_quiet = self.http.has_to_be_quiet();
             self.server.keep(self.connection, has_to_be_quiet);
+        } else if let Some(owner) = record.owner() {
+            client.own(Rc::clone(&self.server.identity), owner, self.connection);
         }
     }
 

@@ -65,15 +65,19 @@ const CHALLENGE: &str = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiat
 #[tokio::test]
 async fn a_connection_that_a_client_authenticates_is_that_clients_alone() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let (mut ada, mut hers) = upstream.asked(&gate, &signed_in("/1", "ada")).await?;
+    // One session each: another session of the same user has to sign in to the service anew.
+    let (ada_s, eve_s) = (Mint::user("ada").authjs(), Mint::user("eve").authjs());
+    let by_ada = |target: &str| Request::get(target).cookie(&ada_s);
+    let by_eve = |target: &str| Request::get(target).cookie(&eve_s);
+    let (mut ada, mut hers) = upstream.asked(&gate, &by_ada("/1")).await?;
     hers.say(CHALLENGE).await?;
     assert_eq!(ada.response().await?.status, 401);
 
-    let (mut eve, mut other) = upstream.asked(&gate, &signed_in("/eve", "eve")).await?;
+    let (mut eve, mut other) = upstream.asked(&gate, &by_eve("/eve")).await?;
     other.say(OK).await?;
     assert_eq!(eve.response().await?.status, 200);
 
-    let request = signed_in("/2", "ada").header("Authorization", "NTLM TlRMTVNTUAAD");
+    let request = by_ada("/2").header("Authorization", "NTLM TlRMTVNTUAAD");
     ada.raw(&request.bytes(gate.proxy)).await?;
     let seen = hers.head().await?;
     assert!(seen.starts_with("GET /2 "), "{seen}");
@@ -85,9 +89,9 @@ async fn a_connection_that_a_client_authenticates_is_that_clients_alone() -> Res
     assert_eq!(ada.response().await?.status, 200);
 
     // From here on the service takes everything on it for hers, also what has no credentials.
-    eve.raw(&signed_in("/eve", "eve").bytes(gate.proxy)).await?;
+    eve.raw(&by_eve("/eve").bytes(gate.proxy)).await?;
     assert!(other.head().await?.starts_with("GET /eve "));
-    ada.raw(&signed_in("/3", "ada").bytes(gate.proxy)).await?;
+    ada.raw(&by_ada("/3").bytes(gate.proxy)).await?;
     assert!(hers.head().await?.starts_with("GET /3 "));
     hers.say(OK).await?;
     assert_eq!(ada.response().await?.status, 200);
@@ -104,5 +108,35 @@ async fn credentials_bind_a_connection_also_without_a_challenge() -> Result<()> 
     hers.say(OK).await?;
     assert_eq!(ada.response().await?.status, 200);
     let (_eve, _other) = upstream.asked(&gate, &signed_in("/eve", "eve")).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_user_on_the_same_connection_gets_another_one() -> Result<()> {
+    // As behind a proxy, which sends requests of several users by one connection.
+    let (upstream, gate) = Upstream::start().await?;
+    let request = signed_in("/", "ada").header("Authorization", "Negotiate YII=");
+    let (mut shared, mut hers) = upstream.asked(&gate, &request).await?;
+    hers.say(OK).await?;
+    assert_eq!(shared.response().await?.status, 200);
+    shared
+        .raw(&signed_in("/eve", "eve").bytes(gate.proxy))
+        .await?;
+    assert_eq!(hers.closed().await?, b"", "nothing of Eve's is sent there");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_proxys_connection_owns_nothing_without_a_session() -> Result<()> {
+    let settings = [
+        ("TRUSTED_PROXIES", "127.0.0.1"),
+        ("PUBLIC_PATHS", "/public/"),
+    ];
+    let (upstream, gate) = Upstream::start_with(settings).await?;
+    let request = Request::get("/public/").header("Authorization", "NTLM TlRMTVNTUAAB");
+    let (mut shared, mut first) = upstream.asked(&gate, &request).await?;
+    first.say(OK).await?;
+    assert_eq!(shared.response().await?.status, 200);
+    assert_eq!(first.closed().await?, b"");
     Ok(())
 }

@@ -17,8 +17,9 @@ use session::cookies::{comes_before_bearer, without_session};
 use smallvec::SmallVec;
 
 use crate::address::write_address;
+use crate::forwarded::ForwardedHeader;
 use crate::names::{self, Meaning, normal_byte};
-use crate::{Arrival, HeaderProfile};
+use crate::{Arrival, HeaderProfile, Origin, TrustedProxies};
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -30,6 +31,8 @@ pub struct Hygiene {
     owned: Owned,
     /// The keys of every realm: no session of any of them travels on where it is not to.
     rings: Vec<Arc<KeyRing>>,
+    /// The proxies that may say where a request comes from, and in which header they do.
+    proxies: TrustedProxies,
 }
 
 /// How a request goes on.
@@ -60,7 +63,14 @@ impl Hygiene {
             bypass_header: normal_form(bypass_header.as_str()),
             owned: Owned::by(profiles),
             rings,
+            proxies: TrustedProxies::default(),
         }
+    }
+
+    /// The same, behind these proxies: the header that they do not write, and so leave as the client sent it, never travels on.
+    #[must_use]
+    pub fn behind(self, proxies: TrustedProxies) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Writes the fields with which a request goes on. What belongs to the client's connection stays behind, every header
@@ -130,13 +140,23 @@ impl Hygiene {
         if let Some(host) = onward.host {
             write_field(out, b"host", host.as_bytes());
         }
-        write_chain(out, &chain, arrival.peer.to_canonical());
-        if !has_scheme {
-            let scheme: &[u8] = if arrival.secure { b"https" } else { b"http" };
-            write_field(out, b"x-forwarded-proto", scheme);
+        let mut origin = Origin::default();
+        let peer = arrival.peer.to_canonical();
+        if arrival.trusted_peer && self.proxies.header() == ForwardedHeader::Forwarded {
+            origin = self.proxies.origin(peer, headers);
+            let client = (arrival.client != peer).then_some(arrival.client);
+            write_chain(out, &[], client.into_iter().chain([peer]));
+        } else {
+            write_chain(out, &chain, [peer]);
         }
-        if !has_host && let Some(host) = headers.get(HOST) {
-            write_field(out, b"x-forwarded-host", host.as_bytes());
+        if !has_scheme {
+            let ours = if arrival.secure { "https" } else { "http" };
+            let scheme = origin.scheme.unwrap_or(ours);
+            write_field(out, b"x-forwarded-proto", scheme.as_bytes());
+        }
+        let host = headers.get(HOST).map(HeaderValue::as_bytes);
+        if !has_host && let Some(host) = origin.host.map(str::as_bytes).or(host) {
+            write_field(out, b"x-forwarded-host", host);
         }
         write_field(out, b"x-request-id", arrival.request_id.as_bytes());
     }
@@ -153,7 +173,7 @@ impl Hygiene {
         }
         match self.kind(name) {
             Kind::Identity => true,
-            Kind::Routing => !trusted_peer,
+            Kind::Routing => !trusted_peer || self.proxies.header().disbelieves(name),
             Kind::RoutingAlias => true,
             Kind::Other => false,
         }
@@ -264,13 +284,18 @@ impl Owned {
 }
 
 /// Writes `X-Forwarded-For`: what a listed proxy said, and whom we have it from.
-fn write_chain(out: &mut Vec<u8>, hops: &[&HeaderValue], peer: IpAddr) {
+fn write_chain(out: &mut Vec<u8>, hops: &[&HeaderValue], known: impl IntoIterator<Item = IpAddr>) {
     out.extend_from_slice(b"x-forwarded-for: ");
     for hop in hops {
         out.extend_from_slice(hop.as_bytes());
         out.extend_from_slice(b", ");
     }
-    write_address(out, peer).expect("memory takes everything");
+    for (index, address) in known.into_iter().enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b", ");
+        }
+        write_address(out, address).expect("memory takes everything");
+    }
     out.extend_from_slice(b"\r\n");
 }
 
@@ -400,13 +425,51 @@ mod tests {
         let proper = [
             "x-forwarded-for",
             "x-forwarded-host",
-            "forwarded",
             "x-original-url",
             "x-real-ip",
         ];
         assert!(stripped(&proper, false).is_empty());
         assert_eq!(stripped(&proper, true), proper);
+        assert!(
+            stripped(&["forwarded"], true).is_empty(),
+            "only one is believed"
+        );
         assert!(stripped(&["x_forwarded_for", "X.Original.Url", "x_real_ip"], true).is_empty());
+    }
+
+    #[test]
+    fn what_the_standard_header_says_is_written_in_the_older_ones_too() {
+        let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let hygiene = Hygiene::new(&HeaderName::from_static("x-bypass-auth"), [], Vec::new());
+        let hygiene = hygiene.behind(proxies.writing(ForwardedHeader::Forwarded));
+        let onward = Onward {
+            by_session_of: None,
+            forwards_session: true,
+            counts_forwards: false,
+            cuts_prefix: false,
+            host: None,
+        };
+        let told = "for=192.0.2.1;proto=https;host=a.example";
+        let pairs = [
+            ("host", "internal"),
+            ("forwarded", told),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-proto", "gopher"),
+            ("x-forwarded-host", "evil"),
+        ];
+        let mut out = Vec::new();
+        hygiene.write(&mut out, &headers(&pairs), &onward, &arrival(true));
+        let out = String::from_utf8(out).unwrap();
+        let lines: Vec<_> = out.split_terminator("\r\n").collect();
+        let wanted = [
+            "host: internal",
+            &format!("forwarded: {told}"),
+            "x-forwarded-for: 192.0.2.1, 10.0.0.1",
+            "x-forwarded-proto: https",
+            "x-forwarded-host: a.example",
+            "x-request-id: id",
+        ];
+        assert_eq!(lines, wanted);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod condition;
 mod decision;
 mod explain;
 mod facts;
+mod forwarded;
 mod hygiene;
 mod identity;
 mod issuer;
@@ -39,6 +40,7 @@ pub use condition::{ClaimPath, Column, Condition, Demand, Scalar, Test, TestKind
 pub use decision::Gate;
 pub use explain::Demands;
 pub use facts::{Arrival, Facts};
+pub use forwarded::ForwardedHeader;
 pub use hygiene::{Hygiene, websocket_fields};
 pub use identity::{EmailHeader, IdentityRules};
 pub use issuer::{Issuer, IssuerKeys, Newer};
@@ -46,7 +48,7 @@ pub use permit::{Admission, Admitted, Permit, Rewrite};
 pub use profile::{
     Encoding, Groups, GroupsSource, HeaderProfile, HeaderSource, IdentityHeader, IdentityHeaders,
 };
-pub use proxies::TrustedProxies;
+pub use proxies::{Origin, TrustedProxies};
 pub use realm::Realm;
 pub use refusal::{Answer, Refusal, Refused};
 pub use restriction::Restriction;

@@ -5,58 +5,109 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use http::HeaderMap;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::hygiene::X_FORWARDED_FOR;
+use crate::forwarded::{self, ForwardedHeader, Hop, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 
-/// The networks of the proxies whose `X-Forwarded-*` headers are believed. Empty by default: nobody.
+/// The networks of the proxies whose word about a request is believed, and the header in which they give it. Empty by
+/// default: nobody.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    header: ForwardedHeader,
+}
+
+/// What listed proxies say of a request as it left its client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin<'h> {
+    /// The host that was asked for, with its port if it has one.
+    pub host: Option<&'h str>,
+    /// `http` or `https`, or whatever else the proxy wrote.
+    pub scheme: Option<&'h str>,
+}
 
 impl TrustedProxies {
-    /// The proxies in these networks.
+    /// The proxies in these networks, which write `X-Forwarded-For`.
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
+        Self {
+            networks,
+            header: ForwardedHeader::default(),
+        }
+    }
+
+    /// The same proxies, which write this header.
+    #[must_use]
+    pub fn writing(self, header: ForwardedHeader) -> Self {
+        Self { header, ..self }
     }
 
     /// These and every address of this machine's loopback interface.
     #[must_use]
     pub fn and_loopback(mut self) -> Self {
-        self.0.extend(LOOPBACK);
+        self.networks.extend(LOOPBACK);
         self
     }
 
     /// Whether this peer is a listed proxy. An IPv4 peer on an IPv6 socket is compared as IPv4.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
-        self.0.iter().any(|network| network.contains(&peer))
+        self.networks.iter().any(|network| network.contains(&peer))
     }
 
-    /// The client's address: the peer's, unless the peer is a listed proxy. Then it is the last address in
-    /// `X-Forwarded-For` that no listed proxy wrote for another listed proxy. An entry that is no address ends the
-    /// walk, because nothing before it can be believed.
+    /// The client's address: the peer's, unless the peer is a listed proxy. Then it is the last address in the header that
+    /// no listed proxy wrote for another listed proxy. An entry that is no address ends the walk, because nothing before
+    /// it can be believed.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let mut client = peer.to_canonical();
-        if !self.trusts(client) {
-            return client;
+        let peer = peer.to_canonical();
+        match self.trusts(peer) {
+            true => self.walk(peer, headers).0,
+            false => peer,
         }
-        let values = headers.get_all(X_FORWARDED_FOR).iter().rev();
-        let hops = values
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.rsplit(','));
-        for hop in hops {
+    }
+
+    /// What listed proxies say of the request as it left its client. Nothing when the peer is none of them.
+    ///
+    /// With `Forwarded` it is what the proxy says that also names the client; the older headers do not tell proxies apart,
+    /// and the first value of each counts.
+    pub fn origin<'h>(&self, peer: IpAddr, headers: &'h HeaderMap) -> Origin<'h> {
+        let peer = peer.to_canonical();
+        if !self.trusts(peer) {
+            return Origin::default();
+        }
+        match self.header {
+            ForwardedHeader::Forwarded => {
+                let Hop { host, scheme, .. } = self.walk(peer, headers).1;
+                Origin { host, scheme }
+            }
+            ForwardedHeader::XForwardedFor => Origin {
+                host: forwarded::first(headers, &X_FORWARDED_HOST),
+                scheme: forwarded::first(headers, &X_FORWARDED_PROTO),
+            },
+        }
+    }
+
+    /// The client's address behind a listed peer, and what the proxy said that named it last.
+    fn walk<'h>(&self, peer: IpAddr, headers: &'h HeaderMap) -> (IpAddr, Hop<'h>) {
+        let (mut client, mut told) = (peer, Hop::default());
+        for hop in self.header.hops(headers) {
+            told = hop;
+            let Some(address) = hop.address else {
+                break;
+            };
+            client = address;
             if !self.trusts(client) {
                 break;
             }
-            let Ok(address) = hop.trim().parse::<IpAddr>() else {
-                break;
-            };
-            client = address.to_canonical();
         }
-        client
+        (client, told)
     }
 
     /// The listed networks.
     pub fn networks(&self) -> &[IpNet] {
-        &self.0
+        &self.networks
+    }
+
+    /// The header in which they say where a request comes from.
+    pub fn header(&self) -> ForwardedHeader {
+        self.header
     }
 }
 
@@ -104,6 +155,119 @@ mod tests {
 
     #[test]
     fn an_entry_that_is_no_address_ends_the_walk() {
+        for unread in ["unknown", "_hidden", "6.6.6", "\"", "6.6.6.6 x"] {
+            let value = format!("198.51.100.7, {unread}, 10.0.0.2");
+            let value: &'static str = value.leak();
+            assert_eq!(client("10.0.0.1", &[value]), "10.0.0.2", "{unread}");
+        }
         assert_eq!(client("10.0.0.1", &["198.51.100.7, unknown"]), "10.0.0.1");
+    }
+
+    #[test]
+    fn ports_brackets_quotes_and_empty_entries_hide_nobody() {
+        for value in [
+            "6.6.6.6, 198.51.100.7:4711",
+            "6.6.6.6, \"198.51.100.7:4711\", 10.0.0.2:80",
+            "6.6.6.6, 198.51.100.7,",
+            "6.6.6.6,198.51.100.7, , \t,10.0.0.2 ,",
+            "6.6.6.6, [::ffff:198.51.100.7]:80, ::ffff:10.0.0.2",
+        ] {
+            assert_eq!(client("10.0.0.1", &[value]), "198.51.100.7", "{value}");
+        }
+        let client = client("10.0.0.1", &["6.6.6.6, [2001:db8::1]:4711"]);
+        assert_eq!(client, "2001:db8::1");
+    }
+
+    fn forwarded(peer: &str, lines: &[&'static str]) -> (String, Origin<'static>) {
+        let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let proxies = proxies.writing(ForwardedHeader::Forwarded);
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append("forwarded", HeaderValue::from_static(line));
+        }
+        // What a client sends in the header that the proxies do not write.
+        for (name, value) in [
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil.example"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let headers = Box::leak(Box::new(headers));
+        let peer = peer.parse().unwrap();
+        (
+            proxies.client(peer, headers).to_string(),
+            proxies.origin(peer, headers),
+        )
+    }
+
+    #[test]
+    fn the_standard_header_names_client_host_and_scheme_together() {
+        let origin = |host, scheme| Origin { host, scheme };
+        let (https, http, none) = (Some("https"), Some("http"), origin(None, None));
+        for (peer, lines, client, told) in [
+            (
+                "192.0.2.1",
+                &["for=198.51.100.7;proto=https"][..],
+                "192.0.2.1",
+                none,
+            ),
+            ("10.0.0.1", &[], "10.0.0.1", none),
+            (
+                "10.0.0.1",
+                &[
+                    "for=6.6.6.6;proto=http;host=evil, for=\"198.51.100.7:80\";host=a.example;proto=https",
+                ],
+                "198.51.100.7",
+                origin(Some("a.example"), https),
+            ),
+            (
+                "10.0.0.1",
+                &[
+                    "For=\"[2001:db8::1]:4711\";Proto=https;Host=a.example",
+                    "for=10.0.0.2;proto=http;host=internal",
+                ],
+                "2001:db8::1",
+                origin(Some("a.example"), https),
+            ),
+            // A proxy that hides its client still says how it was asked.
+            (
+                "10.0.0.1",
+                &["for=6.6.6.6;proto=https, for=unknown;proto=http"],
+                "10.0.0.1",
+                origin(None, http),
+            ),
+            ("10.0.0.1", &["for=6.6.6.6, for=_hidden"], "10.0.0.1", none),
+            (
+                "10.0.0.1",
+                &["for=6.6.6.6, proto=https"],
+                "10.0.0.1",
+                origin(None, https),
+            ),
+            (
+                "10.0.0.1",
+                &["for=6.6.6.6, for=1.1.1.1;for=2.2.2.2"],
+                "10.0.0.1",
+                none,
+            ),
+            ("10.0.0.1", &["for=6.6.6.6, 198.51.100.7"], "10.0.0.1", none),
+        ] {
+            assert_eq!(
+                forwarded(peer, lines),
+                (client.to_owned(), told),
+                "{lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_standard_header_is_not_read_where_proxies_write_the_older_one() {
+        let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let mut headers = HeaderMap::new();
+        let value = HeaderValue::from_static("for=6.6.6.6;proto=https;host=evil.example");
+        headers.append("forwarded", value);
+        let peer = [10, 0, 0, 1].into();
+        assert_eq!(proxies.client(peer, &headers), peer);
+        assert_eq!(proxies.origin(peer, &headers), Origin::default());
     }
 }

@@ -115,7 +115,9 @@ async fn a_client_cannot_say_what_the_request_is_to_the_service() -> Result<()> 
 async fn a_listed_proxy_can() -> Result<()> {
     let trusted = [("TRUSTED_PROXIES", "127.0.0.1/32")];
     let (echo, gate) = started(trusted).await?;
+    // It writes `X-Forwarded-For`, and leaves the other one as a client sent it.
     let mut expected = lower(&[&ROUTING[..], &INNOCENT].concat());
+    expected.retain(|name| name != "forwarded");
     let mut arrived = arrived(&gate, &echo, signed_in("/", "ada")).await?;
     expected.sort();
     arrived.sort();

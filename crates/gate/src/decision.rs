@@ -43,6 +43,19 @@ impl<U: Users, S: Sessions> Gate<U, S> {
         now: UnixTime,
     ) -> Result<Permit<'g>, Refused<'g>> {
         let route = self.routes.of(facts)?;
+        self.decide_by(route, facts, now).await
+    }
+
+    /// The same for a request of which the caller has found out by which [route](Routes::of) it is governed.
+    ///
+    /// # Errors
+    /// [`Refused`] says why not.
+    pub async fn decide_by<'g>(
+        &'g self,
+        route: &'g Route,
+        facts: &Facts<'_>,
+        now: UnixTime,
+    ) -> Result<Permit<'g>, Refused<'g>> {
         let admission = self.admit(route, facts, now).await;
         let permit = admission.and_then(|admission| Permit::new(self, route, admission));
         permit.map_err(|refusal| Refused::by(route, refusal))

@@ -52,3 +52,12 @@ pub struct Arrival {
     /// The id under which this request is logged, here and upstream. Visible ASCII.
     pub request_id: HeaderValue,
 }
+
+impl Arrival {
+    /// The client's address, unless it is that of a trusted proxy, which did not say for whom it asks. What one of its clients
+    /// does must not be held against all of them.
+    pub fn known_client(&self) -> Option<IpAddr> {
+        let is_proxy = self.trusted_peer && self.client == self.peer;
+        (!is_proxy).then_some(self.client)
+    }
+}

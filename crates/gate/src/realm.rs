@@ -11,7 +11,9 @@ use session::{
 
 use crate::condition::{Condition, Evidence, Verdict};
 use crate::refusal::{Incomparable, StoreRefusal, UnknownUser};
-use crate::{Admission, Facts, IdentityRules, Issuer, Refusal, Sessions, Source, User, Users};
+use crate::{
+    Admission, Facts, FindError, IdentityRules, Issuer, Refusal, Sessions, Source, User, Users,
+};
 
 /// One application that issues sessions.
 #[derive(Debug)]
@@ -132,11 +134,13 @@ impl<U: Users, S: Sessions> Realm<U, S> {
             .sessions
             .as_ref()
             .ok_or_else(|| self.no_session_store(facts, cache))?;
-        let lookup = sessions.find(token).await.map_err(|error| {
-            Refusal::Store(StoreRefusal {
+        let found = sessions.find(token, facts.arrival.known_client()).await;
+        let lookup = found.map_err(|error| match error {
+            FindError::Limited(exceeded) => Refusal::RateLimited(exceeded.into()),
+            FindError::Store(error) => Refusal::Store(StoreRefusal {
                 session: None,
                 error,
-            })
+            }),
         })?;
         let known = lookup.found.ok_or(Refusal::UnknownSession(lookup.source))?;
         let session = token.open(&known.stored, &self.demands, now)?;

@@ -3,7 +3,7 @@
 use session::{OpenError, Session};
 use thiserror::Error;
 
-use crate::{Admission, Route, SaidOrigin, Source, StoreError};
+use crate::{Admission, RateLimited, Route, SaidOrigin, Source, StoreError};
 
 /// A request that may not enter, and the route that says so.
 #[derive(Debug)]
@@ -74,6 +74,9 @@ pub enum Refusal {
         "a request that may change something must come from a page of this host, as Sec-Fetch-Site or Origin says; {0}"
     )]
     OtherOrigin(SaidOrigin),
+    /// The client, its user or everybody together asks too often.
+    #[error(transparent)]
+    RateLimited(RateLimited),
     /// The request would enter, but its user is not one of those whom the calling proxy lets enter.
     #[error("the calling proxy lets other users enter")]
     Restricted(Box<Admission>),
@@ -142,6 +145,8 @@ pub enum Answer {
     NotFound,
     /// Sign in first: 302 to the sign-in page for a browser, 401 for everything else.
     SignIn,
+    /// Asked too often: 429, try again later.
+    TooMany,
     /// A store of truth, or an issuer without whose keys nothing can be said, is down: 503, try again later.
     Unavailable,
 }
@@ -166,6 +171,7 @@ impl Refusal {
             } => flaw.reason(),
             Refusal::NoSessionStore { cache: None, .. } => "no_session_store",
             Refusal::OtherOrigin(_) => "cross_origin",
+            Refusal::RateLimited(_) => "rate_limited",
             Refusal::Restricted(_) => "restricted",
             Refusal::Store(_) => "store_unavailable",
             Refusal::UnknownPath => "unknown_path",
@@ -190,6 +196,7 @@ impl Refusal {
             | Refusal::Unopened(_) => Answer::SignIn,
             Refusal::NoIssuerKeys | Refusal::Store(_) => Answer::Unavailable,
             Refusal::NoRoute(_) => Answer::NotFound,
+            Refusal::RateLimited(_) => Answer::TooMany,
             Refusal::Denied
             | Refusal::Inactive(_)
             | Refusal::Incomparable(_)
@@ -212,6 +219,7 @@ impl Refusal {
             | Refusal::Restricted(admission)
             | Refusal::Unmet(admission)
             | Refusal::Unwritable(admission) => Some(admission),
+            Refusal::RateLimited(limited) => limited.admission.as_deref(),
             Refusal::AmbiguousPath
             | Refusal::Denied
             | Refusal::Guest(_)

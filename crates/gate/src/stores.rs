@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use session::{SessionToken, StoredSession};
 use thiserror::Error;
+
+use crate::FindError;
 
 /// Knows whether a user exists.
 ///
@@ -25,14 +28,16 @@ pub trait Users {
 ///
 /// Ready at its first poll when the answer is in memory, as [`Users`].
 pub trait Sessions {
-    /// Looks a session up by its token.
+    /// Looks a session up by its token, which this client has sent, if it is [known](crate::Arrival::known_client): some tokens
+    /// are unsigned, so that anybody can make one up, and a client that does so again and again may be refused the look-up.
     ///
-    /// What is found may have ended: [`SessionToken::open`] decides that. `Ok` with nothing found and `Err` mean what
-    /// they mean for [`Users::find`].
+    /// What is found may have ended: [`SessionToken::open`] decides that. `Ok` with nothing found and
+    /// [`FindError::Store`] mean what they mean for [`Users::find`].
     fn find(
         &self,
         token: &SessionToken,
-    ) -> impl Future<Output = Result<Lookup<KnownSession>, StoreError>>;
+        client: Option<IpAddr>,
+    ) -> impl Future<Output = Result<Lookup<KnownSession>, FindError>>;
 
     /// Whether a session that is found proves that its user exists too, because the store was asked for both at once.
     fn vouches_for_users(&self) -> bool;

@@ -9,9 +9,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use gate::{
-    Answer, Arrival, Bypass, Condition, Facts, Gate, Hygiene, IdentityHeaders, IdentityRules,
-    Issuer, IssuerKeys, KnownSession, Lookup, Newer, PathPattern, Permit, Realm, Refusal, Rewrite,
-    Routes, Sessions, Source, StoreError, User, Users,
+    Answer, Arrival, Bypass, Condition, Exceeded, Facts, FindError, Gate, Hygiene, IdentityHeaders,
+    IdentityRules, Issuer, IssuerKeys, KnownSession, Lookup, Newer, PathPattern, Permit, Realm,
+    Refusal, Rewrite, Routes, Sessions, Source, StoreError, User, Users,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use jsonwebtoken::EncodingKey;
@@ -19,6 +19,14 @@ use serde_json::json;
 use session::{
     ClaimDemands, CookieName, JwtDemands, JwtKeys, KeyRing, Secret, SessionCookie, SessionToken,
     Standing, StoredColumns, StoredSession, UnixTime, seal,
+};
+
+/// What is said to a client that has made up too many tokens.
+const LIMIT: Exceeded = Exceeded {
+    policy: "bad-session",
+    quota: 10,
+    window: Duration::from_secs(1),
+    wait: Duration::from_secs(3),
 };
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -52,17 +60,22 @@ struct FakeSessions {
 }
 
 impl Sessions for FakeSessions {
-    async fn find(&self, token: &SessionToken) -> Result<Lookup<KnownSession>, StoreError> {
+    async fn find(
+        &self,
+        token: &SessionToken,
+        _: Option<IpAddr>,
+    ) -> Result<Lookup<KnownSession>, FindError> {
         let subject = match token.expose() {
             "session-of-ada" => "ada",
             "session-of-bob" => "bob",
             "session-that-ended" => "eve",
             "session-in-the-dark" => {
-                return Err(StoreError::TimedOut {
+                return Err(FindError::Store(StoreError::TimedOut {
                     store: Source::Postgres,
                     limit: Duration::from_secs(2),
-                });
+                }));
             }
+            "session-too-many" => return Err(FindError::Limited(LIMIT)),
             _ => {
                 return Ok(Lookup {
                     found: None,
@@ -554,6 +567,12 @@ fn a_stored_session_that_ended_or_is_gone_asks_to_sign_in() {
             "{token}"
         );
     }
+}
+
+#[test]
+fn a_look_up_that_is_refused_for_asking_too_often_is_no_outage() {
+    let refused = decide_token(&opaque_gate(true), "session-too-many");
+    assert_eq!(refused, Err("rate_limited TooMany".to_owned()));
 }
 
 #[test]

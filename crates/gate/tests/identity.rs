@@ -2,13 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use gate::{
-    Admission, Arrival, Condition, EmailHeader, Facts, Gate, Hygiene, IdentityHeaders,
+    Admission, Arrival, Condition, EmailHeader, Facts, FindError, Gate, Hygiene, IdentityHeaders,
     IdentityRules, KnownSession, Lookup, Permit, Realm, Refusal, Rewrite, Routes, Sessions, Source,
     StoreError, User, Users,
 };
@@ -35,7 +35,11 @@ impl Users for Unasked {
 }
 
 impl Sessions for Unasked {
-    async fn find(&self, _: &SessionToken) -> Result<Lookup<KnownSession>, StoreError> {
+    async fn find(
+        &self,
+        _: &SessionToken,
+        _: Option<IpAddr>,
+    ) -> Result<Lookup<KnownSession>, FindError> {
         Ok(Lookup {
             found: None,
             source: Source::Memory,

@@ -31,8 +31,27 @@ pub use target::{RawTarget, encoded_target};
 pub use violation::Violation;
 pub use write::{Encoder, Persistence, fields, write_field, write_request, write_response};
 
-/// In bytes: eight session chunks of 4 KiB and the other headers fit.
+/// How large the head of a request may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// In bytes, with the request line.
+    pub bytes: usize,
+    /// Header fields.
+    pub fields: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self {
+            bytes: LARGEST_HEAD,
+            fields: MOST_FIELDS,
+        }
+    }
+}
+
+/// In bytes: eight session chunks of 4 KiB and the other headers fit. As large may the head of a response be.
 pub const LARGEST_HEAD: usize = 64 * 1024;
 
-/// More header fields than a browser and a chain of proxies send together.
-pub const MOST_FIELDS: usize = 100;
+/// More header fields than a browser and a chain of proxies send together, and than most services answer with: some mail
+/// sites send more than 100.
+pub const MOST_FIELDS: usize = 256;

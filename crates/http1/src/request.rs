@@ -7,11 +7,12 @@ use memchr::{memchr, memchr_iter};
 
 use crate::head::{ConnectionOptions, Lines, decimal, is_field, read_field};
 use crate::target::{self, is_target_byte};
-use crate::{LARGEST_HEAD, Length, MOST_FIELDS, Violation};
+use crate::{HeadLimits, Length, Violation};
 
 /// Reads the heads of the requests on one connection, as their bytes arrive.
 #[derive(Debug, Default)]
 pub struct RequestReader {
+    limits: HeadLimits,
     /// So much of the input has been looked through for the end of the head. Nothing is looked at twice, however small the
     /// pieces are in which it comes.
     scanned: usize,
@@ -35,6 +36,14 @@ pub struct Received {
 }
 
 impl RequestReader {
+    /// A reader of heads that are no larger than this.
+    pub fn new(limits: HeadLimits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
     /// Takes the next request's head from the front of `input`; `None` when not all of it is there yet. What is given is
     /// made of slices of `input`, not of copies.
     ///
@@ -48,15 +57,17 @@ impl RequestReader {
             self.skipped = true;
         }
         match self.find_end(input)? {
-            Some(end) if end <= LARGEST_HEAD => {
-                *self = Self::default();
-                parse(&input.split_to(end).freeze()).map(Some)
+            Some(end) if end <= self.limits.bytes => {
+                *self = Self::new(self.limits);
+                parse(&input.split_to(end).freeze(), self.limits.fields).map(Some)
             }
-            None if input.len() < LARGEST_HEAD => {
+            None if input.len() < self.limits.bytes => {
                 self.check_beginning(input)?;
                 Ok(None)
             }
-            Some(_) | None if !is_line_in(&input[..LARGEST_HEAD]) => Err(Violation::TargetTooLong),
+            Some(_) | None if !is_line_in(&input[..self.limits.bytes]) => {
+                Err(Violation::TargetTooLong)
+            }
             Some(_) | None => Err(Violation::TooLarge),
         }
     }
@@ -95,7 +106,7 @@ impl RequestReader {
     }
 }
 
-fn parse(head: &Bytes) -> Result<Received, Violation> {
+fn parse(head: &Bytes, most_fields: usize) -> Result<Received, Violation> {
     // Every line of it is known to end with CR LF.
     let mut lines = Lines::of(head);
     let (method, target, version) = request_line(lines.next().unwrap_or_default())?;
@@ -111,7 +122,7 @@ fn parse(head: &Bytes) -> Result<Received, Violation> {
     let mut framing = Framing::default();
     for line in lines {
         let (name, value) = read_field(head, line).ok_or(Violation::FieldLine)?;
-        if headers.len() == MOST_FIELDS {
+        if headers.len() == most_fields {
             return Err(Violation::TooLarge);
         }
         framing.note(&name, &value, version)?;
@@ -216,6 +227,7 @@ const TYPICAL_FIELDS: usize = 24;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{LARGEST_HEAD, MOST_FIELDS};
 
     fn read(bytes: &[u8]) -> Result<Option<Received>, Violation> {
         RequestReader::default().read(&mut BytesMut::from(bytes))
@@ -385,6 +397,28 @@ mod tests {
         let most = format!("GET / HTTP/1.1\r\n{fields}\r\n");
         assert!(read(most.as_bytes()).unwrap().is_some());
         assert!(read(b"GET / HTTP/1.1\r\nA: b\r\n").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_reader_has_limits_of_its_own_for_every_head() {
+        let head = "GET / HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n";
+        for (bytes, fields, is_read) in [
+            (head.len(), 2, true),
+            (head.len() - 1, 2, false),
+            (head.len(), 1, false),
+        ] {
+            let mut reader = RequestReader::new(HeadLimits { bytes, fields });
+            for _ in 0..2 {
+                let read = reader.read(&mut BytesMut::from(head));
+                let refused = read.map(|received| received.is_some());
+                let wanted = if is_read {
+                    Ok(true)
+                } else {
+                    Err(Violation::TooLarge)
+                };
+                assert_eq!(refused, wanted, "{bytes} bytes, {fields} fields");
+            }
+        }
     }
 
     #[test]

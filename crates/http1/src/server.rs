@@ -16,7 +16,8 @@ use http::{Method, Request, StatusCode, Version};
 
 use crate::request::{Received, RequestReader};
 use crate::{
-    Decoder, Encoder, Field, Length, Persistence, Piece, Violation, has_body, write_response,
+    Decoder, Encoder, Field, HeadLimits, Length, Persistence, Piece, Violation, has_body,
+    write_response,
 };
 
 /// The state of a connection to a client, and of the one exchange that is under way there.
@@ -41,8 +42,15 @@ pub struct ServerConnection {
 
 impl Default for ServerConnection {
     fn default() -> Self {
+        Self::new(HeadLimits::default())
+    }
+}
+
+impl ServerConnection {
+    /// A connection on which nothing has come, and no head may be larger than this.
+    pub fn new(limits: HeadLimits) -> Self {
         Self {
-            reader: RequestReader::default(),
+            reader: RequestReader::new(limits),
             is_head: false,
             version: Version::HTTP_11,
             persistent: true,
@@ -52,9 +60,7 @@ impl Default for ServerConnection {
             answer: Encoder::new(Length::NONE),
         }
     }
-}
 
-impl ServerConnection {
     /// Takes the head of the next request from the front of `input`; `None` when not all of it is there yet. The body of
     /// the request before has to be over.
     ///

@@ -65,9 +65,10 @@ enum More {
 impl Client {
     /// `stop` asks for an end after the request in flight.
     pub(crate) fn new(stream: Stream, limits: ClientSettings, stop: CancellationToken) -> Self {
+        let connection = Connection::new(stream, Allowance::at_once(limits.idle), limits.body);
         Self {
-            connection: Connection::new(stream, Allowance::at_once(limits.idle), limits.body),
-            http: ServerConnection::default(),
+            connection: connection.taking_at_least(limits.download_rate),
+            http: ServerConnection::new(limits.head),
             limits,
             stopped: Box::pin(stop.clone().cancelled_owned()),
             stop,
@@ -238,6 +239,11 @@ impl Client {
         }
     }
 
+    /// How long an exchange may take in all, if that is limited.
+    pub(crate) fn total_time(&self) -> Option<Duration> {
+        self.limits.total
+    }
+
     /// Limits the body of the current request to so many bytes, before it is [forwarded](Self::forward_body) to anybody.
     pub(crate) fn limit_body(&mut self, bytes: u64) {
         self.body_limit = bytes;
@@ -289,6 +295,7 @@ impl Client {
             self.end();
         }
         self.answer_at = self.connection.position();
+        self.connection.begin_message();
         let output = &mut self.connection.output;
         let http = &mut self.http;
         http.begin_answer(output, status, reason, fields, length);
@@ -433,7 +440,7 @@ impl Client {
         Allowance {
             in_all: self.limits.body,
             at_once: self.limits.body,
-            rate: Some(LEAST_BODY_RATE),
+            rate: self.limits.upload_rate,
         }
     }
 }
@@ -463,9 +470,6 @@ pub(crate) fn date() -> HeaderValue {
         text.clone()
     })
 }
-
-/// In bytes a second, beyond the time that a body may take anyway. Apache's `mod_reqtimeout` demands the same.
-const LEAST_BODY_RATE: u64 = 500;
 
 /// How long an answer may take to begin, or pause, for a client that has shut down its sending side and is not heard of again.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(10);

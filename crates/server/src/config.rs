@@ -6,6 +6,7 @@
 mod asked;
 mod bearer;
 mod catalogue;
+mod clients;
 mod connection_url;
 mod cors;
 mod file;
@@ -19,6 +20,7 @@ mod https;
 mod identity;
 mod idle;
 mod inventory;
+mod limits;
 mod listen;
 mod listeners;
 mod lookups;
@@ -57,6 +59,7 @@ use http::HeaderName;
 use session::Secret;
 
 pub(crate) use self::asked::Asked;
+pub(crate) use self::clients::ClientSettings;
 pub(crate) use self::cors::AllowedOrigin;
 pub(crate) use self::file::{Loaded, load};
 pub(crate) use self::files::{Content, Contents, Files, Looks};
@@ -68,6 +71,7 @@ use self::idle::Uses;
 pub(crate) use self::inventory::{
     GivenSecret, Purpose, SecretFile, is_given, realms, secret_files, secrets,
 };
+pub(crate) use self::limits::{CountedBy, LimitSettings, RateLimit};
 pub(crate) use self::listeners::ListenerSettings;
 pub(crate) use self::mark::MARK;
 pub(crate) use self::origin::AskedHost;
@@ -116,6 +120,8 @@ pub(crate) struct Config {
     pub(crate) hygiene: Hygiene,
     /// The proxies in front of us.
     pub(crate) trusted_proxies: TrustedProxies,
+    /// How many connections and requests there may be, and how often somebody may ask.
+    pub(crate) limits: LimitSettings,
     /// How long a client may keep us waiting.
     pub(crate) client: ClientSettings,
     /// How long requests in flight may take after a signal to stop.
@@ -143,17 +149,6 @@ pub(crate) struct AdminSettings {
     pub(crate) listen: SocketAddr,
     /// The bearer token that it demands; always there unless it listens on loopback.
     pub(crate) token: Option<Secret>,
-}
-
-/// How long a client may keep us waiting, in each phase of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ClientSettings {
-    /// For the rest of a request's head once it has begun.
-    pub(crate) header: Duration,
-    /// Between two pieces of a body, in either direction.
-    pub(crate) body: Duration,
-    /// For the next request on an open connection.
-    pub(crate) idle: Duration,
 }
 
 impl Config {
@@ -249,9 +244,8 @@ impl Config {
         if let Some(rules) = &rules {
             realms.name_idle_groups(rules, &mut warnings);
         }
-        let proxies = reader.list("TRUSTED_PROXIES", network::parse);
-        let has_proxies = !proxies.is_empty();
-        let trusted_proxies = TrustedProxies::new(proxies);
+        let trusted_proxies = limits::proxies(&mut reader, decisions.is_some());
+        let has_proxies = !trusted_proxies.networks().is_empty();
         let serves = rules
             .as_ref()
             .is_none_or(|rules| !rules.services.is_empty());
@@ -261,11 +255,8 @@ impl Config {
             listeners::name_unasked(&listeners, stack, &mut problems);
         }
         warnings.extend(https.doubts(&listeners, has_proxies));
-        let client = ClientSettings {
-            header: reader.limit("CLIENT_HEADER_TIMEOUT", 30),
-            body: reader.limit("CLIENT_BODY_TIMEOUT", 60),
-            idle: reader.limit("CLIENT_IDLE_TIMEOUT", 75),
-        };
+        let limits = limits::settings(&mut reader);
+        let client = clients::settings(&mut reader);
         let drain = reader.seconds("DRAIN_TIMEOUT", 30);
         let drain_delay = reader.seconds("DRAIN_DELAY", 0);
         let log_formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
@@ -312,7 +303,8 @@ impl Config {
         match (rules, realms) {
             (Some(rules), Some(realms)) if problems.is_empty() => {
                 let rings = realms.iter().map(|realm| Arc::clone(&realm.keys));
-                let hygiene = Hygiene::new(&bypass_header, &rules.profiles, rings.collect());
+                let hygiene = Hygiene::new(&bypass_header, &rules.profiles, rings.collect())
+                    .behind(trusted_proxies.clone());
                 Ok(Self {
                     listeners,
                     https,
@@ -325,6 +317,7 @@ impl Config {
                     passes_preflight,
                     hygiene,
                     trusted_proxies,
+                    limits,
                     client,
                     drain,
                     drain_delay,

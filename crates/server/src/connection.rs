@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem;
 use std::os::fd::BorrowedFd;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -44,6 +45,10 @@ pub(crate) struct Connection {
     writing: Patience,
     /// How long the other side may take nothing of what is to go out.
     stalled: Duration,
+    /// For so many bytes of a message that it took, it may take one second more for all of it. `None`: as long as it likes.
+    least_rate: Option<NonZeroU64>,
+    /// So many bytes of the message it took.
+    taken: u64,
 }
 
 /// How long the other side may keep us waiting for what it sends.
@@ -54,7 +59,7 @@ pub(crate) struct Allowance {
     /// At once, before anything comes.
     pub(crate) at_once: Duration,
     /// For so many bytes that came, one second more in all.
-    pub(crate) rate: Option<u64>,
+    pub(crate) rate: Option<NonZeroU64>,
 }
 
 impl Allowance {
@@ -84,7 +89,23 @@ impl Connection {
             received: 0,
             writing: Patience::default(),
             stalled,
+            least_rate: None,
+            taken: 0,
         }
+    }
+
+    /// The same, whose other side takes so many bytes a second of a message, beyond the time that it may take nothing.
+    pub(crate) fn taking_at_least(self, rate: Option<NonZeroU64>) -> Self {
+        Self {
+            least_rate: rate,
+            ..self
+        }
+    }
+
+    /// Begins a message to the other side: it has taken nothing of it, and has not been waited for.
+    pub(crate) fn begin_message(&mut self) {
+        self.taken = 0;
+        self.writing.renew();
     }
 
     /// Starts a new phase: nothing has been waited so far.
@@ -224,18 +245,20 @@ impl Connection {
             };
             let is_all_taken = first.is_empty() && second.is_empty();
             let Poll::Ready(written) = written else {
-                let limit = self.stalled;
-                ready!(self.writing.poll_spent(context, limit, limit));
+                let earned = |rate| self.stalled + Duration::from_secs(self.taken / rate);
+                let in_all = self.least_rate.map_or(Duration::MAX, earned);
+                ready!(self.writing.poll_spent(context, in_all, self.stalled));
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             };
             let written = written?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.writing.renew();
+            self.writing.progressed();
             if is_all_taken {
                 continue;
             }
+            self.taken += written as u64;
             let of_first = written.min(first.len());
             self.sent += of_first;
             source.advance(written - of_first);
@@ -333,3 +356,46 @@ const LEAST_ROOM: usize = 8 * 1024;
 
 /// In bytes. A larger read saves hardly any time.
 const MOST_ROOM: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::UnixStream;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// What becomes of two megabytes for somebody who takes so many bytes every ten seconds, where 20,000 bytes a second are
+    /// demanded beyond a minute.
+    async fn sent_to_reader_of(bytes: usize, rate: Option<NonZeroU64>) -> io::Result<()> {
+        let (ours, mut theirs) = UnixStream::pair()?;
+        let allowance = Allowance::at_once(60 * SECOND);
+        let connection = Connection::new(Stream::from(ours), allowance, 60 * SECOND);
+        let mut connection = connection.taking_at_least(rate);
+        connection.begin_message();
+        connection.output = vec![0; 2_000_000];
+        let reading = async {
+            let mut taken = vec![0; bytes];
+            loop {
+                tokio::time::sleep(10 * SECOND).await;
+                theirs.read_exact(&mut taken).await?;
+            }
+        };
+        tokio::select! {
+            sent = connection.flush() => sent,
+            Err::<Infallible, _>(broken) = reading => Err(broken),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_below_the_least_rate_is_cut_and_a_faster_one_is_not() {
+        let rate = NonZeroU64::new(20_000);
+        let slow = sent_to_reader_of(80_000, rate).await.unwrap_err();
+        assert_eq!(slow.kind(), io::ErrorKind::TimedOut);
+        sent_to_reader_of(400_000, rate).await.unwrap();
+        sent_to_reader_of(80_000, None).await.unwrap();
+    }
+}

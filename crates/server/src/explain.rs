@@ -165,7 +165,7 @@ pub(crate) async fn explain(live: &Live, question: Question) -> Explanation {
         now,
         asked,
     } = question;
-    let mut request = match head.read() {
+    let mut request = match head.read(live.client.head) {
         Ok(request) => request,
         Err(violation) => return Explanation::of_unreadable(&head, client, violation),
     };
@@ -201,7 +201,8 @@ pub(crate) async fn explain(live: &Live, question: Question) -> Explanation {
         headers: request.headers(),
         arrival: &arrival,
     };
-    if live.https.refuses(facts.headers, &arrival) {
+    let proxies = &live.trusted_proxies;
+    if live.https.refuses(facts.headers, &arrival, proxies) {
         explanation.without_https(&facts);
         return explanation;
     }
@@ -355,6 +356,9 @@ impl Explanation {
                 "a body of more than {limit} bytes (body_limit) is cut off, and answered with 413"
             ));
         }
+        if live.rates.as_ref().is_some_and(|rates| rates.govern(route)) {
+            self.note("how often somebody may ask is limited here (rate_limit), and not looked at");
+        }
     }
 
     fn refused(
@@ -373,7 +377,7 @@ impl Explanation {
         self.session = refusal.session().map(SessionPart::of);
         let handling = live.handling(*route);
         let (face, asker) = (refusal.answer(), Asker::of(facts.method, facts.headers));
-        let asked = Asked::of(request, facts.arrival, now);
+        let asked = Asked::of(request, facts.arrival, &live.trusted_proxies, now);
         let way_in = WayIn::of(handling.sign_in.as_ref(), face, asker, &asked);
         let response = answer::refusal(face, asker, way_in, "");
         let location = response.headers().get(LOCATION);

@@ -7,6 +7,7 @@ pub(crate) mod cors;
 pub(crate) mod decisions;
 mod files;
 mod https;
+mod limited;
 mod notices;
 mod onward;
 pub(crate) mod proxy;
@@ -20,6 +21,7 @@ pub(crate) mod way_in;
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -30,12 +32,17 @@ use tokio_util::sync::CancellationToken;
 use self::asker::Asker;
 use self::record::{Decision, Record};
 use crate::audit::Audit;
+use crate::limits::Connections;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::socket::Stream;
 
 /// Serves the connections of a listener.
 pub(crate) trait Front: 'static {
+    /// Takes a connection that has come, counted if connections are limited. `None` when there are too many.
+    fn admit(&self, stream: Stream, peer: IpAddr) -> Option<Stream>;
+
     /// Serves one connection until it ends, or `stop` asks for an end after the requests in flight.
     fn serve(
         self: Rc<Self>,
@@ -43,6 +50,27 @@ pub(crate) trait Front: 'static {
         peer: IpAddr,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + 'static;
+}
+
+/// Takes a connection, counted if connections are limited. One that is one too many is closed without a word: whoever holds
+/// that many would take an answer for a reason to come again.
+fn admitted(
+    stream: Stream,
+    peer: IpAddr,
+    is_proxy: bool,
+    live: &Live,
+    connections: &Arc<Connections>,
+    metrics: &Metrics,
+) -> Option<Stream> {
+    match connections.admit(peer, is_proxy, &live.limits) {
+        Ok(held) => Some(stream.held(held)),
+        Err(full) => {
+            let setting = full.setting();
+            metrics.connection_refused(setting);
+            tracing::debug!(%peer, "a connection was closed: {setting}");
+            None
+        }
+    }
 }
 
 /// Refuses bytes that never became a request, as they `came`. They are a decision too: nobody probes the gate unseen.

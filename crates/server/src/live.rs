@@ -24,7 +24,10 @@ use self::opened::Superseded;
 pub(crate) use self::reload::{Reload, Reloads};
 pub(crate) use self::surroundings::Surroundings;
 pub(crate) use self::view::{Current, Shared, View};
-use crate::config::{ClientSettings, Config, Handling, HttpsSettings, ServiceSettings};
+use crate::config::{
+    ClientSettings, Config, Handling, HttpsSettings, LimitSettings, ServiceSettings,
+};
+use crate::limits::Rates;
 use crate::store::{self, StoreHealth, Users};
 
 /// What a reload replaces.
@@ -39,6 +42,10 @@ pub(crate) struct Live {
     pub(crate) trusted_proxies: TrustedProxies,
     /// The hosts that may ask for decisions, which are also the proxies whose `X-Forwarded-For` they pass on.
     pub(crate) trusted_hosts: TrustedProxies,
+    /// How many connections and requests there may be.
+    pub(crate) limits: LimitSettings,
+    /// How often somebody may ask, if that is limited.
+    pub(crate) rates: Option<Rates>,
     /// How long a client may keep us waiting.
     pub(crate) client: ClientSettings,
     /// Those of the process, in the order in which they were bound.
@@ -65,10 +72,16 @@ impl Live {
         let https = config.https;
         let known = before.map(|before| &before.listeners[..]);
         let listeners = ListenerTerms::open_all(config.listeners, &https, known)?;
+        let rules = &config.rules;
+        let routes = rules.routes.all();
+        let rates = Rates::new(&around.table, &config.limits, &rules.handling, routes);
+        let bad_sessions = rates.as_ref().and_then(Rates::bad_sessions);
         let (mut opened, mut realms) = (Vec::new(), Vec::new());
         for settings in config.realms {
             let before = before.and_then(|before| Opened::named(&before.realms, &settings.name));
-            let (one, realm) = Opened::open(settings, before, around)?;
+            let (one, mut realm) = Opened::open(settings, before, around)?;
+            let sessions = realm.sessions.take();
+            realm.sessions = sessions.map(|sessions| sessions.limited(bad_sessions.cloned()));
             opened.push(one);
             realms.push(realm);
         }
@@ -86,6 +99,8 @@ impl Live {
             services: config.rules.services,
             trusted_hosts: config.trusted_proxies.clone().and_loopback(),
             trusted_proxies: config.trusted_proxies,
+            limits: config.limits,
+            rates,
             client: config.client,
             listeners,
             https,
@@ -121,6 +136,8 @@ impl Live {
             services: config.rules.services,
             trusted_hosts: config.trusted_proxies.clone().and_loopback(),
             trusted_proxies: config.trusted_proxies,
+            limits: config.limits,
+            rates: None,
             client: config.client,
             listeners: Vec::new(),
             https: config.https,

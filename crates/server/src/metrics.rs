@@ -1,6 +1,6 @@
 //! What is counted, in the Prometheus text format. No user, path or host is ever a label.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub(crate) struct Metrics {
     users_in_memory: Counter,
     sessions_in_memory: Counter,
     audit_lost: Arc<AtomicU64>,
+    in_flight: AtomicUsize,
+    requests_in_flight: Gauge,
     audit_lines_lost: Counter,
     log_lines_lost: Counter,
 }
@@ -51,10 +53,17 @@ impl Metrics {
                 checks(Asked::Session, Source::Memory, "present"),
                 metrics::counter!("sessiongate_audit_lines_lost_total"),
                 metrics::counter!("sessiongate_log_lines_lost_total"),
+                metrics::gauge!("sessiongate_requests_in_flight"),
             )
         });
-        let (upstream_ok, users_in_memory, sessions_in_memory, audit_lines_lost, log_lines_lost) =
-            meters;
+        let (
+            upstream_ok,
+            users_in_memory,
+            sessions_in_memory,
+            audit_lines_lost,
+            log_lines_lost,
+            gauge,
+        ) = meters;
         let metrics = Self {
             recorder,
             handle,
@@ -63,6 +72,8 @@ impl Metrics {
             users_in_memory,
             sessions_in_memory,
             audit_lost: Arc::default(),
+            in_flight: AtomicUsize::new(0),
+            requests_in_flight: gauge,
             audit_lines_lost,
             log_lines_lost,
         };
@@ -118,6 +129,26 @@ impl Metrics {
         counter.increment(1);
     }
 
+    /// Counts a request that was refused because of a limit on how often somebody may ask.
+    pub(crate) fn rate_limited(&self, policy: &'static str) {
+        let counter = self
+            .register(|| metrics::counter!("sessiongate_rate_limited_total", "limit" => policy));
+        counter.increment(1);
+    }
+
+    /// Counts a connection that was closed because of the limit that this setting says.
+    pub(crate) fn connection_refused(&self, setting: &'static str) {
+        let counter = self.register(
+            || metrics::counter!("sessiongate_connections_refused_total", "limit" => setting),
+        );
+        counter.increment(1);
+    }
+
+    /// The number of requests that are under way, while that is limited.
+    pub(crate) fn in_flight(&self) -> &AtomicUsize {
+        &self.in_flight
+    }
+
     /// Counts a browser that went round and round between us and the sign-in page.
     pub(crate) fn redirect_loop(&self) {
         self.register(|| metrics::counter!("sessiongate_redirect_loops_total"))
@@ -169,6 +200,8 @@ impl Metrics {
     pub(crate) fn render(&self) -> String {
         let audit_lost = self.audit_lost.load(Ordering::Relaxed);
         self.audit_lines_lost.absolute(audit_lost);
+        let in_flight = u32::try_from(self.in_flight.load(Ordering::Relaxed));
+        self.requests_in_flight.set(in_flight.unwrap_or(u32::MAX));
         self.log_lines_lost.absolute(logging::lost());
         self.handle.render()
     }
@@ -293,6 +326,18 @@ fn describe() {
     metrics::describe_counter!(
         "sessiongate_bypass_total",
         "Requests that passed by the development bypass."
+    );
+    metrics::describe_counter!(
+        "sessiongate_rate_limited_total",
+        "Requests that came too often, by the limit that they were over."
+    );
+    metrics::describe_counter!(
+        "sessiongate_connections_refused_total",
+        "Connections that were closed at once, by the setting that limits them."
+    );
+    metrics::describe_gauge!(
+        "sessiongate_requests_in_flight",
+        "Requests that are under way; 0 without MAX_IN_FLIGHT."
     );
     metrics::describe_counter!(
         "sessiongate_redirect_loops_total",

@@ -132,6 +132,11 @@ impl Words {
                 happened: "What you sent is larger than this address accepts, so it was turned away.",
                 advice: "Send something smaller, or, if that is possible here, in several parts.",
             },
+            StatusCode::TOO_MANY_REQUESTS => Self {
+                heading: "That was too often",
+                happened: "More requests came from here than this site answers in so short a time.",
+                advice: "Wait a minute, then open this page again. You have not been signed out.",
+            },
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self {
                 heading: "Your browser sent too many cookies",
                 happened: "What came along with the request, most likely its cookies, is larger than this site accepts.",
@@ -145,7 +150,8 @@ impl Words {
             },
             StatusCode::SERVICE_UNAVAILABLE => Self {
                 heading: "We cannot let you in right now",
-                happened: "Something that is needed to check who you are is not available. You have not been signed out.",
+                happened: "This site has too much to do at the moment, or something that it needs to check who you are is not \
+                           available. You have not been signed out.",
                 advice: "Try again in a minute. If it stays like this, tell whoever runs this site, and include the \
                          id below.",
             },
@@ -185,7 +191,7 @@ mod tests {
 
     #[test]
     fn every_refusal_has_its_own_words() {
-        let known = [400, 401, 403, 404, 405, 413, 431, 502, 503, 504];
+        let known = [400, 401, 403, 404, 405, 413, 429, 431, 502, 503, 504];
         let mut headings: Vec<&str> = known
             .map(|code| Words::of(StatusCode::from_u16(code).unwrap()).heading)
             .to_vec();

@@ -128,7 +128,9 @@ async fn accept<F: Front>(
 ) -> io::Result<()> {
     let (mut listener, front) = (Listener::new(share)?, Rc::new(front));
     let serve = |(stream, peer)| {
-        connections.spawn_local(Rc::clone(&front).serve(stream, peer, stop.clone()));
+        if let Some(stream) = front.admit(stream, peer) {
+            connections.spawn_local(Rc::clone(&front).serve(stream, peer, stop.clone()));
+        }
     };
     loop {
         let accepted = tokio::select! {
@@ -163,6 +165,10 @@ mod tests {
     struct Panics;
 
     impl Front for Panics {
+        fn admit(&self, stream: Stream, _: IpAddr) -> Option<Stream> {
+            Some(stream)
+        }
+
         fn serve(
             self: Rc<Self>,
             _: Stream,

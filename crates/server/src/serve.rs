@@ -20,6 +20,7 @@ use crate::front::decisions::Decisions;
 use crate::front::proxy::Proxy;
 use crate::front::redirect::Redirect;
 use crate::front::secured::Secured;
+use crate::limits::{Connections, Table};
 use crate::listener::{self, Listening, Share};
 use crate::live::{Reload, Shared, Surroundings, View};
 use crate::metrics::Metrics;
@@ -145,6 +146,7 @@ impl Built {
             runtime: shared.handle().clone(),
             pools: Pools::new(shared.handle().clone()),
             metrics: Metrics::new()?,
+            table: Arc::new(Table::new()),
         };
         let fixed = Fixed::of(&config);
         let reload = Reload::open(source, config, &around)?;
@@ -328,13 +330,17 @@ fn start_workers(
     stop: &Stop,
 ) -> io::Result<()> {
     let ports: Arc<[_]> = listeners.ports().into();
-    let mut all: Vec<_> = listeners.all.into_iter().enumerate().collect();
+    let of_decisions = Arc::default();
+    let all = listeners.all.into_iter();
+    let all = all.map(|listener| (listener, Arc::default()));
+    let mut all: Vec<CountedListener> = all.enumerate().collect();
     let decisions = listeners.decisions.into_iter();
     let mut decisions = decisions.flat_map(|listening| listening.shares);
     for (index, audit) in audits.into_iter().enumerate() {
         let worker = Worker {
             listeners: all.iter_mut().filter_map(WorkerShare::take).collect(),
             ports: Arc::clone(&ports),
+            of_decisions: Arc::clone(&of_decisions),
             decisions: decisions.next(),
             live: Arc::clone(live),
             audit,
@@ -353,32 +359,41 @@ struct Worker {
     /// Of all listeners.
     ports: Arc<[Option<u16>]>,
     decisions: Option<Share>,
+    /// Those of the listener for decisions.
+    of_decisions: Arc<Connections>,
     live: Shared,
     audit: Audit,
     metrics: Arc<Metrics>,
 }
+
+/// A listener with its place among the live ones, and its connections.
+type CountedListener = (usize, ((FixedListener, Listening), Arc<Connections>));
 
 /// A worker's share of a listener, and which it is.
 struct WorkerShare {
     index: usize,
     redirects: bool,
     share: Share,
+    /// Those of the listener.
+    connections: Arc<Connections>,
 }
 
 impl WorkerShare {
     /// The next share of a listener.
-    fn take((index, (fixed, listening)): &mut (usize, (FixedListener, Listening))) -> Option<Self> {
+    fn take(listener: &mut CountedListener) -> Option<Self> {
+        let (index, ((fixed, listening), connections)) = listener;
         Some(Self {
             index: *index,
             redirects: fixed.redirects,
             share: listening.shares.pop()?,
+            connections: Arc::clone(connections),
         })
     }
 }
 
 impl Worker {
     /// What it serves, made on its thread.
-    fn fronts(self, tasks: &TaskTracker) -> Fronts<Secured<Proxy>, Redirect, Decisions> {
+    fn fronts(self, tasks: &TaskTracker) -> Fronts<Secured, Redirect, Decisions> {
         let Self { live, .. } = self;
         let decisions = self.decisions.map(|share| {
             let decisions = Decisions {
@@ -387,6 +402,7 @@ impl Worker {
                 metrics: Arc::clone(&self.metrics),
                 tasks: tasks.clone(),
                 warnings: Sparingly::default(),
+                connections: Arc::clone(&self.of_decisions),
             };
             (share, decisions)
         });
@@ -394,14 +410,15 @@ impl Worker {
             .listeners
             .into_iter()
             .partition(|listener| listener.redirects);
-        let redirect = |WorkerShare { share, .. }| {
+        let redirect = |listener: WorkerShare| {
             let redirect = Redirect {
                 live: View::of(Arc::clone(&live)),
                 audit: self.audit.clone(),
                 metrics: Arc::clone(&self.metrics),
                 ports: Arc::clone(&self.ports),
+                connections: listener.connections,
             };
-            (share, redirect)
+            (listener.share, redirect)
         };
         let redirects = redirects.into_iter().map(redirect).collect();
         let front = Rc::new(Proxy {
@@ -410,15 +427,16 @@ impl Worker {
             metrics: Arc::clone(&self.metrics),
             upstream_warnings: Sparingly::default(),
         });
-        let secured = |WorkerShare { index, share, .. }| {
+        let secured = |listener: WorkerShare| {
             let secured = Secured {
                 front: Rc::clone(&front),
-                listener: index,
+                listener: listener.index,
+                connections: listener.connections,
                 live: Arc::clone(&live),
                 metrics: Arc::clone(&self.metrics),
                 warnings: Sparingly::default(),
             };
-            (share, secured)
+            (listener.share, secured)
         };
         Fronts {
             proxies: proxies.into_iter().map(secured).collect(),

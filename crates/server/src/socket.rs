@@ -17,6 +17,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::limits::Held;
 use crate::tls::socket::{Sealed, TlsSocket};
 
 /// Where a listener is, or is to be.
@@ -54,6 +55,8 @@ pub(crate) struct Stream {
     ahead: Bytes,
     /// Counts it among the connections of its runtime, if it was accepted.
     _seat: Option<Seat>,
+    /// Counts it among those of its listener and its address, if these are limited.
+    _held: Option<Box<Held>>,
 }
 
 #[derive(Debug)]
@@ -80,6 +83,7 @@ impl Stream {
             socket,
             ahead: Bytes::new(),
             _seat: None,
+            _held: None,
         }
     }
 
@@ -105,6 +109,14 @@ impl Stream {
     pub(crate) fn seated(self, seat: Seat) -> Self {
         let _seat = Some(seat);
         Self { _seat, ..self }
+    }
+
+    /// The same, counted where connections are limited.
+    pub(crate) fn held(self, held: Option<Box<Held>>) -> Self {
+        Self {
+            _held: held,
+            ..self
+        }
     }
 
     /// The same connection with TLS, which `secure` begins. A connection that has no port stays as it is.

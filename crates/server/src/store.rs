@@ -233,7 +233,7 @@ impl Stores {
     pub(crate) fn ready(&self) -> bool {
         let health = self.health();
         let mut up = health.iter().filter(|store| store.up);
-        let in_redis = |sessions: &Sessions| sessions.0.truth.source() == Source::Redis;
+        let in_redis = |sessions: &Sessions| sessions.chain.truth.source() == Source::Redis;
         let needs_redis = self.0.sessions.as_ref().is_some_and(in_redis);
         up.any(|store| !needs_redis || store.source == Source::Redis)
     }
@@ -368,7 +368,7 @@ impl Builder<'_> {
                 (None, SessionTruth::RedisThenDatabase(storage, database))
             }
         };
-        Some(Sessions(self.chain(cache, truth)))
+        Some(Sessions::new(self.chain(cache, truth)))
     }
 
     fn cache<F: record::Recorded>(&self, kind: &str, about: About) -> Option<SharedCache<F>> {

@@ -1,14 +1,15 @@
 //! Who there is, and how a request of theirs is asked about.
 
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use gate::{
-    Access, Arrival, Bypass, ClaimPath, Column, Condition, Facts, Gate, Groups, GroupsSource,
-    HeaderProfile, Hygiene, IdentityHeaders, IdentityRules, Issuer, IssuerKeys, KnownSession,
-    Lookup, Matched, Methods, Newer, PathPattern, Realm, Rewrite, Route, Routes, Scalar, Sessions,
-    Source, StoreError, Test, TestKind, User, Users,
+    Access, Arrival, Bypass, ClaimPath, Column, Condition, Facts, FindError, Gate, Groups,
+    GroupsSource, HeaderProfile, Hygiene, IdentityHeaders, IdentityRules, Issuer, IssuerKeys,
+    KnownSession, Lookup, Matched, Methods, Newer, PathPattern, Realm, Rewrite, Route, Routes,
+    Scalar, Sessions, Source, StoreError, Test, TestKind, User, Users,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use jsonwebtoken::EncodingKey;
@@ -143,7 +144,11 @@ impl Users for Rows {
 }
 
 impl Sessions for Rows {
-    async fn find(&self, token: &SessionToken) -> Result<Lookup<KnownSession>, StoreError> {
+    async fn find(
+        &self,
+        token: &SessionToken,
+        _: Option<IpAddr>,
+    ) -> Result<Lookup<KnownSession>, FindError> {
         let stored = StoredSession::new(StoredColumns {
             subject: "shopper",
             email: None,

@@ -16,6 +16,7 @@ use super::open::header_value;
 use crate::clock;
 use crate::config::{Config, Variables};
 use crate::explain::{self, AskedBy, Explanation, FieldLine, Head, Question, Target};
+use crate::limits::Table;
 use crate::live::{Live, Surroundings};
 use crate::metrics::Metrics;
 use crate::store::Pools;
@@ -117,6 +118,7 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
         .enable_all()
         .build()?;
     let around = Surroundings {
+        table: Arc::new(Table::new()),
         runtime: runtime.handle().clone(),
         pools: Pools::new(runtime.handle().clone()),
         metrics: Metrics::new()?,

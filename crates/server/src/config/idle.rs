@@ -179,6 +179,8 @@ const RULES: &[Rule] = &[
             "UPSTREAM_CONNECT_TIMEOUT",
             "UPSTREAM_TIMEOUT",
             "CLIENT_IDLE_TIMEOUT",
+            "STREAM_IDLE_TIMEOUT",
+            "REQUEST_TIMEOUT",
             "FORWARD_SESSION_COOKIE",
             "VIA",
         ],

@@ -23,6 +23,7 @@ pub(super) use self::services::Services;
 pub(super) use self::unused::realms_without_groups;
 use super::cors::AllowedOrigin;
 use super::folder::FolderSettings;
+use super::limits::RateLimit;
 use super::sign_in::SignIn;
 use super::stack::Stack;
 
@@ -48,6 +49,8 @@ pub(crate) struct Handling {
     pub(crate) host: Option<HeaderValue>,
     /// How many bytes its body may have.
     pub(crate) body_limit: Option<u64>,
+    /// How often it may be asked for: all of these.
+    pub(crate) rates: Vec<RateLimit>,
     /// The origins whose pages may read our refusals.
     pub(crate) cors_origins: Vec<AllowedOrigin>,
     /// Where people are sent to sign in.

@@ -65,6 +65,8 @@ pub(crate) struct RawRoute {
     pub(crate) timeout: Option<Spanned<i64>>,
     /// In bytes.
     pub(crate) body_limit: Option<Spanned<i64>>,
+    /// Empty: as often as anybody likes.
+    pub(crate) rate_limit: Vec<Spanned<String>>,
     pub(crate) cors_origins: Option<Vec<Spanned<String>>>,
     pub(crate) forward_session_cookie: Option<Spanned<bool>>,
     pub(crate) sign_in_url: Option<Spanned<String>>,

@@ -82,7 +82,9 @@ fn identified(outcome: Result<&Admission, &Refusal>) -> (Option<Verdict>, Option
         | Refusal::Unmet(_)
         | Refusal::Unwritable(_) => (Some(Verdict::Met), user(refusal.session())),
         // Nobody can say.
-        Refusal::NoIssuerKeys | Refusal::Store(_) => (None, Some(refusal.to_string())),
+        Refusal::NoIssuerKeys | Refusal::RateLimited(_) | Refusal::Store(_) => {
+            (None, Some(refusal.to_string()))
+        }
         Refusal::Guest(_)
         | Refusal::NoSession
         | Refusal::NoSessionStore { .. }

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use http::{Method, Request};
-use http1::{Length, RequestReader, Violation};
+use http1::{HeadLimits, Length, RequestReader, Violation};
 use thiserror::Error;
 
 /// What a URL asks for, byte for byte.
@@ -138,13 +138,13 @@ impl FieldLine {
 }
 
 impl Head {
-    /// The request, as the gate reads it.
+    /// The request, as a gate with these limits reads it.
     ///
     /// # Errors
     /// [`Violation`] when the gate would not.
-    pub(super) fn read(&self) -> Result<Request<Length>, Violation> {
+    pub(super) fn read(&self, limits: HeadLimits) -> Result<Request<Length>, Violation> {
         let mut input = BytesMut::from(&self.bytes()[..]);
-        let received = RequestReader::default().read(&mut input)?;
+        let received = RequestReader::new(limits).read(&mut input)?;
         Ok(received.expect("it ends with an empty line").request)
     }
 
@@ -205,7 +205,7 @@ mod tests {
             ("/a?b=http://c/", None, "/a?b=http://c/"),
             ("*", None, "*"),
         ] {
-            let request = head(text, &[]).read().unwrap();
+            let request = head(text, &[]).read(HeadLimits::default()).unwrap();
             let found = request
                 .headers()
                 .get(HOST)
@@ -260,9 +260,9 @@ mod tests {
                 &["Transfer-Encoding: gzip"],
                 Violation::UnknownCoding,
             ),
-            ("http://a", &["Name: x"; 100], Violation::TooLarge),
+            ("http://a", &["Name: x"; 256], Violation::TooLarge),
         ] {
-            let read = head(target, fields).read().map(|_| ());
+            let read = head(target, fields).read(HeadLimits::default()).map(|_| ());
             assert_eq!(read, Err(violation), "{target} {fields:?}");
         }
         assert_eq!(FieldLine::parse("no colon"), Err(BadField::NoColon));

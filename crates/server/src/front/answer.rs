@@ -2,12 +2,12 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use gate::Answer;
+use gate::{Answer, Exceeded};
 use http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION,
     REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{Response, StatusCode};
+use http::{HeaderMap, HeaderName, Response, StatusCode};
 use serde_json::json;
 
 use super::asker::Asker;
@@ -33,6 +33,7 @@ pub(crate) fn refusal(
             WayIn::Nowhere | WayIn::Offer { .. } => StatusCode::UNAUTHORIZED,
             WayIn::Redirect { location, counted } => return redirect(&location, counted),
         },
+        Answer::TooMany => StatusCode::TOO_MANY_REQUESTS,
         Answer::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     };
     status(code, asker, request_id)
@@ -87,6 +88,34 @@ pub(crate) fn status(status: StatusCode, asker: Asker, request_id: &str) -> Resp
     response
 }
 
+/// Says in an answer which limit a request was over, and when there is room again.
+///
+/// The two fields of draft-ietf-httpapi-ratelimit-headers-10: the limit itself, and what is left of it. `Retry-After`
+/// (RFC 9110 §10.2.3) says the same to those who do not know them.
+pub(crate) fn say_limit(headers: &mut HeaderMap, exceeded: &Exceeded) {
+    let Exceeded {
+        policy,
+        quota,
+        window,
+        wait,
+    } = exceeded;
+    // To the second, and never so early that it would be refused again.
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let seconds = seconds.max(1);
+    let window = window.as_secs();
+    for (name, text) in [
+        (
+            "ratelimit-policy",
+            format!("\"{policy}\";q={quota};w={window}"),
+        ),
+        ("ratelimit", format!("\"{policy}\";r=0;t={seconds}")),
+        ("retry-after", seconds.to_string()),
+    ] {
+        let value = HeaderValue::from_str(&text).expect("numbers and words of ours");
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
 /// Renders the refusal of a request that cannot be passed on. Whatever follows it is not read.
 pub(crate) fn malformed(code: StatusCode, asker: Asker, request_id: &str) -> Response<Bytes> {
     let mut response = status(code, asker, request_id);
@@ -126,9 +155,10 @@ fn grpc_status(status: StatusCode) -> &'static str {
         StatusCode::UNAUTHORIZED => "16",
         StatusCode::FORBIDDEN => "7",
         StatusCode::NOT_FOUND => "12",
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-            "14"
-        }
+        StatusCode::BAD_GATEWAY
+        | StatusCode::GATEWAY_TIMEOUT
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::TOO_MANY_REQUESTS => "14",
         _ => "2",
     }
 }

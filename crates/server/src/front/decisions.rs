@@ -17,17 +17,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gate::{Admission, Facts, IdentityHeaders, Permit, Refused, Restriction};
+use gate::{Admission, Facts, IdentityHeaders, Permit, Refusal, Refused, Restriction};
 use http::header::{CACHE_CONTROL, CONNECTION};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
-use http1::LARGEST_HEAD;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use session::UnixTime;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -43,10 +43,11 @@ use super::asker::Asker;
 use super::cors::Cors;
 use super::record::{Decision, Record};
 use super::way_in::{Asked, WayIn, asks_for_https};
-use super::{Front, Sparingly, arrival};
+use super::{Front, Sparingly, arrival, limited};
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::{ClientSettings, Handling};
+use crate::limits::{Connections, InFlight};
 use crate::live::{Live, View};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
@@ -62,9 +63,24 @@ pub(crate) struct Decisions {
     pub(crate) tasks: TaskTracker,
     /// About questions.
     pub(crate) warnings: Sparingly,
+    /// Those of its listener.
+    pub(crate) connections: Arc<Connections>,
 }
 
 impl Front for Decisions {
+    fn admit(&self, stream: Stream, peer: IpAddr) -> Option<Stream> {
+        let live = self.live.current();
+        let is_proxy = live.trusted_hosts.trusts(peer);
+        super::admitted(
+            stream,
+            peer,
+            is_proxy,
+            &live,
+            &self.connections,
+            &self.metrics,
+        )
+    }
+
     async fn serve(self: Rc<Self>, mut stream: Stream, peer: IpAddr, stop: CancellationToken) {
         let first = timeout(IDLE_HOST, stream.begins_with_http2());
         // An error, or no byte at all, means that somebody hung up.
@@ -118,6 +134,7 @@ impl Decisions {
     }
 
     async fn serve_http2(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
+        let largest_head = self.live.current().client.head.bytes;
         let service = service_fn(|request| {
             let decisions = Rc::clone(&self);
             async move { Ok::<_, Infallible>(decisions.answer_http2(request, peer).await) }
@@ -126,7 +143,7 @@ impl Decisions {
             .timer(TokioTimer::new())
             .keep_alive_interval(Some(PING))
             .max_concurrent_streams(MOST_STREAMS)
-            .max_header_list_size(u32::try_from(LARGEST_HEAD).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(largest_head).unwrap_or(u32::MAX))
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         tokio::select! {
@@ -263,6 +280,15 @@ impl Decisions {
             record.decided(Decision::Rejected("untrusted_proxy"));
             return Err(denied(record));
         }
+        let in_flight = self.metrics.in_flight();
+        let Some(_place) = InFlight::enter(in_flight, live.limits.in_flight) else {
+            record.decided(Decision::Rejected("overloaded"));
+            let status = question.refusals.status(StatusCode::SERVICE_UNAVAILABLE);
+            let mut overloaded =
+                answer::status(StatusCode::SERVICE_UNAVAILABLE, asker, record.request_id());
+            *overloaded.status_mut() = status;
+            return Err(overloaded);
+        };
         let original = match question.original {
             Ok(original) => original,
             Err(flaw) => {
@@ -292,7 +318,7 @@ impl Decisions {
             headers,
             arrival: &record.arrival,
         };
-        let permit = live.gate.decide(&facts, record.now).await;
+        let permit = Self::permit(live, &facts, record.now).await;
         if let Ok(permit) = &permit
             && restriction.names_groups()
             && !permit.knows_groups()
@@ -314,11 +340,35 @@ impl Decisions {
                 }
                 record.lacks(lacking);
                 let refusals = question.refusals;
-                let answer = refuse(&refused, handling, &original, headers, refusals, record);
+                let origin = live.trusted_hosts.origin(record.arrival.peer, headers);
+                let is_https = asks_for_https(headers, &origin);
+                let path = original.path.as_ref();
+                let asked = Asked {
+                    host: Some(original.host.as_str()),
+                    is_https,
+                    path_and_query: path.map_or("/", PathAndQuery::as_str),
+                    headers,
+                    now: record.now,
+                };
+                let answer = refuse(&refused, handling, asker, &asked, refusals, record);
                 record.decided(Decision::Refused(refused.refusal));
                 Err(answer)
             }
         }
+    }
+
+    /// Decides about a request within the limits on how often somebody may ask.
+    async fn permit<'g>(
+        live: &'g Live,
+        facts: &Facts<'_>,
+        now: UnixTime,
+    ) -> Result<Permit<'g>, Refused<'g>> {
+        let client = facts.arrival.client;
+        limited::first(live, client)?;
+        let route = limited::route(live, facts)?;
+        let mut decided = live.gate.decide_by(route, facts, now).await;
+        limited::last(live, facts.arrival, &mut decided);
+        decided
     }
 
     /// Says what is wrong with a question, once in a while: clients can provoke some flaws, and all are in the audit log.
@@ -346,24 +396,19 @@ impl Decisions {
 fn refuse(
     refused: &Refused<'_>,
     handling: &Handling,
-    original: &Original,
-    headers: &HeaderMap,
+    asker: Asker,
+    asked: &Asked<'_>,
     refusals: Refusals,
     record: &mut Record<'_>,
 ) -> Response<Bytes> {
     let answer = refused.refusal.answer();
-    let asker = Asker::behind_proxy(&original.method, headers);
-    let asked = Asked {
-        host: Some(original.host.as_str()),
-        is_https: asks_for_https(headers),
-        path_and_query: original.path.as_ref().map_or("/", PathAndQuery::as_str),
-        headers,
-        now: record.now,
-    };
-    let way_in = WayIn::of(handling.sign_in.as_ref(), answer, asker, &asked);
+    let way_in = WayIn::of(handling.sign_in.as_ref(), answer, asker, asked);
     record.redirect_loop = way_in.is_loop();
     let mut response = answer::refusal(answer, asker, way_in, record.request_id());
-    Cors(&handling.cors_origins).describe(headers, response.headers_mut());
+    if let Refusal::RateLimited(limited) = &refused.refusal {
+        answer::say_limit(response.headers_mut(), &limited.exceeded);
+    }
+    Cors(&handling.cors_origins).describe(asked.headers, response.headers_mut());
     *response.status_mut() = refusals.status(response.status());
     response
 }

@@ -1,6 +1,6 @@
 //! What is demanded and promised of HTTPS, request by request.
 
-use gate::Arrival;
+use gate::{Arrival, TrustedProxies};
 use http::{HeaderMap, HeaderValue};
 
 use super::way_in::came_by_https;
@@ -8,14 +8,24 @@ use crate::config::HttpsSettings;
 
 impl HttpsSettings {
     /// Whether a request is refused because it did not come by HTTPS.
-    pub(crate) fn refuses(&self, headers: &HeaderMap, arrival: &Arrival) -> bool {
-        self.is_required && !came_by_https(headers, arrival)
+    pub(crate) fn refuses(
+        &self,
+        headers: &HeaderMap,
+        arrival: &Arrival,
+        proxies: &TrustedProxies,
+    ) -> bool {
+        self.is_required && !came_by_https(headers, arrival, proxies)
     }
 
     /// What the answer to a request promises: `Strict-Transport-Security`, which means something over HTTPS only (RFC 6797 §7.2).
-    pub(crate) fn promised(&self, headers: &HeaderMap, arrival: &Arrival) -> Option<&HeaderValue> {
+    pub(crate) fn promised(
+        &self,
+        headers: &HeaderMap,
+        arrival: &Arrival,
+        proxies: &TrustedProxies,
+    ) -> Option<&HeaderValue> {
         self.hsts
             .as_ref()
-            .filter(|_| came_by_https(headers, arrival))
+            .filter(|_| came_by_https(headers, arrival, proxies))
     }
 }

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use gate::{Access, Admission, Admitted, Arrival, Facts, Permit, Refused, Rewrite, Route};
+use gate::{Access, Admission, Admitted, Arrival, Facts, Permit, Refusal, Refused, Rewrite, Route};
 use http::header::{HOST, STRICT_TRANSPORT_SECURITY};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http1::{Answered, Length};
 use tokio_util::sync::CancellationToken;
 
@@ -20,13 +21,15 @@ use super::onward::{self, Added};
 use super::record::{Decision, Record};
 use super::target::{self, Target};
 use super::way_in::{Asked, WayIn};
-use super::{Front, HTTPS_REQUIRED, Sparingly, files, tunnel};
+use super::{HTTPS_REQUIRED, Sparingly, files, limited, tunnel};
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::Handling;
 use crate::connection::Connection;
+use crate::deadline::Deadline;
 use crate::ended::{Ended, Sent, is_our_limit};
 use crate::folder;
+use crate::limits::InFlight;
 use crate::live::{Current, Live, View};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
@@ -44,8 +47,9 @@ pub(crate) struct Proxy {
     pub(crate) upstream_warnings: Sparingly,
 }
 
-impl Front for Proxy {
-    async fn serve(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
+impl Proxy {
+    /// Serves one connection until it ends, or `stop` asks for an end after the requests in flight.
+    pub(super) async fn serve(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
         let peer = Peer::of(&stream, peer);
         let mut client = Client::new(stream, self.live.current().client, stop);
         while let Some(request) = client.next().await {
@@ -70,6 +74,20 @@ impl Front for Proxy {
     }
 }
 
+/// An answer of the upstream on its way to the client.
+struct Passing<'l> {
+    answer: Answered,
+    exchange: Exchange,
+    handling: &'l Handling,
+    /// What it promises of HTTPS.
+    hsts: Option<&'l HeaderValue>,
+    /// The request's place among those in flight.
+    place: Option<InFlight<'l>>,
+    deadline: Deadline,
+    /// How long a stream may pause.
+    stream_idle: Duration,
+}
+
 /// What becomes of a request.
 enum Outcome {
     /// Its client has hung up.
@@ -92,36 +110,38 @@ impl Proxy {
         let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
         let host = request.headers().get(HOST).cloned();
         record.asks(request.method().clone(), host, Some(request.uri().clone()));
-        let mut handling = live.handling(None);
-        let outcome = match target::settle(&mut request) {
+        let place = InFlight::enter(self.metrics.in_flight(), live.limits.in_flight);
+        let mut deadline = Deadline::after(client.total_time());
+        let ours = |response| (live.handling(None), Outcome::Answered(response));
+        let (handling, outcome) = match target::settle(&mut request) {
+            Ok(_) if place.is_none() => {
+                record.decided(Decision::Rejected("overloaded"));
+                let (status, id) = (StatusCode::SERVICE_UNAVAILABLE, record.request_id());
+                ours(answer::status(status, asker(&request), id))
+            }
             Ok(Target::Path) => {
-                let (found, outcome) = self.decide(&live, &request, client, &mut record).await;
-                handling = found;
-                outcome
+                let decided = {
+                    let deciding = pin!(self.decide(&live, &request, client, &mut record));
+                    deadline.unless_over(deciding).await
+                };
+                decided.unwrap_or_else(|| ours(out_of_time(&request, &mut record)))
             }
             Ok(Target::Server) => {
                 record.decided(Decision::Options);
-                Outcome::Answered(answer::options())
+                ours(answer::options())
             }
             Err(malformed) => {
                 record.decided(Decision::Rejected(malformed.reason()));
                 let (status, id) = (malformed.status(), record.request_id());
-                Outcome::Answered(answer::malformed(status, asker(&request), id))
+                ours(answer::malformed(status, asker(&request), id))
             }
         };
-        let cors = Cors(&handling.cors_origins);
-        let hsts = live.https.promised(request.headers(), &record.arrival);
-        let describe = |response: &mut Response<Bytes>, asked: &HeaderMap| {
-            cors.describe(asked, response.headers_mut());
-            if let Some(hsts) = hsts {
-                let headers = response.headers_mut();
-                headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
-            }
-        };
+        let proxies = &live.trusted_proxies;
+        let hsts = (live.https).promised(request.headers(), &record.arrival, proxies);
         match outcome {
             Outcome::Abandoned => abandon(client, record),
             Outcome::Answered(mut response) => {
-                describe(&mut response, request.headers());
+                describe(&mut response, request.headers(), handling, hsts);
                 answer_ourselves(response, client, record).await;
             }
             // In a box, so that requests that are passed on take no room for it.
@@ -137,27 +157,72 @@ impl Proxy {
                 let fields = fields.chain(gate::websocket_fields());
                 client.begin_answer(answer.status, answer.reason(), fields, Length::NONE);
                 record.begins(answer.status, true);
+                // It may last for days, and the service has more to do with it than we.
+                drop(place);
                 client.end();
                 let ended = tunnel::join(&mut client.connection, *upstream, &record).await;
                 let began = client.is_being_answered();
                 record.ends(Sent { ended, began });
             }
             Outcome::Passed(answer, exchange) => {
-                let is_head = *request.method() == Method::HEAD;
-                let added = Added::to(&answer, handling.keeps_private, hsts);
-                let fields = onward::fields(&answer, is_head, &added, record.request_id());
-                client.begin_answer(answer.status, answer.reason(), fields, answer.length);
-                record.begins(answer.status, is_stream(&answer));
-                match exchange.relay(client, &record).await {
-                    Ok(sent) => record.ends(sent),
-                    Err(error) => {
-                        let mut response = self.upstream_failed(&error, &request, &mut record);
-                        describe(&mut response, request.headers());
-                        answer_ourselves(response, client, record).await;
-                    }
-                }
+                let passing = Passing {
+                    answer,
+                    exchange,
+                    handling,
+                    hsts,
+                    place,
+                    deadline,
+                    stream_idle: live.limits.stream_idle,
+                };
+                self.pass_on(passing, &request, client, record).await;
             }
         }
+    }
+
+    /// Passes an answer of the upstream on.
+    async fn pass_on(
+        &self,
+        passing: Passing<'_>,
+        request: &Request<Length>,
+        client: &mut Client,
+        mut record: Record<'_>,
+    ) {
+        let Passing {
+            answer,
+            mut exchange,
+            handling,
+            hsts,
+            place,
+            mut deadline,
+            stream_idle,
+        } = passing;
+        let is_head = *request.method() == Method::HEAD;
+        let added = Added::to(&answer, handling.keeps_private, hsts);
+        let fields = onward::fields(&answer, is_head, &added, record.request_id());
+        client.begin_answer(answer.status, answer.reason(), fields, answer.length);
+        let is_stream = is_stream(&answer);
+        record.begins(answer.status, is_stream);
+        let _place = place.filter(|_| !is_stream);
+        if is_stream {
+            exchange.may_pause(stream_idle);
+            deadline = Deadline::after(None);
+        }
+        let relayed = {
+            let relaying = pin!(exchange.relay(client, &record));
+            deadline.unless_over(relaying).await
+        };
+        let mut response = match relayed {
+            Some(Ok(sent)) => return record.ends(sent),
+            Some(Err(error)) => self.upstream_failed(&error, request, &mut record),
+            None if client.take_back_answer() => out_of_time(request, &mut record),
+            None => {
+                client.break_off();
+                let (ended, began) = (Ended::Cut, client.is_being_answered());
+                return record.ends(Sent { ended, began });
+            }
+        };
+        describe(&mut response, request.headers(), handling, hsts);
+        answer_ourselves(response, client, record).await;
     }
 
     /// Decides on a request, and forwards it if it may enter. Also gives what is configured for its route.
@@ -176,7 +241,11 @@ impl Proxy {
             headers,
             arrival: &record.arrival,
         };
-        if live.https.refuses(headers, &record.arrival) {
+        if let Err(refused) = limited::first(live, record.arrival.client) {
+            return refuse(refused, Vec::new(), live, request, record);
+        }
+        let proxies = &live.trusted_proxies;
+        if live.https.refuses(headers, &record.arrival, proxies) {
             let answer = answer::https_required(asker(request), record.request_id());
             record.decided(Decision::Rejected(HTTPS_REQUIRED));
             return (live.handling(None), Outcome::Answered(answer));
@@ -186,10 +255,16 @@ impl Proxy {
             record.decided(Decision::Preflight);
             return (live.handling(Some(route)), Outcome::Answered(answer));
         }
-        let decided = {
-            let deciding = pin!(live.gate.decide(&facts, record.now));
-            client.unless_gone(deciding).await
+        let mut decided = match limited::route(live, &facts) {
+            Ok(route) => {
+                let deciding = pin!(live.gate.decide_by(route, &facts, record.now));
+                client.unless_gone(deciding).await
+            }
+            Err(refused) => Some(Err(refused)),
         };
+        if let Some(decided) = &mut decided {
+            limited::last(live, &record.arrival, decided);
+        }
         match decided {
             None => (live.handling(None), Outcome::Abandoned),
             Some(Ok(permit)) => {
@@ -200,11 +275,8 @@ impl Proxy {
                 (handling, forwarding.await)
             }
             Some(Err(refused)) => {
-                let handling = live.handling(refused.route);
                 let lacking = live.gate.lacking(&refused, &facts, record.now);
-                record.lacks(lacking);
-                let answer = refuse(refused, handling, request, record);
-                (handling, Outcome::Answered(answer))
+                refuse(refused, lacking, live, request, record)
             }
         }
     }
@@ -362,29 +434,60 @@ pub(crate) fn admit<'r>(
     }
 }
 
-/// Notes a refusal, and renders it.
+/// Notes a refusal and for want of which conditions it is one, and renders it. Also gives what is configured for its route.
 fn refuse<'l>(
     refused: Refused<'l>,
-    handling: &Handling,
+    lacking: Vec<String>,
+    live: &'l Live,
     request: &Request<Length>,
     record: &mut Record<'l>,
-) -> Response<Bytes> {
-    let asker = asker(request);
-    let answer = refused.refusal.answer();
-    let asked = Asked::of(request, &record.arrival, record.now);
+) -> (&'l Handling, Outcome) {
+    let handling = live.handling(refused.route);
+    record.lacks(lacking);
+    let (asker, answer) = (asker(request), refused.refusal.answer());
+    let proxies = &live.trusted_proxies;
+    let asked = Asked::of(request, &record.arrival, proxies, record.now);
     let way_in = WayIn::of(handling.sign_in.as_ref(), answer, asker, &asked);
     record.redirect_loop = way_in.is_loop();
-    let answer = answer::refusal(answer, asker, way_in, record.request_id());
+    let mut answer = answer::refusal(answer, asker, way_in, record.request_id());
+    if let Refusal::RateLimited(limited) = &refused.refusal {
+        answer::say_limit(answer.headers_mut(), &limited.exceeded);
+    }
     if let Some(route) = refused.route {
         record.governed_by(&*route.name);
     }
     record.decided(Decision::Refused(refused.refusal));
-    answer
+    (handling, Outcome::Answered(answer))
+}
+
+/// Answers a request for which there is no more time.
+fn out_of_time(request: &Request<Length>, record: &mut Record<'_>) -> Response<Bytes> {
+    match record.is_decided() {
+        true => record.upstream = Some("timed_out"),
+        false => record.decided(Decision::Rejected("request_timeout")),
+    }
+    record.ended = Some(Ended::Cut);
+    let (status, asker) = (StatusCode::GATEWAY_TIMEOUT, asker(request));
+    answer::status(status, asker, record.request_id())
 }
 
 /// Who asks. Most requests are never asked this: it is for answers of our own.
 fn asker(request: &Request<Length>) -> Asker {
     Asker::of(request.method(), request.headers())
+}
+
+/// Adds to an answer of our own what the route and the settings of HTTPS say.
+fn describe(
+    response: &mut Response<Bytes>,
+    asked: &HeaderMap,
+    handling: &Handling,
+    hsts: Option<&HeaderValue>,
+) {
+    Cors(&handling.cors_origins).describe(asked, response.headers_mut());
+    if let Some(hsts) = hsts {
+        let headers = response.headers_mut();
+        headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+    }
 }
 
 /// Sends an answer that is not the upstream's, and ends the record with it.

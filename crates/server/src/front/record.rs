@@ -126,6 +126,11 @@ impl<'p> Record<'p> {
         self.route = Some(route.into());
     }
 
+    /// Whether it has been decided what becomes of the request.
+    pub(crate) fn is_decided(&self) -> bool {
+        self.decision_took.is_some()
+    }
+
     /// Notes for want of which conditions somebody known is refused.
     pub(crate) fn lacks(&mut self, conditions: Vec<String>) {
         self.lacking = conditions;
@@ -144,6 +149,9 @@ impl<'p> Record<'p> {
         }
         if let Decision::Refused(refusal) = &decision {
             notices::of_refusal(refusal, self.route.as_deref(), self.now, self.request_id());
+            if let Refusal::RateLimited(limited) = refusal {
+                self.metrics.rate_limited(limited.exceeded.policy);
+            }
         }
         self.decision = decision;
         self.count_decision();

@@ -19,6 +19,7 @@ use super::{Front, answer};
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::AskedHost;
+use crate::limits::Connections;
 use crate::live::{Live, View};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
@@ -31,9 +32,18 @@ pub(crate) struct Redirect {
     pub(crate) metrics: Arc<Metrics>,
     /// Those of the listeners, in the order of the live ones.
     pub(crate) ports: Arc<[Option<u16>]>,
+    /// Those of its listener.
+    pub(crate) connections: Arc<Connections>,
 }
 
 impl Front for Redirect {
+    fn admit(&self, stream: Stream, peer: IpAddr) -> Option<Stream> {
+        let live = self.live.current();
+        let is_proxy = live.trusted_proxies.trusts(peer);
+        let (connections, metrics) = (&self.connections, &self.metrics);
+        super::admitted(stream, peer, is_proxy, &live, connections, metrics)
+    }
+
     async fn serve(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
         let mut client = Client::new(stream, self.live.current().client, stop);
         while let Some(request) = client.next().await {

@@ -1,4 +1,4 @@
-//! A front behind TLS, as far as its listener speaks that.
+//! The proxy behind TLS, as far as its listener speaks that.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -9,24 +9,36 @@ use rustls::ServerConfig;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::proxy::Proxy;
 use super::{Front, Sparingly};
 use crate::clock;
+use crate::limits::Connections;
 use crate::live::Shared;
 use crate::metrics::Metrics;
 use crate::socket::Stream;
 use crate::tls::handshake::{self, HandshakeError};
 
 /// What a listener of one runtime serves.
-pub(crate) struct Secured<F> {
-    pub(crate) front: Rc<F>,
+pub(crate) struct Secured {
+    pub(crate) front: Rc<Proxy>,
     /// The listener, by its place among the live ones.
     pub(crate) listener: usize,
+    /// Those of the listener.
+    pub(crate) connections: Arc<Connections>,
     pub(crate) live: Shared,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) warnings: Sparingly,
 }
 
-impl<F: Front> Front for Secured<F> {
+impl Front for Secured {
+    /// Before it comes to terms about TLS, so that those who never do count too.
+    fn admit(&self, stream: Stream, peer: IpAddr) -> Option<Stream> {
+        let live = self.live.load();
+        let is_proxy = live.trusted_proxies.trusts(peer);
+        let (connections, metrics) = (&self.connections, &self.metrics);
+        super::admitted(stream, peer, is_proxy, &live, connections, metrics)
+    }
+
     async fn serve(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
         let stream = match self.terms() {
             None => stream,
@@ -53,7 +65,7 @@ async fn given_up(stop: &CancellationToken) {
     sleep(AFTER_STOP).await;
 }
 
-impl<F> Secured<F> {
+impl Secured {
     /// How the listener speaks TLS now, if it does, and how long it may take to come to terms.
     fn terms(&self) -> Option<(Arc<ServerConfig>, Duration)> {
         let live = self.live.load();

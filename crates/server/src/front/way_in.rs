@@ -1,9 +1,9 @@
 //! What becomes of a browser that has to sign in.
 
-use gate::{Answer, Arrival};
-use http::header::{FORWARDED, HOST};
+use gate::{Answer, Arrival, Origin, TrustedProxies};
+use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request};
 use session::UnixTime;
 
 use super::asker::Asker;
@@ -81,17 +81,19 @@ impl WayIn {
 
 impl<'r> Asked<'r> {
     /// A request of a client that talks to us, perhaps through a proxy whose word counts.
-    pub(crate) fn of<B>(request: &'r Request<B>, arrival: &Arrival, now: UnixTime) -> Self {
+    pub(crate) fn of<B>(
+        request: &'r Request<B>,
+        arrival: &Arrival,
+        proxies: &TrustedProxies,
+        now: UnixTime,
+    ) -> Self {
         let headers = request.headers();
-        let reported = |kind| match arrival.trusted_peer {
-            true => reported(headers, kind),
-            false => None,
-        };
+        let origin = proxies.origin(arrival.peer, headers);
         let host = || headers.get(HOST).and_then(|host| host.to_str().ok());
         let path = request.uri().path_and_query();
         Self {
-            host: reported(&HOST_OF).or_else(host),
-            is_https: came_by_https(headers, arrival),
+            host: origin.host.or_else(host),
+            is_https: is_https(&origin, arrival),
             path_and_query: path.map_or("/", PathAndQuery::as_str),
             headers,
             now,
@@ -100,20 +102,24 @@ impl<'r> Asked<'r> {
 }
 
 /// Whether the browser used `https`: with us, or with a proxy whose word counts.
-pub(crate) fn came_by_https(headers: &HeaderMap, arrival: &Arrival) -> bool {
-    let said = match arrival.trusted_peer {
-        true => reported(headers, &PROTO_OF),
-        false => None,
-    };
-    said.map_or(arrival.secure, is_secure)
+pub(crate) fn came_by_https(
+    headers: &HeaderMap,
+    arrival: &Arrival,
+    proxies: &TrustedProxies,
+) -> bool {
+    is_https(&proxies.origin(arrival.peer, headers), arrival)
 }
 
-/// Whether the host that asks says that its client used `https`.
-pub(crate) fn asks_for_https(headers: &HeaderMap) -> bool {
+fn is_https(origin: &Origin<'_>, arrival: &Arrival) -> bool {
+    origin.scheme.map_or(arrival.secure, is_secure)
+}
+
+/// Whether the host that asks says that its client used `https`, in a header of its own or in those that tell the `origin`.
+pub(crate) fn asks_for_https(headers: &HeaderMap, origin: &Origin<'_>) -> bool {
     let url = headers
         .get("x-original-url")
         .is_some_and(|url| url.as_bytes().starts_with(b"https://"));
-    url || reported(headers, &PROTO_OF).is_some_and(is_secure)
+    url || origin.scheme.is_some_and(is_secure)
 }
 
 /// Traefik says `wss` for a WebSocket.
@@ -121,45 +127,15 @@ fn is_secure(scheme: &str) -> bool {
     scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("wss")
 }
 
-/// A part of the original request, under its older name and as a parameter of `Forwarded` (RFC 7239 §4).
-struct Part {
-    header: HeaderName,
-    parameter: &'static str,
-}
-
-static HOST_OF: Part = Part {
-    header: HeaderName::from_static("x-forwarded-host"),
-    parameter: "host",
-};
-
-static PROTO_OF: Part = Part {
-    header: HeaderName::from_static("x-forwarded-proto"),
-    parameter: "proto",
-};
-
-/// What proxies say of the request as it left the browser: the first of several, because each proxy adds to the end.
-fn reported<'r>(headers: &'r HeaderMap, part: &Part) -> Option<&'r str> {
-    let first = |name: &HeaderName| {
-        let value = headers.get(name)?.to_str().ok()?;
-        value.split(',').next().map(str::trim)
-    };
-    let older = first(&part.header).filter(|value| !value.is_empty());
-    older.or_else(|| {
-        let mut parameters = first(&FORWARDED)?.split(';');
-        parameters.find_map(|parameter| {
-            let (name, value) = parameter.trim().split_once('=')?;
-            let is_meant = name.eq_ignore_ascii_case(part.parameter);
-            is_meant.then_some(value.trim_matches('"'))
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use gate::ForwardedHeader;
+    use http::HeaderName;
+
     use super::*;
 
     #[test]
-    fn the_first_proxy_says_what_the_browser_asked_for() {
+    fn the_header_that_the_proxies_write_says_what_the_browser_asked_for() {
         let headers = |pairs: &[(&'static str, &'static str)]| {
             let pairs = pairs.iter().map(|(name, value)| {
                 (
@@ -169,21 +145,42 @@ mod tests {
             });
             HeaderMap::from_iter(pairs)
         };
-        let older = headers(&[
+        let older = TrustedProxies::default().and_loopback();
+        let standard = older.clone().writing(ForwardedHeader::Forwarded);
+        let peer = [127, 0, 0, 1].into();
+        let both = headers(&[
             ("x-forwarded-host", " a.example , b.example"),
-            ("x-forwarded-proto", "https"),
-            ("forwarded", "host=c.example"),
+            ("x-forwarded-proto", "http"),
+            (
+                "forwarded",
+                "for=192.0.2.1; Host=\"c.example:8443\";proto=HTTPS",
+            ),
         ]);
-        assert_eq!(reported(&older, &HOST_OF), Some("a.example"));
-        assert!(asks_for_https(&older));
-        let standard = headers(&[(
-            "forwarded",
-            "for=192.0.2.1; Host=\"a.example:8443\";proto=HTTPS, host=b.example",
-        )]);
-        assert_eq!(reported(&standard, &HOST_OF), Some("a.example:8443"));
-        assert!(asks_for_https(&standard));
-        assert_eq!(reported(&headers(&[]), &HOST_OF), None);
+        let origin = older.origin(peer, &both);
+        assert_eq!(origin.host, Some("a.example"));
+        assert!(!asks_for_https(&both, &origin));
+        let origin = standard.origin(peer, &both);
+        assert_eq!(origin.host, Some("c.example:8443"));
+        assert!(asks_for_https(&both, &origin));
+        let mut arrival = Arrival {
+            peer,
+            client: peer,
+            trusted_peer: true,
+            relayed: false,
+            secure: false,
+            certificate: None,
+            request_id: HeaderValue::from_static("id"),
+        };
+        assert!(!came_by_https(&both, &arrival, &older));
+        assert!(came_by_https(&both, &arrival, &standard));
+        arrival.peer = [192, 0, 2, 1].into();
+        assert!(
+            !came_by_https(&both, &arrival, &standard),
+            "of nobody listed"
+        );
+        arrival.secure = true;
+        assert!(came_by_https(&both, &arrival, &standard), "of its own");
         let nginx = headers(&[("x-original-url", "https://a.example/")]);
-        assert!(asks_for_https(&nginx));
+        assert!(asks_for_https(&nginx, &Origin::default()));
     }
 }

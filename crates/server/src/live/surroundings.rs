@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use crate::limits::Table;
 use crate::metrics::Metrics;
 use crate::store::Pools;
 
@@ -14,4 +15,6 @@ pub(crate) struct Surroundings {
     /// The connections, which stores before and after a reload share.
     pub(crate) pools: Pools,
     pub(crate) metrics: Arc<Metrics>,
+    /// Who has asked lately, which limits before and after a reload share.
+    pub(crate) table: Arc<Table>,
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use gate::{Source, StoreError};
+use gate::{Lookup, Source, StoreError};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
@@ -60,16 +60,22 @@ impl<T: Truth> Chain<T> {
         key: &str,
         question: impl FnOnce() -> T::Question,
     ) -> Answer<T::Fact> {
-        let Some(lookup) = self.memory.recall(key, clock::monotonic()) else {
+        match self.recall(key) {
+            Some(lookup) => Ok(lookup),
             // In a box, so that those who need not wait do not carry the room for waiting with them.
-            return Box::pin(self.fetch(key, question)).await;
-        };
-        self.reporter.found(&lookup);
-        Ok(lookup)
+            None => Box::pin(self.fetch(key, question)).await,
+        }
     }
 
-    /// Waits for the answer of a flight.
-    async fn fetch(
+    /// What is known under `key` without asking anybody.
+    pub(super) fn recall(&self, key: &str) -> Option<Lookup<T::Fact>> {
+        let lookup = self.memory.recall(key, clock::monotonic())?;
+        self.reporter.found(&lookup);
+        Some(lookup)
+    }
+
+    /// What the stores beyond memory answer to `question`. Waits for the answer of a flight.
+    pub(super) async fn fetch(
         self: &Arc<Self>,
         key: &str,
         question: impl FnOnce() -> T::Question,

@@ -47,6 +47,13 @@ impl<F: Fact> Memory<F> {
         })
     }
 
+    /// Whether there was something under `key` when somebody last asked, however long ago. Entries that are too old to be
+    /// trusted stay until others need their place.
+    pub(super) fn knew(&self, key: &str) -> bool {
+        let entry = self.entries.as_ref().and_then(|entries| entries.get(key));
+        entry.is_some_and(|entry| entry.found.is_some())
+    }
+
     /// Keeps what a store answered to a question that was asked at `asked`, which was `now` by the time of day.
     pub(super) fn remember(&self, key: &str, found: Option<&F>, asked: Instant, now: UnixTime) {
         // A time to live so long that it has no end is a mistake; such an entry is not kept.
@@ -105,6 +112,8 @@ mod tests {
             Some(Some(User::default()))
         );
         assert_eq!(known("7", 3 * SECOND), None);
+        let knew = |subject| memory.knew(subject);
+        assert_eq!([knew("7"), knew("8"), knew("9")], [true, false, false]);
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! the token itself is in the question to the truth and nowhere else.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use gate::{KnownSession, Lookup, Source, StoreError};
+use gate::{FindError, KnownSession, Lookup, Source, StoreError};
 use session::SessionToken;
 
 use super::Outcome;
@@ -19,20 +20,72 @@ use super::secondary::SecondaryStorage;
 use super::settings::SessionTables;
 use super::single_flight::Answer;
 use super::told::Told;
+use crate::limits::Limiter;
 
 /// The chain of stores that know sessions. A handle: clones share everything, and belong on every runtime that decides.
 #[derive(Clone)]
-pub(crate) struct Sessions(pub(super) Arc<Chain<SessionTruth>>);
+pub(crate) struct Sessions {
+    pub(super) chain: Arc<Chain<SessionTruth>>,
+    /// How often an address may bring a token that no store knows.
+    unknown: Option<Arc<Limiter>>,
+}
+
+impl Sessions {
+    pub(super) fn new(chain: Arc<Chain<SessionTruth>>) -> Self {
+        Self {
+            chain,
+            unknown: None,
+        }
+    }
+
+    /// The same, with this limit on how often an address may bring a token that no store knows.
+    pub(crate) fn limited(self, unknown: Option<Arc<Limiter>>) -> Self {
+        Self { unknown, ..self }
+    }
+
+    /// Asks the stores for a session that is not in memory. Anybody can make up a token, so each question counts against the
+    /// limit of its address before it is asked, and no longer once it has turned out that the session is there.
+    ///
+    /// Whoever asks for a session that this process has known does not guess, and is never held up by others who do
+    /// from the same address.
+    async fn look_up(
+        &self,
+        token: &SessionToken,
+        client: Option<IpAddr>,
+    ) -> Result<Lookup<KnownSession>, FindError> {
+        let id = token.id();
+        let counting = self.unknown.as_ref().zip(client);
+        let counting = counting.filter(|_| !self.chain.memory.knew(id));
+        if let Some((limiter, client)) = counting {
+            limiter.check_address(client)?;
+        }
+        let found = self.chain.fetch(id, || token.clone()).await;
+        // A store that does not answer says nothing about the token.
+        let is_unknown = matches!(&found, Ok(Lookup { found: None, .. }));
+        if let Some((limiter, client)) = counting.filter(|_| !is_unknown) {
+            limiter.give_back_address(client);
+        }
+        Ok(found?)
+    }
+}
 
 impl gate::Sessions for Sessions {
-    async fn find(&self, token: &SessionToken) -> Result<Lookup<KnownSession>, StoreError> {
-        self.0.find(token.id(), || token.clone()).await
+    async fn find(
+        &self,
+        token: &SessionToken,
+        client: Option<IpAddr>,
+    ) -> Result<Lookup<KnownSession>, FindError> {
+        match self.chain.recall(token.id()) {
+            Some(lookup) => Ok(lookup),
+            // In a box, so that those who need not wait do not carry the room for waiting with them.
+            None => Box::pin(self.look_up(token, client)).await,
+        }
     }
 
     /// Only the database is asked for the session and its user at once. What Redis holds of a user is a copy, which
     /// stays when the user goes.
     fn vouches_for_users(&self) -> bool {
-        match self.0.truth {
+        match self.chain.truth {
             SessionTruth::Database(_) => true,
             SessionTruth::Redis(_) | SessionTruth::RedisThenDatabase(..) => false,
         }
@@ -41,7 +94,7 @@ impl gate::Sessions for Sessions {
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sessions({})", self.0.truth.source())
+        write!(f, "Sessions({})", self.chain.truth.source())
     }
 }
 

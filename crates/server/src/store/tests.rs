@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Mutex;
 use std::task::Poll;
 
-use gate::{KnownSession, Lookup, Sessions as _, StoreError, User, Users as _};
+use gate::{FindError, KnownSession, Lookup, Sessions as _, StoreError, User, Users as _};
 use harness::{CutProxy, PATIENCE, PgBouncer, Postgres, Redis};
 use session::SessionToken;
 use sqlx::ConnectOptions;
@@ -110,7 +110,12 @@ impl Node {
     }
 
     async fn look_up(&self, token: &SessionToken) -> Result<Lookup<KnownSession>, StoreError> {
-        self.0.sessions().unwrap().find(token).await
+        let client = Some(std::net::Ipv4Addr::LOCALHOST.into());
+        let found = self.0.sessions().unwrap().find(token, client).await;
+        found.map_err(|error| match error {
+            FindError::Store(error) => error,
+            FindError::Limited(exceeded) => panic!("there is no limit: {exceeded}"),
+        })
     }
 
     fn health(&self) -> Vec<StoreHealth> {

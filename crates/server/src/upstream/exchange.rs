@@ -15,7 +15,7 @@ use tokio::time::{Sleep, sleep};
 use super::error::UpstreamError;
 use super::server::Server;
 use crate::client::Client;
-use crate::connection::{Connection, invalid};
+use crate::connection::{Allowance, Connection, invalid};
 use crate::ended::{Ended, Sent, is_our_limit};
 use crate::front::record::Record;
 use crate::transfer::{Broken, Sink, Source, Transfer};
@@ -301,9 +301,15 @@ impl Exchange {
         .await
     }
 
+    /// Lets the answer pause for so long, which goes on for as long as somebody listens.
+    pub(crate) fn may_pause(&mut self, limit: Duration) {
+        self.connection.allow(Allowance::at_once(limit));
+    }
+
     /// Keeps the connection for the next request: of anybody, or of the owner to whom it is bound. Where nobody knows who that is,
-    /// it ends.
-    fn keep(self, client: &mut Client, record: &Record<'_>) {
+    /// it ends. The next answer may pause no longer than others.
+    fn keep(mut self, client: &mut Client, record: &Record<'_>) {
+        self.may_pause(self.server.patience);
         if !self.is_bound {
             let has_to_be_quiet = self.http.has_to_be_quiet();
             self.server.keep(self.connection, has_to_be_quiet);

@@ -28,6 +28,7 @@ mod interop;
 mod kernel;
 mod lifecycle;
 mod links;
+mod limits;
 mod loops;
 mod named_files;
 mod output;

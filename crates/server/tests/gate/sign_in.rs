@@ -252,9 +252,10 @@ async fn the_host_that_a_listed_proxy_reports_is_the_one_that_was_asked_for() ->
             "PUBLIC_URL",
             "https://a.example, https://*.example.com, http://b.example, https://b.example",
         )
-        .env("TRUSTED_PROXIES", "127.0.0.1")
-        .start()
-        .await?;
+        .env("TRUSTED_PROXIES", "127.0.0.1");
+    let standard = gate.clone().env("FORWARDED_HEADER", "forwarded");
+    let (gate, standard) = (gate.start().await?, standard.start().await?);
+    let forwarded = "for=192.0.2.1;host=\"a.example:443\";proto=https, for=127.0.0.1";
     for (fields, origin) in [
         (
             &[("X-Forwarded-Host", "A.example.:443")][..],
@@ -264,13 +265,7 @@ async fn the_host_that_a_listed_proxy_reports_is_the_one_that_was_asked_for() ->
             &[("X-Forwarded-Host", "wiki.example.com, gate")],
             "https://wiki.example.com",
         ),
-        (
-            &[(
-                "Forwarded",
-                "for=192.0.2.1;host=\"a.example:443\";proto=https, for=b",
-            )],
-            "https://a.example",
-        ),
+        (&[("Forwarded", forwarded)], "https://a.example"),
         (&[("X-Forwarded-Host", "evil.example")], ""),
         (
             &[
@@ -290,8 +285,10 @@ async fn the_host_that_a_listed_proxy_reports_is_the_one_that_was_asked_for() ->
     ] {
         let mut all = vec![("Host", "gate.internal:8080")];
         all.extend(fields);
+        let is_standard = fields.iter().any(|(name, _)| *name == "Forwarded");
+        let gate = if is_standard { &standard } else { &gate };
         assert_eq!(
-            way_back(&gate, &all).await?,
+            way_back(gate, &all).await?,
             format!("{origin}/x"),
             "{fields:?}"
         );

@@ -1,12 +1,14 @@
 //! The settings that the environment and the top level of the file know, in the order of the README's table.
 
 mod front;
+mod limits;
 mod running;
 mod sessions;
 mod stores;
 mod tls;
 
 use self::front::{TIME, WHAT_GOES_ON, WHAT_TO_PROTECT};
+use self::limits::LIMITS;
 use self::running::{DEVELOPMENT, RUNNING};
 use self::sessions::{SESSIONS, TOKENS};
 use self::stores::{LOOKED_UP, STORED};
@@ -54,6 +56,11 @@ pub(in crate::config) const SECTIONS: &[Section] = &[
         title: "Time",
         meaning: "",
         rows: TIME,
+    },
+    Section {
+        title: "Limits",
+        meaning: "[docs/limits.md](docs/limits.md)",
+        rows: LIMITS,
     },
     Section {
         title: "Running it",

@@ -140,6 +140,12 @@ pub(in crate::config) const ROUTE: &[Key] = &[
         "the longest body in bytes; a longer one is refused",
     ),
     key(
+        "rate_limit",
+        List,
+        "\"5/m burst 10 by user\"",
+        "how often somebody may ask, beside `rate_limit` of the top level; more is 429",
+    ),
+    key(
         "cors_origins",
         Urls,
         "[\"https://app.example.com\"]",

@@ -29,6 +29,7 @@ pub(super) fn route(table: &mut Table<'_>) -> RawRoute {
         connect_timeout: table.integer("connect_timeout"),
         timeout: table.integer("timeout"),
         body_limit: table.integer("body_limit"),
+        rate_limit: table.filled("rate_limit"),
         cors_origins: table.item("cors_origins").map(|item| table.texts_of(&item)),
         forward_session_cookie: table.switch("forward_session_cookie"),
         sign_in_url: table.text("sign_in_url"),

@@ -168,7 +168,7 @@ fn names_that_other_programs_read_are_answered_with_ours() {
 }
 
 /// Read in every configuration.
-const ALWAYS: [&str; 29] = [
+const ALWAYS: [&str; 38] = [
     "UPSTREAM",
     "AUTH_LISTEN",
     "PUBLIC_PATHS",
@@ -185,6 +185,15 @@ const ALWAYS: [&str; 29] = [
     "BEARER_SECRET",
     "ENABLE_DB_CHECK",
     "TRUSTED_PROXIES",
+    "RATE_LIMIT",
+    "BAD_SESSION_RATE_LIMIT",
+    "CONNECTIONS_PER_ADDRESS",
+    "MAX_CONNECTIONS",
+    "MAX_IN_FLIGHT",
+    "MAX_HEADER_BYTES",
+    "MAX_HEADER_FIELDS",
+    "LEAST_UPLOAD_RATE",
+    "LEAST_DOWNLOAD_RATE",
     "CLIENT_HEADER_TIMEOUT",
     "CLIENT_BODY_TIMEOUT",
     "DRAIN_DELAY",
@@ -248,6 +257,9 @@ const CASES: &[(&str, &str, Pairs)] = &[
     ("UPSTREAM_CONNECT_TIMEOUT", "1", NO_UPSTREAM),
     ("UPSTREAM_TIMEOUT", "1", NO_UPSTREAM),
     ("CLIENT_IDLE_TIMEOUT", "1", NO_UPSTREAM),
+    ("STREAM_IDLE_TIMEOUT", "1", NO_UPSTREAM),
+    ("REQUEST_TIMEOUT", "1", NO_UPSTREAM),
+    ("FORWARDED_HEADER", "forwarded", &[]),
     ("FORWARD_SESSION_COOKIE", "false", NO_UPSTREAM),
     ("VIA", "false", NO_UPSTREAM),
     ("FOLDER_FALLBACK", "/index.html", &[]),
@@ -431,6 +443,10 @@ const EFFECTIVE: &[Pairs] = &[
         ("FOLDER_ERROR_PAGES", "passwd"),
         ("FOLDER_CACHE_CONTROL", "no-store"),
         ("FOLDER_WELL_KNOWN", "true"),
+    ],
+    &[
+        ("FORWARDED_HEADER", "forwarded"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8"),
     ],
     &[
         CHECK,

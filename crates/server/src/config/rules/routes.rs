@@ -11,6 +11,7 @@ use super::profiles::Profiles;
 use super::services::Services;
 use super::{Handling, Rules, Usual};
 use crate::config::cors::AllowedOrigin;
+use crate::config::limits;
 use crate::config::problem::Problem;
 use crate::config::sessions::SessionFormat;
 use crate::config::sign_in::SignIn;
@@ -78,6 +79,11 @@ pub(in crate::config) fn make(
                 .body_limit
                 .as_ref()
                 .and_then(|limit| bytes(limit, problems)),
+            rates: {
+                let rates = raw.rate_limit.iter();
+                let read = rates.filter_map(|text| parsed(text, problems, limits::rate));
+                read.collect()
+            },
             cors_origins: match &raw.cors_origins {
                 None => usual.cors_origins.clone(),
                 Some(origins) => {

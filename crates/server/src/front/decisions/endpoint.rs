@@ -48,9 +48,10 @@ impl Refusals {
             }
             // `Location` stays, for hosts that can be told what to do with it.
             (Self::StatusAlone, StatusCode::FOUND) => StatusCode::UNAUTHORIZED,
-            (Self::StatusAlone, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) => {
-                StatusCode::FORBIDDEN
-            }
+            (
+                Self::StatusAlone,
+                StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::TOO_MANY_REQUESTS,
+            ) => StatusCode::FORBIDDEN,
             (Self::PassedOn | Self::PassedOnBelow500 | Self::StatusAlone, status) => status,
         }
     }
@@ -292,7 +293,7 @@ mod tests {
             "/outpost.goauthentik.io/auth/envoy",
         ] {
             let refusals = at(prefix).unwrap().refusals;
-            for (status, told) in [(302, 302), (400, 400), (401, 401), (403, 403)] {
+            for (status, told) in [(302, 302), (400, 400), (401, 401), (403, 403), (429, 429)] {
                 let status = StatusCode::from_u16(status).unwrap();
                 assert_eq!(refusals.status(status), told, "{prefix}");
             }

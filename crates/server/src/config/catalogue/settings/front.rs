@@ -192,6 +192,18 @@ pub(super) const WHAT_GOES_ON: &[Row] = &[
         "none",
         "networks whose `X-Forwarded-*` and `X-Request-Id` are believed, such as `10.0.0.0/8`",
     ),
+    row(
+        &[entry(
+            "FORWARDED_HEADER",
+            Choice(&["x-forwarded-for", "forwarded"]),
+            Process,
+            Beside("\"x-forwarded-for\""),
+            "",
+        )],
+        "`x-forwarded-for`",
+        "the header in which these write where a request comes from; the other one, which they leave as the client sent it, \
+         is [never believed](docs/limits.md#the-clients-address)",
+    ),
 ];
 
 pub(super) const TIME: &[Row] = &[
@@ -245,6 +257,27 @@ pub(super) const TIME: &[Row] = &[
         )],
         "`75` s",
         "for the next request on an open connection",
+    ),
+    row(
+        &[
+            entry(
+                "STREAM_IDLE_TIMEOUT",
+                Seconds,
+                Front,
+                Default("3600"),
+                "seconds that a service may say nothing in an event stream; 0: as long as it likes",
+            ),
+            entry(
+                "REQUEST_TIMEOUT",
+                Seconds,
+                Front,
+                Default("0"),
+                "seconds for a request and its answer in all, streams and WebSockets apart; 0: any time",
+            ),
+        ],
+        "`3600` s, `0` s",
+        "for the next piece of an [event stream](docs/limits.md#times); for a request and its answer in all, streams and \
+         WebSockets apart; `0` is no limit",
     ),
     row(
         &[entry(

@@ -1,0 +1,104 @@
+//! The limits on how often somebody may ask, each where it is cheap: by address before anything else is known, by route
+//! before the session is opened, by user after that.
+
+use std::mem;
+use std::net::IpAddr;
+
+use gate::{Arrival, Exceeded, Facts, Permit, RateLimited, Refusal, Refused, Route};
+use session::OpenError;
+
+use crate::limits::Rates;
+use crate::live::Live;
+
+/// Counts a request by its client's address.
+///
+/// # Errors
+/// The refusal when the client asks too often.
+pub(crate) fn first<'l>(live: &'l Live, client: IpAddr) -> Result<(), Refused<'l>> {
+    let Some(rates) = &live.rates else {
+        return Ok(());
+    };
+    let counted = rates.of_client(client);
+    counted.map_err(|exceeded| Refusal::RateLimited(exceeded.into()).into())
+}
+
+/// The route that governs a request, which is counted by it.
+///
+/// # Errors
+/// The refusal when no single route does, or it is asked for too often.
+pub(crate) fn route<'l>(live: &'l Live, facts: &Facts<'_>) -> Result<&'l Route, Refused<'l>> {
+    let route = live.gate.routes.of(facts)?;
+    if let Some(rates) = &live.rates
+        && let Err(exceeded) = rates.of_route(route, facts.arrival.client)
+    {
+        return Err(refused(Some(route), exceeded.into()));
+    }
+    Ok(route)
+}
+
+/// Counts a request that was decided by its user, or one whose session does not open by its client's address. One that is
+/// over a limit is refused for that.
+pub(crate) fn last<'l>(
+    live: &'l Live,
+    arrival: &Arrival,
+    decided: &mut Result<Permit<'l>, Refused<'l>>,
+) {
+    let Some(rates) = &live.rates else {
+        return;
+    };
+    match decided {
+        Ok(permit) => {
+            if let Err(exceeded) = of_user(live, rates, permit) {
+                let route = permit.route();
+                // What takes its place is gone with the next line.
+                let permit = mem::replace(decided, Err(Refusal::NoSession.into()));
+                let admission = permit.ok().map(|permit| Box::new(permit.into_admission()));
+                let limited = RateLimited {
+                    exceeded,
+                    admission,
+                };
+                *decided = Err(refused(Some(route), limited));
+            }
+        }
+        Err(refusal) => {
+            if let Refusal::Unopened(error) = &refusal.refusal
+                && is_made_up(error)
+                && let Some(client) = arrival.known_client()
+                && let Some(limiter) = rates.bad_sessions()
+                && let Err(exceeded) = limiter.check_address(client)
+            {
+                *decided = Err(refused(refusal.route, exceeded.into()));
+            }
+        }
+    }
+}
+
+fn of_user(live: &Live, rates: &Rates, permit: &Permit<'_>) -> Result<(), Exceeded> {
+    let route = permit.route();
+    match permit.admission().session() {
+        Some(session) if rates.count_users(route) => {
+            let realm = &live.gate.realms[route.realm].name;
+            rates.of_user(route, realm, session.subject())
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether somebody may be guessing. A session that the application has made, and whose time has not come or is over, is no
+/// guess.
+fn is_made_up(error: &OpenError) -> bool {
+    let is_genuine = matches!(
+        error,
+        OpenError::Expired { .. }
+            | OpenError::IssuedInFuture { .. }
+            | OpenError::NotYetValid { .. }
+    );
+    !is_genuine
+}
+
+fn refused<'l>(route: Option<&'l Route>, limited: RateLimited) -> Refused<'l> {
+    Refused {
+        route,
+        refusal: Refusal::RateLimited(limited),
+    }
+}

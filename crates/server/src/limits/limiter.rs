@@ -1,0 +1,197 @@
+//! One limit on how often something may happen, for each of many keys.
+
+use std::fmt;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use gate::Exceeded;
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+use governor::{NotUntil, Quota, RateLimiter};
+
+use super::network_of;
+use super::table::Table;
+use crate::config::RateLimit;
+
+/// One limit. It counts on across reloads, because its keys are in a table of the process.
+pub(crate) struct Limiter {
+    /// What is counted, as clients are told.
+    policy: &'static str,
+    limit: RateLimit,
+    /// Sets its keys apart from those of other limits.
+    salt: u64,
+    /// How long it takes until another one is allowed, in nanoseconds.
+    interval: u64,
+    cells: RateLimiter<u64, Cells, Ticks, NoOpMiddleware<Nanos>>,
+}
+
+impl Limiter {
+    /// The limit that counts `policy`; `place` is the route that it is of, if it is of one.
+    pub(super) fn new(
+        table: &Arc<Table>,
+        policy: &'static str,
+        limit: RateLimit,
+        place: Option<&str>,
+    ) -> Self {
+        let quota = match limit.window.as_secs() {
+            1 => Quota::per_second(limit.count),
+            60 => Quota::per_minute(limit.count),
+            _ => Quota::per_hour(limit.count),
+        };
+        let quota = quota.allow_burst(limit.burst);
+        let cells = Cells {
+            table: Arc::clone(table),
+            made_at: table.now(),
+        };
+        let ticks = Ticks {
+            table: Arc::clone(table),
+        };
+        let interval = quota.replenish_interval().as_nanos();
+        Self {
+            policy,
+            limit,
+            salt: table.hash((policy, limit, place)),
+            interval: u64::try_from(interval).unwrap_or(u64::MAX),
+            cells: RateLimiter::new(quota, cells, ticks),
+        }
+    }
+
+    /// Counts something that an address does.
+    pub(crate) fn check_address(&self, address: IpAddr) -> Result<(), Exceeded> {
+        self.check(network_of(address))
+    }
+
+    /// Forgets that an address did something.
+    pub(crate) fn give_back_address(&self, address: IpAddr) {
+        let table = &self.cells.clock().table;
+        let key = table.hash((self.salt, network_of(address)));
+        table.give_back(key, self.interval);
+    }
+
+    /// Counts something that this key does.
+    ///
+    /// # Errors
+    /// [`Exceeded`] when it is one too many. That one does not count.
+    pub(super) fn check(&self, key: impl Hash) -> Result<(), Exceeded> {
+        let key = self.cells.clock().table.hash((self.salt, key));
+        let checked = self.cells.check_key(&key);
+        checked.map_err(|later| self.exceeded(&later))
+    }
+
+    #[cold]
+    fn exceeded(&self, later: &NotUntil<Nanos>) -> Exceeded {
+        Exceeded {
+            policy: self.policy,
+            quota: self.limit.count.get(),
+            window: self.limit.window,
+            wait: later.wait_time_from(self.cells.clock().now()),
+        }
+    }
+}
+
+impl fmt::Debug for Limiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limiter")
+            .field("policy", &self.policy)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where governor keeps its state: nanoseconds since it was made, which the table has as nanoseconds of its own.
+struct Cells {
+    table: Arc<Table>,
+    made_at: u64,
+}
+
+impl StateStore for Cells {
+    type Key = u64;
+
+    fn measure_and_replace<T, F, E>(&self, key: &u64, next: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        self.table.replace(*key, |known| {
+            let known = known.map(|full_at| full_at.saturating_sub(self.made_at));
+            let (given, full_at) = next(known.map(Nanos::from))?;
+            Ok((given, full_at.as_u64().saturating_add(self.made_at)))
+        })
+    }
+}
+
+/// The clock of a table.
+struct Ticks {
+    table: Arc<Table>,
+}
+
+impl Clock for Ticks {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        self.table.now().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::CountedBy;
+
+    /// So slow that nothing comes back during a test.
+    fn limit(burst: u32) -> RateLimit {
+        RateLimit {
+            by: CountedBy::Address,
+            count: NonZeroU32::MIN,
+            window: Duration::from_secs(3600),
+            burst: NonZeroU32::new(burst).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_burst_is_allowed_and_the_next_one_has_to_wait() {
+        let table = Arc::new(Table::new());
+        let limiter = Limiter::new(&table, "address", limit(3), None);
+        let [ada, bob] = [[192, 0, 2, 1], [192, 0, 2, 2]].map(IpAddr::from);
+        for _ in 0..3 {
+            assert_eq!(limiter.check_address(ada), Ok(()));
+        }
+        let exceeded = limiter.check_address(ada).unwrap_err();
+        assert_eq!((exceeded.policy, exceeded.quota), ("address", 1));
+        let wait = exceeded.wait.as_secs();
+        assert!((3590..=3600).contains(&wait), "{exceeded:?}");
+        assert_eq!(limiter.check_address(bob), Ok(()));
+        limiter.give_back_address(ada);
+        assert_eq!(limiter.check_address(ada), Ok(()));
+        assert!(limiter.check_address(ada).is_err());
+    }
+
+    #[test]
+    fn a_limit_counts_on_when_it_is_made_again_and_apart_from_others() {
+        let table = Arc::new(Table::new());
+        let made = |burst, place| Limiter::new(&table, "address", limit(burst), place);
+        let address = IpAddr::from([192, 0, 2, 1]);
+        assert!(made(1, None).check_address(address).is_ok());
+        assert!(made(1, None).check_address(address).is_err());
+        assert!(made(2, None).check_address(address).is_ok());
+        assert!(made(1, Some("wiki")).check_address(address).is_ok());
+        assert!(made(1, Some("wiki")).check_address(address).is_err());
+    }
+
+    #[test]
+    fn counting_asks_for_no_memory() {
+        let table = Arc::new(Table::new());
+        let limiter = Limiter::new(&table, "address", limit(1), None);
+        let counted = allocation_counter::measure(|| {
+            for last in 0..100 {
+                let _ = limiter.check_address([192, 0, 2, last % 50].into());
+            }
+        });
+        assert_eq!(counted.count_total, 0);
+    }
+}

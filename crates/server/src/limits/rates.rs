@@ -1,0 +1,134 @@
+//! Every limit of a configuration on how often somebody may ask.
+
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use gate::{Exceeded, Route};
+
+use super::limiter::Limiter;
+use super::table::Table;
+use crate::config::{CountedBy, Handling, LimitSettings, RateLimit};
+
+/// Every limit of a configuration on how often somebody may ask.
+#[derive(Debug)]
+pub(crate) struct Rates {
+    /// Of the whole gate.
+    of_all: Limiters,
+    /// By the id of the route. Empty without a limit of any route.
+    of_routes: Vec<Limiters>,
+    bad_sessions: Option<Arc<Limiter>>,
+}
+
+/// Limits, by what they count.
+#[derive(Debug, Default)]
+struct Limiters {
+    by_address: Vec<Limiter>,
+    by_route: Vec<Limiter>,
+    by_user: Vec<Limiter>,
+}
+
+impl Rates {
+    /// Those of a configuration, if it has any. `handling` is that of its routes, and `routes` are these.
+    pub(crate) fn new<'r>(
+        table: &Arc<Table>,
+        limits: &LimitSettings,
+        handling: &[Handling],
+        routes: impl IntoIterator<Item = &'r Route>,
+    ) -> Option<Self> {
+        let is_of_routes = handling.iter().any(|handling| !handling.rates.is_empty());
+        if limits.rates.is_empty() && limits.bad_sessions.is_none() && !is_of_routes {
+            return None;
+        }
+        let mut of_routes = Vec::new();
+        if is_of_routes {
+            of_routes.resize_with(handling.len(), Limiters::default);
+            for route in routes {
+                let rates = &handling[route.id].rates;
+                of_routes[route.id] = Limiters::new(table, rates, Some(&*route.name));
+            }
+        }
+        let bad_session = |limit| Arc::new(Limiter::new(table, "bad-session", limit, None));
+        Some(Self {
+            of_all: Limiters::new(table, &limits.rates, None),
+            of_routes,
+            bad_sessions: limits.bad_sessions.map(bad_session),
+        })
+    }
+
+    /// Whether there is a limit on how often anybody may ask where this route governs.
+    pub(crate) fn govern(&self, route: &Route) -> bool {
+        let of_route = self.of_routes.get(route.id);
+        !self.of_all.is_empty() || of_route.is_some_and(|limiters| !limiters.is_empty())
+    }
+
+    /// Counts a request by its client's address.
+    ///
+    /// # Errors
+    /// The limit that it is over.
+    pub(crate) fn of_client(&self, client: IpAddr) -> Result<(), Exceeded> {
+        let mut limiters = self.of_all.by_address.iter();
+        limiters.try_for_each(|limiter| limiter.check_address(client))
+    }
+
+    /// Counts a request by the route that governs it.
+    ///
+    /// # Errors
+    /// The limit that it is over.
+    pub(crate) fn of_route(&self, route: &Route, client: IpAddr) -> Result<(), Exceeded> {
+        check(&self.of_all.by_route, route.id)?;
+        let Some(limiters) = self.of_routes.get(route.id) else {
+            return Ok(());
+        };
+        let mut by_address = limiters.by_address.iter();
+        by_address.try_for_each(|limiter| limiter.check_address(client))?;
+        check(&limiters.by_route, ())
+    }
+
+    /// Whether users are counted where this route governs.
+    pub(crate) fn count_users(&self, route: &Route) -> bool {
+        let of_route = self.of_routes.get(route.id);
+        !self.of_all.by_user.is_empty()
+            || of_route.is_some_and(|limiters| !limiters.by_user.is_empty())
+    }
+
+    /// Counts a request by its user, whom this realm knows under this id.
+    ///
+    /// # Errors
+    /// The limit that it is over.
+    pub(crate) fn of_user(&self, route: &Route, realm: &str, id: &str) -> Result<(), Exceeded> {
+        check(&self.of_all.by_user, (realm, id))?;
+        match self.of_routes.get(route.id) {
+            Some(limiters) => check(&limiters.by_user, (realm, id)),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts sessions that do not open, or that no store knows.
+    pub(crate) fn bad_sessions(&self) -> Option<&Arc<Limiter>> {
+        self.bad_sessions.as_ref()
+    }
+}
+
+impl Limiters {
+    fn is_empty(&self) -> bool {
+        self.by_address.is_empty() && self.by_route.is_empty() && self.by_user.is_empty()
+    }
+
+    fn new(table: &Arc<Table>, limits: &[RateLimit], place: Option<&str>) -> Self {
+        let mut limiters = Self::default();
+        for limit in limits {
+            let (of_kind, policy) = match limit.by {
+                CountedBy::Address => (&mut limiters.by_address, "address"),
+                CountedBy::Route => (&mut limiters.by_route, "route"),
+                CountedBy::User => (&mut limiters.by_user, "user"),
+            };
+            of_kind.push(Limiter::new(table, policy, *limit, place));
+        }
+        limiters
+    }
+}
+
+fn check(limiters: &[Limiter], key: impl Hash + Copy) -> Result<(), Exceeded> {
+    limiters.iter().try_for_each(|limiter| limiter.check(key))
+}

@@ -1,0 +1,153 @@
+//! Who has asked lately, in a table of one size.
+//!
+//! However many addresses ask, the table neither grows nor has to be swept: a key may stand in a few places only, and where
+//! they are all taken it gets that of the key that has the most of its limit back. So what is forgotten first is what counts
+//! least. An attacker with more addresses than there are places is not held back by counting addresses anyway.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::clock;
+
+/// Who has asked lately, for all limits together. Each key has a lock of its own, shared with seven others.
+#[derive(Debug)]
+pub(crate) struct Table {
+    sets: Box<[Mutex<Set>]>,
+    /// With a key that nobody outside knows, so that nobody can aim at the places of another.
+    hasher: RandomState,
+    epoch: Instant,
+}
+
+/// The places of keys whose hashes begin alike.
+type Set = [Entry; WAYS];
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    /// A hash, which stands for the key: two of 65,536 are the same once in four billion tables. Zero where nobody is.
+    key: u64,
+    /// When the key has its whole limit back ("theoretical arrival time"), in nanoseconds since the epoch.
+    full_at: u64,
+}
+
+impl Table {
+    /// An empty table.
+    pub(crate) fn new() -> Self {
+        let sets = (0..SETS).map(|_| Mutex::default());
+        Self {
+            sets: sets.collect(),
+            hasher: RandomState::new(),
+            epoch: clock::monotonic(),
+        }
+    }
+
+    /// What stands for a key here.
+    pub(super) fn hash(&self, key: impl Hash) -> u64 {
+        self.hasher.hash_one(key).max(1)
+    }
+
+    /// Now, in nanoseconds since the table was made.
+    pub(super) fn now(&self) -> u64 {
+        let age = clock::monotonic().saturating_duration_since(self.epoch);
+        u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Replaces when a key has its whole limit back by what `next` makes of it, unless that is an error. `None` stands for a
+    /// key that nobody remembers.
+    pub(super) fn replace<T, E>(
+        &self,
+        key: u64,
+        next: impl FnOnce(Option<u64>) -> Result<(T, u64), E>,
+    ) -> Result<T, E> {
+        let mut set = self.set(key).lock().unwrap_or_else(PoisonError::into_inner);
+        let known = set.iter().position(|entry| entry.key == key);
+        let (given, full_at) = next(known.map(|place| set[place].full_at))?;
+        let place = known.unwrap_or_else(|| least(&set));
+        set[place] = Entry { key, full_at };
+        Ok(given)
+    }
+
+    /// Lets a key that is remembered have its whole limit back this much earlier.
+    pub(super) fn give_back(&self, key: u64, nanos: u64) {
+        let mut set = self.set(key).lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = set.iter_mut().find(|entry| entry.key == key) {
+            entry.full_at = entry.full_at.saturating_sub(nanos);
+        }
+    }
+
+    fn set(&self, key: u64) -> &Mutex<Set> {
+        let sets = self.sets.len() as u64;
+        &self.sets[usize::try_from(key % sets).unwrap_or_default()]
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        let taken = |set: &Mutex<Set>| {
+            let set = set.lock().unwrap();
+            set.iter().filter(|entry| entry.key != 0).count()
+        };
+        self.sets.iter().map(taken).sum()
+    }
+}
+
+/// The place of whoever has the most back; nobody has all of it.
+fn least(set: &Set) -> usize {
+    let places = set.iter().enumerate();
+    let least = places.min_by_key(|(_, entry)| entry.full_at);
+    least.map_or(0, |(place, _)| place)
+}
+
+/// Keys in a set: 128 bytes of entries.
+const WAYS: usize = 8;
+
+/// Room for 65,536 keys in about a megabyte.
+const SETS: usize = 8192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(table: &Table, key: u64, full_at: u64) -> Option<u64> {
+        let put = table.replace(key, |known| Ok::<_, ()>((known, full_at)));
+        put.unwrap()
+    }
+
+    #[test]
+    fn a_key_is_remembered_until_others_need_its_place_more() {
+        let table = Table::new();
+        let sets = SETS as u64;
+        for key in 1..=8 {
+            assert_eq!(put(&table, key * sets, 100 + key), None);
+        }
+        assert_eq!(put(&table, sets, 101), Some(101));
+        // The ninth takes the place of the first, which has the most back.
+        assert_eq!(put(&table, 9 * sets, 200), None);
+        assert_eq!(put(&table, 2 * sets, 102), Some(102));
+        assert_eq!(put(&table, sets, 300), None, "it is forgotten");
+        assert_eq!(put(&table, 9 * sets, 200), Some(200));
+    }
+
+    #[test]
+    fn any_number_of_keys_fits_into_the_same_room() {
+        let table = Table::new();
+        for number in 0..1_000_000_u32 {
+            put(&table, table.hash(number), 1);
+        }
+        assert!(table.len() <= SETS * WAYS);
+        assert!(table.len() > SETS * WAYS * 99 / 100, "{}", table.len());
+    }
+
+    #[test]
+    fn what_is_refused_changes_nothing_and_what_is_given_back_counts() {
+        let table = Table::new();
+        put(&table, 7, 100);
+        let refused = table.replace(7, |_| Err::<((), u64), _>("no"));
+        assert_eq!(refused, Err("no"));
+        table.give_back(7, 30);
+        table.give_back(8, 30);
+        assert_eq!(put(&table, 7, 0), Some(70));
+        table.give_back(7, 30);
+        assert_eq!(put(&table, 7, 1), Some(0));
+        assert_eq!(put(&table, 8, 1), None);
+    }
+}

@@ -1,0 +1,94 @@
+//! The client's address, as trusted proxies write it.
+
+use anyhow::{Context, Result};
+use harness::{Gate, Request};
+use serde_json::Value;
+
+use super::BEHIND_PROXY;
+use crate::support::{signed_in, started};
+
+/// The audit line of a request with this header.
+async fn line(gate: &Gate, name: &str, value: &str) -> Result<Value> {
+    let answer = gate.send(&Request::get("/").header(name, value)).await?;
+    let id = answer.header("x-request-id").context("an id")?.to_owned();
+    gate.wait_for_audit(|line| line["request_id"] == id.as_str())
+        .await
+}
+
+#[tokio::test]
+async fn ports_brackets_quotes_and_empty_entries_are_understood() -> Result<()> {
+    let (_echo, gate) = started([BEHIND_PROXY]).await?;
+    for (value, client) in [
+        ("6.6.6.6, 192.0.2.1", "192.0.2.1"),
+        ("6.6.6.6, 192.0.2.1:4711", "192.0.2.1"),
+        ("6.6.6.6, 192.0.2.1,", "192.0.2.1"),
+        ("6.6.6.6, 192.0.2.1, , 127.0.0.1:80 ,", "192.0.2.1"),
+        ("6.6.6.6, \"192.0.2.1\"", "192.0.2.1"),
+        ("6.6.6.6, \"192.0.2.1:4711\"", "192.0.2.1"),
+        ("6.6.6.6, [2001:db8::1]", "2001:db8::1"),
+        ("6.6.6.6, [2001:db8::1]:4711,", "2001:db8::1"),
+        ("6.6.6.6, \"[2001:db8::1]:4711\"", "2001:db8::1"),
+        ("6.6.6.6, ::ffff:192.0.2.1", "192.0.2.1"),
+        ("6.6.6.6, unknown", "127.0.0.1"),
+        ("6.6.6.6, 192.0.2.1 x", "127.0.0.1"),
+        (",", "127.0.0.1"),
+    ] {
+        let line = line(&gate, "X-Forwarded-For", value).await?;
+        assert_eq!(line["client_ip"], client, "{value}");
+        assert_eq!(line["peer_ip"], "127.0.0.1");
+    }
+    let line = line(&gate, "Forwarded", "for=6.6.6.6").await?;
+    assert_eq!(line["client_ip"], "127.0.0.1", "they write the other one");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_standard_header_is_understood_where_proxies_write_it() -> Result<()> {
+    let standard = ("FORWARDED_HEADER", "forwarded");
+    let (echo, gate) = started([BEHIND_PROXY, standard]).await?;
+    for (value, client) in [
+        ("for=6.6.6.6, for=192.0.2.1", "192.0.2.1"),
+        (
+            "for=6.6.6.6, For=\"192.0.2.1:4711\";proto=https,",
+            "192.0.2.1",
+        ),
+        ("for=\", for=192.0.2.1", "192.0.2.1"),
+        (
+            "for=6.6.6.6,for=\"[2001:db8::1]:_x\";by=_y, for=127.0.0.1",
+            "2001:db8::1",
+        ),
+        ("for=6.6.6.6, for=_hidden", "127.0.0.1"),
+        ("for=6.6.6.6, 192.0.2.1", "127.0.0.1"),
+    ] {
+        let line = line(&gate, "Forwarded", value).await?;
+        assert_eq!(line["client_ip"], client, "{value}");
+    }
+    let line = line(&gate, "X-Forwarded-For", "6.6.6.6").await?;
+    assert_eq!(line["client_ip"], "127.0.0.1", "a client wrote that");
+
+    // Services read the older ones, and get what is true.
+    let request = signed_in("/", "ada")
+        .header("Forwarded", "for=192.0.2.1;host=a.example;proto=https")
+        .header("X-Forwarded-For", "6.6.6.6")
+        .header("X-Forwarded-Host", "evil.example");
+    assert_eq!(gate.send(&request).await?.status, 200);
+    let seen = echo.seen().pop().context("it arrived")?;
+    for (name, value) in [
+        ("x-forwarded-for", "192.0.2.1, 127.0.0.1"),
+        ("x-forwarded-host", "a.example"),
+        ("x-forwarded-proto", "https"),
+        ("forwarded", "for=192.0.2.1;host=a.example;proto=https"),
+    ] {
+        assert_eq!(seen.headers.all(name), [value], "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stranger_is_believed_in_neither() -> Result<()> {
+    for (name, value) in [("X-Forwarded-For", "6.6.6.6"), ("Forwarded", "for=6.6.6.6")] {
+        let (_echo, gate) = started([]).await?;
+        assert_eq!(line(&gate, name, value).await?["client_ip"], "127.0.0.1");
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! How often somebody may ask: by address, by user, by route. Limits are so slow here that nothing comes back during a test.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use harness::{Client, Echo, Mint, Request, Response, mint};
+
+use super::{BEHIND_PROXY, asked, from, statuses};
+use crate::support::{gate, signed_in, started};
+
+/// Sees that this is the refusal of a limit of so many an hour.
+fn is_limited(answer: &Response, policy: &str, quota: u32) -> Result<()> {
+    assert_eq!(answer.status, 429, "{}", answer.text());
+    let wait = answer.header("retry-after").context("a time")?;
+    let seconds: u32 = wait.parse()?;
+    assert!((1..=3600).contains(&seconds), "{wait}");
+    let said = answer.header("ratelimit-policy");
+    assert_eq!(said, Some(&*format!("\"{policy}\";q={quota};w=3600")));
+    let left = answer.header("ratelimit");
+    assert_eq!(left, Some(&*format!("\"{policy}\";r=0;t={wait}")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_address_that_asks_too_often_is_told_when_to_come_back() -> Result<()> {
+    let open = ("PUBLIC_PATHS", "/open/");
+    let (echo, gate) = started([BEHIND_PROXY, open, ("RATE_LIMIT", "2/h")]).await?;
+    let [ada, bob] = ["192.0.2.1", "192.0.2.2"];
+    assert_eq!(statuses(&gate, [ada, ada, bob]).await?, [200; 3]);
+    let answer = gate.send(&from(ada, signed_in("/", "ada"))).await?;
+    is_limited(&answer, "address", 2)?;
+    assert_eq!(echo.seen().len(), 3, "it reached no service");
+    let id = answer.header("x-request-id").context("an id")?;
+    let line = gate.wait_for_audit(|line| line["request_id"] == id).await?;
+    assert_eq!(line["reason"], "rate_limited", "{line}");
+    assert_eq!(line["client_ip"], ada);
+    let counted = ["limit=\"address\""];
+    let counted = gate
+        .metric("sessiongate_rate_limited_total", counted)
+        .await?;
+    assert_eq!(counted, 1.0);
+
+    // A network of IPv6 is one client, as far as its first 64 bits go.
+    let [here, there] = ["2001:db8:0:1::1", "[2001:db8:0:1:ffff::2]:4711"];
+    let elsewhere = "2001:db8:0:2::1";
+    let statuses = statuses(&gate, [here, there, here, there, elsewhere, bob, bob]).await?;
+    assert_eq!(statuses, [200, 200, 429, 429, 200, 200, 429]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn more_come_at_once_where_a_burst_is_allowed_and_every_limit_counts() -> Result<()> {
+    let limits = ("RATE_LIMIT", "1/h burst 3, 1000000/s, 2/h by route");
+    let open = ("PUBLIC_PATHS", "/open/");
+    let (_echo, gate) = started([BEHIND_PROXY, open, limits]).await?;
+    let [ada, bob] = ["192.0.2.1", "192.0.2.2"];
+    // The third of them all is one too many for the route.
+    assert_eq!(statuses(&gate, [ada, bob, ada]).await?, [200, 200, 429]);
+    let answer = gate.send(&from(bob, Request::get("/open/"))).await?;
+    is_limited(&answer, "route", 2)?;
+    // Another route, and the last of her three.
+    assert_eq!(
+        gate.send(&from(ada, signed_in("/", "ada"))).await?.status,
+        200
+    );
+    assert_eq!(
+        gate.send(&from(bob, signed_in("/", "bob"))).await?.status,
+        200
+    );
+    let answer = gate.send(&from(bob, signed_in("/", "bob"))).await?;
+    is_limited(&answer, "address", 1)
+}
+
+#[tokio::test]
+async fn a_user_is_counted_wherever_the_requests_come_from() -> Result<()> {
+    let open = ("PUBLIC_PATHS", "/open/");
+    let (echo, gate) = started([BEHIND_PROXY, open, ("RATE_LIMIT", "1/h by user")]).await?;
+    let [here, there] = ["192.0.2.1", "192.0.2.2"];
+    assert_eq!(
+        gate.send(&from(here, signed_in("/", "ada"))).await?.status,
+        200
+    );
+    let answer = gate.send(&from(there, signed_in("/", "ada"))).await?;
+    is_limited(&answer, "user", 1)?;
+    let line = gate.wait_for_audit(|line| line["status"] == 429).await?;
+    assert_eq!(
+        (&line["user_id"], &line["cred"]),
+        (&"ada".into(), &"authjs5".into())
+    );
+    assert_eq!(
+        gate.send(&from(here, signed_in("/", "bob"))).await?.status,
+        200
+    );
+    assert_eq!(
+        statuses(&gate, [here, here]).await?,
+        [200; 2],
+        "nobody is known"
+    );
+    assert_eq!(echo.seen().len(), 4);
+    Ok(())
+}
+
+/// The file of a gate with a route that has limits of its own, and one that has none.
+fn file(echo: &Echo, limit: &str, more: &str) -> String {
+    let (secret, upstream) = (mint::SECRET, echo.url());
+    format!(
+        r#"
+auth_secret = "{secret}"
+upstream = "{upstream}"
+trusted_proxies = ["127.0.0.1/32"]
+{more}
+
+[[route]]
+name = "login"
+path = "/login"
+access = "public"
+rate_limit = {limit}
+
+[[route]]
+path = "/open/"
+access = "public"
+"#
+    )
+}
+
+#[tokio::test]
+async fn a_route_has_limits_of_its_own() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let path = folder.path().join("gate.toml");
+    let limits = r#"["1/h", "2/h by route"]"#;
+    fs::write(&path, file(&echo, limits, "rate_limit = [\"4/h\"]"))?;
+    let gate = gate(&echo.url()).without("AUTH_SECRET").without("UPSTREAM");
+    let gate = gate.args(["serve", "--config", path.to_str().context("a path")?]);
+    // The harness looks for the proxy's listener.
+    let gate = gate.start().await?;
+    let [ada, bob, eve] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+    let ask = async |address| gate.send(&from(address, Request::get("/login"))).await;
+    assert_eq!(ask(ada).await?.status, 200);
+    is_limited(&ask(ada).await?, "address", 1)?;
+    assert_eq!(ask(bob).await?.status, 200);
+    is_limited(&ask(eve).await?, "route", 2)?;
+    // These count for the whole gate as well, and what a route refuses has been counted there.
+    assert_eq!(statuses(&gate, [ada, ada, ada]).await?, [200, 200, 429]);
+    let of_login = |line: &serde_json::Value| line["rule"] == "login" && line["status"] == 429;
+    gate.wait_for_audit(of_login).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reload_keeps_count_where_a_limit_stays_the_same() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let path = folder.path().join("gate.toml");
+    fs::write(&path, file(&echo, "\"1/h\"", ""))?;
+    let gate = gate(&echo.url()).without("AUTH_SECRET").without("UPSTREAM");
+    let gate = gate.args(["serve", "--config", path.to_str().context("a path")?]);
+    let gate = gate.start().await?;
+    let status = async || {
+        let request = from("192.0.2.1", Request::get("/login"));
+        anyhow::Ok(gate.send(&request).await?.status)
+    };
+    let reload = async |limit, more| {
+        fs::write(&path, file(&echo, limit, more))?;
+        let mut admin = Client::connect(gate.admin).await?;
+        let answer = admin.send(&Request::post("/reload", "")).await?;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        anyhow::Ok(())
+    };
+    assert_eq!((status().await?, status().await?), (200, 429));
+    reload("\"1/h\"", "max_in_flight = 100").await?;
+    assert_eq!(status().await?, 429, "another setting has changed");
+    reload("\"1/h burst 2\"", "").await?;
+    assert_eq!(
+        [status().await?, status().await?, status().await?],
+        [200, 200, 429]
+    );
+    reload("\"1000/s\"", "").await?;
+    assert_eq!(status().await?, 200, "it is as good as none");
+    Ok(())
+}
+
+#[tokio::test]
+async fn hosts_that_ask_for_decisions_are_told_as_they_can_take_it() -> Result<()> {
+    let echo = Echo::start().await?;
+    let gate = gate(&echo.url())
+        .env("AUTH_LISTEN", "127.0.0.1:0")
+        .env("RATE_LIMIT", "1/h")
+        .start()
+        .await?;
+    for (number, (endpoint, status)) in [
+        ("/auth", 429),
+        ("/auth/traefik", 429),
+        // It knows 401 and 403 only, and makes 500 of everything else.
+        ("/auth/nginx", 403),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let address = format!("192.0.2.{number}");
+        let question = from(&address, Request::get(endpoint))
+            .header("X-Forwarded-Method", "GET")
+            .header("X-Forwarded-Proto", "https")
+            .header("X-Forwarded-Host", "a.example")
+            .header("X-Forwarded-Uri", "/");
+        let question = match endpoint {
+            "/auth/nginx" => from(&address, Request::get(endpoint))
+                .header("X-Original-URL", "https://a.example/")
+                .header("X-Original-Method", "GET"),
+            _ => question,
+        };
+        let question = question.cookie(Mint::user("ada").authjs());
+        assert_eq!(asked(&gate, &question).await?.status, 200, "{endpoint}");
+        let answer = asked(&gate, &question).await?;
+        assert_eq!(answer.status, status, "{endpoint}");
+        assert!(answer.header("retry-after").is_some(), "{endpoint}");
+        assert!(answer.header("ratelimit").is_some(), "{endpoint}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mistake_in_a_limit_is_named_with_its_place() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let path = folder.path().join("gate.toml");
+    let wrong = "bad_session_rate_limit = \"5/s by user\"\nmax_header_fields = 0";
+    fs::write(&path, file(&echo, "[\"5/m\", \"5/day\"]", wrong))?;
+    let words = ["check-config", "--config", path.to_str().context("a path")?];
+    let gate = gate(&echo.url()).without("AUTH_SECRET").without("UPSTREAM");
+    let finished = gate.args(words).run().await?;
+    let said = finished.stdout + &finished.stderr;
+    assert!(!finished.status.success(), "{said}");
+    for words in [
+        "`day` is no unit of time; write s, m or h, such as `5/m`",
+        "gate.toml:12",
+        "it always counts by address",
+        "write a number from 1 to 10000",
+    ] {
+        assert!(said.contains(words), "{words} is missing from:\n{said}");
+    }
+    Ok(())
+}

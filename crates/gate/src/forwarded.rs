@@ -311,6 +311,31 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_a_client_sends_hides_what_proxies_add() {
+        let letters = b"\",;=\\ for[]:.1a\t";
+        let mut random = 0x2545_f491_4f6c_dd1d_u64;
+        let mut next = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            usize::try_from(random % 97).unwrap()
+        };
+        for _ in 0..20_000 {
+            let mut value: Vec<u8> = (0..next())
+                .map(|_| letters[next() % letters.len()])
+                .collect();
+            value.extend_from_slice(b", for=\"[2001:db8::1]:80\";by=\"_x\\\"y\" ,for=192.0.2.1");
+            let found = addresses(ForwardedHeader::Forwarded, &[&value]);
+            assert_eq!(
+                found[..2],
+                ["192.0.2.1", "2001:db8::1"],
+                "{}",
+                value.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
     fn an_element_says_host_and_scheme_too() {
         let mut headers = HeaderMap::new();
         let value = "for=192.0.2.1; Host=\"a.example:8443\" ;PROTO=https;secret=\"a;b,c\", for=192.0.2.2;for=1.1.1.1";

@@ -3,8 +3,8 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem;
-use std::os::fd::BorrowedFd;
 use std::num::NonZeroU64;
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -245,9 +245,7 @@ impl Connection {
             };
             let is_all_taken = first.is_empty() && second.is_empty();
             let Poll::Ready(written) = written else {
-                let earned = |rate| self.stalled + Duration::from_secs(self.taken / rate);
-                let in_all = self.least_rate.map_or(Duration::MAX, earned);
-                ready!(self.writing.poll_spent(context, in_all, self.stalled));
+                ready!(self.poll_too_slow(context));
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             };
             let written = written?;
@@ -281,13 +279,21 @@ impl Connection {
         debug_assert!(self.output.is_empty(), "what was put there leaves first");
         let stream = self.stream.as_ref().expect(AT_HAND);
         let Poll::Ready(sent) = stream.poll_send_file(context, file, offset, count) else {
-            let limit = self.stalled;
-            ready!(self.writing.poll_spent(context, limit, limit));
+            ready!(self.poll_too_slow(context));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         };
-        self.writing.renew();
-        self.flushed += *sent.as_ref().unwrap_or(&0) as u64;
+        self.writing.progressed();
+        let count = *sent.as_ref().unwrap_or(&0) as u64;
+        self.taken += count;
+        self.flushed += count;
         Poll::Ready(sent)
+    }
+
+    /// Ready when the other side has taken nothing for too long, or too little in all.
+    fn poll_too_slow(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let earned = |rate| self.stalled + Duration::from_secs(self.taken / rate);
+        let in_all = self.least_rate.map_or(Duration::MAX, earned);
+        self.writing.poll_spent(context, in_all, self.stalled)
     }
 
     /// Where what is put into `output` next will stand in all that was ever put there.

@@ -10,6 +10,7 @@ mod https;
 mod limited;
 mod notices;
 mod onward;
+mod passed;
 pub(crate) mod proxy;
 pub(crate) mod record;
 pub(crate) mod redirect;

@@ -18,6 +18,7 @@ use super::arrival::{self, Peer};
 use super::asker::Asker;
 use super::cors::Cors;
 use super::onward::{self, Added};
+use super::passed::is_stream;
 use super::record::{Decision, Record};
 use super::target::{self, Target};
 use super::way_in::{Asked, WayIn};
@@ -49,7 +50,12 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// Serves one connection until it ends, or `stop` asks for an end after the requests in flight.
-    pub(super) async fn serve(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
+    pub(super) async fn serve(
+        self: Rc<Self>,
+        stream: Stream,
+        peer: IpAddr,
+        stop: CancellationToken,
+    ) {
         let peer = Peer::of(&stream, peer);
         let mut client = Client::new(stream, self.live.current().client, stop);
         while let Some(request) = client.next().await {
@@ -500,21 +506,6 @@ async fn answer_ourselves(
     let sent = client.answer(response, &record.bytes_out).await;
     record.ends(sent);
 }
-
-/// Whether an answer goes on for as long as somebody listens: server-sent events, and the pictures of a camera.
-fn is_stream(answer: &Answered) -> bool {
-    let is_stream = |kind: &[u8]| {
-        let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default();
-        let kind = kind.trim_ascii();
-        STREAMS
-            .iter()
-            .any(|stream| kind.eq_ignore_ascii_case(stream))
-    };
-    // What says how long it is ends by itself.
-    !matches!(answer.length, Length::Exactly(_)) && answer.values("content-type").any(is_stream)
-}
-
-const STREAMS: [&[u8]; 2] = [b"text/event-stream", b"multipart/x-mixed-replace"];
 
 #[cfg(test)]
 mod tests;

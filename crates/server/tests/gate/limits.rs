@@ -8,6 +8,7 @@ mod at_once;
 mod bad_sessions;
 mod rates;
 mod sizes;
+mod slow;
 mod times;
 
 use anyhow::Result;

@@ -141,6 +141,14 @@ async fn a_route_has_limits_of_its_own() -> Result<()> {
     is_limited(&ask(eve).await?, "route", 2)?;
     // These count for the whole gate as well, and what a route refuses has been counted there.
     assert_eq!(statuses(&gate, [ada, ada, ada]).await?, [200, 200, 429]);
+    let explained = gate.admin("/explain?url=%2Flogin").await?.json()?;
+    assert_eq!(
+        explained["answer"]["status"],
+        serde_json::Value::Null,
+        "it enters"
+    );
+    let note = explained["notes"][0].as_str().unwrap_or_default();
+    assert!(note.contains("rate_limit"), "{explained}");
     let of_login = |line: &serde_json::Value| line["rule"] == "login" && line["status"] == 429;
     gate.wait_for_audit(of_login).await?;
     Ok(())

@@ -462,7 +462,7 @@ mod tests {
             ("[::g]", InvalidHost::Malformed),
             ("*.[::1]", InvalidHost::Malformed),
             ("a/b", InvalidHost::Url),
-            ("*", InvalidHost::Star),
+            ("*", InvalidHost::AnyHost),
             ("a.*.b", InvalidHost::Star),
             ("*a.b", InvalidHost::Star),
         ] {

@@ -9,8 +9,6 @@ use std::net::{IpAddr, SocketAddrV4};
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::hygiene::X_FORWARDED_FOR;
-
 /// The header in which the proxies in front of us say where a request comes from. Proxies that write one of them leave the
 /// other as the client sent it, so only one of them can be believed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -217,6 +215,7 @@ pub(crate) fn first<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h
     Some(first).filter(|first| !first.is_empty())
 }
 
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 

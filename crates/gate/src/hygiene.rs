@@ -21,8 +21,6 @@ use crate::forwarded::ForwardedHeader;
 use crate::names::{self, Meaning, normal_byte};
 use crate::{Arrival, HeaderProfile, Origin, TrustedProxies};
 
-pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-
 /// What stays behind of every request, as configured.
 #[derive(Clone, Debug)]
 pub struct Hygiene {

@@ -155,6 +155,7 @@ Headers   profile wiki
           written      x-remote-user: ada
           written      x-team: blue
           written      x-proxy-secret: (a constant of 17 characters)
+          written      via: 1.1 sessiongate
           written      x-forwarded-prefix: /wiki
 Goes to   http://127.0.0.1:4000, unix:/run/wiki.sock: GET /page, for the host wiki.internal
 Answer    enters, session: the session has all that is demanded"#;

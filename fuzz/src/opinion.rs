@@ -97,7 +97,9 @@ fn bearer(request: &Request) -> Option<String> {
     let header = request.authorization.as_ref()?;
     let header: String = header.iter().copied().map(char::from).collect();
     let mut words = header.split(' ');
-    (words.next()? == "Bearer").then(|| words.next().map(decode_uri))?
+    // The library demands the capital letter; RFC 9110 §11.1 does not, and neither do we.
+    let is_bearer = words.next()?.eq_ignore_ascii_case("Bearer");
+    is_bearer.then(|| words.next().map(decode_uri))?
 }
 
 /// `decodeURIComponent`, and the text itself where that fails.

@@ -233,6 +233,6 @@ async fn ask_health(address: SocketAddr) -> Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// How long the end waits for the last lines of the log. With what it waits for audit lines and for the last words, that is
-/// a second.
+/// How long the end waits for the last lines of the log. With what it waits for audit lines and, if it failed, for the last
+/// words, that is three seconds where nobody reads any of them.
 const LOG_FAREWELL: Duration = Duration::from_millis(200);

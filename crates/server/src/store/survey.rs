@@ -31,6 +31,15 @@ impl<'a> Wanted<'a> {
             is_key: false,
         }
     }
+
+    /// The column as it was seen; one that could not be looked at is not told.
+    pub(super) fn seen(&self, state: Result<ColumnState, String>) -> ColumnSurvey {
+        ColumnSurvey {
+            table: self.table.quoted().to_owned(),
+            column: self.column.quoted().to_owned(),
+            state: state.unwrap_or_else(ColumnState::NotTold),
+        }
+    }
 }
 
 /// What was seen of a database.

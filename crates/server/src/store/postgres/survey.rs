@@ -10,8 +10,8 @@ use tokio_postgres::types::Type;
 use super::super::connections::Opener as _;
 use super::super::identifier::{Column, Table};
 use super::super::survey::{
-    ClockReading, ColumnState, ColumnSurvey, DatabaseSurvey, LookupSurvey, Plan, RoleSurvey, Rows,
-    Visibility, Wanted,
+    ClockReading, ColumnState, DatabaseSurvey, LookupSurvey, Plan, RoleSurvey, Rows, Visibility,
+    Wanted,
 };
 use super::catalog::{Layout, Visible};
 use super::question::{Keys, keys_of_type};
@@ -31,18 +31,14 @@ pub(in super::super) async fn survey(
     let connection = within(limit, opener.open()).await?;
     let (role, clock) = within(limit, role(&connection)).await?;
     let mut columns = Vec::new();
-    for Wanted {
-        table,
-        column,
-        is_key,
-    } in wanted
-    {
-        let state = within(limit, state(&connection, table, column, *is_key)).await;
-        columns.push(ColumnSurvey {
-            table: table.quoted().to_owned(),
-            column: column.quoted().to_owned(),
-            state: state.unwrap_or_else(ColumnState::NotTold),
-        });
+    for wanted in wanted {
+        let Wanted {
+            table,
+            column,
+            is_key,
+        } = *wanted;
+        let state = within(limit, state(&connection, table, column, is_key)).await;
+        columns.push(wanted.seen(state));
     }
     PostgresOpener::close(connection).await;
     Ok(DatabaseSurvey {

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::super::connections::Opener as _;
 use super::super::identifier::{Column, Table};
 use super::super::survey::{
-    ColumnState, ColumnSurvey, DatabaseSurvey, LookupSurvey, Plan, Rows, Visibility, Wanted,
+    ColumnState, DatabaseSurvey, LookupSurvey, Plan, Rows, Visibility, Wanted,
 };
 use super::failure::describe;
 use super::opener::SqliteOpener;
@@ -23,18 +23,14 @@ pub(in super::super) async fn survey(
     let opener = SqliteOpener::new(options.clone(), limit);
     let mut connection = within(limit, opener.open()).await?;
     let mut columns = Vec::new();
-    for Wanted {
-        table,
-        column,
-        is_key,
-    } in wanted
-    {
-        let state = within(limit, state(&mut connection, table, column, *is_key)).await;
-        columns.push(ColumnSurvey {
-            table: table.quoted().to_owned(),
-            column: column.quoted().to_owned(),
-            state: state.unwrap_or_else(ColumnState::NotTold),
-        });
+    for wanted in wanted {
+        let Wanted {
+            table,
+            column,
+            is_key,
+        } = *wanted;
+        let state = within(limit, state(&mut connection, table, column, is_key)).await;
+        columns.push(wanted.seen(state));
     }
     SqliteOpener::close(connection).await;
     Ok(DatabaseSurvey {

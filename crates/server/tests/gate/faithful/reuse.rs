@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use harness::{Mint, Request};
+use harness::{Client, Gate, Mint, Request};
 use tokio::time::sleep;
 
-use crate::exchanges::{OK, Upstream};
+use crate::exchanges::{OK, Served, Upstream};
 use crate::support::signed_in;
 
 const BODILESS: [(&str, &str); 3] = [
@@ -100,13 +100,19 @@ async fn a_connection_that_a_client_authenticates_is_that_clients_alone() -> Res
     Ok(())
 }
 
+/// Ada's connection, by which she has sent credentials without being asked for them, and the one to the service.
+async fn authenticated(upstream: &Upstream, gate: &Gate) -> Result<(Client, Served)> {
+    let request = signed_in("/", "ada").header("Authorization", "Negotiate YII=");
+    let (mut client, mut served) = upstream.asked(gate, &request).await?;
+    served.say(OK).await?;
+    assert_eq!(client.response().await?.status, 200);
+    Ok((client, served))
+}
+
 #[tokio::test]
 async fn credentials_bind_a_connection_also_without_a_challenge() -> Result<()> {
     let (upstream, gate) = Upstream::start().await?;
-    let request = signed_in("/", "ada").header("Authorization", "Negotiate YII=");
-    let (mut ada, mut hers) = upstream.asked(&gate, &request).await?;
-    hers.say(OK).await?;
-    assert_eq!(ada.response().await?.status, 200);
+    let (_ada, _hers) = authenticated(&upstream, &gate).await?;
     let (_eve, _other) = upstream.asked(&gate, &signed_in("/eve", "eve")).await?;
     Ok(())
 }
@@ -115,10 +121,7 @@ async fn credentials_bind_a_connection_also_without_a_challenge() -> Result<()> 
 async fn another_user_on_the_same_connection_gets_another_one() -> Result<()> {
     // As behind a proxy, which sends requests of several users by one connection.
     let (upstream, gate) = Upstream::start().await?;
-    let request = signed_in("/", "ada").header("Authorization", "Negotiate YII=");
-    let (mut shared, mut hers) = upstream.asked(&gate, &request).await?;
-    hers.say(OK).await?;
-    assert_eq!(shared.response().await?.status, 200);
+    let (mut shared, mut hers) = authenticated(&upstream, &gate).await?;
     shared
         .raw(&signed_in("/eve", "eve").bytes(gate.proxy))
         .await?;

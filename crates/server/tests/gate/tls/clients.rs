@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::Result;
-use harness::{Authority, Echo, KeyPair};
+use harness::{Authority, Echo, GateCommand, KeyPair};
 
 use super::{HERE, Site, cookie, with_certificate};
 use crate::support::gate;
@@ -84,8 +84,8 @@ path = "/others/"
 require = { not = { certificate = "CN=billing,O=Example" } }
 "#;
 
-#[tokio::test]
-async fn a_rule_demands_a_subject_or_an_alternative_name() -> Result<()> {
+/// A gate with these routes that asks clients for certificates, and the command by which it was started.
+async fn ruled() -> Result<(GateCommand, Site)> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let authority = Authority::make(folder.path()).await?;
     let pair = authority.server("server", HERE).await?;
@@ -106,6 +106,12 @@ async fn a_rule_demands_a_subject_or_an_alternative_name() -> Result<()> {
         certificate: pair,
         folder,
     };
+    Ok((command, site))
+}
+
+#[tokio::test]
+async fn a_rule_demands_a_subject_or_an_alternative_name() -> Result<()> {
+    let (command, site) = ruled().await?;
     let billing = site
         .authority
         .client("billing", "/O=Example/CN=billing", "DNS:Billing.internal")
@@ -175,27 +181,7 @@ async fn a_rule_demands_a_subject_or_an_alternative_name() -> Result<()> {
 
 #[tokio::test]
 async fn what_a_client_proved_holds_when_it_comes_back() -> Result<()> {
-    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
-    let authority = Authority::make(folder.path()).await?;
-    let pair = authority.server("server", HERE).await?;
-    let file = folder.path().join("gate.toml");
-    fs::write(&file, ROUTES)?;
-    let gate = with_certificate(gate(&echo.url()), &pair)
-        .env("SESSIONGATE_CONFIG", file.display().to_string())
-        .env("TLS_CLIENT_AUTH", "optional")
-        .env(
-            "TLS_CLIENT_CA_FILE",
-            authority.certificate.display().to_string(),
-        )
-        .start()
-        .await?;
-    let site = Site {
-        echo,
-        gate,
-        authority,
-        certificate: pair,
-        folder,
-    };
+    let (_, site) = ruled().await?;
     let billing = site
         .authority
         .client("billing", "/O=Example/CN=billing", "DNS:billing.internal")

@@ -5,7 +5,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use memchr::{memchr, memchr_iter};
 
-use crate::head::{ConnectionOptions, Lines, decimal, is_field, read_field};
+use crate::head::{ConnectionOptions, LineEnds, decimal, is_field, line_ends, lines, read_field};
 use crate::target::{self, is_target_byte};
 use crate::{HeadLimits, Length, Violation};
 
@@ -27,8 +27,8 @@ pub struct RequestReader {
 /// A request's head, and what it says about its connection.
 #[derive(Debug)]
 pub struct Received {
-    /// The head, and where the body ends.
-    pub request: Request<Length>,
+    /// The head, and where the body ends. In a box, because it goes from hand to hand.
+    pub request: Box<Request<Length>>,
     /// Whether the client can send another request after this one.
     pub persistent: bool,
     /// Whether the client waits for `100 Continue` before it sends its body.
@@ -56,10 +56,16 @@ impl RequestReader {
             input.advance(2);
             self.skipped = true;
         }
-        match self.find_end(input)? {
+        let mut ends = LineEnds::new();
+        let is_first_look = self.scanned == 0;
+        match self.find_end(input, &mut ends)? {
             Some(end) if end <= self.limits.bytes => {
                 *self = Self::new(self.limits);
-                parse(&input.split_to(end).freeze(), self.limits.fields).map(Some)
+                let head = input.split_to(end).freeze();
+                if !is_first_look {
+                    ends = line_ends(&head);
+                }
+                parse(&head, &ends, self.limits.fields).map(Some)
             }
             None if input.len() < self.limits.bytes => {
                 self.check_beginning(input)?;
@@ -72,10 +78,11 @@ impl RequestReader {
         }
     }
 
-    /// Where the empty line ends that ends a head. Every line ends with CR LF.
-    fn find_end(&mut self, input: &[u8]) -> Result<Option<usize>, Violation> {
+    /// Where the empty line ends that ends a head. Every line ends with CR LF; `ends` gets those that were not seen before.
+    fn find_end(&mut self, input: &[u8], ends: &mut LineEnds) -> Result<Option<usize>, Violation> {
         let from = self.scanned;
         for end in memchr_iter(b'\n', &input[from..]).map(|at| from + at) {
+            ends.push(end);
             match input[..end] {
                 [.., b'\n', b'\r'] => return Ok(Some(end + 1)),
                 [_, .., b'\r'] => self.has_line = true,
@@ -106,11 +113,11 @@ impl RequestReader {
     }
 }
 
-fn parse(head: &Bytes, most_fields: usize) -> Result<Received, Violation> {
+fn parse(head: &Bytes, ends: &[usize], most_fields: usize) -> Result<Received, Violation> {
     // Every line of it is known to end with CR LF.
-    let mut lines = Lines::of(head);
-    let (method, target, version) = request_line(lines.next().unwrap_or_default())?;
-    let mut request = Request::new(Length::NONE);
+    let mut lines = lines(head, ends);
+    let (method, target, version) = request_line(&head[lines.next().unwrap_or_default()])?;
+    let mut request = Box::new(Request::new(Length::NONE));
     *request.method_mut() = Method::from_bytes(method).map_err(|_| Violation::RequestLine)?;
     let (uri, raw_target) = target::read(head, target).ok_or(Violation::RequestLine)?;
     *request.uri_mut() = uri;
@@ -121,7 +128,7 @@ fn parse(head: &Bytes, most_fields: usize) -> Result<Received, Violation> {
     let mut headers = HeaderMap::with_capacity(TYPICAL_FIELDS);
     let mut framing = Framing::default();
     for line in lines {
-        let (name, value) = read_field(head, line).ok_or(Violation::FieldLine)?;
+        let (name, value) = read_field(head, &head[line]).ok_or(Violation::FieldLine)?;
         if headers.len() == most_fields {
             return Err(Violation::TooLarge);
         }

@@ -1,11 +1,13 @@
 //! Answers of an upstream: their heads, read as other clients read them.
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 use http::{StatusCode, Version};
 use memchr::memchr_iter;
 
 use crate::head::{
-    ConnectionOptions, Field, HopByHop, Lines, decimal, field_line, has_body, is_field, is_text,
+    ConnectionOptions, Field, HopByHop, LineEnds, decimal, field_places, has_body, is_text, lines,
     options,
 };
 use crate::{LARGEST_HEAD, Length, MOST_FIELDS, Violation, binds_connection};
@@ -27,17 +29,40 @@ pub struct Answered {
     /// Whether its `Connection` nominates fields.
     nominates: bool,
     head: Bytes,
+    /// Where the status line ends in it.
+    status_end: usize,
+    fields: Vec<Place>,
+}
+
+/// Where a field is in a head.
+#[derive(Debug)]
+struct Place {
+    name: Range<usize>,
+    value: Range<usize>,
+}
+
+impl Place {
+    fn of(head: &[u8], line: Range<usize>) -> Option<Self> {
+        let start = line.start;
+        let (name_end, value) = field_places(&head[line])?;
+        Some(Self {
+            name: start..start + name_end,
+            value: start + value.start..start + value.end,
+        })
+    }
 }
 
 impl Answered {
     /// Name and value of each field, in the order in which they came; the name as it was spelt, which may be in either case.
     pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
-        Lines::of(&self.head).skip(1).filter_map(field_line)
+        let of = |place: &Range<usize>| &self.head[place.clone()];
+        let fields = self.fields.iter();
+        fields.map(move |field| (of(&field.name), of(&field.value)))
     }
 
     /// What the status line says behind the status, in whatever words and bytes; the usual words where that cannot be said again.
     pub fn reason(&self) -> &[u8] {
-        let line = Lines::of(&self.head).next().unwrap_or_default();
+        let line = &self.head[..self.status_end];
         let reason = line.get(STATUS_END + 1..).unwrap_or_default();
         match is_text(reason) {
             true => reason,
@@ -79,7 +104,8 @@ impl Answered {
 ///
 /// [`Violation`] when it is none, or when it is unclear where its body ends.
 pub fn read_response(input: &mut BytesMut, is_head: bool) -> Result<Option<Answered>, Violation> {
-    let Some(end) = find_end(input) else {
+    let mut ends = LineEnds::new();
+    let Some(end) = find_end(input, &mut ends) else {
         if input.len() >= LARGEST_HEAD {
             return Err(Violation::TooLarge);
         }
@@ -89,19 +115,19 @@ pub fn read_response(input: &mut BytesMut, is_head: bool) -> Result<Option<Answe
         return Err(Violation::TooLarge);
     }
     let head = input.split_to(end).freeze();
-    let mut lines = Lines::of(&head);
+    let mut lines = lines(&head, &ends);
     let status_line = lines.next().unwrap_or_default();
-    let (version, status) = parse_status_line(status_line).ok_or(Violation::ResponseHead)?;
+    let status_end = status_line.end;
+    let (version, status) = parse_status_line(&head[status_line]).ok_or(Violation::ResponseHead)?;
     let mut framing = Framing::default();
-    for (number, line) in lines.enumerate() {
-        let (name, value) = field_line(line).ok_or(Violation::ResponseHead)?;
-        if !is_field(name, value) {
-            return Err(Violation::ResponseHead);
-        }
-        if number == MOST_FIELDS {
+    let mut fields = Vec::with_capacity(ends.len());
+    for line in lines {
+        let field = Place::of(&head, line).ok_or(Violation::ResponseHead)?;
+        if fields.len() == MOST_FIELDS {
             return Err(Violation::TooLarge);
         }
-        framing.note(name, value);
+        framing.note(&head[field.name.clone()], &head[field.value.clone()]);
+        fields.push(field);
     }
     let length = match has_body(is_head, status) {
         true => framing.length?.unwrap_or(Length::UntilClose),
@@ -118,13 +144,16 @@ pub fn read_response(input: &mut BytesMut, is_head: bool) -> Result<Option<Answe
         has_date: framing.has_date,
         is_for_shared_caches: framing.is_for_shared_caches,
         nominates: framing.options.nominate,
+        fields,
+        status_end,
         head,
     }))
 }
 
-/// Where the first empty line ends, after at least one that is not.
-fn find_end(input: &[u8]) -> Option<usize> {
+/// Where the first empty line ends, after at least one that is not; `ends` gets the ends of all lines up to there.
+fn find_end(input: &[u8], ends: &mut LineEnds) -> Option<usize> {
     memchr_iter(b'\n', input)
+        .inspect(|end| ends.push(*end))
         .find(|end| matches!(input[..*end], [.., b'\n'] | [.., b'\n', b'\r']))
         .map(|end| end + 1)
 }

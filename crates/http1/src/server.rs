@@ -70,7 +70,7 @@ impl ServerConnection {
     pub fn next_request(
         &mut self,
         input: &mut BytesMut,
-    ) -> Result<Option<Request<Length>>, Violation> {
+    ) -> Result<Option<Box<Request<Length>>>, Violation> {
         let read = self.reader.read(input).inspect_err(|_| self.end())?;
         Ok(read.map(|received| self.begin(received)))
     }
@@ -81,7 +81,7 @@ impl ServerConnection {
         Violation::Unfinished
     }
 
-    fn begin(&mut self, received: Received) -> Request<Length> {
+    fn begin(&mut self, received: Received) -> Box<Request<Length>> {
         let Received {
             request,
             persistent,

@@ -87,7 +87,7 @@ impl Client {
     /// # Errors
     ///
     /// [`Violation`] when what came is no request; then nothing that follows can be read.
-    pub(crate) async fn next(&mut self) -> Option<Result<Request<Length>, Violation>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<Box<Request<Length>>, Violation>> {
         if !self.http.is_persistent() || !self.discard_body().await {
             self.hang_up().await;
             return None;

@@ -145,7 +145,7 @@ impl Head {
     pub(super) fn read(&self, limits: HeadLimits) -> Result<Request<Length>, Violation> {
         let mut input = BytesMut::from(&self.bytes()[..]);
         let received = RequestReader::new(limits).read(&mut input)?;
-        Ok(received.expect("it ends with an empty line").request)
+        Ok(*received.expect("it ends with an empty line").request)
     }
 
     /// In HTTP/1.1, unless no host is named: only HTTP/1.0 does without.

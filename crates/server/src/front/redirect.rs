@@ -48,7 +48,7 @@ impl Front for Redirect {
         let mut client = Client::new(stream, self.live.current().client, stop);
         while let Some(request) = client.next().await {
             let (mut response, mut record) = match request {
-                Ok(request) => self.answer(request, peer),
+                Ok(request) => self.answer(*request, peer),
                 Err(violation) => {
                     let (audit, metrics) = (&self.audit, &self.metrics);
                     let came = &client.connection.input;

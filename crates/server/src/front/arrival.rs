@@ -57,7 +57,7 @@ pub(crate) fn direct(peer: &Peer, headers: &HeaderMap, proxies: &TrustedProxies)
     } = peer;
     let peer = address.to_canonical();
     let trusted_peer = proxies.trusts(peer);
-    let given = headers.get(&X_REQUEST_ID).filter(|_| trusted_peer);
+    let given = trusted_peer.then(|| headers.get(&X_REQUEST_ID)).flatten();
     let is_usable = |id: &&HeaderValue| {
         matches!(id.len(), 1..=128) && id.as_bytes().iter().all(u8::is_ascii_graphic)
     };

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST};
+use http::header::{CONNECTION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http1::{Field, HopByHop, write_field};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -49,6 +49,15 @@ pub(crate) struct Onward<'o> {
     pub(crate) host: Option<&'o HeaderValue>,
 }
 
+/// What there is among the fields of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen<'h> {
+    /// The value of the first `Host`.
+    pub(crate) host: Option<&'h [u8]>,
+    /// The value of the first `Authorization`.
+    pub(crate) authorization: Option<&'h [u8]>,
+}
+
 impl Hygiene {
     /// `bypass_header` never travels on, whether or not the bypass is enabled, and neither does any header of these
     /// profiles. `rings` are the keys of every realm.
@@ -79,29 +88,34 @@ impl Hygiene {
     ///
     /// Where the session is not to travel on, nothing does by which somebody could enter, whether or not this request
     /// entered by it.
-    pub(crate) fn write(
+    ///
+    /// Gives what it came by, so that nobody has to look for it again.
+    pub(crate) fn write<'h>(
         &self,
         out: &mut Vec<u8>,
-        headers: &HeaderMap,
+        headers: &'h HeaderMap,
         onward: &Onward<'_>,
         arrival: &Arrival,
-    ) {
+    ) -> Seen<'h> {
         let forwards_session = onward.forwards_session;
         let connection = headers.get_all(CONNECTION).iter();
         let hop_by_hop = HopByHop::of(connection.map(HeaderValue::as_bytes));
-        let by_bearer = !forwards_session
-            && headers.contains_key(AUTHORIZATION)
-            && onward
-                .by_session_of
-                .is_some_and(|keys| !has_session_cookie(keys, headers));
         let is_session_bearer = |value: &HeaderValue| {
             let mut rings = self.rings.iter();
-            by_bearer || rings.any(|keys| keys.is_session_bearer(value.as_bytes()))
+            let keys = onward.by_session_of;
+            keys.is_some_and(|keys| !has_session_cookie(keys, headers))
+                || rings.any(|keys| keys.is_session_bearer(value.as_bytes()))
         };
         let mut chain = SmallVec::<[&HeaderValue; USUAL_HOPS]>::new();
         let (mut has_host, mut has_scheme) = (false, false);
+        let mut seen = Seen::default();
         for (name, value) in headers {
             let name = name.as_str();
+            match name {
+                "host" => _ = seen.host.get_or_insert(value.as_bytes()),
+                "authorization" => _ = seen.authorization.get_or_insert(value.as_bytes()),
+                _ => {}
+            }
             let stays_behind = hop_by_hop.contains(name.as_bytes())
                 || self.is_unwanted(name, arrival.trusted_peer);
             match name {
@@ -152,11 +166,11 @@ impl Hygiene {
             let scheme = origin.scheme.unwrap_or(ours);
             write_field(out, b"x-forwarded-proto", scheme.as_bytes());
         }
-        let host = headers.get(HOST).map(HeaderValue::as_bytes);
-        if !has_host && let Some(host) = origin.host.map(str::as_bytes).or(host) {
+        if !has_host && let Some(host) = origin.host.map(str::as_bytes).or(seen.host) {
             write_field(out, b"x-forwarded-host", host);
         }
         write_field(out, b"x-request-id", arrival.request_id.as_bytes());
+        seen
     }
 
     /// The names of the headers that claim an identity, or describe the original request without a listed proxy's word.

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use http::header::{AUTHORIZATION, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use http1::{RawTarget, binds_connection, write_field};
@@ -30,10 +29,6 @@ pub struct Permit<'g> {
 
 /// On what grounds a request enters.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every request enters by a session"
-)]
 pub enum Admission {
     /// With the development header, without an identity.
     Bypass,
@@ -43,8 +38,8 @@ pub enum Admission {
     Public,
     /// With an opened session, as its subject.
     Session {
-        /// The session.
-        session: Session,
+        /// The session. In a box, because the grounds go from hand to hand until the request ends.
+        session: Box<Session>,
         /// Its user, with what was asked about it.
         user: User,
         /// Whether the address in it counts.
@@ -248,7 +243,7 @@ impl<'g> Permit<'g> {
             cuts_prefix: self.route.strip_segments > 0,
             host: rewrite.host,
         };
-        self.hygiene.write(&mut fields, headers, &onward, arrival);
+        let seen = self.hygiene.write(&mut fields, headers, &onward, arrival);
         // A profile that a route names is written for nobody too, empty; without ours nobody is identified.
         if by_session || self.route.profile != DEFAULT_PROFILE {
             for (name, value) in self.profile.values(&self.portrait()) {
@@ -291,10 +286,8 @@ impl<'g> Permit<'g> {
             uri,
             raw,
             body: request.body(),
-            has_host: headers.contains_key(HOST) || rewrite.host.is_some(),
-            binds_connection: headers
-                .get(AUTHORIZATION)
-                .is_some_and(|value| binds_connection(value.as_bytes())),
+            has_host: seen.host.is_some() || rewrite.host.is_some(),
+            binds_connection: seen.authorization.is_some_and(binds_connection),
             fields,
         };
         (admitted, self.admission)

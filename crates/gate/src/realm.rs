@@ -1,5 +1,6 @@
 //! One application that issues sessions, and who its users are.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -36,8 +37,13 @@ pub struct Realm<U, S> {
     pub sessions: Option<S>,
 }
 
+/// Behind a pointer to its code.
+type BoxFuture<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
+
 /// A session that was opened, and what the store said that knew it, if one was asked.
-pub(crate) type Found = (Session, Option<(Source, User)>);
+///
+/// The session is in a box, because it goes from hand to hand until its request ends.
+pub(crate) type Found = (Box<Session>, Option<(Source, User)>);
 
 impl<U: Users, S: Sessions> Realm<U, S> {
     /// Who sends this request: the session that it carries, opened, and its user, who exists and is active.
@@ -52,13 +58,16 @@ impl<U: Users, S: Sessions> Realm<U, S> {
         facts: &Facts<'_>,
         now: UnixTime,
     ) -> Result<Admission, Refusal> {
-        let (session, found) = match self.credential(facts)?.ok_or(Refusal::NoSession)? {
+        // With a name, because what has none would stay in the future until the match is over.
+        let credential = self.credential(facts)?.ok_or(Refusal::NoSession)?;
+        let (session, found) = match credential {
             Credential::Jwt(jwt, issuer) => {
-                // In a box, because it may wait for keys, and the room for that is not everybody's burden.
-                let session = Box::pin(issuer.open(&jwt, now)).await?;
+                // In a box, because it may wait for keys: neither the room for that nor its code is everybody's burden.
+                let opening: BoxFuture<'_, _> = Box::pin(issuer.open(&jwt, now));
+                let session = Box::new(opening.await?);
                 if !issuer.check_user {
                     if let Some(refusal) = self.inadmissible(&session) {
-                        return Err(refusal(Box::new(session)));
+                        return Err(refusal(session));
                     }
                     let admission = self.admission(session, None, None, User::default());
                     return match admission.verdict(&self.active, facts, now) {
@@ -113,13 +122,13 @@ impl<U: Users, S: Sessions> Realm<U, S> {
         sealed: &SealedSession<'_>,
         now: UnixTime,
     ) -> Result<Found, Refusal> {
-        match sealed.open(&self.keys, &self.demands, now)? {
-            Opened::Lookup { token, cache } => {
-                let (session, known) = self.look_up(facts, &token, cache, now).await?;
-                Ok((session, Some(known)))
-            }
-            Opened::Session(session) => Ok((session, None)),
-        }
+        let opened = sealed.open(&self.keys, &self.demands, now)?;
+        let (token, cache) = match opened {
+            Opened::Lookup { token, cache } => (token, cache),
+            Opened::Session(session) => return Ok((Box::new(session), None)),
+        };
+        let (session, known) = self.look_up(facts, &token, cache, now).await?;
+        Ok((Box::new(session), Some(known)))
     }
 
     /// The session that only the application's store can tell about, and what the store said.
@@ -157,8 +166,7 @@ impl<U: Users, S: Sessions> Realm<U, S> {
         Refusal::NoSessionStore { cache, not_renewed }
     }
 
-    /// The refusal of such a user, if none may enter at all. The session is looked at where it is, because moving it about is
-    /// what costs here.
+    /// The refusal of such a user, if none may enter at all.
     fn inadmissible(&self, session: &Session) -> Option<fn(Box<Session>) -> Refusal> {
         if session.is_anonymous() && !self.identity.allow_anonymous {
             return Some(Refusal::Guest);
@@ -171,11 +179,11 @@ impl<U: Users, S: Sessions> Realm<U, S> {
     /// there is no second question.
     async fn existing_user(
         &self,
-        session: Session,
+        session: Box<Session>,
         found: Option<(Source, User)>,
     ) -> Result<Admission, Refusal> {
         if let Some(refusal) = self.inadmissible(&session) {
-            return Err(refusal(Box::new(session)));
+            return Err(refusal(session));
         }
         let found_in = found.as_ref().map(|(source, _)| *source);
         let vouches = |sessions: &S| sessions.vouches_for_users();
@@ -190,12 +198,12 @@ impl<U: Users, S: Sessions> Realm<U, S> {
             Ok(lookup) => match lookup.found {
                 Some(user) => Ok(self.admission(session, found_in, Some(lookup.source), user)),
                 None => Err(Refusal::UnknownUser(UnknownUser {
-                    session: Box::new(session),
+                    session,
                     source: lookup.source,
                 })),
             },
             Err(error) => Err(Refusal::Store(StoreRefusal {
-                session: Some(Box::new(session)),
+                session: Some(session),
                 error,
             })),
         }
@@ -203,7 +211,7 @@ impl<U: Users, S: Sessions> Realm<U, S> {
 
     fn admission(
         &self,
-        session: Session,
+        session: Box<Session>,
         found_in: Option<Source>,
         checked_by: Option<Source>,
         user: User,

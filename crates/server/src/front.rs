@@ -75,6 +75,7 @@ fn admitted(
 }
 
 /// Refuses bytes that never became a request, as they `came`. They are a decision too: nobody probes the gate unseen.
+#[cold]
 fn unreadable<'p>(
     violation: Violation,
     came: &[u8],

@@ -1,6 +1,7 @@
 //! sessiongate: an auth gateway that opens Auth.js, NextAuth and Better Auth sessions in front of any service.
 
 mod admin;
+mod aside;
 mod audit;
 mod cli;
 mod client;

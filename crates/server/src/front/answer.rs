@@ -15,6 +15,7 @@ use super::way_in::WayIn;
 use crate::pages;
 
 /// Renders a refusal of the gate. `way_in` is where a browser goes to sign in.
+#[cold]
 pub(crate) fn refusal(
     answer: Answer,
     asker: Asker,
@@ -40,6 +41,7 @@ pub(crate) fn refusal(
 }
 
 /// Renders a status of our own: a page for a browser, JSON for a program, and what the status obliges us to add.
+#[cold]
 pub(crate) fn status(status: StatusCode, asker: Asker, request_id: &str) -> Response<Bytes> {
     let (content_type, body) = match asker {
         Asker::Browser | Asker::Form => (
@@ -117,6 +119,7 @@ pub(crate) fn say_limit(headers: &mut HeaderMap, exceeded: &Exceeded) {
 }
 
 /// Renders the refusal of a request that cannot be passed on. Whatever follows it is not read.
+#[cold]
 pub(crate) fn malformed(code: StatusCode, asker: Asker, request_id: &str) -> Response<Bytes> {
     let mut response = status(code, asker, request_id);
     response
@@ -126,6 +129,7 @@ pub(crate) fn malformed(code: StatusCode, asker: Asker, request_id: &str) -> Res
 }
 
 /// Renders the refusal of a request that came without TLS, where that is demanded (`REQUIRE_HTTPS`).
+#[cold]
 pub(crate) fn https_required(asker: Asker, request_id: &str) -> Response<Bytes> {
     let response = status(StatusCode::FORBIDDEN, asker, request_id);
     match asker {
@@ -138,6 +142,7 @@ pub(crate) fn https_required(asker: Asker, request_id: &str) -> Response<Bytes> 
 }
 
 /// The answer to `OPTIONS *`, which asks about us and goes no further.
+#[cold]
 pub(crate) fn options() -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::NO_CONTENT;

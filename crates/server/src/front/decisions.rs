@@ -125,7 +125,7 @@ impl Decisions {
                 }
             };
             // Without an answer the host has left, and the record of the question has said so.
-            let Some((answer, record)) = answered else {
+            let Some((answer, mut record)) = answered else {
                 return;
             };
             let sent = client.answer(answer, &record.bytes_out).await;

@@ -14,27 +14,34 @@ pub(super) fn of(admission: &Admission, request_id: &str) {
         .session()
         .is_some_and(session::Session::is_anonymous)
     {
-        GUEST.call_once(|| {
-            tracing::warn!(
-                request_id,
-                "a guest has entered: the app made a session for somebody who has never signed up (isAnonymous). \
-                 ALLOW_ANONYMOUS=false refuses guests; the audit log marks them with `anonymous`. This is said once"
-            );
-        });
+        GUEST.call_once(|| say_guest(request_id));
     }
     if admission.withholds_email() {
-        UNVERIFIED.call_once(|| {
-            tracing::warn!(
-                request_id,
-                "an e-mail address was not written as identity: the session says that nobody has verified it. \
-                 EMAIL_HEADER=always writes such addresses too. This is said once"
-            );
-        });
+        UNVERIFIED.call_once(|| say_unverified(request_id));
     }
+}
+
+#[cold]
+fn say_guest(request_id: &str) {
+    tracing::warn!(
+        request_id,
+        "a guest has entered: the app made a session for somebody who has never signed up (isAnonymous). \
+         ALLOW_ANONYMOUS=false refuses guests; the audit log marks them with `anonymous`. This is said once"
+    );
+}
+
+#[cold]
+fn say_unverified(request_id: &str) {
+    tracing::warn!(
+        request_id,
+        "an e-mail address was not written as identity: the session says that nobody has verified it. \
+         EMAIL_HEADER=always writes such addresses too. This is said once"
+    );
 }
 
 /// Says which value cannot be compared with what the route's rule demands, once a minute for each: every user who has such a
 /// value provokes it with every request.
+#[cold]
 pub(super) fn of_refusal(refusal: &Refusal, rule: Option<&str>, now: UnixTime, request_id: &str) {
     /// When each was said last, in minutes.
     static SAID: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());

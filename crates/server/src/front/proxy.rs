@@ -23,6 +23,7 @@ use super::record::{Decision, Record};
 use super::target::{self, Target};
 use super::way_in::{Asked, WayIn};
 use super::{HTTPS_REQUIRED, Sparingly, files, limited, tunnel};
+use crate::aside::aside;
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::Handling;
@@ -60,11 +61,11 @@ impl Proxy {
         let mut client = Client::new(stream, self.live.current().client, stop);
         while let Some(request) = client.next().await {
             match request {
-                Ok(request) => self.answer(request, &peer, &mut client).await,
+                Ok(mut request) => self.answer(&mut request, &peer, &mut client).await,
                 Err(violation) => {
                     let (audit, metrics) = (&self.audit, &self.metrics);
                     let came = &client.connection.input;
-                    let (refused, record) = super::unreadable(
+                    let (refused, mut record) = super::unreadable(
                         violation,
                         came,
                         Mode::Proxy,
@@ -80,10 +81,10 @@ impl Proxy {
     }
 }
 
-/// An answer of the upstream on its way to the client.
-struct Passing<'l> {
-    answer: Answered,
-    exchange: Exchange,
+/// An answer of the upstream on its way to the client. By reference, so that it is in the future of the whole request once.
+struct Passing<'x, 'l> {
+    answer: &'x Answered,
+    exchange: &'x mut Exchange,
     handling: &'l Handling,
     /// What it promises of HTTPS.
     hsts: Option<&'l HeaderValue>,
@@ -110,7 +111,7 @@ enum Outcome {
 
 impl Proxy {
     /// Answers one request.
-    async fn answer(&self, mut request: Request<Length>, peer: &Peer, client: &mut Client) {
+    async fn answer(&self, request: &mut Request<Length>, peer: &Peer, client: &mut Client) {
         let live = self.live.current();
         let arrival = arrival::direct(peer, request.headers(), &live.trusted_proxies);
         let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
@@ -119,18 +120,18 @@ impl Proxy {
         let place = InFlight::enter(self.metrics.in_flight(), live.limits.in_flight);
         let mut deadline = Deadline::after(client.total_time());
         let ours = |response| (live.handling(None), Outcome::Answered(response));
-        let (handling, outcome) = match target::settle(&mut request) {
+        let (handling, outcome) = match target::settle(request) {
             Ok(_) if place.is_none() => {
                 record.decided(Decision::Rejected("overloaded"));
                 let (status, id) = (StatusCode::SERVICE_UNAVAILABLE, record.request_id());
-                ours(answer::status(status, asker(&request), id))
+                ours(answer::status(status, asker(request), id))
             }
             Ok(Target::Path) => {
                 let decided = {
-                    let deciding = pin!(self.decide(&live, &request, client, &mut record));
+                    let deciding = pin!(self.decide(&live, request, client, &mut record));
                     deadline.unless_over(deciding).await
                 };
-                decided.unwrap_or_else(|| ours(out_of_time(&request, &mut record)))
+                decided.unwrap_or_else(|| ours(out_of_time(request, &mut record)))
             }
             Ok(Target::Server) => {
                 record.decided(Decision::Options);
@@ -139,23 +140,22 @@ impl Proxy {
             Err(malformed) => {
                 record.decided(Decision::Rejected(malformed.reason()));
                 let (status, id) = (malformed.status(), record.request_id());
-                ours(answer::malformed(status, asker(&request), id))
+                ours(answer::malformed(status, asker(request), id))
             }
         };
         let proxies = &live.trusted_proxies;
         let hsts = (live.https).promised(request.headers(), &record.arrival, proxies);
         match outcome {
-            Outcome::Abandoned => abandon(client, record),
+            Outcome::Abandoned => abandon(client, &mut record),
             Outcome::Answered(mut response) => {
                 describe(&mut response, request.headers(), handling, hsts);
-                answer_ourselves(response, client, record).await;
+                answer_ourselves(response, client, &mut record).await;
             }
-            // In a box, so that requests that are passed on take no room for it.
             Outcome::Found(mut found) => {
                 if let Some(hsts) = hsts {
                     found.promises(hsts);
                 }
-                Box::pin(self.send_file(found, &request, client, record)).await;
+                aside(self.send_file(found, request, client, &mut record)).await;
             }
             Outcome::Joined(answer, upstream) => {
                 let added = Added::nothing();
@@ -166,36 +166,41 @@ impl Proxy {
                 // It may last for days, and the service has more to do with it than we.
                 drop(place);
                 client.end();
-                let ended = tunnel::join(&mut client.connection, *upstream, &record).await;
+                let joined = tunnel::join(&mut client.connection, *upstream, &record);
+                let ended = aside(joined).await;
                 let began = client.is_being_answered();
                 record.ends(Sent { ended, began });
             }
-            Outcome::Passed(answer, exchange) => {
+            Outcome::Passed(answer, mut exchange) => {
                 let passing = Passing {
-                    answer,
-                    exchange,
+                    answer: &answer,
+                    exchange: &mut exchange,
                     handling,
                     hsts,
                     place,
                     deadline,
                     stream_idle: live.limits.stream_idle,
                 };
-                self.pass_on(passing, &request, client, record).await;
+                let failed = self.pass_on(passing, request, client, &mut record).await;
+                exchange.end(client, &record);
+                if let Some(response) = failed {
+                    aside(answer_ourselves(response, client, &mut record)).await;
+                }
             }
         }
     }
 
-    /// Passes an answer of the upstream on.
+    /// Passes an answer of the upstream on. Gives an answer of our own where it failed before anything of it had left.
     async fn pass_on(
         &self,
-        passing: Passing<'_>,
+        passing: Passing<'_, '_>,
         request: &Request<Length>,
         client: &mut Client,
-        mut record: Record<'_>,
-    ) {
+        record: &mut Record<'_>,
+    ) -> Option<Response<Bytes>> {
         let Passing {
             answer,
-            mut exchange,
+            exchange,
             handling,
             hsts,
             place,
@@ -203,10 +208,10 @@ impl Proxy {
             stream_idle,
         } = passing;
         let is_head = *request.method() == Method::HEAD;
-        let added = Added::to(&answer, handling.keeps_private, hsts);
-        let fields = onward::fields(&answer, is_head, &added, record.request_id());
+        let added = Added::to(answer, handling.keeps_private, hsts);
+        let fields = onward::fields(answer, is_head, &added, record.request_id());
         client.begin_answer(answer.status, answer.reason(), fields, answer.length);
-        let is_stream = is_stream(&answer);
+        let is_stream = is_stream(answer);
         record.begins(answer.status, is_stream);
         let _place = place.filter(|_| !is_stream);
         if is_stream {
@@ -214,21 +219,25 @@ impl Proxy {
             deadline = Deadline::after(None);
         }
         let relayed = {
-            let relaying = pin!(exchange.relay(client, &record));
+            let relaying = pin!(exchange.relay(client, record));
             deadline.unless_over(relaying).await
         };
         let mut response = match relayed {
-            Some(Ok(sent)) => return record.ends(sent),
-            Some(Err(error)) => self.upstream_failed(&error, request, &mut record),
-            None if client.take_back_answer() => out_of_time(request, &mut record),
+            Some(Ok(sent)) => {
+                record.ends(sent);
+                return None;
+            }
+            Some(Err(error)) => self.upstream_failed(&error, request, record),
+            None if client.take_back_answer() => out_of_time(request, record),
             None => {
                 client.break_off();
                 let (ended, began) = (Ended::Cut, client.is_being_answered());
-                return record.ends(Sent { ended, began });
+                record.ends(Sent { ended, began });
+                return None;
             }
         };
         describe(&mut response, request.headers(), handling, hsts);
-        answer_ourselves(response, client, record).await;
+        Some(response)
     }
 
     /// Decides on a request, and forwards it if it may enter. Also gives what is configured for its route.
@@ -261,7 +270,8 @@ impl Proxy {
             record.decided(Decision::Preflight);
             return (live.handling(Some(route)), Outcome::Answered(answer));
         }
-        let mut decided = match limited::route(live, &facts) {
+        let governing = limited::route(live, &facts);
+        let mut decided = match governing {
             Ok(route) => {
                 let deciding = pin!(live.gate.decide_by(route, &facts, record.now));
                 client.unless_gone(deciding).await
@@ -312,7 +322,7 @@ impl Proxy {
             Service::Folder(folder) => {
                 let (asked, warnings) = ((request, is_public), &self.upstream_warnings);
                 let finding = files::find(folder, admitted, asked, client, record, warnings);
-                return Box::pin(finding).await.into();
+                return aside(finding).await.into();
             }
         };
         if let Some(limit) = handling.body_limit {
@@ -348,19 +358,20 @@ impl Proxy {
         found: folder::Answer,
         request: &Request<Length>,
         client: &mut Client,
-        mut record: Record<'_>,
+        record: &mut Record<'_>,
     ) {
         record.begins(found.status, false);
-        let error = match found.send(client, &record).await {
+        let error = match found.send(client, record).await {
             Ok(sent) => return record.ends(sent),
             Err(error) => error,
         };
-        match files::refusal(&error, request, &mut record, &self.upstream_warnings) {
+        match files::refusal(&error, request, record, &self.upstream_warnings) {
             Some(response) => answer_ourselves(response, client, record).await,
             None => abandon(client, record),
         }
     }
 
+    #[cold]
     fn upstream_failed(
         &self,
         error: &UpstreamError,
@@ -401,7 +412,8 @@ impl From<files::Outcome> for Outcome {
 }
 
 /// Ends the record of a request whose client has hung up, and with it the connection.
-fn abandon(client: &mut Client, record: Record<'_>) {
+#[cold]
+fn abandon(client: &mut Client, record: &mut Record<'_>) {
     client.end();
     record.ends(Sent::nothing(Ended::ClientLeft));
 }
@@ -441,6 +453,7 @@ pub(crate) fn admit<'r>(
 }
 
 /// Notes a refusal and for want of which conditions it is one, and renders it. Also gives what is configured for its route.
+#[cold]
 fn refuse<'l>(
     refused: Refused<'l>,
     lacking: Vec<String>,
@@ -467,6 +480,7 @@ fn refuse<'l>(
 }
 
 /// Answers a request for which there is no more time.
+#[cold]
 fn out_of_time(request: &Request<Length>, record: &mut Record<'_>) -> Response<Bytes> {
     match record.is_decided() {
         true => record.upstream = Some("timed_out"),
@@ -500,7 +514,7 @@ fn describe(
 async fn answer_ourselves(
     mut response: Response<Bytes>,
     client: &mut Client,
-    mut record: Record<'_>,
+    record: &mut Record<'_>,
 ) {
     record.answers(&mut response);
     let sent = client.answer(response, &record.bytes_out).await;

@@ -168,12 +168,18 @@ impl<'p> Record<'p> {
             | Decision::Redirected => {}
         }
         if matches!(self.decision, Decision::Permitted(Admission::Bypass)) {
-            let (client, path) = (self.arrival.client, self.path());
-            tracing::warn!(request_id = self.request_id(), %client, path, "a request passed by the bypass");
+            self.warn_of_bypass();
         }
     }
 
+    #[cold]
+    fn warn_of_bypass(&self) {
+        let (client, path) = (self.arrival.client, self.path());
+        tracing::warn!(request_id = self.request_id(), %client, path, "a request passed by the bypass");
+    }
+
     /// Keeps the refusal for whoever asks why.
+    #[cold]
     fn remember(&self, message: &str) {
         let text = |text: &str| capped(text, LONGEST_TEXT);
         let (_, reason) = self.outcome();
@@ -239,8 +245,10 @@ impl<'p> Record<'p> {
         self.bytes_out.set(self.bytes_out.get() + bytes);
     }
 
-    /// Ends the record with what became of the answer. Who ended the exchange before that, has.
-    pub(crate) fn ends(mut self, sent: Sent) {
+    /// Notes what became of the answer, with which the exchange ends. Who ended it before that, has.
+    ///
+    /// By reference: a record is large, and goes through the hands of several futures.
+    pub(crate) fn ends(&mut self, sent: Sent) {
         self.ended = self.ended.or(Some(sent.ended));
         if !sent.began {
             self.status = None;
@@ -248,7 +256,7 @@ impl<'p> Record<'p> {
     }
 
     /// Ends the record of an answer with a body of this length, which somebody else sends.
-    pub(crate) fn handed_over(self, length: usize) {
+    pub(crate) fn handed_over(mut self, length: usize) {
         self.passed_out(length as u64);
         self.ends(Sent::WHOLE);
     }

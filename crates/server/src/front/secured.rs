@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::proxy::Proxy;
 use super::{Front, Sparingly};
+use crate::aside::aside;
 use crate::clock;
 use crate::limits::Connections;
 use crate::live::Shared;
@@ -43,13 +44,14 @@ impl Front for Secured {
         let stream = match self.terms() {
             None => stream,
             Some((config, limit)) => {
-                // In a box, so that connections without TLS take no room for it.
-                let securing = Box::pin(self.secure(stream, config, limit, peer));
-                let secured = tokio::select! {
-                    secured = securing => secured,
-                    () = given_up(&stop) => None,
-                };
-                match secured {
+                let securing = self.secure(stream, config, limit, peer);
+                let securing = aside(async {
+                    tokio::select! {
+                        secured = securing => secured,
+                        () = given_up(&stop) => None,
+                    }
+                });
+                match securing.await {
                     Some(stream) => stream,
                     None => return,
                 }

@@ -33,6 +33,8 @@ pub(crate) struct Exchange {
     held: Option<Pin<Box<Sleep>>>,
     /// Whether the connection is its client's alone: what follows on it is done in the name of that one.
     is_bound: bool,
+    /// Whether the whole answer went on.
+    is_relayed: bool,
     server: Rc<Server>,
 }
 
@@ -57,6 +59,7 @@ impl Exchange {
             sending: sends.then(|| client.forward_body()),
             held: holds.then(|| Box::pin(sleep(LONGEST_HOLD))),
             is_bound: admitted.binds_connection(),
+            is_relayed: false,
             server,
         }
     }
@@ -231,7 +234,7 @@ impl Exchange {
     /// # Errors
     /// When the upstream failed, or the request's body became too long, before anything of the head had left. The head is taken back then, and the client can be told.
     pub(crate) async fn relay(
-        mut self,
+        &mut self,
         client: &mut Client,
         record: &Record<'_>,
     ) -> Result<Sent, UpstreamError> {
@@ -244,9 +247,7 @@ impl Exchange {
         record.bytes_out.set(receiving.passed(&client.connection));
         match relayed {
             Ok(()) => {
-                if self.http.is_reusable() && self.sending.is_none() {
-                    self.keep(client, record);
-                }
+                self.is_relayed = true;
                 Ok(Sent::WHOLE)
             }
             Err(Broken::Limit) if client.take_back_answer() => {
@@ -306,9 +307,12 @@ impl Exchange {
         self.connection.allow(Allowance::at_once(limit));
     }
 
-    /// Keeps the connection for the next request: of anybody, or of the owner to whom it is bound. Where nobody knows who that is,
-    /// it ends. The next answer may pause no longer than others.
-    fn keep(mut self, client: &mut Client, record: &Record<'_>) {
+    /// Ends the exchange. A connection that can carry the next request is kept for one: of anybody, or of the owner to whom it is
+    /// bound. Where nobody knows who that is, it ends. The next answer may pause no longer than others.
+    pub(crate) fn end(mut self, client: &mut Client, record: &Record<'_>) {
+        if !self.is_relayed || !self.http.is_reusable() || self.sending.is_some() {
+            return;
+        }
         self.may_pause(self.server.patience);
         if !self.is_bound {
             let has_to_be_quiet = self.http.has_to_be_quiet();

@@ -26,6 +26,8 @@ pub struct Answered {
     pub has_date: bool,
     /// Whether its `Cache-Control` lets a shared cache keep it, as [`lets_shared_caches_keep`] says.
     pub is_for_shared_caches: bool,
+    /// For how many seconds the server keeps the connection while nothing is asked, if it says so (`Keep-Alive: timeout=5`).
+    pub keep_alive: Option<u32>,
     /// Whether its `Connection` nominates fields.
     nominates: bool,
     head: Bytes,
@@ -143,6 +145,7 @@ pub fn read_response(input: &mut BytesMut, is_head: bool) -> Result<Option<Answe
         persistent,
         has_date: framing.has_date,
         is_for_shared_caches: framing.is_for_shared_caches,
+        keep_alive: framing.keep_alive,
         nominates: framing.options.nominate,
         fields,
         status_end,
@@ -180,6 +183,7 @@ struct Framing {
     has_coding: bool,
     has_date: bool,
     is_for_shared_caches: bool,
+    keep_alive: Option<u32>,
     options: ConnectionOptions,
 }
 
@@ -190,6 +194,7 @@ impl Default for Framing {
             has_coding: false,
             has_date: false,
             is_for_shared_caches: false,
+            keep_alive: None,
             options: ConnectionOptions::default(),
         }
     }
@@ -203,6 +208,8 @@ impl Framing {
             self.has_date = true;
         } else if name.eq_ignore_ascii_case(b"cache-control") {
             self.is_for_shared_caches |= options(value).any(lets_shared_caches_keep);
+        } else if name.eq_ignore_ascii_case(b"keep-alive") {
+            self.keep_alive = options(value).find_map(keep_alive_timeout);
         } else if let Ok(known) = self.length {
             if name.eq_ignore_ascii_case(b"content-length") {
                 self.length = with_length(known, value);
@@ -220,6 +227,15 @@ pub fn lets_shared_caches_keep(directive: &[u8]) -> bool {
     let name = directive.split(|byte| *byte == b'=').next();
     let name = name.unwrap_or_default().trim_ascii();
     name.eq_ignore_ascii_case(b"public") || name.eq_ignore_ascii_case(b"s-maxage")
+}
+
+/// What a parameter of `Keep-Alive` says, if it is `timeout`: so many seconds (RFC 2068 §19.7.1.1; Node and Apache send it).
+fn keep_alive_timeout(parameter: &[u8]) -> Option<u32> {
+    let (name, value) = parameter.split_at_checked(b"timeout=".len())?;
+    let seconds = name
+        .eq_ignore_ascii_case(b"timeout=")
+        .then(|| decimal(value))?;
+    seconds.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX))
 }
 
 /// The same length twice is one. A coding wins over it.
@@ -354,6 +370,23 @@ mod tests {
             .fields()
             .filter(|(name, _)| !hop_by_hop.contains(name));
         assert_eq!(kept.collect::<Vec<_>>(), [(&b"B"[..], &b"c"[..])]);
+    }
+
+    #[test]
+    fn a_server_may_say_how_long_it_keeps_the_connection() {
+        for (value, seconds) in [
+            ("timeout=5", Some(5)),
+            ("max=100, Timeout=20", Some(20)),
+            ("timeout=99999999999", Some(u32::MAX)),
+            ("timeout=-1", None),
+            ("timeout=", None),
+            ("max=100", None),
+        ] {
+            let head =
+                format!("HTTP/1.1 200 OK\r\nKeep-Alive: {value}\r\nContent-Length: 0\r\n\r\n");
+            let answered = read(head.as_bytes(), Method::GET).unwrap().unwrap();
+            assert_eq!(answered.keep_alive, seconds, "{value}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod certificates;
 mod explain;
 mod reload;
+mod upstreams;
 
 use std::convert::Infallible;
 use std::io;
@@ -176,7 +177,9 @@ impl Admin {
         for store in self.live.load().health() {
             self.metrics.store_up(store.source, store.up);
         }
-        let page = self.metrics.render() + &certificates::metrics(&self.live.load());
+        let live = self.live.load();
+        let page = self.metrics.render() + &certificates::metrics(&live);
+        let page = page + &upstreams::metrics(&live);
         typed(StatusCode::OK, "text/plain; version=0.0.4", page)
     }
 }

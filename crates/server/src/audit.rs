@@ -68,6 +68,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) redirect_loop: bool,
     /// What became of the exchange with the upstream, when it failed.
     pub(crate) upstream: Option<&'static str>,
+    /// The server to which it went last, of several.
+    pub(crate) server: Option<&'a str>,
     /// The status that the client got.
     pub(crate) status: u16,
     /// How the exchange ended; `None` when it has not.
@@ -207,6 +209,7 @@ fn write_json(out: &mut Vec<u8>, entry: &Entry<'_>) {
         bytes_out,
         redirect_loop,
         upstream,
+        server,
         status,
         ended,
         event,
@@ -248,6 +251,9 @@ fn write_json(out: &mut Vec<u8>, entry: &Entry<'_>) {
         line.0.extend_from_slice(b",\"redirect_loop\":true");
     }
     line.code(",\"upstream\":\"", *upstream);
+    if let Some(server) = server {
+        line.text(",\"server\":\"", server);
+    }
     line.number(",\"status\":", u64::from(*status));
     line.code(",\"ended\":\"", *ended);
     line.code(",\"event\":\"", *event);
@@ -410,6 +416,7 @@ mod tests {
             bytes_out: 2,
             redirect_loop: false,
             upstream: None,
+            server: None,
             status: 200,
             ended: Some("whole"),
             event: None,

@@ -25,6 +25,7 @@ use crate::clock;
 use crate::config::ClientSettings;
 use crate::connection::{Allowance, Connection};
 use crate::ended::{Ended, Sent, is_our_limit};
+use crate::link::Link;
 use crate::owner::Owner;
 use crate::patience::Patience;
 use crate::socket::Stream;
@@ -49,7 +50,7 @@ pub(crate) struct Client {
     /// How long we have waited since for somebody who may have left.
     leaving: Patience,
     /// The connection to a service that is its owner's alone, and which service it is.
-    own: Option<(Rc<()>, Owner, Box<Connection>)>,
+    own: Option<(Rc<()>, Owner, Box<Link>)>,
 }
 
 /// What came while a request was waited for.
@@ -261,13 +262,13 @@ impl Client {
         &mut self,
         server: &Rc<()>,
         owner: impl FnOnce() -> Option<Owner>,
-    ) -> Option<Box<Connection>> {
+    ) -> Option<Box<Link>> {
         let (_, whose, connection) = self.own.take_if(|(other, ..)| Rc::ptr_eq(other, server))?;
         (owner() == Some(whose)).then_some(connection)
     }
 
     /// Keeps a connection for one owner alone, until the client hangs up.
-    pub(crate) fn own(&mut self, server: Rc<()>, owner: Owner, connection: Box<Connection>) {
+    pub(crate) fn own(&mut self, server: Rc<()>, owner: Owner, connection: Box<Link>) {
         self.own = Some((server, owner, connection));
     }
 

@@ -82,7 +82,10 @@ pub(crate) use self::raw::{Setting, Variables};
 use self::realm::RealmReading;
 pub(crate) use self::realm::RealmSettings;
 use self::realms::Realms;
-pub(crate) use self::rules::{Handling, Rules, ServerAddress, ServiceSettings, UpstreamSettings};
+pub(crate) use self::rules::{
+    Balance, Handling, HealthCheck, HealthSettings, PoolSettings, Rules, ServerAddress,
+    ServerSettings, ServiceSettings, UpstreamSettings,
+};
 use self::rules::{Services, Timeouts, Usual};
 pub(crate) use self::secrets::{SecretErrors, Secrets};
 pub(crate) use self::sessions::{Recognised, SessionFormat};
@@ -341,7 +344,12 @@ impl Config {
             .listeners
             .iter()
             .filter_map(|listener| listener.tls.as_ref());
-        of_listeners.flat_map(|tls| tls.files.iter().map(|(name, path)| (*name, path.as_path())))
+        let of_listeners = of_listeners.flat_map(|tls| &tls.files);
+        let of_services = self.rules.services.iter();
+        let of_services = of_services.filter_map(ServiceSettings::upstream);
+        let of_services = of_services.flat_map(|upstream| &upstream.pool.tls.files);
+        let all = of_listeners.chain(of_services);
+        all.map(|(name, path)| (*name, path.as_path()))
     }
 }
 

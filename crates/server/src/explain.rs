@@ -321,7 +321,7 @@ impl Explanation {
         if let Some(ServiceSettings::Upstream(upstream)) = service
             && let Some(first) = upstream.servers.first()
         {
-            admitted = admitted.or_for_host(&own_host(first));
+            admitted = admitted.or_for_host(&own_host(&first.address));
         }
         let profile = &live.gate.profiles[route.profile];
         let headers = Headers::of(request.headers(), &admitted, profile);

@@ -9,9 +9,12 @@ mod listeners;
 mod opened;
 mod reload;
 mod said;
+mod services;
 mod surroundings;
 mod view;
 mod watch;
+
+use std::sync::Arc;
 
 use gate::{Gate, TrustedProxies};
 use session::Secret;
@@ -22,6 +25,7 @@ pub(crate) use self::listeners::{ListenerTerms, Tls};
 pub(crate) use self::opened::Opened;
 use self::opened::Superseded;
 pub(crate) use self::reload::{Reload, Reloads};
+use self::services::ServiceTerms;
 pub(crate) use self::surroundings::Surroundings;
 pub(crate) use self::view::{Current, Shared, View};
 use crate::config::{
@@ -38,6 +42,8 @@ pub(crate) struct Live {
     pub(crate) handling: Vec<Handling>,
     /// Where they go.
     pub(crate) services: Vec<ServiceSettings>,
+    /// The servers of each, in the same order; of a folder there are none.
+    pub(crate) terms: Vec<Option<Arc<ServiceTerms>>>,
     /// The proxies in front of us.
     pub(crate) trusted_proxies: TrustedProxies,
     /// The hosts that may ask for decisions, which are also the proxies whose `X-Forwarded-For` they pass on.
@@ -73,6 +79,8 @@ impl Live {
         let known = before.map(|before| &before.listeners[..]);
         let listeners = ListenerTerms::open_all(config.listeners, &https, known)?;
         let rules = &config.rules;
+        let known = before.map_or(&[][..], |before| &before.terms);
+        let terms = ServiceTerms::open_all(&rules.services, known, Some(&around.runtime));
         let routes = rules.routes.all();
         let rates = Rates::new(&around.table, &config.limits, &rules.handling, routes);
         let bad_sessions = rates.as_ref().and_then(Rates::bad_sessions);
@@ -97,6 +105,7 @@ impl Live {
             gate,
             handling: config.rules.handling,
             services: config.rules.services,
+            terms,
             trusted_hosts: config.trusted_proxies.clone().and_loopback(),
             trusted_proxies: config.trusted_proxies,
             limits: config.limits,
@@ -133,6 +142,7 @@ impl Live {
                 hygiene: config.hygiene,
             },
             handling: config.rules.handling,
+            terms: ServiceTerms::open_all(&config.rules.services, &[], None),
             services: config.rules.services,
             trusted_hosts: config.trusted_proxies.clone().and_loopback(),
             trusted_proxies: config.trusted_proxies,

@@ -129,6 +129,14 @@ impl Metrics {
         counter.increment(1);
     }
 
+    /// Counts a request that a server of a service has failed, by what became of it.
+    pub(crate) fn sent_again(&self, result: &'static str) {
+        let counter = self.register(
+            || metrics::counter!("sessiongate_upstream_retries_total", "result" => result),
+        );
+        counter.increment(1);
+    }
+
     /// Counts a request that was refused because of a limit on how often somebody may ask.
     pub(crate) fn rate_limited(&self, policy: &'static str) {
         let counter = self
@@ -305,6 +313,10 @@ fn describe() {
     metrics::describe_counter!(
         "sessiongate_broken_exchanges_total",
         "Exchanges that did not end as a whole, by who ended them."
+    );
+    metrics::describe_counter!(
+        "sessiongate_upstream_retries_total",
+        "Requests that one of several servers has failed, by what became of them."
     );
     metrics::describe_counter!(
         "sessiongate_jwks_refreshes_total",

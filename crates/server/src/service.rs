@@ -1,8 +1,10 @@
 //! What answers the requests that may enter.
 
+use std::sync::Arc;
+
 use crate::config::ServiceSettings;
 use crate::folder::Folder;
-use crate::upstream::Upstream;
+use crate::upstream::{Members, Upstream};
 
 /// A service, as one runtime sees it. All of them take admitted requests and no others.
 #[derive(Debug)]
@@ -15,10 +17,14 @@ pub(crate) enum Service {
 
 impl Service {
     /// Without connections yet.
-    pub(crate) fn new(settings: &ServiceSettings) -> Self {
+    pub(crate) fn new(settings: &ServiceSettings, members: Option<&Arc<Members>>) -> Self {
         match settings {
             ServiceSettings::Folder(settings) => Self::Folder(Folder::new(settings)),
-            ServiceSettings::Upstream(settings) => Self::Upstream(Upstream::new(settings)),
+            ServiceSettings::Upstream(settings) => {
+                let members = members.cloned();
+                let members = members.unwrap_or_else(|| Arc::new(Members::new(settings)));
+                Self::Upstream(Upstream::new(settings, &members))
+            }
         }
     }
 }

@@ -45,6 +45,14 @@ impl Authorities {
         }
     }
 
+    /// Nobody.
+    pub(crate) fn none() -> Self {
+        Self {
+            roots: RootCertStore::empty(),
+            pinned: Vec::new(),
+        }
+    }
+
     /// Adds the certificates of a PEM file.
     ///
     /// # Errors
@@ -64,10 +72,7 @@ impl Authorities {
     /// # Errors
     /// As [`add_file`](Self::add_file).
     pub(crate) fn of_file(path: &Path) -> Result<Self, TlsFileError> {
-        let mut authorities = Self {
-            roots: RootCertStore::empty(),
-            pinned: Vec::new(),
-        };
+        let mut authorities = Self::none();
         authorities.add_file(path)?;
         Ok(authorities)
     }

@@ -3,107 +3,203 @@
 //! A request runs in the task of its client's connection, and so does its answer: no channel lies between the two sides,
 //! and nobody is woken to pass something on.
 
+mod balance;
+mod budget;
+mod dialer;
 mod error;
 mod exchange;
+mod health;
+mod member;
+mod opening;
 mod server;
 
-use std::cell::Cell;
+use std::io::ErrorKind;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use gate::Admitted;
 use http1::{Answered, Length};
+use smallvec::SmallVec;
 
+use self::balance::{Balancer, Key};
+use self::budget::Budget;
 pub(crate) use self::error::UpstreamError;
 pub(crate) use self::exchange::Exchange;
+pub(crate) use self::health::Checks;
+pub(crate) use self::member::Members;
+use self::opening::{Need, Opened};
 use self::server::Server;
 pub(crate) use self::server::own_host;
 use crate::client::Client;
-use crate::config::{ServerAddress, UpstreamSettings};
+use crate::config::UpstreamSettings;
 use crate::front::record::Record;
 
 /// One service, as one runtime sees it: its servers, and the connections to them.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     servers: Vec<Rc<Server>>,
-    /// Which server gets the next request.
-    next: Cell<usize>,
+    balancer: Balancer,
+    budget: Budget,
 }
 
 impl Upstream {
     /// A client without connections yet.
-    pub(crate) fn new(settings: &UpstreamSettings) -> Self {
-        let server = |address: &ServerAddress| Rc::new(Server::new(address.clone(), settings));
+    pub(crate) fn new(settings: &UpstreamSettings, members: &Arc<Members>) -> Self {
+        let server = |member: &Arc<_>| Rc::new(Server::new(Arc::clone(member), settings));
         Self {
-            servers: settings.servers.iter().map(server).collect(),
-            next: Cell::default(),
+            servers: members.all.iter().map(server).collect(),
+            balancer: Balancer::new(settings.pool.balance, Arc::clone(members)),
+            budget: Budget::new(settings.pool.retry_percent),
         }
     }
 
     /// Sends an admitted request with the client's body, and gives the answer's head as soon as it is there. `record` is told
-    /// how much of the body has passed. A server that takes no connection is passed over.
+    /// how much of the body has passed. A server that takes no connection is passed over, and what may be repeated is sent to
+    /// another one if the first has not answered.
     pub(crate) async fn forward(
         &self,
         admitted: Admitted<'_, Length>,
         client: &mut Client,
         record: &Record<'_>,
+        realm: &str,
     ) -> Result<(Answered, Exchange), UpstreamError> {
-        let first = self.turn_for(client);
-        let admitted = admitted.or_for_host(&self.servers[first].host);
-        for passed_over in 0..self.servers.len() - 1 {
-            let server = &self.servers[(first + passed_over) % self.servers.len()];
-            match server.forward(&admitted, client, record).await {
-                Err(error) if error.is_before_request() => {}
-                answered => return answered,
-            }
+        if let [only] = &self.servers[..] {
+            let admitted = admitted.or_for_host(&only.host);
+            return only.forward(&admitted, client, record, true, false).await;
         }
-        let last = (first + self.servers.len() - 1) % self.servers.len();
-        self.servers[last].forward(&admitted, client, record).await
+        let key = key(record, realm);
+        let mut tried = SmallVec::<[usize; 8]>::new();
+        let mut choice = match self.owned_by(client) {
+            Some(own) => own,
+            None => self.balancer.choose(&tried, key).unwrap_or_default(),
+        };
+        self.budget.request();
+        let admitted = admitted.or_for_host(&self.servers[choice].host);
+        loop {
+            tried.push(choice);
+            let (server, counts) = (&self.servers[choice], self.balancer.counts());
+            record.goes_to(&server.called);
+            let is_last = tried.len() == self.servers.len();
+            let forwarded = server.forward(&admitted, client, record, is_last, counts);
+            let error = match forwarded.await {
+                Ok(answered) => {
+                    server.member.answered();
+                    return Ok(answered);
+                }
+                Err(error) => error,
+            };
+            server.note_failure(&error);
+            if is_last || !self.may_go_elsewhere(&error, &admitted, record) {
+                return Err(error);
+            }
+            let Some(next) = self.balancer.choose(&tried, key) else {
+                return Err(error);
+            };
+            choice = next;
+        }
     }
 
-    /// The server of the connection that is the client's alone, if there is one. Otherwise they take turns.
-    fn turn_for(&self, client: &Client) -> usize {
+    /// The server of the connection that is the client's alone, if there is one.
+    fn owned_by(&self, client: &Client) -> Option<usize> {
         let is_own = |server: &Rc<Server>| client.owns_connection_to(&server.identity);
-        if let Some(own) = self.servers.iter().position(is_own) {
-            return own;
+        self.servers.iter().position(is_own)
+    }
+
+    /// Whether a request may go to another server after this failure: when nothing of it has left, or when it may be done twice
+    /// and nothing of an answer has come (RFC 9110 §9.2.2).
+    fn may_go_elsewhere(
+        &self,
+        error: &UpstreamError,
+        admitted: &Admitted<'_, Length>,
+        record: &Record<'_>,
+    ) -> bool {
+        if error.is_before_request() {
+            record.is_sent_again("unsent");
+            return true;
         }
-        let turn = self.next.get();
-        self.next.set((turn + 1) % self.servers.len());
-        turn
+        if !error.is_unanswered() || !is_repeatable(admitted) {
+            return false;
+        }
+        let may = self.budget.may_repeat();
+        record.is_sent_again(if may { "repeated" } else { "over_budget" });
+        may
+    }
+}
+
+/// Whether an upstream may do it twice, and nothing has to be sent for it that the client has sent only once.
+fn is_repeatable(admitted: &Admitted<'_, Length>) -> bool {
+    *admitted.body() == Length::NONE && admitted.method().is_idempotent()
+}
+
+/// For whom a server is chosen.
+fn key<'k>(record: &'k Record<'_>, realm: &'k str) -> Key<'k> {
+    match record.session() {
+        Some(session) => Key::User {
+            realm,
+            id: session.subject(),
+        },
+        None => Key::Address(record.arrival.client),
     }
 }
 
 impl Server {
+    /// `waits` says whether it waits for a connection where there may be no more, `counts` whether the request is counted.
     async fn forward(
         self: &Rc<Self>,
         admitted: &Admitted<'_, Length>,
         client: &mut Client,
         record: &Record<'_>,
+        waits: bool,
+        counts: bool,
     ) -> Result<(Answered, Exchange), UpstreamError> {
-        // What an upstream may do twice can be sent twice (RFC 9112 §9.3.1).
-        let repeatable = *admitted.body() == Length::NONE && admitted.method().is_idempotent();
+        let need = Need {
+            // What an upstream may do twice can be sent twice (RFC 9112 §9.3.1).
+            repeatable: is_repeatable(admitted),
+            told: self.told(record),
+            waits,
+        };
         loop {
             let own = client.take_own(&self.identity, || record.owner());
-            let own = own.filter(|own| own.is_idle_now());
+            let own = own.filter(|own| own.told == need.told && own.is_idle_now());
             let (is_own, kept) = match own {
                 Some(own) => (true, Some(own)),
-                None => (false, self.take_idle(repeatable).await),
+                None => (false, self.take_idle(need.repeatable, need.told).await),
             };
-            let reused = kept.is_some();
-            let connection = match kept {
-                Some(kept) => kept,
-                None => Box::pin(self.connect(client)).await?,
+            let Opened { mut link, reused } = match kept {
+                Some(link) => Opened { link, reused: true },
+                None => Box::pin(self.open(client, need)).await?,
             };
-            let mut exchange = Exchange::begin(connection, Rc::clone(self), admitted, client);
+            if counts {
+                link.under_way = Some(self.member.begins());
+            }
+            let mut exchange = Exchange::begin(link, Rc::clone(self), admitted, client);
             if is_own {
                 exchange.bind();
             }
             match exchange.head(client, record).await {
                 Ok(answered) => return Ok((answered, exchange)),
-                // It closed the connection when that had been idle for too long, just as we used it again.
-                Err(UpstreamError::Exchange(_))
-                    if reused && repeatable && exchange.is_unanswered() => {}
+                // What came and is no answer has been taken from the front of the input.
+                Err(UpstreamError::Exchange(error))
+                    if exchange.is_unanswered() && error.kind() != ErrorKind::InvalidData =>
+                {
+                    // It closed the connection when that had been idle for too long, just as we used it again.
+                    if !reused || !need.repeatable {
+                        return Err(UpstreamError::Unanswered(error));
+                    }
+                }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Notes that this server has failed, if it has.
+    fn note_failure(&self, error: &UpstreamError) {
+        if !error.blames_server() {
+            return;
+        }
+        if let Some(time) = self.member.failed() {
+            let (server, seconds) = (&self.member.name, time.as_secs());
+            tracing::warn!(%server, seconds, %error, "a server of a service gets no requests for a while");
         }
     }
 }

@@ -3,13 +3,17 @@
 mod columns;
 mod conditions;
 mod methods;
+mod pool;
+mod pool_keys;
 mod profiles;
 mod routes;
 mod services;
 mod unused;
 mod weaker;
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gate::{Access, HeaderProfile, IdentityHeaders, PathPattern, Route, Routes};
@@ -18,8 +22,9 @@ use http1::Length;
 
 pub(super) use self::columns::{AskedOfStores, Columns};
 pub(super) use self::conditions::active;
+pub(crate) use self::pool::{Balance, HealthCheck, HealthSettings, PoolSettings};
 pub(super) use self::routes::{Made, RealmNames, make};
-pub(super) use self::services::Services;
+pub(super) use self::services::{Services, of_one_server};
 pub(super) use self::unused::realms_without_groups;
 use super::cors::AllowedOrigin;
 use super::folder::FolderSettings;
@@ -45,6 +50,8 @@ pub(crate) struct Rules {
 pub(crate) struct Handling {
     /// Where it goes, by its place among the services; `None` where only decisions are made.
     pub(crate) service: Option<usize>,
+    /// The realm whose users come by it.
+    pub(crate) realm: Arc<str>,
     /// The host that the service is asked for, in place of the request's own.
     pub(crate) host: Option<HeaderValue>,
     /// How many bytes its body may have.
@@ -70,24 +77,62 @@ pub(crate) enum ServiceSettings {
     Upstream(UpstreamSettings),
 }
 
-/// One server or several, which take turns.
+impl ServiceSettings {
+    /// Its servers, if it has any.
+    pub(crate) fn upstream(&self) -> Option<&UpstreamSettings> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Upstream(upstream) => Some(upstream),
+        }
+    }
+}
+
+/// One server or several, which share the requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct UpstreamSettings {
     /// At least one.
-    pub(crate) servers: Vec<ServerAddress>,
+    pub(crate) servers: Vec<ServerSettings>,
     /// How long a connection may take to open.
     pub(crate) connect_timeout: Duration,
     /// How long an answer may take to begin, and pause between two pieces of its body.
     pub(crate) timeout: Duration,
+    pub(crate) pool: PoolSettings,
+}
+
+/// A server of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ServerSettings {
+    pub(crate) address: ServerAddress,
+    /// How many requests it gets where one with the weight 1 gets one.
+    pub(crate) weight: u32,
 }
 
 /// Where a server of a service is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ServerAddress {
-    /// Behind a name or an address, without brackets, and a port.
-    Tcp { host: String, port: u16 },
+    /// Behind a name or an address, without brackets, and a port, with TLS or without.
+    Tcp {
+        host: String,
+        port: u16,
+        secure: bool,
+    },
     /// Behind a Unix socket.
     Unix(PathBuf),
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port, secure } => {
+                let scheme = if *secure { "https" } else { "http" };
+                match host.contains(':') {
+                    true => write!(f, "{scheme}://[{host}]:{port}"),
+                    false => write!(f, "{scheme}://{host}:{port}"),
+                }
+            }
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// How long a service may take.

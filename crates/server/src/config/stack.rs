@@ -98,6 +98,65 @@ pub(crate) struct RawService {
     pub(crate) timeout: Option<Spanned<i64>>,
     /// How the files of a folder are sent.
     pub(crate) folder: RawFolder,
+    /// What is said of its servers.
+    pub(crate) pool: RawPool,
+}
+
+/// What `[service.NAME]` says of servers and of the connections to them.
+#[derive(Debug, Default)]
+pub(crate) struct RawPool {
+    pub(crate) balance: Option<Spanned<String>>,
+    /// In percent.
+    pub(crate) retry_budget: Option<Spanned<i64>>,
+    pub(crate) eject_after: Option<Spanned<i64>>,
+    /// In seconds.
+    pub(crate) eject_time: Option<Spanned<i64>>,
+    /// In seconds.
+    pub(crate) max_age: Option<Spanned<i64>>,
+    /// In seconds.
+    pub(crate) keep_alive: Option<Spanned<i64>>,
+    pub(crate) max_connections: Option<Spanned<i64>>,
+    pub(crate) health_check: Option<Spanned<String>>,
+    /// In seconds.
+    pub(crate) health_interval: Option<Spanned<i64>>,
+    pub(crate) proxy_protocol: Option<Spanned<String>>,
+    pub(crate) tls_ca_files: Vec<Spanned<String>>,
+    pub(crate) tls_server_name: Option<Spanned<String>>,
+    pub(crate) tls_cert_file: Option<Spanned<String>>,
+    pub(crate) tls_key_file: Option<Spanned<String>>,
+}
+
+impl RawPool {
+    /// Where everything stands that is said.
+    pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
+        let numbers = [
+            &self.retry_budget,
+            &self.eject_after,
+            &self.eject_time,
+            &self.max_age,
+            &self.keep_alive,
+            &self.max_connections,
+            &self.health_interval,
+        ];
+        let texts = [&self.balance, &self.health_check, &self.proxy_protocol];
+        let numbers = numbers.into_iter().flatten().map(|number| &number.place);
+        let texts = texts.into_iter().flatten().map(|text| &text.place);
+        numbers.chain(texts).chain(self.tls_places())
+    }
+
+    /// Where everything stands that is said of TLS.
+    pub(crate) fn tls_places(&self) -> impl Iterator<Item = &Place> {
+        let texts = [
+            &self.tls_server_name,
+            &self.tls_cert_file,
+            &self.tls_key_file,
+        ];
+        let texts = texts.into_iter().flatten();
+        self.tls_ca_files
+            .iter()
+            .chain(texts)
+            .map(|text| &text.place)
+    }
 }
 
 /// What `[service.NAME]` says of a folder.

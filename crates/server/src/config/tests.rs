@@ -25,7 +25,12 @@ fn server(config: &Config) -> (&str, u16) {
         panic!("a folder");
     };
     match &upstream.servers[..] {
-        [ServerAddress::Tcp { host, port }] => (host, *port),
+        [
+            ServerSettings {
+                address: ServerAddress::Tcp { host, port, .. },
+                ..
+            },
+        ] => (host, *port),
         other => panic!("{other:?}"),
     }
 }
@@ -313,7 +318,6 @@ fn the_admin_listener_demands_a_token_off_loopback() {
 #[test]
 fn upstreams_that_cannot_be_reached_are_refused() {
     for upstream in [
-        "https://a",
         "ftp://a",
         "a",
         "127.0.0.1:80",
@@ -332,6 +336,8 @@ fn upstreams_that_cannot_be_reached_are_refused() {
     }
     let ipv6 = config(&[("UPSTREAM", "http://[::1]:81")]).unwrap();
     assert_eq!(server(&ipv6), ("::1", 81));
+    let secure = config(&[("UPSTREAM", "https://a")]).unwrap();
+    assert_eq!(server(&secure), ("a", 443));
 }
 
 #[test]

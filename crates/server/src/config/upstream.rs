@@ -7,7 +7,7 @@ use http::uri::{Authority, Scheme, Uri};
 
 use super::folder::{FolderOptions, FolderSettings};
 use super::raw::Reader;
-use super::rules::{ServerAddress, ServiceSettings, Timeouts, UpstreamSettings};
+use super::rules::{self, ServerAddress, ServiceSettings, Timeouts};
 
 /// The service, which only a gate can do without that decides for others.
 pub(super) fn service(
@@ -38,23 +38,23 @@ pub(super) fn service(
     let server = server(&text)
         .map_err(|what| reader.problem("UPSTREAM", what))
         .ok()?;
-    Some(ServiceSettings::Upstream(UpstreamSettings {
-        servers: vec![server],
-        connect_timeout: timeouts.connect,
-        timeout: timeouts.answer,
-    }))
+    Some(rules::of_one_server(server, timeouts))
 }
 
 /// Where a server of a service is, from its URL.
 pub(super) fn server(text: &str) -> Result<ServerAddress, String> {
-    let authority = authority(text)?;
+    let (authority, secure) = authority(text)?;
     Ok(ServerAddress::Tcp {
         host: authority.host().trim_matches(['[', ']']).to_owned(),
-        port: authority.port_u16().unwrap_or(80),
+        port: authority
+            .port_u16()
+            .unwrap_or(if secure { 443 } else { 80 }),
+        secure,
     })
 }
 
-fn authority(text: &str) -> Result<Authority, String> {
+/// The authority of a URL, and whether TLS is spoken there.
+fn authority(text: &str) -> Result<(Authority, bool), String> {
     let example = "give a URL such as http://127.0.0.1:3000";
     // What cannot be read may be a password anywhere.
     let shown = match text.contains('@') {
@@ -76,7 +76,7 @@ fn authority(text: &str) -> Result<Authority, String> {
     let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
         return Err(format!("{shown} has no scheme or no host; {example}"));
     };
-    if scheme != Scheme::HTTP {
+    if scheme != Scheme::HTTP && scheme != Scheme::HTTPS {
         return Err(format!(
             "the scheme `{scheme}` is not one we can reach; {example}"
         ));
@@ -99,7 +99,7 @@ fn authority(text: &str) -> Result<Authority, String> {
             "`{text}` has a path; requests keep their own path, so give only scheme, host and port"
         ));
     }
-    Ok(authority)
+    Ok((authority, scheme == Scheme::HTTPS))
 }
 
 /// An address of IPv6 that stands alone behind the scheme, as in `http://::1`, in the brackets that a URL wants.

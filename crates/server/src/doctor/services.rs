@@ -23,7 +23,7 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
     });
     let servers = upstreams.flat_map(|upstream| {
         let servers = upstream.servers.iter();
-        servers.map(|server| (server, upstream.connect_timeout))
+        servers.map(|server| (&server.address, upstream.connect_timeout))
     });
     let mut known: Vec<&ServerAddress> = Vec::new();
     for (server, limit) in servers {
@@ -31,7 +31,7 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
             continue;
         }
         known.push(server);
-        let what = format!("service {}", shown(server));
+        let what = format!("service {server}");
         let failure = connect(server, limit).await.err();
         if let Some(failure) = &failure {
             findings.push(Finding::new(
@@ -72,7 +72,7 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
 async fn connect(server: &ServerAddress, limit: Duration) -> Result<(), String> {
     let connected = async {
         match server {
-            ServerAddress::Tcp { host, port } => {
+            ServerAddress::Tcp { host, port, .. } => {
                 TcpStream::connect((host.as_str(), *port)).await.map(drop)
             }
             ServerAddress::Unix(path) => UnixStream::connect(path).await.map(drop),
@@ -89,14 +89,4 @@ async fn keys(source: &jwks::Source) -> Result<(), String> {
     let text = source.read().await.map_err(|error| error.to_string())?;
     let keys = JwtKeys::new(None, Some(&text));
     keys.map(drop).map_err(|error| error.to_string())
-}
-
-fn shown(server: &ServerAddress) -> String {
-    match server {
-        ServerAddress::Tcp { host, port } if host.contains(':') => {
-            format!("http://[{host}]:{port}")
-        }
-        ServerAddress::Tcp { host, port } => format!("http://{host}:{port}"),
-        ServerAddress::Unix(path) => format!("unix:{}", path.display()),
-    }
 }

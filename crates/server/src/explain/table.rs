@@ -3,7 +3,7 @@
 use gate::{Access, Condition, HeaderProfile, Route, RouteRow, Routes};
 use serde::Serialize;
 
-use crate::config::{Config, DEFAULT_REALM, Handling, ServerAddress, ServiceSettings};
+use crate::config::{Config, DEFAULT_REALM, Handling, ServiceSettings};
 use crate::live::Live;
 
 /// Everything that routes refer to.
@@ -154,16 +154,9 @@ pub(super) fn session_of(realm: &str) -> String {
 pub(super) fn places(service: &ServiceSettings) -> Vec<String> {
     match service {
         ServiceSettings::Folder(folder) => vec![format!("dir:{}", folder.path.display())],
-        ServiceSettings::Upstream(upstream) => upstream.servers.iter().map(server).collect(),
-    }
-}
-
-fn server(address: &ServerAddress) -> String {
-    match address {
-        ServerAddress::Tcp { host, port } if host.contains(':') => {
-            format!("http://[{host}]:{port}")
+        ServiceSettings::Upstream(upstream) => {
+            let servers = upstream.servers.iter();
+            servers.map(|server| server.address.to_string()).collect()
         }
-        ServerAddress::Tcp { host, port } => format!("http://{host}:{port}"),
-        ServerAddress::Unix(path) => format!("unix:{}", path.display()),
     }
 }

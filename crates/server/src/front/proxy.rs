@@ -27,11 +27,11 @@ use crate::aside::aside;
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::Handling;
-use crate::connection::Connection;
 use crate::deadline::Deadline;
 use crate::ended::{Ended, Sent, is_our_limit};
 use crate::folder;
 use crate::limits::InFlight;
+use crate::link::Link;
 use crate::live::{Current, Live, View};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
@@ -104,7 +104,7 @@ enum Outcome {
     /// A folder answers it.
     Found(folder::Answer),
     /// It became a WebSocket.
-    Joined(Answered, Box<Connection>),
+    Joined(Answered, Box<Link>),
     /// The upstream answers it.
     Passed(Answered, Exchange),
 }
@@ -166,7 +166,8 @@ impl Proxy {
                 // It may last for days, and the service has more to do with it than we.
                 drop(place);
                 client.end();
-                let joined = tunnel::join(&mut client.connection, *upstream, &record);
+                let upstream = *upstream;
+                let joined = tunnel::join(&mut client.connection, upstream.connection, &record);
                 let ended = aside(joined).await;
                 let began = client.is_being_answered();
                 record.ends(Sent { ended, began });
@@ -328,7 +329,8 @@ impl Proxy {
         if let Some(limit) = handling.body_limit {
             client.limit_body(limit);
         }
-        let (answer, exchange) = match upstream.forward(admitted, client, record).await {
+        let realm = &handling.realm;
+        let (answer, exchange) = match upstream.forward(admitted, client, record, realm).await {
             Ok(answered) => answered,
             Err(UpstreamError::ClientGone) => return Outcome::Abandoned,
             Err(error) => {
@@ -387,7 +389,10 @@ impl Proxy {
                 (StatusCode::BAD_REQUEST, "client_body")
             }
             UpstreamError::Connect(_) => (StatusCode::BAD_GATEWAY, "connect_failed"),
-            UpstreamError::Exchange(_) => (StatusCode::BAD_GATEWAY, "broken"),
+            UpstreamError::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            UpstreamError::Exchange(_) | UpstreamError::Unanswered(_) => {
+                (StatusCode::BAD_GATEWAY, "broken")
+            }
             UpstreamError::NotConnected(_) | UpstreamError::TimedOut(_) => {
                 (StatusCode::GATEWAY_TIMEOUT, "timed_out")
             }

@@ -1,7 +1,8 @@
 //! What becomes of a request, for its audit line and the counters.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,8 @@ pub(crate) struct Record<'p> {
     is_long: bool,
     /// When the answer's head had left, where that was not the end.
     head_left_at: Cell<Option<Instant>>,
+    /// Which of several servers the request went to last.
+    server: RefCell<Option<Arc<str>>>,
     audit: &'p Audit,
     metrics: &'p Metrics,
 }
@@ -111,6 +114,7 @@ impl<'p> Record<'p> {
             status: None,
             is_long: false,
             head_left_at: Cell::new(None),
+            server: RefCell::new(None),
             audit,
             metrics,
         }
@@ -208,6 +212,17 @@ impl<'p> Record<'p> {
     /// Notes that the service gives an answer with this status.
     pub(crate) fn service_answers(&mut self, status: StatusCode) {
         self.upstream = Some(class(status));
+    }
+
+    /// Notes to which of several servers of a service it goes.
+    pub(crate) fn goes_to(&self, server: &Arc<str>) {
+        self.server.replace(Some(Arc::clone(server)));
+    }
+
+    /// Counts that a server has failed, and what became of the request: it was never sent and goes to another one, is repeated
+    /// there, or is not because that was done too often.
+    pub(crate) fn is_sent_again(&self, result: &'static str) {
+        self.metrics.sent_again(result);
     }
 
     /// Notes the status of an answer that is about to be sent, and names the request in it.
@@ -322,6 +337,7 @@ impl<'p> Record<'p> {
             bytes_out: self.bytes_out.get(),
             redirect_loop: self.redirect_loop,
             upstream: self.upstream,
+            server: self.server.borrow().as_deref(),
             status,
             ended: ended.map(Ended::as_str),
             event,
@@ -345,7 +361,8 @@ impl<'p> Record<'p> {
         Owner::of(self.session(), self.arrival.trusted_peer)
     }
 
-    fn session(&self) -> Option<&Session> {
+    /// The session by which it entered, or was refused.
+    pub(crate) fn session(&self) -> Option<&Session> {
         match &self.decision {
             Decision::Permitted(admission) => admission.session(),
             Decision::Refused(refusal) => refusal.session(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Cache};
 
 use super::Live;
+use super::services::ServiceTerms;
 use crate::config::{Handling, ServiceSettings};
 use crate::service::Service;
 
@@ -48,8 +49,12 @@ impl Current {
             let place = live.services.iter().position(|other| other == service)?;
             services.get(place).cloned()
         };
-        let service = |settings| kept(settings).unwrap_or_else(|| Rc::new(Service::new(settings)));
-        let services = live.services.iter().map(service).collect();
+        let service = |(settings, terms): (_, &Option<Arc<ServiceTerms>>)| {
+            let members = terms.as_ref().map(|terms| &terms.members);
+            kept(settings).unwrap_or_else(|| Rc::new(Service::new(settings, members)))
+        };
+        let services = live.services.iter().zip(&live.terms);
+        let services = services.map(service).collect();
         Self(Rc::new(Holder { live, services }))
     }
 

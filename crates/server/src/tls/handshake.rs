@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
+use rustls::pki_types::ServerName;
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection,
+};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -78,6 +81,32 @@ pub(crate) async fn accept(
                 let _ = timeout(LONGEST_LINGER, explain(socket.tcp())).await;
             }
             Err(error)
+        }
+    }
+}
+
+/// Comes to terms with a server that has this name.
+///
+/// # Errors
+/// When it does not speak TLS, is not who it should be, or the connection breaks.
+pub(crate) async fn connect(
+    tcp: TcpStream,
+    config: &Arc<ClientConfig>,
+    name: &ServerName<'static>,
+) -> io::Result<TlsSocket> {
+    let connection = ClientConnection::new(Arc::clone(config), name.clone());
+    let connection = connection.map_err(io::Error::other)?;
+    let mut socket = TlsSocket::new(tcp, connection);
+    match come_to_terms(&mut socket).await {
+        Ok(()) => Ok(socket),
+        Err(HandshakeError::Tls(error)) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+        Err(HandshakeError::PlainHttp) => {
+            let what = "the server speaks HTTP without TLS; write `http://`";
+            Err(io::Error::new(io::ErrorKind::InvalidData, what))
+        }
+        Err(HandshakeError::Gone | HandshakeError::TimedOut(_) | HandshakeError::TooLong) => {
+            let what = "the server has ended the connection in the middle of the handshake";
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, what))
         }
     }
 }

@@ -53,7 +53,7 @@ impl TlsSocket {
     pub(crate) fn new(tcp: TcpStream, connection: impl Into<Connection>) -> Self {
         let mut connection = connection.into();
         connection.set_buffer_limit(Some(MOST_SEALED));
-        Self {
+        let mut socket = Self {
             tcp,
             connection,
             outgoing: Sealed::default(),
@@ -61,7 +61,10 @@ impl TlsSocket {
             has_plaintext: false,
             has_written: false,
             is_closed: false,
-        }
+        };
+        // A client has the first word.
+        socket.collect();
+        socket
     }
 
     /// The connection without TLS, of a client that does not speak it.

@@ -10,6 +10,9 @@ use crate::ended::Ended;
 /// Why the upstream gave no answer.
 #[derive(Debug, Error)]
 pub(crate) enum UpstreamError {
+    /// There may be no more connections, and none has become free in time.
+    #[error("all connections to the server were taken for {} s (max_connections)", .0.as_secs())]
+    Busy(Duration),
     /// The client's body is longer than it may be, which showed only as it came.
     #[error("the client's body is longer than it may be")]
     BodyTooLong,
@@ -31,18 +34,39 @@ pub(crate) enum UpstreamError {
     /// It took too long.
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
+    /// The exchange broke before a byte of an answer had come.
+    #[error("{0}")]
+    Unanswered(io::Error),
 }
 
 impl UpstreamError {
     /// Whether nothing of the request can have reached anybody, so that another server may be asked.
     pub(super) fn is_before_request(&self) -> bool {
         match self {
-            Self::Connect(_) | Self::NotConnected(_) => true,
+            Self::Busy(_) | Self::Connect(_) | Self::NotConnected(_) => true,
             Self::BodyTooLong
             | Self::ClientBody(_)
             | Self::ClientGone
             | Self::Exchange(_)
-            | Self::TimedOut(_) => false,
+            | Self::TimedOut(_)
+            | Self::Unanswered(_) => false,
+        }
+    }
+
+    /// Whether the request has left, and nothing of an answer has come.
+    pub(super) fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Unanswered(_))
+    }
+
+    /// Whether the server is to blame.
+    pub(super) fn blames_server(&self) -> bool {
+        match self {
+            Self::Connect(_)
+            | Self::Exchange(_)
+            | Self::NotConnected(_)
+            | Self::TimedOut(_)
+            | Self::Unanswered(_) => true,
+            Self::BodyTooLong | Self::Busy(_) | Self::ClientBody(_) | Self::ClientGone => false,
         }
     }
 
@@ -54,8 +78,10 @@ impl UpstreamError {
             Self::ClientBody(error) if error.kind() == io::ErrorKind::InvalidData => None,
             Self::ClientBody(error) => Some(Ended::with_client(error)),
             Self::ClientGone => Some(Ended::ClientLeft),
-            Self::Connect(_) | Self::Exchange(_) => Some(Ended::UpstreamBroke),
-            Self::NotConnected(_) | Self::TimedOut(_) => Some(Ended::Cut),
+            Self::Connect(_) | Self::Exchange(_) | Self::Unanswered(_) => {
+                Some(Ended::UpstreamBroke)
+            }
+            Self::Busy(_) | Self::NotConnected(_) | Self::TimedOut(_) => Some(Ended::Cut),
         }
     }
 }

@@ -15,16 +15,17 @@ use tokio::time::{Sleep, sleep};
 use super::error::UpstreamError;
 use super::server::Server;
 use crate::client::Client;
-use crate::connection::{Allowance, Connection, invalid};
+use crate::connection::{Allowance, invalid};
 use crate::ended::{Ended, Sent, is_our_limit};
 use crate::front::record::Record;
+use crate::link::Link;
 use crate::transfer::{Broken, Sink, Source, Transfer};
 
 /// A request on its connection to the upstream, and what of it is still under way.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     /// In a box, because it goes from hand to hand with every request.
-    connection: Box<Connection>,
+    connection: Box<Link>,
     /// What its bytes mean.
     http: ClientConnection,
     /// The client's body, until it has been sent.
@@ -35,6 +36,8 @@ pub(crate) struct Exchange {
     is_bound: bool,
     /// Whether the whole answer went on.
     is_relayed: bool,
+    /// For how many seconds the server keeps the connection, as far as it has said so.
+    keep_alive: Option<u32>,
     server: Rc<Server>,
 }
 
@@ -42,7 +45,7 @@ impl Exchange {
     /// Writes the head of a request, which leaves with [`head`](Self::head). A client that waits for the service's word before
     /// it sends its body waits on.
     pub(super) fn begin(
-        mut connection: Box<Connection>,
+        mut connection: Box<Link>,
         server: Rc<Server>,
         admitted: &Admitted<'_, Length>,
         client: &mut Client,
@@ -60,6 +63,7 @@ impl Exchange {
             held: holds.then(|| Box::pin(sleep(LONGEST_HOLD))),
             is_bound: admitted.binds_connection(),
             is_relayed: false,
+            keep_alive: None,
             server,
         }
     }
@@ -129,6 +133,7 @@ impl Exchange {
                         self.http.abandon_request();
                     }
                     self.is_bound |= answered.binds_connection();
+                    self.keep_alive = answered.keep_alive;
                     return Poll::Ready(Ok(answered));
                 }
                 None => match ready!(self.connection.poll_fill(context)) {
@@ -316,7 +321,8 @@ impl Exchange {
         self.may_pause(self.server.patience);
         if !self.is_bound {
             let has_to_be_quiet = self.http.has_to_be_quiet();
-            self.server.keep(self.connection, has_to_be_quiet);
+            self.server
+                .keep(self.connection, has_to_be_quiet, self.keep_alive);
         } else if let Some(owner) = record.owner() {
             client.own(Rc::clone(&self.server.identity), owner, self.connection);
         }
@@ -331,7 +337,7 @@ impl Exchange {
     }
 
     /// The bare connection, after an answer that makes it something else.
-    pub(crate) fn into_connection(self) -> Box<Connection> {
+    pub(crate) fn into_connection(self) -> Box<Link> {
         self.connection
     }
 }

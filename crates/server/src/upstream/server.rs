@@ -3,26 +3,32 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::HeaderValue;
-use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
 
-use super::error::UpstreamError;
-use crate::client::Client;
+use super::member::Member;
 use crate::config::{ServerAddress, UpstreamSettings};
-use crate::connection::{Allowance, Connection};
-use crate::socket::{Stream, keep_alive};
+use crate::front::record::Record;
+use crate::link::Link;
+use std::net::IpAddr;
 
 /// The connections of one runtime to one server.
 #[derive(Debug)]
 pub(super) struct Server {
-    address: ServerAddress,
-    connect_timeout: Duration,
+    pub(super) member: Arc<Member>,
+    /// As audit lines name it.
+    pub(super) called: Arc<str>,
+    pub(super) connect_timeout: Duration,
     /// How long an answer may take to begin, and pause.
     pub(super) patience: Duration,
+    pub(super) max_age: Option<Duration>,
+    /// For how many seconds the server keeps idle connections, if that is configured.
+    keep_alive: Option<u32>,
     /// What it is called in a request that names no host.
     pub(super) host: HeaderValue,
     /// Tells it from every other server, also from those of another configuration.
@@ -31,23 +37,29 @@ pub(super) struct Server {
     idle: RefCell<Vec<Idle>>,
     /// Whether somebody closes those that grow old.
     sweeping: Cell<bool>,
+    /// What was opened before this is too old, as the last sweep has found.
+    oldest: Cell<Option<Instant>>,
+    /// How many requests of this runtime wait for a connection, because there may be no more.
+    pub(super) waiting: Cell<usize>,
+    /// Tells them that there is one.
+    pub(super) freed: Notify,
 }
 
 /// A connection that waits for its next request.
 #[derive(Debug)]
 struct Idle {
-    connection: Box<Connection>,
+    link: Box<Link>,
     /// It has to be quiet up to then, where it is not certain that its last answer is over.
     quiet_until: Option<Instant>,
-    /// How many sweeps have found it waiting.
+    /// How many sweeps may find it waiting; the last one closes it.
     sweeps: u32,
 }
 
 /// What a server is called in a request that names no host.
 pub(crate) fn own_host(address: &ServerAddress) -> HeaderValue {
     let host = match address {
-        ServerAddress::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-        ServerAddress::Tcp { host, port } => format!("{host}:{port}"),
+        ServerAddress::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
+        ServerAddress::Tcp { host, port, .. } => format!("{host}:{port}"),
         ServerAddress::Unix(_) => "localhost".to_owned(),
     };
     HeaderValue::from_str(&host).expect("the host of a parsed URL is visible ASCII")
@@ -55,94 +67,133 @@ pub(crate) fn own_host(address: &ServerAddress) -> HeaderValue {
 
 impl Server {
     /// Without connections yet.
-    pub(super) fn new(address: ServerAddress, settings: &UpstreamSettings) -> Self {
+    pub(super) fn new(member: Arc<Member>, settings: &UpstreamSettings) -> Self {
         Self {
-            host: own_host(&address),
+            host: own_host(&member.dialer.address),
+            called: member.name.as_str().into(),
             identity: Rc::default(),
-            address,
             connect_timeout: settings.connect_timeout,
             patience: settings.timeout,
+            max_age: settings.pool.max_age,
+            keep_alive: settings.pool.keep_alive,
             idle: RefCell::default(),
             sweeping: Cell::default(),
+            oldest: Cell::default(),
+            waiting: Cell::default(),
+            freed: Notify::new(),
+            member,
         }
+    }
+
+    /// The client of whom the server is told, if it is told of anybody.
+    pub(super) fn told(&self, record: &Record<'_>) -> Option<IpAddr> {
+        let version = self.member.dialer.proxy_protocol;
+        version.map(|_| record.arrival.client)
     }
 
     /// The connection that was used last, if one is still good; the others are left to grow old. A request that cannot be
     /// repeated gets one only if it is certain to be good, and so does every request after an answer whose end is not certain.
-    pub(super) async fn take_idle(&self, repeatable: bool) -> Option<Box<Connection>> {
-        poll_fn(|context| Poll::Ready(self.poll_idle(context, repeatable))).await
+    pub(super) async fn take_idle(
+        &self,
+        repeatable: bool,
+        told: Option<IpAddr>,
+    ) -> Option<Box<Link>> {
+        poll_fn(|context| Poll::Ready(self.poll_idle(context, repeatable, told))).await
     }
 
-    fn poll_idle(&self, context: &mut Context<'_>, repeatable: bool) -> Option<Box<Connection>> {
+    fn poll_idle(
+        &self,
+        context: &mut Context<'_>,
+        repeatable: bool,
+        told: Option<IpAddr>,
+    ) -> Option<Box<Link>> {
         let mut idle = self.idle.borrow_mut();
         loop {
             let is_due = |idle: &Idle| idle.quiet_until.is_none_or(|time| time <= Instant::now());
-            let usable = idle.iter().rposition(is_due)?;
+            let is_ours = |idle: &Idle| idle.link.told == told && is_due(idle);
+            let usable = idle.iter().rposition(is_ours)?;
             let Idle {
-                mut connection,
+                mut link,
                 quiet_until,
                 ..
             } = idle.remove(usable);
             let is_looked_at = !repeatable || quiet_until.is_some();
-            if connection.poll_is_idle(context) && (!is_looked_at || connection.is_idle_now()) {
-                return Some(connection);
+            if link.poll_is_idle(context) && (!is_looked_at || link.is_idle_now()) {
+                return Some(link);
             }
         }
     }
 
     /// Keeps a connection for the next request, with the room that its answers have needed. It may have to be quiet for a while
-    /// first.
-    pub(super) fn keep(self: &Rc<Self>, connection: Box<Connection>, has_to_be_quiet: bool) {
+    /// first. `said` is for how many seconds the server keeps it, as far as it has said so.
+    pub(super) fn keep(
+        self: &Rc<Self>,
+        mut link: Box<Link>,
+        has_to_be_quiet: bool,
+        said: Option<u32>,
+    ) {
+        link.under_way = None;
+        let sweeps = self.sweeps(said);
+        let is_old = self.oldest.get().is_some_and(|oldest| link.born < oldest);
         let mut idle = self.idle.borrow_mut();
-        if connection.input.is_empty() && idle.len() < MOST_IDLE {
-            idle.push(Idle {
-                connection,
-                quiet_until: has_to_be_quiet.then(|| Instant::now() + QUIET),
-                sweeps: 0,
-            });
-            if !self.sweeping.replace(true) {
-                // Nobody waits for it when we stop: it ends with the runtime.
-                tokio::task::spawn_local(sweep(Rc::downgrade(self)));
-            }
+        let is_kept = link.input.is_empty() && idle.len() < MOST_IDLE && sweeps > 0 && !is_old;
+        if !is_kept || self.is_wanted_elsewhere() {
+            return;
+        }
+        idle.push(Idle {
+            link,
+            quiet_until: has_to_be_quiet.then(|| Instant::now() + QUIET),
+            sweeps,
+        });
+        if self.waiting.get() > 0 {
+            self.freed.notify_one();
+        }
+        if !self.sweeping.replace(true) {
+            // Nobody waits for it when we stop: it ends with the runtime.
+            tokio::task::spawn_local(sweep(Rc::downgrade(self)));
         }
     }
 
-    /// Closes the connections that were idle when the last few sweeps came by, and says whether there are others.
-    fn sweep(&self) -> bool {
+    /// After how many sweeps an idle connection is closed: before the server closes it, or a request meets the close half-way.
+    fn sweeps(&self, said: Option<u32>) -> u32 {
+        let seconds = match (self.keep_alive, said) {
+            (Some(configured), Some(said)) => configured.min(said),
+            (Some(configured), None) => configured,
+            (None, Some(said)) => said.min(LONGEST_SAID),
+            (None, None) => LEAST_PATIENT,
+        };
+        // The last sweep comes half a second before that at the latest.
+        seconds.saturating_mul(SWEEPS_A_SECOND).saturating_sub(1)
+    }
+
+    /// Whether other runtimes wait for a connection, and nobody here.
+    fn is_wanted_elsewhere(&self) -> bool {
+        self.member.places.is_some() && self.waiting.get() == 0 && self.member.is_wanted()
+    }
+
+    /// Closes an idle connection that this runtime has no use for now. False when there is none.
+    pub(super) fn give_up_idle(&self) -> bool {
         let mut idle = self.idle.borrow_mut();
+        let is_any = !idle.is_empty();
+        if is_any {
+            idle.remove(0);
+        }
+        is_any
+    }
+
+    /// Closes the connections that have been idle or are there for too long, and says whether there are others.
+    fn sweep(&self) -> bool {
+        let oldest = self.max_age.and_then(|age| Instant::now().checked_sub(age));
+        self.oldest.set(oldest);
+        let mut idle = self.idle.borrow_mut();
+        if self.is_wanted_elsewhere() {
+            idle.clear();
+        }
         idle.retain_mut(|idle| {
-            idle.sweeps += 1;
-            idle.sweeps < MOST_SWEEPS
+            idle.sweeps -= 1;
+            idle.sweeps > 0 && oldest.is_none_or(|oldest| idle.link.born >= oldest)
         });
         !idle.is_empty()
-    }
-
-    pub(super) async fn connect(
-        &self,
-        client: &mut Client,
-    ) -> Result<Box<Connection>, UpstreamError> {
-        let limit = self.connect_timeout;
-        let connecting = Box::pin(timeout(limit, self.stream()));
-        let connected = client.unless_gone(connecting).await;
-        let stream = connected
-            .ok_or(UpstreamError::ClientGone)?
-            .map_err(|_| UpstreamError::NotConnected(limit))?
-            .map_err(UpstreamError::Connect)?;
-        let allowance = Allowance::at_once(self.patience);
-        let connection = Connection::new(stream, allowance, self.patience);
-        Ok(Box::new(connection))
-    }
-
-    async fn stream(&self) -> std::io::Result<Stream> {
-        Ok(match &self.address {
-            ServerAddress::Tcp { host, port } => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
-                keep_alive(&stream)?;
-                Stream::from(stream)
-            }
-            ServerAddress::Unix(path) => Stream::from(UnixStream::connect(path).await?),
-        })
     }
 }
 
@@ -161,10 +212,15 @@ async fn sweep(server: Weak<Server>) {
     }
 }
 
-/// Node closes idle connections after five seconds; we must be the first to give one up, or a request meets the close
-/// half-way. The fourth sweep finds a connection that has waited for three to four seconds.
-const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
-const MOST_SWEEPS: u32 = 4;
+const SWEEPS_A_SECOND: u32 = 2;
+const BETWEEN_SWEEPS: Duration = Duration::from_millis(500);
+
+/// In seconds: after so many gunicorn closes an idle connection (25.3, `--keep-alive`), the most impatient of the common ones.
+/// Apache and Node wait for five, and say so.
+const LEAST_PATIENT: u32 = 2;
+
+/// In seconds. What is idle for longer costs both sides more than a new connection.
+const LONGEST_SAID: u32 = 60;
 
 /// A server that sends a body where there is none sends it right behind the head. This is longer than that takes within a data
 /// center, and short enough that a few connections more carry what only asks whether pages have changed.

@@ -41,6 +41,7 @@ mod requirements;
 mod routing_headers;
 mod row_security;
 mod secrets;
+mod services_pool;
 mod session_removal;
 mod sessions;
 mod sign_in;

@@ -273,6 +273,91 @@ pub(in crate::config) const SERVICE: &[Key] = &[
         "false",
         "of a folder: `true` sends what is below `/.well-known/`; other names that begin with a dot are never sent",
     ),
+    key(
+        "balance",
+        Choice(&["round-robin", "least-requests", "by-user"]),
+        "\"round-robin\"",
+        "which of several servers gets a request: the next, the one with the fewest under way, or the same for the same user",
+    ),
+    key(
+        "retry_budget",
+        Count,
+        "20",
+        "how many of 100 requests may be sent to another server after one has failed; `0`: none",
+    ),
+    key(
+        "eject_after",
+        Count,
+        "3",
+        "failures in a row after which one of several servers gets no requests for a while; `0`: it always does",
+    ),
+    key(
+        "eject_time",
+        Seconds,
+        "10",
+        "seconds for which it gets none, the first time; each time in a row that is doubled, up to five minutes",
+    ),
+    key(
+        "health_check",
+        Text,
+        "\"/healthz\"",
+        "a path that each server must answer with 2xx or 3xx, or `tcp` for a connection; by default nothing is checked",
+    ),
+    key(
+        "health_interval",
+        Seconds,
+        "5",
+        "seconds between two checks, and for each of them",
+    ),
+    key(
+        "max_connections",
+        Count,
+        "100",
+        "connections to each server at the same time; requests wait `connect_timeout` for one; without it, any number",
+    ),
+    key(
+        "max_age",
+        Seconds,
+        "300",
+        "seconds that a connection is used at most, so that changes of DNS are followed; `0`: any time",
+    ),
+    key(
+        "keep_alive",
+        Seconds,
+        "5",
+        "seconds for which servers keep idle connections, which are closed here before that; by default what they say \
+         themselves, or 2",
+    ),
+    key(
+        "proxy_protocol",
+        Choice(&["off", "v1", "v2"]),
+        "\"off\"",
+        "the version of the PROXY protocol in which servers are told the client's address",
+    ),
+    key(
+        "tls_ca_file",
+        Files,
+        "\"/etc/sessiongate/service-ca.pem\"",
+        "of servers with `https://`: PEM files with the authorities that count; by default the public ones",
+    ),
+    key(
+        "tls_server_name",
+        Text,
+        "\"app.internal\"",
+        "the host that is asked for (SNI) and that certificates must name; by default that of the URL",
+    ),
+    key(
+        "tls_cert_file",
+        File,
+        "\"/etc/sessiongate/gate.crt\"",
+        "PEM file with the certificate by which the gate proves who it is, with those that signed it",
+    ),
+    key(
+        "tls_key_file",
+        File,
+        "\"/etc/sessiongate/gate.key\"",
+        "PEM file with its key",
+    ),
 ];
 
 /// The keys of `[profile.NAME]`.

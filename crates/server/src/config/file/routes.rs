@@ -1,7 +1,7 @@
 //! `[[route]]` and `[service.NAME]`.
 
 use super::super::problem::Problem;
-use super::super::stack::{RawFolder, RawRoute, RawService, Spanned};
+use super::super::stack::{RawFolder, RawPool, RawRoute, RawService, Spanned};
 use super::table::Table;
 
 pub(super) fn route(table: &mut Table<'_>) -> RawRoute {
@@ -57,5 +57,25 @@ pub(super) fn service(name: Spanned<String>, table: &mut Table<'_>) -> RawServic
             cache_control: table.text("cache_control"),
             well_known: table.switch("well_known"),
         },
+        pool: pool(table),
+    }
+}
+
+fn pool(table: &mut Table<'_>) -> RawPool {
+    RawPool {
+        balance: table.text("balance"),
+        retry_budget: table.integer("retry_budget"),
+        eject_after: table.integer("eject_after"),
+        eject_time: table.integer("eject_time"),
+        max_age: table.integer("max_age"),
+        keep_alive: table.integer("keep_alive"),
+        max_connections: table.integer("max_connections"),
+        health_check: table.text("health_check"),
+        health_interval: table.integer("health_interval"),
+        proxy_protocol: table.text("proxy_protocol"),
+        tls_ca_files: table.filled("tls_ca_file"),
+        tls_server_name: table.text("tls_server_name"),
+        tls_cert_file: table.text("tls_cert_file"),
+        tls_key_file: table.text("tls_key_file"),
     }
 }

@@ -2,6 +2,7 @@
 
 mod damaged;
 mod doubtful;
+mod pools;
 mod reported;
 
 use std::fs;

@@ -71,6 +71,7 @@ pub(in crate::config) fn make(
         let service = services.of_route(raw, &access, usual, problems);
         handling.push(Handling {
             service,
+            realm: realms[realm].name.as_str().into(),
             host: raw
                 .rewrite_host
                 .as_ref()

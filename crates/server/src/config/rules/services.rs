@@ -7,7 +7,8 @@ use std::time::Duration;
 use gate::Access;
 
 use super::conditions::parsed;
-use super::{ServerAddress, ServiceSettings, Timeouts, UpstreamSettings, Usual};
+use super::pool_keys::{name_idle_of_folder, pool, usual_pool, weighted};
+use super::{ServerAddress, ServerSettings, ServiceSettings, Timeouts, UpstreamSettings, Usual};
 use crate::config::folder::{CacheControl, ErrorPages, FolderOptions, FolderSettings, file_in};
 use crate::config::problem::Problem;
 use crate::config::stack::{RawFolder, RawRoute, RawService, Spanned};
@@ -60,13 +61,15 @@ impl Services {
                 ServiceSettings::Folder(mut folder) => {
                     folder.options = folder_options(&raw.folder, &folder.path, problems);
                     name_idle(raw.connect_timeout.as_ref(), CONNECTS, problems);
+                    name_idle_of_folder(&raw.pool, problems);
                     ServiceSettings::Folder(folder)
                 }
                 ServiceSettings::Upstream(upstream) if upstream.servers.is_empty() => {
                     ServiceSettings::Upstream(upstream)
                 }
-                ServiceSettings::Upstream(upstream) => {
+                ServiceSettings::Upstream(mut upstream) => {
                     name_folder_keys(&raw.folder, problems);
+                    upstream.pool = pool(&raw.pool, &upstream.servers, problems);
                     ServiceSettings::Upstream(upstream)
                 }
             };
@@ -230,12 +233,25 @@ fn service(
             timeout: timeouts.answer,
             options: FolderOptions::default(),
         }),
-        None => ServiceSettings::Upstream(UpstreamSettings {
-            servers,
-            connect_timeout: timeouts.connect,
-            timeout: timeouts.answer,
-        }),
+        None => of_servers(servers, timeouts),
     }
+}
+
+/// One server, of which nothing else is said.
+pub(in crate::config) fn of_one_server(
+    address: ServerAddress,
+    timeouts: Timeouts,
+) -> ServiceSettings {
+    of_servers(vec![ServerSettings { address, weight: 1 }], timeouts)
+}
+
+fn of_servers(servers: Vec<ServerSettings>, timeouts: Timeouts) -> ServiceSettings {
+    ServiceSettings::Upstream(UpstreamSettings {
+        pool: usual_pool(&servers),
+        servers,
+        connect_timeout: timeouts.connect,
+        timeout: timeouts.answer,
+    })
 }
 
 /// What a service says of the folder at this path.
@@ -269,12 +285,16 @@ fn name_idle<T>(value: Option<&Spanned<T>>, why: &str, problems: &mut Vec<Proble
     problems.extend(problem.map(|problem| problem.with_help(why)));
 }
 
-fn server(text: &str) -> Result<ServerAddress, String> {
-    match text.strip_prefix("unix:") {
-        Some(path) if path.starts_with('/') => Ok(ServerAddress::Unix(PathBuf::from(path))),
-        Some(_) => Err("give the whole path of the socket, such as unix:/run/app.sock".to_owned()),
-        None => url::server(text),
-    }
+fn server(text: &str) -> Result<ServerSettings, String> {
+    let (text, weight) = weighted(text)?;
+    let address = match text.strip_prefix("unix:") {
+        Some(path) if path.starts_with('/') => ServerAddress::Unix(PathBuf::from(path)),
+        Some(_) => {
+            return Err("give the whole path of the socket, such as unix:/run/app.sock".to_owned());
+        }
+        None => url::server(text)?,
+    };
+    Ok(ServerSettings { address, weight })
 }
 
 fn timeouts(

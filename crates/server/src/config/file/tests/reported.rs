@@ -18,7 +18,7 @@ fn said(text: &str) -> Vec<String> {
 }
 
 /// Makes sure that there are so many problems, and that they begin so.
-fn says(text: &str, expected: &[&str]) {
+pub(super) fn says(text: &str, expected: &[&str]) {
     let said = said(text);
     let as_expected = said.len() == expected.len()
         && said

@@ -1,0 +1,50 @@
+//! How the servers of services are doing, for Prometheus.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::live::Live;
+
+/// The lines of the metrics page about servers that are live now. They are not kept with the other metrics, where a server that is
+/// no longer configured would stay.
+pub(super) fn metrics(live: &Live) -> String {
+    // Two services may name the same server, and may see it differently.
+    let mut servers: BTreeMap<&str, (bool, u64)> = BTreeMap::new();
+    let terms = live.terms.iter().flatten();
+    for member in terms.flat_map(|terms| &terms.members.all) {
+        let (is_up, ejections) = servers.entry(&member.name).or_insert((true, 0));
+        *is_up &= !member.is_out();
+        *ejections = (*ejections).max(member.ejections());
+    }
+    if servers.is_empty() {
+        return String::new();
+    }
+    let mut lines = String::from(UP);
+    for (server, (is_up, _)) in &servers {
+        let (server, is_up) = (escaped(server), u8::from(*is_up));
+        let _ = writeln!(
+            lines,
+            "sessiongate_upstream_up{{server=\"{server}\"}} {is_up}"
+        );
+    }
+    lines += EJECTIONS;
+    for (server, (_, ejections)) in &servers {
+        let server = escaped(server);
+        let _ = writeln!(
+            lines,
+            "sessiongate_upstream_ejections_total{{server=\"{server}\"}} {ejections}"
+        );
+    }
+    lines
+}
+
+/// A path of a socket may hold what ends a label.
+fn escaped(server: &str) -> String {
+    server.replace(['\\', '"', '\n'], "_")
+}
+
+const UP: &str = "# HELP sessiongate_upstream_up Whether a server of a service gets requests (1), or is ejected or not well (0).\n\
+     # TYPE sessiongate_upstream_up gauge\n";
+
+const EJECTIONS: &str = "# HELP sessiongate_upstream_ejections_total How often a server was ejected after failures in a row.\n\
+     # TYPE sessiongate_upstream_ejections_total counter\n";

@@ -1,0 +1,98 @@
+//! What is wrong with what `[service.NAME]` says of servers.
+
+use super::reported::says;
+
+/// A service with these servers and keys, and a route to it.
+fn service(servers: &str, keys: &str) -> String {
+    format!("[service.a]\nupstream = {servers}\n{keys}\n[[route]]\npath = '/'\nservice = 'a'\n")
+}
+
+#[test]
+fn numbers_and_words_are_checked() {
+    let two = "['http://a', 'http://b']";
+    for (keys, expected) in [
+        (
+            "balance = 'random'",
+            "`random` is none of `round-robin`, `least-requests`, `by-user`",
+        ),
+        ("eject_after = -1", "`eject_after` must be a whole number"),
+        ("eject_time = 0", "give a whole number, at least 1"),
+        ("max_connections = 0", "give a whole number, at least 1"),
+        (
+            "retry_budget = 101",
+            "give how many of 100 requests may be sent again",
+        ),
+        (
+            "health_check = 'healthz'",
+            "`healthz` is neither a path such as `/healthz` nor `tcp`",
+        ),
+        ("health_interval = 5", "this has no effect"),
+        ("proxy_protocol = 'v3'", "`v3` is none of `off`, `v1`, `v2`"),
+        ("keep_alive = 'long'", "`keep_alive` must be"),
+        ("keep_alve = 5", "unknown key `keep_alve`"),
+    ] {
+        says(&service(two, keys), &[expected]);
+    }
+}
+
+#[test]
+fn a_weight_stands_behind_the_url() {
+    for upstream in [
+        "'http://a weight'",
+        "'http://a weight 0'",
+        "'http://a weight 101'",
+        "'http://a weight 3 4'",
+    ] {
+        let what = format!(
+            "`{}`: behind the URL only a weight can stand",
+            upstream.trim_matches('\'')
+        );
+        says(&service(upstream, ""), &[&what]);
+    }
+    says(
+        &service("'http://a wait 3'", ""),
+        &["`http://a wait 3`: `http://a wait 3` is not a URL"],
+    );
+}
+
+#[test]
+fn what_has_no_effect_is_named() {
+    let idle = "this has no effect";
+    let of_several = "balance = 'by-user'\nretry_budget = 5\neject_after = 1\neject_time = 1";
+    says(&service("'http://a'", of_several), &[idle; 4]);
+    says(
+        &service("'http://a'", "tls_ca_file = '/x'\ntls_server_name = 'b'"),
+        &[idle; 2],
+    );
+    let folder = "max_age = 5\nhealth_check = 'tcp'\nproxy_protocol = 'v1'";
+    says(&service("'dir:/'", folder), &[idle; 3]);
+}
+
+#[test]
+fn files_and_names_of_tls_are_checked() {
+    let secure = "'https://a'";
+    for (keys, expected) in [
+        (
+            "tls_ca_file = '/no/such/file'",
+            "cannot use `/no/such/file`",
+        ),
+        (
+            "tls_server_name = 'a b'",
+            "`a b` is neither the name of a host nor an address",
+        ),
+        (
+            "tls_cert_file = '/no/such/file'",
+            "this is one half of a pair",
+        ),
+        (
+            "tls_key_file = '/no/such/file'",
+            "this is one half of a pair",
+        ),
+        (
+            "tls_cert_file = '/x'\ntls_key_file = '/y'",
+            "cannot use `/x`",
+        ),
+    ] {
+        says(&service(secure, keys), &[expected]);
+    }
+}

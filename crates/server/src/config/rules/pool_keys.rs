@@ -1,0 +1,268 @@
+//! What `[service.NAME]` says of servers and of the connections to them.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use rustls::pki_types::ServerName;
+
+use super::pool::{Balance, HealthCheck, HealthSettings, PoolSettings, ServiceTls};
+use super::{ServerAddress, ServerSettings};
+use crate::config::files::Content;
+use crate::config::problem::Problem;
+use crate::config::stack::{RawPool, Spanned};
+use crate::proxy_protocol::ProxyVersion;
+use crate::tls::{Authorities, Proof, Terms, client_config};
+
+/// Reads what is said of these servers. What cannot have an effect there is a problem.
+pub(super) fn pool(
+    raw: &RawPool,
+    servers: &[ServerSettings],
+    problems: &mut Vec<Problem>,
+) -> PoolSettings {
+    if servers.len() < 2 {
+        name_idle_of_one(raw, problems);
+    }
+    let usual = PoolSettings::default();
+    let mut count = |value: &Option<Spanned<i64>>, least, usual| {
+        let Some(value) = value else {
+            return usual;
+        };
+        let read = u32::try_from(value.value).ok();
+        read.filter(|number| *number >= least).unwrap_or_else(|| {
+            let what = format!("give a whole number, at least {least}");
+            problems.push(Problem::at(value.place.clone(), what));
+            usual
+        })
+    };
+    let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
+    let eject_after = count(&raw.eject_after, 0, 3);
+    let eject_time = seconds(count(&raw.eject_time, 1, 10));
+    let max_age = count(&raw.max_age, 0, 300);
+    let interval = seconds(count(&raw.health_interval, 1, 5));
+    let keep_alive = raw.keep_alive.is_some();
+    let keep_alive = keep_alive.then(|| count(&raw.keep_alive, 0, 0));
+    let max_connections = count(&raw.max_connections, 1, 0);
+    let retry_percent = count(&raw.retry_budget, 0, usual.retry_percent);
+    if retry_percent > 100
+        && let Some(budget) = &raw.retry_budget
+    {
+        let what = "give how many of 100 requests may be sent again: 0 to 100";
+        problems.push(Problem::at(budget.place.clone(), what));
+    }
+    PoolSettings {
+        balance: word(raw.balance.as_ref(), usual.balance, &BALANCES, problems),
+        retry_percent,
+        eject_after: NonZeroU32::new(eject_after),
+        eject_time,
+        max_age: (max_age > 0).then(|| seconds(max_age)),
+        keep_alive,
+        max_connections: NonZeroU32::new(max_connections),
+        health: health(raw, interval, problems),
+        tls: tls(raw, servers, problems),
+        proxy_protocol: word(raw.proxy_protocol.as_ref(), None, &PROXY_VERSIONS, problems),
+    }
+}
+
+/// What a service says for which nothing is said: no more than `https://` needs.
+pub(super) fn usual_pool(servers: &[ServerSettings]) -> PoolSettings {
+    // Without files nothing can be wrong.
+    pool(&RawPool::default(), servers, &mut Vec::new())
+}
+
+/// Names what is said of several servers where there is one.
+fn name_idle_of_one(raw: &RawPool, problems: &mut Vec<Problem>) {
+    let places = [
+        raw.balance.as_ref().map(|value| &value.place),
+        raw.retry_budget.as_ref().map(|value| &value.place),
+        raw.eject_after.as_ref().map(|value| &value.place),
+        raw.eject_time.as_ref().map(|value| &value.place),
+    ];
+    for place in places.into_iter().flatten() {
+        let problem = Problem::at(place.clone(), "this has no effect");
+        let help = "the service has one server; give several, such as `upstream = [\"http://app-1:3000\", \"http://app-2:3000\"]`";
+        problems.push(problem.with_help(help));
+    }
+}
+
+/// Names everything that is said of servers, for a folder.
+pub(super) fn name_idle_of_folder(raw: &RawPool, problems: &mut Vec<Problem>) {
+    for place in raw.places() {
+        let problem = Problem::at(place.clone(), "this has no effect");
+        problems
+            .push(problem.with_help("the service is a folder, which has no servers; remove it"));
+    }
+}
+
+fn health(
+    raw: &RawPool,
+    interval: Duration,
+    problems: &mut Vec<Problem>,
+) -> Option<HealthSettings> {
+    let Some(text) = &raw.health_check else {
+        if let Some(idle) = &raw.health_interval {
+            let problem = Problem::at(idle.place.clone(), "this has no effect");
+            problems.push(problem.with_help("nothing is checked without `health_check`"));
+        }
+        return None;
+    };
+    let is_path = text.value.starts_with('/') && text.value.parse::<PathAndQuery>().is_ok();
+    let check = match text.value.as_str() {
+        "tcp" => HealthCheck::Tcp,
+        path if is_path && !path.contains('#') => HealthCheck::Http(path.to_owned()),
+        other => {
+            let what = format!("`{other}` is neither a path such as `/healthz` nor `tcp`");
+            problems.push(Problem::at(text.place.clone(), what));
+            return None;
+        }
+    };
+    Some(HealthSettings { check, interval })
+}
+
+fn tls(raw: &RawPool, servers: &[ServerSettings], problems: &mut Vec<Problem>) -> ServiceTls {
+    let is_spoken = servers.iter().any(|server| server.address.speaks_tls());
+    if !is_spoken {
+        for place in raw.tls_places() {
+            let problem = Problem::at(place.clone(), "this has no effect");
+            let help = "no server of the service speaks TLS; write `https://` in `upstream`";
+            problems.push(problem.with_help(help));
+        }
+        return ServiceTls::default();
+    }
+    let name = raw.tls_server_name.as_ref().and_then(|text| {
+        let name = ServerName::try_from(text.value.clone());
+        let what = |_| {
+            let what = format!(
+                "`{}` is neither the name of a host nor an address",
+                text.value
+            );
+            problems.push(Problem::at(text.place.clone(), what));
+        };
+        name.map_err(what).ok()
+    });
+    let pair = identity(raw, problems);
+    let mut authorities = match raw.tls_ca_files.is_empty() {
+        true => Authorities::public(),
+        false => Authorities::none(),
+    };
+    let mut files = Vec::new();
+    for file in &raw.tls_ca_files {
+        files.push(("tls_ca_file", PathBuf::from(&file.value)));
+        if let Err(error) = authorities.add_file(Path::new(&file.value)) {
+            problems.push(Problem::at(file.place.clone(), error.to_string()));
+            return ServiceTls::default();
+        }
+    }
+    let identity = pair.map(|(certificate, key)| {
+        files.push(("tls_cert_file", PathBuf::from(&certificate.value)));
+        files.push(("tls_key_file", PathBuf::from(&key.value)));
+        (Path::new(&certificate.value), Path::new(&key.value))
+    });
+    let terms = Terms {
+        proof: Proof::AuthorityAndName(authorities),
+        identity,
+    };
+    let contents = files.iter().map(|(_, path)| Content::of_file(path));
+    let contents = contents.collect();
+    let config = client_config(terms).map(|mut config| {
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Arc::new(config)
+    });
+    let config = config.map_err(|error| {
+        let own = raw.tls_cert_file.as_ref().map(|file| &file.place);
+        let place = own.or_else(|| raw.tls_ca_files.first().map(|file| &file.place));
+        problems.extend(place.map(|place| Problem::at(place.clone(), error.to_string())));
+    });
+    ServiceTls {
+        config: config.ok(),
+        name,
+        files,
+        contents,
+    }
+}
+
+/// Our own certificate and its key. One without the other is a problem.
+fn identity<'r>(
+    raw: &'r RawPool,
+    problems: &mut Vec<Problem>,
+) -> Option<(&'r Spanned<String>, &'r Spanned<String>)> {
+    let (alone, lacks) = match (&raw.tls_cert_file, &raw.tls_key_file) {
+        (Some(certificate), Some(key)) => return Some((certificate, key)),
+        (None, None) => return None,
+        (Some(certificate), None) => (certificate, "its key in `tls_key_file`"),
+        (None, Some(key)) => (key, "its certificate in `tls_cert_file`"),
+    };
+    let problem = Problem::at(alone.place.clone(), "this is one half of a pair");
+    problems.push(problem.with_help(format!("give {lacks} too")));
+    None
+}
+
+/// One of a few words, or what is usual.
+fn word<T: Copy>(
+    text: Option<&Spanned<String>>,
+    usual: T,
+    words: &[(&str, T)],
+    problems: &mut Vec<Problem>,
+) -> T {
+    let Some(text) = text else {
+        return usual;
+    };
+    let found = words.iter().find(|(word, _)| *word == text.value);
+    let Some((_, value)) = found else {
+        let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+        let what = format!("`{}` is none of {}", text.value, words.join(", "));
+        problems.push(Problem::at(text.place.clone(), what));
+        return usual;
+    };
+    *value
+}
+
+/// Takes the weight off what `upstream` says of one server: `http://app-1:3000 weight 3`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn weighted(text: &str) -> Result<(&str, u32), String> {
+    let mut words = text.split_ascii_whitespace();
+    let wrong = || {
+        format!(
+            "behind the URL only a weight can stand, such as `weight 3`, from 1 to {MOST_WEIGHT}"
+        )
+    };
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(url), Some("weight"), Some(number), None) => {
+            let weight = number.parse().ok();
+            let weight = weight.filter(|weight| (1..=MOST_WEIGHT).contains(weight));
+            weight.map(|weight| (url, weight)).ok_or_else(wrong)
+        }
+        (Some(_), Some("weight"), _, _) => Err(wrong()),
+        // A path of a socket may have blanks.
+        _ => Ok((text, 1)),
+    }
+}
+
+impl ServerAddress {
+    /// Whether TLS is spoken with it.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        match self {
+            Self::Tcp { secure, .. } => *secure,
+            Self::Unix(_) => false,
+        }
+    }
+}
+
+const BALANCES: [(&str, Balance); 3] = [
+    ("round-robin", Balance::RoundRobin),
+    ("least-requests", Balance::LeastRequests),
+    ("by-user", Balance::ByUser),
+];
+
+const PROXY_VERSIONS: [(&str, Option<ProxyVersion>); 3] = [
+    ("off", None),
+    ("v1", Some(ProxyVersion::V1)),
+    ("v2", Some(ProxyVersion::V2)),
+];
+
+/// A server has so many turns in a row at most.
+const MOST_WEIGHT: u32 = 100;

@@ -1,0 +1,112 @@
+//! Active checks: whether each server of a service is well, asked every few seconds.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http1::{is_interim, read_response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::Handle;
+use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::member::Member;
+use super::server::own_host;
+use crate::config::{HealthCheck, HealthSettings};
+
+/// The checks of one server, which end with this.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Checks {
+    /// Checks a server from now on.
+    pub(crate) fn start(member: Arc<Member>, settings: HealthSettings, runtime: &Handle) -> Self {
+        let task = runtime.spawn(keep_on(member, settings));
+        Self {
+            _task: AbortOnDropHandle::new(task),
+        }
+    }
+}
+
+async fn keep_on(member: Arc<Member>, settings: HealthSettings) {
+    let HealthSettings { check, interval } = settings;
+    // The first check says it alone; then one that fails, or succeeds, may be an exception.
+    let (mut is_well, mut differing) = (None, 0);
+    loop {
+        let found = timeout(interval, ask(&member, &check)).await;
+        let found = found.unwrap_or_else(|_| Err(late(interval)));
+        differing = match is_well == Some(found.is_ok()) {
+            true => 0,
+            false => differing + 1,
+        };
+        if is_well.is_none() || differing == IN_A_ROW {
+            is_well = Some(found.is_ok());
+            differing = 0;
+            tell(&member, &found);
+        }
+        sleep(interval).await;
+    }
+}
+
+fn tell(member: &Member, found: &io::Result<()>) {
+    if !member.is_well(found.is_ok()) {
+        return;
+    }
+    let server = &member.name;
+    match found {
+        Ok(()) => tracing::info!(%server, "a server of a service is well again"),
+        Err(error) => tracing::warn!(%server, %error, "a server of a service is not well"),
+    }
+}
+
+async fn ask(member: &Member, check: &HealthCheck) -> io::Result<()> {
+    let mut stream = member.dialer.open(None).await?;
+    let path = match check {
+        HealthCheck::Http(path) => path,
+        HealthCheck::Tcp => return Ok(()),
+    };
+    let host = own_host(&member.dialer.address);
+    let host = host.to_str().map_err(io::Error::other)?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: sessiongate-health\r\naccept: */*\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
+    let mut input = BytesMut::with_capacity(ROOM);
+    loop {
+        let answer = read_response(&mut input, false);
+        let answer = answer.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        match answer {
+            Some(answer) if is_interim(answer.status) => {}
+            Some(answer) if answer.status.is_success() || answer.status.is_redirection() => {
+                return Ok(());
+            }
+            Some(answer) => {
+                let what = format!("{path} was answered with {}", answer.status.as_u16());
+                return Err(io::Error::other(what));
+            }
+            None => {
+                if stream.read_buf(&mut input).await? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+        }
+    }
+}
+
+fn late(interval: Duration) -> io::Error {
+    let what = format!(
+        "no answer within {} s (health_interval)",
+        interval.as_secs()
+    );
+    io::Error::new(io::ErrorKind::TimedOut, what)
+}
+
+/// So many checks in a row have to say something else than before.
+const IN_A_ROW: u32 = 2;
+
+/// In bytes: most heads fit.
+const ROOM: usize = 2048;

@@ -1,0 +1,138 @@
+//! Servers that fail: who is asked in their place, and how they come back.
+
+use anyhow::Result;
+use harness::{CutProxy, Echo, Gate, Request, Response};
+
+use super::{Fake, answered, public_service, server_of, started};
+
+/// Whether the metrics page says that a server gets requests.
+async fn is_up(gate: &Gate, server: &str) -> Result<bool> {
+    let label = format!("server=\"{server}\"");
+    let up = gate.metric("sessiongate_upstream_up", [label.as_str()]);
+    Ok(up.await? > 0.0)
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_connections_is_ejected_and_comes_back() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (well, ill) = (Echo::start().await?, Echo::start().await?);
+    let wire = CutProxy::start(&ill.address().to_string()).await?;
+    let to_ill = format!("http://{}", wire.address());
+    let tables = public_service(&[&well.url(), &to_ill], "eject_time = 1");
+    let gate = started(folder.path(), &tables).await?;
+    answered(&gate, 4).await?;
+    assert!(is_up(&gate, &to_ill).await? && is_up(&gate, &well.url()).await?);
+
+    wire.cut().await?;
+    // Whatever the method: the requests never left.
+    for _ in 0..10 {
+        let answer = gate.send(&Request::post("/", "body")).await?;
+        assert_eq!(answer.status, 200);
+        assert_eq!(server_of(&gate, &answer).await?, well.url());
+    }
+    let label = format!("server=\"{to_ill}\"");
+    let ejections = gate.metric("sessiongate_upstream_ejections_total", [label.as_str()]);
+    assert!(ejections.await? >= 1.0);
+    let said = gate.stderr();
+    said.wait_for(|line| line.contains("gets no requests for a while").then_some(()))
+        .await?;
+    let passed_over = gate.metric("sessiongate_upstream_retries_total", ["result=\"unsent\""]);
+    assert!(passed_over.await? >= 3.0);
+
+    wire.restore().await?;
+    let before = ill.seen().len();
+    harness::poll("the server to be asked again", async || {
+        answered(&gate, 2).await.ok()?;
+        (ill.seen().len() > before).then_some(())
+    })
+    .await?;
+    assert!(is_up(&gate, &to_ill).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_all_servers_are_ejected_all_are_asked() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let echo = Echo::start().await?;
+    let wires = [
+        CutProxy::start(&echo.address().to_string()).await?,
+        CutProxy::start(&echo.address().to_string()).await?,
+    ];
+    let servers = wires
+        .each_ref()
+        .map(|wire| format!("http://{}", wire.address()));
+    let servers = servers.each_ref().map(String::as_str);
+    let tables = public_service(&servers, "eject_time = 3600");
+    let gate = started(folder.path(), &tables).await?;
+    for wire in &wires {
+        wire.cut().await?;
+    }
+    for _ in 0..4 {
+        assert_eq!(gate.send(&Request::get("/")).await?.status, 502);
+    }
+    assert!(!is_up(&gate, servers[0]).await? && !is_up(&gate, servers[1]).await?);
+    for wire in &wires {
+        wire.restore().await?;
+    }
+    answered(&gate, 4).await?;
+    // The one that has answered is back before its time, and the other one need not be asked.
+    assert!(is_up(&gate, servers[0]).await? || is_up(&gate, servers[1]).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_may_be_repeated_is_sent_to_another_server_within_the_budget() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (well, ill) = (Echo::start().await?, Fake::that_hangs_up().await?);
+    let servers = [well.url(), ill.url.clone()];
+    let service = |name: &str, budget: u8| {
+        format!(
+            "[service.{name}]\nupstream = {servers:?}\neject_after = 0\nretry_budget = {budget}\n\
+             [[route]]\npath = \"/{name}/\"\naccess = \"public\"\nservice = \"{name}\"\n"
+        )
+    };
+    let tables = service("again", 100) + &service("once", 0);
+    let gate = started(folder.path(), &tables).await?;
+    let status = async |request: Request| anyhow::Ok(gate.send(&request).await?.status);
+    let statuses = async |request: fn(&str) -> Request, target: &str| {
+        let mut statuses = Vec::new();
+        for _ in 0..6 {
+            statuses.push(status(request(target)).await?);
+        }
+        statuses.sort_unstable();
+        anyhow::Ok(statuses)
+    };
+    let half = [200, 200, 200, 502, 502, 502];
+    assert_eq!(statuses(Request::get, "/again/").await?, [200; 6]);
+    assert_eq!(statuses(Request::get, "/once/").await?, half);
+    let post = |target: &str| Request::post(target, "body");
+    assert_eq!(statuses(post, "/again/").await?, half);
+    let bare = |target: &str| Request::new("POST", target);
+    assert_eq!(statuses(bare, "/again/").await?, half);
+    let delete = |target: &str| Request::new("DELETE", target);
+    assert_eq!(statuses(delete, "/again/").await?, [200; 6]);
+    let paths = well.seen().len();
+    assert_eq!(paths, 6 + 3 + 3 + 3 + 6, "nothing was asked twice");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_not_asked_for_again() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let well = Echo::start().await?;
+    let ill = Fake::start(|mut stream, _| async move {
+        let half = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf";
+        tokio::io::AsyncWriteExt::write_all(&mut stream, half.as_bytes()).await?;
+        Ok(())
+    })
+    .await?;
+    let tables = public_service(&[&ill.url, &well.url()], "retry_budget = 100");
+    let gate = started(folder.path(), &tables).await?;
+    let broken: Result<Response> = gate.send(&Request::get("/")).await;
+    assert!(
+        broken.as_ref().is_ok_and(|answer| answer.status == 502) || broken.is_err(),
+        "{broken:?}"
+    );
+    assert_eq!(well.seen().len(), 0);
+    Ok(())
+}

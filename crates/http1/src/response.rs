@@ -209,7 +209,8 @@ impl Framing {
         } else if name.eq_ignore_ascii_case(b"cache-control") {
             self.is_for_shared_caches |= options(value).any(lets_shared_caches_keep);
         } else if name.eq_ignore_ascii_case(b"keep-alive") {
-            self.keep_alive = options(value).find_map(keep_alive_timeout);
+            let said = options(value).find_map(keep_alive_timeout);
+            self.keep_alive = said.or(self.keep_alive);
         } else if let Ok(known) = self.length {
             if name.eq_ignore_ascii_case(b"content-length") {
                 self.length = with_length(known, value);

@@ -254,6 +254,7 @@ impl Config {
             .is_none_or(|rules| !rules.services.is_empty());
         let listeners = if serves { listeners } else { Vec::new() };
         https.check(&mut reader, &listeners, has_proxies);
+        listeners::name_unlisted(&listeners, has_proxies, &mut problems);
         if problems.is_empty() && reader.problems.is_empty() {
             listeners::name_unasked(&listeners, stack, &mut problems);
         }

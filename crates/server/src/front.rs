@@ -11,6 +11,7 @@ mod limited;
 mod notices;
 mod onward;
 mod passed;
+mod proxied;
 pub(crate) mod proxy;
 pub(crate) mod record;
 pub(crate) mod redirect;

@@ -129,6 +129,12 @@ impl Metrics {
         counter.increment(1);
     }
 
+    /// Counts a connection of a listed proxy that did not begin with a PROXY header.
+    pub(crate) fn no_proxy_header(&self) {
+        self.register(|| metrics::counter!("sessiongate_proxy_headers_refused_total"))
+            .increment(1);
+    }
+
     /// Counts a request that a server of a service has failed, by what became of it.
     pub(crate) fn sent_again(&self, result: &'static str) {
         let counter = self.register(
@@ -313,6 +319,10 @@ fn describe() {
     metrics::describe_counter!(
         "sessiongate_broken_exchanges_total",
         "Exchanges that did not end as a whole, by who ended them."
+    );
+    metrics::describe_counter!(
+        "sessiongate_proxy_headers_refused_total",
+        "Connections of listed proxies that were closed, because they began with no PROXY header that can be read."
     );
     metrics::describe_counter!(
         "sessiongate_upstream_retries_total",

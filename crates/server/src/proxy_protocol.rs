@@ -2,7 +2,12 @@
 //!
 //! The specification is HAProxy's, <https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt>; § is one of its sections.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// The version in which somebody is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,6 +16,101 @@ pub(crate) enum ProxyVersion {
     V1,
     /// Binary.
     V2,
+}
+
+/// Why a connection does not begin as it should.
+#[derive(Debug, Error)]
+pub(crate) enum ProxyHeaderError {
+    /// It broke off.
+    #[error("the connection ended before its PROXY header did")]
+    Ended(#[from] io::Error),
+    /// It begins with something else.
+    #[error("the connection does not begin with a PROXY header")]
+    Missing,
+    /// It begins with a header that cannot be read.
+    #[error("the PROXY header cannot be read")]
+    Unreadable,
+}
+
+/// Reads the header with which a connection begins, of either version, and not a byte more. Gives the client's address; `None`
+/// where the proxy names nobody, because the connection is its own, or because it does not know.
+///
+/// # Errors
+/// [`ProxyHeaderError`] says what is wrong. Nothing can be read behind it.
+pub(crate) async fn read(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> Result<Option<IpAddr>, ProxyHeaderError> {
+    let mut first = [0; SIGNATURE.len()];
+    stream.read_exact(&mut first).await?;
+    if first == SIGNATURE {
+        let mut rest = [0; 4];
+        stream.read_exact(&mut rest).await?;
+        let [version_and_command, family, high, low] = rest;
+        let mut addresses = vec![0; usize::from(u16::from_be_bytes([high, low]))];
+        stream.read_exact(&mut addresses).await?;
+        return client_in_block(version_and_command, family, &addresses);
+    }
+    if !first.starts_with(b"PROXY ") {
+        return Err(ProxyHeaderError::Missing);
+    }
+    let mut line = first.to_vec();
+    while !line.ends_with(b"\r\n") {
+        if line.len() == LONGEST_LINE {
+            return Err(ProxyHeaderError::Unreadable);
+        }
+        line.push(stream.read_u8().await?);
+    }
+    let line = str::from_utf8(&line).ok();
+    let line = line.and_then(|line| line.strip_suffix("\r\n"));
+    client_in_line(line.ok_or(ProxyHeaderError::Unreadable)?)
+}
+
+/// Version 1 (§2.1), without its end.
+fn client_in_line(line: &str) -> Result<Option<IpAddr>, ProxyHeaderError> {
+    let words: Vec<_> = line.split(' ').collect();
+    let is_port =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok();
+    let client = match words[..] {
+        [_, "UNKNOWN", ..] => return Ok(None),
+        [_, "TCP4", client, reached, from, to] if is_port(from) && is_port(to) => {
+            pair::<Ipv4Addr>(client, reached)
+        }
+        [_, "TCP6", client, reached, from, to] if is_port(from) && is_port(to) => {
+            pair::<Ipv6Addr>(client, reached)
+        }
+        _ => None,
+    };
+    client.map(Some).ok_or(ProxyHeaderError::Unreadable)
+}
+
+/// The first of two addresses of one family.
+fn pair<A: FromStr + Into<IpAddr>>(client: &str, reached: &str) -> Option<IpAddr> {
+    let client: A = client.parse().ok()?;
+    reached.parse::<A>().ok()?;
+    Some(client.into())
+}
+
+/// Version 2 (§2.2), what follows the signature. What stands behind the addresses is not looked at.
+fn client_in_block(
+    version_and_command: u8,
+    family: u8,
+    addresses: &[u8],
+) -> Result<Option<IpAddr>, ProxyHeaderError> {
+    match (version_and_command, family) {
+        // LOCAL: the proxy asks for itself.
+        (0x20, _) => Ok(None),
+        (0x21, 0x11) => match addresses.split_first_chunk::<4>() {
+            Some((client, rest)) if rest.len() >= 8 => Ok(Some(IpAddr::from(*client))),
+            Some(_) | None => Err(ProxyHeaderError::Unreadable),
+        },
+        (0x21, 0x21) => match addresses.split_first_chunk::<16>() {
+            Some((client, rest)) if rest.len() >= 20 => Ok(Some(IpAddr::from(*client))),
+            Some(_) | None => Err(ProxyHeaderError::Unreadable),
+        },
+        // Neither of the two, such as a socket of the file system.
+        (0x21, 0x00 | 0x31) => Ok(None),
+        (_, _) => Err(ProxyHeaderError::Unreadable),
+    }
 }
 
 /// The header that tells a server for whom a connection is: a client's address, and where it has reached us, if that is known.
@@ -85,3 +185,91 @@ impl Ends {
 
 /// How version 2 begins.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+
+/// In bytes, its end included (§2.1).
+const LONGEST_LINE: usize = 107;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read_all(bytes: &[u8]) -> (Result<Option<IpAddr>, ProxyHeaderError>, Vec<u8>) {
+        let mut left = bytes;
+        let client = read(&mut left).await;
+        (client, left.to_vec())
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_written_can_be_read_and_nothing_behind_it_is() {
+        let here: SocketAddr = "127.0.0.1:443".parse().unwrap();
+        let there: SocketAddr = "[::ffff:10.0.0.1]:443".parse().unwrap();
+        for version in [ProxyVersion::V1, ProxyVersion::V2] {
+            for client in ["203.0.113.7", "2001:db8::7"] {
+                for reached in [Some(here), Some(there), None] {
+                    let mut header = header(version, Some((address(client), reached)));
+                    header.extend(b"GET /");
+                    let (read, left) = read_all(&header).await;
+                    assert_eq!(read.unwrap(), Some(address(client)), "{version:?}");
+                    assert_eq!(left, b"GET /");
+                }
+            }
+            let (read, left) = read_all(&header(version, None)).await;
+            assert_eq!((read.unwrap(), left.len()), (None, 0), "{version:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_says_what_the_specification_shows() {
+        let here: SocketAddr = "192.0.2.1:443".parse().unwrap();
+        let said = header(ProxyVersion::V1, Some((address("192.0.2.7"), Some(here))));
+        assert_eq!(said, b"PROXY TCP4 192.0.2.7 192.0.2.1 0 443\r\n");
+    }
+
+    #[tokio::test]
+    async fn what_others_write_is_read() {
+        for (bytes, client) in [
+            (&b"PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n"[..], Some("255.255.255.255")),
+            (b"PROXY TCP6 ffff::1 ::1 1 1\r\n", Some("ffff::1")),
+            (b"PROXY UNKNOWN\r\n", None),
+            (b"PROXY UNKNOWN ffff::1 ffff::1 1 1\r\n", None),
+            (b"\r\n\r\n\0\r\nQUIT\n\x20\x11\0\x02ab", None),
+            (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f\x01\x02\x03\x04\x01\x02\x03\x04\0\x01\0\x02\x04\0\0", Some("1.2.3.4")),
+            (b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0", None),
+        ] {
+            let (read, left) = read_all(bytes).await;
+            assert_eq!(read.unwrap(), client.map(address), "{}", bytes.escape_ascii());
+            assert!(left.is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_header_is_told_from_one_that_is_wrong() {
+        let long = format!("PROXY UNKNOWN {}\r\n", "x".repeat(100));
+        for bytes in [
+            &b"PROXY TCP4 1.1.1.1 1.1.1.1 1 65536\r\n"[..],
+            b"PROXY TCP4 1.1.1.1 1.1.1.1 1 +1\r\n",
+            b"PROXY TCP4 ::1 ::1 1 1\r\n",
+            b"PROXY TCP4 1.1.1.1 1.1.1.1 1\r\n",
+            b"PROXY TCP4  1.1.1.1 1.1.1.1 1 1\r\n",
+            b"PROXY TCP5 1.1.1.1 1.1.1.1 1 1\r\n",
+            b"PROXY TCP4 \xff.1.1.1 1.1.1.1 1 1\r\n",
+            long.as_bytes(),
+            b"\r\n\r\n\0\r\nQUIT\n\x31\x11\0\0",
+            b"\r\n\r\n\0\r\nQUIT\n\x22\x11\0\0",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x04abcd",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\0",
+        ] {
+            let (read, _) = read_all(bytes).await;
+            let shown = bytes.escape_ascii();
+            assert!(matches!(read, Err(ProxyHeaderError::Unreadable)), "{shown}");
+        }
+        let (read, _) = read_all(b"GET / HTTP/1.1\r\n\r\n").await;
+        assert!(matches!(read, Err(ProxyHeaderError::Missing)));
+        let (read, _) = read_all(b"PROXY TCP4 1.1").await;
+        assert!(matches!(read, Err(ProxyHeaderError::Ended(_))));
+    }
+}

@@ -417,6 +417,8 @@ impl Worker {
                 metrics: Arc::clone(&self.metrics),
                 ports: Arc::clone(&self.ports),
                 connections: listener.connections,
+                listener: listener.index,
+                warnings: Sparingly::default(),
             };
             (listener.share, redirect)
         };

@@ -26,7 +26,7 @@ use self::budget::Budget;
 pub(crate) use self::error::UpstreamError;
 pub(crate) use self::exchange::Exchange;
 pub(crate) use self::health::Checks;
-pub(crate) use self::member::Members;
+pub(crate) use self::member::{Member, Members};
 use self::opening::{Need, Opened};
 use self::server::Server;
 pub(crate) use self::server::own_host;

@@ -176,6 +176,7 @@ const RULES: &[Rule] = &[
             "TLS_CLIENT_CA_FILE",
             "HSTS",
             "REQUIRE_HTTPS",
+            "PROXY_PROTOCOL",
             "UPSTREAM_CONNECT_TIMEOUT",
             "UPSTREAM_TIMEOUT",
             "CLIENT_IDLE_TIMEOUT",

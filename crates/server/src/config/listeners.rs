@@ -22,6 +22,8 @@ pub(crate) struct ListenerSettings {
     pub(crate) address: SocketAddr,
     /// Whether everybody is sent to the same place with `https://`.
     pub(crate) redirects: bool,
+    /// Whether listed proxies say in front of each connection for whom it is.
+    pub(crate) proxy_protocol: bool,
     pub(crate) tls: Option<TlsSettings>,
 }
 
@@ -49,17 +51,19 @@ pub(super) fn read(
     let has_tables = !stack.listeners.is_empty();
     let (tls, oldest) = of_top_level(reader, warnings);
     let mut all = Vec::new();
-    let mut add = |name, address, redirects, tls| {
+    let is_told = reader.switch("PROXY_PROTOCOL", false);
+    let mut add = |name, address, redirects, proxy_protocol, tls| {
         all.push(ListenerSettings {
             name,
             address,
             redirects,
+            proxy_protocol,
             tls,
         });
     };
     if reader.is_set("LISTEN") || !has_tables {
         let address = listen::address(reader, "LISTEN", "0.0.0.0:8080");
-        add("LISTEN", address, false, tls);
+        add("LISTEN", address, false, is_told, tls);
     } else if tls.is_some() {
         let why = "each [[listener]] has its own, and there is no LISTEN beside them";
         reader.idle("TLS_CERT_FILE", why);
@@ -68,12 +72,19 @@ pub(super) fn read(
         listen::parse(text).ok_or("not an address and a port such as 0.0.0.0:80")
     });
     if let Some(address) = redirect {
-        add("REDIRECT_LISTEN", address, true, None);
+        add("REDIRECT_LISTEN", address, true, is_told, None);
     }
     for raw in &stack.listeners {
         if let Some((address, tls)) = of_table(raw, oldest, problems, warnings) {
             let redirects = raw.redirect.as_ref().is_some_and(|redirect| redirect.value);
-            add("[[listener]]", address, redirects, tls);
+            let own = raw.proxy_protocol.as_ref().map(|told| told.value);
+            add(
+                "[[listener]]",
+                address,
+                redirects,
+                own.unwrap_or(is_told),
+                tls,
+            );
         }
     }
     if oldest != MinVersion::Tls12 && all.iter().all(|listener| listener.tls.is_none()) {
@@ -224,6 +235,23 @@ pub(super) fn name_unasked(all: &[ListenerSettings], stack: &Stack, problems: &m
         let what = "no listener asks clients for certificates";
         let help = "set `tls_client_auth = \"optional\"` and `tls_client_ca_file`";
         problems.push(Problem::at(place.clone(), what).with_help(help));
+    }
+}
+
+/// Names a listener that takes the word of proxies where there are none whose word counts.
+pub(super) fn name_unlisted(
+    all: &[ListenerSettings],
+    has_proxies: bool,
+    problems: &mut Vec<Problem>,
+) {
+    let mut told = all.iter().filter(|listener| listener.proxy_protocol);
+    if let Some(listener) = told.next().filter(|_| !has_proxies) {
+        let name = match listener.name {
+            "[[listener]]" => "[[listener]] proxy_protocol",
+            _ => "PROXY_PROTOCOL",
+        };
+        let what = "nobody is listed whose word counts; list the proxies in TRUSTED_PROXIES, such as 10.0.0.0/8";
+        problems.push(Problem::new(name, what));
     }
 }
 

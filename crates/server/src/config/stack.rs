@@ -79,6 +79,7 @@ pub(crate) struct RawRoute {
 pub(crate) struct RawListener {
     pub(crate) address: Spanned<String>,
     pub(crate) redirect: Option<Spanned<bool>>,
+    pub(crate) proxy_protocol: Option<Spanned<bool>>,
     pub(crate) tls: Option<Spanned<String>>,
     pub(crate) cert_files: Vec<Spanned<String>>,
     pub(crate) key_files: Vec<Spanned<String>>,

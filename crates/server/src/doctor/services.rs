@@ -1,16 +1,17 @@
 //! Whether the services and issuers of a configuration can be reached.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use session::JwtKeys;
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::catalogue::settings as checks;
 use super::finding::Finding;
 use super::report::Asked;
-use crate::config::{Config, ServerAddress, ServiceSettings};
+use crate::config::{Config, ServiceSettings};
 use crate::jwks;
+use crate::upstream::{Member, Members};
 
 /// Opens a connection to each server of each service, and asks each issuer for its keys.
 pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
@@ -21,18 +22,19 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
         ServiceSettings::Folder(_) => None,
         ServiceSettings::Upstream(upstream) => Some(upstream),
     });
-    let servers = upstreams.flat_map(|upstream| {
-        let servers = upstream.servers.iter();
-        servers.map(|server| (&server.address, upstream.connect_timeout))
+    let members = upstreams.flat_map(|upstream| {
+        let members = Members::new(upstream).all;
+        let all = members.into_iter();
+        all.map(|member| (member, upstream.connect_timeout))
     });
-    let mut known: Vec<&ServerAddress> = Vec::new();
-    for (server, limit) in servers {
-        if known.contains(&server) {
+    let mut known: Vec<Arc<Member>> = Vec::new();
+    for (member, limit) in members {
+        if known.iter().any(|other| other.is_reached_like(&member)) {
             continue;
         }
-        known.push(server);
-        let what = format!("service {server}");
-        let failure = connect(server, limit).await.err();
+        let what = format!("service {}", member.name);
+        let failure = connect(&member, limit).await.err();
+        known.push(member);
         if let Some(failure) = &failure {
             findings.push(Finding::new(
                 &checks::SERVICE_UNREACHABLE,
@@ -69,16 +71,8 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
     (findings, asked)
 }
 
-async fn connect(server: &ServerAddress, limit: Duration) -> Result<(), String> {
-    let connected = async {
-        match server {
-            ServerAddress::Tcp { host, port, .. } => {
-                TcpStream::connect((host.as_str(), *port)).await.map(drop)
-            }
-            ServerAddress::Unix(path) => UnixStream::connect(path).await.map(drop),
-        }
-    };
-    match timeout(limit, connected).await {
+async fn connect(member: &Member, limit: Duration) -> Result<(), String> {
+    match timeout(limit, member.reach()).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no connection within {} s", limit.as_secs())),

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::arrival::{self, Peer};
 use super::asker::Asker;
+use super::proxied::Proxied;
 use super::record::{Decision, Record};
 use super::target::{self, Target};
-use super::{Front, answer};
+use super::{Front, Sparingly, answer};
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::AskedHost;
@@ -34,6 +35,9 @@ pub(crate) struct Redirect {
     pub(crate) ports: Arc<[Option<u16>]>,
     /// Those of its listener.
     pub(crate) connections: Arc<Connections>,
+    /// The listener, by its place among the live ones.
+    pub(crate) listener: usize,
+    pub(crate) warnings: Sparingly,
 }
 
 impl Front for Redirect {
@@ -44,7 +48,19 @@ impl Front for Redirect {
         super::admitted(stream, peer, is_proxy, &live, connections, metrics)
     }
 
-    async fn serve(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
+    async fn serve(self: Rc<Self>, mut stream: Stream, mut peer: IpAddr, stop: CancellationToken) {
+        let live = self.live.current();
+        let proxied = self.proxied(&live);
+        if proxied.is_expected(peer) {
+            let accepted = tokio::select! {
+                accepted = proxied.accept(stream, peer) => accepted,
+                () = stop.cancelled() => None,
+            };
+            match accepted {
+                Some(accepted) => (stream, peer) = accepted,
+                None => return,
+            }
+        }
         let mut client = Client::new(stream, self.live.current().client, stop);
         while let Some(request) = client.next().await {
             let (mut response, mut record) = match request {
@@ -63,6 +79,16 @@ impl Front for Redirect {
 }
 
 impl Redirect {
+    fn proxied<'s>(&'s self, live: &'s Live) -> Proxied<'s> {
+        Proxied {
+            live,
+            listener: self.listener,
+            connections: &self.connections,
+            metrics: &self.metrics,
+            warnings: &self.warnings,
+        }
+    }
+
     fn answer(&self, mut request: Request<Length>, peer: IpAddr) -> (Response<Bytes>, Record<'_>) {
         let live = self.live.current();
         let arrival = arrival::direct(&Peer::plain(peer), request.headers(), &live.trusted_proxies);

@@ -9,12 +9,13 @@ use rustls::ServerConfig;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::proxied::Proxied;
 use super::proxy::Proxy;
 use super::{Front, Sparingly};
 use crate::aside::aside;
 use crate::clock;
 use crate::limits::Connections;
-use crate::live::Shared;
+use crate::live::{Live, Shared};
 use crate::metrics::Metrics;
 use crate::socket::Stream;
 use crate::tls::handshake::{self, HandshakeError};
@@ -40,7 +41,19 @@ impl Front for Secured {
         super::admitted(stream, peer, is_proxy, &live, connections, metrics)
     }
 
-    async fn serve(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
+    async fn serve(self: Rc<Self>, mut stream: Stream, mut peer: IpAddr, stop: CancellationToken) {
+        if self.is_proxied(peer) {
+            // In a box, so that other connections take no room for it.
+            let accepting = Box::pin(self.accept_for(stream, peer));
+            let accepted = tokio::select! {
+                accepted = accepting => accepted,
+                () = given_up(&stop) => None,
+            };
+            match accepted {
+                Some(accepted) => (stream, peer) = accepted,
+                None => return,
+            }
+        }
         let stream = match self.terms() {
             None => stream,
             Some((config, limit)) => {
@@ -68,6 +81,25 @@ async fn given_up(stop: &CancellationToken) {
 }
 
 impl Secured {
+    fn proxied<'s>(&'s self, live: &'s Live) -> Proxied<'s> {
+        Proxied {
+            live,
+            listener: self.listener,
+            connections: &self.connections,
+            metrics: &self.metrics,
+            warnings: &self.warnings,
+        }
+    }
+
+    fn is_proxied(&self, peer: IpAddr) -> bool {
+        self.proxied(&self.live.load()).is_expected(peer)
+    }
+
+    async fn accept_for(&self, stream: Stream, proxy: IpAddr) -> Option<(Stream, IpAddr)> {
+        let live = self.live.load_full();
+        self.proxied(&live).accept(stream, proxy).await
+    }
+
     /// How the listener speaks TLS now, if it does, and how long it may take to come to terms.
     fn terms(&self) -> Option<(Arc<ServerConfig>, Duration)> {
         let live = self.live.load();

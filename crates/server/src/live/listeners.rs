@@ -20,6 +20,8 @@ pub(crate) struct ListenerTerms {
     /// As configured.
     pub(crate) address: SocketAddr,
     pub(crate) redirects: bool,
+    /// Whether listed proxies say in front of each connection for whom it is.
+    pub(crate) proxy_protocol: bool,
     pub(crate) tls: Option<Tls>,
 }
 
@@ -82,6 +84,7 @@ impl ListenerTerms {
         Ok(Self {
             address: settings.address,
             redirects: settings.redirects,
+            proxy_protocol: settings.proxy_protocol,
             tls: settings.tls.as_ref().map(open).transpose()?,
         })
     }

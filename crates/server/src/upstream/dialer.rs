@@ -49,6 +49,16 @@ impl Dialer {
         }
     }
 
+    /// Whether the other one does the same.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let tls = |dialer: &Self| {
+            let tls = dialer.tls.as_ref();
+            tls.map(|(config, name)| (Arc::as_ptr(config), name.clone()))
+        };
+        let way = |dialer: &Self| (dialer.address.clone(), dialer.proxy_protocol);
+        way(self) == way(other) && tls(self) == tls(other)
+    }
+
     /// Opens a connection. The name of the server is looked up each time, and its addresses are tried one after the other.
     ///
     /// # Errors

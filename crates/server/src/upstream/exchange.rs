@@ -319,6 +319,7 @@ impl Exchange {
             return;
         }
         self.may_pause(self.server.patience);
+        self.connection.under_way = None;
         if !self.is_bound {
             let has_to_be_quiet = self.http.has_to_be_quiet();
             self.server

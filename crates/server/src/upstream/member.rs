@@ -3,6 +3,7 @@
 //! Every runtime has connections of its own, but one that finds a server dead need not let the others find out by themselves. So
 //! this is shared, in atomics that nobody waits for. They are looked at where a service has several servers, and nowhere else.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -111,6 +112,19 @@ impl Member {
             },
             is_unwell: AtomicBool::new(false),
         }
+    }
+
+    /// Opens a connection, with TLS if its URL says so, and closes it.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    pub(crate) async fn reach(&self) -> io::Result<()> {
+        self.dialer.open(None).await.map(drop)
+    }
+
+    /// Whether connections to the other one are opened in the same way.
+    pub(crate) fn is_reached_like(&self, other: &Self) -> bool {
+        self.dialer.is_like(&other.dialer)
     }
 
     /// Whether it gets requests only where no other server does. The clock is read for one that was ejected lately.

@@ -126,13 +126,7 @@ impl Server {
 
     /// Keeps a connection for the next request, with the room that its answers have needed. It may have to be quiet for a while
     /// first. `said` is for how many seconds the server keeps it, as far as it has said so.
-    pub(super) fn keep(
-        self: &Rc<Self>,
-        mut link: Box<Link>,
-        has_to_be_quiet: bool,
-        said: Option<u32>,
-    ) {
-        link.under_way = None;
+    pub(super) fn keep(self: &Rc<Self>, link: Box<Link>, has_to_be_quiet: bool, said: Option<u32>) {
         let sweeps = self.sweeps(said);
         let is_old = self.oldest.get().is_some_and(|oldest| link.born < oldest);
         let mut idle = self.idle.borrow_mut();
@@ -215,7 +209,7 @@ async fn sweep(server: Weak<Server>) {
 const SWEEPS_A_SECOND: u32 = 2;
 const BETWEEN_SWEEPS: Duration = Duration::from_millis(500);
 
-/// In seconds: after so many gunicorn closes an idle connection (25.3, `--keep-alive`), the most impatient of the common ones.
+/// In seconds: after so many gunicorn closes an idle connection (20.1.0, `--keep-alive`), the most impatient of the common ones.
 /// Apache and Node wait for five, and say so.
 const LEAST_PATIENT: u32 = 2;
 

@@ -4,6 +4,8 @@ mod balance;
 mod connections;
 mod encrypted;
 mod failing;
+mod health;
+mod proxied;
 
 use std::path::Path;
 

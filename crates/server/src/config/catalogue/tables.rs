@@ -192,6 +192,12 @@ pub(in crate::config) const LISTENER: &[Key] = &[
         "`true`: it sends everybody to the same place with `https://`, as `redirect_listen` does",
     ),
     key(
+        "proxy_protocol",
+        Switch,
+        "false",
+        "`true`: connections of `trusted_proxies` begin with a PROXY header; by default as the top level has it",
+    ),
+    key(
         "tls",
         Choice(&["auto", "off", "self-signed"]),
         "\"auto\"",

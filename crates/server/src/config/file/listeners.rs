@@ -14,6 +14,7 @@ pub(super) fn listener(table: &mut Table<'_>) -> Option<RawListener> {
     Some(RawListener {
         address: table.text("address")?,
         redirect: table.switch("redirect"),
+        proxy_protocol: table.switch("proxy_protocol"),
         tls: table.text("tls"),
         cert_files: table.filled("tls_cert_file"),
         key_files: table.filled("tls_key_file"),

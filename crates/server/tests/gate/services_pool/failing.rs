@@ -117,6 +117,66 @@ async fn what_may_be_repeated_is_sent_to_another_server_within_the_budget() -> R
 }
 
 #[tokio::test]
+async fn a_server_that_hangs_is_ejected() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (well, ill) = (Echo::start().await?, Echo::start().await?);
+    let wire = CutProxy::start(&ill.address().to_string()).await?;
+    wire.stall();
+    let servers = [format!("http://{}", wire.address()), well.url()];
+    let servers = servers.each_ref().map(String::as_str);
+    let keys = "timeout = 1\neject_after = 1\neject_time = 3600";
+    let gate = started(folder.path(), &public_service(&servers, keys)).await?;
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        statuses.push(gate.send(&Request::get("/")).await?.status);
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 504]);
+    Ok(())
+}
+
+/// Whoever is asked in place of whom, an answer is that to its own request.
+#[tokio::test]
+async fn nobody_gets_the_answer_to_another_request_while_servers_come_and_go() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let echoes = [Echo::start().await?, Echo::start().await?];
+    let wires = [
+        CutProxy::start(&echoes[0].address().to_string()).await?,
+        CutProxy::start(&echoes[1].address().to_string()).await?,
+    ];
+    // One is always there.
+    let servers = [
+        format!("http://{}", wires[0].address()),
+        format!("http://{}", wires[1].address()),
+        echoes[0].url(),
+    ];
+    let servers = servers.each_ref().map(String::as_str);
+    let keys = "retry_budget = 100\nmax_connections = 4";
+    let gate = started(folder.path(), &public_service(&servers, keys)).await?;
+    let storm = async {
+        for round in 0..6 {
+            let wire = &wires[round % 2];
+            wire.cut().await?;
+            answered(&gate, 5).await?;
+            wire.restore().await?;
+        }
+        anyhow::Ok(())
+    };
+    let client = async |name: &str| {
+        let mut client = gate.connect().await?;
+        for number in 0..150 {
+            let path = format!("/{name}/{number}");
+            let answer = client.get(&path).await?;
+            assert_eq!(answer.status, 200, "{path}");
+            assert_eq!(answer.json()?["target"], path.as_str());
+        }
+        anyhow::Ok(())
+    };
+    tokio::try_join!(storm, client("a"), client("b"), client("c"), client("d"))?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_answer_that_breaks_off_is_not_asked_for_again() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let well = Echo::start().await?;

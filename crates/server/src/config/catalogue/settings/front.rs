@@ -15,7 +15,8 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "required for the proxy",
-        "the service, as `http://host:port`, or a [folder](docs/static-sites.md), as `dir:/srv/www`",
+        "the service, as `http://host:port` or `https://host`, or a [folder](docs/static-sites.md), as `dir:/srv/www`; \
+         [docs/services.md](docs/services.md) is about those with several servers",
     ),
     row(
         &[entry(
@@ -203,6 +204,18 @@ pub(super) const WHAT_GOES_ON: &[Row] = &[
         "`x-forwarded-for`",
         "the header in which these write where a request comes from; the other one, which they leave as the client sent it, \
          is [never believed](docs/limits.md#the-clients-address)",
+    ),
+    row(
+        &[entry(
+            "PROXY_PROTOCOL",
+            Switch,
+            Process,
+            Beside("false"),
+            "",
+        )],
+        "`false`",
+        "`true`: each connection of `TRUSTED_PROXIES` begins with a [PROXY header](docs/services.md#the-proxy-protocol), version 1 \
+         or 2, which says for whom it is",
     ),
 ];
 

@@ -1,0 +1,180 @@
+//! The PROXY protocol, from proxies and to services.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use harness::{Echo, Gate, Nginx, Request, haproxy};
+use serde_json::Value;
+
+use super::{public_service, started, write};
+
+/// The audit line of the request for this path.
+async fn line(gate: &Gate, path: &str) -> Result<Value> {
+    gate.wait_for_audit(|line| line["path"] == path).await
+}
+
+/// A gate that takes the word of proxies on this machine.
+async fn told(folder: &std::path::Path, echo: &Echo) -> Result<Gate> {
+    let tables = format!(
+        "trusted_proxies = [\"127.0.0.1\"]\nproxy_protocol = true\n{}",
+        public_service(&[&echo.url()], "")
+    );
+    started(folder, &tables).await
+}
+
+/// Sends a request behind these bytes, and gives the status; `None` when the connection is closed.
+async fn status_behind(gate: &Gate, header: &[u8], path: &str) -> Result<Option<u16>> {
+    let mut client = gate.connect().await?;
+    let request = Request::get(path).header("X-Forwarded-For", "198.51.100.1");
+    let bytes = [header, &request.bytes(gate.proxy)].concat();
+    client.raw(&bytes).await?;
+    Ok(client.response().await.ok().map(|answer| answer.status))
+}
+
+#[tokio::test]
+async fn a_listed_proxy_says_for_whom_a_connection_is() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let echo = Echo::start().await?;
+    let gate = told(folder.path(), &echo).await?;
+    for (version, word) in [(1, "send-proxy"), (2, "send-proxy-v2")] {
+        let target = gate.proxy;
+        let proxy = haproxy(
+            |port| {
+                format!(
+                    "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n\
+                     frontend in\n  bind 127.0.0.1:{port}\n  default_backend gate\n\
+                     backend gate\n  server gate {target} {word}\n"
+                )
+            },
+            "",
+        )
+        .await?;
+        // Everything of 127.0.0.0/8 is this machine, and one address of it is listed.
+        let mut curl = Command::new("curl");
+        curl.args([
+            "-sS",
+            "--interface",
+            "127.0.0.2",
+            "-H",
+            "X-Forwarded-For: 198.51.100.1",
+        ])
+        .arg(format!("http://{}/v{version}", proxy.address()));
+        harness::run(curl, "curl").await?;
+        let line = line(&gate, &format!("/v{version}")).await?;
+        assert_eq!(
+            (&line["client_ip"], &line["peer_ip"]),
+            (&"127.0.0.2".into(), &"127.0.0.2".into())
+        );
+        let seen = echo.seen().pop().context("a request")?;
+        assert_eq!(seen.headers.get("x-forwarded-for"), Some("127.0.0.2"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_is_not_listed_or_says_nothing_is_not_believed() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let echo = Echo::start().await?;
+    let gate = told(folder.path(), &echo).await?;
+    // What the listed proxy sends has to begin so.
+    assert_eq!(status_behind(&gate, b"", "/none").await?, None);
+    let wrong = b"PROXY TCP4 1.2.3.4\r\n";
+    assert_eq!(status_behind(&gate, wrong, "/wrong").await?, None);
+    let refused = gate.metric("sessiongate_proxy_headers_refused_total", []);
+    assert!(refused.await? >= 2.0);
+    assert_eq!(echo.seen().len(), 0);
+
+    // A client of another listed proxy, one behind the other.
+    let chained = b"PROXY TCP4 127.0.0.1 127.0.0.1 1 1\r\n";
+    assert_eq!(status_behind(&gate, chained, "/chained").await?, Some(200));
+    assert_eq!(line(&gate, "/chained").await?["client_ip"], "198.51.100.1");
+    // Nobody is named, so nobody's word counts.
+    let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    assert_eq!(status_behind(&gate, local, "/local").await?, Some(200));
+    assert_eq!(line(&gate, "/local").await?["client_ip"], "0.0.0.0");
+
+    // From an address that is not listed nothing is expected, and a header is no request.
+    let url = format!("http://{}/direct", gate.proxy);
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "--interface", "127.0.0.3"]).arg(url);
+    harness::run(curl, "curl").await?;
+    assert_eq!(line(&gate, "/direct").await?["client_ip"], "127.0.0.3");
+    let url = format!("http://{}/claimed", gate.proxy);
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "--interface", "127.0.0.3", "--haproxy-protocol"]);
+    curl.args(["-w", "%{http_code}", "-o", "/dev/null"])
+        .arg(url);
+    assert_eq!(harness::run(curl, "curl").await?, "400");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_setting_needs_proxies_that_are_listed() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("gate.toml");
+    write(
+        &path,
+        &format!(
+            "proxy_protocol = true\n{}",
+            public_service(&["http://a"], "")
+        ),
+    )?;
+    let path = path.to_str().context("a path")?;
+    let gate = Gate::command(env!("CARGO_BIN_EXE_sessiongate")).args(["check-config"]);
+    let ended = gate.env("SESSIONGATE_CONFIG", path).run().await?;
+    assert!(!ended.status.success());
+    assert!(
+        ended.stderr.contains("nobody is listed whose word counts"),
+        "{}",
+        ended.stderr
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn services_are_told_for_whom_a_connection_is() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let service = Nginx::from_config(|port| {
+        format!(
+            "events {{ worker_connections 256; }}
+http {{
+    server {{
+        listen 127.0.0.1:{port} proxy_protocol;
+        location / {{ return 200 \"$proxy_protocol_addr $proxy_protocol_server_port $connection\"; }}
+    }}
+}}
+"
+        )
+    })
+    .await?;
+    for version in ["v1", "v2"] {
+        let keys =
+            format!("proxy_protocol = \"{version}\"\nhealth_check = \"/\"\nmax_connections = 3");
+        let tables = format!(
+            "trusted_proxies = [\"127.0.0.1\"]\n{}",
+            public_service(&[&service.url()], &keys)
+        );
+        let gate = started(folder.path(), &tables).await?;
+        let of = async |client: &str| {
+            let request = Request::get("/").header("X-Forwarded-For", client);
+            anyhow::Ok(gate.send(&request).await?.text())
+        };
+        let port = gate.proxy.port();
+        let first = of("198.51.100.1").await?;
+        assert!(
+            first.starts_with(&format!("198.51.100.1 {port} ")),
+            "{first}"
+        );
+        assert_eq!(of("198.51.100.1").await?, first, "the same connection");
+        // More clients than connections.
+        for number in 2..6 {
+            let client = format!("198.51.100.{number}");
+            let other = of(&client).await?;
+            assert!(other.starts_with(&format!("{client} {port} ")), "{other}");
+        }
+        assert!(of("2001:db8::1").await?.starts_with("2001:db8::1 "));
+        let up = gate.metric("sessiongate_upstream_up", []);
+        assert!(up.await? > 0.0, "a check is for nobody");
+    }
+    Ok(())
+}

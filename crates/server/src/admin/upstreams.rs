@@ -5,13 +5,14 @@ use std::fmt::Write;
 
 use crate::live::Live;
 
-/// The lines of the metrics page about servers that are live now. They are not kept with the other metrics, where a server that is
+/// The lines of the metrics page about servers that are live now and of which something is known. They are not kept with the other metrics, where a server that is
 /// no longer configured would stay.
 pub(super) fn metrics(live: &Live) -> String {
     // Two services may name the same server, and may see it differently.
     let mut servers: BTreeMap<&str, (bool, u64)> = BTreeMap::new();
-    let terms = live.terms.iter().flatten();
-    for member in terms.flat_map(|terms| &terms.members.all) {
+    let members = live.terms.iter().flatten().map(|terms| &terms.members);
+    let watched = members.filter(|members| members.are_watched());
+    for member in watched.flat_map(|members| &members.all) {
         let (is_up, ejections) = servers.entry(&member.name).or_insert((true, 0));
         *is_up &= !member.is_out();
         *ejections = (*ejections).max(member.ejections());

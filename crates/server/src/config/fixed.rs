@@ -116,6 +116,7 @@ mod tests {
         "MAX_HEADER_BYTES",
         "MAX_HEADER_FIELDS",
         "MAX_IN_FLIGHT",
+        "PROXY_PROTOCOL",
         "PUBLIC_URL",
         "RATE_LIMIT",
         "RELOAD_INTERVAL",

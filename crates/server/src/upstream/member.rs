@@ -78,6 +78,11 @@ impl Members {
         }
     }
 
+    /// Whether anything can be known of them: a single server is never ejected.
+    pub(crate) fn are_watched(&self) -> bool {
+        self.all.len() > 1 || self.pool.health.is_some()
+    }
+
     /// Whether they are those of this service, or of one that differs in how long it may take.
     pub(crate) fn are_of(&self, settings: &UpstreamSettings) -> bool {
         self.servers == settings.servers && self.pool == settings.pool

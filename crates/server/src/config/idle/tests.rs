@@ -253,6 +253,7 @@ const CASES: &[(&str, &str, Pairs)] = &[
     ("TLS_CLIENT_CA_FILE", CA_FILE, &[("TLS", "self-signed")]),
     ("HSTS", "max-age=1", NO_UPSTREAM),
     ("HSTS", "max-age=1", &[]),
+    ("PROXY_PROTOCOL", "true", NO_UPSTREAM),
     ("REQUIRE_HTTPS", "true", NO_UPSTREAM),
     ("UPSTREAM_CONNECT_TIMEOUT", "1", NO_UPSTREAM),
     ("UPSTREAM_TIMEOUT", "1", NO_UPSTREAM),

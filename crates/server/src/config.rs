@@ -86,7 +86,7 @@ pub(crate) use self::rules::{
     Balance, Handling, HealthCheck, HealthSettings, PoolSettings, Rules, ServerAddress,
     ServerSettings, ServiceSettings, UpstreamSettings,
 };
-use self::rules::{Services, Timeouts, Usual};
+use self::rules::{Services, Timeouts, Usual, UsualPool};
 pub(crate) use self::secrets::{SecretErrors, Secrets};
 pub(crate) use self::sessions::{Recognised, SessionFormat};
 use self::sign_in::Opened;
@@ -200,7 +200,8 @@ impl Config {
         };
         let decides_for_others = decisions.is_some() || reader.is_given("AUTH_LISTEN");
         let is_required = !decides_for_others && stack.routes.is_empty();
-        let upstream = upstream::service(&mut reader, timeouts, is_required);
+        let connections = UsualPool::read(&mut reader);
+        let upstream = upstream::service(&mut reader, timeouts, &connections, is_required);
         let public = reader.list("PUBLIC_PATHS", PathPattern::literal);
         let realm = RealmReading::read(&mut reader, &mut warnings);
         let mut realms = Realms::read(realm, &mut reader, stack);
@@ -217,6 +218,8 @@ impl Config {
         };
         let uses_upstream = upstream.is_some();
         let uses_folder = matches!(upstream, Some(ServiceSettings::Folder(_)));
+        let of_one = upstream.as_ref().and_then(ServiceSettings::upstream);
+        let uses_upstream_tls = of_one.is_some_and(|one| one.pool.tls.config.is_some());
         realms.read_active(stack, &mut problems);
         let (rules, sign_in) = if stack.routes.is_empty() {
             stack.name_idle(&mut warnings);
@@ -232,7 +235,8 @@ impl Config {
             if !public.is_empty() {
                 reader.problem("PUBLIC_PATHS", PUBLIC_PATHS_BESIDE_ROUTES);
             }
-            let services = Services::read(&stack.services, upstream, timeouts, &mut problems);
+            let usual_services = (timeouts, connections);
+            let services = Services::read(&stack.services, upstream, usual_services, &mut problems);
             let made = rules::make(stack, &usual, services, &mut realms.names, &mut problems);
             let routes = made.as_ref().map(|made| made.rules.routes.clone());
             let routes = routes.unwrap_or_else(|| Routes::of_one_service(public, true));
@@ -274,6 +278,7 @@ impl Config {
         let uses = Uses {
             upstream: uses_upstream,
             folder: uses_folder,
+            upstream_tls: uses_upstream_tls,
             socket: matches!(decisions, Some(Address::Unix { .. })),
             sign_in: sign_in.is_some(),
             own_names: listeners.iter().any(ListenerSettings::needs_own_names),

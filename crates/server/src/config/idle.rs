@@ -21,6 +21,8 @@ pub(super) struct Uses {
     pub(super) upstream: bool,
     /// That service is a folder.
     pub(super) folder: bool,
+    /// TLS is spoken with that service.
+    pub(super) upstream_tls: bool,
     /// Decisions are asked for at a Unix socket.
     pub(super) socket: bool,
     /// People are sent somewhere to sign in.
@@ -62,6 +64,7 @@ impl Uses {
         Self {
             upstream: false,
             folder: false,
+            upstream_tls: false,
             socket: false,
             sign_in: false,
             own_names: false,
@@ -179,6 +182,9 @@ const RULES: &[Rule] = &[
             "PROXY_PROTOCOL",
             "UPSTREAM_CONNECT_TIMEOUT",
             "UPSTREAM_TIMEOUT",
+            "UPSTREAM_KEEP_ALIVE",
+            "UPSTREAM_MAX_AGE",
+            "UPSTREAM_CA_FILE",
             "CLIENT_IDLE_TIMEOUT",
             "STREAM_IDLE_TIMEOUT",
             "REQUEST_TIMEOUT",
@@ -187,6 +193,11 @@ const RULES: &[Rule] = &[
         ],
         |uses| !uses.upstream,
         "nothing is forwarded without UPSTREAM; the proxy that asks for decisions does that",
+    ),
+    (
+        &["UPSTREAM_CA_FILE"],
+        |uses| uses.upstream && !uses.upstream_tls,
+        "UPSTREAM does not begin with https://",
     ),
     (
         &[
@@ -199,7 +210,12 @@ const RULES: &[Rule] = &[
         "UPSTREAM names no folder, such as dir:/srv/www",
     ),
     (
-        &["UPSTREAM_CONNECT_TIMEOUT", "FORWARD_SESSION_COOKIE"],
+        &[
+            "UPSTREAM_CONNECT_TIMEOUT",
+            "UPSTREAM_KEEP_ALIVE",
+            "UPSTREAM_MAX_AGE",
+            "FORWARD_SESSION_COOKIE",
+        ],
         |uses| uses.folder,
         "UPSTREAM names a folder, which nobody connects to",
     ),

@@ -7,12 +7,13 @@ use http::uri::{Authority, Scheme, Uri};
 
 use super::folder::{FolderOptions, FolderSettings};
 use super::raw::Reader;
-use super::rules::{self, ServerAddress, ServiceSettings, Timeouts};
+use super::rules::{self, ServerAddress, ServiceSettings, Timeouts, UsualPool};
 
 /// The service, which only a gate can do without that decides for others.
 pub(super) fn service(
     reader: &mut Reader<'_>,
     timeouts: Timeouts,
+    connections: &UsualPool,
     is_required: bool,
 ) -> Option<ServiceSettings> {
     let Some(text) = reader.text("UPSTREAM") else {
@@ -38,7 +39,7 @@ pub(super) fn service(
     let server = server(&text)
         .map_err(|what| reader.problem("UPSTREAM", what))
         .ok()?;
-    Some(rules::of_one_server(server, timeouts))
+    Some(rules::of_one_server(server, timeouts, connections))
 }
 
 /// Where a server of a service is, from its URL.

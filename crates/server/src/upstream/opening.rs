@@ -112,6 +112,8 @@ impl Server {
             if let Some(link) = self.take_idle(need.repeatable, need.told).await {
                 return Room::Kept(link);
             }
+            // What is idle and cannot carry this request makes room for another one.
+            self.give_up_idle();
             tokio::select! {
                 place = Arc::clone(places).acquire_owned() => return Room::Place(place.ok()),
                 () = freed => {}

@@ -17,19 +17,25 @@ use tokio::task::JoinSet;
 
 /// A gate whose file has these tables, with one worker, so that whose turn it is can be told.
 async fn started(folder: &Path, tables: &str) -> Result<Gate> {
+    started_with(folder, tables, 1).await
+}
+
+/// The same with so many workers.
+async fn started_with(folder: &Path, tables: &str, workers: u8) -> Result<Gate> {
     let path = folder.join("gate.toml");
     write(&path, tables)?;
     let path = path.to_str().context("a path")?;
     Gate::command(env!("CARGO_BIN_EXE_sessiongate"))
         .env("SESSIONGATE_CONFIG", path)
         .env("RELOAD_INTERVAL", "0")
+        .env("WORKERS", workers.to_string())
         .start()
         .await
 }
 
 fn write(path: &Path, tables: &str) -> Result<()> {
     let secret = mint::SECRET;
-    let file = format!("auth_secret = \"{secret}\"\nlog_format = \"json\"\nworkers = 1\n{tables}");
+    let file = format!("auth_secret = \"{secret}\"\nlog_format = \"json\"\n{tables}");
     Ok(std::fs::write(path, file)?)
 }
 

@@ -12,14 +12,47 @@ use super::pool::{Balance, HealthCheck, HealthSettings, PoolSettings, ServiceTls
 use super::{ServerAddress, ServerSettings};
 use crate::config::files::Content;
 use crate::config::problem::Problem;
+use crate::config::raw::Reader;
 use crate::config::stack::{RawPool, Spanned};
 use crate::proxy_protocol::ProxyVersion;
 use crate::tls::{Authorities, Proof, Terms, client_config};
+
+/// What the top level says of connections to all services that say nothing else.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct UsualPool {
+    keep_alive: Option<u32>,
+    max_age: Duration,
+    /// The file with the authorities that count, and what is in it.
+    authorities: Option<(PathBuf, Authorities)>,
+}
+
+impl UsualPool {
+    pub(in crate::config) fn read(reader: &mut Reader<'_>) -> Self {
+        let keep_alive = reader.read("UPSTREAM_KEEP_ALIVE", |text| {
+            text.trim()
+                .parse()
+                .map_err(|_| "not a whole number of seconds")
+        });
+        let max_age = reader.seconds("UPSTREAM_MAX_AGE", 300);
+        let authorities = reader.text("UPSTREAM_CA_FILE").and_then(|text| {
+            let path = PathBuf::from(text);
+            let read = Authorities::of_file(&path);
+            let read = read.map_err(|error| reader.problem("UPSTREAM_CA_FILE", error.to_string()));
+            Some((path, read.ok()?))
+        });
+        Self {
+            keep_alive,
+            max_age,
+            authorities,
+        }
+    }
+}
 
 /// Reads what is said of these servers. What cannot have an effect there is a problem.
 pub(super) fn pool(
     raw: &RawPool,
     servers: &[ServerSettings],
+    connections: &UsualPool,
     problems: &mut Vec<Problem>,
 ) -> PoolSettings {
     if servers.len() < 2 {
@@ -40,7 +73,9 @@ pub(super) fn pool(
     let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
     let eject_after = count(&raw.eject_after, 0, 3);
     let eject_time = seconds(count(&raw.eject_time, 1, 10));
-    let max_age = count(&raw.max_age, 0, 300);
+    let max_age = raw.max_age.is_some();
+    let max_age = max_age.then(|| seconds(count(&raw.max_age, 0, 0)));
+    let max_age = max_age.unwrap_or(connections.max_age);
     let interval = seconds(count(&raw.health_interval, 1, 5));
     let keep_alive = raw.keep_alive.is_some();
     let keep_alive = keep_alive.then(|| count(&raw.keep_alive, 0, 0));
@@ -57,19 +92,19 @@ pub(super) fn pool(
         retry_percent,
         eject_after: NonZeroU32::new(eject_after),
         eject_time,
-        max_age: (max_age > 0).then(|| seconds(max_age)),
-        keep_alive,
+        max_age: (!max_age.is_zero()).then_some(max_age),
+        keep_alive: keep_alive.or(connections.keep_alive),
         max_connections: NonZeroU32::new(max_connections),
         health: health(raw, interval, problems),
-        tls: tls(raw, servers, problems),
+        tls: tls(raw, servers, connections, problems),
         proxy_protocol: word(raw.proxy_protocol.as_ref(), None, &PROXY_VERSIONS, problems),
     }
 }
 
 /// What a service says for which nothing is said: no more than `https://` needs.
-pub(super) fn usual_pool(servers: &[ServerSettings]) -> PoolSettings {
-    // Without files nothing can be wrong.
-    pool(&RawPool::default(), servers, &mut Vec::new())
+pub(super) fn usual_pool(servers: &[ServerSettings], connections: &UsualPool) -> PoolSettings {
+    // Where nothing is said nothing can be wrong.
+    pool(&RawPool::default(), servers, connections, &mut Vec::new())
 }
 
 /// Names what is said of several servers where there is one.
@@ -121,7 +156,12 @@ fn health(
     Some(HealthSettings { check, interval })
 }
 
-fn tls(raw: &RawPool, servers: &[ServerSettings], problems: &mut Vec<Problem>) -> ServiceTls {
+fn tls(
+    raw: &RawPool,
+    servers: &[ServerSettings],
+    connections: &UsualPool,
+    problems: &mut Vec<Problem>,
+) -> ServiceTls {
     let is_spoken = servers.iter().any(|server| server.address.speaks_tls());
     if !is_spoken {
         for place in raw.tls_places() {
@@ -143,11 +183,15 @@ fn tls(raw: &RawPool, servers: &[ServerSettings], problems: &mut Vec<Problem>) -
         name.map_err(what).ok()
     });
     let pair = identity(raw, problems);
-    let mut authorities = match raw.tls_ca_files.is_empty() {
-        true => Authorities::public(),
-        false => Authorities::none(),
-    };
     let mut files = Vec::new();
+    let mut authorities = match &connections.authorities {
+        _ if !raw.tls_ca_files.is_empty() => Authorities::none(),
+        Some((path, authorities)) => {
+            files.push(("UPSTREAM_CA_FILE", path.clone()));
+            authorities.clone()
+        }
+        None => Authorities::public(),
+    };
     for file in &raw.tls_ca_files {
         files.push(("tls_ca_file", PathBuf::from(&file.value)));
         if let Err(error) = authorities.add_file(Path::new(&file.value)) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use gate::Access;
 
 use super::conditions::parsed;
-use super::pool_keys::{name_idle_of_folder, pool, usual_pool, weighted};
+use super::pool_keys::{UsualPool, name_idle_of_folder, pool, usual_pool, weighted};
 use super::{ServerAddress, ServerSettings, ServiceSettings, Timeouts, UpstreamSettings, Usual};
 use crate::config::folder::{CacheControl, ErrorPages, FolderOptions, FolderSettings, file_in};
 use crate::config::problem::Problem;
@@ -24,6 +24,8 @@ pub(in crate::config) struct Services {
     names: HashMap<String, usize>,
     /// How long they may take, where nothing else is said.
     usual: Timeouts,
+    /// How connections to them are treated, where nothing else is said.
+    connections: UsualPool,
     /// Those that some route sends to.
     used: Vec<ServiceSettings>,
     /// Where each is among them.
@@ -35,13 +37,14 @@ impl Services {
     pub(in crate::config) fn read(
         raw: &[RawService],
         default: Option<ServiceSettings>,
-        usual: Timeouts,
+        (usual, connections): (Timeouts, UsualPool),
         problems: &mut Vec<Problem>,
     ) -> Self {
         let mut all = Self {
             named: Vec::new(),
             names: HashMap::new(),
             usual,
+            connections,
             used: Vec::new(),
             places: HashMap::new(),
         };
@@ -55,7 +58,7 @@ impl Services {
             }
             let own = (raw.connect_timeout.as_ref(), raw.timeout.as_ref());
             let timeouts = timeouts(own, usual, problems);
-            let service = service(&raw.upstreams, timeouts, problems);
+            let service = service(&raw.upstreams, timeouts, &all.connections, problems);
             // What cannot be read may have been a folder.
             let service = match service {
                 ServiceSettings::Folder(mut folder) => {
@@ -69,7 +72,8 @@ impl Services {
                 }
                 ServiceSettings::Upstream(mut upstream) => {
                     name_folder_keys(&raw.folder, problems);
-                    upstream.pool = pool(&raw.pool, &upstream.servers, problems);
+                    let (servers, usual) = (&upstream.servers, &all.connections);
+                    upstream.pool = pool(&raw.pool, servers, usual, problems);
                     ServiceSettings::Upstream(upstream)
                 }
             };
@@ -146,7 +150,7 @@ impl Services {
         problems: &mut Vec<Problem>,
     ) -> Option<ServiceSettings> {
         let own = raw.upstreams.first().map(|first| {
-            let own = service(&raw.upstreams, self.usual, problems);
+            let own = service(&raw.upstreams, self.usual, &self.connections, problems);
             (own, first)
         });
         let Some(service) = &raw.service else {
@@ -211,6 +215,7 @@ impl Services {
 fn service(
     upstreams: &[Spanned<String>],
     timeouts: Timeouts,
+    connections: &UsualPool,
     problems: &mut Vec<Problem>,
 ) -> ServiceSettings {
     let (mut servers, mut folder) = (Vec::new(), None);
@@ -233,7 +238,7 @@ fn service(
             timeout: timeouts.answer,
             options: FolderOptions::default(),
         }),
-        None => of_servers(servers, timeouts),
+        None => of_servers(servers, timeouts, connections),
     }
 }
 
@@ -241,13 +246,19 @@ fn service(
 pub(in crate::config) fn of_one_server(
     address: ServerAddress,
     timeouts: Timeouts,
+    connections: &UsualPool,
 ) -> ServiceSettings {
-    of_servers(vec![ServerSettings { address, weight: 1 }], timeouts)
+    let servers = vec![ServerSettings { address, weight: 1 }];
+    of_servers(servers, timeouts, connections)
 }
 
-fn of_servers(servers: Vec<ServerSettings>, timeouts: Timeouts) -> ServiceSettings {
+fn of_servers(
+    servers: Vec<ServerSettings>,
+    timeouts: Timeouts,
+    connections: &UsualPool,
+) -> ServiceSettings {
     ServiceSettings::Upstream(UpstreamSettings {
-        pool: usual_pool(&servers),
+        pool: usual_pool(&servers, connections),
         servers,
         connect_timeout: timeouts.connect,
         timeout: timeouts.answer,

@@ -7,7 +7,9 @@ use harness::{Echo, Request};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
-use super::{Fake, answer, answered, head, public_service, server_of, started, write};
+use super::{
+    Fake, answer, answered, head, public_service, server_of, started, started_with, write,
+};
 
 #[tokio::test]
 async fn idle_connections_are_closed_before_the_service_closes_them() -> Result<()> {
@@ -132,6 +134,23 @@ async fn no_more_connections_are_opened_than_there_may_be() -> Result<()> {
         .wait_for_audit(|line| line["request_id"] == id.as_str())
         .await?;
     assert_eq!(line["upstream"], "busy");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_core_gives_up_an_idle_connection_that_another_one_waits_for() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let echo = Echo::start().await?;
+    let keys = "max_connections = 1\nconnect_timeout = 30\nkeep_alive = 3600";
+    let tables = public_service(&[&echo.url()], keys);
+    let gate = started_with(folder.path(), &tables, 4).await?;
+    // Connections of clients are spread over the cores.
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let mut client = gate.connect().await?;
+        assert_eq!(client.get("/").await?.status, 200);
+        clients.push(client);
+    }
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use harness::{Authority, Echo, Gate, KeyPair, Nginx, Request};
 
 use super::{public_service, started};
-use crate::support::signed_in;
+use crate::support::{gate as gate_of, signed_in};
 
 /// nginx with TLS and this certificate in front of a service, which it tells what it was asked for and who has asked.
 async fn encrypting(pair: &KeyPair, echo: &Echo, more: &str) -> Result<Nginx> {
@@ -132,7 +132,7 @@ async fn requests_bodies_and_websockets_go_by_tls() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_certificate_of_nobody_who_counts_is_refused() -> Result<()> {
+async fn a_certificate_counts_that_somebody_trusted_has_signed_for_the_host() -> Result<()> {
     let world = World::start("DNS:localhost", |_| String::new()).await?;
     let gate = world.gate("localhost", "").await?;
     assert_eq!(gate.send(&Request::get("/")).await?.status, 502);
@@ -142,10 +142,16 @@ async fn a_certificate_of_nobody_who_counts_is_refused() -> Result<()> {
             .then_some(())
     })
     .await?;
+    // The one service of the environment trusts the same file.
+    let authority = world.authority.certificate.to_string_lossy();
+    let gate = gate_of(&secure(&world.nginx, "localhost"));
+    let gate = gate.env("UPSTREAM_CA_FILE", authority).start().await?;
+    assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
+    assert_eq!(header(&world.echo.only(), "x-user-id"), "ada");
     // The certificate is not for the address.
     let gate = world.gate("127.0.0.1", &world.trusts()).await?;
     assert_eq!(gate.send(&Request::get("/")).await?.status, 502);
-    assert_eq!(world.echo.seen().len(), 0);
+    assert_eq!(world.echo.seen().len(), 1);
     Ok(())
 }
 

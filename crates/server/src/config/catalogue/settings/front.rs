@@ -1,6 +1,8 @@
 //! What is protected, what goes on to it, and how long things may take.
 
-use super::super::form::Kind::{Address, Choice, List, Networks, Seconds, Switch, Text, Url, Urls};
+use super::super::form::Kind::{
+    Address, Choice, File, List, Networks, Seconds, Switch, Text, Url, Urls,
+};
 use super::super::form::Scope::{Front, Process, Realm};
 use super::super::form::Written::{Beside, Default, Sample};
 use super::super::form::{Row, entry, row};
@@ -17,6 +19,17 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
         "required for the proxy",
         "the service, as `http://host:port` or `https://host`, or a [folder](docs/static-sites.md), as `dir:/srv/www`; \
          [docs/services.md](docs/services.md) is about those with several servers",
+    ),
+    row(
+        &[entry(
+            "UPSTREAM_CA_FILE",
+            File,
+            Front,
+            Sample("\"/etc/sessiongate/service-ca.pem\""),
+            "",
+        )],
+        "public authorities",
+        "PEM certificates to trust for services with `https://`",
     ),
     row(
         &[entry(
@@ -239,6 +252,28 @@ pub(super) const TIME: &[Row] = &[
         ],
         "`5` s, `60` s",
         "for a connection to open; for an answer to begin, and between its pieces",
+    ),
+    row(
+        &[
+            entry(
+                "UPSTREAM_KEEP_ALIVE",
+                Seconds,
+                Front,
+                Sample("5"),
+                "seconds for which the service keeps idle connections, which are closed here before that; by default what it says \
+                 itself, or 2",
+            ),
+            entry(
+                "UPSTREAM_MAX_AGE",
+                Seconds,
+                Front,
+                Beside("300"),
+                "seconds that a connection to the service is used at most; 0: any time",
+            ),
+        ],
+        "what the service says or `2` s, `300` s",
+        "for which the service keeps idle [connections](docs/services.md#connections), which are closed before that; for which one \
+         is used at most",
     ),
     row(
         &[

@@ -24,6 +24,9 @@ pub(crate) enum ProxyHeaderError {
     /// It broke off.
     #[error("the connection ended before its PROXY header did")]
     Ended(#[from] io::Error),
+    /// It ended without a word, as some check whether a port is open.
+    #[error("the connection ended without a word")]
+    Silent,
     /// It begins with something else.
     #[error("the connection does not begin with a PROXY header")]
     Missing,
@@ -41,7 +44,11 @@ pub(crate) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<IpAddr>, ProxyHeaderError> {
     let mut first = [0; SIGNATURE.len()];
-    stream.read_exact(&mut first).await?;
+    let came = stream.read(&mut first).await?;
+    if came == 0 {
+        return Err(ProxyHeaderError::Silent);
+    }
+    stream.read_exact(&mut first[came..]).await?;
     if first == SIGNATURE {
         let mut rest = [0; 4];
         stream.read_exact(&mut rest).await?;
@@ -271,5 +278,7 @@ mod tests {
         assert!(matches!(read, Err(ProxyHeaderError::Missing)));
         let (read, _) = read_all(b"PROXY TCP4 1.1").await;
         assert!(matches!(read, Err(ProxyHeaderError::Ended(_))));
+        let (read, _) = read_all(b"").await;
+        assert!(matches!(read, Err(ProxyHeaderError::Silent)));
     }
 }

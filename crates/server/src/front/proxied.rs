@@ -11,7 +11,7 @@ use crate::clock;
 use crate::limits::Connections;
 use crate::live::Live;
 use crate::metrics::Metrics;
-use crate::proxy_protocol;
+use crate::proxy_protocol::{self, ProxyHeaderError};
 use crate::socket::Stream;
 
 /// A listener, as far as connections by proxies are concerned.
@@ -43,6 +43,7 @@ impl Proxied<'_> {
         let limit = self.live.client.header;
         let client = match timeout(limit, proxy_protocol::read(&mut stream)).await {
             Ok(Ok(client)) => client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            Ok(Err(ProxyHeaderError::Silent)) => return None,
             Ok(Err(error)) => {
                 self.tell(peer, &error.to_string());
                 return None;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use rustls::pki_types::ServerName;
 
+use super::conditions::parsed;
 use super::pool::{Balance, HealthCheck, HealthSettings, PoolSettings, ServiceTls};
 use super::{ServerAddress, ServerSettings};
 use crate::config::files::Content;
@@ -55,9 +56,6 @@ pub(super) fn pool(
     connections: &UsualPool,
     problems: &mut Vec<Problem>,
 ) -> PoolSettings {
-    if servers.len() < 2 {
-        name_idle_of_one(raw, problems);
-    }
     let usual = PoolSettings::default();
     let mut count = |value: &Option<Spanned<i64>>, least, usual| {
         let Some(value) = value else {
@@ -108,7 +106,7 @@ pub(super) fn usual_pool(servers: &[ServerSettings], connections: &UsualPool) ->
 }
 
 /// Names what is said of several servers where there is one.
-fn name_idle_of_one(raw: &RawPool, problems: &mut Vec<Problem>) {
+pub(super) fn name_idle_of_one(raw: &RawPool, problems: &mut Vec<Problem>) {
     let places = [
         raw.balance.as_ref().map(|value| &value.place),
         raw.retry_budget.as_ref().map(|value| &value.place),
@@ -171,34 +169,13 @@ fn tls(
         }
         return ServiceTls::default();
     }
-    let name = raw.tls_server_name.as_ref().and_then(|text| {
-        let name = ServerName::try_from(text.value.clone());
-        let what = |_| {
-            let what = format!(
-                "`{}` is neither the name of a host nor an address",
-                text.value
-            );
-            problems.push(Problem::at(text.place.clone(), what));
-        };
-        name.map_err(what).ok()
-    });
+    let name = raw.tls_server_name.as_ref();
+    let name = name.and_then(|text| parsed(text, problems, server_name));
     let pair = identity(raw, problems);
     let mut files = Vec::new();
-    let mut authorities = match &connections.authorities {
-        _ if !raw.tls_ca_files.is_empty() => Authorities::none(),
-        Some((path, authorities)) => {
-            files.push(("UPSTREAM_CA_FILE", path.clone()));
-            authorities.clone()
-        }
-        None => Authorities::public(),
+    let Some(authorities) = authorities(raw, connections, &mut files, problems) else {
+        return ServiceTls::default();
     };
-    for file in &raw.tls_ca_files {
-        files.push(("tls_ca_file", PathBuf::from(&file.value)));
-        if let Err(error) = authorities.add_file(Path::new(&file.value)) {
-            problems.push(Problem::at(file.place.clone(), error.to_string()));
-            return ServiceTls::default();
-        }
-    }
     let identity = pair.map(|(certificate, key)| {
         files.push(("tls_cert_file", PathBuf::from(&certificate.value)));
         files.push(("tls_key_file", PathBuf::from(&key.value)));
@@ -225,6 +202,37 @@ fn tls(
         files,
         contents,
     }
+}
+
+fn server_name(text: &str) -> Result<ServerName<'static>, &'static str> {
+    let name = ServerName::try_from(text.to_owned());
+    name.map_err(|_| "this is neither the name of a host nor an address")
+}
+
+/// Whose certificates count. Notes the files in which they are.
+fn authorities(
+    raw: &RawPool,
+    connections: &UsualPool,
+    files: &mut Vec<(&'static str, PathBuf)>,
+    problems: &mut Vec<Problem>,
+) -> Option<Authorities> {
+    if raw.tls_ca_files.is_empty() {
+        let Some((path, authorities)) = &connections.authorities else {
+            return Some(Authorities::public());
+        };
+        files.push(("UPSTREAM_CA_FILE", path.clone()));
+        return Some(authorities.clone());
+    }
+    let mut authorities = Authorities::none();
+    for file in &raw.tls_ca_files {
+        let path = PathBuf::from(&file.value);
+        if let Err(error) = authorities.add_file(&path) {
+            problems.push(Problem::at(file.place.clone(), error.to_string()));
+            return None;
+        }
+        files.push(("tls_ca_file", path));
+    }
+    Some(authorities)
 }
 
 /// Our own certificate and its key. One without the other is a problem.

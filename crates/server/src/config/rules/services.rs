@@ -7,7 +7,9 @@ use std::time::Duration;
 use gate::Access;
 
 use super::conditions::parsed;
-use super::pool_keys::{UsualPool, name_idle_of_folder, pool, usual_pool, weighted};
+use super::pool_keys::{
+    UsualPool, name_idle_of_folder, name_idle_of_one, pool, usual_pool, weighted,
+};
 use super::{ServerAddress, ServerSettings, ServiceSettings, Timeouts, UpstreamSettings, Usual};
 use crate::config::folder::{CacheControl, ErrorPages, FolderOptions, FolderSettings, file_in};
 use crate::config::problem::Problem;
@@ -72,6 +74,10 @@ impl Services {
                 }
                 ServiceSettings::Upstream(mut upstream) => {
                     name_folder_keys(&raw.folder, problems);
+                    // One of several that cannot be read is one of them.
+                    if raw.upstreams.len() < 2 {
+                        name_idle_of_one(&raw.pool, problems);
+                    }
                     let (servers, usual) = (&upstream.servers, &all.connections);
                     upstream.pool = pool(&raw.pool, servers, usual, problems);
                     ServiceSettings::Upstream(upstream)

@@ -78,7 +78,7 @@ fn files_and_names_of_tls_are_checked() {
         ),
         (
             "tls_server_name = 'a b'",
-            "`a b` is neither the name of a host nor an address",
+            "`a b`: this is neither the name of a host nor an address",
         ),
         (
             "tls_cert_file = '/no/such/file'",

@@ -258,7 +258,10 @@ impl Config {
             .is_none_or(|rules| !rules.services.is_empty());
         let listeners = if serves { listeners } else { Vec::new() };
         https.check(&mut reader, &listeners, has_proxies);
-        listeners::name_unlisted(&listeners, has_proxies, &mut problems);
+        let has_bad_proxies = |problem: &Problem| problem.name == "TRUSTED_PROXIES";
+        if !has_proxies && !reader.problems.iter().any(has_bad_proxies) {
+            listeners::name_unlisted(&listeners, &mut problems);
+        }
         if problems.is_empty() && reader.problems.is_empty() {
             listeners::name_unasked(&listeners, stack, &mut problems);
         }

@@ -238,14 +238,10 @@ pub(super) fn name_unasked(all: &[ListenerSettings], stack: &Stack, problems: &m
     }
 }
 
-/// Names a listener that takes the word of proxies where there are none whose word counts.
-pub(super) fn name_unlisted(
-    all: &[ListenerSettings],
-    has_proxies: bool,
-    problems: &mut Vec<Problem>,
-) {
+/// Names a listener that takes the word of proxies, for where there are none whose word counts.
+pub(super) fn name_unlisted(all: &[ListenerSettings], problems: &mut Vec<Problem>) {
     let mut told = all.iter().filter(|listener| listener.proxy_protocol);
-    if let Some(listener) = told.next().filter(|_| !has_proxies) {
+    if let Some(listener) = told.next() {
         let name = match listener.name {
             "[[listener]]" => "[[listener]] proxy_protocol",
             _ => "PROXY_PROTOCOL",

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,7 +16,6 @@ use super::member::Member;
 use crate::config::{ServerAddress, UpstreamSettings};
 use crate::front::record::Record;
 use crate::link::Link;
-use std::net::IpAddr;
 
 /// The connections of one runtime to one server.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl Server {
     /// Keeps a connection for the next request, with the room that its answers have needed. It may have to be quiet for a while
     /// first. `said` is for how many seconds the server keeps it, as far as it has said so.
     pub(super) fn keep(self: &Rc<Self>, link: Box<Link>, has_to_be_quiet: bool, said: Option<u32>) {
-        let sweeps = self.sweeps(said);
+        let sweeps = sweeps(self.keep_alive, said);
         let is_old = self.oldest.get().is_some_and(|oldest| link.born < oldest);
         let mut idle = self.idle.borrow_mut();
         let is_kept = link.input.is_empty() && idle.len() < MOST_IDLE && sweeps > 0 && !is_old;
@@ -146,18 +146,6 @@ impl Server {
             // Nobody waits for it when we stop: it ends with the runtime.
             tokio::task::spawn_local(sweep(Rc::downgrade(self)));
         }
-    }
-
-    /// After how many sweeps an idle connection is closed: before the server closes it, or a request meets the close half-way.
-    fn sweeps(&self, said: Option<u32>) -> u32 {
-        let seconds = match (self.keep_alive, said) {
-            (Some(configured), Some(said)) => configured.min(said),
-            (Some(configured), None) => configured,
-            (None, Some(said)) => said.min(LONGEST_SAID),
-            (None, None) => LEAST_PATIENT,
-        };
-        // The last sweep comes half a second before that at the latest.
-        seconds.saturating_mul(SWEEPS_A_SECOND).saturating_sub(1)
     }
 
     /// Whether other runtimes wait for a connection, and nobody here.
@@ -206,6 +194,19 @@ async fn sweep(server: Weak<Server>) {
     }
 }
 
+/// After how many sweeps an idle connection is closed: before the server closes it, or a request meets the close half-way. The
+/// server keeps it for so many seconds, as far as that is configured and as it has said itself.
+fn sweeps(configured: Option<u32>, said: Option<u32>) -> u32 {
+    let seconds = match (configured, said) {
+        (Some(configured), Some(said)) => configured.min(said),
+        (Some(configured), None) => configured,
+        (None, Some(said)) => said.min(LONGEST_SAID),
+        (None, None) => LEAST_PATIENT,
+    };
+    // The last sweep comes half a second before that at the latest.
+    seconds.saturating_mul(SWEEPS_A_SECOND).saturating_sub(1)
+}
+
 const SWEEPS_A_SECOND: u32 = 2;
 const BETWEEN_SWEEPS: Duration = Duration::from_millis(500);
 
@@ -222,3 +223,31 @@ const QUIET: Duration = Duration::from_millis(20);
 
 /// A burst may open more; beyond this they are closed when they are done.
 const MOST_IDLE: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long a connection waits at most.
+    fn longest(configured: Option<u32>, said: Option<u32>) -> Duration {
+        BETWEEN_SWEEPS * sweeps(configured, said)
+    }
+
+    #[test]
+    fn an_idle_connection_is_closed_half_a_second_before_the_server_closes_it() {
+        for (configured, said, seconds) in [
+            (None, None, 2),
+            (None, Some(5), 5),
+            (None, Some(1), 1),
+            (None, Some(7200), 60),
+            (Some(75), None, 75),
+            (Some(75), Some(5), 5),
+            (Some(3), Some(5), 3),
+        ] {
+            let longest = longest(configured, said);
+            assert_eq!(longest + BETWEEN_SWEEPS, Duration::from_secs(seconds));
+        }
+        assert_eq!(longest(Some(0), None), Duration::ZERO);
+        assert_eq!(longest(None, Some(0)), Duration::ZERO);
+    }
+}

@@ -44,7 +44,7 @@ async fn a_connection_is_kept_as_the_service_says() -> Result<()> {
         })
     };
     let never = service("Connection: keep-alive\r\nKeep-Alive: max=5, timeout=0\r\n").await?;
-    let long = service("Keep-Alive: timeout=5\r\n").await?;
+    let long = service("Keep-Alive: timeout=60\r\n").await?;
     let tables = format!(
         "{}[[route]]\npath = \"/long/\"\naccess = \"public\"\nupstream = \"{}\"\n",
         public_service(&[&never.url], ""),
@@ -159,7 +159,10 @@ async fn a_reload_keeps_the_connections_and_what_is_known_of_servers() -> Result
     let folder = tempfile::tempdir()?;
     let echo = Echo::start().await?;
     let down = format!("http://127.0.0.1:{}", harness::free_port());
-    let tables = public_service(&[&echo.url(), &down], "eject_after = 1\neject_time = 3600");
+    let tables = public_service(
+        &[&echo.url(), &down],
+        "eject_after = 1\neject_time = 3600\nkeep_alive = 60",
+    );
     let gate = started(folder.path(), &tables).await?;
     answered(&gate, 3).await?;
     let changed = format!("{tables}[[route]]\npath = \"/new/\"\nservice = \"app\"\ntimeout = 7\n");

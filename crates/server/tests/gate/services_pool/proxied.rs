@@ -148,8 +148,9 @@ http {{
     })
     .await?;
     for version in ["v1", "v2"] {
-        let keys =
-            format!("proxy_protocol = \"{version}\"\nhealth_check = \"/\"\nmax_connections = 3");
+        let keys = format!(
+            "proxy_protocol = \"{version}\"\nhealth_check = \"/\"\nmax_connections = 3\nkeep_alive = 60"
+        );
         let tables = format!(
             "trusted_proxies = [\"127.0.0.1\"]\n{}",
             public_service(&[&service.url()], &keys)

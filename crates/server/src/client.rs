@@ -18,7 +18,7 @@ use http1::{
 use jiff::fmt::rfc2822::DateTimePrinter;
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::clock;
@@ -39,6 +39,8 @@ pub(crate) struct Client {
     limits: ClientSettings,
     stop: CancellationToken,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// How long a request is still waited for since then.
+    retiring: Option<Pin<Box<Sleep>>>,
     /// In bytes: how long the body of the current request may be.
     body_limit: u64,
     /// Where the answer begins in what is sent.
@@ -61,6 +63,8 @@ enum More {
     Late,
     /// Nothing, and nothing will.
     Nothing,
+    /// Nothing, and we are to stop.
+    Retired,
 }
 
 impl Client {
@@ -72,6 +76,7 @@ impl Client {
             http: ServerConnection::new(limits.head),
             limits,
             stopped: Box::pin(stop.clone().cancelled_owned()),
+            retiring: None,
             stop,
             body_limit: u64::MAX,
             answer_at: 0,
@@ -115,6 +120,10 @@ impl Client {
                 More::Came => {}
                 More::Late if is_inside => return Some(Err(self.http.give_up())),
                 More::Late | More::Nothing => return None,
+                More::Retired => {
+                    self.linger(LONGEST_RETIREMENT).await;
+                    return None;
+                }
             }
         }
     }
@@ -128,12 +137,21 @@ impl Client {
             Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(More::Nothing),
             Poll::Pending => {}
         }
-        let stopped = !is_inside && self.stopped.as_mut().poll(context).is_ready();
         // A request may have come that the runtime has not heard of.
-        if stopped && self.connection.is_idle_now() {
-            return Poll::Ready(More::Nothing);
+        if !is_inside && self.poll_retired(context).is_ready() && self.connection.is_idle_now() {
+            return Poll::Ready(More::Retired);
         }
         Poll::Pending
+    }
+
+    /// Ready when we are to stop, and the next request has been waited for since: one that was on its way when we were told to
+    /// is still answered, and its answer says that the connection ends. HTTP/1.1 has no other way to say so.
+    fn poll_retired(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        ready!(self.stopped.as_mut().poll(context));
+        let retiring = self
+            .retiring
+            .get_or_insert_with(|| Box::pin(sleep(BEFORE_RETIREMENT)));
+        retiring.as_mut().poll(context)
     }
 
     /// Waits for something else than the client, unless it hangs up meanwhile: then nobody waits for the answer. The future
@@ -284,6 +302,18 @@ impl Client {
         self.resets = self.http.answer().length() == Length::UntilClose;
     }
 
+    /// Ends an answer that has begun as if it were whole: with its last chunk, or with the end of the connection. Says whether the
+    /// client got anything of it.
+    pub(crate) async fn finish_answer(&mut self) -> bool {
+        if !self.http.answer().is_finished() {
+            self.http.answer().finish(&mut self.connection.output);
+        }
+        if self.connection.flush().await.is_err() {
+            self.end();
+        }
+        self.is_being_answered()
+    }
+
     /// Begins an answer whose body will come with this length. Its fields say nothing about framing and the connection.
     pub(crate) fn begin_answer<'f>(
         &mut self,
@@ -420,6 +450,12 @@ impl Client {
         if is_over && self.connection.input.is_empty() && self.connection.is_idle_now() {
             return;
         }
+        self.linger(LONGEST_LINGER).await;
+    }
+
+    /// Says that nothing more will come, and reads what the client still sends, for so long at most: a connection that is closed
+    /// while something comes is reset.
+    async fn linger(&mut self, limit: Duration) {
         let linger = async {
             self.connection.stream().shutdown().await?;
             let mut read = 0;
@@ -433,7 +469,7 @@ impl Client {
             io::Result::Ok(())
         };
         // Whatever happens here, the connection is over.
-        let _ = timeout(LONGEST_LINGER, linger).await;
+        let _ = timeout(limit, linger).await;
     }
 
     /// A client that drips its body byte by byte holds a connection to the upstream for nothing.
@@ -478,3 +514,11 @@ const LONGEST_FAREWELL: Duration = Duration::from_secs(10);
 /// In bytes, and how long: what is read of a client that still sends while its connection is being closed.
 const MOST_LINGERED: usize = 1024 * 1024;
 const LONGEST_LINGER: Duration = Duration::from_secs(2);
+
+/// How long an open connection may still bring a request after we are asked to stop. Whoever uses it more often than that hears
+/// with an answer that it ends; what comes at the very moment in which a quiet one is closed is lost, as with every server.
+const BEFORE_RETIREMENT: Duration = Duration::from_secs(1);
+
+/// For a request that has crossed our end on its way, so that its client sees an orderly end: then nobody has read the request, and it may be
+/// sent again (RFC 9112 §9.3.1).
+const LONGEST_RETIREMENT: Duration = Duration::from_millis(500);

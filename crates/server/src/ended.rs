@@ -11,6 +11,8 @@ pub(crate) enum Ended {
     ClientLeft,
     /// We did: something took longer than it may.
     Cut,
+    /// We did: the session has ended by which it had entered.
+    SessionExpired,
     /// The upstream broke off, or what it sent is no answer.
     UpstreamBroke,
     /// Nobody: it is complete.
@@ -23,6 +25,7 @@ impl Ended {
         match self {
             Self::ClientLeft => "client_left",
             Self::Cut => "cut",
+            Self::SessionExpired => "session_expired",
             Self::UpstreamBroke => "upstream_broke",
             Self::Whole => "whole",
         }

@@ -16,6 +16,7 @@ pub(crate) mod proxy;
 pub(crate) mod record;
 pub(crate) mod redirect;
 pub(crate) mod secured;
+mod streaming;
 pub(crate) mod target;
 pub(crate) mod tunnel;
 pub(crate) mod way_in;

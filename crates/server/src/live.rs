@@ -17,7 +17,7 @@ mod watch;
 use std::sync::Arc;
 
 use gate::{Gate, TrustedProxies};
-use session::Secret;
+use session::{Secret, Session};
 
 use self::error::AskedColumnError;
 pub(crate) use self::error::LiveError;
@@ -31,6 +31,7 @@ pub(crate) use self::view::{Current, Shared, View};
 use crate::config::{
     ClientSettings, Config, Handling, HttpsSettings, LimitSettings, ServiceSettings,
 };
+use crate::leases::{self, Holder, Lease};
 use crate::limits::Rates;
 use crate::store::{self, StoreHealth, Users};
 
@@ -185,6 +186,22 @@ impl Live {
         // The last is for requests that no route governs.
         let last = self.handling.len() - 1;
         &self.handling[route.map_or(last, |route| route.id)]
+    }
+
+    /// The lease of an exchange that may last for hours, which has entered with this session or without one.
+    pub(crate) fn lease(&self, handling: &Handling, session: Option<&Session>) -> Lease {
+        let Some(session) = session else {
+            return Lease::begin(None, None);
+        };
+        let realm = &self.gate.realms[handling.realm];
+        let holder = Holder {
+            realm: Arc::clone(&realm.name),
+            user: session.subject().into(),
+            session: session.id().into(),
+        };
+        let ends = self.limits.session_end.is_some();
+        let end = ends.then(|| leases::end_of(session, realm.demands.max_age));
+        Lease::begin(Some(holder), end)
     }
 
     /// Waits until every issuer has answered for the first time, or has not.

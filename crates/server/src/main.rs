@@ -16,6 +16,7 @@ mod explain;
 mod folder;
 mod front;
 mod jwks;
+mod leases;
 mod limits;
 mod link;
 mod listener;

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::front::{Front, record};
+use crate::leases::{self, Over};
 use crate::listener::{Listener, Share};
 use crate::signals::Stop;
 use crate::{tls, vital};
@@ -86,15 +87,27 @@ async fn serve<P: Front, R: Front, D: Front>(
     }
     connections.close();
     exchanges.close();
-    let finished = timeout(drain, async {
-        connections.wait().await;
-        exchanges.wait().await;
-    });
-    let finished = tokio::select! {
-        finished = finished => finished.is_ok(),
-        () = stop.cut.cancelled() => false,
+    let finished = async |limit| {
+        let finished = timeout(limit, async {
+            connections.wait().await;
+            exchanges.wait().await;
+        });
+        tokio::select! {
+            finished = finished => finished.is_ok(),
+            () = stop.cut.cancelled() => false,
+        }
     };
-    if !finished {
+    let mut is_finished = finished(drain).await;
+    if !is_finished && !stop.cut.is_cancelled() && leases::count() > 0 {
+        let long = leases::count();
+        tracing::info!(
+            long,
+            "DRAIN_TIMEOUT is over: WebSockets and streams of events are ended"
+        );
+        leases::end(Over::GoingAway, |_| true);
+        is_finished = finished(FAREWELL).await;
+    }
+    if !is_finished {
         let (connections, exchanges) = (connections.len(), exchanges.len());
         let why = match stop.cut.is_cancelled() {
             true => "another worker failed",
@@ -151,6 +164,9 @@ async fn accept<F: Front>(
     }
     Ok(())
 }
+
+/// How long those may take who are told that they end. Each takes a second at most, unless its client reads nothing.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

@@ -187,6 +187,7 @@ const RULES: &[Rule] = &[
             "UPSTREAM_CA_FILE",
             "CLIENT_IDLE_TIMEOUT",
             "STREAM_IDLE_TIMEOUT",
+            "SESSION_END_CLOSE_CODE",
             "REQUEST_TIMEOUT",
             "FORWARD_SESSION_COOKIE",
             "VIA",

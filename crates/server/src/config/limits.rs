@@ -1,6 +1,6 @@
 //! How many connections and requests there may be at once, and how often somebody may ask.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use gate::{ForwardedHeader, TrustedProxies};
@@ -19,6 +19,8 @@ pub(crate) struct LimitSettings {
     pub(crate) in_flight: Option<NonZeroUsize>,
     /// How long a service may say nothing in an answer that goes on for as long as somebody listens.
     pub(crate) stream_idle: Duration,
+    /// The code with which a WebSocket is closed whose session has ended; `None` lets it go on, and event streams too.
+    pub(crate) session_end: Option<NonZeroU16>,
     /// How often clients, users and routes may ask: all of these.
     pub(crate) rates: Vec<RateLimit>,
     /// How often an address may bring a session that does not open or does not exist.
@@ -60,6 +62,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> LimitSettings {
         Duration::ZERO => FOREVER,
         limit => limit,
     };
+    let session_end = reader.named("SESSION_END_CLOSE_CODE", SESSION_END, close_code);
     let bad_sessions = reader.named("BAD_SESSION_RATE_LIMIT", BAD_SESSIONS, |text| {
         match text.trim() {
             "off" => Ok(None),
@@ -74,6 +77,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> LimitSettings {
         connections,
         in_flight,
         stream_idle,
+        session_end: session_end.flatten(),
         rates: reader.list("RATE_LIMIT", rate),
         bad_sessions: bad_sessions.flatten(),
     }
@@ -137,6 +141,18 @@ pub(super) fn rate(text: &str) -> Result<RateLimit, String> {
     })
 }
 
+/// Reads the code of a Close frame, or `off`.
+fn close_code(text: &str) -> Result<Option<NonZeroU16>, &'static str> {
+    if text.trim() == "off" {
+        return Ok(None);
+    }
+    let code = text.trim().parse().ok();
+    // 1008 is what a policy ends; RFC 6455 §7.4.2 leaves these to libraries and applications.
+    code.filter(|code: &NonZeroU16| code.get() == 1008 || (3000..=4999).contains(&code.get()))
+        .map(Some)
+        .ok_or("give a close code from 3000 to 4999, or 1008; or off, which lets WebSockets and event streams outlive their sessions")
+}
+
 fn counted_by(word: &str) -> Result<CountedBy, String> {
     match word {
         "address" => Ok(CountedBy::Address),
@@ -157,6 +173,9 @@ const MOST: NonZeroU32 = NonZeroU32::new(1_000_000).expect("not zero");
 /// In seconds. A connection that died without a word is noticed by TCP keep-alive long before.
 const STREAM_IDLE: u32 = 3600;
 
+/// As 401 is the status of a request without a good session.
+const SESSION_END: &str = "4401";
+
 /// As good as never: no timer can be set further ahead than this.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -166,6 +185,16 @@ const BAD_SESSIONS: &str = "50/s burst 1000";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn codes_that_an_application_may_say_are_read() {
+        for (text, code) in [("off", 0), ("1008", 1008), ("3000", 3000), (" 4999 ", 4999)] {
+            assert_eq!(close_code(text), Ok(NonZeroU16::new(code)), "{text}");
+        }
+        for text in ["", "0", "1000", "1001", "2999", "5000", "70000", "no"] {
+            assert!(close_code(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn rates_are_read_and_mistakes_are_named() {

@@ -49,6 +49,8 @@ pub(crate) struct Rules {
 /// What becomes of a request beside the decision.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Handling {
+    /// The realm whose sessions count, by its place among the realms.
+    pub(crate) realm: usize,
     /// Where it goes, by its place among the services; `None` where only decisions are made.
     pub(crate) service: Option<usize>,
     /// The realm whose users come by it.

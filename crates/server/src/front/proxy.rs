@@ -1,10 +1,10 @@
 //! The proxy: decides on each request of a connection, forwards what is permitted, answers the rest.
 
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use gate::{Access, Admission, Admitted, Arrival, Facts, Permit, Refusal, Refused, Rewrite, Route};
@@ -22,7 +22,7 @@ use super::passed::is_stream;
 use super::record::{Decision, Record};
 use super::target::{self, Target};
 use super::way_in::{Asked, WayIn};
-use super::{HTTPS_REQUIRED, Sparingly, files, limited, tunnel};
+use super::{HTTPS_REQUIRED, Sparingly, files, limited, streaming, tunnel};
 use crate::aside::aside;
 use crate::audit::Audit;
 use crate::client::Client;
@@ -91,8 +91,6 @@ struct Passing<'x, 'l> {
     /// The request's place among those in flight.
     place: Option<InFlight<'l>>,
     deadline: Deadline,
-    /// How long a stream may pause.
-    stream_idle: Duration,
 }
 
 /// What becomes of a request.
@@ -167,8 +165,10 @@ impl Proxy {
                 drop(place);
                 client.end();
                 let upstream = *upstream;
-                let joined = tunnel::join(&mut client.connection, upstream.connection, &record);
-                let ended = aside(joined).await;
+                let lease = live.lease(handling, record.session());
+                let code = live.limits.session_end.map_or(0, NonZeroU16::get);
+                let (ours, theirs) = (&mut client.connection, upstream.connection);
+                let ended = aside(tunnel::join(ours, theirs, &record, lease, code)).await;
                 let began = client.is_being_answered();
                 record.ends(Sent { ended, began });
             }
@@ -180,9 +180,9 @@ impl Proxy {
                     hsts,
                     place,
                     deadline,
-                    stream_idle: live.limits.stream_idle,
                 };
-                let failed = self.pass_on(passing, request, client, &mut record).await;
+                let passed = self.pass_on(passing, &live, request, client, &mut record);
+                let failed = passed.await;
                 exchange.end(client, &record);
                 if let Some(response) = failed {
                     aside(answer_ourselves(response, client, &mut record)).await;
@@ -195,6 +195,7 @@ impl Proxy {
     async fn pass_on(
         &self,
         passing: Passing<'_, '_>,
+        live: &Live,
         request: &Request<Length>,
         client: &mut Client,
         record: &mut Record<'_>,
@@ -206,7 +207,6 @@ impl Proxy {
             hsts,
             place,
             mut deadline,
-            stream_idle,
         } = passing;
         let is_head = *request.method() == Method::HEAD;
         let added = Added::to(answer, handling.keeps_private, hsts);
@@ -215,11 +215,11 @@ impl Proxy {
         let is_stream = is_stream(answer);
         record.begins(answer.status, is_stream);
         let _place = place.filter(|_| !is_stream);
-        if is_stream {
-            exchange.may_pause(stream_idle);
-            deadline = Deadline::after(None);
-        }
-        let relayed = {
+        let relayed = if is_stream {
+            exchange.may_pause(live.limits.stream_idle);
+            let lease = live.lease(handling, record.session());
+            Some(aside(streaming::relay(exchange, client, record, lease)).await)
+        } else {
             let relaying = pin!(exchange.relay(client, record));
             deadline.unless_over(relaying).await
         };

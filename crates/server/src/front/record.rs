@@ -361,7 +361,7 @@ impl<'p> Record<'p> {
         Owner::of(self.session(), self.arrival.trusted_peer)
     }
 
-    /// The session by which it entered, or was refused.
+    /// The session that was opened, whether it entered or not.
     pub(crate) fn session(&self) -> Option<&Session> {
         match &self.decision {
             Decision::Permitted(admission) => admission.session(),

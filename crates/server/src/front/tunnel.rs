@@ -1,21 +1,27 @@
 //! WebSockets: recognised on the way in, and two connections joined once both sides agreed.
 
+mod flow;
 mod frames;
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderValue, Method, Request, StatusCode, Version};
 use http1::{Answered, Length};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
+use self::flow::Flow;
 use self::frames::Frames;
 use super::record::Record;
 use crate::connection::Connection;
 use crate::ended::Ended;
+use crate::leases::{Lease, Over};
 use crate::socket::Stream;
 
 /// Whether a request asks for a WebSocket (RFC 6455 §4.1). No other protocol is ever upgraded to. With a body it would be unclear
@@ -46,12 +52,14 @@ fn is_websocket<'m>(
     only_websocket && options.any(|option| option.eq_ignore_ascii_case(b"upgrade"))
 }
 
-/// Joins both sides until one of them is done, and says how that came about. `client` has the head of the answer in its
-/// output.
+/// Joins both sides until one of them is done or the lease is over, and says how that came about. `client` has the head of the
+/// answer in its output. A session that has ended is told to the client with this code.
 pub(crate) async fn join(
     client: &mut Connection,
     mut upstream: Connection,
     record: &Record<'_>,
+    lease: Lease,
+    expired_code: u16,
 ) -> Ended {
     let talk = Talk::default();
     let (mut to_client, mut to_upstream) = (Frames::default(), Frames::default());
@@ -69,26 +77,117 @@ pub(crate) async fn join(
         return Ended::with_upstream(&error);
     }
     record.passed_in(client.input.len() as u64);
-    let mut client = Side {
-        stream: client.stream(),
-        written: &record.bytes_out,
-        frames: to_client,
-        hangs_up: Ended::ClientLeft,
-        talk: &talk,
+    let mut tunnel = Tunnel {
+        client: Side {
+            stream: client.stream(),
+            written: &record.bytes_out,
+            frames: to_client,
+            hangs_up: Ended::ClientLeft,
+            talk: &talk,
+        },
+        upstream: Side {
+            stream: upstream.stream(),
+            written: &record.bytes_in,
+            frames: to_upstream,
+            hangs_up: Ended::UpstreamBroke,
+            talk: &talk,
+        },
+        down: Flow::new(),
+        up: Flow::new(),
+        lease,
+        ends: None,
     };
-    let mut upstream = Side {
-        stream: upstream.stream(),
-        written: &record.bytes_in,
-        frames: to_upstream,
-        hangs_up: Ended::UpstreamBroke,
-        talk: &talk,
-    };
-    // What was wrong is noted where it happened.
-    let _ = copy_bidirectional(&mut client, &mut upstream).await;
-    if client.frames.close() || upstream.frames.close() {
+    let over = poll_fn(|context| tunnel.poll(context)).await;
+    if tunnel.is_closed() {
         return Ended::Whole;
     }
-    talk.0.get().unwrap_or(Ended::Whole)
+    let Some(over) = over else {
+        return talk.0.get().unwrap_or(Ended::Whole);
+    };
+    let (code, reason) = match over {
+        Over::GoingAway => (GOING_AWAY, "going away"),
+        Over::SessionExpired => (expired_code, "session expired"),
+    };
+    tunnel.close(&frames::closing(code, reason)).await;
+    over.ended()
+}
+
+/// Both sides of a WebSocket, and what is on its way between them.
+struct Tunnel<'t> {
+    client: Side<'t>,
+    upstream: Side<'t>,
+    /// From the service to the client, and the other way round.
+    down: Flow,
+    up: Flow,
+    lease: Lease,
+    /// Why it ends, once it has to, and when it does at the latest.
+    ends: Option<(Over, Pin<Box<Sleep>>)>,
+}
+
+impl Tunnel<'_> {
+    /// Whether one of those who talk has said Close.
+    fn is_closed(&self) -> bool {
+        self.client.frames.close() || self.upstream.frames.close()
+    }
+
+    /// Ready when both sides are done or one has failed; or with the reason for which it ends, as soon as a frame of ours would
+    /// not stand in the middle of another one.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Over>> {
+        let up = (self.up).poll(context, &mut self.client, &mut self.upstream);
+        let down = (self.down).poll(context, &mut self.upstream, &mut self.client);
+        match (up, down) {
+            // What was wrong is noted where it happened.
+            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => return Poll::Ready(None),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(None),
+            (_, _) => {}
+        }
+        if self.ends.is_none()
+            && let Poll::Ready(over) = self.lease.poll_over(context)
+        {
+            self.ends = Some((over, Box::pin(sleep(FAREWELL))));
+        }
+        let Some((over, latest)) = &mut self.ends else {
+            return Poll::Pending;
+        };
+        if latest.as_mut().poll(context).is_ready() || self.client.frames.are_whole() {
+            return Poll::Ready(Some(*over));
+        }
+        Poll::Pending
+    }
+
+    /// Says Close to the client, where that can be said, and waits for its own, which goes on to the service. Nothing more of the
+    /// service goes on.
+    async fn close(&mut self, frame: &[u8]) {
+        let Some((_, latest)) = self.ends.take() else {
+            return;
+        };
+        if !self.client.frames.are_whole() {
+            return;
+        }
+        let Self {
+            client,
+            upstream,
+            up,
+            ..
+        } = self;
+        let closing = async {
+            client.stream.write_all(frame).await?;
+            client.stream.flush().await?;
+            poll_fn(|context| {
+                let moved = up.poll(context, &mut *client, &mut *upstream);
+                match upstream.frames.close() && upstream.frames.are_whole() {
+                    true => Poll::Ready(Ok(())),
+                    false => moved,
+                }
+            })
+            .await
+        };
+        tokio::select! {
+            // Whatever has failed here, it is over.
+            _ = closing => {}
+            () = latest => {}
+        }
+    }
 }
 
 /// Who was the first to hang up, once somebody has.
@@ -155,3 +254,12 @@ impl AsyncWrite for Side<'_> {
         Pin::new(&mut *self.stream).poll_shutdown(context)
     }
 }
+
+/// The code with which a side says that it goes down (RFC 6455 §7.4.1).
+const GOING_AWAY: u16 = 1001;
+
+/// How long a frame that is on its way may take to end, and the client to say Close in its turn, together.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

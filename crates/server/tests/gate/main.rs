@@ -26,6 +26,7 @@ mod headers;
 mod identity;
 mod interop;
 mod kernel;
+mod leases;
 mod lifecycle;
 mod limits;
 mod links;

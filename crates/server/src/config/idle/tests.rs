@@ -263,6 +263,7 @@ const CASES: &[(&str, &str, Pairs)] = &[
     ("UPSTREAM_CA_FILE", CA_FILE, &[]),
     ("CLIENT_IDLE_TIMEOUT", "1", NO_UPSTREAM),
     ("STREAM_IDLE_TIMEOUT", "1", NO_UPSTREAM),
+    ("SESSION_END_CLOSE_CODE", "4000", NO_UPSTREAM),
     ("REQUEST_TIMEOUT", "1", NO_UPSTREAM),
     ("FORWARDED_HEADER", "forwarded", &[]),
     ("FORWARD_SESSION_COOKIE", "false", NO_UPSTREAM),

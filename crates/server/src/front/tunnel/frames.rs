@@ -17,6 +17,11 @@ impl Frames {
         self.closes
     }
 
+    /// Whether the last frame that has begun is whole, so that another one may follow.
+    pub(super) fn are_whole(&self) -> bool {
+        self.left == 0 && self.here == 0
+    }
+
     /// Takes the bytes that come next.
     pub(super) fn see(&mut self, mut bytes: &[u8]) {
         while let Some((first, rest)) = bytes.split_first() {
@@ -54,7 +59,20 @@ fn head(bytes: &[u8]) -> Option<(u8, u64)> {
     (more.len() == extended + mask).then_some((first & 0x0f, length))
 }
 
+/// A Close frame of a server, which masks nothing (RFC 6455 §5.5.1).
+pub(super) fn closing(code: u16, reason: &str) -> Vec<u8> {
+    debug_assert!(reason.len() <= 123, "a control frame has 125 bytes");
+    let length = u8::try_from(2 + reason.len()).unwrap_or(2);
+    let mut frame = vec![FINAL | CLOSE, length];
+    frame.extend_from_slice(&code.to_be_bytes());
+    frame.extend_from_slice(reason.as_bytes());
+    frame
+}
+
 const CLOSE: u8 = 8;
+
+/// The bit of a message's last frame. Control frames have no other.
+const FINAL: u8 = 0x80;
 
 /// In bytes: two, a length of eight, a mask of four.
 const LONGEST_HEAD: usize = 14;
@@ -71,11 +89,24 @@ mod tests {
         for size in [1, 3, 1000, talk.len()] {
             let mut frames = Frames::default();
             talk.chunks(size).for_each(|bytes| frames.see(bytes));
-            assert!(!frames.close(), "{size}");
+            assert!(!frames.close() && frames.are_whole(), "{size}");
             [0x88, 0x82, 1, 2, 3, 4, 5, 6]
                 .chunks(size)
                 .for_each(|bytes| frames.see(bytes));
-            assert!(frames.close(), "{size}");
+            assert!(frames.close() && frames.are_whole(), "{size}");
         }
+    }
+
+    #[test]
+    fn a_frame_is_whole_behind_its_last_byte_and_nowhere_else() {
+        let frame = [0x82, 0x80 | 126, 0, 3, 1, 2, 3, 4, 9, 9, 9];
+        let mut frames = Frames::default();
+        for byte in &frame[..frame.len() - 1] {
+            frames.see(&[*byte]);
+            assert!(!frames.are_whole());
+        }
+        frames.see(&[9]);
+        assert!(frames.are_whole());
+        assert_eq!(closing(1001, "ab"), [0x88, 4, 3, 0xe9, b'a', b'b']);
     }
 }

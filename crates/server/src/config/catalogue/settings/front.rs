@@ -329,6 +329,18 @@ pub(super) const TIME: &[Row] = &[
     ),
     row(
         &[entry(
+            "SESSION_END_CLOSE_CODE",
+            Text,
+            Front,
+            Default("\"4401\""),
+            "the code with which WebSockets are closed whose session has ended; off: they go on, and event streams too",
+        )],
+        "`4401`",
+        "the code with which a WebSocket is closed when its session [has ended](docs/restarts.md#long-connections); \
+         `off` lets WebSockets and event streams outlive their sessions",
+    ),
+    row(
+        &[entry(
             "DRAIN_DELAY",
             Seconds,
             Process,

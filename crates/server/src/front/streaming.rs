@@ -1,0 +1,42 @@
+//! Answers that go on for as long as somebody listens, until their lease is over.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use super::record::Record;
+use crate::client::Client;
+use crate::ended::Sent;
+use crate::leases::Lease;
+use crate::upstream::{Exchange, UpstreamError};
+
+/// Passes a stream on. When its lease is over, it ends for the client as if the service had ended it, so that no client takes
+/// it for a failure, and the connection to the service is closed.
+///
+/// # Errors
+/// As [`Exchange::relay`].
+pub(super) async fn relay(
+    exchange: &mut Exchange,
+    client: &mut Client,
+    record: &Record<'_>,
+    mut lease: Lease,
+) -> Result<Sent, UpstreamError> {
+    let over = {
+        let mut relaying = pin!(exchange.relay(client, record));
+        let relaying = poll_fn(|context| {
+            if let Poll::Ready(relayed) = relaying.as_mut().poll(context) {
+                return Poll::Ready(Err(relayed));
+            }
+            lease.poll_over(context).map(Ok)
+        });
+        relaying.await
+    };
+    match over {
+        Err(relayed) => relayed,
+        Ok(over) => {
+            let began = client.finish_answer().await;
+            let ended = over.ended();
+            Ok(Sent { ended, began })
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Exchanges that may last for hours, WebSockets and streams of events, and what ends them before their sides do.
+//!
+//! Such an exchange has a lease: it may go on for as long as the session lasts by which it has entered. Each runtime has a
+//! register of its own leases, so that nothing is locked, and everything in it can be ended at once or by its holder. Other
+//! exchanges have none and pay nothing for it.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use session::{Session, UnixTime};
+use slab::Slab;
+use tokio::time::{Sleep, sleep};
+
+use crate::clock;
+use crate::ended::Ended;
+
+/// Who holds a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    /// The name of the realm whose session it is.
+    pub(crate) realm: Arc<str>,
+    /// The session's subject.
+    pub(crate) user: Box<str>,
+    /// The session's id.
+    pub(crate) session: Box<str>,
+}
+
+/// Why an exchange may not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// The process is about to end.
+    GoingAway,
+    /// The session has ended by which it entered.
+    SessionExpired,
+}
+
+impl Over {
+    /// How the exchange ended.
+    pub(crate) fn ended(self) -> Ended {
+        match self {
+            Self::GoingAway => Ended::Cut,
+            Self::SessionExpired => Ended::SessionExpired,
+        }
+    }
+}
+
+/// The right of an exchange to go on, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    number: usize,
+    /// When it ends by itself, and what wakes for that.
+    end: Option<(UnixTime, Pin<Box<Sleep>>)>,
+}
+
+/// What the register knows of a lease.
+#[derive(Debug, Default)]
+struct Entry {
+    /// `None` where nobody is known.
+    holder: Option<Holder>,
+    over: Option<Over>,
+    waits: Option<Waker>,
+}
+
+thread_local! {
+    static REGISTER: RefCell<Slab<Entry>> = const { RefCell::new(Slab::new()) };
+}
+
+impl Lease {
+    /// For an exchange of this holder, or of somebody unknown, which may go on until `end`.
+    pub(crate) fn begin(holder: Option<Holder>, end: Option<UnixTime>) -> Self {
+        let entry = Entry {
+            holder,
+            ..Entry::default()
+        };
+        let number = REGISTER.with_borrow_mut(|register| register.insert(entry));
+        Self {
+            number,
+            end: end.map(|end| (end, Box::pin(sleep(until(end))))),
+        }
+    }
+
+    /// Ready when the exchange may not go on.
+    pub(crate) fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<Over> {
+        let over = REGISTER.with_borrow_mut(|register| {
+            let entry = &mut register[self.number];
+            if entry.over.is_none() {
+                entry.waits = Some(context.waker().clone());
+            }
+            entry.over
+        });
+        if let Some(over) = over {
+            return Poll::Ready(over);
+        }
+        let Some((end, timer)) = &mut self.end else {
+            return Poll::Pending;
+        };
+        loop {
+            ready!(timer.as_mut().poll(context));
+            let left = until(*end);
+            if left.is_zero() {
+                return Poll::Ready(Over::SessionExpired);
+            }
+            timer.set(sleep(left));
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // A runtime that ends drops its tasks with its thread, perhaps after the register.
+        let _ = REGISTER.try_with(|register| register.borrow_mut().try_remove(self.number));
+    }
+}
+
+/// Ends those leases of this runtime whose holders `are_meant`.
+pub(crate) fn end(over: Over, are_meant: impl Fn(Option<&Holder>) -> bool) {
+    let woken: Vec<Waker> = REGISTER.with_borrow_mut(|register| {
+        let entries = register.iter_mut().map(|(_, entry)| entry);
+        let meant = entries.filter(|entry| are_meant(entry.holder.as_ref()));
+        let ended = meant.filter_map(|entry| {
+            entry.over.get_or_insert(over);
+            entry.waits.take()
+        });
+        ended.collect()
+    });
+    woken.into_iter().for_each(Waker::wake);
+}
+
+/// How many leases there are on this runtime.
+pub(crate) fn count() -> usize {
+    REGISTER.with_borrow(Slab::len)
+}
+
+/// When no request with this session enters any more, so that nobody whose exchange ends then comes back with it: its end, or
+/// that of the greatest age, with the tolerance that the clocks of application and gate have.
+pub(crate) fn end_of(session: &Session, max_age: Option<Duration>) -> UnixTime {
+    let issued = session.issued_at().zip(max_age);
+    let too_old = issued.map(|(issued, max_age)| issued.saturating_add(max_age));
+    let expires = session.expires_at();
+    let end = too_old.map_or(expires, |too_old| too_old.min(expires));
+    end.saturating_add(TOLERANCE)
+}
+
+/// How long to wait before looking at the clock again.
+fn until(end: UnixTime) -> Duration {
+    end.saturating_since(clock::now()).min(LONGEST_WAIT)
+}
+
+/// As `session::Session` has it.
+const TOLERANCE: Duration = Duration::from_secs(15);
+
+/// A clock that is set, or stands still with its machine, is noticed after this time.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    fn holder(user: &str) -> Holder {
+        Holder {
+            realm: "default".into(),
+            user: user.into(),
+            session: format!("session of {user}").into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn leases_end_with_their_time_and_no_earlier() {
+        let past = UnixTime::from_millis(clock::now().millis() - 1);
+        let mut ended = Lease::begin(Some(holder("ada")), Some(past));
+        let over = poll_fn(|context| ended.poll_over(context)).await;
+        assert_eq!(over, Over::SessionExpired);
+        let later = UnixTime::from_millis(clock::now().millis() + 3_600_000);
+        let mut lasts = Lease::begin(Some(holder("ada")), Some(later));
+        poll_fn(|context| {
+            assert!(lasts.poll_over(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn those_are_ended_who_are_meant_and_whoever_has_ended_is_forgotten() {
+        let mut leases: Vec<_> = ["ada", "eve"]
+            .map(|user| Lease::begin(Some(holder(user)), None))
+            .into();
+        leases.push(Lease::begin(None, None));
+        assert_eq!(count(), 3);
+        end(Over::SessionExpired, |held| {
+            held.is_some_and(|holder| &*holder.user == "eve")
+        });
+        let ended = poll_fn(|context| {
+            let over = leases.iter_mut().map(|lease| lease.poll_over(context));
+            Poll::Ready(over.map(|over| over.is_ready()).collect::<Vec<_>>())
+        });
+        assert_eq!(ended.await, [false, true, false]);
+        end(Over::GoingAway, |_| true);
+        let over = poll_fn(|context| leases[1].poll_over(context)).await;
+        assert_eq!(over, Over::SessionExpired, "the first reason counts");
+        drop(leases);
+        assert_eq!(count(), 0);
+    }
+}

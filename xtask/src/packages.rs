@@ -41,7 +41,9 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     need("redis-cli", "redis-tools"),
     need("redis-server", "redis-server"),
     need("setpriv", "util-linux"),
+    need("systemd-analyze", "systemd"),
     need("uwsgi", "uwsgi-core"),
+    need("wrk", "wrk"),
     // Debian's own, for Debian's own Python.
     need("/usr/bin/gunicorn", "gunicorn"),
     need("/usr/bin/waitress-serve", "python3-waitress"),

@@ -1,9 +1,12 @@
 //! The `sessiongate` binary under test.
 
-use std::net::{AddrParseError, Ipv4Addr, SocketAddr};
+use std::net::{AddrParseError, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus, Stdio};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -40,6 +43,9 @@ pub struct GateCommand {
     words: Vec<String>,
     environment: Vec<(String, String)>,
     is_unprivileged: bool,
+    /// What it finds at file descriptor 3.
+    socket: Option<Arc<TcpListener>>,
+    has_successors: bool,
 }
 
 /// What a gate left behind that ended.
@@ -62,6 +68,8 @@ impl Gate {
             words: vec!["serve".to_owned()],
             environment: Vec::new(),
             is_unprivileged: false,
+            socket: None,
+            has_successors: false,
         }
         .env("LISTEN", "127.0.0.1:0")
         .env("ADMIN_LISTEN", "127.0.0.1:0")
@@ -176,6 +184,16 @@ impl Gate {
         self.process.signal(name)
     }
 
+    /// Sends the signal called `name` to a process that has taken its place.
+    ///
+    /// # Errors
+    /// When that has already ended.
+    pub async fn signal_successor(&self, process: u64, name: &str) -> Result<()> {
+        let mut kill = Command::new("kill");
+        kill.args(["-s", name, &process.to_string()]);
+        crate::run(kill, "procps").await.map(drop)
+    }
+
     /// Whether it is still running.
     pub fn running(&mut self) -> bool {
         self.process.running()
@@ -229,6 +247,22 @@ impl GateCommand {
     pub fn unprivileged(mut self) -> Self {
         self.is_unprivileged = true;
         self
+    }
+
+    /// Lets other processes take its place, which end with it when it is dropped.
+    #[must_use]
+    pub fn with_successors(mut self) -> Self {
+        self.has_successors = true;
+        self
+    }
+
+    /// Passes it a socket that others keep, as systemd does, and under this name.
+    #[must_use]
+    pub fn passing(self, socket: &Arc<TcpListener>, name: &str) -> Self {
+        Self {
+            socket: Some(Arc::clone(socket)),
+            ..self.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", name)
+        }
     }
 
     /// Starts it and waits until every listener that these settings call for has said where it is: the proxy's,
@@ -291,11 +325,25 @@ impl GateCommand {
             }
             false => leashed(&self.binary, "cargo", None)?,
         };
+        if let Some(socket) = &self.socket {
+            command = leashed("sh", "dash", None)?;
+            command.args(["-c", AS_SYSTEMD]).arg(&self.binary);
+            command.stdin(OwnedFd::from(socket.try_clone()?));
+        } else {
+            command.stdin(Stdio::null());
+        }
         command
             .args(&self.words)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
-        Process::spawn(&mut command, "util-linux")
+        if self.has_successors {
+            command.process_group(0);
+        }
+        let process = Process::spawn_reading(&mut command, "util-linux")?;
+        Ok(match self.has_successors {
+            true => process.leading(),
+            false => process,
+        })
     }
 }
 
@@ -309,6 +357,9 @@ impl FromStr for Decisions {
         }
     }
 }
+
+/// The socket comes as the standard input; a process knows its number, and keeps it when it becomes another program.
+const AS_SYSTEMD: &str = r#"export LISTEN_PID=$$; exec "$0" "$@" 3<&0 0</dev/null"#;
 
 fn audit_line(line: &str) -> Option<Value> {
     serde_json::from_str(line).ok().filter(Value::is_object)

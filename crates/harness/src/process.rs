@@ -32,9 +32,16 @@ impl Process {
     /// # Errors
     /// When the program cannot be started; the message names the package.
     pub(crate) fn spawn(command: &mut Command, package: &str) -> Result<Self> {
+        Self::spawn_reading(command.stdin(Stdio::null()), package)
+    }
+
+    /// Starts `command` with the standard input that it has been given.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub(crate) fn spawn_reading(command: &mut Command, package: &str) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -58,6 +65,12 @@ impl Process {
         let mut process = Self::spawn(command.process_group(0), package)?;
         process.leads = true;
         Ok(process)
+    }
+
+    /// Lets everything end with it that it starts, where the command leads a group of processes.
+    pub(crate) fn leading(mut self) -> Self {
+        self.leads = true;
+        self
     }
 
     /// Sends the signal called `name` (`TERM`, `QUIT`, `STOP`).

@@ -7,7 +7,8 @@ mod upstreams;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub(crate) struct Admin {
     pub(crate) reloads: Reloads,
     /// Cancelled once we are asked to stop: then we are alive, but not ready.
     pub(crate) stop: CancellationToken,
+    /// Cancelled once another process answers here.
+    pub(crate) handed_over: CancellationToken,
 }
 
 /// The admin listener at work.
@@ -54,9 +57,9 @@ impl Running {
     }
 }
 
-/// Starts the admin listener.
-pub(crate) async fn start(address: SocketAddr, admin: Admin) -> io::Result<Running> {
-    let listener = TcpListener::bind(address).await?;
+/// Starts to answer on this socket.
+pub(crate) async fn start(listener: StdTcpListener, admin: Admin) -> io::Result<Running> {
+    let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
     let admin = Arc::new(admin);
     let mut tasks = JoinSet::new();
@@ -77,8 +80,10 @@ async fn upkeep(metrics: Arc<Metrics>) {
 async fn accept(listener: TcpListener, admin: Arc<Admin>) {
     let _part = vital::part("the admin listener");
     let mut connections = JoinSet::new();
+    let handed_over = admin.handed_over.clone();
     loop {
         tokio::select! {
+            () = handed_over.cancelled() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if connections.len() < MOST_CONNECTIONS => {
                     connections.spawn(serve(stream, Arc::clone(&admin)));
@@ -89,6 +94,8 @@ async fn accept(listener: TcpListener, admin: Arc<Admin>) {
             Some(_) = connections.join_next() => {}
         }
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
 async fn serve(stream: TcpStream, admin: Arc<Admin>) {
@@ -96,11 +103,17 @@ async fn serve(stream: TcpStream, admin: Arc<Admin>) {
         let admin = Arc::clone(&admin);
         async move { Ok::<_, Infallible>(admin.answer(&request).await) }
     });
+    let handed_over = admin.handed_over.clone();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(30))
         .serve_connection(TokioIo::new(stream), service);
-    // An error means that somebody hung up.
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // An error means that somebody hung up.
+        _ = connection.as_mut() => return,
+        () = handed_over.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
     let _ = connection.await;
 }
 

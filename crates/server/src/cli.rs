@@ -22,6 +22,7 @@ use crate::config::{
     CONFIG_FILE, Config, ConfigErrors, ConfigSource, Loaded, LogFormat, Variables, reference,
 };
 use crate::doctor::catalogue;
+use crate::handover::Inherited;
 use crate::logging::Logging;
 use crate::{demo, output, serve};
 
@@ -104,12 +105,13 @@ pub(crate) fn run() -> Result<ExitCode> {
     let colored = colored(&environment);
     match command.unwrap_or(Command::Serve) {
         Command::Serve => {
+            let inherited = Inherited::of_process(&environment)?;
             let file = config_file(config.as_deref(), &environment);
             let mut source = ConfigSource::new(file, environment);
             let config = source.read().map_err(colored)?;
             let filter = config.log_filter.clone();
             logged(config.log_format, filter.as_deref(), || {
-                serve::run(source, config, |_| ())
+                serve::run(source, config, inherited, |_| ())
             })?;
         }
         Command::Demo if config.is_some() => bail!("the demo reads no configuration file"),

@@ -25,6 +25,7 @@ use session::Secret;
 
 use crate::audit;
 use crate::config::{ConfigSource, Variables};
+use crate::handover::Inherited;
 use crate::output;
 use crate::random;
 use crate::serve::{self, Bound};
@@ -49,7 +50,7 @@ pub(crate) fn run(environment: &Variables) -> anyhow::Result<()> {
     let mut source = ConfigSource::of_text("sessiongate.toml", FILE, variables);
     let config = source.read()?;
     let [ada, kofi] = [sessions.issue(&PEOPLE[0])?, sessions.issue(&PEOPLE[1])?];
-    serve::run(source, config, |bound| {
+    serve::run(source, config, Inherited::default(), |bound| {
         refusals.ask_at(bound.admin);
         // A terminal that went away, or does not read, is no reason to stop.
         output::say(io::stdout(), banner(bound, &ada, &kofi), BANNER);

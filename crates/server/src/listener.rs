@@ -5,9 +5,12 @@ mod balance;
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdTcpListener};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -22,8 +25,31 @@ use crate::socket::{Address, Stream, keep_alive};
 pub(crate) struct Listening {
     /// With the port that the kernel chose where none was asked for.
     pub(crate) address: Address,
-    /// For one runtime each.
+    /// For one runtime each; more than there are runtimes, where more sockets than that have been inherited.
     pub(crate) shares: Vec<Share>,
+    /// So many of the shares, from the first on, have a queue of their own.
+    queues: usize,
+    outlives: Outlives,
+}
+
+/// Whether somebody else goes on to accept connections on the same sockets when we stop: then those that wait in the queues
+/// are not ours to take, and there might be no end to them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outlives(Arc<AtomicBool>);
+
+impl Outlives {
+    pub(crate) fn new(outlives: bool) -> Self {
+        Self(Arc::new(AtomicBool::new(outlives)))
+    }
+
+    /// From now on somebody does.
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// A runtime's share of what is listened on, before it is part of the runtime.
@@ -31,12 +57,56 @@ pub(crate) struct Listening {
 pub(crate) struct Share {
     socket: StdSocket,
     place: Place,
+    outlives: Outlives,
 }
 
+/// A listening socket that is part of no runtime.
 #[derive(Debug)]
-enum StdSocket {
+pub(crate) enum StdSocket {
     Tcp(StdTcpListener),
     Unix(StdUnixListener),
+}
+
+impl StdSocket {
+    /// A socket that somebody else has made, and where it is.
+    ///
+    /// # Errors
+    /// When nobody can listen on it.
+    pub(crate) fn inherited(socket: OwnedFd) -> io::Result<(Self, Address)> {
+        let socket = Socket::from(socket);
+        let refused = |what| io::Error::new(io::ErrorKind::InvalidInput, what);
+        if !socket.is_listener()? {
+            return Err(refused("a socket that does not listen"));
+        }
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        if let Some(address) = address.as_socket() {
+            return Ok((Self::Tcp(socket.into()), Address::Tcp(address)));
+        }
+        let path = address
+            .as_pathname()
+            .ok_or_else(|| refused("a socket that is neither a TCP port nor a file"))?;
+        let address = Address::Unix {
+            path: path.to_owned(),
+            // Whoever has made it has seen to that.
+            mode: 0,
+        };
+        Ok((Self::Unix(socket.into()), address))
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(socket) => socket.try_clone().map(Self::Tcp),
+            Self::Unix(socket) => socket.try_clone().map(Self::Unix),
+        }
+    }
+
+    fn descriptor(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd().try_clone_to_owned(),
+            Self::Unix(socket) => socket.as_fd().try_clone_to_owned(),
+        }
+    }
 }
 
 /// Listens on an address, for so many runtimes. The kernel spreads connections among their sockets, and they even out
@@ -50,20 +120,52 @@ pub(crate) fn listen(address: &Address, count: usize) -> io::Result<Listening> {
     let (address, sockets) = match address {
         Address::Tcp(address) => listen_tcp(*address, count)?,
         Address::Unix { path, mode } => {
-            let socket = listen_unix(path, *mode)?;
-            let sockets = (0..count)
-                .map(|_| socket.try_clone().map(StdSocket::Unix))
-                .collect::<io::Result<_>>()?;
-            (address.clone(), sockets)
+            let socket = StdSocket::Unix(listen_unix(path, *mode)?);
+            (address.clone(), vec![socket])
         }
     };
-    let shares = sockets.into_iter().zip(Place::row(count));
+    listen_on(address, sockets, Outlives::default(), count)
+}
+
+/// Listens on sockets that are there, for so many runtimes. Where there are more runtimes than sockets, some share one: another
+/// socket would have a queue of its own, which ends with us.
+///
+/// # Errors
+/// When there are not enough file descriptors.
+pub(crate) fn listen_on(
+    address: Address,
+    mut sockets: Vec<StdSocket>,
+    outlives: Outlives,
+    count: usize,
+) -> io::Result<Listening> {
+    let queues = sockets.len();
+    for index in queues..count {
+        sockets.push(sockets[index % queues].try_clone()?);
+    }
+    let row = Place::row(sockets.len());
+    let share = |(socket, place)| Share {
+        socket,
+        place,
+        outlives: outlives.clone(),
+    };
     Ok(Listening {
         address,
-        shares: shares
-            .map(|(socket, place)| Share { socket, place })
-            .collect(),
+        shares: sockets.into_iter().zip(row).map(share).collect(),
+        queues,
+        outlives,
     })
+}
+
+impl Listening {
+    /// Its sockets, one for each queue, to be handed to somebody else; and how that one says so.
+    ///
+    /// # Errors
+    /// When there are not enough file descriptors.
+    pub(crate) fn sockets(&self) -> io::Result<(Vec<OwnedFd>, &Outlives)> {
+        let queues = self.shares.iter().take(self.queues);
+        let sockets = queues.map(|share| share.socket.descriptor());
+        Ok((sockets.collect::<io::Result<_>>()?, &self.outlives))
+    }
 }
 
 fn listen_tcp(address: SocketAddr, count: usize) -> io::Result<(Address, Vec<StdSocket>)> {
@@ -119,6 +221,7 @@ fn listen_unix(path: &Path, mode: u32) -> io::Result<StdUnixListener> {
 pub(crate) struct Listener {
     socket: ListenerSocket,
     place: Place,
+    outlives: Outlives,
 }
 
 #[derive(Debug)]
@@ -134,8 +237,11 @@ impl Listener {
             StdSocket::Tcp(socket) => ListenerSocket::Tcp(TcpListener::from_std(socket)?),
             StdSocket::Unix(socket) => ListenerSocket::Unix(UnixListener::from_std(socket)?),
         };
-        let place = share.place;
-        Ok(Self { socket, place })
+        Ok(Self {
+            socket,
+            place: share.place,
+            outlives: share.outlives,
+        })
     }
 
     /// The next connection that is for this runtime, and the address at its other end.
@@ -152,12 +258,15 @@ impl Listener {
     }
 
     /// The next of the connections that were there before the end: handed on to this runtime, or completed by the kernel,
-    /// which would reset them.
+    /// which would reset them, unless somebody else takes them.
     pub(crate) async fn accept_last(&mut self) -> Option<(Stream, IpAddr)> {
         while let Some(handed) = self.place.last_handed().await {
             if let Ok(connection) = handed {
                 return Some(connection);
             }
+        }
+        if self.outlives.get() {
+            return None;
         }
         let accepted = timeout(Duration::ZERO, self.socket.accept()).await;
         accepted.ok()?.ok()

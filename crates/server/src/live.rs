@@ -204,11 +204,13 @@ impl Live {
         Lease::begin(Some(holder), end)
     }
 
-    /// Waits until every issuer has answered for the first time, or has not.
-    pub(crate) async fn hears_from_issuers(&self) {
+    /// Waits until every issuer has answered for the first time, or has not. Says whether all have.
+    pub(crate) async fn hears_from_issuers(&self) -> bool {
+        let mut all_have = true;
         for realm in &self.realms {
-            realm.hears_from_issuer().await;
+            all_have &= realm.hears_from_issuer().await;
         }
+        all_have
     }
 
     /// Ends what runs for it.

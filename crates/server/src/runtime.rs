@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::front::{Front, record};
 use crate::leases::{self, Over};
 use crate::listener::{Listener, Share};
+use crate::pulse::Pulse;
 use crate::signals::Stop;
 use crate::{tls, vital};
 
@@ -26,11 +27,11 @@ pub(crate) struct Fronts<P, R, D> {
     pub(crate) proxies: Vec<(Share, P)>,
     /// Those that send everybody elsewhere.
     pub(crate) redirects: Vec<(Share, R)>,
-    pub(crate) decisions: Option<(Share, D)>,
+    pub(crate) decisions: Vec<(Share, D)>,
 }
 
 /// Starts a thread that serves until `stop`, and then finishes what is in flight for at most `drain`. The process
-/// [hears](vital::endings) how it ends.
+/// [hears](vital::endings) how it ends, and by its `pulse` whether it is well.
 ///
 /// `fronts` makes what the thread serves, and is given the owner of the tasks beside its connections. It is called on the
 /// thread, because nothing of it leaves the thread.
@@ -38,6 +39,7 @@ pub(crate) fn start<P: Front, R: Front, D: Front>(
     name: String,
     stop: Stop,
     drain: Duration,
+    pulse: Pulse,
     fronts: impl FnOnce(&TaskTracker) -> Fronts<P, R, D> + Send + 'static,
 ) -> io::Result<()> {
     let stop = Stop {
@@ -52,7 +54,11 @@ pub(crate) fn start<P: Front, R: Front, D: Front>(
             .build_local(LocalOptions::default());
         // The runtime ends, and with it what was cut off, before anybody hears of it.
         let served = runtime.and_then(|runtime| {
-            let served = runtime.block_on(serve(stop, drain, fronts));
+            let served = runtime.block_on(async {
+                let mut beating = JoinSet::new();
+                beating.spawn_local(pulse.beat());
+                serve(stop, drain, fronts).await
+            });
             // A thread that waits for a disk which does not answer is not waited for.
             runtime.shutdown_background();
             served
@@ -174,6 +180,7 @@ mod tests {
 
     use super::*;
     use crate::listener;
+    use crate::pulse::pulses;
     use crate::socket::{Address, Stream};
     use crate::vital::Failure;
 
@@ -205,9 +212,11 @@ mod tests {
         let fronts = move |_: &TaskTracker| Fronts::<Panics, Panics, Panics> {
             proxies: vec![(share, Panics)],
             redirects: Vec::new(),
-            decisions: None,
+            decisions: Vec::new(),
         };
-        start("panics".to_owned(), Stop::default(), Duration::MAX, fronts).unwrap();
+        let pulse = pulses(1).1.remove(0);
+        let stop = Stop::default();
+        start("panics".to_owned(), stop, Duration::MAX, pulse, fronts).unwrap();
         let Address::Tcp(address) = listening.address else {
             panic!("asked for TCP");
         };

@@ -2,66 +2,68 @@
 
 #![warn(clippy::too_many_lines)]
 
+mod listeners;
+
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Result, bail};
 use tokio::runtime::Runtime;
+use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::listeners::Bound;
+use self::listeners::{FixedListener, Listeners, Wanted};
 use crate::admin::{self, Admin};
 use crate::audit::{self, Audit};
-use crate::config::{Config, ConfigSource, ListenerSettings, LogFormat};
+use crate::config::{Config, ConfigSource, LogFormat};
 use crate::front::Sparingly;
 use crate::front::decisions::Decisions;
 use crate::front::proxy::Proxy;
 use crate::front::redirect::Redirect;
 use crate::front::secured::Secured;
+use crate::handover::{Inherited, Succession};
 use crate::limits::{Connections, Table};
-use crate::listener::{self, Listening, Share};
+use crate::listener::{Listening, Share};
 use crate::live::{Reload, Shared, Surroundings, View};
 use crate::metrics::Metrics;
 use crate::output::Output;
+use crate::pulse::{Pulse, pulses};
 use crate::refusals::Refusals;
 use crate::runtime::{self, Fronts};
 use crate::signals::{Signals, Stop};
 use crate::socket::Address;
 use crate::store::Pools;
+use crate::systemd;
 use crate::vital::{self, Endings};
 
-/// Where the listeners are bound.
-#[derive(Clone, Debug)]
-pub(crate) struct Bound {
-    /// Where requests are taken, if there is a service to protect.
-    pub(crate) listeners: Vec<BoundListener>,
-    /// Decisions for hosts, if there are any.
-    pub(crate) decisions: Option<Address>,
-    /// Health and metrics.
-    pub(crate) admin: SocketAddr,
-}
-
-/// Where a listener of the proxy is bound.
-#[derive(Clone, Debug)]
-pub(crate) struct BoundListener {
-    pub(crate) address: Address,
-    speaks_tls: bool,
-    redirects: bool,
-}
-
-/// Serves until SIGTERM, SIGINT or SIGQUIT, then finishes what is in flight. `config` is what was read from `source`. `ready` is
-/// told where the listeners are, once requests are served.
+/// Serves until SIGTERM, SIGINT or SIGQUIT, or until another process has taken its place, then finishes what is in flight.
+/// `config` is what was read from `source`, `inherited` what whoever started the process has passed. `ready` is told where the
+/// listeners are, once requests are served.
 ///
 /// # Errors
 /// When it cannot start, or a part of it that it cannot do without has failed; then it ends at once.
-pub(crate) fn run(source: ConfigSource, config: Config, ready: impl FnOnce(&Bound)) -> Result<()> {
+pub(crate) fn run(
+    source: ConfigSource,
+    config: Config,
+    mut inherited: Inherited,
+    ready: impl FnOnce(&Bound),
+) -> Result<()> {
     let built = Built::of(source, config)?;
-    let listeners = Listeners::bind(&built.fixed)?;
+    let listeners = Listeners::bind(built.fixed.wanted(), &mut inherited)?;
+    inherited.see_that_all_are_taken()?;
+    if inherited.expects_answers() {
+        built.wait_for_stores()?;
+    }
     let serving = built.serve(listeners)?;
     serving.bound.announce();
     ready(&serving.bound);
+    inherited.tell_ready()?;
+    drop(inherited);
+    systemd::ready();
     serving.until_end()
 }
 
@@ -100,27 +102,6 @@ struct Fixed {
     drain_delay: Duration,
 }
 
-/// What of a listener stays as it is.
-#[derive(Clone)]
-struct FixedListener {
-    name: &'static str,
-    address: SocketAddr,
-    redirects: bool,
-    /// As it was at the start.
-    speaks_tls: bool,
-}
-
-impl From<&ListenerSettings> for FixedListener {
-    fn from(settings: &ListenerSettings) -> Self {
-        Self {
-            name: settings.name,
-            address: settings.address,
-            redirects: settings.redirects,
-            speaks_tls: settings.tls.is_some(),
-        }
-    }
-}
-
 impl Fixed {
     fn of(config: &Config) -> Self {
         Self {
@@ -131,6 +112,15 @@ impl Fixed {
             audits: config.audits.then_some(config.log_format),
             drain: config.drain,
             drain_delay: config.drain_delay,
+        }
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            listeners: &self.listeners,
+            decisions: self.decisions.as_ref(),
+            admin: self.admin,
+            workers: self.workers,
         }
     }
 }
@@ -162,6 +152,27 @@ impl Built {
         })
     }
 
+    /// Waits until the stores and the issuers of tokens answer, as they do for the process that serves now.
+    fn wait_for_stores(&self) -> Result<()> {
+        let live = self.reload.live().load_full();
+        let all_answer = async {
+            let is_known = live.hears_from_issuers().await;
+            while !live.is_ready() {
+                sleep(BETWEEN_LOOKS).await;
+            }
+            is_known
+        };
+        let waiting = async { timeout(LONGEST_PROOF, all_answer).await };
+        if let Ok(true) = self.shared.block_on(waiting) {
+            return Ok(());
+        }
+        let down = live.health().into_iter().find(|store| !store.up);
+        let what = down.map_or("the issuer of tokens", |store| store.source.as_str());
+        bail!(
+            "{what} does not answer: where everything answers the process before this one, it has to answer this one too"
+        )
+    }
+
     /// Starts everything that takes requests, asks for decisions and signals among them.
     fn serve(self, listeners: Listeners) -> Result<Serving> {
         let Self {
@@ -182,14 +193,17 @@ impl Built {
             refusals: Arc::clone(&refusals),
             reloads: reloads.clone(),
             stop: stop.announced.clone(),
+            handed_over: stop.handed_over.clone(),
         };
-        let admin = shared
-            .block_on(admin::start(fixed.admin, admin))
-            .map_err(|error| cannot_listen(&Address::Tcp(fixed.admin), "ADMIN_LISTEN", &error))?;
+        let succession = Succession::of(listeners.kept()?, Arc::clone(&live));
+        let admin = shared.block_on(admin::start(listeners.admin.0.try_clone()?, admin))?;
         let bound = listeners.bound(admin.address);
         let (output, audits) = audit::start(fixed.workers, fixed.audits, &metrics, &refusals)?;
+        let (pulses, workers) = pulses(fixed.workers);
+        let audits = audits.into_iter().zip(workers);
         start_workers(&fixed, listeners, audits, &live, &metrics, &stop)?;
-        shared.spawn(signals.obey(reloads, stop.clone(), fixed.drain_delay));
+        shared.spawn(systemd::keep_watchdog_quiet(pulses));
+        shared.spawn(signals.obey(reloads, stop.clone(), fixed.drain_delay, succession));
         Ok(Serving {
             shared,
             endings,
@@ -234,97 +248,11 @@ fn listen_to_signals(shared: &Runtime) -> io::Result<Signals> {
     Signals::listen()
 }
 
-/// What to say of an address that cannot be had, and what to do.
-fn cannot_listen(address: &Address, name: &str, error: &io::Error) -> Error {
-    let advice = match (error.kind(), address) {
-        (io::ErrorKind::AddrInUse, Address::Tcp(address)) => {
-            let port = address.port().checked_add(1).unwrap_or(8080);
-            let other = SocketAddr::new(address.ip(), port);
-            format!(
-                "; another program listens there: stop it, or set another address, such as {name}={other}"
-            )
-        }
-        (io::ErrorKind::AddrInUse, Address::Unix { .. }) => {
-            format!("; another program listens there: stop it, or set another path in {name}")
-        }
-        (_, _) => String::new(),
-    };
-    anyhow!("cannot listen on {address} ({name}): {error}{advice}")
-}
-
-/// Everything that is bound but the admin listener.
-struct Listeners {
-    /// In the order of the live ones.
-    all: Vec<(FixedListener, Listening)>,
-    decisions: Option<Listening>,
-}
-
-impl Listeners {
-    fn bind(fixed: &Fixed) -> Result<Self> {
-        let listen = |address: &Address, name| {
-            listener::listen(address, fixed.workers)
-                .map_err(|error| cannot_listen(address, name, &error))
-        };
-        let all = fixed.listeners.iter().map(|fixed| {
-            let listening = listen(&Address::Tcp(fixed.address), fixed.name)?;
-            anyhow::Ok((fixed.clone(), listening))
-        });
-        let decisions = fixed.decisions.as_ref();
-        let decisions = decisions.map(|address| listen(address, "AUTH_LISTEN"));
-        Ok(Self {
-            all: all.collect::<Result<_>>()?,
-            decisions: decisions.transpose()?,
-        })
-    }
-
-    fn bound(&self, admin: SocketAddr) -> Bound {
-        let bound = |(fixed, listening): &(FixedListener, Listening)| BoundListener {
-            address: listening.address.clone(),
-            speaks_tls: fixed.speaks_tls,
-            redirects: fixed.redirects,
-        };
-        let decisions = self.decisions.as_ref();
-        Bound {
-            listeners: self.all.iter().map(bound).collect(),
-            decisions: decisions.map(|listening| listening.address.clone()),
-            admin,
-        }
-    }
-}
-
-impl Listeners {
-    /// The port of each.
-    fn ports(&self) -> Vec<Option<u16>> {
-        let ports = self
-            .all
-            .iter()
-            .map(|(_, listening)| match listening.address {
-                Address::Tcp(address) => Some(address.port()),
-                Address::Unix { .. } => None,
-            });
-        ports.collect()
-    }
-}
-
-impl Bound {
-    fn announce(&self) {
-        for one in &self.listeners {
-            let listener = if one.redirects { "redirect" } else { "proxy" };
-            let (address, tls) = (&one.address, one.speaks_tls);
-            tracing::info!(listener, %address, tls, "listening");
-        }
-        if let Some(address) = &self.decisions {
-            tracing::info!(listener = "decisions", %address, "listening");
-        }
-        tracing::info!(listener = "admin", address = %self.admin, "listening");
-    }
-}
-
 /// Starts a worker for each of `audits`, and gives each its share of the listeners.
 fn start_workers(
     fixed: &Fixed,
     listeners: Listeners,
-    audits: Vec<Audit>,
+    workers: impl ExactSizeIterator<Item = (Audit, Pulse)>,
     live: &Shared,
     metrics: &Arc<Metrics>,
     stop: &Stop,
@@ -335,22 +263,36 @@ fn start_workers(
     let all = all.map(|listener| (listener, Arc::default()));
     let mut all: Vec<CountedListener> = all.enumerate().collect();
     let decisions = listeners.decisions.into_iter();
-    let mut decisions = decisions.flat_map(|listening| listening.shares);
-    for (index, audit) in audits.into_iter().enumerate() {
+    let mut decisions: Vec<_> = decisions
+        .flat_map(|(_, listening)| listening.shares)
+        .collect();
+    let count = workers.len();
+    for (index, (audit, pulse)) in workers.enumerate() {
+        let left = count - index;
+        let listeners = all.iter_mut();
         let worker = Worker {
-            listeners: all.iter_mut().filter_map(WorkerShare::take).collect(),
+            listeners: listeners
+                .flat_map(|listener| WorkerShare::take(listener, left))
+                .collect(),
             ports: Arc::clone(&ports),
             of_decisions: Arc::clone(&of_decisions),
-            decisions: decisions.next(),
+            decisions: of_worker(&mut decisions, left),
             live: Arc::clone(live),
             audit,
             metrics: Arc::clone(metrics),
         };
         let name = format!("worker-{index}");
         let fronts = move |tasks: &TaskTracker| worker.fronts(tasks);
-        runtime::start(name, stop.clone(), fixed.drain, fronts)?;
+        runtime::start(name, stop.clone(), fixed.drain, pulse, fronts)?;
     }
     Ok(())
+}
+
+/// The shares of the next worker, where so many workers are left: one, unless more sockets have been inherited than there are
+/// workers.
+fn of_worker(shares: &mut Vec<Share>, left: usize) -> Vec<Share> {
+    let count = shares.len().div_ceil(left);
+    shares.split_off(shares.len() - count)
 }
 
 /// What a worker is given to serve with.
@@ -358,7 +300,7 @@ struct Worker {
     listeners: Vec<WorkerShare>,
     /// Of all listeners.
     ports: Arc<[Option<u16>]>,
-    decisions: Option<Share>,
+    decisions: Vec<Share>,
     /// Those of the listener for decisions.
     of_decisions: Arc<Connections>,
     live: Shared,
@@ -379,15 +321,17 @@ struct WorkerShare {
 }
 
 impl WorkerShare {
-    /// The next share of a listener.
-    fn take(listener: &mut CountedListener) -> Option<Self> {
+    /// The shares of a listener that the next worker gets, where so many are left.
+    fn take(listener: &mut CountedListener, left: usize) -> Vec<Self> {
         let (index, ((fixed, listening), connections)) = listener;
-        Some(Self {
+        let shares = of_worker(&mut listening.shares, left).into_iter();
+        let share = |share| Self {
             index: *index,
             redirects: fixed.redirects,
-            share: listening.shares.pop()?,
+            share,
             connections: Arc::clone(connections),
-        })
+        };
+        shares.map(share).collect()
     }
 }
 
@@ -395,7 +339,7 @@ impl Worker {
     /// What it serves, made on its thread.
     fn fronts(self, tasks: &TaskTracker) -> Fronts<Secured, Redirect, Decisions> {
         let Self { live, .. } = self;
-        let decisions = self.decisions.map(|share| {
+        let decisions = self.decisions.into_iter().map(|share| {
             let decisions = Decisions {
                 live: View::of(Arc::clone(&live)),
                 audit: self.audit.clone(),
@@ -443,7 +387,7 @@ impl Worker {
         Fronts {
             proxies: proxies.into_iter().map(secured).collect(),
             redirects,
-            decisions,
+            decisions: decisions.collect(),
         }
     }
 }
@@ -466,6 +410,10 @@ fn wait(endings: &Endings, workers: usize, stop: &Stop) -> Result<()> {
     }
     Ok(())
 }
+
+/// How long the stores may take to answer a process that takes the place of another one.
+const LONGEST_PROOF: Duration = Duration::from_secs(10);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// How long the end waits for the last audit lines.
 const AUDIT_FAREWELL: Duration = Duration::from_millis(700);

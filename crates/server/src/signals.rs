@@ -7,7 +7,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::handover::Succession;
 use crate::live::Reloads;
+use crate::systemd;
 
 /// The signals that this process hears. None of them ends it by itself from here on.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct Signals {
 pub(crate) struct Stop {
     /// We are going to stop: nobody should send us anything new.
     pub(crate) announced: CancellationToken,
+    /// Another process serves in our place.
+    pub(crate) handed_over: CancellationToken,
     /// We accept nothing new, and finish what is in flight.
     pub(crate) begun: CancellationToken,
     /// What is in flight is cut off.
@@ -46,9 +50,26 @@ impl Signals {
     }
 
     /// Obeys them until the process is asked to stop, and then stops it: `delay` after the stop was announced, or as soon as it is
-    /// asked again.
-    pub(crate) async fn obey(mut self, reloads: Reloads, stop: Stop, delay: Duration) {
-        self.until_stop(&reloads).await;
+    /// asked again; at once when another process has taken its place.
+    pub(crate) async fn obey(
+        mut self,
+        reloads: Reloads,
+        stop: Stop,
+        delay: Duration,
+        mut succession: Succession,
+    ) {
+        if let Some(process) = self.until_stop(&reloads, Some(&mut succession)).await {
+            tracing::info!(
+                process,
+                "the new process serves: finishing what is in flight"
+            );
+            systemd::succeeded_by(process);
+            stop.handed_over.cancel();
+            stop.announced.cancel();
+            stop.begun.cancel();
+            return;
+        }
+        systemd::stopping();
         stop.announced.cancel();
         if !delay.is_zero() {
             tracing::info!(
@@ -57,15 +78,22 @@ impl Signals {
             );
             tokio::select! {
                 () = sleep(delay) => {}
-                () = self.until_stop(&reloads) => {}
+                _ = self.until_stop(&reloads, None) => {}
             }
         }
         tracing::info!("asked to stop: finishing what is in flight");
+        // With it go the copies of the listening sockets: nobody connects to one on which nobody accepts.
+        succession.abandon().await;
         stop.begun.cancel();
     }
 
-    /// Ready when the process is asked to stop.
-    async fn until_stop(&mut self, reloads: &Reloads) {
+    /// Ready when the process is asked to stop, or with the number of the process that serves in its place. Without a succession
+    /// none is started.
+    async fn until_stop(
+        &mut self,
+        reloads: &Reloads,
+        mut succession: Option<&mut Succession>,
+    ) -> Option<u32> {
         let Self {
             hangup,
             interrupt,
@@ -76,28 +104,41 @@ impl Signals {
         let hangups = async {
             loop {
                 hangup.recv().await;
+                systemd::reloading();
                 // What came of it is in the log.
                 drop(reloads.reload().await);
+                systemd::ready();
             }
         };
         let ignores = async {
             loop {
-                let signal = tokio::select! {
-                    _ = user1.recv() => "SIGUSR1",
-                    _ = user2.recv() => "SIGUSR2",
-                };
+                user1.recv().await;
                 tracing::info!(
-                    signal,
+                    signal = "SIGUSR1",
                     "a signal without a meaning here; SIGHUP reloads the configuration"
                 );
             }
         };
+        let succeeded = async {
+            loop {
+                let Some(succession) = &mut succession else {
+                    user2.recv().await;
+                    tracing::info!("SIGUSR2: no new process is started by one that stops");
+                    continue;
+                };
+                tokio::select! {
+                    process = succession.succeeded() => return process,
+                    _ = user2.recv() => succession.begin(),
+                }
+            }
+        };
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = quit.recv() => {}
-            _ = terminate.recv() => {}
-            () = hangups => {}
-            () = ignores => {}
+            _ = interrupt.recv() => None,
+            _ = quit.recv() => None,
+            _ = terminate.recv() => None,
+            () = hangups => None,
+            () = ignores => None,
+            process = succeeded => Some(process),
         }
     }
 }

@@ -42,6 +42,7 @@ use super::answer;
 use super::asker::Asker;
 use super::cors::Cors;
 use super::record::{Decision, Record};
+use super::secured::given_up;
 use super::way_in::{Asked, WayIn, asks_for_https};
 use super::{Front, Sparingly, arrival, limited};
 use crate::audit::Audit;
@@ -86,7 +87,7 @@ impl Front for Decisions {
         // An error, or no byte at all, means that somebody hung up.
         let begins_with_http2 = tokio::select! {
             first = first => first,
-            () = stop.cancelled() => return,
+            () = given_up(&stop) => return,
         };
         match begins_with_http2 {
             Ok(Ok(true)) => self.serve_http2(stream, peer, stop).await,

@@ -74,8 +74,8 @@ impl Front for Secured {
     }
 }
 
-/// Ready when those who have not come to terms yet are waited for no longer.
-async fn given_up(stop: &CancellationToken) {
+/// Ready when those who have connected and have asked nothing yet are waited for no longer.
+pub(super) async fn given_up(stop: &CancellationToken) {
     stop.cancelled().await;
     sleep(AFTER_STOP).await;
 }
@@ -150,5 +150,5 @@ impl Secured {
     }
 }
 
-/// A client that is about to come to terms when we are asked to stop gets so long.
+/// A client that is about to come to terms, or to say its first word, when we are asked to stop gets so long.
 const AFTER_STOP: Duration = Duration::from_secs(1);

@@ -92,10 +92,11 @@ impl Opened {
         Ok((opened, realm))
     }
 
-    /// Waits until its issuer, if it has one, has answered for the first time, or has not.
-    pub(super) async fn hears_from_issuer(&self) {
-        if let Some(keychain) = &self.keychain {
-            keychain.is_usable().await;
+    /// Waits until its issuer, if it has one, has answered for the first time, or has not. Says whether it has.
+    pub(super) async fn hears_from_issuer(&self) -> bool {
+        match &self.keychain {
+            Some(keychain) => keychain.is_usable().await,
+            None => true,
         }
     }
 

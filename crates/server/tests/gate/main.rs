@@ -39,6 +39,7 @@ mod proxying;
 mod redis_rights;
 mod reload;
 mod requirements;
+mod restarts;
 mod routing_headers;
 mod row_security;
 mod secrets;

@@ -38,14 +38,12 @@ async fn with_secret_file(echo: &Echo, folder: &TempDir) -> Result<(GateCommand,
 }
 
 #[tokio::test]
-async fn signals_that_mean_nothing_end_nothing() -> Result<()> {
+async fn a_signal_that_means_nothing_ends_nothing() -> Result<()> {
     let (_echo, mut gate) = started([]).await?;
-    for signal in ["USR1", "USR2"] {
-        gate.signal(signal)?;
-        let said = |line: &str| line.contains(&format!("SIG{signal}")).then_some(());
-        gate.stderr().wait_for(said).await?;
-        assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
-    }
+    gate.signal("USR1")?;
+    let said = |line: &str| line.contains("SIGUSR1").then_some(());
+    gate.stderr().wait_for(said).await?;
+    assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
     reload(&gate, "nothing has changed").await?;
     assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
     gate.signal("QUIT")?;

@@ -1,0 +1,145 @@
+//! What two processes say to each other, and the sockets that go along.
+
+use std::io::{self, IoSlice, IoSliceMut, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use rustix::cmsg_space;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use serde::{Deserialize, Serialize};
+
+/// A message. What a newer program says beyond this is not read, so that either of the two may be the older one.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Message {
+    /// From the old process: these were all sockets.
+    All {
+        /// Whether all its stores and issuers of tokens answer.
+        all_answer: bool,
+    },
+    /// From the new process: it serves.
+    Ready,
+    /// From the old process, with the socket: what it listens on.
+    Socket(Origin),
+}
+
+/// Why a process listens on a socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    /// The setting that asks for it.
+    pub(crate) setting: String,
+    /// What that says: the port may be 0.
+    pub(crate) asked: String,
+    /// How many before it were asked for in the same words.
+    pub(crate) number: usize,
+    /// Whether the service manager has the socket too, and keeps it.
+    #[serde(default)]
+    pub(crate) is_managed: bool,
+}
+
+/// Sends a message, and a socket with it. The sender keeps its own.
+///
+/// # Errors
+/// Also when the other process has ended.
+pub(super) fn send(
+    channel: &UnixStream,
+    message: &Message,
+    socket: Option<BorrowedFd<'_>>,
+) -> io::Result<()> {
+    let text = serde_json::to_vec(message)?;
+    let length = u32::try_from(text.len()).map_err(io::Error::other)?;
+    let frame = [&length.to_be_bytes()[..], &text].concat();
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let sockets = socket.as_slice();
+    if !sockets.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(sockets));
+    }
+    let slices = [IoSlice::new(&frame)];
+    let sent = sendmsg(channel, &slices, &mut control, SendFlags::NOSIGNAL)?;
+    // A socket that waits takes all of so little.
+    match sent == frame.len() {
+        true => Ok(()),
+        false => Err(io::ErrorKind::WriteZero.into()),
+    }
+}
+
+/// Waits for a message, and for the socket that comes with it. `None` when the other process has ended.
+///
+/// # Errors
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) when the read time-out of the channel is over before anything has come.
+pub(super) fn receive(channel: &UnixStream) -> io::Result<Option<(Message, Option<OwnedFd>)>> {
+    let mut length = [0; 4];
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut slices = [IoSliceMut::new(&mut length)];
+    let received = recvmsg(channel.as_fd(), &mut slices, &mut control, FLAGS)?;
+    let mut socket = None;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(mut sockets) = message {
+            socket = sockets.next();
+        }
+    }
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    let mut channel = channel;
+    channel.read_exact(&mut length[received.bytes..])?;
+    let length = u32::from_be_bytes(length);
+    if length > LONGEST {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut text = vec![0; length as usize];
+    channel.read_exact(&mut text)?;
+    Ok(Some((serde_json::from_slice(&text)?, socket)))
+}
+
+/// What is received is not inherited by accident.
+#[cfg(target_os = "linux")]
+const FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+#[cfg(not(target_os = "linux"))]
+const FLAGS: RecvFlags = RecvFlags::empty();
+
+/// In bytes.
+const LONGEST: u32 = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use rustix::io::{FdFlags, fcntl_getfd};
+
+    use super::*;
+
+    #[test]
+    fn a_socket_arrives_with_its_message_and_with_what_waits_in_its_queue() {
+        let (old, new) = UnixStream::pair().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = TcpStream::connect(address).unwrap();
+        let origin = |number| Origin {
+            setting: "LISTEN".to_owned(),
+            asked: "127.0.0.1:0".to_owned(),
+            number,
+            is_managed: false,
+        };
+        let first = Message::Socket(origin(0));
+        send(&old, &first, Some(listener.as_fd())).unwrap();
+        let last = Message::All { all_answer: true };
+        send(&old, &last, None).unwrap();
+        drop((old, listener));
+        let (message, socket) = receive(&new).unwrap().unwrap();
+        assert_eq!(message, first);
+        let socket = socket.unwrap();
+        assert!(fcntl_getfd(&socket).unwrap().contains(FdFlags::CLOEXEC));
+        let (_, peer) = TcpListener::from(socket).accept().unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+        let (message, socket) = receive(&new).unwrap().unwrap();
+        assert_eq!((message, socket.is_none()), (last, true));
+        assert!(receive(&new).unwrap().is_none(), "the other side has ended");
+    }
+}

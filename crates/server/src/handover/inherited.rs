@@ -1,0 +1,310 @@
+//! The sockets with which a process begins, and who waits for it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use listenfd::ListenFd;
+
+use super::channel::{self, Message, Origin};
+use crate::config::Variables;
+use crate::listener::{Outlives, StdSocket};
+use crate::socket::Address;
+
+/// What a process has got from whoever started it.
+#[derive(Debug, Default)]
+pub(crate) struct Inherited {
+    sockets: VecDeque<Socket>,
+    predecessor: Option<Predecessor>,
+}
+
+/// A socket to listen on.
+#[derive(Debug)]
+struct Socket {
+    socket: StdSocket,
+    address: Address,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// The service manager has given it this name.
+    Manager(String),
+    /// The process before this one listens on it, for this reason.
+    Predecessor(Origin),
+}
+
+/// The process before this one, which goes on until this one serves.
+#[derive(Debug)]
+struct Predecessor {
+    channel: UnixStream,
+    all_answer: bool,
+}
+
+/// The sockets of a listener that were there before this process.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) address: Address,
+    /// At least one.
+    pub(crate) sockets: Vec<StdSocket>,
+    pub(crate) outlives: Outlives,
+}
+
+impl Inherited {
+    /// What this process has got. To be called before there are other threads: it takes variables out of the environment.
+    ///
+    /// # Errors
+    /// When something else has come than sockets to listen on, or the process before this one has ended.
+    pub(crate) fn of_process(environment: &Variables) -> Result<Self> {
+        if environment.get(HANDOVER).is_some() {
+            return Self::from_predecessor();
+        }
+        let names = environment.get("LISTEN_FDNAMES").unwrap_or_default();
+        let mut names = names.split(':').filter(|name| !name.is_empty());
+        let mut passed = ListenFd::from_env();
+        let mut sockets = VecDeque::new();
+        for index in 0..passed.len() {
+            let name = names.next().unwrap_or("unknown").to_owned();
+            let socket = passed_socket(&mut passed, index).with_context(|| {
+                let number = index + 3;
+                format!("the service manager passes a file descriptor on which nobody can listen: {number}, called `{name}`")
+            })?;
+            sockets.push_back(Socket::new(socket, Source::Manager(name))?);
+        }
+        Ok(Self {
+            sockets,
+            predecessor: None,
+        })
+    }
+
+    /// Takes what the process before this one hands over.
+    fn from_predecessor() -> Result<Self> {
+        let gone = "the process that started this one has ended before it handed its sockets over";
+        let channel = io::stdin().as_fd().try_clone_to_owned()?;
+        let channel = UnixStream::from(channel);
+        channel.set_read_timeout(Some(LONGEST_SILENCE))?;
+        let mut sockets = VecDeque::new();
+        loop {
+            let received = channel::receive(&channel).context(gone)?;
+            match received.context(gone)? {
+                (Message::Socket(origin), Some(socket)) => {
+                    sockets.push_back(Socket::new(socket, Source::Predecessor(origin))?);
+                }
+                (Message::All { all_answer }, _) => {
+                    let predecessor = Predecessor {
+                        channel,
+                        all_answer,
+                    };
+                    return Ok(Self {
+                        sockets,
+                        predecessor: Some(predecessor),
+                    });
+                }
+                (message, _) => bail!("the process that started this one says {message:?}"),
+            }
+        }
+    }
+
+    /// The sockets of a listener that this setting asks for at this address, for the `number`th time in the same words. `None`
+    /// when there are none, so that one has to be bound.
+    pub(crate) fn take(&mut self, setting: &str, asked: &Address, number: usize) -> Option<Taken> {
+        let text = asked.to_string();
+        let is_for_this = |socket: &Socket| match &socket.source {
+            Source::Predecessor(origin) => {
+                (&*origin.setting, &*origin.asked, origin.number) == (setting, &*text, number)
+            }
+            Source::Manager(_) => false,
+        };
+        let found = self.extract(is_for_this);
+        // The service manager knows addresses, and settings may have moved them to another line.
+        let found = match found.is_empty() {
+            true => self.extract(|socket| is_same_place(&socket.address, asked)),
+            false => found,
+        };
+        let address = found.first()?.address.clone();
+        let is_managed = found.iter().any(|socket| match &socket.source {
+            Source::Manager(_) => true,
+            Source::Predecessor(origin) => origin.is_managed,
+        });
+        Some(Taken {
+            address,
+            sockets: found.into_iter().map(|socket| socket.socket).collect(),
+            outlives: Outlives::new(is_managed),
+        })
+    }
+
+    fn extract(&mut self, is_wanted: impl Fn(&Socket) -> bool) -> Vec<Socket> {
+        let all = std::mem::take(&mut self.sockets);
+        let (wanted, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(is_wanted);
+        self.sockets = rest.into();
+        wanted
+    }
+
+    /// Sees that nobody waits on a socket that no setting asks for.
+    ///
+    /// # Errors
+    /// Names one that the service manager passes. What the process before this one listened on, and this one does not, is closed.
+    pub(crate) fn see_that_all_are_taken(&mut self) -> Result<()> {
+        for Socket {
+            address, source, ..
+        } in self.sockets.drain(..)
+        {
+            match source {
+                Source::Manager(name) => bail!(
+                    "the service manager passes a socket at {address}, called `{name}`, and no setting listens there: \
+                     let LISTEN, REDIRECT_LISTEN, AUTH_LISTEN, ADMIN_LISTEN or a [[listener]] name that address, or \
+                     take it out of the socket unit"
+                ),
+                Source::Predecessor(_) => {
+                    tracing::info!(%address, "the process before this one listened there, and this one does not");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all stores and issuers answer the process before this one, so that they should answer this one too.
+    pub(crate) fn expects_answers(&self) -> bool {
+        let mut predecessor = self.predecessor.iter();
+        predecessor.any(|predecessor| predecessor.all_answer)
+    }
+
+    /// Tells the process before this one, if there is one, that this one serves.
+    ///
+    /// # Errors
+    /// When it has ended: nobody has asked for two processes then.
+    pub(crate) fn tell_ready(&self) -> Result<()> {
+        let Some(predecessor) = &self.predecessor else {
+            return Ok(());
+        };
+        let told = channel::send(&predecessor.channel, &Message::Ready, None);
+        told.context(
+            "the process that started this one has ended before this one could take its place",
+        )
+    }
+}
+
+impl Socket {
+    fn new(socket: OwnedFd, source: Source) -> Result<Self> {
+        let (socket, address) = StdSocket::inherited(socket)?;
+        Ok(Self {
+            socket,
+            address,
+            source,
+        })
+    }
+}
+
+fn passed_socket(passed: &mut ListenFd, index: usize) -> Result<OwnedFd> {
+    let socket = match passed.take_tcp_listener(index) {
+        Ok(tcp) => tcp.map(OwnedFd::from),
+        Err(_) => passed.take_unix_listener(index)?.map(OwnedFd::from),
+    };
+    ensure!(socket.is_some(), "it is there only once");
+    socket.context("it is gone")
+}
+
+/// Whether what is asked for is had at this address. systemd makes a socket for IPv6 and IPv4 out of a bare port.
+fn is_same_place(address: &Address, asked: &Address) -> bool {
+    match (address, asked) {
+        (Address::Tcp(address), Address::Tcp(asked)) => {
+            let is_anywhere = address.ip().is_unspecified() && asked.ip().is_unspecified();
+            address.port() == asked.port() && (is_anywhere || address.ip() == asked.ip())
+        }
+        (Address::Unix { path, .. }, Address::Unix { path: asked, .. }) => path == asked,
+        (Address::Tcp(_) | Address::Unix { .. }, _) => false,
+    }
+}
+
+/// The variable that says that the standard input is a channel to the process before this one.
+pub(super) const HANDOVER: &str = "SESSIONGATE_HANDOVER";
+
+/// How long the process before this one may take between two messages.
+const LONGEST_SILENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn inherited(sources: impl IntoIterator<Item = (TcpListener, Source)>) -> Inherited {
+        let sockets = sources.into_iter();
+        let sockets = sockets.map(|(socket, source)| Socket::new(socket.into(), source).unwrap());
+        Inherited {
+            sockets: sockets.collect(),
+            predecessor: None,
+        }
+    }
+
+    fn tcp(text: &str) -> Address {
+        Address::Tcp(text.parse().unwrap())
+    }
+
+    fn listener(at: &str) -> (TcpListener, Address) {
+        let listener = TcpListener::bind(at).unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, Address::Tcp(address))
+    }
+
+    #[test]
+    fn what_a_process_listened_on_is_found_by_the_setting_and_what_is_elsewhere_by_the_address() {
+        let asked = tcp("127.0.0.1:0");
+        let origin = |setting: &str, number| {
+            Source::Predecessor(Origin {
+                setting: setting.to_owned(),
+                asked: asked.to_string(),
+                number,
+                is_managed: false,
+            })
+        };
+        let [first, second, third, other] = [(); 4].map(|()| listener("127.0.0.1:0"));
+        let addresses = [&first, &second, &third, &other].map(|(_, address)| address.clone());
+        let mut inherited = inherited([
+            (first.0, origin("[[listener]]", 0)),
+            (second.0, origin("[[listener]]", 1)),
+            (third.0, origin("LISTEN", 0)),
+            (other.0, Source::Manager("web".to_owned())),
+        ]);
+        assert!(inherited.take("ADMIN_LISTEN", &asked, 0).is_none());
+        let taken = inherited.take("[[listener]]", &asked, 1).unwrap();
+        assert_eq!(
+            (taken.address, taken.sockets.len()),
+            (addresses[1].clone(), 1)
+        );
+        assert!(!taken.outlives.get());
+        let taken = inherited.take("REDIRECT_LISTEN", &addresses[0], 0).unwrap();
+        assert_eq!(taken.address, addresses[0], "it has moved to another line");
+        let taken = inherited.take("LISTEN", &addresses[3], 0).unwrap();
+        assert!(taken.outlives.get(), "the service manager keeps it");
+        inherited.see_that_all_are_taken().unwrap();
+    }
+
+    #[test]
+    fn a_socket_of_the_service_manager_that_nobody_serves_is_named() {
+        let (socket, address) = listener("[::1]:0");
+        let mut inherited = inherited([(socket, Source::Manager("web".to_owned()))]);
+        let error = inherited.see_that_all_are_taken().unwrap_err().to_string();
+        assert!(
+            error.contains(&address.to_string()) && error.contains("`web`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn every_interface_is_the_same_place_in_both_families() {
+        for (address, asked, is_same) in [
+            ("[::]:80", "0.0.0.0:80", true),
+            ("0.0.0.0:80", "0.0.0.0:80", true),
+            ("[::]:80", "0.0.0.0:81", false),
+            ("[::1]:80", "127.0.0.1:80", false),
+            ("0.0.0.0:80", "127.0.0.1:80", false),
+        ] {
+            let same = is_same_place(&tcp(address), &tcp(asked));
+            assert_eq!(same, is_same, "{address} {asked}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What a process listens on: inherited, or bound.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+
+use anyhow::{Error, Result, anyhow};
+
+use crate::config::ListenerSettings;
+use crate::handover::{Inherited, Kept, Taken};
+use crate::listener::{self, Listening, Outlives, StdSocket};
+use crate::socket::Address;
+
+/// Where the listeners are bound.
+#[derive(Clone, Debug)]
+pub(crate) struct Bound {
+    /// Where requests are taken, if there is a service to protect.
+    pub(crate) listeners: Vec<BoundListener>,
+    /// Decisions for hosts, if there are any.
+    pub(crate) decisions: Option<Address>,
+    /// Health and metrics.
+    pub(crate) admin: SocketAddr,
+}
+
+/// Where a listener of the proxy is bound.
+#[derive(Clone, Debug)]
+pub(crate) struct BoundListener {
+    pub(crate) address: Address,
+    speaks_tls: bool,
+    redirects: bool,
+}
+
+/// What of a listener stays as it is.
+#[derive(Clone)]
+pub(super) struct FixedListener {
+    name: &'static str,
+    address: SocketAddr,
+    pub(super) redirects: bool,
+    /// As it was at the start.
+    speaks_tls: bool,
+}
+
+impl FixedListener {
+    /// Whether both are asked for in the same words, as two at port 0 may be.
+    fn is_asked_as(&self, other: &Self) -> bool {
+        (self.name, self.address) == (other.name, other.address)
+    }
+}
+
+impl From<&ListenerSettings> for FixedListener {
+    fn from(settings: &ListenerSettings) -> Self {
+        Self {
+            name: settings.name,
+            address: settings.address,
+            redirects: settings.redirects,
+            speaks_tls: settings.tls.is_some(),
+        }
+    }
+}
+
+/// What is to be listened on.
+pub(super) struct Wanted<'f> {
+    pub(super) listeners: &'f [FixedListener],
+    pub(super) decisions: Option<&'f Address>,
+    pub(super) admin: SocketAddr,
+    pub(super) workers: usize,
+}
+
+/// Everything that is bound.
+pub(super) struct Listeners {
+    /// In the order of the live ones.
+    pub(super) all: Vec<(FixedListener, Listening)>,
+    /// As it was asked for, and as it is.
+    pub(super) decisions: Option<(Address, Listening)>,
+    pub(super) admin: (TcpListener, Outlives),
+    asked_admin: SocketAddr,
+}
+
+impl Listeners {
+    /// Takes what is inherited, and binds the rest.
+    ///
+    /// # Errors
+    /// When an address cannot be had.
+    pub(super) fn bind(wanted: Wanted<'_>, inherited: &mut Inherited) -> Result<Self> {
+        let Wanted {
+            listeners,
+            decisions,
+            admin,
+            workers,
+        } = wanted;
+        let mut listen = |address: &Address, name, number| {
+            let listening = match inherited.take(name, address, number) {
+                Some(Taken {
+                    address,
+                    sockets,
+                    outlives,
+                }) => listener::listen_on(address, sockets, outlives, workers),
+                None => listener::listen(address, workers),
+            };
+            listening.map_err(|error| cannot_listen(address, name, &error))
+        };
+        let all = listeners.iter().enumerate().map(|(index, one)| {
+            let address = Address::Tcp(one.address);
+            let listening = listen(&address, one.name, number(listeners, index))?;
+            anyhow::Ok((one.clone(), listening))
+        });
+        let all = all.collect::<Result<_>>()?;
+        let decisions = match decisions {
+            Some(address) => Some((address.clone(), listen(address, "AUTH_LISTEN", 0)?)),
+            None => None,
+        };
+        let address = Address::Tcp(admin);
+        let bound = match inherited.take("ADMIN_LISTEN", &address, 0) {
+            Some(taken) => admin_socket(taken),
+            None => bind_admin(admin).map(|socket| (socket, Outlives::default())),
+        };
+        Ok(Self {
+            all,
+            decisions,
+            admin: bound.map_err(|error| cannot_listen(&address, "ADMIN_LISTEN", &error))?,
+            asked_admin: admin,
+        })
+    }
+
+    /// Copies of all sockets, for the process after this one.
+    pub(super) fn kept(&self) -> io::Result<Vec<Kept>> {
+        let mut kept = Vec::new();
+        let mut keep = |name, asked: String, number, listening: &Listening| {
+            let (sockets, outlives) = listening.sockets()?;
+            let new = |socket| Kept::new(name, asked.clone(), number, socket, outlives);
+            kept.extend(sockets.into_iter().map(new));
+            io::Result::Ok(())
+        };
+        for (index, (one, listening)) in self.all.iter().enumerate() {
+            let before = self.all[..index].iter().map(|(other, _)| other);
+            let number = before.filter(|other| other.is_asked_as(one)).count();
+            keep(
+                one.name,
+                Address::Tcp(one.address).to_string(),
+                number,
+                listening,
+            )?;
+        }
+        if let Some((asked, listening)) = &self.decisions {
+            keep("AUTH_LISTEN", asked.to_string(), 0, listening)?;
+        }
+        let (socket, outlives) = &self.admin;
+        let asked = Address::Tcp(self.asked_admin).to_string();
+        let socket = OwnedFd::from(socket.try_clone()?);
+        kept.push(Kept::new("ADMIN_LISTEN", asked, 0, socket, outlives));
+        Ok(kept)
+    }
+
+    pub(super) fn bound(&self, admin: SocketAddr) -> Bound {
+        let bound = |(fixed, listening): &(FixedListener, Listening)| BoundListener {
+            address: listening.address.clone(),
+            speaks_tls: fixed.speaks_tls,
+            redirects: fixed.redirects,
+        };
+        let decisions = self.decisions.as_ref();
+        Bound {
+            listeners: self.all.iter().map(bound).collect(),
+            decisions: decisions.map(|(_, listening)| listening.address.clone()),
+            admin,
+        }
+    }
+
+    /// The port of each.
+    pub(super) fn ports(&self) -> Vec<Option<u16>> {
+        let ports = self
+            .all
+            .iter()
+            .map(|(_, listening)| match listening.address {
+                Address::Tcp(address) => Some(address.port()),
+                Address::Unix { .. } => None,
+            });
+        ports.collect()
+    }
+}
+
+impl Bound {
+    /// Says in the log where the listeners are.
+    pub(crate) fn announce(&self) {
+        for one in &self.listeners {
+            let listener = if one.redirects { "redirect" } else { "proxy" };
+            let (address, tls) = (&one.address, one.speaks_tls);
+            tracing::info!(listener, %address, tls, "listening");
+        }
+        if let Some(address) = &self.decisions {
+            tracing::info!(listener = "decisions", %address, "listening");
+        }
+        tracing::info!(listener = "admin", address = %self.admin, "listening");
+    }
+}
+
+/// How many of the listeners before this one are asked for in the same words.
+fn number(listeners: &[FixedListener], index: usize) -> usize {
+    let before = listeners[..index].iter();
+    before
+        .filter(|other| other.is_asked_as(&listeners[index]))
+        .count()
+}
+
+fn bind_admin(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// The admin listener needs one.
+fn admin_socket(taken: Taken) -> io::Result<(TcpListener, Outlives)> {
+    match taken.sockets.into_iter().next() {
+        Some(StdSocket::Tcp(socket)) => Ok((socket, taken.outlives)),
+        Some(StdSocket::Unix(_)) | None => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+/// What to say of an address that cannot be had, and what to do.
+fn cannot_listen(address: &Address, name: &str, error: &io::Error) -> Error {
+    let advice = match (error.kind(), address) {
+        (io::ErrorKind::AddrInUse, Address::Tcp(address)) => {
+            let port = address.port().checked_add(1).unwrap_or(8080);
+            let other = SocketAddr::new(address.ip(), port);
+            format!(
+                "; another program listens there: stop it, or set another address, such as {name}={other}"
+            )
+        }
+        (io::ErrorKind::AddrInUse, Address::Unix { .. }) => {
+            format!("; another program listens there: stop it, or set another path in {name}")
+        }
+        (_, _) => String::new(),
+    };
+    anyhow!("cannot listen on {address} ({name}): {error}{advice}")
+}

@@ -1,0 +1,81 @@
+//! Reloads, restarts and upgrades under load: no request fails. Counts are printed.
+
+mod load;
+mod systemd;
+mod upgrade;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use harness::{Echo, Gate, GateCommand, poll};
+use serde_json::Value;
+
+use self::load::Load;
+use crate::support::gate;
+
+/// How often each is done where the whole suite runs.
+const FEW: usize = 5;
+
+/// How often each is done by the tests that are run by name:
+/// `cargo test -p sessiongate --test gate restarts:: -- --ignored --nocapture`.
+const MANY: usize = 50;
+
+/// What a line of the log says, as JSON, if it says this.
+fn said(line: &str, text: &str) -> Option<Value> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let message = line["message"].as_str()?;
+    message.contains(text).then_some(line)
+}
+
+/// Waits until the log has said this so many times, and gives the last of these lines.
+async fn said_times(gate: &Gate, text: &str, times: usize) -> Result<Value> {
+    poll(text, async || {
+        let lines = gate.stderr().all();
+        let mut lines = lines.iter().filter_map(|line| said(line, text));
+        lines.nth(times - 1)
+    })
+    .await
+}
+
+/// A gate whose settings are in this file.
+fn configured(file: &Path) -> Result<GateCommand> {
+    let file = file.to_str().context("a path")?;
+    let gate = gate("").without("UPSTREAM").with_successors();
+    Ok(gate.env("SESSIONGATE_CONFIG", file))
+}
+
+/// Writes the settings of a gate before this service; `turn` makes each different from the one before.
+fn configure(file: &Path, service: &str, turn: usize, workers: usize) -> Result<()> {
+    let text = format!(
+        "upstream = \"{service}\"\nworkers = {workers}\nupstream_timeout = {}\n",
+        60 + turn
+    );
+    Ok(fs::write(file, text)?)
+}
+
+async fn reloads(times: usize) -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let file = folder.path().join("gate.toml");
+    configure(&file, &echo.url(), 0, 2)?;
+    let gate = configured(&file)?.start().await?;
+    let load = Load::start(gate.proxy)?;
+    for turn in 1..=times {
+        configure(&file, &echo.url(), turn, 2)?;
+        gate.signal("HUP")?;
+        said_times(&gate, "reloaded the configuration", turn).await?;
+        load.goes_on(&echo).await?;
+    }
+    load.end(&format!("{times} reloads")).await
+}
+
+#[tokio::test]
+async fn no_request_fails_while_the_configuration_is_reloaded() -> Result<()> {
+    reloads(FEW).await
+}
+
+#[tokio::test]
+#[ignore = "it takes minutes; a smaller number is part of the suite"]
+async fn no_request_fails_while_the_configuration_is_reloaded_many_times() -> Result<()> {
+    reloads(MANY).await
+}

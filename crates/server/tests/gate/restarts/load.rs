@@ -1,0 +1,86 @@
+//! A real client that keeps its connections: wrk.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use harness::{Echo, Mint, poll};
+use tempfile::TempDir;
+
+/// wrk with sixteen connections, each of which rests for some milliseconds between two requests.
+pub(super) struct Load {
+    wrk: Option<Child>,
+    _folder: TempDir,
+}
+
+impl Load {
+    /// Begins to ask the gate at this address.
+    pub(super) fn start(gate: SocketAddr) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let script = folder.path().join("script.lua");
+        fs::write(&script, SCRIPT)?;
+        let mut wrk = Command::new("setpriv");
+        let wrk = wrk
+            .args(["--pdeathsig", "KILL", "--", "wrk"])
+            .args(["-t1", "-c16", "-d3600", "--timeout", "30", "-s"])
+            .arg(script)
+            .args(["-H", &format!("Cookie: {}", Mint::user("ada").authjs())])
+            .arg(format!("http://{gate}/"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start wrk; install it with: sudo apt-get install -y wrk")?;
+        Ok(Self {
+            wrk: Some(wrk),
+            _folder: folder,
+        })
+    }
+
+    /// Waits until some more requests have reached the service.
+    pub(super) async fn goes_on(&self, echo: &Echo) -> Result<()> {
+        let before = echo.seen().len();
+        poll("more requests", async || {
+            (echo.seen().len() > before + 50).then_some(())
+        })
+        .await
+    }
+
+    /// Ends the load, prints its counts, and sees that nothing has failed.
+    pub(super) async fn end(mut self, what: &str) -> Result<()> {
+        let wrk = self.wrk.take().context("it runs")?;
+        let mut kill = Command::new("kill");
+        kill.args(["-s", "INT", &wrk.id().to_string()]);
+        harness::run(kill, "procps").await?;
+        let output = tokio::task::spawn_blocking(|| wrk.wait_with_output()).await??;
+        let text = String::from_utf8(output.stdout)?;
+        let counts = text.lines().find_map(|line| line.strip_prefix("counts "));
+        let counts = counts.with_context(|| text.clone())?;
+        println!("{what}: {counts}");
+        let (requests, failures) = counts.split_once(", ").context("two kinds of counts")?;
+        let failed = failures.chars().any(|char| ('1'..='9').contains(&char));
+        if failed || requests.starts_with("0 ") {
+            bail!("{what}: {counts}\n{text}");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        if let Some(mut wrk) = self.wrk.take() {
+            let _ = wrk.kill();
+            let _ = wrk.wait();
+        }
+    }
+}
+
+const SCRIPT: &str = r#"
+function delay() return 5 end
+function done(summary, latency, requests)
+  local errors = summary.errors
+  io.write(string.format(
+    "counts %d requests, failed: connect %d, read %d, write %d, status %d, timeout %d\n",
+    summary.requests, errors.connect, errors.read, errors.write, errors.status, errors.timeout))
+end
+"#;

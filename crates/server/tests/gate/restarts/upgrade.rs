@@ -1,0 +1,148 @@
+//! A new process of the same program takes the place of the one that serves, on SIGUSR2.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use harness::{Client, Echo, Gate, poll};
+
+use super::load::Load;
+use super::{FEW, MANY, configure, configured, said_times};
+use crate::support::signed_in;
+
+/// Who serves, and how often that has changed.
+struct Line {
+    gate: Gate,
+    process: u64,
+    changes: usize,
+}
+
+impl Line {
+    fn of(gate: Gate) -> Self {
+        Self {
+            process: gate.id().into(),
+            gate,
+            changes: 0,
+        }
+    }
+
+    /// Lets another process serve, and waits until the one before has ended.
+    async fn upgrade(&mut self) -> Result<()> {
+        self.gate.signal_successor(self.process, "USR2").await?;
+        self.changes += 1;
+        let line = said_times(&self.gate, "the new process serves", self.changes).await?;
+        self.process = line["process"].as_u64().context("its number")?;
+        said_times(&self.gate, "stopping", self.changes).await?;
+        Ok(())
+    }
+}
+
+async fn upgrades(times: usize) -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let file = folder.path().join("gate.toml");
+    configure(&file, &echo.url(), 0, 2)?;
+    let gate = configured(&file)?.start().await?;
+    let load = Load::start(gate.proxy)?;
+    let mut line = Line::of(gate);
+    for turn in 1..=times {
+        load.goes_on(&echo).await?;
+        // With more workers than there are sockets, and with fewer.
+        configure(&file, &echo.url(), turn, [3, 1, 2][turn % 3])?;
+        line.upgrade().await?;
+    }
+    load.goes_on(&echo).await?;
+    load.end(&format!("{times} upgrades")).await?;
+    let answer = line.gate.admin("/readyz").await?;
+    assert_eq!(answer.status, 200, "the last one answers there");
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_request_fails_while_new_processes_take_over() -> Result<()> {
+    upgrades(FEW).await
+}
+
+#[tokio::test]
+#[ignore = "it takes minutes; a smaller number is part of the suite"]
+async fn no_request_fails_while_new_processes_take_over_many_times() -> Result<()> {
+    upgrades(MANY).await
+}
+
+#[tokio::test]
+async fn what_is_in_flight_is_finished_by_the_process_that_began_it() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let file = folder.path().join("gate.toml");
+    configure(&file, &echo.url(), 0, 2)?;
+    let mut line = Line::of(configured(&file)?.start().await?);
+    let mut busy = line.gate.connect().await?;
+    busy.raw(&signed_in("/hold", "ada").bytes(line.gate.proxy))
+        .await?;
+    echo.wait_for(|seen| seen.complete).await?;
+    line.gate.signal("USR2")?;
+    said_times(&line.gate, "the new process serves", 1).await?;
+    assert_eq!(line.gate.send(&signed_in("/", "ada")).await?.status, 200);
+    assert!(line.gate.running(), "it has a request to finish");
+    echo.release();
+    let answer = busy.response().await?;
+    assert_eq!(
+        (answer.status, answer.header("connection")),
+        (200, Some("close"))
+    );
+    poll("the old process to end", async || {
+        (!line.gate.running()).then_some(())
+    })
+    .await?;
+    assert_eq!(line.gate.send(&signed_in("/", "ada")).await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_process_that_cannot_serve_changes_nothing_and_is_named() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let file = folder.path().join("gate.toml");
+    configure(&file, &echo.url(), 0, 2)?;
+    let gate = configured(&file)?.env("AUTH_LISTEN", "127.0.0.1:0");
+    let mut line = Line::of(gate.start().await?);
+    let good = fs::read_to_string(&file)?;
+    let silent = "bearer_jwks = \"http://127.0.0.1:9/\"\nbearer_issuer = \"https://a\"\nbearer_audience = \"b\"";
+    for (turn, wrong, named) in [
+        (1, "upstraem = 1", "upstraem"),
+        (2, silent, "the issuer of tokens does not answer"),
+    ] {
+        fs::write(&file, format!("{good}{wrong}\n"))?;
+        line.gate.signal("USR2")?;
+        let told = said_times(&line.gate, "does not take over", turn).await?;
+        assert_eq!(told["level"], "ERROR", "{told}");
+        let lines = line.gate.stderr().all().join("\n");
+        assert!(lines.contains(named), "its own words are there: {lines}");
+        assert_eq!(line.gate.send(&signed_in("/", "ada")).await?.status, 200);
+    }
+    // The next one can.
+    fs::write(&file, good)?;
+    line.upgrade().await?;
+    assert_eq!(line.gate.send(&signed_in("/", "ada")).await?.status, 200);
+    let mut host = Client::connect(line.gate.decisions_port()?).await?;
+    assert_eq!(
+        host.get("/nowhere").await?.status,
+        404,
+        "it answers hosts too"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_gate_that_is_told_to_stop_leaves_no_new_process_behind() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let file = folder.path().join("gate.toml");
+    configure(&file, &echo.url(), 0, 1)?;
+    let mut gate = configured(&file)?.start().await?;
+    gate.signal("USR2")?;
+    said_times(&gate, "starting a new process", 1).await?;
+    gate.signal("TERM")?;
+    // Its output ends with the last process that writes to it; one that has already taken over goes on.
+    let handed_over = said_times(&gate, "finishing what is in flight", 1).await?;
+    if let Some(process) = handed_over["process"].as_u64() {
+        gate.signal_successor(process, "TERM").await?;
+    }
+    assert!(gate.wait().await?.success());
+    Ok(())
+}

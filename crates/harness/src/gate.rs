@@ -249,6 +249,13 @@ impl GateCommand {
         self
     }
 
+    /// Starts the program at another place.
+    #[must_use]
+    pub fn at(mut self, binary: impl Into<PathBuf>) -> Self {
+        self.binary = binary.into();
+        self
+    }
+
     /// Lets other processes take its place, which end with it when it is dropped.
     #[must_use]
     pub fn with_successors(mut self) -> Self {

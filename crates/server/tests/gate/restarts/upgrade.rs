@@ -1,6 +1,7 @@
 //! A new process of the same program takes the place of the one that serves, on SIGUSR2.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use anyhow::{Context, Result};
 use harness::{Client, Echo, Gate, poll};
@@ -100,7 +101,8 @@ async fn a_new_process_that_cannot_serve_changes_nothing_and_is_named() -> Resul
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let file = folder.path().join("gate.toml");
     configure(&file, &echo.url(), 0, 2)?;
-    let gate = configured(&file)?.env("AUTH_LISTEN", "127.0.0.1:0");
+    let gate = configured(&file)?.env("UPSTREAM", echo.url());
+    let gate = gate.env("AUTH_LISTEN", "127.0.0.1:0");
     let mut line = Line::of(gate.start().await?);
     let good = fs::read_to_string(&file)?;
     let silent = "bearer_jwks = \"http://127.0.0.1:9/\"\nbearer_issuer = \"https://a\"\nbearer_audience = \"b\"";
@@ -126,6 +128,33 @@ async fn a_new_process_that_cannot_serve_changes_nothing_and_is_named() -> Resul
         404,
         "it answers hosts too"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_program_that_stands_at_its_place_by_then_takes_over() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let (file, program) = (
+        folder.path().join("gate.toml"),
+        folder.path().join("sessiongate"),
+    );
+    configure(&file, &echo.url(), 0, 1)?;
+    symlink(env!("CARGO_BIN_EXE_sessiongate"), &program)?;
+    let gate = configured(&file)?.at(&program).start().await?;
+    let mut line = Line::of(gate);
+    let newer = folder.path().join("newer");
+    let script = concat!(
+        "#!/bin/sh\necho this is another one >&2\nexec ",
+        env!("CARGO_BIN_EXE_sessiongate"),
+        " \"$@\"\n"
+    );
+    fs::write(&newer, script)?;
+    fs::set_permissions(&newer, Permissions::from_mode(0o755))?;
+    fs::rename(&newer, &program)?;
+    line.upgrade().await?;
+    let lines = line.gate.stderr().all();
+    assert!(lines.iter().any(|line| line == "this is another one"));
+    assert_eq!(line.gate.send(&signed_in("/", "ada")).await?.status, 200);
     Ok(())
 }
 

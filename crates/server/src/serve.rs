@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
@@ -195,7 +195,9 @@ impl Built {
             stop: stop.announced.clone(),
             handed_over: stop.handed_over.clone(),
         };
-        let succession = Succession::of(listeners.kept()?, Arc::clone(&live));
+        let kept = listeners.kept();
+        let kept = kept.context("cannot keep copies of the listening sockets")?;
+        let succession = Succession::of(kept, Arc::clone(&live));
         let admin = shared.block_on(admin::start(listeners.admin.0.try_clone()?, admin))?;
         let bound = listeners.bound(admin.address);
         let (output, audits) = audit::start(fixed.workers, fixed.audits, &metrics, &refusals)?;

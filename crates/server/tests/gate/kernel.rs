@@ -37,9 +37,9 @@ const IO_GETEVENTS: &str = if cfg!(target_arch = "x86_64") {
 
 #[tokio::test]
 async fn a_worker_that_fails_ends_the_process_with_an_error() -> Result<()> {
-    // Enough for the listeners, and not for the runtimes behind them.
+    // Enough for the listeners and their copies for a process that takes over, and not for the runtimes behind them.
     let finished = Gate::command(Path::new("prlimit"))
-        .args(["--nofile=128", env!("CARGO_BIN_EXE_sessiongate"), "serve"])
+        .args(["--nofile=192", env!("CARGO_BIN_EXE_sessiongate"), "serve"])
         .env("UPSTREAM", "http://127.0.0.1:9")
         .env("AUTH_SECRET", mint::SECRET)
         .env("WORKERS", "64")

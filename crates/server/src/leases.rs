@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use session::{Session, UnixTime};
+use session::{Format, Session, UnixTime};
 use slab::Slab;
 use tokio::time::{Sleep, sleep};
 
@@ -137,6 +137,8 @@ pub(crate) fn count() -> usize {
 /// When no request with this session enters any more, so that nobody whose exchange ends then comes back with it: its end, or
 /// that of the greatest age, with the tolerance that the clocks of application and gate have.
 pub(crate) fn end_of(session: &Session, max_age: Option<Duration>) -> UnixTime {
+    // The greatest age is demanded of sessions, not of the tokens of an issuer.
+    let max_age = max_age.filter(|_| session.format() != Format::Jwt);
     let issued = session.issued_at().zip(max_age);
     let too_old = issued.map(|(issued, max_age)| issued.saturating_add(max_age));
     let expires = session.expires_at();

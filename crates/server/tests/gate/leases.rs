@@ -1,11 +1,14 @@
 //! Exchanges that last for hours end with the session by which they entered, and are told when the gate ends.
 
+use std::fs;
+use std::process::Command;
+
 use anyhow::{Context, Result};
-use harness::{Client, Gate, Mint, Request};
+use harness::{Client, Gate, Mint, Request, poll, program};
 use serde_json::Value;
 
 use crate::exchanges::{OK, Served, Upstream};
-use crate::support::signed_in;
+use crate::support::{gate, signed_in};
 
 /// A request whose session counts for two seconds more, with the 15 of tolerance.
 fn about_to_expire(path: &str) -> Request {
@@ -56,35 +59,93 @@ const CLIENTS_CLOSE: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 3, 0xe8];
 
 #[tokio::test]
 async fn a_websocket_is_closed_when_its_session_ends() -> Result<()> {
-    for (setting, code) in [("4401", 4401), ("3000", 3000)] {
-        let (upstream, gate) = Upstream::start_with([("SESSION_END_CLOSE_CODE", setting)]).await?;
-        let (mut client, mut served) =
-            websocket(&upstream, &gate, about_to_expire("/socket")).await?;
-        served.say("\u{1}\u{2}ok").await?;
-        assert_eq!(client.bytes(4).await?, b"\x01\x02ok");
-        let closed = close_frame(&mut client).await?;
-        assert_eq!(closed, (code, "session expired".to_owned()));
-        client.raw(&CLIENTS_CLOSE).await?;
-        let heard = served.closed().await?;
-        assert_eq!(heard, CLIENTS_CLOSE, "the service hears of it");
-        client.closed().await?;
-        let line = end_of(&gate, "/socket").await?;
-        assert_eq!(
-            (&line["status"], &line["ended"]),
-            (&101.into(), &"session_expired".into()),
-            "{line}"
-        );
-        let label = ["ended=\"session_expired\""];
-        let broken = gate.metric("sessiongate_broken_exchanges_total", label);
-        assert_eq!(broken.await?, 1.0);
-    }
+    let (upstream, gate) = Upstream::start().await?;
+    let (mut client, mut served) = websocket(&upstream, &gate, about_to_expire("/socket")).await?;
+    served.say("\u{1}\u{2}ok").await?;
+    assert_eq!(client.bytes(4).await?, b"\x01\x02ok");
+    let closed = close_frame(&mut client).await?;
+    assert_eq!(closed, (4401, "session expired".to_owned()));
+    client.raw(&CLIENTS_CLOSE).await?;
+    let heard = served.closed().await?;
+    assert_eq!(heard, CLIENTS_CLOSE, "the service hears of it");
+    client.closed().await?;
+    let line = end_of(&gate, "/socket").await?;
+    assert_eq!(
+        (&line["status"], &line["ended"]),
+        (&101.into(), &"session_expired".into()),
+        "{line}"
+    );
+    let label = ["ended=\"session_expired\""];
+    let broken = gate.metric("sessiongate_broken_exchanges_total", label);
+    assert_eq!(broken.await?, 1.0);
+    Ok(())
+}
+
+/// A WebSocket client on wsproto: prints what is said to it, and the code and the reason with which it is closed.
+const CLIENT: &str = r#"
+import socket, sys
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import CloseConnection, Request, TextMessage
+host, port, cookie = sys.argv[1:]
+wire, talk = socket.create_connection((host, int(port))), WSConnection(ConnectionType.CLIENT)
+wire.sendall(talk.send(Request(host=host, target="/", extra_headers=[(b"cookie", cookie.encode())])))
+while data := wire.recv(4096):
+    talk.receive_data(data)
+    for event in talk.events():
+        if isinstance(event, TextMessage):
+            print(event.data)
+        elif isinstance(event, CloseConnection):
+            print(event.code, event.reason)
+            wire.sendall(talk.send(event.response()))
+"#;
+
+/// A service for uvicorn, which says one word and remembers the code with which its client has gone.
+const SERVICE: &str = r#"
+code = None
+async def app(scope, receive, send):
+    global code
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": "hello"})
+        code = (await receive())["code"]
+    elif scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": str(code).encode()})
+"#;
+
+#[tokio::test]
+async fn a_client_and_a_service_that_others_have_written_hear_the_same_code() -> Result<()> {
+    let service = program("python3-uvicorn", |folder, port| {
+        fs::write(folder.join("service.py"), SERVICE)?;
+        Ok(format!(
+            "/usr/bin/python3 -m uvicorn --ws wsproto --lifespan off --port {port} service:app"
+        ))
+    });
+    let service = service.await?;
+    let gate = gate(&format!("http://{}", service.address()));
+    let gate = gate.env("SESSION_END_CLOSE_CODE", "3000").start().await?;
+    let cookie = Mint::user("ada").expiring_in(-13).authjs();
+    let mut client = Command::new("/usr/bin/python3");
+    client.args(["-c", CLIENT, "127.0.0.1"]);
+    client.args([&gate.proxy.port().to_string(), &cookie]);
+    let printed = harness::run(client, "python3-wsproto").await?;
+    assert_eq!(printed, "hello\n3000 session expired\n");
+    let heard = poll("the service to notice", async || {
+        let answer = gate.send(&signed_in("/", "ada")).await.ok()?;
+        (answer.text() != "None").then(|| answer.text())
+    });
+    assert_eq!(heard.await?, "3000");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_stream_of_events_ends_with_its_session_and_its_connection_goes_on() -> Result<()> {
-    let (upstream, gate) = Upstream::start().await?;
-    let (mut client, mut served) = events(&upstream, &gate, &about_to_expire("/events")).await?;
+    // It lasts for a month, and is too old in two seconds.
+    let old = Mint::user("ada").issued_ago(113).authjs();
+    let (upstream, gate) = Upstream::start_with([("TOKEN_MAX_AGE", "100")]).await?;
+    let request = Request::get("/events").cookie(old);
+    let (mut client, mut served) = events(&upstream, &gate, &request).await?;
     assert_eq!(client.chunk().await?, None, "the last chunk");
     assert_eq!(served.closed().await?, b"");
     let line = end_of(&gate, "/events").await?;

@@ -61,9 +61,11 @@ pub(crate) fn run(
     let serving = built.serve(listeners)?;
     serving.bound.announce();
     ready(&serving.bound);
-    inherited.tell_ready()?;
+    // The service manager listens to this process once it has heard of it from the one before.
+    if !inherited.tell_ready()? {
+        systemd::ready();
+    }
     drop(inherited);
-    systemd::ready();
     serving.until_end()
 }
 
@@ -204,7 +206,9 @@ impl Built {
         let (pulses, workers) = pulses(fixed.workers);
         let audits = audits.into_iter().zip(workers);
         start_workers(&fixed, listeners, audits, &live, &metrics, &stop)?;
-        shared.spawn(systemd::keep_watchdog_quiet(pulses));
+        let handed_over = stop.handed_over.clone();
+        let keeping_quiet = systemd::keep_watchdog_quiet(pulses);
+        shared.spawn(handed_over.run_until_cancelled_owned(keeping_quiet));
         shared.spawn(signals.obey(reloads, stop.clone(), fixed.drain_delay, succession));
         Ok(Serving {
             shared,

@@ -172,16 +172,16 @@ impl Inherited {
         predecessor.any(|predecessor| predecessor.all_answer)
     }
 
-    /// Tells the process before this one, if there is one, that this one serves.
+    /// Tells the process before this one that this one serves. False when there is none.
     ///
     /// # Errors
     /// When it has ended: nobody has asked for two processes then.
-    pub(crate) fn tell_ready(&self) -> Result<()> {
+    pub(crate) fn tell_ready(&self) -> Result<bool> {
         let Some(predecessor) = &self.predecessor else {
-            return Ok(());
+            return Ok(false);
         };
         let told = channel::send(&predecessor.channel, &Message::Ready, None);
-        told.context(
+        told.map(|()| true).context(
             "the process that started this one has ended before this one could take its place",
         )
     }

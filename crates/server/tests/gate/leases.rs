@@ -164,6 +164,25 @@ async fn a_stream_of_events_ends_with_its_session_and_its_connection_goes_on() -
 }
 
 #[tokio::test]
+async fn a_stream_without_chunks_ends_with_its_connection_and_without_a_reset() -> Result<()> {
+    let (upstream, gate) = Upstream::start().await?;
+    let cookie = Mint::user("ada").expiring_in(-13).authjs();
+    let mut client = gate.connect().await?;
+    let request = format!("GET /events HTTP/1.0\r\nHost: a\r\nCookie: {cookie}\r\n\r\n");
+    client.raw(request.as_bytes()).await?;
+    let mut served = upstream.accept().await?;
+    served.head().await?;
+    served
+        .say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: a\n")
+        .await?;
+    // A reset would be an error.
+    let answer = client.response().await?;
+    assert_eq!((answer.status, &*answer.text()), (200, "data: a\n"));
+    assert_eq!(end_of(&gate, "/events").await?["ended"], "session_expired");
+    Ok(())
+}
+
+#[tokio::test]
 async fn at_the_end_of_the_gate_websockets_are_told_and_streams_end() -> Result<()> {
     let (upstream, mut gate) = Upstream::start_with([("DRAIN_TIMEOUT", "1")]).await?;
     let (mut socket, _service) = websocket(&upstream, &gate, signed_in("/socket", "ada")).await?;

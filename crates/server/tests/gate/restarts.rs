@@ -75,7 +75,7 @@ async fn no_request_fails_while_the_configuration_is_reloaded() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "it takes minutes; a smaller number is part of the suite"]
+#[ignore = "fifty take their time; five are part of the suite"]
 async fn no_request_fails_while_the_configuration_is_reloaded_many_times() -> Result<()> {
     reloads(MANY).await
 }

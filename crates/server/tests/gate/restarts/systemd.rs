@@ -43,7 +43,7 @@ async fn no_request_fails_while_systemd_restarts_the_gate() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "it takes minutes; a smaller number is part of the suite"]
+#[ignore = "fifty take their time; five are part of the suite"]
 async fn no_request_fails_while_systemd_restarts_the_gate_many_times() -> Result<()> {
     restarts(MANY).await
 }

@@ -63,7 +63,7 @@ async fn no_request_fails_while_new_processes_take_over() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "it takes minutes; a smaller number is part of the suite"]
+#[ignore = "fifty take their time; five are part of the suite"]
 async fn no_request_fails_while_new_processes_take_over_many_times() -> Result<()> {
     upgrades(MANY).await
 }

@@ -200,7 +200,11 @@ impl<L: FnMut(Loss)> Carrier<L> {
     fn write(&mut self) -> u64 {
         let mut left = &self.spare[..];
         while !left.is_empty() {
-            let error = match self.stream.write(left) {
+            let now = match IS_SHARED.load(Ordering::Relaxed) {
+                true => unbroken(left),
+                false => left,
+            };
+            let error = match self.stream.write(now) {
                 Ok(0) => io::ErrorKind::WriteZero.into(),
                 Ok(written) => {
                     self.is_failing = false;
@@ -224,6 +228,23 @@ impl<L: FnMut(Loss)> Carrier<L> {
         }
         0
     }
+}
+
+/// Notes that another process writes to the same standard streams from now on: then lines are written so that those of the other
+/// do not come between their parts.
+pub(crate) fn share() {
+    IS_SHARED.store(true, Ordering::Relaxed);
+}
+
+static IS_SHARED: AtomicBool = AtomicBool::new(false);
+
+/// As many whole lines as a pipe takes at once or not at all (`PIPE_BUF`), but at least one.
+fn unbroken(lines: &[u8]) -> &[u8] {
+    let Some(most) = lines.get(..libc::PIPE_BUF) else {
+        return lines;
+    };
+    let end = memchr::memrchr(b'\n', most).or_else(|| memchr::memchr(b'\n', lines));
+    end.map_or(lines, |end| &lines[..=end])
 }
 
 /// In bytes: some 5,000 audit lines, a quarter of a second at the highest rate that one core can decide.
@@ -301,6 +322,22 @@ mod tests {
         output.finish(Duration::MAX);
         assert!(lost.recv().is_err());
         assert_eq!(buffer.lost.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn lines_beside_those_of_others_are_written_whole() {
+        let long = [vec![b'x'; 3 * libc::PIPE_BUF], vec![b'\n']].concat();
+        let short = b"0123456789\n".repeat(libc::PIPE_BUF);
+        let all = [&short[..], &long, b"last\n"].concat();
+        let (mut left, mut pieces) = (&all[..], 0);
+        while !left.is_empty() {
+            let piece = unbroken(left);
+            assert!(piece.ends_with(b"\n"));
+            assert!(piece.len() <= libc::PIPE_BUF || piece == &long[..]);
+            left = &left[piece.len()..];
+            pieces += 1;
+        }
+        assert!(pieces <= 2 + 12, "{pieces}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use listenfd::ListenFd;
 use super::channel::{self, Message, Origin};
 use crate::config::Variables;
 use crate::listener::{Outlives, StdSocket};
+use crate::output;
 use crate::socket::Address;
 
 /// What a process has got from whoever started it.
@@ -86,6 +87,7 @@ impl Inherited {
         let channel = io::stdin().as_fd().try_clone_to_owned()?;
         let channel = UnixStream::from(channel);
         channel.set_read_timeout(Some(LONGEST_SILENCE))?;
+        output::share();
         let mut sockets = VecDeque::new();
         loop {
             let received = channel::receive(&channel).context(gone)?;

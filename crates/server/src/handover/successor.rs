@@ -19,6 +19,7 @@ use super::inherited::HANDOVER;
 use crate::clock;
 use crate::listener::Outlives;
 use crate::live::Shared;
+use crate::output;
 
 /// What is handed to the next process, and how that is started.
 pub(crate) struct Succession {
@@ -113,6 +114,7 @@ impl Succession {
             return;
         }
         tracing::info!("SIGUSR2: starting a new process, which gets the listening sockets");
+        output::share();
         let (offer, live) = (Arc::clone(&self.offer), self.live.load_full());
         let given_up = CancellationToken::new();
         let is_given_up = given_up.clone();

@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use anyhow::{Context, Result};
 use harness::{Client, Echo, Gate, poll};
+use serde_json::Value;
 
 use super::load::Load;
 use super::{FEW, MANY, configure, configured, said_times};
@@ -54,6 +55,9 @@ async fn upgrades(times: usize) -> Result<()> {
     load.end(&format!("{times} upgrades")).await?;
     let answer = line.gate.admin("/readyz").await?;
     assert_eq!(answer.status, 200, "the last one answers there");
+    let lines = line.gate.stdout().all();
+    let torn = |line: &&String| serde_json::from_str::<Value>(line).is_err();
+    assert_eq!(lines.iter().find(torn), None, "of two processes at once");
     Ok(())
 }
 

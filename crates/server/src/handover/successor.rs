@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use thiserror::Error;
 use tokio::runtime::Handle;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use super::channel::{self, Message, Origin};
@@ -84,6 +84,9 @@ enum HandoverError {
     /// It takes too long.
     #[error("it does not serve after {} s, and is killed", .0.as_secs())]
     Late(Duration),
+    /// This process has not done its part.
+    #[error(transparent)]
+    Panicked(#[from] JoinError),
     /// There is none.
     #[error("`{0}` cannot be started: {1}")]
     Start(String, io::Error),
@@ -134,16 +137,11 @@ impl Succession {
             };
             let handed_over = attempt.await;
             self.attempt = None;
-            match handed_over {
-                Ok(Ok(process)) => {
+            match handed_over.map_err(HandoverError::from).flatten() {
+                Ok(process) => {
                     let kept = self.offer.sockets.iter();
                     kept.for_each(|kept| kept.outlives.set());
                     return process.id();
-                }
-                Ok(Err(error)) => {
-                    tracing::error!(
-                        "the new process does not take over, and this one goes on as before: {error}"
-                    );
                 }
                 Err(error) => {
                     tracing::error!(

@@ -13,7 +13,6 @@ mod weaker;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use gate::{Access, HeaderProfile, IdentityHeaders, PathPattern, Route, Routes};
@@ -49,12 +48,10 @@ pub(crate) struct Rules {
 /// What becomes of a request beside the decision.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Handling {
-    /// The realm whose sessions count, by its place among the realms.
-    pub(crate) realm: usize,
     /// Where it goes, by its place among the services; `None` where only decisions are made.
     pub(crate) service: Option<usize>,
-    /// The realm whose users come by it.
-    pub(crate) realm: Arc<str>,
+    /// The realm whose users come by it, by its place among the realms.
+    pub(crate) realm: usize,
     /// The host that the service is asked for, in place of the request's own.
     pub(crate) host: Option<HeaderValue>,
     /// How many bytes its body may have.

@@ -329,7 +329,7 @@ impl Proxy {
         if let Some(limit) = handling.body_limit {
             client.limit_body(limit);
         }
-        let realm = &handling.realm;
+        let realm = &live.gate.realms[handling.realm].name;
         let (answer, exchange) = match upstream.forward(admitted, client, record, realm).await {
             Ok(answered) => answered,
             Err(UpstreamError::ClientGone) => return Outcome::Abandoned,

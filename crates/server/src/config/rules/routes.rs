@@ -70,9 +70,8 @@ pub(in crate::config) fn make(
         let profile = profiles.place(raw.headers.as_ref(), of_profiles, columns, problems);
         let service = services.of_route(raw, &access, usual, problems);
         handling.push(Handling {
-            realm,
             service,
-            realm: realms[realm].name.as_str().into(),
+            realm,
             host: raw
                 .rewrite_host
                 .as_ref()

@@ -29,6 +29,8 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     need("node", "nodejs"),
     need("npm", "npm"),
     need("openssl", "openssl"),
+    // An ACME server, with a DNS server beside it.
+    need("pebble", "pebble"),
     need("pgbouncer", "pgbouncer"),
     // Asked for beside dokuwiki, which needs some PHP and would otherwise bring Apache.
     need("php", "php-cli"),

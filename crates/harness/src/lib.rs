@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`Redis`], [`Postgres`], [`PgBouncer`], [`Nginx`], [`caddy()`], [`haproxy()`] | Debian's own servers, in temporary folders |
 //! | [`envoy()`], [`caddy()`] | Envoy, which Debian has not, and a newer Caddy |
+//! | [`Pebble`] | the ACME server that Let's Encrypt tests clients with |
 //! | [`Wsgi`] | a WSGI application that a header can mount elsewhere |
 //! | [`program()`], [`PhpFpm`] | any other server, by the command that starts it; PHP behind nginx |
 //! | [`page`] | the configurations in the documentation, as tests run them |
@@ -32,6 +33,7 @@ pub mod interop;
 pub mod mint;
 mod nginx;
 pub mod page;
+mod pebble;
 mod pgbouncer;
 mod php_fpm;
 mod port;
@@ -54,6 +56,7 @@ pub use gate::{Decisions, Finished, Gate, GateCommand};
 pub use haproxy::haproxy;
 pub use mint::Mint;
 pub use nginx::Nginx;
+pub use pebble::Pebble;
 pub use pgbouncer::PgBouncer;
 pub use php_fpm::PhpFpm;
 pub use port::free_port;

@@ -3,6 +3,7 @@
 //! [`Config::from_loaded`] does all the checking and reports every problem at once. `check-config` runs the same
 //! code as start-up, so that what it accepts starts.
 
+mod acme;
 mod asked;
 mod bearer;
 mod catalogue;
@@ -58,6 +59,7 @@ use gate::{Bypass, Hygiene, PathPattern, Routes, TrustedProxies};
 use http::HeaderName;
 use session::Secret;
 
+pub(crate) use self::acme::{AcmeChallenge, AcmePlace, AcmeSettings};
 pub(crate) use self::asked::Asked;
 pub(crate) use self::clients::ClientSettings;
 pub(crate) use self::cors::AllowedOrigin;
@@ -103,6 +105,8 @@ use crate::socket::Address;
 pub(crate) struct Config {
     /// Where the proxy listens; nowhere without a service to protect.
     pub(crate) listeners: Vec<ListenerSettings>,
+    /// How their certificates are ordered, if one shows such.
+    pub(crate) acme: Option<AcmeSettings>,
     /// What is demanded and promised of HTTPS.
     pub(crate) https: HttpsSettings,
     /// Where hosts ask for decisions; `None` when they cannot.
@@ -257,6 +261,7 @@ impl Config {
             .as_ref()
             .is_none_or(|rules| !rules.services.is_empty());
         let listeners = if serves { listeners } else { Vec::new() };
+        let acme = acme::read(&mut reader, &listeners, realms.default().stores.as_ref());
         https.check(&mut reader, &listeners, has_proxies);
         let has_bad_proxies = |problem: &Problem| problem.name == "TRUSTED_PROXIES";
         if !has_proxies && !reader.problems.iter().any(has_bad_proxies) {
@@ -285,6 +290,8 @@ impl Config {
             socket: matches!(decisions, Some(Address::Unix { .. })),
             sign_in: sign_in.is_some(),
             own_names: listeners.iter().any(ListenerSettings::needs_own_names),
+            acme: acme::is_used(&listeners),
+            acme_in_database: acme.as_ref().is_some_and(AcmeSettings::asks_database),
             bypass: bypass.is_some(),
             ..Uses::of(realms.default())
         };
@@ -319,6 +326,7 @@ impl Config {
                     .behind(trusted_proxies.clone());
                 Ok(Self {
                     listeners,
+                    acme,
                     https,
                     decisions,
                     admin,

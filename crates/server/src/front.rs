@@ -1,5 +1,6 @@
 //! What fronts share: what they are, and the faces of a refusal.
 
+mod acme;
 pub(crate) mod answer;
 pub(crate) mod arrival;
 pub(crate) mod asker;

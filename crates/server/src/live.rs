@@ -28,6 +28,7 @@ pub(crate) use self::reload::{Reload, Reloads};
 use self::services::ServiceTerms;
 pub(crate) use self::surroundings::Surroundings;
 pub(crate) use self::view::{Current, Shared, View};
+use crate::acme::Acme;
 use crate::config::{
     ClientSettings, Config, Handling, HttpsSettings, LimitSettings, ServiceSettings,
 };
@@ -57,6 +58,8 @@ pub(crate) struct Live {
     pub(crate) client: ClientSettings,
     /// Those of the process, in the order in which they were bound.
     pub(crate) listeners: Vec<ListenerTerms>,
+    /// The certificates that are ordered, if a listener shows such.
+    pub(crate) acme: Option<Arc<Acme>>,
     /// What is demanded and promised of HTTPS.
     pub(crate) https: HttpsSettings,
     /// What the admin listener demands.
@@ -78,7 +81,15 @@ impl Live {
     ) -> Result<Self, LiveError> {
         let https = config.https;
         let known = before.map(|before| &before.listeners[..]);
-        let listeners = ListenerTerms::open_all(config.listeners, &https, known)?;
+        let acme = config.acme.map(|settings| {
+            let kept = before.and_then(|before| before.acme.as_ref());
+            match kept.filter(|kept| kept.is_of(&settings)) {
+                Some(kept) => Ok(Arc::clone(kept)),
+                None => Acme::open(settings, &around.runtime, &around.pools, &around.metrics),
+            }
+        });
+        let acme = acme.transpose()?;
+        let listeners = ListenerTerms::open_all(config.listeners, &https, acme.as_ref(), known)?;
         let rules = &config.rules;
         let known = before.map_or(&[][..], |before| &before.terms);
         let terms = ServiceTerms::open_all(&rules.services, known, Some(&around.runtime));
@@ -113,6 +124,7 @@ impl Live {
             rates,
             client: config.client,
             listeners,
+            acme,
             https,
             admin_token: config.admin.token,
             realms: opened,
@@ -151,6 +163,7 @@ impl Live {
             rates: None,
             client: config.client,
             listeners: Vec::new(),
+            acme: None,
             https: config.https,
             admin_token: None,
             realms: Vec::new(),
@@ -204,6 +217,13 @@ impl Live {
         Lease::begin(Some(holder), end)
     }
 
+    /// Waits until the certificates that are kept are there, as far as they can be had now.
+    pub(crate) async fn has_certificates(&self) {
+        if let Some(acme) = &self.acme {
+            acme.has_looked().await;
+        }
+    }
+
     /// Waits until every issuer has answered for the first time, or has not. Says whether all have.
     pub(crate) async fn hears_from_issuers(&self) -> bool {
         let mut all_have = true;
@@ -235,13 +255,18 @@ impl Live {
                 successor.and_then(|successor| Opened::named(&successor.realms, realm.name()));
             realm.superseded_by(successor)
         });
+        let theirs = successor.and_then(|successor| successor.acme.as_ref());
+        let acme = self.acme.as_ref();
+        let acme = acme.filter(|ours| theirs.is_none_or(|theirs| !Arc::ptr_eq(ours, theirs)));
         superseded
+            .chain(acme.cloned().map(Superseded::of_acme))
             .filter(|superseded| !superseded.is_nothing())
             .collect()
     }
 
     /// Waits until what is new in it has answered.
     async fn proves_itself(&self, before: &Self) -> Result<(), LiveError> {
+        self.has_certificates().await;
         for realm in &self.realms {
             let before = Opened::named(&before.realms, realm.name());
             realm.proves_itself(before).await?;

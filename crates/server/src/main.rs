@@ -1,5 +1,6 @@
 //! sessiongate: an auth gateway that opens Auth.js, NextAuth and Better Auth sessions in front of any service.
 
+mod acme;
 mod admin;
 mod aside;
 mod audit;

@@ -122,6 +122,13 @@ impl Metrics {
         counter.increment(1);
     }
 
+    /// Counts an order of a certificate.
+    pub(crate) fn ordered(&self, result: &'static str) {
+        let counter = self
+            .register(|| metrics::counter!("sessiongate_acme_orders_total", "result" => result));
+        counter.increment(1);
+    }
+
     /// Counts an exchange that did not end as a whole.
     pub(crate) fn broken(&self, ended: &'static str) {
         let counter = self
@@ -335,6 +342,10 @@ fn describe() {
     metrics::describe_counter!(
         "sessiongate_tls_handshakes_total",
         "TLS handshakes by how they ended."
+    );
+    metrics::describe_counter!(
+        "sessiongate_acme_orders_total",
+        "Orders of certificates by how they ended."
     );
     metrics::describe_counter!("sessiongate_reloads_total", "Reloads of the configuration.");
     metrics::describe_gauge!(

@@ -143,6 +143,7 @@ impl Built {
         let fixed = Fixed::of(&config);
         let reload = Reload::open(source, config, &around)?;
         shared.block_on(reload.live().load().prove_columns())?;
+        shared.block_on(reload.live().load().has_certificates());
         Ok(Self {
             fixed,
             reload,

@@ -59,7 +59,9 @@ pub(crate) use self::identifier::{Column, Table};
 use self::memory::Memory;
 pub(crate) use self::pools::Pools;
 use self::pools::{Fingerprints, Lease, RedisLine};
-pub(crate) use self::postgres::{PostgresHost, PostgresServer, Verify};
+pub(crate) use self::postgres::{
+    PostgresHost, PostgresServer, SharedRows, SharedRowsError, Verify,
+};
 use self::record::About;
 use self::redis::{Redis, RedisTarget};
 pub(crate) use self::redis::{RedisAddress, RedisServer};

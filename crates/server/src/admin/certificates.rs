@@ -20,7 +20,7 @@ pub(super) fn metrics(live: &Live) -> String {
 }
 
 fn of_listener(lines: &mut String, listener: &str, tls: &Tls) {
-    for (index, certificate) in tls.certificates.iter().enumerate() {
+    for (index, certificate) in tls.certificates().iter().enumerate() {
         let name = certificate.names.first().map_or("", String::as_str);
         // A backslash or a quote ends the label, and no host has one.
         let name = name.replace(['\\', '"', '\n'], "_");

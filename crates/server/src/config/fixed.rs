@@ -99,6 +99,12 @@ mod tests {
 
     /// Settings of the process that a reload replaces.
     const LIVE: &[&str] = &[
+        "ACME_CA_FILE",
+        "ACME_CHALLENGE",
+        "ACME_DIRECTORY_URL",
+        "ACME_DOMAINS",
+        "ACME_EMAIL",
+        "ACME_STORE",
         "ADMIN_TOKEN",
         "ALLOW_BYPASS",
         "BAD_SESSION_RATE_LIMIT",

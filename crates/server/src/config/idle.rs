@@ -29,6 +29,10 @@ pub(super) struct Uses {
     pub(super) sign_in: bool,
     /// The gate's own names are needed for something else than that.
     pub(super) own_names: bool,
+    /// Certificates are ordered.
+    pub(super) acme: bool,
+    /// They are kept in the database, whatever else is.
+    pub(super) acme_in_database: bool,
     /// Requests may pass by the bypass.
     pub(super) bypass: bool,
     /// Which sessions are recognized.
@@ -68,6 +72,8 @@ impl Uses {
             socket: false,
             sign_in: false,
             own_names: false,
+            acme: false,
+            acme_in_database: false,
             bypass: false,
             format: realm.format,
             authjs: has_cookies(false),
@@ -169,6 +175,18 @@ impl Uses {
 const RULES: &[Rule] = &[
     (
         &[
+            "ACME_DOMAINS",
+            "ACME_STORE",
+            "ACME_EMAIL",
+            "ACME_DIRECTORY_URL",
+            "ACME_CA_FILE",
+            "ACME_CHALLENGE",
+        ],
+        |uses| !uses.acme,
+        "no certificate is ordered without TLS=acme",
+    ),
+    (
+        &[
             "LISTEN",
             "REDIRECT_LISTEN",
             "TLS",
@@ -263,9 +281,12 @@ const RULES: &[Rule] = &[
             "POSTGRES_USER",
             "POSTGRES_PASSWORD",
             "POSTGRES_SSLMODE",
-            "USER_TABLE",
-            "USER_ID_FIELD",
         ],
+        |uses| uses.database.is_none() && !uses.acme_in_database,
+        "no database is asked; ENABLE_DB_CHECK=true looks users up, SESSION_SCHEMA or SESSION_FORMAT sessions",
+    ),
+    (
+        &["USER_TABLE", "USER_ID_FIELD"],
         |uses| uses.database.is_none(),
         "no database is asked; ENABLE_DB_CHECK=true looks users up, SESSION_SCHEMA or SESSION_FORMAT sessions",
     ),

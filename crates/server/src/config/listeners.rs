@@ -163,7 +163,7 @@ fn of_table(
     });
     warnings.extend(idle);
     if let Some(redirect) = raw.redirect.as_ref().filter(|redirect| redirect.value)
-        && (reading.settings.is_some() || wanted.word == Word::SelfSigned)
+        && (reading.settings.is_some() || matches!(wanted.word, Word::Acme | Word::SelfSigned))
     {
         let what = "a listener that sends everybody to `https://` speaks no TLS itself";
         let problem = Problem::at(redirect.place.clone(), what);

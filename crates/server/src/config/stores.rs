@@ -60,13 +60,59 @@ pub(super) fn settings(
     })
 }
 
+/// The PostgreSQL that all nodes share, for what the gate itself keeps there because the setting `name` says so. `known` are
+/// the stores that were read already.
+pub(super) fn shared_database(
+    reader: &mut Reader<'_>,
+    known: Option<&Settings>,
+    name: &'static str,
+) -> Option<DatabaseSettings> {
+    let known = known.and_then(|known| known.database.as_ref());
+    let database = match known {
+        Some(known) => DatabaseSettings {
+            users: None,
+            sessions: None,
+            columns: Vec::new(),
+            time_zone: None,
+            ..known.clone()
+        },
+        None => {
+            let place = place(
+                reader,
+                &format!("{name} says `postgres`, so say where it is"),
+            )?;
+            DatabaseSettings {
+                timeout: reader.millis("DATABASE_TIMEOUT", 2000),
+                max_connections: connections(reader, place.connections),
+                url: place.url,
+                users: None,
+                sessions: None,
+                columns: Vec::new(),
+                time_zone: None,
+            }
+        }
+    };
+    match database.url {
+        DatabaseUrl::Postgres(_) => Some(database),
+        DatabaseUrl::Sqlite(_) => {
+            let what = "DATABASE_URL names a SQLite file, which nodes cannot share; give a folder";
+            reader.problem(name, what);
+            None
+        }
+    }
+}
+
 fn database(
     reader: &mut Reader<'_>,
     lookups: Option<SessionLookups>,
     checks_users: bool,
     sessions: Option<SessionLookups>,
 ) -> Option<DatabaseSettings> {
-    let place = place(reader, checks_users);
+    let why = match checks_users {
+        true => "ENABLE_DB_CHECK is on, so say where the users are",
+        false => "sessions are looked up in the app's database, so say where it is",
+    };
+    let place = place(reader, why);
     let timeout = reader.millis("DATABASE_TIMEOUT", 2000);
     let default_table = lookups.map_or("users", SessionLookups::user_table);
     let table = reader.named("USER_TABLE", default_table, Table::parse);
@@ -234,14 +280,10 @@ struct Place {
 }
 
 /// `DATABASE_URL`, completed by `POSTGRES_HOST` and its siblings, or these alone.
-fn place(reader: &mut Reader<'_>, checks_users: bool) -> Option<Place> {
+fn place(reader: &mut Reader<'_>, why: &str) -> Option<Place> {
     let url = reader.url("DATABASE_URL");
     if url.is_none() && !reader.is_set("POSTGRES_HOST") {
         let _ = reader.text("POSTGRES_HOST");
-        let why = match checks_users {
-            true => "ENABLE_DB_CHECK is on, so say where the users are",
-            false => "sessions are looked up in the app's database, so say where it is",
-        };
         let what = format!("{why}: a postgres:// or sqlite:// URL, or POSTGRES_HOST");
         reader.problem("DATABASE_URL", what);
         return None;
@@ -283,7 +325,7 @@ fn place(reader: &mut Reader<'_>, checks_users: bool) -> Option<Place> {
 /// The database of a `DATABASE_URL` alone.
 #[cfg(test)]
 pub(super) fn database_url(reader: &mut Reader<'_>) -> Option<DatabaseUrl> {
-    place(reader, true).map(|place| place.url)
+    place(reader, "a test asks").map(|place| place.url)
 }
 
 /// What `POSTGRES_HOST` and its siblings add to the URL.

@@ -30,6 +30,8 @@ pub(crate) enum Certificates {
     Files(Vec<Arc<Certificate>>),
     /// Made at start-up.
     SelfSigned,
+    /// Ordered from an authority, and renewed.
+    Acme,
 }
 
 /// What was said of a listener's TLS.
@@ -46,6 +48,7 @@ pub(super) struct Wanted {
 /// `TLS`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Word {
+    Acme,
     Auto,
     Off,
     SelfSigned,
@@ -78,7 +81,8 @@ pub(super) struct Reading {
     pub(super) idle: Vec<(&'static str, &'static str)>,
 }
 
-pub(super) const WORDS: [(&str, Word); 3] = [
+pub(super) const WORDS: [(&str, Word); 4] = [
+    ("acme", Word::Acme),
     ("auto", Word::Auto),
     ("off", Word::Off),
     ("self-signed", Word::SelfSigned),
@@ -104,6 +108,13 @@ impl Wanted {
         }
         let certificates = match self.word {
             Word::Off => None,
+            Word::Acme if has_files => {
+                let what =
+                    "`acme` orders certificates, and TLS_CERT_FILE names one; keep one of them";
+                reading.flaw("TLS", what);
+                None
+            }
+            Word::Acme => Some(Certificates::Acme),
             Word::SelfSigned if has_files => {
                 let what = "`self-signed` makes a certificate, and TLS_CERT_FILE names one; keep one of them";
                 reading.flaw("TLS", what);
@@ -199,7 +210,7 @@ impl Wanted {
     fn idle(&self, has_files: bool) -> Vec<(&'static str, &'static str)> {
         let why = match self.word {
             Word::Off => "TLS is off",
-            Word::Auto | Word::SelfSigned => "TLS is not spoken without TLS_CERT_FILE",
+            Word::Acme | Word::Auto | Word::SelfSigned => "TLS is not spoken without TLS_CERT_FILE",
         };
         let auth = self.client_auth != ClientAuth::Off;
         let given = [

@@ -22,7 +22,7 @@ use super::passed::is_stream;
 use super::record::{Decision, Record};
 use super::target::{self, Target};
 use super::way_in::{Asked, WayIn};
-use super::{HTTPS_REQUIRED, Sparingly, files, limited, streaming, tunnel};
+use super::{HTTPS_REQUIRED, Sparingly, acme, files, limited, streaming, tunnel};
 use crate::aside::aside;
 use crate::audit::Audit;
 use crate::client::Client;
@@ -259,6 +259,12 @@ impl Proxy {
         };
         if let Err(refused) = limited::first(live, record.arrival.client) {
             return refuse(refused, Vec::new(), live, request, record);
+        }
+        if !record.arrival.secure
+            && let Some(proof) = acme::proof(live, request)
+        {
+            record.decided(Decision::Proved);
+            return (live.handling(None), Outcome::Answered(proof));
         }
         let proxies = &live.trusted_proxies;
         if live.https.refuses(headers, &record.arrival, proxies) {

@@ -78,6 +78,8 @@ pub(crate) enum Decision {
     Options,
     /// It asked whether a page of another origin may send a request, and was answered here.
     Preflight,
+    /// An ACME server asked for the proof of a running order, and was answered here.
+    Proved,
     /// It came without TLS, and was sent to the same place with it.
     Redirected,
     /// It entered.
@@ -169,6 +171,7 @@ impl<'p> Record<'p> {
             | Decision::Options
             | Decision::Permitted(_)
             | Decision::Preflight
+            | Decision::Proved
             | Decision::Redirected => {}
         }
         if matches!(self.decision, Decision::Permitted(Admission::Bypass)) {
@@ -349,6 +352,7 @@ impl<'p> Record<'p> {
             Decision::Abandoned => ("deny", "client_gone"),
             Decision::Options => ("allow", "options"),
             Decision::Preflight => ("allow", "preflight_answered"),
+            Decision::Proved => ("allow", "acme_challenge"),
             Decision::Redirected => ("deny", "redirected_to_https"),
             Decision::Permitted(admission) => ("allow", admission.reason()),
             Decision::Refused(refusal) => ("deny", refusal.reason()),
@@ -369,6 +373,7 @@ impl<'p> Record<'p> {
             Decision::Abandoned
             | Decision::Options
             | Decision::Preflight
+            | Decision::Proved
             | Decision::Redirected
             | Decision::Rejected(_) => None,
         }
@@ -402,6 +407,7 @@ impl<'p> Record<'p> {
             | Decision::Options
             | Decision::Permitted(_)
             | Decision::Preflight
+            | Decision::Proved
             | Decision::Redirected
             | Decision::Rejected(_) => None,
         }
@@ -415,6 +421,7 @@ impl<'p> Record<'p> {
             | Decision::Options
             | Decision::Permitted(_)
             | Decision::Preflight
+            | Decision::Proved
             | Decision::Redirected
             | Decision::Rejected(_) => None,
         }

@@ -16,7 +16,7 @@ use super::asker::Asker;
 use super::proxied::Proxied;
 use super::record::{Decision, Record};
 use super::target::{self, Target};
-use super::{Front, Sparingly, answer};
+use super::{Front, Sparingly, acme, answer};
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::AskedHost;
@@ -97,16 +97,12 @@ impl Redirect {
         record.asks(request.method().clone(), host, Some(request.uri().clone()));
         let asker = Asker::of(request.method(), request.headers());
         let response = match target::settle(&mut request) {
-            Ok(Target::Path | Target::Server) => match location(&live, &request, &self.ports) {
-                Some(location) => {
-                    record.decided(Decision::Redirected);
-                    permanently(location)
+            Ok(Target::Path | Target::Server) => match acme::proof(&live, &request) {
+                Some(proof) => {
+                    record.decided(Decision::Proved);
+                    proof
                 }
-                None => {
-                    record.decided(Decision::Rejected("unknown_host"));
-                    let status = StatusCode::MISDIRECTED_REQUEST;
-                    answer::malformed(status, asker, record.request_id())
-                }
+                None => self.elsewhere(&live, &request, asker, &mut record),
             },
             Err(malformed) => {
                 record.decided(Decision::Rejected(malformed.reason()));
@@ -114,6 +110,26 @@ impl Redirect {
             }
         };
         (response, record)
+    }
+
+    fn elsewhere(
+        &self,
+        live: &Live,
+        request: &Request<Length>,
+        asker: Asker,
+        record: &mut Record<'_>,
+    ) -> Response<Bytes> {
+        match location(live, request, &self.ports) {
+            Some(location) => {
+                record.decided(Decision::Redirected);
+                permanently(location)
+            }
+            None => {
+                record.decided(Decision::Rejected("unknown_host"));
+                let status = StatusCode::MISDIRECTED_REQUEST;
+                answer::malformed(status, asker, record.request_id())
+            }
+        }
     }
 }
 
@@ -144,17 +160,11 @@ fn location(live: &Live, request: &Request<Length>, ports: &[Option<u16>]) -> Op
 /// Whether a certificate of a listener is for this host.
 fn is_certified(live: &Live, name: &str) -> bool {
     let name = name.trim_matches(['[', ']']);
-    let above = name.split_once('.').map(|(_, above)| above);
-    let is_for = |certified: &String| match certified.strip_prefix("*.") {
-        Some(domain) => above == Some(domain),
-        None => certified == name,
-    };
-    let tls = live
+    let mut tls = live
         .listeners
         .iter()
         .filter_map(|listener| listener.tls.as_ref());
-    let mut certificates = tls.flat_map(|tls| &tls.certificates);
-    certificates.any(|certificate| certificate.names.iter().any(is_for))
+    tls.any(|tls| tls.is_for(name))
 }
 
 /// 308, so that a form is sent again as it is (RFC 9110 §15.4.9).

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::proxied::Proxied;
 use super::proxy::Proxy;
 use super::{Front, Sparingly};
+use crate::acme;
 use crate::aside::aside;
 use crate::clock;
 use crate::limits::Connections;
@@ -120,6 +121,11 @@ impl Secured {
         match secured {
             Ok(stream) => {
                 let server = stream.tls().and_then(|tls| tls.server());
+                // An ACME server has seen what it came for, and says nothing (RFC 8737 §3).
+                if server.and_then(|server| server.alpn_protocol()) == Some(acme::ALPN) {
+                    self.metrics.shook_hands("acme_challenge");
+                    return None;
+                }
                 self.metrics
                     .shook_hands(server.map_or("full", handshake::kind));
                 Some(stream)

@@ -3,12 +3,16 @@
 use thiserror::Error;
 
 use super::listeners::TlsOpenError;
+use crate::acme::AcmeOpenError;
 use crate::config::Place;
 use crate::store::{ColumnError, StoreHealth, StoreOpenError};
 
 /// Why there is nothing live.
 #[derive(Debug, Error)]
 pub(crate) enum LiveError {
+    /// Certificates cannot be ordered.
+    #[error(transparent)]
+    Acme(#[from] AcmeOpenError),
     /// A column of the user that rules or headers need cannot be read.
     #[error(transparent)]
     Column(#[from] AskedColumnError),

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::ProducesTickets;
+use rustls::server::{ProducesTickets, ResolvesServerCert};
 use thiserror::Error;
 
+use crate::acme::{self, Acme};
 use crate::clock;
 use crate::config::{Certificates, Content, HttpsSettings, ListenerSettings, TlsSettings};
 use crate::tls::certificate::Certificate;
 use crate::tls::self_signed::{self, SelfSignedError};
-use crate::tls::server;
+use crate::tls::server::{self, ByName};
 
 /// A listener of the process. Its address stays; what is said on it may change.
 #[derive(Clone)]
@@ -29,7 +30,10 @@ pub(crate) struct ListenerTerms {
 #[derive(Clone)]
 pub(crate) struct Tls {
     pub(crate) config: Arc<ServerConfig>,
-    pub(crate) certificates: Vec<Arc<Certificate>>,
+    /// Those that do not change.
+    certificates: Vec<Arc<Certificate>>,
+    /// Those that are ordered.
+    acme: Option<Arc<Acme>>,
     /// For whom the certificate was made, if it was.
     made_for: Option<Vec<String>>,
     /// Known to all cores, and to the terms after these, so that clients come back.
@@ -57,10 +61,13 @@ impl ListenerTerms {
     pub(super) fn open_all(
         mut settings: Vec<ListenerSettings>,
         https: &HttpsSettings,
+        acme: Option<&Arc<Acme>>,
         before: Option<&[Self]>,
     ) -> Result<Vec<Self>, TlsOpenError> {
         let Some(before) = before else {
-            let opened = settings.iter().map(|one| Self::open(one, https, None));
+            let opened = settings
+                .iter()
+                .map(|one| Self::open(one, https, acme, None));
             return opened.collect();
         };
         let renewed = before.iter().map(|known| {
@@ -68,7 +75,7 @@ impl ListenerTerms {
                 (one.address, one.redirects) == (known.address, known.redirects)
             };
             match settings.iter().position(is_this) {
-                Some(place) => Self::open(&settings.remove(place), https, known.tls.as_ref()),
+                Some(place) => Self::open(&settings.remove(place), https, acme, known.tls.as_ref()),
                 None => Ok(known.clone()),
             }
         });
@@ -78,9 +85,10 @@ impl ListenerTerms {
     fn open(
         settings: &ListenerSettings,
         https: &HttpsSettings,
+        acme: Option<&Arc<Acme>>,
         before: Option<&Tls>,
     ) -> Result<Self, TlsOpenError> {
-        let open = |tls| Tls::open(tls, https.names(settings.address.ip()), before);
+        let open = |tls| Tls::open(tls, https.names(settings.address.ip()), acme, before);
         Ok(Self {
             address: settings.address,
             redirects: settings.redirects,
@@ -91,13 +99,15 @@ impl ListenerTerms {
 }
 
 impl Tls {
-    /// With `names` for a certificate that is made here, which is kept as long as they stay.
+    /// With `names` for a certificate that is made here, which is kept as long as they stay, and `acme` for those that are
+    /// ordered.
     ///
     /// # Errors
     /// When there is no certificate, or what is configured does not fit together.
     pub(super) fn open(
         settings: &TlsSettings,
         names: Vec<String>,
+        acme: Option<&Arc<Acme>>,
         before: Option<&Self>,
     ) -> Result<Self, TlsOpenError> {
         let (certificates, made_for) = match &settings.certificates {
@@ -110,6 +120,12 @@ impl Tls {
                 };
                 (certificates, Some(names))
             }
+            Certificates::Acme => (Vec::new(), None),
+        };
+        let acme = acme.filter(|_| matches!(settings.certificates, Certificates::Acme));
+        let resolver: Arc<dyn ResolvesServerCert> = match acme {
+            Some(acme) => Arc::clone(acme) as _,
+            None => Arc::new(ByName::of(&certificates)),
         };
         let kept = before.filter(|before| before.clients == settings.clients);
         let tickets = match kept {
@@ -117,13 +133,39 @@ impl Tls {
             None => Ticketer::new()?,
         };
         let shared = Arc::clone(&tickets);
-        let config = server::config(&certificates, settings.oldest, &settings.client, shared)?;
+        let mut config = server::config(resolver, settings.oldest, &settings.client, shared)?;
+        if acme.is_some() {
+            config.alpn_protocols.push(acme::ALPN.to_vec());
+        }
         Ok(Self {
             config: Arc::new(config),
             certificates,
+            acme: acme.cloned(),
             made_for,
             tickets,
             clients: settings.clients,
         })
+    }
+}
+
+impl Tls {
+    /// The certificates that there are now.
+    pub(crate) fn certificates(&self) -> Vec<Arc<Certificate>> {
+        match &self.acme {
+            Some(acme) => acme.certificates(),
+            None => self.certificates.clone(),
+        }
+    }
+
+    /// Whether a certificate is for this host, or will be.
+    pub(crate) fn is_for(&self, host: &str) -> bool {
+        let above = host.split_once('.').map(|(_, above)| above);
+        let is_it = |certified: &String| match certified.strip_prefix("*.") {
+            Some(domain) => above == Some(domain),
+            None => certified == host,
+        };
+        let mut certificates = self.certificates.iter();
+        certificates.any(|certificate| certificate.names.iter().any(is_it))
+            || self.acme.as_ref().is_some_and(|acme| acme.is_for(host))
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::error::{AskedColumnError, LiveError};
 use super::surroundings::Surroundings;
+use crate::acme::Acme;
 use crate::config::{Content, Place, RealmSettings, Setting};
 use crate::jwks::{self, Keychain};
 use crate::store::{self, StoreHealth, StoreOpenError, Stores, Users};
@@ -30,6 +31,7 @@ struct KeysOf(Vec<(String, String, Option<Content>)>);
 
 /// What runs, and nobody needs any more.
 pub(super) struct Superseded {
+    acme: Option<Arc<Acme>>,
     keychain: Option<Arc<Keychain>>,
     stores: Option<Stores>,
 }
@@ -116,7 +118,11 @@ impl Opened {
         let Some(before) = before else {
             return Ok(());
         };
-        let Superseded { keychain, stores } = self.superseded_by(Some(before));
+        let Superseded {
+            acme: _,
+            keychain,
+            stores,
+        } = self.superseded_by(Some(before));
         if let Some(keychain) = keychain
             && !keychain.is_usable().await
         {
@@ -166,6 +172,7 @@ impl Opened {
         let stores = self.stores.as_ref();
         let stores = stores.filter(|ours| theirs.is_none_or(|theirs| !ours.is(theirs)));
         Superseded {
+            acme: None,
             keychain: keychain.cloned(),
             stores: stores.cloned(),
         }
@@ -186,12 +193,24 @@ impl KeysOf {
 }
 
 impl Superseded {
+    /// The certificates of a configuration, which belong to no realm.
+    pub(super) fn of_acme(acme: Arc<Acme>) -> Self {
+        Self {
+            acme: Some(acme),
+            keychain: None,
+            stores: None,
+        }
+    }
+
     pub(super) fn is_nothing(&self) -> bool {
-        self.keychain.is_none() && self.stores.is_none()
+        self.acme.is_none() && self.keychain.is_none() && self.stores.is_none()
     }
 
     /// Ends it.
     pub(super) async fn close(&self) {
+        if let Some(acme) = &self.acme {
+            acme.close().await;
+        }
         if let Some(keychain) = &self.keychain {
             keychain.close().await;
         }

@@ -255,7 +255,7 @@ impl ReloadError {
             Self::Config(_) | Self::Panicked => false,
             Self::Live(error) => match error {
                 LiveError::Column(_) | LiveError::Issuer | LiveError::Store(_) => true,
-                LiveError::Stores(_) | LiveError::Tls(_) => false,
+                LiveError::Acme(_) | LiveError::Stores(_) | LiveError::Tls(_) => false,
             },
         }
     }

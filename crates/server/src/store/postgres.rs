@@ -15,6 +15,7 @@
 mod catalog;
 mod columns;
 mod question;
+mod rows;
 pub(super) mod server;
 mod survey;
 
@@ -31,6 +32,7 @@ use tokio_postgres::types::{FromSql, Type};
 
 use self::catalog::{Layout, Visible};
 use self::question::{ByKey, Question};
+pub(crate) use self::rows::{SharedRows, SharedRowsError};
 pub(super) use self::server::PostgresOpener;
 use self::server::{Connection, PostgresError};
 pub(crate) use self::server::{PostgresHost, PostgresServer, Verify};

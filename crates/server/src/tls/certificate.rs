@@ -61,6 +61,16 @@ impl Certificate {
         Self::new(certificates, secret, chain, key)
     }
 
+    /// Reads the chain and the key in one text; the path is for messages.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub(crate) fn of_text(bytes: &[u8], path: &Path) -> Result<Self, CertificateError> {
+        let certificates = chain_of(bytes, path)?;
+        let secret = key_of(bytes, path, path)?;
+        Self::new(certificates, secret, path, path)
+    }
+
     /// Of what is in memory; the paths are for messages.
     ///
     /// # Errors

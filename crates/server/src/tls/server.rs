@@ -30,12 +30,12 @@ pub(crate) enum ClientProof {
     Required(Arc<RootCertStore>),
 }
 
-/// How TLS is spoken with clients. The first of the certificates is for those who name no host, or one that no other is for.
+/// How TLS is spoken with clients, who are shown one of `certificates`.
 ///
 /// # Errors
 /// When the authorities of clients cannot be used.
 pub(crate) fn config(
-    certificates: &[Arc<Certificate>],
+    certificates: Arc<dyn ResolvesServerCert>,
     oldest: MinVersion,
     client: &ClientProof,
     tickets: Arc<dyn ProducesTickets>,
@@ -62,7 +62,7 @@ pub(crate) fn config(
             builder.with_client_cert_verifier(verifier(roots).build().map_err(unusable)?)
         }
     };
-    let mut config = builder.with_cert_resolver(Arc::new(ByName::of(certificates)));
+    let mut config = builder.with_cert_resolver(certificates);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.ticketer = tickets;
     // Who does not take tickets (RFC 5077) does not come back: a memory for others would need a lock that all cores share.
@@ -72,7 +72,7 @@ pub(crate) fn config(
 
 /// Certificates by the hosts that they are for.
 #[derive(Debug)]
-struct ByName {
+pub(crate) struct ByName {
     exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
     /// By what stands behind `*.`.
     one_label_below: HashMap<String, Vec<Arc<CertifiedKey>>>,
@@ -81,7 +81,8 @@ struct ByName {
 }
 
 impl ByName {
-    fn of(certificates: &[Arc<Certificate>]) -> Self {
+    /// The first of the certificates is for those who name no host, or one that no other is for.
+    pub(crate) fn of(certificates: &[Arc<Certificate>]) -> Self {
         let mut by_name = Self {
             exact: HashMap::new(),
             one_label_below: HashMap::new(),

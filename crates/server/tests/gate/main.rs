@@ -1,6 +1,7 @@
 //! The behaviour of the gate, seen from outside: every test starts the real binary, enters through its proxy, and
 //! looks at the answer and at what the upstream received.
 
+mod acme;
 mod admin;
 mod answers;
 mod askers;

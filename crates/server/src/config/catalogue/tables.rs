@@ -199,9 +199,10 @@ pub(in crate::config) const LISTENER: &[Key] = &[
     ),
     key(
         "tls",
-        Choice(&["auto", "off", "self-signed"]),
+        Choice(&["acme", "auto", "off", "self-signed"]),
         "\"auto\"",
-        "`auto`: with TLS if it has a `tls_cert_file`; `self-signed`: with a certificate that is made at start-up",
+        "`auto`: with TLS if it has a `tls_cert_file`; `acme`: with certificates that are ordered; `self-signed`: with one that is \
+         made at start-up",
     ),
     key(
         "tls_cert_file",

@@ -238,6 +238,12 @@ const CASES: &[(&str, &str, Pairs)] = &[
     ("LISTEN", "127.0.0.1:1", NO_UPSTREAM),
     ("REDIRECT_LISTEN", "127.0.0.1:1", NO_UPSTREAM),
     ("TLS", "self-signed", NO_UPSTREAM),
+    ("ACME_DOMAINS", "app.example.com", &[]),
+    ("ACME_STORE", "/var/lib/acme", &[]),
+    ("ACME_EMAIL", "ops@example.com", &[]),
+    ("ACME_DIRECTORY_URL", "https://ca.example/dir", &[]),
+    ("ACME_CA_FILE", CA_FILE, &[]),
+    ("ACME_CHALLENGE", "http-01", &[]),
     ("TLS_CERT_FILE", "none.pem", &[("TLS", "off")]),
     (
         "TLS_KEY_FILE",

@@ -296,7 +296,12 @@ fn is_of(name: &Value, value: &Value) -> bool {
 }
 
 /// Configurations that together show every default.
-const USES: [&[(&str, &str)]; 4] = [
+const USES: [&[(&str, &str)]; 5] = [
+    &[
+        ("TLS", "acme"),
+        ("ACME_DOMAINS", "app.example.com"),
+        ("ACME_STORE", "acme"),
+    ],
     &[("UPSTREAM", "dir:/")],
     &[
         ("ENABLE_DB_CHECK", "true"),

@@ -1,8 +1,8 @@
 //! TLS, and what has to do with it.
 
-use super::super::form::Kind::{Address, Choice, File, Files, Switch, Text};
+use super::super::form::Kind::{Address, Choice, File, Files, Hosts, Switch, Text, Url};
 use super::super::form::Scope::Process;
-use super::super::form::Written::{Default, Sample};
+use super::super::form::Written::{Beside, Default, Sample};
 use super::super::form::{Row, entry, row};
 
 pub(super) const TLS: &[Row] = &[
@@ -31,14 +31,80 @@ pub(super) const TLS: &[Row] = &[
     row(
         &[entry(
             "TLS",
-            Choice(&["auto", "off", "self-signed"]),
+            Choice(&["acme", "auto", "off", "self-signed"]),
             Process,
             Default("\"auto\""),
             "",
         )],
         "`auto`",
-        "`auto`: with `TLS_CERT_FILE`; `off`: not even then; `self-signed`: with a certificate that is made at start-up, for \
-         development",
+        "`auto`: with `TLS_CERT_FILE`; `off`: not even then; `acme`: with certificates that are \
+         [ordered and renewed](docs/tls.md#certificates-by-acme); `self-signed`: with one that is made at start-up, for development",
+    ),
+    row(
+        &[entry(
+            "ACME_DOMAINS",
+            Hosts,
+            Process,
+            Sample("[\"app.example.com\"]"),
+            "",
+        )],
+        "none",
+        "the hosts for which `TLS=acme` orders certificates, comma-separated, each one of its own",
+    ),
+    row(
+        &[entry(
+            "ACME_STORE",
+            Text,
+            Process,
+            Sample("\"/var/lib/sessiongate/acme\""),
+            "",
+        )],
+        "none",
+        "where the account and the certificates are kept: a folder, or `postgres` for the database of `DATABASE_URL`, which \
+         several nodes can share; `TLS=acme` needs it",
+    ),
+    row(
+        &[entry(
+            "ACME_EMAIL",
+            Text,
+            Process,
+            Sample("\"ops@example.com\""),
+            "",
+        )],
+        "none",
+        "whom the authority writes to about the account",
+    ),
+    row(
+        &[
+            entry(
+                "ACME_DIRECTORY_URL",
+                Url,
+                Process,
+                Beside("\"https://acme-v02.api.letsencrypt.org/directory\""),
+                "where certificates are ordered; by default from Let's Encrypt",
+            ),
+            entry(
+                "ACME_CA_FILE",
+                File,
+                Process,
+                Sample("\"/etc/sessiongate/acme-ca.pem\""),
+                "PEM file with who may vouch for that server, in place of the public authorities",
+            ),
+        ],
+        "Let's Encrypt, public authorities",
+        "the directory of the ACME server, and a PEM file with who may vouch for it, for one of your own",
+    ),
+    row(
+        &[entry(
+            "ACME_CHALLENGE",
+            Choice(&["auto", "http-01", "tls-alpn-01"]),
+            Process,
+            Beside("\"auto\""),
+            "",
+        )],
+        "`auto`",
+        "how the authority is shown that a host is ours: `tls-alpn-01` at port 443, `http-01` at port 80, or `auto`, which takes \
+         turns after failures where both are possible",
     ),
     row(
         &[entry(

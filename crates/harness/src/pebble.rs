@@ -1,0 +1,117 @@
+//! A real ACME server: Pebble, which Let's Encrypt tests its clients with, and a DNS server that calls every name this machine.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::authority::Authority;
+use crate::port::free_port;
+use crate::process::{Process, leashed, run};
+use crate::server::Server;
+
+/// An ACME server on a free loopback port. It forgets everything when it is dropped, which stops it.
+#[derive(Debug)]
+pub struct Pebble {
+    pebble: Option<Server>,
+    port: u16,
+    _names: Server,
+    management: u16,
+    authority: Authority,
+    folder: TempDir,
+}
+
+impl Pebble {
+    /// Starts one that looks for proofs at these ports of this machine, whatever host they are for: HTTP-01, and TLS-ALPN-01.
+    ///
+    /// # Errors
+    /// When Pebble or `openssl` is missing or does not come up.
+    pub async fn start(http: u16, tls: u16) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let authority = Authority::make(folder.path()).await?;
+        let names = "DNS:localhost,IP:127.0.0.1";
+        let certificate = authority.server("pebble", names).await?;
+        let dns = free_port();
+        let names = Server::start("pebble-challtestsrv", |_, port| {
+            let mut command = leashed("pebble-challtestsrv", "pebble", None)?;
+            command
+                .args(["-http01", "", "-https01", "", "-tlsalpn01", ""])
+                .args(["-dns01", &format!("127.0.0.1:{dns}")])
+                .args(["-management", &format!("127.0.0.1:{port}")])
+                .args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""]);
+            Process::spawn(&mut command, "pebble")
+        })
+        .await?;
+        let management = free_port();
+        let pebble = Server::start("Pebble", |folder, port| {
+            let config = json!({ "pebble": {
+                "listenAddress": format!("127.0.0.1:{port}"),
+                "managementListenAddress": format!("127.0.0.1:{management}"),
+                "certificate": certificate.certificate,
+                "privateKey": certificate.key,
+                "httpPort": http,
+                "tlsPort": tls,
+                "ocspResponderURL": "",
+                "externalAccountBindingRequired": false,
+            }});
+            let file = folder.join("pebble.json");
+            std::fs::write(&file, config.to_string())?;
+            let mut command = leashed("pebble", "pebble", None)?;
+            command
+                .arg("-config")
+                .arg(&file)
+                .args(["-dnsserver", &format!("127.0.0.1:{dns}")])
+                // It waits for up to 15 s before it looks, to show clients that do not.
+                .env("PEBBLE_VA_NOSLEEP", "1");
+            Process::spawn(&mut command, "pebble")
+        })
+        .await?;
+        Ok(Self {
+            port: pebble.port,
+            pebble: Some(pebble),
+            _names: names,
+            management,
+            authority,
+            folder,
+        })
+    }
+
+    /// Its directory.
+    pub fn directory_url(&self) -> String {
+        format!("https://localhost:{}/dir", self.port)
+    }
+
+    /// The certificate that a client of its own must trust.
+    pub fn authority(&self) -> String {
+        self.authority.certificate.display().to_string()
+    }
+
+    /// What it has printed so far.
+    pub fn transcript(&self) -> String {
+        let pebble = self.pebble.as_ref();
+        pebble.map_or_else(String::new, Server::transcript)
+    }
+
+    /// Ends it; its port refuses connections from now on.
+    pub fn stop(&mut self) {
+        self.pebble = None;
+    }
+
+    /// The certificate that whoever meets what it has signed must trust. Another one each time that it starts.
+    ///
+    /// # Errors
+    /// When it does not say so.
+    pub async fn root(&self) -> Result<PathBuf> {
+        let file = self.folder.path().join("root.pem");
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--fail", "--cacert"])
+            .arg(&self.authority.certificate)
+            .arg("--output")
+            .arg(&file)
+            .arg(format!("https://localhost:{}/roots/0", self.management));
+        run(curl, "curl").await?;
+        Ok(file)
+    }
+}

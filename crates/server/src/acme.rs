@@ -1,0 +1,164 @@
+//! Certificates that are ordered from an ACME server (RFC 8555), kept where several nodes find them, and renewed.
+//!
+//! Two tasks do that. One looks about once a second at what is kept: certificates and running challenges, which it shows, whoever has
+//! written them. The other orders what is due, while it holds the lock of all nodes. Nothing here is asked for while a
+//! connection waits: what is shown is in memory.
+//!
+//! Where no certificate is kept yet, connections are refused with an alert. A certificate that nobody trusts in its place would
+//! teach people to click through warnings, and those that HSTS protects could not even do that.
+
+mod client;
+mod due;
+mod folder;
+mod keeper;
+mod kept;
+mod order;
+mod shown;
+mod store;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::client::Client;
+use self::keeper::Keeper;
+pub(crate) use self::shown::ALPN;
+use self::store::Store;
+use crate::clock;
+use crate::config::AcmeSettings;
+use crate::metrics::Metrics;
+use crate::store::Pools;
+use crate::tls::TlsFileError;
+use crate::tls::certificate::Certificate;
+
+/// The certificates that are ordered, and the tasks that see to it.
+pub(crate) struct Acme {
+    settings: AcmeSettings,
+    shown: keeper::Shared,
+    looked: watch::Receiver<bool>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Why certificates cannot be ordered.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(crate) struct AcmeOpenError(String);
+
+impl From<kept::KeepError> for AcmeOpenError {
+    fn from(error: kept::KeepError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<TlsFileError> for AcmeOpenError {
+    fn from(error: TlsFileError) -> Self {
+        Self(format!("ACME_CA_FILE: {error}"))
+    }
+}
+
+impl Acme {
+    /// Starts to look and to order, on `runtime`. A server or a database that is down delays nothing.
+    ///
+    /// # Errors
+    /// When the folder cannot be used.
+    pub(crate) fn open(
+        settings: AcmeSettings,
+        runtime: &Handle,
+        pools: &Pools,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Arc<Self>, AcmeOpenError> {
+        let store = Store::open(&settings, pools)?;
+        let client = Client::new(settings.authorities.clone())?;
+        let (keeper, shown, looked) =
+            Keeper::new(settings.clone(), client, store, Arc::clone(metrics));
+        let acme = Self {
+            settings,
+            shown,
+            looked,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        let keeper = Arc::new(keeper);
+        let (looking, ordering) = (Arc::clone(&keeper), keeper);
+        let (stop, end) = (acme.stop.clone(), acme.stop.clone());
+        acme.tasks
+            .spawn_on(async move { looking.keep_looking(&stop).await }, runtime);
+        acme.tasks
+            .spawn_on(async move { ordering.keep_ordering(&end).await }, runtime);
+        acme.tasks.close();
+        Ok(Arc::new(acme))
+    }
+
+    /// Whether it does what these settings say.
+    pub(crate) fn is_of(&self, settings: &AcmeSettings) -> bool {
+        self.settings.is(settings)
+    }
+
+    /// Waits until it has looked for the first time at what is kept, or has not been able to.
+    pub(crate) async fn has_looked(&self) {
+        let mut looked = self.looked.clone();
+        let _ = timeout(LONGEST_LOOK, looked.wait_for(|looked| *looked)).await;
+    }
+
+    /// The certificates that there are.
+    pub(crate) fn certificates(&self) -> Vec<Arc<Certificate>> {
+        self.shown.load().certificates.clone()
+    }
+
+    /// Whether certificates are ordered for this host.
+    pub(crate) fn is_for(&self, host: &str) -> bool {
+        self.settings.domains.iter().any(|domain| domain == host)
+    }
+
+    /// The answer to an authority that asks for `path` at `host`, if an order runs that it is part of.
+    pub(crate) fn http_proof(&self, host: &str, path: &str) -> Option<Bytes> {
+        let token = path.strip_prefix(HTTP_PREFIX)?;
+        self.shown.load().http_proof(host, token, clock::now())
+    }
+
+    /// Ends the tasks, and waits for them.
+    pub(crate) async fn close(&self) {
+        self.stop.cancel();
+        let _ = timeout(LONGEST_END, self.tasks.wait()).await;
+    }
+}
+
+impl Drop for Acme {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl ResolvesServerCert for Acme {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.shown.load().resolve(hello, clock::now)
+    }
+}
+
+impl fmt::Debug for Acme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acme")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where an authority asks (RFC 8555 §8.3).
+const HTTP_PREFIX: &str = "/.well-known/acme-challenge/";
+
+/// How long the first look may take before the start goes on without it.
+const LONGEST_LOOK: Duration = Duration::from_secs(3);
+
+/// How long giving the lock back may take at the end.
+const LONGEST_END: Duration = Duration::from_secs(1);

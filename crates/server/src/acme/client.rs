@@ -1,0 +1,150 @@
+//! How the ACME server is asked: one connection per question, over TLS, with bounds on time and size.
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
+use http::uri::Scheme;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use thiserror::Error as ThisError;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::tls::{self, Authorities, Proof, Terms, TlsFileError};
+
+/// Asks a server for whom one of some authorities vouches.
+#[derive(Clone)]
+pub(super) struct Client(Arc<ClientConfig>);
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why there is no answer.
+#[derive(Debug, ThisError)]
+enum ExchangeError {
+    #[error("cannot connect to {0}: {1}{2}")]
+    Connect(String, io::Error, String),
+    #[error("`{0}` is no https:// URL, and is what the ACME server gives")]
+    NoHttps(Uri),
+    #[error("{0} answered {1}, and not in JSON: is that an ACME server?")]
+    NotAcme(String, http::StatusCode),
+    #[error("{0} does not answer: {1}")]
+    Broken(String, BoxError),
+    #[error("{0} has not answered within {seconds} s", seconds = LONGEST.as_secs())]
+    Slow(String),
+}
+
+impl Client {
+    /// # Errors
+    /// When no authority can be used.
+    pub(super) fn new(authorities: Authorities) -> Result<Self, TlsFileError> {
+        let terms = Terms {
+            proof: Proof::AuthorityAndName(authorities),
+            identity: None,
+        };
+        Ok(Self(Arc::new(tls::client_config(terms)?)))
+    }
+
+    async fn exchange(
+        self,
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Result<Response<Full<Bytes>>, ExchangeError> {
+        let uri = request.uri().clone();
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return Err(ExchangeError::NoHttps(uri));
+        };
+        if *scheme != Scheme::HTTPS {
+            return Err(ExchangeError::NoHttps(uri));
+        }
+        let shown = authority.as_str().to_owned();
+        let exchange = async {
+            let host = authority.host().trim_matches(['[', ']']).to_owned();
+            let port = authority.port_u16().unwrap_or(443);
+            let tcp = TcpStream::connect((host.as_str(), port)).await;
+            let tcp = tcp.map_err(|error| unconnected(&shown, error))?;
+            let name = ServerName::try_from(host).map_err(|_| ExchangeError::NoHttps(uri.clone()));
+            let secured = TlsConnector::from(self.0).connect(name?, tcp).await;
+            let stream = secured.map_err(|error| unconnected(&shown, error))?;
+            let broken = |error: BoxError| ExchangeError::Broken(shown.clone(), error);
+            ask(stream, request, &uri, &shown).await.map_err(broken)
+        };
+        let answer = timeout(LONGEST, exchange).await;
+        let answer = answer.unwrap_or_else(|_| Err(ExchangeError::Slow(shown.clone())))?;
+        let is_json = answer.headers().get(CONTENT_TYPE).is_some_and(is_json);
+        // A proxy in between, or a server of another kind, answers in HTML.
+        match answer.status().is_success() || is_json {
+            true => Ok(answer),
+            false => Err(ExchangeError::NotAcme(shown, answer.status())),
+        }
+    }
+}
+
+async fn ask(
+    stream: tokio_rustls::client::TlsStream<TcpStream>,
+    mut request: Request<BodyWrapper<Bytes>>,
+    uri: &Uri,
+    authority: &str,
+) -> Result<Response<Full<Bytes>>, BoxError> {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    *request.uri_mut() = path.parse()?;
+    let headers = request.headers_mut();
+    headers.insert(HOST, HeaderValue::try_from(authority)?);
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let answer = async {
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let body = Limited::new(body, MOST_ANSWERED).collect().await?;
+        Ok(Response::from_parts(head, Full::new(body.to_bytes())))
+    };
+    // Only drives the other one: whatever ends the connection, the answer learns of it.
+    let driving = async {
+        let _ = connection.await;
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        answer = answer => answer,
+        never = driving => match never {},
+    }
+}
+
+fn unconnected(authority: &str, error: io::Error) -> ExchangeError {
+    let advice = tls::advice(&error).map_or_else(String::new, |advice| format!(" ({advice})"));
+    ExchangeError::Connect(authority.to_owned(), error, advice)
+}
+
+fn is_json(value: &HeaderValue) -> bool {
+    // `application/problem+json` is how errors are described (RFC 7807).
+    value.to_str().is_ok_and(|value| value.contains("json"))
+}
+
+impl HttpClient for Client {
+    fn request(
+        &self,
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
+        let client = self.clone();
+        Box::pin(async move {
+            let answer = client.exchange(request).await;
+            answer
+                .map(BytesResponse::from)
+                .map_err(|error| Error::Other(Box::new(error)))
+        })
+    }
+}
+
+/// For one question, from the look-up of the name to the end of the answer.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// In bytes: far more than a chain of certificates takes.
+const MOST_ANSWERED: usize = 256 << 10;

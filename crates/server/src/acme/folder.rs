@@ -1,0 +1,239 @@
+//! Account, certificates and challenges in a folder that nobody else may read.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::spawn_blocking;
+
+use super::kept::{KeepError, Kept, Kind};
+use crate::named_file;
+
+/// A folder with one for each kind of text in it.
+pub(super) struct Folder {
+    root: PathBuf,
+    /// Held while this process orders.
+    lock: Arc<Mutex<Option<File>>>,
+}
+
+impl Folder {
+    /// Makes the folder `scope` in `path`, and `path` itself.
+    ///
+    /// # Errors
+    /// When one of them cannot be made.
+    pub(super) fn open(path: &Path, scope: &str) -> Result<Self, KeepError> {
+        let root = path.join(scope);
+        for kind in Kind::ALL {
+            let folder = folder_of(&root, kind);
+            let mut builder = DirBuilder::new();
+            builder
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)
+                .map_err(cannot("make the folder", &folder))?;
+        }
+        let mode = fs::metadata(path).map(|folder| folder.mode() & 0o777);
+        if mode.is_ok_and(|mode| mode & 0o077 != 0) {
+            let path = path.display();
+            tracing::warn!(
+                "ACME_STORE: others can look into `{path}`, where keys are; `chmod 700` it"
+            );
+        }
+        Ok(Self {
+            root,
+            lock: Arc::default(),
+        })
+    }
+
+    pub(super) async fn list(&self) -> Result<Vec<Kept>, KeepError> {
+        let root = self.root.clone();
+        blocking(move || {
+            let mut kept = Vec::new();
+            for kind in Kind::ALL {
+                let folder = folder_of(&root, kind);
+                list(&folder, kind, &mut kept).map_err(cannot("look into", &folder))?;
+            }
+            Ok(kept)
+        })
+        .await
+    }
+
+    pub(super) async fn get(&self, kind: Kind, name: &str) -> Result<Option<String>, KeepError> {
+        let path = self.path(kind, name);
+        blocking(move || {
+            let read = named_file::read(&path, LONGEST);
+            match read.and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other)) {
+                Ok(text) => Ok(Some(text)),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(cannot("read", &path)(error)),
+            }
+        })
+        .await
+    }
+
+    pub(super) async fn put(&self, kind: Kind, name: &str, text: &str) -> Result<(), KeepError> {
+        let (path, text) = (self.path(kind, name), text.to_owned());
+        blocking(move || replace(&path, text.as_bytes()).map_err(cannot("write", &path))).await
+    }
+
+    pub(super) async fn remove(&self, kind: Kind, name: &str) -> Result<(), KeepError> {
+        let path = self.path(kind, name);
+        blocking(move || match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(cannot("remove", &path)(error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        })
+        .await
+    }
+
+    /// Whether no other process holds the lock, which the system gives back when this one ends.
+    pub(super) async fn lock(&self) -> Result<bool, KeepError> {
+        let (path, held) = (self.root.join("lock"), Arc::clone(&self.lock));
+        blocking(move || {
+            let mut options = OpenOptions::new();
+            let options = options.create(true).truncate(false).write(true).mode(0o600);
+            let file = options.open(&path).map_err(cannot("open", &path))?;
+            match file.try_lock() {
+                Ok(()) => {
+                    *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+                    Ok(true)
+                }
+                Err(TryLockError::WouldBlock) => Ok(false),
+                Err(TryLockError::Error(error)) => Err(cannot("lock", &path)(error)),
+            }
+        })
+        .await
+    }
+
+    pub(super) fn unlock(&self) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Names are hosts, or words of ours: neither has a slash.
+    fn path(&self, kind: Kind, name: &str) -> PathBuf {
+        let file = format!("{name}.{}", extension(kind));
+        folder_of(&self.root, kind).join(file)
+    }
+}
+
+fn folder_of(root: &Path, kind: Kind) -> PathBuf {
+    root.join(kind.word())
+}
+
+fn extension(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Certificate => "pem",
+        Kind::Account | Kind::Challenge | Kind::Failure => "json",
+    }
+}
+
+fn list(folder: &Path, kind: Kind, kept: &mut Vec<Kept>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some((name, end)) = name.to_str().and_then(|name| name.rsplit_once('.')) else {
+            continue;
+        };
+        // What begins with a dot is half written.
+        if end != extension(kind) || name.starts_with('.') {
+            continue;
+        }
+        // It may have been replaced meanwhile.
+        if let Ok(file) = entry.metadata() {
+            kept.push(Kept {
+                kind,
+                name: name.to_owned(),
+                version: format!("{} {} {}", file.ino(), file.mtime(), file.mtime_nsec()),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Puts a file in the place of another, as a whole or not at all.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let new = folder.join(format!(".{:032x}", fastrand::u128(..)));
+    let written = write(&new, bytes).and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written?;
+    // Without it the name may be the old one's again after a power failure.
+    File::open(folder)?.sync_all()
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Disks are waited for where nobody else waits.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, KeepError> + Send + 'static,
+) -> Result<T, KeepError> {
+    let done = spawn_blocking(work).await;
+    done.unwrap_or_else(|_| {
+        let error = io::Error::other("the thread for it panicked");
+        Err(KeepError::Folder("use", "the folder".to_owned(), error))
+    })
+}
+
+fn cannot(what: &'static str, path: &Path) -> impl Fn(io::Error) -> KeepError {
+    let path = path.display().to_string();
+    move |error| KeepError::Folder(what, path.clone(), error)
+}
+
+/// In bytes: far more than a chain of certificates takes.
+const LONGEST: u64 = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_for_the_owner_alone_and_replaced_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("acme");
+        let kept = Folder::open(&path, "ca").unwrap();
+        let (kind, name) = (Kind::Certificate, "app.example.com");
+        assert_eq!(kept.get(kind, name).await.unwrap(), None);
+        kept.put(kind, name, "one").await.unwrap();
+        let first = kept.list().await.unwrap();
+        kept.put(kind, name, "two").await.unwrap();
+        let second = kept.list().await.unwrap();
+        assert_eq!((first.len(), second.len()), (1, 1));
+        assert_eq!(second[0].name, name);
+        assert_ne!(first, second);
+        assert_eq!(kept.get(kind, name).await.unwrap().as_deref(), Some("two"));
+        let file = path.join("ca/certificate/app.example.com.pem");
+        assert_eq!((mode(&path), mode(&file)), (0o700, 0o600));
+        kept.remove(kind, name).await.unwrap();
+        kept.remove(kind, name).await.unwrap();
+        assert_eq!(kept.list().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn one_orders_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = Folder::open(folder.path(), "ca").unwrap();
+        let other = Folder::open(folder.path(), "ca").unwrap();
+        assert!(one.lock().await.unwrap());
+        assert!(!other.lock().await.unwrap());
+        one.unlock();
+        assert!(other.lock().await.unwrap());
+    }
+}

@@ -1,0 +1,370 @@
+//! Looks at what is kept, shows it, and orders what is due.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::client::Client;
+use super::due::{self, Failure};
+use super::kept::{KeepError, Kept, Kind};
+use super::order::{self, OrderError};
+use super::shown::{Challenge, Proof, Shown};
+use super::store::Store;
+use crate::clock;
+use crate::config::{AcmeChallenge, AcmeSettings};
+use crate::metrics::Metrics;
+use crate::tls::certificate::Certificate;
+use crate::vital;
+
+/// What connections are shown, now and later.
+pub(super) type Shared = Arc<ArcSwap<Shown>>;
+
+/// What the two tasks share.
+pub(super) struct Keeper {
+    settings: AcmeSettings,
+    client: Client,
+    store: Store,
+    metrics: Arc<Metrics>,
+    shown: Shared,
+    looked: watch::Sender<bool>,
+    /// Held during a look, so that one which began earlier does not end later.
+    looking: tokio::sync::Mutex<()>,
+    known: Mutex<Known>,
+    /// In milliseconds since 1970. What has failed before that does not keep this process from trying.
+    started: u64,
+    /// Between 0 and 1: keeps nodes apart that would renew at the same moment.
+    share: f64,
+}
+
+/// What is kept, as it was read.
+#[derive(Default)]
+struct Known {
+    /// What was read in which version, so that it is read again only when it has changed.
+    versions: HashMap<(Kind, String), String>,
+    certificates: HashMap<String, Arc<Certificate>>,
+    proofs: HashMap<String, Proof>,
+    failures: HashMap<String, Failure>,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        settings: AcmeSettings,
+        client: Client,
+        store: Store,
+        metrics: Arc<Metrics>,
+    ) -> (Self, Shared, watch::Receiver<bool>) {
+        let shown: Shared = Arc::new(ArcSwap::from_pointee(Shown::new(Vec::new(), Vec::new())));
+        let (looked, has_looked) = watch::channel(false);
+        let keeper = Self {
+            settings,
+            client,
+            store,
+            metrics,
+            shown: Arc::clone(&shown),
+            looked,
+            looking: tokio::sync::Mutex::default(),
+            known: Mutex::default(),
+            started: clock::now().millis(),
+            share: fastrand::f64(),
+        };
+        (keeper, shown, has_looked)
+    }
+
+    /// Looks until `stop`.
+    pub(super) async fn keep_looking(&self, stop: &CancellationToken) {
+        let _part = vital::part("the look at the certificates of ACME");
+        let looking = async {
+            let mut is_failing = false;
+            loop {
+                match self.look().await {
+                    Ok(()) if is_failing => {
+                        tracing::info!("what is kept in ACME_STORE can be read again");
+                        is_failing = false;
+                    }
+                    Err(error) if !is_failing => {
+                        tracing::error!("cannot see which certificates there are: {error}");
+                        is_failing = true;
+                    }
+                    Ok(()) | Err(_) => {}
+                }
+                self.looked.send_replace(true);
+                sleep(BETWEEN_LOOKS).await;
+            }
+        };
+        stop.run_until_cancelled(looking).await;
+    }
+
+    /// Reads what has changed, and shows it.
+    async fn look(&self) -> Result<(), KeepError> {
+        let _looking = self.looking.lock().await;
+        let kept = self.store.list().await?;
+        let mut changed = Vec::new();
+        for one in &kept {
+            let is_known = {
+                let known = self.known();
+                let version = known.versions.get(&(one.kind, one.name.clone()));
+                version == Some(&one.version)
+            };
+            if !is_known && self.is_ours(one) {
+                let text = self.store.get(one.kind, &one.name).await?;
+                changed.push((one.clone(), text));
+            }
+        }
+        let mut known = self.known();
+        let had = known.versions.len();
+        known.forget_all_but(&kept);
+        if changed.is_empty() && known.versions.len() == had {
+            return Ok(());
+        }
+        for (one, text) in changed {
+            known.learn(&one, text.as_deref().unwrap_or_default());
+        }
+        let mut names: Vec<_> = known.certificates.keys().collect();
+        // The first is for those who name no host.
+        names.sort_by_key(|name| self.settings.domains.iter().position(|one| one == *name));
+        let certificates = names.into_iter().map(|name| &known.certificates[name]);
+        let proofs = known.proofs.values().cloned().collect();
+        self.shown.store(Arc::new(Shown::new(
+            certificates.cloned().collect(),
+            proofs,
+        )));
+        Ok(())
+    }
+
+    /// Certificates of other hosts may be another gate's. Challenges are shown for whoever runs the order.
+    fn is_ours(&self, kept: &Kept) -> bool {
+        match kept.kind {
+            Kind::Account => false,
+            Kind::Certificate | Kind::Failure => self.settings.domains.contains(&kept.name),
+            Kind::Challenge => true,
+        }
+    }
+
+    /// Orders until `stop`.
+    pub(super) async fn keep_ordering(&self, stop: &CancellationToken) {
+        let _part = vital::part("the orders of certificates by ACME");
+        let ordering = async {
+            let mut looked = self.looked.subscribe();
+            let _ = looked.wait_for(|looked| *looked).await;
+            self.tell_missing();
+            loop {
+                if let Err(error) = self.order_due().await {
+                    tracing::error!("cannot order certificates: {error}");
+                    sleep(AFTER_TROUBLE).await;
+                }
+                sleep(BETWEEN_LOOKS).await;
+            }
+        };
+        stop.run_until_cancelled(ordering).await;
+        // Whoever takes over need not wait until the lock is old.
+        let _ = self.store.unlock().await;
+    }
+
+    fn tell_missing(&self) {
+        let known = self.known();
+        let domains = self.settings.domains.iter();
+        let missing: Vec<_> = domains
+            .filter(|domain| !known.certificates.contains_key(*domain))
+            .map(String::as_str)
+            .collect();
+        if !missing.is_empty() {
+            let domains = missing.join(", ");
+            tracing::warn!(
+                domains,
+                "there is no certificate yet, and handshakes are refused until one is there"
+            );
+        }
+    }
+
+    async fn order_due(&self) -> Result<(), KeepError> {
+        for domain in &self.settings.domains {
+            if !self.is_due(domain) {
+                continue;
+            }
+            if !self.store.lock().await? {
+                // Another node orders; what it gets will be seen.
+                return Ok(());
+            }
+            // What another node got a moment ago.
+            let looked = self.look().await;
+            if looked.is_ok() && self.is_due(domain) {
+                self.order(domain).await;
+            }
+            self.store.unlock().await?;
+            looked?;
+        }
+        Ok(())
+    }
+
+    fn is_due(&self, domain: &str) -> bool {
+        let known = self.known();
+        let certificate = known.certificates.get(domain);
+        let renewal = certificate.map_or(0, |certificate| due::renewal(certificate, self.share));
+        let failure = known.failure_since(domain, self.started);
+        let pause = failure.map_or(0, |failure| failure.until);
+        clock::now().secs() >= renewal.max(pause)
+    }
+
+    async fn order(&self, domain: &str) {
+        let failure = self.known().failure_since(domain, self.started);
+        let challenge = self.challenge(failure);
+        let (ca, by) = (&self.settings.directory_url, order::name(challenge));
+        tracing::info!(domain, ca, challenge = by, "ordering a certificate");
+        let ordering = self.run(domain, challenge);
+        let ordered = timeout(order::LONGEST, ordering).await;
+        match ordered.unwrap_or(Err(OrderError::TimedOut)) {
+            Ok(until) => {
+                self.metrics.ordered("ok");
+                let until = clock::timestamp(session::UnixTime::from_secs(until));
+                tracing::info!(domain, %until, "a new certificate is there");
+            }
+            Err(error) => {
+                self.metrics.ordered("failed");
+                self.failed(domain, failure, &error).await;
+            }
+        }
+    }
+
+    /// After each failure another way is tried, if there is one.
+    fn challenge(&self, failure: Option<Failure>) -> AcmeChallenge {
+        let all = &self.settings.challenges;
+        let failed = failure.map_or(0, |failure| failure.count) as usize;
+        all[failed % all.len()]
+    }
+
+    /// Orders a certificate and keeps it. Gives until when it is good.
+    async fn run(&self, domain: &str, challenge: AcmeChallenge) -> Result<u64, OrderError> {
+        let ordered =
+            order::order(domain, challenge, &self.settings, &self.client, &self.store).await?;
+        let certificate = read(domain, &ordered.0).map_err(OrderError::Unusable)?;
+        self.store
+            .put(Kind::Certificate, domain, &ordered.0)
+            .await?;
+        self.store.remove(Kind::Failure, domain).await?;
+        let mut known = self.known();
+        known.failures.remove(domain);
+        let until = certificate.not_after;
+        // Until the next look shows it, so that it is not ordered again.
+        known
+            .certificates
+            .insert(domain.to_owned(), Arc::new(certificate));
+        Ok(until)
+    }
+
+    async fn failed(&self, domain: &str, before: Option<Failure>, error: &OrderError) {
+        let at_least = match error.is_rate_limit() {
+            true => AFTER_RATE_LIMIT,
+            false => Duration::ZERO,
+        };
+        let now = clock::now();
+        let failure = Failure::after(before, now, at_least, fastrand::f64());
+        let certificate = {
+            let mut known = self.known();
+            known.failures.insert(domain.to_owned(), failure);
+            known.certificates.get(domain).cloned()
+        };
+        let shown = |secs| clock::timestamp(session::UnixTime::from_secs(secs));
+        let (next, count) = (shown(failure.until), failure.count);
+        let instead = match certificate {
+            Some(old) if old.not_after > now.secs() => {
+                format!(
+                    "the one before is shown, which is good until {}",
+                    shown(old.not_after)
+                )
+            }
+            Some(old) => format!(
+                "the one before expired at {}: clients refuse it",
+                shown(old.not_after)
+            ),
+            None => "there is none, and handshakes are refused".to_owned(),
+        };
+        tracing::error!(
+            domain,
+            attempt = count,
+            %next,
+            "cannot have a certificate: {error}; {instead}"
+        );
+        let text = serde_json::to_string(&failure).unwrap_or_default();
+        if let Err(error) = self.store.put(Kind::Failure, domain, &text).await {
+            tracing::warn!(domain, "other nodes do not hear of the failure: {error}");
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// Drops what is not kept any more.
+    fn forget_all_but(&mut self, kept: &[Kept]) {
+        let is_kept = |kind: Kind, name: &String| {
+            kept.iter().any(|one| one.kind == kind && one.name == *name)
+        };
+        self.versions.retain(|(kind, name), _| is_kept(*kind, name));
+        self.proofs.retain(|name, _| is_kept(Kind::Challenge, name));
+        // Certificates and failures stay in memory: what was removed by accident is still good.
+    }
+
+    /// Takes what was read. What cannot be used is named once.
+    fn learn(&mut self, kept: &Kept, text: &str) {
+        let Kept {
+            kind,
+            name,
+            version,
+        } = kept;
+        let read = match kind {
+            Kind::Account => Ok(()),
+            Kind::Certificate => read(name, text).map(|certificate| {
+                self.certificates
+                    .insert(name.clone(), Arc::new(certificate));
+            }),
+            Kind::Challenge => serde_json::from_str::<Challenge>(text)
+                .map_err(|error| error.to_string())
+                .and_then(|challenge| {
+                    Proof::new(name, challenge).map_err(|error| error.to_string())
+                })
+                .map(|proof| {
+                    self.proofs.insert(name.clone(), proof);
+                }),
+            Kind::Failure => serde_json::from_str::<Failure>(text)
+                .map_err(|error| error.to_string())
+                .map(|failure| {
+                    self.failures.insert(name.clone(), failure);
+                }),
+        };
+        if let Err(error) = read {
+            let kind = kind.word();
+            tracing::error!(domain = %name, "the {kind} in ACME_STORE cannot be used: {error}");
+        }
+        self.versions.insert((*kind, name.clone()), version.clone());
+    }
+
+    /// The last failure, unless it was before this process began: who has mended something starts it anew.
+    fn failure_since(&self, domain: &str, started: u64) -> Option<Failure> {
+        let failure = self.failures.get(domain).copied();
+        failure.filter(|failure| failure.at >= started)
+    }
+}
+
+/// A certificate with its key, both in one text.
+fn read(domain: &str, text: &str) -> Result<Certificate, String> {
+    let place = format!("{domain}.pem");
+    let place = Path::new(&place);
+    Certificate::of_text(text.as_bytes(), place).map_err(|error| error.to_string())
+}
+
+/// How often each node looks at what is kept.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// How long an authority is left alone that says that too much was asked of it.
+const AFTER_RATE_LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// How long after trouble with the place the next order waits.
+const AFTER_TROUBLE: Duration = Duration::from_secs(10);

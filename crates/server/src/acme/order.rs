@@ -1,0 +1,238 @@
+//! One order, from the account to the certificate.
+
+use std::time::Duration;
+
+use instant_acme::{
+    Account, AccountCredentials, AuthorizationStatus, ChallengeType, Error, Identifier, NewAccount,
+    NewOrder, Order, OrderStatus, Problem, RetryPolicy,
+};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use thiserror::Error;
+use tokio::time::sleep;
+
+use super::client::Client;
+use super::kept::{KeepError, Kind};
+use super::shown::Challenge;
+use super::store::Store;
+use crate::clock;
+use crate::config::{AcmeChallenge, AcmeSettings};
+
+/// Why there is no certificate.
+#[derive(Debug, Error)]
+pub(super) enum OrderError {
+    /// The way to the server, or what it said where it was not understood.
+    #[error("{0}")]
+    Acme(Error),
+    /// The authority says no.
+    #[error("the authority says: {}", said(.0))]
+    Refused(Problem),
+    /// What is kept of the account is none.
+    #[error("the account that is kept cannot be read: {0}; remove it to have a new one")]
+    Account(serde_json::Error),
+    /// The place where everything is kept.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
+    /// No key or no request could be made.
+    #[error("the signing request cannot be made: {0}")]
+    Made(#[from] rcgen::Error),
+    /// The authority takes other proofs.
+    #[error("the authority does not offer the challenge {}", name(*.0))]
+    NotOffered(AcmeChallenge),
+    /// The authority has looked, and has not seen that the host is ours.
+    #[error("the authority has not found the proof by {by}: {seen}", by = name(*.by))]
+    Unproved { by: AcmeChallenge, seen: String },
+    /// What came is no certificate for the key.
+    #[error("what the authority has signed cannot be used: {0}")]
+    Unusable(String),
+    /// It is not over after a time that is long enough.
+    #[error("the order was not over within {} s", LONGEST.as_secs())]
+    TimedOut,
+}
+
+impl OrderError {
+    /// Whether the authority says that too much was asked of it (RFC 8555 §6.6).
+    pub(super) fn is_rate_limit(&self) -> bool {
+        let Self::Refused(problem) = self else {
+            return false;
+        };
+        problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:rateLimited")
+    }
+}
+
+impl From<Error> for OrderError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the library may have more errors some day, and says all of them itself"
+    )]
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Api(problem) => Self::Refused(problem),
+            other => Self::Acme(other),
+        }
+    }
+}
+
+/// What an authority says, with the name of it (RFC 8555 §6.7).
+fn said(problem: &Problem) -> String {
+    let name = problem.r#type.as_deref().unwrap_or("no type");
+    let mut said = match &problem.detail {
+        Some(detail) => format!("{detail} ({name})"),
+        None => name.to_owned(),
+    };
+    for sub in &problem.subproblems {
+        said += &format!("; {sub}");
+    }
+    said
+}
+
+/// A certificate as it comes: its key and its chain, as PEM in one text.
+pub(super) struct Ordered(pub(super) String);
+
+/// Orders a certificate for a host.
+///
+/// # Errors
+/// [`OrderError`] says why there is none.
+pub(super) async fn order(
+    domain: &str,
+    challenge: AcmeChallenge,
+    settings: &AcmeSettings,
+    client: &Client,
+    store: &Store,
+) -> Result<Ordered, OrderError> {
+    let account = account(settings, client, store).await?;
+    let identifiers = [Identifier::Dns(domain.to_owned())];
+    let mut order = account.new_order(&NewOrder::new(&identifiers)).await?;
+    let proved = prove(domain, challenge, &mut order, store).await;
+    let finished = match proved {
+        Ok(()) => finish(domain, &mut order).await,
+        Err(error) => Err(error),
+    };
+    // What nobody asks for any more; it would be forgotten by itself.
+    store.remove(Kind::Challenge, domain).await?;
+    finished
+}
+
+/// The account that is kept, or a new one.
+async fn account(
+    settings: &AcmeSettings,
+    client: &Client,
+    store: &Store,
+) -> Result<Account, OrderError> {
+    let http = || Box::new(client.clone());
+    if let Some(kept) = store.get(Kind::Account, ACCOUNT).await? {
+        let credentials: AccountCredentials =
+            serde_json::from_str(&kept).map_err(OrderError::Account)?;
+        let builder = Account::builder_with_http(http());
+        return Ok(builder.from_credentials(credentials).await?);
+    }
+    let contact = settings
+        .email
+        .as_ref()
+        .map(|email| format!("mailto:{email}"));
+    let contact = contact.as_deref();
+    let new = NewAccount {
+        contact: contact.as_slice(),
+        terms_of_service_agreed: true,
+        only_return_existing: false,
+    };
+    let builder = Account::builder_with_http(http());
+    let url = settings.directory_url.clone();
+    let (account, credentials) = builder.create(&new, url, None).await?;
+    let text = serde_json::to_string(&credentials).map_err(OrderError::Account)?;
+    store.put(Kind::Account, ACCOUNT, &text).await?;
+    Ok(account)
+}
+
+/// Shows the authority that the host is ours, unless it knows from an order before.
+async fn prove(
+    domain: &str,
+    kind: AcmeChallenge,
+    order: &mut Order,
+    store: &Store,
+) -> Result<(), OrderError> {
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization?;
+        if authorization.status == AuthorizationStatus::Valid {
+            continue;
+        }
+        let challenge = authorization.challenge(of(kind));
+        let mut challenge = challenge.ok_or(OrderError::NotOffered(kind))?;
+        let shown = Challenge {
+            kind: kind.into(),
+            token: challenge.token.clone(),
+            key_authorization: challenge.key_authorization().as_str().to_owned(),
+            until: clock::now().secs() + LONGEST.as_secs(),
+        };
+        let text = serde_json::to_string(&shown).map_err(Error::from)?;
+        store.put(Kind::Challenge, domain, &text).await?;
+        // The authority may ask any of the nodes.
+        sleep(UNTIL_ALL_HAVE_SEEN).await;
+        challenge.set_ready().await?;
+    }
+    match order.poll_ready(&PATIENCE).await {
+        Ok(OrderStatus::Ready | OrderStatus::Valid) => Ok(()),
+        Ok(OrderStatus::Invalid | OrderStatus::Pending | OrderStatus::Processing) => {
+            let seen = seen(order).await;
+            Err(OrderError::Unproved { by: kind, seen })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What the authority says that it has seen in place of the proof.
+async fn seen(order: &mut Order) -> String {
+    let mut seen = Vec::new();
+    let mut authorizations = order.authorizations();
+    while let Some(Ok(mut authorization)) = authorizations.next().await {
+        let Ok(state) = authorization.refresh().await else {
+            continue;
+        };
+        let errors = state.challenges.iter().filter_map(|one| one.error.as_ref());
+        seen.extend(errors.map(said));
+    }
+    match seen.is_empty() {
+        true => "it does not say why".to_owned(),
+        false => seen.join("; "),
+    }
+}
+
+/// Has the certificate signed, for a key that nobody else has had.
+async fn finish(domain: &str, order: &mut Order) -> Result<Ordered, OrderError> {
+    let mut params = CertificateParams::new([domain.to_owned()])?;
+    params.distinguished_name = DistinguishedName::new();
+    let key = KeyPair::generate()?;
+    let request = params.serialize_request(&key)?;
+    order.finalize_csr(request.der()).await?;
+    let chain = order.poll_certificate(&PATIENCE).await?;
+    Ok(Ordered(key.serialize_pem() + &chain))
+}
+
+fn of(challenge: AcmeChallenge) -> ChallengeType {
+    match challenge {
+        AcmeChallenge::Http01 => ChallengeType::Http01,
+        AcmeChallenge::TlsAlpn01 => ChallengeType::TlsAlpn01,
+    }
+}
+
+/// What a challenge is called.
+pub(super) fn name(challenge: AcmeChallenge) -> &'static str {
+    match challenge {
+        AcmeChallenge::Http01 => "http-01",
+        AcmeChallenge::TlsAlpn01 => "tls-alpn-01",
+    }
+}
+
+/// There is one for each server.
+const ACCOUNT: &str = "account";
+
+/// For a whole order. Others may order after that.
+pub(super) const LONGEST: Duration = Duration::from_secs(5 * 60);
+
+/// Every node looks once a second for what is to be shown.
+const UNTIL_ALL_HAVE_SEEN: Duration = Duration::from_secs(3);
+
+/// The authority is asked so often whether it has come to an end: after half a second, then after twice that, and so on.
+const PATIENCE: RetryPolicy = RetryPolicy::new()
+    .initial_delay(Duration::from_millis(500))
+    .timeout(Duration::from_secs(120));

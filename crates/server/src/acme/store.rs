@@ -1,0 +1,132 @@
+//! Where the account, the certificates and the challenges of running orders are kept: in a folder, or in PostgreSQL.
+//!
+//! Both are a few small texts under a kind and a name. All nodes that share the place see what one has written when they look
+//! next, which each does about once a second.
+
+use std::time::Duration;
+
+use super::folder::Folder;
+use super::kept::{KeepError, Kept, Kind};
+use crate::config::{AcmePlace, AcmeSettings};
+use crate::store::{Pools, SharedRows};
+
+/// Where texts are kept.
+pub(super) enum Store {
+    Folder(Folder),
+    Rows(Box<SharedRows>),
+}
+
+impl Store {
+    /// The place that the settings name. A folder is made.
+    ///
+    /// # Errors
+    /// When the folder cannot be used.
+    pub(super) fn open(settings: &AcmeSettings, pools: &Pools) -> Result<Self, KeepError> {
+        match &settings.place {
+            AcmePlace::Folder(path) => {
+                let scope = scope(&settings.directory_url);
+                Ok(Self::Folder(Folder::open(path, &scope)?))
+            }
+            AcmePlace::Postgres(database) => {
+                let holder = format!("{:032x}", fastrand::u128(..));
+                let rows = SharedRows::open(database, pools, &settings.directory_url, holder);
+                let rows = rows.expect("the settings name a PostgreSQL");
+                Ok(Self::Rows(Box::new(rows)))
+            }
+        }
+    }
+
+    /// What there is.
+    pub(super) async fn list(&self) -> Result<Vec<Kept>, KeepError> {
+        match self {
+            Self::Folder(folder) => folder.list().await,
+            Self::Rows(rows) => {
+                rows.prepare().await?;
+                let rows = rows.list().await?;
+                let kept = rows.into_iter().filter_map(|row| {
+                    Some(Kept {
+                        kind: Kind::ALL.into_iter().find(|kind| kind.word() == row.kind)?,
+                        name: row.name,
+                        version: row.version,
+                    })
+                });
+                Ok(kept.collect())
+            }
+        }
+    }
+
+    /// The text under this name, if there is one.
+    pub(super) async fn get(&self, kind: Kind, name: &str) -> Result<Option<String>, KeepError> {
+        match self {
+            Self::Folder(folder) => folder.get(kind, name).await,
+            Self::Rows(rows) => Ok(rows.get(kind.word(), name).await?),
+        }
+    }
+
+    /// Keeps a text, in the place of the one before it.
+    pub(super) async fn put(&self, kind: Kind, name: &str, text: &str) -> Result<(), KeepError> {
+        match self {
+            Self::Folder(folder) => folder.put(kind, name, text).await,
+            Self::Rows(rows) => Ok(rows.put(kind.word(), name, text).await?),
+        }
+    }
+
+    /// Removes a text, if there is one.
+    pub(super) async fn remove(&self, kind: Kind, name: &str) -> Result<(), KeepError> {
+        match self {
+            Self::Folder(folder) => folder.remove(kind, name).await,
+            Self::Rows(rows) => Ok(rows.remove(kind.word(), name).await?),
+        }
+    }
+
+    /// Whether this process alone may order now.
+    pub(super) async fn lock(&self) -> Result<bool, KeepError> {
+        match self {
+            Self::Folder(folder) => folder.lock().await,
+            Self::Rows(rows) => Ok(rows.lock(LOCK, TERM).await?),
+        }
+    }
+
+    /// Lets others order.
+    pub(super) async fn unlock(&self) -> Result<(), KeepError> {
+        match self {
+            Self::Folder(folder) => {
+                folder.unlock();
+                Ok(())
+            }
+            Self::Rows(rows) => Ok(rows.unlock(LOCK).await?),
+        }
+    }
+}
+
+/// The name of a folder for a server's directory: an account of one is none of another.
+fn scope(directory_url: &str) -> String {
+    let rest = directory_url.trim_start_matches("https://");
+    let plain = |letter: char| match letter.is_ascii_alphanumeric() || letter == '.' {
+        true => letter.to_ascii_lowercase(),
+        false => '-',
+    };
+    rest.chars().map(plain).collect()
+}
+
+const LOCK: &str = "order";
+
+/// How long one node may order before others take it for gone. Longer than an order may take.
+const TERM: Duration = Duration::from_secs(6 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_have_folders_of_their_own() {
+        assert_eq!(
+            scope("https://acme-v02.api.letsencrypt.org/directory"),
+            "acme-v02.api.letsencrypt.org-directory"
+        );
+        assert_eq!(
+            scope("https://localhost:14000/dir?a=../b"),
+            "localhost-14000-dir-a-..-b"
+        );
+    }
+}

@@ -1,0 +1,399 @@
+//! Where certificates are ordered, for which hosts, and where they are kept: read and checked.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+
+use http::Uri;
+
+use super::files::Content;
+use super::listeners::ListenerSettings;
+use super::raw::Reader;
+use super::stores;
+use super::tls::Certificates;
+use crate::store::{self, DatabaseSettings};
+use crate::tls::Authorities;
+use crate::tls::server::ClientProof;
+
+/// How certificates are ordered from an ACME server (RFC 8555).
+#[derive(Clone, Debug)]
+pub(crate) struct AcmeSettings {
+    /// The hosts, in lower case. Each gets a certificate of its own.
+    pub(crate) domains: Vec<String>,
+    /// Whom the authority writes to.
+    pub(crate) email: Option<String>,
+    /// The server's directory.
+    pub(crate) directory_url: String,
+    /// Who may vouch for that server.
+    pub(crate) authorities: Authorities,
+    /// Where the account and the certificates are kept.
+    pub(crate) place: AcmePlace,
+    /// How a host is proved, the most wanted first. At least one.
+    pub(crate) challenges: Vec<AcmeChallenge>,
+    /// The authorities of the server as a file, if one is named.
+    ca: Option<Content>,
+}
+
+/// Where the account, the certificates and the challenges are kept.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum AcmePlace {
+    /// In a folder.
+    Folder(PathBuf),
+    /// In PostgreSQL, for all nodes.
+    Postgres(Box<DatabaseSettings>),
+}
+
+/// How an authority is shown that a host is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AcmeChallenge {
+    /// By an answer on port 80 (RFC 8555 §8.3).
+    Http01,
+    /// By a certificate on port 443 (RFC 8737).
+    TlsAlpn01,
+}
+
+impl AcmeSettings {
+    /// Whether a database is asked for them.
+    pub(super) fn asks_database(&self) -> bool {
+        matches!(self.place, AcmePlace::Postgres(_))
+    }
+
+    /// Whether what was made of `other` can go on.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        let Self {
+            domains,
+            email,
+            directory_url,
+            authorities: _,
+            place,
+            challenges,
+            ca,
+        } = self;
+        (domains, email, directory_url) == (&other.domains, &other.email, &other.directory_url)
+            && (place, challenges, ca) == (&other.place, &other.challenges, &other.ca)
+    }
+}
+
+/// Reads the settings, which count where a listener has `TLS=acme`. `stores` are those of the top level.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    listeners: &[ListenerSettings],
+    stores: Option<&store::Settings>,
+) -> Option<AcmeSettings> {
+    if !is_used(listeners) {
+        return None;
+    }
+    let mut domains = reader.list("ACME_DOMAINS", domain);
+    let mut seen = BTreeSet::new();
+    domains.retain(|domain| seen.insert(domain.clone()));
+    if domains.is_empty() && !reader.is_given("ACME_DOMAINS") {
+        let what = "TLS=acme orders certificates, so say for which hosts, such as app.example.com,www.example.com";
+        reader.problem("ACME_DOMAINS", what);
+    }
+    let email = reader.read("ACME_EMAIL", email);
+    let directory_url = reader.named("ACME_DIRECTORY_URL", LETS_ENCRYPT, directory_url);
+    let (authorities, ca) = authorities(reader);
+    let challenges = challenges(reader, listeners);
+    let place = place(reader, stores);
+    Some(AcmeSettings {
+        domains,
+        email,
+        directory_url: directory_url?,
+        authorities,
+        place: place?,
+        challenges,
+        ca,
+    })
+}
+
+/// Whether a listener shows certificates that are ordered.
+pub(super) fn is_used(listeners: &[ListenerSettings]) -> bool {
+    listeners.iter().any(is_ordered)
+}
+
+fn is_ordered(listener: &ListenerSettings) -> bool {
+    let tls = listener.tls.as_ref();
+    tls.is_some_and(|tls| matches!(tls.certificates, Certificates::Acme))
+}
+
+/// A host, in lower case.
+fn domain(text: &str) -> Result<String, &'static str> {
+    let name = text.to_ascii_lowercase();
+    if name.starts_with("*.") {
+        return Err(
+            "a certificate with a star takes a challenge by DNS, which is not spoken here; name each host, or have another \
+             program write the files of TLS_CERT_FILE",
+        );
+    }
+    if !name.is_ascii() {
+        return Err("write the host as DNS has it, with `xn--` in front");
+    }
+    if name.parse::<std::net::IpAddr>().is_ok() {
+        return Err("certificates are ordered for names, not for addresses");
+    }
+    let is_label = |label: &str| {
+        let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let is_edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+        let bytes = label.as_bytes();
+        bytes.len() <= LONGEST_LABEL
+            && bytes.iter().copied().all(is_inner)
+            && is_edge(bytes.first())
+            && is_edge(bytes.last())
+    };
+    match name.len() <= LONGEST_NAME && name.split('.').all(is_label) {
+        true => Ok(name),
+        false => Err("not a host such as app.example.com, without scheme, port or path"),
+    }
+}
+
+fn email(text: &str) -> Result<String, &'static str> {
+    let is_part = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic());
+    let has_other = |text: &str| text.contains([',', ';', '?', ':', '<', '>']);
+    match text.split_once('@') {
+        Some((name, host)) if is_part(name) && is_part(host) && !has_other(text) => {
+            Ok(text.to_owned())
+        }
+        Some(_) | None => Err("not one e-mail address such as ops@example.com"),
+    }
+}
+
+/// What is ordered there is only as good as the connection (RFC 8555 §6.1).
+fn directory_url(text: &str) -> Result<String, &'static str> {
+    let uri: Uri = text.parse().map_err(|_| NO_DIRECTORY)?;
+    let authority = uri.authority().ok_or(NO_DIRECTORY)?;
+    let has_port = authority.as_str().len() > authority.host().len();
+    if authority.as_str().contains('@') || (has_port && authority.port_u16().is_none()) {
+        return Err(NO_DIRECTORY);
+    }
+    match uri.scheme_str() {
+        Some("https") => Ok(text.to_owned()),
+        Some(_) | None => Err(NO_DIRECTORY),
+    }
+}
+
+/// The public authorities, or those of `ACME_CA_FILE` in their place.
+fn authorities(reader: &mut Reader<'_>) -> (Authorities, Option<Content>) {
+    let path = reader.text(CA_FILE);
+    let Some(path) = path.as_deref().map(Path::new) else {
+        return (Authorities::public(), None);
+    };
+    match Authorities::of_file(path) {
+        Ok(authorities) => (authorities, Content::of_file(path)),
+        Err(error) => {
+            reader.problem(CA_FILE, error.to_string());
+            (Authorities::public(), None)
+        }
+    }
+}
+
+/// The ways that the listeners leave open, as far as they are wanted.
+fn challenges(reader: &mut Reader<'_>, listeners: &[ListenerSettings]) -> Vec<AcmeChallenge> {
+    let words = [
+        ("auto", None),
+        ("http-01", Some(AcmeChallenge::Http01)),
+        ("tls-alpn-01", Some(AcmeChallenge::TlsAlpn01)),
+    ];
+    let wanted = reader.choice(CHALLENGE, None, &words);
+    let takes_all = |listener: &ListenerSettings| {
+        let tls = listener.tls.as_ref();
+        tls.is_some_and(|tls| !matches!(tls.client, ClientProof::Required(_)))
+    };
+    let by_tls = listeners
+        .iter()
+        .any(|listener| is_ordered(listener) && takes_all(listener));
+    let by_http = listeners.iter().any(|listener| listener.tls.is_none());
+    let open = [
+        (by_tls, AcmeChallenge::TlsAlpn01, NO_TLS_ALPN),
+        (by_http, AcmeChallenge::Http01, NO_HTTP),
+    ];
+    let of = |wanted: AcmeChallenge| move |(_, one, _): &&(_, AcmeChallenge, _)| *one == wanted;
+    match wanted {
+        Some(wanted) => {
+            if let Some((false, _, why)) = open.iter().find(of(wanted)) {
+                reader.problem(CHALLENGE, *why);
+            }
+            vec![wanted]
+        }
+        None => {
+            if !by_tls && !by_http {
+                reader.problem(CHALLENGE, format!("{NO_TLS_ALPN}; and {NO_HTTP}"));
+            }
+            let open = open.iter().filter(|(is_open, ..)| *is_open);
+            open.map(|(_, one, _)| *one).collect()
+        }
+    }
+}
+
+fn place(reader: &mut Reader<'_>, stores: Option<&store::Settings>) -> Option<AcmePlace> {
+    let Some(text) = reader.read(STORE, |text| Ok::<_, Infallible>(text.to_owned())) else {
+        let what = "say where the account and the certificates are kept: a folder such as /var/lib/sessiongate/acme, or \
+                    `postgres` for several nodes";
+        reader.problem(STORE, what);
+        return None;
+    };
+    if text == "postgres" {
+        let database = stores::shared_database(reader, stores, STORE)?;
+        return Some(AcmePlace::Postgres(Box::new(database)));
+    }
+    if text.contains("://") {
+        let what = "it is a URL; `postgres` keeps them in the database of DATABASE_URL, and a path in a folder";
+        reader.problem(STORE, what);
+        return None;
+    }
+    let path = PathBuf::from(&text);
+    if path.exists() && !path.is_dir() {
+        reader.problem(STORE, format!("`{text}` is no folder"));
+        return None;
+    }
+    Some(AcmePlace::Folder(path))
+}
+
+/// Where Let's Encrypt's directory is (https://letsencrypt.org/docs/acme-protocol-updates/).
+const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+const CA_FILE: &str = "ACME_CA_FILE";
+const CHALLENGE: &str = "ACME_CHALLENGE";
+const STORE: &str = "ACME_STORE";
+
+const NO_DIRECTORY: &str = "not the https:// URL of an ACME directory, such as https://acme-v02.api.letsencrypt.org/directory";
+const NO_HTTP: &str = "HTTP-01 takes a listener without TLS: set REDIRECT_LISTEN=0.0.0.0:80, where the authority asks";
+const NO_TLS_ALPN: &str = "TLS-ALPN-01 takes a listener with TLS=acme that lets clients in without a certificate of theirs";
+
+/// In bytes (RFC 1035 §2.3.4).
+const LONGEST_LABEL: usize = 63;
+const LONGEST_NAME: usize = 253;
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, Variables};
+    use super::*;
+
+    #[test]
+    fn hosts_are_names_that_can_be_proved() {
+        for (text, host) in [
+            ("app.example.com", "app.example.com"),
+            ("APP.Example.Com", "app.example.com"),
+            ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+            ("intranet", "intranet"),
+        ] {
+            assert_eq!(domain(text).as_deref(), Ok(host), "{text}");
+        }
+        let long = format!("{}.example.com", "a".repeat(64));
+        for text in [
+            "*.example.com",
+            "bücher.example",
+            "192.0.2.1",
+            "2001:db8::1",
+            "app.example.com:443",
+            "https://app.example.com",
+            "app..example.com",
+            "app.example.com.",
+            "-app.example.com",
+            "app.example.com/path",
+            "../etc",
+            long.as_str(),
+        ] {
+            assert!(domain(text).is_err(), "{text}");
+        }
+    }
+
+    fn config(pairs: &[(&'static str, &str)]) -> Result<AcmeSettings, String> {
+        let base = [
+            ("UPSTREAM", "http://127.0.0.1:3000"),
+            ("AUTH_SECRET", "kW9tZ3mQ7xL2vB8nR4pJ6sD1fG5hC0yA"),
+            ("TLS", "acme"),
+        ];
+        let pairs = base.iter().chain(pairs);
+        let pairs = pairs.map(|(name, value)| (*name, (*value).to_owned()));
+        let config = Config::from_variables(&Variables::default().with(pairs));
+        let config = config.map_err(|errors| errors.to_string())?;
+        Ok(config.acme.expect("certificates are ordered"))
+    }
+
+    const ENOUGH: [(&str, &str); 2] = [
+        ("ACME_DOMAINS", "b.example,A.example"),
+        ("ACME_STORE", "acme"),
+    ];
+
+    #[test]
+    fn hosts_and_a_place_are_enough() {
+        let settings = config(&ENOUGH).unwrap();
+        assert_eq!(settings.domains, ["b.example", "a.example"]);
+        assert_eq!(settings.place, AcmePlace::Folder("acme".into()));
+        assert_eq!(settings.directory_url, LETS_ENCRYPT);
+        assert_eq!(settings.challenges, [AcmeChallenge::TlsAlpn01]);
+        assert!(settings.is(&config(&ENOUGH).unwrap()));
+        let both = [ENOUGH[0], ENOUGH[1], ("REDIRECT_LISTEN", "0.0.0.0:80")];
+        let other = config(&both).unwrap();
+        assert_eq!(
+            other.challenges,
+            [AcmeChallenge::TlsAlpn01, AcmeChallenge::Http01]
+        );
+        assert!(!settings.is(&other));
+    }
+
+    #[test]
+    fn what_is_missing_or_cannot_work_is_said() {
+        let [domains, store] = ENOUGH;
+        let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/idle/authority.pem");
+        let required = [("TLS_CLIENT_AUTH", "required"), ("TLS_CLIENT_CA_FILE", ca)];
+        for (pairs, said) in [
+            (&[store][..], "say for which hosts"),
+            (&[domains], "a folder such as /var/lib/sessiongate/acme"),
+            (
+                &[domains, ("ACME_STORE", "postgres")],
+                "ACME_STORE says `postgres`",
+            ),
+            (
+                &[
+                    domains,
+                    ("ACME_STORE", "postgres"),
+                    ("DATABASE_URL", "sqlite:///x.db"),
+                ],
+                "which nodes cannot share",
+            ),
+            (&[domains, ("ACME_STORE", "postgres://db")], "it is a URL"),
+            (&[domains, ("ACME_STORE", "/etc/hostname")], "is no folder"),
+            (
+                &[domains, store, ("ACME_CHALLENGE", "http-01")],
+                "REDIRECT_LISTEN",
+            ),
+            (
+                &[domains, store, required[0], required[1]],
+                "TLS-ALPN-01 takes",
+            ),
+            (
+                &[domains, store, ("ACME_CA_FILE", "/nowhere.pem")],
+                "/nowhere.pem",
+            ),
+            (
+                &[domains, store, ("TLS_CERT_FILE", "a.pem")],
+                "`acme` orders certificates",
+            ),
+        ] {
+            let error = config(pairs).expect_err(said);
+            assert!(error.contains(said), "{said}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_asked_over_https_alone() {
+        assert!(directory_url("https://localhost:14000/dir").is_ok());
+        for text in [
+            "http://localhost:14000/dir",
+            "localhost",
+            "https://user:password@ca.example/dir",
+            "https://ca.example:/dir",
+        ] {
+            assert!(directory_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_email_address_is_one() {
+        assert!(email("ops@example.com").is_ok());
+        for text in ["ops", "@example.com", "a@b,c@d", "mailto:a@b", "a b@c"] {
+            assert!(email(text).is_err(), "{text}");
+        }
+    }
+}

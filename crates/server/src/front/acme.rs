@@ -1,0 +1,31 @@
+//! The answer to an ACME server that asks whether a host is ours (HTTP-01, RFC 8555 §8.3).
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::{Method, Request, Response};
+use http1::Length;
+
+use crate::config::AskedHost;
+use crate::live::Live;
+
+/// What the server wants to see, if it asks for the token of an order that runs, on this node or on another. Everything else
+/// under the same path goes its usual way.
+pub(super) fn proof(live: &Live, request: &Request<Length>) -> Option<Response<Bytes>> {
+    let acme = live.acme.as_ref()?;
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
+    }
+    let host = request.headers().get(HOST)?.to_str().ok()?;
+    let host = AskedHost::read(host)?;
+    let proof = acme.http_proof(host.plain_name()?, request.uri().path())?;
+    let mut response = Response::new(proof);
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_TYPE, "application/octet-stream"),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    Some(response)
+}

@@ -1,0 +1,249 @@
+//! Certificates that are ordered from a real ACME server, as curl sees them.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use harness::{
+    CertificateKind, Certificates, Echo, Gate, GateCommand, Pebble, Postgres, Request, free_port,
+    poll, run,
+};
+
+use crate::support::gate;
+
+const HOST: &str = "app.example.com";
+
+/// The gate with certificates from `pebble`.
+fn ordering(echo: &Echo, pebble: &Pebble, tls: u16, store: &str) -> GateCommand {
+    gate(&echo.url())
+        .env("LISTEN", format!("127.0.0.1:{tls}"))
+        .env("PUBLIC_PATHS", "/")
+        .env("TLS", "acme")
+        .env("ACME_DOMAINS", HOST)
+        .env("ACME_EMAIL", "ops@example.com")
+        .env("ACME_DIRECTORY_URL", pebble.directory_url())
+        .env("ACME_CA_FILE", pebble.authority())
+        .env("ACME_STORE", store)
+}
+
+/// The status that curl gets from `https://` and the host at this port, if it trusts what it is shown with `root`.
+async fn status(port: u16, root: &Path) -> Result<String> {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--output", "/dev/null"])
+        .args(["--write-out", "%{http_code}", "--cacert"])
+        .arg(root)
+        .args(["--connect-to", &format!("{HOST}:443:127.0.0.1:{port}")])
+        .arg(format!("https://{HOST}/"));
+    run(curl, "curl").await
+}
+
+/// Waits until curl trusts what is shown at this port.
+async fn trusted(port: u16, root: &Path) -> Result<()> {
+    poll("a certificate that is trusted", async || {
+        (status(port, root).await.ok()? == "200").then_some(())
+    })
+    .await
+}
+
+fn mode(path: &Path) -> Result<u32> {
+    Ok(fs::metadata(path)?.mode() & 0o777)
+}
+
+async fn said(gate: &Gate, what: &str) -> Result<String> {
+    let said = |line: &str| line.contains(what).then(|| line.to_owned());
+    gate.stderr().wait_for(said).await
+}
+
+#[tokio::test]
+async fn a_certificate_comes_by_tls_alpn_01_and_needs_no_authority_after_that() -> Result<()> {
+    let (echo, folder, tls) = (Echo::start().await?, tempfile::tempdir()?, free_port());
+    let mut pebble = Pebble::start(free_port(), tls).await?;
+    let (store, root) = (folder.path().join("acme"), pebble.root().await?);
+    let command = ordering(&echo, &pebble, tls, &store.display().to_string());
+    let gate = command.start().await?;
+    said(&gate, "handshakes are refused until one is there").await?;
+    let refused = status(tls, &root).await;
+    ensure!(
+        refused.is_err(),
+        "there can be no certificate yet: {refused:?}"
+    );
+    trusted(tls, &root)
+        .await
+        .with_context(|| pebble.transcript())?;
+    said(&gate, "a new certificate is there").await?;
+    let orders = gate.metric("sessiongate_acme_orders_total", ["result=\"ok\""]);
+    assert!((orders.await? - 1.0).abs() < f64::EPSILON);
+    let expiry = gate.metric(
+        "sessiongate_certificate_expiry_timestamp_seconds",
+        ["host=\"app.example.com\""],
+    );
+    assert!(expiry.await? > 0.0);
+    let seen = gate.metric(
+        "sessiongate_tls_handshakes_total",
+        ["result=\"acme_challenge\""],
+    );
+    assert!(seen.await? > 0.0);
+
+    let scope = fs::read_dir(&store)?.next().context("a folder")??.path();
+    let certificate = scope.join("certificate/app.example.com.pem");
+    assert_eq!(mode(&store)?, 0o700);
+    for file in [&certificate, &scope.join("account/account.json")] {
+        assert_eq!(mode(file)?, 0o600, "{}", file.display());
+    }
+    assert_eq!(fs::read_dir(scope.join("challenge"))?.count(), 0);
+
+    drop(gate);
+    let before = fs::read(&certificate)?;
+    pebble.stop();
+    let store = store.display().to_string();
+    let _gate = ordering(&echo, &pebble, tls, &store).start().await?;
+    assert_eq!(status(tls, &root).await?, "200");
+    assert_eq!(fs::read(&certificate)?, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn any_node_that_shares_the_database_answers_for_the_one_that_orders() -> Result<()> {
+    let (echo, postgres) = (Echo::start().await?, Postgres::start().await?);
+    let (http, first, second) = (free_port(), free_port(), free_port());
+    let pebble = Pebble::start(http, free_port()).await?;
+    let root = pebble.root().await?;
+    let sharing = |tls| {
+        ordering(&echo, &pebble, tls, "postgres")
+            .env("ACME_CHALLENGE", "http-01")
+            .env("DATABASE_URL", postgres.url(Postgres::DATABASE))
+    };
+    let redirecting = |port: u16| format!("127.0.0.1:{port}");
+    // It cannot order, because it does not trust the server, and is the one that the server asks.
+    let asked = sharing(first)
+        .env("REDIRECT_LISTEN", redirecting(http))
+        .without("ACME_CA_FILE")
+        .start()
+        .await?;
+    let why = said(&asked, "cannot have a certificate").await?;
+    assert!(why.contains("nobody whom we trust has signed"), "{why}");
+    assert!(why.contains("handshakes are refused"), "{why}");
+    let orders = sharing(second)
+        .env("REDIRECT_LISTEN", "127.0.0.1:0")
+        .start()
+        .await?;
+    trusted(second, &root)
+        .await
+        .with_context(|| pebble.transcript())?;
+    trusted(first, &root).await?;
+    said(&orders, "a new certificate is there").await?;
+    let answered = asked
+        .wait_for_audit(|line| line["reason"] == "acme_challenge")
+        .await?;
+    assert_eq!(answered["mode"], "redirect");
+
+    // Of an order that is over, or never was, nothing is known.
+    let redirect = asked.listener("redirect").await?;
+    let target = "/.well-known/acme-challenge/made-up";
+    let mut client = harness::Client::connect(redirect).await?;
+    let request = Request::get(target).header("host", HOST);
+    assert_eq!(client.send(&request).await?.status, 308);
+    let left = "SELECT count(*) FROM sessiongate_acme WHERE kind IN ('challenge', 'lock')";
+    poll("the order to be over", async || {
+        (postgres.execute(left).await.ok()?.trim() == "0").then_some(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_old_certificate_is_shown_until_a_new_one_is_there() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let (http, tls) = (free_port(), free_port());
+    let pebble = Pebble::start(http, free_port()).await?;
+    let root = pebble.root().await?;
+    let port = pebble.directory_url();
+    let port = port.split([':', '/']).nth(4).context("a port")?.to_owned();
+    let store = folder.path().join("acme");
+    let kept = store.join(format!("localhost-{port}-dir/certificate"));
+    fs::create_dir_all(&kept)?;
+    let old =
+        Certificates::make_kind(folder.path(), CertificateKind::OwnAuthorityUntil2020).await?;
+    let text = fs::read_to_string(&old.key)? + &fs::read_to_string(&old.certificate)?;
+    fs::write(kept.join("app.example.com.pem"), text)?;
+    let file = folder.path().join("gate.toml");
+    let listeners = format!(
+        "acme_domains = [\"{HOST}\"]\n\
+         [[listener]]\naddress = \"127.0.0.1:{tls}\"\ntls = \"acme\"\n\
+         [[listener]]\naddress = \"127.0.0.1:{http}\"\n"
+    );
+    fs::write(&file, &listeners)?;
+    let gate = ordering(&echo, &pebble, tls, &store.display().to_string())
+        .without("LISTEN")
+        .without("TLS")
+        .without("ACME_DOMAINS")
+        .env("SESSIONGATE_CONFIG", file.display().to_string())
+        // Every request needs a session, but for those of the authority.
+        .without("PUBLIC_PATHS")
+        .env("ACME_CHALLENGE", "http-01")
+        .start()
+        .await?;
+    let shown = async || {
+        let mut openssl = Command::new("sh");
+        let script = format!(
+            "openssl s_client -connect 127.0.0.1:{tls} -servername {HOST} </dev/null 2>/dev/null \
+             | openssl x509 -noout -enddate"
+        );
+        openssl.args(["-c", &script]);
+        run(openssl, "openssl").await
+    };
+    assert!(shown().await?.contains("2020"));
+    poll("a certificate that is trusted", async || {
+        (status(tls, &root).await.ok()? == "401").then_some(())
+    })
+    .await
+    .with_context(|| pebble.transcript())?;
+    gate.wait_for_audit(|line| line["reason"] == "acme_challenge")
+        .await?;
+    assert!(!shown().await?.contains("2020"));
+
+    // One more host, without a restart.
+    let more = listeners.replace(HOST, &format!("{HOST}\", \"new.example.com"));
+    fs::write(&file, more)?;
+    gate.signal("HUP")?;
+    let new = said(&gate, "ordering a certificate");
+    assert!(new.await?.contains(HOST));
+    poll("the certificate of the new host", async || {
+        let said = gate.stderr().all();
+        let mut got = said
+            .iter()
+            .filter(|line| line.contains("a new certificate is there"));
+        got.find(|line| line.contains("new.example.com")).map(drop)
+    })
+    .await?;
+    // The other one goes on.
+    assert_eq!(status(tls, &root).await?, "401");
+    let ok = gate.metric("sessiongate_acme_orders_total", ["result=\"ok\""]);
+    assert!((ok.await? - 2.0).abs() < f64::EPSILON);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_order_that_fails_is_said_and_counted_and_keeps_nobody_else_waiting() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let (tls, elsewhere) = (free_port(), free_port());
+    // It looks where nobody listens.
+    let pebble = Pebble::start(elsewhere, elsewhere).await?;
+    let gate = ordering(&echo, &pebble, tls, &folder.path().display().to_string())
+        .start()
+        .await?;
+    let line = said(&gate, "cannot have a certificate").await?;
+    for part in [
+        "tls-alpn-01",
+        "the authority says: Failed to connect",
+        "handshakes are refused",
+        "\"next\"",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    let failed = gate.metric("sessiongate_acme_orders_total", ["result=\"failed\""]);
+    assert!((failed.await? - 1.0).abs() < f64::EPSILON);
+    // The folder of the test is open to all.
+    said(&gate, "chmod 700").await.map(drop)
+}

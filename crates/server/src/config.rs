@@ -99,6 +99,7 @@ use self::stack::Stack;
 pub(crate) use self::tls::{Certificates, TlsSettings};
 pub(crate) use crate::logging::LogFormat;
 use crate::socket::Address;
+use crate::store::RedisSettings;
 
 /// Every setting, valid.
 #[derive(Debug)]
@@ -129,6 +130,8 @@ pub(crate) struct Config {
     pub(crate) trusted_proxies: TrustedProxies,
     /// How many connections and requests there may be, and how often somebody may ask.
     pub(crate) limits: LimitSettings,
+    /// Where all nodes count together how often somebody asks, if they do.
+    pub(crate) shared_limits: Option<RedisSettings>,
     /// How long a client may keep us waiting.
     pub(crate) client: ClientSettings,
     /// How long requests in flight may take after a signal to stop.
@@ -272,6 +275,13 @@ impl Config {
         }
         warnings.extend(https.doubts(&listeners, has_proxies));
         let limits = limits::settings(&mut reader);
+        let has_rate = |handling: &Handling| !handling.rates.is_empty();
+        let is_limited = !limits.rates.is_empty()
+            || rules
+                .as_ref()
+                .is_none_or(|rules| rules.handling.iter().any(has_rate));
+        let stores = realms.default().stores.as_ref();
+        let shared_limits = limits::shared(&mut reader, is_limited, stores);
         let client = clients::settings(&mut reader);
         let drain = reader.seconds("DRAIN_TIMEOUT", 30);
         let drain_delay = reader.seconds("DRAIN_DELAY", 0);
@@ -291,6 +301,7 @@ impl Config {
             sign_in: sign_in.is_some(),
             own_names: listeners.iter().any(ListenerSettings::needs_own_names),
             acme: acme::is_used(&listeners),
+            limits_in_redis: shared_limits.is_some(),
             acme_in_database: acme.as_ref().is_some_and(AcmeSettings::asks_database),
             bypass: bypass.is_some(),
             ..Uses::of(realms.default())
@@ -338,6 +349,7 @@ impl Config {
                     hygiene,
                     trusted_proxies,
                     limits,
+                    shared_limits,
                     client,
                     drain,
                     drain_delay,

@@ -1,11 +1,13 @@
 //! Limits: how many connections and requests there may be at once, and how often somebody may ask.
 
+mod all_nodes;
 mod connections;
 mod in_flight;
 mod limiter;
 mod rates;
 mod table;
 
+pub(crate) use self::all_nodes::AllNodes;
 pub(crate) use self::connections::{Connections, Held};
 pub(crate) use self::in_flight::InFlight;
 pub(crate) use self::limiter::Limiter;

@@ -33,8 +33,8 @@ use crate::config::{
     ClientSettings, Config, Handling, HttpsSettings, LimitSettings, ServiceSettings,
 };
 use crate::leases::{self, Holder, Lease};
-use crate::limits::Rates;
-use crate::store::{self, StoreHealth, Users};
+use crate::limits::{AllNodes, Rates};
+use crate::store::{self, SharedRates, StoreHealth, Users};
 
 /// What a reload replaces.
 pub(crate) struct Live {
@@ -54,6 +54,8 @@ pub(crate) struct Live {
     pub(crate) limits: LimitSettings,
     /// How often somebody may ask, if that is limited.
     pub(crate) rates: Option<Rates>,
+    /// What counts for all nodes, if anything does.
+    shared_rates: Option<Arc<SharedRates>>,
     /// How long a client may keep us waiting.
     pub(crate) client: ClientSettings,
     /// Those of the process, in the order in which they were bound.
@@ -94,7 +96,15 @@ impl Live {
         let known = before.map_or(&[][..], |before| &before.terms);
         let terms = ServiceTerms::open_all(&rules.services, known, Some(&around.runtime));
         let routes = rules.routes.all();
-        let rates = Rates::new(&around.table, &config.limits, &rules.handling, routes);
+        let shared_rates = config.shared_limits.map(|settings| {
+            let kept = before.and_then(|before| before.shared_rates.as_ref());
+            let kept = kept.filter(|kept| kept.is_of(&settings)).cloned();
+            kept.unwrap_or_else(|| SharedRates::open(settings, &around.pools))
+        });
+        let all_nodes = shared_rates.as_ref();
+        let all_nodes = all_nodes.map(|rates| AllNodes::new(rates, &around.metrics));
+        let limits = &config.limits;
+        let rates = Rates::new(&around.table, limits, &rules.handling, routes, all_nodes);
         let bad_sessions = rates.as_ref().and_then(Rates::bad_sessions);
         let (mut opened, mut realms) = (Vec::new(), Vec::new());
         for settings in config.realms {
@@ -122,6 +132,7 @@ impl Live {
             trusted_proxies: config.trusted_proxies,
             limits: config.limits,
             rates,
+            shared_rates,
             client: config.client,
             listeners,
             acme,
@@ -161,6 +172,7 @@ impl Live {
             trusted_proxies: config.trusted_proxies,
             limits: config.limits,
             rates: None,
+            shared_rates: None,
             client: config.client,
             listeners: Vec::new(),
             acme: None,
@@ -258,8 +270,11 @@ impl Live {
         let theirs = successor.and_then(|successor| successor.acme.as_ref());
         let acme = self.acme.as_ref();
         let acme = acme.filter(|ours| theirs.is_none_or(|theirs| !Arc::ptr_eq(ours, theirs)));
+        let theirs = successor.and_then(|successor| successor.shared_rates.as_ref());
+        let rates = self.shared_rates.as_ref();
+        let rates = rates.filter(|ours| theirs.is_none_or(|theirs| !Arc::ptr_eq(ours, theirs)));
         superseded
-            .chain(acme.cloned().map(Superseded::of_acme))
+            .chain([Superseded::of_process(acme.cloned(), rates.cloned())])
             .filter(|superseded| !superseded.is_nothing())
             .collect()
     }

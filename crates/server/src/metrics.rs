@@ -157,6 +157,11 @@ impl Metrics {
         counter.increment(1);
     }
 
+    /// Counts what limits were asked for that all nodes share: whether all counted, or this one alone.
+    pub(crate) fn shared_limits(&self, counted: &'static str) -> Counter {
+        self.register(|| metrics::counter!("sessiongate_shared_limits_total", "counted" => counted))
+    }
+
     /// Counts a connection that was closed because of the limit that this setting says.
     pub(crate) fn connection_refused(&self, setting: &'static str) {
         let counter = self.register(
@@ -363,6 +368,10 @@ fn describe() {
     metrics::describe_counter!(
         "sessiongate_rate_limited_total",
         "Requests that came too often, by the limit that they were over."
+    );
+    metrics::describe_counter!(
+        "sessiongate_shared_limits_total",
+        "Looks at limits that nodes share, by who counted."
     );
     metrics::describe_counter!(
         "sessiongate_connections_refused_total",

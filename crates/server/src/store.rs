@@ -19,6 +19,7 @@ mod identifier;
 mod memory;
 mod pools;
 mod postgres;
+mod rates;
 mod record;
 mod redis;
 mod reporter;
@@ -62,9 +63,10 @@ use self::pools::{Fingerprints, Lease, RedisLine};
 pub(crate) use self::postgres::{
     PostgresHost, PostgresServer, SharedRows, SharedRowsError, Verify,
 };
+pub(crate) use self::rates::SharedRates;
 use self::record::About;
 use self::redis::{Redis, RedisTarget};
-pub(crate) use self::redis::{RedisAddress, RedisServer};
+pub(crate) use self::redis::{RedisAddress, RedisServer, SharedCell};
 use self::reporter::Reporter;
 use self::secondary::SecondaryStorage;
 use self::sessions::SessionTruth;

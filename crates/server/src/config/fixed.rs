@@ -125,6 +125,7 @@ mod tests {
         "PROXY_PROTOCOL",
         "PUBLIC_URL",
         "RATE_LIMIT",
+        "RATE_LIMIT_SHARED",
         "RELOAD_INTERVAL",
         "REQUEST_TIMEOUT",
         "REQUIRE_HTTPS",

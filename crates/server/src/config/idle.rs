@@ -31,7 +31,9 @@ pub(super) struct Uses {
     pub(super) own_names: bool,
     /// Certificates are ordered.
     pub(super) acme: bool,
-    /// They are kept in the database, whatever else is.
+    /// Limits are counted in Redis.
+    pub(super) limits_in_redis: bool,
+    /// Certificates are kept in the database, whatever else is.
     pub(super) acme_in_database: bool,
     /// Requests may pass by the bypass.
     pub(super) bypass: bool,
@@ -74,6 +76,7 @@ impl Uses {
             own_names: false,
             acme: false,
             acme_in_database: false,
+            limits_in_redis: false,
             bypass: false,
             format: realm.format,
             authjs: has_cookies(false),
@@ -298,9 +301,15 @@ const RULES: &[Rule] = &[
             "REDIS_USERNAME",
             "REDIS_PASSWORD",
             "REDIS_TIMEOUT",
-            "REDIS_CACHE_TTL",
             "REDIS_KEY_PREFIX",
             "REDIS_CA_FILE",
+        ],
+        |uses| !uses.stores() && !uses.limits_in_redis,
+        "nothing is looked up; ENABLE_DB_CHECK=true looks users up, SESSION_SCHEMA or SESSION_FORMAT sessions",
+    ),
+    (
+        &[
+            "REDIS_CACHE_TTL",
             "MEMORY_CACHE_TTL",
             "MEMORY_CACHE_ENTRIES",
             "ABSENT_CACHE_TTL",
@@ -322,7 +331,12 @@ const RULES: &[Rule] = &[
         "neither REDIS_URL nor REDIS_HOST says where Redis is",
     ),
     (
-        &["REDIS_CACHE_TTL", "REDIS_KEY_PREFIX"],
+        &["REDIS_KEY_PREFIX"],
+        |uses| uses.redis && !uses.redis_cache() && !uses.limits_in_redis,
+        "Redis is only asked for the sessions that the app keeps there",
+    ),
+    (
+        &["REDIS_CACHE_TTL"],
         |uses| uses.redis && !uses.redis_cache(),
         "Redis is only asked for the sessions that the app keeps there",
     ),

@@ -7,6 +7,8 @@ use gate::{ForwardedHeader, TrustedProxies};
 
 use super::network;
 use super::raw::Reader;
+use super::stores;
+use crate::store::{self, RedisSettings};
 
 /// The limits of the whole gate. `None` is no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,6 +83,32 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> LimitSettings {
         rates: reader.list("RATE_LIMIT", rate),
         bad_sessions: bad_sessions.flatten(),
     }
+}
+
+/// The Redis in which all nodes count together, if they are to. `is_limited` says that anything is counted that can be, and
+/// `stores` are those of the top level.
+pub(super) fn shared(
+    reader: &mut Reader<'_>,
+    is_limited: bool,
+    stores: Option<&store::Settings>,
+) -> Option<RedisSettings> {
+    const NAME: &str = "RATE_LIMIT_SHARED";
+    if !reader.switch(NAME, false) {
+        return None;
+    }
+    if !is_limited {
+        reader.idle(
+            NAME,
+            "there is neither RATE_LIMIT nor a route with rate_limit",
+        );
+        return None;
+    }
+    let redis = stores::shared_redis(reader, stores);
+    if redis.is_none() && reader.problems.is_empty() {
+        let what = "nodes count together in Redis, so say where it is: a redis:// URL in REDIS_URL, or REDIS_HOST";
+        reader.problem(NAME, what);
+    }
+    redis
 }
 
 /// Reads which proxies are in front of the gate, and in which header they say where a request comes from.

@@ -60,6 +60,17 @@ pub(super) fn settings(
     })
 }
 
+/// The Redis that all nodes share, for what the gate itself keeps there. `known` are the stores that were read already.
+pub(super) fn shared_redis(
+    reader: &mut Reader<'_>,
+    known: Option<&Settings>,
+) -> Option<RedisSettings> {
+    match known {
+        Some(known) => known.redis.clone(),
+        None => redis(reader, None),
+    }
+}
+
 /// The PostgreSQL that all nodes share, for what the gate itself keeps there because the setting `name` says so. `known` are
 /// the stores that were read already.
 pub(super) fn shared_database(

@@ -69,6 +69,32 @@ fn an_upstream_and_a_secret_are_enough() {
 }
 
 #[test]
+fn limits_are_shared_where_redis_is_and_nothing_else_needs_to_be_there() {
+    let limit = ("RATE_LIMIT", "1/s");
+    let shared = ("RATE_LIMIT_SHARED", "true");
+    let what = problem(&[limit, shared]);
+    assert!(what.contains("nodes count together in Redis"), "{what}");
+    let redis = [
+        limit,
+        shared,
+        ("REDIS_HOST", "cache"),
+        ("REDIS_KEY_PREFIX", "shop:"),
+    ];
+    let read = config(&redis).unwrap();
+    let settings = read.shared_limits.unwrap();
+    assert_eq!(settings.key_prefix, "shop:");
+    let idle = read.warnings.iter().filter(|one| one.contains("REDIS_"));
+    assert_eq!(idle.count(), 0, "{:?}", read.warnings);
+    // Beside a cache it is the same one.
+    let more = [
+        ("ENABLE_DB_CHECK", "true"),
+        ("DATABASE_URL", "postgres://db/app"),
+    ];
+    let both = config(&[&redis[..], &more].concat()).unwrap();
+    assert_eq!(both.shared_limits, Some(settings));
+}
+
+#[test]
 fn every_problem_is_reported_at_once() {
     let errors = Config::from_variables(&Variables::default().with([
         ("LISTEN", "nowhere".to_owned()),

@@ -365,10 +365,10 @@ impl Decisions {
         now: UnixTime,
     ) -> Result<Permit<'g>, Refused<'g>> {
         let client = facts.arrival.client;
-        limited::first(live, client)?;
-        let route = limited::route(live, facts)?;
+        limited::first(live, client).await?;
+        let route = limited::route(live, facts).await?;
         let mut decided = live.gate.decide_by(route, facts, now).await;
-        limited::last(live, facts.arrival, &mut decided);
+        limited::last(live, facts.arrival, &mut decided).await;
         decided
     }
 

@@ -14,11 +14,11 @@ use crate::live::Live;
 ///
 /// # Errors
 /// The refusal when the client asks too often.
-pub(crate) fn first<'l>(live: &'l Live, client: IpAddr) -> Result<(), Refused<'l>> {
+pub(crate) async fn first<'l>(live: &'l Live, client: IpAddr) -> Result<(), Refused<'l>> {
     let Some(rates) = &live.rates else {
         return Ok(());
     };
-    let counted = rates.of_client(client);
+    let counted = rates.of_client(client).await;
     counted.map_err(|exceeded| Refusal::RateLimited(exceeded.into()).into())
 }
 
@@ -26,10 +26,10 @@ pub(crate) fn first<'l>(live: &'l Live, client: IpAddr) -> Result<(), Refused<'l
 ///
 /// # Errors
 /// The refusal when no single route does, or it is asked for too often.
-pub(crate) fn route<'l>(live: &'l Live, facts: &Facts<'_>) -> Result<&'l Route, Refused<'l>> {
+pub(crate) async fn route<'l>(live: &'l Live, facts: &Facts<'_>) -> Result<&'l Route, Refused<'l>> {
     let route = live.gate.routes.of(facts)?;
     if let Some(rates) = &live.rates
-        && let Err(exceeded) = rates.of_route(route, facts.arrival.client)
+        && let Err(exceeded) = rates.of_route(route, facts.arrival.client).await
     {
         return Err(refused(Some(route), exceeded.into()));
     }
@@ -38,7 +38,7 @@ pub(crate) fn route<'l>(live: &'l Live, facts: &Facts<'_>) -> Result<&'l Route, 
 
 /// Counts a request that was decided by its user, or one whose session does not open by its client's address. One that is
 /// over a limit is refused for that.
-pub(crate) fn last<'l>(
+pub(crate) async fn last<'l>(
     live: &'l Live,
     arrival: &Arrival,
     decided: &mut Result<Permit<'l>, Refused<'l>>,
@@ -48,7 +48,7 @@ pub(crate) fn last<'l>(
     };
     match decided {
         Ok(permit) => {
-            if let Err(exceeded) = of_user(live, rates, permit) {
+            if let Err(exceeded) = of_user(live, rates, permit).await {
                 let route = permit.route();
                 // What takes its place is gone with the next line.
                 let permit = mem::replace(decided, Err(Refusal::NoSession.into()));
@@ -73,12 +73,12 @@ pub(crate) fn last<'l>(
     }
 }
 
-fn of_user(live: &Live, rates: &Rates, permit: &Permit<'_>) -> Result<(), Exceeded> {
+async fn of_user(live: &Live, rates: &Rates, permit: &Permit<'_>) -> Result<(), Exceeded> {
     let route = permit.route();
     match permit.admission().session() {
         Some(session) if rates.count_users(route) => {
             let realm = &live.gate.realms[route.realm].name;
-            rates.of_user(route, realm, session.subject())
+            rates.of_user(route, realm, session.subject()).await
         }
         Some(_) | None => Ok(()),
     }

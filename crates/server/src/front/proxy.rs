@@ -257,7 +257,7 @@ impl Proxy {
             headers,
             arrival: &record.arrival,
         };
-        if let Err(refused) = limited::first(live, record.arrival.client) {
+        if let Err(refused) = limited::first(live, record.arrival.client).await {
             return refuse(refused, Vec::new(), live, request, record);
         }
         if !record.arrival.secure
@@ -277,7 +277,7 @@ impl Proxy {
             record.decided(Decision::Preflight);
             return (live.handling(Some(route)), Outcome::Answered(answer));
         }
-        let governing = limited::route(live, &facts);
+        let governing = limited::route(live, &facts).await;
         let mut decided = match governing {
             Ok(route) => {
                 let deciding = pin!(live.gate.decide_by(route, &facts, record.now));
@@ -286,7 +286,7 @@ impl Proxy {
             Err(refused) => Some(Err(refused)),
         };
         if let Some(decided) = &mut decided {
-            limited::last(live, &record.arrival, decided);
+            limited::last(live, &record.arrival, decided).await;
         }
         match decided {
             None => (live.handling(None), Outcome::Abandoned),

@@ -4,7 +4,9 @@ use std::fmt;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use gate::Exceeded;
 use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
@@ -15,6 +17,7 @@ use governor::{NotUntil, Quota, RateLimiter};
 use super::network_of;
 use super::table::Table;
 use crate::config::RateLimit;
+use crate::store::SharedCell;
 
 /// One limit. It counts on across reloads, because its keys are in a table of the process.
 pub(crate) struct Limiter {
@@ -23,6 +26,8 @@ pub(crate) struct Limiter {
     limit: RateLimit,
     /// Sets its keys apart from those of other limits.
     salt: u64,
+    /// Does so on all nodes.
+    name: Box<str>,
     /// How long it takes until another one is allowed, in nanoseconds.
     interval: u64,
     cells: RateLimiter<u64, Cells, Ticks, NoOpMiddleware<Nanos>>,
@@ -54,6 +59,7 @@ impl Limiter {
             policy,
             limit,
             salt: table.hash((policy, limit, place)),
+            name: name(policy, &limit, place),
             interval: u64::try_from(interval).unwrap_or(u64::MAX),
             cells: RateLimiter::new(quota, cells, ticks),
         }
@@ -81,15 +87,93 @@ impl Limiter {
         checked.map_err(|later| self.exceeded(&later))
     }
 
+    /// What was counted of an address.
+    pub(super) fn counted_address(&self, address: IpAddr) -> Counted<'_> {
+        let network = network_of(address);
+        self.counted(network, &[&network.to_be_bytes()])
+    }
+
+    /// What was counted under this key. `text` stands for the key on all nodes.
+    pub(super) fn counted(&self, key: impl Hash, text: &[&[u8]]) -> Counted<'_> {
+        let mut digest = Context::new(&SHA256);
+        for part in [self.name.as_bytes()].iter().chain(text) {
+            // With its length, so that no part can be continued by the next.
+            digest.update(&(part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+        let mut shared = [0; 16];
+        shared.copy_from_slice(&digest.finish().as_ref()[..16]);
+        Counted {
+            limiter: self,
+            key: self.cells.clock().table.hash((self.salt, key)),
+            shared,
+        }
+    }
+
     #[cold]
     fn exceeded(&self, later: &NotUntil<Nanos>) -> Exceeded {
+        self.exceeded_for(later.wait_time_from(self.cells.clock().now()))
+    }
+
+    fn exceeded_for(&self, wait: Duration) -> Exceeded {
         Exceeded {
             policy: self.policy,
             quota: self.limit.count.get(),
             window: self.limit.window,
-            wait: later.wait_time_from(self.cells.clock().now()),
+            wait,
         }
     }
+}
+
+/// Something that a limit has counted on this node.
+pub(super) struct Counted<'l> {
+    limiter: &'l Limiter,
+    key: u64,
+    shared: [u8; 16],
+}
+
+impl Counted<'_> {
+    /// The same for all nodes.
+    pub(super) fn shared(&self) -> SharedCell {
+        let RateLimit {
+            count,
+            window,
+            burst,
+            ..
+        } = self.limiter.limit;
+        SharedCell {
+            key: self.shared,
+            interval: window.as_secs_f64() * 1e6 / f64::from(count.get()),
+            burst: burst.get(),
+        }
+    }
+
+    /// Forgets that it was counted.
+    pub(super) fn give_back(&self) {
+        let table = &self.limiter.cells.clock().table;
+        table.give_back(self.key, self.limiter.interval);
+    }
+
+    /// That it is one too many, for so long.
+    pub(super) fn exceeded(&self, wait: Duration) -> Exceeded {
+        self.limiter.exceeded_for(wait)
+    }
+}
+
+/// What stands for a limit on all nodes. It has no name but what it says.
+fn name(policy: &str, limit: &RateLimit, place: Option<&str>) -> Box<str> {
+    let RateLimit {
+        by,
+        count,
+        window,
+        burst,
+    } = limit;
+    let place = place.map_or_else(String::new, |place| format!(" of {place}"));
+    format!(
+        "{policy} {by:?} {count}/{} {burst}{place}",
+        window.as_secs()
+    )
+    .into()
 }
 
 impl fmt::Debug for Limiter {
@@ -138,7 +222,6 @@ impl Clock for Ticks {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
-    use std::time::Duration;
 
     use super::*;
     use crate::config::CountedBy;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use gate::{Exceeded, Route};
 
+use super::all_nodes::{AllNodes, Step};
 use super::limiter::Limiter;
 use super::table::Table;
 use crate::config::{CountedBy, Handling, LimitSettings, RateLimit};
@@ -18,6 +19,8 @@ pub(crate) struct Rates {
     /// By the id of the route. Empty without a limit of any route.
     of_routes: Vec<Limiters>,
     bad_sessions: Option<Arc<Limiter>>,
+    /// Where all nodes count together, if they do.
+    all_nodes: Option<AllNodes>,
 }
 
 /// Limits, by what they count.
@@ -29,12 +32,14 @@ struct Limiters {
 }
 
 impl Rates {
-    /// Those of a configuration, if it has any. `handling` is that of its routes, and `routes` are these.
+    /// Those of a configuration, if it has any. `handling` is that of its routes, and `routes` are these; `all_nodes`
+    /// counts for all of them, if anybody does.
     pub(crate) fn new<'r>(
         table: &Arc<Table>,
         limits: &LimitSettings,
         handling: &[Handling],
         routes: impl IntoIterator<Item = &'r Route>,
+        all_nodes: Option<AllNodes>,
     ) -> Option<Self> {
         let is_of_routes = handling.iter().any(|handling| !handling.rates.is_empty());
         if limits.rates.is_empty() && limits.bad_sessions.is_none() && !is_of_routes {
@@ -53,6 +58,7 @@ impl Rates {
             of_all: Limiters::new(table, &limits.rates, None),
             of_routes,
             bad_sessions: limits.bad_sessions.map(bad_session),
+            all_nodes,
         })
     }
 
@@ -66,23 +72,43 @@ impl Rates {
     ///
     /// # Errors
     /// The limit that it is over.
-    pub(crate) fn of_client(&self, client: IpAddr) -> Result<(), Exceeded> {
+    pub(crate) async fn of_client(&self, client: IpAddr) -> Result<(), Exceeded> {
         let mut limiters = self.of_all.by_address.iter();
-        limiters.try_for_each(|limiter| limiter.check_address(client))
+        limiters.try_for_each(|limiter| limiter.check_address(client))?;
+        let Some(all_nodes) = &self.all_nodes else {
+            return Ok(());
+        };
+        let limiters = self.of_all.by_address.iter();
+        let step = limiters.map(|limiter| limiter.counted_address(client));
+        Box::pin(all_nodes.count(step.collect())).await
     }
 
     /// Counts a request by the route that governs it.
     ///
     /// # Errors
     /// The limit that it is over.
-    pub(crate) fn of_route(&self, route: &Route, client: IpAddr) -> Result<(), Exceeded> {
+    pub(crate) async fn of_route(&self, route: &Route, client: IpAddr) -> Result<(), Exceeded> {
         check(&self.of_all.by_route, route.id)?;
-        let Some(limiters) = self.of_routes.get(route.id) else {
+        let own = self.of_routes.get(route.id);
+        if let Some(limiters) = own {
+            let mut by_address = limiters.by_address.iter();
+            by_address.try_for_each(|limiter| limiter.check_address(client))?;
+            check(&limiters.by_route, ())?;
+        }
+        let Some(all_nodes) = &self.all_nodes else {
             return Ok(());
         };
-        let mut by_address = limiters.by_address.iter();
-        by_address.try_for_each(|limiter| limiter.check_address(client))?;
-        check(&limiters.by_route, ())
+        let mut step = Step::new();
+        let of_all = self.of_all.by_route.iter();
+        // Ids differ where configurations do; names are what people give.
+        step.extend(of_all.map(|limiter| limiter.counted(route.id, &[route.name.as_bytes()])));
+        if let Some(limiters) = own {
+            let by_address = limiters.by_address.iter();
+            step.extend(by_address.map(|limiter| limiter.counted_address(client)));
+            let by_route = limiters.by_route.iter();
+            step.extend(by_route.map(|limiter| limiter.counted((), &[])));
+        }
+        Box::pin(all_nodes.count(step)).await
     }
 
     /// Whether users are counted where this route governs.
@@ -96,12 +122,23 @@ impl Rates {
     ///
     /// # Errors
     /// The limit that it is over.
-    pub(crate) fn of_user(&self, route: &Route, realm: &str, id: &str) -> Result<(), Exceeded> {
+    pub(crate) async fn of_user(
+        &self,
+        route: &Route,
+        realm: &str,
+        id: &str,
+    ) -> Result<(), Exceeded> {
         check(&self.of_all.by_user, (realm, id))?;
-        match self.of_routes.get(route.id) {
-            Some(limiters) => check(&limiters.by_user, (realm, id)),
-            None => Ok(()),
-        }
+        let own = self.of_routes.get(route.id);
+        let own = own.map_or(&[][..], |limiters| &limiters.by_user);
+        check(own, (realm, id))?;
+        let Some(all_nodes) = &self.all_nodes else {
+            return Ok(());
+        };
+        let limiters = self.of_all.by_user.iter().chain(own);
+        let text = [realm.as_bytes(), id.as_bytes()];
+        let step = limiters.map(|limiter| limiter.counted((realm, id), &text));
+        Box::pin(all_nodes.count(step.collect())).await
     }
 
     /// Counts sessions that do not open, or that no store knows.

@@ -12,7 +12,7 @@ use super::surroundings::Surroundings;
 use crate::acme::Acme;
 use crate::config::{Content, Place, RealmSettings, Setting};
 use crate::jwks::{self, Keychain};
-use crate::store::{self, StoreHealth, StoreOpenError, Stores, Users};
+use crate::store::{self, SharedRates, StoreHealth, StoreOpenError, Stores, Users};
 
 /// What of a realm runs, and what it was made of.
 pub(crate) struct Opened {
@@ -32,6 +32,7 @@ struct KeysOf(Vec<(String, String, Option<Content>)>);
 /// What runs, and nobody needs any more.
 pub(super) struct Superseded {
     acme: Option<Arc<Acme>>,
+    rates: Option<Arc<SharedRates>>,
     keychain: Option<Arc<Keychain>>,
     stores: Option<Stores>,
 }
@@ -120,6 +121,7 @@ impl Opened {
         };
         let Superseded {
             acme: _,
+            rates: _,
             keychain,
             stores,
         } = self.superseded_by(Some(before));
@@ -173,6 +175,7 @@ impl Opened {
         let stores = stores.filter(|ours| theirs.is_none_or(|theirs| !ours.is(theirs)));
         Superseded {
             acme: None,
+            rates: None,
             keychain: keychain.cloned(),
             stores: stores.cloned(),
         }
@@ -193,23 +196,33 @@ impl KeysOf {
 }
 
 impl Superseded {
-    /// The certificates of a configuration, which belong to no realm.
-    pub(super) fn of_acme(acme: Arc<Acme>) -> Self {
+    /// What belongs to no realm: certificates that are ordered, and limits that nodes share.
+    pub(super) fn of_process(acme: Option<Arc<Acme>>, rates: Option<Arc<SharedRates>>) -> Self {
         Self {
-            acme: Some(acme),
+            acme,
+            rates,
             keychain: None,
             stores: None,
         }
     }
 
     pub(super) fn is_nothing(&self) -> bool {
-        self.acme.is_none() && self.keychain.is_none() && self.stores.is_none()
+        let Self {
+            acme,
+            rates,
+            keychain,
+            stores,
+        } = self;
+        acme.is_none() && rates.is_none() && keychain.is_none() && stores.is_none()
     }
 
     /// Ends it.
     pub(super) async fn close(&self) {
         if let Some(acme) = &self.acme {
             acme.close().await;
+        }
+        if let Some(rates) = &self.rates {
+            rates.close().await;
         }
         if let Some(keychain) = &self.keychain {
             keychain.close().await;

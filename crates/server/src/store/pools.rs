@@ -79,7 +79,8 @@ fn files_of(settings: &DatabaseSettings) -> Fingerprints {
         .collect()
 }
 
-fn fingerprint(path: impl AsRef<Path>) -> Option<Vec<u8>> {
+/// That of one file.
+pub(super) fn fingerprint(path: impl AsRef<Path>) -> Option<Vec<u8>> {
     let content = Secret::new(named_file::read(path.as_ref(), tls::LONGEST_FILE).ok()?);
     Some(
         digest::digest(&digest::SHA256, content.expose())

@@ -5,6 +5,7 @@
 //! costs those few requests their [`timeout`](RedisTarget::timeout) that were waiting when it began,
 //! and later ones nothing.
 
+mod rates;
 mod refusal;
 mod server;
 mod survey;
@@ -18,6 +19,8 @@ use redis::aio::MultiplexedConnection;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use self::rates::EVALSHA;
+pub(crate) use self::rates::{OverShared, SharedCell, SharedCells};
 use self::refusal::{READ, WRITE, code, describe, no_line, refusal};
 use self::server::{ConnectError, Driver};
 pub(crate) use self::server::{RedisAddress, RedisServer};
@@ -161,6 +164,42 @@ impl Redis {
             Err(_) => self.hang_up(number, &self.too_late()),
         }
         Err(Unwritten)
+    }
+
+    /// Counts everything of `batch`, in its order, and says for each part of it which cell is over its limit, if one is. Keys
+    /// begin with `prefix`.
+    ///
+    /// # Errors
+    /// What is wrong, when Redis does not answer, or refuses to.
+    pub(super) async fn count(
+        &self,
+        prefix: &str,
+        batch: &[&SharedCells],
+    ) -> Result<Vec<Option<OverShared>>, String> {
+        let deadline = Instant::now() + self.target.timeout;
+        let Ok(line) = timeout_at(deadline, self.open_line()).await else {
+            return Err(self.too_late());
+        };
+        let (mut connection, number) = line.ok_or_else(|| "there is no connection".to_owned())?;
+        let counting = rates::run(&mut connection, prefix, batch);
+        let error = match timeout_at(deadline, counting).await {
+            Ok(Ok(answers)) => {
+                self.health.answered();
+                return rates::read(&answers, batch.len());
+            }
+            Ok(Err(error)) => error,
+            Err(_) => {
+                let detail = self.too_late();
+                self.hang_up(number, &detail);
+                return Err(detail);
+            }
+        };
+        let detail = describe(EVALSHA, &error);
+        // An answer is one, if of no use.
+        if code(&error).is_none() {
+            self.hang_up(number, &detail);
+        }
+        Err(detail)
     }
 
     /// Opens the line and keeps it open, for ever.

@@ -20,6 +20,7 @@ mod better_auth;
 mod claims;
 mod columns;
 mod outages;
+mod rates;
 mod sessions;
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -7,6 +7,7 @@ mod addresses;
 mod at_once;
 mod bad_sessions;
 mod rates;
+mod shared;
 mod sizes;
 mod slow;
 mod times;

@@ -140,3 +140,30 @@ async fn sessions_in_redis_need_to_be_read_and_nothing_more() -> Result<()> {
     assert_eq!(gate.send(&request).await?.status, 503);
     logged(&gate, "refused GETRANGE: NOPERM").await
 }
+
+/// The rights of the table, for limits that gates share.
+const LIMITS: &[&str] = &["+getrange", "+set", "+evalsha", "+eval", "+time", "~auth:*"];
+
+#[tokio::test]
+async fn shared_limits_work_with_exactly_the_documented_rights() -> Result<()> {
+    let (echo, redis) = (Echo::start().await?, Redis::start().await?);
+    let limited = |url: &str| {
+        gate(&echo.url())
+            .env("PUBLIC_PATHS", "/")
+            .env("RATE_LIMIT", "2/h")
+            .env("RATE_LIMIT_SHARED", "true")
+            .env("REDIS_URL", url)
+    };
+    let url = restricted(&redis, LIMITS).await?;
+    let gate = limited(&url).start().await?;
+    for status in [200, 200, 429] {
+        assert_eq!(gate.send(&Request::get("/")).await?.status, status);
+    }
+    assert_eq!(redis.cli(["ACL", "LOG"]).await?, "");
+    // Without them each gate counts for itself, and says why.
+    let gate = limited(&restricted(&redis, CACHE).await?).start().await?;
+    for status in [200, 200, 429] {
+        assert_eq!(gate.send(&Request::get("/")).await?.status, status);
+    }
+    logged(&gate, "refused EVALSHA: NOPERM").await
+}

@@ -1,6 +1,6 @@
 //! How many there may be, and how often.
 
-use super::super::form::Kind::{Count, List, Text};
+use super::super::form::Kind::{Count, List, Switch, Text};
 use super::super::form::Scope::Process;
 use super::super::form::Written::{Default, Sample};
 use super::super::form::{Row, entry, row};
@@ -17,6 +17,18 @@ pub(super) const LIMITS: &[Row] = &[
         "none",
         "how often somebody may ask, such as `100/s burst 200`; more is 429. Counted by client address, or `by user`, `by \
          route`; units `s`, `m`, `h`; several apart by commas",
+    ),
+    row(
+        &[entry(
+            "RATE_LIMIT_SHARED",
+            Switch,
+            Process,
+            Default("false"),
+            "",
+        )],
+        "`false`",
+        "`true`: all gates with the same Redis count [together](docs/limits.md#several-gates); each for itself while Redis does \
+         not answer",
     ),
     row(
         &[entry(

@@ -1,0 +1,97 @@
+//! Limits that several gates count together in Redis.
+
+use anyhow::Result;
+use futures_util::future::try_join_all;
+use harness::{Echo, Gate, GateCommand, Redis, Request, poll};
+
+use super::{BEHIND_PROXY, from, statuses};
+use crate::support::{gate, signed_in};
+
+/// A gate whose limits are in `redis`.
+fn sharing(echo: &Echo, redis: &str, limit: &str) -> GateCommand {
+    gate(&echo.url())
+        .envs([BEHIND_PROXY, ("PUBLIC_PATHS", "/open/")])
+        .env("RATE_LIMIT", limit)
+        .env("RATE_LIMIT_SHARED", "true")
+        .env("REDIS_URL", redis)
+}
+
+async fn logged(gate: &Gate, text: &str) -> Result<()> {
+    gate.stderr()
+        .wait_for(|line| line.contains(text).then_some(()))
+        .await
+}
+
+async fn counted(gate: &Gate, by: &str) -> Result<f64> {
+    let label = format!("counted=\"{by}\"");
+    gate.metric("sessiongate_shared_limits_total", [&*label])
+        .await
+}
+
+#[tokio::test]
+async fn gates_count_together_and_each_for_itself_while_redis_is_down() -> Result<()> {
+    let (echo, mut redis) = (Echo::start().await?, Redis::start().await?);
+    let start = || sharing(&echo, &redis.url(), "4/h").start();
+    let (one, other) = (start().await?, start().await?);
+    let [ada, bob] = ["192.0.2.1", "192.0.2.2"];
+    assert_eq!(statuses(&one, [ada, bob]).await?, [200, 200]);
+    assert_eq!(statuses(&other, [ada, ada, ada]).await?, [200; 3]);
+    let answer = one.send(&from(ada, Request::get("/open/"))).await?;
+    assert_eq!(answer.status, 429);
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(
+        answer.header("ratelimit-policy"),
+        Some("\"address\";q=4;w=3600")
+    );
+    assert_eq!(statuses(&one, [bob]).await?, [200]);
+    assert_eq!(counted(&one, "shared").await?, 4.0);
+    assert_eq!(counted(&one, "local").await?, 0.0);
+
+    redis.stop();
+    // What was refused did not count here either: three are left of her four, and two of his.
+    assert_eq!(
+        statuses(&one, [ada, ada, ada, ada, bob, bob, bob]).await?,
+        [200, 200, 200, 429, 200, 200, 429]
+    );
+    assert_eq!(counted(&one, "local").await?, 5.0);
+    logged(&one, "limits are not shared: Redis does not count").await?;
+
+    redis.start_again().await?;
+    let mut strangers = 0..;
+    poll("limits to be shared again", async || {
+        // Whom no gate knows.
+        let stranger = format!("2001:db8:0:{:x}::1", strangers.next()?);
+        statuses(&one, [&*stranger]).await.ok()?;
+        let said = one.stderr().all();
+        let again = |line: &String| line.contains("limits are shared again");
+        said.iter().any(again).then_some(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn users_and_routes_are_counted_together_too_and_exactly() -> Result<()> {
+    let (echo, redis) = (Echo::start().await?, Redis::start().await?);
+    let limits = "20/h by user, 31/h by route";
+    let start = || sharing(&echo, &redis.url(), limits).start();
+    let (one, other) = (start().await?, start().await?);
+    let ask = async |number: usize, user: &str| {
+        let gate = if number.is_multiple_of(2) {
+            &one
+        } else {
+            &other
+        };
+        anyhow::Ok(gate.send(&signed_in("/", user)).await?.status)
+    };
+    let passed = |statuses: &[u16]| statuses.iter().filter(|status| **status == 200).count();
+    let answers = try_join_all((0..30).map(|number| ask(number, "ada"))).await?;
+    assert_eq!(passed(&answers), 20, "{answers:?}");
+    // All thirty have counted for the route, though ten were refused for their user.
+    let answers = try_join_all((0..6).map(|number| ask(number, "bob"))).await?;
+    assert_eq!(passed(&answers), 1, "{answers:?}");
+    let keys = redis.cli(["KEYS", "*"]).await?;
+    let is_ours = |key: &str| key.starts_with("auth:limit:");
+    assert!(keys.lines().all(is_ours), "{keys}");
+    assert_eq!(keys.lines().count(), 3, "two users and a route: {keys}");
+    Ok(())
+}

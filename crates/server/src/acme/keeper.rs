@@ -153,11 +153,17 @@ impl Keeper {
             let mut looked = self.looked.subscribe();
             let _ = looked.wait_for(|looked| *looked).await;
             self.tell_missing();
+            let mut is_failing = false;
             loop {
-                if let Err(error) = self.order_due().await {
-                    tracing::error!("cannot order certificates: {error}");
+                let ordered = self.order_due().await;
+                if let Err(error) = &ordered {
+                    // An outage is worth one line, not one every few seconds.
+                    if !is_failing {
+                        tracing::error!("cannot order certificates: {error}");
+                    }
                     sleep(AFTER_TROUBLE).await;
                 }
+                is_failing = ordered.is_err();
                 sleep(BETWEEN_LOOKS).await;
             }
         };

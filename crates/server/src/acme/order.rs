@@ -28,7 +28,7 @@ pub(super) enum OrderError {
     Refused(Problem),
     /// What is kept of the account is none.
     #[error("the account that is kept cannot be read: {0}; remove it to have a new one")]
-    Account(serde_json::Error),
+    Account(String),
     /// The place where everything is kept.
     #[error(transparent)]
     Keep(#[from] KeepError),
@@ -99,9 +99,22 @@ pub(super) async fn order(
     client: &Client,
     store: &Store,
 ) -> Result<Ordered, OrderError> {
-    let account = account(settings, client, store).await?;
     let identifiers = [Identifier::Dns(domain.to_owned())];
-    let mut order = account.new_order(&NewOrder::new(&identifiers)).await?;
+    let new = NewOrder::new(&identifiers);
+    let known = account(settings, client, store).await?;
+    let mut order = match known.new_order(&new).await {
+        Err(Error::Api(problem)) if problem.r#type.as_deref() == Some(NO_ACCOUNT) => {
+            let ca = &settings.directory_url;
+            tracing::warn!(
+                ca,
+                "the authority does not know the account any more; making a new one"
+            );
+            store.remove(Kind::Account, ACCOUNT).await?;
+            let account = account(settings, client, store).await?;
+            account.new_order(&new).await?
+        }
+        order => order?,
+    };
     let proved = prove(domain, challenge, &mut order, store).await;
     let finished = match proved {
         Ok(()) => finish(domain, &mut order).await,
@@ -120,10 +133,13 @@ async fn account(
 ) -> Result<Account, OrderError> {
     let http = || Box::new(client.clone());
     if let Some(kept) = store.get(Kind::Account, ACCOUNT).await? {
-        let credentials: AccountCredentials =
-            serde_json::from_str(&kept).map_err(OrderError::Account)?;
+        let credentials: AccountCredentials = serde_json::from_str(&kept).map_err(unreadable)?;
         let builder = Account::builder_with_http(http());
-        return Ok(builder.from_credentials(credentials).await?);
+        let account = builder.from_credentials(credentials).await;
+        return account.map_err(|error| match matches!(error, Error::KeyRejected) {
+            true => unreadable(error),
+            false => error.into(),
+        });
     }
     let contact = settings
         .email
@@ -138,9 +154,13 @@ async fn account(
     let builder = Account::builder_with_http(http());
     let url = settings.directory_url.clone();
     let (account, credentials) = builder.create(&new, url, None).await?;
-    let text = serde_json::to_string(&credentials).map_err(OrderError::Account)?;
+    let text = serde_json::to_string(&credentials).map_err(Error::from)?;
     store.put(Kind::Account, ACCOUNT, &text).await?;
     Ok(account)
+}
+
+fn unreadable(error: impl ToString) -> OrderError {
+    OrderError::Account(error.to_string())
 }
 
 /// Shows the authority that the host is ours, unless it knows from an order before.
@@ -225,6 +245,9 @@ pub(super) fn name(challenge: AcmeChallenge) -> &'static str {
 
 /// There is one for each server.
 const ACCOUNT: &str = "account";
+
+/// RFC 8555 §6.7.
+const NO_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
 
 /// For a whole order. Others may order after that.
 pub(super) const LONGEST: Duration = Duration::from_secs(5 * 60);

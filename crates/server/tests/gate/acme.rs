@@ -11,6 +11,8 @@ use harness::{
     poll, run,
 };
 
+use serde_json::json;
+
 use crate::support::gate;
 
 const HOST: &str = "app.example.com";
@@ -153,6 +155,29 @@ async fn any_node_that_shares_the_database_answers_for_the_one_that_orders() -> 
 }
 
 #[tokio::test]
+async fn processes_that_share_a_folder_prove_hosts_for_each_other() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let (first, second) = (free_port(), free_port());
+    let pebble = Pebble::start(free_port(), first).await?;
+    let root = pebble.root().await?;
+    let store = folder.path().join("acme").display().to_string();
+    // It does not trust the server, which asks it for the proof of the other's order.
+    let asked = ordering(&echo, &pebble, first, &store).without("ACME_CA_FILE");
+    let asked = asked.start().await?;
+    said(&asked, "cannot have a certificate").await?;
+    let orders = ordering(&echo, &pebble, second, &store).start().await?;
+    trusted(first, &root)
+        .await
+        .with_context(|| pebble.transcript())?;
+    trusted(second, &root).await?;
+    said(&orders, "a new certificate is there").await?;
+    let label = ["result=\"acme_challenge\""];
+    let seen = asked.metric("sessiongate_tls_handshakes_total", label);
+    assert!(seen.await? > 0.0);
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_old_certificate_is_shown_until_a_new_one_is_there() -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let (http, tls) = (free_port(), free_port());
@@ -167,6 +192,19 @@ async fn an_old_certificate_is_shown_until_a_new_one_is_there() -> Result<()> {
         Certificates::make_kind(folder.path(), CertificateKind::OwnAuthorityUntil2020).await?;
     let text = fs::read_to_string(&old.key)? + &fs::read_to_string(&old.certificate)?;
     fs::write(kept.join("app.example.com.pem"), text)?;
+    // And an account of which the server knows nothing any more.
+    let account = kept.with_file_name("account");
+    fs::create_dir_all(&account)?;
+    let mut key = Command::new("sh");
+    let script = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 | openssl pkcs8 -topk8 -nocrypt -outform DER | base64 -w0 \
+                  | tr '+/' '-_' | tr -d =";
+    key.args(["-c", script]);
+    let forgotten = json!({
+        "id": format!("https://localhost:{port}/my-account/forgotten"),
+        "key_pkcs8": run(key, "openssl").await?.trim_end(),
+        "directory": pebble.directory_url(),
+    });
+    fs::write(account.join("account.json"), forgotten.to_string())?;
     let file = folder.path().join("gate.toml");
     let listeners = format!(
         "acme_domains = [\"{HOST}\"]\n\
@@ -198,9 +236,10 @@ async fn an_old_certificate_is_shown_until_a_new_one_is_there() -> Result<()> {
         (status(tls, &root).await.ok()? == "401").then_some(())
     })
     .await
-    .with_context(|| pebble.transcript())?;
+    .with_context(|| gate.stderr().all().join("\n"))?;
     gate.wait_for_audit(|line| line["reason"] == "acme_challenge")
         .await?;
+    said(&gate, "does not know the account any more").await?;
     assert!(!shown().await?.contains("2020"));
 
     // One more host, without a restart.

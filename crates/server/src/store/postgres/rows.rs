@@ -82,16 +82,22 @@ impl SharedRows {
         if self.is_prepared.load(Ordering::Relaxed) {
             return Ok(());
         }
-        // A role without the right to make tables may be given one, and must not be asked to make it again.
-        let there = self
-            .ask("SELECT to_regclass('sessiongate_acme') IS NOT NULL", &[])
-            .await?;
-        if there.first().and_then(|row| row.try_get(0).ok()) != Some(true) {
-            let made = self.ask(CREATE, &[]).await;
-            made.map_err(|error| SharedRowsError::NoTable(error.to_string()))?;
+        // A role without the right to make tables may be given one, and must not try to make it again.
+        if !self.is_there().await?
+            && let Err(error) = self.ask(CREATE, &[]).await
+            // Of two nodes that make it at once, one fails in spite of IF NOT EXISTS.
+            && !self.is_there().await?
+        {
+            return Err(SharedRowsError::NoTable(error.to_string()));
         }
         self.is_prepared.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    async fn is_there(&self) -> Result<bool, SharedRowsError> {
+        const THERE: &str = "SELECT to_regclass('sessiongate_acme') IS NOT NULL";
+        let there = self.ask(THERE, &[]).await?;
+        Ok(there.first().and_then(|row| row.try_get(0).ok()) == Some(true))
     }
 
     /// All rows of the scope.

@@ -1,8 +1,10 @@
 //! Limits that several gates count together in Redis.
 
+use std::fs;
+
 use anyhow::Result;
 use futures_util::future::try_join_all;
-use harness::{Echo, Gate, GateCommand, Redis, Request, poll};
+use harness::{Client, Echo, Gate, GateCommand, Redis, Request, poll};
 
 use super::{BEHIND_PROXY, from, statuses};
 use crate::support::{gate, signed_in};
@@ -93,5 +95,42 @@ async fn users_and_routes_are_counted_together_too_and_exactly() -> Result<()> {
     let is_ours = |key: &str| key.starts_with("auth:limit:");
     assert!(keys.lines().all(is_ours), "{keys}");
     assert_eq!(keys.lines().count(), 3, "two users and a route: {keys}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reload_begins_and_ends_to_count_together() -> Result<()> {
+    let (echo, redis) = (Echo::start().await?, Redis::start().await?);
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("gate.toml");
+    let reload = async |gate: &Gate, is_shared: bool| {
+        fs::write(&file, format!("rate_limit_shared = {is_shared}\n"))?;
+        let answer = Client::connect(gate.admin)
+            .await?
+            .send(&Request::post("/reload", ""))
+            .await?;
+        anyhow::ensure!(answer.status == 200, "{}", answer.text());
+        anyhow::Ok(())
+    };
+    fs::write(&file, "rate_limit_shared = false\n")?;
+    let start = || {
+        sharing(&echo, &redis.url(), "4/h")
+            .without("RATE_LIMIT_SHARED")
+            .env("SESSIONGATE_CONFIG", file.display().to_string())
+            .start()
+    };
+    let (one, other) = (start().await?, start().await?);
+    let [ada, bob] = ["192.0.2.1", "192.0.2.2"];
+    assert_eq!(statuses(&one, [ada; 4]).await?, [200; 4]);
+    assert_eq!(statuses(&other, [ada; 3]).await?, [200; 3]);
+    for gate in [&one, &other] {
+        reload(gate, true).await?;
+    }
+    assert_eq!(statuses(&one, [bob; 3]).await?, [200; 3]);
+    assert_eq!(statuses(&other, [bob, bob]).await?, [200, 429]);
+    // What each has counted itself stays.
+    assert_eq!(statuses(&one, [ada]).await?, [429]);
+    reload(&other, false).await?;
+    assert_eq!(statuses(&other, [bob; 4]).await?, [200, 200, 200, 429]);
     Ok(())
 }

@@ -34,6 +34,9 @@ impl Pebble {
         let names = "DNS:localhost,IP:127.0.0.1";
         let certificate = authority.server("pebble", names).await?;
         let dns = free_port();
+        // Newer ones answer over HTTPS too, at a port of their own that several could not share.
+        let help = Command::new("pebble-challtestsrv").arg("-help").output();
+        let has_doh = help.is_ok_and(|help| String::from_utf8_lossy(&help.stderr).contains("-doh"));
         let names = Server::start("pebble-challtestsrv", |_, port| {
             let mut command = leashed("pebble-challtestsrv", "pebble", None)?;
             command
@@ -41,6 +44,9 @@ impl Pebble {
                 .args(["-dns01", &format!("127.0.0.1:{dns}")])
                 .args(["-management", &format!("127.0.0.1:{port}")])
                 .args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""]);
+            if has_doh {
+                command.args(["-doh", ""]);
+            }
             Process::spawn(&mut command, "pebble")
         })
         .await?;

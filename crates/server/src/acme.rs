@@ -121,9 +121,8 @@ impl Acme {
         self.settings.domains.iter().any(|domain| domain == host)
     }
 
-    /// The answer to an authority that asks for `path` at `host`, if an order runs that it is part of.
-    pub(crate) fn http_proof(&self, host: &str, path: &str) -> Option<Bytes> {
-        let token = path.strip_prefix(HTTP_PREFIX)?;
+    /// The answer to an authority that asks for `token` at `host`, if an order runs that it is part of.
+    pub(crate) fn http_proof(&self, host: &str, token: &str) -> Option<Bytes> {
         self.shown.load().http_proof(host, token, clock::now())
     }
 
@@ -152,6 +151,11 @@ impl fmt::Debug for Acme {
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
+}
+
+/// The token that is asked for at this path, if it is one at which authorities ask.
+pub(crate) fn token(path: &str) -> Option<&str> {
+    path.strip_prefix(HTTP_PREFIX)
 }
 
 /// Where an authority asks (RFC 8555 §8.3).

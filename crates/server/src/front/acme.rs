@@ -5,6 +5,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, X_CONTENT_TYP
 use http::{Method, Request, Response};
 use http1::Length;
 
+use crate::acme;
 use crate::config::AskedHost;
 use crate::live::Live;
 
@@ -12,12 +13,13 @@ use crate::live::Live;
 /// under the same path goes its usual way.
 pub(super) fn proof(live: &Live, request: &Request<Length>) -> Option<Response<Bytes>> {
     let acme = live.acme.as_ref()?;
+    let token = acme::token(request.uri().path())?;
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
     }
     let host = request.headers().get(HOST)?.to_str().ok()?;
     let host = AskedHost::read(host)?;
-    let proof = acme.http_proof(host.plain_name()?, request.uri().path())?;
+    let proof = acme.http_proof(host.plain_name()?, token)?;
     let mut response = Response::new(proof);
     let headers = response.headers_mut();
     for (name, value) in [

@@ -1,7 +1,7 @@
 //! Limits that all nodes count together, beside their own count.
 //!
-//! A request that is over the limit by this node's own count is refused without asking anybody, for the count of all nodes is
-//! never lower. So somebody who asks too often at one node costs Redis nothing; and where Redis does not answer, what the node has
+//! A request that is over the limit by this node's own count is refused without asking anybody, because all nodes together have
+//! counted at least as many. So somebody who asks too often at one node costs Redis nothing; and where Redis does not answer, what the node has
 //! counted is there and goes on.
 
 use std::sync::Arc;
@@ -35,14 +35,11 @@ impl AllNodes {
         }
     }
 
-    /// Counts for all nodes what this node has counted.
+    /// Counts for all nodes what this node has counted, which is something.
     ///
     /// # Errors
     /// The limit that all nodes together are over. It does not count here either.
     pub(super) async fn count(&self, step: Step<'_>) -> Result<(), Exceeded> {
-        if step.is_empty() {
-            return Ok(());
-        }
         let cells = step.iter().map(Counted::shared).collect();
         let over = match self.rates.count(cells).await {
             Some(Ok(())) => {

@@ -73,14 +73,12 @@ impl Rates {
     /// # Errors
     /// The limit that it is over.
     pub(crate) async fn of_client(&self, client: IpAddr) -> Result<(), Exceeded> {
-        let mut limiters = self.of_all.by_address.iter();
-        limiters.try_for_each(|limiter| limiter.check_address(client))?;
-        let Some(all_nodes) = &self.all_nodes else {
-            return Ok(());
-        };
-        let limiters = self.of_all.by_address.iter();
-        let step = limiters.map(|limiter| limiter.counted_address(client));
-        Box::pin(all_nodes.count(step.collect())).await
+        let limiters = &self.of_all.by_address;
+        let mut all = limiters.iter();
+        all.try_for_each(|limiter| limiter.check_address(client))?;
+        let counted = |limiter| Limiter::counted_address(limiter, client);
+        self.count_together(|| limiters.iter().map(counted).collect())
+            .await
     }
 
     /// Counts a request by the route that governs it.
@@ -95,20 +93,20 @@ impl Rates {
             by_address.try_for_each(|limiter| limiter.check_address(client))?;
             check(&limiters.by_route, ())?;
         }
-        let Some(all_nodes) = &self.all_nodes else {
-            return Ok(());
+        let step = || {
+            let mut step = Step::new();
+            let of_all = self.of_all.by_route.iter();
+            // Ids differ where configurations do; names are what people give.
+            step.extend(of_all.map(|limiter| limiter.counted(route.id, &[route.name.as_bytes()])));
+            if let Some(limiters) = own {
+                let by_address = limiters.by_address.iter();
+                step.extend(by_address.map(|limiter| limiter.counted_address(client)));
+                let by_route = limiters.by_route.iter();
+                step.extend(by_route.map(|limiter| limiter.counted((), &[])));
+            }
+            step
         };
-        let mut step = Step::new();
-        let of_all = self.of_all.by_route.iter();
-        // Ids differ where configurations do; names are what people give.
-        step.extend(of_all.map(|limiter| limiter.counted(route.id, &[route.name.as_bytes()])));
-        if let Some(limiters) = own {
-            let by_address = limiters.by_address.iter();
-            step.extend(by_address.map(|limiter| limiter.counted_address(client)));
-            let by_route = limiters.by_route.iter();
-            step.extend(by_route.map(|limiter| limiter.counted((), &[])));
-        }
-        Box::pin(all_nodes.count(step)).await
+        self.count_together(step).await
     }
 
     /// Whether users are counted where this route governs.
@@ -132,13 +130,26 @@ impl Rates {
         let own = self.of_routes.get(route.id);
         let own = own.map_or(&[][..], |limiters| &limiters.by_user);
         check(own, (realm, id))?;
+        let step = || {
+            let limiters = self.of_all.by_user.iter().chain(own);
+            let text = [realm.as_bytes(), id.as_bytes()];
+            let counted = limiters.map(|limiter| limiter.counted((realm, id), &text));
+            counted.collect()
+        };
+        self.count_together(step).await
+    }
+
+    /// Counts for all nodes what this one has counted, if they count together.
+    async fn count_together<'l>(&'l self, step: impl FnOnce() -> Step<'l>) -> Result<(), Exceeded> {
         let Some(all_nodes) = &self.all_nodes else {
             return Ok(());
         };
-        let limiters = self.of_all.by_user.iter().chain(own);
-        let text = [realm.as_bytes(), id.as_bytes()];
-        let step = limiters.map(|limiter| limiter.counted((realm, id), &text));
-        Box::pin(all_nodes.count(step.collect())).await
+        let step = step();
+        match step.is_empty() {
+            true => Ok(()),
+            // In a box, so that requests take no room for it where nodes do not count together.
+            false => Box::pin(all_nodes.count(step)).await,
+        }
     }
 
     /// Counts sessions that do not open, or that no store knows.

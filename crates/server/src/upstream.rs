@@ -30,6 +30,7 @@ pub(crate) use self::member::{Member, Members};
 use self::opening::{Need, Opened};
 use self::server::Server;
 pub(crate) use self::server::own_host;
+use crate::aside::aside;
 use crate::client::Client;
 use crate::config::UpstreamSettings;
 use crate::front::record::Record;
@@ -167,7 +168,7 @@ impl Server {
             };
             let Opened { mut link, reused } = match kept {
                 Some(link) => Opened { link, reused: true },
-                None => Box::pin(self.open(client, need)).await?,
+                None => aside(self.open(client, need)).await?,
             };
             if counts {
                 link.under_way = Some(self.member.begins());

@@ -44,13 +44,8 @@ impl Front for Secured {
 
     async fn serve(self: Rc<Self>, mut stream: Stream, mut peer: IpAddr, stop: CancellationToken) {
         if self.is_proxied(peer) {
-            // In a box, so that other connections take no room for it.
-            let accepting = Box::pin(self.accept_for(stream, peer));
-            let accepted = tokio::select! {
-                accepted = accepting => accepted,
-                () = given_up(&stop) => None,
-            };
-            match accepted {
+            let accepting = self.accept_for(stream, peer);
+            match aside(unless_given_up(accepting, &stop)).await {
                 Some(accepted) => (stream, peer) = accepted,
                 None => return,
             }
@@ -59,19 +54,24 @@ impl Front for Secured {
             None => stream,
             Some((config, limit)) => {
                 let securing = self.secure(stream, config, limit, peer);
-                let securing = aside(async {
-                    tokio::select! {
-                        secured = securing => secured,
-                        () = given_up(&stop) => None,
-                    }
-                });
-                match securing.await {
+                match aside(unless_given_up(securing, &stop)).await {
                     Some(stream) => stream,
                     None => return,
                 }
             }
         };
         Rc::clone(&self.front).serve(stream, peer, stop).await;
+    }
+}
+
+/// Waits for a client that has asked nothing yet, unless we are to stop meanwhile.
+async fn unless_given_up<T>(
+    waiting: impl Future<Output = Option<T>>,
+    stop: &CancellationToken,
+) -> Option<T> {
+    tokio::select! {
+        waited = waiting => waited,
+        () = given_up(stop) => None,
     }
 }
 

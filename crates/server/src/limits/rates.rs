@@ -9,6 +9,7 @@ use gate::{Exceeded, Route};
 use super::all_nodes::{AllNodes, Step};
 use super::limiter::Limiter;
 use super::table::Table;
+use crate::aside::aside;
 use crate::config::{CountedBy, Handling, LimitSettings, RateLimit};
 
 /// Every limit of a configuration on how often somebody may ask.
@@ -147,8 +148,7 @@ impl Rates {
         let step = step();
         match step.is_empty() {
             true => Ok(()),
-            // In a box, so that requests take no room for it where nodes do not count together.
-            false => Box::pin(all_nodes.count(step)).await,
+            false => aside(all_nodes.count(step)).await,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Bodies: where they end, and what of a connection's bytes is theirs (RFC 9112 §6, §7).
 
 use bytes::{Buf, BytesMut};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memchr;
 
 use crate::Violation;
@@ -28,6 +28,8 @@ impl Length {
 pub struct Decoder {
     state: State,
     spelling: Spelling,
+    /// Those that have come, for somebody who wants them.
+    trailers: Option<Box<HeaderMap>>,
 }
 
 /// How chunks may be spelled.
@@ -73,14 +75,33 @@ impl Decoder {
     pub fn of_request(length: Length) -> Self {
         let state = State::new(length);
         let spelling = Spelling::OfRequest;
-        Self { state, spelling }
+        Self {
+            state,
+            spelling,
+            trailers: None,
+        }
     }
 
     /// Starts at the beginning of an answer's body.
     pub fn of_answer(length: Length) -> Self {
         let state = State::new(length);
         let spelling = Spelling::OfAnswer;
-        Self { state, spelling }
+        Self {
+            state,
+            spelling,
+            trailers: None,
+        }
+    }
+
+    /// Keeps the trailers for [`take_trailers`](Self::take_trailers), which are dropped otherwise.
+    pub fn keep_trailers(&mut self) {
+        self.trailers = Some(Box::default());
+    }
+
+    /// The trailers that have come since they are [kept](Self::keep_trailers), once.
+    pub fn take_trailers(&mut self) -> Option<HeaderMap> {
+        let trailers = self.trailers.take()?;
+        (!trailers.is_empty()).then_some(*trailers)
     }
 
     /// Takes framing from the front of `input`, and says what comes after it. Trailers are framing.
@@ -99,7 +120,11 @@ impl Decoder {
                     let Some((line, length)) = line(input, self.spelling)? else {
                         return Ok(Piece::Unknown);
                     };
-                    self.state = self.state.after(line, self.spelling)?;
+                    let before = self.state;
+                    self.state = before.after(line, self.spelling)?;
+                    if let (State::Trailer { .. }, Some(trailers)) = (before, &mut self.trailers) {
+                        keep(trailers, line);
+                    }
                     input.advance(length);
                 }
             }
@@ -139,6 +164,16 @@ impl Decoder {
             | State::Trailer { .. }
             | State::UntilClose => None,
         }
+    }
+}
+
+/// Keeps a trailer. The line after the last one is empty.
+fn keep(trailers: &mut HeaderMap, line: &[u8]) {
+    let Some((name, value)) = field_line(line) else {
+        return;
+    };
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        trailers.append(name, value);
     }
 }
 
@@ -360,6 +395,30 @@ mod tests {
         let decoder = Decoder::of_answer(Length::Chunked);
         let refused = decode_with(decoder, b"5\r\nhello world\r\n0\r\n\r\n", 100);
         assert_eq!(refused, Err(Violation::Chunk));
+    }
+
+    #[test]
+    fn trailers_are_kept_for_those_who_want_them() {
+        let bytes = "1\r\na\r\n0\r\nGrpc-Status: 0\r\nx-a: b\r\nX-A: c\r\n\r\n";
+        for keeps in [true, false] {
+            let mut decoder = Decoder::of_answer(Length::Chunked);
+            if keeps {
+                decoder.keep_trailers();
+            }
+            let mut input = BytesMut::from(bytes);
+            while let Piece::Data(length) = decoder.next(&mut input).unwrap() {
+                input.advance(length);
+                decoder.consumed(length);
+            }
+            assert!(decoder.is_over());
+            let trailers = decoder.take_trailers();
+            assert_eq!(trailers.is_some(), keeps);
+            if let Some(trailers) = trailers {
+                assert_eq!(trailers["grpc-status"], "0");
+                assert_eq!(trailers.get_all("x-a").iter().count(), 2);
+            }
+            assert!(decoder.take_trailers().is_none());
+        }
     }
 
     #[test]

@@ -24,10 +24,10 @@ pub use authentication::binds_connection;
 pub use body::{Decoder, Length, Piece};
 pub use client::{ClientConnection, is_interim};
 pub use head::{Field, HopByHop, has_body, options};
-pub use request::{Received, RequestReader};
+pub use request::{HTTP2_PREFACE, Received, RequestReader};
 pub use response::{Answered, lets_shared_caches_keep, read_response};
 pub use server::{MOST_DISCARDED, ServerConnection};
-pub use target::{RawTarget, encoded_target};
+pub use target::{RawTarget, encoded_target, read_target};
 pub use violation::Violation;
 pub use write::{Encoder, Persistence, fields, write_field, write_request, write_response};
 

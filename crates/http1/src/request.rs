@@ -100,6 +100,7 @@ impl RequestReader {
         match input {
             _ if self.checked => {}
             [] => {}
+            _ if HTTP2_PREFACE.starts_with(input) => {}
             [b'\r'] if !self.skipped => {}
             [first, ..] if !first.is_ascii_graphic() => return Err(Violation::RequestLine),
             _ if self.has_line => {
@@ -114,6 +115,13 @@ impl RequestReader {
 }
 
 fn parse(head: &Bytes, ends: &[usize], most_fields: usize) -> Result<Received, Violation> {
+    read_head(head, ends, most_fields).map_err(|violation| match **head == *HTTP2_PREFACE {
+        true => Violation::Http2,
+        false => violation,
+    })
+}
+
+fn read_head(head: &Bytes, ends: &[usize], most_fields: usize) -> Result<Received, Violation> {
     // Every line of it is known to end with CR LF.
     let mut lines = lines(head, ends);
     let (method, target, version) = request_line(&head[lines.next().unwrap_or_default()])?;
@@ -227,6 +235,9 @@ fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let space = memchr(b' ', line)?;
     Some((&line[..space], &line[space + 1..]))
 }
+
+/// How a connection begins on which the client speaks HTTP/2 (RFC 9113 §3.4), as far as it looks like a request.
+pub const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
 /// Room for what a browser sends and what we add, so that a head is one allocation of names and one of their index.
 const TYPICAL_FIELDS: usize = 24;
@@ -367,6 +378,26 @@ mod tests {
             ),
         ] {
             assert_eq!(length_of(bytes), Err(violation), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn the_preface_of_http2_is_told_from_other_requests() {
+        let whole = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        assert_eq!(length_of(whole), Err(Violation::Http2));
+        let mut input = BytesMut::from(&whole[..]);
+        let refused = RequestReader::default().read(&mut input).map(|_| ());
+        assert_eq!(
+            (refused, &input[..]),
+            (Err(Violation::Http2), &b"SM\r\n\r\n"[..])
+        );
+        for other in [
+            &b"PRI * HTTP/2.0\r\nHost: a\r\n\r\n"[..],
+            b"PRI / HTTP/2.0\r\n\r\n",
+            b"GET * HTTP/2.0\r\n\r\n",
+        ] {
+            let refused = length_of(other);
+            assert_eq!(refused, Err(Violation::RequestLine), "{}", other.escape_ascii());
         }
     }
 

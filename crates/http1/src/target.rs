@@ -40,6 +40,11 @@ impl RawTarget {
     }
 }
 
+/// The target in these bytes as a URI, and as it came if that is something else; `None` when it is no target.
+pub fn read_target(target: &Bytes) -> Option<(Uri, Option<RawTarget>)> {
+    read(target, target)
+}
+
 /// The target as a URI, and as it came if that is something else.
 pub(crate) fn read(head: &Bytes, target: &[u8]) -> Option<(Uri, Option<RawTarget>)> {
     if target.is_ascii()

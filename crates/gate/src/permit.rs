@@ -252,9 +252,10 @@ impl<'g> Permit<'g> {
         }
         if rewrite.via {
             // Behind those of the proxies before, each of which is a field of its own or an element of one.
-            let via = match request.version() == Version::HTTP_10 {
-                true => "1.0 sessiongate",
-                false => "1.1 sessiongate",
+            let via = match request.version() {
+                Version::HTTP_10 => "1.0 sessiongate",
+                Version::HTTP_2 => "2.0 sessiongate",
+                _ => "1.1 sessiongate",
             };
             write_field(&mut fields, b"via", via.as_bytes());
         }

@@ -397,7 +397,12 @@ mod tests {
             b"GET * HTTP/2.0\r\n\r\n",
         ] {
             let refused = length_of(other);
-            assert_eq!(refused, Err(Violation::RequestLine), "{}", other.escape_ascii());
+            assert_eq!(
+                refused,
+                Err(Violation::RequestLine),
+                "{}",
+                other.escape_ascii()
+            );
         }
     }
 

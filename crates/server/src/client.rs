@@ -13,7 +13,8 @@ use bytes::{Buf, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http1::{
-    Answered, Field, LARGEST_HEAD, Length, MOST_DISCARDED, Piece, ServerConnection, Violation,
+    Answered, Field, HTTP2_PREFACE, LARGEST_HEAD, Length, MOST_DISCARDED, Piece, ServerConnection,
+    Violation,
 };
 use jiff::fmt::rfc2822::DateTimePrinter;
 use socket2::SockRef;
@@ -85,6 +86,12 @@ impl Client {
             leaving: Patience::default(),
             own: None,
         }
+    }
+
+    /// The connection as it was before the preface of HTTP/2 was taken from it, which was all that was taken.
+    pub(crate) fn into_http2(self) -> Stream {
+        let Self { connection, .. } = self;
+        connection.into_stream(HTTP2_PREFACE)
     }
 
     /// The next request. None when there is none: it was the last one, the client hung up or keeps us waiting, or we are to

@@ -343,6 +343,13 @@ impl Connection {
         self.stream.as_ref().expect(AT_HAND).is_quiet()
     }
 
+    /// The bare connection, on which these bytes are to be read again, and then what nobody has taken yet.
+    pub(crate) fn into_stream(self, taken: &[u8]) -> Stream {
+        let ahead = [taken, &self.input].concat();
+        let stream = self.stream.expect(AT_HAND);
+        stream.with_ahead(ahead.into())
+    }
+
     /// The bare connection, once it carries something else than messages.
     pub(crate) fn stream(&mut self) -> &mut Stream {
         self.stream.as_mut().expect(AT_HAND)

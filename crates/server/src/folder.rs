@@ -10,6 +10,7 @@
 
 mod answer;
 mod asked;
+mod begin;
 mod beneath;
 mod body;
 mod coding;
@@ -37,8 +38,8 @@ use self::elsewhere::Elsewhere;
 pub(crate) use self::error::FolderError;
 use self::name::Name;
 use self::site::{Found, Site, Sought};
-use crate::client::Client;
 use crate::config::FolderSettings;
+use crate::downstream::Downstream;
 use crate::front::asker::opens_page;
 
 /// A folder, as one runtime sees it.
@@ -65,7 +66,7 @@ impl Folder {
         &self,
         admitted: Admitted<'_, Length>,
         asked: &Asked<'_>,
-        client: &mut Client,
+        client: &mut impl Downstream,
     ) -> Result<Answer, FolderError> {
         let method = admitted.method();
         if *method != Method::GET && *method != Method::HEAD {
@@ -95,7 +96,7 @@ impl Folder {
         status: StatusCode,
         method: &Method,
         headers: &HeaderMap,
-        client: &mut Client,
+        client: &mut impl Downstream,
     ) -> Option<Answer> {
         let path = self.site.options.error_pages.as_ref()?.of(status);
         let sought = Sought::page(path, coding::accepted(headers));
@@ -107,7 +108,11 @@ impl Folder {
     }
 
     /// Looks in memory first, then where it takes longer.
-    async fn find(&self, sought: Sought, client: &mut Client) -> Result<Found, FolderError> {
+    async fn find(
+        &self,
+        sought: Sought,
+        client: &mut impl Downstream,
+    ) -> Result<Found, FolderError> {
         let at_once = self.site.find(&sought, Haste::InMemory);
         if let Ok(found) = at_once {
             return Ok(found);

@@ -2,6 +2,7 @@
 
 mod acme;
 pub(crate) mod answer;
+pub(crate) mod answerable;
 pub(crate) mod arrival;
 pub(crate) mod asker;
 pub(crate) mod cors;
@@ -79,7 +80,7 @@ fn admitted(
 
 /// Refuses bytes that never became a request, as they `came`. They are a decision too: nobody probes the gate unseen.
 #[cold]
-fn unreadable<'p>(
+pub(crate) fn unreadable<'p>(
     violation: Violation,
     came: &[u8],
     mode: Mode,
@@ -117,6 +118,7 @@ pub(crate) fn status_of(violation: Violation) -> StatusCode {
         Violation::Chunk
         | Violation::ContentLength
         | Violation::FieldLine
+        | Violation::Http2
         | Violation::RequestLine
         | Violation::ResponseHead
         | Violation::TransferEncoding

@@ -21,6 +21,7 @@ use session::{Secret, Session};
 
 use self::error::AskedColumnError;
 pub(crate) use self::error::LiveError;
+use self::listeners::Spoken;
 pub(crate) use self::listeners::{ListenerTerms, Tls};
 pub(crate) use self::opened::Opened;
 use self::opened::Superseded;
@@ -91,7 +92,11 @@ impl Live {
             }
         });
         let acme = acme.transpose()?;
-        let listeners = ListenerTerms::open_all(config.listeners, &https, acme.as_ref(), known)?;
+        let spoken = Spoken {
+            acme: acme.as_ref(),
+            http2: config.client.http2,
+        };
+        let listeners = ListenerTerms::open_all(config.listeners, &https, spoken, known)?;
         let rules = &config.rules;
         let known = before.map_or(&[][..], |before| &before.terms);
         let terms = ServiceTerms::open_all(&rules.services, known, Some(&around.runtime));

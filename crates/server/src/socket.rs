@@ -134,6 +134,16 @@ impl Stream {
         Ok(Self { socket, ..self })
     }
 
+    /// The same, of which these bytes are read first.
+    pub(crate) fn with_ahead(self, ahead: Bytes) -> Self {
+        Self { ahead, ..self }
+    }
+
+    /// Whether it was agreed that HTTP/2 is spoken (RFC 9113 §3.2).
+    pub(crate) fn has_agreed_on_http2(&self) -> bool {
+        self.tls().is_some_and(|tls| tls.protocol() == Some(b"h2"))
+    }
+
     /// What is beneath, where that is TLS.
     pub(crate) fn tls(&self) -> Option<&TlsSocket> {
         match &self.socket {

@@ -8,10 +8,13 @@ mod budget;
 mod dialer;
 mod error;
 mod exchange;
+mod exchanging;
 mod health;
 mod member;
 mod opening;
+mod over_http1;
 mod server;
+mod streaming;
 
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -24,14 +27,14 @@ use smallvec::SmallVec;
 use self::balance::{Balancer, Key};
 use self::budget::Budget;
 pub(crate) use self::error::UpstreamError;
-pub(crate) use self::exchange::Exchange;
+pub(crate) use self::exchanging::{Exchanging, Forwards};
 pub(crate) use self::health::Checks;
 pub(crate) use self::member::{Member, Members};
 use self::opening::{Need, Opened};
+pub(crate) use self::over_http1::StreamedExchange;
 use self::server::Server;
 pub(crate) use self::server::own_host;
 use crate::aside::aside;
-use crate::client::Client;
 use crate::config::UpstreamSettings;
 use crate::front::record::Record;
 
@@ -57,13 +60,13 @@ impl Upstream {
     /// Sends an admitted request with the client's body, and gives the answer's head as soon as it is there. `record` is told
     /// how much of the body has passed. A server that takes no connection is passed over, and what may be repeated is sent to
     /// another one if the first has not answered.
-    pub(crate) async fn forward(
+    pub(crate) async fn forward<D: Forwards>(
         &self,
         admitted: Admitted<'_, Length>,
-        client: &mut Client,
+        client: &mut D,
         record: &Record<'_>,
         realm: &str,
-    ) -> Result<(Answered, Exchange), UpstreamError> {
+    ) -> Result<(Answered, D::Exchange), UpstreamError> {
         if let [only] = &self.servers[..] {
             let admitted = admitted.or_for_host(&only.host);
             return only.forward(&admitted, client, record, true, false).await;
@@ -101,7 +104,7 @@ impl Upstream {
     }
 
     /// The server of the connection that is the client's alone, if there is one.
-    fn owned_by(&self, client: &Client) -> Option<usize> {
+    fn owned_by(&self, client: &impl Forwards) -> Option<usize> {
         let is_own = |server: &Rc<Server>| client.owns_connection_to(&server.identity);
         self.servers.iter().position(is_own)
     }
@@ -145,14 +148,14 @@ fn key<'k>(record: &'k Record<'_>, realm: &'k str) -> Key<'k> {
 
 impl Server {
     /// `waits` says whether it waits for a connection where there may be no more, `counts` whether the request is counted.
-    async fn forward(
+    async fn forward<D: Forwards>(
         self: &Rc<Self>,
         admitted: &Admitted<'_, Length>,
-        client: &mut Client,
+        client: &mut D,
         record: &Record<'_>,
         waits: bool,
         counts: bool,
-    ) -> Result<(Answered, Exchange), UpstreamError> {
+    ) -> Result<(Answered, D::Exchange), UpstreamError> {
         let need = Need {
             // What an upstream may do twice can be sent twice (RFC 9112 §9.3.1).
             repeatable: is_repeatable(admitted),
@@ -173,7 +176,7 @@ impl Server {
             if counts {
                 link.under_way = Some(self.member.begins());
             }
-            let mut exchange = Exchange::begin(link, Rc::clone(self), admitted, client);
+            let mut exchange = D::Exchange::begin(link, Rc::clone(self), admitted, client);
             if is_own {
                 exchange.bind();
             }

@@ -24,6 +24,8 @@ pub(crate) struct ClientSettings {
     pub(crate) download_rate: Option<NonZeroU64>,
     /// How large a request's head may be.
     pub(crate) head: HeadLimits,
+    /// Whether clients may speak HTTP/2.
+    pub(crate) http2: bool,
 }
 
 /// Reads what is demanded of clients.
@@ -49,6 +51,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> ClientSettings {
             bytes: within(reader, "MAX_HEADER_BYTES", LARGEST_HEAD, 1024, 1024 * 1024),
             fields: within(reader, "MAX_HEADER_FIELDS", MOST_FIELDS, 1, 10_000),
         },
+        http2: reader.switch("HTTP2", true),
     }
 }
 

@@ -116,6 +116,7 @@ mod tests {
         "CONNECTIONS_PER_ADDRESS",
         "FORWARDED_HEADER",
         "HSTS",
+        "HTTP2",
         "LEAST_DOWNLOAD_RATE",
         "LEAST_UPLOAD_RATE",
         "MAX_CONNECTIONS",

@@ -199,6 +199,7 @@ const RULES: &[Rule] = &[
             "TLS_CLIENT_AUTH",
             "TLS_CLIENT_CA_FILE",
             "HSTS",
+            "HTTP2",
             "REQUIRE_HTTPS",
             "PROXY_PROTOCOL",
             "UPSTREAM_CONNECT_TIMEOUT",

@@ -12,10 +12,11 @@ use super::error::FolderError;
 use super::ranges::Part;
 use crate::client::Client;
 use crate::connection::Connection;
+use crate::downstream::Downstream;
 
 /// What is left of a body.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(crate) struct Body {
     opened: OwnedFd,
     /// The next one is the last.
     segments: SmallVec<[Segment; 1]>,
@@ -56,7 +57,7 @@ impl Body {
     }
 
     /// Whether that was all.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.segments.is_empty()
     }
 
@@ -96,14 +97,41 @@ impl Body {
     /// # Errors
     /// When the file cannot be read, or has become shorter.
     pub(super) async fn fill(&mut self, client: &mut Client) -> Result<(), FolderError> {
+        if let Some(room) = self.fill_at_once(&mut client.connection.output)? {
+            let bytes = self.read_elsewhere(room, client).await?;
+            client.connection.output.extend_from_slice(&bytes);
+        }
+        Ok(())
+    }
+
+    /// The next piece, which is empty when that was all.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or has become shorter.
+    pub(crate) async fn piece(
+        &mut self,
+        client: &mut impl Downstream,
+    ) -> Result<Vec<u8>, FolderError> {
+        let mut piece = Vec::new();
+        if let Some(room) = self.fill_at_once(&mut piece)? {
+            let bytes = self.read_elsewhere(room, client).await?;
+            match piece.is_empty() {
+                true => piece = bytes,
+                false => piece.extend_from_slice(&bytes),
+            }
+        }
+        Ok(piece)
+    }
+
+    /// Puts the next piece there, as far as it is in memory. Gives how much is to be read where that takes longer.
+    fn fill_at_once(&mut self, output: &mut Vec<u8>) -> Result<Option<usize>, FolderError> {
         let Some(segment) = self.segments.last_mut() else {
-            return Ok(());
+            return Ok(None);
         };
-        let output = &mut client.connection.output;
         output.append(&mut segment.before);
         if segment.part.length == 0 {
             self.segments.pop();
-            return Ok(());
+            return Ok(None);
         }
         let room = usize::try_from(segment.part.length).unwrap_or(usize::MAX);
         let (start, room) = (output.len(), room.min(self.room));
@@ -111,26 +139,17 @@ impl Body {
         let piece = &mut output[start..];
         let read = read_in_memory(self.opened.as_fd(), piece, segment.part.start);
         output.truncate(start + *read.as_ref().unwrap_or(&0));
-        let count = match read {
-            Ok(count) => count,
+        match read {
+            Ok(count) => self.took_some(count).map(|()| None),
             // Not in memory; or nobody can tell whether it is (`EOPNOTSUPP`), as on some file systems.
-            Err(_) => {
-                let bytes = self.read_elsewhere(room, client).await?;
-                client.connection.output.extend_from_slice(&bytes);
-                bytes.len()
-            }
-        };
-        if count == 0 {
-            return Err(became_shorter());
+            Err(_) => Ok(Some(room)),
         }
-        self.took(count);
-        Ok(())
     }
 
     async fn read_elsewhere(
-        &self,
+        &mut self,
         room: usize,
-        client: &mut Client,
+        client: &mut impl Downstream,
     ) -> Result<Vec<u8>, FolderError> {
         let start = self.segments.last().map_or(0, |next| next.part.start);
         let opened = self.opened.try_clone().map_err(FolderError::Broken)?;
@@ -141,7 +160,17 @@ impl Body {
             Ok(bytes)
         };
         let bytes = self.elsewhere.run(client, reading).await?;
-        bytes.map_err(|error: Errno| FolderError::Broken(error.into()))
+        let bytes = bytes.map_err(|error: Errno| FolderError::Broken(error.into()))?;
+        self.took_some(bytes.len())?;
+        Ok(bytes)
+    }
+
+    fn took_some(&mut self, count: usize) -> Result<(), FolderError> {
+        if count == 0 {
+            return Err(became_shorter());
+        }
+        self.took(count);
+        Ok(())
     }
 
     fn took(&mut self, count: usize) {

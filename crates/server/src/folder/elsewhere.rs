@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::error::FolderError;
-use crate::client::Client;
+use crate::downstream::Downstream;
 
 /// The threads that one folder may keep waiting for its disk. A network file system that hangs holds these, and no others.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Elsewhere {
     /// When the client has hung up, or it takes too long.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        client: &mut Client,
+        client: &mut impl Downstream,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, FolderError> {
         let working = async {

@@ -4,15 +4,11 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 
-use http::header::DATE;
-use http1::Length;
-
 use super::answer::Answer;
 use super::body::{Body, became_shorter};
 use super::error::FolderError;
-use crate::client::{Client, date};
+use crate::client::Client;
 use crate::ended::{Ended, Sent};
-use crate::front::arrival::X_REQUEST_ID;
 use crate::front::record::Record;
 
 impl Answer {
@@ -25,22 +21,7 @@ impl Answer {
         client: &mut Client,
         record: &Record<'_>,
     ) -> Result<Sent, FolderError> {
-        let Self {
-            status,
-            fields,
-            body,
-        } = self;
-        let length = Length::Exactly(body.as_ref().map_or(0, Body::length));
-        let id = record.request_id().as_bytes();
-        let date = date();
-        let fields = fields.iter();
-        let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-        let fields = fields.chain([
-            (DATE.as_str().as_bytes(), date.as_bytes()),
-            (X_REQUEST_ID.as_str().as_bytes(), id),
-        ]);
-        let reason = status.canonical_reason().unwrap_or_default();
-        client.begin_answer(status, reason.as_bytes(), fields, length);
+        let body = self.begin(client, record);
         let mut sending = Sending {
             client,
             record,

@@ -9,7 +9,7 @@ use http1::Length;
 use super::asker::Asker;
 use super::record::Record;
 use super::{Sparingly, answer};
-use crate::client::Client;
+use crate::downstream::Downstream;
 use crate::folder::{Answer, Asked, Folder, FolderError};
 
 /// What becomes of a request to a folder.
@@ -27,7 +27,7 @@ pub(super) async fn find(
     folder: &Folder,
     admitted: Admitted<'_, Length>,
     (request, is_public): (&Request<Length>, bool),
-    client: &mut Client,
+    client: &mut impl Downstream,
     record: &mut Record<'_>,
     warnings: &Sparingly,
 ) -> Outcome {

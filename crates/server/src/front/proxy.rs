@@ -10,10 +10,11 @@ use bytes::Bytes;
 use gate::{Access, Admission, Admitted, Arrival, Facts, Permit, Refusal, Refused, Rewrite, Route};
 use http::header::{HOST, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http1::{Answered, Length};
+use http1::{Answered, Length, Violation};
 use tokio_util::sync::CancellationToken;
 
 use super::answer;
+use super::answerable::Answerable;
 use super::arrival::{self, Peer};
 use super::asker::Asker;
 use super::cors::Cors;
@@ -37,7 +38,7 @@ use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::service::Service;
 use crate::socket::Stream;
-use crate::upstream::{Exchange, UpstreamError};
+use crate::upstream::{Exchanging, UpstreamError};
 
 /// What one runtime needs to serve requests.
 pub(crate) struct Proxy {
@@ -50,18 +51,22 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Serves one connection until it ends, or `stop` asks for an end after the requests in flight.
+    /// Serves one connection of HTTP/1.1 until it ends, or `stop` asks for an end after the requests in flight. Gives it back when
+    /// it begins with the preface of HTTP/2, where that is spoken.
     pub(super) async fn serve(
         self: Rc<Self>,
         stream: Stream,
         peer: IpAddr,
         stop: CancellationToken,
-    ) {
+    ) -> Option<Stream> {
         let peer = Peer::of(&stream, peer);
-        let mut client = Client::new(stream, self.live.current().client, stop);
+        let limits = self.live.current().client;
+        let mut speaks_http2 = limits.http2 && !peer.secure;
+        let mut client = Client::new(stream, limits, stop);
         while let Some(request) = client.next().await {
             match request {
                 Ok(mut request) => self.answer(&mut request, &peer, &mut client).await,
+                Err(Violation::Http2) if speaks_http2 => return Some(client.into_http2()),
                 Err(violation) => {
                     let (audit, metrics) = (&self.audit, &self.metrics);
                     let came = &client.connection.input;
@@ -77,14 +82,16 @@ impl Proxy {
                     record.ends(sent);
                 }
             }
+            speaks_http2 = false;
         }
+        None
     }
 }
 
 /// An answer of the upstream on its way to the client. By reference, so that it is in the future of the whole request once.
-struct Passing<'x, 'l> {
+struct Passing<'x, 'l, E> {
     answer: &'x Answered,
-    exchange: &'x mut Exchange,
+    exchange: &'x mut E,
     handling: &'l Handling,
     /// What it promises of HTTPS.
     hsts: Option<&'l HeaderValue>,
@@ -94,7 +101,7 @@ struct Passing<'x, 'l> {
 }
 
 /// What becomes of a request.
-enum Outcome {
+enum Outcome<E> {
     /// Its client has hung up.
     Abandoned,
     /// We answer it.
@@ -104,12 +111,25 @@ enum Outcome {
     /// It became a WebSocket.
     Joined(Answered, Box<Link>),
     /// The upstream answers it.
-    Passed(Answered, Exchange),
+    Passed(Answered, E),
 }
 
 impl Proxy {
+    /// Notes that a client of HTTP/2 has not kept to its rules, for which reason its connection or stream has ended.
+    pub(crate) fn client_breaks_off(&self, peer: IpAddr, reason: &'static str) {
+        let arrival = arrival::unreadable(peer);
+        let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
+        record.decided(Decision::Rejected(reason));
+        record.ends(Sent::nothing(Ended::Cut));
+    }
+
     /// Answers one request.
-    async fn answer(&self, request: &mut Request<Length>, peer: &Peer, client: &mut Client) {
+    pub(crate) async fn answer<D: Answerable>(
+        &self,
+        request: &mut Request<Length>,
+        peer: &Peer,
+        client: &mut D,
+    ) {
         let live = self.live.current();
         let arrival = arrival::direct(peer, request.headers(), &live.trusted_proxies);
         let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
@@ -167,8 +187,7 @@ impl Proxy {
                 let upstream = *upstream;
                 let lease = live.lease(handling, record.session());
                 let code = live.limits.session_end.map_or(0, NonZeroU16::get);
-                let (ours, theirs) = (&mut client.connection, upstream.connection);
-                let ended = aside(tunnel::join(ours, theirs, &record, lease, code)).await;
+                let ended = aside(client.join(upstream.connection, &record, lease, code)).await;
                 let began = client.is_being_answered();
                 record.ends(Sent { ended, began });
             }
@@ -192,12 +211,12 @@ impl Proxy {
     }
 
     /// Passes an answer of the upstream on. Gives an answer of our own where it failed before anything of it had left.
-    async fn pass_on(
+    async fn pass_on<D: Answerable>(
         &self,
-        passing: Passing<'_, '_>,
+        passing: Passing<'_, '_, D::Exchange>,
         live: &Live,
         request: &Request<Length>,
-        client: &mut Client,
+        client: &mut D,
         record: &mut Record<'_>,
     ) -> Option<Response<Bytes>> {
         let Passing {
@@ -242,13 +261,13 @@ impl Proxy {
     }
 
     /// Decides on a request, and forwards it if it may enter. Also gives what is configured for its route.
-    async fn decide<'l>(
+    async fn decide<'l, D: Answerable>(
         &self,
         live: &'l Current,
         request: &Request<Length>,
-        client: &mut Client,
+        client: &mut D,
         record: &mut Record<'l>,
-    ) -> (&'l Handling, Outcome) {
+    ) -> (&'l Handling, Outcome<D::Exchange>) {
         let headers = request.headers();
         let facts = Facts {
             method: request.method(),
@@ -304,15 +323,15 @@ impl Proxy {
         }
     }
 
-    async fn forward<'l>(
+    async fn forward<'l, D: Answerable>(
         &self,
         permit: Permit<'l>,
         live: &'l Current,
         handling: &'l Handling,
         request: &Request<Length>,
-        client: &mut Client,
+        client: &mut D,
         record: &mut Record<'l>,
-    ) -> Outcome {
+    ) -> Outcome<D::Exchange> {
         let is_public = permit.route().access == Access::Public;
         let (admitted, admission) = admit(permit, request, &record.arrival, handling);
         record.decided(Decision::Permitted(admission));
@@ -361,15 +380,15 @@ impl Proxy {
     }
 
     /// Sends what a folder has.
-    async fn send_file(
+    async fn send_file<D: Answerable>(
         &self,
         found: folder::Answer,
         request: &Request<Length>,
-        client: &mut Client,
+        client: &mut D,
         record: &mut Record<'_>,
     ) {
         record.begins(found.status, false);
-        let error = match found.send(client, record).await {
+        let error = match client.send_file(found, record).await {
             Ok(sent) => return record.ends(sent),
             Err(error) => error,
         };
@@ -412,7 +431,7 @@ impl Proxy {
     }
 }
 
-impl From<files::Outcome> for Outcome {
+impl<E> From<files::Outcome> for Outcome<E> {
     fn from(outcome: files::Outcome) -> Self {
         match outcome {
             files::Outcome::Abandoned => Self::Abandoned,
@@ -424,7 +443,7 @@ impl From<files::Outcome> for Outcome {
 
 /// Ends the record of a request whose client has hung up, and with it the connection.
 #[cold]
-fn abandon(client: &mut Client, record: &mut Record<'_>) {
+fn abandon(client: &mut impl Answerable, record: &mut Record<'_>) {
     client.end();
     record.ends(Sent::nothing(Ended::ClientLeft));
 }
@@ -465,13 +484,13 @@ pub(crate) fn admit<'r>(
 
 /// Notes a refusal and for want of which conditions it is one, and renders it. Also gives what is configured for its route.
 #[cold]
-fn refuse<'l>(
+fn refuse<'l, E>(
     refused: Refused<'l>,
     lacking: Vec<String>,
     live: &'l Live,
     request: &Request<Length>,
     record: &mut Record<'l>,
-) -> (&'l Handling, Outcome) {
+) -> (&'l Handling, Outcome<E>) {
     let handling = live.handling(refused.route);
     record.lacks(lacking);
     let (asker, answer) = (asker(request), refused.refusal.answer());
@@ -524,9 +543,10 @@ fn describe(
 /// Sends an answer that is not the upstream's, and ends the record with it.
 async fn answer_ourselves(
     mut response: Response<Bytes>,
-    client: &mut Client,
+    client: &mut impl Answerable,
     record: &mut Record<'_>,
 ) {
+    client.adapt(&mut response);
     record.answers(&mut response);
     let sent = client.answer(response, &record.bytes_out).await;
     record.ends(sent);

@@ -12,14 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::proxied::Proxied;
 use super::proxy::Proxy;
 use super::{Front, Sparingly};
-use crate::acme;
 use crate::aside::aside;
-use crate::clock;
 use crate::limits::Connections;
 use crate::live::{Live, Shared};
 use crate::metrics::Metrics;
 use crate::socket::Stream;
 use crate::tls::handshake::{self, HandshakeError};
+use crate::{acme, clock, http2};
 
 /// What a listener of one runtime serves.
 pub(crate) struct Secured {
@@ -60,7 +59,14 @@ impl Front for Secured {
                 }
             }
         };
-        Rc::clone(&self.front).serve(stream, peer, stop).await;
+        let front = Rc::clone(&self.front);
+        let over_http2 = match stream.has_agreed_on_http2() {
+            true => Some(stream),
+            false => Rc::clone(&front).serve(stream, peer, stop.clone()).await,
+        };
+        if let Some(stream) = over_http2 {
+            aside(http2::serve(front, stream, peer, stop)).await;
+        }
     }
 }
 

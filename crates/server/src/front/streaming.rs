@@ -4,20 +4,20 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
+use super::answerable::Answerable;
 use super::record::Record;
-use crate::client::Client;
 use crate::ended::Sent;
 use crate::leases::Lease;
-use crate::upstream::{Exchange, UpstreamError};
+use crate::upstream::{Exchanging, UpstreamError};
 
 /// Passes a stream on. When its lease is over, it ends for the client as if the service had ended it, so that no client takes
 /// it for a failure, and the connection to the service is closed.
 ///
 /// # Errors
-/// As [`Exchange::relay`].
-pub(super) async fn relay(
-    exchange: &mut Exchange,
-    client: &mut Client,
+/// As [`Exchanging::relay`].
+pub(super) async fn relay<D: Answerable>(
+    exchange: &mut D::Exchange,
+    client: &mut D,
     record: &Record<'_>,
     mut lease: Lease,
 ) -> Result<Sent, UpstreamError> {

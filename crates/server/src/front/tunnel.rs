@@ -30,7 +30,7 @@ pub(crate) fn is_requested(request: &Request<Length>) -> bool {
     let headers = request.headers();
     let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
     *request.method() == Method::GET
-        && request.version() == Version::HTTP_11
+        && request.version() != Version::HTTP_10
         && *request.body() == Length::NONE
         && headers.contains_key(SEC_WEBSOCKET_KEY)
         && is_websocket(values(UPGRADE), values(CONNECTION))
@@ -61,7 +61,6 @@ pub(crate) async fn join(
     lease: Lease,
     expired_code: u16,
 ) -> Ended {
-    let talk = Talk::default();
     let (mut to_client, mut to_upstream) = (Frames::default(), Frames::default());
     // What each side said before the other one could listen.
     to_client.see(&upstream.input);
@@ -77,16 +76,54 @@ pub(crate) async fn join(
         return Ended::with_upstream(&error);
     }
     record.passed_in(client.input.len() as u64);
+    let sides = (client.stream(), upstream.stream());
+    talk(
+        sides,
+        (to_client, to_upstream),
+        record,
+        (lease, expired_code),
+    )
+    .await
+}
+
+/// As [`join`], for a client's side that has nothing of the answer left to send.
+pub(crate) async fn join_stream(
+    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    mut upstream: Connection,
+    record: &Record<'_>,
+    lease: Lease,
+    expired_code: u16,
+) -> Ended {
+    let mut to_client = Frames::default();
+    // What the service said right behind its answer.
+    to_client.see(&upstream.input);
+    if let Err(error) = client.write_all(&upstream.input).await {
+        return Ended::with_client(&error);
+    }
+    record.passed_out(upstream.input.len() as u64);
+    record.head_left();
+    let sides = (client, upstream.stream());
+    let frames = (to_client, Frames::default());
+    talk(sides, frames, record, (lease, expired_code)).await
+}
+
+async fn talk(
+    (client, upstream): (&mut (impl AsyncRead + AsyncWrite + Unpin), &mut Stream),
+    (to_client, to_upstream): (Frames, Frames),
+    record: &Record<'_>,
+    (lease, expired_code): (Lease, u16),
+) -> Ended {
+    let talk = Talk::default();
     let mut tunnel = Tunnel {
         client: Side {
-            stream: client.stream(),
+            stream: client,
             written: &record.bytes_out,
             frames: to_client,
             hangs_up: Ended::ClientLeft,
             talk: &talk,
         },
         upstream: Side {
-            stream: upstream.stream(),
+            stream: upstream,
             written: &record.bytes_in,
             frames: to_upstream,
             hangs_up: Ended::UpstreamBroke,
@@ -113,9 +150,9 @@ pub(crate) async fn join(
 }
 
 /// Both sides of a WebSocket, and what is on its way between them.
-struct Tunnel<'t> {
-    client: Side<'t>,
-    upstream: Side<'t>,
+struct Tunnel<'t, S> {
+    client: Side<'t, S>,
+    upstream: Side<'t, Stream>,
     /// From the service to the client, and the other way round.
     down: Flow,
     up: Flow,
@@ -124,7 +161,7 @@ struct Tunnel<'t> {
     ends: Option<(Over, Pin<Box<Sleep>>)>,
 }
 
-impl Tunnel<'_> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Tunnel<'_, S> {
     /// Whether one of those who talk has said Close.
     fn is_closed(&self) -> bool {
         self.client.frames.close() || self.upstream.frames.close()
@@ -203,8 +240,8 @@ impl Talk {
 }
 
 /// One side of a WebSocket.
-struct Side<'t> {
-    stream: &'t mut Stream,
+struct Side<'t, S> {
+    stream: &'t mut S,
     /// Counts what was written to it.
     written: &'t Cell<u64>,
     /// What was written to it.
@@ -214,7 +251,7 @@ struct Side<'t> {
     talk: &'t Talk,
 }
 
-impl AsyncRead for Side<'_> {
+impl<S: AsyncRead + Unpin> AsyncRead for Side<'_, S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -229,7 +266,7 @@ impl AsyncRead for Side<'_> {
     }
 }
 
-impl AsyncWrite for Side<'_> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Side<'_, S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

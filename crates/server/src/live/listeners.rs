@@ -52,6 +52,15 @@ pub(crate) enum TlsOpenError {
     SelfSigned(#[from] SelfSignedError),
 }
 
+/// What else listeners with TLS speak.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spoken<'s> {
+    /// Who orders the certificates that are ordered.
+    pub(super) acme: Option<&'s Arc<Acme>>,
+    /// Whether clients may agree on HTTP/2.
+    pub(super) http2: bool,
+}
+
 impl ListenerTerms {
     /// Those of the listeners of this process. After the start these are those of `before`, whatever `settings` name: the rest
     /// needs a restart.
@@ -61,13 +70,13 @@ impl ListenerTerms {
     pub(super) fn open_all(
         mut settings: Vec<ListenerSettings>,
         https: &HttpsSettings,
-        acme: Option<&Arc<Acme>>,
+        spoken: Spoken<'_>,
         before: Option<&[Self]>,
     ) -> Result<Vec<Self>, TlsOpenError> {
         let Some(before) = before else {
             let opened = settings
                 .iter()
-                .map(|one| Self::open(one, https, acme, None));
+                .map(|one| Self::open(one, https, spoken, None));
             return opened.collect();
         };
         let renewed = before.iter().map(|known| {
@@ -75,7 +84,9 @@ impl ListenerTerms {
                 (one.address, one.redirects) == (known.address, known.redirects)
             };
             match settings.iter().position(is_this) {
-                Some(place) => Self::open(&settings.remove(place), https, acme, known.tls.as_ref()),
+                Some(place) => {
+                    Self::open(&settings.remove(place), https, spoken, known.tls.as_ref())
+                }
                 None => Ok(known.clone()),
             }
         });
@@ -85,10 +96,10 @@ impl ListenerTerms {
     fn open(
         settings: &ListenerSettings,
         https: &HttpsSettings,
-        acme: Option<&Arc<Acme>>,
+        spoken: Spoken<'_>,
         before: Option<&Tls>,
     ) -> Result<Self, TlsOpenError> {
-        let open = |tls| Tls::open(tls, https.names(settings.address.ip()), acme, before);
+        let open = |tls| Tls::open(tls, https.names(settings.address.ip()), spoken, before);
         Ok(Self {
             address: settings.address,
             redirects: settings.redirects,
@@ -99,15 +110,14 @@ impl ListenerTerms {
 }
 
 impl Tls {
-    /// With `names` for a certificate that is made here, which is kept as long as they stay, and `acme` for those that are
-    /// ordered.
+    /// With `names` for a certificate that is made here, which is kept as long as they stay.
     ///
     /// # Errors
     /// When there is no certificate, or what is configured does not fit together.
     pub(super) fn open(
         settings: &TlsSettings,
         names: Vec<String>,
-        acme: Option<&Arc<Acme>>,
+        spoken: Spoken<'_>,
         before: Option<&Self>,
     ) -> Result<Self, TlsOpenError> {
         let (certificates, made_for) = match &settings.certificates {
@@ -122,7 +132,9 @@ impl Tls {
             }
             Certificates::Acme => (Vec::new(), None),
         };
-        let acme = acme.filter(|_| matches!(settings.certificates, Certificates::Acme));
+        let acme = spoken
+            .acme
+            .filter(|_| matches!(settings.certificates, Certificates::Acme));
         let resolver: Arc<dyn ResolvesServerCert> = match acme {
             Some(acme) => Arc::clone(acme) as _,
             None => Arc::new(ByName::of(&certificates)),
@@ -134,6 +146,9 @@ impl Tls {
         };
         let shared = Arc::clone(&tickets);
         let mut config = server::config(resolver, settings.oldest, &settings.client, shared)?;
+        if spoken.http2 {
+            config.alpn_protocols.insert(0, b"h2".to_vec());
+        }
         if acme.is_some() {
             config.alpn_protocols.push(acme::ALPN.to_vec());
         }

@@ -81,6 +81,11 @@ impl TlsSocket {
         self.connection.protocol_version()
     }
 
+    /// The protocol above TLS that was agreed upon (RFC 7301), if one was.
+    pub(crate) fn protocol(&self) -> Option<&[u8]> {
+        self.connection.alpn_protocol()
+    }
+
     /// The certificate that the other side has shown, which was found to be good.
     pub(crate) fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
         self.connection.peer_certificates()?.first()

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::SockRef;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
@@ -12,8 +11,8 @@ use super::dialer::Caller;
 use super::error::UpstreamError;
 use super::member::Wanted;
 use super::server::Server;
-use crate::client::Client;
 use crate::connection::{Allowance, Connection};
+use crate::downstream::Downstream;
 use crate::link::Link;
 
 /// A request that needs a connection.
@@ -45,7 +44,7 @@ impl Server {
     /// Opens a connection, or waits for one where there may be no more.
     pub(super) async fn open(
         &self,
-        client: &mut Client,
+        client: &mut impl Downstream,
         need: Need,
     ) -> Result<Opened, UpstreamError> {
         let place = match self.room(client, need).await? {
@@ -54,10 +53,7 @@ impl Server {
         };
         let caller = need.told.map(|told| Caller {
             client: told,
-            reached: SockRef::from(&*client.connection.stream())
-                .local_addr()
-                .ok()
-                .and_then(|address| address.as_socket()),
+            reached: client.reached(),
         });
         let limit = self.connect_timeout;
         let connecting = Box::pin(timeout(limit, self.member.dialer.open(caller)));
@@ -83,7 +79,7 @@ impl Server {
         now.checked_sub(before).unwrap_or(now)
     }
 
-    async fn room(&self, client: &mut Client, need: Need) -> Result<Room, UpstreamError> {
+    async fn room(&self, client: &mut impl Downstream, need: Need) -> Result<Room, UpstreamError> {
         let Some(places) = &self.member.places else {
             return Ok(Room::Place(None));
         };

@@ -19,7 +19,7 @@ use crate::link::Link;
 
 /// The connections of one runtime to one server.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     pub(super) member: Arc<Member>,
     /// As audit lines name it.
     pub(super) called: Arc<str>,

@@ -261,6 +261,7 @@ const CASES: &[(&str, &str, Pairs)] = &[
     ("HSTS", "max-age=1", NO_UPSTREAM),
     ("HSTS", "max-age=1", &[]),
     ("PROXY_PROTOCOL", "true", NO_UPSTREAM),
+    ("HTTP2", "false", NO_UPSTREAM),
     ("REQUIRE_HTTPS", "true", NO_UPSTREAM),
     ("UPSTREAM_CONNECT_TIMEOUT", "1", NO_UPSTREAM),
     ("UPSTREAM_TIMEOUT", "1", NO_UPSTREAM),

@@ -87,6 +87,12 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
         "where the gate accepts requests",
     ),
     row(
+        &[entry("HTTP2", Switch, Process, Default("true"), "")],
+        "`true`",
+        "whether clients may speak [HTTP/2](docs/http2.md): over TLS as both agree, and in the clear by clients that know \
+         beforehand",
+    ),
+    row(
         &[entry(
             "AUTH_LISTEN",
             Address,

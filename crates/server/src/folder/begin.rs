@@ -1,0 +1,34 @@
+//! How an answer of a folder begins, whichever version of HTTP its client speaks.
+
+use http::header::DATE;
+use http1::Length;
+
+use super::answer::Answer;
+use super::body::Body;
+use crate::client::date;
+use crate::downstream::Downstream;
+use crate::front::arrival::X_REQUEST_ID;
+use crate::front::record::Record;
+
+impl Answer {
+    /// Begins it, and gives the body that is to follow, if there is one.
+    pub(crate) fn begin(self, client: &mut impl Downstream, record: &Record<'_>) -> Option<Body> {
+        let Self {
+            status,
+            fields,
+            body,
+        } = self;
+        let length = Length::Exactly(body.as_ref().map_or(0, Body::length));
+        let id = record.request_id().as_bytes();
+        let date = date();
+        let fields = fields.iter();
+        let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+        let fields = fields.chain([
+            (DATE.as_str().as_bytes(), date.as_bytes()),
+            (X_REQUEST_ID.as_str().as_bytes(), id),
+        ]);
+        let reason = status.canonical_reason().unwrap_or_default();
+        client.begin_answer(status, reason.as_bytes(), fields, length);
+        body
+    }
+}

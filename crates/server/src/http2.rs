@@ -1,0 +1,21 @@
+//! HTTP/2 from clients (RFC 9113): the `h2` crate speaks it, and each stream is a request that the proxy answers as it does one
+//! of HTTP/1.1, with the same decision, the same services and the same line in the audit log.
+//!
+//! ```text
+//! connection ── accept ─┬─ stream ── Proxy::answer ── service
+//!                       ├─ stream ── Proxy::answer ── service
+//!                       └─ …  each a task, which the connection waits for
+//! ```
+//!
+//! What clients may do to a connection has bounds. Those within a frame or a head are `h2`'s, set below; [`frames`] bounds how many
+//! frames come that carry nothing, and [`connection`] how many requests are taken back.
+
+mod bodies;
+mod connection;
+mod frames;
+mod io;
+mod joined;
+mod request;
+mod stream;
+
+pub(crate) use self::connection::serve;

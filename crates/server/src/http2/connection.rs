@@ -1,0 +1,262 @@
+//! A connection on which a client speaks HTTP/2: it takes streams, and ends when they have, or the client makes trouble.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
+use socket2::SockRef;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::io::Watched;
+use super::request;
+use super::stream::Http2Stream;
+use crate::config::ClientSettings;
+use crate::downstream::Downstream;
+use crate::front;
+use crate::front::arrival::Peer;
+use crate::front::proxy::Proxy;
+use crate::mode::Mode;
+use crate::socket::Stream;
+
+/// Serves a connection until it ends, or `stop` asks for an end after the requests in flight.
+pub(crate) async fn serve(proxy: Rc<Proxy>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
+    let peer = Rc::new(Peer::of(&stream, peer));
+    let limits = proxy.live.current().client;
+    let reached = SockRef::from(&stream).local_addr();
+    let reached = reached.ok().and_then(|address| address.as_socket());
+    let floods = Rc::new(Cell::new(false));
+    let watched = Watched::new(stream, limits.body, Rc::clone(&floods));
+    let handshake = terms(&limits).handshake(watched);
+    // Those who never come to terms have sent no request.
+    let Ok(Ok(connection)) = timeout(limits.header, handshake).await else {
+        return;
+    };
+    let serving = Serving {
+        connection,
+        reached,
+        answering: JoinSet::new(),
+        floods,
+        stopped: Some(Box::pin(stop.cancelled_owned())),
+        end: Box::pin(sleep(limits.idle)),
+        is_idle: false,
+        is_ending: false,
+        requests: 0,
+        taken_back: 0,
+    };
+    serving.until_end(&proxy, &peer, limits).await;
+}
+
+/// What clients are told, and what they may do.
+fn terms(limits: &ClientSettings) -> Builder {
+    let mut terms = Builder::new();
+    terms
+        .max_concurrent_streams(MOST_STREAMS)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(MOST_BUFFERED)
+        // Also bounds CONTINUATION frames: a head of so many bytes takes only so many (VU#421644).
+        .max_header_list_size(u32::try_from(limits.head.bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(MOST_UNSEEN)
+        .max_concurrent_reset_streams(MOST_REMEMBERED)
+        .max_local_error_reset_streams(Some(MOST_ERRORS))
+        .enable_connect_protocol();
+    terms
+}
+
+/// A connection at work.
+struct Serving {
+    connection: Connection<Watched, Bytes>,
+    /// Our address, as the client has reached it.
+    reached: Option<SocketAddr>,
+    /// Its streams. Each says whether its client has taken the request back.
+    answering: JoinSet<bool>,
+    /// Whether the client sends too much that carries nothing.
+    floods: Rc<Cell<bool>>,
+    /// None once it is.
+    stopped: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// When it ends, where no stream is under way.
+    end: Pin<Box<Sleep>>,
+    /// Whether that is so.
+    is_idle: bool,
+    /// Whether the client has been told to send no more requests.
+    is_ending: bool,
+    requests: u64,
+    /// So many of these were taken back before they were answered.
+    taken_back: u64,
+}
+
+/// What happens on a connection.
+enum Event {
+    /// It has ended, perhaps because the client does not speak HTTP/2.
+    Ended(Option<h2::Error>),
+    /// A request.
+    Request(Box<(Request<RecvStream>, SendResponse<Bytes>)>),
+    /// Nothing, for long enough.
+    Idle,
+    /// We are to stop.
+    Stopped,
+    /// The client asks for much and takes nothing.
+    Trouble(&'static str),
+}
+
+impl Serving {
+    async fn until_end(mut self, proxy: &Rc<Proxy>, peer: &Rc<Peer>, limits: ClientSettings) {
+        let trouble = loop {
+            match poll_fn(|context| self.poll_event(context, &limits)).await {
+                Event::Ended(None) => break None,
+                Event::Ended(Some(error)) => break trouble(&error),
+                Event::Request(request) => {
+                    self.requests += 1;
+                    let (request, respond) = *request;
+                    let (proxy, peer) = (Rc::clone(proxy), Rc::clone(peer));
+                    let answering = answer(proxy, (peer, self.reached), request, respond, limits);
+                    self.answering.spawn_local(answering);
+                }
+                Event::Idle if self.is_ending => break None,
+                Event::Idle | Event::Stopped => {
+                    self.is_ending = true;
+                    self.is_idle = false;
+                    self.connection.graceful_shutdown();
+                }
+                Event::Trouble(reason) => {
+                    let abrupt = &mut self.connection;
+                    abrupt.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                    // Whether the client hears of it or not.
+                    let closed = poll_fn(|context| abrupt.poll_closed(context));
+                    let _ = timeout(LONGEST_FAREWELL, closed).await;
+                    break Some(reason);
+                }
+            }
+        };
+        if let Some(reason) = trouble {
+            proxy.client_breaks_off(peer.address, reason);
+        }
+        // Streams that are under way see that their client has left.
+        drop(self.connection);
+        while self.answering.join_next().await.is_some() {}
+    }
+
+    fn poll_event(&mut self, context: &mut Context<'_>, limits: &ClientSettings) -> Poll<Event> {
+        while let Poll::Ready(Some(answered)) = self.answering.poll_join_next(context) {
+            self.taken_back += u64::from(answered.unwrap_or(false));
+        }
+        if self.taken_back > MOST_TAKEN_BACK && self.taken_back * 2 > self.requests {
+            return Poll::Ready(Event::Trouble(RAPID_RESET));
+        }
+        match self.connection.poll_accept(context) {
+            Poll::Ready(Some(Ok(request))) => {
+                return Poll::Ready(Event::Request(Box::new(request)));
+            }
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Event::Ended(Some(error))),
+            Poll::Ready(None) => return Poll::Ready(Event::Ended(None)),
+            Poll::Pending if self.floods.get() => return Poll::Ready(Event::Trouble(FLOOD)),
+            Poll::Pending => {}
+        }
+        if let Some(stopped) = &mut self.stopped
+            && stopped.as_mut().poll(context).is_ready()
+        {
+            self.stopped = None;
+            return Poll::Ready(Event::Stopped);
+        }
+        let is_idle = self.answering.is_empty();
+        if is_idle && !self.is_idle {
+            let limit = if self.is_ending {
+                LONGEST_FAREWELL
+            } else {
+                limits.idle
+            };
+            self.end.as_mut().reset(Instant::now() + limit);
+        }
+        self.is_idle = is_idle;
+        if is_idle && self.end.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Event::Idle);
+        }
+        Poll::Pending
+    }
+}
+
+/// Answers one request. Says whether its client has taken it back.
+async fn answer(
+    proxy: Rc<Proxy>,
+    (peer, reached): (Rc<Peer>, Option<SocketAddr>),
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+    limits: ClientSettings,
+) -> bool {
+    let (head, body) = request.into_parts();
+    let head = Request::from_parts(head, ());
+    match request::read(head, body.is_end_stream(), limits.head) {
+        Ok(mut request) => {
+            let mut stream = Http2Stream::new(&request, body, respond, limits);
+            stream.reached = reached;
+            if stream.is_whole_without_body(&request).await {
+                proxy.answer(&mut request, &peer, &mut stream).await;
+            } else {
+                proxy.client_breaks_off(peer.address, front::UNREADABLE);
+            }
+            stream.is_gone
+        }
+        Err(violation) => {
+            let (audit, metrics) = (&proxy.audit, &proxy.metrics);
+            let (refused, mut record) =
+                front::unreadable(violation, &[], Mode::Proxy, peer.address, audit, metrics);
+            let mut stream =
+                Http2Stream::new(&Request::new(http1::Length::NONE), body, respond, limits);
+            let sent = stream.answer(refused, &record.bytes_out).await;
+            record.ends(sent);
+            stream.is_gone
+        }
+    }
+}
+
+/// The reason in the audit log for which a connection broke, if that was the client's doing.
+fn trouble(error: &h2::Error) -> Option<&'static str> {
+    let is_ours = error.is_library() && error.is_go_away();
+    match error.reason() {
+        Some(Reason::NO_ERROR) | None => None,
+        Some(_) if !is_ours => None,
+        Some(Reason::ENHANCE_YOUR_CALM) => Some(FLOOD),
+        Some(_) => Some(front::UNREADABLE),
+    }
+}
+
+/// The reasons in the audit log.
+const FLOOD: &str = "http2_flood";
+const RAPID_RESET: &str = "http2_rapid_reset";
+
+/// Streams at a time. RFC 9113 §6.5.2 recommends no fewer.
+const MOST_STREAMS: u32 = 100;
+
+/// In bytes: so much of a body may be under way, and wait here, for a stream and for all of them. More than that makes an upload
+/// faster only over long distances.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// In bytes, of the answer of a stream that wait for the connection.
+const MOST_BUFFERED: usize = 64 * 1024;
+
+/// Streams that are taken back before anybody has seen them (CVE-2023-44487, "Rapid Reset").
+const MOST_UNSEEN: usize = 20;
+
+/// Streams that were reset by us, of which frames may still be under way.
+const MOST_REMEMBERED: usize = 50;
+
+/// Streams that the client has made us reset, by frames that break the rules (CVE-2025-8671, "MadeYouReset").
+const MOST_ERRORS: usize = 100;
+
+/// Requests that are taken back before they are answered, where they are more than half of all: people leave pages before
+/// they are there, and not most of the time. Envoy's numbers (`overload.premature_reset_min_stream_count`, 1.28).
+const MOST_TAKEN_BACK: u64 = 500;
+
+/// How long a client that has been told of the end may take for the rest.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(2);

@@ -1,0 +1,181 @@
+//! How many frames a client sends that carry nothing for anybody.
+//!
+//! PING and SETTINGS have to be answered, each RST_STREAM, PRIORITY and WINDOW_UPDATE to be looked at, and a DATA frame may be
+//! empty: a client that sends nothing else costs a core and gets nothing for it (CVE-2019-9511 to CVE-2019-9518, "Data Dribble"
+//! to "Empty Frames Flood"; RFC 9113 §10.5). `h2` bounds the memory that they take, not how many they are. So they are counted
+//! here, against what a client needs them for: streams, and the bytes that go either way.
+
+use tokio::time::Instant;
+
+use std::time::Duration;
+
+/// Follows what a client sends, frame by frame (RFC 9113 §4.1).
+#[derive(Debug)]
+pub(super) struct Frames {
+    /// The head of the next frame, as far as it is here.
+    head: [u8; HEAD],
+    here: usize,
+    /// So many bytes are to be passed over: of the preface, or of a frame.
+    left: usize,
+    /// So many frames came in the current window that carry nothing.
+    empty: u64,
+    /// So many may.
+    allowed: u64,
+    /// Bytes of bodies that have not been counted, because they are too few.
+    uncounted: u64,
+    since: Instant,
+}
+
+impl Frames {
+    /// Of a connection that begins now.
+    pub(super) fn new() -> Self {
+        Self {
+            head: [0; HEAD],
+            here: 0,
+            left: PREFACE,
+            empty: 0,
+            allowed: ALWAYS,
+            uncounted: 0,
+            since: Instant::now(),
+        }
+    }
+
+    /// Takes the bytes that come next. Says whether there are too many frames among them that carry nothing.
+    pub(super) fn are_too_many(&mut self, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            if self.left > 0 {
+                let there = self.left.min(bytes.len());
+                self.left -= there;
+                bytes = &bytes[there..];
+                continue;
+            }
+            let wanted = (HEAD - self.here).min(bytes.len());
+            let (head, rest) = bytes.split_at(wanted);
+            self.head[self.here..self.here + wanted].copy_from_slice(head);
+            self.here += wanted;
+            bytes = rest;
+            if self.here == HEAD {
+                self.here = 0;
+                self.count();
+            }
+        }
+        self.empty > self.allowed && !self.begins_anew()
+    }
+
+    /// Notes bytes that have gone to the client, which has to make room for more.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.earn(bytes as u64);
+    }
+
+    fn count(&mut self) {
+        let [high, middle, low, kind, flags, ..] = self.head;
+        self.left = u32::from_be_bytes([0, high, middle, low]) as usize;
+        match kind {
+            DATA if self.left > 0 => self.earn(self.left as u64),
+            DATA if flags & END_STREAM != 0 => {}
+            HEADERS => self.allowed += FOR_STREAM,
+            _ => self.empty += 1,
+        }
+    }
+
+    fn earn(&mut self, bytes: u64) {
+        self.uncounted += bytes;
+        self.allowed += self.uncounted / FOR_BYTES;
+        self.uncounted %= FOR_BYTES;
+    }
+
+    /// Starts a new window if the current one has lasted for long enough.
+    fn begins_anew(&mut self) -> bool {
+        let now = Instant::now();
+        let is_over = now.duration_since(self.since) >= WINDOW;
+        if is_over {
+            (self.empty, self.allowed, self.since) = (0, ALWAYS, now);
+        }
+        is_over
+    }
+}
+
+/// In bytes.
+const HEAD: usize = 9;
+const PREFACE: usize = 24;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const END_STREAM: u8 = 1;
+
+/// What is allowed counts for so long. A client of gRPC that asks every few seconds whether the connection is alive sends a few
+/// in it.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// So many frames that carry nothing are always allowed.
+const ALWAYS: u64 = 1000;
+
+/// So many more for each request: its priority, room for the answer, that it is taken back.
+const FOR_STREAM: u64 = 20;
+
+/// One more for so many bytes of bodies: clients make room for an answer by 16 KiB and more at a time.
+const FOR_BYTES: u64 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, length: usize) -> Vec<u8> {
+        let size = u32::try_from(length).unwrap().to_be_bytes();
+        let mut bytes = size[1..].to_vec();
+        bytes.extend([kind, flags, 0, 0, 0, 1]);
+        bytes.resize(HEAD + length, 0);
+        bytes
+    }
+
+    fn floods(bytes: &[u8], piece: usize) -> bool {
+        let mut frames = Frames::new();
+        let mut pieces = bytes.chunks(piece);
+        frames.are_too_many(&[0; PREFACE]) | pieces.any(|piece| frames.are_too_many(piece))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frames_that_carry_nothing_are_counted_in_one_read_and_in_many() {
+        let (ping, settings, reset) = (frame(6, 0, 8), frame(4, 0, 6), frame(3, 0, 4));
+        let empty = frame(DATA, 0, 0);
+        for flood in [&ping, &settings, &reset, &empty] {
+            for piece in [1, 7, 4096] {
+                assert!(!floods(&flood.repeat(1000), piece));
+                assert!(floods(&flood.repeat(1001), piece));
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_and_bodies_are_no_flood() {
+        let request = [frame(HEADERS, 5, 300), frame(8, 0, 4), frame(2, 0, 5)].concat();
+        assert!(!floods(&request.repeat(10_000), 4096));
+        let upload = [frame(DATA, 0, 1024), frame(6, 0, 8)].concat();
+        assert!(!floods(&upload.repeat(10_000), 4096));
+        let ends = [frame(HEADERS, 4, 300), frame(DATA, END_STREAM, 0)].concat();
+        assert!(!floods(&ends.repeat(10_000), 4096));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_download_earns_the_room_that_the_client_makes_for_it() {
+        let mut frames = Frames::new();
+        let mut floods = frames.are_too_many(&[0; PREFACE]);
+        for _ in 0..10_000 {
+            frames.sent(16 * 1024);
+            floods |= frames.are_too_many(&frame(8, 0, 4).repeat(2));
+        }
+        assert!(!floods);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_minute_begins_anew() {
+        let mut frames = Frames::new();
+        let ping = frame(6, 0, 8);
+        let mut floods = frames.are_too_many(&[0; PREFACE]);
+        for _ in 0..2000 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            floods |= frames.are_too_many(&ping);
+        }
+        assert!(!floods, "one a second");
+    }
+}

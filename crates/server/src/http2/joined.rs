@@ -1,0 +1,141 @@
+//! What else is sent on a stream: files, and WebSockets (RFC 8441).
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::stream::{End, Http2Stream};
+use crate::connection::Connection;
+use crate::downstream::Downstream;
+use crate::ended::{Ended, Sent};
+use crate::folder::{Answer, FolderError};
+use crate::front::answerable::Answerable;
+use crate::front::record::Record;
+use crate::front::tunnel;
+use crate::leases::Lease;
+use crate::streamed::Streamed;
+use crate::upstream::{Forwards, StreamedExchange};
+
+impl Forwards for Http2Stream {
+    type Exchange = StreamedExchange;
+}
+
+impl Answerable for Http2Stream {
+    async fn send_file(&mut self, found: Answer, record: &Record<'_>) -> Result<Sent, FolderError> {
+        let mut left = found.begin(self, record);
+        loop {
+            let piece = match &mut left {
+                Some(body) => body.piece(self).await,
+                None => Ok(Vec::new()),
+            };
+            match piece {
+                Ok(piece) => self.put(piece.into()),
+                Err(error) if self.take_back_answer() => return Err(error),
+                Err(error) => {
+                    self.break_off();
+                    let ended = error.ended().unwrap_or(Ended::UpstreamBroke);
+                    return Ok(Sent { ended, began: true });
+                }
+            }
+            if left.as_ref().is_none_or(|body| body.is_empty()) {
+                left = None;
+                self.finish(None);
+            }
+            let sent = poll_fn(|context| self.poll_room(context)).await;
+            record.bytes_out.set(self.passed());
+            if let Err(error) = sent {
+                self.break_off();
+                return Ok(Sent {
+                    ended: Ended::with_client(&error),
+                    began: self.is_being_answered(),
+                });
+            }
+            if left.is_none() {
+                return Ok(Sent::WHOLE);
+            }
+            record.head_left();
+        }
+    }
+
+    async fn join(
+        &mut self,
+        upstream: Connection,
+        record: &Record<'_>,
+        lease: Lease,
+        expired_code: u16,
+    ) -> Ended {
+        // It may be silent for days.
+        self.limits.body = FOREVER;
+        self.limits.download_rate = None;
+        if let Err(error) = poll_fn(|context| self.poll_room(context)).await {
+            return Ended::with_client(&error);
+        }
+        let mut talk = Talk {
+            stream: self,
+            read: Bytes::new(),
+        };
+        tunnel::join_stream(&mut talk, upstream, record, lease, expired_code).await
+    }
+}
+
+/// A stream as the bytes that are in its DATA frames.
+struct Talk<'s> {
+    stream: &'s mut Http2Stream,
+    /// What has come and nobody has read.
+    read: Bytes,
+}
+
+impl AsyncRead for Talk<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.read.is_empty() {
+            match ready!(self.stream.request.poll_next(context)) {
+                Some(piece) => self.read = piece?,
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+        let length = self.read.len().min(buffer.remaining());
+        buffer.put_slice(&self.read[..length]);
+        self.read.advance(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Talk<'_> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.stream.poll_room(context))?;
+        self.stream.put(Bytes::copy_from_slice(bytes));
+        // What does not go out now does with what comes next.
+        if let Poll::Ready(sent) = self.stream.poll_room(context) {
+            sent?;
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_room(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.stream.poll_room(context))?;
+        if !matches!(self.stream.answer.end, End::Sent) {
+            self.stream.finish(None);
+        }
+        self.stream.poll_room(context)
+    }
+}
+
+/// As good as never: no timer can be set further ahead than this.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);

@@ -1,0 +1,331 @@
+//! A stream: the client's side of one request and its answer.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http1::{Field, Length, has_body};
+
+use crate::client::date;
+use crate::config::ClientSettings;
+use crate::downstream::Downstream;
+use crate::ended::{Ended, Sent};
+use crate::front::asker::is_grpc;
+use crate::link::Link;
+use crate::owner::Owner;
+use crate::patience::Patience;
+use crate::streamed::{BodyFrame, Streamed};
+
+/// A stream on which a request has come.
+#[derive(Debug)]
+pub(super) struct Http2Stream {
+    pub(super) request: RequestBody,
+    pub(super) answer: AnswerBody,
+    pub(super) limits: ClientSettings,
+    /// Whether the client has taken the request back, or has left.
+    pub(super) is_gone: bool,
+    /// Our address, as the client has reached it.
+    pub(super) reached: Option<SocketAddr>,
+}
+
+/// The request's body on its way in.
+#[derive(Debug)]
+pub(super) struct RequestBody {
+    pub(super) stream: RecvStream,
+    /// What came before anybody asked for it.
+    pub(super) ahead: Option<Bytes>,
+    /// So many bytes have been given on, and the client has not been told that there is room for others.
+    pub(super) unreleased: usize,
+    /// So many bytes have come.
+    pub(super) received: u64,
+    /// How many it may have.
+    pub(super) limit: u64,
+    /// Whether the client waits for a word before it sends it.
+    pub(super) is_held: bool,
+    pub(super) reading: Patience,
+}
+
+/// The answer on its way out.
+#[derive(Debug)]
+pub(super) struct AnswerBody {
+    pub(super) respond: SendResponse<Bytes>,
+    /// Whether it has no body, whatever it says.
+    is_to_head: bool,
+    /// What has begun and not left.
+    pub(super) head: Option<Response<()>>,
+    /// The stream, once the head has left.
+    pub(super) stream: Option<SendStream<Bytes>>,
+    /// What is to go out.
+    pub(super) piece: Bytes,
+    /// So many bytes are still to come, where that is known.
+    pub(super) left: Option<u64>,
+    /// What comes behind the last piece, once that is known.
+    pub(super) end: End,
+    /// So many bytes have gone out.
+    pub(super) sent: u64,
+    pub(super) writing: Patience,
+}
+
+/// How an answer ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// It does not yet.
+    Open,
+    /// Behind what is there, with these trailers.
+    Due(Option<HeaderMap>),
+    /// Its end has left.
+    Sent,
+}
+
+impl Http2Stream {
+    /// The client's side of this request.
+    pub(super) fn new(
+        request: &Request<Length>,
+        stream: RecvStream,
+        respond: SendResponse<Bytes>,
+        limits: ClientSettings,
+    ) -> Self {
+        let is_held = request.headers().contains_key(http::header::EXPECT);
+        Self {
+            request: RequestBody {
+                stream,
+                ahead: None,
+                unreleased: 0,
+                received: 0,
+                limit: u64::MAX,
+                is_held,
+                reading: Patience::default(),
+            },
+            answer: AnswerBody {
+                respond,
+                is_to_head: *request.method() == Method::HEAD,
+                head: None,
+                stream: None,
+                piece: Bytes::new(),
+                left: None,
+                end: End::Open,
+                sent: 0,
+                writing: Patience::default(),
+            },
+            limits,
+            is_gone: false,
+            reached: None,
+        }
+    }
+
+    /// Waits for the end of a request that says that it has no body, before anybody acts on it. False when it has one: `h2` has
+    /// refused it then (RFC 9113 §8.1.1).
+    pub(super) async fn is_whole_without_body(&mut self, request: &Request<Length>) -> bool {
+        let is_whole = *request.body() != Length::NONE || self.request.stream.is_end_stream();
+        if is_whole || request.headers().contains_key(UPGRADE) {
+            return true;
+        }
+        let limits = self.limits;
+        let end = poll_fn(|context| self.request.poll_frame(context, &limits)).await;
+        matches!(end, Ok(BodyFrame::End(_)))
+    }
+
+    /// Resets the stream for this reason.
+    pub(super) fn reset(&mut self, reason: Reason) {
+        match &mut self.answer.stream {
+            Some(stream) => stream.send_reset(reason),
+            None => self.answer.respond.send_reset(reason),
+        }
+        self.answer.end = End::Sent;
+    }
+
+    fn begin(&mut self, head: Response<()>, length: Length) {
+        let status = head.status();
+        self.answer.left = match length {
+            Length::Exactly(length) if has_body(self.answer.is_to_head, status) => Some(length),
+            Length::Exactly(_) | Length::Chunked | Length::UntilClose => None,
+        };
+        self.answer.head = Some(head);
+    }
+}
+
+impl Downstream for Http2Stream {
+    fn total_time(&self) -> Option<Duration> {
+        self.limits.total
+    }
+
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let reset = match &mut self.answer.stream {
+            Some(stream) => stream.poll_reset(context),
+            None => self.answer.respond.poll_reset(context),
+        };
+        self.is_gone |= reset.is_ready();
+        reset.map(drop)
+    }
+
+    fn limit_body(&mut self, bytes: u64) {
+        self.request.limit = bytes;
+    }
+
+    /// A client of gRPC reads the status of the call in the trailers, which here are all that there is of an answer
+    /// ("PROTOCOL-HTTP2.md" of grpc/grpc, "Trailers-Only"), and takes any other status than 200 for the word of somebody who
+    /// does not speak gRPC.
+    fn adapt(&self, response: &mut Response<Bytes>) {
+        let status = response.status();
+        let headers = response.headers_mut();
+        if !headers.contains_key(GRPC_STATUS) || !is_grpc(headers) {
+            return;
+        }
+        // Says more than the general mapping of statuses: it is the gate itself that speaks.
+        if let StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYLOAD_TOO_LARGE = status {
+            headers.insert(GRPC_STATUS, HeaderValue::from_static(RESOURCE_EXHAUSTED));
+        }
+        if let Some(reason) = status.canonical_reason() {
+            headers.insert(GRPC_MESSAGE, HeaderValue::from_static(reason));
+        }
+        *response.status_mut() = StatusCode::OK;
+    }
+
+    async fn answer(&mut self, mut response: Response<Bytes>, passed: &Cell<u64>) -> Sent {
+        let body = std::mem::take(response.body_mut());
+        let status = response.status();
+        let headers = response.headers_mut();
+        headers.remove(CONNECTION);
+        headers.insert(DATE, date());
+        let is_trailers_only = body.is_empty() && headers.contains_key(GRPC_STATUS);
+        let describes_body = self.answer.is_to_head && !body.is_empty();
+        if describes_body || has_body(self.answer.is_to_head, status) && !is_trailers_only {
+            headers.insert(CONTENT_LENGTH, body.len().into());
+        }
+        self.begin(response.map(drop), Length::Exactly(body.len() as u64));
+        if has_body(self.answer.is_to_head, status) {
+            self.answer.piece = body;
+        }
+        self.answer.end = End::Due(None);
+        let limits = self.limits;
+        let sent = poll_fn(|context| self.answer.poll_room(context, &limits)).await;
+        passed.set(self.answer.sent);
+        match sent {
+            Ok(()) => Sent::WHOLE,
+            Err(error) => {
+                self.is_gone = true;
+                self.reset(Reason::CANCEL);
+                Sent {
+                    ended: Ended::with_client(&error),
+                    began: self.is_being_answered(),
+                }
+            }
+        }
+    }
+
+    fn begin_answer<'f>(
+        &mut self,
+        status: StatusCode,
+        _: &[u8],
+        fields: impl IntoIterator<Item = Field<'f>>,
+        length: Length,
+    ) {
+        let joins = status == StatusCode::SWITCHING_PROTOCOLS;
+        // RFC 8441 §5: a WebSocket is granted with any status of success.
+        let status = if joins { StatusCode::OK } else { status };
+        let mut headers = fields_of(fields);
+        if let Length::Exactly(length) = length
+            && has_body(self.answer.is_to_head, status)
+            && !joins
+        {
+            headers.insert(CONTENT_LENGTH, length.into());
+        }
+        if joins {
+            headers.remove(http::header::SEC_WEBSOCKET_ACCEPT);
+        }
+        let mut head = Response::new(());
+        *head.status_mut() = status;
+        *head.headers_mut() = headers;
+        self.begin(head, if joins { Length::UntilClose } else { length });
+    }
+
+    fn is_being_answered(&self) -> bool {
+        self.answer.stream.is_some()
+    }
+
+    fn take_back_answer(&mut self) -> bool {
+        let is_here = !self.is_being_answered();
+        if is_here {
+            self.answer.head = None;
+            self.answer.piece.clear();
+            self.answer.left = None;
+            self.answer.end = End::Open;
+        }
+        is_here
+    }
+
+    fn break_off(&mut self) {
+        self.reset(Reason::INTERNAL_ERROR);
+    }
+
+    async fn finish_answer(&mut self) -> bool {
+        if matches!(self.answer.end, End::Open) {
+            self.finish(None);
+        }
+        if poll_fn(|context| self.poll_room(context)).await.is_err() {
+            self.reset(Reason::CANCEL);
+        }
+        self.is_being_answered()
+    }
+
+    fn reached(&mut self) -> Option<SocketAddr> {
+        self.reached
+    }
+
+    /// Every stream is a request of its own.
+    fn end(&mut self) {}
+
+    /// Nobody can tell which streams belong together, so that none has a connection of its own.
+    fn owns_connection_to(&self, _: &Rc<()>) -> bool {
+        false
+    }
+
+    fn take_own(&mut self, _: &Rc<()>, _: impl FnOnce() -> Option<Owner>) -> Option<Box<Link>> {
+        None
+    }
+}
+
+/// Fields as HTTP/2 has them: without those of a connection (RFC 9113 §8.2.2).
+pub(super) fn fields_of<'f>(fields: impl IntoIterator<Item = Field<'f>>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        let name = HeaderName::from_bytes(name);
+        let value = HeaderValue::from_bytes(value);
+        if let (Ok(name), Ok(value)) = (name, value)
+            && !OF_CONNECTIONS.contains(&name.as_str())
+        {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+/// What it means for the bytes of a stream that `h2` reports an error.
+pub(super) fn broken(error: h2::Error) -> io::Error {
+    let kind = match error.get_io() {
+        Some(error) => error.kind(),
+        None => io::ErrorKind::ConnectionReset,
+    };
+    io::Error::new(kind, error)
+}
+
+const OF_CONNECTIONS: [&str; 5] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+];
+
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const RESOURCE_EXHAUSTED: &str = "8";

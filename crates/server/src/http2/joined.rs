@@ -75,6 +75,9 @@ impl Answerable for Http2Stream {
         if let Err(error) = poll_fn(|context| self.poll_room(context)).await {
             return Ended::with_client(&error);
         }
+        if let End::Sent = self.answer.end {
+            return Ended::UpstreamBroke;
+        }
         let mut talk = Talk {
             stream: self,
             read: Bytes::new(),

@@ -1,5 +1,6 @@
 //! What a stream asks for, as a request that the proxy decides on.
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -20,15 +21,15 @@ pub(super) fn read(
     limits: HeadLimits,
 ) -> Result<Request<Length>, Violation> {
     let mut request = head.map(|()| Length::NONE);
-    if request.headers().len() > limits.fields {
-        return Err(Violation::TooLarge);
-    }
     if !matches!(request.uri().scheme_str(), None | Some("http" | "https")) {
         return Err(Violation::RequestLine);
     }
     *request.body_mut() = length(request.headers(), has_ended)?;
     name_host(&mut request);
     join_cookies(request.headers_mut());
+    if request.headers().len() > limits.fields {
+        return Err(Violation::TooLarge);
+    }
     let protocol = request.extensions_mut().remove::<Protocol>();
     if protocol.is_some_and(|protocol| protocol.as_str() == "websocket") {
         become_upgrade(&mut request);
@@ -92,6 +93,16 @@ fn join_cookies(headers: &mut HeaderMap) {
     if let Ok(whole) = HeaderValue::from_bytes(&whole) {
         headers.insert(COOKIE, whole);
     }
+}
+
+/// What a service that has understood a request for a WebSocket says to the key in it (RFC 6455 §4.2.2); `None` for another request.
+pub(super) fn wanted_accept(request: &Request<Length>) -> Option<String> {
+    let headers = request.headers();
+    let key = headers.get(SEC_WEBSOCKET_KEY);
+    let key = key.filter(|_| headers.contains_key(UPGRADE))?;
+    let text = [key.as_bytes(), b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"].concat();
+    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, &text);
+    Some(BASE64_STANDARD.encode(digest))
 }
 
 /// Makes a request of HTTP/1.1 for a WebSocket of an extended CONNECT (RFC 8441 §5). The key is ours: a stream has none, and whether

@@ -11,10 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http1::{Field, Length, has_body};
 
+use super::request::wanted_accept;
 use crate::client::date;
 use crate::config::ClientSettings;
 use crate::downstream::Downstream;
@@ -31,6 +32,8 @@ pub(super) struct Http2Stream {
     pub(super) request: RequestBody,
     pub(super) answer: AnswerBody,
     pub(super) limits: ClientSettings,
+    /// What the service says when it has understood that a WebSocket is wanted, if one is.
+    wanted_accept: Option<String>,
     /// Whether the client has taken the request back, or has left.
     pub(super) is_gone: bool,
     /// Our address, as the client has reached it.
@@ -94,7 +97,7 @@ impl Http2Stream {
         respond: SendResponse<Bytes>,
         limits: ClientSettings,
     ) -> Self {
-        let is_held = request.headers().contains_key(http::header::EXPECT);
+        let is_held = request.headers().contains_key(EXPECT);
         Self {
             request: RequestBody {
                 stream,
@@ -117,6 +120,7 @@ impl Http2Stream {
                 writing: Patience::default(),
             },
             limits,
+            wanted_accept: wanted_accept(request),
             is_gone: false,
             reached: None,
         }
@@ -141,6 +145,20 @@ impl Http2Stream {
             None => self.answer.respond.send_reset(reason),
         }
         self.answer.end = End::Sent;
+    }
+
+    /// Begins a WebSocket, which is granted with a status of success (RFC 8441 §5), if the service has understood that one is
+    /// wanted. There is no client that would see that it has not: the key is ours.
+    fn begin_websocket(&mut self, mut head: Response<()>) {
+        let accept = head.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
+        let wanted = self.wanted_accept.as_deref();
+        if wanted.is_some_and(|wanted| accept.is_some_and(|accept| accept == wanted)) {
+            *head.status_mut() = StatusCode::OK;
+        } else {
+            *head.status_mut() = StatusCode::BAD_GATEWAY;
+            self.answer.end = End::Due(None);
+        }
+        self.begin(head, Length::UntilClose);
     }
 
     fn begin(&mut self, head: Response<()>, length: Length) {
@@ -229,23 +247,18 @@ impl Downstream for Http2Stream {
         fields: impl IntoIterator<Item = Field<'f>>,
         length: Length,
     ) {
-        let joins = status == StatusCode::SWITCHING_PROTOCOLS;
-        // RFC 8441 §5: a WebSocket is granted with any status of success.
-        let status = if joins { StatusCode::OK } else { status };
-        let mut headers = fields_of(fields);
-        if let Length::Exactly(length) = length
-            && has_body(self.answer.is_to_head, status)
-            && !joins
-        {
-            headers.insert(CONTENT_LENGTH, length.into());
-        }
-        if joins {
-            headers.remove(http::header::SEC_WEBSOCKET_ACCEPT);
-        }
         let mut head = Response::new(());
         *head.status_mut() = status;
-        *head.headers_mut() = headers;
-        self.begin(head, if joins { Length::UntilClose } else { length });
+        *head.headers_mut() = fields_of(fields);
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return self.begin_websocket(head);
+        }
+        if let Length::Exactly(length) = length
+            && has_body(self.answer.is_to_head, status)
+        {
+            head.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        self.begin(head, length);
     }
 
     fn is_being_answered(&self) -> bool {

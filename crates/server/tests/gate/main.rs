@@ -24,6 +24,7 @@ mod explain;
 mod faithful;
 mod faults;
 mod headers;
+mod http2;
 mod identity;
 mod interop;
 mod kernel;

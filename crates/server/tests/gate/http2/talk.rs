@@ -1,0 +1,130 @@
+//! A client that keeps to the rules: the `h2` crate's.
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
+use harness::{Gate, Mint, PATIENCE};
+use http::{HeaderMap, Request, Response};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// A connection.
+pub(crate) struct Talk {
+    pub(crate) requests: SendRequest<Bytes>,
+    driver: JoinHandle<Result<(), h2::Error>>,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Talk {
+    pub(crate) async fn open(gate: &Gate) -> Result<Self> {
+        let stream = TcpStream::connect(gate.proxy).await?;
+        let (requests, connection) = h2::client::handshake(stream).await?;
+        let driver = tokio::spawn(connection);
+        Ok(Self { requests, driver })
+    }
+
+    /// Begins a request, which has a body unless `ends`.
+    pub(crate) async fn begin(
+        &mut self,
+        request: &Request<()>,
+        ends: bool,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>)> {
+        let ready = self.requests.clone().ready();
+        let mut requests = timeout(PATIENCE, ready).await.context("no room")??;
+        Ok(requests.send_request(request.clone(), ends)?)
+    }
+
+    /// The answer to a request without a body.
+    pub(crate) async fn answer(&mut self, request: &Request<()>) -> Result<Answer> {
+        let (response, _) = self.begin(request, true).await?;
+        Answer::of(response).await
+    }
+
+    /// The answer to a request with this body.
+    pub(crate) async fn send(&mut self, request: &Request<()>, body: Bytes) -> Result<Answer> {
+        let (response, mut stream) = self.begin(request, false).await?;
+        stream.send_data(body, true)?;
+        Answer::of(response).await
+    }
+
+    /// Waits for the end of the connection.
+    pub(crate) async fn ended(self) -> Result<()> {
+        drop(self.requests);
+        let ended = timeout(PATIENCE, self.driver).await;
+        Ok(ended.context("the connection does not end")???)
+    }
+}
+
+impl Answer {
+    pub(crate) async fn of(response: ResponseFuture) -> Result<Self> {
+        let response = timeout(PATIENCE, response).await.context("no answer")??;
+        Self::rest(response).await
+    }
+
+    async fn rest(response: Response<RecvStream>) -> Result<Self> {
+        let (head, mut stream) = response.into_parts();
+        let mut body = Vec::new();
+        while let Some(piece) = piece(&mut stream).await? {
+            body.extend(piece);
+        }
+        Ok(Self {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: body.into(),
+        })
+    }
+
+    /// A field of it.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// The next piece of a body, for which there is room again.
+pub(crate) async fn piece(stream: &mut RecvStream) -> Result<Option<Bytes>> {
+    loop {
+        let next = timeout(PATIENCE, stream.data()).await;
+        let Some(piece) = next.context("nothing came")? else {
+            return Ok(None);
+        };
+        let piece = piece?;
+        stream.flow_control().release_capacity(piece.len())?;
+        if !piece.is_empty() {
+            return Ok(Some(piece));
+        }
+    }
+}
+
+/// A request without a session.
+pub(crate) fn get(path: &str) -> Request<()> {
+    request("GET", path)
+}
+
+/// A request with a session.
+pub(crate) fn signed_in(method: &str, path: &str) -> Request<()> {
+    let mut request = request(method, path);
+    let cookie = Mint::user("ada").authjs();
+    let cookie = cookie.parse().expect("a cookie is a value");
+    request.headers_mut().insert("cookie", cookie);
+    request
+}
+
+fn request(method: &str, path: &str) -> Request<()> {
+    let uri = format!("http://gate.example{path}");
+    let request = Request::builder().method(method).uri(uri);
+    request.body(()).expect("parts of the test's own")
+}
+
+/// A request without a session that has a body.
+pub(crate) fn post(path: &str) -> Request<()> {
+    request("POST", path)
+}

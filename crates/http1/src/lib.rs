@@ -23,7 +23,7 @@ mod write;
 pub use authentication::binds_connection;
 pub use body::{Decoder, Length, Piece};
 pub use client::{ClientConnection, is_interim};
-pub use head::{Field, HopByHop, has_body, options};
+pub use head::{Field, HopByHop, has_body, options, read_fields};
 pub use request::{HTTP2_PREFACE, Received, RequestReader};
 pub use response::{Answered, lets_shared_caches_keep, read_response};
 pub use server::{MOST_DISCARDED, ServerConnection};

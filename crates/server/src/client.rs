@@ -205,9 +205,21 @@ impl Client {
     /// Lets the current request's body go on to somebody who reads it. Unless its end is seen there, no other request is read: it
     /// might be a part of this body.
     pub(crate) fn forward_body(&mut self) -> Transfer {
+        self.begin_body();
+        Transfer::new().up_to(self.body_limit)
+    }
+
+    /// The same, for somebody who takes it piece by piece.
+    pub(crate) fn begin_body(&mut self) {
         self.connection.allow(self.for_body());
         self.http.forward_body();
-        Transfer::new().up_to(self.body_limit)
+    }
+
+    /// Counts a piece of the current request's body, and says whether it may be that long.
+    pub(crate) fn has_room_for(&mut self, bytes: u64) -> bool {
+        let left = self.body_limit.checked_sub(bytes);
+        self.body_limit = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// Whether the client waits for a word before it sends the body of the current request, and has sent nothing of it.

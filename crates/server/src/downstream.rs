@@ -29,6 +29,9 @@ pub(crate) trait Downstream {
     /// Ready when the client has left, so that nobody waits for the answer.
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()>;
 
+    /// Whether the client waits for a word before it sends the body of its request.
+    fn awaits_word(&self) -> bool;
+
     /// Limits the body of the request to so many bytes, before it goes on to anybody.
     fn limit_body(&mut self, bytes: u64);
 
@@ -98,6 +101,10 @@ impl Downstream for Client {
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
         Client::poll_gone(self, context)
+    }
+
+    fn awaits_word(&self) -> bool {
+        self.holds_body()
     }
 
     fn limit_body(&mut self, bytes: u64) {

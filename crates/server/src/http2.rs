@@ -13,8 +13,10 @@
 mod bodies;
 mod connection;
 mod frames;
+mod grpc;
 mod io;
 mod joined;
+pub(crate) mod messages;
 mod request;
 mod stream;
 

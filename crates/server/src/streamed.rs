@@ -1,6 +1,9 @@
 //! Bodies that go from one version of HTTP to another, a piece at a time: at most one of them is on its way, so whoever is slow
 //! slows down the other side, and nothing is collected.
 
+mod client;
+mod pieces;
+
 use std::io;
 use std::task::{Context, Poll};
 
@@ -8,6 +11,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http1::Answered;
 
+pub(crate) use self::pieces::poll_piece;
 use crate::downstream::Downstream;
 use crate::transfer::Broken;
 
@@ -18,13 +22,22 @@ pub(crate) enum BodyFrame {
     Data(Bytes),
     /// Nothing more; with the trailers, if there are any.
     End(Option<HeaderMap>),
+    /// Some bytes, and nothing behind them.
+    Last(Bytes),
+}
+
+impl BodyFrame {
+    /// In bytes.
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::Data(piece) | Self::Last(piece) => piece.len() as u64,
+            Self::End(_) => 0,
+        }
+    }
 }
 
 /// A client's side whose bodies come and go in pieces.
 pub(crate) trait Streamed: Downstream {
-    /// Whether the client waits for a word before it sends the body of its request.
-    fn holds_body(&self) -> bool;
-
     /// Whether a body that is held back has come nevertheless.
     fn has_sent_ahead(&mut self, context: &mut Context<'_>) -> bool;
 
@@ -59,8 +72,8 @@ pub(crate) trait Streamed: Downstream {
     /// come over that. Says whether it did.
     fn asks_for_http1(&mut self) -> bool;
 
-    /// How many bytes of the answer's body have been taken.
-    fn passed(&self) -> u64;
+    /// How many bytes of the answer, at least, wait for the client to take them.
+    fn waiting(&self) -> usize;
 }
 
 /// A server's side of an exchange, whose bodies come and go in pieces.

@@ -5,15 +5,19 @@
 
 mod balance;
 mod budget;
+mod channels;
 mod dialer;
 mod error;
 mod exchange;
 mod exchanging;
+mod from_http1;
 mod health;
 mod member;
 mod opening;
 mod over_http1;
+mod over_http2;
 mod server;
+mod streamed_exchange;
 mod streaming;
 
 use std::io::ErrorKind;
@@ -31,9 +35,10 @@ pub(crate) use self::exchanging::{Exchanging, Forwards};
 pub(crate) use self::health::Checks;
 pub(crate) use self::member::{Member, Members};
 use self::opening::{Need, Opened};
-pub(crate) use self::over_http1::StreamedExchange;
+use self::over_http2::Http2Origin;
 use self::server::Server;
 pub(crate) use self::server::own_host;
+pub(crate) use self::streamed_exchange::StreamedExchange;
 use crate::aside::aside;
 use crate::config::UpstreamSettings;
 use crate::front::record::Record;
@@ -162,6 +167,11 @@ impl Server {
             told: self.told(record),
             waits,
         };
+        if self.speaks_http2() {
+            let repeatable = need.repeatable;
+            return aside(self.forward_over_http2(admitted, (repeatable, counts), client, record))
+                .await;
+        }
         loop {
             let own = client.take_own(&self.identity, || record.owner());
             let own = own.filter(|own| own.told == need.told && own.is_idle_now());
@@ -191,6 +201,35 @@ impl Server {
                         return Err(UpstreamError::Unanswered(error));
                     }
                 }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn forward_over_http2<D: Forwards>(
+        self: &Rc<Self>,
+        admitted: &Admitted<'_, Length>,
+        (repeatable, counts): (bool, bool),
+        client: &mut D,
+        record: &Record<'_>,
+    ) -> Result<(Answered, D::Exchange), UpstreamError> {
+        loop {
+            let mut turn = self.turn(client).await?;
+            turn.under_way = counts.then(|| self.member.begins());
+            let reused = turn.is_reused;
+            let asks_first = client.awaits_word();
+            let origin = match Http2Origin::begin(turn, admitted, asks_first, self.patience) {
+                Ok(origin) => origin,
+                // It ended just as we used it again, and nothing has been sent.
+                Err(_) if reused => continue,
+                Err(error) => return Err(UpstreamError::Connect(error)),
+            };
+            let mut exchange =
+                D::Exchange::begin_over_http2(origin, Rc::clone(self), admitted, client);
+            match exchange.head(client, record).await {
+                Ok(answered) => return Ok((answered, exchange)),
+                Err(UpstreamError::Exchange(error))
+                    if reused && over_http2::may_repeat(&error, repeatable) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -110,6 +110,8 @@ pub(crate) struct ServerSettings {
 /// Where a server of a service is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ServerAddress {
+    /// Where HTTP/2 is spoken in the clear: behind a name or an address, without brackets, and a port.
+    Http2 { host: String, port: u16 },
     /// Behind a name or an address, without brackets, and a port, with TLS or without.
     Tcp {
         host: String,
@@ -121,16 +123,18 @@ pub(crate) enum ServerAddress {
 }
 
 impl fmt::Display for ServerAddress {
+    /// As it is configured.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        let (scheme, host, port) = match self {
+            Self::Http2 { host, port } => ("h2c", host, port),
             Self::Tcp { host, port, secure } => {
-                let scheme = if *secure { "https" } else { "http" };
-                match host.contains(':') {
-                    true => write!(f, "{scheme}://[{host}]:{port}"),
-                    false => write!(f, "{scheme}://{host}:{port}"),
-                }
+                (if *secure { "https" } else { "http" }, host, port)
             }
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Unix(path) => return write!(f, "unix:{}", path.display()),
+        };
+        match host.contains(':') {
+            true => write!(f, "{scheme}://[{host}]:{port}"),
+            false => write!(f, "{scheme}://{host}:{port}"),
         }
     }
 }

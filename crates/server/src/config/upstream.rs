@@ -44,18 +44,19 @@ pub(super) fn service(
 
 /// Where a server of a service is, from its URL.
 pub(super) fn server(text: &str) -> Result<ServerAddress, String> {
-    let (authority, secure) = authority(text)?;
-    Ok(ServerAddress::Tcp {
-        host: authority.host().trim_matches(['[', ']']).to_owned(),
-        port: authority
-            .port_u16()
-            .unwrap_or(if secure { 443 } else { 80 }),
-        secure,
+    let (scheme, authority) = authority(text)?;
+    let host = authority.host().trim_matches(['[', ']']).to_owned();
+    let secure = scheme == Scheme::HTTPS;
+    let usual = if secure { 443 } else { 80 };
+    let port = authority.port_u16().unwrap_or(usual);
+    Ok(match OVER_HTTP2.contains(&scheme.as_str()) {
+        true => ServerAddress::Http2 { host, port },
+        false => ServerAddress::Tcp { host, port, secure },
     })
 }
 
-/// The authority of a URL, and whether TLS is spoken there.
-fn authority(text: &str) -> Result<(Authority, bool), String> {
+/// Scheme, host and port of a URL whose scheme is one of ours.
+fn authority(text: &str) -> Result<(Scheme, Authority), String> {
     let example = "give a URL such as http://127.0.0.1:3000";
     // What cannot be read may be a password anywhere.
     let shown = match text.contains('@') {
@@ -77,7 +78,8 @@ fn authority(text: &str) -> Result<(Authority, bool), String> {
     let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
         return Err(format!("{shown} has no scheme or no host; {example}"));
     };
-    if scheme != Scheme::HTTP && scheme != Scheme::HTTPS {
+    let is_known = scheme == Scheme::HTTP || scheme == Scheme::HTTPS;
+    if !is_known && !OVER_HTTP2.contains(&scheme.as_str()) {
         return Err(format!(
             "the scheme `{scheme}` is not one we can reach; {example}"
         ));
@@ -100,8 +102,11 @@ fn authority(text: &str) -> Result<(Authority, bool), String> {
             "`{text}` has a path; requests keep their own path, so give only scheme, host and port"
         ));
     }
-    Ok((authority, scheme == Scheme::HTTPS))
+    Ok((scheme, authority))
 }
+
+/// The schemes of servers that speak HTTP/2 in the clear, gRPC or anything else.
+const OVER_HTTP2: [&str; 2] = ["grpc", "h2c"];
 
 /// An address of IPv6 that stands alone behind the scheme, as in `http://::1`, in the brackets that a URL wants.
 fn with_brackets(text: &str) -> Cow<'_, str> {

@@ -19,7 +19,7 @@ use super::arrival::{self, Peer};
 use super::asker::Asker;
 use super::cors::Cors;
 use super::onward::{self, Added};
-use super::passed::is_stream;
+use super::passed::{is_grpc, is_stream};
 use super::record::{Decision, Record};
 use super::target::{self, Target};
 use super::way_in::{Asked, WayIn};
@@ -239,6 +239,9 @@ impl Proxy {
             let lease = live.lease(handling, record.session());
             Some(aside(streaming::relay(exchange, client, record, lease)).await)
         } else {
+            if is_grpc(answer) {
+                exchange.may_pause(live.limits.stream_idle);
+            }
             let relaying = pin!(exchange.relay(client, record));
             deadline.unless_over(relaying).await
         };
@@ -373,10 +376,13 @@ impl Proxy {
             return Outcome::Answered(answer);
         }
         record.service_answers(answer.status);
-        if becomes_websocket {
-            return Outcome::Joined(answer, exchange.into_connection());
+        if !becomes_websocket {
+            return Outcome::Passed(answer, exchange);
         }
-        Outcome::Passed(answer, exchange)
+        match exchange.into_connection() {
+            Some(connection) => Outcome::Joined(answer, connection),
+            None => Outcome::Abandoned,
+        }
     }
 
     /// Sends what a folder has.

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
+use http1::Length;
 use socket2::SockRef;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, timeout};
@@ -31,9 +32,12 @@ use crate::socket::Stream;
 /// Serves a connection until it ends, or `stop` asks for an end after the requests in flight.
 pub(crate) async fn serve(proxy: Rc<Proxy>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
     let peer = Rc::new(Peer::of(&stream, peer));
-    let limits = proxy.live.current().client;
     let reached = SockRef::from(&stream).local_addr();
     let reached = reached.ok().and_then(|address| address.as_socket());
+    let (limits, stream_idle) = {
+        let live = proxy.live.current();
+        (live.client, live.limits.stream_idle)
+    };
     let floods = Rc::new(Cell::new(false));
     let watched = Watched::new(stream, limits.body, Rc::clone(&floods));
     let handshake = terms(&limits).handshake(watched);
@@ -43,7 +47,6 @@ pub(crate) async fn serve(proxy: Rc<Proxy>, stream: Stream, peer: IpAddr, stop: 
     };
     let serving = Serving {
         connection,
-        reached,
         answering: JoinSet::new(),
         floods,
         stopped: Some(Box::pin(stop.cancelled_owned())),
@@ -53,7 +56,14 @@ pub(crate) async fn serve(proxy: Rc<Proxy>, stream: Stream, peer: IpAddr, stop: 
         requests: 0,
         taken_back: 0,
     };
-    serving.until_end(&proxy, &peer, limits).await;
+    let answering = Answering {
+        proxy,
+        peer,
+        reached,
+        limits,
+        stream_idle,
+    };
+    serving.until_end(&answering).await;
 }
 
 /// What clients are told, and what they may do.
@@ -76,8 +86,6 @@ fn terms(limits: &ClientSettings) -> Builder {
 /// A connection at work.
 struct Serving {
     connection: Connection<Watched, Bytes>,
-    /// Our address, as the client has reached it.
-    reached: Option<SocketAddr>,
     /// Its streams. Each says whether its client has taken the request back.
     answering: JoinSet<bool>,
     /// Whether the client sends too much that carries nothing.
@@ -110,16 +118,15 @@ enum Event {
 }
 
 impl Serving {
-    async fn until_end(mut self, proxy: &Rc<Proxy>, peer: &Rc<Peer>, limits: ClientSettings) {
+    async fn until_end(mut self, with: &Answering) {
         let trouble = loop {
-            match poll_fn(|context| self.poll_event(context, &limits)).await {
+            match poll_fn(|context| self.poll_event(context, &with.limits)).await {
                 Event::Ended(None) => break None,
                 Event::Ended(Some(error)) => break trouble(&error),
                 Event::Request(request) => {
                     self.requests += 1;
                     let (request, respond) = *request;
-                    let (proxy, peer) = (Rc::clone(proxy), Rc::clone(peer));
-                    let answering = answer(proxy, (peer, self.reached), request, respond, limits);
+                    let answering = with.clone().answer(request, respond);
                     self.answering.spawn_local(answering);
                 }
                 Event::Idle if self.is_ending => break None,
@@ -139,7 +146,7 @@ impl Serving {
             }
         };
         if let Some(reason) = trouble {
-            proxy.client_breaks_off(peer.address, reason);
+            with.proxy.client_breaks_off(with.peer.address, reason);
         }
         // Streams that are under way see that their client has left.
         drop(self.connection);
@@ -185,36 +192,47 @@ impl Serving {
     }
 }
 
-/// Answers one request. Says whether its client has taken it back.
-async fn answer(
+/// What the requests of a connection are answered with.
+#[derive(Clone)]
+struct Answering {
     proxy: Rc<Proxy>,
-    (peer, reached): (Rc<Peer>, Option<SocketAddr>),
-    request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
+    peer: Rc<Peer>,
+    /// Our address, as the client has reached it.
+    reached: Option<SocketAddr>,
     limits: ClientSettings,
-) -> bool {
-    let (head, body) = request.into_parts();
-    let head = Request::from_parts(head, ());
-    match request::read(head, body.is_end_stream(), limits.head) {
-        Ok(mut request) => {
-            let mut stream = Http2Stream::new(&request, body, respond, limits);
-            stream.reached = reached;
-            if stream.is_whole_without_body(&request).await {
-                proxy.answer(&mut request, &peer, &mut stream).await;
-            } else {
-                proxy.client_breaks_off(peer.address, front::UNREADABLE);
+    /// How long a stream may pause.
+    stream_idle: Duration,
+}
+
+impl Answering {
+    /// Answers one request. Says whether its client has taken it back.
+    async fn answer(self, request: Request<RecvStream>, respond: SendResponse<Bytes>) -> bool {
+        let (head, body) = request.into_parts();
+        let (head, has_ended) = (Request::from_parts(head, ()), body.is_end_stream());
+        let (proxy, peer) = (&self.proxy, &self.peer);
+        let stream = |request: &Request<Length>| {
+            Http2Stream::new(request, body, respond, self.limits, self.stream_idle)
+        };
+        match request::read(head, has_ended, self.limits.head) {
+            Ok(mut request) => {
+                let mut stream = stream(&request);
+                stream.reached = self.reached;
+                if stream.is_whole_without_body(&request).await {
+                    proxy.answer(&mut request, peer, &mut stream).await;
+                } else {
+                    proxy.client_breaks_off(peer.address, front::UNREADABLE);
+                }
+                stream.is_gone
             }
-            stream.is_gone
-        }
-        Err(violation) => {
-            let (audit, metrics) = (&proxy.audit, &proxy.metrics);
-            let (refused, mut record) =
-                front::unreadable(violation, &[], Mode::Proxy, peer.address, audit, metrics);
-            let mut stream =
-                Http2Stream::new(&Request::new(http1::Length::NONE), body, respond, limits);
-            let sent = stream.answer(refused, &record.bytes_out).await;
-            record.ends(sent);
-            stream.is_gone
+            Err(violation) => {
+                let (audit, metrics) = (&proxy.audit, &proxy.metrics);
+                let (refused, mut record) =
+                    front::unreadable(violation, &[], Mode::Proxy, peer.address, audit, metrics);
+                let mut stream = stream(&Request::new(Length::NONE));
+                let sent = stream.answer(refused, &record.bytes_out).await;
+                record.ends(sent);
+                stream.is_gone
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::stream::{End, Http2Stream};
+use super::stream::Http2Stream;
 use crate::connection::Connection;
 use crate::downstream::Downstream;
 use crate::ended::{Ended, Sent};
@@ -47,7 +47,7 @@ impl Answerable for Http2Stream {
                 self.finish(None);
             }
             let sent = poll_fn(|context| self.poll_room(context)).await;
-            record.bytes_out.set(self.passed());
+            record.bytes_out.set(self.answer.left.sent);
             if let Err(error) = sent {
                 self.break_off();
                 return Ok(Sent {
@@ -75,7 +75,7 @@ impl Answerable for Http2Stream {
         if let Err(error) = poll_fn(|context| self.poll_room(context)).await {
             return Ended::with_client(&error);
         }
-        if let End::Sent = self.answer.end {
+        if self.answer.left.has_ended() {
             return Ended::UpstreamBroke;
         }
         let mut talk = Talk {
@@ -100,7 +100,7 @@ impl AsyncRead for Talk<'_> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         while self.read.is_empty() {
-            match ready!(self.stream.request.poll_next(context)) {
+            match ready!(self.stream.request.incoming.poll_next(context)) {
                 Some(piece) => self.read = piece?,
                 None => return Poll::Ready(Ok(())),
             }
@@ -133,9 +133,7 @@ impl AsyncWrite for Talk<'_> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.stream.poll_room(context))?;
-        if !matches!(self.stream.answer.end, End::Sent) {
-            self.stream.finish(None);
-        }
+        self.stream.finish(None);
         self.stream.poll_room(context)
     }
 }

@@ -2,19 +2,22 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream, SendStream};
+use h2::{Reason, RecvStream};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, SEC_WEBSOCKET_ACCEPT, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http1::{Field, Length, has_body};
+use tokio::time::Instant;
 
+use super::grpc;
+use super::messages::{End, Incoming, LeftToSend, Outgoing, fields_of};
 use super::request::wanted_accept;
 use crate::client::date;
 use crate::config::ClientSettings;
@@ -32,6 +35,8 @@ pub(super) struct Http2Stream {
     pub(super) request: RequestBody,
     pub(super) answer: AnswerBody,
     pub(super) limits: ClientSettings,
+    /// When a client of gRPC waits for the call no longer.
+    deadline: Option<Instant>,
     /// What the service says when it has understood that a WebSocket is wanted, if one is.
     wanted_accept: Option<String>,
     /// Whether the client has taken the request back, or has left.
@@ -43,11 +48,12 @@ pub(super) struct Http2Stream {
 /// The request's body on its way in.
 #[derive(Debug)]
 pub(super) struct RequestBody {
-    pub(super) stream: RecvStream,
-    /// What came before anybody asked for it.
-    pub(super) ahead: Option<Bytes>,
-    /// So many bytes have been given on, and the client has not been told that there is room for others.
-    pub(super) unreleased: usize,
+    pub(super) incoming: Incoming,
+    /// How long it may pause. Nothing says whether a call of gRPC is a stream of messages, so all of them may pause as streams do.
+    pub(super) pause: Duration,
+    /// How long its pauses may be in all, and for how many bytes a second more.
+    pub(super) in_all: Duration,
+    pub(super) rate: Option<NonZeroU64>,
     /// So many bytes have come.
     pub(super) received: u64,
     /// How many it may have.
@@ -66,27 +72,9 @@ pub(super) struct AnswerBody {
     /// What has begun and not left.
     pub(super) head: Option<Response<()>>,
     /// The stream, once the head has left.
-    pub(super) stream: Option<SendStream<Bytes>>,
-    /// What is to go out.
-    pub(super) piece: Bytes,
-    /// So many bytes are still to come, where that is known.
-    pub(super) left: Option<u64>,
-    /// What comes behind the last piece, once that is known.
-    pub(super) end: End,
-    /// So many bytes have gone out.
-    pub(super) sent: u64,
+    pub(super) outgoing: Option<Outgoing>,
+    pub(super) left: LeftToSend,
     pub(super) writing: Patience,
-}
-
-/// How an answer ends.
-#[derive(Debug)]
-pub(super) enum End {
-    /// It does not yet.
-    Open,
-    /// Behind what is there, with these trailers.
-    Due(Option<HeaderMap>),
-    /// Its end has left.
-    Sent,
 }
 
 impl Http2Stream {
@@ -96,13 +84,18 @@ impl Http2Stream {
         stream: RecvStream,
         respond: SendResponse<Bytes>,
         limits: ClientSettings,
+        stream_idle: Duration,
     ) -> Self {
-        let is_held = request.headers().contains_key(EXPECT);
+        let headers = request.headers();
+        let is_held = headers.contains_key(EXPECT);
+        let is_grpc = is_grpc(headers);
+        let timeout = grpc::timeout(headers).filter(|_| is_grpc);
         Self {
             request: RequestBody {
-                stream,
-                ahead: None,
-                unreleased: 0,
+                incoming: Incoming::new(stream),
+                pause: if is_grpc { stream_idle } else { limits.body },
+                rate: limits.upload_rate.filter(|_| !is_grpc),
+                in_all: if is_grpc { Duration::MAX } else { limits.body },
                 received: 0,
                 limit: u64::MAX,
                 is_held,
@@ -112,14 +105,12 @@ impl Http2Stream {
                 respond,
                 is_to_head: *request.method() == Method::HEAD,
                 head: None,
-                stream: None,
-                piece: Bytes::new(),
-                left: None,
-                end: End::Open,
-                sent: 0,
+                outgoing: None,
+                left: LeftToSend::default(),
                 writing: Patience::default(),
             },
             limits,
+            deadline: timeout.map(|timeout| Instant::now() + timeout),
             wanted_accept: wanted_accept(request),
             is_gone: false,
             reached: None,
@@ -129,22 +120,21 @@ impl Http2Stream {
     /// Waits for the end of a request that says that it has no body, before anybody acts on it. False when it has one: `h2` has
     /// refused it then (RFC 9113 §8.1.1).
     pub(super) async fn is_whole_without_body(&mut self, request: &Request<Length>) -> bool {
-        let is_whole = *request.body() != Length::NONE || self.request.stream.is_end_stream();
+        let is_whole = *request.body() != Length::NONE || self.request.incoming.has_ended();
         if is_whole || request.headers().contains_key(UPGRADE) {
             return true;
         }
-        let limits = self.limits;
-        let end = poll_fn(|context| self.request.poll_frame(context, &limits)).await;
+        let end = poll_fn(|context| self.request.poll_frame(context)).await;
         matches!(end, Ok(BodyFrame::End(_)))
     }
 
     /// Resets the stream for this reason.
     pub(super) fn reset(&mut self, reason: Reason) {
-        match &mut self.answer.stream {
-            Some(stream) => stream.send_reset(reason),
+        match &mut self.answer.outgoing {
+            Some(outgoing) => outgoing.reset(reason),
             None => self.answer.respond.send_reset(reason),
         }
-        self.answer.end = End::Sent;
+        self.answer.left.end = End::Sent;
     }
 
     /// Begins a WebSocket, which is granted with a status of success (RFC 8441 §5), if the service has understood that one is
@@ -156,33 +146,30 @@ impl Http2Stream {
             *head.status_mut() = StatusCode::OK;
         } else {
             *head.status_mut() = StatusCode::BAD_GATEWAY;
-            self.answer.end = End::Due(None);
+            self.answer.left.finish(None);
         }
-        self.begin(head, Length::UntilClose);
-    }
-
-    fn begin(&mut self, head: Response<()>, length: Length) {
-        let status = head.status();
-        self.answer.left = match length {
-            Length::Exactly(length) if has_body(self.answer.is_to_head, status) => Some(length),
-            Length::Exactly(_) | Length::Chunked | Length::UntilClose => None,
-        };
         self.answer.head = Some(head);
     }
 }
 
 impl Downstream for Http2Stream {
     fn total_time(&self) -> Option<Duration> {
-        self.limits.total
+        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        let of_client = self.deadline.map(left);
+        [self.limits.total, of_client].into_iter().flatten().min()
     }
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let reset = match &mut self.answer.stream {
-            Some(stream) => stream.poll_reset(context),
-            None => self.answer.respond.poll_reset(context),
+        let reset = match &mut self.answer.outgoing {
+            Some(outgoing) => outgoing.poll_reset(context),
+            None => self.answer.respond.poll_reset(context).map(drop),
         };
         self.is_gone |= reset.is_ready();
-        reset.map(drop)
+        reset
+    }
+
+    fn awaits_word(&self) -> bool {
+        self.request.is_held
     }
 
     fn limit_body(&mut self, bytes: u64) {
@@ -202,6 +189,13 @@ impl Downstream for Http2Stream {
         if let StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYLOAD_TOO_LARGE = status {
             headers.insert(GRPC_STATUS, HeaderValue::from_static(RESOURCE_EXHAUSTED));
         }
+        if status == StatusCode::GATEWAY_TIMEOUT
+            && self
+                .deadline
+                .is_some_and(|deadline| deadline <= Instant::now())
+        {
+            headers.insert(GRPC_STATUS, HeaderValue::from_static(DEADLINE_EXCEEDED));
+        }
         if let Some(reason) = status.canonical_reason() {
             headers.insert(GRPC_MESSAGE, HeaderValue::from_static(reason));
         }
@@ -219,14 +213,14 @@ impl Downstream for Http2Stream {
         if describes_body || has_body(self.answer.is_to_head, status) && !is_trailers_only {
             headers.insert(CONTENT_LENGTH, body.len().into());
         }
-        self.begin(response.map(drop), Length::Exactly(body.len() as u64));
+        self.answer.head = Some(response.map(drop));
         if has_body(self.answer.is_to_head, status) {
-            self.answer.piece = body;
+            self.answer.left.piece = body;
         }
-        self.answer.end = End::Due(None);
+        self.answer.left.finish(None);
         let limits = self.limits;
         let sent = poll_fn(|context| self.answer.poll_room(context, &limits)).await;
-        passed.set(self.answer.sent);
+        passed.set(self.answer.left.sent);
         match sent {
             Ok(()) => Sent::WHOLE,
             Err(error) => {
@@ -258,20 +252,18 @@ impl Downstream for Http2Stream {
         {
             head.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
-        self.begin(head, length);
+        self.answer.head = Some(head);
     }
 
     fn is_being_answered(&self) -> bool {
-        self.answer.stream.is_some()
+        self.answer.outgoing.is_some()
     }
 
     fn take_back_answer(&mut self) -> bool {
         let is_here = !self.is_being_answered();
         if is_here {
             self.answer.head = None;
-            self.answer.piece.clear();
-            self.answer.left = None;
-            self.answer.end = End::Open;
+            self.answer.left = LeftToSend::default();
         }
         is_here
     }
@@ -281,7 +273,7 @@ impl Downstream for Http2Stream {
     }
 
     async fn finish_answer(&mut self) -> bool {
-        if matches!(self.answer.end, End::Open) {
+        if matches!(self.answer.left.end, End::Open) {
             self.finish(None);
         }
         if poll_fn(|context| self.poll_room(context)).await.is_err() {
@@ -307,38 +299,7 @@ impl Downstream for Http2Stream {
     }
 }
 
-/// Fields as HTTP/2 has them: without those of a connection (RFC 9113 §8.2.2).
-pub(super) fn fields_of<'f>(fields: impl IntoIterator<Item = Field<'f>>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in fields {
-        let name = HeaderName::from_bytes(name);
-        let value = HeaderValue::from_bytes(value);
-        if let (Ok(name), Ok(value)) = (name, value)
-            && !OF_CONNECTIONS.contains(&name.as_str())
-        {
-            headers.append(name, value);
-        }
-    }
-    headers
-}
-
-/// What it means for the bytes of a stream that `h2` reports an error.
-pub(super) fn broken(error: h2::Error) -> io::Error {
-    let kind = match error.get_io() {
-        Some(error) => error.kind(),
-        None => io::ErrorKind::ConnectionReset,
-    };
-    io::Error::new(kind, error)
-}
-
-const OF_CONNECTIONS: [&str; 5] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "upgrade",
-];
-
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const DEADLINE_EXCEEDED: &str = "4";
 const RESOURCE_EXHAUSTED: &str = "8";

@@ -40,7 +40,9 @@ impl Dialer {
                 let name = pool.tls.name.clone().or_else(of_url);
                 pool.tls.config.clone().zip(name)
             }
-            ServerAddress::Tcp { secure: false, .. } | ServerAddress::Unix(_) => None,
+            ServerAddress::Http2 { .. }
+            | ServerAddress::Tcp { secure: false, .. }
+            | ServerAddress::Unix(_) => None,
         };
         Self {
             address: address.clone(),
@@ -70,7 +72,9 @@ impl Dialer {
         });
         let told = told.unwrap_or_default();
         let (host, port) = match &self.address {
-            ServerAddress::Tcp { host, port, .. } => (host.as_str(), *port),
+            ServerAddress::Http2 { host, port } | ServerAddress::Tcp { host, port, .. } => {
+                (host.as_str(), *port)
+            }
             ServerAddress::Unix(path) => {
                 let mut stream = UnixStream::connect(path).await?;
                 stream.write_all(&told).await?;

@@ -13,7 +13,6 @@ use http1::{Answered, ClientConnection, Length, is_interim};
 use tokio::time::{Sleep, sleep};
 
 use super::error::UpstreamError;
-use super::exchanging::{Exchanging, Forwards};
 use super::server::Server;
 use crate::client::Client;
 use crate::connection::{Allowance, invalid};
@@ -42,12 +41,10 @@ pub(crate) struct Exchange {
     server: Rc<Server>,
 }
 
-impl Forwards for Client {
-    type Exchange = Exchange;
-}
-
-impl Exchanging<Client> for Exchange {
-    fn begin(
+impl Exchange {
+    /// Writes the head of a request, which leaves with [`head`](Self::head). A client that waits for the service's word before
+    /// it sends its body waits on.
+    pub(super) fn begin(
         mut connection: Box<Link>,
         server: Rc<Server>,
         admitted: &Admitted<'_, Length>,
@@ -71,13 +68,14 @@ impl Exchanging<Client> for Exchange {
         }
     }
 
-    fn bind(&mut self) {
+    /// Lets nobody else use the connection from now on.
+    pub(super) fn bind(&mut self) {
         self.is_bound = true;
     }
 
-    /// The clock starts anew while the client's body still makes
+    /// Sends the request, and waits for the head of the answer. The clock starts anew while the client's body still makes
     /// its way, and stands while the client is waited for.
-    async fn head(
+    pub(super) async fn head(
         &mut self,
         client: &mut Client,
         record: &Record<'_>,
@@ -114,72 +112,6 @@ impl Exchanging<Client> for Exchange {
         .await
     }
 
-    fn is_unanswered(&self) -> bool {
-        self.connection.input.is_empty()
-    }
-
-    fn may_pause(&mut self, limit: Duration) {
-        self.connection.allow(Allowance::at_once(limit));
-    }
-
-    /// Where either side breaks off, the client's connection ends before the answer does, so that it cannot be taken for a whole
-    /// one.
-    async fn relay(
-        &mut self,
-        client: &mut Client,
-        record: &Record<'_>,
-    ) -> Result<Sent, UpstreamError> {
-        let mut receiving = Transfer::new();
-        let begun = receiving.begin(self.source(), client.sink()).await;
-        let relayed = match begun {
-            Ok(()) => self.relay_rest(&mut receiving, client, record).await,
-            Err(broken) => Err(broken),
-        };
-        record.bytes_out.set(receiving.passed(&client.connection));
-        match relayed {
-            Ok(()) => {
-                self.is_relayed = true;
-                Ok(Sent::WHOLE)
-            }
-            Err(Broken::Limit) if client.take_back_answer() => {
-                record.bytes_out.set(0);
-                Err(UpstreamError::BodyTooLong)
-            }
-            Err(Broken::Source(error)) if client.take_back_answer() => {
-                record.bytes_out.set(0);
-                Err(self.broken(error))
-            }
-            Err(broken) => {
-                client.break_off();
-                Ok(Sent {
-                    ended: Ended::from(&broken),
-                    began: client.is_being_answered(),
-                })
-            }
-        }
-    }
-
-    fn end(mut self, client: &mut Client, record: &Record<'_>) {
-        if !self.is_relayed || !self.http.is_reusable() || self.sending.is_some() {
-            return;
-        }
-        self.may_pause(self.server.patience);
-        self.connection.under_way = None;
-        if !self.is_bound {
-            let has_to_be_quiet = self.http.has_to_be_quiet();
-            self.server
-                .keep(self.connection, has_to_be_quiet, self.keep_alive);
-        } else if let Some(owner) = record.owner() {
-            client.own(Rc::clone(&self.server.identity), owner, self.connection);
-        }
-    }
-
-    fn into_connection(self) -> Box<Link> {
-        self.connection
-    }
-}
-
-impl Exchange {
     fn poll_head(
         &mut self,
         context: &mut Context<'_>,
@@ -295,6 +227,52 @@ impl Exchange {
         client.poll_gone(context).map(|()| ClientFailed::Gone)
     }
 
+    /// Whether not a byte of an answer has come.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.connection.input.is_empty()
+    }
+
+    /// Passes the answer's body on to the client, with the head that stands in the client's output. Where
+    /// either side breaks off, the client's connection ends before the answer does, so that it cannot be taken for a whole
+    /// one. `record` is told how it goes on.
+    ///
+    /// # Errors
+    /// When the upstream failed, or the request's body became too long, before anything of the head had left. The head is taken back then, and the client can be told.
+    pub(crate) async fn relay(
+        &mut self,
+        client: &mut Client,
+        record: &Record<'_>,
+    ) -> Result<Sent, UpstreamError> {
+        let mut receiving = Transfer::new();
+        let begun = receiving.begin(self.source(), client.sink()).await;
+        let relayed = match begun {
+            Ok(()) => self.relay_rest(&mut receiving, client, record).await,
+            Err(broken) => Err(broken),
+        };
+        record.bytes_out.set(receiving.passed(&client.connection));
+        match relayed {
+            Ok(()) => {
+                self.is_relayed = true;
+                Ok(Sent::WHOLE)
+            }
+            Err(Broken::Limit) if client.take_back_answer() => {
+                record.bytes_out.set(0);
+                Err(UpstreamError::BodyTooLong)
+            }
+            Err(Broken::Source(error)) if client.take_back_answer() => {
+                record.bytes_out.set(0);
+                Err(self.broken(error))
+            }
+            Err(broken) => {
+                client.break_off();
+                Ok(Sent {
+                    ended: Ended::from(&broken),
+                    began: client.is_being_answered(),
+                })
+            }
+        }
+    }
+
     async fn relay_rest(
         &mut self,
         receiving: &mut Transfer,
@@ -329,12 +307,39 @@ impl Exchange {
         .await
     }
 
+    /// Lets the answer pause for so long, which goes on for as long as somebody listens.
+    pub(crate) fn may_pause(&mut self, limit: Duration) {
+        self.connection.allow(Allowance::at_once(limit));
+    }
+
+    /// Ends the exchange. A connection that can carry the next request is kept for one: of anybody, or of the owner to whom it is
+    /// bound. Where nobody knows who that is, it ends. The next answer may pause no longer than others.
+    pub(crate) fn end(mut self, client: &mut Client, record: &Record<'_>) {
+        if !self.is_relayed || !self.http.is_reusable() || self.sending.is_some() {
+            return;
+        }
+        self.may_pause(self.server.patience);
+        self.connection.under_way = None;
+        if !self.is_bound {
+            let has_to_be_quiet = self.http.has_to_be_quiet();
+            self.server
+                .keep(self.connection, has_to_be_quiet, self.keep_alive);
+        } else if let Some(owner) = record.owner() {
+            client.own(Rc::clone(&self.server.identity), owner, self.connection);
+        }
+    }
+
     /// The answer's body.
     fn source(&mut self) -> Source<'_> {
         Source {
             connection: &mut self.connection,
             body: self.http.body(),
         }
+    }
+
+    /// The bare connection, after an answer that makes it something else.
+    pub(crate) fn into_connection(self) -> Box<Link> {
+        self.connection
     }
 }
 

@@ -7,6 +7,7 @@ use gate::Admitted;
 use http1::{Answered, Length};
 
 use super::error::UpstreamError;
+use super::over_http2::Http2Origin;
 use super::server::Server;
 use crate::downstream::Downstream;
 use crate::ended::Sent;
@@ -21,10 +22,18 @@ pub(crate) trait Forwards: Downstream + Sized {
 
 /// A request on its connection to a server, and what of it is still under way.
 pub(crate) trait Exchanging<D>: Sized {
-    /// Writes the head of a request, which leaves with [`head`](Self::head). A client that waits for the service's word before
-    /// it sends its body waits on.
+    /// Begins a request on a connection of HTTP/1.1, where it leaves with [`head`](Self::head). A client that waits for the
+    /// service's word before it sends its body waits on.
     fn begin(
         connection: Box<Link>,
+        server: Rc<Server>,
+        admitted: &Admitted<'_, Length>,
+        client: &mut D,
+    ) -> Self;
+
+    /// Goes on with a request whose head has been sent on a stream.
+    fn begin_over_http2(
+        origin: Http2Origin,
         server: Rc<Server>,
         admitted: &Admitted<'_, Length>,
         client: &mut D,
@@ -57,6 +66,6 @@ pub(crate) trait Exchanging<D>: Sized {
     /// bound. Where nobody knows who that is, it ends. The next answer may pause no longer than others.
     fn end(self, client: &mut D, record: &Record<'_>);
 
-    /// The bare connection, after an answer that makes it something else.
-    fn into_connection(self) -> Box<Link>;
+    /// The bare connection, after an answer that makes it something else. A stream does not become anything else.
+    fn into_connection(self) -> Option<Box<Link>>;
 }

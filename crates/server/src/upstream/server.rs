@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::io;
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -10,10 +11,13 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::channels::{Channels, Turn};
+use super::error::UpstreamError;
 use super::member::Member;
 use crate::config::{ServerAddress, UpstreamSettings};
+use crate::downstream::Downstream;
 use crate::front::record::Record;
 use crate::link::Link;
 
@@ -33,6 +37,8 @@ pub(crate) struct Server {
     pub(super) host: HeaderValue,
     /// Tells it from every other server, also from those of another configuration.
     pub(super) identity: Rc<()>,
+    /// Its connections, if it speaks HTTP/2.
+    channels: Option<Rc<Channels>>,
     /// The last one was used last.
     idle: RefCell<Vec<Idle>>,
     /// Whether somebody closes those that grow old.
@@ -58,8 +64,12 @@ struct Idle {
 /// What a server is called in a request that names no host.
 pub(crate) fn own_host(address: &ServerAddress) -> HeaderValue {
     let host = match address {
-        ServerAddress::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
-        ServerAddress::Tcp { host, port, .. } => format!("{host}:{port}"),
+        ServerAddress::Http2 { host, port } | ServerAddress::Tcp { host, port, .. } => {
+            match host.contains(':') {
+                true => format!("[{host}]:{port}"),
+                false => format!("{host}:{port}"),
+            }
+        }
         ServerAddress::Unix(_) => "localhost".to_owned(),
     };
     HeaderValue::from_str(&host).expect("the host of a parsed URL is visible ASCII")
@@ -72,6 +82,8 @@ impl Server {
             host: own_host(&member.dialer.address),
             called: member.name.as_str().into(),
             identity: Rc::default(),
+            channels: matches!(member.dialer.address, ServerAddress::Http2 { .. })
+                .then(Rc::default),
             connect_timeout: settings.connect_timeout,
             patience: settings.timeout,
             max_age: settings.pool.max_age,
@@ -176,6 +188,25 @@ impl Server {
             idle.sweeps > 0 && oldest.is_none_or(|oldest| idle.link.born >= oldest)
         });
         !idle.is_empty()
+    }
+
+    /// Whether it speaks HTTP/2.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.channels.is_some()
+    }
+
+    /// A place for a request on a connection of HTTP/2.
+    pub(super) async fn turn(&self, client: &mut impl Downstream) -> Result<Turn, UpstreamError> {
+        let Some(channels) = &self.channels else {
+            return Err(UpstreamError::Connect(io::ErrorKind::Unsupported.into()));
+        };
+        let limit = self.connect_timeout;
+        // Requests of several clients share it, so that it is nobody's.
+        let turn = Box::pin(timeout(limit, channels.turn(self.member.dialer.open(None))));
+        let turn = client.unless_gone(turn).await;
+        turn.ok_or(UpstreamError::ClientGone)?
+            .map_err(|_| UpstreamError::NotConnected(limit))?
+            .map_err(UpstreamError::Connect)
     }
 }
 

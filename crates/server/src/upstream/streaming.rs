@@ -51,7 +51,7 @@ impl<O: Origin> Streaming<O> {
     /// A request whose head has begun at the server's side, with a body or without.
     pub(super) fn begun(origin: O, has_body: bool, client: &mut impl Streamed) -> Self {
         let request = match has_body {
-            true if client.holds_body() => RequestBody::Held(Box::pin(sleep(LONGEST_HOLD))),
+            true if client.awaits_word() => RequestBody::Held(Box::pin(sleep(LONGEST_HOLD))),
             true => {
                 client.forward_body();
                 RequestBody::UnderWay
@@ -176,16 +176,21 @@ impl<O: Origin> Streaming<O> {
                         self.origin.suspend(true);
                         return Poll::Pending;
                     };
-                    match next? {
+                    let next = next?;
+                    record.passed_in(next.length());
+                    let trailers = match next {
                         BodyFrame::Data(piece) => {
-                            record.passed_in(piece.len() as u64);
                             self.origin.put(piece);
+                            continue;
                         }
-                        BodyFrame::End(trailers) => {
-                            self.origin.finish(trailers);
-                            self.request = RequestBody::Put;
+                        BodyFrame::End(trailers) => trailers,
+                        BodyFrame::Last(piece) => {
+                            self.origin.put(piece);
+                            None
                         }
-                    }
+                    };
+                    self.origin.finish(trailers);
+                    self.request = RequestBody::Put;
                 }
             }
         }
@@ -197,12 +202,13 @@ impl<O: Origin> Streaming<O> {
         client: &mut impl Streamed,
         record: &Record<'_>,
     ) -> Result<(), Broken> {
-        let mut answer = AnswerBody::default();
+        let (mut answer, mut taken) = (AnswerBody::default(), 0);
         poll_fn(|context| {
             // First, because it may be the server's turn from then on, whose clock runs only while it is waited for.
             let client_failed = self.poll_request(context, client, record);
-            let relayed = self.poll_relay(&mut answer, context, client);
-            record.bytes_out.set(client.passed());
+            let relayed = self.poll_relay(&mut answer, &mut taken, context, client);
+            let passed = taken.saturating_sub(client.waiting() as u64);
+            record.bytes_out.set(passed);
             if relayed.is_ready() {
                 return relayed;
             }
@@ -227,13 +233,18 @@ impl<O: Origin> Streaming<O> {
     fn poll_relay(
         &mut self,
         answer: &mut AnswerBody,
+        taken: &mut u64,
         context: &mut Context<'_>,
         client: &mut impl Streamed,
     ) -> Poll<Result<(), Broken>> {
         loop {
             if let AnswerBody::Awaited = answer {
                 match self.origin.poll_body(context) {
-                    Poll::Ready(frame) => *answer = put(client, frame.map_err(Broken::Source)?),
+                    Poll::Ready(frame) => {
+                        let frame = frame.map_err(Broken::Source)?;
+                        *taken += frame.length();
+                        *answer = put(client, frame);
+                    }
                     Poll::Pending => {
                         // The head leaves before anything else is there.
                         ready!(client.poll_room(context)).map_err(Broken::Sink)?;
@@ -270,6 +281,11 @@ fn put(client: &mut impl Streamed, frame: BodyFrame) -> AnswerBody {
         }
         BodyFrame::End(trailers) => {
             client.finish(trailers);
+            AnswerBody::End
+        }
+        BodyFrame::Last(piece) => {
+            client.put(piece);
+            client.finish(None);
             AnswerBody::End
         }
     }

@@ -2,10 +2,13 @@
 
 mod abuse;
 mod bodies;
+mod chromium;
 mod ends;
 mod frames;
+mod grpc;
 mod programs;
 mod requests;
+mod services;
 mod talk;
 mod websockets;
 mod wire;

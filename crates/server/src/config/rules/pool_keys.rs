@@ -299,7 +299,7 @@ impl ServerAddress {
     pub(crate) fn speaks_tls(&self) -> bool {
         match self {
             Self::Tcp { secure, .. } => *secure,
-            Self::Unix(_) => false,
+            Self::Http2 { .. } | Self::Unix(_) => false,
         }
     }
 }

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::HeaderValue;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::talk::{Answer, Talk, piece, signed_in};
@@ -219,9 +220,9 @@ async fn large_bodies_pass_both_ways_unharmed_and_many_at_a_time() -> Result<()>
                 .await?,
         );
     }
-    let mut sent = Vec::new();
+    let mut sent = JoinSet::new();
     for (response, mut body) in uploads {
-        sent.push(tokio::spawn(async move {
+        sent.spawn(async move {
             let mut left = 2_000_000;
             while left > 0 {
                 body.reserve_capacity(left);
@@ -231,10 +232,10 @@ async fn large_bodies_pass_both_ways_unharmed_and_many_at_a_time() -> Result<()>
                 body.send_data(Bytes::from(vec![b'u'; room]), left == 0)?;
             }
             Answer::of(response).await
-        }));
+        });
     }
-    for answer in sent {
-        let answer = answer.await??;
+    while let Some(answer) = sent.join_next().await {
+        let answer = answer??;
         assert_eq!((answer.status, answer.body.len()), (200, 3_000_000));
     }
     for seen in echo.seen() {

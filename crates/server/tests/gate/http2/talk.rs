@@ -7,13 +7,14 @@ use h2::{RecvStream, SendStream};
 use harness::{Gate, Mint, PATIENCE};
 use http::{HeaderMap, Request, Response};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// A connection.
 pub(crate) struct Talk {
     pub(crate) requests: SendRequest<Bytes>,
-    driver: JoinHandle<Result<(), h2::Error>>,
+    /// What moves its bytes.
+    driver: JoinSet<Result<(), h2::Error>>,
 }
 
 /// A whole answer.
@@ -28,7 +29,8 @@ impl Talk {
     pub(crate) async fn open(gate: &Gate) -> Result<Self> {
         let stream = TcpStream::connect(gate.proxy).await?;
         let (requests, connection) = h2::client::handshake(stream).await?;
-        let driver = tokio::spawn(connection);
+        let mut driver = JoinSet::new();
+        driver.spawn(connection);
         Ok(Self { requests, driver })
     }
 
@@ -57,10 +59,11 @@ impl Talk {
     }
 
     /// Waits for the end of the connection.
-    pub(crate) async fn ended(self) -> Result<()> {
+    pub(crate) async fn ended(mut self) -> Result<()> {
         drop(self.requests);
-        let ended = timeout(PATIENCE, self.driver).await;
-        Ok(ended.context("the connection does not end")???)
+        let ended = timeout(PATIENCE, self.driver.join_next()).await;
+        let ended = ended.context("the connection does not end")?;
+        Ok(ended.context("it is driven")???)
     }
 }
 

@@ -224,7 +224,7 @@ fn digits(code: &[u8]) -> u16 {
     let (mut rest, mut number) = (bits.as_str(), 0);
     for _ in 0..3 {
         let starts = |code: &&str| rest.starts_with(*code);
-        let digit = CODES.iter().position(|code| starts(&code)).unwrap_or(0);
+        let digit = CODES.iter().position(starts).unwrap_or(0);
         number = number * 10 + u16::try_from(digit).unwrap_or(0);
         rest = &rest[CODES[digit].len()..];
     }

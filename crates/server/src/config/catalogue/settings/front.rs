@@ -17,8 +17,8 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "required for the proxy",
-        "the service, as `http://host:port` or `https://host`, or a [folder](docs/static-sites.md), as `dir:/srv/www`; \
-         [docs/services.md](docs/services.md) is about those with several servers",
+        "the service, as `http://host:port` or `https://host`, as [`h2c://` or `grpc://`](docs/http2.md#services) where it speaks HTTP/2, \
+         or a [folder](docs/static-sites.md), as `dir:/srv/www`; [docs/services.md](docs/services.md) is about those with several servers",
     ),
     row(
         &[entry(

@@ -1,0 +1,231 @@
+//! The two halves of a stream, for either side of a connection: what comes, and what goes.
+
+use std::io;
+use std::mem;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http1::Field;
+
+use crate::streamed::BodyFrame;
+
+/// A body that comes.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    stream: RecvStream,
+    /// What came before anybody asked for it.
+    ahead: Option<Bytes>,
+    /// So many bytes have been given on, and the other side has not been told that there is room for others.
+    unreleased: usize,
+}
+
+impl Incoming {
+    pub(crate) fn new(stream: RecvStream) -> Self {
+        Self {
+            stream,
+            ahead: None,
+            unreleased: 0,
+        }
+    }
+
+    /// Whether nothing more comes.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ahead.is_none() && self.stream.is_end_stream()
+    }
+
+    /// Whether something has come. It stays for whoever asks next.
+    pub(crate) fn has_come(&mut self, context: &mut Context<'_>) -> bool {
+        if self.ahead.is_none()
+            && let Poll::Ready(Some(Ok(piece))) = self.stream.poll_data(context)
+        {
+            self.ahead = Some(piece);
+        }
+        self.ahead.is_some()
+    }
+
+    /// The next piece of the body, which may be empty. The one before has been taken by then, so that there is room for another.
+    pub(crate) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Bytes>>> {
+        let taken = mem::take(&mut self.unreleased);
+        if taken > 0 {
+            // Where the stream has ended there is nobody to be told.
+            let _ = self.stream.flow_control().release_capacity(taken);
+        }
+        let next = match self.ahead.take() {
+            Some(piece) => Some(Ok(piece)),
+            None => ready!(self.stream.poll_data(context)),
+        };
+        if let Some(Ok(piece)) = &next {
+            self.unreleased = piece.len();
+        }
+        Poll::Ready(next.map(|next| next.map_err(broken)))
+    }
+
+    /// The next piece that has bytes, or the end.
+    pub(crate) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<io::Result<BodyFrame>> {
+        loop {
+            match ready!(self.poll_next(context)) {
+                Some(Ok(piece)) if piece.is_empty() => {}
+                Some(Ok(piece)) if self.stream.is_end_stream() => {
+                    return Poll::Ready(Ok(BodyFrame::Last(piece)));
+                }
+                Some(piece) => return Poll::Ready(piece.map(BodyFrame::Data)),
+                None => {
+                    let trailers = ready!(self.stream.poll_trailers(context));
+                    return Poll::Ready(trailers.map(BodyFrame::End).map_err(broken));
+                }
+            }
+        }
+    }
+}
+
+/// A body that goes, no faster than the other side makes room for it.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    stream: SendStream<Bytes>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(stream: SendStream<Bytes>) -> Self {
+        Self { stream }
+    }
+
+    /// Ready when the other side has reset the stream, or left.
+    pub(crate) fn poll_reset(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_reset(context).map(drop)
+    }
+
+    /// Resets the stream.
+    pub(crate) fn reset(&mut self, reason: Reason) {
+        self.stream.send_reset(reason);
+    }
+
+    /// Sends as much of the body as there is room for. Ready when that was all.
+    pub(crate) fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        left: &mut LeftToSend,
+    ) -> Poll<io::Result<()>> {
+        while !left.piece.is_empty() && !left.has_ended() {
+            let room = ready!(self.poll_capacity(context, left.piece.len()))?;
+            let (piece, ends) = left.take(room);
+            self.stream.send_data(piece, ends).map_err(broken)?;
+        }
+        if let End::Due(trailers) = &mut left.end {
+            match trailers.take() {
+                None => self.stream.send_data(Bytes::new(), true),
+                Some(trailers) => self.stream.send_trailers(trailers),
+            }
+            .map_err(broken)?;
+            left.end = End::Sent;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// How many bytes there is room for, which are at least one.
+    fn poll_capacity(
+        &mut self,
+        context: &mut Context<'_>,
+        wanted: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.stream.reserve_capacity(wanted);
+        match self.stream.capacity() {
+            0 => match ready!(self.stream.poll_capacity(context)) {
+                Some(room) => Poll::Ready(room.map_err(broken)),
+                None => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+            },
+            room => Poll::Ready(Ok(room)),
+        }
+    }
+}
+
+/// What is left to send of a body.
+#[derive(Debug, Default)]
+pub(crate) struct LeftToSend {
+    pub(crate) piece: Bytes,
+    pub(crate) end: End,
+    /// So many bytes have gone.
+    pub(crate) sent: u64,
+}
+
+/// How a body ends.
+#[derive(Debug, Default)]
+pub(crate) enum End {
+    /// It does not yet.
+    #[default]
+    Open,
+    /// Behind what is there, with these trailers.
+    Due(Option<HeaderMap>),
+    /// Its end has gone.
+    Sent,
+}
+
+impl LeftToSend {
+    /// Whether the end has gone.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.end, End::Sent)
+    }
+
+    /// Ends the body behind what is there.
+    pub(crate) fn finish(&mut self, trailers: Option<HeaderMap>) {
+        if !self.has_ended() {
+            self.end = End::Due(trailers);
+        }
+    }
+
+    /// Whether nothing comes behind the head. Then that is the end.
+    pub(crate) fn ends_with_head(&mut self) -> bool {
+        let ends = self.piece.is_empty() && matches!(self.end, End::Due(None));
+        if ends {
+            self.end = End::Sent;
+        }
+        ends
+    }
+
+    /// Takes at most so much, and says whether it is the end.
+    fn take(&mut self, room: usize) -> (Bytes, bool) {
+        let piece = self.piece.split_to(room.min(self.piece.len()));
+        self.sent += piece.len() as u64;
+        let ends = self.piece.is_empty() && matches!(self.end, End::Due(None));
+        if ends {
+            self.end = End::Sent;
+        }
+        (piece, ends)
+    }
+}
+
+/// Fields as HTTP/2 has them: without those of a connection (RFC 9113 §8.2.2).
+pub(crate) fn fields_of<'f>(fields: impl IntoIterator<Item = Field<'f>>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        let name = HeaderName::from_bytes(name);
+        let value = HeaderValue::from_bytes(value);
+        if let (Ok(name), Ok(value)) = (name, value)
+            && !OF_CONNECTIONS.contains(&name.as_str())
+        {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+/// What it means for the bytes of a stream that `h2` reports an error.
+pub(crate) fn broken(error: h2::Error) -> io::Error {
+    let kind = match error.get_io() {
+        Some(error) => error.kind(),
+        None => io::ErrorKind::ConnectionReset,
+    };
+    io::Error::new(kind, error)
+}
+
+const OF_CONNECTIONS: [&str; 5] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+];

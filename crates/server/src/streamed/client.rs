@@ -1,0 +1,64 @@
+//! A client of HTTP/1.1, for services that do not speak it.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http1::Answered;
+
+use super::pieces::poll_piece;
+use super::{BodyFrame, Streamed};
+use crate::client::Client;
+use crate::transfer::Broken;
+
+impl Streamed for Client {
+    fn has_sent_ahead(&mut self, _: &mut Context<'_>) -> bool {
+        Client::has_sent_ahead(self)
+    }
+
+    fn invite(&mut self, context: &mut Context<'_>) {
+        Client::invite(self, context);
+    }
+
+    fn pass_interim(&mut self, context: &mut Context<'_>, interim: &Answered) {
+        Client::pass_interim(self, context, interim);
+    }
+
+    fn forward_body(&mut self) {
+        self.begin_body();
+    }
+
+    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Result<BodyFrame, Broken>> {
+        let frame = ready!(poll_piece(&mut self.connection, self.http.body(), context));
+        let frame = frame.map_err(Broken::Source)?;
+        match self.has_room_for(frame.length()) {
+            true => Poll::Ready(Ok(frame)),
+            false => Poll::Ready(Err(Broken::Limit)),
+        }
+    }
+
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection.poll_flush(context)
+    }
+
+    fn put(&mut self, piece: Bytes) {
+        self.gets_more();
+        let output = &mut self.connection.output;
+        self.http.answer().write(output, &piece);
+    }
+
+    /// Trailers are for clients that say that they take them, and whoever is between may drop them anyway (RFC 9110 §6.5.1).
+    fn finish(&mut self, _: Option<HeaderMap>) {
+        self.gets_more();
+        self.http.answer().finish(&mut self.connection.output);
+    }
+
+    fn asks_for_http1(&mut self) -> bool {
+        false
+    }
+
+    fn waiting(&self) -> usize {
+        self.connection.unsent()
+    }
+}

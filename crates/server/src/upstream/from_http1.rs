@@ -1,0 +1,108 @@
+//! Exchanges of clients that speak HTTP/1.1: with a server that speaks it too, or with one of HTTP/2.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use gate::Admitted;
+use http1::{Answered, Length};
+
+use super::error::UpstreamError;
+use super::exchange::Exchange;
+use super::exchanging::{Exchanging, Forwards};
+use super::over_http2::Http2Origin;
+use super::server::Server;
+use super::streamed_exchange::StreamedExchange;
+use crate::aside::aside;
+use crate::client::Client;
+use crate::ended::Sent;
+use crate::front::record::Record;
+use crate::link::Link;
+
+/// A request of a client that speaks HTTP/1.1, and what of it is still under way.
+pub(crate) enum ClientExchange {
+    Http1(Exchange),
+    /// In a box, as are its steps, so that exchanges over HTTP/1.1 take no room for it.
+    Http2(Box<StreamedExchange>),
+}
+
+impl Forwards for Client {
+    type Exchange = ClientExchange;
+}
+
+impl Exchanging<Client> for ClientExchange {
+    fn begin(
+        connection: Box<Link>,
+        server: Rc<Server>,
+        admitted: &Admitted<'_, Length>,
+        client: &mut Client,
+    ) -> Self {
+        Self::Http1(Exchange::begin(connection, server, admitted, client))
+    }
+
+    fn begin_over_http2(
+        origin: Http2Origin,
+        server: Rc<Server>,
+        admitted: &Admitted<'_, Length>,
+        client: &mut Client,
+    ) -> Self {
+        let exchange = StreamedExchange::begin_over_http2(origin, server, admitted, client);
+        Self::Http2(Box::new(exchange))
+    }
+
+    fn bind(&mut self) {
+        match self {
+            Self::Http1(exchange) => exchange.bind(),
+            Self::Http2(exchange) => Exchanging::<Client>::bind(&mut **exchange),
+        }
+    }
+
+    async fn head(
+        &mut self,
+        client: &mut Client,
+        record: &Record<'_>,
+    ) -> Result<Answered, UpstreamError> {
+        match self {
+            Self::Http1(exchange) => exchange.head(client, record).await,
+            Self::Http2(exchange) => aside(exchange.head(client, record)).await,
+        }
+    }
+
+    fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Http1(exchange) => exchange.is_unanswered(),
+            Self::Http2(exchange) => Exchanging::<Client>::is_unanswered(&**exchange),
+        }
+    }
+
+    fn may_pause(&mut self, limit: Duration) {
+        match self {
+            Self::Http1(exchange) => exchange.may_pause(limit),
+            Self::Http2(exchange) => Exchanging::<Client>::may_pause(&mut **exchange, limit),
+        }
+    }
+
+    async fn relay(
+        &mut self,
+        client: &mut Client,
+        record: &Record<'_>,
+    ) -> Result<Sent, UpstreamError> {
+        match self {
+            Self::Http1(exchange) => exchange.relay(client, record).await,
+            Self::Http2(exchange) => aside(exchange.relay(client, record)).await,
+        }
+    }
+
+    fn end(self, client: &mut Client, record: &Record<'_>) {
+        match self {
+            Self::Http1(exchange) => exchange.end(client, record),
+            Self::Http2(exchange) => exchange.end(client, record),
+        }
+    }
+
+    fn into_connection(self) -> Option<Box<Link>> {
+        match self {
+            Self::Http1(exchange) => Some(exchange.into_connection()),
+            Self::Http2(exchange) => Exchanging::<Client>::into_connection(*exchange),
+        }
+    }
+}

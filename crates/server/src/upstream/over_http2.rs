@@ -1,0 +1,225 @@
+//! A server's side over HTTP/2: one stream of a connection that many share.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use gate::Admitted;
+use h2::Reason;
+use h2::client::ResponseFuture;
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TE};
+use http::uri::{Authority, Scheme, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http1::{Answered, Length, Persistence, read_response, write_response};
+
+use super::channels::Turn;
+use crate::connection::invalid;
+use crate::http2::messages::{Incoming, LeftToSend, Outgoing, broken, fields_of};
+use crate::patience::Patience;
+use crate::streamed::{BodyFrame, Origin};
+
+/// A server's side over HTTP/2.
+pub(crate) struct Http2Origin {
+    response: ResponseFuture,
+    /// The answer's body, once its head is there.
+    incoming: Option<Incoming>,
+    outgoing: Outgoing,
+    left: LeftToSend,
+    is_head: bool,
+    /// How long the server may keep us waiting.
+    patience: Duration,
+    reading: Patience,
+    writing: Patience,
+    /// Whether it is not waited for at present.
+    is_suspended: bool,
+    /// Its place on the connection.
+    turn: Turn,
+}
+
+impl Http2Origin {
+    /// Begins a request on a connection that has room for it.
+    ///
+    /// # Errors
+    /// When the connection takes none any more.
+    pub(super) fn begin(
+        mut turn: Turn,
+        admitted: &Admitted<'_, Length>,
+        asks_first: bool,
+        patience: Duration,
+    ) -> io::Result<Self> {
+        let ends = *admitted.body() == Length::NONE;
+        let request = request(admitted, asks_first);
+        let (response, stream) = turn.requests.send_request(request, ends).map_err(broken)?;
+        let mut left = LeftToSend::default();
+        if ends {
+            left.finish(None);
+            left.ends_with_head();
+        }
+        Ok(Self {
+            response,
+            incoming: None,
+            outgoing: Outgoing::new(stream),
+            left,
+            is_head: *admitted.method() == Method::HEAD,
+            patience,
+            reading: Patience::default(),
+            writing: Patience::default(),
+            is_suspended: false,
+            turn,
+        })
+    }
+
+    /// Lets the server pause for so long.
+    pub(super) fn may_pause(&mut self, limit: Duration) {
+        self.patience = limit;
+        self.reading.renew();
+    }
+
+    /// Notes that the connection may be dead: others get another one.
+    pub(super) fn distrust(&self) {
+        self.turn.leave_alone();
+    }
+
+    /// Ready with an error when the server has kept us waiting for too long.
+    fn poll_late<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if self.is_suspended {
+            return Poll::Pending;
+        }
+        ready!(
+            self.reading
+                .poll_spent(context, Duration::MAX, self.patience)
+        );
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Origin for Http2Origin {
+    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Answered>> {
+        if let Poll::Ready(Some(interim)) = self.response.poll_informational(context) {
+            self.reading.renew();
+            return Poll::Ready(answered(&interim.map_err(broken)?, false));
+        }
+        let Poll::Ready(response) = Pin::new(&mut self.response).poll(context) else {
+            return self.poll_late(context);
+        };
+        self.reading.renew();
+        let (head, body) = response.map_err(broken)?.into_parts();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            // RFC 9113 §8.6.
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        self.incoming = Some(Incoming::new(body));
+        Poll::Ready(answered(&Response::from_parts(head, ()), self.is_head))
+    }
+
+    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<io::Result<BodyFrame>> {
+        let Some(incoming) = &mut self.incoming else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        let next = incoming.poll_frame(context);
+        if next.is_pending() {
+            return self.poll_late(context);
+        }
+        self.reading.renew();
+        next
+    }
+
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let before = self.left.sent;
+        let sent = self.outgoing.poll_send(context, &mut self.left);
+        if sent.is_ready() || self.left.sent != before {
+            self.writing.renew();
+        }
+        if sent.is_ready() {
+            return sent;
+        }
+        ready!(
+            self.writing
+                .poll_spent(context, Duration::MAX, self.patience)
+        );
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn put(&mut self, piece: Bytes) {
+        self.reading.renew();
+        self.left.piece = piece;
+    }
+
+    /// Trailers stay behind, as [over HTTP/1.1](super::over_http1).
+    fn finish(&mut self, _: Option<HeaderMap>) {
+        self.reading.renew();
+        self.left.finish(None);
+    }
+
+    /// The stream is reset when this is dropped.
+    fn abandon(&mut self) {}
+
+    fn suspend(&mut self, suspended: bool) {
+        self.is_suspended = suspended;
+        if suspended {
+            self.reading.renew();
+        }
+    }
+}
+
+/// Whether a request that failed so, and may be sent twice, is to be: its connection has ended as it was used again, or the server
+/// has not looked at it (RFC 9113 §8.7).
+pub(super) fn may_repeat(error: &io::Error, repeatable: bool) -> bool {
+    let of_http2 = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let of_http2 = of_http2.filter(|_| repeatable);
+    of_http2.is_some_and(|error: &h2::Error| {
+        error.is_io() || error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM)
+    })
+}
+
+/// The request as HTTP/2 has it: its host in `:authority`, and without fields of a connection.
+fn request(admitted: &Admitted<'_, Length>, asks_first: bool) -> Request<()> {
+    let mut headers = fields_of(http1::read_fields(admitted.fields()));
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let authority = host.and_then(|host| host.parse::<Authority>().ok());
+    let mut parts = http::uri::Parts::default();
+    parts.path_and_query = admitted.uri().path_and_query().cloned();
+    if authority.is_some() {
+        headers.remove(HOST);
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = authority;
+    }
+    if let Length::Exactly(length) = *admitted.body()
+        && (length > 0 || !admitted.method().is_safe())
+    {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    // Those of an answer are passed on to whoever takes them, and services of gRPC demand to be told so.
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    if asks_first {
+        headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
+    }
+    let mut request = Request::new(());
+    *request.method_mut() = admitted.method().clone();
+    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    *request.version_mut() = Version::HTTP_2;
+    *request.headers_mut() = headers;
+    request
+}
+
+/// The head of an answer in the form in which all heads of answers are read, so that none of its fields means something else than it
+/// would over HTTP/1.1.
+fn answered(response: &Response<()>, is_head: bool) -> io::Result<Answered> {
+    let status = response.status();
+    let reason = status.canonical_reason().unwrap_or_default().as_bytes();
+    let fields = http1::fields(response.headers());
+    let mut head = Vec::new();
+    write_response(
+        &mut head,
+        status,
+        reason,
+        fields,
+        None,
+        Persistence::Implied,
+    );
+    let read = read_response(&mut BytesMut::from(&head[..]), is_head).map_err(invalid)?;
+    read.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}

@@ -1,0 +1,160 @@
+//! gRPC through the gate, with the client and the server that most languages have (grpcio).
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use bytes::Bytes;
+use harness::{Authority, Gate, Mint, Server, program, run, venv};
+use http::HeaderValue;
+
+use super::talk::{Talk, post};
+use crate::support::gate;
+
+/// A service of gRPC.
+async fn service() -> Result<Server> {
+    let python = venv("grpcio", "python")?;
+    program("grpcio", move |_, port| {
+        let (python, script) = (python.display(), script("grpc_service.py"));
+        Ok(format!("{python} {} 127.0.0.1:{port}", script.display()))
+    })
+    .await
+}
+
+fn script(name: &str) -> PathBuf {
+    let folder = harness::repository().join("crates/server/tests/gate/http2");
+    folder.join(name)
+}
+
+/// What a client finds, whose session is this user's if one is given.
+async fn asks(
+    gate: &Gate,
+    user: Option<&str>,
+    authority: Option<&Path>,
+    test: &str,
+) -> Result<String> {
+    let mut client = Command::new(venv("grpcio", "python")?);
+    let cookie = user.map_or("none".to_owned(), |user| Mint::user(user).authjs());
+    let authority = authority.unwrap_or(Path::new("none"));
+    client
+        .arg(script("grpc_client.py"))
+        .arg(format!("localhost:{}", gate.proxy.port()))
+        .arg(cookie)
+        .arg(authority)
+        .arg(test)
+        // What the library says of itself.
+        .env("GRPC_VERBOSITY", "NONE");
+    run(client, "grpcio").await
+}
+
+fn in_front_of(service: &Server) -> harness::GateCommand {
+    gate(&format!("grpc://{}", service.address()))
+}
+
+const EVERY_KIND: &str = "300000 yes ada\nb'\\x00\\xff' True\nFalse\n\
+                          FAILED_PRECONDITION not tod\u{e4}y\n499500\n499500\n[]\nUNIMPLEMENTED\n";
+
+#[tokio::test]
+async fn every_kind_of_call_passes_with_its_metadata_and_trailers() -> Result<()> {
+    let (service, folder) = (service().await?, tempfile::tempdir()?);
+    let plain = in_front_of(&service).start().await?;
+    assert_eq!(
+        asks(&plain, Some("ada"), None, "every_kind").await?,
+        EVERY_KIND
+    );
+    let line = plain
+        .wait_for_audit(|line| line["path"] == "/test.Talk/Answers")
+        .await?;
+    assert_eq!(
+        (&line["ended"], &line["user_id"]),
+        (&"whole".into(), &"ada".into())
+    );
+
+    let authority = Authority::make(folder.path()).await?;
+    let pair = authority.server("server", "DNS:localhost").await?;
+    let secure = in_front_of(&service)
+        .env("TLS_CERT_FILE", pair.certificate.display().to_string())
+        .env("TLS_KEY_FILE", pair.key.display().to_string())
+        .start()
+        .await?;
+    let authority = Some(authority.certificate.as_path());
+    assert_eq!(
+        asks(&secure, Some("ada"), authority, "every_kind").await?,
+        EVERY_KIND
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn refusals_are_what_a_client_of_grpc_reads() -> Result<()> {
+    let (service, folder) = (service().await?, tempfile::tempdir()?);
+    let file = folder.path().join("gate.toml");
+    std::fs::write(
+        &file,
+        "rate_limit = [\"1/h burst 2 by user\"]\n[[route]]\npath = \"/\"\nrequire = { not = { claim = \"sub\", equals = \"eve\" } }\n",
+    )?;
+    let file = file.display().to_string();
+    let gate = in_front_of(&service).args(["serve", "--config", &file]);
+    let gate = gate.start().await?;
+    for (user, said) in [
+        (None, "UNAUTHENTICATED Unauthorized\n"),
+        (Some("eve"), "PERMISSION_DENIED Forbidden\n"),
+        (Some("bob"), "OK\n"),
+    ] {
+        assert_eq!(asks(&gate, user, None, "refusal").await?, said, "{user:?}");
+    }
+    let three = asks(&gate, Some("ada"), None, "three").await?;
+    assert_eq!(three, "OK\nOK\nRESOURCE_EXHAUSTED\n");
+
+    // On the wire: nothing but a head, with a status that is no error of HTTP.
+    let mut talk = Talk::open(&gate).await?;
+    let mut call = post("/test.Talk/Echoes");
+    let kind = HeaderValue::from_static("application/grpc+proto");
+    call.headers_mut().insert("content-type", kind);
+    let refused = talk.send(&call, Bytes::new()).await?;
+    assert_eq!(refused.status, 200);
+    assert_eq!(refused.header("grpc-status"), Some("16"));
+    assert_eq!(refused.header("content-type"), Some("application/grpc"));
+    assert_eq!(refused.header("content-length"), None);
+    assert!(refused.body.is_empty());
+
+    let gone = format!("grpc://127.0.0.1:{}", harness::free_port());
+    let gate = crate::support::gate(&gone).start().await?;
+    let said = asks(&gate, Some("ada"), None, "refusal").await?;
+    assert_eq!(said, "UNAVAILABLE Bad Gateway\n");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_deadline_counts_at_the_gate_and_ends_the_call_at_the_service() -> Result<()> {
+    let service = service().await?;
+    let gate = in_front_of(&service).start().await?;
+    let said = asks(&gate, Some("ada"), None, "deadline").await?;
+    assert_eq!(said, "DEADLINE_EXCEEDED\n");
+    harness::poll("the call to be over", async || {
+        service
+            .transcript()
+            .contains("the call is over")
+            .then_some(())
+    })
+    .await?;
+
+    // A client that does not look at its own clock hears of it too.
+    let mut talk = Talk::open(&gate).await?;
+    let mut call = super::talk::signed_in("POST", "/test.Talk/Hangs");
+    for (name, value) in [
+        ("content-type", "application/grpc"),
+        ("grpc-timeout", "200m"),
+        ("te", "trailers"),
+    ] {
+        call.headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    let message = Bytes::from_static(&[0, 0, 0, 0, 0]);
+    let answer = talk.send(&call, message).await?;
+    assert_eq!(
+        (answer.status, answer.header("grpc-status")),
+        (200, Some("4"))
+    );
+    Ok(())
+}

@@ -26,6 +26,9 @@ pub(crate) trait Downstream {
     /// How long the exchange may take in all, if that is limited.
     fn total_time(&self) -> Option<Duration>;
 
+    /// Whether the request is a call of gRPC, which may be a stream of messages, and may not: nothing in its head says which.
+    fn is_calling(&self) -> bool;
+
     /// Ready when the client has left, so that nobody waits for the answer.
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()>;
 
@@ -97,6 +100,11 @@ pub(crate) trait Downstream {
 impl Downstream for Client {
     fn total_time(&self) -> Option<Duration> {
         Client::total_time(self)
+    }
+
+    /// It takes HTTP/2.
+    fn is_calling(&self) -> bool {
+        false
     }
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {

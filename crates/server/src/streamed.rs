@@ -2,7 +2,7 @@
 //! slows down the other side, and nothing is collected.
 
 mod client;
-mod pieces;
+pub(crate) mod pieces;
 
 use std::io;
 use std::task::{Context, Poll};
@@ -11,7 +11,6 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http1::Answered;
 
-pub(crate) use self::pieces::poll_piece;
 use crate::downstream::Downstream;
 use crate::transfer::Broken;
 

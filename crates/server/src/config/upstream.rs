@@ -120,3 +120,30 @@ fn with_brackets(text: &str) -> Cow<'_, str> {
         _ => text.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_says_which_version_of_http_is_spoken() {
+        for (text, shown) in [
+            ("http://a:3000", "http://a:3000"),
+            ("h2c://a:3000/", "h2c://a:3000"),
+            ("grpc://[::1]:50051", "h2c://[::1]:50051"),
+            ("h2c://a", "h2c://a:80"),
+        ] {
+            let server = server(text).map(|server| server.to_string());
+            assert_eq!(server, Ok(shown.to_owned()), "{text}");
+        }
+        for text in [
+            "https://a",
+            "h2://a",
+            "grpcs://a",
+            "h2c://a/b",
+            "grpc://u@a",
+        ] {
+            assert!(server(text).is_err(), "{text}");
+        }
+    }
+}

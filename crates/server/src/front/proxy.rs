@@ -19,7 +19,7 @@ use super::arrival::{self, Peer};
 use super::asker::Asker;
 use super::cors::Cors;
 use super::onward::{self, Added};
-use super::passed::{is_grpc, is_stream};
+use super::passed::is_stream;
 use super::record::{Decision, Record};
 use super::target::{self, Target};
 use super::way_in::{Asked, WayIn};
@@ -239,7 +239,7 @@ impl Proxy {
             let lease = live.lease(handling, record.session());
             Some(aside(streaming::relay(exchange, client, record, lease)).await)
         } else {
-            if is_grpc(answer) {
+            if client.is_calling() {
                 exchange.may_pause(live.limits.stream_idle);
             }
             let relaying = pin!(exchange.relay(client, record));

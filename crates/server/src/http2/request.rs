@@ -54,7 +54,9 @@ fn length(headers: &HeaderMap, has_ended: bool) -> Result<Length, Violation> {
         (_, None) if has_ended => Ok(Length::NONE),
         (None, None) => Ok(Length::Chunked),
         (Some(length), None) => {
-            let number = length.to_str().ok().and_then(|text| text.parse().ok());
+            let is_number = length.as_bytes().iter().all(u8::is_ascii_digit);
+            let text = length.to_str().ok().filter(|_| is_number);
+            let number = text.and_then(|text| text.parse().ok());
             let number = number.filter(|number| *number <= i64::MAX.unsigned_abs());
             number.map(Length::Exactly).ok_or(Violation::ContentLength)
         }

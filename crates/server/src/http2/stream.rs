@@ -35,7 +35,9 @@ pub(super) struct Http2Stream {
     pub(super) request: RequestBody,
     pub(super) answer: AnswerBody,
     pub(super) limits: ClientSettings,
-    /// When a client of gRPC waits for the call no longer.
+    /// Whether the request is a call of gRPC.
+    is_calling: bool,
+    /// When its client waits for the call no longer.
     deadline: Option<Instant>,
     /// What the service says when it has understood that a WebSocket is wanted, if one is.
     wanted_accept: Option<String>,
@@ -87,7 +89,7 @@ impl Http2Stream {
         stream_idle: Duration,
     ) -> Self {
         let headers = request.headers();
-        let is_held = headers.contains_key(EXPECT);
+        let is_held = headers.contains_key(EXPECT) && *request.body() != Length::NONE;
         let is_grpc = is_grpc(headers);
         let timeout = grpc::timeout(headers).filter(|_| is_grpc);
         Self {
@@ -110,6 +112,7 @@ impl Http2Stream {
                 writing: Patience::default(),
             },
             limits,
+            is_calling: is_grpc,
             deadline: timeout.map(|timeout| Instant::now() + timeout),
             wanted_accept: wanted_accept(request),
             is_gone: false,
@@ -157,6 +160,10 @@ impl Downstream for Http2Stream {
         let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
         let of_client = self.deadline.map(left);
         [self.limits.total, of_client].into_iter().flatten().min()
+    }
+
+    fn is_calling(&self) -> bool {
+        self.is_calling
     }
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {

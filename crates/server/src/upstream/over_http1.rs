@@ -10,7 +10,8 @@ use http1::{Answered, ClientConnection, Length};
 
 use crate::connection::invalid;
 use crate::link::Link;
-use crate::streamed::{BodyFrame, Origin, poll_piece};
+use crate::streamed::pieces::poll_piece;
+use crate::streamed::{BodyFrame, Origin};
 
 /// A server's side over HTTP/1.1.
 #[derive(Debug)]

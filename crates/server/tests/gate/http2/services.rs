@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use harness::{Client, Echo, Gate, Nginx, Request, run};
+use harness::{Echo, Gate, Nginx, Request, run};
 
 use super::talk::{Talk, get, post};
 use crate::support::gate;
@@ -175,12 +175,10 @@ async fn a_service_that_fails_gets_the_status_that_it_deserves() -> Result<()> {
 #[tokio::test]
 async fn a_client_that_leaves_ends_its_request_there() -> Result<()> {
     let site = Site::start("").await?;
-    let mut client: Client = site.gate.connect().await?;
-    client
-        .raw(&Request::get("/hold").bytes(site.gate.proxy))
-        .await?;
+    let mut talk = Talk::open(&site.gate).await?;
+    let (response, _) = talk.begin(&get("/hold"), true).await?;
     site.echo.wait_for(|seen| seen.path() == "/hold").await?;
-    drop(client);
+    drop(response);
     let line = site
         .gate
         .wait_for_audit(|line| line["path"] == "/hold")

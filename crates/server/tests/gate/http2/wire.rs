@@ -45,8 +45,10 @@ pub(crate) struct Frame {
 impl Raw {
     /// A connection without a byte.
     pub(crate) async fn connect(to: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(to).await?;
+        stream.set_nodelay(true)?;
         Ok(Self {
-            stream: TcpStream::connect(to).await?,
+            stream,
             received: Vec::new(),
         })
     }
@@ -90,11 +92,14 @@ impl Raw {
         Ok(self.received.starts_with(bytes))
     }
 
-    /// The next frame; `None` at the end of the connection.
+    /// The next frame; `None` at the end of the connection. A ping is answered.
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>> {
         loop {
-            if let Some(frame) = Frame::take(&mut self.received) {
-                return Ok(Some(frame));
+            if let Some(next) = Frame::take(&mut self.received) {
+                if next.kind == PING && next.flags & ACK == 0 {
+                    self.write(&frame(PING, ACK, 0, &next.payload)).await?;
+                }
+                return Ok(Some(next));
             }
             let read = self.stream.read_buf(&mut self.received);
             match timeout(PATIENCE, read).await.context("no frame came")? {

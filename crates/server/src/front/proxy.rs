@@ -381,6 +381,7 @@ impl Proxy {
         }
         match exchange.into_connection() {
             Some(connection) => Outcome::Joined(answer, connection),
+            // Over HTTP/2 no service says so.
             None => Outcome::Abandoned,
         }
     }

@@ -22,7 +22,7 @@ use super::request::wanted_accept;
 use crate::client::date;
 use crate::config::ClientSettings;
 use crate::downstream::Downstream;
-use crate::ended::{Ended, Sent};
+use crate::ended::{Ended, Sent, is_our_limit};
 use crate::front::asker::is_grpc;
 use crate::link::Link;
 use crate::owner::Owner;
@@ -231,7 +231,7 @@ impl Downstream for Http2Stream {
         match sent {
             Ok(()) => Sent::WHOLE,
             Err(error) => {
-                self.is_gone = true;
+                self.is_gone |= !is_our_limit(&error);
                 self.reset(Reason::CANCEL);
                 Sent {
                     ended: Ended::with_client(&error),

@@ -7,6 +7,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::Ping;
 use h2::client::{Builder, Connection, SendRequest};
 use tokio::sync::Mutex;
 use tokio::time::sleep;
@@ -62,17 +63,23 @@ impl Channels {
         }
         let stream = connect.await?;
         let handshake = terms().handshake(stream).await;
-        let (requests, connection) = handshake.map_err(broken)?;
+        let (requests, mut connection) = handshake.map_err(broken)?;
+        let ping = connection.ping_pong();
         let channel = Rc::new(Channel {
             requests,
             active: Cell::new(0),
             is_over: Cell::new(false),
         });
-        let turn = channel.turn(false).await;
-        self.open.borrow_mut().push(Rc::clone(&channel));
         // Nobody waits for it when we stop: it ends with the runtime.
-        let driving = drive(connection, Rc::downgrade(self), channel);
+        let driving = drive(connection, Rc::downgrade(self), Rc::clone(&channel));
         tokio::task::spawn_local(driving);
+        // How many requests it takes at a time a server says before anything else (RFC 9113 §3.4). Those that came before would be
+        // refused beyond that.
+        if let Some(mut ping) = ping {
+            ping.ping(Ping::opaque()).await.map_err(broken)?;
+        }
+        let turn = channel.turn(false).await;
+        self.open.borrow_mut().push(channel);
         turn
     }
 
@@ -167,16 +174,12 @@ fn terms() -> Builder {
     let mut terms = Builder::new();
     terms
         .enable_push(false)
-        .initial_max_send_streams(FIRST_STREAMS)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(MOST_BUFFERED)
         .max_header_list_size(LARGEST_HEAD);
     terms
 }
-
-/// Streams that may begin before the server has said how many it allows.
-const FIRST_STREAMS: usize = 100;
 
 /// In bytes: so much of an answer may be under way, and wait here, for a stream and for all of them.
 const STREAM_WINDOW: u32 = 256 * 1024;

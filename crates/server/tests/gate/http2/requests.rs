@@ -47,6 +47,13 @@ async fn a_session_enters_and_the_service_is_told_whose_it_is() -> Result<()> {
 }
 
 #[tokio::test]
+async fn nobody_gets_another_requests_answer() -> Result<()> {
+    let (_echo, gate) = started([]).await?;
+    let mut talk = Talk::open(&gate).await?;
+    talk.asks_and_gets_its_own(2000).await
+}
+
+#[tokio::test]
 async fn cookies_in_crumbs_are_one_field() -> Result<()> {
     let (echo, gate) = started([]).await?;
     let mut talk = Talk::open(&gate).await?;

@@ -114,6 +114,13 @@ async fn clients_of_both_versions_are_served() -> Result<()> {
 }
 
 #[tokio::test]
+async fn nobody_gets_another_requests_answer() -> Result<()> {
+    let site = Site::start("keepalive_requests 9999; http2_max_concurrent_streams 30;").await?;
+    let mut talk = Talk::open(&site.gate).await?;
+    talk.asks_and_gets_its_own(2000).await
+}
+
+#[tokio::test]
 async fn an_answer_comes_as_it_is_made() -> Result<()> {
     let site = Site::start("").await?;
     let mut client = site.gate.connect().await?;

@@ -1,6 +1,6 @@
 //! A client that keeps to the rules: the `h2` crate's.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
@@ -56,6 +56,31 @@ impl Talk {
         let (response, mut stream) = self.begin(request, false).await?;
         stream.send_data(body, true)?;
         Answer::of(response).await
+    }
+
+    /// Sends so many requests, many at a time, and sees that each is answered with an account of itself.
+    pub(crate) async fn asks_and_gets_its_own(&mut self, requests: usize) -> Result<()> {
+        let (mut answers, mut left) = (JoinSet::new(), 0..requests);
+        loop {
+            if answers.len() < 80
+                && let Some(number) = left.next()
+            {
+                let path = format!("/own?{number}");
+                let (response, mut body) = self.begin(&signed_in("POST", &path), false).await?;
+                body.send_data(Bytes::from(path.clone()), true)?;
+                answers.spawn(async move { anyhow::Ok((path, Answer::of(response).await?)) });
+                continue;
+            }
+            let Some(answered) = answers.join_next().await else {
+                return Ok(());
+            };
+            let (path, answer) = answered??;
+            let account: serde_json::Value = serde_json::from_slice(&answer.body)?;
+            ensure!(
+                account["target"] == path && account["body"] == path,
+                "{path}: {account}"
+            );
+        }
     }
 
     /// Waits for the end of the connection.

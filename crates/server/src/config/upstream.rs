@@ -132,12 +132,12 @@ mod tests {
             ("h2c://a:3000/", "h2c://a:3000"),
             ("grpc://[::1]:50051", "h2c://[::1]:50051"),
             ("h2c://a", "h2c://a:80"),
+            ("https://a", "https://a:443"),
         ] {
             let server = server(text).map(|server| server.to_string());
             assert_eq!(server, Ok(shown.to_owned()), "{text}");
         }
         for text in [
-            "https://a",
             "h2://a",
             "grpcs://a",
             "h2c://a/b",

@@ -36,6 +36,8 @@ pub async fn program(
             .env_clear()
             .env("HOME", folder)
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            // What Python compiles of a test's module would lie beside it, in the tree.
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .envs(variables);
         Process::spawn_with_workers(&mut command, package)
     })

@@ -137,12 +137,7 @@ mod tests {
             let server = server(text).map(|server| server.to_string());
             assert_eq!(server, Ok(shown.to_owned()), "{text}");
         }
-        for text in [
-            "h2://a",
-            "grpcs://a",
-            "h2c://a/b",
-            "grpc://u@a",
-        ] {
+        for text in ["h2://a", "grpcs://a", "h2c://a/b", "grpc://u@a"] {
             assert!(server(text).is_err(), "{text}");
         }
     }

@@ -248,7 +248,7 @@ fn place(reader: &mut Reader<'_>, stores: Option<&store::Settings>) -> Option<Ac
     Some(AcmePlace::Folder(path))
 }
 
-/// Where Let's Encrypt's directory is (https://letsencrypt.org/docs/acme-protocol-updates/).
+/// Where Let's Encrypt's directory is (<https://letsencrypt.org/docs/acme-protocol-updates/>).
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
 const CA_FILE: &str = "ACME_CA_FILE";

@@ -161,21 +161,6 @@ impl Client {
         retiring.as_mut().poll(context)
     }
 
-    /// Waits for something else than the client, unless it hangs up meanwhile: then nobody waits for the answer. The future
-    /// is pinned where it was made, because moving a large one takes longer than most of them do.
-    pub(crate) async fn unless_gone<F>(&mut self, mut future: F) -> Option<F::Output>
-    where
-        F: Future + Unpin,
-    {
-        poll_fn(|context| {
-            if let Poll::Ready(output) = Pin::new(&mut future).poll(context) {
-                return Poll::Ready(Some(output));
-            }
-            self.poll_gone(context).map(|()| None)
-        })
-        .await
-    }
-
     /// Ready when the client has hung up. What it sends beforehand is kept for later, up to a limit.
     ///
     /// One that has shut down its sending side may still read, as `nc -N` does, or may be gone, which looks the same. So an

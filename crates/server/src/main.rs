@@ -13,6 +13,7 @@ mod deadline;
 mod demo;
 mod doctor;
 mod downstream;
+mod driven;
 mod ended;
 mod explain;
 mod folder;

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+/// As good as never: no timer can be set further ahead than this.
+pub(crate) const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// Adds up the time spent waiting, and only that: an upstream that is slow to take a body must not count against the
 /// client that sends it.
 ///

@@ -1,6 +1,5 @@
 //! How the ACME server is asked: one connection per question, over TLS, with bounds on time and size.
 
-use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::io;
 use std::pin::Pin;
@@ -22,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::driven::driven;
 use crate::tls::{self, Authorities, Proof, Terms, TlsFileError};
 
 /// Asks a server for whom one of some authorities vouches.
@@ -107,15 +107,7 @@ async fn ask(
         let body = Limited::new(body, MOST_ANSWERED).collect().await?;
         Ok(Response::from_parts(head, Full::new(body.to_bytes())))
     };
-    // Only drives the other one: whatever ends the connection, the answer learns of it.
-    let driving = async {
-        let _ = connection.await;
-        std::future::pending::<Infallible>().await
-    };
-    tokio::select! {
-        answer = answer => answer,
-        never = driving => match never {},
-    }
+    driven(connection, answer).await
 }
 
 fn unconnected(authority: &str, error: io::Error) -> ExchangeError {

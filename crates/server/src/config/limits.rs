@@ -8,6 +8,7 @@ use gate::{ForwardedHeader, TrustedProxies};
 use super::network;
 use super::raw::Reader;
 use super::stores;
+use crate::patience::FOREVER;
 use crate::store::{self, RedisSettings};
 
 /// The limits of the whole gate. `None` is no limit.
@@ -203,9 +204,6 @@ const STREAM_IDLE: u32 = 3600;
 
 /// As 401 is the status of a request without a good session.
 const SESSION_END: &str = "4401";
-
-/// As good as never: no timer can be set further ahead than this.
-const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Generous: nobody who has a session comes near it, and a database answers as many look-ups at once.
 const BAD_SESSIONS: &str = "50/s burst 1000";

@@ -1,6 +1,5 @@
 //! One GET of a page, as a browser sends it.
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
@@ -23,6 +22,7 @@ use tokio_rustls::TlsConnector;
 
 use super::site::Site;
 use crate::clock;
+use crate::driven::driven;
 use crate::tls::{self, Authorities, Proof, Terms, TlsFileError};
 
 /// What asks.
@@ -159,15 +159,7 @@ async fn get(
             received,
         })
     };
-    // Only drives the other one: whatever ends the connection, the answer learns of it.
-    let driving = async {
-        let _ = connection.await;
-        std::future::pending::<Infallible>().await
-    };
-    tokio::select! {
-        answer = answer => answer,
-        never = driving => match never {},
-    }
+    driven(connection, answer).await
 }
 
 /// A certificate that proves nothing is told apart from a connection that failed.

@@ -48,6 +48,7 @@ use super::{Front, Sparingly, arrival, limited};
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::{ClientSettings, Handling};
+use crate::downstream::Downstream;
 use crate::limits::{Connections, InFlight};
 use crate::live::{Live, View};
 use crate::metrics::Metrics;

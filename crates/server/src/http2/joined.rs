@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -18,6 +17,7 @@ use crate::front::answerable::Answerable;
 use crate::front::record::Record;
 use crate::front::tunnel;
 use crate::leases::Lease;
+use crate::patience::FOREVER;
 use crate::streamed::Streamed;
 use crate::upstream::{Forwards, StreamedExchange};
 
@@ -137,6 +137,3 @@ impl AsyncWrite for Talk<'_> {
         self.stream.poll_room(context)
     }
 }
-
-/// As good as never: no timer can be set further ahead than this.
-const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);

@@ -1,6 +1,5 @@
 //! Where an issuer publishes his keys: a file, or a URL that is asked with one plain GET.
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -26,6 +25,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::driven::driven;
 use crate::named_file;
 use crate::tls::{self, Authorities, Proof, Terms};
 
@@ -225,15 +225,7 @@ impl JwksUrl {
             })?;
             text(body.to_bytes().into())
         };
-        // Only drives the other one: whatever ends the connection, the answer learns of it.
-        let driving = async {
-            let _ = connection.await;
-            std::future::pending::<Infallible>().await
-        };
-        tokio::select! {
-            answer = answer => answer,
-            never = driving => match never {},
-        }
+        driven(connection, answer).await
     }
 }
 

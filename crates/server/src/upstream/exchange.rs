@@ -376,4 +376,4 @@ impl From<ClientFailed> for Broken {
 }
 
 /// How long a body is held back for a server that says nothing: some do not know the expectation. curl waits as long.
-const LONGEST_HOLD: Duration = Duration::from_secs(1);
+pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(1);

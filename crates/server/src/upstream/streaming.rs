@@ -4,12 +4,12 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use http::StatusCode;
 use http1::{Answered, is_interim};
 use tokio::time::{Sleep, sleep};
 
+use super::exchange::LONGEST_HOLD;
 use crate::front::record::Record;
 use crate::streamed::{BodyFrame, Origin, Streamed};
 use crate::transfer::Broken;
@@ -290,6 +290,3 @@ fn put(client: &mut impl Streamed, frame: BodyFrame) -> AnswerBody {
         }
     }
 }
-
-/// How long a body is held back for a server that says nothing: some do not know the expectation. curl waits as long.
-const LONGEST_HOLD: Duration = Duration::from_secs(1);

@@ -21,6 +21,7 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use zeroize::Zeroizing;
 
 use crate::Secret;
+use crate::base64url;
 use crate::cookie::Library;
 use crate::error::{OpenError, Segment};
 use crate::jwe::{Enc, Jwe};
@@ -293,9 +294,15 @@ fn gcm_key(bytes: &[u8]) -> LessSafeKey {
 /// Decodes canonical base64url: no padding, no foreign characters, spare bits zero. A laxer decoder would give one
 /// session many spellings.
 pub(crate) fn decode(text: &[u8], segment: Segment) -> Result<Vec<u8>, OpenError> {
-    BASE64_URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|_| OpenError::MalformedToken { segment })
+    let malformed = OpenError::MalformedToken { segment };
+    let Some(length) = base64url::decoded_len(text.len()) else {
+        return Err(malformed);
+    };
+    let mut bytes = vec![0; length];
+    match base64url::decode_into(text, &mut bytes) {
+        true => Ok(bytes),
+        false => Err(malformed),
+    }
 }
 
 /// As [`decode`], for a segment whose length is fixed.
@@ -304,9 +311,9 @@ pub(crate) fn decode_exactly<const N: usize>(
     segment: Segment,
 ) -> Result<[u8; N], OpenError> {
     let mut bytes = [0; N];
-    match BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
-        Ok(len) if len == N => Ok(bytes),
-        Ok(_) | Err(_) => Err(OpenError::MalformedToken { segment }),
+    match base64url::decode_into(text, &mut bytes) {
+        true => Ok(bytes),
+        false => Err(OpenError::MalformedToken { segment }),
     }
 }
 

@@ -177,6 +177,7 @@
 //! No clock, no I/O, no logging, no global state: time is an argument, and everything that goes wrong is the result. No
 //! input leads to a panic.
 
+mod base64url;
 mod better_auth;
 mod cookie;
 pub mod cookies;

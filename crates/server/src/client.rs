@@ -52,8 +52,37 @@ pub(crate) struct Client {
     has_finished: bool,
     /// How long we have waited since for somebody who may have left.
     leaving: Patience,
-    /// The connection to a service that is its owner's alone, and which service it is.
-    own: Option<(Rc<()>, Owner, Box<Link>)>,
+    /// The connection to a service that is its owner's alone.
+    own: Option<Box<Own>>,
+    /// Whether it may rest where no request comes for a while, and whether it does.
+    rests: Option<bool>,
+}
+
+/// A connection to the server of this identity that is its owner's alone.
+type Own = (Rc<()>, Owner, Box<Link>);
+
+/// What is left of a client whose connection rests.
+pub(crate) struct Rested {
+    stream: Box<Stream>,
+    own: Option<Box<Own>>,
+}
+
+impl Rested {
+    /// Waits until something comes. False when the client has hung up.
+    pub(crate) async fn readable(&self) -> bool {
+        // Polled by hand, which takes the place of the last wait for it: that holds on to the memory of a task that has ended.
+        poll_fn(|context| self.stream.poll_readable(context)).await
+    }
+}
+
+impl From<Stream> for Rested {
+    /// A connection that has carried nothing yet.
+    fn from(stream: Stream) -> Self {
+        Self {
+            stream: Box::new(stream),
+            own: None,
+        }
+    }
 }
 
 /// What came while a request was waited for.
@@ -71,6 +100,16 @@ enum More {
 impl Client {
     /// `stop` asks for an end after the request in flight.
     pub(crate) fn new(stream: Stream, limits: ClientSettings, stop: CancellationToken) -> Self {
+        let client = Self::go_on(stream.into(), limits, stop);
+        Self {
+            rests: None,
+            ..client
+        }
+    }
+
+    /// The same, which may [rest](Self::into_rested), and may have done so.
+    pub(crate) fn go_on(rested: Rested, limits: ClientSettings, stop: CancellationToken) -> Self {
+        let Rested { stream, own } = rested;
         let connection = Connection::new(stream, Allowance::at_once(limits.idle), limits.body);
         Self {
             connection: connection.taking_at_least(limits.download_rate),
@@ -84,8 +123,23 @@ impl Client {
             resets: false,
             has_finished: false,
             leaving: Patience::default(),
-            own: None,
+            own,
+            rests: Some(false),
         }
+    }
+
+    /// What is left of it when [`next`](Self::next) has ended because no request comes for a while, and how long one may still
+    /// be waited for.
+    pub(crate) fn into_rested(self) -> Option<(Rested, Duration)> {
+        let Self {
+            connection,
+            own,
+            limits,
+            ..
+        } = self;
+        let stream = connection.into_resting();
+        let left = limits.idle - BEFORE_REST;
+        (self.rests == Some(true)).then_some((Rested { stream, own }, left))
     }
 
     /// The connection as it was before the preface of HTTP/2 was taken from it, which was all that was taken.
@@ -95,7 +149,7 @@ impl Client {
     }
 
     /// The next request. None when there is none: it was the last one, the client hung up or keeps us waiting, or we are to
-    /// stop.
+    /// stop; or none for a while, and the client may [rest](Self::into_rested).
     ///
     /// # Errors
     ///
@@ -106,7 +160,11 @@ impl Client {
             return None;
         }
         self.connection.rest();
-        self.connection.allow(Allowance::at_once(self.limits.idle));
+        let patience = match self.rests {
+            Some(_) => self.limits.idle.min(BEFORE_REST),
+            None => self.limits.idle,
+        };
+        self.connection.allow(Allowance::at_once(patience));
         let mut is_inside = false;
         loop {
             let read = self.http.next_request(&mut self.connection.input);
@@ -126,7 +184,16 @@ impl Client {
             match poll_fn(|context| self.poll_more(context, is_inside)).await {
                 More::Came => {}
                 More::Late if is_inside => return Some(Err(self.http.give_up())),
-                More::Late | More::Nothing => return None,
+                More::Late if patience < self.limits.idle && self.stop.is_cancelled() => {
+                    // It ends soon, as below.
+                    let limit = self.limits.idle;
+                    self.connection.allow(Allowance::at_once(limit));
+                }
+                More::Late => {
+                    self.rests = self.rests.map(|_| patience < self.limits.idle);
+                    return None;
+                }
+                More::Nothing => return None,
                 More::Retired => {
                     self.linger(LONGEST_RETIREMENT).await;
                     return None;
@@ -275,7 +342,7 @@ impl Client {
     /// Whether it has a connection of its own to the server of this identity.
     pub(crate) fn owns_connection_to(&self, server: &Rc<()>) -> bool {
         let mut own = self.own.iter();
-        own.any(|(other, ..)| Rc::ptr_eq(other, server))
+        own.any(|own| Rc::ptr_eq(&own.0, server))
     }
 
     /// The connection to the server of this identity that is the owner's alone. A request in flight has it. One that is somebody
@@ -285,13 +352,14 @@ impl Client {
         server: &Rc<()>,
         owner: impl FnOnce() -> Option<Owner>,
     ) -> Option<Box<Link>> {
-        let (_, whose, connection) = self.own.take_if(|(other, ..)| Rc::ptr_eq(other, server))?;
+        let own = self.own.take_if(|own| Rc::ptr_eq(&own.0, server))?;
+        let (_, whose, connection) = *own;
         (owner() == Some(whose)).then_some(connection)
     }
 
     /// Keeps a connection for one owner alone, until the client hangs up.
     pub(crate) fn own(&mut self, server: Rc<()>, owner: Owner, connection: Box<Link>) {
-        self.own = Some((server, owner, connection));
+        self.own = Some(Box::new((server, owner, connection)));
     }
 
     /// Lets the current request be the last one: what follows it can no longer be told.
@@ -518,6 +586,9 @@ const LONGEST_FAREWELL: Duration = Duration::from_secs(10);
 /// In bytes, and how long: what is read of a client that still sends while its connection is being closed.
 const MOST_LINGERED: usize = 1024 * 1024;
 const LONGEST_LINGER: Duration = Duration::from_secs(2);
+
+/// How long a request is waited for at hand. A page and what belongs to it come within that.
+const BEFORE_REST: Duration = Duration::from_secs(1);
 
 /// How long an open connection may still bring a request after we are asked to stop. Whoever uses it more often than that hears
 /// with an answer that it ends; what comes at the very moment in which a quiet one is closed is lost, as with every server.

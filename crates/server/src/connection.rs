@@ -75,9 +75,13 @@ impl Allowance {
 
 impl Connection {
     /// `allowance` is for the first bytes, `stalled` for every write.
-    pub(crate) fn new(stream: Stream, allowance: Allowance, stalled: Duration) -> Self {
+    pub(crate) fn new(
+        stream: impl Into<Box<Stream>>,
+        allowance: Allowance,
+        stalled: Duration,
+    ) -> Self {
         Self {
-            stream: Some(Box::new(stream)),
+            stream: Some(stream.into()),
             input: BytesMut::new(),
             output: Vec::new(),
             sent: 0,
@@ -348,6 +352,15 @@ impl Connection {
         let ahead = [taken, &self.input].concat();
         let stream = self.stream.expect(AT_HAND);
         stream.with_ahead(ahead.into())
+    }
+
+    /// The bare connection, on which nothing is waited to be read or sent, and which holds as little memory as it can.
+    pub(crate) fn into_resting(self) -> Box<Stream> {
+        let mut stream = self.stream.expect(AT_HAND);
+        if !stream.is_holding() {
+            stream.put_back(Sealed::default());
+        }
+        stream
     }
 
     /// The bare connection, once it carries something else than messages.

@@ -17,6 +17,7 @@ mod proxied;
 pub(crate) mod proxy;
 pub(crate) mod record;
 pub(crate) mod redirect;
+mod resting;
 pub(crate) mod secured;
 mod streaming;
 pub(crate) mod target;

@@ -30,17 +30,25 @@ pub(crate) struct Fronts<P, R, D> {
     pub(crate) decisions: Vec<(Share, D)>,
 }
 
+/// The tasks of one runtime, which are waited for in the end.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks {
+    pub(crate) connections: TaskTracker,
+    /// Those beside them.
+    pub(crate) exchanges: TaskTracker,
+}
+
 /// Starts a thread that serves until `stop`, and then finishes what is in flight for at most `drain`. The process
 /// [hears](vital::endings) how it ends, and by its `pulse` whether it is well.
 ///
-/// `fronts` makes what the thread serves, and is given the owner of the tasks beside its connections. It is called on the
-/// thread, because nothing of it leaves the thread.
+/// `fronts` makes what the thread serves, and is given the owner of its tasks. It is called on the thread, because nothing of it
+/// leaves the thread.
 pub(crate) fn start<P: Front, R: Front, D: Front>(
     name: String,
     stop: Stop,
     drain: Duration,
     pulse: Pulse,
-    fronts: impl FnOnce(&TaskTracker) -> Fronts<P, R, D> + Send + 'static,
+    fronts: impl FnOnce(&Tasks) -> Fronts<P, R, D> + Send + 'static,
 ) -> io::Result<()> {
     let stop = Stop {
         // A token of its own, because every connection asks it, and asking takes a lock.
@@ -71,15 +79,18 @@ pub(crate) fn start<P: Front, R: Front, D: Front>(
 async fn serve<P: Front, R: Front, D: Front>(
     stop: Stop,
     drain: Duration,
-    fronts: impl FnOnce(&TaskTracker) -> Fronts<P, R, D>,
+    fronts: impl FnOnce(&Tasks) -> Fronts<P, R, D>,
 ) -> io::Result<()> {
-    let connections = TaskTracker::new();
-    let exchanges = TaskTracker::new();
+    let tasks = Tasks::default();
     let Fronts {
         proxies,
         redirects,
         decisions,
-    } = fronts(&exchanges);
+    } = fronts(&tasks);
+    let Tasks {
+        connections,
+        exchanges,
+    } = tasks;
     let mut accepting = JoinSet::new();
     accept_all(&mut accepting, proxies, &connections, &stop.begun);
     accept_all(&mut accepting, redirects, &connections, &stop.begun);
@@ -209,7 +220,7 @@ mod tests {
         let any_port = Address::Tcp((Ipv4Addr::LOCALHOST, 0).into());
         let mut listening = listener::listen(&any_port, 1).unwrap();
         let share = listening.shares.remove(0);
-        let fronts = move |_: &TaskTracker| Fronts::<Panics, Panics, Panics> {
+        let fronts = move |_: &Tasks| Fronts::<Panics, Panics, Panics> {
             proxies: vec![(share, Panics)],
             redirects: Vec::new(),
             decisions: Vec::new(),

@@ -13,7 +13,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
-use tokio_util::task::TaskTracker;
 
 pub(crate) use self::listeners::Bound;
 use self::listeners::{FixedListener, Listeners, Wanted};
@@ -33,7 +32,7 @@ use crate::metrics::Metrics;
 use crate::output::Output;
 use crate::pulse::{Pulse, pulses};
 use crate::refusals::Refusals;
-use crate::runtime::{self, Fronts};
+use crate::runtime::{self, Fronts, Tasks};
 use crate::signals::{Signals, Stop};
 use crate::socket::Address;
 use crate::store::Pools;
@@ -289,7 +288,7 @@ fn start_workers(
             metrics: Arc::clone(metrics),
         };
         let name = format!("worker-{index}");
-        let fronts = move |tasks: &TaskTracker| worker.fronts(tasks);
+        let fronts = move |tasks: &Tasks| worker.fronts(tasks);
         runtime::start(name, stop.clone(), fixed.drain, pulse, fronts)?;
     }
     Ok(())
@@ -344,14 +343,14 @@ impl WorkerShare {
 
 impl Worker {
     /// What it serves, made on its thread.
-    fn fronts(self, tasks: &TaskTracker) -> Fronts<Secured, Redirect, Decisions> {
+    fn fronts(self, tasks: &Tasks) -> Fronts<Secured, Redirect, Decisions> {
         let Self { live, .. } = self;
         let decisions = self.decisions.into_iter().map(|share| {
             let decisions = Decisions {
                 live: View::of(Arc::clone(&live)),
                 audit: self.audit.clone(),
                 metrics: Arc::clone(&self.metrics),
-                tasks: tasks.clone(),
+                tasks: tasks.exchanges.clone(),
                 warnings: Sparingly::default(),
                 connections: Arc::clone(&self.of_decisions),
             };
@@ -379,6 +378,7 @@ impl Worker {
             audit: self.audit.clone(),
             metrics: Arc::clone(&self.metrics),
             upstream_warnings: Sparingly::default(),
+            connections: tasks.connections.clone(),
         });
         let secured = |listener: WorkerShare| {
             let secured = Secured {

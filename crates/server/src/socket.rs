@@ -191,13 +191,31 @@ impl Stream {
         }
     }
 
+    /// Ready with whether something has come that nobody has read, or else the other side has closed. Whoever waited for that before
+    /// does not any more.
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            let peeked = match &self.socket {
+                StreamSocket::Tcp(stream) => ready!(poll_peek(stream, context)),
+                StreamSocket::Tls(stream) => ready!(poll_peek(stream.beneath(), context)),
+                StreamSocket::Unix(stream) => {
+                    let _ = ready!(stream.poll_read_ready(context));
+                    stream.try_io(Interest::READABLE, || peek(stream))
+                }
+            };
+            match peeked {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                peeked => return Poll::Ready(peeked.is_ok_and(|count| count > 0)),
+            }
+        }
+    }
+
     /// Whether the other side has neither sent nor closed anything, asked of the kernel.
     pub(crate) fn is_quiet(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
         let peeked = match &self.socket {
-            StreamSocket::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
+            StreamSocket::Tcp(stream) => peek(stream),
             StreamSocket::Tls(stream) => return stream.is_quiet(),
-            StreamSocket::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+            StreamSocket::Unix(stream) => peek(stream),
         };
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
@@ -271,6 +289,16 @@ impl Stream {
         self.ahead = first.into();
         Ok(begins_with_http2)
     }
+}
+
+/// Whether there is a byte to be read, and none when the other side has closed. Leaves it there.
+fn peek(socket: &impl AsFd) -> io::Result<usize> {
+    SockRef::from(socket).peek(&mut [MaybeUninit::uninit()])
+}
+
+fn poll_peek(stream: &TcpStream, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    let _ = ready!(stream.poll_read_ready(context));
+    Poll::Ready(stream.try_io(Interest::READABLE, || peek(stream)))
 }
 
 impl From<TcpStream> for Stream {

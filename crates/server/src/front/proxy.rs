@@ -12,6 +12,7 @@ use http::header::{HOST, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http1::{Answered, Length, Violation};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::answer;
 use super::answerable::Answerable;
@@ -21,12 +22,13 @@ use super::cors::Cors;
 use super::onward::{self, Added};
 use super::passed::is_stream;
 use super::record::{Decision, Record};
+use super::resting::Resting;
 use super::target::{self, Target};
 use super::way_in::{Asked, WayIn};
 use super::{HTTPS_REQUIRED, Sparingly, acme, files, limited, streaming, tunnel};
 use crate::aside::aside;
 use crate::audit::Audit;
-use crate::client::Client;
+use crate::client::{Client, Rested};
 use crate::config::Handling;
 use crate::deadline::Deadline;
 use crate::ended::{Ended, Sent, is_our_limit};
@@ -48,25 +50,46 @@ pub(crate) struct Proxy {
     pub(crate) metrics: Arc<Metrics>,
     /// About the upstream.
     pub(crate) upstream_warnings: Sparingly,
+    /// The tasks of the connections that are served.
+    pub(crate) connections: TaskTracker,
+}
+
+/// A client that has connected, or goes on.
+pub(super) struct Connected {
+    pub(super) client: Rested,
+    pub(super) peer: Peer,
+    /// Whether it may begin with HTTP/2.
+    pub(super) is_new: bool,
+}
+
+/// What became of a connection of HTTP/1.1.
+pub(super) enum Served {
+    Over,
+    /// It begins with the preface of HTTP/2, where that is spoken.
+    OverHttp2(Stream),
+    Rests(Resting),
 }
 
 impl Proxy {
-    /// Serves one connection of HTTP/1.1 until it ends, or `stop` asks for an end after the requests in flight. Gives it back when
-    /// it begins with the preface of HTTP/2, where that is spoken.
+    /// Serves one connection of HTTP/1.1 until it ends or rests, or `stop` asks for an end after the requests in flight.
     pub(super) async fn serve(
         self: Rc<Self>,
-        stream: Stream,
-        peer: IpAddr,
+        connected: Connected,
         stop: CancellationToken,
-    ) -> Option<Stream> {
-        let peer = Peer::of(&stream, peer);
+    ) -> Served {
+        let Connected {
+            client,
+            peer,
+            mut is_new,
+        } = connected;
         let limits = self.live.current().client;
-        let mut speaks_http2 = limits.http2 && !peer.secure;
-        let mut client = Client::new(stream, limits, stop);
+        let mut client = Client::go_on(client, limits, stop);
         while let Some(request) = client.next().await {
             match request {
                 Ok(mut request) => self.answer(&mut request, &peer, &mut client).await,
-                Err(Violation::Http2) if speaks_http2 => return Some(client.into_http2()),
+                Err(Violation::Http2) if is_new && limits.http2 && !peer.secure => {
+                    return Served::OverHttp2(client.into_http2());
+                }
                 Err(violation) => {
                     let (audit, metrics) = (&self.audit, &self.metrics);
                     let came = &client.connection.input;
@@ -82,9 +105,17 @@ impl Proxy {
                     record.ends(sent);
                 }
             }
-            speaks_http2 = false;
+            is_new = false;
         }
-        None
+        match client.into_rested() {
+            None => Served::Over,
+            Some((client, limit)) => Served::Rests(Resting {
+                client,
+                peer,
+                is_new,
+                limit,
+            }),
+        }
     }
 }
 

@@ -9,9 +9,10 @@ use rustls::ServerConfig;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::arrival::Peer;
 use super::proxied::Proxied;
-use super::proxy::Proxy;
-use super::{Front, Sparingly};
+use super::proxy::{Connected, Proxy};
+use super::{Front, Sparingly, resting};
 use crate::aside::aside;
 use crate::limits::Connections;
 use crate::live::{Live, Shared};
@@ -60,13 +61,15 @@ impl Front for Secured {
             }
         };
         let front = Rc::clone(&self.front);
-        let over_http2 = match stream.has_agreed_on_http2() {
-            true => Some(stream),
-            false => Rc::clone(&front).serve(stream, peer, stop.clone()).await,
-        };
-        if let Some(stream) = over_http2 {
-            aside(http2::serve(front, stream, peer, stop)).await;
+        if stream.has_agreed_on_http2() {
+            return aside(http2::serve(front, stream, peer, stop)).await;
         }
+        let connected = Connected {
+            peer: Peer::of(&stream, peer),
+            client: stream.into(),
+            is_new: true,
+        };
+        resting::serve(front, connected, stop).await;
     }
 }
 

@@ -133,6 +133,11 @@ impl TlsSocket {
         self.forget_sent();
     }
 
+    /// What TLS is spoken on.
+    pub(crate) fn beneath(&self) -> &TcpStream {
+        &self.tcp
+    }
+
     /// Gives back memory before a wait that may be long.
     pub(crate) fn rest(&mut self) {
         self.outgoing.bytes.shrink_to(KEPT);

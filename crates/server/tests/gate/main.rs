@@ -42,6 +42,7 @@ mod redis_rights;
 mod reload;
 mod requirements;
 mod restarts;
+mod resting;
 mod routing_headers;
 mod row_security;
 mod secrets;

@@ -153,7 +153,7 @@ const HERE: &str = "DNS:localhost,IP:127.0.0.1";
 
 /// Connections of Python's `ssl`, which say when an end is none: `suppress_ragged_eofs` is off.
 const PRELUDE: &str = r#"
-import hashlib, http.client, json, os, shutil, socket, ssl, sys
+import hashlib, http.client, json, os, shutil, socket, ssl, sys, time
 port, authority, words = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
 
 def context(version=None):

@@ -52,9 +52,13 @@ fn allocations(requests: usize) -> u64 {
         runtime.block_on(async {
             let mut listener = Listener::new(share).unwrap();
             let (stream, peer) = listener.accept().await.unwrap();
-            Rc::new(proxy)
-                .serve(stream, peer, CancellationToken::new())
-                .await;
+            let connected = Connected {
+                peer: Peer::of(&stream, peer),
+                client: stream.into(),
+                is_new: true,
+            };
+            let proxy = Rc::new(proxy);
+            proxy.serve(connected, CancellationToken::new()).await;
         });
     });
     client.join().unwrap();
@@ -72,6 +76,7 @@ fn proxy(upstream: SocketAddr) -> Proxy {
         audit: Audit::unread(),
         metrics: Metrics::new().unwrap(),
         upstream_warnings: Sparingly::default(),
+        connections: TaskTracker::new(),
     }
 }
 

@@ -6,7 +6,7 @@
 //! What it is good for: whoever a message wakes on the same machine takes the core from the sender as soon as the system
 //! call returns. Sixteen messages in sixteen calls are up to sixteen such changes, there and back; in one call they are one.
 //!
-//! This crate is the only one with unsafe code, because no library offers these calls: those for io_uring, which would do
+//! This crate has unsafe code, because no library offers these calls: those for io_uring, which would do
 //! too, cannot be used where it matters, since container engines forbid it.
 
 #[cfg(all(target_os = "linux", target_endian = "little"))]

@@ -65,6 +65,7 @@ pub(crate) fn start<P: Front, R: Front, D: Front>(
             let served = runtime.block_on(async {
                 let mut beating = JoinSet::new();
                 beating.spawn_local(pulse.beat());
+                beating.spawn_local(give_back());
                 serve(stop, drain, fronts).await
             });
             // A thread that waits for a disk which does not answer is not waited for.
@@ -74,6 +75,14 @@ pub(crate) fn start<P: Front, R: Front, D: Front>(
         part.ended(served);
     })?;
     Ok(())
+}
+
+/// Gives back memory, such as that of connections which have ended.
+async fn give_back() {
+    loop {
+        tokio::time::sleep(BEFORE_GIVING_BACK).await;
+        spare::give_back();
+    }
 }
 
 async fn serve<P: Front, R: Front, D: Front>(
@@ -181,6 +190,9 @@ async fn accept<F: Front>(
     }
     Ok(())
 }
+
+/// Two of them after a rush its memory is back.
+const BEFORE_GIVING_BACK: Duration = Duration::from_secs(5);
 
 /// How long those may take who are told that they end. Each takes a second at most, unless its client reads nothing.
 const FAREWELL: Duration = Duration::from_secs(2);

@@ -5,6 +5,7 @@
 //!   SIGUSR2
 //!   starts the program again ─────────────────▶ reads its configuration
 //!   its listening sockets ════ SCM_RIGHTS ════▶ takes those that it is to listen on, and binds the rest
+//!   its keys of TLS tickets ──────────────────▶ opens the tickets of its clients
 //!   accepts                                     waits for its stores
 //!   accepts                                     accepts too, from the same queues
 //!   accepts no more ◀───────── "ready" ─────────

@@ -11,6 +11,7 @@ mod reload;
 mod said;
 mod services;
 mod surroundings;
+mod tickets;
 mod view;
 mod watch;
 
@@ -28,6 +29,7 @@ use self::opened::Superseded;
 pub(crate) use self::reload::{Reload, Reloads};
 use self::services::ServiceTerms;
 pub(crate) use self::surroundings::Surroundings;
+pub(crate) use self::tickets::{HandedTickets, ListenerTickets};
 pub(crate) use self::view::{Current, Shared, View};
 use crate::acme::Acme;
 use crate::config::{
@@ -95,6 +97,7 @@ impl Live {
         let spoken = Spoken {
             acme: acme.as_ref(),
             http2: config.client.http2,
+            handed: &around.tickets,
         };
         let listeners = ListenerTerms::open_all(config.listeners, &https, spoken, known)?;
         let rules = &config.rules;
@@ -239,6 +242,12 @@ impl Live {
         if let Some(acme) = &self.acme {
             acme.has_looked().await;
         }
+    }
+
+    /// The keys of session tickets, for the process after this one.
+    pub(crate) fn tickets(&self) -> Vec<ListenerTickets> {
+        let listeners = self.listeners.iter();
+        listeners.filter_map(ListenerTerms::tickets).collect()
     }
 
     /// Waits until every issuer has answered for the first time, or has not. Says whether all have.

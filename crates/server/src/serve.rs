@@ -27,7 +27,7 @@ use crate::front::secured::Secured;
 use crate::handover::{Inherited, Succession};
 use crate::limits::{Connections, Table};
 use crate::listener::{Listening, Share};
-use crate::live::{Reload, Shared, Surroundings, View};
+use crate::live::{HandedTickets, Reload, Shared, Surroundings, View};
 use crate::metrics::Metrics;
 use crate::output::Output;
 use crate::pulse::{Pulse, pulses};
@@ -51,7 +51,7 @@ pub(crate) fn run(
     mut inherited: Inherited,
     ready: impl FnOnce(&Bound),
 ) -> Result<()> {
-    let built = Built::of(source, config)?;
+    let built = Built::of(source, config, inherited.tickets())?;
     let listeners = Listeners::bind(built.fixed.wanted(), &mut inherited)?;
     inherited.see_that_all_are_taken()?;
     if inherited.expects_answers() {
@@ -127,7 +127,7 @@ impl Fixed {
 }
 
 impl Built {
-    fn of(source: ConfigSource, config: Config) -> Result<Self> {
+    fn of(source: ConfigSource, config: Config, tickets: HandedTickets) -> Result<Self> {
         let warnings = config.warnings.iter();
         warnings.for_each(|warning| tracing::warn!("{warning}"));
         let shared = shared_runtime()?;
@@ -138,6 +138,7 @@ impl Built {
             pools: Pools::new(shared.handle().clone()),
             metrics: Metrics::new()?,
             table: Arc::new(Table::new()),
+            tickets,
         };
         let fixed = Fixed::of(&config);
         let reload = Reload::open(source, config, &around)?;

@@ -7,6 +7,7 @@ pub(crate) mod handshake;
 pub(crate) mod self_signed;
 pub(crate) mod server;
 pub(crate) mod socket;
+pub(crate) mod tickets;
 
 use std::error::Error;
 use std::io;

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::config::{Config, Variables};
 use crate::explain::{self, AskedBy, Explanation, FieldLine, Head, Question, Target};
 use crate::limits::Table;
-use crate::live::{Live, Surroundings};
+use crate::live::{HandedTickets, Live, Surroundings};
 use crate::metrics::Metrics;
 use crate::store::Pools;
 use crate::tls::certificate::read_chain;
@@ -122,6 +122,7 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
         runtime: runtime.handle().clone(),
         pools: Pools::new(runtime.handle().clone()),
         metrics: Metrics::new()?,
+        tickets: HandedTickets::default(),
     };
     let live = Live::open(config, None, &around)?;
     let mut explanation = runtime.block_on(async {

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{self, SHA256};
+use serde::{Deserialize, Serialize};
 
 use super::catalogue::{self, Entry, Kind};
 use super::file::{LONGEST, Loaded};
@@ -29,7 +30,7 @@ pub(crate) struct Files {
 pub(crate) struct Contents(BTreeMap<PathBuf, (String, Option<Content>)>);
 
 /// What was in one file, told apart from everything else that may be in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Content([u8; 32]);
 
 /// What can be seen of files without reading them.

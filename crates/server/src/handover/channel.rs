@@ -11,15 +11,21 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::live::ListenerTickets;
 
 /// A message. What a newer program says beyond this is not read, so that either of the two may be the older one.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Message {
     /// From the old process: these were all sockets.
     All {
         /// Whether all its stores and issuers of tokens answer.
         all_answer: bool,
+        /// The keys of its session tickets. A field of its own message would end a program that does not know it.
+        #[serde(default)]
+        tickets: Vec<ListenerTickets>,
     },
     /// From the new process: it serves.
     Ready,
@@ -50,9 +56,12 @@ pub(super) fn send(
     message: &Message,
     socket: Option<BorrowedFd<'_>>,
 ) -> io::Result<()> {
-    let text = serde_json::to_vec(message)?;
-    let length = u32::try_from(text.len()).map_err(io::Error::other)?;
-    let frame = [&length.to_be_bytes()[..], &text].concat();
+    // It may have keys in it: there is room for all of it, so that it does not move, and it is wiped.
+    let mut frame = Zeroizing::new(Vec::with_capacity(LENGTH + LONGEST as usize));
+    frame.extend([0; LENGTH]);
+    serde_json::to_writer(&mut *frame, message)?;
+    let length = u32::try_from(frame.len() - LENGTH).map_err(io::Error::other)?;
+    frame[..LENGTH].copy_from_slice(&length.to_be_bytes());
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let sockets = socket.as_slice();
@@ -93,7 +102,7 @@ pub(super) fn receive(channel: &UnixStream) -> io::Result<Option<(Message, Optio
     if length > LONGEST {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let mut text = vec![0; length as usize];
+    let mut text = Zeroizing::new(vec![0; length as usize]);
     channel.read_exact(&mut text)?;
     Ok(Some((serde_json::from_slice(&text)?, socket)))
 }
@@ -107,8 +116,12 @@ const FLAGS: RecvFlags = RecvFlags::empty();
 /// In bytes.
 const LONGEST: u32 = 64 * 1024;
 
+/// The bytes in front of a message that say how long it is.
+const LENGTH: usize = 4;
+
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::net::{TcpListener, TcpStream};
 
     use rustix::io::{FdFlags, fcntl_getfd};
@@ -129,17 +142,37 @@ mod tests {
         };
         let first = Message::Socket(origin(0));
         send(&old, &first, Some(listener.as_fd())).unwrap();
-        let last = Message::All { all_answer: true };
+        let last = Message::All {
+            all_answer: true,
+            tickets: Vec::new(),
+        };
         send(&old, &last, None).unwrap();
         drop((old, listener));
         let (message, socket) = receive(&new).unwrap().unwrap();
-        assert_eq!(message, first);
+        assert!(matches!(message, Message::Socket(sent) if sent == origin(0)));
         let socket = socket.unwrap();
         assert!(fcntl_getfd(&socket).unwrap().contains(FdFlags::CLOEXEC));
         let (_, peer) = TcpListener::from(socket).accept().unwrap();
         assert_eq!(peer, client.local_addr().unwrap());
         let (message, socket) = receive(&new).unwrap().unwrap();
-        assert_eq!((message, socket.is_none()), (last, true));
+        assert!(matches!(
+            message,
+            Message::All {
+                all_answer: true,
+                ..
+            }
+        ));
+        assert!(socket.is_none());
         assert!(receive(&new).unwrap().is_none(), "the other side has ended");
+    }
+
+    #[test]
+    fn an_older_program_that_hands_no_tickets_over_is_understood() {
+        let (mut old, new) = UnixStream::pair().unwrap();
+        let text = br#"{"all":{"all_answer":true}}"#;
+        let length = u32::try_from(text.len()).unwrap().to_be_bytes();
+        old.write_all(&[&length[..], text].concat()).unwrap();
+        let (message, _) = receive(&new).unwrap().unwrap();
+        assert!(matches!(message, Message::All { tickets, .. } if tickets.is_empty()));
     }
 }

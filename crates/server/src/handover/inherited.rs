@@ -12,6 +12,7 @@ use listenfd::ListenFd;
 use super::channel::{self, Message, Origin};
 use crate::config::Variables;
 use crate::listener::{Outlives, StdSocket};
+use crate::live::{HandedTickets, ListenerTickets};
 use crate::output;
 use crate::socket::Address;
 
@@ -20,6 +21,7 @@ use crate::socket::Address;
 pub(crate) struct Inherited {
     sockets: VecDeque<Socket>,
     predecessor: Option<Predecessor>,
+    tickets: Vec<ListenerTickets>,
 }
 
 /// A socket to listen on.
@@ -77,7 +79,7 @@ impl Inherited {
         }
         Ok(Self {
             sockets,
-            predecessor: None,
+            ..Self::default()
         })
     }
 
@@ -95,7 +97,13 @@ impl Inherited {
                 (Message::Socket(origin), Some(socket)) => {
                     sockets.push_back(Socket::new(socket, Source::Predecessor(origin))?);
                 }
-                (Message::All { all_answer }, _) => {
+                (
+                    Message::All {
+                        all_answer,
+                        tickets,
+                    },
+                    _,
+                ) => {
                     let predecessor = Predecessor {
                         channel,
                         all_answer,
@@ -103,6 +111,7 @@ impl Inherited {
                     return Ok(Self {
                         sockets,
                         predecessor: Some(predecessor),
+                        tickets,
                     });
                 }
                 (message, _) => bail!("the process that started this one says {message:?}"),
@@ -166,6 +175,11 @@ impl Inherited {
             }
         }
         Ok(())
+    }
+
+    /// The keys of session tickets that the process before this one has handed over.
+    pub(crate) fn tickets(&mut self) -> HandedTickets {
+        HandedTickets::new(std::mem::take(&mut self.tickets))
     }
 
     /// Whether all stores and issuers answer the process before this one, so that they should answer this one too.
@@ -238,7 +252,7 @@ mod tests {
         let sockets = sockets.map(|(socket, source)| Socket::new(socket.into(), source).unwrap());
         Inherited {
             sockets: sockets.collect(),
-            predecessor: None,
+            ..Inherited::default()
         }
     }
 

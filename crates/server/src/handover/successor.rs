@@ -18,7 +18,7 @@ use super::channel::{self, Message, Origin};
 use super::inherited::HANDOVER;
 use crate::clock;
 use crate::listener::Outlives;
-use crate::live::Shared;
+use crate::live::{Live, Shared};
 use crate::output;
 
 /// What is handed to the next process, and how that is started.
@@ -123,7 +123,8 @@ impl Succession {
         let is_given_up = given_up.clone();
         let attempt = spawn_blocking(move || {
             let issuers_answer = Handle::current().block_on(live.hears_from_issuers());
-            offer.hand_over(live.is_ready() && issuers_answer, &is_given_up)
+            let all_answer = live.is_ready() && issuers_answer;
+            offer.hand_over(&live, all_answer, &is_given_up)
         });
         self.attempt = Some((attempt, given_up));
     }
@@ -171,6 +172,7 @@ impl Offer {
     /// Starts the program again, and waits until it serves.
     fn hand_over(
         &self,
+        live: &Live,
         all_answer: bool,
         given_up: &CancellationToken,
     ) -> Result<Child, HandoverError> {
@@ -179,7 +181,13 @@ impl Offer {
         }
         let (channel, theirs) = UnixStream::pair()?;
         let mut child = self.start(theirs)?;
-        let served = self.wait(&channel, all_answer, given_up, &mut child);
+        let mut tickets = live.tickets();
+        tickets.truncate(MOST_TICKETS);
+        let all = Message::All {
+            all_answer,
+            tickets,
+        };
+        let served = self.wait(&channel, &all, given_up, &mut child);
         if served.is_err() {
             // It may have ended by itself.
             let _ = child.kill();
@@ -203,7 +211,7 @@ impl Offer {
     fn wait(
         &self,
         channel: &UnixStream,
-        all_answer: bool,
+        all: &Message,
         given_up: &CancellationToken,
         child: &mut Child,
     ) -> Result<(), HandoverError> {
@@ -214,7 +222,7 @@ impl Offer {
                 return Err(ended(child)?);
             }
         }
-        if channel::send(channel, &Message::All { all_answer }, None).is_err() {
+        if channel::send(channel, all, None).is_err() {
             return Err(ended(child)?);
         }
         channel.set_read_timeout(Some(BETWEEN_LOOKS))?;
@@ -234,6 +242,9 @@ impl Offer {
         Err(HandoverError::Late(LONGEST_START))
     }
 }
+
+/// Of how many listeners the keys of tickets fit into a message.
+const MOST_TICKETS: usize = 64;
 
 /// How long a new process may take until it serves.
 const LONGEST_START: Duration = Duration::from_secs(60);

@@ -4,16 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::{ProducesTickets, ResolvesServerCert};
+use rustls::server::ResolvesServerCert;
 use thiserror::Error;
 
+use super::tickets::{HandedTickets, ListenerTickets, TicketsOf};
 use crate::acme::{self, Acme};
 use crate::clock;
 use crate::config::{Certificates, Content, HttpsSettings, ListenerSettings, TlsSettings};
 use crate::tls::certificate::Certificate;
 use crate::tls::self_signed::{self, SelfSignedError};
 use crate::tls::server::{self, ByName};
+use crate::tls::tickets::Tickets;
 
 /// A listener of the process. Its address stays; what is said on it may change.
 #[derive(Clone)]
@@ -37,7 +38,7 @@ pub(crate) struct Tls {
     /// For whom the certificate was made, if it was.
     made_for: Option<Vec<String>>,
     /// Known to all cores, and to the terms after these, so that clients come back.
-    tickets: Arc<dyn ProducesTickets>,
+    tickets: Arc<Tickets>,
     clients: Option<(Content, bool)>,
 }
 
@@ -59,6 +60,8 @@ pub(super) struct Spoken<'s> {
     pub(super) acme: Option<&'s Arc<Acme>>,
     /// Whether clients may agree on HTTP/2.
     pub(super) http2: bool,
+    /// The keys of session tickets that the process before this one had.
+    pub(super) handed: &'s HandedTickets,
 }
 
 impl ListenerTerms {
@@ -77,7 +80,9 @@ impl ListenerTerms {
             let opened = settings
                 .iter()
                 .map(|one| Self::open(one, https, spoken, None));
-            return opened.collect();
+            let opened = opened.collect();
+            spoken.handed.forget();
+            return opened;
         };
         let renewed = before.iter().map(|known| {
             let is_this = |one: &ListenerSettings| {
@@ -99,12 +104,33 @@ impl ListenerTerms {
         spoken: Spoken<'_>,
         before: Option<&Tls>,
     ) -> Result<Self, TlsOpenError> {
-        let open = |tls| Tls::open(tls, https.names(settings.address.ip()), spoken, before);
+        let open = |tls: &TlsSettings| {
+            let listener = TicketsOf {
+                address: settings.address,
+                redirects: settings.redirects,
+                clients: tls.clients,
+            };
+            let names = https.names(settings.address.ip());
+            Tls::open(tls, &listener, names, spoken, before)
+        };
         Ok(Self {
             address: settings.address,
             redirects: settings.redirects,
             proxy_protocol: settings.proxy_protocol,
             tls: settings.tls.as_ref().map(open).transpose()?,
+        })
+    }
+
+    /// The keys of its session tickets, for the process after this one.
+    pub(super) fn tickets(&self) -> Option<ListenerTickets> {
+        let tls = self.tls.as_ref()?;
+        Some(ListenerTickets {
+            listener: TicketsOf {
+                address: self.address,
+                redirects: self.redirects,
+                clients: tls.clients,
+            },
+            keys: tls.tickets.keys(),
         })
     }
 }
@@ -116,6 +142,7 @@ impl Tls {
     /// When there is no certificate, or what is configured does not fit together.
     pub(super) fn open(
         settings: &TlsSettings,
+        listener: &TicketsOf,
         names: Vec<String>,
         spoken: Spoken<'_>,
         before: Option<&Self>,
@@ -142,9 +169,12 @@ impl Tls {
         let kept = before.filter(|before| before.clients == settings.clients);
         let tickets = match kept {
             Some(kept) => Arc::clone(&kept.tickets),
-            None => Ticketer::new()?,
+            None => Arc::new(match Tickets::with(spoken.handed.take(listener))? {
+                Some(handed) => handed,
+                None => Tickets::new()?,
+            }),
         };
-        let shared = Arc::clone(&tickets);
+        let shared = Arc::clone(&tickets) as _;
         let mut config = server::config(resolver, settings.oldest, &settings.client, shared)?;
         if spoken.http2 {
             config.alpn_protocols.insert(0, b"h2".to_vec());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use super::tickets::HandedTickets;
 use crate::limits::Table;
 use crate::metrics::Metrics;
 use crate::store::Pools;
@@ -17,4 +18,6 @@ pub(crate) struct Surroundings {
     pub(crate) metrics: Arc<Metrics>,
     /// Who has asked lately, which limits before and after a reload share.
     pub(crate) table: Arc<Table>,
+    /// What the process before this one leaves to it.
+    pub(crate) tickets: HandedTickets,
 }

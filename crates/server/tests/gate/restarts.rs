@@ -2,6 +2,7 @@
 
 mod load;
 mod systemd;
+mod tickets;
 mod upgrade;
 
 use std::fs;

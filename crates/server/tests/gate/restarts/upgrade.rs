@@ -12,14 +12,14 @@ use super::{FEW, MANY, configure, configured, said_times};
 use crate::support::signed_in;
 
 /// Who serves, and how often that has changed.
-struct Line {
-    gate: Gate,
+pub(super) struct Line {
+    pub(super) gate: Gate,
     process: u64,
     changes: usize,
 }
 
 impl Line {
-    fn of(gate: Gate) -> Self {
+    pub(super) fn of(gate: Gate) -> Self {
         Self {
             process: gate.id().into(),
             gate,
@@ -28,7 +28,7 @@ impl Line {
     }
 
     /// Lets another process serve, and waits until the one before has ended.
-    async fn upgrade(&mut self) -> Result<()> {
+    pub(super) async fn upgrade(&mut self) -> Result<()> {
         self.gate.signal_successor(self.process, "USR2").await?;
         self.changes += 1;
         let line = said_times(&self.gate, "the new process serves", self.changes).await?;

@@ -1,0 +1,70 @@
+//! Clients that come back by a TLS ticket after another process has taken over.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::Result;
+use harness::{Authority, Echo, run};
+
+use super::upgrade::Line;
+use super::{configure, configured};
+
+/// What `openssl s_client` says of a connection to this line of gates.
+async fn openssl(line: &Line, words: &str) -> Result<String> {
+    let address = line.gate.proxy;
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        &format!(
+            r"printf 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' \
+            | openssl s_client -connect {address} -ign_eof {words} 2>&1"
+        ),
+    ]);
+    run(command, "openssl").await
+}
+
+#[tokio::test]
+async fn a_client_comes_back_to_the_process_that_has_taken_over() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let authority = Authority::make(folder.path()).await?;
+    let pair = authority.server("server", "IP:127.0.0.1").await?;
+    let file = folder.path().join("gate.toml");
+    configure(&file, &echo.url(), 0, 2)?;
+    let settings = fs::read_to_string(&file)?;
+    let gate = configured(&file)?
+        .env("TLS_CERT_FILE", pair.certificate.display().to_string())
+        .env("TLS_KEY_FILE", pair.key.display().to_string());
+    let mut line = Line::of(gate.start().await?);
+    let session = |version: &str| folder.path().join(version).display().to_string();
+    for version in ["1_2", "1_3"] {
+        let words = format!("-tls{version} -sess_out {}", session(version));
+        let said = openssl(&line, &words).await?;
+        assert!(said.contains("New, TLSv1"), "{said}");
+    }
+    for _ in 0..2 {
+        line.upgrade().await?;
+        for version in ["1_2", "1_3"] {
+            let session = session(version);
+            let words = format!("-tls{version} -sess_in {session} -sess_out {session}");
+            let said = openssl(&line, &words).await?;
+            assert!(said.contains("Reused, TLSv1"), "{said}");
+            assert!(said.contains("HTTP/1.1 401"), "{said}");
+        }
+    }
+    let known = line.gate.stderr().all().join("\n");
+    assert!(!known.contains("TicketKey"), "{known}");
+
+    // Whoever comes back would not be asked for the certificate that is asked for now.
+    let asks = format!(
+        "tls_client_auth = \"optional\"\ntls_client_ca_file = \"{}\"\n",
+        authority.certificate.display()
+    );
+    fs::write(&file, format!("{settings}{asks}"))?;
+    line.upgrade().await?;
+    for version in ["1_2", "1_3"] {
+        let words = format!("-tls{version} -sess_in {}", session(version));
+        let said = openssl(&line, &words).await?;
+        assert!(said.contains("New, TLSv1"), "{said}");
+    }
+    Ok(())
+}

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -10,6 +11,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::Frames;
+use tokio::time::{Sleep, sleep};
+
 use crate::patience::Patience;
 use crate::socket::Stream;
 
@@ -22,6 +25,8 @@ pub(super) struct Watched {
     writing: Patience,
     /// How long the client may take nothing of what is to go out.
     stalled: Duration,
+    /// Once all is said: until when the client is listened to, and how much of it at most.
+    farewell: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl Watched {
@@ -33,11 +38,30 @@ impl Watched {
             floods,
             writing: Patience::default(),
             stalled,
+            farewell: None,
         }
     }
 
     fn stream(&mut self) -> Pin<&mut Stream> {
         Pin::new(&mut self.stream)
+    }
+
+    /// Reads what the client still says, until it has heard that we have said everything, and closes its side. To close before that
+    /// resets the connection, and with it goes what the client has not read of the last answers (RFC 9112 §9.6 has it for HTTP/1.1).
+    fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut rest = [MaybeUninit::uninit(); 4096];
+        let listening = || (Box::pin(sleep(LONGEST_FAREWELL)), MOST_IN_FAREWELL);
+        let (latest, left) = self.farewell.get_or_insert_with(listening);
+        while *left > 0 && latest.as_mut().poll(context).is_pending() {
+            let mut room = ReadBuf::uninit(&mut rest);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut room));
+            let count = room.filled().len();
+            if read.is_err() || count == 0 {
+                break;
+            }
+            *left = left.saturating_sub(count);
+        }
+        Poll::Ready(())
     }
 
     /// The result of writing, or the error that nothing was taken for too long.
@@ -108,7 +132,17 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = self.stream().poll_shutdown(context);
-        self.unless_stalled(context, shut)
+        if self.farewell.is_none() {
+            let shut = self.stream().poll_shutdown(context);
+            ready!(self.unless_stalled(context, shut))?;
+        }
+        if !self.floods.get() {
+            ready!(self.poll_farewell(context));
+        }
+        Poll::Ready(Ok(()))
     }
 }
+
+/// How long a client may take to close its side, and how many bytes it may send until then.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(1);
+const MOST_IN_FAREWELL: usize = 1024 * 1024;

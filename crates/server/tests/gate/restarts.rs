@@ -1,6 +1,7 @@
 //! Reloads, restarts and upgrades under load: no request fails. Counts are printed.
 
 mod load;
+mod streams;
 mod systemd;
 mod tickets;
 mod upgrade;
@@ -12,14 +13,15 @@ use anyhow::{Context, Result};
 use harness::{Echo, Gate, GateCommand, poll};
 use serde_json::Value;
 
-use self::load::Load;
+use self::load::{Load, Spoken};
 use crate::support::gate;
 
 /// How often each is done where the whole suite runs.
-const FEW: usize = 5;
+const FEW: usize = 3;
 
 /// How often each is done by the tests that are run by name:
-/// `cargo test -p sessiongate --test gate restarts:: -- --ignored --nocapture`.
+/// `cargo test -p sessiongate --test gate restarts:: -- --ignored --nocapture
+/// --test-threads 1`.
 const MANY: usize = 50;
 
 /// What a line of the log says, as JSON, if it says this.
@@ -55,12 +57,12 @@ fn configure(file: &Path, service: &str, turn: usize, workers: usize) -> Result<
     Ok(fs::write(file, text)?)
 }
 
-async fn reloads(times: usize) -> Result<()> {
+async fn reloads(times: usize, spoken: Spoken) -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let file = folder.path().join("gate.toml");
     configure(&file, &echo.url(), 0, 2)?;
-    let gate = configured(&file)?.start().await?;
-    let load = Load::start(gate.proxy)?;
+    let gate = spoken.of(configured(&file)?).start().await?;
+    let mut load = Load::start(gate.proxy, &spoken)?;
     for turn in 1..=times {
         configure(&file, &echo.url(), turn, 2)?;
         gate.signal("HUP")?;
@@ -72,11 +74,22 @@ async fn reloads(times: usize) -> Result<()> {
 
 #[tokio::test]
 async fn no_request_fails_while_the_configuration_is_reloaded() -> Result<()> {
-    reloads(FEW).await
+    reloads(FEW, Spoken::Clear).await
 }
 
 #[tokio::test]
-#[ignore = "fifty take their time; five are part of the suite"]
+async fn no_request_over_tls_fails_while_the_configuration_is_reloaded() -> Result<()> {
+    reloads(FEW, Spoken::tls().await?).await
+}
+
+#[tokio::test]
+#[ignore = "fifty take their time; three are part of the suite"]
 async fn no_request_fails_while_the_configuration_is_reloaded_many_times() -> Result<()> {
-    reloads(MANY).await
+    reloads(MANY, Spoken::Clear).await
+}
+
+#[tokio::test]
+#[ignore = "fifty take their time; three are part of the suite"]
+async fn no_request_over_tls_fails_while_the_configuration_is_reloaded_many_times() -> Result<()> {
+    reloads(MANY, Spoken::tls().await?).await
 }

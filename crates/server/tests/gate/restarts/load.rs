@@ -1,22 +1,65 @@
-//! A real client that keeps its connections: wrk.
+//! Clients that keep their connections: wrk, over TLS too, and beside it one of HTTP/2.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use harness::{Echo, Mint, poll};
+use harness::{Authority, Echo, GateCommand, Mint, poll};
 use tempfile::TempDir;
 
-/// wrk with sixteen connections, each of which rests for some milliseconds between two requests.
+use super::streams::Streams;
+
+/// What clients speak.
+pub(super) enum Spoken {
+    /// HTTP/1.1 in the clear.
+    Clear,
+    /// HTTP/1.1 and HTTP/2 over TLS, with a certificate of this authority.
+    Tls(Box<(Authority, TempDir)>),
+}
+
+impl Spoken {
+    /// With an authority of its own.
+    pub(super) async fn tls() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let authority = Authority::make(folder.path()).await?;
+        authority.server("server", "DNS:localhost").await?;
+        Ok(Self::Tls(Box::new((authority, folder))))
+    }
+
+    /// A gate that speaks it.
+    pub(super) fn of(&self, gate: GateCommand) -> GateCommand {
+        let Self::Tls(secure) = self else {
+            return gate;
+        };
+        let file = |name: &str| secure.1.path().join(name).display().to_string();
+        gate.env("TLS_CERT_FILE", file("server.pem"))
+            .env("TLS_KEY_FILE", file("server.key"))
+    }
+
+    fn called(&self) -> &'static str {
+        match self {
+            Self::Clear => "HTTP/1.1",
+            Self::Tls(_) => "HTTP/1.1 over TLS",
+        }
+    }
+}
+
+/// wrk with sixteen connections, each of which rests for some milliseconds between two requests; and over TLS, those of HTTP/2.
 pub(super) struct Load {
     wrk: Option<Child>,
+    called: &'static str,
+    streams: Option<Streams>,
     _folder: TempDir,
 }
 
 impl Load {
     /// Begins to ask the gate at this address.
-    pub(super) fn start(gate: SocketAddr) -> Result<Self> {
+    pub(super) fn start(gate: SocketAddr, spoken: &Spoken) -> Result<Self> {
+        let (scheme, streams) = match spoken {
+            Spoken::Clear => ("http", None),
+            Spoken::Tls(secure) => ("https", Some(Streams::start(gate, &secure.0)?)),
+        };
         let folder = tempfile::tempdir()?;
         let script = folder.path().join("script.lua");
         fs::write(&script, SCRIPT)?;
@@ -26,19 +69,24 @@ impl Load {
             .args(["-t1", "-c16", "-d3600", "--timeout", "30", "-s"])
             .arg(script)
             .args(["-H", &format!("Cookie: {}", Mint::user("ada").authjs())])
-            .arg(format!("http://{gate}/"))
+            .arg(format!("{scheme}://{gate}/"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start wrk; install it with: sudo apt-get install -y wrk")?;
         Ok(Self {
             wrk: Some(wrk),
+            called: spoken.called(),
+            streams,
             _folder: folder,
         })
     }
 
     /// Waits until some more requests have reached the service.
-    pub(super) async fn goes_on(&self, echo: &Echo) -> Result<()> {
+    pub(super) async fn goes_on(&mut self, echo: &Echo) -> Result<()> {
+        if let Some(streams) = &mut self.streams {
+            streams.go_on().await?;
+        }
         let before = echo.seen().len();
         poll("more requests", async || {
             (echo.seen().len() > before + 50).then_some(())
@@ -48,6 +96,10 @@ impl Load {
 
     /// Ends the load, prints its counts, and sees that nothing has failed.
     pub(super) async fn end(mut self, what: &str) -> Result<()> {
+        if let Some(streams) = self.streams.take() {
+            streams.end(what).await?;
+        }
+        let what = format!("{what}, {}", self.called);
         let wrk = self.wrk.take().context("it runs")?;
         let mut kill = Command::new("kill");
         kill.args(["-s", "INT", &wrk.id().to_string()]);

@@ -12,19 +12,20 @@ use tempfile::TempDir;
 use tokio::net::UnixDatagram;
 use tokio::time::timeout;
 
-use super::load::Load;
+use super::load::{Load, Spoken};
 use super::{FEW, MANY, said_times};
 use crate::support::{gate, signed_in};
 
-async fn restarts(times: usize) -> Result<()> {
+async fn restarts(times: usize, spoken: Spoken) -> Result<()> {
     let echo = Echo::start().await?;
     let socket = Arc::new(TcpListener::bind("127.0.0.1:0")?);
     let address = socket.local_addr()?;
     let command = gate(&echo.url()).env("LISTEN", address.to_string());
     let command = command.env("WORKERS", "2").passing(&socket, "web");
+    let command = spoken.of(command);
     let mut running = command.clone().start().await?;
     assert_eq!(running.proxy, address);
-    let load = Load::start(address)?;
+    let mut load = Load::start(address, &spoken)?;
     for _ in 0..times {
         load.goes_on(&echo).await?;
         running.signal("TERM")?;
@@ -39,13 +40,24 @@ async fn restarts(times: usize) -> Result<()> {
 
 #[tokio::test]
 async fn no_request_fails_while_systemd_restarts_the_gate() -> Result<()> {
-    restarts(FEW).await
+    restarts(FEW, Spoken::Clear).await
 }
 
 #[tokio::test]
-#[ignore = "fifty take their time; five are part of the suite"]
+#[ignore = "fifty take their time; three are part of the suite"]
 async fn no_request_fails_while_systemd_restarts_the_gate_many_times() -> Result<()> {
-    restarts(MANY).await
+    restarts(MANY, Spoken::Clear).await
+}
+
+#[tokio::test]
+async fn no_request_over_tls_fails_while_systemd_restarts_the_gate() -> Result<()> {
+    restarts(FEW, Spoken::tls().await?).await
+}
+
+#[tokio::test]
+#[ignore = "fifty take their time; three are part of the suite"]
+async fn no_request_over_tls_fails_while_systemd_restarts_the_gate_many_times() -> Result<()> {
+    restarts(MANY, Spoken::tls().await?).await
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use harness::{Client, Echo, Gate, poll};
 use serde_json::Value;
 
-use super::load::Load;
+use super::load::{Load, Spoken};
 use super::{FEW, MANY, configure, configured, said_times};
 use crate::support::signed_in;
 
@@ -38,12 +38,12 @@ impl Line {
     }
 }
 
-async fn upgrades(times: usize) -> Result<()> {
+async fn upgrades(times: usize, spoken: Spoken) -> Result<()> {
     let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
     let file = folder.path().join("gate.toml");
     configure(&file, &echo.url(), 0, 2)?;
-    let gate = configured(&file)?.start().await?;
-    let load = Load::start(gate.proxy)?;
+    let gate = spoken.of(configured(&file)?).start().await?;
+    let mut load = Load::start(gate.proxy, &spoken)?;
     let mut line = Line::of(gate);
     for turn in 1..=times {
         load.goes_on(&echo).await?;
@@ -63,13 +63,24 @@ async fn upgrades(times: usize) -> Result<()> {
 
 #[tokio::test]
 async fn no_request_fails_while_new_processes_take_over() -> Result<()> {
-    upgrades(FEW).await
+    upgrades(FEW, Spoken::Clear).await
 }
 
 #[tokio::test]
-#[ignore = "fifty take their time; five are part of the suite"]
+#[ignore = "fifty take their time; three are part of the suite"]
 async fn no_request_fails_while_new_processes_take_over_many_times() -> Result<()> {
-    upgrades(MANY).await
+    upgrades(MANY, Spoken::Clear).await
+}
+
+#[tokio::test]
+async fn no_request_over_tls_fails_while_new_processes_take_over() -> Result<()> {
+    upgrades(FEW, Spoken::tls().await?).await
+}
+
+#[tokio::test]
+#[ignore = "fifty take their time; three are part of the suite"]
+async fn no_request_over_tls_fails_while_new_processes_take_over_many_times() -> Result<()> {
+    upgrades(MANY, Spoken::tls().await?).await
 }
 
 #[tokio::test]

@@ -1,0 +1,198 @@
+//! A client that keeps its connections of HTTP/2 over TLS and takes the end of one as RFC 9113 §6.8 has it.
+//!
+//! h2load counts what is under way as failed when a connection ends, whatever the server has said, and opens no other. This one
+//! sends what the server says not to have looked at again, as browsers do, and counts everything else that does not come to a whole
+//! answer as failed: also a connection that ends without a GOAWAY, or without the close of TLS.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use h2::client::SendRequest;
+use harness::{Authority, Mint, poll};
+use http::Request;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+
+/// Connections at work, each with several requests under way, which rest for some milliseconds in between.
+pub(super) struct Streams {
+    shared: Arc<Shared>,
+    connections: JoinSet<Result<()>>,
+}
+
+struct Shared {
+    address: SocketAddr,
+    tls: TlsConnector,
+    cookie: String,
+    stops: AtomicBool,
+    answered: AtomicU64,
+    opened: AtomicU64,
+    resumed: AtomicU64,
+    sent_again: AtomicU64,
+}
+
+impl Streams {
+    /// Begins to ask the gate at this address, which shows a certificate of this authority.
+    pub(super) fn start(address: SocketAddr, authority: &Authority) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&authority.certificate)?)?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let shared = Arc::new(Shared {
+            address,
+            tls: Arc::new(config).into(),
+            cookie: Mint::user("ada").authjs(),
+            stops: AtomicBool::default(),
+            answered: AtomicU64::default(),
+            opened: AtomicU64::default(),
+            resumed: AtomicU64::default(),
+            sent_again: AtomicU64::default(),
+        });
+        let mut connections = JoinSet::new();
+        for _ in 0..CONNECTIONS {
+            let shared = Arc::clone(&shared);
+            connections.spawn(async move { shared.keep_asking().await });
+        }
+        Ok(Self {
+            shared,
+            connections,
+        })
+    }
+
+    /// Waits until some more requests have been answered.
+    pub(super) async fn go_on(&mut self) -> Result<()> {
+        let answered = || self.shared.answered.load(Ordering::Relaxed);
+        let before = answered();
+        let went_on = poll("more answers over HTTP/2", async || {
+            (answered() > before + 50).then_some(())
+        });
+        tokio::select! {
+            went_on = went_on => went_on,
+            Some(failed) = self.connections.join_next() => failed?,
+        }
+    }
+
+    /// Ends the load, prints its counts, and sees that nothing has failed.
+    pub(super) async fn end(mut self, what: &str) -> Result<()> {
+        self.shared.stops.store(true, Ordering::Relaxed);
+        while let Some(ended) = self.connections.join_next().await {
+            ended?.with_context(|| what.to_owned())?;
+        }
+        let shared = &self.shared;
+        let [answered, opened, resumed, sent_again] = [
+            &shared.answered,
+            &shared.opened,
+            &shared.resumed,
+            &shared.sent_again,
+        ]
+        .map(|count| count.load(Ordering::Relaxed));
+        println!(
+            "{what}, HTTP/2 over TLS: {answered} requests over {opened} connections ({resumed} resumed), failed: 0; \
+             sent again because a GOAWAY had named them: {sent_again}"
+        );
+        ensure!(answered > 0, "{what}: nothing was answered");
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// One connection after the other, until the end.
+    async fn keep_asking(self: Arc<Self>) -> Result<()> {
+        while !self.stops.load(Ordering::Relaxed) {
+            self.ask_over_one().await?;
+        }
+        Ok(())
+    }
+
+    async fn ask_over_one(self: &Arc<Self>) -> Result<()> {
+        let tcp = TcpStream::connect(self.address).await.context("connect")?;
+        tcp.set_nodelay(true)?;
+        let name = ServerName::try_from("localhost")?;
+        let tls = self.tls.connect(name, tcp).await.context("shake hands")?;
+        let resumed = tls.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+        self.resumed.fetch_add(resumed.into(), Ordering::Relaxed);
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        let (requests, connection) = h2::client::handshake(tls).await.context("greet")?;
+        let mut asking = JoinSet::new();
+        for _ in 0..AT_A_TIME {
+            let (shared, requests) = (Arc::clone(self), requests.clone());
+            asking.spawn(async move { shared.ask_over_stream(requests).await });
+        }
+        drop(requests);
+        let asked = async {
+            while let Some(ended) = asking.join_next().await {
+                ended??;
+            }
+            anyhow::Ok(())
+        };
+        let (asked, ended) = tokio::join!(asked, connection);
+        asked?;
+        match ended {
+            Err(error) if !is_going_away(&error) => Err(error).context("the connection's end"),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// One request after the other, until the connection takes none.
+    async fn ask_over_stream(&self, requests: SendRequest<Bytes>) -> Result<()> {
+        while !self.stops.load(Ordering::Relaxed) {
+            let mut ready = match requests.clone().ready().await {
+                Ok(ready) => ready,
+                Err(error) if is_going_away(&error) => return Ok(()),
+                Err(error) => return Err(error).context("before a request"),
+            };
+            let request = Request::get("https://localhost/").header("cookie", &self.cookie);
+            let asked = match ready.send_request(request.body(())?, true) {
+                Ok((response, _)) => timeout(harness::PATIENCE, answer(response)).await,
+                Err(error) => Ok(Err(error)),
+            };
+            match asked.context("no answer")? {
+                Ok(200) => {
+                    self.answered.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(status) => bail!("status {status}"),
+                Err(error) if is_going_away(&error) => {
+                    self.sent_again.fetch_add(1, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Err(error) => return Err(error).context("a request"),
+            }
+            sleep(REST).await;
+        }
+        Ok(())
+    }
+}
+
+/// The status of an answer, of which everything has come.
+async fn answer(response: h2::client::ResponseFuture) -> Result<u16, h2::Error> {
+    let mut response = response.await?;
+    let body = response.body_mut();
+    while let Some(piece) = body.data().await {
+        let length = piece?.len();
+        body.flow_control().release_capacity(length)?;
+    }
+    Ok(response.status().as_u16())
+}
+
+/// Whether the server has said that it goes, and has not looked at what this is about.
+fn is_going_away(error: &h2::Error) -> bool {
+    error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)
+}
+
+const CONNECTIONS: usize = 4;
+const AT_A_TIME: usize = 4;
+
+/// Between two requests of a stream after the other.
+const REST: Duration = Duration::from_millis(10);

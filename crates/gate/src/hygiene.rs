@@ -179,7 +179,7 @@ impl Hygiene {
         headers.keys().filter(is_unwanted).cloned().collect()
     }
 
-    fn is_unwanted(&self, name: &str, trusted_peer: bool) -> bool {
+    pub(crate) fn is_unwanted(&self, name: &str, trusted_peer: bool) -> bool {
         if names::is_framing_alias(name) {
             return true;
         }
@@ -252,7 +252,8 @@ fn has_session_cookie(keys: &KeyRing, headers: &HeaderMap) -> bool {
     cookies.any(|value| comes_before_bearer(keys, value.as_bytes()))
 }
 
-fn normal_form(name: &str) -> String {
+/// A name as services may fold it.
+pub(crate) fn normal_form(name: &str) -> String {
     name.bytes()
         .map(|byte| char::from(normal_byte(byte)))
         .collect()

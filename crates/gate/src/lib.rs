@@ -33,6 +33,7 @@ mod restriction;
 mod routes;
 mod same_origin;
 mod stores;
+mod trailers;
 
 pub use address::write_address;
 pub use bypass::Bypass;

@@ -19,6 +19,7 @@ mod over_http2;
 mod server;
 mod streamed_exchange;
 mod streaming;
+mod websocket;
 
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -35,10 +36,11 @@ pub(crate) use self::exchanging::{Exchanging, Forwards};
 pub(crate) use self::health::Checks;
 pub(crate) use self::member::{Member, Members};
 use self::opening::{Need, Opened};
-use self::over_http2::Http2Origin;
+use self::over_http2::{Asked, Http2Origin};
 use self::server::Server;
 pub(crate) use self::server::own_host;
 pub(crate) use self::streamed_exchange::StreamedExchange;
+pub(crate) use self::websocket::{Upgraded, accept as websocket_accept};
 use crate::aside::aside;
 use crate::config::UpstreamSettings;
 use crate::front::record::Record;
@@ -161,18 +163,21 @@ impl Server {
         waits: bool,
         counts: bool,
     ) -> Result<(Answered, D::Exchange), UpstreamError> {
-        let need = Need {
+        let mut need = Need {
             // What an upstream may do twice can be sent twice (RFC 9112 §9.3.1).
             repeatable: is_repeatable(admitted),
             told: self.told(record),
             waits,
+            over_http1: self.has_to_speak_http1(admitted, client),
         };
-        if self.speaks_http2() {
-            let repeatable = need.repeatable;
-            return aside(self.forward_over_http2(admitted, (repeatable, counts), client, record))
-                .await;
-        }
         loop {
+            if self.speaks_http2.get() && !need.over_http1 {
+                let forwarding = self.forward_over_http2(admitted, (need, counts), client, record);
+                match aside(forwarding).await {
+                    Some(forwarded) => return forwarded,
+                    None => need.over_http1 = true,
+                }
+            }
             let own = client.take_own(&self.identity, || record.owner());
             let own = own.filter(|own| own.told == need.told && own.is_idle_now());
             let (is_own, kept) = match own {
@@ -181,7 +186,11 @@ impl Server {
             };
             let Opened { mut link, reused } = match kept {
                 Some(link) => Opened { link, reused: true },
-                None => aside(self.open(client, need)).await?,
+                None => match aside(self.open(client, need)).await? {
+                    Some(opened) => opened,
+                    // It speaks HTTP/2 by now.
+                    None => continue,
+                },
             };
             if counts {
                 link.under_way = Some(self.member.begins());
@@ -206,31 +215,54 @@ impl Server {
         }
     }
 
+    /// Whether a request goes over HTTP/1.1 although its server may choose HTTP/2: what NTLM and Negotiate authenticate is a
+    /// connection, which there are many clients'.
+    fn has_to_speak_http1(&self, admitted: &Admitted<'_, Length>, client: &impl Forwards) -> bool {
+        let is_bound = || admitted.binds_connection() || client.owns_connection_to(&self.identity);
+        self.channels.is_some() && self.member.dialer.negotiates() && is_bound()
+    }
+
+    /// `None` when the server speaks HTTP/1.1, or takes this request over that alone.
     async fn forward_over_http2<D: Forwards>(
         self: &Rc<Self>,
         admitted: &Admitted<'_, Length>,
-        (repeatable, counts): (bool, bool),
+        (need, counts): (Need, bool),
         client: &mut D,
         record: &Record<'_>,
-    ) -> Result<(Answered, D::Exchange), UpstreamError> {
+    ) -> Option<Result<(Answered, D::Exchange), UpstreamError>> {
+        let key = websocket::key(admitted);
         loop {
-            let mut turn = self.turn(client).await?;
+            let mut turn = match self.turn(client, need).await {
+                Ok(turn) => turn?,
+                Err(error) => return Some(Err(error)),
+            };
+            if key.is_some() && !turn.takes_websockets() {
+                return None;
+            }
             turn.under_way = counts.then(|| self.member.begins());
             let reused = turn.is_reused;
-            let asks_first = client.awaits_word();
-            let origin = match Http2Origin::begin(turn, admitted, asks_first, self.patience) {
+            let asked = Asked {
+                admitted,
+                asks_first: client.awaits_word(),
+                websocket: key,
+                secure: self.member.dialer.address.speaks_tls(),
+            };
+            let origin = match Http2Origin::begin(turn, asked, self.patience) {
                 Ok(origin) => origin,
                 // It ended just as we used it again, and nothing has been sent.
                 Err(_) if reused => continue,
-                Err(error) => return Err(UpstreamError::Connect(error)),
+                Err(error) => return Some(Err(UpstreamError::Connect(error))),
             };
             let mut exchange =
                 D::Exchange::begin_over_http2(origin, Rc::clone(self), admitted, client);
             match exchange.head(client, record).await {
-                Ok(answered) => return Ok((answered, exchange)),
-                Err(UpstreamError::Exchange(error))
-                    if reused && over_http2::may_repeat(&error, repeatable) => {}
-                Err(error) => return Err(error),
+                Ok(answered) => return Some(Ok((answered, exchange))),
+                Err(UpstreamError::Exchange(error)) if over_http2::is_unanswered(&error) => {
+                    if !reused || !need.repeatable {
+                        return Some(Err(UpstreamError::Unanswered(error)));
+                    }
+                }
+                Err(error) => return Some(Err(error)),
             }
         }
     }

@@ -1,13 +1,12 @@
 //! What the proxy asks of a client's side beyond answers of its own: files, and WebSockets.
 
 use crate::client::Client;
-use crate::connection::Connection;
 use crate::ended::{Ended, Sent};
 use crate::folder::{Answer, FolderError};
 use crate::front::record::Record;
 use crate::front::tunnel;
 use crate::leases::Lease;
-use crate::upstream::Forwards;
+use crate::upstream::{Forwards, Upgraded};
 
 /// A client's side whose requests the proxy answers.
 pub(crate) trait Answerable: Forwards {
@@ -21,7 +20,7 @@ pub(crate) trait Answerable: Forwards {
     /// session that has ended is told to the client with this code.
     async fn join(
         &mut self,
-        upstream: Connection,
+        upstream: Upgraded,
         record: &Record<'_>,
         lease: Lease,
         expired_code: u16,
@@ -35,7 +34,7 @@ impl Answerable for Client {
 
     async fn join(
         &mut self,
-        upstream: Connection,
+        upstream: Upgraded,
         record: &Record<'_>,
         lease: Lease,
         expired_code: u16,

@@ -34,13 +34,12 @@ use crate::deadline::Deadline;
 use crate::ended::{Ended, Sent, is_our_limit};
 use crate::folder;
 use crate::limits::InFlight;
-use crate::link::Link;
 use crate::live::{Current, Live, View};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::service::Service;
 use crate::socket::Stream;
-use crate::upstream::{Exchanging, UpstreamError};
+use crate::upstream::{Exchanging, Upgraded, UpstreamError};
 
 /// What one runtime needs to serve requests.
 pub(crate) struct Proxy {
@@ -140,7 +139,7 @@ enum Outcome<E> {
     /// A folder answers it.
     Found(folder::Answer),
     /// It became a WebSocket.
-    Joined(Answered, Box<Link>),
+    Joined(Answered, Upgraded),
     /// The upstream answers it.
     Passed(Answered, E),
 }
@@ -215,10 +214,9 @@ impl Proxy {
                 // It may last for days, and the service has more to do with it than we.
                 drop(place);
                 client.end();
-                let upstream = *upstream;
                 let lease = live.lease(handling, record.session());
                 let code = live.limits.session_end.map_or(0, NonZeroU16::get);
-                let ended = aside(client.join(upstream.connection, &record, lease, code)).await;
+                let ended = aside(client.join(upstream, &record, lease, code)).await;
                 let began = client.is_being_answered();
                 record.ends(Sent { ended, began });
             }
@@ -410,9 +408,9 @@ impl Proxy {
         if !becomes_websocket {
             return Outcome::Passed(answer, exchange);
         }
-        match exchange.into_connection() {
-            Some(connection) => Outcome::Joined(answer, connection),
-            // Over HTTP/2 no service says so.
+        match exchange.into_upgraded() {
+            Some(upgraded) => Outcome::Joined(answer, upgraded),
+            // A stream has an answer by now.
             None => Outcome::Abandoned,
         }
     }

@@ -22,7 +22,7 @@ use super::record::Record;
 use crate::connection::Connection;
 use crate::ended::Ended;
 use crate::leases::{Lease, Over};
-use crate::socket::Stream;
+use crate::upstream::Upgraded;
 
 /// Whether a request asks for a WebSocket (RFC 6455 §4.1). No other protocol is ever upgraded to. With a body it would be unclear
 /// where the WebSocket begins.
@@ -55,6 +55,35 @@ fn is_websocket<'m>(
 /// Joins both sides until one of them is done or the lease is over, and says how that came about. `client` has the head of the
 /// answer in its output. A session that has ended is told to the client with this code.
 pub(crate) async fn join(
+    client: &mut Connection,
+    upstream: Upgraded,
+    record: &Record<'_>,
+    lease: Lease,
+    expired_code: u16,
+) -> Ended {
+    match upstream {
+        Upgraded::Connection(link) => {
+            join_connections(client, link.connection, record, lease, expired_code).await
+        }
+        Upgraded::Stream(mut stream) => {
+            let mut to_upstream = Frames::default();
+            to_upstream.see(&client.input);
+            if let Err(error) = client.flush().await {
+                return Ended::with_client(&error);
+            }
+            record.head_left();
+            if let Err(error) = stream.write_all(&client.input).await {
+                return Ended::with_upstream(&error);
+            }
+            record.passed_in(client.input.len() as u64);
+            let sides = (client.stream(), &mut *stream);
+            let frames = (Frames::default(), to_upstream);
+            talk(sides, frames, record, (lease, expired_code)).await
+        }
+    }
+}
+
+async fn join_connections(
     client: &mut Connection,
     mut upstream: Connection,
     record: &Record<'_>,
@@ -89,12 +118,21 @@ pub(crate) async fn join(
 /// As [`join`], for a client's side that has nothing of the answer left to send.
 pub(crate) async fn join_stream(
     client: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    mut upstream: Connection,
+    upstream: Upgraded,
     record: &Record<'_>,
     lease: Lease,
     expired_code: u16,
 ) -> Ended {
     let mut to_client = Frames::default();
+    let mut upstream = match upstream {
+        Upgraded::Connection(link) => link.connection,
+        Upgraded::Stream(mut stream) => {
+            record.head_left();
+            let frames = (to_client, Frames::default());
+            let sides = (client, &mut *stream);
+            return talk(sides, frames, record, (lease, expired_code)).await;
+        }
+    };
     // What the service said right behind its answer.
     to_client.see(&upstream.input);
     if let Err(error) = client.write_all(&upstream.input).await {
@@ -108,7 +146,10 @@ pub(crate) async fn join_stream(
 }
 
 async fn talk(
-    (client, upstream): (&mut (impl AsyncRead + AsyncWrite + Unpin), &mut Stream),
+    (client, upstream): (
+        &mut (impl AsyncRead + AsyncWrite + Unpin),
+        &mut (impl AsyncRead + AsyncWrite + Unpin),
+    ),
     (to_client, to_upstream): (Frames, Frames),
     record: &Record<'_>,
     (lease, expired_code): (Lease, u16),
@@ -150,9 +191,9 @@ async fn talk(
 }
 
 /// Both sides of a WebSocket, and what is on its way between them.
-struct Tunnel<'t, S> {
-    client: Side<'t, S>,
-    upstream: Side<'t, Stream>,
+struct Tunnel<'t, C, U> {
+    client: Side<'t, C>,
+    upstream: Side<'t, U>,
     /// From the service to the client, and the other way round.
     down: Flow,
     up: Flow,
@@ -161,7 +202,11 @@ struct Tunnel<'t, S> {
     ends: Option<(Over, Pin<Box<Sleep>>)>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Tunnel<'_, S> {
+impl<C, U> Tunnel<'_, C, U>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+{
     /// Whether one of those who talk has said Close.
     fn is_closed(&self) -> bool {
         self.client.frames.close() || self.upstream.frames.close()

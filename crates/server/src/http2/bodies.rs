@@ -42,6 +42,7 @@ impl Streamed for Http2Stream {
         if self.request.received > self.request.limit {
             return Poll::Ready(Err(Broken::Limit));
         }
+        let frame = frame.map(|frame| self.without_claims(frame));
         Poll::Ready(frame.map_err(Broken::Source))
     }
 
@@ -70,6 +71,15 @@ impl Streamed for Http2Stream {
 }
 
 impl Http2Stream {
+    /// The same piece of a body; of trailers, what may go on.
+    fn without_claims(&self, frame: BodyFrame) -> BodyFrame {
+        let BodyFrame::End(Some(trailers)) = frame else {
+            return frame;
+        };
+        let trailers = self.proxy.live.current().gate.hygiene.trailers(&trailers);
+        BodyFrame::End(Some(trailers).filter(|trailers| !trailers.is_empty()))
+    }
+
     fn interim(&mut self, status: StatusCode, headers: HeaderMap) {
         let mut interim = Response::new(());
         *interim.status_mut() = status;

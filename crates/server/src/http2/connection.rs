@@ -211,7 +211,8 @@ impl Answering {
         let (head, has_ended) = (Request::from_parts(head, ()), body.is_end_stream());
         let (proxy, peer) = (&self.proxy, &self.peer);
         let stream = |request: &Request<Length>| {
-            Http2Stream::new(request, body, respond, self.limits, self.stream_idle)
+            let (limits, idle, proxy) = (self.limits, self.stream_idle, Rc::clone(proxy));
+            Http2Stream::new(request, body, respond, limits, idle, proxy)
         };
         match request::read(head, has_ended, self.limits.head) {
             Ok(mut request) => {

@@ -9,7 +9,6 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::stream::Http2Stream;
-use crate::connection::Connection;
 use crate::downstream::Downstream;
 use crate::ended::{Ended, Sent};
 use crate::folder::{Answer, FolderError};
@@ -19,7 +18,7 @@ use crate::front::tunnel;
 use crate::leases::Lease;
 use crate::patience::FOREVER;
 use crate::streamed::Streamed;
-use crate::upstream::{Forwards, StreamedExchange};
+use crate::upstream::{Forwards, StreamedExchange, Upgraded};
 
 impl Forwards for Http2Stream {
     type Exchange = StreamedExchange;
@@ -64,7 +63,7 @@ impl Answerable for Http2Stream {
 
     async fn join(
         &mut self,
-        upstream: Connection,
+        upstream: Upgraded,
         record: &Record<'_>,
         lease: Lease,
         expired_code: u16,

@@ -1,6 +1,5 @@
 //! What a stream asks for, as a request that the proxy decides on.
 
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -9,6 +8,8 @@ use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_KEY, 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http1::{HeadLimits, Length, Violation, read_target};
+
+use crate::upstream::websocket_accept;
 
 /// Brings the head of a stream into the form in which a request comes over HTTP/1.1: its host in `Host`, its target in origin
 /// form, its cookies in one field. A WebSocket (RFC 8441) becomes the upgrade that it is there.
@@ -97,14 +98,12 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// What a service that has understood a request for a WebSocket says to the key in it (RFC 6455 §4.2.2); `None` for another request.
-pub(super) fn wanted_accept(request: &Request<Length>) -> Option<String> {
+/// What a service that has understood a request for a WebSocket says to the key in it; `None` for another request.
+pub(super) fn wanted_accept(request: &Request<Length>) -> Option<HeaderValue> {
     let headers = request.headers();
     let key = headers.get(SEC_WEBSOCKET_KEY);
     let key = key.filter(|_| headers.contains_key(UPGRADE))?;
-    let text = [key.as_bytes(), b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"].concat();
-    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, &text);
-    Some(BASE64_STANDARD.encode(digest))
+    Some(websocket_accept(key.as_bytes()))
 }
 
 /// Makes a request of HTTP/1.1 for a WebSocket of an extended CONNECT (RFC 8441 §5). The key is ours: a stream has none, and whether

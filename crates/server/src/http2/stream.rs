@@ -24,13 +24,13 @@ use crate::config::ClientSettings;
 use crate::downstream::Downstream;
 use crate::ended::{Ended, Sent, is_our_limit};
 use crate::front::asker::is_grpc;
+use crate::front::proxy::Proxy;
 use crate::link::Link;
 use crate::owner::Owner;
 use crate::patience::Patience;
 use crate::streamed::{BodyFrame, Streamed};
 
 /// A stream on which a request has come.
-#[derive(Debug)]
 pub(super) struct Http2Stream {
     pub(super) request: RequestBody,
     pub(super) answer: AnswerBody,
@@ -40,11 +40,13 @@ pub(super) struct Http2Stream {
     /// When its client waits for the call no longer.
     deadline: Option<Instant>,
     /// What the service says when it has understood that a WebSocket is wanted, if one is.
-    wanted_accept: Option<String>,
+    wanted_accept: Option<HeaderValue>,
     /// Whether the client has taken the request back, or has left.
     pub(super) is_gone: bool,
     /// Our address, as the client has reached it.
     pub(super) reached: Option<SocketAddr>,
+    /// Who knows which trailers may go on.
+    pub(super) proxy: Rc<Proxy>,
 }
 
 /// The request's body on its way in.
@@ -87,6 +89,7 @@ impl Http2Stream {
         respond: SendResponse<Bytes>,
         limits: ClientSettings,
         stream_idle: Duration,
+        proxy: Rc<Proxy>,
     ) -> Self {
         let headers = request.headers();
         let is_held = headers.contains_key(EXPECT) && *request.body() != Length::NONE;
@@ -117,6 +120,7 @@ impl Http2Stream {
             wanted_accept: wanted_accept(request),
             is_gone: false,
             reached: None,
+            proxy,
         }
     }
 
@@ -144,7 +148,7 @@ impl Http2Stream {
     /// wanted. There is no client that would see that it has not: the key is ours.
     fn begin_websocket(&mut self, mut head: Response<()>) {
         let accept = head.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
-        let wanted = self.wanted_accept.as_deref();
+        let wanted = self.wanted_accept.as_ref();
         if wanted.is_some_and(|wanted| accept.is_some_and(|accept| accept == wanted)) {
             *head.status_mut() = StatusCode::OK;
         } else {

@@ -1,17 +1,20 @@
 //! The connections of one runtime to a server that speaks HTTP/2. As many requests as the server allows share one.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Ping;
 use h2::client::{Builder, Connection, SendRequest};
-use tokio::sync::Mutex;
-use tokio::time::sleep;
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit};
+use tokio::time::{Instant, sleep, sleep_until};
 
+use super::error::UpstreamError;
+use super::member::Member;
 use crate::http2::messages::broken;
 use crate::link::UnderWay;
 use crate::socket::Stream;
@@ -22,6 +25,8 @@ pub(super) struct Channels {
     open: RefCell<Vec<Rc<Channel>>>,
     /// Whoever opens one more; the others wait whether there will be room on it.
     opening: Mutex<()>,
+    /// Tells that one, where there may be no more connections, that a request has ended.
+    freed: Rc<Notify>,
 }
 
 /// A connection.
@@ -32,6 +37,36 @@ struct Channel {
     active: Cell<usize>,
     /// Whether no others are to begin.
     is_over: Cell<bool>,
+    freed: Rc<Notify>,
+    /// Counts it among the connections to its server, where these are limited.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// A connection that has been opened, on which nothing has been said.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    pub(super) stream: Stream,
+    pub(super) place: Option<OwnedSemaphorePermit>,
+    /// When it takes no more requests, if it grows too old.
+    pub(super) ends: Option<Instant>,
+    /// The server, where there may be only so many connections to it.
+    pub(super) limited: Option<Arc<Member>>,
+}
+
+/// What has come of the wish to open a connection.
+pub(super) enum Connected {
+    Fresh(Fresh),
+    /// There may be room on another one before there may be one more.
+    Full,
+    /// The server speaks HTTP/1.1, as another connection has shown.
+    Http1,
+}
+
+/// What has come of the wish to send a request over HTTP/2.
+pub(super) enum Agreed {
+    /// The server has chosen HTTP/1.1, perhaps for this connection.
+    Http1(Option<Fresh>),
+    Http2(Turn),
 }
 
 /// A place for one request on a connection.
@@ -46,35 +81,60 @@ pub(super) struct Turn {
 }
 
 impl Channels {
-    /// A place for a request, on a connection that has room or on one that `connect` opens.
+    /// A place for a request, on a connection that has room or on one that `connect` opens. That is asked only once nobody else
+    /// opens one, and with what tells that there may be room now.
     ///
     /// # Errors
     /// When no connection can be had.
     pub(super) async fn turn(
         self: &Rc<Self>,
-        connect: impl Future<Output = io::Result<Stream>>,
-    ) -> io::Result<Turn> {
+        mut connect: impl AsyncFnMut(&Notify) -> Result<Connected, UpstreamError>,
+    ) -> Result<Agreed, UpstreamError> {
         if let Some(turn) = self.free().await {
-            return Ok(turn);
+            return Ok(Agreed::Http2(turn));
         }
         let _opening = self.opening.lock().await;
-        if let Some(turn) = self.free().await {
-            return Ok(turn);
+        loop {
+            if let Some(turn) = self.free().await {
+                return Ok(Agreed::Http2(turn));
+            }
+            let fresh = match connect(&self.freed).await? {
+                Connected::Fresh(fresh) => fresh,
+                Connected::Full => continue,
+                Connected::Http1 => return Ok(Agreed::Http1(None)),
+            };
+            let is_http1 = fresh.stream.tls().is_some() && !fresh.stream.has_agreed_on_http2();
+            return match is_http1 {
+                true => Ok(Agreed::Http1(Some(fresh))),
+                false => {
+                    let adopted = self.adopt(fresh).await;
+                    adopted.map(Agreed::Http2).map_err(UpstreamError::Connect)
+                }
+            };
         }
-        let stream = connect.await?;
-        let handshake = terms().handshake(stream).await;
+    }
+
+    /// Begins HTTP/2 on a connection, and gives the first place on it.
+    ///
+    /// # Errors
+    /// When the server does not speak it.
+    pub(super) async fn adopt(self: &Rc<Self>, fresh: Fresh) -> io::Result<Turn> {
+        let handshake = terms().handshake(fresh.stream).await;
         let (requests, mut connection) = handshake.map_err(broken)?;
         let ping = connection.ping_pong();
         let channel = Rc::new(Channel {
             requests,
             active: Cell::new(0),
             is_over: Cell::new(false),
+            freed: Rc::clone(&self.freed),
+            _place: fresh.place,
         });
         // Nobody waits for it when we stop: it ends with the runtime.
-        let driving = drive(connection, Rc::downgrade(self), Rc::clone(&channel));
+        let (channels, driven) = (Rc::downgrade(self), Rc::clone(&channel));
+        let driving = drive(connection, channels, driven, fresh.ends, fresh.limited);
         tokio::task::spawn_local(driving);
-        // How many requests it takes at a time a server says before anything else (RFC 9113 §3.4). Those that came before would be
-        // refused beyond that.
+        // How many requests it takes at a time a server says before anything else (RFC 9113 §3.4), and whether it takes WebSockets.
+        // Requests that came before would be refused beyond that.
         if let Some(mut ping) = ping {
             ping.ping(Ping::opaque()).await.map_err(broken)?;
         }
@@ -128,35 +188,52 @@ impl Turn {
     pub(super) fn leave_alone(&self) {
         self.channel.is_over.set(true);
     }
+
+    /// Whether a WebSocket can be a stream of the connection (RFC 8441 §3).
+    pub(super) fn takes_websockets(&self) -> bool {
+        self.requests.is_extended_connect_protocol_enabled()
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         let active = &self.channel.active;
         active.set(active.get() - 1);
+        self.channel.freed.notify_one();
     }
 }
 
-/// Moves a connection's bytes until it ends, or has had nothing to do for a while.
+/// Moves a connection's bytes until it ends, has become too old, or has had nothing to do for a while.
 async fn drive(
     connection: Connection<Stream, Bytes>,
     channels: Weak<Channels>,
     channel: Rc<Channel>,
+    ends: Option<Instant>,
+    limited: Option<Arc<Member>>,
 ) {
     let mut connection = Box::pin(connection);
-    let mut was_idle = false;
+    let between_looks = match limited {
+        Some(_) => BETWEEN_LIMITED_LOOKS,
+        None => LONGEST_IDLE,
+    };
+    let mut idle_for = Duration::ZERO;
     let has_ended = loop {
         tokio::select! {
             // An error shows to those whose requests are under way.
             _ = connection.as_mut() => break true,
-            () = sleep(BETWEEN_LOOKS) => {}
+            () = sleep(between_looks) => {}
+            () = until(ends) => channel.is_over.set(true),
         }
         let is_idle = channel.active.get() == 0;
-        let is_over = channel.is_over.get() || channels.strong_count() == 0;
-        if is_over || is_idle && was_idle {
+        let is_wanted = limited.as_ref().is_some_and(|member| member.is_wanted());
+        let is_unused = is_idle && (is_wanted || idle_for >= LONGEST_IDLE);
+        if channel.is_over.get() || channels.strong_count() == 0 || is_unused {
             break false;
         }
-        was_idle = is_idle;
+        idle_for = match is_idle {
+            true => idle_for + between_looks,
+            false => Duration::ZERO,
+        };
     };
     channel.is_over.set(true);
     if let Some(channels) = channels.upgrade() {
@@ -166,6 +243,14 @@ async fn drive(
     drop(channel);
     if !has_ended {
         let _ = connection.await;
+    }
+}
+
+/// Ready then, if that is ever.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
     }
 }
 
@@ -191,5 +276,8 @@ const MOST_BUFFERED: usize = 64 * 1024;
 /// In bytes, as over HTTP/1.1.
 const LARGEST_HEAD: u32 = http1::LARGEST_HEAD as u32;
 
-/// A connection that had nothing to do when two looks came by is closed.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(30);
+/// A connection that had nothing to do when two looks came by, so long after each other, is closed.
+const LONGEST_IDLE: Duration = Duration::from_secs(30);
+
+/// Where there may be only so many connections, others may wait for one that has nothing to do.
+const BETWEEN_LIMITED_LOOKS: Duration = Duration::from_millis(500);

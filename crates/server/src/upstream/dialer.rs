@@ -18,8 +18,27 @@ use crate::tls::{advice, handshake};
 #[derive(Clone, Debug)]
 pub(super) struct Dialer {
     pub(super) address: ServerAddress,
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    tls: Option<Tls>,
     pub(super) proxy_protocol: Option<ProxyVersion>,
+}
+
+/// How TLS is spoken with a server.
+#[derive(Clone, Debug)]
+struct Tls {
+    /// Where HTTP/1.1 is all that is offered.
+    http1: Arc<ClientConfig>,
+    /// Where the server chooses (ALPN).
+    both: Arc<ClientConfig>,
+    name: ServerName<'static>,
+}
+
+/// Which versions of HTTP a connection is for, where its server can choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offers {
+    /// HTTP/2, or HTTP/1.1.
+    Both,
+    /// HTTP/1.1 alone.
+    Http1,
 }
 
 /// Whom a connection is for, where the server is told.
@@ -38,7 +57,7 @@ impl Dialer {
             } => {
                 let of_url = || ServerName::try_from(host.clone()).ok();
                 let name = pool.tls.name.clone().or_else(of_url);
-                pool.tls.config.clone().zip(name)
+                pool.tls.config.clone().zip(name).map(Tls::new)
             }
             ServerAddress::Http2 { .. }
             | ServerAddress::Tcp { secure: false, .. }
@@ -55,17 +74,23 @@ impl Dialer {
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let tls = |dialer: &Self| {
             let tls = dialer.tls.as_ref();
-            tls.map(|(config, name)| (Arc::as_ptr(config), name.clone()))
+            tls.map(|tls| (Arc::as_ptr(&tls.http1), tls.name.clone()))
         };
         let way = |dialer: &Self| (dialer.address.clone(), dialer.proxy_protocol);
         way(self) == way(other) && tls(self) == tls(other)
+    }
+
+    /// Whether a server chooses which version of HTTP is spoken. One that is told for whom each connection is has to have
+    /// connections that are one client's, so it does not.
+    pub(super) fn negotiates(&self) -> bool {
+        self.tls.is_some() && self.proxy_protocol.is_none()
     }
 
     /// Opens a connection. The name of the server is looked up each time, and its addresses are tried one after the other.
     ///
     /// # Errors
     /// When nobody takes it, or the other side and we do not come to terms about TLS.
-    pub(super) async fn open(&self, caller: Option<Caller>) -> io::Result<Stream> {
+    pub(super) async fn open(&self, caller: Option<Caller>, offers: Offers) -> io::Result<Stream> {
         let told = self.proxy_protocol.map(|version| {
             let caller = caller.map(|caller| (caller.client, caller.reached));
             proxy_protocol::header(version, caller)
@@ -87,13 +112,29 @@ impl Dialer {
         stream.write_all(&told).await?;
         let stream = Stream::from(stream);
         match (&self.tls, self.address.speaks_tls()) {
-            (Some((config, name)), _) => {
-                let secure = async |tcp| handshake::connect(tcp, config, name).await;
+            (Some(tls), _) => {
+                let config = match offers {
+                    Offers::Both if self.negotiates() => &tls.both,
+                    Offers::Both | Offers::Http1 => &tls.http1,
+                };
+                let secure = async |tcp| handshake::connect(tcp, config, &tls.name).await;
                 stream.secured(secure).await.map_err(explained)
             }
             // The configuration sees to it that there is one.
             (None, true) => Err(io::ErrorKind::Unsupported.into()),
             (None, false) => Ok(stream),
+        }
+    }
+}
+
+impl Tls {
+    fn new((http1, name): (Arc<ClientConfig>, ServerName<'static>)) -> Self {
+        let mut both = ClientConfig::clone(&http1);
+        both.alpn_protocols.insert(0, b"h2".to_vec());
+        Self {
+            http1,
+            both: Arc::new(both),
+            name,
         }
     }
 }

@@ -9,6 +9,7 @@ use http1::{Answered, Length};
 use super::error::UpstreamError;
 use super::over_http2::Http2Origin;
 use super::server::Server;
+use super::websocket::Upgraded;
 use crate::downstream::Downstream;
 use crate::ended::Sent;
 use crate::front::record::Record;
@@ -66,6 +67,6 @@ pub(crate) trait Exchanging<D>: Sized {
     /// bound. Where nobody knows who that is, it ends. The next answer may pause no longer than others.
     fn end(self, client: &mut D, record: &Record<'_>);
 
-    /// The bare connection, after an answer that makes it something else. A stream does not become anything else.
-    fn into_connection(self) -> Option<Box<Link>>;
+    /// The bare connection, or stream, after an answer that makes a WebSocket of it.
+    fn into_upgraded(self) -> Option<Upgraded>;
 }

@@ -12,6 +12,7 @@ use super::exchanging::{Exchanging, Forwards};
 use super::over_http2::Http2Origin;
 use super::server::Server;
 use super::streamed_exchange::StreamedExchange;
+use super::websocket::Upgraded;
 use crate::aside::aside;
 use crate::client::Client;
 use crate::ended::Sent;
@@ -99,10 +100,10 @@ impl Exchanging<Client> for ClientExchange {
         }
     }
 
-    fn into_connection(self) -> Option<Box<Link>> {
+    fn into_upgraded(self) -> Option<Upgraded> {
         match self {
-            Self::Http1(exchange) => Some(exchange.into_connection()),
-            Self::Http2(exchange) => Exchanging::<Client>::into_connection(*exchange),
+            Self::Http1(exchange) => Some(Upgraded::Connection(exchange.into_connection())),
+            Self::Http2(exchange) => Exchanging::<Client>::into_upgraded(*exchange),
         }
     }
 }

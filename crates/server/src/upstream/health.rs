@@ -5,15 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use http::header::{ACCEPT, USER_AGENT};
+use http::{Request, StatusCode, Version};
 use http1::{is_interim, read_response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::dialer::Offers;
 use super::member::Member;
 use super::server::own_host;
-use crate::config::{HealthCheck, HealthSettings};
+use crate::config::{HealthCheck, HealthSettings, ServerAddress};
+use crate::http2::messages::broken;
+use crate::socket::Stream;
 
 /// The checks of one server, which end with this.
 #[derive(Debug)]
@@ -63,13 +68,55 @@ fn tell(member: &Member, found: &io::Result<()>) {
 }
 
 async fn ask(member: &Member, check: &HealthCheck) -> io::Result<()> {
-    let mut stream = member.dialer.open(None).await?;
+    let stream = member.dialer.open(None, Offers::Both).await?;
     let path = match check {
         HealthCheck::Http(path) => path,
         HealthCheck::Tcp => return Ok(()),
     };
-    let host = own_host(&member.dialer.address);
+    let address = &member.dialer.address;
+    let host = own_host(address);
     let host = host.to_str().map_err(io::Error::other)?;
+    let is_http2 = matches!(address, ServerAddress::Http2 { .. });
+    let status = if is_http2 || stream.has_agreed_on_http2() {
+        let scheme = if address.speaks_tls() {
+            "https"
+        } else {
+            "http"
+        };
+        ask_over_http2(stream, &format!("{scheme}://{host}{path}")).await?
+    } else {
+        ask_over_http1(stream, host, path).await?
+    };
+    if status.is_success() || status.is_redirection() {
+        return Ok(());
+    }
+    let what = format!("{path} was answered with {}", status.as_u16());
+    Err(io::Error::other(what))
+}
+
+async fn ask_over_http2(stream: Stream, url: &str) -> io::Result<StatusCode> {
+    let request = Request::get(url)
+        .version(Version::HTTP_2)
+        .header(USER_AGENT, "sessiongate-health")
+        .header(ACCEPT, "*/*");
+    let request = request.body(()).map_err(io::Error::other)?;
+    let handshake = h2::client::handshake(stream).await;
+    let (requests, connection) = handshake.map_err(broken)?;
+    let asking = async {
+        let (response, _) = requests.ready().await?.send_request(request, true)?;
+        Ok(response.await?.status())
+    };
+    tokio::select! {
+        biased;
+        status = asking => status.map_err(broken),
+        ended = connection => Err(match ended {
+            Ok(()) => io::ErrorKind::UnexpectedEof.into(),
+            Err(error) => broken(error),
+        }),
+    }
+}
+
+async fn ask_over_http1(mut stream: Stream, host: &str, path: &str) -> io::Result<StatusCode> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: sessiongate-health\r\naccept: */*\r\nconnection: close\r\n\r\n"
     );
@@ -81,13 +128,7 @@ async fn ask(member: &Member, check: &HealthCheck) -> io::Result<()> {
         let answer = answer.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         match answer {
             Some(answer) if is_interim(answer.status) => {}
-            Some(answer) if answer.status.is_success() || answer.status.is_redirection() => {
-                return Ok(());
-            }
-            Some(answer) => {
-                let what = format!("{path} was answered with {}", answer.status.as_u16());
-                return Err(io::Error::other(what));
-            }
+            Some(answer) => return Ok(answer.status),
             None => {
                 if stream.read_buf(&mut input).await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());

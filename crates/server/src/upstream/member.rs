@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use super::dialer::Dialer;
+use super::dialer::{Dialer, Offers};
 use crate::clock;
 use crate::config::{PoolSettings, ServerSettings, UpstreamSettings};
 use crate::link::UnderWay;
@@ -124,7 +124,7 @@ impl Member {
     /// # Errors
     /// When that is not possible.
     pub(crate) async fn reach(&self) -> io::Result<()> {
-        self.dialer.open(None).await.map(drop)
+        self.dialer.open(None, Offers::Both).await.map(drop)
     }
 
     /// Whether connections to the other one are opened in the same way.

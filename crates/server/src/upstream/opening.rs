@@ -1,19 +1,22 @@
 //! Opening connections to a server, as many as there may be.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::dialer::Caller;
+use super::channels::{Agreed, Connected, Fresh, Turn};
+use super::dialer::{Caller, Offers};
 use super::error::UpstreamError;
 use super::member::Wanted;
 use super::server::Server;
 use crate::connection::{Allowance, Connection};
 use crate::downstream::Downstream;
 use crate::link::Link;
+use crate::socket::Stream;
 
 /// A request that needs a connection.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +27,8 @@ pub(super) struct Need {
     pub(super) told: Option<IpAddr>,
     /// Whether it waits where there may be no more connections.
     pub(super) waits: bool,
+    /// Whether it has to go over HTTP/1.1, also to a server that speaks HTTP/2.
+    pub(super) over_http1: bool,
 }
 
 /// A connection, and whether it carried a request before.
@@ -41,14 +46,15 @@ enum Room {
 }
 
 impl Server {
-    /// Opens a connection, or waits for one where there may be no more.
+    /// Opens a connection, or waits for one where there may be no more. `None` when the server has chosen HTTP/2 for it: it is one of
+    /// the channels then.
     pub(super) async fn open(
         &self,
         client: &mut impl Downstream,
         need: Need,
-    ) -> Result<Opened, UpstreamError> {
+    ) -> Result<Option<Opened>, UpstreamError> {
         let place = match self.room(client, need).await? {
-            Room::Kept(link) => return Ok(Opened { link, reused: true }),
+            Room::Kept(link) => return Ok(Some(Opened { link, reused: true })),
             Room::Place(place) => place,
         };
         let caller = need.told.map(|told| Caller {
@@ -56,19 +62,128 @@ impl Server {
             reached: client.reached(),
         });
         let limit = self.connect_timeout;
-        let connecting = Box::pin(timeout(limit, self.member.dialer.open(caller)));
+        let offers = match need.over_http1 {
+            true => Offers::Http1,
+            false => Offers::Both,
+        };
+        let connecting = Box::pin(timeout(limit, self.member.dialer.open(caller, offers)));
         let connected = client.unless_gone(connecting).await;
         let stream = connected
             .ok_or(UpstreamError::ClientGone)?
             .map_err(|_| UpstreamError::NotConnected(limit))?
             .map_err(UpstreamError::Connect)?;
+        if stream.has_agreed_on_http2()
+            && let Some(channels) = &self.channels
+        {
+            let adopted = channels.adopt(self.fresh(stream, place)).await;
+            adopted.map_err(UpstreamError::Connect)?;
+            self.speaks_http2.set(true);
+            return Ok(None);
+        }
+        Ok(Some(Opened {
+            link: Box::new(self.link(stream, need.told, place)),
+            reused: false,
+        }))
+    }
+
+    fn link(
+        &self,
+        stream: Stream,
+        told: Option<IpAddr>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Link {
         let allowance = Allowance::at_once(self.patience);
         let connection = Connection::new(stream, allowance, self.patience);
-        let link = Link::new(connection, self.birth(), need.told, place);
-        Ok(Opened {
-            link: Box::new(link),
-            reused: false,
-        })
+        Link::new(connection, self.birth(), told, place)
+    }
+
+    fn fresh(&self, stream: Stream, place: Option<OwnedSemaphorePermit>) -> Fresh {
+        Fresh {
+            stream,
+            limited: place.is_some().then(|| Arc::clone(&self.member)),
+            place,
+            ends: self.max_age.map(|age| self.birth() + age),
+        }
+    }
+
+    /// A place for a request on a connection of HTTP/2. `None` when the server has chosen HTTP/1.1 for the one that was opened: it
+    /// waits with the idle ones then.
+    pub(super) async fn turn(
+        self: &Rc<Self>,
+        client: &mut impl Downstream,
+        need: Need,
+    ) -> Result<Option<Turn>, UpstreamError> {
+        let Some(channels) = &self.channels else {
+            return Ok(None);
+        };
+        let limit = self.connect_timeout;
+        // Requests of several clients share it, so that it is nobody's.
+        let turn = Box::pin(timeout(
+            limit,
+            channels.turn(async |freed: &Notify| self.connect(need, freed).await),
+        ));
+        let agreed = client.unless_gone(turn).await;
+        let agreed = agreed.ok_or(UpstreamError::ClientGone)?;
+        let agreed = agreed.unwrap_or_else(|_| Err(self.too_late(limit)))?;
+        match agreed {
+            Agreed::Http2(turn) => Ok(Some(turn)),
+            Agreed::Http1(fresh) => {
+                self.speaks_http2.set(false);
+                if let Some(Fresh { stream, place, .. }) = fresh {
+                    let link = self.link(stream, None, place);
+                    self.keep(Box::new(link), false, None);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Opens a connection for HTTP/2.
+    async fn connect(&self, need: Need, freed: &Notify) -> Result<Connected, UpstreamError> {
+        // Somebody else may have opened one while this one waited for its turn to do so.
+        if !self.speaks_http2.get() {
+            return Ok(Connected::Http1);
+        }
+        let place = match &self.member.places {
+            None => None,
+            Some(places) => match self.channel_place(places, need, freed).await? {
+                Some(place) => Some(place),
+                None => return Ok(Connected::Full),
+            },
+        };
+        let opened = self.member.dialer.open(None, Offers::Both).await;
+        let stream = opened.map_err(UpstreamError::Connect)?;
+        Ok(Connected::Fresh(self.fresh(stream, place)))
+    }
+
+    async fn channel_place(
+        &self,
+        places: &Arc<Semaphore>,
+        need: Need,
+        freed: &Notify,
+    ) -> Result<Option<OwnedSemaphorePermit>, UpstreamError> {
+        let place = || Arc::clone(places).try_acquire_owned().ok();
+        let free = place().or_else(|| self.give_up_idle().then(place).flatten());
+        if free.is_some() {
+            return Ok(free);
+        }
+        if !need.waits {
+            return Err(UpstreamError::Busy(Duration::ZERO));
+        }
+        let _wanted = Wanted::of(&self.member);
+        tokio::select! {
+            place = Arc::clone(places).acquire_owned() => Ok(place.ok()),
+            () = freed.notified() => Ok(None),
+        }
+    }
+
+    /// Why there is no connection of HTTP/2 in time.
+    fn too_late(&self, limit: Duration) -> UpstreamError {
+        let places = self.member.places.as_ref();
+        match places.is_some_and(|places| places.available_permits() == 0) {
+            true => UpstreamError::Busy(limit),
+            false => UpstreamError::NotConnected(limit),
+        }
     }
 
     /// Now, or up to a tenth of what a connection may live ago.

@@ -16,10 +16,22 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use http1::{Answered, Length, Persistence, read_response, write_response};
 
 use super::channels::Turn;
+use super::websocket::{self, OverStream};
 use crate::connection::invalid;
 use crate::http2::messages::{Incoming, LeftToSend, Outgoing, broken, fields_of};
 use crate::patience::Patience;
 use crate::streamed::{BodyFrame, Origin};
+
+/// What a server is asked for.
+pub(super) struct Asked<'a, 'r> {
+    pub(super) admitted: &'a Admitted<'r, Length>,
+    /// Whether the client waits for the service's word before it sends its body.
+    pub(super) asks_first: bool,
+    /// The key of the WebSocket, if it is one.
+    pub(super) websocket: Option<&'a [u8]>,
+    /// Whether that goes by TLS.
+    pub(super) secure: bool,
+}
 
 /// A server's side over HTTP/2.
 pub(crate) struct Http2Origin {
@@ -29,6 +41,8 @@ pub(crate) struct Http2Origin {
     outgoing: Outgoing,
     left: LeftToSend,
     is_head: bool,
+    /// What is to be said to the client of a WebSocket, if the request asks for one.
+    accept: Option<HeaderValue>,
     /// How long the server may keep us waiting.
     patience: Duration,
     reading: Patience,
@@ -46,12 +60,12 @@ impl Http2Origin {
     /// When the connection takes none any more.
     pub(super) fn begin(
         mut turn: Turn,
-        admitted: &Admitted<'_, Length>,
-        asks_first: bool,
+        asked: Asked<'_, '_>,
         patience: Duration,
     ) -> io::Result<Self> {
-        let ends = *admitted.body() == Length::NONE;
-        let request = request(admitted, asks_first);
+        let admitted = asked.admitted;
+        let ends = *admitted.body() == Length::NONE && asked.websocket.is_none();
+        let request = request(&asked);
         let (response, stream) = turn.requests.send_request(request, ends).map_err(broken)?;
         let mut left = LeftToSend::default();
         if ends {
@@ -64,6 +78,7 @@ impl Http2Origin {
             outgoing: Outgoing::new(stream),
             left,
             is_head: *admitted.method() == Method::HEAD,
+            accept: asked.websocket.map(websocket::accept),
             patience,
             reading: Patience::default(),
             writing: Patience::default(),
@@ -76,6 +91,12 @@ impl Http2Origin {
     pub(super) fn may_pause(&mut self, limit: Duration) {
         self.patience = limit;
         self.reading.renew();
+    }
+
+    /// What is left of it once the answer has made a WebSocket of the stream.
+    pub(super) fn into_websocket(self) -> Option<Box<OverStream>> {
+        let stream = OverStream::new(self.incoming?, self.outgoing, self.turn);
+        Some(Box::new(stream))
     }
 
     /// Notes that the connection may be dead: others get another one.
@@ -112,7 +133,13 @@ impl Origin for Http2Origin {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         self.incoming = Some(Incoming::new(body));
-        Poll::Ready(answered(&Response::from_parts(head, ()), self.is_head))
+        let mut response = Response::from_parts(head, ());
+        if let Some(accept) = self.accept.take()
+            && response.status().is_success()
+        {
+            websocket::grant(&mut response, accept);
+        }
+        Poll::Ready(answered(&response, self.is_head))
     }
 
     fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<io::Result<BodyFrame>> {
@@ -148,10 +175,10 @@ impl Origin for Http2Origin {
         self.left.piece = piece;
     }
 
-    /// Trailers stay behind, as [over HTTP/1.1](super::over_http1).
-    fn finish(&mut self, _: Option<HeaderMap>) {
+    /// Trailers go on, which have come without claims: over HTTP/2 they stay apart from the fields of the head.
+    fn finish(&mut self, trailers: Option<HeaderMap>) {
         self.reading.renew();
-        self.left.finish(None);
+        self.left.finish(trailers);
     }
 
     /// The stream is reset when this is dropped.
@@ -165,18 +192,18 @@ impl Origin for Http2Origin {
     }
 }
 
-/// Whether a request that failed so, and may be sent twice, is to be: its connection has ended as it was used again, or the server
-/// has not looked at it (RFC 9113 §8.7).
-pub(super) fn may_repeat(error: &io::Error, repeatable: bool) -> bool {
+/// Whether nothing has come of a request that failed so: its connection has ended before the answer, or the server has not looked
+/// at it (RFC 9113 §8.7).
+pub(super) fn is_unanswered(error: &io::Error) -> bool {
     let of_http2 = error.get_ref().and_then(|inner| inner.downcast_ref());
-    let of_http2 = of_http2.filter(|_| repeatable);
     of_http2.is_some_and(|error: &h2::Error| {
         error.is_io() || error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM)
     })
 }
 
 /// The request as HTTP/2 has it: its host in `:authority`, and without fields of a connection.
-fn request(admitted: &Admitted<'_, Length>, asks_first: bool) -> Request<()> {
+fn request(asked: &Asked<'_, '_>) -> Request<()> {
+    let admitted = asked.admitted;
     let mut headers = fields_of(http1::read_fields(admitted.fields()));
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let authority = host.and_then(|host| host.parse::<Authority>().ok());
@@ -184,7 +211,10 @@ fn request(admitted: &Admitted<'_, Length>, asks_first: bool) -> Request<()> {
     parts.path_and_query = admitted.uri().path_and_query().cloned();
     if authority.is_some() {
         headers.remove(HOST);
-        parts.scheme = Some(Scheme::HTTP);
+        parts.scheme = Some(match asked.secure {
+            true => Scheme::HTTPS,
+            false => Scheme::HTTP,
+        });
         parts.authority = authority;
     }
     if let Length::Exactly(length) = *admitted.body()
@@ -194,7 +224,7 @@ fn request(admitted: &Admitted<'_, Length>, asks_first: bool) -> Request<()> {
     }
     // Those of an answer are passed on to whoever takes them, and services of gRPC demand to be told so.
     headers.insert(TE, HeaderValue::from_static("trailers"));
-    if asks_first {
+    if asked.asks_first {
         headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
     }
     let mut request = Request::new(());
@@ -202,6 +232,9 @@ fn request(admitted: &Admitted<'_, Length>, asks_first: bool) -> Request<()> {
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
     *request.version_mut() = Version::HTTP_2;
     *request.headers_mut() = headers;
+    if asked.websocket.is_some() {
+        websocket::ask(&mut request);
+    }
     request
 }
 

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::io;
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -11,13 +10,11 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
-use super::channels::{Channels, Turn};
-use super::error::UpstreamError;
+use super::channels::Channels;
 use super::member::Member;
 use crate::config::{ServerAddress, UpstreamSettings};
-use crate::downstream::Downstream;
 use crate::front::record::Record;
 use crate::link::Link;
 
@@ -37,8 +34,10 @@ pub(crate) struct Server {
     pub(super) host: HeaderValue,
     /// Tells it from every other server, also from those of another configuration.
     pub(super) identity: Rc<()>,
-    /// Its connections, if it speaks HTTP/2.
-    channels: Option<Rc<Channels>>,
+    /// Its connections over HTTP/2, if it may speak that.
+    pub(super) channels: Option<Rc<Channels>>,
+    /// Whether it does, as far as is known: where it chooses, the last connection has shown it.
+    pub(super) speaks_http2: Cell<bool>,
     /// The last one was used last.
     idle: RefCell<Vec<Idle>>,
     /// Whether somebody closes those that grow old.
@@ -78,12 +77,15 @@ pub(crate) fn own_host(address: &ServerAddress) -> HeaderValue {
 impl Server {
     /// Without connections yet.
     pub(super) fn new(member: Arc<Member>, settings: &UpstreamSettings) -> Self {
+        let dialer = &member.dialer;
+        let is_http2 = matches!(dialer.address, ServerAddress::Http2 { .. });
+        let may_speak_http2 = is_http2 || dialer.negotiates();
         Self {
             host: own_host(&member.dialer.address),
             called: member.name.as_str().into(),
             identity: Rc::default(),
-            channels: matches!(member.dialer.address, ServerAddress::Http2 { .. })
-                .then(Rc::default),
+            channels: may_speak_http2.then(Rc::default),
+            speaks_http2: Cell::new(may_speak_http2),
             connect_timeout: settings.connect_timeout,
             patience: settings.timeout,
             max_age: settings.pool.max_age,
@@ -188,25 +190,6 @@ impl Server {
             idle.sweeps > 0 && oldest.is_none_or(|oldest| idle.link.born >= oldest)
         });
         !idle.is_empty()
-    }
-
-    /// Whether it speaks HTTP/2.
-    pub(super) fn speaks_http2(&self) -> bool {
-        self.channels.is_some()
-    }
-
-    /// A place for a request on a connection of HTTP/2.
-    pub(super) async fn turn(&self, client: &mut impl Downstream) -> Result<Turn, UpstreamError> {
-        let Some(channels) = &self.channels else {
-            return Err(UpstreamError::Connect(io::ErrorKind::Unsupported.into()));
-        };
-        let limit = self.connect_timeout;
-        // Requests of several clients share it, so that it is nobody's.
-        let turn = Box::pin(timeout(limit, channels.turn(self.member.dialer.open(None))));
-        let turn = client.unless_gone(turn).await;
-        turn.ok_or(UpstreamError::ClientGone)?
-            .map_err(|_| UpstreamError::NotConnected(limit))?
-            .map_err(UpstreamError::Connect)
     }
 }
 

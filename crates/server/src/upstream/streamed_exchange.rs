@@ -16,6 +16,7 @@ use super::over_http1::Http1Origin;
 use super::over_http2::Http2Origin;
 use super::server::Server;
 use super::streaming::{Failed, Streaming};
+use super::websocket::Upgraded;
 use crate::connection::Allowance;
 use crate::ended::{Ended, Sent, is_our_limit};
 use crate::front::record::Record;
@@ -147,10 +148,10 @@ impl<D: Streamed> Exchanging<D> for StreamedExchange {
         }
     }
 
-    fn into_connection(self) -> Option<Box<Link>> {
+    fn into_upgraded(self) -> Option<Upgraded> {
         match self.streaming.origin {
-            AnyOrigin::Http1(origin) => Some(origin.connection),
-            AnyOrigin::Http2(_) => None,
+            AnyOrigin::Http1(origin) => Some(Upgraded::Connection(origin.connection)),
+            AnyOrigin::Http2(origin) => origin.into_websocket().map(Upgraded::Stream),
         }
     }
 }

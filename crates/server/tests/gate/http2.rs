@@ -2,6 +2,7 @@
 
 mod abuse;
 mod bodies;
+mod chosen;
 mod chromium;
 mod ends;
 mod frames;

@@ -85,6 +85,7 @@ pub(super) fn pool(
         let what = "give how many of 100 requests may be sent again: 0 to 100";
         problems.push(Problem::at(budget.place.clone(), what));
     }
+    name_shared(raw, servers, problems);
     PoolSettings {
         balance: word(raw.balance.as_ref(), usual.balance, &BALANCES, problems),
         retry_percent,
@@ -96,6 +97,23 @@ pub(super) fn pool(
         health: health(raw, interval, problems),
         tls: tls(raw, servers, connections, problems),
         proxy_protocol: word(raw.proxy_protocol.as_ref(), None, &PROXY_VERSIONS, problems),
+    }
+}
+
+/// Names the PROXY protocol where connections are shared by clients, so that they cannot say for whom they are.
+fn name_shared(raw: &RawPool, servers: &[ServerSettings], problems: &mut Vec<Problem>) {
+    let is_shared =
+        |server: &&ServerSettings| matches!(server.address, ServerAddress::Http2 { .. });
+    let told = raw.proxy_protocol.as_ref();
+    let told = told.filter(|told| told.value != "off");
+    if let (Some(told), Some(server)) = (told, servers.iter().find(is_shared)) {
+        let what = format!(
+            "`{}` cannot be told for whom a connection is",
+            server.address
+        );
+        let help = "over HTTP/2 the requests of many clients share a connection; write `http://` in `upstream`, or leave \
+                    `proxy_protocol` out and let the service read `X-Forwarded-For`";
+        problems.push(Problem::at(told.place.clone(), what).with_help(help));
     }
 }
 

@@ -13,10 +13,16 @@ use crate::support::gate;
 
 /// A service of gRPC.
 async fn service() -> Result<Server> {
+    service_with(String::new()).await
+}
+
+/// A service of gRPC that is given these words too.
+async fn service_with(words: String) -> Result<Server> {
     let python = venv("grpcio", "python")?;
     program("grpcio", move |_, port| {
         let (python, script) = (python.display(), script("grpc_service.py"));
-        Ok(format!("{python} {} 127.0.0.1:{port}", script.display()))
+        let script = script.display();
+        Ok(format!("{python} {script} 127.0.0.1:{port} {words}"))
     })
     .await
 }
@@ -71,15 +77,32 @@ async fn every_kind_of_call_passes_with_its_metadata_and_trailers() -> Result<()
     );
 
     let authority = Authority::make(folder.path()).await?;
-    let pair = authority.server("server", "DNS:localhost").await?;
+    let pair = authority
+        .server("server", "DNS:localhost,IP:127.0.0.1")
+        .await?;
     let secure = in_front_of(&service)
         .env("TLS_CERT_FILE", pair.certificate.display().to_string())
         .env("TLS_KEY_FILE", pair.key.display().to_string())
         .start()
         .await?;
-    let authority = Some(authority.certificate.as_path());
+    let trusted = Some(authority.certificate.as_path());
     assert_eq!(
-        asks(&secure, Some("ada"), authority, "every_kind").await?,
+        asks(&secure, Some("ada"), trusted, "every_kind").await?,
+        EVERY_KIND
+    );
+
+    // A service that speaks TLS too, and chooses HTTP/2 there.
+    let files = format!("{} {}", pair.key.display(), pair.certificate.display());
+    let service = service_with(files).await?;
+    let before = gate(&format!("https://{}", service.address()))
+        .env(
+            "UPSTREAM_CA_FILE",
+            authority.certificate.display().to_string(),
+        )
+        .start()
+        .await?;
+    assert_eq!(
+        asks(&before, Some("ada"), None, "every_kind").await?,
         EVERY_KIND
     );
     Ok(())

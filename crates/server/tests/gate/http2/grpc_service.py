@@ -1,4 +1,4 @@
-"""A service of gRPC whose messages are bytes: `service.py ADDRESS`."""
+"""A service of gRPC whose messages are bytes: `service.py ADDRESS [KEY CERTIFICATE]`."""
 
 import sys
 import threading
@@ -56,6 +56,10 @@ KINDS = {
 
 server = grpc.server(futures.ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
 server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Talk", KINDS),))
-server.add_insecure_port(sys.argv[1])
+if len(sys.argv) > 2:
+    key, certificate = (open(path, "rb").read() for path in sys.argv[2:])
+    server.add_secure_port(sys.argv[1], grpc.ssl_server_credentials([(key, certificate)]))
+else:
+    server.add_insecure_port(sys.argv[1])
 server.start()
 server.wait_for_termination()

@@ -12,7 +12,7 @@ use crate::exchanges::Upstream;
 use crate::support::started;
 
 /// A request for a WebSocket, by a user with a session or by nobody.
-fn socket(path: &str, protocol: &'static str, signed_in: bool) -> Result<Request<()>> {
+pub(super) fn socket(path: &str, protocol: &'static str, signed_in: bool) -> Result<Request<()>> {
     let mut request = Request::builder()
         .method("CONNECT")
         .uri(format!("http://gate.example{path}"))

@@ -69,6 +69,15 @@ fn what_has_no_effect_is_named() {
 }
 
 #[test]
+fn the_proxy_protocol_is_not_for_connections_that_clients_share() {
+    let named = "`h2c://b:80` cannot be told for whom a connection is";
+    let servers = "['http://a', 'grpc://b']";
+    says(&service(servers, "proxy_protocol = 'v2'"), &[named]);
+    says(&service(servers, "proxy_protocol = 'off'"), &[]);
+    says(&service("'https://a'", "proxy_protocol = 'v1'"), &[]);
+}
+
+#[test]
 fn files_and_names_of_tls_are_checked() {
     let secure = "'https://a'";
     for (keys, expected) in [

@@ -1,0 +1,133 @@
+//! WebSockets with a server: on a connection of their own, or as a stream of HTTP/2 (RFC 8441).
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::{Buf, Bytes};
+use gate::Admitted;
+use h2::ext::Protocol;
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TE, UPGRADE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http1::Length;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::channels::Turn;
+use crate::http2::messages::{Incoming, LeftToSend, Outgoing};
+use crate::link::Link;
+
+/// What a server has made of a request for a WebSocket.
+pub(crate) enum Upgraded {
+    Connection(Box<Link>),
+    Stream(Box<OverStream>),
+}
+
+/// A stream as the bytes that are in its DATA frames.
+#[derive(Debug)]
+pub(crate) struct OverStream {
+    incoming: Incoming,
+    outgoing: Outgoing,
+    left: LeftToSend,
+    /// What has come and nobody has read.
+    read: Bytes,
+    /// Its place on the connection.
+    _turn: Turn,
+}
+
+/// The key of a request for a WebSocket; `None` for every other.
+pub(super) fn key<'a>(admitted: &'a Admitted<'_, Length>) -> Option<&'a [u8]> {
+    let field = |wanted: &[u8]| {
+        let mut fields = http1::read_fields(admitted.fields());
+        let found = fields.find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.map(|(_, value)| value)
+    };
+    field(b"upgrade").and_then(|_| field(b"sec-websocket-key"))
+}
+
+/// What whoever understands a request for a WebSocket says to the key in it (RFC 6455 §4.2.2).
+pub(crate) fn accept(key: &[u8]) -> HeaderValue {
+    let text = [key, b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"].concat();
+    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, &text);
+    HeaderValue::try_from(BASE64_STANDARD.encode(digest)).expect("base64 is visible ASCII")
+}
+
+/// Makes the extended CONNECT that a server of HTTP/2 is asked by (RFC 8441 §5).
+pub(super) fn ask(request: &mut Request<()>) {
+    *request.method_mut() = Method::CONNECT;
+    let protocol = Protocol::from_static("websocket");
+    request.extensions_mut().insert(protocol);
+    let headers = request.headers_mut();
+    headers.remove(SEC_WEBSOCKET_KEY);
+    // A WebSocket has no trailers.
+    headers.remove(TE);
+}
+
+/// Makes the answer that a client of HTTP/1.1 waits for of one that grants the WebSocket. It proves what the status has said.
+pub(super) fn grant(response: &mut Response<()>, accept: HeaderValue) {
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+}
+
+impl OverStream {
+    pub(super) fn new(incoming: Incoming, outgoing: Outgoing, turn: Turn) -> Self {
+        Self {
+            incoming,
+            outgoing,
+            left: LeftToSend::default(),
+            read: Bytes::new(),
+            _turn: turn,
+        }
+    }
+}
+
+impl AsyncRead for OverStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.read.is_empty() {
+            match ready!(self.incoming.poll_next(context)) {
+                Some(piece) => self.read = piece?,
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+        let length = self.read.len().min(buffer.remaining());
+        buffer.put_slice(&self.read[..length]);
+        self.read.advance(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for OverStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.as_mut().poll_flush(context))?;
+        self.left.piece = Bytes::copy_from_slice(bytes);
+        // What does not go out now does with what comes next.
+        if let Poll::Ready(sent) = self.poll_flush(context) {
+            sent?;
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { outgoing, left, .. } = &mut *self;
+        outgoing.poll_send(context, left)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.as_mut().poll_flush(context))?;
+        self.left.finish(None);
+        self.poll_flush(context)
+    }
+}

@@ -1,0 +1,469 @@
+//! Services behind `https://` that choose HTTP/2 (ALPN), and WebSockets with services of HTTP/2 (RFC 8441).
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use harness::{
+    Authority, Client, Echo, Gate, GateCommand, KeyPair, Nginx, Request, Server, poll, program,
+};
+use http::Response;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::talk::{Answer, Talk, get, piece, post};
+use super::websockets::socket;
+use crate::support::gate;
+
+/// An authority, and what it vouches for.
+struct Trust {
+    folder: TempDir,
+    authority: Authority,
+    pair: KeyPair,
+}
+
+impl Trust {
+    async fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let authority = Authority::make(folder.path()).await?;
+        let pair = authority.server("server", "IP:127.0.0.1").await?;
+        Ok(Self {
+            folder,
+            authority,
+            pair,
+        })
+    }
+
+    /// A gate before the service at this URL, which is anybody's.
+    fn gate(&self, url: &str) -> GateCommand {
+        gate(url)
+            .env(
+                "UPSTREAM_CA_FILE",
+                self.authority.certificate.display().to_string(),
+            )
+            .env("PUBLIC_PATHS", "/")
+            .env("WORKERS", "1")
+    }
+
+    /// nginx, with these directives, before a service that it tells what was spoken, and on which connection.
+    async fn nginx(&self, listen: &str, directives: &str, echo: &Echo) -> Result<Nginx> {
+        let (certificate, key) = (self.pair.certificate.display(), self.pair.key.display());
+        let to_echo = echo.url();
+        Nginx::from_config(|port| {
+            format!(
+                "events {{ worker_connections 256; }}
+http {{
+    server {{
+        listen 127.0.0.1:{port} {listen};
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
+        client_max_body_size 0;
+        {directives}
+        location / {{
+            proxy_pass {to_echo};
+            proxy_http_version 1.1;
+            proxy_buffering off;
+            proxy_request_buffering off;
+            proxy_set_header Host $http_host;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $http_connection;
+            proxy_set_header X-Spoken $server_protocol;
+            proxy_set_header X-Connection $connection;
+        }}
+    }}
+}}
+"
+            )
+        })
+        .await
+    }
+}
+
+/// What was spoken with the service, and on which connection, when it was asked last.
+fn spoken(echo: &Echo) -> Result<(String, String)> {
+    let seen = echo.seen().pop().context("it arrived")?;
+    let field = |name| seen.headers.get(name).unwrap_or_default().to_owned();
+    Ok((field("x-spoken"), field("x-connection")))
+}
+
+/// Says something on a WebSocket of HTTP/1.1 and hears it again. Gives the head of the answer.
+async fn echoes(client: &mut Client, gate: &Gate) -> Result<harness::Response> {
+    let asked = Request::get("/ws").websocket();
+    client.raw(&asked.bytes(gate.proxy)).await?;
+    let head = client.head().await?;
+    assert_eq!(head.status, 101);
+    // A text frame of a client, masked with zeros.
+    let frame = b"\x81\x82\0\0\0\0hi";
+    client.raw(frame).await?;
+    assert_eq!(client.bytes(frame.len()).await?, frame);
+    Ok(head)
+}
+
+#[tokio::test]
+async fn a_service_that_chooses_http2_is_asked_over_it_by_clients_of_both_versions() -> Result<()> {
+    let (trust, echo) = (Trust::new().await?, Echo::start().await?);
+    let nginx = trust.nginx("ssl http2", "", &echo).await?;
+    let url = format!("https://{}", nginx.address());
+    let gate = trust.gate(&url).start().await?;
+    let (mut old, mut new) = (gate.connect().await?, Talk::open(&gate).await?);
+    assert_eq!(old.get("/").await?.status, 200);
+    let first = spoken(&echo)?;
+    assert_eq!(first.0, "HTTP/2.0");
+    assert_eq!(new.answer(&get("/")).await?.status, 200);
+    assert_eq!(spoken(&echo)?, first, "on the same connection");
+    let large = vec![b'u'; 1_000_000];
+    let upload = Request::post("/big?bytes=2000000", large.clone());
+    let answer = old.send(&upload).await?;
+    assert_eq!((answer.status, answer.body.len()), (200, 2_000_000));
+    let answer = new
+        .send(&post("/big?bytes=2000000"), Bytes::from(large))
+        .await?;
+    assert_eq!((answer.status, answer.body.len()), (200, 2_000_000));
+    new.asks_and_gets_its_own(300).await?;
+    assert_eq!(spoken(&echo)?, first);
+
+    // nginx takes no WebSockets on streams, and nobody takes NTLM there: these get connections of HTTP/1.1.
+    let mut socket_client = gate.connect().await?;
+    echoes(&mut socket_client, &gate).await?;
+    assert_eq!(spoken(&echo)?.0, "HTTP/1.1");
+    let bound = Request::get("/").header("Authorization", "NTLM TlRMTVNTUAAB");
+    assert_eq!(old.send(&bound).await?.status, 200);
+    assert_eq!(spoken(&echo)?.0, "HTTP/1.1");
+    assert_eq!(new.answer(&get("/")).await?.status, 200);
+    assert_eq!(spoken(&echo)?, first);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_that_speaks_http1_alone_is_asked_over_one_connection() -> Result<()> {
+    let (trust, echo) = (Trust::new().await?, Echo::start().await?);
+    let nginx = trust.nginx("ssl", "", &echo).await?;
+    let gate = trust.gate(&format!("https://{}", nginx.address()));
+    let gate = gate.start().await?;
+    let mut client = gate.connect().await?;
+    assert_eq!(client.send(&Request::post("/", "body")).await?.status, 200);
+    let first = spoken(&echo)?;
+    assert_eq!(first.0, "HTTP/1.1");
+    for _ in 0..3 {
+        assert_eq!(client.get("/").await?.status, 200);
+        assert_eq!(spoken(&echo)?, first);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn connections_of_http2_grow_old_and_are_as_many_as_there_may_be() -> Result<()> {
+    let (trust, echo) = (Trust::new().await?, Echo::start().await?);
+    let nginx = trust
+        .nginx("ssl http2", "http2_max_concurrent_streams 2;", &echo)
+        .await?;
+    let file = trust.folder.path().join("gate.toml");
+    let keys = format!(
+        "[service.app]\nupstream = \"https://{}\"\nmax_connections = 1\nmax_age = 1\nconnect_timeout = 30\n\
+         [[route]]\npath = \"/\"\nservice = \"app\"\naccess = \"public\"\n",
+        nginx.address()
+    );
+    std::fs::write(&file, keys)?;
+    let gate = trust.gate("").without("UPSTREAM").without("PUBLIC_PATHS");
+    let gate = gate.args(["serve", "--config", &file.display().to_string()]);
+    let gate = gate.start().await?;
+    let mut talk = Talk::open(&gate).await?;
+    // Far more at a time than there is room for.
+    talk.asks_and_gets_its_own(200).await?;
+    let first = spoken(&echo)?;
+    assert_eq!(first.0, "HTTP/2.0");
+    poll("another connection", async || {
+        let answer = talk.answer(&get("/")).await.ok()?;
+        let spoken = spoken(&echo).ok()?;
+        (answer.status == 200 && spoken.1 != first.1).then_some(())
+    })
+    .await
+}
+
+/// The service of Node, over TLS or in the clear.
+async fn node(pair: Option<&KeyPair>) -> Result<Server> {
+    let script = harness::repository().join("crates/server/tests/gate/http2/node_service.js");
+    let files = pair.map(|pair| format!("{} {}", pair.key.display(), pair.certificate.display()));
+    let files = files.unwrap_or_default();
+    program("nodejs", move |_, port| {
+        Ok(format!("node {} {port} {files}", script.display()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn websockets_are_streams_where_the_service_takes_them_so() -> Result<()> {
+    let trust = Trust::new().await?;
+    for (scheme, pair) in [("h2c", None), ("https", Some(&trust.pair))] {
+        let service = node(pair).await?;
+        let gate = trust.gate(&format!("{scheme}://{}", service.address()));
+        let gate = gate.start().await?;
+        let mut client = gate.connect().await?;
+        let head = echoes(&mut client, &gate).await?;
+        assert_eq!(head.header("sec-websocket-protocol"), Some("chat"));
+        // The key of RFC 6455 §1.3 is the one that the request has.
+        let accept = head.header("sec-websocket-accept");
+        assert_eq!(accept, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        let asked: Value = serde_json::from_str(head.header("x-asked").context("asked")?)?;
+        assert_eq!(asked[":protocol"], "websocket", "{asked}");
+        let expected = if scheme == "h2c" { "http" } else { "https" };
+        assert_eq!(asked[":scheme"], expected);
+        for name in ["connection", "upgrade", "sec-websocket-key", "te"] {
+            assert!(asked.get(name).is_none(), "{name}: {asked}");
+        }
+        // Close, and the end.
+        client.raw(&[0x88, 0x80, 0, 0, 0, 0]).await?;
+        assert_eq!(client.bytes(6).await?, [0x88, 0x80, 0, 0, 0, 0]);
+        drop(client);
+        let end = gate.wait_for_audit(|line| line["event"] == "end").await?;
+        assert_eq!(end["ended"], "whole", "{end}");
+
+        let mut talk = Talk::open(&gate).await?;
+        assert_eq!(talk.answer(&get("/")).await?.status, 200);
+        let wanted = socket("/ws", "websocket", false)?;
+        let (response, mut out) = talk.begin(&wanted, false).await?;
+        let response: Response<_> = tokio::time::timeout(harness::PATIENCE, response).await??;
+        assert_eq!(response.status(), 200);
+        out.send_data(Bytes::from("\u{1}\u{4}ping"), false)?;
+        let mut body = response.into_body();
+        assert_eq!(piece(&mut body).await?.context("bytes")?, "\u{1}\u{4}ping");
+
+        let refused = socket("/refused", "websocket", false)?;
+        let (response, _out) = talk.begin(&refused, false).await?;
+        let answer = Answer::of(response).await?;
+        assert_eq!((answer.status, &answer.body[..]), (403, &b"no"[..]));
+        let refused = Request::get("/refused").websocket();
+        assert_eq!(gate.send(&refused).await?.status, 403);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn trailers_of_a_request_go_on_without_claims() -> Result<()> {
+    let trust = Trust::new().await?;
+    let service = node(Some(&trust.pair)).await?;
+    let gate = trust.gate(&format!("https://{}", service.address()));
+    let gate = gate.start().await?;
+    let mut talk = Talk::open(&gate).await?;
+    let (response, mut out) = talk.begin(&post("/"), false).await?;
+    out.send_data(Bytes::from("body"), false)?;
+    let mut trailers = http::HeaderMap::new();
+    for name in [
+        "x-checksum",
+        "x-user-id",
+        "x_user_id",
+        "cookie",
+        "x-forwarded-for",
+    ] {
+        trailers.insert(name, http::HeaderValue::from_static("said"));
+    }
+    out.send_trailers(trailers)?;
+    let answer = Answer::of(response).await?;
+    let account: Value = serde_json::from_slice(&answer.body)?;
+    assert_eq!(account["body"], "body", "{account}");
+    assert_eq!(
+        account["trailers"],
+        serde_json::json!({ "x-checksum": "said" })
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_check_of_a_servers_health_speaks_what_the_server_does() -> Result<()> {
+    let trust = Trust::new().await?;
+    let file = trust.folder.path().join("gate.toml");
+    let (plain, secure) = (node(None).await?, node(Some(&trust.pair)).await?);
+    let keys = format!(
+        "upstream_ca_file = {:?}\n[service.app]\nupstream = [\"grpc://{}\", \"https://{}\"]\nhealth_check = \"/healthz\"\n\
+         [[route]]\npath = \"/\"\nservice = \"app\"\naccess = \"public\"\n",
+        trust.authority.certificate,
+        plain.address(),
+        secure.address()
+    );
+    std::fs::write(&file, keys)?;
+    let gate = gate("").without("UPSTREAM");
+    let gate = gate.args(["serve", "--config", &file.display().to_string()]);
+    let gate = gate.start().await?;
+    for server in [
+        format!("h2c://{}", plain.address()),
+        format!("https://{}", secure.address()),
+    ] {
+        poll("a check", async || {
+            let server = format!("server=\"{server}\"");
+            let up = gate.metric("sessiongate_upstream_up", [server.as_str()]);
+            (up.await.ok()? == 1.0).then_some(())
+        })
+        .await?;
+    }
+    let known = gate.stderr().all().join("\n");
+    assert!(!known.contains("is not well"), "{known}");
+    Ok(())
+}
+
+/// Serves what comes over HTTP/2 with 200, where `accept` has it of connections.
+async fn answer_http2(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<()> {
+    let mut connection = h2::server::handshake(stream).await?;
+    while let Some(request) = connection.accept().await {
+        let (_, mut respond) = request?;
+        let response = Response::builder().header("x-spoken", "2").body(())?;
+        respond.send_response(response, true)?;
+    }
+    Ok(())
+}
+
+/// Reads the head of a request, and answers with this.
+async fn answer_http1(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    text: &str,
+) -> Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    stream.write_all(text.as_bytes()).await?;
+    stream.flush().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_websocket_goes_over_http1_to_a_service_that_takes_none_on_streams() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let gate = gate(&format!("h2c://{}", listener.local_addr()?));
+    let gate = gate.env("PUBLIC_PATHS", "/").env("WORKERS", "1");
+    let gate = gate.start().await?;
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let (mut stream, _) = listener.accept().await?;
+            connections.spawn(async move {
+                let mut first = [0; 3];
+                while stream.peek(&mut first).await? < first.len() {}
+                if first == *b"PRI" {
+                    return answer_http2(stream).await;
+                }
+                let granted = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                               Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+                answer_http1(&mut stream, granted).await?;
+                let (mut read, mut write) = stream.split();
+                tokio::io::copy(&mut read, &mut write).await?;
+                Ok(())
+            });
+        }
+        #[expect(unreachable_code, reason = "says what it gives")]
+        anyhow::Ok(())
+    });
+    let mut client = gate.connect().await?;
+    for _ in 0..2 {
+        let answer = client.get("/").await?;
+        assert_eq!((answer.status, answer.header("x-spoken")), (200, Some("2")));
+    }
+    echoes(&mut client, &gate).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_is_repeated_at_another_server_if_that_does_no_harm()
+-> Result<()> {
+    let trust = Trust::new().await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let (good, bad) = (node(None).await?, listener.local_addr()?);
+    let file = trust.folder.path().join("gate.toml");
+    let keys = format!(
+        "[service.app]\nupstream = [\"h2c://{bad}\", \"h2c://{}\"]\neject_after = 0\nretry_budget = 100\n\
+         [[route]]\npath = \"/\"\nservice = \"app\"\naccess = \"public\"\n",
+        good.address()
+    );
+    std::fs::write(&file, keys)?;
+    let gate = gate("").without("UPSTREAM").env("WORKERS", "1");
+    let gate = gate.args(["serve", "--config", &file.display().to_string()]);
+    let gate = gate.start().await?;
+    let mut serving: JoinSet<Result<()>> = JoinSet::new();
+    serving.spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await?;
+            let mut connection = h2::server::handshake(stream).await?;
+            // It takes a request, and is gone.
+            let _request = connection.accept().await;
+        }
+    });
+    let mut client = gate.connect().await?;
+    for _ in 0..4 {
+        assert_eq!(client.get("/").await?.status, 200);
+    }
+    let mut statuses = Vec::new();
+    for _ in 0..2 {
+        let answer = client.send(&Request::post("/", "once")).await?;
+        statuses.push(answer.status);
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 502], "one of them was at the bad one");
+    Ok(())
+}
+
+/// A server whose connections choose these versions in turn, and answers one request on each.
+async fn fickle(
+    pair: &KeyPair,
+    listener: TcpListener,
+    chooses: &'static [&'static [u8]],
+) -> Result<()> {
+    let mut connections = JoinSet::new();
+    for version in chooses.iter().cycle() {
+        let (stream, _) = listener.accept().await?;
+        let pair = pair.clone();
+        connections.spawn(async move { fickle_connection(&pair, stream, version).await });
+    }
+    Ok(())
+}
+
+async fn fickle_connection(pair: &KeyPair, stream: TcpStream, version: &[u8]) -> Result<()> {
+    let chain = CertificateDer::pem_file_iter(&pair.certificate)?.collect::<Result<_, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(&pair.key)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![version.to_vec()];
+    let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await?;
+    if version != b"h2" {
+        let text =
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Spoken: 1\r\nConnection: close\r\n\r\n";
+        answer_http1(&mut stream, text).await?;
+        return Ok(stream.shutdown().await?);
+    }
+    let mut connection = h2::server::handshake(stream).await?;
+    while let Some(request) = connection.accept().await {
+        let (_, mut respond) = request?;
+        let response = Response::builder().header("x-spoken", "2").body(())?;
+        respond.send_response(response, true)?;
+        connection.graceful_shutdown();
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_may_choose_something_else_for_each_connection() -> Result<()> {
+    let trust = Trust::new().await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let gate = trust.gate(&format!("https://{}", listener.local_addr()?));
+    let gate = gate.start().await?;
+    let mut serving = JoinSet::new();
+    let pair = trust.pair.clone();
+    let chooses: &[&[u8]] = &[b"http/1.1", b"http/1.1", b"h2", b"http/1.1", b"h2"];
+    serving.spawn(async move { fickle(&pair, listener, chooses).await });
+    let mut client = gate.connect().await?;
+    let mut spoken = String::new();
+    while !["112", "21"].iter().all(|turn| spoken.contains(turn)) {
+        let answer = client.get("/").await?;
+        assert_eq!(answer.status, 200, "after {spoken}");
+        spoken.push_str(answer.header("x-spoken").context("a version")?);
+    }
+    Ok(())
+}

@@ -11,5 +11,6 @@ mod programs;
 mod requests;
 mod services;
 mod talk;
+mod unusual;
 mod websockets;
 mod wire;

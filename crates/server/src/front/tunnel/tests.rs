@@ -2,14 +2,17 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::time::Instant;
 
 use super::*;
 use crate::audit::Audit;
 use crate::connection::Allowance;
 use crate::front::arrival;
 use crate::leases;
+use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::mode::Mode;
+use crate::socket::Stream;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -28,6 +31,8 @@ async fn ends(talk: impl AsyncFnOnce(UnixStream, UnixStream)) -> Ended {
     let record = Record::start(Mode::Proxy, arrival, &audit, &metrics);
     let ((mut client, browser), (upstream, service)) = (connection(), connection());
     let lease = Lease::begin(None, None);
+    let link = Link::new(upstream, Instant::now(), None, None);
+    let upstream = Upgraded::Connection(Box::new(link));
     let joining = join(&mut client, upstream, &record, lease, 4401);
     let (ended, ()) = tokio::join!(joining, talk(browser, service));
     ended

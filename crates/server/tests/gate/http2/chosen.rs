@@ -1,35 +1,27 @@
 //! Services behind `https://` that choose HTTP/2 (ALPN), and WebSockets with services of HTTP/2 (RFC 8441).
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use harness::{
     Authority, Client, Echo, Gate, GateCommand, KeyPair, Nginx, Request, Server, poll, program,
 };
 use http::Response;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 
 use super::talk::{Answer, Talk, get, piece, post};
 use super::websockets::socket;
 use crate::support::gate;
 
 /// An authority, and what it vouches for.
-struct Trust {
-    folder: TempDir,
+pub(super) struct Trust {
+    pub(super) folder: TempDir,
     authority: Authority,
-    pair: KeyPair,
+    pub(super) pair: KeyPair,
 }
 
 impl Trust {
-    async fn new() -> Result<Self> {
+    pub(super) async fn new() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let authority = Authority::make(folder.path()).await?;
         let pair = authority.server("server", "IP:127.0.0.1").await?;
@@ -41,7 +33,7 @@ impl Trust {
     }
 
     /// A gate before the service at this URL, which is anybody's.
-    fn gate(&self, url: &str) -> GateCommand {
+    pub(super) fn gate(&self, url: &str) -> GateCommand {
         gate(url)
             .env(
                 "UPSTREAM_CA_FILE",
@@ -93,7 +85,7 @@ fn spoken(echo: &Echo) -> Result<(String, String)> {
 }
 
 /// Says something on a WebSocket of HTTP/1.1 and hears it again. Gives the head of the answer.
-async fn echoes(client: &mut Client, gate: &Gate) -> Result<harness::Response> {
+pub(super) async fn echoes(client: &mut Client, gate: &Gate) -> Result<harness::Response> {
     let asked = Request::get("/ws").websocket();
     client.raw(&asked.bytes(gate.proxy)).await?;
     let head = client.head().await?;
@@ -187,7 +179,7 @@ async fn connections_of_http2_grow_old_and_are_as_many_as_there_may_be() -> Resu
 }
 
 /// The service of Node, over TLS or in the clear.
-async fn node(pair: Option<&KeyPair>) -> Result<Server> {
+pub(super) async fn node(pair: Option<&KeyPair>) -> Result<Server> {
     let script = harness::repository().join("crates/server/tests/gate/http2/node_service.js");
     let files = pair.map(|pair| format!("{} {}", pair.key.display(), pair.certificate.display()));
     let files = files.unwrap_or_default();
@@ -303,167 +295,5 @@ async fn a_check_of_a_servers_health_speaks_what_the_server_does() -> Result<()>
     }
     let known = gate.stderr().all().join("\n");
     assert!(!known.contains("is not well"), "{known}");
-    Ok(())
-}
-
-/// Serves what comes over HTTP/2 with 200, where `accept` has it of connections.
-async fn answer_http2(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<()> {
-    let mut connection = h2::server::handshake(stream).await?;
-    while let Some(request) = connection.accept().await {
-        let (_, mut respond) = request?;
-        let response = Response::builder().header("x-spoken", "2").body(())?;
-        respond.send_response(response, true)?;
-    }
-    Ok(())
-}
-
-/// Reads the head of a request, and answers with this.
-async fn answer_http1(
-    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    text: &str,
-) -> Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await?);
-    }
-    stream.write_all(text.as_bytes()).await?;
-    stream.flush().await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_websocket_goes_over_http1_to_a_service_that_takes_none_on_streams() -> Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let gate = gate(&format!("h2c://{}", listener.local_addr()?));
-    let gate = gate.env("PUBLIC_PATHS", "/").env("WORKERS", "1");
-    let gate = gate.start().await?;
-    let mut serving = JoinSet::new();
-    serving.spawn(async move {
-        let mut connections = JoinSet::new();
-        loop {
-            let (mut stream, _) = listener.accept().await?;
-            connections.spawn(async move {
-                let mut first = [0; 3];
-                while stream.peek(&mut first).await? < first.len() {}
-                if first == *b"PRI" {
-                    return answer_http2(stream).await;
-                }
-                let granted = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                               Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-                answer_http1(&mut stream, granted).await?;
-                let (mut read, mut write) = stream.split();
-                tokio::io::copy(&mut read, &mut write).await?;
-                Ok(())
-            });
-        }
-        #[expect(unreachable_code, reason = "says what it gives")]
-        anyhow::Ok(())
-    });
-    let mut client = gate.connect().await?;
-    for _ in 0..2 {
-        let answer = client.get("/").await?;
-        assert_eq!((answer.status, answer.header("x-spoken")), (200, Some("2")));
-    }
-    echoes(&mut client, &gate).await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_request_without_an_answer_is_repeated_at_another_server_if_that_does_no_harm()
--> Result<()> {
-    let trust = Trust::new().await?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let (good, bad) = (node(None).await?, listener.local_addr()?);
-    let file = trust.folder.path().join("gate.toml");
-    let keys = format!(
-        "[service.app]\nupstream = [\"h2c://{bad}\", \"h2c://{}\"]\neject_after = 0\nretry_budget = 100\n\
-         [[route]]\npath = \"/\"\nservice = \"app\"\naccess = \"public\"\n",
-        good.address()
-    );
-    std::fs::write(&file, keys)?;
-    let gate = gate("").without("UPSTREAM").env("WORKERS", "1");
-    let gate = gate.args(["serve", "--config", &file.display().to_string()]);
-    let gate = gate.start().await?;
-    let mut serving: JoinSet<Result<()>> = JoinSet::new();
-    serving.spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await?;
-            let mut connection = h2::server::handshake(stream).await?;
-            // It takes a request, and is gone.
-            let _request = connection.accept().await;
-        }
-    });
-    let mut client = gate.connect().await?;
-    for _ in 0..4 {
-        assert_eq!(client.get("/").await?.status, 200);
-    }
-    let mut statuses = Vec::new();
-    for _ in 0..2 {
-        let answer = client.send(&Request::post("/", "once")).await?;
-        statuses.push(answer.status);
-    }
-    statuses.sort_unstable();
-    assert_eq!(statuses, [200, 502], "one of them was at the bad one");
-    Ok(())
-}
-
-/// A server whose connections choose these versions in turn, and answers one request on each.
-async fn fickle(
-    pair: &KeyPair,
-    listener: TcpListener,
-    chooses: &'static [&'static [u8]],
-) -> Result<()> {
-    let mut connections = JoinSet::new();
-    for version in chooses.iter().cycle() {
-        let (stream, _) = listener.accept().await?;
-        let pair = pair.clone();
-        connections.spawn(async move { fickle_connection(&pair, stream, version).await });
-    }
-    Ok(())
-}
-
-async fn fickle_connection(pair: &KeyPair, stream: TcpStream, version: &[u8]) -> Result<()> {
-    let chain = CertificateDer::pem_file_iter(&pair.certificate)?.collect::<Result<_, _>>()?;
-    let key = PrivateKeyDer::from_pem_file(&pair.key)?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![version.to_vec()];
-    let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await?;
-    if version != b"h2" {
-        let text =
-            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Spoken: 1\r\nConnection: close\r\n\r\n";
-        answer_http1(&mut stream, text).await?;
-        return Ok(stream.shutdown().await?);
-    }
-    let mut connection = h2::server::handshake(stream).await?;
-    while let Some(request) = connection.accept().await {
-        let (_, mut respond) = request?;
-        let response = Response::builder().header("x-spoken", "2").body(())?;
-        respond.send_response(response, true)?;
-        connection.graceful_shutdown();
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_service_may_choose_something_else_for_each_connection() -> Result<()> {
-    let trust = Trust::new().await?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let gate = trust.gate(&format!("https://{}", listener.local_addr()?));
-    let gate = gate.start().await?;
-    let mut serving = JoinSet::new();
-    let pair = trust.pair.clone();
-    let chooses: &[&[u8]] = &[b"http/1.1", b"http/1.1", b"h2", b"http/1.1", b"h2"];
-    serving.spawn(async move { fickle(&pair, listener, chooses).await });
-    let mut client = gate.connect().await?;
-    let mut spoken = String::new();
-    while !["112", "21"].iter().all(|turn| spoken.contains(turn)) {
-        let answer = client.get("/").await?;
-        assert_eq!(answer.status, 200, "after {spoken}");
-        spoken.push_str(answer.header("x-spoken").context("a version")?);
-    }
     Ok(())
 }

@@ -262,6 +262,11 @@ impl Server {
                         return Some(Err(UpstreamError::Unanswered(error)));
                     }
                 }
+                Err(UpstreamError::Exchange(error))
+                    if over_http2::wants_http1(&error) && *admitted.body() == Length::NONE =>
+                {
+                    return None;
+                }
                 Err(error) => return Some(Err(error)),
             }
         }

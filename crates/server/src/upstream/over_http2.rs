@@ -195,10 +195,19 @@ impl Origin for Http2Origin {
 /// Whether nothing has come of a request that failed so: its connection has ended before the answer, or the server has not looked
 /// at it (RFC 9113 §8.7).
 pub(super) fn is_unanswered(error: &io::Error) -> bool {
-    let of_http2 = error.get_ref().and_then(|inner| inner.downcast_ref());
-    of_http2.is_some_and(|error: &h2::Error| {
+    of_http2(error).is_some_and(|error| {
         error.is_io() || error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM)
     })
+}
+
+/// Whether the server takes a request over HTTP/1.1 alone, and has not looked at it (RFC 9113 §7), as one does that wants to
+/// authenticate the connection.
+pub(super) fn wants_http1(error: &io::Error) -> bool {
+    of_http2(error).is_some_and(|error| error.reason() == Some(Reason::HTTP_1_1_REQUIRED))
+}
+
+fn of_http2(error: &io::Error) -> Option<&h2::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
 }
 
 /// The request as HTTP/2 has it: its host in `:authority`, and without fields of a connection.

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::chosen::{Trust, echoes, node};
 use crate::support::gate;
@@ -129,7 +130,12 @@ async fn fickle(
     Ok(())
 }
 
-async fn fickle_connection(pair: &KeyPair, stream: TcpStream, version: &[u8]) -> Result<()> {
+/// TLS with a client that is offered these versions.
+async fn secured(
+    pair: &KeyPair,
+    stream: TcpStream,
+    versions: &[&[u8]],
+) -> Result<TlsStream<TcpStream>> {
     let chain = CertificateDer::pem_file_iter(&pair.certificate)?.collect::<Result<_, _>>()?;
     let key = PrivateKeyDer::from_pem_file(&pair.key)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -137,8 +143,12 @@ async fn fickle_connection(pair: &KeyPair, stream: TcpStream, version: &[u8]) ->
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![version.to_vec()];
-    let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await?;
+    config.alpn_protocols = versions.iter().map(|version| version.to_vec()).collect();
+    Ok(TlsAcceptor::from(Arc::new(config)).accept(stream).await?)
+}
+
+async fn fickle_connection(pair: &KeyPair, stream: TcpStream, version: &[u8]) -> Result<()> {
+    let mut stream = secured(pair, stream, &[version]).await?;
     if version != b"h2" {
         let text =
             "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Spoken: 1\r\nConnection: close\r\n\r\n";
@@ -172,5 +182,43 @@ async fn a_service_may_choose_something_else_for_each_connection() -> Result<()>
         assert_eq!(answer.status, 200, "after {spoken}");
         spoken.push_str(answer.header("x-spoken").context("a version")?);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_that_is_wanted_over_http1_goes_over_that() -> Result<()> {
+    let trust = Trust::new().await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let gate = trust.gate(&format!("https://{}", listener.local_addr()?));
+    let gate = gate.start().await?;
+    let mut serving: JoinSet<Result<()>> = JoinSet::new();
+    let pair = trust.pair.clone();
+    serving.spawn(async move {
+        let mut connections: JoinSet<Result<()>> = JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await?;
+            let mut stream = secured(&pair, stream, &[b"h2", b"http/1.1"]).await?;
+            if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+                let text = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                answer_http1(&mut stream, text).await?;
+                stream.shutdown().await?;
+                continue;
+            }
+            connections.spawn(async move {
+                let mut connection = h2::server::handshake(stream).await?;
+                while let Some(request) = connection.accept().await {
+                    let (_, mut respond) = request?;
+                    respond.send_reset(h2::Reason::HTTP_1_1_REQUIRED);
+                }
+                Ok(())
+            });
+        }
+    });
+    let mut client = gate.connect().await?;
+    for _ in 0..2 {
+        assert_eq!(client.get("/").await?.status, 200);
+    }
+    let with_body = Request::post("/", "said once");
+    assert_eq!(client.send(&with_body).await?.status, 502);
     Ok(())
 }

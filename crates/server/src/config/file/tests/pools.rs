@@ -73,8 +73,11 @@ fn the_proxy_protocol_is_not_for_connections_that_clients_share() {
     let named = "`h2c://b:80` cannot be told for whom a connection is";
     let servers = "['http://a', 'grpc://b']";
     says(&service(servers, "proxy_protocol = 'v2'"), &[named]);
-    says(&service(servers, "proxy_protocol = 'off'"), &[]);
-    says(&service("'https://a'", "proxy_protocol = 'v1'"), &[]);
+    let (off, secure) = ("proxy_protocol = 'off'", "proxy_protocol = 'v1'");
+    let (idle, other) = ("\nhealth_interval = 5", "this has no effect");
+    says(&service(servers, &format!("{off}{idle}")), &[other]);
+    let https = "['https://a', 'https://b']";
+    says(&service(https, &format!("{secure}{idle}")), &[other]);
 }
 
 #[test]

@@ -16,16 +16,21 @@ pub(crate) struct Need {
 
 /// What the tests start.
 pub(crate) const FOR_TESTS: &[Need] = &[
+    // Without the package that starts a server of the system.
+    need("apache2", "apache2-bin"),
     need("c++", "g++"),
     need("caddy", "caddy"),
     need("chromium", "chromium"),
     need("cmp", "diffutils"),
     need("curl", "curl"),
+    need("git", "git"),
     need("gzip", "gzip"),
     need("h2load", "nghttp2-client"),
     need("haproxy", "haproxy"),
     need("initdb", "postgresql"),
     need("kill", "procps"),
+    // The clients of WebDAV that servers are tested with.
+    need("litmus", "litmus"),
     need("nghttp", "nghttp2-client"),
     need("nginx", "nginx"),
     need("node", "nodejs"),

@@ -7,6 +7,7 @@
 //! | part | what it is |
 //! |---|---|
 //! | [`Redis`], [`Postgres`], [`PgBouncer`], [`Nginx`], [`caddy()`], [`haproxy()`] | Debian's own servers, in temporary folders |
+//! | [`Apache`] | Apache httpd with the modules for CGI and WebDAV |
 //! | [`envoy()`], [`caddy()`] | Envoy, which Debian has not, and a newer Caddy |
 //! | [`Pebble`] | the ACME server that Let's Encrypt tests clients with |
 //! | [`Wsgi`] | a WSGI application that a header can mount elsewhere |
@@ -20,6 +21,7 @@
 //! | [`Mint`] | genuine session cookies |
 //! | [`interop`] | the frameworks that the cookies come from, real ones from npm |
 
+mod apache;
 mod authority;
 mod caddy;
 mod cert;
@@ -45,6 +47,7 @@ mod server;
 mod wire;
 mod wsgi;
 
+pub use apache::Apache;
 pub use authority::{Authority, KeyPair};
 pub use caddy::{CaddyVersion, caddy, caddy_of};
 pub use cert::{CertificateKind, Certificates};

@@ -20,10 +20,20 @@ pub(crate) struct Front {
 impl Front {
     /// Starts the gate with the file of `page`, which is named without its folder, in front of the application at `app`.
     pub(crate) async fn start(page: &str, app: SocketAddr) -> Result<Self> {
+        Self::start_with([], page, app).await
+    }
+
+    /// Starts it with these settings beside those of the page.
+    pub(crate) async fn start_with<const N: usize>(
+        settings: [(&str, &str); N],
+        page: &str,
+        app: SocketAddr,
+    ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = write_file(&text_of(page, "toml", 0)?, app, folder.path())?;
         let gate = Gate::command(env!("CARGO_BIN_EXE_sessiongate"))
             .env("LOG_FORMAT", "json")
+            .envs(settings)
             .args(["serve", "--config", &file])
             .start()
             .await?;

@@ -1,0 +1,116 @@
+//! WebDAV with Apache's `mod_dav`.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use harness::page::put;
+use harness::{Apache, Gate, Request, run};
+
+use crate::support::{Front, Visitor, text_of};
+
+/// The programs that servers of WebDAV are tested with find through the gate what they find without it. They know no
+/// cookies.
+#[tokio::test]
+async fn every_case_of_litmus_holds_through_the_gate() -> Result<()> {
+    let apache = apache(|text| {
+        let text = put(&text, "ServerName https:", "ServerName http:")?;
+        put(
+            &text,
+            "Require expr -n req('X-User-Id')",
+            "Require all granted",
+        )
+    })
+    .await?;
+    let gate = Gate::command(env!("CARGO_BIN_EXE_sessiongate"))
+        .env("UPSTREAM", format!("http://{}", apache.address()))
+        .env("AUTH_SECRET", harness::mint::SECRET)
+        .env("PUBLIC_PATHS", "/")
+        .start()
+        .await?;
+    let folder = tempfile::tempdir()?;
+    let mut litmus = Command::new("litmus");
+    litmus
+        .arg(format!("http://{}/", gate.proxy))
+        .current_dir(folder.path());
+    let said = run(litmus, "litmus").await?;
+    let suites = said.lines().filter(|line| line.starts_with("<- summary"));
+    assert_eq!(suites.count(), 5, "{said}");
+    assert_eq!(said.matches(" 0 failed").count(), 5, "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_user_copies_moves_and_locks_by_the_address_that_clients_see() -> Result<()> {
+    let apache = apache(Ok).await?;
+    let front = Front::start(PAGE, apache.address()).await?;
+    let mut stranger = front.stranger();
+    assert_eq!(stranger.send(propfind("/")).await?.status, 401);
+    let mut zoe = front.zoe("reader");
+    let at = |path: &str| format!("https://{}{path}", front.host);
+    for (request, status) in [
+        (Request::new("MKCOL", "/notes/"), 201),
+        (Request::new("PUT", "/notes/a").body("first"), 201),
+        (to(&at("/notes/b"), Request::new("COPY", "/notes/a")), 201),
+        (to(&at("/c%20d"), Request::new("MOVE", "/notes/b")), 201),
+        (propfind("/notes/"), 207),
+        (Request::get("/notes/b"), 404),
+        (Request::get("/c%20d"), 200),
+        (Request::new("DELETE", "/c%20d"), 204),
+        // Apache believes its own name for the scheme, which is why the page gives it one.
+        (
+            to(
+                "http://files.example.com/e",
+                Request::new("COPY", "/notes/a"),
+            ),
+            502,
+        ),
+    ] {
+        let answer = zoe.send(request.clone()).await?;
+        assert_eq!(answer.status, status, "{request:?}: {}", answer.text());
+    }
+    locks(&mut zoe).await
+}
+
+/// What is locked is changed by whoever has the lock.
+async fn locks(zoe: &mut Visitor) -> Result<()> {
+    let answer = zoe
+        .send(Request::new("LOCK", "/notes/a").body(LOCK))
+        .await?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let token = answer.header("lock-token").context("a token")?.to_owned();
+    let write = || Request::new("PUT", "/notes/a").body("second");
+    assert_eq!(zoe.send(write()).await?.status, 423);
+    let with_lock = write().header("If", format!("({token})"));
+    assert_eq!(zoe.send(with_lock).await?.status, 204);
+    let unlock = Request::new("UNLOCK", "/notes/a").header("Lock-Token", &token);
+    assert_eq!(zoe.send(unlock).await?.status, 204);
+    assert_eq!(zoe.send(write()).await?.status, 204);
+    Ok(())
+}
+
+fn propfind(target: &str) -> Request {
+    Request::new("PROPFIND", target).header("Depth", "1")
+}
+
+fn to(destination: &str, request: Request) -> Request {
+    request
+        .header("Destination", destination)
+        .header("Overwrite", "F")
+}
+
+/// Apache with the configuration of the page, after this change of it.
+async fn apache(change: impl Fn(String) -> Result<String>) -> Result<Apache> {
+    Apache::start(|folder| {
+        let files = folder.join("files");
+        std::fs::create_dir(&files)?;
+        let text = put(&text_of(PAGE, "apache", 0)?, "Listen 127.0.0.1:3000\n", "")?;
+        let text = put(&text, "/srv/files", &files.to_string_lossy())?;
+        let locks = folder.join("locks");
+        let text = put(&text, "/var/lock/apache2/DavLock", &locks.to_string_lossy())?;
+        change(text)
+    })
+    .await
+}
+
+const LOCK: &str = r#"<lockinfo xmlns="DAV:"><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>"#;
+const PAGE: &str = "webdav.md";

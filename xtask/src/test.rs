@@ -16,6 +16,7 @@ pub(crate) fn run() -> Result<()> {
     venvs::CALIBRE_WEB.install()?;
     venvs::GRPCIO.install()?;
     venvs::PGADMIN.install()?;
+    venvs::WEBSOCKETS.install()?;
     install_node_modules()?;
     step(&mut command("cargo test --workspace"))
 }

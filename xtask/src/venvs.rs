@@ -33,6 +33,13 @@ pub(crate) const PGADMIN: Venv = Venv {
     folder: "target/tools/pgadmin",
 };
 
+/// A WebSocket client and server, and the test cases of Autobahn for both. Autobahn's own suite runs on Python 2 alone; this is
+/// its cases with another program around them.
+pub(crate) const WEBSOCKETS: Venv = Venv {
+    pin: "tests/apps/websockets.txt",
+    folder: "target/tools/websockets",
+};
+
 impl Venv {
     /// Makes the folder, unless it is there with the pinned versions.
     ///

@@ -1,0 +1,7 @@
+//! Programs that other people wrote, on either side of the gate: clients, and services.
+
+mod autobahn;
+mod curl;
+mod services;
+mod support;
+mod websockets;

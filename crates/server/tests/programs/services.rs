@@ -1,0 +1,281 @@
+//! Services on the servers that people run: one table of requests, asked of each of them through the gate.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use harness::{Apache, Client, Gate, Nginx, PhpFpm, Request, Response, Server, program, run};
+
+use crate::support::{gate, script, zoe};
+
+#[tokio::test]
+async fn apache_gets_and_gives_everything_whole() -> Result<()> {
+    let apache = Apache::start(|folder| {
+        let programs = folder.join("programs");
+        std::fs::create_dir(&programs)?;
+        let service = programs.join("service.cgi");
+        std::fs::copy(script("service.cgi"), &service)?;
+        std::fs::set_permissions(&service, std::fs::Permissions::from_mode(0o755))?;
+        Ok(format!(
+            "ScriptAlias / {}/\n<Directory {}>\n    Require all granted\n</Directory>\n{REFUSES}",
+            service.display(),
+            programs.display()
+        ))
+    })
+    .await?;
+    let table = Table::start(apache.address()).await?;
+    table.keeps().await?;
+    table.refuses_early().await
+}
+
+#[tokio::test]
+async fn php_behind_nginx_gets_and_gives_everything_whole() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let sessions = format!("php_value[session.save_path] = {}", folder.path().display());
+    let php = PhpFpm::start(&sessions).await?;
+    let nginx = Nginx::start(&format!(
+        "client_max_body_size 0;
+        location / {{
+            include       /etc/nginx/fastcgi_params;
+            fastcgi_param SCRIPT_FILENAME {};
+            fastcgi_pass  {};
+        }}",
+        script("service.php").display(),
+        php.address()
+    ))
+    .await?;
+    let table = Table::start(nginx.address()).await?;
+    table.keeps().await?;
+    table.refuses_early().await?;
+    let file = folder.path().join("photo.bin");
+    std::fs::write(&file, body(1_000_000))?;
+    let mut md5sum = Command::new("md5sum");
+    md5sum.arg(&file);
+    let sum = run(md5sum, "coreutils").await?;
+    let sum = sum.split(' ').next().context("a sum")?;
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "--cookie", &zoe(), "-F", "title=At sea", "-F"])
+        .arg(format!("file=@{}", file.display()))
+        .arg(format!("http://{}/upload", table.gate.proxy));
+    let said = run(curl, "curl").await?;
+    assert_eq!(said, format!("At sea photo.bin 1000000 {sum}"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn node_gets_and_gives_everything_whole() -> Result<()> {
+    let node = started("nodejs", |port| {
+        format!("node {} {port}", script("service.mjs").display())
+    })
+    .await?;
+    let table = Table::start(node.address()).await?;
+    table.keeps().await?;
+    table.refuses_early().await?;
+    let mut client = table.gate.connect().await?;
+    let request = signed_in(Request::get("/hints"));
+    client.raw(&request.bytes(table.gate.proxy)).await?;
+    let hints = client.response().await?;
+    assert_eq!(
+        (hints.status, hints.header("link")),
+        (103, Some("</style.css>; rel=preload"))
+    );
+    assert_eq!(client.response().await?.text(), "hinted");
+    Ok(())
+}
+
+/// Its usual kind of worker serves one request for each connection, and says so when the answer is there.
+#[tokio::test]
+async fn gunicorn_gets_and_gives_everything_whole() -> Result<()> {
+    let gunicorn = started("gunicorn", |port| {
+        format!(
+            "/usr/bin/gunicorn --bind 127.0.0.1:{port} --workers 1 --chdir {} service:wsgi",
+            script("").display()
+        )
+    })
+    .await?;
+    let table = Table::start(gunicorn.address()).await?;
+    table.asks().await?;
+    let (first, second) = table.two_ports().await?;
+    assert_ne!(first, second, "gunicorn kept a connection");
+    Ok(())
+}
+
+#[tokio::test]
+async fn uvicorn_gets_and_gives_everything_whole() -> Result<()> {
+    let uvicorn = started("python3-uvicorn", |port| {
+        format!(
+            "/usr/bin/python3 -m uvicorn --host 127.0.0.1 --port {port} --no-proxy-headers --app-dir {} service:asgi",
+            script("").display()
+        )
+    })
+    .await?;
+    Table::start(uvicorn.address()).await?.keeps().await
+}
+
+async fn started(package: &str, line: impl Fn(u16) -> String) -> Result<Server> {
+    program(package, |_, port| Ok(line(port))).await
+}
+
+/// A gate in front of a service, and what is asked of it.
+struct Table {
+    gate: Gate,
+}
+
+impl Table {
+    async fn start(service: SocketAddr) -> Result<Self> {
+        let gate = gate(service).start().await?;
+        Ok(Self { gate })
+    }
+
+    /// The table, for a service that keeps its connections open.
+    async fn keeps(&self) -> Result<()> {
+        self.asks().await?;
+        let (first, second) = self.two_ports().await?;
+        assert_eq!(first, second, "the connection was not used again");
+        Ok(())
+    }
+
+    /// All of it over one connection of a client, in an order in which what is left of one answer would be seen in the next.
+    async fn asks(&self) -> Result<()> {
+        let stranger = self.gate.send(&Request::get("/who")).await?;
+        assert_eq!(stranger.status, 401);
+        let mut client = self.gate.connect().await?;
+        for (request, status, text) in requests() {
+            let answer = client.send(&signed_in(request.clone())).await;
+            let answer = answer.with_context(|| format!("{request:?}"))?;
+            assert_eq!(
+                (answer.status, &*answer.text()),
+                (status, text),
+                "{request:?}"
+            );
+        }
+        self.bodies(&mut client).await?;
+        self.visits(&mut client).await?;
+        self.many_at_once().await?;
+        let missing = client.send(&signed_in(Request::get("/missing"))).await?;
+        assert_eq!(missing.status, 404);
+        Ok(())
+    }
+
+    /// Bodies with a length, in chunks, and behind a 100, which come back as they went.
+    async fn bodies(&self, client: &mut Client) -> Result<()> {
+        for length in [0, 1, 70_000, 8_000_000] {
+            let sent = body(length);
+            let answer = client
+                .send(&signed_in(Request::post("/echo", sent.clone())))
+                .await?;
+            ensure!(answer.body == sent, "{length} bytes came back otherwise");
+        }
+        let chunked = Request::new("POST", "/echo").header("Transfer-Encoding", "chunked");
+        client
+            .raw(&signed_in(chunked).bytes(self.gate.proxy))
+            .await?;
+        let sent = body(300_000);
+        for chunk in sent.chunks(7_919) {
+            let mut bytes = format!("{:x}\r\n", chunk.len()).into_bytes();
+            bytes.extend(chunk);
+            bytes.extend(b"\r\n");
+            client.raw(&bytes).await?;
+        }
+        client.raw(b"0\r\n\r\n").await?;
+        let answer = client.response().await?;
+        ensure!(answer.body == sent, "chunks came back otherwise");
+
+        let asked = Request::new("POST", "/echo")
+            .header("Expect", "100-continue")
+            .header("Content-Length", sent.len().to_string());
+        client.raw(&signed_in(asked).bytes(self.gate.proxy)).await?;
+        assert_eq!(client.response().await?.status, 100);
+        client.raw(&sent).await?;
+        let answer = client.response().await?;
+        ensure!(answer.body == sent, "what was asked for came otherwise");
+        Ok(())
+    }
+
+    /// More than the service has workers, over HTTP/2: each is answered, whenever the service closes its connections.
+    async fn many_at_once(&self) -> Result<()> {
+        let session = format!("cookie: {}", zoe());
+        let mut h2load = Command::new("h2load");
+        h2load
+            .args(["-n", "200", "-c", "4", "-m", "5", "-H", &session])
+            .arg(format!("http://{}/pieces", self.gate.proxy));
+        let said = run(h2load, "nghttp2-client").await?;
+        ensure!(said.contains("status codes: 200 2xx"), "{said}");
+        Ok(())
+    }
+
+    /// A body that nobody reads: what the service says meanwhile arrives, and the next request is understood.
+    async fn refuses_early(&self) -> Result<()> {
+        let mut client = self.gate.connect().await?;
+        let refused = signed_in(Request::post("/refuse", body(8_000_000)));
+        let answer = client.send(&refused).await?;
+        assert_eq!((answer.status, &*answer.text()), (403, "no"));
+        let next = self.gate.send(&signed_in(Request::get("/pieces"))).await?;
+        assert_eq!(next.text(), "one two three");
+        Ok(())
+    }
+
+    /// The service's own cookie goes both ways beside that of the session.
+    async fn visits(&self, client: &mut Client) -> Result<()> {
+        let mut cookies = zoe();
+        for visit in ["1", "2", "3"] {
+            let request = Request::get("/visits").cookie(&cookies);
+            let answer = client.send(&request).await?;
+            assert_eq!(answer.text(), visit);
+            if let Some(own) = own_cookie(&answer) {
+                cookies = format!("{own}; {}", zoe());
+            }
+        }
+        Ok(())
+    }
+
+    /// From which ports the service was asked, one request after the other.
+    async fn two_ports(&self) -> Result<(String, String)> {
+        let mut client = self.gate.connect().await?;
+        let port = signed_in(Request::get("/port"));
+        let first = client.send(&port).await?.text();
+        Ok((first, client.send(&port).await?.text()))
+    }
+}
+
+/// Apache itself refuses: a script that does not read its input makes it answer nothing at times.
+const REFUSES: &str =
+    "ErrorDocument 403 no\n<Location /refuse>\n    Require all denied\n</Location>\n";
+
+/// Requests with the status and the text of their answers.
+fn requests() -> [(Request, u16, &'static str); 8] {
+    const WHO: &str = "zoe zoe@example.com Zo%C3%AB%20M%C3%BCller";
+    let forged = Request::get("/who")
+        .header("X-User-Id", "eve")
+        .header("X_User_Id", "eve");
+    [
+        (forged, 200, WHO),
+        (Request::new("HEAD", "/who"), 200, ""),
+        (Request::get("/who"), 200, WHO),
+        (Request::get("/none"), 204, ""),
+        (
+            Request::get("/same").header("If-None-Match", "\"a\""),
+            304,
+            "",
+        ),
+        (Request::get("/pieces"), 200, "one two three"),
+        (Request::new("HEAD", "/pieces"), 200, ""),
+        (Request::get("/who"), 200, WHO),
+    ]
+}
+
+fn own_cookie(answer: &Response) -> Option<String> {
+    let cookie = answer.header("set-cookie")?;
+    cookie.split(';').next().map(str::to_owned)
+}
+
+fn signed_in(request: Request) -> Request {
+    request.cookie(zoe())
+}
+
+/// Bytes in which nothing that is lost, doubled or moved looks the same.
+fn body(length: usize) -> Vec<u8> {
+    let numbers = (0_u32..).flat_map(u32::to_le_bytes);
+    numbers.take(length).collect()
+}

@@ -1,0 +1,32 @@
+//! Python's `websockets` on both sides of the gate.
+
+use std::process::Command;
+
+use anyhow::Result;
+use harness::{Server, program, run, venv};
+
+use crate::support::{gate, script, zoe};
+
+/// The service, which also sends back whatever the cases of Autobahn send.
+pub(crate) async fn service() -> Result<Server> {
+    let python = venv("websockets", "python")?;
+    program("websockets", |_, port| {
+        let service = script("websocket_service.py");
+        Ok(format!("{} {} {port}", python.display(), service.display()))
+    })
+    .await
+}
+
+/// Sizes at which frames are written in another way, pieces, compression, pings of either side, and how either side closes.
+#[tokio::test]
+async fn messages_pings_and_closes_arrive_as_they_were_sent() -> Result<()> {
+    let service = service().await?;
+    let gate = gate(service.address()).start().await?;
+    let mut client = Command::new(venv("websockets", "python")?);
+    client
+        .arg(script("websocket_client.py"))
+        .args([gate.proxy.to_string(), zoe()]);
+    let said = run(client, "websockets").await?;
+    assert_eq!(said.trim(), "all is well");
+    Ok(())
+}

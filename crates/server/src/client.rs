@@ -526,19 +526,17 @@ impl Client {
     }
 
     /// Says that nothing more will come, and reads what the client still sends, for so long at most: a connection that is closed
-    /// while something comes is reset.
+    /// while something comes is reset. Some clients read no answer before they have sent all of a body (`http.client` of Python).
     async fn linger(&mut self, limit: Duration) {
         let linger = async {
             self.connection.stream().shutdown().await?;
-            let mut read = 0;
-            while read < MOST_LINGERED {
+            loop {
                 self.connection.input.clear();
-                match poll_fn(|context| self.connection.poll_read(context)).await? {
-                    0 => break,
-                    count => read += count,
+                let read = poll_fn(|context| self.connection.poll_read(context));
+                if timeout(LONGEST_PAUSE, read).await?? == 0 {
+                    return io::Result::Ok(());
                 }
             }
-            io::Result::Ok(())
         };
         // Whatever happens here, the connection is over.
         let _ = timeout(limit, linger).await;
@@ -583,9 +581,10 @@ pub(crate) fn date() -> HeaderValue {
 /// How long an answer may take to begin, or pause, for a client that has shut down its sending side and is not heard of again.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(10);
 
-/// In bytes, and how long: what is read of a client that still sends while its connection is being closed.
-const MOST_LINGERED: usize = 1024 * 1024;
-const LONGEST_LINGER: Duration = Duration::from_secs(2);
+/// How long in all, and with what pauses, a client is read that still sends while its connection is being closed. nginx reads it
+/// for 30 s too, whatever it sends (`lingering_time`, 1.22).
+const LONGEST_LINGER: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long a request is waited for at hand. A page and what belongs to it come within that.
 const BEFORE_REST: Duration = Duration::from_secs(1);

@@ -2,6 +2,7 @@
 
 mod autobahn;
 mod curl;
+mod refusals;
 mod services;
 mod support;
 mod websockets;

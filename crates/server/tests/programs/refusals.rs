@@ -1,0 +1,30 @@
+//! Clients that are refused while they send a large body, and read the answer sooner or later.
+
+use std::process::Command;
+
+use anyhow::Result;
+use harness::{Echo, run};
+
+use crate::support::gate;
+
+#[tokio::test]
+async fn a_client_that_sends_everything_first_reads_its_refusal_then() -> Result<()> {
+    let echo = Echo::start().await?;
+    let gate = gate(echo.address()).start().await?;
+    // `http.client` looks at no answer before it has sent the whole body, and what it is sent on a connection that is reset is lost.
+    let script = "
+import http.client, sys
+for framing in ({}, {'Transfer-Encoding': 'chunked'}):
+    connection = http.client.HTTPConnection(sys.argv[1], timeout=25)
+    body = (bytes(1 << 20) for _ in range(30)) if framing else bytes(30 << 20)
+    connection.request('POST', '/', body, framing, encode_chunked=bool(framing))
+    answer = connection.getresponse()
+    print(answer.status, b'unauthorized' in answer.read())
+";
+    let mut python = Command::new("python3");
+    python.args(["-c", script, &gate.proxy.to_string()]);
+    let said = run(python, "python3").await?;
+    assert_eq!(said, "401 True\n".repeat(2));
+    assert_eq!(echo.seen().len(), 0);
+    Ok(())
+}

@@ -3,6 +3,7 @@
 use gate::{Arrival, TrustedProxies};
 use http::{HeaderMap, HeaderValue};
 
+use super::arrival::Peer;
 use super::way_in::came_by_https;
 use crate::config::HttpsSettings;
 
@@ -27,5 +28,11 @@ impl HttpsSettings {
         self.hsts
             .as_ref()
             .filter(|_| came_by_https(headers, arrival, proxies))
+    }
+
+    /// What the answer promises to somebody who has sent nothing that can be read: what a proxy in front may have said of the
+    /// request is not known then.
+    pub(super) fn promised_to(&self, peer: &Peer) -> Option<&HeaderValue> {
+        self.hsts.as_ref().filter(|_| peer.secure)
     }
 }

@@ -90,16 +90,8 @@ impl Proxy {
                     return Served::OverHttp2(client.into_http2());
                 }
                 Err(violation) => {
-                    let (audit, metrics) = (&self.audit, &self.metrics);
                     let came = &client.connection.input;
-                    let (refused, mut record) = super::unreadable(
-                        violation,
-                        came,
-                        Mode::Proxy,
-                        peer.address,
-                        audit,
-                        metrics,
-                    );
+                    let (refused, mut record) = self.unreadable(violation, came, &peer);
                     let sent = client.answer(refused, &record.bytes_out).await;
                     record.ends(sent);
                 }
@@ -153,6 +145,21 @@ impl Proxy {
         record.ends(Sent::nothing(Ended::Cut));
     }
 
+    /// Refuses what a client has sent in place of a request.
+    #[cold]
+    pub(crate) fn unreadable(
+        &self,
+        violation: Violation,
+        came: &[u8],
+        peer: &Peer,
+    ) -> (Response<Bytes>, Record<'_>) {
+        let (mode, audit, metrics) = (Mode::Proxy, &self.audit, &self.metrics);
+        let (mut refused, record) =
+            super::unreadable(violation, came, mode, peer.address, audit, metrics);
+        promise(&mut refused, self.live.current().https.promised_to(peer));
+        (refused, record)
+    }
+
     /// Answers one request.
     pub(crate) async fn answer<D: Answerable>(
         &self,
@@ -203,7 +210,8 @@ impl Proxy {
                 if let Some(hsts) = hsts {
                     found.promises(hsts);
                 }
-                aside(self.send_file(found, request, client, &mut record)).await;
+                let (record, deadline) = (&mut record, &mut deadline);
+                aside(self.send_file(found, request, client, record, deadline)).await;
             }
             Outcome::Joined(answer, upstream) => {
                 let added = Added::nothing();
@@ -280,13 +288,7 @@ impl Proxy {
                 return None;
             }
             Some(Err(error)) => self.upstream_failed(&error, request, record),
-            None if client.take_back_answer() => out_of_time(request, record),
-            None => {
-                client.break_off();
-                let (ended, began) = (Ended::Cut, client.is_being_answered());
-                record.ends(Sent { ended, began });
-                return None;
-            }
+            None => cut_off(client, request, record)?,
         };
         describe(&mut response, request.headers(), handling, hsts);
         Some(response)
@@ -422,16 +424,28 @@ impl Proxy {
         request: &Request<Length>,
         client: &mut D,
         record: &mut Record<'_>,
+        deadline: &mut Deadline,
     ) {
         record.begins(found.status, false);
-        let error = match client.send_file(found, record).await {
-            Ok(sent) => return record.ends(sent),
-            Err(error) => error,
+        let sent = {
+            let sending = pin!(client.send_file(found, record));
+            deadline.unless_over(sending).await
         };
-        match files::refusal(&error, request, record, &self.upstream_warnings) {
-            Some(response) => answer_ourselves(response, client, record).await,
-            None => abandon(client, record),
-        }
+        let refused = match sent {
+            Some(Ok(sent)) => return record.ends(sent),
+            Some(Err(error)) => {
+                let refused = files::refusal(&error, request, record, &self.upstream_warnings);
+                let Some(refused) = refused else {
+                    return abandon(client, record);
+                };
+                refused
+            }
+            None => match cut_off(client, request, record) {
+                Some(refused) => refused,
+                None => return,
+            },
+        };
+        answer_ourselves(refused, client, record).await;
     }
 
     #[cold]
@@ -545,6 +559,22 @@ fn refuse<'l, E>(
     (handling, Outcome::Answered(answer))
 }
 
+/// Ends an answer for which there is no more time. Gives one that says so, where nothing of the first has left.
+#[cold]
+fn cut_off(
+    client: &mut impl Answerable,
+    request: &Request<Length>,
+    record: &mut Record<'_>,
+) -> Option<Response<Bytes>> {
+    if client.take_back_answer() {
+        return Some(out_of_time(request, record));
+    }
+    client.break_off();
+    let (ended, began) = (Ended::Cut, client.is_being_answered());
+    record.ends(Sent { ended, began });
+    None
+}
+
 /// Answers a request for which there is no more time.
 #[cold]
 fn out_of_time(request: &Request<Length>, record: &mut Record<'_>) -> Response<Bytes> {
@@ -570,6 +600,11 @@ fn describe(
     hsts: Option<&HeaderValue>,
 ) {
     Cors(&handling.cors_origins).describe(asked, response.headers_mut());
+    promise(response, hsts);
+}
+
+/// Adds to an answer of our own what is promised of HTTPS.
+fn promise(response: &mut Response<Bytes>, hsts: Option<&HeaderValue>) {
     if let Some(hsts) = hsts {
         let headers = response.headers_mut();
         headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());

@@ -26,7 +26,6 @@ use crate::downstream::Downstream;
 use crate::front;
 use crate::front::arrival::Peer;
 use crate::front::proxy::Proxy;
-use crate::mode::Mode;
 use crate::socket::Stream;
 
 /// Serves a connection until it ends, or `stop` asks for an end after the requests in flight.
@@ -226,9 +225,7 @@ impl Answering {
                 stream.is_gone
             }
             Err(violation) => {
-                let (audit, metrics) = (&proxy.audit, &proxy.metrics);
-                let (refused, mut record) =
-                    front::unreadable(violation, &[], Mode::Proxy, peer.address, audit, metrics);
+                let (refused, mut record) = proxy.unreadable(violation, &[], peer);
                 let mut stream = stream(&Request::new(Length::NONE));
                 let sent = stream.answer(refused, &record.bytes_out).await;
                 record.ends(sent);

@@ -113,6 +113,24 @@ async fn a_client_that_leaves_midway_leaves_nothing_behind() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_download_takes_no_longer_than_a_request_may_in_all() -> Result<()> {
+    let total = ("REQUEST_TIMEOUT", "1");
+    let site = Site::start(&[], &[total, ("LEAST_DOWNLOAD_RATE", "0")]).await?;
+    write_large(&site, "large.bin", 40)?;
+    let _client = begun(&site, "large.bin").await?;
+    let line = site
+        .gate
+        .wait_for_audit(|line| line["path"] == "/large.bin")
+        .await?;
+    assert_eq!(line["ended"], "cut", "{line}");
+    poll("the file to be closed", async || {
+        (!holds(&site.gate, &site, "large.bin")).then_some(())
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_file_that_becomes_shorter_is_no_whole_answer() -> Result<()> {
     let site = Site::start(&[], &[]).await?;
     write_large(&site, "large.bin", 40)?;

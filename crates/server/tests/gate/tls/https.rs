@@ -111,6 +111,11 @@ async fn every_answer_over_https_promises_what_hsts_says() -> Result<()> {
         );
         assert_eq!(answer.head.matches("strict-transport-security").count(), 1);
     }
+    // Neither does what is no request go without it.
+    let words = ["-H", "Content-Length: x", &site.url("/open/")];
+    let answer = site.curl(&words).await?;
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert_eq!(answer.header("strict-transport-security"), Some(HSTS));
     // A proxy in front speaks TLS for us; whoever is no such proxy cannot say so.
     for (proxies, promised) in [("127.0.0.1", Some(HSTS)), ("192.0.2.1", None)] {
         let gate = gate(&site.echo.url())

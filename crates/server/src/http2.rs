@@ -8,7 +8,7 @@
 //! ```
 //!
 //! What clients may do to a connection has bounds. Those within a frame or a head are `h2`'s, set below; [`frames`] bounds how many
-//! frames come that carry nothing, and [`connection`] how many requests are taken back.
+//! frames come that carry nothing, and [`connection`] how many requests are taken back. [`resets`] sees what `h2` refuses by itself.
 
 mod bodies;
 mod connection;
@@ -18,6 +18,7 @@ mod io;
 mod joined;
 pub(crate) mod messages;
 mod request;
+mod resets;
 mod stream;
 
 pub(crate) use self::connection::serve;

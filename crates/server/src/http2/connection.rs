@@ -1,6 +1,5 @@
 //! A connection on which a client speaks HTTP/2: it takes streams, and ends when they have, or the client makes trouble.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -18,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::io::Watched;
+use super::io::{Noticed, Watched};
 use super::request;
 use super::stream::Http2Stream;
 use crate::config::ClientSettings;
@@ -37,8 +36,8 @@ pub(crate) async fn serve(proxy: Rc<Proxy>, stream: Stream, peer: IpAddr, stop: 
         let live = proxy.live.current();
         (live.client, live.limits.stream_idle)
     };
-    let floods = Rc::new(Cell::new(false));
-    let watched = Watched::new(stream, limits.body, Rc::clone(&floods));
+    let noticed = Rc::<Noticed>::default();
+    let watched = Watched::new(stream, limits.body, Rc::clone(&noticed));
     let handshake = terms(&limits).handshake(watched);
     // Those who never come to terms have sent no request.
     let Ok(Ok(connection)) = timeout(limits.header, handshake).await else {
@@ -47,7 +46,8 @@ pub(crate) async fn serve(proxy: Rc<Proxy>, stream: Stream, peer: IpAddr, stop: 
     let serving = Serving {
         connection,
         answering: JoinSet::new(),
-        floods,
+        under_way: Vec::new(),
+        noticed,
         stopped: Some(Box::pin(stop.cancelled_owned())),
         end: Box::pin(sleep(limits.idle)),
         is_idle: false,
@@ -85,10 +85,11 @@ fn terms(limits: &ClientSettings) -> Builder {
 /// A connection at work.
 struct Serving {
     connection: Connection<Watched, Bytes>,
-    /// Its streams. Each says whether its client has taken the request back.
-    answering: JoinSet<bool>,
-    /// Whether the client sends too much that carries nothing.
-    floods: Rc<Cell<bool>>,
+    /// Its streams. Each says which it is, and whether its client has taken the request back.
+    answering: JoinSet<(u32, bool)>,
+    /// The numbers of these.
+    under_way: Vec<u32>,
+    noticed: Rc<Noticed>,
     /// None once it is.
     stopped: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// When it ends, where no stream is under way.
@@ -104,6 +105,8 @@ struct Serving {
 
 /// What happens on a connection.
 enum Event {
+    /// Streams were reset because of rules that the client has broken.
+    Broken(Vec<u32>),
     /// It has ended, perhaps because the client does not speak HTTP/2.
     Ended(Option<h2::Error>),
     /// A request.
@@ -120,12 +123,16 @@ impl Serving {
     async fn until_end(mut self, with: &Answering) {
         let trouble = loop {
             match poll_fn(|context| self.poll_event(context, &with.limits)).await {
+                Event::Broken(streams) => self.tell(&streams, with),
                 Event::Ended(None) => break None,
                 Event::Ended(Some(error)) => break trouble(&error),
                 Event::Request(request) => {
                     self.requests += 1;
                     let (request, respond) = *request;
+                    let stream = respond.stream_id().as_u32();
+                    self.under_way.push(stream);
                     let answering = with.clone().answer(request, respond);
+                    let answering = async move { (stream, answering.await) };
                     self.answering.spawn_local(answering);
                 }
                 Event::Idle if self.is_ending => break None,
@@ -147,14 +154,29 @@ impl Serving {
         if let Some(reason) = trouble {
             with.proxy.client_breaks_off(with.peer.address, reason);
         }
+        self.tell(&self.noticed.broken.take(), with);
         // Streams that are under way see that their client has left.
         drop(self.connection);
         while self.answering.join_next().await.is_some() {}
     }
 
+    /// Notes streams that were reset before there was a request, because their heads are against the rules. The others have lines
+    /// of their own.
+    fn tell(&self, broken: &[u32], with: &Answering) {
+        for stream in broken {
+            if !self.under_way.contains(stream) {
+                with.proxy
+                    .client_breaks_off(with.peer.address, front::UNREADABLE);
+            }
+        }
+    }
+
     fn poll_event(&mut self, context: &mut Context<'_>, limits: &ClientSettings) -> Poll<Event> {
         while let Poll::Ready(Some(answered)) = self.answering.poll_join_next(context) {
-            self.taken_back += u64::from(answered.unwrap_or(false));
+            // One that panicked does not say which it was. Its number stays, which does no harm.
+            let (stream, is_taken_back) = answered.unwrap_or_default();
+            self.under_way.retain(|other| *other != stream);
+            self.taken_back += u64::from(is_taken_back);
         }
         if self.taken_back > MOST_TAKEN_BACK && self.taken_back * 2 > self.requests {
             return Poll::Ready(Event::Trouble(RAPID_RESET));
@@ -165,8 +187,14 @@ impl Serving {
             }
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Event::Ended(Some(error))),
             Poll::Ready(None) => return Poll::Ready(Event::Ended(None)),
-            Poll::Pending if self.floods.get() => return Poll::Ready(Event::Trouble(FLOOD)),
+            Poll::Pending if self.noticed.floods.get() => {
+                return Poll::Ready(Event::Trouble(FLOOD));
+            }
             Poll::Pending => {}
+        }
+        let broken = self.noticed.broken.take();
+        if !broken.is_empty() {
+            return Poll::Ready(Event::Broken(broken));
         }
         if let Some(stopped) = &mut self.stopped
             && stopped.as_mut().poll(context).is_ready()

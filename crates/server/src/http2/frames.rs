@@ -9,14 +9,60 @@ use tokio::time::Instant;
 
 use std::time::Duration;
 
-/// Follows what a client sends, frame by frame (RFC 9113 §4.1).
+/// Tells frames apart in the bytes of one direction (RFC 9113 §4.1).
 #[derive(Debug)]
-pub(super) struct Frames {
+pub(super) struct Heads {
     /// The head of the next frame, as far as it is here.
     head: [u8; HEAD],
     here: usize,
-    /// So many bytes are to be passed over: of the preface, or of a frame.
+    /// So many bytes stand before it: of the preface, or of the payload of the frame before.
     left: usize,
+}
+
+impl Heads {
+    /// Of a direction that begins with so many bytes that are no frame.
+    pub(super) fn after(preface: usize) -> Self {
+        Self {
+            head: [0; HEAD],
+            here: 0,
+            left: preface,
+        }
+    }
+
+    /// Takes what is there of the current payload.
+    pub(super) fn payload<'b>(&mut self, bytes: &mut &'b [u8]) -> &'b [u8] {
+        let (payload, rest) = bytes.split_at(self.left.min(bytes.len()));
+        self.left -= payload.len();
+        *bytes = rest;
+        payload
+    }
+
+    /// Takes the head of the next frame, behind the payload. `None` when it is not whole yet.
+    pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Option<[u8; HEAD]> {
+        self.payload(bytes);
+        let (head, rest) = bytes.split_at((HEAD - self.here).min(bytes.len()));
+        self.head[self.here..self.here + head.len()].copy_from_slice(head);
+        self.here += head.len();
+        *bytes = rest;
+        if self.here < HEAD {
+            return None;
+        }
+        self.here = 0;
+        let [high, middle, low, ..] = self.head;
+        self.left = u32::from_be_bytes([0, high, middle, low]) as usize;
+        Some(self.head)
+    }
+
+    /// Whether nothing of a payload is missing.
+    pub(super) fn are_between_frames(&self) -> bool {
+        self.left == 0
+    }
+}
+
+/// Follows what a client sends, frame by frame.
+#[derive(Debug)]
+pub(super) struct Frames {
+    heads: Heads,
     /// So many frames came in the current window that carry nothing.
     empty: u64,
     /// So many may.
@@ -30,9 +76,7 @@ impl Frames {
     /// Of a connection that begins now.
     pub(super) fn new() -> Self {
         Self {
-            head: [0; HEAD],
-            here: 0,
-            left: PREFACE,
+            heads: Heads::after(PREFACE),
             empty: 0,
             allowed: ALWAYS,
             uncounted: 0,
@@ -42,22 +86,8 @@ impl Frames {
 
     /// Takes the bytes that come next. Says whether there are too many frames among them that carry nothing.
     pub(super) fn are_too_many(&mut self, mut bytes: &[u8]) -> bool {
-        while !bytes.is_empty() {
-            if self.left > 0 {
-                let there = self.left.min(bytes.len());
-                self.left -= there;
-                bytes = &bytes[there..];
-                continue;
-            }
-            let wanted = (HEAD - self.here).min(bytes.len());
-            let (head, rest) = bytes.split_at(wanted);
-            self.head[self.here..self.here + wanted].copy_from_slice(head);
-            self.here += wanted;
-            bytes = rest;
-            if self.here == HEAD {
-                self.here = 0;
-                self.count();
-            }
+        while let Some(head) = self.heads.next(&mut bytes) {
+            self.count(head);
         }
         self.empty > self.allowed && !self.begins_anew()
     }
@@ -67,11 +97,10 @@ impl Frames {
         self.earn(bytes as u64);
     }
 
-    fn count(&mut self) {
-        let [high, middle, low, kind, flags, ..] = self.head;
-        self.left = u32::from_be_bytes([0, high, middle, low]) as usize;
+    fn count(&mut self, [_, _, _, kind, flags, ..]: [u8; HEAD]) {
+        let length = self.heads.left as u64;
         match kind {
-            DATA if self.left > 0 => self.earn(self.left as u64),
+            DATA if length > 0 => self.earn(length),
             DATA if flags & END_STREAM != 0 => {}
             HEADERS => self.allowed += FOR_STREAM,
             _ => self.empty += 1,
@@ -96,7 +125,7 @@ impl Frames {
 }
 
 /// In bytes.
-const HEAD: usize = 9;
+pub(super) const HEAD: usize = 9;
 const PREFACE: usize = 24;
 
 const DATA: u8 = 0;

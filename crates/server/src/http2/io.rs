@@ -9,19 +9,28 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-use super::frames::Frames;
 use tokio::time::{Sleep, sleep};
 
+use super::frames::Frames;
+use super::resets::Resets;
 use crate::patience::Patience;
 use crate::socket::Stream;
+
+/// What is noticed of a client while its bytes pass.
+#[derive(Default)]
+pub(super) struct Noticed {
+    /// Whether it sends too much that carries nothing. Then nothing more is read.
+    pub(super) floods: Cell<bool>,
+    /// Streams that have been reset because of a rule that it has broken, until somebody takes them.
+    pub(super) broken: Cell<Vec<u32>>,
+}
 
 /// A connection whose client may neither flood it nor leave it unread.
 pub(super) struct Watched {
     stream: Stream,
     frames: Frames,
-    /// Whether it does; then nothing more is read.
-    floods: Rc<Cell<bool>>,
+    resets: Resets,
+    noticed: Rc<Noticed>,
     writing: Patience,
     /// How long the client may take nothing of what is to go out.
     stalled: Duration,
@@ -30,12 +39,13 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Nothing has been read of it. `floods` is set once the client floods it.
-    pub(super) fn new(stream: Stream, stalled: Duration, floods: Rc<Cell<bool>>) -> Self {
+    /// Nothing has been read of it.
+    pub(super) fn new(stream: Stream, stalled: Duration, noticed: Rc<Noticed>) -> Self {
         Self {
             stream,
             frames: Frames::new(),
-            floods,
+            resets: Resets::new(),
+            noticed,
             writing: Patience::default(),
             stalled,
             farewell: None,
@@ -64,6 +74,21 @@ impl Watched {
         Poll::Ready(())
     }
 
+    /// Takes note of so many bytes that have left.
+    fn left(&mut self, slices: &[IoSlice<'_>], count: usize) {
+        self.frames.sent(count);
+        let (noticed, mut left) = (&self.noticed, count);
+        for slice in slices {
+            let gone = &slice[..left.min(slice.len())];
+            left -= gone.len();
+            self.resets.follow(gone, |stream| {
+                let mut broken = noticed.broken.take();
+                broken.push(stream);
+                noticed.broken.set(broken);
+            });
+        }
+    }
+
     /// The result of writing, or the error that nothing was taken for too long.
     fn unless_stalled<T>(
         &mut self,
@@ -87,14 +112,14 @@ impl AsyncRead for Watched {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.floods.get() {
+        if self.noticed.floods.get() {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
         ready!(self.stream().poll_read(context, buffer))?;
         let came = &buffer.filled()[before..];
         if self.frames.are_too_many(came) {
-            self.floods.set(true);
+            self.noticed.floods.set(true);
         }
         Poll::Ready(Ok(()))
     }
@@ -117,7 +142,7 @@ impl AsyncWrite for Watched {
     ) -> Poll<io::Result<usize>> {
         let written = self.stream().poll_write_vectored(context, slices);
         if let Poll::Ready(Ok(count)) = written {
-            self.frames.sent(count);
+            self.left(slices, count);
         }
         self.unless_stalled(context, written)
     }
@@ -136,7 +161,7 @@ impl AsyncWrite for Watched {
             let shut = self.stream().poll_shutdown(context);
             ready!(self.unless_stalled(context, shut))?;
         }
-        if !self.floods.get() {
+        if !self.noticed.floods.get() {
             ready!(self.poll_farewell(context));
         }
         Poll::Ready(Ok(()))

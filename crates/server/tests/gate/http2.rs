@@ -8,6 +8,7 @@ mod ends;
 mod frames;
 mod grpc;
 mod programs;
+mod refused;
 mod requests;
 mod services;
 mod talk;

@@ -1,0 +1,84 @@
+//! Which streams end because what a client sent on them is against the rules.
+//!
+//! `h2` (0.4.20) resets such a stream by itself, and tells nobody: a request with such a head never comes out of it. What it
+//! sends is the only sign, so that is followed here, for the audit log.
+
+use super::frames::{HEAD, Heads};
+
+/// Follows what goes to a client, frame by frame.
+#[derive(Debug)]
+pub(super) struct Resets {
+    heads: Heads,
+    /// The stream of a reset whose code is being read, and the code so far.
+    reset: Option<(u32, u32)>,
+}
+
+impl Resets {
+    /// Of a connection that begins now.
+    pub(super) fn new() -> Self {
+        Self {
+            heads: Heads::after(0),
+            reset: None,
+        }
+    }
+
+    /// Takes the bytes that go next. Names each stream that is reset among them because of a rule that the client has broken.
+    pub(super) fn follow(&mut self, mut bytes: &[u8], mut broke: impl FnMut(u32)) {
+        loop {
+            let payload = self.heads.payload(&mut bytes);
+            if let Some((stream, code)) = &mut self.reset {
+                for byte in payload {
+                    *code = (*code << 8) | u32::from(*byte);
+                }
+                if self.heads.are_between_frames() {
+                    if *code == PROTOCOL_ERROR {
+                        broke(*stream);
+                    }
+                    self.reset = None;
+                }
+            }
+            let Some([_, _, _, kind, _, stream @ ..]) = self.heads.next(&mut bytes) else {
+                return;
+            };
+            let stream = u32::from_be_bytes(stream);
+            self.reset = (kind == RST_STREAM).then_some((stream, 0));
+        }
+    }
+}
+
+const _: () = assert!(HEAD == 9, "a head ends with the number of its stream");
+
+const RST_STREAM: u8 = 3;
+const PROTOCOL_ERROR: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(payload.len()).unwrap();
+        let head = [0, 0, length, kind, 0, 0, 0, 0, stream];
+        [&head, payload].concat()
+    }
+
+    #[test]
+    fn resets_are_found_in_one_write_and_in_many() {
+        let sent = [
+            frame(4, 0, &[0; 12]),
+            frame(RST_STREAM, 1, &[0, 0, 0, 1]),
+            frame(0, 3, &frame(RST_STREAM, 9, &[0, 0, 0, 1])),
+            frame(RST_STREAM, 3, &[0, 0, 0, 8]),
+            frame(6, 0, &[0; 8]),
+            frame(RST_STREAM, 5, &[0, 0, 0, 1]),
+            frame(RST_STREAM, 7, &[0, 0, 1, 1]),
+        ]
+        .concat();
+        for size in [1, 2, 3, 5, 13, 1000] {
+            let (mut resets, mut found) = (Resets::new(), Vec::new());
+            for piece in sent.chunks(size) {
+                resets.follow(piece, |stream| found.push(stream));
+            }
+            assert_eq!(found, [1, 5], "{size}");
+        }
+    }
+}

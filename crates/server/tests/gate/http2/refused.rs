@@ -1,0 +1,78 @@
+//! What the audit log says of streams that never become requests.
+
+use anyhow::{Result, ensure};
+
+use super::wire::Outcome::{Away, Reset, Status};
+use super::wire::{DATA, END_HEADERS, END_STREAM, HEADERS, Raw};
+use super::wire::{block, frame, get, post, public};
+use crate::support::started;
+
+#[tokio::test]
+async fn each_head_against_the_rules_has_one_line() -> Result<()> {
+    let (echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
+    let wrong = [
+        (("connection", "close"), Reset(PROTOCOL_ERROR)),
+        (("te", "gzip"), Reset(PROTOCOL_ERROR)),
+        ((":path", "/"), Reset(PROTOCOL_ERROR)),
+        ((":unknown", "a"), Away(PROTOCOL_ERROR)),
+        (("X-A", "b"), Away(PROTOCOL_ERROR)),
+        (("x-a", "b\r\nc"), Away(PROTOCOL_ERROR)),
+    ];
+    for (field, outcome) in &wrong {
+        let mut raw = Raw::open(&gate).await?;
+        raw.write(&head(1, *field)).await?;
+        assert_eq!(raw.outcome(1).await?, *outcome, "{field:?}");
+    }
+    let mut lines = 0;
+    gate.wait_for_audit(|line| {
+        lines += usize::from(line["reason"] == "malformed_request");
+        lines == wrong.len()
+    })
+    .await?;
+    for line in gate.audit_lines() {
+        assert_eq!(
+            (&line["peer_ip"], &line["status"], &line["ended"]),
+            (&"127.0.0.1".into(), &0.into(), &"cut".into()),
+            "{line}"
+        );
+    }
+    assert_eq!(gate.audit_lines().len(), wrong.len());
+    ensure!(echo.seen().is_empty(), "one reached the service");
+    Ok(())
+}
+
+#[tokio::test]
+async fn streams_beside_a_refused_one_have_lines_of_their_own_and_no_other() -> Result<()> {
+    let (_echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
+    let mut raw = Raw::open(&gate).await?;
+    // One whose body is too long was a request.
+    let long = post(3, "/long", &[("content-length", "1")]);
+    let long = [long, frame(DATA, END_STREAM, 3, b"ab")].concat();
+    let wrong = head(1, ("connection", "close"));
+    for (bytes, stream, outcome) in [
+        (wrong, 1, Reset(PROTOCOL_ERROR)),
+        (long, 3, Reset(PROTOCOL_ERROR)),
+        (get(5, "/after"), 5, Status(200)),
+    ] {
+        raw.write(&bytes).await?;
+        assert_eq!(raw.outcome(stream).await?, outcome, "{stream}");
+    }
+    for path in ["/long", "/after"] {
+        gate.wait_for_audit(|line| line["path"] == path).await?;
+    }
+    let lines = gate.audit_lines();
+    let refused = lines
+        .iter()
+        .filter(|line| line["reason"] == "malformed_request");
+    assert_eq!((lines.len(), refused.count()), (3, 1), "{lines:#?}");
+    Ok(())
+}
+
+/// A head with this field more.
+fn head(stream: u32, field: (&str, &str)) -> Vec<u8> {
+    let mut fields = public("/wrong");
+    fields.push(field);
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&fields))
+}
+
+const PROTOCOL_ERROR: u32 = 1;

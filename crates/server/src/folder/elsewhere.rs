@@ -34,6 +34,19 @@ impl Elsewhere {
         client: &mut impl Downstream,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, FolderError> {
+        let working = Box::pin(self.in_time(work));
+        let done = client.unless_gone(working).await;
+        done.ok_or(FolderError::ClientGone)?
+    }
+
+    /// Runs this on another thread.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    async fn in_time<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, FolderError> {
         let working = async {
             let slot = Arc::clone(&self.slots).acquire_owned().await;
             let work = move || {
@@ -43,9 +56,7 @@ impl Elsewhere {
             };
             spawn_blocking(work).await
         };
-        let working = Box::pin(timeout(self.patience, working));
-        let done = client.unless_gone(working).await;
-        let done = done.ok_or(FolderError::ClientGone)?;
+        let done = timeout(self.patience, working).await;
         let done = done.map_err(|_| FolderError::TimedOut(self.patience))?;
         done.map_err(|error| FolderError::Broken(std::io::Error::other(error)))
     }
@@ -53,3 +64,35 @@ impl Elsewhere {
 
 /// For each folder and runtime. A disk has its own queue; more threads only make it longer.
 const MOST_THREADS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc};
+
+    use super::*;
+
+    /// A disk that hangs cannot be had in a test, but a thread that waits as for one can.
+    #[tokio::test]
+    async fn a_disk_that_hangs_holds_its_threads_and_nobody_for_longer_than_it_may() {
+        let elsewhere = Elsewhere::new(Duration::from_millis(20));
+        let (disk, answers) = mpsc::channel::<()>();
+        let answers = Arc::new(Mutex::new(answers));
+        let hung = (0..MOST_THREADS).map(|_| {
+            let answers = Arc::clone(&answers);
+            elsewhere.in_time(move || answers.lock().is_ok_and(|disk| disk.recv().is_ok()))
+        });
+        for waited in futures_util::future::join_all(hung).await {
+            assert!(
+                matches!(waited, Err(FolderError::TimedOut(_))),
+                "{waited:?}"
+            );
+        }
+        let other = elsewhere.in_time(|| 7).await;
+        assert!(matches!(other, Err(FolderError::TimedOut(_))), "{other:?}");
+        // The disk answers, and all threads are free again.
+        drop(disk);
+        let threads = u32::try_from(MOST_THREADS).expect("a few");
+        drop(elsewhere.slots.acquire_many(threads).await);
+        assert!(matches!(elsewhere.in_time(|| 7).await, Ok(7)));
+    }
+}

@@ -3,6 +3,7 @@
 mod by_name;
 mod clients;
 mod connections;
+mod crowded;
 mod endings;
 mod https;
 mod reloads;

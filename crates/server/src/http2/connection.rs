@@ -73,8 +73,9 @@ fn terms(limits: &ClientSettings) -> Builder {
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(MOST_BUFFERED)
-        // Also bounds CONTINUATION frames: a head of so many bytes takes only so many (VU#421644).
-        .max_header_list_size(u32::try_from(limits.head.bytes).unwrap_or(u32::MAX))
+        // Also bounds CONTINUATION frames: a head of so many bytes takes only so many (VU#421644). What is larger than it may be, and
+        // not by far, we refuse ourselves: the answer of `h2` has no fields, and nobody hears of it.
+        .max_header_list_size(u32::try_from(limits.head.bytes * 2).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(MOST_UNSEEN)
         .max_concurrent_reset_streams(MOST_REMEMBERED)
         .max_local_error_reset_streams(Some(MOST_ERRORS))

@@ -21,6 +21,7 @@ pub(super) fn read(
     has_ended: bool,
     limits: HeadLimits,
 ) -> Result<Request<Length>, Violation> {
+    within(&head, limits)?;
     let mut request = head.map(|()| Length::NONE);
     if !matches!(request.uri().scheme_str(), None | Some("http" | "https")) {
         return Err(Violation::RequestLine);
@@ -45,6 +46,23 @@ pub(super) fn read(
         }
     }
     Ok(request)
+}
+
+/// Sees that a head has no more bytes than it may, counted as RFC 9113 §6.5.2 counts them, by what differs between requests.
+fn within(head: &Request<()>, limits: HeadLimits) -> Result<(), Violation> {
+    let target = head
+        .uri()
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
+    let fields = head.headers().iter();
+    let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + FOR_FIELD);
+    if target > limits.bytes {
+        return Err(Violation::TargetTooLong);
+    }
+    if target + fields.sum::<usize>() > limits.bytes {
+        return Err(Violation::TooLarge);
+    }
+    Ok(())
 }
 
 /// How long the body is. Where the head says it, `h2` sees to it that so many bytes come.
@@ -118,3 +136,6 @@ fn become_upgrade(request: &mut Request<Length>) {
     let key = HeaderValue::try_from(key).expect("base64 is visible ASCII");
     headers.insert(SEC_WEBSOCKET_KEY, key);
 }
+
+/// In bytes, for which each field counts beside its name and its value (RFC 9113 §6.5.2).
+const FOR_FIELD: usize = 32;

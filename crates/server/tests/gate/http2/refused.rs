@@ -1,7 +1,9 @@
 //! What the audit log says of streams that never become requests.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use http::HeaderValue;
 
+use super::talk::{self, Talk};
 use super::wire::Outcome::{Away, Reset, Status};
 use super::wire::{DATA, END_HEADERS, END_STREAM, HEADERS, Raw};
 use super::wire::{block, frame, get, post, public};
@@ -65,6 +67,29 @@ async fn streams_beside_a_refused_one_have_lines_of_their_own_and_no_other() -> 
         .iter()
         .filter(|line| line["reason"] == "malformed_request");
     assert_eq!((lines.len(), refused.count()), (3, 1), "{lines:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused_as_over_http_1_1() -> Result<()> {
+    let (echo, gate) = started([("PUBLIC_PATHS", "/"), ("MAX_HEADER_BYTES", "8192")]).await?;
+    let mut talk = Talk::open(&gate).await?;
+    let mut large = talk::get("/");
+    let value = HeaderValue::try_from("b".repeat(1000))?;
+    for number in 0..8 {
+        let name: http::HeaderName = format!("x-{number}").parse()?;
+        large.headers_mut().insert(name, value.clone());
+    }
+    let long = talk::get(&format!("/{}", "a".repeat(8192)));
+    for (request, status) in [(large, 431), (long, 414), (talk::get("/"), 200)] {
+        let answer = talk.answer(&request).await?;
+        assert_eq!(answer.status, status);
+        let id = answer.headers.get("x-request-id").context("an id")?;
+        let id = id.to_str()?.to_owned();
+        let line = gate.wait_for_audit(|line| line["request_id"] == *id);
+        assert_eq!(line.await?["status"], status);
+    }
+    assert_eq!(echo.seen().len(), 1);
     Ok(())
 }
 

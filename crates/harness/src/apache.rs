@@ -98,7 +98,7 @@ fn give(folder: &Path, account: &Account) -> Result<()> {
 }
 
 /// What pages and tests ask for; the one that serves connections stands first.
-const MODULES: [&str; 8] = [
+const MODULES: [&str; 9] = [
     "mpm_event",
     "alias",
     "authz_core",
@@ -106,5 +106,6 @@ const MODULES: [&str; 8] = [
     "dav",
     "dav_fs",
     "env",
+    "http2",
     "setenvif",
 ];

@@ -1,5 +1,6 @@
-// What the table of services.rs asks for, on Node.js.
-import { createServer } from "node:http"
+// What the table of services.rs asks for, on Node.js. Arguments: the port, and the module that has the server.
+const [port, protocol] = process.argv.slice(2)
+const { createServer } = await import(protocol)
 
 const answers = {
   "/who": ({ headers }, response) =>
@@ -27,4 +28,4 @@ const server = createServer((request, response) => {
   const answer = answers[request.url]
   return answer ? answer(request, response) : response.writeHead(404).end()
 })
-server.listen(Number(process.argv[2]), "127.0.0.1")
+server.listen(Number(port), "127.0.0.1")

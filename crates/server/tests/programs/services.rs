@@ -18,15 +18,19 @@ async fn apache_gets_and_gives_everything_whole() -> Result<()> {
         std::fs::copy(script("service.cgi"), &service)?;
         std::fs::set_permissions(&service, std::fs::Permissions::from_mode(0o755))?;
         Ok(format!(
-            "ScriptAlias / {}/\n<Directory {}>\n    Require all granted\n</Directory>\n{REFUSES}",
+            "ScriptAlias / {}/\n<Directory {}>\n    Require all granted\n</Directory>\n{REFUSES}\
+             Protocols h2c http/1.1\n",
             service.display(),
             programs.display()
         ))
     })
     .await?;
-    let table = Table::start(apache.address()).await?;
-    table.keeps().await?;
-    table.refuses_early().await
+    for scheme in ["http", "h2c"] {
+        let table = Table::start(scheme, apache.address()).await?;
+        table.keeps().await?;
+        table.refuses_early().await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
@@ -45,7 +49,7 @@ async fn php_behind_nginx_gets_and_gives_everything_whole() -> Result<()> {
         php.address()
     ))
     .await?;
-    let table = Table::start(nginx.address()).await?;
+    let table = Table::start("http", nginx.address()).await?;
     table.keeps().await?;
     table.refuses_early().await?;
     let file = folder.path().join("photo.bin");
@@ -65,22 +69,16 @@ async fn php_behind_nginx_gets_and_gives_everything_whole() -> Result<()> {
 
 #[tokio::test]
 async fn node_gets_and_gives_everything_whole() -> Result<()> {
-    let node = started("nodejs", |port| {
-        format!("node {} {port}", script("service.mjs").display())
-    })
-    .await?;
-    let table = Table::start(node.address()).await?;
-    table.keeps().await?;
-    table.refuses_early().await?;
-    let mut client = table.gate.connect().await?;
-    let request = signed_in(Request::get("/hints"));
-    client.raw(&request.bytes(table.gate.proxy)).await?;
-    let hints = client.response().await?;
-    assert_eq!(
-        (hints.status, hints.header("link")),
-        (103, Some("</style.css>; rel=preload"))
-    );
-    assert_eq!(client.response().await?.text(), "hinted");
+    for (scheme, module) in [("http", "node:http"), ("h2c", "node:http2")] {
+        let node = started("nodejs", |port| {
+            format!("node {} {port} {module}", script("service.mjs").display())
+        })
+        .await?;
+        let table = Table::start(scheme, node.address()).await?;
+        table.keeps().await?;
+        table.refuses_early().await?;
+        table.hints().await?;
+    }
     Ok(())
 }
 
@@ -94,7 +92,7 @@ async fn gunicorn_gets_and_gives_everything_whole() -> Result<()> {
         )
     })
     .await?;
-    let table = Table::start(gunicorn.address()).await?;
+    let table = Table::start("http", gunicorn.address()).await?;
     table.asks().await?;
     let (first, second) = table.two_ports().await?;
     assert_ne!(first, second, "gunicorn kept a connection");
@@ -110,7 +108,7 @@ async fn uvicorn_gets_and_gives_everything_whole() -> Result<()> {
         )
     })
     .await?;
-    Table::start(uvicorn.address()).await?.keeps().await
+    Table::start("http", uvicorn.address()).await?.keeps().await
 }
 
 async fn started(package: &str, line: impl Fn(u16) -> String) -> Result<Server> {
@@ -123,8 +121,9 @@ struct Table {
 }
 
 impl Table {
-    async fn start(service: SocketAddr) -> Result<Self> {
-        let gate = gate(service).start().await?;
+    async fn start(scheme: &str, service: SocketAddr) -> Result<Self> {
+        let url = format!("{scheme}://{service}");
+        let gate = gate(service).env("UPSTREAM", url).start().await?;
         Ok(Self { gate })
     }
 
@@ -202,6 +201,20 @@ impl Table {
             .arg(format!("http://{}/pieces", self.gate.proxy));
         let said = run(h2load, "nghttp2-client").await?;
         ensure!(said.contains("status codes: 200 2xx"), "{said}");
+        Ok(())
+    }
+
+    /// An interim answer, and the one that it announces.
+    async fn hints(&self) -> Result<()> {
+        let mut client = self.gate.connect().await?;
+        let request = signed_in(Request::get("/hints"));
+        client.raw(&request.bytes(self.gate.proxy)).await?;
+        let hints = client.response().await?;
+        assert_eq!(
+            (hints.status, hints.header("link")),
+            (103, Some("</style.css>; rel=preload"))
+        );
+        assert_eq!(client.response().await?.text(), "hinted");
         Ok(())
     }
 

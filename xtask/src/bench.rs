@@ -17,6 +17,8 @@ mod start;
 mod table;
 mod target;
 mod tls;
+mod trial;
+mod unary;
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -29,6 +31,7 @@ use self::lab::Lab;
 use self::machine::Machine;
 use self::measure::Effort;
 use self::report::{Report, Style};
+use self::trial::Scale;
 use crate::step::{build, command, step};
 use crate::{dist, packages, test, wheels};
 
@@ -58,6 +61,9 @@ pub(crate) struct Options {
     /// Seconds for each server in each round [default: 5, quick: 1].
     #[arg(long)]
     seconds: Option<u32>,
+    /// Bytes that the case `stream` sends each way, in units of 10^9.
+    #[arg(long, default_value_t = 2)]
+    gigabytes: u64,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -86,18 +92,22 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn side_by_side(options: &Options) -> Result<()> {
-    let mut cases = case::all(options.quick);
+    let (mut cases, mut trials) = (case::all(options.quick), trial::ALL.to_vec());
     for name in &options.only {
-        let known: Vec<_> = cases.iter().map(|case| case.name).collect();
+        let known = cases.iter().map(|case| case.name);
+        let known: Vec<_> = known
+            .chain(trials.iter().map(|trial| trial.name()))
+            .collect();
         ensure!(
             known.contains(&name.as_str()),
             "no case is called {name}; there are {}",
             known.join(", ")
         );
     }
-    cases.retain(|case| {
-        options.only.is_empty() || options.only.iter().any(|name| name == case.name)
-    });
+    let wanted =
+        |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+    cases.retain(|case| wanted(case.name));
+    trials.retain(|trial| wanted(trial.name()));
     let (rounds, seconds) = if options.quick { (2, 1) } else { (5, 5) };
     let effort = Effort {
         rounds: options.rounds.unwrap_or(rounds).max(1),
@@ -119,11 +129,18 @@ fn side_by_side(options: &Options) -> Result<()> {
     let machine = Machine::look(&gate, std::thread::available_parallelism()?.get());
     let lab = Lab::open(gate)?;
     let cases = cases.into_iter().map(|case| case.measure(&lab, effort));
+    let cases = cases.collect();
+    let scale = Scale {
+        rounds: effort.rounds,
+        gigabytes: options.gigabytes,
+    };
+    let trials = trials.into_iter().map(|trial| trial.run(&lab, scale));
     let report = Report {
         machine,
         command: typed(),
         effort,
-        cases: cases.collect(),
+        cases,
+        trials: trials.collect(),
     };
     match (options.json, options.markdown) {
         (true, _) => println!("{:#}", report.json()),

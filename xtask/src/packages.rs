@@ -69,6 +69,7 @@ pub(crate) const FOR_TESTS: &[Need] = &[
 pub(crate) const FOR_BENCH: &[Need] = &[
     need("c++", "g++"),
     need("caddy", "caddy"),
+    need("curl", "curl"),
     need("h2load", "nghttp2-client"),
     need("haproxy", "haproxy"),
     need("initdb", "postgresql"),

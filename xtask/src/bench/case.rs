@@ -5,7 +5,7 @@
 use super::kind::{Kind, Socket, Users, Wire};
 use super::lab::Cookies;
 use super::load::Load;
-use super::routes;
+use super::{routes, unary};
 
 /// Servers that are measured in turn, round after round.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub(crate) fn all(quick: bool) -> Vec<Case> {
         tls(),
         handshakes(false),
         handshakes(true),
+        http2(),
+        grpc(),
         audit(),
         large(),
         files("static-4k", "A file of 4 KiB, 32 connections", "/4k.html"),
@@ -191,6 +193,40 @@ fn handshakes(comes_back: bool) -> Case {
         name,
         title,
         entries: entries.map(|entry| entry.load(load)).into(),
+    }
+}
+
+/// Many requests on each connection, as browsers and HTTP clients send them.
+fn http2() -> Case {
+    let load = Load::Http2 {
+        connections: 32,
+        streams: 32,
+    };
+    let kinds = [
+        ("nginx", Kind::NginxHttp2),
+        ("gate", Kind::GateTls),
+        ("caddy", Kind::CaddyTls),
+    ];
+    let entries = kinds.map(|(key, kind)| entry(key, kind).load(load));
+    Case {
+        name: "http2",
+        title: "HTTP/2 over TLS 1.3, 32 connections with 32 requests under way on each; the gate opens the session of every request",
+        entries: entries.into(),
+    }
+}
+
+/// Calls that are one message each way, in the clear.
+fn grpc() -> Case {
+    let load = Load::Unary {
+        connections: 32,
+        streams: 32,
+    };
+    let kinds = [("envoy", Kind::EnvoyGrpc), ("gate", Kind::GateGrpc)];
+    let entries = kinds.map(|(key, kind)| entry(key, kind).load(load).path(unary::PATH));
+    Case {
+        name: "grpc",
+        title: "Unary gRPC, 32 connections with 32 calls under way on each; the gate opens the session of every call",
+        entries: entries.into(),
     }
 }
 

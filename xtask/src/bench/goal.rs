@@ -31,7 +31,7 @@ impl Goal {
 }
 
 /// The goals that `cases` are about, beside what they say.
-pub(crate) fn all(cases: &[Measured]) -> Vec<Goal> {
+pub(crate) fn of_cases(cases: &[Measured]) -> Vec<Goal> {
     let case = |name: &str| cases.iter().find(|measured| measured.case.name == name);
     let goal = |name, what, bound, figure: &dyn Fn(&Measured) -> Option<f64>| Goal {
         case: name,
@@ -198,6 +198,30 @@ pub(crate) fn all(cases: &[Measured]) -> Vec<Goal> {
             Rate,
             "gate",
             "nginx",
+        ),
+        ratio(
+            "http2",
+            "requests/s over HTTP/2, against nginx",
+            at_least(1.2),
+            Rate,
+            "gate",
+            "nginx",
+        ),
+        ratio(
+            "http2",
+            "requests/s over HTTP/2, against Caddy",
+            at_least(3.0),
+            Rate,
+            "gate",
+            "caddy",
+        ),
+        ratio(
+            "grpc",
+            "unary calls of gRPC/s, against Envoy",
+            at_least(1.2),
+            Rate,
+            "gate",
+            "envoy",
         ),
         goal(
             "proxy",

@@ -6,15 +6,21 @@ use super::routes;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Caddy,
+    /// Caddy as a proxy that speaks TLS, and HTTP/2 if asked.
+    CaddyTls,
     /// The gate's listener for decisions, asked over HTTP as nginx asks.
     Decisions(Socket),
     /// The same listener, asked as Envoy asks over gRPC.
     DecisionsGrpc,
     Envoy,
+    /// Envoy as a proxy for gRPC.
+    EnvoyGrpc,
     /// Envoy that asks the gate.
     EnvoyAsking(Wire),
     /// The gate as a proxy that knows its users from here.
     Gate(Users),
+    /// The gate as a proxy for gRPC, its users in memory.
+    GateGrpc,
     /// The gate as a proxy with a file of many routes, its users in memory.
     GateRoutes,
     /// The gate as the server of a folder, its users in memory.
@@ -33,6 +39,8 @@ pub(crate) enum Kind {
     /// nginx as a proxy, with as many connections for one of its processes as for the other. Otherwise the one that happens to
     /// wait takes most of them.
     NginxEven,
+    /// nginx as a proxy that speaks TLS, and HTTP/2 if asked.
+    NginxHttp2,
     /// nginx as a proxy with as many locations as [`Kind::GateRoutes`] has routes.
     NginxRoutes,
     /// nginx that answers by itself.
@@ -73,20 +81,19 @@ impl Kind {
     /// Its name in a table.
     pub(crate) fn label(self) -> &'static str {
         match self {
-            Self::Caddy => "Caddy",
+            Self::Caddy | Self::CaddyTls => "Caddy",
             Self::Decisions(Socket::Tcp) => "**sessiongate**, HTTP",
             Self::Decisions(Socket::Unix) => "**sessiongate**, HTTP through a Unix socket",
             Self::DecisionsGrpc => "**sessiongate**, gRPC",
-            Self::Envoy => "Envoy",
+            Self::Envoy | Self::EnvoyGrpc => "Envoy",
             Self::EnvoyAsking(Wire::Grpc) => "Envoy + ext_authz, gRPC → sessiongate",
             Self::EnvoyAsking(Wire::Http) => "Envoy + ext_authz, HTTP → sessiongate",
-            Self::Gate(_) => "**sessiongate**",
+            Self::Gate(_) | Self::GateGrpc | Self::GateTls => "**sessiongate**",
             Self::GateRoutes => "**sessiongate**, 1,000 routes on 100 hosts",
             Self::GateStatic => "**sessiongate**, a folder",
-            Self::GateTls => "**sessiongate**",
             Self::GateUnlogged => "**sessiongate**, audit log off",
             Self::Haproxy => "HAProxy",
-            Self::Nginx => "nginx",
+            Self::Nginx | Self::NginxHttp2 | Self::NginxTls => "nginx",
             Self::NginxAsking(Socket::Tcp) => "nginx + auth_request → sessiongate",
             Self::NginxAsking(Socket::Unix) => "the same through a Unix socket",
             Self::NginxAskingCached => "the same over TCP, decisions kept for 5 s",
@@ -95,7 +102,6 @@ impl Kind {
             Self::NginxReturning(Socket::Tcp) => "nginx `return 200`",
             Self::NginxReturning(Socket::Unix) => "nginx `return 200` through a Unix socket",
             Self::NginxStatic => "nginx, a folder, `sendfile`",
-            Self::NginxTls => "nginx",
             Self::NginxTelling => "nginx, which writes the same header fields",
             Self::Node => "Node.js with @auth/core",
             Self::Predecessor => "nginx + Lua, a process for each request",
@@ -109,6 +115,7 @@ impl Kind {
             Self::Decisions(_)
                 | Self::DecisionsGrpc
                 | Self::Gate(_)
+                | Self::GateGrpc
                 | Self::GateRoutes
                 | Self::GateStatic
                 | Self::GateTls
@@ -123,17 +130,28 @@ impl Kind {
 
     /// Whether it is asked over TLS.
     pub(crate) fn speaks_tls(self) -> bool {
-        matches!(self, Self::GateTls | Self::NginxTls)
+        matches!(
+            self,
+            Self::CaddyTls | Self::GateTls | Self::NginxHttp2 | Self::NginxTls
+        )
+    }
+
+    /// Whether it forwards gRPC.
+    pub(crate) fn speaks_grpc(self) -> bool {
+        matches!(self, Self::EnvoyGrpc | Self::GateGrpc)
     }
 
     /// Whether it lets only sessions in.
     pub(crate) fn authenticates(self) -> bool {
         match self {
             Self::Caddy
+            | Self::CaddyTls
             | Self::Envoy
+            | Self::EnvoyGrpc
             | Self::Haproxy
             | Self::Nginx
             | Self::NginxEven
+            | Self::NginxHttp2
             | Self::NginxRoutes
             | Self::NginxReturning(_)
             | Self::NginxStatic
@@ -143,6 +161,7 @@ impl Kind {
             | Self::DecisionsGrpc
             | Self::EnvoyAsking(_)
             | Self::Gate(_)
+            | Self::GateGrpc
             | Self::GateRoutes
             | Self::GateStatic
             | Self::GateTls

@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 use super::call::check_request;
 use super::http::Address;
 use super::service::{Program, Service};
+use super::unary;
 use crate::step::root;
 
 /// Everything that stays the same from the first case to the last. Stopped on drop.
@@ -22,6 +23,7 @@ pub(crate) struct Lab {
     // Fields drop in order: the servers first, what they stand on last.
     _upstream: Service,
     upstream_port: u16,
+    grpc_port: u16,
     pub(crate) postgres: Postgres,
     pub(crate) redis: Redis,
     /// Of those who speak TLS: ECDSA with P-256.
@@ -83,6 +85,7 @@ impl Lab {
         Ok(Self {
             _upstream: upstream,
             upstream_port,
+            grpc_port: unary::start()?,
             postgres,
             redis,
             certificate,
@@ -96,6 +99,11 @@ impl Lab {
     /// The upstream of every target that may use all cores.
     pub(crate) fn upstream(&self) -> Address {
         Address::Tcp(self.upstream_port)
+    }
+
+    /// The service of gRPC.
+    pub(crate) fn grpc_service(&self) -> Address {
+        Address::Tcp(self.grpc_port)
     }
 
     /// The folder that is sent by those who send files of their own.
@@ -213,7 +221,9 @@ fn start_upstream(
 ) -> Result<Service> {
     let name = "upstream";
     let folder = fresh_folder(lab, name)?;
-    fs::write(folder.join("64k"), [b'.'; 64 * 1024])?;
+    for (name, length) in [("64k", 64 * 1024), ("8m", 8 * 1024 * 1024)] {
+        fs::write(folder.join(name), vec![b'.'; length])?;
+    }
     let values = [
         ("CORES", cores.unwrap_or(all_cores).to_string()),
         ("LISTEN", address.to_string()),

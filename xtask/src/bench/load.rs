@@ -19,10 +19,14 @@ pub(crate) enum Load {
     /// A new connection with TLS 1.3 for every request, in so many threads: see [`handshakes`]. Clients come back with a ticket, or
     /// are strangers.
     Handshakes { threads: u32, comes_back: bool },
+    /// `h2load` with HTTP/2 over TLS, so many requests under way on each connection.
+    Http2 { connections: u32, streams: u32 },
     /// `h2load` with HTTP/1.1, because `wrk` has no Unix sockets.
     H2load { connections: u32 },
     /// So many each second, whether answers come or not: see [`paced`].
     Paced { connections: u32 },
+    /// `h2load` with calls of gRPC that are one message each way, so many under way on each connection: see [`super::unary`].
+    Unary { connections: u32, streams: u32 },
     /// `wrk`: each connection sends the next request when the answer is there.
     Wrk { connections: u32 },
 }
@@ -73,8 +77,16 @@ impl Load {
                 threads,
                 comes_back,
             } => handshakes::run(order, threads, comes_back),
+            Self::Http2 {
+                connections,
+                streams,
+            } => h2load::http2(order, connections, streams),
             Self::H2load { connections } => h2load::get(order, connections),
             Self::Paced { connections } => paced::run(order, connections),
+            Self::Unary {
+                connections,
+                streams,
+            } => h2load::unary(order, connections, streams),
             Self::Wrk { connections } => wrk::run(order, connections),
         }
     }

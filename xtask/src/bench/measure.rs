@@ -9,7 +9,7 @@ use super::case::{Case, Entry};
 use super::cpu::{Memory, Snapshot};
 use super::lab::{Cookies, Lab};
 use super::load::{Load, Order};
-use super::start::start;
+use super::start::{FEW, start};
 use super::target::Target;
 use crate::step::clock;
 
@@ -157,7 +157,7 @@ impl Stage<'_> {
     /// Starts what the entry needs, unless an earlier one needed it too, and sees that it does what it should.
     fn prepare(&mut self, entry: &Entry) -> Result<()> {
         if self.target(entry).is_none() {
-            let target = start(entry.kind, entry.cores, self.lab)?;
+            let target = start(entry.kind, entry.cores, FEW, self.lab)?;
             target.verify(self.lab)?;
             self.targets.push(target);
         }
@@ -286,7 +286,7 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 /// Where latency is compared: far below the point at which every server is late.
-const PACE: f64 = 0.7;
+pub(crate) const PACE: f64 = 0.7;
 
 #[cfg(test)]
 mod tests {

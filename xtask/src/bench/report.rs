@@ -6,6 +6,7 @@ use super::goal::{self, Bound, Goal};
 use super::machine::Machine;
 use super::measure::{Effort, Figures, Measured, Metric, median};
 use super::table::Table;
+use super::trial::Tried;
 
 /// A whole run.
 #[derive(Debug)]
@@ -14,6 +15,7 @@ pub(crate) struct Report {
     pub(crate) command: String,
     pub(crate) effort: Effort,
     pub(crate) cases: Vec<Measured>,
+    pub(crate) trials: Vec<Tried>,
 }
 
 /// How a table is written.
@@ -21,6 +23,15 @@ pub(crate) struct Report {
 pub(crate) enum Style {
     Markdown,
     Text,
+}
+
+impl Style {
+    fn of(self, table: &Table) -> String {
+        match self {
+            Self::Markdown => table.markdown(),
+            Self::Text => table.text(),
+        }
+    }
 }
 
 impl Report {
@@ -31,22 +42,25 @@ impl Report {
             Style::Markdown => "### ",
             Style::Text => "",
         };
-        for measured in &self.cases {
-            text += &format!("\n{heading}{}\n\n", measured.case.title);
-            text += &match style {
-                Style::Markdown => rows(measured).markdown(),
-                Style::Text => rows(measured).text(),
-            };
-            for note in notes(measured) {
-                text += &format!("\n{note}\n");
+        let section = |title: &str, table: &Table, notes: &[String]| {
+            let mut section = format!("\n{heading}{title}\n\n{}", style.of(table));
+            for note in notes {
+                section += &format!("\n{note}\n");
             }
+            section
+        };
+        for measured in &self.cases {
+            text += &section(measured.case.title, &rows(measured), &notes(measured));
+        }
+        for tried in &self.trials {
+            let title = tried.subject.title();
+            text += &match &tried.found {
+                Ok(found) => section(title, &found.table, &found.notes),
+                Err(error) => format!("\n{heading}{title}\n\nBROKEN: {error:#}\n"),
+            };
         }
         if !self.all_goals().is_empty() {
-            text += &format!("\n{heading}Goals\n\n");
-            text += &match style {
-                Style::Markdown => self.goals().markdown(),
-                Style::Text => self.goals().text(),
-            };
+            text += &section("Goals", &self.goals(), &[]);
         }
         text
     }
@@ -118,6 +132,7 @@ impl Report {
             "date": date, "processor": processor, "cores": cores, "kernel": kernel, "versions": versions,
             "command": self.command, "rounds": self.effort.rounds, "seconds": self.effort.seconds,
             "cases": cases.collect::<Vec<_>>(),
+            "trials": self.trials.iter().map(Tried::json).collect::<Vec<_>>(),
             "goals": goals.collect::<Vec<_>>(),
         })
     }
@@ -145,7 +160,11 @@ impl Report {
     }
 
     fn all_goals(&self) -> Vec<Goal> {
-        goal::all(&self.cases)
+        let trials = self.trials.iter().flat_map(Tried::goals);
+        goal::of_cases(&self.cases)
+            .into_iter()
+            .chain(trials)
+            .collect()
     }
 
     fn goals(&self) -> Table {

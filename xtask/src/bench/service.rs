@@ -40,7 +40,7 @@ impl Service {
         let log = folder.join("log");
         // It ends when this program does, and has files enough for every connection.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM", "prlimit", "--nofile=8192:"]);
+        command.args(["--pdeathsig", "TERM", "prlimit", "--nofile=16384:"]);
         let child = command
             .args(pinned(program.cores))
             .args(&program.words)

@@ -13,12 +13,19 @@ use super::service::{Program, Service};
 use super::target::Target;
 use crate::step::root;
 
-/// Starts a server of this kind on all cores; or, with an upstream of its own, on the first so many.
+/// Starts a server of this kind on all cores; or, with an upstream of its own, on the first so many. It may have so many
+/// connections.
 ///
 /// # Errors
 /// When it does not come up.
-pub(crate) fn start(kind: Kind, cores: Option<usize>, lab: &Lab) -> Result<Target> {
+pub(crate) fn start(
+    kind: Kind,
+    cores: Option<usize>,
+    connections: usize,
+    lab: &Lab,
+) -> Result<Target> {
     let (upstream, own_upstream) = match cores {
+        None if kind.speaks_grpc() => (lab.grpc_service(), None),
         None => (lab.upstream(), None),
         Some(_) => {
             let address = Address::Tcp(free_port());
@@ -29,6 +36,7 @@ pub(crate) fn start(kind: Kind, cores: Option<usize>, lab: &Lab) -> Result<Targe
     let start = Start {
         lab,
         cores,
+        connections,
         listen_options: if kind == Kind::NginxEven {
             " reuseport"
         } else {
@@ -36,104 +44,7 @@ pub(crate) fn start(kind: Kind, cores: Option<usize>, lab: &Lab) -> Result<Targe
         },
         upstream: upstream.to_string(),
     };
-    let port = free_port();
-    let tcp = Address::Tcp(port);
-    let (address, services) = match kind {
-        Kind::Caddy => {
-            let words = "caddy run --adapter caddyfile --config CONFIGURATION";
-            let caddy = start.configured("caddy", words, "Caddyfile", port, None)?;
-            (tcp, vec![caddy])
-        }
-        Kind::Decisions(socket) => start.decisions(socket)?,
-        Kind::DecisionsGrpc => start.decisions(Socket::Tcp)?,
-        Kind::Envoy => (tcp, vec![start.envoy("envoy.yaml", port, None)?]),
-        Kind::EnvoyAsking(wire) => {
-            let (gate, mut services) = start.decisions(Socket::Tcp)?;
-            let configuration = match wire {
-                Wire::Grpc => "envoy-ext-authz-grpc.yaml",
-                Wire::Http => "envoy-ext-authz-http.yaml",
-            };
-            services.push(start.envoy(configuration, port, Some(&gate))?);
-            (tcp, services)
-        }
-        Kind::Gate(users) => {
-            let gate = start.proxy(users, Vec::new(), &tcp)?;
-            (tcp, vec![gate])
-        }
-        Kind::GateRoutes => {
-            let file = lab.file("routes.toml", &routes::for_gate())?;
-            let file = ("SESSIONGATE_CONFIG", file);
-            let gate = start.proxy(Users::Memory, vec![file], &tcp)?;
-            (tcp, vec![gate])
-        }
-        Kind::GateTls => {
-            let pair = &lab.certificate;
-            let shown = |path: &Path| path.display().to_string();
-            let settings = vec![
-                ("TLS_CERT_FILE", shown(&pair.certificate)),
-                ("TLS_KEY_FILE", shown(&pair.key)),
-            ];
-            let gate = start.proxy(Users::Memory, settings, &tcp)?;
-            (tcp, vec![gate])
-        }
-        Kind::GateStatic => {
-            let folder = ("UPSTREAM", format!("dir:{}", lab.files().display()));
-            let gate = start.proxy(Users::Memory, vec![folder], &tcp)?;
-            (tcp, vec![gate])
-        }
-        Kind::GateUnlogged => {
-            let off = ("AUDIT_LOG", "false".to_owned());
-            let gate = start.proxy(Users::Memory, vec![off], &tcp)?;
-            (tcp, vec![gate])
-        }
-        Kind::Haproxy => {
-            let words = "haproxy -db -f CONFIGURATION";
-            (
-                tcp,
-                vec![start.configured("haproxy", words, "haproxy.cfg", port, None)?],
-            )
-        }
-        Kind::Nginx | Kind::NginxEven => (tcp, vec![start.nginx("nginx.conf", port, None)?]),
-        Kind::NginxAsking(socket) => {
-            let (gate, mut services) = start.decisions(socket)?;
-            services.push(start.nginx("nginx-auth-request.conf", port, Some(&gate))?);
-            (tcp, services)
-        }
-        Kind::NginxAskingCached => {
-            let (gate, mut services) = start.decisions(Socket::Tcp)?;
-            services.push(start.nginx("nginx-auth-request-cached.conf", port, Some(&gate))?);
-            (tcp, services)
-        }
-        Kind::NginxReturning(socket) => {
-            let address = start.address(socket);
-            let nginx = lab.another_upstream(&address, cores)?;
-            (address, vec![nginx])
-        }
-        Kind::NginxRoutes => (tcp, vec![start.nginx("nginx-routes.conf", port, None)?]),
-        Kind::NginxStatic => (tcp, vec![start.nginx("nginx-static.conf", port, None)?]),
-        Kind::NginxTls => (tcp, vec![start.nginx("nginx-tls.conf", port, None)?]),
-        Kind::NginxTelling => (tcp, vec![start.nginx("nginx-telling.conf", port, None)?]),
-        Kind::Node => {
-            let server = root().join("bench/node/server.mjs");
-            let program = Program {
-                name: "node",
-                words: vec!["node".to_owned(), server.display().to_string()],
-                environment: vec![
-                    ("AUTH_SECRET", mint::SECRET.to_owned()),
-                    ("CORES", start.workers()),
-                    ("LISTEN", tcp.to_string()),
-                    ("UPSTREAM", start.upstream.clone()),
-                ],
-                cores,
-            };
-            let node = lab.start_plain(&program, &tcp)?;
-            (tcp, vec![node])
-        }
-        Kind::Predecessor => (
-            tcp,
-            vec![start.nginx("predecessor/nginx.conf", port, None)?],
-        ),
-    };
+    let (address, services) = start.server(kind)?;
     Ok(Target {
         kind,
         cores,
@@ -143,10 +54,40 @@ pub(crate) fn start(kind: Kind, cores: Option<usize>, lab: &Lab) -> Result<Targe
     })
 }
 
+/// Starts the gate that speaks TLS, before this service.
+///
+/// # Errors
+/// When it does not come up.
+pub(crate) fn start_before(upstream: &Address, lab: &Lab) -> Result<Target> {
+    let start = Start {
+        lab,
+        cores: None,
+        connections: FEW,
+        listen_options: "",
+        upstream: upstream.to_string(),
+    };
+    let kind = Kind::GateTls;
+    let (address, services) = start.server(kind)?;
+    Ok(Target {
+        kind,
+        cores: None,
+        address,
+        services,
+        _own_upstream: None,
+    })
+}
+
+/// As many connections as most cases need.
+pub(crate) const FEW: usize = 4_096;
+
+/// As many as a crowd has, and to spare.
+pub(crate) const CROWDED: usize = 14_000;
+
 /// How a target is started.
 struct Start<'a> {
     lab: &'a Lab,
     cores: Option<usize>,
+    connections: usize,
     /// What a configuration says behind the address to listen on.
     listen_options: &'static str,
     /// `host:port`.
@@ -154,6 +95,121 @@ struct Start<'a> {
 }
 
 impl Start<'_> {
+    /// A server of this kind: where it listens, and its programs.
+    fn server(&self, kind: Kind) -> Result<(Address, Vec<Service>)> {
+        let port = free_port();
+        let tcp = Address::Tcp(port);
+        Ok(match kind {
+            Kind::Caddy => {
+                let words = "caddy run --adapter caddyfile --config CONFIGURATION";
+                let caddy = self.configured("caddy", words, "Caddyfile", port, None)?;
+                (tcp, vec![caddy])
+            }
+            Kind::CaddyTls => {
+                let words = "caddy run --adapter caddyfile --config CONFIGURATION";
+                let caddy = self.configured("caddy", words, "Caddyfile-tls", port, None)?;
+                (tcp, vec![caddy])
+            }
+            Kind::Decisions(socket) => self.decisions(socket)?,
+            Kind::DecisionsGrpc => self.decisions(Socket::Tcp)?,
+            Kind::Envoy => (tcp, vec![self.envoy("envoy.yaml", port, None)?]),
+            Kind::EnvoyGrpc => (tcp, vec![self.envoy("envoy-grpc.yaml", port, None)?]),
+            Kind::EnvoyAsking(wire) => {
+                let (gate, mut services) = self.decisions(Socket::Tcp)?;
+                let configuration = match wire {
+                    Wire::Grpc => "envoy-ext-authz-grpc.yaml",
+                    Wire::Http => "envoy-ext-authz-http.yaml",
+                };
+                services.push(self.envoy(configuration, port, Some(&gate))?);
+                (tcp, services)
+            }
+            Kind::Gate(users) => {
+                let gate = self.proxy(users, Vec::new(), &tcp)?;
+                (tcp, vec![gate])
+            }
+            Kind::GateGrpc => {
+                let service = ("UPSTREAM", format!("grpc://{}", self.upstream));
+                let gate = self.proxy(Users::Memory, vec![service], &tcp)?;
+                (tcp, vec![gate])
+            }
+            Kind::GateRoutes => {
+                let file = self.lab.file("routes.toml", &routes::for_gate())?;
+                let file = ("SESSIONGATE_CONFIG", file);
+                let gate = self.proxy(Users::Memory, vec![file], &tcp)?;
+                (tcp, vec![gate])
+            }
+            Kind::GateTls => {
+                let gate = self.proxy(Users::Memory, self.certificate(), &tcp)?;
+                (tcp, vec![gate])
+            }
+            Kind::GateStatic => {
+                let folder = ("UPSTREAM", format!("dir:{}", self.lab.files().display()));
+                let gate = self.proxy(Users::Memory, vec![folder], &tcp)?;
+                (tcp, vec![gate])
+            }
+            Kind::GateUnlogged => {
+                let off = ("AUDIT_LOG", "false".to_owned());
+                let gate = self.proxy(Users::Memory, vec![off], &tcp)?;
+                (tcp, vec![gate])
+            }
+            Kind::Haproxy => {
+                let words = "haproxy -db -f CONFIGURATION";
+                (
+                    tcp,
+                    vec![self.configured("haproxy", words, "haproxy.cfg", port, None)?],
+                )
+            }
+            Kind::Nginx | Kind::NginxEven => (tcp, vec![self.nginx("nginx.conf", port, None)?]),
+            Kind::NginxAsking(socket) => {
+                let (gate, mut services) = self.decisions(socket)?;
+                services.push(self.nginx("nginx-auth-request.conf", port, Some(&gate))?);
+                (tcp, services)
+            }
+            Kind::NginxAskingCached => {
+                let (gate, mut services) = self.decisions(Socket::Tcp)?;
+                services.push(self.nginx("nginx-auth-request-cached.conf", port, Some(&gate))?);
+                (tcp, services)
+            }
+            Kind::NginxReturning(socket) => {
+                let address = self.address(socket);
+                let nginx = self.lab.another_upstream(&address, self.cores)?;
+                (address, vec![nginx])
+            }
+            Kind::NginxHttp2 => (tcp, vec![self.nginx("nginx-http2.conf", port, None)?]),
+            Kind::NginxRoutes => (tcp, vec![self.nginx("nginx-routes.conf", port, None)?]),
+            Kind::NginxStatic => (tcp, vec![self.nginx("nginx-static.conf", port, None)?]),
+            Kind::NginxTls => (tcp, vec![self.nginx("nginx-tls.conf", port, None)?]),
+            Kind::NginxTelling => (tcp, vec![self.nginx("nginx-telling.conf", port, None)?]),
+            Kind::Node => {
+                let server = root().join("bench/node/server.mjs");
+                let program = Program {
+                    name: "node",
+                    words: vec!["node".to_owned(), server.display().to_string()],
+                    environment: vec![
+                        ("AUTH_SECRET", mint::SECRET.to_owned()),
+                        ("CORES", self.workers()),
+                        ("LISTEN", tcp.to_string()),
+                        ("UPSTREAM", self.upstream.clone()),
+                    ],
+                    cores: self.cores,
+                };
+                let node = self.lab.start_plain(&program, &tcp)?;
+                (tcp, vec![node])
+            }
+            Kind::Predecessor => (tcp, vec![self.nginx("predecessor/nginx.conf", port, None)?]),
+        })
+    }
+
+    /// The settings of a gate that speaks TLS.
+    fn certificate(&self) -> Vec<(&'static str, String)> {
+        let pair = &self.lab.certificate;
+        let shown = |path: &Path| path.display().to_string();
+        vec![
+            ("TLS_CERT_FILE", shown(&pair.certificate)),
+            ("TLS_KEY_FILE", shown(&pair.key)),
+        ]
+    }
+
     /// The gate as a listener for decisions.
     fn decisions(&self, socket: Socket) -> Result<(Address, Vec<Service>)> {
         let address = self.address(socket);
@@ -246,6 +302,7 @@ impl Start<'_> {
                 "CERTIFICATE",
                 self.lab.certificate.certificate.display().to_string(),
             ),
+            ("CONNECTIONS", self.connections.to_string()),
             ("CORES", self.workers()),
             (
                 "FOLDER",

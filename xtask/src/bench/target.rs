@@ -8,6 +8,7 @@ use super::http::{Address, Connection, get};
 use super::kind::Kind;
 use super::lab::{Cookies, Lab, SENT, USERS, user};
 use super::service::Service;
+use super::unary;
 use crate::step::command;
 
 /// A server that runs, with all that it needs for itself. Stopped on drop.
@@ -36,6 +37,9 @@ impl Target {
     pub(crate) fn verify(&self, lab: &Lab) -> Result<()> {
         if self.kind == Kind::DecisionsGrpc {
             return self.verify_calls(lab);
+        }
+        if self.kind.speaks_grpc() {
+            return self.verify_unary(lab);
         }
         let (kind, user) = (self.kind, user(0));
         let request = |path: &str, cookies: Cookies| {
@@ -105,6 +109,37 @@ impl Target {
             ensure!(
                 said.contains(&user(0)) == enters,
                 "a call with {cookies:?} says {said:?}"
+            );
+        }
+        Ok(())
+    }
+
+    /// The same for a proxy of gRPC: a call with a session gets the service's answer, and one without gets
+    /// status 16, UNAUTHENTICATED, from who authenticates.
+    fn verify_unary(&self, lab: &Lab) -> Result<()> {
+        let body = lab.folder().join("message");
+        fs::write(&body, unary::message())?;
+        for (cookies, has_session) in [(Cookies::One, true), (Cookies::WrongTag, false)] {
+            let cookie = lab.first_cookie(cookies)?.context("a session")?;
+            let mut nghttp = command(
+                "nghttp --verbose --header=te:trailers --header=content-type:application/grpc --data",
+            );
+            nghttp
+                .arg(&body)
+                .arg(format!("--header=cookie:{cookie}"))
+                .arg(format!("http://{}{}", self.address, unary::PATH));
+            let nghttp = nghttp.output().context("cannot start nghttp")?;
+            let said = String::from_utf8_lossy(&nghttp.stdout);
+            let enters = has_session || !self.kind.authenticates();
+            let status = if enters {
+                "grpc-status: 0"
+            } else {
+                "grpc-status: 16"
+            };
+            ensure!(
+                said.contains(status),
+                "{:?} answers a call with {cookies:?}: {said}",
+                self.kind
             );
         }
         Ok(())

@@ -1,12 +1,13 @@
-//! `h2load`, for gRPC and Unix sockets.
+//! `h2load`, for HTTP/2, gRPC and Unix sockets.
 
 use std::fs;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::{Answered, Order, percentile};
 use crate::bench::http::Address;
+use crate::bench::unary;
 use crate::step::{command, output};
 
 /// HTTP/1.1.
@@ -16,10 +17,49 @@ use crate::step::{command, output};
 pub(super) fn get(order: &Order<'_>, connections: u32) -> Result<Answered> {
     let mut h2load = h2load(order, connections);
     h2load.arg("--h1");
-    if let Some(cookie) = order.cookies()?.first() {
-        h2load.arg(format!("--header=Cookie: {cookie}"));
-    }
-    run(h2load, order)
+    add_cookie(&mut h2load, order)?;
+    Ok(run(h2load, order)?.answered())
+}
+
+/// HTTP/2.
+///
+/// # Errors
+/// As [`super::Load::run`]; also when something else is spoken.
+pub(super) fn http2(order: &Order<'_>, connections: u32, streams: u32) -> Result<Answered> {
+    let mut h2load = h2load(order, connections);
+    h2load.arg(format!("--max-concurrent-streams={streams}"));
+    add_cookie(&mut h2load, order)?;
+    let ran = run(h2load, order)?;
+    let protocol = Line::starting(&ran.printed, "Application protocol:")?;
+    ensure!(protocol.0.trim() == "h2", "h2load spoke {}", protocol.0);
+    Ok(ran.answered())
+}
+
+/// Calls with one message each way.
+///
+/// # Errors
+/// As [`super::Load::run`]. A call that fails has status 200 too, but no message.
+pub(super) fn unary(order: &Order<'_>, connections: u32, streams: u32) -> Result<Answered> {
+    let body = order.folder.join("message");
+    fs::write(&body, unary::message())?;
+    let mut h2load = h2load(order, connections);
+    h2load
+        .arg(format!("--max-concurrent-streams={streams}"))
+        .args([
+            "--header=te: trailers",
+            "--header=content-type: application/grpc",
+        ])
+        .arg("--data")
+        .arg(body);
+    add_cookie(&mut h2load, order)?;
+    let ran = run(h2load, order)?;
+    let data = Line::starting(&ran.printed, "traffic:")?.number_before_in_parentheses(" data")?;
+    let expected = ran.done * unary::message().len() as u64;
+    ensure!(
+        data >= expected,
+        "{data} bytes of messages came instead of {expected}"
+    );
+    Ok(ran.answered())
 }
 
 /// A gRPC call, one at a time on each connection.
@@ -35,7 +75,14 @@ pub(super) fn call(order: &Order<'_>, connections: u32) -> Result<Answered> {
         .arg("--header=content-type: application/grpc")
         .arg("--data")
         .arg(body);
-    run(h2load, order)
+    Ok(run(h2load, order)?.answered())
+}
+
+fn add_cookie(h2load: &mut Command, order: &Order<'_>) -> Result<()> {
+    if let Some(cookie) = order.cookies()?.first() {
+        h2load.arg(format!("--header=Cookie: {cookie}"));
+    }
+    Ok(())
 }
 
 fn h2load(order: &Order<'_>, connections: u32) -> Command {
@@ -47,7 +94,10 @@ fn h2load(order: &Order<'_>, connections: u32) -> Command {
         h2load.arg(format!("--header={name}: {value}"));
     }
     match order.address {
-        Address::Tcp(_) => h2load.arg(format!("http://{}{}", order.address, order.path)),
+        Address::Tcp(_) => {
+            let scheme = if order.speaks_tls { "https" } else { "http" };
+            h2load.arg(format!("{scheme}://{}{}", order.address, order.path))
+        }
         Address::Unix(_) => h2load
             .arg(format!("--base-uri={}", order.address))
             .arg(format!("http://localhost{}", order.path)),
@@ -56,7 +106,7 @@ fn h2load(order: &Order<'_>, connections: u32) -> Command {
 }
 
 /// Runs it with a log of every answer, because it prints no percentiles.
-fn run(mut h2load: Command, order: &Order<'_>) -> Result<Answered> {
+fn run(mut h2load: Command, order: &Order<'_>) -> Result<Ran> {
     let log = order.folder.join("answers");
     let _ = fs::remove_file(&log);
     let printed = output(h2load.arg("--log-file").arg(&log))?;
@@ -72,12 +122,32 @@ fn run(mut h2load: Command, order: &Order<'_>) -> Result<Answered> {
         .filter_map(|line| line.rsplit('\t').next()?.parse::<f64>().ok());
     let mut latencies: Vec<_> = latencies.collect();
     latencies.sort_by(f64::total_cmp);
-    Ok(Answered {
-        requests: done as f64,
-        seconds: f64::from(order.seconds),
-        p50: percentile(&latencies, 0.5),
-        p99: percentile(&latencies, 0.99),
+    Ok(Ran {
+        printed,
+        done,
+        latencies,
+        seconds: order.seconds,
     })
+}
+
+/// What it did.
+struct Ran {
+    printed: String,
+    done: u64,
+    /// Microseconds, sorted.
+    latencies: Vec<f64>,
+    seconds: u32,
+}
+
+impl Ran {
+    fn answered(&self) -> Answered {
+        Answered {
+            requests: self.done as f64,
+            seconds: f64::from(self.seconds),
+            p50: percentile(&self.latencies, 0.5),
+            p99: percentile(&self.latencies, 0.99),
+        }
+    }
 }
 
 /// A line such as `requests: 12 total, 11 started, 10 done, …`.
@@ -97,6 +167,13 @@ impl<'a> Line<'a> {
         let number = number.with_context(|| format!("h2load printed no {word}"))?;
         Ok(number.trim().parse()?)
     }
+
+    /// The exact number of one that is shown rounded: `1.2MB (1234567) data`.
+    fn number_before_in_parentheses(&self, word: &str) -> Result<u64> {
+        let (before, _) = self.0.rsplit_once(word).context("h2load counted nothing")?;
+        let number = before.rsplit('(').next().unwrap_or_default();
+        Ok(number.trim_end_matches(')').parse()?)
+    }
 }
 
 #[cfg(test)]
@@ -110,5 +187,9 @@ mod tests {
         assert_eq!(line.number_before("done").unwrap(), 10);
         assert_eq!(line.number_before("timeout").unwrap(), 3);
         assert!(line.number_before("lost").is_err());
+        let printed =
+            "traffic: 1.2MB (1234) total, 4KB (45) headers (space savings 9%), 7KB (78) data\n";
+        let line = Line::starting(printed, "traffic:").unwrap();
+        assert_eq!(line.number_before_in_parentheses(" data").unwrap(), 78);
     }
 }

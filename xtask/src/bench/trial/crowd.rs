@@ -1,0 +1,128 @@
+//! Many connections at once, kept by this process.
+
+use std::io::{ErrorKind, Read};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::bench::http::{Address, Connection, get};
+use crate::bench::lab::{Cookies, Lab};
+use crate::bench::target::Target;
+use crate::bench::tls::Acquaintance;
+use crate::step::{command, output};
+
+/// Connections that have each had one answer and send nothing more. They end on drop.
+#[derive(Debug)]
+pub(crate) struct Crowd(Vec<TcpStream>);
+
+impl Crowd {
+    /// Opens so many, a few at a time, and asks once on each.
+    ///
+    /// # Errors
+    /// When a connection fails, or an answer is not 200.
+    pub(crate) fn gather(target: &Target, lab: &Lab, count: usize) -> Result<Self> {
+        let request = request(lab, "/")?;
+        let port = port(target)?;
+        let acquaintance = match target.kind.speaks_tls() {
+            true => Some(Acquaintance::new(false)?),
+            false => None,
+        };
+        let open = || match &acquaintance {
+            Some(acquaintance) => {
+                let mut stream = acquaintance.connect(port, PATIENCE)?;
+                ask(&mut Connection::of(&mut stream), &request)?;
+                // The server does not notice that nobody here remembers the keys any more.
+                anyhow::Ok(stream.sock)
+            }
+            None => {
+                let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                ask(&mut Connection::of(&stream), &request)?;
+                Ok(stream)
+            }
+        };
+        let share = count.div_ceil(THREADS);
+        let streams = std::thread::scope(|scope| {
+            let threads = (0..THREADS).map(|thread| {
+                let open = &open;
+                let here = share.min(count.saturating_sub(thread * share));
+                scope.spawn(move || (0..here).map(|_| open()).collect::<Result<Vec<_>>>())
+            });
+            let threads: Vec<_> = threads.collect();
+            let parts = threads
+                .into_iter()
+                .map(|thread| thread.join().ok().context("a thread failed")?);
+            parts.collect::<Result<Vec<_>>>()
+        })?;
+        Ok(Self(streams.into_iter().flatten().collect()))
+    }
+
+    /// Sees that the server has closed none.
+    ///
+    /// # Errors
+    /// When it has.
+    pub(crate) fn is_whole(&self) -> Result<()> {
+        for mut stream in &self.0 {
+            stream.set_nonblocking(true)?;
+            // TLS 1.3 leaves tickets to be read.
+            let mut unread = [0; 4096];
+            while !matches!(stream.read(&mut unread), Err(error) if error.kind() == ErrorKind::WouldBlock)
+            {
+                let ended = stream.peek(&mut unread).is_ok_and(|read| read == 0);
+                ensure!(!ended, "the server has closed an idle connection");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A GET request with a session.
+///
+/// # Errors
+/// When there is no session.
+pub(crate) fn request(lab: &Lab, path: &str) -> Result<Vec<u8>> {
+    let cookie = lab.first_cookie(Cookies::One)?.context("a session")?;
+    Ok(get(path, &[("Cookie".to_owned(), cookie)]))
+}
+
+/// Where the target listens.
+///
+/// # Errors
+/// When it is no port.
+pub(crate) fn port(target: &Target) -> Result<u16> {
+    match target.address {
+        Address::Tcp(port) => Ok(port),
+        Address::Unix(_) => bail!("a crowd comes over TCP"),
+    }
+}
+
+/// Lets this process have files enough for every connection.
+///
+/// # Errors
+/// When the system allows fewer.
+pub(crate) fn allow_many_files() -> Result<()> {
+    let id = std::process::id();
+    output(&mut command(&format!(
+        "prlimit --pid {id} --nofile={FILES}:"
+    )))?;
+    Ok(())
+}
+
+fn ask(connection: &mut Connection<'_>, request: &[u8]) -> Result<()> {
+    let status = connection.ask(request)?.status;
+    ensure!(
+        status == 200,
+        "one of many connections was answered {status}"
+    );
+    Ok(())
+}
+
+/// How many connections are opened at the same time.
+const THREADS: usize = 8;
+
+/// As many as the servers get.
+const FILES: u32 = 16_384;
+
+/// Longer than any answer takes, so that a server which hangs becomes an error.
+const PATIENCE: Duration = Duration::from_secs(10);

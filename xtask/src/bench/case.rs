@@ -43,7 +43,12 @@ pub(crate) fn all(quick: bool) -> Vec<Case> {
         tls(),
         handshakes(false),
         handshakes(true),
-        http2(),
+        http2(
+            "http2",
+            "HTTP/2 over TLS 1.3, 32 connections with 32 requests under way on each; the gate opens the session of every request",
+            32,
+        ),
+        http2("http2-few", "The same, 8 connections", 8),
         grpc(),
         audit(),
         large(),
@@ -197,9 +202,9 @@ fn handshakes(comes_back: bool) -> Case {
 }
 
 /// Many requests on each connection, as browsers and HTTP clients send them.
-fn http2() -> Case {
+fn http2(name: &'static str, title: &'static str, connections: u32) -> Case {
     let load = Load::Http2 {
-        connections: 32,
+        connections,
         streams: 32,
     };
     let kinds = [
@@ -209,8 +214,8 @@ fn http2() -> Case {
     ];
     let entries = kinds.map(|(key, kind)| entry(key, kind).load(load));
     Case {
-        name: "http2",
-        title: "HTTP/2 over TLS 1.3, 32 connections with 32 requests under way on each; the gate opens the session of every request",
+        name,
+        title,
         entries: entries.into(),
     }
 }

@@ -9,7 +9,7 @@ use h2::Reason;
 use http::{HeaderMap, Response, StatusCode};
 use http1::Answered;
 
-use super::messages::{Outgoing, broken, fields_of};
+use super::messages::{Outgoing, broken, fields_of, keep_from_tables};
 use super::stream::{AnswerBody, Http2Stream, RequestBody};
 use crate::config::ClientSettings;
 use crate::streamed::{BodyFrame, Streamed};
@@ -119,7 +119,8 @@ impl AnswerBody {
         context: &mut Context<'_>,
         limits: &ClientSettings,
     ) -> Poll<io::Result<()>> {
-        if let Some(head) = self.head.take() {
+        if let Some(mut head) = self.head.take() {
+            keep_from_tables(head.headers_mut());
             let ends = self.left.ends_with_head();
             let stream = self.respond.send_response(head, ends).map_err(broken)?;
             self.outgoing = Some(Outgoing::new(stream));

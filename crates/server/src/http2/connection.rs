@@ -132,7 +132,8 @@ impl Serving {
                     let (request, respond) = *request;
                     let stream = respond.stream_id().as_u32();
                     self.under_way.push(stream);
-                    let answering = with.clone().answer(request, respond);
+                    // In a box of its own, because a task moves what it runs several times, and that is some kilobytes.
+                    let answering = Box::pin(with.clone().answer(request, respond));
                     let answering = async move { (stream, answering.await) };
                     self.answering.spawn_local(answering);
                 }

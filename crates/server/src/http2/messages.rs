@@ -9,6 +9,7 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http1::Field;
 
+use crate::front::arrival::X_REQUEST_ID;
 use crate::streamed::BodyFrame;
 
 /// A body that comes.
@@ -200,7 +201,8 @@ impl LeftToSend {
 
 /// Fields as HTTP/2 has them: without those of a connection (RFC 9113 §8.2.2).
 pub(crate) fn fields_of<'f>(fields: impl IntoIterator<Item = Field<'f>>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+    // As many as most messages have, so that they do not have to move.
+    let mut headers = HeaderMap::with_capacity(USUAL_FIELDS);
     for (name, value) in fields {
         let name = HeaderName::from_bytes(name);
         let value = HeaderValue::from_bytes(value);
@@ -213,6 +215,15 @@ pub(crate) fn fields_of<'f>(fields: impl IntoIterator<Item = Field<'f>>) -> Head
     headers
 }
 
+/// Keeps the id of a request, which no other message has, out of the table of fields that both sides of a connection remember
+/// (RFC 7541 §2.3.2): there it would take the place of fields that come again, and `h2` compares all values of a name in it with each
+/// new one (0.4.20, `hpack/table.rs`).
+pub(crate) fn keep_from_tables(headers: &mut HeaderMap) {
+    if let Some(id) = headers.get_mut(&X_REQUEST_ID) {
+        id.set_sensitive(true);
+    }
+}
+
 /// What it means for the bytes of a stream that `h2` reports an error.
 pub(crate) fn broken(error: h2::Error) -> io::Error {
     let kind = match error.get_io() {
@@ -222,6 +233,8 @@ pub(crate) fn broken(error: h2::Error) -> io::Error {
     io::Error::new(kind, error)
 }
 
+const USUAL_FIELDS: usize = 12;
+
 const OF_CONNECTIONS: [&str; 5] = [
     "connection",
     "keep-alive",
@@ -229,3 +242,24 @@ const OF_CONNECTIONS: [&str; 5] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::{fields_of, keep_from_tables};
+
+    #[test]
+    fn the_id_of_a_request_takes_no_place_in_a_table_and_other_fields_do() {
+        let mut headers: HeaderMap = fields_of([
+            (
+                &b"x-request-id"[..],
+                &b"0af7651916cd43dd8448eb211c80319c"[..],
+            ),
+            (b"content-type", b"text/html"),
+        ]);
+        keep_from_tables(&mut headers);
+        assert!(headers["x-request-id"].is_sensitive());
+        assert!(!headers["content-type"].is_sensitive());
+    }
+}

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use h2::ext::Protocol;
+use http::header::Entry;
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request};
@@ -90,13 +91,21 @@ fn name_host<B>(request: &mut Request<B>) {
     else {
         return;
     };
-    let headers = request.headers_mut();
-    let mut hosts = headers.get_all(HOST).iter();
-    let is_same = |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_bytes());
-    if hosts.all(is_same) && headers.get_all(HOST).iter().count() <= 1 {
-        headers.insert(HOST, authority);
-    } else {
-        headers.append(HOST, authority);
+    match request.headers_mut().entry(HOST) {
+        Entry::Vacant(none) => {
+            none.insert(authority);
+        }
+        Entry::Occupied(mut hosts) => {
+            let mut others = hosts.iter();
+            let is_same =
+                |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_bytes());
+            let is_one = others.next().is_some_and(is_same) && others.next().is_none();
+            if is_one {
+                hosts.insert(authority);
+            } else {
+                hosts.append(authority);
+            }
+        }
     }
 }
 

@@ -94,7 +94,7 @@ impl Http2Stream {
         let headers = request.headers();
         let is_held = headers.contains_key(EXPECT) && *request.body() != Length::NONE;
         let is_grpc = is_grpc(headers);
-        let timeout = grpc::timeout(headers).filter(|_| is_grpc);
+        let timeout = is_grpc.then(|| grpc::timeout(headers)).flatten();
         Self {
             request: RequestBody {
                 incoming: Incoming::new(stream),

@@ -18,7 +18,7 @@ use http1::{Answered, Length, Persistence, read_response, write_response};
 use super::channels::Turn;
 use super::websocket::{self, OverStream};
 use crate::connection::invalid;
-use crate::http2::messages::{Incoming, LeftToSend, Outgoing, broken, fields_of};
+use crate::http2::messages::{Incoming, LeftToSend, Outgoing, broken, fields_of, keep_from_tables};
 use crate::patience::Patience;
 use crate::streamed::{BodyFrame, Origin};
 
@@ -240,6 +240,7 @@ fn request(asked: &Asked<'_, '_>) -> Request<()> {
     *request.method_mut() = admitted.method().clone();
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
     *request.version_mut() = Version::HTTP_2;
+    keep_from_tables(&mut headers);
     *request.headers_mut() = headers;
     if asked.websocket.is_some() {
         websocket::ask(&mut request);

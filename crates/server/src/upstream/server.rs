@@ -235,8 +235,9 @@ const LONGEST_SAID: u32 = 60;
 /// center, and short enough that a few connections more carry what only asks whether pages have changed.
 const QUIET: Duration = Duration::from_millis(20);
 
-/// A burst may open more; beyond this they are closed when they are done.
-const MOST_IDLE: usize = 256;
+/// A burst may open more; beyond this they are closed when they are done. Few clients that speak HTTP/2 have so many requests under
+/// way at the same time, and a connection that is closed and opened again for each costs more than all else of a request.
+const MOST_IDLE: usize = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -77,12 +77,6 @@ pub(crate) fn start_before(upstream: &Address, lab: &Lab) -> Result<Target> {
     })
 }
 
-/// As many connections as most cases need.
-pub(crate) const FEW: usize = 4_096;
-
-/// As many as a crowd has, and to spare.
-pub(crate) const CROWDED: usize = 14_000;
-
 /// How a target is started.
 struct Start<'a> {
     lab: &'a Lab,
@@ -341,3 +335,9 @@ impl Start<'_> {
         }
     }
 }
+
+/// As many connections as most cases need.
+pub(crate) const FEW: usize = 4_096;
+
+/// As many as a crowd has, and to spare.
+pub(crate) const CROWDED: usize = 14_000;

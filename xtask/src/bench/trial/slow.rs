@@ -58,13 +58,21 @@ pub(super) fn run(lab: &Lab, scale: Scale) -> Result<Found> {
         ]);
     }
     let ratio = beside.p99().context("no rounds")? / alone;
+    let [first, last] = [&before, &after].map(|phase| phase.p99().unwrap_or(f64::NAN));
+    let is_disturbed = first.max(last) > first.min(last) * DISTURBED;
+    let disturbed = is_disturbed.then(|| {
+        format!("DISTURBED: alone, the p99 was {first:.0} µs before and {last:.0} µs after.")
+    });
     Ok(Found {
         table,
-        notes: vec![format!(
+        notes: [format!(
             "The load has 32 connections and a timetable, at 70 % of what the gate takes without pauses; medians of rounds of a \
              second. Of the slow ones each sends a byte of its head, or reads up to 4 KiB of an answer of 8 MiB, once a \
              second; {renewed} of them were cut off meanwhile and came again."
-        )],
+        )]
+        .into_iter()
+        .chain(disturbed)
+        .collect(),
         figures: HashMap::from([("p99", ratio)]),
     })
 }
@@ -240,3 +248,6 @@ const PIECE: u32 = 4096;
 
 /// How long the gate may take to end with the crowd.
 const REST: Duration = Duration::from_secs(2);
+
+/// A load that differs by more from itself says that the run does not stand.
+const DISTURBED: f64 = 2.0;

@@ -15,6 +15,7 @@ mod onward;
 mod passed;
 mod proxied;
 pub(crate) mod proxy;
+mod proxy_header;
 pub(crate) mod record;
 pub(crate) mod redirect;
 mod resting;

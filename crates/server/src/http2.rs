@@ -7,13 +7,12 @@
 //!                       └─ …  each a task, which the connection waits for
 //! ```
 //!
-//! What clients may do to a connection has bounds. Those within a frame or a head are `h2`'s, set below; [`frames`] bounds how many
+//! What clients may do to a connection has bounds. Those within a frame or a head are `h2`'s, set below; [`flood`] bounds how many
 //! frames come that carry nothing, and [`connection`] how many requests are taken back. [`resets`] sees what `h2` refuses by itself.
 
 mod bodies;
 mod connection;
-mod frames;
-mod grpc;
+mod flood;
 mod io;
 mod joined;
 pub(crate) mod messages;

@@ -38,7 +38,6 @@ mod output;
 mod owner;
 mod pages;
 mod patience;
-mod proxy_protocol;
 mod pulse;
 mod random;
 mod refusals;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::proxy_header::{self, NoHeader};
 use super::{Sparingly, admitted};
 use crate::clock;
 use crate::limits::Connections;
 use crate::live::Live;
 use crate::metrics::Metrics;
-use crate::proxy_protocol::{self, ProxyHeaderError};
 use crate::socket::Stream;
 
 /// A listener, as far as connections by proxies are concerned.
@@ -41,9 +41,9 @@ impl Proxied<'_> {
         peer: IpAddr,
     ) -> Option<(Stream, IpAddr)> {
         let limit = self.live.client.header;
-        let client = match timeout(limit, proxy_protocol::read(&mut stream)).await {
+        let client = match timeout(limit, proxy_header::read(&mut stream)).await {
             Ok(Ok(client)) => client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-            Ok(Err(ProxyHeaderError::Silent)) => return None,
+            Ok(Err(NoHeader::Silent)) => return None,
             Ok(Err(error)) => {
                 self.tell(peer, &error.to_string());
                 return None;

@@ -1,7 +1,6 @@
 //! WebSockets: recognised on the way in, and two connections joined once both sides agreed.
 
 mod flow;
-mod frames;
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -15,9 +14,9 @@ use http::{HeaderValue, Method, Request, StatusCode, Version};
 use http1::{Answered, Length};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Sleep, sleep};
+use wire::websocket::{self, Frames};
 
 use self::flow::Flow;
-use self::frames::Frames;
 use super::record::Record;
 use crate::connection::Connection;
 use crate::ended::Ended;
@@ -186,7 +185,7 @@ async fn talk(
         Over::GoingAway => (GOING_AWAY, "going away"),
         Over::SessionExpired => (expired_code, "session expired"),
     };
-    tunnel.close(&frames::closing(code, reason)).await;
+    tunnel.close(&websocket::closing(code, reason)).await;
     over.ended()
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::frames::Frames;
+use super::flood::Window;
 use super::resets::Resets;
 use crate::patience::Patience;
 use crate::socket::Stream;
@@ -28,7 +28,7 @@ pub(super) struct Noticed {
 /// A connection whose client may neither flood it nor leave it unread.
 pub(super) struct Watched {
     stream: Stream,
-    frames: Frames,
+    frames: Window,
     resets: Resets,
     noticed: Rc<Noticed>,
     writing: Patience,
@@ -43,7 +43,7 @@ impl Watched {
     pub(super) fn new(stream: Stream, stalled: Duration, noticed: Rc<Noticed>) -> Self {
         Self {
             stream,
-            frames: Frames::new(),
+            frames: Window::new(),
             resets: Resets::new(),
             noticed,
             writing: Patience::default(),

@@ -1,128 +1,26 @@
 //! What a stream asks for, as a request that the proxy decides on.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use bytes::Bytes;
 use h2::ext::Protocol;
-use http::header::Entry;
-use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_KEY, UPGRADE};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request};
-use http1::{HeadLimits, Length, Violation, read_target};
+use http::header::{SEC_WEBSOCKET_KEY, UPGRADE};
+use http::{HeaderValue, Request};
+use http1::{HeadLimits, Length, Violation};
+use wire::stream_head;
 
 use crate::upstream::websocket_accept;
 
-/// Brings the head of a stream into the form in which a request comes over HTTP/1.1: its host in `Host`, its target in origin
-/// form, its cookies in one field. A WebSocket (RFC 8441) becomes the upgrade that it is there.
+/// Brings the head of a stream into the form in which a request comes over HTTP/1.1.
 ///
 /// # Errors
-/// [`Violation`] when it is too large, or its length is no number. All else that is wrong with a head, `h2` has refused.
+/// As [`stream_head::read`] has them.
 pub(super) fn read(
-    head: Request<()>,
+    mut head: Request<()>,
     has_ended: bool,
     limits: HeadLimits,
 ) -> Result<Request<Length>, Violation> {
-    within(&head, limits)?;
-    let mut request = head.map(|()| Length::NONE);
-    if !matches!(request.uri().scheme_str(), None | Some("http" | "https")) {
-        return Err(Violation::RequestLine);
-    }
-    *request.body_mut() = length(request.headers(), has_ended)?;
-    name_host(&mut request);
-    join_cookies(request.headers_mut());
-    if request.headers().len() > limits.fields {
-        return Err(Violation::TooLarge);
-    }
-    let protocol = request.extensions_mut().remove::<Protocol>();
-    if protocol.is_some_and(|protocol| protocol.as_str() == "websocket") {
-        become_upgrade(&mut request);
-    }
-    if *request.method() != Method::CONNECT {
-        let target = request.uri().path_and_query().map(PathAndQuery::as_str);
-        let target = Bytes::copy_from_slice(target.unwrap_or("/").as_bytes());
-        let (uri, raw) = read_target(&target).ok_or(Violation::RequestLine)?;
-        *request.uri_mut() = uri;
-        if let Some(raw) = raw {
-            request.extensions_mut().insert(raw);
-        }
-    }
-    Ok(request)
-}
-
-/// Sees that a head has no more bytes than it may, counted as RFC 9113 §6.5.2 counts them, by what differs between requests.
-fn within(head: &Request<()>, limits: HeadLimits) -> Result<(), Violation> {
-    let target = head
-        .uri()
-        .path_and_query()
-        .map_or(0, |path| path.as_str().len());
-    let fields = head.headers().iter();
-    let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + FOR_FIELD);
-    if target > limits.bytes {
-        return Err(Violation::TargetTooLong);
-    }
-    if target + fields.sum::<usize>() > limits.bytes {
-        return Err(Violation::TooLarge);
-    }
-    Ok(())
-}
-
-/// How long the body is. Where the head says it, `h2` sees to it that so many bytes come.
-fn length(headers: &HeaderMap, has_ended: bool) -> Result<Length, Violation> {
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    match (lengths.next(), lengths.next()) {
-        (_, Some(_)) => Err(Violation::TwoLengths),
-        (_, None) if has_ended => Ok(Length::NONE),
-        (None, None) => Ok(Length::Chunked),
-        (Some(length), None) => {
-            let is_number = length.as_bytes().iter().all(u8::is_ascii_digit);
-            let text = length.to_str().ok().filter(|_| is_number);
-            let number = text.and_then(|text| text.parse().ok());
-            let number = number.filter(|number| *number <= i64::MAX.unsigned_abs());
-            number.map(Length::Exactly).ok_or(Violation::ContentLength)
-        }
-    }
-}
-
-/// Writes `:authority` into `Host`. Another one beside it stays, so that there are two: whoever reads only one of them would be
-/// asked for another host than we have decided on (RFC 9113 §8.3.1).
-fn name_host<B>(request: &mut Request<B>) {
-    let authority = request.uri().authority();
-    let Some(authority) = authority.and_then(|name| HeaderValue::from_str(name.as_str()).ok())
-    else {
-        return;
-    };
-    match request.headers_mut().entry(HOST) {
-        Entry::Vacant(none) => {
-            none.insert(authority);
-        }
-        Entry::Occupied(mut hosts) => {
-            let mut others = hosts.iter();
-            let is_same =
-                |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_bytes());
-            let is_one = others.next().is_some_and(is_same) && others.next().is_none();
-            if is_one {
-                hosts.insert(authority);
-            } else {
-                hosts.append(authority);
-            }
-        }
-    }
-}
-
-/// Makes one field of the crumbs into which a client may break its cookies (RFC 9113 §8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    let mut crumbs = headers.get_all(COOKIE).iter();
-    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else {
-        return;
-    };
-    let mut whole = first.as_bytes().to_vec();
-    for crumb in [second].into_iter().chain(crumbs) {
-        whole.extend_from_slice(b"; ");
-        whole.extend_from_slice(crumb.as_bytes());
-    }
-    if let Ok(whole) = HeaderValue::from_bytes(&whole) {
-        headers.insert(COOKIE, whole);
-    }
+    let protocol = head.extensions_mut().remove::<Protocol>();
+    let is_websocket = protocol.is_some_and(|protocol| protocol.as_str() == "websocket");
+    let key = is_websocket.then(|| fastrand::u128(..));
+    stream_head::read(head, has_ended, key, limits)
 }
 
 /// What a service that has understood a request for a WebSocket says to the key in it; `None` for another request.
@@ -132,19 +30,3 @@ pub(super) fn wanted_accept(request: &Request<Length>) -> Option<HeaderValue> {
     let key = key.filter(|_| headers.contains_key(UPGRADE))?;
     Some(websocket_accept(key.as_bytes()))
 }
-
-/// Makes a request of HTTP/1.1 for a WebSocket of an extended CONNECT (RFC 8441 §5). The key is ours: a stream has none, and whether
-/// the service has understood it is for us to see.
-fn become_upgrade(request: &mut Request<Length>) {
-    *request.method_mut() = Method::GET;
-    *request.body_mut() = Length::NONE;
-    let headers = request.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    let key = BASE64_STANDARD.encode(fastrand::u128(..).to_be_bytes());
-    let key = HeaderValue::try_from(key).expect("base64 is visible ASCII");
-    headers.insert(SEC_WEBSOCKET_KEY, key);
-}
-
-/// In bytes, for which each field counts beside its name and its value (RFC 9113 §6.5.2).
-const FOR_FIELD: usize = 32;

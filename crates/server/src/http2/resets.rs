@@ -3,7 +3,7 @@
 //! `h2` (0.4.20) resets such a stream by itself, and tells nobody: a request with such a head never comes out of it. What it
 //! sends is the only sign, so that is followed here, for the audit log.
 
-use super::frames::{HEAD, Heads};
+use wire::flood::{HEAD, Heads};
 
 /// Follows what goes to a client, frame by frame.
 #[derive(Debug)]

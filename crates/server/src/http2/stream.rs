@@ -15,8 +15,8 @@ use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, SEC_WEBSOCKET_ACCEP
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http1::{Field, Length, has_body};
 use tokio::time::Instant;
+use wire::grpc;
 
-use super::grpc;
 use super::messages::{End, Incoming, LeftToSend, Outgoing, fields_of};
 use super::request::wanted_accept;
 use crate::client::date;

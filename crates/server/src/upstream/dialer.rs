@@ -10,9 +10,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::config::{PoolSettings, ServerAddress};
-use crate::proxy_protocol::{self, ProxyVersion};
 use crate::socket::{Stream, keep_alive};
 use crate::tls::{advice, handshake};
+use wire::proxy_protocol::{self, ProxyVersion};
 
 /// Opens connections to a server.
 #[derive(Clone, Debug)]

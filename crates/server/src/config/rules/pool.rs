@@ -10,7 +10,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use crate::config::files::Content;
-use crate::proxy_protocol::ProxyVersion;
+use wire::proxy_protocol::ProxyVersion;
 
 /// What is configured of a service beside its servers and how long they may take.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

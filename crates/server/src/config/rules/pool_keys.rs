@@ -15,8 +15,8 @@ use crate::config::files::Content;
 use crate::config::problem::Problem;
 use crate::config::raw::Reader;
 use crate::config::stack::{RawPool, Spanned};
-use crate::proxy_protocol::ProxyVersion;
 use crate::tls::{Authorities, Proof, Terms, client_config};
+use wire::proxy_protocol::ProxyVersion;
 
 /// What the top level says of connections to all services that say nothing else.
 #[derive(Clone, Debug)]

@@ -4,14 +4,12 @@
 //! empty: a client that sends nothing else costs a core and gets nothing for it (CVE-2019-9511 to CVE-2019-9518, "Data Dribble"
 //! to "Empty Frames Flood"; RFC 9113 §10.5). `h2` bounds the memory that they take, not how many they are. So they are counted
 //! here, against what a client needs them for: streams, and the bytes that go either way.
-
-use tokio::time::Instant;
-
-use std::time::Duration;
+//!
+//! For how long that counts is for whoever has a clock to say.
 
 /// Tells frames apart in the bytes of one direction (RFC 9113 §4.1).
 #[derive(Debug)]
-pub(super) struct Heads {
+pub struct Heads {
     /// The head of the next frame, as far as it is here.
     head: [u8; HEAD],
     here: usize,
@@ -21,7 +19,7 @@ pub(super) struct Heads {
 
 impl Heads {
     /// Of a direction that begins with so many bytes that are no frame.
-    pub(super) fn after(preface: usize) -> Self {
+    pub fn after(preface: usize) -> Self {
         Self {
             head: [0; HEAD],
             here: 0,
@@ -30,7 +28,7 @@ impl Heads {
     }
 
     /// Takes what is there of the current payload.
-    pub(super) fn payload<'b>(&mut self, bytes: &mut &'b [u8]) -> &'b [u8] {
+    pub fn payload<'b>(&mut self, bytes: &mut &'b [u8]) -> &'b [u8] {
         let (payload, rest) = bytes.split_at(self.left.min(bytes.len()));
         self.left -= payload.len();
         *bytes = rest;
@@ -38,7 +36,7 @@ impl Heads {
     }
 
     /// Takes the head of the next frame, behind the payload. `None` when it is not whole yet.
-    pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Option<[u8; HEAD]> {
+    pub fn next(&mut self, bytes: &mut &[u8]) -> Option<[u8; HEAD]> {
         self.payload(bytes);
         let (head, rest) = bytes.split_at((HEAD - self.here).min(bytes.len()));
         self.head[self.here..self.here + head.len()].copy_from_slice(head);
@@ -54,14 +52,14 @@ impl Heads {
     }
 
     /// Whether nothing of a payload is missing.
-    pub(super) fn are_between_frames(&self) -> bool {
+    pub fn are_between_frames(&self) -> bool {
         self.left == 0
     }
 }
 
 /// Follows what a client sends, frame by frame.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub struct Frames {
     heads: Heads,
     /// So many frames came in the current window that carry nothing.
     empty: u64,
@@ -69,31 +67,31 @@ pub(super) struct Frames {
     allowed: u64,
     /// Bytes of bodies that have not been counted, because they are too few.
     uncounted: u64,
-    since: Instant,
 }
 
-impl Frames {
-    /// Of a connection that begins now.
-    pub(super) fn new() -> Self {
+impl Default for Frames {
+    /// Of a connection on which nothing has come.
+    fn default() -> Self {
         Self {
             heads: Heads::after(PREFACE),
             empty: 0,
             allowed: ALWAYS,
             uncounted: 0,
-            since: Instant::now(),
         }
     }
+}
 
+impl Frames {
     /// Takes the bytes that come next. Says whether there are too many frames among them that carry nothing.
-    pub(super) fn are_too_many(&mut self, mut bytes: &[u8]) -> bool {
+    pub fn are_too_many(&mut self, mut bytes: &[u8]) -> bool {
         while let Some(head) = self.heads.next(&mut bytes) {
             self.count(head);
         }
-        self.empty > self.allowed && !self.begins_anew()
+        self.empty > self.allowed
     }
 
     /// Notes bytes that have gone to the client, which has to make room for more.
-    pub(super) fn sent(&mut self, bytes: usize) {
+    pub fn sent(&mut self, bytes: usize) {
         self.earn(bytes as u64);
     }
 
@@ -113,28 +111,19 @@ impl Frames {
         self.uncounted %= FOR_BYTES;
     }
 
-    /// Starts a new window if the current one has lasted for long enough.
-    fn begins_anew(&mut self) -> bool {
-        let now = Instant::now();
-        let is_over = now.duration_since(self.since) >= WINDOW;
-        if is_over {
-            (self.empty, self.allowed, self.since) = (0, ALWAYS, now);
-        }
-        is_over
+    /// Begins to count anew, where the frames have got to.
+    pub fn begin_anew(&mut self) {
+        (self.empty, self.allowed) = (0, ALWAYS);
     }
 }
 
-/// In bytes.
-pub(super) const HEAD: usize = 9;
+/// In bytes: the head of a frame.
+pub const HEAD: usize = 9;
 const PREFACE: usize = 24;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const END_STREAM: u8 = 1;
-
-/// What is allowed counts for so long. A client of gRPC that asks every few seconds whether the connection is alive sends a few
-/// in it.
-const WINDOW: Duration = Duration::from_secs(60);
 
 /// So many frames that carry nothing are always allowed.
 const ALWAYS: u64 = 1000;
@@ -158,13 +147,13 @@ mod tests {
     }
 
     fn floods(bytes: &[u8], piece: usize) -> bool {
-        let mut frames = Frames::new();
+        let mut frames = Frames::default();
         let mut pieces = bytes.chunks(piece);
         frames.are_too_many(&[0; PREFACE]) | pieces.any(|piece| frames.are_too_many(piece))
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn frames_that_carry_nothing_are_counted_in_one_read_and_in_many() {
+    #[test]
+    fn frames_that_carry_nothing_are_counted_in_one_read_and_in_many() {
         let (ping, settings, reset) = (frame(6, 0, 8), frame(4, 0, 6), frame(3, 0, 4));
         let empty = frame(DATA, 0, 0);
         for flood in [&ping, &settings, &reset, &empty] {
@@ -175,8 +164,8 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn requests_and_bodies_are_no_flood() {
+    #[test]
+    fn requests_and_bodies_are_no_flood() {
         let request = [frame(HEADERS, 5, 300), frame(8, 0, 4), frame(2, 0, 5)].concat();
         assert!(!floods(&request.repeat(10_000), 4096));
         let upload = [frame(DATA, 0, 1024), frame(6, 0, 8)].concat();
@@ -185,9 +174,9 @@ mod tests {
         assert!(!floods(&ends.repeat(10_000), 4096));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_download_earns_the_room_that_the_client_makes_for_it() {
-        let mut frames = Frames::new();
+    #[test]
+    fn a_download_earns_the_room_that_the_client_makes_for_it() {
+        let mut frames = Frames::default();
         let mut floods = frames.are_too_many(&[0; PREFACE]);
         for _ in 0..10_000 {
             frames.sent(16 * 1024);
@@ -196,15 +185,18 @@ mod tests {
         assert!(!floods);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_new_minute_begins_anew() {
-        let mut frames = Frames::new();
+    #[test]
+    fn counting_begins_anew_in_the_middle_of_a_frame() {
         let ping = frame(6, 0, 8);
+        let mut frames = Frames::default();
         let mut floods = frames.are_too_many(&[0; PREFACE]);
-        for _ in 0..2000 {
-            tokio::time::advance(Duration::from_secs(1)).await;
-            floods |= frames.are_too_many(&ping);
+        for _ in 0..3 {
+            floods |= frames.are_too_many(&ping.repeat(999));
+            floods |= frames.are_too_many(&ping[..10]);
+            frames.begin_anew();
+            floods |= frames.are_too_many(&ping[10..]);
         }
-        assert!(!floods, "one a second");
+        assert!(!floods);
+        assert!(frames.are_too_many(&ping.repeat(1001)));
     }
 }

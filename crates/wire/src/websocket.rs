@@ -2,7 +2,7 @@
 
 /// Follows the frames of one direction (RFC 6455 §5.2), and notes when one says Close.
 #[derive(Debug, Default)]
-pub(super) struct Frames {
+pub struct Frames {
     /// The beginning of the next frame, as far as it is here.
     head: [u8; LONGEST_HEAD],
     here: usize,
@@ -13,17 +13,17 @@ pub(super) struct Frames {
 
 impl Frames {
     /// Whether a Close frame has begun.
-    pub(super) fn close(&self) -> bool {
+    pub fn close(&self) -> bool {
         self.closes
     }
 
     /// Whether the last frame that has begun is whole, so that another one may follow.
-    pub(super) fn are_whole(&self) -> bool {
+    pub fn are_whole(&self) -> bool {
         self.left == 0 && self.here == 0
     }
 
     /// Takes the bytes that come next.
-    pub(super) fn see(&mut self, mut bytes: &[u8]) {
+    pub fn see(&mut self, mut bytes: &[u8]) {
         while let Some((first, rest)) = bytes.split_first() {
             if self.left > 0 {
                 let there = usize::try_from(self.left)
@@ -60,7 +60,7 @@ fn head(bytes: &[u8]) -> Option<(u8, u64)> {
 }
 
 /// A Close frame of a server, which masks nothing (RFC 6455 §5.5.1).
-pub(super) fn closing(code: u16, reason: &str) -> Vec<u8> {
+pub fn closing(code: u16, reason: &str) -> Vec<u8> {
     debug_assert!(reason.len() <= 123, "a control frame has 125 bytes");
     let length = u8::try_from(2 + reason.len()).unwrap_or(2);
     let mut frame = vec![FINAL | CLOSE, length];

@@ -2,16 +2,14 @@
 //!
 //! The specification is HAProxy's, <https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt>; § is one of its sections.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// The version in which somebody is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum ProxyVersion {
+pub enum ProxyVersion {
     /// A line of text.
     V1,
     /// Binary.
@@ -19,14 +17,8 @@ pub(crate) enum ProxyVersion {
 }
 
 /// Why a connection does not begin as it should.
-#[derive(Debug, Error)]
-pub(crate) enum ProxyHeaderError {
-    /// It broke off.
-    #[error("the connection ended before its PROXY header did")]
-    Ended(#[from] io::Error),
-    /// It ended without a word, as some check whether a port is open.
-    #[error("the connection ended without a word")]
-    Silent,
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum ProxyHeaderError {
     /// It begins with something else.
     #[error("the connection does not begin with a PROXY header")]
     Missing,
@@ -35,50 +27,54 @@ pub(crate) enum ProxyHeaderError {
     Unreadable,
 }
 
-/// Reads the header with which a connection begins, of either version, and not a byte more. Gives the client's address; `None`
-/// where the proxy names nobody, because the connection is its own, or because it does not know.
+/// What has been read of a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// Its beginning: so many bytes more belong to it, at least.
+    Begun(usize),
+    /// All of it. The client's address; `None` where the proxy names nobody, because the connection is its own, or because it
+    /// does not know.
+    Whole(Option<IpAddr>),
+}
+
+/// Reads the beginning of a connection, as far as it is there, as a header of either version. Whoever reads as many bytes more as
+/// [`ProxyHeader::Begun`] says, and no others, has read nothing behind the header once it is whole.
 ///
 /// # Errors
 /// [`ProxyHeaderError`] says what is wrong. Nothing can be read behind it.
-pub(crate) async fn read(
-    stream: &mut (impl AsyncRead + Unpin),
-) -> Result<Option<IpAddr>, ProxyHeaderError> {
-    let mut first = [0; SIGNATURE.len()];
-    let came = stream.read(&mut first).await?;
-    if came == 0 {
-        return Err(ProxyHeaderError::Silent);
-    }
-    stream.read_exact(&mut first[came..]).await?;
-    if first == SIGNATURE {
-        let mut rest = [0; 4];
-        stream.read_exact(&mut rest).await?;
-        let [version_and_command, family, high, low] = rest;
-        let mut addresses = vec![0; usize::from(u16::from_be_bytes([high, low]))];
-        stream.read_exact(&mut addresses).await?;
-        return client_in_block(version_and_command, family, &addresses);
+pub fn read(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
+    let Some((first, rest)) = bytes.split_first_chunk() else {
+        return Ok(ProxyHeader::Begun(SIGNATURE.len() - bytes.len()));
+    };
+    if *first == SIGNATURE {
+        let Some((&[version_and_command, family, high, low], addresses)) = rest.split_first_chunk()
+        else {
+            return Ok(ProxyHeader::Begun(4 - rest.len()));
+        };
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        return match addresses.get(..length) {
+            Some(addresses) => client_in_block(version_and_command, family, addresses),
+            None => Ok(ProxyHeader::Begun(length - addresses.len())),
+        };
     }
     if !first.starts_with(b"PROXY ") {
         return Err(ProxyHeaderError::Missing);
     }
-    let mut line = first.to_vec();
-    while !line.ends_with(b"\r\n") {
-        if line.len() == LONGEST_LINE {
-            return Err(ProxyHeaderError::Unreadable);
-        }
-        line.push(stream.read_u8().await?);
+    match bytes.strip_suffix(b"\r\n") {
+        Some(line) => client_in_line(str::from_utf8(line).ok()),
+        None if bytes.len() >= LONGEST_LINE => Err(ProxyHeaderError::Unreadable),
+        None => Ok(ProxyHeader::Begun(1)),
     }
-    let line = str::from_utf8(&line).ok();
-    let line = line.and_then(|line| line.strip_suffix("\r\n"));
-    client_in_line(line.ok_or(ProxyHeaderError::Unreadable)?)
 }
 
 /// Version 1 (§2.1), without its end.
-fn client_in_line(line: &str) -> Result<Option<IpAddr>, ProxyHeaderError> {
+fn client_in_line(line: Option<&str>) -> Result<ProxyHeader, ProxyHeaderError> {
+    let line = line.ok_or(ProxyHeaderError::Unreadable)?;
     let words: Vec<_> = line.split(' ').collect();
     let is_port =
         |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok();
     let client = match words[..] {
-        [_, "UNKNOWN", ..] => return Ok(None),
+        [_, "UNKNOWN", ..] => return Ok(ProxyHeader::Whole(None)),
         [_, "TCP4", client, reached, from, to] if is_port(from) && is_port(to) => {
             pair::<Ipv4Addr>(client, reached)
         }
@@ -87,7 +83,8 @@ fn client_in_line(line: &str) -> Result<Option<IpAddr>, ProxyHeaderError> {
         }
         _ => None,
     };
-    client.map(Some).ok_or(ProxyHeaderError::Unreadable)
+    let client = client.ok_or(ProxyHeaderError::Unreadable)?;
+    Ok(ProxyHeader::Whole(Some(client)))
 }
 
 /// The first of two addresses of one family.
@@ -102,30 +99,28 @@ fn client_in_block(
     version_and_command: u8,
     family: u8,
     addresses: &[u8],
-) -> Result<Option<IpAddr>, ProxyHeaderError> {
-    match (version_and_command, family) {
+) -> Result<ProxyHeader, ProxyHeaderError> {
+    let client = match (version_and_command, family) {
         // LOCAL: the proxy asks for itself.
-        (0x20, _) => Ok(None),
+        (0x20, _) => None,
         (0x21, 0x11) => match addresses.split_first_chunk::<4>() {
-            Some((client, rest)) if rest.len() >= 8 => Ok(Some(IpAddr::from(*client))),
-            Some(_) | None => Err(ProxyHeaderError::Unreadable),
+            Some((client, rest)) if rest.len() >= 8 => Some(IpAddr::from(*client)),
+            Some(_) | None => return Err(ProxyHeaderError::Unreadable),
         },
         (0x21, 0x21) => match addresses.split_first_chunk::<16>() {
-            Some((client, rest)) if rest.len() >= 20 => Ok(Some(IpAddr::from(*client))),
-            Some(_) | None => Err(ProxyHeaderError::Unreadable),
+            Some((client, rest)) if rest.len() >= 20 => Some(IpAddr::from(*client)),
+            Some(_) | None => return Err(ProxyHeaderError::Unreadable),
         },
         // Neither of the two, such as a socket of the file system.
-        (0x21, 0x00 | 0x31) => Ok(None),
-        (_, _) => Err(ProxyHeaderError::Unreadable),
-    }
+        (0x21, 0x00 | 0x31) => None,
+        (_, _) => return Err(ProxyHeaderError::Unreadable),
+    };
+    Ok(ProxyHeader::Whole(client))
 }
 
 /// The header that tells a server for whom a connection is: a client's address, and where it has reached us, if that is known.
 /// `None` for a connection of our own.
-pub(crate) fn header(
-    version: ProxyVersion,
-    caller: Option<(IpAddr, Option<SocketAddr>)>,
-) -> Vec<u8> {
+pub fn header(version: ProxyVersion, caller: Option<(IpAddr, Option<SocketAddr>)>) -> Vec<u8> {
     let ends = caller.map(|(client, reached)| Ends::of(client, reached));
     match (version, ends) {
         (ProxyVersion::V1, None) => b"PROXY UNKNOWN\r\n".to_vec(),
@@ -200,18 +195,24 @@ const LONGEST_LINE: usize = 107;
 mod tests {
     use super::*;
 
-    async fn read_all(bytes: &[u8]) -> (Result<Option<IpAddr>, ProxyHeaderError>, Vec<u8>) {
-        let mut left = bytes;
-        let client = read(&mut left).await;
-        (client, left.to_vec())
+    /// Reads as many bytes at a time as belong to the header; gives what is left then. A header that breaks off is `Begun`.
+    fn read_all(bytes: &[u8]) -> (Result<ProxyHeader, ProxyHeaderError>, &[u8]) {
+        let mut taken = 0;
+        loop {
+            let header = read(&bytes[..taken]);
+            match header {
+                Ok(ProxyHeader::Begun(more)) if taken + more <= bytes.len() => taken += more,
+                _ => return (header, &bytes[taken..]),
+            }
+        }
     }
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
-    #[tokio::test]
-    async fn what_is_written_can_be_read_and_nothing_behind_it_is() {
+    #[test]
+    fn what_is_written_can_be_read_and_nothing_behind_it_is() {
         let here: SocketAddr = "127.0.0.1:443".parse().unwrap();
         let there: SocketAddr = "[::ffff:10.0.0.1]:443".parse().unwrap();
         for version in [ProxyVersion::V1, ProxyVersion::V2] {
@@ -219,13 +220,19 @@ mod tests {
                 for reached in [Some(here), Some(there), None] {
                     let mut header = header(version, Some((address(client), reached)));
                     header.extend(b"GET /");
-                    let (read, left) = read_all(&header).await;
-                    assert_eq!(read.unwrap(), Some(address(client)), "{version:?}");
+                    let (read, left) = read_all(&header);
+                    assert_eq!(
+                        read,
+                        Ok(ProxyHeader::Whole(Some(address(client)))),
+                        "{version:?}"
+                    );
                     assert_eq!(left, b"GET /");
                 }
             }
-            let (read, left) = read_all(&header(version, None)).await;
-            assert_eq!((read.unwrap(), left.len()), (None, 0), "{version:?}");
+            let header = header(version, None);
+            let (read, left) = read_all(&header);
+            assert_eq!(read, Ok(ProxyHeader::Whole(None)), "{version:?}");
+            assert!(left.is_empty());
         }
     }
 
@@ -236,8 +243,8 @@ mod tests {
         assert_eq!(said, b"PROXY TCP4 192.0.2.7 192.0.2.1 0 443\r\n");
     }
 
-    #[tokio::test]
-    async fn what_others_write_is_read() {
+    #[test]
+    fn what_others_write_is_read() {
         for (bytes, client) in [
             (&b"PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n"[..], Some("255.255.255.255")),
             (b"PROXY TCP6 ffff::1 ::1 1 1\r\n", Some("ffff::1")),
@@ -247,14 +254,15 @@ mod tests {
             (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f\x01\x02\x03\x04\x01\x02\x03\x04\0\x01\0\x02\x04\0\0", Some("1.2.3.4")),
             (b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0", None),
         ] {
-            let (read, left) = read_all(bytes).await;
-            assert_eq!(read.unwrap(), client.map(address), "{}", bytes.escape_ascii());
+            let (read, left) = read_all(bytes);
+            let client = client.map(address);
+            assert_eq!(read, Ok(ProxyHeader::Whole(client)), "{}", bytes.escape_ascii());
             assert!(left.is_empty());
         }
     }
 
-    #[tokio::test]
-    async fn what_is_no_header_is_told_from_one_that_is_wrong() {
+    #[test]
+    fn what_is_no_header_is_told_from_one_that_is_wrong() {
         let long = format!("PROXY UNKNOWN {}\r\n", "x".repeat(100));
         for bytes in [
             &b"PROXY TCP4 1.1.1.1 1.1.1.1 1 65536\r\n"[..],
@@ -270,15 +278,13 @@ mod tests {
             b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x04abcd",
             b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\0",
         ] {
-            let (read, _) = read_all(bytes).await;
+            let (read, _) = read_all(bytes);
             let shown = bytes.escape_ascii();
-            assert!(matches!(read, Err(ProxyHeaderError::Unreadable)), "{shown}");
+            assert_eq!(read, Err(ProxyHeaderError::Unreadable), "{shown}");
         }
-        let (read, _) = read_all(b"GET / HTTP/1.1\r\n\r\n").await;
-        assert!(matches!(read, Err(ProxyHeaderError::Missing)));
-        let (read, _) = read_all(b"PROXY TCP4 1.1").await;
-        assert!(matches!(read, Err(ProxyHeaderError::Ended(_))));
-        let (read, _) = read_all(b"").await;
-        assert!(matches!(read, Err(ProxyHeaderError::Silent)));
+        let (read, _) = read_all(b"GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(read, Err(ProxyHeaderError::Missing));
+        let (read, _) = read_all(b"PROXY TCP4 1.1");
+        assert_eq!(read, Ok(ProxyHeader::Begun(1)), "it breaks off");
     }
 }

@@ -1,0 +1,81 @@
+//! The PROXY header in front of a connection, off its socket.
+
+use std::io;
+use std::net::IpAddr;
+
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use wire::proxy_protocol::{self, ProxyHeader, ProxyHeaderError};
+
+/// Why nobody knows for whom a connection is.
+#[derive(Debug, Error)]
+pub(super) enum NoHeader {
+    /// It broke off.
+    #[error("the connection ended before its PROXY header did")]
+    Ended(#[from] io::Error),
+    /// It ended without a word, as some check whether a port is open.
+    #[error("the connection ended without a word")]
+    Silent,
+    /// It begins with something else.
+    #[error(transparent)]
+    Wrong(#[from] ProxyHeaderError),
+}
+
+/// Reads the header with which a connection begins, and not a byte more. Gives the client's address, where the proxy names one.
+///
+/// # Errors
+/// [`NoHeader`] says what is wrong. Nothing can be read behind it.
+pub(super) async fn read(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> Result<Option<IpAddr>, NoHeader> {
+    let mut header = Vec::new();
+    loop {
+        let more = match proxy_protocol::read(&header)? {
+            ProxyHeader::Begun(more) => more,
+            ProxyHeader::Whole(client) => return Ok(client),
+        };
+        let here = header.len();
+        let came = (&mut *stream)
+            .take(more as u64)
+            .read_buf(&mut header)
+            .await?;
+        if came == 0 && here == 0 {
+            return Err(NoHeader::Silent);
+        }
+        if came == 0 {
+            return Err(NoHeader::Ended(io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_header_is_taken_off_a_connection_and_nothing_behind_it() {
+        let mut bytes = &b"PROXY TCP4 192.0.2.7 192.0.2.1 1 443\r\nGET /"[..];
+        let client = read(&mut bytes).await.unwrap();
+        assert_eq!(
+            (client, bytes),
+            (Some([192, 0, 2, 7].into()), &b"GET /"[..])
+        );
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_is_told_from_one_that_begins_otherwise() {
+        let read = async |mut bytes: &[u8]| read(&mut bytes).await;
+        assert!(matches!(read(b"").await, Err(NoHeader::Silent)));
+        for begun in [
+            &b"P"[..],
+            b"PROXY TCP4 1.1",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0cab",
+        ] {
+            assert!(matches!(read(begun).await, Err(NoHeader::Ended(_))));
+        }
+        assert!(matches!(
+            read(b"GET / HTTP/1.1\r\n\r\n").await,
+            Err(NoHeader::Wrong(_))
+        ));
+    }
+}

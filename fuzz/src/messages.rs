@@ -22,11 +22,18 @@ pub struct Message {
     pub complete: bool,
 }
 
-/// The requests in these bytes, which come in pieces of so many, and why there are no more. Each is answered, and what comes
-/// after one that ends the connection is not read.
-pub fn requests(bytes: &[u8], size: usize) -> (Vec<Message>, Option<Violation>) {
+/// The ways in which bytes may come: at once, cut in two anywhere, and in pieces of so many.
+pub fn ways(bytes: &[u8], size: u8) -> [Vec<&[u8]>; 3] {
+    let (first, rest) = bytes.split_at(bytes.len() * usize::from(size) / 256);
+    let pieces = bytes.chunks(usize::from(size).max(1));
+    [vec![bytes], vec![first, rest], pieces.collect()]
+}
+
+/// The requests in these pieces, and why there are no more. Each is answered, and what comes after one that ends the connection is
+/// not read.
+pub fn requests(pieces: &[&[u8]]) -> (Vec<Message>, Option<Violation>) {
     let (mut server, mut input) = (ServerConnection::default(), BytesMut::new());
-    let (mut seen, mut pieces) = (Vec::new(), bytes.chunks(size.max(1)));
+    let (mut seen, mut pieces) = (Vec::new(), pieces.iter().copied());
     loop {
         match server.next_request(&mut input) {
             Err(violation) => {
@@ -62,9 +69,9 @@ pub fn requests(bytes: &[u8], size: usize) -> (Vec<Message>, Option<Violation>) 
     }
 }
 
-/// The answers in these bytes to a request of this method, which come in pieces of so many: interim ones, and the last.
-pub fn answers(bytes: &[u8], method: &Method, size: usize) -> Result<Vec<Message>, Violation> {
-    let (mut input, mut pieces) = (BytesMut::new(), bytes.chunks(size.max(1)));
+/// The answers in these pieces to a request of this method: interim ones, and the last.
+pub fn answers(pieces: &[&[u8]], method: &Method) -> Result<Vec<Message>, Violation> {
+    let (mut input, mut pieces) = (BytesMut::new(), pieces.iter().copied());
     let mut out = Vec::new();
     let mut client =
         ClientConnection::begin_request(&mut out, method, b"/", b"", Length::NONE, false);

@@ -1,5 +1,7 @@
 //! What the fuzz targets start from: the vectors of the session crate, and a few messages.
 
+mod wire;
+
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -14,11 +16,18 @@ use crate::step::root;
 /// # Errors
 /// When the vectors cannot be read, or a file cannot be written.
 pub(crate) fn plant(folder: &Path) -> Result<()> {
-    for (target, messages) in [
+    let texts = [
         ("requests", &REQUESTS[..]),
         ("answers", &ANSWERS),
         ("routes", &ROUTES),
-    ] {
+    ];
+    let texts = texts.into_iter().map(|(target, messages)| {
+        let messages = messages.iter().map(|message| message.as_bytes());
+        (target, messages.collect())
+    });
+    let bytes = wire::INPUTS.map(|(target, messages)| (target, messages.to_vec()));
+    let all: Vec<(&str, Vec<&[u8]>)> = texts.chain(bytes).collect();
+    for (target, messages) in all {
         let folder = folder.join(target);
         std::fs::create_dir_all(&folder)?;
         for (number, message) in messages.iter().enumerate() {

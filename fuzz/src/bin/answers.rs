@@ -3,14 +3,15 @@
 
 use http::Method;
 use libfuzzer_sys::fuzz_target;
-use sessiongate_fuzz::messages::answers;
+use sessiongate_fuzz::messages::{answers, ways};
 
 fuzz_target!(|data: &[u8]| {
     let Some((size, bytes)) = data.split_first() else {
         return;
     };
     for method in [Method::GET, Method::HEAD] {
-        let whole = answers(bytes, &method, bytes.len());
-        assert_eq!(whole, answers(bytes, &method, usize::from(*size)));
+        let [whole, cut, pieces] = ways(bytes, *size).map(|pieces| answers(&pieces, &method));
+        assert_eq!(whole, cut);
+        assert_eq!(whole, pieces);
     }
 });

@@ -1,0 +1,190 @@
+//! The head of a stream of HTTP/2: what becomes of it says what it said, and is read so when it goes on over HTTP/1.1.
+#![no_main]
+
+use bytes::BytesMut;
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_KEY, TE, UPGRADE};
+use http::uri::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http1::{HeadLimits, Length, ServerConnection, write_field, write_request};
+use libfuzzer_sys::fuzz_target;
+use wire::stream_head;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((flags, lines)) = data.split_first() else {
+        return;
+    };
+    let Some(head) = head(lines) else {
+        return;
+    };
+    let (has_ended, is_websocket) = (flags & 1 == 1, flags & 2 == 2);
+    let limits = HeadLimits {
+        fields: 8 + usize::from(flags >> 4),
+        ..HeadLimits::default()
+    };
+    // An extended CONNECT, as `h2` gives it out.
+    let is_websocket = is_websocket && *head.method() == Method::CONNECT;
+    let key = is_websocket.then_some(u128::from(*flags));
+    let before = head.clone();
+    let Ok(request) = stream_head::read(head, has_ended, key, limits) else {
+        return;
+    };
+    check_host(&before, &request);
+    check_fields(&before, &request, limits);
+    check_length(&before, &request, has_ended && !is_websocket);
+    if is_websocket {
+        assert_eq!(*request.method(), Method::GET);
+        assert_eq!(*request.body(), Length::NONE);
+        assert_eq!(request.headers()[UPGRADE], "websocket");
+        assert_eq!(request.headers()[CONNECTION], "upgrade");
+        assert_eq!(request.headers()[SEC_WEBSOCKET_KEY].len(), 24);
+    }
+    check_onward(&request);
+});
+
+/// A head as `h2` gives it out, which refuses the fields of a connection (RFC 9113 §8.2.2): lines of method, scheme, authority and
+/// path, and a line for each field.
+fn head(lines: &[u8]) -> Option<Request<()>> {
+    let mut lines = lines.split(|byte| *byte == b'\n');
+    let mut request = Request::new(());
+    *request.method_mut() = Method::from_bytes(lines.next()?).ok()?;
+    let mut parts = Parts::default();
+    let (scheme, authority, path) = (lines.next()?, lines.next()?, lines.next()?);
+    if !scheme.is_empty() {
+        parts.scheme = Some(scheme.try_into().ok()?);
+    }
+    if !authority.is_empty() {
+        parts.authority = Some(authority.try_into().ok()?);
+    }
+    if !path.is_empty() {
+        parts.path_and_query = Some(path.try_into().ok()?);
+    }
+    *request.uri_mut() = Uri::from_parts(parts).ok()?;
+    for line in lines {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?;
+        let is_of_connection = name == TE || OF_CONNECTION.contains(&name.as_str());
+        if !is_of_connection {
+            request.headers_mut().append(name, value);
+        }
+    }
+    Some(request)
+}
+
+/// Whoever reads any one of the hosts reads the one that was asked for, or there are two.
+fn check_host(before: &Request<()>, request: &Request<Length>) {
+    let hosts: Vec<_> = request.headers().get_all(HOST).iter().collect();
+    let said: Vec<_> = before.headers().get_all(HOST).iter().collect();
+    let Some(authority) = before.uri().authority() else {
+        return assert_eq!(hosts, said);
+    };
+    let is_same = |host: &&HeaderValue| {
+        host.as_bytes()
+            .eq_ignore_ascii_case(authority.as_str().as_bytes())
+    };
+    assert!(hosts.iter().any(is_same));
+    match said[..] {
+        [] => assert_eq!(hosts.len(), 1),
+        [said] if is_same(&said) => assert_eq!(hosts.len(), 1),
+        _ => assert!(hosts.len() > said.len() && hosts.len() > 1),
+    }
+}
+
+/// The cookies are one field, and all else is there as it was.
+fn check_fields(before: &Request<()>, request: &Request<Length>, limits: HeadLimits) {
+    let crumbs: Vec<_> = before.headers().get_all(COOKIE).iter().collect();
+    let crumbs: Vec<_> = crumbs.iter().map(|crumb| crumb.as_bytes()).collect();
+    let cookies: Vec<_> = request.headers().get_all(COOKIE).iter().collect();
+    match crumbs.is_empty() {
+        true => assert!(cookies.is_empty()),
+        false => {
+            assert_eq!(cookies.len(), 1);
+            assert_eq!(cookies[0].as_bytes(), crumbs.join(&b"; "[..]));
+        }
+    }
+    let others = |headers: &HeaderMap| {
+        let mut headers = headers.clone();
+        for name in [COOKIE, HOST, CONNECTION, UPGRADE, SEC_WEBSOCKET_KEY] {
+            headers.remove(name);
+        }
+        headers
+    };
+    assert_eq!(others(before.headers()), others(request.headers()));
+    // Three more say that it is a WebSocket.
+    assert!(request.headers().len() <= limits.fields + 3);
+}
+
+fn check_length(before: &Request<()>, request: &Request<Length>, has_ended: bool) {
+    let said: Vec<_> = before.headers().get_all(CONTENT_LENGTH).iter().collect();
+    match (said.as_slice(), *request.body()) {
+        (_, Length::UntilClose) => panic!("a request cannot end with the connection"),
+        ([], length) => assert!(!has_ended || length == Length::NONE),
+        ([said], Length::Exactly(number)) if !has_ended && number > 0 => {
+            let digits = said.to_str().expect("digits").trim_start_matches('0');
+            assert_eq!(digits, number.to_string());
+            assert!(number <= i64::MAX.unsigned_abs());
+        }
+        ([_], length) => assert_ne!(length, Length::Chunked),
+        (_, _) => panic!("two lengths"),
+    }
+}
+
+/// It goes on over HTTP/1.1 as one request, with what stands in it and nothing else.
+fn check_onward(request: &Request<Length>) {
+    let target = request.uri().path_and_query();
+    let Some(target) = target.filter(|target| target.as_str().starts_with('/')) else {
+        return;
+    };
+    let mut kept = request.headers().clone();
+    for name in [CONTENT_LENGTH, CONNECTION] {
+        kept.remove(name);
+    }
+    let has_one_host = kept.get_all(HOST).iter().count() == 1;
+    let (mut fields, mut out) = (Vec::new(), Vec::new());
+    for (name, value) in http1::fields(&kept) {
+        write_field(&mut fields, name, value);
+    }
+    let (method, target) = (request.method(), target.as_str());
+    write_request(
+        &mut out,
+        method,
+        target.as_bytes(),
+        &fields,
+        *request.body(),
+        false,
+    );
+    let mut input = BytesMut::from(&out[..]);
+    match ServerConnection::default().next_request(&mut input) {
+        Ok(Some(again)) => {
+            assert!(input.is_empty());
+            assert_eq!((again.method(), again.body()), (method, request.body()));
+            assert_eq!(
+                again.uri().path_and_query().map(|path| path.as_str()),
+                Some(target)
+            );
+            for (name, value) in &kept {
+                // HTTP/1.1 has blanks around a value that mean nothing.
+                let value = value.as_bytes().trim_ascii();
+                let mut values = again.headers().get_all(name).iter();
+                assert!(values.any(|other| other.as_bytes() == value), "{name}");
+            }
+            assert!(again.headers().len() <= kept.len() + 1);
+        }
+        Ok(None) => panic!("it is whole"),
+        // Such as two hosts: the gate refuses that before.
+        Err(violation) => assert!(!has_one_host || !is_plain(request), "{violation}"),
+    }
+}
+
+/// Whether there is nothing in it that HTTP/1.1 has no room for.
+fn is_plain(request: &Request<Length>) -> bool {
+    *request.method() != Method::CONNECT && !request.headers().contains_key("expect")
+}
+
+const OF_CONNECTION: [&str; 5] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+];

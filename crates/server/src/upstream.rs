@@ -231,6 +231,7 @@ impl Server {
         record: &Record<'_>,
     ) -> Option<Result<(Answered, D::Exchange), UpstreamError>> {
         let key = websocket::key(admitted);
+        let mut refused = 0;
         loop {
             let mut turn = match self.turn(client, need).await {
                 Ok(turn) => turn?,
@@ -258,9 +259,11 @@ impl Server {
             match exchange.head(client, record).await {
                 Ok(answered) => return Some(Ok((answered, exchange))),
                 Err(UpstreamError::Exchange(error)) if over_http2::is_unanswered(&error) => {
-                    if !reused || !need.repeatable {
+                    if !reused || !need.repeatable || refused == MOST_REFUSED {
                         return Some(Err(UpstreamError::Unanswered(error)));
                     }
+                    // A connection that has ended is used once. One on which streams are refused stays.
+                    refused += u32::from(over_http2::is_refusal(&error));
                 }
                 Err(UpstreamError::Exchange(error))
                     if over_http2::wants_http1(&error) && *admitted.body() == Length::NONE =>
@@ -283,3 +286,6 @@ impl Server {
         }
     }
 }
+
+/// So often a request is sent anew over HTTP/2 after the server has refused its stream.
+const MOST_REFUSED: u32 = 2;

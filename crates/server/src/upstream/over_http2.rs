@@ -200,6 +200,12 @@ pub(super) fn is_unanswered(error: &io::Error) -> bool {
     })
 }
 
+/// Whether the server has refused a stream, and keeps the connection.
+pub(super) fn is_refusal(error: &io::Error) -> bool {
+    let is_refused = |error: &h2::Error| error.reason() == Some(Reason::REFUSED_STREAM);
+    of_http2(error).is_some_and(|error| is_refused(error) && !error.is_go_away())
+}
+
 /// Whether the server takes a request over HTTP/1.1 alone, and has not looked at it (RFC 9113 §7), as one does that wants to
 /// authenticate the connection.
 pub(super) fn wants_http1(error: &io::Error) -> bool {

@@ -11,7 +11,7 @@ mod programs;
 mod refused;
 mod requests;
 mod services;
-mod talk;
+pub(crate) mod talk;
 mod unusual;
 mod websockets;
 mod wire;

@@ -33,6 +33,7 @@ mod lifecycle;
 mod limits;
 mod links;
 mod loops;
+mod misbehaving;
 mod named_files;
 mod output;
 mod paths;

@@ -1,0 +1,153 @@
+//! Services that misbehave under load: what each fault is answered with, that nobody gets another's answer, and that no connection
+//! is left over.
+//!
+//! Every request has a number, and its number says how its service behaves. Every answer says whose it is.
+
+mod clients;
+mod conduct;
+mod over_http1;
+mod over_http2;
+mod tally;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, Result, ensure};
+use harness::{Gate, mint, poll};
+use tokio::time::Instant;
+
+use self::clients::Numbers;
+use self::conduct::Conduct;
+use self::over_http1::OverHttp1;
+use self::over_http2::OverHttp2;
+use self::tally::Tally;
+use crate::support::signed_in;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_services_do_each_client_gets_its_own_answer() -> Result<()> {
+    let tally = asked(env!("CARGO_BIN_EXE_sessiongate"), 3000).await?;
+    ensure!(tally.as_expected() >= 2900, "{tally}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_that_refuses_every_stream_is_asked_a_few_times_and_no_more() -> Result<()> {
+    let (http1, http2) = (OverHttp1::start().await?, OverHttp2::start().await?);
+    let folder = tempfile::tempdir()?;
+    let binary = env!("CARGO_BIN_EXE_sessiongate");
+    let gate = started(folder.path(), binary, &http1, &http2).await?;
+    let of = |conduct| (0..).find(|number| Conduct::of(*number) == conduct);
+    let mut client = gate.connect().await?;
+    for (conduct, status, times) in [(Conduct::Proper, 200, 1..=1), (Conduct::Resets, 502, 1..=4)] {
+        let before = http2.asked.load(Ordering::Relaxed);
+        let target = format!("/http2/{}", of(conduct).context("a number")?);
+        let answer = client.send(&signed_in(&target, "ada")).await?;
+        assert_eq!(answer.status, status);
+        let asked = http2.asked.load(Ordering::Relaxed) - before;
+        assert!(times.contains(&asked), "{conduct:?}: {asked} times");
+    }
+    Ok(())
+}
+
+/// Asks as often as `ENDURANCE_ANSWERS` says, with the gate at `ENDURANCE_GATE`, and prints what came of it:
+///
+/// ```text
+/// cargo build --release -p sessiongate
+/// ENDURANCE_ANSWERS=10000000 ENDURANCE_GATE=$PWD/target/release/sessiongate \
+///     cargo test -p sessiongate --test gate misbehaving:: -- --ignored --nocapture
+/// ```
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes: run it by hand"]
+async fn services_that_misbehave_for_long_mix_no_answers_and_leave_no_connections() -> Result<()> {
+    let answers = told("ENDURANCE_ANSWERS", "200000");
+    let gate = told("ENDURANCE_GATE", env!("CARGO_BIN_EXE_sessiongate"));
+    let began = Instant::now();
+    let tally = asked(&gate, answers.parse()?).await?;
+    println!("{tally}in {} s", began.elapsed().as_secs());
+    Ok(())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test by hand has no other settings"
+)]
+fn told(name: &str, otherwise: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| otherwise.to_owned())
+}
+
+/// Lets clients of both versions ask services of both versions, so many times in all.
+async fn asked(binary: &str, answers: u64) -> Result<Tally> {
+    let (http1, http2) = (OverHttp1::start().await?, OverHttp2::start().await?);
+    let folder = tempfile::tempdir()?;
+    let gate = started(folder.path(), binary, &http1, &http2).await?;
+    let before = open_files(&gate)?.len();
+    let numbers = Arc::new(Numbers::up_to(answers));
+    let mut tally = clients::ask(gate.proxy, &numbers).await?;
+    drop((http1, http2));
+    // A runtime opens a few files of its own when it first needs them, whatever came.
+    let left = poll("the gate to close its connections", async || {
+        let now = open_files(&gate).ok()?.len();
+        (now <= before + OWN_FILES).then_some(now)
+    });
+    let left = left.await.with_context(|| {
+        let now = open_files(&gate).map_or_else(|error| error.to_string(), |now| now.join(" "));
+        format!("{before} files were open before, now: {now}\n{tally}")
+    })?;
+    tally.files(before, left);
+    ensure!(tally.is_sound(), "{tally}");
+    Ok(tally)
+}
+
+async fn started(
+    folder: &Path,
+    binary: &str,
+    http1: &OverHttp1,
+    http2: &OverHttp2,
+) -> Result<Gate> {
+    let file = format!(
+        r#"
+auth_secret = "{}"
+upstream_timeout = 3
+
+[service.http1]
+upstream = "http://{}"
+[[route]]
+path = "/http1/"
+service = "http1"
+
+[service.http2]
+upstream = "h2c://{}"
+[[route]]
+path = "/http2/"
+service = "http2"
+"#,
+        mint::SECRET,
+        http1.address,
+        http2.address
+    );
+    let path = folder.join("gate.toml");
+    std::fs::write(&path, file)?;
+    let binary = std::fs::canonicalize(binary).with_context(|| binary.to_owned())?;
+    Gate::command(binary)
+        // Millions of lines would be kept.
+        .env("AUDIT_LOG", "false")
+        .env("SESSIONGATE_CONFIG", path.to_str().context("a path")?)
+        .env("RELOAD_INTERVAL", "0")
+        .start()
+        .await
+}
+
+/// What the gate has open, connections among it.
+fn open_files(gate: &Gate) -> Result<Vec<String>> {
+    let files = std::fs::read_dir(format!("/proc/{}/fd", gate.id()))?;
+    // One that has just been closed leads nowhere.
+    let leads_to =
+        |file: std::io::Result<std::fs::DirEntry>| std::fs::read_link(file.ok()?.path()).ok();
+    let names = files
+        .filter_map(leads_to)
+        .map(|to| to.display().to_string());
+    Ok(names.collect())
+}
+
+const OWN_FILES: usize = 2;

@@ -1,0 +1,252 @@
+//! Clients that keep their connections: of HTTP/1.1 one request after the other, of HTTP/2 several at a time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use h2::client::SendRequest;
+use harness::{Client, Mint, PATIENCE, Request};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::conduct::{Conduct, body, mark};
+use super::tally::{Got, Tally};
+use crate::http2::talk::piece;
+
+/// The numbers that requests have.
+pub(super) struct Numbers {
+    next: AtomicU64,
+    end: u64,
+}
+
+impl Numbers {
+    pub(super) fn up_to(end: u64) -> Self {
+        let next = AtomicU64::new(0);
+        Self { next, end }
+    }
+
+    /// The next number, and the service that it is for.
+    fn next(&self) -> Option<(&'static str, u64)> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let service = if number.is_multiple_of(2) {
+            "http1"
+        } else {
+            "http2"
+        };
+        (number < self.end).then_some((service, number))
+    }
+}
+
+/// Asks until there are no more numbers.
+pub(super) async fn ask(gate: SocketAddr, numbers: &Arc<Numbers>) -> Result<Tally> {
+    let mut clients = JoinSet::new();
+    for client in 0..CLIENTS {
+        let (numbers, user) = (Arc::clone(numbers), format!("user-{client}"));
+        if client % 2 == 0 {
+            clients.spawn(async move { over_http1(gate, &user, &numbers).await });
+        } else {
+            clients.spawn(async move { over_http2(gate, &user, &numbers).await });
+        }
+    }
+    let mut tally = Tally::default();
+    while let Some(asked) = clients.join_next().await {
+        tally.add(asked??);
+    }
+    Ok(tally)
+}
+
+async fn over_http1(gate: SocketAddr, user: &str, numbers: &Numbers) -> Result<Tally> {
+    let cookie = Mint::user(user).authjs();
+    let mut tally = Tally::default();
+    let (mut client, mut asked) = (Client::connect(gate).await?, 0);
+    while let Some((service, number)) = numbers.next() {
+        if asked == REQUESTS_OF_CONNECTION {
+            (client, asked) = (Client::connect(gate).await?, 0);
+        }
+        asked += 1;
+        let method = Conduct::of(number).method();
+        let mut request = Request::new(method, &format!("/{service}/{number}")).cookie(&*cookie);
+        if method == "POST" {
+            request = request.body(body(user, number));
+        }
+        let (got, goes_on) = exchange(&mut client, &request, user, number).await;
+        tally.note(service, number, &got);
+        if !goes_on {
+            (client, asked) = (Client::connect(gate).await?, 0);
+        }
+    }
+    Ok(tally)
+}
+
+/// What a request gets over HTTP/1.1, and whether its connection goes on.
+async fn exchange(client: &mut Client, request: &Request, user: &str, number: u64) -> (Got, bool) {
+    let head = async {
+        client
+            .raw(&request.bytes(([127, 0, 0, 1], 0).into()))
+            .await?;
+        loop {
+            let head = client.head().await?;
+            if head.status >= 200 {
+                return anyhow::Ok(head);
+            }
+        }
+    };
+    let head = match head.await {
+        Ok(head) => head,
+        Err(error) => return (Got::Nothing(format!("{error:#}")), false),
+    };
+    let goes_on = head.header("connection") != Some("close");
+    let length = head.header("content-length").map(str::parse::<usize>);
+    let has_body = Conduct::of(number).method() != "HEAD" && head.status != 204;
+    let body = async {
+        match length {
+            _ if !has_body => Ok(Vec::new()),
+            Some(length) => client.bytes(length?).await,
+            None => {
+                let mut body = Vec::new();
+                while let Some(chunk) = client.chunk().await? {
+                    body.extend(chunk);
+                }
+                Ok(body)
+            }
+        }
+    };
+    let body = body.await;
+    let goes_on = goes_on && body.is_ok();
+    let mark = head.header("x-mark").map(str::as_bytes);
+    let got = judged(head.status, mark, body, has_body, (user, number));
+    (got, goes_on)
+}
+
+async fn over_http2(gate: SocketAddr, user: &str, numbers: &Arc<Numbers>) -> Result<Tally> {
+    let cookie: Arc<str> = Mint::user(user).authjs().into();
+    let mut tally = Tally::default();
+    let mut left = true;
+    while left {
+        let (requests, connection) = h2::client::handshake(TcpStream::connect(gate).await?).await?;
+        let mut driver = JoinSet::new();
+        driver.spawn(connection);
+        let (mut streams, mut asked) = (JoinSet::new(), 0);
+        loop {
+            let next =
+                (asked < REQUESTS_OF_CONNECTION && streams.len() < STREAMS).then(|| numbers.next());
+            match next {
+                Some(Some((service, number))) => {
+                    asked += 1;
+                    let (requests, user) = (requests.clone(), user.to_owned());
+                    let cookie = Arc::clone(&cookie);
+                    streams.spawn(async move {
+                        let got = stream(requests, &user, &cookie, service, number).await;
+                        let got = got.unwrap_or_else(|error| Got::Nothing(format!("{error:#}")));
+                        (service, number, got)
+                    });
+                    continue;
+                }
+                Some(None) => left = false,
+                None => {}
+            }
+            let Some(asked) = streams.join_next().await else {
+                break;
+            };
+            let (service, number, got) = asked?;
+            tally.note(service, number, &got);
+        }
+        drop(requests);
+        let ended = timeout(PATIENCE, driver.join_next()).await;
+        ended
+            .context("the connection does not end")?
+            .context("it is driven")???;
+    }
+    Ok(tally)
+}
+
+/// What a request gets over HTTP/2.
+async fn stream(
+    requests: SendRequest<Bytes>,
+    user: &str,
+    cookie: &str,
+    service: &'static str,
+    number: u64,
+) -> Result<Got> {
+    let method = Conduct::of(number).method();
+    let uri = format!("http://gate.example/{service}/{number}");
+    let request = http::Request::builder().method(method).uri(uri);
+    let request = request.header("cookie", cookie).body(())?;
+    let mut requests = timeout(PATIENCE, requests.ready())
+        .await
+        .context("no room")??;
+    let (response, mut outgoing) = requests.send_request(request, method != "POST")?;
+    if method == "POST" {
+        outgoing.send_data(body(user, number).into(), true)?;
+    }
+    let response = match timeout(PATIENCE, response).await.context("no answer")? {
+        // What has begun to leave may be dropped when a stream is reset.
+        Err(error) if error.is_reset() => return Ok(Got::Broken),
+        answered => answered?,
+    };
+    let (head, mut incoming) = response.into_parts();
+    let whole = async {
+        let mut body = Vec::new();
+        while let Some(piece) = piece(&mut incoming).await? {
+            body.extend(piece);
+        }
+        Ok(body)
+    };
+    let whole = whole.await;
+    let status = head.status.as_u16();
+    let mark = head.headers.get("x-mark").map(|mark| mark.as_bytes());
+    let has_body = method != "HEAD" && status != 204;
+    Ok(judged(status, mark, whole, has_body, (user, number)))
+}
+
+/// Whose an answer is.
+fn judged(
+    status: u16,
+    said: Option<&[u8]>,
+    whole: Result<Vec<u8>>,
+    has_body: bool,
+    (user, number): (&str, u64),
+) -> Got {
+    let mark = mark(user, number);
+    let Some(said) = said else {
+        let foreign = |body: &Vec<u8>| {
+            body.windows(5)
+                .any(|part| part == b"stray" || part == b"user-")
+        };
+        return match whole {
+            Ok(body) if foreign(&body) => {
+                Got::Another(format!("{status} with the body of another"))
+            }
+            Ok(_) => Got::Refusal(status),
+            Err(error) => Got::Nothing(format!("{status}: {error:#}")),
+        };
+    };
+    if said != mark.as_bytes() {
+        return Got::Another(format!("the answer of {}", said.escape_ascii()));
+    }
+    let wanted = if has_body {
+        body(&mark, number)
+    } else {
+        Vec::new()
+    };
+    match whole {
+        Err(_) => Got::Broken,
+        Ok(whole) if whole == wanted => Got::Own(status),
+        Ok(whole) => Got::Another(format!(
+            "a body of {} bytes, not {}",
+            whole.len(),
+            wanted.len()
+        )),
+    }
+}
+
+const CLIENTS: usize = 24;
+
+/// Of a connection of HTTP/2, at a time.
+const STREAMS: usize = 8;
+
+/// After so many a client opens another connection.
+const REQUESTS_OF_CONNECTION: usize = 300;

@@ -1,0 +1,112 @@
+//! What came of many requests.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::conduct::{Conduct, Wanted};
+
+/// What one request got.
+pub(super) enum Got {
+    /// An answer that bears its mark, to its last byte.
+    Own(u16),
+    /// The beginning of such an answer.
+    Broken,
+    /// An answer of the gate.
+    Refusal(u16),
+    /// Nothing, or something that is no answer.
+    Nothing(String),
+    /// What is not its own. It must not happen.
+    Another(String),
+}
+
+impl fmt::Display for Got {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own(status) => write!(f, "its answer with {status}"),
+            Self::Broken => write!(f, "the beginning of its answer"),
+            Self::Refusal(status) => write!(f, "a refusal with {status}"),
+            Self::Nothing(why) => write!(f, "no answer: {why}"),
+            Self::Another(what) => write!(f, "ANOTHER'S: {what}"),
+        }
+    }
+}
+
+/// How many requests got what.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    as_wanted: BTreeMap<(&'static str, Conduct), u64>,
+    /// Refused or broken off although its service did nothing wrong on this stream: its connection was killed for another.
+    collateral: u64,
+    wrong: u64,
+    examples: Vec<String>,
+    files: Option<(usize, usize)>,
+}
+
+impl Tally {
+    /// Counts what a request to this service got.
+    pub(super) fn note(&mut self, service: &'static str, number: u64, got: &Got) {
+        let conduct = Conduct::of(number);
+        let is_as_wanted = match (conduct.wanted(), got) {
+            (Wanted::Own(wanted), Got::Own(status)) => wanted == *status,
+            (Wanted::BrokenOr(wanted) | Wanted::Refusal(wanted), Got::Refusal(status)) => {
+                wanted == *status
+            }
+            (Wanted::BrokenOr(_), Got::Broken) => true,
+            _ => false,
+        };
+        if is_as_wanted {
+            *self.as_wanted.entry((service, conduct)).or_default() += 1;
+        } else if service == "http2" && matches!(got, Got::Broken | Got::Refusal(502)) {
+            self.collateral += 1;
+        } else {
+            self.wrong += 1;
+            if self.examples.len() < 20 {
+                let example = format!("{service} {number} {conduct:?}: {got}");
+                self.examples.push(example);
+            }
+        }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        for (key, count) in other.as_wanted {
+            *self.as_wanted.entry(key).or_default() += count;
+        }
+        self.collateral += other.collateral;
+        self.wrong += other.wrong;
+        self.examples.extend(other.examples);
+        self.examples.truncate(20);
+    }
+
+    /// How many files were open before, and how many are after all connections have ended.
+    pub(super) fn files(&mut self, before: usize, after: usize) {
+        self.files = Some((before, after));
+    }
+
+    /// How many got what they should.
+    pub(super) fn as_expected(&self) -> u64 {
+        self.as_wanted.values().sum()
+    }
+
+    /// Whether nothing went wrong but what services did wrong.
+    pub(super) fn is_sound(&self) -> bool {
+        self.wrong == 0
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for ((service, conduct), count) in &self.as_wanted {
+            writeln!(f, "{service} {conduct:?}: {count}")?;
+        }
+        let (own, collateral) = (self.as_expected(), self.collateral);
+        writeln!(
+            f,
+            "{own} as they should be; {collateral} failed with a killed connection of HTTP/2"
+        )?;
+        writeln!(f, "{} wrong {:#?}", self.wrong, self.examples)?;
+        if let Some((before, after)) = self.files {
+            writeln!(f, "{before} files open before, {after} after")?;
+        }
+        Ok(())
+    }
+}

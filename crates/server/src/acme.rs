@@ -15,6 +15,7 @@ mod kept;
 mod order;
 mod shown;
 mod store;
+mod survey;
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,9 +32,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::client::Client;
+pub(crate) use self::client::LONGEST;
 use self::keeper::Keeper;
 pub(crate) use self::shown::ALPN;
 use self::store::Store;
+pub(crate) use self::survey::{AcmeSurvey, KeptCertificate, PlaceSurvey, survey};
 use crate::clock;
 use crate::config::AcmeSettings;
 use crate::metrics::Metrics;

@@ -182,15 +182,22 @@ impl Admin {
         } else {
             StatusCode::SERVICE_UNAVAILABLE
         };
-        let body = json!({ "ready": ready, "stopping": stopping, "stores": stores });
+        let mut body = json!({ "ready": ready, "stopping": stopping, "stores": stores });
+        // Where Redis does not count, each gate does so for itself, which is no reason to send people elsewhere.
+        if let Some(are_shared) = live.shares_limits() {
+            body["shared_limits"] = Value::from(if are_shared { "up" } else { "degraded" });
+        }
         typed(status, "application/json", format!("{body}\n"))
     }
 
     fn metrics(&self) -> Response<String> {
-        for store in self.live.load().health() {
-            self.metrics.store_up(store.source, store.up);
-        }
         let live = self.live.load();
+        for store in live.health() {
+            self.metrics.store_up(store.source.as_str(), store.up);
+        }
+        if let Some(are_shared) = live.shares_limits() {
+            self.metrics.store_up("shared-limits", are_shared);
+        }
         let page = self.metrics.render() + &certificates::metrics(&live);
         let page = page + &upstreams::metrics(&live);
         typed(StatusCode::OK, "text/plain; version=0.0.4", page)

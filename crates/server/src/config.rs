@@ -277,6 +277,7 @@ impl Config {
         let limits = limits::settings(&mut reader);
         let has_rate = |handling: &Handling| !handling.rates.is_empty();
         let is_limited = !limits.rates.is_empty()
+            || limits.bad_sessions.is_some()
             || rules
                 .as_ref()
                 .is_none_or(|rules| rules.handling.iter().any(has_rate));

@@ -1,6 +1,7 @@
 //! `sessiongate doctor`: what an app sends, what the configuration says, and what stands behind it. It only looks: nothing
 //! is written to any store, and no request changes anything.
 
+mod acme;
 mod app;
 mod attributes;
 pub(crate) mod catalogue;
@@ -129,6 +130,7 @@ impl Seen {
         for (findings, asked) in [
             stores::examine(config).await,
             services::examine(config).await,
+            acme::examine(config).await,
         ] {
             self.findings.extend(findings);
             self.asked.extend(asked);

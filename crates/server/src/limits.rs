@@ -1,6 +1,7 @@
 //! Limits: how many connections and requests there may be at once, and how often somebody may ask.
 
 mod all_nodes;
+mod bad_sessions;
 mod connections;
 mod in_flight;
 mod limiter;
@@ -8,9 +9,9 @@ mod rates;
 mod table;
 
 pub(crate) use self::all_nodes::AllNodes;
+pub(crate) use self::bad_sessions::BadSessions;
 pub(crate) use self::connections::{Connections, Held};
 pub(crate) use self::in_flight::InFlight;
-pub(crate) use self::limiter::Limiter;
 pub(crate) use self::rates::Rates;
 pub(crate) use self::table::Table;
 

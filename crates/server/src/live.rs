@@ -208,6 +208,11 @@ impl Live {
         stores.flat_map(|stores| stores.health()).collect()
     }
 
+    /// Whether limits are counted together with other nodes; `None` where they are not to be.
+    pub(crate) fn shares_limits(&self) -> Option<bool> {
+        self.shared_rates.as_ref().map(|rates| rates.are_shared())
+    }
+
     /// Whether decisions can be made: the stores can tell, or none is needed.
     pub(crate) fn is_ready(&self) -> bool {
         let mut stores = self.realms.iter().filter_map(|realm| realm.stores.as_ref());

@@ -187,9 +187,9 @@ impl Metrics {
     }
 
     /// Notes whether a store is up.
-    pub(crate) fn store_up(&self, store: Source, up: bool) {
+    pub(crate) fn store_up(&self, store: &'static str, up: bool) {
         let gauge: Gauge =
-            self.register(|| metrics::gauge!("sessiongate_store_up", "store" => store.as_str()));
+            self.register(|| metrics::gauge!("sessiongate_store_up", "store" => store));
         gauge.set(f64::from(u8::from(up)));
     }
 

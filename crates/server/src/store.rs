@@ -61,12 +61,12 @@ use self::memory::Memory;
 pub(crate) use self::pools::Pools;
 use self::pools::{Fingerprints, Lease, RedisLine};
 pub(crate) use self::postgres::{
-    PostgresHost, PostgresServer, SharedRows, SharedRowsError, Verify,
+    PostgresHost, PostgresServer, SharedRows, SharedRowsError, SharedRowsSurvey, Verify,
 };
 pub(crate) use self::rates::SharedRates;
 use self::record::About;
 use self::redis::{Redis, RedisTarget};
-pub(crate) use self::redis::{RedisAddress, RedisServer, SharedCell};
+pub(crate) use self::redis::{RedisAddress, RedisServer, SharedCell, SharedChange};
 use self::reporter::Reporter;
 use self::secondary::SecondaryStorage;
 use self::sessions::SessionTruth;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
 use http::uri::Scheme;
 use http::{Request, Response, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
@@ -54,6 +54,25 @@ impl Client {
             identity: None,
         };
         Ok(Self(Arc::new(tls::client_config(terms)?)))
+    }
+
+    /// Asks for the directory of a server, which says where the rest is (RFC 8555 §7.1.1).
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) async fn directory(self, url: &str) -> Result<(), String> {
+        let request = Request::get(url).body(BodyWrapper::from(Vec::new()));
+        let request = request.map_err(|error| error.to_string())?;
+        let answer = self.exchange(request).await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await;
+        let body = body.map(Collected::to_bytes).unwrap_or_default();
+        let directory: Result<serde_json::Value, _> = serde_json::from_slice(&body);
+        match directory.is_ok_and(|directory| directory.get("newOrder").is_some()) {
+            true => Ok(()),
+            false => Err(format!("it answered {status}, and not with a directory")),
+        }
     }
 
     async fn exchange(
@@ -136,7 +155,7 @@ impl HttpClient for Client {
 }
 
 /// For one question, from the look-up of the name to the end of the answer.
-const LONGEST: Duration = Duration::from_secs(30);
+pub(crate) const LONGEST: Duration = Duration::from_secs(30);
 
 /// In bytes: far more than a chain of certificates takes.
 const MOST_ANSWERED: usize = 256 << 10;

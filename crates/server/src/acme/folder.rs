@@ -41,10 +41,15 @@ impl Folder {
                 "ACME_STORE: others can look into `{path}`, where keys are; `chmod 700` it"
             );
         }
-        Ok(Self {
-            root,
+        Ok(Self::at(path, scope))
+    }
+
+    /// The same as it is, which may not be there.
+    pub(super) fn at(path: &Path, scope: &str) -> Self {
+        Self {
+            root: path.join(scope),
             lock: Arc::default(),
-        })
+        }
     }
 
     pub(super) async fn list(&self) -> Result<Vec<Kept>, KeepError> {

@@ -360,7 +360,7 @@ impl Known {
 }
 
 /// A certificate with its key, both in one text.
-fn read(domain: &str, text: &str) -> Result<Certificate, String> {
+pub(super) fn read(domain: &str, text: &str) -> Result<Certificate, String> {
     let place = format!("{domain}.pem");
     let place = Path::new(&place);
     Certificate::of_text(text.as_bytes(), place).map_err(|error| error.to_string())

@@ -100,7 +100,7 @@ impl Store {
 }
 
 /// The name of a folder for a server's directory: an account of one is none of another.
-fn scope(directory_url: &str) -> String {
+pub(super) fn scope(directory_url: &str) -> String {
     let rest = directory_url.trim_start_matches("https://");
     let plain = |letter: char| match letter.is_ascii_alphanumeric() || letter == '.' {
         true => letter.to_ascii_lowercase(),

@@ -100,7 +100,7 @@ pub(super) fn shared(
     if !is_limited {
         reader.idle(
             NAME,
-            "there is neither RATE_LIMIT nor a route with rate_limit",
+            "there is neither RATE_LIMIT nor a route with rate_limit, and BAD_SESSION_RATE_LIMIT is off",
         );
         return None;
     }

@@ -1,5 +1,6 @@
 //! Every check, by what it looks at.
 
+pub(super) mod acme;
 pub(super) mod app;
 pub(super) mod cookies;
 pub(super) mod settings;
@@ -16,7 +17,7 @@ pub(super) struct Chapter {
 }
 
 /// All chapters, in the order of the documentation.
-pub(super) fn chapters() -> [Chapter; 4] {
+pub(super) fn chapters() -> [Chapter; 5] {
     [
         Chapter {
             title: "How the app is reached",
@@ -33,6 +34,10 @@ pub(super) fn chapters() -> [Chapter; 4] {
         Chapter {
             title: "Database and Redis",
             checks: stores::ALL,
+        },
+        Chapter {
+            title: "Certificates by ACME",
+            checks: acme::ALL,
         },
     ]
 }

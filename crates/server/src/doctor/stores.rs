@@ -18,9 +18,21 @@ use crate::store::{
     Verify, Visibility,
 };
 
-/// Asks the database and the Redis of each realm.
+/// Asks the database and the Redis of each realm, and the one in which limits are counted.
 pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
     let mut found = Found::default();
+    let limits = config.shared_limits.as_ref();
+    let is_of_realm = |settings: &RedisSettings| {
+        let mut stores = config
+            .realms
+            .iter()
+            .filter_map(|realm| realm.stores.as_ref());
+        stores.any(|stores| stores.redis.as_ref() == Some(settings))
+    };
+    if let Some(settings) = limits.filter(|settings| !is_of_realm(settings)) {
+        let what = format!("Redis {} for limits", settings.server.address);
+        found.redis(what, settings, Redis::LimitsAlone).await;
+    }
     for realm in &config.realms {
         let Some(stores) = &realm.stores else {
             continue;
@@ -29,10 +41,30 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
             found.database(realm, stores, database).await;
         }
         if let Some(redis) = &stores.redis {
-            found.redis(realm, redis).await;
+            let what = of_realm(&realm.name, &format!("Redis {}", redis.server.address));
+            let counts = limits == Some(redis);
+            found.redis(what, redis, Redis::Stores { counts }).await;
         }
     }
     (found.findings, found.asked)
+}
+
+/// What a Redis is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Redis {
+    /// What gates count together, and nothing else.
+    LimitsAlone,
+    /// Caches or sessions, and perhaps limits.
+    Stores { counts: bool },
+}
+
+impl Redis {
+    fn counts(self) -> bool {
+        match self {
+            Self::LimitsAlone => true,
+            Self::Stores { counts } => counts,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -68,10 +100,8 @@ impl Found {
         }
     }
 
-    async fn redis(&mut self, realm: &RealmSettings, settings: &RedisSettings) {
-        let address = &settings.server.address;
-        let what = of_realm(&realm.name, &format!("Redis {address}"));
-        let is_clear = match address {
+    async fn redis(&mut self, what: String, settings: &RedisSettings, purpose: Redis) {
+        let is_clear = match &settings.server.address {
             RedisAddress::Tcp { host, tls, .. } => !tls && is_remote(host),
             RedisAddress::Unix(_) => false,
         };
@@ -80,11 +110,16 @@ impl Found {
             self.findings
                 .push(Finding::new(&checks::REDIS_CLEAR, what.clone(), seen));
         }
-        let survey = store::survey_redis(settings).await;
+        let survey = store::survey_redis(settings, purpose.counts()).await;
         let failure = survey.as_ref().err().cloned();
-        self.answered(&checks::REDIS_UNREACHABLE, &what, failure, settings.timeout);
+        let unreachable = match purpose {
+            Redis::LimitsAlone => &checks::LIMITS_UNREACHABLE,
+            Redis::Stores { .. } => &checks::REDIS_UNREACHABLE,
+        };
+        self.answered(unreachable, &what, failure, settings.timeout);
         if let Ok(survey) = survey {
-            self.findings.extend(judge_redis(&what, settings, &survey));
+            let findings = judge_redis(&what, settings, &survey, purpose);
+            self.findings.extend(findings);
         }
     }
 
@@ -267,8 +302,13 @@ fn visibility(table: &str, lookup: &LookupSurvey, role: &str) -> Option<Finding>
     }
 }
 
-fn judge_redis(what: &str, settings: &RedisSettings, survey: &RedisSurvey) -> Vec<Finding> {
-    let user = redis_user(settings);
+fn judge_redis(
+    what: &str,
+    settings: &RedisSettings,
+    survey: &RedisSurvey,
+    purpose: Redis,
+) -> Vec<Finding> {
+    let user = redis_user(settings, purpose.counts());
     let mut findings = Vec::new();
     if !survey.refused.is_empty() {
         let seen = survey.refused.join("; ");
@@ -287,23 +327,27 @@ fn judge_redis(what: &str, settings: &RedisSettings, survey: &RedisSurvey) -> Ve
         let finding = Finding::new(&checks::REDIS_RIGHTS_MANY, what, seen);
         findings.push(finding.with_advice(&user));
     }
-    findings.extend(fullness(what, settings, survey));
+    // What is counted may be dropped when there is no room.
+    if purpose != Redis::LimitsAlone {
+        findings.extend(fullness(what, settings, survey));
+    }
     findings
 }
 
 /// The command that makes a user with the rights that `docs/operating.md` lists.
-fn redis_user(settings: &RedisSettings) -> String {
+fn redis_user(settings: &RedisSettings, counts: bool) -> String {
     let select = match settings.server.login.db() {
         0 => "",
         _ => " +select",
     };
+    let counting = if counts { " +evalsha +eval +time" } else { "" };
     let prefix = &settings.key_prefix;
     let sessions = settings.sessions.as_ref();
     let sessions = sessions
         .map(|prefix| format!(" %R~{prefix}*"))
         .unwrap_or_default();
     format!(
-        "`ACL SETUSER gate reset on >PASSWORD +getrange +set{select} ~{prefix}*{sessions}`, with a password of your own \
+        "`ACL SETUSER gate reset on >PASSWORD +getrange +set{counting}{select} ~{prefix}*{sessions}`, with a password of your own \
          in place of PASSWORD."
     )
 }

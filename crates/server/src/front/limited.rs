@@ -64,8 +64,8 @@ pub(crate) async fn last<'l>(
             if let Refusal::Unopened(error) = &refusal.refusal
                 && is_made_up(error)
                 && let Some(client) = arrival.known_client()
-                && let Some(limiter) = rates.bad_sessions()
-                && let Err(exceeded) = limiter.check_address(client)
+                && let Some(bad_sessions) = rates.bad_sessions()
+                && let Err(exceeded) = bad_sessions.count(client).await
             {
                 *decided = Err(refused(refusal.route, exceeded.into()));
             }

@@ -17,10 +17,10 @@ use governor::{NotUntil, Quota, RateLimiter};
 use super::network_of;
 use super::table::Table;
 use crate::config::RateLimit;
-use crate::store::SharedCell;
+use crate::store::{SharedCell, SharedChange};
 
 /// One limit. It counts on across reloads, because its keys are in a table of the process.
-pub(crate) struct Limiter {
+pub(super) struct Limiter {
     /// What is counted, as clients are told.
     policy: &'static str,
     limit: RateLimit,
@@ -66,12 +66,12 @@ impl Limiter {
     }
 
     /// Counts something that an address does.
-    pub(crate) fn check_address(&self, address: IpAddr) -> Result<(), Exceeded> {
+    pub(super) fn check_address(&self, address: IpAddr) -> Result<(), Exceeded> {
         self.check(network_of(address))
     }
 
     /// Forgets that an address did something.
-    pub(crate) fn give_back_address(&self, address: IpAddr) {
+    pub(super) fn give_back_address(&self, address: IpAddr) {
         let table = &self.cells.clock().table;
         let key = table.hash((self.salt, network_of(address)));
         table.give_back(key, self.interval);
@@ -135,16 +135,21 @@ pub(super) struct Counted<'l> {
 impl Counted<'_> {
     /// The same for all nodes.
     pub(super) fn shared(&self) -> SharedCell {
-        let RateLimit {
-            count,
-            window,
-            burst,
-            ..
-        } = self.limiter.limit;
+        let burst = self.limiter.limit.burst.get();
+        self.cell(SharedChange::Count { burst })
+    }
+
+    /// That it counts no longer, for all nodes.
+    pub(super) fn given_back(&self) -> SharedCell {
+        self.cell(SharedChange::GiveBack)
+    }
+
+    fn cell(&self, change: SharedChange) -> SharedCell {
+        let RateLimit { count, window, .. } = self.limiter.limit;
         SharedCell {
             key: self.shared,
             interval: window.as_secs_f64() * 1e6 / f64::from(count.get()),
-            burst: burst.get(),
+            change,
         }
     }
 

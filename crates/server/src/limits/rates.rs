@@ -7,6 +7,7 @@ use std::sync::Arc;
 use gate::{Exceeded, Route};
 
 use super::all_nodes::{AllNodes, Step};
+use super::bad_sessions::BadSessions;
 use super::limiter::Limiter;
 use super::table::Table;
 use crate::aside::aside;
@@ -19,7 +20,7 @@ pub(crate) struct Rates {
     of_all: Limiters,
     /// By the id of the route. Empty without a limit of any route.
     of_routes: Vec<Limiters>,
-    bad_sessions: Option<Arc<Limiter>>,
+    bad_sessions: Option<Arc<BadSessions>>,
     /// Where all nodes count together, if they do.
     all_nodes: Option<AllNodes>,
 }
@@ -54,11 +55,11 @@ impl Rates {
                 of_routes[route.id] = Limiters::new(table, rates, Some(&*route.name));
             }
         }
-        let bad_session = |limit| Arc::new(Limiter::new(table, "bad-session", limit, None));
+        let bad_sessions = |limit| Arc::new(BadSessions::new(table, limit, all_nodes.clone()));
         Some(Self {
             of_all: Limiters::new(table, &limits.rates, None),
             of_routes,
-            bad_sessions: limits.bad_sessions.map(bad_session),
+            bad_sessions: limits.bad_sessions.map(bad_sessions),
             all_nodes,
         })
     }
@@ -148,12 +149,12 @@ impl Rates {
         let step = step();
         match step.is_empty() {
             true => Ok(()),
-            false => aside(all_nodes.count(step)).await,
+            false => aside(all_nodes.count(step)).await.map(drop),
         }
     }
 
     /// Counts sessions that do not open, or that no store knows.
-    pub(crate) fn bad_sessions(&self) -> Option<&Arc<Limiter>> {
+    pub(crate) fn bad_sessions(&self) -> Option<&Arc<BadSessions>> {
         self.bad_sessions.as_ref()
     }
 }

@@ -32,7 +32,7 @@ use tokio_postgres::types::{FromSql, Type};
 
 use self::catalog::{Layout, Visible};
 use self::question::{ByKey, Question};
-pub(crate) use self::rows::{SharedRows, SharedRowsError};
+pub(crate) use self::rows::{SharedRows, SharedRowsError, SharedRowsSurvey};
 pub(super) use self::server::PostgresOpener;
 use self::server::{Connection, PostgresError};
 pub(crate) use self::server::{PostgresHost, PostgresServer, Verify};

@@ -1,13 +1,14 @@
 //! Limits that all nodes count together, in Redis. Requests that wait at the same time are counted in one round trip.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::pools::{Lease, Pools, RedisLine, fingerprint};
-use super::redis::{OverShared, RedisTarget, SharedCells};
+use super::redis::{OverShared, Redis, RedisTarget, SharedCell, SharedCells};
 use super::settings::RedisSettings;
 use crate::vital;
 
@@ -17,6 +18,9 @@ pub(crate) struct SharedRates {
     settings: RedisSettings,
     /// Of the file with authorities.
     ca: Option<Vec<u8>>,
+    redis: Arc<Redis>,
+    /// Whether Redis answers, and does not count.
+    is_refused: Arc<AtomicBool>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -31,15 +35,20 @@ impl SharedRates {
     /// Counts in this Redis, over a line that others may use too. A Redis that is down delays nothing.
     pub(crate) fn open(settings: RedisSettings, pools: &Pools) -> Arc<Self> {
         let (questions, inbox) = mpsc::channel(MOST_WAITING);
+        let lease = pools.redis(&settings);
+        let is_refused = Arc::new(AtomicBool::new(false));
         let rates = Self {
             questions,
+            redis: Arc::clone(&lease.resource.redis),
+            is_refused: Arc::clone(&is_refused),
             ca: settings.ca_file.as_ref().and_then(fingerprint),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             settings,
         };
         let counter = Counter {
-            lease: pools.redis(&rates.settings),
+            lease,
+            is_refused,
             prefix: rates.settings.key_prefix.clone(),
             is_failing: false,
         };
@@ -67,6 +76,18 @@ impl SharedRates {
         Some(over.map_or(Ok(()), Err))
     }
 
+    /// Lets something that was counted count no longer. Nobody waits for that.
+    pub(crate) fn give_back(&self, cell: SharedCell) {
+        let (answer, _) = oneshot::channel();
+        let cells = vec![cell];
+        let _ = self.questions.try_send(Question { cells, answer });
+    }
+
+    /// Whether all nodes count together, as far as is known; else each counts for itself.
+    pub(crate) fn are_shared(&self) -> bool {
+        self.redis.health().up && !self.is_refused.load(Ordering::Relaxed)
+    }
+
     /// Ends the task, and waits for it.
     pub(crate) async fn close(&self) {
         self.stop.cancel();
@@ -90,6 +111,7 @@ impl std::fmt::Debug for SharedRates {
 struct Counter {
     lease: Lease<RedisTarget, RedisLine>,
     prefix: String,
+    is_refused: Arc<AtomicBool>,
     /// Whether Redis did not count last: worth a line when it begins and when it ends.
     is_failing: bool,
 }
@@ -101,6 +123,8 @@ impl Counter {
         while inbox.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
             let cells: Vec<_> = batch.iter().map(|question| &question.cells).collect();
             let counted = self.lease.resource.redis.count(&self.prefix, &cells).await;
+            let is_refused = counted.is_err() && self.lease.resource.redis.health().up;
+            self.is_refused.store(is_refused, Ordering::Relaxed);
             self.tell(counted.as_ref().err());
             // Without an answer those who wait see that there will be none.
             for (question, over) in batch.drain(..).zip(counted.unwrap_or_default()) {

@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::rates::EVALSHA;
-pub(crate) use self::rates::{OverShared, SharedCell, SharedCells};
+pub(crate) use self::rates::{OverShared, SharedCell, SharedCells, SharedChange};
 use self::refusal::{READ, WRITE, code, describe, no_line, refusal};
 use self::server::{ConnectError, Driver};
 pub(crate) use self::server::{RedisAddress, RedisServer};

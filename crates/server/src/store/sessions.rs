@@ -20,14 +20,14 @@ use super::secondary::SecondaryStorage;
 use super::settings::SessionTables;
 use super::single_flight::Answer;
 use super::told::Told;
-use crate::limits::Limiter;
+use crate::limits::BadSessions;
 
 /// The chain of stores that know sessions. A handle: clones share everything, and belong on every runtime that decides.
 #[derive(Clone)]
 pub(crate) struct Sessions {
     pub(super) chain: Arc<Chain<SessionTruth>>,
     /// How often an address may bring a token that no store knows.
-    unknown: Option<Arc<Limiter>>,
+    unknown: Option<Arc<BadSessions>>,
 }
 
 impl Sessions {
@@ -39,7 +39,7 @@ impl Sessions {
     }
 
     /// The same, with this limit on how often an address may bring a token that no store knows.
-    pub(crate) fn limited(self, unknown: Option<Arc<Limiter>>) -> Self {
+    pub(crate) fn limited(self, unknown: Option<Arc<BadSessions>>) -> Self {
         Self { unknown, ..self }
     }
 
@@ -56,14 +56,15 @@ impl Sessions {
         let id = token.id();
         let counting = self.unknown.as_ref().zip(client);
         let counting = counting.filter(|_| !self.chain.memory.knew(id));
-        if let Some((limiter, client)) = counting {
-            limiter.check_address(client)?;
-        }
+        let counted = match counting {
+            Some((bad_sessions, client)) => Some(bad_sessions.count(client).await?),
+            None => None,
+        };
         let found = self.chain.fetch(id, || token.clone()).await;
         // A store that does not answer says nothing about the token.
         let is_unknown = matches!(&found, Ok(Lookup { found: None, .. }));
-        if let Some((limiter, client)) = counting.filter(|_| !is_unknown) {
-            limiter.give_back_address(client);
+        if let Some(counted) = counted.filter(|_| !is_unknown) {
+            counted.was_good();
         }
         Ok(found?)
     }

@@ -34,12 +34,15 @@ pub(crate) async fn survey_database(
     }
 }
 
-/// What can be seen of Redis; or why it cannot be reached.
+/// What can be seen of Redis, and of the rights to count limits there if `counts`; or why it cannot be reached.
 ///
 /// # Errors
 /// When it does not answer in time, or does not let us in. Messages hold no credentials.
-pub(crate) async fn survey_redis(settings: &RedisSettings) -> Result<RedisSurvey, String> {
-    redis::survey(settings).await
+pub(crate) async fn survey_redis(
+    settings: &RedisSettings,
+    counts: bool,
+) -> Result<RedisSurvey, String> {
+    redis::survey(settings, counts).await
 }
 
 /// The columns in which rows are looked up, and those that every look-up reads, each once.

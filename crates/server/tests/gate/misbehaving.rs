@@ -9,9 +9,11 @@ mod over_http1;
 mod over_http2;
 mod tally;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::{fs, io};
 
 use anyhow::{Context, Result, ensure};
 use harness::{Gate, mint, poll};
@@ -81,20 +83,16 @@ async fn asked(binary: &str, answers: u64) -> Result<Tally> {
     let (http1, http2) = (OverHttp1::start().await?, OverHttp2::start().await?);
     let folder = tempfile::tempdir()?;
     let gate = started(folder.path(), binary, &http1, &http2).await?;
-    let before = open_files(&gate)?.len();
     let numbers = Arc::new(Numbers::up_to(answers));
-    let mut tally = clients::ask(gate.proxy, &numbers).await?;
+    let tally = clients::ask(gate.proxy, &numbers).await?;
     drop((http1, http2));
-    // A runtime opens a few files of its own when it first needs them, whatever came.
-    let left = poll("the gate to close its connections", async || {
-        let now = open_files(&gate).ok()?.len();
-        (now <= before + OWN_FILES).then_some(now)
+    let closed = poll("the gate to close its connections", async || {
+        (connections(&gate).ok()? == 0).then_some(())
     });
-    let left = left.await.with_context(|| {
-        let now = open_files(&gate).map_or_else(|error| error.to_string(), |now| now.join(" "));
-        format!("{before} files were open before, now: {now}\n{tally}")
+    closed.await.with_context(|| match connections(&gate) {
+        Ok(left) => format!("{left} connections are left\n{tally}"),
+        Err(error) => error.to_string(),
     })?;
-    tally.files(before, left);
     ensure!(tally.is_sound(), "{tally}");
     Ok(tally)
 }
@@ -127,8 +125,8 @@ service = "http2"
         http2.address
     );
     let path = folder.join("gate.toml");
-    std::fs::write(&path, file)?;
-    let binary = std::fs::canonicalize(binary).with_context(|| binary.to_owned())?;
+    fs::write(&path, file)?;
+    let binary = fs::canonicalize(binary).with_context(|| binary.to_owned())?;
     Gate::command(binary)
         // Millions of lines would be kept.
         .env("AUDIT_LOG", "false")
@@ -138,16 +136,22 @@ service = "http2"
         .await
 }
 
-/// What the gate has open, connections among it.
-fn open_files(gate: &Gate) -> Result<Vec<String>> {
-    let files = std::fs::read_dir(format!("/proc/{}/fd", gate.id()))?;
+/// How many connections the gate has, those included that the other side has ended.
+fn connections(gate: &Gate) -> Result<usize> {
+    let files = fs::read_dir(format!("/proc/{}/fd", gate.id()))?;
     // One that has just been closed leads nowhere.
-    let leads_to =
-        |file: std::io::Result<std::fs::DirEntry>| std::fs::read_link(file.ok()?.path()).ok();
-    let names = files
-        .filter_map(leads_to)
-        .map(|to| to.display().to_string());
-    Ok(names.collect())
+    let leads_to = |file: io::Result<fs::DirEntry>| fs::read_link(file.ok()?.path()).ok();
+    let names = files.filter_map(leads_to);
+    let sockets: HashSet<_> = names.map(|to| to.display().to_string()).collect();
+    let table = fs::read_to_string("/proc/net/tcp")?;
+    let is_connection = |line: &&str| {
+        let mut words = line.split_whitespace();
+        let state = words.nth(3);
+        let socket = words.nth(5).map(|inode| format!("socket:[{inode}]"));
+        state != Some(LISTENING) && socket.is_some_and(|socket| sockets.contains(&socket))
+    };
+    Ok(table.lines().filter(is_connection).count())
 }
 
-const OWN_FILES: usize = 2;
+/// As Linux writes it (`include/net/tcp_states.h`).
+const LISTENING: &str = "0A";

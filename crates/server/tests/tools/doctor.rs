@@ -1,5 +1,6 @@
 //! `doctor`: what it finds in real apps, stores and configurations, and how it ends.
 
+mod acme;
 mod apps;
 mod cookies;
 mod database;

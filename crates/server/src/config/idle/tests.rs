@@ -244,7 +244,11 @@ const CASES: &[(&str, &str, Pairs)] = &[
     ("ACME_DIRECTORY_URL", "https://ca.example/dir", &[]),
     ("ACME_CA_FILE", CA_FILE, &[]),
     ("ACME_CHALLENGE", "http-01", &[]),
-    ("RATE_LIMIT_SHARED", "true", &[]),
+    (
+        "RATE_LIMIT_SHARED",
+        "true",
+        &[("BAD_SESSION_RATE_LIMIT", "off")],
+    ),
     ("TLS_CERT_FILE", "none.pem", &[("TLS", "off")]),
     (
         "TLS_KEY_FILE",

@@ -35,6 +35,45 @@ pub(crate) struct SharedRow {
     pub(crate) version: String,
 }
 
+/// What a role may do with the table.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedRowsSurvey {
+    role: String,
+    is_there: bool,
+    may_create: bool,
+    lacks: Vec<&'static str>,
+}
+
+impl SharedRowsSurvey {
+    /// Whether there are rows, and they may be read.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.is_there && !self.lacks.contains(&SELECT)
+    }
+
+    /// What is missing, if anything is.
+    pub(crate) fn lacks(&self) -> Option<String> {
+        let role = &self.role;
+        if !self.is_there && !self.may_create {
+            return Some(format!(
+                "it is not there, and the role {role} may not make it"
+            ));
+        }
+        let lacks = self.lacks.join(", ");
+        (!lacks.is_empty()).then(|| format!("the role {role} lacks {lacks}"))
+    }
+
+    /// What gives the role what it needs.
+    pub(crate) fn advice(&self) -> String {
+        let role = self.role.replace('"', "\"\"");
+        let create = if self.is_there { "" } else { CREATE };
+        let end = if self.is_there { "" } else { "; " };
+        let rights = RIGHTS.join(", ");
+        format!(
+            "`{create}{end}GRANT {rights} ON sessiongate_acme TO \"{role}\";`, as somebody who may."
+        )
+    }
+}
+
 /// Why rows cannot be read or written.
 #[derive(Debug, Error)]
 pub(crate) enum SharedRowsError {
@@ -98,6 +137,36 @@ impl SharedRows {
         const THERE: &str = "SELECT to_regclass('sessiongate_acme') IS NOT NULL";
         let there = self.ask(THERE, &[]).await?;
         Ok(there.first().and_then(|row| row.try_get(0).ok()) == Some(true))
+    }
+
+    /// What our role may do with the table.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn survey(&self) -> Result<SharedRowsSurvey, SharedRowsError> {
+        const SURVEY: &str = "SELECT current_user::text, to_regclass('sessiongate_acme') IS NOT NULL, \
+             coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)";
+        let rows = self.ask(SURVEY, &[]).await?;
+        let first = rows.first();
+        let told = |at| first.and_then(|row| row.try_get(at).ok()) == Some(true);
+        let mut survey = SharedRowsSurvey {
+            role: first
+                .and_then(|row| row.try_get(0).ok())
+                .unwrap_or_default(),
+            is_there: told(1),
+            may_create: told(2),
+            lacks: Vec::new(),
+        };
+        if survey.is_there {
+            for right in RIGHTS {
+                const MAY: &str = "SELECT has_table_privilege('sessiongate_acme', $1)";
+                let rows = self.ask(MAY, &[text(&right)]).await?;
+                if rows.first().and_then(|row| row.try_get(0).ok()) != Some(true) {
+                    survey.lacks.push(right);
+                }
+            }
+        }
+        Ok(survey)
     }
 
     /// All rows of the scope.
@@ -211,6 +280,11 @@ impl SharedRows {
 fn text(value: &(dyn ToSql + Sync)) -> Parameter<'_> {
     (value, Type::TEXT)
 }
+
+const SELECT: &str = "SELECT";
+
+/// What is done with rows.
+const RIGHTS: [&str; 4] = [SELECT, "INSERT", "UPDATE", "DELETE"];
 
 /// Its rows are few, and hold keys: nobody but the gate needs to read them.
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS sessiongate_acme (scope text NOT NULL, kind text NOT NULL, name text NOT NULL, \

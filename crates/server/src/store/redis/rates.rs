@@ -17,8 +17,16 @@ pub(crate) struct SharedCell {
     pub(crate) key: [u8; 16],
     /// How long it takes until another one is allowed, in microseconds.
     pub(crate) interval: f64,
-    /// How many are allowed at once.
-    pub(crate) burst: u32,
+    pub(crate) change: SharedChange,
+}
+
+/// What becomes of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SharedChange {
+    /// It counts one more, unless more than `burst` would have come at once.
+    Count { burst: u32 },
+    /// It counts one less.
+    GiveBack,
 }
 
 /// What is counted one after the other, up to the first that is over its limit.
@@ -61,7 +69,11 @@ fn command(name: &str, script: &str, prefix: &str, batch: &[&SharedCells]) -> Cm
     for cells in batch {
         command.arg(cells.len());
         for cell in cells.iter() {
-            command.arg(cell.interval).arg(cell.burst);
+            let burst = match cell.change {
+                SharedChange::Count { burst } => burst,
+                SharedChange::GiveBack => 0,
+            };
+            command.arg(cell.interval).arg(burst);
         }
     }
     command
@@ -90,7 +102,7 @@ pub(super) fn read(answers: &[i64], parts: usize) -> Result<Vec<Option<OverShare
 }
 
 pub(super) const EVALSHA: &str = "EVALSHA";
-const EVAL: &str = "EVAL";
+pub(super) const EVAL: &str = "EVAL";
 
 static SHA: LazyLock<String> = LazyLock::new(|| {
     let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, SCRIPT.as_bytes());
@@ -103,7 +115,7 @@ static SHA: LazyLock<String> = LazyLock::new(|| {
 
 /// The generic cell rate algorithm, by the clock of Redis: of each key it is kept when the key has its whole limit back, in
 /// microseconds since a moment in 2023, so that a double has some digits left for fractions. A key ends by itself at that time.
-/// What is refused changes nothing. `GETRANGE` and `SET` are commands that the gate's user may run anyway.
+/// What is refused changes nothing; a burst of 0 gives one back. `GETRANGE` and `SET` are commands that the gate's user may run anyway.
 const SCRIPT: &str = r"
 local time = redis.call('TIME')
 local now = (time[1] - 1700000000) * 1000000 + time[2]
@@ -116,13 +128,14 @@ while place <= #ARGV do
     local interval, burst = tonumber(ARGV[place]), tonumber(ARGV[place + 1])
     place = place + 2
     if over == 0 then
-      local full = tonumber(redis.call('GETRANGE', KEYS[key], 0, 31)) or now
-      full = math.max(full, now) + interval
+      local full = math.max(tonumber(redis.call('GETRANGE', KEYS[key], 0, 31)) or now, now)
+      full = burst > 0 and full + interval or math.max(full - interval, now)
       local allowed = full - burst * interval
-      if allowed > now then
+      if burst > 0 and allowed > now then
         over, wait = cell, math.ceil(allowed - now)
       else
-        redis.call('SET', KEYS[key], string.format('%.3f', full), 'PX', math.ceil((full - now) / 1000))
+        local left = math.max(math.ceil((full - now) / 1000), 1)
+        redis.call('SET', KEYS[key], string.format('%.3f', full), 'PX', left)
       end
     end
   end

@@ -6,13 +6,17 @@ use tokio::time::timeout;
 
 use super::super::settings::RedisSettings;
 use super::super::survey::{Fullness, RedisSurvey};
+use super::rates::{EVAL, EVALSHA};
 use super::refusal::{READ, WRITE, code, describe, no_line, refusal};
 
 /// Asks what our user may do, within the time for a look-up each.
 ///
 /// # Errors
 /// When Redis does not answer in time, or does not let us in.
-pub(in super::super) async fn survey(settings: &RedisSettings) -> Result<RedisSurvey, String> {
+pub(in super::super) async fn survey(
+    settings: &RedisSettings,
+    counts: bool,
+) -> Result<RedisSurvey, String> {
     let connecting = settings
         .server
         .connect(settings.ca_file.as_ref(), settings.timeout);
@@ -23,7 +27,7 @@ pub(in super::super) async fn survey(settings: &RedisSettings) -> Result<RedisSu
             return Err(format!("did not answer within {limit} ms"));
         }
     };
-    Surveyor { connection }.survey(settings).await
+    Surveyor { connection }.survey(settings, counts).await
 }
 
 /// A connection of its own. The driver limits the time for each answer.
@@ -32,7 +36,11 @@ struct Surveyor {
 }
 
 impl Surveyor {
-    async fn survey(mut self, settings: &RedisSettings) -> Result<RedisSurvey, String> {
+    async fn survey(
+        mut self,
+        settings: &RedisSettings,
+        counts: bool,
+    ) -> Result<RedisSurvey, String> {
         let mut survey = RedisSurvey {
             refused: Vec::new(),
             takes_no_writes: None,
@@ -53,6 +61,13 @@ impl Surveyor {
             None | Some(SYNTAX) => {}
             Some("NOPERM") => note(&mut survey.refused, refusal(WRITE, "NOPERM")),
             Some(code) => survey.takes_no_writes = Some(code.to_owned()),
+        }
+        if counts {
+            for (name, command) in counting(&settings.key_prefix) {
+                if self.refused(name, command).await?.as_deref() == Some("NOPERM") {
+                    note(&mut survey.refused, refusal(name, "NOPERM"));
+                }
+            }
         }
         let is_ours = |prefix: &&String| OTHER_KEY.starts_with(prefix.as_str());
         if !prefixes.iter().flatten().any(is_ours) {
@@ -89,6 +104,21 @@ impl Surveyor {
     }
 }
 
+/// What counting takes beside reading and writing. None of them changes anything: there is no script of this name, and the other
+/// one says no more than 1.
+fn counting(prefix: &str) -> [(&'static str, Cmd); 3] {
+    let script = |name, text: &str| {
+        let mut command = redis::cmd(name);
+        command.arg(text).arg(1).arg(prefix);
+        (name, command)
+    };
+    [
+        script(EVALSHA, &"0".repeat(40)),
+        script(EVAL, "return 1"),
+        (TIME, redis::cmd(TIME)),
+    ]
+}
+
 /// As look-ups read.
 fn read(key: &str) -> Cmd {
     let mut command = redis::cmd(READ);
@@ -122,6 +152,9 @@ fn fullness(info: &str) -> Option<Fullness> {
         policy: value("maxmemory_policy")?.trim().to_owned(),
     })
 }
+
+/// The clock by which scripts count.
+const TIME: &str = "TIME";
 
 /// The code of an error that has no other.
 const SYNTAX: &str = "ERR";

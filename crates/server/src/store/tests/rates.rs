@@ -4,14 +4,14 @@ use futures_util::future::join_all;
 
 use super::*;
 use crate::store::redis::SharedCells;
-use crate::store::{SharedCell, SharedRates};
+use crate::store::{SharedCell, SharedChange, SharedRates};
 
 /// One that comes back in an hour, under a key of this number.
 fn cells(key: u8, burst: u32) -> SharedCells {
     vec![SharedCell {
         key: [key; 16],
         interval: 3600.0 * 1e6,
-        burst,
+        change: SharedChange::Count { burst },
     }]
 }
 
@@ -72,4 +72,25 @@ async fn what_is_refused_says_which_limit_and_for_how_long_and_changes_nothing()
     assert!((3590..=3600).contains(&left), "{left}");
     rates.close().await;
     assert_eq!(rates.count(cells(1, 5)).await, None);
+}
+
+#[tokio::test]
+async fn what_is_given_back_can_be_had_again_and_nothing_more() {
+    let server = Redis::start().await.unwrap();
+    let rates = SharedRates::open(redis(&server.url()), &Pools::new(Handle::current()));
+    let given_back = || SharedCell {
+        change: SharedChange::GiveBack,
+        ..cells(1, 2)[0]
+    };
+    // Of nothing, nothing comes back.
+    rates.give_back(given_back());
+    for _ in 0..2 {
+        assert_eq!(rates.count(cells(1, 2)).await, Some(Ok(())));
+    }
+    assert!(rates.count(cells(1, 2)).await.unwrap().is_err());
+    rates.give_back(given_back());
+    assert_eq!(rates.count(cells(1, 2)).await, Some(Ok(())));
+    assert!(rates.count(cells(1, 2)).await.unwrap().is_err());
+    assert!(rates.are_shared());
+    rates.close().await;
 }

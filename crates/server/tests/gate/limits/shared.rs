@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use harness::{Client, Echo, Gate, GateCommand, Redis, Request, poll};
 
 use super::{BEHIND_PROXY, from, statuses};
-use crate::support::{gate, signed_in};
+use crate::support::{gate, signed_in, sqlite};
 
 /// A gate whose limits are in `redis`.
 fn sharing(echo: &Echo, redis: &str, limit: &str) -> GateCommand {
@@ -132,5 +132,96 @@ async fn a_reload_begins_and_ends_to_count_together() -> Result<()> {
     assert_eq!(statuses(&one, [ada]).await?, [429]);
     reload(&other, false).await?;
     assert_eq!(statuses(&other, [bob; 4]).await?, [200, 200, 200, 429]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn sessions_that_do_not_open_are_counted_together_and_good_ones_are_not() -> Result<()> {
+    let (echo, mut redis) = (Echo::start().await?, Redis::start().await?);
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("app.db");
+    let tables = r#"
+CREATE TABLE users (id text PRIMARY KEY, name text, email text, "emailVerified" integer, image text);
+CREATE TABLE sessions ("sessionToken" text PRIMARY KEY, "userId" text, expires integer);
+INSERT INTO users (id, name, email) VALUES ('1', 'Ada', 'ada@example.com');
+INSERT INTO sessions VALUES ('one', '1', 9999999999999), ('two', '1', 9999999999999), ('three', '1', 9999999999999);"#;
+    sqlite(&file, tables).await?;
+    let start = || {
+        gate(&echo.url())
+            .envs([BEHIND_PROXY])
+            .env("SESSION_FORMAT", "authjs-database")
+            .env("DATABASE_URL", format!("sqlite://{}", file.display()))
+            .env("BAD_SESSION_RATE_LIMIT", "4/h")
+            .env("RATE_LIMIT_SHARED", "true")
+            .env("REDIS_URL", redis.url())
+            .start()
+    };
+    let (one, other) = (start().await?, start().await?);
+    let ask = async |gate: &Gate, token: &str| {
+        let request = Request::get("/").cookie(format!("authjs.session-token={token}"));
+        anyhow::Ok(gate.send(&from("192.0.2.1", request)).await?.status)
+    };
+    // Each counts before it is looked up, and no longer once it is there.
+    for token in ["one", "two", "three"] {
+        assert_eq!(ask(&one, token).await?, 200);
+    }
+    for (gate, token) in [(&one, "a"), (&other, "b"), (&one, "c"), (&other, "d")] {
+        assert_eq!(ask(gate, token).await?, 401, "{token}");
+    }
+    // Neither has counted four itself.
+    for gate in [&one, &other] {
+        assert_eq!(ask(gate, "e").await?, 429);
+    }
+    assert_eq!(ask(&one, "one").await?, 200, "it is known");
+    let ready = one.admin("/readyz").await?;
+    assert_eq!(
+        (ready.status, &ready.json()?["shared_limits"]),
+        (200, &"up".into())
+    );
+    let label = ["store=\"shared-limits\""];
+    assert_eq!(one.metric("sessiongate_store_up", label).await?, 1.0);
+
+    redis.stop();
+    // Two of four have counted here.
+    for (token, status) in [("f", 401), ("g", 401), ("h", 429)] {
+        assert_eq!(ask(&one, token).await?, status, "{token}");
+    }
+    poll("the gate to say so", async || {
+        let ready = one.admin("/readyz").await.ok()?;
+        let limits = &ready.json().ok()?["shared_limits"];
+        (ready.status == 200 && limits == "degraded").then_some(())
+    })
+    .await?;
+    assert_eq!(one.metric("sessiongate_store_up", label).await?, 0.0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_redis_that_may_not_count_is_shown() -> Result<()> {
+    let (echo, redis) = (Echo::start().await?, Redis::start().await?);
+    let user = [
+        "ACL",
+        "SETUSER",
+        "gate",
+        "reset",
+        "on",
+        ">password",
+        "+getrange",
+        "+set",
+        "~auth:*",
+    ];
+    redis.cli(user).await?;
+    let url = redis.url_of("gate", "password");
+    let gate = sharing(&echo, &url, "4/h").start().await?;
+    assert_eq!(statuses(&gate, ["192.0.2.1"]).await?, [200]);
+    let ready = gate.admin("/readyz").await?;
+    assert_eq!(
+        (ready.status, &ready.json()?["shared_limits"]),
+        (200, &"degraded".into())
+    );
+    let user = ["ACL", "SETUSER", "gate", "+evalsha", "+eval", "+time"];
+    redis.cli(user).await?;
+    assert_eq!(statuses(&gate, ["192.0.2.1"]).await?, [200]);
+    assert_eq!(gate.admin("/readyz").await?.json()?["shared_limits"], "up");
     Ok(())
 }

@@ -174,13 +174,18 @@ async fn stream(
     let method = Conduct::of(number).method();
     let uri = format!("http://gate.example/{service}/{number}");
     let request = http::Request::builder().method(method).uri(uri);
-    let request = request.header("cookie", cookie).body(())?;
+    let mut request = request.header("cookie", cookie).body(())?;
+    let sent = Bytes::from(body(user, number));
+    if method == "POST" {
+        let length = sent.len().into();
+        request.headers_mut().insert("content-length", length);
+    }
     let mut requests = timeout(PATIENCE, requests.ready())
         .await
         .context("no room")??;
     let (response, mut outgoing) = requests.send_request(request, method != "POST")?;
     if method == "POST" {
-        outgoing.send_data(body(user, number).into(), true)?;
+        outgoing.send_data(sent, true)?;
     }
     let response = match timeout(PATIENCE, response).await.context("no answer")? {
         // What has begun to leave may be dropped when a stream is reset.

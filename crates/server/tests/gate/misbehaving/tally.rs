@@ -39,7 +39,6 @@ pub(super) struct Tally {
     collateral: u64,
     wrong: u64,
     examples: Vec<String>,
-    files: Option<(usize, usize)>,
 }
 
 impl Tally {
@@ -77,11 +76,6 @@ impl Tally {
         self.examples.truncate(20);
     }
 
-    /// How many files were open before, and how many are after all connections have ended.
-    pub(super) fn files(&mut self, before: usize, after: usize) {
-        self.files = Some((before, after));
-    }
-
     /// How many got what they should.
     pub(super) fn as_expected(&self) -> u64 {
         self.as_wanted.values().sum()
@@ -104,9 +98,6 @@ impl fmt::Display for Tally {
             "{own} as they should be; {collateral} failed with a killed connection of HTTP/2"
         )?;
         writeln!(f, "{} wrong {:#?}", self.wrong, self.examples)?;
-        if let Some((before, after)) = self.files {
-            writeln!(f, "{before} files open before, {after} after")?;
-        }
         Ok(())
     }
 }

@@ -179,3 +179,48 @@ async fn a_redis_that_does_not_answer_is_a_problem() -> Result<()> {
     );
     Ok(())
 }
+
+/// What there is to say of a Redis in which nothing but limits is counted.
+fn of_limits(redis: &str) -> Outcome {
+    doctor([
+        "--ignore",
+        "service-unreachable",
+        "--ignore",
+        "revocation-time",
+    ])
+    .env("AUTH_SECRET", SECRET)
+    .env("UPSTREAM", "http://127.0.0.1:9")
+    .env("LISTEN", "127.0.0.1:8080")
+    .env("RATE_LIMIT_SHARED", "true")
+    .env("REDIS_URL", redis)
+    .run()
+}
+
+#[tokio::test]
+async fn the_rights_to_count_limits_are_asked_for_where_they_are_counted() -> Result<()> {
+    let mut redis = Redis::start().await?;
+    let url = allow(&redis, &["+getrange", "+set", "+eval", "~auth:*"]).await?;
+    let outcome = of_limits(&url);
+    assert_eq!(ids(&outcome), ["redis-rights-missing"], "{outcome:?}");
+    let seen = told(&outcome, "redis-rights-missing", "seen");
+    for (command, is_refused) in [("EVALSHA", true), ("EVAL", false), ("TIME", true)] {
+        let refusal = format!("refused {command}: NOPERM");
+        assert_eq!(seen.contains(&refusal), is_refused, "{seen}");
+    }
+    let advice = told(&outcome, "redis-rights-missing", "advice");
+    let command = advice.split('`').nth(1).expect("a command");
+    assert_eq!(
+        command,
+        "ACL SETUSER gate reset on >PASSWORD +getrange +set +evalsha +eval +time ~auth:*"
+    );
+    let words: Vec<_> = command.split(' ').collect();
+    let words: [&str; 12] = words.try_into().expect("twelve words");
+    redis.cli(words).await?;
+    let outcome = of_limits(&redis.url_of("gate", "PASSWORD"));
+    assert_eq!(ids(&outcome), [""; 0], "{outcome:?}");
+    assert_eq!(redis.cli(["DBSIZE"]).await?, "0", "nothing is written");
+    redis.stop();
+    let outcome = of_limits(&redis.url());
+    assert_eq!(ids(&outcome), ["limits-not-shared"], "{outcome:?}");
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! What can be seen of an ACME server and of what is kept, without changing anything.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+use super::client::Client;
+use super::folder::Folder;
+use super::keeper;
+use super::kept::Kind;
+use super::store;
+use crate::config::{AcmePlace, AcmeSettings};
+use crate::store::{Pools, SharedRows, SharedRowsSurvey};
+
+/// What can be seen of an ACME server and of what is kept.
+#[derive(Debug)]
+pub(crate) struct AcmeSurvey {
+    /// Whether the directory is there; or why it is not.
+    pub(crate) directory: Result<(), String>,
+    pub(crate) place: PlaceSurvey,
+    /// Of each host that a certificate is to be ordered for.
+    pub(crate) certificates: Vec<(String, KeptCertificate)>,
+}
+
+/// What can be seen of the place where all is kept.
+#[derive(Debug)]
+pub(crate) enum PlaceSurvey {
+    /// A folder; the one that may not be written, if there is such.
+    Folder { not_writable: Option<PathBuf> },
+    /// A table; or why it cannot be asked about.
+    Rows(Result<SharedRowsSurvey, String>),
+}
+
+/// A certificate that is kept, or none.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum KeptCertificate {
+    Missing,
+    /// It ends, in seconds since 1970, and is renewed from some time before on.
+    Until {
+        end: u64,
+        renewal: u64,
+    },
+    /// It cannot be read, or is none.
+    Unreadable(String),
+}
+
+/// Looks at the server and at what is kept. Messages hold no credentials.
+pub(crate) async fn survey(settings: &AcmeSettings, pools: &Pools) -> AcmeSurvey {
+    let directory = match Client::new(settings.authorities.clone()) {
+        Ok(client) => client.directory(&settings.directory_url).await,
+        Err(error) => Err(format!("ACME_CA_FILE: {error}")),
+    };
+    let mut certificates = Vec::new();
+    let place = match &settings.place {
+        AcmePlace::Folder(path) => {
+            let scope = store::scope(&settings.directory_url);
+            let folder = Folder::at(path, &scope);
+            for domain in &settings.domains {
+                let text = folder.get(Kind::Certificate, domain).await;
+                let text = text.map_err(|error| error.to_string());
+                certificates.push((domain.clone(), kept(domain, text)));
+            }
+            let not_writable = not_writable(&path.join(scope));
+            PlaceSurvey::Folder { not_writable }
+        }
+        AcmePlace::Postgres(database) => {
+            let (url, holder) = (&settings.directory_url, String::new());
+            let rows = SharedRows::open(database, pools, url, holder);
+            let rows = rows.expect("the settings name a PostgreSQL");
+            let survey = rows.survey().await.map_err(|error| error.to_string());
+            if survey.as_ref().is_ok_and(SharedRowsSurvey::is_readable) {
+                for domain in &settings.domains {
+                    let text = rows.get(Kind::Certificate.word(), domain).await;
+                    let text = text.map_err(|error| error.to_string());
+                    certificates.push((domain.clone(), kept(domain, text)));
+                }
+            }
+            PlaceSurvey::Rows(survey)
+        }
+    };
+    AcmeSurvey {
+        directory,
+        place,
+        certificates,
+    }
+}
+
+fn kept(domain: &str, text: Result<Option<String>, String>) -> KeptCertificate {
+    let text = match text {
+        Ok(Some(text)) => text,
+        Ok(None) => return KeptCertificate::Missing,
+        Err(error) => return KeptCertificate::Unreadable(error),
+    };
+    match keeper::read(domain, &text) {
+        Ok(certificate) => KeptCertificate::Until {
+            end: certificate.not_after,
+            renewal: super::due::renewal(&certificate, 1.0),
+        },
+        Err(error) => KeptCertificate::Unreadable(error),
+    }
+}
+
+/// The folder itself, or the nearest one above it that is there, if nothing can be made in it.
+fn not_writable(folder: &Path) -> Option<PathBuf> {
+    let there = folder.ancestors().find(|folder| folder.exists());
+    let there = there.unwrap_or(Path::new("."));
+    let may = there.is_dir() && access(there, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+    (!may).then(|| there.to_owned())
+}

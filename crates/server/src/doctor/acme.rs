@@ -1,0 +1,151 @@
+//! What is to be said of certificates that are ordered.
+
+use std::time::Duration;
+
+use session::UnixTime;
+use tokio::runtime::Handle;
+
+use super::catalogue::acme as checks;
+use super::finding::Finding;
+use super::report::Asked;
+use crate::acme::{self, AcmeSurvey, KeptCertificate, PlaceSurvey};
+use crate::clock;
+use crate::config::{AcmePlace, AcmeSettings, Config};
+use crate::store::Pools;
+
+/// Asks the ACME server for its directory, and looks at what is kept.
+pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
+    let Some(settings) = &config.acme else {
+        return (Vec::new(), Vec::new());
+    };
+    let pools = Pools::new(Handle::current());
+    let survey = acme::survey(settings, &pools).await;
+    let mut asked = vec![Asked {
+        what: format!("ACME server {}", settings.directory_url),
+        failure: survey.directory.clone().err(),
+        limit: acme::LONGEST,
+    }];
+    if let (AcmePlace::Postgres(database), PlaceSurvey::Rows(rows)) =
+        (&settings.place, &survey.place)
+    {
+        asked.push(Asked {
+            what: ROWS.to_owned(),
+            failure: rows.as_ref().err().cloned(),
+            limit: database.timeout,
+        });
+    }
+    (judge(settings, &survey, clock::now()), asked)
+}
+
+fn judge(settings: &AcmeSettings, survey: &AcmeSurvey, now: UnixTime) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Err(failure) = &survey.directory {
+        let what = format!("ACME server {}", settings.directory_url);
+        findings.push(Finding::new(&checks::DIRECTORY, what, failure.clone()));
+    }
+    match &survey.place {
+        PlaceSurvey::Folder { not_writable: None } => {}
+        PlaceSurvey::Folder {
+            not_writable: Some(folder),
+        } => {
+            let seen = format!("nothing can be written in {}", folder.display());
+            findings.push(Finding::new(&checks::FOLDER, "ACME_STORE", seen));
+        }
+        PlaceSurvey::Rows(Err(failure)) => {
+            findings.push(Finding::new(&checks::ROWS, ROWS, failure.clone()));
+        }
+        PlaceSurvey::Rows(Ok(rows)) => {
+            if let Some(lacks) = rows.lacks() {
+                let finding = Finding::new(&checks::ROWS, ROWS, lacks);
+                findings.push(finding.with_advice(rows.advice()));
+            }
+        }
+    }
+    let certificates = survey.certificates.iter();
+    findings.extend(certificates.filter_map(|(domain, kept)| certificate(domain, kept, now)));
+    findings
+}
+
+/// What is to be said of the certificate for a host: how long it is still good, if it should have been renewed.
+fn certificate(domain: &str, kept: &KeptCertificate, now: UnixTime) -> Option<Finding> {
+    let subject = format!("certificate for {domain}");
+    let (check, seen) = match kept {
+        KeptCertificate::Missing => (&checks::MISSING, "none is kept".to_owned()),
+        KeptCertificate::Unreadable(why) => (&checks::MISSING, why.clone()),
+        KeptCertificate::Until { end, .. } if *end <= now.secs() => {
+            let ago = days(now.secs() - end);
+            (&checks::LATE, format!("it has ended {ago} ago"))
+        }
+        KeptCertificate::Until { end, renewal } => {
+            let (left, good) = (end - now.secs(), days(end - now.secs()));
+            // It is renewed with a third of its time left, and tried again every six hours.
+            let is_late = left < (end - renewal.min(end)) / 2;
+            let check = if is_late {
+                &checks::LATE
+            } else {
+                &checks::GOOD
+            };
+            (check, format!("it is good for another {good}"))
+        }
+    };
+    Some(Finding::new(check, subject, seen))
+}
+
+fn days(seconds: u64) -> String {
+    match Duration::from_secs(seconds).as_secs() / (24 * 60 * 60) {
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    }
+}
+
+const ROWS: &str = "table sessiongate_acme";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_late_when_half_the_time_for_renewing_it_is_over() {
+        const DAY: u64 = 24 * 60 * 60;
+        let now = UnixTime::from_secs(1000 * DAY);
+        let until = |end: u64| KeptCertificate::Until {
+            end: end * DAY,
+            renewal: (end - 30) * DAY,
+        };
+        for (kept, id, seen) in [
+            (
+                KeptCertificate::Missing,
+                "acme-certificate-missing",
+                "none is kept",
+            ),
+            (
+                until(1060),
+                "acme-certificate-kept",
+                "it is good for another 60 days",
+            ),
+            (
+                until(1016),
+                "acme-certificate-kept",
+                "it is good for another 16 days",
+            ),
+            (
+                until(1014),
+                "acme-certificate-late",
+                "it is good for another 14 days",
+            ),
+            (
+                until(1001),
+                "acme-certificate-late",
+                "it is good for another 1 day",
+            ),
+            (
+                until(999),
+                "acme-certificate-late",
+                "it has ended 1 day ago",
+            ),
+        ] {
+            let finding = certificate("a.example", &kept, now).unwrap();
+            assert_eq!((finding.check.id, &*finding.seen), (id, seen), "{kept:?}");
+        }
+    }
+}

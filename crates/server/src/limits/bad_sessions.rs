@@ -1,0 +1,70 @@
+//! How often an address may bring a session that does not open, or that no store knows.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use gate::Exceeded;
+use smallvec::smallvec;
+
+use super::all_nodes::{AllNodes, CountedBy};
+use super::limiter::Limiter;
+use super::table::Table;
+use crate::aside::aside;
+use crate::config::RateLimit;
+
+/// How often an address may bring a session that does not open, or that no store knows.
+#[derive(Debug)]
+pub(crate) struct BadSessions {
+    limiter: Limiter,
+    /// Where all nodes count together, if they do.
+    all_nodes: Option<AllNodes>,
+}
+
+/// A session that has been counted as a bad one.
+#[must_use = "it may turn out to be a good one"]
+#[derive(Debug)]
+pub(crate) struct CountedAsBad<'l> {
+    bad_sessions: &'l BadSessions,
+    client: IpAddr,
+    by: CountedBy,
+}
+
+impl BadSessions {
+    pub(super) fn new(table: &Arc<Table>, limit: RateLimit, all_nodes: Option<AllNodes>) -> Self {
+        Self {
+            limiter: Limiter::new(table, "bad-session", limit, None),
+            all_nodes,
+        }
+    }
+
+    /// Counts a session that an address has brought.
+    ///
+    /// # Errors
+    /// The limit, when that is one too many.
+    pub(crate) async fn count(&self, client: IpAddr) -> Result<CountedAsBad<'_>, Exceeded> {
+        self.limiter.check_address(client)?;
+        let by = match &self.all_nodes {
+            None => CountedBy::ThisNode,
+            Some(all_nodes) => {
+                let step = smallvec![self.limiter.counted_address(client)];
+                aside(all_nodes.count(step)).await?
+            }
+        };
+        Ok(CountedAsBad {
+            bad_sessions: self,
+            client,
+            by,
+        })
+    }
+}
+
+impl CountedAsBad<'_> {
+    /// Forgets it, because it was none: here at once, and for all nodes without waiting for that.
+    pub(crate) fn was_good(self) {
+        let BadSessions { limiter, all_nodes } = self.bad_sessions;
+        limiter.give_back_address(self.client);
+        if let (CountedBy::AllNodes, Some(all_nodes)) = (self.by, all_nodes) {
+            all_nodes.give_back(&limiter.counted_address(self.client));
+        }
+    }
+}

@@ -10,6 +10,7 @@ mod cookie;
 mod entropy;
 mod finding;
 mod framework;
+mod redis;
 mod report;
 mod role;
 mod secrets;

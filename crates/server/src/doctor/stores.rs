@@ -9,13 +9,14 @@ use super::catalogue::app::CLOCK_OFF;
 use super::catalogue::stores as checks;
 use super::check::Check;
 use super::finding::Finding;
+use super::redis::{self, Purpose};
 use super::report::Asked;
 use super::settings::{is_remote, of_realm};
 use crate::config::{Config, RealmSettings};
 use crate::store::{
     self, ClockReading, ColumnState, ColumnSurvey, DatabaseSettings, DatabaseSurvey, DatabaseUrl,
-    LookupSurvey, Plan, PostgresServer, RedisAddress, RedisSettings, RedisSurvey, RoleSurvey, Rows,
-    Verify, Visibility,
+    LookupSurvey, Plan, PostgresServer, RedisAddress, RedisSettings, RoleSurvey, Rows, Verify,
+    Visibility,
 };
 
 /// Asks the database and the Redis of each realm, and the one in which limits are counted.
@@ -31,7 +32,7 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
     };
     if let Some(settings) = limits.filter(|settings| !is_of_realm(settings)) {
         let what = format!("Redis {} for limits", settings.server.address);
-        found.redis(what, settings, Redis::LimitsAlone).await;
+        found.redis(what, settings, Purpose::LimitsAlone).await;
     }
     for realm in &config.realms {
         let Some(stores) = &realm.stores else {
@@ -43,28 +44,10 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
         if let Some(redis) = &stores.redis {
             let what = of_realm(&realm.name, &format!("Redis {}", redis.server.address));
             let counts = limits == Some(redis);
-            found.redis(what, redis, Redis::Stores { counts }).await;
+            found.redis(what, redis, Purpose::Stores { counts }).await;
         }
     }
     (found.findings, found.asked)
-}
-
-/// What a Redis is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Redis {
-    /// What gates count together, and nothing else.
-    LimitsAlone,
-    /// Caches or sessions, and perhaps limits.
-    Stores { counts: bool },
-}
-
-impl Redis {
-    fn counts(self) -> bool {
-        match self {
-            Self::LimitsAlone => true,
-            Self::Stores { counts } => counts,
-        }
-    }
 }
 
 #[derive(Debug, Default)]
@@ -100,7 +83,7 @@ impl Found {
         }
     }
 
-    async fn redis(&mut self, what: String, settings: &RedisSettings, purpose: Redis) {
+    async fn redis(&mut self, what: String, settings: &RedisSettings, purpose: Purpose) {
         let is_clear = match &settings.server.address {
             RedisAddress::Tcp { host, tls, .. } => !tls && is_remote(host),
             RedisAddress::Unix(_) => false,
@@ -113,12 +96,12 @@ impl Found {
         let survey = store::survey_redis(settings, purpose.counts()).await;
         let failure = survey.as_ref().err().cloned();
         let unreachable = match purpose {
-            Redis::LimitsAlone => &checks::LIMITS_UNREACHABLE,
-            Redis::Stores { .. } => &checks::REDIS_UNREACHABLE,
+            Purpose::LimitsAlone => &checks::LIMITS_UNREACHABLE,
+            Purpose::Stores { .. } => &checks::REDIS_UNREACHABLE,
         };
         self.answered(unreachable, &what, failure, settings.timeout);
         if let Ok(survey) = survey {
-            let findings = judge_redis(&what, settings, &survey, purpose);
+            let findings = redis::judge(&what, settings, &survey, purpose);
             self.findings.extend(findings);
         }
     }
@@ -299,77 +282,6 @@ fn visibility(table: &str, lookup: &LookupSurvey, role: &str) -> Option<Finding>
             let seen = format!("row-level security is on, and no policy shows {role} a row");
             Some(Finding::new(&checks::ROWS_HIDDEN, subject, seen))
         }
-    }
-}
-
-fn judge_redis(
-    what: &str,
-    settings: &RedisSettings,
-    survey: &RedisSurvey,
-    purpose: Redis,
-) -> Vec<Finding> {
-    let user = redis_user(settings, purpose.counts());
-    let mut findings = Vec::new();
-    if !survey.refused.is_empty() {
-        let seen = survey.refused.join("; ");
-        let finding = Finding::new(&checks::REDIS_RIGHTS_MISSING, what, seen);
-        findings.push(finding.with_advice(&user));
-    }
-    if let Some(code) = &survey.takes_no_writes {
-        let seen = format!("refused SET: {code}");
-        findings.push(Finding::new(&checks::REDIS_TAKES_NO_WRITES, what, seen));
-    }
-    if !survey.other_keys.is_empty() {
-        let seen = format!(
-            "the gate's user may {} keys that are not the gate's",
-            survey.other_keys.join(" and ")
-        );
-        let finding = Finding::new(&checks::REDIS_RIGHTS_MANY, what, seen);
-        findings.push(finding.with_advice(&user));
-    }
-    // What is counted may be dropped when there is no room.
-    if purpose != Redis::LimitsAlone {
-        findings.extend(fullness(what, settings, survey));
-    }
-    findings
-}
-
-/// The command that makes a user with the rights that `docs/operating.md` lists.
-fn redis_user(settings: &RedisSettings, counts: bool) -> String {
-    let select = match settings.server.login.db() {
-        0 => "",
-        _ => " +select",
-    };
-    let counting = if counts { " +evalsha +eval +time" } else { "" };
-    let prefix = &settings.key_prefix;
-    let sessions = settings.sessions.as_ref();
-    let sessions = sessions
-        .map(|prefix| format!(" %R~{prefix}*"))
-        .unwrap_or_default();
-    format!(
-        "`ACL SETUSER gate reset on >PASSWORD +getrange +set{counting}{select} ~{prefix}*{sessions}`, with a password of your own \
-         in place of PASSWORD."
-    )
-}
-
-fn fullness(what: &str, settings: &RedisSettings, survey: &RedisSurvey) -> Option<Finding> {
-    let Some(fullness) = &survey.fullness else {
-        let seen = "INFO memory was refused";
-        return Some(Finding::new(&checks::REDIS_POLICY_UNKNOWN, what, seen));
-    };
-    // Without a limit it is never full.
-    if fullness.max_memory == 0 {
-        return None;
-    }
-    let policy = &fullness.policy;
-    let seen = format!(
-        "maxmemory-policy is {policy}, maxmemory {} bytes",
-        fullness.max_memory
-    );
-    match (policy == "noeviction", settings.sessions.is_some()) {
-        (false, true) => Some(Finding::new(&checks::REDIS_EVICTS_SESSIONS, what, seen)),
-        (true, false) => Some(Finding::new(&checks::REDIS_FULL, what, seen)),
-        (false, false) | (true, true) => None,
     }
 }
 

@@ -1,0 +1,96 @@
+//! What is to be said of a Redis that answers.
+
+use super::catalogue::stores as checks;
+use super::finding::Finding;
+use crate::store::{RedisSettings, RedisSurvey};
+
+/// What a Redis is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// What gates count together, and nothing else.
+    LimitsAlone,
+    /// Caches or sessions, and perhaps limits.
+    Stores { counts: bool },
+}
+
+impl Purpose {
+    /// Whether limits are counted there.
+    pub(super) fn counts(self) -> bool {
+        match self {
+            Self::LimitsAlone => true,
+            Self::Stores { counts } => counts,
+        }
+    }
+}
+
+/// What a look at it says.
+pub(super) fn judge(
+    what: &str,
+    settings: &RedisSettings,
+    survey: &RedisSurvey,
+    purpose: Purpose,
+) -> Vec<Finding> {
+    let user = redis_user(settings, purpose.counts());
+    let mut findings = Vec::new();
+    if !survey.refused.is_empty() {
+        let seen = survey.refused.join("; ");
+        let finding = Finding::new(&checks::REDIS_RIGHTS_MISSING, what, seen);
+        findings.push(finding.with_advice(&user));
+    }
+    if let Some(code) = &survey.takes_no_writes {
+        let seen = format!("refused SET: {code}");
+        findings.push(Finding::new(&checks::REDIS_TAKES_NO_WRITES, what, seen));
+    }
+    if !survey.other_keys.is_empty() {
+        let seen = format!(
+            "the gate's user may {} keys that are not the gate's",
+            survey.other_keys.join(" and ")
+        );
+        let finding = Finding::new(&checks::REDIS_RIGHTS_MANY, what, seen);
+        findings.push(finding.with_advice(&user));
+    }
+    // What is counted may be dropped when there is no room.
+    if purpose != Purpose::LimitsAlone {
+        findings.extend(fullness(what, settings, survey));
+    }
+    findings
+}
+
+/// The command that makes a user with the rights that `docs/operating.md` lists.
+fn redis_user(settings: &RedisSettings, counts: bool) -> String {
+    let select = match settings.server.login.db() {
+        0 => "",
+        _ => " +select",
+    };
+    let counting = if counts { " +evalsha +eval +time" } else { "" };
+    let prefix = &settings.key_prefix;
+    let sessions = settings.sessions.as_ref();
+    let sessions = sessions
+        .map(|prefix| format!(" %R~{prefix}*"))
+        .unwrap_or_default();
+    format!(
+        "`ACL SETUSER gate reset on >PASSWORD +getrange +set{counting}{select} ~{prefix}*{sessions}`, with a password of your own \
+         in place of PASSWORD."
+    )
+}
+
+fn fullness(what: &str, settings: &RedisSettings, survey: &RedisSurvey) -> Option<Finding> {
+    let Some(fullness) = &survey.fullness else {
+        let seen = "INFO memory was refused";
+        return Some(Finding::new(&checks::REDIS_POLICY_UNKNOWN, what, seen));
+    };
+    // Without a limit it is never full.
+    if fullness.max_memory == 0 {
+        return None;
+    }
+    let policy = &fullness.policy;
+    let seen = format!(
+        "maxmemory-policy is {policy}, maxmemory {} bytes",
+        fullness.max_memory
+    );
+    match (policy == "noeviction", settings.sessions.is_some()) {
+        (false, true) => Some(Finding::new(&checks::REDIS_EVICTS_SESSIONS, what, seen)),
+        (true, false) => Some(Finding::new(&checks::REDIS_FULL, what, seen)),
+        (false, false) | (true, true) => None,
+    }
+}

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::stream::Http2Stream;
@@ -98,16 +98,9 @@ impl AsyncRead for Talk<'_> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.read.is_empty() {
-            match ready!(self.stream.request.incoming.poll_next(context)) {
-                Some(piece) => self.read = piece?,
-                None => return Poll::Ready(Ok(())),
-            }
-        }
-        let length = self.read.len().min(buffer.remaining());
-        buffer.put_slice(&self.read[..length]);
-        self.read.advance(length);
-        Poll::Ready(Ok(()))
+        let Self { stream, read } = &mut *self;
+        let incoming = &mut stream.request.incoming;
+        incoming.poll_read(context, read, buffer)
     }
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http1::Field;
+use tokio::io::ReadBuf;
 
 use crate::front::arrival::X_REQUEST_ID;
 use crate::streamed::BodyFrame;
@@ -44,6 +45,25 @@ impl Incoming {
             self.ahead = Some(piece);
         }
         self.ahead.is_some()
+    }
+
+    /// Puts what comes into `buffer`, as far as there is room; the rest of a piece is kept in `rest` for the next time. Nothing is put
+    /// there when the body has ended.
+    pub(crate) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        rest: &mut Bytes,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while rest.is_empty() {
+            match ready!(self.poll_next(context)) {
+                Some(piece) => *rest = piece?,
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+        let length = rest.len().min(buffer.remaining());
+        buffer.put_slice(&rest.split_to(length));
+        Poll::Ready(Ok(()))
     }
 
     /// The next piece of the body, which may be empty. The one before has been taken by then, so that there is room for another.

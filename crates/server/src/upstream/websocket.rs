@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use gate::Admitted;
 use h2::ext::Protocol;
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TE, UPGRADE};
@@ -92,16 +92,8 @@ impl AsyncRead for OverStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.read.is_empty() {
-            match ready!(self.incoming.poll_next(context)) {
-                Some(piece) => self.read = piece?,
-                None => return Poll::Ready(Ok(())),
-            }
-        }
-        let length = self.read.len().min(buffer.remaining());
-        buffer.put_slice(&self.read[..length]);
-        self.read.advance(length);
-        Poll::Ready(Ok(()))
+        let Self { incoming, read, .. } = &mut *self;
+        incoming.poll_read(context, read, buffer)
     }
 }
 

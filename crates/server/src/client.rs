@@ -138,7 +138,7 @@ impl Client {
             ..
         } = self;
         let stream = connection.into_resting();
-        let left = limits.idle - BEFORE_REST;
+        let left = limits.idle.saturating_sub(BEFORE_REST);
         (self.rests == Some(true)).then_some((Rested { stream, own }, left))
     }
 

@@ -17,12 +17,13 @@
 use aws_lc_rs::hmac;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
+use crate::base64url::{decode, decode_exactly};
 use crate::cookie::{CacheStrategy, CookieCache};
 use crate::error::{OpenError, Segment};
 use crate::json::{self, Kept};
 use crate::jwe::{Header, Jwe, MAX_HEADER_LEN, RepeatedClaims, UnverifiedKid};
 use crate::jws::{Jws, JwsHeader};
-use crate::key::{ContentKey, Derivation, KeyBytes, MAX_GUESSES, decode, decode_exactly};
+use crate::key::{ContentKey, Derivation, KeyBytes, MAX_GUESSES};
 use crate::session::{
     ClaimsText, Session, TOLERANCE, check_not_before, check_repeated, expiry, issued_at, time,
 };

@@ -14,6 +14,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::base64url::decode;
 use crate::cookies::MAX_TOKEN_LEN;
 use crate::error::{OpenError, Segment};
 use crate::json::{self, Kept};
@@ -104,9 +105,9 @@ impl<'a> Jwt<'a> {
         key.verify(
             algorithm,
             jws.signed,
-            &decoded(jws.signature, Segment::Signature)?,
+            &decode(jws.signature, Segment::Signature)?,
         )?;
-        let claims = decoded(jws.payload, Segment::Payload)?;
+        let claims = decode(jws.payload, Segment::Payload)?;
         let repeated = RepeatedClaims::default();
         Session::admit(claims, self.text, Format::Jwt, &repeated, &demands.0, now)
     }
@@ -431,13 +432,6 @@ pub(crate) fn check_type(typ: Option<&Kept<'_>>) -> Result<(), OpenError> {
         Some(typ) if typ.as_text().is_some_and(is_known) => Ok(()),
         Some(_) => Err(OpenError::UnsupportedHeader { member: "typ" }),
     }
-}
-
-/// Canonical, unpadded base64url: each value has one text.
-pub(crate) fn decoded(text: &[u8], segment: Segment) -> Result<Vec<u8>, OpenError> {
-    BASE64_URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|_| OpenError::MalformedToken { segment })
 }
 
 fn bytes(text: &String) -> Option<Vec<u8>> {

@@ -9,10 +9,11 @@
 
 use aws_lc_rs::digest;
 
+use crate::base64url::decode;
 use crate::error::{OpenError, Segment};
 use crate::jwe::{MAX_HEADER_LEN, RepeatedClaims};
 use crate::jws::{Jws, JwsHeader};
-use crate::jwt::{Key, check_type, decoded};
+use crate::jwt::{Key, check_type};
 use crate::{ClaimDemands, Format, Secret, Session, UnixTime};
 
 /// Everything that verifies the signed sessions of one application.
@@ -53,7 +54,7 @@ impl SigningKeys {
         demands: &ClaimDemands,
         now: UnixTime,
     ) -> Result<Session, OpenError> {
-        let claims = decoded(self.verify(token)?.payload, Segment::Payload)?;
+        let claims = decode(self.verify(token)?.payload, Segment::Payload)?;
         let repeated = RepeatedClaims::default();
         Session::admit(claims, token, Format::AuthJsSigned, &repeated, demands, now)
     }
@@ -69,7 +70,7 @@ impl SigningKeys {
         let mut buffer = [0; MAX_HEADER_LEN];
         let header = JwsHeader::read(jws.header, &mut buffer)?;
         check_type(header.typ.as_ref())?;
-        let signature = decoded(jws.signature, Segment::Signature)?;
+        let signature = decode(jws.signature, Segment::Signature)?;
         let mut verified = Err(OpenError::UnknownKey);
         for key in &self.keys {
             let (key, algorithm) = key.serving(&header.alg)?;

@@ -14,6 +14,19 @@ fn doctor<'a>(words: impl IntoIterator<Item = &'a str>) -> Tool {
     Tool::new(["doctor", "--json", "--ignore", "start-up-warning"]).args(words)
 }
 
+/// The same of stores, for a gate whose service is not there.
+fn doctor_of_stores<'a>(words: impl IntoIterator<Item = &'a str>) -> Tool {
+    doctor([
+        "--ignore",
+        "service-unreachable",
+        "--ignore",
+        "revocation-time",
+    ])
+    .args(words)
+    .env("UPSTREAM", "http://127.0.0.1:9")
+    .env("LISTEN", "127.0.0.1:8080")
+}
+
 /// The findings, as `id: subject`.
 fn findings(outcome: &Outcome) -> Vec<String> {
     let report = outcome.json();

@@ -4,7 +4,7 @@ use anyhow::Result;
 use harness::{Postgres, free_port, poll};
 
 use super::super::{Outcome, SECRET};
-use super::{doctor, file, findings, ids, told};
+use super::{doctor, doctor_of_stores, file, findings, ids, told};
 
 /// A role that may read the tables of an app and nothing more, and cannot write whatever it tries.
 const TABLES: &str = "
@@ -20,19 +20,12 @@ fn of(url: &str) -> Outcome {
 }
 
 fn of_table(url: &str, table: &str) -> Outcome {
-    doctor([
-        "--ignore",
-        "service-unreachable",
-        "--ignore",
-        "revocation-time",
-    ])
-    .env("AUTH_SECRET", SECRET)
-    .env("UPSTREAM", "http://127.0.0.1:9")
-    .env("LISTEN", "127.0.0.1:8080")
-    .env("ENABLE_DB_CHECK", "true")
-    .env("USER_TABLE", table)
-    .env("DATABASE_URL", url)
-    .run()
+    doctor_of_stores([])
+        .env("AUTH_SECRET", SECRET)
+        .env("ENABLE_DB_CHECK", "true")
+        .env("USER_TABLE", table)
+        .env("DATABASE_URL", url)
+        .run()
 }
 
 fn reader(postgres: &Postgres) -> String {
@@ -183,18 +176,11 @@ async fn sessions_in_a_database_are_looked_up_by_their_token() -> Result<()> {
                CREATE ROLE reader LOGIN PASSWORD 'reading'; GRANT SELECT ON users, sessions TO reader;"#,
         )
         .await?;
-    let outcome = doctor([
-        "--ignore",
-        "service-unreachable",
-        "--ignore",
-        "revocation-time",
-    ])
-    .env("AUTH_SECRET", SECRET)
-    .env("UPSTREAM", "http://127.0.0.1:9")
-    .env("LISTEN", "127.0.0.1:8080")
-    .env("SESSION_FORMAT", "authjs-database")
-    .env("DATABASE_URL", reader(&postgres))
-    .run();
+    let outcome = doctor_of_stores([])
+        .env("AUTH_SECRET", SECRET)
+        .env("SESSION_FORMAT", "authjs-database")
+        .env("DATABASE_URL", reader(&postgres))
+        .run();
     assert_eq!(
         findings(&outcome),
         [

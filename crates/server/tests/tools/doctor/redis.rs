@@ -4,25 +4,16 @@ use anyhow::Result;
 use harness::{Postgres, Redis};
 
 use super::super::{Outcome, SECRET};
-use super::{doctor, ids, told};
+use super::{doctor_of_stores, ids, told};
 
 /// What there is to say of this Redis, with a database that is fine.
 fn of(postgres: &Postgres, redis: &str) -> Outcome {
-    doctor([
-        "--ignore",
-        "service-unreachable",
-        "--ignore",
-        "revocation-time",
-        "--ignore",
-        "database-superuser",
-    ])
-    .env("AUTH_SECRET", SECRET)
-    .env("UPSTREAM", "http://127.0.0.1:9")
-    .env("LISTEN", "127.0.0.1:8080")
-    .env("ENABLE_DB_CHECK", "true")
-    .env("DATABASE_URL", postgres.url(Postgres::DATABASE))
-    .env("REDIS_URL", redis)
-    .run()
+    doctor_of_stores(["--ignore", "database-superuser"])
+        .env("AUTH_SECRET", SECRET)
+        .env("ENABLE_DB_CHECK", "true")
+        .env("DATABASE_URL", postgres.url(Postgres::DATABASE))
+        .env("REDIS_URL", redis)
+        .run()
 }
 
 async fn database() -> Result<Postgres> {
@@ -145,19 +136,12 @@ async fn a_redis_with_sessions_must_not_drop_them() -> Result<()> {
         &["+getrange", "+set", "+info", "~auth:*", "%R~better-auth:*"],
     )
     .await?;
-    let outcome = doctor([
-        "--ignore",
-        "service-unreachable",
-        "--ignore",
-        "revocation-time",
-    ])
-    .env("BETTER_AUTH_SECRET", SECRET)
-    .env("UPSTREAM", "http://127.0.0.1:9")
-    .env("LISTEN", "127.0.0.1:8080")
-    .env("SESSION_FORMAT", "better-auth")
-    .env("SESSION_STORE", "redis")
-    .env("REDIS_URL", url)
-    .run();
+    let outcome = doctor_of_stores([])
+        .env("BETTER_AUTH_SECRET", SECRET)
+        .env("SESSION_FORMAT", "better-auth")
+        .env("SESSION_STORE", "redis")
+        .env("REDIS_URL", url)
+        .run();
     assert_eq!(ids(&outcome), ["redis-evicts-sessions"], "{outcome:?}");
     Ok(())
 }
@@ -182,18 +166,11 @@ async fn a_redis_that_does_not_answer_is_a_problem() -> Result<()> {
 
 /// What there is to say of a Redis in which nothing but limits is counted.
 fn of_limits(redis: &str) -> Outcome {
-    doctor([
-        "--ignore",
-        "service-unreachable",
-        "--ignore",
-        "revocation-time",
-    ])
-    .env("AUTH_SECRET", SECRET)
-    .env("UPSTREAM", "http://127.0.0.1:9")
-    .env("LISTEN", "127.0.0.1:8080")
-    .env("RATE_LIMIT_SHARED", "true")
-    .env("REDIS_URL", redis)
-    .run()
+    doctor_of_stores([])
+        .env("AUTH_SECRET", SECRET)
+        .env("RATE_LIMIT_SHARED", "true")
+        .env("REDIS_URL", redis)
+        .run()
 }
 
 #[tokio::test]

@@ -214,7 +214,8 @@ impl Stream {
     pub(crate) fn is_quiet(&self) -> bool {
         let peeked = match &self.socket {
             StreamSocket::Tcp(stream) => peek(stream),
-            StreamSocket::Tls(stream) => return stream.is_quiet(),
+            StreamSocket::Tls(stream) if stream.has_unread() => return false,
+            StreamSocket::Tls(stream) => peek(stream.beneath()),
             StreamSocket::Unix(stream) => peek(stream),
         };
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)

@@ -99,12 +99,9 @@ impl TlsSocket {
         }
     }
 
-    /// Whether the other side has neither sent nor closed anything.
-    pub(crate) fn is_quiet(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        let peeked = SockRef::from(&self.tcp).peek(&mut byte);
-        let is_quiet = peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
-        is_quiet && !self.has_plaintext && self.unread.is_empty()
+    /// Whether something may have come that nobody has read yet.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.has_plaintext || !self.unread.is_empty()
     }
 
     /// Whether encrypted bytes are still to go out.

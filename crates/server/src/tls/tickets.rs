@@ -5,6 +5,7 @@
 //! one's place. All cores share them.
 
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -83,8 +84,7 @@ impl Tickets {
     /// The keys, for the process after this one: first the one that seals.
     pub(crate) fn keys(&self) -> Vec<TicketKey> {
         let keys = self.keys.load();
-        let all = [Some(&keys.current), keys.previous.as_ref()].into_iter();
-        all.flatten().map(|key| key.known_as.clone()).collect()
+        keys.all().map(|key| key.known_as.clone()).collect()
     }
 
     fn seal(&self, message: &[u8], now: u64) -> Option<Vec<u8>> {
@@ -102,10 +102,9 @@ impl Tickets {
         let (name, rest) = ticket.split_at_checked(NAME_LEN)?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_LEN)?;
         let keys = self.keys.load();
-        let mut all = [Some(&keys.current), keys.previous.as_ref()]
-            .into_iter()
-            .flatten();
-        let key = all.find(|key| key.known_as.name == name && key.opens(now))?;
+        let key = keys
+            .all()
+            .find(|key| key.known_as.name == name && key.opens(now))?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut opened = sealed.to_vec();
         let message = key
@@ -130,6 +129,13 @@ impl Tickets {
         // Where two cores make a key at once, the first one's is everybody's.
         self.keys.compare_and_swap(&keys, Arc::new(next));
         Ok(Arc::clone(&self.keys.load().current))
+    }
+}
+
+impl Keys {
+    /// Both, the one that seals first.
+    fn all(&self) -> impl Iterator<Item = &Arc<Key>> {
+        iter::once(&self.current).chain(&self.previous)
     }
 }
 

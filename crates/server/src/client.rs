@@ -54,8 +54,10 @@ pub(crate) struct Client {
     leaving: Patience,
     /// The connection to a service that is its owner's alone.
     own: Option<Box<Own>>,
-    /// Whether it may rest where no request comes for a while, and whether it does.
-    rests: Option<bool>,
+    /// How long a request is waited for at hand; for the rest of its time it rests.
+    at_hand: Duration,
+    /// Whether it does.
+    rests: bool,
 }
 
 /// A connection to the server of this identity that is its owner's alone.
@@ -102,7 +104,7 @@ impl Client {
     pub(crate) fn new(stream: Stream, limits: ClientSettings, stop: CancellationToken) -> Self {
         let client = Self::go_on(stream.into(), limits, stop);
         Self {
-            rests: None,
+            at_hand: limits.idle,
             ..client
         }
     }
@@ -124,7 +126,8 @@ impl Client {
             has_finished: false,
             leaving: Patience::default(),
             own,
-            rests: Some(false),
+            at_hand: limits.idle.min(BEFORE_REST),
+            rests: false,
         }
     }
 
@@ -135,11 +138,13 @@ impl Client {
             connection,
             own,
             limits,
+            at_hand,
+            rests,
             ..
         } = self;
         let stream = connection.into_resting();
-        let left = limits.idle.saturating_sub(BEFORE_REST);
-        (self.rests == Some(true)).then_some((Rested { stream, own }, left))
+        let left = limits.idle.saturating_sub(at_hand);
+        rests.then_some((Rested { stream, own }, left))
     }
 
     /// The connection as it was before the preface of HTTP/2 was taken from it, which was all that was taken.
@@ -160,11 +165,7 @@ impl Client {
             return None;
         }
         self.connection.rest();
-        let patience = match self.rests {
-            Some(_) => self.limits.idle.min(BEFORE_REST),
-            None => self.limits.idle,
-        };
-        self.connection.allow(Allowance::at_once(patience));
+        self.connection.allow(Allowance::at_once(self.at_hand));
         let mut is_inside = false;
         loop {
             let read = self.http.next_request(&mut self.connection.input);
@@ -184,13 +185,13 @@ impl Client {
             match poll_fn(|context| self.poll_more(context, is_inside)).await {
                 More::Came => {}
                 More::Late if is_inside => return Some(Err(self.http.give_up())),
-                More::Late if patience < self.limits.idle && self.stop.is_cancelled() => {
+                More::Late if self.at_hand < self.limits.idle && self.stop.is_cancelled() => {
                     // It ends soon, as below.
-                    let limit = self.limits.idle;
-                    self.connection.allow(Allowance::at_once(limit));
+                    self.at_hand = self.limits.idle;
+                    self.connection.allow(Allowance::at_once(self.at_hand));
                 }
                 More::Late => {
-                    self.rests = self.rests.map(|_| patience < self.limits.idle);
+                    self.rests = self.at_hand < self.limits.idle;
                     return None;
                 }
                 More::Nothing => return None,

@@ -191,7 +191,7 @@ async fn accept<F: Front>(
     Ok(())
 }
 
-/// Two of them after a rush its memory is back.
+/// Within two of them what is free after a rush goes back, but for pages of which a part is in use.
 const BEFORE_GIVING_BACK: Duration = Duration::from_secs(5);
 
 /// How long those may take who are told that they end. Each takes a second at most, unless its client reads nothing.

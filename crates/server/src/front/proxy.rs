@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use gate::{Access, Admission, Admitted, Arrival, Facts, Permit, Refusal, Refused, Rewrite, Route};
@@ -22,7 +23,6 @@ use super::cors::Cors;
 use super::onward::{self, Added};
 use super::passed::is_stream;
 use super::record::{Decision, Record};
-use super::resting::Resting;
 use super::target::{self, Target};
 use super::way_in::{Asked, WayIn};
 use super::{HTTPS_REQUIRED, Sparingly, acme, files, limited, streaming, tunnel};
@@ -66,7 +66,8 @@ pub(super) enum Served {
     Over,
     /// It begins with the preface of HTTP/2, where that is spoken.
     OverHttp2(Stream),
-    Rests(Resting),
+    /// Nothing has come for a while. It goes on when something does, for so long at most.
+    Rests(Connected, Duration),
 }
 
 impl Proxy {
@@ -100,12 +101,14 @@ impl Proxy {
         }
         match client.into_rested() {
             None => Served::Over,
-            Some((client, limit)) => Served::Rests(Resting {
-                client,
-                peer,
-                is_new,
-                limit,
-            }),
+            Some((client, limit)) => {
+                let connected = Connected {
+                    client,
+                    peer,
+                    is_new,
+                };
+                Served::Rests(connected, limit)
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::live::Live;
 /// # Errors
 /// The refusal when the client asks too often.
 pub(crate) async fn first<'l>(live: &'l Live, client: IpAddr) -> Result<(), Refused<'l>> {
-    let Some(rates) = &live.rates else {
+    let Some(rates) = counting(live) else {
         return Ok(());
     };
     let counted = rates.of_client(client).await;
@@ -28,7 +28,7 @@ pub(crate) async fn first<'l>(live: &'l Live, client: IpAddr) -> Result<(), Refu
 /// The refusal when no single route does, or it is asked for too often.
 pub(crate) async fn route<'l>(live: &'l Live, facts: &Facts<'_>) -> Result<&'l Route, Refused<'l>> {
     let route = live.gate.routes.of(facts)?;
-    if let Some(rates) = &live.rates
+    if let Some(rates) = counting(live)
         && let Err(exceeded) = rates.of_route(route, facts.arrival.client).await
     {
         return Err(refused(Some(route), exceeded.into()));
@@ -43,12 +43,11 @@ pub(crate) async fn last<'l>(
     arrival: &Arrival,
     decided: &mut Result<Permit<'l>, Refused<'l>>,
 ) {
-    let Some(rates) = &live.rates else {
-        return;
-    };
     match decided {
         Ok(permit) => {
-            if let Err(exceeded) = of_user(live, rates, permit).await {
+            if let Some(rates) = counting(live)
+                && let Err(exceeded) = of_user(live, rates, permit).await
+            {
                 let route = permit.route();
                 // What takes its place is gone with the next line.
                 let permit = mem::replace(decided, Err(Refusal::NoSession.into()));
@@ -64,13 +63,18 @@ pub(crate) async fn last<'l>(
             if let Refusal::Unopened(error) = &refusal.refusal
                 && is_made_up(error)
                 && let Some(client) = arrival.known_client()
-                && let Some(bad_sessions) = rates.bad_sessions()
+                && let Some(bad_sessions) = live.rates.as_ref().and_then(Rates::bad_sessions)
                 && let Err(exceeded) = bad_sessions.count(client).await
             {
                 *decided = Err(refused(refusal.route, exceeded.into()));
             }
         }
     }
+}
+
+/// The limits that count requests. The default limit counts nothing but sessions that do not open.
+fn counting(live: &Live) -> Option<&Rates> {
+    live.rates.as_ref().filter(|rates| rates.counts_requests)
 }
 
 async fn of_user(live: &Live, rates: &Rates, permit: &Permit<'_>) -> Result<(), Exceeded> {

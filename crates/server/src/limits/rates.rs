@@ -21,6 +21,8 @@ pub(crate) struct Rates {
     /// By the id of the route. Empty without a limit of any route.
     of_routes: Vec<Limiters>,
     bad_sessions: Option<Arc<BadSessions>>,
+    /// Whether requests are counted, and not only sessions that do not open.
+    pub(crate) counts_requests: bool,
     /// Where all nodes count together, if they do.
     all_nodes: Option<AllNodes>,
 }
@@ -57,6 +59,7 @@ impl Rates {
         }
         let bad_sessions = |limit| Arc::new(BadSessions::new(table, limit, all_nodes.clone()));
         Some(Self {
+            counts_requests: is_of_routes || !limits.rates.is_empty(),
             of_all: Limiters::new(table, &limits.rates, None),
             of_routes,
             bad_sessions: limits.bad_sessions.map(bad_sessions),

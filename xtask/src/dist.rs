@@ -16,6 +16,10 @@ pub(crate) struct Options {
     /// it takes more than twice as long, and installs what the load needs.
     #[arg(long)]
     profile_guided: bool,
+    /// Build without whole-program optimization: the same program, not as fast, in half the time. For tests of what the
+    /// binary needs around it.
+    #[arg(long, conflicts_with = "profile_guided")]
+    quick: bool,
 }
 
 /// Builds a static release binary for this machine's architecture and prints its path. `exercise` has a binary do what a
@@ -26,8 +30,10 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options, exercise: fn(PathBuf) -> Result<()>) -> Result<()> {
     let binary = if options.profile_guided {
         profile_guided(exercise)?
+    } else if options.quick {
+        compile("release", "", "target")?
     } else {
-        compile("", "target")?
+        compile("dist", "", "target")?
     };
     println!("{}", binary.display());
     Ok(())
@@ -42,7 +48,7 @@ pub(crate) fn profile_guided(exercise: fn(PathBuf) -> Result<()>) -> Result<Path
     let folder = root().join("target/profile");
     let raw = folder.join("raw");
     let generate = format!("-C profile-generate={}", raw.display());
-    let instrumented = compile(&generate, "target/instrumented")?;
+    let instrumented = compile("dist", &generate, "target/instrumented")?;
     let profile = folder.join(format!("{:016x}.profdata", digest(&instrumented)?));
     if !profile.exists() {
         if folder.exists() {
@@ -53,19 +59,19 @@ pub(crate) fn profile_guided(exercise: fn(PathBuf) -> Result<()>) -> Result<Path
         step(merge.arg("-o").arg(&profile).arg(&raw))?;
     }
     let usage = format!("-C profile-use={}", profile.display());
-    compile(&usage, "target/profile-guided")
+    compile("dist", &usage, "target/profile-guided")
 }
 
 /// The C library is linked in (`crt-static`), so that the image needs nothing beside the binary. An explicit target,
 /// even though it is the host's own, keeps the flags away from build scripts and procedural macros.
-fn compile(flags: &str, folder: &str) -> Result<PathBuf> {
+fn compile(profile: &str, flags: &str, folder: &str) -> Result<PathBuf> {
     let host = host()?;
     ensure!(
         host.ends_with("-linux-gnu"),
         "the static binary is built on Linux with glibc, not on {host}"
     );
     let mut cargo = command(&format!(
-        "cargo build --profile dist --locked -p sessiongate --target {host} --target-dir {folder}"
+        "cargo build --profile {profile} --locked -p sessiongate --target {host} --target-dir {folder}"
     ));
     let flags = format!("-C target-feature=+crt-static {flags}");
     build(cargo.env("RUSTFLAGS", flags.trim_end()))

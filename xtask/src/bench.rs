@@ -150,8 +150,8 @@ fn side_by_side(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Has this sessiongate do what it does most, for a profile of where its time goes. A profile of all that it is measured doing
-/// made none of it faster.
+/// Has this sessiongate do what it does most, for a profile of where its time goes. What the profile lacks, the compiler takes for
+/// code that never runs, and makes it small in place of fast.
 ///
 /// # Errors
 /// When something is missing, or it does not do what it should: then the profile would be of something else.

@@ -43,12 +43,8 @@ pub(crate) fn all(quick: bool) -> Vec<Case> {
         tls(),
         handshakes(false),
         handshakes(true),
-        http2(
-            "http2",
-            "HTTP/2 over TLS 1.3, 32 connections with 32 requests under way on each; the gate opens the session of every request",
-            32,
-        ),
-        http2("http2-few", "The same, 8 connections", 8),
+        http2(),
+        http2_few(),
         grpc(),
         audit(),
         large(),
@@ -68,7 +64,7 @@ pub(crate) fn all(quick: bool) -> Vec<Case> {
 
 /// What the gate does most, without other servers.
 pub(crate) fn of_the_gate() -> Vec<Case> {
-    let mut cases = vec![proxy(), refused(), decisions()];
+    let mut cases = vec![proxy(), refused(), decisions(), tls(), http2_few(), grpc()];
     for case in &mut cases {
         case.entries.retain(|entry| entry.kind.is_gate());
     }
@@ -201,8 +197,17 @@ fn handshakes(comes_back: bool) -> Case {
     }
 }
 
+fn http2() -> Case {
+    let title = "HTTP/2 over TLS 1.3, 32 connections with 32 requests under way on each; the gate opens the session of every request";
+    streams("http2", title, 32)
+}
+
+fn http2_few() -> Case {
+    streams("http2-few", "The same, 8 connections", 8)
+}
+
 /// Many requests on each connection, as browsers and HTTP clients send them.
-fn http2(name: &'static str, title: &'static str, connections: u32) -> Case {
+fn streams(name: &'static str, title: &'static str, connections: u32) -> Case {
     let load = Load::Http2 {
         connections,
         streams: 32,

@@ -157,11 +157,11 @@ pub(super) const GOALS: [(&str, &str, Bound); 4] = [
 const CONNECTIONS: usize = 10_000;
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// How long the servers may take to put away what they needed for the answers, and to give it back: the gate does so every five
-/// seconds.
-const REST: Duration = Duration::from_secs(15);
+/// How long the servers may take to put away what they needed for the answers, and to give it back: the gate looks every five
+/// seconds, and its allocator lets go of a page only at the fourth look or so.
+const REST: Duration = Duration::from_secs(30);
 
 /// How long they may take to give back what the connections took.
-const RETURN: Duration = Duration::from_secs(15);
+const RETURN: Duration = Duration::from_secs(30);
 
 const WARMING: Duration = Duration::from_secs(1);

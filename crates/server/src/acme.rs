@@ -40,9 +40,9 @@ pub(crate) use self::survey::{AcmeSurvey, KeptCertificate, PlaceSurvey, survey};
 use crate::clock;
 use crate::config::AcmeSettings;
 use crate::metrics::Metrics;
-use crate::store::Pools;
 use crate::tls::TlsFileError;
 use crate::tls::certificate::Certificate;
+use stores::Pools;
 
 /// The certificates that are ordered, and the tasks that see to it.
 pub(crate) struct Acme {

@@ -99,7 +99,7 @@ use self::stack::Stack;
 pub(crate) use self::tls::{Certificates, TlsSettings};
 pub(crate) use crate::logging::LogFormat;
 use crate::socket::Address;
-use crate::store::RedisSettings;
+use ::stores::RedisSettings;
 
 /// Every setting, valid.
 #[derive(Debug)]
@@ -478,21 +478,6 @@ const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9090";
 
 /// In bytes: what 256 bits take when every byte is random.
 const SHORTEST_SECRET: usize = 32;
-
-/// The database of a `DATABASE_URL`, for tests of the stores.
-#[cfg(test)]
-pub(crate) fn database_url(variables: &Variables) -> crate::store::DatabaseUrl {
-    stores::database_url(&mut Reader::new(variables)).expect("a valid URL")
-}
-
-/// The Redis of a URL, for tests of the stores.
-#[cfg(test)]
-pub(crate) fn redis_server(url: &str) -> crate::store::RedisServer {
-    let url = connection_url::ConnectionUrl::parse(url).expect("a URL");
-    redis_url::RedisUrl::read(&url)
-        .expect("a valid URL")
-        .server()
-}
 
 #[cfg(test)]
 mod tests;

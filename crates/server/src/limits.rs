@@ -7,9 +7,9 @@ mod in_flight;
 mod limiter;
 mod rates;
 mod table;
+mod unknown_tokens;
 
 pub(crate) use self::all_nodes::AllNodes;
-pub(crate) use self::bad_sessions::BadSessions;
 pub(crate) use self::connections::{Connections, Held};
 pub(crate) use self::in_flight::InFlight;
 pub(crate) use self::rates::Rates;

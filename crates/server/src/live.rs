@@ -37,12 +37,12 @@ use crate::config::{
 };
 use crate::leases::{self, Holder, Lease};
 use crate::limits::{AllNodes, Rates};
-use crate::store::{self, SharedRates, StoreHealth, Users};
+use stores::{SharedRates, StoreHealth, UnknownTokens, Users};
 
 /// What a reload replaces.
 pub(crate) struct Live {
     /// What decides.
-    pub(crate) gate: Gate<Users, store::Sessions>,
+    pub(crate) gate: Gate<Users, stores::Sessions>,
     /// What becomes of requests, by the id of their routes.
     pub(crate) handling: Vec<Handling>,
     /// Where they go.
@@ -119,7 +119,10 @@ impl Live {
             let before = before.and_then(|before| Opened::named(&before.realms, &settings.name));
             let (one, mut realm) = Opened::open(settings, before, around)?;
             let sessions = realm.sessions.take();
-            realm.sessions = sessions.map(|sessions| sessions.limited(bad_sessions.cloned()));
+            realm.sessions = sessions.map(|sessions| {
+                let unknown = bad_sessions.cloned();
+                sessions.limited(unknown.map(|limit| limit as Arc<dyn UnknownTokens>))
+            });
             opened.push(one);
             realms.push(realm);
         }
@@ -216,7 +219,7 @@ impl Live {
     /// Whether decisions can be made: the stores can tell, or none is needed.
     pub(crate) fn is_ready(&self) -> bool {
         let mut stores = self.realms.iter().filter_map(|realm| realm.stores.as_ref());
-        stores.all(store::Stores::ready)
+        stores.all(stores::Stores::ready)
     }
 
     /// What becomes of a request that enters, or does not, by this route.

@@ -11,8 +11,8 @@ use metrics_exporter_prometheus::{
 };
 
 use crate::mode::Mode;
-use crate::store::{Asked, Observer, Outcome};
 use crate::{clock, logging};
+use stores::{Asked, Observer, Outcome};
 
 /// Every meter. The ones on the hot path are registered once.
 pub(crate) struct Metrics {

@@ -30,14 +30,15 @@ use crate::listener::{Listening, Share};
 use crate::live::{HandedTickets, Reload, Shared, Surroundings, View};
 use crate::metrics::Metrics;
 use crate::output::Output;
+use crate::process::process;
 use crate::pulse::{Pulse, pulses};
 use crate::refusals::Refusals;
 use crate::runtime::{self, Fronts, Tasks};
 use crate::signals::{Signals, Stop};
 use crate::socket::Address;
-use crate::store::Pools;
 use crate::systemd;
 use crate::vital::{self, Endings};
+use stores::Pools;
 
 /// Serves until SIGTERM, SIGINT or SIGQUIT, or until another process has taken its place, then finishes what is in flight.
 /// `config` is what was read from `source`, `inherited` what whoever started the process has passed. `ready` is told where the
@@ -135,7 +136,7 @@ impl Built {
         let signals = listen_to_signals(&shared)?;
         let around = Surroundings {
             runtime: shared.handle().clone(),
-            pools: Pools::new(shared.handle().clone()),
+            pools: Pools::new(process(shared.handle().clone())),
             metrics: Metrics::new()?,
             table: Arc::new(Table::new()),
             tickets,

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::spawn_blocking;
 
 use super::kept::{KeepError, Kept, Kind};
-use crate::named_file;
+use client_tls::named_file;
 
 /// A folder with one for each kind of text in it.
 pub(super) struct Folder {

@@ -4,7 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::store::SharedRowsError;
+use stores::SharedRowsError;
 
 /// What a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::folder::Folder;
 use super::kept::{KeepError, Kept, Kind};
 use crate::config::{AcmePlace, AcmeSettings};
-use crate::store::{Pools, SharedRows};
+use stores::{Pools, SharedRows};
 
 /// Where texts are kept.
 pub(super) enum Store {

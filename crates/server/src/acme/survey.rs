@@ -10,7 +10,7 @@ use super::keeper;
 use super::kept::Kind;
 use super::store;
 use crate::config::{AcmePlace, AcmeSettings};
-use crate::store::{Pools, SharedRows, SharedRowsSurvey};
+use stores::{Pools, SharedRows, SharedRowsSurvey};
 
 /// What can be seen of an ACME server and of what is kept.
 #[derive(Debug)]

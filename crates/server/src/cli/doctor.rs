@@ -11,8 +11,9 @@ use http::HeaderValue;
 use super::open::header_value;
 use crate::config::{self, Loaded, Variables};
 use crate::doctor::{self, Ending, Question, Report, Site, catalogue};
+use crate::output;
 use crate::tls::Authorities;
-use crate::{named_file, output};
+use client_tls::named_file;
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArguments {

@@ -19,10 +19,12 @@ use crate::explain::{self, AskedBy, Explanation, FieldLine, Head, Question, Targ
 use crate::limits::Table;
 use crate::live::{HandedTickets, Live, Surroundings};
 use crate::metrics::Metrics;
-use crate::store::Pools;
+use crate::output;
+use crate::process::process;
 use crate::tls::certificate::read_chain;
 use crate::tls::client_certificate;
-use crate::{named_file, output};
+use client_tls::named_file;
+use stores::Pools;
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArguments {
@@ -120,7 +122,7 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
     let around = Surroundings {
         table: Arc::new(Table::new()),
         runtime: runtime.handle().clone(),
-        pools: Pools::new(runtime.handle().clone()),
+        pools: Pools::new(process(runtime.handle().clone())),
         metrics: Metrics::new()?,
         tickets: HandedTickets::default(),
     };

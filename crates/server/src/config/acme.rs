@@ -11,9 +11,9 @@ use super::listeners::ListenerSettings;
 use super::raw::Reader;
 use super::stores;
 use super::tls::Certificates;
-use crate::store::{self, DatabaseSettings};
 use crate::tls::Authorities;
 use crate::tls::server::ClientProof;
+use ::stores::DatabaseSettings;
 
 /// How certificates are ordered from an ACME server (RFC 8555).
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl AcmeSettings {
 pub(super) fn read(
     reader: &mut Reader<'_>,
     listeners: &[ListenerSettings],
-    stores: Option<&store::Settings>,
+    stores: Option<&::stores::Settings>,
 ) -> Option<AcmeSettings> {
     if !is_used(listeners) {
         return None;
@@ -224,7 +224,7 @@ fn challenges(reader: &mut Reader<'_>, listeners: &[ListenerSettings]) -> Vec<Ac
     }
 }
 
-fn place(reader: &mut Reader<'_>, stores: Option<&store::Settings>) -> Option<AcmePlace> {
+fn place(reader: &mut Reader<'_>, stores: Option<&::stores::Settings>) -> Option<AcmePlace> {
     let Some(text) = reader.read(STORE, |text| Ok::<_, Infallible>(text.to_owned())) else {
         let what = "say where the account and the certificates are kept: a folder such as /var/lib/sessiongate/acme, or \
                     `postgres` for several nodes";

@@ -28,7 +28,7 @@ use super::place::{Place, SourceFile};
 use super::problem::Problem;
 use super::stack::{RawRealm, Spanned, Stack};
 use super::variables::Variables;
-use crate::named_file;
+use client_tls::named_file;
 
 /// What the environment and the file say together.
 #[derive(Debug, Default)]

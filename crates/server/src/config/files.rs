@@ -14,7 +14,7 @@ use super::place::SourceFile;
 use super::stack::{RawProfile, RawSource, Stack};
 use super::variables::Variables;
 use super::{Config, RealmSettings};
-use crate::named_file;
+use client_tls::named_file;
 
 /// Files by their paths, and where more of them may appear.
 #[derive(Clone, Debug, Default)]

@@ -11,7 +11,7 @@ use session::Secret;
 
 use super::mark::MARK;
 use super::problem::Problem;
-use crate::named_file;
+use client_tls::named_file;
 
 /// What the bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use gate::{ClaimPath, EmailHeader, Groups, GroupsSource, IdentityRules};
 use super::raw::Reader;
 use super::rules::Columns;
 use super::sessions::SessionFormat;
-use crate::store::{self, Column};
+use stores::{self, Column};
 
 /// The rules about people: `EMAIL_HEADER` and `ALLOW_ANONYMOUS`.
 pub(super) fn rules(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> IdentityRules {
@@ -63,7 +63,7 @@ pub(super) fn groups(reader: &mut Reader<'_>, columns: &mut Columns) -> Option<G
 /// What to say where guests are refused and the database is not asked who is one.
 pub(super) fn unknown_guests(
     rules: &IdentityRules,
-    stores: Option<&store::Settings>,
+    stores: Option<&stores::Settings>,
 ) -> Option<String> {
     let tables = stores?.database.as_ref()?.sessions.as_ref()?;
     let unknown = !rules.allow_anonymous && tables.standing.anonymous.is_none();

@@ -12,7 +12,7 @@ use super::lookups::{self, SessionLookups};
 use super::raw::Reader;
 use super::realm::RealmReading;
 use super::sessions::SessionFormat;
-use crate::store::{self, MemorySettings};
+use stores::{self, MemorySettings};
 
 /// What a configuration uses, as far as settings depend on it.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +82,7 @@ impl Uses {
             authjs: has_cookies(false),
             better_auth: has_cookies(true),
             lookups: realm.lookups,
-            users: stores.is_some_and(store::Settings::checks_users),
+            users: stores.is_some_and(stores::Settings::checks_users),
             database: stores.and_then(database_kind),
             redis: stores.is_some_and(|stores| stores.redis.is_some()),
             memory: stores.map_or(NO_MEMORY, |stores| stores.memory),
@@ -91,10 +91,10 @@ impl Uses {
     }
 }
 
-fn database_kind(stores: &store::Settings) -> Option<Database> {
+fn database_kind(stores: &stores::Settings) -> Option<Database> {
     Some(match stores.database.as_ref()?.url {
-        store::DatabaseUrl::Postgres(_) => Database::Postgres,
-        store::DatabaseUrl::Sqlite(_) => Database::Sqlite,
+        stores::DatabaseUrl::Postgres(_) => Database::Postgres,
+        stores::DatabaseUrl::Sqlite(_) => Database::Sqlite,
     })
 }
 

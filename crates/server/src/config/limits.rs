@@ -9,7 +9,7 @@ use super::network;
 use super::raw::Reader;
 use super::stores;
 use crate::patience::FOREVER;
-use crate::store::{self, RedisSettings};
+use ::stores::RedisSettings;
 
 /// The limits of the whole gate. `None` is no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> LimitSettings {
 pub(super) fn shared(
     reader: &mut Reader<'_>,
     is_limited: bool,
-    stores: Option<&store::Settings>,
+    stores: Option<&::stores::Settings>,
 ) -> Option<RedisSettings> {
     const NAME: &str = "RATE_LIMIT_SHARED";
     if !reader.switch(NAME, false) {

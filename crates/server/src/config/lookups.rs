@@ -2,7 +2,7 @@
 
 use super::raw::Reader;
 use super::sessions::SessionFormat;
-use crate::store::{
+use stores::{
     Column, Need, SessionTables, StandingColumn, StandingColumns, Table, UserTable, Zone,
 };
 

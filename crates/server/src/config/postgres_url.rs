@@ -16,7 +16,7 @@ use self::harmless::HARMLESS;
 pub(super) use self::ssl::Ssl;
 use super::connection_url::{ConnectionUrl, TWICE, set};
 use super::host::Host;
-use crate::store::{PostgresHost, PostgresServer, Verify};
+use stores::{PostgresHost, PostgresServer, Verify};
 
 /// A PostgreSQL as a URL describes it. What the URL does not say is `None`, so that other settings can complete it.
 #[derive(Clone, Debug, Default)]

@@ -15,7 +15,7 @@ use super::mark::MARK;
 use super::place::Place;
 pub(crate) use super::problem::Problem;
 pub(crate) use super::variables::Variables;
-use crate::named_file;
+use client_tls::named_file;
 
 /// One setting as it took effect, for `check-config`. Secrets are shown by length and fingerprint.
 #[derive(Clone, Debug)]

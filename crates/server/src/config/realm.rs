@@ -14,8 +14,8 @@ use super::rules::AskedOfStores;
 use super::sessions::{self, SessionFormat};
 use super::stack::DEFAULT_REALM;
 use super::{bearer, identity, stores};
-use crate::store::{StoredClaim, UserColumn};
-use crate::{jwks, store};
+use crate::jwks;
+use ::stores::{StoredClaim, UserColumn};
 
 /// One application that issues sessions.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct RealmSettings {
     /// Whose signed tokens are accepted beside the sessions.
     pub(crate) issuer: Option<jwks::Settings>,
     /// Where users and sessions are looked up; `None` when neither is.
-    pub(crate) stores: Option<store::Settings>,
+    pub(crate) stores: Option<::stores::Settings>,
     /// Where the file first names a column, by the name of the column; or a whole table, by its name and a dot.
     pub(crate) places: Vec<(String, Place)>,
     /// Every setting of it as it took effect.
@@ -43,7 +43,7 @@ pub(crate) struct RealmSettings {
 impl RealmSettings {
     /// The files that its stores need, each with the setting that names it.
     pub(super) fn store_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        self.stores.iter().flat_map(store::Settings::files)
+        self.stores.iter().flat_map(::stores::Settings::files)
     }
 }
 
@@ -58,7 +58,7 @@ pub(super) struct RealmReading {
     demands: ClaimDemands,
     pub(super) identity: IdentityRules,
     pub(super) issuer: Option<jwks::Settings>,
-    pub(super) stores: Option<store::Settings>,
+    pub(super) stores: Option<::stores::Settings>,
 }
 
 impl RealmReading {

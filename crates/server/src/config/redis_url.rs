@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use redis::RedisConnectionInfo;
 
 use super::connection_url::{ConnectionUrl, set};
-use crate::store::{RedisAddress, RedisServer};
+use stores::{RedisAddress, RedisServer};
 
 /// A Redis as a URL describes it. What the URL does not say is `None`, so that other settings can complete it.
 #[derive(Clone)]

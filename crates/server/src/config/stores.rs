@@ -12,7 +12,7 @@ use super::lookups::SessionLookups;
 use super::postgres_url::{self, Password, PostgresUrl, Ssl};
 use super::raw::Reader;
 use super::redis_url::RedisUrl;
-use crate::store::{
+use stores::{
     Column, DatabaseSettings, DatabaseUrl, MemorySettings, RedisSettings, Settings, Table,
     UserTable,
 };
@@ -331,12 +331,6 @@ fn place(reader: &mut Reader<'_>, why: &str) -> Option<Place> {
         host_timeout: postgres.host_timeout,
         url: DatabaseUrl::Postgres(Box::new(postgres.server())),
     })
-}
-
-/// The database of a `DATABASE_URL` alone.
-#[cfg(test)]
-pub(super) fn database_url(reader: &mut Reader<'_>) -> Option<DatabaseUrl> {
-    place(reader, "a test asks").map(|place| place.url)
 }
 
 /// What `POSTGRES_HOST` and its siblings add to the URL.

@@ -11,14 +11,15 @@ use super::report::Asked;
 use crate::acme::{self, AcmeSurvey, KeptCertificate, PlaceSurvey};
 use crate::clock;
 use crate::config::{AcmePlace, AcmeSettings, Config};
-use crate::store::Pools;
+use crate::process::process;
+use stores::Pools;
 
 /// Asks the ACME server for its directory, and looks at what is kept.
 pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
     let Some(settings) = &config.acme else {
         return (Vec::new(), Vec::new());
     };
-    let pools = Pools::new(Handle::current());
+    let pools = Pools::new(process(Handle::current()));
     let survey = acme::survey(settings, &pools).await;
     let mut asked = vec![Asked {
         what: format!("ACME server {}", settings.directory_url),

@@ -2,7 +2,7 @@
 
 use super::catalogue::stores as checks;
 use super::finding::Finding;
-use crate::store::{RedisSettings, RedisSurvey};
+use stores::{RedisSettings, RedisSurvey};
 
 /// What a Redis is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

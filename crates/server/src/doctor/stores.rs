@@ -13,7 +13,8 @@ use super::redis::{self, Purpose};
 use super::report::Asked;
 use super::settings::{is_remote, of_realm};
 use crate::config::{Config, RealmSettings};
-use crate::store::{
+use crate::process;
+use stores::{
     self, ClockReading, ColumnState, ColumnSurvey, DatabaseSettings, DatabaseSurvey, DatabaseUrl,
     LookupSurvey, Plan, PostgresServer, RedisAddress, RedisSettings, RoleSurvey, Rows, Verify,
     Visibility,
@@ -60,7 +61,7 @@ impl Found {
     async fn database(
         &mut self,
         realm: &RealmSettings,
-        stores: &store::Settings,
+        stores: &stores::Settings,
         settings: &DatabaseSettings,
     ) {
         let what = of_realm(
@@ -70,7 +71,7 @@ impl Found {
         if let DatabaseUrl::Postgres(server) = &settings.url {
             self.findings.extend(encryption(&what, server));
         }
-        let survey = store::survey_database(stores, settings).await;
+        let survey = stores::survey_database(stores, settings, &process::clock()).await;
         let failure = survey.as_ref().err().cloned();
         self.answered(
             &checks::DATABASE_UNREACHABLE,
@@ -93,7 +94,7 @@ impl Found {
             self.findings
                 .push(Finding::new(&checks::REDIS_CLEAR, what.clone(), seen));
         }
-        let survey = store::survey_redis(settings, purpose.counts()).await;
+        let survey = stores::survey_redis(settings, purpose.counts()).await;
         let failure = survey.as_ref().err().cloned();
         let unreachable = match purpose {
             Purpose::LimitsAlone => &checks::LIMITS_UNREACHABLE,
@@ -137,7 +138,7 @@ fn place_of_database(url: &DatabaseUrl) -> String {
 }
 
 fn encryption(what: &str, server: &PostgresServer) -> Option<Finding> {
-    let is_remote = |host: &store::PostgresHost| !host.is_socket() && is_remote(&host.name);
+    let is_remote = |host: &stores::PostgresHost| !host.is_socket() && is_remote(&host.name);
     if !server.hosts.iter().any(is_remote) {
         return None;
     }

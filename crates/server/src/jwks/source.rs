@@ -26,8 +26,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::driven::driven;
-use crate::named_file;
 use crate::tls::{self, Authorities, Proof, Terms};
+use client_tls::named_file;
 
 /// Where an issuer publishes his keys.
 #[derive(Clone, Debug)]

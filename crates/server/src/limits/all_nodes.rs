@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::limiter::Counted;
 use crate::metrics::Metrics;
-use crate::store::SharedRates;
+use stores::SharedRates;
 
 /// Where limits are counted together.
 #[derive(Clone)]

@@ -17,7 +17,7 @@ use governor::{NotUntil, Quota, RateLimiter};
 use super::network_of;
 use super::table::Table;
 use crate::config::RateLimit;
-use crate::store::{SharedCell, SharedChange};
+use stores::{SharedCell, SharedChange};
 
 /// One limit. It counts on across reloads, because its keys are in a table of the process.
 pub(super) struct Limiter {

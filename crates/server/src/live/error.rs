@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::listeners::TlsOpenError;
 use crate::acme::AcmeOpenError;
 use crate::config::Place;
-use crate::store::{ColumnError, StoreHealth, StoreOpenError};
+use stores::{ColumnError, StoreHealth, StoreOpenError};
 
 /// Why there is nothing live.
 #[derive(Debug, Error)]

@@ -12,7 +12,7 @@ use super::surroundings::Surroundings;
 use crate::acme::Acme;
 use crate::config::{Content, Place, RealmSettings, Setting};
 use crate::jwks::{self, Keychain};
-use crate::store::{self, SharedRates, StoreHealth, StoreOpenError, Stores, Users};
+use stores::{self, SharedRates, StoreHealth, StoreOpenError, Stores, Users};
 
 /// What of a realm runs, and what it was made of.
 pub(crate) struct Opened {
@@ -46,7 +46,7 @@ impl Opened {
         settings: RealmSettings,
         before: Option<&Self>,
         around: &Surroundings,
-    ) -> Result<(Self, Realm<Users, store::Sessions>), StoreOpenError> {
+    ) -> Result<(Self, Realm<Users, stores::Sessions>), StoreOpenError> {
         let known = before.and_then(|before| before.stores.as_ref());
         let stores = match (settings.stores, known) {
             (Some(settings), Some(known)) if known.are_of(&settings) => Some(known.clone()),

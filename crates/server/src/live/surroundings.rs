@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use super::tickets::HandedTickets;
 use crate::limits::Table;
 use crate::metrics::Metrics;
-use crate::store::Pools;
+use stores::Pools;
 
 /// Where things that are live run, and what counts how they fare.
 #[derive(Clone)]

@@ -18,8 +18,8 @@ use x509_cert::der::{Decode, Encode};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use super::LONGEST_FILE;
-use crate::named_file;
+use client_tls::LONGEST_FILE;
+use client_tls::named_file;
 
 /// A certificate of ours, its chain, and its key.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
 use crate::config::{Config, ConfigErrors, Variables};
-use crate::store::{
+use stores::{
     Column, Need, SessionTables, Settings, StandingColumn, StandingColumns, Table, UserTable,
 };
 

@@ -7,7 +7,7 @@ use crate::config::place::Place;
 use crate::config::problem::Problem;
 use crate::config::sessions::SessionFormat;
 use crate::config::stack::Spanned;
-use crate::store::{self, ClaimOf, Memberships, StoredClaim, Table, UserColumn};
+use stores::{self, ClaimOf, Memberships, StoredClaim, Table, UserColumn};
 
 /// The columns that a realm asks for, each once, and where its sessions hold what rules ask for.
 #[derive(Debug)]
@@ -46,13 +46,13 @@ impl Columns {
     }
 
     /// Asks for a column's value, and gives its place.
-    pub(in crate::config) fn value(&mut self, column: store::Column) -> Column {
+    pub(in crate::config) fn value(&mut self, column: stores::Column) -> Column {
         let name = column.name().into();
         self.asked(UserColumn::Value(column), name)
     }
 
     /// Asks for the point in time in a column, and gives its place.
-    pub(super) fn time(&mut self, column: store::Column) -> Column {
+    pub(super) fn time(&mut self, column: stores::Column) -> Column {
         let name = column.name().into();
         self.asked(UserColumn::Time(column), name)
     }
@@ -95,8 +95,8 @@ impl Columns {
     }
 
     /// The column that Better Auth itself calls so, as the adapter of the realm calls it.
-    pub(super) fn column_of(&self, name: &str) -> store::Column {
-        store::Column::parse(&self.spelled(name)).expect("a name of a column")
+    pub(super) fn column_of(&self, name: &str) -> stores::Column {
+        stores::Column::parse(&self.spelled(name)).expect("a name of a column")
     }
 
     fn spelled(&self, name: &str) -> String {
@@ -197,7 +197,7 @@ impl Columns {
             return Err((what.to_owned(), help.to_owned()));
         }
         if self.lookups.is_some() {
-            let column = store::Column::parse(&self.spelled(member)).map_err(|error| {
+            let column = stores::Column::parse(&self.spelled(member)).map_err(|error| {
                 let what = format!("`{member}` can be no column: {error}");
                 (
                     what,

@@ -13,8 +13,8 @@ use crate::config::problem::Problem;
 use crate::config::stack::{
     RawActive, RawCondition, RawKind, RawScalar, RawTest, RawTestKind, Spanned,
 };
-use crate::store;
 use crate::tls::client_certificate;
+use stores::Column;
 
 /// All of these conditions as one. Columns that they name are asked for from now on.
 pub(super) fn all(
@@ -98,7 +98,7 @@ fn condition(
         }
         RawKind::Column(name, raw) => {
             let test = test(raw, problems);
-            let column = parsed(name, problems, store::Column::parse)?;
+            let column = parsed(name, problems, Column::parse)?;
             columns.named_at(column.name(), &name.place);
             let asked = match raw.kind {
                 RawTestKind::Future | RawTestKind::Past => columns.time(column),

@@ -13,7 +13,7 @@ use crate::config::given::{Content, Given};
 use crate::config::problem::Problem;
 use crate::config::stack::{RawHeader, RawProfile, RawSource, Spanned};
 use crate::config::words::known_words;
-use crate::store;
+use stores::Column;
 
 /// The profiles that routes name, as far as they do.
 #[derive(Debug)]
@@ -216,7 +216,7 @@ fn source(
     Some(match raw {
         RawSource::Claim(path) => HeaderSource::Claim(claim_path(path, columns, problems)?),
         RawSource::Column(name) => {
-            let column = parsed(name, problems, store::Column::parse)?;
+            let column = parsed(name, problems, Column::parse)?;
             columns.named_at(column.name(), &name.place);
             HeaderSource::Column(columns.value(column))
         }

@@ -1,0 +1,362 @@
+//! TLS towards the servers that we are a client of: PostgreSQL, Redis, the issuer of signed tokens and others; and how files are
+//! read that settings name, as those with certificates and keys are.
+
+pub mod named_file;
+
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+use session::Secret;
+
+/// Who may vouch for a server.
+#[derive(Clone, Debug)]
+pub struct Authorities {
+    roots: RootCertStore,
+    /// The certificates of files, each of which may also be the server's own.
+    pinned: Vec<CertificateDer<'static>>,
+}
+
+impl Authorities {
+    /// The public authorities, as Mozilla lists them. They are part of the program, because a container image has no files.
+    pub fn public() -> Self {
+        let roots = webpki_roots::TLS_SERVER_ROOTS.to_vec();
+        Self {
+            roots: RootCertStore { roots },
+            pinned: Vec::new(),
+        }
+    }
+
+    /// Nobody.
+    pub fn none() -> Self {
+        Self {
+            roots: RootCertStore::empty(),
+            pinned: Vec::new(),
+        }
+    }
+
+    /// Adds the certificates of a PEM file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds no certificate that can be trusted.
+    pub fn add_file(&mut self, path: &Path) -> Result<(), TlsFileError> {
+        for certificate in certificates(path)? {
+            self.roots
+                .add(certificate.clone())
+                .map_err(|error| TlsFileError::new(path, error))?;
+            self.pinned.push(certificate);
+        }
+        Ok(())
+    }
+
+    /// The certificates of a PEM file alone.
+    ///
+    /// # Errors
+    /// As [`add_file`](Self::add_file).
+    pub fn of_file(path: &Path) -> Result<Self, TlsFileError> {
+        let mut authorities = Self::none();
+        authorities.add_file(path)?;
+        Ok(authorities)
+    }
+}
+
+/// How a server proves who it is, and how we do.
+#[derive(Debug)]
+pub struct Terms<'a> {
+    /// What its certificate must prove.
+    pub proof: Proof,
+    /// Files with our certificate and its key, where the server wants to know who we are.
+    pub identity: Option<(&'a Path, &'a Path)>,
+}
+
+/// What a server's certificate must prove.
+#[derive(Debug)]
+pub enum Proof {
+    /// Somebody whom we trust made it, for whatever host.
+    Authority(Authorities),
+    /// Somebody whom we trust made it, for this host.
+    AuthorityAndName(Authorities),
+    /// Nothing: the connection is encrypted, but whoever is on the way may be its other end.
+    Nothing,
+}
+
+/// Makes the configuration of a client.
+///
+/// # Errors
+/// When there are no authorities, or a file of `identity` cannot be used.
+pub fn client_config(terms: Terms<'_>) -> Result<ClientConfig, TlsFileError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match terms.proof {
+        Proof::Nothing => Arc::new(NoVerifier(Arc::clone(&provider))),
+        Proof::Authority(authorities) => {
+            Arc::new(Verifier::new(authorities, false, Arc::clone(&provider))?)
+        }
+        Proof::AuthorityAndName(authorities) => {
+            Arc::new(Verifier::new(authorities, true, Arc::clone(&provider))?)
+        }
+    };
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows the default versions of TLS")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let Some((certificate, key)) = terms.identity else {
+        return Ok(config.with_no_client_auth());
+    };
+    let chain = certificates(certificate)?;
+    let secret = PrivateKeyDer::from_pem_slice(content(key)?.expose())
+        .map_err(|error| TlsFileError::new(key, error))?;
+    config
+        .with_client_auth_cert(chain, secret)
+        .map_err(|error| TlsFileError::new(key, error))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
+    let certificates = CertificateDer::pem_slice_iter(content(path)?.expose())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| TlsFileError::new(path, error))?;
+    if certificates.is_empty() {
+        return Err(TlsFileError::new(
+            path,
+            "it holds no certificate in PEM format",
+        ));
+    }
+    Ok(certificates)
+}
+
+/// What is in a file, which may be a key.
+fn content(path: &Path) -> Result<Secret, TlsFileError> {
+    let read = named_file::read(path, LONGEST_FILE);
+    read.map(Secret::new)
+        .map_err(|error| TlsFileError::new(path, error))
+}
+
+/// In bytes: far more than all public authorities take together, some 250,000.
+pub const LONGEST_FILE: u64 = 4 << 20;
+
+/// Why a file with certificates or a key cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot use `{}`: {what}", path.display())]
+pub struct TlsFileError {
+    path: PathBuf,
+    what: String,
+}
+
+impl TlsFileError {
+    fn new(path: &Path, what: impl ToString) -> Self {
+        Self {
+            path: path.to_owned(),
+            what: what.to_string(),
+        }
+    }
+}
+
+/// What to do about a certificate that was refused, where the library's own words do not say it. Looks for the refusal
+/// among the causes of `error`.
+pub fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(rustls::Error::InvalidCertificate(flaw)) = error.downcast_ref() {
+            return advice_about(flaw);
+        }
+        // An I/O error that wraps another one names the cause of that as its own.
+        cause = match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library's own words do for every other flaw"
+)]
+fn advice_about(flaw: &CertificateError) -> Option<&'static str> {
+    if is_own_authority(flaw) {
+        return Some(
+            "the server's certificate is an authority's own (CA:TRUE); give exactly this certificate as the CA file, or \
+             have that authority sign one for the server",
+        );
+    }
+    match flaw {
+        CertificateError::UnknownIssuer => Some(
+            "nobody whom we trust has signed the server's certificate; give the certificate of who did as the CA file",
+        ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Some(
+                "the server's certificate is for other hosts; its subjectAltName must name the host as it is configured here",
+            )
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            Some("the server's certificate has expired")
+        }
+        CertificateError::Other(other)
+            if other.0.to_string().contains("UnsupportedCertVersion") =>
+        {
+            Some("the server's certificate is of X.509 version 1; make one of version 3")
+        }
+        _ => None,
+    }
+}
+
+/// Whether a certificate was refused for being an authority's, after its time was found to be good (`rustls-webpki`
+/// 0.103.17, `check_issuer_independent_properties`).
+fn is_own_authority(flaw: &CertificateError) -> bool {
+    let CertificateError::Other(other) = flaw else {
+        return false;
+    };
+    matches!(
+        other.0.downcast_ref(),
+        Some(webpki::Error::CaUsedAsEndEntity)
+    )
+}
+
+/// The ordinary checks; and a certificate that is its own authority, as `openssl req -x509` makes one, is trusted where it
+/// was given as the authority, as libpq does.
+#[derive(Debug)]
+struct Verifier {
+    ordinary: Arc<WebPkiServerVerifier>,
+    pinned: Vec<CertificateDer<'static>>,
+    checks_name: bool,
+}
+
+impl Verifier {
+    fn new(
+        authorities: Authorities,
+        checks_name: bool,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, TlsFileError> {
+        let roots = Arc::new(authorities.roots);
+        let ordinary = WebPkiServerVerifier::builder_with_provider(roots, provider)
+            .build()
+            .map_err(|error| TlsFileError::new(Path::new("the CA file"), error))?;
+        Ok(Self {
+            ordinary,
+            pinned: authorities.pinned,
+            checks_name,
+        })
+    }
+
+    /// Makes sure that the certificate is for this host, where that matters.
+    fn verify_name(
+        &self,
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+    ) -> Result<(), rustls::Error> {
+        match self.checks_name {
+            true => verify_server_name(&ParsedCertificate::try_from(certificate)?, name),
+            false => Ok(()),
+        }
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let ordinary =
+            self.ordinary
+                .verify_server_cert(certificate, intermediates, name, ocsp_response, now);
+        let Err(rustls::Error::InvalidCertificate(flaw)) = &ordinary else {
+            return ordinary;
+        };
+        let is_for_others = matches!(
+            flaw,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+        );
+        // Compared whole, so that nothing which the file does not hold gets in.
+        if is_own_authority(flaw) && self.pinned.contains(certificate) {
+            self.verify_name(certificate, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        match is_for_others && !self.checks_name {
+            true => Ok(ServerCertVerified::assertion()),
+            false => ordinary,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.ordinary
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.ordinary
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.ordinary.supported_verify_schemes()
+    }
+}
+
+/// Takes any certificate whose key the server has: `sslmode=require` of PostgreSQL asks for no more.
+#[derive(Debug)]
+struct NoVerifier(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for NoVerifier {
+    fn verify_server_cert(
+        &self,
+        _certificate: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,208 @@
+//! Files that settings and options name: read whole, and nothing that could keep us waiting or fill the memory.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+/// Reads a file of at most `most` bytes.
+///
+/// A named pipe, a socket, a folder and a device other than `/dev/null`, which is an empty file to people, are refused without
+/// being waited for. What the process has inherited is read to its end under the names `/dev/stdin`, `/dev/fd/N` and `/proc/self/fd/N`, the first of which a shell gives to a
+/// process substitution, `<(…)`.
+///
+/// # Errors
+/// When it cannot be read, is no file, or is longer; the last as [`ErrorKind::FileTooLarge`].
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    // Before it is opened, because opening a device may already do something.
+    refuse_other_than_file(path, &fs::metadata(path)?)?;
+    // Opening a named pipe that has taken the file's place would wait for a writer.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)?;
+    let opened = file.metadata()?;
+    refuse_other_than_file(path, &opened)?;
+    if opened.len() > most {
+        return Err(too_long(most));
+    }
+    let length = usize::try_from(opened.len()).unwrap_or(0);
+    // It may be a secret: with room enough no copy of it is left behind when the buffer grows.
+    let mut bytes = Vec::with_capacity(length.max(USUAL) + 1);
+    ToItsEnd(file).take(most + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > most {
+        true => Err(too_long(most)),
+        false => Ok(bytes),
+    }
+}
+
+fn refuse_other_than_file(path: &Path, seen: &Metadata) -> io::Result<()> {
+    let kind = seen.file_type();
+    let what = if kind.is_file() {
+        return Ok(());
+    } else if kind.is_dir() {
+        "it is a folder; give a file"
+    } else if kind.is_socket() {
+        "it is a socket; give a file"
+    } else if is_inherited(path) || is_null(seen) {
+        return Ok(());
+    } else if kind.is_fifo() {
+        "it is a named pipe, which may never end; give a file, or a pipe that is open already, as /dev/fd/N"
+    } else {
+        "it is a device; give a file"
+    };
+    Err(io::Error::other(what))
+}
+
+/// Whether it is the null device, whatever its name.
+fn is_null(seen: &Metadata) -> bool {
+    let null = fs::metadata("/dev/null").map(|null| null.rdev());
+    seen.file_type().is_char_device() && null.is_ok_and(|null| null == seen.rdev())
+}
+
+/// Whether a path names, by symbolic links too, what the process has open already.
+fn is_inherited(path: &Path) -> bool {
+    let descriptors: Vec<_> = ["/dev/fd", "/proc/self/fd"]
+        .iter()
+        .filter_map(|folder| fs::canonicalize(folder).ok())
+        .collect();
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let folder = match path.parent() {
+            Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+            Some(folder) => folder,
+            None => return false,
+        };
+        let Ok(folder) = folder.canonicalize() else {
+            return false;
+        };
+        if descriptors.contains(&folder) {
+            return true;
+        }
+        match fs::read_link(&path) {
+            Ok(target) => path = folder.join(target),
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+fn too_long(most: u64) -> io::Error {
+    let most = match most {
+        most if most.is_multiple_of(1 << 20) => format!("{} MiB", most >> 20),
+        most => format!("{} KiB", most >> 10),
+    };
+    let what = format!("it has more than {most}, the most that is read here");
+    io::Error::new(ErrorKind::FileTooLarge, what)
+}
+
+/// Reads what was opened without waiting, and waits all the same for whoever still writes into an inherited pipe.
+struct ToItsEnd(File);
+
+impl Read for ToItsEnd {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(PAUSE),
+                read => return read,
+            }
+        }
+    }
+}
+
+/// In bytes: what every secret fits into.
+const USUAL: usize = 4096;
+
+/// How often an inherited pipe is asked for more.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// As many as Linux follows (`path_resolution(7)`).
+const MOST_LINKS: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+    use std::process::Command;
+
+    use super::*;
+
+    fn refusal(path: impl AsRef<Path>) -> String {
+        read(path.as_ref(), 1024).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let made = Command::new("mkfifo").arg(at("pipe")).status().unwrap();
+        assert!(made.success());
+        symlink("pipe", at("link")).unwrap();
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        for (path, what) in [
+            (at("pipe"), "it is a named pipe"),
+            (at("link"), "it is a named pipe"),
+            (at("socket"), "it is a socket"),
+            (at(""), "it is a folder"),
+            ("/dev/zero".into(), "it is a device"),
+            ("/dev/fd".into(), "it is a folder"),
+            (at("missing"), "No such file"),
+        ] {
+            let refusal = refusal(&path);
+            assert!(refusal.starts_with(what), "{}: {refusal}", path.display());
+        }
+    }
+
+    #[test]
+    fn the_null_device_is_an_empty_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        symlink("/dev/null", &link).unwrap();
+        for path in [Path::new("/dev/null"), &link] {
+            assert_eq!(read(path, 1024).unwrap(), b"");
+        }
+    }
+
+    #[test]
+    fn a_file_has_a_length_that_is_said() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&[b'x'; 1024]).unwrap();
+        assert_eq!(read(file.path(), 1024).unwrap().len(), 1024);
+        file.write_all(b"x").unwrap();
+        assert_eq!(
+            refusal(file.path()),
+            "it has more than 1 KiB, the most that is read here"
+        );
+        // It is not read at all.
+        file.as_file().set_len(1 << 40).unwrap();
+        let error = read(file.path(), 64 << 20).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FileTooLarge);
+        assert!(error.to_string().contains("64 MiB"), "{error}");
+    }
+
+    #[test]
+    fn a_pipe_that_is_open_already_is_read_to_its_end() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let number = reader.as_raw_fd();
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        symlink(format!("/dev/fd/{number}"), &link).unwrap();
+        let reading = thread::spawn(move || read(&link, 1 << 20));
+        // More than a pipe holds, so that the writer waits for the reader.
+        writer.write_all(&[b'x'; 200_000]).unwrap();
+        drop(writer);
+        assert_eq!(reading.join().unwrap().unwrap().len(), 200_000);
+
+        let (reader, mut writer) = io::pipe().unwrap();
+        let number = reader.as_raw_fd();
+        writer.write_all(&[b'x'; 2000]).unwrap();
+        // It ends at the limit, though the pipe does not.
+        let refusal = refusal(format!("/proc/self/fd/{number}"));
+        assert!(refusal.contains("1 KiB"), "{refusal}");
+    }
+}

@@ -1,0 +1,20 @@
+//! What this process gives to the stores that it opens.
+
+use stores::{Clock, Process};
+use tokio::runtime::Handle;
+
+use crate::{clock, vital};
+
+/// The process, for stores that wait for their servers on `runtime`.
+pub(crate) fn process(runtime: Handle) -> Process {
+    Process {
+        runtime,
+        clock: clock(),
+        vital: |name| Box::new(vital::part(name)),
+    }
+}
+
+/// The clock of the process.
+pub(crate) fn clock() -> Clock {
+    Clock::new(clock::monotonic, clock::now)
+}

@@ -1,0 +1,116 @@
+//! Claims of sessions that are looked up.
+//!
+//! A session that Better Auth has cached in a cookie says all that the app keeps of it, as `{"session":{…},"user":{…}}`. A
+//! session that is looked up says only what every session does. So that a rule about a claim holds for both, the members
+//! that rules and headers name are read with the session: columns of the two rows, in the statement that finds them, or
+//! members of what is in Redis. Nothing else is read, and nothing more often.
+
+use serde_json::{Map, Value};
+
+use super::identifier::Column;
+use super::weight::weight;
+
+/// A member of a session's claims that rules or headers name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredClaim {
+    /// Whose row it is read of.
+    pub of: ClaimOf,
+    /// What it is called among the claims, and in Redis.
+    pub name: Box<str>,
+    /// The column that holds it.
+    pub column: Column,
+}
+
+/// The two objects in the claims of Better Auth's sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimOf {
+    /// The session itself.
+    Session,
+    /// Its user.
+    User,
+}
+
+impl ClaimOf {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Session, Self::User];
+
+    /// What the object is called.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::User => "user",
+        }
+    }
+}
+
+/// The claims that these values make, which are in the order of `asked`.
+pub(super) fn of_values(asked: &[StoredClaim], values: Vec<Value>) -> Map<String, Value> {
+    let mut claims = Map::new();
+    for (claim, value) in asked.iter().zip(values) {
+        let object = claims
+            .entry(claim.of.as_str())
+            .or_insert_with(|| Value::Object(Map::new()));
+        if let Value::Object(members) = object {
+            members.insert(claim.name.to_string(), value);
+        }
+    }
+    claims
+}
+
+/// The claims that are asked for, of the JSON under a session's key in Redis. What is not there is null.
+pub(super) fn of_json(asked: &[StoredClaim], json: &Map<String, Value>) -> Map<String, Value> {
+    let find = |claim: &StoredClaim| json.get(claim.of.as_str())?.get(&*claim.name).cloned();
+    let values = asked.iter().map(|claim| find(claim).unwrap_or_default());
+    of_values(asked, values.collect())
+}
+
+/// About how many bytes they take in memory.
+pub(super) fn weight_of(claims: Option<&Map<String, Value>>) -> usize {
+    let objects = claims.into_iter().flat_map(Map::values);
+    objects.map(weight).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn claim(of: ClaimOf, name: &str) -> StoredClaim {
+        StoredClaim {
+            of,
+            name: name.into(),
+            column: Column::parse(name).unwrap(),
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_stands_where_a_cookie_cache_has_it() {
+        let asked = [
+            claim(ClaimOf::Session, "activeOrganizationId"),
+            claim(ClaimOf::User, "role"),
+            claim(ClaimOf::Session, "impersonatedBy"),
+        ];
+        let expected = json!({
+            "session": {"activeOrganizationId": "o1", "impersonatedBy": null},
+            "user": {"role": "admin"},
+        });
+        let values = vec![json!("o1"), json!("admin"), Value::Null];
+        assert_eq!(Value::Object(of_values(&asked, values)), expected);
+        let stored = json!({
+            "session": {"activeOrganizationId": "o1", "token": "secret"},
+            "user": {"role": "admin", "email": "ada@example.com"},
+        });
+        let stored = stored.as_object().unwrap();
+        assert_eq!(Value::Object(of_json(&asked, stored)), expected);
+        let without_user = json!({"session": {}, "user": null});
+        assert_eq!(
+            Value::Object(of_json(&asked, without_user.as_object().unwrap())),
+            json!({
+                "session": {"activeOrganizationId": null, "impersonatedBy": null},
+                "user": {"role": null},
+            })
+        );
+        assert!(of_values(&[], Vec::new()).is_empty());
+    }
+}

@@ -1,0 +1,335 @@
+//! The connections to servers and files, which the stores of several realms share, and which a reload keeps.
+//!
+//! Stores that ask the same server with the same settings lease one set of connections. The last one that gives its lease
+//! back closes them.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use session::Secret;
+use sqlx::sqlite::SqliteConnectOptions;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connections::{Connections, Opener};
+use super::postgres::{PostgresOpener, PostgresServer};
+use super::process::Process;
+use super::redis::{Redis, RedisTarget};
+use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, Settings};
+use super::sqlite::SqliteOpener;
+use client_tls::named_file;
+
+/// The connections that stores share. A handle: clones share everything.
+#[derive(Clone)]
+pub struct Pools {
+    process: Process,
+    postgres: Registry<DatabaseTarget, Connections<PostgresOpener>>,
+    sqlite: Registry<DatabaseTarget, Connections<SqliteOpener>>,
+    redis: Registry<RedisTarget, RedisLine>,
+}
+
+/// What one set of connections to a database depends on.
+#[derive(PartialEq)]
+pub(super) struct DatabaseTarget {
+    url: DatabaseUrl,
+    timeout: Duration,
+    connections: u32,
+    files: Fingerprints,
+}
+
+impl DatabaseTarget {
+    fn of(settings: &DatabaseSettings) -> Self {
+        Self {
+            url: settings.url.clone(),
+            timeout: settings.timeout,
+            connections: settings.max_connections,
+            files: files_of(settings),
+        }
+    }
+}
+
+/// Digests of certificates and keys, so that new ones must prove themselves on new connections. `None` is a file that cannot
+/// be read, which opening a connection reports.
+pub(super) type Fingerprints = Vec<Option<Vec<u8>>>;
+
+/// The fingerprints of every file that these settings name.
+pub(super) fn fingerprints(settings: &Settings) -> Fingerprints {
+    let redis = settings.redis.as_ref();
+    let redis = redis.and_then(|redis| redis.ca_file.as_ref());
+    let database = settings.database.as_ref().map(files_of);
+    let database = database.unwrap_or_default();
+    database.into_iter().chain(redis.map(fingerprint)).collect()
+}
+
+fn files_of(settings: &DatabaseSettings) -> Fingerprints {
+    let DatabaseUrl::Postgres(server) = &settings.url else {
+        return Vec::new();
+    };
+    let identity = server.identity.iter();
+    let identity = identity.flat_map(|(certificate, key)| [certificate, key]);
+    server
+        .ca_file
+        .iter()
+        .chain(identity)
+        .map(fingerprint)
+        .collect()
+}
+
+/// That of one file.
+pub(super) fn fingerprint(path: impl AsRef<Path>) -> Option<Vec<u8>> {
+    let content = Secret::new(named_file::read(path.as_ref(), client_tls::LONGEST_FILE).ok()?);
+    Some(
+        digest::digest(&digest::SHA256, content.expose())
+            .as_ref()
+            .to_vec(),
+    )
+}
+
+impl Pools {
+    /// With no connections yet. Everything that waits for a server will run on the runtime of
+    /// `process`, which must outlive this.
+    pub fn new(process: Process) -> Self {
+        Self {
+            process,
+            postgres: Registry::default(),
+            sqlite: Registry::default(),
+            redis: Registry::default(),
+        }
+    }
+
+    pub(super) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    pub(super) fn postgres(
+        &self,
+        server: &PostgresServer,
+        settings: &DatabaseSettings,
+    ) -> Lease<DatabaseTarget, Connections<PostgresOpener>> {
+        self.postgres.lease(DatabaseTarget::of(settings), |_| {
+            let opener = PostgresOpener {
+                server: server.clone(),
+                limit: settings.timeout,
+            };
+            Connections::new(
+                opener,
+                settings.max_connections,
+                PostgresOpener::LIFETIME,
+                self.process.clock.clone(),
+            )
+        })
+    }
+
+    pub(super) fn sqlite(
+        &self,
+        options: &SqliteConnectOptions,
+        settings: &DatabaseSettings,
+    ) -> Lease<DatabaseTarget, Connections<SqliteOpener>> {
+        self.sqlite.lease(DatabaseTarget::of(settings), |_| {
+            let opener = SqliteOpener::new(options.clone(), settings.timeout);
+            Connections::new(
+                opener,
+                settings.max_connections,
+                SqliteOpener::LIFETIME,
+                self.process.clock.clone(),
+            )
+        })
+    }
+
+    pub(super) fn redis(&self, settings: &RedisSettings) -> Lease<RedisTarget, RedisLine> {
+        let ca = settings.ca_file.as_ref();
+        let target = RedisTarget {
+            server: settings.server.clone(),
+            timeout: settings.timeout,
+            ca_file: settings.ca_file.clone(),
+            ca: ca.and_then(fingerprint),
+            probe_key: settings.probe_key().into(),
+        };
+        self.redis.lease(target, |target| {
+            RedisLine::open(target.clone(), &self.process)
+        })
+    }
+}
+
+/// The line to a Redis, and the task that keeps it open.
+pub(super) struct RedisLine {
+    pub(super) redis: Arc<Redis>,
+    stop: CancellationToken,
+    keeper: TaskTracker,
+}
+
+impl RedisLine {
+    fn open(target: RedisTarget, process: &Process) -> Self {
+        let line = Self {
+            redis: Arc::new(Redis::new(target)),
+            stop: CancellationToken::new(),
+            keeper: TaskTracker::new(),
+        };
+        let (redis, stop) = (Arc::clone(&line.redis), line.stop.clone());
+        let vital = process.vital;
+        let keep = async move {
+            let _part = vital("the line to Redis");
+            stop.run_until_cancelled(redis.keep_line()).await;
+        };
+        line.keeper.spawn_on(keep, &process.runtime);
+        line.keeper.close();
+        line
+    }
+
+    /// Gives the line up for good.
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        // The task waits for nothing but the line, so it ends at once.
+        let _ = timeout(CLOSE_WITHIN, self.keeper.wait()).await;
+        self.redis.close();
+    }
+}
+
+impl Drop for RedisLine {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The resources of one kind that are leased, by what they depend on.
+pub(super) struct Registry<P, T>(Arc<Mutex<Vec<Shared<P, T>>>>);
+
+struct Shared<P, T> {
+    target: P,
+    resource: Arc<T>,
+    leases: usize,
+}
+
+impl<P, T> Clone for Registry<P, T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<P, T> Default for Registry<P, T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<P: PartialEq, T> Registry<P, T> {
+    /// The resource for this target: the one that others have leased, or a new one.
+    fn lease(&self, target: P, make: impl FnOnce(&P) -> T) -> Lease<P, T> {
+        let mut shared = self.shared();
+        let known = shared.iter_mut().find(|shared| shared.target == target);
+        let resource = match known {
+            Some(known) => {
+                known.leases += 1;
+                Arc::clone(&known.resource)
+            }
+            None => {
+                let resource = Arc::new(make(&target));
+                shared.push(Shared {
+                    target,
+                    resource: Arc::clone(&resource),
+                    leases: 1,
+                });
+                resource
+            }
+        };
+        Lease {
+            registry: self.clone(),
+            resource,
+            is_back: false,
+        }
+    }
+}
+
+impl<P, T> Registry<P, T> {
+    /// Counts one lease of this resource less, and says whether it was the last one.
+    fn take_back(&self, resource: &Arc<T>) -> bool {
+        let mut shared = self.shared();
+        let is_it = |shared: &Shared<P, T>| Arc::ptr_eq(&shared.resource, resource);
+        let Some(index) = shared.iter().position(is_it) else {
+            return false;
+        };
+        let Some(known) = shared.get_mut(index) else {
+            return false;
+        };
+        known.leases -= 1;
+        let was_last = known.leases == 0;
+        if was_last {
+            shared.swap_remove(index);
+        }
+        was_last
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Vec<Shared<P, T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to use a resource that others may use as well.
+pub(super) struct Lease<P, T> {
+    registry: Registry<P, T>,
+    pub(super) resource: Arc<T>,
+    is_back: bool,
+}
+
+impl<P, T> Lease<P, T> {
+    /// Gives the lease back. The last lease gives the resource, which the caller then closes.
+    pub(super) fn give_back(mut self) -> Option<Arc<T>> {
+        self.is_back = true;
+        let was_last = self.registry.take_back(&self.resource);
+        was_last.then(|| Arc::clone(&self.resource))
+    }
+}
+
+impl<P, T> Drop for Lease<P, T> {
+    fn drop(&mut self) {
+        if !self.is_back {
+            self.registry.take_back(&self.resource);
+        }
+    }
+}
+
+/// Gives the lease of connections back, and closes them when nobody else uses them.
+pub(super) async fn give_back<P, O: Opener>(lease: Lease<P, Connections<O>>) {
+    if let Some(connections) = lease.give_back() {
+        connections.close().await;
+    }
+}
+
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_the_same_only_with_the_same_credentials() {
+        let redis = crate::tests::urls::redis_server;
+        let url = "redis://user:secret@localhost:6380/1";
+        assert!(redis(url) == redis(url));
+        for (part, other) in [
+            ("user", "other"),
+            ("secret", "other"),
+            ("localhost", "127.0.0.1"),
+            ("6380", "6381"),
+            ("/1", "/2"),
+        ] {
+            assert!(redis(url) != redis(&url.replace(part, other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_leased_twice_is_closed_by_the_last() {
+        let registry = Registry::<u8, &str>::default();
+        let first = registry.lease(1, |_| "one");
+        let second = registry.lease(1, |_| unreachable!("it is there"));
+        let other = registry.lease(2, |_| "two");
+        assert!(first.give_back().is_none());
+        assert_eq!(second.give_back().as_deref(), Some(&"one"));
+        drop(other);
+        assert!(registry.shared().is_empty());
+        assert_eq!(*registry.lease(1, |_| "again").resource, "again");
+    }
+}

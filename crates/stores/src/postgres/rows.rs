@@ -1,0 +1,282 @@
+//! A small table of the gate's own, whose rows all nodes share: what one writes, the others find.
+//!
+//! It holds what the ordering of certificates keeps. Nothing in it is asked for while a request waits.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::time::timeout;
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::super::connections::Connections;
+use super::super::pools::{DatabaseTarget, Lease, Pools};
+use super::super::settings::{DatabaseSettings, DatabaseUrl};
+use super::server::{PostgresError, PostgresOpener};
+
+/// The rows of one scope, which others cannot see.
+pub struct SharedRows {
+    lease: Lease<DatabaseTarget, Connections<PostgresOpener>>,
+    limit: Duration,
+    scope: String,
+    /// Tells this process from others where only one may act.
+    holder: String,
+    /// Whether the table was there.
+    is_prepared: AtomicBool,
+}
+
+/// A row, without what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedRow {
+    pub kind: String,
+    pub name: String,
+    /// Another one each time that the row is written.
+    pub version: String,
+}
+
+/// What a role may do with the table.
+#[derive(Clone, Debug)]
+pub struct SharedRowsSurvey {
+    role: String,
+    is_there: bool,
+    may_create: bool,
+    lacks: Vec<&'static str>,
+}
+
+impl SharedRowsSurvey {
+    /// Whether there are rows, and they may be read.
+    pub fn is_readable(&self) -> bool {
+        self.is_there && !self.lacks.contains(&SELECT)
+    }
+
+    /// What is missing, if anything is.
+    pub fn lacks(&self) -> Option<String> {
+        let role = &self.role;
+        if !self.is_there && !self.may_create {
+            return Some(format!(
+                "it is not there, and the role {role} may not make it"
+            ));
+        }
+        let lacks = self.lacks.join(", ");
+        (!lacks.is_empty()).then(|| format!("the role {role} lacks {lacks}"))
+    }
+
+    /// What gives the role what it needs.
+    pub fn advice(&self) -> String {
+        let role = self.role.replace('"', "\"\"");
+        let create = if self.is_there { "" } else { CREATE };
+        let end = if self.is_there { "" } else { "; " };
+        let rights = RIGHTS.join(", ");
+        format!(
+            "`{create}{end}GRANT {rights} ON sessiongate_acme TO \"{role}\";`, as somebody who may."
+        )
+    }
+}
+
+/// Why rows cannot be read or written.
+#[derive(Debug, Error)]
+pub enum SharedRowsError {
+    /// The database or the way to it.
+    #[error("PostgreSQL: {0}")]
+    Postgres(String),
+    /// There was no answer in time.
+    #[error("PostgreSQL: no answer within {} ms (DATABASE_TIMEOUT)", .0.as_millis())]
+    Slow(Duration),
+    /// The table is not there, and we may not make it.
+    #[error(
+        "PostgreSQL: there is no table sessiongate_acme, and this role may not make it ({0}); let somebody who may run: \
+         {CREATE}; GRANT SELECT, INSERT, UPDATE, DELETE ON sessiongate_acme TO this role"
+    )]
+    NoTable(String),
+}
+
+type Parameter<'p> = (&'p (dyn ToSql + Sync), Type);
+
+impl SharedRows {
+    /// The rows of `scope` in this database, over connections that others may use too. `None` when it is no PostgreSQL.
+    pub fn open(
+        settings: &DatabaseSettings,
+        pools: &Pools,
+        scope: &str,
+        holder: String,
+    ) -> Option<Self> {
+        let DatabaseUrl::Postgres(server) = &settings.url else {
+            return None;
+        };
+        Some(Self {
+            lease: pools.postgres(server, settings),
+            limit: settings.timeout,
+            scope: scope.to_owned(),
+            holder,
+            is_prepared: AtomicBool::new(false),
+        })
+    }
+
+    /// Makes the table, if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub async fn prepare(&self) -> Result<(), SharedRowsError> {
+        if self.is_prepared.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        // A role without the right to make tables may be given one, and must not try to make it again.
+        if !self.is_there().await?
+            && let Err(error) = self.ask(CREATE, &[]).await
+            // Of two nodes that make it at once, one fails in spite of IF NOT EXISTS.
+            && !self.is_there().await?
+        {
+            return Err(SharedRowsError::NoTable(error.to_string()));
+        }
+        self.is_prepared.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn is_there(&self) -> Result<bool, SharedRowsError> {
+        const THERE: &str = "SELECT to_regclass('sessiongate_acme') IS NOT NULL";
+        let there = self.ask(THERE, &[]).await?;
+        Ok(there.first().and_then(|row| row.try_get(0).ok()) == Some(true))
+    }
+
+    /// What our role may do with the table.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn survey(&self) -> Result<SharedRowsSurvey, SharedRowsError> {
+        const SURVEY: &str = "SELECT current_user::text, to_regclass('sessiongate_acme') IS NOT NULL, \
+             coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)";
+        let rows = self.ask(SURVEY, &[]).await?;
+        let first = rows.first();
+        let told = |at| first.and_then(|row| row.try_get(at).ok()) == Some(true);
+        let mut survey = SharedRowsSurvey {
+            role: first
+                .and_then(|row| row.try_get(0).ok())
+                .unwrap_or_default(),
+            is_there: told(1),
+            may_create: told(2),
+            lacks: Vec::new(),
+        };
+        if survey.is_there {
+            for right in RIGHTS {
+                const MAY: &str = "SELECT has_table_privilege('sessiongate_acme', $1)";
+                let rows = self.ask(MAY, &[text(&right)]).await?;
+                if rows.first().and_then(|row| row.try_get(0).ok()) != Some(true) {
+                    survey.lacks.push(right);
+                }
+            }
+        }
+        Ok(survey)
+    }
+
+    /// All rows of the scope.
+    pub async fn list(&self) -> Result<Vec<SharedRow>, SharedRowsError> {
+        const LIST: &str =
+            "SELECT kind, name, changed::text FROM sessiongate_acme WHERE scope = $1";
+        let rows = self.ask(LIST, &[text(&self.scope)]).await?;
+        let read = |row: &Row| {
+            Some(SharedRow {
+                kind: row.try_get(0).ok()?,
+                name: row.try_get(1).ok()?,
+                version: row.try_get(2).ok()?,
+            })
+        };
+        Ok(rows.iter().filter_map(read).collect())
+    }
+
+    /// What a row holds, if it is there.
+    pub async fn get(&self, kind: &str, name: &str) -> Result<Option<String>, SharedRowsError> {
+        const GET: &str =
+            "SELECT value FROM sessiongate_acme WHERE scope = $1 AND kind = $2 AND name = $3";
+        let rows = self.ask(GET, &self.key(&kind, &name)).await?;
+        Ok(rows.first().and_then(|row| row.try_get(0).ok()))
+    }
+
+    /// Writes a row, in the place of what it held.
+    pub async fn put(&self, kind: &str, name: &str, value: &str) -> Result<(), SharedRowsError> {
+        const PUT: &str = "INSERT INTO sessiongate_acme (scope, kind, name, value) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (scope, kind, name) DO UPDATE SET value = excluded.value, changed = clock_timestamp()";
+        let [scope, kind, name] = self.key(&kind, &name);
+        self.ask(PUT, &[scope, kind, name, text(&value)])
+            .await
+            .map(drop)
+    }
+
+    /// Removes a row.
+    pub async fn remove(&self, kind: &str, name: &str) -> Result<(), SharedRowsError> {
+        const REMOVE: &str =
+            "DELETE FROM sessiongate_acme WHERE scope = $1 AND kind = $2 AND name = $3";
+        self.ask(REMOVE, &self.key(&kind, &name)).await.map(drop)
+    }
+
+    /// Whether this process alone may act under this name now, for at most `term`. A row, because an advisory lock belongs to a
+    /// connection, which a pooler gives to somebody else between two statements; by the clock of the database.
+    pub async fn lock(&self, name: &str, term: Duration) -> Result<bool, SharedRowsError> {
+        const LOCK: &str = "INSERT INTO sessiongate_acme AS held (scope, kind, name, value) \
+             VALUES ($1, 'lock', $2, $3) ON CONFLICT (scope, kind, name) DO UPDATE \
+             SET value = excluded.value, changed = clock_timestamp() WHERE held.value = excluded.value \
+             OR held.changed < clock_timestamp() - $4::float8 * interval '1 second' RETURNING 1";
+        let seconds = term.as_secs_f64();
+        let parameters = [
+            text(&self.scope),
+            text(&name),
+            text(&self.holder),
+            (&seconds as _, Type::FLOAT8),
+        ];
+        Ok(!self.ask(LOCK, &parameters).await?.is_empty())
+    }
+
+    /// Lets others act under this name, if this process may.
+    pub async fn unlock(&self, name: &str) -> Result<(), SharedRowsError> {
+        const UNLOCK: &str = "DELETE FROM sessiongate_acme WHERE scope = $1 AND kind = 'lock' AND name = $2 AND value = $3";
+        let parameters = [text(&self.scope), text(&name), text(&self.holder)];
+        self.ask(UNLOCK, &parameters).await.map(drop)
+    }
+
+    fn key<'k>(&'k self, kind: &'k &'k str, name: &'k &'k str) -> [Parameter<'k>; 3] {
+        [text(&self.scope), text(kind), text(name)]
+    }
+
+    /// The rows of one statement, which may run twice: a connection that has rested may have died.
+    async fn ask(
+        &self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, SharedRowsError> {
+        let asking = async {
+            match self.ask_once(statement, parameters).await {
+                Err(error) if error.is_broken_connection() => {
+                    self.lease.resource.forget_idle();
+                    self.ask_once(statement, parameters).await
+                }
+                answer => answer,
+            }
+        };
+        let answer = timeout(self.limit, asking).await;
+        let answer = answer.map_err(|_| SharedRowsError::Slow(self.limit))?;
+        answer.map_err(|error| SharedRowsError::Postgres(error.described()))
+    }
+
+    async fn ask_once(
+        &self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, PostgresError> {
+        let taken = self.lease.resource.take().await?;
+        let rows = taken.connection.query(statement, parameters).await;
+        taken.settle(rows)
+    }
+}
+
+fn text(value: &(dyn ToSql + Sync)) -> Parameter<'_> {
+    (value, Type::TEXT)
+}
+
+const SELECT: &str = "SELECT";
+
+/// What is done with rows.
+const RIGHTS: [&str; 4] = [SELECT, "INSERT", "UPDATE", "DELETE"];
+
+/// Its rows are few, and hold keys: nobody but the gate needs to read them.
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS sessiongate_acme (scope text NOT NULL, kind text NOT NULL, name text NOT NULL, \
+     value text NOT NULL, changed timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (scope, kind, name))";

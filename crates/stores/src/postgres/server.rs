@@ -1,0 +1,338 @@
+//! Where a PostgreSQL is, and the connections to it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::error::{DbError, Severity};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Config, Error, NoTls, Row};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::super::columns::ColumnError;
+use super::super::connections::Opener;
+use super::super::one_line;
+use client_tls::{Authorities, Proof, Terms, TlsFileError};
+
+/// Where a PostgreSQL is, and how to sign in. Printing it shows only where.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresServer {
+    /// Tried in this order; at least one.
+    pub hosts: Vec<PostgresHost>,
+    /// Credentials, and what goes to the server at the start of a connection. Names no host.
+    pub config: Config,
+    /// How long each host may take to let us in; of several hosts, not more than its share of the time for a question.
+    pub host_timeout: Option<Duration>,
+    /// What its certificate must prove, if the connection is encrypted.
+    pub verify: Verify,
+    /// Who may vouch for it, in place of the public authorities.
+    pub ca_file: Option<PathBuf>,
+    /// Our own certificate and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// A host and its port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostgresHost {
+    /// A name, an address (without brackets), or the folder of a Unix socket, which begins with a slash.
+    pub name: String,
+    /// The port, which is part of the name of a Unix socket too.
+    pub port: u16,
+}
+
+/// What the certificate of the server must prove (`sslmode` of libpq, §34.19.1 of PostgreSQL's manual).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// That somebody whom we trust made it.
+    Authority,
+    /// That somebody whom we trust made it for this host.
+    AuthorityAndName,
+    /// Nothing.
+    #[default]
+    Nothing,
+}
+
+impl PostgresServer {
+    /// What the database calls itself, the same on every node.
+    pub fn database(&self) -> &str {
+        self.config
+            .get_dbname()
+            .or(self.config.get_user())
+            .unwrap_or_default()
+    }
+
+    /// The files with certificates and keys.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let identity = self.identity.iter();
+        let identity = identity.flat_map(|(certificate, key)| [certificate, key]);
+        self.ca_file.iter().chain(identity).map(PathBuf::as_path)
+    }
+
+    /// Makes sure that the files for TLS can be used.
+    ///
+    /// # Errors
+    /// When one cannot.
+    pub fn check_files(&self) -> Result<(), TlsFileError> {
+        if self.config.get_ssl_mode() == SslMode::Disable {
+            return Ok(());
+        }
+        self.tls().map(drop)
+    }
+
+    /// Reads the files anew for each connection, so that certificates can be replaced while we run.
+    fn tls(&self) -> Result<MakeRustlsConnect, TlsFileError> {
+        let authorities = || match &self.ca_file {
+            Some(path) => Authorities::of_file(path),
+            None => Ok(Authorities::public()),
+        };
+        let proof = match self.verify {
+            Verify::Authority => Proof::Authority(authorities()?),
+            Verify::AuthorityAndName => Proof::AuthorityAndName(authorities()?),
+            Verify::Nothing => Proof::Nothing,
+        };
+        let identity = self.identity.as_ref();
+        let config = client_tls::client_config(Terms {
+            proof,
+            identity: identity.map(|(certificate, key)| (certificate.as_path(), key.as_path())),
+        })?;
+        Ok(MakeRustlsConnect::new(config))
+    }
+
+    /// A connection to the first host that lets us in. `limit` is the time for a whole question: of several hosts none may
+    /// take all of it.
+    async fn connect(&self, limit: Duration) -> Result<Connection, PostgresError> {
+        let count = u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
+        let share = (count > 1).then(|| limit / count);
+        let mut result = Err(PostgresError::Closed);
+        for host in &self.hosts {
+            let connecting = self.connect_to(host);
+            // Whatever `connect_timeout` says, the time for a question has to be enough for the next host too.
+            result = match [self.host_timeout, share].into_iter().flatten().min() {
+                None => connecting.await,
+                Some(limit) => timeout(limit, connecting)
+                    .await
+                    .unwrap_or(Err(PostgresError::Slow(limit))),
+            };
+            let is_final = |error: &PostgresError| error.is_refused_sign_in();
+            if result.as_ref().map_or_else(is_final, |_| true) {
+                break;
+            }
+        }
+        result
+    }
+
+    async fn connect_to(&self, host: &PostgresHost) -> Result<Connection, PostgresError> {
+        let mut config = self.config.clone();
+        config.host(&host.name).port(host.port);
+        if config.get_ssl_mode() == SslMode::Disable || host.is_socket() {
+            // Nobody can listen to a Unix socket, and libpq does not encrypt it either.
+            config.ssl_mode(SslMode::Disable);
+            let (client, driver) = config.connect(NoTls).await?;
+            return Ok(Connection::new(client, driver));
+        }
+        let (client, driver) = config.connect(self.tls()?).await?;
+        Ok(Connection::new(client, driver))
+    }
+}
+
+impl PostgresHost {
+    /// Whether this is the folder of a Unix socket.
+    pub fn is_socket(&self) -> bool {
+        self.name.starts_with('/')
+    }
+}
+
+impl fmt::Display for PostgresHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, port } = self;
+        match name.contains(':') && !self.is_socket() {
+            true => write!(f, "[{name}]:{port}"),
+            false => write!(f, "{name}:{port}"),
+        }
+    }
+}
+
+impl fmt::Debug for PostgresServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts: Vec<_> = self.hosts.iter().map(ToString::to_string).collect();
+        write!(f, "Postgres({}/{})", hosts.join(","), self.database())
+    }
+}
+
+/// Opens connections to a server.
+pub(in super::super) struct PostgresOpener {
+    pub(in super::super) server: PostgresServer,
+    /// The time for a whole question.
+    pub(in super::super) limit: Duration,
+}
+
+impl PostgresOpener {
+    /// After a failover, or a change of its name's address, a server that should not be asked any more may still answer.
+    pub(in super::super) const LIFETIME: Duration = Duration::from_secs(30 * 60);
+}
+
+impl Opener for PostgresOpener {
+    type Connection = Connection;
+    type Error = PostgresError;
+
+    async fn open(&self) -> Result<Connection, PostgresError> {
+        self.server.connect(self.limit).await
+    }
+
+    async fn close(connection: Connection) {
+        let Connection { client, mut driver } = connection;
+        // Without its client the driver says farewell and ends.
+        drop(client);
+        let _ = (&mut driver.0).await;
+    }
+
+    fn closed() -> PostgresError {
+        PostgresError::Closed
+    }
+
+    fn is_answer(error: &PostgresError) -> bool {
+        match error {
+            PostgresError::Driver(_) => error.sqlstate().is_some() && !error.is_fatal(),
+            PostgresError::Column(_)
+            | PostgresError::Hidden { .. }
+            | PostgresError::NoColumn { .. }
+            | PostgresError::NoTable => true,
+            PostgresError::Closed | PostgresError::File(_) | PostgresError::Slow(_) => false,
+        }
+    }
+}
+
+/// A connection, and the task that moves its bytes. Dropped, both end at once, whatever the server is still to say.
+pub(in super::super) struct Connection {
+    client: Client,
+    driver: Driver,
+}
+
+struct Driver(JoinHandle<()>);
+
+impl Connection {
+    fn new<S>(client: Client, driver: S) -> Self
+    where
+        S: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "its owner is the connection, which ends it"
+        )]
+        // An error of the driver reaches whoever asks next, through the client.
+        let driver = Driver(tokio::spawn(async move { drop(driver.await) }));
+        Self { client, driver }
+    }
+
+    /// The rows of one statement, in one round trip.
+    ///
+    /// The statement gets no name, and it is parsed, bound and executed before the server may turn to somebody else. So a
+    /// pooler that gives each transaction to any of its connections (PgBouncer with `pool_mode=transaction`) cannot run
+    /// another statement in its place: one with a name may be another client's, prepared under the same name on another
+    /// connection of the pooler, and would run without an error (PgBouncer 1.18).
+    pub(super) async fn query(
+        &self,
+        statement: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<Row>, PostgresError> {
+        Ok(self.client.query_typed(statement, parameters).await?)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Why PostgreSQL gave no answer that is of use.
+#[derive(Debug, thiserror::Error)]
+pub(in super::super) enum PostgresError {
+    /// We have said farewell.
+    #[error("the connections are closed")]
+    Closed,
+    /// A column of the user's row cannot be read.
+    #[error(transparent)]
+    Column(#[from] ColumnError),
+    /// The server, the driver or the network says so.
+    #[error(transparent)]
+    Driver(#[from] Error),
+    /// A file for TLS cannot be used any more.
+    #[error(transparent)]
+    File(#[from] TlsFileError),
+    /// Row-level security hides every row from our role.
+    #[error(
+        "row-level security is on for {table} and no policy lets our role see a row: everybody would look like nobody; \
+         create a policy FOR SELECT, or ask with a role that has BYPASSRLS"
+    )]
+    Hidden {
+        /// The table, quoted.
+        table: String,
+    },
+    /// No such column.
+    #[error("there is no column {column} in {table}")]
+    NoColumn {
+        /// The column, quoted.
+        column: String,
+        /// The table, quoted.
+        table: String,
+    },
+    /// No table is configured for this.
+    #[error("no such table is configured")]
+    NoTable,
+    /// A host took too long.
+    #[error("no connection within {} ms", .0.as_millis())]
+    Slow(Duration),
+}
+
+impl PostgresError {
+    /// The code of the server's own error (PostgreSQL's manual, appendix A).
+    pub(super) fn sqlstate(&self) -> Option<&str> {
+        let Self::Driver(error) = self else {
+            return None;
+        };
+        Some(error.as_db_error()?.code().code())
+    }
+
+    /// What went wrong, down to the cause: the driver's errors say only what it was doing. A server's detail and hint are left
+    /// out, because they can quote data.
+    pub(super) fn described(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            text = format!("{text}: {}", cause_text.trim_start_matches("ERROR: "));
+            source = cause.source();
+        }
+        if let Some(advice) = client_tls::advice(self) {
+            text = format!("{text} ({advice})");
+        }
+        one_line(&text)
+    }
+
+    /// Whether the server has closed the connection with this (PostgreSQL's manual, §20.8.2, message severity levels).
+    fn is_fatal(&self) -> bool {
+        let Self::Driver(error) = self else {
+            return false;
+        };
+        let severity = error.as_db_error().and_then(DbError::parsed_severity);
+        matches!(severity, Some(Severity::Fatal | Severity::Panic))
+    }
+
+    /// Whether the server knows us and does not let us in: then no other host is asked (PostgreSQL's manual, §34.1.1.3).
+    fn is_refused_sign_in(&self) -> bool {
+        self.sqlstate().is_some_and(|code| code.starts_with("28"))
+    }
+
+    /// Whether the connection failed, and not the question: a new one may do.
+    pub(super) fn is_broken_connection(&self) -> bool {
+        match self.sqlstate() {
+            // The server was stopped, crashed, or has closed an idle session; or a pooler has lost its server.
+            Some(code) => matches!(code, "57P01" | "57P02" | "57P05") || code.starts_with("08"),
+            None => matches!(self, Self::Driver(_)),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Limits that all nodes count together, in Redis. Requests that wait at the same time are counted in one round trip.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::pools::{Lease, Pools, RedisLine, fingerprint};
+use super::redis::{OverShared, Redis, RedisTarget, SharedCell, SharedCells};
+use super::settings::RedisSettings;
+
+/// Counts for all nodes.
+pub struct SharedRates {
+    questions: mpsc::Sender<Question>,
+    settings: RedisSettings,
+    /// Of the file with authorities.
+    ca: Option<Vec<u8>>,
+    redis: Arc<Redis>,
+    /// Whether Redis answers, and does not count.
+    is_refused: Arc<AtomicBool>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// What is to be counted, and who waits for it.
+struct Question {
+    cells: SharedCells,
+    answer: oneshot::Sender<Option<OverShared>>,
+}
+
+impl SharedRates {
+    /// Counts in this Redis, over a line that others may use too. A Redis that is down delays nothing.
+    pub fn open(settings: RedisSettings, pools: &Pools) -> Arc<Self> {
+        let (questions, inbox) = mpsc::channel(MOST_WAITING);
+        let lease = pools.redis(&settings);
+        let is_refused = Arc::new(AtomicBool::new(false));
+        let rates = Self {
+            questions,
+            redis: Arc::clone(&lease.resource.redis),
+            is_refused: Arc::clone(&is_refused),
+            ca: settings.ca_file.as_ref().and_then(fingerprint),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            settings,
+        };
+        let counter = Counter {
+            lease,
+            is_refused,
+            prefix: rates.settings.key_prefix.clone(),
+            is_failing: false,
+        };
+        let stop = rates.stop.clone();
+        let vital = pools.process().vital;
+        let counting = async move {
+            let _part = vital("the counting of shared limits");
+            stop.run_until_cancelled(counter.keep_counting(inbox)).await;
+        };
+        rates.tasks.spawn_on(counting, &pools.process().runtime);
+        rates.tasks.close();
+        Arc::new(rates)
+    }
+
+    /// Whether it counts where these settings say.
+    pub fn is_of(&self, settings: &RedisSettings) -> bool {
+        self.settings == *settings && self.ca == settings.ca_file.as_ref().and_then(fingerprint)
+    }
+
+    /// Counts these cells, up to the first that is over its limit. `None` when Redis does not answer.
+    pub async fn count(&self, cells: SharedCells) -> Option<Result<(), OverShared>> {
+        let (answer, answered) = oneshot::channel();
+        // With so many waiting, Redis is too slow to be waited for.
+        self.questions.try_send(Question { cells, answer }).ok()?;
+        let over = answered.await.ok()?;
+        Some(over.map_or(Ok(()), Err))
+    }
+
+    /// Lets something that was counted count no longer. Nobody waits for that.
+    pub fn give_back(&self, cell: SharedCell) {
+        let (answer, _) = oneshot::channel();
+        let cells = vec![cell];
+        let _ = self.questions.try_send(Question { cells, answer });
+    }
+
+    /// Whether all nodes count together, as far as is known; else each counts for itself.
+    pub fn are_shared(&self) -> bool {
+        self.redis.health().up && !self.is_refused.load(Ordering::Relaxed)
+    }
+
+    /// Ends the task, and waits for it.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for SharedRates {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl std::fmt::Debug for SharedRates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedRates").finish_non_exhaustive()
+    }
+}
+
+/// The task that asks Redis.
+struct Counter {
+    lease: Lease<RedisTarget, RedisLine>,
+    prefix: String,
+    is_refused: Arc<AtomicBool>,
+    /// Whether Redis did not count last: worth a line when it begins and when it ends.
+    is_failing: bool,
+}
+
+impl Counter {
+    /// Counts what waits, all of it at a time; meanwhile the next ones gather.
+    async fn keep_counting(mut self, mut inbox: mpsc::Receiver<Question>) {
+        let mut batch = Vec::with_capacity(MOST_AT_ONCE);
+        while inbox.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
+            let cells: Vec<_> = batch.iter().map(|question| &question.cells).collect();
+            let counted = self.lease.resource.redis.count(&self.prefix, &cells).await;
+            let is_refused = counted.is_err() && self.lease.resource.redis.health().up;
+            self.is_refused.store(is_refused, Ordering::Relaxed);
+            self.tell(counted.as_ref().err());
+            // Without an answer those who wait see that there will be none.
+            for (question, over) in batch.drain(..).zip(counted.unwrap_or_default()) {
+                let _ = question.answer.send(over);
+            }
+        }
+    }
+
+    fn tell(&mut self, error: Option<&String>) {
+        match (error, self.is_failing) {
+            (Some(detail), false) => {
+                tracing::warn!(
+                    detail,
+                    "limits are not shared: Redis does not count, and each node counts for itself until it does"
+                );
+            }
+            (None, true) => tracing::info!("limits are shared again: Redis counts"),
+            (Some(_), true) | (None, false) => {}
+        }
+        self.is_failing = error.is_some();
+    }
+}
+
+/// So many questions go to Redis in one round trip at most. Redis does nothing else while it counts them: some hundred
+/// microseconds.
+const MOST_AT_ONCE: usize = 128;
+
+/// So many may wait for the next one.
+const MOST_WAITING: usize = 4096;

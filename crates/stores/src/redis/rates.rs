@@ -1,0 +1,174 @@
+//! Counting in Redis how often somebody asks, for all nodes: many questions in one round trip.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use redis::Cmd;
+use redis::aio::MultiplexedConnection;
+
+use super::refusal::code;
+
+/// Something that is counted, and how often it may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SharedCell {
+    /// Stands for what is counted, and for the limit; the same on all nodes.
+    pub key: [u8; 16],
+    /// How long it takes until another one is allowed, in microseconds.
+    pub interval: f64,
+    /// What becomes of it.
+    pub change: SharedChange,
+}
+
+/// What becomes of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedChange {
+    /// It counts one more, unless more than `burst` would have come at once.
+    Count {
+        /// How many may come at once, after the first.
+        burst: u32,
+    },
+    /// It counts one less.
+    GiveBack,
+}
+
+/// What is counted one after the other, up to the first that is over its limit.
+pub(in super::super) type SharedCells = Vec<SharedCell>;
+
+/// That one is over its limit: which, and how long until it would not be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverShared {
+    /// The index of the cell among those that were to be counted.
+    pub cell: usize,
+    /// How long it takes until one more is allowed.
+    pub wait: Duration,
+}
+
+/// Asks for `batch`, of which the keys begin with `prefix`.
+///
+/// # Errors
+/// When Redis does not answer, or refuses to.
+pub(super) async fn run(
+    connection: &mut MultiplexedConnection,
+    prefix: &str,
+    batch: &[&SharedCells],
+) -> Result<Vec<i64>, redis::RedisError> {
+    let known = command(EVALSHA, &SHA, prefix, batch);
+    match known.query_async(connection).await {
+        // It was restarted, or never knew: with the whole script it does from now on.
+        Err(error) if code(&error) == Some("NOSCRIPT") => {
+            let whole = command(EVAL, SCRIPT, prefix, batch);
+            whole.query_async(connection).await
+        }
+        answered => answered,
+    }
+}
+
+fn command(name: &str, script: &str, prefix: &str, batch: &[&SharedCells]) -> Cmd {
+    let mut command = redis::cmd(name);
+    let cells = || batch.iter().flat_map(|cells| cells.iter());
+    command.arg(script).arg(cells().count());
+    for cell in cells() {
+        command.arg(key(prefix, &cell.key));
+    }
+    for cells in batch {
+        command.arg(cells.len());
+        for cell in cells.iter() {
+            let burst = match cell.change {
+                SharedChange::Count { burst } => burst,
+                SharedChange::GiveBack => 0,
+            };
+            command.arg(cell.interval).arg(burst);
+        }
+    }
+    command
+}
+
+fn key(prefix: &str, key: &[u8]) -> String {
+    let mut text = format!("{prefix}limit:");
+    for byte in key {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// Two numbers for each part: the cell that is over its limit, counted from 1, and microseconds.
+pub(super) fn read(answers: &[i64], parts: usize) -> Result<Vec<Option<OverShared>>, String> {
+    let (pairs, rest) = answers.as_chunks::<2>();
+    if pairs.len() != parts || !rest.is_empty() {
+        return Err("the answer of the script is not understood".to_owned());
+    }
+    let over = |[cell, wait]: &[i64; 2]| {
+        let cell = usize::try_from(*cell).ok()?.checked_sub(1)?;
+        let wait = Duration::from_micros(u64::try_from(*wait).unwrap_or(0));
+        Some(OverShared { cell, wait })
+    };
+    Ok(pairs.iter().map(over).collect())
+}
+
+pub(super) const EVALSHA: &str = "EVALSHA";
+pub(super) const EVAL: &str = "EVAL";
+
+static SHA: LazyLock<String> = LazyLock::new(|| {
+    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, SCRIPT.as_bytes());
+    let mut text = String::new();
+    for byte in digest.as_ref() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+});
+
+/// The generic cell rate algorithm, by the clock of Redis: of each key it is kept when the key has its whole limit back, in
+/// microseconds since a moment in 2023, so that a double has some digits left for fractions. A key ends by itself at that time.
+/// What is refused changes nothing; a burst of 0 gives one back. `GETRANGE` and `SET` are commands that the gate's user may run anyway.
+const SCRIPT: &str = r"
+local time = redis.call('TIME')
+local now = (time[1] - 1700000000) * 1000000 + time[2]
+local answers, key, place = {}, 0, 1
+while place <= #ARGV do
+  local cells, over, wait = tonumber(ARGV[place]), 0, 0
+  place = place + 1
+  for cell = 1, cells do
+    key = key + 1
+    local interval, burst = tonumber(ARGV[place]), tonumber(ARGV[place + 1])
+    place = place + 2
+    if over == 0 then
+      local full = math.max(tonumber(redis.call('GETRANGE', KEYS[key], 0, 31)) or now, now)
+      full = burst > 0 and full + interval or math.max(full - interval, now)
+      local allowed = full - burst * interval
+      if burst > 0 and allowed > now then
+        over, wait = cell, math.ceil(allowed - now)
+      else
+        local left = math.max(math.ceil((full - now) / 1000), 1)
+        redis.call('SET', KEYS[key], string.format('%.3f', full), 'PX', left)
+      end
+    end
+  end
+  answers[#answers + 1] = over
+  answers[#answers + 1] = wait
+end
+return answers
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_read_in_pairs() {
+        let over = OverShared {
+            cell: 1,
+            wait: Duration::from_micros(7),
+        };
+        assert_eq!(read(&[0, 0, 2, 7], 2), Ok(vec![None, Some(over)]));
+        assert!(read(&[0, 0], 2).is_err());
+        assert!(read(&[0, 0, 1], 1).is_err());
+    }
+
+    #[test]
+    fn keys_are_plain_text_of_one_length() {
+        assert_eq!(key("auth:", &[0, 255]), "auth:limit:00ff");
+        assert_eq!(SHA.len(), 40);
+    }
+}

@@ -1,0 +1,76 @@
+//! What a Redis has refused, in words that quote nothing of what the server says.
+
+use redis::{ErrorKind, RedisError};
+
+use super::super::one_line;
+use super::server::ConnectError;
+
+/// Why there is no line, and what to do about it, if that is known.
+pub(super) fn no_line(error: &ConnectError) -> String {
+    let text = match error {
+        ConnectError::Redis(error) => describe(command_of_sign_in(error), error),
+        ConnectError::File(_) | ConnectError::Io(_) => error.to_string(),
+    };
+    // As the cause of a `ConnectError`, an I/O error names what is behind the refusal, and not the refusal.
+    let advice = match error {
+        ConnectError::Io(error) => client_tls::advice(error),
+        ConnectError::File(_) | ConnectError::Redis(_) => None,
+    };
+    one_line(&match advice {
+        Some(advice) => format!("{text} ({advice})"),
+        None => text,
+    })
+}
+
+/// What became of `command`, without anything that a server could quote: some repeat the command, with the password or the
+/// id.
+pub(super) fn describe(command: &str, error: &RedisError) -> String {
+    match code(error) {
+        Some(code) => refusal(command, code),
+        None if error.kind() == ErrorKind::AuthenticationFailed => {
+            refusal(command, "authentication failed")
+        }
+        None if error.is_io_error() => error.to_string(),
+        None => error.category().to_owned(),
+    }
+}
+
+/// That the server has refused `command`, and what to do about it where the code does not say it.
+pub(super) fn refusal(command: &str, code: &str) -> String {
+    let advice = match code {
+        "NOPERM" => {
+            "the gate's user lacks the right to this command or to the gate's keys; docs/operating.md lists what it needs"
+        }
+        "NOAUTH" => "the server wants a password; set REDIS_PASSWORD, or put one into REDIS_URL",
+        _ if command == SELECT => {
+            "the gate's user lacks the right to this command, or the server has no database of this number"
+        }
+        _ => return format!("refused {command}: {code}"),
+    };
+    format!("refused {command}: {code} ({advice})")
+}
+
+/// Which command of those that the driver begins a line with was refused: it reports them without saying which.
+fn command_of_sign_in(error: &RedisError) -> &'static str {
+    match error.kind() == ErrorKind::AuthenticationFailed {
+        true => "AUTH",
+        false => SELECT,
+    }
+}
+
+/// The first word of the server's own error; `None` when it is not the server that refuses, but the line that fails.
+pub(super) fn code(error: &RedisError) -> Option<&str> {
+    const LONGEST: usize = 32;
+    error.code().map(|code| {
+        if code.len() <= LONGEST && code.is_ascii() {
+            code
+        } else {
+            "ERR"
+        }
+    })
+}
+
+/// The commands that an access-control list of the server has to allow. `docs/operating.md` lists them.
+pub(super) const READ: &str = "GETRANGE";
+pub(super) const WRITE: &str = "SET";
+const SELECT: &str = "SELECT";

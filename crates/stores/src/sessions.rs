@@ -1,0 +1,205 @@
+//! Which sessions are alive: those that the application keeps in its own store, by their tokens.
+//!
+//! Whoever has a token is the user. So caches, flights and messages know a session by the id of its token only, a hash;
+//! the token itself is in the question to the truth and nowhere else.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use gate::{Exceeded, FindError, KnownSession, Lookup, Source, StoreError};
+use session::SessionToken;
+
+use super::Outcome;
+use super::chain::{Chain, Truth};
+use super::columns::UserColumns;
+use super::database::Database;
+use super::record::About;
+use super::reporter::Reporter;
+use super::secondary::SecondaryStorage;
+use super::settings::SessionTables;
+use super::single_flight::Answer;
+use super::told::Told;
+
+/// How often an address may bring a token that no store knows.
+pub trait UnknownTokens: Send + Sync + 'static {
+    /// Counts a token that an address has brought, and gives what takes the count back: for the token that turns out to be one
+    /// of a session.
+    ///
+    /// # Errors
+    /// The limit, when that is one too many.
+    fn count(&self, client: IpAddr) -> Counting<'_>;
+}
+
+/// A token that is being counted.
+pub type Counting<'a> =
+    Pin<Box<dyn Future<Output = Result<Box<dyn FnOnce() + 'a>, Exceeded>> + 'a>>;
+
+/// The chain of stores that know sessions. A handle: clones share everything, and belong on every runtime that decides.
+#[derive(Clone)]
+pub struct Sessions {
+    pub(super) chain: Arc<Chain<SessionTruth>>,
+    /// How often an address may bring a token that no store knows.
+    unknown: Option<Arc<dyn UnknownTokens>>,
+}
+
+impl Sessions {
+    pub(super) fn new(chain: Arc<Chain<SessionTruth>>) -> Self {
+        Self {
+            chain,
+            unknown: None,
+        }
+    }
+
+    /// The same, with this limit on how often an address may bring a token that no store knows.
+    pub fn limited(self, unknown: Option<Arc<dyn UnknownTokens>>) -> Self {
+        Self { unknown, ..self }
+    }
+
+    /// Asks the stores for a session that is not in memory. Anybody can make up a token, so each question counts against the
+    /// limit of its address before it is asked, and no longer once it has turned out that the session is there.
+    ///
+    /// Whoever asks for a session that this process has known does not guess, and is never held up by others who do
+    /// from the same address.
+    async fn look_up(
+        &self,
+        token: &SessionToken,
+        client: Option<IpAddr>,
+    ) -> Result<Lookup<KnownSession>, FindError> {
+        let id = token.id();
+        let counting = self.unknown.as_ref().zip(client);
+        let counting = counting.filter(|_| !self.chain.memory.knew(id));
+        let counted = match counting {
+            Some((unknown, client)) => Some(unknown.count(client).await?),
+            None => None,
+        };
+        let found = self.chain.fetch(id, || token.clone()).await;
+        // A store that does not answer says nothing about the token.
+        let is_unknown = matches!(&found, Ok(Lookup { found: None, .. }));
+        if let Some(forget) = counted.filter(|_| !is_unknown) {
+            forget();
+        }
+        Ok(found?)
+    }
+}
+
+impl gate::Sessions for Sessions {
+    async fn find(
+        &self,
+        token: &SessionToken,
+        client: Option<IpAddr>,
+    ) -> Result<Lookup<KnownSession>, FindError> {
+        match self.chain.recall(token.id()) {
+            Some(lookup) => Ok(lookup),
+            // In a box, so that those who need not wait do not carry the room for waiting with them.
+            None => Box::pin(self.look_up(token, client)).await,
+        }
+    }
+
+    /// Only the database is asked for the session and its user at once. What Redis holds of a user is a copy, which
+    /// stays when the user goes.
+    fn vouches_for_users(&self) -> bool {
+        match self.chain.truth {
+            SessionTruth::Database(_) => true,
+            SessionTruth::Redis(_) | SessionTruth::RedisThenDatabase(..) => false,
+        }
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sessions({})", self.chain.truth.source())
+    }
+}
+
+/// Where the application keeps its sessions.
+pub(super) enum SessionTruth {
+    Database(Arc<Database>),
+    Redis(SecondaryStorage),
+    /// Better Auth with `storeSessionInDatabase`: what Redis has lost is still in the database.
+    RedisThenDatabase(SecondaryStorage, Arc<Database>),
+}
+
+impl Truth for SessionTruth {
+    type Fact = KnownSession;
+    type Question = SessionToken;
+
+    async fn find(&self, token: SessionToken, reporter: &Reporter) -> Answer<KnownSession> {
+        let (storage, database) = match self {
+            Self::Database(database) => return ask_database(database, &token, reporter).await,
+            Self::Redis(storage) => (storage, None),
+            Self::RedisThenDatabase(storage, database) => (storage, Some(database)),
+        };
+        let told = storage.find(token.expose()).await;
+        if let (Ok(Told::Nothing), Some(database)) = (&told, database) {
+            reporter.answered(Source::Redis, Outcome::Missed);
+            return ask_database(database, &token, reporter).await;
+        }
+        lookup(told, Source::Redis, &token, reporter)
+    }
+
+    fn source(&self) -> Source {
+        match self {
+            Self::Database(database) => database.source(),
+            Self::Redis(_) | Self::RedisThenDatabase(..) => Source::Redis,
+        }
+    }
+}
+
+async fn ask_database(
+    database: &Database,
+    token: &SessionToken,
+    reporter: &Reporter,
+) -> Answer<KnownSession> {
+    let told = database.find_session(token.expose()).await;
+    lookup(told, database.source(), token, reporter)
+}
+
+fn lookup(
+    told: Result<Told, StoreError>,
+    source: Source,
+    token: &SessionToken,
+    reporter: &Reporter,
+) -> Answer<KnownSession> {
+    if told.is_err() {
+        reporter.answered(source, Outcome::Failed);
+    }
+    Ok(told?.lookup(source, token, reporter))
+}
+
+/// What the sessions are sessions of, the same on every node that asks the same tables for the same columns.
+pub(super) fn about(database: &str, tables: &SessionTables, asked: &UserColumns) -> About {
+    About {
+        realm: format!("{}{}", realm(database, tables), asked.realm()),
+        columns: asked.columns.len(),
+        claims: asked.claims.len(),
+    }
+}
+
+fn realm(database: &str, tables: &SessionTables) -> String {
+    let SessionTables {
+        table,
+        token,
+        user,
+        expires,
+        created,
+        users,
+        email,
+        name,
+        time_zone,
+        standing,
+    } = tables;
+    let zone = time_zone.as_ref().map(ToString::to_string);
+    let columns = [Some(token), Some(user), Some(expires), created.as_ref()]
+        .into_iter()
+        .chain([Some(&users.id), email.as_ref(), name.as_ref()])
+        .chain(standing.names())
+        .map(|column| column.map_or("-", |column| column.quoted()));
+    let names: Vec<_> = [database, table.quoted(), users.table.quoted()]
+        .into_iter()
+        .chain(columns)
+        .chain(zone.as_deref())
+        .collect();
+    names.join(" ")
+}

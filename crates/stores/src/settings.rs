@@ -1,0 +1,249 @@
+//! What the operator says about stores, already checked: nothing here can be wrong any more except the world.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteConnectOptions;
+
+use super::claims::{ClaimOf, StoredClaim};
+use super::columns::{UserColumn, UserColumns};
+use super::identifier::{Column, Table};
+use super::postgres::server::PostgresServer;
+use super::redis::RedisServer;
+use super::standing::StandingColumns;
+use super::time::Zone;
+
+/// The stores: memory, then Redis when there is one, then the truth. What is looked up follows from the truths that
+/// there are: users in [`DatabaseSettings::users`]; sessions in [`RedisSettings::sessions`], in
+/// [`DatabaseSettings::sessions`], or in the one and then the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The name of the realm that these are the stores of, for keys in Redis and for logs. `None` for the default realm.
+    pub realm: Option<String>,
+    /// This process's own cache.
+    pub memory: MemorySettings,
+    /// How long "no such user", or session, is trusted, in memory and in Redis each. Zero: not at all.
+    pub absent_ttl: Duration,
+    /// The Redis that all nodes share.
+    pub redis: Option<RedisSettings>,
+    /// The application's database.
+    pub database: Option<DatabaseSettings>,
+    /// What is read with sessions for their claims.
+    pub claims: Vec<StoredClaim>,
+}
+
+impl Settings {
+    /// Whether users are looked up by the subjects of sessions.
+    pub fn checks_users(&self) -> bool {
+        self.database
+            .as_ref()
+            .is_some_and(|database| database.users.is_some())
+    }
+}
+
+impl Settings {
+    /// What is read of users who are looked up by their ids.
+    pub(super) fn asked_of_users(&self) -> UserColumns {
+        self.database
+            .as_ref()
+            .map_or_else(UserColumns::default, DatabaseSettings::asked)
+    }
+
+    /// What is read of users who are looked up with their sessions. Where sessions are in Redis, users are looked up by
+    /// their ids in any case.
+    pub(super) fn asked_with_sessions(&self) -> UserColumns {
+        let redis = self.redis.as_ref();
+        let mut asked = self.asked_of_users();
+        if redis.is_some_and(|redis| redis.sessions.is_some()) {
+            asked.columns.clear();
+        }
+        asked.claims.clone_from(&self.claims);
+        asked
+    }
+}
+
+impl DatabaseSettings {
+    fn asked(&self) -> UserColumns {
+        let of_sessions = self.sessions.as_ref();
+        let of_sessions = of_sessions.and_then(|sessions| sessions.time_zone.as_ref());
+        UserColumns {
+            columns: self.columns.clone(),
+            claims: Vec::new(),
+            zone: self.time_zone.as_ref().or(of_sessions).cloned(),
+        }
+    }
+}
+
+impl RedisSettings {
+    /// A key like those that are read, for servers that restrict their users to some.
+    pub(super) fn probe_key(&self) -> &str {
+        self.sessions.as_ref().unwrap_or(&self.key_prefix)
+    }
+}
+
+impl Settings {
+    /// The files with certificates and keys that they name, each with the setting that does so.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let redis = self
+            .redis
+            .iter()
+            .filter_map(|redis| redis.ca_file.as_deref());
+        let postgres = self
+            .database
+            .iter()
+            .filter_map(|database| match &database.url {
+                DatabaseUrl::Postgres(server) => Some(server.files()),
+                DatabaseUrl::Sqlite(_) => None,
+            });
+        let redis = redis.map(|path| ("REDIS_CA_FILE", path));
+        redis.chain(postgres.flatten().map(|path| ("DATABASE_URL", path)))
+    }
+}
+
+impl MemorySettings {
+    /// Whether anything is remembered.
+    pub fn is_on(self) -> bool {
+        !self.ttl.is_zero() && self.entries > 0
+    }
+}
+
+/// This process's own cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemorySettings {
+    /// How long a user or a session is trusted to exist without asking again. Zero turns the cache off, for absent ones
+    /// too.
+    pub ttl: Duration,
+    /// How many users are remembered at most, and how many sessions. Zero turns the cache off.
+    pub entries: usize,
+}
+
+/// The Redis that all nodes share: a cache, and perhaps the store in which Better Auth keeps sessions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RedisSettings {
+    /// Where it is, and its password.
+    pub server: RedisServer,
+    /// How long a request waits for Redis, connecting included, before the database is asked instead.
+    pub timeout: Duration,
+    /// How long a user or a session is trusted to exist. Zero: such answers are not written.
+    pub cache_ttl: Duration,
+    /// What every key of the cache starts with; the rest is the user's id, or `session:` and the id of a token. In a realm
+    /// that has a name, `realm:`, the name and another colon stand between.
+    pub key_prefix: String,
+    /// What the keys start with under which Better Auth keeps its sessions here, if it does.
+    pub sessions: Option<String>,
+    /// PEM certificates to trust for `rediss://` in place of the public authorities.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The application's database, and what is looked up there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DatabaseSettings {
+    /// Where it is.
+    pub url: DatabaseUrl,
+    /// How long a request waits for the database, connecting and one retry included.
+    pub timeout: Duration,
+    /// How many connections are open at most; zero counts as one.
+    pub max_connections: u32,
+    /// Where users are looked up, if they are.
+    pub users: Option<UserTable>,
+    /// Where sessions are looked up, if they are.
+    pub sessions: Option<SessionTables>,
+    /// What is read of a user besides, in this order ([`gate::User::columns`]).
+    pub columns: Vec<UserColumn>,
+    /// Where the times in those columns are read that the database keeps without a zone. `None` when nobody has said it:
+    /// then as the times of sessions.
+    pub time_zone: Option<Zone>,
+}
+
+/// The table, or view, of users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserTable {
+    /// Its name.
+    pub table: Table,
+    /// The column that holds what sessions name as their subject.
+    pub id: Column,
+}
+
+/// The tables, or views, that tell about a session and its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionTables {
+    /// The sessions.
+    pub table: Table,
+    /// The token, as the browser has it.
+    pub token: Column,
+    /// The id of the session's user.
+    pub user: Column,
+    /// When the session ends.
+    pub expires: Column,
+    /// When it began, where that is kept.
+    pub created: Option<Column>,
+    /// The users.
+    pub users: UserTable,
+    /// The user's e-mail address, where that is kept.
+    pub email: Option<Column>,
+    /// The user's name, where that is kept.
+    pub name: Option<Column>,
+    /// Where times are read that the database keeps without a zone. `None` when nobody has said it: then in UTC.
+    pub time_zone: Option<Zone>,
+    /// What else is kept of the user that matters here.
+    pub standing: StandingColumns,
+}
+
+impl SessionTables {
+    /// The column that the operator has named for something that sessions of Better Auth call so, if it is among those that
+    /// can be named.
+    pub fn named(&self, of: ClaimOf, claim: &str) -> Option<&Column> {
+        let StandingColumns {
+            verified,
+            anonymous,
+            impersonated_by,
+            ..
+        } = &self.standing;
+        match (of, claim) {
+            (ClaimOf::Session, "createdAt") => self.created.as_ref(),
+            (ClaimOf::Session, "expiresAt") => Some(&self.expires),
+            (ClaimOf::Session, "impersonatedBy") => impersonated_by.as_ref().map(|it| &it.column),
+            (ClaimOf::Session, "userId") => Some(&self.user),
+            (ClaimOf::User, "email") => self.email.as_ref(),
+            (ClaimOf::User, "emailVerified") => verified.as_ref().map(|it| &it.column),
+            (ClaimOf::User, "id") => Some(&self.users.id),
+            (ClaimOf::User, "isAnonymous") => anonymous.as_ref().map(|it| &it.column),
+            (ClaimOf::User, "name") => self.name.as_ref(),
+            (ClaimOf::Session | ClaimOf::User, _) => None,
+        }
+    }
+}
+
+/// Where a database is, and its credentials. Printing it shows only where.
+#[derive(Clone)]
+pub enum DatabaseUrl {
+    /// A PostgreSQL server, or a pooler in front of one.
+    Postgres(Box<PostgresServer>),
+    /// A SQLite file, or a shared database in memory (`sqlite://file:name?mode=memory&cache=shared`; SQLite shares it
+    /// only under a name that is a `file:` URI). It is only ever read, and never created.
+    Sqlite(Box<SqliteConnectOptions>),
+}
+
+impl PartialEq for DatabaseUrl {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Postgres(ours), Self::Postgres(theirs)) => ours == theirs,
+            // As they are printed: the driver compares them in no other way, and its URLs leave out names such as
+            // `file:people`.
+            (Self::Sqlite(ours), Self::Sqlite(theirs)) => {
+                format!("{ours:?}") == format!("{theirs:?}")
+            }
+            (Self::Postgres(_), Self::Sqlite(_)) | (Self::Sqlite(_), Self::Postgres(_)) => false,
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postgres(server) => server.fmt(f),
+            Self::Sqlite(options) => write!(f, "Sqlite({})", options.get_filename().display()),
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The columns that say something about a session's user besides who it is: whether the e-mail address was verified,
+//! whether the user is a guest, whether somebody acts in the user's name.
+//!
+//! Not every application has them: two come with plugins of Better Auth. And a role that was granted single columns before
+//! the gate asked for these cannot read them. So what only the schema names is asked for as far as it is there, which is
+//! found out together with the type of the key; what the operator names is asked for in any case.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+use session::{Standing, says_guest, says_verified};
+
+use super::identifier::{Column, Table};
+
+/// The columns, as far as an application may have them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingColumns {
+    /// Of the user: whether, or when, the e-mail address was verified.
+    pub verified: Option<StandingColumn>,
+    /// Whether that column says "not verified" by `NULL`. Adapters of Auth.js write `NULL` for everybody who signs in with
+    /// an OAuth provider; there it says nothing.
+    pub null_is_unverified: bool,
+    /// Of the user: whether it is a guest.
+    pub anonymous: Option<StandingColumn>,
+    /// Of the session: the id of the user who acts in this one's name.
+    pub impersonated_by: Option<StandingColumn>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingColumn {
+    /// Its name.
+    pub column: Column,
+    /// When it is asked for.
+    pub need: Need,
+}
+
+/// When a column is asked for. If it cannot be read then, no session can be looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// In any case: the operator has named it.
+    Always,
+    /// If it is there and may be read.
+    IfReadable,
+    /// If it is there: somebody may be refused for what it says.
+    IfThere,
+}
+
+/// What the catalog says about a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    Absent,
+    Readable,
+    Unreadable,
+}
+
+/// How a database spells the statement's texts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dialect {
+    /// A column as text.
+    pub(super) text: fn(&str) -> String,
+    /// Nothing, as text.
+    pub(super) nothing: &'static str,
+}
+
+/// The columns of one application's tables, of which the sessions are called `k` and the users `u`.
+#[derive(Debug)]
+pub(super) struct StandingQuestion {
+    columns: StandingColumns,
+    tables: [Table; 3],
+    /// What was found last, so that a change is said once.
+    seen: Mutex<Option<[Seen; 3]>>,
+}
+
+impl StandingQuestion {
+    pub(super) fn new(columns: &StandingColumns, users: &Table, sessions: &Table) -> Self {
+        Self {
+            columns: columns.clone(),
+            tables: [users, users, sessions].map(Table::clone),
+            seen: Mutex::default(),
+        }
+    }
+
+    /// The table and name of each column that may be missing, to be looked for.
+    pub(super) fn candidates(&self) -> [Option<(&Table, &Column)>; 3] {
+        let [verified, anonymous, impersonated_by] = self.columns.each();
+        let [users, _, sessions] = &self.tables;
+        [
+            (users, verified),
+            (users, anonymous),
+            (sessions, impersonated_by),
+        ]
+        .map(|(table, column)| {
+            let column = column.filter(|column| column.need != Need::Always)?;
+            Some((table, &column.column))
+        })
+    }
+
+    /// What is selected of them, three texts with a comma before each.
+    pub(super) fn select(&self, seen: [Seen; 3], dialect: Dialect) -> String {
+        self.say(seen);
+        let columns = self.columns.each();
+        let texts =
+            columns
+                .into_iter()
+                .zip(["u", "u", "k"])
+                .zip(seen)
+                .map(|((column, alias), seen)| {
+                    match column.filter(|column| column.is_asked(seen)) {
+                        Some(column) => {
+                            (dialect.text)(&format!("{alias}.{}", column.column.quoted()))
+                        }
+                        None => dialect.nothing.to_owned(),
+                    }
+                });
+        let mut texts: Vec<String> = texts.collect();
+        if self.columns.null_is_unverified
+            && let Some(verified) = texts.first_mut()
+            && *verified != dialect.nothing
+        {
+            *verified = format!("coalesce({verified}, 'false')");
+        }
+        texts.iter().map(|text| format!(", {text}")).collect()
+    }
+
+    /// Says what is missing or out of reach, when that has changed.
+    fn say(&self, seen: [Seen; 3]) {
+        let last = self
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(seen);
+        if last == Some(seen) {
+            return;
+        }
+        for ((column, table), seen) in self.columns.each().iter().zip(&self.tables).zip(seen) {
+            let Some(StandingColumn { column, need }) = column else {
+                continue;
+            };
+            let (column, table) = (column.quoted(), table.quoted());
+            match (need, seen) {
+                (Need::IfReadable, Seen::Unreadable) => tracing::warn!(
+                    "what column {column} says of users is not known, because the database does not let us read it: \
+                     GRANT SELECT ({column}) ON {table}"
+                ),
+                (Need::IfThere, Seen::Absent) => tracing::warn!(
+                    "ALLOW_ANONYMOUS is off, and {table} has no column {column}: no session that is looked up counts as a \
+                     guest's; name the column in USER_ANONYMOUS_FIELD"
+                ),
+                (Need::Always | Need::IfReadable | Need::IfThere, _) => {}
+            }
+        }
+    }
+}
+
+impl StandingColumns {
+    fn each(&self) -> [Option<&StandingColumn>; 3] {
+        [&self.verified, &self.anonymous, &self.impersonated_by].map(Option::as_ref)
+    }
+
+    /// The name of each column, for the realm of caches.
+    pub(super) fn names(&self) -> [Option<&Column>; 3] {
+        self.each().map(|column| Some(&column?.column))
+    }
+}
+
+impl StandingColumn {
+    fn is_asked(&self, seen: Seen) -> bool {
+        match (self.need, seen) {
+            (Need::Always, _) | (Need::IfReadable | Need::IfThere, Seen::Readable) => true,
+            (Need::IfThere, Seen::Unreadable) => true,
+            (Need::IfReadable, Seen::Absent | Seen::Unreadable) | (Need::IfThere, Seen::Absent) => {
+                false
+            }
+        }
+    }
+}
+
+/// What a store says of a session's user besides who it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct StandingRow {
+    email_verified: Option<bool>,
+    is_anonymous: bool,
+    impersonated_by: Option<String>,
+}
+
+impl StandingRow {
+    /// Reads the texts of the columns that [`StandingQuestion::select`] selects.
+    pub(super) fn of_texts([verified, anonymous, impersonated_by]: [Option<String>; 3]) -> Self {
+        Self {
+            email_verified: verified.as_deref().map(says_verified),
+            is_anonymous: anonymous.as_deref().is_some_and(says_guest),
+            impersonated_by: impersonated_by.filter(|id| !id.is_empty()),
+        }
+    }
+
+    /// Reads the members that Better Auth has for the columns, as far as they are there.
+    pub(super) fn of_json([verified, anonymous, impersonated_by]: [Option<&Value>; 3]) -> Self {
+        // The library takes an address for verified only where this is `true`, so `null` is a no.
+        let verified = verified.map(|value| text(value).unwrap_or_else(|| "false".to_owned()));
+        Self::of_texts([
+            verified,
+            anonymous.and_then(text),
+            impersonated_by.and_then(text),
+        ])
+    }
+
+    pub(super) fn standing(&self) -> Standing<'_> {
+        Standing {
+            email_verified: self.email_verified,
+            is_anonymous: self.is_anonymous,
+            impersonated_by: self.impersonated_by.as_deref(),
+        }
+    }
+}
+
+/// A value as a database would print it; `null` is nothing.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            Some(value.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIALECT: Dialect = Dialect {
+        text: |column| format!("{column}::text"),
+        nothing: "NULL",
+    };
+
+    fn question(need: Need, null_is_unverified: bool) -> StandingQuestion {
+        let column = |name: &str| {
+            let column = Column::parse(name).unwrap();
+            Some(StandingColumn { column, need })
+        };
+        let columns = StandingColumns {
+            verified: column("emailVerified"),
+            null_is_unverified,
+            anonymous: column("isAnonymous"),
+            impersonated_by: column("impersonatedBy"),
+        };
+        let table = |name: &str| Table::parse(name).unwrap();
+        StandingQuestion::new(&columns, &table("user"), &table("session"))
+    }
+
+    #[test]
+    fn a_column_is_asked_for_as_far_as_it_must_be() {
+        use Seen::{Absent, Readable, Unreadable};
+        let seen = [Readable, Absent, Unreadable];
+        let select = |need| question(need, false).select(seen, DIALECT);
+        assert_eq!(
+            select(Need::IfReadable),
+            r#", u."emailVerified"::text, NULL, NULL"#
+        );
+        assert_eq!(
+            select(Need::IfThere),
+            r#", u."emailVerified"::text, NULL, k."impersonatedBy"::text"#
+        );
+        assert_eq!(
+            select(Need::Always),
+            r#", u."emailVerified"::text, u."isAnonymous"::text, k."impersonatedBy"::text"#
+        );
+    }
+
+    #[test]
+    fn null_is_a_no_where_the_application_means_it_so() {
+        let select = |seen| question(Need::IfReadable, true).select([seen; 3], DIALECT);
+        let asked = select(Seen::Readable);
+        assert!(asked.starts_with(r#", coalesce(u."emailVerified"::text, 'false'), u."#));
+        assert_eq!(select(Seen::Absent), ", NULL, NULL, NULL");
+    }
+
+    #[test]
+    fn what_better_auth_writes_is_read_as_a_row_of_its_tables_is() {
+        let row = |verified: &str, anonymous: &str, by: &str| {
+            let value = |text: &str| serde_json::from_str::<Value>(text).ok();
+            let values = [value(verified), value(anonymous), value(by)];
+            StandingRow::of_json([&values[0], &values[1], &values[2]].map(Option::as_ref))
+        };
+        let of = |email_verified, is_anonymous, by: Option<&str>| StandingRow {
+            email_verified,
+            is_anonymous,
+            impersonated_by: by.map(str::to_owned),
+        };
+        assert_eq!(
+            row("true", "false", "\"a1\""),
+            of(Some(true), false, Some("a1"))
+        );
+        assert_eq!(row("false", "true", "7"), of(Some(false), true, Some("7")));
+        assert_eq!(row("null", "null", "null"), of(Some(false), false, None));
+        assert_eq!(row("", "", ""), of(None, false, None));
+        assert_eq!(row("1", "1", "\"\""), of(Some(true), true, None));
+        assert_eq!(row("0", "0", "\"\""), of(Some(false), false, None));
+    }
+}

@@ -1,0 +1,92 @@
+//! Asks a database and Redis about themselves, on connections like those of look-ups and within the same time limits.
+//! Nothing is written.
+
+use super::columns::UserColumn;
+use super::process::Clock;
+use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, SessionTables, Settings};
+use super::survey::{DatabaseSurvey, RedisSurvey, Wanted};
+use super::{postgres, redis, sqlite};
+
+/// What can be seen of a database; or why it cannot be reached.
+///
+/// # Errors
+/// When it does not answer in time, or does not let us in. Messages hold no credentials.
+pub async fn survey_database(
+    settings: &Settings,
+    database: &DatabaseSettings,
+    clock: &Clock,
+) -> Result<DatabaseSurvey, String> {
+    let (of_users, with_sessions) = (settings.asked_of_users(), settings.asked_with_sessions());
+    let mut wanted = wanted(database);
+    let users = database.users.iter();
+    let asked = users.flat_map(|users| of_users.tables(&users.table, None));
+    let sessions = database.sessions.iter();
+    let asked =
+        asked.chain(sessions.flat_map(|sessions| {
+            with_sessions.tables(&sessions.users.table, Some(&sessions.table))
+        }));
+    for (table, columns) in asked {
+        for column in columns {
+            want(&mut wanted, Wanted::read(table, column));
+        }
+    }
+    match &database.url {
+        DatabaseUrl::Postgres(server) => {
+            postgres::survey(server, database.timeout, &wanted, clock).await
+        }
+        DatabaseUrl::Sqlite(options) => sqlite::survey(options, database.timeout, &wanted).await,
+    }
+}
+
+/// What can be seen of Redis, and of the rights to count limits there if `counts`; or why it cannot be reached.
+///
+/// # Errors
+/// When it does not answer in time, or does not let us in. Messages hold no credentials.
+pub async fn survey_redis(settings: &RedisSettings, counts: bool) -> Result<RedisSurvey, String> {
+    redis::survey(settings, counts).await
+}
+
+/// The columns in which rows are looked up, and those that every look-up reads, each once.
+fn wanted(database: &DatabaseSettings) -> Vec<Wanted<'_>> {
+    let mut wanted = Vec::new();
+    if let Some(users) = &database.users {
+        want(&mut wanted, Wanted::key(&users.table, &users.id));
+    }
+    if let Some(sessions) = &database.sessions {
+        let SessionTables {
+            table,
+            token,
+            user,
+            expires,
+            created,
+            users,
+            email,
+            name,
+            ..
+        } = sessions;
+        want(&mut wanted, Wanted::key(table, token));
+        want(&mut wanted, Wanted::key(&users.table, &users.id));
+        for column in [user, expires].into_iter().chain(created) {
+            want(&mut wanted, Wanted::read(table, column));
+        }
+        for column in email.iter().chain(name) {
+            want(&mut wanted, Wanted::read(&users.table, column));
+        }
+    }
+    for column in &database.columns {
+        if let UserColumn::OrganizationRoles(memberships) = column {
+            want(
+                &mut wanted,
+                Wanted::key(&memberships.table, &memberships.user),
+            );
+        }
+    }
+    wanted
+}
+
+fn want<'a>(wanted: &mut Vec<Wanted<'a>>, new: Wanted<'a>) {
+    let is_same = |other: &Wanted<'_>| (other.table, other.column) == (new.table, new.column);
+    if !wanted.iter().any(is_same) {
+        wanted.push(new);
+    }
+}

@@ -1,0 +1,764 @@
+//! The columns of a user's row: one contract for both databases, and what caches may know of them.
+
+use serde_json::{Value, json};
+
+use super::sessions::{Database as Writable, OnPostgres, OnSqlite, tables, token};
+use super::*;
+use crate::{ColumnError, Memberships, UserColumn};
+
+pub(super) fn column(name: &str) -> Column {
+    Column::parse(name).unwrap()
+}
+
+pub(super) fn value(name: &str) -> UserColumn {
+    UserColumn::Value(column(name))
+}
+
+pub(super) fn moment(name: &str) -> UserColumn {
+    UserColumn::Time(column(name))
+}
+
+pub(super) fn roles() -> UserColumn {
+    UserColumn::OrganizationRoles(Memberships {
+        table: Table::parse("member").unwrap(),
+        user: column("userId"),
+        organization: column("organizationId"),
+        role: column("role"),
+    })
+}
+
+/// Users and sessions are looked up in the tables of Better Auth, with these columns.
+pub(super) fn asking(url: DatabaseUrl, columns: impl Into<Vec<UserColumn>>) -> Settings {
+    let mut settings = settings(url, "user");
+    let names = ["session", "token", "userId", "expiresAt", "", "user"];
+    let mut sessions = tables(names);
+    (sessions.email, sessions.name) = (None, None);
+    database(&mut settings).sessions = Some(sessions);
+    database(&mut settings).columns = columns.into();
+    settings
+}
+
+/// What both chains know of user 7, who has session `7`.
+async fn columns_of(node: &Node) -> Vec<Value> {
+    let user = node.find("7").await.unwrap().found.unwrap();
+    let known = node.look_up(&token("7")).await.unwrap().found.unwrap();
+    assert_eq!(known.stored.columns().subject, "7");
+    assert_eq!(known.user, user);
+    user.columns().to_vec()
+}
+
+async fn first_column(node: &Node) -> Value {
+    columns_of(node).await.first().unwrap().clone()
+}
+
+/// Makes the tables, with users 7 and 8, and a session of each. `columns` are added to the users'.
+pub(super) async fn create<D: Writable>(database: &mut D, id: &str, time: &str, columns: &str) {
+    database
+        .execute(&format!(
+            r#"CREATE TABLE "user" (id {id} PRIMARY KEY{columns});
+            CREATE TABLE session (token text, "userId" {id}, "expiresAt" {time});
+            INSERT INTO "user" (id) VALUES ('7'), ('8');
+            INSERT INTO session VALUES ('7', '7', '2100-01-01T00:00:00Z'), ('8', '8', '2100-01-01T00:00:00Z')"#
+        ))
+        .await;
+}
+
+async fn on_postgres(server: &Postgres, id: &str, columns: &str) -> DatabaseUrl {
+    let mut database = OnPostgres::<false>(server);
+    create(&mut database, id, "timestamptz", columns).await;
+    database.url()
+}
+
+/// A column: its declaration, the SQL of its value, how it is asked for, and what it is.
+type Case = (&'static str, &'static str, fn(&str) -> UserColumn, Value);
+
+/// Each value is what it should be, and `null` where there is none.
+async fn values_are_read<D: Writable>(mut database: D, id: &str, time: &str, cases: &[Case]) {
+    let names: Vec<_> = (0..cases.len()).map(|index| format!("c {index}")).collect();
+    let declared: String = names
+        .iter()
+        .zip(cases)
+        .map(|(name, (declared, ..))| format!(", \"{name}\" {declared}"))
+        .collect();
+    create(&mut database, id, time, &declared).await;
+    let asked: Vec<_> = names
+        .iter()
+        .zip(cases)
+        .map(|(name, (_, _, ask, _))| ask(name))
+        .collect();
+    let mut settings = asking(database.url(), asked);
+    super::database(&mut settings).time_zone = Some(Zone::parse("Asia/Tokyo").unwrap());
+    let (node, _) = open(settings);
+    assert_eq!(columns_of(&node).await, vec![Value::Null; cases.len()]);
+
+    for (name, (_, sql, ..)) in names.iter().zip(cases) {
+        let update = format!("UPDATE \"user\" SET \"{name}\" = {sql} WHERE id = '7'");
+        database.execute(&update).await;
+    }
+    let found = columns_of(&node).await;
+    for ((found, (declared, sql, _, expected)), name) in found.iter().zip(cases).zip(&names) {
+        assert_eq!(found, expected, "{name} {declared} = {sql}");
+    }
+    assert_eq!(found.len(), cases.len());
+}
+
+/// 2030-03-17T17:46:40.123Z
+const MILLIS: i64 = 1_900_000_000_123;
+const NINE_HOURS: i64 = 9 * 3_600_000;
+
+#[tokio::test]
+async fn postgres_gives_columns_of_any_type() {
+    let server = Postgres::start().await.unwrap();
+    let types = "CREATE TYPE plan AS ENUM ('Free', 'pro'); CREATE DOMAIN score AS numeric; CREATE DOMAIN tags AS text[]";
+    server.execute(types).await.unwrap();
+    let instant = "'2030-03-17T17:46:40.123Z'";
+    let cases: &[Case] = &[
+        ("boolean", "true", value, json!(true)),
+        ("boolean", "false", value, json!(false)),
+        ("smallint", "-7", value, json!(-7)),
+        (
+            "bigint",
+            "9007199254740993",
+            value,
+            json!(9_007_199_254_740_993_i64),
+        ),
+        ("bigint", "-9223372036854775808", value, json!(i64::MIN)),
+        ("numeric", "8.50", value, json!(8.5)),
+        ("numeric(8, 2)", "12", value, json!(12)),
+        (
+            "numeric",
+            "18446744073709551616.5",
+            value,
+            json!("18446744073709551616.5"),
+        ),
+        ("numeric", "'NaN'", value, json!("NaN")),
+        ("score", "0.1", value, json!(0.1)),
+        ("real", "0.1", value, json!(0.1)),
+        ("double precision", "1e300", value, json!(1e300)),
+        ("double precision", "'-Infinity'", value, json!("-Infinity")),
+        ("text", "''", value, json!("")),
+        ("text", "'a\"b\\\u{e9}\n'", value, json!("a\"b\\é\n")),
+        ("varchar(9)", "'null'", value, json!("null")),
+        ("char(8)", "'pro'", value, json!("pro")),
+        ("plan", "'Free'", value, json!("Free")),
+        (
+            "uuid",
+            "'0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5b'",
+            value,
+            json!("0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5b"),
+        ),
+        (
+            "text[]",
+            "'{admin,\"a,b\",NULL}'",
+            value,
+            json!(["admin", "a,b", null]),
+        ),
+        ("tags", "'{}'", value, json!([])),
+        (
+            "bigint[]",
+            "'{9007199254740993}'",
+            value,
+            json!([9_007_199_254_740_993_i64]),
+        ),
+        (
+            "numeric[]",
+            "'{{1.50},{10000000000000000000000000000000000000001}}'",
+            value,
+            json!([[1.5], ["10000000000000000000000000000000000000001"]]),
+        ),
+        ("plan[]", "'{pro}'", value, json!(["pro"])),
+        (
+            "jsonb",
+            "'{\"plan\": \"team\", \"n\": 1}'",
+            value,
+            json!({"plan": "team", "n": 1}),
+        ),
+        // As `jsonb` it would be an error, which would look like no user at all.
+        ("json", "'\"\\u0000\"'", value, json!("\0")),
+        ("jsonb", "'null'", value, Value::Null),
+        ("bytea", "'\\x00ff'", value, json!("\\x00ff")),
+        ("date", "'2030-03-17'", value, json!("2030-03-17")),
+        ("inet", "'10.0.0.1'", value, json!("10.0.0.1")),
+        ("timestamptz", instant, moment, json!(MILLIS)),
+        (
+            "timestamp",
+            "'2030-03-17T17:46:40.123'",
+            moment,
+            json!(MILLIS - NINE_HOURS),
+        ),
+        (
+            "date",
+            "'2030-03-17'",
+            moment,
+            json!(1_899_936_000_000_i64 - NINE_HOURS),
+        ),
+        ("bigint", "1900000000123", moment, json!(MILLIS)),
+        (
+            "integer",
+            "1900000000",
+            moment,
+            json!(1_900_000_000_000_i64),
+        ),
+        ("text", instant, moment, json!(MILLIS)),
+        (
+            "text",
+            "'2030-03-17'",
+            moment,
+            json!(1_899_936_000_000_i64 - NINE_HOURS),
+        ),
+        ("text", "'never'", moment, json!("never")),
+        ("timestamptz", "'infinity'", moment, json!(i64::MAX)),
+        ("timestamptz", "'-infinity'", moment, json!(0)),
+        ("timestamptz", "'1960-01-01'", moment, json!(0)),
+    ];
+    values_are_read(
+        OnPostgres::<false>(&server),
+        "integer",
+        "timestamptz",
+        cases,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn sqlite_gives_columns_of_any_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases: &[Case] = &[
+        ("BOOLEAN", "1", value, json!(true)),
+        ("BOOLEAN", "0", value, json!(false)),
+        ("BOOLEAN", "2", value, json!(2)),
+        ("INTEGER", "1", value, json!(1)),
+        (
+            "INTEGER",
+            "9007199254740993",
+            value,
+            json!(9_007_199_254_740_993_i64),
+        ),
+        ("REAL", "0.5", value, json!(0.5)),
+        ("REAL", "7", value, json!(7)),
+        ("REAL", "9e999", value, json!("Infinity")),
+        ("TEXT", "''", value, json!("")),
+        ("TEXT", "'{\"a\":1}'", value, json!("{\"a\":1}")),
+        ("", "7", value, json!(7)),
+        ("", "'7'", value, json!("7")),
+        ("BLOB", "x'00ff'", value, json!("\\x00ff")),
+        ("TEXT", "'2030-03-17T17:46:40.123Z'", moment, json!(MILLIS)),
+        (
+            "TEXT",
+            "'2030-03-17 17:46:40.123'",
+            moment,
+            json!(MILLIS - NINE_HOURS),
+        ),
+        (
+            "DATE",
+            "'2030-03-17'",
+            moment,
+            json!(1_899_936_000_000_i64 - NINE_HOURS),
+        ),
+        (
+            "INTEGER",
+            "1900000000",
+            moment,
+            json!(1_900_000_000_000_i64),
+        ),
+        ("INTEGER", "1900000000123", moment, json!(MILLIS)),
+        ("REAL", "1900000000123.0", moment, json!(MILLIS)),
+        ("TEXT", "'never'", moment, json!("never")),
+    ];
+    let database = OnSqlite::new(&folder, "app.db").await;
+    values_are_read(database, "INTEGER", "text", cases).await;
+}
+
+/// A user has the roles of memberships, and no others.
+async fn roles_are_read<D: Writable>(mut database: D, id: &str, time: &str) {
+    create(&mut database, id, time, "").await;
+    database
+        .execute(&format!(
+            r#"CREATE TABLE member (id text, "organizationId" text, "userId" {id}, role text)"#
+        ))
+        .await;
+    let (node, _) = open(asking(database.url(), [roles()]));
+    assert_eq!(columns_of(&node).await, [json!({})]);
+    for (organization, user, role) in [
+        ("'acme'", "7", "'admin,member'"),
+        ("'globex'", "7", "'member'"),
+        ("'acme'", "8", "'owner'"),
+        ("'init\"ech'", "8", "'owner'"),
+        ("'no role'", "7", "NULL"),
+        ("NULL", "7", "'owner'"),
+        ("'twice'", "7", "'member'"),
+        ("'twice'", "7", "'member'"),
+        ("'unclear'", "7", "'member'"),
+        ("'unclear'", "7", "'owner'"),
+        ("'half'", "7", "'owner'"),
+        ("'half'", "7", "NULL"),
+    ] {
+        let sql = format!("INSERT INTO member VALUES ('m', {organization}, '{user}', {role})");
+        database.execute(&sql).await;
+    }
+    let expected = json!({
+        "acme": "admin,member",
+        "globex": "member",
+        "no role": null,
+        "twice": "member",
+        "unclear": null,
+        "half": null,
+    });
+    assert_eq!(columns_of(&node).await, [expected]);
+    let other = node.find("8").await.unwrap().found.unwrap();
+    assert_eq!(
+        other.columns(),
+        [json!({"acme": "owner", "init\"ech": "owner"})]
+    );
+}
+
+#[tokio::test]
+async fn roles_in_organizations_come_with_the_user() {
+    let (server, folder) = (
+        Postgres::start().await.unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
+    roles_are_read(OnPostgres::<false>(&server), "text", "timestamptz").await;
+    let drop = r#"DROP TABLE "user", session, member"#;
+    server.execute(drop).await.unwrap();
+    roles_are_read(OnPostgres::<false>(&server), "integer", "timestamptz").await;
+    roles_are_read(OnSqlite::new(&folder, "texts.db").await, "text", "text").await;
+    roles_are_read(OnSqlite::new(&folder, "ints.db").await, "integer", "text").await;
+}
+
+/// A column that is not there is an error at the start, an outage later, and never a value.
+async fn missing_columns_are_errors<D: Writable>(mut database: D, source: Source, time: &str) {
+    create(&mut database, "integer", time, ", banned boolean").await;
+    let missing = |column: &str, table: &str, nearest: Option<&str>| ColumnError::Missing {
+        table: format!("\"{table}\""),
+        column: format!("\"{column}\""),
+        nearest: nearest.map(|nearest| format!("\"{nearest}\"")),
+    };
+    let (node, _) = open(asking(database.url(), [value("banned"), value("bannd")]));
+    let error = node.0.prove_columns().await.unwrap_err();
+    assert_eq!(error, missing("bannd", "user", Some("banned")));
+    assert_eq!(
+        error.to_string(),
+        r#"there is no column "bannd" in "user"; did you mean "banned"?"#
+    );
+    for _ in 0..2 {
+        assert!(node.find("7").await.is_err());
+        assert!(node.look_up(&token("7")).await.is_err());
+    }
+    let detail = until(&node, source, false).await.unwrap();
+    assert!(detail.contains("bannd"), "{detail}");
+    assert!(!node.0.ready());
+
+    // Somebody adds it.
+    let add = r#"ALTER TABLE "user" ADD COLUMN bannd text DEFAULT 'no'"#;
+    database.execute(add).await;
+    until(&node, source, true).await;
+    assert_eq!(columns_of(&node).await, [Value::Null, json!("no")]);
+    assert_eq!(node.0.prove_columns().await, Ok(()));
+    // And takes it away while we run.
+    let drop = r#"ALTER TABLE "user" DROP COLUMN bannd"#;
+    database.execute(drop).await;
+    assert!(node.find("7").await.is_err());
+    assert!(node.look_up(&token("7")).await.is_err());
+    node.close().await;
+
+    let mut nowhere = settings(database.url(), "people");
+    super::database(&mut nowhere).columns = vec![value("banned")];
+    let (node, _) = open(nowhere);
+    let table = r#""people""#.to_owned();
+    assert_eq!(
+        node.0.prove_columns().await,
+        Err(ColumnError::NoTable { table })
+    );
+    node.close().await;
+
+    let (node, _) = open(asking(database.url(), [roles()]));
+    let table = r#""member""#.to_owned();
+    assert_eq!(
+        node.0.prove_columns().await,
+        Err(ColumnError::NoTable { table })
+    );
+    let create = r#"CREATE TABLE member ("organizationId" text, user_id integer, role text)"#;
+    database.execute(create).await;
+    let error = node.0.prove_columns().await;
+    assert_eq!(error, Err(missing("userId", "member", Some("user_id"))));
+    assert!(node.find("7").await.is_err());
+    node.close().await;
+}
+
+#[tokio::test]
+async fn a_column_that_is_missing_is_an_error_and_never_a_value() {
+    let (server, folder) = (
+        Postgres::start().await.unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
+    let on_postgres = OnPostgres::<false>(&server);
+    missing_columns_are_errors(on_postgres, Source::Postgres, "timestamptz").await;
+    let on_sqlite = OnSqlite::new(&folder, "app.db").await;
+    missing_columns_are_errors(on_sqlite, Source::Sqlite, "text").await;
+}
+
+#[tokio::test]
+async fn a_column_that_is_out_of_reach_or_no_time_is_an_error_and_a_database_that_is_down_is_none()
+{
+    let mut server = Postgres::start().await.unwrap();
+    let url = on_postgres(&server, "integer", ", banned boolean, role text").await;
+    let grants = r#"CREATE ROLE reader LOGIN PASSWORD 'secret'; GRANT SELECT ON session TO reader;
+        GRANT SELECT (id, role) ON "user" TO reader"#;
+    server.execute(grants).await.unwrap();
+    let reader = format!(
+        "postgres://reader:secret@{}/{}",
+        server.address(),
+        Postgres::DATABASE
+    );
+    let (node, _) = open(asking(
+        postgres_at(&reader),
+        [value("role"), value("banned")],
+    ));
+    let error = node.0.prove_columns().await.unwrap_err().to_string();
+    assert!(
+        error.ends_with(r#"GRANT SELECT ("banned") ON "user""#),
+        "{error}"
+    );
+    let detail = until(&node, Source::Postgres, false).await.unwrap();
+    assert!(detail.contains("GRANT SELECT"), "{detail}");
+    assert!(node.find("7").await.is_err());
+    server
+        .execute(r#"GRANT SELECT (banned) ON "user" TO reader"#)
+        .await
+        .unwrap();
+    assert_eq!(columns_of(&node).await, [Value::Null, Value::Null]);
+
+    let (node, _) = open(asking(url.clone(), [moment("banned")]));
+    let error = node.0.prove_columns().await.unwrap_err().to_string();
+    assert!(
+        error.contains("is of type boolean, which holds no point in time"),
+        "{error}"
+    );
+
+    server.stop().await.unwrap();
+    let (node, _) = open(asking(url, [value("nothing")]));
+    assert_eq!(node.0.prove_columns().await, Ok(()));
+    server.start_again().await.unwrap();
+    let waiting = async {
+        while !until(&node, Source::Postgres, false)
+            .await
+            .unwrap()
+            .contains("\"nothing\"")
+        {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_read_is_no_user_and_two_rows_are_none() {
+    let server = Postgres::start().await.unwrap();
+    let url = on_postgres(&server, "integer", ", data jsonb").await;
+    let (node, heard) = open(asking(url.clone(), [value("data")]));
+    // PostgreSQL's numbers go on where those of every reader of JSON end.
+    let deep = format!(
+        "UPDATE \"user\" SET data = '{}1{}'",
+        "[".repeat(500),
+        "]".repeat(500)
+    );
+    for sql in ["UPDATE \"user\" SET data = '1e400'", &deep] {
+        server.execute(sql).await.unwrap();
+        assert_eq!(node.find("7").await.unwrap().found, None);
+        assert_eq!(node.look_up(&token("7")).await.unwrap().found, None);
+    }
+    assert_eq!(heard.count(Source::Postgres, Outcome::Malformed), 4);
+
+    let twice =
+        r#"CREATE VIEW people AS SELECT 7 AS id, 'member' AS role UNION ALL SELECT 7, 'admin'"#;
+    server.execute(twice).await.unwrap();
+    let mut view = settings(url, "people");
+    database(&mut view).columns = vec![value("role")];
+    let (node, _) = open(view);
+    assert_eq!(node.find("7").await.unwrap().found, None);
+}
+
+#[tokio::test]
+async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
+    let (server, cache) = (
+        Postgres::start().await.unwrap(),
+        Redis::start().await.unwrap(),
+    );
+    let url = on_postgres(&server, "integer", ", role text DEFAULT 'admin'").await;
+    let mut chain = asking(url, [value("role")]);
+    chain.memory.ttl = MINUTE;
+    chain.redis = Some(redis(&cache.url()));
+    let (first, heard) = open(chain.clone());
+    assert_eq!(columns_of(&first).await, [json!("admin")]);
+    let record = cached(&cache, "auth:7").await;
+    assert!(
+        record.ends_with(r#""user":true,"columns":["admin"]}"#),
+        "{record}"
+    );
+    let session = format!("auth:session:{}", token("7").id());
+    let record = cached(&cache, &session).await;
+    assert!(record.ends_with(r#","columns":["admin"]}}"#), "{record}");
+    assert_eq!(heard.count(Source::Postgres, Outcome::Present), 2);
+
+    // A node that remembers the user does not ask again, and another one finds the user in Redis.
+    server
+        .execute(r#"UPDATE "user" SET role = 'member'"#)
+        .await
+        .unwrap();
+    assert_eq!(columns_of(&first).await, [json!("admin")]);
+    assert_eq!(heard.count(Source::Memory, Outcome::Present), 2);
+    let (second, heard) = open(chain.clone());
+    assert_eq!(columns_of(&second).await, [json!("admin")]);
+    assert_eq!(heard.count(Source::Redis, Outcome::Present), 2);
+
+    // Short times are over soon.
+    cache.cli(["DEL", "auth:7", &session]).await.unwrap();
+    chain.memory.ttl = Duration::from_millis(50);
+    chain.redis.as_mut().unwrap().cache_ttl = Duration::from_millis(100);
+    let (third, _) = open(chain.clone());
+    assert_eq!(first_column(&third).await, json!("member"));
+    server
+        .execute(r#"UPDATE "user" SET role = 'owner'"#)
+        .await
+        .unwrap();
+    let changed = async {
+        // Not with both chains at once: their times end one after the other.
+        while third.find("7").await.unwrap().found.unwrap().columns() != [json!("owner")] {}
+        let session = token("7");
+        while third
+            .look_up(&session)
+            .await
+            .unwrap()
+            .found
+            .unwrap()
+            .user
+            .columns()
+            != [json!("owner")]
+        {}
+    };
+    timeout(PATIENCE, changed).await.unwrap();
+
+    // A row that is too long is asked for each time.
+    let long = format!(r#"UPDATE "user" SET role = '{}'"#, "x".repeat(20_000));
+    server.execute(&long).await.unwrap();
+    cache.cli(["FLUSHALL"]).await.unwrap();
+    chain.memory.ttl = MINUTE;
+    let (node, heard) = open(chain);
+    for _ in 0..2 {
+        columns_of(&node).await;
+    }
+    assert_eq!(heard.count(Source::Postgres, Outcome::Present), 4);
+    assert_eq!(cache.cli(["DBSIZE"]).await.unwrap(), "0");
+}
+
+#[tokio::test]
+async fn nodes_that_ask_for_other_columns_take_each_others_records_for_misses() {
+    let (server, cache) = (
+        Postgres::start().await.unwrap(),
+        Redis::start().await.unwrap(),
+    );
+    let url = on_postgres(
+        &server,
+        "integer",
+        ", role text DEFAULT 'admin', plan text DEFAULT 'pro'",
+    )
+    .await;
+    let node = |columns: Vec<UserColumn>| {
+        let mut chain = asking(url.clone(), columns);
+        chain.redis = Some(redis(&cache.url()));
+        open(chain)
+    };
+    let (role, _) = node(vec![value("role")]);
+    assert_eq!(columns_of(&role).await, [json!("admin")]);
+    let record = cached(&cache, "auth:7").await;
+    cached(&cache, &format!("auth:session:{}", token("7").id())).await;
+    let both = || vec![value("role"), value("plan")];
+    for (columns, found) in [
+        (vec![], vec![]),
+        (vec![value("plan")], vec![json!("pro")]),
+        (both(), vec![json!("admin"), json!("pro")]),
+        (
+            both().into_iter().rev().collect(),
+            vec![json!("pro"), json!("admin")],
+        ),
+        (vec![moment("role")], vec![json!("admin")]),
+    ] {
+        let (other, heard) = node(columns);
+        assert_eq!(columns_of(&other).await, found);
+        assert_eq!(heard.count(Source::Redis, Outcome::Missed), 2);
+        assert_eq!(heard.count(Source::Postgres, Outcome::Present), 2);
+    }
+    assert_eq!(cache.cli(["GET", "auth:7"]).await.unwrap(), record);
+    let (same, heard) = node(vec![value("role")]);
+    assert_eq!(columns_of(&same).await, [json!("admin")]);
+    assert_eq!(heard.count(Source::Redis, Outcome::Present), 2);
+
+    // A record from elsewhere cannot leave one out.
+    let forged = record.replace(r#"["admin"]"#, "[]");
+    cache.cli(["SET", "auth:7", &forged]).await.unwrap();
+    assert_eq!(same.find("7").await.unwrap().source, Source::Postgres);
+}
+
+/// How many connections of ours the server has, and the process of each.
+async fn backends(server: &Postgres) -> Vec<String> {
+    let sql =
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'sessiongate' ORDER BY pid";
+    let found = server.execute(sql).await.unwrap();
+    found.lines().map(str::to_owned).collect()
+}
+
+/// Waits until the server has this many lines from us: those of the clients who asked it before may still be closing.
+async fn until_lines(cache: &Redis, wanted: usize) {
+    let waiting = async {
+        loop {
+            let clients = cache.cli(["CLIENT", "LIST"]).await.unwrap();
+            // Without the one that asks.
+            if clients.lines().filter(|line| !line.is_empty()).count() - 1 == wanted {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, waiting).await.unwrap();
+}
+
+#[tokio::test]
+async fn realms_share_connections_and_nothing_else() {
+    let (server, cache) = (
+        Postgres::start().await.unwrap(),
+        Redis::start().await.unwrap(),
+    );
+    let url = on_postgres(&server, "integer", ", role text DEFAULT 'admin'").await;
+    let shop = "CREATE TABLE customers (id integer PRIMARY KEY, role text); INSERT INTO customers VALUES (7, 'guest')";
+    server.execute(shop).await.unwrap();
+    let mut first = asking(url.clone(), [value("role")]);
+    first.redis = Some(redis(&cache.url()));
+    // One of them asks for sessions too, so only users are looked up in the other.
+    let mut second = settings(url, "customers");
+    second.realm = Some("shop".to_owned());
+    second.redis = Some(redis(&cache.url()));
+    for settings in [&mut first, &mut second] {
+        database(settings).max_connections = 1;
+    }
+    database(&mut second).columns = vec![value("role")];
+
+    let pools = super::pools();
+    let (app, _) = open_on(&pools, &first);
+    let (shop, heard) = open_on(&pools, &second);
+    for node in [&app, &shop] {
+        until(node, Source::Redis, true).await;
+    }
+    assert_eq!(columns_of(&app).await, [json!("admin")]);
+    let guest = shop.find("7").await.unwrap().found.unwrap();
+    assert_eq!(guest.columns(), [json!("guest")]);
+    cached(&cache, "auth:7").await;
+    cached(&cache, "auth:realm:shop:7").await;
+    assert_eq!(shop.find("7").await.unwrap().source, Source::Redis);
+    assert_eq!(app.find("7").await.unwrap().source, Source::Redis);
+    assert_eq!(heard.count(Source::Postgres, Outcome::Present), 1);
+    let shared = backends(&server).await;
+    assert_eq!(shared.len(), 1);
+    until_lines(&cache, 1).await;
+
+    // What a reload opens anew goes on with what there is, and what it closes does not take that away.
+    let (reloaded, _) = open_on(&pools, &first);
+    app.close().await;
+    assert_eq!(columns_of(&reloaded).await, [json!("admin")]);
+    assert!(shop.find("8").await.unwrap().found.is_none());
+    assert_eq!(backends(&server).await, shared);
+    until_lines(&cache, 1).await;
+
+    // Other settings are other connections.
+    database(&mut second).timeout = LIMIT + LIMIT;
+    let (other, _) = open_on(&pools, &second);
+    assert!(other.find("9").await.unwrap().found.is_none());
+    assert_eq!(backends(&server).await.len(), 2);
+    until_lines(&cache, 1).await;
+    other.close().await;
+
+    reloaded.close().await;
+    shop.close().await;
+    assert!(shop.find("10").await.is_err());
+    let gone = async { while !backends(&server).await.is_empty() {} };
+    timeout(PATIENCE, gone).await.unwrap();
+    until_lines(&cache, 0).await;
+}
+
+#[tokio::test]
+async fn stores_are_kept_only_while_nothing_that_they_are_made_of_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, "one").unwrap();
+    let mut all = asking(
+        postgres_at("postgres://u:p@127.0.0.1:1/app"),
+        [value("role")],
+    );
+    all.redis = Some(RedisSettings {
+        ca_file: Some(file.clone()),
+        ..redis("redis://127.0.0.1:1")
+    });
+    let (node, _) = open(all.clone());
+    let are_of = |change: &dyn Fn(&mut Settings)| {
+        let mut changed = all.clone();
+        change(&mut changed);
+        node.0.are_of(&changed)
+    };
+    assert!(are_of(&|_| ()));
+    assert!(!are_of(&|settings| settings.realm = Some("shop".to_owned())));
+    assert!(!are_of(&|settings| settings.memory.entries = 1));
+    assert!(!are_of(&|settings| settings
+        .redis
+        .as_mut()
+        .unwrap()
+        .key_prefix = "x:".to_owned()));
+    assert!(!are_of(&|settings| database(settings).columns.clear()));
+    let password = postgres_at("postgres://u:other@127.0.0.1:1/app");
+    assert!(!are_of(
+        &|settings| database(settings).url = password.clone()
+    ));
+    std::fs::write(&file, "two").unwrap();
+    assert!(!are_of(&|_| ()));
+}
+
+#[tokio::test]
+async fn stores_of_one_sqlite_file_share_connections() {
+    let pools = super::pools();
+    let lease = |url: &str| {
+        let options: SqliteConnectOptions = url.parse().unwrap();
+        let mut settings = settings(DatabaseUrl::Sqlite(Box::new(options.clone())), "users");
+        pools.sqlite(&options, database(&mut settings))
+    };
+    let (first, second) = (lease("sqlite:///app.db"), lease("sqlite:///app.db"));
+    assert!(Arc::ptr_eq(&first.resource, &second.resource));
+    for other in [
+        "sqlite:///other.db",
+        "sqlite:///app.db?immutable=1",
+        "sqlite://file:app?mode=memory&cache=shared",
+    ] {
+        assert!(
+            !Arc::ptr_eq(&first.resource, &lease(other).resource),
+            "{other}"
+        );
+    }
+    assert!(first.give_back().is_none());
+    assert!(second.give_back().is_some());
+}
+
+#[tokio::test]
+async fn columns_come_through_pgbouncer() {
+    let server = Postgres::start().await.unwrap();
+    on_postgres(&server, "integer", ", role text DEFAULT 'admin'").await;
+    let member = r#"CREATE TABLE member ("organizationId" text, "userId" integer, role text);
+        INSERT INTO member VALUES ('acme', 7, 'owner')"#;
+    server.execute(member).await.unwrap();
+    let pooler = PgBouncer::start(&server, 2).await.unwrap();
+    let url = server.url_through(&pooler.address(), Postgres::DATABASE);
+    let (node, _) = open(asking(postgres_at(&url), [value("role"), roles()]));
+    assert_eq!(node.0.prove_columns().await, Ok(()));
+    let (other, _) = open(asking(postgres_at(&url), [roles()]));
+    for _ in 0..20 {
+        let (first, second) = tokio::join!(columns_of(&node), columns_of(&other));
+        assert_eq!(first, [json!("admin"), json!({"acme": "owner"})]);
+        assert_eq!(second, [json!({"acme": "owner"})]);
+    }
+}

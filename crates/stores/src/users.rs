@@ -1,0 +1,74 @@
+//! Who exists: users by their subjects.
+
+use std::fmt;
+use std::sync::Arc;
+
+use gate::{Lookup, Source, StoreError, User};
+
+use super::chain::{Chain, Truth};
+use super::columns::UserColumns;
+use super::database::Database;
+use super::record::About;
+use super::reporter::Reporter;
+use super::single_flight::Answer;
+use super::{Outcome, settings::UserTable};
+
+/// The chain of stores that know users. A handle: clones share everything, and belong on every runtime that decides.
+#[derive(Clone)]
+pub struct Users(pub(super) Arc<Chain<UserTruth>>);
+
+impl gate::Users for Users {
+    async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
+        self.0.find(subject, || subject.into()).await
+    }
+}
+
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Users({})", self.0.truth.source())
+    }
+}
+
+/// The user table.
+pub(super) struct UserTruth(pub(super) Arc<Database>);
+
+impl Truth for UserTruth {
+    type Fact = User;
+    type Question = Box<str>;
+
+    async fn find(&self, subject: Box<str>, reporter: &Reporter) -> Answer<User> {
+        let source = self.source();
+        let found = match self.0.find_user(&subject).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(flaw)) => {
+                tracing::warn!(store = source.as_str(), "user is malformed: {flaw}");
+                reporter.answered(source, Outcome::Malformed);
+                return Ok(Lookup {
+                    found: None,
+                    source,
+                });
+            }
+            Err(error) => {
+                reporter.answered(source, Outcome::Failed);
+                return Err(error);
+            }
+        };
+        let lookup = Lookup { found, source };
+        reporter.found(&lookup);
+        Ok(lookup)
+    }
+
+    fn source(&self) -> Source {
+        self.0.source()
+    }
+}
+
+/// What the users are users of, the same on every node that asks the same table for the same columns.
+pub(super) fn about(database: &str, users: &UserTable, asked: &UserColumns) -> About {
+    let (table, id) = (users.table.quoted(), users.id.quoted());
+    About {
+        realm: format!("{database} {table} {id}{}", asked.realm()),
+        columns: asked.columns.len(),
+        claims: 0,
+    }
+}

@@ -1,5 +1,7 @@
 //! `cargo xtask ci`: what must hold before a change is in.
 
+use std::thread;
+
 use anyhow::{Result, ensure};
 
 use crate::step::{command, output, step};
@@ -11,14 +13,12 @@ use crate::{fuzz, test};
 /// When one of these fails.
 pub(crate) fn run() -> Result<()> {
     let before = output(&mut command("git status --porcelain"))?;
-    step(&mut command("cargo fmt --all --check"))?;
-    step(&mut command(
-        "cargo clippy --workspace --all-targets -- -D warnings",
-    ))?;
-    step(command("cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"))?;
-    step(&mut command(
-        "cargo fmt --manifest-path fuzz/Cargo.toml --check",
-    ))?;
+    // What the tests need comes over the network, while the lints have the cores.
+    thread::scope(|scope| {
+        let installing = scope.spawn(test::install);
+        lint()?;
+        installing.join().expect("an installation does not panic")
+    })?;
     test::run()?;
     fuzz::run(&fuzz::Options::all(FUZZ_SECONDS))?;
     let after = output(&mut command("git status --porcelain"))?;
@@ -27,6 +27,17 @@ pub(crate) fn run() -> Result<()> {
         "the checks changed the tree; before:\n{before}after:\n{after}"
     );
     Ok(())
+}
+
+fn lint() -> Result<()> {
+    step(&mut command("cargo fmt --all --check"))?;
+    step(&mut command(
+        "cargo clippy --workspace --all-targets -- -D warnings",
+    ))?;
+    step(command("cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"))?;
+    step(&mut command(
+        "cargo fmt --manifest-path fuzz/Cargo.toml --check",
+    ))
 }
 
 /// Of each target: enough for every input that it starts from, and to see that it still runs.

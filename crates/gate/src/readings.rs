@@ -4,7 +4,8 @@
 //! itself: percent escapes are undone once, or once more by the next one; dot segments are removed (RFC 3986 section
 //! 5.2.4), slashes folded, backslashes taken for slashes (IIS, WHATWG URL), path parameters cut (`;jsessionid=`, Java),
 //! fragments and queries found where they were encoded, overlong UTF-8 and characters of Unicode that normalise to
-//! delimiters taken for those. Each is a step here, and a reading is what any steps in any order make of the path.
+//! delimiters taken for those, dots and blanks at the ends of names dropped and streams of files cut (`admin.`,
+//! `admin::$DATA`, Windows). Each is a step here, and a reading is what any steps in any order make of the path.
 
 use std::borrow::Cow;
 
@@ -14,14 +15,25 @@ use smallvec::SmallVec;
 /// Whether the path has one reading alone, itself.
 pub(crate) fn is_plain(path: &str) -> bool {
     let path = path.as_bytes();
-    let is_special =
-        |byte: u8| matches!(byte, b'%' | b'\\' | b';' | b'#' | b'?') | !byte.is_ascii();
-    let begins_oddly = |one: u8, next: u8| (one == b'/') & matches!(next, b'/' | b'.');
+    let is_special = |byte: u8| {
+        matches!(byte, b'%' | b'\\' | b';' | b'#' | b'?' | b'$' | b' ') | !byte.is_ascii()
+    };
+    let meets_oddly = |one: u8, next: u8| {
+        (one == b'/') & matches!(next, b'/' | b'.') | (one == b'.') & (next == b'/')
+    };
     // Without a way out of the loops it is done for many bytes at a time.
     let has_special = path.iter().fold(false, |any, byte| any | is_special(*byte));
     let pairs = path.iter().zip(path.get(1..).unwrap_or_default());
-    let has_odd = pairs.fold(false, |any, (one, next)| any | begins_oddly(*one, *next));
-    !has_special && (!has_odd || !has_empty_segment(path) && !has_dot_segment(path))
+    let has_odd = pairs.fold(false, |any, (one, next)| any | meets_oddly(*one, *next));
+    let has_odd = has_odd | path.ends_with(b".");
+    !has_special && (!has_odd || has_plain_names(path))
+}
+
+/// Whether no segment is empty, a dot segment, or ends in a dot.
+fn has_plain_names(path: &[u8]) -> bool {
+    let ends_in_dot = |segment: &[u8]| segment.ends_with(b".");
+    let has_dot = path.split(|byte| *byte == b'/').any(ends_in_dot);
+    !has_empty_segment(path) && !has_dot
 }
 
 /// Whether the path has no other readings than itself and what its escapes stand for, which has the same segments: nothing in
@@ -43,19 +55,21 @@ pub(crate) fn has_harmless_escapes_alone(path: &str) -> bool {
         decoded.and_then(char::from_u32).is_some_and(|character| {
             !matches!(
                 character,
-                '/' | '\\' | '.' | '%' | ';' | '#' | '?' | '\u{7f}'
+                '/' | '\\' | '.' | '%' | ';' | '#' | '?' | '$' | '\u{7f}'
             )
         })
     };
     let is_ordinary = |text: &str| {
-        text.bytes()
-            .all(|byte| byte.is_ascii() && !matches!(byte, b'\\' | b';' | b'#' | b'?'))
+        text.bytes().all(|byte| {
+            byte.is_ascii() && !matches!(byte, b'\\' | b';' | b'#' | b'?' | b'$' | b' ')
+        })
     };
+    let is_trimmed = |segment: &str| segment.starts_with("%20") || segment.ends_with("%20");
     let only_harmless = parts.all(|(part, after)| is_ordinary(part) && is_harmless(after));
     only_harmless
         && is_ordinary(rest)
-        && !has_empty_segment(path.as_bytes())
-        && !has_dot_segment(path.as_bytes())
+        && has_plain_names(path.as_bytes())
+        && !path.split('/').any(is_trimmed)
 }
 
 /// Whether no segment is empty, climbs or can be cut.
@@ -119,7 +133,7 @@ pub(crate) fn all(path: &str, budget: usize) -> Option<Vec<Vec<u8>>> {
 /// A step that changes the text; `None` when it does not.
 type Step = fn(&[u8]) -> Option<Vec<u8>>;
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 11] = [
     cut_authority,
     decode_dots,
     read_backslashes,
@@ -129,6 +143,8 @@ const STEPS: [Step; 9] = [
     cut_parameters,
     cut_at_parameter,
     cut_at_end_of_path,
+    cut_streams,
+    trim_names,
 ];
 
 /// So many servers in a row undo escapes: the one that routes, and the one that answers.
@@ -345,6 +361,46 @@ fn cut_at_end_of_path(text: &[u8]) -> Option<Vec<u8>> {
     Some(text[..end].to_vec())
 }
 
+/// Cuts the stream of a file off its name: `admin::$INDEX_ALLOCATION` is the folder `admin` on NTFS, and `a.txt::$DATA` the file
+/// (Microsoft, "File Streams").
+fn cut_streams(text: &[u8]) -> Option<Vec<u8>> {
+    if !text.contains(&b'$') {
+        return None;
+    }
+    let has_stream = |segment: &[u8]| segment.contains(&b':') && segment.contains(&b'$');
+    changed(text, |segment| match has_stream(segment) {
+        true => segment
+            .split(|byte| *byte == b':')
+            .next()
+            .unwrap_or_default(),
+        false => segment,
+    })
+}
+
+/// Drops dots and blanks at the end of names, as Windows does (Microsoft, "Naming Files, Paths, and Namespaces"), and blanks at
+/// their beginning, as those do that trim what they divide (Spring before 4.3, CVE-2016-5007).
+fn trim_names(text: &[u8]) -> Option<Vec<u8>> {
+    changed(text, |segment| {
+        let is_dots = segment.iter().all(|byte| *byte == b'.');
+        let blanks = segment.iter().take_while(|byte| **byte == b' ').count();
+        let kept = segment
+            .iter()
+            .rposition(|byte| !matches!(byte, b'.' | b' '));
+        match kept {
+            Some(last) if !is_dots => &segment[blanks..=last],
+            // Of nothing but dots and blanks the dots may climb.
+            _ => segment,
+        }
+    })
+}
+
+/// The text with every segment changed; `None` when none is.
+fn changed<'t>(text: &'t [u8], change: impl Fn(&'t [u8]) -> &'t [u8]) -> Option<Vec<u8>> {
+    let segments = text.split(|byte| *byte == b'/').map(change);
+    let changed = segments.collect::<Vec<_>>().join(&b'/');
+    (changed != text).then_some(changed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,8 +419,8 @@ mod tests {
             "/a/b.css",
             "/a/.well-known/x",
             "/..a/b",
-            "/a../b",
             "/a:b@c,d+e=f&g!h~i",
+            "/v1.2/a.b.c",
         ] {
             assert!(is_plain(path), "{path}");
             assert_eq!(all(path, 0), Some(vec![path.into()]), "{path}");
@@ -407,6 +463,15 @@ mod tests {
             ("/\\/host/a", "/a"),
             ("/a%2fb/%2e%2E/c", "/c"),
             ("/%5chost/a", "/a"),
+            ("/a./b", "/a/b"),
+            ("/a/b.", "/a/b"),
+            ("/a%2e/b", "/a/b"),
+            ("/a.%20./b", "/a/b"),
+            ("/a%20/b", "/a/b"),
+            ("/%20a/b", "/a/b"),
+            ("/a::$INDEX_ALLOCATION/b", "/a/b"),
+            ("/a:$i30:$INDEX_ALLOCATION/b", "/a/b"),
+            ("/a%3a%3a%24DATA", "/a"),
         ] {
             assert!(reads(path, reading), "{path} {reading}");
             assert!(!is_plain(path), "{path}");
@@ -415,7 +480,7 @@ mod tests {
 
     #[test]
     fn harmless_escapes_stand_for_ordinary_characters() {
-        for path in ["/My%20File.pdf", "/%61%7e/b", "/", "/a%20"] {
+        for path in ["/My%20File.pdf", "/%61%7e/b", "/"] {
             assert!(has_harmless_escapes_alone(path), "{path}");
             let decoded = percent_decode(path.as_bytes()).collect::<Vec<_>>();
             let all = all(path, usize::MAX).unwrap();
@@ -437,6 +502,11 @@ mod tests {
             "/a%2",
             "/a%zz",
             "/a%u0041",
+            "/a%20",
+            "/%20a/b",
+            "/a%20/b",
+            "/a%24",
+            "/a%20b.",
             "/a%20;b",
             "/a%20\\",
             "/a%20//b",

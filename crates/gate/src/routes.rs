@@ -2,6 +2,7 @@
 //! route governs.
 
 mod explain;
+mod folding;
 mod left;
 mod pattern;
 mod tree;
@@ -17,6 +18,7 @@ use http::{HeaderMap, HeaderValue, Method};
 pub use self::explain::{
     Ambiguity, Differs, NearMiss, OtherReading, PathReading, Pattern, RouteRow,
 };
+use self::folding::Folding;
 pub use self::left::{Left, LeftRequests};
 use self::pattern::LONGEST_HOST;
 pub use self::pattern::{HostPattern, InvalidHost, InvalidPath, Methods, PathPattern};
@@ -97,7 +99,7 @@ pub struct Routes {
     /// What governs a request that no route matches.
     unknown: Route,
     hosts: Hosts,
-    /// The same for upstreams that make no difference between small letters and capitals.
+    /// As upstreams see them that make no difference between letters which are alike.
     folded: Hosts,
     /// What governs a request whose path nobody says, if one route can.
     without_path: Option<usize>,
@@ -122,11 +124,14 @@ impl Routes {
     /// Every pair of routes that match the same requests equally.
     pub fn new(all: Vec<Matched>, folds_case: bool) -> Result<Self, Vec<Conflict>> {
         let mut conflicts = Vec::new();
-        let mut hosts = Hosts::new(folds_case);
-        let mut folded = Hosts::new(true);
+        let mut hosts = Hosts::new(match folds_case {
+            true => Folding::Ascii,
+            false => Folding::Exact,
+        });
+        let mut folded = Hosts::new(Folding::Unicode);
         for matched in &all {
             hosts.add(matched, &mut conflicts);
-            // What only conflicts here has paths that differ in case alone.
+            // What only conflicts here has paths that differ in letters which are alike.
             folded.add(matched, &mut Vec::new());
         }
         if !conflicts.is_empty() {
@@ -350,16 +355,16 @@ impl Routes {
 }
 
 impl Hosts {
-    fn new(folds_case: bool) -> Self {
+    fn new(folding: Folding) -> Self {
         Self {
             exact: HashMap::default(),
             one_label_below: HashMap::default(),
-            any: Tree::new(folds_case),
+            any: Tree::new(folding),
         }
     }
 
     fn add(&mut self, matched: &Matched, conflicts: &mut Vec<Conflict>) {
-        let folds_case = self.any.folds_case();
+        let folding = self.any.folding();
         let any = [HostPattern::Any];
         let hosts = match matched.hosts.is_empty() {
             true => &any[..],
@@ -368,9 +373,9 @@ impl Hosts {
         for host in hosts {
             let tree = match host {
                 HostPattern::Any => &mut self.any,
-                HostPattern::Exact(name) => Self::tree(&mut self.exact, name, folds_case),
+                HostPattern::Exact(name) => Self::tree(&mut self.exact, name, folding),
                 HostPattern::OneLabelBelow(name) => {
-                    Self::tree(&mut self.one_label_below, name, folds_case)
+                    Self::tree(&mut self.one_label_below, name, folding)
                 }
             };
             for path in &matched.paths {
@@ -392,9 +397,9 @@ impl Hosts {
     fn tree<'t>(
         trees: &'t mut HashMap<Box<str>, Tree, FixedState>,
         name: &str,
-        folds_case: bool,
+        folding: Folding,
     ) -> &'t mut Tree {
-        let new = || Tree::new(folds_case);
+        let new = || Tree::new(folding);
         trees.entry(name.into()).or_insert_with(new)
     }
 

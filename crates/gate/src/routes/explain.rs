@@ -5,6 +5,7 @@
 
 use thiserror::Error;
 
+use super::folding::{Folding, is_ignorable};
 use super::{Hosts, Matched, Route, Routes, budget};
 use crate::routes::pattern::{HostPattern, Methods, PathPattern};
 use crate::{Access, Facts, readings};
@@ -169,7 +170,7 @@ impl Routes {
             ..probe
         };
         let folding = Probe {
-            folds_case: true,
+            folding: Folding::Unicode,
             ..probe
         };
         let differs = |row: &RouteRow<'_>| {
@@ -257,7 +258,7 @@ impl Routes {
             host: facts.host.unwrap_or_default(),
             path: facts.path?.as_bytes(),
             method: facts.method,
-            folds_case: self.hosts.any.folds_case(),
+            folding: self.hosts.any.folding(),
         })
     }
 }
@@ -268,7 +269,7 @@ struct Probe<'f> {
     host: &'f str,
     path: &'f [u8],
     method: &'f http::Method,
-    folds_case: bool,
+    folding: Folding,
 }
 
 impl Probe<'_> {
@@ -286,7 +287,7 @@ impl Probe<'_> {
         &self,
         patterns: impl IntoIterator<Item = (&'p HostPattern, &'p PathPattern, &'p Methods)>,
     ) -> Option<usize> {
-        let mut hosts = Hosts::new(self.folds_case);
+        let mut hosts = Hosts::new(self.folding);
         for (id, (host, path, methods)) in patterns.into_iter().enumerate() {
             let matched = Matched {
                 hosts: vec![host.clone()],
@@ -325,7 +326,8 @@ fn shown(bytes: &[u8], escaped: &str) -> String {
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
             let is_blank = character.is_whitespace() && character != ' ';
-            let is_visible = !character.is_control() && !is_blank;
+            // Those that are ignored would hide a difference, or turn the text round on a terminal.
+            let is_visible = !character.is_control() && !is_blank && !is_ignorable(character);
             match is_visible && !escaped.contains(character) {
                 true => shown.push(character),
                 false => escape(&mut shown, character.encode_utf8(&mut [0; 4]).as_bytes()),

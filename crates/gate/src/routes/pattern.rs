@@ -318,6 +318,9 @@ impl Methods {
     /// at all means every method.
     pub fn new(methods: impl IntoIterator<Item = Method>) -> Self {
         let mut methods: Vec<_> = methods.into_iter().collect();
+        if methods.contains(&Method::GET) {
+            methods.push(Method::HEAD);
+        }
         methods.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         methods.dedup();
         Self(methods)
@@ -325,9 +328,7 @@ impl Methods {
 
     /// Whether a request with this method is matched.
     pub fn has(&self, method: &Method) -> bool {
-        self.is_any()
-            || self.0.contains(method)
-            || *method == Method::HEAD && self.0.contains(&Method::GET)
+        self.is_any() || self.0.contains(method)
     }
 
     /// Whether every method is.
@@ -335,7 +336,7 @@ impl Methods {
         self.0.is_empty()
     }
 
-    /// How special they are: fewer come first, every method last.
+    /// How special they are: fewer come first, with `HEAD` beside `GET` counted, and every method last.
     pub(super) fn rank(&self) -> usize {
         match self.0.len() {
             0 => usize::MAX,
@@ -345,10 +346,7 @@ impl Methods {
 
     /// Whether there is a method that both have.
     pub(super) fn overlap(&self, other: &Self) -> bool {
-        self.is_any()
-            || other.is_any()
-            || self.0.iter().any(|method| other.has(method))
-            || other.0.iter().any(|method| self.has(method))
+        self.is_any() || other.is_any() || self.0.iter().any(|method| other.has(method))
     }
 }
 
@@ -357,7 +355,9 @@ impl fmt::Display for Methods {
         if self.is_any() {
             return f.write_str("any");
         }
-        let names: Vec<_> = self.0.iter().map(Method::as_str).collect();
+        let is_brought = |method: &Method| *method == Method::HEAD && self.has(&Method::GET);
+        let named = self.0.iter().filter(|method| !is_brought(method));
+        let names: Vec<_> = named.map(Method::as_str).collect();
         f.write_str(&names.join(", "))
     }
 }

@@ -7,14 +7,14 @@ use foldhash::fast::FixedState;
 use http::Method;
 use percent_encoding::percent_decode;
 
+use super::folding::Folding;
 use super::pattern::{Methods, PathPattern, Segment};
 
 /// Which route of a host matches a path.
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
     nodes: Vec<Node>,
-    /// Whether letters match in either case.
-    folds_case: bool,
+    folding: Folding,
 }
 
 /// A place in the tree: the segments that lead there.
@@ -41,15 +41,15 @@ pub(super) struct Entry {
 type Literals = HashMap<Box<[u8]>, usize, FixedState>;
 
 impl Tree {
-    pub(super) fn new(folds_case: bool) -> Self {
+    pub(super) fn new(folding: Folding) -> Self {
         Self {
             nodes: vec![Node::default()],
-            folds_case,
+            folding,
         }
     }
 
-    pub(super) fn folds_case(&self) -> bool {
-        self.folds_case
+    pub(super) fn folding(&self) -> Folding {
+        self.folding
     }
 
     /// Adds a pattern. Gives the entry that matches the same requests equally, if there is one of another route.
@@ -61,11 +61,8 @@ impl Tree {
             at = match segment {
                 Segment::Any => *node.any.get_or_insert(next),
                 Segment::Literal(literal) => {
-                    let literal = match self.folds_case {
-                        true => literal.to_ascii_lowercase().into(),
-                        false => literal.clone(),
-                    };
-                    *node.literals.entry(literal).or_insert(next)
+                    let literal = self.folding.fold(Cow::Borrowed(literal));
+                    *node.literals.entry((*literal).into()).or_insert(next)
                 }
             };
             if at == next {
@@ -89,17 +86,13 @@ impl Tree {
         equal
     }
 
-    /// A segment as patterns have it: escapes undone, and in lower case where case does not count.
+    /// A segment as patterns have it: escapes undone, without the differences that do not count.
     pub(super) fn canonical<'s>(&self, segment: &'s [u8]) -> Cow<'s, [u8]> {
         let decoded = match segment.contains(&b'%') {
             true => percent_decode(segment).into(),
             false => Cow::Borrowed(segment),
         };
-        let is_upper = |byte: &u8| byte.is_ascii_uppercase();
-        match self.folds_case && decoded.iter().any(is_upper) {
-            true => Cow::Owned(decoded.to_ascii_lowercase()),
-            false => decoded,
-        }
+        self.folding.fold(decoded)
     }
 
     /// The route of the most special pattern that matches: a path before a folder, a longer folder before a shorter one, and

@@ -84,9 +84,10 @@ impl Rule {
         };
         let (segments, is_folder) = self.segments();
         let names = segments.iter().map(Option::is_some).collect();
-        let methods = match self.methods.len() {
-            0 => usize::MAX,
-            some => some,
+        let all = [Method::GET, Method::HEAD, Method::POST, Method::PUT];
+        let methods = match self.methods.is_empty() {
+            true => usize::MAX,
+            false => all.iter().filter(|method| self.has_method(method)).count(),
         };
         (host, !is_folder, segments.len(), names, Reverse(methods))
     }

@@ -1,0 +1,135 @@
+//! Which texts count as the same segment of a path.
+
+use std::borrow::Cow;
+
+use unicode_normalization::UnicodeNormalization;
+
+/// Which differences between letters do not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Folding {
+    /// All of them count.
+    Exact,
+    /// The case of ASCII letters does not.
+    Ascii,
+    /// Nothing counts that some upstream does not count: case in all of Unicode, compatibility characters (`ａ`, `ﬁ`), the
+    /// composition of accents, and characters that are ignored.
+    Unicode,
+}
+
+impl Folding {
+    /// The form that all texts have in common that count as the same.
+    pub(super) fn fold(self, segment: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+        let is_upper = |byte: &u8| byte.is_ascii_uppercase();
+        match self {
+            Self::Exact => segment,
+            Self::Unicode if !segment.is_ascii() => Cow::Owned(fold_unicode(&segment)),
+            Self::Ascii | Self::Unicode if segment.iter().any(is_upper) => {
+                Cow::Owned(segment.to_ascii_lowercase())
+            }
+            Self::Ascii | Self::Unicode => segment,
+        }
+    }
+}
+
+/// Roughly `NFKC_Casefold` (Unicode, chapter 3.13, and UAX #31), and `i` for both letters of Turkish that have a dot where `I` has
+/// none. Who compares so, as seen: `re.IGNORECASE` of Python 3.11 takes `ı`, `İ`, `ſ` and `K` (Kelvin) for ASCII letters,
+/// `equalsIgnoreCase` of Java 17 the first three, `/iu` of JavaScript `ſ` and `K`; file systems of macOS compose accents and
+/// leave ignorable characters out.
+fn fold_unicode(text: &[u8]) -> Vec<u8> {
+    let mut folded = String::with_capacity(text.len());
+    let mut bytes = Vec::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        folded.clear();
+        let characters = chunk.valid().nfkc().filter(|it| !is_ignorable(*it));
+        // To capitals, since several small letters have one; and to small letters before, for a capital that is alone (`ẞ`).
+        let upper = characters
+            .flat_map(char::to_lowercase)
+            .flat_map(char::to_uppercase);
+        for character in upper.flat_map(char::to_lowercase) {
+            let is_dot_of_i = character == '\u{307}' && folded.ends_with('i');
+            if !is_dot_of_i {
+                folded.push(character);
+            }
+        }
+        // Capitals of some characters compose with what follows them, or are compatibility characters themselves.
+        bytes.extend(folded.nfkc().collect::<String>().into_bytes());
+        bytes.extend_from_slice(chunk.invalid());
+    }
+    bytes
+}
+
+/// Whether a character is `Default_Ignorable_Code_Point` in Unicode 16: it has no shape of its own.
+pub(super) fn is_ignorable(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folded(text: &str, folding: Folding) -> String {
+        let text = folding.fold(Cow::Borrowed(text.as_bytes())).into_owned();
+        String::from_utf8(text).expect("UTF-8 stays UTF-8")
+    }
+
+    #[test]
+    fn what_some_upstream_takes_for_the_same_is_the_same() {
+        for (text, same) in [
+            ("admin", "ADMIN"),
+            ("admin", "adm\u{131}n"),
+            ("admin", "adm\u{130}n"),
+            ("admin", "admi\u{307}n"),
+            ("settings", "\u{17f}ettings"),
+            ("keys", "\u{212a}eys"),
+            ("admin", "\u{ff41}\u{ff24}min"),
+            ("admin", "\u{1d41a}dmin"),
+            ("files", "\u{fb01}les"),
+            ("strasse", "stra\u{df}e"),
+            ("strasse", "STRA\u{1e9e}E"),
+            ("admin", "ad\u{200b}min"),
+            ("admin", "ad\u{ad}min"),
+            ("caf\u{e9}", "cafe\u{301}"),
+            ("caf\u{e9}", "CAF\u{c9}"),
+            ("caf\u{e9}", "CAFE\u{301}"),
+            ("\u{3c3}", "\u{3c2}"),
+        ] {
+            let [one, other] = [text, same].map(|text| folded(text, Folding::Unicode));
+            assert_eq!(one, other, "{text} {same}");
+        }
+        let distinct = ["cafe", "caf\u{e9}", "kafe", "i", "j", "\u{e4}", "a", "ae"];
+        for (at, text) in distinct.iter().enumerate() {
+            for other in &distinct[at + 1..] {
+                let [one, other] = [text, other].map(|text| folded(text, Folding::Unicode));
+                assert_ne!(one, other);
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_stay() {
+        let text = b"A\xff\xc3\x84";
+        let folded = Folding::Unicode.fold(Cow::Borrowed(text));
+        assert_eq!(&*folded, b"a\xff\xc3\xa4");
+        assert_eq!(&*Folding::Exact.fold(Cow::Borrowed(text)), text);
+        assert_eq!(&*Folding::Ascii.fold(Cow::Borrowed(text)), b"a\xff\xc3\x84");
+    }
+}

@@ -308,12 +308,15 @@ impl Test {
             }
             (Value::String(text), Some(separator)) => {
                 let mut parts = text.split(separator).map(str::trim);
-                let is_wanted = |part: &str| {
-                    let is =
-                        |scalar: &Scalar| matches!(scalar, Scalar::Text(text) if **text == *part);
-                    wanted.iter().any(is)
-                };
-                Verdict::of(parts.any(is_wanted))
+                let is = |part: &str, scalar: &Scalar| matches!(scalar, Scalar::Text(text) if **text == *part);
+                let is_wanted = |part: &str| wanted.iter().any(|scalar| is(part, scalar));
+                let is_text = |scalar: &Scalar| matches!(scalar, Scalar::Text(_));
+                match parts.any(is_wanted) {
+                    true => Verdict::Met,
+                    false if wanted.iter().all(is_text) => Verdict::Unmet,
+                    // A part of a text is no number, though it may look like one.
+                    false => Verdict::Incomparable,
+                }
             }
             (
                 Value::Bool(_)

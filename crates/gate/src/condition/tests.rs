@@ -104,6 +104,13 @@ fn every_kind_of_value_meets_every_kind_of_test() {
         };
         Condition::Claim(ClaimPath::new("role").unwrap(), test)
     };
+    let separated_number = Condition::Claim(
+        ClaimPath::new("role").unwrap(),
+        Test {
+            kind: Contains(vec![text("none"), Scalar::Number(3.0)]),
+            separator: Some(",".into()),
+        },
+    );
     for (condition, wanted) in [
         (claim("role", Equals(text("admin, editor"))), Met),
         (claim("role", Equals(text("Admin, editor"))), Unmet),
@@ -145,6 +152,7 @@ fn every_kind_of_value_meets_every_kind_of_test() {
         (separated(",", "admin"), Met),
         (separated(",", "editor"), Met),
         (separated(",", "edit"), Unmet),
+        (separated_number, Incomparable),
         (separated(" ", "editor"), Met),
         (separated(" ", "admin"), Unmet),
         (claim("absent", Contains(vec![text("x")])), Unmet),

@@ -200,6 +200,14 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
 }
 
 fn test(raw: &RawTest, problems: &mut Vec<Problem>) -> Test {
+    if let (RawTestKind::Contains(values), Some(_)) = (&raw.kind, &raw.separator) {
+        let is_text = |raw: &&Spanned<RawScalar>| matches!(raw.value, RawScalar::Text(_));
+        for value in values.iter().filter(|value| !is_text(value)) {
+            let what = "with `separator` a text is divided into texts: give this in quotes, or leave `separator` out for a \
+                        list of numbers";
+            problems.push(Problem::at(value.place.clone(), what));
+        }
+    }
     let scalars = |raw: &[Spanned<RawScalar>]| raw.iter().map(|raw| scalar(&raw.value)).collect();
     Test {
         kind: match &raw.kind {

@@ -62,6 +62,12 @@ fn a_fault_hides_no_other_one() {
             ],
         ),
         (
+            format!(
+                "{ROUTE}require = {{ not = {{ claim = 'a', contains = ['x', 3], separator = ',' }} }}\n"
+            ),
+            &["with `separator` a text is divided into texts"],
+        ),
+        (
             format!("{ROUTE}require = [{{ claim = 5, empty = 'x', separator = 6 }}]\n"),
             &["`claim` must be", "`empty` must be", "`separator` must be"],
         ),

@@ -180,7 +180,7 @@ impl Hygiene {
     }
 
     pub(crate) fn is_unwanted(&self, name: &str, trusted_peer: bool) -> bool {
-        if names::is_framing_alias(name) {
+        if names::is_alias_of_rewritten(name) {
             return true;
         }
         match self.kind(name) {

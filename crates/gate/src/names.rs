@@ -44,25 +44,25 @@ pub(crate) fn may_mean_something(name: &[u8]) -> bool {
     may_start || may_have_ending(name)
 }
 
-/// Whether a service that folds names takes this one for a field that says where a message ends, or how long its
-/// connection lasts, and nobody else does.
-pub(crate) fn is_framing_alias(name: &str) -> bool {
-    let is_alias = |framing: &&str| {
-        framing.len() == name.len()
-            && **framing != *name
-            && name.bytes().map(normal_byte).eq(framing.bytes())
+/// Whether a service that folds names takes this one for a field that only the gate writes, for where a message ends, how long its
+/// connection lasts, or which request it is, and nobody else does.
+pub(crate) fn is_alias_of_rewritten(name: &str) -> bool {
+    let is_alias = |rewritten: &&str| {
+        rewritten.len() == name.len()
+            && **rewritten != *name
+            && name.bytes().map(normal_byte).eq(rewritten.bytes())
     };
     // Nearly every name is told by its length, and the rest by being in normal form.
-    FRAMING_LENGTHS & 1 << (name.len() % 64) != 0
+    REWRITTEN_LENGTHS & 1 << (name.len() % 64) != 0
         && !is_normal(name)
-        && FRAMING.iter().any(is_alias)
+        && REWRITTEN.iter().any(is_alias)
 }
 
-/// A bit for the length of each of [`FRAMING`].
-const FRAMING_LENGTHS: u64 = {
+/// A bit for the length of each of [`REWRITTEN`].
+const REWRITTEN_LENGTHS: u64 = {
     let (mut lengths, mut index) = (0, 0);
-    while index < FRAMING.len() {
-        lengths |= 1 << (FRAMING[index].len() % 64);
+    while index < REWRITTEN.len() {
+        lengths |= 1 << (REWRITTEN[index].len() % 64);
         index += 1;
     }
     lengths
@@ -260,8 +260,9 @@ const LISTS: &[(&[&str], bool, Meaning)] = &[
     (ROUTING_FAMILIES, true, Meaning::Routing),
 ];
 
-/// What says where a message ends, and how long its connection lasts. In their proper spelling these never go on.
-const FRAMING: &[&str] = &[
+/// What says where a message ends, how long its connection lasts, and by which id it is known. In their proper spelling these never
+/// go on as they came.
+const REWRITTEN: &[&str] = &[
     "content-length",
     "http2-settings",
     "keep-alive",
@@ -269,6 +270,7 @@ const FRAMING: &[&str] = &[
     "proxy-authorization",
     "proxy-connection",
     "transfer-encoding",
+    "x-request-id",
 ];
 
 /// Identity headers of ours and of the proxies that people come from.
@@ -618,7 +620,7 @@ mod tests {
     }
 
     #[test]
-    fn only_other_spellings_of_framing_are_aliases() {
+    fn only_other_spellings_of_what_is_rewritten_are_aliases() {
         for alias in [
             "content_length",
             "content.length",
@@ -626,17 +628,20 @@ mod tests {
             "keep~alive",
             "proxy_authorization",
             "http2.settings",
+            "x_request_id",
+            "x.request-id",
         ] {
-            assert!(is_framing_alias(alias), "{alias}");
+            assert!(is_alias_of_rewritten(alias), "{alias}");
         }
         for other in [
             "content-length",
             "transfer-encoding",
             "content_type",
+            "x-request-id",
             "content-lengths",
             "contentxlength",
         ] {
-            assert!(!is_framing_alias(other), "{other}");
+            assert!(!is_alias_of_rewritten(other), "{other}");
         }
     }
 

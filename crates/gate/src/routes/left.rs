@@ -24,6 +24,8 @@ pub struct Left<'r> {
 pub enum LeftRequests {
     /// Those below a path that is matched alone.
     Below,
+    /// That of a folder without the slash at the end, which many services answer as they do with it.
+    Folder,
     /// Those of the same path with these methods, and with others too where it says so.
     Methods {
         /// Usual methods.
@@ -35,12 +37,15 @@ pub enum LeftRequests {
 
 impl Routes {
     /// What routes leave to others that demand less, once for each route, where that is hardly meant: other methods than
-    /// those of a route that is for reading too, or for some of the methods that write; and what lies below a path that is
-    /// matched alone, unless a route is for that folder.
+    /// those of a route that is for reading too, or for some of the methods that write; what lies below a path that is
+    /// matched alone, unless a route is for that folder; and a folder's path without the slash at its end, unless
+    /// a route is for that path.
     pub fn left_to_weaker(&self) -> Vec<Left<'_>> {
         let rows = self.rows();
         let folders = rows.iter().filter(|row| row.path.is_folder);
         let folders: HashSet<_> = folders.map(|row| &row.path.segments[..]).collect();
+        let alone = rows.iter().filter(|row| !row.path.is_folder);
+        let alone: HashSet<_> = alone.map(|row| &row.path.segments[..]).collect();
         let mut told = HashSet::new();
         let mut found = Vec::new();
         for row in rows {
@@ -51,7 +56,12 @@ impl Routes {
                 true => None,
                 false => self.below_left(row),
             };
-            if let Some(left) = self.methods_left(row).or_else(below) {
+            let folder = || match alone.contains(&row.path.segments[..]) {
+                true => None,
+                false => self.folder_left(row),
+            };
+            let left = self.methods_left(row).or_else(below).or_else(folder);
+            if let Some(left) = left {
                 told.insert(row.route.id);
                 found.push(left);
             }
@@ -114,6 +124,21 @@ impl Routes {
             row,
             to,
             what: LeftRequests::Below,
+        })
+    }
+
+    fn folder_left<'r>(&'r self, row: RouteRow<'r>) -> Option<Left<'r>> {
+        if !row.path.is_folder {
+            return None;
+        }
+        let sample = sample(&row);
+        let path = sample.strip_suffix('/').filter(|path| !path.is_empty())?;
+        let method = USUAL.iter().find(|method| row.methods.has(method))?;
+        let to = self.weaker(&row, path, method)?;
+        Some(Left {
+            row,
+            to,
+            what: LeftRequests::Folder,
         })
     }
 

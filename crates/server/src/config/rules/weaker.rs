@@ -15,6 +15,14 @@ pub(in crate::config) fn name_them(stack: &Stack, routes: &Routes, warnings: &mu
                 "{place}: the route `{name}` is for the path `{path}` alone: what lies below, such as `{path}/x`, goes to \
                  the route `{other}`, which demands less; add `{path}/` to its `path`, or a route for `{path}/`"
             ),
+            LeftRequests::Folder => {
+                let alone = path.as_str().trim_end_matches('/');
+                format!(
+                    "{place}: the route `{name}` is for the folder `{path}`: the path `{alone}` goes to the route `{other}`, which \
+                     demands less, and many services answer it as they do `{path}`; add `{alone}` to its `path`, or a route for \
+                     `{alone}`"
+                )
+            }
             LeftRequests::Methods { named, and_others } => {
                 let mut methods: Vec<_> = named.iter().map(|method| method.to_string()).collect();
                 if and_others {

@@ -40,23 +40,24 @@ fn a_method_that_nobody_has_registered_is_named_with_the_one_that_was_meant() {
         "require = { methods = ['DELTE'] }\n",
         "require = { any = [{ not = { methods = ['DELTE'] } }, { max_age = '1h' }] }\n",
     ] {
-        let text = format!("{ALL}[[route]]\npath = '/a/'\n{route}");
+        let text = format!("{ALL}[[route]]\npath = ['/a', '/a/']\n{route}");
         warns(
             &text,
             &["`DELTE` is no registered method", "did you mean `DELETE`?"],
         );
     }
-    let own = format!("{ALL}[[route]]\npath = '/a/'\nmethods = ['FROBNICATE']\n");
+    let own = format!("{ALL}[[route]]\npath = ['/a', '/a/']\nmethods = ['FROBNICATE']\n");
     warns(&own, &["`FROBNICATE` is no registered method"]);
     let known = format!(
-        "{ALL}[[route]]\npath = '/a/'\nmethods = ['PROPFIND', 'VERSION-CONTROL', 'QUERY']\n"
+        "{ALL}[[route]]\npath = ['/a', '/a/']\nmethods = ['PROPFIND', 'VERSION-CONTROL', 'QUERY']\n"
     );
     warns(&known, &[]);
 }
 
 #[test]
 fn methods_that_a_strict_route_leaves_to_a_weaker_one_are_named() {
-    let admin = "[[route]]\npath = '/admin/'\nrequire = { claim = 'role', equals = 'admin' }\n";
+    let admin =
+        "[[route]]\npath = ['/admin', '/admin/']\nrequire = { claim = 'role', equals = 'admin' }\n";
     let left = format!("{ALL}{admin}methods = ['GET', 'POST']\n");
     warns(
         &left,
@@ -69,9 +70,13 @@ fn methods_that_a_strict_route_leaves_to_a_weaker_one_are_named() {
         format!("{ALL}{admin}methods = ['POST', 'PUT', 'PATCH', 'DELETE']\n"),
         format!("{ALL}{admin}methods = ['DELETE']\n"),
         format!("{ALL}[[route]]\npath = '/admin/'\nmethods = ['GET']\naccess = 'public'\n"),
-        format!("{ALL}[[route]]\npath = '/admin/'\nmethods = ['PUT', 'DELETE']\naccess = 'deny'\n"),
+        format!(
+            "{ALL}[[route]]\npath = ['/admin', '/admin/']\nmethods = ['PUT', 'DELETE']\naccess = 'deny'\n"
+        ),
         format!("{admin}methods = ['GET']\n"),
-        format!("{ALL}{admin}methods = ['GET']\n[[route]]\npath = '/admin/'\naccess = 'deny'\n"),
+        format!(
+            "{ALL}{admin}methods = ['GET']\n[[route]]\npath = ['/admin', '/admin/']\naccess = 'deny'\n"
+        ),
     ] {
         warns(&harmless, &[]);
     }
@@ -95,6 +100,30 @@ fn what_lies_below_a_strict_path_and_has_a_weaker_route_is_named() {
         ),
         format!("{ALL}{admin}[[route]]\npath = '/admin/'\naccess = 'public'\n"),
         format!("{ALL}[[route]]\npath = '/healthz'\naccess = 'public'\n"),
+        admin.to_owned(),
+    ] {
+        warns(&harmless, &[]);
+    }
+}
+
+#[test]
+fn the_path_of_a_strict_folder_that_has_a_weaker_route_is_named() {
+    let admin = "[[route]]\npath = '/admin/'\nrequire = { claim = 'role', equals = 'admin' }\n";
+    warns(
+        &format!("{ALL}{admin}"),
+        &[
+            "is for the folder `/admin/`: the path `/admin` goes to the route `/`",
+            "add `/admin` to its `path`",
+        ],
+    );
+    for harmless in [
+        format!(
+            "{ALL}{}",
+            admin.replace("'/admin/'", "['/admin', '/admin/']")
+        ),
+        format!("{ALL}{}", admin.replace("'/admin/'", "'/admin/{$}'")),
+        format!("{ALL}{admin}[[route]]\npath = '/admin'\naccess = 'public'\n"),
+        format!("{ALL}[[route]]\npath = '/assets/'\naccess = 'public'\n"),
         admin.to_owned(),
     ] {
         warns(&harmless, &[]);

@@ -10,6 +10,7 @@ mod catalogue;
 mod clients;
 mod connection_url;
 mod cors;
+mod credentials;
 mod file;
 mod files;
 mod fixed;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
+use super::credentials;
 use super::listen;
 use super::place::Place;
 use super::problem::Problem;
@@ -128,14 +129,13 @@ fn of_table(
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<String>,
 ) -> Option<(SocketAddr, Option<TlsSettings>)> {
-    let place = &raw.address.place;
     let address = listen::parse(&raw.address.value);
     if address.is_none() {
         let what = format!(
             "`{}` is not an address and a port such as 0.0.0.0:443",
             raw.address.value
         );
-        problems.push(Problem::at(place.clone(), what));
+        problems.push(Problem::with(&raw.address, what));
     }
     let texts = |texts: &[Spanned<String>]| texts.iter().map(|text| text.value.clone()).collect();
     let wanted = Wanted {
@@ -152,11 +152,18 @@ fn of_table(
         client_ca: raw.client_ca_file.as_ref().map(|file| file.value.clone()),
     };
     let reading = wanted.read(clock::now());
+    let shown = |what: String| {
+        let files = raw.cert_files.iter().chain(&raw.key_files);
+        let files = files.chain(&raw.client_ca_file);
+        files.fold(what, |what, file| {
+            credentials::without(&what, &file.value).into_owned()
+        })
+    };
     for flaw in reading.flaws {
         let place = place_of(raw, flaw.name);
-        problems.push(Problem::at(place.clone(), flaw.what));
+        problems.push(Problem::at(place.clone(), shown(flaw.what)));
     }
-    warnings.extend(reading.doubts);
+    warnings.extend(reading.doubts.into_iter().map(shown));
     let idle = reading.idle.iter().map(|(name, why)| {
         let (key, place) = (name.to_ascii_lowercase(), place_of(raw, name));
         format!("{key} has no effect: {why} ({place})")
@@ -200,7 +207,7 @@ fn word<T: Copy>(
     let Some((_, value)) = found else {
         let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
         let what = format!("`{}` is none of {}", text.value, words.join(", "));
-        problems.push(Problem::at(text.place.clone(), what));
+        problems.push(Problem::with(text, what));
         return default;
     };
     *value

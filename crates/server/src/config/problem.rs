@@ -11,7 +11,9 @@ use std::path::Path;
 use annotate_snippets::renderer::DEFAULT_TERM_WIDTH;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use super::credentials;
 use super::place::{Place, SourceFile};
+use super::stack::Spanned;
 
 /// One thing that is wrong with the configuration: where, what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +48,12 @@ impl Problem {
             place: Some(place),
             ..Self::new("", what)
         }
+    }
+
+    /// A problem with a text, which `what` may repeat: what may be a password in it is left out.
+    pub(crate) fn with(text: &Spanned<String>, what: impl AsRef<str>) -> Self {
+        let what = credentials::without(what.as_ref(), &text.value);
+        Self::at(text.place.clone(), what)
     }
 
     /// The same problem with a line that says what to write instead.

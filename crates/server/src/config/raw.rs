@@ -10,6 +10,7 @@ use session::Secret;
 
 use super::catalogue::is_from_files;
 use super::connection_url::ConnectionUrl;
+use super::credentials;
 use super::given::{self, Content, Given, LONGEST_FILE};
 use super::mark::MARK;
 use super::place::Place;
@@ -63,11 +64,17 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// Notes that a variable is wrong. What is missing because the file cannot be read there has been told already.
+    /// Notes that a variable is wrong. What is missing because the file cannot be read there has been told already. `what` may
+    /// repeat the value: what may be a password in it is left out.
     pub(crate) fn problem(&mut self, name: &str, what: impl Into<String>) {
         if self.variables.lacks_for_a_reason(name) {
             return;
         }
+        let what = what.into();
+        let what = match self.variables.get(name) {
+            Some(value) => credentials::without(&what, value).into_owned(),
+            None => what,
+        };
         let place = self.variables.place(name).or(self.variables.home());
         self.problems.push(Problem {
             place: place.cloned(),
@@ -141,7 +148,8 @@ impl<'v> Reader<'v> {
     /// A text, or `None` when the variable is not set.
     pub(crate) fn text(&mut self, name: &str) -> Option<String> {
         let value = self.variables.get(name).map(str::to_owned);
-        self.note(name, value.as_deref().unwrap_or("(unset)"), value.is_none());
+        let shown = value.as_deref().map(credentials::shown);
+        self.note(name, shown.as_deref().unwrap_or("(unset)"), value.is_none());
         value
     }
 
@@ -158,7 +166,7 @@ impl<'v> Reader<'v> {
         };
         match text.trim().parse() {
             Ok(value) => {
-                self.note(name, text, false);
+                self.note(name, &credentials::shown(text), false);
                 value
             }
             Err(_) => {
@@ -211,9 +219,10 @@ impl<'v> Reader<'v> {
                 Err(error) => {
                     let place = self.variables.place_of_entry(name, entry);
                     let place = place.or(self.variables.place(name));
+                    let what = format!("`{entry}`: {error}");
                     self.problems.push(Problem {
                         place: place.cloned(),
-                        ..Problem::new(name, format!("`{entry}`: {error}"))
+                        ..Problem::new(name, credentials::without(&what, &text))
                     });
                 }
             }
@@ -539,7 +548,8 @@ fn is_service_link(value: &str) -> bool {
 fn service_link(name: &str, value: &str) -> String {
     format!(
         "{name} is ignored: Kubernetes sets it to `{value}` for a service of this name; set enableServiceLinks: false in the \
-         pod to be rid of such variables, or {name} to a number"
+         pod to be rid of such variables, or {name} to a number",
+        value = credentials::shown(value)
     )
 }
 

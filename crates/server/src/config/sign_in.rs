@@ -231,6 +231,15 @@ fn sign_in_url(text: &str) -> Result<String, &'static str> {
     let is_path = text.starts_with('/') && !text.starts_with("//");
     let uri: Uri = text.parse().map_err(|_| "not a URL")?;
     let is_web = uri.authority().is_some() && matches!(uri.scheme_str(), Some("http" | "https"));
+    // Every browser would be told them.
+    if uri
+        .authority()
+        .is_some_and(|authority| authority.as_str().contains('@'))
+    {
+        return Err(
+            "a name and a password before the host would be sent to every browser; remove them",
+        );
+    }
     if (is_path || is_web) && !text.contains(['#', '\\']) {
         return Ok(text.to_owned());
     }

@@ -1,5 +1,7 @@
 //! What a whole configuration may and may not say.
 
+mod credentials;
+
 use super::*;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123";

@@ -43,7 +43,7 @@ impl Included {
                     }
                 }
                 Err(what) => {
-                    let problem = Problem::at(pattern.place.clone(), what);
+                    let problem = Problem::with(pattern, what);
                     let help = "patterns are relative to the file that they stand in; `*` and `?` stand for a part of one \
                                 name, `**` for any folders";
                     found.problems.push(problem.with_help(help));

@@ -46,7 +46,7 @@ pub(in crate::config) fn active(
                 "`active = \"{BETTER_AUTH}\"` refuses banned users, or write conditions: `active = [{{ not = {{ column \
                  = \"banned\", equals = true }} }}]`"
             );
-            problems.push(Problem::at(preset.place.clone(), what).with_help(help));
+            problems.push(Problem::with(preset, what).with_help(help));
             Condition::ALWAYS
         }
     }
@@ -155,12 +155,8 @@ pub(super) fn parsed<T, E: ToString>(
     read: impl Fn(&str) -> Result<T, E>,
 ) -> Option<T> {
     let problem = |error: E| {
-        // What cannot be read may be a password anywhere. The excerpt shows the rest.
-        let what = match text.value.contains('@') {
-            true => error.to_string(),
-            false => format!("`{}`: {}", text.value, error.to_string()),
-        };
-        problems.push(Problem::at(text.place.clone(), what));
+        let what = format!("`{}`: {}", text.value, error.to_string());
+        problems.push(Problem::with(text, what));
     };
     read(&text.value).map_err(problem).ok()
 }

@@ -165,7 +165,7 @@ fn health(
         path if is_path && !path.contains('#') => HealthCheck::Http(path.to_owned()),
         other => {
             let what = format!("`{other}` is neither a path such as `/healthz` nor `tcp`");
-            problems.push(Problem::at(text.place.clone(), what));
+            problems.push(Problem::with(text, what));
             return None;
         }
     };
@@ -245,7 +245,7 @@ fn authorities(
     for file in &raw.tls_ca_files {
         let path = PathBuf::from(&file.value);
         if let Err(error) = authorities.add_file(&path) {
-            problems.push(Problem::at(file.place.clone(), error.to_string()));
+            problems.push(Problem::with(file, error.to_string()));
             return None;
         }
         files.push(("tls_ca_file", path));
@@ -283,7 +283,7 @@ fn word<T: Copy>(
     let Some((_, value)) = found else {
         let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
         let what = format!("`{}` is none of {}", text.value, words.join(", "));
-        problems.push(Problem::at(text.place.clone(), what));
+        problems.push(Problem::with(text, what));
         return usual;
     };
     *value

@@ -93,7 +93,7 @@ impl<'s> Profiles<'s> {
             let what = format!("there is no profile `{}`", name.value);
             let help = known_words(&name.value, own.chain(known));
             if !self.is_partial {
-                problems.push(Problem::at(name.place.clone(), what).with_help(help));
+                problems.push(Problem::with(name, what).with_help(help));
             }
             return None;
         };
@@ -105,7 +105,7 @@ impl<'s> Profiles<'s> {
                     let what = format!("`{}` is no profile that is built in", base.value);
                     let known = IdentityHeaders::WORDS.map(|(word, _)| word);
                     let help = known_words(&base.value, known);
-                    problems.push(Problem::at(base.place.clone(), what).with_help(help));
+                    problems.push(Problem::with(base, what).with_help(help));
                     Vec::new()
                 }
             },

@@ -52,10 +52,8 @@ pub(in crate::config) fn make(
         if let Some(name) = &raw.name
             && let Some(first) = names.insert(name.value.clone(), name)
         {
-            let problem = Problem::at(
-                name.place.clone(),
-                format!("two routes are called `{}`", name.value),
-            );
+            let what = format!("two routes are called `{}`", name.value);
+            let problem = Problem::with(name, what);
             let problem = problem.and_at(first.place.clone(), "the other one");
             problems.push(problem.with_help("logs name routes, so give each a name of its own"));
         }
@@ -199,7 +197,7 @@ fn realm(
         let known = realms.iter().map(|realm| realm.name.as_str());
         let help = known_words(&name.value, known);
         let what = format!("there is no realm `{}`", name.value);
-        problems.push(Problem::at(name.place.clone(), what).with_help(help));
+        problems.push(Problem::with(name, what).with_help(help));
     }
     place
 }
@@ -215,7 +213,7 @@ fn access(raw: &RawRoute, columns: &mut Columns, problems: &mut Vec<Problem>) ->
         Some(other) => {
             let what = format!("`{other}` does not say who may enter");
             let help = known_words(other, ["session", "public", "deny"]);
-            let problem = word.map(|word| Problem::at(word.place.clone(), what).with_help(help));
+            let problem = word.map(|word| Problem::with(word, what).with_help(help));
             problems.extend(problem);
             Access::Deny
         }
@@ -257,7 +255,7 @@ fn strip(raw: &RawRoute, paths: &[PathPattern], problems: &mut Vec<Problem>) -> 
             "`{}` is not where all paths of this route begin, segment by segment",
             text.value
         );
-        problems.push(Problem::at(text.place.clone(), what));
+        problems.push(Problem::with(text, what));
     }
     prefix.depth()
 }

@@ -11,6 +11,7 @@ use super::pool_keys::{
     UsualPool, name_idle_of_folder, name_idle_of_one, pool, usual_pool, weighted,
 };
 use super::{ServerAddress, ServerSettings, ServiceSettings, Timeouts, UpstreamSettings, Usual};
+use crate::config::credentials;
 use crate::config::folder::{CacheControl, ErrorPages, FolderOptions, FolderSettings, file_in};
 use crate::config::problem::Problem;
 use crate::config::stack::{RawFolder, RawRoute, RawService, Spanned};
@@ -202,11 +203,11 @@ impl Services {
     fn unknown(&self, service: &Spanned<String>) -> Problem {
         let known: Vec<_> = self.named.iter().map(|(name, _)| name.as_str()).collect();
         let what = format!("there is no service `{}`", service.value);
-        let problem = Problem::at(service.place.clone(), what);
+        let problem = Problem::with(service, what);
         match known.is_empty() {
             true => problem.with_help(format!(
                 "define it: [service.{}] with `upstream = \"http://127.0.0.1:3000\"`",
-                service.value
+                credentials::shown(&service.value)
             )),
             false => problem.with_help(known_words(&service.value, known)),
         }
@@ -233,7 +234,7 @@ fn service(
                 problems.push(problem.with_help("give a folder, or servers that take turns"));
             }
             Some(located) => {
-                let located = located.map_err(|what| Problem::at(text.place.clone(), what));
+                let located = located.map_err(|what| Problem::with(text, what));
                 folder = located.map_err(|problem| problems.push(problem)).ok();
             }
         }

@@ -210,12 +210,22 @@ impl Routes {
         &self.routes
     }
 
+    /// Every host that this route names, also `*.example.com`. None at all means every host.
+    pub fn hosts_of(&self, route: usize) -> impl Iterator<Item = String> {
+        let names = self.patterns[route].hosts.iter();
+        names.filter_map(|host| match host {
+            HostPattern::Any => None,
+            HostPattern::Exact(name) => Some(name.to_string()),
+            HostPattern::OneLabelBelow(name) => Some(below(name)),
+        })
+    }
+
     /// Whether this path needs no session on some host that a route names, or on hosts that none does.
     pub fn are_open_at(&self, path: &str) -> bool {
-        let below = self.hosts.one_label_below.keys();
-        let below = below.map(|name| format!("any.{name}"));
+        let names = self.hosts.one_label_below.keys();
+        let names = names.map(|name| below(name));
         let exact = self.hosts.exact.keys().map(|name| name.to_string());
-        let mut hosts = exact.chain(below).map(Some).chain([None]);
+        let mut hosts = exact.chain(names).map(Some).chain([None]);
         hosts.any(|host| self.are_open_on(host.as_deref(), path))
     }
 
@@ -230,7 +240,8 @@ impl Routes {
         self.hosts.exact.contains_key(name) || above.is_some_and(is_below)
     }
 
-    fn are_open_on(&self, host: Option<&str>, path: &str) -> bool {
+    /// Whether this path needs no session on this host; without one, on hosts that no route names.
+    pub fn are_open_on(&self, host: Option<&str>, path: &str) -> bool {
         let arrival = Arrival {
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -441,6 +452,11 @@ fn canonical<'b>(host: &'b str, buffer: &'b mut [u8; LONGEST_HOST]) -> Option<&'
     lower.copy_from_slice(name.as_bytes());
     lower.make_ascii_lowercase();
     str::from_utf8(lower).ok()
+}
+
+/// All hosts one label below this name; as the name of one host, a host that no route can name otherwise.
+fn below(name: &str) -> String {
+    format!("*.{name}")
 }
 
 fn has_small_letters(method: &Method) -> bool {

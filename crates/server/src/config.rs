@@ -92,8 +92,8 @@ pub(crate) use self::rules::{
 use self::rules::{Services, Timeouts, Usual, UsualPool};
 pub(crate) use self::secrets::{SecretErrors, Secrets};
 pub(crate) use self::sessions::{Recognised, SessionFormat};
-use self::sign_in::Opened;
 pub(crate) use self::sign_in::SignIn;
+use self::sign_in::{Around, Opened};
 pub(crate) use self::source::ConfigSource;
 pub(crate) use self::stack::DEFAULT_REALM;
 use self::stack::Stack;
@@ -236,7 +236,11 @@ impl Config {
                 true => Opened::PathsForOthers,
                 false => Opened::Paths,
             };
-            let sign_in = sign_in::settings(&mut reader, &rules.routes, opened, &mut warnings);
+            let mut around = Around::of_one_service(&rules.routes, opened);
+            if is_partial {
+                around.comers = None;
+            }
+            let sign_in = sign_in::settings(&mut reader, &around, &mut warnings);
             rules.send_to_sign_in(sign_in.as_ref());
             (Some(rules), sign_in)
         } else {
@@ -248,7 +252,12 @@ impl Config {
             let made = rules::make(stack, &usual, services, &mut realms.names, &mut problems);
             let routes = made.as_ref().map(|made| made.rules.routes.clone());
             let routes = routes.unwrap_or_else(|| Routes::of_one_service(public, true));
-            let sign_in = sign_in::settings(&mut reader, &routes, Opened::Routes, &mut warnings);
+            let around = Around {
+                routes: &routes,
+                opened: Opened::Routes,
+                comers: made.as_ref().map(|made| made.comers(0)),
+            };
+            let sign_in = sign_in::settings(&mut reader, &around, &mut warnings);
             let rules = made.map(|mut made| {
                 realms.send_to_sign_in(&mut made, &reader, sign_in.clone(), &mut problems);
                 made.rules.doubts(stack, &mut warnings);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use gate::{Condition, Routes};
+use gate::{Access, Condition};
 use session::KeyRing;
 
 use super::identity;
@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::raw::{Reader, Setting, Variables};
 use super::realm::{RealmReading, RealmSettings};
 use super::rules::{self, Columns, Made, RealmNames, Rules};
-use super::sign_in::{self, Opened, SignIn};
+use super::sign_in::{self, Around, Comers, Opened, SignIn};
 use super::stack::{DEFAULT_REALM, RawRealm, Spanned, Stack};
 
 /// Realms whose own settings are read.
@@ -94,25 +94,35 @@ impl<'s> Realms<'s> {
         problems: &mut Vec<Problem>,
     ) {
         let mut pages = vec![default];
-        for (raw, reader) in &mut self.named {
+        for (place, (raw, reader)) in self.named.iter_mut().enumerate() {
             let mut warnings = Vec::new();
-            pages.push(sign_in::settings(
-                reader,
-                &made.rules.routes,
-                Opened::Routes,
-                &mut warnings,
-            ));
+            let around = Around {
+                routes: &made.rules.routes,
+                opened: Opened::Routes,
+                comers: Some(made.comers(1 + place)),
+            };
+            pages.push(sign_in::settings(reader, &around, &mut warnings));
             let of_realm = |warning| format!("realm {}: {warning}", raw.name.value);
             self.warnings.extend(warnings.into_iter().map(of_realm));
         }
         let routes = made.rules.routes.clone();
         let named = &self.named;
-        made.send_to_sign_in(&pages, |realm, url| {
+        made.send_to_sign_in(&pages, |route, realm, url| {
             let reader = match realm {
                 0 => top,
                 named_realm => &named[named_realm - 1].1,
             };
-            own_page(reader, &routes, url, problems)
+            let around = Around {
+                routes: &routes,
+                opened: Opened::Routes,
+                comers: match routes.all()[route].access {
+                    Access::Public => None,
+                    Access::Deny | Access::Session(_) | Access::Unknown => {
+                        Some(Comers::of_routes(&routes, [route]))
+                    }
+                },
+            };
+            own_page(reader, &around, url, problems)
         });
     }
 
@@ -168,14 +178,14 @@ fn is_simple(name: &str) -> bool {
 /// The sign-in page that a route has of its own.
 fn own_page(
     of_realm: &Reader<'_>,
-    routes: &Routes,
+    around: &Around<'_>,
     url: &Spanned<String>,
     problems: &mut Vec<Problem>,
 ) -> Option<SignIn> {
     let variables = of_realm.variables().clone();
     let variables = variables.with([("SIGN_IN_URL", url.value.clone())]);
     let mut reader = of_realm.of_others(&variables);
-    let page = sign_in::settings(&mut reader, routes, Opened::Routes, &mut Vec::new());
+    let page = sign_in::settings(&mut reader, around, &mut Vec::new());
     for problem in reader.problems {
         problems.push(Problem::at(url.place.clone(), problem.what));
     }

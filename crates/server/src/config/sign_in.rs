@@ -1,6 +1,7 @@
 //! Where people are sent to sign in, and how they come back.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use gate::Routes;
 use http::Uri;
@@ -9,6 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use super::origin::{AskedHost, Origin};
 use super::raw::Reader;
 use super::sessions::SESSION_SECRETS;
+use super::words::listed;
 use crate::loops::LoopBreaker;
 use crate::random;
 
@@ -109,12 +111,70 @@ impl Opened {
     }
 }
 
-/// Reads the settings, and sees that the page can be reached: `routes` say which paths are public, and `opened` what makes
-/// them so.
+/// Where a sign-in page has to be public.
+#[derive(Debug)]
+pub(super) struct Around<'r> {
+    /// They say which paths are public.
+    pub(super) routes: &'r Routes,
+    /// What makes them so.
+    pub(super) opened: Opened,
+    /// Where people come from; where nobody knows, nothing is checked.
+    pub(super) comers: Option<Comers>,
+}
+
+/// The hosts from which people are sent to a sign-in page.
+#[derive(Debug, Default)]
+pub(super) struct Comers {
+    /// Those that routes name, also `*.example.com`.
+    pub(super) hosts: BTreeSet<String>,
+    /// Whether they come by others too, of which nobody knows the names.
+    pub(super) others: bool,
+}
+
+impl<'r> Around<'r> {
+    /// A gate whose hosts have the same routes.
+    pub(super) fn of_one_service(routes: &'r Routes, opened: Opened) -> Self {
+        Self {
+            routes,
+            opened,
+            comers: Some(Comers {
+                hosts: BTreeSet::new(),
+                others: true,
+            }),
+        }
+    }
+}
+
+impl Comers {
+    /// Those of the routes with these ids.
+    pub(super) fn of_routes(routes: &Routes, ids: impl IntoIterator<Item = usize>) -> Self {
+        let mut comers = Self::default();
+        for id in ids {
+            let mut names = routes.hosts_of(id).peekable();
+            comers.others |= names.peek().is_none();
+            comers.hosts.extend(names);
+        }
+        // What no route matches sends people there too.
+        comers.others |= comers.hosts.is_empty();
+        comers
+    }
+
+    /// Whether a path is public for all of them. Of the hosts that nobody knows one is enough.
+    fn can_open(&self, routes: &Routes, path: &str) -> bool {
+        self.closed(routes, path).next().is_none() && (!self.others || routes.are_open_at(path))
+    }
+
+    /// The hosts on which a path is not public.
+    fn closed<'c>(&'c self, routes: &'c Routes, path: &'c str) -> impl Iterator<Item = &'c String> {
+        let hosts = self.hosts.iter();
+        hosts.filter(move |host| !routes.are_open_on(Some(host), path))
+    }
+}
+
+/// Reads the settings, and sees that the page can be reached.
 pub(super) fn settings(
     reader: &mut Reader<'_>,
-    routes: &Routes,
-    opened: Opened,
+    around: &Around<'_>,
     warnings: &mut Vec<String>,
 ) -> Option<SignIn> {
     let public_origins = reader.list("PUBLIC_URL", Origin::read);
@@ -139,7 +199,7 @@ pub(super) fn settings(
         );
     }
     if is_ours(&page, &public_origins) {
-        check_reachable(reader, routes, page.path(), opened, warnings);
+        check_reachable(reader, around, &page, warnings);
     }
     let separator = if url.contains('?') { '&' } else { '?' };
     Some(SignIn {
@@ -167,16 +227,23 @@ fn is_ours(page: &Uri, public_origins: &[Origin]) -> bool {
 /// decides cannot know which paths its host asks about.
 fn check_reachable(
     reader: &mut Reader<'_>,
-    routes: &Routes,
-    path: &str,
-    opened: Opened,
+    around: &Around<'_>,
+    page: &Uri,
     warnings: &mut Vec<String>,
 ) {
-    let page_is_public = routes.are_open_at(path);
-    if page_is_public {
-        let by_its_folder = routes.are_open_at(&format!("{}/x", path.trim_end_matches('/')))
-            || routes.are_open_at(&format!("{}x", path));
-        if !by_its_folder && !routes.are_open_at(AUTH_ROUTES) {
+    let (path, opened) = (page.path(), around.opened);
+    let own_host = page.host().map(|host| Comers {
+        hosts: BTreeSet::from([host.to_owned()]),
+        others: false,
+    });
+    let Some(comers) = own_host.as_ref().or(around.comers.as_ref()) else {
+        return;
+    };
+    let is_open = |path: &str| comers.can_open(around.routes, path);
+    if is_open(path) {
+        let by_its_folder =
+            is_open(&format!("{}/x", path.trim_end_matches('/'))) || is_open(&format!("{path}x"));
+        if !by_its_folder && !is_open(AUTH_ROUTES) {
             warnings.push(format!(
                 "the sign-in page `{path}` is public and `{AUTH_ROUTES}` is not: unless your app signs people in \
                  elsewhere, {} (for Next.js `/_next/` too)",
@@ -194,14 +261,23 @@ fn check_reachable(
          because `/` in PUBLIC_PATHS opens everything"
             .to_owned()
     } else {
-        let page = match path.starts_with(AUTH_ROUTES) {
+        let itself = match path.starts_with(AUTH_ROUTES) {
             true => String::new(),
             false => format!("`{path}` and "),
         };
+        let hosts: Vec<_> = comers.closed(around.routes, path).cloned().collect();
+        let on_hosts = match hosts.is_empty() || opened != Opened::Routes {
+            true => String::new(),
+            false => format!(" on {}", few(&hosts)),
+        };
+        let or_url = match page.host().is_none() && !on_hosts.is_empty() {
+            true => "; or give the page as a URL, with the host on which it is",
+            false => "",
+        };
         format!(
-            "the sign-in page `{path}` is behind this gate and not public, so it would redirect to itself for ever; \
-             {} {page}`{AUTH_ROUTES}`, and for Next.js `/_next/`. If something in front of the gate answers these paths, \
-             add them all the same",
+            "the sign-in page `{path}` is behind this gate and not public{on_hosts}, so it would redirect to itself for ever; \
+             {} {itself}`{AUTH_ROUTES}`, and for Next.js `/_next/`. If something in front of the gate answers these paths, \
+             add them all the same{or_url}",
             opened.advice()
         )
     };
@@ -211,6 +287,15 @@ fn check_reachable(
         warnings.push(format!(
             "SIGN_IN_URL: {what}, unless your proxy does not ask about them"
         ));
+    }
+}
+
+/// Hosts by name, as many as fit into a sentence.
+fn few(hosts: &[String]) -> String {
+    let shown = &hosts[..hosts.len().min(FEW)];
+    match hosts.len() - shown.len() {
+        0 => listed(shown),
+        more => format!("{} (and {more} more)", listed(shown)),
     }
 }
 
@@ -283,6 +368,8 @@ fn comparable(path: &str) -> String {
 
 /// Where Auth.js, NextAuth and Better Auth sign people in, unless told otherwise.
 const AUTH_ROUTES: &str = "/api/auth/";
+
+const FEW: usize = 4;
 
 const CALLBACK: &str = "SIGN_IN_CALLBACK_PARAMETER";
 const DEFAULT_CALLBACK: &str = "callbackUrl";

@@ -4,6 +4,7 @@ mod damaged;
 mod doubtful;
 mod pools;
 mod reported;
+mod sign_in_pages;
 
 use std::fs;
 use std::path::Path;

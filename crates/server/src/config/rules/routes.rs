@@ -14,7 +14,7 @@ use crate::config::cors::AllowedOrigin;
 use crate::config::limits;
 use crate::config::problem::Problem;
 use crate::config::sessions::SessionFormat;
-use crate::config::sign_in::SignIn;
+use crate::config::sign_in::{Comers, SignIn};
 use crate::config::stack::{RawRoute, Spanned, Stack};
 use crate::config::words::known_words;
 
@@ -163,16 +163,28 @@ pub(in crate::config) fn make(
 }
 
 impl Made {
-    /// Gives each route its sign-in page: its own, or that of its realm.
+    /// The hosts from which people are sent to the sign-in page of a realm.
+    pub(in crate::config) fn comers(&self, realm: usize) -> Comers {
+        let routes = &self.rules.routes;
+        let sends = |id: &usize| {
+            self.realms[*id] == realm
+                && self.sign_in_urls[*id].is_none()
+                && routes.all()[*id].access != Access::Public
+        };
+        Comers::of_routes(routes, (0..self.realms.len()).filter(sends))
+    }
+
+    /// Gives each route its sign-in page: its own, of which `own` is told the place of the route and its realm, or that of its
+    /// realm.
     pub(in crate::config) fn send_to_sign_in(
         &mut self,
         of_realms: &[Option<SignIn>],
-        mut own: impl FnMut(usize, &Spanned<String>) -> Option<SignIn>,
+        mut own: impl FnMut(usize, usize, &Spanned<String>) -> Option<SignIn>,
     ) {
         let default = of_realms.first().cloned().flatten();
-        let routes = self.realms.iter().zip(&self.sign_in_urls);
-        let pages = routes.map(|(realm, url)| match url {
-            Some(url) => own(*realm, url),
+        let routes = self.realms.iter().zip(&self.sign_in_urls).enumerate();
+        let pages = routes.map(|(id, (realm, url))| match url {
+            Some(url) => own(id, *realm, url),
             None => of_realms[*realm].clone(),
         });
         let pages: Vec<_> = pages.chain([default]).collect();

@@ -50,6 +50,7 @@ mod upstream;
 mod variables;
 mod words;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -248,7 +249,15 @@ impl Config {
                 reader.problem("PUBLIC_PATHS", PUBLIC_PATHS_BESIDE_ROUTES);
             }
             let usual_services = (timeouts, connections);
-            let services = Services::read(&stack.services, upstream, usual_services, &mut problems);
+            let named: HashSet<_> = stack.services_of_routes().collect();
+            let is_used = |name: &str| is_partial || named.contains(name);
+            let services = Services::read(
+                &stack.services,
+                upstream,
+                usual_services,
+                is_used,
+                &mut problems,
+            );
             let made = rules::make(stack, &usual, services, &mut realms.names, &mut problems);
             let routes = made.as_ref().map(|made| made.rules.routes.clone());
             let routes = routes.unwrap_or_else(|| Routes::of_one_service(public, true));
@@ -265,9 +274,12 @@ impl Config {
             });
             (rules, sign_in)
         };
-        if let Some(rules) = &rules {
-            realms.name_idle_groups(rules, &mut warnings);
-        }
+        realms.read_groups(
+            rules.as_ref(),
+            decides_for_others,
+            &mut reader,
+            &mut warnings,
+        );
         let trusted_proxies = limits::proxies(&mut reader, decisions.is_some());
         let has_proxies = !trusted_proxies.networks().is_empty();
         let serves = rules

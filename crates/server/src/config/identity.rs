@@ -28,8 +28,45 @@ pub(super) fn rules(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Iden
     }
 }
 
-/// Where the groups of a user are: `GROUPS_CLAIM`, or `GROUPS_COLUMN`, which is asked for from now on.
-pub(super) fn groups(reader: &mut Reader<'_>, columns: &mut Columns) -> Option<Groups> {
+/// Where the groups of a user are, as far as the settings say it.
+#[derive(Debug)]
+pub(super) struct RawGroups {
+    source: RawGroupsSource,
+    separator: Box<str>,
+}
+
+#[derive(Debug)]
+enum RawGroupsSource {
+    Claim(ClaimPath),
+    Column(Column),
+}
+
+impl RawGroups {
+    /// The groups, where somebody has use for them: what they are read from is asked for from now on.
+    pub(super) fn used(self, reader: &mut Reader<'_>, columns: &mut Columns) -> Groups {
+        let source = match self.source {
+            RawGroupsSource::Claim(claim) => {
+                if let Err(what) = columns.claim_of_setting(&claim) {
+                    reader.problem("GROUPS_CLAIM", what);
+                }
+                GroupsSource::Claim(claim)
+            }
+            RawGroupsSource::Column(column) => {
+                if let Some(place) = reader.place("GROUPS_COLUMN") {
+                    columns.named_at(column.name(), place);
+                }
+                GroupsSource::Column(columns.value(column))
+            }
+        };
+        Groups {
+            source,
+            separator: self.separator,
+        }
+    }
+}
+
+/// Where the groups of a user are: `GROUPS_CLAIM`, or `GROUPS_COLUMN`.
+pub(super) fn groups(reader: &mut Reader<'_>) -> Option<RawGroups> {
     let separator = reader.parsed("GROUPS_SEPARATOR", ",".to_owned(), "a text");
     let claim = reader.read("GROUPS_CLAIM", |text| {
         ClaimPath::new(text)
@@ -42,19 +79,14 @@ pub(super) fn groups(reader: &mut Reader<'_>, columns: &mut Columns) -> Option<G
             reader.idle("GROUPS_SEPARATOR", why);
             return None;
         }
-        (Some(claim), None) => {
-            if let Err(what) = columns.claim_of_setting(&claim) {
-                reader.problem("GROUPS_CLAIM", what);
-            }
-            GroupsSource::Claim(claim)
-        }
-        (None, Some(column)) => GroupsSource::Column(columns.value(column)),
+        (Some(claim), None) => RawGroupsSource::Claim(claim),
+        (None, Some(column)) => RawGroupsSource::Column(column),
         (Some(_), Some(_)) => {
             reader.problem("GROUPS_COLUMN", "GROUPS_CLAIM is set too; keep one of them");
             return None;
         }
     };
-    Some(Groups {
+    Some(RawGroups {
         source,
         separator: separator.into(),
     })

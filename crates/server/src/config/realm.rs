@@ -91,6 +91,16 @@ impl RealmReading {
         }
     }
 
+    /// The same for a realm that no route names: nobody looks for its users, so what they would be looked for in need not be
+    /// there.
+    pub(super) fn unused(self) -> Self {
+        Self {
+            stores: None,
+            issuer: None,
+            ..self
+        }
+    }
+
     /// The realm, if nothing was wrong with its keys. These columns of its users are looked at.
     pub(super) fn settings(
         mut self,

@@ -1,15 +1,15 @@
 //! All realms of a configuration: the one of the top level, and those that the file names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use gate::{Access, Condition};
 use session::KeyRing;
 
-use super::identity;
+use super::identity::{self, RawGroups};
 use super::problem::Problem;
 use super::raw::{Reader, Setting, Variables};
 use super::realm::{RealmReading, RealmSettings};
-use super::rules::{self, Columns, Made, RealmNames, Rules};
+use super::rules::{self, AskedOfStores, Columns, Made, RealmNames, Rules};
 use super::sign_in::{self, Around, Comers, Opened, SignIn};
 use super::stack::{DEFAULT_REALM, RawRealm, Spanned, Stack};
 
@@ -19,6 +19,10 @@ pub(super) struct Realms<'s> {
     pub(super) names: Vec<RealmNames>,
     readings: Vec<RealmReading>,
     active: Vec<Condition>,
+    /// Where the groups of users are.
+    groups: Vec<Option<RawGroups>>,
+    /// Whether each is one that a route names, or the first.
+    are_used: Vec<bool>,
     /// Those that the file names, with what reads their settings.
     named: Vec<(&'s RawRealm, Reader<'s>)>,
     /// What deserves a word, of those that the file names.
@@ -32,10 +36,14 @@ impl<'s> Realms<'s> {
             names: Vec::new(),
             readings: Vec::new(),
             active: Vec::new(),
+            groups: Vec::new(),
+            are_used: Vec::new(),
             named: Vec::new(),
             warnings: Vec::new(),
         };
         realms.add(DEFAULT_REALM, default, reader);
+        realms.are_used.push(true);
+        let used: HashSet<_> = stack.realms_of_routes().collect();
         for raw in &stack.realms {
             let mut reader = Reader::new(&raw.settings);
             let mut warnings = Vec::new();
@@ -51,15 +59,16 @@ impl<'s> Realms<'s> {
             let warnings = warnings.map(|warning| format!("realm {name}: {warning}"));
             realms.warnings.extend(warnings);
             realms.add(name, reading, &mut reader);
+            realms.are_used.push(used.contains(name.as_str()));
             realms.named.push((raw, reader));
         }
         realms
     }
 
-    fn add(&mut self, name: &str, mut reading: RealmReading, reader: &mut Reader<'_>) {
+    fn add(&mut self, name: &str, reading: RealmReading, reader: &mut Reader<'_>) {
         let has_issuer = reading.issuer.is_some();
-        let mut columns = Columns::new(reading.format, reading.lookups, has_issuer);
-        reading.identity.groups = identity::groups(reader, &mut columns);
+        let columns = Columns::new(reading.format, reading.lookups, has_issuer);
+        self.groups.push(identity::groups(reader));
         self.names.push(RealmNames {
             name: name.to_owned(),
             columns,
@@ -126,19 +135,42 @@ impl<'s> Realms<'s> {
         });
     }
 
-    /// Names settings about groups of realms in which no route writes any.
-    pub(super) fn name_idle_groups(&self, rules: &Rules, warnings: &mut Vec<String>) {
-        for place in rules::realms_without_groups(rules, self.names.len()) {
-            if self.readings[place].identity.groups.is_some() {
+    /// Gives realms their groups, and names settings about them in realms in which no route writes any, and nobody can ask for
+    /// any. Without `rules`, which have been told to be wrong, somebody may.
+    pub(super) fn read_groups(
+        &mut self,
+        rules: Option<&Rules>,
+        decides_for_others: bool,
+        top: &mut Reader<'_>,
+        warnings: &mut Vec<String>,
+    ) {
+        let idle = match rules {
+            Some(rules) if !decides_for_others => {
+                rules::realms_without_groups(rules, self.names.len())
+            }
+            Some(_) | None => Vec::new(),
+        };
+        for (place, groups) in self.groups.iter_mut().enumerate() {
+            let Some(groups) = groups.take() else {
+                continue;
+            };
+            let names = &mut self.names[place];
+            if idle.contains(&place) {
                 let realm = match place {
                     0 => String::new(),
-                    named => format!("realm {}: ", self.names[named].name),
+                    _ => format!("realm {}: ", names.name),
                 };
                 warnings.push(format!(
                     "{realm}GROUPS_CLAIM or GROUPS_COLUMN has no effect: no route of the realm has `headers` with a profile \
                      that writes groups, such as `authelia`"
                 ));
+                continue;
             }
+            let groups = match place {
+                0 => groups.used(top, &mut names.columns),
+                named => groups.used(&mut self.named[named - 1].1, &mut names.columns),
+            };
+            self.readings[place].identity.groups = Some(groups);
         }
     }
 
@@ -160,8 +192,18 @@ impl<'s> Realms<'s> {
         }
         warnings.extend(self.warnings);
         let parts = self.readings.into_iter().zip(self.active).zip(self.names);
-        for (((reading, active), names), (name, variables, settings)) in parts.zip(settings) {
-            let asked = names.columns.into_asked();
+        let parts = parts.zip(self.are_used);
+        for ((((reading, active), names), is_used), (name, variables, settings)) in
+            parts.zip(settings)
+        {
+            let (reading, active, asked) = match is_used {
+                true => (reading, active, names.columns.into_asked()),
+                false => (
+                    reading.unused(),
+                    Condition::ALWAYS,
+                    AskedOfStores::default(),
+                ),
+            };
             all.push(reading.settings(&name, active, asked, variables, &settings, problems));
         }
         let all: Vec<_> = all.into_iter().collect::<Option<_>>()?;

@@ -170,7 +170,7 @@ pub(crate) struct RawFolder {
 }
 
 /// `[profile.NAME]`
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RawProfile {
     pub(crate) name: Spanned<String>,
     pub(crate) base: Option<Spanned<String>>,
@@ -181,7 +181,7 @@ pub(crate) struct RawProfile {
 }
 
 /// What a header of a profile says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RawHeader {
     pub(crate) source: RawSource,
     pub(crate) encoding: Option<Spanned<String>>,
@@ -189,7 +189,7 @@ pub(crate) struct RawHeader {
 }
 
 /// Where a header takes its value from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum RawSource {
     /// A dotted path into the session's claims.
     Claim(Spanned<String>),
@@ -304,6 +304,21 @@ pub(crate) enum RawScalar {
 }
 
 impl Stack {
+    /// The services that routes name.
+    pub(super) fn services_of_routes(&self) -> impl Iterator<Item = &str> {
+        let named = self
+            .routes
+            .iter()
+            .filter_map(|route| route.service.as_ref());
+        named.map(|name| name.value.as_str())
+    }
+
+    /// The realms that routes name.
+    pub(super) fn realms_of_routes(&self) -> impl Iterator<Item = &str> {
+        let named = self.routes.iter().filter_map(|route| route.realm.as_ref());
+        named.map(|name| name.value.as_str())
+    }
+
     /// Names what stands in tables of their own without any route that could name it.
     pub(super) fn name_idle(&self, warnings: &mut Vec<String>) {
         let services = self

@@ -1,5 +1,6 @@
 //! What a file may say, what becomes of it, and what is said of each mistake.
 
+mod advised;
 mod damaged;
 mod doubtful;
 mod pools;

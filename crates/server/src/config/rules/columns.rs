@@ -45,6 +45,11 @@ impl Columns {
         }
     }
 
+    /// Those of a realm that may have anything, and of which nothing is asked.
+    pub(super) fn of_nobody() -> Self {
+        Self::new(SessionFormat::Auto, None, true)
+    }
+
     /// Asks for a column's value, and gives its place.
     pub(in crate::config) fn value(&mut self, column: stores::Column) -> Column {
         let name = column.name().into();
@@ -87,7 +92,7 @@ impl Columns {
     }
 
     /// Notes where the file names a column. The first place counts.
-    pub(super) fn named_at(&mut self, name: &str, place: &Place) {
+    pub(in crate::config) fn named_at(&mut self, name: &str, place: &Place) {
         let places = &mut self.asked.places;
         if places.iter().all(|(other, _)| other != name) {
             places.push((name.to_owned(), place.clone()));

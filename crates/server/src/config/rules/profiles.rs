@@ -87,7 +87,8 @@ impl<'s> Profiles<'s> {
         if let Some(built_in) = built_in(&name.value) {
             return Some(built_in.profile().clone());
         }
-        let Some(raw) = self.raw.iter().find(|raw| raw.name.value == name.value) else {
+        let raw = self.raw.iter().find(|raw| raw.name.value == name.value);
+        if raw.is_none() {
             let known = IdentityHeaders::WORDS.map(|(word, _)| word);
             let own = self.raw.iter().map(|raw| raw.name.value.as_str());
             let what = format!("there is no profile `{}`", name.value);
@@ -95,57 +96,65 @@ impl<'s> Profiles<'s> {
             if !self.is_partial {
                 problems.push(Problem::with(name, what).with_help(help));
             }
-            return None;
-        };
-        let base = match &raw.base {
-            None => Vec::new(),
-            Some(base) => match built_in(&base.value) {
-                Some(base) => base.profile().headers.clone(),
-                None => {
-                    let what = format!("`{}` is no profile that is built in", base.value);
-                    let known = IdentityHeaders::WORDS.map(|(word, _)| word);
-                    let help = known_words(&base.value, known);
-                    problems.push(Problem::with(base, what).with_help(help));
-                    Vec::new()
-                }
-            },
-        };
-        let encoding = encoding(raw.encoding.as_ref(), problems);
-        let separator = separator(raw.separator.as_ref(), problems);
-        let mut headers: Vec<IdentityHeader> = base
-            .into_iter()
-            .map(|header| IdentityHeader {
-                encoding: encoding.unwrap_or(header.encoding),
-                separator: separator.map_or(header.separator, Into::into),
-                ..header
-            })
-            .collect();
-        for (name, value) in &raw.headers {
-            let usual = (encoding.unwrap_or_default(), separator.unwrap_or(","));
-            if let Some(header) = header(name, value, usual, columns, problems) {
-                headers.retain(|other| other.name != header.name);
-                headers.push(header);
-            }
         }
-        Some(HeaderProfile {
-            name: raw.name.value.as_str().into(),
-            headers,
-        })
+        Some(made(raw?, columns, problems))
     }
 
-    /// Makes those that no route has named too, so that what is wrong with them is said, and no header of them can be forged.
-    pub(super) fn finish(
-        mut self,
-        columns: &mut Columns,
-        problems: &mut Vec<Problem>,
-    ) -> Vec<HeaderProfile> {
+    /// Keeps clients from forging headers of those that no route has named too, and says what is wrong with them. What they refer
+    /// to need not be there: a column, or a file.
+    pub(super) fn finish(mut self, problems: &mut Vec<Problem>) -> Vec<HeaderProfile> {
         for raw in self.raw {
             let is_made = self.places.keys().any(|(name, _)| *name == raw.name.value);
-            if !is_made && built_in(&raw.name.value).is_none() {
-                self.place(Some(&raw.name), 0, columns, problems);
+            if is_made || built_in(&raw.name.value).is_some() {
+                continue;
             }
+            let mut raw = raw.clone();
+            for (_, header) in &mut raw.headers {
+                if let RawSource::SecretFile(_) = header.source {
+                    header.source = RawSource::Route;
+                }
+            }
+            let profile = made(&raw, &mut Columns::of_nobody(), problems);
+            self.made.push(profile);
         }
         self.made
+    }
+}
+
+fn made(raw: &RawProfile, columns: &mut Columns, problems: &mut Vec<Problem>) -> HeaderProfile {
+    let base = match &raw.base {
+        None => Vec::new(),
+        Some(base) => match built_in(&base.value) {
+            Some(base) => base.profile().headers.clone(),
+            None => {
+                let what = format!("`{}` is no profile that is built in", base.value);
+                let known = IdentityHeaders::WORDS.map(|(word, _)| word);
+                let help = known_words(&base.value, known);
+                problems.push(Problem::with(base, what).with_help(help));
+                Vec::new()
+            }
+        },
+    };
+    let encoding = encoding(raw.encoding.as_ref(), problems);
+    let separator = separator(raw.separator.as_ref(), problems);
+    let mut headers: Vec<IdentityHeader> = base
+        .into_iter()
+        .map(|header| IdentityHeader {
+            encoding: encoding.unwrap_or(header.encoding),
+            separator: separator.map_or(header.separator, Into::into),
+            ..header
+        })
+        .collect();
+    for (name, value) in &raw.headers {
+        let usual = (encoding.unwrap_or_default(), separator.unwrap_or(","));
+        if let Some(header) = header(name, value, usual, columns, problems) {
+            headers.retain(|other| other.name != header.name);
+            headers.push(header);
+        }
+    }
+    HeaderProfile {
+        name: raw.name.value.as_str().into(),
+        headers,
     }
 }
 

@@ -13,7 +13,6 @@ use super::{Handling, Rules, Usual};
 use crate::config::cors::AllowedOrigin;
 use crate::config::limits;
 use crate::config::problem::Problem;
-use crate::config::sessions::SessionFormat;
 use crate::config::sign_in::{Comers, SignIn};
 use crate::config::stack::{RawRoute, Spanned, Stack};
 use crate::config::words::known_words;
@@ -45,8 +44,8 @@ pub(in crate::config) fn make(
 ) -> Option<Made> {
     let mut profiles = Profiles::new(&stack.profiles, usual.is_partial, problems);
     let mut names: HashMap<String, &Spanned<String>> = HashMap::new();
-    // Of a realm that is not there: it may have anything, and nothing of it is asked for.
-    let mut unknown = Columns::new(SessionFormat::Auto, None, true);
+    // Of a realm that is not there.
+    let mut unknown = Columns::of_nobody();
     let (mut matched, mut handling, mut of_realms) = (Vec::new(), Vec::new(), Vec::new());
     for (id, raw) in stack.routes.iter().enumerate() {
         if let Some(name) = &raw.name
@@ -147,7 +146,7 @@ pub(in crate::config) fn make(
         cors_origins: usual.cors_origins.clone(),
         ..Handling::default()
     });
-    let profiles = profiles.finish(&mut realms[0].columns, problems);
+    let profiles = profiles.finish(problems);
     let rules = Rules {
         routes: routes.ok()?,
         profiles,

@@ -41,6 +41,7 @@ impl Services {
         raw: &[RawService],
         default: Option<ServiceSettings>,
         (usual, connections): (Timeouts, UsualPool),
+        is_used: impl Fn(&str) -> bool,
         problems: &mut Vec<Problem>,
     ) -> Self {
         let mut all = Self {
@@ -59,30 +60,10 @@ impl Services {
                 let what = "`upstream` at the top level is the service `default` already";
                 problems.push(Problem::at(raw.name.place.clone(), what));
             }
-            let own = (raw.connect_timeout.as_ref(), raw.timeout.as_ref());
-            let timeouts = timeouts(own, usual, problems);
-            let service = service(&raw.upstreams, timeouts, &all.connections, problems);
-            // What cannot be read may have been a folder.
-            let service = match service {
-                ServiceSettings::Folder(mut folder) => {
-                    folder.options = folder_options(&raw.folder, &folder.path, problems);
-                    name_idle(raw.connect_timeout.as_ref(), CONNECTS, problems);
-                    name_idle_of_folder(&raw.pool, problems);
-                    ServiceSettings::Folder(folder)
-                }
-                ServiceSettings::Upstream(upstream) if upstream.servers.is_empty() => {
-                    ServiceSettings::Upstream(upstream)
-                }
-                ServiceSettings::Upstream(mut upstream) => {
-                    name_folder_keys(&raw.folder, problems);
-                    // One of several that cannot be read is one of them.
-                    if raw.upstreams.len() < 2 {
-                        name_idle_of_one(&raw.pool, problems);
-                    }
-                    let (servers, usual) = (&upstream.servers, &all.connections);
-                    upstream.pool = pool(&raw.pool, servers, usual, problems);
-                    ServiceSettings::Upstream(upstream)
-                }
+            let service = match is_used(&raw.name.value) {
+                true => of_table(raw, usual, &all.connections, problems),
+                // Nobody needs what it refers to, and it has its own warning.
+                false => of_table(raw, usual, &all.connections, &mut Vec::new()),
             };
             all.define(raw.name.value.clone(), service);
         }
@@ -215,6 +196,39 @@ impl Services {
 
     pub(super) fn finish(self) -> Vec<ServiceSettings> {
         self.used
+    }
+}
+
+/// What a table says of a service.
+fn of_table(
+    raw: &RawService,
+    usual: Timeouts,
+    connections: &UsualPool,
+    problems: &mut Vec<Problem>,
+) -> ServiceSettings {
+    let own = (raw.connect_timeout.as_ref(), raw.timeout.as_ref());
+    let timeouts = timeouts(own, usual, problems);
+    let service = service(&raw.upstreams, timeouts, connections, problems);
+    // What cannot be read may have been a folder.
+    match service {
+        ServiceSettings::Folder(mut folder) => {
+            folder.options = folder_options(&raw.folder, &folder.path, problems);
+            name_idle(raw.connect_timeout.as_ref(), CONNECTS, problems);
+            name_idle_of_folder(&raw.pool, problems);
+            ServiceSettings::Folder(folder)
+        }
+        ServiceSettings::Upstream(upstream) if upstream.servers.is_empty() => {
+            ServiceSettings::Upstream(upstream)
+        }
+        ServiceSettings::Upstream(mut upstream) => {
+            name_folder_keys(&raw.folder, problems);
+            // One of several that cannot be read is one of them.
+            if raw.upstreams.len() < 2 {
+                name_idle_of_one(&raw.pool, problems);
+            }
+            upstream.pool = pool(&raw.pool, &upstream.servers, connections, problems);
+            ServiceSettings::Upstream(upstream)
+        }
     }
 }
 

@@ -1,0 +1,85 @@
+//! What is wrong is shown where it stands, with advice that fits; what nothing uses stops nobody.
+
+use super::load_files;
+use crate::config::Config;
+
+const TOP: &str = "auth_secret = '0123456789abcdef0123456789abcdef0123'\n";
+const ROUTE: &str = "[[route]]\npath = '/'\nupstream = 'http://a'\n";
+
+fn read(text: &str) -> Result<Config, String> {
+    let loaded = load_files(&[("gate.toml", &format!("{TOP}{text}"))], &[]);
+    let folder = loaded.files[0].path.parent().unwrap().to_str().unwrap();
+    let read = Config::from_loaded(&loaded);
+    read.map_err(|errors| errors.to_string().replace(&format!("{folder}/"), ""))
+}
+
+#[test]
+fn what_nothing_uses_need_not_be_there() {
+    for (text, idle) in [
+        (
+            format!(
+                "{ROUTE}[profile.p.headers]\nX-A = {{ column = 'a' }}\nX-B = {{ secret_file = '/no/such' }}\n"
+            ),
+            "[profile.p] has no effect",
+        ),
+        (
+            format!("groups_column = 'a'\n{ROUTE}"),
+            "GROUPS_CLAIM or GROUPS_COLUMN has no effect",
+        ),
+        (
+            format!(
+                "{ROUTE}[realm.r]\nauth_secret = 'fedcba9876543210fedcba98765432100123'\nauth_cookie_name = 'r'\n\
+                 active = [{{ column = 'a', empty = true }}]\n"
+            ),
+            "[realm.r] has no effect",
+        ),
+        (
+            format!("{ROUTE}[service.s]\nupstream = 'https://a'\ntls_ca_file = '/no/such'\n"),
+            "[service.s] has no effect",
+        ),
+    ] {
+        let config = read(&text).unwrap_or_else(|errors| panic!("{text}\n{errors}"));
+        let is_named = |warning: &String| warning.contains(idle);
+        assert!(
+            config.warnings.iter().any(is_named),
+            "{:?}",
+            config.warnings
+        );
+        let asked = config
+            .realms
+            .iter()
+            .filter_map(|realm| realm.stores.as_ref());
+        assert_eq!(asked.count(), 0, "{text}");
+    }
+}
+
+#[test]
+fn no_column_is_asked_for_that_nothing_uses() {
+    let text = format!(
+        "enable_db_check = true\ndatabase_url = 'sqlite://u.db'\ngroups_column = 'g'\n{ROUTE}\
+         [profile.p.headers]\nX-A = {{ column = 'a' }}\n"
+    );
+    let config = read(&text).unwrap();
+    let stores = config.realms[0].stores.as_ref().unwrap();
+    assert_eq!(stores.database.as_ref().unwrap().columns, []);
+    let names: Vec<_> = config
+        .rules
+        .profiles
+        .iter()
+        .map(|profile| &*profile.name)
+        .collect();
+    assert_eq!(names, ["default", "p"]);
+}
+
+#[test]
+fn groups_that_a_calling_proxy_may_ask_for_are_used() {
+    let text = format!("auth_listen = '127.0.0.1:0'\ngroups_claim = 'g'\n{ROUTE}");
+    let config = read(&text).unwrap();
+    assert!(config.realms[0].identity.groups.is_some());
+    let is_idle = |warning: &String| warning.contains("GROUPS_CLAIM");
+    assert!(
+        !config.warnings.iter().any(is_idle),
+        "{:?}",
+        config.warnings
+    );
+}

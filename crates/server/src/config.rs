@@ -208,7 +208,8 @@ impl Config {
             answer: reader.limit("UPSTREAM_TIMEOUT", 60),
         };
         let decides_for_others = decisions.is_some() || reader.is_given("AUTH_LISTEN");
-        let is_required = !decides_for_others && stack.routes.is_empty();
+        // What is no route of the file may have been meant as one.
+        let is_required = !decides_for_others && stack.routes.is_empty() && !is_partial;
         let connections = UsualPool::read(&mut reader);
         let upstream = upstream::service(&mut reader, timeouts, &connections, is_required);
         let public = reader.list("PUBLIC_PATHS", PathPattern::literal);

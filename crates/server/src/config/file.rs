@@ -235,8 +235,14 @@ impl<'e> Loading<'e> {
             .extend(problems.into_iter().filter(is_new));
     }
 
-    /// Takes the tables of a file.
+    /// Takes the tables of a file. What is none, and was probably meant as one, may be what something else names.
     fn tables(&mut self, table: &mut Table<'_>) {
+        self.known_tables(table);
+        let is_table = |meant: &String| TABLES.iter().any(|key| key.name == meant);
+        self.loaded.is_partial |= table.meant().iter().any(is_table);
+    }
+
+    fn known_tables(&mut self, table: &mut Table<'_>) {
         for mut route in table.tables_in_list("route", catalogue::ROUTE) {
             let route_read = routes::route(&mut route);
             table.problems.append(&mut route.problems);

@@ -82,6 +82,12 @@ impl<'v> Reader<'v> {
         });
     }
 
+    /// Whether the variables are those of a table of the file.
+    pub(crate) fn is_of_table(&self) -> bool {
+        let home = self.variables.home();
+        matches!(home, Some(Place::File { span, .. }) if !span.is_empty())
+    }
+
     /// Where a variable stands, if it is set.
     pub(crate) fn place(&self, name: &str) -> Option<&'v Place> {
         self.variables.place(name)

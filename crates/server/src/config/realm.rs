@@ -111,11 +111,22 @@ impl RealmReading {
         settings: &[Setting],
         problems: &mut Vec<Problem>,
     ) -> Option<RealmSettings> {
+        let first = asked.columns.first();
+        let first = first.and_then(|column| asked.place_of(column));
         self.ask_for_claims(asked.claims);
         if !asked.columns.is_empty() && !self.ask_for(asked.columns) {
-            let mut reader = Reader::new(variables);
-            reader.problem("ENABLE_DB_CHECK", NO_ROWS);
-            problems.append(&mut reader.problems);
+            match first {
+                Some((name, place @ Place::File { .. })) => {
+                    let what =
+                        format!("{name} is read from the user's row, and users are not looked up");
+                    problems.push(Problem::at(place, what).with_help(NO_ROWS_IN_FILE));
+                }
+                Some((_, Place::Variable(_))) | None => {
+                    let mut reader = Reader::new(variables);
+                    reader.problem("ENABLE_DB_CHECK", NO_ROWS);
+                    problems.append(&mut reader.problems);
+                }
+            }
         }
         if let Some(stores) = &mut self.stores {
             stores.realm = (name != DEFAULT_REALM).then(|| name.to_owned());
@@ -171,5 +182,7 @@ impl RealmReading {
     }
 }
 
-const NO_ROWS: &str = "the file looks at columns of the users' rows, and nobody looks for users: set ENABLE_DB_CHECK=true, and \
-                       say in DATABASE_URL and USER_TABLE where they are";
+const NO_ROWS: &str = "columns of the users' rows are looked at, and nobody looks for users: set ENABLE_DB_CHECK=true, and say \
+                       in DATABASE_URL and USER_TABLE where they are";
+const NO_ROWS_IN_FILE: &str =
+    "set `enable_db_check = true`, and say in `database_url` and `user_table` where they are";

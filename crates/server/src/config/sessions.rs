@@ -110,9 +110,18 @@ pub(super) fn key_ring(
             | SessionFormat::AuthJsSigned
             | SessionFormat::NextAuth => "AUTH_SECRET",
         };
-        let what = "no secret is set; give the one that your app signs its sessions with, \
-                    as AUTH_SECRET, NEXTAUTH_SECRET, BETTER_AUTH_SECRET or JWT_SECRET \
-                    (or as a file: AUTH_SECRET_FILE)";
+        // The environment says nothing of a realm.
+        let what = match reader.is_of_table() {
+            true => format!(
+                "no secret is set; give the one that the app of this realm signs its sessions with, in this table: \
+                 `{key} = \"…\"`, or as a file: `{key}_file = \"/run/secrets/…\"`",
+                key = name.to_ascii_lowercase()
+            ),
+            false => "no secret is set; give the one that your app signs its sessions with, \
+                      as AUTH_SECRET, NEXTAUTH_SECRET, BETTER_AUTH_SECRET or JWT_SECRET \
+                      (or as a file: AUTH_SECRET_FILE)"
+                .to_owned(),
+        };
         reader.problem(name, what);
         return None;
     }

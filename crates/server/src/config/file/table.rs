@@ -30,7 +30,7 @@ pub(super) struct Table<'t> {
     keys: &'static [Key],
     /// Keys that are known besides.
     also_known: Vec<&'t str>,
-    /// What unknown keys probably stand for.
+    /// What unknown keys, and known ones that hold something else, probably stand for.
     meant: Vec<String>,
     /// Where it begins.
     pub(super) place: Place,
@@ -155,7 +155,7 @@ impl<'t> Table<'t> {
         self.item(name).is_some() || self.meant.iter().any(|meant| meant == name)
     }
 
-    /// What unknown keys probably stand for.
+    /// What unknown keys, and known ones that hold something else, probably stand for.
     pub(super) fn meant(&self) -> &[String] {
         &self.meant
     }
@@ -232,6 +232,7 @@ impl<'t> Table<'t> {
             let problem = Problem::at(self.place_of(item.value), what);
             self.problems
                 .push(problem.with_help(format!("begin each with a line `[[{name}]]`")));
+            self.meant.push(name.to_owned());
             return Vec::new();
         };
         let mut found = Vec::new();
@@ -264,6 +265,7 @@ impl<'t> Table<'t> {
             let help =
                 format!("begin each with a line `[{name}.NAME]`, with a name of your choice");
             self.problems.push(problem.with_help(help));
+            self.meant.push(name.to_owned());
             return Vec::new();
         };
         let mut found = Vec::new();

@@ -2,6 +2,7 @@
 
 use gate::{ClaimPath, Column};
 
+use crate::config::credentials;
 use crate::config::lookups::SessionLookups;
 use crate::config::place::Place;
 use crate::config::problem::Problem;
@@ -28,6 +29,23 @@ pub(in crate::config) struct AskedOfStores {
     pub(in crate::config) claims: Vec<StoredClaim>,
     /// Where the file first names a column, by the name of the column; or a whole table, by its name and a dot.
     pub(in crate::config) places: Vec<(String, Place)>,
+}
+
+impl AskedOfStores {
+    /// What the file calls a column, and where it first does.
+    pub(in crate::config) fn place_of(&self, column: &UserColumn) -> Option<(String, Place)> {
+        let (name, called) = match column {
+            UserColumn::Time(column) | UserColumn::Value(column) => {
+                let shown = credentials::shown(column.name());
+                (column.name(), format!("the column `{shown}`"))
+            }
+            UserColumn::OrganizationRoles(_) => {
+                ("member.", "the role in an organization".to_owned())
+            }
+        };
+        let (_, place) = self.places.iter().find(|(other, _)| other == name)?;
+        Some((called, place.clone()))
+    }
 }
 
 impl Columns {

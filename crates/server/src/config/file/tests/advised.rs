@@ -83,3 +83,82 @@ fn groups_that_a_calling_proxy_may_ask_for_are_used() {
         config.warnings
     );
 }
+
+#[test]
+fn a_column_that_nobody_looks_up_is_shown_where_it_stands() {
+    for (text, line, name) in [
+        (
+            format!("{ROUTE}require = {{ column = 'role', equals = 'x' }}\n"),
+            "gate.toml:5:22",
+            "the column `role`",
+        ),
+        (
+            format!("groups_column = 'grpp'\n{ROUTE}headers = 'authelia'\n"),
+            "gate.toml:2:17",
+            "the column `grpp`",
+        ),
+        (
+            format!(
+                "session_format = 'better-auth'\n{ROUTE}require = {{ organization_role = ['a'] }}\n"
+            ),
+            "gate.toml:6:11",
+            "the role in an organization",
+        ),
+    ] {
+        let errors = read(&text).unwrap_err();
+        assert!(errors.contains(line) && errors.contains(name), "{errors}");
+    }
+    let looked_up =
+        "enable_db_check = true\ndatabase_url = 'sqlite://u.db'\ngroups_column = 'grpp'\n";
+    let config = read(&format!("{looked_up}{ROUTE}headers = 'authelia'\n")).unwrap();
+    let (name, place) = &config.realms[0].places[0];
+    assert_eq!(name, "grpp");
+    assert!(place.to_string().ends_with("gate.toml:4"), "{place}");
+}
+
+#[test]
+fn a_realm_without_a_secret_is_told_what_to_write_in_its_table() {
+    for (format, key) in [
+        ("authjs", "auth_secret"),
+        ("better-auth", "better_auth_secret"),
+    ] {
+        let text = format!("{ROUTE}realm = 'r'\n[realm.r]\nsession_format = '{format}'\n");
+        let errors = read(&text).unwrap_err();
+        assert!(errors.contains(&format!("`{key}_file = ")), "{errors}");
+        assert!(!errors.contains("NEXTAUTH_SECRET"), "{errors}");
+    }
+}
+
+#[test]
+fn a_table_by_a_wrong_name_is_not_called_missing() {
+    for (text, said) in [
+        (ROUTE.replace("route", "routes"), "unknown key `routes`"),
+        (
+            "[route]\npath = '/'\nupstream = 'http://a'\n".to_owned(),
+            "`route` must be a list of tables",
+        ),
+        (
+            "[services.s]\nupstream = 'http://a'\n[[route]]\npath = '/'\nservice = 's'\n"
+                .to_owned(),
+            "unknown key `services`",
+        ),
+        (
+            format!("{ROUTE}headers = 'p'\n[profiles.p.headers]\nX-A = 'email'\n"),
+            "unknown key `profiles`",
+        ),
+        (
+            format!(
+                "sign_in_url = '/signin'\n{}",
+                ROUTE.replace("route", "routes")
+            ),
+            "unknown key `routes`",
+        ),
+    ] {
+        let errors = read(&text).unwrap_err();
+        assert!(errors.contains(said), "{errors}");
+        assert!(
+            errors.starts_with("the configuration has 1 problem:"),
+            "{errors}"
+        );
+    }
+}

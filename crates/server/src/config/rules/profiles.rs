@@ -145,6 +145,7 @@ fn made(raw: &RawProfile, columns: &mut Columns, problems: &mut Vec<Problem>) ->
             ..header
         })
         .collect();
+    name_twins(&raw.headers, problems);
     for (name, value) in &raw.headers {
         let usual = (encoding.unwrap_or_default(), separator.unwrap_or(","));
         if let Some(header) = header(name, value, usual, columns, problems) {
@@ -155,6 +156,23 @@ fn made(raw: &RawProfile, columns: &mut Columns, problems: &mut Vec<Problem>) ->
     HeaderProfile {
         name: raw.name.value.as_str().into(),
         headers,
+    }
+}
+
+/// Names headers that differ in case alone, which is no difference (RFC 9110 section 5.1): one of them would be lost.
+fn name_twins(headers: &[(Spanned<String>, RawHeader)], problems: &mut Vec<Problem>) {
+    for (index, (name, _)) in headers.iter().enumerate() {
+        let is_same = |other: &&Spanned<String>| other.value.eq_ignore_ascii_case(&name.value);
+        let mut before = headers[..index].iter().map(|(other, _)| other);
+        if let Some(first) = before.find(is_same) {
+            let what = format!(
+                "the header `{}` is defined twice, because case makes no difference",
+                name.value
+            );
+            let problem =
+                Problem::with(name, what).and_at(first.place.clone(), "it is here already");
+            problems.push(problem.with_help("keep one of them"));
+        }
     }
 }
 

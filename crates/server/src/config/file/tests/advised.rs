@@ -162,3 +162,20 @@ fn a_table_by_a_wrong_name_is_not_called_missing() {
         );
     }
 }
+
+#[test]
+fn a_header_that_stands_twice_in_other_capitals_is_shown_at_both_places() {
+    let headers = "[profile.p.headers]\nX-Team = { value = 'a' }\nx-team = 'email'\n";
+    for route in [ROUTE.to_owned(), format!("{ROUTE}headers = 'p'\n")] {
+        let errors = read(&format!("{route}{headers}")).unwrap_err();
+        assert!(
+            errors.contains("the header `x-team` is defined twice"),
+            "{errors}"
+        );
+        assert!(errors.contains("X-Team = {"), "{errors}");
+    }
+    let based = format!(
+        "{ROUTE}headers = 'p'\n[profile.p]\nbase = 'remote-user'\nheaders = {{ remote-user = 'email' }}\n"
+    );
+    assert!(read(&based).is_ok());
+}

@@ -2,6 +2,7 @@
 
 mod columns;
 mod conditions;
+mod header_names;
 mod methods;
 mod pool;
 mod pool_keys;

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use gate::{Encoding, HeaderProfile, HeaderSource, IdentityHeader, IdentityHeaders};
-use http::HeaderName;
 use session::Secret;
 
 use super::columns::Columns;
 use super::conditions::{claim_path, parsed, separator};
+use super::header_names::header_name;
 use crate::config::given::{Content, Given};
 use crate::config::problem::Problem;
 use crate::config::stack::{RawHeader, RawProfile, RawSource, Spanned};
@@ -212,29 +212,6 @@ fn header(
     })
 }
 
-/// A name that may be taken from clients: no service can need it from them then.
-fn header_name(text: &str) -> Result<HeaderName, String> {
-    let name = HeaderName::from_bytes(text.as_bytes())
-        .map_err(|_| "it is no name of a header: letters, digits and hyphens".to_owned())?;
-    if NOT_OURS.contains(&name.as_str()) || name.as_str().starts_with("sec-") {
-        return Err(
-            "this header has a meaning of its own in HTTP, and would be taken from every client; give another name"
-                .to_owned(),
-        );
-    }
-    if WRITTEN.contains(&name.as_str()) {
-        return Err("the gate itself writes this header; give another name".to_owned());
-    }
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    match name.as_str().bytes().all(is_plain) {
-        true => Ok(name),
-        false => Err(
-            "services read other characters than letters, digits and hyphens in different ways; give a name without them"
-                .to_owned(),
-        ),
-    }
-}
-
 fn source(
     raw: &RawSource,
     columns: &mut Columns,
@@ -299,39 +276,5 @@ fn is_writable(text: &str) -> bool {
     let is_visible = |byte: u8| matches!(byte, b' '..=b'~');
     text.bytes().all(is_visible) && text.trim() == text
 }
-
-/// Fields of messages and connections, and those by which clients sign in.
-const NOT_OURS: [&str; 21] = [
-    "accept",
-    "authorization",
-    "connection",
-    "content-length",
-    "content-type",
-    "cookie",
-    "date",
-    "expect",
-    "forwarded",
-    "host",
-    "keep-alive",
-    "origin",
-    "proxy-authorization",
-    "proxy-connection",
-    "referer",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-    "via",
-];
-
-/// What the gate writes into every request.
-const WRITTEN: [&str; 5] = [
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
-    "x-request-id",
-];
 
 const DEFAULT: &str = "default";

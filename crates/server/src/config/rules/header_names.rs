@@ -1,0 +1,178 @@
+//! Which headers a profile can write.
+
+use http::HeaderName;
+
+/// A name that may be taken from clients: no service can need it from them then.
+pub(super) fn header_name(text: &str) -> Result<HeaderName, String> {
+    let name = HeaderName::from_bytes(text.as_bytes())
+        .map_err(|_| "it is no name of a header: letters, digits and hyphens".to_owned())?;
+    let mut families = FAMILIES.iter();
+    let is_of_family = families.any(|family| name.as_str().starts_with(family));
+    if NOT_OURS.contains(&name.as_str()) || is_of_family {
+        return Err(
+            "this header has a meaning of its own in HTTP, and would be taken from every client; give another name"
+                .to_owned(),
+        );
+    }
+    if WRITTEN.contains(&name.as_str()) {
+        return Err("the gate itself writes this header; give another name".to_owned());
+    }
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    match name.as_str().bytes().all(is_plain) {
+        true => Ok(name),
+        false => Err(
+            "services read other characters than letters, digits and hyphens in different ways; give a name without them"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Fields that clients, services or caches obey: those of RFC 9110 and of other standards in the registry of fields
+/// (<https://www.iana.org/assignments/http-fields>), of WebDAV (RFC 4918), of tracing (W3C Trace Context) and of browsers. Fields
+/// of answers are among them, because a calling proxy gets a profile in an answer.
+const NOT_OURS: [&str; 85] = [
+    "a-im",
+    "accept",
+    "age",
+    "allow",
+    "alt-svc",
+    "alt-used",
+    "authentication-info",
+    "authorization",
+    "baggage",
+    "cache-control",
+    "cache-status",
+    "cdn-cache-control",
+    "clear-site-data",
+    "connection",
+    "cookie",
+    "cookie2",
+    "date",
+    "depth",
+    "destination",
+    "device-memory",
+    "digest",
+    "dnt",
+    "downlink",
+    "dpop",
+    "dpr",
+    "early-data",
+    "ect",
+    "etag",
+    "expect",
+    "expires",
+    "forwarded",
+    "from",
+    "host",
+    "http2-settings",
+    "idempotency-key",
+    "if",
+    "keep-alive",
+    "last-event-id",
+    "last-modified",
+    "link",
+    "location",
+    "lock-token",
+    "max-forwards",
+    "mime-version",
+    "nel",
+    "origin",
+    "overwrite",
+    "ping-from",
+    "ping-to",
+    "pragma",
+    "prefer",
+    "priority",
+    "range",
+    "referer",
+    "refresh",
+    "repr-digest",
+    "retry-after",
+    "rtt",
+    "save-data",
+    "server",
+    "service-worker",
+    "set-cookie",
+    "set-cookie2",
+    "signature",
+    "signature-input",
+    "slug",
+    "soapaction",
+    "strict-transport-security",
+    "surrogate-control",
+    "te",
+    "timeout",
+    "timing-allow-origin",
+    "traceparent",
+    "tracestate",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "vary",
+    "via",
+    "viewport-width",
+    "warning",
+    "width",
+    "www-authenticate",
+];
+
+/// How the names of further such fields begin: content negotiation, CORS, representations, conditions, digests, and what only
+/// browsers, proxies and servers of a kind may say.
+const FAMILIES: [&str; 8] = [
+    "accept-",
+    "access-control-",
+    "content-",
+    "cross-origin-",
+    "if-",
+    "proxy-",
+    "sec-",
+    "want-",
+];
+
+/// What the gate writes into every request.
+const WRITTEN: [&str; 5] = [
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-request-id",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::header_name;
+
+    #[test]
+    fn a_header_with_a_meaning_in_http_is_not_written() {
+        for name in [
+            "Content-Encoding",
+            "Range",
+            "Accept-Encoding",
+            "If-None-Match",
+            "Access-Control-Request-Method",
+            "Sec-Fetch-Site",
+            "Cache-Control",
+            "Traceparent",
+            "Upgrade-Insecure-Requests",
+            "Set-Cookie",
+            "WWW-Authenticate",
+            "Destination",
+            "X-Request-Id",
+            "X_User",
+        ] {
+            assert!(header_name(name).is_err(), "{name}");
+        }
+        for name in [
+            "X-Team",
+            "Remote-User",
+            "X-WEBAUTH-USER",
+            "Ocp-User",
+            "User",
+            "Groups",
+        ] {
+            assert!(header_name(name).is_ok(), "{name}");
+        }
+    }
+}

@@ -44,7 +44,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Protect the service that UPSTREAM names.
+    /// Protect services: the one that UPSTREAM names, or those of the routes in the file of --config.
     Serve,
     /// Try it: three services, five users and the gate in one process, nothing to install.
     Demo,

@@ -20,6 +20,7 @@ use crate::error::{OpenError, Segment};
 use crate::json::{self, Kept};
 use crate::jwe::{MAX_HEADER_LEN, RepeatedClaims, UnverifiedKid};
 use crate::jws::{Jws, JwsHeader};
+use crate::secret::counted;
 use crate::{ClaimDemands, Format, Secret, Session, UnixTime};
 
 /// A signed token that a request shows. [Opening](Self::open) it verifies it; before that nothing about it is known.
@@ -246,7 +247,7 @@ pub enum JwtKeysError {
     #[error("the JWKS is larger than 256 KiB")]
     Oversize,
     /// The secret is shorter than the shortest hash, 32 bytes (RFC 7518 section 3.2).
-    #[error("the secret has only {bytes} bytes; HS256 needs 32, HS384 48 and HS512 64")]
+    #[error("the secret has only {}; HS256 needs 32, HS384 48 and HS512 64", counted(*.bytes))]
     ShortSecret {
         /// The number of bytes there are.
         bytes: usize,

@@ -112,11 +112,19 @@ pub enum Weakness {
     #[error("the secret is a publicly known placeholder")]
     Placeholder,
     /// Fewer than 32 bytes: less than the strength of the keys derived from it.
-    #[error("the secret has only {bytes} bytes; 32 or more are needed for full strength")]
+    #[error("the secret has only {}; 32 or more are needed for full strength", counted(*.bytes))]
     TooShort {
         /// The number of bytes there are.
         bytes: usize,
     },
+}
+
+/// So many bytes, in words.
+pub(crate) fn counted(bytes: usize) -> String {
+    match bytes {
+        1 => "1 byte".to_owned(),
+        bytes => format!("{bytes} bytes"),
+    }
 }
 
 /// `npx auth secret` and `openssl rand -base64 32` both give 32 random bytes or more.

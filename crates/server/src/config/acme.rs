@@ -1,11 +1,13 @@
 //! Where certificates are ordered, for which hosts, and where they are kept: read and checked.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use http::Uri;
 
+use super::ascii_host;
 use super::files::Content;
 use super::listeners::ListenerSettings;
 use super::raw::Reader;
@@ -117,19 +119,20 @@ fn is_ordered(listener: &ListenerSettings) -> bool {
 }
 
 /// A host, in lower case.
-fn domain(text: &str) -> Result<String, &'static str> {
+fn domain(text: &str) -> Result<String, Cow<'static, str>> {
     let name = text.to_ascii_lowercase();
     if name.starts_with("*.") {
         return Err(
             "a certificate with a star takes a challenge by DNS, which is not spoken here; name each host, or have another \
-             program write the files of TLS_CERT_FILE",
+             program write the files of TLS_CERT_FILE"
+                .into(),
         );
     }
-    if !name.is_ascii() {
-        return Err("write the host as DNS has it, with `xn--` in front");
+    if let Some(ascii) = ascii_host::of(&name) {
+        return Err(format!("write the host as DNS has it: `{ascii}`").into());
     }
     if name.parse::<std::net::IpAddr>().is_ok() {
-        return Err("certificates are ordered for names, not for addresses");
+        return Err("certificates are ordered for names, not for addresses".into());
     }
     let is_label = |label: &str| {
         let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
@@ -142,7 +145,7 @@ fn domain(text: &str) -> Result<String, &'static str> {
     };
     match name.len() <= LONGEST_NAME && name.split('.').all(is_label) {
         true => Ok(name),
-        false => Err("not a host such as app.example.com, without scheme, port or path"),
+        false => Err("not a host such as app.example.com, without scheme, port or path".into()),
     }
 }
 

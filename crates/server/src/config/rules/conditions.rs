@@ -188,7 +188,11 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
         "d" => 24 * 60 * 60,
         _ => return Err(HELP),
     };
-    let number: u32 = number.parse().map_err(|_| HELP)?;
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(HELP);
+    }
+    let too_long = "no session is that old; give less, or leave `max_age` out";
+    let number: u32 = number.parse().map_err(|_| too_long)?;
     match number {
         0 => Err("no session is that young; give at least `1s`"),
         number => Ok(Duration::from_secs(u64::from(number) * seconds)),
@@ -247,6 +251,23 @@ const BETTER_AUTH: &str = "better-auth";
 mod tests {
     use super::*;
     use crate::config::place::Place;
+
+    #[test]
+    fn an_age_is_a_number_with_its_unit() {
+        let seconds = |text| duration(text).map(|age| age.as_secs());
+        assert_eq!(seconds("90s"), Ok(90));
+        assert_eq!(seconds("7d"), Ok(7 * 24 * 60 * 60));
+        for (text, part) in [
+            ("12", "with its unit"),
+            ("d", "with its unit"),
+            ("+1d", "with its unit"),
+            ("1.5h", "with its unit"),
+            ("0s", "at least"),
+            ("99999999999999d", "give less"),
+        ] {
+            assert!(seconds(text).unwrap_err().contains(part), "{text}");
+        }
+    }
 
     #[test]
     fn something_that_can_be_seen_divides_a_list() {

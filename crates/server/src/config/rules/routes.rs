@@ -1,6 +1,7 @@
 //! Routes as the file has them, made into rules: every name looked up, every text read.
 
 use std::collections::HashMap;
+use std::net::Ipv6Addr;
 
 use gate::{Access, HostPattern, Matched, Methods, PathPattern, Route, Routes};
 use http::HeaderValue;
@@ -10,6 +11,7 @@ use super::conditions::{self, method, parsed};
 use super::profiles::Profiles;
 use super::services::Services;
 use super::{Handling, Rules, Usual};
+use crate::config::ascii_host;
 use crate::config::cors::AllowedOrigin;
 use crate::config::limits;
 use crate::config::problem::Problem;
@@ -56,6 +58,7 @@ pub(in crate::config) fn make(
             let problem = problem.and_at(first.place.clone(), "the other one");
             problems.push(problem.with_help("logs name routes, so give each a name of its own"));
         }
+        check_name(raw.name.as_ref(), problems);
         let known = realm(raw.realm.as_ref(), realms, usual, problems);
         let realm = known.unwrap_or_default();
         let of_profiles = known.unwrap_or(realms.len());
@@ -115,7 +118,7 @@ pub(in crate::config) fn make(
             strip_segments: strip(raw, &paths, problems),
         };
         let hosts = raw.hosts.iter();
-        let hosts = hosts.filter_map(|text| parsed(text, problems, HostPattern::new));
+        let hosts = hosts.filter_map(|text| parsed(text, problems, host_pattern));
         let hosts = hosts.collect();
         let methods = raw.methods.iter();
         let methods = methods.filter_map(|text| parsed(text, problems, method));
@@ -237,6 +240,17 @@ fn access(raw: &RawRoute, columns: &mut Columns, problems: &mut Vec<Problem>) ->
     access
 }
 
+/// Sees that there is something to read in a name.
+fn check_name(name: Option<&Spanned<String>>, problems: &mut Vec<Problem>) {
+    let empty = name.filter(|name| name.value.trim().is_empty());
+    problems.extend(empty.map(|name| {
+        let problem = Problem::at(name.place.clone(), "this name is empty");
+        problem.with_help(
+            "give a name for logs, or leave `name` out: then it is made of host and path",
+        )
+    }));
+}
+
 /// What logs call a route.
 fn name(raw: &RawRoute) -> String {
     if let Some(name) = &raw.name {
@@ -261,6 +275,12 @@ fn strip(raw: &RawRoute, paths: &[PathPattern], problems: &mut Vec<Problem>) -> 
     let Some(prefix) = parsed(text, problems, PathPattern::new) else {
         return 0;
     };
+    if prefix.depth() == 0 {
+        let problem = Problem::with(text, "`/` takes nothing off the path");
+        problems.push(problem.with_help(
+            "remove it, or give the segments that the service does not know, such as `/admin`",
+        ));
+    }
     if !paths.iter().all(|path| path.begins_with(&prefix)) {
         let what = format!(
             "`{}` is not where all paths of this route begin, segment by segment",
@@ -269,6 +289,17 @@ fn strip(raw: &RawRoute, paths: &[PathPattern], problems: &mut Vec<Problem>) -> 
         problems.push(Problem::with(text, what));
     }
     prefix.depth()
+}
+
+/// A host as routes name it.
+fn host_pattern(text: &str) -> Result<HostPattern, String> {
+    HostPattern::new(text).map_err(|error| match text.parse::<Ipv6Addr>() {
+        Ok(address) => format!("write an address of IPv6 in brackets, as in `[{address}]`"),
+        Err(_) => ascii_host::of(text).map_or_else(
+            || error.to_string(),
+            |ascii| format!("browsers send this host as `{ascii}`; write it so"),
+        ),
+    })
 }
 
 fn host_value(text: &str) -> Result<HeaderValue, &'static str> {

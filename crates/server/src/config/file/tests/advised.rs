@@ -179,3 +179,26 @@ fn a_header_that_stands_twice_in_other_capitals_is_shown_at_both_places() {
     );
     assert!(read(&based).is_ok());
 }
+
+#[test]
+fn what_says_nothing_and_what_is_no_host_is_told_what_to_write() {
+    for (line, said) in [
+        ("strip_prefix = '/'", "`/` takes nothing off the path"),
+        ("name = ''", "this name is empty"),
+        ("name = ' '", "this name is empty"),
+        ("host = '::1'", "as in `[::1]`"),
+        ("host = 'm\u{fc}nchen.de'", "as `xn--mnchen-3ya.de`"),
+        ("host = '*.m\u{fc}nchen.de'", "as `*.xn--mnchen-3ya.de`"),
+        ("host = 'a.example:80'", "without a port"),
+        (
+            "require = { max_age = '99999999999999d' }",
+            "no session is that old",
+        ),
+    ] {
+        let errors = read(&format!("{ROUTE}{line}\n")).unwrap_err();
+        assert!(errors.contains(said), "{errors}");
+        assert!(errors.contains("has 1 problem:"), "{errors}");
+    }
+    let short = read(&format!("better_auth_secret = 'a'\n{ROUTE}")).unwrap_err();
+    assert!(short.contains("has only 1 byte;"), "{short}");
+}

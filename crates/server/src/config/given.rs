@@ -11,6 +11,7 @@ use session::Secret;
 
 use super::mark::MARK;
 use super::problem::Problem;
+use crate::invisible::is_invisible;
 use client_tls::named_file;
 
 /// What the bytes are.
@@ -325,10 +326,10 @@ fn of_text(text: &str, cut: bool) -> Vec<Oddity> {
     if bare.contains('\n') {
         found.push(Oddity::Lines);
     }
-    let is_invisible = |char: &char| {
-        (char.is_control() && !matches!(char, '\n' | '\r')) || INVISIBLE.contains(char)
-    };
-    found.extend(bare.chars().find(is_invisible).map(Oddity::Invisible));
+    // They come along with what is copied from a page or a chat.
+    let is_odd =
+        |char: &char| (char.is_control() && !matches!(char, '\n' | '\r')) || is_invisible(*char);
+    found.extend(bare.chars().find(is_odd).map(Oddity::Invisible));
     if bare.ends_with("\\n") || bare.ends_with("\\r") {
         found.push(Oddity::Escape);
     }
@@ -418,12 +419,6 @@ pub(crate) fn core(bytes: &[u8]) -> &[u8] {
 
 /// In bytes: far more than any secret has.
 pub(super) const LONGEST_FILE: u64 = 64 * 1024;
-
-/// Characters that no screen shows: they come along with what is copied from a page or a chat.
-const INVISIBLE: [char; 16] = [
-    '\u{a0}', '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{202a}',
-    '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2028}', '\u{2029}', '\u{2060}', MARK,
-];
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use super::credentials;
 use super::place::{Place, SourceFile};
 use super::stack::Spanned;
+use crate::invisible;
 
 /// One thing that is wrong with the configuration: where, what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +126,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.is_in_file() {
             true => f.write_str(&self.report(&Renderer::plain(), &mut HashSet::new())),
-            false => f.write_str(&self.title()),
+            false => f.write_str(&invisible::shown(&self.title())),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What was found.
 
 use super::check::Check;
+use crate::invisible::is_invisible;
 
 /// One thing that was found.
 #[derive(Clone, Debug)]
@@ -46,9 +47,11 @@ impl Finding {
 /// What a stranger sent, as it may be shown: short, and without characters that a terminal obeys.
 pub(crate) fn shown(text: &str) -> String {
     const LONGEST: usize = 120;
-    let plain = text.chars().map(|char| match char.is_control() {
-        true => '\u{fffd}',
-        false => char,
-    });
+    let plain = text
+        .chars()
+        .map(|char| match char.is_control() || is_invisible(char) {
+            true => '\u{fffd}',
+            false => char,
+        });
     plain.take(LONGEST).collect()
 }

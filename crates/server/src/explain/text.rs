@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{DemandPart, Explanation};
+use crate::invisible;
 
 /// What an explanation is written into.
 struct Page {
@@ -51,7 +52,7 @@ pub(super) fn of(explanation: &Explanation, is_colored: bool) -> String {
         let _ = writeln!(page.text, "note: {note}");
     }
     page.text.truncate(page.text.trim_end().len());
-    page.text
+    invisible::shown(&page.text).into_owned()
 }
 
 impl Page {
@@ -84,10 +85,7 @@ impl Page {
             format!("also {path}: route {route}{}", ignoring.unwrap_or_default())
         }));
         if path.readings.len() > MOST_READINGS {
-            lines.push(format!(
-                "and {} more readings",
-                path.readings.len() - MOST_READINGS
-            ));
+            lines.push(format!("and {} more", path.readings.len() - MOST_READINGS));
         }
         self.section("Path", lines);
     }

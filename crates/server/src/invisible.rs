@@ -1,0 +1,80 @@
+//! Characters that nobody sees, or that turn the direction of what follows: a path with one reads as another path.
+
+use std::borrow::Cow;
+
+/// The text with such characters, and control characters, as `\u{200b}`. What is ASCII stays as it is: whoever writes colors
+/// into a text needs its escapes.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_hidden) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(2 * text.len());
+    for char in text.chars() {
+        match is_hidden(char) {
+            true => shown.extend(char.escape_unicode()),
+            false => shown.push(char),
+        }
+    }
+    shown.into()
+}
+
+fn is_hidden(char: char) -> bool {
+    !char.is_ascii() && (char.is_control() || is_invisible(char))
+}
+
+/// Whether a screen shows nothing of it: what is to be ignored by default in Unicode 16 (`DerivedCoreProperties.txt`,
+/// `Default_Ignorable_Code_Point`), which all marks of direction but those of lines belong to, the ends of lines and
+/// paragraphs, the marks of annotations, and a blank that looks like another.
+pub(crate) fn is_invisible(char: char) -> bool {
+    matches!(
+        char,
+        '\u{a0}'
+            | '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn what_nobody_sees_and_what_turns_the_direction_is_escaped() {
+        for (text, expected) in [
+            ("/admin\u{200b}/x", "/admin\\u{200b}/x"),
+            ("\u{202e}a\u{2066}b\u{ad}", "\\u{202e}a\\u{2066}b\\u{ad}"),
+            ("\u{85}\u{a0}\u{2028}", "\\u{85}\\u{a0}\\u{2028}"),
+            ("\u{e0061}\u{3164}", "\\u{e0061}\\u{3164}"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_seen_stays() {
+        for text in [
+            "/admin",
+            "Zo\u{eb} M\u{fc}ller",
+            "e\u{301}",
+            "\u{915}\u{93f}",
+            "\u{1b}[1mx\u{1b}[0m\n",
+        ] {
+            assert_eq!(shown(text), text);
+        }
+    }
+}

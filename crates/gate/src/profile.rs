@@ -23,7 +23,8 @@ use crate::{Admission, IdentityRules, Route, User};
 pub struct HeaderProfile {
     /// Its name, for people.
     pub name: Arc<str>,
-    /// Every header of it. All are written on every request that enters by it, empty where nothing is known.
+    /// Every header of it. All are written on every request that enters by it, empty where nothing is known. Without a user
+    /// only the name of the route is.
     pub headers: Vec<IdentityHeader>,
 }
 
@@ -165,18 +166,23 @@ impl<'p> Portrait<'p> {
     }
 
     fn said(&self, source: &'p HeaderSource) -> Said<'_> {
+        // Known of everybody, unlike the rest.
+        if let HeaderSource::Route = source {
+            return Said::Text(Cow::Borrowed(&*self.route.name));
+        }
         let Some(session) = self.admission.session() else {
             return Said::Text(Cow::Borrowed(""));
         };
         Said::Text(match source {
             HeaderSource::Claim(path) => return Said::of(path.find(self.claims())),
             HeaderSource::Column(column) => return Said::of(self.column(column)),
-            HeaderSource::Constant(_) | HeaderSource::Unknown => Cow::Borrowed(""),
+            HeaderSource::Constant(_) | HeaderSource::Route | HeaderSource::Unknown => {
+                Cow::Borrowed("")
+            }
             HeaderSource::Email => self.admission.email().unwrap_or_default().into(),
             HeaderSource::Entered => "true".into(),
             HeaderSource::Groups => return Said::List(self.groups()),
             HeaderSource::Name => session.name().unwrap_or_default().into(),
-            HeaderSource::Route => Cow::Borrowed(&*self.route.name),
             HeaderSource::Subject => session.subject().into(),
         })
     }

@@ -248,6 +248,28 @@ fn what_no_field_can_hold_refuses_its_user_or_is_encoded() {
 }
 
 #[test]
+fn the_name_of_the_route_is_written_for_nobody_too() {
+    let key = HeaderSource::Constant(Secret::new("s3cret"));
+    let profile = own(vec![
+        header("x-route", HeaderSource::Route, Encoding::Percent),
+        header("x-login", HeaderSource::Subject, Encoding::Percent),
+        header("x-key", key, Encoding::Percent),
+    ]);
+    let mut open = route("/open/", Access::Public);
+    open.route.profile = 1;
+    let gate = gate(vec![open], vec![profile]);
+    let headers = [("x-route", "forged")];
+    let asked = Asked {
+        headers: &headers,
+        ..Asked::get("/open/", Who::Nobody)
+    };
+    let seen = asked.ask(&gate).unwrap();
+    assert_eq!(seen.field("x-route"), Some("/open/"));
+    assert_eq!(seen.field("x-login"), Some(""));
+    assert_eq!(seen.field("x-key"), Some(""));
+}
+
+#[test]
 fn no_header_of_any_profile_can_be_forged_on_any_route() {
     let secret = HeaderSource::Constant(Secret::new("s3cret"));
     let profile = own(vec![

@@ -338,7 +338,7 @@ fn write_timestamp(out: &mut Vec<u8>, time: UnixTime) {
     out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1), b'Z']);
 }
 
-/// For people: time, outcome, request, status, who and how long, and how it ended if not as it should. Values from the
+/// For people: time, outcome, status, request, route, who and how long, and how it ended if not as it should. Values from the
 /// request are quoted where they could break the line.
 // Apart from the other format, whose code every request of most gates runs through.
 #[inline(never)]
@@ -347,12 +347,16 @@ fn write_text(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let Entry {
         outcome,
         method,
+        host,
         path,
         status,
         reason,
         ..
     } = entry;
-    let path = path.escape_debug();
+    let (host, path) = (host.escape_debug(), path.escape_debug());
+    let route = entry.rule.map_or_else(String::new, |rule| {
+        format!(" route=\"{}\"", rule.escape_debug())
+    });
     let method = method.escape_debug();
     let user = entry.user_id.unwrap_or("-").escape_debug();
     let guest = if entry.anonymous { " (guest)" } else { "" };
@@ -369,7 +373,7 @@ fn write_text(out: &mut Vec<u8>, entry: &Entry<'_>) {
     // Writing to memory cannot fail.
     let _ = writeln!(
         out,
-        "{time} {outcome:5} {status} {method} {path} user={user}{guest}{by} reason={reason} {millis:.1}ms{ended}"
+        "{time} {outcome:5} {status} {method} {host}{path}{route} user={user}{guest}{by} reason={reason} {millis:.1}ms{ended}"
     );
 }
 
@@ -469,6 +473,22 @@ mod tests {
         assert!(acting.contains(r#","user_id":"u","impersonated_by":"a\"\n1","cred""#));
         let text = lines(LogFormat::Text, true, Some("a\n1"));
         assert!(text.contains(r"user=u (guest) impersonated_by=a\n1 reason="));
+    }
+
+    #[test]
+    fn a_line_for_people_has_host_and_route() {
+        let audit = Audit {
+            format: Some(LogFormat::Text),
+            ..Audit::unread()
+        };
+        audit.record(&Entry {
+            host: "wiki.example\u{202e}",
+            rule: Some("pages of \"wiki\""),
+            ..entry("/a", "u")
+        });
+        let text = String::from_utf8(audit.buffer.text()).unwrap();
+        let expected = r#"GET wiki.example\u{202e}/a route="pages of \"wiki\"" user=u"#;
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub(crate) const STYLE: &str = include_str!("pages/style.css");
 
 /// The `Content-Security-Policy` of every page: this style sheet, this icon, forms to their own origin, nothing else.
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-7qxThoiDmy18XEvn6M2DI/M3NyGW6g6GyA/3S9vJji8='; \
+    style-src 'sha256-3NTz9sl2jKCFGAejznWPhOqOYhp9HcJwvatzjJ4U7uM='; \
     img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The page that answers a refused request of a browser: what happened, what to do, and the id under which the log

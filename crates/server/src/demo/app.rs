@@ -133,6 +133,9 @@ impl App {
 
     /// The members' area, or that of admins: for everyone whom the gate lets in.
     async fn enter(&self, area: Area, request: &Request<Incoming>) -> anyhow::Result<Answer> {
+        if request.uri().path() == area.path().trim_end_matches('/') {
+            return Ok(Answer::SeeOther(area.path().to_owned()));
+        }
         if request.uri().path() != area.path() {
             return Ok(Answer::Page(StatusCode::NOT_FOUND, pages::not_found(area)));
         }

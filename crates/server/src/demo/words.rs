@@ -91,7 +91,7 @@ impl Case<'_> {
             ),
             "user_missing" => (
                 format!("{name} has a session that is good for hours, but was deleted from the user table."),
-                format!("A row of the user table with {name}'s id. {}", match self.row {
+                format!("A row of the user table with {name}’s id. {}", match self.row {
                     None => "There is none.",
                     Some(_) => "By now there is one.",
                 }),
@@ -114,7 +114,7 @@ impl Case<'_> {
             ),
             other if self.asks_to_sign_in() => (
                 format!("What came with the request is no good session ({other}), and {place} demands one."),
-                "A session cookie that opens with the app's secret, and has not expired.".to_owned(),
+                "A session cookie that opens with the app’s secret, and has not expired.".to_owned(),
             ),
             other => (
                 format!("The gate answered by itself, with the reason “{other}”."),
@@ -130,7 +130,7 @@ impl Case<'_> {
             None => "By now there is no such row.".to_owned(),
             Some(row) => format!("Now it holds “{}”.", is(row)),
         };
-        format!("The value “{value}” in the column “{column}” of {name}'s row. {now}")
+        format!("The value “{value}” in the column “{column}” of {name}’s row. {now}")
     }
 
     /// The route, or the path where none governs.

@@ -94,6 +94,11 @@ async fn a_visitor_signs_in_is_recognised_is_deleted_and_is_refused() -> Result<
         "{}",
         browser.cookie
     );
+    let typed = browser.get("/members").await?;
+    assert_eq!(
+        (typed.status, typed.header("location")),
+        (303, Some("/members/"))
+    );
     let home = browser.get("/members/").await?;
     assert_eq!(home.status, 200);
     for shown in [

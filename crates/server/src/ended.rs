@@ -13,6 +13,8 @@ pub(crate) enum Ended {
     Cut,
     /// We did: the session has ended by which it had entered.
     SessionExpired,
+    /// We did: the session by which it had entered, or its user, was revoked.
+    SessionRevoked,
     /// The upstream broke off, or what it sent is no answer.
     UpstreamBroke,
     /// Nobody: it is complete.
@@ -26,6 +28,7 @@ impl Ended {
             Self::ClientLeft => "client_left",
             Self::Cut => "cut",
             Self::SessionExpired => "session_expired",
+            Self::SessionRevoked => "session_revoked",
             Self::UpstreamBroke => "upstream_broke",
             Self::Whole => "whole",
         }

@@ -2,16 +2,18 @@
 //!
 //! Such an exchange has a lease: it may go on for as long as the session lasts by which it has entered. Each runtime has a
 //! register of its own leases, so that nothing is locked, and everything in it can be ended at once or by its holder. Other
-//! exchanges have none and pay nothing for it.
+//! exchanges have none and pay nothing for it. Each runtime also has a mailbox, by which every other thread can have leases
+//! ended ([`end_everywhere`]).
 
 use std::cell::RefCell;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use session::{Format, Session, UnixTime};
 use slab::Slab;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::{Sleep, sleep};
 
 use crate::clock;
@@ -26,6 +28,8 @@ pub(crate) struct Holder {
     pub(crate) user: Box<str>,
     /// The session's id.
     pub(crate) session: Box<str>,
+    /// When the session was written, where anybody says.
+    pub(crate) issued_at: Option<UnixTime>,
 }
 
 /// Why an exchange may not go on.
@@ -35,6 +39,8 @@ pub(crate) enum Over {
     GoingAway,
     /// The session has ended by which it entered.
     SessionExpired,
+    /// The session by which it entered, or its user, may not enter any more.
+    SessionRevoked,
 }
 
 impl Over {
@@ -43,6 +49,7 @@ impl Over {
         match self {
             Self::GoingAway => Ended::Cut,
             Self::SessionExpired => Ended::SessionExpired,
+            Self::SessionRevoked => Ended::SessionRevoked,
         }
     }
 }
@@ -80,6 +87,17 @@ impl Lease {
             number,
             end: end.map(|end| (end, Box::pin(sleep(until(end))))),
         }
+    }
+
+    /// For an exchange of this holder that may not go on from the start.
+    pub(crate) fn over(holder: Holder, over: Over) -> Self {
+        let entry = Entry {
+            holder: Some(holder),
+            over: Some(over),
+            waits: None,
+        };
+        let number = REGISTER.with_borrow_mut(|register| register.insert(entry));
+        Self { number, end: None }
     }
 
     /// Ready when the exchange may not go on.
@@ -129,6 +147,42 @@ pub(crate) fn end(over: Over, are_meant: impl Fn(Option<&Holder>) -> bool) {
     woken.into_iter().for_each(Waker::wake);
 }
 
+/// Ends those leases of every runtime whose holders `are_meant`. Any thread may call it. Each runtime asks about its own
+/// leases as soon as it comes to that, which is after the requests that it is working on, and about leases that began in the
+/// meantime too.
+pub(crate) fn end_everywhere(
+    over: Over,
+    are_meant: impl Fn(Option<&Holder>) -> bool + Send + Sync + 'static,
+) {
+    let are_meant: Arc<AreMeant> = Arc::new(are_meant);
+    let mut mailboxes = MAILBOXES.lock().unwrap_or_else(PoisonError::into_inner);
+    // A runtime that has ended takes no more.
+    mailboxes.retain(|mailbox| mailbox.send((over, Arc::clone(&are_meant))).is_ok());
+}
+
+/// Ends the leases of this runtime that [`end_everywhere`] means, from now on and for ever. To be called once on each runtime,
+/// before it has a lease.
+pub(crate) fn obey() -> impl Future<Output = ()> {
+    let (mailbox, words) = mpsc::unbounded_channel();
+    let mut mailboxes = MAILBOXES.lock().unwrap_or_else(PoisonError::into_inner);
+    mailboxes.push(mailbox);
+    read(words)
+}
+
+async fn read(mut words: UnboundedReceiver<Word>) {
+    while let Some((over, are_meant)) = words.recv().await {
+        end(over, &*are_meant);
+    }
+}
+
+/// Why leases end, and which.
+type Word = (Over, Arc<AreMeant>);
+
+type AreMeant = dyn Fn(Option<&Holder>) -> bool + Send + Sync;
+
+/// Those of all runtimes. Locked when a runtime begins and when leases are to end, never for a request.
+static MAILBOXES: Mutex<Vec<UnboundedSender<Word>>> = Mutex::new(Vec::new());
+
 /// How many leases there are on this runtime.
 pub(crate) fn count() -> usize {
     REGISTER.with_borrow(Slab::len)
@@ -168,6 +222,7 @@ mod tests {
             realm: "default".into(),
             user: user.into(),
             session: format!("session of {user}").into(),
+            issued_at: None,
         }
     }
 
@@ -206,5 +261,28 @@ mod tests {
         assert_eq!(over, Over::SessionExpired, "the first reason counts");
         drop(leases);
         assert_eq!(count(), 0);
+    }
+
+    /// What the mailboxes of all tests of this process are told concerns this user alone.
+    #[tokio::test(flavor = "local")]
+    async fn another_thread_can_end_leases_of_this_runtime() {
+        let mut held = Lease::begin(Some(holder("mallory")), None);
+        let mut other = Lease::begin(Some(holder("bob")), None);
+        let obeying = tokio::task::spawn_local(obey());
+        let is_meant = |held: Option<&Holder>| held.is_some_and(|held| &*held.user == "mallory");
+        let told = std::thread::spawn(move || end_everywhere(Over::SessionRevoked, is_meant));
+        told.join().unwrap();
+        let over = poll_fn(|context| held.poll_over(context)).await;
+        assert_eq!(over, Over::SessionRevoked);
+        let goes_on = poll_fn(|context| Poll::Ready(other.poll_over(context).is_pending()));
+        assert!(goes_on.await);
+        obeying.abort();
+    }
+
+    #[tokio::test]
+    async fn an_exchange_may_be_over_before_it_begins() {
+        let mut lease = Lease::over(holder("ada"), Over::SessionRevoked);
+        let over = poll_fn(|context| lease.poll_over(context)).await;
+        assert_eq!(over, Over::SessionRevoked);
     }
 }

@@ -239,6 +239,7 @@ impl Live {
             realm: Arc::clone(&realm.name),
             user: session.subject().into(),
             session: session.id().into(),
+            issued_at: session.issued_at(),
         };
         let ends = self.limits.session_end.is_some();
         let end = ends.then(|| leases::end_of(session, realm.demands.max_age));

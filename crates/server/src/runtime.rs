@@ -66,6 +66,7 @@ pub(crate) fn start<P: Front, R: Front, D: Front>(
                 let mut beating = JoinSet::new();
                 beating.spawn_local(pulse.beat());
                 beating.spawn_local(give_back());
+                beating.spawn_local(leases::obey());
                 serve(stop, drain, fronts).await
             });
             // A thread that waits for a disk which does not answer is not waited for.

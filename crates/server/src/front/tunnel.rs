@@ -184,6 +184,7 @@ async fn talk(
     let (code, reason) = match over {
         Over::GoingAway => (GOING_AWAY, "going away"),
         Over::SessionExpired => (expired_code, "session expired"),
+        Over::SessionRevoked => (expired_code, "session revoked"),
     };
     tunnel.close(&websocket::closing(code, reason)).await;
     over.ended()

@@ -30,6 +30,7 @@ mod readings;
 mod realm;
 mod refusal;
 mod restriction;
+mod revocations;
 mod routes;
 mod same_origin;
 mod stores;
@@ -55,6 +56,9 @@ pub use proxies::{Origin, TrustedProxies};
 pub use realm::Realm;
 pub use refusal::{Answer, Refusal, Refused};
 pub use restriction::Restriction;
+pub use revocations::{
+    Revocation, RevocationList, RevocationVerdict, Revocations, Revoked, RevokedBy,
+};
 pub use routes::{
     Access, Ambiguity, Conflict, Differs, HostPattern, InvalidHost, InvalidPath, Left,
     LeftRequests, Matched, Methods, NearMiss, OtherReading, PathPattern, PathReading, Pattern,

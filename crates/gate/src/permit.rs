@@ -60,6 +60,14 @@ impl Admission {
         }
     }
 
+    /// Takes that session out.
+    pub(crate) fn into_session(self) -> Option<Box<Session>> {
+        match self {
+            Admission::Bypass | Admission::Preflight | Admission::Public => None,
+            Admission::Session { session, .. } => Some(session),
+        }
+    }
+
     /// The e-mail address by which the user may be known, if there is one that counts. Whatever is decided or written by an
     /// address takes this one.
     pub fn email(&self) -> Option<&str> {

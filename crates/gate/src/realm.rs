@@ -11,9 +11,10 @@ use session::{
 };
 
 use crate::condition::{Condition, Evidence, Verdict};
-use crate::refusal::{Incomparable, StoreRefusal, UnknownUser};
+use crate::refusal::{Incomparable, RevokedSession, StoreRefusal, UnknownUser};
 use crate::{
-    Admission, Facts, FindError, IdentityRules, Issuer, Refusal, Sessions, Source, User, Users,
+    Admission, Facts, FindError, IdentityRules, Issuer, Refusal, RevocationVerdict, Revocations,
+    Sessions, Source, User, Users,
 };
 
 /// One application that issues sessions.
@@ -35,6 +36,8 @@ pub struct Realm<U, S> {
     pub users: Option<U>,
     /// Where sessions are looked up that are not in the request itself; `None` refuses them.
     pub sessions: Option<S>,
+    /// What was revoked of its sessions.
+    pub revocations: Arc<Revocations>,
 }
 
 /// Behind a pointer to its code.
@@ -46,7 +49,7 @@ type BoxFuture<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
 pub(crate) type Found = (Box<Session>, Option<(Source, User)>);
 
 impl<U: Users, S: Sessions> Realm<U, S> {
-    /// Who sends this request: the session that it carries, opened, and its user, who exists and is active.
+    /// Who sends this request: the session that it carries, opened and not revoked, and its user, who exists and is active.
     ///
     /// Never yields when everything that it needs is in memory; an issuer's keys always are, unless a token names one that
     /// is new.
@@ -70,12 +73,7 @@ impl<U: Users, S: Sessions> Realm<U, S> {
                         return Err(refusal(session));
                     }
                     let admission = self.admission(session, None, None, User::default());
-                    return match admission.verdict(&self.active, facts, now) {
-                        Verdict::Met => Ok(admission),
-                        verdict @ (Verdict::Incomparable | Verdict::Unmet) => {
-                            Err(self.inactive(admission, verdict, facts, now))
-                        }
-                    };
+                    return self.in_force(admission, facts, now);
                 }
                 (session, None)
             }
@@ -87,6 +85,33 @@ impl<U: Users, S: Sessions> Realm<U, S> {
             },
         };
         let admission = self.existing_user(session, found).await?;
+        self.in_force(admission, facts, now)
+    }
+
+    /// The admission, unless its session was revoked or its user is not active. Asked last, after everything that may have taken
+    /// time.
+    fn in_force(
+        &self,
+        admission: Admission,
+        facts: &Facts<'_>,
+        now: UnixTime,
+    ) -> Result<Admission, Refusal> {
+        let session = admission.session();
+        match session.map(|session| self.revocations.verdict(session, &self.demands, now)) {
+            None | Some(RevocationVerdict::InForce) => {}
+            Some(RevocationVerdict::Revoked(by)) => {
+                return Err(Refusal::Revoked(RevokedSession {
+                    admission: Box::new(admission),
+                    by,
+                }));
+            }
+            Some(RevocationVerdict::Unknown(error)) => {
+                return Err(Refusal::Store(StoreRefusal {
+                    session: admission.into_session(),
+                    error,
+                }));
+            }
+        }
         match admission.verdict(&self.active, facts, now) {
             Verdict::Met => Ok(admission),
             verdict @ (Verdict::Incomparable | Verdict::Unmet) => {

@@ -3,7 +3,7 @@
 use session::{OpenError, Session};
 use thiserror::Error;
 
-use crate::{Admission, RateLimited, Route, SaidOrigin, Source, StoreError};
+use crate::{Admission, RateLimited, RevokedBy, Route, SaidOrigin, Source, StoreError};
 
 /// A request that may not enter, and the route that says so.
 #[derive(Debug)]
@@ -80,6 +80,9 @@ pub enum Refusal {
     /// The request would enter, but its user is not one of those whom the calling proxy lets enter.
     #[error("the calling proxy lets other users enter")]
     Restricted(Box<Admission>),
+    /// The session was good, and somebody has revoked it, or everything of its user or of everybody from its time.
+    #[error(transparent)]
+    Revoked(RevokedSession),
     /// The session is good, but nobody can say whether its user still exists.
     #[error(transparent)]
     Store(StoreRefusal),
@@ -113,6 +116,16 @@ pub struct Incomparable {
     pub admission: Box<Admission>,
     /// Which value it is and of which kind, without the value.
     pub what: Box<str>,
+}
+
+/// A session that was revoked.
+#[derive(Debug, Error)]
+#[error("{by}")]
+pub struct RevokedSession {
+    /// On what grounds the request would have entered.
+    pub admission: Box<Admission>,
+    /// What has revoked it.
+    pub by: RevokedBy,
 }
 
 /// A session that could not be looked up, or whose user could not be checked.
@@ -173,6 +186,7 @@ impl Refusal {
             Refusal::OtherOrigin(_) => "cross_origin",
             Refusal::RateLimited(_) => "rate_limited",
             Refusal::Restricted(_) => "restricted",
+            Refusal::Revoked(_) => "revoked",
             Refusal::Store(_) => "store_unavailable",
             Refusal::UnknownPath => "unknown_path",
             Refusal::UnknownSession(_) => "session_missing",
@@ -192,6 +206,7 @@ impl Refusal {
             Refusal::Guest(_)
             | Refusal::NoSession
             | Refusal::NoSessionStore { .. }
+            | Refusal::Revoked(_)
             | Refusal::UnknownSession(_)
             | Refusal::Unopened(_) => Answer::SignIn,
             Refusal::NoIssuerKeys | Refusal::Store(_) => Answer::Unavailable,
@@ -217,6 +232,7 @@ impl Refusal {
             | Refusal::Incomparable(Incomparable { admission, .. })
             | Refusal::NoRoute(admission)
             | Refusal::Restricted(admission)
+            | Refusal::Revoked(RevokedSession { admission, .. })
             | Refusal::Unmet(admission)
             | Refusal::Unwritable(admission) => Some(admission),
             Refusal::RateLimited(limited) => limited.admission.as_deref(),

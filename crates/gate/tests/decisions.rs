@@ -11,7 +11,8 @@ use std::time::Duration;
 use gate::{
     Answer, Arrival, Bypass, Condition, Exceeded, Facts, FindError, Gate, Hygiene, IdentityHeaders,
     IdentityRules, Issuer, IssuerKeys, KnownSession, Lookup, Newer, PathPattern, Permit, Realm,
-    Refusal, Rewrite, Routes, Sessions, Source, StoreError, User, Users,
+    Refusal, Revocation, Revocations, Revoked, Rewrite, Routes, Sessions, Source, StoreError, User,
+    Users,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use jsonwebtoken::EncodingKey;
@@ -121,6 +122,7 @@ fn realm() -> TestRealm {
         identity: IdentityRules::default(),
         active: Condition::ALWAYS,
         issuer: None,
+        revocations: Arc::default(),
         users: Some(FakeUsers),
         sessions: None,
     }
@@ -650,6 +652,104 @@ fn a_token_of_the_issuer_enters_and_its_subject_is_checked_if_configured() {
         let decided = decided.as_ref().map(String::as_str).map_err(String::as_str);
         assert_eq!(decided, expected, "{subject}");
     }
+}
+
+/// This was revoked a moment ago.
+fn revoked(what: Revoked) -> Arc<Revocations> {
+    let revocations = Revocations::default();
+    let revocation = Revocation {
+        what,
+        before: UnixTime::from_secs(NOW - 1),
+        until: UnixTime::from_secs(NOW + 3600),
+    };
+    revocations.replace([revocation].into_iter().collect());
+    Arc::new(revocations)
+}
+
+#[test]
+fn what_was_revoked_has_to_sign_in_again_whatever_carries_it() {
+    let carried = |gate: TestGate, (name, value): (&str, &str)| {
+        decide(&gate, Method::GET, "/a", &[(name, value)]).map_err(|refused| {
+            assert_eq!(refused, "revoked SignIn");
+            "revoked"
+        })
+    };
+    let cookie = cookie("ada", NOW + 60);
+    let (token, opaque) = (bearer("ada"), "authjs.session-token=session-of-ada");
+    let users = [
+        (Revoked::All, Err("revoked")),
+        (Revoked::User("ada".into()), Err("revoked")),
+        (Revoked::User("bob".into()), Ok("session ada".to_owned())),
+        (
+            Revoked::Session("other".into()),
+            Ok("session ada".to_owned()),
+        ),
+    ];
+    for (what, expected) in users {
+        let revocations = || revoked(what.clone());
+        let in_cookie = gate_of(Realm {
+            revocations: revocations(),
+            ..realm()
+        });
+        assert_eq!(carried(in_cookie, ("Cookie", &cookie)), expected);
+        let looked_up = gate_of(Realm {
+            revocations: revocations(),
+            ..opaque_realm(true)
+        });
+        assert_eq!(carried(looked_up, ("Cookie", opaque)), expected);
+        for checks_user in [true, false] {
+            let mut signed = gate_with_issuer(checks_user, |_| Newer::None);
+            signed.realms[0].revocations = revocations();
+            assert_eq!(carried(signed, ("Authorization", &token)), expected);
+        }
+    }
+}
+
+#[test]
+fn a_renewal_of_the_app_does_not_outlive_a_revocation_where_a_claim_has_the_time_of_sign_in() {
+    let named = ClaimDemands {
+        sign_in_claim: Some("auth_time".to_owned()),
+        ..ClaimDemands::default()
+    };
+    let renewed = |signed_in: u64, demands: &ClaimDemands| {
+        let claims = json!({ "sub": "ada", "iat": NOW, "exp": NOW + 60, "auth_time": signed_in });
+        let name = CookieName::try_from("authjs.session-token").unwrap();
+        let claims = claims.as_object().unwrap();
+        let token = seal::authjs(&Secret::new(SECRET), &name, claims, [7; 16]);
+        let gate = gate_of(Realm {
+            revocations: revoked(Revoked::User("ada".into())),
+            demands: demands.clone(),
+            ..realm()
+        });
+        decide(
+            &gate,
+            Method::GET,
+            "/a",
+            &[("Cookie", &format!("{name}={token}"))],
+        )
+        .is_ok()
+    };
+    assert!(!renewed(NOW - 60, &named));
+    assert!(renewed(NOW, &named), "signed in again");
+    assert!(renewed(NOW - 60, &ClaimDemands::default()));
+}
+
+#[test]
+fn a_list_of_revocations_that_cannot_be_read_is_an_outage_and_public_paths_are_open() {
+    let lost = StoreError::TimedOut {
+        store: Source::Postgres,
+        limit: Duration::from_secs(2),
+    };
+    let gate = gate_of(Realm {
+        revocations: Arc::new(Revocations::unknown(lost)),
+        ..realm()
+    });
+    let cookie = cookie("ada", NOW + 60);
+    let at = |path| decide(&gate, Method::GET, path, &[("Cookie", &cookie)]);
+    assert_eq!(at("/a").unwrap_err(), "store_unavailable Unavailable");
+    assert!(at("/public/").is_ok());
+    let without = decide(&gate, Method::GET, "/a", &[]);
+    assert_eq!(without.unwrap_err(), "no_credential SignIn");
 }
 
 #[test]

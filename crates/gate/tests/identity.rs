@@ -61,6 +61,7 @@ fn gate(identity: IdentityRules) -> Gate<Unasked, Unasked> {
         identity,
         active: Condition::ALWAYS,
         issuer: None,
+        revocations: Arc::default(),
         users: None,
         sessions: None,
     };

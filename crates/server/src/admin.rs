@@ -3,6 +3,7 @@
 mod certificates;
 mod explain;
 mod reload;
+mod revocations;
 mod upstreams;
 
 use std::convert::Infallible;
@@ -101,7 +102,7 @@ async fn accept(listener: TcpListener, admin: Arc<Admin>) {
 async fn serve(stream: TcpStream, admin: Arc<Admin>) {
     let service = service_fn(|request| {
         let admin = Arc::clone(&admin);
-        async move { Ok::<_, Infallible>(admin.answer(&request).await) }
+        async move { Ok::<_, Infallible>(admin.answer(request).await) }
     });
     let handed_over = admin.handed_over.clone();
     let connection = http1::Builder::new()
@@ -118,9 +119,9 @@ async fn serve(stream: TcpStream, admin: Arc<Admin>) {
 }
 
 impl Admin {
-    async fn answer(&self, request: &Request<Incoming>) -> Response<String> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<String> {
         let path = request.uri().path();
-        if path != "/healthz" && !self.admits(request) {
+        if path != "/healthz" && !self.admits(&request) {
             let mut response = text(
                 StatusCode::UNAUTHORIZED,
                 "ADMIN_TOKEN is set: send it as a bearer token\n",
@@ -141,14 +142,19 @@ impl Admin {
             }
             (_, "/reload") => text(StatusCode::METHOD_NOT_ALLOWED, "POST only\n"),
             (&Method::GET | &Method::HEAD, "/explain") => {
-                explain::answer(&self.live.load(), &self.refusals, request)
+                explain::answer(&self.live.load(), &self.refusals, &request)
+            }
+            (_, "/revocations") => {
+                let live = self.live.load_full();
+                let (status, content_type, body) = revocations::answer(&live, request).await;
+                typed(status, content_type, body)
             }
             (_, "/explain" | "/healthz" | "/readyz" | "/metrics") => {
                 text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n")
             }
             _ => text(
                 StatusCode::NOT_FOUND,
-                "/explain, /healthz, /readyz, /metrics and /reload are here\n",
+                "/explain, /healthz, /readyz, /metrics, /reload and /revocations are here\n",
             ),
         }
     }
@@ -187,6 +193,9 @@ impl Admin {
         if let Some(are_shared) = live.shares_limits() {
             body["shared_limits"] = Value::from(if are_shared { "up" } else { "degraded" });
         }
+        if let Some(is_known) = live.knows_revocations() {
+            body["revocations"] = state(is_known);
+        }
         typed(status, "application/json", format!("{body}\n"))
     }
 
@@ -197,6 +206,9 @@ impl Admin {
         }
         if let Some(are_shared) = live.shares_limits() {
             self.metrics.store_up("shared-limits", are_shared);
+        }
+        if let Some(is_known) = live.knows_revocations() {
+            self.metrics.store_up("revocations", is_known);
         }
         let page = self.metrics.render() + &certificates::metrics(&live);
         let page = page + &upstreams::metrics(&live);

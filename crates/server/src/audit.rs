@@ -7,16 +7,18 @@
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use session::UnixTime;
 
-use crate::clock::timestamp;
+use crate::clock::{self, timestamp};
 use crate::config::LogFormat;
 use crate::metrics::Metrics;
 use crate::output::{Buffer, Loss, Output};
 use crate::refusals::{Refusals, Remembered};
+use crate::revocations::Change;
 
 /// One decision. Neither the token, nor a cookie, nor a secret, nor the query has a place here.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) peer_ip: IpAddr,
     /// The session's subject, once the session was opened.
     pub(crate) user_id: Option<&'a str>,
+    /// The session's id, where lines name sessions.
+    pub(crate) session_id: Option<&'a str>,
     /// Whether that is a guest, who has never signed up.
     pub(crate) anonymous: bool,
     /// The id of the user who acts as that one.
@@ -86,6 +90,16 @@ pub(crate) struct Audit {
     format: Option<LogFormat>,
     /// Those of all runtimes.
     refusals: Arc<Refusals>,
+    terms: AuditTerms,
+}
+
+/// What is told to those who write lines, and by whom lines are written that no runtime writes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AuditTerms {
+    /// Whether lines name sessions, by their ids.
+    pub(crate) names_sessions: Arc<AtomicBool>,
+    /// Where the process writes, once lines are written.
+    pub(crate) of_process: Arc<OnceLock<Audit>>,
 }
 
 impl Audit {
@@ -96,6 +110,7 @@ impl Audit {
             buffer: Buffer::new(Arc::default()),
             format: Some(LogFormat::Json),
             refusals: Arc::default(),
+            terms: AuditTerms::default(),
         }
     }
 
@@ -108,6 +123,19 @@ impl Audit {
     /// Keeps a refusal in memory for a while, whether or not lines are written.
     pub(crate) fn remember(&self, refusal: Remembered) {
         self.refusals.remember(refusal);
+    }
+
+    /// Whether lines name sessions, by their ids.
+    pub(crate) fn names_sessions(&self) -> bool {
+        self.terms.names_sessions.load(Ordering::Relaxed)
+    }
+
+    /// Writes a line about a revocation.
+    pub(crate) fn revoked(&self, change: &Change) {
+        if let Some(format) = self.format {
+            let now = clock::now();
+            self.buffer.add(|text| change.write(text, now, format));
+        }
     }
 
     /// Writes a line, or counts it when the buffer is full.
@@ -136,25 +164,31 @@ type Watcher = dyn Fn(&Entry<'_>) + Send + Sync;
 
 static WATCHER: OnceLock<Box<Watcher>> = OnceLock::new();
 
-/// Starts the thread that carries lines to standard output, with one buffer for each of so many runtimes. Without a format
-/// nothing is written. What is refused goes into `refusals` too.
+/// Starts the thread that carries lines to standard output, with one buffer for each of so many runtimes and one for the
+/// process. Without a format nothing is written. What is refused goes into `refusals` too.
 pub(crate) fn start(
     runtimes: usize,
     format: Option<LogFormat>,
     metrics: &Metrics,
     refusals: &Arc<Refusals>,
+    terms: &AuditTerms,
 ) -> io::Result<(Output, Vec<Audit>)> {
-    let audits: Vec<Audit> = (0..runtimes)
+    let mut audits: Vec<Audit> = (0..=runtimes)
         .map(|_| Audit {
             buffer: Buffer::new(metrics.audit_lost()),
             format,
             refusals: Arc::clone(refusals),
+            terms: terms.clone(),
         })
         .collect();
     let buffers = audits
         .iter()
         .map(|audit| Arc::clone(&audit.buffer))
         .collect();
+    if let Some(last) = audits.pop() {
+        // Lines are started once.
+        let _ = terms.of_process.set(last);
+    }
     let output = Output::start("audit", io::stdout(), buffers, next_pause, report)?;
     Ok((output, audits))
 }
@@ -196,6 +230,7 @@ fn write_json(out: &mut Vec<u8>, entry: &Entry<'_>) {
         client_ip,
         peer_ip,
         user_id,
+        session_id,
         anonymous,
         impersonated_by,
         cred,
@@ -231,6 +266,9 @@ fn write_json(out: &mut Vec<u8>, entry: &Entry<'_>) {
     line.address(",\"peer_ip\":\"", *peer_ip);
     if let Some(user_id) = user_id {
         line.text(",\"user_id\":\"", user_id);
+    }
+    if let Some(session_id) = session_id {
+        line.text(",\"session_id\":\"", session_id);
     }
     if *anonymous {
         line.0.extend_from_slice(b",\"anonymous\":true");
@@ -407,6 +445,7 @@ mod tests {
             client_ip: Ipv4Addr::LOCALHOST.into(),
             peer_ip: Ipv4Addr::LOCALHOST.into(),
             user_id: Some(user),
+            session_id: None,
             anonymous: false,
             impersonated_by: None,
             cred: "authjs5",

@@ -5,6 +5,7 @@ mod doctor;
 mod explain;
 mod mint;
 mod open;
+mod revoke;
 mod secrets;
 
 use std::io::{self, IsTerminal};
@@ -74,6 +75,12 @@ enum Command {
         #[arg(value_enum)]
         part: Reference,
     },
+    /// Sign somebody out: end sessions before they expire, on every gate that shares REVOCATION_STORE.
+    ///
+    /// Reads the configuration as `serve` does, and writes into the store that REVOCATION_STORE names.
+    Revoke(Box<revoke::RevokeArguments>),
+    /// List what is revoked, take a revocation back, or make the table in which they are kept.
+    Revocations(revoke::RevocationsArguments),
     /// Make a session cookie, for tests and development; never in production.
     ///
     /// Prints the value of a `Cookie` header that signs the user in wherever the secret is believed.
@@ -134,6 +141,14 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Open(arguments) => {
             let loaded = valid(load()).map_err(colored)?;
             return open::run(&arguments, &loaded);
+        }
+        Command::Revoke(arguments) => {
+            let config = Config::from_loaded(&load()).map_err(colored)?;
+            revoke::revoke(*arguments, &config, &environment)?;
+        }
+        Command::Revocations(arguments) => {
+            let config = Config::from_loaded(&load()).map_err(colored)?;
+            revoke::revocations(arguments, &config)?;
         }
         Command::Mint(arguments) => {
             let loaded = valid(load()).map_err(colored)?;

@@ -39,6 +39,7 @@ mod realm;
 mod realms;
 mod redis_url;
 pub(crate) mod reference;
+mod revocations;
 mod rules;
 mod secrets;
 mod sessions;
@@ -102,7 +103,7 @@ use self::stack::Stack;
 pub(crate) use self::tls::{Certificates, TlsSettings};
 pub(crate) use crate::logging::LogFormat;
 use crate::socket::Address;
-use ::stores::RedisSettings;
+use ::stores::{RedisSettings, RevocationPlace, RevocationSettings};
 
 /// Every setting, valid.
 #[derive(Debug)]
@@ -135,6 +136,8 @@ pub(crate) struct Config {
     pub(crate) limits: LimitSettings,
     /// Where all nodes count together how often somebody asks, if they do.
     pub(crate) shared_limits: Option<RedisSettings>,
+    /// Where revocations are kept, if they are.
+    pub(crate) revocations: Option<RevocationSettings>,
     /// How long a client may keep us waiting.
     pub(crate) client: ClientSettings,
     /// How long requests in flight may take after a signal to stop.
@@ -307,6 +310,8 @@ impl Config {
                 .is_none_or(|rules| rules.handling.iter().any(has_rate));
         let stores = realms.default().stores.as_ref();
         let shared_limits = limits::shared(&mut reader, is_limited, stores);
+        let revocations = revocations::read(&mut reader, stores);
+        let place = revocations.as_ref().map(|settings| &settings.place);
         let client = clients::settings(&mut reader);
         let drain = reader.seconds("DRAIN_TIMEOUT", 30);
         let drain_delay = reader.seconds("DRAIN_DELAY", 0);
@@ -327,6 +332,9 @@ impl Config {
             own_names: listeners.iter().any(ListenerSettings::needs_own_names),
             acme: acme::is_used(&listeners),
             limits_in_redis: shared_limits.is_some(),
+            revocations: place.is_some(),
+            revocations_in_database: matches!(place, Some(RevocationPlace::Postgres(_))),
+            revocations_in_redis: matches!(place, Some(RevocationPlace::Redis(_))),
             acme_in_database: acme.as_ref().is_some_and(AcmeSettings::asks_database),
             bypass: bypass.is_some(),
             ..Uses::of(realms.default())
@@ -375,6 +383,7 @@ impl Config {
                     trusted_proxies,
                     limits,
                     shared_limits,
+                    revocations,
                     client,
                     drain,
                     drain_delay,

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use gate::{
-    Admission, Answer, Arrival, ClientCertificate, Differs, Facts, Permit, Refusal, Refused, Route,
-    RouteRow,
+    Admission, Answer, Arrival, ClientCertificate, Differs, Facts, Permit, Refusal, Refused,
+    RevokedBy, Route, RouteRow,
 };
 use http::header::{HOST, LOCATION};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -395,6 +395,9 @@ impl Explanation {
             self.notes
                 .extend(realms::others(live, route, facts.headers));
         }
+        if let Refusal::Revoked(revoked) = refusal {
+            self.note(revoked_by(revoked.by));
+        }
         if let Refusal::Store(_) = refusal {
             self.note("--no-stores explains everything that needs no look-up");
         }
@@ -461,6 +464,24 @@ impl SessionPart {
             format: session.format().as_str(),
             expires: timestamp(session.expires_at()).to_string(),
         }
+    }
+}
+
+fn revoked_by(by: RevokedBy) -> String {
+    let before = |time| timestamp(time).to_string();
+    match by {
+        RevokedBy::All(time) => format!(
+            "everything of the realm that was issued before {} is revoked; `sessiongate revocations` says by whom and why",
+            before(time)
+        ),
+        RevokedBy::Session => {
+            "the session itself is revoked; `sessiongate revocations` says by whom and why"
+                .to_owned()
+        }
+        RevokedBy::User(time) => format!(
+            "everything of the user that was issued before {} is revoked; `sessiongate revocations` says by whom and why",
+            before(time)
+        ),
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Holder {
     pub(crate) user: Box<str>,
     /// The session's id.
     pub(crate) session: Box<str>,
-    /// When the session was written, where anybody says.
+    /// When its user signed in, where the session says so.
     pub(crate) issued_at: Option<UnixTime>,
 }
 

@@ -16,8 +16,9 @@ mod view;
 mod watch;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use gate::{Gate, TrustedProxies};
+use gate::{Gate, RevocationVerdict, TrustedProxies};
 use session::{Secret, Session};
 
 use self::error::AskedColumnError;
@@ -32,11 +33,13 @@ pub(crate) use self::surroundings::Surroundings;
 pub(crate) use self::tickets::{HandedTickets, ListenerTickets};
 pub(crate) use self::view::{Current, Shared, View};
 use crate::acme::Acme;
+use crate::clock;
 use crate::config::{
     ClientSettings, Config, Handling, HttpsSettings, LimitSettings, ServiceSettings,
 };
-use crate::leases::{self, Holder, Lease};
+use crate::leases::{self, Holder, Lease, Over};
 use crate::limits::{AllNodes, Rates};
+use crate::revocations::{RevocationWatch, Witness};
 use stores::{SharedRates, StoreHealth, UnknownTokens, Users};
 
 /// What a reload replaces.
@@ -59,6 +62,8 @@ pub(crate) struct Live {
     pub(crate) rates: Option<Rates>,
     /// What counts for all nodes, if anything does.
     shared_rates: Option<Arc<SharedRates>>,
+    /// What was revoked, if that is kept anywhere.
+    pub(crate) revocations: Option<Arc<RevocationWatch>>,
     /// How long a client may keep us waiting.
     pub(crate) client: ClientSettings,
     /// Those of the process, in the order in which they were bound.
@@ -114,10 +119,23 @@ impl Live {
         let limits = &config.limits;
         let rates = Rates::new(&around.table, limits, &rules.handling, routes, all_nodes);
         let bad_sessions = rates.as_ref().and_then(Rates::bad_sessions);
+        let revocations = config.revocations.map(|settings| {
+            let kept = before.and_then(|before| before.revocations.as_ref());
+            let kept = kept.filter(|kept| kept.is_of(&settings)).cloned();
+            kept.unwrap_or_else(|| {
+                let witness = Witness {
+                    metrics: Arc::clone(&around.metrics),
+                    audit: Arc::clone(&around.audit.of_process),
+                };
+                RevocationWatch::open(settings, &around.pools, &around.runtime, witness)
+            })
+        });
         let (mut opened, mut realms) = (Vec::new(), Vec::new());
         for settings in config.realms {
             let before = before.and_then(|before| Opened::named(&before.realms, &settings.name));
-            let (one, mut realm) = Opened::open(settings, before, around)?;
+            let revoked = revocations.as_ref();
+            let revoked = revoked.map_or_else(Arc::default, |all| all.of(&settings.name));
+            let (one, mut realm) = Opened::open(settings, before, around, revoked)?;
             let sessions = realm.sessions.take();
             realm.sessions = sessions.map(|sessions| {
                 let unknown = bad_sessions.cloned();
@@ -144,6 +162,7 @@ impl Live {
             limits: config.limits,
             rates,
             shared_rates,
+            revocations,
             client: config.client,
             listeners,
             acme,
@@ -164,6 +183,7 @@ impl Live {
             identity: settings.identity,
             active: settings.active,
             issuer: None,
+            revocations: Arc::default(),
             users: None,
             sessions: None,
         };
@@ -184,6 +204,7 @@ impl Live {
             limits: config.limits,
             rates: None,
             shared_rates: None,
+            revocations: None,
             client: config.client,
             listeners: Vec::new(),
             acme: None,
@@ -219,7 +240,28 @@ impl Live {
     /// Whether decisions can be made: the stores can tell, or none is needed.
     pub(crate) fn is_ready(&self) -> bool {
         let mut stores = self.realms.iter().filter_map(|realm| realm.stores.as_ref());
-        stores.all(stores::Stores::ready)
+        stores.all(stores::Stores::ready) && self.knows_revocations() != Some(false)
+    }
+
+    /// Whether it is known what was revoked; `None` where nothing can be.
+    pub(crate) fn knows_revocations(&self) -> Option<bool> {
+        self.revocations.as_ref().map(|watch| watch.is_ready())
+    }
+
+    /// Waits until it is known what was revoked, or it could not be read.
+    pub(crate) async fn has_asked_for_revocations(&self) {
+        if let Some(watch) = &self.revocations {
+            watch.has_tried().await;
+        }
+    }
+
+    /// Has audit lines name sessions where they can be revoked, from now on.
+    pub(crate) fn takes_effect(&self, around: &Surroundings) {
+        let can_revoke = self.revocations.is_some();
+        around
+            .audit
+            .names_sessions
+            .store(can_revoke, Ordering::Relaxed);
     }
 
     /// What becomes of a request that enters, or does not, by this route.
@@ -239,8 +281,15 @@ impl Live {
             realm: Arc::clone(&realm.name),
             user: session.subject().into(),
             session: session.id().into(),
-            issued_at: session.issued_at(),
+            issued_at: session.signed_in_at(&realm.demands),
         };
+        // It may have been revoked since it was let in; from here on the lease hears of that.
+        let verdict = realm
+            .revocations
+            .verdict(session, &realm.demands, clock::now());
+        if let RevocationVerdict::Revoked(_) = verdict {
+            return Lease::over(holder, Over::SessionRevoked);
+        }
         let ends = self.limits.session_end.is_some();
         let end = ends.then(|| leases::end_of(session, realm.demands.max_age));
         Lease::begin(Some(holder), end)
@@ -296,8 +345,14 @@ impl Live {
         let theirs = successor.and_then(|successor| successor.shared_rates.as_ref());
         let rates = self.shared_rates.as_ref();
         let rates = rates.filter(|ours| theirs.is_none_or(|theirs| !Arc::ptr_eq(ours, theirs)));
+        let theirs = successor.and_then(|successor| successor.revocations.as_ref());
+        let revocations = self.revocations.as_ref();
+        let revocations =
+            revocations.filter(|ours| theirs.is_none_or(|theirs| !Arc::ptr_eq(ours, theirs)));
+        let of_process =
+            Superseded::of_process(acme.cloned(), rates.cloned(), revocations.cloned());
         superseded
-            .chain([Superseded::of_process(acme.cloned(), rates.cloned())])
+            .chain([of_process])
             .filter(|superseded| !superseded.is_nothing())
             .collect()
     }
@@ -309,6 +364,12 @@ impl Live {
             let before = Opened::named(&before.realms, realm.name());
             realm.proves_itself(before).await?;
         }
-        Ok(())
+        self.has_asked_for_revocations().await;
+        // What was down before is no reason to go on with the old settings.
+        let was_down = before.knows_revocations() == Some(false);
+        match self.knows_revocations() {
+            Some(false) if !was_down => Err(LiveError::Revocations),
+            Some(_) | None => Ok(()),
+        }
     }
 }

@@ -42,6 +42,7 @@ mod process;
 mod pulse;
 mod random;
 mod refusals;
+mod revocations;
 mod runtime;
 mod serve;
 mod service;

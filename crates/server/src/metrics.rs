@@ -222,6 +222,26 @@ impl Metrics {
         });
     }
 
+    /// Counts a revocation that takes effect, by how it was made.
+    pub(crate) fn revoked(&self, source: &str) {
+        // Anything may stand in the store, and every value of a label stays.
+        let source = match source {
+            "admin" => "admin",
+            "cli" => "cli",
+            _ => "other",
+        };
+        let counter = self
+            .register(|| metrics::counter!("sessiongate_revocations_total", "source" => source));
+        counter.increment(1);
+    }
+
+    /// Notes how many revocations there are.
+    pub(crate) fn revocations(&self, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.register(|| metrics::gauge!("sessiongate_revocations"))
+            .set(f64::from(count));
+    }
+
     /// The page that Prometheus reads.
     pub(crate) fn render(&self) -> String {
         let audit_lost = self.audit_lost.load(Ordering::Relaxed);
@@ -308,6 +328,11 @@ fn labels(pairs: &[(&'static str, &'static str)]) -> Vec<Label> {
 }
 
 fn describe() {
+    metrics::describe_counter!(
+        "sessiongate_revocations_total",
+        "Revocations that have taken effect, by how they were made."
+    );
+    metrics::describe_gauge!("sessiongate_revocations", "Revocations that are known.");
     metrics::describe_counter!(
         "sessiongate_decisions_total",
         "Decisions by front, outcome and reason."

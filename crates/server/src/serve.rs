@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 pub(crate) use self::listeners::Bound;
 use self::listeners::{FixedListener, Listeners, Wanted};
 use crate::admin::{self, Admin};
-use crate::audit::{self, Audit};
+use crate::audit::{self, Audit, AuditTerms};
 use crate::config::{Config, ConfigSource, LogFormat};
 use crate::front::Sparingly;
 use crate::front::decisions::Decisions;
@@ -76,6 +76,7 @@ struct Built {
     signals: Signals,
     stop: Stop,
     metrics: Arc<Metrics>,
+    audit: AuditTerms,
     fixed: Fixed,
     reload: Reload,
 }
@@ -140,11 +141,13 @@ impl Built {
             metrics: Metrics::new()?,
             table: Arc::new(Table::new()),
             tickets,
+            audit: AuditTerms::default(),
         };
         let fixed = Fixed::of(&config);
         let reload = Reload::open(source, config, &around)?;
         shared.block_on(reload.live().load().prove_columns())?;
         shared.block_on(reload.live().load().has_certificates());
+        shared.block_on(reload.live().load().has_asked_for_revocations());
         Ok(Self {
             fixed,
             reload,
@@ -153,6 +156,7 @@ impl Built {
             signals,
             stop: Stop::default(),
             metrics: around.metrics,
+            audit: around.audit,
         })
     }
 
@@ -171,7 +175,11 @@ impl Built {
             return Ok(());
         }
         let down = live.health().into_iter().find(|store| !store.up);
-        let what = down.map_or("the issuer of tokens", |store| store.source.as_str());
+        let what = match (down, live.knows_revocations()) {
+            (Some(store), _) => store.source.as_str(),
+            (None, Some(false)) => "the store of revocations (REVOCATION_STORE)",
+            (None, Some(true) | None) => "the issuer of tokens",
+        };
         bail!(
             "{what} does not answer: where everything answers the process before this one, it has to answer this one too"
         )
@@ -185,6 +193,7 @@ impl Built {
             signals,
             stop,
             metrics,
+            audit,
             fixed,
             reload,
         } = self;
@@ -204,7 +213,8 @@ impl Built {
         let succession = Succession::of(kept, Arc::clone(&live));
         let admin = shared.block_on(admin::start(listeners.admin.0.try_clone()?, admin))?;
         let bound = listeners.bound(admin.address);
-        let (output, audits) = audit::start(fixed.workers, fixed.audits, &metrics, &refusals)?;
+        let (output, audits) =
+            audit::start(fixed.workers, fixed.audits, &metrics, &refusals, &audit)?;
         let (pulses, workers) = pulses(fixed.workers);
         let audits = audits.into_iter().zip(workers);
         start_workers(&fixed, listeners, audits, &live, &metrics, &stop)?;

@@ -136,6 +136,7 @@ impl JwtDemands {
             audience: Some(audience.into()),
             max_age: None,
             subject_claim: None,
+            sign_in_claim: None,
         })
     }
 

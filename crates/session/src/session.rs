@@ -30,6 +30,9 @@ pub struct ClaimDemands {
     /// nobody, but `email`, `name` and `jti` may. Sessions of which the format names the user elsewhere (Better Auth, and
     /// everything that is looked up) do not ask for it.
     pub subject_claim: Option<String>,
+    /// The name of the claim that says when the user signed in, in seconds since 1970, where the application keeps that when it
+    /// renews a session: see [`Session::signed_in_at`].
+    pub sign_in_claim: Option<String>,
 }
 
 impl ClaimDemands {
@@ -240,6 +243,29 @@ impl Session {
     #[must_use]
     pub fn issued_at(&self) -> Option<UnixTime> {
         self.issued_at
+    }
+
+    /// When the user signed in, as far as the session says: the earlier of claim `iat` and the one that
+    /// [`ClaimDemands::sign_in_claim`] names, because Auth.js and NextAuth write `iat` anew each time that they renew a session
+    /// (`@auth/core` `src/jwt.ts`). Where such a session lacks that claim, or has something else than a number there, nobody
+    /// says. Better Auth, stored sessions and signed tokens keep their own time, so that the claim is not read.
+    #[must_use]
+    pub fn signed_in_at(&self, demands: &ClaimDemands) -> Option<UnixTime> {
+        let is_renewed = match self.format {
+            Format::AuthJs | Format::AuthJsSigned | Format::NextAuth => true,
+            Format::AuthJsDatabase
+            | Format::BetterAuthCompact
+            | Format::BetterAuthJwe
+            | Format::BetterAuthJwt
+            | Format::BetterAuthToken
+            | Format::Jwt => false,
+        };
+        let claim = demands.sign_in_claim.as_ref().filter(|_| is_renewed);
+        let Some(claim) = claim else {
+            return self.issued_at;
+        };
+        let signed_in = self.claims().get(claim).and_then(Value::as_f64)?;
+        Some(self.issued_at?.min(UnixTime::from_numeric_date(signed_in)))
     }
 
     /// Whether the session was written after the other one, or ends later where neither says when it was written.

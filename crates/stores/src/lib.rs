@@ -24,6 +24,7 @@ mod rates;
 mod record;
 mod redis;
 mod reporter;
+mod revocations;
 mod secondary;
 mod sessions;
 mod settings;
@@ -59,10 +60,11 @@ use self::fact::Fact;
 pub use self::health::StoreHealth;
 pub use self::identifier::{Column, Table};
 use self::memory::Memory;
-pub use self::pools::Pools;
-use self::pools::{Fingerprints, Lease, RedisLine};
+pub use self::pools::{Fingerprints, Pools};
+use self::pools::{Lease, RedisLine};
 pub use self::postgres::{
-    PostgresHost, PostgresServer, SharedRows, SharedRowsError, SharedRowsSurvey, Verify,
+    OwnTableError, PostgresHost, PostgresServer, SharedRows, SharedRowsError, SharedRowsSurvey,
+    Verify,
 };
 pub use self::process::{Clock, Process, TurnedClock};
 pub use self::rates::SharedRates;
@@ -70,6 +72,10 @@ use self::record::About;
 pub use self::redis::{OverShared, RedisAddress, RedisServer, SharedCell, SharedChange};
 use self::redis::{Redis, RedisTarget};
 use self::reporter::Reporter;
+pub use self::revocations::{
+    NewsOfRevocations, RevocationEntry, RevocationEntryError, RevocationPlace, RevocationSettings,
+    RevocationStore, RevocationStoreError, reload_soon,
+};
 use self::secondary::SecondaryStorage;
 use self::sessions::SessionTruth;
 pub use self::sessions::{Counting, Sessions, UnknownTokens};

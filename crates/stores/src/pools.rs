@@ -53,7 +53,7 @@ impl DatabaseTarget {
 
 /// Digests of certificates and keys, so that new ones must prove themselves on new connections. `None` is a file that cannot
 /// be read, which opening a connection reports.
-pub(super) type Fingerprints = Vec<Option<Vec<u8>>>;
+pub type Fingerprints = Vec<Option<Vec<u8>>>;
 
 /// The fingerprints of every file that these settings name.
 pub(super) fn fingerprints(settings: &Settings) -> Fingerprints {
@@ -64,7 +64,7 @@ pub(super) fn fingerprints(settings: &Settings) -> Fingerprints {
     database.into_iter().chain(redis.map(fingerprint)).collect()
 }
 
-fn files_of(settings: &DatabaseSettings) -> Fingerprints {
+pub(super) fn files_of(settings: &DatabaseSettings) -> Fingerprints {
     let DatabaseUrl::Postgres(server) = &settings.url else {
         return Vec::new();
     };

@@ -14,6 +14,7 @@
 
 mod catalog;
 mod columns;
+mod own;
 mod question;
 mod rows;
 pub(super) mod server;
@@ -31,6 +32,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
 use self::catalog::{Layout, Visible};
+pub use self::own::OwnTableError;
+pub(crate) use self::own::{OwnTables, text};
 use self::question::{ByKey, Question};
 pub use self::rows::{SharedRows, SharedRowsError, SharedRowsSurvey};
 pub(super) use self::server::PostgresOpener;

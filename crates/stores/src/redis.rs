@@ -5,6 +5,7 @@
 //! costs those few requests their [`timeout`](RedisTarget::timeout) that were waiting when it began,
 //! and later ones nothing.
 
+mod commands;
 mod rates;
 mod refusal;
 mod server;

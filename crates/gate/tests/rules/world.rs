@@ -210,6 +210,7 @@ pub(crate) fn realm(name: &str, cookie: SessionCookie) -> Realm<Rows, Rows> {
         },
         active: Condition::All(vec![banned]),
         issuer: None,
+        revocations: Arc::default(),
         users: Some(Rows),
         sessions: Some(Rows),
     }

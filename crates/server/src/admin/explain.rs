@@ -135,7 +135,7 @@ fn wants_text(headers: &HeaderMap) -> bool {
 }
 
 /// A parameter with its escapes undone. A `+` is one: who means a blank writes `%20`.
-fn decoded(value: &str) -> String {
+pub(super) fn decoded(value: &str) -> String {
     percent_decode_str(value).decode_utf8_lossy().into_owned()
 }
 

@@ -13,6 +13,7 @@ use http::{HeaderValue, Method};
 use session::UnixTime;
 
 use super::open::header_value;
+use crate::audit::AuditTerms;
 use crate::clock;
 use crate::config::{Config, Variables};
 use crate::explain::{self, AskedBy, Explanation, FieldLine, Head, Question, Target};
@@ -113,6 +114,7 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
     if arguments.no_stores {
         let stores = config.realms.iter_mut().map(|realm| realm.stores.take());
         skipped = stores.flatten().count() > 0;
+        skipped |= config.revocations.take().is_some();
     }
     super::use_aws_lc()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -125,12 +127,14 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
         pools: Pools::new(process(runtime.handle().clone())),
         metrics: Metrics::new()?,
         tickets: HandedTickets::default(),
+        audit: AuditTerms::default(),
     };
     let live = Live::open(config, None, &around)?;
     let mut explanation = runtime.block_on(async {
         if asks_issuer {
             live.hears_from_issuers().await;
         }
+        live.has_asked_for_revocations().await;
         let explanation = explain::explain(&live, question).await;
         live.close().await;
         explanation
@@ -138,8 +142,8 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
     runtime.shutdown_background();
     if skipped {
         explanation.note(
-            "no store was asked (--no-stores): every user counts as existing, columns as absent, and sessions that have \
-             to be looked up are refused",
+            "no store was asked (--no-stores): every user counts as existing, columns as absent, nothing as revoked, and \
+             sessions that have to be looked up are refused",
         );
     }
     Ok(explanation)

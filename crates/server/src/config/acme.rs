@@ -235,7 +235,7 @@ fn place(reader: &mut Reader<'_>, stores: Option<&::stores::Settings>) -> Option
         return None;
     };
     if text == "postgres" {
-        let database = stores::shared_database(reader, stores, STORE)?;
+        let database = stores::shared_database(reader, stores, STORE, "give a folder")?;
         return Some(AcmePlace::Postgres(Box::new(database)));
     }
     if text.contains("://") {

@@ -35,6 +35,12 @@ pub(super) struct Uses {
     pub(super) limits_in_redis: bool,
     /// Certificates are kept in the database, whatever else is.
     pub(super) acme_in_database: bool,
+    /// Revocations are kept somewhere.
+    pub(super) revocations: bool,
+    /// That is in the database, whatever else is.
+    pub(super) revocations_in_database: bool,
+    /// That is in Redis, whatever else is.
+    pub(super) revocations_in_redis: bool,
     /// Requests may pass by the bypass.
     pub(super) bypass: bool,
     /// Which sessions are recognized.
@@ -77,6 +83,9 @@ impl Uses {
             acme: false,
             acme_in_database: false,
             limits_in_redis: false,
+            revocations: false,
+            revocations_in_database: false,
+            revocations_in_redis: false,
             bypass: false,
             format: realm.format,
             authjs: has_cookies(false),
@@ -286,7 +295,7 @@ const RULES: &[Rule] = &[
             "POSTGRES_PASSWORD",
             "POSTGRES_SSLMODE",
         ],
-        |uses| uses.database.is_none() && !uses.acme_in_database,
+        |uses| uses.database.is_none() && !uses.acme_in_database && !uses.revocations_in_database,
         "no database is asked; ENABLE_DB_CHECK=true looks users up, SESSION_SCHEMA or SESSION_FORMAT sessions",
     ),
     (
@@ -305,7 +314,7 @@ const RULES: &[Rule] = &[
             "REDIS_KEY_PREFIX",
             "REDIS_CA_FILE",
         ],
-        |uses| !uses.stores() && !uses.limits_in_redis,
+        |uses| !uses.stores() && !uses.limits_in_redis && !uses.revocations_in_redis,
         "nothing is looked up; ENABLE_DB_CHECK=true looks users up, SESSION_SCHEMA or SESSION_FORMAT sessions",
     ),
     (
@@ -333,7 +342,10 @@ const RULES: &[Rule] = &[
     ),
     (
         &["REDIS_KEY_PREFIX"],
-        |uses| uses.redis && !uses.redis_cache() && !uses.limits_in_redis,
+        |uses| {
+            let has_own_keys = uses.limits_in_redis || uses.revocations_in_redis;
+            uses.redis && !uses.redis_cache() && !has_own_keys
+        },
         "Redis is only asked for the sessions that the app keeps there",
     ),
     (
@@ -355,6 +367,15 @@ const RULES: &[Rule] = &[
         &["ABSENT_CACHE_TTL"],
         |uses| uses.stores() && !uses.memory.is_on() && !uses.redis_cache(),
         "nothing is remembered in memory, and there is no cache in Redis",
+    ),
+    (
+        &[
+            "REVOCATION_INTERVAL",
+            "REVOCATION_MAX_STALE",
+            "REVOCATION_TTL",
+        ],
+        |uses| !uses.revocations,
+        "nothing can be revoked without REVOCATION_STORE",
     ),
     (
         &["SESSION_TIME_ZONE"],
@@ -381,6 +402,11 @@ const RULES: &[Rule] = &[
         &["TOKEN_MAX_AGE"],
         |uses| !uses.authjs && !uses.better_auth,
         "no session is accepted, because there is no secret for one, and it does not count for signed tokens",
+    ),
+    (
+        &["SIGN_IN_TIME_CLAIM"],
+        |uses| !uses.authjs_cookies(),
+        "no session that is accepted is one of Auth.js or NextAuth, and others keep the time of their sign-in",
     ),
     (
         &["SUBJECT_CLAIM"],

@@ -225,6 +225,7 @@ pub(super) fn demands(reader: &mut Reader<'_>, subject_claim: Option<String>) ->
         audience: reader.text("TOKEN_AUDIENCE"),
         max_age: (max_age > 0).then(|| Duration::from_secs(u64::from(max_age))),
         subject_claim,
+        sign_in_claim: reader.text("SIGN_IN_TIME_CLAIM"),
     }
 }
 

@@ -72,11 +72,12 @@ pub(super) fn shared_redis(
 }
 
 /// The PostgreSQL that all nodes share, for what the gate itself keeps there because the setting `name` says so. `known` are
-/// the stores that were read already.
+/// the stores that were read already, and `advice` is for somebody who has no PostgreSQL.
 pub(super) fn shared_database(
     reader: &mut Reader<'_>,
     known: Option<&Settings>,
     name: &'static str,
+    advice: &str,
 ) -> Option<DatabaseSettings> {
     let known = known.and_then(|known| known.database.as_ref());
     let database = match known {
@@ -106,7 +107,8 @@ pub(super) fn shared_database(
     match database.url {
         DatabaseUrl::Postgres(_) => Some(database),
         DatabaseUrl::Sqlite(_) => {
-            let what = "DATABASE_URL names a SQLite file, which nodes cannot share; give a folder";
+            let what =
+                format!("DATABASE_URL names a SQLite file, which nodes cannot share; {advice}");
             reader.problem(name, what);
             None
         }

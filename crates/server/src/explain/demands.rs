@@ -88,6 +88,7 @@ fn identified(outcome: Result<&Admission, &Refusal>) -> (Option<Verdict>, Option
         Refusal::Guest(_)
         | Refusal::NoSession
         | Refusal::NoSessionStore { .. }
+        | Refusal::Revoked(_)
         | Refusal::UnknownSession(_)
         | Refusal::UnknownUser(_)
         | Refusal::Unopened(_)

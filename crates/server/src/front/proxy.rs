@@ -226,7 +226,8 @@ impl Proxy {
                 drop(place);
                 client.end();
                 let lease = live.lease(handling, record.session());
-                let code = live.limits.session_end.map_or(0, NonZeroU16::get);
+                let code = live.limits.session_end;
+                let code = code.map_or(POLICY_VIOLATION, NonZeroU16::get);
                 let ended = aside(client.join(upstream, &record, lease, code)).await;
                 let began = client.is_being_answered();
                 record.ends(Sent { ended, began });
@@ -625,6 +626,9 @@ async fn answer_ourselves(
     let sent = client.answer(response, &record.bytes_out).await;
     record.ends(sent);
 }
+
+/// "Policy violation" (RFC 6455 §7.4.1), for a WebSocket that ends with a revocation where none ends with its session.
+const POLICY_VIOLATION: u16 = 1008;
 
 #[cfg(test)]
 mod tests;

@@ -313,6 +313,7 @@ impl<'p> Record<'p> {
             (None, Some(Ended::ClientLeft)) => CLIENT_GONE,
             (None, _) => NO_ANSWER,
         };
+        let session_id = self.session().filter(|_| self.audit.names_sessions());
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.audit.record(&Entry {
             ts: self.now,
@@ -327,6 +328,7 @@ impl<'p> Record<'p> {
             client_ip: self.arrival.client,
             peer_ip: self.arrival.peer,
             user_id: self.session().map(Session::subject),
+            session_id: session_id.map(Session::id),
             anonymous: self.session().is_some_and(Session::is_anonymous),
             impersonated_by: self.session().and_then(Session::impersonated_by),
             cred: self.credential(),

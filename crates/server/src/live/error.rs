@@ -19,6 +19,9 @@ pub(crate) enum LiveError {
     /// The issuer does not answer as it is now asked.
     #[error("BEARER_JWKS: the issuer's keys cannot be had; the log says why")]
     Issuer,
+    /// What was revoked cannot be read.
+    #[error("REVOCATION_STORE: revocations cannot be read there; the log says why")]
+    Revocations,
     /// A store that answers does not do so with the new settings.
     #[error("{} does not answer with the new settings: {}", .0.source.as_str(), .0.detail.as_deref().unwrap_or("no reason given"))]
     Store(StoreHealth),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::{Issuer, Realm};
+use gate::{Issuer, Realm, Revocations};
 use tokio::time::{sleep, timeout};
 
 use super::error::{AskedColumnError, LiveError};
@@ -12,6 +12,7 @@ use super::surroundings::Surroundings;
 use crate::acme::Acme;
 use crate::config::{Content, Place, RealmSettings, Setting};
 use crate::jwks::{self, Keychain};
+use crate::revocations::RevocationWatch;
 use stores::{self, SharedRates, StoreHealth, StoreOpenError, Stores, Users};
 
 /// What of a realm runs, and what it was made of.
@@ -33,6 +34,7 @@ struct KeysOf(Vec<(String, String, Option<Content>)>);
 pub(super) struct Superseded {
     acme: Option<Arc<Acme>>,
     rates: Option<Arc<SharedRates>>,
+    revocations: Option<Arc<RevocationWatch>>,
     keychain: Option<Arc<Keychain>>,
     stores: Option<Stores>,
 }
@@ -46,6 +48,7 @@ impl Opened {
         settings: RealmSettings,
         before: Option<&Self>,
         around: &Surroundings,
+        revocations: Arc<Revocations>,
     ) -> Result<(Self, Realm<Users, stores::Sessions>), StoreOpenError> {
         let known = before.and_then(|before| before.stores.as_ref());
         let stores = match (settings.stores, known) {
@@ -84,6 +87,7 @@ impl Opened {
             issuer,
             users: stores.as_ref().and_then(Stores::users),
             sessions: stores.as_ref().and_then(Stores::sessions),
+            revocations,
         };
         let opened = Self {
             name: settings.name,
@@ -122,6 +126,7 @@ impl Opened {
         let Superseded {
             acme: _,
             rates: _,
+            revocations: _,
             keychain,
             stores,
         } = self.superseded_by(Some(before));
@@ -176,6 +181,7 @@ impl Opened {
         Superseded {
             acme: None,
             rates: None,
+            revocations: None,
             keychain: keychain.cloned(),
             stores: stores.cloned(),
         }
@@ -196,11 +202,16 @@ impl KeysOf {
 }
 
 impl Superseded {
-    /// What belongs to no realm: certificates that are ordered, and limits that nodes share.
-    pub(super) fn of_process(acme: Option<Arc<Acme>>, rates: Option<Arc<SharedRates>>) -> Self {
+    /// What belongs to no realm: certificates that are ordered, limits that nodes share, and what was revoked.
+    pub(super) fn of_process(
+        acme: Option<Arc<Acme>>,
+        rates: Option<Arc<SharedRates>>,
+        revocations: Option<Arc<RevocationWatch>>,
+    ) -> Self {
         Self {
             acme,
             rates,
+            revocations,
             keychain: None,
             stores: None,
         }
@@ -210,10 +221,12 @@ impl Superseded {
         let Self {
             acme,
             rates,
+            revocations,
             keychain,
             stores,
         } = self;
-        acme.is_none() && rates.is_none() && keychain.is_none() && stores.is_none()
+        (acme.is_none() && rates.is_none() && revocations.is_none())
+            && (keychain.is_none() && stores.is_none())
     }
 
     /// Ends it.
@@ -223,6 +236,9 @@ impl Superseded {
         }
         if let Some(rates) = &self.rates {
             rates.close().await;
+        }
+        if let Some(revocations) = &self.revocations {
+            revocations.close().await;
         }
         if let Some(keychain) = &self.keychain {
             keychain.close().await;

@@ -95,6 +95,7 @@ impl Reload {
         let (interval, fixed) = (config.reload_interval, Fixed::of(&config));
         let said = Said::of(&config, source.contents());
         let live = Live::open(config, None, around)?;
+        live.takes_effect(around);
         around.metrics.configured(true);
         Ok(Self {
             source,
@@ -149,6 +150,9 @@ impl Reload {
 
     /// Reads everything anew. A configuration with a problem changes nothing.
     async fn run(&mut self, cause: Cause) -> Reloaded {
+        if cause == Cause::Asked {
+            stores::reload_soon();
+        }
         let mut source = self.source.clone();
         let read = spawn_blocking(move || {
             let config = source.read();
@@ -194,6 +198,7 @@ impl Reload {
         }
         let live = Arc::new(live);
         self.shared.store(Arc::clone(&live));
+        live.takes_effect(&self.around);
         (self.said, self.interval) = (said, interval);
         self.close_later(&before, &live);
         Ok(changes)
@@ -254,7 +259,10 @@ impl ReloadError {
         match self {
             Self::Config(_) | Self::Panicked => false,
             Self::Live(error) => match error {
-                LiveError::Column(_) | LiveError::Issuer | LiveError::Store(_) => true,
+                LiveError::Column(_)
+                | LiveError::Issuer
+                | LiveError::Revocations
+                | LiveError::Store(_) => true,
                 LiveError::Acme(_) | LiveError::Stores(_) | LiveError::Tls(_) => false,
             },
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::tickets::HandedTickets;
+use crate::audit::AuditTerms;
 use crate::limits::Table;
 use crate::metrics::Metrics;
 use stores::Pools;
@@ -20,4 +21,6 @@ pub(crate) struct Surroundings {
     pub(crate) table: Arc<Table>,
     /// What the process before this one leaves to it.
     pub(crate) tickets: HandedTickets,
+    /// What is told to those who write audit lines.
+    pub(crate) audit: AuditTerms,
 }

@@ -44,6 +44,7 @@ mod reload;
 mod requirements;
 mod restarts;
 mod resting;
+mod revocations;
 mod routing_headers;
 mod row_security;
 mod secrets;

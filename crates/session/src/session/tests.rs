@@ -353,3 +353,25 @@ fn a_session_says_whether_its_address_is_verified_and_who_acts_in_it() {
     let by = of(r#","impersonatedBy":"adm\u0069n""#);
     assert_eq!(by, (None, false, Some("admin".to_owned())));
 }
+
+#[test]
+fn the_time_of_sign_in_survives_a_renewal_where_a_claim_has_it() {
+    let named = ClaimDemands {
+        sign_in_claim: Some("auth_time".to_owned()),
+        ..ClaimDemands::default()
+    };
+    for (members, expected) in [
+        (r#","auth_time":500,"iat":900"#, Some(500)),
+        (r#","auth_time":900,"iat":500"#, Some(500)),
+        (r#","iat":900"#, None),
+        (r#","auth_time":500"#, None),
+        (r#","auth_time":"yesterday","iat":900"#, None),
+    ] {
+        let claims = format!(r#"{{"sub":"u","exp":2000{members}}}"#);
+        let session = admit(&claims, &RepeatedClaims::default(), &named).unwrap();
+        let signed_in = session.signed_in_at(&named).map(UnixTime::secs);
+        assert_eq!(signed_in, expected, "{claims}");
+        let by_iat = session.signed_in_at(&ClaimDemands::default());
+        assert_eq!(by_iat, session.issued_at());
+    }
+}

@@ -6,19 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::time::timeout;
 use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 
-use super::super::connections::Connections;
-use super::super::pools::{DatabaseTarget, Lease, Pools};
-use super::super::settings::{DatabaseSettings, DatabaseUrl};
-use super::server::{PostgresError, PostgresOpener};
+use super::super::pools::Pools;
+use super::super::settings::DatabaseSettings;
+use super::own::{OwnTableError, OwnTables, Parameter, text};
 
 /// The rows of one scope, which others cannot see.
 pub struct SharedRows {
-    lease: Lease<DatabaseTarget, Connections<PostgresOpener>>,
-    limit: Duration,
+    tables: OwnTables,
     scope: String,
     /// Tells this process from others where only one may act.
     holder: String,
@@ -77,12 +74,9 @@ impl SharedRowsSurvey {
 /// Why rows cannot be read or written.
 #[derive(Debug, Error)]
 pub enum SharedRowsError {
-    /// The database or the way to it.
-    #[error("PostgreSQL: {0}")]
-    Postgres(String),
-    /// There was no answer in time.
-    #[error("PostgreSQL: no answer within {} ms (DATABASE_TIMEOUT)", .0.as_millis())]
-    Slow(Duration),
+    /// The database, or the way to it.
+    #[error(transparent)]
+    Ask(#[from] OwnTableError),
     /// The table is not there, and we may not make it.
     #[error(
         "PostgreSQL: there is no table sessiongate_acme, and this role may not make it ({0}); let somebody who may run: \
@@ -90,8 +84,6 @@ pub enum SharedRowsError {
     )]
     NoTable(String),
 }
-
-type Parameter<'p> = (&'p (dyn ToSql + Sync), Type);
 
 impl SharedRows {
     /// The rows of `scope` in this database, over connections that others may use too. `None` when it is no PostgreSQL.
@@ -101,12 +93,8 @@ impl SharedRows {
         scope: &str,
         holder: String,
     ) -> Option<Self> {
-        let DatabaseUrl::Postgres(server) = &settings.url else {
-            return None;
-        };
         Some(Self {
-            lease: pools.postgres(server, settings),
-            limit: settings.timeout,
+            tables: OwnTables::open(settings, pools)?,
             scope: scope.to_owned(),
             holder,
             is_prepared: AtomicBool::new(false),
@@ -237,39 +225,13 @@ impl SharedRows {
         [text(&self.scope), text(kind), text(name)]
     }
 
-    /// The rows of one statement, which may run twice: a connection that has rested may have died.
     async fn ask(
         &self,
         statement: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, SharedRowsError> {
-        let asking = async {
-            match self.ask_once(statement, parameters).await {
-                Err(error) if error.is_broken_connection() => {
-                    self.lease.resource.forget_idle();
-                    self.ask_once(statement, parameters).await
-                }
-                answer => answer,
-            }
-        };
-        let answer = timeout(self.limit, asking).await;
-        let answer = answer.map_err(|_| SharedRowsError::Slow(self.limit))?;
-        answer.map_err(|error| SharedRowsError::Postgres(error.described()))
+        Ok(self.tables.ask(statement, parameters).await?)
     }
-
-    async fn ask_once(
-        &self,
-        statement: &str,
-        parameters: &[Parameter<'_>],
-    ) -> Result<Vec<Row>, PostgresError> {
-        let taken = self.lease.resource.take().await?;
-        let rows = taken.connection.query(statement, parameters).await;
-        taken.settle(rows)
-    }
-}
-
-fn text(value: &(dyn ToSql + Sync)) -> Parameter<'_> {
-    (value, Type::TEXT)
 }
 
 const SELECT: &str = "SELECT";

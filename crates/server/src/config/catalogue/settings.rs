@@ -2,6 +2,7 @@
 
 mod front;
 mod limits;
+mod revocations;
 mod running;
 mod sessions;
 mod stores;
@@ -9,6 +10,7 @@ mod tls;
 
 use self::front::{TIME, WHAT_GOES_ON, WHAT_TO_PROTECT};
 use self::limits::LIMITS;
+use self::revocations::REVOCATIONS;
 use self::running::{DEVELOPMENT, RUNNING};
 use self::sessions::{SESSIONS, TOKENS};
 use self::stores::{LOOKED_UP, STORED};
@@ -46,6 +48,11 @@ pub(in crate::config) const SECTIONS: &[Section] = &[
         title: "Users, and stores",
         meaning: "",
         rows: STORED,
+    },
+    Section {
+        title: "Revocations",
+        meaning: "[docs/revocation.md](docs/revocation.md#revoking-sessions)",
+        rows: REVOCATIONS,
     },
     Section {
         title: "What goes on",

@@ -168,7 +168,7 @@ fn names_that_other_programs_read_are_answered_with_ours() {
 }
 
 /// Read in every configuration.
-const ALWAYS: [&str; 38] = [
+const ALWAYS: [&str; 39] = [
     "UPSTREAM",
     "AUTH_LISTEN",
     "PUBLIC_PATHS",
@@ -184,6 +184,7 @@ const ALWAYS: [&str; 38] = [
     "BEARER_JWKS",
     "BEARER_SECRET",
     "ENABLE_DB_CHECK",
+    "REVOCATION_STORE",
     "TRUSTED_PROXIES",
     "RATE_LIMIT",
     "BAD_SESSION_RATE_LIMIT",
@@ -217,6 +218,7 @@ const CHECK: (&str, &str) = ("ENABLE_DB_CHECK", "true");
 const POSTGRES: (&str, &str) = ("DATABASE_URL", "postgres://gate@db/app");
 const SQLITE: (&str, &str) = ("DATABASE_URL", "sqlite:///users.db");
 const REDIS: (&str, &str) = ("REDIS_URL", "redis://cache");
+const KEPT: (&str, &str) = ("REVOCATION_STORE", "revocations.db");
 const NO_UPSTREAM: Pairs = &[("UPSTREAM", ""), ("AUTH_LISTEN", "127.0.0.1:0")];
 const AUTHJS: (&str, &str) = ("SESSION_FORMAT", "authjs");
 const STORED: (&str, &str) = ("SESSION_FORMAT", "authjs-database");
@@ -249,6 +251,15 @@ const CASES: &[(&str, &str, Pairs)] = &[
         "true",
         &[("BAD_SESSION_RATE_LIMIT", "off")],
     ),
+    ("SIGN_IN_TIME_CLAIM", "auth_time", &[]),
+    (
+        "SIGN_IN_TIME_CLAIM",
+        "auth_time",
+        &[KEPT, BETTER_AUTH, OWN_SECRET, ("AUTH_SECRET", ""), POSTGRES],
+    ),
+    ("REVOCATION_INTERVAL", "7", &[]),
+    ("REVOCATION_MAX_STALE", "90", &[]),
+    ("REVOCATION_TTL", "86400", &[]),
     ("TLS_CERT_FILE", "none.pem", &[("TLS", "off")]),
     (
         "TLS_KEY_FILE",
@@ -526,6 +537,21 @@ const EFFECTIVE: &[Pairs] = &[
         ("BETTER_AUTH_CACHE_STRATEGY", "jwe"),
     ],
     &[BETTER_AUTH, ("TRUST_COOKIE_CACHE", "false"), POSTGRES],
+    &[
+        ("REVOCATION_STORE", "postgres"),
+        POSTGRES,
+        ("DATABASE_TIMEOUT", "1500"),
+        ("REVOCATION_INTERVAL", "7"),
+        ("REVOCATION_MAX_STALE", "90"),
+        ("REVOCATION_TTL", "86400"),
+    ],
+    &[KEPT, ("SIGN_IN_TIME_CLAIM", "auth_time")],
+    &[
+        ("REVOCATION_STORE", "redis"),
+        REDIS,
+        ("REDIS_KEY_PREFIX", "p:"),
+        ("REDIS_TIMEOUT", "1500"),
+    ],
     &[("JWT_SALT", "salt"), ("AUTH_COOKIE_NAME", "sid")],
     &[
         ("UPSTREAM", ""),

@@ -302,7 +302,10 @@ const USES: [&[(&str, &str)]; 5] = [
         ("ACME_DOMAINS", "app.example.com"),
         ("ACME_STORE", "acme"),
     ],
-    &[("UPSTREAM", "dir:/")],
+    &[
+        ("UPSTREAM", "dir:/"),
+        ("REVOCATION_STORE", "revocations.db"),
+    ],
     &[
         ("ENABLE_DB_CHECK", "true"),
         ("POSTGRES_HOST", "db"),

@@ -194,6 +194,18 @@ pub(super) const SESSIONS: &[Row] = &[
         "seconds after `iat` at which a session ends, whatever its `exp` says",
     ),
     row(
+        &[entry(
+            "SIGN_IN_TIME_CLAIM",
+            Text,
+            Realm,
+            Sample("\"auth_time\""),
+            "",
+        )],
+        "none",
+        "the claim of Auth.js and NextAuth sessions that says when the user signed in, which [revocations]\
+         (docs/revocation.md#sessions-that-the-app-renews) compare in place of `iat`",
+    ),
+    row(
         &[entry("SUBJECT_CLAIM", Text, Realm, Beside("\"sub\""), "")],
         "`sub`",
         "the claim that names the user; [more](docs/configuration.md#who-the-user-is)",

@@ -1,0 +1,398 @@
+//! What was revoked: sessions, and everything of a user or of everybody that was issued before a time.
+//!
+//! A session in a JSON Web Token goes on until it expires, whatever becomes of its user. A revocation ends it before that. The
+//! list of them is in memory, and whoever keeps it replaces it as a whole ([`Revocations::replace`]); a decision never waits
+//! for it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use session::{ClaimDemands, Session, UnixTime};
+
+use crate::StoreError;
+
+/// The revocations of one realm. While nothing is revoked, a decision costs one load and a branch; otherwise no lock and no
+/// memory.
+#[derive(Debug)]
+pub struct Revocations {
+    /// Whether there is more to know than that nothing is revoked.
+    is_consulted: AtomicBool,
+    known: ArcSwap<Known>,
+}
+
+/// What is revoked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Revoked {
+    /// Everything of the realm that was issued before a time.
+    All,
+    /// The session with this [id](Session::id), whenever it was issued.
+    Session(Box<str>),
+    /// Everything of the user with this [id](Session::subject) that was issued before a time.
+    User(Box<str>),
+}
+
+/// One revocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// What is revoked.
+    pub what: Revoked,
+    /// What was issued at this time, or later, counts. For a session it says nothing.
+    pub before: UnixTime,
+    /// From this time on it has no effect: all that it concerns has expired.
+    pub until: UnixTime,
+}
+
+/// Revocations, ready to be looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RevocationList {
+    all: Option<Cut>,
+    users: HashMap<Box<str>, Cut>,
+    /// Until when each is revoked.
+    sessions: HashMap<Box<str>, UnixTime>,
+}
+
+/// What the list says about a session.
+#[must_use]
+#[derive(Clone, Debug)]
+pub enum RevocationVerdict {
+    /// Nothing revokes it.
+    InForce,
+    /// This does.
+    Revoked(RevokedBy),
+    /// Nobody can say, because the list could not be read for this reason.
+    Unknown(StoreError),
+}
+
+/// Which kind of revocation has ended a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevokedBy {
+    /// One of everything that was issued before this time.
+    All(UnixTime),
+    /// One of this very session.
+    Session,
+    /// One of everything of its user that was issued before this time.
+    User(UnixTime),
+}
+
+impl fmt::Display for RevokedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All(_) => "everything that was issued before a time is revoked, and so is the session",
+            Self::Session => "the session is revoked",
+            Self::User(_) => "everything of the user that was issued before a time is revoked, and so is the session",
+        })
+    }
+}
+
+#[derive(Debug)]
+enum Known {
+    List(RevocationList),
+    Unknown(StoreError),
+}
+
+/// Everything that was issued before a time, until another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cut {
+    before: UnixTime,
+    until: UnixTime,
+}
+
+impl Cut {
+    /// What both of them cut off.
+    fn and(self, other: Self) -> Self {
+        Self {
+            before: self.before.max(other.before),
+            until: self.until.max(other.until),
+        }
+    }
+
+    /// The time before which everything is cut off, if this was.
+    fn applies(self, issued_at: Option<UnixTime>, now: UnixTime) -> Option<UnixTime> {
+        // Nobody knows that a session without a time was issued late enough.
+        let is_early = issued_at.is_none_or(|issued_at| issued_at < self.before);
+        (is_early && now < self.until).then_some(self.before)
+    }
+}
+
+impl Default for Revocations {
+    /// Nothing is revoked.
+    fn default() -> Self {
+        Self {
+            is_consulted: AtomicBool::new(false),
+            known: ArcSwap::from_pointee(Known::List(RevocationList::default())),
+        }
+    }
+}
+
+impl Revocations {
+    /// A list that could not be read yet, for this reason.
+    pub fn unknown(reason: StoreError) -> Self {
+        Self {
+            is_consulted: AtomicBool::new(true),
+            known: ArcSwap::from_pointee(Known::Unknown(reason)),
+        }
+    }
+
+    /// Whether this session was revoked, as far as is known at the time `now`. `demands` are those of its realm, which say when
+    /// its user [signed in](Session::signed_in_at).
+    ///
+    /// Times of issue are compared as they are: a framework that writes whole seconds rounds down, so a session of the same
+    /// second as the revocation counts as issued before it.
+    pub fn verdict(
+        &self,
+        session: &Session,
+        demands: &ClaimDemands,
+        now: UnixTime,
+    ) -> RevocationVerdict {
+        if !self.is_consulted.load(Ordering::Acquire) {
+            return RevocationVerdict::InForce;
+        }
+        let issued_at = || session.signed_in_at(demands);
+        self.consult(session.subject(), session.id(), issued_at, now)
+    }
+
+    /// As [`Revocations::verdict`], for a session that is not at hand: with this user, this id and this time of issue.
+    pub fn verdict_of(
+        &self,
+        user: &str,
+        id: &str,
+        issued_at: Option<UnixTime>,
+        now: UnixTime,
+    ) -> RevocationVerdict {
+        self.consult(user, id, || issued_at, now)
+    }
+
+    fn consult(
+        &self,
+        user: &str,
+        id: &str,
+        issued_at: impl Fn() -> Option<UnixTime>,
+        now: UnixTime,
+    ) -> RevocationVerdict {
+        match &**self.known.load() {
+            Known::List(list) => match list.revokes(user, id, issued_at, now) {
+                Some(by) => RevocationVerdict::Revoked(by),
+                None => RevocationVerdict::InForce,
+            },
+            Known::Unknown(reason) => RevocationVerdict::Unknown(reason.clone()),
+        }
+    }
+
+    /// Puts another list in the place of what was known. Every decision that begins afterwards obeys it.
+    pub fn replace(&self, list: RevocationList) {
+        let is_consulted = !list.is_empty();
+        self.known.store(Arc::new(Known::List(list)));
+        self.is_consulted.store(is_consulted, Ordering::Release);
+    }
+
+    /// Forgets the list, which is too old or was never read, for this reason. From now on nobody can say.
+    pub fn forget(&self, reason: StoreError) {
+        self.known.store(Arc::new(Known::Unknown(reason)));
+        self.is_consulted.store(true, Ordering::Release);
+    }
+}
+
+impl RevocationList {
+    /// Whether nothing is revoked.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_none() && self.users.is_empty() && self.sessions.is_empty()
+    }
+
+    fn revokes(
+        &self,
+        user: &str,
+        id: &str,
+        issued_at: impl Fn() -> Option<UnixTime>,
+        now: UnixTime,
+    ) -> Option<RevokedBy> {
+        if self.sessions.get(id).is_some_and(|until| now < *until) {
+            return Some(RevokedBy::Session);
+        }
+        let of_user = self.users.get(user);
+        let of_user = of_user.and_then(|cut| cut.applies(issued_at(), now));
+        let of_all = || self.all.and_then(|cut| cut.applies(issued_at(), now));
+        let of_user = of_user.map(RevokedBy::User);
+        of_user.or_else(|| of_all().map(RevokedBy::All))
+    }
+}
+
+impl FromIterator<Revocation> for RevocationList {
+    /// Of several revocations of the same, the latest time counts, and the longest duration.
+    fn from_iter<I: IntoIterator<Item = Revocation>>(revocations: I) -> Self {
+        let mut list = Self::default();
+        for Revocation {
+            what,
+            before,
+            until,
+        } in revocations
+        {
+            let cut = Cut { before, until };
+            match what {
+                Revoked::All => list.all = Some(list.all.map_or(cut, |known| known.and(cut))),
+                Revoked::Session(id) => {
+                    let known = list.sessions.entry(id).or_insert(until);
+                    *known = until.max(*known);
+                }
+                Revoked::User(id) => {
+                    let known = list.users.entry(id).or_insert(cut);
+                    *known = known.and(cut);
+                }
+            }
+        }
+        list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Source;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_900_000_000);
+
+    fn millis(after: u64) -> UnixTime {
+        UnixTime::from_millis(NOW.millis() + after)
+    }
+
+    fn revocation(what: Revoked, before: UnixTime, lasts: u64) -> Revocation {
+        Revocation {
+            what,
+            before,
+            until: NOW.saturating_add(Duration::from_secs(lasts)),
+        }
+    }
+
+    fn user(before: UnixTime) -> Revocation {
+        revocation(Revoked::User("ada".into()), before, 60)
+    }
+
+    fn revokes(
+        list: &[Revocation],
+        (user, id, issued_at): (&str, &str, Option<UnixTime>),
+        now: UnixTime,
+    ) -> Option<RevokedBy> {
+        let revocations = Revocations::default();
+        revocations.replace(list.iter().cloned().collect());
+        match revocations.verdict_of(user, id, issued_at, now) {
+            RevocationVerdict::InForce => None,
+            RevocationVerdict::Revoked(by) => Some(by),
+            RevocationVerdict::Unknown(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn each_kind_revokes_what_it_names_and_nothing_else() {
+        let session = revocation(Revoked::Session("s1".into()), NOW, 60);
+        let all = revocation(Revoked::All, NOW, 60);
+        let early = Some(UnixTime::from_secs(NOW.secs() - 1));
+        let late = Some(NOW);
+        let (by_user, by_all) = (Some(RevokedBy::User(NOW)), Some(RevokedBy::All(NOW)));
+        let by_session = Some(RevokedBy::Session);
+        for (list, asked, expected) in [
+            (&[][..], ("ada", "s1", early), None),
+            (&[user(NOW)], ("ada", "s1", early), by_user),
+            (&[user(NOW)], ("ada", "s1", late), None),
+            (&[user(NOW)], ("ada", "s1", None), by_user),
+            (&[user(NOW)], ("bob", "s1", early), None),
+            // Names are compared as they are.
+            (&[user(NOW)], ("Ada", "s1", early), None),
+            (&[user(NOW)], ("s1", "ada", early), None),
+            (
+                std::slice::from_ref(&session),
+                ("ada", "s1", late),
+                by_session,
+            ),
+            (
+                std::slice::from_ref(&session),
+                ("ada", "s1", None),
+                by_session,
+            ),
+            (std::slice::from_ref(&session), ("ada", "s2", early), None),
+            (std::slice::from_ref(&all), ("bob", "s9", early), by_all),
+            (std::slice::from_ref(&all), ("bob", "s9", None), by_all),
+            (std::slice::from_ref(&all), ("bob", "s9", late), None),
+            (
+                &[session.clone(), user(NOW), all.clone()],
+                ("ada", "s1", early),
+                by_session,
+            ),
+            (&[all.clone(), user(NOW)], ("ada", "s1", early), by_user),
+        ] {
+            assert_eq!(revokes(list, asked, NOW), expected, "{list:?} {asked:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_of_the_same_second_is_revoked_where_its_time_has_whole_seconds() {
+        let list = [user(millis(300))];
+        // Issued half a second later, and written as the second.
+        let rounded = Some(NOW);
+        assert!(revokes(&list, ("ada", "s", rounded), millis(600)).is_some());
+        assert!(revokes(&list, ("ada", "s", Some(millis(299))), millis(600)).is_some());
+        assert!(revokes(&list, ("ada", "s", Some(millis(300))), millis(600)).is_none());
+        assert!(revokes(&list, ("ada", "s", Some(millis(1000))), millis(1600)).is_none());
+    }
+
+    #[test]
+    fn a_revocation_ends_by_itself() {
+        let session = revocation(Revoked::Session("s1".into()), NOW, 60);
+        let all = revocation(Revoked::All, NOW, 60);
+        for list in [[user(NOW)], [session], [all]] {
+            let asked = ("ada", "s1", Some(UnixTime::from_secs(1)));
+            assert!(revokes(&list, asked, millis(59_999)).is_some());
+            assert!(revokes(&list, asked, millis(60_000)).is_none());
+        }
+    }
+
+    #[test]
+    fn of_several_the_latest_time_and_the_longest_duration_count() {
+        let short = Revocation {
+            until: millis(1),
+            ..user(millis(5000))
+        };
+        for list in [[user(NOW), short.clone()], [short, user(NOW)]] {
+            let by = revokes(&list, ("ada", "s", Some(millis(4999))), millis(30_000));
+            assert_eq!(by, Some(RevokedBy::User(millis(5000))));
+        }
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_is_an_outage_until_it_can() {
+        let reason = || StoreError::Failed {
+            store: Source::Postgres,
+            detail: "gone".to_owned(),
+        };
+        let is_unknown = |revocations: &Revocations| {
+            let verdict = revocations.verdict_of("ada", "s", None, NOW);
+            matches!(verdict, RevocationVerdict::Unknown(_))
+                && revocations.is_consulted.load(Ordering::Acquire)
+        };
+        let revocations = Revocations::unknown(reason());
+        assert!(is_unknown(&revocations));
+        revocations.replace(RevocationList::default());
+        assert!(!is_unknown(&revocations));
+        assert!(!revocations.is_consulted.load(Ordering::Acquire));
+        revocations.forget(reason());
+        assert!(is_unknown(&revocations));
+    }
+
+    #[test]
+    fn a_look_up_takes_no_memory() {
+        let revocations = Revocations::default();
+        let ask = || {
+            let verdict = revocations.verdict_of("ada", "s", None, NOW);
+            let _ = std::hint::black_box(verdict);
+        };
+        for list in [vec![], vec![user(NOW)]] {
+            revocations.replace(list.into_iter().collect());
+            ask();
+            let taken = allocation_counter::measure(ask);
+            assert_eq!(taken.count_total, 0);
+        }
+    }
+}

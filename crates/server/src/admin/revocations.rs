@@ -1,0 +1,187 @@
+//! `GET`, `POST` and `DELETE /revocations`: what is revoked, and by whom.
+//!
+//! These answer only where ADMIN_TOKEN is set. Without it whoever reaches the listener could sign everybody out, on loopback
+//! every program of the machine; and a browser there would send a form to it for any page. A bearer token is nothing that a
+//! browser adds by itself.
+
+use std::time::Duration;
+
+use gate::Revoked;
+use http::header::{CONTENT_TYPE, HeaderValue, ORIGIN};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::explain::decoded;
+use crate::clock;
+use crate::config::DEFAULT_REALM;
+use crate::live::Live;
+use crate::revocations::{
+    RevocationRequest, RevocationWatch, RevokeError, Shown, read_key, time_of,
+};
+
+/// A status, the body's type, and the body.
+type Answer = (StatusCode, &'static str, String);
+
+/// Lists, adds or removes.
+pub(super) async fn answer(live: &Live, request: Request<Incoming>) -> Answer {
+    if live.admin_token.is_none() {
+        let why = "set ADMIN_TOKEN: revocations are only shown and made where a token is demanded";
+        return said(StatusCode::FORBIDDEN, why);
+    }
+    if request.headers().contains_key(ORIGIN) {
+        return said(StatusCode::FORBIDDEN, "revocations are not for web pages");
+    }
+    let Some(watch) = &live.revocations else {
+        let why = "set REVOCATION_STORE: it says where revocations are kept, and without it nothing can be revoked";
+        return said(StatusCode::NOT_FOUND, why);
+    };
+    match *request.method() {
+        Method::GET => list(watch).await,
+        Method::POST => add(live, watch, request).await,
+        Method::DELETE => remove(live, watch, request.uri().query().unwrap_or_default()).await,
+        _ => said(StatusCode::METHOD_NOT_ALLOWED, "GET, POST and DELETE only"),
+    }
+}
+
+async fn list(watch: &RevocationWatch) -> Answer {
+    match watch.list().await {
+        Ok(entries) => {
+            let shown: Vec<_> = entries.iter().map(Shown::of).collect();
+            json(StatusCode::OK, &json!({ "revocations": shown }))
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// What is asked for, in JSON.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    user: Option<String>,
+    session: Option<String>,
+    all_before: Option<String>,
+    realm: Option<String>,
+    reason: Option<String>,
+    by: Option<String>,
+}
+
+async fn add(live: &Live, watch: &RevocationWatch, request: Request<Incoming>) -> Answer {
+    let is_json = |value: &HeaderValue| {
+        let value = value.to_str().unwrap_or_default();
+        let kind = value.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("application/json")
+    };
+    if !request.headers().get(CONTENT_TYPE).is_some_and(is_json) {
+        let why = "send JSON, with Content-Type: application/json";
+        return said(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
+    }
+    let body = Limited::new(request.into_body(), LONGEST_BODY).collect();
+    let Ok(Ok(body)) = timeout(LONGEST_SENDING, body).await else {
+        let why = "the body did not come, or is longer than 16 KiB";
+        return said(StatusCode::BAD_REQUEST, why);
+    };
+    let asked: Asked = match serde_json::from_slice(&body.to_bytes()) {
+        Ok(asked) => asked,
+        Err(error) => {
+            return said(
+                StatusCode::BAD_REQUEST,
+                &format!("not what is asked for: {error}"),
+            );
+        }
+    };
+    let wanted = match wanted(live, asked) {
+        Ok(wanted) => wanted,
+        Err(what) => return said(StatusCode::UNPROCESSABLE_ENTITY, &what),
+    };
+    match watch.add(wanted).await {
+        Ok(entry) => json(StatusCode::CREATED, &json!(Shown::of(&entry))),
+        Err(error) => failed(&error),
+    }
+}
+
+fn wanted(live: &Live, asked: Asked) -> Result<RevocationRequest, String> {
+    let all_before = asked.all_before.as_deref();
+    let before = all_before.map(|text| time_of(text, clock::now()));
+    let before = before.transpose();
+    let before = before.map_err(|what| format!("`all_before`: {what}"))?;
+    let names = "`user`, `session` and `all_before`";
+    Ok(RevocationRequest {
+        realm: realm(live, asked.realm)?,
+        what: read_key(asked.user, asked.session, before.is_some(), names)?,
+        before,
+        by: asked.by.unwrap_or_else(|| "admin listener".to_owned()),
+        source: "admin",
+        reason: asked.reason.unwrap_or_default(),
+    })
+}
+
+async fn remove(live: &Live, watch: &RevocationWatch, query: &str) -> Answer {
+    let (realm, what) = match meant(live, query) {
+        Ok(meant) => meant,
+        Err(what) => return said(StatusCode::UNPROCESSABLE_ENTITY, &what),
+    };
+    match watch.remove(&realm, &what).await {
+        Ok(true) => json(StatusCode::OK, &json!({ "removed": true })),
+        Ok(false) => said(StatusCode::NOT_FOUND, "there is no such revocation"),
+        Err(error) => failed(&error),
+    }
+}
+
+/// What the parameters name: `user`, `session` or `all=true`; and `realm`.
+fn meant(live: &Live, query: &str) -> Result<(String, Revoked), String> {
+    let (mut user, mut session, mut all, mut of_realm) = (None, None, None, None);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let place = match name {
+            "all" => &mut all,
+            "realm" => &mut of_realm,
+            "session" => &mut session,
+            "user" => &mut user,
+            _ => return Err("the parameters are `user`, `session`, `all` and `realm`".to_owned()),
+        };
+        if place.replace(decoded(value)).is_some() {
+            return Err(format!("`{name}` stands there twice"));
+        }
+    }
+    let all = match all.as_deref() {
+        None => false,
+        Some("true") => true,
+        Some(_) => return Err("`all` is `true`, or not there".to_owned()),
+    };
+    let names = "`user=`, `session=` and `all=true`";
+    Ok((realm(live, of_realm)?, read_key(user, session, all, names)?))
+}
+
+/// A realm of that name, or the default one.
+fn realm(live: &Live, name: Option<String>) -> Result<String, String> {
+    let name = name.unwrap_or_else(|| DEFAULT_REALM.to_owned());
+    let mut names = live.gate.realms.iter().map(|realm| &*realm.name);
+    match names.any(|known| known == name) {
+        true => Ok(name),
+        false => Err(format!("there is no realm `{}`", name.escape_debug())),
+    }
+}
+
+fn failed(error: &RevokeError) -> Answer {
+    let status = match error {
+        RevokeError::Request(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        RevokeError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    said(status, &error.to_string())
+}
+
+fn said(status: StatusCode, what: &str) -> Answer {
+    (status, "text/plain; charset=utf-8", format!("{what}\n"))
+}
+
+fn json(status: StatusCode, body: &serde_json::Value) -> Answer {
+    (status, "application/json", format!("{body}\n"))
+}
+
+/// In bytes: what is asked for is short.
+const LONGEST_BODY: usize = 16 << 10;
+const LONGEST_SENDING: Duration = Duration::from_secs(10);

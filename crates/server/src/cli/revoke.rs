@@ -1,0 +1,219 @@
+//! `sessiongate revoke` and `sessiongate revocations`: ends sessions before they expire, says which, and takes that back.
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use gate::Revoked;
+use serde_json::json;
+
+use crate::config::{Config, DEFAULT_REALM, Variables};
+use crate::process::process;
+use crate::revocations::{RevocationRequest, Shown, read_key, time_of};
+use crate::{clock, output};
+use stores::{Pools, RevocationSettings, RevocationStore, RevocationStoreError};
+
+/// What to revoke.
+#[derive(Debug, Args)]
+pub(super) struct RevokeArguments {
+    #[command(flatten)]
+    what: What,
+    /// Everybody's sessions that were issued before TIME: `now`, RFC 3339 such as 2026-03-02T09:41:07Z, or seconds since 1970.
+    #[arg(long, value_name = "TIME", group = "revoked")]
+    all_before: Option<String>,
+    /// Why, for the audit log.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    /// Who revokes, for the audit log. Otherwise the name of the account, as SUDO_USER or USER has it.
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+}
+
+/// Which revocations.
+#[derive(Debug, Args)]
+struct What {
+    /// Every session of the user with this id (`user_id` of the audit log) that was issued before now.
+    #[arg(long, value_name = "ID", group = "revoked")]
+    user: Option<String>,
+    /// The session with this id (`session_id` of the audit log).
+    #[arg(long, value_name = "ID", group = "revoked")]
+    session: Option<String>,
+    /// The realm whose users and sessions these are.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_REALM)]
+    realm: String,
+}
+
+/// What to do with them.
+#[derive(Debug, Args)]
+pub(super) struct RevocationsArguments {
+    /// One line of JSON.
+    #[arg(long)]
+    json: bool,
+    /// Without one, they are listed.
+    #[command(subcommand)]
+    command: Option<RevocationsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum RevocationsCommand {
+    /// Make the table in which revocations are kept, if it is not there.
+    Install {
+        /// Only print the statements, for somebody who may make tables in PostgreSQL.
+        #[arg(long)]
+        print: bool,
+    },
+    /// Take a revocation back.
+    Remove {
+        #[command(flatten)]
+        what: What,
+        /// That of everybody's sessions.
+        #[arg(long, group = "revoked")]
+        all: bool,
+    },
+}
+
+/// Revokes.
+pub(super) fn revoke(
+    arguments: RevokeArguments,
+    config: &Config,
+    environment: &Variables,
+) -> Result<()> {
+    let RevokeArguments {
+        what,
+        all_before,
+        reason,
+        by,
+    } = arguments;
+    let settings = settings(config)?;
+    let now = clock::now();
+    let before = all_before.as_deref().map(|text| time_of(text, now));
+    let before = before.transpose().map_err(anyhow::Error::msg);
+    let before = before.context("--all-before")?;
+    let realm = known_realm(config, what.realm)?;
+    let names = "--user, --session and --all-before";
+    let revoked = read_key(what.user, what.session, before.is_some(), names);
+    let request = RevocationRequest {
+        realm,
+        what: revoked.map_err(anyhow::Error::msg)?,
+        before,
+        by: by.unwrap_or_else(|| account(environment)),
+        source: "cli",
+        reason,
+    };
+    let entry = request.entry(now, settings.keep);
+    let entry = entry.map_err(anyhow::Error::msg)?;
+    with_store(settings, async |store| store.add(&entry, now).await)?;
+    let shown = Shown::of(&entry);
+    let (what, realm, seconds) = (shown.what(), shown.realm, settings.interval.as_secs());
+    output::print(&format!(
+        "revoked in the realm {realm}: {what}\nEvery gate obeys within {seconds} s (REVOCATION_INTERVAL); it is kept until {}.\n",
+        shown.expires
+    ))?;
+    Ok(())
+}
+
+/// Lists, installs or removes.
+pub(super) fn revocations(arguments: RevocationsArguments, config: &Config) -> Result<()> {
+    let settings = settings(config)?;
+    match arguments.command {
+        None => list(settings, arguments.json),
+        Some(RevocationsCommand::Install { print: true }) => {
+            output::print(&RevocationStore::sql())?;
+            Ok(())
+        }
+        Some(RevocationsCommand::Install { print: false }) => {
+            with_store(settings, async |store| store.install().await)?;
+            let place = settings.place.source();
+            output::print(&format!("revocations can be kept: {place}\n"))?;
+            Ok(())
+        }
+        Some(RevocationsCommand::Remove { what, all }) => {
+            let realm = known_realm(config, what.realm)?;
+            let meant = read_key(what.user, what.session, all, "--user, --session and --all");
+            remove(settings, &realm, &meant.map_err(anyhow::Error::msg)?)
+        }
+    }
+}
+
+fn list(settings: &RevocationSettings, as_json: bool) -> Result<()> {
+    let entries = with_store(settings, async |store| store.load(clock::now()).await)?;
+    let shown: Vec<_> = entries.iter().map(Shown::of).collect();
+    if as_json {
+        let json = json!({ "revocations": shown });
+        output::print(&format!("{json}\n"))?;
+        return Ok(());
+    }
+    if shown.is_empty() {
+        output::print("nothing is revoked\n")?;
+    }
+    for one in shown {
+        let why = match one.why {
+            "" => String::new(),
+            why => format!(": {}", why.escape_debug()),
+        };
+        let by = one.by.escape_debug();
+        output::print(&format!(
+            "{} {}; by {by} at {}{why}; until {}\n",
+            one.realm,
+            one.what(),
+            one.made,
+            one.expires
+        ))?;
+    }
+    Ok(())
+}
+
+fn remove(settings: &RevocationSettings, realm: &str, what: &Revoked) -> Result<()> {
+    let was_there = with_store(settings, async |store| store.remove(realm, what).await)?;
+    if !was_there {
+        bail!(
+            "there is no such revocation in the realm {realm}; `sessiongate revocations` lists all"
+        );
+    }
+    let seconds = settings.interval.as_secs();
+    output::print(&format!(
+        "taken back; every gate obeys within {seconds} s (REVOCATION_INTERVAL)\n"
+    ))?;
+    Ok(())
+}
+
+fn settings(config: &Config) -> Result<&RevocationSettings> {
+    config.revocations.as_ref().context(
+        "nothing can be revoked: REVOCATION_STORE does not say where revocations are kept; set it for every gate, and for \
+         this command, to `postgres`, `redis` or the path of a file",
+    )
+}
+
+fn known_realm(config: &Config, name: String) -> Result<String> {
+    let names: Vec<_> = config.realms.iter().map(|realm| &*realm.name).collect();
+    if !names.contains(&name.as_str()) {
+        let (name, known) = (name.escape_debug(), names.join(", "));
+        bail!("there is no realm `{name}` (--realm); there is: {known}");
+    }
+    Ok(name)
+}
+
+/// Whose account it is, as far as the environment says so.
+fn account(environment: &Variables) -> String {
+    let names = ["SUDO_USER", "USER", "LOGNAME"].iter();
+    let mut names = names.filter_map(|name| environment.get(name));
+    names.next().unwrap_or("command line").to_owned()
+}
+
+/// Does something with the store, and closes it.
+fn with_store<T>(
+    settings: &RevocationSettings,
+    act: impl AsyncFnOnce(&RevocationStore) -> Result<T, RevocationStoreError>,
+) -> Result<T> {
+    super::use_aws_lc()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let done = runtime.block_on(async {
+        let pools = Pools::new(process(runtime.handle().clone()));
+        let store = RevocationStore::open(&settings.place, &pools);
+        let done = act(&store).await;
+        store.close().await;
+        done
+    });
+    runtime.shutdown_background();
+    done.context("REVOCATION_STORE")
+}

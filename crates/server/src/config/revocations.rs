@@ -1,0 +1,137 @@
+//! Where revocations are kept, and for how long: read and checked.
+
+use std::path::PathBuf;
+
+use super::raw::Reader;
+use super::stores;
+use ::stores::{RevocationPlace, RevocationSettings};
+
+/// Reads the settings. `stores` are those of the top level. `None` where nothing can be revoked.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    stores: Option<&::stores::Settings>,
+) -> Option<RevocationSettings> {
+    let Some(place) = reader.text(STORE) else {
+        let why = "nothing can be revoked without REVOCATION_STORE";
+        reader.idle("SIGN_IN_TIME_CLAIM", why);
+        return None;
+    };
+    let place = self::place(reader, &place, stores);
+    let interval = reader.limit("REVOCATION_INTERVAL", 5);
+    let keep = reader.limit("REVOCATION_TTL", 30 * 24 * 60 * 60);
+    let max_stale = reader.limit(MAX_STALE, 60);
+    if max_stale <= interval {
+        let (limit, interval) = (max_stale.as_secs(), interval.as_secs());
+        let what = format!(
+            "it says {limit}, and the list is read every {interval} seconds (REVOCATION_INTERVAL), so every list would be too \
+             old; give more"
+        );
+        reader.problem(MAX_STALE, what);
+    }
+    Some(RevocationSettings {
+        place: place?,
+        interval,
+        keep,
+        max_stale,
+    })
+}
+
+fn place(
+    reader: &mut Reader<'_>,
+    text: &str,
+    stores: Option<&::stores::Settings>,
+) -> Option<RevocationPlace> {
+    match text {
+        "postgres" => {
+            let advice = "give the path of a file of the gate's own";
+            let database = stores::shared_database(reader, stores, STORE, advice)?;
+            Some(RevocationPlace::Postgres(Box::new(database)))
+        }
+        "redis" => {
+            let before = reader.problems.len();
+            let redis = stores::shared_redis(reader, stores);
+            if redis.is_none() && reader.problems.len() == before {
+                let what = "it says `redis`, so say where that is: a redis:// URL in REDIS_URL, or REDIS_HOST";
+                reader.problem(STORE, what);
+            }
+            redis.map(RevocationPlace::Redis)
+        }
+        text if text.contains("://") => {
+            let what = "it is a URL; write `postgres` for the database of DATABASE_URL, `redis` for that of REDIS_URL, or the \
+                        path of a file";
+            reader.problem(STORE, what);
+            None
+        }
+        path => {
+            let path = PathBuf::from(path);
+            if path.is_dir() {
+                reader.problem(STORE, "it is a folder; give the path of a file in it");
+                return None;
+            }
+            Some(RevocationPlace::Sqlite(path))
+        }
+    }
+}
+
+const STORE: &str = "REVOCATION_STORE";
+const MAX_STALE: &str = "REVOCATION_MAX_STALE";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Config, Variables};
+    use super::*;
+
+    fn read(pairs: &[(&'static str, &str)]) -> Result<Option<RevocationSettings>, String> {
+        let base = [
+            ("UPSTREAM", "http://127.0.0.1:3000"),
+            ("AUTH_SECRET", "kW9tZ3mQ7xL2vB8nR4pJ6sD1fG5hC0yA"),
+        ];
+        let pairs = base.iter().chain(pairs);
+        let pairs = pairs.map(|(name, value)| (*name, (*value).to_owned()));
+        let config = Config::from_variables(&Variables::default().with(pairs));
+        let config = config.map_err(|errors| errors.to_string())?;
+        Ok(config.revocations)
+    }
+
+    const POSTGRES: (&str, &str) = ("REVOCATION_STORE", "postgres");
+    const REDIS: (&str, &str) = ("REVOCATION_STORE", "redis");
+
+    #[test]
+    fn a_place_is_enough() {
+        assert_eq!(read(&[]), Ok(None));
+        let file = read(&[("REVOCATION_STORE", "/var/lib/sessiongate/revocations.db")]);
+        let file = file.unwrap().unwrap();
+        assert_eq!(file.interval, Duration::from_secs(5));
+        assert_eq!(file.max_stale, Duration::from_secs(60));
+        assert_eq!(file.keep, Duration::from_secs(2_592_000));
+        let path = PathBuf::from("/var/lib/sessiongate/revocations.db");
+        assert_eq!(file.place, RevocationPlace::Sqlite(path));
+        let postgres = read(&[POSTGRES, ("DATABASE_URL", "postgres://gate@db/app")]);
+        let postgres = postgres.unwrap().unwrap();
+        assert!(matches!(postgres.place, RevocationPlace::Postgres(_)));
+        let redis = read(&[REDIS, ("REDIS_URL", "redis://cache")]);
+        let redis = redis.unwrap().unwrap();
+        assert!(matches!(redis.place, RevocationPlace::Redis(_)));
+    }
+
+    #[test]
+    fn what_cannot_work_is_said() {
+        let file = ("REVOCATION_STORE", "revocations.db");
+        let sqlite = ("DATABASE_URL", "sqlite:///users.db");
+        for (pairs, said) in [
+            (&[POSTGRES][..], "REVOCATION_STORE says `postgres`"),
+            (&[POSTGRES, sqlite], "the path of a file of the gate's own"),
+            (&[REDIS], "it says `redis`"),
+            (&[("REVOCATION_STORE", "redis://cache")], "it is a URL"),
+            (&[("REVOCATION_STORE", "/")], "it is a folder"),
+            (&[file, ("REVOCATION_INTERVAL", "0")], "give at least 1"),
+            (&[file, ("REVOCATION_TTL", "0")], "give at least 1"),
+            (&[file, ("REVOCATION_MAX_STALE", "5")], "it says 5"),
+        ] {
+            let error = read(pairs).expect_err(said);
+            assert!(error.contains(said), "{said}: {error}");
+        }
+    }
+}

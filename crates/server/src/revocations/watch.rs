@@ -1,0 +1,328 @@
+//! Keeps the lists in memory as the store has them.
+//!
+//! The list is read at start, every [`interval`](RevocationSettings::interval), and at once when somebody says that it has
+//! changed. Until it was read for the first time, and while it is older than
+//! [`max_stale`](RevocationSettings::max_stale), nobody enters with a session: that is an outage, and not a guess.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use gate::{Revocations, Revoked, StoreError};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex as Turns, watch};
+use tokio::time::{Instant as Moment, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::known::Known;
+use super::line::Change;
+use super::request::RevocationRequest;
+use crate::audit::Audit;
+use crate::leases::{self, Over};
+use crate::metrics::Metrics;
+use crate::{clock, vital};
+use stores::{
+    Fingerprints, NewsOfRevocations, Pools, RevocationEntry, RevocationSettings, RevocationStore,
+    RevocationStoreError,
+};
+
+/// Keeps the lists of all realms. It works until it is closed or dropped.
+pub(crate) struct RevocationWatch {
+    shared: Arc<Shared>,
+    files: Fingerprints,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Who hears of changes.
+#[derive(Clone)]
+pub(crate) struct Witness {
+    pub(crate) metrics: Arc<Metrics>,
+    /// Where lines about them are written, once there is such.
+    pub(crate) audit: Arc<OnceLock<Audit>>,
+}
+
+struct Shared {
+    settings: RevocationSettings,
+    store: RevocationStore,
+    known: Mutex<Known>,
+    /// One reads at a time, so that no older list takes the place of a newer one.
+    turn: Turns<()>,
+    /// How the last attempts went.
+    progress: watch::Sender<Progress>,
+    witness: Witness,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// Whether the list was asked for at least once, and there was an answer or none in time.
+    has_tried: bool,
+    /// When the list that is known was asked for.
+    read_at: Option<Instant>,
+    is_failing: bool,
+}
+
+impl RevocationWatch {
+    /// Begins to read what is kept there. A store that is down delays nothing but requests that carry a session.
+    pub(crate) fn open(
+        settings: RevocationSettings,
+        pools: &Pools,
+        runtime: &Handle,
+        witness: Witness,
+    ) -> Arc<Self> {
+        let why = StoreError::Failed {
+            store: settings.place.source(),
+            detail: "revocations were not read yet".to_owned(),
+        };
+        let files = settings.place.fingerprints();
+        let shared = Arc::new(Shared {
+            store: RevocationStore::open(&settings.place, pools),
+            known: Mutex::new(Known::nothing(why)),
+            turn: Turns::default(),
+            progress: watch::Sender::default(),
+            settings,
+            witness,
+        });
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let (reading, until) = (Arc::clone(&shared), stop.clone());
+        let news = NewsOfRevocations::from_now_on();
+        tasks.spawn_on(
+            async move {
+                let _part = vital::part("the reading of revocations");
+                let both =
+                    async { tokio::join!(reading.keep_reading(news), reading.mind_the_age()) };
+                until.run_until_cancelled(both).await;
+            },
+            runtime,
+        );
+        tasks.close();
+        Arc::new(Self {
+            shared,
+            files,
+            tasks,
+            stop,
+        })
+    }
+
+    /// Whether it is what would be made of these settings now.
+    pub(crate) fn is_of(&self, settings: &RevocationSettings) -> bool {
+        self.shared.settings == *settings && self.files == settings.place.fingerprints()
+    }
+
+    /// What the decisions of this realm look at.
+    pub(crate) fn of(&self, realm: &str) -> Arc<Revocations> {
+        self.shared.known().of(realm)
+    }
+
+    /// Waits until the list was read, or could not be.
+    pub(crate) async fn has_tried(&self) {
+        let mut progress = self.shared.progress.subscribe();
+        // It lasts as long as this.
+        let _ = progress.wait_for(|progress| progress.has_tried).await;
+    }
+
+    /// Whether there is a list that counts.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.shared.known().count().is_some()
+    }
+
+    /// Keeps a revocation, and obeys it before this returns.
+    ///
+    /// # Errors
+    /// What is wrong with it, or with the store.
+    pub(crate) async fn add(
+        &self,
+        request: RevocationRequest,
+    ) -> Result<RevocationEntry, RevokeError> {
+        let now = clock::now();
+        let entry = request.entry(now, self.shared.settings.keep);
+        let entry = entry.map_err(RevokeError::Request)?;
+        self.shared.store.add(&entry, now).await?;
+        self.shared.read().await?;
+        Ok(entry)
+    }
+
+    /// Takes one back. Says whether there was one.
+    ///
+    /// # Errors
+    /// What is wrong with the store.
+    pub(crate) async fn remove(&self, realm: &str, what: &Revoked) -> Result<bool, RevokeError> {
+        let was_there = self.shared.store.remove(realm, what).await?;
+        self.shared.read().await?;
+        Ok(was_there)
+    }
+
+    /// All that are kept.
+    ///
+    /// # Errors
+    /// What is wrong with the store.
+    pub(crate) async fn list(&self) -> Result<Vec<RevocationEntry>, RevokeError> {
+        Ok(self.shared.store.load(clock::now()).await?)
+    }
+
+    /// Ends the reading.
+    pub(crate) async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for RevocationWatch {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Why something cannot be revoked, or taken back.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RevokeError {
+    /// What was asked for cannot be.
+    #[error("{0}")]
+    Request(String),
+    /// The store does not take it.
+    #[error(transparent)]
+    Store(#[from] RevocationStoreError),
+}
+
+impl Shared {
+    /// Reads the list again and again, for ever.
+    async fn keep_reading(&self, mut news: NewsOfRevocations) {
+        loop {
+            // Why it failed was said.
+            let pause = match self.read().await {
+                Ok(()) => self.settings.interval,
+                Err(_) => self.settings.interval.min(AFTER_FAILURE),
+            };
+            // Whoever may say a word to the store may say many.
+            sleep(BETWEEN_READINGS).await;
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = news.changed() => {}
+            }
+        }
+    }
+
+    /// Reads the list.
+    async fn read(&self) -> Result<(), RevocationStoreError> {
+        let _turn = self.turn.lock().await;
+        let (asked, now) = (clock::monotonic(), clock::now());
+        let read = timeout(LONGEST_READING, self.store.load(now)).await;
+        let read = read.unwrap_or(Err(RevocationStoreError::Slow(self.store.source())));
+        match read {
+            Ok(entries) => {
+                self.learn(entries, asked);
+                Ok(())
+            }
+            Err(error) => {
+                self.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn learn(&self, entries: Vec<RevocationEntry>, asked: Instant) {
+        let (changes, count, realms) = {
+            let mut known = self.known();
+            let changes = known.learn(entries, clock::now());
+            (changes, known.count(), known.realms.clone())
+        };
+        let was_failing = self.progress.borrow().is_failing;
+        self.progress.send_replace(Progress {
+            has_tried: true,
+            read_at: Some(asked),
+            is_failing: false,
+        });
+        let store = self.store.source();
+        if was_failing {
+            tracing::info!(%store, "revocations can be read again");
+        }
+        let metrics = &self.witness.metrics;
+        metrics.revocations(count.unwrap_or(0));
+        let Some(changes) = changes else {
+            return;
+        };
+        // Leases that begin from now on look at the new list by themselves.
+        leases::end_everywhere(Over::SessionRevoked, move |holder| {
+            holder.is_some_and(|holder| realms.revoke(holder, clock::now()))
+        });
+        for change in &changes {
+            if let Change::Added(entry) = change {
+                metrics.revoked(&entry.source);
+            }
+            if let Some(audit) = self.witness.audit.get() {
+                audit.revoked(change);
+            }
+        }
+    }
+
+    fn failed(&self, error: &RevocationStoreError) {
+        let store = self.store.source();
+        let before = *self.progress.borrow();
+        if !before.is_failing {
+            let limit = self.settings.max_stale.as_secs();
+            match before.read_at {
+                Some(_) => tracing::warn!(
+                    %store,
+                    "revocations cannot be read: {error}; those that are known count, for at most {limit} s \
+                     (REVOCATION_MAX_STALE)"
+                ),
+                None => tracing::error!(
+                    %store,
+                    "revocations cannot be read, and were not read yet, so every session is answered with 503: {error}"
+                ),
+            }
+        }
+        if before.read_at.is_none() {
+            self.forget(&format!("revocations cannot be read: {error}"));
+        }
+        self.progress.send_replace(Progress {
+            has_tried: true,
+            is_failing: true,
+            ..before
+        });
+    }
+
+    /// Sees, for ever, that no list counts that is too old.
+    async fn mind_the_age(&self) {
+        let mut progress = self.progress.subscribe();
+        loop {
+            let read_at = progress.borrow_and_update().read_at;
+            let Some(read_at) = read_at else {
+                let _ = progress.changed().await;
+                continue;
+            };
+            let end = Moment::from_std(read_at) + self.settings.max_stale;
+            let is_later = |progress: &Progress| progress.read_at.is_some_and(|at| at > read_at);
+            if timeout_at(end, progress.wait_for(is_later)).await.is_ok() {
+                continue;
+            }
+            let limit = self.settings.max_stale.as_secs();
+            tracing::error!(
+                "revocations could not be read for {limit} s (REVOCATION_MAX_STALE), so every session is answered with 503 \
+                 until they can"
+            );
+            self.forget("revocations could not be read for longer than REVOCATION_MAX_STALE");
+            let _ = progress.wait_for(is_later).await;
+        }
+    }
+
+    fn forget(&self, why: &str) {
+        self.known().forget(StoreError::Failed {
+            store: self.store.source(),
+            detail: why.to_owned(),
+        });
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long reading may take, whatever the store's own limit is.
+const LONGEST_READING: Duration = Duration::from_secs(10);
+
+/// At least so much time lies between the end of one reading and the next.
+const BETWEEN_READINGS: Duration = Duration::from_millis(10);
+
+/// How soon a store that has failed is asked again.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);

@@ -1,0 +1,386 @@
+//! Sessions that are ended before they expire: on the command line and at the admin listener, in every store, on every node.
+
+mod admin;
+mod stores;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use harness::{Client, Echo, Gate, GateCommand, Mint, Request, mint, poll};
+use serde_json::Value;
+
+use crate::bearer;
+use crate::exchanges::Upstream;
+use crate::support::gate;
+
+/// A gate that keeps revocations in this place, and looks for new ones every second.
+fn keeping(upstream: &str, place: &str) -> GateCommand {
+    gate(upstream)
+        .env("REVOCATION_STORE", place)
+        .env("REVOCATION_INTERVAL", "1")
+}
+
+/// A gate that keeps them in a file, and its command, by which others can be started beside it.
+struct World {
+    _echo: Echo,
+    gate: Gate,
+    command: GateCommand,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn start() -> Result<Self> {
+        Self::start_with([]).await
+    }
+
+    async fn start_with<const N: usize>(settings: [(&str, &str); N]) -> Result<Self> {
+        let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+        let command = keeping(&echo.url(), &file_in(folder.path())).envs(settings);
+        let gate = command.clone().start().await?;
+        Ok(Self {
+            _echo: echo,
+            gate,
+            command,
+            folder,
+        })
+    }
+
+    /// What `sessiongate` with these words prints, where it goes well.
+    async fn says(&self, words: &[&str]) -> Result<String> {
+        says(&self.command, words).await
+    }
+}
+
+fn file_in(folder: &Path) -> String {
+    folder.join("revocations.db").display().to_string()
+}
+
+/// What `sessiongate` with these words, and the settings of `command`, prints, where it goes well.
+async fn says(command: &GateCommand, words: &[&str]) -> Result<String> {
+    let done = command.clone().args(words.iter().copied()).run().await?;
+    ensure!(done.status.success(), "{words:?}: {}", done.stderr);
+    Ok(done.stdout)
+}
+
+/// A session that was issued a minute ago.
+fn old(user: &str) -> Mint {
+    Mint::user(user).issued_ago(60)
+}
+
+/// One that is surely issued after all that has happened so far.
+fn new(user: &str) -> Mint {
+    Mint::user(user).issued_ago(-5)
+}
+
+/// The status, and the audit line, of a request with this session.
+async fn shown(gate: &Gate, session: &Mint) -> Result<(u16, Value)> {
+    let answer = gate
+        .send(&Request::get("/").cookie(session.authjs()))
+        .await?;
+    let id = answer.header("x-request-id").context("an id")?.to_owned();
+    let line = gate
+        .wait_for_audit(|line| line["request_id"] == id.as_str())
+        .await?;
+    Ok((answer.status, line))
+}
+
+async fn status(gate: &Gate, session: &Mint) -> Result<u16> {
+    Ok(shown(gate, session).await?.0)
+}
+
+/// Asks with the session until the answer has this status.
+async fn comes_to(gate: &Gate, session: &Mint, wanted: u16) -> Result<()> {
+    poll("the gate to hear of it", async || {
+        let status = status(gate, session).await.ok()?;
+        (status == wanted).then_some(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_user_is_signed_out_everywhere_while_the_gate_runs() -> Result<()> {
+    let world = World::start().await?;
+    let gate = &world.gate;
+    assert_eq!(status(gate, &old("ada")).await?, 200);
+    let words = [
+        "revoke",
+        "--user",
+        "ada",
+        "--reason",
+        "stolen laptop",
+        "--by",
+        "ops",
+    ];
+    let said = world.says(&words).await?;
+    assert!(
+        said.contains("user ada: everything issued before"),
+        "{said}"
+    );
+    comes_to(gate, &old("ada"), 401).await?;
+    let (_, line) = shown(gate, &old("ada")).await?;
+    assert_eq!(
+        (&line["reason"], &line["user_id"]),
+        (&"revoked".into(), &"ada".into())
+    );
+    assert_eq!(status(gate, &old("ada").without("iat")).await?, 401);
+    assert_eq!(
+        status(gate, &new("ada")).await?,
+        200,
+        "who has signed in again"
+    );
+    assert_eq!(status(gate, &old("bob")).await?, 200);
+
+    let line = gate.wait_for_audit(|line| line["event"] == "revocation");
+    let line = line.await?;
+    for (name, value) in [
+        ("action", "added"),
+        ("realm", "default"),
+        ("kind", "user"),
+        ("user_id", "ada"),
+        ("by", "ops"),
+        ("source", "cli"),
+        ("why", "stolen laptop"),
+    ] {
+        assert_eq!(line[name], value, "{line}");
+    }
+    let count = gate.metric("sessiongate_revocations_total", ["source=\"cli\""]);
+    assert_eq!(count.await?, 1.0);
+    assert_eq!(gate.metric("sessiongate_revocations", []).await?, 1.0);
+    let decisions = gate.metric("sessiongate_decisions_total", ["reason=\"revoked\""]);
+    assert!(decisions.await? >= 1.0);
+
+    let listed: Value = serde_json::from_str(&world.says(&["revocations", "--json"]).await?)?;
+    assert_eq!(listed["revocations"][0]["user_id"], "ada", "{listed}");
+    let listed = world.says(&["revocations"]).await?;
+    assert!(listed.contains("by ops at "), "{listed}");
+
+    world
+        .says(&["revocations", "remove", "--user", "ada"])
+        .await?;
+    comes_to(gate, &old("ada"), 200).await?;
+    gate.wait_for_audit(|line| line["action"] == "removed")
+        .await?;
+    assert_eq!(world.says(&["revocations"]).await?, "nothing is revoked");
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_session_is_ended_by_the_id_in_the_audit_log() -> Result<()> {
+    let world = World::start().await?;
+    let gate = &world.gate;
+    let (stolen, other) = (old("ada"), old("ada"));
+    let (_, line) = shown(gate, &stolen).await?;
+    let id = line["session_id"].as_str().context("lines name sessions")?;
+    world.says(&["revoke", "--session", id]).await?;
+    comes_to(gate, &stolen, 401).await?;
+    assert_eq!(status(gate, &other).await?, 200);
+    assert_eq!(
+        status(gate, &stolen.issued_ago(-5)).await?,
+        401,
+        "whatever its time"
+    );
+
+    // Without `jti` it is called by its hash.
+    let nameless = old("bob").without("jti");
+    let token = nameless.authjs();
+    let answer = gate.send(&Request::get("/").cookie(token.clone())).await?;
+    let id = answer.header("x-request-id").context("an id")?.to_owned();
+    let line = gate.wait_for_audit(|line| line["request_id"] == id.as_str());
+    let line = line.await?;
+    let id = line["session_id"].as_str().context("lines name sessions")?;
+    assert_eq!(id.len(), 43);
+    world.says(&["revoke", "--session", id]).await?;
+    poll("the gate to hear of it", async || {
+        let answer = gate.send(&Request::get("/").cookie(token.clone())).await;
+        (answer.ok()?.status == 401).then_some(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn everything_before_a_time_is_ended() -> Result<()> {
+    let world = World::start().await?;
+    let gate = &world.gate;
+    let before = (mint::now() - 100).to_string();
+    world.says(&["revoke", "--all-before", &before]).await?;
+    let older = Mint::user("ada").issued_ago(200);
+    comes_to(gate, &older, 401).await?;
+    assert_eq!(status(gate, &old("ada")).await?, 200);
+    // A later time takes its place.
+    world.says(&["revoke", "--all-before", "now"]).await?;
+    comes_to(gate, &old("ada"), 401).await?;
+    assert_eq!(status(gate, &new("ada")).await?, 200);
+    world.says(&["revocations", "remove", "--all"]).await?;
+    comes_to(gate, &older, 200).await
+}
+
+#[tokio::test]
+async fn a_token_of_an_issuer_is_ended_as_a_session_is() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let key = bearer::Key::new("one");
+    let publisher = bearer::Publisher::start_with(&[&key], None).await?;
+    let command = bearer::accepting(&echo)
+        .env(
+            "BEARER_JWKS",
+            format!("http://{}/jwks.json", publisher.address),
+        )
+        .env("REVOCATION_STORE", file_in(folder.path()))
+        .env("REVOCATION_INTERVAL", "1");
+    let gate = command.clone().start().await?;
+    let token = key.token()?;
+    poll("the gate to have the keys", async || {
+        let (status, _) = bearer::outcome(&gate, &token).await.ok()?;
+        (status == 200).then_some(())
+    })
+    .await?;
+    says(&command, &["revoke", "--user", "billing-job"]).await?;
+    poll("the gate to hear of it", async || {
+        let outcome = bearer::outcome(&gate, &token).await.ok()?;
+        (outcome == (401, "revoked".to_owned())).then_some(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_the_app_renews_stays_revoked_where_a_claim_has_the_time_of_sign_in() -> Result<()> {
+    let world = World::start_with([("SIGN_IN_TIME_CLAIM", "auth_time")]).await?;
+    let signed_in = |ago: i64| new("ada").claim("auth_time", mint::now() - ago);
+    world.says(&["revoke", "--user", "ada"]).await?;
+    comes_to(&world.gate, &signed_in(60), 401).await?;
+    assert_eq!(status(&world.gate, &signed_in(-5)).await?, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_revocation_ends_by_itself() -> Result<()> {
+    let world = World::start_with([("REVOCATION_TTL", "5")]).await?;
+    world.says(&["revoke", "--user", "ada"]).await?;
+    comes_to(&world.gate, &old("ada"), 401).await?;
+    comes_to(&world.gate, &old("ada"), 200).await?;
+    assert_eq!(world.says(&["revocations"]).await?, "nothing is revoked");
+    let removed = |line: &Value| line["action"] == "removed";
+    assert!(!world.gate.audit_lines().iter().any(removed));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_realm_has_revocations_of_its_own() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let file = folder.path().join("gate.toml");
+    let text = format!(
+        "[realm.shop]\nauth_secret = \"{}\"\nauth_cookie_name = \"shop.session\"\n\n\
+         [[route]]\npath = \"/\"\n\n[[route]]\npath = \"/shop/\"\nrealm = \"shop\"\n",
+        mint::SECRET
+    );
+    std::fs::write(&file, text)?;
+    let command = keeping(&echo.url(), &file_in(folder.path()))
+        .env("SESSIONGATE_CONFIG", file.display().to_string());
+    let gate = command.clone().start().await?;
+    let asks = async |path: &str, cookie: String| -> Result<u16> {
+        Ok(gate.send(&Request::get(path).cookie(cookie)).await?.status)
+    };
+    let of_shop = || old("ada").named("shop.session").authjs();
+    assert_eq!(asks("/shop/", of_shop()).await?, 200);
+    says(&command, &["revoke", "--user", "ada", "--realm", "shop"]).await?;
+    poll("the gate to hear of it", async || {
+        (asks("/shop/", of_shop()).await.ok()? == 401).then_some(())
+    })
+    .await?;
+    assert_eq!(asks("/", old("ada").authjs()).await?, 200);
+    let words = ["revoke", "--user", "ada", "--realm", "none"];
+    let done = command.args(words).run().await?;
+    assert!(
+        done.stderr.contains("there is: default, shop"),
+        "{}",
+        done.stderr
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_websocket_of_a_revoked_user_is_closed() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let place = file_in(folder.path());
+    let settings = [
+        ("REVOCATION_STORE", place.as_str()),
+        ("REVOCATION_INTERVAL", "1"),
+    ];
+    let (upstream, gate) = Upstream::start_with(settings).await?;
+    let request = Request::get("/socket").cookie(old("ada").authjs());
+    let (mut client, mut served) = upstream.asked(&gate, &request.websocket()).await?;
+    let agreed = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: a";
+    let answer = format!("HTTP/1.1 101 Switching Protocols\r\n{agreed}\r\n\r\n");
+    served.say(&answer).await?;
+    assert_eq!(client.head().await?.status, 101);
+    let command = keeping("http://127.0.0.1:1", &place);
+    says(&command, &["revoke", "--user", "ada"]).await?;
+    let head = client.bytes(2).await?;
+    assert_eq!(head[0], 0x88, "a whole Close frame");
+    let payload = client.bytes(head[1].into()).await?;
+    assert_eq!(
+        payload,
+        [&4401_u16.to_be_bytes()[..], b"session revoked"].concat()
+    );
+    // Close with 1000, masked with nothing.
+    client.raw(&[0x88, 0x82, 0, 0, 0, 0, 3, 0xe8]).await?;
+    client.closed().await?;
+    let line = gate.wait_for_audit(|line| line["event"] == "end").await?;
+    assert_eq!(line["ended"], "session_revoked", "{line}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_revoked_is_said() -> Result<()> {
+    let world = World::start().await?;
+    let ahead = (mint::now() + 3600).to_string();
+    for (words, said) in [
+        (
+            &["revoke"][..],
+            "by one of --user, --session and --all-before",
+        ),
+        (&["revoke", "--user", ""], "the id of a user is empty"),
+        (&["revoke", "--all-before", "soon"], "not a time"),
+        (&["revoke", "--all-before", &ahead], "lies ahead"),
+        (
+            &["revocations", "remove", "--user", "eve"],
+            "no such revocation",
+        ),
+    ] {
+        let done = world
+            .command
+            .clone()
+            .args(words.iter().copied())
+            .run()
+            .await?;
+        assert!(!done.status.success(), "{words:?}");
+        assert!(done.stderr.contains(said), "{words:?}: {}", done.stderr);
+    }
+    let nowhere = world.command.clone().without("REVOCATION_STORE");
+    let done = nowhere.args(["revoke", "--user", "ada"]).run().await?;
+    assert!(
+        done.stderr.contains("REVOCATION_STORE does not say"),
+        "{}",
+        done.stderr
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn explain_says_that_a_session_was_revoked() -> Result<()> {
+    let world = World::start().await?;
+    world.says(&["revoke", "--user", "ada"]).await?;
+    let cookies = world.folder.path().join("cookies");
+    std::fs::write(&cookies, old("ada").authjs())?;
+    let file = cookies.display().to_string();
+    let words = ["explain", "--cookie-file", &file, "--json", "GET", "/"];
+    let done = world.command.clone().args(words).run().await?;
+    let explained: Value = serde_json::from_str(&done.stdout)?;
+    assert_eq!(explained["answer"]["reason"], "revoked", "{explained}");
+    let notes = explained["notes"].to_string();
+    assert!(notes.contains("sessiongate revocations"), "{notes}");
+    let words = [&words[..], &["--no-stores"]].concat();
+    let done = world.command.clone().args(words).run().await?;
+    let explained: Value = serde_json::from_str(&done.stdout)?;
+    assert_eq!(explained["answer"]["reason"], "session", "{explained}");
+    Ok(())
+}

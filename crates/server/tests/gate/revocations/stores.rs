@@ -1,0 +1,169 @@
+//! Where revocations are kept: what survives, what every node hears of, and what becomes of requests while nobody can say.
+
+use harness::{Postgres, Redis};
+
+use super::*;
+
+const INSTALLED: &str = "CREATE ROLE plain LOGIN PASSWORD 'plain-password'; \
+     GRANT SELECT, INSERT, UPDATE, DELETE ON sessiongate_revocations TO plain";
+
+#[tokio::test]
+async fn all_nodes_obey_what_is_in_postgresql_and_a_restart_keeps_it() -> Result<()> {
+    let (echo, mut postgres) = (Echo::start().await?, Postgres::start().await?);
+    let owner = keeping(&echo.url(), "postgres")
+        .env("DATABASE_URL", postgres.url(Postgres::DATABASE))
+        .env("REVOCATION_MAX_STALE", "2");
+    let sql = says(&owner, &["revocations", "install", "--print"]).await?;
+    postgres.execute(&sql).await?;
+    says(&owner, &["revocations", "install"]).await?;
+    postgres.execute(INSTALLED).await?;
+    // A role that can make no table.
+    let url = postgres.url(Postgres::DATABASE);
+    let (_, place) = url.split_once('@').context("a URL with a user")?;
+    let url = format!("postgres://plain:plain-password@{place}");
+    let command = owner.env("DATABASE_URL", url);
+    let (one, two) = (
+        command.clone().start().await?,
+        command.clone().start().await?,
+    );
+    assert_eq!(status(&one, &old("ada")).await?, 200);
+    says(&command, &["revoke", "--user", "ada"]).await?;
+    for node in [&one, &two] {
+        comes_to(node, &old("ada"), 401).await?;
+        assert_eq!(status(node, &old("bob")).await?, 200);
+    }
+    drop(two);
+    let again = command.clone().start().await?;
+    assert_eq!(status(&again, &old("ada")).await?, 401, "the first request");
+
+    // An application may write there too.
+    let by_hand = "INSERT INTO sessiongate_revocations (kind, id) VALUES ('user', 'bob')";
+    postgres.execute(by_hand).await?;
+    comes_to(&one, &old("bob"), 401).await?;
+    let line = one.wait_for_audit(|line| line["event"] == "revocation" && line["user_id"] == "bob");
+    assert_eq!(line.await?["source"], "sql");
+
+    postgres.stop().await?;
+    comes_to(&one, &old("eve"), 503).await?;
+    assert_eq!(one.admin("/readyz").await?.json()?["revocations"], "down");
+    postgres.start_again().await?;
+    comes_to(&one, &old("eve"), 200).await?;
+    assert_eq!(status(&one, &old("ada")).await?, 401);
+    says(&command, &["revocations", "remove", "--user", "ada"]).await?;
+    comes_to(&one, &old("ada"), 200).await
+}
+
+#[tokio::test]
+async fn all_nodes_obey_what_is_in_redis_with_exactly_the_documented_rights() -> Result<()> {
+    let (echo, redis) = (Echo::start().await?, Redis::start().await?);
+    let create = ["ACL", "SETUSER", "gate", "reset", "on", ">gate-password"];
+    redis.cli(create).await?;
+    for right in [
+        "+getrange",
+        "+zadd",
+        "+zcard",
+        "+zrangebyscore",
+        "+zrem",
+        "+zremrangebyscore",
+        "~auth:*",
+    ] {
+        redis.cli(["ACL", "SETUSER", "gate", right]).await?;
+    }
+    let url = redis.url_of("gate", "gate-password");
+    let command = keeping(&echo.url(), "redis").env("REDIS_URL", url);
+    let (one, two) = (
+        command.clone().start().await?,
+        command.clone().start().await?,
+    );
+    says(&command, &["revoke", "--user", "ada", "--reason", "first"]).await?;
+    says(&command, &["revoke", "--user", "ada", "--reason", "second"]).await?;
+    for node in [&one, &two] {
+        comes_to(node, &old("ada"), 401).await?;
+        assert_eq!(status(node, &old("bob")).await?, 200);
+    }
+    let listed: Value = serde_json::from_str(&says(&command, &["revocations", "--json"]).await?)?;
+    let listed = listed["revocations"].as_array().context("a list")?;
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["why"], "second");
+    let again = command.clone().start().await?;
+    assert_eq!(status(&again, &old("ada")).await?, 401, "the first request");
+    says(&command, &["revocations", "remove", "--user", "ada"]).await?;
+    comes_to(&one, &old("ada"), 200).await?;
+    assert_eq!(
+        redis.cli(["ACL", "LOG"]).await?,
+        "",
+        "nothing else was asked"
+    );
+
+    // What is not understood is not skipped.
+    let key = "auth:sessiongate:revocations";
+    redis.cli(["ZADD", key, "9999999999999", "{}"]).await?;
+    let done = command.args(["revocations"]).run().await?;
+    assert!(
+        done.stderr.contains("which has another form"),
+        "{}",
+        done.stderr
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn until_the_list_was_read_nobody_enters_with_a_session() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let missing = folder.path().join("missing");
+    let command = keeping(&echo.url(), &file_in(&missing)).env("PUBLIC_PATHS", "/public/");
+    let gate = command.start().await?;
+    let (status, line) = shown(&gate, &old("ada")).await?;
+    assert_eq!(
+        (status, &line["reason"]),
+        (503, &"store_unavailable".into())
+    );
+    assert_eq!(gate.send(&Request::get("/public/a")).await?.status, 200);
+    assert_eq!(gate.send(&Request::get("/")).await?.status, 401);
+    let ready = gate.admin("/readyz").await?;
+    assert_eq!(
+        (ready.status, &ready.json()?["revocations"]),
+        (503, &"down".into())
+    );
+    std::fs::create_dir(&missing)?;
+    comes_to(&gate, &old("ada"), 200).await?;
+    assert_eq!(gate.admin("/readyz").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reload_takes_up_a_store_that_can_be_read_and_no_other() -> Result<()> {
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let file = folder.path().join("gate.toml");
+    let in_place =
+        |place: &str| format!("revocation_store = \"{place}\"\nrevocation_interval = 1\n");
+    std::fs::write(&file, "")?;
+    let named = file.display().to_string();
+    let command = gate(&echo.url()).env("SESSIONGATE_CONFIG", named);
+    let gate = command.clone().start().await?;
+    let (_, line) = shown(&gate, &old("ada")).await?;
+    assert!(line["session_id"].is_null(), "{line}");
+    let reload = async || {
+        let request = Request::post("/reload", Vec::new());
+        Client::connect(gate.admin).await?.send(&request).await
+    };
+
+    let missing = file_in(&folder.path().join("missing"));
+    std::fs::write(&file, in_place(&missing))?;
+    let answer = reload().await?;
+    assert_eq!(answer.status, 422);
+    assert!(
+        answer.text().contains("REVOCATION_STORE"),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(status(&gate, &old("ada")).await?, 200);
+
+    std::fs::write(&file, in_place(&file_in(folder.path())))?;
+    assert_eq!(reload().await?.status, 200);
+    let (_, line) = shown(&gate, &old("ada")).await?;
+    let id = line["session_id"].as_str().context("lines name sessions")?;
+    says(&command, &["revoke", "--session", id]).await?;
+    says(&command, &["revoke", "--user", "ada"]).await?;
+    comes_to(&gate, &old("ada"), 401).await
+}

@@ -1,0 +1,176 @@
+//! A revocation as it is kept: what, until when, and who has done it and why.
+
+use gate::{Revocation, Revoked};
+use serde::{Deserialize, Serialize};
+use session::UnixTime;
+use thiserror::Error;
+
+/// A revocation as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationEntry {
+    /// The name of the realm.
+    pub realm: String,
+    /// What is revoked, and until when.
+    pub revocation: Revocation,
+    /// When somebody has revoked it.
+    pub made: UnixTime,
+    /// Who has. As they say: nobody has checked it.
+    pub by: String,
+    /// How: `admin`, `cli`, or what others have written into the store.
+    pub source: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl RevocationEntry {
+    /// What it is about. There is at most one entry about each in a list.
+    pub fn place(&self) -> (&str, &Revoked) {
+        (&self.realm, &self.revocation.what)
+    }
+}
+
+/// Why something is no such entry.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RevocationEntryError {
+    /// It is neither of a user nor of a session nor of all.
+    #[error("of the kind `{}`", .0.escape_debug())]
+    Kind(String),
+    /// It does not have the form of one.
+    #[error("which has another form")]
+    Form,
+}
+
+/// The columns of a [`RevocationEntry`]. Times are milliseconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Columns {
+    pub(super) realm: String,
+    pub(super) kind: String,
+    pub(super) id: String,
+    pub(super) before: u64,
+    pub(super) until: u64,
+    pub(super) made: u64,
+    pub(super) by: String,
+    pub(super) source: String,
+    pub(super) reason: String,
+}
+
+/// The words for what is revoked, and its id; that of everything is empty.
+pub(super) fn key(what: &Revoked) -> (&'static str, &str) {
+    match what {
+        Revoked::All => (ALL, ""),
+        Revoked::Session(id) => (SESSION, id),
+        Revoked::User(id) => (USER, id),
+    }
+}
+
+/// In the order of what they are about; of several about the same, one that says what all of them do, by who was the last.
+pub(super) fn merged(mut entries: Vec<RevocationEntry>) -> Vec<RevocationEntry> {
+    entries.sort_by(|one, other| {
+        let latest_first = || other.made.cmp(&one.made);
+        one.place().cmp(&other.place()).then_with(latest_first)
+    });
+    entries.dedup_by(|other, first| {
+        let is_same = other.place() == first.place();
+        if is_same {
+            let (kept, other) = (&mut first.revocation, &other.revocation);
+            kept.before = kept.before.max(other.before);
+            kept.until = kept.until.max(other.until);
+        }
+        is_same
+    });
+    entries
+}
+
+impl From<&RevocationEntry> for Columns {
+    fn from(entry: &RevocationEntry) -> Self {
+        let (kind, id) = key(&entry.revocation.what);
+        Self {
+            realm: entry.realm.clone(),
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+            before: entry.revocation.before.millis(),
+            until: entry.revocation.until.millis(),
+            made: entry.made.millis(),
+            by: entry.by.clone(),
+            source: entry.source.clone(),
+            reason: entry.reason.clone(),
+        }
+    }
+}
+
+impl TryFrom<Columns> for RevocationEntry {
+    type Error = RevocationEntryError;
+
+    fn try_from(columns: Columns) -> Result<Self, RevocationEntryError> {
+        let what = match columns.kind.as_str() {
+            ALL => Revoked::All,
+            SESSION => Revoked::Session(columns.id.into()),
+            USER => Revoked::User(columns.id.into()),
+            _ => return Err(RevocationEntryError::Kind(columns.kind)),
+        };
+        Ok(Self {
+            realm: columns.realm,
+            revocation: Revocation {
+                what,
+                before: UnixTime::from_millis(columns.before),
+                until: UnixTime::from_millis(columns.until),
+            },
+            made: UnixTime::from_millis(columns.made),
+            by: columns.by,
+            source: columns.source,
+            reason: columns.reason,
+        })
+    }
+}
+
+const ALL: &str = "all";
+const SESSION: &str = "session";
+const USER: &str = "user";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(what: Revoked, [before, until, made]: [u64; 3]) -> RevocationEntry {
+        RevocationEntry {
+            realm: "default".to_owned(),
+            revocation: Revocation {
+                what,
+                before: UnixTime::from_millis(before),
+                until: UnixTime::from_millis(until),
+            },
+            made: UnixTime::from_millis(made),
+            by: format!("ops {made}"),
+            source: "cli".to_owned(),
+            reason: "stolen laptop".to_owned(),
+        }
+    }
+
+    #[test]
+    fn of_several_about_the_same_one_is_left() {
+        let user = |times| entry(Revoked::User("u".into()), times);
+        let other = entry(Revoked::User("v".into()), [1, 2, 3]);
+        let all = vec![user([5, 9, 1]), other.clone(), user([3, 20, 2])];
+        let expected = RevocationEntry {
+            by: "ops 2".to_owned(),
+            ..user([5, 20, 2])
+        };
+        assert_eq!(merged(all), [expected, other]);
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_nothing_is_skipped_that_is_not_understood() {
+        for what in [
+            Revoked::All,
+            Revoked::Session("s".into()),
+            Revoked::User("u".into()),
+        ] {
+            let entry = entry(what, [1, 2, 3]);
+            let mut columns = Columns::from(&entry);
+            assert_eq!(RevocationEntry::try_from(columns.clone()), Ok(entry));
+            columns.kind = "group".to_owned();
+            let kind = RevocationEntryError::Kind("group".to_owned());
+            assert_eq!(RevocationEntry::try_from(columns), Err(kind));
+        }
+    }
+}

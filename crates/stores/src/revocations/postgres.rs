@@ -1,0 +1,176 @@
+//! Revocations in a table of PostgreSQL.
+//!
+//! An application may write there too; columns with defaults need not be named.
+
+use gate::{Revoked, Source};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::super::pools::Pools;
+use super::super::postgres::{OwnTables, text};
+use super::super::settings::DatabaseSettings;
+use super::entry::{Columns, RevocationEntry, RevocationEntryError, key};
+use super::{MOST, RevocationStoreError};
+
+pub(super) struct InPostgres(OwnTables);
+
+impl InPostgres {
+    /// `None` when the database is no PostgreSQL.
+    pub(super) fn open(settings: &DatabaseSettings, pools: &Pools) -> Option<Self> {
+        OwnTables::open(settings, pools).map(Self)
+    }
+
+    pub(super) async fn install(&self) -> Result<(), RevocationStoreError> {
+        if self.is_there().await? {
+            return Ok(());
+        }
+        match self.0.ask(CREATE, &[]).await {
+            // Of two that make it at once, one fails in spite of IF NOT EXISTS.
+            Err(error) if !self.is_there().await? => Err(error.into()),
+            Err(_) | Ok(_) => Ok(()),
+        }
+    }
+
+    async fn is_there(&self) -> Result<bool, RevocationStoreError> {
+        const THERE: &str = "SELECT to_regclass('sessiongate_revocations') IS NOT NULL";
+        let there = self.0.ask(THERE, &[]).await?;
+        Ok(there.first().and_then(|row| row.try_get(0).ok()) == Some(true))
+    }
+
+    /// The rows that have not expired by the clock of the database.
+    pub(super) async fn load(&self) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
+        // As many as may be, and one more.
+        const LOAD: &str = "SELECT realm, kind, id, (extract(epoch FROM issued_before) * 1000)::int8, \
+             (extract(epoch FROM expires) * 1000)::int8, (extract(epoch FROM made) * 1000)::int8, made_by, source, reason \
+             FROM sessiongate_revocations WHERE expires > clock_timestamp() LIMIT $1";
+        let limit = i64::try_from(MOST + 1).unwrap_or(i64::MAX);
+        let rows = self.0.ask(LOAD, &[(&limit, Type::INT8)]).await;
+        let rows = match rows {
+            Err(_) if !self.is_there().await? => return Err(RevocationStoreError::NoTable),
+            rows => rows?,
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// One statement, so that others hear of it when it is there and not before.
+    pub(super) async fn add(&self, entry: &RevocationEntry) -> Result<(), RevocationStoreError> {
+        const ADD: &str = "WITH gone AS (DELETE FROM sessiongate_revocations WHERE expires < clock_timestamp() \
+             AND (realm, kind, id) <> ($1, $2, $3)), \
+             added AS (INSERT INTO sessiongate_revocations AS known (realm, kind, id, issued_before, expires, made_by, source, reason) \
+             SELECT $1, $2, $3, to_timestamp($4::float8 / 1000), to_timestamp($5::float8 / 1000), $6, $7, $8 \
+             WHERE (SELECT count(*) FROM sessiongate_revocations WHERE expires > clock_timestamp()) < $9 \
+             OR EXISTS (SELECT FROM sessiongate_revocations WHERE (realm, kind, id) = ($1, $2, $3)) \
+             ON CONFLICT (realm, kind, id) DO UPDATE SET issued_before = greatest(known.issued_before, excluded.issued_before), \
+             expires = greatest(known.expires, excluded.expires), made = clock_timestamp(), made_by = excluded.made_by, \
+             source = excluded.source, reason = excluded.reason RETURNING 1) \
+             SELECT pg_catalog.pg_notify('sessiongate_revocations', '') FROM added";
+        let Columns {
+            realm,
+            kind,
+            id,
+            before,
+            until,
+            made: _,
+            by,
+            source,
+            reason,
+        } = Columns::from(entry);
+        let (before, until) = (float(before), float(until));
+        let most = i64::try_from(MOST).unwrap_or(i64::MAX);
+        let parameters = [
+            text(&realm),
+            text(&kind),
+            text(&id),
+            (&before as _, Type::FLOAT8),
+            (&until as _, Type::FLOAT8),
+            text(&by),
+            text(&source),
+            text(&reason),
+            (&most as _, Type::INT8),
+        ];
+        let added = match self.0.ask(ADD, &parameters).await {
+            // With the rights to make it, nobody has to ask for the table.
+            Err(_) if !self.is_there().await? => {
+                self.install()
+                    .await
+                    .map_err(|_| RevocationStoreError::NoTable)?;
+                self.0.ask(ADD, &parameters).await?
+            }
+            added => added?,
+        };
+        match added.is_empty() {
+            true => Err(RevocationStoreError::Full(Source::Postgres)),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) async fn remove(
+        &self,
+        realm: &str,
+        what: &Revoked,
+    ) -> Result<bool, RevocationStoreError> {
+        const REMOVE: &str = "WITH removed AS (DELETE FROM sessiongate_revocations \
+             WHERE (realm, kind, id) = ($1, $2, $3) RETURNING 1) \
+             SELECT pg_catalog.pg_notify('sessiongate_revocations', '') FROM removed";
+        let (kind, id) = key(what);
+        let parameters = [text(&realm), text(&kind), text(&id)];
+        let removed = match self.0.ask(REMOVE, &parameters).await {
+            Err(_) if !self.is_there().await? => return Err(RevocationStoreError::NoTable),
+            removed => removed?,
+        };
+        Ok(!removed.is_empty())
+    }
+
+    pub(super) async fn close(self) {
+        self.0.close().await;
+    }
+}
+
+/// The statements that make the table, and what a role needs that is not its owner.
+pub(super) fn sql() -> String {
+    format!(
+        "{CREATE};\n-- for a role of the gate that is not the owner:\n-- GRANT SELECT, INSERT, UPDATE, DELETE ON \
+         sessiongate_revocations TO sessiongate;\n"
+    )
+}
+
+fn read(row: &Row) -> Result<RevocationEntry, RevocationStoreError> {
+    let columns = columns(row).ok_or(RevocationEntryError::Form);
+    let entry = columns.and_then(RevocationEntry::try_from);
+    entry.map_err(|error| RevocationStoreError::Entry(Source::Postgres, error))
+}
+
+fn columns(row: &Row) -> Option<Columns> {
+    let text = |at| row.try_get::<_, String>(at).ok();
+    // What is before 1970 is as early as that.
+    let millis = |at| {
+        let millis = row.try_get::<_, i64>(at).ok()?;
+        Some(u64::try_from(millis).unwrap_or(0))
+    };
+    Some(Columns {
+        realm: text(0)?,
+        kind: text(1)?,
+        id: text(2)?,
+        before: millis(3)?,
+        until: millis(4)?,
+        made: millis(5)?,
+        by: text(6)?,
+        source: text(7)?,
+        reason: text(8)?,
+    })
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds up to the year 9999 are exact"
+)]
+fn float(millis: u64) -> f64 {
+    millis as f64
+}
+
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS sessiongate_revocations (realm text NOT NULL DEFAULT 'default', \
+     kind text NOT NULL CHECK (kind IN ('all', 'session', 'user')), id text NOT NULL DEFAULT '', \
+     issued_before timestamptz NOT NULL DEFAULT clock_timestamp(), \
+     expires timestamptz NOT NULL DEFAULT clock_timestamp() + interval '30 days', \
+     made timestamptz NOT NULL DEFAULT clock_timestamp(), made_by text NOT NULL DEFAULT current_user, \
+     source text NOT NULL DEFAULT 'sql', reason text NOT NULL DEFAULT '', PRIMARY KEY (realm, kind, id))";

@@ -1,0 +1,161 @@
+//! Revocations in a SQLite file of the gate's own, for one machine. The application's file is only ever read.
+//!
+//! The file is opened anew each time, which takes a fraction of a millisecond, so that one that was replaced is noticed.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gate::{Revoked, Source};
+use session::UnixTime;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{ConnectOptions, Connection, Row};
+
+use super::entry::{Columns, RevocationEntry, RevocationEntryError, key};
+use super::{MOST, RevocationStoreError};
+
+pub(super) struct InSqlite(PathBuf);
+
+impl InSqlite {
+    pub(super) fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Opens the file, which is made if there is none, and so is the table.
+    async fn open(&self) -> Result<SqliteConnection, RevocationStoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(&self.0)
+            .create_if_missing(true)
+            .busy_timeout(PATIENCE)
+            // The statements carry users' ids.
+            .disable_statement_logging();
+        let mut connection = options
+            .connect()
+            .await
+            .map_err(|error| self.error(&error))?;
+        let made = sqlx::query(CREATE).execute(&mut connection).await;
+        made.map_err(|error| self.error(&error))?;
+        Ok(connection)
+    }
+
+    pub(super) async fn install(&self) -> Result<(), RevocationStoreError> {
+        let connection = self.open().await?;
+        connection.close().await.map_err(|error| self.error(&error))
+    }
+
+    pub(super) async fn load(
+        &self,
+        now: UnixTime,
+    ) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
+        let mut connection = self.open().await?;
+        let limit = i64::try_from(MOST + 1).unwrap_or(i64::MAX);
+        let rows = sqlx::query(LOAD).bind(int(now.millis())).bind(limit);
+        let rows = rows.fetch_all(&mut connection).await;
+        let rows = rows.map_err(|error| self.error(&error))?;
+        let entries = rows.iter().map(read).collect();
+        let _ = connection.close().await;
+        entries
+    }
+
+    pub(super) async fn add(
+        &self,
+        entry: &RevocationEntry,
+        now: UnixTime,
+    ) -> Result<(), RevocationStoreError> {
+        let columns = Columns::from(entry);
+        let mut connection = self.open().await?;
+        let gone = sqlx::query("DELETE FROM revocations WHERE until <= ?1").bind(int(now.millis()));
+        let gone = gone.execute(&mut connection).await;
+        gone.map_err(|error| self.error(&error))?;
+        let added = sqlx::query(ADD)
+            .bind(columns.realm)
+            .bind(columns.kind)
+            .bind(columns.id)
+            .bind(int(columns.before))
+            .bind(int(columns.until))
+            .bind(int(columns.made))
+            .bind(columns.by)
+            .bind(columns.source)
+            .bind(columns.reason)
+            .bind(i64::try_from(MOST).unwrap_or(i64::MAX))
+            .execute(&mut connection)
+            .await;
+        let added = added.map_err(|error| self.error(&error))?;
+        let closed = connection.close().await;
+        closed.map_err(|error| self.error(&error))?;
+        match added.rows_affected() {
+            0 => Err(RevocationStoreError::Full(Source::Sqlite)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn remove(
+        &self,
+        realm: &str,
+        what: &Revoked,
+    ) -> Result<bool, RevocationStoreError> {
+        let (kind, id) = key(what);
+        let mut connection = self.open().await?;
+        let removed =
+            sqlx::query("DELETE FROM revocations WHERE realm = ?1 AND kind = ?2 AND id = ?3")
+                .bind(realm)
+                .bind(kind)
+                .bind(id)
+                .execute(&mut connection)
+                .await;
+        let removed = removed.map_err(|error| self.error(&error))?;
+        let closed = connection.close().await;
+        closed.map_err(|error| self.error(&error))?;
+        Ok(removed.rows_affected() > 0)
+    }
+
+    fn error(&self, error: &sqlx::Error) -> RevocationStoreError {
+        let path = self.0.display().to_string();
+        RevocationStoreError::Sqlite(path, super::super::one_line(&error.to_string()))
+    }
+}
+
+fn read(row: &SqliteRow) -> Result<RevocationEntry, RevocationStoreError> {
+    let columns = columns(row).ok_or(RevocationEntryError::Form);
+    let entry = columns.and_then(RevocationEntry::try_from);
+    entry.map_err(|error| RevocationStoreError::Entry(Source::Sqlite, error))
+}
+
+fn columns(row: &SqliteRow) -> Option<Columns> {
+    let text = |at: usize| row.try_get::<String, _>(at).ok();
+    let millis = |at: usize| {
+        let millis = row.try_get::<i64, _>(at).ok()?;
+        Some(u64::try_from(millis).unwrap_or(0))
+    };
+    Some(Columns {
+        realm: text(0)?,
+        kind: text(1)?,
+        id: text(2)?,
+        before: millis(3)?,
+        until: millis(4)?,
+        made: millis(5)?,
+        by: text(6)?,
+        source: text(7)?,
+        reason: text(8)?,
+    })
+}
+
+fn int(millis: u64) -> i64 {
+    i64::try_from(millis).unwrap_or(i64::MAX)
+}
+
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS revocations (realm TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, \
+     before INTEGER NOT NULL, until INTEGER NOT NULL, made INTEGER NOT NULL, made_by TEXT NOT NULL, source TEXT NOT NULL, \
+     reason TEXT NOT NULL, PRIMARY KEY (realm, kind, id)) STRICT, WITHOUT ROWID";
+
+/// As many as may be, and one more.
+const LOAD: &str = "SELECT realm, kind, id, before, until, made, made_by, source, reason FROM revocations \
+     WHERE until > ?1 LIMIT ?2";
+
+const ADD: &str = "INSERT INTO revocations (realm, kind, id, before, until, made, made_by, source, reason) \
+     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE (SELECT count(*) FROM revocations) < ?10 \
+     OR EXISTS (SELECT 1 FROM revocations WHERE realm = ?1 AND kind = ?2 AND id = ?3) \
+     ON CONFLICT (realm, kind, id) DO UPDATE SET before = max(before, excluded.before), until = max(until, excluded.until), \
+     made = excluded.made, made_by = excluded.made_by, source = excluded.source, reason = excluded.reason";
+
+/// How long another writer may take.
+const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,6 +1,6 @@
 //! Who exists, and which sessions are alive: the chains of stores, memory → Redis → truth.
 //!
-//! There is one [`chain`] of users and one of sessions. They share the line to Redis, the connections to the database,
+//! There is one chain of users and one of sessions. They share the line to Redis, the connections to the database,
 //! and how these are doing.
 //!
 //! How old an answer can be: a user or a session that was deleted is refused at the latest after

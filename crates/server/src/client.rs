@@ -582,10 +582,10 @@ pub(crate) fn date() -> HeaderValue {
 /// How long an answer may take to begin, or pause, for a client that has shut down its sending side and is not heard of again.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(10);
 
-/// How long in all, and with what pauses, a client is read that still sends while its connection is being closed. nginx reads it
+/// How long in all, and with what pauses, a client is read that still sends what nobody waits for. nginx reads it
 /// for 30 s too, whatever it sends (`lingering_time`, 1.22).
-const LONGEST_LINGER: Duration = Duration::from_secs(30);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+pub(crate) const LONGEST_LINGER: Duration = Duration::from_secs(30);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long a request is waited for at hand. A page and what belongs to it come within that.
 const BEFORE_REST: Duration = Duration::from_secs(1);

@@ -249,6 +249,7 @@ impl Answering {
                 stream.reached = self.reached;
                 if stream.is_whole_without_body(&request).await {
                     proxy.answer(&mut request, peer, &mut stream).await;
+                    stream.linger().await;
                 } else {
                     proxy.client_breaks_off(peer.address, front::UNREADABLE);
                 }

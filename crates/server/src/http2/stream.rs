@@ -14,12 +14,12 @@ use h2::{Reason, RecvStream};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http1::{Field, Length, has_body};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use wire::grpc;
 
 use super::messages::{End, Incoming, LeftToSend, Outgoing, fields_of};
 use super::request::wanted_accept;
-use crate::client::date;
+use crate::client::{LONGEST_LINGER, LONGEST_PAUSE, date};
 use crate::config::ClientSettings;
 use crate::downstream::Downstream;
 use crate::ended::{Ended, Sent, is_our_limit};
@@ -43,6 +43,8 @@ pub(super) struct Http2Stream {
     wanted_accept: Option<HeaderValue>,
     /// Whether the client has taken the request back, or has left.
     pub(super) is_gone: bool,
+    /// Whether we have reset it.
+    is_reset: bool,
     /// Our address, as the client has reached it.
     pub(super) reached: Option<SocketAddr>,
     /// Who knows which trailers may go on.
@@ -119,6 +121,7 @@ impl Http2Stream {
             deadline: timeout.map(|timeout| Instant::now() + timeout),
             wanted_accept: wanted_accept(request),
             is_gone: false,
+            is_reset: false,
             reached: None,
             proxy,
         }
@@ -142,6 +145,29 @@ impl Http2Stream {
             None => self.answer.respond.send_reset(reason),
         }
         self.answer.left.end = End::Sent;
+        self.is_reset = true;
+    }
+
+    /// Reads on for a while where the answer has left before the whole request had come, and drops what is read.
+    ///
+    /// Without it `h2` resets the stream in the same moment (`NO_ERROR`, RFC 9113 §8.1), and a client that finds answer and reset
+    /// together while it is sending forgets the answer: curl 7.88.1 ends with error 92.
+    pub(super) async fn linger(&mut self) {
+        let has_answered = self.is_being_answered() && matches!(self.answer.left.end, End::Sent);
+        if !has_answered || self.is_reset || self.is_gone || self.is_calling {
+            return;
+        }
+        let incoming = &mut self.request.incoming;
+        let reading = async {
+            while !incoming.has_ended() {
+                let next = poll_fn(|context| incoming.poll_next(context));
+                let next = timeout(LONGEST_PAUSE, next).await;
+                let Ok(Some(Ok(_))) = next else {
+                    return;
+                };
+            }
+        };
+        let _ = timeout(LONGEST_LINGER, reading).await;
     }
 
     /// Begins a WebSocket, which is granted with a status of success (RFC 8441 §5), if the service has understood that one is

@@ -28,3 +28,24 @@ for framing in ({}, {'Transfer-Encoding': 'chunked'}):
     assert_eq!(echo.seen().len(), 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_client_of_http2_reads_its_refusal_while_it_sends() -> Result<()> {
+    let echo = Echo::start().await?;
+    let gate = gate(echo.address()).start().await?;
+    let folder = tempfile::tempdir()?;
+    for length in [1_000, 100_000, 20_000_000] {
+        let file = folder.path().join("upload");
+        std::fs::write(&file, vec![0; length])?;
+        for _ in 0..3 {
+            let mut curl = Command::new("curl");
+            curl.args(["-sS", "--max-time", "30", "--http2-prior-knowledge"]);
+            curl.args(["-o", "/dev/null", "-w", "%{http_code}", "--data-binary"]);
+            curl.arg(format!("@{}", file.display()));
+            curl.arg(format!("http://{}", gate.proxy));
+            assert_eq!(run(curl, "curl").await?, "401", "{length} bytes");
+        }
+    }
+    assert_eq!(echo.seen().len(), 0);
+    Ok(())
+}

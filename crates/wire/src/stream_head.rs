@@ -81,9 +81,15 @@ fn length(headers: &HeaderMap, has_ended: bool) -> Result<Length, Violation> {
     }
 }
 
-/// Writes `:authority` into `Host`. Another one beside it stays, so that there are two: whoever reads only one of them would be
-/// asked for another host than we have decided on (RFC 9113 §8.3.1).
+/// Writes `:authority` into `Host`. Another one beside it stays, so that there are two: a service that reads only one of them would
+/// be asked for another host than we have decided on. The default port of the scheme makes no other host (RFC 9113 §8.3.1, RFC
+/// 3986 §6.2.3).
 fn name_host<B>(request: &mut Request<B>) {
+    let port: &[u8] = match request.uri().scheme_str() {
+        Some("https") => b":443",
+        Some(_) | None => b":80",
+    };
+    let without_port = |host: &[u8]| host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
     let authority = request.uri().authority();
     let Some(authority) = authority.and_then(|name| HeaderValue::from_str(name.as_str()).ok())
     else {
@@ -95,8 +101,9 @@ fn name_host<B>(request: &mut Request<B>) {
         }
         Entry::Occupied(mut hosts) => {
             let mut others = hosts.iter();
-            let is_same =
-                |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_bytes());
+            let is_same = |host: &HeaderValue| {
+                without_port(host.as_bytes()) == without_port(authority.as_bytes())
+            };
             let is_one = others.next().is_some_and(is_same) && others.next().is_none();
             if is_one {
                 hosts.insert(authority);
@@ -138,3 +145,43 @@ fn become_upgrade(request: &mut Request<Length>, key: u128) {
 
 /// In bytes, for which each field counts beside its name and its value (RFC 9113 §6.5.2).
 const FOR_FIELD: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The hosts that a request has once it is read.
+    fn hosts(uri: &str, host: &str) -> Vec<String> {
+        let mut request = Request::new(());
+        *request.uri_mut() = uri.parse().expect("a URL");
+        let host = HeaderValue::from_str(host).expect("a field value");
+        request.headers_mut().insert(HOST, host);
+        name_host(&mut request);
+        let hosts = request.headers().get_all(HOST).iter();
+        let text = |host: &HeaderValue| host.to_str().expect("ASCII").to_owned();
+        hosts.map(text).collect()
+    }
+
+    #[test]
+    fn a_host_beside_the_authority_has_to_be_the_same() {
+        for (uri, host) in [
+            ("http://a/", "a"),
+            ("http://a/", "A"),
+            ("http://a:80/", "a"),
+            ("http://a/", "a:80"),
+            ("https://a/", "a:443"),
+            ("https://[::1]:443/", "[::1]"),
+        ] {
+            assert_eq!(hosts(uri, host).len(), 1, "{uri} {host}");
+        }
+        for (uri, host) in [
+            ("http://a/", "b"),
+            ("http://a/", "a:443"),
+            ("https://a/", "a:80"),
+            ("https://a:80/", "a"),
+            ("http://a:8080/", "a"),
+        ] {
+            assert_eq!(hosts(uri, host).len(), 2, "{uri} {host}");
+        }
+    }
+}

@@ -79,6 +79,7 @@ fn terms(limits: &ClientSettings) -> Builder {
         .max_pending_accept_reset_streams(MOST_UNSEEN)
         .max_concurrent_reset_streams(MOST_REMEMBERED)
         .max_local_error_reset_streams(Some(MOST_ERRORS))
+        .data_frame_budget(MOST_OVERHEAD)
         .enable_connect_protocol();
     terms
 }
@@ -291,6 +292,11 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// In bytes, of the answer of a stream that wait for the connection.
 const MOST_BUFFERED: usize = 64 * 1024;
+
+/// In bytes, by which the frames of bodies that wait here fall short of 256 each; with more the connection ends. A stream of
+/// messages of eight bytes can fill its window with so many, and they take some four megabytes. `h2` by itself allows half a
+/// connection's window, which some thousand small messages exceed that a service has not read yet.
+const MOST_OVERHEAD: usize = 8 * 1024 * 1024;
 
 /// Streams that are taken back before anybody has seen them (CVE-2023-44487, "Rapid Reset").
 const MOST_UNSEEN: usize = 20;

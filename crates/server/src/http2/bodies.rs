@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Response, StatusCode};
 use http1::Answered;
 
@@ -55,7 +56,11 @@ impl Streamed for Http2Stream {
     }
 
     fn finish(&mut self, trailers: Option<HeaderMap>) {
-        let trailers = trailers.map(|trailers| fields_of(http1::fields(&trailers)));
+        let trailers = trailers.map(|mut trailers| {
+            // Says nothing behind a body (RFC 9110 §6.5.1), and clients compare it with what has come (curl 7.88.1).
+            trailers.remove(CONTENT_LENGTH);
+            fields_of(http1::fields(&trailers))
+        });
         self.answer.left.finish(trailers);
     }
 

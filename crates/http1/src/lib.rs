@@ -11,6 +11,7 @@
 
 mod authentication;
 mod body;
+mod caching;
 mod client;
 mod head;
 mod request;
@@ -22,10 +23,11 @@ mod write;
 
 pub use authentication::binds_connection;
 pub use body::{Decoder, Length, Piece};
+pub use caching::{is_for_shared_caches_alone, lets_shared_caches_keep};
 pub use client::{ClientConnection, is_interim};
 pub use head::{Field, HopByHop, has_body, options, read_fields};
 pub use request::{HTTP2_PREFACE, Received, RequestReader};
-pub use response::{Answered, lets_shared_caches_keep, read_response};
+pub use response::{Answered, read_response};
 pub use server::{MOST_DISCARDED, ServerConnection};
 pub use target::{RawTarget, encoded_target, read_target};
 pub use violation::Violation;

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::{StatusCode, Version};
 use memchr::memchr_iter;
 
+use crate::caching::Caching;
 use crate::head::{
     ConnectionOptions, Field, HopByHop, LineEnds, decimal, field_places, has_body, is_text, lines,
     options,
@@ -24,7 +25,7 @@ pub struct Answered {
     pub persistent: bool,
     /// Whether it says when it was made.
     pub has_date: bool,
-    /// Whether its `Cache-Control` lets a shared cache keep it, as [`lets_shared_caches_keep`] says.
+    /// Whether its fields let a shared cache keep it: they call it public, or good for some time and not private.
     pub is_for_shared_caches: bool,
     /// For how many seconds the server keeps the connection while nothing is asked, if it says so (`Keep-Alive: timeout=5`).
     pub keep_alive: Option<u32>,
@@ -111,7 +112,15 @@ pub fn read_response(input: &mut BytesMut, is_head: bool) -> Result<Option<Answe
         if input.len() >= LARGEST_HEAD {
             return Err(Violation::TooLarge);
         }
-        return Ok(None);
+        // Who speaks something else, and waits for us to go on in it, will never send the rest.
+        let begins = input
+            .iter()
+            .zip(b"HTTP/1.")
+            .all(|(byte, wanted)| byte == wanted);
+        return match begins {
+            true => Ok(None),
+            false => Err(Violation::ResponseHead),
+        };
     };
     if end > LARGEST_HEAD {
         return Err(Violation::TooLarge);
@@ -144,7 +153,7 @@ pub fn read_response(input: &mut BytesMut, is_head: bool) -> Result<Option<Answe
         length,
         persistent,
         has_date: framing.has_date,
-        is_for_shared_caches: framing.is_for_shared_caches,
+        is_for_shared_caches: framing.caching.is_for_shared_caches(),
         keep_alive: framing.keep_alive,
         nominates: framing.options.nominate,
         fields,
@@ -182,7 +191,7 @@ struct Framing {
     length: Result<Option<Length>, Violation>,
     has_coding: bool,
     has_date: bool,
-    is_for_shared_caches: bool,
+    caching: Caching,
     keep_alive: Option<u32>,
     options: ConnectionOptions,
 }
@@ -193,7 +202,7 @@ impl Default for Framing {
             length: Ok(None),
             has_coding: false,
             has_date: false,
-            is_for_shared_caches: false,
+            caching: Caching::default(),
             keep_alive: None,
             options: ConnectionOptions::default(),
         }
@@ -206,8 +215,7 @@ impl Framing {
             self.options.note(value);
         } else if name.eq_ignore_ascii_case(b"date") {
             self.has_date = true;
-        } else if name.eq_ignore_ascii_case(b"cache-control") {
-            self.is_for_shared_caches |= options(value).any(lets_shared_caches_keep);
+        } else if self.caching.note(name, value) {
         } else if name.eq_ignore_ascii_case(b"keep-alive") {
             let said = options(value).find_map(keep_alive_timeout);
             self.keep_alive = said.or(self.keep_alive);
@@ -220,14 +228,6 @@ impl Framing {
             }
         }
     }
-}
-
-/// Whether a directive of `Cache-Control` lets a shared cache keep what it would not keep otherwise (RFC 9111 §5.2.2.9,
-/// §5.2.2.10).
-pub fn lets_shared_caches_keep(directive: &[u8]) -> bool {
-    let name = directive.split(|byte| *byte == b'=').next();
-    let name = name.unwrap_or_default().trim_ascii();
-    name.eq_ignore_ascii_case(b"public") || name.eq_ignore_ascii_case(b"s-maxage")
 }
 
 /// What a parameter of `Keep-Alive` says, if it is `timeout`: so many seconds (RFC 2068 §19.7.1.1; Node and Apache send it).
@@ -270,6 +270,27 @@ mod tests {
 
     fn read(bytes: &[u8], method: Method) -> Result<Option<Answered>, Violation> {
         read_response(&mut BytesMut::from(bytes), method == Method::HEAD)
+    }
+
+    #[test]
+    fn what_cannot_become_an_answer_is_told_at_once() {
+        let waits = |bytes: &[u8]| read(bytes, Method::GET);
+        for bytes in [&b""[..], b"H", b"HTTP/1.", b"HTTP/1.1 200 OK\r\nA: b\r\n"] {
+            assert!(matches!(waits(bytes), Ok(None)), "{bytes:?}");
+        }
+        for bytes in [
+            &b"SSH-2.0-OpenSSH_9.2\r\n"[..],
+            b"220 mail.example ESMTP\r\n",
+            b"\x15\x03\x01\x00\x02\x02\x50",
+            b"<html>",
+            b"HTTP/2",
+        ] {
+            assert_eq!(
+                waits(bytes).err(),
+                Some(Violation::ResponseHead),
+                "{bytes:?}"
+            );
+        }
     }
 
     fn get(bytes: &[u8]) -> Result<Length, Violation> {

@@ -13,7 +13,7 @@ pub(super) struct Added<'h> {
     hsts: Option<&'h HeaderValue>,
     /// The time (RFC 9110 §6.6.1), if it has none.
     date: Option<HeaderValue>,
-    /// In place of every `Cache-Control` that it has.
+    /// In place of every `Cache-Control` that it has, and of the fields that shared caches heed before that.
     cache_control: Option<Vec<u8>>,
     /// Whether it is to say that it depends on the cookies of the request.
     varies: bool,
@@ -58,7 +58,9 @@ fn privately(answer: &Answered) -> Vec<u8> {
     let mut value = b"private".to_vec();
     let directives = answer.values("cache-control").flat_map(options);
     for directive in directives.filter(|directive| !directive.is_empty()) {
-        if !http1::lets_shared_caches_keep(directive) {
+        let is_private = directive.get(..7);
+        let is_private = is_private.is_some_and(|name| name.eq_ignore_ascii_case(b"private"));
+        if !is_private && !http1::lets_shared_caches_keep(directive) {
             value.extend_from_slice(b", ");
             value.extend_from_slice(directive);
         }
@@ -87,7 +89,10 @@ pub(super) fn fields<'a>(
     let length = length.map(|length| (&b"content-length"[..], length));
     let id = arrival::X_REQUEST_ID.as_str().as_bytes();
     let is_replaced = |name: &[u8]| {
-        (added.cache_control.is_some() && name.eq_ignore_ascii_case(b"cache-control"))
+        let is_for_caches = |name: &[u8]| {
+            name.eq_ignore_ascii_case(b"cache-control") || http1::is_for_shared_caches_alone(name)
+        };
+        (added.cache_control.is_some() && is_for_caches(name))
             || (added.hsts.is_some() && name.eq_ignore_ascii_case(HSTS))
     };
     let is_ours = move |name: &[u8]| {

@@ -33,7 +33,31 @@ async fn what_is_behind_a_session_is_kept_by_no_shared_cache() -> Result<()> {
         (
             "/",
             "Cache-Control: max-age=60\r\n",
-            Some("max-age=60"),
+            Some("private, max-age=60"),
+            &["Cookie"],
+        ),
+        (
+            "/",
+            "Cache-Control: private=\"set-cookie\", max-age=60\r\n",
+            Some("private, max-age=60"),
+            &["Cookie"],
+        ),
+        (
+            "/",
+            "Expires: Tue, 01 Jan 2037 00:00:00 GMT\r\n",
+            Some("private"),
+            &["Cookie"],
+        ),
+        (
+            "/",
+            "Cache-Control: no-cache\r\nCDN-Cache-Control: public\r\n",
+            Some("private, no-cache"),
+            &["Cookie"],
+        ),
+        (
+            "/",
+            "Cache-Control: no-store\r\nExpires: 0\r\n",
+            Some("no-store"),
             &[],
         ),
         ("/", "", None, &[]),
@@ -59,6 +83,7 @@ async fn what_is_behind_a_session_is_kept_by_no_shared_cache() -> Result<()> {
             "{path} {fields}"
         );
         assert_eq!(answer.headers.all("vary"), vary, "{path} {fields}");
+        assert_eq!(answer.header("cdn-cache-control"), None);
     }
     Ok(())
 }

@@ -1,0 +1,109 @@
+//! Whether shared caches may keep an answer.
+
+use crate::options;
+
+/// What the fields of an answer say to shared caches.
+#[derive(Debug, Default)]
+pub(crate) struct Caching {
+    /// That it is theirs to keep, whatever else is said.
+    is_shared: bool,
+    /// For how long it is good, which is leave enough to keep it: a request with a cookie has no `Authorization` (RFC 9111 §3, §3.5).
+    is_fresh: bool,
+    /// That it is for one user, or for nobody, to keep.
+    is_private: bool,
+}
+
+impl Caching {
+    /// Notes a field, and whether it was about caching.
+    pub(crate) fn note(&mut self, name: &[u8], value: &[u8]) -> bool {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        if is("cache-control") {
+            for directive in options(value) {
+                self.is_shared |= lets_shared_caches_keep(directive);
+                self.is_fresh |= FRESH.iter().any(|name| is_named(directive, name));
+                // With names of fields it is about these alone (RFC 9111 §5.2.2.7).
+                let is_private = |name: &str| directive.eq_ignore_ascii_case(name.as_bytes());
+                self.is_private |= is_private("private") || is_private("no-store");
+            }
+        } else if is("expires") {
+            self.is_fresh = true;
+        } else if TARGETED.iter().any(|name| is(name)) {
+            self.is_shared = true;
+        } else {
+            return false;
+        }
+        true
+    }
+
+    pub(crate) fn is_for_shared_caches(&self) -> bool {
+        self.is_shared || self.is_fresh && !self.is_private
+    }
+}
+
+/// Whether a directive of `Cache-Control` lets a shared cache keep what it would not keep otherwise (RFC 9111 §5.2.2.9,
+/// §5.2.2.10).
+pub fn lets_shared_caches_keep(directive: &[u8]) -> bool {
+    is_named(directive, "public") || is_named(directive, "s-maxage")
+}
+
+/// Whether this field is for shared caches alone, which heed it in place of `Cache-Control`.
+pub fn is_for_shared_caches_alone(name: &[u8]) -> bool {
+    TARGETED
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+/// Whether a directive of `Cache-Control` has this name, with a value or without.
+fn is_named(directive: &[u8], name: &str) -> bool {
+    let said = directive.split(|byte| *byte == b'=').next();
+    let said = said.unwrap_or_default().trim_ascii();
+    said.eq_ignore_ascii_case(name.as_bytes())
+}
+
+/// Directives that give an answer a time, or leave to keep it.
+const FRESH: [&str; 3] = ["immutable", "max-age", "must-revalidate"];
+
+/// Fields of CDNs and proxies: RFC 9213, Varnish and Fastly (Edge Architecture Specification), nginx.
+const TARGETED: [&str; 3] = ["cdn-cache-control", "surrogate-control", "x-accel-expires"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_shared_cache_may_keep_is_told() {
+        let kept = |fields: &[(&str, &str)]| {
+            let mut caching = Caching::default();
+            for (name, value) in fields {
+                assert!(caching.note(name.as_bytes(), value.as_bytes()), "{name}");
+            }
+            caching.is_for_shared_caches()
+        };
+        for fields in [
+            &[("Cache-Control", "public")][..],
+            &[("cache-control", "max-age=60")],
+            &[("cache-control", "must-revalidate, max-age=9")],
+            &[("cache-control", "private=\"set-cookie\", max-age=60")],
+            &[("cache-control", "private, s-maxage=60")],
+            &[("Expires", "Tue, 01 Jan 2037 00:00:00 GMT")],
+            &[
+                ("cache-control", "no-cache"),
+                ("CDN-Cache-Control", "max-age=60"),
+            ],
+            &[("surrogate-control", "max-age=60")],
+            &[("x-accel-expires", "60")],
+        ] {
+            assert!(kept(fields), "{fields:?}");
+        }
+        for fields in [
+            &[][..],
+            &[("cache-control", "no-cache")],
+            &[("cache-control", "private, max-age=60")],
+            &[("cache-control", "no-store"), ("expires", "0")],
+            &[("expires", "0"), ("cache-control", "Private")],
+        ] {
+            assert!(!kept(fields), "{fields:?}");
+        }
+        assert!(!Caching::default().note(b"content-type", b"text/html"));
+    }
+}

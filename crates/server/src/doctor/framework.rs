@@ -1,7 +1,7 @@
 //! The endpoints of Auth.js, NextAuth and Better Auth that tell who is signed in.
 
 use bytes::Bytes;
-use http::header::CACHE_CONTROL;
+use http::header::{CACHE_CONTROL, DATE, EXPIRES};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 
@@ -128,10 +128,40 @@ fn cache_rule(headers: &HeaderMap) -> CacheRule {
         value.is_some_and(|value| value != "0")
     });
     match () {
+        () if is_for_cdns(headers) => CacheRule::Shared,
         () if has(&["private", "no-store", "no-cache"]) => CacheRule::Private,
-        () if has(&["public"]) || lives => CacheRule::Shared,
+        () if has(&["public"]) || lives || expires_later(headers) => CacheRule::Shared,
         () => CacheRule::Unsaid,
     }
+}
+
+/// Whether CDNs are told something else than `Cache-Control` says (RFC 9213), and not to keep it.
+fn is_for_cdns(headers: &HeaderMap) -> bool {
+    let said = headers.iter();
+    let mut said =
+        said.filter(|(name, _)| http1::is_for_shared_caches_alone(name.as_str().as_bytes()));
+    said.any(|(_, value)| {
+        let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
+        let keeps = |word: &str| !value.split(',').any(|it| it.trim() == word);
+        ["0", "max-age=0", "no-cache", "no-store", "private"]
+            .into_iter()
+            .all(keeps)
+    })
+}
+
+/// Whether the answer is fresh for a while by `Expires`, which counts where no `max-age` stands (RFC 9111 §4.2.1).
+fn expires_later(headers: &HeaderMap) -> bool {
+    let time = |name| {
+        let text = headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok());
+        text.and_then(|text| httpdate::parse_http_date(text).ok())
+    };
+    let says_age = headers.get_all(CACHE_CONTROL).iter().any(|value| {
+        let value = value.as_bytes().to_ascii_lowercase();
+        value.windows(7).any(|word| word == b"max-age")
+    });
+    !says_age && time(EXPIRES).is_some_and(|end| time(DATE).is_none_or(|made| made < end))
 }
 
 fn json(status: StatusCode, body: &Bytes) -> Option<Value> {
@@ -156,11 +186,54 @@ mod tests {
             (&["max-age=60"], CacheRule::Shared),
             (&["s-maxage=1, max-age=0"], CacheRule::Shared),
             (&["max-age=0, must-revalidate"], CacheRule::Unsaid),
+            (&["no-cache"], CacheRule::Private),
             (&[], CacheRule::Unsaid),
         ] {
             let mut headers = HeaderMap::new();
             for field in fields {
                 headers.append(CACHE_CONTROL, HeaderValue::from_static(field));
+            }
+            assert_eq!(cache_rule(&headers), rule, "{fields:?}");
+        }
+    }
+    #[test]
+    fn other_fields_than_cache_control_count_too() {
+        const MADE: (&str, &str) = ("date", "Sun, 29 Nov 2026 05:00:00 GMT");
+        for (fields, rule) in [
+            (
+                &[("expires", "Tue, 01 Jan 2030 00:00:00 GMT"), MADE][..],
+                CacheRule::Shared,
+            ),
+            (
+                &[("expires", "Sun, 29 Nov 2026 05:00:00 GMT"), MADE],
+                CacheRule::Unsaid,
+            ),
+            (&[("expires", "0"), MADE], CacheRule::Unsaid),
+            (
+                &[
+                    ("expires", "Tue, 01 Jan 2030 00:00:00 GMT"),
+                    ("cache-control", "private"),
+                ],
+                CacheRule::Private,
+            ),
+            (
+                &[
+                    ("cache-control", "no-cache"),
+                    ("cdn-cache-control", "public, max-age=9"),
+                ],
+                CacheRule::Shared,
+            ),
+            (
+                &[
+                    ("cache-control", "no-store"),
+                    ("surrogate-control", "no-store"),
+                ],
+                CacheRule::Private,
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(*name, HeaderValue::from_static(value));
             }
             assert_eq!(cache_rule(&headers), rule, "{fields:?}");
         }

@@ -66,7 +66,7 @@ pub use self::postgres::{
     OwnTableError, PostgresHost, PostgresServer, SharedRows, SharedRowsError, SharedRowsSurvey,
     Verify,
 };
-pub use self::process::{Clock, Process, TurnedClock};
+pub use self::process::{Clock, Process};
 pub use self::rates::SharedRates;
 use self::record::About;
 pub use self::redis::{OverShared, RedisAddress, RedisServer, SharedCell, SharedChange};

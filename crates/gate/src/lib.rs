@@ -21,6 +21,7 @@ mod facts;
 mod forwarded;
 mod hygiene;
 mod identity;
+mod ignorable;
 mod issuer;
 mod names;
 mod permit;
@@ -47,6 +48,7 @@ pub use facts::{Arrival, Facts};
 pub use forwarded::ForwardedHeader;
 pub use hygiene::{Hygiene, websocket_fields};
 pub use identity::{EmailHeader, IdentityRules};
+pub use ignorable::is_ignorable;
 pub use issuer::{Issuer, IssuerKeys, Newer};
 pub use permit::{Admission, Admitted, Permit, Rewrite};
 pub use profile::{

@@ -22,31 +22,14 @@ fn is_hidden(char: char) -> bool {
     !char.is_ascii() && (char.is_control() || is_invisible(char))
 }
 
-/// Whether a screen shows nothing of it: what is to be ignored by default in Unicode 16 (`DerivedCoreProperties.txt`,
-/// `Default_Ignorable_Code_Point`), which all marks of direction but those of lines belong to, the ends of lines and
-/// paragraphs, the marks of annotations, and a blank that looks like another.
+/// Whether a screen shows nothing of it: what is to be ignored, the ends of lines and paragraphs, the marks of annotations, and a
+/// blank that looks like another.
 pub(crate) fn is_invisible(char: char) -> bool {
-    matches!(
+    let is_unseen = matches!(
         char,
-        '\u{a0}'
-            | '\u{ad}'
-            | '\u{34f}'
-            | '\u{61c}'
-            | '\u{115f}'..='\u{1160}'
-            | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}'
-            | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}'
-            | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}'
-    )
+        '\u{a0}' | '\u{2028}'..='\u{2029}' | '\u{fff9}'..='\u{fffb}'
+    );
+    is_unseen || gate::is_ignorable(char)
 }
 
 #[cfg(test)]

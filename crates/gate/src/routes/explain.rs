@@ -5,10 +5,10 @@
 
 use thiserror::Error;
 
-use super::folding::{Folding, is_ignorable};
+use super::folding::Folding;
 use super::{Hosts, Matched, Route, Routes, budget};
 use crate::routes::pattern::{HostPattern, Methods, PathPattern};
-use crate::{Access, Facts, readings};
+use crate::{Access, Facts, is_ignorable, readings};
 
 /// The requests that a route is for.
 #[derive(Clone, Debug)]

@@ -1,9 +1,11 @@
 //! A revocation as it is kept: what, until when, and who has done it and why.
 
-use gate::{Revocation, Revoked};
+use gate::{Revocation, Revoked, Source};
 use serde::{Deserialize, Serialize};
 use session::UnixTime;
 use thiserror::Error;
+
+use super::RevocationStoreError;
 
 /// A revocation as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,38 @@ pub(super) struct Columns {
     pub(super) by: String,
     pub(super) source: String,
     pub(super) reason: String,
+}
+
+impl Columns {
+    /// Those of a row that has them in the order in which they stand above. Each function reads the column at a place; a time before
+    /// 1970 is as early as that.
+    pub(super) fn of_row(
+        text: impl Fn(usize) -> Option<String>,
+        millis: impl Fn(usize) -> Option<i64>,
+    ) -> Option<Self> {
+        let millis = |at| Some(u64::try_from(millis(at)?).unwrap_or(0));
+        Some(Self {
+            realm: text(0)?,
+            kind: text(1)?,
+            id: text(2)?,
+            before: millis(3)?,
+            until: millis(4)?,
+            made: millis(5)?,
+            by: text(6)?,
+            source: text(7)?,
+            reason: text(8)?,
+        })
+    }
+}
+
+/// The entry with these columns, which this store holds; `None` is for what has not its form.
+pub(super) fn read(
+    columns: Option<Columns>,
+    store: Source,
+) -> Result<RevocationEntry, RevocationStoreError> {
+    let columns = columns.ok_or(RevocationEntryError::Form);
+    let entry = columns.and_then(RevocationEntry::try_from);
+    entry.map_err(|error| RevocationStoreError::Entry(store, error))
 }
 
 /// The words for what is revoked, and its id; that of everything is empty.

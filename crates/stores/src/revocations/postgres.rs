@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 use super::super::pools::Pools;
 use super::super::postgres::{OwnTables, text};
 use super::super::settings::DatabaseSettings;
-use super::entry::{Columns, RevocationEntry, RevocationEntryError, key};
+use super::entry::{self, Columns, RevocationEntry, key};
 use super::{MOST, RevocationStoreError};
 
 pub(super) struct InPostgres(OwnTables);
@@ -135,29 +135,9 @@ pub(super) fn sql() -> String {
 }
 
 fn read(row: &Row) -> Result<RevocationEntry, RevocationStoreError> {
-    let columns = columns(row).ok_or(RevocationEntryError::Form);
-    let entry = columns.and_then(RevocationEntry::try_from);
-    entry.map_err(|error| RevocationStoreError::Entry(Source::Postgres, error))
-}
-
-fn columns(row: &Row) -> Option<Columns> {
     let text = |at| row.try_get::<_, String>(at).ok();
-    // What is before 1970 is as early as that.
-    let millis = |at| {
-        let millis = row.try_get::<_, i64>(at).ok()?;
-        Some(u64::try_from(millis).unwrap_or(0))
-    };
-    Some(Columns {
-        realm: text(0)?,
-        kind: text(1)?,
-        id: text(2)?,
-        before: millis(3)?,
-        until: millis(4)?,
-        made: millis(5)?,
-        by: text(6)?,
-        source: text(7)?,
-        reason: text(8)?,
-    })
+    let millis = |at| row.try_get::<_, i64>(at).ok();
+    entry::read(Columns::of_row(text, millis), Source::Postgres)
 }
 
 #[expect(

@@ -9,7 +9,7 @@ use session::UnixTime;
 use super::super::pools::{Lease, Pools, RedisLine};
 use super::super::redis::RedisTarget;
 use super::super::settings::RedisSettings;
-use super::entry::{Columns, RevocationEntry, RevocationEntryError, key};
+use super::entry::{self, Columns, RevocationEntry, key};
 use super::{MOST, RevocationStoreError};
 
 pub(super) struct InRedis {
@@ -100,10 +100,7 @@ impl InRedis {
 }
 
 fn read(member: &str) -> Result<RevocationEntry, RevocationStoreError> {
-    let columns: Result<Columns, _> = serde_json::from_str(member);
-    let columns = columns.map_err(|_| RevocationEntryError::Form);
-    let entry = columns.and_then(RevocationEntry::try_from);
-    entry.map_err(|error| RevocationStoreError::Entry(Source::Redis, error))
+    entry::read(serde_json::from_str(member).ok(), Source::Redis)
 }
 
 /// Behind the prefix of the gate's keys. Where users of the default realm are cached, their keys are the prefix and their id.

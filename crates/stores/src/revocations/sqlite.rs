@@ -10,7 +10,7 @@ use session::UnixTime;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions, Connection, Row};
 
-use super::entry::{Columns, RevocationEntry, RevocationEntryError, key};
+use super::entry::{self, Columns, RevocationEntry, key};
 use super::{MOST, RevocationStoreError};
 
 pub(super) struct InSqlite(PathBuf);
@@ -115,28 +115,9 @@ impl InSqlite {
 }
 
 fn read(row: &SqliteRow) -> Result<RevocationEntry, RevocationStoreError> {
-    let columns = columns(row).ok_or(RevocationEntryError::Form);
-    let entry = columns.and_then(RevocationEntry::try_from);
-    entry.map_err(|error| RevocationStoreError::Entry(Source::Sqlite, error))
-}
-
-fn columns(row: &SqliteRow) -> Option<Columns> {
     let text = |at: usize| row.try_get::<String, _>(at).ok();
-    let millis = |at: usize| {
-        let millis = row.try_get::<i64, _>(at).ok()?;
-        Some(u64::try_from(millis).unwrap_or(0))
-    };
-    Some(Columns {
-        realm: text(0)?,
-        kind: text(1)?,
-        id: text(2)?,
-        before: millis(3)?,
-        until: millis(4)?,
-        made: millis(5)?,
-        by: text(6)?,
-        source: text(7)?,
-        reason: text(8)?,
-    })
+    let millis = |at: usize| row.try_get::<i64, _>(at).ok();
+    entry::read(Columns::of_row(text, millis), Source::Sqlite)
 }
 
 fn int(millis: u64) -> i64 {

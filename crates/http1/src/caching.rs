@@ -16,18 +16,16 @@ pub(crate) struct Caching {
 impl Caching {
     /// Notes a field, and whether it was about caching.
     pub(crate) fn note(&mut self, name: &[u8], value: &[u8]) -> bool {
-        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        if is("cache-control") {
+        if name.eq_ignore_ascii_case(b"cache-control") {
             for directive in options(value) {
                 self.is_shared |= lets_shared_caches_keep(directive);
-                self.is_fresh |= FRESH.iter().any(|name| is_named(directive, name));
+                self.is_fresh |= is_named(directive, &FRESH);
                 // With names of fields it is about these alone (RFC 9111 §5.2.2.7).
-                let is_private = |name: &str| directive.eq_ignore_ascii_case(name.as_bytes());
-                self.is_private |= is_private("private") || is_private("no-store");
+                self.is_private |= is_one_of(directive, &["private", "no-store"]);
             }
-        } else if is("expires") {
+        } else if name.eq_ignore_ascii_case(b"expires") {
             self.is_fresh = true;
-        } else if TARGETED.iter().any(|name| is(name)) {
+        } else if is_for_shared_caches_alone(name) {
             self.is_shared = true;
         } else {
             return false;
@@ -43,21 +41,23 @@ impl Caching {
 /// Whether a directive of `Cache-Control` lets a shared cache keep what it would not keep otherwise (RFC 9111 §5.2.2.9,
 /// §5.2.2.10).
 pub fn lets_shared_caches_keep(directive: &[u8]) -> bool {
-    is_named(directive, "public") || is_named(directive, "s-maxage")
+    is_named(directive, &["public", "s-maxage"])
 }
 
 /// Whether this field is for shared caches alone, which heed it in place of `Cache-Control`.
 pub fn is_for_shared_caches_alone(name: &[u8]) -> bool {
-    TARGETED
-        .iter()
-        .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    is_one_of(name, &TARGETED)
 }
 
-/// Whether a directive of `Cache-Control` has this name, with a value or without.
-fn is_named(directive: &[u8], name: &str) -> bool {
+/// Whether a directive of `Cache-Control` has one of these names, with a value or without.
+fn is_named(directive: &[u8], names: &[&str]) -> bool {
     let said = directive.split(|byte| *byte == b'=').next();
-    let said = said.unwrap_or_default().trim_ascii();
-    said.eq_ignore_ascii_case(name.as_bytes())
+    is_one_of(said.unwrap_or_default().trim_ascii(), names)
+}
+
+fn is_one_of(text: &[u8], words: &[&str]) -> bool {
+    let mut words = words.iter();
+    words.any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// Directives that give an answer a time, or leave to keep it.

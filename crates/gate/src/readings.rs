@@ -15,9 +15,7 @@ use smallvec::SmallVec;
 /// Whether the path has one reading alone, itself.
 pub(crate) fn is_plain(path: &str) -> bool {
     let path = path.as_bytes();
-    let is_special = |byte: u8| {
-        matches!(byte, b'%' | b'\\' | b';' | b'#' | b'?' | b'$' | b' ') | !byte.is_ascii()
-    };
+    let is_special = |byte: u8| is_read_otherwise(byte) | matches!(byte, b'%' | b' ');
     let meets_oddly = |one: u8, next: u8| {
         (one == b'/') & matches!(next, b'/' | b'.') | (one == b'.') & (next == b'/')
     };
@@ -27,6 +25,12 @@ pub(crate) fn is_plain(path: &str) -> bool {
     let has_odd = pairs.fold(false, |any, (one, next)| any | meets_oddly(*one, *next));
     let has_odd = has_odd | path.ends_with(b".");
     !has_special && (!has_odd || has_plain_names(path))
+}
+
+/// Whether a byte alone gives a path other readings: a delimiter of one of the steps, or no ASCII. A dot, a blank and a slash do so where
+/// they stand at the ends of segments, an escape by what it stands for.
+const fn is_read_otherwise(byte: u8) -> bool {
+    matches!(byte, b'\\' | b';' | b'#' | b'?' | b'$') | !byte.is_ascii()
 }
 
 /// Whether no segment is empty, a dot segment, or ends in a dot.
@@ -52,17 +56,14 @@ pub(crate) fn has_harmless_escapes_alone(path: &str) -> bool {
                 .map(|low| (u32::from(high - b'0') << 4) + low),
             _ => None,
         };
-        decoded.and_then(char::from_u32).is_some_and(|character| {
-            !matches!(
-                character,
-                '/' | '\\' | '.' | '%' | ';' | '#' | '?' | '$' | '\u{7f}'
-            )
+        let decoded = decoded.and_then(|code| u8::try_from(code).ok());
+        decoded.is_some_and(|byte| {
+            !is_read_otherwise(byte) && !matches!(byte, b'/' | b'.' | b'%' | b'\x7f')
         })
     };
     let is_ordinary = |text: &str| {
-        text.bytes().all(|byte| {
-            byte.is_ascii() && !matches!(byte, b'\\' | b';' | b'#' | b'?' | b'$' | b' ')
-        })
+        let mut bytes = text.bytes();
+        bytes.all(|byte| !is_read_otherwise(byte) && byte != b' ')
     };
     let is_trimmed = |segment: &str| segment.starts_with("%20") || segment.ends_with("%20");
     let only_harmless = parts.all(|(part, after)| is_ordinary(part) && is_harmless(after));
@@ -394,11 +395,15 @@ fn trim_names(text: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// The text with every segment changed; `None` when none is.
-fn changed<'t>(text: &'t [u8], change: impl Fn(&'t [u8]) -> &'t [u8]) -> Option<Vec<u8>> {
-    let segments = text.split(|byte| *byte == b'/').map(change);
-    let changed = segments.collect::<Vec<_>>().join(&b'/');
-    (changed != text).then_some(changed)
+/// The text with every segment cut to a part of itself; `None` when all are whole.
+fn changed<'t>(text: &'t [u8], part: impl Fn(&'t [u8]) -> &'t [u8]) -> Option<Vec<u8>> {
+    let mut segments = text.split(|byte| *byte == b'/');
+    // Most readings have none to cut, and are not copied.
+    if segments.all(|segment| part(segment).len() == segment.len()) {
+        return None;
+    }
+    let parts = text.split(|byte| *byte == b'/').map(part);
+    Some(parts.collect::<Vec<_>>().join(&b'/'))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! code as start-up, so that what it accepts starts.
 
 mod acme;
-mod ascii_host;
+pub(crate) mod ascii_host;
 mod asked;
 mod bearer;
 mod catalogue;

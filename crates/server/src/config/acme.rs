@@ -161,7 +161,14 @@ fn email(text: &str) -> Result<String, &'static str> {
 }
 
 /// What is ordered there is only as good as the connection (RFC 8555 §6.1).
-fn directory_url(text: &str) -> Result<String, &'static str> {
+fn directory_url(text: &str) -> Result<String, String> {
+    match ascii_host::of_url(text) {
+        Some(_) => Err(ascii_host::not_a_url(text)),
+        None => Ok(ascii_directory_url(text)?),
+    }
+}
+
+fn ascii_directory_url(text: &str) -> Result<String, &'static str> {
     let uri: Uri = text.parse().map_err(|_| NO_DIRECTORY)?;
     let authority = uri.authority().ok_or(NO_DIRECTORY)?;
     let has_port = authority.as_str().len() > authority.host().len();

@@ -13,9 +13,35 @@ pub(super) fn of(text: &str) -> Option<String> {
     Some(format!("{star}{ascii}"))
 }
 
+/// What is wrong with a text that no parser takes for a URL, and what to write if that is known.
+pub(crate) fn not_a_url(text: &str) -> String {
+    match of_url(text) {
+        Some(ascii) => format!("browsers and DNS know this host by another name; write `{ascii}`"),
+        None => "not a URL".to_owned(),
+    }
+}
+
+/// The same URL with its host as DNS and browsers have it; `None` where that has nothing but ASCII, or cannot be had.
+pub(crate) fn of_url(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at(end);
+    Some(format!("{scheme}://{}{rest}", of_authority(authority)?))
+}
+
+/// The same for a host that may have a port behind it. One with a name and a password before it is not repeated.
+pub(super) fn of_authority(authority: &str) -> Option<String> {
+    let (host, port) = match authority.split_once(':') {
+        Some((host, port)) => (host, format!(":{port}")),
+        None => (authority, String::new()),
+    };
+    let ascii = of(host).filter(|_| !authority.contains('@'))?;
+    Some(format!("{ascii}{port}"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::{not_a_url, of};
 
     #[test]
     fn a_name_is_shown_as_browsers_send_it() {
@@ -27,6 +53,26 @@ mod tests {
             ("https://m\u{fc}nchen.de/", None),
         ] {
             assert_eq!(of(text).as_deref(), ascii, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_shown_with_the_name_of_its_host() {
+        for (text, shown) in [
+            ("https://m\u{fc}nchen.de", Some("https://xn--mnchen-3ya.de")),
+            (
+                "https://*.M\u{fc}nchen.de:8443/a?b#c",
+                Some("https://*.xn--mnchen-3ya.de:8443/a?b#c"),
+            ),
+            ("https://example.com/\u{fc}", None),
+            ("https://name:pass@m\u{fc}nchen.de", None),
+            ("m\u{fc}nchen.de", None),
+        ] {
+            let said = not_a_url(text);
+            match shown {
+                Some(shown) => assert!(said.ends_with(&format!("write `{shown}`")), "{said}"),
+                None => assert_eq!(said, "not a URL", "{text}"),
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use session::{JwtDemands, JwtKeys, Secret, Weakness};
 
+use super::ascii_host;
 use super::raw::Reader;
 use crate::jwks::{self, JwksUrl, Settings, Source};
 use crate::tls::Authorities;
@@ -79,6 +80,9 @@ fn secret(reader: &mut Reader<'_>) -> Option<Secret> {
 }
 
 fn source(text: &str, authorities: Authorities) -> Result<Source, String> {
+    if ascii_host::of_url(text).is_some() {
+        return Err(format!("`{text}`: {}", ascii_host::not_a_url(text)));
+    }
     if text.contains("://") {
         return JwksUrl::parse(text, authorities)
             .map(Source::Url)

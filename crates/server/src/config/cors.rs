@@ -4,6 +4,8 @@ use std::fmt;
 
 use http::{HeaderValue, Uri};
 
+use super::ascii_host;
+
 /// Scheme, host and port, exactly as a browser writes them in `Origin`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AllowedOrigin(HeaderValue);
@@ -13,7 +15,14 @@ impl AllowedOrigin {
     ///
     /// # Errors
     /// For anything else: several origins under one name would be a hole that nobody sees.
-    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        match ascii_host::of_url(text) {
+            Some(_) => Err(ascii_host::not_a_url(text)),
+            None => Ok(Self::of_ascii(text)?),
+        }
+    }
+
+    fn of_ascii(text: &str) -> Result<Self, &'static str> {
         if text.contains('*') {
             return Err(
                 "origins are named one by one; a star would let every page of the web read with your users' cookies",

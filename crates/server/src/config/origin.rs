@@ -6,6 +6,8 @@ use std::net::Ipv4Addr;
 use http::Uri;
 use http::uri::Authority;
 
+use super::ascii_host;
+
 /// Scheme, host and port of what this gate protects, or all such origins one label below a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
@@ -35,8 +37,12 @@ impl Origin {
     /// # Errors
     ///
     /// The message says what is wrong with the text, and what to give.
-    pub(crate) fn read(text: &str) -> Result<Self, &'static str> {
-        let uri: Uri = text.parse().map_err(|_| "not a URL")?;
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        let uri: Uri = text.parse().map_err(|_| ascii_host::not_a_url(text))?;
+        Ok(Self::of_url(&uri, text)?)
+    }
+
+    fn of_url(uri: &Uri, text: &str) -> Result<Self, &'static str> {
         let scheme = match uri.scheme_str() {
             Some("http") => Scheme::Http,
             Some("https") => Scheme::Https,

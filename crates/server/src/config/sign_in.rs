@@ -7,6 +7,7 @@ use gate::Routes;
 use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use super::ascii_host;
 use super::origin::{AskedHost, Origin};
 use super::raw::Reader;
 use super::sessions::SESSION_SECRETS;
@@ -312,9 +313,9 @@ fn loops(reader: &mut Reader<'_>) -> Option<LoopBreaker> {
         .ok()
 }
 
-fn sign_in_url(text: &str) -> Result<String, &'static str> {
+fn sign_in_url(text: &str) -> Result<String, Cow<'static, str>> {
     let is_path = text.starts_with('/') && !text.starts_with("//");
-    let uri: Uri = text.parse().map_err(|_| "not a URL")?;
+    let uri: Uri = text.parse().map_err(|_| ascii_host::not_a_url(text))?;
     let is_web = uri.authority().is_some() && matches!(uri.scheme_str(), Some("http" | "https"));
     // Every browser would be told them.
     if uri
@@ -322,13 +323,14 @@ fn sign_in_url(text: &str) -> Result<String, &'static str> {
         .is_some_and(|authority| authority.as_str().contains('@'))
     {
         return Err(
-            "a name and a password before the host would be sent to every browser; remove them",
+            "a name and a password before the host would be sent to every browser; remove them"
+                .into(),
         );
     }
     if (is_path || is_web) && !text.contains(['#', '\\']) {
         return Ok(text.to_owned());
     }
-    Err("give an http or https URL, or a path that begins with one `/`")
+    Err("give an http or https URL, or a path that begins with one `/`".into())
 }
 
 fn parameter_name(text: &str) -> Result<String, &'static str> {

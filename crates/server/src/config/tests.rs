@@ -71,6 +71,29 @@ fn an_upstream_and_a_secret_are_enough() {
 }
 
 #[test]
+fn a_host_outside_ascii_is_answered_with_the_name_that_dns_has() {
+    let url = "https://m\u{fc}nchen.de";
+    let needed = [("SIGN_IN_URL", "https://login.example/")];
+    let bearer = [("BEARER_ISSUER", "a"), ("BEARER_AUDIENCE", "b")];
+    for name in [
+        "PUBLIC_URL",
+        "SIGN_IN_URL",
+        "CORS_ORIGINS",
+        "UPSTREAM",
+        "BEARER_JWKS",
+    ] {
+        let mut pairs = vec![(name, url)];
+        match name {
+            "PUBLIC_URL" => pairs.extend(needed),
+            "BEARER_JWKS" => pairs.extend(bearer),
+            _ => {}
+        }
+        let said = problem(&pairs);
+        assert!(said.contains("`https://xn--mnchen-3ya.de`"), "{said}");
+    }
+}
+
+#[test]
 fn limits_are_shared_where_redis_is_and_nothing_else_needs_to_be_there() {
     let limit = ("RATE_LIMIT", "1/s");
     let shared = ("RATE_LIMIT_SHARED", "true");

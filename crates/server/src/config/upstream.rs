@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 
 use http::uri::{Authority, Scheme, Uri};
 
+use super::ascii_host;
 use super::folder::{FolderOptions, FolderSettings};
 use super::raw::Reader;
 use super::rules::{self, ServerAddress, ServiceSettings, Timeouts, UsualPool};
@@ -73,7 +74,10 @@ fn authority(text: &str) -> Result<(Scheme, Authority), String> {
     }
     let uri: Uri = with_brackets(text)
         .parse()
-        .map_err(|_| format!("{shown} is not a URL; {example}"))?;
+        .map_err(|_| match ascii_host::of_url(text) {
+            Some(_) => ascii_host::not_a_url(text),
+            None => format!("{shown} is not a URL; {example}"),
+        })?;
     let parts = uri.into_parts();
     let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
         return Err(format!("{shown} has no scheme or no host; {example}"));

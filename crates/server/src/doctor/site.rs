@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use http::Uri;
 use thiserror::Error;
 
+use crate::config::ascii_host;
+
 /// Scheme, host and port of an app, and the page that is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Site {
@@ -18,7 +20,7 @@ pub(crate) struct Site {
 }
 
 /// Why a text is not the address of an app.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum BadSite {
     /// It has a user or a password.
     #[error("credentials in the URL are not sent; remove them")]
@@ -26,12 +28,18 @@ pub(crate) enum BadSite {
     /// It is no URL of this kind.
     #[error("give a URL such as https://app.example.com")]
     Malformed,
+    /// Its host has letters outside ASCII.
+    #[error("{}", ascii_host::not_a_url(.0))]
+    NotAscii(String),
 }
 
 impl Site {
     /// Reads `https://app.example.com/`.
     pub(crate) fn parse(text: &str) -> Result<Self, BadSite> {
         let text = text.split('#').next().unwrap_or_default();
+        if ascii_host::of_url(text).is_some() {
+            return Err(BadSite::NotAscii(text.to_owned()));
+        }
         let uri: Uri = text.parse().map_err(|_| BadSite::Malformed)?;
         let is_https = match uri.scheme_str() {
             Some("https") => true,
@@ -144,6 +152,9 @@ mod tests {
         ] {
             assert_eq!(Site::parse(text).unwrap().to_string(), shown, "{text}");
         }
+        let umlaut = Site::parse("https://m\u{fc}nchen.de/a").unwrap_err();
+        let advice = "write `https://xn--mnchen-3ya.de/a`";
+        assert!(umlaut.to_string().ends_with(advice), "{umlaut}");
         let credentials = Site::parse("https://a:b@app.example.com");
         assert_eq!(credentials, Err(BadSite::Credentials));
         for text in [

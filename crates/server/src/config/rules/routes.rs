@@ -302,9 +302,18 @@ fn host_pattern(text: &str) -> Result<HostPattern, String> {
     })
 }
 
-fn host_value(text: &str) -> Result<HeaderValue, &'static str> {
-    let help = "give a host as `Host` has it, such as `wiki.internal` or `wiki.internal:8080`";
-    let authority: http::uri::Authority = text.parse().map_err(|_| help)?;
+fn host_value(text: &str) -> Result<HeaderValue, String> {
+    let ascii = ascii_host::of_authority(text);
+    let help = ascii.map_or_else(
+        || {
+            "give a host as `Host` has it, such as `wiki.internal` or `wiki.internal:8080`"
+                .to_owned()
+        },
+        |ascii| format!("services know this host as `{ascii}`; write it so"),
+    );
+    let Ok(authority) = text.parse::<http::uri::Authority>() else {
+        return Err(help);
+    };
     let has_port = authority.as_str().len() > authority.host().len();
     let is_host = !text.contains('@') && (!has_port || authority.port_u16().is_some());
     match is_host {

@@ -10,6 +10,7 @@ mod cookie;
 mod entropy;
 mod finding;
 mod framework;
+mod jar;
 mod redis;
 mod report;
 mod role;

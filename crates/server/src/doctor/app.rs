@@ -10,6 +10,7 @@ use super::attributes::{self, Setting};
 use super::catalogue::app as checks;
 use super::cookie::date;
 use super::finding::{Finding, shown};
+use super::jar::Jar;
 use super::report::Asked;
 use super::site::Site;
 use super::visit::{self, Answer, Trust, VisitError, Visitor};
@@ -189,16 +190,18 @@ impl<'a> App<'a> {
         });
     }
 
-    /// Follows the redirects of a page within the app, and looks at each answer's cookies.
+    /// Follows the redirects of a page within the app as a browser does, with the cookies that are set on the way, and looks at each
+    /// answer's cookies.
     async fn follow(&mut self, site: &Site, mut answer: Answer) {
         if site.is_https {
             self.answered(site, None);
         }
-        let mut page = site.clone();
+        let (mut page, mut jar) = (site.clone(), Jar::default());
         for _ in 0..MOST_REDIRECTS {
             let Some(next) = redirect(&page, &answer) else {
                 return;
             };
+            jar.take(&answer.headers);
             let seen = format!("{} leads to {next}", answer.status.as_u16());
             if next.host == page.host && page.is_https && !next.is_https {
                 self.found(Finding::new(
@@ -216,11 +219,17 @@ impl<'a> App<'a> {
                 ));
                 return;
             }
-            let Ok(next_answer) = self.visit(&next, None).await else {
+            let Ok(next_answer) = self.visit(&next, jar.field().as_ref()).await else {
                 return;
             };
             self.cookies(&next, &next_answer.headers);
             (page, answer) = (next, next_answer);
+        }
+        if let Some(next) = redirect(&page, &answer) {
+            let status = answer.status.as_u16();
+            let seen = format!("after {MOST_REDIRECTS} redirects {status} leads to {next}");
+            let subject = site.to_string();
+            self.found(Finding::new(&checks::REDIRECT_ENDLESS, subject, seen));
         }
     }
 
@@ -293,8 +302,8 @@ const SHORTEST_HSTS: u64 = 180 * DAY;
 /// What Auth.js tolerates.
 const TOLERANCE: Duration = Duration::from_secs(15);
 
-/// A sign-in may take a few.
-const MOST_REDIRECTS: usize = 5;
+/// After so many browsers show an error in place of a page (Chromium: `kMaxRedirects`).
+const MOST_REDIRECTS: usize = 20;
 
 #[cfg(test)]
 mod tests {

@@ -70,6 +70,39 @@ async fn a_session_in_many_chunks_is_too_long_for_proxies() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn redirects_without_end_are_found_and_those_that_set_a_cookie_first_are_not() -> Result<()> {
+    for (conduct, ends) in [
+        ("location / { return 302 /signin?callbackUrl=$uri; }", false),
+        (
+            "location = / { return 302 /a; } location / { return 302 /; }",
+            false,
+        ),
+        (
+            "location / { if ($cookie_seen) { return 200 page; } add_header Set-Cookie \"seen=1; HttpOnly; SameSite=Lax\"; \
+             return 302 /; }",
+            true,
+        ),
+    ] {
+        let nginx = Nginx::start(conduct).await?;
+        let url = format!("http://{}", nginx.address());
+        let words = [
+            "--ignore",
+            "plain-http-local",
+            "--ignore",
+            "framework-not-found",
+        ];
+        let outcome = doctor(words.into_iter().chain([&*url])).run();
+        let expected = match ends {
+            true => Vec::new(),
+            false => vec![format!("redirect-endless: {url}")],
+        };
+        assert_eq!(findings(&outcome), expected, "{conduct}");
+        assert_eq!(outcome.code, Some(i32::from(!ends)));
+    }
+    Ok(())
+}
+
 /// No server that is to be had tells another time than its machine's.
 #[test]
 fn an_app_whose_clock_is_off_is_named() -> Result<()> {

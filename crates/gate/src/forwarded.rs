@@ -152,7 +152,7 @@ impl<'h> Hop<'h> {
         Some(Self {
             address: address_of.and_then(address),
             host: host.and_then(plain),
-            scheme: scheme.and_then(plain),
+            scheme: scheme.and_then(plain).map(canonical),
         })
     }
 }
@@ -168,6 +168,15 @@ fn plain(value: &[u8]) -> Option<&str> {
         |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b',' | b';');
     let is_text = !inner.is_empty() && inner.iter().all(is_plain);
     std::str::from_utf8(inner).ok().filter(|_| is_text)
+}
+
+/// A scheme in small letters, as services compare it (RFC 3986 §3.1 lets it be in any). One that is no usual one stays.
+pub(crate) fn canonical(scheme: &str) -> &str {
+    let usual = ["http", "https", "ws", "wss"];
+    let mut usual = usual.into_iter();
+    usual
+        .find(|usual| scheme.eq_ignore_ascii_case(usual))
+        .unwrap_or(scheme)
 }
 
 /// The address of a node as proxies write it: with or without a port, IPv6 with or without brackets, with or without quotes
@@ -337,7 +346,7 @@ mod tests {
     #[test]
     fn an_element_says_host_and_scheme_too() {
         let mut headers = HeaderMap::new();
-        let value = "for=192.0.2.1; Host=\"a.example:8443\" ;PROTO=https;secret=\"a;b,c\", for=192.0.2.2;for=1.1.1.1";
+        let value = "for=192.0.2.1; Host=\"a.example:8443\" ;PROTO=HttpS;secret=\"a;b,c\", for=192.0.2.2;for=1.1.1.1";
         headers.append(FORWARDED, HeaderValue::from_static(value));
         let hops: Vec<_> = ForwardedHeader::Forwarded.hops(&headers).collect();
         let first = Hop {

@@ -462,7 +462,7 @@ mod tests {
             cuts_prefix: false,
             host: None,
         };
-        let told = "for=192.0.2.1;proto=https;host=a.example";
+        let told = "for=192.0.2.1;proto=HTTPS;host=a.example";
         let pairs = [
             ("host", "internal"),
             ("forwarded", told),

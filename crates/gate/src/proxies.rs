@@ -79,7 +79,7 @@ impl TrustedProxies {
             }
             ForwardedHeader::XForwardedFor => Origin {
                 host: forwarded::first(headers, &X_FORWARDED_HOST),
-                scheme: forwarded::first(headers, &X_FORWARDED_PROTO),
+                scheme: forwarded::first(headers, &X_FORWARDED_PROTO).map(forwarded::canonical),
             },
         }
     }

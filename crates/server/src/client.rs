@@ -26,6 +26,7 @@ use crate::clock;
 use crate::config::ClientSettings;
 use crate::connection::{Allowance, Connection};
 use crate::ended::{Ended, Sent, is_our_limit};
+use crate::interim;
 use crate::link::Link;
 use crate::owner::Owner;
 use crate::patience::Patience;
@@ -292,10 +293,8 @@ impl Client {
 
     /// Passes on an answer that comes before the answer, as far as the client can read one and has read those before.
     pub(crate) fn pass_interim(&mut self, context: &mut Context<'_>, interim: &Answered) {
-        let hop_by_hop = interim.hop_by_hop();
-        let fields = interim.fields();
-        let fields = fields.filter(|(name, _)| !hop_by_hop.contains(name));
-        self.interim(context, interim.status, interim.reason(), fields);
+        let (status, reason) = (interim.status, interim.reason());
+        self.interim(context, status, reason, interim::fields(interim));
     }
 
     fn interim<'f>(

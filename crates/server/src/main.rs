@@ -20,6 +20,7 @@ mod folder;
 mod front;
 mod handover;
 mod http2;
+mod interim;
 mod invisible;
 mod jwks;
 mod leases;

@@ -14,6 +14,7 @@ use super::messages::{Outgoing, broken, fields_of, keep_from_tables};
 use super::stream::{AnswerBody, Http2Stream, RequestBody};
 use crate::config::ClientSettings;
 use crate::streamed::{BodyFrame, Streamed};
+use crate::interim;
 use crate::transfer::Broken;
 
 impl Streamed for Http2Stream {
@@ -26,10 +27,7 @@ impl Streamed for Http2Stream {
     }
 
     fn pass_interim(&mut self, _: &mut Context<'_>, interim: &Answered) {
-        let hop_by_hop = interim.hop_by_hop();
-        let fields = interim.fields();
-        let fields = fields.filter(|(name, _)| !hop_by_hop.contains(name));
-        self.interim(interim.status, fields_of(fields));
+        self.interim(interim.status, fields_of(interim::fields(interim)));
     }
 
     fn forward_body(&mut self) {

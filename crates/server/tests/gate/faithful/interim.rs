@@ -12,7 +12,8 @@ use crate::exchanges::{OK, Upstream, post};
 use crate::support::signed_in;
 
 const EARLY: &str = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n\
-                     HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x-hop\r\nX-Hop: a\r\n\r\n";
+                     HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x-hop\r\nX-Hop: a\r\n\
+                     Strict-Transport-Security: max-age=1\r\nX-Request-Id: theirs\r\n\r\n";
 
 #[tokio::test]
 async fn answers_before_the_answer_reach_those_who_can_read_them() -> Result<()> {
@@ -23,7 +24,9 @@ async fn answers_before_the_answer_reach_those_who_can_read_them() -> Result<()>
     assert_eq!(client.head().await?.status, 102);
     let hints = client.head().await?;
     assert_eq!((hints.status, hints.header("link")), (103, Some("</a>")));
-    assert_eq!(hints.header("x-hop"), None);
+    for name in ["x-hop", "strict-transport-security", "x-request-id"] {
+        assert_eq!(hints.header(name), None, "{name}");
+    }
     served.say(OK).await?;
     assert_eq!(client.response().await?.text(), "ok");
 

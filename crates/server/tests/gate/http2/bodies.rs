@@ -145,7 +145,10 @@ async fn answers_before_the_answer_are_passed_on_and_the_service_decides_about_a
     let head = served.head().await?;
     assert!(head.contains("\r\nexpect: 100-continue\r\n"), "{head}");
     served
-        .say("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n")
+        .say(
+            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nStrict-Transport-Security: max-age=1\r\n\r\n\
+             HTTP/1.1 100 Continue\r\n\r\n",
+        )
         .await?;
     for status in [103, 100] {
         let interim = std::future::poll_fn(|context| response.poll_informational(context));
@@ -153,6 +156,8 @@ async fn answers_before_the_answer_are_passed_on_and_the_service_decides_about_a
         let interim = interim.context("an answer before the answer")??;
         assert_eq!(interim.status().as_u16(), status);
         assert_eq!(interim.headers().contains_key("link"), status == 103);
+        let hsts = interim.headers().get("strict-transport-security");
+        assert_eq!(hsts, None, "of the service");
     }
     body.send_data(Bytes::from("body"), true)?;
     served.read_until("4\r\nbody\r\n0\r\n\r\n").await?;

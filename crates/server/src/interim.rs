@@ -1,0 +1,30 @@
+//! What goes on of an answer that comes before the answer, such as 103 (RFC 8297).
+
+use http1::{Answered, Field};
+
+/// The fields that are for the client: none of the connection, and none that the gate says itself with the answer.
+pub(crate) fn fields(interim: &Answered) -> impl Iterator<Item = Field<'_>> {
+    let hop_by_hop = interim.hop_by_hop();
+    let is_ours = |name: &[u8]| OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours));
+    let fields = interim.fields();
+    fields.filter(move |(name, _)| !hop_by_hop.contains(name) && !is_ours(name))
+}
+
+const OURS: [&[u8]; 3] = [b"date", b"strict-transport-security", b"x-request-id"];
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+
+    #[test]
+    fn hints_go_on_and_what_the_gate_says_itself_does_not() {
+        let head = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nStrict-Transport-Security: max-age=1\r\n\
+                    X-Request-Id: theirs\r\nDate: now\r\nConnection: x-a\r\nX-A: b\r\n\r\n";
+        let read = http1::read_response(&mut BytesMut::from(head), false);
+        let interim = read.unwrap().unwrap();
+        let names: Vec<_> = fields(&interim).map(|(name, _)| name).collect();
+        assert_eq!(names, [b"Link"]);
+    }
+}

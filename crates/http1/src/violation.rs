@@ -14,6 +14,9 @@ pub enum Violation {
     /// A line that is no field line, or ends otherwise than with CR LF.
     #[error("a line is no header field")]
     FieldLine,
+    /// A value of a field begins or ends with white space, in a version of HTTP that has none there (RFC 9113 §8.2.1).
+    #[error("the value of a field begins or ends with white space")]
+    FieldValue,
     /// The client speaks HTTP/2, and knows beforehand that we do (RFC 9113 §3.3): the first part of its preface has been taken.
     #[error("HTTP/2 is spoken, and not here")]
     Http2,

@@ -120,6 +120,7 @@ pub(crate) fn status_of(violation: Violation) -> StatusCode {
         Violation::Chunk
         | Violation::ContentLength
         | Violation::FieldLine
+        | Violation::FieldValue
         | Violation::Http2
         | Violation::RequestLine
         | Violation::ResponseHead

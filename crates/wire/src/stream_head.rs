@@ -14,7 +14,7 @@ use http1::{HeadLimits, Length, Violation, read_target};
 /// there for an extended CONNECT of this protocol.
 ///
 /// # Errors
-/// [`Violation`] when it is too large, or its length is no number. All else that is wrong with a head, `h2` has refused.
+/// [`Violation`] when it is too large, its length is no number, or a value stands in white space. All else that is wrong with a head, `h2` has refused.
 pub fn read(
     head: Request<()>,
     has_ended: bool,
@@ -22,6 +22,9 @@ pub fn read(
     limits: HeadLimits,
 ) -> Result<Request<Length>, Violation> {
     within(&head, limits)?;
+    if !are_bare(head.headers()) {
+        return Err(Violation::FieldValue);
+    }
     let mut request = head.map(|()| Length::NONE);
     if !matches!(request.uri().scheme_str(), None | Some("http" | "https")) {
         return Err(Violation::RequestLine);
@@ -45,6 +48,15 @@ pub fn read(
         }
     }
     Ok(request)
+}
+
+/// Whether no value begins or ends with white space, which some services would take for a part of it (RFC 9113 §8.2.1).
+pub fn are_bare(fields: &HeaderMap) -> bool {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    fields.values().all(|value| {
+        let value = value.as_bytes();
+        !is_blank(value.first()) && !is_blank(value.last())
+    })
 }
 
 /// Sees that a head has no more bytes than it may, counted as RFC 9113 §6.5.2 counts them, by what differs between requests.
@@ -160,6 +172,19 @@ mod tests {
         let hosts = request.headers().get_all(HOST).iter();
         let text = |host: &HeaderValue| host.to_str().expect("ASCII").to_owned();
         hosts.map(text).collect()
+    }
+
+    #[test]
+    fn a_value_has_white_space_only_inside() {
+        let mut fields = HeaderMap::new();
+        for value in ["", "a", "a b", "a\tb"] {
+            fields.insert("x-a", HeaderValue::from_static(value));
+            assert!(are_bare(&fields), "{value:?}");
+        }
+        for value in [" ", " a", "a ", "\ta", "a\t"] {
+            fields.insert("x-a", HeaderValue::from_static(value));
+            assert!(!are_bare(&fields), "{value:?}");
+        }
     }
 
     #[test]

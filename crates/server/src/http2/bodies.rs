@@ -9,12 +9,13 @@ use h2::Reason;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Response, StatusCode};
 use http1::Answered;
+use wire::stream_head::are_bare;
 
 use super::messages::{Outgoing, broken, fields_of, keep_from_tables};
 use super::stream::{AnswerBody, Http2Stream, RequestBody};
 use crate::config::ClientSettings;
-use crate::streamed::{BodyFrame, Streamed};
 use crate::interim;
+use crate::streamed::{BodyFrame, Streamed};
 use crate::transfer::Broken;
 
 impl Streamed for Http2Stream {
@@ -41,7 +42,14 @@ impl Streamed for Http2Stream {
         if self.request.received > self.request.limit {
             return Poll::Ready(Err(Broken::Limit));
         }
-        let frame = frame.map(|frame| self.without_claims(frame));
+        let frame = frame.and_then(|frame| match &frame {
+            BodyFrame::End(Some(trailers)) if !are_bare(trailers) => {
+                Err(io::ErrorKind::InvalidData.into())
+            }
+            BodyFrame::Data(_) | BodyFrame::End(_) | BodyFrame::Last(_) => {
+                Ok(self.without_claims(frame))
+            }
+        });
         Poll::Ready(frame.map_err(Broken::Source))
     }
 

@@ -219,13 +219,13 @@ impl LeftToSend {
     }
 }
 
-/// Fields as HTTP/2 has them: without those of a connection (RFC 9113 §8.2.2).
+/// Fields as HTTP/2 has them: without those of a connection (RFC 9113 §8.2.2), and without white space around values (§8.2.1).
 pub(crate) fn fields_of<'f>(fields: impl IntoIterator<Item = Field<'f>>) -> HeaderMap {
     // As many as most messages have, so that they do not have to move.
     let mut headers = HeaderMap::with_capacity(USUAL_FIELDS);
     for (name, value) in fields {
         let name = HeaderName::from_bytes(name);
-        let value = HeaderValue::from_bytes(value);
+        let value = HeaderValue::from_bytes(value.trim_ascii());
         if let (Ok(name), Ok(value)) = (name, value)
             && !OF_CONNECTIONS.contains(&name.as_str())
         {
@@ -268,6 +268,12 @@ mod tests {
     use http::HeaderMap;
 
     use super::{fields_of, keep_from_tables};
+
+    #[test]
+    fn no_value_that_goes_on_stands_in_white_space() {
+        let fields: HeaderMap = fields_of([(&b"x-a"[..], &b" \ta b\t"[..])]);
+        assert_eq!(fields["x-a"], "a b");
+    }
 
     #[test]
     fn the_id_of_a_request_takes_no_place_in_a_table_and_other_fields_do() {

@@ -93,6 +93,34 @@ async fn a_head_that_is_too_large_is_refused_as_over_http_1_1() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_value_that_stands_in_white_space_is_malformed() -> Result<()> {
+    let (echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
+    let mut raw = Raw::open(&gate).await?;
+    let mut stream = 1;
+    for (value, outcome) in [
+        (" a", Status(400)),
+        ("a\t", Status(400)),
+        (" ", Status(400)),
+        ("a b", Status(200)),
+    ] {
+        raw.write(&head(stream, ("x-a", value))).await?;
+        assert_eq!(raw.outcome(stream).await?, outcome, "{value:?}");
+        stream += 2;
+    }
+    gate.wait_for_audit(|line| line["reason"] == "malformed_request" && line["status"] == 400)
+        .await?;
+    assert_eq!(echo.only().headers.all("x-a"), ["a b"]);
+    let mut talk = Talk::open(&gate).await?;
+    let (response, mut out) = talk.begin(&talk::post("/"), false).await?;
+    out.send_data("body".into(), false)?;
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("x-checksum", HeaderValue::from_static("a "));
+    out.send_trailers(trailers)?;
+    assert_eq!(talk::Answer::of(response).await?.status, 400);
+    Ok(())
+}
+
 /// A head with this field more.
 fn head(stream: u32, field: (&str, &str)) -> Vec<u8> {
     let mut fields = public("/wrong");

@@ -64,7 +64,7 @@ async fn an_answer_comes_piece_by_piece_with_its_trailers() -> Result<()> {
     served.say("6\r\nsecond\r\n").await?;
     assert_eq!(piece(&mut body).await?.context("a piece")?, "second");
     served
-        .say("0\r\nX-Checksum: abc\r\nConnection: close\r\n\r\n")
+        .say("0\r\nX-Checksum: abc\r\nContent-Length: 5\r\nConnection: close\r\n\r\n")
         .await?;
     assert_eq!(piece(&mut body).await?, None);
     let trailers = body.trailers().await?.context("trailers")?;

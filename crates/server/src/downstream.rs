@@ -62,6 +62,11 @@ pub(crate) trait Downstream {
     /// Ends an answer that has begun, of which the rest will not come, so that nobody takes it for whole.
     fn break_off(&mut self);
 
+    /// Ends an answer that has begun and has no more time, where the client can read why.
+    async fn cut_short(&mut self) {
+        self.break_off();
+    }
+
     /// Ends an answer that has begun as if it were whole. Says whether the client got anything of it.
     async fn finish_answer(&mut self) -> bool;
 

@@ -292,7 +292,7 @@ impl Proxy {
                 return None;
             }
             Some(Err(error)) => self.upstream_failed(&error, request, record),
-            None => cut_off(client, request, record)?,
+            None => aside(cut_off(client, request, record)).await?,
         };
         describe(&mut response, request.headers(), handling, hsts);
         Some(response)
@@ -444,7 +444,7 @@ impl Proxy {
                 };
                 refused
             }
-            None => match cut_off(client, request, record) {
+            None => match cut_off(client, request, record).await {
                 Some(refused) => refused,
                 None => return,
             },
@@ -565,7 +565,7 @@ fn refuse<'l, E>(
 
 /// Ends an answer for which there is no more time. Gives one that says so, where nothing of the first has left.
 #[cold]
-fn cut_off(
+async fn cut_off(
     client: &mut impl Answerable,
     request: &Request<Length>,
     record: &mut Record<'_>,
@@ -573,7 +573,7 @@ fn cut_off(
     if client.take_back_answer() {
         return Some(out_of_time(request, record));
     }
-    client.break_off();
+    client.cut_short().await;
     let (ended, began) = (Ended::Cut, client.is_being_answered());
     record.ends(Sent { ended, began });
     None

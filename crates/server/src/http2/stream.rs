@@ -12,7 +12,7 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, SEC_WEBSOCKET_ACCEPT, UPGRADE};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http1::{Field, Length, has_body};
 use tokio::time::{Instant, timeout};
 use wire::grpc;
@@ -75,6 +75,8 @@ pub(super) struct AnswerBody {
     pub(super) respond: SendResponse<Bytes>,
     /// Whether it has no body, whatever it says.
     is_to_head: bool,
+    /// Whether it is one of gRPC, whose client reads in the trailers what became of the call.
+    is_grpc: bool,
     /// What has begun and not left.
     pub(super) head: Option<Response<()>>,
     /// The stream, once the head has left.
@@ -111,6 +113,7 @@ impl Http2Stream {
             answer: AnswerBody {
                 respond,
                 is_to_head: *request.method() == Method::HEAD,
+                is_grpc: false,
                 head: None,
                 outgoing: None,
                 left: LeftToSend::default(),
@@ -170,6 +173,12 @@ impl Http2Stream {
         let _ = timeout(LONGEST_LINGER, reading).await;
     }
 
+    /// Whether its client waits for the call no longer.
+    fn is_too_late(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| deadline <= Instant::now())
+    }
+
     /// Begins a WebSocket, which is granted with a status of success (RFC 8441 §5), if the service has understood that one is
     /// wanted. There is no client that would see that it has not: the key is ours.
     fn begin_websocket(&mut self, mut head: Response<()>) {
@@ -226,11 +235,7 @@ impl Downstream for Http2Stream {
         if let StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYLOAD_TOO_LARGE = status {
             headers.insert(GRPC_STATUS, HeaderValue::from_static(RESOURCE_EXHAUSTED));
         }
-        if status == StatusCode::GATEWAY_TIMEOUT
-            && self
-                .deadline
-                .is_some_and(|deadline| deadline <= Instant::now())
-        {
+        if status == StatusCode::GATEWAY_TIMEOUT && self.is_too_late() {
             headers.insert(GRPC_STATUS, HeaderValue::from_static(DEADLINE_EXCEEDED));
         }
         if let Some(reason) = status.canonical_reason() {
@@ -289,6 +294,7 @@ impl Downstream for Http2Stream {
         {
             head.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
+        self.answer.is_grpc = self.is_calling && is_grpc(head.headers());
         self.answer.head = Some(head);
     }
 
@@ -307,6 +313,23 @@ impl Downstream for Http2Stream {
 
     fn break_off(&mut self) {
         self.reset(Reason::INTERNAL_ERROR);
+    }
+
+    async fn cut_short(&mut self) {
+        if !self.answer.is_grpc || self.answer.left.has_ended() {
+            return self.break_off();
+        }
+        let (status, why) = match self.is_too_late() {
+            true => (DEADLINE_EXCEEDED, "the deadline of the call is over"),
+            false => (UNAVAILABLE, "the time for the call is over"),
+        };
+        let mut trailers = HeaderMap::new();
+        trailers.insert(GRPC_STATUS, HeaderValue::from_static(status));
+        trailers.insert(GRPC_MESSAGE, HeaderValue::from_static(why));
+        // What the client has made no room for would only be a part of a message.
+        self.answer.left.piece = Bytes::new();
+        self.answer.left.finish(Some(trailers));
+        self.finish_answer().await;
     }
 
     async fn finish_answer(&mut self) -> bool {
@@ -340,3 +363,4 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const DEADLINE_EXCEEDED: &str = "4";
 const RESOURCE_EXHAUSTED: &str = "8";
+const UNAVAILABLE: &str = "14";

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use harness::{Authority, Gate, Mint, Server, program, run, venv};
 use http::HeaderValue;
 
-use super::talk::{Talk, post};
+use super::talk::{Talk, piece, post};
+use crate::exchanges::Upstream;
 use crate::support::gate;
 
 /// A service of gRPC.
@@ -179,5 +180,34 @@ async fn a_deadline_counts_at_the_gate_and_ends_the_call_at_the_service() -> Res
         (answer.status, answer.header("grpc-status")),
         (200, Some("4"))
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_within_an_answer_is_told_in_the_trailers() -> Result<()> {
+    let (upstream, gate) = Upstream::start_with([("REQUEST_TIMEOUT", "4")]).await?;
+    let mut talk = Talk::open(&gate).await?;
+    for (timeout, status) in [(Some("3S"), "4"), (None, "14")] {
+        let mut call = super::talk::signed_in("POST", "/test.Talk/Counts");
+        let grpc = HeaderValue::from_static("application/grpc");
+        call.headers_mut().insert("content-type", grpc);
+        if let Some(timeout) = timeout {
+            let timeout = HeaderValue::from_static(timeout);
+            call.headers_mut().insert("grpc-timeout", timeout);
+        }
+        let (response, _body) = talk.begin(&call, false).await?;
+        let mut served = upstream.accept().await?;
+        served.head().await?;
+        served
+            .say("HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n")
+            .await?;
+        served.say("6\r\n\0\0\0\0\u{1}x\r\n").await?;
+        let mut body = response.await?.into_body();
+        assert_eq!(piece(&mut body).await?.context("a message")?.len(), 6);
+        assert_eq!(piece(&mut body).await?, None);
+        let trailers = body.trailers().await?.context("trailers")?;
+        assert_eq!(trailers["grpc-status"], status);
+        served.closed().await?;
+    }
     Ok(())
 }

@@ -75,13 +75,19 @@ fn terms(limits: &ClientSettings) -> Builder {
         .max_send_buffer_size(MOST_BUFFERED)
         // Also bounds CONTINUATION frames: a head of so many bytes takes only so many (VU#421644). What is larger than it may be, and
         // not by far, we refuse ourselves: the answer of `h2` has no fields, and nobody hears of it.
-        .max_header_list_size(u32::try_from(limits.head.bytes * 2).unwrap_or(u32::MAX))
+        .max_header_list_size(most_of_head(limits))
         .max_pending_accept_reset_streams(MOST_UNSEEN)
         .max_concurrent_reset_streams(MOST_REMEMBERED)
         .max_local_error_reset_streams(Some(MOST_ERRORS))
         .data_frame_budget(MOST_OVERHEAD)
         .enable_connect_protocol();
     terms
+}
+
+/// In bytes, of a head that we refuse ourselves.
+fn most_of_head(limits: &ClientSettings) -> u32 {
+    let twice = u32::try_from(limits.head.bytes * 2).unwrap_or(u32::MAX);
+    twice.max(LEAST_OF_LARGE_HEAD)
 }
 
 /// A connection at work.
@@ -281,6 +287,9 @@ fn trouble(error: &h2::Error) -> Option<&'static str> {
 /// The reasons in the audit log.
 const FLOOD: &str = "http2_flood";
 const RAPID_RESET: &str = "http2_rapid_reset";
+
+/// In bytes. Browsers send no more cookies to most sites than this, so that those whose cookies are too many hear which request it was.
+const LEAST_OF_LARGE_HEAD: u32 = 256 * 1024;
 
 /// Streams at a time. RFC 9113 §6.5.2 recommends no fewer.
 const MOST_STREAMS: u32 = 100;

@@ -1,7 +1,8 @@
 //! Which streams end because what a client sent on them is against the rules.
 //!
-//! `h2` (0.4.20) resets such a stream by itself, and tells nobody: a request with such a head never comes out of it. What it
-//! sends is the only sign, so that is followed here, for the audit log.
+//! `h2` (0.4.20) resets such a stream by itself, or answers it with a status and nothing else where the head is much too large, and
+//! tells nobody: a request with such a head never comes out of it. What it sends is the only sign, so that is followed here, for the
+//! audit log.
 
 use wire::flood::{HEAD, Heads};
 
@@ -11,6 +12,8 @@ pub(super) struct Resets {
     heads: Heads,
     /// The stream of a reset whose code is being read, and the code so far.
     reset: Option<(u32, u32)>,
+    /// The streams whose answers have begun and not ended.
+    answered: Vec<u32>,
 }
 
 impl Resets {
@@ -19,6 +22,7 @@ impl Resets {
         Self {
             heads: Heads::after(0),
             reset: None,
+            answered: Vec::new(),
         }
     }
 
@@ -37,18 +41,37 @@ impl Resets {
                     self.reset = None;
                 }
             }
-            let Some([_, _, _, kind, _, stream @ ..]) = self.heads.next(&mut bytes) else {
+            let Some(head) = self.heads.next(&mut bytes) else {
                 return;
             };
+            let [high, middle, low, kind, flags, stream @ ..] = head;
+            let length = u32::from_be_bytes([0, high, middle, low]);
             let stream = u32::from_be_bytes(stream);
             self.reset = (kind == RST_STREAM).then_some((stream, 0));
+            let place = self.answered.iter().position(|other| *other == stream);
+            match (kind, flags & END_STREAM != 0, place) {
+                (HEADERS, false, None) => self.answered.push(stream),
+                // Our own answers have an id and a date, and so have more bytes.
+                (HEADERS, true, None) if length <= MOST_OF_BARE_STATUS => broke(stream),
+                (DATA | HEADERS, true, Some(place)) | (RST_STREAM, _, Some(place)) => {
+                    self.answered.swap_remove(place);
+                }
+                _ => {}
+            }
         }
     }
 }
 
 const _: () = assert!(HEAD == 9, "a head ends with the number of its stream");
 
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const END_STREAM: u8 = 1;
+
+/// In bytes: a status that is in no table takes six.
+const MOST_OF_BARE_STATUS: u32 = 8;
+
 const PROTOCOL_ERROR: u32 = 1;
 
 #[cfg(test)]
@@ -56,9 +79,36 @@ mod tests {
     use super::*;
 
     fn frame(kind: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        flagged(kind, 0, stream, payload)
+    }
+
+    fn flagged(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
         let length = u8::try_from(payload.len()).unwrap();
-        let head = [0, 0, length, kind, 0, 0, 0, 0, stream];
+        let head = [0, 0, length, kind, flags, 0, 0, 0, stream];
         [&head, payload].concat()
+    }
+
+    #[test]
+    fn an_answer_that_is_a_bare_status_is_none_of_ours() {
+        let sent = [
+            // With trailers, with data, and without a body.
+            flagged(HEADERS, 0, 1, &[0; 40]),
+            flagged(HEADERS, END_STREAM, 1, &[0xbe]),
+            flagged(HEADERS, 0, 3, &[0; 40]),
+            flagged(DATA, END_STREAM, 3, &[]),
+            flagged(HEADERS, END_STREAM, 5, &[0; 40]),
+            // Not one of these.
+            flagged(HEADERS, END_STREAM, 7, &[0x48, 2, 0x68, 0x41]),
+        ]
+        .concat();
+        for size in [1, 7, 1000] {
+            let (mut resets, mut found) = (Resets::new(), Vec::new());
+            for piece in sent.chunks(size) {
+                resets.follow(piece, |stream| found.push(stream));
+            }
+            assert_eq!(found, [7], "{size}");
+            assert!(resets.answered.is_empty());
+        }
     }
 
     #[test]

@@ -121,6 +121,34 @@ async fn a_value_that_stands_in_white_space_is_malformed() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_head_that_is_far_too_large_has_a_line_too() -> Result<()> {
+    let (echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
+    // A field of 4,000 bytes for the table of the gate (RFC 7541 §6.2.1), and then so often its number there. What the gate reads
+    // in vain is known by its path.
+    for (times, reason) in [(45, "malformed_request"), (100, "malformed_request")] {
+        let before = gate.audit_lines().len();
+        let mut raw = Raw::open(&gate).await?;
+        let mut large = block(&public("/"));
+        large.push(0x40);
+        large.extend([3, b'x', b'-', b'a', 127, 0xa1, 0x1e]);
+        large.extend([b'b'; 4000]);
+        large.extend(vec![0xbe; times]);
+        raw.write(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &large))
+            .await?;
+        assert_eq!(raw.outcome(1).await?, Status(431), "{times}");
+        let mut seen = 0;
+        let line = gate.wait_for_audit(|line| {
+            seen += 1;
+            seen > before && line["reason"] == reason
+        });
+        let status = if times < 60 { 431 } else { 0 };
+        assert_eq!(line.await?["status"], status, "{times}");
+    }
+    assert!(echo.seen().is_empty());
+    Ok(())
+}
+
 /// A head with this field more.
 fn head(stream: u32, field: (&str, &str)) -> Vec<u8> {
     let mut fields = public("/wrong");

@@ -37,6 +37,8 @@ struct Channel {
     active: Cell<usize>,
     /// Whether no others are to begin.
     is_over: Cell<bool>,
+    /// Whether one has begun since somebody looked.
+    is_used: Cell<bool>,
     freed: Rc<Notify>,
     /// Counts it among the connections to its server, where these are limited.
     _place: Option<OwnedSemaphorePermit>,
@@ -51,6 +53,8 @@ pub(super) struct Fresh {
     pub(super) ends: Option<Instant>,
     /// The server, where there may be only so many connections to it.
     pub(super) limited: Option<Arc<Member>>,
+    /// For how many seconds the server keeps idle connections, if that is configured.
+    pub(super) keep_alive: Option<u32>,
 }
 
 /// What has come of the wish to open a connection.
@@ -125,13 +129,15 @@ impl Channels {
         let channel = Rc::new(Channel {
             requests,
             active: Cell::new(0),
-            is_over: Cell::new(false),
+            is_over: Cell::new(fresh.keep_alive == Some(0)),
+            is_used: Cell::new(true),
             freed: Rc::clone(&self.freed),
             _place: fresh.place,
         });
         // Nobody waits for it when we stop: it ends with the runtime.
         let (channels, driven) = (Rc::downgrade(self), Rc::clone(&channel));
-        let driving = drive(connection, channels, driven, fresh.ends, fresh.limited);
+        let idling = Idling::new(fresh.keep_alive, fresh.limited);
+        let driving = drive(connection, channels, driven, fresh.ends, idling);
         tokio::task::spawn_local(driving);
         // How many requests it takes at a time a server says before anything else (RFC 9113 §3.4), and whether it takes WebSockets.
         // Requests that came before would be refused beyond that.
@@ -172,6 +178,7 @@ impl Channel {
     async fn turn(self: &Rc<Self>, is_reused: bool) -> io::Result<Turn> {
         // Counted at once, so that others see that there is less room.
         self.active.set(self.active.get() + 1);
+        self.is_used.set(true);
         let mut turn = Turn {
             requests: self.requests.clone(),
             is_reused,
@@ -209,31 +216,26 @@ async fn drive(
     channels: Weak<Channels>,
     channel: Rc<Channel>,
     ends: Option<Instant>,
-    limited: Option<Arc<Member>>,
+    idling: Idling,
 ) {
     let mut connection = Box::pin(connection);
-    let between_looks = match limited {
-        Some(_) => BETWEEN_LIMITED_LOOKS,
-        None => LONGEST_IDLE,
-    };
     let mut idle_for = Duration::ZERO;
     let has_ended = loop {
         tokio::select! {
             // An error shows to those whose requests are under way.
             _ = connection.as_mut() => break true,
-            () = sleep(between_looks) => {}
+            () = sleep(idling.between_looks) => {}
             () = until(ends) => channel.is_over.set(true),
         }
         let is_idle = channel.active.get() == 0;
-        let is_wanted = limited.as_ref().is_some_and(|member| member.is_wanted());
-        let is_unused = is_idle && (is_wanted || idle_for >= LONGEST_IDLE);
+        idle_for = match is_idle && !channel.is_used.take() {
+            true => idle_for + idling.between_looks,
+            false => Duration::ZERO,
+        };
+        let is_unused = is_idle && (idling.is_wanted() || idle_for >= idling.longest);
         if channel.is_over.get() || channels.strong_count() == 0 || is_unused {
             break false;
         }
-        idle_for = match is_idle {
-            true => idle_for + between_looks,
-            false => Duration::ZERO,
-        };
     };
     channel.is_over.set(true);
     if let Some(channels) = channels.upgrade() {
@@ -243,6 +245,34 @@ async fn drive(
     drop(channel);
     if !has_ended {
         let _ = connection.await;
+    }
+}
+
+/// How long a connection may have nothing to do.
+struct Idling {
+    between_looks: Duration,
+    /// It is closed when it has been idle for so long, and perhaps for up to a look longer.
+    longest: Duration,
+    /// The server, where there may be only so many connections to it.
+    limited: Option<Arc<Member>>,
+}
+
+impl Idling {
+    /// With a server that keeps idle connections for so many seconds they are closed half a second before, as over HTTP/1.1.
+    fn new(keep_alive: Option<u32>, limited: Option<Arc<Member>>) -> Self {
+        let often = keep_alive.is_some() || limited.is_some();
+        let kept = keep_alive.map(|seconds| Duration::from_secs(seconds.into()));
+        Self {
+            between_looks: if often { BETWEEN_OFTEN } else { LONGEST_IDLE },
+            longest: kept.map_or(LONGEST_IDLE, |kept| kept.saturating_sub(2 * BETWEEN_OFTEN)),
+            limited,
+        }
+    }
+
+    /// Whether others wait for a connection.
+    fn is_wanted(&self) -> bool {
+        let limited = self.limited.as_ref();
+        limited.is_some_and(|member| member.is_wanted())
     }
 }
 
@@ -281,8 +311,9 @@ const MOST_BUFFERED: usize = 64 * 1024;
 /// In bytes, as over HTTP/1.1.
 const LARGEST_HEAD: u32 = http1::LARGEST_HEAD as u32;
 
-/// A connection that had nothing to do when two looks came by, so long after each other, is closed.
+/// A connection that had nothing to do between two looks, so long after each other, is closed.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
-/// Where there may be only so many connections, others may wait for one that has nothing to do.
-const BETWEEN_LIMITED_LOOKS: Duration = Duration::from_millis(500);
+/// Where there may be only so many connections, others may wait for one that has nothing to do; and where the server closes those that
+/// are idle, a request would meet the close half-way.
+const BETWEEN_OFTEN: Duration = Duration::from_millis(500);

@@ -105,6 +105,7 @@ impl Server {
             ends: self.max_age.map(|age| self.birth() + age),
         }
     }
+            keep_alive: self.keep_alive,
 
     /// A place for a request on a connection of HTTP/2. `None` when the server has chosen HTTP/1.1 for the one that was opened: it
     /// waits with the idle ones then.

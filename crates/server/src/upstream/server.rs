@@ -29,7 +29,7 @@ pub(crate) struct Server {
     pub(super) patience: Duration,
     pub(super) max_age: Option<Duration>,
     /// For how many seconds the server keeps idle connections, if that is configured.
-    keep_alive: Option<u32>,
+    pub(super) keep_alive: Option<u32>,
     /// What it is called in a request that names no host.
     pub(super) host: HeaderValue,
     /// Tells it from every other server, also from those of another configuration.

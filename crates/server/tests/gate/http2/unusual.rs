@@ -222,3 +222,31 @@ async fn a_request_that_is_wanted_over_http1_goes_over_that() -> Result<()> {
     assert_eq!(client.send(&with_body).await?.status, 502);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_connection_is_closed_before_a_server_closes_it_that_has_said_when() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("gate.toml");
+    let address = listener.local_addr()?;
+    let keys = format!(
+        "[service.app]\nupstream = \"h2c://{address}\"\nkeep_alive = 3\n\
+         [[route]]\npath = \"/\"\nservice = \"app\"\naccess = \"public\"\n"
+    );
+    std::fs::write(&file, keys)?;
+    let gate = gate("").without("UPSTREAM").env("WORKERS", "1");
+    let gate = gate.args(["serve", "--config", &file.display().to_string()]);
+    let gate = gate.start().await?;
+    let mut serving: JoinSet<Result<()>> = JoinSet::new();
+    serving.spawn(async move {
+        let (stream, _) = listener.accept().await?;
+        answer_http2(stream).await
+    });
+    let mut client = gate.connect().await?;
+    assert_eq!(client.get("/").await?.status, 200);
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), serving.join_next());
+    ended
+        .await
+        .context("the connection stays")?
+        .context("it is served")??
+}

@@ -64,13 +64,15 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// Notes that a variable is wrong. What is missing because the file cannot be read there has been told already. `what` may
+    /// Notes that a variable is wrong. What is missing, or lacks another setting, because the file cannot be read there has been told already. `what` may
     /// repeat the value: what may be a password in it is left out.
     pub(crate) fn problem(&mut self, name: &str, what: impl Into<String>) {
-        if self.variables.lacks_for_a_reason(name) {
+        let what = what.into();
+        let is_told =
+            self.variables.lacks_for_a_reason(name) || self.variables.asks_for_spoiled(&what);
+        if is_told {
             return;
         }
-        let what = what.into();
         let what = match self.variables.get(name) {
             Some(value) => credentials::without(&what, value).into_owned(),
             None => what,

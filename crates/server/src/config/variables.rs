@@ -121,6 +121,17 @@ impl Variables {
                 || self.spoiled.contains(&format!("{name}_FILE")))
     }
 
+    /// Whether a text tells people to give a setting that the file does give, in a way that cannot be read, and has been told so.
+    pub(super) fn asks_for_spoiled(&self, text: &str) -> bool {
+        let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        let mut words = text.split(|letter| !is_part(letter));
+        words.any(|word| {
+            let is_given =
+                self.spoiled.contains(word) || self.spoiled.contains(&format!("{word}_FILE"));
+            is_given && self.place(word).is_none()
+        })
+    }
+
     /// Takes from `others` what is set there, with its `_FILE`, and not here. With `counts`, only settings for which it says
     /// so.
     pub(super) fn take_missing(&mut self, others: &Self, counts: impl Fn(&str) -> bool) {

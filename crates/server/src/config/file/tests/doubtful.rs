@@ -34,6 +34,20 @@ fn warns(text: &str, parts: &[&str]) {
 }
 
 #[test]
+fn what_lacks_a_variable_that_is_not_set_is_told_once() {
+    let text = "admin_listen = '0.0.0.0:9'\nadmin_token = '${NONE}'\nrevocation_store = 'redis'\n\
+                redis_url = '${NONE}'\nrate_limit = '1/s'\nrate_limit_shared = true\n";
+    let loaded = load_text(&format!("{TOP}{text}"));
+    let errors = Config::from_loaded(&loaded).expect_err("problems");
+    let told: Vec<_> = errors
+        .problems()
+        .iter()
+        .map(|problem| &*problem.what)
+        .collect();
+    assert_eq!(told, ["the variable NONE is not set"; 2]);
+}
+
+#[test]
 fn a_method_that_nobody_has_registered_is_named_with_the_one_that_was_meant() {
     for route in [
         "methods = ['DELTE']\naccess = 'deny'\n",

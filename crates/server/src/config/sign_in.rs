@@ -130,6 +130,8 @@ pub(super) struct Comers {
     pub(super) hosts: BTreeSet<String>,
     /// Whether they come by others too, of which nobody knows the names.
     pub(super) others: bool,
+    /// Whether a route sends them there that names no host.
+    pub(super) from_anywhere: bool,
 }
 
 impl<'r> Around<'r> {
@@ -141,6 +143,7 @@ impl<'r> Around<'r> {
             comers: Some(Comers {
                 hosts: BTreeSet::new(),
                 others: true,
+                from_anywhere: false,
             }),
         }
     }
@@ -152,11 +155,11 @@ impl Comers {
         let mut comers = Self::default();
         for id in ids {
             let mut names = routes.hosts_of(id).peekable();
-            comers.others |= names.peek().is_none();
+            comers.from_anywhere |= names.peek().is_none();
             comers.hosts.extend(names);
         }
         // What no route matches sends people there too.
-        comers.others |= comers.hosts.is_empty();
+        comers.others = comers.from_anywhere || comers.hosts.is_empty();
         comers
     }
 
@@ -236,12 +239,20 @@ fn check_reachable(
     let own_host = page.host().map(|host| Comers {
         hosts: BTreeSet::from([host.to_owned()]),
         others: false,
+        from_anywhere: false,
     });
     let Some(comers) = own_host.as_ref().or(around.comers.as_ref()) else {
         return;
     };
     let is_open = |path: &str| comers.can_open(around.routes, path);
     if is_open(path) {
+        if comers.from_anywhere && !around.routes.are_open_on(None, path) {
+            warnings.push(format!(
+                "the sign-in page `{path}` is public on some hosts alone, and a route without `host` sends people there from any: \
+                 on the others it would redirect to itself for ever; name the hosts of that route, leave out those of the page's \
+                 route, or give the page as a URL, with the host on which it is"
+            ));
+        }
         let by_its_folder =
             is_open(&format!("{}/x", path.trim_end_matches('/'))) || is_open(&format!("{path}x"));
         if !by_its_folder && !is_open(AUTH_ROUTES) {

@@ -1,6 +1,6 @@
 //! Routes as the file has them, made into rules: every name looked up, every text read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv6Addr;
 
 use gate::{Access, HostPattern, Matched, Methods, PathPattern, Route, Routes};
@@ -100,9 +100,11 @@ pub(in crate::config) fn make(
                 && !raw.shared_cache.as_ref().is_some_and(|switch| switch.value),
         });
         let paths = raw.paths.iter();
-        let paths: Vec<_> = paths
+        let mut paths: Vec<_> = paths
             .filter_map(|text| parsed(text, problems, PathPattern::new))
             .collect();
+        let mut known = HashSet::new();
+        paths.retain(|path| known.insert(path.as_str().to_owned()));
         let forwards = raw
             .forward_session_cookie
             .as_ref()
@@ -119,7 +121,10 @@ pub(in crate::config) fn make(
         };
         let hosts = raw.hosts.iter();
         let hosts = hosts.filter_map(|text| parsed(text, problems, host_pattern));
-        let hosts = hosts.collect();
+        let mut hosts: Vec<_> = hosts.collect();
+        // One host may be written in several ways.
+        let mut known = HashSet::new();
+        hosts.retain(|host| known.insert(host.clone()));
         let methods = raw.methods.iter();
         let methods = methods.filter_map(|text| parsed(text, problems, method));
         matched.push(Matched {

@@ -48,6 +48,27 @@ fn what_lacks_a_variable_that_is_not_set_is_told_once() {
 }
 
 #[test]
+fn a_sign_in_page_of_some_hosts_is_named_where_people_come_from_any() {
+    let page = "[[route]]\npath = ['/signin', '/api/auth/']\naccess = 'public'\n";
+    let below = "host = 'app.example'\n";
+    let top = "sign_in_url = '/signin'\n";
+    warns(&format!("{top}{ALL}{page}"), &[]);
+    let known = format!("{top}{ALL}{below}{page}{below}");
+    warns(&known, &[]);
+    let said = ["`/signin` is public on some hosts alone", "without `host`"];
+    warns(&format!("{top}{ALL}{page}{below}"), &said);
+}
+
+#[test]
+fn a_host_and_a_path_that_stand_twice_are_there_once() {
+    let route = "[[route]]\npath = ['/a', '/a']\nhost = ['A.x', 'a.x', 'a.x.', '*.x', '*.X']\n";
+    let loaded = load_text(&format!("{TOP}{route}"));
+    let config = Config::from_loaded(&loaded).expect("a valid file");
+    let rows = config.rules.routes.rows();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+}
+
+#[test]
 fn a_method_that_nobody_has_registered_is_named_with_the_one_that_was_meant() {
     for route in [
         "methods = ['DELTE']\naccess = 'deny'\n",

@@ -24,6 +24,7 @@ mod websocket;
 use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gate::Admitted;
 use http1::{Answered, Length};
@@ -76,7 +77,12 @@ impl Upstream {
     ) -> Result<(Answered, D::Exchange), UpstreamError> {
         if let [only] = &self.servers[..] {
             let admitted = admitted.or_for_host(&only.host);
-            return only.forward(&admitted, client, record, true, false).await;
+            let attempt = Attempt {
+                waits: true,
+                counts: false,
+                again: false,
+            };
+            return only.forward(&admitted, client, record, attempt).await;
         }
         let key = key(record, realm);
         let mut tried = SmallVec::<[usize; 8]>::new();
@@ -85,13 +91,19 @@ impl Upstream {
             None => self.balancer.choose(&tried, key).unwrap_or_default(),
         };
         self.budget.request();
+        let mut again = false;
         let admitted = admitted.or_for_host(&self.servers[choice].host);
         loop {
             tried.push(choice);
-            let (server, counts) = (&self.servers[choice], self.balancer.counts());
+            let server = &self.servers[choice];
             record.goes_to(&server.called);
             let is_last = tried.len() == self.servers.len();
-            let forwarded = server.forward(&admitted, client, record, is_last, counts);
+            let attempt = Attempt {
+                waits: is_last,
+                counts: self.balancer.counts(),
+                again,
+            };
+            let forwarded = server.forward(&admitted, client, record, attempt);
             let error = match forwarded.await {
                 Ok(answered) => {
                     server.member.answered();
@@ -106,6 +118,7 @@ impl Upstream {
             let Some(next) = self.balancer.choose(&tried, key) else {
                 return Err(error);
             };
+            again |= !error.is_before_request();
             choice = next;
         }
     }
@@ -153,26 +166,38 @@ fn key<'k>(record: &'k Record<'_>, realm: &'k str) -> Key<'k> {
     }
 }
 
+/// How a server is asked.
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    /// Whether the request waits for a connection where there may be no more.
+    waits: bool,
+    /// Whether it is counted.
+    counts: bool,
+    /// Whether it has been sent to another server before.
+    again: bool,
+}
+
 impl Server {
-    /// `waits` says whether it waits for a connection where there may be no more, `counts` whether the request is counted.
     async fn forward<D: Forwards>(
         self: &Rc<Self>,
         admitted: &Admitted<'_, Length>,
         client: &mut D,
         record: &Record<'_>,
-        waits: bool,
-        counts: bool,
+        attempt: Attempt,
     ) -> Result<(Answered, D::Exchange), UpstreamError> {
+        let counts = attempt.counts;
         let mut need = Need {
             // What an upstream may do twice can be sent twice (RFC 9112 §9.3.1).
             repeatable: is_repeatable(admitted),
             told: self.told(record),
-            waits,
+            waits: attempt.waits,
             over_http1: self.has_to_speak_http1(admitted, client),
+            again: attempt.again,
         };
         loop {
             if self.speaks_http2.get() && !need.over_http1 {
-                let forwarding = self.forward_over_http2(admitted, (need, counts), client, record);
+                let forwarding =
+                    self.forward_over_http2(admitted, (&mut need, counts), client, record);
                 match aside(forwarding).await {
                     Some(forwarded) => return forwarded,
                     None => need.over_http1 = true,
@@ -199,8 +224,16 @@ impl Server {
             if is_own {
                 exchange.bind();
             }
+            if need.again {
+                exchange.may_pause(self.left(record)?);
+            }
             match exchange.head(client, record).await {
-                Ok(answered) => return Ok((answered, exchange)),
+                Ok(answered) => {
+                    if need.again {
+                        exchange.may_pause(self.patience);
+                    }
+                    return Ok((answered, exchange));
+                }
                 // What came and is no answer has been taken from the front of the input.
                 Err(UpstreamError::Exchange(error))
                     if exchange.is_unanswered() && error.kind() != ErrorKind::InvalidData =>
@@ -209,10 +242,18 @@ impl Server {
                     if !reused || !need.repeatable {
                         return Err(UpstreamError::Unanswered(error));
                     }
+                    need.again = true;
                 }
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// How long the answer to a request that is sent again may take to begin: however often it is sent, its client waits no longer
+    /// than for one that is sent once.
+    fn left(&self, record: &Record<'_>) -> Result<Duration, UpstreamError> {
+        let left = self.patience.checked_sub(record.elapsed());
+        left.ok_or(UpstreamError::TimedOut(self.patience))
     }
 
     /// Whether a request goes over HTTP/1.1 although its server may choose HTTP/2: what NTLM and Negotiate authenticate is a
@@ -226,14 +267,14 @@ impl Server {
     async fn forward_over_http2<D: Forwards>(
         self: &Rc<Self>,
         admitted: &Admitted<'_, Length>,
-        (need, counts): (Need, bool),
+        (need, counts): (&mut Need, bool),
         client: &mut D,
         record: &Record<'_>,
     ) -> Option<Result<(Answered, D::Exchange), UpstreamError>> {
         let key = websocket::key(admitted);
         let mut refused = 0;
         loop {
-            let mut turn = match self.turn(client, need).await {
+            let mut turn = match self.turn(client, *need).await {
                 Ok(turn) => turn?,
                 Err(error) => return Some(Err(error)),
             };
@@ -256,14 +297,26 @@ impl Server {
             };
             let mut exchange =
                 D::Exchange::begin_over_http2(origin, Rc::clone(self), admitted, client);
+            if need.again {
+                match self.left(record) {
+                    Ok(left) => exchange.may_pause(left),
+                    Err(error) => return Some(Err(error)),
+                }
+            }
             match exchange.head(client, record).await {
-                Ok(answered) => return Some(Ok((answered, exchange))),
+                Ok(answered) => {
+                    if need.again {
+                        exchange.may_pause(self.patience);
+                    }
+                    return Some(Ok((answered, exchange)));
+                }
                 Err(UpstreamError::Exchange(error)) if over_http2::is_unanswered(&error) => {
                     if !reused || !need.repeatable || refused == MOST_REFUSED {
                         return Some(Err(UpstreamError::Unanswered(error)));
                     }
                     // A connection that has ended is used once. One on which streams are refused stays.
                     refused += u32::from(over_http2::is_refusal(&error));
+                    need.again = true;
                 }
                 Err(UpstreamError::Exchange(error))
                     if over_http2::wants_http1(&error) && *admitted.body() == Length::NONE =>

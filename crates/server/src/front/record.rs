@@ -279,7 +279,8 @@ impl<'p> Record<'p> {
         self.ends(Sent::WHOLE);
     }
 
-    fn elapsed(&self) -> Duration {
+    /// How long ago it came.
+    pub(crate) fn elapsed(&self) -> Duration {
         clock::monotonic().saturating_duration_since(self.started)
     }
 

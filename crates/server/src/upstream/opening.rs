@@ -29,6 +29,8 @@ pub(super) struct Need {
     pub(super) waits: bool,
     /// Whether it has to go over HTTP/1.1, also to a server that speaks HTTP/2.
     pub(super) over_http1: bool,
+    /// Whether it has been sent before, so that a part of the time for its answer is gone.
+    pub(super) again: bool,
 }
 
 /// A connection, and whether it carried a request before.
@@ -103,9 +105,9 @@ impl Server {
             limited: place.is_some().then(|| Arc::clone(&self.member)),
             place,
             ends: self.max_age.map(|age| self.birth() + age),
+            keep_alive: self.keep_alive,
         }
     }
-            keep_alive: self.keep_alive,
 
     /// A place for a request on a connection of HTTP/2. `None` when the server has chosen HTTP/1.1 for the one that was opened: it
     /// waits with the idle ones then.

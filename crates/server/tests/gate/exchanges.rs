@@ -475,3 +475,28 @@ async fn another_protocol_is_told_at_its_first_byte() -> Result<()> {
     assert_eq!(client.response().await?.status, 400);
     client.closed().await
 }
+
+#[tokio::test]
+async fn what_is_sent_again_has_what_is_left_of_the_time() -> Result<()> {
+    let (upstream, gate) = Upstream::start_with([("UPSTREAM_TIMEOUT", "3")]).await?;
+    let (mut client, mut served) = upstream.asked(&gate, &signed_in("/", "ada")).await?;
+    served.say(OK).await?;
+    assert_eq!(client.response().await?.status, 200);
+    // On the same connection, which ends without an answer after most of the time.
+    client
+        .raw(&signed_in("/again", "ada").bytes(gate.proxy))
+        .await?;
+    served.head().await?;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    drop(served);
+    let mut again = upstream.accept().await?;
+    again.head().await?;
+    let late = async {
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        // Nobody may listen any more.
+        let _ = again.say(OK).await;
+    };
+    let (answer, ()) = tokio::join!(client.response(), late);
+    assert_eq!(answer?.status, 504);
+    Ok(())
+}

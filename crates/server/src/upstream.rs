@@ -318,10 +318,11 @@ impl Server {
                     refused += u32::from(over_http2::is_refusal(&error));
                     need.again = true;
                 }
-                Err(UpstreamError::Exchange(error))
-                    if over_http2::wants_http1(&error) && *admitted.body() == Length::NONE =>
-                {
-                    return None;
+                Err(UpstreamError::Exchange(error)) if over_http2::wants_http1(&error) => {
+                    return match exchange.has_taken_body() {
+                        true => Some(Err(UpstreamError::Http1Wanted)),
+                        false => None,
+                    };
                 }
                 Err(error) => return Some(Err(error)),
             }

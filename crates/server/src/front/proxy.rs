@@ -469,9 +469,9 @@ impl Proxy {
             }
             UpstreamError::Connect(_) => (StatusCode::BAD_GATEWAY, "connect_failed"),
             UpstreamError::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
-            UpstreamError::Exchange(_) | UpstreamError::Unanswered(_) => {
-                (StatusCode::BAD_GATEWAY, "broken")
-            }
+            UpstreamError::Exchange(_)
+            | UpstreamError::Http1Wanted
+            | UpstreamError::Unanswered(_) => (StatusCode::BAD_GATEWAY, "broken"),
             UpstreamError::NotConnected(_) | UpstreamError::TimedOut(_) => {
                 (StatusCode::GATEWAY_TIMEOUT, "timed_out")
             }

@@ -28,6 +28,12 @@ pub(crate) enum UpstreamError {
     /// The exchange broke.
     #[error("{0}")]
     Exchange(io::Error),
+    /// The server takes the request over HTTP/1.1 alone, and has said so when a part of its body was gone.
+    #[error(
+        "the server takes this request over HTTP/1.1 alone (HTTP_1_1_REQUIRED), and said so only when a part of its body was gone; \
+         let it speak HTTP/1.1 alone, or take such requests over HTTP/2"
+    )]
+    Http1Wanted,
     /// No connection in time.
     #[error("no connection within {} s", .0.as_secs())]
     NotConnected(Duration),
@@ -48,6 +54,7 @@ impl UpstreamError {
             | Self::ClientBody(_)
             | Self::ClientGone
             | Self::Exchange(_)
+            | Self::Http1Wanted
             | Self::TimedOut(_)
             | Self::Unanswered(_) => false,
         }
@@ -66,7 +73,11 @@ impl UpstreamError {
             | Self::NotConnected(_)
             | Self::TimedOut(_)
             | Self::Unanswered(_) => true,
-            Self::BodyTooLong | Self::Busy(_) | Self::ClientBody(_) | Self::ClientGone => false,
+            Self::BodyTooLong
+            | Self::Busy(_)
+            | Self::ClientBody(_)
+            | Self::ClientGone
+            | Self::Http1Wanted => false,
         }
     }
 
@@ -78,7 +89,7 @@ impl UpstreamError {
             Self::ClientBody(error) if error.kind() == io::ErrorKind::InvalidData => None,
             Self::ClientBody(error) => Some(Ended::with_client(error)),
             Self::ClientGone => Some(Ended::ClientLeft),
-            Self::Connect(_) | Self::Exchange(_) | Self::Unanswered(_) => {
+            Self::Connect(_) | Self::Exchange(_) | Self::Http1Wanted | Self::Unanswered(_) => {
                 Some(Ended::UpstreamBroke)
             }
             Self::Busy(_) | Self::NotConnected(_) | Self::TimedOut(_) => Some(Ended::Cut),

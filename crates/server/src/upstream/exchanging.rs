@@ -53,6 +53,9 @@ pub(crate) trait Exchanging<D>: Sized {
     /// Whether not a byte of an answer has come.
     fn is_unanswered(&self) -> bool;
 
+    /// Whether anything of the request's body has been taken from its client, so that it cannot be sent again.
+    fn has_taken_body(&self) -> bool;
+
     /// Lets the answer pause for so long, which goes on for as long as somebody listens.
     fn may_pause(&mut self, limit: Duration);
 

@@ -75,6 +75,14 @@ impl Exchanging<Client> for ClientExchange {
         }
     }
 
+    fn has_taken_body(&self) -> bool {
+        match self {
+            // Nobody asks: it is what servers of HTTP/2 may ask for.
+            Self::Http1(_) => true,
+            Self::Http2(exchange) => Exchanging::<Client>::has_taken_body(&**exchange),
+        }
+    }
+
     fn may_pause(&mut self, limit: Duration) {
         match self {
             Self::Http1(exchange) => exchange.may_pause(limit),

@@ -100,6 +100,10 @@ impl<D: Streamed> Exchanging<D> for StreamedExchange {
         }
     }
 
+    fn has_taken_body(&self) -> bool {
+        self.streaming.has_taken_body
+    }
+
     fn may_pause(&mut self, limit: Duration) {
         match &mut self.streaming.origin {
             AnyOrigin::Http1(origin) => origin.connection.allow(Allowance::at_once(limit)),

@@ -19,6 +19,8 @@ use crate::transfer::Broken;
 pub(super) struct Streaming<O> {
     pub(super) origin: O,
     request: RequestBody,
+    /// Whether anything of the request's body has come from its client.
+    pub(super) has_taken_body: bool,
 }
 
 /// What is left of the request's body.
@@ -58,7 +60,11 @@ impl<O: Origin> Streaming<O> {
             }
             false => RequestBody::Put,
         };
-        Self { origin, request }
+        Self {
+            origin,
+            request,
+            has_taken_body: false,
+        }
     }
 
     /// Whether the request is whole at the server.
@@ -176,6 +182,7 @@ impl<O: Origin> Streaming<O> {
                         self.origin.suspend(true);
                         return Poll::Pending;
                     };
+                    self.has_taken_body = true;
                     let next = next?;
                     record.passed_in(next.length());
                     let trailers = match next {

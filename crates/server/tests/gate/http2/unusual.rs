@@ -220,6 +220,11 @@ async fn a_request_that_is_wanted_over_http1_goes_over_that() -> Result<()> {
     }
     let with_body = Request::post("/", "said once");
     assert_eq!(client.send(&with_body).await?.status, 502);
+    // What waits for a word of the service has not been said.
+    let mut client = gate.connect().await?;
+    let waits = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
+    client.raw(waits.as_bytes()).await?;
+    assert_eq!(client.head().await?.status, 200);
     Ok(())
 }
 

@@ -35,6 +35,7 @@ mod place;
 mod postgres_url;
 mod problem;
 mod raw;
+mod reading;
 mod realm;
 mod realms;
 mod redis_url;
@@ -52,14 +53,12 @@ mod upstream;
 mod variables;
 mod words;
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
-use gate::{Bypass, Hygiene, PathPattern, Routes, TrustedProxies};
+use gate::{Bypass, Hygiene, PathPattern, TrustedProxies};
 use http::HeaderName;
 use session::Secret;
 
@@ -85,6 +84,7 @@ pub(crate) use self::place::Place;
 pub(crate) use self::problem::{ConfigErrors, Problem};
 use self::raw::Reader;
 pub(crate) use self::raw::{Setting, Variables};
+use self::reading::Reading;
 use self::realm::RealmReading;
 pub(crate) use self::realm::RealmSettings;
 use self::realms::Realms;
@@ -92,18 +92,16 @@ pub(crate) use self::rules::{
     Balance, Handling, HealthCheck, HealthSettings, PoolSettings, Rules, ServerAddress,
     ServerSettings, ServiceSettings, UpstreamSettings,
 };
-use self::rules::{Services, Timeouts, Usual, UsualPool};
 pub(crate) use self::secrets::{SecretErrors, Secrets};
 pub(crate) use self::sessions::{Recognised, SessionFormat};
 pub(crate) use self::sign_in::SignIn;
-use self::sign_in::{Around, Opened};
 pub(crate) use self::source::ConfigSource;
 pub(crate) use self::stack::DEFAULT_REALM;
 use self::stack::Stack;
 pub(crate) use self::tls::{Certificates, TlsSettings};
 pub(crate) use crate::logging::LogFormat;
 use crate::socket::Address;
-use ::stores::{RedisSettings, RevocationPlace, RevocationSettings};
+use ::stores::{RedisSettings, RevocationSettings};
 
 /// Every setting, valid.
 #[derive(Debug)]
@@ -194,209 +192,75 @@ impl Config {
 
     /// `is_partial` says that more may stand in a file than could be read.
     fn read(variables: &Variables, stack: &Stack, is_partial: bool) -> Result<Self, ConfigErrors> {
-        let mut reader = Reader::new(variables);
-        let mut warnings = Vec::new();
-        let production = production_marker(&mut reader);
-
-        let mut problems = Vec::new();
-        let listeners = listeners::read(&mut reader, stack, &mut problems, &mut warnings);
-        let decisions = listen::decisions(&mut reader);
-        let admin = admin(&mut reader);
-        let https = HttpsSettings::read(&mut reader);
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let workers = reader
-            .parsed("WORKERS", cores, "a number of threads")
-            .clamp(1, 1024);
-        let timeouts = Timeouts {
-            connect: reader.limit("UPSTREAM_CONNECT_TIMEOUT", 5),
-            answer: reader.limit("UPSTREAM_TIMEOUT", 60),
-        };
-        let decides_for_others = decisions.is_some() || reader.is_given("AUTH_LISTEN");
-        // What is no route of the file may have been meant as one.
-        let is_required = !decides_for_others && stack.routes.is_empty() && !is_partial;
-        let connections = UsualPool::read(&mut reader);
-        let upstream = upstream::service(&mut reader, timeouts, &connections, is_required);
-        let public = reader.list("PUBLIC_PATHS", PathPattern::literal);
-        let realm = RealmReading::read(&mut reader, &mut warnings);
-        let mut realms = Realms::read(realm, &mut reader, stack);
-        let (bypass_header, bypass) = bypass(&mut reader, &mut warnings, production);
+        let mut reading = Reading::new(variables, stack, is_partial);
+        let production = production_marker(&mut reading.reader);
+        let mut front = reading.front();
+        let top = reading.top_service(&front);
+        let public = reading.reader.list("PUBLIC_PATHS", PathPattern::literal);
+        let realm = RealmReading::read(&mut reading.reader, &mut reading.warnings);
+        let mut realms = Realms::read(realm, &mut reading.reader, stack);
+        let (bypass_header, bypass) =
+            bypass(&mut reading.reader, &mut reading.warnings, production);
         let preflight = [("deny", false), ("pass", true)];
-        let passes_preflight = reader.choice("CORS_PREFLIGHT", false, &preflight);
-        let usual = Usual {
-            cors_origins: reader.list("CORS_ORIGINS", AllowedOrigin::parse),
-            forwards_session: reader.switch("FORWARD_SESSION_COOKIE", true),
-            via: reader.switch("VIA", true),
-            decides_for_others,
-            has_wrong_upstream: upstream.is_none() && reader.is_given("UPSTREAM"),
-            is_partial,
-        };
-        let uses_upstream = upstream.is_some();
-        let uses_folder = matches!(upstream, Some(ServiceSettings::Folder(_)));
-        let of_one = upstream.as_ref().and_then(ServiceSettings::upstream);
-        let uses_upstream_tls = of_one.is_some_and(|one| one.pool.tls.config.is_some());
-        realms.read_active(stack, &mut problems);
+        let passes_preflight = reading.reader.choice("CORS_PREFLIGHT", false, &preflight);
+        let usual = reading.usual(&front, &top);
+        let of_top = top.uses();
+        realms.read_active(stack, &mut reading.problems);
         let (rules, sign_in) = if stack.routes.is_empty() {
-            stack.name_idle(&mut warnings);
-            let mut rules = Rules::of_one_service(public, upstream, usual);
-            let opened = match rules.services.is_empty() && decisions.is_some() {
-                true => Opened::PathsForOthers,
-                false => Opened::Paths,
-            };
-            let mut around = Around::of_one_service(&rules.routes, opened);
-            if is_partial {
-                around.comers = None;
-            }
-            let sign_in = sign_in::settings(&mut reader, &around, &mut warnings);
-            rules.send_to_sign_in(sign_in.as_ref());
+            let (rules, sign_in) = reading.rules_of_one_service(public, top, usual, &front);
             (Some(rules), sign_in)
         } else {
-            if !public.is_empty() {
-                reader.problem("PUBLIC_PATHS", PUBLIC_PATHS_BESIDE_ROUTES);
-            }
-            let usual_services = (timeouts, connections);
-            let named: HashSet<_> = stack.services_of_routes().collect();
-            let is_used = |name: &str| is_partial || named.contains(name);
-            let services = Services::read(
-                &stack.services,
-                upstream,
-                usual_services,
-                is_used,
-                &mut problems,
-            );
-            let made = rules::make(stack, &usual, services, &mut realms.names, &mut problems);
-            let routes = made.as_ref().map(|made| made.rules.routes.clone());
-            let routes = routes.unwrap_or_else(|| Routes::of_one_service(public, true));
-            let around = Around {
-                routes: &routes,
-                opened: Opened::Routes,
-                comers: made.as_ref().map(|made| made.comers(0)),
-            };
-            let sign_in = sign_in::settings(&mut reader, &around, &mut warnings);
-            let rules = made.map(|mut made| {
-                realms.send_to_sign_in(&mut made, &reader, sign_in.clone(), &mut problems);
-                made.rules.doubts(stack, &mut warnings);
-                made.rules
-            });
-            (rules, sign_in)
+            reading.rules_of_routes(public, top, &usual, &mut realms)
         };
         realms.read_groups(
             rules.as_ref(),
-            decides_for_others,
-            &mut reader,
-            &mut warnings,
+            front.decides_for_others,
+            &mut reading.reader,
+            &mut reading.warnings,
         );
-        let trusted_proxies = limits::proxies(&mut reader, decisions.is_some());
-        let has_proxies = !trusted_proxies.networks().is_empty();
-        let serves = rules
-            .as_ref()
-            .is_none_or(|rules| !rules.services.is_empty());
-        let listeners = if serves { listeners } else { Vec::new() };
-        let acme = acme::read(&mut reader, &listeners, realms.default().stores.as_ref());
-        https.check(&mut reader, &listeners, has_proxies);
-        let has_bad_proxies = |problem: &Problem| problem.name == "TRUSTED_PROXIES";
-        if !has_proxies && !reader.problems.iter().any(has_bad_proxies) {
-            listeners::name_unlisted(&listeners, &mut problems);
-        }
-        if problems.is_empty() && reader.problems.is_empty() {
-            listeners::name_unasked(&listeners, stack, &mut problems);
-        }
-        warnings.extend(https.doubts(&listeners, has_proxies));
-        let limits = limits::settings(&mut reader);
-        let has_rate = |handling: &Handling| !handling.rates.is_empty();
-        let is_limited = !limits.rates.is_empty()
-            || limits.bad_sessions.is_some()
-            || rules
-                .as_ref()
-                .is_none_or(|rules| rules.handling.iter().any(has_rate));
-        let stores = realms.default().stores.as_ref();
-        let shared_limits = limits::shared(&mut reader, is_limited, stores);
-        let revocations = revocations::read(&mut reader, stores);
-        let place = revocations.as_ref().map(|settings| &settings.place);
-        let client = clients::settings(&mut reader);
-        let drain = reader.seconds("DRAIN_TIMEOUT", 30);
-        let drain_delay = reader.seconds("DRAIN_DELAY", 0);
-        let log_formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
-        let log_format = reader.choice("LOG_FORMAT", LogFormat::Json, &log_formats);
-        let audits = reader.switch("AUDIT_LOG", true);
-        if !audits {
-            warnings.push("AUDIT_LOG is off: nobody can tell afterwards who was let in".to_owned());
-        }
-        let log_filter = reader.text("RUST_LOG");
-        let reload_interval = reader.seconds("RELOAD_INTERVAL", 1);
-        let uses = Uses {
-            upstream: uses_upstream,
-            folder: uses_folder,
-            upstream_tls: uses_upstream_tls,
-            socket: matches!(decisions, Some(Address::Unix { .. })),
+        let (trusted_proxies, acme) = reading.proxies(&mut front, rules.as_ref(), &realms);
+        let bounds = reading.bounds(rules.as_ref(), &realms);
+        let client = clients::settings(&mut reading.reader);
+        let running = reading.running();
+        reading.idle(&Uses {
             sign_in: sign_in.is_some(),
-            own_names: listeners.iter().any(ListenerSettings::needs_own_names),
-            acme: acme::is_used(&listeners),
-            limits_in_redis: shared_limits.is_some(),
-            revocations: place.is_some(),
-            revocations_in_database: matches!(place, Some(RevocationPlace::Postgres(_))),
-            revocations_in_redis: matches!(place, Some(RevocationPlace::Redis(_))),
-            acme_in_database: acme.as_ref().is_some_and(AcmeSettings::asks_database),
             bypass: bypass.is_some(),
-            ..Uses::of(realms.default())
-        };
-        // What is wrong may be what a setting would have had its effect on.
-        if reader.problems.is_empty() && stack.routes.is_empty() {
-            idle::name_them(&mut reader, &uses);
-        }
-        reader.explain_problems();
-        warnings.extend(reader.doubts());
-        let mut others = idle::names();
-        others.push(CONFIG_FILE);
-        reader.unreadable(&others);
-        for (name, nearest) in reader.slips(&others) {
-            warnings.push(format!(
-                "{name} is set but is no setting of ours; did you mean {nearest}?"
-            ));
-        }
-
-        let Reader {
-            problems: of_reader,
-            settings,
-            warnings: warnings_of_reader,
-            ..
-        } = reader;
-        warnings.extend(warnings_of_reader);
-        problems.splice(0..0, of_reader);
+            ..Uses::of_all(of_top, &front, &bounds, acme.as_ref(), &realms)
+        });
+        let (mut problems, mut warnings, settings) = reading.finish();
         let realms = realms.finish((variables, &settings), &mut problems, &mut warnings);
-        match (rules, realms) {
-            (Some(rules), Some(realms)) if problems.is_empty() => {
-                let rings = realms.iter().map(|realm| Arc::clone(&realm.keys));
-                let hygiene = Hygiene::new(&bypass_header, &rules.profiles, rings.collect())
-                    .behind(trusted_proxies.clone());
-                Ok(Self {
-                    listeners,
-                    acme,
-                    https,
-                    decisions,
-                    admin,
-                    workers,
-                    rules,
-                    realms,
-                    bypass,
-                    passes_preflight,
-                    hygiene,
-                    trusted_proxies,
-                    limits,
-                    shared_limits,
-                    revocations,
-                    client,
-                    drain,
-                    drain_delay,
-                    log_format,
-                    log_filter,
-                    reload_interval,
-                    audits,
-                    warnings,
-                    settings,
-                })
-            }
-            _ => Err(ConfigErrors::new(problems)),
-        }
+        let (Some(rules), Some(realms), true) = (rules, realms, problems.is_empty()) else {
+            return Err(ConfigErrors::new(problems));
+        };
+        let rings = realms.iter().map(|realm| Arc::clone(&realm.keys));
+        let hygiene = Hygiene::new(&bypass_header, &rules.profiles, rings.collect())
+            .behind(trusted_proxies.clone());
+        Ok(Self {
+            listeners: front.listeners,
+            acme,
+            https: front.https,
+            decisions: front.decisions,
+            admin: front.admin,
+            workers: front.workers,
+            rules,
+            realms,
+            bypass,
+            passes_preflight,
+            hygiene,
+            trusted_proxies,
+            limits: bounds.limits,
+            shared_limits: bounds.shared,
+            revocations: bounds.revocations,
+            client,
+            drain: running.drain,
+            drain_delay: running.drain_delay,
+            log_format: running.log_format,
+            log_filter: running.log_filter,
+            reload_interval: running.reload_interval,
+            audits: running.audits,
+            warnings,
+            settings,
+        })
     }
 }
 
@@ -502,9 +366,6 @@ fn bypass(
 
 /// The variable that names the configuration file.
 pub(crate) const CONFIG_FILE: &str = "SESSIONGATE_CONFIG";
-
-/// What a file with routes cannot have beside them.
-const PUBLIC_PATHS_BESIDE_ROUTES: &str = "the file has routes, which say themselves who may enter; write a [[route]] with `access = \"public\"` instead";
 
 const ADMIN_LISTEN: &str = "ADMIN_LISTEN";
 const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9090";

@@ -1,0 +1,351 @@
+//! The settings of a whole configuration, read in steps: what one of them finds, later ones are checked against.
+
+use std::collections::HashSet;
+use std::thread;
+use std::time::Duration;
+
+use gate::{PathPattern, Routes, TrustedProxies};
+
+use super::acme::{self, AcmeSettings};
+use super::cors::AllowedOrigin;
+use super::https::HttpsSettings;
+use super::idle::{self, Uses};
+use super::limits::{self, LimitSettings};
+use super::listeners::{self, ListenerSettings};
+use super::problem::Problem;
+use super::raw::{Reader, Setting, Variables};
+use super::realms::Realms;
+use super::rules::{self, Handling, Rules, ServiceSettings, Services, Timeouts, Usual, UsualPool};
+use super::sign_in::{self, Around, Opened, SignIn};
+use super::stack::Stack;
+use super::{AdminSettings, CONFIG_FILE, admin, listen, revocations, upstream};
+use crate::logging::LogFormat;
+use crate::socket::Address;
+use ::stores::{RedisSettings, RevocationPlace, RevocationSettings};
+
+/// A configuration that is being read.
+pub(super) struct Reading<'v> {
+    pub(super) reader: Reader<'v>,
+    pub(super) stack: &'v Stack,
+    /// Whether more may stand in a file than could be read.
+    is_partial: bool,
+    /// What is wrong with the file's tables.
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// What is listened on.
+pub(super) struct Front {
+    pub(super) listeners: Vec<ListenerSettings>,
+    pub(super) decisions: Option<Address>,
+    /// Whether other proxies are to ask, at an address that may be wrong.
+    pub(super) decides_for_others: bool,
+    pub(super) admin: AdminSettings,
+    pub(super) https: HttpsSettings,
+    pub(super) workers: usize,
+}
+
+/// The service of the top level, and what it says of those that say nothing themselves.
+pub(super) struct TopService {
+    upstream: Option<ServiceSettings>,
+    timeouts: Timeouts,
+    connections: UsualPool,
+}
+
+/// Which requests there are limits for, and what is kept of sessions elsewhere.
+pub(super) struct Bounds {
+    pub(super) limits: LimitSettings,
+    pub(super) shared: Option<RedisSettings>,
+    pub(super) revocations: Option<RevocationSettings>,
+}
+
+/// How the process runs and ends.
+pub(super) struct Running {
+    pub(super) drain: Duration,
+    pub(super) drain_delay: Duration,
+    pub(super) log_format: LogFormat,
+    pub(super) log_filter: Option<String>,
+    pub(super) reload_interval: Duration,
+    pub(super) audits: bool,
+}
+
+impl<'v> Reading<'v> {
+    pub(super) fn new(variables: &'v Variables, stack: &'v Stack, is_partial: bool) -> Self {
+        Self {
+            reader: Reader::new(variables),
+            stack,
+            is_partial,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    pub(super) fn front(&mut self) -> Front {
+        let reader = &mut self.reader;
+        let listeners = listeners::read(reader, self.stack, &mut self.problems, &mut self.warnings);
+        let decisions = listen::decisions(reader);
+        let admin = admin(reader);
+        let https = HttpsSettings::read(reader);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let workers = reader
+            .parsed("WORKERS", cores, "a number of threads")
+            .clamp(1, 1024);
+        Front {
+            listeners,
+            decides_for_others: decisions.is_some() || reader.is_given("AUTH_LISTEN"),
+            decisions,
+            admin,
+            https,
+            workers,
+        }
+    }
+
+    pub(super) fn top_service(&mut self, front: &Front) -> TopService {
+        let reader = &mut self.reader;
+        let timeouts = Timeouts {
+            connect: reader.limit("UPSTREAM_CONNECT_TIMEOUT", 5),
+            answer: reader.limit("UPSTREAM_TIMEOUT", 60),
+        };
+        // What is no route of the file may have been meant as one.
+        let is_required =
+            !front.decides_for_others && self.stack.routes.is_empty() && !self.is_partial;
+        let connections = UsualPool::read(reader);
+        TopService {
+            upstream: upstream::service(reader, timeouts, &connections, is_required),
+            timeouts,
+            connections,
+        }
+    }
+
+    /// What counts for routes that say nothing themselves.
+    pub(super) fn usual(&mut self, front: &Front, top: &TopService) -> Usual {
+        let reader = &mut self.reader;
+        Usual {
+            cors_origins: reader.list("CORS_ORIGINS", AllowedOrigin::parse),
+            forwards_session: reader.switch("FORWARD_SESSION_COOKIE", true),
+            via: reader.switch("VIA", true),
+            decides_for_others: front.decides_for_others,
+            has_wrong_upstream: top.upstream.is_none() && reader.is_given("UPSTREAM"),
+            is_partial: self.is_partial,
+        }
+    }
+
+    /// The rules of a configuration without routes, and its sign-in page.
+    pub(super) fn rules_of_one_service(
+        &mut self,
+        public: Vec<PathPattern>,
+        top: TopService,
+        usual: Usual,
+        front: &Front,
+    ) -> (Rules, Option<SignIn>) {
+        self.stack.name_idle(&mut self.warnings);
+        let mut rules = Rules::of_one_service(public, top.upstream, usual);
+        let opened = match rules.services.is_empty() && front.decisions.is_some() {
+            true => Opened::PathsForOthers,
+            false => Opened::Paths,
+        };
+        let mut around = Around::of_one_service(&rules.routes, opened);
+        if self.is_partial {
+            around.comers = None;
+        }
+        let sign_in = sign_in::settings(&mut self.reader, &around, &mut self.warnings);
+        rules.send_to_sign_in(sign_in.as_ref());
+        (rules, sign_in)
+    }
+
+    /// The rules of the file's routes, if they can be told apart, and the sign-in page of the top level.
+    pub(super) fn rules_of_routes(
+        &mut self,
+        public: Vec<PathPattern>,
+        top: TopService,
+        usual: &Usual,
+        realms: &mut Realms<'v>,
+    ) -> (Option<Rules>, Option<SignIn>) {
+        if !public.is_empty() {
+            self.reader
+                .problem("PUBLIC_PATHS", PUBLIC_PATHS_BESIDE_ROUTES);
+        }
+        let (stack, is_partial) = (self.stack, self.is_partial);
+        let named: HashSet<_> = stack.services_of_routes().collect();
+        let services = Services::read(
+            &stack.services,
+            top.upstream,
+            (top.timeouts, top.connections),
+            |name: &str| is_partial || named.contains(name),
+            &mut self.problems,
+        );
+        let made = rules::make(
+            stack,
+            usual,
+            services,
+            &mut realms.names,
+            &mut self.problems,
+        );
+        let routes = made.as_ref().map(|made| made.rules.routes.clone());
+        let routes = routes.unwrap_or_else(|| Routes::of_one_service(public, true));
+        let around = Around {
+            routes: &routes,
+            opened: Opened::Routes,
+            comers: made.as_ref().map(|made| made.comers(0)),
+        };
+        let sign_in = sign_in::settings(&mut self.reader, &around, &mut self.warnings);
+        let rules = made.map(|mut made| {
+            let problems = &mut self.problems;
+            realms.send_to_sign_in(&mut made, &self.reader, sign_in.clone(), problems);
+            made.rules.doubts(stack, &mut self.warnings);
+            made.rules
+        });
+        (rules, sign_in)
+    }
+
+    /// The proxies whose word counts. Listeners are closed where there is nothing to forward to, and checked against what they say.
+    pub(super) fn proxies(
+        &mut self,
+        front: &mut Front,
+        rules: Option<&Rules>,
+        realms: &Realms<'_>,
+    ) -> (TrustedProxies, Option<AcmeSettings>) {
+        let reader = &mut self.reader;
+        let proxies = limits::proxies(reader, front.decisions.is_some());
+        let has_proxies = !proxies.networks().is_empty();
+        if rules.is_some_and(|rules| rules.services.is_empty()) {
+            front.listeners.clear();
+        }
+        let listeners = &front.listeners;
+        let acme = acme::read(reader, listeners, realms.default().stores.as_ref());
+        front.https.check(reader, listeners, has_proxies);
+        let has_bad_proxies = |problem: &Problem| problem.name == "TRUSTED_PROXIES";
+        if !has_proxies && !reader.problems.iter().any(has_bad_proxies) {
+            listeners::name_unlisted(listeners, &mut self.problems);
+        }
+        if self.problems.is_empty() && reader.problems.is_empty() {
+            listeners::name_unasked(listeners, self.stack, &mut self.problems);
+        }
+        let doubts = front.https.doubts(listeners, has_proxies);
+        self.warnings.extend(doubts);
+        (proxies, acme)
+    }
+
+    pub(super) fn bounds(&mut self, rules: Option<&Rules>, realms: &Realms<'_>) -> Bounds {
+        let reader = &mut self.reader;
+        let limits = limits::settings(reader);
+        let has_rate = |handling: &Handling| !handling.rates.is_empty();
+        let is_limited = !limits.rates.is_empty()
+            || limits.bad_sessions.is_some()
+            || rules.is_none_or(|rules| rules.handling.iter().any(has_rate));
+        let stores = realms.default().stores.as_ref();
+        Bounds {
+            limits,
+            shared: limits::shared(reader, is_limited, stores),
+            revocations: revocations::read(reader, stores),
+        }
+    }
+
+    pub(super) fn running(&mut self) -> Running {
+        let reader = &mut self.reader;
+        let drain = reader.seconds("DRAIN_TIMEOUT", 30);
+        let drain_delay = reader.seconds("DRAIN_DELAY", 0);
+        let log_formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
+        let log_format = reader.choice("LOG_FORMAT", LogFormat::Json, &log_formats);
+        let audits = reader.switch("AUDIT_LOG", true);
+        if !audits {
+            let warning = "AUDIT_LOG is off: nobody can tell afterwards who was let in";
+            self.warnings.push(warning.to_owned());
+        }
+        Running {
+            drain,
+            drain_delay,
+            log_format,
+            audits,
+            log_filter: reader.text("RUST_LOG"),
+            reload_interval: reader.seconds("RELOAD_INTERVAL", 1),
+        }
+    }
+
+    /// Names what is given and has no effect, or nearly has the name of a setting.
+    pub(super) fn idle(&mut self, uses: &Uses) {
+        let reader = &mut self.reader;
+        // What is wrong may be what a setting would have had its effect on.
+        if reader.problems.is_empty() && self.stack.routes.is_empty() {
+            idle::name_them(reader, uses);
+        }
+        reader.explain_problems();
+        self.warnings.extend(reader.doubts());
+        let mut others = idle::names();
+        others.push(CONFIG_FILE);
+        reader.unreadable(&others);
+        for (name, nearest) in reader.slips(&others) {
+            self.warnings.push(format!(
+                "{name} is set but is no setting of ours; did you mean {nearest}?"
+            ));
+        }
+    }
+
+    /// What is wrong, what deserves a word, and every setting as it took effect.
+    pub(super) fn finish(self) -> (Vec<Problem>, Vec<String>, Vec<Setting>) {
+        let Reader {
+            problems: mut all,
+            settings,
+            warnings: of_reader,
+            ..
+        } = self.reader;
+        let mut warnings = self.warnings;
+        warnings.extend(of_reader);
+        all.extend(self.problems);
+        (all, warnings, settings)
+    }
+}
+
+impl TopService {
+    /// What it is, as far as settings depend on it.
+    pub(super) fn uses(&self) -> TopUses {
+        let upstream = self.upstream.as_ref();
+        let of_one = upstream.and_then(ServiceSettings::upstream);
+        TopUses {
+            upstream: upstream.is_some(),
+            folder: matches!(upstream, Some(ServiceSettings::Folder(_))),
+            tls: of_one.is_some_and(|one| one.pool.tls.config.is_some()),
+        }
+    }
+}
+
+/// What the service of the top level is.
+#[derive(Clone, Copy)]
+pub(super) struct TopUses {
+    upstream: bool,
+    folder: bool,
+    tls: bool,
+}
+
+impl Uses {
+    /// What a configuration has use for, of whose parts these are known.
+    pub(super) fn of_all(
+        top: TopUses,
+        front: &Front,
+        bounds: &Bounds,
+        acme: Option<&AcmeSettings>,
+        realms: &Realms<'_>,
+    ) -> Self {
+        let place = bounds.revocations.as_ref().map(|settings| &settings.place);
+        Self {
+            upstream: top.upstream,
+            folder: top.folder,
+            upstream_tls: top.tls,
+            socket: matches!(front.decisions, Some(Address::Unix { .. })),
+            own_names: front
+                .listeners
+                .iter()
+                .any(ListenerSettings::needs_own_names),
+            acme: acme::is_used(&front.listeners),
+            limits_in_redis: bounds.shared.is_some(),
+            revocations: place.is_some(),
+            revocations_in_database: matches!(place, Some(RevocationPlace::Postgres(_))),
+            revocations_in_redis: matches!(place, Some(RevocationPlace::Redis(_))),
+            acme_in_database: acme.is_some_and(AcmeSettings::asks_database),
+            ..Self::of(realms.default())
+        }
+    }
+}
+
+/// What a file with routes cannot have beside them.
+const PUBLIC_PATHS_BESIDE_ROUTES: &str = "the file has routes, which say themselves who may enter; write a [[route]] with `access = \"public\"` instead";

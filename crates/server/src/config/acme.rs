@@ -162,8 +162,8 @@ fn email(text: &str) -> Result<String, &'static str> {
 
 /// What is ordered there is only as good as the connection (RFC 8555 §6.1).
 fn directory_url(text: &str) -> Result<String, String> {
-    match ascii_host::of_url(text) {
-        Some(_) => Err(ascii_host::not_a_url(text)),
+    match ascii_host::advice(text) {
+        Some(advice) => Err(advice),
         None => Ok(ascii_directory_url(text)?),
     }
 }

@@ -13,16 +13,16 @@ pub(super) fn of(text: &str) -> Option<String> {
     Some(format!("{star}{ascii}"))
 }
 
-/// What is wrong with a text that no parser takes for a URL, and what to write if that is known.
-pub(crate) fn not_a_url(text: &str) -> String {
-    match of_url(text) {
-        Some(ascii) => format!("browsers and DNS know this host by another name; write `{ascii}`"),
-        None => "not a URL".to_owned(),
-    }
+/// What to write in place of a URL whose host has letters outside ASCII; `None` for anything else.
+pub(crate) fn advice(url: &str) -> Option<String> {
+    let ascii = of_url(url)?;
+    Some(format!(
+        "browsers and DNS know this host by another name; write `{ascii}`"
+    ))
 }
 
 /// The same URL with its host as DNS and browsers have it; `None` where that has nothing but ASCII, or cannot be had.
-pub(crate) fn of_url(text: &str) -> Option<String> {
+fn of_url(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at(end);
@@ -41,7 +41,7 @@ pub(super) fn of_authority(authority: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{not_a_url, of};
+    use super::{advice, of};
 
     #[test]
     fn a_name_is_shown_as_browsers_send_it() {
@@ -68,11 +68,13 @@ mod tests {
             ("https://name:pass@m\u{fc}nchen.de", None),
             ("m\u{fc}nchen.de", None),
         ] {
-            let said = not_a_url(text);
-            match shown {
-                Some(shown) => assert!(said.ends_with(&format!("write `{shown}`")), "{said}"),
-                None => assert_eq!(said, "not a URL", "{text}"),
-            }
+            let ending = shown.map(|shown| format!("write `{shown}`"));
+            let said = advice(text);
+            assert_eq!(said.is_some(), ending.is_some(), "{text}");
+            assert!(
+                said.unwrap_or_default()
+                    .ends_with(&ending.unwrap_or_default())
+            );
         }
     }
 }

@@ -80,8 +80,8 @@ fn secret(reader: &mut Reader<'_>) -> Option<Secret> {
 }
 
 fn source(text: &str, authorities: Authorities) -> Result<Source, String> {
-    if ascii_host::of_url(text).is_some() {
-        return Err(format!("`{text}`: {}", ascii_host::not_a_url(text)));
+    if let Some(advice) = ascii_host::advice(text) {
+        return Err(format!("`{text}`: {advice}"));
     }
     if text.contains("://") {
         return JwksUrl::parse(text, authorities)

@@ -16,8 +16,8 @@ impl AllowedOrigin {
     /// # Errors
     /// For anything else: several origins under one name would be a hole that nobody sees.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        match ascii_host::of_url(text) {
-            Some(_) => Err(ascii_host::not_a_url(text)),
+        match ascii_host::advice(text) {
+            Some(advice) => Err(advice),
             None => Ok(Self::of_ascii(text)?),
         }
     }

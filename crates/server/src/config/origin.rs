@@ -38,7 +38,9 @@ impl Origin {
     ///
     /// The message says what is wrong with the text, and what to give.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
-        let uri: Uri = text.parse().map_err(|_| ascii_host::not_a_url(text))?;
+        let uri: Uri = text.parse().map_err(|_| {
+            ascii_host::advice(text).unwrap_or_else(|| format!("not a URL; {EXPECTED}"))
+        })?;
         Ok(Self::of_url(&uri, text)?)
     }
 

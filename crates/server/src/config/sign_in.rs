@@ -326,7 +326,10 @@ fn loops(reader: &mut Reader<'_>) -> Option<LoopBreaker> {
 
 fn sign_in_url(text: &str) -> Result<String, Cow<'static, str>> {
     let is_path = text.starts_with('/') && !text.starts_with("//");
-    let uri: Uri = text.parse().map_err(|_| ascii_host::not_a_url(text))?;
+    let uri: Uri = text.parse().map_err(|_| {
+        let advice = ascii_host::advice(text).map(Cow::Owned);
+        advice.unwrap_or(Cow::Borrowed(URL_OR_PATH))
+    })?;
     let is_web = uri.authority().is_some() && matches!(uri.scheme_str(), Some("http" | "https"));
     // Every browser would be told them.
     if uri
@@ -341,8 +344,10 @@ fn sign_in_url(text: &str) -> Result<String, Cow<'static, str>> {
     if (is_path || is_web) && !text.contains(['#', '\\']) {
         return Ok(text.to_owned());
     }
-    Err("give an http or https URL, or a path that begins with one `/`".into())
+    Err(URL_OR_PATH.into())
 }
+
+const URL_OR_PATH: &str = "give an http or https URL, or a path that begins with one `/`";
 
 fn parameter_name(text: &str) -> Result<String, &'static str> {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);

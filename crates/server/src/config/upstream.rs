@@ -72,12 +72,10 @@ fn authority(text: &str) -> Result<(Scheme, Authority), String> {
             ));
         }
     }
-    let uri: Uri = with_brackets(text)
-        .parse()
-        .map_err(|_| match ascii_host::of_url(text) {
-            Some(_) => ascii_host::not_a_url(text),
-            None => format!("{shown} is not a URL; {example}"),
-        })?;
+    let uri: Uri = with_brackets(text).parse().map_err(|_| {
+        let advice = ascii_host::advice(text);
+        advice.unwrap_or_else(|| format!("{shown} is not a URL; {example}"))
+    })?;
     let parts = uri.into_parts();
     let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
         return Err(format!("{shown} has no scheme or no host; {example}"));

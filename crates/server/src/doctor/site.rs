@@ -28,8 +28,8 @@ pub(crate) enum BadSite {
     /// It is no URL of this kind.
     #[error("give a URL such as https://app.example.com")]
     Malformed,
-    /// Its host has letters outside ASCII.
-    #[error("{}", ascii_host::not_a_url(.0))]
+    /// Its host has letters outside ASCII. Says what to write.
+    #[error("{0}")]
     NotAscii(String),
 }
 
@@ -37,8 +37,8 @@ impl Site {
     /// Reads `https://app.example.com/`.
     pub(crate) fn parse(text: &str) -> Result<Self, BadSite> {
         let text = text.split('#').next().unwrap_or_default();
-        if ascii_host::of_url(text).is_some() {
-            return Err(BadSite::NotAscii(text.to_owned()));
+        if let Some(advice) = ascii_host::advice(text) {
+            return Err(BadSite::NotAscii(advice));
         }
         let uri: Uri = text.parse().map_err(|_| BadSite::Malformed)?;
         let is_https = match uri.scheme_str() {

@@ -179,6 +179,12 @@ impl<'t> Table<'t> {
                 "`{name}` belongs to the top level, above the first `[table]` of the file"
             ));
         }
+        // Beside routes that name one of these, it is what they mean.
+        if name == "headers" && known.iter().any(|known| known == "profile") {
+            self.meant.push("profile".to_owned());
+            let help = "which headers a service reads stands in `[profile.NAME]`, and a route names it: `headers = \"NAME\"`";
+            return Some(help.to_owned());
+        }
         let homes = [
             ("[[route]]", catalogue::ROUTE),
             ("[[listener]]", catalogue::LISTENER),

@@ -155,7 +155,11 @@ pub(super) fn parsed<T, E: ToString>(
     read: impl Fn(&str) -> Result<T, E>,
 ) -> Option<T> {
     let problem = |error: E| {
-        let what = format!("`{}`: {}", text.value, error.to_string());
+        let (shown, said) = (format!("`{}`", text.value), error.to_string());
+        let what = match said.starts_with(&shown) {
+            true => said,
+            false => format!("{shown}: {said}"),
+        };
         problems.push(Problem::with(text, what));
     };
     read(&text.value).map_err(problem).ok()

@@ -48,6 +48,14 @@ fn what_lacks_a_variable_that_is_not_set_is_told_once() {
 }
 
 #[test]
+fn a_profile_that_is_called_otherwise_is_no_second_mistake() {
+    let text = "[headers.x]\n'X-User' = { claim = 'sub' }\n[[route]]\npath = '/'\nheaders = 'x'\n";
+    let loaded = load_text(&format!("{TOP}{text}"));
+    let errors = Config::from_loaded(&loaded).expect_err("a problem");
+    assert_eq!(errors.problems().len(), 1, "{errors}");
+}
+
+#[test]
 fn a_sign_in_page_of_some_hosts_is_named_where_people_come_from_any() {
     let page = "[[route]]\npath = ['/signin', '/api/auth/']\naccess = 'public'\n";
     let below = "host = 'app.example'\n";

@@ -51,7 +51,7 @@ fn a_weight_stands_behind_the_url() {
     }
     says(
         &service("'http://a wait 3'", ""),
-        &["`http://a wait 3`: `http://a wait 3` is not a URL"],
+        &["`http://a wait 3` is not a URL"],
     );
 }
 

@@ -31,6 +31,7 @@ mod mark;
 mod mask;
 mod network;
 mod origin;
+mod own_addresses;
 mod place;
 mod postgres_url;
 mod problem;

@@ -18,7 +18,7 @@ use super::realms::Realms;
 use super::rules::{self, Handling, Rules, ServiceSettings, Services, Timeouts, Usual, UsualPool};
 use super::sign_in::{self, Around, Opened, SignIn};
 use super::stack::Stack;
-use super::{AdminSettings, CONFIG_FILE, admin, listen, revocations, upstream};
+use super::{AdminSettings, CONFIG_FILE, admin, listen, own_addresses, revocations, upstream};
 use crate::logging::LogFormat;
 use crate::socket::Address;
 use ::stores::{RedisSettings, RevocationPlace, RevocationSettings};
@@ -218,6 +218,8 @@ impl<'v> Reading<'v> {
         if !has_proxies && !reader.problems.iter().any(has_bad_proxies) {
             listeners::name_unlisted(listeners, &mut self.problems);
         }
+        own_addresses::name_twins(front, reader);
+        own_addresses::name_circles(listeners, self.stack, reader, &mut self.problems);
         if self.problems.is_empty() && reader.problems.is_empty() {
             listeners::name_unasked(listeners, self.stack, &mut self.problems);
         }

@@ -23,7 +23,7 @@ use http1::Length;
 pub(super) use self::columns::{AskedOfStores, Columns};
 pub(super) use self::conditions::active;
 pub(crate) use self::pool::{Balance, HealthCheck, HealthSettings, PoolSettings};
-pub(super) use self::pool_keys::UsualPool;
+pub(super) use self::pool_keys::{UsualPool, weighted};
 pub(super) use self::routes::{Made, RealmNames, make};
 pub(super) use self::services::{Services, of_one_server};
 pub(super) use self::unused::realms_without_groups;

@@ -71,6 +71,49 @@ fn an_upstream_and_a_secret_are_enough() {
 }
 
 #[test]
+fn what_is_at_an_address_of_the_gate_itself_is_named() {
+    let listen = ("LISTEN", "0.0.0.0:8080");
+    for (url, is_own) in [
+        ("http://127.0.0.1:8080", true),
+        ("http://localhost:8080", true),
+        ("h2c://127.0.0.2:8080", true),
+        ("http://[::1]:8080", false),
+        ("http://127.0.0.1:8081", false),
+        ("http://192.0.2.1:8080", false),
+        ("http://app:8080", false),
+    ] {
+        match config(&[listen, ("UPSTREAM", url)]) {
+            Ok(_) => assert!(!is_own, "{url}"),
+            Err(errors) => {
+                assert!(is_own, "{url}: {errors}");
+                let said = errors.to_string();
+                assert!(said.contains("(LISTEN), and would ask itself"), "{said}");
+            }
+        }
+    }
+    let token = ("ADMIN_TOKEN", SECRET);
+    for (name, address) in [
+        ("AUTH_LISTEN", "127.0.0.1:8080"),
+        ("ADMIN_LISTEN", "0.0.0.0:8080"),
+    ] {
+        let said = problem(&[listen, token, (name, address)]);
+        let expected = format!("{name}: {address} is where LISTEN listens already");
+        assert!(said.starts_with(&expected), "{said}");
+    }
+    let said = problem(&[("AUTH_LISTEN", "127.0.0.1:9090")]);
+    assert!(
+        said.contains("ADMIN_LISTEN: 127.0.0.1:9090 is where AUTH_LISTEN"),
+        "{said}"
+    );
+    assert!(config(&[("LISTEN", "127.0.0.1:0"), ("AUTH_LISTEN", "127.0.0.1:0")]).is_ok());
+    let said = problem(&[("SIGN_IN_URL", "app.example/login")]);
+    assert!(
+        said.contains("give an http or https URL, or a path"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_host_outside_ascii_is_answered_with_the_name_that_dns_has() {
     let url = "https://m\u{fc}nchen.de";
     let needed = [("SIGN_IN_URL", "https://login.example/")];

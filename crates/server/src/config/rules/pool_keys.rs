@@ -293,7 +293,7 @@ fn word<T: Copy>(
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn weighted(text: &str) -> Result<(&str, u32), String> {
+pub(in crate::config) fn weighted(text: &str) -> Result<(&str, u32), String> {
     let mut words = text.split_ascii_whitespace();
     let wrong = || {
         format!(

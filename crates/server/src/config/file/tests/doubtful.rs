@@ -56,6 +56,22 @@ fn a_profile_that_is_called_otherwise_is_no_second_mistake() {
 }
 
 #[test]
+fn a_service_at_the_address_of_the_gate_is_refused() {
+    let own = "[[listener]]\naddress = '127.0.0.1:8080'\n";
+    for text in [
+        "[[route]]\npath = '/'\nupstream = 'http://127.0.0.1:8080'\n",
+        "[service.a]\nupstream = ['http://a', 'h2c://localhost:8080 weight 2']\n\
+         [[route]]\npath = '/'\nservice = 'a'\n",
+    ] {
+        let said = refused(&format!("{own}{text}"));
+        assert!(
+            said.contains("([[listener]]), and would ask itself"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn a_sign_in_page_of_some_hosts_is_named_where_people_come_from_any() {
     let page = "[[route]]\npath = ['/signin', '/api/auth/']\naccess = 'public'\n";
     let below = "host = 'app.example'\n";

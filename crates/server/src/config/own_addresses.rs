@@ -1,0 +1,89 @@
+//! Addresses at which the gate itself listens. Each is for one thing, and no service is there.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::listeners::ListenerSettings;
+use super::problem::Problem;
+use super::raw::Reader;
+use super::reading::Front;
+use super::rules::{ServerAddress, weighted};
+use super::stack::Stack;
+use super::upstream;
+use crate::socket::Address;
+
+/// Names addresses for decisions and for the admin that another listener has. Listeners of the proxy are compared elsewhere.
+pub(super) fn name_twins(front: &Front, reader: &mut Reader<'_>) {
+    let listeners = front.listeners.iter();
+    let mut taken: Vec<_> = listeners
+        .map(|listener| (listener.name, listener.address))
+        .collect();
+    let decisions = match front.decisions {
+        Some(Address::Tcp(address)) => Some(("AUTH_LISTEN", address)),
+        Some(Address::Unix { .. }) | None => None,
+    };
+    let admin = ("ADMIN_LISTEN", front.admin.listen);
+    for (name, address) in decisions.into_iter().chain([admin]) {
+        let twin = taken.iter().find(|(_, other)| overlap(*other, address));
+        if let Some((other, _)) = twin {
+            let what = format!(
+                "{address} is where {other} listens already; give it another address or port"
+            );
+            reader.problem(name, what);
+        }
+        taken.push((name, address));
+    }
+}
+
+/// Names services that would be the gate itself, which would ask itself without end.
+pub(super) fn name_circles(
+    listeners: &[ListenerSettings],
+    stack: &Stack,
+    reader: &mut Reader<'_>,
+    problems: &mut Vec<Problem>,
+) {
+    let what = |listener: &ListenerSettings| {
+        let name = listener.name;
+        format!("the gate itself listens there ({name}), and would ask itself without end")
+    };
+    let help = "give the address of the service, and another one to the gate if both are to have this port";
+    let upstream = reader.variables().get("UPSTREAM");
+    if let Some(listener) = upstream.and_then(|text| at(text, listeners)) {
+        reader.problem("UPSTREAM", format!("{}; {help}", what(listener)));
+    }
+    let of_services = stack.services.iter().flat_map(|service| &service.upstreams);
+    let of_routes = stack.routes.iter().flat_map(|route| &route.upstreams);
+    for text in of_services.chain(of_routes) {
+        if let Some(listener) = at(&text.value, listeners) {
+            problems.push(Problem::with(text, what(listener)).with_help(help));
+        }
+    }
+}
+
+/// The listener at the address of a server.
+fn at<'l>(url: &str, listeners: &'l [ListenerSettings]) -> Option<&'l ListenerSettings> {
+    let (url, _) = weighted(url).ok()?;
+    let (host, port) = match upstream::server(url).ok()? {
+        ServerAddress::Http2 { host, port } | ServerAddress::Tcp { host, port, .. } => (host, port),
+        ServerAddress::Unix(_) => return None,
+    };
+    let addresses: Vec<IpAddr> = match host.as_str() {
+        "localhost" => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        host => vec![host.parse().ok()?],
+    };
+    listeners.iter().find(|listener| {
+        let here = listener.address.ip();
+        let is_here = |ip: &IpAddr| {
+            let by_any = here.is_unspecified() && ip.is_loopback();
+            *ip == here || by_any && (here.is_ipv6() || ip.is_ipv4())
+        };
+        port == listener.address.port() && addresses.iter().any(is_here)
+    })
+}
+
+/// Whether only one of them can be listened at.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let (ip, other_ip) = (one.ip(), other.ip());
+    let has_all = |ip: IpAddr| ip.is_unspecified() && one.is_ipv4() == other.is_ipv4();
+    let is_same = one.port() == other.port() && one.port() != 0;
+    is_same && (ip == other_ip || has_all(ip) || has_all(other_ip))
+}

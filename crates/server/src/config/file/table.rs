@@ -179,10 +179,18 @@ impl<'t> Table<'t> {
                 "`{name}` belongs to the top level, above the first `[table]` of the file"
             ));
         }
+        if let Some(profile) = self.title.strip_prefix("[profile.")
+            && name.contains(['-', '_'])
+        {
+            let profile = profile.trim_end_matches(']');
+            return Some(format!(
+                "headers stand in a table of their own: `[profile.{profile}.headers]`"
+            ));
+        }
         // Beside routes that name one of these, it is what they mean.
         if name == "headers" && known.iter().any(|known| known == "profile") {
             self.meant.push("profile".to_owned());
-            let help = "which headers a service reads stands in `[profile.NAME]`, and a route names it: `headers = \"NAME\"`";
+            let help = "headers that a service reads stand in `[profile.NAME.headers]`, and a route names them: `headers = \"NAME\"`";
             return Some(help.to_owned());
         }
         let homes = [

@@ -60,6 +60,12 @@ impl SessionToken {
         &self.id
     }
 
+    /// The [`id`](Self::id) of the session whose token this is, if it is one.
+    #[must_use]
+    pub fn id_of(token: &str) -> Arc<str> {
+        hash(token.as_bytes())
+    }
+
     pub(crate) fn shared_id(&self) -> TextClaim {
         TextClaim::Own(Arc::clone(&self.id))
     }

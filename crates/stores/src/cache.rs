@@ -1,9 +1,13 @@
 //! The second store: the cache in Redis that all nodes share. It saves the database work, and is never needed.
 //!
 //! What is in Redis is data from outside. A value counts only when it is a [`record`] about our tables and the very key
-//! that we look for; anything else is a miss, and stays as it is: we never write over what we did not write
-//! (`SET … NX`). What does not exist is written too, for its own short time.
+//! that we look for; anything else is a miss, and stays as it is: we never write over what we did not write. What does not exist
+//! is written too, for its own short time.
+//!
+//! A miss is written down by the one who holds the [lease](Lease) on its key, and only while it holds it: whoever deletes the key
+//! has no answer written that is older than that.
 
+use std::fmt::Write as _;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +16,21 @@ use gate::{Lookup, Source};
 
 use super::fact::Trust;
 use super::process::Clock;
-use super::record::{self, About, Recorded};
-use super::redis::{Redis, Unwritten};
+use super::record::{self, About, Known, Recorded};
+use super::redis::{Aged, Cells, Unwritten};
 use super::settings::RedisSettings;
 
 /// What nodes tell one another about one kind of fact.
 pub(super) struct SharedCache<F> {
-    redis: Arc<Redis>,
+    cells: Arc<dyn Cells>,
     /// What stands before the key of a fact.
     prefix: String,
     about: About,
     trust: Trust,
+    /// How long a lease lasts: longer than a question to the truth.
+    lease_lasts: Duration,
+    /// How much older an answer can be than it looks, because it was on its way to a Redis that stood still.
+    longest_way: Duration,
     clock: Clock,
     facts: PhantomData<fn() -> F>,
 }
@@ -31,23 +39,48 @@ pub(super) struct SharedCache<F> {
 #[derive(Debug)]
 pub(super) enum Cached<F> {
     /// It knows.
-    Hit(Lookup<F>),
-    /// It does not know.
-    Miss,
+    Hit(Hit<F>),
+    /// It does not know; and whether the caller is the one who may write down what the truth says.
+    Miss(Option<Lease>),
     /// It did not answer, or there is none.
     Skipped,
 }
 
+/// What it knows.
+#[derive(Debug)]
+pub(super) struct Hit<F> {
+    pub(super) lookup: Lookup<F>,
+    /// How long ago the truth was asked, at the most. `None` where nobody knows, or it was not asked for.
+    pub(super) age: Option<Duration>,
+    /// How long Redis keeps it. `None` as for the age.
+    pub(super) left: Option<Duration>,
+}
+
+/// The right to write down what the truth says about a key.
+#[derive(Debug)]
+pub(super) struct Lease(String);
+
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// It was on loan no more: somebody has deleted the key since, so the answer may be older than a change.
+    TakenAway,
+    /// It is in Redis for so long, or is not to be.
+    Yes(Duration),
+}
+
 impl<F: Recorded> SharedCache<F> {
-    /// `kind` stands in the keys, behind the prefix of `settings`.
+    /// `kind` stands in the keys, behind the prefix of `settings`. A question to the truth takes `longest_question` at the most.
     pub(super) fn new(
-        redis: Arc<Redis>,
+        cells: Arc<dyn Cells>,
         settings: &RedisSettings,
         kind: &str,
         about: About,
         absent_ttl: Duration,
+        longest_question: Duration,
         clock: Clock,
     ) -> Self {
+        let lease_lasts = longest_question + settings.timeout + BEYOND;
         Self {
             prefix: format!("{}{kind}", settings.key_prefix),
             about,
@@ -55,41 +88,90 @@ impl<F: Recorded> SharedCache<F> {
                 present: settings.cache_ttl,
                 absent: absent_ttl,
             },
-            redis,
+            lease_lasts,
+            // The lease is placed at most two time-outs after the question, and what takes its place comes before it ends.
+            longest_way: lease_lasts + 2 * settings.timeout,
+            cells,
             clock,
             facts: PhantomData,
         }
     }
 
-    /// Looks `key` up.
-    pub(super) async fn find(&self, key: &str) -> Cached<F> {
-        let Ok(value) = self
-            .redis
-            .read(&self.key(key), F::max_len(self.about.columns))
-            .await
-        else {
+    /// Looks `key` up, and how old the answer is, and how long it is kept, if that matters.
+    pub(super) async fn find(&self, key: &str, age_matters: bool) -> Cached<F> {
+        let longest = F::max_len(self.about.columns + self.about.claims);
+        let redis_key = self.key(key);
+        let read = self.cells.read(&redis_key, longest, age_matters).await;
+        let Ok(Aged { value, left }) = read else {
             return Cached::Skipped;
         };
+        if value.is_empty() {
+            return Cached::Miss(self.lease(&redis_key).await);
+        }
         match record::read(&value, &self.about, key) {
-            None => Cached::Miss,
-            Some(found) => Cached::Hit(Lookup {
-                found,
-                source: Source::Redis,
+            None => Cached::Miss(None),
+            Some(Known { found, lasts }) => Cached::Hit(Hit {
+                lookup: Lookup {
+                    found,
+                    source: Source::Redis,
+                },
+                left,
+                age: lasts
+                    .zip(left)
+                    .map(|(lasts, left)| lasts.saturating_sub(left) + self.longest_way),
             }),
         }
     }
 
-    /// Writes down what the truth said about `key`, unless there is a value already.
+    /// Writes down what the truth said about `key` to a question that was asked so long ago, unless the lease was taken away.
     ///
     /// # Errors
     /// When nothing could be written.
-    pub(super) async fn remember(&self, key: &str, found: Option<&F>) -> Result<(), Unwritten> {
-        let ttl = self.trust.of(found, self.clock.now());
-        if ttl.is_zero() {
-            return Ok(());
-        }
-        let value = record::write(found, &self.about, key);
-        self.redis.write_new(&self.key(key), &value, ttl).await
+    pub(super) async fn redeem(
+        &self,
+        lease: &Lease,
+        key: &str,
+        found: Option<&F>,
+        ago: Duration,
+    ) -> Result<Written, Unwritten> {
+        let lasts = self.trust.of(found, self.clock.now());
+        let left = lasts.saturating_sub(ago);
+        let record = record::write(found, &self.about, key, lasts);
+        // Redis knows no shorter time than a millisecond.
+        let value = (left >= MILLISECOND).then_some((record.as_slice(), left));
+        let redeemed = self
+            .cells
+            .redeem(&self.key(key), lease.0.as_bytes(), value)
+            .await?;
+        Ok(if redeemed {
+            Written::Yes(value.map_or(Duration::ZERO, |(_, left)| left))
+        } else {
+            Written::TakenAway
+        })
+    }
+
+    /// Has the next question about each of `keys` asked of the truth, by whichever node.
+    ///
+    /// # Errors
+    /// When nothing could be written.
+    pub(super) async fn forget(&self, keys: &[Box<str>]) -> Result<(), Unwritten> {
+        let keys: Vec<_> = keys.iter().map(|key| self.key(key)).collect();
+        self.cells.delete(&keys).await
+    }
+
+    /// The key of a fact that is kept under this key of Redis, if it is one.
+    pub(super) fn key_of<'a>(&self, redis_key: &'a [u8]) -> Option<&'a str> {
+        let key = redis_key.strip_prefix(self.prefix.as_bytes())?;
+        str::from_utf8(key).ok()
+    }
+
+    async fn lease(&self, redis_key: &[u8]) -> Option<Lease> {
+        let lease = Lease::new()?;
+        let placed = self
+            .cells
+            .lease(redis_key, lease.0.as_bytes(), self.lease_lasts)
+            .await;
+        placed.is_ok_and(|placed| placed).then_some(lease)
     }
 
     /// The key is bytes to Redis: nothing in it means anything.
@@ -97,3 +179,21 @@ impl<F: Recorded> SharedCache<F> {
         [self.prefix.as_bytes(), key.as_bytes()].concat()
     }
 }
+
+impl Lease {
+    /// Unlike any other. `None` where the system has no random bytes.
+    fn new() -> Option<Self> {
+        let mut bytes = [0; 16];
+        aws_lc_rs::rand::fill(&mut bytes).ok()?;
+        let mut text = String::from("lease:");
+        for byte in bytes {
+            let _ = write!(text, "{byte:02x}");
+        }
+        Some(Self(text))
+    }
+}
+
+/// How long a lease lasts beyond the longest question.
+const BEYOND: Duration = Duration::from_secs(1);
+
+const MILLISECOND: Duration = Duration::from_millis(1);

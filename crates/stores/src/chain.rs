@@ -3,27 +3,37 @@
 //! What is in memory is answered without waiting. Otherwise one flight per key, on the runtime that all stores share,
 //! asks the cache and then the truth, and everyone who wants to know waits for it, on whichever core. A cache that fails
 //! is skipped. A truth that fails is an outage, and never means "no such thing".
+//!
+//! No answer is kept, in memory or in Redis, that may be older than a change that was heard of: each question has a
+//! [ticket](super::changes), and each key of Redis a [lease](super::cache::Lease). An answer during which something was heard is asked
+//! for again.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use gate::{Lookup, Source, StoreError};
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio_util::task::TaskTracker;
 
-use super::Outcome;
-use super::cache::{Cached, SharedCache};
-use super::memory::Memory;
+use super::cache::{Cached, Hit, Lease, SharedCache, Written};
+use super::changes::Channels;
+use super::fact::Fact as _;
+use super::hearing::{Channel, Hears, Word};
+use super::memory::{Asked, Memory};
 use super::process::Clock;
 use super::record::Recorded;
 use super::reporter::Reporter;
 use super::single_flight::{Answer, Flight, Seat, SingleFlight};
+use super::{Asked as AskedFor, Outcome};
 
 /// Where it is decided what exists.
 pub(super) trait Truth: Send + Sync + 'static {
     /// What it knows about.
     type Fact: Recorded;
     /// What it is asked. It travels in the flight; caches see its key only.
-    type Question: Send + 'static;
+    type Question: Clone + Send + Sync + 'static;
 
     /// Answers, and reports what each store that it asked has said.
     fn find(
@@ -34,6 +44,46 @@ pub(super) trait Truth: Send + Sync + 'static {
 
     /// The store that an outage is blamed on.
     fn source(&self) -> Source;
+
+    /// All stores of which one may know what the others do not.
+    fn sources(&self) -> [Option<Source>; 2] {
+        [Some(self.source()), None]
+    }
+
+    /// The channels on which something is heard of what changes there.
+    fn channels(&self) -> Channels {
+        let is_there = |source| self.sources().contains(&Some(source));
+        Channels {
+            postgres: is_there(Source::Postgres),
+            redis: is_there(Source::Redis),
+        }
+    }
+
+    /// Whether everything that changes there is heard on these channels. A file of SQLite says nothing.
+    fn is_heard_on(&self, channels: Channels) -> bool {
+        self.sources()
+            .into_iter()
+            .flatten()
+            .all(|source| match source {
+                Source::Postgres => channels.postgres,
+                Source::Redis => channels.redis,
+                Source::Memory | Source::Sqlite => false,
+            })
+    }
+
+    /// What this key of Redis is about, where that is the truth.
+    fn kept_under(&self, _redis_key: &[u8]) -> Option<Concerned<'static>> {
+        None
+    }
+}
+
+/// What is not known any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Concerned<'a> {
+    /// What is known under this key.
+    Key(Cow<'a, str>),
+    /// What is known of the user of this id.
+    Subject(Cow<'a, str>),
 }
 
 /// Where flights fly.
@@ -52,6 +102,8 @@ pub(super) struct Chain<T: Truth> {
     pub(super) reporter: Reporter,
     pub(super) tasks: Tasks,
     pub(super) clock: Clock,
+    /// Takes keys that the database has said something about, so that they are deleted from the cache.
+    pub(super) outdated: Option<Sender<Box<str>>>,
 }
 
 impl<T: Truth> Chain<T> {
@@ -81,7 +133,12 @@ impl<T: Truth> Chain<T> {
         key: &str,
         question: impl FnOnce() -> T::Question,
     ) -> Answer<T::Fact> {
-        let wait = match self.flights.join(key) {
+        let changes = &self.memory.changes;
+        let ticket = changes.ticket(self.clock.monotonic());
+        // Whom an answer names is not known before it is there.
+        let stripes = changes.stripes(key, None);
+        let is_current = |asked| !changes.said(self.truth.channels(), asked, stripes);
+        let wait = match self.flights.join(key, ticket, is_current) {
             Seat::Full => return Err(self.failure("too many lookups are under way")),
             Seat::Passenger(wait) => wait,
             Seat::Pilot(flight, wait) => {
@@ -94,43 +151,135 @@ impl<T: Truth> Chain<T> {
             .unwrap_or_else(|| Err(self.failure("the lookup was given up")))
     }
 
-    /// Asks the cache, then the truth, and remembers what they say. The answer never waits for the writing.
+    /// Asks the cache, then the truth, and remembers what they say.
     async fn fly(self: Arc<Self>, flight: Flight<T::Fact>, question: T::Question) {
         let key = Arc::clone(flight.key());
-        let (asked, now) = (self.clock.monotonic(), self.clock.now());
-        let cached = match &self.cache {
-            Some(cache) => self.ask_cache(cache, &key).await,
-            None => Cached::Skipped,
-        };
-        let write_to = self
-            .cache
-            .as_ref()
-            .filter(|_| matches!(cached, Cached::Miss));
-        let answer = match cached {
-            Cached::Hit(lookup) => Ok(lookup),
-            Cached::Miss | Cached::Skipped => self.truth.find(question, &self.reporter).await,
-        };
-        let Ok(lookup) = &answer else {
+        let mut left = MOST_QUESTIONS;
+        loop {
+            left -= 1;
+            let asked = Asked {
+                at: self.clock.monotonic(),
+                now: self.clock.now(),
+                ticket: flight.asked(),
+            };
+            let (answer, backing) = self.ask(&key, &question, asked).await;
+            let Ok(lookup) = &answer else {
+                return flight.land(answer);
+            };
+            let found = lookup.found.as_ref();
+            let kept = self.keep(&key, found, asked, backing).await;
+            if kept == Kept::Unsure && left > 0 {
+                flight.ask_again(self.memory.changes.ticket(self.clock.monotonic()));
+                continue;
+            }
             return flight.land(answer);
-        };
-        let learnt = lookup.found.clone();
-        self.memory.remember(&key, learnt.as_ref(), asked, now);
-        flight.land(answer);
-        if let Some(cache) = write_to
-            && cache.remember(&key, learnt.as_ref()).await.is_err()
-        {
-            self.reporter.answered(Source::Redis, Outcome::Unwritten);
         }
     }
 
-    async fn ask_cache(&self, cache: &SharedCache<T::Fact>, key: &str) -> Cached<T::Fact> {
-        let cached = cache.find(key).await;
-        match &cached {
-            Cached::Hit(lookup) => self.reporter.found(lookup),
-            Cached::Miss => self.reporter.answered(Source::Redis, Outcome::Missed),
-            Cached::Skipped => self.reporter.answered(Source::Redis, Outcome::Failed),
+    /// What the cache says, or else the truth; and what the cache has to do with it.
+    async fn ask(
+        &self,
+        key: &str,
+        question: &T::Question,
+        asked: Asked,
+    ) -> (Answer<T::Fact>, Backing) {
+        let cached = match &self.cache {
+            Some(cache) => self.ask_cache(cache, key, asked).await,
+            None => Cached::Skipped,
+        };
+        let backing = match cached {
+            Cached::Hit(hit) => return (Ok(hit.lookup), Backing::Cache(hit.left)),
+            Cached::Miss(lease) => lease.map_or(Backing::Nothing, Backing::Lease),
+            Cached::Skipped => Backing::Nothing,
+        };
+        let answer = self.truth.find(question.clone(), &self.reporter).await;
+        (answer, backing)
+    }
+
+    /// Keeps an answer to the question that was `asked`. The lease goes first: where it holds, nobody else has written under the key,
+    /// so that what Redis says of our own writing takes nothing from memory but the next question.
+    async fn keep(
+        &self,
+        key: &str,
+        found: Option<&T::Fact>,
+        asked: Asked,
+        backing: Backing,
+    ) -> Kept {
+        let changes = &self.memory.changes;
+        // Before anything is looked at, so that whatever is heard from now on counts.
+        let now = self.clock.monotonic();
+        let stripes = changes.stripes(key, found.and_then(|fact| fact.subject()));
+        if changes.said(self.truth.channels(), asked.ticket, stripes) {
+            return Kept::Unsure;
         }
-        cached
+        let (asked, left) = match (backing, &self.cache) {
+            (Backing::Cache(left), _) => (asked, left),
+            (Backing::Lease(lease), Some(cache)) => {
+                let ticket = changes.ticket(now);
+                let ago = now.saturating_duration_since(asked.at);
+                match cache.redeem(&lease, key, found, ago).await {
+                    Ok(Written::Yes(left)) => (Asked { ticket, ..asked }, Some(left)),
+                    Ok(Written::TakenAway) => return Kept::Unsure,
+                    Err(_) => {
+                        self.reporter.answered(Source::Redis, Outcome::Unwritten);
+                        (asked, None)
+                    }
+                }
+            }
+            (Backing::Nothing | Backing::Lease(_), _) => (asked, None),
+        };
+        // Where only Redis would say that something has changed, it does so of what it has, and for as long.
+        let at_most = match changes.needed_only(Channel::Redis) && self.cache.is_some() {
+            true => left.unwrap_or_default(),
+            false => Duration::MAX,
+        };
+        self.memory.remember(key, found, asked, now, at_most);
+        Kept::Yes
+    }
+
+    async fn ask_cache(
+        &self,
+        cache: &SharedCache<T::Fact>,
+        key: &str,
+        asked: Asked,
+    ) -> Cached<T::Fact> {
+        let changes = &self.memory.changes;
+        let age_matters = changes.has(Channel::Postgres) || changes.has(Channel::Redis);
+        let cached = cache.find(key, age_matters).await;
+        match cached {
+            Cached::Hit(hit) if self.is_current(key, &hit, asked) => {
+                self.reporter.found(&hit.lookup);
+                Cached::Hit(hit)
+            }
+            Cached::Hit(_) => {
+                self.reporter.answered(Source::Redis, Outcome::Missed);
+                Cached::Miss(None)
+            }
+            Cached::Miss(lease) => {
+                self.reporter.answered(Source::Redis, Outcome::Missed);
+                Cached::Miss(lease)
+            }
+            Cached::Skipped => {
+                self.reporter.answered(Source::Redis, Outcome::Failed);
+                Cached::Skipped
+            }
+        }
+    }
+
+    /// Whether the database has said nothing about what Redis knows since it was asked for that, as far as this node has heard
+    /// the database at all.
+    fn is_current(&self, key: &str, hit: &Hit<T::Fact>, asked: Asked) -> bool {
+        let changes = &self.memory.changes;
+        if !changes.has(Channel::Postgres) {
+            return true;
+        }
+        let found = hit.lookup.found.as_ref();
+        let stripes = changes.stripes(key, found.and_then(|fact| fact.subject()));
+        !changes.is_deaf()
+            && hit.age.is_some_and(|age| {
+                let ticket = changes.ticket_of(asked.at, age);
+                !changes.said(POSTGRES, ticket, stripes)
+            })
     }
 
     /// A failure on the way to the truth.
@@ -142,8 +291,120 @@ impl<T: Truth> Chain<T> {
     }
 }
 
+/// What the cache has to do with an answer.
+#[derive(Debug)]
+enum Backing {
+    /// It comes from there, where it is kept for so long, if that is known.
+    Cache(Option<Duration>),
+    /// It may be written there.
+    Lease(Lease),
+    /// Nothing.
+    Nothing,
+}
+
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// It is not kept, because something has changed since it was asked for.
+    Unsure,
+    /// It is kept wherever that is possible.
+    Yes,
+}
+
+impl<T: Truth> Hears for Chain<T> {
+    fn hear(&self, channel: Channel, word: &Word) {
+        let now = self.clock.monotonic();
+        let (changes, of) = (&self.memory.changes, T::Fact::ASKED);
+        match word {
+            Word::Everything => changes.forget_all(channel, now),
+            Word::RedisKey(redis_key) => self.hear_of_redis(redis_key, now),
+            Word::Session(id) if of == AskedFor::Session => {
+                changes.forget(channel, id, now);
+                self.delete_soon(id);
+            }
+            Word::Session(_) => {}
+            Word::User(id) => {
+                changes.forget(channel, id, now);
+                if of == AskedFor::User {
+                    self.delete_soon(id);
+                }
+            }
+        }
+    }
+
+    fn deaf(&self, channel: Channel) {
+        self.memory.changes.deaf(channel);
+    }
+
+    fn listen(&self, channel: Channel) {
+        self.memory.changes.listen(channel, self.clock.monotonic());
+    }
+}
+
+impl<T: Truth> Chain<T> {
+    /// Most of what is said concerns keys that nobody here knows, and a stripe is shared.
+    fn hear_of_redis(&self, redis_key: &[u8], now: Instant) {
+        let changes = &self.memory.changes;
+        let cached = self.cache.as_ref().and_then(|cache| cache.key_of(redis_key));
+        let concerned = match cached {
+            Some(key) => Some(Concerned::Key(key.into())),
+            None => self.truth.kept_under(redis_key),
+        };
+        match concerned {
+            None => {}
+            // In this order: a flight that has landed has left its answer in memory.
+            Some(Concerned::Key(key)) => {
+                if self.flights.is_under_way(&key) || self.memory.has(&key) {
+                    changes.forget(Channel::Redis, &key, now);
+                }
+            }
+            Some(Concerned::Subject(subject)) => changes.forget(Channel::Redis, &subject, now),
+        }
+    }
+
+    /// Has the cache forget what is kept under `key`. When too many keys wait for that, what is kept there stays, and is told by its
+    /// age.
+    fn delete_soon(&self, key: &str) {
+        if let Some(outdated) = &self.outdated {
+            let _ = outdated.try_send(key.into());
+        }
+    }
+
+    /// Deletes what [`Hears::hear`] has heard of, for ever.
+    pub(super) async fn delete_outdated(self: Arc<Self>, mut outdated: Receiver<Box<str>>) {
+        let mut keys = Vec::new();
+        while outdated.recv_many(&mut keys, MOST_AT_ONCE).await > 0 {
+            let Some(cache) = &self.cache else { return };
+            if cache.forget(&keys).await.is_err() {
+                self.reporter.answered(Source::Redis, Outcome::Unwritten);
+            }
+            keys.clear();
+        }
+    }
+}
+
+/// Where keys wait for [`Chain::delete_outdated`].
+pub(super) fn outdated() -> (Sender<Box<str>>, Receiver<Box<str>>) {
+    mpsc::channel(MOST_OUTDATED)
+}
+
 impl Tasks {
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn_on(task, &self.runtime);
     }
 }
+
+const POSTGRES: Channels = Channels {
+    postgres: true,
+    redis: false,
+};
+
+/// How often the truth is asked for one answer, when each time something is heard in between. The last answer is given, and
+/// not kept.
+const MOST_QUESTIONS: u32 = 3;
+
+/// How many keys wait until they are deleted from the cache: a burst of so many changes. They take about 100 bytes each.
+const MOST_OUTDATED: usize = 16_384;
+
+/// How many keys are deleted by one command.
+const MOST_AT_ONCE: usize = 128;

@@ -15,6 +15,9 @@ pub(super) trait Fact: Clone + Send + Sync + 'static {
     /// How long it can still hold at the time `now`; zero once it has ended for good.
     fn time_left(&self, now: UnixTime) -> Duration;
 
+    /// The user whom it names, where it is not known under the user's id itself.
+    fn subject(&self) -> Option<&str>;
+
     /// Whether it is so small that caches keep it: their bounds count entries.
     fn fits(&self) -> bool;
 }
@@ -24,6 +27,10 @@ impl Fact for User {
 
     fn time_left(&self, _: UnixTime) -> Duration {
         Duration::MAX
+    }
+
+    fn subject(&self) -> Option<&str> {
+        None
     }
 
     fn fits(&self) -> bool {
@@ -37,6 +44,10 @@ impl Fact for KnownSession {
     /// A session that the application extends is asked about again once it would have ended.
     fn time_left(&self, now: UnixTime) -> Duration {
         self.stored.columns().expires_at.saturating_since(now)
+    }
+
+    fn subject(&self) -> Option<&str> {
+        Some(self.stored.columns().subject)
     }
 
     fn fits(&self) -> bool {

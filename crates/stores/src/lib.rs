@@ -9,11 +9,13 @@
 
 mod cache;
 mod chain;
+mod changes;
 mod claims;
 mod columns;
 mod connections;
 mod database;
 mod fact;
+mod hearing;
 mod health;
 mod identifier;
 mod memory;
@@ -52,12 +54,14 @@ use tokio_util::task::TaskTracker;
 
 use self::cache::SharedCache;
 use self::chain::{Chain, Tasks, Truth};
+use self::changes::{Changes, Channels};
 pub use self::claims::{ClaimOf, StoredClaim};
 pub use self::columns::ColumnError;
 pub use self::columns::{Memberships, UserColumn};
 use self::database::{Database, DatabaseLease};
 use self::fact::Fact;
 pub use self::health::StoreHealth;
+use self::hearing::{Audience, Channel, Hears};
 pub use self::identifier::{Column, Table};
 use self::memory::Memory;
 pub use self::pools::{Fingerprints, Pools};
@@ -184,15 +188,17 @@ impl Stores {
             redis: line.as_ref().map(|line| Arc::clone(&line.resource.redis)),
             database: database.map(Arc::new),
         };
+        let stop = CancellationToken::new();
         let builder = Builder {
             settings,
             servers: &servers,
             observer,
             tasks: &tasks,
             clock: &pools.process().clock,
+            stop: &stop,
+            audiences: &[],
         };
         let (users, sessions) = (builder.users(), builder.sessions());
-        let stop = CancellationToken::new();
         if let Some(database) = servers.database.clone() {
             let (stop, vital) = (stop.clone(), pools.process().vital);
             tasks.spawn(async move {
@@ -338,6 +344,9 @@ struct Builder<'a> {
     observer: Arc<dyn Observer>,
     tasks: &'a Tasks,
     clock: &'a Clock,
+    stop: &'a CancellationToken,
+    /// Those of the channels on which something is heard.
+    audiences: &'a [Arc<Audience>],
 }
 
 impl Builder<'_> {
@@ -385,24 +394,44 @@ impl Builder<'_> {
     }
 
     fn cache<F: record::Recorded>(&self, kind: &str, about: About) -> Option<SharedCache<F>> {
-        let redis = Arc::clone(self.servers.redis.as_ref()?);
+        let redis: Arc<dyn redis::Cells> = self.servers.redis.clone()?;
         let kind = match &self.settings.realm {
             Some(realm) => format!("realm:{realm}:{kind}"),
             None => kind.to_owned(),
         };
+        let database = self.settings.database.as_ref()?;
         Some(SharedCache::new(
             redis,
             self.settings.redis.as_ref()?,
             &kind,
             about,
             self.settings.absent_ttl,
+            database.timeout,
             self.clock.clone(),
         ))
     }
 
     fn chain<T: Truth>(&self, cache: Option<SharedCache<T::Fact>>, truth: T) -> Arc<Chain<T>> {
-        Arc::new(Chain {
-            memory: Memory::new(self.settings.memory, self.settings.absent_ttl),
+        let (there, of_truth) = (self.channels(), truth.channels());
+        let channels = Channels {
+            postgres: there.postgres && of_truth.postgres,
+            // Also of the cache in front of a truth.
+            redis: there.redis,
+        };
+        // Where the truth says what changes there, the cache need not.
+        let needed = match channels.and(of_truth) {
+            Channels::NONE => channels,
+            needed => needed,
+        };
+        let memory = match truth.is_heard_on(channels) {
+            true => self.settings.heard(),
+            false => self.settings.memory,
+        };
+        let changes = Changes::new(channels, needed, self.clock.monotonic());
+        let outdated = cache.is_some() && channels.postgres;
+        let (outdated, waiting) = outdated.then(chain::outdated).unzip();
+        let chain = Arc::new(Chain {
+            memory: Memory::new(memory, self.settings.absent_ttl, changes),
             cache,
             truth,
             flights: Arc::default(),
@@ -412,7 +441,27 @@ impl Builder<'_> {
             },
             tasks: self.tasks.clone(),
             clock: self.clock.clone(),
-        })
+            outdated,
+        });
+        if let Some(waiting) = waiting {
+            let (chain, stop) = (Arc::clone(&chain), self.stop.clone());
+            self.tasks.spawn(async move {
+                stop.run_until_cancelled(chain.delete_outdated(waiting))
+                    .await;
+            });
+        }
+        let hearer: Arc<dyn Hears> = chain.clone();
+        self.audiences.iter().for_each(|audience| audience.join(&hearer));
+        chain
+    }
+
+    /// The channels that there are.
+    fn channels(&self) -> Channels {
+        let has = |channel| self.audiences.iter().any(|audience| audience.is_of(channel));
+        Channels {
+            postgres: has(Channel::Postgres),
+            redis: has(Channel::Redis),
+        }
     }
 
     /// What the database calls itself, the same on every node.

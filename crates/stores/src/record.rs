@@ -9,6 +9,10 @@
 //! Records of version 1 do not say any of that, and are misses: an address that nobody has verified must not become one
 //! about which nothing is known.
 //!
+//! `"for":600000` is how many milliseconds the answer may be repeated from the moment at which its question was asked. With what Redis
+//! says is left of that, whoever reads the record knows how old it is, whatever the clocks of the nodes say. Earlier releases wrote
+//! none.
+//!
 //! Where columns of the user are asked for, the record of a user has `"columns":[…]` after `"user":true`, and that of a
 //! session after its own columns; otherwise there is no such member. The same goes for `"claims":{…}`, what is read of a session
 //! beside.
@@ -16,6 +20,8 @@
 //! `of` binds the value to the tables, to the columns that are asked for, and to the key. So it says nothing under another key, and nothing to another
 //! deployment that shares the server, the prefix and the ids 1, 2 and 3. It is no signature: whoever can write to Redis
 //! decides who exists there, and must be trusted with that.
+
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use gate::{KnownSession, User};
@@ -35,10 +41,25 @@ pub(super) trait Recorded: Fact {
     fn is_whole(&self, about: &About) -> bool;
 
     /// The record of what was found, if anything, with its binding.
-    fn write(found: Option<&Self>, of: String) -> Vec<u8>;
+    fn write(found: Option<&Self>, of: String, lasts: u64) -> Vec<u8>;
 
-    /// The binding of a record and what it says was found; the outer `None` is for what we would not have written.
-    fn read(value: &[u8]) -> Option<(String, Option<Self>)>;
+    /// What a record says; `None` for what we would not have written.
+    fn read(value: &[u8]) -> Option<Read<Self>>;
+}
+
+/// What a record says.
+pub(super) struct Read<F> {
+    of: String,
+    lasts: Option<u64>,
+    found: Option<F>,
+}
+
+/// What is known from a record.
+#[derive(Debug, PartialEq)]
+pub(super) struct Known<F> {
+    pub(super) found: Option<F>,
+    /// How long it could be repeated from the moment at which its question was asked. `None` where an earlier release did not say.
+    pub(super) lasts: Option<Duration>,
 }
 
 /// What the records of one kind are about.
@@ -53,19 +74,26 @@ pub(super) struct About {
     pub(super) claims: usize,
 }
 
-/// The record of what is known under `key`.
-pub(super) fn write<F: Recorded>(found: Option<&F>, about: &About, key: &str) -> Vec<u8> {
-    F::write(found, seal(&about.realm, key))
+/// The record of what is known under `key`, and may be repeated for as long as it `lasts`.
+pub(super) fn write<F: Recorded>(
+    found: Option<&F>,
+    about: &About,
+    key: &str,
+    lasts: Duration,
+) -> Vec<u8> {
+    let lasts = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
+    F::write(found, seal(&about.realm, key), lasts)
 }
 
-/// What the value says about `key`. The outer `None` is for whatever we would not have written about it.
-pub(super) fn read<F: Recorded>(value: &[u8], about: &About, key: &str) -> Option<Option<F>> {
+/// What the value says about `key`. `None` is for whatever we would not have written about it.
+pub(super) fn read<F: Recorded>(value: &[u8], about: &About, key: &str) -> Option<Known<F>> {
     if value.len() > F::max_len(about.columns + about.claims) {
         return None;
     }
-    let (of, found) = F::read(value)?;
+    let Read { of, lasts, found } = F::read(value)?;
     let is_whole = found.as_ref().is_none_or(|found| found.is_whole(about));
-    (of == seal(&about.realm, key) && is_whole).then_some(found)
+    let lasts = lasts.map(Duration::from_millis);
+    (of == seal(&about.realm, key) && is_whole).then_some(Known { found, lasts })
 }
 
 /// In bytes: as much as the columns of a user, and the claims of a session, take as JSON.
@@ -95,22 +123,26 @@ impl Recorded for User {
         self.columns().len() == about.columns
     }
 
-    fn write(found: Option<&Self>, of: String) -> Vec<u8> {
+    fn write(found: Option<&Self>, of: String, lasts: u64) -> Vec<u8> {
         to_json(&UserRecord {
             v: VERSION,
             of,
+            lasts: Some(lasts),
             user: found.is_some(),
             columns: found.and_then(columns_of),
         })
     }
 
-    fn read(value: &[u8]) -> Option<(String, Option<Self>)> {
+    fn read(value: &[u8]) -> Option<Read<Self>> {
         let record: UserRecord = serde_json::from_slice(value).ok()?;
         if record.v != VERSION || (record.columns.is_some() && !record.user) {
             return None;
         }
-        let user = record.user.then(|| user_with(record.columns));
-        Some((record.of, user))
+        Some(Read {
+            of: record.of,
+            lasts: record.lasts,
+            found: record.user.then(|| user_with(record.columns)),
+        })
     }
 }
 
@@ -119,6 +151,8 @@ impl Recorded for User {
 struct UserRecord {
     v: u8,
     of: String,
+    #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+    lasts: Option<u64>,
     user: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     columns: Option<Vec<Value>>,
@@ -135,7 +169,7 @@ impl Recorded for KnownSession {
         self.user.is_whole(about) && has_claims == (about.claims > 0)
     }
 
-    fn write(found: Option<&Self>, of: String) -> Vec<u8> {
+    fn write(found: Option<&Self>, of: String, lasts: u64) -> Vec<u8> {
         let session = found.map(|known| {
             let columns = known.stored.columns();
             Columns {
@@ -154,17 +188,23 @@ impl Recorded for KnownSession {
         to_json(&SessionRecord {
             v: SESSION_VERSION,
             of,
+            lasts: Some(lasts),
             session,
         })
     }
 
-    fn read(value: &[u8]) -> Option<(String, Option<Self>)> {
+    fn read(value: &[u8]) -> Option<Read<Self>> {
         let record: SessionRecord = serde_json::from_slice(value).ok()?;
         if record.v != SESSION_VERSION {
             return None;
         }
+        let (of, lasts) = (record.of, record.lasts);
         let Some(columns) = record.session else {
-            return Some((record.of, None));
+            return Some(Read {
+                of,
+                lasts,
+                found: None,
+            });
         };
         let stored = StoredSession::new(StoredColumns {
             subject: &columns.sub,
@@ -184,7 +224,11 @@ impl Recorded for KnownSession {
                 .with_more_claims(columns.claims.unwrap_or_default()),
             user: user_with(columns.columns),
         };
-        Some((record.of, Some(known)))
+        Some(Read {
+            of,
+            lasts,
+            found: Some(known),
+        })
     }
 }
 
@@ -193,6 +237,8 @@ impl Recorded for KnownSession {
 struct SessionRecord {
     v: u8,
     of: String,
+    #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+    lasts: Option<u64>,
     // Must be there: what is left out is not the same as `null`.
     #[serde(deserialize_with = "Option::deserialize")]
     session: Option<Columns>,
@@ -254,6 +300,15 @@ mod tests {
     use super::*;
 
     const REALM: &str = "app users id";
+    const LASTS: Duration = Duration::from_secs(600);
+
+    fn write<F: Recorded>(found: Option<&F>, about: &About, key: &str) -> Vec<u8> {
+        super::write(found, about, key, LASTS)
+    }
+
+    fn read<F: Recorded>(value: &[u8], about: &About, key: &str) -> Option<Option<F>> {
+        super::read(value, about, key).map(|known| known.found)
+    }
 
     fn about(realm: &str) -> About {
         about_columns(realm, 0)
@@ -269,7 +324,7 @@ mod tests {
 
     #[test]
     fn what_we_write_is_what_we_read() {
-        for (user, len) in [(Some(User::default()), 43), (None, 44)] {
+        for (user, len) in [(Some(User::default()), 56), (None, 57)] {
             let value = write(user.as_ref(), &about(REALM), "7");
             assert_eq!(read(&value, &about(REALM), "7"), Some(user));
             assert_eq!(value.len(), len);
@@ -277,12 +332,21 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_columns_is_what_earlier_releases_wrote() {
+    fn a_record_says_how_long_it_lasts_unless_an_earlier_release_wrote_it() {
         let value = write(Some(&User::default()), &about(REALM), "7");
         let of = seal(REALM, "7");
         assert_eq!(of, "568c8d102013ff26");
-        let expected = format!(r#"{{"v":1,"of":"{of}","user":true}}"#);
-        assert_eq!(String::from_utf8(value).unwrap(), expected);
+        let expected = format!(r#"{{"v":1,"of":"{of}","for":600000,"user":true}}"#);
+        assert_eq!(str::from_utf8(&value).unwrap(), expected);
+        let lasts = |value: &str| {
+            let known = super::read::<User>(value.as_bytes(), &about(REALM), "7");
+            known.map(|known| known.lasts)
+        };
+        assert_eq!(lasts(&expected), Some(Some(LASTS)));
+        assert_eq!(lasts(&expected.replace(r#""for":600000,"#, "")), Some(None));
+        for wrong in ["-1", "1.5", "\"1\"", "[]", "18446744073709551616"] {
+            assert_eq!(lasts(&expected.replace("600000", wrong)), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! and later ones nothing.
 
 mod commands;
+mod leases;
 mod rates;
 mod refusal;
 mod server;
@@ -21,9 +22,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::rates::EVALSHA;
+pub(super) use self::leases::{Aged, Cells, Soon};
 pub(super) use self::rates::SharedCells;
 pub use self::rates::{OverShared, SharedCell, SharedChange};
-use self::refusal::{READ, WRITE, code, describe, no_line, refusal};
+use self::refusal::{READ, code, describe, no_line, refusal};
 use self::server::{ConnectError, Driver};
 pub use self::server::{RedisAddress, RedisServer};
 pub(super) use self::survey::survey;
@@ -49,8 +51,8 @@ pub(super) struct Redis {
     target: RedisTarget,
     line: watch::Sender<Line>,
     writes: Semaphore,
-    /// The code with which the server has refused the last write (`OOM`, `READONLY`).
-    refused_write: Mutex<Option<String>>,
+    /// The command that has written last, and the code with which the server has refused it (`OOM`, `READONLY`).
+    refused_write: Mutex<Option<(&'static str, String)>>,
     health: Health,
 }
 
@@ -125,47 +127,6 @@ impl Redis {
         } else {
             failed(detail)
         })
-    }
-
-    /// Writes `value` under `key`, for as long as `ttl`, unless there is one already.
-    ///
-    /// # Errors
-    /// When nothing could be written; why shows in [`Redis::health`].
-    pub(super) async fn write_new(
-        &self,
-        key: &[u8],
-        value: &[u8],
-        ttl: Duration,
-    ) -> Result<(), Unwritten> {
-        let ttl = u64::try_from(ttl.as_millis())
-            .unwrap_or(u64::MAX)
-            .min(MAX_TTL);
-        if ttl == 0 {
-            return Ok(());
-        }
-        let _permit = self.writes.try_acquire().map_err(|_| Unwritten)?;
-        let Line::Open {
-            mut connection,
-            number,
-            ..
-        } = self.line.borrow().clone()
-        else {
-            return Err(Unwritten);
-        };
-        let mut command = redis::cmd(WRITE);
-        command.arg(key).arg(value).arg("PX").arg(ttl).arg("NX");
-        match timeout(self.target.timeout, command.exec_async(&mut connection)).await {
-            Ok(Ok(())) => {
-                self.writes_work();
-                return Ok(());
-            }
-            Ok(Err(error)) => match code(&error) {
-                Some(code) => self.write_was_refused(code),
-                None => self.hang_up(number, &describe(WRITE, &error)),
-            },
-            Err(_) => self.hang_up(number, &self.too_late()),
-        }
-        Err(Unwritten)
     }
 
     /// Counts everything of `batch`, in its order, and says for each part of it which cell is over its limit, if one is. Keys
@@ -245,8 +206,8 @@ impl Redis {
             .refused_write
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let (None, Some(code)) = (&health.detail, &*refused) {
-            health.detail = Some(format!("answers, but has {}", refusal(WRITE, code)));
+        if let (None, Some((command, code))) = (&health.detail, &*refused) {
+            health.detail = Some(format!("answers, but has {}", refusal(command, code)));
         }
         health
     }
@@ -341,15 +302,16 @@ impl Redis {
         }
     }
 
-    fn write_was_refused(&self, code: &str) {
+    fn write_was_refused(&self, command: &'static str, code: &str) {
         let mut refused = self
             .refused_write
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if refused.as_deref() != Some(code) {
-            let detail = refusal(WRITE, code);
+        let before = refused.as_ref().map(|(_, code)| code.as_str());
+        if before != Some(code) {
+            let detail = refusal(command, code);
             tracing::warn!(store = "redis", code, detail, "store refuses writes");
-            *refused = Some(code.to_owned());
+            *refused = Some((command, code.to_owned()));
         }
     }
 
@@ -357,8 +319,8 @@ impl Redis {
         self.refused_write
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .as_deref()
-            == Some(code)
+            .as_ref()
+            .is_some_and(|(_, refused)| refused == code)
     }
 
     fn too_late(&self) -> String {

@@ -15,8 +15,9 @@ use std::sync::Arc;
 use gate::StoreError;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value as Json};
-use session::UnixTime;
+use session::{SessionToken, UnixTime};
 
+use super::chain::Concerned;
 use super::claims::{self, StoredClaim};
 use super::redis::Redis;
 use super::standing::StandingRow;
@@ -56,6 +57,16 @@ impl SecondaryStorage {
             Ok(true) => Told::Revoked,
             Ok(false) => Told::row(row),
             Err(flaw) => Told::Malformed(flaw),
+        })
+    }
+
+    /// What this key of Redis is about, if it is one of Better Auth's.
+    pub(super) fn kept_under(&self, redis_key: &[u8]) -> Option<Concerned<'static>> {
+        let key = redis_key.strip_prefix(self.prefix.as_bytes())?;
+        let key = str::from_utf8(key).ok()?;
+        Some(match key.strip_prefix(REVOKED_BEFORE) {
+            Some(subject) => Concerned::Subject(subject.to_owned().into()),
+            None => Concerned::Key(SessionToken::id_of(key).to_string().into()),
         })
     }
 

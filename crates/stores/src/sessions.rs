@@ -12,7 +12,7 @@ use gate::{Exceeded, FindError, KnownSession, Lookup, Source, StoreError};
 use session::SessionToken;
 
 use super::Outcome;
-use super::chain::{Chain, Truth};
+use super::chain::{Chain, Concerned, Truth};
 use super::columns::UserColumns;
 use super::database::Database;
 use super::record::About;
@@ -143,6 +143,22 @@ impl Truth for SessionTruth {
         match self {
             Self::Database(database) => database.source(),
             Self::Redis(_) | Self::RedisThenDatabase(..) => Source::Redis,
+        }
+    }
+
+    fn sources(&self) -> [Option<Source>; 2] {
+        match self {
+            Self::Database(_) | Self::Redis(_) => [Some(self.source()), None],
+            Self::RedisThenDatabase(_, database) => [Some(Source::Redis), Some(database.source())],
+        }
+    }
+
+    fn kept_under(&self, redis_key: &[u8]) -> Option<Concerned<'static>> {
+        match self {
+            Self::Database(_) => None,
+            Self::Redis(storage) | Self::RedisThenDatabase(storage, _) => {
+                storage.kept_under(redis_key)
+            }
         }
     }
 }

@@ -23,6 +23,8 @@ pub struct Settings {
     pub realm: Option<String>,
     /// This process's own cache.
     pub memory: MemorySettings,
+    /// How long this process trusts what it would hear of if it changed, in place of [`MemorySettings::ttl`].
+    pub heard_ttl: Duration,
     /// How long "no such user", or session, is trusted, in memory and in Redis each. Zero: not at all.
     pub absent_ttl: Duration,
     /// The Redis that all nodes share.
@@ -43,6 +45,14 @@ impl Settings {
 }
 
 impl Settings {
+    /// The memory of what it would be heard of if it changed.
+    pub(super) fn heard(&self) -> MemorySettings {
+        MemorySettings {
+            ttl: self.heard_ttl,
+            ..self.memory
+        }
+    }
+
     /// What is read of users who are looked up by their ids.
     pub(super) fn asked_of_users(&self) -> UserColumns {
         self.database

@@ -6,16 +6,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gate::{Lookup, StoreError};
 use tokio::sync::watch;
 
+use super::changes::Ticket;
+
 /// What a flight comes back with.
 pub(super) type Answer<F> = Result<Lookup<F>, StoreError>;
 
 /// The lookups that are under way, by key.
 ///
 /// A flight belongs to the task that flies it and not to any of those who wait, so a client that goes away takes
-/// nothing from the others. Whoever joins a flight may get an answer that is as old as the flight.
+/// nothing from the others. Whoever joins a flight may get an answer that is as old as the flight; so nobody joins one that began
+/// before something was heard that concerns it.
 #[derive(Debug)]
 pub(super) struct SingleFlight<F> {
-    under_way: Mutex<HashMap<Arc<str>, Wait<F>>>,
+    under_way: Mutex<HashMap<Arc<str>, UnderWay<F>>>,
+}
+
+/// A flight, for those who may join it.
+#[derive(Debug)]
+struct UnderWay<F> {
+    wait: watch::Receiver<Option<Answer<F>>>,
+    /// When it has asked last.
+    asked: Arc<Mutex<Ticket>>,
 }
 
 /// Waits for a flight to land.
@@ -26,6 +37,7 @@ pub(super) struct Wait<F>(watch::Receiver<Option<Answer<F>>>);
 #[derive(Debug)]
 pub(super) struct Flight<F> {
     key: Arc<str>,
+    asked: Arc<Mutex<Ticket>>,
     answer: watch::Sender<Option<Answer<F>>>,
     registry: Arc<SingleFlight<F>>,
 }
@@ -49,30 +61,53 @@ impl<F> Default for SingleFlight<F> {
 }
 
 impl<F> SingleFlight<F> {
-    /// Joins the flight for `key`, or opens one.
-    pub(super) fn join(self: &Arc<Self>, key: &str) -> Seat<F> {
+    /// Joins the flight for `key`, if it `is_current`, or opens one with this ticket.
+    pub(super) fn join(
+        self: &Arc<Self>,
+        key: &str,
+        ticket: Ticket,
+        is_current: impl FnOnce(Ticket) -> bool,
+    ) -> Seat<F> {
         let mut under_way = self
             .under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(wait) = under_way.get(key) {
-            return Seat::Passenger(Wait(wait.0.clone()));
+        let others = under_way.get(key);
+        if let Some(flight) = others.filter(|flight| is_current(read(&flight.asked))) {
+            return Seat::Passenger(Wait(flight.wait.clone()));
         }
         if under_way.len() >= MAX_FLIGHTS {
             return Seat::Full;
         }
-        let (answer, receiver) = watch::channel(None);
-        let (key, wait) = (Arc::<str>::from(key), Wait(receiver.clone()));
-        under_way.insert(Arc::clone(&key), Wait(receiver));
+        let (answer, wait) = watch::channel(None);
+        let (key, asked) = (Arc::<str>::from(key), Arc::new(Mutex::new(ticket)));
+        let flight = UnderWay {
+            wait: wait.clone(),
+            asked: Arc::clone(&asked),
+        };
+        under_way.insert(Arc::clone(&key), flight);
         Seat::Pilot(
             Flight {
                 key,
+                asked,
                 answer,
                 registry: Arc::clone(self),
             },
-            wait,
+            Wait(wait),
         )
     }
+
+    /// Whether there is a flight for `key`.
+    pub(super) fn is_under_way(&self, key: &str) -> bool {
+        let under_way = self.under_way.lock();
+        under_way
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains_key(key)
+    }
+}
+
+fn read(asked: &Mutex<Ticket>) -> Ticket {
+    *asked.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<F: Clone> Wait<F> {
@@ -88,6 +123,16 @@ impl<F> Flight<F> {
         &self.key
     }
 
+    /// When it has asked last.
+    pub(super) fn asked(&self) -> Ticket {
+        read(&self.asked)
+    }
+
+    /// It asks once more, from now on.
+    pub(super) fn ask_again(&self, ticket: Ticket) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = ticket;
+    }
+
     /// Gives everyone who waits the answer. Nobody can join any more by then: who has been told that a user is there may delete
     /// him and ask again, and must not get the answer from before.
     pub(super) fn land(self, answer: Answer<F>) {
@@ -96,20 +141,22 @@ impl<F> Flight<F> {
     }
 
     fn close(&self) {
-        self.registry
+        let mut under_way = self
+            .registry
             .under_way
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.key);
+            .unwrap_or_else(PoisonError::into_inner);
+        // The key may be that of another flight by now.
+        let is_ours = |flight: &UnderWay<F>| Arc::ptr_eq(&flight.asked, &self.asked);
+        if under_way.get(&self.key).is_some_and(is_ours) {
+            under_way.remove(&self.key);
+        }
     }
 }
 
 impl<F> Drop for Flight<F> {
     fn drop(&mut self) {
-        // After landing, the key may be that of another flight.
-        if self.answer.borrow().is_none() {
-            self.close();
-        }
+        self.close();
     }
 }
 
@@ -121,7 +168,18 @@ const MAX_FLIGHTS: usize = 16_384;
 mod tests {
     use gate::{Source, User};
 
+    use super::super::changes::{Changes, Channels};
     use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
+    fn ticket() -> Ticket {
+        let now = std::time::Instant::now();
+        Changes::new(Channels::NONE, Channels::NONE, now).ticket(now)
+    }
+
+    fn join(registry: &Arc<SingleFlight<User>>, key: &str) -> Seat<User> {
+        registry.join(key, ticket(), |_| true)
+    }
 
     fn found() -> Lookup<User> {
         Lookup {
@@ -131,7 +189,7 @@ mod tests {
     }
 
     fn pilot(registry: &Arc<SingleFlight<User>>, subject: &str) -> (Flight<User>, Wait<User>) {
-        let Seat::Pilot(flight, wait) = registry.join(subject) else {
+        let Seat::Pilot(flight, wait) = join(registry, subject) else {
             panic!("{subject} is under way")
         };
         (flight, wait)
@@ -142,7 +200,7 @@ mod tests {
         let registry = Arc::new(SingleFlight::default());
         let (flight, first) = pilot(&registry, "7");
         let (_other, _) = pilot(&registry, "8");
-        let Seat::Passenger(second) = registry.join("7") else {
+        let Seat::Passenger(second) = join(&registry, "7") else {
             panic!("a second flight for the same subject")
         };
         // The one who opened the flight goes away.
@@ -163,14 +221,29 @@ mod tests {
         pilot(&registry, "7");
     }
 
+    #[tokio::test]
+    async fn nobody_joins_a_flight_that_began_before_a_change() {
+        let registry = Arc::new(SingleFlight::default());
+        let (early, waits) = pilot(&registry, "7");
+        let Seat::Pilot(late, _) = registry.join("7", ticket(), |_| false) else {
+            panic!("joined what began before");
+        };
+        early.land(Ok(found()));
+        assert!(waits.landed().await.is_some());
+        // What the early one leaves behind is not its own any more.
+        assert!(matches!(join(&registry, "7"), Seat::Passenger(_)));
+        late.land(Ok(found()));
+        pilot(&registry, "7");
+    }
+
     #[test]
     fn the_number_of_flights_is_bounded() {
         let registry = Arc::new(SingleFlight::default());
         let flights: Vec<_> = (0..MAX_FLIGHTS)
             .map(|subject| pilot(&registry, &subject.to_string()))
             .collect();
-        assert!(matches!(registry.join("one more"), Seat::Full));
-        assert!(matches!(registry.join("0"), Seat::Passenger(_)));
+        assert!(matches!(join(&registry, "one more"), Seat::Full));
+        assert!(matches!(join(&registry, "0"), Seat::Passenger(_)));
         drop(flights);
         pilot(&registry, "one more");
     }

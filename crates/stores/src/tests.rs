@@ -22,6 +22,7 @@ mod columns;
 mod outages;
 mod rates;
 mod sessions;
+mod simulation;
 pub(crate) mod urls;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -82,6 +83,7 @@ fn settings(database: DatabaseUrl, table: &str) -> Settings {
             ttl: Duration::ZERO,
             entries: 100,
         },
+        heard_ttl: MINUTE,
         absent_ttl: MINUTE,
         redis: None,
         database: Some(DatabaseSettings {

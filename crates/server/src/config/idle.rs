@@ -321,6 +321,7 @@ const RULES: &[Rule] = &[
         &[
             "REDIS_CACHE_TTL",
             "MEMORY_CACHE_TTL",
+            "HEARD_CACHE_TTL",
             "MEMORY_CACHE_ENTRIES",
             "ABSENT_CACHE_TTL",
         ],

@@ -37,6 +37,7 @@ pub(super) fn settings(
         ttl: reader.seconds("MEMORY_CACHE_TTL", 5),
         entries: reader.parsed("MEMORY_CACHE_ENTRIES", 100_000, "a number of entries"),
     };
+    let heard_ttl = reader.seconds("HEARD_CACHE_TTL", 300);
     let absent_ttl = reader.seconds("ABSENT_CACHE_TTL", 5);
     let sessions_in_redis = lookups.and_then(|lookups| lookups.redis_prefix(reader));
     let redis = redis(reader, sessions_in_redis);
@@ -53,6 +54,7 @@ pub(super) fn settings(
     Some(Settings {
         realm: None,
         memory,
+        heard_ttl,
         absent_ttl,
         redis,
         database,

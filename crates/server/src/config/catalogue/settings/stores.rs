@@ -344,6 +344,11 @@ pub(super) const STORED: &[Row] = &[
         "how long this process vouches for a user or a session",
     ),
     row(
+        &[entry("HEARD_CACHE_TTL", Seconds, Stores, Beside("300"), "")],
+        "`300` s",
+        "the same for what it hears of when it changes ([revocation](docs/revocation.md#changes-that-are-heard-of))",
+    ),
+    row(
         &[entry(
             "MEMORY_CACHE_ENTRIES",
             Count,

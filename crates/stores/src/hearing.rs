@@ -1,0 +1,140 @@
+//! What a channel says has changed, and who hears it.
+//!
+//! A channel is a connection on which a server says what changes there: Redis names keys, PostgreSQL sends what our
+//! triggers notify. Its [`Audience`] passes each word on, and tells everybody when the channel falls silent. A word only
+//! ever empties memory and never fills it, so whoever can say one can cost questions, and no more.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::watch;
+
+/// A kind of channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Channel {
+    /// `NOTIFY` of PostgreSQL, by triggers on the tables that are looked at.
+    Postgres,
+    /// What Redis pushes to clients that track keys.
+    Redis,
+}
+
+/// What a channel says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// Anything may have changed.
+    Everything,
+    /// What Redis keeps under this key.
+    RedisKey(Box<[u8]>),
+    /// The session whose token has this id (`session::SessionToken::id`).
+    Session(Box<str>),
+    /// The user with this id, or whether there is one, or this user's sessions.
+    User(Box<str>),
+}
+
+/// Who hears what a channel says. None of this may wait: it is called with the audience locked.
+pub(super) trait Hears: Send + Sync + 'static {
+    /// The channel said this.
+    fn hear(&self, channel: Channel, word: &Word);
+
+    /// From now on nothing is heard of what changes, until [`Hears::listen`].
+    fn deaf(&self, channel: Channel);
+
+    /// From now on everything is heard. What was learnt before this is not to be trusted.
+    fn listen(&self, channel: Channel);
+}
+
+/// Everybody who hears one channel, and whether there is anything to hear.
+pub(super) struct Audience {
+    channel: Channel,
+    state: Mutex<State>,
+    is_heard: watch::Sender<Heard>,
+}
+
+/// Whether a channel is heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It has proved that it is.
+    Yes,
+    /// Not, or not yet, for this reason: a sentence for people.
+    No(Arc<str>),
+}
+
+struct State {
+    hearers: Vec<Weak<dyn Hears>>,
+}
+
+impl Audience {
+    /// Nobody's yet, of a channel that is not heard yet.
+    pub(super) fn new(channel: Channel) -> Self {
+        Self {
+            channel,
+            state: Mutex::new(State {
+                hearers: Vec::new(),
+            }),
+            is_heard: watch::Sender::new(Heard::No("it was not opened yet".into())),
+        }
+    }
+
+    /// Lets `hearer` hear everything from now on, and tells it at once whether there is anything to hear.
+    pub(super) fn join(&self, hearer: &Arc<dyn Hears>) {
+        let mut state = self.state();
+        state.hearers.push(Arc::downgrade(hearer));
+        match *self.is_heard.borrow() {
+            Heard::Yes => hearer.listen(self.channel),
+            Heard::No(_) => hearer.deaf(self.channel),
+        }
+    }
+
+    /// Whether it is that of such a channel.
+    pub(super) fn is_of(&self, channel: Channel) -> bool {
+        self.channel == channel
+    }
+
+    /// Tells everybody. To be called by the channel, in the order in which it hears.
+    pub(super) fn say(&self, word: &Word) {
+        self.each(|hearer| hearer.hear(self.channel, word));
+    }
+
+    /// From now on the channel is not heard. Says whether it was until now.
+    pub(super) fn deaf(&self, why: &str) -> bool {
+        let mut state = self.state();
+        let was_heard = *self.is_heard.borrow() == Heard::Yes;
+        if was_heard {
+            state.tell(|hearer| hearer.deaf(self.channel));
+        }
+        self.is_heard.send_replace(Heard::No(why.into()));
+        was_heard
+    }
+
+    /// From now on the channel is heard: it has just proved that.
+    pub(super) fn listen(&self) {
+        let mut state = self.state();
+        if *self.is_heard.borrow() != Heard::Yes {
+            state.tell(|hearer| hearer.listen(self.channel));
+            self.is_heard.send_replace(Heard::Yes);
+        }
+    }
+
+    /// Whether it is heard, now and whenever that changes.
+    pub(super) fn is_heard(&self) -> watch::Receiver<Heard> {
+        self.is_heard.subscribe()
+    }
+
+    fn each(&self, tell: impl Fn(&dyn Hears)) {
+        self.state().tell(tell);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Tells everybody who is still there.
+    fn tell(&mut self, tell: impl Fn(&dyn Hears)) {
+        self.hearers.retain(|hearer| {
+            let hearer = hearer.upgrade();
+            hearer.iter().for_each(|hearer| tell(&**hearer));
+            hearer.is_some()
+        });
+    }
+}

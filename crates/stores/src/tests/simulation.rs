@@ -1,0 +1,404 @@
+//! Whatever the order in which things happen, no node answers from what it has heard was changed.
+//!
+//! Nodes with the real chain stand in a [`world`] in which every question, every answer and every word waits for its turn, and a
+//! generator of random numbers gives out the turns: one seed is one schedule, and the same one each time. `SCHEDULES` and `SEED`
+//! in the environment say how many there are and which is the first.
+//!
+//! `xtask/src/mutations.rs` lists changes of the chain that must not go unnoticed here.
+
+mod world;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fastrand::Rng;
+use gate::{Source, User};
+use tokio::runtime::{Builder, Handle};
+use tokio::task::{JoinHandle, yield_now};
+use tokio_util::task::TaskTracker;
+
+use self::world::{Key, PREFIX, Said, View, World, is_since, name, passed};
+use super::super::cache::SharedCache;
+use super::super::chain::{self, Chain, Tasks};
+use super::super::changes::{Changes, Channels};
+use super::super::hearing::{Channel, Hears as _, Word};
+use super::super::memory::Memory;
+use super::super::record::About;
+use super::super::reporter::Reporter;
+use super::super::single_flight::Answer;
+use super::*;
+
+#[test]
+fn no_schedule_lets_a_node_answer_from_what_it_has_heard_was_changed() {
+    #[expect(clippy::disallowed_methods, reason = "a test has no other settings")]
+    let number = |name: &str, default| {
+        let set = std::env::var_os(name);
+        set.map_or(default, |value| value.to_str().unwrap().parse().unwrap())
+    };
+    let first = number("SEED", 0);
+    let schedules = number("SCHEDULES", 5_000);
+    let mut seen = Seen::default();
+    for seed in first..first + schedules {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(run(seed, &mut seen));
+    }
+    // A world in which nothing happens proves nothing.
+    let share = |part: u64| part * 1000 / seen.answers;
+    assert!(share(seen.from_memory) > 30, "{seen:?}");
+    assert!(share(seen.from_redis) > 20, "{seen:?}");
+    assert!(share(seen.failed) > 1, "{seen:?}");
+    println!("{schedules} schedules from seed {first}: {seen:?}");
+}
+
+/// What has happened.
+#[derive(Debug, Default)]
+struct Seen {
+    answers: u64,
+    from_memory: u64,
+    from_redis: u64,
+    failed: u64,
+    truth_was_asked: u64,
+}
+
+/// A node of the gate.
+struct Node {
+    chain: Arc<Chain<View>>,
+    view: View,
+    /// The channels that it has, and whether it has been told of each that it is heard.
+    has: Channels,
+    is_told: Channels,
+}
+
+/// Somebody waits for an answer about this key, which must not be older than so many changes.
+struct Asking {
+    key: Key,
+    floor: u64,
+    answer: JoinHandle<Answer<User>>,
+}
+
+async fn run(seed: u64, seen: &mut Seen) {
+    let mut rng = Rng::with_seed(seed);
+    let keys = rng.usize(1..=2);
+    let has = Channels {
+        postgres: rng.bool(),
+        redis: true,
+    };
+    let world = Arc::new(Mutex::new(World::new(keys, NODES)));
+    let nodes: Vec<_> = (0..NODES).map(|_| Node::new(&world, has, keys)).collect();
+    let mut schedule = Schedule {
+        rng,
+        seed,
+        world,
+        nodes,
+        asking: Vec::new(),
+    };
+    schedule.begin();
+    for _ in 0..STEPS {
+        schedule.step(seen).await;
+        schedule.check(seen).await;
+    }
+    schedule.finish(seen).await;
+}
+
+struct Schedule {
+    rng: Rng,
+    seed: u64,
+    world: Arc<Mutex<World>>,
+    nodes: Vec<Node>,
+    asking: Vec<Asking>,
+}
+
+impl Schedule {
+    /// Mostly everything is heard from the start.
+    fn begin(&mut self) {
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            for channel in [Channel::Postgres, Channel::Redis] {
+                let is_there = channel == Channel::Redis || node.has.postgres;
+                if is_there && self.rng.u8(..10) > 0 {
+                    node.cut_or_heal(index, channel);
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self, seen: &mut Seen) {
+        world::let_pass(Duration::from_micros(self.rng.u64(1..500)));
+        let node = self.rng.usize(..NODES);
+        let key = self.rng.usize(..self.world.lock().unwrap().versions.len());
+        match self.rng.u32(..100) {
+            0..25 => self.ask(node, key, seen),
+            25..50 => self.operate(|world, index| world.execute(index)),
+            50..70 => self.operate(|world, index| world.tell(index)),
+            70..72 => self.operate(|world, index| world.give_up(index)),
+            72..73 => self.world.lock().unwrap().lose(),
+            73..78 => self.change(key),
+            78..90 => self.nodes[node].hear(node, &mut self.rng),
+            90..92 => {
+                let node_has = self.nodes[node].has;
+                let channel = match node_has.postgres && self.rng.bool() {
+                    true => Channel::Postgres,
+                    false => Channel::Redis,
+                };
+                self.nodes[node].cut_or_heal(node, channel);
+            }
+            92..95 => self.world.lock().unwrap().expire(),
+            _ => self.let_time_pass(),
+        }
+        settle().await;
+    }
+
+    /// Somebody asks a node.
+    fn ask(&mut self, node: usize, key: Key, seen: &mut Seen) {
+        let node = &self.nodes[node];
+        let floor = node.floor(key);
+        if let Some(lookup) = node.chain.recall(&name(key)) {
+            seen.answers += 1;
+            seen.from_memory += 1;
+            let next = self.world.lock().unwrap().versions[key] + 1;
+            let found = lookup.found.as_ref();
+            assert!(
+                is_since(found, node.heard(key), next),
+                "seed {}: {found:?} of {key} from memory, after {} was heard",
+                self.seed,
+                node.heard(key),
+            );
+            let is_deaf = match node.has.postgres {
+                true => !node.is_told.postgres,
+                false => !node.is_told.redis,
+            };
+            assert!(!is_deaf, "seed {}: from memory while deaf", self.seed);
+            return;
+        }
+        let chain = Arc::clone(&node.chain);
+        let answer = async move { chain.find(&name(key), || key).await };
+        self.asking.push(Asking {
+            key,
+            floor,
+            answer: Handle::current().spawn(answer),
+        });
+    }
+
+    /// Something becomes of one of the questions that are under way.
+    fn operate(&mut self, what: impl Fn(&mut World, usize)) {
+        let mut world = self.world.lock().unwrap();
+        if !world.operations.is_empty() {
+            let index = self.rng.usize(..world.operations.len());
+            what(&mut world, index);
+        }
+    }
+
+    /// The application changes something, and deletes the key in Redis, now or never.
+    fn change(&mut self, key: Key) {
+        let mut world = self.world.lock().unwrap();
+        world.commit(key);
+        if self.rng.bool() {
+            world.delete_by_app(key);
+        }
+    }
+
+    /// A little while somebody waits, and otherwise perhaps a lot.
+    fn let_time_pass(&mut self) {
+        let mut world = self.world.lock().unwrap();
+        let waits = !world.operations.is_empty();
+        let longest = if waits { 300 } else { 60_000 };
+        world::let_pass(Duration::from_millis(self.rng.u64(1..longest)));
+        world.time_out();
+    }
+
+    /// Looks at the answers that have come.
+    async fn check(&mut self, seen: &mut Seen) {
+        let (ready, waiting) = std::mem::take(&mut self.asking)
+            .into_iter()
+            .partition::<Vec<_>, _>(|asking| asking.answer.is_finished());
+        self.asking = waiting;
+        for Asking { key, floor, answer } in ready {
+            seen.answers += 1;
+            let Ok(lookup) = answer.await.unwrap() else {
+                seen.failed += 1;
+                continue;
+            };
+            seen.from_redis += u64::from(lookup.source == Source::Redis);
+            let next = self.world.lock().unwrap().versions[key] + 1;
+            let found = lookup.found.as_ref();
+            assert!(
+                is_since(found, floor, next),
+                "seed {}: {found:?} of {key} for somebody who asked after {floor} was heard",
+                self.seed
+            );
+        }
+        let faults = self.world.lock().unwrap().faults.clone();
+        assert!(faults.is_empty(), "seed {}: {faults:?}", self.seed);
+    }
+
+    /// Everything that is under way comes to its end.
+    async fn finish(&mut self, seen: &mut Seen) {
+        while !self.asking.is_empty() {
+            self.operate(|world, index| {
+                world.execute(index);
+                world.tell(index);
+            });
+            settle().await;
+            self.check(seen).await;
+        }
+        seen.truth_was_asked += self.world.lock().unwrap().truth_was_asked;
+        for node in &self.nodes {
+            node.chain.tasks.tracker.close();
+        }
+    }
+}
+
+impl Node {
+    fn new(world: &Arc<Mutex<World>>, has: Channels, keys: usize) -> Self {
+        let view = View {
+            world: Arc::clone(world),
+            heard: Arc::new(Mutex::new(vec![0; keys])),
+        };
+        let clock = world::clock();
+        let redis = RedisSettings {
+            timeout: world::TIMEOUT,
+            cache_ttl: Duration::from_secs(20),
+            key_prefix: PREFIX.to_owned(),
+            ..redis("redis://127.0.0.1:1")
+        };
+        let about = About {
+            realm: "users".to_owned(),
+            columns: 1,
+            claims: 0,
+        };
+        let absent_ttl = Duration::from_secs(5);
+        let settings = MemorySettings {
+            ttl: Duration::from_secs(60),
+            entries: 10,
+        };
+        let needed = Channels {
+            redis: !has.postgres,
+            ..has
+        };
+        let changes = Changes::new(has, needed, clock.monotonic());
+        let (outdated, waiting) = has.postgres.then(chain::outdated).unzip();
+        let chain = Arc::new(Chain {
+            memory: Memory::new(settings, absent_ttl, changes),
+            cache: Some(SharedCache::new(
+                Arc::new(view.clone()),
+                &redis,
+                "",
+                about,
+                absent_ttl,
+                world::TIMEOUT,
+                clock.clone(),
+            )),
+            truth: view.clone(),
+            flights: Arc::default(),
+            reporter: Reporter {
+                observer: Arc::new(Heard::default()),
+                asked: Asked::User,
+            },
+            tasks: Tasks {
+                runtime: Handle::current(),
+                tracker: TaskTracker::new(),
+            },
+            clock,
+            outdated,
+        });
+        if let Some(waiting) = waiting {
+            chain
+                .tasks
+                .spawn(Arc::clone(&chain).delete_outdated(waiting));
+        }
+        Self {
+            chain,
+            view,
+            has,
+            is_told: Channels::NONE,
+        }
+    }
+
+    /// How many changes of the key it has heard of.
+    fn heard(&self, key: Key) -> u64 {
+        self.view.heard.lock().unwrap()[key]
+    }
+
+    /// How many changes an answer must have that somebody gets who asks now. Whoever only hears Redis is told of changes by
+    /// deletions, and an answer that is on its way then may be from before.
+    fn floor(&self, key: Key) -> u64 {
+        match self.has.postgres {
+            true => self.heard(key),
+            false => 0,
+        }
+    }
+
+    /// The next word on one of its channels comes in.
+    fn hear(&mut self, index: usize, rng: &mut Rng) {
+        let mut world = self.view.world();
+        let queue = match self.has.postgres && rng.bool() {
+            true => &mut world.from_truth[index],
+            false => &mut world.from_redis[index],
+        };
+        let said = queue.as_mut().and_then(VecDeque::pop_front);
+        drop(world);
+        match said {
+            None => {}
+            Some(Said::Pushed(key)) => self
+                .chain
+                .hear(Channel::Redis, &Word::RedisKey(key.into())),
+            Some(Said::Changed(key, version)) => {
+                self.has_heard(key, version);
+                self.chain
+                    .hear(Channel::Postgres, &Word::User(name(key).into()));
+            }
+            Some(Said::Deleted(key, version)) if !self.has.postgres => self.has_heard(key, version),
+            Some(Said::Deleted(..)) => {}
+        }
+    }
+
+    fn has_heard(&self, key: Key, version: u64) {
+        let heard = &mut self.view.heard.lock().unwrap()[key];
+        *heard = version.max(*heard);
+    }
+
+    /// One of its channels breaks, is noticed to have broken, or is opened.
+    fn cut_or_heal(&mut self, index: usize, channel: Channel) {
+        let mut world = self.view.world();
+        let queue = match channel {
+            Channel::Postgres => &mut world.from_truth[index],
+            Channel::Redis => &mut world.from_redis[index],
+        };
+        let is_told = match channel {
+            Channel::Postgres => &mut self.is_told.postgres,
+            Channel::Redis => &mut self.is_told.redis,
+        };
+        match (queue.is_some(), *is_told) {
+            (true, _) => *queue = None,
+            (false, true) => {
+                *is_told = false;
+                self.chain.deaf(channel);
+            }
+            (false, false) => {
+                *queue = Some(VecDeque::new());
+                *is_told = true;
+                // What is needed is heard from now on, and what was missed is as if it was heard.
+                let missed = match channel {
+                    Channel::Postgres => world.versions.clone(),
+                    Channel::Redis if self.has.postgres => Vec::new(),
+                    Channel::Redis => world.deleted.clone(),
+                };
+                drop(world);
+                for (key, version) in missed.into_iter().enumerate() {
+                    self.has_heard(key, version);
+                }
+                self.chain.listen(channel);
+            }
+        }
+    }
+}
+
+/// Lets every task go on for as long as it can.
+async fn settle() {
+    for _ in 0..6 {
+        yield_now().await;
+    }
+}
+
+const NODES: usize = 2;
+const STEPS: usize = 120;

@@ -1,0 +1,392 @@
+//! The world around a chain, as a test has it: a Redis, a truth, and a clock that somebody else turns. What is asked of them waits
+//! until it is done, and what they answer waits until it is told; so anything may happen in between.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use gate::{Lookup, Source, StoreError, User};
+use serde_json::json;
+use session::UnixTime;
+use tokio::sync::oneshot;
+
+use super::super::super::chain::Truth;
+use super::super::super::redis::{Aged, Cells, Soon, Unwritten};
+use super::super::super::reporter::Reporter;
+use super::super::super::single_flight::Answer;
+use crate::Clock;
+
+thread_local! {
+    static START: Cell<Option<Instant>> = const { Cell::new(None) };
+    static PASSED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// How long a node waits for an answer, of Redis and of the truth.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The clock of this thread, which stands still.
+pub(super) fn clock() -> Clock {
+    Clock::new(monotonic, || UnixTime::from_secs(1_900_000_000))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock needs some start")]
+fn monotonic() -> Instant {
+    let start = START.get().unwrap_or_else(|| {
+        START.set(Some(Instant::now()));
+        START.get().unwrap()
+    });
+    start + PASSED.get()
+}
+
+/// How much time has passed.
+pub(super) fn passed() -> Duration {
+    PASSED.get()
+}
+
+pub(super) fn let_pass(time: Duration) {
+    PASSED.set(PASSED.get() + time);
+}
+
+/// A key: there are few, so that much happens to each.
+pub(super) type Key = usize;
+
+pub(super) fn name(key: Key) -> String {
+    format!("user-{key}")
+}
+
+/// The prefix of keys of Redis.
+pub(super) const PREFIX: &str = "auth:";
+
+fn redis_key(key: Key) -> Vec<u8> {
+    format!("{PREFIX}{}", name(key)).into_bytes()
+}
+
+/// What the truth knows after so many changes: every fourth time, that there is no such user.
+pub(super) fn state(version: u64) -> Option<User> {
+    (version % 4 != 3).then(|| User::with_columns(vec![json!(version)]))
+}
+
+/// Whether the truth has said this since it had `floor` changes, the last of which is the one before `next`.
+pub(super) fn is_since(found: Option<&User>, floor: u64, next: u64) -> bool {
+    (floor..next).any(|version| state(version).as_ref() == found)
+}
+
+/// What a node hears.
+#[derive(Clone, Debug)]
+pub(super) enum Said {
+    /// Redis pushes a key.
+    Pushed(Vec<u8>),
+    /// Nothing is heard, but everything that was pushed before has been: the key had so many changes when it was deleted.
+    Deleted(Key, u64),
+    /// The truth notifies of a change: the key has had so many.
+    Changed(Key, u64),
+}
+
+/// Everything that is not the node's.
+#[derive(Default)]
+pub(super) struct World {
+    /// How often each key has changed.
+    pub(super) versions: Vec<u64>,
+    /// How often it had when the application deleted it from Redis last.
+    pub(super) deleted: Vec<u64>,
+    values: BTreeMap<Vec<u8>, (Vec<u8>, Duration)>,
+    /// Below this nothing may be written under a key any more.
+    floors: BTreeMap<Vec<u8>, u64>,
+    /// What each node is still to be told, by channel. `None` where nothing gets through.
+    pub(super) from_redis: Vec<Option<VecDeque<Said>>>,
+    pub(super) from_truth: Vec<Option<VecDeque<Said>>>,
+    pub(super) operations: Vec<Operation>,
+    pub(super) truth_was_asked: u64,
+    /// What must not have happened.
+    pub(super) faults: Vec<String>,
+}
+
+/// Something that was asked.
+pub(super) struct Operation {
+    what: What,
+    pub(super) since: Duration,
+    /// Whether it was done, and how to tell.
+    done: Option<Done>,
+    reply: Option<oneshot::Sender<Done>>,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Read(Vec<u8>),
+    Lease(Vec<u8>, Vec<u8>, Duration),
+    Redeem(Vec<u8>, Vec<u8>, Option<(Vec<u8>, Duration)>),
+    /// With what each key must not be written below, once it is done.
+    Delete(Vec<(Vec<u8>, u64)>),
+    Find(Key),
+}
+
+#[derive(Clone, Debug)]
+enum Done {
+    Value(Vec<u8>, Option<Duration>),
+    Said(bool),
+    Found(Option<User>),
+}
+
+impl World {
+    pub(super) fn new(keys: usize, nodes: usize) -> Self {
+        Self {
+            versions: vec![0; keys],
+            deleted: vec![0; keys],
+            from_redis: vec![None; nodes],
+            from_truth: vec![None; nodes],
+            ..Self::default()
+        }
+    }
+
+    /// Something changes at the truth, which says so.
+    pub(super) fn commit(&mut self, key: Key) {
+        self.versions[key] += 1;
+        let said = Said::Changed(key, self.versions[key]);
+        for queue in self.from_truth.iter_mut().flatten() {
+            queue.push_back(said.clone());
+        }
+    }
+
+    /// The application, which has just changed something, deletes its key.
+    pub(super) fn delete_by_app(&mut self, key: Key) {
+        let version = self.versions[key];
+        self.deleted[key] = version;
+        self.remove(&redis_key(key), version);
+        for queue in self.from_redis.iter_mut().flatten() {
+            queue.push_back(Said::Deleted(key, version));
+        }
+    }
+
+    /// Redis notices that something has ended.
+    pub(super) fn expire(&mut self) {
+        let ended: Vec<_> = self
+            .values
+            .iter()
+            .filter(|(_, (_, end))| *end <= passed())
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in ended {
+            self.values.remove(&key);
+            self.push(&key);
+        }
+    }
+
+    /// The server does what was asked, unless it has already; and forgets it, if nobody waits for the answer.
+    pub(super) fn execute(&mut self, index: usize) {
+        if self.operations[index].done.is_some() {
+            return;
+        }
+        let done = match self.operations[index].what.clone() {
+            What::Read(key) => match self.get(&key) {
+                Some((value, end)) => Done::Value(value, Some(end - passed())),
+                None => Done::Value(Vec::new(), None),
+            },
+            What::Lease(key, lease, ttl) => {
+                let is_free = self.get(&key).is_none();
+                if is_free {
+                    self.put(&key, lease, ttl);
+                }
+                Done::Said(is_free)
+            }
+            What::Redeem(key, lease, value) => {
+                let is_ours = self.get(&key).is_some_and(|(value, _)| value == lease);
+                match value {
+                    Some((value, ttl)) if is_ours => {
+                        self.check_write(&key, &value);
+                        self.put(&key, value, ttl);
+                    }
+                    None if is_ours => self.remove(&key, 0),
+                    Some(_) | None => {}
+                }
+                Done::Said(is_ours)
+            }
+            What::Delete(keys) => {
+                for (key, floor) in keys {
+                    self.remove(&key, floor);
+                }
+                Done::Said(true)
+            }
+            What::Find(key) => {
+                self.truth_was_asked += 1;
+                Done::Found(state(self.versions[key]))
+            }
+        };
+        self.operations[index].done = Some(done);
+    }
+
+    /// Tells who has asked what the server has answered, if it has.
+    pub(super) fn tell(&mut self, index: usize) {
+        if let Some(done) = self.operations[index].done.clone()
+            && let Some(reply) = self.operations.swap_remove(index).reply
+        {
+            let _ = reply.send(done);
+        }
+    }
+
+    /// Those who have asked give up. What was not done yet may still be.
+    pub(super) fn give_up(&mut self, index: usize) {
+        self.operations[index].reply = None;
+        if self.operations[index].done.is_some() {
+            self.operations.swap_remove(index);
+        }
+    }
+
+    /// Those who have asked too long ago give up.
+    pub(super) fn time_out(&mut self) {
+        for index in (0..self.operations.len()).rev() {
+            let waits = self.operations[index].reply.is_some();
+            if waits && self.operations[index].since + TIMEOUT <= passed() {
+                self.give_up(index);
+            }
+        }
+    }
+
+    /// What nobody waits for was never done.
+    pub(super) fn lose(&mut self) {
+        self.operations.retain(|operation| operation.reply.is_some());
+    }
+
+    fn get(&self, key: &[u8]) -> Option<(Vec<u8>, Duration)> {
+        let value = self.values.get(key);
+        value.filter(|(_, end)| *end > passed()).cloned()
+    }
+
+    fn put(&mut self, key: &[u8], value: Vec<u8>, ttl: Duration) {
+        self.values.insert(key.to_vec(), (value, passed() + ttl));
+        self.push(key);
+    }
+
+    fn remove(&mut self, key: &[u8], floor: u64) {
+        let lowest = self.floors.entry(key.to_vec()).or_default();
+        *lowest = floor.max(*lowest);
+        if self.values.remove(key).is_some() {
+            self.push(key);
+        }
+    }
+
+    fn push(&mut self, key: &[u8]) {
+        for queue in self.from_redis.iter_mut().flatten() {
+            queue.push_back(Said::Pushed(key.to_vec()));
+        }
+    }
+
+    /// What is written must not be older than the last deletion.
+    fn check_write(&mut self, redis_key: &[u8], value: &[u8]) {
+        let key = (0..self.versions.len()).find(|key| self::redis_key(*key) == redis_key);
+        let floor = self.floors.get(redis_key).copied().unwrap_or(0);
+        let next = self.versions[key.unwrap()] + 1;
+        let text = str::from_utf8(value).unwrap();
+        let is_state = |version: &u64| match state(*version) {
+            Some(_) => text.contains(&format!(r#""columns":[{version}]"#)),
+            None => text.contains(r#""user":false"#),
+        };
+        if !(floor..next).any(|version| is_state(&version)) {
+            let fault = format!("{text} is written after it was deleted with {floor}");
+            self.faults.push(fault);
+        }
+    }
+}
+
+/// The world, as one node sees it.
+#[derive(Clone)]
+pub(super) struct View {
+    pub(super) world: Arc<Mutex<World>>,
+    /// How many changes of each key this node has heard of.
+    pub(super) heard: Arc<Mutex<Vec<u64>>>,
+}
+
+impl View {
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    async fn ask(&self, what: What) -> Option<Done> {
+        let (reply, answer) = oneshot::channel();
+        self.world().operations.push(Operation {
+            what,
+            since: passed(),
+            done: None,
+            reply: Some(reply),
+        });
+        answer.await.ok()
+    }
+
+    async fn say(&self, what: What) -> Result<bool, Unwritten> {
+        match self.ask(what).await {
+            Some(Done::Said(said)) => Ok(said),
+            _ => Err(Unwritten),
+        }
+    }
+}
+
+impl Cells for View {
+    fn read<'a>(
+        &'a self,
+        key: &'a [u8],
+        _: usize,
+        _: bool,
+    ) -> Soon<'a, Result<Aged, StoreError>> {
+        Box::pin(async move {
+            match self.ask(What::Read(key.to_vec())).await {
+                Some(Done::Value(value, left)) => Ok(Aged { value, left }),
+                _ => Err(failed(Source::Redis)),
+            }
+        })
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a [u8],
+        lease: &'a [u8],
+        ttl: Duration,
+    ) -> Soon<'a, Result<bool, Unwritten>> {
+        Box::pin(self.say(What::Lease(key.to_vec(), lease.to_vec(), ttl)))
+    }
+
+    fn redeem<'a>(
+        &'a self,
+        key: &'a [u8],
+        lease: &'a [u8],
+        value: Option<(&'a [u8], Duration)>,
+    ) -> Soon<'a, Result<bool, Unwritten>> {
+        let value = value.map(|(value, ttl)| (value.to_vec(), ttl));
+        Box::pin(self.say(What::Redeem(key.to_vec(), lease.to_vec(), value)))
+    }
+
+    fn delete<'a>(&'a self, keys: &'a [Vec<u8>]) -> Soon<'a, Result<(), Unwritten>> {
+        let heard = self.heard.lock().unwrap().clone();
+        let floor = |redis_key: &Vec<u8>| {
+            let key = (0..heard.len()).find(|key| self::redis_key(*key) == *redis_key);
+            (redis_key.clone(), heard[key.unwrap()])
+        };
+        let keys = keys.iter().map(floor).collect();
+        Box::pin(async move { self.say(What::Delete(keys)).await.map(|_| ()) })
+    }
+}
+
+impl Truth for View {
+    type Fact = User;
+    type Question = Key;
+
+    async fn find(&self, key: Key, _: &Reporter) -> Answer<User> {
+        match self.ask(What::Find(key)).await {
+            Some(Done::Found(found)) => Ok(Lookup {
+                found,
+                source: Source::Postgres,
+            }),
+            _ => Err(failed(Source::Postgres)),
+        }
+    }
+
+    fn source(&self) -> Source {
+        Source::Postgres
+    }
+}
+
+fn failed(store: Source) -> StoreError {
+    StoreError::Failed {
+        store,
+        detail: "no answer".to_owned(),
+    }
+}

@@ -5,6 +5,7 @@ mod ci;
 mod dist;
 mod docs;
 mod fuzz;
+mod mutations;
 mod packages;
 mod seeds;
 mod step;
@@ -28,6 +29,8 @@ enum Task {
     Docs,
     /// Look for requests that make the session crate crash, or open what it must not.
     Fuzz(fuzz::Options),
+    /// Break the chain of stores in known ways, and see that its simulation notices.
+    Mutations(mutations::Options),
     /// Install what the tests need, then run them all.
     Test,
 }
@@ -39,6 +42,7 @@ fn main() -> Result<()> {
         Task::Dist(options) => dist::run(&options, bench::exercise),
         Task::Docs => docs::run(),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Mutations(options) => mutations::run(&options),
         Task::Test => test::run(),
     }
 }

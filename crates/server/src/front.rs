@@ -9,6 +9,7 @@ pub(crate) mod cors;
 pub(crate) mod decisions;
 mod files;
 mod https;
+mod lasting;
 mod limited;
 mod notices;
 mod onward;

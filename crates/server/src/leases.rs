@@ -3,7 +3,7 @@
 //! Such an exchange has a lease: it may go on for as long as the session lasts by which it has entered. Each runtime has a
 //! register of its own leases, so that nothing is locked, and everything in it can be ended at once or by its holder. Other
 //! exchanges have none and pay nothing for it. Each runtime also has a mailbox, by which every other thread can have leases
-//! ended ([`end_everywhere`]).
+//! ended ([`end_everywhere`]), or doubted ([`doubt_everywhere`]): their exchanges ask again whether they would be let in.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -55,12 +55,17 @@ impl Over {
 }
 
 /// The right of an exchange to go on, until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Lease {
+pub(crate) struct Lease<'l> {
     number: usize,
     /// When it ends by itself, and what wakes for that.
     end: Option<(UnixTime, Pin<Box<Sleep>>)>,
+    /// Asks whether the exchange would be let in now, for when that is in doubt.
+    ask: Option<Box<dyn Fn() -> Asking<'l> + 'l>>,
+    asking: Option<Asking<'l>>,
 }
+
+/// Comes to know whether an exchange would be let in now.
+pub(crate) type Asking<'l> = Pin<Box<dyn Future<Output = bool> + 'l>>;
 
 /// What the register knows of a lease.
 #[derive(Debug, Default)]
@@ -68,6 +73,8 @@ struct Entry {
     /// `None` where nobody is known.
     holder: Option<Holder>,
     over: Option<Over>,
+    /// Whether something was heard that its exchange has to ask about.
+    is_in_doubt: bool,
     waits: Option<Waker>,
 }
 
@@ -75,7 +82,7 @@ thread_local! {
     static REGISTER: RefCell<Slab<Entry>> = const { RefCell::new(Slab::new()) };
 }
 
-impl Lease {
+impl<'l> Lease<'l> {
     /// For an exchange of this holder, or of somebody unknown, which may go on until `end`.
     pub(crate) fn begin(holder: Option<Holder>, end: Option<UnixTime>) -> Self {
         let entry = Entry {
@@ -86,7 +93,16 @@ impl Lease {
         Self {
             number,
             end: end.map(|end| (end, Box::pin(sleep(until(end))))),
+            ask: None,
+            asking: None,
         }
+    }
+
+    /// The same, which is in doubt from the start, and whose exchange asks in this way when it is.
+    pub(crate) fn asking(mut self, ask: impl Fn() -> Asking<'l> + 'l) -> Self {
+        self.ask = Some(Box::new(ask));
+        REGISTER.with_borrow_mut(|register| register[self.number].is_in_doubt = true);
+        self
     }
 
     /// For an exchange of this holder that may not go on from the start.
@@ -94,10 +110,15 @@ impl Lease {
         let entry = Entry {
             holder: Some(holder),
             over: Some(over),
-            waits: None,
+            ..Entry::default()
         };
         let number = REGISTER.with_borrow_mut(|register| register.insert(entry));
-        Self { number, end: None }
+        Self {
+            number,
+            end: None,
+            ask: None,
+            asking: None,
+        }
     }
 
     /// Ready when the exchange may not go on.
@@ -112,6 +133,9 @@ impl Lease {
         if let Some(over) = over {
             return Poll::Ready(over);
         }
+        if let Poll::Ready(over) = self.poll_doubt(context) {
+            return Poll::Ready(over);
+        }
         let Some((end, timer)) = &mut self.end else {
             return Poll::Pending;
         };
@@ -124,9 +148,32 @@ impl Lease {
             timer.set(sleep(left));
         }
     }
+
+    /// Ready when it was in doubt with reason.
+    fn poll_doubt(&mut self, context: &mut Context<'_>) -> Poll<Over> {
+        let Some(ask) = &self.ask else {
+            return Poll::Pending;
+        };
+        loop {
+            if let Some(asking) = &mut self.asking {
+                let may_go_on = ready!(asking.as_mut().poll(context));
+                self.asking = None;
+                if !may_go_on {
+                    return Poll::Ready(Over::SessionRevoked);
+                }
+            }
+            // What is heard from now on is asked about once more.
+            let doubt =
+                |register: &mut Slab<Entry>| std::mem::take(&mut register[self.number].is_in_doubt);
+            if !REGISTER.with_borrow_mut(doubt) {
+                return Poll::Pending;
+            }
+            self.asking = Some(ask());
+        }
+    }
 }
 
-impl Drop for Lease {
+impl Drop for Lease<'_> {
     fn drop(&mut self) {
         // A runtime that ends drops its tasks with its thread, perhaps after the register.
         let _ = REGISTER.try_with(|register| register.borrow_mut().try_remove(self.number));
@@ -135,14 +182,20 @@ impl Drop for Lease {
 
 /// Ends those leases of this runtime whose holders `are_meant`.
 pub(crate) fn end(over: Over, are_meant: impl Fn(Option<&Holder>) -> bool) {
+    mark(are_meant, |entry| {
+        entry.over.get_or_insert(over);
+    });
+}
+
+fn mark(are_meant: impl Fn(Option<&Holder>) -> bool, mark: impl Fn(&mut Entry)) {
     let woken: Vec<Waker> = REGISTER.with_borrow_mut(|register| {
         let entries = register.iter_mut().map(|(_, entry)| entry);
         let meant = entries.filter(|entry| are_meant(entry.holder.as_ref()));
-        let ended = meant.filter_map(|entry| {
-            entry.over.get_or_insert(over);
+        let marked = meant.filter_map(|entry| {
+            mark(entry);
             entry.waits.take()
         });
-        ended.collect()
+        marked.collect()
     });
     woken.into_iter().for_each(Waker::wake);
 }
@@ -154,13 +207,24 @@ pub(crate) fn end_everywhere(
     over: Over,
     are_meant: impl Fn(Option<&Holder>) -> bool + Send + Sync + 'static,
 ) {
-    let are_meant: Arc<AreMeant> = Arc::new(are_meant);
+    say_everywhere(Some(over), Arc::new(are_meant));
+}
+
+/// Has those exchanges ask again whether they would be let in whose holders `are_meant`, on every runtime, as
+/// [`end_everywhere`] ends them.
+pub(crate) fn doubt_everywhere(
+    are_meant: impl Fn(Option<&Holder>) -> bool + Send + Sync + 'static,
+) {
+    say_everywhere(None, Arc::new(are_meant));
+}
+
+fn say_everywhere(over: Option<Over>, are_meant: Arc<AreMeant>) {
     let mut mailboxes = MAILBOXES.lock().unwrap_or_else(PoisonError::into_inner);
     // A runtime that has ended takes no more.
     mailboxes.retain(|mailbox| mailbox.send((over, Arc::clone(&are_meant))).is_ok());
 }
 
-/// Ends the leases of this runtime that [`end_everywhere`] means, from now on and for ever. To be called once on each runtime,
+/// Ends and doubts the leases of this runtime that [`end_everywhere`] and [`doubt_everywhere`] mean, from now on and for ever. To be called once on each runtime,
 /// before it has a lease.
 pub(crate) fn obey() -> impl Future<Output = ()> {
     let (mailbox, words) = mpsc::unbounded_channel();
@@ -171,12 +235,15 @@ pub(crate) fn obey() -> impl Future<Output = ()> {
 
 async fn read(mut words: UnboundedReceiver<Word>) {
     while let Some((over, are_meant)) = words.recv().await {
-        end(over, &*are_meant);
+        match over {
+            Some(over) => end(over, &*are_meant),
+            None => mark(&*are_meant, |entry| entry.is_in_doubt = true),
+        }
     }
 }
 
-/// Why leases end, and which.
-type Word = (Over, Arc<AreMeant>);
+/// Why leases end, or that they are in doubt, and which.
+type Word = (Option<Over>, Arc<AreMeant>);
 
 type AreMeant = dyn Fn(Option<&Holder>) -> bool + Send + Sync;
 
@@ -276,6 +343,30 @@ mod tests {
         assert_eq!(over, Over::SessionRevoked);
         let goes_on = poll_fn(|context| Poll::Ready(other.poll_over(context).is_pending()));
         assert!(goes_on.await);
+        obeying.abort();
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn an_exchange_in_doubt_asks_and_goes_on_or_not() {
+        let may_go_on = std::cell::Cell::new(true);
+        let asked = std::cell::Cell::new(0);
+        let ask = || -> Asking<'_> {
+            asked.set(asked.get() + 1);
+            Box::pin(async { may_go_on.get() })
+        };
+        let mut held = Lease::begin(Some(holder("trent")), None).asking(ask);
+        let goes_on =
+            |held: &mut Lease<'_>, context: &mut Context<'_>| held.poll_over(context).is_pending();
+        assert!(poll_fn(|context| Poll::Ready(goes_on(&mut held, context))).await);
+        assert_eq!(asked.get(), 1, "it is in doubt from the start");
+        assert!(poll_fn(|context| Poll::Ready(goes_on(&mut held, context))).await);
+        assert_eq!(asked.get(), 1);
+        may_go_on.set(false);
+        let obeying = tokio::task::spawn_local(obey());
+        tokio::task::yield_now().await;
+        doubt_everywhere(|held| held.is_some_and(|held| &*held.user == "trent"));
+        let over = poll_fn(|context| held.poll_over(context)).await;
+        assert_eq!((over, asked.get()), (Over::SessionRevoked, 2));
         obeying.abort();
     }
 

@@ -271,8 +271,14 @@ impl Live {
         &self.handling[route.map_or(last, |route| route.id)]
     }
 
+    /// Whether anything is heard of changes.
+    pub(crate) fn hears_changes(&self) -> bool {
+        let mut opened = self.realms.iter().filter_map(|realm| realm.stores.as_ref());
+        opened.any(stores::Stores::hear_changes)
+    }
+
     /// The lease of an exchange that may last for hours, which has entered with this session or without one.
-    pub(crate) fn lease(&self, handling: &Handling, session: Option<&Session>) -> Lease {
+    pub(crate) fn lease<'l>(&self, handling: &Handling, session: Option<&Session>) -> Lease<'l> {
         let Some(session) = session else {
             return Lease::begin(None, None);
         };

@@ -12,6 +12,7 @@ mod connection;
 mod deadline;
 mod demo;
 mod doctor;
+mod doubts;
 mod downstream;
 mod driven;
 mod ended;

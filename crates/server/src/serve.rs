@@ -19,6 +19,7 @@ use self::listeners::{FixedListener, Listeners, Wanted};
 use crate::admin::{self, Admin};
 use crate::audit::{self, Audit, AuditTerms};
 use crate::config::{Config, ConfigSource, LogFormat};
+use crate::doubts::Doubts;
 use crate::front::Sparingly;
 use crate::front::decisions::Decisions;
 use crate::front::proxy::Proxy;
@@ -139,6 +140,7 @@ impl Built {
             runtime: shared.handle().clone(),
             pools: Pools::new(process(shared.handle().clone())),
             metrics: Metrics::new()?,
+            doubts: Doubts::open(shared.handle()),
             table: Arc::new(Table::new()),
             tickets,
             audit: AuditTerms::default(),

@@ -26,7 +26,7 @@ use super::process::Clock;
 use super::record::Recorded;
 use super::reporter::Reporter;
 use super::single_flight::{Answer, Flight, Seat, SingleFlight};
-use super::{Asked as AskedFor, Outcome};
+use super::{Asked as AskedFor, Change, ChangeListener, Outcome};
 
 /// Where it is decided what exists.
 pub(super) trait Truth: Send + Sync + 'static {
@@ -104,6 +104,8 @@ pub(super) struct Chain<T: Truth> {
     pub(super) clock: Clock,
     /// Takes keys that the database has said something about, so that they are deleted from the cache.
     pub(super) outdated: Option<Sender<Box<str>>>,
+    /// Hears what was heard, for those who have been answered long ago.
+    pub(super) listener: Arc<dyn ChangeListener>,
 }
 
 impl<T: Truth> Chain<T> {
@@ -316,11 +318,15 @@ impl<T: Truth> Hears for Chain<T> {
         let now = self.clock.monotonic();
         let (changes, of) = (&self.memory.changes, T::Fact::ASKED);
         match word {
-            Word::Everything => changes.forget_all(channel, now),
+            Word::Everything => {
+                changes.forget_all(channel, now);
+                self.listener.changed(Change::Everything);
+            }
             Word::RedisKey(redis_key) => self.hear_of_redis(redis_key, now),
             Word::Session(id) if of == AskedFor::Session => {
                 changes.forget(channel, id, now);
                 self.delete_soon(id);
+                self.listener.changed(Change::Session(id));
             }
             Word::Session(_) => {}
             Word::User(id) => {
@@ -328,6 +334,7 @@ impl<T: Truth> Hears for Chain<T> {
                 if of == AskedFor::User {
                     self.delete_soon(id);
                 }
+                self.listener.changed(Change::User(id));
             }
         }
     }
@@ -338,6 +345,8 @@ impl<T: Truth> Hears for Chain<T> {
 
     fn listen(&self, channel: Channel) {
         self.memory.changes.listen(channel, self.clock.monotonic());
+        // What was said in between is not known.
+        self.listener.changed(Change::Everything);
     }
 }
 
@@ -345,7 +354,10 @@ impl<T: Truth> Chain<T> {
     /// Most of what is said concerns keys that nobody here knows, and a stripe is shared.
     fn hear_of_redis(&self, redis_key: &[u8], now: Instant) {
         let changes = &self.memory.changes;
-        let cached = self.cache.as_ref().and_then(|cache| cache.key_of(redis_key));
+        let cached = self
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.key_of(redis_key));
         let concerned = match cached {
             Some(key) => Some(Concerned::Key(key.into())),
             None => self.truth.kept_under(redis_key),
@@ -357,8 +369,15 @@ impl<T: Truth> Chain<T> {
                 if self.flights.is_under_way(&key) || self.memory.has(&key) {
                     changes.forget(Channel::Redis, &key, now);
                 }
+                self.listener.changed(match T::Fact::ASKED {
+                    AskedFor::Session => Change::Session(&key),
+                    AskedFor::User => Change::User(&key),
+                });
             }
-            Some(Concerned::Subject(subject)) => changes.forget(Channel::Redis, &subject, now),
+            Some(Concerned::Subject(subject)) => {
+                changes.forget(Channel::Redis, &subject, now);
+                self.listener.changed(Change::User(&subject));
+            }
         }
     }
 

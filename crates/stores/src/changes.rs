@@ -313,14 +313,20 @@ mod tests {
         changes.listen(Channel::Redis, start + TICK);
         assert!(!changes.leave(at(2), of));
         changes.listen(Channel::Postgres, start + 3 * TICK);
-        assert_eq!([2, 3, 4].map(|ticks| changes.leave(at(ticks), of)), [false, false, true]);
+        assert_eq!(
+            [2, 3, 4].map(|ticks| changes.leave(at(ticks), of)),
+            [false, false, true]
+        );
         // And is not missed.
         changes.deaf(Channel::Redis);
         assert!(changes.leave(at(4), of));
         changes.deaf(Channel::Postgres);
         assert!(!changes.leave(at(4), of));
         changes.listen(Channel::Postgres, start + 5 * TICK);
-        assert_eq!([4, 6].map(|ticks| changes.leave(at(ticks), of)), [false, true]);
+        assert_eq!(
+            [4, 6].map(|ticks| changes.leave(at(ticks), of)),
+            [false, true]
+        );
     }
 
     #[test]

@@ -15,8 +15,8 @@ mod columns;
 mod connections;
 mod database;
 mod fact;
-mod hearing;
 mod health;
+mod hearing;
 mod identifier;
 mod memory;
 mod pools;
@@ -109,6 +109,23 @@ pub trait Observer: Send + Sync + 'static {
     fn answered(&self, asked: Asked, source: Source, outcome: Outcome);
 }
 
+/// Hears what changes of users and sessions, as far as a server says so. Called while others wait for it: it must not wait itself.
+pub trait ChangeListener: Send + Sync + 'static {
+    /// Something has changed, or may have.
+    fn changed(&self, change: Change<'_>);
+}
+
+/// What may have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<'c> {
+    /// Anything.
+    Everything,
+    /// The session of this id.
+    Session(&'c str),
+    /// The user of this id, or this user's sessions.
+    User(&'c str),
+}
+
 /// What stores are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
@@ -159,7 +176,7 @@ pub enum StoreOpenError {
 
 impl Stores {
     /// Opens the stores of one realm, on connections of `pools`, which other realms may use too. Everything that waits for
-    /// a server runs on the runtime of `pools`.
+    /// a server runs on the runtime of `pools`. `listener` hears what servers say has changed, where they do.
     ///
     /// # Errors
     /// When the settings cannot work, whatever the world does. Servers that are down are asked again until they answer.
@@ -167,6 +184,7 @@ impl Stores {
         settings: &Settings,
         pools: &Pools,
         observer: Arc<dyn Observer>,
+        listener: Arc<dyn ChangeListener>,
     ) -> Result<Self, StoreOpenError> {
         let tasks = Tasks {
             runtime: pools.process().runtime.clone(),
@@ -197,6 +215,7 @@ impl Stores {
             clock: &pools.process().clock,
             stop: &stop,
             audiences: &[],
+            listener,
         };
         let (users, sessions) = (builder.users(), builder.sessions());
         if let Some(database) = servers.database.clone() {
@@ -215,6 +234,7 @@ impl Stores {
             leases: Mutex::new(Leases { line, connections }),
             tasks,
             stop,
+            hear_changes: false,
         })))
     }
 
@@ -226,6 +246,11 @@ impl Stores {
     /// Where sessions are looked up, if they are.
     pub fn sessions(&self) -> Option<Sessions> {
         self.0.sessions.clone()
+    }
+
+    /// Whether anything is heard of changes.
+    pub fn hear_changes(&self) -> bool {
+        self.0.hear_changes
     }
 
     /// Whether these are what [`Stores::open`] would make of `settings` now: with the same settings, and the same in every file
@@ -306,6 +331,7 @@ struct Open {
     leases: Mutex<Leases>,
     tasks: Tasks,
     stop: CancellationToken,
+    hear_changes: bool,
 }
 
 impl Drop for Open {
@@ -347,6 +373,7 @@ struct Builder<'a> {
     stop: &'a CancellationToken,
     /// Those of the channels on which something is heard.
     audiences: &'a [Arc<Audience>],
+    listener: Arc<dyn ChangeListener>,
 }
 
 impl Builder<'_> {
@@ -442,6 +469,7 @@ impl Builder<'_> {
             tasks: self.tasks.clone(),
             clock: self.clock.clone(),
             outdated,
+            listener: Arc::clone(&self.listener),
         });
         if let Some(waiting) = waiting {
             let (chain, stop) = (Arc::clone(&chain), self.stop.clone());
@@ -451,13 +479,19 @@ impl Builder<'_> {
             });
         }
         let hearer: Arc<dyn Hears> = chain.clone();
-        self.audiences.iter().for_each(|audience| audience.join(&hearer));
+        self.audiences
+            .iter()
+            .for_each(|audience| audience.join(&hearer));
         chain
     }
 
     /// The channels that there are.
     fn channels(&self) -> Channels {
-        let has = |channel| self.audiences.iter().any(|audience| audience.is_of(channel));
+        let has = |channel| {
+            self.audiences
+                .iter()
+                .any(|audience| audience.is_of(channel))
+        };
         Channels {
             postgres: has(Channel::Postgres),
             redis: has(Channel::Redis),

@@ -149,7 +149,13 @@ mod tests {
     #[test]
     fn present_and_absent_users_expire_after_their_own_times() {
         let (memory, start) = (memory(3 * SECOND, 10), Instant::now());
-        memory.remember("7", Some(&User::default()), asked(&memory, start), start, Duration::MAX);
+        memory.remember(
+            "7",
+            Some(&User::default()),
+            asked(&memory, start),
+            start,
+            Duration::MAX,
+        );
         memory.remember("8", None, asked(&memory, start), start, Duration::MAX);
         let known = |subject, after| {
             memory
@@ -176,7 +182,10 @@ mod tests {
             ttl: 60 * SECOND,
             entries: 10,
         };
-        let (memory, start) = (Memory::new(settings, SECOND, nothing_heard()), Instant::now());
+        let (memory, start) = (
+            Memory::new(settings, SECOND, nothing_heard()),
+            Instant::now(),
+        );
         let session = StoredSession::new(StoredColumns {
             subject: "7",
             email: None,
@@ -189,7 +198,13 @@ mod tests {
             stored: session.unwrap(),
             user: User::default(),
         };
-        memory.remember("id", Some(&known), asked(&memory, start), start, Duration::MAX);
+        memory.remember(
+            "id",
+            Some(&known),
+            asked(&memory, start),
+            start,
+            Duration::MAX,
+        );
         let almost = 2 * SECOND - Duration::from_nanos(1);
         assert!(memory.recall("id", start + almost).is_some());
         assert!(memory.recall("id", start + 2 * SECOND).is_none());
@@ -198,7 +213,13 @@ mod tests {
     #[test]
     fn a_later_answer_replaces_an_earlier_one() {
         let (memory, start) = (memory(3 * SECOND, 10), Instant::now());
-        memory.remember("7", Some(&User::default()), asked(&memory, start), start, Duration::MAX);
+        memory.remember(
+            "7",
+            Some(&User::default()),
+            asked(&memory, start),
+            start,
+            Duration::MAX,
+        );
         memory.remember("7", None, asked(&memory, start), start, Duration::MAX);
         assert_eq!(
             memory.recall("7", start).map(|lookup| lookup.found),
@@ -219,14 +240,24 @@ mod tests {
         };
         let memory = Memory::new(settings, SECOND, Changes::new(channels, channels, start));
         let known = |key| memory.recall(key, start + 2 * SECOND).is_some();
-        let remember = |at| memory.remember("7", Some(&User::default()), asked(&memory, at), at, Duration::MAX);
+        let remember = |at| {
+            memory.remember(
+                "7",
+                Some(&User::default()),
+                asked(&memory, at),
+                at,
+                Duration::MAX,
+            )
+        };
         remember(start + SECOND);
         assert!(!known("7"), "deaf");
         memory.changes.listen(Channel::Postgres, start + SECOND);
         assert!(!known("7"), "from before");
         remember(start + 2 * SECOND);
         assert!(known("7"));
-        memory.changes.forget(Channel::Postgres, "7", start + 3 * SECOND);
+        memory
+            .changes
+            .forget(Channel::Postgres, "7", start + 3 * SECOND);
         assert!(!known("7"));
         // A slow answer from before comes in.
         remember(start + 2 * SECOND);
@@ -239,7 +270,13 @@ mod tests {
     fn memory_that_is_off_remembers_nothing() {
         let start = Instant::now();
         for memory in [memory(Duration::ZERO, 10), memory(SECOND, 0)] {
-            memory.remember("7", Some(&User::default()), asked(&memory, start), start, Duration::MAX);
+            memory.remember(
+                "7",
+                Some(&User::default()),
+                asked(&memory, start),
+                start,
+                Duration::MAX,
+            );
             memory.remember("8", None, asked(&memory, start), start, Duration::MAX);
             assert_eq!(memory.recall("7", start), None);
             assert_eq!(memory.recall("8", start), None);
@@ -250,7 +287,13 @@ mod tests {
     fn the_number_of_entries_is_bounded() {
         let (memory, start) = (memory(SECOND, 100), Instant::now());
         for subject in 0..10_000 {
-            memory.remember(&subject.to_string(), Some(&User::default()), asked(&memory, start), start, Duration::MAX);
+            memory.remember(
+                &subject.to_string(),
+                Some(&User::default()),
+                asked(&memory, start),
+                start,
+                Duration::MAX,
+            );
         }
         let known = (0..10_000)
             .filter(|subject| memory.recall(&subject.to_string(), start).is_some())

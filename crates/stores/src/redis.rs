@@ -21,8 +21,8 @@ use redis::aio::MultiplexedConnection;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use self::rates::EVALSHA;
 pub(super) use self::leases::{Aged, Cells, Soon};
+use self::rates::EVALSHA;
 pub(super) use self::rates::SharedCells;
 pub use self::rates::{OverShared, SharedCell, SharedChange};
 use self::refusal::{READ, code, describe, no_line, refusal};

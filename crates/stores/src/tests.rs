@@ -65,6 +65,10 @@ impl Observer for Heard {
     }
 }
 
+impl ChangeListener for Heard {
+    fn changed(&self, _: Change<'_>) {}
+}
+
 impl Heard {
     fn count(&self, source: Source, outcome: Outcome) -> usize {
         self.0
@@ -163,7 +167,7 @@ fn open(settings: Settings) -> (Node, Arc<Heard>) {
 fn open_on(pools: &Pools, settings: &Settings) -> (Node, Arc<Heard>) {
     let heard = Arc::new(Heard::default());
     let observer = Arc::clone(&heard) as Arc<dyn Observer>;
-    let stores = Stores::open(settings, pools, observer).unwrap();
+    let stores = Stores::open(settings, pools, observer, Arc::new(Heard::default())).unwrap();
     (Node(stores), heard)
 }
 
@@ -664,7 +668,12 @@ async fn postgres_and_redis_are_reached_over_tls_that_is_verified() {
     for missing in ["/nonexistent.pem", "/dev/null"] {
         over_tls.ca_file = Some(missing.into());
         chain.redis = Some(over_tls.clone());
-        let opened = Stores::open(&chain, &pools(), Arc::new(Heard::default()));
+        let opened = Stores::open(
+            &chain,
+            &pools(),
+            Arc::new(Heard::default()),
+            Arc::new(Heard::default()),
+        );
         assert!(matches!(opened, Err(StoreOpenError::File(_))), "{missing}");
     }
 }

@@ -16,6 +16,7 @@ use super::open::header_value;
 use crate::audit::AuditTerms;
 use crate::clock;
 use crate::config::{Config, Variables};
+use crate::doubts::Doubts;
 use crate::explain::{self, AskedBy, Explanation, FieldLine, Head, Question, Target};
 use crate::limits::Table;
 use crate::live::{HandedTickets, Live, Surroundings};
@@ -126,6 +127,7 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
         runtime: runtime.handle().clone(),
         pools: Pools::new(process(runtime.handle().clone())),
         metrics: Metrics::new()?,
+        doubts: Doubts::open(runtime.handle()),
         tickets: HandedTickets::default(),
         audit: AuditTerms::default(),
     };

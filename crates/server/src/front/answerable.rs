@@ -22,7 +22,7 @@ pub(crate) trait Answerable: Forwards {
         &mut self,
         upstream: Upgraded,
         record: &Record<'_>,
-        lease: Lease,
+        lease: Lease<'_>,
         expired_code: u16,
     ) -> Ended;
 }
@@ -36,7 +36,7 @@ impl Answerable for Client {
         &mut self,
         upstream: Upgraded,
         record: &Record<'_>,
-        lease: Lease,
+        lease: Lease<'_>,
         expired_code: u16,
     ) -> Ended {
         tunnel::join(&mut self.connection, upstream, record, lease, expired_code).await

@@ -225,7 +225,7 @@ impl Proxy {
                 // It may last for days, and the service has more to do with it than we.
                 drop(place);
                 client.end();
-                let lease = live.lease(handling, record.session());
+                let lease = self.lease(&live, handling, request, &record);
                 let code = live.limits.session_end;
                 let code = code.map_or(POLICY_VIOLATION, NonZeroU16::get);
                 let ended = aside(client.join(upstream, &record, lease, code)).await;
@@ -277,7 +277,7 @@ impl Proxy {
         let _place = place.filter(|_| !is_stream);
         let relayed = if is_stream {
             exchange.may_pause(live.limits.stream_idle);
-            let lease = live.lease(handling, record.session());
+            let lease = self.lease(live, handling, request, record);
             Some(aside(streaming::relay(exchange, client, record, lease)).await)
         } else {
             if client.is_calling() {

@@ -19,7 +19,7 @@ pub(super) async fn relay<D: Answerable>(
     exchange: &mut D::Exchange,
     client: &mut D,
     record: &Record<'_>,
-    mut lease: Lease,
+    mut lease: Lease<'_>,
 ) -> Result<Sent, UpstreamError> {
     let over = {
         let mut relaying = pin!(exchange.relay(client, record));

@@ -57,7 +57,7 @@ pub(crate) async fn join(
     client: &mut Connection,
     upstream: Upgraded,
     record: &Record<'_>,
-    lease: Lease,
+    lease: Lease<'_>,
     expired_code: u16,
 ) -> Ended {
     match upstream {
@@ -86,7 +86,7 @@ async fn join_connections(
     client: &mut Connection,
     mut upstream: Connection,
     record: &Record<'_>,
-    lease: Lease,
+    lease: Lease<'_>,
     expired_code: u16,
 ) -> Ended {
     let (mut to_client, mut to_upstream) = (Frames::default(), Frames::default());
@@ -119,7 +119,7 @@ pub(crate) async fn join_stream(
     client: &mut (impl AsyncRead + AsyncWrite + Unpin),
     upstream: Upgraded,
     record: &Record<'_>,
-    lease: Lease,
+    lease: Lease<'_>,
     expired_code: u16,
 ) -> Ended {
     let mut to_client = Frames::default();
@@ -151,7 +151,7 @@ async fn talk(
     ),
     (to_client, to_upstream): (Frames, Frames),
     record: &Record<'_>,
-    (lease, expired_code): (Lease, u16),
+    (lease, expired_code): (Lease<'_>, u16),
 ) -> Ended {
     let talk = Talk::default();
     let mut tunnel = Tunnel {
@@ -191,18 +191,18 @@ async fn talk(
 }
 
 /// Both sides of a WebSocket, and what is on its way between them.
-struct Tunnel<'t, C, U> {
+struct Tunnel<'t, 'l, C, U> {
     client: Side<'t, C>,
     upstream: Side<'t, U>,
     /// From the service to the client, and the other way round.
     down: Flow,
     up: Flow,
-    lease: Lease,
+    lease: Lease<'l>,
     /// Why it ends, once it has to, and when it does at the latest.
     ends: Option<(Over, Pin<Box<Sleep>>)>,
 }
 
-impl<C, U> Tunnel<'_, C, U>
+impl<C, U> Tunnel<'_, '_, C, U>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,

@@ -65,7 +65,7 @@ impl Answerable for Http2Stream {
         &mut self,
         upstream: Upgraded,
         record: &Record<'_>,
-        lease: Lease,
+        lease: Lease<'_>,
         expired_code: u16,
     ) -> Ended {
         // It may be silent for days.

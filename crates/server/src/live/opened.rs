@@ -51,11 +51,13 @@ impl Opened {
         revocations: Arc<Revocations>,
     ) -> Result<(Self, Realm<Users, stores::Sessions>), StoreOpenError> {
         let known = before.and_then(|before| before.stores.as_ref());
+        let name = Arc::clone(&settings.name);
         let stores = match (settings.stores, known) {
             (Some(settings), Some(known)) if known.are_of(&settings) => Some(known.clone()),
             (Some(settings), _) => {
                 let observer = Arc::clone(&around.metrics) as _;
-                Some(Stores::open(&settings, &around.pools, observer)?)
+                let listener = around.doubts.of(Arc::clone(&name));
+                Some(Stores::open(&settings, &around.pools, observer, listener)?)
             }
             (None, _) => None,
         };

@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 
 use super::tickets::HandedTickets;
 use crate::audit::AuditTerms;
+use crate::doubts::Doubts;
 use crate::limits::Table;
 use crate::metrics::Metrics;
 use stores::Pools;
@@ -17,6 +18,8 @@ pub(crate) struct Surroundings {
     /// The connections, which stores before and after a reload share.
     pub(crate) pools: Pools,
     pub(crate) metrics: Arc<Metrics>,
+    /// What is heard of changes, for exchanges that last.
+    pub(crate) doubts: Arc<Doubts>,
     /// Who has asked lately, which limits before and after a reload share.
     pub(crate) table: Arc<Table>,
     /// What the process before this one leaves to it.

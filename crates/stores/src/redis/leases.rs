@@ -107,11 +107,7 @@ impl Cells for Redis {
 impl Redis {
     /// The text under `key`, as [`Redis::read`] gives it, and for how long it is kept. It may have been kept for longer than this,
     /// and never for less.
-    async fn read_aged(
-        &self,
-        key: &[u8],
-        longest: usize,
-    ) -> Result<Aged, StoreError> {
+    async fn read_aged(&self, key: &[u8], longest: usize) -> Result<Aged, StoreError> {
         let deadline = Instant::now() + self.target.timeout;
         let (mut connection, number) = match timeout_at(deadline, self.open_line()).await {
             Ok(Some(line)) => line,
@@ -153,12 +149,7 @@ impl Redis {
         })
     }
 
-    async fn place(
-        &self,
-        key: &[u8],
-        lease: &[u8],
-        ttl: Duration,
-    ) -> Result<bool, Unwritten> {
+    async fn place(&self, key: &[u8], lease: &[u8], ttl: Duration) -> Result<bool, Unwritten> {
         let mut command = redis::cmd(WRITE);
         command
             .arg(key)

@@ -300,6 +300,7 @@ impl Node {
             },
             clock,
             outdated,
+            listener: Arc::new(Heard::default()),
         });
         if let Some(waiting) = waiting {
             chain
@@ -339,9 +340,7 @@ impl Node {
         drop(world);
         match said {
             None => {}
-            Some(Said::Pushed(key)) => self
-                .chain
-                .hear(Channel::Redis, &Word::RedisKey(key.into())),
+            Some(Said::Pushed(key)) => self.chain.hear(Channel::Redis, &Word::RedisKey(key.into())),
             Some(Said::Changed(key, version)) => {
                 self.has_heard(key, version);
                 self.chain

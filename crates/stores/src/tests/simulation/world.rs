@@ -244,7 +244,8 @@ impl World {
 
     /// What nobody waits for was never done.
     pub(super) fn lose(&mut self) {
-        self.operations.retain(|operation| operation.reply.is_some());
+        self.operations
+            .retain(|operation| operation.reply.is_some());
     }
 
     fn get(&self, key: &[u8]) -> Option<(Vec<u8>, Duration)> {
@@ -321,12 +322,7 @@ impl View {
 }
 
 impl Cells for View {
-    fn read<'a>(
-        &'a self,
-        key: &'a [u8],
-        _: usize,
-        _: bool,
-    ) -> Soon<'a, Result<Aged, StoreError>> {
+    fn read<'a>(&'a self, key: &'a [u8], _: usize, _: bool) -> Soon<'a, Result<Aged, StoreError>> {
         Box::pin(async move {
             match self.ask(What::Read(key.to_vec())).await {
                 Some(Done::Value(value, left)) => Ok(Aged { value, left }),

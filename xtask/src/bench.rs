@@ -11,6 +11,7 @@ mod load;
 mod machine;
 mod measure;
 mod report;
+mod revocation;
 mod routes;
 mod service;
 mod start;
@@ -64,13 +65,18 @@ pub(crate) struct Options {
     /// Bytes that the case `stream` sends each way, in units of 10^9.
     #[arg(long, default_value_t = 2)]
     gigabytes: u64,
+    /// How many changes `revocation` makes of each of its groups.
+    #[arg(long, default_value_t = 10_000)]
+    changes: usize,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Subject {
     /// Finding and opening a session, without a server around it.
     Open,
-    /// Choosing a route among a thousand, likewise.
+    /// How long a request is still allowed after a change that ends it, on any of three gates.
+    Revocation,
+    /// Choosing a route among a thousand, without a server around it.
     Routes,
 }
 
@@ -84,6 +90,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Some(Subject::Open) => step(&mut command(
             "cargo bench --quiet -p sessiongate-session --bench open",
         )),
+        Some(Subject::Revocation) => {
+            revocation::run(options.binary.as_ref(), options.changes, options.markdown)
+        }
         Some(Subject::Routes) => step(&mut command(
             "cargo bench --quiet -p sessiongate-gate --bench routes",
         )),

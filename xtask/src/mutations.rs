@@ -115,7 +115,7 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "memory does not look at what was heard",
         file: "memory.rs",
-        before: "now < entry.trusted_until && self.changes.leave(entry.ticket, entry.stripes)",
+        before: "now < entry.trusted_until && self.changes.leave(entry.ticket, entry.stripes, now)",
         after: "now < entry.trusted_until",
     },
     Mutation {
@@ -145,8 +145,8 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "an answer is kept although something was heard since its question",
         file: "chain.rs",
-        before: "        if changes.said(self.truth.channels(), asked.ticket, stripes) {\n            return Kept::Unsure;",
-        after: "        if false {\n            return Kept::Unsure;",
+        before: "        if has_missed || changes.said(self.truth.channels(), asked.ticket, stripes) {\n            return Kept::Unsure;",
+        after: "        if has_missed {\n            return Kept::Unsure;",
     },
     Mutation {
         what: "an answer is kept although its lease was taken away",

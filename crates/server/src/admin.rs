@@ -204,6 +204,9 @@ impl Admin {
         for store in live.health() {
             self.metrics.store_up(store.source.as_str(), store.up);
         }
+        for (channel, is_heard) in live.channels() {
+            self.metrics.channel_up(channel, is_heard);
+        }
         if let Some(are_shared) = live.shares_limits() {
             self.metrics.store_up("shared-limits", are_shared);
         }

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check_config;
+mod db;
 mod doctor;
 mod explain;
 mod mint;
@@ -51,6 +52,10 @@ enum Command {
     Demo,
     /// Check the settings as `serve` does, and show what would take effect, without secrets: settings and routes.
     CheckConfig(check_config::CheckArguments),
+    /// Make, look at or remove triggers in the app's PostgreSQL that say which users and sessions have changed.
+    ///
+    /// With them and LISTEN_DATABASE_URL, a change counts at once, although almost nothing is asked.
+    Db(db::DbArguments),
     /// Look for what is wrong with an app's cookies, the settings, the database and Redis, and say what to do.
     ///
     /// Asks the app at URL as a browser would, reads the configuration as `serve` does, and asks the stores and services
@@ -134,6 +139,10 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Explain(arguments) => {
             let config = Config::from_loaded(&load()).map_err(colored);
             return explain::run(*arguments, config.map_err(Into::into), &environment);
+        }
+        Command::Db(arguments) => {
+            let config = Config::from_loaded(&load()).map_err(colored)?;
+            return db::run(&arguments, &config);
         }
         Command::Doctor(arguments) => return doctor::run(*arguments, &load(), &environment),
         Command::Healthcheck => healthcheck(&load().variables)?,

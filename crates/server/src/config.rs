@@ -44,6 +44,7 @@ pub(crate) mod reference;
 mod revocations;
 mod rules;
 mod secrets;
+mod sentinel_url;
 mod sessions;
 mod sign_in;
 mod source;

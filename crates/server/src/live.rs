@@ -15,6 +15,7 @@ mod tickets;
 mod view;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -269,6 +270,16 @@ impl Live {
         // The last is for requests that no route governs.
         let last = self.handling.len() - 1;
         &self.handling[route.map_or(last, |route| route.id)]
+    }
+
+    /// The channels on which changes would be heard, and whether those of all realms are.
+    pub(crate) fn channels(&self) -> BTreeMap<&'static str, bool> {
+        let opened = self.realms.iter().filter_map(|realm| realm.stores.as_ref());
+        let mut channels = BTreeMap::new();
+        for (channel, is_heard) in opened.flat_map(stores::Stores::channels) {
+            *channels.entry(channel).or_insert(true) &= is_heard;
+        }
+        channels
     }
 
     /// Whether anything is heard of changes.

@@ -186,6 +186,13 @@ impl Metrics {
         Arc::clone(&self.audit_lost)
     }
 
+    /// Notes whether a channel is heard, of those of all realms.
+    pub(crate) fn channel_up(&self, channel: &'static str, up: bool) {
+        let gauge: Gauge =
+            self.register(|| metrics::gauge!("sessiongate_channel_up", "channel" => channel));
+        gauge.set(f64::from(u8::from(up)));
+    }
+
     /// Notes whether a store is up.
     pub(crate) fn store_up(&self, store: &'static str, up: bool) {
         let gauge: Gauge =
@@ -421,6 +428,10 @@ fn describe() {
     metrics::describe_gauge!(
         "sessiongate_store_up",
         "Whether a store answers (1) or not (0)."
+    );
+    metrics::describe_gauge!(
+        "sessiongate_channel_up",
+        "Whether it is heard what changes at a store (1) or not (0)."
     );
     metrics::describe_gauge!("sessiongate_build_info", "The running version.");
 }

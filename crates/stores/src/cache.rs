@@ -44,6 +44,8 @@ pub(super) enum Cached<F> {
     Miss(Option<Lease>),
     /// It did not answer, or there is none.
     Skipped,
+    /// It does not know, and takes nothing new.
+    Unwritable,
 }
 
 /// What it knows.
@@ -106,7 +108,7 @@ impl<F: Recorded> SharedCache<F> {
             return Cached::Skipped;
         };
         if value.is_empty() {
-            return Cached::Miss(self.lease(&redis_key).await);
+            return self.lease(&redis_key).await;
         }
         match record::read(&value, &self.about, key) {
             None => Cached::Miss(None),
@@ -165,13 +167,18 @@ impl<F: Recorded> SharedCache<F> {
         str::from_utf8(key).ok()
     }
 
-    async fn lease(&self, redis_key: &[u8]) -> Option<Lease> {
-        let lease = Lease::new()?;
+    async fn lease(&self, redis_key: &[u8]) -> Cached<F> {
+        let Some(lease) = Lease::new() else {
+            return Cached::Miss(None);
+        };
         let placed = self
             .cells
             .lease(redis_key, lease.0.as_bytes(), self.lease_lasts)
             .await;
-        placed.is_ok_and(|placed| placed).then_some(lease)
+        match placed {
+            Ok(placed) => Cached::Miss(placed.then_some(lease)),
+            Err(Unwritten) => Cached::Unwritable,
+        }
     }
 
     /// The key is bytes to Redis: nothing in it means anything.

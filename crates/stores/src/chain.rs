@@ -163,6 +163,7 @@ impl<T: Truth> Chain<T> {
                 at: self.clock.monotonic(),
                 now: self.clock.now(),
                 ticket: flight.asked(),
+                was_heard: !self.memory.changes.is_deaf(self.clock.monotonic()),
             };
             let (answer, backing) = self.ask(&key, &question, asked).await;
             let Ok(lookup) = &answer else {
@@ -192,7 +193,7 @@ impl<T: Truth> Chain<T> {
         let backing = match cached {
             Cached::Hit(hit) => return (Ok(hit.lookup), Backing::Cache(hit.left)),
             Cached::Miss(lease) => lease.map_or(Backing::Nothing, Backing::Lease),
-            Cached::Skipped => Backing::Nothing,
+            Cached::Skipped | Cached::Unwritable => Backing::Nothing,
         };
         let answer = self.truth.find(question.clone(), &self.reporter).await;
         (answer, backing)
@@ -211,7 +212,9 @@ impl<T: Truth> Chain<T> {
         // Before anything is looked at, so that whatever is heard from now on counts.
         let now = self.clock.monotonic();
         let stripes = changes.stripes(key, found.and_then(|fact| fact.subject()));
-        if changes.said(self.truth.channels(), asked.ticket, stripes) {
+        // A process that was stopped in between may not know yet what it has missed.
+        let has_missed = asked.was_heard && changes.is_deaf(now);
+        if has_missed || changes.said(self.truth.channels(), asked.ticket, stripes) {
             return Kept::Unsure;
         }
         let (asked, left) = match (backing, &self.cache) {
@@ -265,6 +268,11 @@ impl<T: Truth> Chain<T> {
                 self.reporter.answered(Source::Redis, Outcome::Failed);
                 Cached::Skipped
             }
+            Cached::Unwritable => {
+                self.reporter.answered(Source::Redis, Outcome::Missed);
+                self.reporter.answered(Source::Redis, Outcome::Unwritten);
+                Cached::Unwritable
+            }
         }
     }
 
@@ -277,7 +285,7 @@ impl<T: Truth> Chain<T> {
         }
         let found = hit.lookup.found.as_ref();
         let stripes = changes.stripes(key, found.and_then(|fact| fact.subject()));
-        !changes.is_deaf()
+        !changes.is_deaf(asked.at)
             && hit.age.is_some_and(|age| {
                 let ticket = changes.ticket_of(asked.at, age);
                 !changes.said(POSTGRES, ticket, stripes)

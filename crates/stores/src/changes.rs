@@ -8,10 +8,11 @@
 //! Keys are folded into a fixed number of stripes. Two keys that share one are forgotten together, which costs a question.
 
 use std::hash::BuildHasher as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::hearing::Channel;
+use super::hearing::{Audience, Channel};
 use foldhash::fast::RandomState;
 
 /// What a chain has heard of changes.
@@ -26,6 +27,8 @@ pub(super) struct Changes {
     needed: Channels,
     /// Those of them that are silent, as [`Channels::bits`].
     silent: AtomicU8,
+    /// Those of them, for their proofs.
+    audiences: Vec<Arc<Audience>>,
 }
 
 /// When a question was asked, or will be in a moment: taken before it is.
@@ -103,7 +106,15 @@ impl Changes {
             redis: heard(channels.redis),
             needed,
             silent: AtomicU8::new(needed.bits()),
+            audiences: Vec::new(),
         }
+    }
+
+    /// The same, which hears the channels that are needed only for as long as these have proved that they are heard.
+    pub(super) fn proven_by(self, audiences: &[Arc<Audience>]) -> Self {
+        let is_needed = |audience: &&Arc<Audience>| self.needed.has(audience.channel());
+        let audiences = audiences.iter().filter(is_needed).cloned().collect();
+        Self { audiences, ..self }
     }
 
     /// For a question that is asked from now on.
@@ -130,8 +141,8 @@ impl Changes {
     }
 
     /// Whether an answer of this ticket may be repeated.
-    pub(super) fn leave(&self, ticket: Ticket, of: Stripes) -> bool {
-        !self.is_deaf()
+    pub(super) fn leave(&self, ticket: Ticket, of: Stripes, now: Instant) -> bool {
+        !self.is_deaf(now)
             && ![&self.postgres, &self.redis]
                 .into_iter()
                 .flatten()
@@ -148,9 +159,10 @@ impl Changes {
             .any(|heard| heard.after(ticket, of))
     }
 
-    /// Whether a channel that is needed is silent.
-    pub(super) fn is_deaf(&self) -> bool {
-        self.silent.load(Ordering::Acquire) != 0
+    /// Whether a channel that is needed is silent, or has not proved for a while that it is not.
+    pub(super) fn is_deaf(&self, now: Instant) -> bool {
+        let is_unproven = |audience: &Arc<Audience>| !audience.is_proven(now);
+        self.silent.load(Ordering::Acquire) != 0 || self.audiences.iter().any(is_unproven)
     }
 
     /// Whether this channel is needed, and no other.
@@ -265,9 +277,10 @@ mod tests {
     #[test]
     fn an_answer_holds_until_something_is_heard_of_it_after_its_question() {
         let (changes, now) = listening(BOTH);
+        let start = now;
         let of = changes.stripes("id", Some("7"));
         let (early, late) = (changes.ticket(now + TICK), changes.ticket(now + 3 * TICK));
-        assert!(changes.leave(early, of));
+        assert!(changes.leave(early, of, start));
         for (channel, key) in [
             (Channel::Postgres, "id"),
             (Channel::Postgres, "7"),
@@ -277,7 +290,7 @@ mod tests {
             let of = changes.stripes("id", Some("7"));
             let [before, at, after] = [1, 2, 3].map(|ticks| changes.ticket(now + ticks * TICK));
             changes.forget(channel, key, now + 2 * TICK);
-            let leave = [before, at, after].map(|ticket| changes.leave(ticket, of));
+            let leave = [before, at, after].map(|ticket| changes.leave(ticket, of, start));
             assert_eq!(leave, [false, false, true], "{channel:?} {key}");
             assert!(changes.said(Channels::only(channel), before, of));
             assert!(!changes.said(BOTH, after, of));
@@ -285,8 +298,8 @@ mod tests {
         // A word that comes late about an earlier time takes nothing back.
         changes.forget(Channel::Redis, "id", now + 2 * TICK);
         changes.forget(Channel::Redis, "id", now + TICK);
-        assert!(!changes.leave(early, of));
-        assert!(changes.leave(late, of));
+        assert!(!changes.leave(early, of, start));
+        assert!(changes.leave(late, of, start));
     }
 
     #[test]
@@ -296,7 +309,7 @@ mod tests {
         changes.forget(Channel::Redis, "7", now + 2 * TICK);
         let forgotten = (100..1100).filter(|id| {
             let of = changes.stripes(&id.to_string(), None);
-            !changes.leave(ticket, of)
+            !changes.leave(ticket, of, now)
         });
         assert!(forgotten.count() < 10);
     }
@@ -308,23 +321,23 @@ mod tests {
         let changes = Changes::new(BOTH, needed, start);
         let of = changes.stripes("7", None);
         let at = |ticks: u32| changes.ticket(start + ticks * TICK);
-        assert!(!changes.leave(at(1), of));
+        assert!(!changes.leave(at(1), of, start));
         // That of the cache is not enough.
         changes.listen(Channel::Redis, start + TICK);
-        assert!(!changes.leave(at(2), of));
+        assert!(!changes.leave(at(2), of, start));
         changes.listen(Channel::Postgres, start + 3 * TICK);
         assert_eq!(
-            [2, 3, 4].map(|ticks| changes.leave(at(ticks), of)),
+            [2, 3, 4].map(|ticks| changes.leave(at(ticks), of, start)),
             [false, false, true]
         );
         // And is not missed.
         changes.deaf(Channel::Redis);
-        assert!(changes.leave(at(4), of));
+        assert!(changes.leave(at(4), of, start));
         changes.deaf(Channel::Postgres);
-        assert!(!changes.leave(at(4), of));
+        assert!(!changes.leave(at(4), of, start));
         changes.listen(Channel::Postgres, start + 5 * TICK);
         assert_eq!(
-            [4, 6].map(|ticks| changes.leave(at(ticks), of)),
+            [4, 6].map(|ticks| changes.leave(at(ticks), of, start)),
             [false, true]
         );
     }
@@ -337,6 +350,6 @@ mod tests {
         changes.forget(Channel::Redis, "7", now + TICK);
         changes.forget_all(Channel::Postgres, now + TICK);
         changes.deaf(Channel::Redis);
-        assert!(changes.leave(ticket, of));
+        assert!(changes.leave(ticket, of, now));
     }
 }

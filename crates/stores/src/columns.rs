@@ -153,6 +153,20 @@ impl UserColumns {
         claims.map(|claim| &claim.column)
     }
 
+    /// The columns of the table of users that are read.
+    pub(super) fn of_users(&self) -> impl Iterator<Item = &Column> {
+        let of_user = self.columns.iter().filter_map(|asked| match asked {
+            UserColumn::Time(column) | UserColumn::Value(column) => Some(column),
+            UserColumn::OrganizationRoles(_) => None,
+        });
+        of_user.chain(self.claimed(ClaimOf::User))
+    }
+
+    /// The columns of the table of sessions that are read for claims.
+    pub(super) fn of_sessions(&self) -> impl Iterator<Item = &Column> {
+        self.claimed(ClaimOf::Session)
+    }
+
     /// Every table that is read, with the columns that are read of it; `users` is the table of users, which is the first,
     /// and `sessions` that of the sessions with which they are found.
     pub(super) fn tables<'a>(
@@ -160,10 +174,6 @@ impl UserColumns {
         users: &'a Table,
         sessions: Option<&'a Table>,
     ) -> Vec<(&'a Table, Vec<&'a Column>)> {
-        let of_user = self.columns.iter().filter_map(|asked| match asked {
-            UserColumn::Time(column) | UserColumn::Value(column) => Some(column),
-            UserColumn::OrganizationRoles(_) => None,
-        });
         let of_members = self.memberships().map(|memberships| {
             let Memberships {
                 table,
@@ -173,9 +183,8 @@ impl UserColumns {
             } = memberships;
             (table, vec![user, organization, role])
         });
-        let of_user = of_user.chain(self.claimed(ClaimOf::User));
-        let of_session: Vec<_> = self.claimed(ClaimOf::Session).collect();
-        let mut tables = vec![(users, of_user.collect())];
+        let of_session: Vec<_> = self.of_sessions().collect();
+        let mut tables = vec![(users, self.of_users().collect())];
         tables.extend(of_members);
         tables.extend(
             sessions

@@ -4,7 +4,10 @@
 //! triggers notify. Its [`Audience`] passes each word on, and tells everybody when the channel falls silent. A word only
 //! ever empties memory and never fills it, so whoever can say one can cost questions, and no more.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -15,6 +18,16 @@ pub(super) enum Channel {
     Postgres,
     /// What Redis pushes to clients that track keys.
     Redis,
+}
+
+impl Channel {
+    /// Its name in metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Redis => "redis",
+        }
+    }
 }
 
 /// What a channel says.
@@ -47,6 +60,16 @@ pub(super) struct Audience {
     channel: Channel,
     state: Mutex<State>,
     is_heard: watch::Sender<Heard>,
+    proof: Proof,
+}
+
+/// Until when the last proof holds that a channel is heard. Read with every question, on every core.
+#[derive(Default)]
+struct Proof {
+    /// When the first one began.
+    first: OnceLock<Instant>,
+    /// In microseconds after that.
+    until: AtomicU64,
 }
 
 /// Whether a channel is heard.
@@ -71,6 +94,7 @@ impl Audience {
                 hearers: Vec::new(),
             }),
             is_heard: watch::Sender::new(Heard::No("it was not opened yet".into())),
+            proof: Proof::default(),
         }
     }
 
@@ -84,9 +108,9 @@ impl Audience {
         }
     }
 
-    /// Whether it is that of such a channel.
-    pub(super) fn is_of(&self, channel: Channel) -> bool {
-        self.channel == channel
+    /// Whose it is.
+    pub(super) fn channel(&self) -> Channel {
+        self.channel
     }
 
     /// Tells everybody. To be called by the channel, in the order in which it hears.
@@ -114,8 +138,26 @@ impl Audience {
         }
     }
 
-    /// Whether it is heard, now and whenever that changes.
-    pub(super) fn is_heard(&self) -> watch::Receiver<Heard> {
+    /// The channel has proved that it has heard all that was said before `began`. That is trusted for `lasting`, unless there is
+    /// another proof.
+    pub(super) fn prove(&self, began: Instant, lasting: Duration) {
+        self.proof.renew(began, lasting);
+    }
+
+    /// Whether the last proof still holds. A process that was stopped for a while and goes on has heard nothing in the meantime,
+    /// and it may answer requests before the channel's own task comes to notice that.
+    pub(super) fn is_proven(&self, now: Instant) -> bool {
+        self.proof.holds(now)
+    }
+
+    /// Whether it is heard.
+    pub(super) fn is_heard(&self) -> bool {
+        *self.is_heard.borrow() == Heard::Yes
+    }
+
+    /// The same, now and whenever that changes.
+    #[cfg(test)]
+    pub(super) fn hearing(&self) -> watch::Receiver<Heard> {
         self.is_heard.subscribe()
     }
 
@@ -128,6 +170,27 @@ impl Audience {
     }
 }
 
+impl fmt::Debug for Audience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Audience({:?})", self.channel)
+    }
+}
+
+impl Proof {
+    fn renew(&self, began: Instant, lasting: Duration) {
+        let first = *self.first.get_or_init(|| began);
+        let until = began.saturating_duration_since(first) + lasting;
+        let until = u64::try_from(until.as_micros()).unwrap_or(u64::MAX);
+        self.until.store(until, Ordering::Release);
+    }
+
+    fn holds(&self, now: Instant) -> bool {
+        let until = u128::from(self.until.load(Ordering::Acquire));
+        let first = self.first.get();
+        first.is_some_and(|first| now.saturating_duration_since(*first).as_micros() < until)
+    }
+}
+
 impl State {
     /// Tells everybody who is still there.
     fn tell(&mut self, tell: impl Fn(&dyn Hears)) {
@@ -136,5 +199,25 @@ impl State {
             hearer.iter().for_each(|hearer| tell(&**hearer));
             hearer.is_some()
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_holds_for_its_time_and_no_longer() {
+        let (proof, seconds) = (Proof::default(), Duration::from_secs);
+        #[expect(clippy::disallowed_methods, reason = "a test has no other clock")]
+        let began = Instant::now();
+        assert!(!proof.holds(began));
+        proof.renew(began, seconds(2));
+        for (after, holds) in [(0, true), (1, true), (2, false), (9, false)] {
+            assert_eq!(proof.holds(began + seconds(after)), holds, "{after}");
+        }
+        proof.renew(began + seconds(9), seconds(2));
+        assert!(proof.holds(began + seconds(10)));
+        assert!(!proof.holds(began + seconds(11)));
     }
 }

@@ -66,15 +66,16 @@ pub use self::identifier::{Column, Table};
 use self::memory::Memory;
 pub use self::pools::{Fingerprints, Pools};
 use self::pools::{Lease, RedisLine};
+use self::postgres::listener::{ChangesTarget, PostgresChannel};
 pub use self::postgres::{
-    OwnTableError, PostgresHost, PostgresServer, SharedRows, SharedRowsError, SharedRowsSurvey,
-    Verify,
+    ChangeTriggers, OwnTableError, PostgresHost, PostgresServer, SharedRows, SharedRowsError,
+    SharedRowsSurvey, TriggerFlaw, Verify, WatchedTable,
 };
 pub use self::process::{Clock, Process};
 pub use self::rates::SharedRates;
 use self::record::About;
-pub use self::redis::{OverShared, RedisAddress, RedisServer, SharedCell, SharedChange};
-use self::redis::{Redis, RedisTarget};
+pub use self::redis::{OverShared, RedisAddress, RedisServer, Sentinels, SharedCell, SharedChange};
+use self::redis::{Redis, RedisTarget, Tracking, TrackingTarget};
 use self::reporter::Reporter;
 pub use self::revocations::{
     NewsOfRevocations, RevocationEntry, RevocationEntryError, RevocationPlace, RevocationSettings,
@@ -193,12 +194,17 @@ impl Stores {
         if let Some(redis) = &settings.redis {
             redis.server.check_files(redis.ca_file.as_ref())?;
         }
-        if let Some(DatabaseUrl::Postgres(server)) =
-            settings.database.as_ref().map(|database| &database.url)
+        if let Some(database) = &settings.database
+            && let DatabaseUrl::Postgres(server) = &database.url
         {
             server.check_files()?;
+            if let Some(listen) = &database.listen {
+                listen.check_files()?;
+            }
         }
         let line = settings.redis.as_ref().map(|redis| pools.redis(redis));
+        let tracking = settings.redis.as_ref();
+        let tracking = tracking.and_then(|redis| pools.tracking(redis));
         let database = settings.database.as_ref();
         let database = database.map(|database| Database::open(settings, database, pools));
         let (database, connections) = database.unzip();
@@ -206,6 +212,11 @@ impl Stores {
             redis: line.as_ref().map(|line| Arc::clone(&line.resource.redis)),
             database: database.map(Arc::new),
         };
+        let postgres_changes = pools.postgres_changes(settings);
+        let from_redis = tracking.iter().map(|lease| lease.resource.audience());
+        let from_postgres = postgres_changes.iter();
+        let from_postgres = from_postgres.map(|lease| lease.resource.audience());
+        let audiences: Vec<_> = from_redis.chain(from_postgres).cloned().collect();
         let stop = CancellationToken::new();
         let builder = Builder {
             settings,
@@ -214,7 +225,7 @@ impl Stores {
             tasks: &tasks,
             clock: &pools.process().clock,
             stop: &stop,
-            audiences: &[],
+            audiences: &audiences,
             listener,
         };
         let (users, sessions) = (builder.users(), builder.sessions());
@@ -231,10 +242,15 @@ impl Stores {
             servers,
             settings: settings.clone(),
             files: pools::fingerprints(settings),
-            leases: Mutex::new(Leases { line, connections }),
+            leases: Mutex::new(Leases {
+                line,
+                tracking,
+                connections,
+                postgres_changes,
+            }),
             tasks,
             stop,
-            hear_changes: false,
+            audiences,
         })))
     }
 
@@ -248,9 +264,15 @@ impl Stores {
         self.0.sessions.clone()
     }
 
-    /// Whether anything is heard of changes.
+    /// Whether anything would be heard of changes.
     pub fn hear_changes(&self) -> bool {
-        self.0.hear_changes
+        !self.0.audiences.is_empty()
+    }
+
+    /// The channels on which changes would be heard, and whether they are.
+    pub fn channels(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        let audiences = self.0.audiences.iter();
+        audiences.map(|audience| (audience.channel().as_str(), audience.is_heard()))
     }
 
     /// Whether these are what [`Stores::open`] would make of `settings` now: with the same settings, and the same in every file
@@ -310,10 +332,20 @@ impl Stores {
                 "lookups were still under way when the stores closed"
             );
         }
-        let Leases { line, connections } =
-            std::mem::take(&mut *leases.lock().unwrap_or_else(PoisonError::into_inner));
+        let Leases {
+            line,
+            tracking,
+            connections,
+            postgres_changes,
+        } = std::mem::take(&mut *leases.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(changes) = postgres_changes.and_then(Lease::give_back) {
+            changes.close().await;
+        }
         if let Some(line) = line.and_then(Lease::give_back) {
             line.close().await;
+        }
+        if let Some(tracking) = tracking.and_then(Lease::give_back) {
+            tracking.close().await;
         }
         if let Some(connections) = connections {
             connections.give_back().await;
@@ -331,7 +363,7 @@ struct Open {
     leases: Mutex<Leases>,
     tasks: Tasks,
     stop: CancellationToken,
-    hear_changes: bool,
+    audiences: Vec<Arc<Audience>>,
 }
 
 impl Drop for Open {
@@ -360,7 +392,9 @@ struct Servers {
 #[derive(Default)]
 struct Leases {
     line: Option<Lease<RedisTarget, RedisLine>>,
+    tracking: Option<Lease<TrackingTarget, Tracking>>,
     connections: Option<DatabaseLease>,
+    postgres_changes: Option<Lease<ChangesTarget, PostgresChannel>>,
 }
 
 /// Builds chains.
@@ -454,7 +488,8 @@ impl Builder<'_> {
             true => self.settings.heard(),
             false => self.settings.memory,
         };
-        let changes = Changes::new(channels, needed, self.clock.monotonic());
+        let changes =
+            Changes::new(channels, needed, self.clock.monotonic()).proven_by(self.audiences);
         let outdated = cache.is_some() && channels.postgres;
         let (outdated, waiting) = outdated.then(chain::outdated).unzip();
         let chain = Arc::new(Chain {
@@ -490,7 +525,7 @@ impl Builder<'_> {
         let has = |channel| {
             self.audiences
                 .iter()
-                .any(|audience| audience.is_of(channel))
+                .any(|audience| audience.channel() == channel)
         };
         Channels {
             postgres: has(Channel::Postgres),

@@ -41,6 +41,8 @@ pub(super) struct Asked {
     pub(super) now: UnixTime,
     /// From when on nothing must have been heard. It may be later than the question, for an answer that is known to be current.
     pub(super) ticket: Ticket,
+    /// Whether anything would have been heard then.
+    pub(super) was_heard: bool,
 }
 
 impl<F: Fact> Memory<F> {
@@ -61,7 +63,7 @@ impl<F: Fact> Memory<F> {
     pub(super) fn recall(&self, key: &str, now: Instant) -> Option<Lookup<F>> {
         let entry = self.entries.as_ref()?.get(key)?;
         let is_trusted =
-            now < entry.trusted_until && self.changes.leave(entry.ticket, entry.stripes);
+            now < entry.trusted_until && self.changes.leave(entry.ticket, entry.stripes, now);
         is_trusted.then_some(Lookup {
             found: entry.found,
             source: Source::Memory,
@@ -143,6 +145,7 @@ mod tests {
             at,
             now: NOW,
             ticket: memory.changes.ticket(at),
+            was_heard: true,
         }
     }
 

@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connections::{Connections, Opener};
-use super::postgres::{PostgresOpener, PostgresServer};
+use super::postgres::listener::{ChangesTarget, PostgresChannel};
+use super::postgres::{ChangeTriggers, PostgresOpener, PostgresServer};
 use super::process::Process;
-use super::redis::{Redis, RedisTarget};
+use super::redis::{Redis, RedisTarget, Tracking, TrackingTarget};
 use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, Settings};
 use super::sqlite::SqliteOpener;
 use client_tls::named_file;
@@ -29,6 +30,8 @@ pub struct Pools {
     postgres: Registry<DatabaseTarget, Connections<PostgresOpener>>,
     sqlite: Registry<DatabaseTarget, Connections<SqliteOpener>>,
     redis: Registry<RedisTarget, RedisLine>,
+    tracking: Registry<TrackingTarget, Tracking>,
+    postgres_changes: Registry<ChangesTarget, PostgresChannel>,
 }
 
 /// What one set of connections to a database depends on.
@@ -68,14 +71,9 @@ pub(super) fn files_of(settings: &DatabaseSettings) -> Fingerprints {
     let DatabaseUrl::Postgres(server) = &settings.url else {
         return Vec::new();
     };
-    let identity = server.identity.iter();
-    let identity = identity.flat_map(|(certificate, key)| [certificate, key]);
-    server
-        .ca_file
-        .iter()
-        .chain(identity)
-        .map(fingerprint)
-        .collect()
+    let servers = [server].into_iter().chain(&settings.listen);
+    let files = servers.flat_map(|server| server.files());
+    files.map(fingerprint).collect()
 }
 
 /// That of one file.
@@ -97,6 +95,8 @@ impl Pools {
             postgres: Registry::default(),
             sqlite: Registry::default(),
             redis: Registry::default(),
+            tracking: Registry::default(),
+            postgres_changes: Registry::default(),
         }
     }
 
@@ -121,6 +121,27 @@ impl Pools {
                 self.process.clock.clone(),
             )
         })
+    }
+
+    /// The channel on which changes in the database of these stores are heard, if they are.
+    pub(super) fn postgres_changes(
+        &self,
+        settings: &Settings,
+    ) -> Option<Lease<ChangesTarget, PostgresChannel>> {
+        let database = settings.database.as_ref()?;
+        let (Some(listen), DatabaseUrl::Postgres(truth)) = (&database.listen, &database.url) else {
+            return None;
+        };
+        let target = ChangesTarget {
+            listen: (**listen).clone(),
+            truth: (**truth).clone(),
+            timeout: database.timeout,
+            triggers: ChangeTriggers::of([settings]),
+            files: files_of(database),
+        };
+        Some(self.postgres_changes.lease(target, |target| {
+            PostgresChannel::open(target.clone(), &self.process)
+        }))
     }
 
     pub(super) fn sqlite(
@@ -151,6 +172,20 @@ impl Pools {
         self.redis.lease(target, |target| {
             RedisLine::open(target.clone(), &self.process)
         })
+    }
+
+    /// The channel on which this Redis says what changes, if it is to.
+    pub(super) fn tracking(
+        &self,
+        settings: &RedisSettings,
+    ) -> Option<Lease<TrackingTarget, Tracking>> {
+        let ca = settings.ca_file.as_ref().and_then(fingerprint);
+        let target = settings
+            .tracking
+            .then(|| TrackingTarget::of(settings, ca))?;
+        Some(self.tracking.lease(target, |target| {
+            Tracking::open(target.clone(), &self.process)
+        }))
     }
 }
 

@@ -14,11 +14,14 @@
 
 mod catalog;
 mod columns;
+mod heard;
+pub(super) mod listener;
 mod own;
 mod question;
 mod rows;
 pub(super) mod server;
 mod survey;
+mod triggers;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,6 +43,7 @@ pub(super) use self::server::PostgresOpener;
 use self::server::{Connection, PostgresError};
 pub use self::server::{PostgresHost, PostgresServer, Verify};
 pub(super) use self::survey::survey;
+pub use self::triggers::{ChangeTriggers, TriggerFlaw, WatchedTable};
 use super::StoreHealth;
 use super::columns::ColumnError;
 use super::connections::Connections;

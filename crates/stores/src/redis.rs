@@ -9,8 +9,10 @@ mod commands;
 mod leases;
 mod rates;
 mod refusal;
+mod sentinel;
 mod server;
 mod survey;
+mod tracking;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,14 +23,19 @@ use redis::aio::MultiplexedConnection;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-pub(super) use self::leases::{Aged, Cells, Soon};
+#[cfg(test)]
+pub(super) use self::leases::Soon;
+pub(super) use self::leases::{Aged, Cells};
 use self::rates::EVALSHA;
 pub(super) use self::rates::SharedCells;
 pub use self::rates::{OverShared, SharedCell, SharedChange};
 use self::refusal::{READ, code, describe, no_line, refusal};
-use self::server::{ConnectError, Driver};
+use self::sentinel::Council;
+pub use self::sentinel::Sentinels;
+use self::server::{ConnectError, Driver, prove_primary};
 pub use self::server::{RedisAddress, RedisServer};
 pub(super) use self::survey::survey;
+pub(super) use self::tracking::{Tracking, TrackingTarget};
 use super::health::Health;
 use super::{PROBE_EVERY, StoreHealth};
 
@@ -170,7 +177,7 @@ impl Redis {
         let mut number = 0;
         loop {
             match self.open().await {
-                Ok((connection, driver)) => {
+                Ok((connection, driver, here)) => {
                     number += 1;
                     let opened = Instant::now();
                     self.line.send_replace(Line::Open {
@@ -178,7 +185,7 @@ impl Redis {
                         _driver: Arc::new(driver),
                         number,
                     });
-                    self.watch_line().await;
+                    self.watch_line(&here).await;
                     // It has worked: the next one may work at once.
                     if opened.elapsed() >= HOLD {
                         continue;
@@ -228,14 +235,19 @@ impl Redis {
     }
 
     /// A new line on which the server has answered, if only with a refusal.
-    async fn open(&self) -> Result<(MultiplexedConnection, Driver), String> {
+    async fn open(&self) -> Result<(MultiplexedConnection, Driver, RedisServer), String> {
         let RedisTarget {
             server, ca_file, ..
         } = &self.target;
         let open = async {
-            let (mut connection, driver) = server
-                .connect(ca_file.as_ref(), self.target.timeout)
-                .await?;
+            let here = server.located(ca_file.as_ref(), self.target.timeout);
+            let here = here.await?;
+            let (mut connection, driver) =
+                here.connect(ca_file.as_ref(), self.target.timeout).await?;
+            if server.sentinels().is_some() {
+                // Sentinels name a former primary until they have heard of the new one.
+                prove_primary(&mut connection).await?;
+            }
             // Like a lookup: a user without the rights for one should not pass as healthy.
             let mut command = redis::cmd(READ);
             let answer = command
@@ -251,7 +263,7 @@ impl Redis {
                 }
                 Err(error) => return Err(error.into()),
             }
-            Ok((connection, driver))
+            Ok((connection, driver, here))
         };
         match timeout(self.target.timeout, open).await {
             Ok(opened) => opened.map_err(|error: ConnectError| no_line(&error)),
@@ -259,8 +271,12 @@ impl Redis {
         }
     }
 
-    /// Returns when the line is broken, or should be replaced.
-    async fn watch_line(&self) {
+    /// Returns when the line, which leads to `here`, is broken, or should be replaced.
+    async fn watch_line(&self, here: &RedisServer) {
+        let RedisTarget {
+            server, ca_file, ..
+        } = &self.target;
+        let mut council = Council::of(server, here, ca_file.as_ref());
         let mut receiver = self.line.subscribe();
         let opened = Instant::now();
         loop {
@@ -270,6 +286,12 @@ impl Redis {
             }
             // The outcome is in `self.health`.
             let _ = self.read(self.probe_key(), 0).await;
+            if let Some((council, here)) = &mut council
+                && council.names_another_than(here, self.target.timeout).await
+            {
+                self.line.send_replace(Line::Opening);
+                return;
+            }
             // After a failover the address may lead to the new primary, while this line still leads to the old one.
             if self.write_refusal_is("READONLY") && opened.elapsed() > STAY_READ_ONLY {
                 self.line.send_replace(Line::Opening);

@@ -19,6 +19,7 @@ use thiserror::Error;
 pub use self::entry::{RevocationEntry, RevocationEntryError};
 use self::postgres::InPostgres;
 use self::redis::InRedis;
+pub(super) use self::redis::is_key;
 use self::sqlite::InSqlite;
 pub use self::words::{NewsOfRevocations, reload_soon};
 use super::pools::{self, Fingerprints, Pools};

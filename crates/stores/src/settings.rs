@@ -106,8 +106,15 @@ impl Settings {
                 DatabaseUrl::Postgres(server) => Some(server.files()),
                 DatabaseUrl::Sqlite(_) => None,
             });
+        let listen = self
+            .database
+            .iter()
+            .filter_map(|database| database.listen.as_ref());
+        let listen = listen.flat_map(|server| server.files());
+        let listen = listen.map(|path| ("LISTEN_DATABASE_URL", path));
         let redis = redis.map(|path| ("REDIS_CA_FILE", path));
-        redis.chain(postgres.flatten().map(|path| ("DATABASE_URL", path)))
+        let postgres = postgres.flatten().map(|path| ("DATABASE_URL", path));
+        redis.chain(postgres).chain(listen)
     }
 }
 
@@ -144,6 +151,8 @@ pub struct RedisSettings {
     pub sessions: Option<String>,
     /// PEM certificates to trust for `rediss://` in place of the public authorities.
     pub ca_file: Option<PathBuf>,
+    /// Whether the server is to say what changes there (`CLIENT TRACKING`).
+    pub tracking: bool,
 }
 
 /// The application's database, and what is looked up there.
@@ -151,6 +160,8 @@ pub struct RedisSettings {
 pub struct DatabaseSettings {
     /// Where it is.
     pub url: DatabaseUrl,
+    /// Where changes are heard, if they are: the same database, past a pooler.
+    pub listen: Option<Box<PostgresServer>>,
     /// How long a request waits for the database, connecting and one retry included.
     pub timeout: Duration,
     /// How many connections are open at most; zero counts as one.

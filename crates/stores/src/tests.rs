@@ -20,9 +20,13 @@ mod better_auth;
 mod claims;
 mod columns;
 mod outages;
+mod postgres_changes;
 mod rates;
+mod sentinel;
 mod sessions;
 mod simulation;
+mod tracking;
+mod triggers;
 pub(crate) mod urls;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -92,6 +96,7 @@ fn settings(database: DatabaseUrl, table: &str) -> Settings {
         redis: None,
         database: Some(DatabaseSettings {
             url: database,
+            listen: None,
             timeout: LIMIT,
             max_connections: 4,
             users: Some(UserTable {
@@ -130,6 +135,7 @@ fn redis(url: &str) -> RedisSettings {
         key_prefix: "auth:".to_owned(),
         sessions: None,
         ca_file: None,
+        tracking: false,
     }
 }
 

@@ -279,6 +279,7 @@ const RULES: &[Rule] = &[
             "POSTGRES_USER",
             "POSTGRES_PASSWORD",
             "POSTGRES_SSLMODE",
+            "LISTEN_DATABASE_URL",
         ],
         |uses| uses.database == Some(Database::Sqlite),
         "DATABASE_URL names a SQLite file",
@@ -299,7 +300,7 @@ const RULES: &[Rule] = &[
         "no database is asked; ENABLE_DB_CHECK=true looks users up, SESSION_SCHEMA or SESSION_FORMAT sessions",
     ),
     (
-        &["USER_TABLE", "USER_ID_FIELD"],
+        &["LISTEN_DATABASE_URL", "USER_TABLE", "USER_ID_FIELD"],
         |uses| uses.database.is_none(),
         "no database is asked; ENABLE_DB_CHECK=true looks users up, SESSION_SCHEMA or SESSION_FORMAT sessions",
     ),
@@ -316,6 +317,11 @@ const RULES: &[Rule] = &[
         ],
         |uses| !uses.stores() && !uses.limits_in_redis && !uses.revocations_in_redis,
         "nothing is looked up; ENABLE_DB_CHECK=true looks users up, SESSION_SCHEMA or SESSION_FORMAT sessions",
+    ),
+    (
+        &["REDIS_TRACKING"],
+        |uses| !uses.stores() && !uses.revocations_in_redis,
+        "nothing is looked up, and no revocations are in Redis",
     ),
     (
         &[
@@ -336,6 +342,7 @@ const RULES: &[Rule] = &[
             "REDIS_TIMEOUT",
             "REDIS_CACHE_TTL",
             "REDIS_KEY_PREFIX",
+            "REDIS_TRACKING",
             "REDIS_CA_FILE",
         ],
         |uses| uses.stores() && !uses.redis,

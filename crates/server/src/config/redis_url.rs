@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use redis::RedisConnectionInfo;
 
 use super::connection_url::{ConnectionUrl, set};
+use super::sentinel_url::SentinelUrl;
 use stores::{RedisAddress, RedisServer};
 
 /// A Redis as a URL describes it. What the URL does not say is `None`, so that other settings can complete it.
@@ -15,6 +16,7 @@ pub(super) struct RedisUrl {
     pub(super) port: Option<u16>,
     pub(super) tls: bool,
     socket: Option<PathBuf>,
+    sentinels: Option<SentinelUrl>,
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
     database: Option<i64>,
@@ -31,6 +33,7 @@ impl RedisUrl {
             port,
             tls: false,
             socket: None,
+            sentinels: None,
             user: None,
             password: None,
             database: None,
@@ -40,7 +43,8 @@ impl RedisUrl {
     }
 
     /// Reads what a URL asks for: `redis[s]://[user[:password]@]host[:port][/database]`, also with `valkey` for `redis`, or
-    /// `unix:///path` (`redis+unix`, `redis-socket`) with `?db=`, `user` and `password`.
+    /// `unix:///path` (`redis+unix`, `redis-socket`) with `?db=`, `user` and `password`, or
+    /// `redis[s]+sentinel://[user[:password]@]host[:port],…/name[/database]` (`redis-sentinel`).
     ///
     /// # Errors
     /// Names what is wrong, not understood or not possible here. No value that may be a secret is repeated.
@@ -52,10 +56,16 @@ impl RedisUrl {
                 ..Self::on_host(url)?
             },
             "unix" | "redis+unix" | "valkey+unix" | "redis-socket" => Self::on_socket(url)?,
+            "redis+sentinel" | "redis-sentinel" | "valkey+sentinel" => Self::by_sentinels(url)?,
+            "rediss+sentinel" | "rediss-sentinel" | "valkeys+sentinel" => Self {
+                tls: true,
+                ..Self::by_sentinels(url)?
+            },
             _ => return Err(MALFORMED.to_owned()),
         };
         match url.fragment.as_deref() {
             None => {}
+            Some(_) if read.sentinels.is_some() => {}
             Some("insecure") => {
                 return Err(
                     "`#insecure` would trust any server; name its authority in REDIS_CA_FILE instead".to_owned(),
@@ -71,6 +81,9 @@ impl RedisUrl {
             read.take(name, value)
                 .map_err(|what| format!("parameter `{}`: {what}", name.escape_debug()))?;
         }
+        if let Some(sentinels) = &read.sentinels {
+            sentinels.check()?;
+        }
         if read.ca_file.is_some() && !read.tls {
             return Err(
                 "it names an authority, and asks for no TLS in which that could vouch for anybody; write rediss://".to_owned(),
@@ -85,7 +98,8 @@ impl RedisUrl {
             [] | [_] => return Err(MALFORMED.to_owned()),
             [_, _, ..] => {
                 return Err(
-                    "it names several hosts, and one is asked; give the address that leads to the primary".to_owned(),
+                    "it names several hosts, and one is asked; give the address that leads to the primary, or its sentinels as \
+                     redis+sentinel://".to_owned(),
                 );
             }
         };
@@ -122,9 +136,27 @@ impl RedisUrl {
         })
     }
 
+    fn by_sentinels(url: &ConnectionUrl) -> Result<Self, String> {
+        let (sentinels, database) = SentinelUrl::read(url)?;
+        Ok(Self {
+            host: None,
+            sentinels: Some(sentinels),
+            user: url.user.clone(),
+            password: url.password.clone(),
+            database,
+            ..Self::at(String::new(), None)
+        })
+    }
+
     fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
         let text = || value.to_owned();
-        match name.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
+        let plain = name.to_ascii_lowercase().replace(['-', '_'], "");
+        if let Some(sentinels) = &mut self.sentinels
+            && sentinels.take(&plain, value)?
+        {
+            return Ok(());
+        }
+        match plain.as_str() {
             "user" | "username" => set(&mut self.user, text()),
             "pass" | "password" => set(&mut self.password, text()),
             "db" | "database" => {
@@ -170,9 +202,13 @@ impl RedisUrl {
         }
     }
 
-    /// Whether it is a Unix socket, which has neither a host nor a port.
-    pub(super) fn is_socket(&self) -> bool {
+    fn is_socket(&self) -> bool {
         self.socket.is_some()
+    }
+
+    /// Whether it is a Unix socket, or known to sentinels alone, and has neither a host nor a port.
+    pub(super) fn has_no_host(&self) -> bool {
+        self.is_socket() || self.sentinels.is_some()
     }
 
     fn harmless(&mut self, name: &str, why: &'static str) -> Result<(), String> {
@@ -182,9 +218,12 @@ impl RedisUrl {
 
     /// The server, with Redis' own defaults for what nobody has said.
     pub(super) fn server(self) -> RedisServer {
-        let address = match (self.socket, self.host) {
-            (Some(path), _) => RedisAddress::Unix(path),
-            (None, host) => RedisAddress::Tcp {
+        let address = match (self.socket, self.sentinels, self.host) {
+            (Some(path), ..) => RedisAddress::Unix(path),
+            (None, Some(sentinels), _) => {
+                RedisAddress::Sentinels(Box::new(sentinels.sentinels(self.tls)))
+            }
+            (None, None, host) => RedisAddress::Tcp {
                 host: host.unwrap_or_default(),
                 port: self.port.unwrap_or(6379),
                 tls: self.tls,
@@ -279,6 +318,27 @@ mod tests {
                 Some("pw"),
                 1,
             ),
+            (
+                "redis+sentinel://gate:pw@a,b:1,[::1]/main/2",
+                "redis+sentinel://a:26379,b:1,[::1]:26379/main",
+                Some("gate"),
+                Some("pw"),
+                2,
+            ),
+            (
+                "rediss-sentinel://a/2?sentinelMasterId=main&sentinel_password=x",
+                "rediss+sentinel://a:26379/main",
+                None,
+                None,
+                2,
+            ),
+            (
+                "redis-sentinel://a#main",
+                "redis+sentinel://a:26379/main",
+                None,
+                None,
+                0,
+            ),
         ] {
             let server = read(url).unwrap();
             let login = &server.login;
@@ -322,7 +382,20 @@ mod tests {
                 "redis://:hidden@cache?ssl_cert_reqs=optional",
                 "would trust",
             ),
-            ("redis-sentinel://:hidden@cache", "not a URL of the form"),
+            ("redis-sentinel://:hidden@cache", "what the sentinels call"),
+            (
+                "redis+sentinel://:hidden@/main",
+                "of the form redis+sentinel",
+            ),
+            (
+                "redis+sentinel://:hidden@a/main/x",
+                "of the form redis+sentinel",
+            ),
+            ("redis+sentinel://:hidden@a/main#other", "given twice"),
+            (
+                "redis://:hidden@a?sentinel_password=hidden",
+                "`sentinel_password`: it is not understood",
+            ),
             ("redis://:hidden@cache?db=x", "has to be a number"),
             ("redis://:hidden@cache/1?db=2", "given twice"),
             ("redis://:hidden@cache/x", "not a URL of the form"),

@@ -13,8 +13,8 @@ use super::postgres_url::{self, Password, PostgresUrl, Ssl};
 use super::raw::Reader;
 use super::redis_url::RedisUrl;
 use stores::{
-    Column, DatabaseSettings, DatabaseUrl, MemorySettings, RedisSettings, Settings, Table,
-    UserTable,
+    Column, DatabaseSettings, DatabaseUrl, MemorySettings, PostgresServer, RedisSettings, Settings,
+    Table, UserTable,
 };
 
 /// The stores, or `None` when nothing is looked up.
@@ -84,6 +84,7 @@ pub(super) fn shared_database(
     let known = known.and_then(|known| known.database.as_ref());
     let database = match known {
         Some(known) => DatabaseSettings {
+            listen: None,
             users: None,
             sessions: None,
             columns: Vec::new(),
@@ -96,6 +97,7 @@ pub(super) fn shared_database(
                 &format!("{name} says `postgres`, so say where it is"),
             )?;
             DatabaseSettings {
+                listen: None,
                 timeout: reader.millis("DATABASE_TIMEOUT", 2000),
                 max_connections: connections(reader, place.connections),
                 url: place.url,
@@ -149,8 +151,10 @@ fn database(
         reader.remarks("DATABASE_URL", &[("connect_timeout".to_owned(), why)]);
     }
     let max_connections = connections(reader, place.as_ref().and_then(|place| place.connections));
+    let listen = listen(reader, place.as_ref());
     Some(DatabaseSettings {
         url: place?.url,
+        listen,
         timeout,
         max_connections,
         users: Some(users?).filter(|_| checks_users),
@@ -158,6 +162,43 @@ fn database(
         columns: Vec::new(),
         time_zone: None,
     })
+}
+
+/// Where changes are heard. What such a URL says of schemas and of numbers of connections has no effect.
+fn listen(reader: &mut Reader<'_>, place: Option<&Place>) -> Option<Box<PostgresServer>> {
+    if place.is_some_and(|place| matches!(place.url, DatabaseUrl::Sqlite(_))) {
+        // That it has no effect is said with the others.
+        return None;
+    }
+    let url = reader.url(LISTEN)?;
+    let postgres = match url.starts_with("sqlite:") {
+        true => Err("only PostgreSQL says what changes; leave it out for SQLite".to_owned()),
+        false => postgres(&url),
+    };
+    let postgres = postgres.map_err(|what| reader.problem(LISTEN, what)).ok()?;
+    let mut remarks = postgres.harmless.clone();
+    for (name, is_given, why) in [
+        (
+            "schema",
+            postgres.schema.is_some(),
+            "the triggers are where DATABASE_URL has the tables",
+        ),
+        (
+            "connection_limit",
+            postgres.connections.is_some(),
+            "there is one connection that listens",
+        ),
+    ] {
+        if is_given {
+            remarks.push((name.to_owned(), why));
+        }
+    }
+    reader.remarks(LISTEN, &remarks);
+    let server = postgres.server();
+    if let Err(error) = server.check_files() {
+        reader.problem(LISTEN, error.to_string());
+    }
+    Some(Box::new(server))
 }
 
 fn in_schema(reader: &mut Reader<'_>, table: Table, schema: Option<&str>) -> Option<Table> {
@@ -188,6 +229,7 @@ fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSetti
     let timeout = reader.millis("REDIS_TIMEOUT", 1000);
     let cache_ttl = reader.seconds("REDIS_CACHE_TTL", 600);
     let key_prefix = reader.parsed("REDIS_KEY_PREFIX", "auth:".to_owned(), "a prefix");
+    let tracking = reader.switch("REDIS_TRACKING", false);
     let ca_file = reader.text(CA_FILE).map(PathBuf::from);
     let url = reader.url("REDIS_URL");
     let host = reader.read("REDIS_HOST", Host::parse);
@@ -211,7 +253,7 @@ fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSetti
                 .ok()?;
             reader.remarks("REDIS_URL", &redis.harmless);
             let place = "REDIS_URL";
-            if redis.is_socket() {
+            if redis.has_no_host() {
                 for (name, is_given) in [
                     ("REDIS_HOST", host.is_some()),
                     ("REDIS_PORT", port.is_some()),
@@ -281,6 +323,7 @@ fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSetti
         sessions,
         ca_file,
         server,
+        tracking,
     })
 }
 
@@ -464,6 +507,7 @@ fn postgres(url: &str) -> Result<PostgresUrl, String> {
 }
 
 const CA_FILE: &str = "REDIS_CA_FILE";
+const LISTEN: &str = "LISTEN_DATABASE_URL";
 
 /// How long a reader of SQLite waits for a writer, within `DATABASE_TIMEOUT`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);

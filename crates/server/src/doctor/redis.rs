@@ -2,7 +2,7 @@
 
 use super::catalogue::stores as checks;
 use super::finding::Finding;
-use stores::{RedisSettings, RedisSurvey};
+use stores::{RedisAddress, RedisSettings, RedisSurvey};
 
 /// What a Redis is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,14 +62,23 @@ fn redis_user(settings: &RedisSettings, counts: bool) -> String {
         0 => "",
         _ => " +select",
     };
-    let counting = if counts { " +evalsha +eval +time" } else { "" };
+    let counting = if counts { " +time" } else { "" };
+    let tracking = if settings.tracking {
+        " +client|tracking"
+    } else {
+        ""
+    };
+    let role = match settings.server.address {
+        RedisAddress::Sentinels(_) => " +role",
+        RedisAddress::Tcp { .. } | RedisAddress::Unix(_) => "",
+    };
     let prefix = &settings.key_prefix;
     let sessions = settings.sessions.as_ref();
     let sessions = sessions
         .map(|prefix| format!(" %R~{prefix}*"))
         .unwrap_or_default();
     format!(
-        "`ACL SETUSER gate reset on >PASSWORD +getrange +set{counting}{select} ~{prefix}*{sessions}`, with a password of your own \
+        "`ACL SETUSER gate reset on >PASSWORD +getrange +set +pttl +del +evalsha +eval{counting}{tracking}{role}{select} ~{prefix}*{sessions}`, with a password of your own \
          in place of PASSWORD."
     )
 }

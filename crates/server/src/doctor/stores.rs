@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio_postgres::config::SslMode;
 
 use super::app::apart;
@@ -15,9 +16,9 @@ use super::settings::{is_remote, of_realm};
 use crate::config::{Config, RealmSettings};
 use crate::process;
 use stores::{
-    self, ClockReading, ColumnState, ColumnSurvey, DatabaseSettings, DatabaseSurvey, DatabaseUrl,
-    LookupSurvey, Plan, PostgresServer, RedisAddress, RedisSettings, RoleSurvey, Rows, Verify,
-    Visibility,
+    self, ChangeTriggers, ClockReading, ColumnState, ColumnSurvey, DatabaseSettings,
+    DatabaseSurvey, DatabaseUrl, LookupSurvey, Plan, Pools, PostgresServer, RedisAddress,
+    RedisSettings, RoleSurvey, Rows, Verify, Visibility,
 };
 
 /// Asks the database and the Redis of each realm, and the one in which limits are counted.
@@ -81,12 +82,35 @@ impl Found {
         );
         if let Ok(survey) = survey {
             self.findings.extend(judge_database(&what, &survey));
+            if let Some(listen) = &settings.listen {
+                self.findings
+                    .extend(encryption("LISTEN_DATABASE_URL", listen));
+                self.triggers(stores, settings).await;
+            }
+        }
+    }
+
+    /// Whether changes are said, where somebody listens.
+    async fn triggers(&mut self, stores: &stores::Settings, settings: &DatabaseSettings) {
+        let pools = Pools::new(process::process(Handle::current()));
+        let tables = ChangeTriggers::of([stores]).look(settings, &pools).await;
+        // That the database does not answer was said already.
+        for table in tables.unwrap_or_default() {
+            if let Some(flaw) = table.flaws.first() {
+                let subject = format!("table {}", table.table);
+                let finding = Finding::new(&checks::CHANGES_NOT_SAID, subject, flaw.to_string());
+                self.findings.push(finding);
+            }
         }
     }
 
     async fn redis(&mut self, what: String, settings: &RedisSettings, purpose: Purpose) {
         let is_clear = match &settings.server.address {
             RedisAddress::Tcp { host, tls, .. } => !tls && is_remote(host),
+            RedisAddress::Sentinels(sentinels) => {
+                let mut hosts = sentinels.hosts.iter();
+                !sentinels.tls && hosts.any(|(host, _)| is_remote(host))
+            }
             RedisAddress::Unix(_) => false,
         };
         if is_clear {

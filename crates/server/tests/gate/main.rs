@@ -13,6 +13,7 @@ mod better_auth_rules;
 mod body_limit;
 mod bypass;
 mod certificates;
+mod change_triggers;
 mod config;
 mod config_file;
 mod database_sessions;

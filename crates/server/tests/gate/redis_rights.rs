@@ -1,7 +1,7 @@
 //! What a user of Redis with restricted rights (`ACL SETUSER`) needs; the table is in `docs/operating.md`.
 
 use anyhow::Result;
-use harness::{Echo, Gate, GateCommand, Postgres, Redis, Request, mint, poll};
+use harness::{Echo, Gate, GateCommand, Postgres, Redis, Request, Sentinels, mint, poll};
 use session::{Secret, seal};
 
 use crate::support::{gate, signed_in};
@@ -9,7 +9,15 @@ use crate::support::{gate, signed_in};
 const USERS: &str = "CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users VALUES ('ada')";
 
 /// The rights of the table, for the cache.
-const CACHE: &[&str] = &["+getrange", "+set", "~auth:*"];
+const CACHE: &[&str] = &[
+    "+getrange",
+    "+set",
+    "+pttl",
+    "+del",
+    "+evalsha",
+    "+eval",
+    "~auth:*",
+];
 
 const TOKEN: &str = "abcdefghijklmnopqrstuvwxyz012345";
 
@@ -91,6 +99,7 @@ async fn a_refusal_names_the_command() -> Result<()> {
         (&["+getrange", "+set", "~other:*"], "GETRANGE"),
         (&["+getrange", "~auth:*"], "SET"),
         (&["+getrange", "+set", "%R~auth:*"], "SET"),
+        (&["+getrange", "+set", "+eval", "~auth:*"], "EVALSHA"),
     ] {
         let url = restricted(&redis, rights).await?;
         let gate = caching(&echo, &postgres, &url).start().await?;
@@ -161,9 +170,57 @@ async fn shared_limits_work_with_exactly_the_documented_rights() -> Result<()> {
     }
     assert_eq!(redis.cli(["ACL", "LOG"]).await?, "");
     // Without them each gate counts for itself, and says why.
-    let gate = limited(&restricted(&redis, CACHE).await?).start().await?;
+    let gate = limited(&restricted(&redis, &["+getrange", "+set", "~auth:*"]).await?)
+        .start()
+        .await?;
     for status in [200, 200, 429] {
         assert_eq!(gate.send(&Request::get("/")).await?.status, status);
     }
     logged(&gate, "refused EVALSHA: NOPERM").await
+}
+
+/// The rights of the table, for changes that are heard.
+const HEARING: &[&str] = &[
+    "+getrange",
+    "+set",
+    "+pttl",
+    "+del",
+    "+evalsha",
+    "+eval",
+    "+client|tracking",
+    "~auth:*",
+];
+
+#[tokio::test]
+async fn changes_are_heard_with_exactly_the_documented_rights() -> Result<()> {
+    let (redis, postgres) = (Redis::start().await?, Postgres::start().await?);
+    postgres.execute(USERS).await?;
+    let echo = Echo::start().await?;
+    let hearing = |url: &str| caching(&echo, &postgres, url).env("REDIS_TRACKING", "true");
+    let gate = hearing(&restricted(&redis, HEARING).await?).start().await?;
+    cached(&gate, "ada").await?;
+    logged(&gate, "Redis says what changes").await?;
+    assert_eq!(redis.cli(["ACL", "LOG"]).await?, "");
+    let gate = hearing(&restricted(&redis, CACHE).await?).start().await?;
+    logged(&gate, "refused CLIENT TRACKING: NOPERM").await
+}
+
+#[tokio::test]
+async fn a_primary_that_sentinels_name_needs_one_right_more() -> Result<()> {
+    let (redis, postgres) = (Redis::start().await?, Postgres::start().await?);
+    postgres.execute(USERS).await?;
+    let (echo, sentinels) = (Echo::start().await?, Sentinels::start(&redis, 0).await?);
+    restricted(&redis, HEARING).await?;
+    let url = sentinels.url();
+    let url = url.replacen("://", "://gate:gate-password@", 1);
+    let command = caching(&echo, &postgres, &url).env("REDIS_TRACKING", "true");
+    let gate = command.clone().start().await?;
+    logged(&gate, "refused ROLE: NOPERM").await?;
+    restricted(&redis, &[HEARING, &["+role"]].concat()).await?;
+    redis.cli(["ACL", "LOG", "RESET"]).await?;
+    let gate = command.start().await?;
+    cached(&gate, "ada").await?;
+    logged(&gate, "Redis says what changes").await?;
+    assert_eq!(redis.cli(["ACL", "LOG"]).await?, "");
+    Ok(())
 }

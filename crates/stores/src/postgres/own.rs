@@ -21,12 +21,21 @@ pub(crate) struct OwnTables {
 /// Why a statement about such a table failed.
 #[derive(Debug, Error)]
 pub enum OwnTableError {
+    /// There is no PostgreSQL among the settings.
+    #[error("the database is no PostgreSQL")]
+    NoPostgres,
     /// The database or the way to it.
     #[error("PostgreSQL: {0}")]
     Postgres(String),
     /// There was no answer in time.
     #[error("PostgreSQL: no answer within {} ms (DATABASE_TIMEOUT)", .0.as_millis())]
     Slow(Duration),
+}
+
+impl From<PostgresError> for OwnTableError {
+    fn from(error: PostgresError) -> Self {
+        Self::Postgres(error.described())
+    }
 }
 
 /// A value in a statement, with its type.
@@ -64,7 +73,7 @@ impl OwnTables {
         };
         let answer = timeout(self.limit, asking).await;
         let answer = answer.map_err(|_| OwnTableError::Slow(self.limit))?;
-        answer.map_err(|error| OwnTableError::Postgres(error.described()))
+        Ok(answer?)
     }
 
     async fn ask_once(

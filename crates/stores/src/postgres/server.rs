@@ -1,16 +1,20 @@
 //! Where a PostgreSQL is, and the connections to it.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, Error, NoTls, Row};
+use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, Notification, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::sync::CancellationToken;
 
 use super::super::columns::ColumnError;
 use super::super::connections::Opener;
@@ -102,13 +106,17 @@ impl PostgresServer {
     }
 
     /// A connection to the first host that lets us in. `limit` is the time for a whole question: of several hosts none may
-    /// take all of it.
-    async fn connect(&self, limit: Duration) -> Result<Connection, PostgresError> {
+    /// take all of it. `hearing` hears what the server notifies.
+    pub(super) async fn connect(
+        &self,
+        limit: Duration,
+        hearing: Option<&Hearing>,
+    ) -> Result<Connection, PostgresError> {
         let count = u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
         let share = (count > 1).then(|| limit / count);
         let mut result = Err(PostgresError::Closed);
         for host in &self.hosts {
-            let connecting = self.connect_to(host);
+            let connecting = self.connect_to(host, hearing);
             // Whatever `connect_timeout` says, the time for a question has to be enough for the next host too.
             result = match [self.host_timeout, share].into_iter().flatten().min() {
                 None => connecting.await,
@@ -124,17 +132,21 @@ impl PostgresServer {
         result
     }
 
-    async fn connect_to(&self, host: &PostgresHost) -> Result<Connection, PostgresError> {
+    async fn connect_to(
+        &self,
+        host: &PostgresHost,
+        hearing: Option<&Hearing>,
+    ) -> Result<Connection, PostgresError> {
         let mut config = self.config.clone();
         config.host(&host.name).port(host.port);
         if config.get_ssl_mode() == SslMode::Disable || host.is_socket() {
             // Nobody can listen to a Unix socket, and libpq does not encrypt it either.
             config.ssl_mode(SslMode::Disable);
             let (client, driver) = config.connect(NoTls).await?;
-            return Ok(Connection::new(client, driver));
+            return Ok(Connection::new(client, driver, hearing));
         }
         let (client, driver) = config.connect(self.tls()?).await?;
-        Ok(Connection::new(client, driver))
+        Ok(Connection::new(client, driver, hearing))
     }
 }
 
@@ -179,11 +191,13 @@ impl Opener for PostgresOpener {
     type Error = PostgresError;
 
     async fn open(&self) -> Result<Connection, PostgresError> {
-        self.server.connect(self.limit).await
+        self.server.connect(self.limit, None).await
     }
 
     async fn close(connection: Connection) {
-        let Connection { client, mut driver } = connection;
+        let Connection {
+            client, mut driver, ..
+        } = connection;
         // Without its client the driver says farewell and ends.
         drop(client);
         let _ = (&mut driver.0).await;
@@ -209,22 +223,59 @@ impl Opener for PostgresOpener {
 pub(in super::super) struct Connection {
     client: Client,
     driver: Driver,
+    ended: CancellationToken,
 }
 
 struct Driver(JoinHandle<()>);
 
+/// Hears what the server notifies, on the way of everything else that it says: this may not wait.
+pub(super) type Hearing = Arc<dyn Fn(&Notification) + Send + Sync>;
+
 impl Connection {
-    fn new<S>(client: Client, driver: S) -> Self
+    fn new<S, T>(
+        client: Client,
+        mut driver: tokio_postgres::Connection<S, T>,
+        hearing: Option<&Hearing>,
+    ) -> Self
     where
-        S: Future<Output = Result<(), Error>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let hearing = hearing.map(Arc::clone);
+        let ended = CancellationToken::new();
+        let at_the_end = ended.clone().drop_guard();
         #[expect(
             clippy::disallowed_methods,
             reason = "its owner is the connection, which ends it"
         )]
         // An error of the driver reaches whoever asks next, through the client.
-        let driver = Driver(tokio::spawn(async move { drop(driver.await) }));
-        Self { client, driver }
+        let driver = tokio::spawn(async move {
+            let _at_the_end = at_the_end;
+            let Some(hearing) = hearing else {
+                drop(driver.await);
+                return;
+            };
+            while let Some(Ok(message)) = poll_fn(|context| driver.poll_message(context)).await {
+                if let AsyncMessage::Notification(notification) = message {
+                    hearing(&notification);
+                }
+            }
+        });
+        Self {
+            client,
+            driver: Driver(driver),
+            ended,
+        }
+    }
+
+    /// Runs statements that have no answer, one after the other.
+    pub(super) async fn run(&self, statements: &str) -> Result<(), PostgresError> {
+        Ok(self.client.batch_execute(statements).await?)
+    }
+
+    /// Returns when the connection has ended.
+    pub(super) async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 
     /// The rows of one statement, in one round trip.

@@ -251,8 +251,8 @@ fn millis(ttl: Duration) -> u64 {
         .min(MAX_TTL)
 }
 
-const LEFT: &str = "PTTL";
-const DELETE: &str = "DEL";
+pub(super) const LEFT: &str = "PTTL";
+pub(super) const DELETE: &str = "DEL";
 
 static SHA: LazyLock<String> = LazyLock::new(|| {
     let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, SCRIPT.as_bytes());

@@ -7,14 +7,28 @@ use super::server::ConnectError;
 
 /// Why there is no line, and what to do about it, if that is known.
 pub(super) fn no_line(error: &ConnectError) -> String {
+    no_connection(error, command_of_sign_in)
+}
+
+/// Why there is no connection on which the server would speak unasked.
+pub(super) fn no_ear(error: &ConnectError) -> String {
+    no_connection(error, |_| HELLO)
+}
+
+fn no_connection(
+    error: &ConnectError,
+    command: impl FnOnce(&RedisError) -> &'static str,
+) -> String {
     let text = match error {
-        ConnectError::Redis(error) => describe(command_of_sign_in(error), error),
-        ConnectError::File(_) | ConnectError::Io(_) => error.to_string(),
+        ConnectError::Redis(error) => describe(command(error), error),
+        ConnectError::File(_) | ConnectError::Io(_) | ConnectError::Sentinels(_) => {
+            error.to_string()
+        }
     };
     // As the cause of a `ConnectError`, an I/O error names what is behind the refusal, and not the refusal.
     let advice = match error {
         ConnectError::Io(error) => client_tls::advice(error),
-        ConnectError::File(_) | ConnectError::Redis(_) => None,
+        ConnectError::File(_) | ConnectError::Redis(_) | ConnectError::Sentinels(_) => None,
     };
     one_line(&match advice {
         Some(advice) => format!("{text} ({advice})"),
@@ -30,6 +44,7 @@ pub(super) fn describe(command: &str, error: &RedisError) -> String {
         None if error.kind() == ErrorKind::AuthenticationFailed => {
             refusal(command, "authentication failed")
         }
+        None if error.kind() == ErrorKind::RESP3NotSupported => refusal(command, "ERR"),
         None if error.is_io_error() => error.to_string(),
         None => error.category().to_owned(),
     }
@@ -44,6 +59,9 @@ pub(super) fn refusal(command: &str, code: &str) -> String {
         "NOAUTH" => "the server wants a password; set REDIS_PASSWORD, or put one into REDIS_URL",
         _ if command == SELECT => {
             "the gate's user lacks the right to this command, or the server has no database of this number"
+        }
+        "ERR" | "NOPROTO" if command == HELLO => {
+            "the server, or a proxy before it, does not speak RESP3, in which Redis 6 and later say what changes"
         }
         _ => return format!("refused {command}: {code}"),
     };
@@ -73,4 +91,7 @@ pub(super) fn code(error: &RedisError) -> Option<&str> {
 /// The commands that an access-control list of the server has to allow. `docs/operating.md` lists them.
 pub(super) const READ: &str = "GETRANGE";
 pub(super) const WRITE: &str = "SET";
+pub(super) const TRACKING: &str = "CLIENT TRACKING";
+pub(super) const ROLE: &str = "ROLE";
+pub(super) const HELLO: &str = "HELLO";
 const SELECT: &str = "SELECT";

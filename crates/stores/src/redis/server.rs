@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError};
+use redis::aio::{AsyncPushSender, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,6 +15,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
+use super::refusal::{ROLE, code, describe};
+use super::sentinel::Sentinels;
 use client_tls::{Authorities, Proof, Terms, TlsFileError};
 
 /// Where a Redis is, and its credentials. Printing it shows only where.
@@ -38,6 +40,8 @@ pub enum RedisAddress {
         /// Whether the line is encrypted, and the server's certificate verified.
         tls: bool,
     },
+    /// Whatever these sentinels call the primary.
+    Sentinels(Box<Sentinels>),
     /// A Unix socket.
     Unix(PathBuf),
 }
@@ -49,57 +53,158 @@ impl RedisServer {
     /// When it cannot.
     pub fn check_files(&self, ca_file: Option<&PathBuf>) -> Result<(), TlsFileError> {
         match self.address {
+            RedisAddress::Sentinels(ref sentinels) if sentinels.tls => config(ca_file).map(|_| ()),
             RedisAddress::Tcp { tls: true, .. } => config(ca_file).map(|_| ()),
-            RedisAddress::Tcp { tls: false, .. } | RedisAddress::Unix(_) => Ok(()),
+            RedisAddress::Sentinels(_)
+            | RedisAddress::Tcp { tls: false, .. }
+            | RedisAddress::Unix(_) => Ok(()),
         }
     }
 
     /// Opens a line and signs in. The certificates of `ca_file` are read anew each time, so that they can be replaced while
-    /// we run.
+    /// we run. Where there are sentinels, this leads to what they call the primary, and takes itself for one.
     ///
     /// # Errors
-    /// When the server cannot be reached, does not prove who it is, or does not let us in.
+    /// When the server cannot be found or reached, does not prove who it is, or does not let us in.
     pub(super) async fn connect(
         &self,
         ca_file: Option<&PathBuf>,
         timeout: Duration,
     ) -> Result<(MultiplexedConnection, Driver), ConnectError> {
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(timeout));
+        let login = self.login.clone();
+        let (mut connection, driver) = self.open(ca_file, login, timeout, config).await?;
+        if self.sentinels().is_some() {
+            // Sentinels name a former primary until they have heard of the new one.
+            prove_primary(&mut connection).await?;
+        }
+        Ok((connection, driver))
+    }
+
+    /// Opens a line on which the server may also speak unasked, and passes that to `pushes`. What it says is
+    /// about all of its databases, so none is selected.
+    ///
+    /// # Errors
+    /// As [`RedisServer::connect`]; also when the server does not speak the third version of its protocol.
+    pub(super) async fn connect_hearing(
+        &self,
+        ca_file: Option<&PathBuf>,
+        timeout: Duration,
+        pushes: impl AsyncPushSender,
+    ) -> Result<(MultiplexedConnection, Driver), ConnectError> {
+        let login = self.login.clone().set_db(0);
+        let login = login.set_protocol(ProtocolVersion::RESP3);
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(Some(timeout))
+            .set_push_sender(pushes);
+        self.open(ca_file, login, timeout, config).await
+    }
+
+    /// The sentinels that know where the server is, if there are any.
+    pub(super) fn sentinels(&self) -> Option<&Sentinels> {
         match &self.address {
-            RedisAddress::Unix(path) => {
-                self.sign_in(UnixStream::connect(path).await?, timeout)
-                    .await
-            }
-            RedisAddress::Tcp { host, port, tls } => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
-                if !tls {
-                    return self.sign_in(stream, timeout).await;
-                }
-                let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-                let connector = TlsConnector::from(Arc::new(config(ca_file)?));
-                self.sign_in(connector.connect(name, stream).await?, timeout)
-                    .await
-            }
+            RedisAddress::Sentinels(sentinels) => Some(sentinels),
+            RedisAddress::Tcp { .. } | RedisAddress::Unix(_) => None,
         }
     }
 
-    async fn sign_in(
+    /// The server itself, where this names it, or who knows where it is. Sentinels are asked within half of `limit`.
+    ///
+    /// # Errors
+    /// When no sentinel says where it is.
+    pub(super) async fn located(
         &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        timeout: Duration,
-    ) -> Result<(MultiplexedConnection, Driver), ConnectError> {
-        // Servers with restricted users refuse the command that would tell them our name.
-        let login = self.login.clone().set_skip_set_lib_name();
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(timeout));
-        let (connection, driver) =
-            MultiplexedConnection::new_with_config(&login, stream, config).await?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "its owner is the line, which ends it"
-        )]
-        let driver = Driver(tokio::spawn(driver).abort_handle());
-        Ok((connection, driver))
+        ca_file: Option<&PathBuf>,
+        limit: Duration,
+    ) -> Result<Self, ConnectError> {
+        let Some(sentinels) = self.sentinels() else {
+            return Ok(self.clone());
+        };
+        let (host, port) = sentinels.primary(ca_file, limit / 2).await?;
+        let tls = sentinels.tls;
+        Ok(Self {
+            address: RedisAddress::Tcp { host, port, tls },
+            login: self.login.clone(),
+        })
     }
+
+    async fn open(
+        &self,
+        ca_file: Option<&PathBuf>,
+        login: RedisConnectionInfo,
+        limit: Duration,
+        config: AsyncConnectionConfig,
+    ) -> Result<(MultiplexedConnection, Driver), ConnectError> {
+        match &self.address {
+            RedisAddress::Sentinels(sentinels) => {
+                let (host, port) = sentinels.primary(ca_file, limit / 2).await?;
+                open_tcp((&host, port), sentinels.tls, ca_file, login, config).await
+            }
+            RedisAddress::Tcp { host, port, tls } => {
+                open_tcp((host, *port), *tls, ca_file, login, config).await
+            }
+            RedisAddress::Unix(path) => {
+                sign_in(UnixStream::connect(path).await?, login, config).await
+            }
+        }
+    }
+}
+
+/// Opens a line to this place, and signs in.
+pub(super) async fn open_tcp(
+    (host, port): (&str, u16),
+    tls: bool,
+    ca_file: Option<&PathBuf>,
+    login: RedisConnectionInfo,
+    config: AsyncConnectionConfig,
+) -> Result<(MultiplexedConnection, Driver), ConnectError> {
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    if !tls {
+        return sign_in(stream, login, config).await;
+    }
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let connector = TlsConnector::from(Arc::new(self::config(ca_file)?));
+    let stream = connector.connect(name, stream).await?;
+    sign_in(stream, login, config).await
+}
+
+/// Makes sure that the server takes itself for a primary.
+pub(super) async fn prove_primary(
+    connection: &mut MultiplexedConnection,
+) -> Result<(), ConnectError> {
+    let command = redis::cmd(ROLE);
+    let answer: Result<Vec<redis::Value>, _> = command.query_async(connection).await;
+    let role = match answer {
+        Ok(answer) => answer.into_iter().next(),
+        Err(error) if code(&error).is_some() => {
+            return Err(ConnectError::Sentinels(describe(ROLE, &error)));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match role.map(redis::from_redis_value::<String>) {
+        Some(Ok(role)) if role == "master" => Ok(()),
+        _ => Err(ConnectError::Sentinels(
+            "the server that the sentinels name is no primary (yet, or any more)".to_owned(),
+        )),
+    }
+}
+
+async fn sign_in(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    login: RedisConnectionInfo,
+    config: AsyncConnectionConfig,
+) -> Result<(MultiplexedConnection, Driver), ConnectError> {
+    // Servers with restricted users refuse the command that would tell them our name.
+    let login = login.set_skip_set_lib_name();
+    let (connection, driver) =
+        MultiplexedConnection::new_with_config(&login, stream, config).await?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "its owner is the line, which ends it"
+    )]
+    let driver = Driver(tokio::spawn(driver).abort_handle());
+    Ok((connection, driver))
 }
 
 impl PartialEq for RedisServer {
@@ -130,6 +235,7 @@ impl fmt::Display for RedisAddress {
                     false => write!(f, "{scheme}://{host}:{port}"),
                 }
             }
+            Self::Sentinels(sentinels) => sentinels.fmt(f),
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
         }
     }
@@ -157,6 +263,9 @@ pub(super) enum ConnectError {
     /// The server does not let us in.
     #[error(transparent)]
     Redis(#[from] RedisError),
+    /// Nobody says where the primary is, or it is none.
+    #[error("{0}")]
+    Sentinels(String),
 }
 
 fn config(ca_file: Option<&PathBuf>) -> Result<ClientConfig, TlsFileError> {

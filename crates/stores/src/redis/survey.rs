@@ -6,8 +6,9 @@ use tokio::time::timeout;
 
 use super::super::settings::RedisSettings;
 use super::super::survey::{Fullness, RedisSurvey};
+use super::leases::{DELETE, LEFT};
 use super::rates::{EVAL, EVALSHA};
-use super::refusal::{READ, WRITE, code, describe, no_line, refusal};
+use super::refusal::{HELLO, READ, TRACKING, WRITE, code, describe, no_line, refusal};
 
 /// Asks what our user may do, within the time for a look-up each.
 ///
@@ -62,11 +63,10 @@ impl Surveyor {
             Some("NOPERM") => note(&mut survey.refused, refusal(WRITE, "NOPERM")),
             Some(code) => survey.takes_no_writes = Some(code.to_owned()),
         }
-        if counts {
-            for (name, command) in counting(&settings.key_prefix) {
-                if self.refused(name, command).await?.as_deref() == Some("NOPERM") {
-                    note(&mut survey.refused, refusal(name, "NOPERM"));
-                }
+        let counting = counts.then(|| (TIME, redis::cmd(TIME)));
+        for (name, command) in caching(&settings.key_prefix).into_iter().chain(counting) {
+            if self.refused(name, command).await?.as_deref() == Some("NOPERM") {
+                note(&mut survey.refused, refusal(name, "NOPERM"));
             }
         }
         let is_ours = |prefix: &&String| OTHER_KEY.starts_with(prefix.as_str());
@@ -79,6 +79,14 @@ impl Surveyor {
             }
         }
         survey.fullness = self.fullness().await?;
+        if settings.tracking {
+            // The last ones: afterwards the connection speaks another version of the protocol.
+            for (name, command) in hearing(&settings.key_prefix) {
+                if let Some(code) = self.refused(name, command).await? {
+                    note(&mut survey.refused, refusal(name, &code));
+                }
+            }
+        }
         Ok(survey)
     }
 
@@ -104,9 +112,9 @@ impl Surveyor {
     }
 }
 
-/// What counting takes beside reading and writing. None of them changes anything: there is no script of this name, and the other
-/// one says no more than 1.
-fn counting(prefix: &str) -> [(&'static str, Cmd); 3] {
+/// What a cache takes beside reading and writing. None of them changes anything: there is no script of this name, the other
+/// one says no more than 1, and nothing is ever kept under the prefix alone.
+fn caching(prefix: &str) -> [(&'static str, Cmd); 4] {
     let script = |name, text: &str| {
         let mut command = redis::cmd(name);
         command.arg(text).arg(1).arg(prefix);
@@ -115,8 +123,19 @@ fn counting(prefix: &str) -> [(&'static str, Cmd); 3] {
     [
         script(EVALSHA, &"0".repeat(40)),
         script(EVAL, "return 1"),
-        (TIME, redis::cmd(TIME)),
+        (LEFT, redis::cmd(LEFT).arg(prefix).to_owned()),
+        (DELETE, redis::cmd(DELETE).arg(prefix).to_owned()),
     ]
+}
+
+/// What it takes to hear of changes. In the version of the protocol that comes first, nothing is ever heard.
+fn hearing(prefix: &str) -> [(&'static str, Cmd); 2] {
+    let mut tracking = redis::cmd("CLIENT");
+    tracking.arg("TRACKING").arg("ON").arg("BCAST");
+    tracking.arg("PREFIX").arg(prefix);
+    let mut hello = redis::cmd(HELLO);
+    hello.arg(3);
+    [(TRACKING, tracking), (HELLO, hello)]
 }
 
 /// As look-ups read.

@@ -7,13 +7,15 @@ use gate::{Revoked, Source};
 use session::UnixTime;
 
 use super::super::pools::{Lease, Pools, RedisLine};
-use super::super::redis::RedisTarget;
+use super::super::redis::{RedisTarget, Tracking, TrackingTarget};
 use super::super::settings::RedisSettings;
 use super::entry::{self, Columns, RevocationEntry, key};
 use super::{MOST, RevocationStoreError};
 
 pub(super) struct InRedis {
     lease: Lease<RedisTarget, RedisLine>,
+    /// Says when there are others, if it is to.
+    tracking: Option<Lease<TrackingTarget, Tracking>>,
     key: String,
 }
 
@@ -21,6 +23,7 @@ impl InRedis {
     pub(super) fn open(settings: &RedisSettings, pools: &Pools) -> Self {
         Self {
             lease: pools.redis(settings),
+            tracking: pools.tracking(settings),
             key: format!("{}{KEY}", settings.key_prefix),
         }
     }
@@ -96,7 +99,15 @@ impl InRedis {
         if let Some(line) = self.lease.give_back() {
             line.close().await;
         }
+        if let Some(tracking) = self.tracking.and_then(Lease::give_back) {
+            tracking.close().await;
+        }
     }
+}
+
+/// Whether revocations are kept under `key` where the gate's keys begin with `prefix`.
+pub(in super::super) fn is_key(prefix: &str, key: &[u8]) -> bool {
+    key.strip_prefix(prefix.as_bytes()) == Some(KEY.as_bytes())
 }
 
 fn read(member: &str) -> Result<RevocationEntry, RevocationStoreError> {

@@ -209,7 +209,15 @@ async fn redis_that_refuses_to_work_is_skipped() {
         )
     );
     cache
-        .cli(["ACL", "SETUSER", "limited", "+getrange", "+set"])
+        .cli([
+            "ACL",
+            "SETUSER",
+            "limited",
+            "+getrange",
+            "+set",
+            "+evalsha",
+            "+eval",
+        ])
         .await
         .unwrap();
     until(&stores, Source::Redis, true).await;

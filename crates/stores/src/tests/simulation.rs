@@ -18,7 +18,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::task::{JoinHandle, yield_now};
 use tokio_util::task::TaskTracker;
 
-use self::world::{Key, PREFIX, Said, View, World, is_since, name, passed};
+use self::world::{Key, PREFIX, Said, View, World, is_since, name};
 use super::super::cache::SharedCache;
 use super::super::chain::{self, Chain, Tasks};
 use super::super::changes::{Changes, Channels};

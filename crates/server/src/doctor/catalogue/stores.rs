@@ -3,6 +3,9 @@
 use crate::doctor::check::checks;
 
 checks! {
+    CHANGES_NOT_SAID = Warning "changes-not-said"
+        why "LISTEN_DATABASE_URL is set, and not every change in the tables is said by a trigger. So nothing that is heard is relied on, and the gate remembers users and sessions only for MEMORY_CACHE_TTL."
+        todo "Run `sessiongate db install`, or let the owner of the tables run what `sessiongate db install --print` prints. Again whenever a partition was added."
     COLUMN_MISSING = Problem "column-missing"
         why "The gate reads this column, so every look-up fails, and everybody gets 503."
         todo "Write the column's name as the database has it, with upper and lower case: USER_ID_FIELD, SESSION_TOKEN_FIELD and so on."
@@ -49,7 +52,7 @@ checks! {
         why "The gate reads and writes a few keys. With more rights, somebody who has taken its credentials can read or change what others keep there."
         todo "Give the gate a user of its own."
     REDIS_RIGHTS_MISSING = Problem "redis-rights-missing"
-        why "The gate's user lacks a right that the gate needs. A cache that may not be read is skipped, one that may not be written stays empty, sessions that may not be read get 503, and limits that may not be counted are not shared."
+        why "The gate's user lacks a right that the gate needs. A cache that may not be read is skipped, one that may not be written stays empty, sessions that may not be read get 503, limits that may not be counted are not shared, and what may not be heard (REDIS_TRACKING) is not remembered for long."
         todo "Give the user the rights."
     REDIS_TAKES_NO_WRITES = Warning "redis-takes-no-writes"
         why "Redis answers, but takes nothing new: it is full (OOM), or a replica (READONLY). The cache no longer takes load off the database."

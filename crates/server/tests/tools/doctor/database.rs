@@ -61,6 +61,34 @@ async fn an_index_that_is_missing_is_found_until_it_is_made() -> Result<()> {
 }
 
 #[tokio::test]
+async fn triggers_that_are_missing_are_found_where_somebody_listens() -> Result<()> {
+    let postgres = Postgres::start().await?;
+    postgres.execute(TABLES).await?;
+    postgres.execute("CREATE INDEX ON users (id)").await?;
+    let url = reader(&postgres);
+    assert_eq!(ids(&of(&url)), [""; 0]);
+    let listening = || {
+        doctor_of_stores([])
+            .env("AUTH_SECRET", SECRET)
+            .env("ENABLE_DB_CHECK", "true")
+            .env("DATABASE_URL", &url)
+            .env("LISTEN_DATABASE_URL", &url)
+            .run()
+    };
+    let outcome = listening();
+    assert_eq!(
+        findings(&outcome),
+        [r#"changes-not-said: table "users""#],
+        "{outcome:?}"
+    );
+    assert_eq!(
+        told(&outcome, "changes-not-said", "seen"),
+        "a trigger on public.users is missing"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_index_that_cannot_find_a_row_is_no_index() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres.execute(TABLES).await?;

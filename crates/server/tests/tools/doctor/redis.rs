@@ -40,38 +40,58 @@ async fn rights_that_are_missing_or_too_many_are_named() -> Result<()> {
     let (postgres, redis) = (database().await?, Redis::start().await?);
     for (rights, found, seen) in [
         (
-            &["+getrange", "+set", "~auth:*"][..],
+            "+getrange +set +pttl +del +evalsha +eval ~auth:*",
             &["redis-policy-unknown"][..],
             "",
         ),
-        (&["+getrange", "+set", "+info", "~auth:*"], &[], ""),
         (
-            &["+getrange", "+info", "~auth:*"],
+            "+getrange +set +pttl +del +evalsha +eval +info ~auth:*",
+            &[],
+            "",
+        ),
+        (
+            "+getrange +pttl +del +evalsha +eval +info ~auth:*",
             &["redis-rights-missing"],
             "refused SET: NOPERM",
         ),
         (
-            &["+getrange", "+set", "+info", "%R~auth:*"],
+            "+getrange +set +pttl +del +eval +info ~auth:*",
+            &["redis-rights-missing"],
+            "refused EVALSHA: NOPERM",
+        ),
+        (
+            "+getrange +set +pttl +evalsha +eval +info ~auth:*",
+            &["redis-rights-missing"],
+            "refused DEL: NOPERM",
+        ),
+        (
+            "+getrange +set +del +evalsha +eval +info ~auth:*",
+            &["redis-rights-missing"],
+            "refused PTTL: NOPERM",
+        ),
+        (
+            "+getrange +set +pttl +del +evalsha +eval +info %R~auth:*",
             &["redis-rights-missing"],
             "refused SET: NOPERM",
         ),
         (
-            &["+set", "+info", "~auth:*"],
+            "+set +pttl +del +evalsha +eval +info ~auth:*",
             &["redis-rights-missing"],
             "refused GETRANGE: NOPERM",
         ),
         (
-            &["+getrange", "+set", "+info", "~auth:*", "%R~*"],
+            "+getrange +set +pttl +del +evalsha +eval +info ~auth:* %R~*",
             &["redis-rights-many"],
             "may read keys",
         ),
         (
-            &["+@all", "~*"],
+            "+@all ~*",
             &["redis-rights-many"],
             "may read and write keys",
         ),
     ] {
-        let url = allow(&redis, rights).await?;
+        let rights: Vec<_> = rights.split(' ').collect();
+        let url = allow(&redis, &rights).await?;
         let outcome = of(&postgres, &url);
         assert_eq!(ids(&outcome), found, "{rights:?}: {outcome:?}");
         if !seen.is_empty() {
@@ -95,13 +115,41 @@ async fn the_advice_gives_the_gate_what_it_needs() -> Result<()> {
     let command = advice.split('`').nth(1).expect("a command");
     assert_eq!(
         command,
-        "ACL SETUSER gate reset on >PASSWORD +getrange +set ~auth:*"
+        "ACL SETUSER gate reset on >PASSWORD +getrange +set +pttl +del +evalsha +eval ~auth:*"
     );
     let words: Vec<_> = command.split(' ').collect();
-    let words: [&str; 9] = words.try_into().expect("nine words");
+    let words: [&str; 13] = words.try_into().expect("thirteen words");
     redis.cli(words).await?;
     let outcome = of(&postgres, &redis.url_of("gate", "PASSWORD"));
     assert_eq!(ids(&outcome), ["redis-policy-unknown"], "{outcome:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rights_to_hear_of_changes_are_looked_at() -> Result<()> {
+    let (postgres, redis) = (database().await?, Redis::start().await?);
+    let hearing = |url: &str| {
+        doctor_of_stores(["--ignore", "database-superuser"])
+            .env("AUTH_SECRET", SECRET)
+            .env("ENABLE_DB_CHECK", "true")
+            .env("DATABASE_URL", postgres.url(Postgres::DATABASE))
+            .env("REDIS_URL", url)
+            .env("REDIS_TRACKING", "true")
+            .run()
+    };
+    let url = allow(&redis, &["+getrange", "+set", "+info", "~auth:*"]).await?;
+    let outcome = hearing(&url);
+    let seen = told(&outcome, "redis-rights-missing", "seen");
+    assert!(seen.contains("refused CLIENT TRACKING: NOPERM"), "{seen}");
+    let advice = told(&outcome, "redis-rights-missing", "advice");
+    assert!(
+        advice.contains("+eval +client|tracking ~auth:*"),
+        "{advice}"
+    );
+    let rights = "+getrange +set +pttl +del +evalsha +eval +client|tracking +info ~auth:*";
+    let rights: Vec<_> = rights.split(' ').collect();
+    let outcome = hearing(&allow(&redis, &rights).await?);
+    assert_eq!(ids(&outcome), [""; 0], "{outcome:?}");
     Ok(())
 }
 

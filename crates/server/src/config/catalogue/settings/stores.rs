@@ -220,6 +220,17 @@ pub(super) const STORED: &[Row] = &[
         "in place of the URL, or the parts that it lacks",
     ),
     row(
+        &[entry(
+            "LISTEN_DATABASE_URL",
+            SecretUrl,
+            Database,
+            Sample("\"postgres://gate:${DATABASE_PASSWORD}@db/app\""),
+            "",
+        )],
+        "none",
+        "the database of `DATABASE_URL` past any pooler, to [hear of changes](docs/revocation.md#postgresql)",
+    ),
+    row(
         &[
             entry(
                 "USER_TABLE",
@@ -326,6 +337,11 @@ pub(super) const STORED: &[Row] = &[
         )],
         "`auth:`",
         "what stands before the user id, or `session:` and a hash, in a key",
+    ),
+    row(
+        &[entry("REDIS_TRACKING", Switch, Stores, Beside("false"), "")],
+        "`false`",
+        "hear from Redis what changes there, [at once](docs/revocation.md#redis)",
     ),
     row(
         &[entry(

@@ -1,0 +1,167 @@
+//! `sessiongate db`: triggers in the application's database that say which users and sessions have changed.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+
+use crate::config::Config;
+use crate::output;
+use crate::process::process;
+use stores::{ChangeTriggers, DatabaseSettings, DatabaseUrl, Pools, Settings};
+
+/// What to do with the triggers.
+#[derive(Debug, Args)]
+pub(super) struct DbArguments {
+    #[command(subcommand)]
+    command: DbCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DbCommand {
+    /// Make the triggers, or replace those that are outdated. The role of DATABASE_URL must own the tables.
+    Install {
+        /// Only print the statements, for somebody who owns the tables; asks no database.
+        #[arg(long)]
+        print: bool,
+    },
+    /// Say of each table whether its triggers are complete. Exit code 0: all are. 1: not all.
+    Status,
+    /// Remove all triggers and functions of the gate from the database.
+    Uninstall {
+        /// Only print the statements, for somebody who owns the tables; asks no database.
+        #[arg(long)]
+        print: bool,
+    },
+}
+
+/// A database, and what is watched there.
+struct Watched<'c> {
+    database: &'c DatabaseSettings,
+    triggers: ChangeTriggers,
+}
+
+/// Does it, in each database of the configuration.
+pub(super) fn run(arguments: &DbArguments, config: &Config) -> Result<ExitCode> {
+    let all = watched(config)?;
+    match arguments.command {
+        DbCommand::Install { print: true } => {
+            print(&all, ChangeTriggers::sql)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        DbCommand::Install { print: false } => with_pools(async |pools| {
+            for Watched { database, triggers } in &all {
+                let installed = triggers.install(database, pools).await;
+                installed.with_context(|| advice(database, "install"))?;
+            }
+            status(&all, pools).await
+        }),
+        DbCommand::Status => with_pools(async |pools| status(&all, pools).await),
+        DbCommand::Uninstall { print: true } => {
+            print(&all, |_| ChangeTriggers::removal_sql())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        DbCommand::Uninstall { print: false } => with_pools(async |pools| {
+            for Watched { database, .. } in &all {
+                let removed = ChangeTriggers::uninstall(database, pools).await;
+                removed.with_context(|| advice(database, "uninstall"))?;
+                output::print(&format!("{:?}: removed\n", database.url))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }),
+    }
+}
+
+/// Every PostgreSQL that realms look users or sessions up in, once.
+fn watched(config: &Config) -> Result<Vec<Watched<'_>>> {
+    let stores = config
+        .realms
+        .iter()
+        .filter_map(|realm| realm.stores.as_ref());
+    let mut groups: Vec<(&DatabaseSettings, Vec<&Settings>)> = Vec::new();
+    for settings in stores {
+        let Some(database) = &settings.database else {
+            continue;
+        };
+        if let DatabaseUrl::Sqlite(_) = database.url {
+            continue;
+        }
+        match groups
+            .iter_mut()
+            .find(|(known, _)| known.url == database.url)
+        {
+            Some((_, settings_there)) => settings_there.push(settings),
+            None => groups.push((database, vec![settings])),
+        }
+    }
+    if groups.is_empty() {
+        bail!(
+            "no PostgreSQL is asked for users or sessions: set DATABASE_URL, and ENABLE_DB_CHECK=true or a session store in the \
+             database"
+        );
+    }
+    let groups = groups.into_iter();
+    let groups = groups.map(|(database, settings)| Watched {
+        database,
+        triggers: ChangeTriggers::of(settings),
+    });
+    Ok(groups.collect())
+}
+
+fn print(all: &[Watched<'_>], script: impl Fn(&ChangeTriggers) -> String) -> Result<()> {
+    for Watched { database, triggers } in all {
+        if all.len() > 1 {
+            output::print(&format!("-- {:?}\n", database.url))?;
+        }
+        output::print(&script(triggers))?;
+    }
+    Ok(())
+}
+
+/// Says how each table is, and whether all are as they should be.
+async fn status(all: &[Watched<'_>], pools: &Pools) -> Result<ExitCode> {
+    let mut are_complete = true;
+    for Watched { database, triggers } in all {
+        let tables = triggers.look(database, pools).await;
+        for table in tables.context("DATABASE_URL")? {
+            let (name, key, subject) = (&table.table, &table.key, table.subject);
+            if table.flaws.is_empty() {
+                output::print(&format!(
+                    "{name}: complete; changes of a {subject} are said, by {key}\n"
+                ))?;
+            }
+            for flaw in &table.flaws {
+                are_complete = false;
+                output::print(&format!("{name}: not complete: {flaw}\n"))?;
+            }
+        }
+    }
+    if are_complete {
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::print(
+        "`sessiongate db install` makes what is missing, and replaces what is outdated\n",
+    )?;
+    Ok(ExitCode::FAILURE)
+}
+
+fn advice(database: &DatabaseSettings, command: &str) -> String {
+    format!(
+        "{:?}: the role of DATABASE_URL must own the tables; otherwise let their owner run what `sessiongate db {command} \
+         --print` prints",
+        database.url
+    )
+}
+
+fn with_pools<T>(act: impl AsyncFnOnce(&Pools) -> Result<T>) -> Result<T> {
+    super::use_aws_lc()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let done = runtime.block_on(async {
+        let pools = Pools::new(process(runtime.handle().clone()));
+        act(&pools).await
+    });
+    runtime.shutdown_background();
+    done
+}

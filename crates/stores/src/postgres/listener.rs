@@ -1,0 +1,318 @@
+//! Hears what changes in PostgreSQL.
+//!
+//! A connection of its own listens. It may have to go past a pooler that the other connections go through: in transaction
+//! mode `LISTEN` seems to succeed there, and nothing is heard. So each second a second connection, which goes where the
+//! look-ups go, says a word, and the first has to hear it while it asks nothing. That also shows that both lead to the same
+//! database of the same server, and a connection that is dead but open is noticed within two seconds.
+//!
+//! What no trigger says is found by looking at the tables now and then: triggers that are gone, partitions that were detached,
+//! tables that were swapped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::super::hearing::{Audience, Channel, Word};
+use super::super::pools::Fingerprints;
+use super::super::process::Process;
+use super::heard::{Heard, REVOCATIONS};
+use super::own::text;
+use super::server::{Connection, Hearing, PostgresError, PostgresServer};
+use super::triggers::{CHANNEL, ChangeTriggers, Seen};
+
+/// What a channel depends on.
+#[derive(Clone, PartialEq)]
+pub(in super::super) struct ChangesTarget {
+    /// Where it listens.
+    pub(in super::super) listen: PostgresServer,
+    /// Where users and sessions are looked up.
+    pub(in super::super) truth: PostgresServer,
+    /// How long a question may take, connecting included.
+    pub(in super::super) timeout: Duration,
+    /// What has to say changes.
+    pub(in super::super) triggers: ChangeTriggers,
+    pub(in super::super) files: Fingerprints,
+}
+
+/// A channel on which changes in PostgreSQL are heard, and the task that keeps it open.
+pub(in super::super) struct PostgresChannel {
+    audience: Arc<Audience>,
+    stop: CancellationToken,
+    keeper: TaskTracker,
+}
+
+impl PostgresChannel {
+    /// Opens it, now and whenever it breaks.
+    pub(in super::super) fn open(target: ChangesTarget, process: &Process) -> Self {
+        let channel = Self {
+            audience: Arc::new(Audience::new(Channel::Postgres)),
+            stop: CancellationToken::new(),
+            keeper: TaskTracker::new(),
+        };
+        let keeper = Keeper {
+            target,
+            audience: Arc::clone(&channel.audience),
+            process: process.clone(),
+            said: None,
+        };
+        let stop = channel.stop.clone();
+        let vital = process.vital;
+        let keep = async move {
+            let _part = vital("the channel of changes in PostgreSQL");
+            stop.run_until_cancelled(keeper.keep()).await;
+        };
+        channel.keeper.spawn_on(keep, &process.runtime);
+        channel.keeper.close();
+        channel
+    }
+
+    /// Who hears it.
+    pub(in super::super) fn audience(&self) -> &Arc<Audience> {
+        &self.audience
+    }
+
+    /// Gives it up for good.
+    pub(in super::super) async fn close(&self) {
+        self.stop.cancel();
+        // The task waits for nothing that goes on without it.
+        let _ = timeout(CLOSE_WITHIN, self.keeper.wait()).await;
+        self.audience.deaf("it was closed");
+    }
+}
+
+impl Drop for PostgresChannel {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+struct Keeper {
+    target: ChangesTarget,
+    audience: Arc<Audience>,
+    process: Process,
+    /// Whether it is heard, and why not, as it was said last.
+    said: Option<Result<(), String>>,
+}
+
+/// Both connections.
+struct Pair {
+    /// The one that listens.
+    ear: Connection,
+    /// The one that says what the other has to hear, and looks at the tables.
+    mouth: Connection,
+    heard: Arc<Heard>,
+}
+
+impl Keeper {
+    async fn keep(mut self) {
+        let mut wait = SHORTEST_WAIT;
+        loop {
+            let began = Instant::now();
+            let why = self.hear_once().await;
+            self.deaf(&why);
+            if began.elapsed() > LONGEST_WAIT * 2 {
+                wait = SHORTEST_WAIT;
+            }
+            // Not all gates at once.
+            sleep(wait.mul_f64(0.5 + 0.5 * random_share())).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Opens the connections and hears until that is over, for the reason that it returns.
+    async fn hear_once(&mut self) -> String {
+        let limit = self.target.timeout;
+        let pair = match timeout(limit, self.open()).await {
+            Ok(Ok(pair)) => pair,
+            Ok(Err((setting, error))) => return format!("{setting}: {}", error.described()),
+            Err(_) => return format!("no connection within {} ms", limit.as_millis()),
+        };
+        let heard = Arc::clone(&pair.heard);
+        tokio::select! {
+            why = self.watch(&pair) => why,
+            never = heard.make_up() => match never {},
+            () = pair.ear.ended() => "the connection of LISTEN_DATABASE_URL was closed".to_owned(),
+        }
+    }
+
+    async fn open(&self) -> Result<Pair, (&'static str, PostgresError)> {
+        let ChangesTarget {
+            listen,
+            truth,
+            timeout,
+            ..
+        } = &self.target;
+        let clock = self.process.clock.clone();
+        let heard = Arc::new(Heard::new(Arc::clone(&self.audience), clock));
+        let hears = Arc::clone(&heard);
+        let hearing: Hearing = Arc::new(move |notification| hears.hear(notification));
+        let of_listen = |error| ("LISTEN_DATABASE_URL", error);
+        let ear = listen.connect(*timeout, Some(&hearing)).await;
+        let ear = ear.map_err(of_listen)?;
+        let listen = format!("LISTEN {CHANNEL}; LISTEN {REVOCATIONS}");
+        ear.run(&listen).await.map_err(of_listen)?;
+        let mouth = truth.connect(*timeout, None).await;
+        let mouth = mouth.map_err(|error| ("DATABASE_URL", error))?;
+        Ok(Pair { ear, mouth, heard })
+    }
+
+    /// Proves each second that everything is heard, and looks at the tables now and then. Returns why that is over.
+    async fn watch(&mut self, pair: &Pair) -> String {
+        let mut last: Option<Seen> = None;
+        let mut next_look = Instant::now();
+        let mut is_settled = false;
+        loop {
+            let asked = self.process.clock.monotonic();
+            let looks = Instant::now() >= next_look;
+            // Both at once, so that the one does not delay the other.
+            let limit = last.as_ref().map_or(self.target.timeout, |_| PROOF_WITHIN);
+            let look = async {
+                let seen = match looks {
+                    true => Some(self.target.triggers.seen(&pair.mouth).await),
+                    false => None,
+                };
+                seen.transpose()
+            };
+            let (seen, proof) = tokio::join!(timeout(limit, look), pair.prove(limit));
+            if let Err(why) = proof {
+                return why;
+            }
+            match seen {
+                Ok(Ok(None)) => {}
+                Ok(Ok(Some(seen))) => {
+                    next_look = Instant::now() + LOOK_EVERY;
+                    let is_same = |last: &Seen| last.fingerprint == seen.fingerprint;
+                    if !last.as_ref().is_none_or(is_same) {
+                        self.audience.say(&Word::Everything);
+                    }
+                    last = Some(seen);
+                }
+                Ok(Err(error)) => return format!("DATABASE_URL: {}", error.described()),
+                Err(_) => return slow(limit),
+            }
+            if !is_settled {
+                is_settled = true;
+                // A connection that only listens is idle for the server. Of a pooler's connections this is none.
+                let _ = timeout(PROOF_WITHIN, pair.ear.run(NEVER_IDLE)).await;
+            }
+            match last.as_ref().and_then(Seen::flaw) {
+                None => {
+                    self.audience.prove(asked, TRUST);
+                    self.listen();
+                }
+                Some(flaw) => self.deaf(&format!(
+                    "{flaw}; `sessiongate db install` makes the triggers, `sessiongate db status` says what is wrong"
+                )),
+            }
+            sleep(BEAT).await;
+        }
+    }
+
+    fn listen(&mut self) {
+        self.audience.listen();
+        if self.said != Some(Ok(())) {
+            tracing::info!("changes in PostgreSQL are heard");
+            self.said = Some(Ok(()));
+        }
+    }
+
+    fn deaf(&mut self, why: &str) {
+        self.audience.deaf(why);
+        let said = Some(Err(why.to_owned()));
+        if self.said != said {
+            tracing::warn!(
+                detail = why,
+                "changes in PostgreSQL are not heard, so little is remembered"
+            );
+            self.said = said;
+        }
+    }
+}
+
+impl Pair {
+    /// Makes sure that the one connection hears what the other says.
+    async fn prove(&self, limit: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + limit;
+        let payload = self.heard.expect(random_text());
+        let parameters = [text(&CHANNEL), text(&payload)];
+        let rows = timeout_at(deadline, self.mouth.query(SAY, &parameters)).await;
+        let rows = rows.map_err(|_| slow(limit))?;
+        let rows = rows.map_err(|error| format!("DATABASE_URL: {}", error.described()))?;
+        let value = |at| rows.first().and_then(|row| row.try_get::<_, f64>(at).ok());
+        if value(0) != Some(0.0) {
+            return Err(STANDBY.to_owned());
+        }
+        if value(1).is_none_or(|usage| usage > FULL) {
+            return Err(QUEUE.to_owned());
+        }
+        if timeout_at(deadline, self.heard.proved()).await.is_err() {
+            // One of a pooler's connections may be listening now, and would go on.
+            let _ = timeout(PROOF_WITHIN, self.ear.run("UNLISTEN *")).await;
+            return Err(UNHEARD.to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn slow(limit: Duration) -> String {
+    format!("DATABASE_URL: no answer within {} ms", limit.as_millis())
+}
+
+fn random_text() -> String {
+    let mut bytes = [0; 16];
+    // Without randomness a proof may be another gate's, which proves the same.
+    let _ = rand::fill(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A number from 0 to 1.
+fn random_share() -> f64 {
+    let mut byte = [0];
+    let _ = rand::fill(&mut byte);
+    f64::from(byte[0]) / 255.0
+}
+
+/// On a standby nothing can be said. The second column is how full the queue of notifications is.
+const SAY: &str = "\
+    SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 1 ELSE 0 END::float8, pg_catalog.pg_notification_queue_usage(), \
+    CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_notify($1, $2)::text END";
+
+/// Versions before 14 have no such setting.
+const NEVER_IDLE: &str = "\
+    SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'";
+
+const STANDBY: &str = "DATABASE_URL leads to a standby, which may still show what was there before a change that was heard; \
+                       let it lead to the primary";
+
+const QUEUE: &str = "the queue of notifications of the PostgreSQL server is more than half full, and triggers say nothing when it \
+                     is full: a connection that listens has not read for long (pg_stat_activity), perhaps in an open \
+                     transaction";
+
+const UNHEARD: &str = "what is said through DATABASE_URL is not heard through LISTEN_DATABASE_URL: both must lead to the same \
+                       database of the same server, and LISTEN_DATABASE_URL past a pooler in transaction mode, through which \
+                       LISTEN hears nothing";
+
+/// Triggers are mute when it is fuller than nine tenths.
+const FULL: f64 = 0.5;
+
+/// How often is proved that everything is heard. With the time that it takes, less than two seconds.
+const BEAT: Duration = Duration::from_millis(700);
+
+/// How long a proof is trusted: until the next one, with the longest that may take.
+const TRUST: Duration = Duration::from_millis(2500);
+
+/// How long a proof may take; the first one as long as a question.
+const PROOF_WITHIN: Duration = Duration::from_millis(900);
+
+/// How often the tables and their triggers are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+
+/// Before the next attempt.
+const SHORTEST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);

@@ -1,0 +1,124 @@
+//! Triggers that say which users and sessions have changed, with `NOTIFY`.
+
+mod sql;
+mod state;
+mod watch;
+
+use std::time::Duration;
+
+pub(super) use self::sql::CHANNEL;
+use self::state::Look;
+pub(super) use self::state::Seen;
+pub use self::state::{TriggerFlaw, WatchedTable};
+use self::watch::Watch;
+use super::super::pools::Pools;
+use super::super::settings::{DatabaseSettings, Settings};
+use super::own::{OwnTableError, OwnTables};
+use super::server::{Connection, PostgresError};
+
+/// The triggers that say what changes in the tables that some stores look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeTriggers(Vec<Watch>);
+
+impl ChangeTriggers {
+    /// Those for stores with these settings, which are all in one database.
+    pub fn of<'a>(settings: impl IntoIterator<Item = &'a Settings>) -> Self {
+        Self(watch::of(settings))
+    }
+
+    /// Whether there is nothing to watch.
+    pub fn is_nothing(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The script that makes them, for somebody who owns the tables.
+    pub fn sql(&self) -> String {
+        format!("{}{};\n", sql::preface(&self.0), sql::install(&self.0))
+    }
+
+    /// The script that removes all of them from a database, those of other versions too.
+    pub fn removal_sql() -> String {
+        format!("{};\n", sql::uninstall())
+    }
+
+    /// Makes them, or replaces those that are outdated.
+    ///
+    /// # Errors
+    /// When the database refuses: its role has to own the tables.
+    pub async fn install(
+        &self,
+        database: &DatabaseSettings,
+        pools: &Pools,
+    ) -> Result<(), OwnTableError> {
+        with_tables(&patient(database), pools, async |tables| {
+            tables.ask(&sql::install(&self.0), &[]).await
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Removes all of them from the database, those of other versions too.
+    ///
+    /// # Errors
+    /// When the database refuses: its role has to own the tables.
+    pub async fn uninstall(
+        database: &DatabaseSettings,
+        pools: &Pools,
+    ) -> Result<(), OwnTableError> {
+        with_tables(&patient(database), pools, async |tables| {
+            tables.ask(&sql::uninstall(), &[]).await
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Every table, and whether all its changes are said.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn look(
+        &self,
+        database: &DatabaseSettings,
+        pools: &Pools,
+    ) -> Result<Vec<WatchedTable>, OwnTableError> {
+        with_tables(database, pools, async |tables| {
+            let mut seen = Seen::default();
+            for look in self.0.iter().map(Look::at) {
+                let rows = tables.ask(state::MEMBERS, &look.parameters()).await?;
+                look.read(&rows, &mut seen)?;
+            }
+            Ok(seen.tables)
+        })
+        .await
+    }
+
+    /// What is seen of them on this connection.
+    pub(super) async fn seen(&self, connection: &Connection) -> Result<Seen, PostgresError> {
+        let mut seen = Seen::default();
+        for look in self.0.iter().map(Look::at) {
+            let rows = connection.query(state::MEMBERS, &look.parameters()).await?;
+            look.read(&rows, &mut seen)?;
+        }
+        Ok(seen)
+    }
+}
+
+async fn with_tables<T>(
+    database: &DatabaseSettings,
+    pools: &Pools,
+    act: impl AsyncFnOnce(&OwnTables) -> Result<T, OwnTableError>,
+) -> Result<T, OwnTableError> {
+    let tables = OwnTables::open(database, pools).ok_or(OwnTableError::NoPostgres)?;
+    let done = act(&tables).await;
+    tables.close().await;
+    done
+}
+
+/// Making triggers waits for those who write to the tables at that moment; the statement itself bounds that.
+fn patient(database: &DatabaseSettings) -> DatabaseSettings {
+    let mut database = database.clone();
+    database.timeout = database.timeout.max(PATIENCE);
+    database
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);

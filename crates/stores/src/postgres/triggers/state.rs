@@ -1,0 +1,350 @@
+//! Whether the triggers are there, as they should be.
+
+use std::fmt;
+
+use serde::Deserialize;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::super::own::Parameter;
+use super::super::server::PostgresError;
+use super::sql::{self, PREFIX, VERSION};
+use super::watch::Watch;
+
+/// A table whose changes should be said, and what is wrong with that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchedTable {
+    /// The table, quoted.
+    pub table: String,
+    /// The column that says whom a change is about, quoted.
+    pub key: String,
+    /// What a change is about: `session` or `user`.
+    pub subject: &'static str,
+    /// Why not all changes are said; nothing where they are.
+    pub flaws: Vec<TriggerFlaw>,
+}
+
+/// Why changes of a table are not said. Tables are quoted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TriggerFlaw {
+    /// A trigger does not fire, or not for changes by logical replication.
+    Disabled(String),
+    /// The owner of the function may not notify.
+    MayNotNotify(String),
+    /// There is no such trigger.
+    Missing(String),
+    /// The table has no such column.
+    NoColumn(String),
+    /// There is no such table.
+    NoTable,
+    /// This is no table that can have triggers for all its changes: a view, or a table of another server.
+    NotATable(String),
+    /// A trigger is of another version, or does not watch all columns that are read.
+    Outdated(String),
+}
+
+impl fmt::Display for TriggerFlaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disabled(on) => write!(f, "a trigger on {on} is disabled, or not ENABLE ALWAYS"),
+            Self::MayNotNotify(owner) => write!(
+                f,
+                "{owner}, who owns the function of the triggers, may not call pg_notify"
+            ),
+            Self::Missing(on) => write!(f, "a trigger on {on} is missing"),
+            Self::NoColumn(column) => write!(f, "there is no column {column}"),
+            Self::NoTable => f.write_str("there is no such table"),
+            Self::NotATable(on) => write!(
+                f,
+                "{on} is a view or a foreign table, and no trigger can say what changes there"
+            ),
+            Self::Outdated(on) => write!(
+                f,
+                "a trigger on {on} is of another version, or does not watch all columns that are read"
+            ),
+        }
+    }
+}
+
+/// What was seen of all tables.
+#[derive(Clone, Debug, Default)]
+pub(in super::super) struct Seen {
+    pub(in super::super) tables: Vec<WatchedTable>,
+    /// Another one when a table, a partition or a trigger was made, replaced or emptied, which no trigger says.
+    pub(in super::super) fingerprint: String,
+}
+
+impl Seen {
+    /// Why not all changes are said, if so.
+    pub(in super::super) fn flaw(&self) -> Option<String> {
+        let flawed = |table: &WatchedTable| {
+            let flaw = table.flaws.first()?;
+            Some(format!("{}: {flaw}", table.table))
+        };
+        self.tables.iter().find_map(flawed)
+    }
+}
+
+/// What is asked for to see the triggers of one table.
+pub(super) struct Look<'w> {
+    watch: &'w Watch,
+    table: &'w str,
+    function: String,
+    body: String,
+}
+
+impl<'w> Look<'w> {
+    pub(super) fn at(watch: &'w Watch) -> Self {
+        Self {
+            watch,
+            table: watch.table.quoted(),
+            function: watch.function(),
+            body: sql::body(watch),
+        }
+    }
+
+    /// The values in [`MEMBERS`].
+    pub(super) fn parameters(&self) -> [Parameter<'_>; 5] {
+        [
+            (&self.table, Type::TEXT),
+            (&self.function, Type::TEXT),
+            (&self.body, Type::TEXT),
+            (&PATTERN, Type::TEXT),
+            (&sql::SEARCH_PATH, Type::TEXT),
+        ]
+    }
+
+    /// Adds what the rows say to what was seen.
+    pub(super) fn read(&self, rows: &[Row], seen: &mut Seen) -> Result<(), PostgresError> {
+        let members = rows.iter().map(Member::read).collect::<Result<Vec<_>, _>>();
+        let members = members?;
+        for member in &members {
+            seen.fingerprint.push_str(&member.identity);
+            for trigger in &member.triggers {
+                seen.fingerprint.push_str(&trigger.row);
+            }
+        }
+        seen.fingerprint.push('\n');
+        seen.tables.push(WatchedTable {
+            table: self.watch.table.quoted().to_owned(),
+            key: self.watch.key.quoted().to_owned(),
+            subject: self.watch.subject.as_str(),
+            flaws: judge(self.watch, &members),
+        });
+        Ok(())
+    }
+}
+
+/// The table, a partition of it, or a table that inherits from it. The table itself is the first.
+#[derive(Debug)]
+struct Member {
+    name: String,
+    is_table: bool,
+    /// Another one when it is another table, or when its rows were replaced at once.
+    identity: String,
+    columns: Vec<String>,
+    triggers: Vec<Trigger>,
+}
+
+/// A trigger of ours.
+#[derive(Clone, Debug, Deserialize)]
+struct Trigger {
+    name: String,
+    enabled: String,
+    kind: i32,
+    /// The columns that it watches, if it watches columns.
+    watched: Option<Vec<String>>,
+    /// Whether its function does what it should.
+    is_right: bool,
+    /// Who owns the function.
+    owner: String,
+    may_notify: bool,
+    /// Another one when it was changed.
+    row: String,
+}
+
+impl Member {
+    fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        let triggers: Option<String> = row.try_get(4)?;
+        // PostgreSQL made this text, from a query of ours.
+        let triggers = triggers.and_then(|text| serde_json::from_str(&text).ok());
+        Ok(Self {
+            name: row.try_get(0)?,
+            is_table: row.try_get(1)?,
+            identity: row.try_get(2)?,
+            columns: row.try_get::<_, Option<_>>(3)?.unwrap_or_default(),
+            triggers: triggers.unwrap_or_default(),
+        })
+    }
+}
+
+fn judge(watch: &Watch, members: &[Member]) -> Vec<TriggerFlaw> {
+    let Some(root) = members.first() else {
+        return vec![TriggerFlaw::NoTable];
+    };
+    let mut flaws = Vec::new();
+    let is_there = |name: &str| root.columns.iter().any(|column| column == name);
+    let needed = [&watch.key].into_iter().chain(&watch.needed);
+    let missing = needed.filter(|column| !is_there(column.name()));
+    flaws.extend(missing.map(|column| TriggerFlaw::NoColumn(column.quoted().to_owned())));
+    let optional = watch.optional.iter();
+    let optional = optional.filter(|column| is_there(column.name()));
+    let wanted: Vec<_> = watch.needed.iter().chain(optional).collect();
+    let name = watch.function();
+    for member in members {
+        if !member.is_table {
+            flaws.push(TriggerFlaw::NotATable(member.name.clone()));
+            continue;
+        }
+        for (suffix, kind) in TRIGGERS {
+            let expected = format!("{name}_{suffix}");
+            let mut triggers = member.triggers.iter();
+            let Some(trigger) = triggers.find(|trigger| trigger.name == expected) else {
+                flaws.push(absent(watch, member, suffix));
+                continue;
+            };
+            let watches = |name: &str| {
+                let watched = trigger.watched.as_ref();
+                watched.is_some_and(|watched| watched.iter().any(|column| column == name))
+            };
+            let watches_all = || wanted.iter().all(|column| watches(column.name()));
+            let on = member.name.clone();
+            if !trigger.is_right || trigger.kind != kind || suffix == "update" && !watches_all() {
+                flaws.push(TriggerFlaw::Outdated(on));
+            } else if trigger.enabled != ALWAYS {
+                flaws.push(TriggerFlaw::Disabled(on));
+            } else if !trigger.may_notify {
+                flaws.push(TriggerFlaw::MayNotNotify(trigger.owner.clone()));
+            }
+        }
+    }
+    flaws.dedup();
+    flaws
+}
+
+/// There may be one of another version.
+fn absent(watch: &Watch, member: &Member, suffix: &str) -> TriggerFlaw {
+    let (subject, on) = (watch.subject.as_str(), member.name.clone());
+    let is_like_it = |trigger: &&Trigger| {
+        let name = trigger.name.strip_prefix(PREFIX);
+        let version = name.and_then(|name| name.strip_prefix('v')?.split_once('_'));
+        version.is_some_and(|(version, rest)| {
+            version != VERSION.to_string() && rest.starts_with(subject) && rest.ends_with(suffix)
+        })
+    };
+    match member.triggers.iter().find(is_like_it) {
+        Some(_) => TriggerFlaw::Outdated(on),
+        None => TriggerFlaw::Missing(on),
+    }
+}
+
+/// `tgenabled` of a trigger that fires always.
+const ALWAYS: &str = "A";
+
+/// The triggers that each table must have, with `tgtype` of each: the bits are row 1, insert 4, delete 8, update 16,
+/// truncate 32.
+const TRIGGERS: [(&str, i32); 3] = [("rows", 13), ("update", 17), ("truncate", 32)];
+
+/// Triggers of ours, of every version.
+const PATTERN: &str = "sessiongate\\_v%";
+
+/// The table and all that are a part of it, with our triggers on each.
+pub(super) const MEMBERS: &str = r"
+    WITH RECURSIVE tree AS (
+        SELECT pg_catalog.to_regclass($1)::oid AS oid
+        UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+    SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), c.relkind IN ('r', 'p'),
+        c.oid::text || ':' || c.relfilenode::text,
+        (SELECT pg_catalog.array_agg(a.attname::text) FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+        (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+                'name', t.tgname, 'enabled', t.tgenabled, 'kind', t.tgtype,
+                'watched', CASE t.tgnargs WHEN 1 THEN pg_catalog.convert_from(pg_catalog.substring(
+                    t.tgargs, 1, pg_catalog.octet_length(t.tgargs) - 1), pg_catalog.getdatabaseencoding())::json END,
+                'is_right', p.proname = $2 AND p.prosrc = $3 AND p.prosecdef AND p.proconfig = ARRAY[$5],
+                'owner', pg_catalog.pg_get_userbyid(p.proowner),
+                'may_notify', pg_catalog.has_function_privilege(p.proowner, 'pg_catalog.pg_notify(text, text)', 'EXECUTE'),
+                'row', t.oid::text || ':' || t.xmin::text) ORDER BY t.oid)::text
+            FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+            WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgname LIKE $4)
+    FROM tree JOIN pg_catalog.pg_class c USING (oid) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    ORDER BY c.oid <> pg_catalog.to_regclass($1), c.oid";
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::super::identifier::{Column, Table};
+    use super::super::watch::Subject;
+    use super::*;
+
+    fn watch() -> Watch {
+        let column = |name| Column::parse(name).unwrap();
+        Watch {
+            table: Table::parse("users").unwrap(),
+            subject: Subject::User,
+            key: column("id"),
+            needed: vec![column("role")],
+            optional: vec![column("banned")],
+        }
+    }
+
+    fn member(name: &str) -> Member {
+        let triggers = TRIGGERS.map(|(suffix, kind)| Trigger {
+            name: format!("{}_{suffix}", watch().function()),
+            enabled: ALWAYS.to_owned(),
+            kind,
+            watched: (suffix == "update").then(|| vec!["more".to_owned(), "role".to_owned()]),
+            is_right: true,
+            owner: "app".to_owned(),
+            may_notify: true,
+            row: String::new(),
+        });
+        Member {
+            name: name.to_owned(),
+            is_table: true,
+            identity: String::new(),
+            columns: ["id", "role"].map(str::to_owned).to_vec(),
+            triggers: triggers.to_vec(),
+        }
+    }
+
+    fn judged(change: impl Fn(&mut [Member])) -> Vec<TriggerFlaw> {
+        let mut members = ["users", "users_1"].map(member);
+        change(&mut members);
+        judge(&watch(), &members)
+    }
+
+    #[test]
+    fn whatever_is_not_as_it_should_be_is_named() {
+        let on = |name: &str| name.to_owned();
+        assert_eq!(judged(|_| ()), []);
+        assert_eq!(judge(&watch(), &[]), [TriggerFlaw::NoTable]);
+        let second = |change: fn(&mut Member)| judged(move |members| change(&mut members[1]));
+        let missing = second(|member| member.triggers.truncate(2));
+        assert_eq!(missing, [TriggerFlaw::Missing(on("users_1"))]);
+        let disabled = second(|member| member.triggers[0].enabled = "O".to_owned());
+        assert_eq!(disabled, [TriggerFlaw::Disabled(on("users_1"))]);
+        let outdated = second(|member| member.triggers[1].watched = Some(Vec::new()));
+        assert_eq!(outdated, [TriggerFlaw::Outdated(on("users_1"))]);
+        let tampered = second(|member| member.triggers[2].is_right = false);
+        assert_eq!(tampered, [TriggerFlaw::Outdated(on("users_1"))]);
+        let foreign = second(|member| member.is_table = false);
+        assert_eq!(foreign, [TriggerFlaw::NotATable(on("users_1"))]);
+        let mute = second(|member| member.triggers[0].may_notify = false);
+        assert_eq!(mute, [TriggerFlaw::MayNotNotify("app".to_owned())]);
+        let older = judged(|members| {
+            for trigger in &mut members[0].triggers {
+                trigger.name = trigger.name.replace("_v1_", "_v0_");
+            }
+        });
+        assert_eq!(older, [TriggerFlaw::Outdated(on("users"))]);
+    }
+
+    #[test]
+    fn a_column_that_came_later_must_be_watched_too() {
+        let came = judged(|members| members[0].columns.push("banned".to_owned()));
+        let outdated = ["users", "users_1"].map(|on| TriggerFlaw::Outdated(on.to_owned()));
+        assert_eq!(came, outdated);
+        let left = judged(|members| members[0].columns.retain(|name| name == "id"));
+        assert_eq!(left, [TriggerFlaw::NoColumn("\"role\"".to_owned())]);
+    }
+}

@@ -1,0 +1,173 @@
+//! Which tables are watched, and what of them, for the settings of some stores.
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use super::super::super::columns::UserColumns;
+use super::super::super::identifier::{Column, Table};
+use super::super::super::settings::{SessionTables, Settings};
+use super::super::super::standing::Need;
+use super::sql;
+
+/// A table whose changes are said, and by which of its columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct Watch {
+    pub(super) table: Table,
+    pub(super) subject: Subject,
+    /// The column that names the user or holds the token.
+    pub(super) key: Column,
+    /// What else is read of a row: a change of any of these is said.
+    pub(super) needed: Vec<Column>,
+    /// What is read of a row where the table has it.
+    pub(super) optional: Vec<Column>,
+}
+
+/// Whom a change is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// The session whose token is in the column. A session's word never holds the token, which is a credential: everybody
+    /// who may connect can listen.
+    Session,
+    /// The user whose id is in the column.
+    User,
+}
+
+impl Subject {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::User => "user",
+        }
+    }
+}
+
+impl Watch {
+    /// The function that says changes of this table. Its name holds a digest of what it does, so that another version has
+    /// another name.
+    pub(super) fn function(&self) -> String {
+        let digest = digest(&SHA256, sql::body(self).as_bytes());
+        let digits = digest.as_ref().iter().take(4);
+        let digits: String = digits.map(|byte| format!("{byte:02x}")).collect();
+        let (version, subject) = (sql::VERSION, self.subject.as_str());
+        format!("{}v{version}_{subject}_{digits}", sql::PREFIX)
+    }
+}
+
+/// All that is watched for stores with these settings, each table and key once.
+pub(super) fn of<'a>(settings: impl IntoIterator<Item = &'a Settings>) -> Vec<Watch> {
+    let mut watches = Vec::new();
+    for settings in settings {
+        of_one(settings, &mut watches);
+    }
+    for watch in &mut watches {
+        let Watch {
+            key,
+            needed,
+            optional,
+            ..
+        } = watch;
+        needed.retain(|column| column != key);
+        optional.retain(|column| column != key && !needed.contains(column));
+        for columns in [needed, optional] {
+            columns.sort_by(|one, other| one.name().cmp(other.name()));
+            columns.dedup();
+        }
+    }
+    watches
+}
+
+fn of_one(settings: &Settings, watches: &mut Vec<Watch>) {
+    let Some(database) = &settings.database else {
+        return;
+    };
+    if let Some(users) = &database.users {
+        let asked = settings.asked_of_users();
+        of_columns(&asked, (&users.table, &users.id), None, watches);
+    }
+    if let Some(sessions) = &database.sessions {
+        let SessionTables {
+            table,
+            token,
+            user,
+            expires,
+            created,
+            users,
+            email,
+            name,
+            time_zone: _,
+            standing,
+        } = sessions;
+        let read = [user, expires].into_iter().chain(created);
+        let session = watch(watches, Subject::Session, table, token);
+        session.needed.extend(read.cloned());
+        let read = email.iter().chain(name);
+        let user = watch(watches, Subject::User, &users.table, &users.id);
+        user.needed.extend(read.cloned());
+        let standing = [
+            (&standing.verified, (Subject::User, &users.table, &users.id)),
+            (
+                &standing.anonymous,
+                (Subject::User, &users.table, &users.id),
+            ),
+            (&standing.impersonated_by, (Subject::Session, table, token)),
+        ];
+        for (column, (subject, table, key)) in standing {
+            let Some(column) = column else {
+                continue;
+            };
+            let watch = watch(watches, subject, table, key);
+            match column.need {
+                Need::Always => watch.needed.push(column.column.clone()),
+                Need::IfReadable | Need::IfThere => watch.optional.push(column.column.clone()),
+            }
+        }
+        let asked = settings.asked_with_sessions();
+        let of_sessions = Some((table, token));
+        of_columns(&asked, (&users.table, &users.id), of_sessions, watches);
+    }
+}
+
+/// Watches the columns that rules, headers and claims are made of. Tables come with the columns of their keys.
+fn of_columns(
+    asked: &UserColumns,
+    (users, id): (&Table, &Column),
+    sessions: Option<(&Table, &Column)>,
+    watches: &mut Vec<Watch>,
+) {
+    for memberships in asked.memberships() {
+        let read = [&memberships.organization, &memberships.role];
+        let watch = watch(
+            watches,
+            Subject::User,
+            &memberships.table,
+            &memberships.user,
+        );
+        watch.needed.extend(read.map(Column::clone));
+    }
+    let user = watch(watches, Subject::User, users, id);
+    user.needed.extend(asked.of_users().cloned());
+    if let Some((table, token)) = sessions {
+        let session = watch(watches, Subject::Session, table, token);
+        session.needed.extend(asked.of_sessions().cloned());
+    }
+}
+
+/// The watch of this table by this key, which is a new one if there was none.
+fn watch<'w>(
+    watches: &'w mut Vec<Watch>,
+    subject: Subject,
+    table: &Table,
+    key: &Column,
+) -> &'w mut Watch {
+    let is_it = |watch: &Watch| (watch.subject, &watch.table, &watch.key) == (subject, table, key);
+    let index = watches.iter().position(is_it).unwrap_or_else(|| {
+        watches.push(Watch {
+            table: table.clone(),
+            subject,
+            key: key.clone(),
+            needed: Vec::new(),
+            optional: Vec::new(),
+        });
+        watches.len() - 1
+    });
+    &mut watches[index]
+}

@@ -1,0 +1,282 @@
+//! The sentinels of a Redis, which know where its primary is.
+//!
+//! One sentinel may be cut off together with a primary that is none any more, and goes on naming it. So what counts is what most
+//! of them say: no other primary can have been made without the most of them. The address that they give is that of the failover
+//! only once they have heard of it, which takes them a moment.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisConnectionInfo};
+use tokio::time::timeout;
+
+use super::refusal::{describe, no_line};
+use super::server::{ConnectError, Driver, RedisAddress, RedisServer, open_tcp};
+
+/// The sentinels of a Redis.
+#[derive(Clone)]
+pub struct Sentinels {
+    /// Where each is: a name, or an address without brackets, and the port.
+    pub hosts: Vec<(String, u16)>,
+    /// What they call the Redis that is meant.
+    pub name: String,
+    /// Whether they, and the servers, speak TLS.
+    pub tls: bool,
+    /// User and password of the sentinels themselves.
+    pub login: RedisConnectionInfo,
+}
+
+/// Where a primary is.
+pub(super) type Primary = (String, u16);
+
+/// The connections to the sentinels.
+pub(super) struct Council<'a> {
+    sentinels: &'a Sentinels,
+    ca_file: Option<&'a PathBuf>,
+    seats: Vec<Seat>,
+}
+
+/// That to one of them.
+type Seat = Option<(MultiplexedConnection, Driver)>;
+
+/// What the sentinels say.
+#[derive(Debug)]
+pub(super) struct Votes {
+    given: Vec<Result<Primary, String>>,
+    asked: usize,
+}
+
+impl<'a> Council<'a> {
+    /// That of `server`, which was found at `here`; without connections yet. `None` where there are no sentinels.
+    pub(super) fn of(
+        server: &'a RedisServer,
+        here: &RedisServer,
+        ca_file: Option<&'a PathBuf>,
+    ) -> Option<(Self, Primary)> {
+        let sentinels = server.sentinels()?;
+        let RedisAddress::Tcp { host, port, .. } = &here.address else {
+            return None;
+        };
+        Some((Self::new(sentinels, ca_file), (host.clone(), *port)))
+    }
+
+    fn new(sentinels: &'a Sentinels, ca_file: Option<&'a PathBuf>) -> Self {
+        Self {
+            sentinels,
+            ca_file,
+            seats: sentinels.hosts.iter().map(|_| None).collect(),
+        }
+    }
+
+    /// Asks all of them where the primary is, until all have answered or had `limit`: one of them hears first of a new primary.
+    pub(super) async fn hear_all(&mut self, limit: Duration) -> Votes {
+        self.ask(limit, |_| false).await
+    }
+
+    /// Whether most of them name another primary than this one.
+    pub(super) async fn names_another_than(&mut self, known: &Primary, limit: Duration) -> bool {
+        let votes = self.hear_all(limit).await;
+        votes.majority().is_some_and(|primary| primary != known)
+    }
+
+    async fn ask(&mut self, limit: Duration, is_enough: impl Fn(&Votes) -> bool) -> Votes {
+        let (sentinels, ca_file) = (self.sentinels, self.ca_file);
+        let hosts = sentinels.hosts.iter().zip(&mut self.seats);
+        let asking = hosts.map(|(host, seat)| async move {
+            let asked = timeout(limit, sentinels.ask(host, seat, ca_file, limit)).await;
+            let late = || Err(format!("did not answer within {} ms", limit.as_millis()));
+            let vote = asked.unwrap_or_else(|_| late());
+            vote.map_err(|why| format!("sentinel {}: {why}", shown(host)))
+        });
+        let mut asking: FuturesUnordered<_> = asking.collect();
+        let mut votes = Votes {
+            given: Vec::new(),
+            asked: sentinels.hosts.len(),
+        };
+        while !is_enough(&votes) {
+            let Some(vote) = asking.next().await else {
+                break;
+            };
+            votes.given.push(vote);
+        }
+        votes
+    }
+}
+
+impl Sentinels {
+    /// Where the primary is, as far as they answer within `limit`.
+    ///
+    /// # Errors
+    /// When none of them says so.
+    pub(super) async fn primary(
+        &self,
+        ca_file: Option<&PathBuf>,
+        limit: Duration,
+    ) -> Result<Primary, ConnectError> {
+        let mut council = Council::new(self, ca_file);
+        let votes = council.ask(limit, |votes| votes.majority().is_some()).await;
+        Ok(votes.best()?.clone())
+    }
+
+    async fn ask(
+        &self,
+        host: &(String, u16),
+        seat: &mut Seat,
+        ca_file: Option<&PathBuf>,
+        limit: Duration,
+    ) -> Result<Primary, String> {
+        // Out of its seat until it has answered: one that was given up has an answer under way.
+        let (mut connection, driver) = match seat.take() {
+            Some(seat) => seat,
+            None => {
+                let config = AsyncConnectionConfig::new().set_response_timeout(Some(limit));
+                let login = self.login.clone();
+                let opening = open_tcp((&host.0, host.1), self.tls, ca_file, login, config);
+                opening.await.map_err(|error| no_line(&error))?
+            }
+        };
+        let mut command = redis::cmd("SENTINEL");
+        command.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
+        let primary: Option<Primary> = command
+            .query_async(&mut connection)
+            .await
+            .map_err(|error| describe("SENTINEL", &error))?;
+        *seat = Some((connection, driver));
+        primary.ok_or_else(|| format!("knows no primary called {}", self.name))
+    }
+}
+
+impl Votes {
+    /// The primary that more than half of all sentinels name.
+    pub(super) fn majority(&self) -> Option<&Primary> {
+        let (primary, votes) = self.most()?;
+        (2 * votes > self.asked).then_some(primary)
+    }
+
+    /// The primary that most of those name who have answered.
+    ///
+    /// # Errors
+    /// When none has: what the first one said.
+    pub(super) fn best(&self) -> Result<&Primary, ConnectError> {
+        if let Some((primary, _)) = self.most() {
+            return Ok(primary);
+        }
+        let why = self.given.iter().find_map(|vote| vote.as_ref().err());
+        let why = why.map_or("there are no sentinels", String::as_str);
+        Err(ConnectError::Sentinels(why.to_owned()))
+    }
+
+    /// Whether most of them name this one, and none another.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn confirm(&self, known: &Primary) -> Result<(), String> {
+        let mut named = self.given.iter().flatten();
+        if let Some((host, port)) = named.find(|primary| *primary != known) {
+            return Err(format!(
+                "a sentinel says that the primary is {host}:{port} now"
+            ));
+        }
+        match self.majority() {
+            Some(_) => Ok(()),
+            None => {
+                let why = self.given.iter().find_map(|vote| vote.as_ref().err());
+                let why = why.map_or("", String::as_str);
+                Err(format!("too few sentinels answer to trust them: {why}"))
+            }
+        }
+    }
+
+    fn most(&self) -> Option<(&Primary, usize)> {
+        let count = |primary: &Primary| {
+            let named = self.given.iter().flatten();
+            named.filter(|other| *other == primary).count()
+        };
+        let named = self.given.iter().flatten();
+        let counted = named.map(|primary| (primary, count(primary)));
+        counted.max_by_key(|(_, votes)| *votes)
+    }
+}
+
+fn shown((host, port): &(String, u16)) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    }
+}
+
+impl PartialEq for Sentinels {
+    fn eq(&self, other: &Self) -> bool {
+        let login = |sentinels: &Self| {
+            let login = &sentinels.login;
+            [login.username(), login.password()].map(|text| text.map(str::to_owned))
+        };
+        (&self.hosts, &self.name, self.tls) == (&other.hosts, &other.name, other.tls)
+            && login(self) == login(other)
+    }
+}
+
+impl Eq for Sentinels {}
+
+/// Only where they are.
+impl fmt::Debug for Sentinels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sentinels({self})")
+    }
+}
+
+impl fmt::Display for Sentinels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "rediss" } else { "redis" };
+        let hosts: Vec<_> = self.hosts.iter().map(shown).collect();
+        write!(f, "{scheme}+sentinel://{}/{}", hosts.join(","), self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn votes(given: &[Option<u16>]) -> Votes {
+        let vote = |port: &Option<u16>| match port {
+            Some(port) => Ok(("primary".to_owned(), *port)),
+            None => Err("sentinel x:1: refused".to_owned()),
+        };
+        Votes {
+            given: given.iter().map(vote).collect(),
+            asked: 3,
+        }
+    }
+
+    #[test]
+    fn most_of_all_have_to_agree_and_none_may_name_another() {
+        let known = ("primary".to_owned(), 1);
+        for (given, majority, best, confirmed) in [
+            (&[Some(1), Some(1)][..], Some(1), Some(1), Ok(())),
+            (&[None, Some(1), Some(1)], Some(1), Some(1), Ok(())),
+            (&[Some(1), None, None], None, Some(1), Err("too few")),
+            (
+                &[Some(2), Some(1), Some(1)],
+                Some(1),
+                Some(1),
+                Err("primary:2"),
+            ),
+            (&[Some(2), Some(2)], Some(2), Some(2), Err("primary:2")),
+            (&[None, None, None], None, None, Err("x:1: refused")),
+        ] {
+            let votes = votes(given);
+            let port = |primary: &Primary| primary.1;
+            assert_eq!(votes.majority().map(port), majority, "{given:?}");
+            assert_eq!(votes.best().ok().map(port), best, "{given:?}");
+            match (votes.confirm(&known), confirmed) {
+                (Ok(()), Ok(())) => {}
+                (Err(why), Err(words)) => assert!(why.contains(words), "{given:?}: {why}"),
+                (got, _) => panic!("{given:?}: {got:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What Redis has pushed and nobody has passed on yet.
+
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use redis::{PushInfo, PushKind, Value};
+use tokio::sync::Notify;
+
+/// Takes pushes from the task that reads the connection, which must not wait.
+pub(super) struct Inbox {
+    /// What our own words begin with.
+    own: Box<[u8]>,
+    waiting: Mutex<Waiting>,
+    filled: Notify,
+}
+
+/// What waits to be passed on.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Waiting {
+    /// These keys have changed.
+    pub(super) keys: Vec<Box<[u8]>>,
+    /// Any key may have changed, these among them.
+    pub(super) everything: bool,
+    /// Our own word of the highest number.
+    pub(super) own: Option<u64>,
+    /// The connection has ended.
+    pub(super) ended: bool,
+    bytes: usize,
+}
+
+impl Inbox {
+    /// An empty one. The keys of our own words are `own` and a number.
+    pub(super) fn new(own: &str) -> Self {
+        Self {
+            own: own.as_bytes().into(),
+            waiting: Mutex::default(),
+            filled: Notify::new(),
+        }
+    }
+
+    /// Takes what the driver of the connection passes on.
+    pub(super) fn take(&self, push: PushInfo) {
+        let mut waiting = self.waiting();
+        match (push.kind, push.data.into_iter().next()) {
+            (PushKind::Disconnection, _) => waiting.ended = true,
+            (PushKind::Invalidate, Some(Value::Array(keys))) => {
+                for key in keys {
+                    match key {
+                        Value::BulkString(key) => self.take_key(&mut waiting, key),
+                        // No Redis names a key in another way. What is not understood may be any.
+                        _ => waiting.hear_everything(),
+                    }
+                }
+            }
+            // Null, which stands for every key; or what no Redis has said so far.
+            (PushKind::Invalidate, _) => waiting.hear_everything(),
+            // Nothing else was asked for.
+            _ => return,
+        }
+        drop(waiting);
+        self.filled.notify_one();
+    }
+
+    /// Waits until something waits, and gives all of it.
+    pub(super) async fn empty(&self) -> Waiting {
+        loop {
+            let waiting = mem::take(&mut *self.waiting());
+            if waiting != Waiting::default() {
+                return waiting;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    fn take_key(&self, waiting: &mut Waiting, key: Vec<u8>) {
+        match self.own_word(&key) {
+            Some(number) => waiting.own = waiting.own.max(Some(number)),
+            None => waiting.hear(key),
+        }
+    }
+
+    fn own_word(&self, key: &[u8]) -> Option<u64> {
+        let number = key.strip_prefix(&*self.own)?;
+        str::from_utf8(number).ok()?.parse().ok()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn hear(&mut self, key: Vec<u8>) {
+        if self.everything {
+            return;
+        }
+        self.bytes += key.len();
+        if self.keys.len() == MOST_KEYS || self.bytes > MOST_BYTES {
+            self.hear_everything();
+        } else {
+            self.keys.push(key.into());
+        }
+    }
+
+    fn hear_everything(&mut self) {
+        self.everything = true;
+        self.keys = Vec::new();
+    }
+}
+
+/// How many keys are told one by one, of those that have changed since the last look. A look comes as soon as the runtime has a
+/// moment, so more than that is a flood, and forgetting everything is cheaper than looking for each.
+const MOST_KEYS: usize = 4096;
+
+/// How many bytes they may have together. A key of ours has some dozen.
+const MOST_BYTES: usize = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invalidate(data: Vec<Value>) -> PushInfo {
+        PushInfo {
+            kind: PushKind::Invalidate,
+            data,
+        }
+    }
+
+    fn keys(keys: &[&str]) -> PushInfo {
+        let keys = keys.iter().map(|key| Value::BulkString((*key).into()));
+        invalidate(vec![Value::Array(keys.collect())])
+    }
+
+    fn taken(inbox: &Inbox) -> Waiting {
+        mem::take(&mut *inbox.waiting())
+    }
+
+    #[test]
+    fn keys_are_told_in_their_order_and_our_own_words_apart() {
+        let inbox = Inbox::new("auth:own:");
+        inbox.take(keys(&["auth:2", "auth:own:7", "auth:1"]));
+        inbox.take(keys(&["auth:own:6", "auth:own:", "auth:own:x"]));
+        let waiting = taken(&inbox);
+        let named: Vec<_> = waiting.keys.iter().map(|key| str::from_utf8(key)).collect();
+        let expected = ["auth:2", "auth:1", "auth:own:", "auth:own:x"];
+        assert_eq!(named, expected.map(Ok));
+        assert_eq!((waiting.own, waiting.everything), (Some(7), false));
+    }
+
+    #[test]
+    fn null_and_what_is_not_understood_are_everything() {
+        for data in [
+            vec![Value::Nil],
+            vec![],
+            vec![Value::Int(1)],
+            vec![Value::Array(vec![Value::Nil])],
+        ] {
+            let inbox = Inbox::new("own:");
+            inbox.take(invalidate(data));
+            assert!(taken(&inbox).everything);
+        }
+    }
+
+    #[test]
+    fn a_flood_is_everything_and_keeps_our_own_word() {
+        let inbox = Inbox::new("own:");
+        for key in 0..=MOST_KEYS {
+            inbox.take(keys(&[&key.to_string()]));
+        }
+        inbox.take(keys(&["own:3", "later"]));
+        let waiting = taken(&inbox);
+        assert!(waiting.everything && waiting.keys.is_empty());
+        assert_eq!(waiting.own, Some(3));
+        inbox.take(keys(&[&"x".repeat(MOST_BYTES + 1)]));
+        assert!(taken(&inbox).everything);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_connection_is_told() {
+        let inbox = Inbox::new("own:");
+        inbox.take(PushInfo {
+            kind: PushKind::Disconnection,
+            data: Vec::new(),
+        });
+        assert!(inbox.empty().await.ended);
+    }
+}

@@ -1,0 +1,322 @@
+//! What is heard of changes in PostgreSQL, and when nothing is believed to be heard.
+
+use std::process::Command;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::columns::{asking, value};
+use super::sessions::token;
+use super::*;
+use crate::hearing::{Channel, Heard as IsHeard, Hears, Word};
+use crate::postgres::listener::{ChangesTarget, PostgresChannel};
+use crate::{ChangeTriggers, NewsOfRevocations};
+
+/// Writes down what it hears.
+struct Pen(UnboundedSender<Told>);
+
+#[derive(Debug, PartialEq)]
+enum Told {
+    Deaf,
+    Listen,
+    Word(Word),
+}
+
+impl Hears for Pen {
+    fn hear(&self, channel: Channel, word: &Word) {
+        assert_eq!(channel, Channel::Postgres);
+        let _ = self.0.send(Told::Word(word.clone()));
+    }
+
+    fn deaf(&self, _: Channel) {
+        let _ = self.0.send(Told::Deaf);
+    }
+
+    fn listen(&self, _: Channel) {
+        let _ = self.0.send(Told::Listen);
+    }
+}
+
+/// A channel, and what is heard on it.
+struct Line {
+    told: UnboundedReceiver<Told>,
+    lease: Lease<ChangesTarget, PostgresChannel>,
+    _pen: Arc<dyn Hears>,
+}
+
+impl Line {
+    fn open(settings: &Settings) -> Self {
+        let lease = pools().postgres_changes(settings).unwrap();
+        let (sender, told) = unbounded_channel();
+        let pen: Arc<dyn Hears> = Arc::new(Pen(sender));
+        lease.resource.audience().join(&pen);
+        Self {
+            told,
+            lease,
+            _pen: pen,
+        }
+    }
+
+    async fn next(&mut self) -> Told {
+        timeout(PATIENCE, self.told.recv()).await.unwrap().unwrap()
+    }
+
+    /// Waits until this is told, whatever is told before.
+    async fn until(&mut self, told: &Told) {
+        while self.next().await != *told {}
+    }
+
+    /// Waits until nothing is heard for a reason that holds these words.
+    async fn deaf_because(&self, words: &str) {
+        let mut heard = self.lease.resource.audience().hearing();
+        let is_it = |heard: &IsHeard| matches!(heard, IsHeard::No(why) if why.contains(words));
+        let waiting = timeout(PATIENCE, heard.wait_for(is_it)).await;
+        if waiting.is_err() {
+            panic!(
+                "{words}: {:?}",
+                *self.lease.resource.audience().hearing().borrow()
+            );
+        }
+    }
+
+    async fn close(self) {
+        self.lease.give_back().unwrap().close().await;
+    }
+}
+
+fn user(id: &str) -> Told {
+    Told::Word(Word::User(id.into()))
+}
+
+const EVERYTHING: Told = Told::Word(Word::Everything);
+
+/// Looks users up at one place and listens at another.
+fn at(truth: &str, listen: &str) -> Settings {
+    let mut settings = settings(postgres_at(truth), "users");
+    database(&mut settings).columns = vec![value("role")];
+    database(&mut settings).listen = Some(Box::new(urls::postgres_server(listen)));
+    settings
+}
+
+async fn install(settings: &Settings) {
+    let database = settings.database.as_ref().unwrap();
+    let triggers = ChangeTriggers::of([settings]);
+    triggers.install(database, &pools()).await.unwrap();
+}
+
+/// A server with users, and settings that listen there.
+async fn world() -> (Postgres, Settings) {
+    let server = Postgres::start().await.unwrap();
+    let create = "CREATE TABLE users (id int PRIMARY KEY, role text)";
+    server.execute(create).await.unwrap();
+    let url = server.url(Postgres::DATABASE);
+    let settings = at(&url, &url);
+    install(&settings).await;
+    (server, settings)
+}
+
+#[tokio::test]
+async fn what_changes_is_heard_once_that_is_proved() {
+    let (server, _) = world().await;
+    // Whoever only listens is idle, and whoever only reads may say words.
+    let role = "CREATE ROLE reader LOGIN PASSWORD 'reading'; GRANT SELECT ON users TO reader; \
+                ALTER ROLE reader SET idle_session_timeout = '1500ms'; \
+                ALTER ROLE reader SET default_transaction_read_only = on";
+    server.execute(role).await.unwrap();
+    let (address, database) = (server.address(), Postgres::DATABASE);
+    let url = format!("postgres://reader:reading@{address}/{database}");
+    let mut line = Line::open(&at(&url, &url));
+    assert_eq!(line.next().await, Told::Deaf);
+    assert_eq!(line.next().await, Told::Listen);
+    server
+        .execute("INSERT INTO users VALUES (7)")
+        .await
+        .unwrap();
+    assert_eq!(line.next().await, user("7"));
+    let idle = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%idle_session_timeout%' \
+                AND pid <> pg_backend_pid() AND state_change < now() - interval '2500ms'";
+    let waiting = async { while server.execute(idle).await.unwrap() != "1" {} };
+    timeout(PATIENCE, waiting).await.unwrap();
+    let mut news = NewsOfRevocations::from_now_on();
+    server
+        .execute("NOTIFY sessiongate_revocations")
+        .await
+        .unwrap();
+    timeout(PATIENCE, news.changed()).await.unwrap();
+    server
+        .execute("NOTIFY sessiongate_changes, 'from the future:7'")
+        .await
+        .unwrap();
+    assert_eq!(line.next().await, EVERYTHING);
+
+    // A flood is heard as one word at its end, and the next word as itself.
+    let flood = "SELECT pg_notify('sessiongate_changes', 'user:' || n) FROM generate_series(1, 20000) AS of (n)";
+    server.execute(flood).await.unwrap();
+    let mut words = 0;
+    while line.next().await != EVERYTHING {
+        words += 1;
+    }
+    assert_eq!(words, 1000);
+    let update = "UPDATE users SET role = 'admin'";
+    server.execute(update).await.unwrap();
+    line.until(&user("7")).await;
+
+    // Closed, it is not heard any more.
+    line.lease.resource.close().await;
+    line.until(&Told::Deaf).await;
+    line.close().await;
+}
+
+#[tokio::test]
+async fn a_session_is_heard_by_its_id() {
+    let server = Postgres::start().await.unwrap();
+    let create = r#"CREATE TABLE "user" (id text); CREATE TABLE session (token text, "userId" text, "expiresAt" timestamptz)"#;
+    server.execute(create).await.unwrap();
+    let mut settings = asking(postgres(&server), []);
+    let url = server.url(Postgres::DATABASE);
+    database(&mut settings).listen = Some(Box::new(urls::postgres_server(&url)));
+    install(&settings).await;
+    let mut line = Line::open(&settings);
+    line.until(&Told::Listen).await;
+    let insert = "INSERT INTO session VALUES ('t0ken', '7', now())";
+    server.execute(insert).await.unwrap();
+    let id = token("t0ken").id().into();
+    assert_eq!(line.next().await, Told::Word(Word::Session(id)));
+}
+
+#[tokio::test]
+async fn a_channel_through_a_pooler_is_believed_only_where_it_hears() {
+    let (server, _) = world().await;
+    let direct = server.url(Postgres::DATABASE);
+    let through = async |mode: &str| {
+        let pooler = PgBouncer::start_in_mode(&server, mode, 2).await.unwrap();
+        let url = server.url_through(&pooler.address(), Postgres::DATABASE);
+        (pooler, url)
+    };
+    let (_transaction, transaction) = through("transaction").await;
+    for truth in [&direct, &transaction] {
+        let line = Line::open(&at(truth, &transaction));
+        line.deaf_because("past a pooler in transaction mode").await;
+        line.close().await;
+    }
+    let (_session, session) = through("session").await;
+    for (truth, listen) in [(&transaction, &direct), (&session, &session)] {
+        let mut line = Line::open(&at(truth, listen));
+        line.until(&Told::Listen).await;
+        line.close().await;
+    }
+    // Another database of the same server says other words.
+    server.execute("CREATE DATABASE other").await.unwrap();
+    let line = Line::open(&at(&direct, &server.url("other")));
+    line.deaf_because("the same database").await;
+}
+
+#[tokio::test]
+async fn triggers_that_are_not_complete_make_the_channel_deaf_until_they_are() {
+    let (server, settings) = world().await;
+    let url = server.url(Postgres::DATABASE);
+    ChangeTriggers::uninstall(settings.database.as_ref().unwrap(), &pools())
+        .await
+        .unwrap();
+    let mut line = Line::open(&settings);
+    line.deaf_because("a trigger on public.users is missing; `sessiongate db install`")
+        .await;
+    install(&settings).await;
+    line.until(&Told::Listen).await;
+    for sql in [
+        "ALTER TABLE users DISABLE TRIGGER ALL",
+        "DROP TABLE users; CREATE TABLE users (id int PRIMARY KEY, role text)",
+    ] {
+        server.execute(sql).await.unwrap();
+        line.until(&Told::Deaf).await;
+        install(&settings).await;
+        line.until(&Told::Listen).await;
+    }
+
+    // What happened between two looks is found.
+    let gap = "BEGIN; ALTER TABLE users DISABLE TRIGGER ALL; DELETE FROM users; \
+               SELECT pg_notify('sessiongate_changes', 'user:gap'); COMMIT";
+    server.execute(gap).await.unwrap();
+    line.until(&user("gap")).await;
+    install(&settings).await;
+    line.until(&EVERYTHING).await;
+
+    // A partition that is taken away is no change of a row.
+    server
+        .execute(
+            "CREATE SCHEMA parts; CREATE TABLE parts.users (id int, role text) PARTITION BY LIST (id);
+             CREATE TABLE parts.one PARTITION OF parts.users FOR VALUES IN (1)",
+        )
+        .await
+        .unwrap();
+    let mut settings = at(&url, &url);
+    users(&mut settings).table = Table::parse("parts.users").unwrap();
+    install(&settings).await;
+    let mut line = Line::open(&settings);
+    line.until(&Told::Listen).await;
+    let detach = "ALTER TABLE parts.users DETACH PARTITION parts.one";
+    server.execute(detach).await.unwrap();
+    line.until(&EVERYTHING).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_or_freezes_is_noticed_and_replaced() {
+    let (mut server, _) = world().await;
+    let direct = server.url(Postgres::DATABASE);
+    let proxy = CutProxy::start(&server.address()).await.unwrap();
+    let through = server.url_through(&proxy.address(), Postgres::DATABASE);
+    let mut line = Line::open(&at(&direct, &through));
+    line.until(&Told::Listen).await;
+    proxy.stall();
+    line.until(&Told::Deaf).await;
+    proxy.restore().await.unwrap();
+    line.until(&Told::Listen).await;
+    proxy.cut().await.unwrap();
+    line.until(&Told::Deaf).await;
+    proxy.restore().await.unwrap();
+    line.until(&Told::Listen).await;
+
+    // A backend that has stopped says nothing and refuses nothing.
+    let pid = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%idle_session_timeout%' AND pid <> pg_backend_pid()";
+    let pid = server.execute(pid).await.unwrap();
+    let signal = |name: &str| Command::new("kill").args([name, &pid]).status().unwrap();
+    assert!(signal("-STOP").success());
+    line.until(&Told::Deaf).await;
+    line.until(&Told::Listen).await;
+    let insert = "INSERT INTO users VALUES (8)";
+    server.execute(insert).await.unwrap();
+    line.until(&user("8")).await;
+    assert!(signal("-CONT").success());
+
+    server.stop().await.unwrap();
+    line.until(&Told::Deaf).await;
+    server.start_again().await.unwrap();
+    line.until(&Told::Listen).await;
+    // On a connection that is not the first, too.
+    server
+        .execute("DELETE FROM users WHERE id = 8")
+        .await
+        .unwrap();
+    line.until(&user("8")).await;
+}
+
+#[tokio::test]
+async fn a_standby_is_no_truth_to_be_remembered() {
+    let (primary, _) = world().await;
+    let standby = primary.standby().await.unwrap();
+    let (primary_url, standby_url) = (
+        primary.url(Postgres::DATABASE),
+        standby.url(Postgres::DATABASE),
+    );
+    let late = Line::open(&at(&standby_url, &primary_url));
+    late.deaf_because("a standby").await;
+    let mute = Line::open(&at(&primary_url, &standby_url));
+    mute.deaf_because("LISTEN during recovery").await;
+    let mut both = Line::open(&at(&standby_url, &standby_url));
+    both.deaf_because("LISTEN_DATABASE_URL").await;
+
+    // Promoted, it is another server: whoever still listens to the old one hears nothing of it.
+    standby.execute("SELECT pg_promote()").await.unwrap();
+    both.until(&Told::Listen).await;
+    late.deaf_because("the same database of the same server")
+        .await;
+}

@@ -1,0 +1,118 @@
+//! A Redis whose primary is wherever its sentinels say.
+
+use ::redis::RedisConnectionInfo;
+use harness::Sentinels;
+
+use super::tracking::Listening;
+use super::*;
+
+/// A primary, two replicas, and three sentinels.
+struct Group {
+    servers: Vec<Redis>,
+    sentinels: Sentinels,
+}
+
+impl Group {
+    async fn start() -> Self {
+        Self::of(Redis::start().await.unwrap()).await
+    }
+
+    async fn of(primary: Redis) -> Self {
+        let of_primary = format!("127.0.0.1 {}", primary.port());
+        let mut servers = vec![primary];
+        for _ in 0..2 {
+            // Else it waits for others that want a copy too.
+            let replica = Redis::options().set("replicaof", &of_primary);
+            servers.push(replica.start().await.unwrap());
+        }
+        let sentinels = Sentinels::start(&servers[0], 2).await.unwrap();
+        Self { servers, sentinels }
+    }
+
+    fn settings(&self) -> RedisSettings {
+        let ports = self.sentinels.ports().iter();
+        let address = RedisAddress::Sentinels(Box::new(crate::Sentinels {
+            hosts: ports.map(|port| ("127.0.0.1".to_owned(), *port)).collect(),
+            name: Sentinels::NAME.to_owned(),
+            tls: false,
+            login: RedisConnectionInfo::default(),
+        }));
+        let server = RedisServer {
+            address,
+            login: RedisConnectionInfo::default(),
+        };
+        RedisSettings {
+            server,
+            tracking: true,
+            ..redis("redis://nowhere")
+        }
+    }
+
+    fn at(&mut self, port: u16) -> &mut Redis {
+        let mut servers = self.servers.iter_mut();
+        servers.find(|server| server.port() == port).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_primary_that_dies_is_followed_by_the_line_and_by_the_channel() {
+    let (mut group, database) = (Group::start().await, with_users().await);
+    let listening = Listening::to(&group.settings()).await;
+    let mut chain = settings(postgres(&database), "users");
+    chain.redis = Some(group.settings());
+    let (stores, _) = open(chain);
+    until(&stores, Source::Redis, true).await;
+
+    let former = group.servers[0].port();
+    group.servers[0].stop();
+    listening.silent("").await;
+    let new = group.sentinels.follow(former).await.unwrap();
+    listening.heard().await;
+    until(&stores, Source::Redis, true).await;
+    let server = group.at(new);
+    server.cli(["SET", "auth:1", "x"]).await.unwrap();
+    listening.until("auth:1").await;
+    assert!(exists(&stores, "7").await);
+    cached(server, "auth:7").await;
+
+    // It comes back, and does not know yet that it is no primary any more.
+    group.servers[0].start_again().await.unwrap();
+    group.at(new).cli(["SET", "auth:2", "x"]).await.unwrap();
+    listening.until("auth:2").await;
+}
+
+#[tokio::test]
+async fn a_former_primary_that_knows_nothing_of_it_is_not_believed() {
+    // Sentinels cannot tell it.
+    let deaf = Redis::options().set("rename-command", "SLAVEOF nobody-says-this");
+    let mut group = Group::of(deaf.start().await.unwrap()).await;
+    let listening = Listening::to(&group.settings()).await;
+    let new = group.sentinels.fail_over().await.unwrap();
+    assert_ne!(new, group.servers[0].port());
+    // It would have taken and told every word.
+    listening
+        .silent("a sentinel says that the primary is")
+        .await;
+    let role = group.servers[0].cli(["ROLE"]).await.unwrap();
+    assert!(role.starts_with("master"), "{role}");
+    listening.heard().await;
+    group.at(new).cli(["SET", "auth:1", "x"]).await.unwrap();
+    listening.until("auth:1").await;
+}
+
+#[tokio::test]
+async fn without_the_most_of_its_sentinels_a_primary_is_used_and_not_believed() {
+    let (mut group, database) = (Group::start().await, with_users().await);
+    group.sentinels.stop(0);
+    let listening = Listening::to(&group.settings()).await;
+    group.sentinels.stop(1);
+    listening.silent("too few sentinels answer").await;
+    let mut chain = settings(postgres(&database), "users");
+    chain.redis = Some(group.settings());
+    let (stores, _) = open(chain);
+    until(&stores, Source::Redis, true).await;
+    group.sentinels.stop(2);
+    let settings = group.settings();
+    let none = survey_redis(&settings, false).await.unwrap_err();
+    assert!(none.contains("sentinel 127.0.0.1"), "{none}");
+}

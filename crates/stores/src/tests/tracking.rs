@@ -1,0 +1,457 @@
+//! What Redis and Valkey say has changed, and when the gate does not believe them any more.
+
+use harness::RedisVersion;
+use tokio::sync::watch;
+
+use super::*;
+use crate::hearing::{Channel, Heard, Hears, Word};
+use crate::pools::Lease;
+use crate::redis::{Tracking, TrackingTarget};
+
+/// The servers that each test runs with.
+const BOTH: [RedisVersion; 2] = [RedisVersion::Debian, RedisVersion::Valkey];
+
+/// What a hearer hears.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Event {
+    Deaf,
+    Listen,
+    Word(Word),
+}
+
+/// Keeps what it hears.
+#[derive(Default)]
+pub(super) struct Ear(watch::Sender<Vec<Event>>);
+
+impl Ear {
+    fn take(&self, event: Event) {
+        self.0.send_modify(|events| events.push(event));
+    }
+}
+
+impl Hears for Ear {
+    fn hear(&self, channel: Channel, word: &Word) {
+        assert_eq!(channel, Channel::Redis);
+        // The words of other connections are told too, and those of former ones when they end.
+        let is_heartbeat = |key: &[u8]| key.starts_with(b"auth:sessiongate:heartbeat:");
+        if !matches!(word, Word::RedisKey(key) if is_heartbeat(key)) {
+            self.take(Event::Word(word.clone()));
+        }
+    }
+
+    fn deaf(&self, _: Channel) {
+        self.take(Event::Deaf);
+    }
+
+    fn listen(&self, _: Channel) {
+        self.take(Event::Listen);
+    }
+}
+
+/// A channel, and what is heard on it.
+pub(super) struct Listening {
+    ear: Arc<Ear>,
+    _hearer: Arc<dyn Hears>,
+    lease: Lease<TrackingTarget, Tracking>,
+}
+
+impl Listening {
+    /// Opens one, and waits until it is heard.
+    pub(super) async fn to(settings: &RedisSettings) -> Self {
+        let listening = Self::soon(settings);
+        listening.heard().await;
+        listening
+    }
+
+    fn soon(settings: &RedisSettings) -> Self {
+        let lease = pools().tracking(settings).expect("tracking is on");
+        let ear = Arc::new(Ear::default());
+        let hearer = Arc::clone(&ear) as Arc<dyn Hears>;
+        lease.resource.audience().join(&hearer);
+        Self {
+            ear,
+            _hearer: hearer,
+            lease,
+        }
+    }
+
+    pub(super) async fn heard(&self) {
+        self.state(|state| *state == Heard::Yes).await;
+    }
+
+    /// Waits until nothing is heard for a reason with these words.
+    pub(super) async fn silent(&self, words: &str) {
+        self.state(|state| matches!(state, Heard::No(why) if why.contains(words)))
+            .await;
+    }
+
+    async fn state(&self, wanted: impl FnMut(&Heard) -> bool) {
+        let mut state = self.lease.resource.audience().hearing();
+        let waiting = timeout(PATIENCE, state.wait_for(wanted));
+        if waiting.await.is_err() {
+            panic!(
+                "it is {:?}",
+                self.lease.resource.audience().hearing().borrow()
+            );
+        }
+    }
+
+    /// What was heard until a word about `key` came. It is told once.
+    pub(super) async fn until(&self, key: &str) -> Vec<Event> {
+        self.until_event(&about(key)).await
+    }
+
+    async fn until_event(&self, last: &Event) -> Vec<Event> {
+        let mut events = self.ear.0.subscribe();
+        let waiting = timeout(PATIENCE, events.wait_for(|events| events.contains(last)));
+        match waiting.await {
+            Ok(found) => drop(found.unwrap()),
+            Err(_) => panic!("no {last:?} in {:?}", self.ear.0.borrow()),
+        }
+        let mut heard = Vec::new();
+        self.ear.0.send_modify(|events| {
+            let end = events.iter().position(|event| event == last).unwrap();
+            heard.extend(events.drain(..=end));
+        });
+        heard
+    }
+
+    /// What was heard until now, which is what comes before a word that is said now.
+    async fn so_far(&self, server: &Redis) -> Vec<Event> {
+        server.cli(["SET", "auth:marker", ""]).await.unwrap();
+        let mut heard = self.until("auth:marker").await;
+        heard.pop();
+        heard
+    }
+}
+
+fn about(key: &str) -> Event {
+    Event::Word(Word::RedisKey(key.as_bytes().into()))
+}
+
+fn tracked(url: &str) -> RedisSettings {
+    RedisSettings {
+        tracking: true,
+        ..redis(url)
+    }
+}
+
+async fn started(version: RedisVersion) -> Redis {
+    with_debug(version).start().await.unwrap()
+}
+
+fn with_debug(version: RedisVersion) -> harness::RedisOptions {
+    let options = Redis::options().version(version);
+    options.set("enable-debug-command", "yes")
+}
+
+#[tokio::test]
+async fn every_change_under_the_prefixes_is_told_and_nothing_else() {
+    for version in BOTH {
+        let server = started(version).await;
+        let both = RedisSettings {
+            sessions: Some("better-auth:".to_owned()),
+            ..tracked(&format!("{}/3", server.url()))
+        };
+        let listening = Listening::to(&both).await;
+        for (command, told) in [
+            (&["SET", "auth:1", "x"][..], &["auth:1"][..]),
+            // It is told although nothing is different.
+            (&["SET", "auth:1", "x"], &["auth:1"]),
+            (&["EXPIRE", "auth:1", "100"], &["auth:1"]),
+            (&["GETEX", "auth:1", "EX", "100"], &["auth:1"]),
+            (&["PERSIST", "auth:1"], &["auth:1"]),
+            (&["APPEND", "auth:1", "y"], &["auth:1"]),
+            (&["SET", "better-auth:t", "{}"], &["better-auth:t"]),
+            (&["SET", "other", "x"], &[]),
+            (&["SET", "auth", "x"], &[]),
+            // Only what lies under a prefix is named.
+            (&["RENAME", "other", "auth:2"], &["auth:2"]),
+            (&["RENAME", "auth:2", "other"], &["auth:2"]),
+            (&["COPY", "other", "auth:3"], &["auth:3"]),
+            (&["MOVE", "auth:3", "5"], &["auth:3"]),
+            // A database says nothing of itself: a key of the same name in another one is told too.
+            (&["-n", "7", "SET", "auth:1", "x"], &["auth:1"]),
+            // One push for both, which Redis sorts.
+            (&["MSET", "auth:9", "", "auth:8", ""], &["auth:8", "auth:9"]),
+            (&["DEL", "auth:1"], &["auth:1"]),
+            // There is no such key, so nothing has changed.
+            (&["DEL", "auth:1"], &[]),
+            (&["SADD", "auth:set", "x"], &["auth:set"]),
+            (&["SADD", "auth:set", "x"], &[]),
+            // A script is told as the commands in it.
+            (
+                &["EVAL", "redis.call('SET', KEYS[1], '')", "1", "auth:4"],
+                &["auth:4"],
+            ),
+        ] {
+            // The last database that is given counts.
+            let words = [&["-n", "3"], command].concat();
+            server.say(&words).await.unwrap();
+            let told: Vec<_> = told.iter().map(|key| about(key)).collect();
+            let heard = listening.so_far(&server).await;
+            let is_word = |event: &Event| matches!(event, Event::Word(_));
+            let heard: Vec<_> = heard.into_iter().filter(is_word).collect();
+            assert_eq!(heard, told, "{version:?}: {words:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn dumps_and_evictions_are_told() {
+    for version in BOTH {
+        let options = with_debug(version).set("maxmemory-policy", "allkeys-random");
+        let server = options.set("maxmemory", "6mb").start().await.unwrap();
+        let listening = Listening::to(&tracked(&server.url())).await;
+        let script = "redis.call('RESTORE', 'auth:2', 0, redis.call('DUMP', KEYS[1]))";
+        server.cli(["SET", "other", "x"]).await.unwrap();
+        server.cli(["EVAL", script, "1", "other"]).await.unwrap();
+        listening.until("auth:2").await;
+
+        server.cli(["SET", "auth:evicted", "x"]).await.unwrap();
+        listening.until("auth:evicted").await;
+        // Others take its place, sooner or later.
+        let script =
+            "for n = 1, 2000 do redis.call('SET', ARGV[1] .. n, string.rep('x', 5000)) end";
+        let evicted = async {
+            for round in 0.. {
+                let keys = format!("other:{round}:");
+                server.cli(["EVAL", script, "0", &keys]).await.unwrap();
+                if server.cli(["EXISTS", "auth:evicted"]).await.unwrap() == "0" {
+                    break;
+                }
+            }
+        };
+        timeout(PATIENCE, evicted).await.unwrap();
+        listening.until("auth:evicted").await;
+    }
+}
+
+#[tokio::test]
+async fn flushes_and_reloads_are_everything_and_swapped_databases_are_not_told() {
+    for version in BOTH {
+        let server = started(version).await;
+        let listening = Listening::to(&tracked(&server.url())).await;
+        let everything = Event::Word(Word::Everything);
+        for command in [
+            &["-n", "9", "FLUSHALL"][..],
+            &["-n", "9", "FLUSHDB"],
+            &["FLUSHALL", "ASYNC"],
+            &["DEBUG", "RELOAD"],
+        ] {
+            server.say(command).await.unwrap();
+            listening.until_event(&everything).await;
+        }
+        listening.so_far(&server).await;
+        server.cli(["SWAPDB", "0", "1"]).await.unwrap();
+        // Every key of ours may have another value, and nobody says so.
+        assert_eq!(listening.so_far(&server).await, [], "{version:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_has_ended_is_told_when_the_server_comes_upon_it() {
+    for version in BOTH {
+        let server = started(version).await;
+        let listening = Listening::to(&tracked(&server.url())).await;
+        let no_search = ["DEBUG", "SET-ACTIVE-EXPIRE", "0"];
+        server.cli(no_search).await.unwrap();
+        server.cli(["SET", "auth:1", "x", "PX", "1"]).await.unwrap();
+        listening.until("auth:1").await;
+        sleep(Duration::from_millis(20)).await;
+        assert_eq!(listening.so_far(&server).await, [], "{version:?}");
+        assert_eq!(server.cli(["GET", "auth:1"]).await.unwrap(), "");
+        listening.until("auth:1").await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stands_still_or_takes_no_words_is_not_believed() {
+    for version in BOTH {
+        let server = with_debug(version).set("busy-reply-threshold", "50");
+        let server = server.start().await.unwrap();
+        let listening = Listening::to(&tracked(&server.url())).await;
+        server.stand_still().unwrap();
+        listening.silent("").await;
+        // A new connection is taken, and nothing is answered.
+        listening.silent("did not answer within").await;
+        server.go_on().unwrap();
+        listening.heard().await;
+        let turns = listening.so_far(&server).await;
+        let expected = [Event::Deaf, Event::Listen, Event::Deaf, Event::Listen];
+        assert_eq!(turns, expected, "{version:?}");
+
+        for kind in ["ALL", "WRITE"] {
+            server.cli(["CLIENT", "PAUSE", "3000", kind]).await.unwrap();
+            listening.silent("").await;
+            listening.heard().await;
+        }
+
+        let endless = tokio::join!(server.cli(["EVAL", "while true do end", "0"]), async {
+            listening.silent("BUSY").await;
+            server.cli(["SCRIPT", "KILL"]).await.unwrap();
+        });
+        assert!(endless.0.is_err() || endless.0.unwrap().contains("killed"));
+        listening.heard().await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_or_silent_is_not_believed() {
+    let mut server = started(RedisVersion::Debian).await;
+    let wire = CutProxy::start(&server.address()).await.unwrap();
+    let listening = Listening::to(&tracked(&format!("redis://{}", wire.address()))).await;
+    wire.cut().await.unwrap();
+    listening.silent("").await;
+    wire.restore().await.unwrap();
+    listening.heard().await;
+    // No packet says that nobody is there any more.
+    wire.stall();
+    listening.silent("took no word within 1100 ms").await;
+    wire.restore().await.unwrap();
+    listening.heard().await;
+    server.stop();
+    listening.silent("").await;
+    server.start_again().await.unwrap();
+    listening.heard().await;
+    server.cli(["SET", "auth:1", "x"]).await.unwrap();
+    listening.until("auth:1").await;
+    let id = server
+        .cli(["CLIENT", "LIST", "TYPE", "NORMAL"])
+        .await
+        .unwrap();
+    let is_ear = |line: &&str| line.contains("resp=3") && line.contains("flags=tB");
+    let ear = id.lines().find(is_ear).unwrap_or_else(|| panic!("{id}"));
+    let id = ear
+        .split(' ')
+        .find_map(|word| word.strip_prefix("id="))
+        .unwrap();
+    server.cli(["CLIENT", "KILL", "ID", id]).await.unwrap();
+    listening.silent("the connection was closed").await;
+    listening.heard().await;
+}
+
+#[tokio::test]
+async fn a_server_that_the_address_does_not_lead_to_any_more_is_not_believed() {
+    let (former, primary) = (
+        started(RedisVersion::Debian).await,
+        started(RedisVersion::Debian).await,
+    );
+    let wire = CutProxy::start(&former.address()).await.unwrap();
+    let listening = Listening::to(&tracked(&format!("redis://{}", wire.address()))).await;
+    // The former one lives on, and answers everything.
+    wire.lead_to(&primary.address()).unwrap();
+    listening.silent("leads to another server").await;
+    listening.heard().await;
+    primary.cli(["SET", "auth:1", "x"]).await.unwrap();
+    listening.until("auth:1").await;
+}
+
+#[tokio::test]
+async fn a_replica_is_not_believed() {
+    for version in BOTH {
+        let (primary, replica) = (started(version).await, started(version).await);
+        let listening = Listening::to(&tracked(&replica.url())).await;
+        let port = primary.port().to_string();
+        replica
+            .cli(["REPLICAOF", "127.0.0.1", &port])
+            .await
+            .unwrap();
+        listening.silent("READONLY").await;
+        replica.cli(["REPLICAOF", "NO", "ONE"]).await.unwrap();
+        listening.heard().await;
+    }
+}
+
+#[tokio::test]
+async fn a_user_needs_the_rights_that_are_documented() {
+    for version in BOTH {
+        let server = started(version).await;
+        let set = async |rights: &[&str]| {
+            let words = [&["ACL", "SETUSER", "gate", "reset", "on", ">pw"], rights].concat();
+            assert_eq!(server.say(&words).await.unwrap(), "OK");
+        };
+        let settings = tracked(&server.url_of("gate", "pw"));
+        set(&["+getrange", "+set", "~auth:*"]).await;
+        let listening = Listening::soon(&settings);
+        listening.silent("refused CLIENT TRACKING: NOPERM").await;
+        set(&["+client|tracking", "+getrange", "%R~auth:*"]).await;
+        listening.silent("refused SET: NOPERM").await;
+        set(&["+client|tracking", "+getrange", "+set", "~auth:*"]).await;
+        listening.heard().await;
+        // The connections live on, and what they hear too.
+        server.cli(["ACL", "SETUSER", "gate", "off"]).await.unwrap();
+        listening.silent("AUTH").await;
+        server.cli(["ACL", "SETUSER", "gate", "on"]).await.unwrap();
+        listening.heard().await;
+        server.cli(["ACL", "DELUSER", "gate"]).await.unwrap();
+        listening.silent("").await;
+        listening.silent("refused HELLO: WRONGPASS").await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_say_what_changes_is_told_by_the_reason() {
+    for version in BOTH {
+        let server = with_debug(version).set("rename-command", "HELLO  nobody-says-this");
+        let server = server.start().await.unwrap();
+        let listening = Listening::soon(&tracked(&server.url()));
+        listening.silent("does not speak RESP3").await;
+        let full = Redis::options().version(version).maxmemory("1");
+        let full = full.start().await.unwrap();
+        let listening = Listening::soon(&tracked(&full.url()));
+        listening.silent("refused SET: OOM").await;
+    }
+}
+
+#[tokio::test]
+async fn many_changes_at_once_are_everything() {
+    for version in BOTH {
+        let server = started(version).await;
+        let listening = Listening::to(&tracked(&server.url())).await;
+        let script = "for n = 1, 10000 do redis.call('SET', 'auth:' .. n, '') end";
+        server.cli(["EVAL", script, "0"]).await.unwrap();
+        let everything = Event::Word(Word::Everything);
+        let words = listening.until_event(&everything).await;
+        assert_eq!(
+            words,
+            [Event::Deaf, Event::Listen, everything],
+            "{version:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn it_works_over_tls_and_is_shared() {
+    let server = Redis::options().tls().start().await.unwrap();
+    let settings = RedisSettings {
+        ca_file: Some(server.authority()),
+        ..tracked(&server.tls_url())
+    };
+    let pools = pools();
+    let [first, second] = [(); 2].map(|()| pools.tracking(&settings).unwrap());
+    assert!(Arc::ptr_eq(&first.resource, &second.resource));
+    assert!(pools.tracking(&redis(&server.url())).is_none());
+    let mut state = first.resource.audience().hearing();
+    let hearing = state.wait_for(|state| *state == Heard::Yes);
+    timeout(PATIENCE, hearing).await.unwrap().unwrap();
+    assert!(first.give_back().is_none());
+    let last = second.give_back().unwrap();
+    last.close().await;
+    assert!(matches!(&*state.borrow(), Heard::No(why) if why.contains("closed")));
+}
+
+#[tokio::test]
+async fn a_new_revocation_has_the_list_read_at_once() {
+    let server = started(RedisVersion::Debian).await;
+    let place = RevocationPlace::Redis(tracked(&server.url()));
+    let pools = pools();
+    let store = RevocationStore::open(&place, &pools);
+    let mut news = NewsOfRevocations::from_now_on();
+    // The channel is open.
+    timeout(PATIENCE, news.changed()).await.unwrap();
+    let key = "auth:sessiongate:revocations";
+    server.cli(["ZADD", key, "1", "x"]).await.unwrap();
+    timeout(PATIENCE, news.changed()).await.unwrap();
+    store.close().await;
+}

@@ -1,0 +1,422 @@
+//! What the triggers say of changes, and what is seen of them. Words are heard as anybody would hear them.
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinSet;
+use tokio_postgres::{AsyncMessage, Client, NoTls};
+
+use super::columns::{asking, column, moment, roles, value};
+use super::sessions::token;
+use super::*;
+use crate::{ChangeTriggers, TriggerFlaw};
+
+/// Somebody who listens to what the triggers say.
+struct Ear {
+    words: UnboundedReceiver<String>,
+    marks: usize,
+    _client: Client,
+    _driver: JoinSet<()>,
+}
+
+impl Ear {
+    async fn open(server: &Postgres) -> Self {
+        let url = server.url(Postgres::DATABASE);
+        let (client, mut connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+        let (sender, words) = unbounded_channel();
+        let mut driver = JoinSet::new();
+        driver.spawn(async move {
+            while let Some(Ok(message)) =
+                std::future::poll_fn(|context| connection.poll_message(context)).await
+            {
+                if let AsyncMessage::Notification(word) = message {
+                    let _ = sender.send(word.payload().to_owned());
+                }
+            }
+        });
+        client
+            .batch_execute("LISTEN sessiongate_changes")
+            .await
+            .unwrap();
+        Self {
+            words,
+            marks: 0,
+            _client: client,
+            _driver: driver,
+        }
+    }
+
+    /// What is said while these statements run, each with a transaction of its own if there is only one.
+    async fn during(&mut self, server: &Postgres, sql: &str) -> Vec<String> {
+        server.execute(sql).await.unwrap();
+        self.marks += 1;
+        let mark = format!("mark {}", self.marks);
+        let say = format!("NOTIFY sessiongate_changes, '{mark}'");
+        server.execute(&say).await.unwrap();
+        let mut heard = Vec::new();
+        loop {
+            let word = timeout(PATIENCE, self.words.recv()).await.unwrap().unwrap();
+            if word == mark {
+                return heard;
+            }
+            heard.push(word);
+        }
+    }
+}
+
+/// Settings that look users up by `id`, with these columns.
+fn looking(server: &Postgres, columns: &[&str]) -> Settings {
+    let mut settings = settings(postgres(server), "users");
+    let columns = columns.iter().map(|name| value(name));
+    database(&mut settings).columns = columns.collect();
+    settings
+}
+
+async fn install(settings: &Settings) -> Vec<TriggerFlaw> {
+    let database = settings.database.as_ref().unwrap();
+    let triggers = ChangeTriggers::of([settings]);
+    triggers.install(database, &pools()).await.unwrap();
+    flaws(settings).await
+}
+
+async fn flaws(settings: &Settings) -> Vec<TriggerFlaw> {
+    let database = settings.database.as_ref().unwrap();
+    let triggers = ChangeTriggers::of([settings]);
+    let tables = triggers.look(database, &pools()).await.unwrap();
+    tables.into_iter().flat_map(|table| table.flaws).collect()
+}
+
+#[test]
+fn all_that_is_read_of_a_table_is_watched_once() {
+    let url = || postgres_at("postgres://gate@db/app");
+    let first = asking(url(), [value("role"), moment("banned"), roles()]);
+    let mut second = asking(url(), [value("email")]);
+    second.claims = vec![StoredClaim {
+        of: ClaimOf::Session,
+        name: "activeOrganizationId".into(),
+        column: column("org"),
+    }];
+    let sql = ChangeTriggers::of([&first, &second]).sql();
+    let said = sql.lines().filter(|line| line.starts_with("--   "));
+    assert_eq!(
+        said.collect::<Vec<_>>(),
+        [
+            r#"--   "member" by "userId": "organizationId", "role""#,
+            r#"--   "user" by "id": "banned", "email", "role""#,
+            r#"--   "session" by "token": "expiresAt", "org", "userId""#,
+        ]
+    );
+}
+
+const EVERYTHING: &str = "everything";
+
+#[tokio::test]
+async fn every_change_of_a_user_that_is_looked_at_is_said_and_no_other() {
+    let server = Postgres::start().await.unwrap();
+    server
+        .execute(
+            "CREATE TABLE users (id text PRIMARY KEY, role text COLLATE \"C\", about json, seen int);
+             INSERT INTO users SELECT number::text FROM generate_series(1, 2000) AS of (number);
+             -- A word that it already has is no change; another column is no change of this one.
+             CREATE FUNCTION demote() RETURNS trigger LANGUAGE plpgsql AS
+               $$ BEGIN IF NEW.seen = 7 THEN NEW.role := 'none'; END IF; RETURN NEW; END $$;
+             CREATE TRIGGER demote BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION demote()",
+        )
+        .await
+        .unwrap();
+    let settings = looking(&server, &["role", "about"]);
+    assert_eq!(install(&settings).await, []);
+    assert_eq!(install(&settings).await, []);
+    let mut ear = Ear::open(&server).await;
+    let long = "x".repeat(7900);
+    for (sql, said) in [
+        (
+            "UPDATE users SET role = 'admin' WHERE id = '1'",
+            &["user:1"][..],
+        ),
+        ("UPDATE users SET role = 'admin' WHERE id = '1'", &[]),
+        (
+            "UPDATE users SET role = 'Admin' WHERE id = '1'",
+            &["user:1"],
+        ),
+        ("UPDATE users SET about = '{}' WHERE id = '2'", &["user:2"]),
+        ("UPDATE users SET seen = 6 WHERE id = '1'", &[]),
+        // The statement does not name the column that a trigger changes.
+        ("UPDATE users SET seen = 7 WHERE id = '1'", &["user:1"]),
+        (
+            "UPDATE users SET id = 'a ''b' WHERE id = '1'",
+            &["user:1", "user:a 'b"],
+        ),
+        ("INSERT INTO users (id) VALUES ('new')", &["user:new"]),
+        (
+            "DELETE FROM users WHERE id IN ('new', '2', '3')",
+            &["user:2", "user:3", "user:new"],
+        ),
+        ("BEGIN; DELETE FROM users WHERE id = '4'; ROLLBACK", &[]),
+        (
+            "BEGIN; SAVEPOINT one; DELETE FROM users; ROLLBACK TO one; DELETE FROM users WHERE id = '4'; COMMIT",
+            &["user:4"],
+        ),
+        (
+            &format!("INSERT INTO users (id) VALUES ('{long}')"),
+            &[EVERYTHING],
+        ),
+        ("TRUNCATE users", &[EVERYTHING]),
+        (
+            "SET session_replication_role = replica; INSERT INTO users (id) VALUES ('5')",
+            &["user:5"],
+        ),
+        // Whoever plays with the count is not the one who says less.
+        (
+            "SET sessiongate.words = 'many'; DELETE FROM users",
+            &[EVERYTHING],
+        ),
+    ] {
+        let mut heard = ear.during(&server, sql).await;
+        heard.sort_unstable();
+        assert_eq!(heard, said, "{sql}");
+    }
+    let many = "INSERT INTO users SELECT number::text FROM generate_series(1, 2000) AS of (number)";
+    let heard = ear.during(&server, many).await;
+    assert_eq!(heard.len(), 501);
+    assert_eq!(heard.last().map(String::as_str), Some(EVERYTHING));
+}
+
+#[tokio::test]
+async fn changes_of_partitions_and_of_tables_that_inherit_are_said() {
+    let server = Postgres::start().await.unwrap();
+    server
+        .execute(
+            "CREATE SCHEMA app;
+             CREATE TABLE app.users (extra int, id bigint, area text, role text) PARTITION BY LIST (area);
+             CREATE TABLE app.north (role text, area text, id bigint, extra int);
+             ALTER TABLE app.users ATTACH PARTITION app.north FOR VALUES IN ('north');
+             CREATE TABLE app.south PARTITION OF app.users FOR VALUES IN ('south') PARTITION BY RANGE (id);
+             CREATE TABLE app.south_1 PARTITION OF app.south FOR VALUES FROM (0) TO (100);
+             CREATE TABLE old (id int, role text);
+             CREATE TABLE older () INHERITS (old)",
+        )
+        .await
+        .unwrap();
+    let mut settings = looking(&server, &["role"]);
+    users(&mut settings).table = Table::parse("app.users").unwrap();
+    assert_eq!(install(&settings).await, []);
+    let mut ear = Ear::open(&server).await;
+    for (sql, said) in [
+        (
+            "INSERT INTO app.users (id, area) VALUES (1, 'north'), (2, 'south')",
+            &["user:1", "user:2"][..],
+        ),
+        (
+            "UPDATE app.users SET area = 'south' WHERE id = 1",
+            &["user:1"],
+        ),
+        (
+            "UPDATE app.south_1 SET role = 'x' WHERE id = 1",
+            &["user:1"],
+        ),
+        ("UPDATE app.users SET extra = 1", &[]),
+        ("TRUNCATE app.south_1", &[EVERYTHING]),
+        (
+            "INSERT INTO app.north (id, area) VALUES (3, 'north')",
+            &["user:3"],
+        ),
+        ("TRUNCATE app.north", &[EVERYTHING]),
+    ] {
+        assert_eq!(ear.during(&server, sql).await, said, "{sql}");
+    }
+    // A partition that comes later has its parent's triggers on rows, and none for TRUNCATE.
+    let later = "CREATE TABLE app.west PARTITION OF app.users FOR VALUES IN ('west')";
+    server.execute(later).await.unwrap();
+    let missing = TriggerFlaw::Missing("app.west".to_owned());
+    assert_eq!(flaws(&settings).await, [missing]);
+    let insert = "INSERT INTO app.users (id, area) VALUES (4, 'west')";
+    assert_eq!(ear.during(&server, insert).await, ["user:4"]);
+    assert_eq!(install(&settings).await, []);
+    assert_eq!(ear.during(&server, "TRUNCATE app.west").await, [EVERYTHING]);
+
+    users(&mut settings).table = Table::parse("old").unwrap();
+    assert_eq!(install(&settings).await, []);
+    for (sql, said) in [
+        ("INSERT INTO older VALUES (5)", "user:5"),
+        ("UPDATE old SET role = 'x'", "user:5"),
+        ("TRUNCATE older", EVERYTHING),
+    ] {
+        assert_eq!(ear.during(&server, sql).await, [said], "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_said_by_the_id_of_its_token_and_a_member_by_its_user() {
+    let server = Postgres::start().await.unwrap();
+    server
+        .execute(
+            r#"CREATE TABLE "user" (id uuid PRIMARY KEY, "isAnonymous" boolean, role text);
+               CREATE TABLE session (token text, "userId" uuid REFERENCES "user" ON DELETE CASCADE, "expiresAt" timestamptz,
+                 "updatedAt" timestamptz);
+               CREATE TABLE member ("userId" uuid, "organizationId" text, role text)"#,
+        )
+        .await
+        .unwrap();
+    let settings = asking(postgres(&server), [value("role"), roles()]);
+    assert_eq!(install(&settings).await, []);
+    let mut ear = Ear::open(&server).await;
+    let user = "0b8a6c2e-1f3d-4e5f-8a9b-0c1d2e3f4a5b";
+    let (said_user, said_session) = (
+        format!("user:{user}"),
+        format!("session:{}", token("t0ken").id()),
+    );
+    let both = [&*said_session, &*said_user];
+    for (sql, said) in [
+        (
+            format!("INSERT INTO \"user\" VALUES ('{user}')"),
+            &both[1..],
+        ),
+        (
+            format!("INSERT INTO session VALUES ('t0ken', '{user}', now())"),
+            &both[..1],
+        ),
+        ("UPDATE session SET \"updatedAt\" = now()".to_owned(), &[]),
+        (
+            "UPDATE session SET \"expiresAt\" = now() + interval '1 hour'".to_owned(),
+            &both[..1],
+        ),
+        (
+            format!("INSERT INTO member VALUES ('{user}', 'o', 'admin')"),
+            &both[1..],
+        ),
+        ("UPDATE member SET role = 'member'".to_owned(), &both[1..]),
+        ("DELETE FROM \"user\"".to_owned(), &both),
+    ] {
+        let mut heard = ear.during(&server, &sql).await;
+        heard.sort_unstable();
+        assert_eq!(heard, said, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn no_application_fails_or_deceives_for_what_the_triggers_do() {
+    let server = Postgres::start().await.unwrap();
+    server
+        .execute(
+            "CREATE TABLE users (id int PRIMARY KEY, role text);
+             CREATE ROLE app LOGIN PASSWORD 'app'; GRANT ALL ON users TO app; GRANT CREATE ON SCHEMA public TO app;
+             REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC",
+        )
+        .await
+        .unwrap();
+    let settings = looking(&server, &["role"]);
+    assert_eq!(install(&settings).await, []);
+    let mut ear = Ear::open(&server).await;
+    let hijack = "SET ROLE app; CREATE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql AS 'SELECT'; \
+                  CREATE FUNCTION public.current_setting(text, boolean) RETURNS text LANGUAGE sql AS $$ SELECT '9' $$; \
+                  SET search_path = public, pg_catalog; INSERT INTO users VALUES (1)";
+    assert_eq!(ear.during(&server, hijack).await, ["user:1"]);
+
+    // The role that owns the function loses the right to notify: nothing is said, nothing fails, and it is seen.
+    server
+        .execute(
+            "CREATE ROLE owner; ALTER TABLE users OWNER TO owner; GRANT CREATE ON SCHEMA public TO owner",
+        )
+        .await
+        .unwrap();
+    install(&settings).await;
+    let mute = [TriggerFlaw::MayNotNotify("owner".to_owned())];
+    assert_eq!(flaws(&settings).await, mute);
+    let update = "SET ROLE app; UPDATE users SET role = 'x'";
+    assert!(ear.during(&server, update).await.is_empty());
+    assert_eq!(server.execute("SELECT role FROM users").await.unwrap(), "x");
+
+    // Somebody else's function of that name would run with the rights of whoever changes the table.
+    let stolen = "DO $$ DECLARE f text := (SELECT min(proname) FROM pg_proc WHERE proname LIKE 'sessiongate%'); \
+                  BEGIN EXECUTE format('ALTER FUNCTION %I() OWNER TO app', f); END $$";
+    server.execute(stolen).await.unwrap();
+    let database = settings.database.as_ref().unwrap();
+    let refused = ChangeTriggers::of([&settings])
+        .install(database, &pools())
+        .await;
+    assert!(refused.unwrap_err().to_string().contains("belongs to app"));
+}
+
+#[tokio::test]
+async fn triggers_that_are_gone_disabled_or_outdated_are_seen_and_made_again() {
+    let server = Postgres::start().await.unwrap();
+    let create = "CREATE TABLE users (id int PRIMARY KEY, role text, banned boolean)";
+    server.execute(create).await.unwrap();
+    let mut settings = looking(&server, &["role"]);
+    let on = || "public.users".to_owned();
+    assert_eq!(flaws(&settings).await, [TriggerFlaw::Missing(on())]);
+    assert_eq!(install(&settings).await, []);
+    for (sql, flaw) in [
+        (
+            "ALTER TABLE users DISABLE TRIGGER USER",
+            TriggerFlaw::Disabled(on()),
+        ),
+        // As `pg_restore --disable-triggers` leaves them.
+        (
+            "ALTER TABLE users ENABLE TRIGGER ALL",
+            TriggerFlaw::Disabled(on()),
+        ),
+        (
+            "DO $$ DECLARE f text := (SELECT min(proname) FROM pg_proc WHERE proname LIKE 'sessiongate%'); \
+             BEGIN EXECUTE format('ALTER FUNCTION %I() SECURITY INVOKER', f); END $$",
+            TriggerFlaw::Outdated(on()),
+        ),
+        (
+            "ALTER TABLE users RENAME TO gone; CREATE TABLE users (LIKE gone INCLUDING ALL)",
+            TriggerFlaw::Missing(on()),
+        ),
+    ] {
+        server.execute(sql).await.unwrap();
+        assert_eq!(flaws(&settings).await, [flaw], "{sql}");
+        assert_eq!(install(&settings).await, [], "{sql}");
+    }
+
+    // A dump holds them as the server prints them.
+    server
+        .execute(
+            "DO $$ DECLARE t record; BEGIN
+               FOR t IN SELECT tgname, pg_get_triggerdef(oid) AS made FROM pg_trigger
+                 WHERE tgrelid = 'users'::regclass AND tgname LIKE 'sessiongate%' LOOP
+                 EXECUTE format('DROP TRIGGER %I ON users', t.tgname);
+                 EXECUTE t.made;
+                 EXECUTE format('ALTER TABLE users ENABLE ALWAYS TRIGGER %I', t.tgname);
+               END LOOP; END $$",
+        )
+        .await
+        .unwrap();
+    assert_eq!(flaws(&settings).await, []);
+
+    // Gates that look at different columns share what watches all of them.
+    let mut others = settings.clone();
+    database(&mut others).columns = vec![value("banned")];
+    assert_eq!(flaws(&others).await, [TriggerFlaw::Outdated(on())]);
+    assert_eq!(install(&others).await, []);
+    assert_eq!(flaws(&settings).await, []);
+
+    database(&mut settings).columns.push(value("deleted"));
+    let absent = TriggerFlaw::NoColumn("\"deleted\"".to_owned());
+    assert!(flaws(&settings).await.contains(&absent));
+    let triggers = ChangeTriggers::of([&settings]);
+    let refused = triggers.install(database(&mut settings), &pools()).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.contains("there is no column deleted in public.users"),
+        "{refused}"
+    );
+
+    ChangeTriggers::uninstall(database(&mut settings), &pools())
+        .await
+        .unwrap();
+    let left = "SELECT (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'sessiongate%') + \
+                (SELECT count(*) FROM pg_proc WHERE proname LIKE 'sessiongate%')";
+    assert_eq!(server.execute(left).await.unwrap(), "0");
+    server
+        .execute("CREATE VIEW seen AS SELECT * FROM users")
+        .await
+        .unwrap();
+    users(&mut settings).table = Table::parse("seen").unwrap();
+    let view = TriggerFlaw::NotATable("public.seen".to_owned());
+    assert!(flaws(&settings).await.contains(&view));
+    users(&mut settings).id = column("nothing");
+    users(&mut settings).table = Table::parse("nowhere").unwrap();
+    assert_eq!(flaws(&settings).await, [TriggerFlaw::NoTable]);
+}

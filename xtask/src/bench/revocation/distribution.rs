@@ -1,0 +1,43 @@
+//! How late answers were.
+
+use std::time::Duration;
+
+/// Some durations.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Distribution(Vec<Duration>);
+
+impl Distribution {
+    pub(super) fn push(&mut self, late: Duration) {
+        self.0.push(late);
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// Their number, the middle one, the one below which 99 of a hundred are, and the last, in milliseconds.
+    pub(super) fn row(mut self, title: &str) -> [String; 5] {
+        self.0.sort_unstable();
+        let last = self.0.len().saturating_sub(1);
+        let at = |share: usize| {
+            let late = self.0.get(last * share / 100).copied().unwrap_or_default();
+            format!("{:.1}", late.as_secs_f64() * 1000.0)
+        };
+        let count = self.0.len().to_string();
+        [title.to_owned(), count, at(50), at(99), at(100)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_the_middle_and_the_end() {
+        let mut late = Distribution::default();
+        (1..=101)
+            .rev()
+            .for_each(|ms| late.push(Duration::from_millis(ms)));
+        assert_eq!(late.row("x"), ["x", "101", "51.0", "100.0", "101.0"]);
+    }
+}

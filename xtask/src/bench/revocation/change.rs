@@ -42,7 +42,7 @@ pub(super) enum Change {
 
 /// Who makes changes.
 pub(super) enum Client {
-    Postgres(Runtime, tokio_postgres::Client),
+    Postgres(Runtime, Box<tokio_postgres::Client>),
     Redis(TcpStream),
 }
 
@@ -77,7 +77,8 @@ impl Stores {
             .map(|(number, cookie)| match self {
                 Self::Postgres => Person::new(user(number), String::new(), cookie.to_owned()),
                 Self::Redis => {
-                    let token = format!("token-of-{}-0123456789", user(number));
+                    // As long as those of Better Auth.
+                    let token = format!("tokenofuser{number:021}");
                     let sealed = seal::better_auth_token(&Secret::new(mint::SECRET), &token);
                     let cookie = format!("better-auth.session_token={sealed}");
                     Person::new(user(number), token, cookie)
@@ -152,7 +153,7 @@ impl Stores {
                 let (client, connection) =
                     runtime.block_on(tokio_postgres::connect(&url, NoTls))?;
                 runtime.spawn(connection);
-                Client::Postgres(runtime, client)
+                Client::Postgres(runtime, Box::new(client))
             }
             Self::Redis => {
                 let redis = TcpStream::connect((Ipv4Addr::LOCALHOST, lab.redis.port()))?;

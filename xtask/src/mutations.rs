@@ -139,8 +139,8 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "the ticket is taken when the answer is there",
         file: "chain.rs",
-        before: "                ticket: flight.asked(),",
-        after: "                ticket: self.memory.changes.ticket(self.clock.monotonic()),",
+        before: "        let has_missed = asked.was_heard",
+        after: "        let asked = Asked { ticket: changes.ticket(now), ..asked };\n        let has_missed = asked.was_heard",
     },
     Mutation {
         what: "an answer is kept although something was heard since its question",

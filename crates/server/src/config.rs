@@ -8,6 +8,7 @@ pub(crate) mod ascii_host;
 mod asked;
 mod bearer;
 mod catalogue;
+mod changes;
 mod clients;
 mod connection_url;
 mod cors;

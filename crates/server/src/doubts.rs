@@ -124,8 +124,8 @@ impl Collected {
             session,
             issued_at: _,
         } = holder;
-        let is_among = |ids: &HashSet<(Arc<str>, Box<str>)>, id: &Box<str>| {
-            !ids.is_empty() && ids.contains(&(Arc::clone(realm), id.clone()))
+        let is_among = |ids: &HashSet<(Arc<str>, Box<str>)>, id: &str| {
+            !ids.is_empty() && ids.contains(&(Arc::clone(realm), Box::from(id)))
         };
         self.realms.contains(realm)
             || is_among(&self.users, user)

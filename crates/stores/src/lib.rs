@@ -5,7 +5,8 @@
 //!
 //! How old an answer can be: a user or a session that was deleted is refused at the latest after
 //! [`RedisSettings::cache_ttl`] plus [`MemorySettings::ttl`]; one who was created after having been looked for is let in
-//! at the latest after twice [`Settings::absent_ttl`]. No cache knows a session for longer than it lives.
+//! at the latest after twice [`Settings::absent_ttl`]. No cache knows a session for longer than it lives. Where a channel says
+//! what changes, a change counts at once, and nothing is answered from memory while the channel is silent.
 
 mod cache;
 mod chain;
@@ -91,7 +92,7 @@ pub use self::settings::{
 pub use self::standing::{Need, StandingColumn, StandingColumns};
 pub use self::survey::{
     ClockReading, ColumnState, ColumnSurvey, DatabaseSurvey, LookupSurvey, Plan, RedisSurvey,
-    RoleSurvey, Rows, Visibility,
+    RedisUses, RoleSurvey, Rows, Visibility,
 };
 pub use self::surveyor::{survey_database, survey_redis};
 pub use self::time::Zone;

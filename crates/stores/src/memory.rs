@@ -250,7 +250,7 @@ mod tests {
                 asked(&memory, at),
                 at,
                 Duration::MAX,
-            )
+            );
         };
         remember(start + SECOND);
         assert!(!known("7"), "deaf");

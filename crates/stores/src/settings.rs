@@ -45,6 +45,15 @@ impl Settings {
 }
 
 impl Settings {
+    /// Whether answers of the database are kept in Redis, when there is one.
+    pub fn caches_in_redis(&self) -> bool {
+        let in_redis = |redis: &RedisSettings| redis.sessions.is_some();
+        let sessions = |database: &DatabaseSettings| {
+            database.sessions.is_some() && !self.redis.as_ref().is_some_and(in_redis)
+        };
+        self.checks_users() || self.database.as_ref().is_some_and(sessions)
+    }
+
     /// The memory of what it would be heard of if it changed.
     pub(super) fn heard(&self) -> MemorySettings {
         MemorySettings {

@@ -165,6 +165,15 @@ pub enum Visibility {
     Nothing,
 }
 
+/// What a Redis is used for, beside sessions that an application keeps there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RedisUses {
+    /// Answers of the database are kept there.
+    pub caches: bool,
+    /// Limits are counted there.
+    pub counts: bool,
+}
+
 /// What was seen of Redis.
 #[derive(Clone, Debug)]
 pub struct RedisSurvey {

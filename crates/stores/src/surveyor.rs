@@ -4,7 +4,7 @@
 use super::columns::UserColumn;
 use super::process::Clock;
 use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, SessionTables, Settings};
-use super::survey::{DatabaseSurvey, RedisSurvey, Wanted};
+use super::survey::{DatabaseSurvey, RedisSurvey, RedisUses, Wanted};
 use super::{postgres, redis, sqlite};
 
 /// What can be seen of a database; or why it cannot be reached.
@@ -38,12 +38,15 @@ pub async fn survey_database(
     }
 }
 
-/// What can be seen of Redis, and of the rights to count limits there if `counts`; or why it cannot be reached.
+/// What can be seen of Redis, and of the rights to what it is used for; or why it cannot be reached.
 ///
 /// # Errors
 /// When it does not answer in time, or does not let us in. Messages hold no credentials.
-pub async fn survey_redis(settings: &RedisSettings, counts: bool) -> Result<RedisSurvey, String> {
-    redis::survey(settings, counts).await
+pub async fn survey_redis(
+    settings: &RedisSettings,
+    uses: RedisUses,
+) -> Result<RedisSurvey, String> {
+    redis::survey(settings, uses).await
 }
 
 /// The columns in which rows are looked up, and those that every look-up reads, each once.

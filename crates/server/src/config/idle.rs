@@ -59,6 +59,8 @@ pub(super) struct Uses {
     pub(super) redis: bool,
     /// What answers may be remembered in memory.
     pub(super) memory: MemorySettings,
+    /// What changes is heard of, at least of some of it.
+    pub(super) hears: bool,
     /// Signed tokens are accepted.
     pub(super) bearer: bool,
 }
@@ -95,9 +97,16 @@ impl Uses {
             database: stores.and_then(database_kind),
             redis: stores.is_some_and(|stores| stores.redis.is_some()),
             memory: stores.map_or(NO_MEMORY, |stores| stores.memory),
+            hears: stores.is_some_and(hears),
             bearer: realm.issuer.is_some(),
         }
     }
+}
+
+fn hears(stores: &stores::Settings) -> bool {
+    let (redis, database) = (stores.redis.as_ref(), stores.database.as_ref());
+    redis.is_some_and(|redis| redis.tracking)
+        || database.is_some_and(|database| database.listen.is_some())
 }
 
 fn database_kind(stores: &stores::Settings) -> Option<Database> {
@@ -362,8 +371,13 @@ const RULES: &[Rule] = &[
         "Redis is only asked for the sessions that the app keeps there",
     ),
     (
+        &["HEARD_CACHE_TTL"],
+        |uses| uses.stores() && !uses.hears,
+        "nothing is heard of what changes; LISTEN_DATABASE_URL or REDIS_TRACKING=true is what makes it heard",
+    ),
+    (
         &["MEMORY_CACHE_ENTRIES"],
-        |uses| uses.stores() && uses.memory.ttl.is_zero(),
+        |uses| uses.stores() && uses.memory.ttl.is_zero() && !uses.hears,
         "MEMORY_CACHE_TTL is 0, so nothing is remembered",
     ),
     (

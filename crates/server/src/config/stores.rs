@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 
+use super::changes;
 use super::connection_url::ConnectionUrl;
 use super::host::Host;
 use super::lookups::SessionLookups;
@@ -13,8 +14,8 @@ use super::postgres_url::{self, Password, PostgresUrl, Ssl};
 use super::raw::Reader;
 use super::redis_url::RedisUrl;
 use stores::{
-    Column, DatabaseSettings, DatabaseUrl, MemorySettings, PostgresServer, RedisSettings, Settings,
-    Table, UserTable,
+    Column, DatabaseSettings, DatabaseUrl, MemorySettings, RedisSettings, Settings, Table,
+    UserTable,
 };
 
 /// The stores, or `None` when nothing is looked up.
@@ -151,7 +152,11 @@ fn database(
         reader.remarks("DATABASE_URL", &[("connect_timeout".to_owned(), why)]);
     }
     let max_connections = connections(reader, place.as_ref().and_then(|place| place.connections));
-    let listen = listen(reader, place.as_ref());
+    let listen = match &place {
+        // That it has no effect is said with the others.
+        Some(place) if matches!(place.url, DatabaseUrl::Sqlite(_)) => None,
+        Some(_) | None => changes::listen(reader),
+    };
     Some(DatabaseSettings {
         url: place?.url,
         listen,
@@ -162,43 +167,6 @@ fn database(
         columns: Vec::new(),
         time_zone: None,
     })
-}
-
-/// Where changes are heard. What such a URL says of schemas and of numbers of connections has no effect.
-fn listen(reader: &mut Reader<'_>, place: Option<&Place>) -> Option<Box<PostgresServer>> {
-    if place.is_some_and(|place| matches!(place.url, DatabaseUrl::Sqlite(_))) {
-        // That it has no effect is said with the others.
-        return None;
-    }
-    let url = reader.url(LISTEN)?;
-    let postgres = match url.starts_with("sqlite:") {
-        true => Err("only PostgreSQL says what changes; leave it out for SQLite".to_owned()),
-        false => postgres(&url),
-    };
-    let postgres = postgres.map_err(|what| reader.problem(LISTEN, what)).ok()?;
-    let mut remarks = postgres.harmless.clone();
-    for (name, is_given, why) in [
-        (
-            "schema",
-            postgres.schema.is_some(),
-            "the triggers are where DATABASE_URL has the tables",
-        ),
-        (
-            "connection_limit",
-            postgres.connections.is_some(),
-            "there is one connection that listens",
-        ),
-    ] {
-        if is_given {
-            remarks.push((name.to_owned(), why));
-        }
-    }
-    reader.remarks(LISTEN, &remarks);
-    let server = postgres.server();
-    if let Err(error) = server.check_files() {
-        reader.problem(LISTEN, error.to_string());
-    }
-    Some(Box::new(server))
 }
 
 fn in_schema(reader: &mut Reader<'_>, table: Table, schema: Option<&str>) -> Option<Table> {
@@ -479,7 +447,7 @@ fn sqlite(url: &str) -> Result<DatabaseUrl, String> {
         })
 }
 
-fn postgres(url: &str) -> Result<PostgresUrl, String> {
+pub(super) fn postgres(url: &str) -> Result<PostgresUrl, String> {
     let scheme = url
         .split(':')
         .next()
@@ -507,7 +475,6 @@ fn postgres(url: &str) -> Result<PostgresUrl, String> {
 }
 
 const CA_FILE: &str = "REDIS_CA_FILE";
-const LISTEN: &str = "LISTEN_DATABASE_URL";
 
 /// How long a reader of SQLite waits for a writer, within `DATABASE_TIMEOUT`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);

@@ -2,35 +2,16 @@
 
 use super::catalogue::stores as checks;
 use super::finding::Finding;
-use stores::{RedisAddress, RedisSettings, RedisSurvey};
-
-/// What a Redis is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// What gates count together, and nothing else.
-    LimitsAlone,
-    /// Caches or sessions, and perhaps limits.
-    Stores { counts: bool },
-}
-
-impl Purpose {
-    /// Whether limits are counted there.
-    pub(super) fn counts(self) -> bool {
-        match self {
-            Self::LimitsAlone => true,
-            Self::Stores { counts } => counts,
-        }
-    }
-}
+use stores::{RedisAddress, RedisSettings, RedisSurvey, RedisUses};
 
 /// What a look at it says.
 pub(super) fn judge(
     what: &str,
     settings: &RedisSettings,
     survey: &RedisSurvey,
-    purpose: Purpose,
+    uses: RedisUses,
 ) -> Vec<Finding> {
-    let user = redis_user(settings, purpose.counts());
+    let user = redis_user(settings, uses);
     let mut findings = Vec::new();
     if !survey.refused.is_empty() {
         let seen = survey.refused.join("; ");
@@ -50,19 +31,24 @@ pub(super) fn judge(
         findings.push(finding.with_advice(&user));
     }
     // What is counted may be dropped when there is no room.
-    if purpose != Purpose::LimitsAlone {
+    if uses.caches || settings.sessions.is_some() {
         findings.extend(fullness(what, settings, survey));
     }
     findings
 }
 
 /// The command that makes a user with the rights that `docs/operating.md` lists.
-fn redis_user(settings: &RedisSettings, counts: bool) -> String {
+fn redis_user(settings: &RedisSettings, uses: RedisUses) -> String {
     let select = match settings.server.login.db() {
         0 => "",
         _ => " +select",
     };
-    let counting = if counts { " +time" } else { "" };
+    let caching = if uses.caches { " +pttl +del" } else { "" };
+    let scripts = match uses.caches || uses.counts {
+        true => " +evalsha +eval",
+        false => "",
+    };
+    let counting = if uses.counts { " +time" } else { "" };
     let tracking = if settings.tracking {
         " +client|tracking"
     } else {
@@ -78,7 +64,7 @@ fn redis_user(settings: &RedisSettings, counts: bool) -> String {
         .map(|prefix| format!(" %R~{prefix}*"))
         .unwrap_or_default();
     format!(
-        "`ACL SETUSER gate reset on >PASSWORD +getrange +set +pttl +del +evalsha +eval{counting}{tracking}{role}{select} ~{prefix}*{sessions}`, with a password of your own \
+        "`ACL SETUSER gate reset on >PASSWORD +getrange +set{caching}{scripts}{counting}{tracking}{role}{select} ~{prefix}*{sessions}`, with a password of your own \
          in place of PASSWORD."
     )
 }

@@ -125,6 +125,14 @@ fn host_of(authority: &str) -> &str {
 /// How long caches answer for users and sessions that are gone.
 fn revocation(realm: &RealmSettings) -> Option<Finding> {
     let stores = realm.stores.as_ref()?;
+    // What is heard to have gone counts at once.
+    if stores
+        .database
+        .as_ref()
+        .is_some_and(|database| database.listen.is_some())
+    {
+        return None;
+    }
     let memory = match stores.memory.is_on() {
         true => stores.memory.ttl,
         false => Duration::ZERO,

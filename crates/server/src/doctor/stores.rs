@@ -10,7 +10,7 @@ use super::catalogue::app::CLOCK_OFF;
 use super::catalogue::stores as checks;
 use super::check::Check;
 use super::finding::Finding;
-use super::redis::{self, Purpose};
+use super::redis;
 use super::report::Asked;
 use super::settings::{is_remote, of_realm};
 use crate::config::{Config, RealmSettings};
@@ -18,7 +18,7 @@ use crate::process;
 use stores::{
     self, ChangeTriggers, ClockReading, ColumnState, ColumnSurvey, DatabaseSettings,
     DatabaseSurvey, DatabaseUrl, LookupSurvey, Plan, Pools, PostgresServer, RedisAddress,
-    RedisSettings, RoleSurvey, Rows, Verify, Visibility,
+    RedisSettings, RedisUses, RoleSurvey, Rows, Verify, Visibility,
 };
 
 /// Asks the database and the Redis of each realm, and the one in which limits are counted.
@@ -34,7 +34,11 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
     };
     if let Some(settings) = limits.filter(|settings| !is_of_realm(settings)) {
         let what = format!("Redis {} for limits", settings.server.address);
-        found.redis(what, settings, Purpose::LimitsAlone).await;
+        let uses = RedisUses {
+            caches: false,
+            counts: true,
+        };
+        found.redis(what, settings, uses).await;
     }
     for realm in &config.realms {
         let Some(stores) = &realm.stores else {
@@ -46,7 +50,8 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
         if let Some(redis) = &stores.redis {
             let what = of_realm(&realm.name, &format!("Redis {}", redis.server.address));
             let counts = limits == Some(redis);
-            found.redis(what, redis, Purpose::Stores { counts }).await;
+            let caches = stores.caches_in_redis();
+            found.redis(what, redis, RedisUses { caches, counts }).await;
         }
     }
     (found.findings, found.asked)
@@ -104,7 +109,7 @@ impl Found {
         }
     }
 
-    async fn redis(&mut self, what: String, settings: &RedisSettings, purpose: Purpose) {
+    async fn redis(&mut self, what: String, settings: &RedisSettings, uses: RedisUses) {
         let is_clear = match &settings.server.address {
             RedisAddress::Tcp { host, tls, .. } => !tls && is_remote(host),
             RedisAddress::Sentinels(sentinels) => {
@@ -118,15 +123,15 @@ impl Found {
             self.findings
                 .push(Finding::new(&checks::REDIS_CLEAR, what.clone(), seen));
         }
-        let survey = stores::survey_redis(settings, purpose.counts()).await;
+        let survey = stores::survey_redis(settings, uses).await;
         let failure = survey.as_ref().err().cloned();
-        let unreachable = match purpose {
-            Purpose::LimitsAlone => &checks::LIMITS_UNREACHABLE,
-            Purpose::Stores { .. } => &checks::REDIS_UNREACHABLE,
+        let unreachable = match uses.caches || settings.sessions.is_some() {
+            false => &checks::LIMITS_UNREACHABLE,
+            true => &checks::REDIS_UNREACHABLE,
         };
         self.answered(unreachable, &what, failure, settings.timeout);
         if let Ok(survey) = survey {
-            let findings = redis::judge(&what, settings, &survey, purpose);
+            let findings = redis::judge(&what, settings, &survey, uses);
             self.findings.extend(findings);
         }
     }

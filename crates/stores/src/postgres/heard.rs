@@ -2,14 +2,13 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_postgres::Notification;
 
 use super::super::hearing::{Audience, Word};
-use super::super::process::Clock;
 use super::super::revocations::reload_soon;
 
 /// The channel on which is said that there may be other revocations.
@@ -18,7 +17,6 @@ pub(super) const REVOCATIONS: &str = "sessiongate_revocations";
 /// Hears everything that a connection is notified of, and passes it on.
 pub(super) struct Heard {
     audience: Arc<Audience>,
-    clock: Clock,
     flood: Mutex<Flood>,
     /// Words were held back.
     held_back: Notify,
@@ -29,11 +27,10 @@ pub(super) struct Heard {
 
 impl Heard {
     /// Passes words on to this audience.
-    pub(super) fn new(audience: Arc<Audience>, clock: Clock) -> Self {
+    pub(super) fn new(audience: Arc<Audience>) -> Self {
         Self {
-            flood: Mutex::new(Flood::since(clock.monotonic())),
             audience,
-            clock,
+            flood: Mutex::new(Flood::since(Instant::now())),
             held_back: Notify::new(),
             proof: Mutex::default(),
             proved: Notify::new(),
@@ -57,7 +54,7 @@ impl Heard {
             return;
         }
         let word = word(payload);
-        if self.flood().admits(&word, self.clock.monotonic()) {
+        if self.flood().admits(&word, Instant::now()) {
             self.audience.say(&word);
         } else {
             self.held_back.notify_one();
@@ -81,7 +78,7 @@ impl Heard {
         loop {
             self.held_back.notified().await;
             sleep(WINDOW).await;
-            *self.flood() = Flood::since(self.clock.monotonic());
+            *self.flood() = Flood::since(Instant::now());
             self.audience.say(&Word::Everything);
         }
     }

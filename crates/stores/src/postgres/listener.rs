@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::super::hearing::{Audience, Channel, Word};
 use super::super::pools::Fingerprints;
-use super::super::process::Process;
+use super::super::process::{Clock, Process};
 use super::heard::{Heard, REVOCATIONS};
 use super::own::text;
 use super::server::{Connection, Hearing, PostgresError, PostgresServer};
@@ -56,7 +56,7 @@ impl PostgresChannel {
         let keeper = Keeper {
             target,
             audience: Arc::clone(&channel.audience),
-            process: process.clone(),
+            clock: process.clock.clone(),
             said: None,
         };
         let stop = channel.stop.clone();
@@ -93,7 +93,7 @@ impl Drop for PostgresChannel {
 struct Keeper {
     target: ChangesTarget,
     audience: Arc<Audience>,
-    process: Process,
+    clock: Clock,
     /// Whether it is heard, and why not, as it was said last.
     said: Option<Result<(), String>>,
 }
@@ -146,8 +146,7 @@ impl Keeper {
             timeout,
             ..
         } = &self.target;
-        let clock = self.process.clock.clone();
-        let heard = Arc::new(Heard::new(Arc::clone(&self.audience), clock));
+        let heard = Arc::new(Heard::new(Arc::clone(&self.audience)));
         let hears = Arc::clone(&heard);
         let hearing: Hearing = Arc::new(move |notification| hears.hear(notification));
         let of_listen = |error| ("LISTEN_DATABASE_URL", error);
@@ -166,7 +165,7 @@ impl Keeper {
         let mut next_look = Instant::now();
         let mut is_settled = false;
         loop {
-            let asked = self.process.clock.monotonic();
+            let asked = self.clock.monotonic();
             let looks = Instant::now() >= next_look;
             // Both at once, so that the one does not delay the other.
             let limit = last.as_ref().map_or(self.target.timeout, |_| PROOF_WITHIN);

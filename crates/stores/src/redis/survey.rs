@@ -5,7 +5,7 @@ use redis::{Cmd, RedisError};
 use tokio::time::timeout;
 
 use super::super::settings::RedisSettings;
-use super::super::survey::{Fullness, RedisSurvey};
+use super::super::survey::{Fullness, RedisSurvey, RedisUses};
 use super::leases::{DELETE, LEFT};
 use super::rates::{EVAL, EVALSHA};
 use super::refusal::{HELLO, READ, TRACKING, WRITE, code, describe, no_line, refusal};
@@ -16,7 +16,7 @@ use super::refusal::{HELLO, READ, TRACKING, WRITE, code, describe, no_line, refu
 /// When Redis does not answer in time, or does not let us in.
 pub(in super::super) async fn survey(
     settings: &RedisSettings,
-    counts: bool,
+    uses: RedisUses,
 ) -> Result<RedisSurvey, String> {
     let connecting = settings
         .server
@@ -28,7 +28,7 @@ pub(in super::super) async fn survey(
             return Err(format!("did not answer within {limit} ms"));
         }
     };
-    Surveyor { connection }.survey(settings, counts).await
+    Surveyor { connection }.survey(settings, uses).await
 }
 
 /// A connection of its own. The driver limits the time for each answer.
@@ -40,7 +40,7 @@ impl Surveyor {
     async fn survey(
         mut self,
         settings: &RedisSettings,
-        counts: bool,
+        uses: RedisUses,
     ) -> Result<RedisSurvey, String> {
         let mut survey = RedisSurvey {
             refused: Vec::new(),
@@ -63,8 +63,7 @@ impl Surveyor {
             Some("NOPERM") => note(&mut survey.refused, refusal(WRITE, "NOPERM")),
             Some(code) => survey.takes_no_writes = Some(code.to_owned()),
         }
-        let counting = counts.then(|| (TIME, redis::cmd(TIME)));
-        for (name, command) in caching(&settings.key_prefix).into_iter().chain(counting) {
+        for (name, command) in using(&settings.key_prefix, uses) {
             if self.refused(name, command).await?.as_deref() == Some("NOPERM") {
                 note(&mut survey.refused, refusal(name, "NOPERM"));
             }
@@ -112,20 +111,27 @@ impl Surveyor {
     }
 }
 
-/// What a cache takes beside reading and writing. None of them changes anything: there is no script of this name, the other
-/// one says no more than 1, and nothing is ever kept under the prefix alone.
-fn caching(prefix: &str) -> [(&'static str, Cmd); 4] {
+/// What caches and limits take beside reading and writing. None of them changes anything: there is no script of this name, the
+/// other one says no more than 1, and nothing is ever kept under the prefix alone.
+fn using(prefix: &str, uses: RedisUses) -> Vec<(&'static str, Cmd)> {
     let script = |name, text: &str| {
         let mut command = redis::cmd(name);
         command.arg(text).arg(1).arg(prefix);
         (name, command)
     };
-    [
-        script(EVALSHA, &"0".repeat(40)),
-        script(EVAL, "return 1"),
-        (LEFT, redis::cmd(LEFT).arg(prefix).to_owned()),
-        (DELETE, redis::cmd(DELETE).arg(prefix).to_owned()),
-    ]
+    let of = |name| (name, redis::cmd(name).arg(prefix).to_owned());
+    let mut commands = Vec::new();
+    if uses.caches || uses.counts {
+        commands.push(script(EVALSHA, &"0".repeat(40)));
+        commands.push(script(EVAL, "return 1"));
+    }
+    if uses.caches {
+        commands.extend([of(LEFT), of(DELETE)]);
+    }
+    if uses.counts {
+        commands.push((TIME, redis::cmd(TIME)));
+    }
+    commands
 }
 
 /// What it takes to hear of changes. In the version of the protocol that comes first, nothing is ever heard.

@@ -113,6 +113,10 @@ async fn without_the_most_of_its_sentinels_a_primary_is_used_and_not_believed() 
     until(&stores, Source::Redis, true).await;
     group.sentinels.stop(2);
     let settings = group.settings();
-    let none = survey_redis(&settings, false).await.unwrap_err();
+    let uses = RedisUses {
+        caches: true,
+        counts: false,
+    };
+    let none = survey_redis(&settings, uses).await.unwrap_err();
     assert!(none.contains("sentinel 127.0.0.1"), "{none}");
 }

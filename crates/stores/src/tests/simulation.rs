@@ -37,7 +37,7 @@ fn no_schedule_lets_a_node_answer_from_what_it_has_heard_was_changed() {
         set.map_or(default, |value| value.to_str().unwrap().parse().unwrap())
     };
     let first = number("SEED", 0);
-    let schedules = number("SCHEDULES", 5_000);
+    let schedules = number("SCHEDULES", 3_000);
     let mut seen = Seen::default();
     for seed in first..first + schedules {
         let runtime = Builder::new_current_thread().build().unwrap();

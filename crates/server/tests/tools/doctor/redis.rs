@@ -159,7 +159,9 @@ async fn a_redis_that_takes_nothing_new_is_named() -> Result<()> {
         database().await?,
         Redis::options().maxmemory("1").start().await?,
     );
-    let url = allow(&redis, &["+getrange", "+set", "+info", "~auth:*"]).await?;
+    let rights = "+getrange +set +pttl +del +evalsha +eval +info ~auth:*";
+    let rights: Vec<_> = rights.split(' ').collect();
+    let url = allow(&redis, &rights).await?;
     let outcome = of(&postgres, &url);
     assert_eq!(
         ids(&outcome),

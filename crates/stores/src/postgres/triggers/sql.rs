@@ -142,7 +142,12 @@ pub(super) fn preface(watches: &[Watch]) -> String {
         let columns: Vec<_> = columns.map(Column::quoted).collect();
         let (table, key) = (watch.table.quoted(), watch.key.quoted());
         // Writing to a text does not fail.
-        let _ = writeln!(text, "--   {table} by {key}: {}", columns.join(", "));
+        let columns = if columns.is_empty() {
+            "no other column".to_owned()
+        } else {
+            columns.join(", ")
+        };
+        let _ = writeln!(text, "--   {table} by {key}: {columns}");
     }
     text
 }
@@ -150,7 +155,7 @@ pub(super) fn preface(watches: &[Watch]) -> String {
 fn statement(code: &str) -> String {
     let mut tag = "$sessiongate$".to_owned();
     while code.contains(&tag) {
-        tag.insert_str(tag.len() - 1, "_");
+        tag.insert(tag.len() - 1, '_');
     }
     format!("DO {tag}{code}{tag}")
 }

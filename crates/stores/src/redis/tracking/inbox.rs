@@ -45,10 +45,11 @@ impl Inbox {
             (PushKind::Disconnection, _) => waiting.ended = true,
             (PushKind::Invalidate, Some(Value::Array(keys))) => {
                 for key in keys {
-                    match key {
-                        Value::BulkString(key) => self.take_key(&mut waiting, key),
+                    if let Value::BulkString(key) = key {
+                        self.take_key(&mut waiting, key);
+                    } else {
                         // No Redis names a key in another way. What is not understood may be any.
-                        _ => waiting.hear_everything(),
+                        waiting.hear_everything();
                     }
                 }
             }

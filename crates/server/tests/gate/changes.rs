@@ -1,0 +1,207 @@
+//! What is heard of changes: it counts at once on every gate, although memory vouches for minutes.
+
+use anyhow::Result;
+use harness::{CutProxy, Echo, Gate, GateCommand, Postgres, Redis, Request, poll};
+
+use crate::exchanges::Upstream;
+use crate::support::{gate, signed_in};
+
+const USERS: &str = "CREATE TABLE users (id text PRIMARY KEY, role text);
+     INSERT INTO users VALUES ('ada', 'admin'), ('bob', 'admin')";
+
+/// Settings by which memory vouches for longer than any test lasts, unless something is heard.
+const LONG: [(&str, &str); 4] = [
+    ("ENABLE_DB_CHECK", "true"),
+    ("HEARD_CACHE_TTL", "3600"),
+    ("MEMORY_CACHE_TTL", "3600"),
+    ("ABSENT_CACHE_TTL", "3600"),
+];
+
+/// A database whose triggers say what changes.
+async fn database(command: &GateCommand) -> Result<Postgres> {
+    let postgres = Postgres::start().await?;
+    postgres.execute(USERS).await?;
+    let url = postgres.url(Postgres::DATABASE);
+    let command = command.clone().envs(LONG).env("DATABASE_URL", url);
+    let installed = command.args(["db", "install"]).run().await?;
+    assert!(installed.status.success(), "{}", installed.stderr);
+    Ok(postgres)
+}
+
+fn listening(command: GateCommand, postgres: &Postgres, listen: &str) -> GateCommand {
+    command
+        .envs(LONG)
+        .env("DATABASE_URL", postgres.url(Postgres::DATABASE))
+        .env("LISTEN_DATABASE_URL", listen)
+}
+
+/// Waits until the channel is heard, or is not.
+async fn hears(gate: &Gate, channel: &str, wanted: f64) -> Result<()> {
+    let label = [format!("channel=\"{channel}\"")];
+    let label = [label[0].as_str()];
+    poll("the channel to be heard or not", async || {
+        let heard = gate.metric("sessiongate_channel_up", label).await.ok()?;
+        (heard == wanted).then_some(())
+    })
+    .await
+}
+
+/// Asks as `user`, and gives the status and the store that knew.
+async fn ask(gate: &Gate, user: &str) -> Result<(u16, String)> {
+    let before = gate.audit_lines().len();
+    let status = gate.send(&signed_in("/", user)).await?.status;
+    poll("the line in the audit log", async || {
+        (gate.audit_lines().len() > before).then_some(())
+    })
+    .await?;
+    let lines = gate.audit_lines();
+    let line = lines.last().expect("a line");
+    let store = line["user_check"].as_str().unwrap_or_default().to_owned();
+    Ok((status, store))
+}
+
+/// Asks as `user` until memory has the answer.
+async fn remembered(gate: &Gate, user: &str, wanted: u16) -> Result<()> {
+    poll("memory to know the user", async || {
+        let (status, store) = ask(gate, user).await.ok()?;
+        (status == wanted && store == "memory").then_some(())
+    })
+    .await
+}
+
+async fn comes_to(gate: &Gate, user: &str, wanted: u16) -> Result<()> {
+    poll("the status", async || {
+        (ask(gate, user).await.ok()?.0 == wanted).then_some(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_row_that_changes_counts_at_once_on_every_gate() -> Result<()> {
+    let (echo, redis) = (Echo::start().await?, Redis::start().await?);
+    let command = gate(&echo.url()).env("REDIS_URL", redis.url());
+    let postgres = database(&command).await?;
+    let listen = postgres.url(Postgres::DATABASE);
+    let command = listening(command, &postgres, &listen);
+    let gates = [command.clone().start().await?, command.start().await?];
+    for gate in &gates {
+        hears(gate, "postgres", 1.0).await?;
+        remembered(gate, "ada", 200).await?;
+        remembered(gate, "bob", 200).await?;
+        remembered(gate, "eve", 403).await?;
+    }
+    postgres
+        .execute("DELETE FROM users WHERE id = 'ada'; INSERT INTO users VALUES ('eve', 'user')")
+        .await?;
+    for gate in &gates {
+        comes_to(gate, "ada", 403).await?;
+        comes_to(gate, "eve", 200).await?;
+        // And so it stays, whatever Redis still has.
+        remembered(gate, "ada", 403).await?;
+        remembered(gate, "eve", 200).await?;
+    }
+    postgres.execute("TRUNCATE users").await?;
+    for gate in &gates {
+        comes_to(gate, "bob", 403).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_answered_from_memory_while_nothing_is_heard() -> Result<()> {
+    let echo = Echo::start().await?;
+    let command = gate(&echo.url());
+    let postgres = database(&command).await?;
+    let wire = CutProxy::start(&postgres.address()).await?;
+    let listen = postgres.url_through(&wire.address(), Postgres::DATABASE);
+    let gate = listening(command, &postgres, &listen).start().await?;
+    hears(&gate, "postgres", 1.0).await?;
+    remembered(&gate, "ada", 200).await?;
+    wire.stall();
+    hears(&gate, "postgres", 0.0).await?;
+    for _ in 0..3 {
+        assert_eq!(ask(&gate, "ada").await?, (200, "postgres".to_owned()));
+    }
+    postgres
+        .execute("DELETE FROM users WHERE id = 'ada'")
+        .await?;
+    assert_eq!(ask(&gate, "ada").await?.0, 403);
+    wire.restore().await?;
+    hears(&gate, "postgres", 1.0).await?;
+    remembered(&gate, "ada", 403).await?;
+    remembered(&gate, "bob", 200).await
+}
+
+#[tokio::test]
+async fn a_key_that_is_deleted_is_forgotten_at_once() -> Result<()> {
+    let (echo, redis) = (Echo::start().await?, Redis::start().await?);
+    let postgres = Postgres::start().await?;
+    postgres.execute(USERS).await?;
+    let gate = gate(&echo.url())
+        .envs(LONG)
+        .env("DATABASE_URL", postgres.url(Postgres::DATABASE))
+        .env("REDIS_URL", redis.url())
+        .env("REDIS_TRACKING", "true");
+    let gate = gate.start().await?;
+    hears(&gate, "redis", 1.0).await?;
+    remembered(&gate, "ada", 200).await?;
+    postgres
+        .execute("DELETE FROM users WHERE id = 'ada'")
+        .await?;
+    remembered(&gate, "ada", 200).await?;
+    redis.cli(["DEL", "auth:ada"]).await?;
+    comes_to(&gate, "ada", 403).await
+}
+
+/// What a WebSocket is closed with, as its client reads it.
+async fn closed(client: &mut harness::Client) -> Result<Vec<u8>> {
+    let head = client.bytes(2).await?;
+    assert_eq!(head[0], 0x88, "a whole Close frame");
+    client.bytes(head[1].into()).await
+}
+
+#[tokio::test]
+async fn a_websocket_ends_when_its_user_may_not_enter_any_more_and_no_other() -> Result<()> {
+    let file = tempfile::tempdir()?;
+    let path = file.path().join("gate.toml");
+    std::fs::write(
+        &path,
+        "[[route]]\npath = \"/\"\nrequire = { column = \"role\", equals = \"admin\" }\n",
+    )?;
+    let path = path.display().to_string();
+    let command = gate("http://127.0.0.1:1").env("SESSIONGATE_CONFIG", &path);
+    let postgres = database(&command).await?;
+    let url = postgres.url(Postgres::DATABASE);
+    let settings = [
+        LONG[0],
+        LONG[1],
+        ("SESSIONGATE_CONFIG", &*path),
+        ("DATABASE_URL", &*url),
+        ("LISTEN_DATABASE_URL", &*url),
+    ];
+    let (upstream, gate) = Upstream::start_with(settings).await?;
+    hears(&gate, "postgres", 1.0).await?;
+    let mut sockets = Vec::new();
+    for user in ["ada", "bob"] {
+        let request: Request = signed_in("/socket", user);
+        let (mut client, mut served) = upstream.asked(&gate, &request.websocket()).await?;
+        let agreed = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: a";
+        let answer = format!("HTTP/1.1 101 Switching Protocols\r\n{agreed}\r\n\r\n");
+        served.say(&answer).await?;
+        assert_eq!(client.head().await?.status, 101);
+        sockets.push((client, served));
+    }
+    // Bob's changes too, and he may go on.
+    postgres
+        .execute("UPDATE users SET role = 'user' WHERE id = 'ada'; UPDATE users SET role = 'admin' WHERE id = 'bob'")
+        .await?;
+    let (ada, _) = &mut sockets[0];
+    let expected = [&4401_u16.to_be_bytes()[..], b"session revoked"].concat();
+    assert_eq!(closed(ada).await?, expected);
+    let (bob, served) = &mut sockets[1];
+    served.say("\u{1}\u{2}ok").await?;
+    assert_eq!(bob.bytes(4).await?, b"\x01\x02ok");
+    postgres.execute("DELETE FROM users").await?;
+    assert_eq!(closed(bob).await?, expected);
+    Ok(())
+}

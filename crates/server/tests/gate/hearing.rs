@@ -1,0 +1,186 @@
+//! Changes in Redis take effect at once, although memory would vouch for minutes; and when nothing can be heard, memory vouches for
+//! nobody.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use harness::{CutProxy, Echo, Gate, Redis, Request, Sentinels, mint, poll};
+use session::{Secret, seal};
+
+use crate::support::gate;
+
+/// A gate in front of Better Auth's sessions in a Redis, and somebody with a session.
+struct Heard {
+    gate: Gate,
+    _echo: Echo,
+}
+
+const TOKEN: &str = "abcdefghijklmnopqrstuvwxyz012345";
+const OTHER: &str = "012345abcdefghijklmnopqrstuvwxyz";
+
+impl Heard {
+    /// Starts it and waits until it hears.
+    async fn start(url: &str) -> Result<Self> {
+        let echo = Echo::start().await?;
+        let gate = gate(&echo.url())
+            .without("AUTH_SECRET")
+            .env("BETTER_AUTH_SECRET", mint::SECRET)
+            .env("SESSION_FORMAT", "better-auth")
+            .env("SESSION_STORE", "redis")
+            .env("REDIS_URL", url)
+            .env("REDIS_TRACKING", "true")
+            // Nothing ends by itself while this test runs.
+            .env("MEMORY_CACHE_TTL", "3600")
+            .env("HEARD_CACHE_TTL", "3600")
+            .start()
+            .await?;
+        let heard = Self { gate, _echo: echo };
+        heard.logged("Redis says what changes").await?;
+        Ok(heard)
+    }
+
+    async fn status(&self, token: &str) -> Result<u16> {
+        let sealed = seal::better_auth_token(&Secret::new(mint::SECRET), token);
+        let cookie = format!("better-auth.session_token={sealed}");
+        Ok(self
+            .gate
+            .send(&Request::get("/").cookie(cookie))
+            .await?
+            .status)
+    }
+
+    /// Has memory know this session.
+    async fn remembered(&self, token: &str) -> Result<()> {
+        poll("memory to know the session", async || {
+            (self.status(token).await.ok()? == 200).then_some(())?;
+            let line = self.gate.audit_lines().pop()?;
+            (line["session_check"] == "memory").then_some(())
+        })
+        .await
+    }
+
+    async fn refused(&self, token: &str) -> Result<()> {
+        poll("the session to be refused", async || {
+            (self.status(token).await.ok()? == 401).then_some(())
+        })
+        .await
+    }
+
+    async fn logged(&self, text: &str) -> Result<()> {
+        let stderr = self.gate.stderr();
+        stderr
+            .wait_for(|line| line.contains(text).then_some(()))
+            .await
+    }
+}
+
+async fn sign_in(redis: &Redis, token: &str) -> Result<()> {
+    let value = format!(
+        r#"{{"session":{{"token":"{token}","userId":"ada","expiresAt":"2100-01-01T00:00:00.000Z","createdAt":"2020-01-01T00:00:00.000Z"}},"user":{{"id":"ada","email":"ada@example.com","name":"Ada"}}}}"#
+    );
+    redis.cli(["SET", &key(token), &value]).await?;
+    Ok(())
+}
+
+async fn sign_out(redis: &Redis, token: &str) -> Result<()> {
+    redis.cli(["DEL", &key(token)]).await?;
+    Ok(())
+}
+
+fn key(token: &str) -> String {
+    format!("better-auth:{token}")
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_key_and_with_its_users_revocation() -> Result<()> {
+    let redis = Redis::start().await?;
+    for token in [TOKEN, OTHER] {
+        sign_in(&redis, token).await?;
+    }
+    let heard = Heard::start(&redis.url()).await?;
+    heard.remembered(TOKEN).await?;
+    heard.remembered(OTHER).await?;
+    sign_out(&redis, TOKEN).await?;
+    heard.refused(TOKEN).await?;
+    assert_eq!(heard.status(OTHER).await?, 200);
+    let key = "better-auth:revoked-sessions-before-ada";
+    redis.cli(["SET", key, "4000000000000"]).await?;
+    heard.refused(OTHER).await?;
+    redis.cli(["DEL", key]).await?;
+    heard.remembered(OTHER).await?;
+    redis.cli(["-n", "7", "FLUSHALL"]).await?;
+    heard.refused(OTHER).await
+}
+
+#[tokio::test]
+async fn a_gate_that_was_stopped_lets_nobody_in_by_what_it_knew_before() -> Result<()> {
+    let redis = Redis::start().await?;
+    sign_in(&redis, TOKEN).await?;
+    let heard = Heard::start(&redis.url()).await?;
+    heard.remembered(TOKEN).await?;
+    heard.gate.signal("STOP")?;
+    sign_out(&redis, TOKEN).await?;
+    // What it heard last holds for two seconds.
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    heard.gate.signal("CONT")?;
+    assert_eq!(heard.status(TOKEN).await?, 401);
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_nothing_is_heard_memory_vouches_for_nobody() -> Result<()> {
+    let redis = Redis::start().await?;
+    sign_in(&redis, TOKEN).await?;
+    let wire = CutProxy::start(&redis.address()).await?;
+    let heard = Heard::start(&format!("redis://{}", wire.address())).await?;
+    heard.remembered(TOKEN).await?;
+    wire.stall();
+    heard.logged("Redis does not say what changes").await?;
+    // It would be 200 by what memory knows.
+    assert_eq!(heard.status(TOKEN).await?, 503);
+    sign_out(&redis, TOKEN).await?;
+    wire.restore().await?;
+    poll("Redis to answer", async || {
+        (heard.status(TOKEN).await.ok()? != 503).then_some(())
+    })
+    .await?;
+    assert_eq!(heard.status(TOKEN).await?, 401);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_session_ends_on_the_primary_that_took_over() -> Result<()> {
+    let former = Redis::start().await?;
+    let of_primary = format!("127.0.0.1 {}", former.port());
+    let replica = Redis::options()
+        .set("replicaof", &of_primary)
+        .start()
+        .await?;
+    let sentinels = Sentinels::start(&former, 1).await?;
+    sign_in(&former, TOKEN).await?;
+    let heard = Heard::start(&sentinels.url()).await?;
+    heard.remembered(TOKEN).await?;
+    poll("the replica to have the session", async || {
+        (replica.cli(["EXISTS", &key(TOKEN)]).await.ok()? == "1").then_some(())
+    })
+    .await?;
+    // It stands still, and keeps its connections.
+    former.stand_still()?;
+    let new = sentinels.follow(former.port()).await?;
+    assert_eq!(new, replica.port());
+    poll("the new primary to be heard", async || {
+        let lines = heard.gate.stderr().all();
+        let says = lines
+            .iter()
+            .filter(|line| line.contains("Redis says what changes"));
+        (says.count() == 2).then_some(())
+    })
+    .await
+    .context("after the failover")?;
+    heard.remembered(TOKEN).await?;
+    sign_out(&replica, TOKEN).await?;
+    heard.refused(TOKEN).await?;
+    former.go_on()?;
+    assert_eq!(heard.status(TOKEN).await?, 401);
+    Ok(())
+}

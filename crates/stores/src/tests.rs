@@ -17,6 +17,7 @@ use tokio::time::sleep;
 use super::*;
 
 mod better_auth;
+mod bursts;
 mod claims;
 mod columns;
 mod outages;

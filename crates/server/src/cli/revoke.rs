@@ -9,7 +9,7 @@ use crate::config::{Config, DEFAULT_REALM, Variables};
 use crate::process::process;
 use crate::revocations::{RevocationRequest, Shown, read_key, time_of};
 use crate::{clock, output};
-use stores::{Pools, RevocationSettings, RevocationStore, RevocationStoreError};
+use stores::{Pools, RevocationPlace, RevocationSettings, RevocationStore, RevocationStoreError};
 
 /// What to revoke.
 #[derive(Debug, Args)]
@@ -102,12 +102,31 @@ pub(super) fn revoke(
     let entry = entry.map_err(anyhow::Error::msg)?;
     with_store(settings, async |store| store.add(&entry, now).await)?;
     let shown = Shown::of(&entry);
-    let (what, realm, seconds) = (shown.what(), shown.realm, settings.interval.as_secs());
+    let (what, realm) = (shown.what(), shown.realm);
     output::print(&format!(
-        "revoked in the realm {realm}: {what}\nEvery gate obeys within {seconds} s (REVOCATION_INTERVAL); it is kept until {}.\n",
+        "revoked in the realm {realm}: {what}\n{}; it is kept until {}.\n",
+        who_obeys(settings),
         shown.expires
     ))?;
     Ok(())
+}
+
+/// Which gates obey a revocation, and when.
+fn who_obeys(settings: &RevocationSettings) -> String {
+    let seconds = settings.interval.as_secs();
+    let hears = match &settings.place {
+        RevocationPlace::Postgres(_) => "LISTEN_DATABASE_URL",
+        RevocationPlace::Redis(_) => "REDIS_TRACKING",
+        RevocationPlace::Sqlite(path) => {
+            let path = path.display();
+            return format!(
+                "The gates of this machine that use {path} obey within {seconds} s (REVOCATION_INTERVAL)"
+            );
+        }
+    };
+    format!(
+        "Gates that hear changes ({hears}) obey at once, all others within {seconds} s (REVOCATION_INTERVAL)"
+    )
 }
 
 /// Lists, installs or removes.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::raw::Reader;
 use super::stores;
+use super::words::nearest;
 use ::stores::{RevocationPlace, RevocationSettings};
 
 /// Reads the settings. `stores` are those of the top level. `None` where nothing can be revoked.
@@ -62,6 +63,19 @@ fn place(
             reader.problem(STORE, what);
             None
         }
+        // A word is more likely a slip of the pen than a file in whatever folder this is.
+        word if !word.contains('/') => {
+            let known = ["postgres", "redis"].map(str::to_owned);
+            let meant = nearest(&word.to_ascii_lowercase(), &known);
+            let meant =
+                meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+            let what = format!(
+                "`{word}` is neither `postgres` nor `redis`, nor a path with a slash{meant} A file in this folder is written as \
+                 `./{word}`; to keep no revocations, leave the setting out"
+            );
+            reader.problem(STORE, what.replace("slash A", "slash. A"));
+            None
+        }
         path => {
             let path = PathBuf::from(path);
             if path.is_dir() {
@@ -118,7 +132,7 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_said() {
-        let file = ("REVOCATION_STORE", "revocations.db");
+        let file = ("REVOCATION_STORE", "./revocations.db");
         let sqlite = ("DATABASE_URL", "sqlite:///users.db");
         for (pairs, said) in [
             (&[POSTGRES][..], "REVOCATION_STORE says `postgres`"),
@@ -126,6 +140,14 @@ mod tests {
             (&[REDIS], "it says `redis`"),
             (&[("REVOCATION_STORE", "redis://cache")], "it is a URL"),
             (&[("REVOCATION_STORE", "/")], "it is a folder"),
+            (
+                &[("REVOCATION_STORE", "Postgress")],
+                "`Postgress` is neither `postgres` nor `redis`, nor a path with a slash; did you mean `postgres`? A file",
+            ),
+            (
+                &[("REVOCATION_STORE", "off")],
+                "nor a path with a slash. A file",
+            ),
             (&[file, ("REVOCATION_INTERVAL", "0")], "give at least 1"),
             (&[file, ("REVOCATION_TTL", "0")], "give at least 1"),
             (&[file, ("REVOCATION_MAX_STALE", "5")], "it says 5"),

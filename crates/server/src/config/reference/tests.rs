@@ -304,7 +304,7 @@ const USES: [&[(&str, &str)]; 5] = [
     ],
     &[
         ("UPSTREAM", "dir:/"),
-        ("REVOCATION_STORE", "revocations.db"),
+        ("REVOCATION_STORE", "./revocations.db"),
     ],
     &[
         ("ENABLE_DB_CHECK", "true"),

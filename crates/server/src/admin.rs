@@ -189,6 +189,13 @@ impl Admin {
             StatusCode::SERVICE_UNAVAILABLE
         };
         let mut body = json!({ "ready": ready, "stopping": stopping, "stores": stores });
+        let channels = live.channels();
+        if !channels.is_empty() {
+            let channels = channels.into_iter();
+            let channels =
+                channels.map(|(channel, is_heard)| (channel.to_owned(), state(is_heard)));
+            body["channels"] = Value::Object(channels.collect());
+        }
         // Where Redis does not count, each gate does so for itself, which is no reason to send people elsewhere.
         if let Some(are_shared) = live.shares_limits() {
             body["shared_limits"] = Value::from(if are_shared { "up" } else { "degraded" });

@@ -295,13 +295,23 @@ impl Stores {
         redis.into_iter().chain(database).collect()
     }
 
-    /// Whether decisions can be made: a store beyond memory answers, and where sessions are in Redis, Redis does.
+    /// Whether decisions can be made: a store beyond memory answers; where sessions are in Redis, Redis does; and where the
+    /// database would say what changes, the database does, because nobody vouches for what it said before while it is silent.
     pub fn ready(&self) -> bool {
         let health = self.health();
-        let mut up = health.iter().filter(|store| store.up);
+        let is_up = |source| {
+            health
+                .iter()
+                .any(|store| store.source == source && store.up)
+        };
         let in_redis = |sessions: &Sessions| sessions.chain.truth.source() == Source::Redis;
         let needs_redis = self.0.sessions.as_ref().is_some_and(in_redis);
-        up.any(|store| !needs_redis || store.source == Source::Redis)
+        let of_postgres = |audience: &Arc<Audience>| audience.channel() == Channel::Postgres;
+        let asks_postgres = self.0.users.is_some() || !needs_redis;
+        let needs_postgres = asks_postgres && self.0.audiences.iter().any(of_postgres);
+        health.iter().any(|store| store.up)
+            && (!needs_redis || is_up(Source::Redis))
+            && (!needs_postgres || is_up(Source::Postgres))
     }
 
     /// Makes sure that the columns of users that are asked for can be read, as far as the database answers now. To be called

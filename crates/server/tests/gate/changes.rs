@@ -205,3 +205,27 @@ async fn a_websocket_ends_when_its_user_may_not_enter_any_more_and_no_other() ->
     assert_eq!(closed(bob).await?, expected);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_gate_for_which_nobody_vouches_is_not_ready() -> Result<()> {
+    let (echo, redis) = (Echo::start().await?, Redis::start().await?);
+    let command = gate(&echo.url()).env("REDIS_URL", redis.url());
+    let mut postgres = database(&command).await?;
+    let listen = postgres.url(Postgres::DATABASE);
+    let gate = listening(command, &postgres, &listen).start().await?;
+    hears(&gate, "postgres", 1.0).await?;
+    remembered(&gate, "ada", 200).await?;
+    let ready = gate.admin("/readyz").await?;
+    assert_eq!(
+        (ready.status, &ready.json()?["channels"]["postgres"]),
+        (200, &"up".into())
+    );
+    postgres.stop().await?;
+    // Redis is up, and what it has from before does not count.
+    poll("the gate not to be ready", async || {
+        (gate.admin("/readyz").await.ok()?.status == 503).then_some(())
+    })
+    .await?;
+    assert_eq!(ask(&gate, "ada").await?.0, 503);
+    Ok(())
+}

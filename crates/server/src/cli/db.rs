@@ -140,15 +140,16 @@ async fn status(all: &[Watched<'_>], pools: &Pools) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     output::print(
-        "`sessiongate db install` makes what is missing, and replaces what is outdated\n",
+        "`sessiongate db install` makes what is missing, and replaces what is outdated. Of what is no table nothing can be said: \
+         leave LISTEN_DATABASE_URL out then\n",
     )?;
     Ok(ExitCode::FAILURE)
 }
 
 fn advice(database: &DatabaseSettings, command: &str) -> String {
     format!(
-        "{:?}: the role of DATABASE_URL must own the tables; otherwise let their owner run what `sessiongate db {command} \
-         --print` prints",
+        "`sessiongate db {command}` failed in {:?}. It takes the owner of the tables: if the role of DATABASE_URL is not that, let \
+         the owner run it, or what `sessiongate db {command} --print` prints",
         database.url
     )
 }

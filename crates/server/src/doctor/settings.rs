@@ -126,11 +126,11 @@ fn host_of(authority: &str) -> &str {
 fn revocation(realm: &RealmSettings) -> Option<Finding> {
     let stores = realm.stores.as_ref()?;
     // What is heard to have gone counts at once.
-    if stores
-        .database
-        .as_ref()
-        .is_some_and(|database| database.listen.is_some())
-    {
+    let says_all = match &stores.database {
+        Some(database) => database.listen.is_some(),
+        None => stores.redis.as_ref().is_some_and(|redis| redis.tracking),
+    };
+    if says_all {
         return None;
     }
     let memory = match stores.memory.is_on() {

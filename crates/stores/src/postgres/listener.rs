@@ -225,7 +225,7 @@ impl Keeper {
         if self.said != said {
             tracing::warn!(
                 detail = why,
-                "changes in PostgreSQL are not heard, so little is remembered"
+                "changes in PostgreSQL are not heard, so nothing is answered from memory"
             );
             self.said = said;
         }

@@ -4,7 +4,7 @@ use crate::doctor::check::checks;
 
 checks! {
     CHANGES_NOT_SAID = Warning "changes-not-said"
-        why "LISTEN_DATABASE_URL is set, and not every change in the tables is said by a trigger. So nothing that is heard is relied on, and the gate remembers users and sessions only for MEMORY_CACHE_TTL."
+        why "LISTEN_DATABASE_URL is set, and not every change in the tables is said by a trigger. So nothing that is heard is relied on, and the gate answers nothing from memory: each request asks the database."
         todo "Run `sessiongate db install`, or let the owner of the tables run what `sessiongate db install --print` prints. Again whenever a partition was added."
     COLUMN_MISSING = Problem "column-missing"
         why "The gate reads this column, so every look-up fails, and everybody gets 503."

@@ -7,7 +7,6 @@
 //! A miss is written down by the one who holds the [lease](Lease) on its key, and only while it holds it: whoever deletes the key
 //! has no answer written that is older than that.
 
-use std::fmt::Write as _;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use std::time::Duration;
 use gate::{Lookup, Source};
 
 use super::fact::Trust;
+use super::hex;
 use super::process::Clock;
 use super::record::{self, About, Known, Recorded};
 use super::redis::{Aged, Cells, Unwritten};
@@ -192,11 +192,7 @@ impl Lease {
     fn new() -> Option<Self> {
         let mut bytes = [0; 16];
         aws_lc_rs::rand::fill(&mut bytes).ok()?;
-        let mut text = String::from("lease:");
-        for byte in bytes {
-            let _ = write!(text, "{byte:02x}");
-        }
-        Some(Self(text))
+        Some(Self(format!("lease:{}", hex(&bytes))))
     }
 }
 

@@ -561,6 +561,11 @@ fn one_line(text: &str) -> String {
         .collect()
 }
 
+/// Two digits for each byte, in lower case.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// How often stores are asked whether they are there, so that health is known, connections stay warm, and an outage is
 /// over for the first request that comes after it.
 const PROBE_EVERY: Duration = Duration::from_secs(2);

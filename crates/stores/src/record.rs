@@ -31,6 +31,7 @@ use session::{Standing, StoredColumns, StoredSession, UnixTime};
 
 use super::columns::MAX_WEIGHT;
 use super::fact::Fact;
+use super::hex;
 
 /// A fact that can be written to Redis.
 pub(super) trait Recorded: Fact {
@@ -278,13 +279,7 @@ fn seal(realm: &str, key: &str) -> String {
         digest.update(&(part.len() as u64).to_le_bytes());
         digest.update(part.as_bytes());
     }
-    digest
-        .finish()
-        .as_ref()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&digest.finish().as_ref()[..8])
 }
 
 /// Changes with the format of users' records, so that nodes of two versions take each other's for misses.

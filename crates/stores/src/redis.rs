@@ -9,6 +9,7 @@ mod commands;
 mod leases;
 mod rates;
 mod refusal;
+mod script;
 mod sentinel;
 mod server;
 mod survey;
@@ -20,16 +21,18 @@ use std::time::Duration;
 
 use gate::{Source, StoreError};
 use redis::aio::MultiplexedConnection;
+use redis::{Cmd, RedisResult};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 #[cfg(test)]
 pub(super) use self::leases::Soon;
 pub(super) use self::leases::{Aged, Cells};
-use self::rates::EVALSHA;
 pub(super) use self::rates::SharedCells;
 pub use self::rates::{OverShared, SharedCell, SharedChange};
 use self::refusal::{READ, code, describe, no_line, refusal};
+use self::script::EVALSHA;
 use self::sentinel::Council;
 pub use self::sentinel::Sentinels;
 use self::server::{ConnectError, Driver, prove_primary};
@@ -101,27 +104,40 @@ impl Redis {
     /// When Redis does not answer, or refuses to.
     pub(super) async fn read(&self, key: &[u8], longest: usize) -> Result<Vec<u8>, StoreError> {
         let deadline = Instant::now() + self.target.timeout;
-        let (mut connection, number) = match timeout_at(deadline, self.open_line()).await {
-            Ok(Some(line)) => line,
-            Ok(None) => return Err(failed("there is no connection".to_owned())),
-            Err(_) => return Err(self.timed_out()),
+        let (mut connection, number) = self.line_by(deadline).await?;
+        let command = reading(key, longest);
+        let answer = timeout_at(deadline, command.query_async(&mut connection)).await;
+        self.text(number, READ, answer)
+    }
+
+    /// The open line, if there is one by then.
+    async fn line_by(&self, deadline: Instant) -> Result<(MultiplexedConnection, u64), StoreError> {
+        match timeout_at(deadline, self.open_line()).await {
+            Ok(Some(line)) => Ok(line),
+            Ok(None) => Err(failed("there is no connection".to_owned())),
+            Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    /// What `command` has read on the line of this number, or why it could not; what holds no text reads as empty.
+    fn text(
+        &self,
+        number: u64,
+        command: &str,
+        answer: Result<RedisResult<Vec<u8>>, Elapsed>,
+    ) -> Result<Vec<u8>, StoreError> {
+        let error = match answer {
+            Ok(Ok(value)) => {
+                self.health.answered();
+                return Ok(value);
+            }
+            Ok(Err(error)) => error,
+            Err(_) => {
+                self.hang_up(number, &self.too_late());
+                return Err(self.timed_out());
+            }
         };
-        // In place of GET: whoever wrote the value, only one byte more than it may have comes over the wire.
-        let mut command = redis::cmd(READ);
-        command.arg(key).arg(0).arg(longest);
-        let error =
-            match timeout_at(deadline, command.query_async::<Vec<u8>>(&mut connection)).await {
-                Ok(Ok(value)) => {
-                    self.health.answered();
-                    return Ok(value);
-                }
-                Ok(Err(error)) => error,
-                Err(_) => {
-                    self.hang_up(number, &self.too_late());
-                    return Err(self.timed_out());
-                }
-            };
-        let detail = describe(READ, &error);
+        let detail = describe(command, &error);
         match code(&error) {
             Some("WRONGTYPE") => return Ok(Vec::new()),
             // An answer, and a quick one; only of no use.
@@ -370,6 +386,13 @@ impl std::fmt::Debug for Redis {
             .field("target", &self.target)
             .finish_non_exhaustive()
     }
+}
+
+/// In place of GET: whoever wrote the value, only one byte more than it may have comes over the wire.
+fn reading(key: &[u8], longest: usize) -> Cmd {
+    let mut command = redis::cmd(READ);
+    command.arg(key).arg(0).arg(longest);
+    command
 }
 
 fn failed(detail: String) -> StoreError {

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::super::hearing::{Audience, Channel, Word};
+use super::super::hex;
 use super::super::pools::Fingerprints;
 use super::super::process::{Clock, Process};
 use super::heard::{Heard, REVOCATIONS};
@@ -265,7 +266,7 @@ fn random_text() -> String {
     let mut bytes = [0; 16];
     // Without randomness a proof may be another gate's, which proves the same.
     let _ = rand::fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&bytes)
 }
 
 /// A number from 0 to 1.

@@ -4,19 +4,17 @@
 //! nothing else. So whoever deletes the key in the meantime, an application or a node that hears of a change, also takes the
 //! right away from those who have asked before, and no answer from before a change is written after it.
 
-use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use gate::StoreError;
-use redis::{Cmd, FromRedisValue};
+use redis::{Cmd, FromRedisValue, RedisResult};
 use tokio::time::{Instant, timeout_at};
 
-use super::rates::{EVAL, EVALSHA};
 use super::refusal::{READ, WRITE, code, describe};
-use super::{Line, MAX_TTL, Redis, Unwritten, failed};
+use super::script::{self, EVAL, EVALSHA};
+use super::{Line, MAX_TTL, Redis, Unwritten, reading};
 
 /// A value, and how long Redis keeps it.
 #[derive(Debug)]
@@ -109,44 +107,25 @@ impl Redis {
     /// and never for less.
     async fn read_aged(&self, key: &[u8], longest: usize) -> Result<Aged, StoreError> {
         let deadline = Instant::now() + self.target.timeout;
-        let (mut connection, number) = match timeout_at(deadline, self.open_line()).await {
-            Ok(Some(line)) => line,
-            Ok(None) => return Err(failed("there is no connection".to_owned())),
-            Err(_) => return Err(self.timed_out()),
-        };
+        let (mut connection, number) = self.line_by(deadline).await?;
         let mut both = redis::pipe();
         // In this order: a value that takes the place of another in between is younger than it looks.
         both.cmd(LEFT).arg(key);
-        both.cmd(READ).arg(key).arg(0).arg(longest);
-        let asked = both.query_async::<(i64, Vec<u8>)>(&mut connection);
-        let error = match timeout_at(deadline, asked).await {
-            Ok(Ok((left, value))) => {
-                self.health.answered();
-                let left = u64::try_from(left).ok().map(Duration::from_millis);
-                return Ok(Aged { value, left });
-            }
-            Ok(Err(error)) => error,
-            Err(_) => {
-                self.hang_up(number, &self.too_late());
-                return Err(self.timed_out());
-            }
-        };
-        let detail = describe(READ, &error);
-        match code(&error) {
-            Some("WRONGTYPE") => {
-                return Ok(Aged {
-                    value: Vec::new(),
-                    left: None,
-                });
-            }
-            Some(_) => self.health.failed(&detail),
-            None => self.hang_up(number, &detail),
-        }
-        Err(if error.is_timeout() {
-            self.timed_out()
-        } else {
-            failed(detail)
-        })
+        both.add_command(reading(key, longest));
+        // Each answer by itself: of what is refused together, the driver does not say the code.
+        let asked = both.ignore_errors().query_async(&mut connection);
+        let answer = timeout_at(deadline, asked).await;
+        let (mut refused, mut left) = (READ, None);
+        let answer = answer.map(
+            |both: RedisResult<(RedisResult<i64>, RedisResult<Vec<u8>>)>| {
+                let (ends, value) = both?;
+                let ends = ends.inspect_err(|_| refused = LEFT)?;
+                left = u64::try_from(ends).ok().map(Duration::from_millis);
+                value
+            },
+        );
+        let value = self.text(number, refused, answer)?;
+        Ok(Aged { value, left })
     }
 
     async fn place(&self, key: &[u8], lease: &[u8], ttl: Duration) -> Result<bool, Unwritten> {
@@ -254,14 +233,7 @@ fn millis(ttl: Duration) -> u64 {
 pub(super) const LEFT: &str = "PTTL";
 pub(super) const DELETE: &str = "DEL";
 
-static SHA: LazyLock<String> = LazyLock::new(|| {
-    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, SCRIPT.as_bytes());
-    let mut text = String::new();
-    for byte in digest.as_ref() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-});
+static SHA: LazyLock<String> = LazyLock::new(|| script::sha(SCRIPT));
 
 /// `GETRANGE` reads what the gate's user may read anyway; a lease is as long as any other, so no longer value looks like it.
 const SCRIPT: &str = r"

@@ -1,14 +1,14 @@
 //! Counting in Redis how often somebody asks, for all nodes: many questions in one round trip.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use redis::Cmd;
 use redis::aio::MultiplexedConnection;
 
+use super::super::hex;
 use super::refusal::code;
+use super::script::{self, EVAL, EVALSHA};
 
 /// Something that is counted, and how often it may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,11 +86,7 @@ fn command(name: &str, script: &str, prefix: &str, batch: &[&SharedCells]) -> Cm
 }
 
 fn key(prefix: &str, key: &[u8]) -> String {
-    let mut text = format!("{prefix}limit:");
-    for byte in key {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("{prefix}limit:{}", hex(key))
 }
 
 /// Two numbers for each part: the cell that is over its limit, counted from 1, and microseconds.
@@ -107,17 +103,7 @@ pub(super) fn read(answers: &[i64], parts: usize) -> Result<Vec<Option<OverShare
     Ok(pairs.iter().map(over).collect())
 }
 
-pub(super) const EVALSHA: &str = "EVALSHA";
-pub(super) const EVAL: &str = "EVAL";
-
-static SHA: LazyLock<String> = LazyLock::new(|| {
-    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, SCRIPT.as_bytes());
-    let mut text = String::new();
-    for byte in digest.as_ref() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-});
+static SHA: LazyLock<String> = LazyLock::new(|| script::sha(SCRIPT));
 
 /// The generic cell rate algorithm, by the clock of Redis: of each key it is kept when the key has its whole limit back, in
 /// microseconds since a moment in 2023, so that a double has some digits left for fractions. A key ends by itself at that time.

@@ -7,8 +7,8 @@ use tokio::time::timeout;
 use super::super::settings::RedisSettings;
 use super::super::survey::{Fullness, RedisSurvey, RedisUses};
 use super::leases::{DELETE, LEFT};
-use super::rates::{EVAL, EVALSHA};
 use super::refusal::{HELLO, READ, TRACKING, WRITE, code, describe, no_line, refusal};
+use super::script::{EVAL, EVALSHA};
 
 /// Asks what our user may do, within the time for a look-up each.
 ///

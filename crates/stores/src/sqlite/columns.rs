@@ -10,6 +10,7 @@ use sqlx::{Column as _, Row, TypeInfo, ValueRef};
 
 use super::super::claims::ClaimOf;
 use super::super::columns::{self, Memberships, UserColumn, UserColumns};
+use super::super::hex;
 use super::super::identifier::Column;
 use super::super::settings::UserTable;
 use super::super::time::{self, Zone};
@@ -100,8 +101,7 @@ fn value(row: &SqliteRow, index: usize) -> Option<Value> {
         "TEXT" => row.try_get_unchecked(index).ok().map(Value::String),
         "BLOB" => {
             let bytes: Vec<u8> = row.try_get_unchecked(index).ok()?;
-            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            Some(Value::String(format!("\\x{digits}")))
+            Some(Value::String(format!("\\x{}", hex(&bytes))))
         }
         _ => None,
     }

@@ -311,6 +311,17 @@ async fn what_others_wrote_to_redis_is_no_answer_and_stays_as_it_is() {
     assert_eq!(cache.cli(["TYPE", "auth:8"]).await.unwrap(), "hash");
     assert!(stores.health()[0].up);
 
+    // How old such a value is matters where changes are heard, and it is no reason to give the line up.
+    let mut hearing = chain.clone();
+    hearing.redis.as_mut().unwrap().tracking = true;
+    let (hearing, heard) = open(hearing);
+    until(&hearing, Source::Redis, true).await;
+    for _ in 0..3 {
+        assert!(!exists(&hearing, "8").await);
+    }
+    assert_eq!(heard.count(Source::Redis, Outcome::Missed), 3);
+    assert_eq!(heard.count(Source::Redis, Outcome::Failed), 0);
+
     // Another deployment with the same Redis, the same prefix and the same ids.
     server
         .execute("CREATE TABLE accounts (id integer PRIMARY KEY)")

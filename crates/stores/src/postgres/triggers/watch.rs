@@ -3,6 +3,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::super::super::columns::UserColumns;
+use super::super::super::hex;
 use super::super::super::identifier::{Column, Table};
 use super::super::super::settings::{SessionTables, Settings};
 use super::super::super::standing::Need;
@@ -45,8 +46,7 @@ impl Watch {
     /// another name.
     pub(super) fn function(&self) -> String {
         let digest = digest(&SHA256, sql::body(self).as_bytes());
-        let digits = digest.as_ref().iter().take(4);
-        let digits: String = digits.map(|byte| format!("{byte:02x}")).collect();
+        let digits = hex(&digest.as_ref()[..4]);
         let (version, subject) = (sql::VERSION, self.subject.as_str());
         format!("{}v{version}_{subject}_{digits}", sql::PREFIX)
     }

@@ -1,0 +1,16 @@
+//! Scripts, which Redis knows by the digests of their texts once it has seen them.
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+
+use super::super::hex;
+
+/// Runs a script by its [`sha`]; refused with `NOSCRIPT` when the server has not seen it, or has forgotten it.
+pub(super) const EVALSHA: &str = "EVALSHA";
+
+/// Runs a script by its text.
+pub(super) const EVAL: &str = "EVAL";
+
+/// What Redis calls this script: its SHA-1 in hexadecimal.
+pub(super) fn sha(script: &str) -> String {
+    hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, script.as_bytes()).as_ref())
+}

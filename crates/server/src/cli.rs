@@ -26,7 +26,9 @@ use crate::config::{
 use crate::doctor::catalogue;
 use crate::handover::Inherited;
 use crate::logging::Logging;
+use crate::process::process;
 use crate::{demo, output, serve};
+use stores::Pools;
 
 /// Opens Auth.js, NextAuth and Better Auth sessions in front of any service, and tells it who is calling.
 ///
@@ -215,6 +217,20 @@ fn logged(
 fn use_aws_lc() -> Result<()> {
     let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     installed.map_err(|_| anyhow::anyhow!("another TLS provider is installed already"))
+}
+
+/// Does something with stores that are opened for it alone.
+fn with_pools<T>(act: impl AsyncFnOnce(&Pools) -> Result<T>) -> Result<T> {
+    use_aws_lc()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let done = runtime.block_on(async {
+        let pools = Pools::new(process(runtime.handle().clone()));
+        act(&pools).await
+    });
+    runtime.shutdown_background();
+    done
 }
 
 /// Fails unless the admin listener answers `/healthz` with 200 in time.

@@ -159,11 +159,12 @@ impl<T: Truth> Chain<T> {
         let mut left = MOST_QUESTIONS;
         loop {
             left -= 1;
+            let at = self.clock.monotonic();
             let asked = Asked {
-                at: self.clock.monotonic(),
+                at,
                 now: self.clock.now(),
                 ticket: flight.asked(),
-                was_heard: !self.memory.changes.is_deaf(self.clock.monotonic()),
+                was_heard: !self.memory.changes.is_deaf(at),
             };
             let (answer, backing) = self.ask(&key, &question, asked).await;
             let Ok(lookup) = &answer else {

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
+use super::with_pools;
 use crate::config::Config;
 use crate::output;
-use crate::process::process;
 use stores::{ChangeTriggers, DatabaseSettings, DatabaseUrl, Pools, Settings};
 
 /// What to do with the triggers.
@@ -152,17 +152,4 @@ fn advice(database: &DatabaseSettings, command: &str) -> String {
          the owner run it, or what `sessiongate db {command} --print` prints",
         database.url
     )
-}
-
-fn with_pools<T>(act: impl AsyncFnOnce(&Pools) -> Result<T>) -> Result<T> {
-    super::use_aws_lc()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let done = runtime.block_on(async {
-        let pools = Pools::new(process(runtime.handle().clone()));
-        act(&pools).await
-    });
-    runtime.shutdown_background();
-    done
 }

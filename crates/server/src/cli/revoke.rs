@@ -5,11 +5,11 @@ use clap::{Args, Subcommand};
 use gate::Revoked;
 use serde_json::json;
 
+use super::with_pools;
 use crate::config::{Config, DEFAULT_REALM, Variables};
-use crate::process::process;
 use crate::revocations::{RevocationRequest, Shown, read_key, time_of};
 use crate::{clock, output};
-use stores::{Pools, RevocationPlace, RevocationSettings, RevocationStore, RevocationStoreError};
+use stores::{RevocationPlace, RevocationSettings, RevocationStore, RevocationStoreError};
 
 /// What to revoke.
 #[derive(Debug, Args)]
@@ -222,17 +222,10 @@ fn with_store<T>(
     settings: &RevocationSettings,
     act: impl AsyncFnOnce(&RevocationStore) -> Result<T, RevocationStoreError>,
 ) -> Result<T> {
-    super::use_aws_lc()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let done = runtime.block_on(async {
-        let pools = Pools::new(process(runtime.handle().clone()));
-        let store = RevocationStore::open(&settings.place, &pools);
+    with_pools(async |pools| {
+        let store = RevocationStore::open(&settings.place, pools);
         let done = act(&store).await;
         store.close().await;
-        done
-    });
-    runtime.shutdown_background();
-    done.context("REVOCATION_STORE")
+        done.context("REVOCATION_STORE")
+    })
 }

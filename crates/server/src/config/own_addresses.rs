@@ -5,23 +5,27 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::listeners::ListenerSettings;
 use super::problem::Problem;
 use super::raw::Reader;
-use super::reading::Front;
 use super::rules::{ServerAddress, weighted};
 use super::stack::Stack;
 use super::upstream;
 use crate::socket::Address;
 
 /// Names addresses for decisions and for the admin that another listener has. Listeners of the proxy are compared elsewhere.
-pub(super) fn name_twins(front: &Front, reader: &mut Reader<'_>) {
-    let listeners = front.listeners.iter();
+pub(super) fn name_twins(
+    listeners: &[ListenerSettings],
+    decisions: Option<&Address>,
+    admin: SocketAddr,
+    reader: &mut Reader<'_>,
+) {
     let mut taken: Vec<_> = listeners
+        .iter()
         .map(|listener| (listener.name, listener.address))
         .collect();
-    let decisions = match front.decisions {
-        Some(Address::Tcp(address)) => Some(("AUTH_LISTEN", address)),
+    let decisions = match decisions {
+        Some(Address::Tcp(address)) => Some(("AUTH_LISTEN", *address)),
         Some(Address::Unix { .. }) | None => None,
     };
-    let admin = ("ADMIN_LISTEN", front.admin.listen);
+    let admin = ("ADMIN_LISTEN", admin);
     for (name, address) in decisions.into_iter().chain([admin]) {
         let twin = taken.iter().find(|(_, other)| overlap(*other, address));
         if let Some((other, _)) = twin {

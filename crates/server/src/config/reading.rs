@@ -218,7 +218,8 @@ impl<'v> Reading<'v> {
         if !has_proxies && !reader.problems.iter().any(has_bad_proxies) {
             listeners::name_unlisted(listeners, &mut self.problems);
         }
-        own_addresses::name_twins(front, reader);
+        let (decisions, admin) = (front.decisions.as_ref(), front.admin.listen);
+        own_addresses::name_twins(listeners, decisions, admin, reader);
         own_addresses::name_circles(listeners, self.stack, reader, &mut self.problems);
         if self.problems.is_empty() && reader.problems.is_empty() {
             listeners::name_unasked(listeners, self.stack, &mut self.problems);

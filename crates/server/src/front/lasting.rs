@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use gate::{Facts, Refusal};
+use gate::Refusal;
 use http::Request;
-use http::header::HOST;
 use http1::Length;
 use tokio::time::sleep;
 
-use super::proxy::Proxy;
+use super::proxy::{Proxy, facts};
 use super::record::Record;
 use crate::config::Handling;
 use crate::leases::Lease;
@@ -39,14 +38,7 @@ impl Proxy {
         loop {
             {
                 let live = self.live.current();
-                let headers = request.headers();
-                let facts = Facts {
-                    method: request.method(),
-                    host: headers.get(HOST).and_then(|host| host.to_str().ok()),
-                    path: Some(request.uri().path()),
-                    headers,
-                    arrival: &record.arrival,
-                };
+                let facts = facts(request, &record.arrival);
                 match live.gate.decide(&facts, record.now).await {
                     Ok(permit) => {
                         let user = |session: &session::Session| session.subject().to_owned();

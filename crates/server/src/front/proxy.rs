@@ -307,13 +307,7 @@ impl Proxy {
         record: &mut Record<'l>,
     ) -> (&'l Handling, Outcome<D::Exchange>) {
         let headers = request.headers();
-        let facts = Facts {
-            method: request.method(),
-            host: headers.get(HOST).and_then(|host| host.to_str().ok()),
-            path: Some(request.uri().path()),
-            headers,
-            arrival: &record.arrival,
-        };
+        let facts = facts(request, &record.arrival);
         if let Err(refused) = limited::first(live, record.arrival.client).await {
             return refuse(refused, Vec::new(), live, request, record);
         }
@@ -497,6 +491,18 @@ impl<E> From<files::Outcome> for Outcome<E> {
 
 /// Ends the record of a request whose client has hung up, and with it the connection.
 #[cold]
+/// What is decided on, of a request that came like this.
+pub(super) fn facts<'r>(request: &'r Request<Length>, arrival: &'r Arrival) -> Facts<'r> {
+    let headers = request.headers();
+    Facts {
+        method: request.method(),
+        host: headers.get(HOST).and_then(|host| host.to_str().ok()),
+        path: Some(request.uri().path()),
+        headers,
+        arrival,
+    }
+}
+
 fn abandon(client: &mut impl Answerable, record: &mut Record<'_>) {
     client.end();
     record.ends(Sent::nothing(Ended::ClientLeft));

@@ -1,9 +1,10 @@
 //! What is heard of changes: it counts at once on every gate, although memory vouches for minutes.
 
 use anyhow::Result;
-use harness::{CutProxy, Echo, Gate, GateCommand, Postgres, Redis, Request, poll};
+use harness::{CutProxy, Echo, Gate, GateCommand, Postgres, Redis, poll};
 
 use crate::exchanges::Upstream;
+use crate::leases::{close_frame, websocket};
 use crate::support::{gate, signed_in};
 
 const USERS: &str = "CREATE TABLE users (id text PRIMARY KEY, role text);
@@ -153,13 +154,6 @@ async fn a_key_that_is_deleted_is_forgotten_at_once() -> Result<()> {
     comes_to(&gate, "ada", 403).await
 }
 
-/// What a WebSocket is closed with, as its client reads it.
-async fn closed(client: &mut harness::Client) -> Result<Vec<u8>> {
-    let head = client.bytes(2).await?;
-    assert_eq!(head[0], 0x88, "a whole Close frame");
-    client.bytes(head[1].into()).await
-}
-
 #[tokio::test]
 async fn a_websocket_ends_when_its_user_may_not_enter_any_more_and_no_other() -> Result<()> {
     let file = tempfile::tempdir()?;
@@ -183,26 +177,20 @@ async fn a_websocket_ends_when_its_user_may_not_enter_any_more_and_no_other() ->
     hears(&gate, "postgres", 1.0).await?;
     let mut sockets = Vec::new();
     for user in ["ada", "bob"] {
-        let request: Request = signed_in("/socket", user);
-        let (mut client, mut served) = upstream.asked(&gate, &request.websocket()).await?;
-        let agreed = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: a";
-        let answer = format!("HTTP/1.1 101 Switching Protocols\r\n{agreed}\r\n\r\n");
-        served.say(&answer).await?;
-        assert_eq!(client.head().await?.status, 101);
-        sockets.push((client, served));
+        sockets.push(websocket(&upstream, &gate, signed_in("/socket", user)).await?);
     }
     // Bob's changes too, and he may go on.
     postgres
         .execute("UPDATE users SET role = 'user' WHERE id = 'ada'; UPDATE users SET role = 'admin' WHERE id = 'bob'")
         .await?;
     let (ada, _) = &mut sockets[0];
-    let expected = [&4401_u16.to_be_bytes()[..], b"session revoked"].concat();
-    assert_eq!(closed(ada).await?, expected);
+    let expected = (4401, "session revoked".to_owned());
+    assert_eq!(close_frame(ada).await?, expected);
     let (bob, served) = &mut sockets[1];
     served.say("\u{1}\u{2}ok").await?;
     assert_eq!(bob.bytes(4).await?, b"\x01\x02ok");
     postgres.execute("DELETE FROM users").await?;
-    assert_eq!(closed(bob).await?, expected);
+    assert_eq!(close_frame(bob).await?, expected);
     Ok(())
 }
 

@@ -16,7 +16,11 @@ fn about_to_expire(path: &str) -> Request {
 }
 
 /// A WebSocket that both sides agreed on.
-async fn websocket(upstream: &Upstream, gate: &Gate, request: Request) -> Result<(Client, Served)> {
+pub(crate) async fn websocket(
+    upstream: &Upstream,
+    gate: &Gate,
+    request: Request,
+) -> Result<(Client, Served)> {
     let (mut client, mut served) = upstream.asked(gate, &request.websocket()).await?;
     let agreed = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: a";
     served
@@ -46,7 +50,7 @@ async fn end_of(gate: &Gate, path: &str) -> Result<Value> {
 }
 
 /// Reads a Close frame of the gate, and gives its code and reason.
-async fn close_frame(client: &mut Client) -> Result<(u16, String)> {
+pub(crate) async fn close_frame(client: &mut Client) -> Result<(u16, String)> {
     let head = client.bytes(2).await?;
     assert_eq!(head[0], 0x88, "a whole Close frame without a mask");
     let payload = client.bytes(head[1].into()).await?;

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::bearer;
 use crate::exchanges::Upstream;
+use crate::leases::{close_frame, websocket};
 use crate::support::gate;
 
 /// A gate that keeps revocations in this place, and looks for new ones every second.
@@ -307,20 +308,11 @@ async fn a_websocket_of_a_revoked_user_is_closed() -> Result<()> {
     ];
     let (upstream, gate) = Upstream::start_with(settings).await?;
     let request = Request::get("/socket").cookie(old("ada").authjs());
-    let (mut client, mut served) = upstream.asked(&gate, &request.websocket()).await?;
-    let agreed = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: a";
-    let answer = format!("HTTP/1.1 101 Switching Protocols\r\n{agreed}\r\n\r\n");
-    served.say(&answer).await?;
-    assert_eq!(client.head().await?.status, 101);
+    let (mut client, _served) = websocket(&upstream, &gate, request).await?;
     let command = keeping("http://127.0.0.1:1", &place);
     says(&command, &["revoke", "--user", "ada"]).await?;
-    let head = client.bytes(2).await?;
-    assert_eq!(head[0], 0x88, "a whole Close frame");
-    let payload = client.bytes(head[1].into()).await?;
-    assert_eq!(
-        payload,
-        [&4401_u16.to_be_bytes()[..], b"session revoked"].concat()
-    );
+    let closed = close_frame(&mut client).await?;
+    assert_eq!(closed, (4401, "session revoked".to_owned()));
     // Close with 1000, masked with nothing.
     client.raw(&[0x88, 0x82, 0, 0, 0, 0, 3, 0xe8]).await?;
     client.closed().await?;

@@ -26,6 +26,7 @@ mod authority;
 mod caddy;
 mod cert;
 mod client;
+mod cluster;
 mod cut;
 mod echo;
 mod envoy;

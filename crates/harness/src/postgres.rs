@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::cert::{CertificateKind, Certificates};
+use crate::cluster::Template;
 use crate::port::free_port;
 use crate::process::{Account, Process, is_root, leashed, run};
 
@@ -211,6 +212,10 @@ impl Postgres {
                 chown(path, Some(uid), Some(gid))?;
             }
         }
+        let template = Template::of(&self.programs, self.account.as_ref());
+        if template.copy_to(&self.data()).await? {
+            return Ok(());
+        }
         let mut command = self.command("initdb")?;
         command
             .arg("-D")
@@ -228,7 +233,7 @@ impl Postgres {
         ]);
         command.args(["--no-sync", "--no-instructions"]);
         run(command, "postgresql").await?;
-        Ok(())
+        template.keep(&self.data()).await
     }
 
     fn command(&self, program: &str) -> Result<Command> {

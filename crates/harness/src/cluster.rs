@@ -1,0 +1,58 @@
+//! A database cluster that is made once and copied for each server: `initdb` takes a second of a core.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process::{Account, run};
+
+/// Where the cluster is kept, below `target/`, for all processes that run tests.
+pub(crate) struct Template(PathBuf);
+
+impl Template {
+    /// The one that these programs have made for this account. The name holds whatever the cluster depends on.
+    pub(crate) fn of(programs: &Path, account: Option<&Account>) -> Self {
+        let programs = programs.display().to_string();
+        let programs = programs.replace(|char: char| !char.is_ascii_alphanumeric(), "-");
+        let account = account.map_or("own".to_owned(), |account| account.uid.to_string());
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tmp");
+        Self(folder.join(format!("postgres{programs}-{account}")))
+    }
+
+    /// Copies it, or says false where there is none yet.
+    ///
+    /// # Errors
+    /// When it is there and cannot be copied.
+    pub(crate) async fn copy_to(&self, data: &Path) -> Result<bool> {
+        let is_there = self.0.exists();
+        if is_there {
+            copy(&self.0, data).await?;
+        }
+        Ok(is_there)
+    }
+
+    /// Keeps a copy of a cluster that was just made, unless another process was faster.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) async fn keep(&self, data: &Path) -> Result<()> {
+        let parent = self.0.parent().context("a path below target/")?;
+        fs::create_dir_all(parent)?;
+        let folder = tempfile::tempdir_in(parent)?;
+        let new = folder.path().join("data");
+        copy(data, &new).await?;
+        match fs::rename(&new, &self.0) {
+            Err(_) if self.0.exists() => Ok(()),
+            renamed => Ok(renamed?),
+        }
+    }
+}
+
+async fn copy(from: &Path, to: &Path) -> Result<()> {
+    let mut command = Command::new("cp");
+    command.args(["-a", "--reflink=auto"]).arg(from).arg(to);
+    run(command, "coreutils").await?;
+    Ok(())
+}

@@ -41,8 +41,7 @@ async fn the_released_binary_runs_alone_in_an_empty_root_as_nobody() -> Result<(
     Ok(())
 }
 
-/// What `cargo xtask dist` builds, without whole-program optimization: it takes minutes, and changes nothing of what is looked at
-/// here.
+/// What `cargo xtask dist` builds, without optimization: it takes minutes, and changes nothing of what is looked at here.
 async fn released() -> Result<PathBuf> {
     let mut dist = Command::new(env!("CARGO"));
     dist.args(["xtask", "dist", "--quick"])

@@ -21,7 +21,7 @@ pub(crate) fn run() -> Result<()> {
         fs::write(root().join(file), reference(&program, part)?)?;
     }
     for (part, file) in [
-        ("settings", "README.md"),
+        ("settings", "docs/settings.md"),
         ("keys", "docs/configuration.md"),
         ("findings", "docs/doctor.md"),
     ] {

@@ -9,7 +9,7 @@ pub(in crate::config) struct Section {
     pub(in crate::config) rows: &'static [Row],
 }
 
-/// One row of the README's table.
+/// One row of the table of settings.
 #[derive(Debug)]
 pub(in crate::config) struct Row {
     pub(in crate::config) settings: &'static [Entry],

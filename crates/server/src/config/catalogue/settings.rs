@@ -1,4 +1,4 @@
-//! The settings that the environment and the top level of the file know, in the order of the README's table.
+//! The settings that the environment and the top level of the file know, in the order of their table.
 
 mod front;
 mod limits;

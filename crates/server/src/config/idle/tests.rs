@@ -31,11 +31,9 @@ fn read(pairs: &[(&'static str, &'static str)]) -> Result<Config, Vec<String>> {
         .map_err(|errors| errors.problems().iter().map(ToString::to_string).collect())
 }
 
-/// The names in the first column of the README's table of settings, and whether they are marked †.
+/// The names in the first column of the table of settings, and whether they are marked †.
 fn documented() -> Vec<(String, bool)> {
-    let readme = include_str!("../../../../../README.md");
-    let (_, settings) = readme.split_once("## Settings").unwrap();
-    let (settings, _) = settings.split_once("\n## ").unwrap();
+    let settings = include_str!("../../../../../docs/settings.md");
     let rows = settings.lines().filter_map(|line| line.strip_prefix("| "));
     let cells = rows.filter_map(|row| row.split(" | ").next());
     let names = cells.flat_map(|cell| {

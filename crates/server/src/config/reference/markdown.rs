@@ -3,7 +3,7 @@
 use super::super::catalogue::{Entry, Key, SECTIONS};
 use super::{DESCRIBED, of_top_level};
 
-/// The README's table of settings.
+/// The table of settings, for a page in `docs/`.
 pub(crate) fn settings() -> String {
     let mut table = "| variable | default | meaning |\n|---|---|---|\n".to_owned();
     for section in SECTIONS {
@@ -22,7 +22,8 @@ pub(crate) fn settings() -> String {
             );
         }
     }
-    table
+    // The texts link as from the root, where the example file is.
+    table.replace("[docs/", "[").replace("](docs/", "](")
 }
 
 fn name(entry: &Entry) -> String {

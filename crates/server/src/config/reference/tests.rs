@@ -15,7 +15,7 @@ use super::*;
 #[test]
 fn what_is_committed_is_what_the_catalogue_says() {
     for (file, committed, generated) in [
-        ("README.md", README, settings()),
+        ("docs/settings.md", TABLE, settings()),
         ("docs/configuration.md", CONFIGURATION, keys()),
         ("sessiongate.example.toml", EXAMPLE, example()),
     ] {
@@ -340,7 +340,7 @@ const NOT_SHOWN: [&str; 8] = [
     "RUST_LOG",
 ];
 
-const README: &str = include_str!("../../../../../README.md");
+const TABLE: &str = include_str!("../../../../../docs/settings.md");
 const CONFIGURATION: &str = include_str!("../../../../../docs/configuration.md");
 const EXAMPLE: &str = include_str!("../../../../../sessiongate.example.toml");
 const SCHEMA: &str = include_str!("../../../../../sessiongate.schema.json");

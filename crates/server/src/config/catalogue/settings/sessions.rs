@@ -270,7 +270,7 @@ pub(super) const TOKENS: &[Row] = &[
             "",
         )],
         "none",
-        "a secret shared with the issuer, instead of or beside his public keys",
+        "a secret shared with the issuer, instead of or beside its public keys",
     ),
     row(
         &[

@@ -56,11 +56,7 @@ impl<U: Users, S: Sessions> Realm<U, S> {
     ///
     /// # Errors
     /// The [`Refusal`] says why nobody is known.
-    pub(crate) async fn identify(
-        &self,
-        facts: &Facts<'_>,
-        now: UnixTime,
-    ) -> Result<Admission, Refusal> {
+    pub async fn identify(&self, facts: &Facts<'_>, now: UnixTime) -> Result<Admission, Refusal> {
         // With a name, because what has none would stay in the future until the match is over.
         let credential = self.credential(facts)?.ok_or(Refusal::NoSession)?;
         let (session, found) = match credential {

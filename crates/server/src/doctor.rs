@@ -21,6 +21,7 @@ mod settings;
 mod site;
 mod stores;
 mod text;
+mod user;
 mod visit;
 
 use http::HeaderValue;
@@ -77,6 +78,7 @@ pub(crate) async fn examine(question: Question<'_>) -> Result<Report, TlsFileErr
         seen.services(config).await;
     }
     seen.cookies(&question, config.as_ref(), read.as_deref());
+    seen.user(&question).await;
     match &question.site {
         Some(site) => seen.app(&question, site, read.as_deref()).await?,
         None => seen.skipped.push("the app: no URL is given".to_owned()),
@@ -169,6 +171,25 @@ impl Seen {
             now,
         };
         self.findings.extend(attributes::judge(fields, &setting));
+    }
+
+    /// Looks up whose session it is, where it opens.
+    async fn user(&mut self, question: &Question<'_>) {
+        let Some(cookies) = &question.session else {
+            return;
+        };
+        let config = question.loaded.map(Config::from_loaded);
+        match config {
+            Some(Ok(config)) => match user::examine(config, cookies, clock::now()).await {
+                Ok(finding) => self.findings.extend(finding),
+                Err(why) => self.skipped.push(why),
+            },
+            Some(Err(_)) => {
+                let skipped = "the session in --cookie-file: the configuration is not valid; `sessiongate open` explains it";
+                self.skipped.push(skipped.to_owned());
+            }
+            None => {}
+        }
     }
 
     async fn app(

@@ -155,8 +155,7 @@ impl Audience {
         *self.is_heard.borrow() == Heard::Yes
     }
 
-    /// The same, now and whenever that changes.
-    #[cfg(test)]
+    /// Whether it is heard and why not, now and whenever that changes.
     pub(super) fn hearing(&self) -> watch::Receiver<Heard> {
         self.is_heard.subscribe()
     }

@@ -94,7 +94,7 @@ pub use self::survey::{
     ClockReading, ColumnState, ColumnSurvey, DatabaseSurvey, LookupSurvey, Plan, RedisSurvey,
     RedisUses, RoleSurvey, Rows, Visibility,
 };
-pub use self::surveyor::{survey_database, survey_redis};
+pub use self::surveyor::{survey_changes, survey_database, survey_redis};
 pub use self::time::Zone;
 use self::users::UserTruth;
 pub use self::users::Users;

@@ -1,7 +1,13 @@
 //! Asks a database and Redis about themselves, on connections like those of look-ups and within the same time limits.
 //! Nothing is written.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::columns::UserColumn;
+use super::hearing::Heard;
+use super::pools::Pools;
 use super::process::Clock;
 use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, SessionTables, Settings};
 use super::survey::{DatabaseSurvey, RedisSurvey, RedisUses, Wanted};
@@ -36,6 +42,26 @@ pub async fn survey_database(
         }
         DatabaseUrl::Sqlite(options) => sqlite::survey(options, database.timeout, &wanted).await,
     }
+}
+
+/// Why nothing is heard of what changes in the database. Listens there for at most so long; `None` when something was heard, or
+/// nobody is to listen.
+pub async fn survey_changes(
+    settings: &Settings,
+    pools: &Pools,
+    patience: Duration,
+) -> Option<String> {
+    let lease = pools.postgres_changes(settings)?;
+    let mut heard = lease.resource.audience().hearing();
+    let _ = timeout(patience, heard.wait_for(|heard| *heard == Heard::Yes)).await;
+    let why = match &*heard.borrow() {
+        Heard::Yes => None,
+        Heard::No(why) => Some(why.to_string()),
+    };
+    if let Some(channel) = lease.give_back() {
+        channel.close().await;
+    }
+    why
 }
 
 /// What can be seen of Redis, and of the rights to what it is used for; or why it cannot be reached.

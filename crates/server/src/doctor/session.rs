@@ -67,6 +67,6 @@ fn open(header: &[u8], realm: Realm<'_>, now: UnixTime) -> Result<Option<Finding
     }
 }
 
-const SUBJECT: &str = "the session in --cookie-file";
+pub(super) const SUBJECT: &str = "the session in --cookie-file";
 
 const DAY: u64 = 24 * 60 * 60;

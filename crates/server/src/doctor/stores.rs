@@ -14,11 +14,12 @@ use super::redis;
 use super::report::Asked;
 use super::settings::{is_remote, of_realm};
 use crate::config::{Config, RealmSettings};
-use crate::process;
+use crate::{clock, process};
 use stores::{
     self, ChangeTriggers, ClockReading, ColumnState, ColumnSurvey, DatabaseSettings,
     DatabaseSurvey, DatabaseUrl, LookupSurvey, Plan, Pools, PostgresServer, RedisAddress,
-    RedisSettings, RedisUses, RoleSurvey, Rows, Verify, Visibility,
+    RedisSettings, RedisUses, RevocationSettings, RevocationStore, RoleSurvey, Rows, Verify,
+    Visibility, survey_changes,
 };
 
 /// Asks the database and the Redis of each realm, and the one in which limits are counted.
@@ -53,6 +54,9 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
             let caches = stores.caches_in_redis();
             found.redis(what, redis, RedisUses { caches, counts }).await;
         }
+    }
+    if let Some(settings) = &config.revocations {
+        found.revocations(settings).await;
     }
     (found.findings, found.asked)
 }
@@ -90,22 +94,41 @@ impl Found {
             if let Some(listen) = &settings.listen {
                 self.findings
                     .extend(encryption("LISTEN_DATABASE_URL", listen));
-                self.triggers(stores, settings).await;
+                self.changes(stores, settings).await;
             }
         }
     }
 
-    /// Whether changes are said, where somebody listens.
-    async fn triggers(&mut self, stores: &stores::Settings, settings: &DatabaseSettings) {
+    /// Whether changes are said and heard, where somebody listens.
+    async fn changes(&mut self, stores: &stores::Settings, settings: &DatabaseSettings) {
         let pools = Pools::new(process::process(Handle::current()));
         let tables = ChangeTriggers::of([stores]).look(settings, &pools).await;
         // That the database does not answer was said already.
+        let mut are_said = true;
         for table in tables.unwrap_or_default() {
             if let Some(flaw) = table.flaws.first() {
+                are_said = false;
                 let subject = format!("table {}", table.table);
                 let finding = Finding::new(&checks::CHANGES_NOT_SAID, subject, flaw.to_string());
                 self.findings.push(finding);
             }
+        }
+        if are_said && let Some(why) = survey_changes(stores, &pools, LISTENING).await {
+            let found = Finding::new(&checks::CHANGES_NOT_HEARD, "LISTEN_DATABASE_URL", why);
+            self.findings.push(found);
+        }
+    }
+
+    /// Whether it can be known what is revoked.
+    async fn revocations(&mut self, settings: &RevocationSettings) {
+        let pools = Pools::new(process::process(Handle::current()));
+        let store = RevocationStore::open(&settings.place, &pools);
+        let read = store.load(clock::now()).await;
+        store.close().await;
+        let what = format!("revocations in {}", settings.place.source());
+        if let Err(error) = read {
+            let found = Finding::new(&checks::REVOCATIONS_UNREADABLE, what, error.to_string());
+            self.findings.push(found);
         }
     }
 
@@ -314,6 +337,9 @@ fn visibility(table: &str, lookup: &LookupSurvey, role: &str) -> Option<Finding>
         }
     }
 }
+
+/// How long a channel has to prove that it hears: three of its proofs.
+const LISTENING: Duration = Duration::from_secs(5);
 
 /// From so many rows on, reading all of them takes longer than finding one.
 const MANY: u64 = 10_000;

@@ -3,6 +3,9 @@
 use crate::doctor::check::checks;
 
 checks! {
+    CHANGES_NOT_HEARD = Warning "changes-not-heard"
+        why "LISTEN_DATABASE_URL is set, and nothing is heard there of what changes in the database of DATABASE_URL. So the gate answers nothing from memory: each request asks the database."
+        todo "Let LISTEN_DATABASE_URL lead to the same database as DATABASE_URL, to its primary, and past a pooler that hands connections from one to the other."
     CHANGES_NOT_SAID = Warning "changes-not-said"
         why "LISTEN_DATABASE_URL is set, and not every change in the tables is said by a trigger. So nothing that is heard is relied on, and the gate answers nothing from memory: each request asks the database."
         todo "Run `sessiongate db install`, or let the owner of the tables run what `sessiongate db install --print` prints. Again whenever a partition was added."
@@ -60,6 +63,9 @@ checks! {
     REDIS_UNREACHABLE = Problem "redis-unreachable"
         why "The cache that all nodes share is not used, so every node asks the database; sessions that are kept in Redis get 503."
         todo "See that it runs, that this machine may reach it, and that the password is right."
+    REVOCATIONS_UNREADABLE = Problem "revocations-unreadable"
+        why "As long as the gate does not know what is revoked it refuses every session with 503, at start, and while it runs once what it knows is older than REVOCATION_MAX_STALE."
+        todo "See that the store of REVOCATION_STORE answers, and that the gate may read there: `sessiongate revocations install` makes the table in PostgreSQL, and with --print says which rights a role needs."
     ROWS_BY_POLICY = Note "rows-by-policy"
         why "Row-level security shows the gate's role only some rows: a user or session whose row is hidden is refused."
         todo "See that the policies show the role everybody, or give it BYPASSRLS."

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use harness::{Postgres, free_port, poll};
 
-use super::super::{Outcome, SECRET};
+use super::super::{Outcome, SECRET, Tool};
 use super::{doctor, doctor_of_stores, file, findings, ids, told};
 
 /// A role that may read the tables of an app and nothing more, and cannot write whatever it tries.
@@ -85,6 +85,95 @@ async fn triggers_that_are_missing_are_found_where_somebody_listens() -> Result<
         told(&outcome, "changes-not-said", "seen"),
         "a trigger on public.users is missing"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_heard_in_another_database_is_found() -> Result<()> {
+    let postgres = Postgres::start().await?;
+    postgres.execute(TABLES).await?;
+    postgres.execute("CREATE INDEX ON users (id)").await?;
+    postgres.execute("CREATE DATABASE other").await?;
+    let owner = postgres.url(Postgres::DATABASE);
+    let asking = |tool: Tool, url: &str, listen: &str| {
+        tool.env("AUTH_SECRET", SECRET)
+            .env("ENABLE_DB_CHECK", "true")
+            .env("DATABASE_URL", url)
+            .env("LISTEN_DATABASE_URL", listen)
+            .run()
+    };
+    let install = Tool::new(["db", "install"]).env("UPSTREAM", "http://127.0.0.1:9");
+    let installed = asking(install, &owner, &owner);
+    assert_eq!(installed.code, Some(0), "{installed:?}");
+    let url = reader(&postgres);
+    assert_eq!(ids(&asking(doctor_of_stores([]), &url, &url)), [""; 0]);
+    let outcome = asking(doctor_of_stores([]), &url, &postgres.url("other"));
+    assert_eq!(
+        findings(&outcome),
+        ["changes-not-heard: LISTEN_DATABASE_URL"],
+        "{outcome:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn revocations_that_cannot_be_read_are_found() -> Result<()> {
+    let postgres = Postgres::start().await?;
+    postgres.execute(TABLES).await?;
+    postgres.execute("CREATE INDEX ON users (id)").await?;
+    let url = reader(&postgres);
+    let asking = || {
+        doctor_of_stores([])
+            .env("AUTH_SECRET", SECRET)
+            .env("ENABLE_DB_CHECK", "true")
+            .env("DATABASE_URL", &url)
+            .env("REVOCATION_STORE", "postgres")
+            .run()
+    };
+    let outcome = asking();
+    assert_eq!(
+        findings(&outcome),
+        ["revocations-unreadable: revocations in postgres"],
+        "{outcome:?}"
+    );
+    let installed = Tool::new(["revocations", "install"])
+        .env("UPSTREAM", "http://127.0.0.1:9")
+        .env("AUTH_SECRET", SECRET)
+        .env("ENABLE_DB_CHECK", "true")
+        .env("DATABASE_URL", postgres.url(Postgres::DATABASE))
+        .env("REVOCATION_STORE", "postgres")
+        .run();
+    assert_eq!(installed.code, Some(0), "{installed:?}");
+    assert_eq!(ids(&asking()), ["revocations-unreadable"], "no rights");
+    let grant = "GRANT SELECT ON sessiongate_revocations TO reader";
+    postgres.execute(grant).await?;
+    assert_eq!(ids(&asking()), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_session_whose_user_is_gone_is_found() -> Result<()> {
+    let postgres = Postgres::start().await?;
+    postgres.execute(TABLES).await?;
+    postgres.execute("CREATE INDEX ON users (id)").await?;
+    let url = reader(&postgres);
+    let minted = Tool::new(["mint", "--format", "authjs", "--user", "7"])
+        .env("AUTH_SECRET", SECRET)
+        .run();
+    let (_folder, cookies) = file(&minted.stdout);
+    let asking = || {
+        doctor_of_stores(["--cookie-file", &cookies])
+            .env("AUTH_SECRET", SECRET)
+            .env("ENABLE_DB_CHECK", "true")
+            .env("DATABASE_URL", &url)
+            .run()
+    };
+    assert_eq!(ids(&asking()), [""; 0]);
+    postgres.execute("DELETE FROM users WHERE id = '7'").await?;
+    let outcome = asking();
+    assert_eq!(ids(&outcome), ["session-refused"], "{outcome:?}");
+    let seen = told(&outcome, "session-refused", "seen");
+    assert_eq!(seen, "the gate says: no such user");
     Ok(())
 }
 

@@ -59,6 +59,9 @@ enum FormatArgument {
     /// The token of a session in the database of an Auth.js or NextAuth app.
     #[value(name = "authjs-database")]
     AuthJsDatabase,
+    /// A session that an Auth.js or NextAuth app signs with an `encode()` of its own.
+    #[value(name = "authjs-signed")]
+    AuthJsSigned,
     /// Better Auth.
     BetterAuth,
     /// NextAuth v4.
@@ -76,10 +79,10 @@ enum StrategyArgument {
     Jwt,
 }
 
-/// Answers, or says what is wrong with the question, which is exit code 2.
-pub(super) fn run(arguments: &OpenArguments, loaded: &Loaded) -> Result<ExitCode> {
+/// Answers, or says what is wrong with the question or the configuration, which is exit code 2.
+pub(super) fn run(arguments: &OpenArguments, loaded: Result<Loaded>) -> Result<ExitCode> {
     let now = arguments.at.map_or_else(clock::now, UnixTime::from_secs);
-    let found = match ask(arguments, loaded, now) {
+    let found = match loaded.and_then(|loaded| ask(arguments, &loaded, now)) {
         Ok(found) => found,
         Err(error) => {
             output::complain(&format!(

@@ -255,16 +255,16 @@ fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Opt
         OpenError::MalformedBearer
         | OpenError::MalformedHeader
         | OpenError::MalformedSessionToken
-        | OpenError::MalformedToken { .. } => trial
-            .other_key(error)
-            .or_else(|| identify::other_framework(trial, &pasted, name?))
+        | OpenError::MalformedToken { .. } => name
+            .and_then(|name| identify::other_framework(trial, &pasted, name))
+            .or_else(|| trial.other_key(error))
             .or_else(|| shape::of(trial, &pasted, name)),
         OpenError::RejectedSignature
         | OpenError::RejectedTag
         | OpenError::UnknownKey
-        | OpenError::UnsupportedAlgorithm => trial
-            .other_key(error)
-            .or_else(|| identify::other_framework(trial, &pasted, name?))
+        | OpenError::UnsupportedAlgorithm => name
+            .and_then(|name| identify::other_framework(trial, &pasted, name))
+            .or_else(|| trial.other_key(error))
             .or_else(|| shape::cut(trial, &pasted, name))
             .or_else(|| trial.no_key(error)),
         OpenError::ExpiryOutOfRange

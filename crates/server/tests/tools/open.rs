@@ -232,6 +232,11 @@ fn wrong_usage_is_explained() {
         (&["--secret", ""], "a=b", "empty"),
         (&["--secret-file", "/nonexistent"], "a=b", "/nonexistent"),
         (&["--nonsense"], "a=b", "--nonsense"),
+        (
+            &["--config", "/nonexistent.toml"],
+            "a=b",
+            "/nonexistent.toml",
+        ),
     ] {
         let words: Vec<_> = secret.iter().chain(words).copied().collect();
         let outcome = usage(&words, input);

@@ -3,8 +3,8 @@
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::Value;
 
-use super::SECRET;
 use super::mint::minted;
+use super::{SECRET, Tool};
 
 #[test]
 fn a_signed_session_is_a_jwt_by_the_secret() {
@@ -32,5 +32,32 @@ fn a_signed_session_is_a_jwt_by_the_secret() {
         let claims = token.expect("a token").claims;
         assert_eq!(claims["sub"], "ada");
         assert_eq!(claims["email_verified"], true);
+    }
+}
+
+#[test]
+fn a_signed_session_is_told_from_other_tokens_with_the_same_signature() {
+    let open = |header: &str, words: &[&'static str]| {
+        let words = words.iter().copied();
+        Tool::new(["open", "--json", "--secret", SECRET])
+            .args(words)
+            .input(header)
+            .run()
+    };
+    let signed = minted("authjs-signed", []);
+    let opened = open(&signed, &["--format", "authjs-signed"]);
+    assert_eq!(opened.json()["format"], "authjs-signed", "{opened:?}");
+    let encrypted = minted("authjs", []);
+    for (header, words, format) in [
+        (&signed, &[][..], "authjs-signed"),
+        (&signed, &["--format", "authjs"], "authjs-signed"),
+        (&encrypted, &["--format", "authjs-signed"], "authjs"),
+    ] {
+        let refused = open(header, words);
+        assert_eq!(refused.code, Some(1), "{words:?}: {refused:?}");
+        let json = refused.json();
+        let cause = json["likely_cause"].as_str().expect("a cause");
+        let advice = format!("give `--format {format} --cookie-name authjs.session-token`");
+        assert!(cause.contains(&advice), "{words:?}: {cause}");
     }
 }

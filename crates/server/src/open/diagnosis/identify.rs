@@ -9,6 +9,7 @@ use super::super::pasted::Pasted;
 use super::super::question::Question;
 use super::keys::{Part, Trial, is_about_claims, salts};
 use super::misspellings::misspellings;
+use super::shape;
 
 /// What a value turned out to be.
 pub(super) struct Identity {
@@ -30,6 +31,8 @@ pub(super) fn opens(question: &Question<'_>, name: &CookieName, value: &[u8]) ->
             .or_else(|| nextauth(question, name, value))
             .or_else(|| cookie_cache(question, name, value)),
         1 => better_auth(question, name, value),
+        // The same signature is genuine for both, so what is signed tells them apart.
+        2 if shape::format(value) == Some("jwt") => authjs_signed(question, name, value),
         0 | 2 if value.starts_with(JSON_START) => cookie_cache(question, name, value),
         _ => None,
     }
@@ -47,7 +50,13 @@ pub(super) fn other_framework(
     let identity = opens(trial.question, name, &pasted.value(name))?;
     let is_expected = match trial.is_better_auth() {
         true => identity.format == Format::BetterAuthToken.as_str(),
-        false => !identity.format.starts_with("better-auth"),
+        // An app signs its sessions or encrypts them; which of the encrypted ones it is, others find out.
+        false => {
+            let is_signed = Format::AuthJsSigned.as_str() == identity.format;
+            let expects_signed =
+                trial.found.map(SessionCookie::expects) == Some(Format::AuthJsSigned.as_str());
+            !identity.format.starts_with("better-auth") && is_signed == expects_signed
+        }
     };
     if is_expected {
         return None;
@@ -112,6 +121,18 @@ fn nextauth(question: &Question<'_>, name: &CookieName, value: &[u8]) -> Option<
         library: "NextAuth v4",
         how,
         advice: advice("nextauth", name, "", ""),
+    })
+}
+
+fn authjs_signed(question: &Question<'_>, name: &CookieName, value: &[u8]) -> Option<Identity> {
+    let cookie = SessionCookie::authjs_signed(name.clone());
+    let secrets = question.authjs_secrets;
+    let (format, how) = attempt(question, &cookie, &header(name, value), secrets)?;
+    Some(Identity {
+        format,
+        library: "an Auth.js or NextAuth app with an `encode()` of its own",
+        how,
+        advice: advice("authjs-signed", name, "", ""),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check_config;
+mod columns;
 mod db;
 mod doctor;
 mod explain;
@@ -32,7 +33,7 @@ use stores::Pools;
 
 /// Opens Auth.js, NextAuth and Better Auth sessions in front of any service, and tells it who is calling.
 ///
-/// Settings come from environment variables and a file; the README lists them, and `check-config` shows what took effect.
+/// Settings come from environment variables and a file; docs/settings.md lists them, and `check-config` shows what takes effect.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Arguments {
@@ -74,7 +75,7 @@ enum Command {
     /// Explain a cookie: what a gate would make of it, and if it would refuse it, why.
     ///
     /// Reads the value of a `Cookie` header from standard input. Exit code 0: it opens, and its claims are printed. 1: it
-    /// is refused, and the reason and its likely cause are printed. 2: wrong usage.
+    /// is refused, and the reason and its likely cause are printed. 2: wrong usage, or a configuration that is not valid.
     Open(Box<open::OpenArguments>),
     /// Print what can be configured: an example file, a JSON Schema for editors, or tables in Markdown.
     Reference {
@@ -150,8 +151,8 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Healthcheck => healthcheck(&load().variables)?,
         Command::Reference { part } => output::print(&part.text())?,
         Command::Open(arguments) => {
-            let loaded = valid(load()).map_err(colored)?;
-            return open::run(&arguments, &loaded);
+            let loaded = valid(load()).map_err(colored);
+            return open::run(&arguments, loaded.map_err(Into::into));
         }
         Command::Revoke(arguments) => {
             let config = Config::from_loaded(&load()).map_err(colored)?;

@@ -269,6 +269,16 @@ impl PartialEq for DatabaseUrl {
     }
 }
 
+/// Which database it is and where, without credentials.
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postgres(server) => write!(f, "PostgreSQL at {server}"),
+            Self::Sqlite(options) => write!(f, "SQLite at {}", options.get_filename().display()),
+        }
+    }
+}
+
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -4,32 +4,37 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::columns;
 use crate::config::{Config, DEFAULT_REALM, Place, RealmSettings, Setting};
 use crate::explain::{Line, Table};
 use crate::output;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
-    /// Print one line of JSON, for programs.
+    /// Print the settings that have their default value, too.
+    #[arg(long, conflicts_with = "json")]
+    all: bool,
+    /// Print one line of JSON with every setting, for programs.
     #[arg(long)]
     json: bool,
 }
 
-/// Prints every setting as it takes effect, and the routes. Secrets are shown by length and fingerprint.
+/// Prints the settings that were given, as they take effect, and the routes. Secrets are shown by length and fingerprint.
 pub(super) fn run(arguments: &CheckArguments, config: &Config) -> Result<()> {
     let text = match arguments.json {
         true => format!("{}\n", json(config)),
-        false => text(config),
+        false => text(config, arguments.all),
     };
     output::print(&text)?;
     Ok(())
 }
 
-fn text(config: &Config) -> String {
+fn text(config: &Config, with_defaults: bool) -> String {
+    let is_shown = |setting: &&Setting| with_defaults || !setting.is_default;
     let of_realms = config.realms.iter().flat_map(|realm| &realm.settings);
-    let all = config.settings.iter().chain(of_realms);
+    let all = config.settings.iter().chain(of_realms).filter(is_shown);
     let widths = all.map(|setting| setting.name.len());
-    let width = widths.max().unwrap_or_default();
+    let width = widths.fold(COOKIE.len(), usize::max);
     let is_of_file = |setting: &Setting| matches!(setting.place, Some(Place::File { .. }));
     let has_file = config.settings.iter().any(is_of_file);
     let line = |setting: &Setting| {
@@ -39,18 +44,27 @@ fn text(config: &Config) -> String {
         };
         format!("{:width$}  {}{origin}\n", setting.name, setting.shown)
     };
-    let mut text: String = config.settings.iter().map(line).collect();
+    let mut text: String = config.settings.iter().filter(is_shown).map(line).collect();
     for realm in &config.realms {
         if &*realm.name != DEFAULT_REALM {
             text += &format!(
                 "\nrealm {}, where it differs from the top level:\n",
                 realm.name
             );
-            text.extend(own_settings(config, realm).map(line));
+            text.extend(own_settings(config, realm).filter(is_shown).map(line));
         }
         for cookie in realm.keys.cookies() {
             let (name, expects) = (cookie.name(), cookie.expects());
-            text += &format!("{:width$}  {name} ({expects})\n", "session cookie");
+            text += &format!("{:width$}  {name} ({expects})\n", COOKIE);
+        }
+    }
+    let hidden = config.settings.iter().filter(|setting| !is_shown(setting));
+    match hidden.count() {
+        0 => {}
+        1 => text += "\nOne more setting has its default value; --all shows it.\n",
+        count => {
+            text +=
+                &format!("\n{count} more settings have their default value; --all shows them.\n");
         }
     }
     text += &format!("\n{}\n", routes(&Table::of_config(config)));
@@ -99,21 +113,9 @@ fn routes(table: &Table<'_>) -> String {
         "headers",
         "goes to",
     ];
-    let head = head.map(str::to_owned);
-    let mut rows = vec![head];
+    let mut rows = vec![head.map(str::to_owned)];
     rows.extend(table.lines().into_iter().flat_map(cells));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<_> = (0..6)
-        .map(|column| width(column).unwrap_or_default())
-        .collect();
-    let mut text = String::new();
-    for row in &rows {
-        let cells = row.iter().zip(&widths);
-        let cells: Vec<_> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        text += &format!("{}\n", cells.join("  ").trim_end());
-    }
+    let mut text = columns::aligned(&rows);
     if !table.is_complete() {
         text += "What no route matches is refused: with 404 where there is a session, otherwise as if one were needed.\n";
     }
@@ -176,6 +178,9 @@ fn json(config: &Config) -> Value {
         "warnings": config.warnings,
     })
 }
+
+/// What stands before the name of a cookie, where settings have their name.
+const COOKIE: &str = "session cookie";
 
 /// In columns: how wide the words are that say who may enter.
 const WIDEST: usize = 44;

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use clap::{Args, Subcommand};
 
 use super::with_pools;
 use crate::config::Config;
 use crate::output;
-use stores::{ChangeTriggers, DatabaseSettings, DatabaseUrl, Pools, Settings};
+use stores::{ChangeTriggers, DatabaseSettings, DatabaseUrl, OwnTableError, Pools, Settings};
 
 /// What to do with the triggers.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &DbArguments, config: &Config) -> Result<ExitCode> 
         DbCommand::Install { print: false } => with_pools(async |pools| {
             for Watched { database, triggers } in &all {
                 let installed = triggers.install(database, pools).await;
-                installed.with_context(|| advice(database, "install"))?;
+                installed.map_err(|error| failed(error, database, "install"))?;
             }
             status(&all, pools).await
         }),
@@ -64,8 +64,11 @@ pub(super) fn run(arguments: &DbArguments, config: &Config) -> Result<ExitCode> 
         DbCommand::Uninstall { print: false } => with_pools(async |pools| {
             for Watched { database, .. } in &all {
                 let removed = ChangeTriggers::uninstall(database, pools).await;
-                removed.with_context(|| advice(database, "uninstall"))?;
-                output::print(&format!("{:?}: removed\n", database.url))?;
+                removed.map_err(|error| failed(error, database, "uninstall"))?;
+                output::print(&format!(
+                    "{}: nothing of the gate's triggers and functions is there any more\n",
+                    database.url
+                ))?;
             }
             Ok(ExitCode::SUCCESS)
         }),
@@ -111,7 +114,7 @@ fn watched(config: &Config) -> Result<Vec<Watched<'_>>> {
 fn print(all: &[Watched<'_>], script: impl Fn(&ChangeTriggers) -> String) -> Result<()> {
     for Watched { database, triggers } in all {
         if all.len() > 1 {
-            output::print(&format!("-- {:?}\n", database.url))?;
+            output::print(&format!("-- {}\n", database.url))?;
         }
         output::print(&script(triggers))?;
     }
@@ -146,10 +149,15 @@ async fn status(all: &[Watched<'_>], pools: &Pools) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn advice(database: &DatabaseSettings, command: &str) -> String {
-    format!(
-        "`sessiongate db {command}` failed in {:?}. It takes the owner of the tables: if the role of DATABASE_URL is not that, let \
-         the owner run it, or what `sessiongate db {command} --print` prints",
-        database.url
-    )
+/// The error with what it is about, and where a right is missing with what to do.
+fn failed(error: OwnTableError, database: &DatabaseSettings, command: &str) -> Error {
+    let is_about_rights = matches!(error, OwnTableError::Forbidden(_));
+    let error = Error::new(error).context(format!("`sessiongate db {command}`: {}", database.url));
+    match is_about_rights {
+        true => error.context(format!(
+            "it takes the owner of the tables, which the role of DATABASE_URL is not: let the owner run it, or what \
+             `sessiongate db {command} --print` prints"
+        )),
+        false => error,
+    }
 }

@@ -5,11 +5,13 @@ use clap::{Args, Subcommand};
 use gate::Revoked;
 use serde_json::json;
 
-use super::with_pools;
+use super::{columns, with_pools};
 use crate::config::{Config, DEFAULT_REALM, Variables};
 use crate::revocations::{RevocationRequest, Shown, read_key, time_of};
 use crate::{clock, output};
-use stores::{RevocationPlace, RevocationSettings, RevocationStore, RevocationStoreError};
+use stores::{
+    OwnTableError, RevocationPlace, RevocationSettings, RevocationStore, RevocationStoreError,
+};
 
 /// What to revoke.
 #[derive(Debug, Args)]
@@ -139,7 +141,14 @@ pub(super) fn revocations(arguments: RevocationsArguments, config: &Config) -> R
             Ok(())
         }
         Some(RevocationsCommand::Install { print: false }) => {
-            with_store(settings, async |store| store.install().await)?;
+            let installed = with_store(settings, async |store| store.install().await);
+            installed.map_err(|error| match is_about_rights(&error) {
+                true => error.context(
+                    "it takes a role that may make tables, which that of DATABASE_URL is not: let one that may run what \
+                     `sessiongate revocations install --print` prints",
+                ),
+                false => error,
+            })?;
             let place = settings.place.source();
             output::print(&format!("revocations can be kept: {place}\n"))?;
             Ok(())
@@ -152,6 +161,14 @@ pub(super) fn revocations(arguments: RevocationsArguments, config: &Config) -> R
     }
 }
 
+fn is_about_rights(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<RevocationStoreError>();
+    matches!(
+        error,
+        Some(RevocationStoreError::Postgres(OwnTableError::Forbidden(_)))
+    )
+}
+
 fn list(settings: &RevocationSettings, as_json: bool) -> Result<()> {
     let entries = with_store(settings, async |store| store.load(clock::now()).await)?;
     let shown: Vec<_> = entries.iter().map(Shown::of).collect();
@@ -161,22 +178,25 @@ fn list(settings: &RevocationSettings, as_json: bool) -> Result<()> {
         return Ok(());
     }
     if shown.is_empty() {
-        output::print("nothing is revoked\n")?;
+        output::print("Nothing is revoked.\n")?;
+        return Ok(());
     }
-    for one in shown {
-        let why = match one.why {
-            "" => String::new(),
-            why => format!(": {}", why.escape_debug()),
-        };
-        let by = one.by.escape_debug();
-        output::print(&format!(
-            "{} {}; by {by} at {}{why}; until {}\n",
-            one.realm,
+    let head = ["realm", "what", "made", "by", "kept until", "why"];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(shown.iter().map(|one| {
+        let by = one.by.escape_debug().to_string();
+        let why = one.why.escape_debug().to_string();
+        let (realm, made, expires) = (&one.realm, &one.made, &one.expires);
+        [
+            realm.to_string(),
             one.what(),
-            one.made,
-            one.expires
-        ))?;
-    }
+            made.to_string(),
+            by,
+            expires.to_string(),
+            why,
+        ]
+    }));
+    output::print(&columns::aligned(&rows))?;
     Ok(())
 }
 

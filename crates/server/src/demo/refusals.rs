@@ -37,9 +37,9 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// Notes what is about to stand in the log, if it is a refusal.
+    /// Notes what is about to stand in the log, if it is a refusal of something that a person has asked for.
     pub(super) fn note(&self, entry: &Entry<'_>) {
-        if entry.outcome != "deny" {
+        if entry.outcome != "deny" || is_asked_by_browsers(entry.path) {
             return;
         }
         let refused = RefusedRequest {
@@ -76,6 +76,13 @@ impl Refusals {
         let is_told = head.starts_with("HTTP/1.1 200 ") || head.starts_with("HTTP/1.0 200 ");
         is_told.then(|| readable(body))
     }
+}
+
+/// Whether browsers ask for it by themselves, beside the page that they were sent to.
+fn is_asked_by_browsers(path: &str) -> bool {
+    path == "/favicon.ico"
+        || path.starts_with("/apple-touch-icon")
+        || path.starts_with("/.well-known/appspecific/")
 }
 
 async fn ask(admin: SocketAddr, request_id: &str) -> std::io::Result<String> {

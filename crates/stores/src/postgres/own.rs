@@ -10,7 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::super::connections::Connections;
 use super::super::pools::{self, DatabaseTarget, Lease, Pools};
 use super::super::settings::{DatabaseSettings, DatabaseUrl};
-use super::server::{PostgresError, PostgresOpener};
+use super::server::{INSUFFICIENT_PRIVILEGE, PostgresError, PostgresOpener};
 
 /// The way to tables of the gate's own, over connections that others may use too.
 pub(crate) struct OwnTables {
@@ -21,6 +21,9 @@ pub(crate) struct OwnTables {
 /// Why a statement about such a table failed.
 #[derive(Debug, Error)]
 pub enum OwnTableError {
+    /// The role lacks a right that this takes.
+    #[error("PostgreSQL: {0}")]
+    Forbidden(String),
     /// There is no PostgreSQL among the settings.
     #[error("the database is no PostgreSQL")]
     NoPostgres,
@@ -34,7 +37,10 @@ pub enum OwnTableError {
 
 impl From<PostgresError> for OwnTableError {
     fn from(error: PostgresError) -> Self {
-        Self::Postgres(error.described())
+        match error.sqlstate() {
+            Some(INSUFFICIENT_PRIVILEGE) => Self::Forbidden(error.described()),
+            Some(_) | None => Self::Postgres(error.described()),
+        }
     }
 }
 

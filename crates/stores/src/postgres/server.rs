@@ -167,10 +167,17 @@ impl fmt::Display for PostgresHost {
     }
 }
 
-impl fmt::Debug for PostgresServer {
+/// Where it is, without credentials.
+impl fmt::Display for PostgresServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hosts: Vec<_> = self.hosts.iter().map(ToString::to_string).collect();
-        write!(f, "Postgres({}/{})", hosts.join(","), self.database())
+        write!(f, "{}/{}", hosts.join(","), self.database())
+    }
+}
+
+impl fmt::Debug for PostgresServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Postgres({self})")
     }
 }
 
@@ -387,3 +394,6 @@ impl PostgresError {
         }
     }
 }
+
+/// A right is missing (PostgreSQL's manual, appendix A).
+pub(super) const INSUFFICIENT_PRIVILEGE: &str = "42501";

@@ -16,7 +16,9 @@ use super::super::survey::{
 };
 use super::catalog::{Layout, Visible};
 use super::question::{Keys, keys_of_type};
-use super::server::{Connection, PostgresError, PostgresOpener, PostgresServer};
+use super::server::{
+    Connection, INSUFFICIENT_PRIVILEGE, PostgresError, PostgresOpener, PostgresServer,
+};
 
 /// Asks about the role and about each column, each within `limit`.
 pub(in super::super) async fn survey(
@@ -117,7 +119,6 @@ async fn state(
 ) -> Result<ColumnState, PostgresError> {
     const UNDEFINED_TABLE: &str = "42P01";
     const INVALID_SCHEMA_NAME: &str = "3F000";
-    const INSUFFICIENT_PRIVILEGE: &str = "42501";
     let asked = connection
         .query(
             LOOKUP,

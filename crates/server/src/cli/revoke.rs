@@ -178,7 +178,7 @@ fn list(settings: &RevocationSettings, as_json: bool) -> Result<()> {
         return Ok(());
     }
     if shown.is_empty() {
-        output::print("Nothing is revoked.\n")?;
+        output::print("nothing is revoked\n")?;
         return Ok(());
     }
     let head = ["realm", "what", "made", "by", "kept until", "why"];

@@ -12,13 +12,23 @@ fn check(command: GateCommand) -> GateCommand {
 #[tokio::test]
 async fn what_is_effective_is_shown_without_its_secrets() -> Result<()> {
     let password = "postgres-password-hidden";
-    let finished = check(gate("http://127.0.0.1:3000"))
+    let checking = check(gate("http://127.0.0.1:3000"))
         .env("ENABLE_DB_CHECK", "true")
         .env("DATABASE_URL", format!("postgres://gate:{password}@db/app"))
         .env("REDIS_URL", "redis://:redis-password-hidden@cache")
-        .env("PUBLIC_PATHS", "/healthz,/assets/")
-        .run()
-        .await?;
+        .env("PUBLIC_PATHS", "/healthz,/assets/");
+    let given = checking.clone().run().await?;
+    assert!(
+        given.stdout.contains("/healthz,/assets/"),
+        "{}",
+        given.stdout
+    );
+    assert!(
+        !given.stdout.contains("REDIS_CACHE_TTL"),
+        "{}",
+        given.stdout
+    );
+    let finished = checking.args(["--all"]).run().await?;
     assert!(finished.status.success(), "{}", finished.stderr);
     for shown in [
         "UPSTREAM",

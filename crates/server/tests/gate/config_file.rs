@@ -59,7 +59,7 @@ async fn the_option_wins_over_the_variable_and_a_variable_over_the_file() -> Res
     let text = good("http://127.0.0.1:1") + "workers = 3\ndrain_timeout = 7\n";
     let file = written(&folder, &[("gate.toml", &text), ("other.toml", "broken")])?;
     let checked = bare()
-        .args(["check-config", "--config", &file])
+        .args(["check-config", "--all", "--config", &file])
         .env(
             "SESSIONGATE_CONFIG",
             folder

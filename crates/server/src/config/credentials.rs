@@ -12,19 +12,25 @@ pub(super) fn without<'t>(text: &'t str, value: &str) -> Cow<'t, str> {
         return text.into();
     }
     let mut shown = Cow::Borrowed(text);
-    let mut hide = |hidden: &str| {
+    let mut replace = |hidden: &str, by: &str| {
         if shown.contains(hidden) {
-            shown = shown.replace(hidden, HIDDEN).into();
+            shown = shown.replace(hidden, by).into();
         }
     };
     for part in [value].into_iter().chain(value.split(',')) {
         let Some(credentials) = of(part) else {
             continue;
         };
-        hide(credentials);
+        // A short name may be a part of any word of ours; where the value is repeated, its `@` follows.
+        match credentials.len() < 4 && !credentials.contains(':') {
+            true => replace(&format!("{credentials}@"), &format!("{HIDDEN}@")),
+            false => replace(credentials, HIDDEN),
+        }
         // A comma in a password has made several entries of a list of one.
         let pieces = credentials.split(',').map(str::trim);
-        pieces.filter(|piece| piece.len() >= 4).for_each(&mut hide);
+        pieces
+            .filter(|piece| piece.len() >= 4)
+            .for_each(|piece| replace(piece, HIDDEN));
     }
     shown
 }
@@ -57,6 +63,17 @@ const HIDDEN: &str = "***";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_short_name_is_hidden_where_it_is_one() {
+        let value = "postgres://u@h/d?sslmode=nope";
+        for (text, shown) in [
+            ("require, verify-full", "require, verify-full"),
+            ("`postgres://u@h/d` is full", "`postgres://***@h/d` is full"),
+        ] {
+            assert_eq!(without(text, value), shown);
+        }
+    }
 
     #[test]
     fn what_may_be_a_password_is_left_out() {

@@ -98,6 +98,12 @@ impl HttpsSettings {
     ) {
         let speaks_tls = listeners.iter().any(|listener| listener.tls.is_some());
         let redirects = listeners.iter().find(|listener| listener.redirects);
+        // A listener whose certificate cannot be used is to speak TLS too, and that it does not is said already.
+        let is_tls_wrong = reader.problems.iter().any(|problem| {
+            let name = &problem.name;
+            name == "TLS" || name.starts_with("TLS_") || name.starts_with("ACME_")
+        });
+        let speaks_tls = speaks_tls || is_tls_wrong;
         if let Some(redirect) = redirects
             && !speaks_tls
             && !self.origins.iter().any(Origin::is_https)

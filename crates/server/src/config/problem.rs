@@ -139,9 +139,16 @@ pub(crate) struct ConfigErrors {
 }
 
 impl ConfigErrors {
+    /// Two parts of the gate that need the same setting have the same to say of it, which is said once.
     pub(crate) fn new(problems: Vec<Problem>) -> Self {
+        let mut distinct = Vec::with_capacity(problems.len());
+        for problem in problems {
+            if !distinct.contains(&problem) {
+                distinct.push(problem);
+            }
+        }
         Self {
-            problems,
+            problems: distinct,
             is_colored: false,
         }
     }

@@ -59,6 +59,8 @@ pub(super) struct RealmReading {
     pub(super) identity: IdentityRules,
     pub(super) issuer: Option<jwks::Settings>,
     pub(super) stores: Option<::stores::Settings>,
+    /// Something is wrong with what says where they are, which was said.
+    are_stores_wrong: bool,
 }
 
 impl RealmReading {
@@ -78,7 +80,9 @@ impl RealmReading {
             Some((keys, format)) => (Some(keys), format),
             None => (None, format),
         };
+        let before = reader.problems.len();
         let stores = stores::settings(reader, lookups, warnings);
+        let are_stores_wrong = reader.problems.len() > before;
         warnings.extend(identity::unknown_guests(&identity, stores.as_ref()));
         Self {
             format,
@@ -88,6 +92,7 @@ impl RealmReading {
             identity,
             issuer,
             stores,
+            are_stores_wrong,
         }
     }
 
@@ -114,7 +119,8 @@ impl RealmReading {
         let first = asked.columns.first();
         let first = first.and_then(|column| asked.place_of(column));
         self.ask_for_claims(asked.claims);
-        if !asked.columns.is_empty() && !self.ask_for(asked.columns) {
+        let has_rows = asked.columns.is_empty() || self.ask_for(asked.columns);
+        if !has_rows && !self.are_stores_wrong {
             match first {
                 Some((name, place @ Place::File { .. })) => {
                     let what =

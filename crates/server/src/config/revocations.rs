@@ -49,9 +49,10 @@ fn place(
             Some(RevocationPlace::Postgres(Box::new(database)))
         }
         "redis" => {
-            let before = reader.problems.len();
             let redis = stores::shared_redis(reader, stores);
-            if redis.is_none() && reader.problems.len() == before {
+            // What is wrong with these is said already.
+            let is_said = reader.is_set("REDIS_URL") || reader.is_set("REDIS_HOST");
+            if redis.is_none() && !is_said {
                 let what = "it says `redis`, so say where that is: a redis:// URL in REDIS_URL, or REDIS_HOST";
                 reader.problem(STORE, what);
             }

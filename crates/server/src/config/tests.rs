@@ -189,6 +189,76 @@ fn every_problem_is_reported_at_once() {
 }
 
 #[test]
+fn what_follows_from_a_problem_is_not_said() {
+    let said = |pairs: &[(&'static str, &str)]| {
+        let base = [
+            ("AUTH_SECRET", SECRET),
+            ("UPSTREAM", "http://127.0.0.1:1"),
+            ("ENABLE_DB_CHECK", "true"),
+        ];
+        let pairs: Vec<_> = base.iter().chain(pairs).copied().collect();
+        let errors = config(&pairs).unwrap_err();
+        let names = errors.problems().iter().map(|problem| problem.name.clone());
+        names.collect::<Vec<_>>()
+    };
+    let url = ("DATABASE_URL", "postgres://gate@db/app");
+    let wrong_url = ("DATABASE_URL", "mysql://db/app");
+    for (pairs, names) in [
+        (
+            &[wrong_url, ("REVOCATION_STORE", "postgres")][..],
+            ["DATABASE_URL"],
+        ),
+        (
+            &[
+                wrong_url,
+                ("TLS", "acme"),
+                ("ACME_DOMAINS", "a.example"),
+                ("ACME_STORE", "postgres"),
+            ],
+            ["DATABASE_URL"],
+        ),
+        (
+            &[wrong_url, ("LISTEN_DATABASE_URL", url.1)],
+            ["DATABASE_URL"],
+        ),
+        (&[wrong_url, ("GROUPS_COLUMN", "groups")], ["DATABASE_URL"]),
+        (
+            &[
+                url,
+                ("REDIS_URL", "http://cache"),
+                ("REVOCATION_STORE", "redis"),
+            ],
+            ["REDIS_URL"],
+        ),
+        (
+            &[
+                url,
+                ("REDIS_URL", "http://cache"),
+                ("RATE_LIMIT", "5/s"),
+                ("RATE_LIMIT_SHARED", "true"),
+                ("REDIS_TRACKING", "true"),
+            ],
+            ["REDIS_URL"],
+        ),
+        (
+            &[
+                url,
+                ("TLS_CERT_FILE", "/nonexistent.pem"),
+                ("TLS_KEY_FILE", "/nonexistent.pem"),
+                ("REDIRECT_LISTEN", "127.0.0.1:0"),
+                ("REQUIRE_HTTPS", "true"),
+            ],
+            ["TLS_CERT_FILE"],
+        ),
+    ] {
+        assert_eq!(said(pairs), names, "{pairs:?}");
+    }
+    // Without anything wrong of its own, it is the problem.
+    let redirects = [url, ("REDIRECT_LISTEN", "127.0.0.1:0"), ("TLS", "off")];
+    assert_eq!(said(&redirects), ["REDIRECT_LISTEN"]);
+}
+
+#[test]
 fn guessable_secrets_are_refused() {
     for secret in [
         "your_secret",

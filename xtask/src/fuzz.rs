@@ -3,8 +3,12 @@
 //! A stable compiler is enough. What cargo-fuzz wants a nightly one for is the address sanitizer, and the session crate
 //! forbids unsafe code; LLVM's coverage is a pass that any compiler runs.
 
+use std::fs;
+use std::num::NonZero;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -32,63 +36,80 @@ impl Options {
     }
 }
 
-/// Builds the targets, plants what they start from, and runs them one after the other.
+/// Builds the targets, plants what they start from, and runs as many at a time as there are cores.
 ///
 /// # Errors
 /// When a target does not build, or something it found makes it crash: the error is what it printed, with the path of
 /// the input.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let cargo = |subcommand: &str| {
-        let target = format!("--release --locked --target {}", host()?);
-        let mut cargo = command(&format!(
-            "cargo {subcommand} --quiet --manifest-path fuzz/Cargo.toml {target}"
-        ));
-        cargo.env("RUSTFLAGS", COVERAGE);
-        anyhow::Ok(cargo)
-    };
     step(cargo("build")?.arg("--bins"))?;
     seeds::plant(&root().join("fuzz/corpus/seeds"))?;
     let targets = match &options.target {
         Some(target) => vec![target.clone()],
         None => targets()?,
     };
-    for target in targets {
-        let (grown, seeds) = (
-            format!("fuzz/corpus/{target}"),
-            format!("fuzz/corpus/seeds/{target}"),
-        );
-        for folder in [&grown, &seeds, "fuzz/artifacts"] {
-            std::fs::create_dir_all(root().join(folder))?;
+    // One a core: a fuzzer has one thread.
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            println!("{}", fuzz(target, options.seconds)?);
         }
-        let mut fuzzer = cargo("run")?;
-        fuzzer
-            .args(["--bin", &target, "--", &grown, &seeds])
-            .arg(format!("-max_total_time={}", options.seconds))
-            .arg(format!("-artifact_prefix=fuzz/artifacts/{target}-"))
-            .args(BOUNDS);
-        let output = fuzzer
-            .current_dir(root())
-            .stdin(Stdio::null())
-            .output()
-            .context("cannot start cargo")?;
-        let printed = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{target} failed:\n{printed}");
-        let statistic = |name: &str| {
-            let value = |line: &str| Some(line.strip_prefix(name)?.trim().to_owned());
-            printed.lines().find_map(value).unwrap_or_default()
-        };
-        println!(
-            "{target:<20} {:>10} executions, {:>7} a second, {:>4} MB",
-            statistic("stat::number_of_executed_units:"),
-            statistic("stat::average_exec_per_sec:"),
-            statistic("stat::peak_rss_mb:"),
-        );
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        let ended = workers
+            .into_iter()
+            .map(|worker| worker.join().expect("no panic"));
+        ended.collect()
+    })
+}
+
+/// Runs a target that was built, and says in a line how it went.
+fn fuzz(target: &str, seconds: u32) -> Result<String> {
+    let grown = format!("fuzz/corpus/{target}");
+    let seeds = format!("fuzz/corpus/seeds/{target}");
+    for folder in [&grown, &seeds, "fuzz/artifacts"] {
+        fs::create_dir_all(root().join(folder))?;
     }
-    Ok(())
+    let mut fuzzer = cargo("run")?;
+    fuzzer
+        .args(["--bin", target, "--", &grown, &seeds])
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-artifact_prefix=fuzz/artifacts/{target}-"))
+        .args(BOUNDS);
+    let output = fuzzer
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot start cargo")?;
+    let printed = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{target} failed:\n{printed}");
+    let statistic = |name: &str| {
+        let value = |line: &str| Some(line.strip_prefix(name)?.trim().to_owned());
+        printed.lines().find_map(value).unwrap_or_default()
+    };
+    Ok(format!(
+        "{target:<20} {:>10} executions, {:>7} a second, {:>4} MB",
+        statistic("stat::number_of_executed_units:"),
+        statistic("stat::average_exec_per_sec:"),
+        statistic("stat::peak_rss_mb:"),
+    ))
+}
+
+/// Cargo for the crate of the targets, which has a workspace of its own.
+fn cargo(subcommand: &str) -> Result<Command> {
+    let target = format!("--release --locked --target {}", host()?);
+    let mut cargo = command(&format!(
+        "cargo {subcommand} --quiet --manifest-path fuzz/Cargo.toml {target}"
+    ));
+    cargo.env("RUSTFLAGS", COVERAGE);
+    Ok(cargo)
 }
 
 fn targets() -> Result<Vec<String>> {
-    let files = std::fs::read_dir(root().join("fuzz/src/bin"))?;
+    let files = fs::read_dir(root().join("fuzz/src/bin"))?;
     let names = files.map(|file| Ok(file?.path().file_stem().map(Path::new).map(Path::to_owned)));
     let names: Result<Vec<_>> = names.collect();
     let mut names: Vec<_> = names?

@@ -314,8 +314,7 @@ impl Stores {
         let of_postgres = |audience: &Arc<Audience>| audience.channel() == Channel::Postgres;
         let asks_postgres = self.0.users.is_some() || !needs_redis;
         let needs_postgres = asks_postgres && self.0.audiences.iter().any(of_postgres);
-        (redis_answers || health.iter().any(|store| store.up))
-            && (!needs_redis || redis_answers)
+        (redis_answers || !needs_redis && health.iter().any(|store| store.up))
             && (!needs_postgres || is_up(Source::Postgres))
     }
 

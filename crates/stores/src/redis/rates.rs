@@ -53,6 +53,9 @@ pub struct OverShared {
 /// refuses to.
 pub(in super::super) type Counted = Result<Option<OverShared>, String>;
 
+/// The parts of a batch that count the same cell: the index of each, and the cell alone.
+type PartsOfOne = Vec<(usize, SharedCells)>;
+
 impl Redis {
     /// Counts everything of `batch`, in its order. Keys begin with `prefix`.
     pub(in super::super) async fn count(
@@ -81,7 +84,7 @@ impl Redis {
         let mut counted: Vec<Counted> = batch.iter().map(|_| Ok(None)).collect();
         let rounds = batch.iter().map(|cells| cells.len()).max().unwrap_or(0);
         for round in 0..rounds {
-            let mut cells: Vec<([u8; 16], Vec<(usize, SharedCells)>)> = Vec::new();
+            let mut cells: Vec<([u8; 16], PartsOfOne)> = Vec::new();
             for (part, of_part) in batch.iter().enumerate() {
                 let (Some(Ok(None)), Some(cell)) = (counted.get(part), of_part.get(round)) else {
                     continue;

@@ -28,10 +28,12 @@ impl SlotMap {
     /// # Errors
     /// When it is not understood.
     pub(in super::super) fn read(answer: Value, asked: &str) -> Result<Self, String> {
-        let ranges = match answer {
-            Value::Array(ranges) if ranges.len() <= usize::from(SLOTS) => ranges,
-            _ => return Err(NOT_UNDERSTOOD.to_owned()),
+        let Value::Array(ranges) = answer else {
+            return Err(NOT_UNDERSTOOD.to_owned());
         };
+        if ranges.len() > usize::from(SLOTS) {
+            return Err(NOT_UNDERSTOOD.to_owned());
+        }
         let ranges: Option<Vec<_>> = ranges
             .into_iter()
             .map(|range| Range::read(range, asked))
@@ -54,9 +56,13 @@ impl SlotMap {
         let Value::Array(ranges) = answer else {
             return BTreeMap::new();
         };
-        let servers = ranges.iter().flat_map(|range| match range {
-            Value::Array(parts) => parts.get(2..).unwrap_or_default(),
-            _ => &[],
+        let servers = ranges.iter().flat_map(|range| {
+            let parts: &[Value] = if let Value::Array(parts) = range {
+                parts
+            } else {
+                &[]
+            };
+            parts.get(2..).unwrap_or_default()
         });
         let endpoints = servers.filter_map(|server| read_endpoint(server.clone(), asked));
         endpoints.map(|(place, id)| (id, place)).collect()

@@ -7,6 +7,7 @@
 //! | part | what it is |
 //! |---|---|
 //! | [`Redis`], [`Postgres`], [`PgBouncer`], [`Nginx`], [`caddy()`], [`haproxy()`] | Debian's own servers, in temporary folders |
+//! | [`RedisCluster`], [`Sentinels`] | several of these servers together |
 //! | [`Apache`] | Apache httpd with the modules for CGI and WebDAV |
 //! | [`envoy()`], [`caddy()`] | Envoy, which Debian has not, and a newer Caddy |
 //! | [`Pebble`] | the ACME server that Let's Encrypt tests clients with |
@@ -44,6 +45,7 @@ mod postgres;
 mod process;
 mod program;
 mod redis;
+mod redis_cluster;
 mod sentinel;
 mod server;
 mod wire;
@@ -69,6 +71,7 @@ pub use postgres::{Postgres, PostgresOptions};
 pub use process::{Lines, is_root, poll, run};
 pub use program::{program, venv};
 pub use redis::{Redis, RedisOptions, RedisVersion};
+pub use redis_cluster::RedisCluster;
 pub use sentinel::Sentinels;
 pub use server::Server;
 pub use wire::Headers;

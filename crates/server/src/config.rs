@@ -10,6 +10,7 @@ mod bearer;
 mod catalogue;
 mod changes;
 mod clients;
+mod cluster_url;
 mod connection_url;
 mod cors;
 mod credentials;

@@ -21,6 +21,8 @@ pub(super) struct Health {
     source: Source,
     /// Whose store it is, unless it is the default realm's, or everybody's.
     realm: Option<String>,
+    /// Which server it is of those that are one store together.
+    server: Option<String>,
     state: Mutex<State>,
 }
 
@@ -36,7 +38,16 @@ impl Health {
         Self {
             source,
             realm,
+            server: None,
             state: Mutex::new(State::Unknown),
+        }
+    }
+
+    /// That of one server, at `server`, of those that are one store together.
+    pub(super) fn of_server(source: Source, server: String) -> Self {
+        Self {
+            server: Some(server),
+            ..Self::new(source, None)
         }
     }
 
@@ -45,8 +56,8 @@ impl Health {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(*state, State::Up) {
             *state = State::Up;
-            let realm = self.realm.as_deref();
-            tracing::info!(store = self.source.as_str(), realm, "store is up");
+            let (realm, server) = (self.realm.as_deref(), self.server.as_deref());
+            tracing::info!(store = self.source.as_str(), realm, server, "store is up");
         }
     }
 
@@ -54,8 +65,14 @@ impl Health {
     pub(super) fn failed(&self, detail: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(*state, State::Down { .. }) {
-            let realm = self.realm.as_deref();
-            tracing::warn!(store = self.source.as_str(), realm, detail, "store is down");
+            let (realm, server) = (self.realm.as_deref(), self.server.as_deref());
+            tracing::warn!(
+                store = self.source.as_str(),
+                realm,
+                server,
+                detail,
+                "store is down"
+            );
         }
         *state = State::Down {
             detail: detail.to_owned(),

@@ -75,7 +75,9 @@ pub use self::postgres::{
 pub use self::process::{Clock, Process};
 pub use self::rates::SharedRates;
 use self::record::About;
-pub use self::redis::{OverShared, RedisAddress, RedisServer, Sentinels, SharedCell, SharedChange};
+pub use self::redis::{
+    ClusterSeeds, OverShared, RedisAddress, RedisServer, Sentinels, SharedCell, SharedChange,
+};
 use self::redis::{Redis, RedisTarget, Tracking, TrackingTarget};
 use self::reporter::Reporter;
 pub use self::revocations::{
@@ -296,7 +298,8 @@ impl Stores {
     }
 
     /// Whether decisions can be made: a store beyond memory answers; where sessions are in Redis, Redis does; and where the
-    /// database would say what changes, the database does, because nobody vouches for what it said before while it is silent.
+    /// database would say what changes, the database does, because nobody vouches for what it said before while it is silent. Of a
+    /// cluster one server is enough: to send everybody elsewhere helps none of those whose keys are on the others.
     pub fn ready(&self) -> bool {
         let health = self.health();
         let is_up = |source| {
@@ -304,13 +307,14 @@ impl Stores {
                 .iter()
                 .any(|store| store.source == source && store.up)
         };
+        let redis = self.0.servers.redis.as_ref();
+        let redis_answers = redis.is_some_and(|redis| redis.answers_in_part());
         let in_redis = |sessions: &Sessions| sessions.chain.truth.source() == Source::Redis;
         let needs_redis = self.0.sessions.as_ref().is_some_and(in_redis);
         let of_postgres = |audience: &Arc<Audience>| audience.channel() == Channel::Postgres;
         let asks_postgres = self.0.users.is_some() || !needs_redis;
         let needs_postgres = asks_postgres && self.0.audiences.iter().any(of_postgres);
-        health.iter().any(|store| store.up)
-            && (!needs_redis || is_up(Source::Redis))
+        (redis_answers || !needs_redis && health.iter().any(|store| store.up))
             && (!needs_postgres || is_up(Source::Postgres))
     }
 

@@ -18,7 +18,7 @@ use super::connections::{Connections, Opener};
 use super::postgres::listener::{ChangesTarget, PostgresChannel};
 use super::postgres::{ChangeTriggers, PostgresOpener, PostgresServer};
 use super::process::Process;
-use super::redis::{Redis, RedisTarget, Tracking, TrackingTarget};
+use super::redis::{Redis, RedisAddress, RedisTarget, Tracking, TrackingTarget};
 use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, Settings};
 use super::sqlite::SqliteOpener;
 use client_tls::named_file;
@@ -168,6 +168,7 @@ impl Pools {
             ca_file: settings.ca_file.clone(),
             ca: ca.and_then(fingerprint),
             probe_key: settings.probe_key().into(),
+            is_of_cluster: false,
         };
         self.redis.lease(target, |target| {
             RedisLine::open(target.clone(), &self.process)
@@ -183,8 +184,10 @@ impl Pools {
         let target = settings
             .tracking
             .then(|| TrackingTarget::of(settings, ca))?;
+        let of_cluster = matches!(settings.server.address, RedisAddress::Cluster(_));
+        let line = of_cluster.then(|| self.redis(settings));
         Some(self.tracking.lease(target, |target| {
-            Tracking::open(target.clone(), &self.process)
+            Tracking::open(target.clone(), line, &self.process)
         }))
     }
 }

@@ -123,12 +123,15 @@ impl Counter {
         while inbox.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
             let cells: Vec<_> = batch.iter().map(|question| &question.cells).collect();
             let counted = self.lease.resource.redis.count(&self.prefix, &cells).await;
-            let is_refused = counted.is_err() && self.lease.resource.redis.health().up;
+            let error = counted.iter().find_map(|counted| counted.as_ref().err());
+            let is_refused = error.is_some() && self.lease.resource.redis.health().up;
             self.is_refused.store(is_refused, Ordering::Relaxed);
-            self.tell(counted.as_ref().err());
-            // Without an answer those who wait see that there will be none.
-            for (question, over) in batch.drain(..).zip(counted.unwrap_or_default()) {
-                let _ = question.answer.send(over);
+            self.tell(error);
+            for (question, counted) in batch.drain(..).zip(counted) {
+                // Without an answer those who wait see that there will be none.
+                if let Ok(over) = counted {
+                    let _ = question.answer.send(over);
+                }
             }
         }
     }

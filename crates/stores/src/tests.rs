@@ -19,6 +19,8 @@ use super::*;
 mod better_auth;
 mod bursts;
 mod claims;
+mod cluster;
+mod cluster_changes;
 mod columns;
 mod outages;
 mod postgres_changes;

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use redis::RedisConnectionInfo;
 
+use super::cluster_url;
 use super::connection_url::{ConnectionUrl, set};
 use super::sentinel_url::SentinelUrl;
-use stores::{RedisAddress, RedisServer};
+use stores::{ClusterSeeds, RedisAddress, RedisServer};
 
 /// A Redis as a URL describes it. What the URL does not say is `None`, so that other settings can complete it.
 #[derive(Clone)]
@@ -17,6 +18,7 @@ pub(super) struct RedisUrl {
     pub(super) tls: bool,
     socket: Option<PathBuf>,
     sentinels: Option<SentinelUrl>,
+    cluster: Option<Vec<(String, u16)>>,
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
     database: Option<i64>,
@@ -34,6 +36,7 @@ impl RedisUrl {
             tls: false,
             socket: None,
             sentinels: None,
+            cluster: None,
             user: None,
             password: None,
             database: None,
@@ -44,7 +47,8 @@ impl RedisUrl {
 
     /// Reads what a URL asks for: `redis[s]://[user[:password]@]host[:port][/database]`, also with `valkey` for `redis`, or
     /// `unix:///path` (`redis+unix`, `redis-socket`) with `?db=`, `user` and `password`, or
-    /// `redis[s]+sentinel://[user[:password]@]host[:port],…/name[/database]` (`redis-sentinel`).
+    /// `redis[s]+sentinel://[user[:password]@]host[:port],…/name[/database]` (`redis-sentinel`), or
+    /// `redis[s]+cluster://[user[:password]@]host[:port],…` (`redis-cluster`).
     ///
     /// # Errors
     /// Names what is wrong, not understood or not possible here. No value that may be a secret is repeated.
@@ -60,6 +64,11 @@ impl RedisUrl {
             "rediss+sentinel" | "rediss-sentinel" | "valkeys+sentinel" => Self {
                 tls: true,
                 ..Self::by_sentinels(url)?
+            },
+            "redis+cluster" | "redis-cluster" | "valkey+cluster" => Self::in_cluster(url)?,
+            "rediss+cluster" | "rediss-cluster" | "valkeys+cluster" => Self {
+                tls: true,
+                ..Self::in_cluster(url)?
             },
             _ => return Err(MALFORMED.to_owned()),
         };
@@ -84,6 +93,9 @@ impl RedisUrl {
         if let Some(sentinels) = &read.sentinels {
             sentinels.check()?;
         }
+        if read.cluster.is_some() {
+            cluster_url::check(read.database)?;
+        }
         if read.ca_file.is_some() && !read.tls {
             return Err(
                 "it names an authority, and asks for no TLS in which that could vouch for anybody; write rediss://".to_owned(),
@@ -99,7 +111,7 @@ impl RedisUrl {
             [_, _, ..] => {
                 return Err(
                     "it names several hosts, and one is asked; give the address that leads to the primary, or its sentinels as \
-                     redis+sentinel://".to_owned(),
+                     redis+sentinel://, or the servers of a cluster as redis+cluster://".to_owned(),
                 );
             }
         };
@@ -144,6 +156,16 @@ impl RedisUrl {
             user: url.user.clone(),
             password: url.password.clone(),
             database,
+            ..Self::at(String::new(), None)
+        })
+    }
+
+    fn in_cluster(url: &ConnectionUrl) -> Result<Self, String> {
+        Ok(Self {
+            host: None,
+            cluster: Some(cluster_url::read(url)?),
+            user: url.user.clone(),
+            password: url.password.clone(),
             ..Self::at(String::new(), None)
         })
     }
@@ -206,9 +228,9 @@ impl RedisUrl {
         self.socket.is_some()
     }
 
-    /// Whether it is a Unix socket, or known to sentinels alone, and has neither a host nor a port.
+    /// Whether it is a Unix socket, known to sentinels alone, or a cluster, and has neither a host nor a port.
     pub(super) fn has_no_host(&self) -> bool {
-        self.is_socket() || self.sentinels.is_some()
+        self.is_socket() || self.sentinels.is_some() || self.cluster.is_some()
     }
 
     fn harmless(&mut self, name: &str, why: &'static str) -> Result<(), String> {
@@ -218,13 +240,17 @@ impl RedisUrl {
 
     /// The server, with Redis' own defaults for what nobody has said.
     pub(super) fn server(self) -> RedisServer {
-        let address = match (self.socket, self.sentinels, self.host) {
+        let address = match (self.socket, self.sentinels, self.cluster) {
             (Some(path), ..) => RedisAddress::Unix(path),
             (None, Some(sentinels), _) => {
                 RedisAddress::Sentinels(Box::new(sentinels.sentinels(self.tls)))
             }
-            (None, None, host) => RedisAddress::Tcp {
-                host: host.unwrap_or_default(),
+            (None, None, Some(hosts)) => RedisAddress::Cluster(Box::new(ClusterSeeds {
+                hosts,
+                tls: self.tls,
+            })),
+            (None, None, None) => RedisAddress::Tcp {
+                host: self.host.unwrap_or_default(),
                 port: self.port.unwrap_or(6379),
                 tls: self.tls,
             },
@@ -270,154 +296,4 @@ const HARMLESS: [&str; 22] = [
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(url: &str) -> Result<RedisServer, String> {
-        RedisUrl::read(&ConnectionUrl::parse(url)?).map(RedisUrl::server)
-    }
-
-    #[test]
-    fn what_clients_write_is_obeyed() {
-        for (url, address, user, password, database) in [
-            ("redis://cache", "redis://cache:6379", None, None, 0),
-            (
-                "redis://:p%40ss@cache:1/2",
-                "redis://cache:1",
-                None,
-                Some("p@ss"),
-                2,
-            ),
-            (
-                "redis://gate:pw@[::1]:1",
-                "redis://[::1]:1",
-                Some("gate"),
-                Some("pw"),
-                0,
-            ),
-            ("rediss://cache", "rediss://cache:6379", None, None, 0),
-            ("valkeys://cache", "rediss://cache:6379", None, None, 0),
-            (
-                "redis://cache?ssl=true",
-                "rediss://cache:6379",
-                None,
-                None,
-                0,
-            ),
-            (
-                "redis://cache?username=gate&password=p+w&db=3&protocol=resp3&dial_timeout=5",
-                "redis://cache:6379",
-                Some("gate"),
-                Some("p+w"),
-                3,
-            ),
-            (
-                "unix:///run/redis.sock?db=1&pass=pw",
-                "unix:///run/redis.sock",
-                None,
-                Some("pw"),
-                1,
-            ),
-            (
-                "redis+sentinel://gate:pw@a,b:1,[::1]/main/2",
-                "redis+sentinel://a:26379,b:1,[::1]:26379/main",
-                Some("gate"),
-                Some("pw"),
-                2,
-            ),
-            (
-                "rediss-sentinel://a/2?sentinelMasterId=main&sentinel_password=x",
-                "rediss+sentinel://a:26379/main",
-                None,
-                None,
-                2,
-            ),
-            (
-                "redis-sentinel://a#main",
-                "redis+sentinel://a:26379/main",
-                None,
-                None,
-                0,
-            ),
-        ] {
-            let server = read(url).unwrap();
-            let login = &server.login;
-            assert_eq!(
-                (
-                    server.address.to_string().as_str(),
-                    login.username(),
-                    login.password(),
-                    login.db()
-                ),
-                (address, user, password, database),
-                "{url}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_obeyed_is_refused_by_name() {
-        for (url, words) in [
-            ("rediss://:hidden@cache/#insecure", "#insecure"),
-            (
-                "redis://:hidden@cache?ssl_cert_reqs=none",
-                "`ssl_cert_reqs`: it would trust",
-            ),
-            (
-                "redis://:hidden@cache?skip_verify=true",
-                "would trust any server",
-            ),
-            (
-                "redis://:hidden@cache?sentinel=primary",
-                "`sentinel`: it is not understood",
-            ),
-            ("rediss://:hidden@cache?tls=false", "asks for TLS"),
-            ("redis://:hidden@cache?password=other", "given twice"),
-            ("redis://:hidden@cache?ssl_ca_certs=/ca.pem", "rediss://"),
-            (
-                "rediss://:hidden@cache?ssl_certfile=/c.pem",
-                "not understood",
-            ),
-            (
-                "redis://:hidden@cache?ssl_cert_reqs=optional",
-                "would trust",
-            ),
-            ("redis-sentinel://:hidden@cache", "what the sentinels call"),
-            (
-                "redis+sentinel://:hidden@/main",
-                "of the form redis+sentinel",
-            ),
-            (
-                "redis+sentinel://:hidden@a/main/x",
-                "of the form redis+sentinel",
-            ),
-            ("redis+sentinel://:hidden@a/main#other", "given twice"),
-            (
-                "redis://:hidden@a?sentinel_password=hidden",
-                "`sentinel_password`: it is not understood",
-            ),
-            ("redis://:hidden@cache?db=x", "has to be a number"),
-            ("redis://:hidden@cache/1?db=2", "given twice"),
-            ("redis://:hidden@cache/x", "not a URL of the form"),
-            ("redis://:hidden@a,b", "several hosts"),
-            ("redis://:hidden@0.0.0.0", "every interface"),
-            ("redis://", "not a URL of the form"),
-            ("http://cache", "not a URL of the form"),
-            ("cache:6379", "not a URL"),
-            ("unix://run/redis.sock", "three slashes"),
-        ] {
-            let error = read(url).unwrap_err();
-            assert!(error.contains(words), "{url}: {error}");
-            assert!(!error.contains("hidden"), "{error}");
-        }
-    }
-
-    #[test]
-    fn printing_a_server_shows_no_password() {
-        let server = read("rediss://gate:hidden@cache:6380/3").unwrap();
-        assert_eq!(
-            format!("{server:?}"),
-            "Redis(rediss://cache:6380, database 3)"
-        );
-    }
-}
+mod tests;

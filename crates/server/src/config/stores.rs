@@ -14,8 +14,8 @@ use super::postgres_url::{self, Password, PostgresUrl, Ssl};
 use super::raw::Reader;
 use super::redis_url::RedisUrl;
 use stores::{
-    Column, DatabaseSettings, DatabaseUrl, MemorySettings, RedisSettings, Settings, Table,
-    UserTable,
+    ClusterSeeds, Column, DatabaseSettings, DatabaseUrl, MemorySettings, RedisAddress,
+    RedisSettings, Settings, Table, UserTable,
 };
 
 /// The stores, or `None` when nothing is looked up.
@@ -276,6 +276,11 @@ fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSetti
     }
     let ca_file = redis.ca_file.clone();
     let server = redis.server();
+    if let (RedisAddress::Cluster(_), true) = (&server.address, tracking)
+        && !ClusterSeeds::can_be_heard(&key_prefix, sessions.as_deref())
+    {
+        reader.problem("REDIS_TRACKING", NOT_HEARD);
+    }
     if let Err(error) = server.check_files(ca_file.as_ref()) {
         let name = if reader.is_set(CA_FILE) {
             CA_FILE
@@ -475,6 +480,9 @@ pub(super) fn postgres(url: &str) -> Result<PostgresUrl, String> {
 }
 
 const CA_FILE: &str = "REDIS_CA_FILE";
+
+const NOT_HEARD: &str = "the `{…}` in REDIS_KEY_PREFIX keeps all of the gate's keys on one server of the cluster, and the sessions are on \
+                         others, so nobody can prove that they are heard; write the same `{…}` into BETTER_AUTH_REDIS_PREFIX, or none";
 
 /// How long a reader of SQLite waits for a writer, within `DATABASE_TIMEOUT`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);

@@ -54,7 +54,9 @@ fn redis_user(settings: &RedisSettings, uses: RedisUses) -> String {
     } else {
         ""
     };
-    let role = match settings.server.address {
+    let finding = match settings.server.address {
+        RedisAddress::Cluster(_) if settings.tracking => " +cluster|slots +cluster|nodes",
+        RedisAddress::Cluster(_) => " +cluster|slots",
         RedisAddress::Sentinels(_) => " +role",
         RedisAddress::Tcp { .. } | RedisAddress::Unix(_) => "",
     };
@@ -64,7 +66,7 @@ fn redis_user(settings: &RedisSettings, uses: RedisUses) -> String {
         .map(|prefix| format!(" %R~{prefix}*"))
         .unwrap_or_default();
     format!(
-        "`ACL SETUSER gate reset on >PASSWORD +getrange +set{caching}{scripts}{counting}{tracking}{role}{select} ~{prefix}*{sessions}`, with a password of your own \
+        "`ACL SETUSER gate reset on >PASSWORD +getrange +set{caching}{scripts}{counting}{tracking}{finding}{select} ~{prefix}*{sessions}`, with a password of your own \
          in place of PASSWORD."
     )
 }

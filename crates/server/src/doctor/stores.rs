@@ -134,6 +134,10 @@ impl Found {
 
     async fn redis(&mut self, what: String, settings: &RedisSettings, uses: RedisUses) {
         let is_clear = match &settings.server.address {
+            RedisAddress::Cluster(seeds) => {
+                let mut hosts = seeds.hosts.iter();
+                !seeds.tls && hosts.any(|(host, _)| is_remote(host))
+            }
             RedisAddress::Tcp { host, tls, .. } => !tls && is_remote(host),
             RedisAddress::Sentinels(sentinels) => {
                 let mut hosts = sentinels.hosts.iter();

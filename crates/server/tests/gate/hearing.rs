@@ -10,8 +10,8 @@ use session::{Secret, seal};
 use crate::support::gate;
 
 /// A gate in front of Better Auth's sessions in a Redis, and somebody with a session.
-struct Heard {
-    gate: Gate,
+pub(crate) struct Heard {
+    pub(crate) gate: Gate,
     _echo: Echo,
 }
 
@@ -20,7 +20,7 @@ const OTHER: &str = "012345abcdefghijklmnopqrstuvwxyz";
 
 impl Heard {
     /// Starts it and waits until it hears.
-    async fn start(url: &str) -> Result<Self> {
+    pub(crate) async fn start(url: &str) -> Result<Self> {
         let echo = Echo::start().await?;
         let gate = gate(&echo.url())
             .without("AUTH_SECRET")
@@ -39,7 +39,7 @@ impl Heard {
         Ok(heard)
     }
 
-    async fn status(&self, token: &str) -> Result<u16> {
+    pub(crate) async fn status(&self, token: &str) -> Result<u16> {
         let sealed = seal::better_auth_token(&Secret::new(mint::SECRET), token);
         let cookie = format!("better-auth.session_token={sealed}");
         Ok(self
@@ -50,7 +50,7 @@ impl Heard {
     }
 
     /// Has memory know this session.
-    async fn remembered(&self, token: &str) -> Result<()> {
+    pub(crate) async fn remembered(&self, token: &str) -> Result<()> {
         poll("memory to know the session", async || {
             (self.status(token).await.ok()? == 200).then_some(())?;
             let line = self.gate.audit_lines().pop()?;
@@ -59,14 +59,14 @@ impl Heard {
         .await
     }
 
-    async fn refused(&self, token: &str) -> Result<()> {
+    pub(crate) async fn refused(&self, token: &str) -> Result<()> {
         poll("the session to be refused", async || {
             (self.status(token).await.ok()? == 401).then_some(())
         })
         .await
     }
 
-    async fn logged(&self, text: &str) -> Result<()> {
+    pub(crate) async fn logged(&self, text: &str) -> Result<()> {
         let stderr = self.gate.stderr();
         stderr
             .wait_for(|line| line.contains(text).then_some(()))
@@ -74,11 +74,15 @@ impl Heard {
     }
 }
 
-async fn sign_in(redis: &Redis, token: &str) -> Result<()> {
-    let value = format!(
+/// What Better Auth keeps of a session with this token.
+pub(crate) fn value(token: &str) -> String {
+    format!(
         r#"{{"session":{{"token":"{token}","userId":"ada","expiresAt":"2100-01-01T00:00:00.000Z","createdAt":"2020-01-01T00:00:00.000Z"}},"user":{{"id":"ada","email":"ada@example.com","name":"Ada"}}}}"#
-    );
-    redis.cli(["SET", &key(token), &value]).await?;
+    )
+}
+
+async fn sign_in(redis: &Redis, token: &str) -> Result<()> {
+    redis.cli(["SET", &key(token), &value(token)]).await?;
     Ok(())
 }
 
@@ -87,7 +91,7 @@ async fn sign_out(redis: &Redis, token: &str) -> Result<()> {
     Ok(())
 }
 
-fn key(token: &str) -> String {
+pub(crate) fn key(token: &str) -> String {
     format!("better-auth:{token}")
 }
 

@@ -15,6 +15,7 @@ mod bypass;
 mod certificates;
 mod change_triggers;
 mod changes;
+mod cluster;
 mod config;
 mod config_file;
 mod database_sessions;

@@ -6,10 +6,11 @@ use session::{Secret, seal};
 
 use crate::support::{gate, signed_in};
 
-const USERS: &str = "CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users VALUES ('ada')";
+pub(crate) const USERS: &str =
+    "CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users VALUES ('ada')";
 
 /// The rights of the table, for the cache.
-const CACHE: &[&str] = &[
+pub(crate) const CACHE: &[&str] = &[
     "+getrange",
     "+set",
     "+pttl",
@@ -32,7 +33,7 @@ async fn restricted(redis: &Redis, rights: &[&str]) -> Result<String> {
     Ok(redis.url_of("gate", "gate-password"))
 }
 
-fn caching(echo: &Echo, postgres: &Postgres, redis: &str) -> GateCommand {
+pub(crate) fn caching(echo: &Echo, postgres: &Postgres, redis: &str) -> GateCommand {
     gate(&echo.url())
         .env("ENABLE_DB_CHECK", "true")
         .env("DATABASE_URL", postgres.url(Postgres::DATABASE))
@@ -41,7 +42,7 @@ fn caching(echo: &Echo, postgres: &Postgres, redis: &str) -> GateCommand {
 }
 
 /// Asks for `user` until Redis knows.
-async fn cached(gate: &Gate, user: &str) -> Result<()> {
+pub(crate) async fn cached(gate: &Gate, user: &str) -> Result<()> {
     poll("Redis to know the user", async || {
         gate.send(&signed_in("/", user)).await.ok()?;
         let line = gate.audit_lines().pop()?;
@@ -50,7 +51,7 @@ async fn cached(gate: &Gate, user: &str) -> Result<()> {
     .await
 }
 
-async fn logged(gate: &Gate, text: &str) -> Result<()> {
+pub(crate) async fn logged(gate: &Gate, text: &str) -> Result<()> {
     gate.stderr()
         .wait_for(|line| line.contains(text).then_some(()))
         .await

@@ -1,13 +1,13 @@
 //! Commands for what the gate itself keeps in Redis, which no request waits for.
 
-use redis::{Cmd, FromRedisValue};
-use tokio::time::{Instant, timeout_at};
+use redis::{Arg, Cmd, FromRedisValue, RedisResult, Value, from_redis_value};
 
 use super::Redis;
+use super::node::{Answered, Unanswered};
 use super::refusal::{code, describe};
 
 impl Redis {
-    /// What Redis answers to this command, whose `name` errors say.
+    /// What Redis answers to this command, whose `name` errors say, and whose first argument is the only key that it is about.
     ///
     /// # Errors
     /// What is wrong, when Redis does not answer in time, or refuses to.
@@ -16,27 +16,45 @@ impl Redis {
         name: &'static str,
         command: &Cmd,
     ) -> Result<T, String> {
-        let deadline = Instant::now() + self.target.timeout;
-        let Ok(line) = timeout_at(deadline, self.open_line()).await else {
-            return Err(self.too_late());
+        let key = match command.args_iter().nth(1) {
+            Some(Arg::Simple(key)) => key,
+            Some(_) | None => &[],
         };
-        let (mut connection, number) = line.ok_or_else(|| "there is no connection".to_owned())?;
-        let error = match timeout_at(deadline, command.query_async(&mut connection)).await {
-            Ok(Ok(answer)) => {
-                self.health.answered();
+        self.ask_about(key, name, command).await
+    }
+
+    /// What Redis answers to this command, which is about this key alone.
+    pub(super) async fn ask_about<T: FromRedisValue>(
+        &self,
+        key: &[u8],
+        name: &'static str,
+        command: &Cmd,
+    ) -> Result<T, String> {
+        let commands = std::slice::from_ref(command);
+        let answered = self.ask_holder(key, commands, self.deadline()).await;
+        match answered {
+            Ok(answered) => answered.only(name),
+            Err(Unanswered::Failed(detail)) => Err(detail),
+            Err(Unanswered::TimedOut) => Err(self.target.too_late()),
+        }
+    }
+}
+
+impl Answered {
+    /// The answer to the only command.
+    pub(super) fn only<T: FromRedisValue>(mut self, name: &'static str) -> Result<T, String> {
+        let answer: RedisResult<Value> = self.answers.pop().unwrap_or(Ok(Value::Nil));
+        let error = match answer.and_then(|answer| Ok(from_redis_value(answer)?)) {
+            Ok(answer) => {
+                self.node.health.answered();
                 return Ok(answer);
             }
-            Ok(Err(error)) => error,
-            Err(_) => {
-                let detail = self.too_late();
-                self.hang_up(number, &detail);
-                return Err(detail);
-            }
+            Err(error) => error,
         };
         let detail = describe(name, &error);
         // An answer is one, if of no use.
         if code(&error).is_none() {
-            self.hang_up(number, &detail);
+            self.hang_up(&detail);
         }
         Err(detail)
     }

@@ -5,16 +5,18 @@
 //! right away from those who have asked before, and no answer from before a change is written after it.
 
 use std::pin::Pin;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use gate::StoreError;
-use redis::{Cmd, FromRedisValue, RedisResult};
-use tokio::time::{Instant, timeout_at};
+use redis::{Cmd, FromRedisValue, Value, from_redis_value};
+use tokio::time::timeout_at;
 
+use super::node::Node;
 use super::refusal::{READ, WRITE, code, describe};
 use super::script::{self, EVAL, EVALSHA};
-use super::{Line, MAX_TTL, Redis, Unwritten, reading};
+use super::{MAX_TTL, Redis, Servers, Unwritten, reading};
 
 /// A value, and how long Redis keeps it.
 #[derive(Debug)]
@@ -95,9 +97,18 @@ impl Cells for Redis {
 
     fn delete<'a>(&'a self, keys: &'a [Vec<u8>]) -> Soon<'a, Result<(), Unwritten>> {
         Box::pin(async move {
-            let mut command = redis::cmd(DELETE);
-            let _: u64 = self.write(DELETE, command.arg(keys)).await?;
-            Ok(())
+            if let (Servers::One(_), Some(first)) = (&self.servers, keys.first()) {
+                let mut command = redis::cmd(DELETE);
+                let _: u64 = self.write(first, DELETE, command.arg(keys)).await?;
+                return Ok(());
+            }
+            // Each by itself: a cluster has them on several servers. They go out together all the same.
+            let deleting = keys.iter().map(|key| async move {
+                let mut command = redis::cmd(DELETE);
+                let _: u64 = self.write(key, DELETE, command.arg(key)).await?;
+                Ok(())
+            });
+            join_all(deleting).await.into_iter().collect()
         })
     }
 }
@@ -106,26 +117,23 @@ impl Redis {
     /// The text under `key`, as [`Redis::read`] gives it, and for how long it is kept. It may have been kept for longer than this,
     /// and never for less.
     async fn read_aged(&self, key: &[u8], longest: usize) -> Result<Aged, StoreError> {
-        let deadline = Instant::now() + self.target.timeout;
-        let (mut connection, number) = self.line_by(deadline).await?;
-        let mut both = redis::pipe();
+        let mut left = redis::cmd(LEFT);
+        left.arg(key);
         // In this order: a value that takes the place of another in between is younger than it looks.
-        both.cmd(LEFT).arg(key);
-        both.add_command(reading(key, longest));
-        // Each answer by itself: of what is refused together, the driver does not say the code.
-        let asked = both.ignore_errors().query_async(&mut connection);
-        let answer = timeout_at(deadline, asked).await;
-        let (mut refused, mut left) = (READ, None);
-        let answer = answer.map(
-            |both: RedisResult<(RedisResult<i64>, RedisResult<Vec<u8>>)>| {
-                let (ends, value) = both?;
-                let ends = ends.inspect_err(|_| refused = LEFT)?;
-                left = u64::try_from(ends).ok().map(Duration::from_millis);
-                value
-            },
-        );
-        let value = self.text(number, refused, answer)?;
-        Ok(Aged { value, left })
+        let mut answered = self.look_up(key, &[left, reading(key, longest)]).await?;
+        let mut answers = std::mem::take(&mut answered.answers).into_iter();
+        let (left, value) = (answers.next(), answers.next());
+        let left = left.unwrap_or(Ok(Value::Nil));
+        match left.and_then(|left| Ok(from_redis_value::<i64>(left)?)) {
+            Ok(left) => Ok(Aged {
+                value: answered.text(READ, value)?,
+                left: u64::try_from(left).ok().map(Duration::from_millis),
+            }),
+            Err(error) => Ok(Aged {
+                value: answered.text(LEFT, Some(Err(error)))?,
+                left: None,
+            }),
+        }
     }
 
     async fn place(&self, key: &[u8], lease: &[u8], ttl: Duration) -> Result<bool, Unwritten> {
@@ -136,7 +144,7 @@ impl Redis {
             .arg("PX")
             .arg(millis(ttl))
             .arg("NX");
-        let placed: Option<String> = self.write(WRITE, &command).await?;
+        let placed: Option<String> = self.write(key, WRITE, &command).await?;
         Ok(placed.is_some())
     }
 
@@ -153,72 +161,72 @@ impl Redis {
             command.arg(lease).arg(value).arg(millis(ttl));
             command
         };
-        let known: Result<u8, _> = self.write_once(&command(EVALSHA, &SHA)).await;
+        let known: Result<(u8, _), _> = self.write_once(key, &command(EVALSHA, &SHA)).await;
         let redeemed = match known {
             // It was restarted, or never knew: with the whole script it does from now on.
-            Err(Refused::Code(code)) if code == "NOSCRIPT" => {
-                self.write(EVAL, &command(EVAL, SCRIPT)).await?
+            Err(Refused::Code(code, _)) if code == "NOSCRIPT" => {
+                self.write(key, EVAL, &command(EVAL, SCRIPT)).await?
             }
-            known => self.written(EVALSHA, known)?,
+            known => written(EVALSHA, known)?,
         };
         Ok(redeemed == 1)
     }
 
     async fn write<T: FromRedisValue>(
         &self,
+        key: &[u8],
         name: &'static str,
         command: &Cmd,
     ) -> Result<T, Unwritten> {
-        let answer = self.write_once(command).await;
-        self.written(name, answer)
-    }
-
-    fn written<T>(&self, name: &'static str, answer: Result<T, Refused>) -> Result<T, Unwritten> {
-        match answer {
-            Ok(answer) => {
-                self.writes_work();
-                Ok(answer)
-            }
-            Err(Refused::Code(code)) => {
-                self.write_was_refused(name, &code);
-                Err(Unwritten)
-            }
-            Err(Refused::Nothing) => Err(Unwritten),
-        }
+        written(name, self.write_once(key, command).await)
     }
 
     /// Waits for its turn, so that a burst is written too.
-    async fn write_once<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Refused> {
-        let deadline = Instant::now() + self.target.timeout;
+    async fn write_once<T: FromRedisValue>(
+        &self,
+        key: &[u8],
+        command: &Cmd,
+    ) -> Result<(T, Arc<Node>), Refused> {
+        let deadline = self.deadline();
         let turn = timeout_at(deadline, self.writes.acquire()).await;
         let Ok(Ok(_permit)) = turn else {
             return Err(Refused::Nothing);
         };
-        let Line::Open {
-            mut connection,
-            number,
-            ..
-        } = self.line.borrow().clone()
-        else {
-            return Err(Refused::Nothing);
-        };
-        let asked = command.query_async(&mut connection);
-        match timeout_at(deadline, asked).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => match code(&error) {
-                Some(code) => return Err(Refused::Code(code.to_owned())),
-                None => self.hang_up(number, &describe(WRITE, &error)),
+        let commands = std::slice::from_ref(command);
+        let answered = self.ask_holder(key, commands, deadline).await;
+        let mut answered = answered.map_err(|_| Refused::Nothing)?;
+        let answer = answered.answers.pop().unwrap_or(Ok(Value::Nil));
+        match answer.and_then(|answer| Ok(from_redis_value(answer)?)) {
+            Ok(answer) => Ok((answer, answered.node)),
+            Err(error) => match code(&error) {
+                Some(code) => Err(Refused::Code(code.to_owned(), answered.node)),
+                None => {
+                    answered.hang_up(&describe(WRITE, &error));
+                    Err(Refused::Nothing)
+                }
             },
-            Err(_) => self.hang_up(number, &self.too_late()),
         }
-        Err(Refused::Nothing)
+    }
+}
+
+fn written<T>(name: &'static str, answer: Result<(T, Arc<Node>), Refused>) -> Result<T, Unwritten> {
+    match answer {
+        Ok((answer, node)) => {
+            node.writes_work();
+            Ok(answer)
+        }
+        Err(Refused::Code(code, node)) => {
+            node.write_was_refused(name, &code);
+            Err(Unwritten)
+        }
+        Err(Refused::Nothing) => Err(Unwritten),
     }
 }
 
 /// Why a command did not do what it should.
 enum Refused {
-    /// The server says so, with this code.
-    Code(String),
+    /// This server says so, with this code.
+    Code(String, Arc<Node>),
     /// It was not asked, or did not answer.
     Nothing,
 }

@@ -1,14 +1,18 @@
 //! Counting in Redis how often somebody asks, for all nodes: many questions in one round trip.
 
+use std::slice;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use redis::Cmd;
-use redis::aio::MultiplexedConnection;
+use tokio::time::Instant;
 
 use super::super::hex;
+use super::node::{Answered, Unanswered};
 use super::refusal::code;
 use super::script::{self, EVAL, EVALSHA};
+use super::{Redis, Servers};
 
 /// Something that is counted, and how often it may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,23 +49,109 @@ pub struct OverShared {
     pub wait: Duration,
 }
 
-/// Asks for `batch`, of which the keys begin with `prefix`.
-///
-/// # Errors
-/// When Redis does not answer, or refuses to.
-pub(super) async fn run(
-    connection: &mut MultiplexedConnection,
-    prefix: &str,
-    batch: &[&SharedCells],
-) -> Result<Vec<i64>, redis::RedisError> {
-    let known = command(EVALSHA, &SHA, prefix, batch);
-    match known.query_async(connection).await {
-        // It was restarted, or never knew: with the whole script it does from now on.
-        Err(error) if code(&error) == Some("NOSCRIPT") => {
-            let whole = command(EVAL, SCRIPT, prefix, batch);
-            whole.query_async(connection).await
+/// What becomes of one part of a batch: which cell is over its limit, if one is. Or what is wrong, when Redis does not answer, or
+/// refuses to.
+pub(in super::super) type Counted = Result<Option<OverShared>, String>;
+
+/// The parts of a batch that count the same cell: the index of each, and the cell alone.
+type PartsOfOne = Vec<(usize, SharedCells)>;
+
+impl Redis {
+    /// Counts everything of `batch`, in its order. Keys begin with `prefix`.
+    pub(in super::super) async fn count(
+        &self,
+        prefix: &str,
+        batch: &[&SharedCells],
+    ) -> Vec<Counted> {
+        let deadline = self.deadline();
+        match &self.servers {
+            Servers::Cluster(_) => self.count_each(prefix, batch, deadline).await,
+            Servers::One(_) => match self.count_together(prefix, batch, deadline).await {
+                Ok(counted) => counted.into_iter().map(Ok).collect(),
+                Err(why) => batch.iter().map(|_| Err(why.clone())).collect(),
+            },
         }
-        answered => answered,
+    }
+
+    /// In a cluster, where the cells of one part may be on several servers: first the first cell of each part, then the second
+    /// one. What is about the same cell is counted in one round trip.
+    async fn count_each(
+        &self,
+        prefix: &str,
+        batch: &[&SharedCells],
+        deadline: Instant,
+    ) -> Vec<Counted> {
+        let mut counted: Vec<Counted> = batch.iter().map(|_| Ok(None)).collect();
+        let rounds = batch.iter().map(|cells| cells.len()).max().unwrap_or(0);
+        for round in 0..rounds {
+            let mut cells: Vec<([u8; 16], PartsOfOne)> = Vec::new();
+            for (part, of_part) in batch.iter().enumerate() {
+                let (Some(Ok(None)), Some(cell)) = (counted.get(part), of_part.get(round)) else {
+                    continue;
+                };
+                let same = cells.iter_mut().find(|(key, _)| *key == cell.key);
+                match same {
+                    Some((_, parts)) => parts.push((part, vec![*cell])),
+                    None => cells.push((cell.key, vec![(part, vec![*cell])])),
+                }
+            }
+            let counting = cells.iter().map(|(_, parts)| async move {
+                let of_each: Vec<_> = parts.iter().map(|(_, cells)| cells).collect();
+                let counted = self.count_together(prefix, &of_each, deadline).await;
+                let parts = parts.iter().map(|(part, _)| *part);
+                match counted {
+                    Ok(counted) => parts.zip(counted.into_iter().map(Ok)).collect::<Vec<_>>(),
+                    Err(why) => parts.map(|part| (part, Err(why.clone()))).collect(),
+                }
+            });
+            for (part, outcome) in join_all(counting).await.into_iter().flatten() {
+                if let Some(of_part) = counted.get_mut(part) {
+                    let here = |over: OverShared| OverShared {
+                        cell: round,
+                        ..over
+                    };
+                    *of_part = outcome.map(|over| over.map(here));
+                }
+            }
+        }
+        counted
+    }
+
+    /// In one round trip. In a cluster all cells have to be the same one.
+    async fn count_together(
+        &self,
+        prefix: &str,
+        batch: &[&SharedCells],
+        deadline: Instant,
+    ) -> Result<Vec<Option<OverShared>>, String> {
+        let first = batch.iter().find_map(|cells| cells.first());
+        let Some(first) = first else {
+            return Ok(batch.iter().map(|_| None).collect());
+        };
+        let key = key(prefix, &first.key);
+        let ask = async |name, script: &str| {
+            let command = command(name, script, prefix, batch);
+            let commands = slice::from_ref(&command);
+            self.ask_holder(key.as_bytes(), commands, deadline).await
+        };
+        let (mut name, mut answered) = (EVALSHA, ask(EVALSHA, &SHA).await);
+        if answered.as_ref().is_ok_and(Answered::has_no_script) {
+            // It was restarted, or never knew: with the whole script it does from now on.
+            (name, answered) = (EVAL, ask(EVAL, SCRIPT).await);
+        }
+        match answered {
+            Ok(answered) => read(&answered.only::<Vec<i64>>(name)?, batch.len()),
+            Err(Unanswered::Failed(detail)) => Err(detail),
+            Err(Unanswered::TimedOut) => Err(self.target.too_late()),
+        }
+    }
+}
+
+impl Answered {
+    fn has_no_script(&self) -> bool {
+        let answer = self.answers.first();
+        let refusal = answer.and_then(|answer| answer.as_ref().err());
+        refusal.and_then(code) == Some("NOSCRIPT")
     }
 }
 
@@ -90,7 +180,7 @@ fn key(prefix: &str, key: &[u8]) -> String {
 }
 
 /// Two numbers for each part: the cell that is over its limit, counted from 1, and microseconds.
-pub(super) fn read(answers: &[i64], parts: usize) -> Result<Vec<Option<OverShared>>, String> {
+fn read(answers: &[i64], parts: usize) -> Result<Vec<Option<OverShared>>, String> {
     let (pairs, rest) = answers.as_chunks::<2>();
     if pairs.len() != parts || !rest.is_empty() {
         return Err("the answer of the script is not understood".to_owned());

@@ -21,14 +21,18 @@ fn no_connection(
 ) -> String {
     let text = match error {
         ConnectError::Redis(error) => describe(command(error), error),
-        ConnectError::File(_) | ConnectError::Io(_) | ConnectError::Sentinels(_) => {
-            error.to_string()
-        }
+        ConnectError::File(_)
+        | ConnectError::Io(_)
+        | ConnectError::Sentinels(_)
+        | ConnectError::Unknown(_) => error.to_string(),
     };
     // As the cause of a `ConnectError`, an I/O error names what is behind the refusal, and not the refusal.
     let advice = match error {
         ConnectError::Io(error) => client_tls::advice(error),
-        ConnectError::File(_) | ConnectError::Redis(_) | ConnectError::Sentinels(_) => None,
+        ConnectError::File(_)
+        | ConnectError::Redis(_)
+        | ConnectError::Sentinels(_)
+        | ConnectError::Unknown(_) => None,
     };
     one_line(&match advice {
         Some(advice) => format!("{text} ({advice})"),
@@ -57,6 +61,15 @@ pub(super) fn refusal(command: &str, code: &str) -> String {
             "the gate's user lacks the right to this command or to the gate's keys; docs/operating.md lists what it needs"
         }
         "NOAUTH" => "the server wants a password; set REDIS_PASSWORD, or put one into REDIS_URL",
+        "ASK" | "MOVED" => {
+            "the server belongs to a cluster; name some of its servers as redis+cluster://host:6379,host:6379"
+        }
+        "ERR" if command.starts_with("CLUSTER") => {
+            "the server belongs to no cluster; write redis:// in place of redis+cluster://"
+        }
+        "CLUSTERDOWN" => {
+            "no server of the cluster holds the key, or too few of them know each other"
+        }
         _ if command == SELECT => {
             "the gate's user lacks the right to this command, or the server has no database of this number"
         }
@@ -94,4 +107,6 @@ pub(super) const WRITE: &str = "SET";
 pub(super) const TRACKING: &str = "CLIENT TRACKING";
 pub(super) const ROLE: &str = "ROLE";
 pub(super) const HELLO: &str = "HELLO";
+pub(super) const CLUSTER_NODES: &str = "CLUSTER NODES";
+pub(super) const CLUSTER_SLOTS: &str = "CLUSTER SLOTS";
 const SELECT: &str = "SELECT";

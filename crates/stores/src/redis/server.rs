@@ -15,6 +15,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
+use super::cluster::ClusterSeeds;
 use super::refusal::{ROLE, code, describe};
 use super::sentinel::Sentinels;
 use client_tls::{Authorities, Proof, Terms, TlsFileError};
@@ -31,6 +32,8 @@ pub struct RedisServer {
 /// The other end of a line to Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisAddress {
+    /// A cluster, of which these are some servers.
+    Cluster(Box<ClusterSeeds>),
     /// A host.
     Tcp {
         /// A name, or an address without brackets.
@@ -53,16 +56,19 @@ impl RedisServer {
     /// When it cannot.
     pub fn check_files(&self, ca_file: Option<&PathBuf>) -> Result<(), TlsFileError> {
         match self.address {
+            RedisAddress::Cluster(ref seeds) if seeds.tls => config(ca_file).map(|_| ()),
             RedisAddress::Sentinels(ref sentinels) if sentinels.tls => config(ca_file).map(|_| ()),
             RedisAddress::Tcp { tls: true, .. } => config(ca_file).map(|_| ()),
-            RedisAddress::Sentinels(_)
+            RedisAddress::Cluster(_)
+            | RedisAddress::Sentinels(_)
             | RedisAddress::Tcp { tls: false, .. }
             | RedisAddress::Unix(_) => Ok(()),
         }
     }
 
     /// Opens a line and signs in. The certificates of `ca_file` are read anew each time, so that they can be replaced while
-    /// we run. Where there are sentinels, this leads to what they call the primary, and takes itself for one.
+    /// we run. Where there are sentinels, this leads to what they call the primary, and takes itself for one; of a cluster,
+    /// to one of its servers.
     ///
     /// # Errors
     /// When the server cannot be found or reached, does not prove who it is, or does not let us in.
@@ -104,7 +110,7 @@ impl RedisServer {
     pub(super) fn sentinels(&self) -> Option<&Sentinels> {
         match &self.address {
             RedisAddress::Sentinels(sentinels) => Some(sentinels),
-            RedisAddress::Tcp { .. } | RedisAddress::Unix(_) => None,
+            RedisAddress::Cluster(_) | RedisAddress::Tcp { .. } | RedisAddress::Unix(_) => None,
         }
     }
 
@@ -136,6 +142,11 @@ impl RedisServer {
         config: AsyncConnectionConfig,
     ) -> Result<(MultiplexedConnection, Driver), ConnectError> {
         match &self.address {
+            RedisAddress::Cluster(seeds) => {
+                let first = seeds.first_to_answer(&[], &login, ca_file, limit);
+                let (connection, driver, _) = first.await?;
+                Ok((connection, driver))
+            }
             RedisAddress::Sentinels(sentinels) => {
                 let (host, port) = sentinels.primary(ca_file, limit / 2).await?;
                 open_tcp((&host, port), sentinels.tls, ca_file, login, config).await
@@ -235,6 +246,7 @@ impl fmt::Display for RedisAddress {
                     false => write!(f, "{scheme}://{host}:{port}"),
                 }
             }
+            Self::Cluster(seeds) => seeds.fmt(f),
             Self::Sentinels(sentinels) => sentinels.fmt(f),
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
         }
@@ -266,6 +278,9 @@ pub(super) enum ConnectError {
     /// Nobody says where the primary is, or it is none.
     #[error("{0}")]
     Sentinels(String),
+    /// Nobody says where any server is.
+    #[error("{0}")]
+    Unknown(String),
 }
 
 fn config(ca_file: Option<&PathBuf>) -> Result<ClientConfig, TlsFileError> {

@@ -1,16 +1,22 @@
 //! What Redis lets our user do, and how it behaves when it is full. Nothing is written.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError};
 use tokio::time::timeout;
 
 use super::super::settings::RedisSettings;
 use super::super::survey::{Fullness, RedisSurvey, RedisUses};
+use super::cluster::{ClusterSeeds, Place, SlotMap, ask_slots};
 use super::leases::{DELETE, LEFT};
-use super::refusal::{HELLO, READ, TRACKING, WRITE, code, describe, no_line, refusal};
+use super::refusal::{
+    CLUSTER_NODES, CLUSTER_SLOTS, HELLO, READ, TRACKING, WRITE, code, describe, no_line, refusal,
+};
 use super::script::{EVAL, EVALSHA};
+use super::server::{RedisAddress, RedisServer};
 
-/// Asks what our user may do, within the time for a look-up each.
+/// Asks what our user may do, within the time for a look-up each; of a cluster, on each server that holds keys.
 ///
 /// # Errors
 /// When Redis does not answer in time, or does not let us in.
@@ -18,22 +24,101 @@ pub(in super::super) async fn survey(
     settings: &RedisSettings,
     uses: RedisUses,
 ) -> Result<RedisSurvey, String> {
-    let connecting = settings
-        .server
-        .connect(settings.ca_file.as_ref(), settings.timeout);
+    let RedisAddress::Cluster(seeds) = &settings.server.address else {
+        return survey_server(&settings.server, settings, uses).await;
+    };
+    let login = &settings.server.login;
+    let servers = holders(seeds, settings).await?;
+    let mut surveys = Vec::new();
+    for (host, port) in &servers {
+        let server = seeds.server_at(host, *port, login);
+        let survey = survey_server(&server, settings, uses).await;
+        let survey = survey.map_err(|why| format!("{}: {why}", server.address))?;
+        surveys.push((server.address.to_string(), survey));
+    }
+    Ok(together(surveys))
+}
+
+/// The servers of a cluster that hold keys.
+async fn holders(
+    seeds: &ClusterSeeds,
+    settings: &RedisSettings,
+) -> Result<BTreeSet<Place>, String> {
+    let login = &settings.server.login;
+    let ca_file = settings.ca_file.as_ref();
+    let opening = seeds.first_to_answer(&[], login, ca_file, settings.timeout);
+    let looking = async {
+        let (mut connection, _driver, host) = opening.await.map_err(|error| no_line(&error))?;
+        let slots = ask_slots().query_async(&mut connection).await;
+        let slots = slots.map_err(|error| describe(CLUSTER_SLOTS, &error))?;
+        let slots = SlotMap::read(slots, &host)?;
+        Ok(slots.holders().cloned().collect())
+    };
+    let looked = timeout(settings.timeout, looking).await;
+    looked.unwrap_or_else(|_| Err(late(settings)))
+}
+
+/// What holds of a cluster whose servers are such.
+fn together(surveys: Vec<(String, RedisSurvey)>) -> RedisSurvey {
+    let mut all = RedisSurvey {
+        refused: Vec::new(),
+        takes_no_writes: None,
+        other_keys: Vec::new(),
+        fullness: None,
+    };
+    let count = surveys.len();
+    let mut refused: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (address, survey) in surveys {
+        for refusal in survey.refused {
+            refused.entry(refusal).or_default().push(address.clone());
+        }
+        all.takes_no_writes = all.takes_no_writes.or(survey.takes_no_writes);
+        for what in survey.other_keys {
+            if !all.other_keys.contains(&what) {
+                all.other_keys.push(what);
+            }
+        }
+        let has_limit = |fullness: &Fullness| fullness.max_memory != 0;
+        if !all.fullness.as_ref().is_some_and(has_limit) {
+            all.fullness = survey.fullness.or(all.fullness);
+        }
+    }
+    let said = refused
+        .into_iter()
+        .map(|(refusal, at)| match at.len() == count {
+            true => refusal,
+            false => format!("{refusal}, at {}", at.join(", ")),
+        });
+    all.refused.extend(said);
+    all
+}
+
+async fn survey_server(
+    server: &RedisServer,
+    settings: &RedisSettings,
+    uses: RedisUses,
+) -> Result<RedisSurvey, String> {
+    let connecting = server.connect(settings.ca_file.as_ref(), settings.timeout);
     let (connection, _driver) = match timeout(settings.timeout, connecting).await {
         Ok(connected) => connected.map_err(|error| no_line(&error))?,
-        Err(_) => {
-            let limit = settings.timeout.as_millis();
-            return Err(format!("did not answer within {limit} ms"));
-        }
+        Err(_) => return Err(late(settings)),
     };
-    Surveyor { connection }.survey(settings, uses).await
+    let surveyor = Surveyor {
+        connection,
+        is_of_cluster: matches!(settings.server.address, RedisAddress::Cluster(_)),
+    };
+    surveyor.survey(settings, uses).await
+}
+
+fn late(settings: &RedisSettings) -> String {
+    let limit = settings.timeout.as_millis();
+    format!("did not answer within {limit} ms")
 }
 
 /// A connection of its own. The driver limits the time for each answer.
 struct Surveyor {
     connection: MultiplexedConnection,
+    is_of_cluster: bool,
 }
 
 impl Surveyor {
@@ -78,6 +163,13 @@ impl Surveyor {
             }
         }
         survey.fullness = self.fullness().await?;
+        if settings.tracking && self.is_of_cluster {
+            let mut nodes = redis::cmd("CLUSTER");
+            nodes.arg("NODES");
+            if let Some(code) = self.refused(CLUSTER_NODES, nodes).await? {
+                note(&mut survey.refused, refusal(CLUSTER_NODES, &code));
+            }
+        }
         if settings.tracking {
             // The last ones: afterwards the connection speaks another version of the protocol.
             for (name, command) in hearing(&settings.key_prefix) {
@@ -93,9 +185,12 @@ impl Surveyor {
     async fn refused(&mut self, name: &str, command: Cmd) -> Result<Option<String>, String> {
         match command.exec_async(&mut self.connection).await {
             Ok(()) => Ok(None),
-            Err(error) => code(&error)
-                .map(|code| Some(code.to_owned()))
-                .ok_or_else(|| describe(name, &error)),
+            Err(error) => match code(&error) {
+                // In a cluster the key may be one of another server. Rights are looked at before that.
+                Some("ASK" | "MOVED") if self.is_of_cluster => Ok(None),
+                Some(code) => Ok(Some(code.to_owned())),
+                None => Err(describe(name, &error)),
+            },
         }
     }
 

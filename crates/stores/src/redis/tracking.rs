@@ -10,29 +10,30 @@
 //! `NOLOOP` is left out: Redis tells each connection of the last writer of a turn alone, and with it a change by the app followed
 //! by one of ours would never be heard of.
 
+mod cluster;
+mod ear;
 mod inbox;
+mod post;
 mod prefixes;
+mod server;
+mod view;
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
-use redis::aio::MultiplexedConnection;
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::inbox::{Inbox, Waiting};
-use super::super::hearing::{Audience, Channel, Word};
+use super::super::hearing::{Audience, Channel};
+use super::super::pools::{Lease, RedisLine};
 use super::super::process::{Clock, Process};
-use super::super::revocations::{self, reload_soon};
+use super::super::revocations::reload_soon;
 use super::super::settings::RedisSettings;
-use super::refusal::{TRACKING, WRITE, describe, no_ear, no_line};
-use super::sentinel::Council;
-use super::server::{Driver, RedisServer};
+use super::RedisTarget;
+use super::server::RedisServer;
 
 /// What a channel from a Redis depends on.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,15 +61,10 @@ struct Ears {
     target: TrackingTarget,
     audience: Arc<Audience>,
     clock: Clock,
+    /// That on which a cluster is asked.
+    line: Option<Lease<RedisTarget, RedisLine>>,
     /// Why nothing is heard, as it was logged last.
     silence: Mutex<Option<String>>,
-}
-
-/// The connection that writes words.
-struct Mouth {
-    connection: MultiplexedConnection,
-    _driver: Driver,
-    opened: Instant,
 }
 
 /// Makes sure that nothing counts as heard once nobody listens any more, however that came about.
@@ -99,13 +95,18 @@ impl TrackingTarget {
 }
 
 impl Tracking {
-    /// One that is being opened.
-    pub(in super::super) fn open(target: TrackingTarget, process: &Process) -> Self {
+    /// One that is being opened. A cluster is asked on `line`.
+    pub(in super::super) fn open(
+        target: TrackingTarget,
+        line: Option<Lease<RedisTarget, RedisLine>>,
+        process: &Process,
+    ) -> Self {
         let tracking = Self {
             ears: Arc::new(Ears {
                 target,
                 audience: Arc::new(Audience::new(Channel::Redis)),
                 clock: process.clock.clone(),
+                line,
                 silence: Mutex::default(),
             }),
             stop: CancellationToken::new(),
@@ -147,7 +148,15 @@ impl Ears {
         let mut hold = FIRST_HOLD;
         loop {
             let began = Instant::now();
-            let Err(why) = self.hear().await;
+            let heard = match self
+                .line
+                .as_ref()
+                .and_then(|line| line.resource.redis.cluster())
+            {
+                Some(cluster) => self.hear_cluster(cluster).await,
+                None => self.hear_server().await,
+            };
+            let Err(why) = heard;
             self.fell_silent(&why);
             // It has worked: the next one may work at once.
             if began.elapsed() > LONGEST_HOLD {
@@ -158,151 +167,9 @@ impl Ears {
         }
     }
 
-    /// Opens the connections, and hears until something is wrong: what that is.
-    async fn hear(&self) -> Result<Infallible, String> {
-        let own = format!("{}{OWN_WORDS}{:016x}:", self.target.key_prefix, random());
-        let inbox = Arc::new(Inbox::new(&own));
-        let TrackingTarget {
-            server, ca_file, ..
-        } = &self.target;
-        let located = self.in_time(server.located(ca_file.as_ref(), self.target.timeout));
-        let here = located.await?.map_err(|error| no_line(&error))?;
-        let mut council = Council::of(server, &here, ca_file.as_ref());
-        let _ear = self.open_ear(&here, &inbox).await?;
-        let mut mouth = self.open_mouth(&here).await?;
-        let (own_heard, mut heard) = watch::channel(0);
-        let proving = async {
-            let mut number = 0;
-            loop {
-                let (began, asked) = (Instant::now(), self.clock.monotonic());
-                number += 1;
-                let word = format!("{own}{number}");
-                let agreeing = async {
-                    match &mut council {
-                        Some((council, here)) => council.hear_all(ASK_FOR).await.confirm(here),
-                        None => Ok(()),
-                    }
-                };
-                let word = self.prove(&here, &mut mouth, &word, number, &mut heard);
-                tokio::try_join!(agreeing, word)?;
-                self.audience.prove(asked, TRUST);
-                if number == 1 {
-                    self.listen();
-                }
-                sleep_until(began + HEARTBEAT).await;
-            }
-        };
-        let passing_on = async {
-            loop {
-                let waiting = inbox.empty().await;
-                self.pass_on(&waiting);
-                // After everything that came before it. Words are heard of once more when they end.
-                if let Some(number) = waiting.own {
-                    own_heard.send_modify(|last| *last = number.max(*last));
-                }
-                if waiting.ended {
-                    return Err("the connection was closed".to_owned());
-                }
-                if waiting.everything {
-                    sleep(BETWEEN_FLOODS).await;
-                }
-            }
-        };
-        // What has come is passed on before anything else is done about it.
-        tokio::select! {
-            biased;
-            silence = passing_on => silence,
-            silence = proving => silence,
-        }
-    }
-
-    /// A connection on which Redis says what changes.
-    async fn open_ear(
-        &self,
-        here: &RedisServer,
-        inbox: &Arc<Inbox>,
-    ) -> Result<(MultiplexedConnection, Driver), String> {
-        let ca_file = self.target.ca_file.as_ref();
-        let pushes = Arc::clone(inbox);
-        let pushes = move |push| {
-            pushes.take(push);
-            Ok::<_, Infallible>(())
-        };
-        let connecting = here.connect_hearing(ca_file, self.target.timeout, pushes);
-        let connected = self.in_time(connecting).await?;
-        let (mut connection, driver) = connected.map_err(|error| no_ear(&error))?;
-        let mut command = redis::cmd("CLIENT");
-        command.arg("TRACKING").arg("ON").arg("BCAST");
-        for prefix in &self.target.prefixes {
-            command.arg("PREFIX").arg(prefix);
-        }
-        let answer = self.in_time(command.exec_async(&mut connection)).await?;
-        answer.map_err(|error| describe(TRACKING, &error))?;
-        Ok((connection, driver))
-    }
-
-    async fn open_mouth(&self, here: &RedisServer) -> Result<Mouth, String> {
-        let ca_file = self.target.ca_file.as_ref();
-        // Before the driver's own limit strikes, that of the proof does.
-        let connecting = here.connect(ca_file, 2 * ANSWER_WITHIN);
-        let connected = self.in_time(connecting).await?;
-        let (connection, driver) = connected.map_err(|error| no_line(&error))?;
-        Ok(Mouth {
-            connection,
-            _driver: driver,
-            opened: Instant::now(),
-        })
-    }
-
-    async fn in_time<T>(&self, opening: impl Future<Output = T>) -> Result<T, String> {
-        let limit = self.target.timeout;
-        let opened = timeout(limit, opening).await;
-        opened.map_err(|_| format!("did not answer within {} ms", limit.as_millis()))
-    }
-
-    /// Writes `word` and waits until it is heard.
-    async fn prove(
-        &self,
-        here: &RedisServer,
-        mouth: &mut Mouth,
-        word: &str,
-        number: u64,
-        heard: &mut watch::Receiver<u64>,
-    ) -> Result<(), String> {
-        let mut is_written = false;
-        let proof = async {
-            if mouth.opened.elapsed() > MOUTH_AGE {
-                *mouth = self.open_mouth(here).await?;
-            }
-            let mut command = redis::cmd(WRITE);
-            command.arg(word).arg("").arg("PX").arg(WORD_MILLIS);
-            let written = command.exec_async(&mut mouth.connection).await;
-            written.map_err(|error| describe(WRITE, &error))?;
-            is_written = true;
-            // Its sender lives as long as this.
-            let _ = heard.wait_for(|last| *last >= number).await;
-            Ok(())
-        };
-        match timeout(ANSWER_WITHIN, proof).await {
-            Ok(proven) => proven,
-            Err(_) => Err(match is_written {
-                true => NOT_HEARD.to_owned(),
-                false => format!("took no word within {} ms", ANSWER_WITHIN.as_millis()),
-            }),
-        }
-    }
-
-    fn pass_on(&self, waiting: &Waiting) {
-        if waiting.everything {
-            self.audience.say(&Word::Everything);
-            reload_soon();
-        }
-        for key in &waiting.keys {
-            if revocations::is_key(&self.target.key_prefix, key) {
-                reload_soon();
-            }
-            self.audience.say(&Word::RedisKey(key.clone()));
-        }
+    /// What the words of one connection begin with.
+    fn own_words(&self) -> String {
+        format!("{}{OWN_WORDS}{:016x}:", self.target.key_prefix, random())
     }
 
     /// It has proved that it hears.
@@ -335,6 +202,10 @@ impl Ears {
 /// Between 0 and 1, so that nodes that lost the same server do not come back in the same moment.
 fn fraction() -> f64 {
     f64::from(u16::try_from(random() & 0xffff).unwrap_or(0)) / 65536.0
+}
+
+fn too_late() -> String {
+    format!("took no word within {} ms", ANSWER_WITHIN.as_millis())
 }
 
 /// A number that nobody else has.

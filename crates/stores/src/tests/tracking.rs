@@ -9,7 +9,7 @@ use crate::pools::Lease;
 use crate::redis::{Tracking, TrackingTarget};
 
 /// The servers that each test runs with.
-const BOTH: [RedisVersion; 2] = [RedisVersion::Debian, RedisVersion::Valkey];
+pub(super) const BOTH: [RedisVersion; 2] = [RedisVersion::Debian, RedisVersion::Valkey];
 
 /// What a hearer hears.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +63,7 @@ impl Listening {
         listening
     }
 
-    fn soon(settings: &RedisSettings) -> Self {
+    pub(super) fn soon(settings: &RedisSettings) -> Self {
         let lease = pools().tracking(settings).expect("tracking is on");
         let ear = Arc::new(Ear::default());
         let hearer = Arc::clone(&ear) as Arc<dyn Hears>;
@@ -101,7 +101,7 @@ impl Listening {
         self.until_event(&about(key)).await
     }
 
-    async fn until_event(&self, last: &Event) -> Vec<Event> {
+    pub(super) async fn until_event(&self, last: &Event) -> Vec<Event> {
         let mut events = self.ear.0.subscribe();
         let waiting = timeout(PATIENCE, events.wait_for(|events| events.contains(last)));
         match waiting.await {
@@ -129,7 +129,7 @@ fn about(key: &str) -> Event {
     Event::Word(Word::RedisKey(key.as_bytes().into()))
 }
 
-fn tracked(url: &str) -> RedisSettings {
+pub(super) fn tracked(url: &str) -> RedisSettings {
     RedisSettings {
         tracking: true,
         ..redis(url)

@@ -6,7 +6,7 @@ use ::redis::{IntoConnectionInfo as _, RedisConnectionInfo};
 use tokio_postgres::config::{Config, SslMode};
 use url::Url;
 
-use crate::{PostgresHost, PostgresServer, RedisAddress, RedisServer, Verify};
+use crate::{ClusterSeeds, PostgresHost, PostgresServer, RedisAddress, RedisServer, Verify};
 
 /// A PostgreSQL, of `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…&options=…`.
 pub(crate) fn postgres_server(url: &str) -> PostgresServer {
@@ -50,8 +50,26 @@ pub(crate) fn postgres_server(url: &str) -> PostgresServer {
     }
 }
 
-/// A Redis, of `redis[s]://[user[:password]@]host:port[/database]` or `unix:///path`.
+/// A Redis, of `redis[s]://[user[:password]@]host:port[/database]` or `unix:///path`, or a cluster of
+/// `redis[s]+cluster://[user:password@]host:port,host:port`.
 pub(crate) fn redis_server(url: &str) -> RedisServer {
+    if let Some((scheme, rest)) = url.split_once("+cluster://") {
+        let (login, hosts) = rest.rsplit_once('@').unwrap_or(("", rest));
+        let host = |host: &str| {
+            let (name, port) = host.rsplit_once(':').unwrap();
+            (name.to_owned(), port.parse().unwrap())
+        };
+        let seeds = ClusterSeeds {
+            hosts: hosts.split(',').map(host).collect(),
+            tls: scheme == "rediss",
+        };
+        let login = match login {
+            "" => RedisConnectionInfo::default(),
+            login => redis_server(&format!("redis://{login}@nowhere")).login,
+        };
+        let address = RedisAddress::Cluster(Box::new(seeds));
+        return RedisServer { address, login };
+    }
     // The driver is built without TLS of its own, and refuses URLs that ask for it.
     let in_clear = url.replacen("rediss://", "redis://", 1);
     let login: RedisConnectionInfo = in_clear

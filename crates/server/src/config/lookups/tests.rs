@@ -366,6 +366,18 @@ fn better_auth_may_keep_sessions_in_redis() {
     assert_eq!(settings.redis.unwrap().sessions.as_deref(), Some(""));
 
     assert_eq!(problems(&[better_auth, redis]), "REDIS_URL");
+    let one_slot = |sessions| {
+        [
+            better_auth,
+            redis,
+            ("REDIS_URL", "redis+cluster://a,b"),
+            ("REDIS_TRACKING", "true"),
+            ("REDIS_KEY_PREFIX", "{app}:auth:"),
+            ("BETTER_AUTH_REDIS_PREFIX", sessions),
+        ]
+    };
+    assert_eq!(problems(&one_slot("better-auth:")), "REDIS_TRACKING");
+    assert!(stores(&one_slot("{app}:")).unwrap().redis.unwrap().tracking);
     assert_eq!(
         problems(&[better_auth, redis, REDIS, ("SESSION_TABLE", "x")]),
         "SESSION_TABLE"

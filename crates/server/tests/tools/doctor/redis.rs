@@ -1,7 +1,7 @@
 //! A real Redis: what its users may do, and how it behaves when it is full.
 
 use anyhow::Result;
-use harness::{Postgres, Redis};
+use harness::{Postgres, Redis, RedisCluster, RedisVersion};
 
 use super::super::{Outcome, SECRET};
 use super::{doctor_of_stores, ids, told};
@@ -249,5 +249,60 @@ async fn the_rights_to_count_limits_are_asked_for_where_they_are_counted() -> Re
     redis.stop();
     let outcome = of_limits(&redis.url());
     assert_eq!(ids(&outcome), ["limits-not-shared"], "{outcome:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rights_are_looked_for_on_every_server_of_a_cluster() -> Result<()> {
+    let postgres = database().await?;
+    let cluster = RedisCluster::start(RedisVersion::Debian).await?;
+    let enough = "+getrange +set +pttl +del +evalsha +eval +info +cluster|slots ~auth:*";
+    let hearing = "+client|tracking +cluster|nodes";
+    let url = cluster.url_of("gate:hidden-password@");
+    let judged = |tracking: &str| {
+        let ignored = ["--ignore", "database-superuser"];
+        doctor_of_stores(ignored)
+            .env("AUTH_SECRET", SECRET)
+            .env("ENABLE_DB_CHECK", "true")
+            .env("DATABASE_URL", postgres.url(Postgres::DATABASE))
+            .env("REDIS_URL", &url)
+            .env("REDIS_TRACKING", tracking)
+            .run()
+    };
+    let allow_all = async |rights: &str| {
+        for node in &cluster.nodes {
+            allow(node, &rights.split(' ').collect::<Vec<_>>()).await?;
+        }
+        anyhow::Ok(())
+    };
+    allow_all(enough).await?;
+    let outcome = judged("false");
+    assert!(ids(&outcome).is_empty(), "{outcome:?}");
+    let outcome = judged("true");
+    assert_eq!(ids(&outcome), ["redis-rights-missing"]);
+    for refused in ["CLUSTER NODES: NOPERM", "CLIENT TRACKING: NOPERM"] {
+        let seen = told(&outcome, "redis-rights-missing", "seen");
+        assert!(seen.contains(refused), "{seen}");
+    }
+    let advice = told(&outcome, "redis-rights-missing", "advice");
+    assert!(
+        advice.contains("+client|tracking +cluster|slots +cluster|nodes"),
+        "{advice}"
+    );
+    allow_all(&format!("{hearing} {enough}")).await?;
+    let outcome = judged("true");
+    assert!(ids(&outcome).is_empty(), "{outcome:?}");
+    // One of them is enough for keys to be missed.
+    let all_but_set = enough.replace("+set ", "");
+    allow(
+        &cluster.nodes[1],
+        &all_but_set.split(' ').collect::<Vec<_>>(),
+    )
+    .await?;
+    let outcome = judged("false");
+    assert_eq!(ids(&outcome), ["redis-rights-missing"]);
+    let at = format!(", at redis://{}", cluster.nodes[1].address());
+    let seen = told(&outcome, "redis-rights-missing", "seen");
+    assert!(seen.contains(&at), "{seen}");
     Ok(())
 }

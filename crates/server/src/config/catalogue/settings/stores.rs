@@ -281,7 +281,7 @@ pub(super) const STORED: &[Row] = &[
             "",
         )],
         "none",
-        "the shared cache, `redis://…` or `rediss://…`; [more](docs/connections.md#redis)",
+        "the shared cache, `redis://…` or `rediss://…`, or `redis+sentinel://…` or `redis+cluster://…`; [more](docs/connections.md#redis)",
     ),
     row(
         &[

@@ -1,0 +1,385 @@
+//! A cluster of Redis servers, each of which holds some slots of keys.
+//!
+//! A question goes to the server that holds its key, as far as is known, and follows where that one sends it. Which server holds
+//! what is asked of all of them every [`PROBE_EVERY`], and whenever one of them sends a question elsewhere or says nothing; what
+//! most of them say counts, because one that was cut off from the others goes on believing what was true before. There is a line
+//! to each, which breaks and comes back by itself: a server that hangs costs the questions about its own keys their time, and no
+//! others.
+//!
+//! The driver has a cluster of its own. While it looks for the servers, no question is answered, it asks every server for
+//! a sign of life meanwhile, and it opens TLS in its own way.
+
+mod redirect;
+mod seeds;
+mod slot;
+mod slot_map;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use gate::Source;
+use redis::{Cmd, Value};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use self::redirect::Redirect;
+pub use self::seeds::ClusterSeeds;
+pub(super) use self::seeds::Place;
+use self::slot::SLOTS;
+pub(super) use self::slot::{fixed_slot, slot_behind, slot_of};
+pub(super) use self::slot_map::SlotMap;
+use super::super::health::Health;
+use super::super::{PROBE_EVERY, StoreHealth};
+use super::node::{Answered, Node, Unanswered};
+use super::refusal::{CLUSTER_SLOTS, describe, no_line};
+use super::{RedisServer, RedisTarget};
+
+/// The servers of a cluster, and the lines to them.
+pub(super) struct Cluster {
+    seeds: ClusterSeeds,
+    target: RedisTarget,
+    state: watch::Sender<State>,
+    look_soon: Notify,
+    /// Whether it is known who holds what.
+    health: Health,
+}
+
+/// What is known of a cluster.
+#[derive(Default)]
+struct State {
+    slots: Option<Arc<SlotMap>>,
+    /// Whether somebody has been asked who holds what.
+    has_looked: bool,
+    nodes: BTreeMap<Place, Kept>,
+}
+
+/// A server to which a line is kept.
+#[derive(Clone)]
+struct Kept {
+    node: Arc<Node>,
+    /// When it was last named by one that sends questions to it.
+    named: Instant,
+}
+
+impl Cluster {
+    /// One of which nothing is known yet.
+    pub(super) fn new(seeds: &ClusterSeeds, target: RedisTarget) -> Self {
+        Self {
+            seeds: seeds.clone(),
+            target: RedisTarget {
+                is_of_cluster: true,
+                ..target
+            },
+            state: watch::Sender::new(State::default()),
+            look_soon: Notify::new(),
+            health: Health::new(Source::Redis, None),
+        }
+    }
+
+    /// What the server that holds `key` says to these commands, which are about that key alone.
+    ///
+    /// # Errors
+    /// When it says nothing in time, or nobody knows which server that is.
+    pub(super) async fn ask_holder(
+        &self,
+        key: &[u8],
+        commands: &[Cmd],
+        deadline: Instant,
+    ) -> Result<Answered, Unanswered> {
+        let (mut node, mut asking) = (self.holder(slot_of(key), deadline).await?, false);
+        for _ in 0..MOST_REDIRECTS {
+            let answered = node.send(commands, asking, deadline).await;
+            let answered = answered.inspect_err(|_| self.look_soon.notify_one())?;
+            let Some((redirect, to)) = Redirect::of(&answered) else {
+                return Ok(answered);
+            };
+            asking = redirect == Redirect::Ask;
+            if redirect == Redirect::Moved {
+                self.look_soon.notify_one();
+            }
+            node = self.at(to)?;
+        }
+        Err(Unanswered::Failed(
+            "the servers of the cluster send the question to one another".to_owned(),
+        ))
+    }
+
+    /// Opens the lines and keeps them open, for ever.
+    pub(super) async fn keep_lines(&self) {
+        tokio::join!(self.keep_looking(), self.keep_each_line());
+    }
+
+    /// Gives all lines up for good, once nobody keeps them.
+    pub(super) fn close(&self) {
+        for kept in self.state.borrow().nodes.values() {
+            kept.node.close();
+        }
+    }
+
+    /// Who holds what, as far as is known.
+    pub(super) fn slots(&self) -> Option<Arc<SlotMap>> {
+        self.state.borrow().slots.clone()
+    }
+
+    /// Who holds what, once somebody has been asked.
+    ///
+    /// # Errors
+    /// When nobody has said it.
+    pub(super) async fn known(&self) -> Result<SlotMap, String> {
+        self.look_soon();
+        let mut state = self.state.subscribe();
+        let looked = state.wait_for(|state| state.has_looked).await;
+        let slots = looked.ok().and_then(|state| state.slots.clone());
+        let why = || self.health.report().detail.unwrap_or_default();
+        slots.map(|slots| (*slots).clone()).ok_or_else(why)
+    }
+
+    /// All servers to which there should be a line.
+    fn places(&self) -> Vec<Place> {
+        self.state.borrow().nodes.keys().cloned().collect()
+    }
+
+    /// Has the servers asked soon who holds what.
+    pub(super) fn look_soon(&self) {
+        self.look_soon.notify_one();
+    }
+
+    /// Whether one of the servers that hold slots answers, as far as is known.
+    pub(super) fn answers_in_part(&self) -> bool {
+        let state = self.state.borrow();
+        let mut holders = state.slots.iter().flat_map(|slots| slots.holders());
+        holders.any(|place| {
+            let kept = state.nodes.get(place);
+            kept.is_some_and(|kept| kept.node.health().up)
+        })
+    }
+
+    /// How all those fare that hold slots: up when each of them is, and all slots are held.
+    pub(super) fn health(&self) -> StoreHealth {
+        let state = self.state.borrow();
+        let mut health = self.health.report();
+        let Some(slots) = &state.slots else {
+            return health;
+        };
+        health.up = true;
+        health.detail = None;
+        for place in slots.holders() {
+            let Some(kept) = state.nodes.get(place) else {
+                continue;
+            };
+            let of_node = kept.node.health();
+            if let Some(detail) = of_node.detail
+                && (health.detail.is_none() || (health.up && !of_node.up))
+            {
+                health.detail = Some(format!("{}: {detail}", kept.node.shown()));
+            }
+            health.up &= of_node.up;
+        }
+        match slots.uncovered() {
+            0 => {}
+            uncovered => {
+                health.up = false;
+                health.detail = Some(format!(
+                    "no server of the cluster holds {uncovered} of {SLOTS} slots"
+                ));
+            }
+        }
+        health
+    }
+
+    async fn holder(&self, slot: u16, deadline: Instant) -> Result<Arc<Node>, Unanswered> {
+        let mut state = self.state.subscribe();
+        let looked = timeout_at(deadline, state.wait_for(|state| state.has_looked)).await;
+        let Ok(Ok(state)) = looked else {
+            return Err(Unanswered::TimedOut);
+        };
+        let unknown = |why: &str| {
+            self.look_soon.notify_one();
+            Unanswered::Failed(why.to_owned())
+        };
+        let slots = state.slots.as_ref();
+        let slots = slots.ok_or_else(|| unknown("there is no connection"))?;
+        let place = slots.holder(slot);
+        let place = place.ok_or_else(|| unknown("no server of the cluster holds the slot"))?;
+        let kept = state.nodes.get(place);
+        kept.map(|kept| Arc::clone(&kept.node))
+            .ok_or_else(|| unknown("there is no connection"))
+    }
+
+    /// The server at this place, which another one has named.
+    fn at(&self, place: Place) -> Result<Arc<Node>, Unanswered> {
+        if let Some(kept) = self.state.borrow().nodes.get(&place) {
+            return Ok(Arc::clone(&kept.node));
+        }
+        let mut node = None;
+        self.state.send_if_modified(|state| {
+            if state.nodes.len() >= MOST_SERVERS {
+                return false;
+            }
+            let kept = state.nodes.entry(place);
+            let kept = kept.or_insert_with_key(|place| self.kept(place));
+            kept.named = Instant::now();
+            node = Some(Arc::clone(&kept.node));
+            true
+        });
+        node.ok_or_else(|| Unanswered::Failed(TOO_MANY.to_owned()))
+    }
+
+    fn kept(&self, (host, port): &Place) -> Kept {
+        let target = RedisTarget {
+            server: self.server(host, *port),
+            ..self.target.clone()
+        };
+        Kept {
+            node: Arc::new(Node::new(target)),
+            named: Instant::now(),
+        }
+    }
+
+    /// The server at this place.
+    pub(super) fn server(&self, host: &str, port: u16) -> RedisServer {
+        self.seeds.server_at(host, port, &self.target.server.login)
+    }
+
+    async fn keep_looking(&self) {
+        loop {
+            match self.look().await {
+                Ok(slots) => {
+                    self.health.answered();
+                    self.obey(slots);
+                }
+                Err(why) => {
+                    self.health.failed(&why);
+                    self.state.send_modify(|state| state.has_looked = true);
+                }
+            }
+            sleep(BETWEEN_LOOKS).await;
+            let _ = timeout(PROBE_EVERY, self.look_soon.notified()).await;
+        }
+    }
+
+    /// What most of the servers say that each of them holds.
+    async fn look(&self) -> Result<SlotMap, String> {
+        let nodes: Vec<_> = {
+            let state = self.state.borrow();
+            let nodes = state.nodes.values().map(|kept| Arc::clone(&kept.node));
+            nodes.filter(|node| node.has_line()).collect()
+        };
+        let asking = nodes.iter().map(|node| self.slots_as_told_by(node));
+        let told = join_all(asking).await;
+        match SlotMap::most_told(told.into_iter().flatten().collect()) {
+            Some(slots) => Ok(slots),
+            None => self.look_anew().await,
+        }
+    }
+
+    async fn slots_as_told_by(&self, node: &Arc<Node>) -> Result<SlotMap, String> {
+        let deadline = Instant::now() + self.target.timeout;
+        let answered = node.send(&[ask_slots()], false, deadline).await;
+        let mut answered = answered.map_err(|why| match why {
+            Unanswered::Failed(detail) => detail,
+            Unanswered::TimedOut => self.target.too_late(),
+        })?;
+        let slots = answered.answers.pop().unwrap_or(Ok(Value::Nil));
+        let slots = slots.map_err(|error| describe(CLUSTER_SLOTS, &error))?;
+        SlotMap::read(slots, node.host())
+    }
+
+    /// The same from one of those that are named in the settings, or are known from before.
+    async fn look_anew(&self) -> Result<SlotMap, String> {
+        let known = self.places();
+        let opening = self.seeds.first_to_answer(
+            &known,
+            &self.target.server.login,
+            self.target.ca_file.as_ref(),
+            self.target.timeout,
+        );
+        let looking = async {
+            let (mut connection, _driver, host) = opening.await.map_err(|why| no_line(&why))?;
+            let slots = ask_slots().query_async(&mut connection).await;
+            let slots = slots.map_err(|error| describe(CLUSTER_SLOTS, &error))?;
+            SlotMap::read(slots, &host)
+        };
+        let looked = timeout(self.target.timeout, looking).await;
+        looked.unwrap_or_else(|_| Err(self.target.too_late()))
+    }
+
+    fn obey(&self, slots: SlotMap) {
+        self.state.send_if_modified(|state| {
+            let is_new = state.slots.as_deref() != Some(&slots);
+            for place in slots.holders() {
+                let kept = state.nodes.entry(place.clone());
+                kept.or_insert_with_key(|place| self.kept(place));
+            }
+            let before = state.nodes.len();
+            state.nodes.retain(|place, kept| {
+                kept.named.elapsed() < KEEP_NAMED || slots.holders().any(|holder| holder == place)
+            });
+            let is_first = !std::mem::replace(&mut state.has_looked, true);
+            let are_fewer = state.nodes.len() != before;
+            state.slots = Some(Arc::new(slots));
+            is_first || is_new || are_fewer
+        });
+    }
+
+    async fn keep_each_line(&self) {
+        let mut state = self.state.subscribe();
+        let mut lines = FuturesUnordered::new();
+        let mut kept: BTreeMap<Place, CancellationToken> = BTreeMap::new();
+        loop {
+            let nodes = state.borrow_and_update().nodes.clone();
+            kept.retain(|place, stop| {
+                let is_wanted = nodes.contains_key(place);
+                if !is_wanted {
+                    stop.cancel();
+                }
+                is_wanted
+            });
+            for (place, Kept { node, .. }) in nodes {
+                if kept.contains_key(&place) {
+                    continue;
+                }
+                let stop = CancellationToken::new();
+                kept.insert(place, stop.clone());
+                lines.push(async move {
+                    stop.run_until_cancelled(node.keep_line()).await;
+                    node.close();
+                });
+            }
+            loop {
+                tokio::select! {
+                    changed = state.changed() => match changed {
+                        Ok(()) => break,
+                        // Its sender lives as long as this.
+                        Err(_) => return,
+                    },
+                    Some(()) = lines.next() => {}
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn ask_slots() -> Cmd {
+    let mut command = redis::cmd("CLUSTER");
+    command.arg("SLOTS");
+    command
+}
+
+/// How many servers a cluster has at the most, as the specification says.
+pub(super) const MOST_SERVERS: usize = 1000;
+
+pub(super) const TOO_MANY: &str = "the cluster names more than 1,000 servers";
+
+/// How often a question follows where it is sent: there is one place where it belongs, and one more while that changes.
+const MOST_REDIRECTS: usize = 4;
+
+/// How long it takes at least from one look to the next.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// How long a line is kept to a server that holds nothing, after another one has sent a question there.
+const KEEP_NAMED: Duration = Duration::from_secs(60);

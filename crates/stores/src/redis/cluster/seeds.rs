@@ -1,0 +1,115 @@
+//! The servers by which a cluster is found.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisConnectionInfo};
+
+use super::super::server::{ConnectError, Driver, RedisAddress, RedisServer, open_tcp};
+use super::slot::fixed_slot;
+
+/// Where a server of a cluster is: its name, or its address without brackets, and its port.
+pub(in super::super) type Place = (String, u16);
+
+/// Some servers of a cluster, which know the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterSeeds {
+    /// Where each is: a name, or an address without brackets, and the port.
+    pub hosts: Vec<(String, u16)>,
+    /// Whether all servers speak TLS.
+    pub tls: bool,
+}
+
+impl ClusterSeeds {
+    /// Whether it can be proved of all servers that changes are heard, with keys of such prefixes: a word under `key_prefix` is
+    /// kept on each server that holds keys.
+    pub fn can_be_heard(key_prefix: &str, sessions: Option<&str>) -> bool {
+        let Some(slot) = fixed_slot(key_prefix.as_bytes()) else {
+            return true;
+        };
+        sessions.is_none_or(|sessions| fixed_slot(sessions.as_bytes()) == Some(slot))
+    }
+
+    /// The server of this cluster at this place.
+    pub(in super::super) fn server_at(
+        &self,
+        host: &str,
+        port: u16,
+        login: &RedisConnectionInfo,
+    ) -> RedisServer {
+        RedisServer {
+            address: RedisAddress::Tcp {
+                host: host.to_owned(),
+                port,
+                tls: self.tls,
+            },
+            login: login.clone(),
+        }
+    }
+
+    /// A line to the first of these, or of those that are `known`, that lets us in, and its host.
+    ///
+    /// # Errors
+    /// When none does: what the first of them said.
+    pub(in super::super) async fn first_to_answer(
+        &self,
+        known: &[Place],
+        login: &RedisConnectionInfo,
+        ca_file: Option<&PathBuf>,
+        limit: Duration,
+    ) -> Result<(MultiplexedConnection, Driver, String), ConnectError> {
+        let known = known.iter().filter(|place| !self.hosts.contains(place));
+        let opening = self.hosts.iter().chain(known).map(|(host, port)| async {
+            let config = AsyncConnectionConfig::new().set_response_timeout(Some(limit));
+            let opened = open_tcp((host, *port), self.tls, ca_file, login.clone(), config);
+            let (connection, driver) = opened.await?;
+            Ok((connection, driver, host.clone()))
+        });
+        let mut opening: FuturesUnordered<_> = opening.collect();
+        let mut failure = None;
+        while let Some(opened) = opening.next().await {
+            match opened {
+                Ok(opened) => return Ok(opened),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        Err(failure.unwrap_or_else(|| ConnectError::Unknown("no server is named".to_owned())))
+    }
+}
+
+impl fmt::Display for ClusterSeeds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "rediss" } else { "redis" };
+        let hosts = self
+            .hosts
+            .iter()
+            .map(|(host, port)| match host.contains(':') {
+                true => format!("[{host}]:{port}"),
+                false => format!("{host}:{port}"),
+            });
+        let hosts: Vec<_> = hosts.collect();
+        write!(f, "{scheme}+cluster://{}", hosts.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ClusterSeeds;
+
+    #[test]
+    fn words_reach_all_servers_unless_a_prefix_has_one_slot_alone() {
+        for (key_prefix, sessions, can) in [
+            ("auth:", None, true),
+            ("auth:", Some("{app}:"), true),
+            ("{app}:auth:", None, true),
+            ("{app}:auth:", Some("{app}:sessions:"), true),
+            ("{app}:auth:", Some("better-auth:"), false),
+            ("{app}:auth:", Some("{other}:"), false),
+        ] {
+            assert_eq!(ClusterSeeds::can_be_heard(key_prefix, sessions), can);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The channel from a cluster: from each of its servers at once.
+//!
+//! What is written is told by the server that holds the key, and by its replicas as soon as they have it. Nobody says that another
+//! server holds a key now; a replica that takes over says nothing of what it lacks, and a Redis from which a slot is taken by force
+//! drops the keys in silence. So all servers are listened to, these among them who hold nothing yet. Every [`HEARTBEAT`] all
+//! those who hold slots have to agree, with one another and with the lines on which questions are asked, about who holds what, and a
+//! word is written on each of them, which has to be heard from that one. Whenever something else is agreed upon than before,
+//! anything may have changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join_all, try_join_all};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::super::cluster::{Cluster, MOST_SERVERS, Place, SlotMap, TOO_MANY, fixed_slot};
+use super::post::{Post, Proof, Station};
+use super::view::View;
+use super::{ANSWER_WITHIN, Ears, HEARTBEAT, TRUST};
+
+/// All servers of a cluster.
+struct Posts<'a> {
+    ears: &'a Ears,
+    cluster: &'a Cluster,
+    posts: BTreeMap<Place, Post>,
+    /// Where connections are to be opened on which servers speak.
+    new: mpsc::Sender<Arc<Station>>,
+    /// What they last agreed upon.
+    agreed: Option<SlotMap>,
+}
+
+impl Ears {
+    /// Opens the connections, and hears until something is wrong: what that is.
+    pub(super) async fn hear_cluster(&self, cluster: &Cluster) -> Result<Infallible, String> {
+        let (new, mut to_open) = mpsc::channel(MOST_SERVERS);
+        let proving = async {
+            let mut posts = Posts {
+                ears: self,
+                cluster,
+                posts: BTreeMap::new(),
+                new,
+                agreed: None,
+            };
+            let mut slots = self.in_time(cluster.known()).await??;
+            loop {
+                let (began, asked) = (Instant::now(), self.clock.monotonic());
+                let is_first = posts.agreed.is_none();
+                slots = posts.beat(slots, began + ANSWER_WITHIN).await?;
+                self.audience.prove(asked, TRUST);
+                if is_first {
+                    self.listen();
+                }
+                sleep_until(began + HEARTBEAT).await;
+            }
+        };
+        let hearing = async {
+            let mut open = FuturesUnordered::new();
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(ended) = open.next() => ended?,
+                    Some(station) = to_open.recv() => open.push(self.keep_ear(station)),
+                }
+            }
+        };
+        // What has come is passed on before anything else is done about it.
+        tokio::select! {
+            biased;
+            silence = hearing => silence,
+            silence = proving => silence,
+        }
+    }
+
+    /// Those who hold slots that our keys belong to.
+    fn holders(&self, slots: &SlotMap) -> BTreeSet<Place> {
+        let prefixes = self.target.prefixes.iter();
+        let fixed: Option<Vec<_>> = prefixes.map(|it| fixed_slot(it.as_bytes())).collect();
+        match fixed {
+            Some(fixed) => {
+                let holders = fixed.iter().filter_map(|slot| slots.holder(*slot));
+                holders.cloned().collect()
+            }
+            None => slots.holders().cloned().collect(),
+        }
+    }
+}
+
+impl Posts<'_> {
+    /// Has all of them agree, and proves that each of them is heard; gives what they agree upon. They held `slots` before.
+    async fn beat(&mut self, slots: SlotMap, deadline: Instant) -> Result<SlotMap, String> {
+        let mut slots = slots;
+        loop {
+            let views = self.agree(slots, deadline).await?;
+            let heirs: BTreeSet<_> = views.iter().flat_map(|view| &view.heirs).cloned().collect();
+            let servers = views.iter().flat_map(|view| &view.servers).cloned();
+            let servers: BTreeSet<_> = servers.collect();
+            slots = views.into_iter().next().ok_or(NO_HOLDERS)?.slots;
+            self.keep(&servers)?;
+            if !self.prove(&slots, &heirs, deadline).await? {
+                self.cluster.look_soon();
+                sleep(BETWEEN_VIEWS).await;
+                if Instant::now() >= deadline {
+                    return Err(DISAGREE.to_owned());
+                }
+                continue;
+            }
+            let before = self.agreed.replace(slots.clone());
+            if before.is_some_and(|before| before != slots) {
+                self.ears.forget_everything();
+            }
+            return Ok(slots);
+        }
+    }
+
+    /// What all of those say who hold slots, which is the same. Most of them have to say so of one that says something else.
+    async fn agree(&mut self, mut slots: SlotMap, deadline: Instant) -> Result<Vec<View>, String> {
+        // Proofs need some time too.
+        let until = deadline.checked_sub(LEFT_FOR_PROOFS).unwrap_or(deadline);
+        loop {
+            let asked = self.ears.holders(&slots);
+            self.open(&asked)?;
+            let ears = self.ears;
+            let posts = self.posts.iter_mut();
+            let posts = posts.filter(|(place, _)| asked.contains(*place));
+            let looking = posts.map(|(_, post)| post.look(ears, until));
+            let (views, failures): (Vec<_>, Vec<_>) =
+                join_all(looking).await.into_iter().partition(Result::is_ok);
+            let views: Vec<_> = views.into_iter().flatten().collect();
+            let most = SlotMap::most_told(views.iter().map(|view| view.slots.clone()).collect());
+            let failure = failures.into_iter().find_map(Result::err);
+            let most = match (most, &failure) {
+                (Some(most), _) => most,
+                (None, Some(why)) => return Err(why.clone()),
+                (None, None) => return Err(NO_HOLDERS.to_owned()),
+            };
+            let are_all = failure.is_none()
+                && views.iter().all(|view| view.slots == most)
+                && self.ears.holders(&most) == asked;
+            // Whoever asks a question asks those who hold the key.
+            if are_all && self.cluster.slots().as_deref() == Some(&most) {
+                return Ok(views);
+            }
+            self.cluster.look_soon();
+            if Instant::now() + BETWEEN_VIEWS >= until {
+                return Err(failure.unwrap_or_else(|| DISAGREE.to_owned()));
+            }
+            sleep(BETWEEN_VIEWS).await;
+            slots = most;
+        }
+    }
+
+    /// Whether each of those who hold `slots` says what is written there, and each of their `heirs` would; not, when something else is
+    /// held by then.
+    async fn prove(
+        &mut self,
+        slots: &SlotMap,
+        heirs: &BTreeSet<Place>,
+        deadline: Instant,
+    ) -> Result<bool, String> {
+        let (ears, holders) = (self.ears, self.ears.holders(slots));
+        let proving = self.posts.iter_mut().map(|(place, post)| {
+            let (holds, inherits) = (holders.contains(place), heirs.contains(place));
+            post.set_needed(holds || inherits);
+            async move {
+                match (holds, inherits) {
+                    (true, _) => post.prove(ears, slots, deadline).await,
+                    (false, true) => {
+                        post.is_alive(ears, deadline).await?;
+                        Ok(Proof::Heard)
+                    }
+                    (false, false) => Ok(Proof::Heard),
+                }
+            }
+        });
+        let proofs = try_join_all(proving).await?;
+        Ok(!proofs.contains(&Proof::Moved))
+    }
+
+    /// Listens to these and to no others.
+    fn keep(&mut self, servers: &BTreeSet<Place>) -> Result<(), String> {
+        self.posts.retain(|place, post| {
+            let is_there = servers.contains(place);
+            if !is_there {
+                post.station.stop.cancel();
+            }
+            is_there
+        });
+        self.open(servers)
+    }
+
+    fn open(&mut self, servers: &BTreeSet<Place>) -> Result<(), String> {
+        for place in servers {
+            if self.posts.contains_key(place) {
+                continue;
+            }
+            let here = self.cluster.server(&place.0, place.1);
+            let post = Post::new(self.ears, here, place.clone());
+            let opening = self.new.try_send(Arc::clone(&post.station));
+            if opening.is_err() || self.posts.len() >= MOST_SERVERS {
+                return Err(TOO_MANY.to_owned());
+            }
+            self.posts.insert(place.clone(), post);
+        }
+        Ok(())
+    }
+}
+
+/// How long it takes from one question about who holds what to the next.
+const BETWEEN_VIEWS: Duration = Duration::from_millis(50);
+
+/// How much of the time for a heartbeat is left for words to be heard.
+const LEFT_FOR_PROOFS: Duration = Duration::from_millis(400);
+
+const NO_HOLDERS: &str = "no server of the cluster holds any slot";
+
+const DISAGREE: &str = "the servers of the cluster do not agree about who holds which slots";

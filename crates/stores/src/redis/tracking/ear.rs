@@ -1,0 +1,106 @@
+//! The connections of a channel: one on which a server speaks, and one that writes words for it to speak of.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use redis::aio::MultiplexedConnection;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::super::super::hearing::Word;
+use super::super::super::revocations::{self, reload_soon};
+use super::super::refusal::{TRACKING, describe, no_ear, no_line};
+use super::super::server::{Driver, RedisServer};
+use super::inbox::{Inbox, Waiting};
+use super::{ANSWER_WITHIN, BETWEEN_FLOODS, Ears};
+
+/// The connection that writes words.
+pub(super) struct Mouth {
+    pub(super) connection: MultiplexedConnection,
+    _driver: Driver,
+    pub(super) opened: Instant,
+}
+
+impl Ears {
+    /// A connection on which Redis says what changes.
+    pub(super) async fn open_ear(
+        &self,
+        here: &RedisServer,
+        inbox: &Arc<Inbox>,
+    ) -> Result<(MultiplexedConnection, Driver), String> {
+        let ca_file = self.target.ca_file.as_ref();
+        let pushes = Arc::clone(inbox);
+        let pushes = move |push| {
+            pushes.take(push);
+            Ok::<_, Infallible>(())
+        };
+        let connecting = here.connect_hearing(ca_file, self.target.timeout, pushes);
+        let connected = self.in_time(connecting).await?;
+        let (mut connection, driver) = connected.map_err(|error| no_ear(&error))?;
+        let mut command = redis::cmd("CLIENT");
+        command.arg("TRACKING").arg("ON").arg("BCAST");
+        for prefix in &self.target.prefixes {
+            command.arg("PREFIX").arg(prefix);
+        }
+        let answer = self.in_time(command.exec_async(&mut connection)).await?;
+        answer.map_err(|error| describe(TRACKING, &error))?;
+        Ok((connection, driver))
+    }
+
+    pub(super) async fn open_mouth(&self, here: &RedisServer) -> Result<Mouth, String> {
+        let ca_file = self.target.ca_file.as_ref();
+        // Before the driver's own limit strikes, that of the proof does.
+        let connecting = here.connect(ca_file, 2 * ANSWER_WITHIN);
+        let connected = self.in_time(connecting).await?;
+        let (connection, driver) = connected.map_err(|error| no_line(&error))?;
+        Ok(Mouth {
+            connection,
+            _driver: driver,
+            opened: Instant::now(),
+        })
+    }
+
+    pub(super) async fn in_time<T>(&self, opening: impl Future<Output = T>) -> Result<T, String> {
+        let limit = self.target.timeout;
+        let opened = timeout(limit, opening).await;
+        opened.map_err(|_| format!("did not answer within {} ms", limit.as_millis()))
+    }
+
+    /// Passes on what comes into `inbox` until its connection has ended, and tells in `own_heard` the number of our last own word.
+    pub(super) async fn pass_on_from(&self, inbox: &Inbox, own_heard: &watch::Sender<u64>) {
+        loop {
+            let waiting = inbox.empty().await;
+            self.pass_on(&waiting);
+            // After everything that came before it. Words are heard of once more when they end.
+            if let Some(number) = waiting.own {
+                own_heard.send_modify(|last| *last = number.max(*last));
+            }
+            if waiting.ended {
+                return;
+            }
+            if waiting.everything {
+                sleep(BETWEEN_FLOODS).await;
+            }
+        }
+    }
+
+    fn pass_on(&self, waiting: &Waiting) {
+        if waiting.everything {
+            self.forget_everything();
+        }
+        for key in &waiting.keys {
+            if revocations::is_key(&self.target.key_prefix, key) {
+                reload_soon();
+            }
+            self.audience.say(&Word::RedisKey(key.clone()));
+        }
+    }
+
+    /// Anything may have changed.
+    pub(super) fn forget_everything(&self) {
+        self.audience.say(&Word::Everything);
+        reload_soon();
+    }
+}
+
+pub(super) const CLOSED: &str = "the connection was closed";

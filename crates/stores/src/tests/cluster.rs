@@ -1,0 +1,355 @@
+//! A cluster of Redis servers as the shared cache, as Better Auth's storage, and for what the gate itself keeps there.
+
+use gate::{Revocation, Revoked};
+use harness::{RedisCluster, RedisVersion, poll};
+use session::UnixTime;
+
+use super::sessions::token;
+use super::tracking::BOTH;
+use super::*;
+use crate::pools::RedisLine;
+use crate::redis::{Cells as _, SharedCells};
+use crate::{RevocationPlace, SharedCell, SharedChange, SharedRates};
+
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Keys of many slots: some on each primary.
+fn keys() -> Vec<Vec<u8>> {
+    (0..30)
+        .map(|number| format!("auth:{number}").into_bytes())
+        .collect()
+}
+
+/// A line to a cluster, once it has found out who holds what.
+async fn line_to(url: &str) -> Arc<RedisLine> {
+    let settings = RedisSettings {
+        timeout: Duration::from_millis(500),
+        ..redis(url)
+    };
+    let line = pools().redis(&settings).resource.clone();
+    is_up(&line, true).await;
+    line
+}
+
+async fn is_up(line: &RedisLine, up: bool) {
+    poll("the cluster to be as it should", async || {
+        (line.redis.health().up == up).then_some(())
+    })
+    .await
+    .unwrap_or_else(|_| panic!("{:?}", line.redis.health()));
+}
+
+async fn leased_and_redeemed(line: &RedisLine, key: &[u8], value: &[u8]) -> bool {
+    let placed = line.redis.lease(key, b"lease:1", LONG).await;
+    let written = Some((value, LONG));
+    placed.is_ok_and(|placed| placed)
+        && line
+            .redis
+            .redeem(key, b"lease:1", written)
+            .await
+            .is_ok_and(|redeemed| redeemed)
+}
+
+async fn text(line: &RedisLine, key: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let aged = crate::redis::Cells::read(&*line.redis, key, 100, true).await?;
+    assert_eq!(aged.left.is_some(), !aged.value.is_empty());
+    Ok(aged.value)
+}
+
+#[tokio::test]
+async fn every_question_goes_to_the_server_that_holds_its_key() {
+    for version in BOTH {
+        let cluster = RedisCluster::start(version).await.unwrap();
+        // One that is known leads to all.
+        let first = format!("redis+cluster://{}", cluster.nodes[0].address());
+        let line = line_to(&first).await;
+        let keys = keys();
+        for key in &keys {
+            assert!(leased_and_redeemed(&line, key, key).await);
+            assert_eq!(&text(&line, key).await.unwrap(), key);
+        }
+        for node in &cluster.nodes {
+            let size: usize = node.cli(["DBSIZE"]).await.unwrap().parse().unwrap();
+            assert!((1..30).contains(&size), "{version:?}: {size}");
+            node.cli(["SCRIPT", "FLUSH"]).await.unwrap();
+        }
+        line.redis.delete(&keys).await.unwrap();
+        for key in &keys {
+            assert_eq!(text(&line, key).await.unwrap(), b"");
+            // Each server has to learn the script anew.
+            assert!(leased_and_redeemed(&line, key, b"x").await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slot_that_moves_is_followed_at_every_moment() {
+    for version in BOTH {
+        let mut cluster = RedisCluster::start(version).await.unwrap();
+        let line = line_to(&cluster.url()).await;
+        let new = cluster.add().await.unwrap();
+        // `{1}` has the slot of `auth:1` alone.
+        let (first, second): (&[u8], &[u8]) = (b"auth:{x}1", b"auth:{x}2");
+        let slot = cluster.say(&["CLUSTER", "KEYSLOT", "x"]).await.unwrap();
+        let slot: u16 = slot.parse().unwrap();
+        assert!(leased_and_redeemed(&line, first, b"1").await);
+        let from = cluster.holder_of(slot).await.unwrap();
+        cluster.begin_to_move(slot, new).await.unwrap();
+        assert_eq!(text(&line, first).await.unwrap(), b"1");
+        // What is not there is asked of the new one, which nobody knew.
+        assert!(leased_and_redeemed(&line, second, b"2").await);
+        let port = cluster.nodes[new].port().to_string();
+        let words = ["MIGRATE", "127.0.0.1", &port, "auth:{x}1", "0", "5000"];
+        assert_eq!(cluster.nodes[from].cli(words).await.unwrap(), "OK");
+        assert_eq!(text(&line, first).await.unwrap(), b"1");
+        assert_eq!(text(&line, second).await.unwrap(), b"2");
+        cluster.end_to_move(slot, new).await.unwrap();
+        assert_eq!(text(&line, first).await.unwrap(), b"1");
+        line.redis
+            .delete(&[first.to_vec(), second.to_vec()])
+            .await
+            .unwrap();
+        assert_eq!(cluster.nodes[new].cli(["DBSIZE"]).await.unwrap(), "0");
+        // And back, by those who have asked before.
+        assert!(leased_and_redeemed(&line, first, b"3").await);
+        cluster.move_slot(slot, from).await.unwrap();
+        assert_eq!(text(&line, first).await.unwrap(), b"3");
+        is_up(&line, true).await;
+    }
+}
+
+#[tokio::test]
+async fn questions_are_answered_while_slots_move() {
+    let cluster = RedisCluster::start(RedisVersion::Debian).await.unwrap();
+    let line = line_to(&cluster.url()).await;
+    let keys = keys();
+    for key in &keys {
+        assert!(leased_and_redeemed(&line, key, key).await);
+    }
+    let moving = async {
+        for (index, key) in keys.iter().enumerate() {
+            let key = str::from_utf8(key).unwrap();
+            let slot = cluster.say(&["CLUSTER", "KEYSLOT", key]).await.unwrap();
+            let (slot, from) = (slot.parse().unwrap(), cluster.holder(key).await.unwrap());
+            let to = (from + 1 + index % 2) % RedisCluster::PRIMARIES;
+            cluster.move_slot(slot, to).await.unwrap();
+        }
+    };
+    let asking = async {
+        loop {
+            for key in &keys {
+                assert_eq!(&text(&line, key).await.unwrap(), key);
+            }
+        }
+    };
+    tokio::select! {
+        () = moving => {}
+        never = asking => never,
+    }
+}
+
+#[tokio::test]
+async fn a_primary_that_dies_costs_its_own_keys_and_is_replaced() {
+    for version in BOTH {
+        let mut cluster = RedisCluster::with_replicas(version).await.unwrap();
+        let database = Postgres::start().await.unwrap();
+        let rows = "CREATE TABLE users (id integer PRIMARY KEY); \
+                    INSERT INTO users SELECT generate_series(0, 29)";
+        database.execute(rows).await.unwrap();
+        let mut chain = settings(postgres(&database), "users");
+        chain.redis = Some(RedisSettings {
+            timeout: Duration::from_millis(500),
+            ..redis(&cluster.url())
+        });
+        let (stores, _) = open(chain);
+        until(&stores, Source::Redis, true).await;
+        let everybody = || (0..30).map(|id: u32| id.to_string());
+        for id in everybody() {
+            assert!(exists(&stores, &id).await);
+        }
+        poll("all to be in the cluster", async || {
+            for id in everybody() {
+                if source(&stores, &id).await != Source::Redis {
+                    return None;
+                }
+            }
+            Some(())
+        })
+        .await
+        .unwrap();
+        cluster.nodes[0].stop();
+        let down = until(&stores, Source::Redis, false).await.unwrap();
+        assert!(down.contains(&cluster.nodes[0].address()), "{down}");
+        assert!(stores.0.ready());
+        // Everybody is let in all the time, by whoever answers.
+        let asking = async {
+            loop {
+                for id in everybody() {
+                    assert!(exists(&stores, &id).await);
+                }
+            }
+        };
+        tokio::select! {
+            never = asking => never,
+            took_over = cluster.took_over(3) => took_over.unwrap(),
+        }
+        until(&stores, Source::Redis, true).await;
+        poll("the cluster to answer for all", async || {
+            for id in everybody() {
+                if source(&stores, &id).await != Source::Redis {
+                    return None;
+                }
+            }
+            Some(())
+        })
+        .await
+        .unwrap();
+        // It comes back, and answers nothing any more.
+        cluster.nodes[0].start_again().await.unwrap();
+        for id in everybody() {
+            assert_eq!(source(&stores, &id).await, Source::Redis);
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_that_hangs_delays_its_own_keys_once() {
+    let cluster = RedisCluster::start(RedisVersion::Debian).await.unwrap();
+    let line = line_to(&cluster.url()).await;
+    let held = async |node: usize| {
+        for number in 0.. {
+            let key = format!("auth:{number}");
+            if cluster.holder(&key).await.unwrap() == node {
+                return key.into_bytes();
+            }
+        }
+        unreachable!("there are many keys")
+    };
+    let (here, there) = (held(0).await, held(1).await);
+    cluster.nodes[0].stand_still().unwrap();
+    let late = text(&line, &here).await;
+    assert!(matches!(late, Err(StoreError::TimedOut { .. })), "{late:?}");
+    for _ in 0..100 {
+        // None waits for it.
+        assert!(text(&line, &here).await.is_err());
+        assert!(text(&line, &there).await.is_ok());
+    }
+    cluster.nodes[0].go_on().unwrap();
+    is_up(&line, true).await;
+    assert!(text(&line, &here).await.is_ok());
+}
+
+#[tokio::test]
+async fn limits_are_counted_wherever_their_keys_are() {
+    let cluster = RedisCluster::start(RedisVersion::Debian).await.unwrap();
+    let rates = SharedRates::open(redis(&cluster.url()), &pools());
+    let cell = |key: u8, burst: u32| SharedCell {
+        key: [key; 16],
+        interval: 3600.0 * 1e6,
+        change: SharedChange::Count { burst },
+    };
+    let cells = |keys: &[(u8, u32)]| -> SharedCells {
+        keys.iter().map(|(key, burst)| cell(*key, *burst)).collect()
+    };
+    for key in 0..9 {
+        assert_eq!(rates.count(cells(&[(key, 1)])).await, Some(Ok(())));
+    }
+    for node in &cluster.nodes {
+        assert_ne!(node.cli(["DBSIZE"]).await.unwrap(), "0");
+    }
+    // The second one of each is over its limit, and says so; the first one has counted all the same.
+    let three = || cells(&[(10, 5), (11, 1), (12, 9)]);
+    assert_eq!(rates.count(three()).await, Some(Ok(())));
+    let over = rates.count(three()).await.unwrap().unwrap_err();
+    assert_eq!(over.cell, 1);
+    let counting = (0..20).map(|_| rates.count(cells(&[(10, 5)])));
+    let counted = futures_util::future::join_all(counting).await;
+    let allowed = counted.iter().filter(|one| **one == Some(Ok(())));
+    assert_eq!(allowed.count(), 3);
+    rates.give_back(SharedCell {
+        change: SharedChange::GiveBack,
+        ..cell(10, 5)
+    });
+    assert_eq!(rates.count(cells(&[(10, 5)])).await, Some(Ok(())));
+    assert!(rates.count(cells(&[(10, 5)])).await.unwrap().is_err());
+    assert!(rates.are_shared());
+    rates.close().await;
+}
+
+#[tokio::test]
+async fn revocations_are_kept_there() {
+    let cluster = RedisCluster::start(RedisVersion::Debian).await.unwrap();
+    let place = RevocationPlace::Redis(redis(&cluster.url()));
+    let (pools, now) = (pools(), clock::now());
+    let store = RevocationStore::open(&place, &pools);
+    let entry = RevocationEntry {
+        realm: "default".to_owned(),
+        revocation: Revocation {
+            what: Revoked::User("ada".into()),
+            before: now,
+            until: UnixTime::from_secs(now.secs() + 60),
+        },
+        made: now,
+        by: "ops".to_owned(),
+        source: "cli".to_owned(),
+        reason: String::new(),
+    };
+    store.add(&entry, now).await.unwrap();
+    assert_eq!(store.load(now).await.unwrap(), [entry]);
+    let ada = Revoked::User("ada".into());
+    assert!(store.remove("default", &ada).await.unwrap());
+    assert_eq!(store.load(now).await.unwrap(), []);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn sessions_of_better_auth_are_read_there() {
+    let cluster = RedisCluster::start(RedisVersion::Debian).await.unwrap();
+    let (node, _) = open(Settings {
+        redis: Some(RedisSettings {
+            sessions: Some("better-auth:".to_owned()),
+            ..redis(&cluster.url())
+        }),
+        database: None,
+        ..settings(postgres_at("postgres://nowhere"), "users")
+    });
+    for number in 0..9 {
+        let (key, user) = (format!("t{number}"), format!("u{number}"));
+        let value = format!(
+            r#"{{"session":{{"token":"{key}","userId":"{user}","expiresAt":4900000000123,"createdAt":1800000000000}}}}"#
+        );
+        let words = ["SET", &format!("better-auth:{key}"), &value];
+        cluster.say(&words).await.unwrap();
+        assert!(node.look_up(&token(&key)).await.unwrap().found.is_some());
+        let marker = format!("better-auth:revoked-sessions-before-{user}");
+        let words = ["SET", &marker, "1800000000001"];
+        cluster.say(&words).await.unwrap();
+        assert!(node.look_up(&token(&key)).await.unwrap().found.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_mistaken_url_is_told() {
+    let (server, cluster) = (
+        Redis::start().await.unwrap(),
+        RedisCluster::start(RedisVersion::Debian).await.unwrap(),
+    );
+    let (of_none, of_one) = (
+        format!("redis+cluster://{}", server.address()),
+        cluster.nodes[2].url(),
+    );
+    let advice = [
+        (of_none, "refused CLUSTER SLOTS: ERR", "write redis:// in"),
+        (of_one, "refused GETRANGE: MOVED", "as redis+cluster://"),
+    ];
+    for (url, refusal, advice) in advice {
+        let line = pools().redis(&redis(&url)).resource.clone();
+        poll("it to be told", async || {
+            let detail = line.redis.health().detail?;
+            (detail.contains(refusal) && detail.contains(advice)).then_some(())
+        })
+        .await
+        .unwrap_or_else(|_| panic!("{:?}", line.redis.health()));
+    }
+}

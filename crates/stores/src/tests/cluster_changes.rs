@@ -1,0 +1,225 @@
+//! What a cluster of Redis servers says has changed, and when the gate does not believe it.
+
+use harness::{RedisCluster, RedisVersion, poll};
+
+use super::tracking::{BOTH, Event, Listening, tracked};
+use super::*;
+use crate::hearing::Word;
+
+const EVERYTHING: Event = Event::Word(Word::Everything);
+
+async fn set(cluster: &RedisCluster, key: &str) {
+    let answer = cluster.say(&["SET", key, "x"]).await.unwrap();
+    assert_eq!(answer, "OK");
+}
+
+/// A key that this server holds.
+async fn held_by(cluster: &RedisCluster, node: usize) -> String {
+    for number in 0..1000 {
+        let key = format!("auth:{number}");
+        if cluster.holder(&key).await.unwrap() == node {
+            return key;
+        }
+    }
+    panic!("it holds no slot")
+}
+
+/// Waits until this key is heard of, and that anything may have changed, before that or after it.
+async fn heard_with_everything(listening: &Listening, key: &str) {
+    let heard = listening.until(key).await;
+    if !heard.contains(&EVERYTHING) {
+        listening.until_event(&EVERYTHING).await;
+    }
+}
+
+/// Waits until a key of each server is heard of.
+async fn all_are_heard(cluster: &RedisCluster, listening: &Listening, nodes: [usize; 3]) {
+    for node in nodes {
+        let key = held_by(cluster, node).await;
+        set(cluster, &key).await;
+        listening.until(&key).await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_on_every_primary_is_told_and_a_flush_of_one_is_everything() {
+    for version in BOTH {
+        let cluster = RedisCluster::start(version).await.unwrap();
+        let listening = Listening::to(&tracked(&cluster.url())).await;
+        all_are_heard(&cluster, &listening, [0, 1, 2]).await;
+        for node in &cluster.nodes {
+            let key = held_by(&cluster, 0).await;
+            set(&cluster, &key).await;
+            listening.until(&key).await;
+            node.cli(["FLUSHALL"]).await.unwrap();
+            listening.until_event(&EVERYTHING).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_primary_that_dies_or_stands_still_is_missed_until_its_replica_takes_over() {
+    for version in BOTH {
+        let mut cluster = RedisCluster::with_replicas(version).await.unwrap();
+        let listening = Listening::to(&tracked(&cluster.url())).await;
+        let former = cluster.nodes[0].address();
+        cluster.nodes[0].stop();
+        listening.silent(&former).await;
+        cluster.took_over(3).await.unwrap();
+        listening.heard().await;
+        all_are_heard(&cluster, &listening, [3, 1, 2]).await;
+        cluster.nodes[0].start_again().await.unwrap();
+        all_are_heard(&cluster, &listening, [3, 1, 2]).await;
+
+        // This one goes on later, and believes for a moment what was true before.
+        cluster.nodes[1].stand_still().unwrap();
+        listening.silent(&cluster.nodes[1].address()).await;
+        cluster.took_over_without(4, Some(1)).await.unwrap();
+        listening.heard().await;
+        cluster.nodes[1].go_on().unwrap();
+        all_are_heard(&cluster, &listening, [3, 4, 2]).await;
+    }
+}
+
+#[tokio::test]
+async fn without_a_replica_that_takes_over_nothing_is_believed_until_it_is_back() {
+    for full_coverage in ["yes", "no"] {
+        let options = Redis::options().set("cluster-require-full-coverage", full_coverage);
+        let mut cluster = RedisCluster::of(options, 0).await.unwrap();
+        let listening = Listening::to(&tracked(&cluster.url())).await;
+        let failed = cluster.nodes[2].address();
+        cluster.nodes[2].stop();
+        listening.silent(&failed).await;
+        poll("the others to miss it", async || {
+            let known = cluster.nodes[0].cli(["CLUSTER", "NODES"]).await.ok()?;
+            known.contains("master,fail ").then_some(())
+        })
+        .await
+        .unwrap();
+        // Whether they answer for their own keys or not.
+        let key = held_by(&cluster, 0).await;
+        let said = cluster.nodes[0].cli(["SET", &key, "x"]).await.unwrap();
+        assert_eq!(said == "OK", full_coverage == "no", "{said}");
+        listening.silent(&failed).await;
+        cluster.nodes[2].start_again().await.unwrap();
+        listening.heard().await;
+        cluster.is_ready().await.unwrap();
+        all_are_heard(&cluster, &listening, [0, 1, 2]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_failover_that_is_asked_for_is_followed_without_a_gap() {
+    for version in BOTH {
+        let cluster = RedisCluster::with_replicas(version).await.unwrap();
+        let listening = Listening::to(&tracked(&cluster.url())).await;
+        all_are_heard(&cluster, &listening, [0, 1, 2]).await;
+        let key = held_by(&cluster, 0).await;
+        cluster.fail_over_to(3).await.unwrap();
+        // From its first moment on; and all may have changed when it took over.
+        set(&cluster, &key).await;
+        heard_with_everything(&listening, &key).await;
+        all_are_heard(&cluster, &listening, [3, 1, 2]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_slot_that_moves_is_heard_on_its_new_server() {
+    for version in BOTH {
+        let mut cluster = RedisCluster::start(version).await.unwrap();
+        let listening = Listening::to(&tracked(&cluster.url())).await;
+        let new = cluster.add().await.unwrap();
+        let (kept, other) = ("auth:{x}1", "auth:{x}2");
+        let slot = cluster.say(&["CLUSTER", "KEYSLOT", "x"]).await.unwrap();
+        let slot: u16 = slot.parse().unwrap();
+        set(&cluster, kept).await;
+        listening.until(kept).await;
+        let to_new = async |node: usize| {
+            poll("the channel to lead there", async || {
+                let clients = cluster.nodes[node].cli(["CLIENT", "LIST"]).await.ok()?;
+                clients.contains("flags=tB").then_some(())
+            })
+            .await
+            .unwrap();
+        };
+        // Before it holds anything.
+        to_new(new).await;
+        cluster.begin_to_move(slot, new).await.unwrap();
+        // What the former one has not is written on the new one.
+        set(&cluster, other).await;
+        listening.until(other).await;
+        cluster.move_slot(slot, new).await.unwrap();
+        set(&cluster, kept).await;
+        heard_with_everything(&listening, kept).await;
+        set(&cluster, kept).await;
+        listening.until(kept).await;
+        all_are_heard(&cluster, &listening, [0, 1, 2]).await;
+    }
+}
+
+#[tokio::test]
+async fn keys_that_are_dropped_with_a_slot_are_forgotten() {
+    for version in BOTH {
+        let cluster = RedisCluster::start(version).await.unwrap();
+        let listening = Listening::to(&tracked(&cluster.url())).await;
+        let key = held_by(&cluster, 0).await;
+        set(&cluster, &key).await;
+        listening.until(&key).await;
+        let slot = cluster.say(&["CLUSTER", "KEYSLOT", &key]).await.unwrap();
+        // Without its key. What the second one claims outweighs what the first one has claimed before.
+        let id = cluster.id(1).await.unwrap();
+        let words = ["CLUSTER", "SETSLOT", &slot, "NODE", &id];
+        assert_eq!(cluster.nodes[1].cli(words).await.unwrap(), "OK");
+        listening.until_event(&EVERYTHING).await;
+        assert_eq!(cluster.say(&["GET", &key]).await.unwrap(), "");
+    }
+}
+
+#[tokio::test]
+async fn where_all_keys_have_one_slot_its_server_alone_counts() {
+    let mut cluster = RedisCluster::start(RedisVersion::Debian).await.unwrap();
+    let holder = cluster.holder("{app}").await.unwrap();
+    let listening = Listening::to(&RedisSettings {
+        key_prefix: "{app}auth:".to_owned(),
+        sessions: Some("{app}better-auth:".to_owned()),
+        ..tracked(&cluster.url())
+    })
+    .await;
+    let other = (holder + 1) % RedisCluster::PRIMARIES;
+    let address = cluster.nodes[other].address();
+    cluster.nodes[other].stop();
+    set(&cluster, "{app}better-auth:1").await;
+    listening.until("{app}better-auth:1").await;
+    cluster.nodes[holder].stop();
+    listening.silent(&cluster.nodes[holder].address()).await;
+    assert_ne!(address, cluster.nodes[holder].address());
+}
+
+#[tokio::test]
+async fn a_user_needs_two_rights_more_on_each_server() {
+    for version in BOTH {
+        let cluster = RedisCluster::start(version).await.unwrap();
+        let allow = async |node: usize, rights: &[&str]| {
+            let words = [&["ACL", "SETUSER", "gate", "reset", "on", ">pw"], rights].concat();
+            assert_eq!(cluster.nodes[node].say(&words).await.unwrap(), "OK");
+        };
+        let hearing = ["+client|tracking", "+getrange", "+set", "~auth:*"];
+        let slots = [&hearing[..], &["+cluster|slots"]].concat();
+        let nodes = [&slots[..], &["+cluster|nodes"]].concat();
+        for node in 0..3 {
+            allow(node, &hearing).await;
+        }
+        let listening = Listening::soon(&tracked(&cluster.url_of("gate:pw@")));
+        listening.silent("refused CLUSTER SLOTS: NOPERM").await;
+        for node in 0..3 {
+            allow(node, &slots).await;
+        }
+        listening.silent("refused CLUSTER NODES: NOPERM").await;
+        for node in 0..2 {
+            allow(node, &nodes).await;
+        }
+        listening.silent(&cluster.nodes[2].address()).await;
+        allow(2, &nodes).await;
+        listening.heard().await;
+    }
+}

@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use self::inbox::{Inbox, Waiting};
 use super::super::hearing::{Audience, Channel, Word};
 use super::super::process::{Clock, Process};
-use super::super::revocations::{self, reload_soon};
+use super::super::revocations::{self, changed_in_redis, reload_soon};
 use super::super::settings::RedisSettings;
 use super::refusal::{TRACKING, WRITE, describe, no_ear, no_line};
 use super::sentinel::Council;
@@ -299,7 +299,7 @@ impl Ears {
         }
         for key in &waiting.keys {
             if revocations::is_key(&self.target.key_prefix, key) {
-                reload_soon();
+                changed_in_redis();
             }
             self.audience.say(&Word::RedisKey(key.clone()));
         }

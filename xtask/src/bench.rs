@@ -24,6 +24,7 @@ mod unary;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
@@ -32,6 +33,7 @@ use self::lab::Lab;
 use self::machine::Machine;
 use self::measure::Effort;
 use self::report::{Report, Style};
+use self::revocation::{Fault, What};
 use self::trial::Scale;
 use crate::step::{build, command, step};
 use crate::{dist, packages, test, wheels};
@@ -68,6 +70,13 @@ pub(crate) struct Options {
     /// How many changes `revocation` makes of each of its groups.
     #[arg(long, default_value_t = 10_000)]
     changes: usize,
+    /// Has `revocation` break these things, one after the other, in place of changes while all is well; all of them when none is
+    /// named.
+    #[arg(long, num_args = 0.., value_name = "NAME")]
+    fault: Option<Vec<Fault>>,
+    /// Has `revocation` break things at random for so many seconds.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "fault")]
+    faults_for: Option<u64>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -91,7 +100,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "cargo bench --quiet -p sessiongate-session --bench open",
         )),
         Some(Subject::Revocation) => {
-            revocation::run(options.binary.as_ref(), options.changes, options.markdown)
+            let what = match (&options.fault, options.faults_for) {
+                (_, Some(seconds)) => What::FaultsFor(Duration::from_secs(seconds)),
+                (Some(faults), None) if faults.is_empty() => {
+                    What::Faults(Fault::value_variants().to_vec())
+                }
+                (Some(faults), None) => What::Faults(faults.clone()),
+                (None, None) => What::Changes(options.changes),
+            };
+            revocation::run(options.binary.as_ref(), &what, options.markdown)
         }
         Some(Subject::Routes) => step(&mut command(
             "cargo bench --quiet -p sessiongate-gate --bench routes",

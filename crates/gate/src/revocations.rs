@@ -1,17 +1,19 @@
 //! What was revoked: sessions, and everything of a user or of everybody that was issued before a time.
 //!
 //! A session in a JSON Web Token goes on until it expires, whatever becomes of its user. A revocation ends it before that. The
-//! list of them is in memory, and whoever keeps it replaces it as a whole ([`Revocations::replace`]); a decision never waits
-//! for it.
+//! list of them is in memory. Its keeper replaces it as a whole ([`Revocations::replace`]), or changes what is new in it
+//! ([`Revocations::amend`]), and says until when it counts ([`Revocations::counts_until`]); a decision never waits for it.
 
-use std::collections::HashMap;
+mod list;
+
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use session::{ClaimDemands, Session, UnixTime};
 
+pub use self::list::RevocationList;
 use crate::StoreError;
 
 /// The revocations of one realm. While nothing is revoked, a decision costs one load and a branch; otherwise no lock and no
@@ -21,6 +23,11 @@ pub struct Revocations {
     /// Whether there is more to know than that nothing is revoked.
     is_consulted: AtomicBool,
     known: ArcSwap<Known>,
+    /// In milliseconds since 1970: from then on the list is too old. A process that was stopped and goes on answers requests
+    /// before any of its timers comes to say so.
+    counts_until: AtomicU64,
+    /// Why nobody can say then.
+    too_old: OnceLock<StoreError>,
 }
 
 /// What is revoked.
@@ -43,15 +50,6 @@ pub struct Revocation {
     pub before: UnixTime,
     /// From this time on it has no effect: all that it concerns has expired.
     pub until: UnixTime,
-}
-
-/// Revocations, ready to be looked up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RevocationList {
-    all: Option<Cut>,
-    users: HashMap<Box<str>, Cut>,
-    /// Until when each is revoked.
-    sessions: HashMap<Box<str>, UnixTime>,
 }
 
 /// What the list says about a session.
@@ -93,36 +91,14 @@ enum Known {
     Unknown(StoreError),
 }
 
-/// Everything that was issued before a time, until another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cut {
-    before: UnixTime,
-    until: UnixTime,
-}
-
-impl Cut {
-    /// What both of them cut off.
-    fn and(self, other: Self) -> Self {
-        Self {
-            before: self.before.max(other.before),
-            until: self.until.max(other.until),
-        }
-    }
-
-    /// The time before which everything is cut off, if this was.
-    fn applies(self, issued_at: Option<UnixTime>, now: UnixTime) -> Option<UnixTime> {
-        // Nobody knows that a session without a time was issued late enough.
-        let is_early = issued_at.is_none_or(|issued_at| issued_at < self.before);
-        (is_early && now < self.until).then_some(self.before)
-    }
-}
-
 impl Default for Revocations {
     /// Nothing is revoked.
     fn default() -> Self {
         Self {
             is_consulted: AtomicBool::new(false),
             known: ArcSwap::from_pointee(Known::List(RevocationList::default())),
+            counts_until: AtomicU64::new(u64::MAX),
+            too_old: OnceLock::new(),
         }
     }
 }
@@ -133,6 +109,8 @@ impl Revocations {
         Self {
             is_consulted: AtomicBool::new(true),
             known: ArcSwap::from_pointee(Known::Unknown(reason)),
+            counts_until: AtomicU64::new(u64::MAX),
+            too_old: OnceLock::new(),
         }
     }
 
@@ -147,7 +125,7 @@ impl Revocations {
         demands: &ClaimDemands,
         now: UnixTime,
     ) -> RevocationVerdict {
-        if !self.is_consulted.load(Ordering::Acquire) {
+        if self.counts(now) && !self.is_consulted.load(Ordering::Acquire) {
             return RevocationVerdict::InForce;
         }
         let issued_at = || session.signed_in_at(demands);
@@ -172,6 +150,9 @@ impl Revocations {
         issued_at: impl Fn() -> Option<UnixTime>,
         now: UnixTime,
     ) -> RevocationVerdict {
+        if let (false, Some(reason)) = (self.counts(now), self.too_old.get()) {
+            return RevocationVerdict::Unknown(reason.clone());
+        }
         match &**self.known.load() {
             Known::List(list) => match list.revokes(user, id, issued_at, now) {
                 Some(by) => RevocationVerdict::Revoked(by),
@@ -188,61 +169,38 @@ impl Revocations {
         self.is_consulted.store(is_consulted, Ordering::Release);
     }
 
+    /// Changes in the list what is revoked of each of these: this and nothing else, or nothing any more. Every decision that begins
+    /// afterwards obeys. It takes much less time than [`Revocations::replace`] where the list is long. Does nothing while there is
+    /// no list. There is one who changes a list, at a time.
+    pub fn amend<'c>(
+        &self,
+        changes: impl IntoIterator<Item = (&'c Revoked, Option<&'c Revocation>)>,
+    ) {
+        let known = self.known.load_full();
+        if let Known::List(list) = &*known {
+            let mut list = list.clone();
+            for (what, revocation) in changes {
+                list.set(what, revocation);
+            }
+            self.replace(list);
+        }
+    }
+
+    /// The list counts until `end`, by the clock that decisions are given. Afterwards it is too old, and nobody can say, for this
+    /// reason (that of the first time is kept).
+    pub fn counts_until(&self, end: UnixTime, reason: &StoreError) {
+        self.too_old.get_or_init(|| reason.clone());
+        self.counts_until.store(end.millis(), Ordering::Release);
+    }
+
+    fn counts(&self, now: UnixTime) -> bool {
+        now.millis() < self.counts_until.load(Ordering::Acquire)
+    }
+
     /// Forgets the list, which is too old or was never read, for this reason. From now on nobody can say.
     pub fn forget(&self, reason: StoreError) {
         self.known.store(Arc::new(Known::Unknown(reason)));
         self.is_consulted.store(true, Ordering::Release);
-    }
-}
-
-impl RevocationList {
-    /// Whether nothing is revoked.
-    pub fn is_empty(&self) -> bool {
-        self.all.is_none() && self.users.is_empty() && self.sessions.is_empty()
-    }
-
-    fn revokes(
-        &self,
-        user: &str,
-        id: &str,
-        issued_at: impl Fn() -> Option<UnixTime>,
-        now: UnixTime,
-    ) -> Option<RevokedBy> {
-        if self.sessions.get(id).is_some_and(|until| now < *until) {
-            return Some(RevokedBy::Session);
-        }
-        let of_user = self.users.get(user);
-        let of_user = of_user.and_then(|cut| cut.applies(issued_at(), now));
-        let of_all = || self.all.and_then(|cut| cut.applies(issued_at(), now));
-        let of_user = of_user.map(RevokedBy::User);
-        of_user.or_else(|| of_all().map(RevokedBy::All))
-    }
-}
-
-impl FromIterator<Revocation> for RevocationList {
-    /// Of several revocations of the same, the latest time counts, and the longest duration.
-    fn from_iter<I: IntoIterator<Item = Revocation>>(revocations: I) -> Self {
-        let mut list = Self::default();
-        for Revocation {
-            what,
-            before,
-            until,
-        } in revocations
-        {
-            let cut = Cut { before, until };
-            match what {
-                Revoked::All => list.all = Some(list.all.map_or(cut, |known| known.and(cut))),
-                Revoked::Session(id) => {
-                    let known = list.sessions.entry(id).or_insert(until);
-                    *known = until.max(*known);
-                }
-                Revoked::User(id) => {
-                    let known = list.users.entry(id).or_insert(cut);
-                    *known = known.and(cut);
-                }
-            }
-        }
-        list
     }
 }
 
@@ -379,6 +337,41 @@ mod tests {
         assert!(!revocations.is_consulted.load(Ordering::Acquire));
         revocations.forget(reason());
         assert!(is_unknown(&revocations));
+    }
+
+    #[test]
+    fn a_list_that_was_not_renewed_in_time_is_an_outage_even_where_it_is_empty() {
+        for list in [vec![], vec![user(NOW)]] {
+            let revocations = Revocations::default();
+            revocations.replace(list.into_iter().collect());
+            let reason = StoreError::Failed {
+                store: Source::Postgres,
+                detail: "too old".to_owned(),
+            };
+            let is_unknown = |now| {
+                let verdict = revocations.verdict_of("bob", "s", None, now);
+                matches!(verdict, RevocationVerdict::Unknown(_))
+            };
+            revocations.counts_until(millis(100), &reason);
+            assert!(!is_unknown(millis(99)) && is_unknown(millis(100)));
+            revocations.counts_until(millis(200), &reason);
+            assert!(!is_unknown(millis(199)) && is_unknown(millis(200)));
+        }
+    }
+
+    #[test]
+    fn a_change_of_the_list_counts_as_another_list_does() {
+        let revocations = Revocations::default();
+        let is_revoked = |id| {
+            let verdict = revocations.verdict_of(id, "s", None, NOW);
+            matches!(verdict, RevocationVerdict::Revoked(_))
+        };
+        let ada = user(NOW);
+        revocations.amend([(&ada.what, Some(&ada))]);
+        assert!(is_revoked("ada") && !is_revoked("bob"));
+        revocations.amend([(&ada.what, None)]);
+        assert!(!is_revoked("ada"));
+        assert!(!revocations.is_consulted.load(Ordering::Acquire));
     }
 
     #[test]

@@ -81,8 +81,9 @@ pub use self::redis::{
 use self::redis::{Redis, RedisTarget, Tracking, TrackingTarget};
 use self::reporter::Reporter;
 pub use self::revocations::{
-    NewsOfRevocations, RevocationEntry, RevocationEntryError, RevocationPlace, RevocationSettings,
-    RevocationStore, RevocationStoreError, reload_soon,
+    ChangedRevocations, NewsOfRevocations, RevocationEntry, RevocationEntryError, RevocationKey,
+    RevocationMark, RevocationNews, RevocationPlace, RevocationSettings, RevocationStore,
+    RevocationStoreError, reload_soon,
 };
 use self::secondary::SecondaryStorage;
 use self::sessions::SessionTruth;

@@ -36,7 +36,7 @@ use tokio_postgres::types::{FromSql, Type};
 
 use self::catalog::{Layout, Visible};
 pub use self::own::OwnTableError;
-pub(crate) use self::own::{OwnTables, text};
+pub(crate) use self::own::{OwnTables, Parameter, text};
 use self::question::{ByKey, Question};
 pub use self::rows::{SharedRows, SharedRowsError, SharedRowsSurvey};
 pub(super) use self::server::PostgresOpener;

@@ -16,12 +16,13 @@ use gate::{Revoked, Source};
 use session::UnixTime;
 use thiserror::Error;
 
-pub use self::entry::{RevocationEntry, RevocationEntryError};
+pub use self::entry::{RevocationEntry, RevocationEntryError, RevocationKey};
 use self::postgres::InPostgres;
-use self::redis::InRedis;
 pub(super) use self::redis::is_key;
+use self::redis::{InRedis, Members};
 use self::sqlite::InSqlite;
-pub use self::words::{NewsOfRevocations, reload_soon};
+pub(super) use self::words::changed_in_redis;
+pub use self::words::{NewsOfRevocations, RevocationNews, reload_soon};
 use super::pools::{self, Fingerprints, Pools};
 use super::postgres::OwnTableError;
 use super::settings::{DatabaseSettings, RedisSettings};
@@ -57,6 +58,19 @@ enum Kind {
     Postgres(InPostgres),
     Redis(InRedis),
     Sqlite(InSqlite),
+}
+
+/// What a store held when it was read last, as far as it takes that to find what is new in it.
+#[derive(Debug, Default)]
+pub struct RevocationMark(Members);
+
+/// What is other than it was when a store was read last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangedRevocations {
+    /// These were added to what there was, which counts as well ([`RevocationEntry::and`]).
+    Added(Vec<RevocationEntry>),
+    /// What there is of each of these now, and nothing else.
+    Now(Vec<(RevocationKey, Option<RevocationEntry>)>),
 }
 
 /// Why revocations cannot be read or written.
@@ -143,15 +157,60 @@ impl RevocationStore {
     /// # Errors
     /// When the store does not answer, holds too many, or holds one that is not understood: then nobody knows all of them.
     pub async fn load(&self, now: UnixTime) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
-        let entries = match &self.0 {
-            Kind::Postgres(postgres) => postgres.load().await?,
+        Ok(self.load_marked(now).await?.0)
+    }
+
+    /// As [`RevocationStore::load`], with a mark from which [what is new](RevocationStore::look) can be found later.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn load_marked(
+        &self,
+        now: UnixTime,
+    ) -> Result<(Vec<RevocationEntry>, RevocationMark), RevocationStoreError> {
+        let (entries, mark) = match &self.0 {
+            Kind::Postgres(postgres) => (postgres.load().await?, Members::default()),
             Kind::Redis(redis) => redis.load(now).await?,
-            Kind::Sqlite(sqlite) => sqlite.load(now).await?,
+            Kind::Sqlite(sqlite) => (sqlite.load(now).await?, Members::default()),
         };
         if entries.len() > MOST {
             return Err(RevocationStoreError::TooMany(self.source()));
         }
-        Ok(entry::merged(entries))
+        Ok((entry::merged(entries), RevocationMark(mark)))
+    }
+
+    /// What this news is about, as it is now: of long lists this is much faster than reading them. `mark` is that of the list that is
+    /// known, and is one of what is new afterwards. `None` when it cannot be told that nothing else has changed, so that the whole
+    /// list has to be read.
+    ///
+    /// # Errors
+    /// When the store does not answer, or holds one that is not understood.
+    pub async fn look(
+        &self,
+        news: &RevocationNews,
+        mark: &mut RevocationMark,
+        now: UnixTime,
+    ) -> Result<Option<ChangedRevocations>, RevocationStoreError> {
+        if news.everything {
+            return Ok(None);
+        }
+        let entries = match &self.0 {
+            // This is about another place.
+            Kind::Postgres(_) | Kind::Sqlite(_) if news.keys.is_empty() => Vec::new(),
+            Kind::Postgres(postgres) => postgres.look(&news.keys).await?,
+            Kind::Redis(redis) => {
+                let added = redis.look(&mut mark.0, now).await?;
+                return Ok(added.map(ChangedRevocations::Added));
+            }
+            Kind::Sqlite(sqlite) => sqlite.look(&news.keys, now).await?,
+        };
+        let mut entries = entry::merged(entries).into_iter().peekable();
+        // Both are in the same order.
+        let now = news.keys.iter().map(|key| {
+            let place = (&*key.realm, &key.what);
+            (key.clone(), entries.next_if(|entry| entry.place() == place))
+        });
+        Ok(Some(ChangedRevocations::Now(now.collect())))
     }
 
     /// Keeps one, and forgets those that have had their time. When this returns it is as durable as the store; other nodes are
@@ -204,6 +263,14 @@ impl RevocationStore {
     /// The statements that make the table in PostgreSQL, and what a role needs that is not its owner.
     pub fn sql() -> String {
         postgres::sql()
+    }
+}
+
+/// Somebody has said this where it is said that revocations have changed. Words of other programs may name nothing.
+pub(super) fn heard_of(word: &str) {
+    match RevocationKey::read(word) {
+        Some(key) => words::changed(key),
+        None => reload_soon(),
     }
 }
 

@@ -25,6 +25,7 @@ mod columns;
 mod outages;
 mod postgres_changes;
 mod rates;
+mod revocations;
 mod sentinel;
 mod sessions;
 mod simulation;

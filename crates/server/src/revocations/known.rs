@@ -9,7 +9,7 @@ use session::UnixTime;
 
 use super::line::Change;
 use crate::leases::Holder;
-use stores::RevocationEntry;
+use stores::{ChangedRevocations, RevocationEntry, RevocationKey};
 
 /// What each realm's decisions look at.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,8 @@ pub(super) struct Known {
     last: Option<Vec<RevocationEntry>>,
     /// Why that does not count, or there is none; `None` while it counts.
     why_unknown: Option<StoreError>,
+    /// Until when it counts, and why nobody can say afterwards.
+    counts: Option<(UnixTime, StoreError)>,
 }
 
 impl Realms {
@@ -48,6 +50,7 @@ impl Known {
             realms: Realms::default(),
             last: None,
             why_unknown: Some(why_unknown),
+            counts: None,
         }
     }
 
@@ -63,6 +66,9 @@ impl Known {
         let revocations = Arc::new(revocations);
         if let Some(entries) = self.current() {
             revocations.replace(of_realm(entries, realm));
+        }
+        if let Some((end, reason)) = &self.counts {
+            revocations.counts_until(*end, reason);
         }
         let realms = &mut self.realms.0;
         realms.insert(realm.to_owned(), Arc::clone(&revocations));
@@ -99,12 +105,83 @@ impl Known {
         Some(changes.unwrap_or_default())
     }
 
+    /// What is known counts until `end`, and nobody can say afterwards, for this reason.
+    pub(super) fn counts_until(&mut self, end: UnixTime, reason: StoreError) {
+        for revocations in self.realms.0.values() {
+            revocations.counts_until(end, &reason);
+        }
+        self.counts = Some((end, reason));
+    }
+
+    /// Takes what is new in the list that counts: what has changed. `None` when there is no such list, which has to be read then.
+    pub(super) fn amend(
+        &mut self,
+        changed: ChangedRevocations,
+        now: UnixTime,
+    ) -> Option<Vec<Change>> {
+        self.current()?;
+        let list = self.last.as_mut()?;
+        let mut changes = Vec::new();
+        match changed {
+            ChangedRevocations::Added(entries) => {
+                for entry in entries {
+                    let known = find(list, &entry.key()).ok().map(|at| list[at].clone());
+                    let both = known.map_or(entry.clone(), |known| known.and(entry));
+                    changes.extend(set(list, &both.key(), Some(both)));
+                }
+            }
+            ChangedRevocations::Now(entries) => {
+                for (key, entry) in entries {
+                    changes.extend(set(list, &key, entry));
+                }
+            }
+        }
+        for (realm, revocations) in &self.realms.0 {
+            let changes = changes.iter().filter(|it| it.entry().realm == **realm);
+            let changes: Vec<_> = changes.map(Change::effect).collect();
+            if !changes.is_empty() {
+                revocations.amend(changes);
+            }
+        }
+        let is_news = |change: &Change| match change {
+            Change::Added(_) => true,
+            Change::Removed(entry) => entry.revocation.until > now,
+        };
+        Some(changes.into_iter().filter(is_news).collect())
+    }
+
     /// Forgets the list, which does not count any more or never did, for this reason.
     pub(super) fn forget(&mut self, why: StoreError) {
         for revocations in self.realms.0.values() {
             revocations.forget(why.clone());
         }
         self.why_unknown = Some(why);
+    }
+}
+
+/// Where this is in the list, or would be.
+fn find(list: &[RevocationEntry], key: &RevocationKey) -> Result<usize, usize> {
+    list.binary_search_by(|entry| entry.place().cmp(&(&*key.realm, &key.what)))
+}
+
+/// Has the list hold this entry of the key, or none: what has changed.
+fn set(
+    list: &mut Vec<RevocationEntry>,
+    key: &RevocationKey,
+    entry: Option<RevocationEntry>,
+) -> Option<Change> {
+    match (find(list, key), entry) {
+        (Ok(at), Some(entry)) if list[at] == entry => None,
+        (Ok(at), Some(entry)) => {
+            list[at] = entry.clone();
+            Some(Change::Added(entry))
+        }
+        (Ok(at), None) => Some(Change::Removed(list.remove(at))),
+        (Err(at), Some(entry)) => {
+            list.insert(at, entry.clone());
+            Some(Change::Added(entry))
+        }
+        (Err(_), None) => None,
     }
 }
 
@@ -205,6 +282,53 @@ mod tests {
         let again = entry("a", "ada", 100);
         let changed = known.learn(vec![again.clone()], later);
         assert_eq!(changed, Some(vec![Change::Added(again)]));
+    }
+
+    #[test]
+    fn a_list_that_is_amended_is_the_one_that_would_be_read() {
+        let now = UnixTime::from_secs(20);
+        let mut known = nothing();
+        known.of("a");
+        let [ada, bob, eve] = ["ada", "bob", "eve"].map(|user| entry("a", user, 99));
+        let is = |entry: &RevocationEntry| (entry.key(), Some(entry.clone()));
+        let changed = |entries: Vec<_>| ChangedRevocations::Now(entries);
+        assert_eq!(known.amend(changed(vec![is(&ada)]), now), None);
+        known.learn(vec![bob.clone()], now);
+        let added = known.amend(changed(vec![is(&ada), is(&bob), is(&eve)]), now);
+        let expected = [&ada, &eve].map(|entry| Change::Added(entry.clone()));
+        assert_eq!(added, Some(expected.into()));
+        let is_revoked = |known: &Known, user| known.realms.revoke(&holder("a", user), now);
+        assert!(
+            ["ada", "bob", "eve"]
+                .iter()
+                .all(|user| is_revoked(&known, user))
+        );
+        let gone = known.amend(changed(vec![(bob.key(), None), (bob.key(), None)]), now);
+        assert_eq!(gone, Some(vec![Change::Removed(bob)]));
+        assert!(!is_revoked(&known, "bob"));
+        // A second one about the same: what both say.
+        let longer = entry("a", "ada", 120);
+        let more = ChangedRevocations::Added(vec![longer.clone(), ada.clone()]);
+        let added = known.amend(more, now);
+        assert_eq!(added, Some(vec![Change::Added(longer.clone())]));
+        assert_eq!(known.learn(vec![longer, eve], now), None);
+    }
+
+    #[test]
+    fn a_list_counts_until_its_end_for_realms_that_come_later_too() {
+        let mut known = nothing();
+        let early = known.of("a");
+        known.learn(vec![], UnixTime::from_secs(20));
+        let too_old = StoreError::Failed {
+            store: Source::Sqlite,
+            detail: "too old".to_owned(),
+        };
+        known.counts_until(UnixTime::from_secs(30), too_old);
+        for list in [early, known.of("b")] {
+            let verdict = |secs| list.verdict_of("ada", "s", None, UnixTime::from_secs(secs));
+            assert!(matches!(verdict(29), RevocationVerdict::InForce));
+            assert!(matches!(verdict(30), RevocationVerdict::Unknown(_)));
+        }
     }
 
     #[test]

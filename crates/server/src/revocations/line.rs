@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use gate::Revoked;
+use gate::{Revocation, Revoked};
 use serde::Serialize;
 use session::UnixTime;
 
@@ -90,6 +90,15 @@ impl Change {
         }
     }
 
+    /// What is revoked, or is no longer, from now on.
+    pub(crate) fn effect(&self) -> (&Revoked, Option<&Revocation>) {
+        let revocation = &self.entry().revocation;
+        match self {
+            Self::Added(_) => (&revocation.what, Some(revocation)),
+            Self::Removed(_) => (&revocation.what, None),
+        }
+    }
+
     /// Writes the line.
     pub(crate) fn write(&self, out: &mut Vec<u8>, now: UnixTime, format: LogFormat) {
         let action = match self {
@@ -129,8 +138,6 @@ fn time(time: UnixTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use gate::Revocation;
-
     use super::*;
 
     #[test]

@@ -1,20 +1,21 @@
 //! Keeps the lists in memory as the store has them.
 //!
 //! The list is read at start, every [`interval`](RevocationSettings::interval), and at once when somebody says that it has
-//! changed. Until it was read for the first time, and while it is older than
+//! changed. Where they say what has changed, only that is read; the whole list is read as often all the same. Until it was read for the first time, and while it is older than
 //! [`max_stale`](RevocationSettings::max_stale), nobody enters with a session: that is an outage, and not a guess.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use gate::{Revocations, Revoked, StoreError};
+use session::UnixTime;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex as Turns, watch};
 use tokio::time::{Instant as Moment, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::known::Known;
+use super::known::{Known, Realms};
 use super::line::Change;
 use super::request::RevocationRequest;
 use crate::audit::Audit;
@@ -22,8 +23,8 @@ use crate::leases::{self, Over};
 use crate::metrics::Metrics;
 use crate::{clock, vital};
 use stores::{
-    Fingerprints, NewsOfRevocations, Pools, RevocationEntry, RevocationSettings, RevocationStore,
-    RevocationStoreError,
+    Fingerprints, NewsOfRevocations, Pools, RevocationEntry, RevocationKey, RevocationMark,
+    RevocationNews, RevocationSettings, RevocationStore, RevocationStoreError,
 };
 
 /// Keeps the lists of all realms. It works until it is closed or dropped.
@@ -46,8 +47,8 @@ struct Shared {
     settings: RevocationSettings,
     store: RevocationStore,
     known: Mutex<Known>,
-    /// One reads at a time, so that no older list takes the place of a newer one.
-    turn: Turns<()>,
+    /// One reads at a time, so that no older list takes the place of a newer one: and knows what was read last.
+    turn: Turns<RevocationMark>,
     /// How the last attempts went.
     progress: watch::Sender<Progress>,
     witness: Witness,
@@ -138,7 +139,7 @@ impl RevocationWatch {
         let entry = request.entry(now, self.shared.settings.keep);
         let entry = entry.map_err(RevokeError::Request)?;
         self.shared.store.add(&entry, now).await?;
-        self.shared.read().await?;
+        self.shared.obey(entry.key()).await?;
         Ok(entry)
     }
 
@@ -148,7 +149,8 @@ impl RevocationWatch {
     /// What is wrong with the store.
     pub(crate) async fn remove(&self, realm: &str, what: &Revoked) -> Result<bool, RevokeError> {
         let was_there = self.shared.store.remove(realm, what).await?;
-        self.shared.read().await?;
+        let (realm, what) = (realm.to_owned(), what.clone());
+        self.shared.obey(RevocationKey { realm, what }).await?;
         Ok(was_there)
     }
 
@@ -193,24 +195,56 @@ impl Shared {
                 Ok(()) => self.settings.interval,
                 Err(_) => self.settings.interval.min(AFTER_FAILURE),
             };
+            let next = Moment::now() + pause;
             // Whoever may say a word to the store may say many.
             sleep(BETWEEN_READINGS).await;
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = news.changed() => {}
+            while let Ok(news) = timeout_at(next, news.changed()).await
+                && self.look(&news).await
+            {
+                sleep(BETWEEN_LOOKS).await;
             }
         }
     }
 
+    /// Obeys what was changed here.
+    async fn obey(&self, key: RevocationKey) -> Result<(), RevocationStoreError> {
+        match self.look(&RevocationNews::of(key)).await {
+            true => Ok(()),
+            false => self.read().await,
+        }
+    }
+
+    /// Reads what the news is about. Says whether nothing else has to be read.
+    async fn look(&self, news: &RevocationNews) -> bool {
+        let mut mark = self.turn.lock().await;
+        let look = self.store.look(news, &mut mark, clock::now());
+        // Whatever is wrong, reading the whole list says so.
+        let Ok(Ok(Some(changed))) = timeout(LONGEST_READING, look).await else {
+            return false;
+        };
+        let amended = {
+            let mut known = self.known();
+            let changes = known.amend(changed, clock::now());
+            changes.map(|changes| (changes, known.count(), known.realms.clone()))
+        };
+        let Some((changes, count, realms)) = amended else {
+            return false;
+        };
+        self.witness.metrics.revocations(count.unwrap_or(0));
+        self.tell(&changes, realms);
+        true
+    }
+
     /// Reads the list.
     async fn read(&self) -> Result<(), RevocationStoreError> {
-        let _turn = self.turn.lock().await;
+        let mut mark = self.turn.lock().await;
         let (asked, now) = (clock::monotonic(), clock::now());
-        let read = timeout(LONGEST_READING, self.store.load(now)).await;
+        let read = timeout(LONGEST_READING, self.store.load_marked(now)).await;
         let read = read.unwrap_or(Err(RevocationStoreError::Slow(self.store.source())));
         match read {
-            Ok(entries) => {
-                self.learn(entries, asked);
+            Ok((entries, read)) => {
+                *mark = read;
+                self.learn(entries, asked, now);
                 Ok(())
             }
             Err(error) => {
@@ -220,10 +254,12 @@ impl Shared {
         }
     }
 
-    fn learn(&self, entries: Vec<RevocationEntry>, asked: Instant) {
+    fn learn(&self, entries: Vec<RevocationEntry>, asked: Instant, now: UnixTime) {
         let (changes, count, realms) = {
             let mut known = self.known();
             let changes = known.learn(entries, clock::now());
+            let end = now.saturating_add(self.settings.max_stale);
+            known.counts_until(end, self.why(TOO_OLD));
             (changes, known.count(), known.realms.clone())
         };
         let was_failing = self.progress.borrow().is_failing;
@@ -238,14 +274,20 @@ impl Shared {
         }
         let metrics = &self.witness.metrics;
         metrics.revocations(count.unwrap_or(0));
-        let Some(changes) = changes else {
+        self.tell(&changes.unwrap_or_default(), realms);
+    }
+
+    /// Tells everybody whom it concerns what has changed in the lists of these realms.
+    fn tell(&self, changes: &[Change], realms: Realms) {
+        if changes.is_empty() {
             return;
-        };
+        }
+        let metrics = &self.witness.metrics;
         // Leases that begin from now on look at the new list by themselves.
         leases::end_everywhere(Over::SessionRevoked, move |holder| {
             holder.is_some_and(|holder| realms.revoke(holder, clock::now()))
         });
-        for change in &changes {
+        for change in changes {
             if let Change::Added(entry) = change {
                 metrics.revoked(&entry.source);
             }
@@ -301,16 +343,21 @@ impl Shared {
                 "revocations could not be read for {limit} s (REVOCATION_MAX_STALE), so every session is answered with 503 \
                  until they can"
             );
-            self.forget("revocations could not be read for longer than REVOCATION_MAX_STALE");
+            self.forget(TOO_OLD);
             let _ = progress.wait_for(is_later).await;
         }
     }
 
     fn forget(&self, why: &str) {
-        self.known().forget(StoreError::Failed {
+        let why = self.why(why);
+        self.known().forget(why);
+    }
+
+    fn why(&self, detail: &str) -> StoreError {
+        StoreError::Failed {
             store: self.store.source(),
-            detail: why.to_owned(),
-        });
+            detail: detail.to_owned(),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -323,6 +370,11 @@ const LONGEST_READING: Duration = Duration::from_secs(10);
 
 /// At least so much time lies between the end of one reading and the next.
 const BETWEEN_READINGS: Duration = Duration::from_millis(10);
+
+/// The same where the news says what has changed.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
+
+const TOO_OLD: &str = "revocations could not be read for longer than REVOCATION_MAX_STALE";
 
 /// How soon a store that has failed is asked again.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::Notification;
 
 use super::super::hearing::{Audience, Word};
-use super::super::revocations::reload_soon;
+use super::super::revocations::heard_of;
 
 /// The channel on which is said that there may be other revocations.
 pub(super) const REVOCATIONS: &str = "sessiongate_revocations";
@@ -40,7 +40,7 @@ impl Heard {
     /// Something was notified.
     pub(super) fn hear(&self, notification: &Notification) {
         if notification.channel() == REVOCATIONS {
-            reload_soon();
+            heard_of(notification.payload());
             return;
         }
         let payload = notification.payload();

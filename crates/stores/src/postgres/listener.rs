@@ -20,6 +20,7 @@ use super::super::hearing::{Audience, Channel, Word};
 use super::super::hex;
 use super::super::pools::Fingerprints;
 use super::super::process::{Clock, Process};
+use super::super::revocations::reload_soon;
 use super::heard::{Heard, REVOCATIONS};
 use super::own::text;
 use super::server::{Connection, Hearing, PostgresError, PostgresServer};
@@ -132,6 +133,8 @@ impl Keeper {
             Ok(Err((setting, error))) => return format!("{setting}: {}", error.described()),
             Err(_) => return format!("no connection within {} ms", limit.as_millis()),
         };
+        // What was said while nobody listened was said to nobody.
+        reload_soon();
         let heard = Arc::clone(&pair.heard);
         tokio::select! {
             why = self.watch(&pair) => why,

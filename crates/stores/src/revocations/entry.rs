@@ -29,6 +29,56 @@ impl RevocationEntry {
     pub fn place(&self) -> (&str, &Revoked) {
         (&self.realm, &self.revocation.what)
     }
+
+    /// The same, to be kept.
+    pub fn key(&self) -> RevocationKey {
+        RevocationKey {
+            realm: self.realm.clone(),
+            what: self.revocation.what.clone(),
+        }
+    }
+
+    /// One that says what this one and `other` do, which is about the same, by who was the last.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let (mut last, other) = match self.made >= other.made {
+            true => (self, other.revocation),
+            false => (other, self.revocation),
+        };
+        let kept = &mut last.revocation;
+        kept.before = kept.before.max(other.before);
+        kept.until = kept.until.max(other.until);
+        last
+    }
+}
+
+/// What a revocation is about, in a realm of this name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RevocationKey {
+    /// The name of the realm.
+    pub realm: String,
+    /// What is revoked.
+    pub what: Revoked,
+}
+
+impl RevocationKey {
+    /// What a word about a revocation says: `REALM:KIND:ID`. `None` when it says something else, or nothing.
+    pub(crate) fn read(word: &str) -> Option<Self> {
+        let (realm, rest) = word.split_once(':')?;
+        let (kind, id) = rest.split_once(':')?;
+        Some(Self {
+            realm: realm.to_owned(),
+            what: what(kind, id)?,
+        })
+    }
+
+    /// The word that says this. An id that is too long for a word leaves it empty, which says that anything may have changed.
+    pub(super) fn word(realm: &str, kind: &str, id: &str) -> String {
+        match realm.len() + id.len() {
+            0..=LONGEST_NAMES => format!("{realm}:{kind}:{id}"),
+            _ => String::new(),
+        }
+    }
 }
 
 /// Why something is no such entry.
@@ -97,6 +147,16 @@ pub(super) fn key(what: &Revoked) -> (&'static str, &str) {
     }
 }
 
+/// What is revoked, by the words for it.
+fn what(kind: &str, id: &str) -> Option<Revoked> {
+    Some(match kind {
+        ALL => Revoked::All,
+        SESSION => Revoked::Session(id.into()),
+        USER => Revoked::User(id.into()),
+        _ => return None,
+    })
+}
+
 /// In the order of what they are about; of several about the same, one that says what all of them do, by who was the last.
 pub(super) fn merged(mut entries: Vec<RevocationEntry>) -> Vec<RevocationEntry> {
     entries.sort_by(|one, other| {
@@ -106,9 +166,7 @@ pub(super) fn merged(mut entries: Vec<RevocationEntry>) -> Vec<RevocationEntry> 
     entries.dedup_by(|other, first| {
         let is_same = other.place() == first.place();
         if is_same {
-            let (kept, other) = (&mut first.revocation, &other.revocation);
-            kept.before = kept.before.max(other.before);
-            kept.until = kept.until.max(other.until);
+            *first = first.clone().and(other.clone());
         }
         is_same
     });
@@ -136,11 +194,8 @@ impl TryFrom<Columns> for RevocationEntry {
     type Error = RevocationEntryError;
 
     fn try_from(columns: Columns) -> Result<Self, RevocationEntryError> {
-        let what = match columns.kind.as_str() {
-            ALL => Revoked::All,
-            SESSION => Revoked::Session(columns.id.into()),
-            USER => Revoked::User(columns.id.into()),
-            _ => return Err(RevocationEntryError::Kind(columns.kind)),
+        let Some(what) = what(&columns.kind, &columns.id) else {
+            return Err(RevocationEntryError::Kind(columns.kind));
         };
         Ok(Self {
             realm: columns.realm,
@@ -160,6 +215,9 @@ impl TryFrom<Columns> for RevocationEntry {
 const ALL: &str = "all";
 const SESSION: &str = "session";
 const USER: &str = "user";
+
+/// In bytes. PostgreSQL takes words of less than 8000.
+const LONGEST_NAMES: usize = 7000;
 
 #[cfg(test)]
 mod tests {

@@ -2,14 +2,16 @@
 //!
 //! An application may write there too; columns with defaults need not be named.
 
+use std::collections::BTreeSet;
+
 use gate::{Revoked, Source};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::super::pools::Pools;
-use super::super::postgres::{OwnTables, text};
+use super::super::postgres::{OwnTables, Parameter, text};
 use super::super::settings::DatabaseSettings;
-use super::entry::{self, Columns, RevocationEntry, key};
+use super::entry::{self, Columns, RevocationEntry, RevocationKey, key};
 use super::{MOST, RevocationStoreError};
 
 pub(super) struct InPostgres(OwnTables);
@@ -39,12 +41,34 @@ impl InPostgres {
 
     /// The rows that have not expired by the clock of the database.
     pub(super) async fn load(&self) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
+        let load = format!("{SELECT} LIMIT $1");
         // As many as may be, and one more.
-        const LOAD: &str = "SELECT realm, kind, id, (extract(epoch FROM issued_before) * 1000)::int8, \
-             (extract(epoch FROM expires) * 1000)::int8, (extract(epoch FROM made) * 1000)::int8, made_by, source, reason \
-             FROM sessiongate_revocations WHERE expires > clock_timestamp() LIMIT $1";
         let limit = i64::try_from(MOST + 1).unwrap_or(i64::MAX);
-        let rows = self.0.ask(LOAD, &[(&limit, Type::INT8)]).await;
+        self.read(&load, &[(&limit, Type::INT8)]).await
+    }
+
+    /// The rows of these, of those.
+    pub(super) async fn look(
+        &self,
+        keys: &BTreeSet<RevocationKey>,
+    ) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
+        let look = format!("{SELECT} AND (realm, kind, id) IN (SELECT * FROM unnest($1, $2, $3))");
+        let realms: Vec<_> = keys.iter().map(|of| &*of.realm).collect();
+        let (kinds, ids): (Vec<_>, Vec<_>) = keys.iter().map(|of| key(&of.what)).unzip();
+        let parameters = [
+            (&realms as _, Type::TEXT_ARRAY),
+            (&kinds as _, Type::TEXT_ARRAY),
+            (&ids as _, Type::TEXT_ARRAY),
+        ];
+        self.read(&look, &parameters).await
+    }
+
+    async fn read(
+        &self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
+        let rows = self.0.ask(statement, parameters).await;
         let rows = match rows {
             Err(_) if !self.is_there().await? => return Err(RevocationStoreError::NoTable),
             rows => rows?,
@@ -63,7 +87,7 @@ impl InPostgres {
              ON CONFLICT (realm, kind, id) DO UPDATE SET issued_before = greatest(known.issued_before, excluded.issued_before), \
              expires = greatest(known.expires, excluded.expires), made = clock_timestamp(), made_by = excluded.made_by, \
              source = excluded.source, reason = excluded.reason RETURNING 1) \
-             SELECT pg_catalog.pg_notify('sessiongate_revocations', '') FROM added";
+             SELECT pg_catalog.pg_notify('sessiongate_revocations', $10) FROM added";
         let Columns {
             realm,
             kind,
@@ -76,6 +100,7 @@ impl InPostgres {
             reason,
         } = Columns::from(entry);
         let (before, until) = (float(before), float(until));
+        let word = RevocationKey::word(&realm, &kind, &id);
         let most = i64::try_from(MOST).unwrap_or(i64::MAX);
         let parameters = [
             text(&realm),
@@ -87,6 +112,7 @@ impl InPostgres {
             text(&source),
             text(&reason),
             (&most as _, Type::INT8),
+            text(&word),
         ];
         let added = match self.0.ask(ADD, &parameters).await {
             // With the rights to make it, nobody has to ask for the table.
@@ -111,9 +137,10 @@ impl InPostgres {
     ) -> Result<bool, RevocationStoreError> {
         const REMOVE: &str = "WITH removed AS (DELETE FROM sessiongate_revocations \
              WHERE (realm, kind, id) = ($1, $2, $3) RETURNING 1) \
-             SELECT pg_catalog.pg_notify('sessiongate_revocations', '') FROM removed";
+             SELECT pg_catalog.pg_notify('sessiongate_revocations', $4) FROM removed";
         let (kind, id) = key(what);
-        let parameters = [text(&realm), text(&kind), text(&id)];
+        let word = RevocationKey::word(realm, kind, id);
+        let parameters = [text(&realm), text(&kind), text(&id), text(&word)];
         let removed = match self.0.ask(REMOVE, &parameters).await {
             Err(_) if !self.is_there().await? => return Err(RevocationStoreError::NoTable),
             removed => removed?,
@@ -147,6 +174,11 @@ fn read(row: &Row) -> Result<RevocationEntry, RevocationStoreError> {
 fn float(millis: u64) -> f64 {
     millis as f64
 }
+
+/// Those that have not expired.
+const SELECT: &str = "SELECT realm, kind, id, (extract(epoch FROM issued_before) * 1000)::int8, \
+     (extract(epoch FROM expires) * 1000)::int8, (extract(epoch FROM made) * 1000)::int8, made_by, source, reason \
+     FROM sessiongate_revocations WHERE expires > clock_timestamp()";
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS sessiongate_revocations (realm text NOT NULL DEFAULT 'default', \
      kind text NOT NULL CHECK (kind IN ('all', 'session', 'user')), id text NOT NULL DEFAULT '', \

@@ -2,6 +2,12 @@
 //!
 //! A member is one JSON object. A second revocation of the same is another member; whoever reads both takes the later time. So
 //! nothing that is written takes the place of what somebody else writes at the same moment.
+//!
+//! New members have the highest scores, where all are kept for as long and clocks agree. So what is new is looked for there; whether
+//! that is all that has changed is told by the number of the others.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
 
 use gate::{Revoked, Source};
 use session::UnixTime;
@@ -31,16 +37,52 @@ impl InRedis {
     pub(super) async fn load(
         &self,
         now: UnixTime,
-    ) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
-        let members = self.members(now).await?;
-        members.iter().map(|member| read(member)).collect()
+    ) -> Result<(Vec<RevocationEntry>, Members), RevocationStoreError> {
+        let members = self.members(now.millis()).await?;
+        let entries = members.iter().map(|(member, _)| read(member));
+        let entries = entries.collect::<Result<_, _>>()?;
+        let mut known = Members::default();
+        known.extend(&members);
+        Ok((entries, known))
     }
 
-    async fn members(&self, now: UnixTime) -> Result<Vec<String>, RevocationStoreError> {
-        let mut command = redis::cmd("ZRANGEBYSCORE");
+    /// What was added since those were `known`, which then are known too. `None` when something is gone, or was added where it is
+    /// not looked for: that is found by their number.
+    pub(super) async fn look(
+        &self,
+        known: &mut Members,
+        now: UnixTime,
+    ) -> Result<Option<Vec<RevocationEntry>>, RevocationStoreError> {
+        known.forget_until(now.millis());
+        let Some(last) = known.last() else {
+            return Ok(None);
+        };
+        let floor = last.saturating_sub(OVERLAP).max(now.millis());
+        let mut command = redis::cmd("ZCOUNT");
         command.arg(&self.key).arg(format!("({}", now.millis()));
-        command.arg("+inf").arg("LIMIT").arg(0).arg(MOST + 1);
-        self.ask("ZRANGEBYSCORE", &command).await
+        command.arg(floor);
+        let before: u64 = self.ask("ZCOUNT", &command).await?;
+        let members = self.members(floor).await?;
+        let is_all = known.count_until(floor) == before && known.are_among(floor, &members);
+        if !is_all || members.len() > MOST {
+            return Ok(None);
+        }
+        let new = members.iter().filter(|member| !known.holds(member));
+        let new = new.map(|(member, _)| read(member));
+        let new = new.collect::<Result<_, _>>()?;
+        known.extend(&members);
+        Ok(Some(new))
+    }
+
+    /// Those with a higher score than this one, and the scores: as many as may be, and one more.
+    async fn members(&self, floor: u64) -> Result<Vec<(String, u64)>, RevocationStoreError> {
+        let mut command = redis::cmd("ZRANGEBYSCORE");
+        command.arg(&self.key).arg(format!("({floor}"));
+        command.arg("+inf").arg("WITHSCORES");
+        command.arg("LIMIT").arg(0).arg(MOST + 1);
+        let members: Vec<(String, f64)> = self.ask("ZRANGEBYSCORE", &command).await?;
+        let members = members.into_iter();
+        Ok(members.map(|(member, at)| (member, millis(at))).collect())
     }
 
     pub(super) async fn add(
@@ -75,8 +117,9 @@ impl InRedis {
             let columns = serde_json::from_str::<Columns>(member);
             columns.is_ok_and(|it| (&*it.realm, &*it.kind, &*it.id) == (realm, kind, id))
         };
-        let mut members = self.members(UnixTime::from_millis(0)).await?;
-        members.retain(is_meant);
+        let members = self.members(0).await?.into_iter();
+        let members = members.map(|(member, _)| member).filter(is_meant);
+        let members: Vec<_> = members.collect();
         if members.is_empty() {
             return Ok(false);
         }
@@ -105,9 +148,63 @@ impl InRedis {
     }
 }
 
+/// Which members there were, by their scores and digests of them.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    known: BTreeSet<(u64, u64)>,
+    hasher: RandomState,
+}
+
+impl Members {
+    fn extend(&mut self, members: &[(String, u64)]) {
+        for member in members {
+            let member = self.of(member);
+            self.known.insert(member);
+        }
+    }
+
+    /// Forgets those that have had their time.
+    fn forget_until(&mut self, now: u64) {
+        self.known = self.known.split_off(&(now.saturating_add(1), 0));
+    }
+
+    fn last(&self) -> Option<u64> {
+        self.known.last().map(|(score, _)| *score)
+    }
+
+    fn holds(&self, member: &(String, u64)) -> bool {
+        self.known.contains(&self.of(member))
+    }
+
+    /// How many have this score or a lower one.
+    fn count_until(&self, floor: u64) -> u64 {
+        let after = self.known.range((floor.saturating_add(1), 0)..).count();
+        u64::try_from(self.known.len() - after).unwrap_or(u64::MAX)
+    }
+
+    /// Whether all that have a higher score than this one are among those.
+    fn are_among(&self, floor: u64, members: &[(String, u64)]) -> bool {
+        let after = self.known.range((floor.saturating_add(1), 0)..).count();
+        members.iter().filter(|member| self.holds(member)).count() == after
+    }
+
+    fn of(&self, (member, score): &(String, u64)) -> (u64, u64) {
+        (*score, self.hasher.hash_one(member))
+    }
+}
+
 /// Whether revocations are kept under `key` where the gate's keys begin with `prefix`.
 pub(in super::super) fn is_key(prefix: &str, key: &[u8]) -> bool {
     key.strip_prefix(prefix.as_bytes()) == Some(KEY.as_bytes())
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "what is out of range, infinity too, becomes the end of the range"
+)]
+fn millis(score: f64) -> u64 {
+    score as u64
 }
 
 fn read(member: &str) -> Result<RevocationEntry, RevocationStoreError> {
@@ -116,3 +213,7 @@ fn read(member: &str) -> Result<RevocationEntry, RevocationStoreError> {
 
 /// Behind the prefix of the gate's keys. Where users of the default realm are cached, their keys are the prefix and their id.
 const KEY: &str = "sessiongate:revocations";
+
+/// So many milliseconds below the highest score that is known the new ones are looked for: so far may the clocks be apart of those
+/// who revoke. Where they are further apart, the whole list is read.
+const OVERLAP: u64 = 1000;

@@ -2,6 +2,7 @@
 //!
 //! The file is opened anew each time, which takes a fraction of a millisecond, so that one that was replaced is noticed.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use session::UnixTime;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions, Connection, Row};
 
-use super::entry::{self, Columns, RevocationEntry, key};
+use super::entry::{self, Columns, RevocationEntry, RevocationKey, key};
 use super::{MOST, RevocationStoreError};
 
 pub(super) struct InSqlite(PathBuf);
@@ -54,6 +55,26 @@ impl InSqlite {
         let entries = rows.iter().map(read).collect();
         let _ = connection.close().await;
         entries
+    }
+
+    /// Those of these keys.
+    pub(super) async fn look(
+        &self,
+        keys: &BTreeSet<RevocationKey>,
+        now: UnixTime,
+    ) -> Result<Vec<RevocationEntry>, RevocationStoreError> {
+        let mut connection = self.open().await?;
+        let mut entries = Vec::new();
+        for of in keys {
+            let (kind, id) = key(&of.what);
+            let row = sqlx::query(LOOK).bind(int(now.millis()));
+            let row = row.bind(&of.realm).bind(kind).bind(id);
+            let row = row.fetch_optional(&mut connection).await;
+            let row = row.map_err(|error| self.error(&error))?;
+            entries.extend(row.as_ref().map(read).transpose()?);
+        }
+        let _ = connection.close().await;
+        Ok(entries)
     }
 
     pub(super) async fn add(
@@ -131,6 +152,9 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS revocations (realm TEXT NOT NUL
 /// As many as may be, and one more.
 const LOAD: &str = "SELECT realm, kind, id, before, until, made, made_by, source, reason FROM revocations \
      WHERE until > ?1 LIMIT ?2";
+
+const LOOK: &str = "SELECT realm, kind, id, before, until, made, made_by, source, reason FROM revocations \
+     WHERE until > ?1 AND realm = ?2 AND kind = ?3 AND id = ?4";
 
 const ADD: &str = "INSERT INTO revocations (realm, kind, id, before, until, made, made_by, source, reason) \
      SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE (SELECT count(*) FROM revocations) < ?10 \

@@ -9,7 +9,7 @@ use super::sessions::token;
 use super::*;
 use crate::hearing::{Channel, Heard as IsHeard, Hears, Word};
 use crate::postgres::listener::{ChangesTarget, PostgresChannel};
-use crate::{ChangeTriggers, NewsOfRevocations};
+use crate::{ChangeTriggers, NewsOfRevocations, RevocationKey};
 
 /// Writes down what it hears.
 struct Pen(UnboundedSender<Told>);
@@ -141,7 +141,20 @@ async fn what_changes_is_heard_once_that_is_proved() {
         .execute("NOTIFY sessiongate_revocations")
         .await
         .unwrap();
-    timeout(PATIENCE, news.changed()).await.unwrap();
+    timeout(PATIENCE, async {
+        while !news.changed().await.everything {}
+    })
+    .await
+    .unwrap();
+    // Who says which it is spares us the others.
+    let named = "NOTIFY sessiongate_revocations, 'default:user:7:8'";
+    server.execute(named).await.unwrap();
+    let key = RevocationKey {
+        realm: "default".to_owned(),
+        what: gate::Revoked::User("7:8".into()),
+    };
+    let named = async { while !news.changed().await.keys.contains(&key) {} };
+    timeout(PATIENCE, named).await.unwrap();
     server
         .execute("NOTIFY sessiongate_changes, 'from the future:7'")
         .await

@@ -4,15 +4,18 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use harness::{Postgres, mint};
 use serde_json::json;
 use session::{Secret, seal};
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
 use tokio_postgres::NoTls;
 
 use super::node::Person;
+use super::socket;
 use crate::bench::lab::{Cookies, Lab, USERS, user};
 use crate::step::output;
 
@@ -40,10 +43,41 @@ pub(super) enum Change {
     Role,
 }
 
+/// Where the gates look for all that, and where changes are made.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    /// `DATABASE_URL` and `LISTEN_DATABASE_URL`.
+    pub(super) database: String,
+    pub(super) listen: String,
+    /// `REDIS_URL`.
+    pub(super) redis: String,
+    /// Whoever changes something goes there himself: to whichever of these takes it.
+    pub(super) truth: String,
+    pub(super) redis_ports: Vec<u16>,
+    /// A service of WebSockets.
+    pub(super) sockets: u16,
+}
+
 /// Who makes changes.
 pub(super) enum Client {
     Postgres(Runtime, Box<tokio_postgres::Client>),
-    Redis(TcpStream),
+    /// And whether it has replicas.
+    Redis(TcpStream, bool),
+}
+
+impl Places {
+    /// The stores of the lab.
+    pub(super) fn of(lab: &Lab, sockets: u16) -> Self {
+        let database = lab.postgres.url(Postgres::DATABASE);
+        Self {
+            listen: database.clone(),
+            redis: lab.redis.url(),
+            truth: database.clone(),
+            redis_ports: vec![lab.redis.port()],
+            database,
+            sockets,
+        }
+    }
 }
 
 impl Change {
@@ -88,19 +122,19 @@ impl Stores {
     }
 
     /// Makes what there has to be before a gate starts.
-    pub(super) fn prepare(self, lab: &Lab, people: &[Person]) -> Result<()> {
-        let mut client = self.client(lab)?;
+    pub(super) fn prepare(self, lab: &Lab, places: &Places, people: &[Person]) -> Result<()> {
+        let mut client = self.client(places)?;
         match &mut client {
             Client::Postgres(runtime, client) => {
                 let sql = "ALTER TABLE users ADD role text NOT NULL DEFAULT 'admin'";
                 runtime.block_on(client.batch_execute(sql))?;
                 for words in [["revocations", "install"], ["db", "install"]] {
                     let mut command = Command::new(&lab.gate);
-                    command.args(words).envs(self.environment(lab)?);
+                    command.args(words).envs(self.environment(lab, places)?);
                     output(command.env("UPSTREAM", "http://127.0.0.1:1"))?;
                 }
             }
-            Client::Redis(redis) => {
+            Client::Redis(redis, _) => {
                 for Person { id, token, .. } in people {
                     let value = json!({
                         "session": {
@@ -117,22 +151,34 @@ impl Stores {
         Ok(())
     }
 
-    pub(super) fn environment(self, lab: &Lab) -> Result<Vec<(&'static str, String)>> {
+    pub(super) fn environment(
+        self,
+        lab: &Lab,
+        places: &Places,
+    ) -> Result<Vec<(&'static str, String)>> {
         let on = || "true".to_owned();
-        let mut environment = vec![("REDIS_URL", lab.redis.url()), ("REDIS_TRACKING", on())];
+        let demand = match self {
+            Self::Postgres => "require = [{ column = \"role\", equals = \"admin\" }]\n",
+            Self::Redis => "",
+        };
+        let (path, port) = (socket::PATH, places.sockets);
+        let routes = format!(
+            "[[route]]\npath = \"{path}\"\nupstream = \"http://127.0.0.1:{port}\"\n{demand}\
+             [[route]]\npath = \"/\"\n{demand}"
+        );
+        let mut environment = vec![
+            ("REDIS_URL", places.redis.clone()),
+            ("REDIS_TRACKING", on()),
+            ("SESSIONGATE_CONFIG", lab.file("revocation.toml", &routes)?),
+        ];
         match self {
-            Self::Postgres => {
-                let database = lab.postgres.url(Postgres::DATABASE);
-                let route = "[[route]]\npath = \"/\"\nrequire = [{ column = \"role\", equals = \"admin\" }]\n";
-                environment.extend([
-                    ("AUTH_SECRET", mint::SECRET.to_owned()),
-                    ("ENABLE_DB_CHECK", on()),
-                    ("DATABASE_URL", database.clone()),
-                    ("LISTEN_DATABASE_URL", database),
-                    ("REVOCATION_STORE", "postgres".to_owned()),
-                    ("SESSIONGATE_CONFIG", lab.file("revocation.toml", route)?),
-                ]);
-            }
+            Self::Postgres => environment.extend([
+                ("AUTH_SECRET", mint::SECRET.to_owned()),
+                ("ENABLE_DB_CHECK", on()),
+                ("DATABASE_URL", places.database.clone()),
+                ("LISTEN_DATABASE_URL", places.listen.clone()),
+                ("REVOCATION_STORE", "postgres".to_owned()),
+            ]),
             Self::Redis => environment.extend([
                 ("BETTER_AUTH_SECRET", mint::SECRET.to_owned()),
                 ("SESSION_FORMAT", "better-auth".to_owned()),
@@ -142,26 +188,36 @@ impl Stores {
         Ok(environment)
     }
 
-    pub(super) fn client(self, lab: &Lab) -> Result<Client> {
+    pub(super) fn client(self, places: &Places) -> Result<Client> {
         Ok(match self {
             Self::Postgres => {
                 let runtime = tokio::runtime::Builder::new_multi_thread()
                     .worker_threads(1)
                     .enable_all()
                     .build()?;
-                let url = lab.postgres.url(Postgres::DATABASE);
-                let (client, connection) =
-                    runtime.block_on(tokio_postgres::connect(&url, NoTls))?;
+                let connecting = tokio_postgres::connect(&places.truth, NoTls);
+                let connecting = async { timeout(PATIENCE, connecting).await };
+                let (client, connection) = runtime.block_on(connecting)??;
                 runtime.spawn(connection);
                 Client::Postgres(runtime, Box::new(client))
             }
             Self::Redis => {
-                let redis = TcpStream::connect((Ipv4Addr::LOCALHOST, lab.redis.port()))?;
-                redis.set_nodelay(true)?;
-                Client::Redis(redis)
+                let mut ports = places.redis_ports.iter();
+                let primary = ports.find_map(|port| primary_at(*port).ok().flatten());
+                let primary = primary.context("no Redis is a primary")?;
+                Client::Redis(primary, places.redis_ports.len() > 1)
             }
         })
     }
+}
+
+/// The Redis at this port, if it is a primary.
+fn primary_at(port: u16) -> Result<Option<TcpStream>> {
+    let mut redis = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    redis.set_nodelay(true)?;
+    redis.set_read_timeout(Some(PATIENCE))?;
+    let role = say(&mut redis, &["ROLE"])?;
+    Ok(role.contains("master").then_some(redis))
 }
 
 impl Client {
@@ -176,40 +232,48 @@ impl Client {
                     Change::Revoke | Change::DeleteSession | Change::RevokeByApp => format!(
                         "BEGIN; INSERT INTO sessiongate_revocations (kind, id, expires, reason) \
                          VALUES ('user', '{id}', now() + interval '1 day', 'bench'); \
-                         SELECT pg_notify('sessiongate_revocations', ''); COMMIT"
+                         SELECT pg_notify('sessiongate_revocations', 'default:user:{id}'); COMMIT"
                     ),
                 };
-                Ok(runtime.block_on(client.batch_execute(&sql))?)
+                let making = async { timeout(PATIENCE, client.batch_execute(&sql)).await };
+                Ok(runtime.block_on(making)??)
             }
-            Self::Redis(redis) => match change {
-                Change::RevokeByApp => {
-                    let key = format!("better-auth:revoked-sessions-before-{id}");
-                    say(redis, &["SET", &key, "4000000000000"])
+            Self::Redis(redis, has_replicas) => {
+                match change {
+                    Change::RevokeByApp => {
+                        let key = format!("better-auth:revoked-sessions-before-{id}");
+                        say(redis, &["SET", &key, "4000000000000"])?
+                    }
+                    Change::Delete | Change::DeleteSession | Change::Revoke | Change::Role => {
+                        say(redis, &["DEL", &format!("better-auth:{token}")])?
+                    }
+                };
+                // What only the primary knows may be lost with it.
+                if *has_replicas && say(redis, &["WAIT", "1", "1000"])?.starts_with(":0") {
+                    bail!("no replica knows it");
                 }
-                Change::Delete | Change::DeleteSession | Change::Revoke | Change::Role => {
-                    say(redis, &["DEL", &format!("better-auth:{token}")])
-                }
-            },
+                Ok(())
+            }
         }
     }
 }
 
-/// Has Redis do this, and waits until it has.
-fn say(redis: &mut TcpStream, words: &[&str]) -> Result<()> {
+/// Has Redis do this, and waits until it has: its answer, of which there is not more than the beginning.
+fn say(redis: &mut TcpStream, words: &[&str]) -> Result<String> {
     let mut command = format!("*{}\r\n", words.len());
     for word in words {
         command += &format!("${}\r\n{word}\r\n", word.len());
     }
     redis.write_all(command.as_bytes())?;
-    let mut answer = [0; 64];
+    let mut answer = [0; 4096];
     let length = redis.read(&mut answer)?;
     let first = answer[..length]
         .first()
         .context("the connection was closed")?;
-    ensure!(
-        *first != b'-',
-        "{}",
-        String::from_utf8_lossy(&answer[..length])
-    );
-    Ok(())
+    let text = String::from_utf8_lossy(&answer[..length]);
+    ensure!(*first != b'-', "{text}");
+    Ok(text.into_owned())
 }
+
+/// After so long whoever changes something takes a server for one that hangs.
+const PATIENCE: Duration = Duration::from_secs(5);

@@ -6,13 +6,23 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Distribution(Vec<Duration>);
 
+/// How late the last answers were that let somebody in, and the ends of WebSockets.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Late {
+    pub(super) answers: Distribution,
+    pub(super) sockets: Distribution,
+}
+
+impl Late {
+    pub(super) fn add(&mut self, other: Self) {
+        self.answers.0.extend(other.answers.0);
+        self.sockets.0.extend(other.sockets.0);
+    }
+}
+
 impl Distribution {
     pub(super) fn push(&mut self, late: Duration) {
         self.0.push(late);
-    }
-
-    pub(super) fn add(&mut self, other: Self) {
-        self.0.extend(other.0);
     }
 
     /// Their number, the middle one, the one below which 99 of a hundred are, and the last, in milliseconds.

@@ -1,18 +1,18 @@
 //! A gate, and those who ask it.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use harness::free_port;
 
-use super::change::Stores;
 use crate::bench::http::{Address, get};
 use crate::bench::lab::Lab;
 use crate::bench::service::{Program, Service};
+use crate::step::command;
 
 /// A running gate.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) address: Address,
-    _service: Service,
+    service: Service,
 }
 
 /// Somebody with a session.
@@ -21,11 +21,16 @@ pub(super) struct Person {
     pub(super) id: String,
     /// The token of a session that is looked up.
     pub(super) token: String,
+    pub(super) cookie: String,
     pub(super) request: Vec<u8>,
 }
 
 impl Node {
-    pub(super) fn start(lab: &Lab, stores: Stores) -> Result<Self> {
+    /// Starts one with these settings.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub(super) fn start(lab: &Lab, settings: Vec<(&'static str, String)>) -> Result<Self> {
         let address = Address::Tcp(free_port());
         let mut environment = vec![
             ("LISTEN", address.to_string()),
@@ -33,7 +38,7 @@ impl Node {
             ("ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
             ("WORKERS", "1".to_owned()),
         ];
-        environment.extend(stores.environment(lab)?);
+        environment.extend(settings);
         let program = Program {
             name: "sessiongate",
             words: vec![lab.gate.display().to_string(), "serve".to_owned()],
@@ -41,10 +46,22 @@ impl Node {
             cores: None,
         };
         let service = lab.start_plain(&program, &address)?;
-        Ok(Self {
-            address,
-            _service: service,
-        })
+        Ok(Self { address, service })
+    }
+
+    /// The number of its process.
+    pub(super) fn id(&self) -> u32 {
+        self.service.id()
+    }
+
+    /// Sends it this signal.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub(super) fn signal(&self, name: &str) -> Result<()> {
+        let mut kill = command(&format!("kill -{name} {}", self.id()));
+        ensure!(kill.status()?.success(), "the gate does not run");
+        Ok(())
     }
 }
 
@@ -53,7 +70,8 @@ impl Person {
         Self {
             id,
             token,
-            request: get("/", &[("Cookie".to_owned(), cookie)]),
+            request: get("/", &[("Cookie".to_owned(), cookie.clone())]),
+            cookie,
         }
     }
 }

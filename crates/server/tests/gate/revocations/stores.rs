@@ -54,6 +54,121 @@ async fn all_nodes_obey_what_is_in_postgresql_and_a_restart_keeps_it() -> Result
 }
 
 #[tokio::test]
+async fn what_is_said_by_name_is_obeyed_when_it_commits_and_when_it_is_taken_back() -> Result<()> {
+    let (echo, postgres) = (Echo::start().await?, Postgres::start().await?);
+    postgres
+        .execute("CREATE TABLE users (id text PRIMARY KEY)")
+        .await?;
+    let url = postgres.url(Postgres::DATABASE);
+    let command = keeping(&echo.url(), "postgres")
+        .env("DATABASE_URL", &url)
+        .env("LISTEN_DATABASE_URL", &url)
+        .env("ENABLE_DB_CHECK", "true")
+        // The whole list is read at start, and then when this test is long over.
+        .env("REVOCATION_INTERVAL", "3600")
+        .env("REVOCATION_MAX_STALE", "7200");
+    says(&command, &["db", "install"]).await?;
+    says(&command, &["revocations", "install"]).await?;
+    postgres
+        .execute("INSERT INTO users VALUES ('ada'), ('bob'), ('eve'); CREATE TABLE go (now int)")
+        .await?;
+    let nodes = [
+        command.clone().start().await?,
+        command.clone().start().await?,
+    ];
+    for node in &nodes {
+        let heard = node.stderr();
+        let heard = heard.wait_for(|line| line.contains("are heard").then_some(()));
+        heard.await?;
+        comes_to(node, &old("ada"), 200).await?;
+    }
+    let revoke = |user: &str| {
+        format!(
+            "INSERT INTO sessiongate_revocations (kind, id) VALUES ('user', '{user}'); \
+             SELECT pg_notify('sessiongate_revocations', 'default:user:{user}');"
+        )
+    };
+    // Its transaction begins first and commits last.
+    let late = format!(
+        "BEGIN; {} DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM go) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$; COMMIT",
+        revoke("ada")
+    );
+    let meanwhile = async {
+        let begun = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'BEGIN; INSERT%'";
+        poll("the transaction to begin", async || {
+            (postgres.execute(begun).await.ok()? == "1").then_some(())
+        })
+        .await?;
+        postgres.execute(&revoke("bob")).await?;
+        says(&command, &["revoke", "--user", "eve"]).await?;
+        for node in &nodes {
+            comes_to(node, &old("bob"), 401).await?;
+            comes_to(node, &old("eve"), 401).await?;
+            assert_eq!(status(node, &old("ada")).await?, 200, "not committed");
+        }
+        postgres.execute("INSERT INTO go VALUES (1)").await
+    };
+    tokio::try_join!(postgres.execute(&late), meanwhile)?;
+    for node in &nodes {
+        comes_to(node, &old("ada"), 401).await?;
+    }
+    says(&command, &["revocations", "remove", "--user", "ada"]).await?;
+    let by_hand = "DELETE FROM sessiongate_revocations WHERE id = 'bob'; \
+                   SELECT pg_notify('sessiongate_revocations', 'default:user:bob')";
+    postgres.execute(by_hand).await?;
+    for node in &nodes {
+        comes_to(node, &old("ada"), 200).await?;
+        comes_to(node, &old("bob"), 200).await?;
+        assert_eq!(status(node, &old("eve")).await?, 401);
+        let count = node.metric("sessiongate_revocations", []).await?;
+        assert!((count - 1.0).abs() < f64::EPSILON, "{count}");
+    }
+    // A word without a name has everything read.
+    let quiet = "DELETE FROM sessiongate_revocations; NOTIFY sessiongate_revocations";
+    postgres.execute(quiet).await?;
+    for node in &nodes {
+        comes_to(node, &old("eve"), 200).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_new_in_redis_is_obeyed_when_it_is_heard_and_so_is_a_flush() -> Result<()> {
+    let (echo, redis) = (Echo::start().await?, Redis::start().await?);
+    let command = keeping(&echo.url(), "redis")
+        .env("REDIS_URL", redis.url())
+        .env("REDIS_TRACKING", "true")
+        .env("REVOCATION_INTERVAL", "3600")
+        .env("REVOCATION_MAX_STALE", "7200");
+    let nodes = [
+        command.clone().start().await?,
+        command.clone().start().await?,
+    ];
+    for node in &nodes {
+        let heard = node.stderr();
+        let heard = heard.wait_for(|line| line.contains("Redis says what changes").then_some(()));
+        heard.await?;
+    }
+    for user in ["ada", "bob", "eve"] {
+        says(&command, &["revoke", "--user", user]).await?;
+        for node in &nodes {
+            comes_to(node, &old(user), 401).await?;
+        }
+    }
+    says(&command, &["revocations", "remove", "--user", "bob"]).await?;
+    for node in &nodes {
+        comes_to(node, &old("bob"), 200).await?;
+        assert_eq!(status(node, &old("ada")).await?, 401);
+    }
+    // Whoever empties Redis takes them all back.
+    redis.cli(["FLUSHALL"]).await?;
+    for node in &nodes {
+        comes_to(node, &old("eve"), 200).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn all_nodes_obey_what_is_in_redis_with_exactly_the_documented_rights() -> Result<()> {
     let (echo, redis) = (Echo::start().await?, Redis::start().await?);
     let create = ["ACL", "SETUSER", "gate", "reset", "on", ">gate-password"];
@@ -62,6 +177,7 @@ async fn all_nodes_obey_what_is_in_redis_with_exactly_the_documented_rights() ->
         "+getrange",
         "+zadd",
         "+zcard",
+        "+zcount",
         "+zrangebyscore",
         "+zrem",
         "+zremrangebyscore",

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::super::hearing::Word;
-use super::super::super::revocations::{self, reload_soon};
+use super::super::super::revocations::{self, changed_in_redis, reload_soon};
 use super::super::refusal::{TRACKING, describe, no_ear, no_line};
 use super::super::server::{Driver, RedisServer};
 use super::inbox::{Inbox, Waiting};
@@ -90,7 +90,7 @@ impl Ears {
         }
         for key in &waiting.keys {
             if revocations::is_key(&self.target.key_prefix, key) {
-                reload_soon();
+                changed_in_redis();
             }
             self.audience.say(&Word::RedisKey(key.clone()));
         }

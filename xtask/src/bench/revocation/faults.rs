@@ -1,0 +1,281 @@
+//! Who is let in while something goes wrong, and afterwards.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Scope, scope, sleep};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::change::{Places, Stores};
+use super::fault::{AT_RANDOM, Fault};
+use super::ledger::{BOUND, Ledger, Tally};
+use super::node::Node;
+use super::world::Servers;
+use crate::bench::http::{Address, Connection};
+use crate::bench::lab::{Lab, USERS};
+use crate::bench::table::Table;
+use crate::step::clock;
+
+/// One fault after the other, each with gates and stores of its own.
+///
+/// # Errors
+/// When something does not start, break or mend.
+pub(super) fn each(lab: &Lab, faults: &[Fault]) -> Result<Table> {
+    let mut table = Table::new(HEAD);
+    for fault in faults {
+        let stays = |servers: &mut Servers, nodes: &[Node]| {
+            sleep(BEFORE);
+            fault.begin(servers, &nodes[0])?;
+            sleep(fault.lasts());
+            fault.end(servers, &nodes[0])?;
+            sleep(AFTER);
+            Ok(())
+        };
+        let changed = 2000;
+        let row = while_changes(lab, fault.stores(), Some(*fault), (changed, PAUSE), stays)
+            .with_context(|| fault.title())?;
+        table.push(row.cells(fault.title()));
+    }
+    Ok(table)
+}
+
+/// Faults at random for so long: the same table, and the memory of each gate meanwhile.
+///
+/// # Errors
+/// When something does not start, break or mend.
+pub(super) fn at_random(lab: &Lab, lasting: Duration) -> Result<(Table, Table)> {
+    let mut memory = Table::new(["MiB of memory after", "gate 1", "gate 2", "gate 3"]);
+    let changed = USERS / 2 - 1;
+    let pause = PAUSE.max(lasting / u32::try_from(changed)?);
+    let mut count = 0;
+    let breaking = |servers: &mut Servers, nodes: &[Node]| {
+        let (began, mut dice) = (clock(), Dice::new(0));
+        sleep(BEFORE);
+        let mut look = Duration::ZERO;
+        while began.elapsed() < lasting {
+            let fault = AT_RANDOM[dice.below(AT_RANDOM.len())];
+            let node = &nodes[dice.below(nodes.len())];
+            fault.begin(servers, node)?;
+            sleep(Duration::from_millis(500) * u32::try_from(1 + dice.below(6))?);
+            fault.end(servers, node)?;
+            count += 1;
+            sleep(Duration::from_millis(500) * u32::try_from(2 + dice.below(6))?);
+            if began.elapsed() >= look {
+                memory.push(memory_of(began.elapsed(), nodes)?);
+                look = began.elapsed() + lasting / 10;
+            }
+        }
+        sleep(AFTER);
+        memory.push(memory_of(began.elapsed(), nodes)?);
+        Ok(())
+    };
+    let row = while_changes(lab, Stores::Postgres, None, (changed, pause), breaking)?;
+    let mut table = Table::new(HEAD);
+    table.push(row.cells(&format!(
+        "{count} faults at random in {} s",
+        lasting.as_secs()
+    )));
+    Ok((table, memory))
+}
+
+/// What came of it.
+struct Row {
+    late: super::distribution::Distribution,
+    tally: Tally,
+}
+
+impl Row {
+    fn cells(self, title: &str) -> [String; 10] {
+        let [title, changes, middle, most, last] = self.late.row(title);
+        let refused = match self.tally.refused.is_empty() {
+            true => "0".to_owned(),
+            false => format!("{:?}", self.tally.refused),
+        };
+        [
+            title,
+            changes,
+            self.tally.answers.to_string(),
+            self.tally.unavailable.to_string(),
+            self.tally.unanswered.to_string(),
+            middle,
+            most,
+            last,
+            self.tally.too_late.to_string(),
+            refused,
+        ]
+    }
+}
+
+/// Changes somebody every so often, and asks all gates all the time, while this is done to them.
+fn while_changes(
+    lab: &Lab,
+    stores: Stores,
+    fault: Option<Fault>,
+    (changed, pause): (usize, Duration),
+    done: impl FnOnce(&mut Servers, &[Node]) -> Result<()>,
+) -> Result<Row> {
+    let mut servers = Servers::start(fault)?;
+    let mut people = stores.people(lab, changed)?;
+    people.truncate(changed + SPARED);
+    let (nodes, places) = servers.open_to(stores, lab, &people, fault)?;
+    let ledger = Ledger::new(people, SPARED);
+    let is_over = AtomicBool::new(false);
+    scope(|scope| {
+        let (ledger, is_over) = (&ledger, &is_over);
+        scope.spawn(|| keep_changing(stores, &places, ledger, pause, is_over));
+        for (number, node) in nodes.iter().enumerate() {
+            for asker in 0..ASKERS {
+                let dice = Dice::new(1 + number * ASKERS + asker);
+                scope.spawn(move || keep_asking(ledger, &node.address, dice, is_over));
+            }
+            let dice = Dice::new(1000 + number);
+            scope.spawn(move || keep_coming(scope, ledger, &node.address, dice, is_over));
+        }
+        let done = done(&mut servers, &nodes);
+        is_over.store(true, Ordering::Release);
+        done
+    })?;
+    let tally = ledger.tally().clone();
+    Ok(Row {
+        late: ledger.late(),
+        tally,
+    })
+}
+
+fn keep_changing(
+    stores: Stores,
+    places: &Places,
+    ledger: &Ledger,
+    pause: Duration,
+    is_over: &AtomicBool,
+) {
+    let (kinds, mut client) = (stores.changes(), None);
+    while !is_over.load(Ordering::Acquire) {
+        sleep(pause);
+        if client.is_none() {
+            client = stores.client(places).ok();
+        }
+        let Some(current) = &mut client else {
+            continue;
+        };
+        let make = |number: usize, person: &_| current.make(kinds[number % kinds.len()], person);
+        match ledger.change(make) {
+            Some(Ok(())) => {}
+            // Whoever fails begins anew.
+            Some(Err(_)) => client = None,
+            None => return,
+        }
+    }
+}
+
+/// Asks on one connection after the other.
+fn keep_asking(ledger: &Ledger, address: &Address, mut dice: Dice, is_over: &AtomicBool) {
+    let mut connection = None;
+    while !is_over.load(Ordering::Acquire) {
+        sleep(BETWEEN);
+        ask(ledger, address, &mut connection, &mut dice);
+    }
+}
+
+/// Asks on connections of their own, which are there already when a gate that was stopped goes on.
+fn keep_coming<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    ledger: &'scope Ledger,
+    address: &'scope Address,
+    mut dice: Dice,
+    is_over: &AtomicBool,
+) {
+    while !is_over.load(Ordering::Acquire) {
+        sleep(BETWEEN_NEW);
+        let mut dice = Dice::new(dice.below(usize::MAX));
+        scope.spawn(move || ask(ledger, address, &mut None, &mut dice));
+    }
+}
+
+fn ask(
+    ledger: &Ledger,
+    address: &Address,
+    connection: &mut Option<Connection<'static>>,
+    dice: &mut Dice,
+) {
+    let (number, person) = ledger.choose(dice.number());
+    if connection.is_none() {
+        *connection = Connection::open(address).ok();
+    }
+    let sent = clock();
+    let status = connection
+        .as_mut()
+        .and_then(|connection| Some(connection.ask(&person.request).ok()?.status));
+    if status.is_none() {
+        *connection = None;
+    }
+    ledger.answered(number, sent, status);
+}
+
+/// How much of each gate is in memory.
+fn memory_of(after: Duration, nodes: &[Node]) -> Result<[String; 4]> {
+    let mut cells = [const { String::new() }; 4];
+    cells[0] = format!("{} s", after.as_secs());
+    for (cell, node) in cells[1..].iter_mut().zip(nodes) {
+        let status = fs::read_to_string(format!("/proc/{}/status", node.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: u64 = kib.context("a process has memory")?.trim().parse()?;
+        *cell = format!("{}.{}", kib / 1024, kib % 1024 * 10 / 1024);
+    }
+    Ok(cells)
+}
+
+/// Numbers that look random, and are the same each time (`SplitMix64`).
+struct Dice(u64);
+
+impl Dice {
+    fn new(seed: usize) -> Self {
+        Self(u64::try_from(seed).unwrap_or(u64::MAX))
+    }
+
+    fn number(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        let end = u64::try_from(end).unwrap_or(u64::MAX);
+        usize::try_from(self.number() % end).unwrap_or(0)
+    }
+}
+
+/// What every answer is held against.
+pub(super) fn explained() -> String {
+    format!(
+        "Milliseconds from a change to the last request after it that let its user in, on any gate; \"too late\" are answers that \
+         let somebody in more than {} ms after a change, \"refused\" those that refused somebody of whom nothing had changed, \
+         otherwise than with 503.\n",
+        BOUND.as_millis()
+    )
+}
+
+const HEAD: [&str; 10] = [
+    "fault", "changes", "answers", "503", "none", "p50 ms", "p99 ms", "max ms", "too late",
+    "refused",
+];
+
+/// How many are never changed.
+const SPARED: usize = 200;
+
+/// How many ask each gate at once.
+const ASKERS: usize = 3;
+
+/// Until the next change.
+const PAUSE: Duration = Duration::from_millis(40);
+
+/// Between the questions on one connection, and between connections that ask once.
+const BETWEEN: Duration = Duration::from_millis(3);
+const BETWEEN_NEW: Duration = Duration::from_millis(100);
+
+/// How long everything is well before and after a fault.
+const BEFORE: Duration = Duration::from_secs(4);
+const AFTER: Duration = Duration::from_secs(8);

@@ -1,0 +1,191 @@
+//! Who was changed and when, and what the gates answered to that.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::distribution::Distribution;
+use super::node::Person;
+use crate::step::clock;
+
+/// Everybody, in the order in which they are changed. The last ones never are.
+pub(super) struct Ledger {
+    people: Vec<Person>,
+    fates: Vec<Fate>,
+    /// How many are changed at most.
+    changeable: usize,
+    /// Who comes next.
+    next: AtomicUsize,
+    began: Instant,
+    tally: Mutex<Tally>,
+}
+
+/// What has become of somebody, in microseconds since the beginning.
+#[derive(Default)]
+struct Fate {
+    /// When the change was made; 0 while nobody has begun to make it, [`UNKNOWN`] while nobody knows whether it is made.
+    changed: AtomicU64,
+    /// By how much the last request came after that which was let in all the same.
+    late: AtomicU64,
+}
+
+/// How the gates have answered.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) answers: u64,
+    /// 503.
+    pub(super) unavailable: u64,
+    /// None came, or no whole one.
+    pub(super) unanswered: u64,
+    /// Somebody was let in whose change was older than the bound.
+    pub(super) too_late: u64,
+    /// Somebody of whom nothing had changed was refused otherwise than with 503.
+    pub(super) refused: BTreeMap<u16, u64>,
+}
+
+impl Ledger {
+    /// One in which the last `spared` are never changed.
+    pub(super) fn new(people: Vec<Person>, spared: usize) -> Self {
+        let fates = people.iter().map(|_| Fate::default()).collect();
+        Self {
+            fates,
+            changeable: people.len() - spared,
+            people,
+            next: AtomicUsize::new(0),
+            began: clock(),
+            tally: Mutex::default(),
+        }
+    }
+
+    /// Has `make` change the next one, if there is one left. What fails may have been done all the same.
+    pub(super) fn change<T>(
+        &self,
+        make: impl FnOnce(usize, &Person) -> anyhow::Result<T>,
+    ) -> Option<anyhow::Result<T>> {
+        let number = self.next.load(Ordering::Acquire);
+        let (person, fate) = (
+            self.people[..self.changeable].get(number)?,
+            &self.fates[number],
+        );
+        fate.changed.store(UNKNOWN, Ordering::Release);
+        let made = make(number, person);
+        if made.is_ok() {
+            let now = self.micros(clock());
+            fate.changed.store(now, Ordering::Release);
+        }
+        self.next.store(number + 1, Ordering::Release);
+        Some(made)
+    }
+
+    /// Somebody who is worth asking about, by a number that means nothing: changed lately, or soon, or never.
+    pub(super) fn choose(&self, number: u64) -> (usize, &Person) {
+        let next = self.next.load(Ordering::Acquire);
+        let among = |from: usize, to: usize| {
+            let count = u64::try_from(to - from).unwrap_or(1).max(1);
+            from + usize::try_from(number / 4 % count).unwrap_or(0)
+        };
+        let chosen = match number % 4 {
+            0 => among(self.changeable, self.people.len()),
+            1 => among(next, self.changeable.min(next + SOON)),
+            _ => among(next.saturating_sub(LATELY), next),
+        };
+        let chosen = chosen.min(self.people.len() - 1);
+        (chosen, &self.people[chosen])
+    }
+
+    /// A request about this one was sent then, and answered so, or not at all.
+    pub(super) fn answered(&self, number: usize, sent: Instant, status: Option<u16>) {
+        let fate = &self.fates[number];
+        let changed = fate.changed.load(Ordering::Acquire);
+        let late = self.micros(sent).saturating_sub(changed);
+        let is_changed = number < self.changeable && changed != 0;
+        let mut tally = self.tally();
+        tally.answers += u64::from(status.is_some());
+        match status {
+            None => tally.unanswered += 1,
+            Some(200) if is_changed && late > 0 => {
+                fate.late.fetch_max(late, Ordering::AcqRel);
+                tally.too_late += u64::from(Duration::from_micros(late) > BOUND);
+            }
+            Some(503) => tally.unavailable += 1,
+            Some(200) => {}
+            Some(_) if is_changed => {}
+            Some(status) => *tally.refused.entry(status).or_default() += 1,
+        }
+    }
+
+    /// How the gates have answered so far.
+    pub(super) fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// By how much the last request of each who was changed came later, which was let in all the same.
+    pub(super) fn late(&self) -> Distribution {
+        let mut late = Distribution::default();
+        for fate in &self.fates {
+            let changed = fate.changed.load(Ordering::Acquire);
+            if changed != 0 && changed != UNKNOWN {
+                late.push(Duration::from_micros(fate.late.load(Ordering::Acquire)));
+            }
+        }
+        late
+    }
+
+    fn micros(&self, at: Instant) -> u64 {
+        let micros = at.saturating_duration_since(self.began).as_micros();
+        // Zero says something else.
+        u64::try_from(micros).unwrap_or(UNKNOWN - 1).max(1)
+    }
+}
+
+/// So old what the gates let somebody in by may be: what they hear is trusted for two and a half seconds at most, and the list of
+/// revocations counts for three.
+pub(super) const BOUND: Duration = Duration::from_secs(3);
+
+const UNKNOWN: u64 = u64::MAX;
+
+/// How many of those who were changed are asked about, and of those who will be.
+const LATELY: usize = 300;
+const SOON: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use anyhow::bail;
+
+    use super::*;
+
+    #[test]
+    fn only_what_was_surely_changed_long_ago_must_not_be_let_in() {
+        let people = (0..4).map(|number| {
+            let text = format!("user-{number}");
+            Person::new(text.clone(), String::new(), text)
+        });
+        let ledger = Ledger::new(people.collect(), 1);
+        assert!(
+            ledger
+                .change(|_, _| Ok(()))
+                .is_some_and(|made| made.is_ok())
+        );
+        assert!(
+            ledger
+                .change(|_, _| -> anyhow::Result<()> { bail!("down") })
+                .is_some()
+        );
+        let (now, later) = (clock(), clock() + BOUND * 2);
+        for number in 0..4 {
+            for status in [Some(200), Some(401), Some(503), None] {
+                ledger.answered(number, now, status);
+                ledger.answered(number, later, status);
+            }
+        }
+        let tally = ledger.tally().clone();
+        assert_eq!(
+            (tally.answers, tally.unavailable, tally.unanswered),
+            (24, 8, 8)
+        );
+        assert_eq!(tally.too_late, 1);
+        // Of the third, whom nobody has changed yet, and of the last.
+        assert_eq!(tally.refused, BTreeMap::from([(401, 4)]));
+    }
+}

@@ -1,0 +1,110 @@
+//! WebSockets: a service that holds them open, and how long they last.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+
+use crate::bench::http::{Address, Extent, get};
+use crate::step::clock;
+
+/// Where the gates' route to the service begins.
+pub(super) const PATH: &str = "/socket";
+
+/// Starts the service in this process, and says where it listens. It agrees to every WebSocket, and says nothing on it.
+///
+/// # Errors
+/// When no port is free.
+pub(super) fn start() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    // A thread for each: there are as many as gates, for each change under way. All end with this program.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            // A connection that breaks shows at the client.
+            std::thread::spawn(move || hold(stream).is_ok());
+        }
+    });
+    Ok(port)
+}
+
+fn hold(mut stream: TcpStream) -> Result<()> {
+    head(&mut stream)?;
+    stream.write_all(AGREED)?;
+    let mut block = [0; 1024];
+    while stream.read(&mut block)? > 0 {}
+    Ok(())
+}
+
+/// A WebSocket through a gate.
+pub(super) struct Socket(TcpStream);
+
+impl Socket {
+    /// Opens one with this cookie.
+    ///
+    /// # Errors
+    /// When the gate does not let it in.
+    pub(super) fn open(address: &Address, cookie: &str) -> Result<Self> {
+        let Address::Tcp(port) = *address else {
+            bail!("gates listen on TCP here");
+        };
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        let fields = ASKED.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let cookie = [("Cookie".to_owned(), cookie.to_owned())];
+        stream.write_all(&get(PATH, &[&fields[..], &cookie].concat()))?;
+        let status = head(&mut stream)?;
+        ensure!(status == 101, "a WebSocket is answered with {status}");
+        Ok(Self(stream))
+    }
+
+    /// Waits until the gate ends it: when that was.
+    ///
+    /// # Errors
+    /// When it does not, or says something else.
+    pub(super) fn ended(mut self) -> Result<Instant> {
+        let mut first = [0];
+        let read = self.0.read(&mut first)?;
+        let ended = clock();
+        ensure!(
+            read == 0 || first[0] == CLOSE,
+            "{first:?} came on a WebSocket"
+        );
+        Ok(ended)
+    }
+}
+
+/// Reads a head, and no further: its status, which of a request means nothing.
+fn head(stream: &mut TcpStream) -> Result<u16> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        ensure!(head.len() < LONGEST_HEAD, "a head does not end");
+        ensure!(stream.read(&mut byte)? > 0, "the connection was closed");
+        head.push(byte[0]);
+    }
+    match head.starts_with(b"GET") {
+        true => Ok(0),
+        false => Ok(Extent::of(&head)?.map_or(0, |extent| extent.status)),
+    }
+}
+
+/// RFC 6455, with its own example of a key.
+const ASKED: [(&str, &str); 4] = [
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
+const AGREED: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+/// The first byte of a Close frame (RFC 6455 §5.2).
+const CLOSE: u8 = 0x88;
+
+const LONGEST_HEAD: usize = 16 << 10;
+
+/// After so long a WebSocket counts as one that goes on.
+const LIMIT: Duration = Duration::from_secs(30);

@@ -40,6 +40,7 @@ pub use self::server::{RedisAddress, RedisServer};
 pub(super) use self::survey::survey;
 pub(super) use self::tracking::{Tracking, TrackingTarget};
 use super::health::Health;
+use super::process::Jitter;
 use super::{PROBE_EVERY, StoreHealth};
 
 /// What the line to a Redis depends on.
@@ -61,6 +62,7 @@ pub(super) struct Redis {
     target: RedisTarget,
     line: watch::Sender<Line>,
     writes: Semaphore,
+    jitter: Jitter,
     /// The command that has written last, and the code with which the server has refused it (`OOM`, `READONLY`).
     refused_write: Mutex<Option<(&'static str, String)>>,
     health: Health,
@@ -87,11 +89,12 @@ pub(super) struct Unwritten;
 
 impl Redis {
     /// One to which [`Redis::keep_line`] opens the line.
-    pub(super) fn new(target: RedisTarget) -> Self {
+    pub(super) fn new(target: RedisTarget, jitter: Jitter) -> Self {
         Self {
             target,
             line: watch::Sender::new(Line::Opening),
             writes: Semaphore::new(MAX_WRITES),
+            jitter,
             refused_write: Mutex::default(),
             health: Health::new(Source::Redis, None),
         }
@@ -213,7 +216,7 @@ impl Redis {
                 }
             }
             if matches!(*self.line.borrow(), Line::Broken) {
-                sleep(HOLD).await;
+                sleep(self.jitter.halve(HOLD)).await;
             }
         }
     }

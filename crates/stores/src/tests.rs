@@ -24,6 +24,7 @@ mod migration;
 mod outages;
 mod postgres_changes;
 mod rates;
+mod replicas;
 mod sentinel;
 mod sessions;
 mod shares;

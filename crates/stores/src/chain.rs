@@ -208,6 +208,9 @@ impl<T: Truth> Chain<T> {
             };
             let found = lookup.found.as_ref();
             let kept = self.keep(&key, found, asked, backing).await;
+            if kept == Kept::Unsure && found.is_none() {
+                self.memory.remove(&key);
+            }
             if kept == Kept::Unsure && left > 0 {
                 flight.ask_again(self.memory.changes.ticket(self.clock.monotonic()));
                 continue;

@@ -177,6 +177,16 @@ impl<F: Fact> Memory<F> {
                     stripes: self.changes.stripes(key, subject),
                 },
             );
+        } else {
+            self.remove(key);
+        }
+    }
+
+    /// Forgets what was known under `key`: it is known to have been otherwise since, and must not come back as
+    /// [stale](Memory::stale).
+    pub(super) fn remove(&self, key: &str) {
+        if let Some(entries) = &self.entries {
+            entries.remove(key);
         }
     }
 }

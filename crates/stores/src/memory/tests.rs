@@ -98,6 +98,18 @@ fn a_session_is_forgotten_when_it_ends() {
 }
 
 #[test]
+fn an_answer_that_is_not_kept_takes_the_earlier_one_away() {
+    let start = Instant::now();
+    let settings = settings(60 * SECOND, 10);
+    let memory = Memory::new(settings, Duration::ZERO, nothing_heard(), NO_JITTER);
+    let asked = asked(&memory, start);
+    memory.remember("7", Some(&User::default()), asked, start, Duration::MAX);
+    memory.remember("7", None, asked, start, Duration::MAX);
+    assert!(memory.recall("7", start).is_none() && !memory.knew("7"));
+    assert!(memory.stale("7", start, 60 * SECOND).is_none());
+}
+
+#[test]
 fn a_later_answer_replaces_an_earlier_one() {
     let (memory, start) = (memory(3 * SECOND, 10), Instant::now());
     memory.remember(

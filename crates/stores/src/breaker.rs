@@ -53,15 +53,14 @@ impl Breaker {
         let mut receiver = self.is_open.subscribe();
         if receiver.wait_for(|is_open| *is_open).await.is_err() {
             // It cannot be: the sender is ours.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
     /// The server has said something, be it that it is not there.
     pub(super) fn answered(&self) {
         self.answers.fetch_add(1, Ordering::Relaxed);
-        self.is_open
-            .send_if_modified(|is_open| std::mem::take(is_open));
+        self.is_open.send_if_modified(std::mem::take);
     }
 
     /// This one has waited for its whole time. Opens the breaker, and says so, unless somebody was answered in that time.

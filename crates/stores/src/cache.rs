@@ -77,6 +77,10 @@ pub(super) enum Written {
 
 impl<F: Recorded> SharedCache<F> {
     /// `kind` stands in the keys, behind the prefix of `settings`. A question to the truth takes `longest_question` at the most.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each says something else, and there is one caller"
+    )]
     pub(super) fn new(
         cells: Arc<dyn Cells>,
         settings: &RedisSettings,

@@ -115,8 +115,8 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "memory does not look at what was heard",
         file: "memory.rs",
-        before: "now < entry.trusted_until && self.changes.leave(entry.ticket, entry.stripes, now)",
-        after: "now < entry.trusted_until",
+        before: "at < entry.trusted_until && self.changes.leave(entry.ticket, entry.stripes, now)",
+        after: "at < entry.trusted_until",
     },
     Mutation {
         what: "what a whole channel says is ignored",
@@ -183,5 +183,41 @@ const MUTATIONS: &[Mutation] = &[
         file: "chain.rs",
         before: "if self.flights.is_under_way(&key) || self.memory.has(&key) {",
         after: "if self.memory.has(&key) {",
+    },
+    Mutation {
+        what: "what is due is repeated whatever was heard",
+        file: "memory.rs",
+        before: "is_trusted.then_some(Recalled {",
+        after: "(is_trusted || entry.early > 0 && entry.is_due(at)).then_some(Recalled {",
+    },
+    Mutation {
+        what: "who is to ask again for what is due prolongs it instead",
+        file: "memory.rs",
+        before: "EntryAction::Retain(std::mem::take(&mut entry.early) > 0)",
+        after: "entry.trusted_until += 60_000_000_000;\n            EntryAction::Retain(std::mem::take(&mut entry.early) > 0)",
+    },
+    Mutation {
+        what: "times are made longer in place of shorter",
+        file: "process.rs",
+        before: "time.saturating_sub(self.part_of(time / 10))",
+        after: "time + self.part_of(time / 10)",
+    },
+    Mutation {
+        what: "what was heard to have changed counts while the truth is down",
+        file: "memory.rs",
+        before: "entry.found.filter(|_| !is_late && !was_heard())",
+        after: "entry.found.filter(|_| !is_late || was_heard())",
+    },
+    Mutation {
+        what: "what was known counts for ever while the truth is down",
+        file: "memory.rs",
+        before: "entry.found.filter(|_| !is_late && !was_heard())",
+        after: "entry.found.filter(|_| is_late || !was_heard())",
+    },
+    Mutation {
+        what: "what Redis has counts while the truth is down, although that has said more",
+        file: "chain.rs",
+        before: "match self.is_unchallenged(key, &hit, asked) {",
+        after: "match true || self.is_unchallenged(key, &hit, asked) {",
     },
 ];

@@ -24,11 +24,12 @@ pub trait IssuerKeys: fmt::Debug + Send + Sync {
     /// The keys as far as they are known. Called for every token: it must not wait.
     fn current(&self) -> Arc<JwtKeys>;
 
-    /// Whether there are newer keys than those with which a token named an unknown one. May ask the issuer; the
-    /// implementation bounds how often and how long, because anybody can send such tokens.
+    /// Whether there are newer keys than those among which a token named one that is unknown, `unverified_kid`. May ask the
+    /// issuer; the implementation bounds how often and how long, because anybody can send such tokens.
     fn newer_than<'a>(
         &'a self,
         tried: &'a Arc<JwtKeys>,
+        unverified_kid: Option<&'a str>,
     ) -> Pin<Box<dyn Future<Output = Newer> + Send + 'a>>;
 }
 
@@ -51,7 +52,8 @@ impl Issuer {
         if !matches!(opened, Err(OpenError::UnknownKey)) {
             return Ok(opened?);
         }
-        match self.keys.newer_than(&known).await {
+        let kid = jwt.unverified_kid();
+        match self.keys.newer_than(&known, kid.as_deref()).await {
             Newer::Keys(newer) => Ok(jwt.open(&newer, &self.demands, now)?),
             Newer::None => Err(OpenError::UnknownKey.into()),
             Newer::Unknown => Err(Refusal::NoIssuerKeys),

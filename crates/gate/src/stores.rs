@@ -103,15 +103,18 @@ pub enum Source {
     Postgres,
     /// The application's database, SQLite.
     Sqlite,
+    /// What was known before the database went down, where the operator has it count for a while.
+    Stale,
 }
 
 impl Source {
     /// Every store, in the order in which they are asked.
-    pub const ALL: [Source; 4] = [
+    pub const ALL: [Source; 5] = [
         Source::Memory,
         Source::Redis,
         Source::Postgres,
         Source::Sqlite,
+        Source::Stale,
     ];
 
     /// The store's name in logs, metrics and health reports.
@@ -121,6 +124,7 @@ impl Source {
             Source::Redis => "redis",
             Source::Postgres => "postgres",
             Source::Sqlite => "sqlite",
+            Source::Stale => "stale",
         }
     }
 }
@@ -150,4 +154,13 @@ pub enum StoreError {
         /// How long we waited.
         limit: Duration,
     },
+}
+
+impl StoreError {
+    /// The store that was asked.
+    pub fn store(&self) -> Source {
+        match self {
+            Self::Failed { store, .. } | Self::TimedOut { store, .. } => *store,
+        }
+    }
 }

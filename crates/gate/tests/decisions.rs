@@ -608,6 +608,7 @@ impl IssuerKeys for FakeIssuer {
     fn newer_than<'a>(
         &'a self,
         _: &'a Arc<JwtKeys>,
+        _: Option<&'a str>,
     ) -> Pin<Box<dyn Future<Output = Newer> + Send + 'a>> {
         Box::pin(async { (self.newer)(self) })
     }

@@ -1,16 +1,20 @@
 //! The keys of the issuer whose tokens are accepted, and when he is asked for them again.
 //!
 //! One task asks, so there is never more than one question at a time: at start-up, every ten minutes, and when a token
-//! names a key that is not known, which is how issuers announce a new one. Anybody can send such a token, so that counts
-//! once in ten seconds; in between, tokens of unknown keys are refused without a question. Keys replace the known ones
-//! only when they are valid as a whole. Those that are known stay for as long as the issuer does not answer.
+//! names a key that is not known, which is how issuers announce a new one. Anybody can send such a token, so each name of a
+//! key counts once in ten seconds: in between, tokens that name it are refused without a question. All who name others wait for one
+//! question, which is put a second after the one before, so strangers who make up names delay a genuine new key by that second
+//! and no more. Keys replace the known ones only when they are valid as a whole. Those that are known stay for as long as the
+//! issuer does not answer; then there is no question for ten seconds, whatever tokens name.
 
 mod source;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -54,17 +58,37 @@ pub(crate) struct Keychain {
     current: ArcSwap<JwtKeys>,
     /// Whether everything that the issuer has to say was heard at least once.
     is_known: AtomicBool,
-    /// The last question on behalf of a token.
-    asked: Mutex<Option<Asked>>,
+    /// Whether the issuer did not answer the last question.
+    is_failing: AtomicBool,
+    /// The questions on behalf of tokens.
+    asked: Mutex<Questions>,
     questions: mpsc::UnboundedSender<Question>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
-/// A question on behalf of a token: when it was put, and how to wait until it is answered.
+/// The questions on behalf of tokens.
+#[derive(Default)]
+struct Questions {
+    hasher: RandomState,
+    /// The last one for each name of a key, by its hash. Some are forgotten when there are too many.
+    by_kid: HashMap<u64, Asked>,
+    last: Option<Asked>,
+    /// The one that was not put yet, so that whoever asks now has it answered with what the issuer says later.
+    waiting: Option<CancellationToken>,
+}
+
+/// A question on behalf of a token: when it came up, and how to wait until it is answered.
+#[derive(Clone)]
 struct Asked {
     at: Instant,
     answered: CancellationToken,
+}
+
+impl Asked {
+    fn is_of_late(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) < PAUSE
+    }
 }
 
 /// A question as the task gets it.
@@ -91,6 +115,7 @@ impl Keychain {
         let keychain = Arc::new(Self {
             current: ArcSwap::from_pointee(known),
             is_known: AtomicBool::new(!matches!(source, Some(Source::Url(_)))),
+            is_failing: AtomicBool::new(false),
             asked: Mutex::default(),
             questions,
             tasks: TaskTracker::new(),
@@ -121,29 +146,57 @@ impl Keychain {
     pub(crate) async fn is_usable(&self) -> bool {
         let known = self.current();
         self.is_known.load(Ordering::Relaxed)
-            || matches!(self.newer_than(&known).await, Newer::Keys(_))
+            || matches!(self.newer_than(&known, None).await, Newer::Keys(_))
     }
 
-    /// Asks for newer keys than `tried`, or joins a question of the last seconds; the token says when it is answered.
-    fn ask(&self, tried: &Arc<JwtKeys>) -> CancellationToken {
+    /// Asks for newer keys than `tried`, or joins the question that waits to be put, or that of the last seconds for the same
+    /// name; the token says when it is answered.
+    fn ask(&self, tried: &Arc<JwtKeys>, unverified_kid: Option<&str>) -> CancellationToken {
         let now = clock::monotonic();
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(asked) = &*asked
-            && now.saturating_duration_since(asked.at) < PAUSE
-        {
+        let mut questions = self.questions();
+        let kid = questions.hasher.hash_one(unverified_kid);
+        let of_kid = questions.by_kid.get(&kid);
+        let of_all = questions.last.as_ref();
+        let of_all = of_all.filter(|_| self.is_failing.load(Ordering::Relaxed));
+        let mut earlier = of_kid.into_iter().chain(of_all);
+        if let Some(asked) = earlier.find(|asked| asked.is_of_late(now)) {
             return asked.answered.clone();
         }
+        let waiting = questions.waiting.as_ref();
+        let waiting = waiting.filter(|waiting| !waiting.is_cancelled());
+        let answered = match waiting {
+            Some(waiting) => waiting.clone(),
+            None => self.put(tried),
+        };
+        let asked = Asked {
+            at: now,
+            answered: answered.clone(),
+        };
+        if questions.by_kid.len() >= MOST_KIDS {
+            questions.by_kid.retain(|_, asked| asked.is_of_late(now));
+        }
+        if questions.by_kid.len() >= MOST_KIDS {
+            questions.by_kid.clear();
+        }
+        questions.by_kid.insert(kid, asked.clone());
+        questions.waiting = Some(answered.clone());
+        questions.last = Some(asked);
+        answered
+    }
+
+    /// A question for the task.
+    fn put(&self, tried: &Arc<JwtKeys>) -> CancellationToken {
         let answered = CancellationToken::new();
         // Without a task to take it the question is dropped, and with that it counts as answered.
         let _ = self.questions.send(Question {
             tried: Arc::clone(tried),
             _waiters: answered.clone().drop_guard(),
         });
-        *asked = Some(Asked {
-            at: now,
-            answered: answered.clone(),
-        });
         answered
+    }
+
+    fn questions(&self) -> MutexGuard<'_, Questions> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -155,9 +208,10 @@ impl IssuerKeys for Keychain {
     fn newer_than<'a>(
         &'a self,
         tried: &'a Arc<JwtKeys>,
+        unverified_kid: Option<&'a str>,
     ) -> Pin<Box<dyn Future<Output = Newer> + Send + 'a>> {
         Box::pin(async move {
-            self.ask(tried).cancelled_owned().await;
+            self.ask(tried, unverified_kid).cancelled_owned().await;
             let current = self.current();
             if !Arc::ptr_eq(tried, &current) {
                 Newer::Keys(current)
@@ -193,8 +247,21 @@ impl Renewal {
     async fn keep_on(mut self, mut inbox: mpsc::UnboundedReceiver<Question>) {
         let _part = vital::part("the renewal of the issuer's keys");
         let stop = self.keychain.stop.clone();
-        let mut question = None;
+        let (mut question, mut put) = (None, None);
         loop {
+            let pause = match (&question, put) {
+                (Some(_), Some(put)) => GAP.saturating_sub(since(put)),
+                (Some(_) | None, _) => Duration::ZERO,
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(pause) => {}
+            }
+            if question.is_some() {
+                put = Some(clock::monotonic());
+            }
+            // Whoever asks from now on may mean a key that is published from now on.
+            self.keychain.questions().waiting = None;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.renew() => drop(question),
@@ -220,6 +287,13 @@ impl Renewal {
         }
     }
 
+    fn failing(&mut self, is_failing: bool) {
+        self.is_failing = is_failing;
+        self.keychain
+            .is_failing
+            .store(is_failing, Ordering::Relaxed);
+    }
+
     /// Asks once. Only keys that are valid as a whole replace those that are known.
     async fn renew(&mut self) {
         let read = self.source.read().await;
@@ -233,7 +307,7 @@ impl Renewal {
                 if keys.published() == 0 {
                     tracing::warn!(from = %self.source, "the issuer publishes no key that can be used");
                 }
-                self.is_failing = false;
+                self.failing(false);
                 self.keychain.current.store(Arc::new(keys));
                 self.keychain.is_known.store(true, Ordering::Relaxed);
                 self.metrics.jwks_refreshed("ok");
@@ -245,16 +319,26 @@ impl Renewal {
                         "cannot have the issuer's keys; those that are known stay"
                     );
                 }
-                self.is_failing = true;
+                self.failing(true);
                 self.metrics.jwks_refreshed("failed");
             }
         }
     }
 }
 
-/// How long after a question on behalf of a token there is none for another one; and after how long an issuer who did not
-/// answer is asked again.
+fn since(time: Instant) -> Duration {
+    clock::monotonic().saturating_duration_since(time)
+}
+
+/// How long after a question on behalf of a token there is none for another one that names the same key; and after how long an
+/// issuer who did not answer is asked again.
 const PAUSE: Duration = Duration::from_secs(10);
+
+/// How long after a question on behalf of a token there is none for any other one.
+const GAP: Duration = Duration::from_secs(1);
+
+/// How many names of keys are told apart: more than anybody asks about by mistake. They take about 100 bytes each.
+const MOST_KIDS: usize = 1024;
 
 /// How often the issuer is asked although all is well: so long may a key that he withdrew still be accepted.
 const INTERVAL: Duration = Duration::from_secs(600);

@@ -11,6 +11,7 @@ pub(crate) fn process(runtime: Handle) -> Process {
         runtime,
         clock: clock(),
         vital: |name| Box::new(vital::part(name)),
+        random: || fastrand::u64(..),
     }
 }
 

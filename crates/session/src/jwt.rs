@@ -81,6 +81,21 @@ impl<'a> Jwt<'a> {
         Ok(Some(Self { text }))
     }
 
+    /// The name of the key that the token claims to be signed with, if it names one. Anybody can write any: it says which key to
+    /// look for, and nothing else.
+    #[must_use]
+    pub fn unverified_kid(&self) -> Option<String> {
+        let jws = Jws::split(self.text).ok()?;
+        let mut buffer = [0; MAX_HEADER_LEN];
+        match JwsHeader::read(jws.header, &mut buffer)
+            .ok()?
+            .unverified_kid
+        {
+            UnverifiedKid::Text(kid) => Some(kid.to_string()),
+            UnverifiedKid::Absent | UnverifiedKid::NotText => None,
+        }
+    }
+
     /// Verifies the signature, then the claims, at the time `now`.
     ///
     /// # Errors

@@ -15,10 +15,10 @@ use gate::{Lookup, Source};
 
 use super::fact::Trust;
 use super::hex;
-use super::process::Clock;
+use super::process::{Clock, Jitter};
 use super::record::{self, About, Known, Recorded};
 use super::redis::{Aged, Cells, Unwritten};
-use super::settings::RedisSettings;
+use super::settings::{CacheFormat, RedisSettings};
 
 /// What nodes tell one another about one kind of fact.
 pub(super) struct SharedCache<F> {
@@ -32,6 +32,8 @@ pub(super) struct SharedCache<F> {
     /// How much older an answer can be than it looks, because it was on its way to a Redis that stood still.
     longest_way: Duration,
     clock: Clock,
+    jitter: Jitter,
+    format: CacheFormat,
     facts: PhantomData<fn() -> F>,
 }
 
@@ -40,6 +42,8 @@ pub(super) struct SharedCache<F> {
 pub(super) enum Cached<F> {
     /// It knows.
     Hit(Hit<F>),
+    /// It has this, which nobody vouches for. [`SharedCache::find`] has no doubts; its caller may.
+    Doubted(Option<F>),
     /// It does not know; and whether the caller is the one who may write down what the truth says.
     Miss(Option<Lease>),
     /// It did not answer, or there is none.
@@ -73,6 +77,10 @@ pub(super) enum Written {
 
 impl<F: Recorded> SharedCache<F> {
     /// `kind` stands in the keys, behind the prefix of `settings`. A question to the truth takes `longest_question` at the most.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each says something else, and there is one caller"
+    )]
     pub(super) fn new(
         cells: Arc<dyn Cells>,
         settings: &RedisSettings,
@@ -81,11 +89,11 @@ impl<F: Recorded> SharedCache<F> {
         absent_ttl: Duration,
         longest_question: Duration,
         clock: Clock,
+        jitter: Jitter,
     ) -> Self {
         let lease_lasts = longest_question + settings.timeout + BEYOND;
         Self {
             prefix: format!("{}{kind}", settings.key_prefix),
-            about,
             trust: Trust {
                 present: settings.cache_ttl,
                 absent: absent_ttl,
@@ -93,8 +101,14 @@ impl<F: Recorded> SharedCache<F> {
             lease_lasts,
             // The lease is placed at most two time-outs after the question, and what takes its place comes before it ends.
             longest_way: lease_lasts + 2 * settings.timeout,
+            format: match F::of_true(&about) {
+                Some(_) => settings.format,
+                None => CacheFormat::Record,
+            },
+            about,
             cells,
             clock,
+            jitter,
             facts: PhantomData,
         }
     }
@@ -110,7 +124,7 @@ impl<F: Recorded> SharedCache<F> {
         if value.is_empty() {
             return self.lease(&redis_key).await;
         }
-        match record::read(&value, &self.about, key) {
+        match self.known(&value, key) {
             None => Cached::Miss(None),
             Some(Known { found, lasts }) => Cached::Hit(Hit {
                 lookup: Lookup {
@@ -136,11 +150,15 @@ impl<F: Recorded> SharedCache<F> {
         found: Option<&F>,
         ago: Duration,
     ) -> Result<Written, Unwritten> {
-        let lasts = self.trust.of(found, self.clock.now());
+        let lasts = self.jitter.shorten(self.trust.of(found, self.clock.now()));
         let left = lasts.saturating_sub(ago);
-        let record = record::write(found, &self.about, key, lasts);
+        let written = match self.format {
+            CacheFormat::Record => Some(record::write(found, &self.about, key, lasts)),
+            CacheFormat::True => found.map(|_| TRUE.to_vec()),
+        };
         // Redis knows no shorter time than a millisecond.
-        let value = (left >= MILLISECOND).then_some((record.as_slice(), left));
+        let written = written.as_deref().filter(|_| left >= MILLISECOND);
+        let value = written.map(|written| (written, left));
         let redeemed = self
             .cells
             .redeem(&self.key(key), lease.0.as_bytes(), value)
@@ -165,6 +183,17 @@ impl<F: Recorded> SharedCache<F> {
     pub(super) fn key_of<'a>(&self, redis_key: &'a [u8]) -> Option<&'a str> {
         let key = redis_key.strip_prefix(self.prefix.as_bytes())?;
         str::from_utf8(key).ok()
+    }
+
+    /// What a value says about `key`. How old a `true` is nobody knows, so it counts for nothing where that matters.
+    fn known(&self, value: &[u8], key: &str) -> Option<Known<F>> {
+        if self.format == CacheFormat::True && value == TRUE {
+            return Some(Known {
+                found: F::of_true(&self.about),
+                lasts: None,
+            });
+        }
+        record::read(value, &self.about, key)
     }
 
     async fn lease(&self, redis_key: &[u8]) -> Cached<F> {
@@ -198,5 +227,8 @@ impl Lease {
 
 /// How long a lease lasts beyond the longest question.
 const BEYOND: Duration = Duration::from_secs(1);
+
+/// What gates write that know no more than that a user exists.
+const TRUE: &[u8] = b"true";
 
 const MILLISECOND: Duration = Duration::from_millis(1);

@@ -8,11 +8,13 @@
 //! [ticket](super::changes), and each key of Redis a [lease](super::cache::Lease). An answer during which something was heard is asked
 //! for again.
 
+mod stale;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gate::{Lookup, Source, StoreError};
+use gate::{Source, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio_util::task::TaskTracker;
@@ -21,11 +23,11 @@ use super::cache::{Cached, Hit, Lease, SharedCache, Written};
 use super::changes::Channels;
 use super::fact::Fact as _;
 use super::hearing::{Channel, Hears, Word};
-use super::memory::{Asked, Memory};
+use super::memory::{Asked, Memory, Recalled};
 use super::process::Clock;
 use super::record::Recorded;
 use super::reporter::Reporter;
-use super::single_flight::{Answer, Flight, Seat, SingleFlight};
+use super::single_flight::{Answer, Flight, Rank, Seat, SingleFlight, Wait};
 use super::{Asked as AskedFor, Change, ChangeListener, Outcome};
 
 /// Where it is decided what exists.
@@ -67,7 +69,7 @@ pub(super) trait Truth: Send + Sync + 'static {
             .all(|source| match source {
                 Source::Postgres => channels.postgres,
                 Source::Redis => channels.redis,
-                Source::Memory | Source::Sqlite => false,
+                Source::Memory | Source::Sqlite | Source::Stale => false,
             })
     }
 
@@ -102,6 +104,8 @@ pub(super) struct Chain<T: Truth> {
     pub(super) reporter: Reporter,
     pub(super) tasks: Tasks,
     pub(super) clock: Clock,
+    /// How long beyond its time an answer counts while the database gives none.
+    pub(super) stale_if_down: Duration,
     /// Takes keys that the database has said something about, so that they are deleted from the cache.
     pub(super) outdated: Option<Sender<Box<str>>>,
     /// Hears what was heard, for those who have been answered long ago.
@@ -116,41 +120,69 @@ impl<T: Truth> Chain<T> {
         question: impl FnOnce() -> T::Question,
     ) -> Answer<T::Fact> {
         match self.recall(key) {
-            Some(lookup) => Ok(lookup),
+            Some(recalled) => {
+                if recalled.is_due {
+                    self.refresh(key, question);
+                }
+                Ok(recalled.lookup)
+            }
             // In a box, so that those who need not wait do not carry the room for waiting with them.
-            None => Box::pin(self.fetch(key, question)).await,
+            None => Box::pin(self.fetch(key, Rank::Known, question)).await,
         }
     }
 
     /// What is known under `key` without asking anybody.
-    pub(super) fn recall(&self, key: &str) -> Option<Lookup<T::Fact>> {
-        let lookup = self.memory.recall(key, self.clock.monotonic())?;
-        self.reporter.found(&lookup);
-        Some(lookup)
+    pub(super) fn recall(&self, key: &str) -> Option<Recalled<T::Fact>> {
+        let recalled = self.memory.recall(key, self.clock.monotonic())?;
+        self.reporter.found(&recalled.lookup);
+        Some(recalled)
+    }
+
+    /// Has the stores beyond memory asked for what memory says is due, unless somebody has done so. Nobody waits for that, and what
+    /// memory has stays what it is.
+    #[cold]
+    pub(super) fn refresh(self: &Arc<Self>, key: &str, question: impl FnOnce() -> T::Question) {
+        if self.memory.claim(key) {
+            // A flight that is full or under way is as good as one of our own.
+            let _ = self.board(key, Rank::Known, question);
+        }
     }
 
     /// What the stores beyond memory answer to `question`. Waits for the answer of a flight.
     pub(super) async fn fetch(
         self: &Arc<Self>,
         key: &str,
+        rank: Rank,
         question: impl FnOnce() -> T::Question,
     ) -> Answer<T::Fact> {
+        let Some(wait) = self.board(key, rank, question) else {
+            return Err(self.failure("too many lookups are under way"));
+        };
+        wait.landed()
+            .await
+            .unwrap_or_else(|| Err(self.failure("the lookup was given up")))
+    }
+
+    /// A place in the flight for `key`, which takes off if there is none to join. `None` when there are too many.
+    fn board(
+        self: &Arc<Self>,
+        key: &str,
+        rank: Rank,
+        question: impl FnOnce() -> T::Question,
+    ) -> Option<Wait<T::Fact>> {
         let changes = &self.memory.changes;
         let ticket = changes.ticket(self.clock.monotonic());
         // Whom an answer names is not known before it is there.
         let stripes = changes.stripes(key, None);
         let is_current = |asked| !changes.said(self.truth.channels(), asked, stripes);
-        let wait = match self.flights.join(key, ticket, is_current) {
-            Seat::Full => return Err(self.failure("too many lookups are under way")),
-            Seat::Passenger(wait) => wait,
+        match self.flights.join(key, rank, ticket, is_current) {
+            Seat::Full => None,
+            Seat::Passenger(wait) => Some(wait),
             Seat::Pilot(flight, wait) => {
                 self.tasks.spawn(Arc::clone(self).fly(flight, question()));
-                wait
+                Some(wait)
             }
-        };
-        wait.landed()
-            .await
-            .unwrap_or_else(|| Err(self.failure("the lookup was given up")))
+        }
     }
 
     /// Asks the cache, then the truth, and remembers what they say.
@@ -167,11 +199,18 @@ impl<T: Truth> Chain<T> {
                 was_heard: !self.memory.changes.is_deaf(at),
             };
             let (answer, backing) = self.ask(&key, &question, asked).await;
-            let Ok(lookup) = &answer else {
-                return flight.land(answer);
+            let lookup = match &answer {
+                Ok(lookup) => lookup,
+                Err(error) => {
+                    let stale = self.stale(&key, error, backing);
+                    return flight.land(stale.map_or(answer, Ok));
+                }
             };
             let found = lookup.found.as_ref();
             let kept = self.keep(&key, found, asked, backing).await;
+            if kept == Kept::Unsure && found.is_none() {
+                self.memory.remove(&key);
+            }
             if kept == Kept::Unsure && left > 0 {
                 flight.ask_again(self.memory.changes.ticket(self.clock.monotonic()));
                 continue;
@@ -186,13 +225,14 @@ impl<T: Truth> Chain<T> {
         key: &str,
         question: &T::Question,
         asked: Asked,
-    ) -> (Answer<T::Fact>, Backing) {
+    ) -> (Answer<T::Fact>, Backing<T::Fact>) {
         let cached = match &self.cache {
             Some(cache) => self.ask_cache(cache, key, asked).await,
             None => Cached::Skipped,
         };
         let backing = match cached {
             Cached::Hit(hit) => return (Ok(hit.lookup), Backing::Cache(hit.left)),
+            Cached::Doubted(found) => Backing::Doubted(found),
             Cached::Miss(lease) => lease.map_or(Backing::Nothing, Backing::Lease),
             Cached::Skipped | Cached::Unwritable => Backing::Nothing,
         };
@@ -207,7 +247,7 @@ impl<T: Truth> Chain<T> {
         key: &str,
         found: Option<&T::Fact>,
         asked: Asked,
-        backing: Backing,
+        backing: Backing<T::Fact>,
     ) -> Kept {
         let changes = &self.memory.changes;
         // Before anything is looked at, so that whatever is heard from now on counts.
@@ -232,7 +272,7 @@ impl<T: Truth> Chain<T> {
                     }
                 }
             }
-            (Backing::Nothing | Backing::Lease(_), _) => (asked, None),
+            (Backing::Doubted(_) | Backing::Nothing | Backing::Lease(_), _) => (asked, None),
         };
         // Where only Redis would say that something has changed, it does so of what it has, and for as long.
         let at_most = match changes.needed_only(Channel::Redis) && self.cache.is_some() {
@@ -257,10 +297,15 @@ impl<T: Truth> Chain<T> {
                 self.reporter.found(&hit.lookup);
                 Cached::Hit(hit)
             }
-            Cached::Hit(_) => {
+            Cached::Hit(hit) => {
                 self.reporter.answered(Source::Redis, Outcome::Missed);
-                Cached::Miss(None)
+                match self.is_unchallenged(key, &hit, asked) {
+                    true => Cached::Doubted(hit.lookup.found),
+                    false => Cached::Miss(None),
+                }
             }
+            // Only this has doubts.
+            Cached::Doubted(found) => Cached::Doubted(found),
             Cached::Miss(lease) => {
                 self.reporter.answered(Source::Redis, Outcome::Missed);
                 Cached::Miss(lease)
@@ -284,13 +329,7 @@ impl<T: Truth> Chain<T> {
         if !changes.has(Channel::Postgres) {
             return true;
         }
-        let found = hit.lookup.found.as_ref();
-        let stripes = changes.stripes(key, found.and_then(|fact| fact.subject()));
-        !changes.is_deaf(asked.at)
-            && hit.age.is_some_and(|age| {
-                let ticket = changes.ticket_of(asked.at, age);
-                !changes.said(POSTGRES, ticket, stripes)
-            })
+        !changes.is_deaf(asked.at) && self.is_unchallenged(key, hit, asked)
     }
 
     /// A failure on the way to the truth.
@@ -304,7 +343,9 @@ impl<T: Truth> Chain<T> {
 
 /// What the cache has to do with an answer.
 #[derive(Debug)]
-enum Backing {
+enum Backing<F> {
+    /// The cache has this, which would count if nothing had changed. Nobody knows whether something has.
+    Doubted(Option<F>),
     /// It comes from there, where it is kept for so long, if that is known.
     Cache(Option<Duration>),
     /// It may be written there.

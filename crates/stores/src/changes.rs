@@ -66,6 +66,11 @@ impl Channels {
         redis: false,
     };
 
+    pub(super) const ALL: Self = Self {
+        postgres: true,
+        redis: true,
+    };
+
     /// Those that are among both.
     pub(super) fn and(self, other: Self) -> Self {
         Self {
@@ -219,7 +224,8 @@ impl Changes {
         (self.hasher.hash_one(key) & (STRIPES as u64 - 1)) as u16
     }
 
-    fn nanos(&self, now: Instant) -> u64 {
+    /// This time as a number that fits into little room.
+    pub(super) fn nanos(&self, now: Instant) -> u64 {
         let since = now.saturating_duration_since(self.start);
         // 0 is when nothing was heard.
         u64::try_from(since.as_nanos()).map_or(u64::MAX, |nanos| nanos.saturating_add(1))

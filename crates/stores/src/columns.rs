@@ -331,11 +331,16 @@ pub(super) fn decimal(text: String) -> Value {
 
 /// Whether the values of a user, and `more` bytes beside them, are so few and small that caches keep them.
 pub(super) fn fit(user: &User, more: usize) -> bool {
-    user.columns().iter().map(weight).sum::<usize>() + more <= MAX_WEIGHT
+    weight_of(user) + more <= MAX_WEIGHT
 }
 
-/// In bytes, as [`weight`] counts them: a hundred memberships. The bounds of caches count users, so what each may take has
-/// a bound too; a user with more is asked for each time.
+/// About how many bytes a user's columns take.
+pub(super) fn weight_of(user: &User) -> usize {
+    user.columns().iter().map(weight).sum()
+}
+
+/// In bytes, as [`weight`] counts them: a hundred memberships. What each user may take has a bound, so that
+/// one does not take the place of thousands; a user with more is asked for each time.
 pub(super) const MAX_WEIGHT: usize = 16 * 1024;
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::process::Clock;
+use super::single_flight::Rank;
 
 /// How connections to one database are opened and closed.
 pub(super) trait Opener {
@@ -37,6 +38,8 @@ pub(super) trait Opener {
 pub(super) struct Connections<O: Opener> {
     opener: O,
     slots: Semaphore,
+    /// As many as strangers may have at once: they leave some of the slots to those who are known.
+    for_strangers: Semaphore,
     /// The one used last is on top, so that those that are not needed get old and are closed.
     idle: Mutex<Vec<Idle<O::Connection>>>,
     lifetime: Duration,
@@ -56,6 +59,7 @@ pub(super) struct Taken<'a, O: Opener> {
     opened: Instant,
     home: &'a Connections<O>,
     _slot: SemaphorePermit<'a>,
+    _of_strangers: Option<SemaphorePermit<'a>>,
 }
 
 impl<O: Opener> Connections<O> {
@@ -68,6 +72,8 @@ impl<O: Opener> Connections<O> {
         Self {
             opener,
             slots: Semaphore::new(limit),
+            // The only connection is for everybody.
+            for_strangers: Semaphore::new((limit - limit.div_ceil(4)).max(1)),
             idle: Mutex::default(),
             lifetime,
             clock,
@@ -78,7 +84,16 @@ impl<O: Opener> Connections<O> {
     ///
     /// # Errors
     /// When the database cannot be reached or lets us not in, or after [`Connections::close`].
-    pub(super) async fn take(&self) -> Result<Taken<'_, O>, O::Error> {
+    pub(super) async fn take(&self, rank: Rank) -> Result<Taken<'_, O>, O::Error> {
+        let of_strangers = match rank {
+            Rank::Known => None,
+            Rank::Stranger => Some(
+                self.for_strangers
+                    .acquire()
+                    .await
+                    .map_err(|_| O::closed())?,
+            ),
+        };
         let slot = self.slots.acquire().await.map_err(|_| O::closed())?;
         let (connection, opened) = match self.pop() {
             Some(idle) => (idle.connection, idle.opened),
@@ -89,6 +104,7 @@ impl<O: Opener> Connections<O> {
             opened,
             home: self,
             _slot: slot,
+            _of_strangers: of_strangers,
         })
     }
 
@@ -100,6 +116,7 @@ impl<O: Opener> Connections<O> {
     /// Takes no more questions, and says farewell to the database on the idle connections.
     pub(super) async fn close(&self) {
         self.slots.close();
+        self.for_strangers.close();
         let idle = std::mem::take(&mut *self.idle());
         for Idle { connection, .. } in idle {
             // The database finds out by itself when it does not hear it.

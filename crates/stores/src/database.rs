@@ -5,11 +5,14 @@ use std::sync::Arc;
 use gate::{Source, StoreError, User};
 use tokio::time::sleep;
 
+use super::breaker::Backoff;
 use super::columns::ColumnError;
 use super::connections::Connections;
 use super::pools::{self, DatabaseTarget, Lease, Pools};
 use super::postgres::{Postgres, PostgresOpener};
+use super::process::Jitter;
 use super::settings::{DatabaseSettings, DatabaseUrl, Settings};
+use super::single_flight::Rank;
 use super::sqlite::{Sqlite, SqliteOpener};
 use super::told::{Flaw, Told};
 use super::{PROBE_EVERY, StoreHealth};
@@ -70,10 +73,10 @@ impl Database {
     }
 
     /// What is known about the session of this token and its user.
-    pub(super) async fn find_session(&self, token: &str) -> Result<Told, StoreError> {
+    pub(super) async fn find_session(&self, token: &str, rank: Rank) -> Result<Told, StoreError> {
         match self {
-            Self::Postgres(postgres) => postgres.find_session(token).await,
-            Self::Sqlite(sqlite) => sqlite.find_session(token).await,
+            Self::Postgres(postgres) => postgres.find_session(token, rank).await,
+            Self::Sqlite(sqlite) => sqlite.find_session(token, rank).await,
         }
     }
 
@@ -92,13 +95,26 @@ impl Database {
     }
 
     /// Keeps its health current, for ever.
-    pub(super) async fn watch(&self) {
+    pub(super) async fn watch(&self, jitter: Jitter) {
+        let mut backoff = Backoff::new(jitter);
         loop {
-            match self {
-                Self::Postgres(postgres) => postgres.probe().await,
-                Self::Sqlite(sqlite) => sqlite.probe().await,
-            }
-            sleep(PROBE_EVERY).await;
+            let hangs = match self {
+                Self::Postgres(postgres) => {
+                    postgres.probe().await;
+                    postgres.hangs()
+                }
+                Self::Sqlite(sqlite) => {
+                    sqlite.probe().await;
+                    false
+                }
+            };
+            let pause = if hangs {
+                backoff.pause(PROBE_EVERY)
+            } else {
+                backoff.reset();
+                PROBE_EVERY
+            };
+            sleep(pause).await;
         }
     }
 

@@ -18,8 +18,11 @@ pub(super) trait Fact: Clone + Send + Sync + 'static {
     /// The user whom it names, where it is not known under the user's id itself.
     fn subject(&self) -> Option<&str>;
 
-    /// Whether it is so small that caches keep it: their bounds count entries.
+    /// Whether it is so small that caches keep it.
     fn fits(&self) -> bool;
+
+    /// About how many bytes it takes beside its own size.
+    fn weight(&self) -> usize;
 }
 
 impl Fact for User {
@@ -35,6 +38,10 @@ impl Fact for User {
 
     fn fits(&self) -> bool {
         columns::fit(self, 0)
+    }
+
+    fn weight(&self) -> usize {
+        columns::weight_of(self)
     }
 }
 
@@ -62,6 +69,21 @@ impl Fact for KnownSession {
         .all(|text| text.len() <= MAX_TEXT)
             && columns::fit(&self.user, claims::weight_of(self.stored.more_claims()))
     }
+
+    fn weight(&self) -> usize {
+        let columns = self.stored.columns();
+        let texts = [
+            Some(columns.subject),
+            columns.email,
+            columns.name,
+            columns.standing.impersonated_by,
+        ];
+        let texts: usize = texts.into_iter().flatten().map(str::len).sum();
+        AS_JSON
+            + texts
+            + columns::weight_of(&self.user)
+            + claims::weight_of(self.stored.more_claims())
+    }
 }
 
 /// How long a cache vouches for what it was told.
@@ -86,6 +108,9 @@ impl Trust {
         }
     }
 }
+
+/// In bytes: what a session's claims take as JSON beside the texts.
+const AS_JSON: usize = 128;
 
 /// In bytes: addresses and names that caches keep. Longer ones are some user's joke, and asked for each time.
 const MAX_TEXT: usize = 1024;

@@ -8,6 +8,7 @@
 //! at the latest after twice [`Settings::absent_ttl`]. No cache knows a session for longer than it lives. Where a channel says
 //! what changes, a change counts at once, and nothing is answered from memory while the channel is silent.
 
+mod breaker;
 mod cache;
 mod chain;
 mod changes;
@@ -72,6 +73,7 @@ pub use self::postgres::{
     ChangeTriggers, OwnTableError, PostgresHost, PostgresServer, SharedRows, SharedRowsError,
     SharedRowsSurvey, TriggerFlaw, Verify, WatchedTable,
 };
+use self::process::Jitter;
 pub use self::process::{Clock, Process};
 pub use self::rates::SharedRates;
 use self::record::About;
@@ -89,8 +91,8 @@ use self::secondary::SecondaryStorage;
 use self::sessions::SessionTruth;
 pub use self::sessions::{Counting, Sessions, UnknownTokens};
 pub use self::settings::{
-    DatabaseSettings, DatabaseUrl, MemorySettings, RedisSettings, SessionTables, Settings,
-    UserTable,
+    CacheFormat, DatabaseSettings, DatabaseUrl, MemorySettings, RedisSettings, SessionTables,
+    Settings, UserTable,
 };
 pub use self::standing::{Need, StandingColumn, StandingColumns};
 pub use self::survey::{
@@ -228,6 +230,7 @@ impl Stores {
             observer,
             tasks: &tasks,
             clock: &pools.process().clock,
+            jitter: Jitter::new(pools.process().random),
             stop: &stop,
             audiences: &audiences,
             listener,
@@ -235,9 +238,10 @@ impl Stores {
         let (users, sessions) = (builder.users(), builder.sessions());
         if let Some(database) = servers.database.clone() {
             let (stop, vital) = (stop.clone(), pools.process().vital);
+            let jitter = Jitter::new(pools.process().random);
             tasks.spawn(async move {
                 let _part = vital("the watch on the database");
-                stop.run_until_cancelled(database.watch()).await;
+                stop.run_until_cancelled(database.watch(jitter)).await;
             });
         }
         Ok(Self(Arc::new(Open {
@@ -420,6 +424,7 @@ struct Builder<'a> {
     observer: Arc<dyn Observer>,
     tasks: &'a Tasks,
     clock: &'a Clock,
+    jitter: Jitter,
     stop: &'a CancellationToken,
     /// Those of the channels on which something is heard.
     audiences: &'a [Arc<Audience>],
@@ -485,6 +490,7 @@ impl Builder<'_> {
             self.settings.absent_ttl,
             database.timeout,
             self.clock.clone(),
+            self.jitter,
         ))
     }
 
@@ -509,7 +515,7 @@ impl Builder<'_> {
         let outdated = cache.is_some() && channels.postgres;
         let (outdated, waiting) = outdated.then(chain::outdated).unzip();
         let chain = Arc::new(Chain {
-            memory: Memory::new(memory, self.settings.absent_ttl, changes),
+            memory: Memory::new(memory, self.settings.absent_ttl, changes, self.jitter),
             cache,
             truth,
             flights: Arc::default(),
@@ -519,6 +525,7 @@ impl Builder<'_> {
             },
             tasks: self.tasks.clone(),
             clock: self.clock.clone(),
+            stale_if_down: self.settings.stale_if_down,
             outdated,
             listener: Arc::clone(&self.listener),
         });

@@ -1,13 +1,15 @@
-//! The first store: this process's own cache, bounded in number and in time.
+//! The first store: this process's own cache, bounded in number, in bytes and in time.
 
 use std::time::{Duration, Instant};
 
 use gate::{Lookup, Source};
-use quick_cache::sync::Cache;
+use quick_cache::Weighter;
+use quick_cache::sync::{Cache, EntryAction, EntryResult};
 use session::UnixTime;
 
-use super::changes::{Changes, Stripes, Ticket};
+use super::changes::{Changes, Channels, Stripes, Ticket};
 use super::fact::{Fact, Trust};
+use super::process::Jitter;
 use super::settings::MemorySettings;
 
 /// What this process has learnt lately.
@@ -18,18 +20,31 @@ use super::settings::MemorySettings;
 #[derive(Debug)]
 pub(super) struct Memory<F> {
     /// `None` when the cache is off.
-    entries: Option<Cache<Box<str>, Entry<F>>>,
+    entries: Option<Cache<Box<str>, Entry<F>, Weights>>,
     trust: Trust,
+    jitter: Jitter,
     /// What was heard.
     pub(super) changes: Changes,
 }
 
+/// As small as it can be: there may be millions.
 #[derive(Clone, Debug)]
 struct Entry<F> {
     found: Option<F>,
-    trusted_until: Instant,
+    /// Until when it is trusted, as [`Changes::nanos`].
+    trusted_until: u64,
     ticket: Ticket,
+    /// How long before its end it is due, in units of [`EARLY`]. Zero: it is not, or somebody has seen to it.
+    early: u32,
     stripes: Stripes,
+}
+
+/// What memory knows.
+#[derive(Debug)]
+pub(super) struct Recalled<F> {
+    pub(super) lookup: Lookup<F>,
+    /// Whether it will end soon, so that it should be asked for again.
+    pub(super) is_due: bool,
 }
 
 /// A question that was asked of the next store.
@@ -45,29 +60,75 @@ pub(super) struct Asked {
     pub(super) was_heard: bool,
 }
 
+/// How much room an entry takes of [`MemorySettings::bytes`].
+#[derive(Clone, Debug)]
+struct Weights {
+    /// What the smallest entry takes: so many of these fit as there may be entries.
+    least: u64,
+}
+
 impl<F: Fact> Memory<F> {
     /// `settings` say for how long what exists is trusted to.
-    pub(super) fn new(settings: MemorySettings, absent_ttl: Duration, changes: Changes) -> Self {
-        let on = settings.entries > 0 && !settings.ttl.is_zero();
+    pub(super) fn new(
+        settings: MemorySettings,
+        absent_ttl: Duration,
+        changes: Changes,
+        jitter: Jitter,
+    ) -> Self {
+        let entries = || {
+            let weights = Weights {
+                least: settings.bytes.div_ceil(settings.entries as u64),
+            };
+            Cache::with_weighter(settings.entries, settings.bytes, weights)
+        };
         Self {
-            entries: on.then(|| Cache::new(settings.entries)),
+            entries: settings.is_on().then(entries),
             trust: Trust {
                 present: settings.ttl,
                 absent: absent_ttl,
             },
+            jitter,
             changes,
         }
     }
 
     /// What is known under `key` and still trusted at `now`. Does not wait, and allocates nothing.
-    pub(super) fn recall(&self, key: &str, now: Instant) -> Option<Lookup<F>> {
+    pub(super) fn recall(&self, key: &str, now: Instant) -> Option<Recalled<F>> {
         let entry = self.entries.as_ref()?.get(key)?;
+        let at = self.changes.nanos(now);
         let is_trusted =
-            now < entry.trusted_until && self.changes.leave(entry.ticket, entry.stripes, now);
-        is_trusted.then_some(Lookup {
-            found: entry.found,
-            source: Source::Memory,
+            at < entry.trusted_until && self.changes.leave(entry.ticket, entry.stripes, now);
+        is_trusted.then_some(Recalled {
+            is_due: entry.is_due(at),
+            lookup: Lookup {
+                found: entry.found,
+                source: Source::Memory,
+            },
         })
+    }
+
+    /// Takes it upon the caller to ask again for what is known under `key` and due. Only one of those who try is given that.
+    pub(super) fn claim(&self, key: &str) -> bool {
+        let Some(entries) = &self.entries else {
+            return false;
+        };
+        let claimed = entries.entry(&Box::from(key), Some(Duration::ZERO), |_, entry| {
+            EntryAction::Retain(std::mem::take(&mut entry.early) > 0)
+        });
+        matches!(claimed, EntryResult::Retained(true))
+    }
+
+    /// What existed under `key`, for when nobody answers: until so long `beyond` the time for which it was trusted, unless
+    /// something was heard of it since. Whether anything would have been heard does not matter here.
+    pub(super) fn stale(&self, key: &str, now: Instant, beyond: Duration) -> Option<F> {
+        let entry = self.entries.as_ref()?.get(key)?;
+        let beyond = u64::try_from(beyond.as_nanos()).unwrap_or(u64::MAX);
+        let is_late = self.changes.nanos(now) >= entry.trusted_until.saturating_add(beyond);
+        let was_heard = || {
+            self.changes
+                .said(Channels::ALL, entry.ticket, entry.stripes)
+        };
+        entry.found.filter(|_| !is_late && !was_heard())
     }
 
     /// Whether there was something under `key` when somebody last asked, however long ago. Entries that are too old to be
@@ -92,7 +153,7 @@ impl<F: Fact> Memory<F> {
         now: Instant,
         at_most: Duration,
     ) {
-        let trusted = self.trust.of(found, asked.now);
+        let trusted = self.jitter.shorten(self.trust.of(found, asked.now));
         // A time to live so long that it has no end is a mistake; such an entry is not kept.
         let (Some(entries), Some(trusted_until)) = (&self.entries, asked.at.checked_add(trusted))
         else {
@@ -103,204 +164,57 @@ impl<F: Fact> Memory<F> {
             .map_or(trusted_until, |end| end.min(trusted_until));
         if trusted_until > asked.at {
             let subject = found.and_then(Fact::subject);
+            let [began, ends] = [asked.at, trusted_until].map(|time| self.changes.nanos(time));
+            // What does not exist is asked for again when somebody wants to know: strangers make up much of it.
+            let early = found.map_or(0, |_| (ends - began) / 10 / EARLY);
             entries.insert(
                 key.into(),
                 Entry {
                     found: found.cloned(),
-                    trusted_until,
+                    trusted_until: ends,
                     ticket: asked.ticket,
+                    early: u32::try_from(early).unwrap_or(u32::MAX),
                     stripes: self.changes.stripes(key, subject),
                 },
             );
+        } else {
+            self.remove(key);
+        }
+    }
+
+    /// Forgets what was known under `key`: it is known to have been otherwise since, and must not come back as
+    /// [stale](Memory::stale).
+    pub(super) fn remove(&self, key: &str) {
+        if let Some(entries) = &self.entries {
+            entries.remove(key);
         }
     }
 }
+
+impl<F> Entry<F> {
+    fn is_due(&self, at: u64) -> bool {
+        at.saturating_add(u64::from(self.early) * EARLY) >= self.trusted_until
+    }
+}
+
+impl<F: Fact> Weighter<Box<str>, Entry<F>> for Weights {
+    fn weight(&self, key: &Box<str>, entry: &Entry<F>) -> u64 {
+        let text = key.len() + entry.found.as_ref().map_or(0, Fact::weight);
+        let bytes = OF_EACH + (size_of::<Entry<F>>() + text) as u64;
+        bytes.max(self.least)
+    }
+}
+
+/// About a millisecond, in nanoseconds.
+const EARLY: u64 = 1 << 20;
+
+/// What an entry takes beside itself and its texts: the place of its key, what allocating that costs, and the cache's own
+/// notes, as measured by a test.
+const OF_EACH: u64 = 64;
 
 #[cfg(test)]
 #[expect(
     clippy::disallowed_methods,
     reason = "a test needs some instant to count from"
 )]
-mod tests {
-    use gate::{KnownSession, User};
-    use session::{Standing, StoredColumns, StoredSession};
-
-    use super::super::changes::Channels;
-    use super::super::hearing::Channel;
-    use super::*;
-
-    const NOW: UnixTime = UnixTime::from_secs(1_900_000_000);
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn memory(ttl: Duration, entries: usize) -> Memory<User> {
-        Memory::new(MemorySettings { ttl, entries }, SECOND, nothing_heard())
-    }
-
-    fn nothing_heard() -> Changes {
-        Changes::new(Channels::NONE, Channels::NONE, Instant::now())
-    }
-
-    fn asked(memory: &Memory<impl Fact>, at: Instant) -> Asked {
-        Asked {
-            at,
-            now: NOW,
-            ticket: memory.changes.ticket(at),
-            was_heard: true,
-        }
-    }
-
-    #[test]
-    fn present_and_absent_users_expire_after_their_own_times() {
-        let (memory, start) = (memory(3 * SECOND, 10), Instant::now());
-        memory.remember(
-            "7",
-            Some(&User::default()),
-            asked(&memory, start),
-            start,
-            Duration::MAX,
-        );
-        memory.remember("8", None, asked(&memory, start), start, Duration::MAX);
-        let known = |subject, after| {
-            memory
-                .recall(subject, start + after)
-                .map(|lookup| lookup.found)
-        };
-
-        assert_eq!(known("7", Duration::ZERO), Some(Some(User::default())));
-        assert_eq!(known("8", Duration::ZERO), Some(None));
-        assert_eq!(known("9", Duration::ZERO), None);
-        assert_eq!(known("8", SECOND), None);
-        assert_eq!(
-            known("7", 3 * SECOND - Duration::from_nanos(1)),
-            Some(Some(User::default()))
-        );
-        assert_eq!(known("7", 3 * SECOND), None);
-        let knew = |subject| memory.knew(subject);
-        assert_eq!([knew("7"), knew("8"), knew("9")], [true, false, false]);
-    }
-
-    #[test]
-    fn a_session_is_forgotten_when_it_ends() {
-        let settings = MemorySettings {
-            ttl: 60 * SECOND,
-            entries: 10,
-        };
-        let (memory, start) = (
-            Memory::new(settings, SECOND, nothing_heard()),
-            Instant::now(),
-        );
-        let session = StoredSession::new(StoredColumns {
-            subject: "7",
-            email: None,
-            name: None,
-            standing: Standing::default(),
-            issued_at: None,
-            expires_at: NOW.saturating_add(2 * SECOND),
-        });
-        let known = KnownSession {
-            stored: session.unwrap(),
-            user: User::default(),
-        };
-        memory.remember(
-            "id",
-            Some(&known),
-            asked(&memory, start),
-            start,
-            Duration::MAX,
-        );
-        let almost = 2 * SECOND - Duration::from_nanos(1);
-        assert!(memory.recall("id", start + almost).is_some());
-        assert!(memory.recall("id", start + 2 * SECOND).is_none());
-    }
-
-    #[test]
-    fn a_later_answer_replaces_an_earlier_one() {
-        let (memory, start) = (memory(3 * SECOND, 10), Instant::now());
-        memory.remember(
-            "7",
-            Some(&User::default()),
-            asked(&memory, start),
-            start,
-            Duration::MAX,
-        );
-        memory.remember("7", None, asked(&memory, start), start, Duration::MAX);
-        assert_eq!(
-            memory.recall("7", start).map(|lookup| lookup.found),
-            Some(None)
-        );
-    }
-
-    #[test]
-    fn nothing_is_known_after_something_was_heard_of_it_or_while_nothing_is() {
-        let start = Instant::now();
-        let channels = Channels {
-            postgres: true,
-            redis: false,
-        };
-        let settings = MemorySettings {
-            ttl: 60 * SECOND,
-            entries: 10,
-        };
-        let memory = Memory::new(settings, SECOND, Changes::new(channels, channels, start));
-        let known = |key| memory.recall(key, start + 2 * SECOND).is_some();
-        let remember = |at| {
-            memory.remember(
-                "7",
-                Some(&User::default()),
-                asked(&memory, at),
-                at,
-                Duration::MAX,
-            );
-        };
-        remember(start + SECOND);
-        assert!(!known("7"), "deaf");
-        memory.changes.listen(Channel::Postgres, start + SECOND);
-        assert!(!known("7"), "from before");
-        remember(start + 2 * SECOND);
-        assert!(known("7"));
-        memory
-            .changes
-            .forget(Channel::Postgres, "7", start + 3 * SECOND);
-        assert!(!known("7"));
-        // A slow answer from before comes in.
-        remember(start + 2 * SECOND);
-        assert!(!known("7"));
-        remember(start + 4 * SECOND);
-        assert!(known("7"));
-    }
-
-    #[test]
-    fn memory_that_is_off_remembers_nothing() {
-        let start = Instant::now();
-        for memory in [memory(Duration::ZERO, 10), memory(SECOND, 0)] {
-            memory.remember(
-                "7",
-                Some(&User::default()),
-                asked(&memory, start),
-                start,
-                Duration::MAX,
-            );
-            memory.remember("8", None, asked(&memory, start), start, Duration::MAX);
-            assert_eq!(memory.recall("7", start), None);
-            assert_eq!(memory.recall("8", start), None);
-        }
-    }
-
-    #[test]
-    fn the_number_of_entries_is_bounded() {
-        let (memory, start) = (memory(SECOND, 100), Instant::now());
-        for subject in 0..10_000 {
-            memory.remember(
-                &subject.to_string(),
-                Some(&User::default()),
-                asked(&memory, start),
-                start,
-                Duration::MAX,
-            );
-        }
-        let known = (0..10_000)
-            .filter(|subject| memory.recall(&subject.to_string(), start).is_some())
-            .count();
-        assert!((1..=100).contains(&known), "{known}");
-    }
-}
+mod tests;

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::connections::{Connections, Opener};
 use super::postgres::listener::{ChangesTarget, PostgresChannel};
 use super::postgres::{ChangeTriggers, PostgresOpener, PostgresServer};
-use super::process::Process;
+use super::process::{Jitter, Process};
 use super::redis::{Redis, RedisAddress, RedisTarget, Tracking, TrackingTarget};
 use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, Settings};
 use super::sqlite::SqliteOpener;
@@ -202,7 +202,7 @@ pub(super) struct RedisLine {
 impl RedisLine {
     fn open(target: RedisTarget, process: &Process) -> Self {
         let line = Self {
-            redis: Arc::new(Redis::new(target)),
+            redis: Arc::new(Redis::new(target, Jitter::new(process.random))),
             stop: CancellationToken::new(),
             keeper: TaskTracker::new(),
         };

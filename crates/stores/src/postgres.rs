@@ -45,11 +45,13 @@ pub use self::server::{PostgresHost, PostgresServer, Verify};
 pub(super) use self::survey::survey;
 pub use self::triggers::{ChangeTriggers, TriggerFlaw, WatchedTable};
 use super::StoreHealth;
+use super::breaker::Breaker;
 use super::columns::ColumnError;
 use super::connections::Connections;
 use super::health::Health;
 use super::identifier::Column;
 use super::settings::{DatabaseSettings, Settings};
+use super::single_flight::Rank;
 use super::standing::StandingRow;
 use super::time::Zone;
 use super::told::{Flaw, StoredRow, Told};
@@ -65,6 +67,7 @@ pub(super) struct Postgres {
     /// Where times in columns of users are read that have no zone; `None` when nothing was configured.
     columns_zone: Option<Zone>,
     health: Health,
+    breaker: Breaker,
     /// What was said about the tables, so that it is said once.
     said: Mutex<BTreeSet<String>>,
 }
@@ -86,6 +89,7 @@ impl Postgres {
             sessions: sessions.map(|tables| ByKey::session(tables, with_sessions)),
             zone: sessions.and_then(|tables| tables.time_zone.clone()),
             health: Health::new(Source::Postgres, settings.realm.clone()),
+            breaker: Breaker::new(),
             said: Mutex::default(),
         }
     }
@@ -96,7 +100,9 @@ impl Postgres {
         subject: &str,
     ) -> Result<Result<Option<User>, Flaw>, StoreError> {
         let users = self.users.as_ref();
-        let (rows, question) = self.answer(|| self.rows(users, subject)).await?;
+        let (rows, question) = self
+            .answer(|| self.rows(users, subject, Rank::Known))
+            .await?;
         Ok(match (&rows[..], question) {
             ([], _) | (_, None) => Ok(None),
             ([row], Some(question)) => {
@@ -124,11 +130,13 @@ impl Postgres {
     }
 
     /// What is known about the session of this token and its user.
-    pub(super) async fn find_session(&self, token: &str) -> Result<Told, StoreError> {
+    pub(super) async fn find_session(&self, token: &str, rank: Rank) -> Result<Told, StoreError> {
         let Some(sessions) = &self.sessions else {
             return Ok(Told::Nothing);
         };
-        let (rows, question) = self.answer(|| self.rows(Some(sessions), token)).await?;
+        let (rows, question) = self
+            .answer(|| self.rows(Some(sessions), token, rank))
+            .await?;
         Ok(match (&rows[..], question) {
             ([], _) | (_, None) => Told::Nothing,
             ([row], Some(question)) => {
@@ -149,11 +157,11 @@ impl Postgres {
     pub(super) async fn probe(&self) {
         // The outcome is in `self.health`.
         let _ = self
-            .answer(async || {
+            .answer_in_any_case(async || {
                 for by in self.users.iter().chain(&self.sessions) {
-                    let question = self.learn(by).await?;
+                    let question = self.learn(by, Rank::Known).await?;
                     // Nothing equals NULL, but every name and right that the statement needs is checked.
-                    self.ask(&question, None).await?;
+                    self.ask(&question, None, Rank::Known).await?;
                 }
                 Ok(())
             })
@@ -165,7 +173,7 @@ impl Postgres {
         let asking = |by: &&ByKey| !by.columns.asked.is_nothing();
         let proof = async {
             for by in self.users.iter().chain(&self.sessions).filter(asking) {
-                if let Err(PostgresError::Column(error)) = self.learn(by).await {
+                if let Err(PostgresError::Column(error)) = self.learn(by, Rank::Known).await {
                     return Err(error);
                 }
             }
@@ -178,8 +186,31 @@ impl Postgres {
         self.health.report()
     }
 
-    /// Does `work` within the timeout; a second time, on a new connection, when the first one broke on the way.
+    /// Whether nothing but [`Postgres::probe`] asks, because the database hangs.
+    pub(super) fn hangs(&self) -> bool {
+        self.breaker.is_open()
+    }
+
+    /// Does `work` within the timeout, unless the database is known to hang.
     async fn answer<T, W>(&self, work: impl Fn() -> W) -> Result<T, StoreError>
+    where
+        W: Future<Output = Result<T, PostgresError>>,
+    {
+        tokio::select! {
+            biased;
+            () = self.breaker.opened() => Err(StoreError::Failed {
+                store: Source::Postgres,
+                detail: format!(
+                    "did not answer anybody within {} ms, and is not asked until it does",
+                    self.timeout.as_millis()
+                ),
+            }),
+            answer = self.answer_in_any_case(work) => answer,
+        }
+    }
+
+    /// Does `work` within the timeout; a second time, on a new connection, when the first one broke on the way.
+    async fn answer_in_any_case<T, W>(&self, work: impl Fn() -> W) -> Result<T, StoreError>
     where
         W: Future<Output = Result<T, PostgresError>>,
     {
@@ -192,21 +223,31 @@ impl Postgres {
                 answer => answer,
             }
         };
+        let attempt = self.breaker.attempt();
         let error = match timeout(self.timeout, attempts).await {
             Ok(Ok(answer)) => {
+                self.breaker.answered();
                 self.health.answered();
                 return Ok(answer);
             }
-            Ok(Err(error)) => StoreError::Failed {
-                store: Source::Postgres,
-                detail: error.described(),
-            },
+            Ok(Err(error)) => {
+                self.breaker.answered();
+                StoreError::Failed {
+                    store: Source::Postgres,
+                    detail: error.described(),
+                }
+            }
             Err(_) => {
-                self.connections.forget_idle();
-                StoreError::TimedOut {
+                let error = StoreError::TimedOut {
                     store: Source::Postgres,
                     limit: self.timeout,
+                };
+                // Where others were answered, this one has waited for its turn, and the connections are good.
+                if !self.breaker.timed_out(attempt) {
+                    return Err(error);
                 }
+                self.connections.forget_idle();
+                error
             }
         };
         self.health.failed(&error.to_string());
@@ -218,6 +259,7 @@ impl Postgres {
         &self,
         by: Option<&ByKey>,
         key: &str,
+        rank: Rank,
     ) -> Result<(Vec<Row>, Option<Question>), PostgresError> {
         let by = by.ok_or(PostgresError::NoTable)?;
         if key.contains('\0') {
@@ -227,26 +269,31 @@ impl Postgres {
         let question = match by.known() {
             Some(question) if question.keys.can_hold(key) => question,
             // Before a key is called impossible, we make sure that the column still has the type that says so.
-            Some(_) | None => self.learn(by).await?,
+            Some(_) | None => self.learn(by, rank).await?,
         };
         if !question.keys.can_hold(key) {
             return Ok((Vec::new(), None));
         }
-        match self.ask(&question, Some(key)).await {
+        match self.ask(&question, Some(key), rank).await {
             Err(error) if is_outdated(&error) => {
-                let question = self.learn(by).await?;
+                let question = self.learn(by, rank).await?;
                 if !question.keys.can_hold(key) {
                     return Ok((Vec::new(), None));
                 }
-                let rows = self.ask(&question, Some(key)).await?;
+                let rows = self.ask(&question, Some(key), rank).await?;
                 Ok((rows, Some(question)))
             }
             answer => answer.map(|rows| (rows, Some(question))),
         }
     }
 
-    async fn ask(&self, question: &Question, key: Option<&str>) -> Result<Vec<Row>, PostgresError> {
-        let taken = self.connections.take().await?;
+    async fn ask(
+        &self,
+        question: &Question,
+        key: Option<&str>,
+        rank: Rank,
+    ) -> Result<Vec<Row>, PostgresError> {
+        let taken = self.connections.take(rank).await?;
         let parameters = [(&key as _, Type::TEXT)];
         let answer = taken
             .connection
@@ -259,8 +306,8 @@ impl Postgres {
     }
 
     /// Reads from the catalog what the columns are, and which rows we may see.
-    async fn learn(&self, by: &ByKey) -> Result<Question, PostgresError> {
-        let taken = self.connections.take().await?;
+    async fn learn(&self, by: &ByKey, rank: Rank) -> Result<Question, PostgresError> {
+        let taken = self.connections.take(rank).await?;
         let answer = self.read_catalog(&taken.connection, by).await;
         taken.settle(answer)
     }

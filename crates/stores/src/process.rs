@@ -1,7 +1,7 @@
 //! What the process gives to the stores that it opens.
 
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use session::UnixTime;
 use tokio::runtime::Handle;
@@ -15,6 +15,43 @@ pub struct Process {
     pub clock: Clock,
     /// Marks the calling task as one that the process cannot do without, under this name, until what it returns is dropped.
     pub vital: fn(&'static str) -> Box<dyn Send>,
+    /// Any number, each as likely as another. It spreads times, and keeps no secret.
+    pub random: fn() -> u64,
+}
+
+/// Makes times shorter, each by a little and by another part of it, so that what was learnt at the same time is not asked for
+/// again at the same time.
+#[derive(Clone, Copy)]
+pub(super) struct Jitter(fn() -> u64);
+
+impl Jitter {
+    /// With these numbers.
+    pub(super) const fn new(random: fn() -> u64) -> Self {
+        Self(random)
+    }
+
+    /// `time`, or up to a tenth less: who has said how long it may be stays right.
+    pub(super) fn shorten(self, time: Duration) -> Duration {
+        time.saturating_sub(self.part_of(time / 10))
+    }
+
+    /// `time`, or up to half of it less: for those who all wait for the same.
+    pub(super) fn halve(self, time: Duration) -> Duration {
+        time.saturating_sub(self.part_of(time / 2))
+    }
+
+    /// Anything from nothing to `time`.
+    fn part_of(self, time: Duration) -> Duration {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let part = (u128::from(nanos) * u128::from((self.0)())) >> 64;
+        Duration::from_nanos(u64::try_from(part).unwrap_or(u64::MAX))
+    }
+}
+
+impl fmt::Debug for Jitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Jitter")
+    }
 }
 
 /// Reads the time, for those who may not read it themselves.
@@ -44,5 +81,26 @@ impl Clock {
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_becomes_shorter_by_up_to_a_tenth_and_never_longer() {
+        let second = Duration::from_secs(1);
+        assert_eq!(Jitter::new(|| 0).shorten(second), second);
+        let half = Jitter::new(|| u64::MAX / 2).shorten(second);
+        assert_eq!(half.as_millis(), 950);
+        let shortest = Jitter::new(|| u64::MAX).shorten(second);
+        assert_eq!(shortest.as_millis(), 900);
+        assert_eq!(
+            Jitter::new(|| u64::MAX).shorten(Duration::ZERO),
+            Duration::ZERO
+        );
+        let endless = Jitter::new(|| u64::MAX).shorten(Duration::MAX);
+        assert!(endless <= Duration::MAX);
     }
 }

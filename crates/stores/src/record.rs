@@ -38,6 +38,9 @@ pub(super) trait Recorded: Fact {
     /// In bytes: as much as a record of it ever has, with this many columns of the user and claims of the session.
     fn max_len(columns: usize) -> usize;
 
+    /// What is known of something of which one knows that it exists, and nothing else; `None` where more is asked for.
+    fn of_true(about: &About) -> Option<Self>;
+
     /// Whether it has all that is asked for.
     fn is_whole(&self, about: &About) -> bool;
 
@@ -120,6 +123,10 @@ impl Recorded for User {
         128 + max_len_of(columns)
     }
 
+    fn of_true(about: &About) -> Option<Self> {
+        (about.columns == 0).then(Self::default)
+    }
+
     fn is_whole(&self, about: &About) -> bool {
         self.columns().len() == about.columns
     }
@@ -163,6 +170,10 @@ impl Recorded for KnownSession {
     /// Four texts of a kilobyte, of which JSON may write a byte in six, and the rest.
     fn max_len(columns: usize) -> usize {
         26 * 1024 + max_len_of(columns)
+    }
+
+    fn of_true(_: &About) -> Option<Self> {
+        None
     }
 
     fn is_whole(&self, about: &About) -> bool {

@@ -37,6 +37,7 @@ pub use self::server::{RedisAddress, RedisServer};
 pub(super) use self::survey::survey;
 pub(super) use self::tracking::{Tracking, TrackingTarget};
 use super::StoreHealth;
+use super::process::Jitter;
 
 /// What the lines to a Redis depend on.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,13 +74,13 @@ pub(super) struct Unwritten;
 
 impl Redis {
     /// One to which [`Redis::keep_line`] opens the line.
-    pub(super) fn new(target: RedisTarget) -> Self {
+    pub(super) fn new(target: RedisTarget, jitter: Jitter) -> Self {
         let servers = match &target.server.address {
             RedisAddress::Cluster(seeds) => {
-                Servers::Cluster(Box::new(Cluster::new(seeds, target.clone())))
+                Servers::Cluster(Box::new(Cluster::new(seeds, target.clone(), jitter)))
             }
             RedisAddress::Sentinels(_) | RedisAddress::Tcp { .. } | RedisAddress::Unix(_) => {
-                Servers::One(Arc::new(Node::new(target.clone())))
+                Servers::One(Arc::new(Node::new(target.clone(), jitter)))
             }
         };
         Self {

@@ -19,7 +19,7 @@ use super::record::About;
 use super::reporter::Reporter;
 use super::secondary::SecondaryStorage;
 use super::settings::SessionTables;
-use super::single_flight::Answer;
+use super::single_flight::{Answer, Rank};
 use super::told::Told;
 
 /// How often an address may bring a token that no store knows.
@@ -69,18 +69,29 @@ impl Sessions {
     ) -> Result<Lookup<KnownSession>, FindError> {
         let id = token.id();
         let counting = self.unknown.as_ref().zip(client);
-        let counting = counting.filter(|_| !self.chain.memory.knew(id));
+        let rank = self.rank(id);
+        let counting = counting.filter(|_| rank == Rank::Stranger);
         let counted = match counting {
             Some((unknown, client)) => Some(unknown.count(client).await?),
             None => None,
         };
-        let found = self.chain.fetch(id, || token.clone()).await;
+        let found = self.chain.fetch(id, rank, || (token.clone(), rank)).await;
         // A store that does not answer says nothing about the token.
         let is_unknown = matches!(&found, Ok(Lookup { found: None, .. }));
         if let Some(forget) = counted.filter(|_| !is_unknown) {
             forget();
         }
         Ok(found?)
+    }
+}
+
+impl Sessions {
+    /// Whoever asks for a session that this process has known.
+    fn rank(&self, id: &str) -> Rank {
+        match self.chain.memory.knew(id) {
+            true => Rank::Known,
+            false => Rank::Stranger,
+        }
     }
 }
 
@@ -91,7 +102,13 @@ impl gate::Sessions for Sessions {
         client: Option<IpAddr>,
     ) -> Result<Lookup<KnownSession>, FindError> {
         match self.chain.recall(token.id()) {
-            Some(lookup) => Ok(lookup),
+            Some(recalled) => {
+                if recalled.is_due {
+                    let question = || (token.clone(), Rank::Known);
+                    self.chain.refresh(token.id(), question);
+                }
+                Ok(recalled.lookup)
+            }
             // In a box, so that those who need not wait do not carry the room for waiting with them.
             None => Box::pin(self.look_up(token, client)).await,
         }
@@ -123,18 +140,24 @@ pub(super) enum SessionTruth {
 
 impl Truth for SessionTruth {
     type Fact = KnownSession;
-    type Question = SessionToken;
+    type Question = (SessionToken, Rank);
 
-    async fn find(&self, token: SessionToken, reporter: &Reporter) -> Answer<KnownSession> {
+    async fn find(
+        &self,
+        (token, rank): (SessionToken, Rank),
+        reporter: &Reporter,
+    ) -> Answer<KnownSession> {
         let (storage, database) = match self {
-            Self::Database(database) => return ask_database(database, &token, reporter).await,
+            Self::Database(database) => {
+                return ask_database(database, &token, rank, reporter).await;
+            }
             Self::Redis(storage) => (storage, None),
             Self::RedisThenDatabase(storage, database) => (storage, Some(database)),
         };
         let told = storage.find(token.expose()).await;
         if let (Ok(Told::Nothing), Some(database)) = (&told, database) {
             reporter.answered(Source::Redis, Outcome::Missed);
-            return ask_database(database, &token, reporter).await;
+            return ask_database(database, &token, rank, reporter).await;
         }
         lookup(told, Source::Redis, &token, reporter)
     }
@@ -166,9 +189,10 @@ impl Truth for SessionTruth {
 async fn ask_database(
     database: &Database,
     token: &SessionToken,
+    rank: Rank,
     reporter: &Reporter,
 ) -> Answer<KnownSession> {
-    let told = database.find_session(token.expose()).await;
+    let told = database.find_session(token.expose(), rank).await;
     lookup(told, database.source(), token, reporter)
 }
 

@@ -27,6 +27,8 @@ pub struct Settings {
     pub heard_ttl: Duration,
     /// How long "no such user", or session, is trusted, in memory and in Redis each. Zero: not at all.
     pub absent_ttl: Duration,
+    /// How long beyond its time an answer counts while the database gives none. Zero: not at all.
+    pub stale_if_down: Duration,
     /// The Redis that all nodes share.
     pub redis: Option<RedisSettings>,
     /// The application's database.
@@ -130,7 +132,7 @@ impl Settings {
 impl MemorySettings {
     /// Whether anything is remembered.
     pub fn is_on(self) -> bool {
-        !self.ttl.is_zero() && self.entries > 0
+        !self.ttl.is_zero() && self.entries > 0 && self.bytes > 0
     }
 }
 
@@ -142,6 +144,8 @@ pub struct MemorySettings {
     pub ttl: Duration,
     /// How many users are remembered at most, and how many sessions. Zero turns the cache off.
     pub entries: usize,
+    /// How many bytes the users that are remembered take at most, and how many the sessions. Zero turns the cache off.
+    pub bytes: u64,
 }
 
 /// The Redis that all nodes share: a cache, and perhaps the store in which Better Auth keeps sessions.
@@ -160,8 +164,20 @@ pub struct RedisSettings {
     pub sessions: Option<String>,
     /// PEM certificates to trust for `rediss://` in place of the public authorities.
     pub ca_file: Option<PathBuf>,
+    /// How the cache writes that a user exists.
+    pub format: CacheFormat,
     /// Whether the server is to say what changes there (`CLIENT TRACKING`).
     pub tracking: bool,
+}
+
+/// How the cache in Redis writes that a user exists, where nothing but that is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheFormat {
+    /// A record, which says of which user of which table, and for how long.
+    #[default]
+    Record,
+    /// The word `true`, and nothing for users who do not exist, for gates that know no more than that.
+    True,
 }
 
 /// The application's database, and what is looked up there.

@@ -18,7 +18,24 @@ pub(super) type Answer<F> = Result<Lookup<F>, StoreError>;
 /// before something was heard that concerns it.
 #[derive(Debug)]
 pub(super) struct SingleFlight<F> {
-    under_way: Mutex<HashMap<Arc<str>, UnderWay<F>>>,
+    under_way: Mutex<Flights<F>>,
+}
+
+#[derive(Debug)]
+struct Flights<F> {
+    by_key: HashMap<Arc<str>, UnderWay<F>>,
+    /// How many flights there are for [strangers](Rank::Stranger), superseded ones too.
+    for_strangers: usize,
+}
+
+/// Whether somebody vouches for what is asked for. A share of everything that is scarce is kept from strangers, who are as many as
+/// they like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rank {
+    /// It was there when somebody last asked, or a signature says so.
+    Known,
+    /// Anybody could have made it up.
+    Stranger,
 }
 
 /// A flight, for those who may join it.
@@ -37,6 +54,7 @@ pub(super) struct Wait<F>(watch::Receiver<Option<Answer<F>>>);
 #[derive(Debug)]
 pub(super) struct Flight<F> {
     key: Arc<str>,
+    rank: Rank,
     asked: Arc<Mutex<Ticket>>,
     answer: watch::Sender<Option<Answer<F>>>,
     registry: Arc<SingleFlight<F>>,
@@ -55,7 +73,10 @@ pub(super) enum Seat<F> {
 impl<F> Default for SingleFlight<F> {
     fn default() -> Self {
         Self {
-            under_way: Mutex::default(),
+            under_way: Mutex::new(Flights {
+                by_key: HashMap::new(),
+                for_strangers: 0,
+            }),
         }
     }
 }
@@ -65,6 +86,7 @@ impl<F> SingleFlight<F> {
     pub(super) fn join(
         self: &Arc<Self>,
         key: &str,
+        rank: Rank,
         ticket: Ticket,
         is_current: impl FnOnce(Ticket) -> bool,
     ) -> Seat<F> {
@@ -72,23 +94,27 @@ impl<F> SingleFlight<F> {
             .under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let others = under_way.get(key);
+        let others = under_way.by_key.get(key);
         if let Some(flight) = others.filter(|flight| is_current(read(&flight.asked))) {
             return Seat::Passenger(Wait(flight.wait.clone()));
         }
-        if under_way.len() >= MAX_FLIGHTS {
+        let is_full = under_way.by_key.len() >= MAX_FLIGHTS;
+        let is_stranger = rank == Rank::Stranger;
+        if is_full || is_stranger && under_way.for_strangers >= MAX_FOR_STRANGERS {
             return Seat::Full;
         }
+        under_way.for_strangers += usize::from(is_stranger);
         let (answer, wait) = watch::channel(None);
         let (key, asked) = (Arc::<str>::from(key), Arc::new(Mutex::new(ticket)));
         let flight = UnderWay {
             wait: wait.clone(),
             asked: Arc::clone(&asked),
         };
-        under_way.insert(Arc::clone(&key), flight);
+        under_way.by_key.insert(Arc::clone(&key), flight);
         Seat::Pilot(
             Flight {
                 key,
+                rank,
                 asked,
                 answer,
                 registry: Arc::clone(self),
@@ -102,6 +128,7 @@ impl<F> SingleFlight<F> {
         let under_way = self.under_way.lock();
         under_way
             .unwrap_or_else(PoisonError::into_inner)
+            .by_key
             .contains_key(key)
     }
 }
@@ -135,12 +162,12 @@ impl<F> Flight<F> {
 
     /// Gives everyone who waits the answer. Nobody can join any more by then: who has been told that a user is there may delete
     /// him and ask again, and must not get the answer from before.
-    pub(super) fn land(self, answer: Answer<F>) {
+    pub(super) fn land(mut self, answer: Answer<F>) {
         self.close();
         self.answer.send_replace(Some(answer));
     }
 
-    fn close(&self) {
+    fn close(&mut self) {
         let mut under_way = self
             .registry
             .under_way
@@ -148,8 +175,12 @@ impl<F> Flight<F> {
             .unwrap_or_else(PoisonError::into_inner);
         // The key may be that of another flight by now.
         let is_ours = |flight: &UnderWay<F>| Arc::ptr_eq(&flight.asked, &self.asked);
-        if under_way.get(&self.key).is_some_and(is_ours) {
-            under_way.remove(&self.key);
+        if under_way.by_key.get(&self.key).is_some_and(is_ours) {
+            under_way.by_key.remove(&self.key);
+        }
+        // Once: it is closed again when it is dropped.
+        if std::mem::replace(&mut self.rank, Rank::Known) == Rank::Stranger {
+            under_way.for_strangers -= 1;
         }
     }
 }
@@ -163,6 +194,9 @@ impl<F> Drop for Flight<F> {
 /// Flights outlive the requests that opened them, so the number of connections does not bound them; this does. A flight
 /// lasts no longer than the timeouts of Redis and the database together, and costs about 2 kB.
 const MAX_FLIGHTS: usize = 16_384;
+
+/// How many of them may be for strangers.
+const MAX_FOR_STRANGERS: usize = MAX_FLIGHTS / 2;
 
 #[cfg(test)]
 mod tests {
@@ -178,7 +212,7 @@ mod tests {
     }
 
     fn join(registry: &Arc<SingleFlight<User>>, key: &str) -> Seat<User> {
-        registry.join(key, ticket(), |_| true)
+        registry.join(key, Rank::Known, ticket(), |_| true)
     }
 
     fn found() -> Lookup<User> {
@@ -225,7 +259,7 @@ mod tests {
     async fn nobody_joins_a_flight_that_began_before_a_change() {
         let registry = Arc::new(SingleFlight::default());
         let (early, waits) = pilot(&registry, "7");
-        let Seat::Pilot(late, _) = registry.join("7", ticket(), |_| false) else {
+        let Seat::Pilot(late, _) = registry.join("7", Rank::Known, ticket(), |_| false) else {
             panic!("joined what began before");
         };
         early.land(Ok(found()));
@@ -246,5 +280,29 @@ mod tests {
         assert!(matches!(join(&registry, "0"), Seat::Passenger(_)));
         drop(flights);
         pilot(&registry, "one more");
+    }
+
+    #[test]
+    fn strangers_leave_half_of_the_flights_to_those_who_are_known() {
+        let registry = Arc::new(SingleFlight::<User>::default());
+        let ask = |key: String| registry.join(&key, Rank::Stranger, ticket(), |_| true);
+        let flights: Vec<_> = (0..MAX_FLIGHTS)
+            .map_while(|guess| match ask(guess.to_string()) {
+                Seat::Pilot(flight, _) => Some(flight),
+                Seat::Full | Seat::Passenger(_) => None,
+            })
+            .collect();
+        assert_eq!(flights.len(), MAX_FOR_STRANGERS);
+        let known = 0..MAX_FLIGHTS - MAX_FOR_STRANGERS;
+        let known: Vec<_> = known
+            .map(|known| pilot(&registry, &format!("known {known}")))
+            .collect();
+        assert!(matches!(join(&registry, "one more"), Seat::Full));
+        // A flight that has landed leaves its place, and only once.
+        let mut flights = flights.into_iter();
+        flights.next().unwrap().land(Ok(found()));
+        assert!(matches!(ask("more".to_owned()), Seat::Pilot(..)));
+        drop((flights, known));
+        assert_eq!(registry.under_way.lock().unwrap().for_strangers, 0);
     }
 }

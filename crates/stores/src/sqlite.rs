@@ -31,6 +31,7 @@ use super::connections::Connections;
 use super::health::Health;
 use super::identifier::{Column, Table};
 use super::settings::{DatabaseSettings, Settings};
+use super::single_flight::Rank;
 use super::standing::Seen;
 use super::time::Zone;
 use super::told::{Flaw, Told};
@@ -72,7 +73,7 @@ impl Sqlite {
     ) -> Result<Result<Option<User>, Flaw>, StoreError> {
         let users = self.users.as_ref();
         let rows = self
-            .answer(users.map(|users| &users.statement), subject)
+            .answer(users.map(|users| &users.statement), subject, Rank::Known)
             .await?;
         Ok(match (&rows[..], users) {
             ([], _) | (_, None) => Ok(None),
@@ -82,12 +83,12 @@ impl Sqlite {
     }
 
     /// What is known about the session of this token and its user, within the timeout.
-    pub(super) async fn find_session(&self, token: &str) -> Result<Told, StoreError> {
+    pub(super) async fn find_session(&self, token: &str, rank: Rank) -> Result<Told, StoreError> {
         let Some(sessions) = &self.sessions else {
             return Ok(Told::Nothing);
         };
         let statement = self.statement(sessions).await?;
-        let rows = self.answer(Some(&statement), token).await?;
+        let rows = self.answer(Some(&statement), token, rank).await?;
         Ok(match &rows[..] {
             [] => Told::Nothing,
             [row] => {
@@ -106,14 +107,17 @@ impl Sqlite {
             return;
         }
         if let Some(users) = &self.users
-            && self.answer(Some(&users.statement), "").await.is_err()
+            && self
+                .answer(Some(&users.statement), "", Rank::Known)
+                .await
+                .is_err()
         {
             return;
         }
         if let Some(sessions) = &self.sessions
             && let Ok(statement) = self.learn(sessions).await
         {
-            let _ = self.answer(Some(&statement), "").await;
+            let _ = self.answer(Some(&statement), "", Rank::Known).await;
         }
     }
 
@@ -153,7 +157,7 @@ impl Sqlite {
     /// The columns that the table has, or had when this was last asked on the same connection.
     async fn columns_of(&self, table: &Table) -> Result<Vec<TableColumn>, sqlx::Error> {
         let statement = format!("SELECT * FROM {}", table.quoted());
-        let mut taken = self.connections.take().await?;
+        let mut taken = self.connections.take(Rank::Known).await?;
         let statement = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(statement));
         let answer = (&mut taken.connection).prepare(statement).await;
         let statement = taken.settle(answer)?;
@@ -189,7 +193,9 @@ impl Sqlite {
     async fn has(&self, table: &Table, column: &Column) -> Result<bool, StoreError> {
         let (table, name) = (table.quoted(), column.quoted());
         let statement = format!("SELECT k.{name} FROM {table} AS k WHERE ?1 IS NULL LIMIT 0");
-        let asked = timeout(self.timeout, self.rows(Some(&statement.into()), "")).await;
+        let statement = statement.into();
+        let rows = self.rows(Some(&statement), "", Rank::Known);
+        let asked = timeout(self.timeout, rows).await;
         match asked {
             Ok(Ok(_)) => Ok(true),
             Ok(Err(error)) if missing(&error) => Ok(false),
@@ -207,8 +213,9 @@ impl Sqlite {
         &self,
         statement: Option<&Arc<str>>,
         key: &str,
+        rank: Rank,
     ) -> Result<Vec<SqliteRow>, StoreError> {
-        let error = match timeout(self.timeout, self.rows(statement, key)).await {
+        let error = match timeout(self.timeout, self.rows(statement, key, rank)).await {
             Ok(Ok(rows)) => {
                 self.health.answered();
                 return Ok(rows);
@@ -242,6 +249,7 @@ impl Sqlite {
         &self,
         statement: Option<&Arc<str>>,
         key: &str,
+        rank: Rank,
     ) -> Result<Vec<SqliteRow>, sqlx::Error> {
         let Some(statement) = statement else {
             return Err(sqlx::Error::Configuration(
@@ -249,7 +257,7 @@ impl Sqlite {
             ));
         };
         loop {
-            let mut taken = self.connections.take().await?;
+            let mut taken = self.connections.take(rank).await?;
             let query = sqlx::query(AssertSqlSafe(Arc::clone(statement))).bind(key);
             let answer = query.fetch_all(&mut taken.connection).await;
             match taken.settle(answer) {

@@ -22,18 +22,23 @@ mod claims;
 mod cluster;
 mod cluster_changes;
 mod columns;
+mod migration;
 mod outages;
 mod postgres_changes;
 mod rates;
+mod replicas;
 mod revocations;
 mod sentinel;
 mod sessions;
+mod shares;
 mod simulation;
 mod tracking;
 mod triggers;
 pub(crate) mod urls;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// More than memory needs in any test.
+const MANY_BYTES: u64 = 1 << 30;
 /// Time enough for a healthy server on a busy machine, and short enough to wait for.
 const LIMIT: Duration = Duration::from_secs(2);
 
@@ -60,6 +65,7 @@ fn pools() -> Pools {
         runtime: Handle::current(),
         clock: Clock::new(clock::monotonic, clock::now),
         vital: |_| Box::new(()),
+        random: || fastrand::u64(..),
     })
 }
 
@@ -94,9 +100,11 @@ fn settings(database: DatabaseUrl, table: &str) -> Settings {
         memory: MemorySettings {
             ttl: Duration::ZERO,
             entries: 100,
+            bytes: MANY_BYTES,
         },
         heard_ttl: MINUTE,
         absent_ttl: MINUTE,
+        stale_if_down: Duration::ZERO,
         redis: None,
         database: Some(DatabaseSettings {
             url: database,
@@ -139,6 +147,7 @@ fn redis(url: &str) -> RedisSettings {
         key_prefix: "auth:".to_owned(),
         sessions: None,
         ca_file: None,
+        format: CacheFormat::Record,
         tracking: false,
     }
 }
@@ -466,6 +475,7 @@ async fn each_store_answers_for_the_next() {
         memory: MemorySettings {
             ttl: MINUTE,
             entries: 100,
+            bytes: MANY_BYTES,
         },
         redis: Some(redis(&cache.url())),
         ..settings(postgres(&server), "users")

@@ -97,6 +97,7 @@ impl IssuerKeys for Signer {
     fn newer_than<'a>(
         &'a self,
         _: &'a Arc<JwtKeys>,
+        _: Option<&'a str>,
     ) -> Pin<Box<dyn Future<Output = Newer> + Send + 'a>> {
         Box::pin(async { Newer::None })
     }

@@ -119,6 +119,7 @@ fn database_kind(stores: &stores::Settings) -> Option<Database> {
 const NO_MEMORY: MemorySettings = MemorySettings {
     ttl: Duration::ZERO,
     entries: 0,
+    bytes: 0,
 };
 
 /// The kind of database that is asked.
@@ -179,6 +180,13 @@ impl Uses {
             .lookups
             .is_some_and(SessionLookups::are_in_database_alone);
         self.redis && (self.users || sessions_in_database)
+    }
+
+    /// Whether there is any memory, of what is heard or of what is not, or a cache in Redis.
+    fn remembers(&self) -> bool {
+        let has_room = self.memory.entries > 0 && self.memory.bytes > 0;
+        let in_memory = has_room && (self.hears || !self.memory.ttl.is_zero());
+        in_memory || self.redis_cache()
     }
 
     /// Whether sessions have claims of their own.
@@ -338,7 +346,10 @@ const RULES: &[Rule] = &[
             "MEMORY_CACHE_TTL",
             "HEARD_CACHE_TTL",
             "MEMORY_CACHE_ENTRIES",
+            "MEMORY_CACHE_BYTES",
             "ABSENT_CACHE_TTL",
+            "REDIS_CACHE_FORMAT",
+            "STALE_IF_DOWN",
         ],
         |uses| !uses.stores(),
         "nothing is looked up; ENABLE_DB_CHECK=true looks users up, SESSION_SCHEMA or SESSION_FORMAT sessions",
@@ -350,6 +361,7 @@ const RULES: &[Rule] = &[
             "REDIS_PASSWORD",
             "REDIS_TIMEOUT",
             "REDIS_CACHE_TTL",
+            "REDIS_CACHE_FORMAT",
             "REDIS_KEY_PREFIX",
             "REDIS_TRACKING",
             "REDIS_CA_FILE",
@@ -371,12 +383,17 @@ const RULES: &[Rule] = &[
         "Redis is only asked for the sessions that the app keeps there",
     ),
     (
+        &["REDIS_CACHE_FORMAT"],
+        |uses| uses.redis && uses.stores() && !uses.users,
+        "it is about users who are looked up by their ids, and ENABLE_DB_CHECK is off",
+    ),
+    (
         &["HEARD_CACHE_TTL"],
         |uses| uses.stores() && !uses.hears,
         "nothing is heard of what changes; LISTEN_DATABASE_URL or REDIS_TRACKING=true is what makes it heard",
     ),
     (
-        &["MEMORY_CACHE_ENTRIES"],
+        &["MEMORY_CACHE_ENTRIES", "MEMORY_CACHE_BYTES"],
         |uses| uses.stores() && uses.memory.ttl.is_zero() && !uses.hears,
         "MEMORY_CACHE_TTL is 0, so nothing is remembered",
     ),
@@ -384,6 +401,21 @@ const RULES: &[Rule] = &[
         &["MEMORY_CACHE_TTL"],
         |uses| uses.stores() && !uses.memory.ttl.is_zero() && uses.memory.entries == 0,
         "MEMORY_CACHE_ENTRIES is 0, so nothing is remembered",
+    ),
+    (
+        &["MEMORY_CACHE_TTL", "MEMORY_CACHE_ENTRIES"],
+        |uses| uses.stores() && uses.memory.entries > 0 && uses.memory.bytes == 0,
+        "MEMORY_CACHE_BYTES is 0, so nothing is remembered",
+    ),
+    (
+        &["STALE_IF_DOWN"],
+        |uses| uses.stores() && uses.database.is_none(),
+        "no database is asked, and nothing else is stood in for",
+    ),
+    (
+        &["STALE_IF_DOWN"],
+        |uses| uses.stores() && uses.database.is_some() && !uses.remembers(),
+        "nothing is remembered in memory, and there is no cache in Redis",
     ),
     (
         &["ABSENT_CACHE_TTL"],

@@ -15,7 +15,7 @@ use super::sessions::{self, SessionFormat};
 use super::stack::DEFAULT_REALM;
 use super::{bearer, identity, stores};
 use crate::jwks;
-use ::stores::{StoredClaim, UserColumn};
+use ::stores::{CacheFormat, StoredClaim, UserColumn};
 
 /// One application that issues sessions.
 #[derive(Debug)]
@@ -134,6 +134,16 @@ impl RealmReading {
                 }
             }
         }
+        let redis = self
+            .stores
+            .as_ref()
+            .and_then(|stores| stores.redis.as_ref());
+        let says_true = redis.is_some_and(|redis| redis.format == CacheFormat::True);
+        if says_true && self.asks_for_columns() {
+            let mut reader = Reader::new(variables);
+            reader.problem("REDIS_CACHE_FORMAT", TRUE_IS_TOO_LITTLE);
+            problems.append(&mut reader.problems);
+        }
         if let Some(stores) = &mut self.stores {
             stores.realm = (name != DEFAULT_REALM).then(|| name.to_owned());
         }
@@ -166,6 +176,12 @@ impl RealmReading {
         stores.claims = claims;
     }
 
+    fn asks_for_columns(&self) -> bool {
+        let stores = self.stores.as_ref();
+        let database = stores.and_then(|stores| stores.database.as_ref());
+        database.is_some_and(|database| !database.columns.is_empty())
+    }
+
     /// Asks for columns of the users' rows, if there is a table of users.
     fn ask_for(&mut self, mut columns: Vec<UserColumn>) -> bool {
         let stores = self.stores.as_mut();
@@ -188,6 +204,8 @@ impl RealmReading {
     }
 }
 
+const TRUE_IS_TOO_LITTLE: &str = "`true` says that a user exists and nothing of the row, and columns of the users' rows are looked \
+                                  at (`require`, `active`, claims in headers); leave it at `record`";
 const NO_ROWS: &str = "columns of the users' rows are looked at, and nobody looks for users: set ENABLE_DB_CHECK=true, and say \
                        in DATABASE_URL and USER_TABLE where they are";
 const NO_ROWS_IN_FILE: &str =

@@ -14,7 +14,7 @@ use super::postgres_url::{self, Password, PostgresUrl, Ssl};
 use super::raw::Reader;
 use super::redis_url::RedisUrl;
 use stores::{
-    ClusterSeeds, Column, DatabaseSettings, DatabaseUrl, MemorySettings, RedisAddress,
+    CacheFormat, ClusterSeeds, Column, DatabaseSettings, DatabaseUrl, MemorySettings, RedisAddress,
     RedisSettings, Settings, Table, UserTable,
 };
 
@@ -37,9 +37,11 @@ pub(super) fn settings(
     let memory = MemorySettings {
         ttl: reader.seconds("MEMORY_CACHE_TTL", 5),
         entries: reader.parsed("MEMORY_CACHE_ENTRIES", 100_000, "a number of entries"),
+        bytes: reader.parsed("MEMORY_CACHE_BYTES", 268_435_456, "a number of bytes"),
     };
     let heard_ttl = reader.seconds("HEARD_CACHE_TTL", 300);
     let absent_ttl = reader.seconds("ABSENT_CACHE_TTL", 5);
+    let stale_if_down = reader.seconds("STALE_IF_DOWN", 0);
     let sessions_in_redis = lookups.and_then(|lookups| lookups.redis_prefix(reader));
     let redis = redis(reader, sessions_in_redis);
     let sessions_in_database = lookups.filter(|lookups| lookups.need_database());
@@ -52,15 +54,32 @@ pub(super) fn settings(
         )?),
         false => None,
     };
+    if !stale_if_down.is_zero() && database.is_some() {
+        warnings.push(stale(stale_if_down));
+    }
+    let is_true = |redis: &RedisSettings| redis.format == CacheFormat::True;
+    let listens = |database: &DatabaseSettings| database.listen.is_some();
+    if redis.as_ref().is_some_and(is_true) && database.as_ref().is_some_and(listens) {
+        warnings.push(AGELESS.to_owned());
+    }
     Some(Settings {
         realm: None,
         memory,
         heard_ttl,
         absent_ttl,
+        stale_if_down,
         redis,
         database,
         claims: Vec::new(),
     })
+}
+
+fn stale(stale_if_down: Duration) -> String {
+    let seconds = stale_if_down.as_secs();
+    format!(
+        "STALE_IF_DOWN is {seconds} s: while the database gives no answer, whoever was known is let in for so long beyond the \
+         time for which memory vouches, deleted in the meantime or not, unless a change was heard of or the session is revoked"
+    )
 }
 
 /// The Redis that all nodes share, for what the gate itself keeps there. `known` are the stores that were read already.
@@ -197,6 +216,8 @@ fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSetti
     let timeout = reader.millis("REDIS_TIMEOUT", 1000);
     let cache_ttl = reader.seconds("REDIS_CACHE_TTL", 600);
     let key_prefix = reader.parsed("REDIS_KEY_PREFIX", "auth:".to_owned(), "a prefix");
+    let formats = [("record", CacheFormat::Record), ("true", CacheFormat::True)];
+    let format = reader.choice("REDIS_CACHE_FORMAT", CacheFormat::Record, &formats);
     let tracking = reader.switch("REDIS_TRACKING", false);
     let ca_file = reader.text(CA_FILE).map(PathBuf::from);
     let url = reader.url("REDIS_URL");
@@ -296,6 +317,7 @@ fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSetti
         sessions,
         ca_file,
         server,
+        format,
         tracking,
     })
 }
@@ -478,6 +500,9 @@ pub(super) fn postgres(url: &str) -> Result<PostgresUrl, String> {
         _ => Err("only postgres:// and sqlite:// databases can be asked".to_owned()),
     }
 }
+
+const AGELESS: &str = "REDIS_CACHE_FORMAT=true with LISTEN_DATABASE_URL: a `true` does not say how old it is, so none in Redis is \
+                       believed, and the database is asked for whomever memory does not know";
 
 const CA_FILE: &str = "REDIS_CA_FILE";
 

@@ -296,6 +296,30 @@ async fn a_new_key_is_fetched_when_a_token_names_it() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_new_key_is_fetched_although_strangers_make_up_others() -> Result<()> {
+    let (echo, old, new) = (Echo::start().await?, Key::new("old"), Key::new("new"));
+    let publisher = Publisher::start(&[&old]).await?;
+    let gate = knowing(&echo, &publisher).await?;
+    // Each name uses up its own budget, and nobody else's.
+    for name in ["guess-1", "guess-2"] {
+        let guess = Key::new(name).token()?;
+        for _ in 0..3 {
+            let unknown = refused(401, "unknown_key");
+            assert_eq!(outcome(&gate, &guess).await?, unknown, "{name}");
+        }
+    }
+    assert_eq!(
+        publisher.asked(),
+        3,
+        "once at start-up, and once for each name"
+    );
+    publisher.publish(&jwks(&[&new]));
+    assert_eq!(outcome(&gate, &new.token()?).await?, session());
+    assert_eq!(publisher.asked(), 4);
+    Ok(())
+}
+
+#[tokio::test]
 async fn unknown_keys_cannot_make_the_gate_flood_the_issuer() -> Result<()> {
     let (echo, key, other) = (Echo::start().await?, Key::new("known"), Key::new("unknown"));
     let publisher = Publisher::start(&[&key]).await?;

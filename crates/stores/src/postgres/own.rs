@@ -10,6 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::super::connections::Connections;
 use super::super::pools::{self, DatabaseTarget, Lease, Pools};
 use super::super::settings::{DatabaseSettings, DatabaseUrl};
+use super::super::single_flight::Rank;
 use super::server::{INSUFFICIENT_PRIVILEGE, PostgresError, PostgresOpener};
 
 /// The way to tables of the gate's own, over connections that others may use too.
@@ -87,7 +88,7 @@ impl OwnTables {
         statement: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, PostgresError> {
-        let taken = self.lease.resource.take().await?;
+        let taken = self.lease.resource.take(Rank::Known).await?;
         let rows = taken.connection.query(statement, parameters).await;
         taken.settle(rows)
     }

@@ -33,6 +33,7 @@ use self::slot::SLOTS;
 pub(super) use self::slot::{fixed_slot, slot_behind, slot_of};
 pub(super) use self::slot_map::SlotMap;
 use super::super::health::Health;
+use super::super::process::Jitter;
 use super::super::{PROBE_EVERY, StoreHealth};
 use super::node::{Answered, Node, Unanswered};
 use super::refusal::{CLUSTER_SLOTS, describe, no_line};
@@ -42,6 +43,7 @@ use super::{RedisServer, RedisTarget};
 pub(super) struct Cluster {
     seeds: ClusterSeeds,
     target: RedisTarget,
+    jitter: Jitter,
     state: watch::Sender<State>,
     look_soon: Notify,
     /// Whether it is known who holds what.
@@ -67,9 +69,10 @@ struct Kept {
 
 impl Cluster {
     /// One of which nothing is known yet.
-    pub(super) fn new(seeds: &ClusterSeeds, target: RedisTarget) -> Self {
+    pub(super) fn new(seeds: &ClusterSeeds, target: RedisTarget, jitter: Jitter) -> Self {
         Self {
             seeds: seeds.clone(),
+            jitter,
             target: RedisTarget {
                 is_of_cluster: true,
                 ..target
@@ -235,7 +238,7 @@ impl Cluster {
             ..self.target.clone()
         };
         Kept {
-            node: Arc::new(Node::new(target)),
+            node: Arc::new(Node::new(target, self.jitter)),
             named: Instant::now(),
         }
     }

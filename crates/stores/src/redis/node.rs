@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::super::health::Health;
+use super::super::process::Jitter;
 use super::super::{PROBE_EVERY, StoreHealth};
 use super::RedisTarget;
 use super::refusal::{READ, code, describe, no_line, refusal};
@@ -25,6 +26,7 @@ use super::server::{ConnectError, Driver, RedisAddress, RedisServer, prove_prima
 pub(super) struct Node {
     target: RedisTarget,
     line: watch::Sender<Line>,
+    jitter: Jitter,
     /// The command that has written last, and the code with which the server has refused it (`OOM`, `READONLY`).
     refused_write: Mutex<Option<(&'static str, String)>>,
     pub(super) health: Health,
@@ -65,7 +67,7 @@ pub(super) enum Unanswered {
 
 impl Node {
     /// One to which [`Node::keep_line`] opens the line.
-    pub(super) fn new(target: RedisTarget) -> Self {
+    pub(super) fn new(target: RedisTarget, jitter: Jitter) -> Self {
         let health = match target.is_of_cluster {
             true => Health::of_server(Source::Redis, target.server.address.to_string()),
             false => Health::new(Source::Redis, None),
@@ -73,6 +75,7 @@ impl Node {
         Self {
             target,
             line: watch::Sender::new(Line::Opening),
+            jitter,
             refused_write: Mutex::default(),
             health,
         }
@@ -142,7 +145,7 @@ impl Node {
                 }
             }
             if matches!(*self.line.borrow(), Line::Broken) {
-                sleep(HOLD).await;
+                sleep(self.jitter.halve(HOLD)).await;
             }
         }
     }

@@ -24,6 +24,7 @@ async fn a_burst_for_users_whom_nobody_remembers_asks_the_database_once_for_each
         chain.memory = MemorySettings {
             ttl: MINUTE,
             entries: 10 * USERS,
+            bytes: MANY_BYTES,
         };
         database(&mut chain).timeout = PATIENCE;
         chain.redis = Some(RedisSettings {

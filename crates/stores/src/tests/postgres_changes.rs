@@ -334,3 +334,39 @@ async fn a_standby_is_no_truth_to_be_remembered() {
     late.deaf_because("the same database of the same server")
         .await;
 }
+
+#[tokio::test]
+async fn what_logical_replication_applies_is_heard() {
+    let (mut publisher, _) = world().await;
+    let level = "ALTER SYSTEM SET wal_level = logical";
+    publisher.execute(level).await.unwrap();
+    publisher.stop().await.unwrap();
+    publisher.start_again().await.unwrap();
+    let publish = "INSERT INTO users VALUES (7, 'editor'), (8, 'editor'); \
+                   CREATE PUBLICATION people FOR TABLE users";
+    publisher.execute(publish).await.unwrap();
+
+    let (subscriber, settings) = world().await;
+    let mut line = Line::open(&settings);
+    line.until(&Told::Listen).await;
+    let url = publisher.url(Postgres::DATABASE);
+    let subscribe = format!("CREATE SUBSCRIPTION ours CONNECTION '{url}' PUBLICATION people");
+    subscriber.execute(&subscribe).await.unwrap();
+    // The copy of what was there, and then each change.
+    line.until(&user("8")).await;
+    publisher
+        .execute("UPDATE users SET role = 'owner' WHERE id = 8")
+        .await
+        .unwrap();
+    line.until(&user("8")).await;
+    publisher
+        .execute("DELETE FROM users WHERE id = 7")
+        .await
+        .unwrap();
+    line.until(&user("7")).await;
+    let left = subscriber.execute("SELECT id, role FROM users").await;
+    assert_eq!(left.unwrap(), "8|owner");
+    publisher.execute("TRUNCATE users").await.unwrap();
+    line.until(&EVERYTHING).await;
+    subscriber.execute("DROP SUBSCRIPTION ours").await.unwrap();
+}

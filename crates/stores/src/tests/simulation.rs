@@ -24,6 +24,7 @@ use super::super::chain::{self, Chain, Tasks};
 use super::super::changes::{Changes, Channels};
 use super::super::hearing::{Channel, Hears as _, Word};
 use super::super::memory::Memory;
+use super::super::process::Jitter;
 use super::super::record::About;
 use super::super::reporter::Reporter;
 use super::super::single_flight::Answer;
@@ -48,6 +49,8 @@ fn no_schedule_lets_a_node_answer_from_what_it_has_heard_was_changed() {
     assert!(share(seen.from_memory) > 30, "{seen:?}");
     assert!(share(seen.from_redis) > 20, "{seen:?}");
     assert!(share(seen.failed) > 1, "{seen:?}");
+    let is_seen = |times: u64| times > schedules / 100;
+    assert!(is_seen(seen.due) && is_seen(seen.stale), "{seen:?}");
     println!("{schedules} schedules from seed {first}: {seen:?}");
 }
 
@@ -58,6 +61,10 @@ struct Seen {
     from_memory: u64,
     from_redis: u64,
     failed: u64,
+    /// Answers from memory that were due to be asked for again.
+    due: u64,
+    /// Answers from before while the truth gave none.
+    stale: u64,
     truth_was_asked: u64,
 }
 
@@ -79,13 +86,17 @@ struct Asking {
 
 async fn run(seed: u64, seen: &mut Seen) {
     let mut rng = Rng::with_seed(seed);
+    world::seed(seed);
     let keys = rng.usize(1..=2);
     let has = Channels {
         postgres: rng.bool(),
         redis: true,
     };
     let world = Arc::new(Mutex::new(World::new(keys, NODES)));
-    let nodes: Vec<_> = (0..NODES).map(|_| Node::new(&world, has, keys)).collect();
+    let stale = if rng.bool() { STALE } else { Duration::ZERO };
+    let nodes: Vec<_> = (0..NODES)
+        .map(|_| Node::new(&world, has, keys, stale))
+        .collect();
     let mut schedule = Schedule {
         rng,
         seed,
@@ -143,6 +154,7 @@ impl Schedule {
                 self.nodes[node].cut_or_heal(node, channel);
             }
             92..95 => self.world.lock().unwrap().expire(),
+            95..97 => self.ask_when_due(node, key, seen),
             _ => self.let_time_pass(),
         }
         settle().await;
@@ -152,11 +164,21 @@ impl Schedule {
     fn ask(&mut self, node: usize, key: Key, seen: &mut Seen) {
         let node = &self.nodes[node];
         let floor = node.floor(key);
-        if let Some(lookup) = node.chain.recall(&name(key)) {
+        if let Some(recalled) = node.chain.recall(&name(key)) {
             seen.answers += 1;
             seen.from_memory += 1;
-            let next = self.world.lock().unwrap().versions[key] + 1;
-            let found = lookup.found.as_ref();
+            if recalled.is_due {
+                seen.due += 1;
+                node.chain.refresh(&name(key), || key);
+            }
+            let world = self.world.lock().unwrap();
+            let next = world.versions[key] + 1;
+            let found = recalled.lookup.found.as_ref();
+            assert!(
+                world.was_true(key, found, IN_MEMORY + IN_REDIS + LONGEST_WAY),
+                "seed {}: {found:?} of {key} from memory, which has not been true for longer than any cache vouches",
+                self.seed
+            );
             assert!(
                 is_since(found, node.heard(key), next),
                 "seed {}: {found:?} of {key} from memory, after {} was heard",
@@ -177,6 +199,20 @@ impl Schedule {
             floor,
             answer: Handle::current().spawn(answer),
         });
+    }
+
+    /// Somebody asks a node shortly before what it remembers ends.
+    fn ask_when_due(&mut self, node: usize, key: Key, seen: &mut Seen) {
+        let chain = &self.nodes[node].chain;
+        let is_young = || {
+            let recalled = chain.memory.recall(&name(key), chain.clock.monotonic());
+            recalled.is_some_and(|recalled| !recalled.is_due)
+        };
+        while is_young() {
+            world::let_pass(Duration::from_millis(500));
+        }
+        self.world.lock().unwrap().time_out();
+        self.ask(node, key, seen);
     }
 
     /// Something becomes of one of the questions that are under way.
@@ -219,8 +255,19 @@ impl Schedule {
                 continue;
             };
             seen.from_redis += u64::from(lookup.source == Source::Redis);
-            let next = self.world.lock().unwrap().versions[key] + 1;
+            let world = self.world.lock().unwrap();
+            let next = world.versions[key] + 1;
             let found = lookup.found.as_ref();
+            if lookup.source == Source::Stale {
+                seen.stale += 1;
+                let oldest = IN_MEMORY + IN_REDIS + LONGEST_WAY + STALE + LONGEST_FLIGHT;
+                assert!(
+                    found.is_some() && world.was_true(key, found, oldest),
+                    "seed {}: {found:?} of {key} while the truth is down, from too long ago",
+                    self.seed
+                );
+            }
+            drop(world);
             assert!(
                 is_since(found, floor, next),
                 "seed {}: {found:?} of {key} for somebody who asked after {floor} was heard",
@@ -249,7 +296,7 @@ impl Schedule {
 }
 
 impl Node {
-    fn new(world: &Arc<Mutex<World>>, has: Channels, keys: usize) -> Self {
+    fn new(world: &Arc<Mutex<World>>, has: Channels, keys: usize, stale: Duration) -> Self {
         let view = View {
             world: Arc::clone(world),
             heard: Arc::new(Mutex::new(vec![0; keys])),
@@ -257,7 +304,7 @@ impl Node {
         let clock = world::clock();
         let redis = RedisSettings {
             timeout: world::TIMEOUT,
-            cache_ttl: Duration::from_secs(20),
+            cache_ttl: IN_REDIS,
             key_prefix: PREFIX.to_owned(),
             ..redis("redis://127.0.0.1:1")
         };
@@ -268,9 +315,11 @@ impl Node {
         };
         let absent_ttl = Duration::from_secs(5);
         let settings = MemorySettings {
-            ttl: Duration::from_secs(60),
+            ttl: IN_MEMORY,
             entries: 10,
+            bytes: MANY_BYTES,
         };
+        let jitter = Jitter::new(world::random);
         let needed = Channels {
             redis: !has.postgres,
             ..has
@@ -278,7 +327,7 @@ impl Node {
         let changes = Changes::new(has, needed, clock.monotonic());
         let (outdated, waiting) = has.postgres.then(chain::outdated).unzip();
         let chain = Arc::new(Chain {
-            memory: Memory::new(settings, absent_ttl, changes),
+            memory: Memory::new(settings, absent_ttl, changes, jitter),
             cache: Some(SharedCache::new(
                 Arc::new(view.clone()),
                 &redis,
@@ -287,6 +336,7 @@ impl Node {
                 absent_ttl,
                 world::TIMEOUT,
                 clock.clone(),
+                jitter,
             )),
             truth: view.clone(),
             flights: Arc::default(),
@@ -299,6 +349,7 @@ impl Node {
                 tracker: TaskTracker::new(),
             },
             clock,
+            stale_if_down: stale,
             outdated,
             listener: Arc::new(Heard::default()),
         });
@@ -398,6 +449,19 @@ async fn settle() {
         yield_now().await;
     }
 }
+
+/// How long what exists is remembered.
+const IN_MEMORY: Duration = Duration::from_secs(60);
+const IN_REDIS: Duration = Duration::from_secs(20);
+
+/// How long beyond that it counts while the truth is down.
+const STALE: Duration = Duration::from_secs(30);
+
+/// How much older what is in Redis may be than it looks.
+const LONGEST_WAY: Duration = Duration::from_secs(5);
+
+/// How long a flight takes at the most: three questions to Redis and the truth, and some time in which nobody looks at the clock.
+const LONGEST_FLIGHT: Duration = Duration::from_secs(20);
 
 const NODES: usize = 2;
 const STEPS: usize = 120;

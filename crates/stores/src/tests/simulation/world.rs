@@ -20,6 +20,21 @@ use crate::Clock;
 thread_local! {
     static START: Cell<Option<Instant>> = const { Cell::new(None) };
     static PASSED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    static RANDOM: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Has this thread's [`random`] numbers follow from `seed`.
+pub(super) fn seed(seed: u64) {
+    RANDOM.set(seed);
+}
+
+/// The next of the numbers that follow from the seed: splitmix64.
+pub(super) fn random() -> u64 {
+    let state = RANDOM.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+    RANDOM.set(state);
+    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// How long a node waits for an answer, of Redis and of the truth.
@@ -88,6 +103,8 @@ pub(super) enum Said {
 pub(super) struct World {
     /// How often each key has changed.
     pub(super) versions: Vec<u64>,
+    /// Since when the truth has said each of what it has said of each key.
+    since: Vec<Vec<Duration>>,
     /// How often it had when the application deleted it from Redis last.
     pub(super) deleted: Vec<u64>,
     values: BTreeMap<Vec<u8>, (Vec<u8>, Duration)>,
@@ -132,6 +149,7 @@ impl World {
     pub(super) fn new(keys: usize, nodes: usize) -> Self {
         Self {
             versions: vec![0; keys],
+            since: vec![vec![passed()]; keys],
             deleted: vec![0; keys],
             from_redis: vec![None; nodes],
             from_truth: vec![None; nodes],
@@ -142,10 +160,21 @@ impl World {
     /// Something changes at the truth, which says so.
     pub(super) fn commit(&mut self, key: Key) {
         self.versions[key] += 1;
+        self.since[key].push(passed());
         let said = Said::Changed(key, self.versions[key]);
         for queue in self.from_truth.iter_mut().flatten() {
             queue.push_back(said.clone());
         }
+    }
+
+    /// Whether the truth has said this of the key at some time in the last `age`.
+    pub(super) fn was_true(&self, key: Key, found: Option<&User>, age: Duration) -> bool {
+        let since = &self.since[key];
+        (0..).zip(since).any(|(version, _)| {
+            let ended = since.get(version + 1);
+            let is_recent = ended.is_none_or(|ended| *ended + age >= passed());
+            is_recent && state(version as u64).as_ref() == found
+        })
     }
 
     /// The application, which has just changed something, deletes its key.

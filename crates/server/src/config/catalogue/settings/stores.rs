@@ -339,6 +339,18 @@ pub(super) const STORED: &[Row] = &[
         "what stands before the user id, or `session:` and a hash, in a key",
     ),
     row(
+        &[entry(
+            "REDIS_CACHE_FORMAT",
+            Choice(&["record", "true"]),
+            Stores,
+            Beside("\"record\""),
+            "",
+        )],
+        "`record`",
+        "`true`: write and read that a user exists as [the word `true`](docs/operating.md#gates-that-know-no-more-than-true), for a \
+         migration",
+    ),
+    row(
         &[entry("REDIS_TRACKING", Switch, Stores, Beside("false"), "")],
         "`false`",
         "hear from Redis what changes there, [at once](docs/revocation.md#redis)",
@@ -374,6 +386,22 @@ pub(super) const STORED: &[Row] = &[
         )],
         "`100000`",
         "the most users, and sessions, it remembers",
+    ),
+    row(
+        &[entry(
+            "MEMORY_CACHE_BYTES",
+            Count,
+            Stores,
+            Beside("268435456"),
+            "",
+        )],
+        "`268435456` (256 MiB)",
+        "the most bytes that users, and sessions, take there",
+    ),
+    row(
+        &[entry("STALE_IF_DOWN", Seconds, Stores, Beside("0"), "")],
+        "`0` s (off)",
+        "how long beyond its time an answer counts [while the database gives none](docs/operating.md#while-the-database-is-down)",
     ),
     row(
         &[entry("ABSENT_CACHE_TTL", Seconds, Stores, Beside("5"), "")],

@@ -216,9 +216,33 @@ fn tables_that_no_route_names_are_named() {
     );
 }
 
+/// Looks users up, in a database and in Redis.
+const USERS: &str = "enable_db_check = true\ndatabase_url = 'postgres://127.0.0.1/app'\nredis_url = 'redis://127.0.0.1'\n";
+
+#[test]
+fn what_trusts_old_answers_or_none_in_redis_is_named() {
+    warns(&format!("{USERS}{ALL}"), &[]);
+    let stale = ["STALE_IF_DOWN is 60 s", "deleted in the meantime or not"];
+    warns(&format!("{USERS}stale_if_down = 60\n{ALL}"), &stale);
+    let format = format!("{USERS}redis_cache_format = 'true'\n");
+    warns(&format!("{format}{ALL}"), &[]);
+    let listen = "listen_database_url = 'postgres://127.0.0.1/app'\n";
+    let ageless = [
+        "REDIS_CACHE_FORMAT=true with LISTEN_DATABASE_URL",
+        "does not say how old it is",
+    ];
+    warns(&format!("{format}{listen}{ALL}"), &ageless);
+}
+
 #[test]
 fn what_cannot_be_or_has_no_effect_is_refused() {
     for (text, said) in [
+        (
+            format!(
+                "{USERS}redis_cache_format = 'true'\nactive = [{{ column = 'banned', equals = false }}]\n{ALL}"
+            ),
+            "`true` says that a user exists and nothing of the row",
+        ),
         (
             format!(
                 "session_format = 'authjs'\n{ALL}require = {{ organization_role = ['owner'] }}\n"

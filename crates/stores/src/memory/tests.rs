@@ -1,0 +1,336 @@
+//! For how long what is known where.
+
+use gate::{KnownSession, User};
+use session::{Standing, StoredColumns, StoredSession};
+
+use super::super::hearing::Channel;
+use super::*;
+
+const NOW: UnixTime = UnixTime::from_secs(1_900_000_000);
+const SECOND: Duration = Duration::from_secs(1);
+
+const NO_JITTER: Jitter = Jitter::new(|| 0);
+
+fn settings(ttl: Duration, entries: usize) -> MemorySettings {
+    MemorySettings {
+        ttl,
+        entries,
+        bytes: 1 << 20,
+    }
+}
+
+fn memory(ttl: Duration, entries: usize) -> Memory<User> {
+    Memory::new(settings(ttl, entries), SECOND, nothing_heard(), NO_JITTER)
+}
+
+fn nothing_heard() -> Changes {
+    Changes::new(Channels::NONE, Channels::NONE, Instant::now())
+}
+
+fn asked(memory: &Memory<impl Fact>, at: Instant) -> Asked {
+    Asked {
+        at,
+        now: NOW,
+        ticket: memory.changes.ticket(at),
+        was_heard: true,
+    }
+}
+
+#[test]
+fn present_and_absent_users_expire_after_their_own_times() {
+    let (memory, start) = (memory(3 * SECOND, 10), Instant::now());
+    memory.remember(
+        "7",
+        Some(&User::default()),
+        asked(&memory, start),
+        start,
+        Duration::MAX,
+    );
+    memory.remember("8", None, asked(&memory, start), start, Duration::MAX);
+    let known = |subject, after| {
+        memory
+            .recall(subject, start + after)
+            .map(|recalled| recalled.lookup.found)
+    };
+
+    assert_eq!(known("7", Duration::ZERO), Some(Some(User::default())));
+    assert_eq!(known("8", Duration::ZERO), Some(None));
+    assert_eq!(known("9", Duration::ZERO), None);
+    assert_eq!(known("8", SECOND), None);
+    assert_eq!(
+        known("7", 3 * SECOND - Duration::from_nanos(1)),
+        Some(Some(User::default()))
+    );
+    assert_eq!(known("7", 3 * SECOND), None);
+    let knew = |subject| memory.knew(subject);
+    assert_eq!([knew("7"), knew("8"), knew("9")], [true, false, false]);
+}
+
+#[test]
+fn a_session_is_forgotten_when_it_ends() {
+    let settings = settings(60 * SECOND, 10);
+    let (memory, start) = (
+        Memory::new(settings, SECOND, nothing_heard(), NO_JITTER),
+        Instant::now(),
+    );
+    let session = StoredSession::new(StoredColumns {
+        subject: "7",
+        email: None,
+        name: None,
+        standing: Standing::default(),
+        issued_at: None,
+        expires_at: NOW.saturating_add(2 * SECOND),
+    });
+    let known = KnownSession {
+        stored: session.unwrap(),
+        user: User::default(),
+    };
+    memory.remember(
+        "id",
+        Some(&known),
+        asked(&memory, start),
+        start,
+        Duration::MAX,
+    );
+    let almost = 2 * SECOND - Duration::from_nanos(1);
+    assert!(memory.recall("id", start + almost).is_some());
+    assert!(memory.recall("id", start + 2 * SECOND).is_none());
+}
+
+#[test]
+fn an_answer_that_is_not_kept_takes_the_earlier_one_away() {
+    let start = Instant::now();
+    let settings = settings(60 * SECOND, 10);
+    let memory = Memory::new(settings, Duration::ZERO, nothing_heard(), NO_JITTER);
+    let asked = asked(&memory, start);
+    memory.remember("7", Some(&User::default()), asked, start, Duration::MAX);
+    memory.remember("7", None, asked, start, Duration::MAX);
+    assert!(memory.recall("7", start).is_none() && !memory.knew("7"));
+    assert!(memory.stale("7", start, 60 * SECOND).is_none());
+}
+
+#[test]
+fn a_later_answer_replaces_an_earlier_one() {
+    let (memory, start) = (memory(3 * SECOND, 10), Instant::now());
+    memory.remember(
+        "7",
+        Some(&User::default()),
+        asked(&memory, start),
+        start,
+        Duration::MAX,
+    );
+    memory.remember("7", None, asked(&memory, start), start, Duration::MAX);
+    assert_eq!(
+        memory
+            .recall("7", start)
+            .map(|recalled| recalled.lookup.found),
+        Some(None)
+    );
+}
+
+#[test]
+fn nothing_is_known_after_something_was_heard_of_it_or_while_nothing_is() {
+    let start = Instant::now();
+    let channels = Channels {
+        postgres: true,
+        redis: false,
+    };
+    let settings = settings(60 * SECOND, 10);
+    let changes = Changes::new(channels, channels, start);
+    let memory = Memory::new(settings, SECOND, changes, NO_JITTER);
+    let known = |key| memory.recall(key, start + 2 * SECOND).is_some();
+    let remember = |at| {
+        memory.remember(
+            "7",
+            Some(&User::default()),
+            asked(&memory, at),
+            at,
+            Duration::MAX,
+        );
+    };
+    remember(start + SECOND);
+    assert!(!known("7"), "deaf");
+    memory.changes.listen(Channel::Postgres, start + SECOND);
+    assert!(!known("7"), "from before");
+    remember(start + 2 * SECOND);
+    assert!(known("7"));
+    memory
+        .changes
+        .forget(Channel::Postgres, "7", start + 3 * SECOND);
+    assert!(!known("7"));
+    // A slow answer from before comes in.
+    remember(start + 2 * SECOND);
+    assert!(!known("7"));
+    remember(start + 4 * SECOND);
+    assert!(known("7"));
+}
+
+#[test]
+fn memory_that_is_off_remembers_nothing() {
+    let start = Instant::now();
+    for memory in [memory(Duration::ZERO, 10), memory(SECOND, 0)] {
+        memory.remember(
+            "7",
+            Some(&User::default()),
+            asked(&memory, start),
+            start,
+            Duration::MAX,
+        );
+        memory.remember("8", None, asked(&memory, start), start, Duration::MAX);
+        assert!(memory.recall("7", start).is_none());
+        assert!(memory.recall("8", start).is_none());
+    }
+}
+
+#[test]
+fn what_ends_soon_is_due_once_unless_it_does_not_exist() {
+    let (memory, start) = (memory(100 * SECOND, 10), Instant::now());
+    for (key, found) in [("7", Some(User::default())), ("8", None)] {
+        let asked = asked(&memory, start);
+        memory.remember(key, found.as_ref(), asked, start, Duration::MAX);
+    }
+    let is_due = |key, millis| {
+        let recalled = memory.recall(key, start + Duration::from_millis(millis));
+        recalled.map(|recalled| recalled.is_due)
+    };
+    assert_eq!(is_due("7", 89_990), Some(false));
+    assert_eq!(is_due("7", 90_010), Some(true));
+    assert_eq!(is_due("8", 999), Some(false));
+    assert_eq!([(); 2].map(|()| memory.claim("7")), [true, false]);
+    assert_eq!(is_due("7", 90_010), Some(false), "somebody has seen to it");
+    assert_eq!(is_due("7", 100_000), None);
+    // What takes its place is due again.
+    let asked = asked(&memory, start);
+    memory.remember("7", Some(&User::default()), asked, start, Duration::MAX);
+    assert_eq!(is_due("7", 90_010), Some(true));
+    assert_eq!([memory.claim("8"), memory.claim("9")], [false; 2]);
+    assert!(!memory.has("9"));
+}
+
+#[test]
+fn times_are_shortened_by_the_jitter() {
+    let start = Instant::now();
+    let settings = settings(100 * SECOND, 10);
+    let memory = Memory::<User>::new(settings, SECOND, nothing_heard(), Jitter::new(|| u64::MAX));
+    let asked = asked(&memory, start);
+    memory.remember("7", Some(&User::default()), asked, start, Duration::MAX);
+    let known = |millis| {
+        memory
+            .recall("7", start + Duration::from_millis(millis))
+            .is_some()
+    };
+    assert_eq!([known(89_990), known(90_010)], [true, false]);
+}
+
+#[test]
+fn what_was_known_counts_for_a_while_beyond_its_end_unless_something_was_heard() {
+    let start = Instant::now();
+    let channels = Channels {
+        postgres: true,
+        redis: false,
+    };
+    let changes = Changes::new(channels, channels, start);
+    let memory = Memory::new(settings(10 * SECOND, 10), SECOND, changes, NO_JITTER);
+    memory.changes.listen(Channel::Postgres, start);
+    let later = start + SECOND;
+    for (key, found) in [("7", Some(User::default())), ("8", None)] {
+        let asked = asked(&memory, later);
+        memory.remember(key, found.as_ref(), asked, later, Duration::MAX);
+    }
+    let is_stale = |key, seconds: u32| {
+        let now = later + seconds * SECOND;
+        memory.stale(key, now, 20 * SECOND).is_some()
+    };
+    // Whether anything is heard at the moment does not matter.
+    memory.changes.deaf(Channel::Postgres);
+    assert_eq!(
+        [0, 29, 30].map(|after| is_stale("7", after)),
+        [true, true, false]
+    );
+    assert!(!is_stale("8", 0) && !is_stale("9", 0));
+    memory
+        .changes
+        .forget(Channel::Postgres, "7", later + SECOND);
+    assert!(!is_stale("7", 2));
+}
+
+#[test]
+fn the_number_of_bytes_is_bounded() {
+    let (start, bytes) = (Instant::now(), 1 << 20);
+    let text = "x".repeat(4096);
+    let user = User::with_columns(vec![serde_json::Value::String(text)]);
+    let memory = memory(60 * SECOND, 10_000);
+    for subject in 0..1000 {
+        let asked = asked(&memory, start);
+        let subject = subject.to_string();
+        memory.remember(&subject, Some(&user), asked, start, Duration::MAX);
+    }
+    let known = (0..1000).filter(|subject| memory.has(&subject.to_string()));
+    let known = known.count();
+    assert!(known > 50 && known * 4096 <= bytes, "{known}");
+}
+
+/// `cargo test --release -p sessiongate-stores --lib a_million -- --ignored --nocapture`
+#[test]
+#[ignore = "measures the whole process, so it must be alone in it"]
+fn a_million_entries_take_little_above_their_own_text() {
+    const ENTRIES: usize = 1_000_000;
+    let resident = || {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: usize = pages.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4096
+    };
+    for len in [8, 36] {
+        let (before, start) = (resident(), Instant::now());
+        let settings = MemorySettings {
+            bytes: 1 << 30,
+            ..settings(3600 * SECOND, ENTRIES)
+        };
+        let memory = Memory::new(settings, SECOND, nothing_heard(), NO_JITTER);
+        for subject in 0..ENTRIES {
+            let asked = asked(&memory, start);
+            let subject = format!("{subject:0len$}");
+            memory.remember(
+                &subject,
+                Some(&User::default()),
+                asked,
+                start,
+                Duration::MAX,
+            );
+        }
+        let kept = memory.entries.as_ref().unwrap().len();
+        let above = (resident() - before) / kept - len;
+        let known = (0..ENTRIES).step_by(7);
+        let known: Vec<_> = known.map(|subject| format!("{subject:0len$}")).collect();
+        let began = Instant::now();
+        let recalled = known
+            .iter()
+            .filter(|key| memory.recall(key, start).is_some());
+        let recalled = recalled.count();
+        let each = began.elapsed().as_nanos() / known.len() as u128;
+        println!(
+            "{recalled} of {} were recalled, in {each} ns each",
+            known.len()
+        );
+        println!("{kept} users with ids of {len} bytes: {above} bytes each above their text");
+        assert!(above <= 120, "{above}");
+    }
+}
+
+#[test]
+fn the_number_of_entries_is_bounded() {
+    let (memory, start) = (memory(SECOND, 100), Instant::now());
+    for subject in 0..10_000 {
+        memory.remember(
+            &subject.to_string(),
+            Some(&User::default()),
+            asked(&memory, start),
+            start,
+            Duration::MAX,
+        );
+    }
+    let known = (0..10_000)
+        .filter(|subject| memory.recall(&subject.to_string(), start).is_some())
+        .count();
+    assert!((1..=100).contains(&known), "{known}");
+}

@@ -1,0 +1,139 @@
+//! Servers that hang or are slow: what that costs, and whom.
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::task::JoinSet;
+
+use super::sessions::{tables, token};
+use super::*;
+
+/// A database that is asked through a wire which can be stalled or slowed.
+async fn behind_a_wire(server: &Postgres) -> (CutProxy, Settings) {
+    let wire = CutProxy::start(&server.address()).await.unwrap();
+    let url = server.url_through(&wire.address(), Postgres::DATABASE);
+    (wire, settings(postgres_at(&url), "users"))
+}
+
+#[tokio::test]
+async fn a_database_that_hangs_costs_one_time_limit_and_not_one_for_each_question() {
+    let server = with_users().await;
+    let (wire, mut chain) = behind_a_wire(&server).await;
+    database(&mut chain).timeout = Duration::from_millis(500);
+    let (stores, _) = open(chain);
+    until(&stores, Source::Postgres, true).await;
+    wire.stall();
+    let mut outcomes = [0; 2];
+    for subject in 0..500 {
+        match stores.find(&subject.to_string()).await.unwrap_err() {
+            StoreError::TimedOut { .. } => outcomes[0] += 1,
+            StoreError::Failed { detail, .. } => {
+                assert!(detail.contains("is not asked until it does"), "{detail}");
+                outcomes[1] += 1;
+            }
+        }
+    }
+    // The watch may have waited in vain before any of these did.
+    assert!(outcomes[0] <= 1, "{outcomes:?}");
+    // For as long as it lasts, through several attempts of the watch.
+    for _ in 0..40 {
+        let error = stores.find("7").await.unwrap_err();
+        assert!(matches!(error, StoreError::Failed { .. }), "{error}");
+        sleep(Duration::from_millis(50)).await;
+    }
+    wire.restore().await.unwrap();
+    until(&stores, Source::Postgres, true).await;
+    assert!(exists(&stores, "7").await);
+}
+
+#[tokio::test]
+async fn a_database_that_is_slow_is_asked_on() {
+    let server = with_users().await;
+    let (wire, mut chain) = behind_a_wire(&server).await;
+    database(&mut chain).timeout = PATIENCE;
+    let (stores, heard) = open(chain);
+    until(&stores, Source::Postgres, true).await;
+    wire.delay(Duration::from_millis(300));
+    let mut asking = JoinSet::new();
+    for subject in 0..8 {
+        let stores = stores.clone();
+        asking.spawn(async move { stores.find(&subject.to_string()).await.is_ok() });
+    }
+    assert!(asking.join_all().await.into_iter().all(|answered| answered));
+    assert_eq!(heard.count(Source::Postgres, Outcome::Failed), 0);
+}
+
+#[tokio::test]
+async fn made_up_tokens_leave_flights_and_connections_to_sessions_that_are_known() {
+    let server = Postgres::start().await.unwrap();
+    let create = "CREATE TABLE users (id int PRIMARY KEY, email text, name text); \
+                  CREATE TABLE sessions (token text, \"userId\" int, expires timestamptz); \
+                  INSERT INTO users VALUES (7); INSERT INTO sessions VALUES ('known', 7, now() + '1 hour')";
+    server.execute(create).await.unwrap();
+    let (wire, mut chain) = behind_a_wire(&server).await;
+    let names = ["sessions", "token", "userId", "expires", "", "users"];
+    database(&mut chain).sessions = Some(tables(names));
+    database(&mut chain).timeout = Duration::from_secs(5);
+    // Known from the first question on, and asked for each time.
+    chain.memory.ttl = Duration::from_nanos(1);
+    chain.absent_ttl = Duration::ZERO;
+    let (stores, _) = open(chain);
+    let is_known = async |stores: &Node| stores.look_up(&token("known")).await.map(|it| it.found);
+    assert!(is_known(&stores).await.unwrap().is_some());
+    // Each question takes so long that all of them would take minutes.
+    wire.delay(Duration::from_millis(200));
+    let guesses: Vec<_> = (0..2000)
+        .map(|guess| token(&format!("guess-{guess}")))
+        .collect();
+    let mut flood: FuturesUnordered<_> =
+        guesses.iter().map(|guess| stores.look_up(guess)).collect();
+    // Until they have taken what they can have.
+    assert!(flood.next().await.unwrap().is_ok(), "somebody is answered");
+    for _ in 0..5 {
+        let mut known = pin!(is_known(&stores));
+        let answer = loop {
+            tokio::select! {
+                answer = &mut known => break answer,
+                guess = flood.next() => assert!(guess.is_some(), "the flood was over before"),
+            }
+        };
+        assert!(answer.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn who_was_known_is_let_in_for_a_while_while_the_database_is_down() {
+    let mut server = with_users().await;
+    let mut chain = settings(postgres(&server), "users");
+    chain.memory.ttl = Duration::from_millis(1);
+    chain.absent_ttl = Duration::ZERO;
+    let without = open(chain.clone()).0;
+    chain.stale_if_down = Duration::from_millis(1);
+    let shortly = open(chain.clone()).0;
+    chain.stale_if_down = MINUTE;
+    let (stores, heard) = open(chain);
+    for node in [&stores, &without, &shortly] {
+        assert!(exists(node, "7").await);
+        assert!(!exists(node, "8").await);
+    }
+    server.stop().await.unwrap();
+    let error = async |node: &Node, subject| node.find(subject).await.unwrap_err();
+    let is_stale = async { while source(&stores, "7").await != Source::Stale {} };
+    timeout(PATIENCE, is_stale).await.unwrap();
+    assert!(exists(&stores, "7").await);
+    assert!(heard.count(Source::Stale, Outcome::Present) > 1);
+    // Not who did not exist, nor of whom nobody knows.
+    for subject in ["8", "9"] {
+        error(&stores, subject).await;
+    }
+    let ends =
+        async { while without.find("7").await.is_ok() || shortly.find("7").await.is_ok() {} };
+    timeout(PATIENCE, ends).await.unwrap();
+    // As soon as there is an answer, that counts.
+    server.start_again().await.unwrap();
+    assert_eq!(source(&stores, "7").await, Source::Postgres);
+    server.execute("DELETE FROM users").await.unwrap();
+    let ends = async { while exists(&stores, "7").await {} };
+    timeout(PATIENCE, ends).await.unwrap();
+    server.stop().await.unwrap();
+    error(&stores, "7").await;
+}

@@ -4,13 +4,15 @@
 //! itself: percent escapes are undone once, or once more by the next one; dot segments are removed (RFC 3986 section
 //! 5.2.4), slashes folded, backslashes taken for slashes (IIS, WHATWG URL), path parameters cut (`;jsessionid=`, Java),
 //! fragments and queries found where they were encoded, overlong UTF-8 and characters of Unicode that normalise to
-//! delimiters taken for those, dots and blanks at the ends of names dropped and streams of files cut (`admin.`,
-//! `admin::$DATA`, Windows). Each is a step here, and a reading is what any steps in any order make of the path.
+//! delimiters taken for those, characters without a shape left out, dots and blanks at the ends of names dropped, though nothing
+//! else is left of the name, and streams of files cut (`admin.`, `admin::$DATA`, Windows). Each is a step here, and a reading is what any steps in any order make of the path.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 use smallvec::SmallVec;
+
+use crate::is_ignorable;
 
 /// Whether the path has one reading alone, itself.
 pub(crate) fn is_plain(path: &str) -> bool {
@@ -73,10 +75,16 @@ pub(crate) fn has_harmless_escapes_alone(path: &str) -> bool {
         && !path.split('/').any(is_trimmed)
 }
 
-/// Whether no segment is empty, climbs or can be cut.
+/// Whether no segment is empty, climbs or can be cut, nor does so once dots and blanks are dropped.
 pub(crate) fn has_plain_segments(path: &[u8]) -> bool {
     let is_cut = |byte: &u8| matches!(byte, b'\\' | b';' | b'#' | b'?');
-    !path.iter().any(is_cut) && !has_empty_segment(path) && !has_dot_segment(path)
+    let is_nothing = |segment: &[u8]| {
+        let mut bytes = segment.iter();
+        !segment.is_empty() && bytes.all(|byte| matches!(byte, b'.' | b' '))
+    };
+    !path.iter().any(is_cut)
+        && !has_empty_segment(path)
+        && !path.split(|byte| *byte == b'/').any(is_nothing)
 }
 
 /// Whether two slashes follow each other.
@@ -100,7 +108,8 @@ pub(crate) fn plainest(path: &str) -> Vec<u8> {
         text = read_characters(&text).unwrap_or(text);
         text = decode(&text).unwrap_or(text);
     }
-    read_characters(&text).unwrap_or(text)
+    text = read_characters(&text).unwrap_or(text);
+    drop_ignorable(&text).unwrap_or(text)
 }
 
 /// Every reading of the path, itself among them; `None` when there are too many to look at, which no honest path has.
@@ -134,17 +143,19 @@ pub(crate) fn all(path: &str, budget: usize) -> Option<Vec<Vec<u8>>> {
 /// A step that changes the text; `None` when it does not.
 type Step = fn(&[u8]) -> Option<Vec<u8>>;
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 13] = [
     cut_authority,
     decode_dots,
     read_backslashes,
     read_characters,
+    drop_ignorable,
     fold_slashes,
     remove_dot_segments,
     cut_parameters,
     cut_at_parameter,
     cut_at_end_of_path,
     cut_streams,
+    trim_blanks,
     trim_names,
 ];
 
@@ -263,9 +274,17 @@ fn shorten_overlong(text: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// What compatibility normalisation (NFKC), or the best fit of an old character set, makes of a character, where that has a
-/// delimiter of paths in it.
+/// delimiter of paths in it; and a blank for what programs trim as one (`White_Space` of Unicode).
 pub(crate) fn look_alike(character: char) -> Option<&'static str> {
     Some(match character {
+        '\u{85}'
+        | '\u{a0}'
+        | '\u{1680}'
+        | '\u{2000}'..='\u{200a}'
+        | '\u{2028}'..='\u{2029}'
+        | '\u{202f}'
+        | '\u{205f}'
+        | '\u{3000}' => " ",
         '\u{37e}' | '\u{fe14}' | '\u{fe54}' | '\u{ff1b}' => ";",
         '\u{2024}' | '\u{3002}' | '\u{fe12}' | '\u{fe52}' | '\u{ff0e}' | '\u{ff61}' => ".",
         '\u{2025}' | '\u{fe30}' => "..",
@@ -378,19 +397,47 @@ fn cut_streams(text: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
+/// Leaves out characters that have no shape, as file systems of macOS do, and browsers in hosts.
+fn drop_ignorable(text: &[u8]) -> Option<Vec<u8>> {
+    if text.is_ascii() {
+        return None;
+    }
+    let mut kept = Vec::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        let characters = chunk.valid().chars().filter(|it| !is_ignorable(*it));
+        kept.extend(characters.collect::<String>().into_bytes());
+        kept.extend_from_slice(chunk.invalid());
+    }
+    (kept != text).then_some(kept)
+}
+
+/// Drops blanks at both ends of names, as those do that trim what they divide (Spring before 4.3, CVE-2016-5007). What is left
+/// may climb, or be nothing.
+fn trim_blanks(text: &[u8]) -> Option<Vec<u8>> {
+    changed(text, |segment| {
+        let is_kept = |byte: &u8| *byte != b' ';
+        match (
+            segment.iter().position(is_kept),
+            segment.iter().rposition(is_kept),
+        ) {
+            (Some(first), Some(last)) => &segment[first..=last],
+            _ => &[],
+        }
+    })
+}
+
 /// Drops dots and blanks at the end of names, as Windows does (Microsoft, "Naming Files, Paths, and Namespaces"), and blanks at
-/// their beginning, as those do that trim what they divide (Spring before 4.3, CVE-2016-5007).
+/// their beginning. A name of nothing else is none, but a dot segment is one to all.
 fn trim_names(text: &[u8]) -> Option<Vec<u8>> {
     changed(text, |segment| {
-        let is_dots = segment.iter().all(|byte| *byte == b'.');
         let blanks = segment.iter().take_while(|byte| **byte == b' ').count();
         let kept = segment
             .iter()
             .rposition(|byte| !matches!(byte, b'.' | b' '));
         match kept {
-            Some(last) if !is_dots => &segment[blanks..=last],
-            // Of nothing but dots and blanks the dots may climb.
-            _ => segment,
+            Some(last) => &segment[blanks..=last],
+            None if is_dot_segment(segment) => segment,
+            None => &[],
         }
     })
 }
@@ -477,6 +524,21 @@ mod tests {
             ("/a::$INDEX_ALLOCATION/b", "/a/b"),
             ("/a:$i30:$INDEX_ALLOCATION/b", "/a/b"),
             ("/a%3a%3a%24DATA", "/a"),
+            ("/%20/a", "/a"),
+            ("/%20/a", "//a"),
+            ("/.../a", "/a"),
+            ("/x/..%20/a", "/a"),
+            ("/x/%20../a", "/a"),
+            ("/x/.%20/a", "/x/a"),
+            ("/....%5ca", "/a"),
+            ("/a/%20", "/a/"),
+            ("/a/%c2%a0/b", "/a/b"),
+            ("/a%e3%80%80/b", "/a/b"),
+            ("/x/%e2%80%8b../a", "/a"),
+            ("/x/.%e2%80%8b./a", "/a"),
+            ("/%e2%80%8b/a", "/a"),
+            ("/x/%c2%ad%2e/a", "/x/a"),
+            ("/%ef%b8%8f\u{ff0f}a", "/a"),
         ] {
             assert!(reads(path, reading), "{path} {reading}");
             assert!(!is_plain(path), "{path}");

@@ -302,7 +302,9 @@ fn has_ambiguous_escape(path: &str) -> bool {
     let decoded: Vec<u8> = percent_decode_str(path).collect();
     hidden
         || str::from_utf8(&decoded).map_or(true, |text| {
-            text.chars().any(|c| readings::look_alike(c).is_some())
+            // A blank between slashes is a name like others.
+            let mut characters = text.chars().filter_map(readings::look_alike);
+            characters.any(|delimiter| delimiter != " ")
         })
 }
 

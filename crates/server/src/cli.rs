@@ -75,7 +75,7 @@ enum Command {
     /// Explain a cookie: what a gate would make of it, and if it would refuse it, why.
     ///
     /// Reads the value of a `Cookie` header from standard input. Exit code 0: it opens, and its claims are printed. 1: it
-    /// is refused, and the reason and its likely cause are printed. 2: wrong usage, or a configuration that is not valid.
+    /// is refused, and the reason and its likely cause are printed. 2: wrong usage, or a configuration that cannot be read.
     Open(Box<open::OpenArguments>),
     /// Print what can be configured: an example file, a JSON Schema for editors, or tables in Markdown.
     Reference {

@@ -19,7 +19,8 @@ pub(super) struct DbArguments {
 
 #[derive(Debug, Subcommand)]
 enum DbCommand {
-    /// Make the triggers, or replace those that are outdated. The role of DATABASE_URL must own the tables.
+    /// Make the triggers, or replace those that are outdated. The role of DATABASE_URL must own the tables, and may make functions
+    /// in their schema.
     Install {
         /// Only print the statements, for somebody who owns the tables; asks no database.
         #[arg(long)]
@@ -155,8 +156,9 @@ fn failed(error: OwnTableError, database: &DatabaseSettings, command: &str) -> E
     let error = Error::new(error).context(format!("`sessiongate db {command}`: {}", database.url));
     match is_about_rights {
         true => error.context(format!(
-            "it takes the owner of the tables, which the role of DATABASE_URL is not: let the owner run it, or what \
-             `sessiongate db {command} --print` prints"
+            "it takes the owner of the tables, who may make functions in their schema (`GRANT CREATE ON SCHEMA … TO …`); the role of \
+             DATABASE_URL lacks a right for that: let somebody who has it run `sessiongate db {command}`, or what it prints with \
+             --print (`sessiongate db {command} --print`)"
         )),
         false => error,
     }

@@ -90,7 +90,10 @@ pub(crate) fn secret_files(loaded: &Loaded) -> Vec<SecretFile> {
                 setting: file_name.clone(),
                 path: PathBuf::from(path),
             });
-            let within = match variables.place(entry.name) {
+            // Where a file names another one for the secret, it has a place and no value.
+            let is_within = variables.get(entry.name).is_some();
+            let place = variables.place(entry.name).filter(|_| is_within);
+            let within = match place {
                 Some(Place::File { file, .. }) => Some(SecretFile {
                     setting: entry.name.to_ascii_lowercase(),
                     path: file.path.clone(),

@@ -253,6 +253,11 @@ fn what_follows_from_a_problem_is_not_said() {
     ] {
         assert_eq!(said(pairs), names, "{pairs:?}");
     }
+    let switch = ("ENABLE_DB_CHECK", "perhaps");
+    assert_eq!(
+        said(&[switch, ("GROUPS_COLUMN", "groups")]),
+        ["ENABLE_DB_CHECK"]
+    );
     // Without anything wrong of its own, it is the problem.
     let redirects = [url, ("REDIRECT_LISTEN", "127.0.0.1:0"), ("TLS", "off")];
     assert_eq!(said(&redirects), ["REDIRECT_LISTEN"]);

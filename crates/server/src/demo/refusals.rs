@@ -47,7 +47,8 @@ impl Refusals {
             time: timestamp(entry.ts).strftime("%H:%M:%S UTC").to_string(),
             method: entry.method.to_owned(),
             path: entry.path.to_owned(),
-            route: entry.rule.map(str::to_owned),
+            // What no route matches has this word in place of one.
+            route: entry.rule.filter(|rule| *rule != "none").map(str::to_owned),
             reason: entry.reason,
             status: entry.status,
             user_id: entry.user_id.map(str::to_owned),

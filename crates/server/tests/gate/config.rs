@@ -28,7 +28,7 @@ async fn what_is_effective_is_shown_without_its_secrets() -> Result<()> {
         "{}",
         given.stdout
     );
-    let finished = checking.args(["--all"]).run().await?;
+    let finished = checking.args(["check-config", "--all"]).run().await?;
     assert!(finished.status.success(), "{}", finished.stderr);
     for shown in [
         "UPSTREAM",

@@ -50,7 +50,7 @@ checks! {
         todo "Ask by https; give the certificate of your own authority with --ca-file."
     SESSION_REFUSED = Problem "session-refused"
         why "The session opens, and the gate refuses it all the same: by what the stores say, its user may not enter, or it is over."
-        todo "Where that user should enter, see that the gate asks the database of the app: DATABASE_URL, USER_TABLE, USER_ID_FIELD, and SESSION_STORE where sessions live in a store. Otherwise sign in again, and copy the cookie anew."
+        todo "Where that user should enter, see that the gate asks the database of the app: DATABASE_URL, USER_TABLE, USER_ID_FIELD, and SESSION_STORE where sessions live in a store. Where it was revoked, `sessiongate revocations` says by whom and why, and `sessiongate revocations remove` takes that back. Otherwise sign in again, and copy the cookie anew."
     SESSION_REFUSED_BY_APP = Warning "session-refused-by-app"
         why "The app itself says that nobody is signed in with this session: it has ended or was revoked there, or it is another app's."
         todo "Take the cookies anew from a browser that is signed in."

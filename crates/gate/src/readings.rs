@@ -5,7 +5,8 @@
 //! 5.2.4), slashes folded, backslashes taken for slashes (IIS, WHATWG URL), path parameters cut (`;jsessionid=`, Java),
 //! fragments and queries found where they were encoded, overlong UTF-8 and characters of Unicode that normalise to
 //! delimiters taken for those, characters without a shape left out, dots and blanks at the ends of names dropped, though nothing
-//! else is left of the name, and streams of files cut (`admin.`, `admin::$DATA`, Windows). Each is a step here, and a reading is what any steps in any order make of the path.
+//! else is left of the name, and streams of files cut (`admin.`, `admin::$DATA`, Windows). Each is a step here, and a reading is
+//! what any steps in any order make of the path.
 
 use std::borrow::Cow;
 

@@ -46,6 +46,11 @@ pub struct Route {
     pub strip_segments: usize,
 }
 
+impl Route {
+    /// The name that stands for the route of requests that none matches.
+    pub const OF_NONE: &str = "none";
+}
+
 /// Who may enter.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Access {
@@ -154,7 +159,7 @@ impl Routes {
         let name_methods = all.iter().any(|matched| !matched.methods.is_any());
         let unknown = Route {
             id: all.len(),
-            name: "none".into(),
+            name: Route::OF_NONE.into(),
             access: Access::Unknown,
             realm: 0,
             profile: 0,

@@ -27,7 +27,6 @@ mod authority;
 mod caddy;
 mod cert;
 mod client;
-mod cluster;
 mod cut;
 mod echo;
 mod envoy;
@@ -48,6 +47,7 @@ mod redis;
 mod redis_cluster;
 mod sentinel;
 mod server;
+mod template;
 mod wire;
 mod wsgi;
 

@@ -8,9 +8,9 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::cert::{CertificateKind, Certificates};
-use crate::cluster::Template;
 use crate::port::free_port;
 use crate::process::{Account, Process, is_root, leashed, run};
+use crate::template::Template;
 
 /// A PostgreSQL on a free loopback port, with a role `gate` that needs its password and a database `app`.
 /// Stopped on drop.

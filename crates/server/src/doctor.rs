@@ -78,7 +78,7 @@ pub(crate) async fn examine(question: Question<'_>) -> Result<Report, TlsFileErr
         seen.services(config).await;
     }
     seen.cookies(&question, config.as_ref(), read.as_deref());
-    seen.user(&question).await;
+    seen.user(&question, config).await;
     match &question.site {
         Some(site) => seen.app(&question, site, read.as_deref()).await?,
         None => seen.skipped.push("the app: no URL is given".to_owned()),
@@ -174,17 +174,16 @@ impl Seen {
     }
 
     /// Looks up whose session it is, where it opens.
-    async fn user(&mut self, question: &Question<'_>) {
+    async fn user(&mut self, question: &Question<'_>, config: Option<Config>) {
         let Some(cookies) = &question.session else {
             return;
         };
-        let config = question.loaded.map(Config::from_loaded);
         match config {
-            Some(Ok(config)) => match user::examine(config, cookies, clock::now()).await {
+            Some(config) => match user::examine(config, cookies, clock::now()).await {
                 Ok(finding) => self.findings.extend(finding),
                 Err(why) => self.skipped.push(why),
             },
-            Some(Err(_)) => {
+            None if question.loaded.is_some() => {
                 let skipped = "the session in --cookie-file: the configuration is not valid; `sessiongate open` explains it";
                 self.skipped.push(skipped.to_owned());
             }

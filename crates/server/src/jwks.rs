@@ -58,7 +58,7 @@ pub(crate) struct Keychain {
     current: ArcSwap<JwtKeys>,
     /// Whether everything that the issuer has to say was heard at least once.
     is_known: AtomicBool,
-    /// Whether the issuer did not answer the last question.
+    /// Whether the last question had no good answer: an outage is worth one line, not one every few seconds.
     is_failing: AtomicBool,
     /// The questions on behalf of tokens.
     asked: Mutex<Questions>,
@@ -127,7 +127,6 @@ impl Keychain {
                 secret,
                 source,
                 metrics,
-                is_failing: false,
             };
             keychain.tasks.spawn_on(renewal.keep_on(inbox), runtime);
         }
@@ -157,7 +156,7 @@ impl Keychain {
         let kid = questions.hasher.hash_one(unverified_kid);
         let of_kid = questions.by_kid.get(&kid);
         let of_all = questions.last.as_ref();
-        let of_all = of_all.filter(|_| self.is_failing.load(Ordering::Relaxed));
+        let of_all = of_all.filter(|_| self.is_failing());
         let mut earlier = of_kid.into_iter().chain(of_all);
         if let Some(asked) = earlier.find(|asked| asked.is_of_late(now)) {
             return asked.answered.clone();
@@ -193,6 +192,10 @@ impl Keychain {
             _waiters: answered.clone().drop_guard(),
         });
         answered
+    }
+
+    fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
     }
 
     fn questions(&self) -> MutexGuard<'_, Questions> {
@@ -238,13 +241,11 @@ struct Renewal {
     secret: Option<Secret>,
     source: Source,
     metrics: Arc<Metrics>,
-    /// Whether the last question had no good answer: an outage is worth one line, not one every few seconds.
-    is_failing: bool,
 }
 
 impl Renewal {
     /// Asks until the keychain is closed.
-    async fn keep_on(mut self, mut inbox: mpsc::UnboundedReceiver<Question>) {
+    async fn keep_on(self, mut inbox: mpsc::UnboundedReceiver<Question>) {
         let _part = vital::part("the renewal of the issuer's keys");
         let stop = self.keychain.stop.clone();
         let (mut question, mut put) = (None, None);
@@ -266,7 +267,11 @@ impl Renewal {
                 () = stop.cancelled() => return,
                 () = self.renew() => drop(question),
             }
-            let pause = if self.is_failing { PAUSE } else { INTERVAL };
+            let pause = if self.keychain.is_failing() {
+                PAUSE
+            } else {
+                INTERVAL
+            };
             question = tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(pause) => None,
@@ -287,39 +292,33 @@ impl Renewal {
         }
     }
 
-    fn failing(&mut self, is_failing: bool) {
-        self.is_failing = is_failing;
-        self.keychain
-            .is_failing
-            .store(is_failing, Ordering::Relaxed);
-    }
-
     /// Asks once. Only keys that are valid as a whole replace those that are known.
-    async fn renew(&mut self) {
+    async fn renew(&self) {
         let read = self.source.read().await;
         let made = read.and_then(|text| Ok(JwtKeys::new(self.secret.as_ref(), Some(&text))?));
+        let was_failing = self.keychain.is_failing();
+        let is_failing = &self.keychain.is_failing;
+        is_failing.store(made.is_err(), Ordering::Relaxed);
         match made {
             Ok(keys) => {
-                if self.is_failing {
+                if was_failing {
                     tracing::info!(from = %self.source, "the issuer's keys can be had again");
                 }
                 // He may withdraw them all, and then no token of his is good.
                 if keys.published() == 0 {
                     tracing::warn!(from = %self.source, "the issuer publishes no key that can be used");
                 }
-                self.failing(false);
                 self.keychain.current.store(Arc::new(keys));
                 self.keychain.is_known.store(true, Ordering::Relaxed);
                 self.metrics.jwks_refreshed("ok");
             }
             Err(error) => {
-                if !self.is_failing {
+                if !was_failing {
                     tracing::warn!(
                         from = %self.source, %error,
                         "cannot have the issuer's keys; those that are known stay"
                     );
                 }
-                self.failing(true);
                 self.metrics.jwks_refreshed("failed");
             }
         }

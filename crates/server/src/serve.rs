@@ -19,19 +19,17 @@ use self::listeners::{FixedListener, Listeners, Wanted};
 use crate::admin::{self, Admin};
 use crate::audit::{self, Audit, AuditTerms};
 use crate::config::{Config, ConfigSource, LogFormat};
-use crate::doubts::Doubts;
 use crate::front::Sparingly;
 use crate::front::decisions::Decisions;
 use crate::front::proxy::Proxy;
 use crate::front::redirect::Redirect;
 use crate::front::secured::Secured;
 use crate::handover::{Inherited, Succession};
-use crate::limits::{Connections, Table};
+use crate::limits::Connections;
 use crate::listener::{Listening, Share};
 use crate::live::{HandedTickets, Reload, Shared, Surroundings, View};
 use crate::metrics::Metrics;
 use crate::output::Output;
-use crate::process::process;
 use crate::pulse::{Pulse, pulses};
 use crate::refusals::Refusals;
 use crate::runtime::{self, Fronts, Tasks};
@@ -39,7 +37,6 @@ use crate::signals::{Signals, Stop};
 use crate::socket::Address;
 use crate::systemd;
 use crate::vital::{self, Endings};
-use stores::Pools;
 
 /// Serves until SIGTERM, SIGINT or SIGQUIT, or until another process has taken its place, then finishes what is in flight.
 /// `config` is what was read from `source`, `inherited` what whoever started the process has passed. `ready` is told where the
@@ -136,15 +133,7 @@ impl Built {
         let shared = shared_runtime()?;
         let endings = vital::endings();
         let signals = listen_to_signals(&shared)?;
-        let around = Surroundings {
-            runtime: shared.handle().clone(),
-            pools: Pools::new(process(shared.handle().clone())),
-            metrics: Metrics::new()?,
-            doubts: Doubts::open(shared.handle()),
-            table: Arc::new(Table::new()),
-            tickets,
-            audit: AuditTerms::default(),
-        };
+        let around = Surroundings::of(shared.handle().clone(), tickets)?;
         let fixed = Fixed::of(&config);
         let reload = Reload::open(source, config, &around)?;
         shared.block_on(reload.live().load().prove_columns())?;

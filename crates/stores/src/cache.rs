@@ -42,8 +42,6 @@ pub(super) struct SharedCache<F> {
 pub(super) enum Cached<F> {
     /// It knows.
     Hit(Hit<F>),
-    /// It has this, which nobody vouches for. [`SharedCache::find`] has no doubts; its caller may.
-    Doubted(Option<F>),
     /// It does not know; and whether the caller is the one who may write down what the truth says.
     Miss(Option<Lease>),
     /// It did not answer, or there is none.

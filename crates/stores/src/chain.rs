@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gate::{Source, StoreError};
+use gate::{Lookup, Source, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio_util::task::TaskTracker;
@@ -117,31 +117,33 @@ impl<T: Truth> Chain<T> {
     pub(super) async fn find(
         self: &Arc<Self>,
         key: &str,
-        question: impl FnOnce() -> T::Question,
+        question: impl Fn() -> T::Question,
     ) -> Answer<T::Fact> {
-        match self.recall(key) {
-            Some(recalled) => {
-                if recalled.is_due {
-                    self.refresh(key, question);
-                }
-                Ok(recalled.lookup)
-            }
+        match self.recall(key, &question) {
+            Some(lookup) => Ok(lookup),
             // In a box, so that those who need not wait do not carry the room for waiting with them.
             None => Box::pin(self.fetch(key, Rank::Known, question)).await,
         }
     }
 
-    /// What is known under `key` without asking anybody.
-    pub(super) fn recall(&self, key: &str) -> Option<Recalled<T::Fact>> {
-        let recalled = self.memory.recall(key, self.clock.monotonic())?;
-        self.reporter.found(&recalled.lookup);
-        Some(recalled)
+    /// What is known under `key` without waiting for anybody.
+    pub(super) fn recall(
+        self: &Arc<Self>,
+        key: &str,
+        question: impl FnOnce() -> T::Question,
+    ) -> Option<Lookup<T::Fact>> {
+        let Recalled { lookup, is_due } = self.memory.recall(key, self.clock.monotonic())?;
+        self.reporter.found(&lookup);
+        if is_due {
+            self.refresh(key, question);
+        }
+        Some(lookup)
     }
 
     /// Has the stores beyond memory asked for what memory says is due, unless somebody has done so. Nobody waits for that, and what
     /// memory has stays what it is.
     #[cold]
-    pub(super) fn refresh(self: &Arc<Self>, key: &str, question: impl FnOnce() -> T::Question) {
+    fn refresh(self: &Arc<Self>, key: &str, question: impl FnOnce() -> T::Question) {
         if self.memory.claim(key) {
             // A flight that is full or under way is as good as one of our own.
             let _ = self.board(key, Rank::Known, question);
@@ -226,15 +228,12 @@ impl<T: Truth> Chain<T> {
         question: &T::Question,
         asked: Asked,
     ) -> (Answer<T::Fact>, Backing<T::Fact>) {
-        let cached = match &self.cache {
-            Some(cache) => self.ask_cache(cache, key, asked).await,
-            None => Cached::Skipped,
-        };
-        let backing = match cached {
-            Cached::Hit(hit) => return (Ok(hit.lookup), Backing::Cache(hit.left)),
-            Cached::Doubted(found) => Backing::Doubted(found),
-            Cached::Miss(lease) => lease.map_or(Backing::Nothing, Backing::Lease),
-            Cached::Skipped | Cached::Unwritable => Backing::Nothing,
+        let backing = match &self.cache {
+            Some(cache) => match self.ask_cache(cache, key, asked).await {
+                Ok(hit) => return (Ok(hit.lookup), Backing::Cache(hit.left)),
+                Err(backing) => backing,
+            },
+            None => Backing::Nothing,
         };
         let answer = self.truth.find(question.clone(), &self.reporter).await;
         (answer, backing)
@@ -283,41 +282,40 @@ impl<T: Truth> Chain<T> {
         Kept::Yes
     }
 
+    /// What the cache says, or else what it has to do with what the truth will say.
     async fn ask_cache(
         &self,
         cache: &SharedCache<T::Fact>,
         key: &str,
         asked: Asked,
-    ) -> Cached<T::Fact> {
+    ) -> Result<Hit<T::Fact>, Backing<T::Fact>> {
         let changes = &self.memory.changes;
         let age_matters = changes.has(Channel::Postgres) || changes.has(Channel::Redis);
         let cached = cache.find(key, age_matters).await;
         match cached {
             Cached::Hit(hit) if self.is_current(key, &hit, asked) => {
                 self.reporter.found(&hit.lookup);
-                Cached::Hit(hit)
+                Ok(hit)
             }
             Cached::Hit(hit) => {
                 self.reporter.answered(Source::Redis, Outcome::Missed);
-                match self.is_unchallenged(key, &hit, asked) {
-                    true => Cached::Doubted(hit.lookup.found),
-                    false => Cached::Miss(None),
-                }
+                Err(match self.is_unchallenged(key, &hit, asked) {
+                    true => Backing::Doubted(hit.lookup.found),
+                    false => Backing::Nothing,
+                })
             }
-            // Only this has doubts.
-            Cached::Doubted(found) => Cached::Doubted(found),
             Cached::Miss(lease) => {
                 self.reporter.answered(Source::Redis, Outcome::Missed);
-                Cached::Miss(lease)
+                Err(lease.map_or(Backing::Nothing, Backing::Lease))
             }
             Cached::Skipped => {
                 self.reporter.answered(Source::Redis, Outcome::Failed);
-                Cached::Skipped
+                Err(Backing::Nothing)
             }
             Cached::Unwritable => {
                 self.reporter.answered(Source::Redis, Outcome::Missed);
                 self.reporter.answered(Source::Redis, Outcome::Unwritten);
-                Cached::Unwritable
+                Err(Backing::Nothing)
             }
         }
     }

@@ -168,7 +168,6 @@ impl Pools {
             ca_file: settings.ca_file.clone(),
             ca: ca.and_then(fingerprint),
             probe_key: settings.probe_key().into(),
-            is_of_cluster: false,
         };
         self.redis.lease(target, |target| {
             RedisLine::open(target.clone(), &self.process)

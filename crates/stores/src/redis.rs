@@ -31,7 +31,7 @@ pub(super) use self::leases::{Aged, Cells};
 use self::node::{Answered, Node, Unanswered};
 pub(super) use self::rates::SharedCells;
 pub use self::rates::{OverShared, SharedCell, SharedChange};
-use self::refusal::{READ, code, describe};
+use self::refusal::{READ, code, describe, late};
 pub use self::sentinel::Sentinels;
 pub use self::server::{RedisAddress, RedisServer};
 pub(super) use self::survey::survey;
@@ -51,8 +51,6 @@ pub(super) struct RedisTarget {
     pub(super) ca: Option<Vec<u8>>,
     /// A key like those that are read, for servers that restrict their users to some.
     pub(super) probe_key: Box<str>,
-    /// Whether it is one server of a cluster.
-    pub(super) is_of_cluster: bool,
 }
 
 /// A Redis, and how it is reached.
@@ -202,9 +200,12 @@ impl RedisTarget {
         reading(self.probe_key.as_bytes(), 0)
     }
 
-    fn too_late(&self) -> String {
-        let limit = self.timeout.as_millis();
-        format!("did not answer within {limit} ms")
+    /// Why a server said nothing.
+    fn described(&self, why: Unanswered) -> String {
+        match why {
+            Unanswered::Failed(detail) => detail,
+            Unanswered::TimedOut => late(self.timeout),
+        }
     }
 }
 

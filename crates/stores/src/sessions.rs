@@ -83,9 +83,7 @@ impl Sessions {
         }
         Ok(found?)
     }
-}
 
-impl Sessions {
     /// Whoever asks for a session that this process has known.
     fn rank(&self, id: &str) -> Rank {
         match self.chain.memory.knew(id) {
@@ -101,14 +99,9 @@ impl gate::Sessions for Sessions {
         token: &SessionToken,
         client: Option<IpAddr>,
     ) -> Result<Lookup<KnownSession>, FindError> {
-        match self.chain.recall(token.id()) {
-            Some(recalled) => {
-                if recalled.is_due {
-                    let question = || (token.clone(), Rank::Known);
-                    self.chain.refresh(token.id(), question);
-                }
-                Ok(recalled.lookup)
-            }
+        let question = || (token.clone(), Rank::Known);
+        match self.chain.recall(token.id(), question) {
+            Some(lookup) => Ok(lookup),
             // In a box, so that those who need not wait do not carry the room for waiting with them.
             None => Box::pin(self.look_up(token, client)).await,
         }

@@ -13,20 +13,14 @@ use http::{HeaderValue, Method};
 use session::UnixTime;
 
 use super::open::header_value;
-use crate::audit::AuditTerms;
 use crate::clock;
 use crate::config::{Config, Variables};
-use crate::doubts::Doubts;
 use crate::explain::{self, AskedBy, Explanation, FieldLine, Head, Question, Target};
-use crate::limits::Table;
 use crate::live::{HandedTickets, Live, Surroundings};
-use crate::metrics::Metrics;
 use crate::output;
-use crate::process::process;
 use crate::tls::certificate::read_chain;
 use crate::tls::client_certificate;
 use client_tls::named_file;
-use stores::Pools;
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArguments {
@@ -122,15 +116,7 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let around = Surroundings {
-        table: Arc::new(Table::new()),
-        runtime: runtime.handle().clone(),
-        pools: Pools::new(process(runtime.handle().clone())),
-        metrics: Metrics::new()?,
-        doubts: Doubts::open(runtime.handle()),
-        tickets: HandedTickets::default(),
-        audit: AuditTerms::default(),
-    };
+    let around = Surroundings::of(runtime.handle().clone(), HandedTickets::default())?;
     let live = Live::open(config, None, &around)?;
     let mut explanation = runtime.block_on(async {
         if asks_issuer {

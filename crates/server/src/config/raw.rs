@@ -105,6 +105,12 @@ impl<'v> Reader<'v> {
         self.is_set(name) || self.variables.lacks_for_a_reason(name)
     }
 
+    /// Whether something stands there that does not say `false`, though perhaps nothing that can be read.
+    pub(crate) fn may_be_on(&self, name: &str) -> bool {
+        let value = self.variables.get(name);
+        self.is_given(name) && value.and_then(switched) != Some(false)
+    }
+
     /// Notes that a variable has no effect, if it is set, or the file that it can come from.
     pub(crate) fn idle(&mut self, name: &str, why: &str) {
         for name in sources(name) {
@@ -249,13 +255,9 @@ impl<'v> Reader<'v> {
             self.note(name, &default.to_string(), true);
             return default;
         };
-        let value = match text.trim().to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => true,
-            "false" | "0" | "no" | "off" => false,
-            _ => {
-                self.problem(name, format!("`{text}` is neither `true` nor `false`"));
-                return default;
-            }
+        let Some(value) = switched(text) else {
+            self.problem(name, format!("`{text}` is neither `true` nor `false`"));
+            return default;
         };
         self.note(name, &value.to_string(), false);
         value
@@ -537,6 +539,15 @@ impl<'v> Reader<'v> {
             shown: shown.to_owned(),
             is_default,
         });
+    }
+}
+
+/// What a switch says, if it is one.
+fn switched(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
     }
 }
 

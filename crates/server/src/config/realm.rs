@@ -59,8 +59,8 @@ pub(super) struct RealmReading {
     pub(super) identity: IdentityRules,
     pub(super) issuer: Option<jwks::Settings>,
     pub(super) stores: Option<::stores::Settings>,
-    /// Something is wrong with what says where they are, which was said.
-    are_stores_wrong: bool,
+    /// Something is wrong with what says where they are, so why there are no rows of users is said, or follows from what is.
+    is_lack_of_rows_said: bool,
 }
 
 impl RealmReading {
@@ -82,7 +82,9 @@ impl RealmReading {
         };
         let before = reader.problems.len();
         let stores = stores::settings(reader, lookups, warnings);
-        let are_stores_wrong = reader.problems.len() > before;
+        // Where users are to be looked up and are not, something else is wrong, be it a variable that the file names.
+        let is_lack_of_rows_said =
+            reader.problems.len() > before || reader.may_be_on("ENABLE_DB_CHECK");
         warnings.extend(identity::unknown_guests(&identity, stores.as_ref()));
         Self {
             format,
@@ -92,7 +94,7 @@ impl RealmReading {
             identity,
             issuer,
             stores,
-            are_stores_wrong,
+            is_lack_of_rows_said,
         }
     }
 
@@ -120,13 +122,7 @@ impl RealmReading {
         let first = first.and_then(|column| asked.place_of(column));
         self.ask_for_claims(asked.claims);
         let has_rows = asked.columns.is_empty() || self.ask_for(asked.columns);
-        // Where users are to be looked up and are not, something else is wrong, be it a variable that the file names.
-        let is_to_look = Reader::new(variables).is_given("ENABLE_DB_CHECK")
-            && !matches!(
-                variables.get("ENABLE_DB_CHECK"),
-                Some("false" | "0" | "no" | "off")
-            );
-        if !has_rows && !self.are_stores_wrong && !is_to_look {
+        if !has_rows && !self.is_lack_of_rows_said {
             match first {
                 Some((name, place @ Place::File { .. })) => {
                     let what =

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use gate::Route;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -47,8 +48,10 @@ impl Refusals {
             time: timestamp(entry.ts).strftime("%H:%M:%S UTC").to_string(),
             method: entry.method.to_owned(),
             path: entry.path.to_owned(),
-            // What no route matches has this word in place of one.
-            route: entry.rule.filter(|rule| *rule != "none").map(str::to_owned),
+            route: entry
+                .rule
+                .filter(|rule| *rule != Route::OF_NONE)
+                .map(str::to_owned),
             reason: entry.reason,
             status: entry.status,
             user_id: entry.user_id.map(str::to_owned),

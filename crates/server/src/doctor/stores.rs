@@ -185,10 +185,7 @@ impl Found {
 /// Where a database is, without credentials.
 fn place_of_database(url: &DatabaseUrl) -> String {
     match url {
-        DatabaseUrl::Postgres(server) => {
-            let hosts: Vec<_> = server.hosts.iter().map(ToString::to_string).collect();
-            format!("{}/{}", hosts.join(","), server.database())
-        }
+        DatabaseUrl::Postgres(server) => server.to_string(),
         DatabaseUrl::Sqlite(options) => options.get_filename().display().to_string(),
     }
 }

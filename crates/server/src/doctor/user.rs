@@ -1,7 +1,6 @@
 //! The user of a session that somebody has, as the stores know them.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
 use gate::{Admission, Facts, Refusal};
 use http::header::COOKIE;
@@ -12,15 +11,9 @@ use tokio::runtime::Handle;
 use super::catalogue::cookies::SESSION_REFUSED;
 use super::finding::Finding;
 use super::session::SUBJECT;
-use crate::audit::AuditTerms;
 use crate::config::Config;
-use crate::doubts::Doubts;
 use crate::front::arrival::{self, Peer};
-use crate::limits::Table;
 use crate::live::{HandedTickets, Live, Surroundings};
-use crate::metrics::Metrics;
-use crate::process::process;
-use stores::Pools;
 
 /// Why a gate with this configuration would refuse a session that opens, because of what its stores say; `None` when it would not,
 /// or when they do not answer. `Err` with a reason when they are not asked.
@@ -50,15 +43,8 @@ pub(super) async fn examine(
             );
         }
     }
-    let around = Surroundings {
-        table: Arc::new(Table::new()),
-        runtime: Handle::current(),
-        pools: Pools::new(process(Handle::current())),
-        metrics: Metrics::new().map_err(|error| error.to_string())?,
-        doubts: Doubts::open(&Handle::current()),
-        tickets: HandedTickets::default(),
-        audit: AuditTerms::default(),
-    };
+    let around = Surroundings::of(Handle::current(), HandedTickets::default());
+    let around = around.map_err(|error| error.to_string())?;
     let live = Live::open(config, None, &around).map_err(|error| format!("{error:#}"))?;
     live.has_asked_for_revocations().await;
     let mut headers = HeaderMap::new();

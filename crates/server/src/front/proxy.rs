@@ -489,8 +489,6 @@ impl<E> From<files::Outcome> for Outcome<E> {
     }
 }
 
-/// Ends the record of a request whose client has hung up, and with it the connection.
-#[cold]
 /// What is decided on, of a request that came like this.
 pub(super) fn facts<'r>(request: &'r Request<Length>, arrival: &'r Arrival) -> Facts<'r> {
     let headers = request.headers();
@@ -503,6 +501,8 @@ pub(super) fn facts<'r>(request: &'r Request<Length>, arrival: &'r Arrival) -> F
     }
 }
 
+/// Ends the record of a request whose client has hung up, and with it the connection.
+#[cold]
 fn abandon(client: &mut impl Answerable, record: &mut Record<'_>) {
     client.end();
     record.ends(Sent::nothing(Ended::ClientLeft));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Result;
 use tokio::runtime::Handle;
 
 use super::tickets::HandedTickets;
@@ -9,6 +10,7 @@ use crate::audit::AuditTerms;
 use crate::doubts::Doubts;
 use crate::limits::Table;
 use crate::metrics::Metrics;
+use crate::process::process;
 use stores::Pools;
 
 /// Where things that are live run, and what counts how they fare.
@@ -26,4 +28,22 @@ pub(crate) struct Surroundings {
     pub(crate) tickets: HandedTickets,
     /// What is told to those who write audit lines.
     pub(crate) audit: AuditTerms,
+}
+
+impl Surroundings {
+    /// Those of a process that begins, on this runtime.
+    ///
+    /// # Errors
+    /// When nothing can be counted.
+    pub(crate) fn of(runtime: Handle, tickets: HandedTickets) -> Result<Self> {
+        Ok(Self {
+            pools: Pools::new(process(runtime.clone())),
+            metrics: Metrics::new()?,
+            doubts: Doubts::open(&runtime),
+            table: Arc::new(Table::new()),
+            tickets,
+            audit: AuditTerms::default(),
+            runtime,
+        })
+    }
 }

@@ -1,8 +1,9 @@
 //! Keeps the lists in memory as the store has them.
 //!
 //! The list is read at start, every [`interval`](RevocationSettings::interval), and at once when somebody says that it has
-//! changed. Where they say what has changed, only that is read; the whole list is read as often all the same. Until it was read for the first time, and while it is older than
-//! [`max_stale`](RevocationSettings::max_stale), nobody enters with a session: that is an outage, and not a guess.
+//! changed. Where they say what has changed, only that is read; the whole list is read as often all the same. Until it was read
+//! for the first time, and while it is older than [`max_stale`](RevocationSettings::max_stale), nobody enters with a session: that
+//! is an outage, and not a guess.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};

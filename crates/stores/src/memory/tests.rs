@@ -36,17 +36,16 @@ fn asked(memory: &Memory<impl Fact>, at: Instant) -> Asked {
     }
 }
 
+/// Keeps what was answered at once to a question of this time.
+fn remember<F: Fact>(memory: &Memory<F>, key: &str, found: Option<&F>, at: Instant) {
+    memory.remember(key, found, asked(memory, at), at, Duration::MAX);
+}
+
 #[test]
 fn present_and_absent_users_expire_after_their_own_times() {
     let (memory, start) = (memory(3 * SECOND, 10), Instant::now());
-    memory.remember(
-        "7",
-        Some(&User::default()),
-        asked(&memory, start),
-        start,
-        Duration::MAX,
-    );
-    memory.remember("8", None, asked(&memory, start), start, Duration::MAX);
+    remember(&memory, "7", Some(&User::default()), start);
+    remember(&memory, "8", None, start);
     let known = |subject, after| {
         memory
             .recall(subject, start + after)
@@ -85,13 +84,7 @@ fn a_session_is_forgotten_when_it_ends() {
         stored: session.unwrap(),
         user: User::default(),
     };
-    memory.remember(
-        "id",
-        Some(&known),
-        asked(&memory, start),
-        start,
-        Duration::MAX,
-    );
+    remember(&memory, "id", Some(&known), start);
     let almost = 2 * SECOND - Duration::from_nanos(1);
     assert!(memory.recall("id", start + almost).is_some());
     assert!(memory.recall("id", start + 2 * SECOND).is_none());
@@ -112,14 +105,8 @@ fn an_answer_that_is_not_kept_takes_the_earlier_one_away() {
 #[test]
 fn a_later_answer_replaces_an_earlier_one() {
     let (memory, start) = (memory(3 * SECOND, 10), Instant::now());
-    memory.remember(
-        "7",
-        Some(&User::default()),
-        asked(&memory, start),
-        start,
-        Duration::MAX,
-    );
-    memory.remember("7", None, asked(&memory, start), start, Duration::MAX);
+    remember(&memory, "7", Some(&User::default()), start);
+    remember(&memory, "7", None, start);
     assert_eq!(
         memory
             .recall("7", start)
@@ -140,13 +127,7 @@ fn nothing_is_known_after_something_was_heard_of_it_or_while_nothing_is() {
     let memory = Memory::new(settings, SECOND, changes, NO_JITTER);
     let known = |key| memory.recall(key, start + 2 * SECOND).is_some();
     let remember = |at| {
-        memory.remember(
-            "7",
-            Some(&User::default()),
-            asked(&memory, at),
-            at,
-            Duration::MAX,
-        );
+        remember(&memory, "7", Some(&User::default()), at);
     };
     remember(start + SECOND);
     assert!(!known("7"), "deaf");
@@ -169,14 +150,8 @@ fn nothing_is_known_after_something_was_heard_of_it_or_while_nothing_is() {
 fn memory_that_is_off_remembers_nothing() {
     let start = Instant::now();
     for memory in [memory(Duration::ZERO, 10), memory(SECOND, 0)] {
-        memory.remember(
-            "7",
-            Some(&User::default()),
-            asked(&memory, start),
-            start,
-            Duration::MAX,
-        );
-        memory.remember("8", None, asked(&memory, start), start, Duration::MAX);
+        remember(&memory, "7", Some(&User::default()), start);
+        remember(&memory, "8", None, start);
         assert!(memory.recall("7", start).is_none());
         assert!(memory.recall("8", start).is_none());
     }
@@ -321,13 +296,7 @@ fn a_million_entries_take_little_above_their_own_text() {
 fn the_number_of_entries_is_bounded() {
     let (memory, start) = (memory(SECOND, 100), Instant::now());
     for subject in 0..10_000 {
-        memory.remember(
-            &subject.to_string(),
-            Some(&User::default()),
-            asked(&memory, start),
-            start,
-            Duration::MAX,
-        );
+        remember(&memory, &subject.to_string(), Some(&User::default()), start);
     }
     let known = (0..10_000)
         .filter(|subject| memory.recall(&subject.to_string(), start).is_some())

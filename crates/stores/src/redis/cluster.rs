@@ -36,7 +36,7 @@ use super::super::health::Health;
 use super::super::process::Jitter;
 use super::super::{PROBE_EVERY, StoreHealth};
 use super::node::{Answered, Node, Unanswered};
-use super::refusal::{CLUSTER_SLOTS, describe, no_line};
+use super::refusal::{CLUSTER_SLOTS, describe};
 use super::{RedisServer, RedisTarget};
 
 /// The servers of a cluster, and the lines to them.
@@ -73,10 +73,7 @@ impl Cluster {
         Self {
             seeds: seeds.clone(),
             jitter,
-            target: RedisTarget {
-                is_of_cluster: true,
-                ..target
-            },
+            target,
             state: watch::Sender::new(State::default()),
             look_soon: Notify::new(),
             health: Health::new(Source::Redis, None),
@@ -96,13 +93,13 @@ impl Cluster {
         let (mut node, mut asking) = (self.holder(slot_of(key), deadline).await?, false);
         for _ in 0..MOST_REDIRECTS {
             let answered = node.send(commands, asking, deadline).await;
-            let answered = answered.inspect_err(|_| self.look_soon.notify_one())?;
+            let answered = answered.inspect_err(|_| self.look_soon())?;
             let Some((redirect, to)) = Redirect::of(&answered) else {
                 return Ok(answered);
             };
             asking = redirect == Redirect::Ask;
             if redirect == Redirect::Moved {
-                self.look_soon.notify_one();
+                self.look_soon();
             }
             node = self.at(to)?;
         }
@@ -201,7 +198,7 @@ impl Cluster {
             return Err(Unanswered::TimedOut);
         };
         let unknown = |why: &str| {
-            self.look_soon.notify_one();
+            self.look_soon();
             Unanswered::Failed(why.to_owned())
         };
         let slots = state.slots.as_ref();
@@ -238,7 +235,7 @@ impl Cluster {
             ..self.target.clone()
         };
         Kept {
-            node: Arc::new(Node::new(target, self.jitter)),
+            node: Arc::new(Node::of_cluster(target, self.jitter)),
             named: Instant::now(),
         }
     }
@@ -276,39 +273,22 @@ impl Cluster {
         let told = join_all(asking).await;
         match SlotMap::most_told(told.into_iter().flatten().collect()) {
             Some(slots) => Ok(slots),
-            None => self.look_anew().await,
+            None => {
+                let (login, ca_file) = (&self.target.server.login, self.target.ca_file.as_ref());
+                let known = self.places();
+                let limit = self.target.timeout;
+                self.seeds.slots(&known, login, ca_file, limit).await
+            }
         }
     }
 
     async fn slots_as_told_by(&self, node: &Arc<Node>) -> Result<SlotMap, String> {
         let deadline = Instant::now() + self.target.timeout;
         let answered = node.send(&[ask_slots()], false, deadline).await;
-        let mut answered = answered.map_err(|why| match why {
-            Unanswered::Failed(detail) => detail,
-            Unanswered::TimedOut => self.target.too_late(),
-        })?;
+        let mut answered = answered.map_err(|why| self.target.described(why))?;
         let slots = answered.answers.pop().unwrap_or(Ok(Value::Nil));
         let slots = slots.map_err(|error| describe(CLUSTER_SLOTS, &error))?;
         SlotMap::read(slots, node.host())
-    }
-
-    /// The same from one of those that are named in the settings, or are known from before.
-    async fn look_anew(&self) -> Result<SlotMap, String> {
-        let known = self.places();
-        let opening = self.seeds.first_to_answer(
-            &known,
-            &self.target.server.login,
-            self.target.ca_file.as_ref(),
-            self.target.timeout,
-        );
-        let looking = async {
-            let (mut connection, _driver, host) = opening.await.map_err(|why| no_line(&why))?;
-            let slots = ask_slots().query_async(&mut connection).await;
-            let slots = slots.map_err(|error| describe(CLUSTER_SLOTS, &error))?;
-            SlotMap::read(slots, &host)
-        };
-        let looked = timeout(self.target.timeout, looking).await;
-        looked.unwrap_or_else(|_| Err(self.target.too_late()))
     }
 
     fn obey(&self, slots: SlotMap) {

@@ -3,7 +3,7 @@
 use redis::{Arg, Cmd, FromRedisValue, RedisResult, Value, from_redis_value};
 
 use super::Redis;
-use super::node::{Answered, Unanswered};
+use super::node::Answered;
 use super::refusal::{code, describe};
 
 impl Redis {
@@ -32,11 +32,8 @@ impl Redis {
     ) -> Result<T, String> {
         let commands = std::slice::from_ref(command);
         let answered = self.ask_holder(key, commands, self.deadline()).await;
-        match answered {
-            Ok(answered) => answered.only(name),
-            Err(Unanswered::Failed(detail)) => Err(detail),
-            Err(Unanswered::TimedOut) => Err(self.target.too_late()),
-        }
+        let answered = answered.map_err(|why| self.target.described(why))?;
+        answered.only(name)
     }
 }
 

@@ -18,13 +18,15 @@ use super::super::health::Health;
 use super::super::process::Jitter;
 use super::super::{PROBE_EVERY, StoreHealth};
 use super::RedisTarget;
-use super::refusal::{READ, code, describe, no_line, refusal};
+use super::refusal::{READ, code, describe, late, no_line, refusal};
 use super::sentinel::Council;
 use super::server::{ConnectError, Driver, RedisAddress, RedisServer, prove_primary};
 
 /// A server, and what became of the line to it.
 pub(super) struct Node {
     target: RedisTarget,
+    /// Whether it is one server of a cluster.
+    is_of_cluster: bool,
     line: watch::Sender<Line>,
     jitter: Jitter,
     /// The command that has written last, and the code with which the server has refused it (`OOM`, `READONLY`).
@@ -68,16 +70,23 @@ pub(super) enum Unanswered {
 impl Node {
     /// One to which [`Node::keep_line`] opens the line.
     pub(super) fn new(target: RedisTarget, jitter: Jitter) -> Self {
-        let health = match target.is_of_cluster {
-            true => Health::of_server(Source::Redis, target.server.address.to_string()),
-            false => Health::new(Source::Redis, None),
-        };
         Self {
             target,
+            is_of_cluster: false,
             line: watch::Sender::new(Line::Opening),
             jitter,
             refused_write: Mutex::default(),
-            health,
+            health: Health::new(Source::Redis, None),
+        }
+    }
+
+    /// The same for one server of a cluster.
+    pub(super) fn of_cluster(target: RedisTarget, jitter: Jitter) -> Self {
+        let address = target.server.address.to_string();
+        Self {
+            is_of_cluster: true,
+            health: Health::of_server(Source::Redis, address),
+            ..Self::new(target, jitter)
         }
     }
 
@@ -107,7 +116,7 @@ impl Node {
             }
             Ok(Err(error)) => error,
             Err(_) => {
-                self.hang_up(line, &self.target.too_late());
+                self.hang_up(line, &late(self.target.timeout));
                 return Err(Unanswered::TimedOut);
             }
         };
@@ -223,7 +232,7 @@ impl Node {
         };
         match timeout(self.target.timeout, open).await {
             Ok(opened) => opened.map_err(|error: ConnectError| no_line(&error)),
-            Err(_) => Err(self.target.too_late()),
+            Err(_) => Err(late(self.target.timeout)),
         }
     }
 
@@ -236,7 +245,7 @@ impl Node {
             Ok(()) => self.health.answered(),
             Err(error) => match code(&error) {
                 // The key of a probe is one of another server in a cluster.
-                Some("ASK" | "MOVED") if self.target.is_of_cluster => self.health.answered(),
+                Some("ASK" | "MOVED") if self.is_of_cluster => self.health.answered(),
                 Some(_) => self.health.failed(&describe(READ, &error)),
                 None => return Err(error),
             },

@@ -9,7 +9,7 @@ use redis::Cmd;
 use tokio::time::Instant;
 
 use super::super::hex;
-use super::node::{Answered, Unanswered};
+use super::node::Answered;
 use super::refusal::code;
 use super::script::{self, EVAL, EVALSHA};
 use super::{Redis, Servers};
@@ -139,11 +139,8 @@ impl Redis {
             // It was restarted, or never knew: with the whole script it does from now on.
             (name, answered) = (EVAL, ask(EVAL, SCRIPT).await);
         }
-        match answered {
-            Ok(answered) => read(&answered.only::<Vec<i64>>(name)?, batch.len()),
-            Err(Unanswered::Failed(detail)) => Err(detail),
-            Err(Unanswered::TimedOut) => Err(self.target.too_late()),
-        }
+        let answered = answered.map_err(|why| self.target.described(why))?;
+        read(&answered.only::<Vec<i64>>(name)?, batch.len())
     }
 }
 

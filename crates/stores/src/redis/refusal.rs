@@ -1,5 +1,7 @@
 //! What a Redis has refused, in words that quote nothing of what the server says.
 
+use std::time::Duration;
+
 use redis::{ErrorKind, RedisError};
 
 use super::super::one_line;
@@ -52,6 +54,11 @@ pub(super) fn describe(command: &str, error: &RedisError) -> String {
         None if error.is_io_error() => error.to_string(),
         None => error.category().to_owned(),
     }
+}
+
+/// That a server has had its time.
+pub(super) fn late(limit: Duration) -> String {
+    format!("did not answer within {} ms", limit.as_millis())
 }
 
 /// That the server has refused `command`, and what to do about it where the code does not say it.

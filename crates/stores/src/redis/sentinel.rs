@@ -14,7 +14,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo};
 use tokio::time::timeout;
 
-use super::refusal::{describe, no_line};
+use super::refusal::{describe, late, no_line};
 use super::server::{ConnectError, Driver, RedisAddress, RedisServer, open_tcp};
 
 /// The sentinels of a Redis.
@@ -88,8 +88,7 @@ impl<'a> Council<'a> {
         let hosts = sentinels.hosts.iter().zip(&mut self.seats);
         let asking = hosts.map(|(host, seat)| async move {
             let asked = timeout(limit, sentinels.ask(host, seat, ca_file, limit)).await;
-            let late = || Err(format!("did not answer within {} ms", limit.as_millis()));
-            let vote = asked.unwrap_or_else(|_| late());
+            let vote = asked.unwrap_or_else(|_| Err(late(limit)));
             vote.map_err(|why| format!("sentinel {}: {why}", shown(host)))
         });
         let mut asking: FuturesUnordered<_> = asking.collect();
@@ -202,7 +201,8 @@ impl Votes {
     }
 }
 
-fn shown((host, port): &(String, u16)) -> String {
+/// Where it is, as it may be shown.
+pub(super) fn shown((host, port): &(String, u16)) -> String {
     match host.contains(':') {
         true => format!("[{host}]:{port}"),
         false => format!("{host}:{port}"),

@@ -8,10 +8,9 @@ use tokio::time::timeout;
 
 use super::super::settings::RedisSettings;
 use super::super::survey::{Fullness, RedisSurvey, RedisUses};
-use super::cluster::{ClusterSeeds, Place, SlotMap, ask_slots};
 use super::leases::{DELETE, LEFT};
 use super::refusal::{
-    CLUSTER_NODES, CLUSTER_SLOTS, HELLO, READ, TRACKING, WRITE, code, describe, no_line, refusal,
+    CLUSTER_NODES, HELLO, READ, TRACKING, WRITE, code, describe, late, no_line, refusal,
 };
 use super::script::{EVAL, EVALSHA};
 use super::server::{RedisAddress, RedisServer};
@@ -27,35 +26,17 @@ pub(in super::super) async fn survey(
     let RedisAddress::Cluster(seeds) = &settings.server.address else {
         return survey_server(&settings.server, settings, uses).await;
     };
-    let login = &settings.server.login;
-    let servers = holders(seeds, settings).await?;
+    let (login, ca_file) = (&settings.server.login, settings.ca_file.as_ref());
+    let slots = seeds.slots(&[], login, ca_file, settings.timeout).await?;
+    let servers: BTreeSet<_> = slots.holders().collect();
     let mut surveys = Vec::new();
-    for (host, port) in &servers {
+    for (host, port) in servers {
         let server = seeds.server_at(host, *port, login);
         let survey = survey_server(&server, settings, uses).await;
         let survey = survey.map_err(|why| format!("{}: {why}", server.address))?;
         surveys.push((server.address.to_string(), survey));
     }
     Ok(together(surveys))
-}
-
-/// The servers of a cluster that hold keys.
-async fn holders(
-    seeds: &ClusterSeeds,
-    settings: &RedisSettings,
-) -> Result<BTreeSet<Place>, String> {
-    let login = &settings.server.login;
-    let ca_file = settings.ca_file.as_ref();
-    let opening = seeds.first_to_answer(&[], login, ca_file, settings.timeout);
-    let looking = async {
-        let (mut connection, _driver, host) = opening.await.map_err(|error| no_line(&error))?;
-        let slots = ask_slots().query_async(&mut connection).await;
-        let slots = slots.map_err(|error| describe(CLUSTER_SLOTS, &error))?;
-        let slots = SlotMap::read(slots, &host)?;
-        Ok(slots.holders().cloned().collect())
-    };
-    let looked = timeout(settings.timeout, looking).await;
-    looked.unwrap_or_else(|_| Err(late(settings)))
 }
 
 /// What holds of a cluster whose servers are such.
@@ -101,18 +82,13 @@ async fn survey_server(
     let connecting = server.connect(settings.ca_file.as_ref(), settings.timeout);
     let (connection, _driver) = match timeout(settings.timeout, connecting).await {
         Ok(connected) => connected.map_err(|error| no_line(&error))?,
-        Err(_) => return Err(late(settings)),
+        Err(_) => return Err(late(settings.timeout)),
     };
     let surveyor = Surveyor {
         connection,
         is_of_cluster: matches!(settings.server.address, RedisAddress::Cluster(_)),
     };
     surveyor.survey(settings, uses).await
-}
-
-fn late(settings: &RedisSettings) -> String {
-    let limit = settings.timeout.as_millis();
-    format!("did not answer within {limit} ms")
 }
 
 /// A connection of its own. The driver limits the time for each answer.

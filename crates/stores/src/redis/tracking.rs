@@ -204,8 +204,12 @@ fn fraction() -> f64 {
     f64::from(u16::try_from(random() & 0xffff).unwrap_or(0)) / 65536.0
 }
 
-fn too_late() -> String {
-    format!("took no word within {} ms", ANSWER_WITHIN.as_millis())
+/// Why a word that had its time is no proof.
+fn unproven(is_written: bool) -> String {
+    match is_written {
+        true => NOT_HEARD.to_owned(),
+        false => format!("took no word within {} ms", ANSWER_WITHIN.as_millis()),
+    }
 }
 
 /// A number that nobody else has.

@@ -164,16 +164,17 @@ impl Schedule {
     fn ask(&mut self, node: usize, key: Key, seen: &mut Seen) {
         let node = &self.nodes[node];
         let floor = node.floor(key);
-        if let Some(recalled) = node.chain.recall(&name(key)) {
+        let known = node
+            .chain
+            .memory
+            .recall(&name(key), node.chain.clock.monotonic());
+        if let Some(lookup) = node.chain.recall(&name(key), || key) {
             seen.answers += 1;
             seen.from_memory += 1;
-            if recalled.is_due {
-                seen.due += 1;
-                node.chain.refresh(&name(key), || key);
-            }
+            seen.due += u64::from(known.is_some_and(|known| known.is_due));
             let world = self.world.lock().unwrap();
             let next = world.versions[key] + 1;
-            let found = recalled.lookup.found.as_ref();
+            let found = lookup.found.as_ref();
             assert!(
                 world.was_true(key, found, IN_MEMORY + IN_REDIS + LONGEST_WAY),
                 "seed {}: {found:?} of {key} from memory, which has not been true for longer than any cache vouches",

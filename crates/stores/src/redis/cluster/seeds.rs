@@ -7,9 +7,13 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo};
+use tokio::time::timeout;
 
+use super::super::refusal::{CLUSTER_SLOTS, describe, late, no_line};
+use super::super::sentinel::shown;
 use super::super::server::{ConnectError, Driver, RedisAddress, RedisServer, open_tcp};
 use super::slot::fixed_slot;
+use super::{SlotMap, ask_slots};
 
 /// Where a server of a cluster is: its name, or its address without brackets, and its port.
 pub(in super::super) type Place = (String, u16);
@@ -50,6 +54,28 @@ impl ClusterSeeds {
         }
     }
 
+    /// Who holds what, as one of these says, or of those that are `known`. All of that takes no longer than `limit`.
+    ///
+    /// # Errors
+    /// When none says it.
+    pub(in super::super) async fn slots(
+        &self,
+        known: &[Place],
+        login: &RedisConnectionInfo,
+        ca_file: Option<&PathBuf>,
+        limit: Duration,
+    ) -> Result<SlotMap, String> {
+        let looking = async {
+            let opened = self.first_to_answer(known, login, ca_file, limit).await;
+            let (mut connection, _driver, host) = opened.map_err(|error| no_line(&error))?;
+            let slots = ask_slots().query_async(&mut connection).await;
+            let slots = slots.map_err(|error| describe(CLUSTER_SLOTS, &error))?;
+            SlotMap::read(slots, &host)
+        };
+        let looked = timeout(limit, looking).await;
+        looked.unwrap_or_else(|_| Err(late(limit)))
+    }
+
     /// A line to the first of these, or of those that are `known`, that lets us in, and its host.
     ///
     /// # Errors
@@ -83,14 +109,7 @@ impl ClusterSeeds {
 impl fmt::Display for ClusterSeeds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "rediss" } else { "redis" };
-        let hosts = self
-            .hosts
-            .iter()
-            .map(|(host, port)| match host.contains(':') {
-                true => format!("[{host}]:{port}"),
-                false => format!("{host}:{port}"),
-            });
-        let hosts: Vec<_> = hosts.collect();
+        let hosts: Vec<_> = self.hosts.iter().map(shown).collect();
         write!(f, "{scheme}+cluster://{}", hosts.join(","))
     }
 }

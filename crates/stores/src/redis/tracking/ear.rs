@@ -3,22 +3,32 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::super::hearing::Word;
 use super::super::super::revocations::{self, changed_in_redis, reload_soon};
-use super::super::refusal::{TRACKING, describe, no_ear, no_line};
+use super::super::refusal::{TRACKING, WRITE, describe, late, no_ear, no_line};
 use super::super::server::{Driver, RedisServer};
 use super::inbox::{Inbox, Waiting};
-use super::{ANSWER_WITHIN, BETWEEN_FLOODS, Ears};
+use super::{ANSWER_WITHIN, BETWEEN_FLOODS, Ears, WORD_MILLIS};
 
 /// The connection that writes words.
 pub(super) struct Mouth {
     pub(super) connection: MultiplexedConnection,
     _driver: Driver,
     pub(super) opened: Instant,
+}
+
+impl Mouth {
+    /// Writes `word`, which lasts for a while.
+    pub(super) async fn say(&mut self, word: &str) -> RedisResult<()> {
+        let mut command = redis::cmd(WRITE);
+        command.arg(word).arg("").arg("PX").arg(WORD_MILLIS);
+        command.exec_async(&mut self.connection).await
+    }
 }
 
 impl Ears {
@@ -63,7 +73,7 @@ impl Ears {
     pub(super) async fn in_time<T>(&self, opening: impl Future<Output = T>) -> Result<T, String> {
         let limit = self.target.timeout;
         let opened = timeout(limit, opening).await;
-        opened.map_err(|_| format!("did not answer within {} ms", limit.as_millis()))
+        opened.map_err(|_| late(limit))
     }
 
     /// Passes on what comes into `inbox` until its connection has ended, and tells in `own_heard` the number of our last own word.

@@ -17,9 +17,7 @@ use super::super::server::RedisServer;
 use super::ear::{CLOSED, Mouth};
 use super::inbox::Inbox;
 use super::view::View;
-use super::{
-    Ears, FIRST_HOLD, LONGEST_HOLD, MOUTH_AGE, NOT_HEARD, WORD_MILLIS, fraction, too_late,
-};
+use super::{Ears, FIRST_HOLD, LONGEST_HOLD, MOUTH_AGE, fraction, unproven};
 
 /// A server, and the connections to it.
 pub(super) struct Post {
@@ -114,12 +112,8 @@ impl Post {
             let mut on_their_way = BTreeSet::new();
             loop {
                 let slot = self.next_word(slots, &on_their_way)?;
-                let mut command = redis::cmd(WRITE);
                 let word = format!("{}{}", self.station.own, self.number);
-                command.arg(word).arg("").arg("PX").arg(WORD_MILLIS);
-                let mouth = self.mouth(ears).await?;
-                let written = command.exec_async(&mut mouth.connection).await;
-                match written {
+                match self.mouth(ears).await?.say(&word).await {
                     Ok(()) => break,
                     Err(error) => match code(&error) {
                         // Whatever it has not is to be asked for elsewhere, if the slot is on its way.
@@ -135,12 +129,8 @@ impl Post {
             let _ = self.heard.wait_for(|last| *last >= self.number).await;
             Ok(Proof::Heard)
         });
-        let proven = proving.await.unwrap_or_else(|_| {
-            Err(match is_written {
-                true => NOT_HEARD.to_owned(),
-                false => too_late(),
-            })
-        });
+        let proven = proving.await;
+        let proven = proven.unwrap_or_else(|_| Err(unproven(is_written)));
         proven.map_err(|why| self.said(&why))
     }
 

@@ -11,9 +11,7 @@ use super::super::sentinel::Council;
 use super::super::server::RedisServer;
 use super::ear::{CLOSED, Mouth};
 use super::inbox::Inbox;
-use super::{
-    ANSWER_WITHIN, ASK_FOR, Ears, HEARTBEAT, MOUTH_AGE, NOT_HEARD, TRUST, WORD_MILLIS, too_late,
-};
+use super::{ANSWER_WITHIN, ASK_FOR, Ears, HEARTBEAT, MOUTH_AGE, TRUST, unproven};
 
 impl Ears {
     /// Opens the connections, and hears until something is wrong: what that is.
@@ -74,21 +72,16 @@ impl Ears {
             if mouth.opened.elapsed() > MOUTH_AGE {
                 *mouth = self.open_mouth(here).await?;
             }
-            let mut command = redis::cmd(WRITE);
-            command.arg(word).arg("").arg("PX").arg(WORD_MILLIS);
-            let written = command.exec_async(&mut mouth.connection).await;
-            written.map_err(|error| describe(WRITE, &error))?;
+            mouth
+                .say(word)
+                .await
+                .map_err(|error| describe(WRITE, &error))?;
             is_written = true;
             // Its sender lives as long as this.
             let _ = heard.wait_for(|last| *last >= number).await;
             Ok(())
         };
-        match timeout(ANSWER_WITHIN, proof).await {
-            Ok(proven) => proven,
-            Err(_) => Err(match is_written {
-                true => NOT_HEARD.to_owned(),
-                false => too_late(),
-            }),
-        }
+        let proven = timeout(ANSWER_WITHIN, proof).await;
+        proven.unwrap_or_else(|_| Err(unproven(is_written)))
     }
 }

@@ -66,6 +66,14 @@ impl Heard {
         .await
     }
 
+    /// When something went wrong, and what the gate had to say by then.
+    pub(crate) fn told(&self, when: &str) -> String {
+        format!(
+            "{when}; the gate said:\n{}",
+            self.gate.stderr().all().join("\n")
+        )
+    }
+
     pub(crate) async fn logged(&self, text: &str) -> Result<()> {
         let stderr = self.gate.stderr();
         stderr

@@ -210,8 +210,19 @@ impl<T: Truth> Chain<T> {
                     lookup
                 }
                 Err(error) => {
+                    let (backing, lease) = match backing {
+                        Backing::Lease(lease) => (Backing::Nothing, Some(lease)),
+                        Backing::Cache(_) | Backing::Doubted(..) | Backing::Nothing => {
+                            (backing, None)
+                        }
+                    };
                     let stale = self.stale(&key, error, backing);
-                    return flight.land(stale.map_or(answer, Ok));
+                    flight.land(stale.map_or(answer, Ok));
+                    if let (Some(cache), Some(lease)) = (&self.cache, lease) {
+                        // Another node may reach the truth, and could write nothing there for as long as the lease lasts.
+                        let _ = cache.give_back(&lease, &key).await;
+                    }
+                    return;
                 }
             };
             let found = lookup.found.as_ref();

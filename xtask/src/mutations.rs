@@ -217,7 +217,7 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "what Redis has counts while the truth is down, although that has said more",
         file: "chain.rs",
-        before: "match self.is_unchallenged(key, &hit, asked) {",
-        after: "match true || self.is_unchallenged(key, &hit, asked) {",
+        before: "Err(match self.unchallenged_since(key, &hit, asked) {",
+        after: "Err(match Some(asked.ticket).filter(|_| hit.age.is_some()) {",
     },
 ];

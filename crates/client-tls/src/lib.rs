@@ -165,10 +165,23 @@ impl TlsFileError {
 /// What to do about a certificate that was refused, where the library's own words do not say it. Looks for the refusal
 /// among the causes of `error`.
 pub fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    flaw_of(error).and_then(advice_about)
+}
+
+/// Whether the certificate of a server was refused because it is for other hosts.
+pub fn is_for_other_hosts(error: &(dyn Error + 'static)) -> bool {
+    matches!(
+        flaw_of(error),
+        Some(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })
+    )
+}
+
+/// Why the certificate of a server was refused, if it was.
+fn flaw_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e CertificateError> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(rustls::Error::InvalidCertificate(flaw)) = error.downcast_ref() {
-            return advice_about(flaw);
+            return Some(flaw);
         }
         // An I/O error that wraps another one names the cause of that as its own.
         cause = match error
@@ -196,6 +209,11 @@ fn advice_about(flaw: &CertificateError) -> Option<&'static str> {
     match flaw {
         CertificateError::UnknownIssuer => Some(
             "nobody whom we trust has signed the server's certificate; give the certificate of who did as the CA file",
+        ),
+        // The authority was found by its name.
+        CertificateError::BadSignature => Some(
+            "the authority of this name that we trust has another key than the one that signed the server's certificate; give \
+             the certificate of the one that did as the CA file",
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             Some(

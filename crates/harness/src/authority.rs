@@ -54,6 +54,15 @@ impl Authority {
         self.sign(file, "/CN=server", names, "serverAuth").await
     }
 
+    /// The same for a server that others of its kind take for a client too, as those of a Redis Cluster do.
+    ///
+    /// # Errors
+    /// When `openssl` fails.
+    pub async fn peer(&self, file: &str, names: &str) -> Result<KeyPair> {
+        let usage = "serverAuth,clientAuth";
+        self.sign(file, "/CN=server", names, usage).await
+    }
+
     /// Signs a certificate for a client that is `subject`, such as `/O=Example/CN=billing`, and has these further names.
     ///
     /// # Errors

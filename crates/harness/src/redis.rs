@@ -40,7 +40,14 @@ pub struct RedisOptions {
     arguments: Vec<String>,
     password: Option<String>,
     maxmemory: Option<String>,
-    tls: Option<CertificateKind>,
+    tls: Option<Tls>,
+}
+
+/// Which certificate a server has.
+#[derive(Clone, Debug)]
+enum Tls {
+    Given(Certificates),
+    Made(CertificateKind),
 }
 
 impl Redis {
@@ -82,8 +89,13 @@ impl Redis {
     /// # Panics
     /// When it was started without.
     pub fn tls_url(&self) -> String {
-        let (port, _) = self.tls.as_ref().expect("started with TLS");
+        let port = self.tls_port().expect("started with TLS");
         format!("rediss://{}localhost:{port}", self.credentials())
+    }
+
+    /// The port with TLS, for one started with it.
+    pub fn tls_port(&self) -> Option<u16> {
+        self.tls.as_ref().map(|(port, _)| *port)
     }
 
     /// The certificate that a client of the TLS port must trust.
@@ -259,8 +271,19 @@ impl RedisOptions {
     /// Opens a second port with TLS, with a certificate of this kind.
     #[must_use]
     pub fn tls_with(mut self, kind: CertificateKind) -> Self {
-        self.tls = Some(kind);
+        self.tls = Some(Tls::Made(kind));
         self
+    }
+
+    /// Opens a second port with TLS, with this certificate, which others may have too.
+    #[must_use]
+    pub fn tls_of(mut self, certificates: &Certificates) -> Self {
+        self.tls = Some(Tls::Given(certificates.clone()));
+        self
+    }
+
+    pub(crate) fn has_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Starts the server.
@@ -271,10 +294,11 @@ impl RedisOptions {
         let mut last = None;
         for _ in 0..ATTEMPTS {
             let folder = tempfile::tempdir()?;
-            let tls = match self.tls {
-                Some(kind) => Some((
+            let tls = match &self.tls {
+                Some(Tls::Given(certificates)) => Some((free_port(), certificates.clone())),
+                Some(Tls::Made(kind)) => Some((
                     free_port(),
-                    Certificates::make_kind(folder.path(), kind).await?,
+                    Certificates::make_kind(folder.path(), *kind).await?,
                 )),
                 None => None,
             };

@@ -34,7 +34,8 @@ impl RedisCluster {
         Self::of(Redis::options().version(version), 1).await
     }
 
-    /// Starts one of such servers, with so many replicas of each primary.
+    /// Starts one of such servers, with so many replicas of each primary. Where they speak TLS, they do so among each other too,
+    /// and announce the ports of it to those who ask over TLS.
     ///
     /// # Errors
     /// When the server is missing, or they do not come together.
@@ -43,6 +44,12 @@ impl RedisCluster {
             .set("cluster-enabled", "yes")
             .set("cluster-node-timeout", "1500")
             .set("repl-diskless-sync-delay", "0");
+        let options = match options.has_tls() {
+            true => options
+                .set("tls-cluster", "yes")
+                .set("tls-replication", "yes"),
+            false => options,
+        };
         let mut cluster = Self {
             nodes: Vec::new(),
             options,
@@ -98,6 +105,17 @@ impl RedisCluster {
         let primaries = self.nodes.iter().take(Self::PRIMARIES);
         let hosts: Vec<_> = primaries.map(Redis::address).collect();
         format!("redis+cluster://{user}{}", hosts.join(","))
+    }
+
+    /// `rediss+cluster://…` of the primaries, each at this host.
+    ///
+    /// # Panics
+    /// When they were started without TLS.
+    pub fn tls_url_at(&self, host: &str) -> String {
+        let primaries = self.nodes.iter().take(Self::PRIMARIES);
+        let ports = primaries.map(|node| node.tls_port().expect("started with TLS"));
+        let hosts: Vec<_> = ports.map(|port| format!("{host}:{port}")).collect();
+        format!("rediss+cluster://{}", hosts.join(","))
     }
 
     /// Asks whichever server holds the keys of a command.
@@ -161,7 +179,7 @@ impl RedisCluster {
     pub async fn move_slot(&self, slot: u16, to: usize) -> Result<()> {
         let from = self.holder_of(slot).await?;
         self.begin_to_move(slot, to).await?;
-        let (number, port) = (slot.to_string(), self.nodes[to].port().to_string());
+        let (number, port) = (slot.to_string(), port_among_servers(&self.nodes[to]));
         loop {
             let words = ["CLUSTER", "GETKEYSINSLOT", &number, "100"];
             let keys = self.nodes[from].cli(words).await?;
@@ -293,7 +311,7 @@ impl RedisCluster {
         for other in &self.nodes[from..] {
             let bus = other.cli(["CONFIG", "GET", "cluster-port"]).await?;
             let bus = bus.lines().last().context("it has no bus")?.to_owned();
-            let port = other.port().to_string();
+            let port = port_among_servers(other);
             let words = ["CLUSTER", "MEET", "127.0.0.1", &port, &bus];
             first.cli(words).await?;
         }
@@ -321,4 +339,9 @@ impl RedisCluster {
         })
         .await
     }
+}
+
+/// The port at which the other servers reach this one.
+fn port_among_servers(node: &Redis) -> String {
+    node.tls_port().unwrap_or(node.port()).to_string()
 }

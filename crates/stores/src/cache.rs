@@ -168,6 +168,16 @@ impl<F: Recorded> SharedCache<F> {
         })
     }
 
+    /// Gives a lease back for which there is no answer.
+    ///
+    /// # Errors
+    /// When nothing could be written.
+    pub(super) async fn give_back(&self, lease: &Lease, key: &str) -> Result<(), Unwritten> {
+        let redis_key = self.key(key);
+        let redeemed = self.cells.redeem(&redis_key, lease.0.as_bytes(), None);
+        redeemed.await.map(drop)
+    }
+
     /// Has the next question about each of `keys` asked of the truth, by whichever node.
     ///
     /// # Errors

@@ -19,8 +19,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio_util::task::TaskTracker;
 
+pub(super) use self::stale::Outage;
 use super::cache::{Cached, Hit, Lease, SharedCache, Written};
-use super::changes::Channels;
+use super::changes::{Channels, Ticket};
 use super::fact::Fact as _;
 use super::hearing::{Channel, Hears, Word};
 use super::memory::{Asked, Memory, Recalled};
@@ -104,8 +105,8 @@ pub(super) struct Chain<T: Truth> {
     pub(super) reporter: Reporter,
     pub(super) tasks: Tasks,
     pub(super) clock: Clock,
-    /// How long beyond its time an answer counts while the database gives none.
-    pub(super) stale_if_down: Duration,
+    /// What counts while the database gives no answer.
+    pub(super) outage: Outage,
     /// Takes keys that the database has said something about, so that they are deleted from the cache.
     pub(super) outdated: Option<Sender<Box<str>>>,
     /// Hears what was heard, for those who have been answered long ago.
@@ -202,10 +203,26 @@ impl<T: Truth> Chain<T> {
             };
             let (answer, backing) = self.ask(&key, &question, asked).await;
             let lookup = match &answer {
-                Ok(lookup) => lookup,
+                Ok(lookup) => {
+                    if lookup.source != Source::Redis {
+                        self.outage.is_over(T::Fact::ASKED);
+                    }
+                    lookup
+                }
                 Err(error) => {
+                    let (backing, lease) = match backing {
+                        Backing::Lease(lease) => (Backing::Nothing, Some(lease)),
+                        Backing::Cache(_) | Backing::Doubted(..) | Backing::Nothing => {
+                            (backing, None)
+                        }
+                    };
                     let stale = self.stale(&key, error, backing);
-                    return flight.land(stale.map_or(answer, Ok));
+                    flight.land(stale.map_or(answer, Ok));
+                    if let (Some(cache), Some(lease)) = (&self.cache, lease) {
+                        // Another node may reach the truth, and could write nothing there for as long as the lease lasts.
+                        let _ = cache.give_back(&lease, &key).await;
+                    }
+                    return;
                 }
             };
             let found = lookup.found.as_ref();
@@ -271,7 +288,7 @@ impl<T: Truth> Chain<T> {
                     }
                 }
             }
-            (Backing::Doubted(_) | Backing::Nothing | Backing::Lease(_), _) => (asked, None),
+            (Backing::Doubted(..) | Backing::Nothing | Backing::Lease(_), _) => (asked, None),
         };
         // Where only Redis would say that something has changed, it does so of what it has, and for as long.
         let at_most = match changes.needed_only(Channel::Redis) && self.cache.is_some() {
@@ -299,9 +316,9 @@ impl<T: Truth> Chain<T> {
             }
             Cached::Hit(hit) => {
                 self.reporter.answered(Source::Redis, Outcome::Missed);
-                Err(match self.is_unchallenged(key, &hit, asked) {
-                    true => Backing::Doubted(hit.lookup.found),
-                    false => Backing::Nothing,
+                Err(match self.unchallenged_since(key, &hit, asked) {
+                    Some(ticket) => Backing::Doubted(ticket, hit.lookup.found),
+                    None => Backing::Nothing,
                 })
             }
             Cached::Miss(lease) => {
@@ -327,7 +344,7 @@ impl<T: Truth> Chain<T> {
         if !changes.has(Channel::Postgres) {
             return true;
         }
-        !changes.is_deaf(asked.at) && self.is_unchallenged(key, hit, asked)
+        !changes.is_deaf(asked.at) && self.unchallenged_since(key, hit, asked).is_some()
     }
 
     /// A failure on the way to the truth.
@@ -342,8 +359,9 @@ impl<T: Truth> Chain<T> {
 /// What the cache has to do with an answer.
 #[derive(Debug)]
 enum Backing<F> {
-    /// The cache has this, which would count if nothing had changed. Nobody knows whether something has.
-    Doubted(Option<F>),
+    /// The cache has this, for which the truth was not asked before this ticket. It would count if nothing had changed; nobody
+    /// knows whether something has.
+    Doubted(Ticket, Option<F>),
     /// It comes from there, where it is kept for so long, if that is known.
     Cache(Option<Duration>),
     /// It may be written there.

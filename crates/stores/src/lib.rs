@@ -55,7 +55,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::cache::SharedCache;
-use self::chain::{Chain, Tasks, Truth};
+use self::chain::{Chain, Outage, Tasks, Truth};
 use self::changes::{Changes, Channels};
 pub use self::claims::{ClaimOf, StoredClaim};
 pub use self::columns::ColumnError;
@@ -525,7 +525,7 @@ impl Builder<'_> {
             },
             tasks: self.tasks.clone(),
             clock: self.clock.clone(),
-            stale_if_down: self.settings.stale_if_down,
+            outage: Outage::new(self.settings.stale_if_down, self.settings.realm.clone()),
             outdated,
             listener: Arc::clone(&self.listener),
         });

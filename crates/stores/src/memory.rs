@@ -182,6 +182,13 @@ impl<F: Fact> Memory<F> {
         }
     }
 
+    /// Forgets what was known under `key`, if it was asked for before this ticket: somebody has asked again since.
+    pub(super) fn remove_older(&self, key: &str, ticket: Ticket) {
+        if let Some(entries) = &self.entries {
+            entries.remove_if(key, |entry| entry.ticket < ticket);
+        }
+    }
+
     /// Forgets what was known under `key`: it is known to have been otherwise since, and must not come back as
     /// [stale](Memory::stale).
     pub(super) fn remove(&self, key: &str) {

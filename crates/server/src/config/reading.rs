@@ -237,10 +237,16 @@ impl<'v> Reading<'v> {
             || limits.bad_sessions.is_some()
             || rules.is_none_or(|rules| rules.handling.iter().any(has_rate));
         let stores = realms.default().stores.as_ref();
+        let shared = limits::shared(reader, is_limited, stores);
+        let revocations = revocations::read(reader, stores);
+        if let Some(settings) = &revocations {
+            let doubt = revocations::doubt(settings, realms.stores());
+            self.warnings.extend(doubt);
+        }
         Bounds {
             limits,
-            shared: limits::shared(reader, is_limited, stores),
-            revocations: revocations::read(reader, stores),
+            shared,
+            revocations,
         }
     }
 

@@ -77,6 +77,12 @@ impl<'s> Realms<'s> {
         self.active.push(Condition::ALWAYS);
     }
 
+    /// The stores of each realm that has some.
+    pub(super) fn stores(&self) -> impl Iterator<Item = &::stores::Settings> {
+        let readings = self.readings.iter();
+        readings.filter_map(|reading| reading.stores.as_ref())
+    }
+
     /// The realm of the top level.
     pub(super) fn default(&self) -> &RealmReading {
         &self.readings[0]

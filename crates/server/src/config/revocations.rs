@@ -37,6 +37,28 @@ pub(super) fn read(
     })
 }
 
+/// That stale state counts for less time than `STALE_IF_DOWN` says, where the database has the list of revocations too.
+pub(super) fn doubt<'s>(
+    settings: &RevocationSettings,
+    mut stores: impl Iterator<Item = &'s ::stores::Settings>,
+) -> Option<String> {
+    let RevocationPlace::Postgres(list) = &settings.place else {
+        return None;
+    };
+    let is_cut_short = |stores: &::stores::Settings| {
+        let database = stores.database.as_ref();
+        let is_same = database.is_some_and(|database| database.url == list.url);
+        is_same && stores.stale_if_down > settings.max_stale
+    };
+    let limit = settings.max_stale.as_secs();
+    stores.any(is_cut_short).then(|| {
+        format!(
+            "STALE_IF_DOWN counts for no longer than REVOCATION_MAX_STALE, {limit} s: with REVOCATION_STORE=postgres the database \
+             that is down has the list of revocations too. Keep them in Redis or in a file, or raise REVOCATION_MAX_STALE"
+        )
+    })
+}
+
 fn place(
     reader: &mut Reader<'_>,
     text: &str,

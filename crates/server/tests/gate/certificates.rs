@@ -18,7 +18,7 @@ const USERS: &str = "CREATE TABLE users (id text PRIMARY KEY); INSERT INTO users
 const WRONG: [(CertificateKind, &str); 2] = [
     (
         OwnAuthorityOfAnother,
-        "(the server's certificate is for other hosts; its subjectAltName must name the host as it is configured here)",
+        "(the server's certificate is for other hosts; its subjectAltName must name the host as it is configured here",
     ),
     (
         OwnAuthorityUntil2020,

@@ -1,11 +1,18 @@
 //! A cluster of Redis servers behind the gate: sessions that it holds end at once wherever they are, and the documented rights are
 //! enough.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
-use harness::{Echo, Postgres, Redis, RedisCluster, RedisVersion, poll};
+use harness::{
+    Authority, CertificateKind, Certificates, Echo, Postgres, Redis, RedisCluster, RedisOptions,
+    RedisVersion, poll,
+};
+use tempfile::TempDir;
 
 use crate::hearing::{Heard, key, value};
 use crate::redis_rights::{CACHE, USERS, cached, caching, logged};
+use crate::support::signed_in;
 
 /// Tokens of sessions, a third of them on each server.
 fn tokens() -> Vec<String> {
@@ -127,4 +134,154 @@ async fn the_documented_rights_are_enough_in_a_cluster() -> Result<()> {
     logged(&gate, "Redis says what changes").await?;
     cached(&gate, "ada").await?;
     nothing_was_refused().await
+}
+
+/// Servers with one certificate, for these names, which the authority in this folder has signed.
+async fn with_tls(folder: &TempDir, names: &str) -> Result<RedisOptions> {
+    let authority = Authority::make(folder.path()).await?;
+    let made = authority.peer("redis", names).await?;
+    Ok(Redis::options().tls_of(&Certificates {
+        authority: authority.certificate,
+        certificate: made.certificate,
+        key: made.key,
+    }))
+}
+
+/// The primaries at this host, and whom to trust.
+fn tls_url(cluster: &RedisCluster, host: &str, authority: &Path) -> String {
+    let url = cluster.tls_url_at(host);
+    format!("{url}?ssl_ca_certs={}", authority.display())
+}
+
+#[tokio::test]
+async fn sessions_end_on_every_server_over_tls() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let servers = with_tls(&folder, "IP:127.0.0.1").await?;
+    let mut cluster = RedisCluster::of(servers, 1).await?;
+    for token in tokens() {
+        sign_in(&cluster, &token).await?;
+    }
+    let url = tls_url(&cluster, "127.0.0.1", &folder.path().join("authority.pem"));
+    let heard = Heard::start(&url).await?;
+    let (first, rest) = (tokens().split_off(8), tokens()[..8].to_vec());
+    let (second, third) = rest.split_at(4);
+    for token in tokens() {
+        heard.remembered(&token).await?;
+    }
+    for token in &first {
+        sign_out(&cluster, token).await?;
+        heard.refused(token).await?;
+    }
+    // All of them are listened to, replicas too, and over TLS alone.
+    for node in &cluster.nodes {
+        let clients = node.cli(["CLIENT", "LIST"]).await?;
+        let at_tls = format!("laddr=127.0.0.1:{} ", node.tls_port().unwrap_or(0));
+        let mut ears = clients.lines().filter(|line| {
+            let flags = line.split(' ').find_map(|word| word.strip_prefix("flags="));
+            flags.is_some_and(|flags| flags.contains('B'))
+        });
+        assert!(ears.clone().next().is_some(), "{clients}");
+        assert!(ears.all(|line| line.contains(&at_tls)), "{clients}");
+    }
+    cluster.fail_over_to(RedisCluster::PRIMARIES).await?;
+    for token in second {
+        heard.remembered(token).await?;
+        sign_out(&cluster, token).await?;
+        heard.refused(token).await?;
+    }
+    let new = cluster.add().await?;
+    for token in third {
+        heard.remembered(token).await?;
+        let slot = cluster.say(&["CLUSTER", "KEYSLOT", &key(token)]).await?;
+        cluster.move_slot(slot.parse()?, new).await?;
+        sign_out(&cluster, token).await?;
+        heard.refused(token).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_cache_is_kept_over_tls_at_the_names_that_servers_announce() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let servers = with_tls(&folder, "DNS:localhost").await?;
+    let servers = servers
+        .set("cluster-announce-hostname", "localhost")
+        .set("cluster-preferred-endpoint-type", "hostname");
+    let cluster = RedisCluster::of(servers, 0).await?;
+    let postgres = Postgres::start().await?;
+    postgres.execute(MANY_USERS).await?;
+    let echo = Echo::start().await?;
+    let url = tls_url(&cluster, "localhost", &folder.path().join("authority.pem"));
+    let gate = caching(&echo, &postgres, &url).start().await?;
+    for number in 0..9 {
+        cached(&gate, &format!("user-{number}")).await?;
+    }
+    for node in &cluster.nodes {
+        assert_ne!(node.cli(["DBSIZE"]).await?, "0");
+    }
+    Ok(())
+}
+
+const MANY_USERS: &str =
+    "CREATE TABLE users AS SELECT 'user-' || n AS id FROM generate_series(0, 99) AS n";
+
+#[tokio::test]
+async fn a_certificate_that_proves_nothing_is_refused_and_the_server_named() -> Result<()> {
+    let (folder, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    // One of the same name, and one of another.
+    let namesake = Authority::make(other.path()).await?.certificate;
+    let stranger = Certificates::make_kind(other.path(), CertificateKind::OwnAuthority).await?;
+    // The servers announce their addresses.
+    let servers = with_tls(&folder, "DNS:localhost").await?;
+    let signer = folder.path().join("authority.pem");
+    let cluster = RedisCluster::of(servers, 0).await?;
+    let postgres = Postgres::start().await?;
+    postgres.execute(USERS).await?;
+    let echo = Echo::start().await?;
+    let said = async |url: &str, server: &str, advice: &str| {
+        let gate = caching(&echo, &postgres, url).start().await?;
+        let stderr = gate.stderr();
+        let said = stderr.wait_for(|line| {
+            let is_it = line.contains(server) && line.contains(advice);
+            is_it.then_some(())
+        });
+        said.await?;
+        // The cache is no condition, and nothing is sent to whom nobody knows.
+        assert_eq!(gate.send(&signed_in("/", "ada")).await?.status, 200);
+        let heard = caching(&echo, &postgres, url).env("REDIS_TRACKING", "true");
+        let heard = heard.start().await?;
+        let stderr = heard.stderr();
+        let said = stderr.wait_for(|line| {
+            let is_it = line.contains("Redis does not say what changes")
+                && line.contains(server)
+                && line.contains(advice);
+            is_it.then_some(())
+        });
+        said.await?;
+        let checked = caching(&echo, &postgres, url)
+            .args(["doctor"])
+            .run()
+            .await?;
+        // It breaks its lines.
+        let told = checked.stdout.split_whitespace();
+        let told = told.collect::<Vec<_>>().join(" ");
+        assert!(told.contains(server) && told.contains(advice), "{told}");
+        anyhow::Ok(())
+    };
+    let unknown = "nobody whom we trust has signed the server's certificate; give the certificate of who did as the CA file";
+    let url = tls_url(&cluster, "localhost", &stranger.authority);
+    said(&url, "rediss://localhost:", unknown).await?;
+    let anew = "the authority of this name that we trust has another key than the one that signed the server's certificate";
+    let url = tls_url(&cluster, "localhost", &namesake);
+    said(&url, "rediss://localhost:", anew).await?;
+    let misnamed = "the server's certificate is for other hosts; its subjectAltName must name the host as it is configured here, or as \
+         the servers of a cluster (cluster-preferred-endpoint-type) or the sentinels announce it";
+    let url = tls_url(&cluster, "localhost", &signer);
+    said(&url, "rediss://127.0.0.1:", misnamed).await?;
+    let url = tls_url(&cluster, "127.0.0.1", &signer);
+    said(&url, "rediss://127.0.0.1:", misnamed).await?;
+    for node in &cluster.nodes {
+        assert_eq!(node.cli(["DBSIZE"]).await?, "0");
+    }
+    Ok(())
 }

@@ -58,6 +58,7 @@ mod sessions;
 mod sign_in;
 mod signals;
 mod stack;
+mod stale;
 mod static_sites;
 mod stores;
 mod subjects;

@@ -1,47 +1,133 @@
 //! What counts while the database gives no answer.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use gate::{Lookup, Source, StoreError};
 
+use super::super::Asked as AskedFor;
 use super::super::cache::Hit;
+use super::super::changes::Ticket;
 use super::super::fact::Fact as _;
 use super::super::memory::Asked;
 use super::{Backing, Chain, POSTGRES, Truth};
 
+/// What the operator wants while the database gives no answer, and whether it has come to that.
+#[derive(Debug)]
+pub(in super::super) struct Outage {
+    /// How long beyond its time an answer counts. Zero: not at all.
+    stale_if_down: Duration,
+    realm: Option<String>,
+    /// Whether something stale has counted since the database last answered.
+    has_begun: AtomicBool,
+}
+
+impl Outage {
+    pub(in super::super) fn new(stale_if_down: Duration, realm: Option<String>) -> Self {
+        Self {
+            stale_if_down,
+            realm,
+            has_begun: AtomicBool::new(false),
+        }
+    }
+
+    /// Something stale counts.
+    fn begins(&self, of: AskedFor, store: Source) {
+        if self.has_begun.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (realm, seconds) = (self.realm.as_deref(), self.stale_if_down.as_secs());
+        let store = store.as_str();
+        match of {
+            AskedFor::Session => tracing::warn!(
+                store,
+                realm,
+                "the database gives no answer: sessions that were known enter by what was known of them, for up to \
+                 {seconds} s beyond its time (STALE_IF_DOWN)"
+            ),
+            AskedFor::User => tracing::warn!(
+                store,
+                realm,
+                "the database gives no answer: users who were known enter by what was known of them, for up to {seconds} s \
+                 beyond its time (STALE_IF_DOWN)"
+            ),
+        }
+    }
+
+    /// The database has answered.
+    pub(super) fn is_over(&self, of: AskedFor) {
+        // Most of the time nothing is written that other cores read.
+        if !self.has_begun.load(Ordering::Relaxed) || !self.has_begun.swap(false, Ordering::Relaxed)
+        {
+            return;
+        }
+        let realm = self.realm.as_deref();
+        match of {
+            AskedFor::Session => {
+                tracing::info!(realm, "the database answers again for sessions, and counts");
+            }
+            AskedFor::User => {
+                tracing::info!(realm, "the database answers again for users, and counts");
+            }
+        }
+    }
+}
+
 impl<T: Truth> Chain<T> {
-    /// Whether the database has said nothing about what Redis knows since it was asked for that, be it that it would not have been
-    /// heard.
-    pub(super) fn is_unchallenged(&self, key: &str, hit: &Hit<T::Fact>, asked: Asked) -> bool {
+    /// A time before which the database was surely not asked for what Redis knows. `None` where it has said something about that
+    /// since, or nobody knows how old it is. What it may have said while it was not heard is not considered.
+    pub(super) fn unchallenged_since(
+        &self,
+        key: &str,
+        hit: &Hit<T::Fact>,
+        asked: Asked,
+    ) -> Option<Ticket> {
         let changes = &self.memory.changes;
         let found = hit.lookup.found.as_ref();
         let stripes = changes.stripes(key, found.and_then(|fact| fact.subject()));
-        hit.age.is_some_and(|age| {
-            let ticket = changes.ticket_of(asked.at, age);
-            !changes.said(POSTGRES, ticket, stripes)
-        })
+        let ticket = changes.ticket_of(asked.at, hit.age?);
+        (!changes.said(POSTGRES, ticket, stripes)).then_some(ticket)
     }
 
     /// What counts while the database gives no answer, if the operator wants that: what existed when it was last asked, unless
     /// something was heard of it since. It is not kept, so that the database is asked each time.
+    ///
+    /// Redis may have what another node was told that still reaches the database, or did so for longer. That takes the place of
+    /// what memory has where it is surely newer; and nobody is let in where it is "no such thing". Memory forgets what it has
+    /// then, so that this does not come back when Redis has forgotten.
     pub(super) fn stale(
         &self,
         key: &str,
         error: &StoreError,
         backing: Backing<T::Fact>,
     ) -> Option<Lookup<T::Fact>> {
-        if self.stale_if_down.is_zero() || error.store() == Source::Redis {
+        let beyond = self.outage.stale_if_down;
+        if beyond.is_zero() || error.store() == Source::Redis {
             return None;
         }
         let now = self.clock.monotonic();
-        let in_redis = || match backing {
-            Backing::Doubted(found) => found,
+        if let Some(recalled) = self.memory.recall(key, now) {
+            // It was asked for again before its time was over.
+            return Some(recalled.lookup);
+        }
+        let in_redis = match backing {
+            Backing::Doubted(_, None) => {
+                self.memory.remove(key);
+                None
+            }
+            Backing::Doubted(ticket, found) => {
+                self.memory.remove_older(key, ticket);
+                found
+            }
             Backing::Cache(_) | Backing::Lease(_) | Backing::Nothing => None,
         };
-        let in_memory = self.memory.stale(key, now, self.stale_if_down);
+        let in_memory = self.memory.stale(key, now, beyond);
         let lookup = Lookup {
-            found: Some(in_memory.or_else(in_redis)?),
+            found: Some(in_memory.or(in_redis)?),
             source: Source::Stale,
         };
         self.reporter.found(&lookup);
+        self.outage.begins(T::Fact::ASKED, error.store());
         Some(lookup)
     }
 }

@@ -30,6 +30,7 @@ fn no_connection(
     };
     // As the cause of a `ConnectError`, an I/O error names what is behind the refusal, and not the refusal.
     let advice = match error {
+        ConnectError::Io(error) if client_tls::is_for_other_hosts(error) => Some(OTHER_HOSTS),
         ConnectError::Io(error) => client_tls::advice(error),
         ConnectError::File(_)
         | ConnectError::Redis(_)
@@ -117,3 +118,7 @@ pub(super) const HELLO: &str = "HELLO";
 pub(super) const CLUSTER_NODES: &str = "CLUSTER NODES";
 pub(super) const CLUSTER_SLOTS: &str = "CLUSTER SLOTS";
 const SELECT: &str = "SELECT";
+
+/// The servers of a cluster, and of sentinels, are not where the URL says.
+const OTHER_HOSTS: &str = "the server's certificate is for other hosts; its subjectAltName must name the host as it is configured here, or as \
+     the servers of a cluster (cluster-preferred-endpoint-type) or the sentinels announce it";

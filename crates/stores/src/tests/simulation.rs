@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use self::world::{Key, PREFIX, Said, View, World, is_since, name};
 use super::super::cache::SharedCache;
-use super::super::chain::{self, Chain, Tasks};
+use super::super::chain::{self, Chain, Outage, Tasks};
 use super::super::changes::{Changes, Channels};
 use super::super::hearing::{Channel, Hears as _, Word};
 use super::super::memory::Memory;
@@ -367,7 +367,7 @@ impl Node {
                 tracker: TaskTracker::new(),
             },
             clock,
-            stale_if_down: stale,
+            outage: Outage::new(stale, None),
             outdated,
             listener: Arc::new(Heard::default()),
         });

@@ -91,8 +91,14 @@ impl ClusterSeeds {
         let opening = self.hosts.iter().chain(known).map(|(host, port)| async {
             let config = AsyncConnectionConfig::new().set_response_timeout(Some(limit));
             let opened = open_tcp((host, *port), self.tls, ca_file, login.clone(), config);
-            let (connection, driver) = opened.await?;
-            Ok((connection, driver, host.clone()))
+            match opened.await {
+                Ok((connection, driver)) => Ok((connection, driver, host.clone())),
+                Err(error) => {
+                    let server = self.server_at(host, *port, login);
+                    let why = format!("{}: {}", server.address, no_line(&error));
+                    Err(ConnectError::Unknown(why))
+                }
+            }
         });
         let mut opening: FuturesUnordered<_> = opening.collect();
         let mut failure = None;

@@ -224,6 +224,19 @@ fn what_trusts_old_answers_or_none_in_redis_is_named() {
     warns(&format!("{USERS}{ALL}"), &[]);
     let stale = ["STALE_IF_DOWN is 60 s", "deleted in the meantime or not"];
     warns(&format!("{USERS}stale_if_down = 60\n{ALL}"), &stale);
+    let kept = |seconds: u32, place: &str| {
+        let said = warned(&format!(
+            "{USERS}stale_if_down = {seconds}\nrevocation_store = '{place}'\n{ALL}"
+        ));
+        let limit = "STALE_IF_DOWN counts for no longer than REVOCATION_MAX_STALE, 60 s";
+        said.iter().any(|warning| warning.contains(limit))
+    };
+    let elsewhere = [kept(61, "redis"), kept(61, "/var/lib/revocations.db")];
+    assert_eq!(elsewhere, [false, false]);
+    assert_eq!(
+        [60, 61].map(|seconds| kept(seconds, "postgres")),
+        [false, true]
+    );
     let format = format!("{USERS}redis_cache_format = 'true'\n");
     warns(&format!("{format}{ALL}"), &[]);
     let listen = "listen_database_url = 'postgres://127.0.0.1/app'\n";

@@ -1,0 +1,561 @@
+//! `STALE_IF_DOWN`: who is let in while the database gives no answer, by what is known of them, for how long, and what is said of it.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use harness::{Client, CutProxy, Echo, Gate, GateCommand, Mint, Postgres, Redis, Request, poll};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{gate, signed_in};
+
+/// Longer than any test takes.
+const LONG: &str = "3600";
+
+const USERS: &str =
+    "CREATE TABLE users (id text PRIMARY KEY, role text, banned boolean NOT NULL DEFAULT false);
+     INSERT INTO users (id, role) VALUES ('ada', 'admin'), ('bob', 'user'), ('eve', 'admin');
+     INSERT INTO users VALUES ('mallory', 'admin', true)";
+
+/// Everybody who is not banned may enter, and `/admin/` is for admins.
+const ROUTES: &str = "active = [{ not = { column = \"banned\", equals = true } }]\n\
+     [[route]]\npath = \"/\"\n\
+     [[route]]\npath = \"/admin/\"\nrequire = { column = \"role\", equals = \"admin\" }\n";
+
+/// A database with users, an upstream, and a file with routes.
+struct World {
+    postgres: Postgres,
+    echo: Echo,
+    folder: TempDir,
+}
+
+impl World {
+    async fn start() -> Result<Self> {
+        let (postgres, folder) = (Postgres::start().await?, tempfile::tempdir()?);
+        postgres.execute(USERS).await?;
+        std::fs::write(folder.path().join("gate.toml"), ROUTES)?;
+        Ok(Self {
+            postgres,
+            echo: Echo::start().await?,
+            folder,
+        })
+    }
+
+    /// A gate whose memory vouches for a second, and which lets stale state count for so long.
+    fn gate(&self, stale_if_down: &str) -> GateCommand {
+        let file = self.folder.path().join("gate.toml");
+        gate(&self.echo.url())
+            .env("SESSIONGATE_CONFIG", file.display().to_string())
+            .env("ENABLE_DB_CHECK", "true")
+            .env("DATABASE_URL", self.postgres.url(Postgres::DATABASE))
+            .env("DATABASE_TIMEOUT", "1000")
+            .env("MEMORY_CACHE_TTL", "1")
+            .env("ABSENT_CACHE_TTL", "1")
+            .env("STALE_IF_DOWN", stale_if_down)
+    }
+
+    /// Has triggers say what changes.
+    async fn with_triggers(&self) -> Result<()> {
+        let install = self.gate("0").args(["db", "install"]);
+        let done = install.run().await?;
+        ensure!(done.status.success(), "{}", done.stderr);
+        Ok(())
+    }
+}
+
+/// The status, and the audit line, of a request.
+async fn shown(gate: &Gate, request: &Request) -> Result<(u16, Value)> {
+    let answer = gate.send(request).await?;
+    let id = answer.header("x-request-id").context("an id")?.to_owned();
+    let line = gate.wait_for_audit(|line| line["request_id"] == id.as_str());
+    Ok((answer.status, line.await?))
+}
+
+/// The status, and the store that knew the user.
+async fn asked(gate: &Gate, target: &str, user: &str) -> Result<(u16, String)> {
+    let (status, line) = shown(gate, &signed_in(target, user)).await?;
+    let store = line["user_check"].as_str().unwrap_or_default();
+    Ok((status, store.to_owned()))
+}
+
+/// Asks until the status is this one, and the store that knew the user.
+async fn comes_to(gate: &Gate, user: &str, wanted: (u16, &str)) -> Result<()> {
+    let mut last = None;
+    let waiting = poll("the status and the store", async || {
+        last = Some(asked(gate, "/", user).await.ok()?);
+        let (status, store) = last.as_ref()?;
+        ((*status, &**store) == wanted).then_some(())
+    });
+    let waited = waiting.await;
+    waited.with_context(|| format!("{user} did not come to {wanted:?}: {last:?}"))
+}
+
+async fn hears(gate: &Gate, channel: &str) -> Result<()> {
+    let label = format!("channel=\"{channel}\"");
+    poll("the channel to be heard", async || {
+        let heard = gate.metric("sessiongate_channel_up", [&*label]).await;
+        (heard.ok()? == 1.0).then_some(())
+    })
+    .await
+}
+
+fn lines_with(gate: &Gate, text: &str) -> usize {
+    let lines = gate.stderr().all();
+    lines.iter().filter(|line| line.contains(text)).count()
+}
+
+const IN_USE: &str = "users who were known enter by what was known of them";
+
+#[tokio::test]
+async fn who_was_known_enters_for_so_long_and_nobody_else() -> Result<()> {
+    let mut world = World::start().await?;
+    let gate = world.gate(LONG).start().await?;
+    let shortly = world.gate("2").start().await?;
+    let without = world.gate("0").start().await?;
+    for gate in [&gate, &shortly, &without] {
+        assert_eq!(asked(gate, "/", "ada").await?.0, 200);
+        assert_eq!(asked(gate, "/", "nobody").await?.0, 403);
+    }
+    let warning = format!("STALE_IF_DOWN is {LONG} s");
+    assert_eq!(lines_with(&gate, &warning), 1);
+    assert_eq!(lines_with(&without, "STALE_IF_DOWN"), 0);
+    assert_eq!(lines_with(&gate, IN_USE), 0);
+
+    world.postgres.stop().await?;
+    comes_to(&gate, "ada", (200, "stale")).await?;
+    let seen = world.echo.seen().pop().context("it reached the upstream")?;
+    assert_eq!(seen.headers.get("x-user-id"), Some("ada"));
+    // Who is not known to exist does not enter: not who was absent, not who is known to nobody.
+    comes_to(&gate, "nobody", (503, "skipped")).await?;
+    for user in ["nobody", "bob", "stranger"] {
+        let (status, line) = shown(&gate, &signed_in("/", user)).await?;
+        let reason = &line["reason"];
+        assert_eq!((status, reason), (503, &"store_unavailable".into()));
+    }
+    assert_eq!(asked(&gate, "/", "ada").await?, (200, "stale".to_owned()));
+    comes_to(&without, "ada", (503, "skipped")).await?;
+    // It has been let in by then, or its time was over before somebody asked; and so it stays.
+    comes_to(&shortly, "ada", (503, "skipped")).await?;
+    assert_eq!(asked(&shortly, "/", "ada").await?.0, 503);
+
+    assert_eq!(lines_with(&gate, IN_USE), 1, "however often it is used");
+    assert_eq!(lines_with(&without, IN_USE), 0);
+    let metric = "sessiongate_user_check_total";
+    let labels = ["source=\"stale\"", "result=\"present\""];
+    let stale = gate.audit_lines();
+    let stale = stale.iter().filter(|line| line["user_check"] == "stale");
+    assert_eq!(gate.metric(metric, labels).await?, stale.count() as f64);
+
+    // The next look-up is a fresh one, and what has changed counts.
+    world.postgres.start_again().await?;
+    comes_to(&gate, "ada", (200, "postgres")).await?;
+    let again = "the database answers again for users";
+    gate.stderr()
+        .wait_for(|line| line.contains(again).then_some(()))
+        .await?;
+    world.postgres.execute("DELETE FROM users").await?;
+    comes_to(&gate, "ada", (403, "postgres")).await?;
+    world.postgres.stop().await?;
+    comes_to(&gate, "ada", (503, "skipped")).await
+}
+
+#[tokio::test]
+async fn a_second_outage_is_said_again() -> Result<()> {
+    let mut world = World::start().await?;
+    let gate = world.gate(LONG).start().await?;
+    assert_eq!(asked(&gate, "/", "ada").await?.0, 200);
+    for outage in 1..=2 {
+        world.postgres.stop().await?;
+        comes_to(&gate, "ada", (200, "stale")).await?;
+        assert_eq!(lines_with(&gate, IN_USE), outage);
+        world.postgres.start_again().await?;
+        comes_to(&gate, "ada", (200, "postgres")).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_that_hangs_is_one_that_is_down() -> Result<()> {
+    let world = World::start().await?;
+    let wire = CutProxy::start(&world.postgres.address()).await?;
+    let url = world
+        .postgres
+        .url_through(&wire.address(), Postgres::DATABASE);
+    let gate = world.gate(LONG).env("DATABASE_URL", url).start().await?;
+    assert_eq!(asked(&gate, "/", "ada").await?.0, 200);
+    wire.stall();
+    comes_to(&gate, "ada", (200, "stale")).await?;
+    assert_eq!(asked(&gate, "/", "bob").await?.0, 503);
+    wire.restore().await?;
+    comes_to(&gate, "ada", (200, "postgres")).await
+}
+
+#[tokio::test]
+async fn routes_and_what_makes_users_active_go_by_the_stale_row() -> Result<()> {
+    let mut world = World::start().await?;
+    let gate = world.gate(LONG).start().await?;
+    for (user, status) in [("ada", 200), ("bob", 200), ("mallory", 403)] {
+        assert_eq!(asked(&gate, "/", user).await?.0, status, "{user}");
+    }
+    // Nobody has asked since.
+    world
+        .postgres
+        .execute("UPDATE users SET role = 'admin', banned = false")
+        .await?;
+    world.postgres.stop().await?;
+    comes_to(&gate, "ada", (200, "stale")).await?;
+    comes_to(&gate, "bob", (200, "stale")).await?;
+    comes_to(&gate, "mallory", (403, "stale")).await?;
+    for (user, status, reason) in [
+        ("ada", 200, "session"),
+        ("bob", 403, "rule_denied"),
+        ("mallory", 403, "user_disabled"),
+    ] {
+        let (answered, line) = shown(&gate, &signed_in("/admin/", user)).await?;
+        assert_eq!(answered, status, "{line}");
+        assert_eq!(line["reason"], reason, "{line}");
+        assert_eq!(line["user_check"], "stale", "{line}");
+    }
+    world.postgres.start_again().await?;
+    for user in ["ada", "bob", "mallory"] {
+        comes_to(&gate, user, (200, "postgres")).await?;
+        assert_eq!(asked(&gate, "/admin/", user).await?.0, 200, "{user}");
+    }
+    Ok(())
+}
+
+const TOKEN: &str = "admin-token-4kW9tZ3mQ7xL2vB8nR4pJ6sD1f";
+
+/// A session that was issued a minute ago.
+fn old(user: &str) -> Request {
+    Request::get("/").cookie(Mint::user(user).issued_ago(60).authjs())
+}
+
+async fn status(gate: &Gate, request: &Request) -> Result<u16> {
+    Ok(gate.send(request).await?.status)
+}
+
+fn revocations_in(folder: &Path) -> String {
+    folder.join("revocations.db").display().to_string()
+}
+
+async fn post_revocation(gate: &Gate, user: &str) -> Result<u16> {
+    let body = format!("{{\"user\":\"{user}\"}}");
+    let request = Request::post("/revocations", body.into_bytes())
+        .header("Content-Type", "application/json")
+        .header("Authorization", format!("Bearer {TOKEN}"));
+    let answer = Client::connect(gate.admin).await?.send(&request).await?;
+    Ok(answer.status)
+}
+
+#[tokio::test]
+async fn who_is_revoked_stays_out_before_and_during_the_outage() -> Result<()> {
+    let (mut world, redis) = (World::start().await?, Redis::start().await?);
+    for store in [revocations_in(world.folder.path()), "redis".to_owned()] {
+        let mut command = world
+            .gate(LONG)
+            .env("REVOCATION_STORE", &store)
+            .env("REVOCATION_INTERVAL", "1")
+            .env("ADMIN_TOKEN", TOKEN);
+        if store == "redis" {
+            // It keeps the revocations and no users.
+            command = command
+                .env("REDIS_URL", redis.url())
+                .env("REDIS_CACHE_TTL", "0");
+        }
+        let gate = command.clone().start().await?;
+        for user in ["ada", "bob", "eve", "mallory"] {
+            asked(&gate, "/", user).await?;
+        }
+        let revoke = async |user: &str| {
+            let done = command.clone().args(["revoke", "--user", user]);
+            let done = done.run().await?;
+            ensure!(done.status.success(), "{}", done.stderr);
+            anyhow::Ok(())
+        };
+        let out = async |user: &str| {
+            let refused = poll("the user to be refused", async || {
+                let (status, line) = shown(&gate, &old(user)).await.ok()?;
+                (status == 401 && line["reason"] == "revoked").then_some(())
+            });
+            refused.await.with_context(|| format!("{store}: {user}"))
+        };
+        revoke("ada").await?;
+        out("ada").await?;
+        world.postgres.stop().await?;
+        comes_to(&gate, "bob", (200, "stale")).await?;
+        comes_to(&gate, "eve", (200, "stale")).await?;
+        assert_eq!(status(&gate, &old("ada")).await?, 401);
+        revoke("bob").await?;
+        out("bob").await?;
+        assert_eq!(post_revocation(&gate, "eve").await?, 201);
+        assert_eq!(status(&gate, &old("eve")).await?, 401);
+        assert_eq!(status(&gate, &old("mallory")).await?, 403);
+        world.postgres.start_again().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn revocations_in_the_database_that_is_down_end_the_time_for_which_stale_state_counts()
+-> Result<()> {
+    let mut world = World::start().await?;
+    let command = world
+        .gate(LONG)
+        .env("REVOCATION_STORE", "postgres")
+        .env("REVOCATION_INTERVAL", "1")
+        .env("REVOCATION_MAX_STALE", "5")
+        .env("ADMIN_TOKEN", TOKEN);
+    let install = command.clone().args(["revocations", "install"]).run();
+    ensure!(install.await?.status.success());
+    let gate = command.clone().start().await?;
+    let warning = "STALE_IF_DOWN counts for no longer than REVOCATION_MAX_STALE";
+    assert_eq!(lines_with(&gate, warning), 1);
+    asked(&gate, "/", "ada").await?;
+    world.postgres.stop().await?;
+    assert_ne!(post_revocation(&gate, "ada").await?, 201);
+    comes_to(&gate, "ada", (503, "skipped")).await?;
+    world.postgres.start_again().await?;
+    poll(
+        "the list to be read, and the database to be asked",
+        async || {
+            let (status, store) = asked(&gate, "/", "ada").await.ok()?;
+            (status == 200 && store != "stale").then_some(())
+        },
+    )
+    .await
+}
+
+#[tokio::test]
+async fn who_was_heard_to_have_changed_has_no_stale_state() -> Result<()> {
+    let world = World::start().await?;
+    world.with_triggers().await?;
+    let wire = CutProxy::start(&world.postgres.address()).await?;
+    let url = world
+        .postgres
+        .url_through(&wire.address(), Postgres::DATABASE);
+    let gate = world
+        .gate(LONG)
+        .env("HEARD_CACHE_TTL", LONG)
+        .env("DATABASE_URL", &url)
+        .env("LISTEN_DATABASE_URL", &url)
+        .start()
+        .await?;
+    hears(&gate, "postgres").await?;
+    for user in ["ada", "bob", "eve"] {
+        comes_to(&gate, user, (200, "memory")).await?;
+    }
+    for user in ["ada", "eve"] {
+        let change = format!("UPDATE users SET role = 'user' WHERE id = '{user}'");
+        world.postgres.execute(&change).await?;
+    }
+    // What is said of her comes after what is said of ada, for whom nobody asks.
+    poll("the second change to be heard", async || {
+        (asked(&gate, "/admin/", "eve").await.ok()?.0 == 403).then_some(())
+    })
+    .await?;
+    wire.cut().await?;
+    comes_to(&gate, "bob", (200, "stale")).await?;
+    comes_to(&gate, "eve", (200, "stale")).await?;
+    assert_eq!(asked(&gate, "/admin/", "eve").await?.0, 403);
+    assert_eq!(asked(&gate, "/", "ada").await?.0, 503);
+    wire.restore().await?;
+    poll("the database to be asked", async || {
+        (asked(&gate, "/", "ada").await.ok()?.0 == 200).then_some(())
+    })
+    .await?;
+    assert_eq!(asked(&gate, "/admin/", "ada").await?.0, 403);
+    Ok(())
+}
+
+/// Asks as `user` until Redis has vouched once more.
+async fn vouched_for_by_redis(gate: &Gate, user: &str) -> Result<()> {
+    let count = async || {
+        let labels = ["source=\"redis\"", "result=\"present\""];
+        gate.metric("sessiongate_user_check_total", labels).await
+    };
+    let before = count().await?;
+    poll("Redis to vouch", async || {
+        let (status, _) = asked(gate, "/", user).await.ok()?;
+        assert_eq!(status, 200, "{user}");
+        (count().await.ok()? > before).then_some(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_key_that_redis_is_heard_to_have_lost_takes_stale_state_along() -> Result<()> {
+    let (mut world, redis) = (World::start().await?, Redis::start().await?);
+    let gate = world
+        .gate(LONG)
+        .env("REDIS_URL", redis.url())
+        .env("REDIS_CACHE_TTL", LONG)
+        .env("REDIS_TRACKING", "true")
+        .start()
+        .await?;
+    hears(&gate, "redis").await?;
+    for user in ["ada", "bob"] {
+        vouched_for_by_redis(&gate, user).await?;
+    }
+    world.postgres.stop().await?;
+    for user in ["ada", "bob"] {
+        vouched_for_by_redis(&gate, user).await?;
+    }
+    redis.cli(["DEL", "auth:ada"]).await?;
+    comes_to(&gate, "ada", (503, "skipped")).await?;
+    assert_eq!(asked(&gate, "/", "bob").await?.0, 200);
+    assert_eq!(lines_with(&gate, IN_USE), 0, "what Redis has is not stale");
+    world.postgres.start_again().await?;
+    comes_to(&gate, "ada", (200, "postgres")).await
+}
+
+#[tokio::test]
+async fn a_key_that_ends_in_redis_is_heard_like_one_that_was_deleted() -> Result<()> {
+    let (mut world, redis) = (World::start().await?, Redis::start().await?);
+    let gate = world
+        .gate(LONG)
+        .env("REDIS_URL", redis.url())
+        .env("REDIS_CACHE_TTL", "2")
+        .env("REDIS_TRACKING", "true")
+        .start()
+        .await?;
+    hears(&gate, "redis").await?;
+    comes_to(&gate, "ada", (200, "memory")).await?;
+    world.postgres.stop().await?;
+    comes_to(&gate, "ada", (503, "skipped")).await
+}
+
+#[tokio::test]
+async fn memory_stands_in_when_redis_is_down_too_or_has_forgotten() -> Result<()> {
+    let (mut world, mut redis) = (World::start().await?, Redis::start().await?);
+    let command = world
+        .gate(LONG)
+        .env("REDIS_URL", redis.url())
+        .env("REDIS_TIMEOUT", "500");
+    let gate = command.clone().env("REDIS_CACHE_TTL", LONG).start().await?;
+    let forgets = command.env("REDIS_CACHE_TTL", "1");
+    let forgets = forgets.env("REDIS_KEY_PREFIX", "other:").start().await?;
+    asked(&forgets, "/", "ada").await?;
+    vouched_for_by_redis(&gate, "ada").await?;
+    world.postgres.stop().await?;
+    vouched_for_by_redis(&gate, "ada").await?;
+    comes_to(&forgets, "ada", (200, "stale")).await?;
+    assert_eq!(asked(&gate, "/", "bob").await?.0, 503);
+    assert_eq!(lines_with(&gate, IN_USE), 0);
+    redis.stop();
+    comes_to(&gate, "ada", (200, "stale")).await?;
+    assert_eq!(asked(&gate, "/", "bob").await?.0, 503);
+    redis.start_again().await?;
+    world.postgres.start_again().await?;
+    comes_to(&gate, "ada", (200, "postgres")).await?;
+    vouched_for_by_redis(&gate, "ada").await
+}
+
+#[tokio::test]
+async fn what_another_gate_has_heard_since_counts_more_than_memory() -> Result<()> {
+    let (world, redis) = (World::start().await?, Redis::start().await?);
+    world.with_triggers().await?;
+    let wire = CutProxy::start(&world.postgres.address()).await?;
+    let direct = world.postgres.url(Postgres::DATABASE);
+    let cut = world
+        .postgres
+        .url_through(&wire.address(), Postgres::DATABASE);
+    let command = world
+        .gate(LONG)
+        .env("REDIS_URL", redis.url())
+        .env("REDIS_CACHE_TTL", LONG)
+        // Redis tells the age of an answer as exactly as these.
+        .env("DATABASE_TIMEOUT", "500")
+        .env("REDIS_TIMEOUT", "200");
+    let near = command
+        .clone()
+        .env("LISTEN_DATABASE_URL", &direct)
+        .start()
+        .await?;
+    let far = command
+        .env("DATABASE_URL", &cut)
+        .env("LISTEN_DATABASE_URL", &cut)
+        .start()
+        .await?;
+    for gate in [&near, &far] {
+        hears(gate, "postgres").await?;
+    }
+    for user in ["ada", "eve"] {
+        comes_to(&far, user, (200, "memory")).await?;
+    }
+    wire.cut().await?;
+    for user in ["ada", "eve"] {
+        comes_to(&far, user, (200, "stale")).await?;
+    }
+    assert_eq!(asked(&far, "/admin/", "eve").await?.0, 200);
+
+    let delete = "DELETE FROM users WHERE id = 'ada'";
+    world.postgres.execute(delete).await?;
+    poll("the absence to count", async || {
+        asked(&near, "/", "ada").await.ok()?;
+        (asked(&far, "/", "ada").await.ok()?.0 == 503).then_some(())
+    })
+    .await?;
+    // As soon as it is surely newer than what memory has.
+    poll("the new row to count", async || {
+        let change = "UPDATE users SET role = CASE role WHEN 'user' THEN 'guest' ELSE 'user' END WHERE id = 'eve'";
+        world.postgres.execute(change).await.ok()?;
+        asked(&near, "/", "eve").await.ok()?;
+        (asked(&far, "/admin/", "eve").await.ok()?.0 == 403).then_some(())
+    })
+    .await?;
+    comes_to(&far, "eve", (200, "stale")).await?;
+    // And they do not come back with what memory had.
+    redis.cli(["FLUSHALL"]).await?;
+    for user in ["ada", "eve"] {
+        assert_eq!(asked(&far, "/", user).await?.0, 503, "{user}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn sessions_of_the_database_are_stale_like_users() -> Result<()> {
+    let mut world = World::start().await?;
+    let create = "ALTER TABLE users ADD COLUMN name text, ADD COLUMN email text; \
+         CREATE TABLE sessions (\"sessionToken\" text PRIMARY KEY, \"userId\" text, expires timestamptz); \
+         INSERT INTO sessions VALUES ('3f0e6d2c-0000-4000-8000-000000000001', 'ada', now() + interval '1 hour'), \
+         ('3f0e6d2c-0000-4000-8000-000000000002', 'ada', now() + interval '15 seconds')";
+    world.postgres.execute(create).await?;
+    let gate = world
+        .gate(LONG)
+        .without("ENABLE_DB_CHECK")
+        .env("SESSION_FORMAT", "authjs-database")
+        .start()
+        .await?;
+    let session = |number: u8| {
+        let cookie = format!("authjs.session-token=3f0e6d2c-0000-4000-8000-00000000000{number}");
+        Request::get("/").cookie(cookie)
+    };
+    for number in [1, 2] {
+        assert_eq!(status(&gate, &session(number)).await?, 200);
+    }
+    world.postgres.stop().await?;
+    poll("a stale session", async || {
+        let (status, line) = shown(&gate, &session(1)).await.ok()?;
+        (status == 200 && line["session_check"] == "stale").then_some(())
+    })
+    .await?;
+    assert_eq!(status(&gate, &session(3)).await?, 503);
+    let said = "sessions that were known enter by what was known of them";
+    assert_eq!(lines_with(&gate, said), 1);
+    // Its own end counts.
+    poll("the session to end", async || {
+        let (status, line) = shown(&gate, &session(2)).await.ok()?;
+        (status == 401 && line["reason"] == "expired").then_some(())
+    })
+    .await?;
+    assert_eq!(status(&gate, &session(1)).await?, 200);
+    let metric = "sessiongate_session_check_total";
+    assert!(gate.metric(metric, ["source=\"stale\""]).await? >= 1.0);
+    world.postgres.start_again().await?;
+    poll("a fresh look-up", async || {
+        let (status, line) = shown(&gate, &session(1)).await.ok()?;
+        (status == 200 && line["session_check"] == "postgres").then_some(())
+    })
+    .await
+}

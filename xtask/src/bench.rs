@@ -82,6 +82,9 @@ pub(crate) struct Options {
     /// How often each of these asks [default: 120, which takes twice as long as users are remembered; quick: 2].
     #[arg(long)]
     passes: Option<usize>,
+    /// Has `users` do without `REDIS_TRACKING`: PostgreSQL alone says then what changes.
+    #[arg(long)]
+    untracked: bool,
     /// How many changes `revocation` makes of each of its groups.
     #[arg(long, default_value_t = 10_000)]
     changes: usize,
@@ -201,6 +204,7 @@ fn remembered(options: &Options) -> Result<()> {
     };
     let (rounds, passes) = if options.quick { (2, 2) } else { (5, 120) };
     let scale = users::Scale {
+        tracks: !options.untracked,
         users: usize::try_from(options.users)?,
         paced_users: usize::try_from(options.paced_users)?,
         passes: options.passes.unwrap_or(passes).max(1),

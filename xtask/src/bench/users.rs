@@ -30,6 +30,8 @@ use super::trial::{Aim, Found, Tried};
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
+    /// Whether Redis says what changes, beside PostgreSQL.
+    pub(crate) tracks: bool,
     /// How many have a session.
     pub(crate) users: usize,
     /// How many of them ask at the pace that they have.
@@ -58,13 +60,13 @@ pub(crate) fn run(lab: &Lab, earlier: &Path, scale: Scale) -> Vec<Tried> {
     vec![
         Tried {
             name: "users-paced",
-            title: "Users who each ask every ten seconds, at the pace that makes",
+            title: "Every user asks every ten seconds, 32 connections",
             aims: &PACED_AIMS,
             found: paced,
         },
         Tried {
             name: "users-flood",
-            title: "As many users as are asked about every ten seconds under full load, 32 connections",
+            title: "As many users as come again after ten seconds under full load, 32 connections",
             aims: &FLOODED_AIMS,
             found: flooded,
         },
@@ -87,11 +89,15 @@ fn both(lab: &Lab, earlier: &Path, scale: Scale) -> Result<(Found, Result<Found>
         .worker_threads(1)
         .enable_all()
         .build()?;
+    let way = match scale.tracks {
+        true => Way::WithChannels,
+        false => Way::WithPostgres,
+    };
     eprintln!("bench: sealing {} sessions", scale.users);
     let sessions = Sessions::seal(lab.folder(), scale.users)?;
     let sides = [
         Side::start(lab, &runtime, Way::Without, earlier, scale.users)?,
-        Side::start(lab, &runtime, Way::WithChannels, &lab.gate, scale.users)?,
+        Side::start(lab, &runtime, way, &lab.gate, scale.users)?,
     ];
     for side in &sides {
         side.verify(&sessions)?;

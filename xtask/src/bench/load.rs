@@ -23,12 +23,14 @@ pub(crate) enum Load {
     Http2 { connections: u32, streams: u32 },
     /// `h2load` with HTTP/1.1, because `wrk` has no Unix sockets.
     H2load { connections: u32 },
-    /// So many each second, whether answers come or not: see [`paced`].
+    /// So many each second, whether answers come or not, with all cookies in turn: see [`paced`].
     Paced { connections: u32 },
     /// `h2load` with calls of gRPC that are one message each way, so many under way on each connection: see [`super::unary`].
     Unary { connections: u32, streams: u32 },
     /// `wrk`: each connection sends the next request when the answer is there.
     Wrk { connections: u32 },
+    /// The same with the first so many cookies in turn, which may be more than `wrk` has room for.
+    WrkInTurn { connections: u32, cookies: usize },
 }
 
 /// What is sent, and where.
@@ -88,6 +90,10 @@ impl Load {
                 streams,
             } => h2load::unary(order, connections, streams),
             Self::Wrk { connections } => wrk::run(order, connections),
+            Self::WrkInTurn {
+                connections,
+                cookies,
+            } => wrk::in_turn(order, connections, cookies),
         }
     }
 }

@@ -26,16 +26,11 @@ impl Machine {
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let envoy = root().join("target/tools/envoy/envoy/_bin/envoy");
         let auth_core = "tests/interop/node_modules/@auth/core/package.json";
-        let mut sessiongate = Command::new(gate);
-        sessiongate.arg("--version");
         let mut envoy = Command::new(envoy);
         envoy.arg("--version");
         let compiler = said(&mut command("rustc --version"));
         let versions = vec![
-            (
-                "sessiongate",
-                format!("{} ({compiler})", word(&said(&mut sessiongate), 1)),
-            ),
+            ("sessiongate", format!("{} ({compiler})", version_of(gate))),
             ("nginx", after(&said(&mut sbin("nginx", "-v")), "nginx/")),
             ("HAProxy", word(&said(&mut sbin("haproxy", "-v")), 2)),
             ("Caddy", said(&mut command("caddy version"))),
@@ -63,6 +58,17 @@ impl Machine {
             versions,
         }
     }
+
+    /// With the versions of more programs.
+    pub(crate) fn with(mut self, more: Vec<(&'static str, String)>) -> Self {
+        self.versions.extend(more);
+        self
+    }
+}
+
+/// The version that a `sessiongate` says it has.
+pub(crate) fn version_of(gate: &Path) -> String {
+    word(&said(Command::new(gate).arg("--version")), 1)
 }
 
 /// Servers live in `sbin`, which is not on every user's PATH.

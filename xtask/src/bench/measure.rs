@@ -261,7 +261,7 @@ impl Figures {
 
 /// Waits until what the server before left behind is done: a process for each request goes on for a while after the last
 /// answer, and would make the one that is measured next look slow.
-fn settle() {
+pub(crate) fn settle() {
     let deadline = clock() + LONGEST_SETTLING;
     let mut busy = f64::INFINITY;
     while busy > 0.0 && clock() < deadline {

@@ -53,7 +53,7 @@ impl Report {
             text += &section(measured.case.title, &rows(measured), &notes(measured));
         }
         for tried in &self.trials {
-            let title = tried.subject.title();
+            let title = tried.title;
             text += &match &tried.found {
                 Ok(found) => section(title, &found.table, &found.notes),
                 Err(error) => format!("\n{heading}{title}\n\nBROKEN: {error:#}\n"),
@@ -279,7 +279,7 @@ fn number(value: Option<f64>, format: impl Fn(f64) -> String) -> String {
 }
 
 /// Three figures that say something.
-fn ratio(ratio: f64) -> String {
+pub(crate) fn ratio(ratio: f64) -> String {
     match ratio {
         ..0.1 => format!("{ratio:.4}"),
         ..20.0 => format!("{ratio:.2}"),
@@ -287,7 +287,8 @@ fn ratio(ratio: f64) -> String {
     }
 }
 
-fn thousands(value: f64) -> String {
+/// A whole number, with its thousands set apart.
+pub(crate) fn thousands(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -300,7 +301,7 @@ fn thousands(value: f64) -> String {
 }
 
 /// A reference that varies by more says that the run does not stand.
-const DISTURBED: f64 = 0.3;
+pub(crate) const DISTURBED: f64 = 0.3;
 
 /// Less than this share of the machine goes to what every system does now and then.
 const NOTABLE: f64 = 0.05;

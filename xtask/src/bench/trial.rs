@@ -36,10 +36,17 @@ pub(crate) struct Scale {
 /// A trial that is over.
 #[derive(Debug)]
 pub(crate) struct Tried {
-    pub(crate) subject: Subject,
+    /// Its name among the cases.
+    pub(crate) name: &'static str,
+    /// The heading of its table.
+    pub(crate) title: &'static str,
+    pub(crate) aims: &'static [Aim],
     /// The reason when it did not come to an end.
     pub(crate) found: Result<Found>,
 }
+
+/// A figure, what it is, and what is to be reached.
+pub(crate) type Aim = (&'static str, &'static str, Bound);
 
 /// What a trial has found.
 #[derive(Debug)]
@@ -48,6 +55,8 @@ pub(crate) struct Found {
     pub(crate) notes: Vec<String>,
     /// The figures, by name; some of them have a goal.
     pub(crate) figures: HashMap<&'static str, f64>,
+    /// What else a program may want to know, such as every round.
+    pub(crate) details: Value,
 }
 
 /// Every trial.
@@ -63,8 +72,7 @@ impl Subject {
         }
     }
 
-    /// The heading of its table.
-    pub(crate) fn title(self) -> &'static str {
+    fn title(self) -> &'static str {
         match self {
             Self::Idle => {
                 "Memory of 10,000 idle connections that have each made one request and are kept"
@@ -88,13 +96,15 @@ impl Subject {
             eprintln!("bench:   broken: {error:#}");
         }
         Tried {
-            subject: self,
+            name: self.name(),
+            title: self.title(),
+            aims: self.aims(),
             found,
         }
     }
 
     /// What is to be reached, by the names of the figures.
-    fn goals(self) -> &'static [(&'static str, &'static str, Bound)] {
+    fn aims(self) -> &'static [Aim] {
         match self {
             Self::Idle => &idle::GOALS,
             Self::Slow => &slow::GOALS,
@@ -106,9 +116,9 @@ impl Subject {
 impl Tried {
     /// Its goals, beside what it has found.
     pub(crate) fn goals(&self) -> Vec<Goal> {
-        let goals = self.subject.goals().iter();
+        let goals = self.aims.iter();
         let goals = goals.map(|(figure, what, bound)| Goal {
-            case: self.subject.name(),
+            case: self.name,
             what,
             bound: *bound,
             measured: self.figure(figure),
@@ -120,9 +130,10 @@ impl Tried {
     pub(crate) fn json(&self) -> Value {
         let broken = self.found.as_ref().err();
         json!({
-            "name": self.subject.name(),
-            "title": self.subject.title(),
+            "name": self.name,
+            "title": self.title,
             "figures": self.found.as_ref().ok().map(|found| &found.figures),
+            "details": self.found.as_ref().ok().map(|found| &found.details),
             "broken": broken.map(|error| format!("{error:#}")),
         })
     }

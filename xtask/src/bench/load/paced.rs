@@ -29,11 +29,7 @@ pub(super) fn run(order: &Order<'_>, connections: u32) -> Result<Answered> {
     let Address::Tcp(port) = *order.address else {
         bail!("a paced load is sent over TCP");
     };
-    let mut headers = order.headers.to_vec();
-    if let Some(cookie) = order.cookies()?.into_iter().next() {
-        headers.push(("Cookie".to_owned(), cookie));
-    }
-    let request = get(order.path, &headers);
+    let requests = requests(order)?;
     let start = clock();
     let lanes = (0..connections).map(|_| Lane::open(port, start));
     let lanes = lanes.collect::<Result<Vec<_>>>()?;
@@ -44,7 +40,7 @@ pub(super) fn run(order: &Order<'_>, connections: u32) -> Result<Answered> {
     let (sent, received) = std::thread::scope(|scope| {
         let halves = lanes.chunks(lanes.len().div_ceil(2));
         let receivers: Vec<_> = halves.map(|half| scope.spawn(|| receive(half))).collect();
-        let sent = timetable.send(&lanes, &request);
+        let sent = timetable.send(&lanes, &requests);
         for lane in &lanes {
             // Its receiver sees the end and returns; a lane that the server has closed is at its end already.
             let _ = lane.stream.shutdown(Shutdown::Both);
@@ -72,6 +68,18 @@ pub(super) fn run(order: &Order<'_>, connections: u32) -> Result<Answered> {
     })
 }
 
+/// One for each cookie, or one without.
+fn requests(order: &Order<'_>) -> Result<Vec<Vec<u8>>> {
+    let cookies = order.cookies()?;
+    let none = cookies.is_empty().then_some(None);
+    let requests = cookies.into_iter().map(Some).chain(none).map(|cookie| {
+        let cookie = cookie.map(|cookie| ("Cookie".to_owned(), cookie));
+        let headers: Vec<_> = order.headers.iter().cloned().chain(cookie).collect();
+        get(order.path, &headers)
+    });
+    Ok(requests.collect())
+}
+
 /// A connection, and since when it is waiting for an answer.
 #[derive(Debug)]
 struct Lane {
@@ -89,9 +97,10 @@ struct Timetable {
 }
 
 impl Timetable {
-    /// Sends what is due, until the end, and sees the last answers come in. Gives the time for which those had been waiting
+    /// Sends these requests in turn, each when it is due, until the end, and sees the last answers come in. Gives the time for which those had been waiting
     /// in the end that could not be sent, because an answer was missing.
-    fn send(&self, lanes: &[Arc<Lane>], request: &[u8]) -> Result<Vec<Duration>> {
+    fn send(&self, lanes: &[Arc<Lane>], requests: &[Vec<u8>]) -> Result<Vec<Duration>> {
+        let mut requests = requests.iter().cycle();
         let start = lanes.first().context("a lane")?.start;
         let count = u32::try_from(lanes.len())?;
         // Lanes take turns.
@@ -107,6 +116,7 @@ impl Timetable {
                     *late = true;
                     continue;
                 }
+                let request = requests.next().context("a request")?;
                 lane.send(request, if *late { *due } else { now })?;
                 *due += self.interval;
                 *late = *due <= now;

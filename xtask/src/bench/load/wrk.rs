@@ -1,4 +1,8 @@
-//! `wrk`, with `bench/load.lua`.
+//! `wrk`, with `bench/load.lua` or `bench/in-turn.lua`.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -7,11 +11,35 @@ use super::{Answered, Order};
 use crate::bench::service::pinned;
 use crate::step::{command, output, root};
 
-/// Runs it on as many threads as the tables of `docs/performance.md`: two.
+/// With every cookie of the file, or none.
 ///
 /// # Errors
 /// As [`super::Load::run`].
 pub(super) fn run(order: &Order<'_>, connections: u32) -> Result<Answered> {
+    load(order, connections, "load.lua", |_| {})
+}
+
+/// With the first so many cookies in turn, which are all of the same length.
+///
+/// # Errors
+/// As [`super::Load::run`].
+pub(super) fn in_turn(order: &Order<'_>, connections: u32, cookies: usize) -> Result<Answered> {
+    let mut first = String::new();
+    BufReader::new(File::open(order.cookies)?).read_line(&mut first)?;
+    load(order, connections, "in-turn.lua", |wrk| {
+        wrk.env("BENCH_COUNT", cookies.to_string())
+            .env("BENCH_LENGTH", first.trim_end().len().to_string())
+            .env("BENCH_THREADS", THREADS.to_string());
+    })
+}
+
+/// Runs it with a script of `bench/`.
+fn load(
+    order: &Order<'_>,
+    connections: u32,
+    script: &str,
+    more: impl FnOnce(&mut Command),
+) -> Result<Answered> {
     let headers = order.folder.join("headers");
     let lines = order
         .headers
@@ -22,13 +50,14 @@ pub(super) fn run(order: &Order<'_>, connections: u32) -> Result<Answered> {
     let pinned = pinned(order.cores).join(" ");
     let scheme = if order.speaks_tls { "https" } else { "http" };
     let mut wrk = command(&format!(
-        "prlimit --nofile=8192: {pinned} wrk -t2 -c{connections} -d{seconds}s --timeout 10s --latency"
+        "prlimit --nofile=8192: {pinned} wrk -t{THREADS} -c{connections} -d{seconds}s --timeout 10s --latency"
     ));
     wrk.arg("-s")
-        .arg(root().join("bench/load.lua"))
+        .arg(root().join("bench").join(script))
         .arg(format!("{scheme}://{}{}", order.address, order.path))
         .env("BENCH_HEADERS", headers)
         .env("BENCH_COOKIES", order.cookies);
+    more(&mut wrk);
     let printed = output(&mut wrk)?;
     let line = printed.lines().find_map(|line| line.strip_prefix("BENCH "));
     let said: Value = serde_json::from_str(line.context("wrk did not report")?)?;
@@ -46,3 +75,6 @@ pub(super) fn run(order: &Order<'_>, connections: u32) -> Result<Answered> {
         p99: number("p99")? as f64,
     })
 }
+
+/// As many as for the tables of `docs/performance.md`.
+const THREADS: u32 = 2;

@@ -5,6 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use super::Found;
 use super::crowd::{self, Crowd};
@@ -64,6 +65,7 @@ pub(super) fn run(lab: &Lab) -> Result<Found> {
         table,
         notes,
         figures,
+        details: Value::Null,
     })
 }
 

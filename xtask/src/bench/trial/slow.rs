@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 
@@ -74,6 +75,7 @@ pub(super) fn run(lab: &Lab, scale: Scale) -> Result<Found> {
         .chain(disturbed)
         .collect(),
         figures: HashMap::from([("p99", ratio)]),
+        details: Value::Null,
     })
 }
 

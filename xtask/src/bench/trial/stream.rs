@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use memchr::memmem;
+use serde_json::Value;
 
 use super::{Found, Scale};
 use crate::bench::cpu::Snapshot;
@@ -65,6 +66,7 @@ pub(super) fn run(lab: &Lab, scale: Scale) -> Result<Found> {
             WARMING / 1_000_000
         )],
         figures: HashMap::from([("growth", most)]),
+        details: Value::Null,
     })
 }
 

@@ -1,0 +1,53 @@
+-- Load for wrk with more users than it has room for. From the environment:
+--   BENCH_HEADERS  a file with one `Name: value` a line, sent with every request
+--   BENCH_COOKIES  a file with one Cookie header a line, all of the same length
+--   BENCH_LENGTH   that length, without the end of the line
+--   BENCH_COUNT    how many of them are sent, from the first on, in turn
+--   BENCH_THREADS  how many threads wrk has: each sends a part of them, so that every one comes again after the same time
+
+local threads = 0
+function setup(thread)
+   thread:set("number", threads)
+   threads = threads + 1
+end
+
+local length = tonumber(os.getenv("BENCH_LENGTH"))
+local cookies, before, after, first, count, at
+
+function init()
+   for line in io.lines(os.getenv("BENCH_HEADERS")) do
+      local name, value = line:match("^([^:]+): (.*)$")
+      wrk.headers[name] = value
+   end
+   -- What stands before and after the cookie is the same in every request.
+   wrk.headers["Cookie"] = "COOKIE"
+   before, after = wrk.format():match("^(.*)COOKIE(.*)$")
+
+   local all, parts = tonumber(os.getenv("BENCH_COUNT")), tonumber(os.getenv("BENCH_THREADS"))
+   first = math.floor(all * number / parts)
+   count = math.floor(all * (number + 1) / parts) - first
+   cookies = assert(io.open(os.getenv("BENCH_COOKIES"), "rb"))
+   cookies:setvbuf("full", 1024 * 1024)
+   at = count
+end
+
+function request()
+   if at == count then
+      cookies:seek("set", first * (length + 1))
+      at = 0
+   end
+   at = at + 1
+   local cookie = cookies:read(length)
+   cookies:read(1)
+   return before .. cookie .. after
+end
+
+-- One line that a program reads.
+function done(summary, latency)
+   local errors = summary.errors
+   print(string.format(
+      'BENCH {"requests": %d, "microseconds": %d, "statuses_above_399": %d, "socket_errors": %d, "p50": %d, "p99": %d}',
+      summary.requests, summary.duration, errors.status,
+      errors.connect + errors.read + errors.write + errors.timeout,
+      latency:percentile(50), latency:percentile(99)))
+end

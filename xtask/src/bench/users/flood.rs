@@ -1,0 +1,206 @@
+//! As many requests as a gate answers, of as many users as each come again after ten seconds then: how many that are.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::pace::asked;
+use super::sessions::Sessions;
+use super::side::Side;
+use super::{AGAIN, CONNECTIONS, Row, Scale, table};
+use crate::bench::cpu::Snapshot;
+use crate::bench::lab::Lab;
+use crate::bench::load::{Load, Order};
+use crate::bench::measure::{Figures, Metric, median, settle};
+use crate::bench::report::DISTURBED;
+use crate::bench::trial::Found;
+
+/// Measures both in turn, round after round.
+///
+/// # Errors
+/// When a request is refused.
+pub(super) fn run(
+    lab: &Lab,
+    sides: &[Side<'_>; 2],
+    sessions: &Sessions,
+    scale: Scale,
+) -> Result<Found> {
+    for side in sides {
+        eprintln!("bench:   {} meets everybody", side.way.name());
+        side.meet(sessions, sessions.count)?;
+    }
+    // The round that does not count says how many users are to come.
+    let users = |side| {
+        let rate = measure(lab, side, sessions, sessions.count, scale.seconds)?
+            .figures
+            .rate;
+        anyhow::Ok(users_at(rate, sessions.count))
+    };
+    let users = [users(&sides[0])?, users(&sides[1])?];
+    let before = asked(sides)?;
+    let mut rounds = [const { Vec::new() }; 2];
+    for _ in 0..scale.rounds {
+        for ((side, users), rounds) in sides.iter().zip(users).zip(&mut rounds) {
+            rounds.push(measure(lab, side, sessions, users, scale.seconds)?);
+        }
+    }
+    let after = asked(sides)?;
+    for side in sides {
+        side.hears()?;
+    }
+    let row = |index: usize| {
+        let of = |metric| median(rounds[index].iter().map(|round| round.figures.of(metric)));
+        let rate = of(Metric::Rate).unwrap_or(f64::NAN);
+        Row {
+            way: sides[index].way,
+            users: users[index],
+            again: users[index] as f64 / rate,
+            rate,
+            cpu: of(Metric::Cpu).unwrap_or(f64::NAN),
+            requests: rounds[index].iter().map(|round| round.requests).sum(),
+            asked: after[index].since(&before[index]),
+            memory: Row::memory_of(&sides[index]),
+        }
+    };
+    let ratio = |metric| {
+        let pairs = rounds[0].iter().zip(&rounds[1]);
+        let ratios =
+            pairs.map(|(first, second)| second.figures.of(metric) / first.figures.of(metric));
+        median(ratios).unwrap_or(f64::NAN)
+    };
+    let rows = [row(0), row(1)];
+    let faster = ratio(Metric::Rate);
+    let spread = spread(rounds[0].iter().map(|round| round.figures.rate));
+    let comes_too_soon = rows[0].again <= REMEMBERED_WITHOUT;
+    let figures = (!comes_too_soon).then_some(("faster", faster));
+    Ok(Found {
+        table: table(&rows, faster, ratio(Metric::Cpu)),
+        notes: notes(spread, comes_too_soon),
+        figures: HashMap::from_iter(figures),
+        details: json!({
+            "gates": rows.map(|row| row.json()), "reference_spread": spread,
+            "rounds": rounds.map(|rounds| rounds.iter().map(Round::json).collect::<Vec<_>>()),
+        }),
+    })
+}
+
+/// What a gate did in a round.
+struct Round {
+    figures: Figures,
+    requests: f64,
+}
+
+impl Round {
+    fn json(&self) -> Value {
+        let Figures {
+            cpu,
+            p50,
+            p99,
+            rate,
+        } = self.figures;
+        json!({"requests_per_second": rate, "cpu_us": cpu, "p50_us": p50, "p99_us": p99})
+    }
+}
+
+/// Has the first so many users ask in turn.
+fn measure(
+    lab: &Lab,
+    side: &Side<'_>,
+    sessions: &Sessions,
+    users: usize,
+    seconds: u32,
+) -> Result<Round> {
+    let order = Order {
+        address: &side.address,
+        speaks_tls: false,
+        path: "/",
+        headers: &[],
+        cookies: &sessions.file,
+        call: &[],
+        refused: false,
+        cores: None,
+        rate: f64::INFINITY,
+        seconds,
+        folder: lab.folder(),
+    };
+    let load = Load::WrkInTurn {
+        connections: CONNECTIONS,
+        cookies: users,
+    };
+    settle();
+    let before = Snapshot::take();
+    let answered = load.run(&order)?;
+    let cpu = Snapshot::take().seconds(&[side.process()]) - before.seconds(&[side.process()]);
+    let figures = Figures {
+        cpu: cpu / answered.requests * 1e6,
+        p50: answered.p50,
+        p99: answered.p99,
+        rate: answered.requests / answered.seconds,
+    };
+    eprintln!(
+        "bench:   {} {:.0}/s, {:.1} µs, {users} users",
+        side.way.name(),
+        figures.rate,
+        figures.cpu
+    );
+    Ok(Round {
+        figures,
+        requests: answered.requests,
+    })
+}
+
+/// How many users make so many requests each second, of all that there are.
+fn users_at(rate: f64, all: usize) -> usize {
+    let users = (rate * f64::from(AGAIN)).round() as usize;
+    users.clamp(1, all)
+}
+
+/// By how much the slowest lies below the fastest.
+fn spread(rates: impl Iterator<Item = f64> + Clone) -> f64 {
+    let fastest = rates.clone().fold(0.0, f64::max);
+    1.0 - rates.fold(fastest, f64::min) / fastest
+}
+
+fn notes(spread: f64, comes_too_soon: bool) -> Vec<String> {
+    let mut notes = vec![
+        "Of each gate as many users as come again after ten seconds under the load that it takes, as far as there are so many. \
+         Questions are those of all rounds, with what is asked while the other one is measured. Few users' time in Redis ends \
+         within the rounds."
+            .to_owned(),
+    ];
+    if comes_too_soon {
+        notes.push(format!(
+            "NOT COMPARED: everybody came again before {REMEMBERED_WITHOUT} s were over, so both gates remembered everybody. \
+             `--users` says how many there are."
+        ));
+    }
+    if spread > DISTURBED {
+        let spread = spread * 100.0;
+        notes.push(format!(
+            "DISTURBED: the slowest round of the reference lies {spread:.0} % below its fastest."
+        ));
+    }
+    notes
+}
+
+/// For how many seconds [`Way::Without`](super::side::Way::Without) remembers a user.
+const REMEMBERED_WITHOUT: f64 = 5.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_users_as_come_again_after_ten_seconds() {
+        assert_eq!(users_at(40_000.4, 1_000_000), 400_004);
+        assert_eq!(users_at(40_000.0, 2_000), 2_000);
+        assert_eq!(users_at(0.0, 2_000), 1);
+    }
+
+    #[test]
+    fn the_spread_is_of_the_fastest() {
+        assert_eq!(spread([80.0, 100.0, 60.0].into_iter()), 0.4);
+        assert_eq!(spread([100.0].into_iter()), 0.0);
+    }
+}

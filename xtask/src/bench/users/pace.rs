@@ -1,0 +1,154 @@
+//! Every user asks every ten seconds, of both gates at the same time: how much these ask for that.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::thread::{scope, sleep};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use super::questions::Asked;
+use super::sessions::Sessions;
+use super::side::{REMEMBERED, Side};
+use super::{AGAIN, CONNECTIONS, Row, Scale, table};
+use crate::bench::cpu::Snapshot;
+use crate::bench::lab::Lab;
+use crate::bench::load::{Answered, Load, Order};
+use crate::bench::report::thousands;
+use crate::bench::trial::Found;
+use crate::step::clock;
+
+/// Measures so many passes, in each of which every user asks once.
+///
+/// # Errors
+/// When a request is refused, or the machine does not keep the pace.
+pub(super) fn run(
+    lab: &Lab,
+    sides: &[Side<'_>; 2],
+    sessions: &Sessions,
+    scale: Scale,
+) -> Result<Found> {
+    let users = scale.paced_users.min(sessions.count);
+    let file = sessions.first(users)?;
+    for side in sides {
+        eprintln!("bench:   {} meets {users} users", side.way.name());
+        side.meet(sessions, users)?;
+    }
+    let before = asked(sides)?;
+    let (began, cpu_before) = (clock(), Snapshot::take());
+    let mut requests = [0.0; 2];
+    let mut passes = Vec::new();
+    for number in 1..=scale.passes {
+        let answered = pass(lab, sides, &file, users)?;
+        for (requests, answered) in requests.iter_mut().zip(&answered) {
+            *requests += answered.requests;
+        }
+        eprintln!("bench:   pass {number} of {}", scale.passes);
+        passes.push(answered.map(
+            |Answered {
+                 requests, p50, p99, ..
+             }| json!({"requests": requests, "p50_us": p50, "p99_us": p99}),
+        ));
+    }
+    let (cpu_after, elapsed) = (Snapshot::take(), began.elapsed().as_secs_f64());
+    let after = asked(sides)?;
+    for side in sides {
+        side.hears()?;
+    }
+    let row = |index: usize| {
+        let process = [sides[index].process()];
+        let cpu = cpu_after.seconds(&process) - cpu_before.seconds(&process);
+        Row {
+            way: sides[index].way,
+            users,
+            again: elapsed / scale.passes as f64,
+            rate: requests[index] / elapsed,
+            cpu: cpu / requests[index] * 1e6,
+            requests: requests[index],
+            asked: after[index].since(&before[index]),
+            memory: Row::memory_of(&sides[index]),
+        }
+    };
+    let rows = [row(0), row(1)];
+    Ok(Found {
+        table: table(
+            &rows,
+            rows[1].rate / rows[0].rate,
+            rows[1].cpu / rows[0].cpu,
+        ),
+        notes: notes(users, elapsed),
+        figures: HashMap::from([("fewer", rows[0].questions() / rows[1].questions())]),
+        details: json!({"seconds": elapsed, "gates": rows.map(|row| row.json()), "passes": passes}),
+    })
+}
+
+/// Has every user ask both gates once.
+fn pass(lab: &Lab, sides: &[Side<'_>; 2], file: &Path, users: usize) -> Result<[Answered; 2]> {
+    let ask = |side: &Side<'_>| {
+        let order = Order {
+            address: &side.address,
+            speaks_tls: false,
+            path: "/",
+            headers: &[],
+            cookies: file,
+            call: &[],
+            refused: false,
+            cores: None,
+            rate: users as f64 / f64::from(AGAIN),
+            seconds: AGAIN,
+            folder: lab.folder(),
+        };
+        let answered = Load::Paced {
+            connections: CONNECTIONS,
+        }
+        .run(&order)?;
+        let due = users as f64 * KEPT - f64::from(CONNECTIONS);
+        ensure!(
+            answered.requests >= due,
+            "this machine does not keep the pace: {} of {users} requests in {AGAIN} s",
+            answered.requests
+        );
+        Ok(answered)
+    };
+    let [first, second] = scope(|scope| {
+        let asking = [0, 1].map(|index| scope.spawn(move || ask(&sides[index])));
+        asking.map(|asking| asking.join().ok().context("a load failed")?)
+    });
+    Ok([first?, second?])
+}
+
+/// What the stores of both have been asked, when all of it is counted.
+pub(super) fn asked(sides: &[Side<'_>; 2]) -> Result<[Asked; 2]> {
+    sleep(COUNTED);
+    Ok([sides[0].asked()?, sides[1].asked()?])
+}
+
+fn notes(users: usize, elapsed: f64) -> Vec<String> {
+    let mut notes = vec![format!(
+        "Questions to Redis and to PostgreSQL for 1,000 requests, as the servers count them, with those that prove that the \
+         channels are heard. Both gates are asked at the same time, {} requests/s each, for {elapsed:.0} s, after everybody has \
+         asked twice. A million users make {:.0} times as many requests. How many questions each of these takes has to be \
+         measured: what changes in Redis makes the gate ask for some others as well (`--paced-users`).",
+        thousands(users as f64 / f64::from(AGAIN)),
+        1e6 / users as f64
+    )];
+    if elapsed < ENOUGH {
+        notes.push(format!(
+            "SHORT: what is remembered for {REMEMBERED} s is asked for again in turn from Redis and from PostgreSQL, which takes \
+             {ENOUGH:.0} s to be seen. `--passes` says how long."
+        ));
+    }
+    notes
+}
+
+/// Of the requests that are due, those that must be answered.
+const KEPT: f64 = 0.99;
+
+/// After so many seconds everybody has been asked for again from Redis, and once more from PostgreSQL, because Redis had forgotten as
+/// well.
+const ENOUGH: f64 = 2.0 * REMEMBERED as f64;
+
+/// A server process of PostgreSQL 15 that has become idle hands in what it has counted ten seconds later at the latest
+/// (`PGSTAT_IDLE_INTERVAL`).
+const COUNTED: Duration = Duration::from_secs(11);

@@ -1,0 +1,100 @@
+//! What Redis and PostgreSQL say that they were asked.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+
+/// Everything that a Redis and a database were asked since they were started, or between two moments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// How often Redis has carried out each command.
+    pub(super) commands: BTreeMap<String, u64>,
+    /// Transactions; a question that is no part of another transaction is one.
+    pub(super) postgres: u64,
+}
+
+impl Asked {
+    /// Reads the section `commandstats` of Redis's `INFO`. Who asks for it is not counted.
+    ///
+    /// # Errors
+    /// When a line of it is none of these.
+    pub(super) fn read(commandstats: &str, postgres: u64) -> Result<Self> {
+        let lines = commandstats.lines().map(str::trim);
+        let lines = lines.filter_map(|line| line.strip_prefix("cmdstat_"));
+        let commands = lines.map(|line| {
+            let (name, counted) = line.split_once(":calls=").context("no name")?;
+            let calls = counted.split(',').next().unwrap_or_default().parse()?;
+            anyhow::Ok((name.to_owned(), calls))
+        });
+        let mut commands = commands
+            .collect::<Result<BTreeMap<_, _>>>()
+            .context("Redis counts its commands in another way")?;
+        commands.remove("info");
+        Ok(Self { commands, postgres })
+    }
+
+    /// What has come since `before`.
+    pub(super) fn since(&self, before: &Self) -> Self {
+        let commands = self.commands.iter().map(|(name, calls)| {
+            let before = before.commands.get(name).copied().unwrap_or_default();
+            (name.clone(), calls.saturating_sub(before))
+        });
+        Self {
+            commands: commands.filter(|(_, calls)| *calls > 0).collect(),
+            postgres: self.postgres.saturating_sub(before.postgres),
+        }
+    }
+
+    /// Questions to Redis. Two that travel together are one: how long a key is kept is asked for with what is under it, and what a
+    /// script does is asked for with the script.
+    pub(super) fn redis(&self) -> u64 {
+        let calls = |name| self.commands.get(name).copied().unwrap_or_default();
+        let scripts = calls("evalsha") + calls("eval");
+        let all: u64 = self.commands.values().sum();
+        all.saturating_sub(calls("pttl") + scripts * IN_SCRIPT)
+    }
+
+    /// Questions to both.
+    pub(super) fn all(&self) -> u64 {
+        self.redis() + self.postgres
+    }
+}
+
+/// The one script that the gate has here compares what is under a key, and writes or deletes it.
+const IN_SCRIPT: u64 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATS: &str = "# Commandstats\r\n\
+        cmdstat_info:calls=9,usec=54,usec_per_call=27.00,rejected_calls=0,failed_calls=0\r\n\
+        cmdstat_client|tracking:calls=1,usec=4,usec_per_call=4.00,rejected_calls=0,failed_calls=0\r\n\
+        cmdstat_getrange:calls=30,usec=3,usec_per_call=3.00,rejected_calls=0,failed_calls=0\r\n\
+        cmdstat_set:calls=20,usec=40,usec_per_call=40.00,rejected_calls=0,failed_calls=0\r\n\
+        cmdstat_pttl:calls=20,usec=28,usec_per_call=28.00,rejected_calls=0,failed_calls=0\r\n\
+        cmdstat_evalsha:calls=10,usec=368,usec_per_call=368.00,rejected_calls=0,failed_calls=0\r\n";
+
+    #[test]
+    fn what_travels_together_is_one_question() {
+        let asked = Asked::read(STATS, 10).unwrap();
+        // Twenty were read, ten of these with their age; of ten a lease was taken, and redeemed by a script that reads and writes.
+        assert_eq!(asked.commands["pttl"], 20);
+        assert_eq!(asked.redis(), 1 + 20 + 10 + 10);
+        assert_eq!(asked.all(), 51);
+    }
+
+    #[test]
+    fn only_what_has_come_since_counts() {
+        let before = Asked::read("cmdstat_getrange:calls=10,usec=1", 4).unwrap();
+        let since = Asked::read(STATS, 10).unwrap().since(&before);
+        assert_eq!((since.commands["getrange"], since.postgres), (20, 6));
+        assert_eq!(since.since(&since), Asked::default());
+    }
+
+    #[test]
+    fn counters_of_another_form_are_an_error() {
+        assert!(Asked::read("cmdstat_getrange:count=10", 0).is_err());
+        assert!(Asked::read("cmdstat_getrange:calls=many", 0).is_err());
+    }
+}

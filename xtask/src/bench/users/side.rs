@@ -1,0 +1,307 @@
+//! A gate, and the stores that it alone asks.
+
+use std::ops::Range;
+use std::path::Path;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use harness::{Postgres, Redis, free_port, mint};
+use tokio::runtime::Runtime;
+
+use super::questions::Asked;
+use super::sessions::{Sessions, cookie, parts, user};
+use crate::bench::http::{Address, Connection, get};
+use crate::bench::lab::Lab;
+use crate::bench::service::{Program, Service};
+use crate::step::{clock, command, output};
+
+/// How it learns what changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Nothing is heard, and every setting is as it comes: users are remembered for five seconds, and in Redis for ten minutes.
+    Without,
+    /// PostgreSQL and Redis say what changes, and users are remembered for ten minutes.
+    WithChannels,
+    /// Only PostgreSQL says what changes, and users are remembered for ten minutes.
+    WithPostgres,
+}
+
+/// A running gate. Stopped on drop.
+pub(super) struct Side<'a> {
+    // Fields drop in order: what the others need comes last.
+    service: Service,
+    redis: Redis,
+    runtime: &'a Runtime,
+    lab: &'a Lab,
+    pub(super) way: Way,
+    pub(super) address: Address,
+    admin: Address,
+}
+
+impl Way {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Without => "without",
+            Self::WithChannels => "with-channels",
+            Self::WithPostgres => "with-postgres",
+        }
+    }
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Without => "without channels, remembering for 5 s",
+            Self::WithChannels => "**with channels**, remembering for 10 min",
+            Self::WithPostgres => "**with the channel of PostgreSQL**, remembering for 10 min",
+        }
+    }
+
+    fn database(self) -> &'static str {
+        match self {
+            Self::Without => "users_without",
+            Self::WithChannels | Self::WithPostgres => "users_with_channels",
+        }
+    }
+
+    /// The channels by the names that metrics have for them.
+    fn channels(self) -> &'static [&'static str] {
+        match self {
+            Self::Without => &[],
+            Self::WithChannels => &["postgres", "redis"],
+            Self::WithPostgres => &["postgres"],
+        }
+    }
+}
+
+impl<'a> Side<'a> {
+    /// Fills its stores and starts it.
+    ///
+    /// # Errors
+    /// When something does not come up.
+    pub(super) fn start(
+        lab: &'a Lab,
+        runtime: &'a Runtime,
+        way: Way,
+        gate: &Path,
+        users: usize,
+    ) -> Result<Self> {
+        let database = way.database();
+        sql(
+            lab,
+            Postgres::DATABASE,
+            &format!("CREATE DATABASE {database}"),
+        )?;
+        let fill = format!(
+            "CREATE TABLE users (id text PRIMARY KEY); \
+             INSERT INTO users SELECT 'user-' || lpad(n::text, 7, '0') FROM generate_series(0, {users} - 1) n"
+        );
+        sql(lab, database, &fill)?;
+        sql(lab, database, "VACUUM ANALYZE users")?;
+        let redis = runtime.block_on(Redis::start())?;
+        let [address, admin] = [(); 2].map(|()| Address::Tcp(free_port()));
+        let mut environment = vec![
+            ("LISTEN", address.to_string()),
+            ("UPSTREAM", format!("http://{}", lab.upstream())),
+            ("ADMIN_LISTEN", admin.to_string()),
+            ("AUTH_SECRET", mint::SECRET.to_owned()),
+            ("ENABLE_DB_CHECK", "true".to_owned()),
+            ("DATABASE_URL", lab.postgres.url(database)),
+            ("REDIS_URL", redis.url()),
+        ];
+        let tracks = way.channels().contains(&"redis");
+        environment.extend(tracks.then(|| ("REDIS_TRACKING", "true".to_owned())));
+        if way != Way::Without {
+            environment.extend([
+                ("LISTEN_DATABASE_URL", lab.postgres.url(database)),
+                ("HEARD_CACHE_TTL", REMEMBERED.to_string()),
+                // Room for everybody, and to spare.
+                ("MEMORY_CACHE_ENTRIES", (2 * users).to_string()),
+                ("MEMORY_CACHE_BYTES", (1024 * users).to_string()),
+            ]);
+            let mut install = Command::new(gate);
+            install.args(["db", "install"]);
+            output(install.envs(environment.iter().map(|(name, value)| (name, value))))?;
+        }
+        let program = Program {
+            name: "sessiongate",
+            words: vec![gate.display().to_string(), "serve".to_owned()],
+            environment,
+            cores: None,
+        };
+        let service = lab.start_plain(&program, &address)?;
+        Ok(Self {
+            service,
+            redis,
+            runtime,
+            lab,
+            way,
+            address,
+            admin,
+        })
+    }
+
+    /// The number of its process.
+    pub(super) fn process(&self) -> u32 {
+        self.service.id()
+    }
+
+    /// Sees that it lets a user in whom the upstream then hears of, and nobody else; and with channels, that it hears.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(super) fn verify(&self, sessions: &Sessions) -> Result<()> {
+        self.hears()?;
+        let first = sessions.cookies(0..1)?.next().context("a session")??;
+        let (status, seen) = self.ask("/seen", Some(first))?;
+        ensure!(
+            status == 200 && seen == user(0),
+            "{:?} answers {status}, and the upstream saw {seen:?}",
+            self.way
+        );
+        for (cookie, expected) in [(None, 401), (Some(cookie("nobody", 0)), 403)] {
+            let (status, _) = self.ask("/seen", cookie)?;
+            ensure!(
+                status == expected,
+                "{:?} answers {status} in place of {expected}",
+                self.way
+            );
+        }
+        Ok(())
+    }
+
+    /// Waits until it says that it hears on all of its channels.
+    ///
+    /// # Errors
+    /// When it does not for long.
+    pub(super) fn hears(&self) -> Result<()> {
+        let began = clock();
+        while began.elapsed() < PATIENCE {
+            let mut connection = Connection::open(&self.admin)?;
+            let metrics = connection.ask(&get("/metrics", &[]))?;
+            let metrics = String::from_utf8_lossy(metrics.body);
+            let is_up = |channel: &&str| {
+                let line = format!("sessiongate_channel_up{{channel=\"{channel}\"}} 1");
+                metrics.lines().any(|said| said == line)
+            };
+            if self.way.channels().iter().all(is_up) {
+                return Ok(());
+            }
+            sleep(BETWEEN);
+        }
+        bail!("the gate does not hear what changes");
+    }
+
+    /// Has the first so many users ask, so that Redis knows them, and the gate for as long as it remembers.
+    ///
+    /// Twice: what a gate writes into Redis is told to it as well, so that it forgets it, and knows it from the second time on.
+    ///
+    /// # Errors
+    /// When one is refused.
+    pub(super) fn meet(&self, sessions: &Sessions, users: usize) -> Result<()> {
+        self.meet_once(sessions, users)?;
+        self.meet_once(sessions, users)
+    }
+
+    fn meet_once(&self, sessions: &Sessions, users: usize) -> Result<()> {
+        let meet = |users: Range<usize>| {
+            let mut connection = Connection::open(&self.address)?;
+            for cookie in sessions.cookies(users)? {
+                let status = connection.ask(&request("/", Some(cookie?)))?.status;
+                ensure!(status == 200, "{:?} answers {status}", self.way);
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let threads = parts(0..users, MEETING).map(|part| scope.spawn(|| meet(part)));
+            let threads: Vec<_> = threads.collect();
+            let mut threads = threads.into_iter();
+            threads.try_for_each(|thread| thread.join().ok().context("a thread failed")?)
+        })
+    }
+
+    /// What its stores have been asked so far.
+    ///
+    /// # Errors
+    /// When they do not say.
+    pub(super) fn asked(&self) -> Result<Asked> {
+        let database = self.way.database();
+        // Asked in another database, so that this does not count.
+        let transactions = format!(
+            "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = '{database}'"
+        );
+        let transactions = sql(self.lab, Postgres::DATABASE, &transactions)?;
+        let asking = self.redis.cli(["INFO", "commandstats"]);
+        Asked::read(
+            &self.runtime.block_on(asking)?,
+            transactions.trim().parse()?,
+        )
+    }
+
+    /// Deletes the first user, and sees that the user is refused long before what is remembered ends.
+    ///
+    /// # Errors
+    /// When the user may still enter.
+    pub(super) fn forgets_who_is_deleted(&self, sessions: &Sessions) -> Result<()> {
+        let first = sessions.cookies(0..1)?.next().context("a session")??;
+        let (status, _) = self.ask("/", Some(first.clone()))?;
+        ensure!(status == 200, "{status} before the user is deleted");
+        let delete = format!("DELETE FROM users WHERE id = '{}'", user(0));
+        sql(self.lab, self.way.database(), &delete)?;
+        let began = clock();
+        while self.ask("/", Some(first.clone()))?.0 == 200 {
+            ensure!(began.elapsed() < SOON, "a deleted user may still enter");
+            sleep(BETWEEN);
+        }
+        Ok(())
+    }
+
+    fn ask(&self, path: &str, cookie: Option<String>) -> Result<(u16, String)> {
+        let mut connection = Connection::open(&self.address)?;
+        let answer = connection.ask(&request(path, cookie))?;
+        Ok((
+            answer.status,
+            String::from_utf8_lossy(answer.body).into_owned(),
+        ))
+    }
+}
+
+/// The versions of the stores.
+///
+/// # Errors
+/// When they do not say.
+pub(super) fn versions(lab: &Lab) -> Result<Vec<(&'static str, String)>> {
+    let redis = output(&mut command("redis-server --version"))?;
+    let redis = redis.split(' ').find_map(|word| word.strip_prefix("v="));
+    let postgres = sql(lab, Postgres::DATABASE, "SHOW server_version")?;
+    let postgres = postgres.split_whitespace().next();
+    Ok(vec![
+        ("Redis", redis.unwrap_or("unknown").to_owned()),
+        ("PostgreSQL", postgres.unwrap_or("unknown").to_owned()),
+    ])
+}
+
+fn request(path: &str, cookie: Option<String>) -> Vec<u8> {
+    let cookie = cookie.map(|cookie| ("Cookie".to_owned(), cookie));
+    get(path, cookie.as_slice())
+}
+
+/// Runs SQL and gives what it selects.
+fn sql(lab: &Lab, database: &str, sql: &str) -> Result<String> {
+    let mut psql = command("psql -X -q -A -t -v ON_ERROR_STOP=1 -c");
+    output(psql.arg(sql).arg(lab.postgres.url(database)))
+}
+
+/// For how many seconds the gate with channels remembers a user.
+pub(super) const REMEMBERED: u64 = 600;
+
+/// How many users ask at the same time when the gate is to know them all.
+const MEETING: usize = 8;
+
+/// How long the channels may take to be heard.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Within what time a deleted user is refused: much less than is remembered.
+const SOON: Duration = Duration::from_secs(3);
+
+const BETWEEN: Duration = Duration::from_millis(20);

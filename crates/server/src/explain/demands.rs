@@ -71,7 +71,7 @@ fn identified(outcome: Result<&Admission, &Refusal>) -> (Option<Verdict>, Option
     };
     match refusal {
         // Nobody was asked.
-        Refusal::AmbiguousPath
+        Refusal::AmbiguousPath(_)
         | Refusal::Denied
         | Refusal::OtherOrigin(_)
         | Refusal::UnknownPath => (None, None),

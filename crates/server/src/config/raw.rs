@@ -479,9 +479,9 @@ impl<'v> Reader<'v> {
         bare.to_owned()
     }
 
-    /// Names that are set, are not ours, and differ from one of ours by a slip of the hand. `others` are ours that have
-    /// not been read.
-    pub(crate) fn slips(&self, others: &[&str]) -> Vec<(String, String)> {
+    /// A word for each name that is set, is not ours, and differs from one of ours by a slip of the hand. `others` are ours that
+    /// may not have been read.
+    pub(crate) fn slips(&self, others: &[&str]) -> Vec<String> {
         let known = self.known(others);
         let is_known = |name: &str| known.contains(name.strip_suffix("_FILE").unwrap_or(name));
         let unknown = self
@@ -495,7 +495,12 @@ impl<'v> Reader<'v> {
                 .copied()
         };
         unknown
-            .filter_map(|name| Some((name.to_owned(), nearest(name)?.to_owned())))
+            .filter_map(|name| {
+                let nearest = nearest(name)?;
+                Some(format!(
+                    "{name} is set but is no setting of ours; did you mean {nearest}?"
+                ))
+            })
             .collect()
     }
 

@@ -156,8 +156,10 @@ pub(crate) struct Config {
     pub(crate) audits: bool,
     /// What is allowed but deserves a loud word at start-up.
     pub(crate) warnings: Vec<String>,
-    /// Every setting as it took effect.
+    /// Every setting that was read, as it took effect.
     pub(crate) settings: Vec<Setting>,
+    /// The others, of which nothing depends here.
+    pub(crate) unread: Vec<Setting>,
 }
 
 /// The listener for health and metrics.
@@ -272,6 +274,7 @@ impl Config {
             reload_interval: running.reload_interval,
             audits: running.audits,
             warnings,
+            unread: raw::unread(&settings, variables),
             settings,
         };
         Ok((config, slips))

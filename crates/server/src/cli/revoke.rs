@@ -102,7 +102,8 @@ pub(super) fn revoke(
     };
     let entry = request.entry(now, settings.keep);
     let entry = entry.map_err(anyhow::Error::msg)?;
-    with_store(settings, async |store| store.add(&entry, now).await)?;
+    let added = with_store(settings, async |store| store.add(&entry, now).await);
+    added.map_err(with_rights_to_write)?;
     let shown = Shown::of(&entry);
     let (what, realm) = (shown.what(), shown.realm);
     output::print(&format!(
@@ -161,6 +162,17 @@ pub(super) fn revocations(arguments: RevocationsArguments, config: &Config) -> R
     }
 }
 
+/// The error, where a right is missing with what to do.
+fn with_rights_to_write(error: anyhow::Error) -> anyhow::Error {
+    match is_about_rights(&error) {
+        true => error.context(
+            "to revoke, and to take that back, takes SELECT, INSERT, UPDATE and DELETE on sessiongate_revocations, of which the role \
+             of DATABASE_URL lacks one; a gate needs SELECT alone, so give this command a role of its own",
+        ),
+        false => error,
+    }
+}
+
 fn is_about_rights(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<RevocationStoreError>();
     matches!(
@@ -201,7 +213,8 @@ fn list(settings: &RevocationSettings, as_json: bool) -> Result<()> {
 }
 
 fn remove(settings: &RevocationSettings, realm: &str, what: &Revoked) -> Result<()> {
-    let was_there = with_store(settings, async |store| store.remove(realm, what).await)?;
+    let removed = with_store(settings, async |store| store.remove(realm, what).await);
+    let was_there = removed.map_err(with_rights_to_write)?;
     if !was_there {
         bail!(
             "there is no such revocation in the realm {realm}; `sessiongate revocations` lists all"

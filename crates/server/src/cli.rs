@@ -214,6 +214,12 @@ fn logged(
     served
 }
 
+/// The word that stands for a value on the command line, and in a variable.
+fn word(value: &impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
 /// Every library that speaks TLS uses the same cryptography as we do.
 fn use_aws_lc() -> Result<()> {
     let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -130,6 +130,9 @@ pub(crate) fn run() -> Result<ExitCode> {
             })?;
         }
         Command::Demo if config.is_some() => bail!("the demo reads no configuration file"),
+        Command::Reference { .. } if config.is_some() => {
+            bail!("`reference` says what a configuration file can have, and reads none")
+        }
         Command::Demo => {
             logged(LogFormat::Text, environment.get("RUST_LOG"), || {
                 demo::run(&environment)

@@ -138,6 +138,13 @@ pub(super) fn revocations(arguments: RevocationsArguments, config: &Config) -> R
     match arguments.command {
         None => list(settings, arguments.json),
         Some(RevocationsCommand::Install { print: true }) => {
+            let place = settings.place.source();
+            if !matches!(settings.place, RevocationPlace::Postgres(_)) {
+                bail!(
+                    "revocations are kept in {place} (REVOCATION_STORE), where nobody has to make a table; the statements are for \
+                     PostgreSQL"
+                );
+            }
             output::print(&RevocationStore::sql())?;
             Ok(())
         }

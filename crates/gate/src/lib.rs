@@ -64,7 +64,7 @@ pub use revocations::{
 pub use routes::{
     Access, Ambiguity, Conflict, Differs, HostPattern, InvalidHost, InvalidPath, Left,
     LeftRequests, Matched, Methods, NearMiss, OtherReading, PathPattern, PathReading, Pattern,
-    Route, RouteRow, Routes,
+    Route, RouteRow, Routes, has_encoded_control,
 };
 pub use same_origin::SaidOrigin;
 pub use stores::{KnownSession, Lookup, Sessions, Source, StoreError, User, Users};

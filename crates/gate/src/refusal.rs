@@ -3,7 +3,7 @@
 use session::{OpenError, Session};
 use thiserror::Error;
 
-use crate::{Admission, RateLimited, RevokedBy, Route, SaidOrigin, Source, StoreError};
+use crate::{Admission, Ambiguity, RateLimited, RevokedBy, Route, SaidOrigin, Source, StoreError};
 
 /// A request that may not enter, and the route that says so.
 #[derive(Debug)]
@@ -36,9 +36,9 @@ impl From<Refusal> for Refused<'_> {
 /// Why a request may not enter. For the log and the metrics; a stranger sees only its [`Answer`].
 #[derive(Debug, Error)]
 pub enum Refusal {
-    /// The path could be read as another one, which another route governs.
-    #[error("the path can be read in more than one way")]
-    AmbiguousPath,
+    /// The path could be read as another one, which another route governs; or it is one that no honest client sends.
+    #[error("{}", .0.in_short())]
+    AmbiguousPath(Ambiguity),
     /// The route is closed to everybody.
     #[error("the route is closed")]
     Denied,
@@ -168,7 +168,7 @@ impl Refusal {
     /// The stable code of this refusal in the audit log and the metrics.
     pub fn reason(&self) -> &'static str {
         match self {
-            Refusal::AmbiguousPath => "ambiguous_path",
+            Refusal::AmbiguousPath(_) => "ambiguous_path",
             Refusal::Denied => "route_denied",
             Refusal::Guest(_) => "anonymous",
             Refusal::Inactive(_) => "user_disabled",
@@ -201,7 +201,7 @@ impl Refusal {
     /// The face of this refusal. Everything that is wrong with a session looks the same from outside.
     pub fn answer(&self) -> Answer {
         match self {
-            Refusal::AmbiguousPath => Answer::BadRequest,
+            Refusal::AmbiguousPath(_) => Answer::BadRequest,
             // The app's sign-in page is where a guest becomes a user.
             Refusal::Guest(_)
             | Refusal::NoSession
@@ -236,7 +236,7 @@ impl Refusal {
             | Refusal::Unmet(admission)
             | Refusal::Unwritable(admission) => Some(admission),
             Refusal::RateLimited(limited) => limited.admission.as_deref(),
-            Refusal::AmbiguousPath
+            Refusal::AmbiguousPath(_)
             | Refusal::Denied
             | Refusal::Guest(_)
             | Refusal::NoIssuerKeys

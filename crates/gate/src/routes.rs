@@ -291,8 +291,7 @@ impl Routes {
             let route = self.without_path.ok_or(Refusal::UnknownPath)?;
             return Ok(&self.routes[route]);
         };
-        self.of_path(facts, path)
-            .map_err(|_: Ambiguity| Refusal::AmbiguousPath)
+        self.of_path(facts, path).map_err(Refusal::AmbiguousPath)
     }
 
     /// The route that governs this request for this path; what keeps it from having one otherwise.
@@ -476,8 +475,8 @@ fn climbs_with_parameter(text: &[u8]) -> bool {
     text.windows(4).any(climbs)
 }
 
-/// `%00`–`%1f` and `%7f`: no path needs them, and decoded they break logs, headers and files.
-fn has_encoded_control(path: &str) -> bool {
+/// Whether the path holds `%00`–`%1f` or `%7f`: no path needs them, and decoded they break logs, headers and files.
+pub fn has_encoded_control(path: &str) -> bool {
     memchr::memchr_iter(b'%', path.as_bytes()).any(|at| match path.as_bytes()[at..] {
         [b'%', b'0' | b'1', low, ..] => low.is_ascii_hexdigit(),
         [b'%', b'7', low, ..] => low.eq_ignore_ascii_case(&b'f'),

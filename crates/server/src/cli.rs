@@ -130,6 +130,9 @@ pub(crate) fn run() -> Result<ExitCode> {
             })?;
         }
         Command::Demo if config.is_some() => bail!("the demo reads no configuration file"),
+        Command::Reference { .. } if config.is_some() => {
+            bail!("`reference` says what a configuration file can have, and reads none")
+        }
         Command::Demo => {
             logged(LogFormat::Text, environment.get("RUST_LOG"), || {
                 demo::run(&environment)
@@ -212,6 +215,12 @@ fn logged(
     let served = use_aws_lc().and_then(|()| serve());
     logging.finish(LOG_FAREWELL);
     served
+}
+
+/// The word that stands for a value on the command line, and in a variable.
+fn word(value: &impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 /// Every library that speaks TLS uses the same cryptography as we do.

@@ -156,8 +156,10 @@ pub(crate) struct Config {
     pub(crate) audits: bool,
     /// What is allowed but deserves a loud word at start-up.
     pub(crate) warnings: Vec<String>,
-    /// Every setting as it took effect.
+    /// Every setting that was read, as it took effect.
     pub(crate) settings: Vec<Setting>,
+    /// The others, of which nothing depends here.
+    pub(crate) unread: Vec<Setting>,
 }
 
 /// The listener for health and metrics.
@@ -177,10 +179,11 @@ impl Config {
     /// [`ConfigErrors`] names every problem, those of the file's form too.
     pub(crate) fn from_loaded(loaded: &Loaded) -> Result<Self, ConfigErrors> {
         let read = Self::read(&loaded.variables, &loaded.stack, loaded.is_partial);
-        if loaded.problems.is_empty() {
-            return read;
-        }
-        let errors = read.err().unwrap_or_else(|| ConfigErrors::new(Vec::new()));
+        let errors = match read {
+            Ok((config, _)) if loaded.problems.is_empty() => return Ok(config),
+            Ok((_, slips)) => ConfigErrors::new(Vec::new()).with_notes(slips),
+            Err(errors) => errors,
+        };
         Err(errors.beside(loaded.problems.iter().cloned()))
     }
 
@@ -191,11 +194,17 @@ impl Config {
     /// [`ConfigErrors`] names every problem, each with the variable to change.
     #[cfg(test)]
     pub(crate) fn from_variables(variables: &Variables) -> Result<Self, ConfigErrors> {
-        Self::read(variables, &Stack::default(), false)
+        let read = Self::read(variables, &Stack::default(), false);
+        read.map(|(config, _)| config)
     }
 
-    /// `is_partial` says that more may stand in a file than could be read.
-    fn read(variables: &Variables, stack: &Stack, is_partial: bool) -> Result<Self, ConfigErrors> {
+    /// With what is probably misspelt, which is among the warnings too. `is_partial` says that more may stand in a file than could
+    /// be read.
+    fn read(
+        variables: &Variables,
+        stack: &Stack,
+        is_partial: bool,
+    ) -> Result<(Self, Vec<String>), ConfigErrors> {
         let mut reading = Reading::new(variables, stack, is_partial);
         let production = production_marker(&mut reading.reader);
         let mut front = reading.front();
@@ -231,15 +240,17 @@ impl Config {
             bypass: bypass.is_some(),
             ..Uses::of_all(of_top, &front, &bounds, acme.as_ref(), &realms)
         });
+        let slips = std::mem::take(&mut reading.slips);
         let (mut problems, mut warnings, settings) = reading.finish();
         let realms = realms.finish((variables, &settings), &mut problems, &mut warnings);
         let (Some(rules), Some(realms), true) = (rules, realms, problems.is_empty()) else {
-            return Err(ConfigErrors::new(problems));
+            return Err(ConfigErrors::new(problems).with_notes(slips));
         };
+        warnings.extend(slips.iter().cloned());
         let rings = realms.iter().map(|realm| Arc::clone(&realm.keys));
         let hygiene = Hygiene::new(&bypass_header, &rules.profiles, rings.collect())
             .behind(trusted_proxies.clone());
-        Ok(Self {
+        let config = Self {
             listeners: front.listeners,
             acme,
             https: front.https,
@@ -263,8 +274,10 @@ impl Config {
             reload_interval: running.reload_interval,
             audits: running.audits,
             warnings,
+            unread: raw::unread(&settings, variables),
             settings,
-        })
+        };
+        Ok((config, slips))
     }
 }
 

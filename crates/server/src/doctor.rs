@@ -121,6 +121,7 @@ impl Seen {
                 };
                 self.findings
                     .extend(found.filter(|finding| !is_told(finding)));
+                self.findings.extend(settings::misspelt(errors.notes()));
                 let skipped = "stores and services: the configuration is not valid";
                 self.skipped.push(skipped.to_owned());
                 None

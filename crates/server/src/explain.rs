@@ -26,7 +26,7 @@ use http1::{Length, Violation};
 use serde::Serialize;
 use session::{Session, UnixTime};
 
-use self::demands::{DemandPart, demands};
+use self::demands::{DemandPart, demands, unjudged};
 pub(crate) use self::head::{FieldLine, Head, Target, method};
 use self::headers::Headers;
 use self::path::PathPart;
@@ -51,6 +51,15 @@ pub(crate) struct Question {
     pub(crate) certificate: Option<Arc<ClientCertificate>>,
     pub(crate) now: UnixTime,
     pub(crate) asked: AskedBy,
+    /// What the stores of each realm would be asked, and are not; nothing where they are asked.
+    pub(crate) skipped: Vec<(Arc<str>, Skipped)>,
+}
+
+/// What is not looked up although the configuration has stores for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Skipped {
+    pub(crate) sessions: bool,
+    pub(crate) users: bool,
 }
 
 /// Where somebody asks, who is advised in the words of that.
@@ -164,6 +173,7 @@ pub(crate) async fn explain(live: &Live, question: Question) -> Explanation {
         certificate,
         now,
         asked,
+        skipped,
     } = question;
     let mut request = match head.read(live.client.head) {
         Ok(request) => request,
@@ -211,9 +221,21 @@ pub(crate) async fn explain(live: &Live, question: Question) -> Explanation {
         return explanation;
     }
     explanation.path = Some(PathPart::of(live.gate.routes.reading(&facts)));
+    let skipped = |route: Option<&Route>| {
+        let realm = route.map(|route| &live.gate.realms[route.realm].name);
+        let is_of = |(name, _): &&(Arc<str>, Skipped)| realm.is_some_and(|realm| realm == name);
+        let skipped = skipped.iter().find(is_of);
+        skipped.map_or_else(Skipped::default, |(_, skipped)| *skipped)
+    };
     match live.gate.decide(&facts, now).await {
-        Ok(permit) => explanation.permitted(live, &request, &facts, now, permit),
-        Err(refused) => explanation.refused(live, &request, &facts, (now, asked), &refused),
+        Ok(permit) => {
+            let skipped = skipped(Some(permit.route()));
+            explanation.permitted(live, &request, &facts, (now, skipped), permit);
+        }
+        Err(refused) => {
+            let skipped = skipped(refused.route);
+            explanation.refused(live, &request, &facts, (now, asked, skipped), &refused);
+        }
     }
     explanation
 }
@@ -301,14 +323,14 @@ impl Explanation {
         live: &Live,
         request: &Request<Length>,
         facts: &Facts<'_>,
-        now: UnixTime,
+        (now, skipped): (UnixTime, Skipped),
         permit: Permit<'_>,
     ) {
         let route = permit.route();
         self.governed_by(live, facts, Some(route));
         let handling = live.handling(Some(route));
         let (mut admitted, admission) = admit(permit, request, facts.arrival, handling);
-        self.demands = demands(live, route, Ok(&admission), facts, now);
+        self.demands = demands(live, route, Ok(&admission), facts, now, skipped);
         self.session = admission.session().map(SessionPart::of);
         let service = Table::of_live(live).service(route);
         if service.is_some() && handling.refuses_body(*request.body()) {
@@ -366,15 +388,24 @@ impl Explanation {
         live: &Live,
         request: &Request<Length>,
         facts: &Facts<'_>,
-        (now, asked_by): (UnixTime, AskedBy),
+        (now, asked_by, skipped): (UnixTime, AskedBy, Skipped),
         refused: &Refused<'_>,
     ) {
         let Refused { route, refusal } = refused;
         self.governed_by(live, facts, *route);
         if let Some(route) = route {
-            self.demands = demands(live, route, Err(refusal), facts, now);
+            self.demands = demands(live, route, Err(refusal), facts, now, skipped);
         }
         self.session = refusal.session().map(SessionPart::of);
+        if let Some(demand) = unjudged(&self.demands) {
+            // A gate asks: what it would answer, nobody can say.
+            let message = format!(
+                "it depends on what was not judged, because no store was asked (--no-stores): {}",
+                demand.condition
+            );
+            self.answer = AnswerPart::ours(false, NOT_JUDGED, &message);
+            return;
+        }
         let handling = live.handling(*route);
         let (face, asker) = (refusal.answer(), Asker::of(facts.method, facts.headers));
         let asked = Asked::of(request, facts.arrival, &live.trusted_proxies, now);
@@ -505,6 +536,9 @@ fn malformed_status(status: StatusCode, request: &Request<Length>) -> u16 {
 fn host_of(headers: &HeaderMap) -> Option<&str> {
     headers.get(HOST).and_then(|host| host.to_str().ok())
 }
+
+/// The reason where no store was asked, and one has to be. No request has it: a gate asks.
+const NOT_JUDGED: &str = "not_judged";
 
 /// More would hide the first ones, and there may be thousands.
 const MOST_OTHERS: usize = 8;

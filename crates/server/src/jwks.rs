@@ -30,6 +30,7 @@ pub(crate) use self::source::{JwksError, JwksUrl, Source, TIMEOUT, read_file};
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::vital;
+use stores::Trial;
 
 /// The issuer of signed tokens, as configured.
 #[derive(Debug)]
@@ -105,6 +106,7 @@ impl Keychain {
         settings: KeySettings,
         runtime: &Handle,
         metrics: Arc<Metrics>,
+        trial: Trial,
     ) -> Arc<Self> {
         let KeySettings {
             secret,
@@ -127,6 +129,7 @@ impl Keychain {
                 secret,
                 source,
                 metrics,
+                trial,
             };
             keychain.tasks.spawn_on(renewal.keep_on(inbox), runtime);
         }
@@ -241,6 +244,7 @@ struct Renewal {
     secret: Option<Secret>,
     source: Source,
     metrics: Arc<Metrics>,
+    trial: Trial,
 }
 
 impl Renewal {
@@ -306,7 +310,8 @@ impl Renewal {
                 }
                 // He may withdraw them all, and then no token of his is good.
                 if keys.published() == 0 {
-                    tracing::warn!(from = %self.source, "the issuer publishes no key that can be used");
+                    let configuration = self.trial.configuration();
+                    tracing::warn!(from = %self.source, configuration, "the issuer publishes no key that can be used");
                 }
                 self.keychain.current.store(Arc::new(keys));
                 self.keychain.is_known.store(true, Ordering::Relaxed);
@@ -315,7 +320,7 @@ impl Renewal {
             Err(error) => {
                 if !was_failing {
                     tracing::warn!(
-                        from = %self.source, %error,
+                        from = %self.source, configuration = self.trial.configuration(), %error,
                         "cannot have the issuer's keys; those that are known stay"
                     );
                 }

@@ -64,6 +64,11 @@ impl Format {
             | Self::BetterAuthToken => true,
         }
     }
+
+    /// Whether what is written says who the user is, and until when.
+    pub(crate) fn has_claims(self) -> bool {
+        self != Self::BetterAuthToken
+    }
 }
 
 /// What nobody may be able to guess, and what must not repeat.

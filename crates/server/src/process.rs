@@ -1,6 +1,6 @@
 //! What this process gives to the stores that it opens.
 
-use stores::{Clock, Process};
+use stores::{Clock, Process, Trial};
 use tokio::runtime::Handle;
 
 use crate::{clock, vital};
@@ -12,6 +12,7 @@ pub(crate) fn process(runtime: Handle) -> Process {
         clock: clock(),
         vital: |name| Box::new(vital::part(name)),
         random: || fastrand::u64(..),
+        trial: Trial::default(),
     }
 }
 

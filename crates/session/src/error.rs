@@ -25,7 +25,9 @@ pub enum OpenError {
         at: UnixTime,
     },
     /// `exp` lies beyond the year 9999: nobody meant a session to last that long.
-    #[error("claim exp lies beyond the year 9999")]
+    #[error(
+        "claim exp lies beyond the year 9999; it counts seconds, and perhaps these are milliseconds"
+    )]
     ExpiryOutOfRange,
     /// The header repeats a claim with another value (RFC 7519 section 5.3).
     #[error("the header and the claims disagree about {claim}")]
@@ -54,7 +56,7 @@ pub enum OpenError {
     #[error("the session token is malformed")]
     MalformedSessionToken,
     /// A claim has a type or value that the format does not allow.
-    #[error("claim {claim} is malformed")]
+    #[error("claim {claim} is malformed{}", expected(claim))]
     MalformedClaim {
         /// The name of the claim.
         claim: &'static str,
@@ -146,6 +148,22 @@ pub enum OpenError {
     WrongToken,
 }
 
+/// What a claim has to be that says a time. Applications that write their tokens themselves often have another form.
+fn expected(claim: &str) -> &'static str {
+    match claim {
+        "exp" | "iat" | "nbf" => {
+            ": it has to be a JSON number, of seconds since 1970, and neither a text nor a date"
+        }
+        "expiresAt" | "updatedAt" => {
+            ": it has to be a JSON number, of milliseconds since 1970, and neither a text nor a date"
+        }
+        "session.expiresAt" => {
+            ": it has to be a text such as \"2030-03-17T17:46:40.123Z\", as `JSON.stringify` writes a date, and no number"
+        }
+        _ => "",
+    }
+}
+
 impl OpenError {
     /// A stable code in `snake_case` for logs and metrics.
     #[must_use]
@@ -219,5 +237,37 @@ impl core::fmt::Display for Segment {
             Self::Payload => "payload",
             Self::Signature => "signature",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_another_form_is_refused_with_the_form_that_it_needs() {
+        for (claim, words) in [
+            (
+                "exp",
+                "a JSON number, of seconds since 1970, and neither a text",
+            ),
+            ("iat", "a JSON number, of seconds"),
+            ("expiresAt", "a JSON number, of milliseconds"),
+            (
+                "session.expiresAt",
+                "a text such as \"2030-03-17T17:46:40.123Z\"",
+            ),
+        ] {
+            let said = OpenError::MalformedClaim { claim }.to_string();
+            assert!(
+                said.starts_with(&format!("claim {claim} is malformed: ")),
+                "{said}"
+            );
+            assert!(said.contains(words), "{said}");
+        }
+        let said = OpenError::MalformedClaim { claim: "user.name" }.to_string();
+        assert_eq!(said, "claim user.name is malformed");
+        let said = OpenError::ExpiryOutOfRange.to_string();
+        assert!(said.contains("milliseconds"), "{said}");
     }
 }

@@ -47,15 +47,17 @@ impl Database {
         database: &DatabaseSettings,
         pools: &Pools,
     ) -> (Self, DatabaseLease) {
+        let trial = pools.process().trial.clone();
         match &database.url {
             DatabaseUrl::Postgres(server) => {
                 let lease = pools.postgres(server, database);
-                let postgres = Postgres::new(Arc::clone(&lease.resource), settings, database);
+                let postgres =
+                    Postgres::new(Arc::clone(&lease.resource), settings, database, trial);
                 (Self::Postgres(postgres), DatabaseLease::Postgres(lease))
             }
             DatabaseUrl::Sqlite(options) => {
                 let lease = pools.sqlite(options, database);
-                let sqlite = Sqlite::new(Arc::clone(&lease.resource), settings, database);
+                let sqlite = Sqlite::new(Arc::clone(&lease.resource), settings, database, trial);
                 (Self::Sqlite(sqlite), DatabaseLease::Sqlite(lease))
             }
         }

@@ -4,6 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use gate::Source;
 
+use super::process::Trial;
+
 /// How a store with a server or a file behind it is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreHealth {
@@ -23,31 +25,37 @@ pub(super) struct Health {
     realm: Option<String>,
     /// Which server it is of those that are one store together.
     server: Option<String>,
+    trial: Trial,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 enum State {
-    Down { detail: String },
+    Down {
+        detail: String,
+        /// Whether the log says that a store in use is down, and not only one that is tried.
+        is_said: bool,
+    },
     Unknown,
     Up,
 }
 
 impl Health {
-    pub(super) fn new(source: Source, realm: Option<String>) -> Self {
+    pub(super) fn new(source: Source, realm: Option<String>, trial: Trial) -> Self {
         Self {
             source,
             realm,
             server: None,
+            trial,
             state: Mutex::new(State::Unknown),
         }
     }
 
     /// That of one server, at `server`, of those that are one store together.
-    pub(super) fn of_server(source: Source, server: String) -> Self {
+    pub(super) fn of_server(source: Source, server: String, trial: Trial) -> Self {
         Self {
             server: Some(server),
-            ..Self::new(source, None)
+            ..Self::new(source, None, trial)
         }
     }
 
@@ -57,31 +65,51 @@ impl Health {
         if !matches!(*state, State::Up) {
             *state = State::Up;
             let (realm, server) = (self.realm.as_deref(), self.server.as_deref());
-            tracing::info!(store = self.source.as_str(), realm, server, "store is up");
+            let store = self.source.as_str();
+            match self.trial.configuration() {
+                Some(configuration) => tracing::info!(
+                    store,
+                    realm,
+                    server,
+                    configuration,
+                    "the store answers as a new configuration asks it"
+                ),
+                None => tracing::info!(store, realm, server, "store is up"),
+            }
         }
     }
 
     /// The store gave none, because of `detail`.
     pub(super) fn failed(&self, detail: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*state, State::Down { .. }) {
-            let (realm, server) = (self.realm.as_deref(), self.server.as_deref());
-            tracing::warn!(
-                store = self.source.as_str(),
+        let configuration = self.trial.configuration();
+        let (was_down, was_said) = match *state {
+            State::Down { is_said, .. } => (true, is_said),
+            State::Unknown | State::Up => (false, false),
+        };
+        let (realm, server) = (self.realm.as_deref(), self.server.as_deref());
+        let store = self.source.as_str();
+        match configuration {
+            Some(configuration) if !was_down => tracing::warn!(
+                store,
                 realm,
                 server,
+                configuration,
                 detail,
-                "store is down"
-            );
+                "the store does not answer as a new configuration asks it"
+            ),
+            None if !was_said => tracing::warn!(store, realm, server, detail, "store is down"),
+            Some(_) | None => {}
         }
         *state = State::Down {
             detail: detail.to_owned(),
+            is_said: was_said || configuration.is_none(),
         };
     }
 
     pub(super) fn report(&self) -> StoreHealth {
         let (up, detail) = match &*self.state.lock().unwrap_or_else(PoisonError::into_inner) {
-            State::Down { detail } => (false, Some(detail.clone())),
+            State::Down { detail, .. } => (false, Some(detail.clone())),
             State::Unknown => (false, Some("not asked yet".to_owned())),
             State::Up => (true, None),
         };

@@ -74,7 +74,7 @@ pub use self::postgres::{
     SharedRowsSurvey, TriggerFlaw, Verify, WatchedTable,
 };
 use self::process::Jitter;
-pub use self::process::{Clock, Process};
+pub use self::process::{Clock, Process, Trial};
 pub use self::rates::SharedRates;
 use self::record::About;
 pub use self::redis::{

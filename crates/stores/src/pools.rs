@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::connections::{Connections, Opener};
 use super::postgres::listener::{ChangesTarget, PostgresChannel};
 use super::postgres::{ChangeTriggers, PostgresOpener, PostgresServer};
-use super::process::{Jitter, Process};
+use super::process::{Jitter, Process, Trial};
 use super::redis::{Redis, RedisAddress, RedisTarget, Tracking, TrackingTarget};
 use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, Settings};
 use super::sqlite::SqliteOpener;
@@ -98,6 +98,23 @@ impl Pools {
             tracking: Registry::default(),
             postgres_changes: Registry::default(),
         }
+    }
+
+    /// The same connections, for stores that are tried: what is opened from these, and not shared, says so in the log until the
+    /// trial ends.
+    pub fn on_trial(&self, trial: Trial) -> Self {
+        Self {
+            process: Process {
+                trial,
+                ..self.process.clone()
+            },
+            ..self.clone()
+        }
+    }
+
+    /// Whether what is opened from these is tried.
+    pub fn trial(&self) -> &Trial {
+        &self.process.trial
     }
 
     pub(super) fn process(&self) -> &Process {
@@ -201,7 +218,11 @@ pub(super) struct RedisLine {
 impl RedisLine {
     fn open(target: RedisTarget, process: &Process) -> Self {
         let line = Self {
-            redis: Arc::new(Redis::new(target, Jitter::new(process.random))),
+            redis: Arc::new(Redis::new(
+                target,
+                Jitter::new(process.random),
+                process.trial.clone(),
+            )),
             stop: CancellationToken::new(),
             keeper: TaskTracker::new(),
         };

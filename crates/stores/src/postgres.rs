@@ -50,6 +50,7 @@ use super::columns::ColumnError;
 use super::connections::Connections;
 use super::health::Health;
 use super::identifier::Column;
+use super::process::Trial;
 use super::settings::{DatabaseSettings, Settings};
 use super::single_flight::Rank;
 use super::standing::StandingRow;
@@ -78,6 +79,7 @@ impl Postgres {
         connections: Arc<Connections<PostgresOpener>>,
         settings: &Settings,
         database: &DatabaseSettings,
+        trial: Trial,
     ) -> Self {
         let (users, sessions) = (database.users.as_ref(), database.sessions.as_ref());
         let (of_users, with_sessions) = (settings.asked_of_users(), settings.asked_with_sessions());
@@ -88,7 +90,7 @@ impl Postgres {
             users: users.map(|users| ByKey::user(users, of_users)),
             sessions: sessions.map(|tables| ByKey::session(tables, with_sessions)),
             zone: sessions.and_then(|tables| tables.time_zone.clone()),
-            health: Health::new(Source::Postgres, settings.realm.clone()),
+            health: Health::new(Source::Postgres, settings.realm.clone(), trial),
             breaker: Breaker::new(),
             said: Mutex::default(),
         }

@@ -1,6 +1,8 @@
 //! What the process gives to the stores that it opens.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use session::UnixTime;
@@ -17,6 +19,35 @@ pub struct Process {
     pub vital: fn(&'static str) -> Box<dyn Send>,
     /// Any number, each as likely as another. It spreads times, and keeps no secret.
     pub random: fn() -> u64,
+    /// Whether what is opened is in use already.
+    pub trial: Trial,
+}
+
+/// Whether something that is open is only tried: it belongs to a configuration that is not in effect, and may never be. What is
+/// logged about it must not read as if what is in use had failed. A handle: clones share everything.
+#[derive(Clone, Debug, Default)]
+pub struct Trial(Arc<AtomicBool>);
+
+impl Trial {
+    /// Of something that is tried from now on, until [`Trial::ends`].
+    pub fn begin() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+
+    /// What was tried is in use from now on.
+    pub fn ends(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether it is tried.
+    pub fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// What log lines call the configuration, where it is not the one in effect.
+    pub fn configuration(&self) -> Option<&'static str> {
+        self.is_on().then_some("new, not in effect")
+    }
 }
 
 /// Makes times shorter, each by a little and by another part of it, so that what was learnt at the same time is not asked for

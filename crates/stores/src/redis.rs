@@ -37,7 +37,7 @@ pub use self::server::{RedisAddress, RedisServer};
 pub(super) use self::survey::survey;
 pub(super) use self::tracking::{Tracking, TrackingTarget};
 use super::StoreHealth;
-use super::process::Jitter;
+use super::process::{Jitter, Trial};
 
 /// What the lines to a Redis depend on.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,13 +72,13 @@ pub(super) struct Unwritten;
 
 impl Redis {
     /// One to which [`Redis::keep_line`] opens the line.
-    pub(super) fn new(target: RedisTarget, jitter: Jitter) -> Self {
+    pub(super) fn new(target: RedisTarget, jitter: Jitter, trial: Trial) -> Self {
         let servers = match &target.server.address {
             RedisAddress::Cluster(seeds) => {
-                Servers::Cluster(Box::new(Cluster::new(seeds, target.clone(), jitter)))
+                Servers::Cluster(Box::new(Cluster::new(seeds, target.clone(), jitter, trial)))
             }
             RedisAddress::Sentinels(_) | RedisAddress::Tcp { .. } | RedisAddress::Unix(_) => {
-                Servers::One(Arc::new(Node::new(target.clone(), jitter)))
+                Servers::One(Arc::new(Node::new(target.clone(), jitter, trial)))
             }
         };
         Self {

@@ -117,6 +117,15 @@ impl RevocationPlace {
         }
     }
 
+    /// How long a question to the server may take; `None` for a file.
+    pub fn timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Postgres(database) => Some(database.timeout),
+            Self::Redis(redis) => Some(redis.timeout),
+            Self::Sqlite(_) => None,
+        }
+    }
+
     /// Digests of the certificates and keys that it takes to ask the server.
     pub fn fingerprints(&self) -> Fingerprints {
         match self {

@@ -115,7 +115,7 @@ fn session(value: &[u8], token: &str) -> Result<StoredRow, Flaw> {
         name,
         standing: StandingRow::of_json(standing),
         issued_at: created.transpose()?,
-        expires_at: session.expires_at.read().ok_or(Flaw::Expiry)?,
+        expires_at: session.expires_at.read_end()?,
         user: gate::User::default(),
         claims: Map::new(),
     })
@@ -199,12 +199,24 @@ impl Time {
             Self::Text(text) => time::of_text(text, None),
         }
     }
+
+    /// The end of a session. Better Auth writes a text; a number so small is of seconds, and would say that every session has ended
+    /// long ago.
+    fn read_end(&self) -> Result<UnixTime, Flaw> {
+        match self {
+            Self::Millis(millis) if *millis < LEAST_MILLIS => Err(Flaw::ExpiryInSeconds),
+            Self::Millis(_) | Self::Text(_) => self.read().ok_or(Flaw::Expiry),
+        }
+    }
 }
 
 const REVOKED_BEFORE: &str = "revoked-sessions-before-";
 
 /// In bytes. A session and its user, with every field that an application adds.
 const LONGEST_SESSION: usize = 64 * 1024;
+
+/// In milliseconds: the year 1973. So many seconds come in the year 5138.
+const LEAST_MILLIS: u64 = 100_000_000_000;
 
 /// In bytes: the digits of milliseconds until long after the year 9999.
 const LONGEST_NUMBER: usize = 16;
@@ -271,6 +283,16 @@ mod tests {
                 Flaw::NotBetterAuth,
             ),
             ("2030-03-17T17:46:40.123Z", "never", Flaw::Expiry),
+            (
+                r#""2030-03-17T17:46:40.123Z""#,
+                "1900000000",
+                Flaw::ExpiryInSeconds,
+            ),
+            (
+                r#""2030-03-17T17:46:40.123Z""#,
+                r#""1900000000123""#,
+                Flaw::Expiry,
+            ),
             (r#""2030-03-17T17:46:40.123Z""#, "null", Flaw::NotBetterAuth),
             (
                 r#""2030-03-17T17:46:40.123Z""#,

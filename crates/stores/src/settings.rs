@@ -44,6 +44,14 @@ impl Settings {
             .as_ref()
             .is_some_and(|database| database.users.is_some())
     }
+
+    /// Whether sessions are looked up by their tokens.
+    pub fn looks_sessions_up(&self) -> bool {
+        let database = self.database.as_ref();
+        let redis = self.redis.as_ref();
+        database.is_some_and(|database| database.sessions.is_some())
+            || redis.is_some_and(|redis| redis.sessions.is_some())
+    }
 }
 
 impl Settings {

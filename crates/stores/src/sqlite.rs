@@ -30,6 +30,7 @@ use super::columns::{ColumnError, TableColumn};
 use super::connections::Connections;
 use super::health::Health;
 use super::identifier::{Column, Table};
+use super::process::Trial;
 use super::settings::{DatabaseSettings, Settings};
 use super::single_flight::Rank;
 use super::standing::Seen;
@@ -53,6 +54,7 @@ impl Sqlite {
         connections: Arc<Connections<SqliteOpener>>,
         settings: &Settings,
         database: &DatabaseSettings,
+        trial: Trial,
     ) -> Self {
         let (users, sessions) = (database.users.as_ref(), database.sessions.as_ref());
         Self {
@@ -62,7 +64,7 @@ impl Sqlite {
             sessions: sessions
                 .map(|tables| Box::new(BySession::new(tables, settings.asked_with_sessions()))),
             zone: sessions.and_then(|tables| tables.time_zone.clone()),
-            health: Health::new(Source::Sqlite, settings.realm.clone()),
+            health: Health::new(Source::Sqlite, settings.realm.clone(), trial),
         }
     }
 

@@ -66,6 +66,7 @@ fn pools() -> Pools {
         clock: Clock::new(clock::monotonic, clock::now),
         vital: |_| Box::new(()),
         random: || fastrand::u64(..),
+        trial: Trial::default(),
     })
 }
 

@@ -34,6 +34,10 @@ pub(super) enum Flaw {
     Duplicate,
     #[error("its time of expiry is none, or out of range")]
     Expiry,
+    #[error(
+        "its time of expiry is a number of seconds, where one of milliseconds since 1970 or a text in ISO 8601 is expected"
+    )]
+    ExpiryInSeconds,
     #[error("the value under its token is no session of Better Auth")]
     NotBetterAuth,
     #[error("it names another token than its own")]

@@ -13,6 +13,8 @@ pub struct Demand {
     pub verdict: Option<Verdict>,
     /// What it looked at, as it may be shown.
     pub seen: Option<String>,
+    /// Whether it looks at the user's row, and there is none, because users were not looked up.
+    pub lacks_row: bool,
     /// The conditions that it is made of.
     pub parts: Vec<Demand>,
 }
@@ -36,8 +38,14 @@ impl Condition {
             words: self.to_string(),
             verdict: evidence.map(|evidence| self.verdict(evidence)),
             seen: evidence.and_then(|evidence| self.seen(evidence)),
+            lacks_row: evidence.is_some_and(|evidence| self.lacks_row(evidence)),
             parts: parts.iter().map(|part| part.explain(evidence)).collect(),
         }
+    }
+
+    fn lacks_row(&self, evidence: &Evidence<'_>) -> bool {
+        let looks_at_row = matches!(self, Self::Column(..) | Self::OrganizationRole { .. });
+        looks_at_row && evidence.user.columns().is_empty()
     }
 
     /// What it looks at.

@@ -124,6 +124,20 @@ pub enum Ambiguity {
     TooMany,
 }
 
+impl Ambiguity {
+    /// What is wrong with the request, for those who do not ask how it is read.
+    pub fn in_short(self) -> &'static str {
+        match self {
+            Self::Control => "the path holds an encoded control character",
+            Self::Fragment => "the path holds a `#`",
+            Self::OtherMethod => "the method can be read as another one",
+            Self::Climbs | Self::OtherRoute | Self::Prefix | Self::TooMany => {
+                "the path can be read in more than one way"
+            }
+        }
+    }
+}
+
 impl Routes {
     /// Every host and path of every route, the most special first.
     pub fn rows(&self) -> Vec<RouteRow<'_>> {

@@ -113,6 +113,7 @@ fn of_request(live: &Live, head: Head, wants_text: bool) -> Response<String> {
         certificate: None,
         now: clock::now(),
         asked: AskedBy::Url,
+        skipped: Vec::new(),
     };
     let explanation = explain::at_once(live, question);
     let mut explanation = explanation.expect("without a credential there is nothing to wait for");

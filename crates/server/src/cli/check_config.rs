@@ -11,7 +11,7 @@ use crate::output;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
-    /// Print the settings that have their default value, too.
+    /// Print the settings that have their default value, too, and those that have no effect.
     #[arg(long, conflicts_with = "json")]
     all: bool,
     /// Print one line of JSON with every setting, for programs.
@@ -33,18 +33,22 @@ fn text(config: &Config, with_defaults: bool) -> String {
     let is_shown = |setting: &&Setting| with_defaults || !setting.is_default;
     let of_realms = config.realms.iter().flat_map(|realm| &realm.settings);
     let all = config.settings.iter().chain(of_realms).filter(is_shown);
-    let widths = all.map(|setting| setting.name.len());
+    let unread = config.unread.iter().filter(|_| with_defaults);
+    let widths = all.chain(unread).map(|setting| setting.name.len());
     let width = widths.fold(COOKIE.len(), usize::max);
     let is_of_file = |setting: &Setting| matches!(setting.place, Some(Place::File { .. }));
     let has_file = config.settings.iter().any(is_of_file);
-    let line = |setting: &Setting| {
-        let origin = match origin(setting, has_file) {
-            Some(origin) => format!("  ({origin})"),
-            None => String::new(),
-        };
+    let written = |setting: &Setting, origin: Option<String>| {
+        let origin = origin.map(|origin| format!("  ({origin})"));
+        let origin = origin.unwrap_or_default();
         format!("{:width$}  {}{origin}\n", setting.name, setting.shown)
     };
+    let line = |setting: &Setting| written(setting, origin(setting, has_file));
     let mut text: String = config.settings.iter().filter(is_shown).map(line).collect();
+    if with_defaults {
+        let unread = config.unread.iter();
+        text.extend(unread.map(|setting| written(setting, Some(unread_origin(setting)))));
+    }
     for realm in &config.realms {
         if &*realm.name != DEFAULT_REALM {
             text += &format!(
@@ -58,7 +62,8 @@ fn text(config: &Config, with_defaults: bool) -> String {
             text += &format!("{:width$}  {name} ({expects})\n", COOKIE);
         }
     }
-    let hidden = config.settings.iter().filter(|setting| !is_shown(setting));
+    let all = config.settings.iter().chain(&config.unread);
+    let hidden = all.filter(|setting| setting.is_default && !with_defaults);
     match hidden.count() {
         0 => {}
         1 => text += "\nOne more setting has its default value; --all shows it.\n",
@@ -100,6 +105,14 @@ fn origin(setting: &Setting, has_file: bool) -> Option<String> {
         Some(Place::Variable(_)) if !has_file => None,
         Some(place) => Some(place.to_string()),
         None => setting.is_default.then(|| "default".to_owned()),
+    }
+}
+
+/// Where the value comes from that nothing depends on.
+fn unread_origin(setting: &Setting) -> String {
+    match &setting.place {
+        Some(place) => format!("{place}; no effect"),
+        None => "default; no effect".to_owned(),
     }
 }
 
@@ -158,7 +171,8 @@ fn wrapped(text: &str) -> Vec<String> {
 }
 
 fn json(config: &Config) -> Value {
-    let settings = config.settings.iter().map(|setting| {
+    let all = config.settings.iter().chain(&config.unread);
+    let settings = all.map(|setting| {
         let place = setting.place.as_ref().map(ToString::to_string);
         json!({
             "name": setting.name, "value": setting.shown, "default": setting.is_default, "place": place,

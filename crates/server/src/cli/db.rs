@@ -98,6 +98,14 @@ fn watched(config: &Config) -> Result<Vec<Watched<'_>>> {
             None => groups.push((database, vec![settings])),
         }
     }
+    if groups.is_empty()
+        && let Some(file) = sqlite_of(config)
+    {
+        bail!(
+            "the database is SQLite, in {file}, which says no changes, so there is nothing here to install, to look at or to remove: \
+             `sessiongate db` is for triggers in PostgreSQL. How long an answer of this database counts, MEMORY_CACHE_TTL says"
+        );
+    }
     if groups.is_empty() {
         bail!(
             "no PostgreSQL is asked for users or sessions: set DATABASE_URL, and ENABLE_DB_CHECK=true or a session store in the \
@@ -110,6 +118,18 @@ fn watched(config: &Config) -> Result<Vec<Watched<'_>>> {
         triggers: ChangeTriggers::of(settings),
     });
     Ok(groups.collect())
+}
+
+/// The file in which a realm looks users or sessions up.
+fn sqlite_of(config: &Config) -> Option<String> {
+    let mut stores = config
+        .realms
+        .iter()
+        .filter_map(|realm| realm.stores.as_ref());
+    stores.find_map(|stores| match &stores.database.as_ref()?.url {
+        DatabaseUrl::Sqlite(options) => Some(options.get_filename().display().to_string()),
+        DatabaseUrl::Postgres(_) => None,
+    })
 }
 
 fn print(all: &[Watched<'_>], script: impl Fn(&ChangeTriggers) -> String) -> Result<()> {

@@ -15,7 +15,7 @@ use session::UnixTime;
 use super::open::header_value;
 use crate::clock;
 use crate::config::{Config, Variables};
-use crate::explain::{self, AskedBy, Explanation, FieldLine, Head, Question, Target};
+use crate::explain::{self, AskedBy, Explanation, FieldLine, Head, Question, Skipped, Target};
 use crate::live::{HandedTickets, Live, Surroundings};
 use crate::output;
 use crate::tls::certificate::read_chain;
@@ -45,7 +45,7 @@ pub(super) struct ExplainArguments {
     /// The time at which the request comes, in seconds since 1970. Otherwise now.
     #[arg(long, value_name = "EPOCH")]
     at: Option<u64>,
-    /// Ask no store: every user exists, and no column is known.
+    /// Ask no store: every user exists, and what depends on a column or on a session in a store is not judged.
     #[arg(long)]
     no_stores: bool,
     /// Print one line of JSON, for programs.
@@ -104,11 +104,13 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
             .transpose()?,
         now: arguments.at.map_or_else(clock::now, UnixTime::from_secs),
         asked: AskedBy::Command,
+        skipped: match arguments.no_stores {
+            true => without_stores(&mut config),
+            false => Vec::new(),
+        },
     };
-    let mut skipped = false;
+    let mut skipped = !question.skipped.is_empty();
     if arguments.no_stores {
-        let stores = config.realms.iter_mut().map(|realm| realm.stores.take());
-        skipped = stores.flatten().count() > 0;
         skipped |= config.revocations.take().is_some();
     }
     super::use_aws_lc()?;
@@ -130,11 +132,24 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
     runtime.shutdown_background();
     if skipped {
         explanation.note(
-            "no store was asked (--no-stores): every user counts as existing, columns as absent, nothing as revoked, and \
-             sessions that have to be looked up are refused",
+            "no store was asked (--no-stores): every user counts as existing, nothing as revoked, and what depends on a user's \
+             columns or on a session that has to be looked up is not judged",
         );
     }
     Ok(explanation)
+}
+
+/// Takes the stores away: what each realm would have asked them.
+fn without_stores(config: &mut Config) -> Vec<(Arc<str>, Skipped)> {
+    let realms = config.realms.iter_mut().filter_map(|realm| {
+        let stores = realm.stores.take()?;
+        let skipped = Skipped {
+            sessions: stores.looks_sessions_up(),
+            users: stores.checks_users() || stores.looks_sessions_up(),
+        };
+        Some((Arc::clone(&realm.name), skipped))
+    });
+    realms.collect()
 }
 
 fn certificate(file: &Path) -> Result<Arc<ClientCertificate>> {

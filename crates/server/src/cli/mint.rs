@@ -17,7 +17,7 @@ pub(super) struct MintArguments {
     /// How the session is written.
     #[arg(long, value_enum)]
     format: Format,
-    /// The user's id.
+    /// The user's id. `better-auth-token` names no user: whose session it is, the app's store says.
     #[arg(long, value_name = "ID")]
     user: String,
     /// The user's e-mail address.
@@ -26,14 +26,9 @@ pub(super) struct MintArguments {
     /// The user's name.
     #[arg(long)]
     name: Option<String>,
-    /// Seconds until the session ends; a negative number makes one that has ended.
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 3600,
-        allow_negative_numbers = true
-    )]
-    expires_in: i64,
+    /// Seconds until the session ends; a negative number makes one that has ended. Otherwise 3600.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    expires_in: Option<i64>,
     #[command(flatten)]
     secrets: SecretArguments,
     /// The name of the session cookie; for Better Auth that of `session_token`. Otherwise the default on plain http.
@@ -42,9 +37,9 @@ pub(super) struct MintArguments {
     /// One more claim, its value in JSON: `--claim role='"admin"'`. For Better Auth it becomes a member of `user`.
     #[arg(long = "claim", value_name = "NAME=JSON", value_parser = claim)]
     claims: Vec<(String, Value)>,
-    /// The version of Better Auth's cookie cache.
-    #[arg(long, value_name = "VERSION", default_value = "1")]
-    cache_version: String,
+    /// The version of Better Auth's cookie cache. Otherwise 1.
+    #[arg(long, value_name = "VERSION")]
+    cache_version: Option<String>,
     /// Print Set-Cookie headers, one a line, instead of the value of a Cookie header.
     #[arg(long)]
     set_cookie: bool,
@@ -72,6 +67,7 @@ pub(super) fn run(arguments: MintArguments, variables: &Variables) -> Result<Exi
 }
 
 fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
+    arguments.check()?;
     let secrets = arguments.secrets.read(variables, false)?;
     warn("", &secrets);
     let secrets = match arguments.format.is_better_auth() {
@@ -86,8 +82,8 @@ fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
         name: arguments.name,
         cookie_name: arguments.cookie_name,
         claims: arguments.claims,
-        expires_in: arguments.expires_in,
-        cache_version: arguments.cache_version,
+        expires_in: arguments.expires_in.unwrap_or(USUAL_TERM),
+        cache_version: arguments.cache_version.unwrap_or_else(|| "1".to_owned()),
         now: clock::now(),
     };
     let random = Random {
@@ -96,10 +92,20 @@ fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
         token: random::hex::<16>()?,
     };
     let cookies = mint::cookies(&order, secret, &random)?;
+    let whom = match order.format.has_claims() {
+        true => format!(
+            "is signed in as {:?}, wherever this secret is believed",
+            order.user
+        ),
+        // Nothing of what is printed says who it is.
+        false => format!(
+            "has a genuine token, which names nobody: it signs somebody in once the app's store has a session with it, whoever's \
+             that is, {:?} or another",
+            order.user
+        ),
+    };
     output::complain(&format!(
-        "WARNING: whoever has what is printed here is signed in as {:?}, wherever this secret is believed. For tests \
-         and development only.\n",
-        order.user
+        "WARNING: whoever has what is printed here {whom}. For tests and development only.\n"
     ));
     let pairs = cookies
         .iter()
@@ -116,6 +122,64 @@ fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
     })
 }
 
+impl MintArguments {
+    /// Sees that everything that is given has an effect, once.
+    fn check(&self) -> Result<()> {
+        let format = self.format;
+        let given = [
+            ("--email", self.email.is_some(), format.has_claims()),
+            ("--name", self.name.is_some(), format.has_claims()),
+            ("--claim", !self.claims.is_empty(), format.has_claims()),
+            (
+                "--expires-in",
+                self.expires_in.is_some(),
+                format.has_claims() || self.set_cookie,
+            ),
+            (
+                "--cache-version",
+                self.cache_version.is_some(),
+                format.is_better_auth() && format.has_claims(),
+            ),
+        ];
+        for (option, is_given, has_effect) in given {
+            if is_given && !has_effect {
+                let word = super::word(&format);
+                let why = match (option, format.is_better_auth()) {
+                    ("--cache-version", false) => "it has no cookie cache",
+                    ("--expires-in", _) => {
+                        "the app's store says when the session ends; only the Max-Age of --set-cookie would be another"
+                    }
+                    _ => "it is a token alone, and the app's store says everything else",
+                };
+                bail!("{option} has no effect on `{word}`: {why}");
+            }
+        }
+        if self.secrets.count() > 1 {
+            bail!("a session is made with one secret: give --secret or --secret-file once");
+        }
+        for (index, (name, _)) in self.claims.iter().enumerate() {
+            self.check_claim(name)?;
+            if self.claims[..index].iter().any(|(other, _)| other == name) {
+                bail!("--claim {name}=…: it is given twice");
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees that a claim is none of those that other options are for: the session would say something else than they do.
+    fn check_claim(&self, name: &str) -> Result<()> {
+        let option = match (self.format.is_better_auth(), name) {
+            (_, "") => bail!("--claim: a claim has a name in front of the `=`"),
+            (false, "sub") | (true, "id") => "--user",
+            (false, "exp") => "--expires-in",
+            (_, "email") if self.email.is_some() => "--email",
+            (_, "name") if self.name.is_some() => "--name",
+            _ => return Ok(()),
+        };
+        bail!("--claim {name}=…: {option} says that");
+    }
+}
+
 fn claim(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text
         .split_once('=')
@@ -124,3 +188,6 @@ fn claim(text: &str) -> Result<(String, Value), String> {
         .map_err(|_| format!("the value is not JSON; a text needs quotes: {name}='\"text\"'"))?;
     Ok((name.to_owned(), value))
 }
+
+/// In seconds.
+const USUAL_TERM: i64 = 3600;

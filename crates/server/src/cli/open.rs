@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use session::{CookieName, UnixTime};
 
 use super::secrets::{SecretArguments, warn};
+use super::word;
 use crate::clock;
 use crate::config::{Asked, DEFAULT_REALM, Loaded, Secrets, Variables};
 use crate::open::{Found, Question};
@@ -224,8 +225,8 @@ impl<'v> Asking<'v> {
 
 /// What `serve` would read from the variables, with the options in place of those that say the same.
 fn asked(arguments: &OpenArguments, variables: &Variables) -> Result<Asked> {
-    let format = arguments.format.as_ref().and_then(word);
-    let strategy = arguments.strategy.as_ref().and_then(word);
+    let format = arguments.format.as_ref().map(word);
+    let strategy = arguments.strategy.as_ref().map(word);
     let is_of_authjs = matches!(
         arguments.format,
         Some(FormatArgument::AuthJs | FormatArgument::NextAuth)
@@ -259,11 +260,6 @@ fn asked(arguments: &OpenArguments, variables: &Variables) -> Result<Asked> {
         asked.recognised = asked.recognised.with_salt(salt);
     }
     Ok(asked)
-}
-
-/// The word that stands for a value on the command line, and in a variable.
-fn word(value: &impl ValueEnum) -> Option<String> {
-    Some(value.to_possible_value()?.get_name().to_owned())
 }
 
 fn read_input() -> Result<Vec<u8>> {

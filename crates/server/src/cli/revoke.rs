@@ -102,7 +102,8 @@ pub(super) fn revoke(
     };
     let entry = request.entry(now, settings.keep);
     let entry = entry.map_err(anyhow::Error::msg)?;
-    with_store(settings, async |store| store.add(&entry, now).await)?;
+    let added = with_store(settings, async |store| store.add(&entry, now).await);
+    added.map_err(with_rights_to_write)?;
     let shown = Shown::of(&entry);
     let (what, realm) = (shown.what(), shown.realm);
     output::print(&format!(
@@ -137,6 +138,13 @@ pub(super) fn revocations(arguments: RevocationsArguments, config: &Config) -> R
     match arguments.command {
         None => list(settings, arguments.json),
         Some(RevocationsCommand::Install { print: true }) => {
+            let place = settings.place.source();
+            if !matches!(settings.place, RevocationPlace::Postgres(_)) {
+                bail!(
+                    "revocations are kept in {place} (REVOCATION_STORE), where nobody has to make a table; the statements are for \
+                     PostgreSQL"
+                );
+            }
             output::print(&RevocationStore::sql())?;
             Ok(())
         }
@@ -158,6 +166,17 @@ pub(super) fn revocations(arguments: RevocationsArguments, config: &Config) -> R
             let meant = read_key(what.user, what.session, all, "--user, --session and --all");
             remove(settings, &realm, &meant.map_err(anyhow::Error::msg)?)
         }
+    }
+}
+
+/// The error, where a right is missing with what to do.
+fn with_rights_to_write(error: anyhow::Error) -> anyhow::Error {
+    match is_about_rights(&error) {
+        true => error.context(
+            "to revoke, and to take that back, takes SELECT, INSERT, UPDATE and DELETE on sessiongate_revocations, of which the role \
+             of DATABASE_URL lacks one; a gate needs SELECT alone, so give this command a role of its own",
+        ),
+        false => error,
     }
 }
 
@@ -201,7 +220,8 @@ fn list(settings: &RevocationSettings, as_json: bool) -> Result<()> {
 }
 
 fn remove(settings: &RevocationSettings, realm: &str, what: &Revoked) -> Result<()> {
-    let was_there = with_store(settings, async |store| store.remove(realm, what).await)?;
+    let removed = with_store(settings, async |store| store.remove(realm, what).await);
+    let was_there = removed.map_err(with_rights_to_write)?;
     if !was_there {
         bail!(
             "there is no such revocation in the realm {realm}; `sessiongate revocations` lists all"

@@ -35,6 +35,11 @@ impl SecretArguments {
         Secrets::read(self.secrets.clone(), &self.files, variables, is_optional)
     }
 
+    /// How many are given here.
+    pub(super) fn count(&self) -> usize {
+        self.secrets.len() + self.files.len()
+    }
+
     /// Whether they are given here, so that no variable counts.
     pub(super) fn are_given(&self) -> bool {
         !self.secrets.is_empty() || !self.files.is_empty()

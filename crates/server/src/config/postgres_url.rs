@@ -16,6 +16,7 @@ use self::harmless::HARMLESS;
 pub(super) use self::ssl::Ssl;
 use super::connection_url::{ConnectionUrl, TWICE, set};
 use super::host::Host;
+use super::words::not_understood;
 use stores::{PostgresHost, PostgresServer, Verify};
 
 /// A PostgreSQL as a URL describes it. What the URL does not say is `None`, so that other settings can complete it.
@@ -61,6 +62,52 @@ impl std::fmt::Debug for Password {
     }
 }
 
+/// The parameters that are obeyed, by one of their names.
+const NAMES: [&str; 24] = [
+    "application_name",
+    "channel_binding",
+    "client_encoding",
+    "connect_timeout",
+    "connection_limit",
+    "database",
+    "dbname",
+    "gssencmode",
+    "host",
+    "hostaddr",
+    "load_balance_hosts",
+    "options",
+    "password",
+    "port",
+    "schema",
+    "search_path",
+    "ssl",
+    "ssl_min_protocol_version",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "target_session_attrs",
+    "user",
+];
+
+/// Others of libpq (PostgreSQL's manual, §34.1.2), which nobody means who writes one that is obeyed.
+const OF_LIBPQ: [&str; 14] = [
+    "passfile",
+    "replication",
+    "require_auth",
+    "requirepeer",
+    "service",
+    "sslcertmode",
+    "sslcompression",
+    "sslcrl",
+    "sslcrldir",
+    "sslkeylogfile",
+    "sslnegotiation",
+    "sslpassword",
+    "sslsni",
+    "scram_client_key",
+];
+
 impl PostgresUrl {
     /// Reads what a URL asks for.
     ///
@@ -104,7 +151,10 @@ impl PostgresUrl {
                     self.is_strict = true;
                     Ok(())
                 }
-                _ => Err("only `strict` verifies the server; for TLS without that write sslmode=require".to_owned()),
+                _ => Err(
+                    "only `strict` verifies the server; for TLS without that write sslmode=require"
+                        .to_owned(),
+                ),
             },
             "sslrootcert" | "ssl_ca" | "ssl_root_cert" => set(&mut self.ca_file, value.into()),
             "sslcert" | "ssl_cert" => set(&mut self.certificate, value.into()),
@@ -133,9 +183,11 @@ impl PostgresUrl {
             "load_balance_hosts" if value == "disable" => Ok(()),
             name => match HARMLESS.iter().find(|(names, _)| names.contains(&name)) {
                 Some((_, why)) => self.harmless(name, why),
-                None => Err(
-                    "it is not understood, and what it asks for would be missing; remove it from the URL".to_owned(),
-                ),
+                None if OF_LIBPQ.contains(&name) => Err(not_understood(name, [])),
+                None => {
+                    let harmless = HARMLESS.iter().flat_map(|(names, _)| names.iter().copied());
+                    Err(not_understood(name, NAMES.into_iter().chain(harmless)))
+                }
             },
         }
     }

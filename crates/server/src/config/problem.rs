@@ -135,6 +135,8 @@ impl fmt::Display for Problem {
 #[derive(Debug)]
 pub(crate) struct ConfigErrors {
     problems: Vec<Problem>,
+    /// What may be why something is missing.
+    notes: Vec<String>,
     is_colored: bool,
 }
 
@@ -149,6 +151,7 @@ impl ConfigErrors {
         }
         Self {
             problems: distinct,
+            notes: Vec::new(),
             is_colored: false,
         }
     }
@@ -158,9 +161,20 @@ impl ConfigErrors {
         &self.problems
     }
 
+    /// What may be why something is missing.
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// The same problems, and these.
     pub(crate) fn beside(mut self, more: impl IntoIterator<Item = Problem>) -> Self {
         self.problems.extend(more);
+        self
+    }
+
+    /// The same problems, with what may be why something is missing.
+    pub(crate) fn with_notes(mut self, notes: Vec<String>) -> Self {
+        self.notes.extend(notes);
         self
     }
 
@@ -186,6 +200,8 @@ impl fmt::Display for ConfigErrors {
         plain
             .iter()
             .try_for_each(|problem| write!(f, "\n  {problem}"))?;
+        let mut notes = self.notes.iter();
+        notes.try_for_each(|note| write!(f, "\n  note: {}", invisible::shown(note)))?;
         in_files.sort_by_key(|problem| {
             let position = problem.position();
             position.map(|(file, offset)| (&file.path, offset))

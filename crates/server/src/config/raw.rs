@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use session::Secret;
 
-use super::catalogue::is_from_files;
+use super::catalogue::{self, Entry, Written, is_from_files};
 use super::connection_url::ConnectionUrl;
 use super::credentials;
 use super::given::{self, Content, Given, LONGEST_FILE};
@@ -479,9 +479,9 @@ impl<'v> Reader<'v> {
         bare.to_owned()
     }
 
-    /// Names that are set, are not ours, and differ from one of ours by a slip of the hand. `others` are ours that have
-    /// not been read.
-    pub(crate) fn slips(&self, others: &[&str]) -> Vec<(String, String)> {
+    /// A word for each name that is set, is not ours, and differs from one of ours by a slip of the hand. `others` are ours that
+    /// may not have been read.
+    pub(crate) fn slips(&self, others: &[&str]) -> Vec<String> {
         let known = self.known(others);
         let is_known = |name: &str| known.contains(name.strip_suffix("_FILE").unwrap_or(name));
         let unknown = self
@@ -495,7 +495,12 @@ impl<'v> Reader<'v> {
                 .copied()
         };
         unknown
-            .filter_map(|name| Some((name.to_owned(), nearest(name)?.to_owned())))
+            .filter_map(|name| {
+                let nearest = nearest(name)?;
+                Some(format!(
+                    "{name} is set but is no setting of ours; did you mean {nearest}?"
+                ))
+            })
             .collect()
     }
 
@@ -539,6 +544,38 @@ impl<'v> Reader<'v> {
             shown: shown.to_owned(),
             is_default,
         });
+    }
+}
+
+/// Every setting that is not among those that were read: what it says, though nothing depends on it, or its default.
+pub(super) fn unread(read: &[Setting], variables: &Variables) -> Vec<Setting> {
+    let is_read = |entry: &&Entry| read.iter().any(|setting| setting.name == entry.name);
+    let others = catalogue::entries().filter(|entry| !is_read(entry));
+    let settings = others.map(|entry| {
+        let mut given = sources(entry.name).filter_map(|name| variables.get(&name));
+        let shown = given.next().map(|value| match entry.kind.is_secret() {
+            true => "(set)".to_owned(),
+            false => credentials::shown(value).into_owned(),
+        });
+        Setting {
+            name: entry.name.to_owned(),
+            is_default: shown.is_none(),
+            shown: shown.unwrap_or_else(|| default_of(entry)),
+            place: variables.place(entry.name).cloned(),
+        }
+    });
+    settings.collect()
+}
+
+/// What a setting says that nobody gives, as those are shown that are read.
+fn default_of(entry: &Entry) -> String {
+    let text = match entry.written {
+        Written::Beside(text) | Written::Default(text) => text.trim_matches('"'),
+        Written::Sample(_) => "",
+    };
+    match text {
+        "" | "[]" => "(unset)".to_owned(),
+        text => text.to_owned(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use gate::{PathPattern, Routes, TrustedProxies};
 
 use super::acme::{self, AcmeSettings};
+use super::catalogue;
 use super::cors::AllowedOrigin;
 use super::https::HttpsSettings;
 use super::idle::{self, Uses};
@@ -32,6 +33,8 @@ pub(super) struct Reading<'v> {
     /// What is wrong with the file's tables.
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
+    /// What is probably misspelt: it may explain what is missing.
+    pub(super) slips: Vec<String>,
 }
 
 /// What is listened on.
@@ -77,6 +80,7 @@ impl<'v> Reading<'v> {
             is_partial,
             problems: Vec::new(),
             warnings: Vec::new(),
+            slips: Vec::new(),
         }
     }
 
@@ -283,11 +287,9 @@ impl<'v> Reading<'v> {
         let mut others = idle::names();
         others.push(CONFIG_FILE);
         reader.unreadable(&others);
-        for (name, nearest) in reader.slips(&others) {
-            self.warnings.push(format!(
-                "{name} is set but is no setting of ours; did you mean {nearest}?"
-            ));
-        }
+        // With problems, some have not been read that are always read otherwise.
+        others.extend(catalogue::entries().map(|entry| entry.name));
+        self.slips = reader.slips(&others);
     }
 
     /// What is wrong, what deserves a word, and every setting as it took effect.

@@ -7,6 +7,7 @@ use redis::RedisConnectionInfo;
 use super::cluster_url;
 use super::connection_url::{ConnectionUrl, set};
 use super::sentinel_url::SentinelUrl;
+use super::words::not_understood;
 use stores::{ClusterSeeds, RedisAddress, RedisServer};
 
 /// A Redis as a URL describes it. What the URL does not say is `None`, so that other settings can complete it.
@@ -182,27 +183,30 @@ impl RedisUrl {
             "user" | "username" => set(&mut self.user, text()),
             "pass" | "password" => set(&mut self.password, text()),
             "db" | "database" => {
-                let number = value.parse().map_err(|_| "it has to be a number".to_owned());
+                let number = value
+                    .parse()
+                    .map_err(|_| "it has to be a number".to_owned());
                 set(&mut self.database, number?)
             }
             "ssl" | "tls" => self.take_tls(value),
             "sslcacerts" | "sslca" | "tlsca" | "cacert" => set(&mut self.ca_file, value.into()),
-            "sslcertreqs" if ["required", "cert_required"].contains(&&*value.to_ascii_lowercase()) => {
+            "sslcertreqs"
+                if ["required", "cert_required"].contains(&&*value.to_ascii_lowercase()) =>
+            {
                 self.harmless(name, "the server's certificate is always verified")
             }
             "sslcertreqs" | "skipverify" | "tlsskipverify" | "insecureskipverify" => Err(
                 "it would trust any server; name its authority in REDIS_CA_FILE instead".to_owned(),
             ),
-            "protocol" if ["2", "3", "resp2", "resp3"].contains(&value) => {
-                self.harmless(name, "every question and answer is the same in both protocols")
-            }
+            "protocol" if ["2", "3", "resp2", "resp3"].contains(&value) => self.harmless(
+                name,
+                "every question and answer is the same in both protocols",
+            ),
             plain if HARMLESS.contains(&plain) => self.harmless(
                 name,
                 "there is one connection, and REDIS_TIMEOUT bounds how long a request waits",
             ),
-            _ => Err(
-                "it is not understood, and what it asks for would be missing; remove it from the URL".to_owned(),
-            ),
+            plain => Err(not_understood(plain, NAMES.into_iter().chain(HARMLESS))),
         }
     }
 
@@ -270,6 +274,19 @@ const MALFORMED: &str =
     "not a URL of the form redis://[user[:password]@]host[:port][/database number]";
 
 /// About pools, times and names, of ioredis, go-redis, redis-py and others: without capitals, `-` and `_`.
+/// The parameters that are obeyed, without `-` and `_`.
+const NAMES: [&str; 9] = [
+    "database",
+    "db",
+    "password",
+    "protocol",
+    "ssl",
+    "sslcacerts",
+    "tls",
+    "user",
+    "username",
+];
+
 const HARMLESS: [&str; 22] = [
     "allowusernameinuri",
     "clientname",

@@ -6,6 +6,7 @@ use std::{error, fmt};
 
 use session::Secret;
 
+use super::catalogue;
 use super::given::{self, Content, Given};
 use super::raw::{Problem, Reader, Variables};
 use super::sessions::{authjs_secrets, better_auth_secrets};
@@ -92,6 +93,14 @@ impl Secrets {
         warnings.extend(reader.doubts());
         if !reader.problems.is_empty() {
             reader.explain_problems();
+            let others: Vec<_> = catalogue::entries().map(|entry| entry.name).collect();
+            let slips = reader.slips(&others);
+            for problem in &mut reader.problems {
+                if problem.what == NO_SECRET {
+                    let slips = slips.iter().map(|slip| format!("; note: {slip}"));
+                    problem.what.extend(slips);
+                }
+            }
             return Err(SecretErrors(reader.problems));
         }
         let authjs = match authjs.is_empty() {
@@ -172,5 +181,10 @@ mod tests {
     #[test]
     fn no_secret_at_all_is_a_problem() {
         assert!(read(&[]).unwrap_err().contains("AUTH_SECRET"));
+        let slipped = read(&[("BETTER_AUTH_SECRT", "a")]).unwrap_err();
+        assert!(
+            slipped.contains("did you mean BETTER_AUTH_SECRET?"),
+            "{slipped}"
+        );
     }
 }

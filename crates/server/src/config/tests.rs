@@ -541,3 +541,23 @@ fn a_slip_in_a_name_is_pointed_out() {
             .any(|warning| warning.contains("did you mean REDIS_HOST?"))
     );
 }
+
+#[test]
+fn a_slip_in_a_name_is_pointed_out_beside_what_is_missing_because_of_it() {
+    for (slip, meant) in [
+        ("UPSTREM", "UPSTREAM"),
+        ("AUTH_SECRTE", "AUTH_SECRET"),
+        ("MAX_HEADER_BYTE", "MAX_HEADER_BYTES"),
+        ("ACME_STOR", "ACME_STORE"),
+    ] {
+        let variables = Variables::default().with([
+            (slip, "http://127.0.0.1:3000".to_owned()),
+            ("WORKERS", "many".to_owned()),
+        ]);
+        let errors = Config::from_variables(&variables).unwrap_err().to_string();
+        let note =
+            format!("\n  note: {slip} is set but is no setting of ours; did you mean {meant}?");
+        assert!(errors.contains(&note), "{errors}");
+        assert!(errors.contains("WORKERS: `many`"), "{errors}");
+    }
+}

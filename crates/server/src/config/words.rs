@@ -13,6 +13,17 @@ pub(super) fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
     (distance <= limit).then_some(nearest)
 }
 
+/// What to say of a parameter of a URL that is none of these, or that cannot be obeyed.
+pub(super) fn not_understood(name: &str, known: impl IntoIterator<Item = &'static str>) -> String {
+    let known: Vec<_> = known.into_iter().map(str::to_owned).collect();
+    let meant = nearest(name, &known).filter(|meant| *meant != name);
+    let instead = match meant {
+        Some(meant) => format!("did you mean `{meant}`? Otherwise remove it from the URL"),
+        None => "remove it from the URL".to_owned(),
+    };
+    format!("it is not understood, and what it asks for would be missing; {instead}")
+}
+
 /// "`a`, `b` and `c`".
 pub(super) fn listed(words: &[String]) -> String {
     let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();

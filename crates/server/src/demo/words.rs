@@ -108,6 +108,14 @@ impl Case<'_> {
                  forge."
                     .to_owned(),
             ),
+            "ambiguous_path" if gate::has_encoded_control(&self.refused.path) => (
+                format!(
+                    "“{}” holds an encoded control character. No path needs one, and a service that decodes it could take it for \
+                     the end of the path or of a line.",
+                    self.refused.path
+                ),
+                "A path without the escapes from %00 to %1F, and without %7F.".to_owned(),
+            ),
             "ambiguous_path" => (
                 format!("{place} can be read as more than one path, and different rules would govern them."),
                 "A path that every server reads in the same way.".to_owned(),

@@ -172,6 +172,13 @@ fn warnings<'a>(
         .map(|warning| Finding::new(&checks::START_UP_WARNING, subject(warning), warning.clone()))
 }
 
+/// What may be misspelt, and so be why something is missing.
+pub(super) fn misspelt(notes: &[String]) -> impl Iterator<Item = Finding> {
+    notes
+        .iter()
+        .map(|note| Finding::new(&checks::START_UP_WARNING, subject(note), note.clone()))
+}
+
 /// The setting or realm with which a warning begins.
 fn subject(warning: &str) -> &str {
     let is_setting = |word: &str| {

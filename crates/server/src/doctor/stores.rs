@@ -94,13 +94,20 @@ impl Found {
             if let Some(listen) = &settings.listen {
                 self.findings
                     .extend(encryption("LISTEN_DATABASE_URL", listen));
-                self.changes(stores, settings).await;
+                let what = format!("LISTEN_DATABASE_URL, {listen}");
+                let what = of_realm(&realm.name, &what);
+                self.changes(stores, settings, what).await;
             }
         }
     }
 
     /// Whether changes are said and heard, where somebody listens.
-    async fn changes(&mut self, stores: &stores::Settings, settings: &DatabaseSettings) {
+    async fn changes(
+        &mut self,
+        stores: &stores::Settings,
+        settings: &DatabaseSettings,
+        what: String,
+    ) {
         let pools = Pools::new(process::process(Handle::current()));
         let tables = ChangeTriggers::of([stores]).look(settings, &pools).await;
         // That the database does not answer was said already.
@@ -113,10 +120,19 @@ impl Found {
                 self.findings.push(finding);
             }
         }
-        if are_said && let Some(why) = survey_changes(stores, &pools, LISTENING).await {
-            let found = Finding::new(&checks::CHANGES_NOT_HEARD, "LISTEN_DATABASE_URL", why);
-            self.findings.push(found);
+        if !are_said {
+            return;
         }
+        let failure = survey_changes(stores, &pools, LISTENING).await;
+        let found = failure
+            .clone()
+            .map(|why| Finding::new(&checks::CHANGES_NOT_HEARD, "LISTEN_DATABASE_URL", why));
+        self.findings.extend(found);
+        self.asked.push(Asked {
+            what,
+            failure,
+            limit: LISTENING,
+        });
     }
 
     /// Whether it can be known what is revoked.
@@ -126,9 +142,17 @@ impl Found {
         let read = store.load(clock::now()).await;
         store.close().await;
         let what = format!("revocations in {}", settings.place.source());
-        if let Err(error) = read {
-            let found = Finding::new(&checks::REVOCATIONS_UNREADABLE, what, error.to_string());
-            self.findings.push(found);
+        let failure = read.err().map(|error| error.to_string());
+        let found = failure
+            .clone()
+            .map(|why| Finding::new(&checks::REVOCATIONS_UNREADABLE, &*what, why));
+        self.findings.extend(found);
+        if let Some(limit) = settings.place.timeout() {
+            self.asked.push(Asked {
+                what,
+                failure,
+                limit,
+            });
         }
     }
 

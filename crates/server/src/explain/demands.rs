@@ -4,7 +4,7 @@ use gate::{Access, Admission, Demand, Demands, Facts, Refusal, Route, SaidOrigin
 use serde::Serialize;
 use session::{Session, UnixTime};
 
-use super::table;
+use super::{Skipped, table};
 use crate::live::Live;
 
 #[derive(Debug, Serialize)]
@@ -14,6 +14,9 @@ pub(super) struct DemandPart {
     pub(super) verdict: Option<&'static str>,
     /// What it looked at; without a verdict, why nobody could say.
     pub(super) seen: Option<String>,
+    /// Whether nobody could say because no store was asked.
+    #[serde(skip)]
+    pub(super) is_unjudged: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) parts: Vec<DemandPart>,
 }
@@ -25,6 +28,7 @@ pub(super) fn demands(
     outcome: Result<&Admission, &Refusal>,
     facts: &Facts<'_>,
     now: UnixTime,
+    skipped: Skipped,
 ) -> Vec<DemandPart> {
     let mut demands = Vec::new();
     if route.same_origin {
@@ -36,6 +40,7 @@ pub(super) fn demands(
                 true => SaidOrigin::of(facts.headers).to_string(),
                 false => format!("{} changes nothing", facts.method),
             }),
+            is_unjudged: false,
             parts: Vec::new(),
         });
     }
@@ -44,11 +49,16 @@ pub(super) fn demands(
         Access::Deny | Access::Public => return demands,
         Access::Session(_) | Access::Unknown => table::session_of(&realm.name),
     };
-    let (met, seen) = identified(outcome);
+    let is_unjudged = skipped.sessions && matches!(outcome, Err(Refusal::NoSessionStore { .. }));
+    let (met, seen) = match is_unjudged {
+        true => (None, Some(NOT_ASKED.to_owned())),
+        false => identified(outcome),
+    };
     demands.push(DemandPart {
         condition,
         verdict: met.map(verdict),
         seen,
+        is_unjudged,
         parts: Vec::new(),
     });
     let admission = match outcome {
@@ -56,8 +66,16 @@ pub(super) fn demands(
         Err(refusal) => refusal.admission(),
     };
     let Demands { active, rule } = live.gate.demands(route, admission, facts, now);
-    demands.extend(active.into_iter().chain(rule).map(DemandPart::from));
+    let all = active.into_iter().chain(rule);
+    demands.extend(all.map(|demand| DemandPart::of(demand, skipped)));
     demands
+}
+
+/// The first demand because of which the request does not enter, if nobody could judge it without a store.
+pub(super) fn unjudged(demands: &[DemandPart]) -> Option<&DemandPart> {
+    let met = verdict(Verdict::Met);
+    let first = demands.iter().find(|demand| demand.verdict != Some(met))?;
+    first.is_unjudged.then_some(first)
 }
 
 /// Whether somebody is known, and otherwise why not.
@@ -71,7 +89,7 @@ fn identified(outcome: Result<&Admission, &Refusal>) -> (Option<Verdict>, Option
     };
     match refusal {
         // Nobody was asked.
-        Refusal::AmbiguousPath
+        Refusal::AmbiguousPath(_)
         | Refusal::Denied
         | Refusal::OtherOrigin(_)
         | Refusal::UnknownPath => (None, None),
@@ -96,13 +114,29 @@ fn identified(outcome: Result<&Admission, &Refusal>) -> (Option<Verdict>, Option
     }
 }
 
-impl From<Demand> for DemandPart {
-    fn from(demand: Demand) -> Self {
-        Self {
-            condition: demand.words,
-            verdict: demand.verdict.map(verdict),
-            seen: demand.seen,
-            parts: demand.parts.into_iter().map(Self::from).collect(),
+impl DemandPart {
+    /// What became of a demand. Where users were not looked up because no store was to be asked, what depends on their rows is
+    /// neither comparable nor incomparable: nobody knows.
+    fn of(demand: Demand, skipped: Skipped) -> Self {
+        let parts = demand.parts.into_iter();
+        let parts: Vec<_> = parts.map(|part| Self::of(part, skipped)).collect();
+        let depends = demand.lacks_row || parts.iter().any(|part| part.is_unjudged);
+        let is_unjudged = skipped.users && depends && demand.verdict == Some(Verdict::Incomparable);
+        match is_unjudged {
+            true => Self {
+                condition: demand.words,
+                verdict: None,
+                seen: Some(NOT_ASKED.to_owned()),
+                is_unjudged,
+                parts,
+            },
+            false => Self {
+                condition: demand.words,
+                verdict: demand.verdict.map(verdict),
+                seen: demand.seen,
+                is_unjudged,
+                parts,
+            },
         }
     }
 }
@@ -114,6 +148,9 @@ fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Unmet => "unmet",
     }
 }
+
+/// Why a demand was not judged.
+const NOT_ASKED: &str = "no store was asked";
 
 const SAME_ORIGIN: &str = "csrf: Sec-Fetch-Site same-origin or none, or without it an Origin of this host, where something may \
                            be changed";

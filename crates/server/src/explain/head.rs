@@ -50,15 +50,29 @@ pub(crate) struct Head {
     pub(crate) fields: Vec<FieldLine>,
 }
 
-/// Reads a method as requests have it. A gate takes others too, which no service knows.
+/// Reads a method as requests have it. A gate takes others too, which no service knows: `get` is not `GET` (RFC 9110 section 9.1),
+/// and an answer about it would be about a request that nobody means.
 ///
 /// # Errors
-/// What to give, in words.
-pub(crate) fn method(text: &str) -> Result<Method, &'static str> {
-    let method = Method::from_bytes(text.as_bytes()).ok();
-    let method = method.filter(|_| !text.bytes().any(|byte| byte.is_ascii_lowercase()));
-    method.ok_or("give a method in capitals, such as GET")
+/// What is wrong with it and what to give, in words.
+pub(crate) fn method(text: &str) -> Result<Method, String> {
+    let Ok(method) = Method::from_bytes(text.as_bytes()) else {
+        return Err("no method is written like that; give one such as GET".to_owned());
+    };
+    let meant = text.to_ascii_uppercase();
+    match meant == text {
+        true => Ok(method),
+        false if text.len() > LONGEST_METHOD => {
+            Err("methods are case-sensitive; give one in capitals, such as GET".to_owned())
+        }
+        false => Err(format!(
+            "methods are case-sensitive, and `{text}` is another one than `{meant}`; did you mean `{meant}`?"
+        )),
+    }
 }
+
+/// In bytes: how much is repeated of a method. The longest that is registered has 17.
+const LONGEST_METHOD: usize = 32;
 
 impl Target {
     /// Reads `https://app.example.com/admin/?page=2`; `/admin/` for a request that names no host; or `*`, which is the server
@@ -227,6 +241,29 @@ mod tests {
             ("http://a\n/", BadTarget::SeveralLines),
         ] {
             assert_eq!(Target::parse(text), Err(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_method_in_small_letters_is_answered_with_the_one_in_capitals() {
+        assert_eq!(method("GET"), Ok(Method::GET));
+        assert_eq!(
+            method("M-SEARCH").map_err(drop),
+            Method::from_bytes(b"M-SEARCH").map_err(drop)
+        );
+        for (text, meant) in [("get", "GET"), ("Post", "POST"), ("m-search", "M-SEARCH")] {
+            let refused = method(text).unwrap_err();
+            let words = format!("`{text}` is another one than `{meant}`; did you mean `{meant}`?");
+            assert!(refused.ends_with(&words), "{refused}");
+            assert!(refused.contains("case-sensitive"), "{refused}");
+        }
+        for (text, words) in [
+            ("G T", "such as GET"),
+            ("", "such as GET"),
+            (&"a".repeat(99), "capitals"),
+        ] {
+            let refused = method(text).unwrap_err();
+            assert!(refused.contains(words) && refused.len() < 80, "{refused}");
         }
     }
 

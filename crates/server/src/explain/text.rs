@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{DemandPart, Explanation};
+use super::{DemandPart, Explanation, NOT_JUDGED};
 use crate::invisible;
 
 /// What an explanation is written into.
@@ -172,9 +172,10 @@ impl Page {
 
     fn answer(&mut self, explanation: &Explanation) {
         let answer = &explanation.answer;
-        let (color, word) = match answer.enters {
-            true => (GREEN, "enters"),
-            false => (RED, "refused"),
+        let (color, word) = match (answer.enters, answer.reason) {
+            (true, _) => (GREEN, "enters"),
+            (false, NOT_JUDGED) => (RED, "not known"),
+            (false, _) => (RED, "refused"),
         };
         let status = answer.status.map(|status| format!(" with {status}"));
         let head = self.painted(color, &format!("{word}{}", status.unwrap_or_default()));

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
-use http1::Length;
+use http1::{Length, Violation};
 use socket2::SockRef;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, timeout};
@@ -37,7 +37,8 @@ pub(crate) async fn serve(proxy: Rc<Proxy>, stream: Stream, peer: IpAddr, stop: 
         (live.client, live.limits.stream_idle)
     };
     let noticed = Rc::<Noticed>::default();
-    let watched = Watched::new(stream, limits.body, Rc::clone(&noticed));
+    let longest_head = most_of_head(&limits) as usize;
+    let watched = Watched::new(stream, limits.body, longest_head, Rc::clone(&noticed));
     let handshake = terms(&limits).handshake(watched);
     // Those who never come to terms have sent no request.
     let Ok(Ok(connection)) = timeout(limits.header, handshake).await else {
@@ -140,7 +141,9 @@ impl Serving {
                     let stream = respond.stream_id().as_u32();
                     self.under_way.push(stream);
                     // In a box of its own, because a task moves what it runs several times, and that is some kilobytes.
-                    let answering = Box::pin(with.clone().answer(request, respond));
+                    let has_fragment = self.noticed.has_fragment(stream);
+                    let answering = with.clone().answer(request, respond, has_fragment);
+                    let answering = Box::pin(answering);
                     let answering = async move { (stream, answering.await) };
                     self.answering.spawn_local(answering);
                 }
@@ -241,8 +244,13 @@ struct Answering {
 }
 
 impl Answering {
-    /// Answers one request. Says whether its client has taken it back.
-    async fn answer(self, request: Request<RecvStream>, respond: SendResponse<Bytes>) -> bool {
+    /// Answers one request, of whose path `h2` may have dropped a fragment. Says whether its client has taken it back.
+    async fn answer(
+        self,
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+        has_fragment: bool,
+    ) -> bool {
         let (head, body) = request.into_parts();
         let (head, has_ended) = (Request::from_parts(head, ()), body.is_end_stream());
         let (proxy, peer) = (&self.proxy, &self.peer);
@@ -250,7 +258,11 @@ impl Answering {
             let (limits, idle, proxy) = (self.limits, self.stream_idle, Rc::clone(proxy));
             Http2Stream::new(request, body, respond, limits, idle, proxy)
         };
-        match request::read(head, has_ended, self.limits.head) {
+        let read = match has_fragment {
+            true => Err(Violation::RequestLine),
+            false => request::read(head, has_ended, self.limits.head),
+        };
+        match read {
             Ok(mut request) => {
                 let mut stream = stream(&request);
                 stream.reached = self.reached;

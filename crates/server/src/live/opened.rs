@@ -70,7 +70,10 @@ impl Opened {
                 demands,
                 check_user,
             } = issuer;
-            let open = || Keychain::open(keys, &around.runtime, Arc::clone(&around.metrics));
+            let open = || {
+                let (metrics, trial) = (Arc::clone(&around.metrics), around.pools.trial().clone());
+                Keychain::open(keys, &around.runtime, metrics, trial)
+            };
             let keychain = kept.unwrap_or_else(open);
             let issuer = Issuer {
                 keys: Arc::clone(&keychain) as _,

@@ -18,6 +18,7 @@ use super::view::Shared;
 use super::watch::Watch;
 use crate::config::{Config, ConfigErrors, ConfigSource, Fixed};
 use crate::vital;
+use stores::Trial;
 
 /// Reads the configuration anew each time that somebody asks for it, or that it has changed.
 pub(crate) struct Reload {
@@ -187,7 +188,10 @@ impl Reload {
         self.fixed
             .guard_admin(&mut config, before.admin_token.as_ref());
         let interval = config.reload_interval;
-        let live = Live::open(config, Some(&before), &self.around)?;
+        // Until it has proved itself, nothing that is wrong with it is wrong with what is in use.
+        let trial = Trial::begin();
+        let around = self.around.on_trial(&trial);
+        let live = Live::open(config, Some(&before), &around)?;
         if let Err(error) = live.proves_itself(&before).await {
             live.close_all_but(Some(&before)).await;
             return Err(error);
@@ -196,6 +200,7 @@ impl Reload {
         for warning in live.warnings.iter().filter(is_new) {
             tracing::warn!("{warning}");
         }
+        trial.ends();
         let live = Arc::new(live);
         self.shared.store(Arc::clone(&live));
         live.takes_effect(&self.around);

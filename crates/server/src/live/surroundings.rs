@@ -11,7 +11,7 @@ use crate::doubts::Doubts;
 use crate::limits::Table;
 use crate::metrics::Metrics;
 use crate::process::process;
-use stores::Pools;
+use stores::{Pools, Trial};
 
 /// Where things that are live run, and what counts how they fare.
 #[derive(Clone)]
@@ -45,5 +45,13 @@ impl Surroundings {
             audit: AuditTerms::default(),
             runtime,
         })
+    }
+
+    /// The same, for a configuration that is tried until `trial` ends.
+    pub(super) fn on_trial(&self, trial: &Trial) -> Self {
+        Self {
+            pools: self.pools.on_trial(trial.clone()),
+            ..self.clone()
+        }
     }
 }

@@ -151,17 +151,25 @@ pub(super) fn of_nothing(question: &Question<'_>) -> Option<String> {
             ),
         });
     }
+    let identified = || {
+        whole_names(&pasted).into_iter().find_map(|name| {
+            let identity = identify::opens(question, &name, &pasted.value(&name))?;
+            Some(identity.elsewhere(&name))
+        })
+    };
+    // Where the cookie has a name of its own, one of a usual name may be another app's, and what opens says more.
+    if question.recognised.cookie_name.is_some()
+        && let Some(identified) = identified()
+    {
+        return Some(identified);
+    }
     if let Some((name, library, option)) = default_of_another(question, &pasted) {
         return Some(format!(
             "there is the cookie {name}, in which {library} keeps its session; give `{option}`"
         ));
     }
-    let identified = whole_names(&pasted).into_iter().find_map(|name| {
-        let identity = identify::opens(question, &name, &pasted.value(&name))?;
-        Some(identity.elsewhere(&name))
-    });
-    if identified.is_some() {
-        return identified;
+    if let Some(identified) = identified() {
+        return Some(identified);
     }
     if let Some(name) = pasted.names().find(|name| pasted.is_emptied(name)) {
         return Some(format!(

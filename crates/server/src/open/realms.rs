@@ -20,10 +20,10 @@ pub(crate) struct Found {
 enum Knows {
     /// None of its cookies is there.
     Nothing,
-    /// Its secret opens a cookie that does not count.
-    Unnamed,
     /// One of its cookies is there, and does not open.
     Name,
+    /// Its secret opens a cookie that does not count: it may have the name that another realm's cookie has.
+    Unnamed,
     /// That opens in another way.
     Value,
     /// It is genuine, and is refused for what it says.
@@ -52,7 +52,23 @@ impl Found {
             true => other,
             false => best,
         };
+        let named = answers.iter().filter_map(|(realm, answer)| {
+            let is_named = answer.knows() == Knows::Name;
+            Some((
+                realm.clone(),
+                answer.cookie().filter(|_| is_named)?.to_owned(),
+            ))
+        });
+        let named: Vec<_> = named.collect();
         let (realm, answer) = answers.into_iter().reduce(most)?;
+        let is_unnamed = answer.knows() == Knows::Unnamed;
+        let owner = named
+            .iter()
+            .find(|(_, cookie)| is_unnamed && answer.cookie() == Some(cookie));
+        let answer = match owner {
+            Some((owner, _)) => answer.under_the_name_of(owner, &realm),
+            None => answer,
+        };
         Some(match answer.knows() == Knows::Nothing && tried.len() > 1 {
             true => Self {
                 answer,
@@ -101,6 +117,30 @@ impl Answer {
             _ if refusal.is_verified => Knows::Session,
             (_, true) => Knows::Value,
             (_, false) => Knows::Name,
+        }
+    }
+
+    /// The cookie that it is about.
+    fn cookie(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refusal) => refusal.cookie.as_deref(),
+            Self::Session { .. } | Self::Token { .. } => None,
+        }
+    }
+
+    /// With a word about a cookie of this realm that has the name which the cookie of `owner` has.
+    fn under_the_name_of(self, owner: &str, realm: &str) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::Refused(Refusal {
+                likely_cause: refusal.likely_cause.map(|cause| {
+                    format!(
+                        "it is a session of the realm {realm} under the name of the realm {owner}'s cookie, whose secrets do not open \
+                         it: two apps write the same cookie, and the last one wins. {cause}"
+                    )
+                }),
+                ..refusal
+            }),
+            Self::Session { .. } | Self::Token { .. } => self,
         }
     }
 

@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::{clock, vital};
 use stores::{
     Fingerprints, NewsOfRevocations, Pools, RevocationEntry, RevocationKey, RevocationMark,
-    RevocationNews, RevocationSettings, RevocationStore, RevocationStoreError,
+    RevocationNews, RevocationSettings, RevocationStore, RevocationStoreError, Trial,
 };
 
 /// Keeps the lists of all realms. It works until it is closed or dropped.
@@ -53,6 +53,7 @@ struct Shared {
     /// How the last attempts went.
     progress: watch::Sender<Progress>,
     witness: Witness,
+    trial: Trial,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,6 +85,7 @@ impl RevocationWatch {
             progress: watch::Sender::default(),
             settings,
             witness,
+            trial: pools.trial().clone(),
         });
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let (reading, until) = (Arc::clone(&shared), stop.clone());
@@ -273,8 +275,9 @@ impl Shared {
         if was_failing {
             tracing::info!(%store, "revocations can be read again");
         }
-        let metrics = &self.witness.metrics;
-        metrics.revocations(count.unwrap_or(0));
+        if !self.trial.is_on() {
+            self.witness.metrics.revocations(count.unwrap_or(0));
+        }
         self.tell(&changes.unwrap_or_default(), realms);
     }
 
@@ -303,13 +306,18 @@ impl Shared {
         let before = *self.progress.borrow();
         if !before.is_failing {
             let limit = self.settings.max_stale.as_secs();
-            match before.read_at {
-                Some(_) => tracing::warn!(
+            match (before.read_at, self.trial.configuration()) {
+                (Some(_), _) => tracing::warn!(
                     %store,
                     "revocations cannot be read: {error}; those that are known count, for at most {limit} s \
                      (REVOCATION_MAX_STALE)"
                 ),
-                None => tracing::error!(
+                (None, Some(configuration)) => tracing::warn!(
+                    %store,
+                    configuration,
+                    "revocations cannot be read where a new configuration has them: {error}"
+                ),
+                (None, None) => tracing::error!(
                     %store,
                     "revocations cannot be read, and were not read yet, so every session is answered with 503: {error}"
                 ),

@@ -1,6 +1,8 @@
 //! What start-up accepts, and what it says about the rest.
 
-use anyhow::Result;
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
 use harness::{GateCommand, mint};
 
 use crate::support::gate;
@@ -184,4 +186,62 @@ async fn a_slip_of_the_hand_is_pointed_out() -> Result<()> {
         "{printed}"
     );
     Ok(())
+}
+
+#[tokio::test]
+async fn check_config_shows_every_documented_setting_and_no_other() -> Result<()> {
+    let documented = std::fs::read_to_string(harness::repository().join("docs/settings.md"))?;
+    let rows = documented.lines().filter(|line| line.starts_with("| `"));
+    let names = rows.filter_map(|row| row.split('|').nth(1));
+    let mut wanted: BTreeSet<_> = names.flat_map(|names| names.split('`')).collect();
+    wanted.retain(|name| is_name(name));
+    assert!(wanted.len() > 100, "{wanted:?}");
+    // What says production is no setting of ours, and read.
+    wanted.extend(["APP_ENV", "NODE_ENV", "RAILS_ENV", "SESSIONGATE_ENV"]);
+    let database = "postgres://gate:hidden@db/app";
+    for (pairs, line) in [
+        (&[][..], "MEMORY_CACHE_TTL default; no effect"),
+        (
+            &[("ENABLE_DB_CHECK", "true"), ("DATABASE_URL", database)],
+            "MEMORY_CACHE_TTL default",
+        ),
+        (
+            &[("DATABASE_URL", database), ("ACME_STORE", "postgres")],
+            "DATABASE_URL variable DATABASE_URL; no effect",
+        ),
+    ] {
+        let mut checking = gate("http://127.0.0.1:3000").args(["check-config", "--all"]);
+        for (name, value) in pairs {
+            checking = checking.env(name, *value);
+        }
+        let finished = checking.run().await?;
+        assert!(finished.status.success(), "{}", finished.stderr);
+        let lines = finished.stdout.lines();
+        let shown = lines.filter(|line| is_name(line.split(' ').next().unwrap_or_default()));
+        let shown: Vec<_> = shown.collect();
+        let names: BTreeSet<_> = shown
+            .iter()
+            .filter_map(|line| line.split(' ').next())
+            .collect();
+        let missing: Vec<_> = wanted.difference(&names).collect();
+        let more: Vec<_> = names.difference(&wanted).collect();
+        assert!(
+            missing.is_empty() && more.is_empty(),
+            "{missing:?} {more:?}"
+        );
+        assert_eq!(shown.len(), names.len(), "each once: {shown:#?}");
+        let (name, origin) = line.split_once(' ').context("a name")?;
+        let found = shown
+            .iter()
+            .find(|line| line.starts_with(&format!("{name} ")));
+        let found = found.context("a line")?;
+        assert!(found.ends_with(&format!("({origin})")), "{found}");
+        assert!(!finished.stdout.contains("hidden"), "{}", finished.stdout);
+    }
+    Ok(())
+}
+
+fn is_name(text: &str) -> bool {
+    let is_of_name = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    text.len() > 2 && text.bytes().all(is_of_name)
 }

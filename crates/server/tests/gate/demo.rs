@@ -249,6 +249,27 @@ async fn the_last_refusal_is_explained() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_path_that_is_refused_is_called_what_it_is() -> Result<()> {
+    let gate = demo().start().await?;
+    for (path, why) in [
+        ("/members/%00", "holds an encoded control character"),
+        ("/members/%0a", "holds an encoded control character"),
+        ("/x%2f..%2fadmin/", "can be read as more than one path"),
+    ] {
+        // Such an answer ends its connection.
+        assert_eq!(gate.send(&Request::get(path)).await?.status, 400, "{path}");
+        let words = format!("GET {path} was refused: 400 (ambiguous_path)");
+        let said = poll("what was refused last", async || {
+            let said = gate.send(&Request::get("/refusal")).await.ok()?.text();
+            said.contains(&words).then_some(said)
+        });
+        let said = said.await?;
+        assert!(said.contains(why), "{said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn somebody_who_may_not_enter_is_shown_another_way_in() -> Result<()> {
     let (_gate, mut browser) = visited().await?;
     browser.sign_in("kofi").await?;

@@ -108,7 +108,7 @@ async fn a_question_that_is_none_is_answered_with_how_to_ask() -> Result<()> {
         ("request_id=y&method=GET", "`request_id` stands alone"),
         (
             "url=/x&method=get",
-            "`method`: give a method in capitals, such as GET",
+            "`method`: methods are case-sensitive, and `get` is another one than `GET`; did you mean `GET`?",
         ),
         (
             "url=/x&header=a",
@@ -335,9 +335,80 @@ async fn users_are_looked_up_unless_no_store_is_to_be_asked() -> Result<()> {
     )?;
     let (code, skipped) = explain(&["--no-stores"]).await?;
     assert_eq!(code, Some(1), "{skipped}");
-    assert_eq!(
-        skipped["demands"][1]["seen"],
-        "column role was not looked up"
+    let demand = &skipped["demands"][1];
+    assert_eq!(demand["verdict"], Value::Null, "{skipped}");
+    assert_eq!(demand["seen"], "no store was asked");
+    assert_eq!(skipped["answer"]["reason"], "not_judged", "{skipped}");
+    assert_eq!(skipped["answer"]["status"], Value::Null, "{skipped}");
+    let message = skipped["answer"]["message"].as_str().context("a text")?;
+    assert!(
+        message.contains("not judged, because no store was asked"),
+        "{message}"
     );
+    assert!(message.ends_with(": role admin"), "{message}");
+    // What is known without a store is judged.
+    for (condition, reason) in [
+        (
+            "{ any = [{ column = \"role\", equals = \"admin\" }, { claim = \"sub\", equals = \"ada\" }] }",
+            "session",
+        ),
+        (
+            "[{ claim = \"sub\", equals = \"eve\" }, { column = \"role\", equals = \"admin\" }]",
+            "rule_denied",
+        ),
+        (
+            "{ not = { column = \"role\", equals = \"admin\" } }",
+            "not_judged",
+        ),
+        ("{ claim = \"sub\", equals = 7 }", "rule_incomparable"),
+    ] {
+        std::fs::write(
+            &file,
+            format!("[[route]]\npath = \"/\"\nrequire = {condition}"),
+        )?;
+        let (_, skipped) = explain(&["--no-stores"]).await?;
+        assert_eq!(
+            skipped["answer"]["reason"], reason,
+            "{condition}: {skipped}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_session_that_only_a_store_knows_is_not_judged_without_one() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = written(folder.path(), "[[route]]\npath = \"/\"")?;
+    let cookies = folder.path().join("cookies.txt");
+    std::fs::write(
+        &cookies,
+        "authjs.session-token=0b5f8a3c-5c6e-4f0e-9d5e-6a1c2f3b4d5e",
+    )?;
+    let cookies = cookies.display().to_string();
+    let words = [
+        "explain",
+        "--no-stores",
+        "--cookie-file",
+        &cookies,
+        "GET",
+        "/",
+    ];
+    let finished = with_file("http://127.0.0.1:9", &file)
+        .env("SESSION_FORMAT", "authjs-database")
+        .env("DATABASE_URL", "sqlite:///nowhere/at/all.db")
+        .args(words)
+        .run()
+        .await?;
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+    let said = finished.stdout;
+    assert!(
+        said.contains("unknown      a session (no store was asked)"),
+        "{said}"
+    );
+    assert!(
+        said.contains("Answer    not known, not_judged: it depends on"),
+        "{said}"
+    );
+    assert!(!said.contains("no session store is configured"), "{said}");
     Ok(())
 }

@@ -409,6 +409,12 @@ fn wrong_usage_and_a_wrong_configuration_end_with_2() {
         let outcome = explain(folder.path(), words.iter().copied());
         assert_eq!(outcome.code, Some(2), "{words:?}");
         assert!(outcome.stdout.is_empty(), "{words:?}");
+        let meant = "did you mean `GET`?";
+        assert_eq!(
+            outcome.stderr.contains(meant),
+            words[0] == "get",
+            "{words:?}"
+        );
         assert!(
             outcome.stderr.starts_with("error: "),
             "{words:?}: {}",

@@ -1,6 +1,7 @@
 //! The commands for people, `open`, `mint`, `explain` and `doctor`, through the real binary.
 
 mod closed;
+mod commands;
 mod doctor;
 mod explain;
 mod mint;

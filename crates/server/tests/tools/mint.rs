@@ -51,6 +51,10 @@ fn what_is_minted_opens_in_every_format() {
         for more in [&[][..], &["--claim", big.as_str()]] {
             let words = ["--email", "ada@example.com", "--name", "Ada"];
             let words = words.into_iter().chain(more.iter().copied());
+            let words: Vec<_> = match format {
+                "better-auth-token" => Vec::new(),
+                _ => words.collect(),
+            };
             let header = minted(format, words);
             assert!(header.starts_with(cookie), "{format}: {header}");
             let outcome = open(&header);
@@ -154,6 +158,105 @@ fn minting_is_announced_loudly_and_the_secret_is_not_printed() {
     assert!(outcome.stderr.contains("\"ada\""), "{}", outcome.stderr);
     let printed = outcome.stdout + &outcome.stderr;
     assert!(!printed.contains(SECRET), "{printed}");
+}
+
+#[test]
+fn what_has_no_effect_or_two_is_refused() {
+    for (format, words, part) in [
+        (
+            "better-auth-token",
+            &["--email", "a@b.c"][..],
+            "--email has no effect on `better-auth-token`",
+        ),
+        (
+            "better-auth-token",
+            &["--name", "Ada"],
+            "--name has no effect",
+        ),
+        (
+            "better-auth-token",
+            &["--claim", "role=1"],
+            "--claim has no effect",
+        ),
+        (
+            "better-auth-token",
+            &["--expires-in", "60"],
+            "--expires-in has no effect",
+        ),
+        (
+            "better-auth-token",
+            &["--cache-version", "2"],
+            "--cache-version has no effect",
+        ),
+        (
+            "authjs",
+            &["--cache-version", "2"],
+            "it has no cookie cache",
+        ),
+        (
+            "nextauth",
+            &["--cache-version", "1"],
+            "it has no cookie cache",
+        ),
+        (
+            "authjs",
+            &["--claim", "sub=\"eve\""],
+            "--claim sub=…: --user says that",
+        ),
+        (
+            "better-auth-jwt",
+            &["--claim", "id=\"eve\""],
+            "--user says that",
+        ),
+        ("authjs", &["--claim", "exp=1"], "--expires-in says that"),
+        (
+            "nextauth",
+            &["--email", "a@b.c", "--claim", "email=1"],
+            "--email says that",
+        ),
+        (
+            "better-auth-jwe",
+            &["--name", "Ada", "--claim", "name=1"],
+            "--name says that",
+        ),
+        (
+            "authjs",
+            &["--claim", "role=1", "--claim", "role=2"],
+            "it is given twice",
+        ),
+        ("authjs", &["--claim", "=1"], "a claim has a name"),
+        (
+            "authjs",
+            &["--secret", SECRET, "--secret", SECRET],
+            "one secret",
+        ),
+    ] {
+        let outcome = mint(format).args(words.iter().copied()).run();
+        assert_eq!(outcome.code, Some(2), "{format} {words:?}: {outcome:?}");
+        assert!(
+            outcome.stderr.contains(part),
+            "{words:?}: {}",
+            outcome.stderr
+        );
+        assert_eq!(outcome.stdout, "", "{words:?}");
+    }
+    for (format, words) in [
+        (
+            "better-auth-token",
+            &["--set-cookie", "--expires-in", "60"][..],
+        ),
+        ("authjs", &["--claim", "email=null", "--claim", "id=1"]),
+        (
+            "better-auth-compact",
+            &["--claim", "sub=1", "--cache-version", "1"],
+        ),
+    ] {
+        let outcome = mint(format).args(words.iter().copied()).run();
+        assert_eq!(outcome.code, Some(0), "{words:?}: {}", outcome.stderr);
+    }
+    let said = mint("better-auth-token").run().stderr;
+    assert!(said.contains("which names nobody"), "{said}");
+    assert!(!said.contains("is signed in as"), "{said}");
 }
 
 #[test]

@@ -121,6 +121,34 @@ fn the_realm_that_knows_most_of_a_cookie_says_why_it_is_refused() {
 }
 
 #[test]
+fn a_session_of_one_realm_under_the_name_of_anothers_cookie_is_told_by_its_realm() {
+    let folder = folder();
+    // With the name of the other realm's cookie from the start, and renamed by a proxy.
+    let written = of_partners("authjs", "authjs.session-token", "60");
+    let renamed = of_partners("authjs", "partners.session-token", "60");
+    let renamed = renamed.replace("partners.session-token=", "authjs.session-token=");
+    let theirs = minted("authjs", []);
+    let back = theirs.replace("authjs.session-token=", "partners.session-token=");
+    for (cookie, realm, owner) in [
+        (written, "partners", "default"),
+        (renamed, "partners", "default"),
+        (back, "default", "partners"),
+    ] {
+        let open = tool(folder.path(), ["open", "--json"]).input(cookie.as_str());
+        let outcome = open.run();
+        assert_eq!(outcome.code, Some(1), "{outcome:?}");
+        let json = outcome.json();
+        assert_eq!(json["realm"], realm, "{json}");
+        let cause = json["likely_cause"].as_str().expect("a cause");
+        let words = format!(
+            "it is a session of the realm {realm} under the name of the realm {owner}'s cookie"
+        );
+        assert!(cause.starts_with(&words), "{cause}");
+        assert!(cause.contains("it opens"), "{cause}");
+    }
+}
+
+#[test]
 fn a_realm_without_a_secret_is_named_where_no_other_opens_the_cookie() {
     let folder = folder();
     let file = folder.path().join("gate.toml");

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::super::hearing::{Audience, Channel, Word};
 use super::super::hex;
 use super::super::pools::Fingerprints;
-use super::super::process::{Clock, Process};
+use super::super::process::{Clock, Process, Trial};
 use super::super::revocations::reload_soon;
 use super::heard::{Heard, REVOCATIONS};
 use super::own::text;
@@ -60,6 +60,7 @@ impl PostgresChannel {
             audience: Arc::clone(&channel.audience),
             clock: process.clock.clone(),
             said: None,
+            trial: process.trial.clone(),
         };
         let stop = channel.stop.clone();
         let vital = process.vital;
@@ -96,6 +97,7 @@ struct Keeper {
     target: ChangesTarget,
     audience: Arc<Audience>,
     clock: Clock,
+    trial: Trial,
     /// Whether it is heard, and why not, as it was said last.
     said: Option<Result<(), String>>,
 }
@@ -218,7 +220,8 @@ impl Keeper {
     fn listen(&mut self) {
         self.audience.listen();
         if self.said != Some(Ok(())) {
-            tracing::info!("changes in PostgreSQL are heard");
+            let configuration = self.trial.configuration();
+            tracing::info!(configuration, "changes in PostgreSQL are heard");
             self.said = Some(Ok(()));
         }
     }
@@ -228,6 +231,7 @@ impl Keeper {
         let said = Some(Err(why.to_owned()));
         if self.said != said {
             tracing::warn!(
+                configuration = self.trial.configuration(),
                 detail = why,
                 "changes in PostgreSQL are not heard, so nothing is answered from memory"
             );

@@ -33,7 +33,7 @@ use self::slot::SLOTS;
 pub(super) use self::slot::{fixed_slot, slot_behind, slot_of};
 pub(super) use self::slot_map::SlotMap;
 use super::super::health::Health;
-use super::super::process::Jitter;
+use super::super::process::{Jitter, Trial};
 use super::super::{PROBE_EVERY, StoreHealth};
 use super::node::{Answered, Node, Unanswered};
 use super::refusal::{CLUSTER_SLOTS, describe};
@@ -47,6 +47,7 @@ pub(super) struct Cluster {
     state: watch::Sender<State>,
     look_soon: Notify,
     /// Whether it is known who holds what.
+    trial: Trial,
     health: Health,
 }
 
@@ -69,14 +70,20 @@ struct Kept {
 
 impl Cluster {
     /// One of which nothing is known yet.
-    pub(super) fn new(seeds: &ClusterSeeds, target: RedisTarget, jitter: Jitter) -> Self {
+    pub(super) fn new(
+        seeds: &ClusterSeeds,
+        target: RedisTarget,
+        jitter: Jitter,
+        trial: Trial,
+    ) -> Self {
         Self {
             seeds: seeds.clone(),
             jitter,
             target,
             state: watch::Sender::new(State::default()),
             look_soon: Notify::new(),
-            health: Health::new(Source::Redis, None),
+            health: Health::new(Source::Redis, None, trial.clone()),
+            trial,
         }
     }
 
@@ -235,7 +242,7 @@ impl Cluster {
             ..self.target.clone()
         };
         Kept {
-            node: Arc::new(Node::of_cluster(target, self.jitter)),
+            node: Arc::new(Node::of_cluster(target, self.jitter, self.trial.clone())),
             named: Instant::now(),
         }
     }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::super::health::Health;
-use super::super::process::Jitter;
+use super::super::process::{Jitter, Trial};
 use super::super::{PROBE_EVERY, StoreHealth};
 use super::RedisTarget;
 use super::refusal::{READ, code, describe, late, no_line, refusal};
@@ -69,24 +69,24 @@ pub(super) enum Unanswered {
 
 impl Node {
     /// One to which [`Node::keep_line`] opens the line.
-    pub(super) fn new(target: RedisTarget, jitter: Jitter) -> Self {
+    pub(super) fn new(target: RedisTarget, jitter: Jitter, trial: Trial) -> Self {
         Self {
             target,
             is_of_cluster: false,
             line: watch::Sender::new(Line::Opening),
             jitter,
             refused_write: Mutex::default(),
-            health: Health::new(Source::Redis, None),
+            health: Health::new(Source::Redis, None, trial),
         }
     }
 
     /// The same for one server of a cluster.
-    pub(super) fn of_cluster(target: RedisTarget, jitter: Jitter) -> Self {
+    pub(super) fn of_cluster(target: RedisTarget, jitter: Jitter, trial: Trial) -> Self {
         let address = target.server.address.to_string();
         Self {
             is_of_cluster: true,
-            health: Health::of_server(Source::Redis, address),
-            ..Self::new(target, jitter)
+            health: Health::of_server(Source::Redis, address, trial.clone()),
+            ..Self::new(target, jitter, trial)
         }
     }
 

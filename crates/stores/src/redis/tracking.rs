@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use super::super::hearing::{Audience, Channel};
 use super::super::pools::{Lease, RedisLine};
-use super::super::process::{Clock, Process};
+use super::super::process::{Clock, Process, Trial};
 use super::super::revocations::reload_soon;
 use super::super::settings::RedisSettings;
 use super::RedisTarget;
@@ -63,6 +63,7 @@ struct Ears {
     clock: Clock,
     /// That on which a cluster is asked.
     line: Option<Lease<RedisTarget, RedisLine>>,
+    trial: Trial,
     /// Why nothing is heard, as it was logged last.
     silence: Mutex<Option<String>>,
 }
@@ -107,6 +108,7 @@ impl Tracking {
                 audience: Arc::new(Audience::new(Channel::Redis)),
                 clock: process.clock.clone(),
                 line,
+                trial: process.trial.clone(),
                 silence: Mutex::default(),
             }),
             stop: CancellationToken::new(),
@@ -178,7 +180,8 @@ impl Ears {
         // While nothing was heard, there may have been revocations.
         reload_soon();
         *self.silence() = None;
-        tracing::info!(channel = "redis", "Redis says what changes");
+        let configuration = self.trial.configuration();
+        tracing::info!(channel = "redis", configuration, "Redis says what changes");
     }
 
     fn fell_silent(&self, why: &str) {
@@ -187,6 +190,7 @@ impl Ears {
         if silence.as_deref() != Some(why) {
             tracing::warn!(
                 channel = "redis",
+                configuration = self.trial.configuration(),
                 detail = why,
                 "Redis does not say what changes, so memory is not trusted"
             );

@@ -153,11 +153,15 @@ impl InPostgres {
     }
 }
 
-/// The statements that make the table, and what a role needs that is not its owner.
+/// The statements that make the table, and which rights who needs that is not its owner.
 pub(super) fn sql() -> String {
     format!(
-        "{CREATE};\n-- for a role of the gate that is not the owner:\n-- GRANT SELECT, INSERT, UPDATE, DELETE ON \
-         sessiongate_revocations TO sessiongate;\n"
+        "{CREATE};\n\
+         -- A gate only reads; for its role, where that is not the owner:\n\
+         -- GRANT SELECT ON sessiongate_revocations TO sessiongate;\n\
+         -- Who revokes and takes that back writes too: `sessiongate revoke` and `sessiongate revocations remove`, with the role\n\
+         -- of their DATABASE_URL, and a gate whose admin listener is asked to. For such a role alone:\n\
+         -- GRANT INSERT, UPDATE, DELETE ON sessiongate_revocations TO sessiongate_writer;\n"
     )
 }
 

@@ -14,9 +14,9 @@ pub(super) fn route(table: &mut Table<'_>) -> RawRoute {
     RawRoute {
         place: table.place.clone(),
         name: table.text("name"),
-        hosts: table.filled("host"),
-        paths: table.filled("path"),
-        methods: table.filled("methods"),
+        hosts: table.filled_or_all("host", "host"),
+        paths: table.filled_or_all("path", "path"),
+        methods: table.filled_or_all("methods", "method"),
         access: table.text("access"),
         require: table.conditions("require"),
         realm: table.text("realm"),

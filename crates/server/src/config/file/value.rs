@@ -25,6 +25,18 @@ impl<'t> Table<'t> {
 
     /// One text, or several; never a list with nothing in it, which would mean the same as no list.
     pub(super) fn filled(&mut self, name: &'static str) -> Vec<Spanned<String>> {
+        self.filled_or(name, "give at least one, or leave the key out")
+    }
+
+    /// The same for a key of a route, without which the route is for all of these.
+    pub(super) fn filled_or_all(&mut self, name: &'static str, one: &str) -> Vec<Spanned<String>> {
+        let help = format!(
+            "give at least one {one}, or leave `{name}` out: a route without it is for every {one}"
+        );
+        self.filled_or(name, &help)
+    }
+
+    fn filled_or(&mut self, name: &'static str, help: &str) -> Vec<Spanned<String>> {
         let Some(item) = self.item(name) else {
             return Vec::new();
         };
@@ -36,7 +48,6 @@ impl<'t> Table<'t> {
         {
             let what = format!("`{name}` is a list with nothing in it");
             let problem = Problem::at(self.place_of(item.value), what);
-            let help = "give at least one, or leave the key out";
             self.problems.push(problem.with_help(help));
         }
         self.texts_of(&item)

@@ -119,6 +119,18 @@ fn what_cannot_be_obeyed_is_refused_by_name() {
             "redis://:hidden@cache?sentinel=primary",
             "`sentinel`: it is not understood",
         ),
+        (
+            "rediss://:hidden@cache?ssl_ca_cert=/ca.pem",
+            "did you mean `sslcacerts`?",
+        ),
+        (
+            "redis://:hidden@cache?usrname=a",
+            "did you mean `username`?",
+        ),
+        (
+            "redis://:hidden@cache?socket_timeot=3",
+            "did you mean `sockettimeout`?",
+        ),
         ("rediss://:hidden@cache?tls=false", "asks for TLS"),
         ("redis://:hidden@cache?password=other", "given twice"),
         ("redis://:hidden@cache?ssl_ca_certs=/ca.pem", "rediss://"),

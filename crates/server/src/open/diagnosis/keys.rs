@@ -399,6 +399,12 @@ pub(super) fn salts(question: &Question<'_>, name: &CookieName) -> Vec<(String, 
     if let Some(salt) = question.other_salt {
         salts.push((salt.to_owned(), "that JWT_SALT holds".to_owned()));
     }
+    if let Some(own) = &question.recognised.cookie_name {
+        salts.push((
+            own.to_string(),
+            format!("{own}, the name of the cookie that counts"),
+        ));
+    }
     let defaults = SessionCookie::defaults();
     for default in defaults.iter().map(SessionCookie::name) {
         salts.push((

@@ -129,6 +129,23 @@ async fn stores_stay_open_unless_something_about_them_changes_and_new_ones_must_
         "{text}"
     );
     said(&stack.gate, "cannot reload", 1).await?;
+    // What was only tried is not what is in use.
+    let tried = "the store does not answer as a new configuration asks it";
+    let lines = said(&stack.gate, tried, 1).await?;
+    assert!(lines[0].contains("new, not in effect"), "{lines:?}");
+    said(&stack.gate, "store is down", 0).await?;
+    let revocations = "revocation_store = \"/nowhere/at/all/revocations.db\"\n";
+    let answer = stack
+        .reload(&format!("{}{revocations}", stores(&redis.url(), 600)))
+        .await?;
+    assert_eq!(answer.status, 422, "{}", answer.text());
+    said(
+        &stack.gate,
+        "cannot be read where a new configuration has them",
+        1,
+    )
+    .await?;
+    said(&stack.gate, "every session is answered with 503", 0).await?;
     assert_eq!(stack.gate.send(&signed_in("/", "ada")).await?.status, 200);
     assert_eq!(stack.gate.send(&Request::get("/open/")).await?.status, 200);
     assert_eq!(line().await?, first);

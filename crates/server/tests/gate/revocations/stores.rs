@@ -4,8 +4,9 @@ use harness::{Postgres, Redis};
 
 use super::*;
 
-const INSTALLED: &str = "CREATE ROLE plain LOGIN PASSWORD 'plain-password'; \
-     GRANT SELECT, INSERT, UPDATE, DELETE ON sessiongate_revocations TO plain";
+/// Roles that can make no table: that of a gate, and one that revokes.
+const ROLES: &str = "CREATE ROLE sessiongate LOGIN PASSWORD 'plain-password'; \
+     CREATE ROLE sessiongate_writer LOGIN PASSWORD 'plain-password'; GRANT sessiongate TO sessiongate_writer";
 
 #[tokio::test]
 async fn all_nodes_obey_what_is_in_postgresql_and_a_restart_keeps_it() -> Result<()> {
@@ -16,18 +17,36 @@ async fn all_nodes_obey_what_is_in_postgresql_and_a_restart_keeps_it() -> Result
     let sql = says(&owner, &["revocations", "install", "--print"]).await?;
     postgres.execute(&sql).await?;
     says(&owner, &["revocations", "install"]).await?;
-    postgres.execute(INSTALLED).await?;
-    // A role that can make no table.
+    postgres.execute(ROLES).await?;
+    for grant in sql.lines().filter_map(|line| line.strip_prefix("-- GRANT")) {
+        postgres.execute(&format!("GRANT{grant}")).await?;
+    }
     let url = postgres.url(Postgres::DATABASE);
     let (_, place) = url.split_once('@').context("a URL with a user")?;
-    let url = format!("postgres://plain:plain-password@{place}");
-    let command = owner.env("DATABASE_URL", url);
+    let of_role = |role: &str| {
+        let url = format!("postgres://{role}:plain-password@{place}");
+        owner.clone().env("DATABASE_URL", url)
+    };
+    let (command, writer) = (of_role("sessiongate"), of_role("sessiongate_writer"));
     let (one, two) = (
         command.clone().start().await?,
         command.clone().start().await?,
     );
     assert_eq!(status(&one, &old("ada")).await?, 200);
-    says(&command, &["revoke", "--user", "ada"]).await?;
+    // The role of the gate has no right that it does not need.
+    for words in [
+        &["revoke", "--user", "ada"][..],
+        &["revocations", "remove", "--user", "ada"],
+    ] {
+        let refused = command.clone().args(words.iter().copied()).run().await?;
+        assert_eq!(refused.status.code(), Some(1), "{words:?}");
+        let said = refused.stderr;
+        assert!(
+            said.contains("takes SELECT, INSERT, UPDATE and DELETE"),
+            "{said}"
+        );
+    }
+    says(&writer, &["revoke", "--user", "ada"]).await?;
     for node in [&one, &two] {
         comes_to(node, &old("ada"), 401).await?;
         assert_eq!(status(node, &old("bob")).await?, 200);
@@ -49,7 +68,7 @@ async fn all_nodes_obey_what_is_in_postgresql_and_a_restart_keeps_it() -> Result
     postgres.start_again().await?;
     comes_to(&one, &old("eve"), 200).await?;
     assert_eq!(status(&one, &old("ada")).await?, 401);
-    says(&command, &["revocations", "remove", "--user", "ada"]).await?;
+    says(&writer, &["revocations", "remove", "--user", "ada"]).await?;
     comes_to(&one, &old("ada"), 200).await
 }
 

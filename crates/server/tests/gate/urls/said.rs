@@ -222,7 +222,7 @@ const OF_POSTGRES: &[Refused] = &[
     (
         &[("DATABASE_URL", "postgres://u:hidden@db/app?schemas=tenant")],
         &[
-            "DATABASE_URL: parameter `schemas`: it is not understood, and what it asks for would be missing; remove it from the URL",
+            "DATABASE_URL: parameter `schemas`: it is not understood, and what it asks for would be missing; did you mean `schema`? Otherwise remove it from the URL",
         ],
     ),
     (

@@ -106,7 +106,17 @@ async fn what_is_heard_in_another_database_is_found() -> Result<()> {
     let installed = asking(install, &owner, &owner);
     assert_eq!(installed.code, Some(0), "{installed:?}");
     let url = reader(&postgres);
-    assert_eq!(ids(&asking(doctor_of_stores([]), &url, &url)), [""; 0]);
+    let heard = asking(doctor_of_stores([]), &url, &url);
+    assert_eq!(ids(&heard), [""; 0]);
+    let json = heard.json();
+    let asked = json["asked"].as_array().expect("a list").iter();
+    let listening = asked.filter(|asked| {
+        let what = asked["what"].as_str().unwrap_or_default();
+        what.starts_with("LISTEN_DATABASE_URL, ")
+    });
+    let answered: Vec<_> = listening.map(|asked| &asked["answered"]).collect();
+    assert_eq!(answered, [true], "{json}");
+    assert!(!json.to_string().contains("reading@"), "{json}");
     let outcome = asking(doctor_of_stores([]), &url, &postgres.url("other"));
     assert_eq!(
         findings(&outcome),
@@ -135,6 +145,14 @@ async fn revocations_that_cannot_be_read_are_found() -> Result<()> {
         findings(&outcome),
         ["revocations-unreadable: revocations in postgres"],
         "{outcome:?}"
+    );
+    let json = outcome.json();
+    let mut asked = json["asked"].as_array().expect("a list").iter();
+    let found = asked.find(|asked| asked["what"] == "revocations in postgres");
+    assert_eq!(
+        found.map(|asked| &asked["answered"]),
+        Some(&false.into()),
+        "{json}"
     );
     let installed = Tool::new(["revocations", "install"])
         .env("UPSTREAM", "http://127.0.0.1:9")

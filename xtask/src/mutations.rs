@@ -41,8 +41,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             command("cargo test --quiet --locked -p sessiongate-stores --lib simulation::");
         cargo
             .current_dir(&copy)
-            // What the sources have not changed is compiled once.
-            .env("CARGO_TARGET_DIR", root().join("target"))
+            // Not that of the repository: there cargo would take what was made of the copy for up to date.
+            .env("CARGO_TARGET_DIR", root().join("target/mutations/target"))
             .env("SCHEDULES", options.schedules.to_string())
             .env("RUST_BACKTRACE", "0");
         cargo

@@ -3,7 +3,6 @@
 //! - [`proxy_protocol`]: what proxies say in front of a connection.
 //! - [`stream_head`]: the head of a stream of HTTP/2, as a request.
 //! - [`flood`]: how many frames of HTTP/2 carry nothing.
-//! - [`fragments`]: which streams of HTTP/2 ask for a path with a `#`.
 //! - [`grpc`]: what a call says in its head.
 //! - [`websocket`]: where the frames of a WebSocket end.
 //!
@@ -11,7 +10,6 @@
 //! arguments.
 
 pub mod flood;
-pub mod fragments;
 pub mod grpc;
 pub mod proxy_protocol;
 pub mod stream_head;

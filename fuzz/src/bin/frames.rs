@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wire::{flood, fragments, websocket};
+use wire::{flood, websocket};
 
 fuzz_target!(|data: &[u8]| {
     let Some((size, bytes)) = data.split_first() else {
@@ -12,22 +12,8 @@ fuzz_target!(|data: &[u8]| {
     let size = usize::from(*size).max(1);
     // A flood takes a thousand frames.
     http2(&bytes.repeat(16), size);
-    heads(bytes, size);
     websockets(bytes, size);
 });
-
-/// Streams whose path has a `#` are the same ones in whatever pieces their heads come.
-fn heads(bytes: &[u8], size: usize) {
-    let follow = |size: usize| {
-        let (mut fragments, mut found) = (fragments::Fragments::new(1024), Vec::new());
-        fragments.follow(&[0; PREFACE], |_| unreachable!("nothing has come"));
-        for piece in bytes.chunks(size) {
-            fragments.follow(piece, |stream| found.push(stream));
-        }
-        (found, fragments.is_lost())
-    };
-    assert_eq!(follow(size), follow(bytes.len().max(1)));
-}
 
 fn http2(bytes: &[u8], size: usize) {
     let mut frames = flood::Frames::default();

@@ -8,7 +8,6 @@ mod check;
 mod endpoint;
 mod original;
 mod restrictions;
-mod unfragmented;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -24,7 +23,6 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
-use http1::Violation;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -40,7 +38,6 @@ use self::check::{CheckRequest, CheckResponse};
 use self::endpoint::{Endpoint, Refusals};
 use self::original::{Flaw, Original, Source};
 use self::restrictions::NotUnderstood;
-use self::unfragmented::{Unfragmented, Verdict};
 use super::answer;
 use super::asker::Asker;
 use super::cors::Cors;
@@ -140,19 +137,9 @@ impl Decisions {
 
     async fn serve_http2(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
         let largest_head = self.live.current().client.head.bytes;
-        let verdict = Rc::<Verdict>::default();
-        let stream = Unfragmented::new(stream, largest_head, Rc::clone(&verdict));
         let service = service_fn(|request| {
             let decisions = Rc::clone(&self);
-            // Over gRPC the path that is asked about stands in the message, where it is read as it came.
-            let has_fragment = verdict.has_fragment() && !check::is_asked(&request);
-            async move {
-                let answer = match has_fragment {
-                    true => decisions.refuse_fragment(peer),
-                    false => decisions.answer_http2(request, peer).await,
-                };
-                Ok::<_, Infallible>(answer)
-            }
+            async move { Ok::<_, Infallible>(decisions.answer_http2(request, peer).await) }
         });
         let connection = http2::Builder::new(LocalExecutor(self.tasks.clone()))
             .timer(TokioTimer::new())
@@ -165,19 +152,8 @@ impl Decisions {
             // An error means that somebody hung up, or does not speak HTTP/2.
             _ = connection.as_mut() => return,
             () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
-            () = verdict.falls() => connection.as_mut().graceful_shutdown(),
         }
         let _ = connection.await;
-    }
-
-    /// Answers a question on a connection on which a host has asked about a path with a `#`: as over HTTP/1.1.
-    fn refuse_fragment(&self, peer: IpAddr) -> Response<tonic::body::Body> {
-        let (audit, metrics) = (&self.audit, &self.metrics);
-        let violation = Violation::RequestLine;
-        let (answer, record) =
-            super::unreadable(violation, &[], Mode::Decisions, peer, audit, metrics);
-        record.handed_over(answer.body().len());
-        answer.map(|body| tonic::body::Body::new(Full::new(body)))
     }
 
     /// Answers one question of an HTTP/2 connection, which may come over gRPC.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
-use http1::{Length, Violation};
+use http1::Length;
 use socket2::SockRef;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, timeout};
@@ -37,8 +37,7 @@ pub(crate) async fn serve(proxy: Rc<Proxy>, stream: Stream, peer: IpAddr, stop: 
         (live.client, live.limits.stream_idle)
     };
     let noticed = Rc::<Noticed>::default();
-    let longest_head = most_of_head(&limits) as usize;
-    let watched = Watched::new(stream, limits.body, longest_head, Rc::clone(&noticed));
+    let watched = Watched::new(stream, limits.body, Rc::clone(&noticed));
     let handshake = terms(&limits).handshake(watched);
     // Those who never come to terms have sent no request.
     let Ok(Ok(connection)) = timeout(limits.header, handshake).await else {
@@ -141,9 +140,7 @@ impl Serving {
                     let stream = respond.stream_id().as_u32();
                     self.under_way.push(stream);
                     // In a box of its own, because a task moves what it runs several times, and that is some kilobytes.
-                    let has_fragment = self.noticed.has_fragment(stream);
-                    let answering = with.clone().answer(request, respond, has_fragment);
-                    let answering = Box::pin(answering);
+                    let answering = Box::pin(with.clone().answer(request, respond));
                     let answering = async move { (stream, answering.await) };
                     self.answering.spawn_local(answering);
                 }
@@ -244,13 +241,8 @@ struct Answering {
 }
 
 impl Answering {
-    /// Answers one request, of whose path `h2` may have dropped a fragment. Says whether its client has taken it back.
-    async fn answer(
-        self,
-        request: Request<RecvStream>,
-        respond: SendResponse<Bytes>,
-        has_fragment: bool,
-    ) -> bool {
+    /// Answers one request. Says whether its client has taken it back.
+    async fn answer(self, request: Request<RecvStream>, respond: SendResponse<Bytes>) -> bool {
         let (head, body) = request.into_parts();
         let (head, has_ended) = (Request::from_parts(head, ()), body.is_end_stream());
         let (proxy, peer) = (&self.proxy, &self.peer);
@@ -258,11 +250,7 @@ impl Answering {
             let (limits, idle, proxy) = (self.limits, self.stream_idle, Rc::clone(proxy));
             Http2Stream::new(request, body, respond, limits, idle, proxy)
         };
-        let read = match has_fragment {
-            true => Err(Violation::RequestLine),
-            false => request::read(head, has_ended, self.limits.head),
-        };
-        match read {
+        match request::read(head, has_ended, self.limits.head) {
             Ok(mut request) => {
                 let mut stream = stream(&request);
                 stream.reached = self.reached;

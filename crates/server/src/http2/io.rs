@@ -15,7 +15,6 @@ use super::flood::Window;
 use super::resets::Resets;
 use crate::patience::Patience;
 use crate::socket::Stream;
-use wire::fragments::Fragments;
 
 /// What is noticed of a client while its bytes pass.
 #[derive(Default)]
@@ -24,38 +23,12 @@ pub(super) struct Noticed {
     pub(super) floods: Cell<bool>,
     /// Streams that have been reset because of a rule that it has broken, until somebody takes them.
     pub(super) broken: Cell<Vec<u32>>,
-    /// Streams that ask for a path with a `#`, until somebody takes them.
-    fragments: Cell<Vec<u32>>,
-    /// Whether nobody knows any more which streams do.
-    is_lost: Cell<bool>,
-}
-
-impl Noticed {
-    /// Whether this stream asks for a path with a `#`, or nobody can say. Streams come in their order: of those before it none will.
-    pub(super) fn has_fragment(&self, stream: u32) -> bool {
-        let mut fragments = self.fragments.take();
-        let has_fragment = fragments.contains(&stream);
-        fragments.retain(|other| *other > stream);
-        self.fragments.set(fragments);
-        has_fragment || self.is_lost.get()
-    }
-
-    fn note_fragment(&self, stream: u32) {
-        let mut fragments = self.fragments.take();
-        fragments.push(stream);
-        if fragments.len() > MOST_FRAGMENTS {
-            self.is_lost.set(true);
-            fragments.clear();
-        }
-        self.fragments.set(fragments);
-    }
 }
 
 /// A connection whose client may neither flood it nor leave it unread.
 pub(super) struct Watched {
     stream: Stream,
     frames: Window,
-    fragments: Fragments,
     resets: Resets,
     noticed: Rc<Noticed>,
     writing: Patience,
@@ -66,17 +39,11 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Nothing has been read of it. `longest_head` is what `h2` takes of a head, in bytes.
-    pub(super) fn new(
-        stream: Stream,
-        stalled: Duration,
-        longest_head: usize,
-        noticed: Rc<Noticed>,
-    ) -> Self {
+    /// Nothing has been read of it.
+    pub(super) fn new(stream: Stream, stalled: Duration, noticed: Rc<Noticed>) -> Self {
         Self {
             stream,
             frames: Window::new(),
-            fragments: Fragments::new(longest_head),
             resets: Resets::new(),
             noticed,
             writing: Patience::default(),
@@ -151,13 +118,6 @@ impl AsyncRead for Watched {
         let before = buffer.filled().len();
         ready!(self.stream().poll_read(context, buffer))?;
         let came = &buffer.filled()[before..];
-        let Self {
-            fragments, noticed, ..
-        } = &mut *self;
-        fragments.follow(came, |stream| noticed.note_fragment(stream));
-        if fragments.is_lost() {
-            noticed.is_lost.set(true);
-        }
         if self.frames.are_too_many(came) {
             self.noticed.floods.set(true);
         }
@@ -207,9 +167,6 @@ impl AsyncWrite for Watched {
         Poll::Ready(Ok(()))
     }
 }
-
-/// Streams that ask for a path with a `#` and have not come out of `h2`, which refuses some of them itself. More than can wait there.
-const MOST_FRAGMENTS: usize = 1000;
 
 /// How long a client may take to close its side, and how many bytes it may send until then.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(1);

@@ -5,9 +5,9 @@ use http::HeaderValue;
 
 use super::talk::{self, Talk};
 use super::wire::Outcome::{Away, Reset, Status};
-use super::wire::{ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, Raw, SETTINGS};
+use super::wire::{DATA, END_HEADERS, END_STREAM, HEADERS, Raw};
 use super::wire::{block, frame, get, post, public};
-use crate::support::{gate, started};
+use crate::support::started;
 
 #[tokio::test]
 async fn each_head_against_the_rules_has_one_line() -> Result<()> {
@@ -146,124 +146,6 @@ async fn a_head_that_is_far_too_large_has_a_line_too() -> Result<()> {
         assert_eq!(line.await?["status"], status, "{times}");
     }
     assert!(echo.seen().is_empty());
-    Ok(())
-}
-
-/// A head whose path is kept in the table of the connection, from where the next one can have it.
-fn kept(stream: u32, path: &str) -> Vec<u8> {
-    let mut fields = block(&public(path)[..3]);
-    // A literal of the name with number 4, `:path`, with indexing (RFC 7541 §6.2.1).
-    fields.extend([0x44, u8::try_from(path.len()).expect("a short path")]);
-    fields.extend(path.as_bytes());
-    frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields)
-}
-
-/// A head with the newest field of that table.
-fn again(stream: u32) -> Vec<u8> {
-    let mut fields = block(&public("/")[..3]);
-    fields.push(0x80 | 62);
-    frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields)
-}
-
-#[tokio::test]
-async fn a_path_with_a_fragment_a_blank_or_a_control_byte_is_refused_as_over_http_1_1() -> Result<()>
-{
-    let (echo, gate) = started([("PUBLIC_PATHS", "/")]).await?;
-    let mut raw = Raw::open(&gate).await?;
-    let websocket = block(&[
-        (":method", "CONNECT"),
-        (":protocol", "websocket"),
-        (":scheme", "http"),
-        (":authority", "gate.example"),
-        (":path", "/ws#a"),
-    ]);
-    for (stream, bytes, refused) in [
-        (1, get(1, "/a#b"), true),
-        (3, get(3, "/a"), false),
-        (5, get(5, "/#"), true),
-        (7, get(7, "/a?b#/../admin/"), true),
-        (9, kept(9, "/kept#b"), true),
-        (11, again(11), true),
-        (13, kept(13, "/kept"), false),
-        (15, again(15), false),
-        (17, post(17, "/a#b", &[("content-length", "0")]), true),
-        (19, frame(HEADERS, END_HEADERS, 19, &websocket), true),
-        (21, get(21, "/a%23b"), false),
-    ] {
-        raw.write(&bytes).await?;
-        let status = if refused { 400 } else { 200 };
-        assert_eq!(raw.outcome(stream).await?, Status(status), "{stream}");
-    }
-    let seen: Vec<_> = echo
-        .seen()
-        .iter()
-        .map(|seen| seen.path().to_owned())
-        .collect();
-    assert_eq!(seen, ["/a", "/kept", "/kept", "/a%23b"]);
-    let mut lines = 0;
-    gate.wait_for_audit(|line| {
-        lines += usize::from(line["reason"] == "malformed_request" && line["status"] == 400);
-        lines == 7
-    })
-    .await?;
-    for (path, authority) in [
-        ("/a b", "gate.example"),
-        ("/a\tb", "gate.example"),
-        ("/\u{1}", "gate.example"),
-        ("/\u{7f}", "gate.example"),
-        ("/", "gate.example#a"),
-        ("/", "gate example"),
-    ] {
-        let mut raw = Raw::open(&gate).await?;
-        let mut fields = public(path);
-        fields[2] = (":authority", authority);
-        raw.write(&frame(
-            HEADERS,
-            END_HEADERS | END_STREAM,
-            1,
-            &block(&fields),
-        ))
-        .await?;
-        let outcome = raw.outcome(1).await?;
-        let is_refused = matches!(
-            outcome,
-            Status(400) | Reset(PROTOCOL_ERROR) | Away(PROTOCOL_ERROR)
-        );
-        ensure!(is_refused, "{path:?} {authority:?}: {outcome:?}");
-    }
-    assert_eq!(echo.seen().len(), 4);
-    Ok(())
-}
-
-#[tokio::test]
-async fn no_question_is_granted_on_a_connection_on_which_a_path_with_a_fragment_came() -> Result<()>
-{
-    let gate = gate("http://127.0.0.1:9")
-        .env("PUBLIC_PATHS", "/")
-        .env("AUTH_LISTEN", "127.0.0.1:0")
-        .start()
-        .await?;
-    let hello = [
-        PREFACE,
-        &frame(SETTINGS, 0, 0, &[]),
-        &frame(SETTINGS, ACK, 0, &[]),
-    ]
-    .concat();
-    for (first, then) in [("/auth/envoy/a#/../b", 400), ("/auth/envoy/a", 200)] {
-        let mut raw = Raw::connect(gate.decisions_port()?).await?;
-        let bytes = [&hello[..], &get(1, first), &get(3, "/auth/envoy/c")].concat();
-        raw.write(&bytes).await?;
-        let mut statuses = Vec::new();
-        while statuses.len() < 2 {
-            let answer = raw.until(|frame| frame.kind == HEADERS).await?;
-            statuses.push((answer.stream, answer.status()));
-        }
-        statuses.sort_unstable();
-        assert_eq!(statuses, [(1, then), (3, then)], "{first}");
-        if then == 400 {
-            raw.until(|frame| frame.kind == GOAWAY).await?;
-        }
-    }
     Ok(())
 }
 

@@ -194,7 +194,7 @@ impl Frame {
     }
 
     /// The status, which the gate writes first: indexed, or a literal with an indexed name (RFC 7541 appendix A).
-    pub(crate) fn status(&self) -> u16 {
+    fn status(&self) -> u16 {
         let is_size_update = |byte: &&u8| **byte & 0xe0 == 0x20;
         let skipped = self.payload.iter().take_while(is_size_update).count();
         match self.payload[skipped..] {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::questions::Asked;
@@ -22,7 +22,7 @@ use crate::step::clock;
 /// Measures so many passes, in each of which every user asks once.
 ///
 /// # Errors
-/// When a request is refused, or the machine does not keep the pace.
+/// When a request is refused.
 pub(super) fn run(
     lab: &Lab,
     sides: &[Side<'_>; 2],
@@ -56,6 +56,7 @@ pub(super) fn run(
     for side in sides {
         side.hears()?;
     }
+    let due = (users * scale.passes) as f64;
     let row = |index: usize| {
         let process = [sides[index].process()];
         let cpu = cpu_after.seconds(&process) - cpu_before.seconds(&process);
@@ -77,7 +78,7 @@ pub(super) fn run(
             rows[1].rate / rows[0].rate,
             rows[1].cpu / rows[0].cpu,
         ),
-        notes: notes(users, elapsed),
+        notes: notes(users, elapsed, requests.map(|requests| requests / due)),
         figures: HashMap::from([("fewer", rows[0].questions() / rows[1].questions())]),
         details: json!({"seconds": elapsed, "gates": rows.map(|row| row.json()), "passes": passes}),
     })
@@ -99,17 +100,10 @@ fn pass(lab: &Lab, sides: &[Side<'_>; 2], file: &Path, users: usize) -> Result<[
             seconds: AGAIN,
             folder: lab.folder(),
         };
-        let answered = Load::Paced {
+        let load = Load::Paced {
             connections: CONNECTIONS,
-        }
-        .run(&order)?;
-        let due = users as f64 * KEPT - f64::from(CONNECTIONS);
-        ensure!(
-            answered.requests >= due,
-            "this machine does not keep the pace: {} of {users} requests in {AGAIN} s",
-            answered.requests
-        );
-        Ok(answered)
+        };
+        load.run(&order)
     };
     let [first, second] = scope(|scope| {
         let asking = [0, 1].map(|index| scope.spawn(move || ask(&sides[index])));
@@ -124,7 +118,8 @@ pub(super) fn asked(sides: &[Side<'_>; 2]) -> Result<[Asked; 2]> {
     Ok([sides[0].asked()?, sides[1].asked()?])
 }
 
-fn notes(users: usize, elapsed: f64) -> Vec<String> {
+/// What a reader must know; `kept` is how much was answered of what was due.
+fn notes(users: usize, elapsed: f64, kept: [f64; 2]) -> Vec<String> {
     let mut notes = vec![format!(
         "Questions to Redis and to PostgreSQL for 1,000 requests, as the servers count them, with those that prove that the \
          channels are heard. Both gates are asked at the same time, {} requests/s each, for {elapsed:.0} s, after everybody has \
@@ -133,6 +128,13 @@ fn notes(users: usize, elapsed: f64) -> Vec<String> {
         thousands(users as f64 / f64::from(AGAIN)),
         1e6 / users as f64
     )];
+    let kept = kept[0].min(kept[1]);
+    if kept < KEPT {
+        notes.push(format!(
+            "LATE: the machine did not keep the pace. Of the requests that were due {:.1} % could be sent.",
+            kept * 100.0
+        ));
+    }
     if elapsed < ENOUGH {
         notes.push(format!(
             "SHORT: what is remembered for {REMEMBERED} s is asked for again in turn from Redis and from PostgreSQL, which takes \
@@ -142,7 +144,7 @@ fn notes(users: usize, elapsed: f64) -> Vec<String> {
     notes
 }
 
-/// Of the requests that are due, those that must be answered.
+/// With a smaller share of the requests that are due, some users come again later than the table says.
 const KEPT: f64 = 0.99;
 
 /// After so many seconds everybody has been asked for again from Redis, and once more from PostgreSQL, because Redis had forgotten as

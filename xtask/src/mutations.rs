@@ -197,12 +197,6 @@ const MUTATIONS: &[Mutation] = &[
         after: "entry.trusted_until += 60_000_000_000;\n            EntryAction::Retain(std::mem::take(&mut entry.early) > 0)",
     },
     Mutation {
-        what: "times are made longer in place of shorter",
-        file: "process.rs",
-        before: "time.saturating_sub(self.part_of(time / 10))",
-        after: "time + self.part_of(time / 10)",
-    },
-    Mutation {
         what: "what was heard to have changed counts while the truth is down",
         file: "memory.rs",
         before: "entry.found.filter(|_| !is_late && !was_heard())",

@@ -1,24 +1,16 @@
 -- Load for wrk with more users than it has room for. From the environment:
---   BENCH_HEADERS  a file with one `Name: value` a line, sent with every request
+--   BENCH_COMMON   the path of common.lua, which says what else is read
 --   BENCH_COOKIES  a file with one Cookie header a line, all of the same length
 --   BENCH_LENGTH   that length, without the end of the line
 --   BENCH_COUNT    how many of them are sent, from the first on, in turn
 --   BENCH_THREADS  how many threads wrk has: each sends a part of them, so that every one comes again after the same time
 
-local threads = 0
-function setup(thread)
-   thread:set("number", threads)
-   threads = threads + 1
-end
+dofile(os.getenv("BENCH_COMMON"))
 
 local length = tonumber(os.getenv("BENCH_LENGTH"))
 local cookies, before, after, first, count, at
 
 function init()
-   for line in io.lines(os.getenv("BENCH_HEADERS")) do
-      local name, value = line:match("^([^:]+): (.*)$")
-      wrk.headers[name] = value
-   end
    -- What stands before and after the cookie is the same in every request.
    wrk.headers["Cookie"] = "COOKIE"
    before, after = wrk.format():match("^(.*)COOKIE(.*)$")
@@ -40,14 +32,4 @@ function request()
    local cookie = cookies:read(length)
    cookies:read(1)
    return before .. cookie .. after
-end
-
--- One line that a program reads.
-function done(summary, latency)
-   local errors = summary.errors
-   print(string.format(
-      'BENCH {"requests": %d, "microseconds": %d, "statuses_above_399": %d, "socket_errors": %d, "p50": %d, "p99": %d}',
-      summary.requests, summary.duration, errors.status,
-      errors.connect + errors.read + errors.write + errors.timeout,
-      latency:percentile(50), latency:percentile(99)))
 end

@@ -1,22 +1,13 @@
 -- Load for wrk. From the environment:
---   BENCH_HEADERS  a file with one `Name: value` a line, sent with every request
+--   BENCH_COMMON   the path of common.lua, which says what else is read
 --   BENCH_COOKIES  a file with one Cookie header a line, sent in turn; empty for none
 -- With more than one cookie each request is built beforehand, once, in every thread.
 
-for line in io.lines(os.getenv("BENCH_HEADERS")) do
-   local name, value = line:match("^([^:]+): (.*)$")
-   wrk.headers[name] = value
-end
+dofile(os.getenv("BENCH_COMMON"))
 
 local cookies = {}
 for line in io.lines(os.getenv("BENCH_COOKIES")) do
    cookies[#cookies + 1] = line
-end
-
-local threads = 0
-function setup(thread)
-   thread:set("number", threads)
-   threads = threads + 1
 end
 
 if #cookies == 1 then
@@ -36,14 +27,4 @@ elseif #cookies > 1 then
       at = at % #requests + 1
       return requests[at]
    end
-end
-
--- One line that a program reads.
-function done(summary, latency)
-   local errors = summary.errors
-   print(string.format(
-      'BENCH {"requests": %d, "microseconds": %d, "statuses_above_399": %d, "socket_errors": %d, "p50": %d, "p99": %d}',
-      summary.requests, summary.duration, errors.status,
-      errors.connect + errors.read + errors.write + errors.timeout,
-      latency:percentile(50), latency:percentile(99)))
 end

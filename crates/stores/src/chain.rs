@@ -210,13 +210,12 @@ impl<T: Truth> Chain<T> {
                     lookup
                 }
                 Err(error) => {
-                    let (backing, lease) = match backing {
-                        Backing::Lease(lease) => (Backing::Nothing, Some(lease)),
-                        Backing::Cache(_) | Backing::Doubted(..) | Backing::Nothing => {
-                            (backing, None)
-                        }
+                    let (doubted, lease) = match backing {
+                        Backing::Doubted(ticket, found) => (Some((ticket, found)), None),
+                        Backing::Lease(lease) => (None, Some(lease)),
+                        Backing::Cache(_) | Backing::Nothing => (None, None),
                     };
-                    let stale = self.stale(&key, error, backing);
+                    let stale = self.stale(&key, error, doubted);
                     flight.land(stale.map_or(answer, Ok));
                     if let (Some(cache), Some(lease)) = (&self.cache, lease) {
                         // Another node may reach the truth, and could write nothing there for as long as the lease lasts.

@@ -47,7 +47,7 @@ impl Database {
         database: &DatabaseSettings,
         pools: &Pools,
     ) -> (Self, DatabaseLease) {
-        let trial = pools.process().trial.clone();
+        let trial = pools.trial().clone();
         match &database.url {
             DatabaseUrl::Postgres(server) => {
                 let lease = pools.postgres(server, database);

@@ -102,8 +102,8 @@ fn both(lab: &Lab, earlier: &Path, scale: Scale) -> Result<(Found, Result<Found>
     for side in &sides {
         side.verify(&sessions)?;
     }
-    let paced = pace::run(lab, &sides, &sessions, scale)?;
-    let flooded = flood::run(lab, &sides, &sessions, scale).and_then(|found| {
+    let paced = pace::run(&sides, &sessions, scale)?;
+    let flooded = flood::run(&sides, &sessions, scale).and_then(|found| {
         // A gate that only remembers for long would do as well up to here.
         sides[1].forgets_who_is_deleted(&sessions)?;
         Ok(found)

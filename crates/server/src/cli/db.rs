@@ -98,15 +98,14 @@ fn watched(config: &Config) -> Result<Vec<Watched<'_>>> {
             None => groups.push((database, vec![settings])),
         }
     }
-    if groups.is_empty()
-        && let Some(file) = sqlite_of(config)
-    {
-        bail!(
-            "the database is SQLite, in {file}, which says no changes, so there is nothing here to install, to look at or to remove: \
-             `sessiongate db` is for triggers in PostgreSQL. How long an answer of this database counts, MEMORY_CACHE_TTL says"
-        );
-    }
     if groups.is_empty() {
+        if let Some(file) = sqlite_of(config) {
+            bail!(
+                "the database is SQLite, in {file}, which says no changes, so there is nothing here to install, to look at or to \
+                 remove: `sessiongate db` is for triggers in PostgreSQL. How long an answer of this database counts, \
+                 MEMORY_CACHE_TTL says"
+            );
+        }
         bail!(
             "no PostgreSQL is asked for users or sessions: set DATABASE_URL, and ENABLE_DB_CHECK=true or a session store in the \
              database"

@@ -273,7 +273,6 @@ impl RedisUrl {
 const MALFORMED: &str =
     "not a URL of the form redis://[user[:password]@]host[:port][/database number]";
 
-/// About pools, times and names, of ioredis, go-redis, redis-py and others: without capitals, `-` and `_`.
 /// The parameters that are obeyed, without `-` and `_`.
 const NAMES: [&str; 9] = [
     "database",
@@ -287,6 +286,7 @@ const NAMES: [&str; 9] = [
     "username",
 ];
 
+/// About pools, times and names, of ioredis, go-redis, redis-py and others: without capitals, `-` and `_`.
 const HARMLESS: [&str; 22] = [
     "allowusernameinuri",
     "clientname",

@@ -169,14 +169,16 @@ fn warnings<'a>(
     let warnings = config.warnings.iter();
     warnings
         .filter(move |warning| !is_told(warning))
-        .map(|warning| Finding::new(&checks::START_UP_WARNING, subject(warning), warning.clone()))
+        .map(|warning| start_up_warning(warning))
 }
 
 /// What may be misspelt, and so be why something is missing.
 pub(super) fn misspelt(notes: &[String]) -> impl Iterator<Item = Finding> {
-    notes
-        .iter()
-        .map(|note| Finding::new(&checks::START_UP_WARNING, subject(note), note.clone()))
+    notes.iter().map(|note| start_up_warning(note))
+}
+
+fn start_up_warning(warning: &str) -> Finding {
+    Finding::new(&checks::START_UP_WARNING, subject(warning), warning)
 }
 
 /// The setting or realm with which a warning begins.

@@ -124,10 +124,8 @@ impl Found {
             return;
         }
         let failure = survey_changes(stores, &pools, LISTENING).await;
-        let found = failure
-            .clone()
-            .map(|why| Finding::new(&checks::CHANGES_NOT_HEARD, "LISTEN_DATABASE_URL", why));
-        self.findings.extend(found);
+        let (check, subject) = (&checks::CHANGES_NOT_HEARD, "LISTEN_DATABASE_URL");
+        self.failed(check, subject, failure.as_deref());
         self.asked.push(Asked {
             what,
             failure,
@@ -143,10 +141,7 @@ impl Found {
         store.close().await;
         let what = format!("revocations in {}", settings.place.source());
         let failure = read.err().map(|error| error.to_string());
-        let found = failure
-            .clone()
-            .map(|why| Finding::new(&checks::REVOCATIONS_UNREADABLE, &*what, why));
-        self.findings.extend(found);
+        self.failed(&checks::REVOCATIONS_UNREADABLE, &what, failure.as_deref());
         if let Some(limit) = settings.place.timeout() {
             self.asked.push(Asked {
                 what,
@@ -194,15 +189,18 @@ impl Found {
         failure: Option<String>,
         limit: Duration,
     ) {
-        let found = failure
-            .clone()
-            .map(|failure| Finding::new(unreachable, what, failure));
-        self.findings.extend(found);
+        self.failed(unreachable, what, failure.as_deref());
         self.asked.push(Asked {
             what: what.to_owned(),
             failure,
             limit,
         });
+    }
+
+    /// Notes why something could not be had, if it could not.
+    fn failed(&mut self, check: &'static Check, subject: &str, failure: Option<&str>) {
+        let found = failure.map(|why| Finding::new(check, subject, why));
+        self.findings.extend(found);
     }
 }
 

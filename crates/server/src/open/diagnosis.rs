@@ -157,19 +157,19 @@ pub(super) fn of_nothing(question: &Question<'_>) -> Option<String> {
             Some(identity.elsewhere(&name))
         })
     };
-    // Where the cookie has a name of its own, one of a usual name may be another app's, and what opens says more.
-    if question.recognised.cookie_name.is_some()
-        && let Some(identified) = identified()
-    {
-        return Some(identified);
-    }
-    if let Some((name, library, option)) = default_of_another(question, &pasted) {
-        return Some(format!(
+    let of_another = || {
+        let (name, library, option) = default_of_another(question, &pasted)?;
+        Some(format!(
             "there is the cookie {name}, in which {library} keeps its session; give `{option}`"
-        ));
-    }
-    if let Some(identified) = identified() {
-        return Some(identified);
+        ))
+    };
+    // Where the cookie has a name of its own, one of a usual name may be another app's, and what opens says more.
+    let told = match question.recognised.cookie_name.is_some() {
+        true => identified().or_else(of_another),
+        false => of_another().or_else(identified),
+    };
+    if told.is_some() {
+        return told;
     }
     if let Some(name) = pasted.names().find(|name| pasted.is_emptied(name)) {
         return Some(format!(

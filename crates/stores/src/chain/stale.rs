@@ -10,7 +10,7 @@ use super::super::cache::Hit;
 use super::super::changes::Ticket;
 use super::super::fact::Fact as _;
 use super::super::memory::Asked;
-use super::{Backing, Chain, POSTGRES, Truth};
+use super::{Chain, POSTGRES, Truth};
 
 /// What the operator wants while the database gives no answer, and whether it has come to that.
 #[derive(Debug)]
@@ -92,14 +92,15 @@ impl<T: Truth> Chain<T> {
     /// What counts while the database gives no answer, if the operator wants that: what existed when it was last asked, unless
     /// something was heard of it since. It is not kept, so that the database is asked each time.
     ///
-    /// Redis may have what another node was told that still reaches the database, or did so for longer. That takes the place of
-    /// what memory has where it is surely newer; and nobody is let in where it is "no such thing". Memory forgets what it has
-    /// then, so that this does not come back when Redis has forgotten.
+    /// `in_redis` is what Redis has, and a ticket before which the truth was not asked for it. It may be what another node was told
+    /// that still reaches the database, or did so for longer. It takes the place of what memory has where it is surely newer; and
+    /// nobody is let in where it is "no such thing". Memory forgets what it has then, so that this does not come back when Redis has
+    /// forgotten.
     pub(super) fn stale(
         &self,
         key: &str,
         error: &StoreError,
-        backing: Backing<T::Fact>,
+        in_redis: Option<(Ticket, Option<T::Fact>)>,
     ) -> Option<Lookup<T::Fact>> {
         let beyond = self.outage.stale_if_down;
         if beyond.is_zero() || error.store() == Source::Redis {
@@ -110,17 +111,12 @@ impl<T: Truth> Chain<T> {
             // It was asked for again before its time was over.
             return Some(recalled.lookup);
         }
-        let in_redis = match backing {
-            Backing::Doubted(_, None) => {
-                self.memory.remove(key);
-                None
-            }
-            Backing::Doubted(ticket, found) => {
-                self.memory.remove_older(key, ticket);
-                found
-            }
-            Backing::Cache(_) | Backing::Lease(_) | Backing::Nothing => None,
-        };
+        match &in_redis {
+            Some((_, None)) => self.memory.remove(key),
+            Some((ticket, Some(_))) => self.memory.remove_older(key, *ticket),
+            None => {}
+        }
+        let in_redis = in_redis.and_then(|(_, found)| found);
         let in_memory = self.memory.stale(key, now, beyond);
         let lookup = Lookup {
             found: Some(in_memory.or(in_redis)?),

@@ -46,8 +46,8 @@ pub(super) struct Cluster {
     jitter: Jitter,
     state: watch::Sender<State>,
     look_soon: Notify,
-    /// Whether it is known who holds what.
     trial: Trial,
+    /// Whether it is known who holds what.
     health: Health,
 }
 

@@ -97,8 +97,8 @@ struct Timetable {
 }
 
 impl Timetable {
-    /// Sends these requests in turn, each when it is due, until the end, and sees the last answers come in. Gives the time for which those had been waiting
-    /// in the end that could not be sent, because an answer was missing.
+    /// Sends these requests in turn, each when it is due, until the end, and sees the last answers come in. Gives the time for
+    /// which those had been waiting in the end that could not be sent, because an answer was missing.
     fn send(&self, lanes: &[Arc<Lane>], requests: &[Vec<u8>]) -> Result<Vec<Duration>> {
         let mut requests = requests.iter().cycle();
         let start = lanes.first().context("a lane")?.start;

@@ -52,9 +52,11 @@ fn load(
     let mut wrk = command(&format!(
         "prlimit --nofile=8192: {pinned} wrk -t{THREADS} -c{connections} -d{seconds}s --timeout 10s --latency"
     ));
+    let scripts = root().join("bench");
     wrk.arg("-s")
-        .arg(root().join("bench").join(script))
+        .arg(scripts.join(script))
         .arg(format!("{scheme}://{}{}", order.address, order.path))
+        .env("BENCH_COMMON", scripts.join("common.lua"))
         .env("BENCH_HEADERS", headers)
         .env("BENCH_COOKIES", order.cookies);
     more(&mut wrk);

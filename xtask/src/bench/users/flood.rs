@@ -10,8 +10,7 @@ use super::sessions::Sessions;
 use super::side::Side;
 use super::{AGAIN, CONNECTIONS, Row, Scale, table};
 use crate::bench::cpu::Snapshot;
-use crate::bench::lab::Lab;
-use crate::bench::load::{Load, Order};
+use crate::bench::load::Load;
 use crate::bench::measure::{Figures, Metric, median, settle};
 use crate::bench::report::DISTURBED;
 use crate::bench::trial::Found;
@@ -20,19 +19,14 @@ use crate::bench::trial::Found;
 ///
 /// # Errors
 /// When a request is refused.
-pub(super) fn run(
-    lab: &Lab,
-    sides: &[Side<'_>; 2],
-    sessions: &Sessions,
-    scale: Scale,
-) -> Result<Found> {
+pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: Scale) -> Result<Found> {
     for side in sides {
         eprintln!("bench:   {} meets everybody", side.way.name());
         side.meet(sessions, sessions.count)?;
     }
     // The round that does not count says how many users are to come.
     let users = |side| {
-        let rate = measure(lab, side, sessions, sessions.count, scale.seconds)?
+        let rate = measure(side, sessions, sessions.count, scale.seconds)?
             .figures
             .rate;
         anyhow::Ok(users_at(rate, sessions.count))
@@ -42,7 +36,7 @@ pub(super) fn run(
     let mut rounds = [const { Vec::new() }; 2];
     for _ in 0..scale.rounds {
         for ((side, users), rounds) in sides.iter().zip(users).zip(&mut rounds) {
-            rounds.push(measure(lab, side, sessions, users, scale.seconds)?);
+            rounds.push(measure(side, sessions, users, scale.seconds)?);
         }
     }
     let after = asked(sides)?;
@@ -104,26 +98,8 @@ impl Round {
 }
 
 /// Has the first so many users ask in turn.
-fn measure(
-    lab: &Lab,
-    side: &Side<'_>,
-    sessions: &Sessions,
-    users: usize,
-    seconds: u32,
-) -> Result<Round> {
-    let order = Order {
-        address: &side.address,
-        speaks_tls: false,
-        path: "/",
-        headers: &[],
-        cookies: &sessions.file,
-        call: &[],
-        refused: false,
-        cores: None,
-        rate: f64::INFINITY,
-        seconds,
-        folder: lab.folder(),
-    };
+fn measure(side: &Side<'_>, sessions: &Sessions, users: usize, seconds: u32) -> Result<Round> {
+    let order = side.order(&sessions.file, f64::INFINITY, seconds);
     let load = Load::WrkInTurn {
         connections: CONNECTIONS,
         cookies: users,

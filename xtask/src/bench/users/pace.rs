@@ -13,8 +13,7 @@ use super::sessions::Sessions;
 use super::side::{REMEMBERED, Side};
 use super::{AGAIN, CONNECTIONS, Row, Scale, table};
 use crate::bench::cpu::Snapshot;
-use crate::bench::lab::Lab;
-use crate::bench::load::{Answered, Load, Order};
+use crate::bench::load::{Answered, Load};
 use crate::bench::report::thousands;
 use crate::bench::trial::Found;
 use crate::step::clock;
@@ -23,12 +22,7 @@ use crate::step::clock;
 ///
 /// # Errors
 /// When a request is refused.
-pub(super) fn run(
-    lab: &Lab,
-    sides: &[Side<'_>; 2],
-    sessions: &Sessions,
-    scale: Scale,
-) -> Result<Found> {
+pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: Scale) -> Result<Found> {
     let users = scale.paced_users.min(sessions.count);
     let file = sessions.first(users)?;
     for side in sides {
@@ -40,7 +34,7 @@ pub(super) fn run(
     let mut requests = [0.0; 2];
     let mut passes = Vec::new();
     for number in 1..=scale.passes {
-        let answered = pass(lab, sides, &file, users)?;
+        let answered = pass(sides, &file, users)?;
         for (requests, answered) in requests.iter_mut().zip(&answered) {
             *requests += answered.requests;
         }
@@ -85,21 +79,9 @@ pub(super) fn run(
 }
 
 /// Has every user ask both gates once.
-fn pass(lab: &Lab, sides: &[Side<'_>; 2], file: &Path, users: usize) -> Result<[Answered; 2]> {
+fn pass(sides: &[Side<'_>; 2], file: &Path, users: usize) -> Result<[Answered; 2]> {
     let ask = |side: &Side<'_>| {
-        let order = Order {
-            address: &side.address,
-            speaks_tls: false,
-            path: "/",
-            headers: &[],
-            cookies: file,
-            call: &[],
-            refused: false,
-            cores: None,
-            rate: users as f64 / f64::from(AGAIN),
-            seconds: AGAIN,
-            folder: lab.folder(),
-        };
+        let order = side.order(file, users as f64 / f64::from(AGAIN), AGAIN);
         let load = Load::Paced {
             connections: CONNECTIONS,
         };

@@ -14,6 +14,7 @@ use super::questions::Asked;
 use super::sessions::{Sessions, cookie, parts, user};
 use crate::bench::http::{Address, Connection, get};
 use crate::bench::lab::Lab;
+use crate::bench::load::Order;
 use crate::bench::service::{Program, Service};
 use crate::step::{clock, command, output};
 
@@ -139,6 +140,23 @@ impl<'a> Side<'a> {
             address,
             admin,
         })
+    }
+
+    /// Requests of those whose cookies are in this file: so many a second, for so many seconds.
+    pub(super) fn order<'o>(&'o self, cookies: &'o Path, rate: f64, seconds: u32) -> Order<'o> {
+        Order {
+            address: &self.address,
+            speaks_tls: false,
+            path: "/",
+            headers: &[],
+            cookies,
+            call: &[],
+            refused: false,
+            cores: None,
+            rate,
+            seconds,
+            folder: self.lab.folder(),
+        }
     }
 
     /// The number of its process.

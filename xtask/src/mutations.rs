@@ -145,8 +145,8 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "an answer is kept although something was heard since its question",
         file: "chain.rs",
-        before: "        if has_missed || changes.said(self.truth.channels(), asked.ticket, stripes) {\n            return Kept::Unsure;",
-        after: "        if has_missed {\n            return Kept::Unsure;",
+        before: "        if has_missed || was_told || changes.said(channels, asked.ticket, stripes) {\n            return Kept::Unsure;",
+        after: "        if has_missed || was_told {\n            return Kept::Unsure;",
     },
     Mutation {
         what: "an answer is kept although its lease was taken away",
@@ -157,8 +157,8 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "somebody joins a flight that began before a change",
         file: "chain.rs",
-        before: "let is_current = |asked| !changes.said(self.truth.channels(), asked, stripes);",
-        after: "let is_current = |_| true || changes.said(self.truth.channels(), ticket, stripes);",
+        before: "            !was_told && !changes.said(channels, asked, stripes)",
+        after: "            !was_told || !changes.said(channels, asked, stripes)",
     },
     Mutation {
         what: "what Redis has is believed although the database has said more",
@@ -181,8 +181,32 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "what is heard of a key whose question is under way is ignored",
         file: "chain.rs",
-        before: "if self.flights.is_under_way(&key) || self.memory.has(&key) {",
-        after: "if self.memory.has(&key) {",
+        before: "                self.flights.tell(&key, changes.ticket(now));\n",
+        after: "",
+    },
+    Mutation {
+        what: "what Redis says of a key leaves memory as it is",
+        file: "chain.rs",
+        before: "                self.memory.forget(&key);\n",
+        after: "",
+    },
+    Mutation {
+        what: "an answer is kept although its key was heard of while it was written",
+        file: "single_flight.rs",
+        before: "keep(!progress.is_superseded && !progress.was_told(ticket));",
+        after: "keep(!progress.is_superseded);",
+    },
+    Mutation {
+        what: "a flight that is told nothing any more keeps its answer",
+        file: "single_flight.rs",
+        before: "keep(!progress.is_superseded && !progress.was_told(ticket));",
+        after: "keep(!progress.was_told(ticket));",
+    },
+    Mutation {
+        what: "what was forgotten counts while the truth is down",
+        file: "memory.rs",
+        before: "            entry.trusted_until == FORGOTTEN\n                || ",
+        after: "            ",
     },
     Mutation {
         what: "what is due is repeated whatever was heard",

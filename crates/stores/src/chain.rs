@@ -28,7 +28,7 @@ use super::memory::{Asked, Memory, Recalled};
 use super::process::Clock;
 use super::record::Recorded;
 use super::reporter::Reporter;
-use super::single_flight::{Answer, Flight, Rank, Seat, SingleFlight, Wait};
+use super::single_flight::{Answer, Flight, Progress, Rank, Seat, SingleFlight, Wait};
 use super::{Asked as AskedFor, Change, ChangeListener, Outcome};
 
 /// Where it is decided what exists.
@@ -177,7 +177,12 @@ impl<T: Truth> Chain<T> {
         let ticket = changes.ticket(self.clock.monotonic());
         // Whom an answer names is not known before it is there.
         let stripes = changes.stripes(key, None);
-        let is_current = |asked| !changes.said(self.truth.channels(), asked, stripes);
+        let channels = self.truth.channels();
+        let is_current = |others: Progress| {
+            let asked = others.asked();
+            let was_told = channels.redis && others.was_told(asked);
+            !was_told && !changes.said(channels, asked, stripes)
+        };
         match self.flights.join(key, rank, ticket, is_current) {
             Seat::Full => None,
             Seat::Passenger(wait) => Some(wait),
@@ -198,7 +203,7 @@ impl<T: Truth> Chain<T> {
             let asked = Asked {
                 at,
                 now: self.clock.now(),
-                ticket: flight.asked(),
+                ticket: flight.progress().asked(),
                 was_heard: !self.memory.changes.is_deaf(at),
             };
             let (answer, backing) = self.ask(&key, &question, asked).await;
@@ -225,7 +230,7 @@ impl<T: Truth> Chain<T> {
                 }
             };
             let found = lookup.found.as_ref();
-            let kept = self.keep(&key, found, asked, backing).await;
+            let kept = self.keep(&flight, found, asked, backing).await;
             if kept == Kept::Unsure && found.is_none() {
                 self.memory.remove(&key);
             }
@@ -259,18 +264,20 @@ impl<T: Truth> Chain<T> {
     /// so that what Redis says of our own writing takes nothing from memory but the next question.
     async fn keep(
         &self,
-        key: &str,
+        flight: &Flight<T::Fact>,
         found: Option<&T::Fact>,
         asked: Asked,
         backing: Backing<T::Fact>,
     ) -> Kept {
-        let changes = &self.memory.changes;
+        let (key, changes) = (flight.key(), &self.memory.changes);
         // Before anything is looked at, so that whatever is heard from now on counts.
         let now = self.clock.monotonic();
         let stripes = changes.stripes(key, found.and_then(|fact| fact.subject()));
         // A process that was stopped in between may not know yet what it has missed.
         let has_missed = asked.was_heard && changes.is_deaf(now);
-        if has_missed || changes.said(self.truth.channels(), asked.ticket, stripes) {
+        let channels = self.truth.channels();
+        let was_told = channels.redis && flight.progress().was_told(asked.ticket);
+        if has_missed || was_told || changes.said(channels, asked.ticket, stripes) {
             return Kept::Unsure;
         }
         let (asked, left) = match (backing, &self.cache) {
@@ -294,7 +301,10 @@ impl<T: Truth> Chain<T> {
             true => left.unwrap_or_default(),
             false => Duration::MAX,
         };
-        self.memory.remember(key, found, asked, now, at_most);
+        flight.keep(asked.ticket, |is_current| {
+            let memory = &self.memory;
+            memory.remember(key, found, asked, now, at_most, is_current);
+        });
         Kept::Yes
     }
 
@@ -416,7 +426,9 @@ impl<T: Truth> Hears for Chain<T> {
 }
 
 impl<T: Truth> Chain<T> {
-    /// Most of what is said concerns keys that nobody here knows, and a stripe is shared.
+    /// Redis names every key that is written or ends, and so by far the most of what it says is no change. So a word about a key takes
+    /// that key from memory and no other, which a [stripe](super::changes) would. Else a million users, each of them written once in ten minutes,
+    /// would have one another forgotten all the time.
     fn hear_of_redis(&self, redis_key: &[u8], now: Instant) {
         let changes = &self.memory.changes;
         let cached = self
@@ -429,11 +441,10 @@ impl<T: Truth> Chain<T> {
         };
         match concerned {
             None => {}
-            // In this order: a flight that has landed has left its answer in memory.
+            // In this order: a flight that was not told has left its answer in memory.
             Some(Concerned::Key(key)) => {
-                if self.flights.is_under_way(&key) || self.memory.has(&key) {
-                    changes.forget(Channel::Redis, &key, now);
-                }
+                self.flights.tell(&key, changes.ticket(now));
+                self.memory.forget(&key);
                 self.listener.changed(match T::Fact::ASKED {
                     AskedFor::Session => Change::Session(&key),
                     AskedFor::User => Change::User(&key),

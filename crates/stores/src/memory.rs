@@ -31,7 +31,7 @@ pub(super) struct Memory<F> {
 #[derive(Clone, Debug)]
 struct Entry<F> {
     found: Option<F>,
-    /// Until when it is trusted, as [`Changes::nanos`].
+    /// Until when it is trusted, as [`Changes::nanos`]; or [`FORGOTTEN`].
     trusted_until: u64,
     ticket: Ticket,
     /// How long before its end it is due, in units of [`EARLY`]. Zero: it is not, or somebody has seen to it.
@@ -125,8 +125,10 @@ impl<F: Fact> Memory<F> {
         let beyond = u64::try_from(beyond.as_nanos()).unwrap_or(u64::MAX);
         let is_late = self.changes.nanos(now) >= entry.trusted_until.saturating_add(beyond);
         let was_heard = || {
-            self.changes
-                .said(Channels::ALL, entry.ticket, entry.stripes)
+            entry.trusted_until == FORGOTTEN
+                || self
+                    .changes
+                    .said(Channels::ALL, entry.ticket, entry.stripes)
         };
         entry.found.filter(|_| !is_late && !was_heard())
     }
@@ -138,13 +140,29 @@ impl<F: Fact> Memory<F> {
         entry.is_some_and(|entry| entry.found.is_some())
     }
 
+    /// Does not trust what is known under `key` any more, and nothing else. That there was something stays
+    /// [known](Memory::knew).
+    pub(super) fn forget(&self, key: &str) {
+        let Some(entries) = &self.entries else {
+            return;
+        };
+        // Most keys that are heard of are nobody's here, and looking does not need the writers' lock.
+        if entries.contains_key(key) {
+            let _ = entries.entry(&Box::from(key), Some(Duration::ZERO), |_, entry| {
+                entry.trusted_until = FORGOTTEN;
+                EntryAction::Retain(())
+            });
+        }
+    }
+
     /// Whether anything is kept under `key`, trusted or not.
-    pub(super) fn has(&self, key: &str) -> bool {
+    #[cfg(test)]
+    fn has(&self, key: &str) -> bool {
         let entries = self.entries.as_ref();
         entries.is_some_and(|entries| entries.contains_key(key))
     }
 
-    /// Keeps what a store answered, for no longer than `at_most` from `now`.
+    /// Keeps what a store answered, for no longer than `at_most` from `now`; not to be trusted unless it `is_current`.
     pub(super) fn remember(
         &self,
         key: &str,
@@ -152,6 +170,7 @@ impl<F: Fact> Memory<F> {
         asked: Asked,
         now: Instant,
         at_most: Duration,
+        is_current: bool,
     ) {
         let trusted = self.jitter.shorten(self.trust.of(found, asked.now));
         // A time to live so long that it has no end is a mistake; such an entry is not kept.
@@ -171,7 +190,7 @@ impl<F: Fact> Memory<F> {
                 key.into(),
                 Entry {
                     found: found.cloned(),
-                    trusted_until: ends,
+                    trusted_until: if is_current { ends } else { FORGOTTEN },
                     ticket: asked.ticket,
                     early: u32::try_from(early).unwrap_or(u32::MAX),
                     stripes: self.changes.stripes(key, subject),
@@ -211,6 +230,9 @@ impl<F: Fact> Weighter<Box<str>, Entry<F>> for Weights {
         bytes.max(self.least)
     }
 }
+
+/// In place of the time until which an entry is trusted: something was heard of its key. Earlier than any time.
+const FORGOTTEN: u64 = 0;
 
 /// About a millisecond, in nanoseconds.
 const EARLY: u64 = 1 << 20;

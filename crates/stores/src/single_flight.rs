@@ -1,7 +1,7 @@
 //! One lookup per key, however many requests wait for it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gate::{Lookup, StoreError};
 use tokio::sync::watch;
@@ -42,8 +42,18 @@ pub(super) enum Rank {
 #[derive(Debug)]
 struct UnderWay<F> {
     wait: watch::Receiver<Option<Answer<F>>>,
-    /// When it has asked last.
-    asked: Arc<Mutex<Ticket>>,
+    progress: Arc<Mutex<Progress>>,
+}
+
+/// What a flight has done, and what it was told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    /// When it asked last.
+    asked: Ticket,
+    /// When something was last heard of its key.
+    told: Option<Ticket>,
+    /// Whether another flight for the key has begun since. This one is told nothing any more.
+    is_superseded: bool,
 }
 
 /// Waits for a flight to land.
@@ -55,7 +65,7 @@ pub(super) struct Wait<F>(watch::Receiver<Option<Answer<F>>>);
 pub(super) struct Flight<F> {
     key: Arc<str>,
     rank: Rank,
-    asked: Arc<Mutex<Ticket>>,
+    progress: Arc<Mutex<Progress>>,
     answer: watch::Sender<Option<Answer<F>>>,
     registry: Arc<SingleFlight<F>>,
 }
@@ -88,14 +98,14 @@ impl<F> SingleFlight<F> {
         key: &str,
         rank: Rank,
         ticket: Ticket,
-        is_current: impl FnOnce(Ticket) -> bool,
+        is_current: impl FnOnce(Progress) -> bool,
     ) -> Seat<F> {
         let mut under_way = self
             .under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let others = under_way.by_key.get(key);
-        if let Some(flight) = others.filter(|flight| is_current(read(&flight.asked))) {
+        if let Some(flight) = others.filter(|flight| is_current(*lock(&flight.progress))) {
             return Seat::Passenger(Wait(flight.wait.clone()));
         }
         let is_full = under_way.by_key.len() >= MAX_FLIGHTS;
@@ -105,17 +115,24 @@ impl<F> SingleFlight<F> {
         }
         under_way.for_strangers += usize::from(is_stranger);
         let (answer, wait) = watch::channel(None);
-        let (key, asked) = (Arc::<str>::from(key), Arc::new(Mutex::new(ticket)));
+        let key = Arc::<str>::from(key);
+        let progress = Arc::new(Mutex::new(Progress {
+            asked: ticket,
+            told: None,
+            is_superseded: false,
+        }));
         let flight = UnderWay {
             wait: wait.clone(),
-            asked: Arc::clone(&asked),
+            progress: Arc::clone(&progress),
         };
-        under_way.by_key.insert(Arc::clone(&key), flight);
+        if let Some(former) = under_way.by_key.insert(Arc::clone(&key), flight) {
+            lock(&former.progress).is_superseded = true;
+        }
         Seat::Pilot(
             Flight {
                 key,
                 rank,
-                asked,
+                progress,
                 answer,
                 registry: Arc::clone(self),
             },
@@ -123,18 +140,32 @@ impl<F> SingleFlight<F> {
         )
     }
 
-    /// Whether there is a flight for `key`.
-    pub(super) fn is_under_way(&self, key: &str) -> bool {
+    /// Tells the flight for `key`, if there is one, that something was heard of it at the time of this ticket.
+    pub(super) fn tell(&self, key: &str, heard: Ticket) {
         let under_way = self.under_way.lock();
-        under_way
-            .unwrap_or_else(PoisonError::into_inner)
-            .by_key
-            .contains_key(key)
+        let under_way = under_way.unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = under_way.by_key.get(key) {
+            let told = &mut lock(&flight.progress).told;
+            *told = (*told).max(Some(heard));
+        }
     }
 }
 
-fn read(asked: &Mutex<Ticket>) -> Ticket {
-    *asked.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
+    progress.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Progress {
+    /// When the flight asked last.
+    pub(super) fn asked(&self) -> Ticket {
+        self.asked
+    }
+
+    /// Whether the flight was told something at the time of this ticket or later. What was heard at the very same time may have been
+    /// heard before or after, so it counts.
+    pub(super) fn was_told(&self, since: Ticket) -> bool {
+        self.told >= Some(since)
+    }
 }
 
 impl<F: Clone> Wait<F> {
@@ -150,14 +181,21 @@ impl<F> Flight<F> {
         &self.key
     }
 
-    /// When it has asked last.
-    pub(super) fn asked(&self) -> Ticket {
-        read(&self.asked)
+    /// What it has done and was told until now.
+    pub(super) fn progress(&self) -> Progress {
+        *lock(&self.progress)
     }
 
     /// It asks once more, from now on.
     pub(super) fn ask_again(&self, ticket: Ticket) {
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = ticket;
+        lock(&self.progress).asked = ticket;
+    }
+
+    /// Calls `keep` with whether an answer of this ticket may be repeated, as far as the flight was told. Nothing is told meanwhile, so
+    /// that whoever hears something of the key finds the answer kept, or has it not kept.
+    pub(super) fn keep(&self, ticket: Ticket, keep: impl FnOnce(bool)) {
+        let progress = lock(&self.progress);
+        keep(!progress.is_superseded && !progress.was_told(ticket));
     }
 
     /// Gives everyone who waits the answer. Nobody can join any more by then: who has been told that a user is there may delete
@@ -174,7 +212,7 @@ impl<F> Flight<F> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         // The key may be that of another flight by now.
-        let is_ours = |flight: &UnderWay<F>| Arc::ptr_eq(&flight.asked, &self.asked);
+        let is_ours = |flight: &UnderWay<F>| Arc::ptr_eq(&flight.progress, &self.progress);
         if under_way.by_key.get(&self.key).is_some_and(is_ours) {
             under_way.by_key.remove(&self.key);
         }
@@ -200,15 +238,22 @@ const MAX_FOR_STRANGERS: usize = MAX_FLIGHTS / 2;
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use gate::{Source, User};
 
     use super::super::changes::{Changes, Channels};
     use super::*;
 
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
     fn ticket() -> Ticket {
-        let now = std::time::Instant::now();
-        Changes::new(Channels::NONE, Channels::NONE, now).ticket(now)
+        ticket_after(Duration::ZERO)
+    }
+
+    /// That of a question which is asked so long after the start.
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
+    fn ticket_after(time: Duration) -> Ticket {
+        let start = Instant::now();
+        Changes::new(Channels::NONE, Channels::NONE, start).ticket(start + time)
     }
 
     fn join(registry: &Arc<SingleFlight<User>>, key: &str) -> Seat<User> {
@@ -268,6 +313,31 @@ mod tests {
         assert!(matches!(join(&registry, "7"), Seat::Passenger(_)));
         late.land(Ok(found()));
         pilot(&registry, "7");
+    }
+
+    #[test]
+    fn a_flight_keeps_nothing_that_is_older_than_what_it_was_told() {
+        let registry = Arc::new(SingleFlight::default());
+        let may_keep = |flight: &Flight<User>, ticket| {
+            let mut may_keep = None;
+            flight.keep(ticket, |may| may_keep = Some(may));
+            may_keep.unwrap()
+        };
+        let (flight, _) = pilot(&registry, "7");
+        let asked = flight.progress().asked();
+        assert!(may_keep(&flight, asked));
+        registry.tell("8", asked);
+        assert!(may_keep(&flight, asked));
+        registry.tell("7", asked);
+        assert!(!may_keep(&flight, asked) && flight.progress().was_told(asked));
+        // What it asks after that is newer.
+        let later = ticket_after(Duration::from_secs(1));
+        assert!(may_keep(&flight, later) && !flight.progress().was_told(later));
+        // One that is told nothing any more keeps nothing.
+        let Seat::Pilot(next, _) = registry.join("7", Rank::Known, later, |_| false) else {
+            panic!("joined what began before");
+        };
+        assert!(!may_keep(&flight, later) && may_keep(&next, later));
     }
 
     #[test]

@@ -38,7 +38,7 @@ fn asked(memory: &Memory<impl Fact>, at: Instant) -> Asked {
 
 /// Keeps what was answered at once to a question of this time.
 fn remember<F: Fact>(memory: &Memory<F>, key: &str, found: Option<&F>, at: Instant) {
-    memory.remember(key, found, asked(memory, at), at, Duration::MAX);
+    memory.remember(key, found, asked(memory, at), at, Duration::MAX, true);
 }
 
 #[test]
@@ -96,8 +96,15 @@ fn an_answer_that_is_not_kept_takes_the_earlier_one_away() {
     let settings = settings(60 * SECOND, 10);
     let memory = Memory::new(settings, Duration::ZERO, nothing_heard(), NO_JITTER);
     let asked = asked(&memory, start);
-    memory.remember("7", Some(&User::default()), asked, start, Duration::MAX);
-    memory.remember("7", None, asked, start, Duration::MAX);
+    memory.remember(
+        "7",
+        Some(&User::default()),
+        asked,
+        start,
+        Duration::MAX,
+        true,
+    );
+    memory.remember("7", None, asked, start, Duration::MAX, true);
     assert!(memory.recall("7", start).is_none() && !memory.knew("7"));
     assert!(memory.stale("7", start, 60 * SECOND).is_none());
 }
@@ -162,7 +169,7 @@ fn what_ends_soon_is_due_once_unless_it_does_not_exist() {
     let (memory, start) = (memory(100 * SECOND, 10), Instant::now());
     for (key, found) in [("7", Some(User::default())), ("8", None)] {
         let asked = asked(&memory, start);
-        memory.remember(key, found.as_ref(), asked, start, Duration::MAX);
+        memory.remember(key, found.as_ref(), asked, start, Duration::MAX, true);
     }
     let is_due = |key, millis| {
         let recalled = memory.recall(key, start + Duration::from_millis(millis));
@@ -176,10 +183,54 @@ fn what_ends_soon_is_due_once_unless_it_does_not_exist() {
     assert_eq!(is_due("7", 100_000), None);
     // What takes its place is due again.
     let asked = asked(&memory, start);
-    memory.remember("7", Some(&User::default()), asked, start, Duration::MAX);
+    memory.remember(
+        "7",
+        Some(&User::default()),
+        asked,
+        start,
+        Duration::MAX,
+        true,
+    );
     assert_eq!(is_due("7", 90_010), Some(true));
     assert_eq!([memory.claim("8"), memory.claim("9")], [false; 2]);
     assert!(!memory.has("9"));
+}
+
+#[test]
+fn what_is_forgotten_is_known_to_have_been_there_and_is_not_repeated() {
+    let start = Instant::now();
+    let memory = Memory::<User>::new(
+        settings(100 * SECOND, 10),
+        SECOND,
+        nothing_heard(),
+        NO_JITTER,
+    );
+    let later = start + SECOND;
+    for key in ["7", "8"] {
+        remember(&memory, key, Some(&User::default()), start);
+    }
+    memory.forget("7");
+    memory.forget("9");
+    let state = |key| {
+        let stale = memory.stale(key, later, 10 * SECOND).is_some();
+        (memory.recall(key, later).is_some(), memory.knew(key), stale)
+    };
+    assert_eq!(state("7"), (false, true, false));
+    assert_eq!(state("8"), (true, true, true));
+    assert_eq!(state("9"), (false, false, false));
+    // What was asked for since is repeated, unless it is not current either.
+    let asked = asked(&memory, later);
+    memory.remember(
+        "7",
+        Some(&User::default()),
+        asked,
+        later,
+        Duration::MAX,
+        false,
+    );
+    assert_eq!(state("7"), (false, true, false));
+    remember(&memory, "7", Some(&User::default()), later);
+    assert_eq!(state("7"), (true, true, true));
 }
 
 #[test]
@@ -188,7 +239,14 @@ fn times_are_shortened_by_the_jitter() {
     let settings = settings(100 * SECOND, 10);
     let memory = Memory::<User>::new(settings, SECOND, nothing_heard(), Jitter::new(|| u64::MAX));
     let asked = asked(&memory, start);
-    memory.remember("7", Some(&User::default()), asked, start, Duration::MAX);
+    memory.remember(
+        "7",
+        Some(&User::default()),
+        asked,
+        start,
+        Duration::MAX,
+        true,
+    );
     let known = |millis| {
         memory
             .recall("7", start + Duration::from_millis(millis))
@@ -210,7 +268,7 @@ fn what_was_known_counts_for_a_while_beyond_its_end_unless_something_was_heard()
     let later = start + SECOND;
     for (key, found) in [("7", Some(User::default())), ("8", None)] {
         let asked = asked(&memory, later);
-        memory.remember(key, found.as_ref(), asked, later, Duration::MAX);
+        memory.remember(key, found.as_ref(), asked, later, Duration::MAX, true);
     }
     let is_stale = |key, seconds: u32| {
         let now = later + seconds * SECOND;
@@ -238,7 +296,7 @@ fn the_number_of_bytes_is_bounded() {
     for subject in 0..1000 {
         let asked = asked(&memory, start);
         let subject = subject.to_string();
-        memory.remember(&subject, Some(&user), asked, start, Duration::MAX);
+        memory.remember(&subject, Some(&user), asked, start, Duration::MAX, true);
     }
     let known = (0..1000).filter(|subject| memory.has(&subject.to_string()));
     let known = known.count();
@@ -271,6 +329,7 @@ fn a_million_entries_take_little_above_their_own_text() {
                 asked,
                 start,
                 Duration::MAX,
+                true,
             );
         }
         let kept = memory.entries.as_ref().unwrap().len();

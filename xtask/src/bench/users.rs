@@ -38,6 +38,8 @@ pub(crate) struct Scale {
     pub(crate) paced_users: usize,
     /// How often each of them asks at the pace that they have, and that counts.
     pub(crate) passes: usize,
+    /// For how many seconds the gate with channels remembers a user, and Redis of either gate.
+    pub(crate) remember: u32,
     /// Rounds under full load that count.
     pub(crate) rounds: usize,
     /// Of each gate in each of these rounds.
@@ -73,6 +75,11 @@ pub(crate) fn run(lab: &Lab, earlier: &Path, scale: Scale) -> Vec<Tried> {
     ]
 }
 
+/// How often each user asks until everybody has been forgotten and met again twice.
+pub(crate) fn passes(remember: u32) -> usize {
+    (2 * remember / AGAIN) as usize
+}
+
 /// The versions of what is measured here beside the lab's gate.
 ///
 /// # Errors
@@ -96,8 +103,8 @@ fn both(lab: &Lab, earlier: &Path, scale: Scale) -> Result<(Found, Result<Found>
     eprintln!("bench: sealing {} sessions", scale.users);
     let sessions = Sessions::seal(lab.folder(), scale.users)?;
     let sides = [
-        Side::start(lab, &runtime, Way::Without, earlier, scale.users)?,
-        Side::start(lab, &runtime, way, &lab.gate, scale.users)?,
+        Side::start(lab, &runtime, Way::Without, earlier, scale)?,
+        Side::start(lab, &runtime, way, &lab.gate, scale)?,
     ];
     for side in &sides {
         side.verify(&sessions)?;
@@ -114,6 +121,8 @@ fn both(lab: &Lab, earlier: &Path, scale: Scale) -> Result<(Found, Result<Found>
 /// What a gate came to in a part of the measurement.
 struct Row {
     way: Way,
+    /// For how many seconds the gate with channels remembers a user.
+    remember: u32,
     users: usize,
     /// Seconds after which each of them comes again.
     again: f64,
@@ -170,7 +179,7 @@ fn table(rows: &[Row; 2], rate: f64, cpu: f64) -> Table {
     for (row, [rate, cpu, questions]) in rows.iter().zip([[1.0; 3], [rate, cpu, questions]]) {
         let asked = |questions| format!("{:.2}", per_thousand(questions, row.requests));
         table.push([
-            row.way.label().to_owned(),
+            row.way.label(row.remember),
             report::thousands(row.users as f64),
             format!("{:.1}", row.again),
             report::thousands(row.rate),
@@ -216,6 +225,7 @@ mod tests {
     fn row(way: Way, requests: f64, redis: u64, postgres: u64) -> Row {
         Row {
             way,
+            remember: 600,
             users: 100_000,
             again: 10.0,
             rate: 10_000.0,

@@ -48,6 +48,7 @@ pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: Scale) -> R
         let rate = of(Metric::Rate).unwrap_or(f64::NAN);
         Row {
             way: sides[index].way,
+            remember: scale.remember,
             users: users[index],
             again: users[index] as f64 / rate,
             rate,

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::questions::Asked;
 use super::sessions::Sessions;
-use super::side::{REMEMBERED, Side};
+use super::side::Side;
 use super::{AGAIN, CONNECTIONS, Row, Scale, table};
 use crate::bench::cpu::Snapshot;
 use crate::bench::load::{Answered, Load};
@@ -56,6 +56,7 @@ pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: Scale) -> R
         let cpu = cpu_after.seconds(&process) - cpu_before.seconds(&process);
         Row {
             way: sides[index].way,
+            remember: scale.remember,
             users,
             again: elapsed / scale.passes as f64,
             rate: requests[index] / elapsed,
@@ -72,7 +73,12 @@ pub(super) fn run(sides: &[Side<'_>; 2], sessions: &Sessions, scale: Scale) -> R
             rows[1].rate / rows[0].rate,
             rows[1].cpu / rows[0].cpu,
         ),
-        notes: notes(users, elapsed, requests.map(|requests| requests / due)),
+        notes: notes(
+            users,
+            elapsed,
+            scale.remember,
+            requests.map(|requests| requests / due),
+        ),
         figures: HashMap::from([("fewer", rows[0].questions() / rows[1].questions())]),
         details: json!({"seconds": elapsed, "gates": rows.map(|row| row.json()), "passes": passes}),
     })
@@ -101,12 +107,11 @@ pub(super) fn asked(sides: &[Side<'_>; 2]) -> Result<[Asked; 2]> {
 }
 
 /// What a reader must know; `kept` is how much was answered of what was due.
-fn notes(users: usize, elapsed: f64, kept: [f64; 2]) -> Vec<String> {
+fn notes(users: usize, elapsed: f64, remember: u32, kept: [f64; 2]) -> Vec<String> {
     let mut notes = vec![format!(
         "Questions to Redis and to PostgreSQL for 1,000 requests, as the servers count them, with those that prove that the \
          channels are heard. Both gates are asked at the same time, {} requests/s each, for {elapsed:.0} s, after everybody has \
-         asked twice. A million users make {:.0} times as many requests. How many questions each of these takes has to be \
-         measured: what changes in Redis makes the gate ask for some others as well (`--paced-users`).",
+         asked twice. A million users make {:.0} times as many requests.",
         thousands(users as f64 / f64::from(AGAIN)),
         1e6 / users as f64
     )];
@@ -117,10 +122,12 @@ fn notes(users: usize, elapsed: f64, kept: [f64; 2]) -> Vec<String> {
             kept * 100.0
         ));
     }
-    if elapsed < ENOUGH {
+    // After so long everybody has been asked for again from Redis, and once more from PostgreSQL, because Redis had forgotten as well.
+    let enough = 2.0 * f64::from(remember);
+    if elapsed < enough {
         notes.push(format!(
-            "SHORT: what is remembered for {REMEMBERED} s is asked for again in turn from Redis and from PostgreSQL, which takes \
-             {ENOUGH:.0} s to be seen. `--passes` says how long."
+            "SHORT: what is remembered for {remember} s is asked for again in turn from Redis and from PostgreSQL, which takes \
+             {enough:.0} s to be seen. `--passes` says how long."
         ));
     }
     notes
@@ -128,10 +135,6 @@ fn notes(users: usize, elapsed: f64, kept: [f64; 2]) -> Vec<String> {
 
 /// With a smaller share of the requests that are due, some users come again later than the table says.
 const KEPT: f64 = 0.99;
-
-/// After so many seconds everybody has been asked for again from Redis, and once more from PostgreSQL, because Redis had forgotten as
-/// well.
-const ENOUGH: f64 = 2.0 * REMEMBERED as f64;
 
 /// A server process of PostgreSQL 15 that has become idle hands in what it has counted ten seconds later at the latest
 /// (`PGSTAT_IDLE_INTERVAL`).

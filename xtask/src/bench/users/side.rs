@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use harness::{Postgres, Redis, free_port, mint};
 use tokio::runtime::Runtime;
 
+use super::Scale;
 use super::questions::Asked;
 use super::sessions::{Sessions, cookie, parts, user};
 use crate::bench::http::{Address, Connection, get};
@@ -21,11 +22,11 @@ use crate::step::{clock, command, output};
 /// How it learns what changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
-    /// Nothing is heard, and every setting is as it comes: users are remembered for five seconds, and in Redis for ten minutes.
+    /// Nothing is heard, and users are remembered for five seconds, as long as they are by default.
     Without,
-    /// PostgreSQL and Redis say what changes, and users are remembered for ten minutes.
+    /// PostgreSQL and Redis say what changes, and users are remembered for minutes.
     WithChannels,
-    /// Only PostgreSQL says what changes, and users are remembered for ten minutes.
+    /// Only PostgreSQL says what changes, and users are remembered for minutes.
     WithPostgres,
 }
 
@@ -50,11 +51,15 @@ impl Way {
         }
     }
 
-    pub(super) fn label(self) -> &'static str {
+    /// What it is called in a table, where it remembers a user for so many seconds.
+    pub(super) fn label(self, remember: u32) -> String {
+        let minutes = f64::from(remember) / 60.0;
         match self {
-            Self::Without => "without channels, remembering for 5 s",
-            Self::WithChannels => "**with channels**, remembering for 10 min",
-            Self::WithPostgres => "**with the channel of PostgreSQL**, remembering for 10 min",
+            Self::Without => "without channels, remembering for 5 s".to_owned(),
+            Self::WithChannels => format!("**with both channels**, remembering for {minutes} min"),
+            Self::WithPostgres => {
+                format!("**with the channel of PostgreSQL**, remembering for {minutes} min")
+            }
         }
     }
 
@@ -85,8 +90,11 @@ impl<'a> Side<'a> {
         runtime: &'a Runtime,
         way: Way,
         gate: &Path,
-        users: usize,
+        scale: Scale,
     ) -> Result<Self> {
+        let Scale {
+            users, remember, ..
+        } = scale;
         let database = way.database();
         sql(
             lab,
@@ -109,13 +117,14 @@ impl<'a> Side<'a> {
             ("ENABLE_DB_CHECK", "true".to_owned()),
             ("DATABASE_URL", lab.postgres.url(database)),
             ("REDIS_URL", redis.url()),
+            ("REDIS_CACHE_TTL", remember.to_string()),
         ];
         let tracks = way.channels().contains(&"redis");
         environment.extend(tracks.then(|| ("REDIS_TRACKING", "true".to_owned())));
         if way != Way::Without {
             environment.extend([
                 ("LISTEN_DATABASE_URL", lab.postgres.url(database)),
-                ("HEARD_CACHE_TTL", REMEMBERED.to_string()),
+                ("HEARD_CACHE_TTL", remember.to_string()),
                 // Room for everybody, and to spare.
                 ("MEMORY_CACHE_ENTRIES", (2 * users).to_string()),
                 ("MEMORY_CACHE_BYTES", (1024 * users).to_string()),
@@ -309,9 +318,6 @@ fn sql(lab: &Lab, database: &str, sql: &str) -> Result<String> {
     let mut psql = command("psql -X -q -A -t -v ON_ERROR_STOP=1 -c");
     output(psql.arg(sql).arg(lab.postgres.url(database)))
 }
-
-/// For how many seconds the gate with channels remembers a user.
-pub(super) const REMEMBERED: u64 = 600;
 
 /// How many users ask at the same time when the gate is to know them all.
 const MEETING: usize = 8;

@@ -5,9 +5,10 @@ use std::thread;
 use anyhow::{Result, ensure};
 
 use crate::step::{command, output, step};
-use crate::{fuzz, test};
+use crate::{docs, fuzz, test};
 
-/// Checks format, lints and documentation, runs the tests, fuzzes for a moment, and sees that all of it left the tree as it was.
+/// Checks format, lints and documentation, runs the tests, builds the site, fuzzes for a moment, and sees that all of it left the tree
+/// as it was.
 ///
 /// # Errors
 /// When one of these fails.
@@ -20,6 +21,7 @@ pub(crate) fn run() -> Result<()> {
         installing.join().expect("an installation does not panic")
     })?;
     test::run()?;
+    docs::run()?;
     fuzz::run(&fuzz::Options::all(FUZZ_SECONDS))?;
     let after = output(&mut command("git status --porcelain"))?;
     ensure!(

@@ -1,4 +1,8 @@
-//! `cargo xtask docs`: what the documentation says of settings, written anew from the program.
+//! `cargo xtask docs`: the generated tables, the diagrams and the site.
+
+mod diagrams;
+mod links;
+mod site;
 
 use std::fs;
 use std::path::Path;
@@ -8,30 +12,61 @@ use anyhow::{Context, Result};
 
 use crate::step::{build, command, output, root};
 
-/// Writes the example file and the JSON Schema, and the tables between the marks in Markdown files.
+/// Writes the generated parts of the documentation, builds the site from all pages, and checks the links of the site.
+///
+/// A tree whose generated parts are current stays as it is: the site is built below `target`. A diagram is drawn only when its
+/// text has changed.
 ///
 /// # Errors
-/// When the program cannot be built, a file cannot be written, or has no marks.
+/// When the program or the site cannot be built, a page has no marks for its table, or a link leads nowhere.
 pub(crate) fn run() -> Result<()> {
     let program = build(&mut command("cargo build -p sessiongate"))?;
+    let mut changed = write_reference(&program)?;
+    changed.extend(diagrams::draw_changed()?);
+    for file in &changed {
+        eprintln!("xtask: written: {file}");
+    }
+    if changed.is_empty() {
+        eprintln!("xtask: the tables, the example file, the schema and the diagrams are current");
+    }
+    let site = site::build()?;
+    let checked = links::check(&site)?;
+    eprintln!("xtask: {checked}");
+    eprintln!("xtask: the site is {}", site.join("index.html").display());
+    Ok(())
+}
+
+/// Writes the example file, the JSON Schema and the tables, and returns the names of the files that changed.
+fn write_reference(program: &Path) -> Result<Vec<String>> {
+    let mut changed = Vec::new();
     for (part, file) in [
         ("example", "sessiongate.example.toml"),
         ("schema", "sessiongate.schema.json"),
     ] {
-        fs::write(root().join(file), reference(&program, part)?)?;
+        write_if_changed(file, &reference(program, part)?, &mut changed)?;
     }
     for (part, file) in [
         ("settings", "docs/settings.md"),
         ("keys", "docs/configuration.md"),
         ("findings", "docs/doctor.md"),
     ] {
-        let path = root().join(file);
-        let text = fs::read_to_string(&path)?;
-        let table = reference(&program, part)?;
+        let text = fs::read_to_string(root().join(file))?;
+        let table = reference(program, part)?;
         let text = replaced(&text, part, &table)
             .with_context(|| format!("{file} has no marks for {part}"))?;
-        fs::write(path, text)?;
+        write_if_changed(file, &text, &mut changed)?;
     }
+    Ok(changed)
+}
+
+/// Writes a file, named from the root, unless it has this text already.
+fn write_if_changed(file: &str, text: &str, changed: &mut Vec<String>) -> Result<()> {
+    let path = root().join(file);
+    if fs::read_to_string(&path).is_ok_and(|current| current == text) {
+        return Ok(());
+    }
+    fs::write(&path, text).with_context(|| format!("cannot write {file}"))?;
+    changed.push(file.to_owned());
     Ok(())
 }
 
@@ -39,7 +74,7 @@ fn reference(program: &Path, part: &str) -> Result<String> {
     output(Command::new(program).args(["reference", part]))
 }
 
-/// The text with something else between the two marks.
+/// The text with another table between the two marks.
 fn replaced(text: &str, part: &str, table: &str) -> Option<String> {
     let (begin, end) = (
         format!("<!-- {part}: written by `cargo xtask docs` -->\n"),

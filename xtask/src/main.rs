@@ -25,7 +25,7 @@ enum Task {
     Ci,
     /// Build the static release binary, and print its path.
     Dist(dist::Options),
-    /// Write what the documentation says of settings anew.
+    /// Write the generated parts of the documentation, build its site, and check the links.
     Docs,
     /// Look for requests that make the session crate crash, or open what it must not.
     Fuzz(fuzz::Options),

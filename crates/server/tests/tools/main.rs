@@ -4,6 +4,7 @@ mod closed;
 mod commands;
 mod doctor;
 mod explain;
+mod guides;
 mod mint;
 mod open;
 mod realms;

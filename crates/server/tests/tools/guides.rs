@@ -1,0 +1,80 @@
+//! The README and the guides: `check-config` accepts every configuration in them.
+
+use super::{SECRET, Tool};
+
+/// The pages, from the root. Guides are those in `docs/guides`.
+fn pages() -> Vec<String> {
+    let mut pages = vec!["README.md".to_owned(), "docs/start.md".to_owned()];
+    let guides = std::fs::read_dir(harness::repository().join("docs/guides")).expect("guides");
+    for guide in guides {
+        let name = guide.expect("a guide").file_name();
+        pages.push(format!("docs/guides/{}", name.to_string_lossy()));
+    }
+    assert!(pages.len() >= 8, "{pages:?}");
+    pages
+}
+
+/// The blocks in this language on a page.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(harness::repository().join(page)).expect("a page");
+    let count = text.matches(&format!("\n```{language}\n")).count();
+    let blocks = (0..count).map(|number| harness::page::block(page, language, number));
+    blocks.collect::<Result<_, _>>().expect("blocks")
+}
+
+/// Secrets as files, for the folder that the pages name.
+fn secrets() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("auth"), SECRET).expect("a secret");
+    folder
+}
+
+/// Runs `check-config`, and sees that it warns of nothing but users who are not looked up, which not every guide needs.
+fn accepts(tool: Tool, page: &str, block: &str) {
+    let checked = tool.run();
+    let said = format!("{}{}", checked.stdout, checked.stderr);
+    assert_eq!(checked.code, Some(0), "{page}\n{block}\n{said}");
+    let mut warnings = said.lines().filter(|line| line.starts_with("warning: "));
+    let is_expected = |warning: &str| warning.starts_with("warning: ENABLE_DB_CHECK is off");
+    assert!(warnings.all(is_expected), "{page}\n{block}\n{said}");
+}
+
+#[test]
+fn every_file_of_a_guide_is_accepted() {
+    let secrets = secrets();
+    let folder = secrets.path().to_str().expect("a path");
+    let mut found = 0;
+    for page in pages() {
+        for block in blocks(&page, "toml") {
+            let file = secrets.path().join("gate.toml");
+            std::fs::write(&file, block.replace("/run/secrets", folder)).expect("a file");
+            let tool = Tool::new(["check-config", "--config", file.to_str().expect("a path")]);
+            accepts(tool.env("DATABASE_PASSWORD", "password"), &page, &block);
+            found += 1;
+        }
+    }
+    assert!(found >= 7, "{found}");
+}
+
+#[test]
+fn every_environment_of_a_guide_is_accepted() {
+    let secrets = secrets();
+    let folder = secrets.path().to_str().expect("a path");
+    let mut found = 0;
+    for page in pages() {
+        for block in blocks(&page, "env") {
+            let mut tool = Tool::new(["check-config"]);
+            for line in block.lines() {
+                let (name, value) = line.split_once('=').expect("a variable");
+                let value = match value.starts_with('…') {
+                    true => SECRET.to_owned(),
+                    false => value.replace("/run/secrets", folder),
+                };
+                tool = tool.env(name, value);
+            }
+            accepts(tool, &page, &block);
+            found += 1;
+        }
+    }
+    assert!(found >= 7, "{found}");
+}

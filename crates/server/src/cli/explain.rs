@@ -15,7 +15,9 @@ use session::UnixTime;
 use super::open::header_value;
 use crate::clock;
 use crate::config::{Config, Variables};
-use crate::explain::{self, AskedBy, Explanation, FieldLine, Head, Question, Skipped, Target};
+use crate::explain::{
+    self, ExplainRequest, Explanation, FieldLine, Interface, RequestHead, RequestTarget, Skipped,
+};
 use crate::live::{HandedTickets, Live, Surroundings};
 use crate::output;
 use crate::tls::certificate::read_chain;
@@ -28,8 +30,8 @@ pub(super) struct ExplainArguments {
     #[arg(value_name = "METHOD", value_parser = explain::method)]
     method: Method,
     /// The URL, as a client asks for it: `https://app.example.com/admin/`, or a path.
-    #[arg(value_name = "URL", value_parser = Target::parse)]
-    target: Target,
+    #[arg(value_name = "URL", value_parser = RequestTarget::parse)]
+    target: RequestTarget,
     /// A file with the value of the request's Cookie header.
     #[arg(long, value_name = "FILE")]
     cookie_file: Option<PathBuf>,
@@ -90,8 +92,8 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
         }
     }
     let asks_issuer = fields.iter().any(|field| field.is_named("authorization"));
-    let question = Question {
-        head: Head {
+    let question = ExplainRequest {
+        head: RequestHead {
             method: arguments.method,
             target: arguments.target,
             fields,
@@ -103,7 +105,7 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
             .map(certificate)
             .transpose()?,
         now: arguments.at.map_or_else(clock::now, UnixTime::from_secs),
-        asked: AskedBy::Command,
+        asked: Interface::Command,
         skipped: match arguments.no_stores {
             true => without_stores(&mut config),
             false => Vec::new(),

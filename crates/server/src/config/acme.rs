@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use http::Uri;
 
 use super::ascii_host;
-use super::files::Content;
+use super::files::ContentDigest;
 use super::listeners::ListenerSettings;
 use super::raw::Reader;
 use super::stores;
@@ -33,7 +33,7 @@ pub(crate) struct AcmeSettings {
     /// How a host is proved, the most wanted first. At least one.
     pub(crate) challenges: Vec<AcmeChallenge>,
     /// The authorities of the server as a file, if one is named.
-    ca: Option<Content>,
+    ca: Option<ContentDigest>,
 }
 
 /// Where the account, the certificates and the challenges are kept.
@@ -182,13 +182,13 @@ fn ascii_directory_url(text: &str) -> Result<String, &'static str> {
 }
 
 /// The public authorities, or those of `ACME_CA_FILE` in their place.
-fn authorities(reader: &mut Reader<'_>) -> (Authorities, Option<Content>) {
+fn authorities(reader: &mut Reader<'_>) -> (Authorities, Option<ContentDigest>) {
     let path = reader.text(CA_FILE);
     let Some(path) = path.as_deref().map(Path::new) else {
         return (Authorities::public(), None);
     };
     match Authorities::of_file(path) {
-        Ok(authorities) => (authorities, Content::of_file(path)),
+        Ok(authorities) => (authorities, ContentDigest::of_file(path)),
         Err(error) => {
             reader.problem(CA_FILE, error.to_string());
             (Authorities::public(), None)

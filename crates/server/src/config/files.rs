@@ -27,15 +27,15 @@ pub(crate) struct Files {
 
 /// What was in files, each with what it is called in a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Contents(BTreeMap<PathBuf, (String, Option<Content>)>);
+pub(crate) struct FileDigests(BTreeMap<PathBuf, (String, Option<ContentDigest>)>);
 
 /// What was in one file, told apart from everything else that may be in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Content([u8; 32]);
+pub(crate) struct ContentDigest([u8; 32]);
 
 /// What can be seen of files without reading them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Looks(BTreeMap<PathBuf, Option<Look>>);
+pub(crate) struct FileMetadata(BTreeMap<PathBuf, Option<Look>>);
 
 /// Of one file, behind all symbolic links: device, number, length, and the times of the last changes, of its content and of
 /// anything about it.
@@ -121,7 +121,7 @@ impl Files {
     }
 
     /// What can be seen of them without reading them.
-    pub(crate) fn look(&self) -> Looks {
+    pub(crate) fn look(&self) -> FileMetadata {
         let look = |path: PathBuf| {
             let seen = fs::metadata(&path).ok().map(|file| {
                 let (content, anything) = (
@@ -132,30 +132,30 @@ impl Files {
             });
             (path, seen)
         };
-        Looks(self.now().into_keys().map(look).collect())
+        FileMetadata(self.now().into_keys().map(look).collect())
     }
 
     /// What is in them.
-    pub(crate) fn contents(&self) -> Contents {
-        self.contents_beside(&Contents::default(), &[])
+    pub(crate) fn contents(&self) -> FileDigests {
+        self.contents_beside(&FileDigests::default(), &[])
     }
 
     /// What is in them; as far as it is in `known`, or was `read` as a text, it is taken from there.
     pub(super) fn contents_beside(
         &self,
-        known: &Contents,
+        known: &FileDigests,
         read: &[std::sync::Arc<SourceFile>],
-    ) -> Contents {
+    ) -> FileDigests {
         let content = |path: &Path| {
             let text = read.iter().find(|file| file.path == path);
             match (text, known.0.get(path)) {
-                (Some(file), _) => Some(Content::of(file.text.as_bytes())),
+                (Some(file), _) => Some(ContentDigest::of(file.text.as_bytes())),
                 (None, Some((_, known))) => *known,
-                (None, None) => Content::of_file(path),
+                (None, None) => ContentDigest::of_file(path),
             }
         };
         let all = self.now().into_iter();
-        Contents(
+        FileDigests(
             all.map(|(path, name)| {
                 let content = content(&path);
                 (path, (name, content))
@@ -165,7 +165,7 @@ impl Files {
     }
 }
 
-impl Contents {
+impl FileDigests {
     /// What the files are called in which something else is now, or which are only here or only there.
     pub(crate) fn differing<'c>(&'c self, before: &'c Self) -> impl Iterator<Item = &'c str> {
         let new = self.0.iter().filter(|(path, (_, content))| {
@@ -178,7 +178,7 @@ impl Contents {
     }
 }
 
-impl Content {
+impl ContentDigest {
     pub(super) fn of(bytes: &[u8]) -> Self {
         let digest = digest::digest(&SHA256, bytes);
         let mut content = [0; 32];
@@ -235,10 +235,10 @@ mod tests {
             let content = |(path, text): &(&str, &[u8])| {
                 (
                     PathBuf::from(path),
-                    ((*path).to_owned(), Some(Content::of(text))),
+                    ((*path).to_owned(), Some(ContentDigest::of(text))),
                 )
             };
-            Contents(files.iter().map(content).collect())
+            FileDigests(files.iter().map(content).collect())
         };
         let before = contents(&[("same", b"1"), ("other", b"1"), ("gone", b"1")]);
         let after = contents(&[("same", b"1"), ("other", b"2"), ("new", b"1")]);

@@ -8,7 +8,7 @@ use super::Config;
 
 /// What the process was started with.
 #[derive(Debug)]
-pub(crate) struct Fixed {
+pub(crate) struct RestartSettings {
     /// The address of the admin listener, as configured.
     admin: SocketAddr,
     has_proxy: bool,
@@ -17,7 +17,7 @@ pub(crate) struct Fixed {
     values: Vec<String>,
 }
 
-impl Fixed {
+impl RestartSettings {
     /// The process starts with this configuration.
     pub(crate) fn of(config: &Config) -> Self {
         Self {
@@ -148,7 +148,7 @@ mod tests {
     fn every_setting_of_the_process_is_fixed_or_live() {
         let of_process = catalogue::entries().filter(|entry| entry.scope == Scope::Process);
         let mut unknown: Vec<_> = of_process.map(|entry| entry.name).collect();
-        unknown.retain(|name| !Fixed::has(name) && !LIVE.contains(name));
+        unknown.retain(|name| !RestartSettings::has(name) && !LIVE.contains(name));
         assert_eq!(unknown, [""; 0]);
         assert!(NAMES.iter().all(|name| catalogue::entry(name).is_some()));
     }
@@ -172,7 +172,7 @@ mod tests {
         ];
         for (started, has_token) in [(&exposed[..], true), (&local[..], false)] {
             let mut next = config(&local);
-            Fixed::of(&config(started)).guard_admin(&mut next, Some(&token));
+            RestartSettings::of(&config(started)).guard_admin(&mut next, Some(&token));
             assert_eq!(next.admin.token.is_some(), has_token);
         }
     }
@@ -181,7 +181,7 @@ mod tests {
     fn what_differs_is_named() {
         let (decides, proxies) = (("AUTH_LISTEN", ":9091"), ("UPSTREAM", "http://a:1"));
         let started = config(&[decides]);
-        let fixed = Fixed::of(&started);
+        let fixed = RestartSettings::of(&started);
         assert_eq!(fixed.differing(&started), [""; 0]);
         assert_eq!(fixed.differing(&config(&[decides, proxies])), ["LISTEN"]);
         let other = config(&[("AUTH_LISTEN", ":9092"), ("DRAIN_DELAY", "7")]);

@@ -7,7 +7,7 @@ use http::HeaderValue;
 
 use super::hsts;
 use super::listeners::ListenerSettings;
-use super::origin::{AskedHost, Origin};
+use super::origin::{Origin, RequestHost};
 use super::raw::Reader;
 
 /// What is demanded and promised of HTTPS.
@@ -37,7 +37,7 @@ impl HttpsSettings {
 
     /// Where a request without TLS for this host is to go, by `PUBLIC_URL`: scheme, host and port. A request without a host
     /// goes to the only origin.
-    pub(crate) fn origin(&self, asked: Option<&AskedHost>) -> Option<String> {
+    pub(crate) fn origin(&self, asked: Option<&RequestHost>) -> Option<String> {
         let mut secure = self.origins.iter().filter(|origin| origin.is_https());
         match asked {
             Some(asked) => secure.find_map(|origin| origin.text_for_host(asked)),

@@ -57,7 +57,7 @@ impl Origin {
         if uri.query().is_some() || text.contains('#') {
             return Err(EXPECTED);
         }
-        let asked = AskedHost::read(authority.as_str()).ok_or(EXPECTED)?;
+        let asked = RequestHost::read(authority.as_str()).ok_or(EXPECTED)?;
         let host = match asked.name.strip_prefix("*.") {
             Some(domain) => Host::Below(own_domain(domain)?.to_owned()),
             None if asked.name.contains('*') => return Err(MISPLACED_STAR),
@@ -81,13 +81,13 @@ impl Origin {
     }
 
     /// Whether a request for this host can be for this origin.
-    pub(crate) fn is_asked_for(&self, asked: &AskedHost) -> bool {
+    pub(crate) fn is_asked_for(&self, asked: &RequestHost) -> bool {
         self.is_this_host(asked) && self.scheme.without_default(asked.port) == self.port
     }
 
     /// The origin as text, if a request for this host can be for it by another scheme, whose port may be another.
-    pub(crate) fn text_for_host(&self, asked: &AskedHost) -> Option<String> {
-        self.text(Some(&AskedHost {
+    pub(crate) fn text_for_host(&self, asked: &RequestHost) -> Option<String> {
+        self.text(Some(&RequestHost {
             name: asked.name.clone(),
             port: self.port,
         }))
@@ -102,7 +102,7 @@ impl Origin {
         }
     }
 
-    fn is_this_host(&self, asked: &AskedHost) -> bool {
+    fn is_this_host(&self, asked: &RequestHost) -> bool {
         match &self.host {
             Host::Exactly(host) => asked.name == *host,
             Host::Below(domain) => asked
@@ -114,7 +114,7 @@ impl Origin {
 
     /// The origin as text. A star becomes the label that was asked for: letters, digits and hyphens, never other bytes
     /// of a client. `None` for a star when another host was asked for, or none.
-    pub(crate) fn text(&self, asked: Option<&AskedHost>) -> Option<String> {
+    pub(crate) fn text(&self, asked: Option<&RequestHost>) -> Option<String> {
         let host = match &self.host {
             Host::Exactly(host) => host,
             Host::Below(_) => &asked.filter(|asked| self.is_asked_for(asked))?.name,
@@ -146,12 +146,12 @@ impl Scheme {
 
 /// A host as a request names it, in the form in which hosts are compared: lower case, without a final dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AskedHost {
+pub(crate) struct RequestHost {
     name: String,
     port: Option<u16>,
 }
 
-impl AskedHost {
+impl RequestHost {
     /// Reads the value of a `Host` field; `None` when it is not a host with or without a port.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let authority: Authority = text.parse().ok()?;
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     fn text(origin: &str, host: &str) -> Option<String> {
-        let asked = AskedHost::read(host)?;
+        let asked = RequestHost::read(host)?;
         let origin = Origin::read(origin).unwrap();
         origin
             .is_asked_for(&asked)

@@ -8,7 +8,7 @@ use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::ascii_host;
-use super::origin::{AskedHost, Origin};
+use super::origin::{Origin, RequestHost};
 use super::raw::Reader;
 use super::sessions::SESSION_SECRETS;
 use super::words::listed;
@@ -61,7 +61,7 @@ impl SignIn {
         }
         let on_its_host = self.page.authority().is_none()
             || host
-                .and_then(AskedHost::read)
+                .and_then(RequestHost::read)
                 .is_some_and(|host| host.is_of(&self.page));
         on_its_host || parameters(query).any(|name| name == self.callback)
     }
@@ -74,7 +74,7 @@ impl SignIn {
     /// The only configured origin, or of several the one whose host was asked for. Of two with the same host it is the
     /// one whose scheme the browser used.
     fn origin(&self, host: Option<&str>, is_https: bool) -> String {
-        let asked = host.and_then(AskedHost::read);
+        let asked = host.and_then(RequestHost::read);
         let asked = asked.as_ref();
         let origin = match self.public_origins.as_slice() {
             [only] => Some(only),
@@ -221,7 +221,7 @@ fn is_ours(page: &Uri, public_origins: &[Origin]) -> bool {
         return true;
     };
     let https = page.scheme_str() == Some("https");
-    AskedHost::read(authority.as_str()).is_some_and(|host| {
+    RequestHost::read(authority.as_str()).is_some_and(|host| {
         let mut origins = public_origins.iter();
         origins.any(|origin| origin.is_https() == https && origin.is_asked_for(&host))
     })

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::file::{Loaded, load, load_text};
-use super::files::{Contents, Files};
+use super::files::{FileDigests, Files};
 use super::problem::ConfigErrors;
 use super::{Config, Variables};
 
@@ -13,7 +13,7 @@ pub(crate) struct ConfigSource {
     beside: Beside,
     environment: Variables,
     files: Files,
-    contents: Contents,
+    contents: FileDigests,
 }
 
 /// What there is beside the environment.
@@ -41,7 +41,7 @@ impl ConfigSource {
             beside,
             environment,
             files: Files::default(),
-            contents: Contents::default(),
+            contents: FileDigests::default(),
         }
     }
 
@@ -74,7 +74,7 @@ impl ConfigSource {
     }
 
     /// What was in them.
-    pub(crate) fn contents(&self) -> &Contents {
+    pub(crate) fn contents(&self) -> &FileDigests {
         &self.contents
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::RootCertStore;
 use session::UnixTime;
 
-use super::files::Content;
+use super::files::ContentDigest;
 use crate::tls::certificate::{self, Certificate, CertificateError, CertificateFiles};
 use crate::tls::server::{ClientProof, MinVersion};
 
@@ -18,7 +18,7 @@ pub(crate) struct TlsSettings {
     pub(crate) client: ClientProof,
     /// Tells apart whose clients come back: what they have proved is not asked again when they do. One that has shown a
     /// certificate of one authority does not resume where another counts, nor one that has shown none where everybody must.
-    pub(crate) clients: Option<(Content, bool)>,
+    pub(crate) clients: Option<(ContentDigest, bool)>,
     /// The files that it was read from, and the settings that name them.
     pub(crate) files: Vec<(&'static str, PathBuf)>,
 }
@@ -176,7 +176,7 @@ impl Wanted {
         Some(Certificates::Files(certificates))
     }
 
-    fn client(&self, reading: &mut Reading) -> (ClientProof, Option<(Content, bool)>) {
+    fn client(&self, reading: &mut Reading) -> (ClientProof, Option<(ContentDigest, bool)>) {
         let off = (ClientProof::Off, None);
         let Some(path) = &self.client_ca else {
             if self.client_auth != ClientAuth::Off {
@@ -244,7 +244,7 @@ impl Reading {
 }
 
 /// Those in a file, and what tells this file from others.
-fn authorities(path: &Path) -> Result<(RootCertStore, Content), String> {
+fn authorities(path: &Path) -> Result<(RootCertStore, ContentDigest), String> {
     let bytes = certificate::content(path)?;
     let chain = certificate::chain_of(bytes.expose(), path).map_err(|error| error.to_string())?;
     let mut roots = RootCertStore::empty();
@@ -254,7 +254,7 @@ fn authorities(path: &Path) -> Result<(RootCertStore, Content), String> {
             format!("a certificate in `{shown}` cannot be an authority: {error}")
         })?;
     }
-    Ok((roots, Content::of(bytes.expose())))
+    Ok((roots, ContentDigest::of(bytes.expose())))
 }
 
 fn plural(count: usize) -> &'static str {

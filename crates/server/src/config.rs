@@ -5,7 +5,6 @@
 
 mod acme;
 pub(crate) mod ascii_host;
-mod asked;
 mod bearer;
 mod catalogue;
 mod changes;
@@ -32,6 +31,7 @@ mod lookups;
 mod mark;
 mod mask;
 mod network;
+mod open_settings;
 mod origin;
 mod own_addresses;
 mod place;
@@ -67,7 +67,6 @@ use http::HeaderName;
 use session::Secret;
 
 pub(crate) use self::acme::{AcmeChallenge, AcmePlace, AcmeSettings};
-pub(crate) use self::asked::Asked;
 pub(crate) use self::clients::ClientSettings;
 pub(crate) use self::cors::AllowedOrigin;
 pub(crate) use self::file::{Loaded, load};
@@ -83,6 +82,7 @@ pub(crate) use self::inventory::{
 pub(crate) use self::limits::{CountedBy, LimitSettings, RateLimit};
 pub(crate) use self::listeners::ListenerSettings;
 pub(crate) use self::mark::MARK;
+pub(crate) use self::open_settings::OpenSettings;
 pub(crate) use self::origin::RequestHost;
 pub(crate) use self::place::Place;
 pub(crate) use self::problem::{ConfigErrors, Problem};
@@ -97,7 +97,7 @@ pub(crate) use self::rules::{
     ServerSettings, ServiceSettings, UpstreamSettings,
 };
 pub(crate) use self::secrets::{SecretErrors, Secrets};
-pub(crate) use self::sessions::{Recognised, SessionFormat};
+pub(crate) use self::sessions::{RecognizedCookies, SessionFormat};
 pub(crate) use self::sign_in::SignIn;
 pub(crate) use self::source::ConfigSource;
 pub(crate) use self::stack::DEFAULT_REALM;

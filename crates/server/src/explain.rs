@@ -28,9 +28,9 @@ use session::{Session, UnixTime};
 
 use self::demands::{DemandPart, demands, unjudged};
 pub(crate) use self::head::{FieldLine, RequestHead, RequestTarget, method};
-use self::headers::Headers;
+use self::headers::HeadersPart;
 use self::path::PathPart;
-pub(crate) use self::table::{Line, Table};
+pub(crate) use self::table::{RouteLine, RouteTable};
 use crate::clock::timestamp;
 use crate::config::ServiceSettings;
 use crate::front::arrival::{self, Peer};
@@ -79,7 +79,7 @@ pub(crate) struct Explanation {
     /// `None` for what asks for no path.
     path: Option<PathPart>,
     /// The route that governs it.
-    route: Option<Line>,
+    route: Option<RouteLine>,
     /// The next best routes, and why they do not.
     other_routes: Vec<OtherRoute>,
     /// How many more there are.
@@ -88,7 +88,7 @@ pub(crate) struct Explanation {
     demands: Vec<DemandPart>,
     session: Option<SessionPart>,
     /// What becomes of its headers.
-    headers: Option<Headers>,
+    headers: Option<HeadersPart>,
     goes_to: Option<Destination>,
     notes: Vec<String>,
 }
@@ -115,7 +115,7 @@ struct AnswerPart {
 #[derive(Debug, Serialize)]
 struct OtherRoute {
     #[serde(flatten)]
-    line: Line,
+    line: RouteLine,
     why_not: &'static str,
 }
 
@@ -332,7 +332,7 @@ impl Explanation {
         let (mut admitted, admission) = admit(permit, request, facts.arrival, handling);
         self.demands = demands(live, route, Ok(&admission), facts, now, skipped);
         self.session = admission.session().map(SessionPart::of);
-        let service = Table::of_live(live).service(route);
+        let service = RouteTable::of_live(live).service(route);
         if service.is_some() && handling.refuses_body(*request.body()) {
             let message = "it may enter, but its body is longer than the route's body_limit";
             self.answer = AnswerPart::ours(false, admission.reason(), message);
@@ -346,7 +346,7 @@ impl Explanation {
             admitted = admitted.or_for_host(&own_host(&first.address));
         }
         let profile = &live.gate.profiles[route.profile];
-        let headers = Headers::of(request.headers(), &admitted, profile);
+        let headers = HeadersPart::of(request.headers(), &admitted, profile);
         self.goes_to = service.map(|service| Destination {
             servers: table::places(service),
             path: admitted.uri().path().to_owned(),
@@ -445,7 +445,7 @@ impl Explanation {
 
     /// Notes the route, and the next best ones.
     fn governed_by(&mut self, live: &Live, facts: &Facts<'_>, route: Option<&Route>) {
-        let table = Table::of_live(live);
+        let table = RouteTable::of_live(live);
         let routes = &live.gate.routes;
         let candidates = routes.candidates(facts);
         let governs = |row: &RouteRow<'_>| route.is_some_and(|route| route.id == row.route.id);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::columns;
 use crate::config::{Config, DEFAULT_REALM, Place, RealmSettings, Setting};
-use crate::explain::{Line, Table};
+use crate::explain::{RouteLine, RouteTable};
 use crate::output;
 
 #[derive(Debug, Args)]
@@ -72,7 +72,7 @@ fn text(config: &Config, with_defaults: bool) -> String {
                 &format!("\n{count} more settings have their default value; --all shows them.\n");
         }
     }
-    text += &format!("\n{}\n", routes(&Table::of_config(config)));
+    text += &format!("\n{}\n", routes(&RouteTable::of_config(config)));
     for warning in &config.warnings {
         text += &format!("warning: {warning}\n");
     }
@@ -117,7 +117,7 @@ fn unread_origin(setting: &Setting) -> String {
 }
 
 /// The table of routes, the most special first.
-fn routes(table: &Table<'_>) -> String {
+fn routes(table: &RouteTable<'_>) -> String {
     let head = [
         "host",
         "path",
@@ -136,7 +136,7 @@ fn routes(table: &Table<'_>) -> String {
 }
 
 /// The row of a route, and those on which it goes on because it is long.
-fn cells(line: Line) -> Vec<[String; 6]> {
+fn cells(line: RouteLine) -> Vec<[String; 6]> {
     let mut access = wrapped(&line.access).into_iter();
     let first = [
         line.host,
@@ -188,7 +188,7 @@ fn json(config: &Config) -> Value {
     json!({
         "settings": settings.collect::<Vec<_>>(),
         "session_cookies": cookies.collect::<Vec<_>>(),
-        "routes": Table::of_config(config).lines(),
+        "routes": RouteTable::of_config(config).lines(),
         "warnings": config.warnings,
     })
 }

@@ -37,7 +37,7 @@ enum DbCommand {
 }
 
 /// A database, and what is watched there.
-struct Watched<'c> {
+struct WatchedTables<'c> {
     database: &'c DatabaseSettings,
     triggers: ChangeTriggers,
 }
@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &DbArguments, config: &Config) -> Result<ExitCode> 
             Ok(ExitCode::SUCCESS)
         }
         DbCommand::Install { print: false } => with_pools(async |pools| {
-            for Watched { database, triggers } in &all {
+            for WatchedTables { database, triggers } in &all {
                 let installed = triggers.install(database, pools).await;
                 installed.map_err(|error| failed(error, database, "install"))?;
             }
@@ -63,7 +63,7 @@ pub(super) fn run(arguments: &DbArguments, config: &Config) -> Result<ExitCode> 
             Ok(ExitCode::SUCCESS)
         }
         DbCommand::Uninstall { print: false } => with_pools(async |pools| {
-            for Watched { database, .. } in &all {
+            for WatchedTables { database, .. } in &all {
                 let removed = ChangeTriggers::uninstall(database, pools).await;
                 removed.map_err(|error| failed(error, database, "uninstall"))?;
                 output::print(&format!(
@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &DbArguments, config: &Config) -> Result<ExitCode> 
 }
 
 /// Every PostgreSQL that realms look users or sessions up in, once.
-fn watched(config: &Config) -> Result<Vec<Watched<'_>>> {
+fn watched(config: &Config) -> Result<Vec<WatchedTables<'_>>> {
     let stores = config
         .realms
         .iter()
@@ -112,7 +112,7 @@ fn watched(config: &Config) -> Result<Vec<Watched<'_>>> {
         );
     }
     let groups = groups.into_iter();
-    let groups = groups.map(|(database, settings)| Watched {
+    let groups = groups.map(|(database, settings)| WatchedTables {
         database,
         triggers: ChangeTriggers::of(settings),
     });
@@ -131,8 +131,8 @@ fn sqlite_of(config: &Config) -> Option<String> {
     })
 }
 
-fn print(all: &[Watched<'_>], script: impl Fn(&ChangeTriggers) -> String) -> Result<()> {
-    for Watched { database, triggers } in all {
+fn print(all: &[WatchedTables<'_>], script: impl Fn(&ChangeTriggers) -> String) -> Result<()> {
+    for WatchedTables { database, triggers } in all {
         if all.len() > 1 {
             output::print(&format!("-- {}\n", database.url))?;
         }
@@ -142,9 +142,9 @@ fn print(all: &[Watched<'_>], script: impl Fn(&ChangeTriggers) -> String) -> Res
 }
 
 /// Says how each table is, and whether all are as they should be.
-async fn status(all: &[Watched<'_>], pools: &Pools) -> Result<ExitCode> {
+async fn status(all: &[WatchedTables<'_>], pools: &Pools) -> Result<ExitCode> {
     let mut are_complete = true;
-    for Watched { database, triggers } in all {
+    for WatchedTables { database, triggers } in all {
         let tables = triggers.look(database, pools).await;
         for table in tables.context("DATABASE_URL")? {
             let (name, key, subject) = (&table.table, &table.key, table.subject);

@@ -1,4 +1,4 @@
-//! `sessiongate doctor`: reading the question, printing the report.
+//! `sessiongate doctor`: reading the arguments, printing the report.
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use http::HeaderValue;
 
 use super::open::header_value;
 use crate::config::{self, Loaded, Variables};
-use crate::doctor::{self, Ending, Question, Report, Site, catalogue};
+use crate::doctor::{self, Conclusion, Examination, Report, Site, catalogue};
 use crate::output;
 use crate::tls::Authorities;
 use client_tls::named_file;
@@ -69,9 +69,9 @@ pub(super) fn run(
     };
     output::print(&text)?;
     Ok(match report.ending(strict) {
-        Ending::Fine => ExitCode::SUCCESS,
-        Ending::Mend => ExitCode::from(1),
-        Ending::Unasked => ExitCode::from(2),
+        Conclusion::NoProblems => ExitCode::SUCCESS,
+        Conclusion::Problems => ExitCode::from(1),
+        Conclusion::AppUnreachable => ExitCode::from(2),
     })
 }
 
@@ -95,7 +95,7 @@ fn ask(arguments: DoctorArguments, loaded: &Loaded) -> Result<Report> {
     if let Some(file) = &arguments.ca_file {
         authorities.add_file(file).context("--ca-file")?;
     }
-    let question = Question {
+    let examination = Examination {
         loaded,
         authorities,
         session: cookies.as_deref().map(session).transpose()?,
@@ -113,7 +113,7 @@ fn ask(arguments: DoctorArguments, loaded: &Loaded) -> Result<Report> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let report = runtime.block_on(doctor::examine(question));
+    let report = runtime.block_on(doctor::examine(examination));
     // Looking up a name may take longer than anybody waits.
     runtime.shutdown_background();
     Ok(report?)

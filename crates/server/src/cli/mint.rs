@@ -1,4 +1,4 @@
-//! `sessiongate mint`: reading the order, printing the cookies.
+//! `sessiongate mint`: reading the arguments, printing the cookies.
 
 use std::process::ExitCode;
 
@@ -9,14 +9,14 @@ use session::CookieName;
 
 use super::secrets::{SecretArguments, warn};
 use crate::config::{Variables, says_production};
-use crate::mint::{self, Format, Order, Random};
+use crate::mint::{self, MintFormat, NewSession, Random};
 use crate::{clock, output, random};
 
 #[derive(Debug, Args)]
 pub(super) struct MintArguments {
     /// How the session is written.
     #[arg(long, value_enum)]
-    format: Format,
+    format: MintFormat,
     /// The user's id. `better-auth-token` names no user: whose session it is, the app's store says.
     #[arg(long, value_name = "ID")]
     user: String,
@@ -45,7 +45,7 @@ pub(super) struct MintArguments {
     set_cookie: bool,
 }
 
-/// Mints, or says what is wrong with the order, which is exit code 2.
+/// Mints the session. If the arguments are wrong, says so and returns exit code 2.
 pub(super) fn run(arguments: MintArguments, variables: &Variables) -> Result<ExitCode> {
     if let Some(name) = says_production(variables) {
         bail!(
@@ -75,7 +75,7 @@ fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
         false => secrets.authjs,
     };
     let secret = secrets.first().context("there is no secret")?;
-    let order = Order {
+    let session = NewSession {
         format: arguments.format,
         user: arguments.user,
         email: arguments.email,
@@ -91,17 +91,17 @@ fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
         id: random::hex::<16>()?,
         token: random::hex::<16>()?,
     };
-    let cookies = mint::cookies(&order, secret, &random)?;
-    let whom = match order.format.has_claims() {
+    let cookies = mint::cookies(&session, secret, &random)?;
+    let whom = match session.format.has_claims() {
         true => format!(
             "is signed in as {:?}, wherever this secret is believed",
-            order.user
+            session.user
         ),
         // Nothing of what is printed says who it is.
         false => format!(
             "has a genuine token, which names nobody: it signs somebody in once the app's store has a session with it, whoever's \
              that is, {:?} or another",
-            order.user
+            session.user
         ),
     };
     output::complain(&format!(
@@ -113,7 +113,7 @@ fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
     Ok(match arguments.set_cookie {
         true => {
             let lines = cookies.iter().zip(pairs).map(|((name, _), pair)| {
-                let attributes = mint::attributes(name, order.expires_in);
+                let attributes = mint::attributes(name, session.expires_in);
                 format!("Set-Cookie: {pair}; {attributes}")
             });
             lines.collect::<Vec<_>>().join("\n")

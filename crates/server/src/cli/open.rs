@@ -1,4 +1,4 @@
-//! `sessiongate open`: reading the question, printing the answer.
+//! `sessiongate open`: reading the arguments and the cookie, printing what becomes of it.
 
 use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
@@ -10,8 +10,8 @@ use session::{CookieName, UnixTime};
 use super::secrets::{SecretArguments, warn};
 use super::word;
 use crate::clock;
-use crate::config::{Asked, DEFAULT_REALM, Loaded, Secrets, Variables};
-use crate::open::{Found, Question};
+use crate::config::{DEFAULT_REALM, Loaded, OpenSettings, Secrets, Variables};
+use crate::open::{Inspection, RealmOutcome};
 use crate::output;
 
 #[derive(Debug, Args)]
@@ -80,7 +80,7 @@ enum StrategyArgument {
     Jwt,
 }
 
-/// Answers, or says what is wrong with the question or the configuration, which is exit code 2.
+/// Prints what becomes of the cookie. If the arguments or the configuration are wrong, says so and returns exit code 2.
 pub(super) fn run(arguments: &OpenArguments, loaded: Result<Loaded>) -> Result<ExitCode> {
     let now = arguments.at.map_or_else(clock::now, UnixTime::from_secs);
     let found = match loaded.and_then(|loaded| ask(arguments, &loaded, now)) {
@@ -104,7 +104,7 @@ pub(super) fn run(arguments: &OpenArguments, loaded: Result<Loaded>) -> Result<E
 }
 
 /// Asks every realm, or the one that is named.
-fn ask(arguments: &OpenArguments, loaded: &Loaded, now: UnixTime) -> Result<Found> {
+fn ask(arguments: &OpenArguments, loaded: &Loaded, now: UnixTime) -> Result<RealmOutcome> {
     let (ready, unready) = ready(arguments, loaded)?;
     for (index, (name, asking)) in ready.iter().enumerate() {
         match *name {
@@ -120,13 +120,13 @@ fn ask(arguments: &OpenArguments, loaded: &Loaded, now: UnixTime) -> Result<Foun
     let cookie_header = header_value(&input)?;
     let mut answers = Vec::new();
     for (name, asking) in ready {
-        let answer = asking.question(arguments, cookie_header, now).answer()?;
+        let answer = asking.inspection(arguments, cookie_header, now).answer()?;
         if loaded.stack.realms.is_empty() && arguments.realm.is_none() {
-            return Ok(Found::alone(answer));
+            return Ok(RealmOutcome::alone(answer));
         }
         answers.push((name.to_owned(), answer));
     }
-    let found = Found::of(answers).context("there is no realm")?;
+    let found = RealmOutcome::of(answers).context("there is no realm")?;
     if !found.is_opened() {
         for (name, error) in unready {
             output::complain(&format!(
@@ -138,13 +138,13 @@ fn ask(arguments: &OpenArguments, loaded: &Loaded, now: UnixTime) -> Result<Foun
 }
 
 /// What can be asked of each realm, and why others cannot be asked.
-type Ready<'l> = (Vec<(&'l str, Asking<'l>)>, Vec<(&'l str, Error)>);
+type Ready<'l> = (Vec<(&'l str, RealmInspection<'l>)>, Vec<(&'l str, Error)>);
 
-/// Reads what each realm recognises. That one has no secret does not matter where another one opens the session.
+/// Reads what each realm recognizes. That one has no secret does not matter where another one opens the session.
 fn ready<'l>(arguments: &OpenArguments, loaded: &'l Loaded) -> Result<Ready<'l>> {
     let (mut ready, mut unready) = (Vec::new(), Vec::new());
     for (name, variables) in realms(arguments, loaded)? {
-        match Asking::read(arguments, variables) {
+        match RealmInspection::read(arguments, variables) {
             Ok(asking) => ready.push((name, asking)),
             Err(error) => unready.push((name, error)),
         }
@@ -185,14 +185,14 @@ fn realms<'l>(
     }
 }
 
-/// What one realm recognises, and by which secrets.
-struct Asking<'v> {
-    asked: Asked,
+/// What one realm recognizes, and by which secrets.
+struct RealmInspection<'v> {
+    asked: OpenSettings,
     secrets: Secrets,
     variables: &'v Variables,
 }
 
-impl<'v> Asking<'v> {
+impl<'v> RealmInspection<'v> {
     fn read(arguments: &OpenArguments, variables: &'v Variables) -> Result<Self> {
         let asked = asked(arguments, variables)?;
         let is_optional = asked.needs_no_secret();
@@ -203,16 +203,16 @@ impl<'v> Asking<'v> {
         })
     }
 
-    fn question<'q>(
+    fn inspection<'q>(
         &'q self,
         arguments: &'q OpenArguments,
         cookie_header: &'q [u8],
         now: UnixTime,
-    ) -> Question<'q> {
-        Question {
+    ) -> Inspection<'q> {
+        Inspection {
             cookie_header,
             authorization: arguments.authorization.as_deref().map(str::as_bytes),
-            recognised: self.asked.recognised.clone(),
+            recognized: self.asked.recognized.clone(),
             demands: self.asked.demands.clone(),
             issuer: self.asked.issuer.as_ref(),
             authjs_secrets: &self.secrets.authjs,
@@ -224,7 +224,7 @@ impl<'v> Asking<'v> {
 }
 
 /// What `serve` would read from the variables, with the options in place of those that say the same.
-fn asked(arguments: &OpenArguments, variables: &Variables) -> Result<Asked> {
+fn asked(arguments: &OpenArguments, variables: &Variables) -> Result<OpenSettings> {
     let format = arguments.format.as_ref().map(word);
     let strategy = arguments.strategy.as_ref().map(word);
     let is_of_authjs = matches!(
@@ -255,9 +255,9 @@ fn asked(arguments: &OpenArguments, variables: &Variables) -> Result<Asked> {
     let options = options
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)));
-    let mut asked = Asked::read(&variables.clone().with(options))?;
+    let mut asked = OpenSettings::read(&variables.clone().with(options))?;
     if let Some(salt) = &arguments.salt {
-        asked.recognised = asked.recognised.with_salt(salt);
+        asked.recognized = asked.recognized.with_salt(salt);
     }
     Ok(asked)
 }

@@ -17,7 +17,7 @@ use stores::{
 #[derive(Debug, Args)]
 pub(super) struct RevokeArguments {
     #[command(flatten)]
-    what: What,
+    what: Selection,
     /// Everybody's sessions that were issued before TIME: `now`, RFC 3339 such as 2026-03-02T09:41:07Z, or seconds since 1970.
     #[arg(long, value_name = "TIME", group = "revoked")]
     all_before: Option<String>,
@@ -31,7 +31,7 @@ pub(super) struct RevokeArguments {
 
 /// Which revocations.
 #[derive(Debug, Args)]
-struct What {
+struct Selection {
     /// Every session of the user with this id (`user_id` of the audit log) that was issued before now.
     #[arg(long, value_name = "ID", group = "revoked")]
     user: Option<String>,
@@ -65,7 +65,7 @@ enum RevocationsCommand {
     /// Take a revocation back.
     Remove {
         #[command(flatten)]
-        what: What,
+        what: Selection,
         /// That of everybody's sessions.
         #[arg(long, group = "revoked")]
         all: bool,

@@ -6,7 +6,7 @@ mod form;
 mod settings;
 mod tables;
 
-pub(super) use self::form::{Entry, Key, Kind, Row, Scope, Written};
+pub(super) use self::form::{Entry, ExampleValue, Key, Kind, Row, Scope};
 pub(super) use self::settings::SECTIONS;
 pub(super) use self::tables::{
     CONDITION, HEADER, HEADER_WORDS, LISTENER, PROFILE, REALM, ROUTE, SERVICE, TABLES, TOP_LEVEL,

@@ -21,8 +21,8 @@ use toml::de::DeTable;
 
 pub(super) use self::conditions::TESTS;
 use self::include::Included;
-use self::settings::{OwnSettings, Realm};
-use self::table::{Source, TOP, Table};
+use self::settings::{OwnSettings, RealmTable};
+use self::table::{TOP, Table, TableContext};
 use super::catalogue::{self, TABLES, TOP_LEVEL};
 use super::place::{Place, SourceFile};
 use super::problem::Problem;
@@ -87,7 +87,7 @@ struct Loading<'e> {
     loaded: Loaded,
     /// What the top level says.
     own: OwnSettings,
-    realms: Vec<Realm>,
+    realms: Vec<RealmTable>,
     /// What has been defined, by `service.api` and the like, and where.
     names: BTreeMap<String, Place>,
 }
@@ -174,7 +174,7 @@ impl<'e> Loading<'e> {
             self.own.variables.set_partial();
         }
         let environment = self.environment;
-        let source = Source {
+        let source = TableContext {
             file,
             environment,
             broken,
@@ -208,7 +208,7 @@ impl<'e> Loading<'e> {
         };
         let (parsed, broken) = self.parse(&file);
         let environment = self.environment;
-        let source = Source {
+        let source = TableContext {
             file: &file,
             environment,
             broken,
@@ -288,7 +288,7 @@ impl<'e> Loading<'e> {
             top = top.at_home(home.clone());
         }
         top.take_missing(&self.own.variables, |_| true);
-        for Realm { name, place, own } in self.realms {
+        for RealmTable { name, place, own } in self.realms {
             let mut settings = own.variables.at_home(place);
             settings::inherit(&mut settings, &top);
             self.loaded.stack.realms.push(RawRealm {

@@ -3,7 +3,7 @@
 use gate::{ClaimPath, EmailHeader, Groups, GroupsSource, IdentityRules};
 
 use super::raw::Reader;
-use super::rules::Columns;
+use super::rules::RuleColumns;
 use super::sessions::SessionFormat;
 use stores::{self, Column};
 
@@ -43,7 +43,7 @@ enum RawGroupsSource {
 
 impl RawGroups {
     /// The groups, where somebody has use for them: what they are read from is asked for from now on.
-    pub(super) fn used(self, reader: &mut Reader<'_>, columns: &mut Columns) -> Groups {
+    pub(super) fn used(self, reader: &mut Reader<'_>, columns: &mut RuleColumns) -> Groups {
         let source = match self.source {
             RawGroupsSource::Claim(claim) => {
                 if let Err(what) = columns.claim_of_setting(&claim) {

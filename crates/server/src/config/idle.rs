@@ -54,7 +54,7 @@ pub(super) struct Uses {
     /// Users are looked up.
     pub(super) users: bool,
     /// A PostgreSQL, or a SQLite file, is asked.
-    pub(super) database: Option<Database>,
+    pub(super) database: Option<DatabaseKind>,
     /// There is a Redis.
     pub(super) redis: bool,
     /// What answers may be remembered in memory.
@@ -109,10 +109,10 @@ fn hears(stores: &stores::Settings) -> bool {
         || database.is_some_and(|database| database.listen.is_some())
 }
 
-fn database_kind(stores: &stores::Settings) -> Option<Database> {
+fn database_kind(stores: &stores::Settings) -> Option<DatabaseKind> {
     Some(match stores.database.as_ref()?.url {
-        stores::DatabaseUrl::Postgres(_) => Database::Postgres,
-        stores::DatabaseUrl::Sqlite(_) => Database::Sqlite,
+        stores::DatabaseUrl::Postgres(_) => DatabaseKind::Postgres,
+        stores::DatabaseUrl::Sqlite(_) => DatabaseKind::Sqlite,
     })
 }
 
@@ -124,13 +124,13 @@ const NO_MEMORY: MemorySettings = MemorySettings {
 
 /// The kind of database that is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Database {
+pub(super) enum DatabaseKind {
     Postgres,
     Sqlite,
 }
 
 /// Settings, when they have no effect, and why.
-type Rule = (&'static [&'static str], fn(&Uses) -> bool, &'static str);
+type UnusedRule = (&'static [&'static str], fn(&Uses) -> bool, &'static str);
 
 /// Names every setting that is given and has no effect.
 pub(super) fn name_them(reader: &mut Reader<'_>, uses: &Uses) {
@@ -141,7 +141,7 @@ pub(super) fn name_them(reader: &mut Reader<'_>, uses: &Uses) {
             }
         }
     }
-    if uses.database == Some(Database::Postgres) {
+    if uses.database == Some(DatabaseKind::Postgres) {
         for (theirs, ours) in OF_LIBPQ {
             let why = format!(
                 "only programs that use libpq read it; give {ours}, or write it into DATABASE_URL"
@@ -201,7 +201,7 @@ impl Uses {
     }
 }
 
-const RULES: &[Rule] = &[
+const RULES: &[UnusedRule] = &[
     (
         &[
             "ACME_DOMAINS",
@@ -298,7 +298,7 @@ const RULES: &[Rule] = &[
             "POSTGRES_SSLMODE",
             "LISTEN_DATABASE_URL",
         ],
-        |uses| uses.database == Some(Database::Sqlite),
+        |uses| uses.database == Some(DatabaseKind::Sqlite),
         "DATABASE_URL names a SQLite file",
     ),
     (

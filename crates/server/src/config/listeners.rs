@@ -10,7 +10,8 @@ use super::problem::Problem;
 use super::raw::Reader;
 use super::stack::{RawActive, RawCondition, RawListener, Spanned, Stack};
 use super::tls::{
-    CLIENT_AUTH, Certificates, ClientAuth, Reading, TlsSettings, VERSIONS, WORDS, Wanted, Word,
+    CLIENT_AUTH, Certificates, CheckedTls, ClientAuth, RawTls, TLS_MODES, TlsMode, TlsSettings,
+    VERSIONS,
 };
 use crate::clock;
 use crate::tls::server::{ClientProof, MinVersion};
@@ -101,26 +102,26 @@ fn of_top_level(
     warnings: &mut Vec<String>,
 ) -> (Option<TlsSettings>, MinVersion) {
     let path = |path: &str| Ok::<_, Infallible>(path.to_owned());
-    let wanted = Wanted {
+    let raw_tls = RawTls {
         chains: reader.list("TLS_CERT_FILE", path),
         keys: reader.list("TLS_KEY_FILE", path),
-        word: reader.choice("TLS", Word::Auto, &WORDS),
+        mode: reader.choice("TLS", TlsMode::Auto, &TLS_MODES),
         oldest: reader.choice("TLS_MIN_VERSION", MinVersion::Tls12, &VERSIONS),
         client_auth: reader.choice("TLS_CLIENT_AUTH", ClientAuth::Off, &CLIENT_AUTH),
         client_ca: reader.text("TLS_CLIENT_CA_FILE"),
     };
-    let Reading {
+    let CheckedTls {
         settings,
-        flaws,
-        doubts,
+        problems,
+        warnings: doubtful,
         idle,
-    } = wanted.read(clock::now());
-    for flaw in flaws {
-        reader.problem(flaw.name, flaw.what);
+    } = raw_tls.read(clock::now());
+    for problem in problems {
+        reader.problem(problem.name, problem.what);
     }
     idle.iter().for_each(|(name, why)| reader.idle(name, why));
-    warnings.extend(doubts);
-    (settings, wanted.oldest)
+    warnings.extend(doubtful);
+    (settings, raw_tls.oldest)
 }
 
 fn of_table(
@@ -138,10 +139,10 @@ fn of_table(
         problems.push(Problem::with(&raw.address, what));
     }
     let texts = |texts: &[Spanned<String>]| texts.iter().map(|text| text.value.clone()).collect();
-    let wanted = Wanted {
+    let raw_tls = RawTls {
         chains: texts(&raw.cert_files),
         keys: texts(&raw.key_files),
-        word: word(raw.tls.as_ref(), Word::Auto, &WORDS, problems),
+        mode: word(raw.tls.as_ref(), TlsMode::Auto, &TLS_MODES, problems),
         oldest: word(raw.min_version.as_ref(), oldest, &VERSIONS, problems),
         client_auth: word(
             raw.client_auth.as_ref(),
@@ -151,7 +152,7 @@ fn of_table(
         ),
         client_ca: raw.client_ca_file.as_ref().map(|file| file.value.clone()),
     };
-    let reading = wanted.read(clock::now());
+    let reading = raw_tls.read(clock::now());
     let shown = |what: String| {
         let files = raw.cert_files.iter().chain(&raw.key_files);
         let files = files.chain(&raw.client_ca_file);
@@ -159,18 +160,19 @@ fn of_table(
             credentials::without(&what, &file.value).into_owned()
         })
     };
-    for flaw in reading.flaws {
-        let place = place_of(raw, flaw.name);
-        problems.push(Problem::at(place.clone(), shown(flaw.what)));
+    for problem in reading.problems {
+        let place = place_of(raw, problem.name);
+        problems.push(Problem::at(place.clone(), shown(problem.what)));
     }
-    warnings.extend(reading.doubts.into_iter().map(shown));
+    warnings.extend(reading.warnings.into_iter().map(shown));
     let idle = reading.idle.iter().map(|(name, why)| {
         let (key, place) = (name.to_ascii_lowercase(), place_of(raw, name));
         format!("{key} has no effect: {why} ({place})")
     });
     warnings.extend(idle);
     if let Some(redirect) = raw.redirect.as_ref().filter(|redirect| redirect.value)
-        && (reading.settings.is_some() || matches!(wanted.word, Word::Acme | Word::SelfSigned))
+        && (reading.settings.is_some()
+            || matches!(raw_tls.mode, TlsMode::Acme | TlsMode::SelfSigned))
     {
         let what = "a listener that sends everybody to `https://` speaks no TLS itself";
         let problem = Problem::at(redirect.place.clone(), what);

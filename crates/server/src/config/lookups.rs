@@ -34,7 +34,7 @@ enum Schema {
 }
 
 /// The names of a [`Schema`].
-struct Names {
+struct TableNames {
     table: &'static str,
     token: &'static str,
     user: &'static str,
@@ -270,8 +270,8 @@ impl Schema {
 
     /// The sources: `@auth/pg-adapter` `src/index.ts`, `@auth/drizzle-adapter` `src/lib/pg.ts`, `@auth/prisma-adapter`
     /// `src/index.ts`, `better-auth` `db/get-migration.mjs`, and the generator of `auth` for Drizzle.
-    fn names(self) -> Names {
-        let authjs = Names {
+    fn names(self) -> TableNames {
+        let authjs = TableNames {
             table: "session",
             token: "sessionToken",
             user: "userId",
@@ -284,17 +284,17 @@ impl Schema {
         };
         match self {
             Self::Drizzle => authjs,
-            Self::PgAdapter => Names {
+            Self::PgAdapter => TableNames {
                 table: "sessions",
                 users: "users",
                 ..authjs
             },
-            Self::Prisma => Names {
+            Self::Prisma => TableNames {
                 table: "Session",
                 users: "User",
                 ..authjs
             },
-            Self::BetterAuth => Names {
+            Self::BetterAuth => TableNames {
                 token: "token",
                 expires: "expiresAt",
                 created: "createdAt",
@@ -302,7 +302,7 @@ impl Schema {
                 impersonated_by: "impersonatedBy",
                 ..authjs
             },
-            Self::BetterAuthDrizzle => Names {
+            Self::BetterAuthDrizzle => TableNames {
                 token: "token",
                 user: "user_id",
                 expires: "expires_at",

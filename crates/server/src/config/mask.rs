@@ -17,7 +17,7 @@ pub(super) fn masked(text: &str) -> String {
         text,
         at: 0,
         open: Vec::new(),
-        stands: Stands::AtLineStart,
+        stands: Context::AtLineStart,
         is_header: false,
         follows_value: false,
         is_broken: false,
@@ -45,7 +45,7 @@ struct Masker<'t> {
     at: usize,
     /// The brackets that are open.
     open: Vec<u8>,
-    stands: Stands,
+    stands: Context,
     /// In the line of a table's name.
     is_header: bool,
     /// Behind a value with nothing between that ends it.
@@ -58,7 +58,7 @@ struct Masker<'t> {
 
 /// What the next word comes behind.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stands {
+enum Context {
     /// A newline.
     AtLineStart,
     /// The brace or a comma of an inline table.
@@ -72,16 +72,16 @@ impl Masker<'_> {
         while let Some(byte) = self.peek() {
             match byte {
                 b'\n' => {
-                    self.stands = Stands::AtLineStart;
+                    self.stands = Context::AtLineStart;
                     self.is_header = false;
                     self.is_broken = false;
                 }
                 b' ' | b'\t' | b'\r' => {}
                 _ if self.at == 0 && self.text.starts_with(MARK) => self.at += MARK.len_utf8() - 1,
-                b'=' => self.stands = Stands::InValue,
+                b'=' => self.stands = Context::InValue,
                 b',' => self.stands = self.in_brackets(),
                 b'[' | b'{' => {
-                    if self.stands == Stands::AtLineStart && self.open.is_empty() {
+                    if self.stands == Context::AtLineStart && self.open.is_empty() {
                         self.is_header = byte == b'[';
                         self.is_hiding = false;
                     }
@@ -90,7 +90,7 @@ impl Masker<'_> {
                 }
                 b']' | b'}' => {
                     self.open.pop();
-                    self.stands = Stands::InValue;
+                    self.stands = Context::InValue;
                 }
                 b'#' => {
                     self.take_comment();
@@ -98,7 +98,7 @@ impl Masker<'_> {
                 }
                 _ => {
                     self.take_word();
-                    self.stands = Stands::InValue;
+                    self.stands = Context::InValue;
                     continue;
                 }
             }
@@ -107,10 +107,10 @@ impl Masker<'_> {
         }
     }
 
-    fn in_brackets(&self) -> Stands {
+    fn in_brackets(&self) -> Context {
         match self.open.last() {
-            Some(b'{') => Stands::InBraces,
-            Some(_) | None => Stands::InValue,
+            Some(b'{') => Context::InBraces,
+            Some(_) | None => Context::InValue,
         }
     }
 
@@ -128,7 +128,7 @@ impl Masker<'_> {
 
     /// A key, or a part of a value.
     fn take_word(&mut self) {
-        let begins_line = self.stands == Stands::AtLineStart;
+        let begins_line = self.stands == Context::AtLineStart;
         if let Some((end, key)) = self.key().filter(|(end, key)| self.is_key(*end, key)) {
             self.is_hiding = hides(&key);
             if begins_line && self.open.last() == Some(&b'[') {
@@ -163,9 +163,9 @@ impl Masker<'_> {
     fn is_key(&self, equals: usize, key: &str) -> bool {
         let is_bare = !self.text[self.at..].starts_with(['"', '\'']);
         let may_be = match self.stands {
-            Stands::AtLineStart => is_bare || self.open.last() != Some(&b'['),
-            Stands::InBraces => true,
-            Stands::InValue => is_bare && (!self.is_hiding || is_known(key)),
+            Context::AtLineStart => is_bare || self.open.last() != Some(&b'['),
+            Context::InBraces => true,
+            Context::InValue => is_bare && (!self.is_hiding || is_known(key)),
         };
         let behind = self.text[equals + 1..].trim_start_matches([' ', '\t']);
         let says_something = !behind.is_empty() && !behind.starts_with(['\n', '\r', '=', '#']);

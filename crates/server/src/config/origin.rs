@@ -12,7 +12,7 @@ use super::ascii_host;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     scheme: Scheme,
-    host: Host,
+    host: HostPattern,
     /// `None` for the scheme's default port.
     port: Option<u16>,
 }
@@ -25,7 +25,7 @@ enum Scheme {
 
 /// In lower case, without a final dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Host {
+enum HostPattern {
     /// A star, which stands for one label, and this domain.
     Below(String),
     Exactly(String),
@@ -59,9 +59,9 @@ impl Origin {
         }
         let asked = RequestHost::read(authority.as_str()).ok_or(EXPECTED)?;
         let host = match asked.name.strip_prefix("*.") {
-            Some(domain) => Host::Below(own_domain(domain)?.to_owned()),
+            Some(domain) => HostPattern::Below(own_domain(domain)?.to_owned()),
             None if asked.name.contains('*') => return Err(MISPLACED_STAR),
-            None => Host::Exactly(asked.name.clone()),
+            None => HostPattern::Exactly(asked.name.clone()),
         };
         Ok(Self {
             scheme,
@@ -72,7 +72,7 @@ impl Origin {
 
     /// Whether this is one origin, not a family of them.
     pub(crate) fn is_exact(&self) -> bool {
-        matches!(self.host, Host::Exactly(_))
+        matches!(self.host, HostPattern::Exactly(_))
     }
 
     /// Whether its scheme is `https`.
@@ -97,15 +97,15 @@ impl Origin {
     /// The host, with a star if it is a family of them.
     pub(crate) fn host_pattern(&self) -> String {
         match &self.host {
-            Host::Exactly(host) => host.trim_matches(['[', ']']).to_owned(),
-            Host::Below(domain) => format!("*.{domain}"),
+            HostPattern::Exactly(host) => host.trim_matches(['[', ']']).to_owned(),
+            HostPattern::Below(domain) => format!("*.{domain}"),
         }
     }
 
     fn is_this_host(&self, asked: &RequestHost) -> bool {
         match &self.host {
-            Host::Exactly(host) => asked.name == *host,
-            Host::Below(domain) => asked
+            HostPattern::Exactly(host) => asked.name == *host,
+            HostPattern::Below(domain) => asked
                 .name
                 .split_once('.')
                 .is_some_and(|(label, rest)| rest == domain && is_label(label)),
@@ -116,8 +116,8 @@ impl Origin {
     /// of a client. `None` for a star when another host was asked for, or none.
     pub(crate) fn text(&self, asked: Option<&RequestHost>) -> Option<String> {
         let host = match &self.host {
-            Host::Exactly(host) => host,
-            Host::Below(_) => &asked.filter(|asked| self.is_asked_for(asked))?.name,
+            HostPattern::Exactly(host) => host,
+            HostPattern::Below(_) => &asked.filter(|asked| self.is_asked_for(asked))?.name,
         };
         let mut text = format!("{}://{host}", self.scheme.as_str());
         if let Some(port) = self.port {

@@ -17,7 +17,7 @@ use super::problem::Problem;
 use super::raw::{Reader, Setting, Variables};
 use super::realms::Realms;
 use super::rules::{self, Handling, Rules, ServiceSettings, Services, Timeouts, Usual, UsualPool};
-use super::sign_in::{self, Around, Opened, SignIn};
+use super::sign_in::{self, PublicBy, SignIn, SignInCheck};
 use super::stack::Stack;
 use super::{AdminSettings, CONFIG_FILE, admin, listen, own_addresses, revocations, upstream};
 use crate::logging::LogFormat;
@@ -38,7 +38,7 @@ pub(super) struct Reading<'v> {
 }
 
 /// What is listened on.
-pub(super) struct Front {
+pub(super) struct ListenSettings {
     pub(super) listeners: Vec<ListenerSettings>,
     pub(super) decisions: Option<Address>,
     /// Whether other proxies are to ask, at an address that may be wrong.
@@ -63,7 +63,7 @@ pub(super) struct Bounds {
 }
 
 /// How the process runs and ends.
-pub(super) struct Running {
+pub(super) struct ProcessSettings {
     pub(super) drain: Duration,
     pub(super) drain_delay: Duration,
     pub(super) log_format: LogFormat,
@@ -84,7 +84,7 @@ impl<'v> Reading<'v> {
         }
     }
 
-    pub(super) fn front(&mut self) -> Front {
+    pub(super) fn front(&mut self) -> ListenSettings {
         let reader = &mut self.reader;
         let listeners = listeners::read(reader, self.stack, &mut self.problems, &mut self.warnings);
         let decisions = listen::decisions(reader);
@@ -94,7 +94,7 @@ impl<'v> Reading<'v> {
         let workers = reader
             .parsed("WORKERS", cores, "a number of threads")
             .clamp(1, 1024);
-        Front {
+        ListenSettings {
             listeners,
             decides_for_others: decisions.is_some() || reader.is_given("AUTH_LISTEN"),
             decisions,
@@ -104,7 +104,7 @@ impl<'v> Reading<'v> {
         }
     }
 
-    pub(super) fn top_service(&mut self, front: &Front) -> TopService {
+    pub(super) fn top_service(&mut self, front: &ListenSettings) -> TopService {
         let reader = &mut self.reader;
         let timeouts = Timeouts {
             connect: reader.limit("UPSTREAM_CONNECT_TIMEOUT", 5),
@@ -122,7 +122,7 @@ impl<'v> Reading<'v> {
     }
 
     /// What counts for routes that say nothing themselves.
-    pub(super) fn usual(&mut self, front: &Front, top: &TopService) -> Usual {
+    pub(super) fn usual(&mut self, front: &ListenSettings, top: &TopService) -> Usual {
         let reader = &mut self.reader;
         Usual {
             cors_origins: reader.list("CORS_ORIGINS", AllowedOrigin::parse),
@@ -140,17 +140,17 @@ impl<'v> Reading<'v> {
         public: Vec<PathPattern>,
         top: TopService,
         usual: Usual,
-        front: &Front,
+        front: &ListenSettings,
     ) -> (Rules, Option<SignIn>) {
         self.stack.name_idle(&mut self.warnings);
         let mut rules = Rules::of_one_service(public, top.upstream, usual);
         let opened = match rules.services.is_empty() && front.decisions.is_some() {
-            true => Opened::PathsForOthers,
-            false => Opened::Paths,
+            true => PublicBy::PathsForOthers,
+            false => PublicBy::Paths,
         };
-        let mut around = Around::of_one_service(&rules.routes, opened);
+        let mut around = SignInCheck::of_one_service(&rules.routes, opened);
         if self.is_partial {
-            around.comers = None;
+            around.sources = None;
         }
         let sign_in = sign_in::settings(&mut self.reader, &around, &mut self.warnings);
         rules.send_to_sign_in(sign_in.as_ref());
@@ -187,10 +187,10 @@ impl<'v> Reading<'v> {
         );
         let routes = made.as_ref().map(|made| made.rules.routes.clone());
         let routes = routes.unwrap_or_else(|| Routes::of_one_service(public, true));
-        let around = Around {
+        let around = SignInCheck {
             routes: &routes,
-            opened: Opened::Routes,
-            comers: made.as_ref().map(|made| made.comers(0)),
+            opened: PublicBy::Routes,
+            sources: made.as_ref().map(|made| made.sources(0)),
         };
         let sign_in = sign_in::settings(&mut self.reader, &around, &mut self.warnings);
         let rules = made.map(|mut made| {
@@ -205,7 +205,7 @@ impl<'v> Reading<'v> {
     /// The proxies whose word counts. Listeners are closed where there is nothing to forward to, and checked against what they say.
     pub(super) fn proxies(
         &mut self,
-        front: &mut Front,
+        front: &mut ListenSettings,
         rules: Option<&Rules>,
         realms: &Realms<'_>,
     ) -> (TrustedProxies, Option<AcmeSettings>) {
@@ -254,7 +254,7 @@ impl<'v> Reading<'v> {
         }
     }
 
-    pub(super) fn running(&mut self) -> Running {
+    pub(super) fn running(&mut self) -> ProcessSettings {
         let reader = &mut self.reader;
         let drain = reader.seconds("DRAIN_TIMEOUT", 30);
         let drain_delay = reader.seconds("DRAIN_DELAY", 0);
@@ -265,7 +265,7 @@ impl<'v> Reading<'v> {
             let warning = "AUDIT_LOG is off: nobody can tell afterwards who was let in";
             self.warnings.push(warning.to_owned());
         }
-        Running {
+        ProcessSettings {
             drain,
             drain_delay,
             log_format,
@@ -332,7 +332,7 @@ impl Uses {
     /// What a configuration has use for, of whose parts these are known.
     pub(super) fn of_all(
         top: TopUses,
-        front: &Front,
+        front: &ListenSettings,
         bounds: &Bounds,
         acme: Option<&AcmeSettings>,
         realms: &Realms<'_>,

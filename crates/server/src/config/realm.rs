@@ -10,7 +10,7 @@ use super::lookups::SessionLookups;
 use super::place::Place;
 use super::problem::Problem;
 use super::raw::{Reader, Setting, Variables};
-use super::rules::AskedOfStores;
+use super::rules::StoreColumns;
 use super::sessions::{self, SessionFormat};
 use super::stack::DEFAULT_REALM;
 use super::{bearer, identity, stores};
@@ -22,7 +22,7 @@ use ::stores::{CacheFormat, StoredClaim, UserColumn};
 pub(crate) struct RealmSettings {
     /// Its name.
     pub(crate) name: Arc<str>,
-    /// The keys of every session cookie that is recognised.
+    /// The keys of every session cookie that is recognized.
     pub(crate) keys: Arc<KeyRing>,
     /// What is demanded of a session's claims.
     pub(crate) demands: ClaimDemands,
@@ -113,7 +113,7 @@ impl RealmReading {
         mut self,
         name: &str,
         active: Condition,
-        asked: AskedOfStores,
+        asked: StoreColumns,
         variables: &Variables,
         settings: &[Setting],
         problems: &mut Vec<Problem>,

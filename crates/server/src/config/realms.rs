@@ -9,8 +9,8 @@ use super::identity::{self, RawGroups};
 use super::problem::Problem;
 use super::raw::{Reader, Setting, Variables};
 use super::realm::{RealmReading, RealmSettings};
-use super::rules::{self, AskedOfStores, Columns, Made, RealmNames, Rules};
-use super::sign_in::{self, Around, Comers, Opened, SignIn};
+use super::rules::{self, BuiltRoutes, RealmNames, RuleColumns, Rules, StoreColumns};
+use super::sign_in::{self, PublicBy, SignIn, SignInCheck, SourceHosts};
 use super::stack::{DEFAULT_REALM, RawRealm, Spanned, Stack};
 
 /// Realms whose own settings are read.
@@ -67,7 +67,7 @@ impl<'s> Realms<'s> {
 
     fn add(&mut self, name: &str, reading: RealmReading, reader: &mut Reader<'_>) {
         let has_issuer = reading.issuer.is_some();
-        let columns = Columns::new(reading.format, reading.lookups, has_issuer);
+        let columns = RuleColumns::new(reading.format, reading.lookups, has_issuer);
         self.groups.push(identity::groups(reader));
         self.names.push(RealmNames {
             name: name.to_owned(),
@@ -103,7 +103,7 @@ impl<'s> Realms<'s> {
     /// Gives each route its sign-in page. `default` is that of the top level, which `top` has read.
     pub(super) fn send_to_sign_in(
         &mut self,
-        made: &mut Made,
+        made: &mut BuiltRoutes,
         top: &Reader<'_>,
         default: Option<SignIn>,
         problems: &mut Vec<Problem>,
@@ -111,10 +111,10 @@ impl<'s> Realms<'s> {
         let mut pages = vec![default];
         for (place, (raw, reader)) in self.named.iter_mut().enumerate() {
             let mut warnings = Vec::new();
-            let around = Around {
+            let around = SignInCheck {
                 routes: &made.rules.routes,
-                opened: Opened::Routes,
-                comers: Some(made.comers(1 + place)),
+                opened: PublicBy::Routes,
+                sources: Some(made.sources(1 + place)),
             };
             pages.push(sign_in::settings(reader, &around, &mut warnings));
             let of_realm = |warning| format!("realm {}: {warning}", raw.name.value);
@@ -127,13 +127,13 @@ impl<'s> Realms<'s> {
                 0 => top,
                 named_realm => &named[named_realm - 1].1,
             };
-            let around = Around {
+            let around = SignInCheck {
                 routes: &routes,
-                opened: Opened::Routes,
-                comers: match routes.all()[route].access {
+                opened: PublicBy::Routes,
+                sources: match routes.all()[route].access {
                     Access::Public => None,
                     Access::Deny | Access::Session(_) | Access::Unknown => {
-                        Some(Comers::of_routes(&routes, [route]))
+                        Some(SourceHosts::of_routes(&routes, [route]))
                     }
                 },
             };
@@ -204,11 +204,7 @@ impl<'s> Realms<'s> {
         {
             let (reading, active, asked) = match is_used {
                 true => (reading, active, names.columns.into_asked()),
-                false => (
-                    reading.unused(),
-                    Condition::ALWAYS,
-                    AskedOfStores::default(),
-                ),
+                false => (reading.unused(), Condition::ALWAYS, StoreColumns::default()),
             };
             all.push(reading.settings(&name, active, asked, variables, &settings, problems));
         }
@@ -226,7 +222,7 @@ fn is_simple(name: &str) -> bool {
 /// The sign-in page that a route has of its own.
 fn own_page(
     of_realm: &Reader<'_>,
-    around: &Around<'_>,
+    around: &SignInCheck<'_>,
     url: &Spanned<String>,
     problems: &mut Vec<Problem>,
 ) -> Option<SignIn> {

@@ -36,8 +36,8 @@ pub(crate) enum Certificates {
 
 /// What was said of a listener's TLS.
 #[derive(Debug)]
-pub(super) struct Wanted {
-    pub(super) word: Word,
+pub(super) struct RawTls {
+    pub(super) mode: TlsMode,
     pub(super) chains: Vec<String>,
     pub(super) keys: Vec<String>,
     pub(super) oldest: MinVersion,
@@ -47,7 +47,7 @@ pub(super) struct Wanted {
 
 /// `TLS`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum TlsMode {
     Acme,
     Auto,
     Off,
@@ -64,28 +64,28 @@ pub(super) enum ClientAuth {
 
 /// What is wrong with one of the settings.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Flaw {
+pub(super) struct TlsProblem {
     pub(super) name: &'static str,
     pub(super) what: String,
 }
 
 /// What was read.
 #[derive(Debug, Default)]
-pub(super) struct Reading {
+pub(super) struct CheckedTls {
     /// `None` without TLS, or where something is wrong.
     pub(super) settings: Option<TlsSettings>,
-    pub(super) flaws: Vec<Flaw>,
+    pub(super) problems: Vec<TlsProblem>,
     /// What is allowed and odd.
-    pub(super) doubts: Vec<String>,
+    pub(super) warnings: Vec<String>,
     /// Settings without an effect, and why.
     pub(super) idle: Vec<(&'static str, &'static str)>,
 }
 
-pub(super) const WORDS: [(&str, Word); 4] = [
-    ("acme", Word::Acme),
-    ("auto", Word::Auto),
-    ("off", Word::Off),
-    ("self-signed", Word::SelfSigned),
+pub(super) const TLS_MODES: [(&str, TlsMode); 4] = [
+    ("acme", TlsMode::Acme),
+    ("auto", TlsMode::Auto),
+    ("off", TlsMode::Off),
+    ("self-signed", TlsMode::SelfSigned),
 ];
 
 pub(super) const VERSIONS: [(&str, MinVersion); 2] =
@@ -97,43 +97,43 @@ pub(super) const CLIENT_AUTH: [(&str, ClientAuth); 3] = [
     ("required", ClientAuth::Required),
 ];
 
-impl Wanted {
+impl RawTls {
     /// Reads the files, and checks that everything fits together.
-    pub(super) fn read(&self, now: UnixTime) -> Reading {
-        let mut reading = Reading::default();
+    pub(super) fn read(&self, now: UnixTime) -> CheckedTls {
+        let mut reading = CheckedTls::default();
         let has_files = !self.chains.is_empty();
         if !has_files && !self.keys.is_empty() {
             let what = "there is no certificate beside the key; name it in TLS_CERT_FILE";
-            reading.flaw("TLS_KEY_FILE", what);
+            reading.problem("TLS_KEY_FILE", what);
         }
-        let certificates = match self.word {
-            Word::Off => None,
-            Word::Acme if has_files => {
+        let certificates = match self.mode {
+            TlsMode::Off => None,
+            TlsMode::Acme if has_files => {
                 let what =
                     "`acme` orders certificates, and TLS_CERT_FILE names one; keep one of them";
-                reading.flaw("TLS", what);
+                reading.problem("TLS", what);
                 None
             }
-            Word::Acme => Some(Certificates::Acme),
-            Word::SelfSigned if has_files => {
+            TlsMode::Acme => Some(Certificates::Acme),
+            TlsMode::SelfSigned if has_files => {
                 let what = "`self-signed` makes a certificate, and TLS_CERT_FILE names one; keep one of them";
-                reading.flaw("TLS", what);
+                reading.problem("TLS", what);
                 None
             }
-            Word::SelfSigned => {
-                reading.doubts.push(SELF_SIGNED.to_owned());
+            TlsMode::SelfSigned => {
+                reading.warnings.push(SELF_SIGNED.to_owned());
                 Some(Certificates::SelfSigned)
             }
-            Word::Auto if has_files => self.certificates(now, &mut reading),
-            Word::Auto => None,
+            TlsMode::Auto if has_files => self.certificates(now, &mut reading),
+            TlsMode::Auto => None,
         };
-        let is_spoken = certificates.is_some() || !reading.flaws.is_empty();
+        let is_spoken = certificates.is_some() || !reading.problems.is_empty();
         if !is_spoken {
             reading.idle.extend(self.idle(has_files));
         }
         let (client, clients) = self.client(&mut reading);
         if let Some(certificates) = certificates
-            && reading.flaws.is_empty()
+            && reading.problems.is_empty()
         {
             reading.settings = Some(TlsSettings {
                 certificates,
@@ -146,7 +146,7 @@ impl Wanted {
         reading
     }
 
-    fn certificates(&self, now: UnixTime, reading: &mut Reading) -> Option<Certificates> {
+    fn certificates(&self, now: UnixTime, reading: &mut CheckedTls) -> Option<Certificates> {
         let (chains, keys) = (self.chains.len(), self.keys.len());
         if keys != 0 && keys != chains {
             let what = format!(
@@ -154,7 +154,7 @@ impl Wanted {
                 plural(chains),
                 plural(keys)
             );
-            reading.flaw("TLS_KEY_FILE", what);
+            reading.problem("TLS_KEY_FILE", what);
             return None;
         }
         let mut certificates = Vec::new();
@@ -165,23 +165,23 @@ impl Wanted {
             };
             match Certificate::load(&files.chain, &files.key) {
                 Ok(certificate) => {
-                    let doubts = certificate.doubts(&files.chain, &files.key, now);
-                    reading.doubts.extend(doubts);
+                    let warnings = certificate.doubts(&files.chain, &files.key, now);
+                    reading.warnings.extend(warnings);
                     certificates.push(Arc::new(certificate));
                 }
-                Err(CertificateError::Certificate(what)) => reading.flaw("TLS_CERT_FILE", what),
-                Err(CertificateError::Key(what)) => reading.flaw("TLS_KEY_FILE", what),
+                Err(CertificateError::Certificate(what)) => reading.problem("TLS_CERT_FILE", what),
+                Err(CertificateError::Key(what)) => reading.problem("TLS_KEY_FILE", what),
             }
         }
         Some(Certificates::Files(certificates))
     }
 
-    fn client(&self, reading: &mut Reading) -> (ClientProof, Option<(ContentDigest, bool)>) {
+    fn client(&self, reading: &mut CheckedTls) -> (ClientProof, Option<(ContentDigest, bool)>) {
         let off = (ClientProof::Off, None);
         let Some(path) = &self.client_ca else {
             if self.client_auth != ClientAuth::Off {
                 let what = "nobody is named whose certificates count; give TLS_CLIENT_CA_FILE";
-                reading.flaw("TLS_CLIENT_AUTH", what);
+                reading.problem("TLS_CLIENT_AUTH", what);
             }
             return off;
         };
@@ -194,7 +194,7 @@ impl Wanted {
         let (roots, read) = match authorities(path) {
             Ok((roots, read)) => (Arc::new(roots), read),
             Err(what) => {
-                reading.flaw("TLS_CLIENT_CA_FILE", what);
+                reading.problem("TLS_CLIENT_CA_FILE", what);
                 return off;
             }
         };
@@ -208,9 +208,11 @@ impl Wanted {
     }
 
     fn idle(&self, has_files: bool) -> Vec<(&'static str, &'static str)> {
-        let why = match self.word {
-            Word::Off => "TLS is off",
-            Word::Acme | Word::Auto | Word::SelfSigned => "TLS is not spoken without TLS_CERT_FILE",
+        let why = match self.mode {
+            TlsMode::Off => "TLS is off",
+            TlsMode::Acme | TlsMode::Auto | TlsMode::SelfSigned => {
+                "TLS is not spoken without TLS_CERT_FILE"
+            }
         };
         let auth = self.client_auth != ClientAuth::Off;
         let given = [
@@ -236,10 +238,10 @@ impl Wanted {
     }
 }
 
-impl Reading {
-    fn flaw(&mut self, name: &'static str, what: impl Into<String>) {
+impl CheckedTls {
+    fn problem(&mut self, name: &'static str, what: impl Into<String>) {
         let what = what.into();
-        self.flaws.push(Flaw { name, what });
+        self.problems.push(TlsProblem { name, what });
     }
 }
 

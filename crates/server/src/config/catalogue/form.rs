@@ -26,7 +26,7 @@ pub(in crate::config) struct Entry {
     pub(in crate::config) name: &'static str,
     pub(in crate::config) kind: Kind,
     pub(in crate::config) scope: Scope,
-    pub(in crate::config) written: Written,
+    pub(in crate::config) written: ExampleValue,
     /// One line, with unit and consequence. Empty where the row says it.
     pub(in crate::config) doc: &'static str,
 }
@@ -43,9 +43,9 @@ pub(in crate::config) struct Key {
 
 /// What a setting says in the example file, in TOML.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::config) enum Written {
+pub(in crate::config) enum ExampleValue {
     /// Its default, which has an effect only beside other settings.
-    Beside(&'static str),
+    Dependent(&'static str),
     /// Its default.
     Default(&'static str),
     /// Something that it could say; without it there is no such value.
@@ -113,7 +113,7 @@ pub(in crate::config) enum Scope {
     /// Says how the database is reached. A realm has its own, or shares all of the top level's.
     Database,
     /// Says what the one service of the top level is and how it is reached.
-    Front,
+    Service,
     /// Of the process, for all realms.
     Process,
     /// Of one app that issues sessions.
@@ -131,11 +131,11 @@ impl Entry {
     }
 }
 
-impl Written {
+impl ExampleValue {
     /// The value, in TOML.
     pub(in crate::config) fn text(self) -> &'static str {
         match self {
-            Self::Beside(text) | Self::Default(text) | Self::Sample(text) => text,
+            Self::Dependent(text) | Self::Default(text) | Self::Sample(text) => text,
         }
     }
 }
@@ -202,7 +202,7 @@ impl Scope {
     pub(in crate::config) fn is_of_realms(self) -> bool {
         match self {
             Self::Database | Self::Realm | Self::Redis | Self::Stores => true,
-            Self::Front | Self::Process => false,
+            Self::Service | Self::Process => false,
         }
     }
 }
@@ -225,7 +225,7 @@ pub(super) const fn entry(
     name: &'static str,
     kind: Kind,
     scope: Scope,
-    written: Written,
+    written: ExampleValue,
     doc: &'static str,
 ) -> Entry {
     Entry {

@@ -1,15 +1,15 @@
 //! The settings that the environment and the top level of the file know, in the order of their table.
 
-mod front;
 mod limits;
+mod proxy;
 mod revocations;
 mod running;
 mod sessions;
 mod stores;
 mod tls;
 
-use self::front::{TIME, WHAT_GOES_ON, WHAT_TO_PROTECT};
 use self::limits::LIMITS;
+use self::proxy::{TIME, WHAT_GOES_ON, WHAT_TO_PROTECT};
 use self::revocations::REVOCATIONS;
 use self::running::{DEVELOPMENT, RUNNING};
 use self::sessions::{SESSIONS, TOKENS};

@@ -7,7 +7,7 @@ use super::super::catalogue::{self, Entry, Kind, Scope};
 use super::super::place::Place;
 use super::super::problem::Problem;
 use super::super::stack::{DEFAULT_REALM, RawActive, Spanned};
-use super::super::variables::{Value, Variables};
+use super::super::variables::{Variable, Variables};
 use super::table::{Item, Table};
 
 /// The settings of the top level, or of a realm.
@@ -64,14 +64,14 @@ impl OwnSettings {
 }
 
 /// `[realm.NAME]`, before it has what it shares.
-pub(super) struct Realm {
+pub(super) struct RealmTable {
     pub(super) name: Spanned<String>,
     pub(super) place: Place,
     pub(super) own: OwnSettings,
 }
 
 /// Takes the settings of a realm.
-pub(super) fn realm(name: Spanned<String>, table: &mut Table<'_>) -> Realm {
+pub(super) fn realm(name: Spanned<String>, table: &mut Table<'_>) -> RealmTable {
     if name.value == DEFAULT_REALM {
         let what = "the realm `default` is what the top level says";
         let help = "write its settings above the first `[table]` of the file, or give this realm another name";
@@ -83,7 +83,7 @@ pub(super) fn realm(name: Spanned<String>, table: &mut Table<'_>) -> Realm {
     own.name_unknown(table);
     own.active = table.active("active");
     let place = table.place.clone();
-    Realm { name, place, own }
+    RealmTable { name, place, own }
 }
 
 /// Why a setting may not stand in `[realm.NAME]`.
@@ -112,7 +112,7 @@ pub(super) fn inherit(realm: &mut Variables, top: &Variables) {
         };
         match entry.scope {
             Scope::Database => !has_database,
-            Scope::Front | Scope::Realm => false,
+            Scope::Service | Scope::Realm => false,
             Scope::Process => !entry.kind.is_secret(),
             Scope::Redis => !has_redis,
             Scope::Stores => true,
@@ -121,7 +121,7 @@ pub(super) fn inherit(realm: &mut Variables, top: &Variables) {
 }
 
 /// The value as the variable would say it.
-fn read<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
+fn read<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Variable> {
     let text = match item.kind {
         Kind::Count | Kind::Millis | Kind::Port | Kind::Seconds => {
             table.integer_of(item)?.value.to_string()
@@ -145,7 +145,7 @@ fn read<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
         | Kind::Text
         | Kind::Url => table.text_of(item)?.value,
     };
-    Some(Value {
+    Some(Variable {
         text,
         place: table.place_of(item.value),
         entries: Vec::new(),
@@ -153,7 +153,7 @@ fn read<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
 }
 
 /// A list, with commas between its entries.
-fn list<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
+fn list<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Variable> {
     let count = table.problems.len();
     if let Some(entries) = item.value.get_ref().as_array() {
         for entry in entries.iter() {
@@ -165,7 +165,7 @@ fn list<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
         let parts = text.value.split(',').map(str::trim);
         parts.map(|part| (part.to_owned(), text.place.clone()))
     });
-    (table.problems.len() == count).then(|| Value {
+    (table.problems.len() == count).then(|| Variable {
         text: texts
             .iter()
             .map(|text| text.value.as_str())

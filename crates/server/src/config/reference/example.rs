@@ -1,6 +1,6 @@
 //! An example file with every key, which says the same as an empty one.
 
-use super::super::catalogue::{Entry, Key, Row, SECTIONS, Written};
+use super::super::catalogue::{Entry, ExampleValue, Key, Row, SECTIONS};
 use super::plain::{plain, sentence, wrapped};
 use super::{DESCRIBED, meaning, of_top_level};
 
@@ -42,7 +42,7 @@ fn setting(row: &Row, entry: &Entry) -> String {
     let says_default = !row.default.contains("required")
         && !["none", "off"].contains(&row.default)
         && !row.default.contains(", ");
-    if matches!(entry.written, Written::Sample(_)) && says_default {
+    if matches!(entry.written, ExampleValue::Sample(_)) && says_default {
         about += &format!(" Default: {}.", plain(row.default));
     }
     let mut text = commented(&about);
@@ -51,9 +51,9 @@ fn setting(row: &Row, entry: &Entry) -> String {
         text += &format!("#{key}_file = \"/run/secrets/{key}\"\n");
     }
     text += &match entry.written {
-        Written::Beside(value) => format!("#{key} = {value}  # the default\n"),
-        Written::Default(value) => format!("{key} = {value}\n"),
-        Written::Sample(value) => format!("#{key} = {value}\n"),
+        ExampleValue::Dependent(value) => format!("#{key} = {value}  # the default\n"),
+        ExampleValue::Default(value) => format!("{key} = {value}\n"),
+        ExampleValue::Sample(value) => format!("#{key} = {value}\n"),
     };
     text
 }

@@ -1,8 +1,8 @@
 //! How many there may be, and how often.
 
+use super::super::form::ExampleValue::{Default, Sample};
 use super::super::form::Kind::{Count, List, Switch, Text};
 use super::super::form::Scope::Process;
-use super::super::form::Written::{Default, Sample};
 use super::super::form::{Row, entry, row};
 
 pub(super) const LIMITS: &[Row] = &[

@@ -1,8 +1,8 @@
 //! Revocations.
 
+use super::super::form::ExampleValue::{Dependent, Sample};
 use super::super::form::Kind::{Seconds, Text};
 use super::super::form::Scope::Process;
-use super::super::form::Written::{Beside, Sample};
 use super::super::form::{Row, entry, row};
 
 pub(super) const REVOCATIONS: &[Row] = &[
@@ -24,7 +24,7 @@ pub(super) const REVOCATIONS: &[Row] = &[
             "REVOCATION_INTERVAL",
             Seconds,
             Process,
-            Beside("5"),
+            Dependent("5"),
             "",
         )],
         "`5`",
@@ -35,7 +35,7 @@ pub(super) const REVOCATIONS: &[Row] = &[
             "REVOCATION_MAX_STALE",
             Seconds,
             Process,
-            Beside("60"),
+            Dependent("60"),
             "",
         )],
         "`60`",
@@ -47,7 +47,7 @@ pub(super) const REVOCATIONS: &[Row] = &[
             "REVOCATION_TTL",
             Seconds,
             Process,
-            Beside("2592000"),
+            Dependent("2592000"),
             "",
         )],
         "`2592000`, 30 days",

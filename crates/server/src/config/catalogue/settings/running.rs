@@ -1,8 +1,8 @@
 //! Running the program.
 
+use super::super::form::ExampleValue::{Default, Sample};
 use super::super::form::Kind::{Address, Choice, Count, Secret, Switch, Text};
 use super::super::form::Scope::Process;
-use super::super::form::Written::{Default, Sample};
 use super::super::form::{Row, entry, row};
 
 pub(super) const RUNNING: &[Row] = &[

@@ -1,8 +1,8 @@
 //! Sessions that are in a cookie, and tokens.
 
+use super::super::form::ExampleValue::{Default, Dependent, Sample};
 use super::super::form::Kind::{Choice, File, Seconds, Secret, SecretList, Switch, Text, Url};
 use super::super::form::Scope::Realm;
-use super::super::form::Written::{Beside, Default, Sample};
 use super::super::form::{Row, entry, row};
 
 pub(super) const SESSIONS: &[Row] = &[
@@ -109,7 +109,7 @@ pub(super) const SESSIONS: &[Row] = &[
             "BETTER_AUTH_COOKIE_PREFIX",
             Text,
             Realm,
-            Beside("\"better-auth\""),
+            Dependent("\"better-auth\""),
             "",
         )],
         "`better-auth`",
@@ -132,14 +132,14 @@ pub(super) const SESSIONS: &[Row] = &[
                 "BETTER_AUTH_CACHE_STRATEGY",
                 Choice(&["any", "compact", "jwe", "jwt"]),
                 Realm,
-                Beside("\"any\""),
+                Dependent("\"any\""),
                 "how Better Auth's cookie cache is written",
             ),
             entry(
                 "BETTER_AUTH_CACHE_VERSION",
                 Text,
                 Realm,
-                Beside("\"1\""),
+                Dependent("\"1\""),
                 "the version that Better Auth's cookie cache must have",
             ),
         ],
@@ -151,7 +151,7 @@ pub(super) const SESSIONS: &[Row] = &[
             "TRUST_COOKIE_CACHE",
             Switch,
             Realm,
-            Beside("true"),
+            Dependent("true"),
             "",
         )],
         "`true`",
@@ -206,7 +206,13 @@ pub(super) const SESSIONS: &[Row] = &[
          (docs/revocation.md#sessions-that-the-app-renews) compare in place of `iat`",
     ),
     row(
-        &[entry("SUBJECT_CLAIM", Text, Realm, Beside("\"sub\""), "")],
+        &[entry(
+            "SUBJECT_CLAIM",
+            Text,
+            Realm,
+            Dependent("\"sub\""),
+            "",
+        )],
         "`sub`",
         "the claim that names the user; [more](docs/configuration.md#who-the-user-is)",
     ),
@@ -230,7 +236,7 @@ pub(super) const SESSIONS: &[Row] = &[
         &[
             entry("GROUPS_CLAIM", Text, Realm, Sample("\"groups\""), ""),
             entry("GROUPS_COLUMN", Text, Realm, Sample("\"role\""), ""),
-            entry("GROUPS_SEPARATOR", Text, Realm, Beside("\",\""), ""),
+            entry("GROUPS_SEPARATOR", Text, Realm, Dependent("\",\""), ""),
         ],
         "unset, unset, `,`",
         "where a user's [groups](docs/headers.md#groups) are: a claim of the session, a list or a text with this separator, or a \
@@ -241,7 +247,7 @@ pub(super) const SESSIONS: &[Row] = &[
             "ALLOW_WEAK_SECRET",
             Switch,
             Realm,
-            Beside("false"),
+            Dependent("false"),
             "",
         )],
         "`false`",
@@ -308,7 +314,7 @@ pub(super) const TOKENS: &[Row] = &[
             "BEARER_CHECK_USER",
             Switch,
             Realm,
-            Beside("true"),
+            Dependent("true"),
             "",
         )],
         "`true`",

@@ -1,8 +1,8 @@
 //! TLS, and what has to do with it.
 
+use super::super::form::ExampleValue::{Default, Dependent, Sample};
 use super::super::form::Kind::{Address, Choice, File, Files, Hosts, Switch, Text, Url};
 use super::super::form::Scope::Process;
-use super::super::form::Written::{Beside, Default, Sample};
 use super::super::form::{Row, entry, row};
 
 pub(super) const TLS: &[Row] = &[
@@ -80,7 +80,7 @@ pub(super) const TLS: &[Row] = &[
                 "ACME_DIRECTORY_URL",
                 Url,
                 Process,
-                Beside("\"https://acme-v02.api.letsencrypt.org/directory\""),
+                Dependent("\"https://acme-v02.api.letsencrypt.org/directory\""),
                 "where certificates are ordered; by default from Let's Encrypt",
             ),
             entry(
@@ -99,7 +99,7 @@ pub(super) const TLS: &[Row] = &[
             "ACME_CHALLENGE",
             Choice(&["auto", "http-01", "tls-alpn-01"]),
             Process,
-            Beside("\"auto\""),
+            Dependent("\"auto\""),
             "",
         )],
         "`auto`",

@@ -1,10 +1,10 @@
 //! What is protected, what goes on to it, and how long things may take.
 
+use super::super::form::ExampleValue::{Default, Dependent, Sample};
 use super::super::form::Kind::{
     Address, Choice, File, List, Networks, Seconds, Switch, Text, Url, Urls,
 };
-use super::super::form::Scope::{Front, Process, Realm};
-use super::super::form::Written::{Beside, Default, Sample};
+use super::super::form::Scope::{Process, Realm, Service};
 use super::super::form::{Row, entry, row};
 
 pub(super) const WHAT_TO_PROTECT: &[Row] = &[
@@ -12,7 +12,7 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
         &[entry(
             "UPSTREAM",
             Url,
-            Front,
+            Service,
             Sample("\"http://127.0.0.1:3000\""),
             "",
         )],
@@ -24,7 +24,7 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
         &[entry(
             "UPSTREAM_CA_FILE",
             File,
-            Front,
+            Service,
             Sample("\"/etc/sessiongate/service-ca.pem\""),
             "",
         )],
@@ -35,7 +35,7 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
         &[entry(
             "FOLDER_FALLBACK",
             Text,
-            Front,
+            Service,
             Sample("\"/index.html\""),
             "",
         )],
@@ -46,7 +46,7 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
         &[entry(
             "FOLDER_ERROR_PAGES",
             Text,
-            Front,
+            Service,
             Sample("\"/errors/{status}.html\""),
             "",
         )],
@@ -57,8 +57,8 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
         &[entry(
             "FOLDER_CACHE_CONTROL",
             Text,
-            Front,
-            Beside("\"no-cache\""),
+            Service,
+            Dependent("\"no-cache\""),
             "",
         )],
         "`no-cache`",
@@ -68,8 +68,8 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
         &[entry(
             "FOLDER_WELL_KNOWN",
             Switch,
-            Front,
-            Beside("false"),
+            Service,
+            Dependent("false"),
             "",
         )],
         "`false`",
@@ -80,7 +80,7 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "LISTEN",
             Address,
             Process,
-            Beside("\"0.0.0.0:8080\""),
+            Dependent("\"0.0.0.0:8080\""),
             "",
         )],
         "`0.0.0.0:8080`",
@@ -109,7 +109,7 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "AUTH_SOCKET_MODE",
             Text,
             Process,
-            Beside("\"660\""),
+            Dependent("\"660\""),
             "",
         )],
         "`660`",
@@ -119,7 +119,7 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
         &[entry(
             "PUBLIC_PATHS",
             List,
-            Front,
+            Service,
             Sample("[\"/healthz\", \"/assets/\"]"),
             "",
         )],
@@ -154,7 +154,7 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "SIGN_IN_CALLBACK_PARAMETER",
             Text,
             Realm,
-            Beside("\"callbackUrl\""),
+            Dependent("\"callbackUrl\""),
             "",
         )],
         "`callbackUrl`",
@@ -164,7 +164,7 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
         &[entry(
             "CORS_PREFLIGHT",
             Choice(&["deny", "pass"]),
-            Front,
+            Service,
             Default("\"deny\""),
             "",
         )],
@@ -175,7 +175,7 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
         &[entry(
             "CORS_ORIGINS",
             Urls,
-            Front,
+            Service,
             Sample("[\"https://app.example.com\"]"),
             "",
         )],
@@ -189,15 +189,15 @@ pub(super) const WHAT_GOES_ON: &[Row] = &[
         &[entry(
             "FORWARD_SESSION_COOKIE",
             Switch,
-            Front,
-            Beside("true"),
+            Service,
+            Dependent("true"),
             "",
         )],
         "`true`",
         "`false` removes everything that is a session of the app, and nothing else, before the upstream",
     ),
     row(
-        &[entry("VIA", Switch, Front, Beside("true"), "")],
+        &[entry("VIA", Switch, Service, Dependent("true"), "")],
         "`true`",
         "whether services get `Via: 1.1 sessiongate`, as RFC 9110 demands of gateways; nginx compresses nothing for such requests unless `gzip_proxied` says so",
     ),
@@ -217,7 +217,7 @@ pub(super) const WHAT_GOES_ON: &[Row] = &[
             "FORWARDED_HEADER",
             Choice(&["x-forwarded-for", "forwarded"]),
             Process,
-            Beside("\"x-forwarded-for\""),
+            Dependent("\"x-forwarded-for\""),
             "",
         )],
         "`x-forwarded-for`",
@@ -229,7 +229,7 @@ pub(super) const WHAT_GOES_ON: &[Row] = &[
             "PROXY_PROTOCOL",
             Switch,
             Process,
-            Beside("false"),
+            Dependent("false"),
             "",
         )],
         "`false`",
@@ -244,15 +244,15 @@ pub(super) const TIME: &[Row] = &[
             entry(
                 "UPSTREAM_CONNECT_TIMEOUT",
                 Seconds,
-                Front,
-                Beside("5"),
+                Service,
+                Dependent("5"),
                 "seconds for a connection to the service to open",
             ),
             entry(
                 "UPSTREAM_TIMEOUT",
                 Seconds,
-                Front,
-                Beside("60"),
+                Service,
+                Dependent("60"),
                 "seconds for the service's answer to begin, and between its pieces",
             ),
         ],
@@ -264,7 +264,7 @@ pub(super) const TIME: &[Row] = &[
             entry(
                 "UPSTREAM_KEEP_ALIVE",
                 Seconds,
-                Front,
+                Service,
                 Sample("5"),
                 "seconds for which the service keeps idle connections, which are closed here before that; by default what it says \
                  itself, or 2",
@@ -272,8 +272,8 @@ pub(super) const TIME: &[Row] = &[
             entry(
                 "UPSTREAM_MAX_AGE",
                 Seconds,
-                Front,
-                Beside("300"),
+                Service,
+                Dependent("300"),
                 "seconds that a connection to the service is used at most; 0: any time",
             ),
         ],
@@ -306,7 +306,7 @@ pub(super) const TIME: &[Row] = &[
             "CLIENT_IDLE_TIMEOUT",
             Seconds,
             Process,
-            Beside("75"),
+            Dependent("75"),
             "seconds for the next request on an open connection",
         )],
         "`75` s",
@@ -317,14 +317,14 @@ pub(super) const TIME: &[Row] = &[
             entry(
                 "STREAM_IDLE_TIMEOUT",
                 Seconds,
-                Front,
+                Service,
                 Default("3600"),
                 "seconds that a service may say nothing in an event stream; 0: as long as it likes",
             ),
             entry(
                 "REQUEST_TIMEOUT",
                 Seconds,
-                Front,
+                Service,
                 Default("0"),
                 "seconds for a request and its answer in all, streams and WebSockets apart; 0: any time",
             ),
@@ -337,7 +337,7 @@ pub(super) const TIME: &[Row] = &[
         &[entry(
             "SESSION_END_CLOSE_CODE",
             Text,
-            Front,
+            Service,
             Default("\"4401\""),
             "the code with which WebSockets are closed whose session has ended; off: they go on, and event streams too",
         )],

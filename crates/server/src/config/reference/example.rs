@@ -1,4 +1,4 @@
-//! An example file with every key, which says the same as an empty one.
+//! An example file with every key. It configures the same as an empty file.
 
 use super::super::catalogue::{Entry, ExampleValue, Key, Row, SECTIONS};
 use super::plain::{plain, sentence, wrapped};
@@ -92,7 +92,7 @@ fn headers(keys: &[Key]) -> String {
     text
 }
 
-/// A condition for each key, in a route of their own.
+/// A condition for each key, all in one sample route.
 fn conditions(keys: &[Key]) -> String {
     let mut text = "#[[route]]\n#path = \"/sample/\"\n#require = [\n".to_owned();
     for key in keys {
@@ -126,18 +126,18 @@ const HEAD: &str = "\
 #:schema ./sessiongate.schema.json
 # Every key of sessiongate's configuration file, written by `sessiongate reference example`.
 #
-# As it stands, this file says the same as an empty one: what is not commented out is the default. Take the keys that you
-# need; docs/configuration.md says what they do. A variable of the environment of the same name in upper case wins.
-# `${VARIABLE}` is replaced in secrets and addresses; `$$` is a `$`.
+# As it stands, this file configures the same as an empty one: every line that is not commented out is a default. Copy the
+# keys that you need; docs/configuration.md explains them. An environment variable of the same name in upper case takes
+# precedence. `${VARIABLE}` is replaced in secrets and addresses; write `$$` for a `$`.
 ";
 
 const REALM: &str = "
 # ---- [realm.NAME] ----
 
-# Another app that issues sessions; the top level is the realm \"default\". It has the keys `sign_in_url`,
-# `sign_in_callback_parameter` and `active`, and all of the sections \"Sessions\", \"Tokens of machines and APIs\", \"Sessions
-# that are looked up\" and \"Users, and stores\". Of the top level it shares how the database and Redis are reached and used,
-# unless it has its own; never secrets, cookies, claims or tables.
+# Another app that issues sessions; the top level is the realm \"default\". A realm may have the keys `sign_in_url`,
+# `sign_in_callback_parameter` and `active`, and all keys of the sections \"Sessions\", \"Bearer tokens of machines and APIs\",
+# \"Sessions in a database or Redis\" and \"Users and stores\". It uses the database and Redis settings of the top level unless it
+# has its own; it never uses the top level's secrets, cookies, claims or tables.
 #[realm.shop]
 #session_format = \"better-auth\"
 #better_auth_secret_file = \"/run/secrets/shop\"

@@ -1,4 +1,4 @@
-//! What is protected, what goes on to it, and how long things may take.
+//! Settings of the proxy: the service it protects, what that service receives, and the timeouts.
 
 use super::super::form::ExampleValue::{Default, Dependent, Sample};
 use super::super::form::Kind::{
@@ -17,8 +17,9 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "required for the proxy",
-        "the service, as `http://host:port` or `https://host`, as [`h2c://` or `grpc://`](docs/http2.md#services) where it speaks HTTP/2, \
-         or a [folder](docs/static-sites.md), as `dir:/srv/www`; [docs/services.md](docs/services.md) is about those with several servers",
+        "the service to protect: `http://host:port` or `https://host`; [`h2c://` or `grpc://`](docs/http2.md#services) \
+         if it speaks HTTP/2; or a [folder](docs/static-sites.md) such as `dir:/srv/www`. For several servers see \
+         [docs/services.md](docs/services.md)",
     ),
     row(
         &[entry(
@@ -29,7 +30,7 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "public authorities",
-        "PEM certificates to trust for services with `https://`",
+        "PEM file with the certificate authorities to trust for `https://` services",
     ),
     row(
         &[entry(
@@ -40,7 +41,7 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "none",
-        "of that folder: the file that is sent in place of pages that are not there, for apps whose pages are made in the browser",
+        "if `UPSTREAM` is a folder: the file to send for pages that do not exist, for single-page apps",
     ),
     row(
         &[entry(
@@ -51,7 +52,8 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "none",
-        "of that folder: its own error pages, one for each status with `{status}`, or one for all",
+        "if `UPSTREAM` is a folder: its error pages, one per status if the path contains `{status}`, otherwise one for \
+         all",
     ),
     row(
         &[entry(
@@ -62,7 +64,8 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "`no-cache`",
-        "of that folder: what caches may do with its files; where a session is demanded `private` is added",
+        "if `UPSTREAM` is a folder: the `Cache-Control` header of its files; on routes that require a session the gate \
+         adds `private`",
     ),
     row(
         &[entry(
@@ -73,7 +76,8 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "`false`",
-        "of that folder: `true` sends what is below `/.well-known/`; other names that begin with a dot are never sent",
+        "if `UPSTREAM` is a folder: `true` serves files below `/.well-known/`; other names that begin with a dot are \
+         never served",
     ),
     row(
         &[entry(
@@ -84,13 +88,13 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "`0.0.0.0:8080`",
-        "where the gate accepts requests",
+        "the address on which the gate accepts requests",
     ),
     row(
         &[entry("HTTP2", Switch, Process, Default("true"), "")],
         "`true`",
-        "whether clients may speak [HTTP/2](docs/http2.md): over TLS as both agree, and in the clear by clients that know \
-         beforehand",
+        "whether clients may use [HTTP/2](docs/http2.md): negotiated over TLS, or with prior knowledge over plain \
+         connections",
     ),
     row(
         &[entry(
@@ -101,8 +105,8 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "off",
-        "where nginx, Caddy, Traefik or Envoy ask for [decisions](docs/decisions.md), as `host:port` or `unix:/path`; \
-         `UPSTREAM` is not needed then",
+        "the address at which a calling proxy (nginx, Caddy, Traefik, Envoy) asks for [decisions](docs/decisions.md): \
+         `host:port` or `unix:/path`; you do not need `UPSTREAM` then",
     ),
     row(
         &[entry(
@@ -113,7 +117,7 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "`660`",
-        "permissions of that Unix socket, octal",
+        "permissions of the Unix socket in `AUTH_LISTEN`, in octal",
     ),
     row(
         &[entry(
@@ -124,7 +128,8 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "none",
-        "paths without a session, comma-separated: `/healthz,/assets/`; a trailing slash means everything below",
+        "paths that need no session, separated by commas: `/healthz,/assets/`; a trailing slash includes everything \
+         below",
     ),
     row(
         &[entry(
@@ -135,7 +140,8 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "none",
-        "where browsers without a session are sent, with `?callbackUrl=`; without it they get a 401 page",
+        "the page to which browsers without a session are redirected, with `?callbackUrl=`; if unset, they get a 401 \
+         page",
     ),
     row(
         &[entry(
@@ -146,8 +152,8 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "none",
-        "this gate's own origin or origins, such as `https://grafana.example.com` or `https://*.example.com`, for the \
-         way back from another origin",
+        "the origins under which browsers reach this gate, such as `https://grafana.example.com` or \
+         `https://*.example.com`; needed if the sign-in page is on another origin",
     ),
     row(
         &[entry(
@@ -158,7 +164,7 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "`callbackUrl`",
-        "the parameter of `SIGN_IN_URL` that holds the way back",
+        "the query parameter of `SIGN_IN_URL` that holds the return URL",
     ),
     row(
         &[entry(
@@ -169,7 +175,7 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "`deny`",
-        "`pass` lets real CORS preflights through without a session",
+        "`pass` forwards genuine CORS preflights without a session",
     ),
     row(
         &[entry(
@@ -180,7 +186,7 @@ pub(super) const WHAT_TO_PROTECT: &[Row] = &[
             "",
         )],
         "none",
-        "origins whose pages may read refusals, `https://app.example.com`; their preflights are answered here",
+        "origins whose pages may read refusals, such as `https://app.example.com`; the gate answers their preflights",
     ),
 ];
 
@@ -194,12 +200,14 @@ pub(super) const WHAT_GOES_ON: &[Row] = &[
             "",
         )],
         "`true`",
-        "`false` removes everything that is a session of the app, and nothing else, before the upstream",
+        "`false` removes the app's session cookies and tokens, and nothing else, from the requests that the service \
+         receives",
     ),
     row(
         &[entry("VIA", Switch, Service, Dependent("true"), "")],
         "`true`",
-        "whether services get `Via: 1.1 sessiongate`, as RFC 9110 demands of gateways; nginx compresses nothing for such requests unless `gzip_proxied` says so",
+        "whether the gate adds `Via: 1.1 sessiongate`, which RFC 9110 requires of gateways; nginx does not compress \
+         responses to such requests unless you set `gzip_proxied`",
     ),
     row(
         &[entry(
@@ -210,7 +218,7 @@ pub(super) const WHAT_GOES_ON: &[Row] = &[
             "",
         )],
         "none",
-        "networks whose `X-Forwarded-*` and `X-Request-Id` are believed, such as `10.0.0.0/8`",
+        "networks of proxies whose `X-Forwarded-*` and `X-Request-Id` headers the gate trusts, such as `10.0.0.0/8`",
     ),
     row(
         &[entry(
@@ -221,8 +229,8 @@ pub(super) const WHAT_GOES_ON: &[Row] = &[
             "",
         )],
         "`x-forwarded-for`",
-        "the header in which these write where a request comes from; the other one, which they leave as the client sent it, \
-         is [never believed](docs/limits.md#the-clients-address)",
+        "the header in which trusted proxies write the client's address; the gate [never \
+         trusts](docs/limits.md#the-clients-address) the other one, which they pass on as the client sent it",
     ),
     row(
         &[entry(
@@ -233,8 +241,8 @@ pub(super) const WHAT_GOES_ON: &[Row] = &[
             "",
         )],
         "`false`",
-        "`true`: each connection of `TRUSTED_PROXIES` begins with a [PROXY header](docs/services.md#the-proxy-protocol), version 1 \
-         or 2, which says for whom it is",
+        "`true`: each connection from `TRUSTED_PROXIES` begins with a [PROXY protocol \
+         header](docs/services.md#the-proxy-protocol), version 1 or 2, with the client's address",
     ),
 ];
 
@@ -246,18 +254,19 @@ pub(super) const TIME: &[Row] = &[
                 Seconds,
                 Service,
                 Dependent("5"),
-                "seconds for a connection to the service to open",
+                "seconds to wait for a connection to the service",
             ),
             entry(
                 "UPSTREAM_TIMEOUT",
                 Seconds,
                 Service,
                 Dependent("60"),
-                "seconds for the service's answer to begin, and between its pieces",
+                "seconds to wait for the service's response to begin, and for each further part of it",
             ),
         ],
         "`5` s, `60` s",
-        "for a connection to open; for an answer to begin, and between its pieces",
+        "seconds to wait for a connection to the service; seconds to wait for its response to begin, and for each \
+         further part of it",
     ),
     row(
         &[
@@ -266,20 +275,20 @@ pub(super) const TIME: &[Row] = &[
                 Seconds,
                 Service,
                 Sample("5"),
-                "seconds for which the service keeps idle connections, which are closed here before that; by default what it says \
-                 itself, or 2",
+                "seconds for which the service keeps idle connections open; the gate closes them earlier. By default the \
+                 service's own `Keep-Alive` timeout, or 2",
             ),
             entry(
                 "UPSTREAM_MAX_AGE",
                 Seconds,
                 Service,
                 Dependent("300"),
-                "seconds that a connection to the service is used at most; 0: any time",
+                "seconds after which a connection to the service is no longer reused; 0: no limit",
             ),
         ],
-        "what the service says or `2` s, `300` s",
-        "for which the service keeps idle [connections](docs/services.md#connections), which are closed before that; for which one \
-         is used at most",
+        "the service's own or `2` s, `300` s",
+        "seconds for which the service keeps idle [connections](docs/services.md#connections) open (the gate closes them \
+         earlier); seconds after which a connection is no longer reused",
     ),
     row(
         &[
@@ -288,18 +297,18 @@ pub(super) const TIME: &[Row] = &[
                 Seconds,
                 Process,
                 Default("30"),
-                "seconds for the rest of a request's head, once it has begun",
+                "seconds in which a client must send a request's headers, once it has begun",
             ),
             entry(
                 "CLIENT_BODY_TIMEOUT",
                 Seconds,
                 Process,
                 Default("60"),
-                "seconds for each piece of a body",
+                "seconds to wait for each part of a request body",
             ),
         ],
         "`30` s, `60` s",
-        "for a request's head; for each piece of a body",
+        "seconds in which a client must send a request's headers; seconds to wait for each part of its body",
     ),
     row(
         &[entry(
@@ -307,10 +316,10 @@ pub(super) const TIME: &[Row] = &[
             Seconds,
             Process,
             Dependent("75"),
-            "seconds for the next request on an open connection",
+            "seconds to wait for the next request on an open connection",
         )],
         "`75` s",
-        "for the next request on an open connection",
+        "seconds to wait for the next request on an open connection",
     ),
     row(
         &[
@@ -319,19 +328,19 @@ pub(super) const TIME: &[Row] = &[
                 Seconds,
                 Service,
                 Default("3600"),
-                "seconds that a service may say nothing in an event stream; 0: as long as it likes",
+                "seconds for which an event stream may be silent; 0: no limit",
             ),
             entry(
                 "REQUEST_TIMEOUT",
                 Seconds,
                 Service,
                 Default("0"),
-                "seconds for a request and its answer in all, streams and WebSockets apart; 0: any time",
+                "seconds for a whole request and its response, except event streams and WebSockets; 0: no limit",
             ),
         ],
         "`3600` s, `0` s",
-        "for the next piece of an [event stream](docs/limits.md#times); for a request and its answer in all, streams and \
-         WebSockets apart; `0` is no limit",
+        "seconds for which an [event stream](docs/limits.md#times) may be silent; seconds for a whole request and its \
+         response, except event streams and WebSockets; `0`: no limit",
     ),
     row(
         &[entry(
@@ -339,11 +348,11 @@ pub(super) const TIME: &[Row] = &[
             Text,
             Service,
             Default("\"4401\""),
-            "the code with which WebSockets are closed whose session has ended; off: they go on, and event streams too",
+            "the WebSocket close code when a session ends; off: WebSockets and event streams outlive their sessions",
         )],
         "`4401`",
-        "the code with which a WebSocket is closed when its session [has ended](docs/restarts.md#long-connections); \
-         `off` lets WebSockets and event streams outlive their sessions",
+        "the close code that a WebSocket gets when its session [ends](docs/restarts.md#long-connections); `off` lets \
+         WebSockets and event streams outlive their sessions",
     ),
     row(
         &[entry(
@@ -351,10 +360,10 @@ pub(super) const TIME: &[Row] = &[
             Seconds,
             Process,
             Default("0"),
-            "seconds for which connections are still accepted after a signal to stop, while `/readyz` says 503",
+            "seconds for which the gate still accepts connections after a signal to stop, while `/readyz` answers 503",
         )],
         "`0` s",
-        "how long connections are still accepted after a signal to stop, while `/readyz` says 503",
+        "seconds for which the gate still accepts connections after a signal to stop, while `/readyz` answers 503",
     ),
     row(
         &[entry(
@@ -362,10 +371,10 @@ pub(super) const TIME: &[Row] = &[
             Seconds,
             Process,
             Default("30"),
-            "seconds for what is in flight when the gate is asked to stop",
+            "seconds for requests in flight to finish when the gate stops",
         )],
         "`30` s",
-        "for what is in flight when the gate is asked to stop",
+        "seconds for requests in flight to finish when the gate stops",
     ),
     row(
         &[entry(
@@ -373,10 +382,10 @@ pub(super) const TIME: &[Row] = &[
             Seconds,
             Process,
             Default("1"),
-            "seconds between two looks at the files of the configuration for changes; 0: they are read again when told only",
+            "seconds between checks of the configuration files for changes; 0: reload only on SIGHUP or `POST /reload`",
         )],
         "`1` s",
-        "between two looks at the files of the configuration, and those that it names, for changes to \
+        "seconds between checks of the configuration files, and the files they name, for changes to \
          [reload](docs/operating.md#reloading); `0`: only on SIGHUP and `POST /reload`",
     ),
 ];

@@ -1,4 +1,4 @@
-//! Where requests are taken, each place with its own terms.
+//! Reads the listeners of the proxy, each with its own TLS settings.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,26 +16,26 @@ use super::tls::{
 use crate::clock;
 use crate::tls::server::{ClientProof, MinVersion};
 
-/// A place where requests are taken.
+/// A listener of the proxy.
 #[derive(Clone, Debug)]
 pub(crate) struct ListenerSettings {
     /// The setting or the table that names it, for messages.
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
-    /// Whether everybody is sent to the same place with `https://`.
+    /// Whether it redirects all requests to `https://`.
     pub(crate) redirects: bool,
-    /// Whether listed proxies say in front of each connection for whom it is.
+    /// Whether connections from trusted proxies begin with a PROXY protocol header.
     pub(crate) proxy_protocol: bool,
     pub(crate) tls: Option<TlsSettings>,
 }
 
 impl ListenerSettings {
-    /// Whether other machines can reach it and what they send can be read on the way, unless a proxy in front sees to that.
+    /// Whether other machines can reach it without TLS, unless a proxy in front of it terminates TLS.
     pub(crate) fn is_in_the_clear(&self) -> bool {
         self.tls.is_none() && !self.redirects && !self.address.ip().is_loopback()
     }
 
-    /// Whether the names under which the gate is known matter: to make a certificate, or to send somebody elsewhere.
+    /// Whether it needs the hostnames of the gate: for a self-signed certificate, or for redirects.
     pub(super) fn needs_own_names(&self) -> bool {
         let tls = self.tls.as_ref();
         let is_made = tls.is_some_and(|tls| matches!(tls.certificates, Certificates::SelfSigned));
@@ -67,11 +67,11 @@ pub(super) fn read(
         let address = listen::address(reader, "LISTEN", "0.0.0.0:8080");
         add("LISTEN", address, false, is_told, tls);
     } else if tls.is_some() {
-        let why = "each [[listener]] has its own, and there is no LISTEN beside them";
+        let why = "LISTEN is not set, and each [[listener]] has its own certificate";
         reader.idle("TLS_CERT_FILE", why);
     }
     let redirect = reader.read("REDIRECT_LISTEN", |text| {
-        listen::parse(text).ok_or("not an address and a port such as 0.0.0.0:80")
+        listen::parse(text).ok_or("not an address with a port, such as 0.0.0.0:80")
     });
     if let Some(address) = redirect {
         add("REDIRECT_LISTEN", address, true, is_told, None);
@@ -90,13 +90,13 @@ pub(super) fn read(
         }
     }
     if oldest != MinVersion::Tls12 && all.iter().all(|listener| listener.tls.is_none()) {
-        reader.idle("TLS_MIN_VERSION", "TLS is not spoken without TLS_CERT_FILE");
+        reader.idle("TLS_MIN_VERSION", "there is no TLS without TLS_CERT_FILE");
     }
     name_twins(&all, problems);
     all
 }
 
-/// The TLS of the top level, and the oldest version that is spoken where nothing else is said.
+/// The TLS settings of the top level, and the default for the oldest version.
 fn of_top_level(
     reader: &mut Reader<'_>,
     warnings: &mut Vec<String>,
@@ -133,7 +133,7 @@ fn of_table(
     let address = listen::parse(&raw.address.value);
     if address.is_none() {
         let what = format!(
-            "`{}` is not an address and a port such as 0.0.0.0:443",
+            "`{}` is not an address with a port, such as 0.0.0.0:443",
             raw.address.value
         );
         problems.push(Problem::with(&raw.address, what));
@@ -174,14 +174,14 @@ fn of_table(
         && (reading.settings.is_some()
             || matches!(raw_tls.mode, TlsMode::Acme | TlsMode::SelfSigned))
     {
-        let what = "a listener that sends everybody to `https://` speaks no TLS itself";
+        let what = "a listener that redirects to `https://` cannot use TLS itself";
         let problem = Problem::at(redirect.place.clone(), what);
-        problems.push(problem.with_help("make two listeners of it"));
+        problems.push(problem.with_help("use two listeners"));
     }
     Some((address?, reading.settings))
 }
 
-/// Where a setting of a table stands.
+/// The place of a setting in its table.
 fn place_of<'r>(raw: &'r RawListener, name: &str) -> &'r Place {
     let of = |text: &'r Option<Spanned<String>>| text.as_ref().map(|text| &text.place);
     let first = |texts: &'r [Spanned<String>]| texts.first().map(|text| &text.place);
@@ -208,15 +208,14 @@ fn word<T: Copy>(
     let found = words.iter().find(|(word, _)| *word == text.value);
     let Some((_, value)) = found else {
         let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-        let what = format!("`{}` is none of {}", text.value, words.join(", "));
+        let what = format!("`{}` is not one of {}", text.value, words.join(", "));
         problems.push(Problem::with(text, what));
         return default;
     };
     *value
 }
 
-/// Names conditions about certificates where no client is asked for one: they would hold for nobody, or behind `not` for
-/// everybody.
+/// Reports conditions about client certificates if no listener asks for any: they would never be met, or inside `not` always.
 pub(super) fn name_unasked(all: &[ListenerSettings], stack: &Stack, problems: &mut Vec<Problem>) {
     let asks = |tls: &TlsSettings| !matches!(tls.client, ClientProof::Off);
     if all
@@ -241,13 +240,13 @@ pub(super) fn name_unasked(all: &[ListenerSettings], stack: &Stack, problems: &m
         .chain(of_users)
         .filter_map(RawCondition::asks_for_certificate)
     {
-        let what = "no listener asks clients for certificates";
+        let what = "no listener requests client certificates";
         let help = "set `tls_client_auth = \"optional\"` and `tls_client_ca_file`";
         problems.push(Problem::at(place.clone(), what).with_help(help));
     }
 }
 
-/// Names a listener that takes the word of proxies, for where there are none whose word counts.
+/// Reports a listener that expects the PROXY protocol although there are no trusted proxies.
 pub(super) fn name_unlisted(all: &[ListenerSettings], problems: &mut Vec<Problem>) {
     let mut told = all.iter().filter(|listener| listener.proxy_protocol);
     if let Some(listener) = told.next() {
@@ -255,19 +254,19 @@ pub(super) fn name_unlisted(all: &[ListenerSettings], problems: &mut Vec<Problem
             "[[listener]]" => "[[listener]] proxy_protocol",
             _ => "PROXY_PROTOCOL",
         };
-        let what = "nobody is listed whose word counts; list the proxies in TRUSTED_PROXIES, such as 10.0.0.0/8";
+        let what = "there are no trusted proxies; list them in TRUSTED_PROXIES, such as 10.0.0.0/8";
         problems.push(Problem::new(name, what));
     }
 }
 
-/// Names listeners at the same address.
+/// Reports listeners with the same address.
 fn name_twins(all: &[ListenerSettings], problems: &mut Vec<Problem>) {
     for (index, one) in all.iter().enumerate() {
         let mut others = all[..index].iter();
         let twin = others.find(|other| other.address == one.address && one.address.port() != 0);
         if let Some(other) = twin {
             let what = format!(
-                "{} is where {} listens already; give it another address or port",
+                "{} is already used by {}; choose another address or port",
                 one.address, other.name
             );
             problems.push(Problem::new(one.name, what));

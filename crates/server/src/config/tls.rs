@@ -1,4 +1,4 @@
-//! What TLS a listener speaks with its clients: read, with its files, and checked.
+//! Reads and checks the TLS settings of a listener, including the files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,31 +10,30 @@ use super::files::ContentDigest;
 use crate::tls::certificate::{self, Certificate, CertificateError, CertificateFiles};
 use crate::tls::server::{ClientProof, MinVersion};
 
-/// What TLS a listener speaks.
+/// The TLS settings of a listener, valid.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsSettings {
     pub(crate) certificates: Certificates,
     pub(crate) oldest: MinVersion,
     pub(crate) client: ClientProof,
-    /// Tells apart whose clients come back: what they have proved is not asked again when they do. One that has shown a
-    /// certificate of one authority does not resume where another counts, nor one that has shown none where everybody must.
+    /// Separates TLS sessions that may not be resumed on each other's listeners, because a resumed session is not asked for a certificate again: the digest of the client authorities, and whether a certificate is required.
     pub(crate) clients: Option<(ContentDigest, bool)>,
-    /// The files that it was read from, and the settings that name them.
+    /// The files used, each with the setting that names it.
     pub(crate) files: Vec<(&'static str, PathBuf)>,
 }
 
-/// Where certificates come from.
+/// The source of a listener's certificates.
 #[derive(Clone, Debug)]
 pub(crate) enum Certificates {
-    /// The first is for everybody for whom no other one is.
+    /// From files. The first certificate is the fallback.
     Files(Vec<Arc<Certificate>>),
-    /// Made at start-up.
+    /// Made at start-up, self-signed.
     SelfSigned,
-    /// Ordered from an authority, and renewed.
+    /// Ordered and renewed by ACME.
     Acme,
 }
 
-/// What was said of a listener's TLS.
+/// The TLS settings of a listener as given, unchecked.
 #[derive(Debug)]
 pub(super) struct RawTls {
     pub(super) mode: TlsMode,
@@ -45,7 +44,7 @@ pub(super) struct RawTls {
     pub(super) client_ca: Option<String>,
 }
 
-/// `TLS`
+/// The value of `TLS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TlsMode {
     Acme,
@@ -54,7 +53,7 @@ pub(super) enum TlsMode {
     SelfSigned,
 }
 
-/// `TLS_CLIENT_AUTH`
+/// The value of `TLS_CLIENT_AUTH`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientAuth {
     Off,
@@ -62,20 +61,20 @@ pub(super) enum ClientAuth {
     Required,
 }
 
-/// What is wrong with one of the settings.
+/// A problem of one of the settings.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TlsProblem {
     pub(super) name: &'static str,
     pub(super) what: String,
 }
 
-/// What was read.
+/// The result of checking a listener's TLS settings.
 #[derive(Debug, Default)]
 pub(super) struct CheckedTls {
-    /// `None` without TLS, or where something is wrong.
+    /// `None` without TLS, or if there are problems.
     pub(super) settings: Option<TlsSettings>,
     pub(super) problems: Vec<TlsProblem>,
-    /// What is allowed and odd.
+    /// Warnings about valid but odd settings.
     pub(super) warnings: Vec<String>,
     /// Settings without an effect, and why.
     pub(super) idle: Vec<(&'static str, &'static str)>,
@@ -103,20 +102,20 @@ impl RawTls {
         let mut reading = CheckedTls::default();
         let has_files = !self.chains.is_empty();
         if !has_files && !self.keys.is_empty() {
-            let what = "there is no certificate beside the key; name it in TLS_CERT_FILE";
+            let what = "there is a key but no certificate; set TLS_CERT_FILE";
             reading.problem("TLS_KEY_FILE", what);
         }
         let certificates = match self.mode {
             TlsMode::Off => None,
             TlsMode::Acme if has_files => {
                 let what =
-                    "`acme` orders certificates, and TLS_CERT_FILE names one; keep one of them";
+                    "`acme` orders certificates, but TLS_CERT_FILE is set too; keep one of the two";
                 reading.problem("TLS", what);
                 None
             }
             TlsMode::Acme => Some(Certificates::Acme),
             TlsMode::SelfSigned if has_files => {
-                let what = "`self-signed` makes a certificate, and TLS_CERT_FILE names one; keep one of them";
+                let what = "`self-signed` makes a certificate, but TLS_CERT_FILE is set too; keep one of the two";
                 reading.problem("TLS", what);
                 None
             }
@@ -150,7 +149,7 @@ impl RawTls {
         let (chains, keys) = (self.chains.len(), self.keys.len());
         if keys != 0 && keys != chains {
             let what = format!(
-                "{chains} certificate{} and {keys} key{}: each certificate has its own key, in the same order",
+                "there are {chains} certificate{} but {keys} key{}; list one key for each certificate, in the same order",
                 plural(chains),
                 plural(keys)
             );
@@ -180,13 +179,14 @@ impl RawTls {
         let off = (ClientProof::Off, None);
         let Some(path) = &self.client_ca else {
             if self.client_auth != ClientAuth::Off {
-                let what = "nobody is named whose certificates count; give TLS_CLIENT_CA_FILE";
+                let what =
+                    "it needs the certificate authorities of clients; set TLS_CLIENT_CA_FILE";
                 reading.problem("TLS_CLIENT_AUTH", what);
             }
             return off;
         };
         if self.client_auth == ClientAuth::Off {
-            let why = "clients are not asked for certificates; TLS_CLIENT_AUTH=optional or required asks them";
+            let why = "client certificates are not requested; set TLS_CLIENT_AUTH to optional or required";
             reading.idle.push(("TLS_CLIENT_CA_FILE", why));
             return off;
         }
@@ -211,7 +211,7 @@ impl RawTls {
         let why = match self.mode {
             TlsMode::Off => "TLS is off",
             TlsMode::Acme | TlsMode::Auto | TlsMode::SelfSigned => {
-                "TLS is not spoken without TLS_CERT_FILE"
+                "there is no TLS without TLS_CERT_FILE"
             }
         };
         let auth = self.client_auth != ClientAuth::Off;
@@ -245,7 +245,7 @@ impl CheckedTls {
     }
 }
 
-/// Those in a file, and what tells this file from others.
+/// The certificate authorities in a file, and the digest of the file.
 fn authorities(path: &Path) -> Result<(RootCertStore, ContentDigest), String> {
     let bytes = certificate::content(path)?;
     let chain = certificate::chain_of(bytes.expose(), path).map_err(|error| error.to_string())?;
@@ -253,7 +253,7 @@ fn authorities(path: &Path) -> Result<(RootCertStore, ContentDigest), String> {
     for one in chain {
         let shown = path.display();
         roots.add(one).map_err(|error| {
-            format!("a certificate in `{shown}` cannot be an authority: {error}")
+            format!("a certificate in `{shown}` is not a valid certificate authority: {error}")
         })?;
     }
     Ok((roots, ContentDigest::of(bytes.expose())))
@@ -263,5 +263,5 @@ fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
-const SELF_SIGNED: &str = "TLS=self-signed is for development: the certificate was made here and no client can tell this gate \
-     from somebody on the way";
+const SELF_SIGNED: &str = "TLS=self-signed is for development only: clients cannot verify the certificate, so they \
+     cannot detect a man in the middle";

@@ -31,79 +31,67 @@ use crate::process::process;
 use crate::{demo, output, serve};
 use stores::Pools;
 
-/// Opens Auth.js, NextAuth and Better Auth sessions in front of any service, and tells it who is calling.
-///
-/// Settings come from environment variables and a file; docs/settings.md lists them, and `check-config` shows what takes effect.
+/// A gateway that opens Auth.js, NextAuth and Better Auth sessions in front of any service, and tells the service who is calling.
+/// Settings come from environment variables and a configuration file. docs/settings.md lists them; `check-config` shows the ones in effect.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Arguments {
-    /// The configuration file. Otherwise SESSIONGATE_CONFIG names it; without both, the environment is all there is.
-    ///
-    /// A variable of the environment wins over the same setting in the file.
+    /// The configuration file. By default the one that SESSIONGATE_CONFIG names, if any.
+    /// An environment variable takes precedence over the same setting in the file.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// Without one, it is `serve`.
+    /// The command; by default `serve`.
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Protect services: the one that UPSTREAM names, or those of the routes in the file of --config.
+    /// Run the gate in front of the service in UPSTREAM, or the services that the routes in the configuration file name.
     Serve,
-    /// Try it: three services, five users and the gate in one process, nothing to install.
+    /// Try the gate: three services, five users and a gate in one process, with nothing to install.
     Demo,
-    /// Check the settings as `serve` does, and show what would take effect, without secrets: settings and routes.
+    /// Check the configuration as `serve` does, and show the settings and routes in effect, without secrets.
     CheckConfig(check_config::CheckArguments),
-    /// Make, look at or remove triggers in the app's PostgreSQL that say which users and sessions have changed.
-    ///
-    /// With them and LISTEN_DATABASE_URL, a change counts at once, although almost nothing is asked.
+    /// Install, check or remove the triggers in the app's PostgreSQL that notify gates when users and sessions change.
+    /// With the triggers and LISTEN_DATABASE_URL, a change takes effect at once, although gates rarely query the database.
     Db(db::DbArguments),
-    /// Look for what is wrong with an app's cookies, the settings, the database and Redis, and say what to do.
-    ///
-    /// Asks the app at URL as a browser would, reads the configuration as `serve` does, and asks the stores and services
-    /// that it names. Nothing is written to them. Exit code 0: no problem. 1: at least one; with --strict a warning
-    /// counts too. 2: the app at URL does not answer, nothing is given to look at, or wrong usage.
+    /// Diagnose an app's cookies, the configuration, the database and Redis, and say what to do.
+    /// Requests pages of the app at URL as a browser would, reads the configuration as `serve` does, and connects to the stores and services that it names. It writes nothing to them. Exit code 0: no problems. 1: problems, or with --strict warnings. 2: the app at URL does not answer, there is nothing to examine, or the arguments are wrong.
     Doctor(Box<doctor::DoctorArguments>),
-    /// Explain a request: which route governs it, how its path is read, what is demanded, and what the answer is.
-    ///
-    /// Decides as a gate with this configuration would. Exit code 0: the request enters. 1: it is refused. 2: wrong usage,
-    /// or a configuration that is not valid.
+    /// Explain a request: which route matches, how the gate reads its path, what the route requires, and how the gate answers.
+    /// Decides as a gate with this configuration does. Exit code 0: the request enters. 1: it is refused. 2: the arguments or the configuration are wrong.
     Explain(Box<explain::ExplainArguments>),
-    /// Ask the running gate on this machine whether it is alive; for container health checks.
+    /// Check whether the gate on this machine is running, for container health checks.
     Healthcheck,
-    /// Explain a cookie: what a gate would make of it, and if it would refuse it, why.
-    ///
-    /// Reads the value of a `Cookie` header from standard input. Exit code 0: it opens, and its claims are printed. 1: it
-    /// is refused, and the reason and its likely cause are printed. 2: wrong usage, or a configuration that cannot be read.
+    /// Explain a cookie: the session in it, or why a gate refuses it.
+    /// Reads the value of a `Cookie` header from standard input. Exit code 0: the session opens; prints its claims. 1: a gate refuses it; prints the reason and the likely cause. 2: the arguments or the configuration are wrong.
     Open(Box<open::OpenArguments>),
-    /// Print what can be configured: an example file, a JSON Schema for editors, or tables in Markdown.
+    /// Print reference material: an example configuration file, a JSON Schema for editors, or tables in Markdown.
     Reference {
         /// What to print.
         #[arg(value_enum)]
         part: Reference,
     },
-    /// Sign somebody out: end sessions before they expire, on every gate that shares REVOCATION_STORE.
-    ///
-    /// Reads the configuration as `serve` does, and writes into the store that REVOCATION_STORE names.
+    /// Sign users out: end sessions before they expire, on every gate that shares REVOCATION_STORE.
+    /// Reads the configuration as `serve` does, and writes to the store that REVOCATION_STORE names.
     Revoke(Box<revoke::RevokeArguments>),
-    /// List what is revoked, take a revocation back, or make the table in which they are kept.
+    /// List or remove revocations, or create the table that stores them.
     Revocations(revoke::RevocationsArguments),
-    /// Make a session cookie, for tests and development; never in production.
-    ///
-    /// Prints the value of a `Cookie` header that signs the user in wherever the secret is believed.
+    /// Mint a session cookie for tests and development. Refuses to run in production.
+    /// Prints the value of a `Cookie` header. It signs the user in wherever the same secret is in use.
     Mint(Box<mint::MintArguments>),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Reference {
-    /// A configuration file with every key, which says the same as an empty one.
+    /// A configuration file with every key, equivalent to an empty file.
     Example,
-    /// What `doctor` can find, as tables.
+    /// The findings of `doctor`, as tables.
     Findings,
-    /// The keys that only a file has, as tables.
+    /// The keys that exist only in the file, as tables.
     Keys,
-    /// The JSON Schema of the file.
+    /// The JSON Schema of the configuration file.
     Schema,
     /// The settings, as a table.
     Settings,
@@ -129,9 +117,9 @@ pub(crate) fn run() -> Result<ExitCode> {
                 serve::run(source, config, inherited, |_| ())
             })?;
         }
-        Command::Demo if config.is_some() => bail!("the demo reads no configuration file"),
+        Command::Demo if config.is_some() => bail!("`demo` takes no configuration file"),
         Command::Reference { .. } if config.is_some() => {
-            bail!("`reference` says what a configuration file can have, and reads none")
+            bail!("`reference` takes no configuration file")
         }
         Command::Demo => {
             logged(LogFormat::Text, environment.get("RUST_LOG"), || {
@@ -185,13 +173,13 @@ impl Reference {
     }
 }
 
-/// The file that the option names, or the variable.
+/// The configuration file that the option names, or else the environment variable.
 fn config_file(option: Option<&Path>, environment: &Variables) -> Option<PathBuf> {
     let variable = || environment.get(CONFIG_FILE).map(PathBuf::from);
     option.map(Path::to_owned).or_else(variable)
 }
 
-/// The settings for a tool, which checks only those that it uses.
+/// The loaded settings for a command that checks only the ones it uses.
 fn valid(loaded: Loaded) -> Result<Loaded, ConfigErrors> {
     match loaded.problems.is_empty() {
         true => Ok(loaded),
@@ -199,13 +187,13 @@ fn valid(loaded: Loaded) -> Result<Loaded, ConfigErrors> {
     }
 }
 
-/// What gives errors colors, if somebody sees them at a terminal and has not said no (<https://no-color.org>).
+/// A function that colors errors if standard error is a terminal and `NO_COLOR` is not set (<https://no-color.org>).
 fn colored(environment: &Variables) -> impl Fn(ConfigErrors) -> ConfigErrors + Copy + use<> {
     let is_colored = io::stderr().is_terminal() && environment.get("NO_COLOR").is_none();
     move |errors| errors.colored(is_colored)
 }
 
-/// Runs `serve`, with its log; and when it has ended, waits for the log, but not for long.
+/// Starts the log, runs `serve`, and then waits a short time for the last log lines.
 fn logged(
     format: LogFormat,
     filter: Option<&str>,
@@ -217,19 +205,19 @@ fn logged(
     served
 }
 
-/// The word that stands for a value on the command line, and in a variable.
+/// The name of a value on the command line and in a variable.
 fn word(value: &impl ValueEnum) -> String {
     let value = value.to_possible_value();
     value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-/// Every library that speaks TLS uses the same cryptography as we do.
+/// Makes every library that uses TLS use the same cryptography as the gate.
 fn use_aws_lc() -> Result<()> {
     let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     installed.map_err(|_| anyhow::anyhow!("another TLS provider is installed already"))
 }
 
-/// Does something with stores that are opened for it alone.
+/// Runs `act` with connection pools that are opened for it alone.
 fn with_pools<T>(act: impl AsyncFnOnce(&Pools) -> Result<T>) -> Result<T> {
     use_aws_lc()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -285,6 +273,5 @@ async fn ask_health(address: SocketAddr) -> Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// How long the end waits for the last lines of the log. With what it waits for audit lines and, if it failed, for the last
-/// words, that is three seconds where nobody reads any of them.
+/// How long the process waits for its last log lines when it ends. Together with the waits for audit lines and for the error message, it ends within three seconds even if nobody reads its output.
 const LOG_FAREWELL: Duration = Duration::from_millis(200);

@@ -1,11 +1,10 @@
-//! What the program believes about its settings: typed, checked, complete.
+//! The configuration of the process: typed, checked and complete.
 //!
 //! [`Config::from_loaded`] does all the checking and reports every problem at once. `check-config` runs the same
 //! code as start-up, so that what it accepts starts.
 
 mod acme;
 pub(crate) mod ascii_host;
-mod asked;
 mod bearer;
 mod catalogue;
 mod changes;
@@ -32,6 +31,7 @@ mod lookups;
 mod mark;
 mod mask;
 mod network;
+mod open_settings;
 mod origin;
 mod own_addresses;
 mod place;
@@ -67,12 +67,11 @@ use http::HeaderName;
 use session::Secret;
 
 pub(crate) use self::acme::{AcmeChallenge, AcmePlace, AcmeSettings};
-pub(crate) use self::asked::Asked;
 pub(crate) use self::clients::ClientSettings;
 pub(crate) use self::cors::AllowedOrigin;
 pub(crate) use self::file::{Loaded, load};
-pub(crate) use self::files::{Content, Contents, Files, Looks};
-pub(crate) use self::fixed::Fixed;
+pub(crate) use self::files::{ContentDigest, FileDigests, FileMetadata, Files};
+pub(crate) use self::fixed::RestartSettings;
 pub(crate) use self::folder::{FolderOptions, FolderSettings};
 pub(crate) use self::given::{core, unquoted, without_assignment};
 pub(crate) use self::https::{HttpsSettings, IN_THE_CLEAR};
@@ -83,7 +82,8 @@ pub(crate) use self::inventory::{
 pub(crate) use self::limits::{CountedBy, LimitSettings, RateLimit};
 pub(crate) use self::listeners::ListenerSettings;
 pub(crate) use self::mark::MARK;
-pub(crate) use self::origin::AskedHost;
+pub(crate) use self::open_settings::OpenSettings;
+pub(crate) use self::origin::RequestHost;
 pub(crate) use self::place::Place;
 pub(crate) use self::problem::{ConfigErrors, Problem};
 use self::raw::Reader;
@@ -97,7 +97,7 @@ pub(crate) use self::rules::{
     ServerSettings, ServiceSettings, UpstreamSettings,
 };
 pub(crate) use self::secrets::{SecretErrors, Secrets};
-pub(crate) use self::sessions::{Recognised, SessionFormat};
+pub(crate) use self::sessions::{RecognizedCookies, SessionFormat};
 pub(crate) use self::sign_in::SignIn;
 pub(crate) use self::source::ConfigSource;
 pub(crate) use self::stack::DEFAULT_REALM;
@@ -107,76 +107,75 @@ pub(crate) use crate::logging::LogFormat;
 use crate::socket::Address;
 use ::stores::{RedisSettings, RevocationSettings};
 
-/// Every setting, valid.
+/// The whole configuration, valid.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// Where the proxy listens; nowhere without a service to protect.
+    /// The listeners of the proxy; empty without a service to protect.
     pub(crate) listeners: Vec<ListenerSettings>,
-    /// How their certificates are ordered, if one shows such.
+    /// How certificates are ordered by ACME, if a listener uses such certificates.
     pub(crate) acme: Option<AcmeSettings>,
-    /// What is demanded and promised of HTTPS.
+    /// HSTS, whether HTTPS is required, and the gate's own origins.
     pub(crate) https: HttpsSettings,
-    /// Where hosts ask for decisions; `None` when they cannot.
+    /// Where calling proxies ask for decisions; `None` if they cannot.
     pub(crate) decisions: Option<Address>,
-    /// Where health and metrics are served.
+    /// The listener for health and metrics.
     pub(crate) admin: AdminSettings,
-    /// How many single-threaded runtimes serve requests.
+    /// The number of single-threaded runtimes that serve requests.
     pub(crate) workers: usize,
-    /// The routes, and what they refer to.
+    /// The routes, and the services and header profiles they refer to.
     pub(crate) rules: Rules,
-    /// Whose sessions count.
+    /// The realms: each app whose sessions are accepted.
     pub(crate) realms: Vec<RealmSettings>,
-    /// The way past the gate for development.
+    /// The header that bypasses the gate, for development.
     pub(crate) bypass: Option<Bypass>,
-    /// Whether CORS preflights pass without a session.
+    /// Whether CORS preflights may enter without a session.
     pub(crate) passes_preflight: bool,
-    /// What is removed from every request.
+    /// The headers that are removed from every request.
     pub(crate) hygiene: Hygiene,
-    /// The proxies in front of us.
+    /// The proxies whose forwarding headers are trusted.
     pub(crate) trusted_proxies: TrustedProxies,
-    /// How many connections and requests there may be, and how often somebody may ask.
+    /// Limits on connections, requests and rates.
     pub(crate) limits: LimitSettings,
-    /// Where all nodes count together how often somebody asks, if they do.
+    /// The Redis in which all nodes count rates together, if they do.
     pub(crate) shared_limits: Option<RedisSettings>,
-    /// Where revocations are kept, if they are.
+    /// The store of revocations, if there is one.
     pub(crate) revocations: Option<RevocationSettings>,
-    /// How long a client may keep us waiting.
+    /// Timeouts and limits of client connections.
     pub(crate) client: ClientSettings,
-    /// How long requests in flight may take after a signal to stop.
+    /// How long requests in flight may take to finish after a signal to stop.
     pub(crate) drain: Duration,
     /// How long connections are still accepted after such a signal.
     pub(crate) drain_delay: Duration,
-    /// How log lines look.
+    /// The format of log lines.
     pub(crate) log_format: LogFormat,
-    /// Which of them are written, as `RUST_LOG` says it.
+    /// Which log lines are written, in the syntax of `RUST_LOG`.
     pub(crate) log_filter: Option<String>,
-    /// How often files are looked at for changes; zero: never.
+    /// How often the configuration's files are checked for changes; zero: never.
     pub(crate) reload_interval: Duration,
-    /// Whether there is a line for each decision.
+    /// Whether the audit log is written.
     pub(crate) audits: bool,
-    /// What is allowed but deserves a loud word at start-up.
+    /// Warnings about valid but risky settings, for start-up and `check-config`.
     pub(crate) warnings: Vec<String>,
-    /// Every setting that was read, as it took effect.
+    /// Every setting that was read, with its effective value.
     pub(crate) settings: Vec<Setting>,
-    /// The others, of which nothing depends here.
+    /// All other settings, which have no effect in this configuration.
     pub(crate) unread: Vec<Setting>,
 }
 
 /// The listener for health and metrics.
 #[derive(Debug)]
 pub(crate) struct AdminSettings {
-    /// Its address.
+    /// The address it listens on.
     pub(crate) listen: SocketAddr,
-    /// The bearer token that it demands; always there unless it listens on loopback.
+    /// The bearer token that it requires; always set unless it listens on loopback.
     pub(crate) token: Option<Secret>,
 }
 
 impl Config {
-    /// Checks everything that a file and the environment say.
+    /// Checks the settings of the file and the environment.
     ///
     /// # Errors
-    ///
-    /// [`ConfigErrors`] names every problem, those of the file's form too.
+    /// [`ConfigErrors`] lists every problem, including those of the file's syntax.
     pub(crate) fn from_loaded(loaded: &Loaded) -> Result<Self, ConfigErrors> {
         let read = Self::read(&loaded.variables, &loaded.stack, loaded.is_partial);
         let errors = match read {
@@ -187,19 +186,17 @@ impl Config {
         Err(errors.beside(loaded.problems.iter().cloned()))
     }
 
-    /// Checks what the environment says.
+    /// Checks the settings of the environment.
     ///
     /// # Errors
-    ///
-    /// [`ConfigErrors`] names every problem, each with the variable to change.
+    /// [`ConfigErrors`] lists every problem, each with the variable to change.
     #[cfg(test)]
     pub(crate) fn from_variables(variables: &Variables) -> Result<Self, ConfigErrors> {
         let read = Self::read(variables, &Stack::default(), false);
         read.map(|(config, _)| config)
     }
 
-    /// With what is probably misspelt, which is among the warnings too. `is_partial` says that more may stand in a file than could
-    /// be read.
+    /// Reads and checks everything. Also returns the names that are probably misspelled, which are among the warnings too. `is_partial` says that part of the file could not be read.
     fn read(
         variables: &Variables,
         stack: &Stack,
@@ -282,7 +279,7 @@ impl Config {
 }
 
 impl Config {
-    /// The files that TLS needs, each with the setting that names it.
+    /// The files used for TLS, each with the setting that names it.
     fn tls_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         let of_listeners = self
             .listeners
@@ -297,14 +294,14 @@ impl Config {
     }
 }
 
-/// The admin listener's address alone, for a process that asks a running gate for its health.
+/// The address of the admin listener, for a process that checks the health of a running gate.
 pub(crate) fn admin_address(variables: &Variables) -> Option<SocketAddr> {
     let mut reader = Reader::new(variables);
     let address = listen::address(&mut reader, ADMIN_LISTEN, DEFAULT_ADMIN_LISTEN);
     reader.problems.is_empty().then_some(address)
 }
 
-/// Which variable says that this is production, if one does.
+/// The variable that says that this is a production environment, if there is one.
 pub(crate) fn says_production(variables: &Variables) -> Option<&'static str> {
     production_marker(&mut Reader::new(variables))
 }
@@ -320,7 +317,7 @@ fn production_marker(reader: &mut Reader<'_>) -> Option<&'static str> {
     marker
 }
 
-/// The admin listener. What it shows is not for strangers: off loopback it demands a token.
+/// Reads the settings of the admin listener. It requires a token unless it listens on loopback, because it shows internals.
 fn admin(reader: &mut Reader<'_>) -> AdminSettings {
     let listen = listen::address(reader, ADMIN_LISTEN, DEFAULT_ADMIN_LISTEN);
     let token = reader.secret("ADMIN_TOKEN");
@@ -335,14 +332,14 @@ fn admin(reader: &mut Reader<'_>) -> AdminSettings {
     }
     if token.is_none() && !listen.ip().is_loopback() {
         let what = format!(
-            "{listen} can be reached from other machines; set ADMIN_TOKEN, or listen on 127.0.0.1"
+            "{listen} is reachable from other machines; set ADMIN_TOKEN, or listen on 127.0.0.1"
         );
         reader.problem(ADMIN_LISTEN, what);
     }
     AdminSettings { listen, token }
 }
 
-/// The bypass, and the name of its header, which is removed from every request whether or not the bypass is on.
+/// Reads the bypass, and the name of its header, which is removed from every request even if the bypass is off.
 fn bypass(
     reader: &mut Reader<'_>,
     warnings: &mut Vec<String>,
@@ -360,12 +357,12 @@ fn bypass(
     if let Some(name) = production {
         reader.problem(
             "ALLOW_BYPASS",
-            format!("the bypass must stay off in production, and {name} says production"),
+            format!("the bypass must be off in production, and {name} is set to production"),
         );
     }
     if value.expose() == b"true" {
         warnings.push(format!(
-            "ALLOW_BYPASS is on: any request from this machine with `{header}: true` passes"
+            "ALLOW_BYPASS is on: any request from this machine with the header `{header}: true` enters"
         ));
         return (header.clone(), Some(Bypass::from_loopback(header, value)));
     }
@@ -376,7 +373,7 @@ fn bypass(
         reader.problem("BYPASS_HEADER_VALUE", what);
     }
     warnings.push(format!(
-        "ALLOW_BYPASS is on: whoever knows BYPASS_HEADER_VALUE passes with `{header}`"
+        "ALLOW_BYPASS is on: anybody who knows BYPASS_HEADER_VALUE can enter with the header `{header}`"
     ));
     (header.clone(), Some(Bypass::new(header, value)))
 }
@@ -387,7 +384,7 @@ pub(crate) const CONFIG_FILE: &str = "SESSIONGATE_CONFIG";
 const ADMIN_LISTEN: &str = "ADMIN_LISTEN";
 const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9090";
 
-/// In bytes: what 256 bits take when every byte is random.
+/// The shortest token or secret in bytes: 256 bits if every byte is random.
 const SHORTEST_SECRET: usize = 32;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub(crate) mod catalogue;
 mod check;
 mod cookie;
 mod entropy;
+mod fetch;
 mod finding;
 mod framework;
 mod jar;
@@ -22,26 +23,25 @@ mod site;
 mod stores;
 mod text;
 mod user;
-mod visit;
 
 use http::HeaderValue;
 
 use self::app::App;
-use self::attributes::Setting;
+use self::attributes::CookieContext;
+use self::fetch::Fetcher;
 use self::finding::Finding;
-use self::report::Asked;
-pub(crate) use self::report::{Ending, Report};
-use self::session::Realm;
+use self::report::Probe;
+pub(crate) use self::report::{Conclusion, Report};
+use self::session::RealmKeys;
 pub(crate) use self::site::Site;
 pub(crate) use self::text::of as text;
-use self::visit::Visitor;
 use crate::clock;
 use crate::config::{self, Config, Loaded};
 use crate::tls::{Authorities, TlsFileError};
 
 /// What is looked at.
 #[derive(Debug)]
-pub(crate) struct Question<'a> {
+pub(crate) struct Examination<'a> {
     /// The configuration; `None` when nobody has given one.
     pub(crate) loaded: Option<&'a Loaded>,
     /// The app.
@@ -62,9 +62,9 @@ pub(crate) struct Question<'a> {
 ///
 /// # Errors
 /// When the app cannot be asked because there is nobody to vouch for it.
-pub(crate) async fn examine(question: Question<'_>) -> Result<Report, TlsFileError> {
-    let mut seen = Seen::default();
-    let config = match question.loaded {
+pub(crate) async fn examine(examination: Examination<'_>) -> Result<Report, TlsFileError> {
+    let mut seen = ReportBuilder::default();
+    let config = match examination.loaded {
         Some(loaded) => seen.configuration(loaded),
         None => {
             let skipped =
@@ -77,29 +77,29 @@ pub(crate) async fn examine(question: Question<'_>) -> Result<Report, TlsFileErr
     if let Some(config) = &config {
         seen.services(config).await;
     }
-    seen.cookies(&question, config.as_ref(), read.as_deref());
-    seen.user(&question, config).await;
-    match &question.site {
-        Some(site) => seen.app(&question, site, read.as_deref()).await?,
+    seen.cookies(&examination, config.as_ref(), read.as_deref());
+    seen.user(&examination, config).await;
+    match &examination.site {
+        Some(site) => seen.app(&examination, site, read.as_deref()).await?,
         None => seen.skipped.push("the app: no URL is given".to_owned()),
     }
-    let Seen {
+    let ReportBuilder {
         findings,
         asked,
         skipped,
     } = seen;
-    Ok(Report::new(findings, asked, skipped, &question.ignore))
+    Ok(Report::new(findings, asked, skipped, &examination.ignore))
 }
 
 /// What was seen so far.
 #[derive(Debug, Default)]
-struct Seen {
+struct ReportBuilder {
     findings: Vec<Finding>,
-    asked: Vec<Asked>,
+    asked: Vec<Probe>,
     skipped: Vec<String>,
 }
 
-impl Seen {
+impl ReportBuilder {
     fn configuration(&mut self, loaded: &Loaded) -> Option<Config> {
         let secrets = config::secrets(loaded);
         let of_secrets = secrets::judge(&secrets);
@@ -145,16 +145,16 @@ impl Seen {
     /// Looks at the cookies that were given as files.
     fn cookies(
         &mut self,
-        question: &Question<'_>,
+        examination: &Examination<'_>,
         config: Option<&Config>,
         read: Option<&[String]>,
     ) {
         let now = clock::now();
-        if let Some(header) = &question.session {
+        if let Some(header) = &examination.session {
             let realms = config.map(|config| &config.realms[..]).unwrap_or_default();
             let realms: Vec<_> = realms
                 .iter()
-                .map(|realm| Realm {
+                .map(|realm| RealmKeys {
                     keys: &realm.keys,
                     demands: &realm.demands,
                 })
@@ -163,9 +163,9 @@ impl Seen {
             let found = session::judge(header, &realms, read.unwrap_or_default(), now);
             self.findings.extend(found);
         }
-        let fields = question.set_cookies.iter().map(Vec::as_slice);
-        let site = question.site.as_ref();
-        let setting = Setting {
+        let fields = examination.set_cookies.iter().map(Vec::as_slice);
+        let site = examination.site.as_ref();
+        let setting = CookieContext {
             host: site.map(|site| site.host.as_str()),
             is_https: site.is_none_or(|site| site.is_https),
             read,
@@ -175,8 +175,8 @@ impl Seen {
     }
 
     /// Looks up whose session it is, where it opens.
-    async fn user(&mut self, question: &Question<'_>, config: Option<Config>) {
-        let Some(cookies) = &question.session else {
+    async fn user(&mut self, examination: &Examination<'_>, config: Option<Config>) {
+        let Some(cookies) = &examination.session else {
             return;
         };
         match config {
@@ -184,7 +184,7 @@ impl Seen {
                 Ok(finding) => self.findings.extend(finding),
                 Err(why) => self.skipped.push(why),
             },
-            None if question.loaded.is_some() => {
+            None if examination.loaded.is_some() => {
                 let skipped = "the session in --cookie-file: the configuration is not valid; `sessiongate open` explains it";
                 self.skipped.push(skipped.to_owned());
             }
@@ -194,15 +194,15 @@ impl Seen {
 
     async fn app(
         &mut self,
-        question: &Question<'_>,
+        examination: &Examination<'_>,
         site: &Site,
         read: Option<&[String]>,
     ) -> Result<(), TlsFileError> {
-        let visitor = Visitor::new(question.authorities.clone())?;
-        let mut app = App::new(visitor, read);
+        let fetcher = Fetcher::new(examination.authorities.clone())?;
+        let mut app = App::new(fetcher, read);
         if let Some(site) = app.enter(site).await {
-            let path = question.auth_path.as_deref();
-            framework::examine(&mut app, &site, path, question.session.as_ref()).await;
+            let path = examination.auth_path.as_deref();
+            framework::examine(&mut app, &site, path, examination.session.as_ref()).await;
         }
         self.findings.extend(app.findings);
         self.asked.extend(app.asked);

@@ -27,10 +27,10 @@ use serde::Serialize;
 use session::{Session, UnixTime};
 
 use self::demands::{DemandPart, demands, unjudged};
-pub(crate) use self::head::{FieldLine, Head, Target, method};
-use self::headers::Headers;
+pub(crate) use self::head::{FieldLine, RequestHead, RequestTarget, method};
+use self::headers::HeadersPart;
 use self::path::PathPart;
-pub(crate) use self::table::{Line, Table};
+pub(crate) use self::table::{RouteLine, RouteTable};
 use crate::clock::timestamp;
 use crate::config::ServiceSettings;
 use crate::front::arrival::{self, Peer};
@@ -43,14 +43,14 @@ use crate::live::Live;
 use crate::upstream::own_host;
 
 /// A request, and from where and when it comes.
-pub(crate) struct Question {
-    pub(crate) head: Head,
+pub(crate) struct ExplainRequest {
+    pub(crate) head: RequestHead,
     /// The address from which the connection comes.
     pub(crate) client: IpAddr,
     /// What it shows to prove who it is.
     pub(crate) certificate: Option<Arc<ClientCertificate>>,
     pub(crate) now: UnixTime,
-    pub(crate) asked: AskedBy,
+    pub(crate) asked: Interface,
     /// What the stores of each realm would be asked, and are not; nothing where they are asked.
     pub(crate) skipped: Vec<(Arc<str>, Skipped)>,
 }
@@ -64,7 +64,7 @@ pub(crate) struct Skipped {
 
 /// Where somebody asks, who is advised in the words of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AskedBy {
+pub(crate) enum Interface {
     /// On the command line.
     Command,
     /// In a URL of the admin listener.
@@ -79,7 +79,7 @@ pub(crate) struct Explanation {
     /// `None` for what asks for no path.
     path: Option<PathPart>,
     /// The route that governs it.
-    route: Option<Line>,
+    route: Option<RouteLine>,
     /// The next best routes, and why they do not.
     other_routes: Vec<OtherRoute>,
     /// How many more there are.
@@ -88,7 +88,7 @@ pub(crate) struct Explanation {
     demands: Vec<DemandPart>,
     session: Option<SessionPart>,
     /// What becomes of its headers.
-    headers: Option<Headers>,
+    headers: Option<HeadersPart>,
     goes_to: Option<Destination>,
     notes: Vec<String>,
 }
@@ -115,7 +115,7 @@ struct AnswerPart {
 #[derive(Debug, Serialize)]
 struct OtherRoute {
     #[serde(flatten)]
-    line: Line,
+    line: RouteLine,
     why_not: &'static str,
 }
 
@@ -157,7 +157,7 @@ impl Explanation {
 }
 
 /// Explains a request that carries nothing to say who sends it, so that nothing is waited for.
-pub(crate) fn at_once(live: &Live, question: Question) -> Option<Explanation> {
+pub(crate) fn at_once(live: &Live, question: ExplainRequest) -> Option<Explanation> {
     let explaining = pin!(explain(live, question));
     match explaining.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(explanation) => Some(explanation),
@@ -166,8 +166,8 @@ pub(crate) fn at_once(live: &Live, question: Question) -> Option<Explanation> {
 }
 
 /// Explains a request. Asks stores and issuers as the decision does.
-pub(crate) async fn explain(live: &Live, question: Question) -> Explanation {
-    let Question {
+pub(crate) async fn explain(live: &Live, question: ExplainRequest) -> Explanation {
+    let ExplainRequest {
         head,
         client,
         certificate,
@@ -251,7 +251,7 @@ impl Explanation {
     }
 
     /// Of bytes that the gate does not read as a request.
-    fn of_unreadable(head: &Head, client: IpAddr, violation: Violation) -> Self {
+    fn of_unreadable(head: &RequestHead, client: IpAddr, violation: Violation) -> Self {
         let mut explanation = Self::about(RequestPart {
             method: head.method.to_string(),
             host: head.target.host().map(str::to_owned),
@@ -332,7 +332,7 @@ impl Explanation {
         let (mut admitted, admission) = admit(permit, request, facts.arrival, handling);
         self.demands = demands(live, route, Ok(&admission), facts, now, skipped);
         self.session = admission.session().map(SessionPart::of);
-        let service = Table::of_live(live).service(route);
+        let service = RouteTable::of_live(live).service(route);
         if service.is_some() && handling.refuses_body(*request.body()) {
             let message = "it may enter, but its body is longer than the route's body_limit";
             self.answer = AnswerPart::ours(false, admission.reason(), message);
@@ -346,7 +346,7 @@ impl Explanation {
             admitted = admitted.or_for_host(&own_host(&first.address));
         }
         let profile = &live.gate.profiles[route.profile];
-        let headers = Headers::of(request.headers(), &admitted, profile);
+        let headers = HeadersPart::of(request.headers(), &admitted, profile);
         self.goes_to = service.map(|service| Destination {
             servers: table::places(service),
             path: admitted.uri().path().to_owned(),
@@ -388,7 +388,7 @@ impl Explanation {
         live: &Live,
         request: &Request<Length>,
         facts: &Facts<'_>,
-        (now, asked_by, skipped): (UnixTime, AskedBy, Skipped),
+        (now, asked_by, skipped): (UnixTime, Interface, Skipped),
         refused: &Refused<'_>,
     ) {
         let Refused { route, refusal } = refused;
@@ -434,8 +434,8 @@ impl Explanation {
         }
         if face == Answer::SignIn && handling.sign_in.is_some() && asker != Asker::Browser {
             let how = match asked_by {
-                AskedBy::Command => "--header 'Sec-Fetch-Mode: navigate'",
-                AskedBy::Url => "&header=Sec-Fetch-Mode:%20navigate",
+                Interface::Command => "--header 'Sec-Fetch-Mode: navigate'",
+                Interface::Url => "&header=Sec-Fetch-Mode:%20navigate",
             };
             self.note(format!(
                 "a browser that opens a page is sent to the sign-in page instead: add {how}"
@@ -445,7 +445,7 @@ impl Explanation {
 
     /// Notes the route, and the next best ones.
     fn governed_by(&mut self, live: &Live, facts: &Facts<'_>, route: Option<&Route>) {
-        let table = Table::of_live(live);
+        let table = RouteTable::of_live(live);
         let routes = &live.gate.routes;
         let candidates = routes.candidates(facts);
         let governs = |row: &RouteRow<'_>| route.is_some_and(|route| route.id == row.route.id);

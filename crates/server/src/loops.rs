@@ -22,7 +22,7 @@ pub(crate) struct LoopBreaker {
 
 /// What is to be done with a browser that has to sign in.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Attempt {
+pub(crate) enum SignInAttempt {
     /// It was sent there too often.
     Looping,
     /// It may go there, with this `Set-Cookie`.
@@ -39,13 +39,18 @@ impl LoopBreaker {
     }
 
     /// Decides about one more redirect of the browser that sent these headers.
-    pub(crate) fn attempt(&self, headers: &HeaderMap, now: UnixTime, is_https: bool) -> Attempt {
+    pub(crate) fn attempt(
+        &self,
+        headers: &HeaderMap,
+        now: UnixTime,
+        is_https: bool,
+    ) -> SignInAttempt {
         let mut times = self.recent(headers, now);
         if times.len() >= MOST_REDIRECTS {
-            return Attempt::Looping;
+            return SignInAttempt::Looping;
         }
         times.push(now.millis());
-        Attempt::Redirect(self.cookie(&times, is_https))
+        SignInAttempt::Redirect(self.cookie(&times, is_https))
     }
 
     /// The times of the redirects that count still, in milliseconds.
@@ -121,8 +126,8 @@ mod tests {
     }
 
     /// The pair that a browser sends back.
-    fn sent_on(attempt: Attempt) -> String {
-        let Attempt::Redirect(cookie) = attempt else {
+    fn sent_on(attempt: SignInAttempt) -> String {
+        let SignInAttempt::Redirect(cookie) = attempt else {
             panic!("looping");
         };
         let cookie = cookie.to_str().unwrap();
@@ -145,9 +150,9 @@ mod tests {
             );
         }
         let last = |time| gates[0].attempt(&browser(&cookie), at(time), false);
-        assert_eq!(last(6001), Attempt::Looping);
-        assert_eq!(last(10_000), Attempt::Looping);
-        assert!(matches!(last(10_001), Attempt::Redirect(_)));
+        assert_eq!(last(6001), SignInAttempt::Looping);
+        assert_eq!(last(10_000), SignInAttempt::Looping);
+        assert!(matches!(last(10_001), SignInAttempt::Redirect(_)));
     }
 
     #[test]
@@ -164,20 +169,20 @@ mod tests {
             &format!("{NAME}={}", "1.".repeat(5000)),
         ] {
             let attempt = gate.attempt(&browser(cookie), at(0), false);
-            assert!(matches!(attempt, Attempt::Redirect(_)), "{cookie}");
+            assert!(matches!(attempt, SignInAttempt::Redirect(_)), "{cookie}");
         }
         let genuine = gate.cookie(&[time; 3], false);
         let genuine = genuine.to_str().unwrap().split(';').next().unwrap();
         let beside = browser(&format!("{forged};{genuine}"));
-        assert_eq!(gate.attempt(&beside, at(0), false), Attempt::Looping);
+        assert_eq!(gate.attempt(&beside, at(0), false), SignInAttempt::Looping);
     }
 
     #[test]
     fn the_cookie_is_secure_where_it_can_be() {
         let gate = LoopBreaker::of_secret(b"secret");
         let cookie = |is_https| match gate.attempt(&HeaderMap::new(), at(0), is_https) {
-            Attempt::Redirect(cookie) => cookie.to_str().unwrap().to_owned(),
-            Attempt::Looping => panic!("looping"),
+            SignInAttempt::Redirect(cookie) => cookie.to_str().unwrap().to_owned(),
+            SignInAttempt::Looping => panic!("looping"),
         };
         let attributes = "; Path=/; Max-Age=10; HttpOnly; SameSite=Lax";
         assert!(cookie(false).ends_with(attributes));

@@ -7,9 +7,9 @@ use session::{CookieName, CookieNameError, Secret, UnixTime, seal};
 
 /// A session to make.
 #[derive(Debug)]
-pub(crate) struct Order {
+pub(crate) struct NewSession {
     /// How it is written.
-    pub(crate) format: Format,
+    pub(crate) format: MintFormat,
     /// The user's id.
     pub(crate) user: String,
     /// The user's e-mail address.
@@ -30,7 +30,7 @@ pub(crate) struct Order {
 
 /// How a session is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Format {
+pub(crate) enum MintFormat {
     /// Auth.js v5.
     #[value(name = "authjs")]
     AuthJs,
@@ -53,7 +53,7 @@ pub(crate) enum Format {
     NextAuth,
 }
 
-impl Format {
+impl MintFormat {
     /// Whether it is one of Better Auth.
     pub(crate) fn is_better_auth(self) -> bool {
         match self {
@@ -87,45 +87,45 @@ pub(crate) struct Random {
 /// # Errors
 /// [`CookieNameError`] when a Better Auth cookie name gives no name for its cache.
 pub(crate) fn cookies(
-    order: &Order,
+    session: &NewSession,
     secret: &Secret,
     random: &Random,
 ) -> Result<Vec<(String, String)>, CookieNameError> {
-    let name = match &order.cookie_name {
+    let name = match &session.cookie_name {
         Some(name) => name.clone(),
-        None => match order.format {
-            Format::AuthJs | Format::AuthJsGcm | Format::AuthJsSigned => {
+        None => match session.format {
+            MintFormat::AuthJs | MintFormat::AuthJsGcm | MintFormat::AuthJsSigned => {
                 "authjs.session-token".parse()?
             }
-            Format::NextAuth => "next-auth.session-token".parse()?,
-            Format::BetterAuthCompact
-            | Format::BetterAuthJwe
-            | Format::BetterAuthJwt
-            | Format::BetterAuthToken => "better-auth.session_token".parse()?,
+            MintFormat::NextAuth => "next-auth.session-token".parse()?,
+            MintFormat::BetterAuthCompact
+            | MintFormat::BetterAuthJwe
+            | MintFormat::BetterAuthJwt
+            | MintFormat::BetterAuthToken => "better-auth.session_token".parse()?,
         },
     };
     let [gcm_iv @ .., _, _, _, _] = random.iv;
-    let (token, limit) = match order.format {
-        Format::AuthJs => (
-            seal::authjs(secret, &name, &order.claims(random), random.iv),
+    let (token, limit) = match session.format {
+        MintFormat::AuthJs => (
+            seal::authjs(secret, &name, &session.claims(random), random.iv),
             seal::AUTHJS_CHUNK_LEN,
         ),
-        Format::AuthJsGcm => (
-            seal::authjs_gcm(secret, &name, &order.claims(random), gcm_iv),
+        MintFormat::AuthJsGcm => (
+            seal::authjs_gcm(secret, &name, &session.claims(random), gcm_iv),
             seal::AUTHJS_CHUNK_LEN,
         ),
-        Format::AuthJsSigned => (
-            seal::authjs_signed(secret, &order.claims(random)),
+        MintFormat::AuthJsSigned => (
+            seal::authjs_signed(secret, &session.claims(random)),
             seal::AUTHJS_CHUNK_LEN,
         ),
-        Format::NextAuth => (
-            seal::nextauth(secret, &order.claims(random), gcm_iv),
+        MintFormat::NextAuth => (
+            seal::nextauth(secret, &session.claims(random), gcm_iv),
             seal::NEXTAUTH_CHUNK_LEN,
         ),
-        Format::BetterAuthCompact
-        | Format::BetterAuthJwe
-        | Format::BetterAuthJwt
-        | Format::BetterAuthToken => return Ok(order.better_auth(secret, &name, random)),
+        MintFormat::BetterAuthCompact
+        | MintFormat::BetterAuthJwe
+        | MintFormat::BetterAuthJwt
+        | MintFormat::BetterAuthToken => return Ok(session.better_auth(secret, &name, random)),
     };
     Ok(seal::chunks(&name, &token, limit))
 }
@@ -142,7 +142,7 @@ pub(crate) fn attributes(name: &str, expires_in: i64) -> String {
     )
 }
 
-impl Order {
+impl NewSession {
     /// When the session ends.
     pub(crate) fn expires_at(&self) -> UnixTime {
         let span = self.expires_in.unsigned_abs();
@@ -177,23 +177,23 @@ impl Order {
         let token = seal::better_auth_token(secret, &random.token);
         let mut cookies = vec![(name.to_string(), token)];
         let data = match self.format {
-            Format::BetterAuthCompact => {
+            MintFormat::BetterAuthCompact => {
                 seal::better_auth_compact(secret, &self.cached(random), self.expires_at())
             }
-            Format::BetterAuthJwe => {
+            MintFormat::BetterAuthJwe => {
                 let claims = self.with_times(self.cached(random), random);
                 seal::better_auth_jwe(secret, &claims, random.iv)
             }
-            Format::BetterAuthJwt => {
+            MintFormat::BetterAuthJwt => {
                 let mut claims = self.with_times(self.cached(random), random);
                 claims.remove("jti");
                 seal::better_auth_jwt(secret, &claims)
             }
-            Format::AuthJs
-            | Format::AuthJsGcm
-            | Format::AuthJsSigned
-            | Format::BetterAuthToken
-            | Format::NextAuth => return cookies,
+            MintFormat::AuthJs
+            | MintFormat::AuthJsGcm
+            | MintFormat::AuthJsSigned
+            | MintFormat::BetterAuthToken
+            | MintFormat::NextAuth => return cookies,
         };
         let cookie = session::SessionCookie::better_auth(name.clone());
         if let Some(data_name) = cookie.data_name() {

@@ -3,11 +3,11 @@
 //! Everything here is a function of what was asked. The verdict is the one that the `session` crate gives to a running
 //! gate; what [`diagnosis`] tries beyond that, other secrets, salts and formats, is for the person who asks alone.
 
-mod answer;
 mod diagnosis;
+mod inspection;
 mod jwt;
+mod outcome;
 mod pasted;
-mod question;
 mod realms;
 mod term;
 
@@ -17,22 +17,22 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use session::{CookieName, KeyRing, Opened, SealedSession, Secret, SessionCookie, UnixTime};
 
-pub(crate) use self::answer::{Answer, QuestionError, Refusal};
 use self::diagnosis::named;
-pub(crate) use self::question::Question;
-pub(crate) use self::realms::Found;
+pub(crate) use self::inspection::Inspection;
+pub(crate) use self::outcome::{InspectionError, Outcome, RefusedSession};
+pub(crate) use self::realms::RealmOutcome;
 use self::term::Term;
-use crate::config::{Recognised, SessionFormat};
+use crate::config::{RecognizedCookies, SessionFormat};
 
 /// Cookies and the secrets that go with them.
 type Group<'q> = (&'q [Secret], Vec<SessionCookie>);
 
-impl Question<'_> {
+impl Inspection<'_> {
     /// Opens the session as a gate would, and looks for the cause if it does not open.
     ///
     /// # Errors
-    /// [`QuestionError`] when the cookies and secrets make no key ring.
-    pub(crate) fn answer(&self) -> Result<Answer, QuestionError> {
+    /// [`InspectionError`] when the cookies and secrets make no key ring.
+    pub(crate) fn answer(&self) -> Result<Outcome, InspectionError> {
         let groups = self.groups();
         let keys = match groups.is_empty() {
             true => KeyRing::without_cookies(),
@@ -52,14 +52,14 @@ impl Question<'_> {
         }
         let cookie = found.as_ref().map(|cookie| cookie.name().clone());
         let opened = match sealed {
-            Ok(None) => return Ok(Answer::Refused(self.no_credential())),
+            Ok(None) => return Ok(Outcome::Refused(self.no_credential())),
             Ok(Some(sealed)) => sealed.open(&keys, &self.demands, self.now),
             Err(error) => Err(error),
         };
         Ok(match opened {
             Ok(Opened::Session(session)) => {
                 let claims = session.claims();
-                Answer::Session {
+                Outcome::Session {
                     cookie,
                     format: session.format().as_str(),
                     cache: Term::of_cache(session.format(), &claims, &keys, self),
@@ -67,7 +67,7 @@ impl Question<'_> {
                     expires_at: session.expires_at(),
                 }
             }
-            Ok(Opened::Lookup { token, cache: None }) => Answer::Token {
+            Ok(Opened::Lookup { token, cache: None }) => Outcome::Token {
                 cookie,
                 format: token.format().as_str(),
                 token: token.expose().to_owned(),
@@ -78,7 +78,7 @@ impl Question<'_> {
                 cache: Some(error),
             }) => {
                 let data_name = found.as_ref().and_then(SessionCookie::data_name);
-                Answer::Refused(Refusal {
+                Outcome::Refused(RefusedSession {
                     reason: error.reason(),
                     message: error.to_string(),
                     likely_cause: diagnosis::of_cache(self, found.as_ref(), &token, &error),
@@ -90,7 +90,7 @@ impl Question<'_> {
             }
             Err(error) => {
                 let name = named(&error).or(cookie.as_ref());
-                Answer::Refused(Refusal {
+                Outcome::Refused(RefusedSession {
                     reason: error.reason(),
                     message: error.to_string(),
                     likely_cause: diagnosis::of_session(self, found.as_ref(), &error),
@@ -103,10 +103,10 @@ impl Question<'_> {
         })
     }
 
-    fn no_credential(&self) -> Refusal {
+    fn no_credential(&self) -> RefusedSession {
         let unknown = diagnosis::unknown_cookie(self);
-        let own = self.recognised.cookie_name.as_ref();
-        Refusal {
+        let own = self.recognized.cookie_name.as_ref();
+        RefusedSession {
             reason: "no_credential",
             message: "there is no session in it".to_owned(),
             likely_cause: diagnosis::of_nothing(self),
@@ -121,12 +121,12 @@ impl Question<'_> {
 
     /// Every cookie that counts, with the secrets that go with it, in order of preference.
     fn groups(&self) -> Vec<Group<'_>> {
-        let Recognised {
+        let RecognizedCookies {
             authjs,
             better_auth,
             ..
-        } = &self.recognised;
-        let keyless = self.recognised.format == SessionFormat::AuthJsDatabase;
+        } = &self.recognized;
+        let keyless = self.recognized.format == SessionFormat::AuthJsDatabase;
         let groups = [
             (self.authjs_secrets, authjs.clone()),
             (self.better_auth_secrets, better_auth.clone()),
@@ -140,12 +140,12 @@ impl Question<'_> {
     /// Whether there is a cookie cache that is not believed.
     fn ignores_cache(&self, found: Option<&SessionCookie>) -> bool {
         let data_name = found.and_then(SessionCookie::data_name);
-        self.recognised.cache.is_none()
+        self.recognized.cache.is_none()
             && data_name.is_some_and(|name| pasted::Pasted::new(self.cookie_header).has(name))
     }
 }
 
-impl Answer {
+impl Outcome {
     /// Whether a gate would let it in, or ask the store whether to.
     pub(crate) fn is_opened(&self) -> bool {
         !matches!(self, Self::Refused(_))
@@ -167,7 +167,7 @@ impl Answer {
             #[serde(skip_serializing_if = "Option::is_none")]
             claims: Option<&'a Map<String, Value>>,
             #[serde(flatten)]
-            refusal: Option<&'a Refusal>,
+            refusal: Option<&'a RefusedSession>,
         }
         let token;
         let (format, claims, cache, lookup_required, refusal) = match self {

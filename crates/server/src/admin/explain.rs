@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{text, typed};
 use crate::clock;
-use crate::explain::{self, AskedBy, FieldLine, Head, Question, Target};
+use crate::explain::{self, ExplainRequest, FieldLine, Interface, RequestHead, RequestTarget};
 use crate::live::Live;
 use crate::refusals::{Refusals, capped};
 
@@ -17,7 +17,7 @@ enum Asked {
     /// About the refusal with this id.
     Refusal(String),
     /// About a request.
-    Request(Head),
+    Request(RequestHead),
 }
 
 /// Explains what the parameters ask about. Cookies are not taken here.
@@ -64,10 +64,10 @@ impl Asked {
             (Some(id), None) if method.is_none() && fields.is_empty() => Ok(Self::Refusal(id)),
             (Some(_), _) => Err("`request_id` stands alone".to_owned()),
             (None, None) => Err("`url` is missing".to_owned()),
-            (None, Some(url)) => Ok(Self::Request(Head {
+            (None, Some(url)) => Ok(Self::Request(RequestHead {
                 method: explain::method(method.as_deref().unwrap_or("GET"))
                     .map_err(|what| format!("`method`: {what}"))?,
-                target: Target::parse(&url).map_err(|error| format!("`url`: {error}"))?,
+                target: RequestTarget::parse(&url).map_err(|error| format!("`url`: {error}"))?,
                 fields,
             })),
         }
@@ -106,13 +106,13 @@ fn of_refusal(refusals: &Refusals, id: &str, wants_text: bool) -> Response<Strin
     typed(StatusCode::OK, "application/json", json + "\n")
 }
 
-fn of_request(live: &Live, head: Head, wants_text: bool) -> Response<String> {
-    let question = Question {
+fn of_request(live: &Live, head: RequestHead, wants_text: bool) -> Response<String> {
+    let question = ExplainRequest {
         head,
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
         certificate: None,
         now: clock::now(),
-        asked: AskedBy::Url,
+        asked: Interface::Url,
         skipped: Vec::new(),
     };
     let explanation = explain::at_once(live, question);

@@ -1,4 +1,4 @@
-//! `sessiongate check-config`: what would take effect.
+//! `sessiongate check-config`: shows the configuration in effect.
 
 use anyhow::Result;
 use clap::Args;
@@ -6,20 +6,20 @@ use serde_json::{Value, json};
 
 use super::columns;
 use crate::config::{Config, DEFAULT_REALM, Place, RealmSettings, Setting};
-use crate::explain::{Line, Table};
+use crate::explain::{RouteLine, RouteTable};
 use crate::output;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
-    /// Print the settings that have their default value, too, and those that have no effect.
+    /// Also print settings that have their default value or no effect.
     #[arg(long, conflicts_with = "json")]
     all: bool,
-    /// Print one line of JSON with every setting, for programs.
+    /// Print every setting as one line of JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Prints the settings that were given, as they take effect, and the routes. Secrets are shown by length and fingerprint.
+/// Prints the settings in effect and the routes. Of a secret it prints only length and fingerprint.
 pub(super) fn run(arguments: &CheckArguments, config: &Config) -> Result<()> {
     let text = match arguments.json {
         true => format!("{}\n", json(config)),
@@ -72,20 +72,20 @@ fn text(config: &Config, with_defaults: bool) -> String {
                 &format!("\n{count} more settings have their default value; --all shows them.\n");
         }
     }
-    text += &format!("\n{}\n", routes(&Table::of_config(config)));
+    text += &format!("\n{}\n", routes(&RouteTable::of_config(config)));
     for warning in &config.warnings {
         text += &format!("warning: {warning}\n");
     }
     let is_unasked = config.realms.iter().any(|realm| realm.stores.is_some());
     text + match is_unasked {
         true => {
-            "The configuration is valid. No store was asked: whether tables and columns are there shows when the gate starts.\n"
+            "The configuration is valid. The stores were not contacted; the gate checks tables and columns when it starts.\n"
         }
         false => "The configuration is valid.\n",
     }
 }
 
-/// The settings of a realm that are not what the top level says too.
+/// The settings of a realm that differ from those of the top level.
 fn own_settings<'c>(
     config: &'c Config,
     realm: &'c RealmSettings,
@@ -99,7 +99,7 @@ fn own_settings<'c>(
     realm.settings.iter().filter(is_said)
 }
 
-/// Where the value comes from, unless that goes without saying.
+/// Where the value comes from; `None` for a variable if there is no file, so that it can come from nowhere else.
 fn origin(setting: &Setting, has_file: bool) -> Option<String> {
     match &setting.place {
         Some(Place::Variable(_)) if !has_file => None,
@@ -108,7 +108,7 @@ fn origin(setting: &Setting, has_file: bool) -> Option<String> {
     }
 }
 
-/// Where the value comes from that nothing depends on.
+/// Where the value of a setting without effect comes from.
 fn unread_origin(setting: &Setting) -> String {
     match &setting.place {
         Some(place) => format!("{place}; no effect"),
@@ -116,8 +116,8 @@ fn unread_origin(setting: &Setting) -> String {
     }
 }
 
-/// The table of routes, the most special first.
-fn routes(table: &Table<'_>) -> String {
+/// The table of routes, the most specific first.
+fn routes(table: &RouteTable<'_>) -> String {
     let head = [
         "host",
         "path",
@@ -130,13 +130,14 @@ fn routes(table: &Table<'_>) -> String {
     rows.extend(table.lines().into_iter().flat_map(cells));
     let mut text = columns::aligned(&rows);
     if !table.is_complete() {
-        text += "What no route matches is refused: with 404 where there is a session, otherwise as if one were needed.\n";
+        text += "Requests that match no route are refused: with 404 if they have a session, otherwise as if a session \
+             were required.\n";
     }
     text
 }
 
-/// The row of a route, and those on which it goes on because it is long.
-fn cells(line: Line) -> Vec<[String; 6]> {
+/// The row of a route, followed by continuation rows if its access text is long.
+fn cells(line: RouteLine) -> Vec<[String; 6]> {
     let mut access = wrapped(&line.access).into_iter();
     let first = [
         line.host,
@@ -154,7 +155,7 @@ fn cells(line: Line) -> Vec<[String; 6]> {
     [first].into_iter().chain(more).collect()
 }
 
-/// The text in lines that are not too wide, cut between words.
+/// Breaks the text between words into lines of at most [`WIDEST`] columns.
 fn wrapped(text: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -188,13 +189,13 @@ fn json(config: &Config) -> Value {
     json!({
         "settings": settings.collect::<Vec<_>>(),
         "session_cookies": cookies.collect::<Vec<_>>(),
-        "routes": Table::of_config(config).lines(),
+        "routes": RouteTable::of_config(config).lines(),
         "warnings": config.warnings,
     })
 }
 
-/// What stands before the name of a cookie, where settings have their name.
+/// The label of a session cookie, in the column of setting names.
 const COOKIE: &str = "session cookie";
 
-/// In columns: how wide the words are that say who may enter.
+/// The widest the column "who may enter" may be.
 const WIDEST: usize = 44;

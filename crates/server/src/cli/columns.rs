@@ -1,6 +1,6 @@
-//! Tables in the text that commands print.
+//! Aligned columns in the text that commands print.
 
-/// The rows, each on a line, with cells that begin below each other.
+/// Formats the rows, one per line, with aligned columns.
 pub(super) fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let widths: [_; COLUMNS] = std::array::from_fn(|column| {
         let widths = rows.iter().map(|row| row[column].chars().count());

@@ -1,4 +1,4 @@
-//! `sessiongate db`: triggers in the application's database that say which users and sessions have changed.
+//! `sessiongate db`: triggers in the app's database that notify gates when users and sessions change.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::output;
 use stores::{ChangeTriggers, DatabaseSettings, DatabaseUrl, OwnTableError, Pools, Settings};
 
-/// What to do with the triggers.
+/// Arguments of `sessiongate db`.
 #[derive(Debug, Args)]
 pub(super) struct DbArguments {
     #[command(subcommand)]
@@ -19,30 +19,29 @@ pub(super) struct DbArguments {
 
 #[derive(Debug, Subcommand)]
 enum DbCommand {
-    /// Make the triggers, or replace those that are outdated. The role of DATABASE_URL must own the tables, and may make functions
-    /// in their schema.
+    /// Create the triggers, or replace outdated ones. The role in DATABASE_URL must own the tables and have the right to create functions in their schema.
     Install {
-        /// Only print the statements, for somebody who owns the tables; asks no database.
+        /// Only print the statements, for the owner of the tables to run; does not connect to the database.
         #[arg(long)]
         print: bool,
     },
-    /// Say of each table whether its triggers are complete. Exit code 0: all are. 1: not all.
+    /// Show for each table whether its triggers are complete. Exit code 0: all are. 1: some are not.
     Status,
-    /// Remove all triggers and functions of the gate from the database.
+    /// Remove the gate's triggers and functions from the database.
     Uninstall {
-        /// Only print the statements, for somebody who owns the tables; asks no database.
+        /// Only print the statements, for the owner of the tables to run; does not connect to the database.
         #[arg(long)]
         print: bool,
     },
 }
 
-/// A database, and what is watched there.
-struct Watched<'c> {
+/// A database, and the tables in it that need triggers.
+struct WatchedTables<'c> {
     database: &'c DatabaseSettings,
     triggers: ChangeTriggers,
 }
 
-/// Does it, in each database of the configuration.
+/// Runs the command in each database of the configuration.
 pub(super) fn run(arguments: &DbArguments, config: &Config) -> Result<ExitCode> {
     let all = watched(config)?;
     match arguments.command {
@@ -51,7 +50,7 @@ pub(super) fn run(arguments: &DbArguments, config: &Config) -> Result<ExitCode> 
             Ok(ExitCode::SUCCESS)
         }
         DbCommand::Install { print: false } => with_pools(async |pools| {
-            for Watched { database, triggers } in &all {
+            for WatchedTables { database, triggers } in &all {
                 let installed = triggers.install(database, pools).await;
                 installed.map_err(|error| failed(error, database, "install"))?;
             }
@@ -63,11 +62,11 @@ pub(super) fn run(arguments: &DbArguments, config: &Config) -> Result<ExitCode> 
             Ok(ExitCode::SUCCESS)
         }
         DbCommand::Uninstall { print: false } => with_pools(async |pools| {
-            for Watched { database, .. } in &all {
+            for WatchedTables { database, .. } in &all {
                 let removed = ChangeTriggers::uninstall(database, pools).await;
                 removed.map_err(|error| failed(error, database, "uninstall"))?;
                 output::print(&format!(
-                    "{}: nothing of the gate's triggers and functions is there any more\n",
+                    "{}: the gate's triggers and functions are removed\n",
                     database.url
                 ))?;
             }
@@ -76,8 +75,8 @@ pub(super) fn run(arguments: &DbArguments, config: &Config) -> Result<ExitCode> 
     }
 }
 
-/// Every PostgreSQL that realms look users or sessions up in, once.
-fn watched(config: &Config) -> Result<Vec<Watched<'_>>> {
+/// Each PostgreSQL database in which realms look up users or sessions, once.
+fn watched(config: &Config) -> Result<Vec<WatchedTables<'_>>> {
     let stores = config
         .realms
         .iter()
@@ -101,25 +100,25 @@ fn watched(config: &Config) -> Result<Vec<Watched<'_>>> {
     if groups.is_empty() {
         if let Some(file) = sqlite_of(config) {
             bail!(
-                "the database is SQLite, in {file}, which says no changes, so there is nothing here to install, to look at or to \
-                 remove: `sessiongate db` is for triggers in PostgreSQL. How long an answer of this database counts, \
-                 MEMORY_CACHE_TTL says"
+                "the database is a SQLite file, {file}, which cannot notify gates of changes: `sessiongate db` manages \
+                 triggers in PostgreSQL only. With SQLite, MEMORY_CACHE_TTL bounds how long an outdated user or session \
+                 is trusted"
             );
         }
         bail!(
-            "no PostgreSQL is asked for users or sessions: set DATABASE_URL, and ENABLE_DB_CHECK=true or a session store in the \
-             database"
+            "no users or sessions are looked up in PostgreSQL: set DATABASE_URL, and either ENABLE_DB_CHECK=true or a \
+             session store in the database"
         );
     }
     let groups = groups.into_iter();
-    let groups = groups.map(|(database, settings)| Watched {
+    let groups = groups.map(|(database, settings)| WatchedTables {
         database,
         triggers: ChangeTriggers::of(settings),
     });
     Ok(groups.collect())
 }
 
-/// The file in which a realm looks users or sessions up.
+/// The SQLite file in which a realm looks up users or sessions.
 fn sqlite_of(config: &Config) -> Option<String> {
     let mut stores = config
         .realms
@@ -131,8 +130,8 @@ fn sqlite_of(config: &Config) -> Option<String> {
     })
 }
 
-fn print(all: &[Watched<'_>], script: impl Fn(&ChangeTriggers) -> String) -> Result<()> {
-    for Watched { database, triggers } in all {
+fn print(all: &[WatchedTables<'_>], script: impl Fn(&ChangeTriggers) -> String) -> Result<()> {
+    for WatchedTables { database, triggers } in all {
         if all.len() > 1 {
             output::print(&format!("-- {}\n", database.url))?;
         }
@@ -141,16 +140,16 @@ fn print(all: &[Watched<'_>], script: impl Fn(&ChangeTriggers) -> String) -> Res
     Ok(())
 }
 
-/// Says how each table is, and whether all are as they should be.
-async fn status(all: &[Watched<'_>], pools: &Pools) -> Result<ExitCode> {
+/// Prints the state of each table's triggers. Fails unless all are complete.
+async fn status(all: &[WatchedTables<'_>], pools: &Pools) -> Result<ExitCode> {
     let mut are_complete = true;
-    for Watched { database, triggers } in all {
+    for WatchedTables { database, triggers } in all {
         let tables = triggers.look(database, pools).await;
         for table in tables.context("DATABASE_URL")? {
             let (name, key, subject) = (&table.table, &table.key, table.subject);
             if table.flaws.is_empty() {
                 output::print(&format!(
-                    "{name}: complete; changes of a {subject} are said, by {key}\n"
+                    "{name}: complete; notifies of changes to a {subject}, by {key}\n"
                 ))?;
             }
             for flaw in &table.flaws {
@@ -163,21 +162,21 @@ async fn status(all: &[Watched<'_>], pools: &Pools) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     output::print(
-        "`sessiongate db install` makes what is missing, and replaces what is outdated. Of what is no table nothing can be said: \
-         leave LISTEN_DATABASE_URL out then\n",
+        "`sessiongate db install` creates missing triggers and replaces outdated ones. Views and foreign tables cannot \
+         notify of changes: if you use one, unset LISTEN_DATABASE_URL\n",
     )?;
     Ok(ExitCode::FAILURE)
 }
 
-/// The error with what it is about, and where a right is missing with what to do.
+/// Adds the database to an error, and advice if the role lacks a right.
 fn failed(error: OwnTableError, database: &DatabaseSettings, command: &str) -> Error {
     let is_about_rights = matches!(error, OwnTableError::Forbidden(_));
     let error = Error::new(error).context(format!("`sessiongate db {command}`: {}", database.url));
     match is_about_rights {
         true => error.context(format!(
-            "it takes the owner of the tables, who may make functions in their schema (`GRANT CREATE ON SCHEMA … TO …`); the role of \
-             DATABASE_URL lacks a right for that: let somebody who has it run `sessiongate db {command}`, or what it prints with \
-             --print (`sessiongate db {command} --print`)"
+            "the role in DATABASE_URL lacks a right: it must own the tables and be allowed to create functions in their \
+             schema (`GRANT CREATE ON SCHEMA … TO …`). Run `sessiongate db {command}` as such a role, or have its owner \
+             run the statements of `sessiongate db {command} --print`"
         )),
         false => error,
     }

@@ -1,4 +1,4 @@
-//! `sessiongate doctor`: reading the question, printing the report.
+//! `sessiongate doctor`: reads the arguments and prints the report.
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -10,43 +10,41 @@ use http::HeaderValue;
 
 use super::open::header_value;
 use crate::config::{self, Loaded, Variables};
-use crate::doctor::{self, Ending, Question, Report, Site, catalogue};
+use crate::doctor::{self, Conclusion, Examination, Report, Site, catalogue};
 use crate::output;
 use crate::tls::Authorities;
 use client_tls::named_file;
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArguments {
-    /// The address of the app, as browsers use it: `https://app.example.com`. Without it only the configuration is looked
-    /// at.
+    /// The URL of the app, as browsers use it: `https://app.example.com`. If omitted, only the configuration is examined.
     #[arg(value_name = "URL", value_parser = Site::parse)]
     site: Option<Site>,
-    /// The path under which Auth.js or Better Auth answers. Otherwise /api/auth and /auth are tried.
+    /// The base path of Auth.js or Better Auth. By default /api/auth and /auth are tried.
     #[arg(long, value_name = "PATH", requires = "site", value_parser = path)]
     auth_path: Option<String>,
-    /// PEM certificates to trust for the app beside the public authorities.
+    /// PEM file with certificate authorities to trust for the app in addition to the public ones.
     #[arg(long, value_name = "FILE", requires = "site")]
     ca_file: Option<PathBuf>,
-    /// A file with the value of a Cookie header of somebody who is signed in: the gate's opinion of it, and the app's.
-    ///
-    /// It is sent to the app only over https with a certificate that is trusted, or to this machine.
+    /// A file with the value of a signed-in user's Cookie header, to check with the gate's settings and with the app.
+    /// It is sent to the app only over HTTPS with a trusted certificate, or if the app runs on this machine.
     #[arg(long, value_name = "FILE")]
     cookie_file: Option<PathBuf>,
-    /// A file with the Set-Cookie lines that the app sent at a sign-in, as `curl -i` or a browser's tools show them.
+    /// A file with the Set-Cookie lines that the app sent at a sign-in, as `curl -i` or a browser's developer tools show them.
     #[arg(long, value_name = "FILE")]
     set_cookie_file: Option<PathBuf>,
-    /// Leave out the finding of this id; several times for several.
+    /// Ignore the finding with this id. May be repeated.
     #[arg(long, value_name = "ID", value_parser = known_id)]
     ignore: Vec<String>,
-    /// Exit with 1 for warnings too.
+    /// Exit with code 1 for warnings too.
     #[arg(long)]
     strict: bool,
-    /// Print one line of JSON, for programs.
+    /// Print the report as one line of JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Answers, or says why nothing could be asked, which is exit code 2.
+/// Prints the report. If nothing can be examined, says why and returns exit code 2.
 pub(super) fn run(
     arguments: DoctorArguments,
     loaded: &Loaded,
@@ -69,9 +67,9 @@ pub(super) fn run(
     };
     output::print(&text)?;
     Ok(match report.ending(strict) {
-        Ending::Fine => ExitCode::SUCCESS,
-        Ending::Mend => ExitCode::from(1),
-        Ending::Unasked => ExitCode::from(2),
+        Conclusion::NoProblems => ExitCode::SUCCESS,
+        Conclusion::Problems => ExitCode::from(1),
+        Conclusion::AppUnreachable => ExitCode::from(2),
     })
 }
 
@@ -88,14 +86,14 @@ fn ask(arguments: DoctorArguments, loaded: &Loaded) -> Result<Report> {
     let has_cookies = cookies.is_some() || set_cookies.is_some();
     if loaded.is_none() && arguments.site.is_none() && !has_cookies {
         bail!(
-            "there is nothing to look at: give the URL of an app, a configuration with --config, or both"
+            "there is nothing to examine: give the URL of an app, a configuration file with --config, or both"
         );
     }
     let mut authorities = Authorities::public();
     if let Some(file) = &arguments.ca_file {
         authorities.add_file(file).context("--ca-file")?;
     }
-    let question = Question {
+    let examination = Examination {
         loaded,
         authorities,
         session: cookies.as_deref().map(session).transpose()?,
@@ -113,8 +111,8 @@ fn ask(arguments: DoctorArguments, loaded: &Loaded) -> Result<Report> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let report = runtime.block_on(doctor::examine(question));
-    // Looking up a name may take longer than anybody waits.
+    let report = runtime.block_on(doctor::examine(examination));
+    // A DNS lookup may still be running; do not wait for it.
     runtime.shutdown_background();
     Ok(report?)
 }
@@ -125,13 +123,13 @@ fn session(file: &Path) -> Result<HeaderValue> {
         .with_context(|| format!("cannot read {shown} (--cookie-file)"))?;
     let value = header_value(&text).with_context(|| format!("{shown} (--cookie-file)"))?;
     let Ok(mut value) = HeaderValue::from_bytes(value) else {
-        bail!("{shown} (--cookie-file) holds something that no header can hold");
+        bail!("{shown} (--cookie-file) contains bytes that a header cannot contain");
     };
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// The values of `Set-Cookie` fields, one a line: with the name of the field, as in an answer with other fields, or all without.
+/// The values of `Set-Cookie` fields, one per line: with the field name, possibly among other fields, or all without it.
 fn fields(file: &Path) -> Result<Vec<Vec<u8>>> {
     let shown = file.display();
     let text = named_file::read(file, LONGEST_FILE)
@@ -168,7 +166,7 @@ fn known_id(text: &str) -> Result<String, &'static str> {
     let check = catalogue::of_id(text);
     check
         .map(|check| check.id.to_owned())
-        .ok_or("there is no finding of this id; docs/doctor.md and the report list them")
+        .ok_or("there is no finding with this id; docs/doctor.md lists all ids")
 }
 
 /// In bytes, as much as `open` takes.

@@ -1,4 +1,4 @@
-//! `sessiongate explain`: reading the question, printing the answer.
+//! `sessiongate explain`: reads the arguments and prints the explanation.
 
 use std::io::{self, IsTerminal};
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,7 +15,9 @@ use session::UnixTime;
 use super::open::header_value;
 use crate::clock;
 use crate::config::{Config, Variables};
-use crate::explain::{self, AskedBy, Explanation, FieldLine, Head, Question, Skipped, Target};
+use crate::explain::{
+    self, ExplainRequest, Explanation, FieldLine, Interface, RequestHead, RequestTarget, Skipped,
+};
 use crate::live::{HandedTickets, Live, Surroundings};
 use crate::output;
 use crate::tls::certificate::read_chain;
@@ -24,36 +26,36 @@ use client_tls::named_file;
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArguments {
-    /// The method, such as GET.
+    /// The request method, such as GET.
     #[arg(value_name = "METHOD", value_parser = explain::method)]
     method: Method,
-    /// The URL, as a client asks for it: `https://app.example.com/admin/`, or a path.
-    #[arg(value_name = "URL", value_parser = Target::parse)]
-    target: Target,
+    /// The URL as the client requests it, such as `https://app.example.com/admin/`, or a path.
+    #[arg(value_name = "URL", value_parser = RequestTarget::parse)]
+    target: RequestTarget,
     /// A file with the value of the request's Cookie header.
     #[arg(long, value_name = "FILE")]
     cookie_file: Option<PathBuf>,
-    /// A header of the request, as `Name: value`; several times for several.
+    /// A header of the request, as `Name: value`. May be repeated.
     #[arg(long = "header", value_name = "HEADER", value_parser = FieldLine::parse)]
     headers: Vec<FieldLine>,
-    /// The address from which the connection comes.
+    /// The client's address, or that of the proxy from which the connection comes.
     #[arg(long, value_name = "IP", default_value_t = Ipv4Addr::LOCALHOST.into())]
     client: IpAddr,
-    /// A PEM file with the certificate that the client shows.
+    /// A PEM file with the certificate that the client presents.
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
-    /// The time at which the request comes, in seconds since 1970. Otherwise now.
+    /// The time of the request, in seconds since 1970. By default now.
     #[arg(long, value_name = "EPOCH")]
     at: Option<u64>,
-    /// Ask no store: every user exists, and what depends on a column or on a session in a store is not judged.
+    /// Do not contact stores. Assumes that users exist, and leaves open what depends on a column or on a session in a store.
     #[arg(long)]
     no_stores: bool,
-    /// Print one line of JSON, for programs.
+    /// Print the explanation as one line of JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Answers, or says what is wrong with the question or the configuration, which is exit code 2.
+/// Prints the explanation. If the arguments or the configuration are wrong, says so and returns exit code 2.
 pub(super) fn run(
     arguments: ExplainArguments,
     config: Result<Config>,
@@ -90,8 +92,8 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
         }
     }
     let asks_issuer = fields.iter().any(|field| field.is_named("authorization"));
-    let question = Question {
-        head: Head {
+    let request = ExplainRequest {
+        head: RequestHead {
             method: arguments.method,
             target: arguments.target,
             fields,
@@ -103,13 +105,13 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
             .map(certificate)
             .transpose()?,
         now: arguments.at.map_or_else(clock::now, UnixTime::from_secs),
-        asked: AskedBy::Command,
+        asked: Interface::Command,
         skipped: match arguments.no_stores {
             true => without_stores(&mut config),
             false => Vec::new(),
         },
     };
-    let mut skipped = !question.skipped.is_empty();
+    let mut skipped = !request.skipped.is_empty();
     if arguments.no_stores {
         skipped |= config.revocations.take().is_some();
     }
@@ -125,21 +127,21 @@ fn ask(arguments: ExplainArguments, mut config: Config) -> Result<Explanation> {
             live.hears_from_issuers().await;
         }
         live.has_asked_for_revocations().await;
-        let explanation = explain::explain(&live, question).await;
+        let explanation = explain::explain(&live, request).await;
         live.close().await;
         explanation
     });
     runtime.shutdown_background();
     if skipped {
         explanation.note(
-            "no store was asked (--no-stores): every user counts as existing, nothing as revoked, and what depends on a user's \
-             columns or on a session that has to be looked up is not judged",
+            "the stores were not contacted (--no-stores): this assumes that users exist and that nothing is revoked, and \
+             leaves open what depends on a user's columns or on a session in a store",
         );
     }
     Ok(explanation)
 }
 
-/// Takes the stores away: what each realm would have asked them.
+/// Removes the stores from the configuration, and returns what each realm would have looked up in them.
 fn without_stores(config: &mut Config) -> Vec<(Arc<str>, Skipped)> {
     let realms = config.realms.iter_mut().filter_map(|realm| {
         let stores = realm.stores.take()?;
@@ -157,7 +159,7 @@ fn certificate(file: &Path) -> Result<Arc<ClientCertificate>> {
     let chain = read_chain(file).with_context(|| format!("{shown} (--certificate)"))?;
     let own = chain.first().and_then(client_certificate::of);
     let own =
-        own.with_context(|| format!("{shown} (--certificate) holds no certificate of X.509"))?;
+        own.with_context(|| format!("{shown} (--certificate) contains no X.509 certificate"))?;
     Ok(Arc::new(own))
 }
 
@@ -167,7 +169,7 @@ fn cookies(file: &Path) -> Result<HeaderValue> {
         .with_context(|| format!("cannot read {shown} (--cookie-file)"))?;
     let value = header_value(&text).with_context(|| format!("{shown} (--cookie-file)"))?;
     let Ok(value) = HeaderValue::from_bytes(value) else {
-        bail!("{shown} (--cookie-file) holds something that no header can hold");
+        bail!("{shown} (--cookie-file) contains bytes that a header cannot contain");
     };
     Ok(value)
 }

@@ -1,4 +1,4 @@
-//! `sessiongate mint`: reading the order, printing the cookies.
+//! `sessiongate mint`: reads the arguments and prints the cookies.
 
 use std::process::ExitCode;
 
@@ -9,15 +9,15 @@ use session::CookieName;
 
 use super::secrets::{SecretArguments, warn};
 use crate::config::{Variables, says_production};
-use crate::mint::{self, Format, Order, Random};
+use crate::mint::{self, MintFormat, NewSession, Random};
 use crate::{clock, output, random};
 
 #[derive(Debug, Args)]
 pub(super) struct MintArguments {
-    /// How the session is written.
+    /// The format of the session.
     #[arg(long, value_enum)]
-    format: Format,
-    /// The user's id. `better-auth-token` names no user: whose session it is, the app's store says.
+    format: MintFormat,
+    /// The user's id. A `better-auth-token` does not contain it; the app's store says whose session it is.
     #[arg(long, value_name = "ID")]
     user: String,
     /// The user's e-mail address.
@@ -26,30 +26,30 @@ pub(super) struct MintArguments {
     /// The user's name.
     #[arg(long)]
     name: Option<String>,
-    /// Seconds until the session ends; a negative number makes one that has ended. Otherwise 3600.
+    /// Seconds until the session expires; a negative number makes an expired session. By default 3600.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     expires_in: Option<i64>,
     #[command(flatten)]
     secrets: SecretArguments,
-    /// The name of the session cookie; for Better Auth that of `session_token`. Otherwise the default on plain http.
+    /// The name of the session cookie, for Better Auth that of `session_token`. By default the framework's name over plain HTTP.
     #[arg(long, value_name = "NAME")]
     cookie_name: Option<CookieName>,
-    /// One more claim, its value in JSON: `--claim role='"admin"'`. For Better Auth it becomes a member of `user`.
+    /// A further claim with a JSON value: `--claim role='"admin"'`. May be repeated. For Better Auth it becomes a member of `user`.
     #[arg(long = "claim", value_name = "NAME=JSON", value_parser = claim)]
     claims: Vec<(String, Value)>,
-    /// The version of Better Auth's cookie cache. Otherwise 1.
+    /// The version of Better Auth's cookie cache. By default 1.
     #[arg(long, value_name = "VERSION")]
     cache_version: Option<String>,
-    /// Print Set-Cookie headers, one a line, instead of the value of a Cookie header.
+    /// Print Set-Cookie headers, one per line, instead of the value of a Cookie header.
     #[arg(long)]
     set_cookie: bool,
 }
 
-/// Mints, or says what is wrong with the order, which is exit code 2.
+/// Mints the session. If the arguments are wrong, says so and returns exit code 2.
 pub(super) fn run(arguments: MintArguments, variables: &Variables) -> Result<ExitCode> {
     if let Some(name) = says_production(variables) {
         bail!(
-            "minting signs users in, so it must not happen in production, and {name} says production"
+            "`mint` must not run in production, because it signs users in, and {name} is set to production"
         );
     }
     match minted(arguments, variables) {
@@ -75,7 +75,7 @@ fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
         false => secrets.authjs,
     };
     let secret = secrets.first().context("there is no secret")?;
-    let order = Order {
+    let session = NewSession {
         format: arguments.format,
         user: arguments.user,
         email: arguments.email,
@@ -91,21 +91,21 @@ fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
         id: random::hex::<16>()?,
         token: random::hex::<16>()?,
     };
-    let cookies = mint::cookies(&order, secret, &random)?;
-    let whom = match order.format.has_claims() {
+    let cookies = mint::cookies(&session, secret, &random)?;
+    let whom = match session.format.has_claims() {
         true => format!(
-            "is signed in as {:?}, wherever this secret is believed",
-            order.user
+            "is signed in as {:?}, wherever this secret is in use",
+            session.user
         ),
-        // Nothing of what is printed says who it is.
+        // The output does not contain the user.
         false => format!(
-            "has a genuine token, which names nobody: it signs somebody in once the app's store has a session with it, whoever's \
-             that is, {:?} or another",
-            order.user
+            "has a genuine token that names no user: once the app's store has a session with this token, they are signed \
+             in as the user of that session, which may be {:?} or another",
+            session.user
         ),
     };
     output::complain(&format!(
-        "WARNING: whoever has what is printed here {whom}. For tests and development only.\n"
+        "WARNING: anybody who has this output {whom}. Use it for tests and development only.\n"
     ));
     let pairs = cookies
         .iter()
@@ -113,7 +113,7 @@ fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
     Ok(match arguments.set_cookie {
         true => {
             let lines = cookies.iter().zip(pairs).map(|((name, _), pair)| {
-                let attributes = mint::attributes(name, order.expires_in);
+                let attributes = mint::attributes(name, session.expires_in);
                 format!("Set-Cookie: {pair}; {attributes}")
             });
             lines.collect::<Vec<_>>().join("\n")
@@ -123,7 +123,7 @@ fn minted(arguments: MintArguments, variables: &Variables) -> Result<String> {
 }
 
 impl MintArguments {
-    /// Sees that everything that is given has an effect, once.
+    /// Checks that every option that is given has an effect, and is given once.
     fn check(&self) -> Result<()> {
         let format = self.format;
         let given = [
@@ -147,15 +147,15 @@ impl MintArguments {
                 let why = match (option, format.is_better_auth()) {
                     ("--cache-version", false) => "it has no cookie cache",
                     ("--expires-in", _) => {
-                        "the app's store says when the session ends; only the Max-Age of --set-cookie would be another"
+                        "the app's store says when the session expires; it would only change the Max-Age of --set-cookie"
                     }
-                    _ => "it is a token alone, and the app's store says everything else",
+                    _ => "it is only a token; everything else is in the app's store",
                 };
                 bail!("{option} has no effect on `{word}`: {why}");
             }
         }
         if self.secrets.count() > 1 {
-            bail!("a session is made with one secret: give --secret or --secret-file once");
+            bail!("a session is sealed with one secret: give --secret or --secret-file once");
         }
         for (index, (name, _)) in self.claims.iter().enumerate() {
             self.check_claim(name)?;
@@ -166,17 +166,17 @@ impl MintArguments {
         Ok(())
     }
 
-    /// Sees that a claim is none of those that other options are for: the session would say something else than they do.
+    /// Checks that no other option sets this claim: the two could contradict each other.
     fn check_claim(&self, name: &str) -> Result<()> {
         let option = match (self.format.is_better_auth(), name) {
-            (_, "") => bail!("--claim: a claim has a name in front of the `=`"),
+            (_, "") => bail!("--claim: the name before the `=` is missing"),
             (false, "sub") | (true, "id") => "--user",
             (false, "exp") => "--expires-in",
             (_, "email") if self.email.is_some() => "--email",
             (_, "name") if self.name.is_some() => "--name",
             _ => return Ok(()),
         };
-        bail!("--claim {name}=…: {option} says that");
+        bail!("--claim {name}=…: use {option} to set it");
     }
 }
 
@@ -189,5 +189,5 @@ fn claim(text: &str) -> Result<(String, Value), String> {
     Ok((name.to_owned(), value))
 }
 
-/// In seconds.
+/// The lifetime of a session by default, in seconds.
 const USUAL_TERM: i64 = 3600;

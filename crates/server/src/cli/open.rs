@@ -1,4 +1,4 @@
-//! `sessiongate open`: reading the question, printing the answer.
+//! `sessiongate open`: reads the arguments and the cookie, and prints the outcome.
 
 use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
@@ -10,49 +10,46 @@ use session::{CookieName, UnixTime};
 use super::secrets::{SecretArguments, warn};
 use super::word;
 use crate::clock;
-use crate::config::{Asked, DEFAULT_REALM, Loaded, Secrets, Variables};
-use crate::open::{Found, Question};
+use crate::config::{DEFAULT_REALM, Loaded, OpenSettings, Secrets, Variables};
+use crate::open::{Inspection, RealmOutcome};
 use crate::output;
 
 #[derive(Debug, Args)]
 pub(super) struct OpenArguments {
-    /// The framework that wrote the session. Otherwise SESSION_FORMAT says it.
+    /// The framework that wrote the session. By default SESSION_FORMAT.
     #[arg(long, value_enum)]
     format: Option<FormatArgument>,
     #[command(flatten)]
     secrets: SecretArguments,
-    /// The exact name of the session cookie; for Better Auth that of `session_token`. Otherwise AUTH_COOKIE_NAME counts,
-    /// and without it every default name.
+    /// The exact name of the session cookie, for Better Auth that of `session_token`. By default AUTH_COOKIE_NAME, or if that is unset every default name.
     #[arg(long, value_name = "NAME")]
     cookie_name: Option<CookieName>,
-    /// The salt, if the app passes one of its own to `encode()`. Otherwise JWT_SALT counts; without it Auth.js v5 takes the
-    /// cookie's name, and NextAuth v4 none.
+    /// The salt, if the app passes one of its own to `encode()`. By default JWT_SALT, or if that is unset the cookie's name for Auth.js v5 and no salt for NextAuth v4.
     #[arg(long)]
     salt: Option<String>,
-    /// The strategy of Better Auth's cookie cache. Otherwise BETTER_AUTH_CACHE_STRATEGY counts, and without it the shape of
-    /// the value tells.
+    /// The strategy of Better Auth's cookie cache. By default BETTER_AUTH_CACHE_STRATEGY, or if that is unset it is detected from the value.
     #[arg(long, value_enum)]
     strategy: Option<StrategyArgument>,
-    /// The version that Better Auth's cookie cache must have. Otherwise BETTER_AUTH_CACHE_VERSION counts, and without it 1.
+    /// The required version of Better Auth's cookie cache. By default BETTER_AUTH_CACHE_VERSION, or if that is unset 1.
     #[arg(long, value_name = "VERSION")]
     cache_version: Option<String>,
-    /// The value of the Authorization header, such as `Bearer eyJ…`. It counts when there is no session cookie.
+    /// The value of the Authorization header, such as `Bearer eyJ…`. It is used if there is no session cookie.
     #[arg(long, value_name = "VALUE")]
     authorization: Option<String>,
-    /// The realm of the configuration file that is asked, such as `default`. Without it, every realm is.
+    /// The realm of the configuration file to try, such as `default`. By default every realm is tried.
     #[arg(long, value_name = "NAME")]
     realm: Option<String>,
-    /// The time at which the session should be valid, in seconds since 1970. Otherwise now.
+    /// The time at which to check the session, in seconds since 1970. By default now.
     #[arg(long, value_name = "EPOCH")]
     at: Option<u64>,
-    /// Print one line of JSON, for programs.
+    /// Print the outcome as one line of JSON.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum FormatArgument {
-    /// All of them, told apart by the cookie's name and the shape of its value.
+    /// All of them, distinguished by the cookie's name and the shape of its value.
     Auto,
     /// Auth.js v5.
     #[value(name = "authjs")]
@@ -72,7 +69,7 @@ enum FormatArgument {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum StrategyArgument {
-    /// JSON with a signature, Better Auth's default.
+    /// Signed JSON, Better Auth's default.
     Compact,
     /// An encrypted token.
     Jwe,
@@ -80,7 +77,7 @@ enum StrategyArgument {
     Jwt,
 }
 
-/// Answers, or says what is wrong with the question or the configuration, which is exit code 2.
+/// Prints what becomes of the cookie. If the arguments or the configuration are wrong, says so and returns exit code 2.
 pub(super) fn run(arguments: &OpenArguments, loaded: Result<Loaded>) -> Result<ExitCode> {
     let now = arguments.at.map_or_else(clock::now, UnixTime::from_secs);
     let found = match loaded.and_then(|loaded| ask(arguments, &loaded, now)) {
@@ -103,8 +100,8 @@ pub(super) fn run(arguments: &OpenArguments, loaded: Result<Loaded>) -> Result<E
     })
 }
 
-/// Asks every realm, or the one that is named.
-fn ask(arguments: &OpenArguments, loaded: &Loaded, now: UnixTime) -> Result<Found> {
+/// Tries every realm, or the one that the arguments name.
+fn ask(arguments: &OpenArguments, loaded: &Loaded, now: UnixTime) -> Result<RealmOutcome> {
     let (ready, unready) = ready(arguments, loaded)?;
     for (index, (name, asking)) in ready.iter().enumerate() {
         match *name {
@@ -120,31 +117,31 @@ fn ask(arguments: &OpenArguments, loaded: &Loaded, now: UnixTime) -> Result<Foun
     let cookie_header = header_value(&input)?;
     let mut answers = Vec::new();
     for (name, asking) in ready {
-        let answer = asking.question(arguments, cookie_header, now).answer()?;
+        let answer = asking.inspection(arguments, cookie_header, now).answer()?;
         if loaded.stack.realms.is_empty() && arguments.realm.is_none() {
-            return Ok(Found::alone(answer));
+            return Ok(RealmOutcome::alone(answer));
         }
         answers.push((name.to_owned(), answer));
     }
-    let found = Found::of(answers).context("there is no realm")?;
+    let found = RealmOutcome::of(answers).context("there is no realm")?;
     if !found.is_opened() {
         for (name, error) in unready {
             output::complain(&format!(
-                "warning: the realm {name} is not asked: {error:#}\n"
+                "warning: the realm {name} was not tried: {error:#}\n"
             ));
         }
     }
     Ok(found)
 }
 
-/// What can be asked of each realm, and why others cannot be asked.
-type Ready<'l> = (Vec<(&'l str, Asking<'l>)>, Vec<(&'l str, Error)>);
+/// The realms that can be tried, and the ones that cannot, with the reason.
+type Ready<'l> = (Vec<(&'l str, RealmInspection<'l>)>, Vec<(&'l str, Error)>);
 
-/// Reads what each realm recognises. That one has no secret does not matter where another one opens the session.
+/// Reads the settings of each realm. A realm without a secret does not matter if another one opens the session.
 fn ready<'l>(arguments: &OpenArguments, loaded: &'l Loaded) -> Result<Ready<'l>> {
     let (mut ready, mut unready) = (Vec::new(), Vec::new());
     for (name, variables) in realms(arguments, loaded)? {
-        match Asking::read(arguments, variables) {
+        match RealmInspection::read(arguments, variables) {
             Ok(asking) => ready.push((name, asking)),
             Err(error) => unready.push((name, error)),
         }
@@ -159,7 +156,7 @@ fn ready<'l>(arguments: &OpenArguments, loaded: &'l Loaded) -> Result<Ready<'l>>
     Ok((ready, unready))
 }
 
-/// The names of the realms to ask, each with its settings.
+/// The names of the realms to try, each with its settings.
 fn realms<'l>(
     arguments: &OpenArguments,
     loaded: &'l Loaded,
@@ -178,21 +175,21 @@ fn realms<'l>(
         None => {
             let names: Vec<_> = all.iter().map(|(name, _)| *name).collect();
             bail!(
-                "--realm {wanted}: there is no such realm; there is {}",
+                "--realm {wanted}: there is no such realm; the realms are {}",
                 names.join(", ")
             )
         }
     }
 }
 
-/// What one realm recognises, and by which secrets.
-struct Asking<'v> {
-    asked: Asked,
+/// The settings and secrets of one realm.
+struct RealmInspection<'v> {
+    asked: OpenSettings,
     secrets: Secrets,
     variables: &'v Variables,
 }
 
-impl<'v> Asking<'v> {
+impl<'v> RealmInspection<'v> {
     fn read(arguments: &OpenArguments, variables: &'v Variables) -> Result<Self> {
         let asked = asked(arguments, variables)?;
         let is_optional = asked.needs_no_secret();
@@ -203,16 +200,16 @@ impl<'v> Asking<'v> {
         })
     }
 
-    fn question<'q>(
+    fn inspection<'q>(
         &'q self,
         arguments: &'q OpenArguments,
         cookie_header: &'q [u8],
         now: UnixTime,
-    ) -> Question<'q> {
-        Question {
+    ) -> Inspection<'q> {
+        Inspection {
             cookie_header,
             authorization: arguments.authorization.as_deref().map(str::as_bytes),
-            recognised: self.asked.recognised.clone(),
+            recognized: self.asked.recognized.clone(),
             demands: self.asked.demands.clone(),
             issuer: self.asked.issuer.as_ref(),
             authjs_secrets: &self.secrets.authjs,
@@ -223,8 +220,8 @@ impl<'v> Asking<'v> {
     }
 }
 
-/// What `serve` would read from the variables, with the options in place of those that say the same.
-fn asked(arguments: &OpenArguments, variables: &Variables) -> Result<Asked> {
+/// The settings as `serve` reads them, with command-line options in place of the corresponding variables.
+fn asked(arguments: &OpenArguments, variables: &Variables) -> Result<OpenSettings> {
     let format = arguments.format.as_ref().map(word);
     let strategy = arguments.strategy.as_ref().map(word);
     let is_of_authjs = matches!(
@@ -232,10 +229,10 @@ fn asked(arguments: &OpenArguments, variables: &Variables) -> Result<Asked> {
         Some(FormatArgument::AuthJs | FormatArgument::NextAuth)
     );
     if strategy.is_some() && is_of_authjs {
-        bail!("--strategy is about Better Auth; drop it, or give --format better-auth");
+        bail!("--strategy applies only to Better Auth; remove it, or give --format better-auth");
     }
     if arguments.salt.is_some() && matches!(arguments.format, Some(FormatArgument::BetterAuth)) {
-        bail!("--salt is about Auth.js and NextAuth; Better Auth always has the same");
+        bail!("--salt applies only to Auth.js and NextAuth; remove it");
     }
     let name = arguments.cookie_name.as_ref();
     if let Some(name) = name.filter(|name| name.as_str().ends_with("session_data")) {
@@ -243,7 +240,7 @@ fn asked(arguments: &OpenArguments, variables: &Variables) -> Result<Asked> {
             "--cookie-name {name}: give the name of Better Auth's session_token; that of session_data follows from it"
         );
     }
-    // A variable that is set to nothing counts as not set.
+    // An empty variable is treated as unset.
     let salt = arguments.salt.as_ref().map(|_| String::new());
     let options = [
         ("SESSION_FORMAT", format),
@@ -255,9 +252,9 @@ fn asked(arguments: &OpenArguments, variables: &Variables) -> Result<Asked> {
     let options = options
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)));
-    let mut asked = Asked::read(&variables.clone().with(options))?;
+    let mut asked = OpenSettings::read(&variables.clone().with(options))?;
     if let Some(salt) = &arguments.salt {
-        asked.recognised = asked.recognised.with_salt(salt);
+        asked.recognized = asked.recognized.with_salt(salt);
     }
     Ok(asked)
 }
@@ -282,7 +279,7 @@ fn read_input() -> Result<Vec<u8>> {
     Ok(input)
 }
 
-/// The header's value in what was given: without the line's end, and without the header's name.
+/// The value of the header: the input without its final newline and without the header's name.
 pub(super) fn header_value(input: &[u8]) -> Result<&[u8]> {
     let mut value = input;
     while let [rest @ .., b'\n' | b'\r'] = value {
@@ -298,7 +295,7 @@ pub(super) fn header_value(input: &[u8]) -> Result<&[u8]> {
     })
 }
 
-/// In bytes: far more than any program accepts as a header.
+/// The longest input in bytes: far more than any program accepts as a header.
 const MAX_INPUT: u64 = 1024 * 1024;
 
 #[cfg(test)]

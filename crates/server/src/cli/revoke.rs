@@ -1,4 +1,4 @@
-//! `sessiongate revoke` and `sessiongate revocations`: ends sessions before they expire, says which, and takes that back.
+//! `sessiongate revoke` and `sessiongate revocations`: end sessions before they expire, and list or remove revocations.
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -13,66 +13,66 @@ use stores::{
     OwnTableError, RevocationPlace, RevocationSettings, RevocationStore, RevocationStoreError,
 };
 
-/// What to revoke.
+/// Arguments of `sessiongate revoke`.
 #[derive(Debug, Args)]
 pub(super) struct RevokeArguments {
     #[command(flatten)]
-    what: What,
-    /// Everybody's sessions that were issued before TIME: `now`, RFC 3339 such as 2026-03-02T09:41:07Z, or seconds since 1970.
+    what: Selection,
+    /// All users' sessions that were issued before TIME: `now`, an RFC 3339 time such as 2026-03-02T09:41:07Z, or seconds since 1970.
     #[arg(long, value_name = "TIME", group = "revoked")]
     all_before: Option<String>,
-    /// Why, for the audit log.
+    /// The reason, for the audit log.
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
-    /// Who revokes, for the audit log. Otherwise the name of the account, as SUDO_USER or USER has it.
+    /// Who revokes, for the audit log. By default the account in SUDO_USER or USER.
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
 }
 
-/// Which revocations.
+/// Selects what a revocation is about.
 #[derive(Debug, Args)]
-struct What {
-    /// Every session of the user with this id (`user_id` of the audit log) that was issued before now.
+struct Selection {
+    /// All sessions of the user with this id (`user_id` in the audit log) that were issued before now.
     #[arg(long, value_name = "ID", group = "revoked")]
     user: Option<String>,
-    /// The session with this id (`session_id` of the audit log).
+    /// The session with this id (`session_id` in the audit log).
     #[arg(long, value_name = "ID", group = "revoked")]
     session: Option<String>,
-    /// The realm whose users and sessions these are.
+    /// The realm of the user or the session.
     #[arg(long, value_name = "NAME", default_value = DEFAULT_REALM)]
     realm: String,
 }
 
-/// What to do with them.
+/// Arguments of `sessiongate revocations`.
 #[derive(Debug, Args)]
 pub(super) struct RevocationsArguments {
-    /// One line of JSON.
+    /// Print the list as one line of JSON.
     #[arg(long)]
     json: bool,
-    /// Without one, they are listed.
+    /// The command; by default lists revocations.
     #[command(subcommand)]
     command: Option<RevocationsCommand>,
 }
 
 #[derive(Debug, Subcommand)]
 enum RevocationsCommand {
-    /// Make the table in which revocations are kept, if it is not there.
+    /// Create the table that stores revocations, if it does not exist.
     Install {
-        /// Only print the statements, for somebody who may make tables in PostgreSQL.
+        /// Only print the statements, for a PostgreSQL role that may create tables to run.
         #[arg(long)]
         print: bool,
     },
-    /// Take a revocation back.
+    /// Remove a revocation, so that its sessions are valid again.
     Remove {
         #[command(flatten)]
-        what: What,
-        /// That of everybody's sessions.
+        what: Selection,
+        /// The revocation of all users' sessions.
         #[arg(long, group = "revoked")]
         all: bool,
     },
 }
 
-/// Revokes.
+/// Runs `sessiongate revoke`.
 pub(super) fn revoke(
     arguments: RevokeArguments,
     config: &Config,
@@ -107,14 +107,14 @@ pub(super) fn revoke(
     let shown = Shown::of(&entry);
     let (what, realm) = (shown.what(), shown.realm);
     output::print(&format!(
-        "revoked in the realm {realm}: {what}\n{}; it is kept until {}.\n",
+        "revoked in the realm {realm}: {what}\n{}. The revocation is stored until {}.\n",
         who_obeys(settings),
         shown.expires
     ))?;
     Ok(())
 }
 
-/// Which gates obey a revocation, and when.
+/// Which gates enforce a revocation, and when.
 fn who_obeys(settings: &RevocationSettings) -> String {
     let seconds = settings.interval.as_secs();
     let hears = match &settings.place {
@@ -123,16 +123,17 @@ fn who_obeys(settings: &RevocationSettings) -> String {
         RevocationPlace::Sqlite(path) => {
             let path = path.display();
             return format!(
-                "The gates of this machine that use {path} obey within {seconds} s (REVOCATION_INTERVAL)"
+                "The gates on this machine that use {path} enforce it within {seconds} s (REVOCATION_INTERVAL)"
             );
         }
     };
     format!(
-        "Gates that hear changes ({hears}) obey at once, all others within {seconds} s (REVOCATION_INTERVAL)"
+        "Gates that are notified of changes ({hears}) enforce it at once, all others within {seconds} s \
+         (REVOCATION_INTERVAL)"
     )
 }
 
-/// Lists, installs or removes.
+/// Runs `sessiongate revocations`.
 pub(super) fn revocations(arguments: RevocationsArguments, config: &Config) -> Result<()> {
     let settings = settings(config)?;
     match arguments.command {
@@ -141,7 +142,7 @@ pub(super) fn revocations(arguments: RevocationsArguments, config: &Config) -> R
             let place = settings.place.source();
             if !matches!(settings.place, RevocationPlace::Postgres(_)) {
                 bail!(
-                    "revocations are kept in {place} (REVOCATION_STORE), where nobody has to make a table; the statements are for \
+                    "revocations are stored in {place} (REVOCATION_STORE), which needs no table; the statements are for \
                      PostgreSQL"
                 );
             }
@@ -152,13 +153,13 @@ pub(super) fn revocations(arguments: RevocationsArguments, config: &Config) -> R
             let installed = with_store(settings, async |store| store.install().await);
             installed.map_err(|error| match is_about_rights(&error) {
                 true => error.context(
-                    "it takes a role that may make tables, which that of DATABASE_URL is not: let one that may run what \
-                     `sessiongate revocations install --print` prints",
+                    "the role in DATABASE_URL may not create tables: have a role that may run the statements of \
+                     `sessiongate revocations install --print`",
                 ),
                 false => error,
             })?;
             let place = settings.place.source();
-            output::print(&format!("revocations can be kept: {place}\n"))?;
+            output::print(&format!("revocations can be stored: {place}\n"))?;
             Ok(())
         }
         Some(RevocationsCommand::Remove { what, all }) => {
@@ -169,12 +170,12 @@ pub(super) fn revocations(arguments: RevocationsArguments, config: &Config) -> R
     }
 }
 
-/// The error, where a right is missing with what to do.
+/// Adds advice to an error if the role lacks a right.
 fn with_rights_to_write(error: anyhow::Error) -> anyhow::Error {
     match is_about_rights(&error) {
         true => error.context(
-            "to revoke, and to take that back, takes SELECT, INSERT, UPDATE and DELETE on sessiongate_revocations, of which the role \
-             of DATABASE_URL lacks one; a gate needs SELECT alone, so give this command a role of its own",
+            "the role in DATABASE_URL lacks a right: adding and removing revocations needs SELECT, INSERT, UPDATE and \
+             DELETE on sessiongate_revocations. A gate needs only SELECT, so give this command a role of its own",
         ),
         false => error,
     }
@@ -229,15 +230,15 @@ fn remove(settings: &RevocationSettings, realm: &str, what: &Revoked) -> Result<
     }
     let seconds = settings.interval.as_secs();
     output::print(&format!(
-        "taken back; every gate obeys within {seconds} s (REVOCATION_INTERVAL)\n"
+        "removed; every gate stops enforcing it within {seconds} s (REVOCATION_INTERVAL)\n"
     ))?;
     Ok(())
 }
 
 fn settings(config: &Config) -> Result<&RevocationSettings> {
     config.revocations.as_ref().context(
-        "nothing can be revoked: REVOCATION_STORE does not say where revocations are kept; set it for every gate, and for \
-         this command, to `postgres`, `redis` or the path of a file",
+        "you cannot revoke sessions because REVOCATION_STORE is not set; set it for every gate, and for this command, to \
+         `postgres`, `redis` or the path of a file",
     )
 }
 
@@ -245,19 +246,19 @@ fn known_realm(config: &Config, name: String) -> Result<String> {
     let names: Vec<_> = config.realms.iter().map(|realm| &*realm.name).collect();
     if !names.contains(&name.as_str()) {
         let (name, known) = (name.escape_debug(), names.join(", "));
-        bail!("there is no realm `{name}` (--realm); there is: {known}");
+        bail!("there is no realm `{name}` (--realm); the realms are: {known}");
     }
     Ok(name)
 }
 
-/// Whose account it is, as far as the environment says so.
+/// The name of the user's account, from the environment.
 fn account(environment: &Variables) -> String {
     let names = ["SUDO_USER", "USER", "LOGNAME"].iter();
     let mut names = names.filter_map(|name| environment.get(name));
     names.next().unwrap_or("command line").to_owned()
 }
 
-/// Does something with the store, and closes it.
+/// Opens the store, runs `act` with it, and closes it.
 fn with_store<T>(
     settings: &RevocationSettings,
     act: impl AsyncFnOnce(&RevocationStore) -> Result<T, RevocationStoreError>,

@@ -1,4 +1,4 @@
-//! Where certificates are ordered, for which hosts, and where they are kept: read and checked.
+//! Reads the settings of ACME: for which hosts certificates are ordered, how, and where they are stored.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use http::Uri;
 
 use super::ascii_host;
-use super::files::Content;
+use super::files::ContentDigest;
 use super::listeners::ListenerSettings;
 use super::raw::Reader;
 use super::stores;
@@ -20,47 +20,47 @@ use ::stores::DatabaseSettings;
 /// How certificates are ordered from an ACME server (RFC 8555).
 #[derive(Clone, Debug)]
 pub(crate) struct AcmeSettings {
-    /// The hosts, in lower case. Each gets a certificate of its own.
+    /// The hostnames, in lower case. Each gets its own certificate.
     pub(crate) domains: Vec<String>,
-    /// Whom the authority writes to.
+    /// The contact address for the authority.
     pub(crate) email: Option<String>,
-    /// The server's directory.
+    /// The URL of the server's directory.
     pub(crate) directory_url: String,
-    /// Who may vouch for that server.
+    /// The certificate authorities to trust for that server.
     pub(crate) authorities: Authorities,
-    /// Where the account and the certificates are kept.
+    /// Where the account and the certificates are stored.
     pub(crate) place: AcmePlace,
-    /// How a host is proved, the most wanted first. At least one.
+    /// The challenges to use, the preferred one first. At least one.
     pub(crate) challenges: Vec<AcmeChallenge>,
-    /// The authorities of the server as a file, if one is named.
-    ca: Option<Content>,
+    /// The digest of `ACME_CA_FILE`, if it is set.
+    ca: Option<ContentDigest>,
 }
 
-/// Where the account, the certificates and the challenges are kept.
+/// Where the account, the certificates and the challenges are stored.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum AcmePlace {
-    /// In a folder.
+    /// In a folder of this machine.
     Folder(PathBuf),
-    /// In PostgreSQL, for all nodes.
+    /// In PostgreSQL, shared by all nodes.
     Postgres(Box<DatabaseSettings>),
 }
 
-/// How an authority is shown that a host is ours.
+/// How the gate proves to the authority that it controls a hostname.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AcmeChallenge {
-    /// By an answer on port 80 (RFC 8555 §8.3).
+    /// With an HTTP response on port 80 (RFC 8555 §8.3).
     Http01,
-    /// By a certificate on port 443 (RFC 8737).
+    /// With a certificate on port 443 (RFC 8737).
     TlsAlpn01,
 }
 
 impl AcmeSettings {
-    /// Whether a database is asked for them.
+    /// Whether certificates are stored in a database.
     pub(super) fn asks_database(&self) -> bool {
         matches!(self.place, AcmePlace::Postgres(_))
     }
 
-    /// Whether what was made of `other` can go on.
+    /// Whether the settings equal `other`, so that a running keeper can continue.
     pub(crate) fn is(&self, other: &Self) -> bool {
         let Self {
             domains,
@@ -76,7 +76,7 @@ impl AcmeSettings {
     }
 }
 
-/// Reads the settings, which count where a listener has `TLS=acme`. `stores` are those of the top level.
+/// Reads the settings if a listener has `TLS=acme`. `stores` are those of the top level.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     listeners: &[ListenerSettings],
@@ -89,7 +89,7 @@ pub(super) fn read(
     let mut seen = BTreeSet::new();
     domains.retain(|domain| seen.insert(domain.clone()));
     if domains.is_empty() && !reader.is_given("ACME_DOMAINS") {
-        let what = "TLS=acme orders certificates, so say for which hosts, such as app.example.com,www.example.com";
+        let what = "TLS=acme needs the hostnames to order certificates for, such as app.example.com,www.example.com";
         reader.problem("ACME_DOMAINS", what);
     }
     let email = reader.read("ACME_EMAIL", email);
@@ -108,7 +108,7 @@ pub(super) fn read(
     })
 }
 
-/// Whether a listener shows certificates that are ordered.
+/// Whether a listener uses certificates ordered by ACME.
 pub(super) fn is_used(listeners: &[ListenerSettings]) -> bool {
     listeners.iter().any(is_ordered)
 }
@@ -118,21 +118,21 @@ fn is_ordered(listener: &ListenerSettings) -> bool {
     tls.is_some_and(|tls| matches!(tls.certificates, Certificates::Acme))
 }
 
-/// A host, in lower case.
+/// Reads a hostname, in lower case.
 fn domain(text: &str) -> Result<String, Cow<'static, str>> {
     let name = text.to_ascii_lowercase();
     if name.starts_with("*.") {
         return Err(
-            "a certificate with a star takes a challenge by DNS, which is not spoken here; name each host, or have another \
-             program write the files of TLS_CERT_FILE"
+            "a wildcard certificate needs a DNS challenge, which the gate does not support; list each hostname, or let \
+             another ACME client write TLS_CERT_FILE"
                 .into(),
         );
     }
     if let Some(ascii) = ascii_host::of(&name) {
-        return Err(format!("write the host as DNS has it: `{ascii}`").into());
+        return Err(format!("write the hostname as DNS does: `{ascii}`").into());
     }
     if name.parse::<std::net::IpAddr>().is_ok() {
-        return Err("certificates are ordered for names, not for addresses".into());
+        return Err("certificates are ordered for hostnames, not for IP addresses".into());
     }
     let is_label = |label: &str| {
         let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
@@ -145,7 +145,7 @@ fn domain(text: &str) -> Result<String, Cow<'static, str>> {
     };
     match name.len() <= LONGEST_NAME && name.split('.').all(is_label) {
         true => Ok(name),
-        false => Err("not a host such as app.example.com, without scheme, port or path".into()),
+        false => Err("not a hostname such as app.example.com, without scheme, port or path".into()),
     }
 }
 
@@ -160,7 +160,7 @@ fn email(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// What is ordered there is only as good as the connection (RFC 8555 §6.1).
+/// Reads the directory's URL. It must be HTTPS (RFC 8555 §6.1): certificates are only as trustworthy as the connection.
 fn directory_url(text: &str) -> Result<String, String> {
     match ascii_host::advice(text) {
         Some(advice) => Err(advice),
@@ -181,14 +181,14 @@ fn ascii_directory_url(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// The public authorities, or those of `ACME_CA_FILE` in their place.
-fn authorities(reader: &mut Reader<'_>) -> (Authorities, Option<Content>) {
+/// The public certificate authorities, or instead those in `ACME_CA_FILE`.
+fn authorities(reader: &mut Reader<'_>) -> (Authorities, Option<ContentDigest>) {
     let path = reader.text(CA_FILE);
     let Some(path) = path.as_deref().map(Path::new) else {
         return (Authorities::public(), None);
     };
     match Authorities::of_file(path) {
-        Ok(authorities) => (authorities, Content::of_file(path)),
+        Ok(authorities) => (authorities, ContentDigest::of_file(path)),
         Err(error) => {
             reader.problem(CA_FILE, error.to_string());
             (Authorities::public(), None)
@@ -196,7 +196,7 @@ fn authorities(reader: &mut Reader<'_>) -> (Authorities, Option<Content>) {
     }
 }
 
-/// The ways that the listeners leave open, as far as they are wanted.
+/// The wanted challenges that the listeners make possible.
 fn challenges(reader: &mut Reader<'_>, listeners: &[ListenerSettings]) -> Vec<AcmeChallenge> {
     let words = [
         ("auto", None),
@@ -236,8 +236,8 @@ fn challenges(reader: &mut Reader<'_>, listeners: &[ListenerSettings]) -> Vec<Ac
 
 fn place(reader: &mut Reader<'_>, stores: Option<&::stores::Settings>) -> Option<AcmePlace> {
     let Some(text) = reader.read(STORE, |text| Ok::<_, Infallible>(text.to_owned())) else {
-        let what = "say where the account and the certificates are kept: a folder such as /var/lib/sessiongate/acme, or \
-                    `postgres` for several nodes";
+        let what = "TLS=acme needs a place to store the account and the certificates: a folder such as \
+             /var/lib/sessiongate/acme, or `postgres` for several nodes";
         reader.problem(STORE, what);
         return None;
     };
@@ -246,19 +246,19 @@ fn place(reader: &mut Reader<'_>, stores: Option<&::stores::Settings>) -> Option
         return Some(AcmePlace::Postgres(Box::new(database)));
     }
     if text.contains("://") {
-        let what = "it is a URL; `postgres` keeps them in the database of DATABASE_URL, and a path in a folder";
+        let what = "it is a URL; write `postgres` for the database in DATABASE_URL, or the path of a folder";
         reader.problem(STORE, what);
         return None;
     }
     let path = PathBuf::from(&text);
     if path.exists() && !path.is_dir() {
-        reader.problem(STORE, format!("`{text}` is no folder"));
+        reader.problem(STORE, format!("`{text}` is not a folder"));
         return None;
     }
     Some(AcmePlace::Folder(path))
 }
 
-/// Where Let's Encrypt's directory is (<https://letsencrypt.org/docs/acme-protocol-updates/>).
+/// The directory of Let's Encrypt (<https://letsencrypt.org/docs/acme-protocol-updates/>).
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
 const CA_FILE: &str = "ACME_CA_FILE";
@@ -266,10 +266,11 @@ const CHALLENGE: &str = "ACME_CHALLENGE";
 const STORE: &str = "ACME_STORE";
 
 const NO_DIRECTORY: &str = "not the https:// URL of an ACME directory, such as https://acme-v02.api.letsencrypt.org/directory";
-const NO_HTTP: &str = "HTTP-01 takes a listener without TLS: set REDIRECT_LISTEN=0.0.0.0:80, where the authority asks";
-const NO_TLS_ALPN: &str = "TLS-ALPN-01 takes a listener with TLS=acme that lets clients in without a certificate of theirs";
+const NO_HTTP: &str = "HTTP-01 needs a listener without TLS: set REDIRECT_LISTEN=0.0.0.0:80, the port that the authority connects to";
+const NO_TLS_ALPN: &str =
+    "TLS-ALPN-01 needs a listener with TLS=acme that does not require client certificates";
 
-/// In bytes (RFC 1035 §2.3.4).
+/// The longest label of a hostname in bytes (RFC 1035 §2.3.4).
 const LONGEST_LABEL: usize = 63;
 const LONGEST_NAME: usize = 253;
 
@@ -348,7 +349,7 @@ mod tests {
         let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/idle/authority.pem");
         let required = [("TLS_CLIENT_AUTH", "required"), ("TLS_CLIENT_CA_FILE", ca)];
         for (pairs, said) in [
-            (&[store][..], "say for which hosts"),
+            (&[store][..], "needs the hostnames"),
             (&[domains], "a folder such as /var/lib/sessiongate/acme"),
             (
                 &[domains, ("ACME_STORE", "postgres")],
@@ -363,14 +364,17 @@ mod tests {
                 "which nodes cannot share",
             ),
             (&[domains, ("ACME_STORE", "postgres://db")], "it is a URL"),
-            (&[domains, ("ACME_STORE", "/etc/hostname")], "is no folder"),
+            (
+                &[domains, ("ACME_STORE", "/etc/hostname")],
+                "is not a folder",
+            ),
             (
                 &[domains, store, ("ACME_CHALLENGE", "http-01")],
                 "REDIRECT_LISTEN",
             ),
             (
                 &[domains, store, required[0], required[1]],
-                "TLS-ALPN-01 takes",
+                "TLS-ALPN-01 needs",
             ),
             (
                 &[domains, store, ("ACME_CA_FILE", "/nowhere.pem")],

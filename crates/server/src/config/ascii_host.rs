@@ -1,6 +1,6 @@
-//! Hosts with letters outside ASCII, which no request has.
+//! Hostnames with characters outside ASCII. Requests never contain them: browsers send the ASCII form.
 
-/// Such a host as DNS and browsers have it (UTS #46); `None` for anything else.
+/// The ASCII form of a hostname as DNS and browsers use it (UTS #46); `None` if the name is ASCII already or invalid.
 pub(super) fn of(text: &str) -> Option<String> {
     let (star, name) = match text.strip_prefix("*.") {
         Some(name) => ("*.", name),
@@ -13,15 +13,15 @@ pub(super) fn of(text: &str) -> Option<String> {
     Some(format!("{star}{ascii}"))
 }
 
-/// What to write in place of a URL whose host has letters outside ASCII; `None` for anything else.
+/// Advice for a URL whose hostname has characters outside ASCII; `None` for any other URL.
 pub(crate) fn advice(url: &str) -> Option<String> {
     let ascii = of_url(url)?;
     Some(format!(
-        "browsers and DNS know this host by another name; write `{ascii}`"
+        "write the hostname as DNS and browsers do: `{ascii}`"
     ))
 }
 
-/// The same URL with its host as DNS and browsers have it; `None` where that has nothing but ASCII, or cannot be had.
+/// The URL with its hostname in ASCII form; `None` if it is ASCII already or invalid.
 fn of_url(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -29,7 +29,7 @@ fn of_url(text: &str) -> Option<String> {
     Some(format!("{scheme}://{}{rest}", of_authority(authority)?))
 }
 
-/// The same for a host that may have a port behind it. One with a name and a password before it is not repeated.
+/// The ASCII form of a hostname with an optional port. Returns `None` for one with credentials, so that they are not repeated.
 pub(super) fn of_authority(authority: &str) -> Option<String> {
     let (host, port) = match authority.split_once(':') {
         Some((host, port)) => (host, format!(":{port}")),

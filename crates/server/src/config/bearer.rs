@@ -1,4 +1,4 @@
-//! Whose signed tokens are accepted beside the sessions.
+//! Reads the settings of the issuer whose bearer tokens are accepted in addition to sessions.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,8 @@ use super::raw::Reader;
 use crate::jwks::{self, JwksUrl, Settings, Source};
 use crate::tls::Authorities;
 
-/// The issuer; there is one when `BEARER_SECRET` or `BEARER_JWKS` gives his keys.
-/// `subject_claim` is the claim that names the user in place of `sub`.
+/// Reads the issuer's settings; there is an issuer if `BEARER_SECRET` or `BEARER_JWKS` is set.
+/// `subject_claim` is the claim with the user's id, if it is not `sub`.
 pub(super) fn issuer(
     reader: &mut Reader<'_>,
     subject_claim: Option<String>,
@@ -29,9 +29,9 @@ pub(super) fn issuer(
     match &source {
         Some(Source::Url(url)) if url.is_encrypted() => {}
         Some(Source::File(_) | Source::Url(_)) => {
-            reader.idle(CA_FILE, "the keys of BEARER_JWKS do not come over TLS");
+            reader.idle(CA_FILE, "BEARER_JWKS is not an https:// URL");
         }
-        None if secret.is_some() => reader.idle(CA_FILE, "there is no BEARER_JWKS"),
+        None if secret.is_some() => reader.idle(CA_FILE, "BEARER_JWKS is not set"),
         None => {}
     }
     if secret.is_none() && source.is_none() {
@@ -48,7 +48,7 @@ pub(super) fn issuer(
     ] {
         if value.is_none() {
             let what = format!(
-                "not set; signed tokens are accepted, so say what their claim `{claim}` must be"
+                "not set, but bearer tokens are accepted: set the required value of their `{claim}` claim"
             );
             reader.problem(name, what);
         }
@@ -91,7 +91,7 @@ fn source(text: &str, authorities: Authorities) -> Result<Source, String> {
     Ok(Source::File(PathBuf::from(text)))
 }
 
-/// The keys that are there at start-up: a file that cannot be read is a mistake, an issuer that is down is not.
+/// The keys at start-up. A file that cannot be read is a problem; an issuer that is down is not.
 fn known_keys(
     reader: &mut Reader<'_>,
     secret: Option<&Secret>,
@@ -112,7 +112,7 @@ fn known_keys(
         .ok()
 }
 
-/// Who may vouch for the issuer's server: the public authorities, and those of `BEARER_JWKS_CA_FILE`.
+/// The certificate authorities to trust for the issuer's server: the public ones and those in `BEARER_JWKS_CA_FILE`.
 fn authorities(reader: &mut Reader<'_>) -> Authorities {
     let mut authorities = Authorities::public();
     reader.read(CA_FILE, |path| authorities.add_file(Path::new(path)));

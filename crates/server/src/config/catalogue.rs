@@ -6,7 +6,7 @@ mod form;
 mod settings;
 mod tables;
 
-pub(super) use self::form::{Entry, Key, Kind, Row, Scope, Written};
+pub(super) use self::form::{Entry, ExampleValue, Key, Kind, Row, Scope};
 pub(super) use self::settings::SECTIONS;
 pub(super) use self::tables::{
     CONDITION, HEADER, HEADER_WORDS, LISTENER, PROFILE, REALM, ROUTE, SERVICE, TABLES, TOP_LEVEL,
@@ -28,7 +28,7 @@ pub(super) fn is_from_files(name: &str) -> bool {
     entry(name).is_some_and(|entry| entry.kind.is_secret())
 }
 
-/// The setting that a key of the file stands for, and the variable; of a secret's `_file` too.
+/// The setting that a key of the file stands for, and the name of its variable. Also finds the `_file` key of a secret.
 pub(super) fn of_key(key: &str) -> Option<(&'static Entry, String)> {
     let is_lower = !key.bytes().any(|byte| byte.is_ascii_uppercase());
     let name = key.to_ascii_uppercase();
@@ -39,7 +39,7 @@ pub(super) fn of_key(key: &str) -> Option<(&'static Entry, String)> {
     Some((found.flatten()?, name))
 }
 
-/// The keys of settings, those of secrets with their `_file` too.
+/// The keys of settings, including the `_file` keys of secrets.
 pub(super) fn file_keys(counts: impl Fn(&Entry) -> bool) -> impl Iterator<Item = String> {
     entries()
         .filter(move |entry| counts(entry))

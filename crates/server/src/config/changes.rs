@@ -1,14 +1,14 @@
-//! Where changes in the database are heard: read and checked.
+//! Reads `LISTEN_DATABASE_URL`: the connection on which the gate listens for changes in the database.
 
 use super::raw::Reader;
 use super::stores::postgres;
 use ::stores::PostgresServer;
 
-/// Reads the URL. What it says of schemas and of numbers of connections has no effect.
+/// Reads the URL. Parameters for the schema and the number of connections have no effect in it.
 pub(super) fn listen(reader: &mut Reader<'_>) -> Option<Box<PostgresServer>> {
     let url = reader.url(LISTEN)?;
     let postgres = match url.starts_with("sqlite:") {
-        true => Err("only PostgreSQL says what changes; give a postgres:// URL".to_owned()),
+        true => Err("only PostgreSQL notifies of changes; give a postgres:// URL".to_owned()),
         false => postgres(&url),
     };
     let postgres = postgres.map_err(|what| reader.problem(LISTEN, what)).ok()?;
@@ -17,12 +17,12 @@ pub(super) fn listen(reader: &mut Reader<'_>) -> Option<Box<PostgresServer>> {
         (
             "schema",
             postgres.schema.is_some(),
-            "the tables are where DATABASE_URL says",
+            "DATABASE_URL sets the schema of the tables",
         ),
         (
             "connection_limit",
             postgres.connections.is_some(),
-            "one connection listens",
+            "there is only one connection that listens",
         ),
     ] {
         if is_given {

@@ -1,4 +1,4 @@
-//! How long a client may keep the gate waiting, and how large what it sends may be.
+//! Reads the timeouts and limits of client connections.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
@@ -7,35 +7,35 @@ use http1::{HeadLimits, LARGEST_HEAD, MOST_FIELDS};
 
 use super::raw::Reader;
 
-/// How long a client may keep us waiting in each phase of a connection, and how large the heads of its requests may be.
+/// How long the gate waits for a client in each phase of a connection, and how large request heads may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClientSettings {
-    /// For the rest of a request's head once it has begun.
+    /// Timeout for the rest of a request's head, once it has begun.
     pub(crate) header: Duration,
-    /// Between two pieces of a body, in either direction.
+    /// Timeout between two parts of a body, in either direction.
     pub(crate) body: Duration,
-    /// For the next request on an open connection.
+    /// Timeout for the next request on an open connection.
     pub(crate) idle: Duration,
-    /// From a request's head to the last byte of its answer, but for answers that go on for as long as somebody listens.
+    /// Timeout from a request's head to the last byte of its response, except event streams and WebSockets.
     pub(crate) total: Option<Duration>,
-    /// In bytes a second, beyond the time that a request's body may take anyway.
+    /// The lowest average upload rate in bytes per second, not counting one body timeout.
     pub(crate) upload_rate: Option<NonZeroU64>,
-    /// In bytes a second, beyond the time that a client may take nothing of an answer.
+    /// The lowest average download rate in bytes per second, not counting one body timeout.
     pub(crate) download_rate: Option<NonZeroU64>,
-    /// How large a request's head may be.
+    /// The largest request head.
     pub(crate) head: HeadLimits,
-    /// Whether clients may speak HTTP/2.
+    /// Whether clients may use HTTP/2.
     pub(crate) http2: bool,
 }
 
-/// Reads what is demanded of clients.
+/// Reads the settings of client connections.
 pub(super) fn settings(reader: &mut Reader<'_>) -> ClientSettings {
     let total = reader.seconds("REQUEST_TIMEOUT", 0);
     let mut rate = |name| {
         let rate = reader.parsed(
             name,
             LEAST_RATE,
-            "a whole number of bytes a second; 0 is no limit",
+            "a whole number of bytes per second (0: no limit)",
         );
         NonZeroU64::new(u64::from(rate))
     };
@@ -55,7 +55,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> ClientSettings {
     }
 }
 
-/// A number between two others, both included.
+/// Reads a number between two others, both included.
 fn within(reader: &mut Reader<'_>, name: &str, default: usize, least: usize, most: usize) -> usize {
     let read = reader.named(name, &default.to_string(), |text| {
         let number = text.trim().parse::<NonZeroUsize>().map(NonZeroUsize::get);
@@ -65,5 +65,5 @@ fn within(reader: &mut Reader<'_>, name: &str, default: usize, least: usize, mos
     read.unwrap_or(default)
 }
 
-/// In bytes a second. Apache's `mod_reqtimeout` demands the same of request bodies.
+/// The default rate in bytes per second, which is that of Apache's `mod_reqtimeout` for request bodies.
 const LEAST_RATE: u32 = 500;

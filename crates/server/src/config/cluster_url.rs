@@ -1,11 +1,11 @@
-//! The servers of a cluster that a URL names in place of a Redis.
+//! URLs that name the servers of a Redis cluster.
 
 use super::connection_url::ConnectionUrl;
 
 /// Reads the hosts of `redis+cluster://host[:port],…`.
 ///
 /// # Errors
-/// When there is none, or the path names another database than the one that a cluster has.
+/// If there is no host, or the path selects a database other than 0, the only one a cluster has.
 pub(super) fn read(url: &ConnectionUrl) -> Result<Vec<(String, u16)>, String> {
     let is_none = |name: &str| name.starts_with('/') || ["0.0.0.0", "::"].contains(&name);
     if url.hosts.is_empty() || url.hosts.iter().any(|host| is_none(&host.name)) {
@@ -21,10 +21,10 @@ pub(super) fn read(url: &ConnectionUrl) -> Result<Vec<(String, u16)>, String> {
     Ok(hosts.collect())
 }
 
-/// Makes sure that no other database is asked for.
+/// Checks that the URL selects no database other than 0.
 ///
 /// # Errors
-/// When one is.
+/// If it selects another one.
 pub(super) fn check(database: Option<i64>) -> Result<(), String> {
     match database {
         None | Some(0) => Ok(()),
@@ -35,4 +35,4 @@ pub(super) fn check(database: Option<i64>) -> Result<(), String> {
 const MALFORMED: &str =
     "not a URL of the form redis+cluster://[user[:password]@]host[:port],host[:port]";
 
-const NO_NUMBER: &str = "it names a database, and a cluster has only the one of number 0";
+const NO_NUMBER: &str = "it selects a database, but a cluster only has database 0";

@@ -1,7 +1,5 @@
-//! The URL of a database or a cache, taken apart without knowing what its parts mean.
-//!
-//! The drivers' own readers skip parameters that they do not know, and a parameter that is skipped can be the one that
-//! asks for TLS or names a schema. Here every parameter comes out, and whoever takes them says what became of each.
+//! Parses the URL of a database or a cache without interpreting its parts.
+//! The drivers' own parsers skip parameters that they do not know, and a skipped parameter can be the one that asks for TLS or names a schema. Here every parameter is returned, and the caller must account for each.
 
 use std::fmt;
 
@@ -9,32 +7,31 @@ use percent_encoding::percent_decode_str;
 
 use super::host::Host;
 
-/// A URL of the form `scheme://[user[:password]@][host[:port][,…]][/path][?name=value&…]`. Everything is decoded.
+/// A URL of the form `scheme://[user[:password]@][host[:port][,…]][/path][?name=value&…]`. All parts are percent-decoded.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct ConnectionUrl {
     pub(super) scheme: String,
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
-    /// None for a URL without a host, such as `postgres:///app?host=/run/postgresql`. A host that begins with a slash is the
-    /// folder of a Unix socket.
+    /// Empty for a URL without a host, such as `postgres:///app?host=/run/postgresql`. A host that begins with a slash is the folder of a Unix socket.
     pub(super) hosts: Vec<Host>,
     /// Without the slash before it.
     pub(super) path: String,
     pub(super) parameters: Vec<(String, String)>,
     pub(super) fragment: Option<String>,
-    /// As it may be shown: without anything that could be a secret.
+    /// The URL in displayable form, without anything that could be a secret.
     shown: String,
 }
 
 impl ConnectionUrl {
-    /// Takes a URL apart.
+    /// Parses a URL.
     ///
     /// # Errors
-    /// When it is none. The error repeats nothing of it, because any part may be the password.
+    /// If it is not a URL. The error repeats no part of the text, because any part may be the password.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text
             .split_once("://")
-            .ok_or("not a URL: it has no `://` behind a scheme")?;
+            .ok_or("not a URL: it has no scheme followed by `://`")?;
         let (rest, fragment) = match rest.split_once('#') {
             Some((rest, fragment)) => (rest, Some(fragment)),
             None => (rest, None),
@@ -46,8 +43,8 @@ impl ConnectionUrl {
             .any(|part| part.contains('@'))
         {
             return Err(
-                "an `@` stands behind the host; if the password holds `/`, `?` or `#`, write them as %2F, %3F and %23, \
-                 and an `@` elsewhere as %40"
+                "there is an `@` after the host; if the password contains `/`, `?` or `#`, write them as %2F, %3F and \
+                 %23, and write an `@` elsewhere as %40"
                     .to_owned(),
             );
         }
@@ -106,7 +103,7 @@ impl ConnectionUrl {
     }
 }
 
-/// As it may be shown: secrets are blotted out, parameters stay.
+/// Shows the URL with secrets replaced by `***`.
 impl fmt::Display for ConnectionUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown.escape_debug().to_string())
@@ -119,7 +116,7 @@ impl fmt::Debug for ConnectionUrl {
     }
 }
 
-/// Whether a parameter of this name may hold a secret, in whatever program knows it.
+/// Whether a parameter with this name may hold a secret, in any program that reads such URLs.
 fn holds_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["pass", "pwd", "secret", "token", "credential", "auth"]
@@ -127,10 +124,10 @@ fn holds_secret(name: &str) -> bool {
         .any(|part| name.contains(part))
 }
 
-/// Puts what a parameter says where nothing has been said, or the same.
+/// Sets a value that is unset, or already has the same value.
 ///
 /// # Errors
-/// [`TWICE`] when something else has been said.
+/// [`TWICE`] if it already has another value.
 pub(super) fn set<T: PartialEq>(place: &mut Option<T>, value: T) -> Result<(), String> {
     match place {
         Some(other) if *other != value => Err(TWICE.to_owned()),
@@ -141,8 +138,8 @@ pub(super) fn set<T: PartialEq>(place: &mut Option<T>, value: T) -> Result<(), S
     }
 }
 
-/// What is wrong with a parameter that contradicts another part of its URL.
-pub(super) const TWICE: &str = "it is given twice, and not with the same value";
+/// The problem of a parameter that contradicts another part of its URL.
+pub(super) const TWICE: &str = "it is given twice, with different values";
 
 fn hosts_of(text: &str) -> Result<Vec<Host>, String> {
     if text.is_empty() {
@@ -159,8 +156,7 @@ fn hosts_of(text: &str) -> Result<Vec<Host>, String> {
         .collect()
 }
 
-/// The folder of a Unix socket, which may have colons of its own (Google's `/cloudsql/project:region:instance`), and a port
-/// behind the last one.
+/// The folder of a Unix socket, which may contain colons itself (Google's `/cloudsql/project:region:instance`), with an optional port after the last colon.
 fn socket(text: &str) -> Result<Host, String> {
     let (folder, port) = match text.rsplit_once(':') {
         Some((folder, port)) => (folder, port.parse().ok()),
@@ -192,13 +188,13 @@ fn decode(text: &str, what: &str) -> Result<String, String> {
     };
     if !text.split('%').skip(1).all(is_escape) {
         return Err(format!(
-            "the {what} holds a `%` that begins no escape; write it as %25"
+            "the {what} contains a `%` that is not an escape; write it as %25"
         ));
     }
     let decoded = percent_decode_str(text).decode_utf8();
     let decoded = decoded.map_err(|_| format!("the {what} is not UTF-8 text"))?;
     if decoded.contains(char::is_control) {
-        return Err(format!("the {what} holds a control character"));
+        return Err(format!("the {what} contains a control character"));
     }
     Ok(decoded.into_owned())
 }

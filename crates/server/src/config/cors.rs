@@ -1,4 +1,4 @@
-//! The origins whose pages may read our refusals.
+//! Reads `CORS_ORIGINS`: the origins whose pages may read refusals.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use http::{HeaderValue, Uri};
 
 use super::ascii_host;
 
-/// Scheme, host and port, exactly as a browser writes them in `Origin`.
+/// An origin whose pages may read refusals: scheme, host and port, exactly as browsers write them in `Origin`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AllowedOrigin(HeaderValue);
 
@@ -14,7 +14,7 @@ impl AllowedOrigin {
     /// Reads an origin such as `https://app.example.com`.
     ///
     /// # Errors
-    /// For anything else: several origins under one name would be a hole that nobody sees.
+    /// For anything else. A wildcard would be an easily overlooked hole.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match ascii_host::advice(text) {
             Some(advice) => Err(advice),
@@ -25,7 +25,7 @@ impl AllowedOrigin {
     fn of_ascii(text: &str) -> Result<Self, &'static str> {
         if text.contains('*') {
             return Err(
-                "origins are named one by one; a star would let every page of the web read with your users' cookies",
+                "list origins one by one; `*` would let every page on the web read responses with your users' cookies",
             );
         }
         let malformed = "give scheme, host and port only, such as https://app.example.com";
@@ -35,7 +35,7 @@ impl AllowedOrigin {
         else {
             return Err(malformed);
         };
-        // The parser cuts a fragment off, and takes a port out of range for none: another origin than what is written.
+        // The parser drops a fragment, and treats a port out of range as none, which would be another origin than the one written.
         let written = authority.as_str();
         let has_port = written.len() > authority.host().len();
         if written.contains('@')

@@ -1,13 +1,11 @@
-//! What of a value may be a password, so that nothing that people read repeats it.
-//!
-//! It stands before the last `@`, in a URL behind the scheme: `https://user:password@host`. Excerpts of files are masked by
-//! themselves (`mask.rs`), because there a value need not even be in quotes.
+//! Finds the part of a value that may be a password, so that no message repeats it.
+//! That is the part before the last `@`, in a URL after the scheme: `https://user:password@host`. Excerpts of files are masked separately (`mask.rs`), because a value there may not even be in quotes.
 
 use std::borrow::Cow;
 
-/// The text without what may be a password in this value, which the text may repeat whole or in part.
+/// The text with any password in `value` hidden. The text may repeat the value or parts of it.
 pub(super) fn without<'t>(text: &'t str, value: &str) -> Cow<'t, str> {
-    // In most values there is none.
+    // Most values contain no password.
     if !value.contains('@') {
         return text.into();
     }
@@ -21,12 +19,12 @@ pub(super) fn without<'t>(text: &'t str, value: &str) -> Cow<'t, str> {
         let Some(credentials) = of(part) else {
             continue;
         };
-        // A short name may be a part of any word of ours; where the value is repeated, its `@` follows.
+        // A short user name may be part of any word of the message; where the value is repeated, an `@` follows.
         match credentials.len() < 4 && !credentials.contains(':') {
             true => replace(&format!("{credentials}@"), &format!("{HIDDEN}@")),
             false => replace(credentials, HIDDEN),
         }
-        // A comma in a password has made several entries of a list of one.
+        // A comma in a password splits a list of one URL into several entries.
         let pieces = credentials.split(',').map(str::trim);
         pieces
             .filter(|piece| piece.len() >= 4)
@@ -35,12 +33,12 @@ pub(super) fn without<'t>(text: &'t str, value: &str) -> Cow<'t, str> {
     shown
 }
 
-/// The value as it may be shown.
+/// The value in displayable form, with any password hidden.
 pub(super) fn shown(value: &str) -> Cow<'_, str> {
     without(value, value)
 }
 
-/// Name and password. A mail address and a path have an `@` too, and neither.
+/// The user name and password of a URL. An e-mail address or a path may contain an `@` too, but has no credentials.
 fn of(value: &str) -> Option<&str> {
     let before = &value[..value.rfind('@')?];
     let is_scheme = |text: &str| {

@@ -1,5 +1,4 @@
-//! The configuration file: read, with what it includes, into settings under the names of variables, and into what only a file
-//! can say. Nothing of it is believed yet but that the keys are known and hold values of the right kind.
+//! Reads the configuration file and the files it includes: settings become variables, tables become a [`Stack`]. At this stage only keys and the types of values are checked.
 
 mod conditions;
 mod include;
@@ -21,8 +20,8 @@ use toml::de::DeTable;
 
 pub(super) use self::conditions::TESTS;
 use self::include::Included;
-use self::settings::{OwnSettings, Realm};
-use self::table::{Source, TOP, Table};
+use self::settings::{OwnSettings, RealmTable};
+use self::table::{TOP, Table, TableContext};
 use super::catalogue::{self, TABLES, TOP_LEVEL};
 use super::place::{Place, SourceFile};
 use super::problem::Problem;
@@ -30,27 +29,27 @@ use super::stack::{RawRealm, Spanned, Stack};
 use super::variables::Variables;
 use client_tls::named_file;
 
-/// What the environment and the file say together.
+/// The merged content of the environment and the configuration file.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
-    /// The environment, and what it lacks from the top level of the file.
+    /// The variables of the environment, completed by the settings of the file's top level.
     pub(crate) variables: Variables,
-    /// What stands in tables.
+    /// The tables of the files.
     pub(crate) stack: Stack,
-    /// The file that was asked for.
+    /// The configuration file, as named by the user.
     pub(crate) main: Option<PathBuf>,
-    /// What it includes, from the root or the working folder.
+    /// The patterns of included files, absolute or relative to the working directory.
     pub(crate) patterns: Vec<String>,
-    /// Every file that was read, the one that was asked for first.
+    /// Every file that was read, the configuration file first.
     pub(crate) files: Vec<Arc<SourceFile>>,
-    /// What is wrong with the files.
+    /// Problems of the files.
     pub(crate) problems: Vec<Problem>,
-    /// Whether a part of a file could not be read at all, so that what seems to be missing may stand there.
+    /// Whether part of a file could not be read, so that what seems to be missing may be there.
     pub(crate) is_partial: bool,
 }
 
 impl Loaded {
-    /// The environment alone.
+    /// The settings of the environment, without a file.
     pub(crate) fn without_file(environment: Variables) -> Self {
         Self {
             variables: environment,
@@ -59,8 +58,7 @@ impl Loaded {
     }
 }
 
-/// Reads a file and what it includes. Whatever is wrong is among the problems; the rest is there all the same, so that it can
-/// be checked too.
+/// Reads a file and the files it includes. Problems are collected; the valid parts are returned anyway, so that they can be checked too.
 pub(crate) fn load(path: &Path, environment: &Variables) -> Loaded {
     let mut loading = Loading::new(environment);
     loading.loaded.main = Some(path.to_owned());
@@ -73,7 +71,7 @@ pub(crate) fn load(path: &Path, environment: &Variables) -> Loaded {
     loading.finish()
 }
 
-/// Reads a text that is part of the program, as if it stood in a file of this name. There is no such file to watch.
+/// Reads a text that is part of the program as if it were in a file with this name. There is no file to watch.
 pub(crate) fn load_text(name: &str, text: &str, environment: &Variables) -> Loaded {
     let mut loading = Loading::new(environment);
     let file = Arc::new(SourceFile::new(name, text));
@@ -81,14 +79,14 @@ pub(crate) fn load_text(name: &str, text: &str, environment: &Variables) -> Load
     loading.finish()
 }
 
-/// A load that goes on.
+/// The state of loading a file.
 struct Loading<'e> {
     environment: &'e Variables,
     loaded: Loaded,
-    /// What the top level says.
+    /// The settings of the top level.
     own: OwnSettings,
-    realms: Vec<Realm>,
-    /// What has been defined, by `service.api` and the like, and where.
+    realms: Vec<RealmTable>,
+    /// Where each named table, such as `service.api`, is defined.
     names: BTreeMap<String, Place>,
 }
 
@@ -103,7 +101,7 @@ impl<'e> Loading<'e> {
         }
     }
 
-    /// Takes everything of the file that was asked for.
+    /// Reads the configuration file itself.
     fn main(&mut self, file: &Arc<SourceFile>) {
         self.own.variables = Variables::default().at_home(Place::File {
             file: Arc::clone(file),
@@ -112,7 +110,7 @@ impl<'e> Loading<'e> {
         self.top_level(file);
     }
 
-    /// Reads a file of text, and notes it.
+    /// Reads a text file, and records that it was read.
     fn read(&mut self, path: &Path) -> Option<Arc<SourceFile>> {
         let problem = |what: String| Problem::new(path.display().to_string(), what);
         let text = match named_file::read(path, LONGEST) {
@@ -139,13 +137,13 @@ impl<'e> Loading<'e> {
         Some(file)
     }
 
-    /// Parses a file, as far as that goes; with the lines of it that are not TOML.
+    /// Parses a file as far as possible. Also returns the spans that are not TOML.
     fn parse<'t>(&mut self, file: &'t Arc<SourceFile>) -> (DeTable<'t>, Vec<Range<usize>>) {
         let (table, errors) = DeTable::parse_recoverable(&file.text);
         let mut broken = Vec::new();
         for error in errors {
             let span = visible(&file.text, error.span().unwrap_or(0..0));
-            // Keys below a name that stands twice are called keys that stand twice.
+            // The parser reports keys below a duplicate name as duplicates too.
             let is_below = |broken: &Range<usize>| {
                 broken.contains(&span.start) && file.text[broken.clone()].starts_with('[')
             };
@@ -160,7 +158,7 @@ impl<'e> Loading<'e> {
             };
             let problem = Problem::at(at(span), error.message());
             self.loaded.problems.push(match other {
-                Some(other) => problem.and_at(at(other), "it is here already"),
+                Some(other) => problem.and_at(at(other), "it is defined here already"),
                 None => problem,
             });
         }
@@ -174,7 +172,7 @@ impl<'e> Loading<'e> {
             self.own.variables.set_partial();
         }
         let environment = self.environment;
-        let source = Source {
+        let source = TableContext {
             file,
             environment,
             broken,
@@ -208,7 +206,7 @@ impl<'e> Loading<'e> {
         };
         let (parsed, broken) = self.parse(&file);
         let environment = self.environment;
-        let source = Source {
+        let source = TableContext {
             file: &file,
             environment,
             broken,
@@ -220,7 +218,7 @@ impl<'e> Loading<'e> {
         self.note(table.problems, &source.broken);
     }
 
-    /// Notes problems, but none with what is not TOML, which has been told.
+    /// Adds problems, except those in spans that are not TOML, which are reported already.
     fn note(&mut self, problems: Vec<Problem>, broken: &[Range<usize>]) {
         let is_new = |problem: &Problem| match &problem.place {
             Some(Place::File { span, .. }) => {
@@ -235,7 +233,7 @@ impl<'e> Loading<'e> {
             .extend(problems.into_iter().filter(is_new));
     }
 
-    /// Takes the tables of a file. What is none, and was probably meant as one, may be what something else names.
+    /// Reads the tables of a file. A value that is not a table, but was probably meant to be, may be what a route names.
     fn tables(&mut self, table: &mut Table<'_>) {
         self.known_tables(table);
         let is_table = |meant: &String| TABLES.iter().any(|key| key.name == meant);
@@ -268,7 +266,7 @@ impl<'e> Loading<'e> {
         }
     }
 
-    /// Whether nothing of this name has been defined before, in any file.
+    /// Whether no table with this name has been defined before, in any file.
     fn is_new(&mut self, kind: &str, name: &Spanned<String>, table: &mut Table<'_>) -> bool {
         let full = format!("{kind}.{}", name.value);
         if let Some(first) = self.names.get(&full) {
@@ -288,7 +286,7 @@ impl<'e> Loading<'e> {
             top = top.at_home(home.clone());
         }
         top.take_missing(&self.own.variables, |_| true);
-        for Realm { name, place, own } in self.realms {
+        for RealmTable { name, place, own } in self.realms {
             let mut settings = own.variables.at_home(place);
             settings::inherit(&mut settings, &top);
             self.loaded.stack.realms.push(RawRealm {
@@ -302,7 +300,7 @@ impl<'e> Loading<'e> {
     }
 }
 
-/// A span of at least one byte that is no newline, if there is one.
+/// The span, extended to at least one byte that is not a newline if possible.
 fn visible(text: &str, span: Range<usize>) -> Range<usize> {
     let mut start = text.floor_char_boundary(span.start);
     let before = &text[..start];
@@ -320,7 +318,7 @@ fn visible(text: &str, span: Range<usize>) -> Range<usize> {
     start..text.ceil_char_boundary(span.end).max(start + length)
 }
 
-/// What cannot be believed because of an error: its lines, and behind the name of a table the whole table.
+/// The span that is unreliable because of a syntax error: its lines, or, if it is in a table's name, the whole table.
 fn broken_by(text: &str, span: &Range<usize>) -> Range<usize> {
     let lines = lines(text, span.clone());
     if !text[lines.clone()].trim_start().starts_with('[') {
@@ -330,7 +328,7 @@ fn broken_by(text: &str, span: &Range<usize>) -> Range<usize> {
     lines.start..next.map_or(text.len(), |length| lines.end + length)
 }
 
-/// The whole lines that a span touches.
+/// The span extended to whole lines.
 fn lines(text: &str, span: Range<usize>) -> Range<usize> {
     let start = text[..span.start]
         .rfind('\n')
@@ -339,7 +337,7 @@ fn lines(text: &str, span: Range<usize>) -> Range<usize> {
     start..end.map_or(text.len(), |length| span.end + length)
 }
 
-/// In bytes: room for far more than ten thousand routes; a log that is named by mistake ends here.
+/// The longest file in bytes: enough for far more than ten thousand routes, and a bound if a log file is named by mistake.
 pub(super) const LONGEST: u64 = 64 << 20;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The files that a configuration stands in, and those that it names: what a reload looks at.
+//! The files that make up a configuration and those it names, which a reload checks for changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,33 +16,32 @@ use super::variables::Variables;
 use super::{Config, RealmSettings};
 use client_tls::named_file;
 
-/// Files by their paths, and where more of them may appear.
+/// The watched files, and the patterns that may match further ones.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Files {
-    /// Each with what it is called in a message: the setting that names it, or its path.
+    /// Each path with its name in messages: the setting that names it, or the path.
     named: BTreeMap<PathBuf, String>,
-    /// What `include` says, from the root or the working folder.
+    /// The patterns of `include`, absolute or relative to the working directory.
     patterns: BTreeSet<String>,
 }
 
-/// What was in files, each with what it is called in a message.
+/// Digests of the contents of files, each with its name in messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Contents(BTreeMap<PathBuf, (String, Option<Content>)>);
+pub(crate) struct FileDigests(BTreeMap<PathBuf, (String, Option<ContentDigest>)>);
 
-/// What was in one file, told apart from everything else that may be in it.
+/// The SHA-256 digest of the content of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Content([u8; 32]);
+pub(crate) struct ContentDigest([u8; 32]);
 
-/// What can be seen of files without reading them.
+/// The metadata of files, which shows changes without reading them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Looks(BTreeMap<PathBuf, Option<Look>>);
+pub(crate) struct FileMetadata(BTreeMap<PathBuf, Option<Look>>);
 
-/// Of one file, behind all symbolic links: device, number, length, and the times of the last changes, of its content and of
-/// anything about it.
+/// Metadata of one file, with symbolic links resolved: device, inode, length, mtime and ctime.
 type Look = (u64, u64, u64, (i64, i64), (i64, i64));
 
 impl Files {
-    /// Those of what was loaded. What only a valid configuration names is in `config`.
+    /// The files of what was loaded. Files that only a valid configuration names come from `config`.
     pub(super) fn of(loaded: &Loaded, config: Option<&Config>) -> Self {
         let mut files = Self {
             patterns: loaded.patterns.iter().cloned().collect(),
@@ -74,7 +73,7 @@ impl Files {
         files
     }
 
-    /// These and others.
+    /// The union with other files.
     pub(super) fn and(mut self, others: Self) -> Self {
         others
             .named
@@ -88,7 +87,7 @@ impl Files {
         self.named.entry(path.to_owned()).or_insert(name);
     }
 
-    /// Files of secrets and certificates.
+    /// Adds the files of secrets and certificates.
     fn add_settings(&mut self, variables: &Variables, called: impl Fn(&str) -> String) {
         for name in variables.names() {
             if let (Some(entry), Some(path)) = (naming_file(name), variables.get(name))
@@ -108,7 +107,7 @@ impl Files {
         }
     }
 
-    /// All of them, with those that are there now where patterns point.
+    /// All files, including those that currently match the patterns.
     fn now(&self) -> BTreeMap<PathBuf, String> {
         let mut all = self.named.clone();
         let patterns = self.patterns.iter();
@@ -120,8 +119,8 @@ impl Files {
         all
     }
 
-    /// What can be seen of them without reading them.
-    pub(crate) fn look(&self) -> Looks {
+    /// The current metadata of the files.
+    pub(crate) fn look(&self) -> FileMetadata {
         let look = |path: PathBuf| {
             let seen = fs::metadata(&path).ok().map(|file| {
                 let (content, anything) = (
@@ -132,30 +131,30 @@ impl Files {
             });
             (path, seen)
         };
-        Looks(self.now().into_keys().map(look).collect())
+        FileMetadata(self.now().into_keys().map(look).collect())
     }
 
-    /// What is in them.
-    pub(crate) fn contents(&self) -> Contents {
-        self.contents_beside(&Contents::default(), &[])
+    /// The current digests of the files.
+    pub(crate) fn contents(&self) -> FileDigests {
+        self.contents_beside(&FileDigests::default(), &[])
     }
 
-    /// What is in them; as far as it is in `known`, or was `read` as a text, it is taken from there.
+    /// The digests of the files. Takes those that are in `known`, or of files that were `read`, from there instead of reading again.
     pub(super) fn contents_beside(
         &self,
-        known: &Contents,
+        known: &FileDigests,
         read: &[std::sync::Arc<SourceFile>],
-    ) -> Contents {
+    ) -> FileDigests {
         let content = |path: &Path| {
             let text = read.iter().find(|file| file.path == path);
             match (text, known.0.get(path)) {
-                (Some(file), _) => Some(Content::of(file.text.as_bytes())),
+                (Some(file), _) => Some(ContentDigest::of(file.text.as_bytes())),
                 (None, Some((_, known))) => *known,
-                (None, None) => Content::of_file(path),
+                (None, None) => ContentDigest::of_file(path),
             }
         };
         let all = self.now().into_iter();
-        Contents(
+        FileDigests(
             all.map(|(path, name)| {
                 let content = content(&path);
                 (path, (name, content))
@@ -165,8 +164,8 @@ impl Files {
     }
 }
 
-impl Contents {
-    /// What the files are called in which something else is now, or which are only here or only there.
+impl FileDigests {
+    /// The names of files whose content differs, or that exist only in one of the two.
     pub(crate) fn differing<'c>(&'c self, before: &'c Self) -> impl Iterator<Item = &'c str> {
         let new = self.0.iter().filter(|(path, (_, content))| {
             let before = before.0.get(*path);
@@ -178,7 +177,7 @@ impl Contents {
     }
 }
 
-impl Content {
+impl ContentDigest {
     pub(super) fn of(bytes: &[u8]) -> Self {
         let digest = digest::digest(&SHA256, bytes);
         let mut content = [0; 32];
@@ -186,18 +185,18 @@ impl Content {
         Self(content)
     }
 
-    /// What is in a file, if that can be read. A pipe has no content that could be read twice.
+    /// The digest of a file, if it can be read. A pipe has none, because it can be read only once.
     pub(crate) fn of_file(path: &Path) -> Option<Self> {
         if !fs::metadata(path).ok()?.is_file() {
             return None;
         }
         let bytes = named_file::read(path, LONGEST).ok()?;
-        // It may be a secret, which is wiped from memory.
+        // The content may be a secret, so it is wiped from memory.
         Some(Self::of(session::Secret::new(bytes).expose()))
     }
 }
 
-/// The setting that a variable gives by naming a file.
+/// The setting whose value is in the file that this variable names.
 fn naming_file(name: &str) -> Option<&'static Entry> {
     match catalogue::entry(name) {
         Some(entry) => {
@@ -235,10 +234,10 @@ mod tests {
             let content = |(path, text): &(&str, &[u8])| {
                 (
                     PathBuf::from(path),
-                    ((*path).to_owned(), Some(Content::of(text))),
+                    ((*path).to_owned(), Some(ContentDigest::of(text))),
                 )
             };
-            Contents(files.iter().map(content).collect())
+            FileDigests(files.iter().map(content).collect())
         };
         let before = contents(&[("same", b"1"), ("other", b"1"), ("gone", b"1")]);
         let after = contents(&[("same", b"1"), ("other", b"2"), ("new", b"1")]);

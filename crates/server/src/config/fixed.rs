@@ -1,4 +1,4 @@
-//! Settings that count from the start of the process to its end.
+//! Settings that take effect only when the process restarts.
 
 use std::net::SocketAddr;
 
@@ -6,19 +6,19 @@ use session::Secret;
 
 use super::Config;
 
-/// What the process was started with.
+/// The values with which the process was started.
 #[derive(Debug)]
-pub(crate) struct Fixed {
+pub(crate) struct RestartSettings {
     /// The address of the admin listener, as configured.
     admin: SocketAddr,
     has_proxy: bool,
-    /// What requests are taken on, and whether they are redirected there.
+    /// The listener addresses, and whether each redirects to HTTPS.
     listeners: Vec<(SocketAddr, bool)>,
     values: Vec<String>,
 }
 
-impl Fixed {
-    /// The process starts with this configuration.
+impl RestartSettings {
+    /// The values in this configuration.
     pub(crate) fn of(config: &Config) -> Self {
         Self {
             admin: config.admin.listen,
@@ -28,7 +28,7 @@ impl Fixed {
         }
     }
 
-    /// The names of settings that say something else in `config`, and that take effect with the next start.
+    /// The names of settings that differ in `config`, and take effect only after a restart.
     pub(crate) fn differing(&self, config: &Config) -> Vec<&'static str> {
         let mut names: Vec<_> = NAMES
             .into_iter()
@@ -50,13 +50,12 @@ impl Fixed {
         names
     }
 
-    /// Whether a setting counts until the end of the process.
+    /// Whether a setting takes effect only after a restart.
     pub(crate) fn has(name: &str) -> bool {
         NAMES.contains(&name)
     }
 
-    /// Leaves the admin listener its token as long as other machines can reach it, although `config` gives none: it need not
-    /// have one where it would listen from the next start on.
+    /// Keeps the token of the admin listener if `config` has none but other machines can reach the listener. `config` may need none at the address it will use after a restart.
     pub(crate) fn guard_admin(&self, config: &mut Config, token: Option<&Secret>) {
         if config.admin.token.is_none() && !self.admin.ip().is_loopback() {
             config.admin.token = token.cloned();
@@ -76,7 +75,7 @@ fn value(config: &Config, name: &str) -> String {
     setting.map_or_else(String::new, |setting| setting.shown.clone())
 }
 
-/// Listeners are bound, threads started and logs opened once; how the end goes was told to all of them.
+/// Listeners are bound, threads are started and logs are opened only once, and all of them get the drain times at the start.
 const NAMES: [&str; 11] = [
     "ADMIN_LISTEN",
     "AUDIT_LOG",
@@ -148,7 +147,7 @@ mod tests {
     fn every_setting_of_the_process_is_fixed_or_live() {
         let of_process = catalogue::entries().filter(|entry| entry.scope == Scope::Process);
         let mut unknown: Vec<_> = of_process.map(|entry| entry.name).collect();
-        unknown.retain(|name| !Fixed::has(name) && !LIVE.contains(name));
+        unknown.retain(|name| !RestartSettings::has(name) && !LIVE.contains(name));
         assert_eq!(unknown, [""; 0]);
         assert!(NAMES.iter().all(|name| catalogue::entry(name).is_some()));
     }
@@ -172,7 +171,7 @@ mod tests {
         ];
         for (started, has_token) in [(&exposed[..], true), (&local[..], false)] {
             let mut next = config(&local);
-            Fixed::of(&config(started)).guard_admin(&mut next, Some(&token));
+            RestartSettings::of(&config(started)).guard_admin(&mut next, Some(&token));
             assert_eq!(next.admin.token.is_some(), has_token);
         }
     }
@@ -181,7 +180,7 @@ mod tests {
     fn what_differs_is_named() {
         let (decides, proxies) = (("AUTH_LISTEN", ":9091"), ("UPSTREAM", "http://a:1"));
         let started = config(&[decides]);
-        let fixed = Fixed::of(&started);
+        let fixed = RestartSettings::of(&started);
         assert_eq!(fixed.differing(&started), [""; 0]);
         assert_eq!(fixed.differing(&config(&[decides, proxies])), ["LISTEN"]);
         let other = config(&[("AUTH_LISTEN", ":9092"), ("DRAIN_DELAY", "7")]);

@@ -1,4 +1,4 @@
-//! Folders that are services: where they are, and how their files are sent.
+//! Services that are folders: where they are, and how their files are served.
 
 use std::fs;
 use std::io;
@@ -10,45 +10,45 @@ use http::HeaderValue;
 use super::place::Place;
 use super::raw::Reader;
 
-/// A folder whose files are sent.
+/// A folder whose files are served.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FolderSettings {
-    /// Where it is. It was there when the configuration was read.
+    /// Its path. It existed when the configuration was read.
     pub(crate) path: PathBuf,
-    /// How long the disk may take.
+    /// The timeout for the disk.
     pub(crate) timeout: Duration,
-    /// How files are sent.
+    /// How its files are served.
     pub(crate) options: FolderOptions,
 }
 
-/// How the files of a folder are sent.
+/// How the files of a folder are served.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct FolderOptions {
-    /// The file below the folder that is sent in place of pages that are not there.
+    /// The file to send for pages that do not exist.
     pub(crate) fallback: Option<PathBuf>,
-    /// The pages that say that something is not there, or went wrong.
+    /// The folder's own error pages.
     pub(crate) error_pages: Option<ErrorPages>,
-    /// What caches may do with files.
+    /// The `Cache-Control` header of its files.
     pub(crate) cache_control: CacheControl,
-    /// Whether `/.well-known/` is sent, although its name begins with a dot.
+    /// Whether `/.well-known/` is served, although its name begins with a dot.
     pub(crate) well_known: bool,
 }
 
-/// Files below a folder, one for every status or one for all.
+/// Error pages below a folder: one file per status, or one for all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ErrorPages(String);
 
-/// What caches may do with files.
+/// The values of `Cache-Control` for files.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CacheControl {
-    /// On routes that everybody may enter.
+    /// On public routes.
     pub(crate) public: HeaderValue,
-    /// On routes that demand a session: no shared cache keeps anything.
+    /// On routes that require a session, where shared caches must not store anything.
     pub(crate) protected: HeaderValue,
 }
 
 impl FolderSettings {
-    /// The folder that a service's address names, if it names one: `dir:./public`, from the file that says it.
+    /// The folder in a service's address, if it is one, such as `dir:./public`. A relative path is relative to the file that contains it.
     pub(super) fn located(text: &str, place: Option<&Place>) -> Option<Result<PathBuf, String>> {
         let path = text.strip_prefix(PREFIX)?;
         Some(located(path, place))
@@ -56,7 +56,7 @@ impl FolderSettings {
 }
 
 impl FolderOptions {
-    /// What the environment and the top level say of the folder at this path.
+    /// Reads the settings of the top level for the folder at this path.
     pub(super) fn read(reader: &mut Reader<'_>, folder: &Path) -> Self {
         let fallback = |text: &str| file_in(folder, text);
         let error_pages = |text: &str| ErrorPages::read(folder, text);
@@ -72,9 +72,9 @@ impl FolderOptions {
 }
 
 impl ErrorPages {
-    /// The pages of the folder at this path, as a service says it.
+    /// Reads the error pages of the folder at this path.
     pub(super) fn read(folder: &Path, text: &str) -> Result<Self, String> {
-        // This one is needed for certain; the others are taken where they are there.
+        // The page for 404 must exist; the others are optional.
         let not_found = text.replace(STATUS, "404");
         file_in(folder, &not_found)?;
         Ok(Self(text.trim_start_matches('/').to_owned()))
@@ -87,9 +87,9 @@ impl ErrorPages {
 }
 
 impl CacheControl {
-    /// From the words of `Cache-Control` (RFC 9111 §5.2.2).
+    /// Reads directives of `Cache-Control` (RFC 9111 §5.2.2).
     pub(super) fn read(text: &str) -> Result<Self, String> {
-        let help = "give words of Cache-Control, such as `max-age=3600` or `no-store`";
+        let help = "give directives of Cache-Control, such as `max-age=3600` or `no-store`";
         let words: Vec<_> = text.split(',').map(str::trim).collect();
         if !words.iter().all(|word| is_directive(word)) {
             return Err(help.to_owned());
@@ -109,8 +109,7 @@ impl CacheControl {
     }
 }
 
-/// A copy may be kept, and is asked about each time: so whoever has signed out sees no page any more, and a new version counts at
-/// once.
+/// Caches may store files but must revalidate them each time, so that signed-out users see no pages and new versions appear at once.
 impl Default for CacheControl {
     fn default() -> Self {
         Self {
@@ -140,18 +139,18 @@ fn located(path: &str, place: Option<&Place>) -> Result<PathBuf, String> {
         },
         Some(Place::Variable(_)) | None => PathBuf::from(path),
     };
-    // `./` says where it begins, and is nothing that anybody wants to read again.
+    // Drop `./` from paths shown to people.
     let path: PathBuf = path.components().collect();
     let shown = path.display();
     match fs::metadata(path.join(".")).map_err(|error| (error.kind(), error)) {
         Ok(_) => Ok(path),
         Err((io::ErrorKind::NotFound, _)) => Err(format!("there is no folder {shown}")),
         Err((io::ErrorKind::NotADirectory, _)) => Err(format!("{shown} is a file, not a folder")),
-        Err((_, error)) => Err(format!("the folder {shown} cannot be entered: {error}")),
+        Err((_, error)) => Err(format!("the folder {shown} cannot be opened: {error}")),
     }
 }
 
-/// A file below a folder, by its path with or without a slash at the beginning.
+/// Checks the path of a file below a folder, with or without a leading slash.
 pub(super) fn file_in(folder: &Path, text: &str) -> Result<PathBuf, String> {
     let file = Path::new(text.trim_start_matches('/'));
     let is_normal = |component| matches!(component, Component::Normal(_));
@@ -160,7 +159,7 @@ pub(super) fn file_in(folder: &Path, text: &str) -> Result<PathBuf, String> {
     }
     match fs::metadata(folder.join(file)) {
         Ok(found) if found.is_file() => Ok(file.to_owned()),
-        Ok(_) => Err(format!("{} is no file", folder.join(file).display())),
+        Ok(_) => Err(format!("{} is not a file", folder.join(file).display())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(format!("there is no file {}", folder.join(file).display()))
         }
@@ -171,10 +170,10 @@ pub(super) fn file_in(folder: &Path, text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// How a folder is told from the URL of a server.
+/// The prefix that marks a folder, to distinguish it from the URL of a server.
 pub(crate) const PREFIX: &str = "dir:";
 
-/// Where the status stands in the name of an error page.
+/// The placeholder for the status in the path of an error page.
 const STATUS: &str = "{status}";
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use client_tls::named_file;
 
 /// What the bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum SecretForm {
     /// A key of any bytes.
     Bytes,
     /// Several secrets in one text, which are looked at one by one.
@@ -73,7 +73,7 @@ impl Given {
         source: impl Into<String>,
         secret: Secret,
         cut: bool,
-        content: Content,
+        content: SecretForm,
     ) -> Self {
         let oddities = oddities(secret.expose(), cut, content);
         Self {
@@ -85,7 +85,7 @@ impl Given {
     }
 
     /// Reads a secret from a file, without one newline at its end.
-    pub(super) fn read(source: &str, path: &Path, content: Content) -> io::Result<Self> {
+    pub(super) fn read(source: &str, path: &Path, content: SecretForm) -> io::Result<Self> {
         let bytes = Secret::new(named_file::read(path, LONGEST_FILE)?);
         let secret = Secret::new(without_final_newline(bytes.expose()));
         let cut = secret.len() < bytes.len();
@@ -254,11 +254,11 @@ impl Blank {
     }
 }
 
-fn oddities(bytes: &[u8], cut: bool, content: Content) -> Vec<Oddity> {
+fn oddities(bytes: &[u8], cut: bool, content: SecretForm) -> Vec<Oddity> {
     if is_utf16(bytes) {
         return vec![Oddity::Utf16];
     }
-    if content == Content::Bytes && (str::from_utf8(bytes).is_err() || bytes.contains(&0)) {
+    if content == SecretForm::Bytes && (str::from_utf8(bytes).is_err() || bytes.contains(&0)) {
         return Vec::new();
     }
     if bytes.contains(&0) {
@@ -269,15 +269,15 @@ fn oddities(bytes: &[u8], cut: bool, content: Content) -> Vec<Oddity> {
     };
     let found = of_text(text, cut);
     match content {
-        Content::Bytes | Content::Text => found,
+        SecretForm::Bytes | SecretForm::Text => found,
         // Blanks around a list, and what stands at the ends of its entries, are looked at elsewhere.
-        Content::List => {
+        SecretForm::List => {
             let counts = |oddity: &Oddity| {
                 matches!(oddity, Oddity::ByteOrderMark | Oddity::Quoted(_)) || oddity.is_fatal()
             };
             found.into_iter().filter(counts).collect()
         }
-        Content::Url => found
+        SecretForm::Url => found
             .into_iter()
             .filter(|oddity| oddity.is_fatal())
             .collect(),
@@ -425,7 +425,7 @@ mod tests {
     use super::*;
 
     fn given(source: &str, bytes: &[u8], cut: bool) -> Given {
-        Given::new(source, Secret::new(bytes), cut, Content::Text)
+        Given::new(source, Secret::new(bytes), cut, SecretForm::Text)
     }
 
     fn oddity(bytes: impl AsRef<[u8]>) -> String {
@@ -519,7 +519,7 @@ mod tests {
             let flaw = given("X", text, false).flaw();
             assert!(flaw.is_some_and(|flaw| flaw.contains(word)), "{word}");
         }
-        let key = Given::new("X", Secret::new(b"ab\0c\xff"), false, Content::Bytes);
+        let key = Given::new("X", Secret::new(b"ab\0c\xff"), false, SecretForm::Bytes);
         assert_eq!((key.flaw(), key.oddity()), (None, None));
     }
 

@@ -1,21 +1,21 @@
-//! A host as people write it: a name, or an address with or without brackets, with or without a port.
+//! Parses a host with an optional port: a name, or an IP address with or without brackets.
 
 use std::net::Ipv6Addr;
 
-/// A host, and the port that stands behind it.
+/// A host with an optional port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Host {
-    /// A name or an address. One of IPv6 has no brackets.
+    /// A name or an address; an IPv6 address has no brackets.
     pub(super) name: String,
-    /// `None` where none was given.
+    /// `None` if none was given.
     pub(super) port: Option<u16>,
 }
 
 impl Host {
-    /// Reads `db`, `db:5432`, `10.0.0.1`, `::1`, `[::1]` or `[::1]:5432`. A zone (`fe80::1%eth0`) belongs to the address.
+    /// Reads `db`, `db:5432`, `10.0.0.1`, `::1`, `[::1]` or `[::1]:5432`. A zone (`fe80::1%eth0`) is part of the address.
     ///
     /// # Errors
-    /// When it is none of these. The error repeats nothing of it.
+    /// If the text is none of these. The error does not repeat it.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         if is_ipv6(text) {
             return Ok(Self {
@@ -62,7 +62,7 @@ fn port_number(text: &str) -> Result<u16, &'static str> {
     text.parse()
         .ok()
         .filter(|port| *port > 0)
-        .ok_or("what stands behind its last colon is no port")
+        .ok_or("the text after the last colon is not a port")
 }
 
 const MALFORMED: &str =

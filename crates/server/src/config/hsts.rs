@@ -1,11 +1,11 @@
-//! `Strict-Transport-Security` (RFC 6797 §6.1).
+//! Parses `HSTS`, the value of `Strict-Transport-Security` (RFC 6797 §6.1).
 
 use http::HeaderValue;
 
 /// Reads the value of the field, such as `max-age=31536000; includeSubDomains; preload`.
 ///
 /// # Errors
-/// What is wrong with it, and what to write.
+/// The problem, and what to write instead.
 pub(super) fn parse(text: &str) -> Result<HeaderValue, String> {
     let mut max_age = None;
     let (mut has_subdomains, mut has_preload) = (false, false);
@@ -23,7 +23,7 @@ pub(super) fn parse(text: &str) -> Result<HeaderValue, String> {
             "" => {}
             _ => {
                 return Err(format!(
-                    "`{directive}` is none of max-age=SECONDS, includeSubDomains and preload"
+                    "`{directive}` is unknown; the directives are max-age=SECONDS, includeSubDomains and preload"
                 ));
             }
         }
@@ -31,7 +31,7 @@ pub(super) fn parse(text: &str) -> Result<HeaderValue, String> {
     let max_age = max_age.ok_or("it has no max-age; a year is max-age=31536000")?;
     if has_preload && !(has_subdomains && max_age >= YEAR) {
         // https://hstspreload.org/#submission-requirements
-        return Err("browsers take `preload` only beside includeSubDomains and a max-age of a year, 31536000".to_owned());
+        return Err("browsers accept `preload` only with includeSubDomains and a max-age of at least a year, 31536000".to_owned());
     }
     let mut value = format!("max-age={max_age}");
     if has_subdomains {

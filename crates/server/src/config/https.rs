@@ -1,4 +1,4 @@
-//! What is demanded and promised of HTTPS, and what is odd about that.
+//! Reads the settings of HTTPS (`HSTS`, `REQUIRE_HTTPS`), and checks them against the listeners.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -7,22 +7,22 @@ use http::HeaderValue;
 
 use super::hsts;
 use super::listeners::ListenerSettings;
-use super::origin::{AskedHost, Origin};
+use super::origin::{Origin, RequestHost};
 use super::raw::Reader;
 
-/// What is demanded and promised of HTTPS.
+/// HSTS, whether HTTPS is required, and the gate's own origins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HttpsSettings {
-    /// `Strict-Transport-Security` of answers over HTTPS.
+    /// The `Strict-Transport-Security` header of responses over HTTPS.
     pub(crate) hsts: Option<HeaderValue>,
-    /// Whether requests that did not come by HTTPS are refused.
+    /// Whether requests that did not arrive over HTTPS are refused.
     pub(crate) is_required: bool,
-    /// The origins under which this gate is known.
+    /// The origins of this gate, from `PUBLIC_URL`.
     origins: Vec<Origin>,
 }
 
 impl HttpsSettings {
-    /// Reads `HSTS` and `REQUIRE_HTTPS`, and looks at `PUBLIC_URL`, of which another reader tells what is wrong.
+    /// Reads `HSTS` and `REQUIRE_HTTPS`, and peeks at `PUBLIC_URL`, whose problems are reported elsewhere.
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let hsts = reader.read("HSTS", hsts::parse);
         let is_required = reader.switch("REQUIRE_HTTPS", false);
@@ -35,9 +35,8 @@ impl HttpsSettings {
         }
     }
 
-    /// Where a request without TLS for this host is to go, by `PUBLIC_URL`: scheme, host and port. A request without a host
-    /// goes to the only origin.
-    pub(crate) fn origin(&self, asked: Option<&AskedHost>) -> Option<String> {
+    /// The origin in `PUBLIC_URL` to which a request without TLS for this host is redirected: scheme, host and port. A request without a host goes to the only origin.
+    pub(crate) fn origin(&self, asked: Option<&RequestHost>) -> Option<String> {
         let mut secure = self.origins.iter().filter(|origin| origin.is_https());
         match asked {
             Some(asked) => secure.find_map(|origin| origin.text_for_host(asked)),
@@ -48,7 +47,7 @@ impl HttpsSettings {
         }
     }
 
-    /// The names of a certificate that is made for this gate: what it is called, and how it is reached.
+    /// The names for a self-signed certificate of this gate: its hostnames, and localhost.
     pub(crate) fn names(&self, address: IpAddr) -> Vec<String> {
         let own = (!address.is_unspecified()).then(|| address.to_string());
         let mut names: Vec<_> = self.origins.iter().map(Origin::host_pattern).collect();
@@ -59,7 +58,7 @@ impl HttpsSettings {
         names
     }
 
-    /// What is allowed and deserves a loud word. `has_proxies` says that there are proxies in front whose word counts.
+    /// Warnings about valid but risky settings. `has_proxies` says that there are trusted proxies.
     pub(super) fn doubts(&self, listeners: &[ListenerSettings], has_proxies: bool) -> Vec<String> {
         let speaks_tls = listeners.iter().any(|listener| listener.tls.is_some());
         let mut doubts = Vec::new();
@@ -74,7 +73,8 @@ impl HttpsSettings {
             }
         }
         if self.hsts.is_some() && !speaks_tls && !has_proxies {
-            doubts.push("HSTS has no effect: nothing comes by HTTPS without TLS_CERT_FILE, and TRUSTED_PROXIES names no proxy that could say so".to_owned());
+            doubts.push("HSTS has no effect: TLS_CERT_FILE is not set, and there are no TRUSTED_PROXIES that could \
+                 terminate TLS".to_owned());
         }
         let is_plain = |origin: &&Origin| !origin.is_https();
         if let Some(plain) = self.origins.iter().find(is_plain)
@@ -84,12 +84,14 @@ impl HttpsSettings {
                 .all(|listener| listener.tls.is_some() || listener.redirects)
         {
             let host = plain.host_pattern();
-            doubts.push(format!("PUBLIC_URL says http:// for `{host}`, and every listener speaks HTTPS; write https://"));
+            doubts.push(format!(
+                "PUBLIC_URL has http:// for `{host}`, but every listener uses HTTPS; write https://"
+            ));
         }
         doubts
     }
 
-    /// Names what has no chance to work.
+    /// Reports combinations that cannot work.
     pub(super) fn check(
         &self,
         reader: &mut Reader<'_>,
@@ -98,7 +100,7 @@ impl HttpsSettings {
     ) {
         let speaks_tls = listeners.iter().any(|listener| listener.tls.is_some());
         let redirects = listeners.iter().find(|listener| listener.redirects);
-        // A listener whose certificate cannot be used is to speak TLS too, and that it does not is said already.
+        // A listener with an invalid certificate is meant to use TLS too, and is reported already.
         let is_tls_wrong = reader.problems.iter().any(|problem| {
             let name = &problem.name;
             name == "TLS" || name.starts_with("TLS_") || name.starts_with("ACME_")
@@ -108,17 +110,17 @@ impl HttpsSettings {
             && !speaks_tls
             && !self.origins.iter().any(Origin::is_https)
         {
-            let what = "there is nowhere to send anybody to: set TLS_CERT_FILE, or PUBLIC_URL with the https:// origins of a \
-                        proxy in front";
+            let what = "there is no HTTPS address to redirect to: set TLS_CERT_FILE, or set PUBLIC_URL to the https:// \
+                 origins of a proxy in front of the gate";
             reader.problem(redirect.name, what);
         }
         if self.is_required && !speaks_tls && !has_proxies && !listeners.is_empty() {
-            let what = "every request would be refused: set TLS_CERT_FILE, or name the proxy in front that speaks TLS in \
-                        TRUSTED_PROXIES";
+            let what = "every request would be refused: set TLS_CERT_FILE, or add the proxy that terminates TLS to \
+                 TRUSTED_PROXIES";
             reader.problem("REQUIRE_HTTPS", what);
         }
     }
 }
 
-/// What the start says of a listener that lets others read sessions.
+/// The warning about a listener whose traffic can be read on the network.
 pub(crate) const IN_THE_CLEAR: &str = "sessions travel in the clear";

@@ -1,13 +1,13 @@
-//! Which users may enter, what is written about them, and which claim names them.
+//! Reads which users may enter, which of their e-mail addresses and groups are passed on, and which claim has their id.
 
 use gate::{ClaimPath, EmailHeader, Groups, GroupsSource, IdentityRules};
 
 use super::raw::Reader;
-use super::rules::Columns;
+use super::rules::RuleColumns;
 use super::sessions::SessionFormat;
 use stores::{self, Column};
 
-/// The rules about people: `EMAIL_HEADER` and `ALLOW_ANONYMOUS`.
+/// Reads the rules about users: `EMAIL_HEADER` and `ALLOW_ANONYMOUS`.
 pub(super) fn rules(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> IdentityRules {
     let words = [
         ("verified", EmailHeader::Verified),
@@ -16,8 +16,8 @@ pub(super) fn rules(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Iden
     let email = reader.choice("EMAIL_HEADER", EmailHeader::Verified, &words);
     if email == EmailHeader::Always {
         warnings.push(
-            "EMAIL_HEADER is `always`: an e-mail address that nobody has verified is written as identity, so where \
-             sign-up is open, anybody can be somebody else to a service that knows its users by address"
+            "EMAIL_HEADER is `always`: services receive unverified e-mail addresses. If anybody can sign up, they can \
+             impersonate others to a service that identifies users by e-mail address"
                 .to_owned(),
         );
     }
@@ -28,7 +28,7 @@ pub(super) fn rules(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Iden
     }
 }
 
-/// Where the groups of a user are, as far as the settings say it.
+/// Where a user's groups are found, according to the settings.
 #[derive(Debug)]
 pub(super) struct RawGroups {
     source: RawGroupsSource,
@@ -42,8 +42,8 @@ enum RawGroupsSource {
 }
 
 impl RawGroups {
-    /// The groups, where somebody has use for them: what they are read from is asked for from now on.
-    pub(super) fn used(self, reader: &mut Reader<'_>, columns: &mut Columns) -> Groups {
+    /// Resolves the groups if a route uses them; the claim or column is read with every session from now on.
+    pub(super) fn used(self, reader: &mut Reader<'_>, columns: &mut RuleColumns) -> Groups {
         let source = match self.source {
             RawGroupsSource::Claim(claim) => {
                 if let Err(what) = columns.claim_of_setting(&claim) {
@@ -65,17 +65,16 @@ impl RawGroups {
     }
 }
 
-/// Where the groups of a user are: `GROUPS_CLAIM`, or `GROUPS_COLUMN`.
+/// Reads where a user's groups are found: `GROUPS_CLAIM` or `GROUPS_COLUMN`.
 pub(super) fn groups(reader: &mut Reader<'_>) -> Option<RawGroups> {
     let separator = reader.parsed("GROUPS_SEPARATOR", ",".to_owned(), "a text");
     let claim = reader.read("GROUPS_CLAIM", |text| {
-        ClaimPath::new(text)
-            .ok_or("give the names of members with a dot between them, such as `user.groups`")
+        ClaimPath::new(text).ok_or("write the path of the claim with dots, such as `user.groups`")
     });
     let column = reader.read("GROUPS_COLUMN", Column::parse);
     let source = match (claim, column) {
         (None, None) => {
-            let why = "neither GROUPS_CLAIM nor GROUPS_COLUMN says where groups are";
+            let why = "neither GROUPS_CLAIM nor GROUPS_COLUMN is set";
             reader.idle("GROUPS_SEPARATOR", why);
             return None;
         }
@@ -92,7 +91,7 @@ pub(super) fn groups(reader: &mut Reader<'_>) -> Option<RawGroups> {
     })
 }
 
-/// What to say where guests are refused and the database is not asked who is one.
+/// The warning if anonymous users are refused but the database does not tell who is one.
 pub(super) fn unknown_guests(
     rules: &IdentityRules,
     stores: Option<&stores::Settings>,
@@ -100,22 +99,22 @@ pub(super) fn unknown_guests(
     let tables = stores?.database.as_ref()?.sessions.as_ref()?;
     let unknown = !rules.allow_anonymous && tables.standing.anonymous.is_none();
     unknown.then(|| {
-        "ALLOW_ANONYMOUS is off, and no column says who is a guest: sessions that are looked up in the database count as \
-         those of users; name the column in USER_ANONYMOUS_FIELD"
+        "ALLOW_ANONYMOUS is off, but no column shows which users are anonymous, so sessions from the database are never \
+         refused for it; set USER_ANONYMOUS_FIELD"
             .to_owned()
     })
 }
 
-/// The claims that say who the user is, in place of `sub`.
+/// The claims with the user's id, where it is not `sub`.
 #[derive(Debug)]
 pub(super) struct SubjectClaims {
-    /// Of sealed and signed sessions.
+    /// The claim of sessions in cookies.
     pub(super) session: Option<String>,
-    /// Of signed tokens.
+    /// The claim of bearer tokens.
     pub(super) bearer: Option<String>,
 }
 
-/// `SUBJECT_CLAIM`, and `BEARER_SUBJECT_CLAIM`, which is the same unless it says otherwise.
+/// Reads `SUBJECT_CLAIM`, and `BEARER_SUBJECT_CLAIM`, which defaults to it.
 pub(super) fn subject_claims(
     reader: &mut Reader<'_>,
     format: SessionFormat,
@@ -136,7 +135,7 @@ pub(super) fn subject_claims(
     };
     if session.is_some() && !has_claims && !(has_tokens && own.is_none()) {
         warnings.push(format!(
-            "{SUBJECT} has no effect: sessions of this SESSION_FORMAT name their user by the id in the app's table"
+            "{SUBJECT} has no effect: sessions of this SESSION_FORMAT always contain the id from the app's user table"
         ));
     }
     if own.is_some() && !has_tokens {
@@ -152,15 +151,15 @@ pub(super) fn subject_claims(
 
 fn subject_claim(text: &str) -> Result<String, &'static str> {
     if NEVER_WHO.contains(&text) {
-        return Err("this claim says something else than who the user is");
+        return Err("this claim does not identify a user");
     }
     if text.trim() != text || text.contains(char::is_control) {
-        return Err("a blank before or after the name would be a part of it; remove it");
+        return Err("spaces before or after the name would be part of it; remove them");
     }
     Ok(text.to_owned())
 }
 
-/// The claims that are read for what they say of times, of the token, or of a user who is named elsewhere.
+/// Claims with other meanings: times, properties of the token, or properties of a user identified elsewhere.
 const NEVER_WHO: [&str; 10] = [
     "aud",
     "email_verified",

@@ -1,8 +1,5 @@
-//! Settings that are given and cannot have an effect.
-//!
-//! Silence about them is how somebody believes for a year that a database is asked. Each is named at start-up and by
-//! `check-config`; the start goes on, because platforms and other programs put variables of these names into the same
-//! environment.
+//! Warnings about settings that are set but cannot have an effect.
+//! Without them an operator could believe for a year that the gate checks users in a database. Each setting is reported at start-up and by `check-config`. They are not errors, because platforms and other programs set variables with these names in the same environment.
 
 use std::time::Duration;
 
@@ -14,59 +11,59 @@ use super::realm::RealmReading;
 use super::sessions::SessionFormat;
 use stores::{self, MemorySettings};
 
-/// What a configuration uses, as far as settings depend on it.
+/// The features that a configuration uses, on which the effect of settings depends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Uses {
     /// There is a service to forward to.
     pub(super) upstream: bool,
     /// That service is a folder.
     pub(super) folder: bool,
-    /// TLS is spoken with that service.
+    /// The gate uses TLS with that service.
     pub(super) upstream_tls: bool,
-    /// Decisions are asked for at a Unix socket.
+    /// Calling proxies ask for decisions at a Unix socket.
     pub(super) socket: bool,
-    /// People are sent somewhere to sign in.
+    /// Browsers are redirected to a sign-in page.
     pub(super) sign_in: bool,
-    /// The gate's own names are needed for something else than that.
+    /// The gate's own hostnames are needed for something other than sign-in.
     pub(super) own_names: bool,
-    /// Certificates are ordered.
+    /// Certificates are ordered by ACME.
     pub(super) acme: bool,
-    /// Limits are counted in Redis.
+    /// Rates are counted in Redis.
     pub(super) limits_in_redis: bool,
-    /// Certificates are kept in the database, whatever else is.
+    /// ACME certificates are stored in the database.
     pub(super) acme_in_database: bool,
-    /// Revocations are kept somewhere.
+    /// There is a store of revocations.
     pub(super) revocations: bool,
-    /// That is in the database, whatever else is.
+    /// Revocations are stored in the database.
     pub(super) revocations_in_database: bool,
-    /// That is in Redis, whatever else is.
+    /// Revocations are stored in Redis.
     pub(super) revocations_in_redis: bool,
-    /// Requests may pass by the bypass.
+    /// The bypass is on.
     pub(super) bypass: bool,
     /// Which sessions are recognized.
     pub(super) format: SessionFormat,
-    /// Cookies of Auth.js or NextAuth count, because there is a secret for them or none is needed.
+    /// Cookies of Auth.js or NextAuth are recognized, because there is a secret for them or none is needed.
     pub(super) authjs: bool,
-    /// Cookies of Better Auth count.
+    /// Cookies of Better Auth are recognized.
     pub(super) better_auth: bool,
-    /// Sessions that are looked up.
+    /// How sessions are looked up, if they are.
     pub(super) lookups: Option<SessionLookups>,
     /// Users are looked up.
     pub(super) users: bool,
-    /// A PostgreSQL, or a SQLite file, is asked.
-    pub(super) database: Option<Database>,
-    /// There is a Redis.
+    /// The kind of database that is queried, if one is.
+    pub(super) database: Option<DatabaseKind>,
+    /// Users or sessions are looked up in Redis.
     pub(super) redis: bool,
-    /// What answers may be remembered in memory.
+    /// The settings of the cache in memory.
     pub(super) memory: MemorySettings,
-    /// What changes is heard of, at least of some of it.
+    /// The gate is notified of changes, at least of some.
     pub(super) hears: bool,
-    /// Signed tokens are accepted.
+    /// Bearer tokens are accepted.
     pub(super) bearer: bool,
 }
 
 impl Uses {
-    /// What a realm has use for, and nothing beside it.
+    /// The features that one realm uses.
     pub(super) fn of(realm: &RealmReading) -> Self {
         let has_cookies = |of_better_auth: bool| {
             let is_one =
@@ -109,10 +106,10 @@ fn hears(stores: &stores::Settings) -> bool {
         || database.is_some_and(|database| database.listen.is_some())
 }
 
-fn database_kind(stores: &stores::Settings) -> Option<Database> {
+fn database_kind(stores: &stores::Settings) -> Option<DatabaseKind> {
     Some(match stores.database.as_ref()?.url {
-        stores::DatabaseUrl::Postgres(_) => Database::Postgres,
-        stores::DatabaseUrl::Sqlite(_) => Database::Sqlite,
+        stores::DatabaseUrl::Postgres(_) => DatabaseKind::Postgres,
+        stores::DatabaseUrl::Sqlite(_) => DatabaseKind::Sqlite,
     })
 }
 
@@ -122,17 +119,17 @@ const NO_MEMORY: MemorySettings = MemorySettings {
     bytes: 0,
 };
 
-/// The kind of database that is asked.
+/// The kind of database that is queried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Database {
+pub(super) enum DatabaseKind {
     Postgres,
     Sqlite,
 }
 
-/// Settings, when they have no effect, and why.
-type Rule = (&'static [&'static str], fn(&Uses) -> bool, &'static str);
+/// Names of settings, a test whether they have no effect, and the reason for the warning.
+type UnusedRule = (&'static [&'static str], fn(&Uses) -> bool, &'static str);
 
-/// Names every setting that is given and has no effect.
+/// Warns about every setting that is set but has no effect.
 pub(super) fn name_them(reader: &mut Reader<'_>, uses: &Uses) {
     for (names, has_no_effect, why) in RULES {
         if has_no_effect(uses) {
@@ -141,25 +138,31 @@ pub(super) fn name_them(reader: &mut Reader<'_>, uses: &Uses) {
             }
         }
     }
-    if uses.database == Some(Database::Postgres) {
+    if uses.database == Some(DatabaseKind::Postgres) {
         for (theirs, ours) in OF_LIBPQ {
             let why = format!(
-                "only programs that use libpq read it; give {ours}, or write it into DATABASE_URL"
+                "only programs that use libpq read it; set {ours}, or add it to DATABASE_URL"
             );
             reader.idle(theirs, &why);
         }
         for (theirs, ours) in BESIDE_POSTGRES {
-            reader.idle(theirs, &format!("it is no setting of ours; {ours}"));
+            reader.idle(
+                theirs,
+                &format!("it is not a setting of sessiongate; {ours}"),
+            );
         }
     }
     if uses.redis {
         for (theirs, ours) in BESIDE_REDIS {
-            reader.idle(theirs, &format!("it is no setting of ours; {ours}"));
+            reader.idle(
+                theirs,
+                &format!("it is not a setting of sessiongate; {ours}"),
+            );
         }
     }
 }
 
-/// Every setting that is not always read.
+/// The names of all settings that are not always read.
 pub(super) fn names() -> Vec<&'static str> {
     RULES
         .iter()
@@ -174,7 +177,7 @@ impl Uses {
         self.users || self.lookups.is_some()
     }
 
-    /// Whether there is a cache in Redis, beside the sessions that Better Auth keeps there.
+    /// Whether there is a cache in Redis, not counting sessions that Better Auth stores there.
     fn redis_cache(&self) -> bool {
         let sessions_in_database = self
             .lookups
@@ -182,14 +185,14 @@ impl Uses {
         self.redis && (self.users || sessions_in_database)
     }
 
-    /// Whether there is any memory, of what is heard or of what is not, or a cache in Redis.
+    /// Whether anything is cached, in memory or in Redis.
     fn remembers(&self) -> bool {
         let has_room = self.memory.entries > 0 && self.memory.bytes > 0;
         let in_memory = has_room && (self.hears || !self.memory.ttl.is_zero());
         in_memory || self.redis_cache()
     }
 
-    /// Whether sessions have claims of their own.
+    /// Whether sessions in cookies of Auth.js or NextAuth, which have claims of their own, are accepted.
     fn authjs_cookies(&self) -> bool {
         match self.format {
             SessionFormat::Auto
@@ -201,7 +204,7 @@ impl Uses {
     }
 }
 
-const RULES: &[Rule] = &[
+const RULES: &[UnusedRule] = &[
     (
         &[
             "ACME_DOMAINS",
@@ -212,7 +215,7 @@ const RULES: &[Rule] = &[
             "ACME_CHALLENGE",
         ],
         |uses| !uses.acme,
-        "no certificate is ordered without TLS=acme",
+        "certificates are ordered only with TLS=acme",
     ),
     (
         &[
@@ -241,7 +244,7 @@ const RULES: &[Rule] = &[
             "VIA",
         ],
         |uses| !uses.upstream,
-        "nothing is forwarded without UPSTREAM; the proxy that asks for decisions does that",
+        "UPSTREAM is not set, so the gate forwards nothing; the calling proxy does that",
     ),
     (
         &["UPSTREAM_CA_FILE"],
@@ -256,7 +259,7 @@ const RULES: &[Rule] = &[
             "FOLDER_WELL_KNOWN",
         ],
         |uses| !uses.folder,
-        "UPSTREAM names no folder, such as dir:/srv/www",
+        "UPSTREAM is not a folder such as dir:/srv/www",
     ),
     (
         &[
@@ -266,22 +269,22 @@ const RULES: &[Rule] = &[
             "FORWARD_SESSION_COOKIE",
         ],
         |uses| uses.folder,
-        "UPSTREAM names a folder, which nobody connects to",
+        "UPSTREAM is a folder, so there are no connections to it",
     ),
     (
         &["AUTH_SOCKET_MODE"],
         |uses| !uses.socket,
-        "AUTH_LISTEN names no Unix socket",
+        "AUTH_LISTEN is not a Unix socket",
     ),
     (
         &["PUBLIC_URL"],
         |uses| !uses.sign_in && !uses.own_names,
-        "nobody is sent to sign in without SIGN_IN_URL, so nobody needs a way back",
+        "SIGN_IN_URL is not set, so nobody is redirected to sign in",
     ),
     (
         &["SIGN_IN_CALLBACK_PARAMETER"],
         |uses| !uses.sign_in,
-        "nobody is sent to sign in without SIGN_IN_URL, so nobody needs a way back",
+        "SIGN_IN_URL is not set, so nobody is redirected to sign in",
     ),
     (
         &["BYPASS_HEADER_VALUE"],
@@ -298,8 +301,8 @@ const RULES: &[Rule] = &[
             "POSTGRES_SSLMODE",
             "LISTEN_DATABASE_URL",
         ],
-        |uses| uses.database == Some(Database::Sqlite),
-        "DATABASE_URL names a SQLite file",
+        |uses| uses.database == Some(DatabaseKind::Sqlite),
+        "DATABASE_URL is a SQLite file",
     ),
     (
         &[
@@ -314,12 +317,14 @@ const RULES: &[Rule] = &[
             "POSTGRES_SSLMODE",
         ],
         |uses| uses.database.is_none() && !uses.acme_in_database && !uses.revocations_in_database,
-        "no database is asked; ENABLE_DB_CHECK=true looks users up, SESSION_SCHEMA or SESSION_FORMAT sessions",
+        "no database is used; set ENABLE_DB_CHECK=true to look up users, or SESSION_SCHEMA or SESSION_FORMAT to look up \
+         sessions",
     ),
     (
         &["LISTEN_DATABASE_URL", "USER_TABLE", "USER_ID_FIELD"],
         |uses| uses.database.is_none(),
-        "no database is asked; ENABLE_DB_CHECK=true looks users up, SESSION_SCHEMA or SESSION_FORMAT sessions",
+        "no database is used; set ENABLE_DB_CHECK=true to look up users, or SESSION_SCHEMA or SESSION_FORMAT to look up \
+         sessions",
     ),
     (
         &[
@@ -333,12 +338,13 @@ const RULES: &[Rule] = &[
             "REDIS_CA_FILE",
         ],
         |uses| !uses.stores() && !uses.limits_in_redis && !uses.revocations_in_redis,
-        "nothing is looked up; ENABLE_DB_CHECK=true looks users up, SESSION_SCHEMA or SESSION_FORMAT sessions",
+        "nothing is looked up; set ENABLE_DB_CHECK=true to look up users, or SESSION_SCHEMA or SESSION_FORMAT to look up \
+         sessions",
     ),
     (
         &["REDIS_TRACKING"],
         |uses| !uses.stores() && !uses.revocations_in_redis,
-        "nothing is looked up, and no revocations are in Redis",
+        "nothing is looked up, and revocations are not stored in Redis",
     ),
     (
         &[
@@ -352,7 +358,8 @@ const RULES: &[Rule] = &[
             "STALE_IF_DOWN",
         ],
         |uses| !uses.stores(),
-        "nothing is looked up; ENABLE_DB_CHECK=true looks users up, SESSION_SCHEMA or SESSION_FORMAT sessions",
+        "nothing is looked up; set ENABLE_DB_CHECK=true to look up users, or SESSION_SCHEMA or SESSION_FORMAT to look up \
+         sessions",
     ),
     (
         &[
@@ -367,7 +374,7 @@ const RULES: &[Rule] = &[
             "REDIS_CA_FILE",
         ],
         |uses| uses.stores() && !uses.redis,
-        "neither REDIS_URL nor REDIS_HOST says where Redis is",
+        "neither REDIS_URL nor REDIS_HOST is set",
     ),
     (
         &["REDIS_KEY_PREFIX"],
@@ -375,52 +382,52 @@ const RULES: &[Rule] = &[
             let has_own_keys = uses.limits_in_redis || uses.revocations_in_redis;
             uses.redis && !uses.redis_cache() && !has_own_keys
         },
-        "Redis is only asked for the sessions that the app keeps there",
+        "Redis is only used for the sessions that the app stores there",
     ),
     (
         &["REDIS_CACHE_TTL"],
         |uses| uses.redis && !uses.redis_cache(),
-        "Redis is only asked for the sessions that the app keeps there",
+        "Redis is only used for the sessions that the app stores there",
     ),
     (
         &["REDIS_CACHE_FORMAT"],
         |uses| uses.redis && uses.stores() && !uses.users,
-        "it is about users who are looked up by their ids, and ENABLE_DB_CHECK is off",
+        "it applies to users, which are not looked up because ENABLE_DB_CHECK is off",
     ),
     (
         &["HEARD_CACHE_TTL"],
         |uses| uses.stores() && !uses.hears,
-        "nothing is heard of what changes; LISTEN_DATABASE_URL or REDIS_TRACKING=true is what makes it heard",
+        "the gate is not notified of changes; set LISTEN_DATABASE_URL or REDIS_TRACKING=true for that",
     ),
     (
         &["MEMORY_CACHE_ENTRIES", "MEMORY_CACHE_BYTES"],
         |uses| uses.stores() && uses.memory.ttl.is_zero() && !uses.hears,
-        "MEMORY_CACHE_TTL is 0, so nothing is remembered",
+        "MEMORY_CACHE_TTL is 0, so nothing is cached in memory",
     ),
     (
         &["MEMORY_CACHE_TTL"],
         |uses| uses.stores() && !uses.memory.ttl.is_zero() && uses.memory.entries == 0,
-        "MEMORY_CACHE_ENTRIES is 0, so nothing is remembered",
+        "MEMORY_CACHE_ENTRIES is 0, so nothing is cached in memory",
     ),
     (
         &["MEMORY_CACHE_TTL", "MEMORY_CACHE_ENTRIES"],
         |uses| uses.stores() && uses.memory.entries > 0 && uses.memory.bytes == 0,
-        "MEMORY_CACHE_BYTES is 0, so nothing is remembered",
+        "MEMORY_CACHE_BYTES is 0, so nothing is cached in memory",
     ),
     (
         &["STALE_IF_DOWN"],
         |uses| uses.stores() && uses.database.is_none(),
-        "no database is asked, and nothing else is stood in for",
+        "no database is used, and it applies only to databases",
     ),
     (
         &["STALE_IF_DOWN"],
         |uses| uses.stores() && uses.database.is_some() && !uses.remembers(),
-        "nothing is remembered in memory, and there is no cache in Redis",
+        "nothing is cached, neither in memory nor in Redis",
     ),
     (
         &["ABSENT_CACHE_TTL"],
         |uses| uses.stores() && !uses.memory.is_on() && !uses.redis_cache(),
-        "nothing is remembered in memory, and there is no cache in Redis",
+        "nothing is cached, neither in memory nor in Redis",
     ),
     (
         &[
@@ -429,7 +436,7 @@ const RULES: &[Rule] = &[
             "REVOCATION_TTL",
         ],
         |uses| !uses.revocations,
-        "nothing can be revoked without REVOCATION_STORE",
+        "REVOCATION_STORE is not set",
     ),
     (
         &["SESSION_TIME_ZONE"],
@@ -439,33 +446,33 @@ const RULES: &[Rule] = &[
     (
         &["BEARER_CHECK_USER", "BEARER_JWKS_CA_FILE"],
         |uses| !uses.bearer,
-        "signed tokens are accepted only with BEARER_SECRET or BEARER_JWKS",
+        "neither BEARER_SECRET nor BEARER_JWKS is set, so bearer tokens are not accepted",
     ),
     (
         &["BEARER_CHECK_USER"],
         |uses| uses.bearer && !uses.users,
-        "ENABLE_DB_CHECK is off, so no user is looked up",
+        "ENABLE_DB_CHECK is off, so users are not looked up",
     ),
     (
         &["TOKEN_ISSUER", "TOKEN_AUDIENCE"],
         |uses| !uses.authjs_cookies(),
-        "no session that is accepted has an issuer or an audience; those of signed tokens are BEARER_ISSUER and \
-         BEARER_AUDIENCE",
+        "the accepted sessions have no issuer or audience; for bearer tokens set BEARER_ISSUER and BEARER_AUDIENCE",
     ),
     (
         &["TOKEN_MAX_AGE"],
         |uses| !uses.authjs && !uses.better_auth,
-        "no session is accepted, because there is no secret for one, and it does not count for signed tokens",
+        "no sessions in cookies are accepted, because there is no secret for them, and it does not apply to bearer \
+         tokens",
     ),
     (
         &["SIGN_IN_TIME_CLAIM"],
         |uses| !uses.authjs_cookies(),
-        "no session that is accepted is one of Auth.js or NextAuth, and others keep the time of their sign-in",
+        "the accepted sessions are not those of Auth.js or NextAuth; other sessions keep the time of their sign-in",
     ),
     (
         &["SUBJECT_CLAIM"],
         |uses| uses.format == SessionFormat::Auto && !uses.authjs && !uses.bearer,
-        "the sessions of Better Auth name their user by the id in the app's table",
+        "the sessions of Better Auth always contain the id from the app's user table",
     ),
     (
         &[
@@ -478,12 +485,12 @@ const RULES: &[Rule] = &[
             "TRUST_COOKIE_CACHE",
         ],
         |uses| !uses.better_auth,
-        "the sessions of Better Auth are not recognized: SESSION_FORMAT or AUTH_COOKIE_NAME says another format, or there is \
-         no secret for them",
+        "sessions of Better Auth are not recognized: SESSION_FORMAT or AUTH_COOKIE_NAME selects another format, or there \
+         is no secret for them",
     ),
 ];
 
-/// What libpq reads, and in place of what.
+/// Variables of libpq, and what to use instead.
 const OF_LIBPQ: [(&str, &str); 17] = [
     ("PGAPPNAME", "`application_name=`"),
     ("PGCHANNELBINDING", "`channel_binding=`"),
@@ -504,27 +511,27 @@ const OF_LIBPQ: [(&str, &str); 17] = [
     ("PGUSER", "POSTGRES_USER"),
 ];
 
-/// Names that other programs give to what ours calls otherwise, beside a PostgreSQL.
+/// Variables of other programs for settings that have other names here, in configurations with PostgreSQL.
 const BESIDE_POSTGRES: [(&str, &str); 5] = [
     ("DATABASE_SSL", "set POSTGRES_SSLMODE"),
     ("POSTGRES_DATABASE", "set POSTGRES_DB"),
-    ("POSTGRES_SCHEMA", "write `?schema=` into DATABASE_URL"),
+    ("POSTGRES_SCHEMA", "add `?schema=` to DATABASE_URL"),
     ("POSTGRES_SSL", "set POSTGRES_SSLMODE"),
     ("POSTGRES_URL", "set DATABASE_URL"),
 ];
 
-/// Names that other programs give to what ours calls otherwise, beside a Redis.
+/// Variables of other programs for settings that have other names here, in configurations with Redis.
 const BESIDE_REDIS: [(&str, &str); 6] = [
     (
         "REDIS_DATABASE",
-        "write its number behind the host in REDIS_URL, as in redis://host/1",
+        "add the number after the host in REDIS_URL, as in redis://host/1",
     ),
     (
         "REDIS_DB",
-        "write its number behind the host in REDIS_URL, as in redis://host/1",
+        "add the number after the host in REDIS_URL, as in redis://host/1",
     ),
-    ("REDIS_SSL", "write rediss:// in REDIS_URL"),
-    ("REDIS_TLS", "write rediss:// in REDIS_URL"),
+    ("REDIS_SSL", "use rediss:// in REDIS_URL"),
+    ("REDIS_TLS", "use rediss:// in REDIS_URL"),
     ("REDIS_USER", "set REDIS_USERNAME"),
     ("REDIS_PASS", "set REDIS_PASSWORD"),
 ];

@@ -1,4 +1,4 @@
-//! Every secret that was given and where it is kept, for `doctor`, which looks at them one by one and beside each other.
+//! Lists every configured secret and its file, for `doctor`, which judges them one by one and compares them.
 
 use std::path::PathBuf;
 
@@ -11,14 +11,14 @@ use super::raw::{Reader, Variables};
 use super::sessions::{authjs_secrets, better_auth_secrets};
 use super::stack::DEFAULT_REALM;
 
-/// What a secret is for.
+/// The purpose of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The token of the admin listener.
     Admin,
     /// Sessions of Auth.js and NextAuth.
     AuthJs,
-    /// Signed tokens of an issuer.
+    /// Bearer tokens of an issuer.
     Bearer,
     /// Sessions of Better Auth.
     BetterAuth,
@@ -26,26 +26,26 @@ pub(crate) enum Purpose {
     Bypass,
 }
 
-/// A secret, and the setting that gave it.
+/// A configured secret, and its setting.
 #[derive(Clone, Debug)]
 pub(crate) struct GivenSecret {
-    /// The realm that it is of.
+    /// Its realm.
     pub(crate) realm: String,
-    /// The setting that holds it.
+    /// Its setting.
     pub(crate) setting: String,
     pub(crate) purpose: Purpose,
     pub(crate) secret: Secret,
 }
 
-/// A file in which a secret is kept.
+/// A file that contains a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SecretFile {
-    /// The setting that names the file, or that stands in it.
+    /// The setting that names the file, or that is in it.
     pub(crate) setting: String,
     pub(crate) path: PathBuf,
 }
 
-/// The secrets that sign people in, those that start-up refuses among them.
+/// The configured secrets, including those that start-up refuses.
 pub(crate) fn secrets(loaded: &Loaded) -> Vec<GivenSecret> {
     let mut all = Vec::new();
     for (realm, variables) in realms(loaded) {
@@ -79,8 +79,7 @@ pub(crate) fn secrets(loaded: &Loaded) -> Vec<GivenSecret> {
     all
 }
 
-/// The files that hold secrets: those that settings ending in `_FILE` name, and those of the configuration in which a secret
-/// stands itself.
+/// The files that contain secrets: those that settings ending in `_FILE` name, and configuration files with a secret in them.
 pub(crate) fn secret_files(loaded: &Loaded) -> Vec<SecretFile> {
     let mut files: Vec<SecretFile> = Vec::new();
     for (_, variables) in realms(loaded) {
@@ -90,7 +89,7 @@ pub(crate) fn secret_files(loaded: &Loaded) -> Vec<SecretFile> {
                 setting: file_name.clone(),
                 path: PathBuf::from(path),
             });
-            // Where a file names another one for the secret, it has a place and no value.
+            // A setting whose secret is in a file of its own has a place but no value.
             let is_within = variables.get(entry.name).is_some();
             let place = variables.place(entry.name).filter(|_| is_within);
             let within = match place {
@@ -110,8 +109,7 @@ pub(crate) fn secret_files(loaded: &Loaded) -> Vec<SecretFile> {
     files
 }
 
-/// Whether anybody has configured anything: a file is named, or a setting is in the environment that says more than how to
-/// log.
+/// Whether there is a configuration at all: a file, or a setting in the environment other than those for logs.
 pub(crate) fn is_given(loaded: &Loaded) -> bool {
     let is_set = |name: &str| loaded.variables.get(name).is_some();
     let mut entries = catalogue::entries().filter(|entry| !LOGS.contains(&entry.name));
@@ -121,12 +119,12 @@ pub(crate) fn is_given(loaded: &Loaded) -> bool {
     loaded.main.is_some() || is_in_environment
 }
 
-/// The names of realms and their settings as they were given, those of the top level first.
+/// The realms with their settings as given, that of the top level first.
 pub(crate) fn realms(loaded: &Loaded) -> impl Iterator<Item = (&str, &Variables)> {
     let named = loaded.stack.realms.iter();
     let named = named.map(|realm| (realm.name.value.as_str(), &realm.settings));
     std::iter::once((DEFAULT_REALM, &loaded.variables)).chain(named)
 }
 
-/// What programs of all kinds read.
+/// Settings that many programs read.
 const LOGS: [&str; 2] = ["LOG_FORMAT", "RUST_LOG"];

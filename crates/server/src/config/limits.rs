@@ -1,4 +1,4 @@
-//! How many connections and requests there may be at once, and how often somebody may ask.
+//! Reads limits on connections, requests and rates, and the trusted proxies.
 
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::time::Duration;
@@ -11,51 +11,51 @@ use super::stores;
 use crate::patience::FOREVER;
 use ::stores::RedisSettings;
 
-/// The limits of the whole gate. `None` is no limit.
+/// The limits of the whole gate. `None` means no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LimitSettings {
-    /// Connections of one address at a time.
+    /// The most simultaneous connections per client address.
     pub(crate) connections_per_address: Option<NonZeroUsize>,
-    /// Connections of each listener at a time.
+    /// The most simultaneous connections per listener.
     pub(crate) connections: Option<NonZeroUsize>,
-    /// Requests at a time.
+    /// The most simultaneous requests.
     pub(crate) in_flight: Option<NonZeroUsize>,
-    /// How long a service may say nothing in an answer that goes on for as long as somebody listens.
+    /// How long an event stream may be silent.
     pub(crate) stream_idle: Duration,
-    /// The code with which a WebSocket is closed whose session has ended; `None` lets it go on, and event streams too.
+    /// The close code for a WebSocket whose session has ended; with `None`, WebSockets and event streams continue.
     pub(crate) session_end: Option<NonZeroU16>,
-    /// How often clients, users and routes may ask: all of these.
+    /// The rate limits for clients, users and routes; all of them apply.
     pub(crate) rates: Vec<RateLimit>,
-    /// How often an address may bring a session that does not open or does not exist.
+    /// The rate limit for invalid or unknown sessions, per client address.
     pub(crate) bad_sessions: Option<RateLimit>,
 }
 
-/// How often somebody may ask.
+/// A rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RateLimit {
     pub(crate) by: CountedBy,
-    /// How many requests in a window, on the long run.
+    /// The average number of requests per window.
     pub(crate) count: NonZeroU32,
     pub(crate) window: Duration,
-    /// How many at once, after a time without any.
+    /// The number of requests allowed at once, after a quiet time.
     pub(crate) burst: NonZeroU32,
 }
 
-/// What a limit counts apart.
+/// What requests are counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CountedBy {
-    /// Each client address, and each network of IPv6 with 64 bits.
+    /// By client address; for IPv6 by /64 network.
     Address,
-    /// Each route, whoever asks.
+    /// By route, for all clients together.
     Route,
-    /// Each user, wherever they come from.
+    /// By user, regardless of the client address.
     User,
 }
 
 /// Reads the limits of the whole gate.
 pub(super) fn settings(reader: &mut Reader<'_>) -> LimitSettings {
     let mut most = |name| {
-        let most = reader.parsed(name, 0_usize, "a whole number; 0 is no limit");
+        let most = reader.parsed(name, 0_usize, "a whole number (0: no limit)");
         NonZeroUsize::new(most)
     };
     let connections_per_address = most("CONNECTIONS_PER_ADDRESS");
@@ -70,7 +70,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> LimitSettings {
         match text.trim() {
             "off" => Ok(None),
             text if text.contains(" by ") => Err(
-                "it always counts by address; leave out what begins with `by`, as in `50/s burst 1000`".to_owned(),
+                "it always counts by client address; remove the part that begins with `by`, as in `50/s burst 1000`".to_owned(),
             ),
             text => rate(text).map(Some),
         }
@@ -86,8 +86,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> LimitSettings {
     }
 }
 
-/// The Redis in which all nodes count together, if they are to. `is_limited` says that anything is counted that can be, and
-/// `stores` are those of the top level.
+/// The Redis in which all nodes count together, if they do. `is_limited` says that there is a limit that can be shared; `stores` are those of the top level.
 pub(super) fn shared(
     reader: &mut Reader<'_>,
     is_limited: bool,
@@ -100,19 +99,20 @@ pub(super) fn shared(
     if !is_limited {
         reader.idle(
             NAME,
-            "there is neither RATE_LIMIT nor a route with rate_limit, and BAD_SESSION_RATE_LIMIT is off",
+            "neither RATE_LIMIT nor the rate_limit of a route is set, and BAD_SESSION_RATE_LIMIT is off",
         );
         return None;
     }
     let redis = stores::shared_redis(reader, stores);
     if redis.is_none() && reader.problems.is_empty() {
-        let what = "nodes count together in Redis, so say where it is: a redis:// URL in REDIS_URL, or REDIS_HOST";
+        let what = "it needs a Redis server, in which nodes count together: set REDIS_URL to a redis:// URL, or set \
+             REDIS_HOST";
         reader.problem(NAME, what);
     }
     redis
 }
 
-/// Reads which proxies are in front of the gate, and in which header they say where a request comes from.
+/// Reads the trusted proxies, and the header in which they pass on the client's address.
 pub(super) fn proxies(reader: &mut Reader<'_>, decides_for_others: bool) -> TrustedProxies {
     let networks = reader.list("TRUSTED_PROXIES", network::parse);
     let headers = [
@@ -121,10 +121,7 @@ pub(super) fn proxies(reader: &mut Reader<'_>, decides_for_others: bool) -> Trus
     ];
     let header = reader.choice("FORWARDED_HEADER", ForwardedHeader::default(), &headers);
     if networks.is_empty() && !decides_for_others {
-        reader.idle(
-            "FORWARDED_HEADER",
-            "TRUSTED_PROXIES names nobody who could write it",
-        );
+        reader.idle("FORWARDED_HEADER", "TRUSTED_PROXIES is not set");
     }
     TrustedProxies::new(networks).writing(header)
 }
@@ -134,7 +131,7 @@ pub(super) fn rate(text: &str) -> Result<RateLimit, String> {
     let mut words = text.split_ascii_whitespace();
     let speed = words.next().unwrap_or_default();
     let (count, unit) = speed.split_once('/').ok_or_else(|| {
-        format!("`{speed}` has no unit of time; write a number of requests per s, m or h, such as `100/s`")
+        format!("`{speed}` has no time unit; write the number of requests per s, m or h, such as `100/s`")
     })?;
     let count = number(count)?;
     let seconds = match unit {
@@ -143,7 +140,7 @@ pub(super) fn rate(text: &str) -> Result<RateLimit, String> {
         "h" => 3600,
         _ => {
             return Err(format!(
-                "`{unit}` is no unit of time; write s, m or h, such as `{count}/m`"
+                "`{unit}` is not a time unit; write s, m or h, such as `{count}/m`"
             ));
         }
     };
@@ -153,11 +150,11 @@ pub(super) fn rate(text: &str) -> Result<RateLimit, String> {
         match (word, value) {
             ("burst", Some(value)) if burst.is_none() => burst = Some(number(value)?),
             ("by", Some(value)) if by.is_none() => by = Some(counted_by(value)?),
-            ("burst" | "by", None) => return Err(format!("nothing stands behind `{word}`")),
-            ("burst" | "by", Some(_)) => return Err(format!("`{word}` stands there twice")),
+            ("burst" | "by", None) => return Err(format!("the value after `{word}` is missing")),
+            ("burst" | "by", Some(_)) => return Err(format!("`{word}` is given twice")),
             _ => {
                 return Err(format!(
-                    "`{word}` is not understood; write such as `100/s burst 200 by user`"
+                    "`{word}` is unknown; write a limit such as `100/s burst 200 by user`"
                 ));
             }
         }
@@ -176,10 +173,11 @@ fn close_code(text: &str) -> Result<Option<NonZeroU16>, &'static str> {
         return Ok(None);
     }
     let code = text.trim().parse().ok();
-    // 1008 is what a policy ends; RFC 6455 §7.4.2 leaves these to libraries and applications.
+    // 1008 means a policy violation; RFC 6455 §7.4.2 reserves 3000 to 4999 for libraries and applications.
     code.filter(|code: &NonZeroU16| code.get() == 1008 || (3000..=4999).contains(&code.get()))
         .map(Some)
-        .ok_or("give a close code from 3000 to 4999, or 1008; or off, which lets WebSockets and event streams outlive their sessions")
+        .ok_or("give a close code from 3000 to 4999, or 1008; or `off`, which lets WebSockets and event streams outlive \
+             their sessions")
 }
 
 fn counted_by(word: &str) -> Result<CountedBy, String> {
@@ -187,7 +185,9 @@ fn counted_by(word: &str) -> Result<CountedBy, String> {
         "address" => Ok(CountedBy::Address),
         "route" => Ok(CountedBy::Route),
         "user" => Ok(CountedBy::User),
-        _ => Err(format!("`{word}` is none of `address`, `user`, `route`")),
+        _ => Err(format!(
+            "`{word}` is unknown; write `address`, `user` or `route`"
+        )),
     }
 }
 
@@ -196,16 +196,16 @@ fn number(text: &str) -> Result<NonZeroU32, String> {
     number.ok_or_else(|| format!("`{text}` is not a number from 1 to {MOST}"))
 }
 
-/// A million: with it the arithmetic of the longest window stays far below 64 bits of nanoseconds.
+/// The largest number in a rate limit: with a million, the arithmetic of the longest window stays far below 64 bits of nanoseconds.
 const MOST: NonZeroU32 = NonZeroU32::new(1_000_000).expect("not zero");
 
-/// In seconds. A connection that died without a word is noticed by TCP keep-alive long before.
+/// The default of `STREAM_IDLE_TIMEOUT`, in seconds. TCP keep-alive detects a dead connection long before.
 const STREAM_IDLE: u32 = 3600;
 
-/// As 401 is the status of a request without a good session.
+/// The default close code. It resembles 401, the status of a request without a valid session.
 const SESSION_END: &str = "4401";
 
-/// Generous: nobody who has a session comes near it, and a database answers as many look-ups at once.
+/// The default limit for bad sessions. It is generous: a legitimate client never reaches it, and a database can answer that many lookups.
 const BAD_SESSIONS: &str = "50/s burst 1000";
 
 #[cfg(test)]

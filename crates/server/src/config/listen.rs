@@ -1,4 +1,4 @@
-//! Addresses to listen on.
+//! Reads addresses to listen on.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 use super::raw::Reader;
 use crate::socket::Address;
 
-/// Reads an address such as `0.0.0.0:8080`, `[::]:8080`, `localhost:8080` or, for every interface, `:8080`. One without a
-/// port, such as `::1`, gets that of the default.
+/// Reads an address such as `0.0.0.0:8080`, `[::]:8080`, `localhost:8080` or, for every interface, `:8080`. An address
+/// without a port, such as `::1`, gets the default port.
 pub(super) fn address(reader: &mut Reader<'_>, name: &str, default: &str) -> SocketAddr {
     let text = reader.parsed(name, default.to_owned(), "an address");
     parse(&text)
@@ -15,13 +15,13 @@ pub(super) fn address(reader: &mut Reader<'_>, name: &str, default: &str) -> Soc
         .unwrap_or_else(|| {
             reader.problem(
                 name,
-                format!("`{text}` is not an address and a port such as {default}"),
+                format!("`{text}` is not an address with a port, such as {default}"),
             );
             SocketAddr::from(([127, 0, 0, 1], 0))
         })
 }
 
-/// Reads where hosts ask for decisions: an address as above, or `unix:/path` with the permissions in `AUTH_SOCKET_MODE`.
+/// Reads the address at which calling proxies ask for decisions: an address with a port, or `unix:/path` with the permissions in `AUTH_SOCKET_MODE`.
 pub(super) fn decisions(reader: &mut Reader<'_>) -> Option<Address> {
     let mode = reader.named("AUTH_SOCKET_MODE", "660", |text| {
         u32::from_str_radix(text, 8)
@@ -35,9 +35,9 @@ pub(super) fn decisions(reader: &mut Reader<'_>) -> Option<Address> {
             path: path.into(),
             mode,
         }),
-        Some(_) => Err("the path of a Unix socket begins with `/`, as in unix:/run/sessiongate.sock"),
+        Some(_) => Err("the path of a Unix socket must begin with `/`, as in unix:/run/sessiongate.sock"),
         None => parse(text).map(Address::Tcp).ok_or(
-            "give an address and a port such as 127.0.0.1:9091, or a Unix socket such as unix:/run/sessiongate.sock",
+            "give an address with a port such as 127.0.0.1:9091, or a Unix socket such as unix:/run/sessiongate.sock",
         ),
     })
 }

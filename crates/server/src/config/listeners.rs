@@ -1,4 +1,4 @@
-//! Where requests are taken, each place with its own terms.
+//! Reads the listeners of the proxy, each with its own TLS settings.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -10,31 +10,32 @@ use super::problem::Problem;
 use super::raw::Reader;
 use super::stack::{RawActive, RawCondition, RawListener, Spanned, Stack};
 use super::tls::{
-    CLIENT_AUTH, Certificates, ClientAuth, Reading, TlsSettings, VERSIONS, WORDS, Wanted, Word,
+    CLIENT_AUTH, Certificates, CheckedTls, ClientAuth, RawTls, TLS_MODES, TlsMode, TlsSettings,
+    VERSIONS,
 };
 use crate::clock;
 use crate::tls::server::{ClientProof, MinVersion};
 
-/// A place where requests are taken.
+/// A listener of the proxy.
 #[derive(Clone, Debug)]
 pub(crate) struct ListenerSettings {
     /// The setting or the table that names it, for messages.
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
-    /// Whether everybody is sent to the same place with `https://`.
+    /// Whether it redirects all requests to `https://`.
     pub(crate) redirects: bool,
-    /// Whether listed proxies say in front of each connection for whom it is.
+    /// Whether connections from trusted proxies begin with a PROXY protocol header.
     pub(crate) proxy_protocol: bool,
     pub(crate) tls: Option<TlsSettings>,
 }
 
 impl ListenerSettings {
-    /// Whether other machines can reach it and what they send can be read on the way, unless a proxy in front sees to that.
+    /// Whether other machines can reach it without TLS, unless a proxy in front of it terminates TLS.
     pub(crate) fn is_in_the_clear(&self) -> bool {
         self.tls.is_none() && !self.redirects && !self.address.ip().is_loopback()
     }
 
-    /// Whether the names under which the gate is known matter: to make a certificate, or to send somebody elsewhere.
+    /// Whether it needs the hostnames of the gate: for a self-signed certificate, or for redirects.
     pub(super) fn needs_own_names(&self) -> bool {
         let tls = self.tls.as_ref();
         let is_made = tls.is_some_and(|tls| matches!(tls.certificates, Certificates::SelfSigned));
@@ -66,11 +67,11 @@ pub(super) fn read(
         let address = listen::address(reader, "LISTEN", "0.0.0.0:8080");
         add("LISTEN", address, false, is_told, tls);
     } else if tls.is_some() {
-        let why = "each [[listener]] has its own, and there is no LISTEN beside them";
+        let why = "LISTEN is not set, and each [[listener]] has its own certificate";
         reader.idle("TLS_CERT_FILE", why);
     }
     let redirect = reader.read("REDIRECT_LISTEN", |text| {
-        listen::parse(text).ok_or("not an address and a port such as 0.0.0.0:80")
+        listen::parse(text).ok_or("not an address with a port, such as 0.0.0.0:80")
     });
     if let Some(address) = redirect {
         add("REDIRECT_LISTEN", address, true, is_told, None);
@@ -89,38 +90,38 @@ pub(super) fn read(
         }
     }
     if oldest != MinVersion::Tls12 && all.iter().all(|listener| listener.tls.is_none()) {
-        reader.idle("TLS_MIN_VERSION", "TLS is not spoken without TLS_CERT_FILE");
+        reader.idle("TLS_MIN_VERSION", "there is no TLS without TLS_CERT_FILE");
     }
     name_twins(&all, problems);
     all
 }
 
-/// The TLS of the top level, and the oldest version that is spoken where nothing else is said.
+/// The TLS settings of the top level, and the default for the oldest version.
 fn of_top_level(
     reader: &mut Reader<'_>,
     warnings: &mut Vec<String>,
 ) -> (Option<TlsSettings>, MinVersion) {
     let path = |path: &str| Ok::<_, Infallible>(path.to_owned());
-    let wanted = Wanted {
+    let raw_tls = RawTls {
         chains: reader.list("TLS_CERT_FILE", path),
         keys: reader.list("TLS_KEY_FILE", path),
-        word: reader.choice("TLS", Word::Auto, &WORDS),
+        mode: reader.choice("TLS", TlsMode::Auto, &TLS_MODES),
         oldest: reader.choice("TLS_MIN_VERSION", MinVersion::Tls12, &VERSIONS),
         client_auth: reader.choice("TLS_CLIENT_AUTH", ClientAuth::Off, &CLIENT_AUTH),
         client_ca: reader.text("TLS_CLIENT_CA_FILE"),
     };
-    let Reading {
+    let CheckedTls {
         settings,
-        flaws,
-        doubts,
+        problems,
+        warnings: doubtful,
         idle,
-    } = wanted.read(clock::now());
-    for flaw in flaws {
-        reader.problem(flaw.name, flaw.what);
+    } = raw_tls.read(clock::now());
+    for problem in problems {
+        reader.problem(problem.name, problem.what);
     }
     idle.iter().for_each(|(name, why)| reader.idle(name, why));
-    warnings.extend(doubts);
-    (settings, wanted.oldest)
+    warnings.extend(doubtful);
+    (settings, raw_tls.oldest)
 }
 
 fn of_table(
@@ -132,16 +133,16 @@ fn of_table(
     let address = listen::parse(&raw.address.value);
     if address.is_none() {
         let what = format!(
-            "`{}` is not an address and a port such as 0.0.0.0:443",
+            "`{}` is not an address with a port, such as 0.0.0.0:443",
             raw.address.value
         );
         problems.push(Problem::with(&raw.address, what));
     }
     let texts = |texts: &[Spanned<String>]| texts.iter().map(|text| text.value.clone()).collect();
-    let wanted = Wanted {
+    let raw_tls = RawTls {
         chains: texts(&raw.cert_files),
         keys: texts(&raw.key_files),
-        word: word(raw.tls.as_ref(), Word::Auto, &WORDS, problems),
+        mode: word(raw.tls.as_ref(), TlsMode::Auto, &TLS_MODES, problems),
         oldest: word(raw.min_version.as_ref(), oldest, &VERSIONS, problems),
         client_auth: word(
             raw.client_auth.as_ref(),
@@ -151,7 +152,7 @@ fn of_table(
         ),
         client_ca: raw.client_ca_file.as_ref().map(|file| file.value.clone()),
     };
-    let reading = wanted.read(clock::now());
+    let reading = raw_tls.read(clock::now());
     let shown = |what: String| {
         let files = raw.cert_files.iter().chain(&raw.key_files);
         let files = files.chain(&raw.client_ca_file);
@@ -159,27 +160,28 @@ fn of_table(
             credentials::without(&what, &file.value).into_owned()
         })
     };
-    for flaw in reading.flaws {
-        let place = place_of(raw, flaw.name);
-        problems.push(Problem::at(place.clone(), shown(flaw.what)));
+    for problem in reading.problems {
+        let place = place_of(raw, problem.name);
+        problems.push(Problem::at(place.clone(), shown(problem.what)));
     }
-    warnings.extend(reading.doubts.into_iter().map(shown));
+    warnings.extend(reading.warnings.into_iter().map(shown));
     let idle = reading.idle.iter().map(|(name, why)| {
         let (key, place) = (name.to_ascii_lowercase(), place_of(raw, name));
         format!("{key} has no effect: {why} ({place})")
     });
     warnings.extend(idle);
     if let Some(redirect) = raw.redirect.as_ref().filter(|redirect| redirect.value)
-        && (reading.settings.is_some() || matches!(wanted.word, Word::Acme | Word::SelfSigned))
+        && (reading.settings.is_some()
+            || matches!(raw_tls.mode, TlsMode::Acme | TlsMode::SelfSigned))
     {
-        let what = "a listener that sends everybody to `https://` speaks no TLS itself";
+        let what = "a listener that redirects to `https://` cannot use TLS itself";
         let problem = Problem::at(redirect.place.clone(), what);
-        problems.push(problem.with_help("make two listeners of it"));
+        problems.push(problem.with_help("use two listeners"));
     }
     Some((address?, reading.settings))
 }
 
-/// Where a setting of a table stands.
+/// The place of a setting in its table.
 fn place_of<'r>(raw: &'r RawListener, name: &str) -> &'r Place {
     let of = |text: &'r Option<Spanned<String>>| text.as_ref().map(|text| &text.place);
     let first = |texts: &'r [Spanned<String>]| texts.first().map(|text| &text.place);
@@ -206,15 +208,14 @@ fn word<T: Copy>(
     let found = words.iter().find(|(word, _)| *word == text.value);
     let Some((_, value)) = found else {
         let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-        let what = format!("`{}` is none of {}", text.value, words.join(", "));
+        let what = format!("`{}` is not one of {}", text.value, words.join(", "));
         problems.push(Problem::with(text, what));
         return default;
     };
     *value
 }
 
-/// Names conditions about certificates where no client is asked for one: they would hold for nobody, or behind `not` for
-/// everybody.
+/// Reports conditions about client certificates if no listener asks for any: they would never be met, or inside `not` always.
 pub(super) fn name_unasked(all: &[ListenerSettings], stack: &Stack, problems: &mut Vec<Problem>) {
     let asks = |tls: &TlsSettings| !matches!(tls.client, ClientProof::Off);
     if all
@@ -239,13 +240,13 @@ pub(super) fn name_unasked(all: &[ListenerSettings], stack: &Stack, problems: &m
         .chain(of_users)
         .filter_map(RawCondition::asks_for_certificate)
     {
-        let what = "no listener asks clients for certificates";
+        let what = "no listener requests client certificates";
         let help = "set `tls_client_auth = \"optional\"` and `tls_client_ca_file`";
         problems.push(Problem::at(place.clone(), what).with_help(help));
     }
 }
 
-/// Names a listener that takes the word of proxies, for where there are none whose word counts.
+/// Reports a listener that expects the PROXY protocol although there are no trusted proxies.
 pub(super) fn name_unlisted(all: &[ListenerSettings], problems: &mut Vec<Problem>) {
     let mut told = all.iter().filter(|listener| listener.proxy_protocol);
     if let Some(listener) = told.next() {
@@ -253,19 +254,19 @@ pub(super) fn name_unlisted(all: &[ListenerSettings], problems: &mut Vec<Problem
             "[[listener]]" => "[[listener]] proxy_protocol",
             _ => "PROXY_PROTOCOL",
         };
-        let what = "nobody is listed whose word counts; list the proxies in TRUSTED_PROXIES, such as 10.0.0.0/8";
+        let what = "there are no trusted proxies; list them in TRUSTED_PROXIES, such as 10.0.0.0/8";
         problems.push(Problem::new(name, what));
     }
 }
 
-/// Names listeners at the same address.
+/// Reports listeners with the same address.
 fn name_twins(all: &[ListenerSettings], problems: &mut Vec<Problem>) {
     for (index, one) in all.iter().enumerate() {
         let mut others = all[..index].iter();
         let twin = others.find(|other| other.address == one.address && one.address.port() != 0);
         if let Some(other) = twin {
             let what = format!(
-                "{} is where {} listens already; give it another address or port",
+                "{} is already used by {}; choose another address or port",
                 one.address, other.name
             );
             problems.push(Problem::new(one.name, what));

@@ -1,4 +1,4 @@
-//! Whether sessions are looked up, and where the application keeps them.
+//! Reads whether sessions are looked up, and where the app stores them.
 
 use super::raw::Reader;
 use super::sessions::SessionFormat;
@@ -6,7 +6,7 @@ use stores::{
     Column, Need, SessionTables, StandingColumn, StandingColumns, Table, UserTable, Zone,
 };
 
-/// Sessions are looked up by their tokens.
+/// How sessions are looked up by their tokens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SessionLookups {
     schema: Schema,
@@ -15,7 +15,7 @@ pub(super) struct SessionLookups {
     refuses_guests: bool,
 }
 
-/// `SESSION_STORE`.
+/// The value of `SESSION_STORE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SessionStore {
     Database,
@@ -23,7 +23,7 @@ enum SessionStore {
     RedisThenDatabase,
 }
 
-/// `SESSION_SCHEMA`: what an adapter calls its tables and columns.
+/// The value of `SESSION_SCHEMA`: an adapter, whose names of tables and columns are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Schema {
     BetterAuth,
@@ -33,8 +33,8 @@ enum Schema {
     Prisma,
 }
 
-/// The names of a [`Schema`].
-struct Names {
+/// The names of the tables and columns of a [`Schema`].
+struct TableNames {
     table: &'static str,
     token: &'static str,
     user: &'static str,
@@ -47,7 +47,7 @@ struct Names {
 }
 
 impl SessionLookups {
-    /// Decides whether sessions of this format are looked up, or notes why that cannot be done.
+    /// Decides whether sessions of this format are looked up, or reports why they cannot be.
     pub(super) fn read(
         reader: &mut Reader<'_>,
         format: SessionFormat,
@@ -58,7 +58,7 @@ impl SessionLookups {
                 idle(
                     reader,
                     &[SCHEMA, STORE],
-                    "the sessions of this SESSION_FORMAT are in their cookies; nothing is looked up",
+                    "sessions of this SESSION_FORMAT are in their cookies and are not looked up",
                 );
                 return None;
             }
@@ -70,7 +70,7 @@ impl SessionLookups {
                 idle(
                     reader,
                     &[STORE],
-                    "sessions are looked up only when SESSION_SCHEMA says how they are stored",
+                    "SESSION_SCHEMA is not set, so sessions are not looked up",
                 );
                 return None;
             }
@@ -90,11 +90,7 @@ impl SessionLookups {
             }) {
                 warnings.push(NOBODY_ENTERS.to_owned());
             }
-            idle(
-                reader,
-                &[],
-                "there is no session store that it could be about",
-            );
+            idle(reader, &[], "there is no session store");
             return None;
         }
         let lookups = Self {
@@ -107,36 +103,36 @@ impl SessionLookups {
             (SessionFormat::AuthJsDatabase, true) => {
                 reader.problem(
                     SCHEMA,
-                    "the sessions of Better Auth need SESSION_FORMAT=better-auth",
+                    "sessions of Better Auth need SESSION_FORMAT=better-auth",
                 );
             }
             (SessionFormat::BetterAuth, false) => {
                 reader.problem(
                     SCHEMA,
-                    "the sessions of Auth.js need SESSION_FORMAT=authjs-database",
+                    "sessions of Auth.js need SESSION_FORMAT=authjs-database",
                 );
             }
             _ => {}
         }
         if store != SessionStore::Database && !lookups.are_of_better_auth() {
-            reader.problem(STORE, "only Better Auth keeps sessions in Redis");
+            reader.problem(STORE, "only Better Auth stores sessions in Redis");
         }
         if store == SessionStore::RedisThenDatabase {
             warnings.push(REDIS_THEN_DATABASE.to_owned());
         }
         if store == SessionStore::Redis {
-            idle_tables(reader, "SESSION_STORE is `redis`, so no table is asked");
+            idle_tables(reader, "SESSION_STORE is `redis`, so no table is read");
         }
         if store == SessionStore::Database && reader.is_set(PREFIX) {
             reader.problem(
                 PREFIX,
-                "SESSION_STORE is `database`, so no session is in Redis",
+                "SESSION_STORE is `database`, so sessions are not in Redis",
             );
         }
         Some(lookups)
     }
 
-    /// The same, where guests may not enter: then it matters whether a user is one.
+    /// These lookups for a realm that refuses anonymous users: then the column that marks them must be read.
     pub(super) fn refusing_guests(self, refuses_guests: bool) -> Self {
         Self {
             refuses_guests,
@@ -144,7 +140,7 @@ impl SessionLookups {
         }
     }
 
-    /// The column that says who is a guest. Where guests are refused, one that is there must be read.
+    /// The column that marks anonymous users. If they are refused, it must be readable where it exists.
     fn needing(self, anonymous: StandingColumn) -> StandingColumn {
         match anonymous.need {
             Need::IfReadable if self.refuses_guests => StandingColumn {
@@ -155,7 +151,7 @@ impl SessionLookups {
         }
     }
 
-    /// Whether the tokens are Better Auth's. Otherwise they are the values of Auth.js cookies.
+    /// Whether the tokens are those of Better Auth, and not the values of Auth.js cookies.
     pub(super) fn are_of_better_auth(self) -> bool {
         match self.schema {
             Schema::BetterAuth | Schema::BetterAuthDrizzle => true,
@@ -163,33 +159,33 @@ impl SessionLookups {
         }
     }
 
-    /// Whether the cookies of Auth.js may hold a token in place of an encrypted session.
+    /// Whether cookies of Auth.js may contain a token instead of an encrypted session.
     pub(super) fn make_authjs_opaque(self) -> bool {
         !self.are_of_better_auth()
     }
 
-    /// Whether the database is asked.
+    /// Whether sessions are looked up in the database.
     pub(super) fn need_database(self) -> bool {
         self.store != SessionStore::Redis
     }
 
-    /// Whether nobody but the database is asked, so that its answers are cached in Redis.
+    /// Whether sessions are looked up only in the database, so that they are cached in Redis.
     pub(super) fn are_in_database_alone(self) -> bool {
         self.store == SessionStore::Database
     }
 
-    /// Whether each session is looked up together with its user, sooner or later.
+    /// Whether the lookup of a session also proves that its user exists.
     pub(super) fn prove_users(self) -> bool {
         self.store == SessionStore::Database && self.format != SessionFormat::Auto
     }
 
-    /// What the keys of sessions in Redis start with, if they are there.
+    /// The prefix of the keys of sessions in Redis, if they are there.
     pub(super) fn redis_prefix(self, reader: &mut Reader<'_>) -> Option<String> {
         if self.store == SessionStore::Database {
             return None;
         }
         let prefix = reader.parsed(PREFIX, "better-auth:".to_owned(), "a prefix");
-        // A variable that is set to nothing counts as not set.
+        // An empty variable is treated as unset.
         Some(if prefix == NONE {
             String::new()
         } else {
@@ -197,7 +193,7 @@ impl SessionLookups {
         })
     }
 
-    /// What the adapter makes of the name of a column that Better Auth itself calls so.
+    /// The adapter's name for a column of Better Auth.
     pub(super) fn column(self, name: &str) -> String {
         match self.schema {
             Schema::BetterAuthDrizzle => snake_case(name),
@@ -207,12 +203,12 @@ impl SessionLookups {
         }
     }
 
-    /// The table of users that goes with the sessions.
+    /// The user table that belongs to the session table.
     pub(super) fn user_table(self) -> &'static str {
         self.schema.names().users
     }
 
-    /// Where the database keeps sessions, beside `users`.
+    /// Reads the session table and its columns; `users` is the user table.
     pub(super) fn tables(self, reader: &mut Reader<'_>, users: UserTable) -> Option<SessionTables> {
         let names = self.schema.names();
         let table = reader.named("SESSION_TABLE", names.table, Table::parse);
@@ -270,8 +266,8 @@ impl Schema {
 
     /// The sources: `@auth/pg-adapter` `src/index.ts`, `@auth/drizzle-adapter` `src/lib/pg.ts`, `@auth/prisma-adapter`
     /// `src/index.ts`, `better-auth` `db/get-migration.mjs`, and the generator of `auth` for Drizzle.
-    fn names(self) -> Names {
-        let authjs = Names {
+    fn names(self) -> TableNames {
+        let authjs = TableNames {
             table: "session",
             token: "sessionToken",
             user: "userId",
@@ -284,17 +280,17 @@ impl Schema {
         };
         match self {
             Self::Drizzle => authjs,
-            Self::PgAdapter => Names {
+            Self::PgAdapter => TableNames {
                 table: "sessions",
                 users: "users",
                 ..authjs
             },
-            Self::Prisma => Names {
+            Self::Prisma => TableNames {
                 table: "Session",
                 users: "User",
                 ..authjs
             },
-            Self::BetterAuth => Names {
+            Self::BetterAuth => TableNames {
                 token: "token",
                 expires: "expiresAt",
                 created: "createdAt",
@@ -302,7 +298,7 @@ impl Schema {
                 impersonated_by: "impersonatedBy",
                 ..authjs
             },
-            Self::BetterAuthDrizzle => Names {
+            Self::BetterAuthDrizzle => TableNames {
                 token: "token",
                 user: "user_id",
                 expires: "expires_at",
@@ -327,7 +323,7 @@ fn snake_case(name: &str) -> String {
     snake
 }
 
-/// A column, or `none`. The outer `None` is for a name that is wrong.
+/// Reads a column, or `none`. The outer `None` means an invalid name.
 fn optional(reader: &mut Reader<'_>, name: &str, default: &str) -> Option<Option<Column>> {
     reader.named(name, default, |text| match text {
         NONE => Ok(None),
@@ -335,8 +331,7 @@ fn optional(reader: &mut Reader<'_>, name: &str, default: &str) -> Option<Option
     })
 }
 
-/// A column that says something about a user, or `none`. One that the operator names must be there; one that only the
-/// schema names may be missing, and may be out of our reach. The outer `None` is for a name that is wrong.
+/// Reads a column with a fact about a user, or `none`. A column that the operator names must exist and be readable; one that only the schema names need not. The outer `None` means an invalid name.
 fn standing(reader: &mut Reader<'_>, name: &str, default: &str) -> Option<Option<StandingColumn>> {
     let need = match reader.is_set(name) {
         true => Need::Always,
@@ -346,7 +341,7 @@ fn standing(reader: &mut Reader<'_>, name: &str, default: &str) -> Option<Option
     Some(column.map(|column| StandingColumn { column, need }))
 }
 
-/// Notes a problem for each of these, and of all the names and the prefix, that is set though it has no effect.
+/// Warns about each of these settings, and about all table names and the prefix, that is set but has no effect.
 fn idle(reader: &mut Reader<'_>, names: &[&str], why: &str) {
     for name in names.iter().chain(&[PREFIX]) {
         if reader.is_set(name) {
@@ -371,15 +366,14 @@ const NO_STORE: &str = "without a session store (SESSION_FORMAT=better-auth with
                         `rememberMe: false`, and one of an admin who impersonates a user, is refused for good after 60 s \
                         (300 s with the strategies `jwt` and `jwe`): the app does not renew their cache";
 
-const NOBODY_ENTERS: &str =
-    "TRUST_COOKIE_CACHE is off, and there is no session store: no session of Better Auth enters";
+const NOBODY_ENTERS: &str = "TRUST_COOKIE_CACHE is off, and there is no session store: all sessions of Better Auth are refused";
 
 /// `dist/db/internal-adapter.mjs` `findSession`.
 const REDIS_THEN_DATABASE: &str = "SESSION_STORE=redis-then-database is for an app with `storeSessionInDatabase` alone. If \
                                    it has `preserveSessionInDatabase` too, it reads no session from its database, and a \
                                    session that is gone from Redis enters here and not there: set SESSION_STORE=redis";
 
-/// What says that there is a Better Auth app, where its secret may be that of Auth.js.
+/// Settings that show that there is a Better Auth app, if its secret may be that of Auth.js.
 const OF_BETTER_AUTH: [&str; 5] = [
     "BETTER_AUTH_SECRET",
     "BETTER_AUTH_SECRETS",
@@ -392,7 +386,7 @@ const SCHEMA: &str = "SESSION_SCHEMA";
 const STORE: &str = "SESSION_STORE";
 const PREFIX: &str = "BETTER_AUTH_REDIS_PREFIX";
 
-/// What only matters where sessions are looked up in a database.
+/// Settings that have an effect only if sessions are looked up in a database.
 const TABLES: [&str; 10] = [
     "SESSION_TABLE",
     "SESSION_TOKEN_FIELD",
@@ -406,13 +400,13 @@ const TABLES: [&str; 10] = [
     "SESSION_IMPERSONATED_BY_FIELD",
 ];
 
-/// What else is read only where sessions are looked up.
+/// Settings that are read only if sessions are looked up.
 pub(super) const NAMES: [&str; 13] = {
     let [a, b, c, d, e, f, g, h, i, j] = TABLES;
     [SCHEMA, STORE, PREFIX, a, b, c, d, e, f, g, h, i, j]
 };
 
-/// In place of a column that does not exist, or of a prefix.
+/// The word for a column that does not exist, or for no prefix.
 const NONE: &str = "none";
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
-//! A configuration file as it may be shown: without anything that is a secret, or may be one.
-//!
-//! It works on the bare text, so that it holds in a file that does not parse too. What stands behind a key is shown only if the
-//! key is known to hold no secret.
+//! Masks a configuration file for display: hides everything that is or may be a secret.
+//! It works on the raw text, so that it also protects a file that does not parse. The value of a key is shown only if the key is known to hold no secret.
 
 use std::iter;
 use std::ops::Range;
@@ -11,13 +9,13 @@ use super::catalogue::{
 };
 use super::mark::MARK;
 
-/// The same text, byte for byte as long, with stars in place of what nobody may see.
+/// Returns the text with secrets replaced by asterisks, with the same length in bytes.
 pub(super) fn masked(text: &str) -> String {
     let mut masker = Masker {
         text,
         at: 0,
         open: Vec::new(),
-        stands: Stands::AtLineStart,
+        stands: Context::AtLineStart,
         is_header: false,
         follows_value: false,
         is_broken: false,
@@ -43,22 +41,22 @@ pub(super) fn masked(text: &str) -> String {
 struct Masker<'t> {
     text: &'t str,
     at: usize,
-    /// The brackets that are open.
+    /// The open brackets.
     open: Vec<u8>,
-    stands: Stands,
-    /// In the line of a table's name.
+    stands: Context,
+    /// In the line of a table header.
     is_header: bool,
-    /// Behind a value with nothing between that ends it.
+    /// After a value that has not been terminated.
     follows_value: bool,
-    /// In a line that is no TOML, where quotes may be the wrong way around.
+    /// In a line that is not TOML, where quotes may be mismatched.
     is_broken: bool,
     is_hiding: bool,
     hidden: Vec<Range<usize>>,
 }
 
-/// What the next word comes behind.
+/// What precedes the next word.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stands {
+enum Context {
     /// A newline.
     AtLineStart,
     /// The brace or a comma of an inline table.
@@ -72,16 +70,16 @@ impl Masker<'_> {
         while let Some(byte) = self.peek() {
             match byte {
                 b'\n' => {
-                    self.stands = Stands::AtLineStart;
+                    self.stands = Context::AtLineStart;
                     self.is_header = false;
                     self.is_broken = false;
                 }
                 b' ' | b'\t' | b'\r' => {}
                 _ if self.at == 0 && self.text.starts_with(MARK) => self.at += MARK.len_utf8() - 1,
-                b'=' => self.stands = Stands::InValue,
+                b'=' => self.stands = Context::InValue,
                 b',' => self.stands = self.in_brackets(),
                 b'[' | b'{' => {
-                    if self.stands == Stands::AtLineStart && self.open.is_empty() {
+                    if self.stands == Context::AtLineStart && self.open.is_empty() {
                         self.is_header = byte == b'[';
                         self.is_hiding = false;
                     }
@@ -90,7 +88,7 @@ impl Masker<'_> {
                 }
                 b']' | b'}' => {
                     self.open.pop();
-                    self.stands = Stands::InValue;
+                    self.stands = Context::InValue;
                 }
                 b'#' => {
                     self.take_comment();
@@ -98,7 +96,7 @@ impl Masker<'_> {
                 }
                 _ => {
                     self.take_word();
-                    self.stands = Stands::InValue;
+                    self.stands = Context::InValue;
                     continue;
                 }
             }
@@ -107,10 +105,10 @@ impl Masker<'_> {
         }
     }
 
-    fn in_brackets(&self) -> Stands {
+    fn in_brackets(&self) -> Context {
         match self.open.last() {
-            Some(b'{') => Stands::InBraces,
-            Some(_) | None => Stands::InValue,
+            Some(b'{') => Context::InBraces,
+            Some(_) | None => Context::InValue,
         }
     }
 
@@ -121,18 +119,18 @@ impl Masker<'_> {
     fn take_comment(&mut self) {
         let rest = &self.text[self.at..];
         let end = self.at + rest.find('\n').unwrap_or(rest.len());
-        // What is commented out may be a secret too.
+        // A comment may contain a secret too.
         self.hidden.push(self.at + 1..end);
         self.at = end;
     }
 
-    /// A key, or a part of a value.
+    /// Handles a word: a key, or part of a value.
     fn take_word(&mut self) {
-        let begins_line = self.stands == Stands::AtLineStart;
+        let begins_line = self.stands == Context::AtLineStart;
         if let Some((end, key)) = self.key().filter(|(end, key)| self.is_key(*end, key)) {
             self.is_hiding = hides(&key);
             if begins_line && self.open.last() == Some(&b'[') {
-                // The bracket was forgotten.
+                // The closing bracket is missing.
                 self.open.clear();
             }
             self.follows_value = false;
@@ -143,15 +141,15 @@ impl Masker<'_> {
         self.follows_value = true;
         let (end, inner) = word(self.text, self.at);
         if begins_line && self.open.is_empty() {
-            // A key without `=`, or something that is there by mistake.
+            // A key without `=`, or a stray word.
             let word = &self.text[inner.clone()];
             self.is_hiding = hides(word);
             self.follows_value = self.is_hiding;
         }
         let is_quoted = self.text[self.at..].starts_with(['"', '\'']);
-        // A list that is not in the line of its key looks like the name of a table.
+        // A list on a line of its own looks like a table header.
         let is_odd_name = self.is_header && is_quoted;
-        // A text without its end may have swallowed a secret.
+        // An unterminated string may extend into a secret.
         let is_open = is_quoted && end == inner.end;
         if self.is_hiding || self.is_broken || is_odd_name || is_open {
             self.hidden.extend(beside_variables(self.text, inner));
@@ -159,20 +157,20 @@ impl Masker<'_> {
         self.at = end;
     }
 
-    /// Whether a word with `=` behind it is a key, and not a part of a secret.
+    /// Whether a word followed by `=` is a key, and not part of a secret.
     fn is_key(&self, equals: usize, key: &str) -> bool {
         let is_bare = !self.text[self.at..].starts_with(['"', '\'']);
         let may_be = match self.stands {
-            Stands::AtLineStart => is_bare || self.open.last() != Some(&b'['),
-            Stands::InBraces => true,
-            Stands::InValue => is_bare && (!self.is_hiding || is_known(key)),
+            Context::AtLineStart => is_bare || self.open.last() != Some(&b'['),
+            Context::InBraces => true,
+            Context::InValue => is_bare && (!self.is_hiding || is_known(key)),
         };
         let behind = self.text[equals + 1..].trim_start_matches([' ', '\t']);
         let says_something = !behind.is_empty() && !behind.starts_with(['\n', '\r', '=', '#']);
         may_be && (says_something || is_known(key))
     }
 
-    /// The end of a key with the `=` behind it, and its last part.
+    /// Finds the end of a key including the `=`, and the last part of the key.
     fn key(&self) -> Option<(usize, String)> {
         let mut at = self.at;
         loop {
@@ -187,7 +185,7 @@ impl Masker<'_> {
     }
 }
 
-/// A part of a key, bare or in quotes: where it ends, and what is in it.
+/// A part of a key, bare or quoted: where it ends, and its content.
 fn key_part(text: &str, at: usize) -> Option<(usize, Range<usize>)> {
     match text.as_bytes().get(at)? {
         b'"' | b'\'' => Some(word(text, at)),
@@ -201,7 +199,7 @@ fn key_part(text: &str, at: usize) -> Option<(usize, Range<usize>)> {
     }
 }
 
-/// Where a string or a bare word ends, and what is in it.
+/// Where a string or a bare word ends, and its content.
 fn word(text: &str, at: usize) -> (usize, Range<usize>) {
     let rest = &text[at..];
     for quotes in ["\"\"\"", "'''", "\"", "'"] {
@@ -225,7 +223,7 @@ fn word(text: &str, at: usize) -> (usize, Range<usize>) {
     (end, at..end)
 }
 
-/// How long a string is whose first quotes stand before `rest`; one of a single line ends with it.
+/// The length of a string whose opening quotes precede `rest`. A single-line string ends with the line at the latest.
 fn string_end(rest: &str, quotes: &str) -> usize {
     let (has_escapes, is_of_one_line) = (quotes.starts_with('"'), quotes.len() == 1);
     let mut chars = rest.char_indices();
@@ -247,7 +245,7 @@ fn blank_end(text: &str, at: usize) -> usize {
         .unwrap_or(rest.len())
 }
 
-/// What of this part of the text is no `${VARIABLE}`.
+/// The parts of this span that are not `${VARIABLE}`.
 fn beside_variables(text: &str, within: Range<usize>) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let mut start = within.start;
@@ -265,7 +263,7 @@ fn beside_variables(text: &str, within: Range<usize>) -> Vec<Range<usize>> {
     parts
 }
 
-/// What stands between the scheme and the host of URLs in each line, or of what should be some.
+/// The part between the scheme and the host of each URL, or of what looks like one, line by line.
 fn credentials(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut line_start = 0;
@@ -286,8 +284,7 @@ fn credentials(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Where the texts of a list are in a line, if nothing else is there but what stands between them. Otherwise a quote may be a
-/// part of a password.
+/// The spans of the strings in a list, if the line contains nothing but strings and separators. Otherwise a quote may be part of a password.
 fn urls(part: &str) -> Option<Vec<Range<usize>>> {
     let mut texts = Vec::new();
     let mut at = 0;
@@ -310,7 +307,7 @@ fn urls(part: &str) -> Option<Vec<Range<usize>>> {
     Some(texts)
 }
 
-/// Whether what stands behind this key may be a secret. Behind the name of a header that a profile makes it may be one.
+/// Whether the value of this key may be a secret. The value of a header in a profile may be one.
 fn hides(key: &str) -> bool {
     match catalogue::of_key(key) {
         Some((entry, name)) => entry.kind.is_secret() && entry.name == name,

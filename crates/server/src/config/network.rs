@@ -1,12 +1,12 @@
-//! Networks, as settings give them.
+//! Parses networks in settings.
 
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// Reads a network such as `10.0.0.0/8`, or an address, which is a network of its own.
+/// Reads a network such as `10.0.0.0/8`, or a single address.
 pub(super) fn parse(entry: &str) -> Result<IpNet, &'static str> {
-    // As in a URL: `[fd00::1]` and `[fd00::]/8`.
+    // Brackets are allowed, as in URLs: `[fd00::1]` and `[fd00::]/8`.
     let entry = &*entry.replace(['[', ']'], "");
     let address = entry.parse::<IpAddr>().map(IpNet::from);
     entry
@@ -16,8 +16,7 @@ pub(super) fn parse(entry: &str) -> Result<IpNet, &'static str> {
         .map_err(|_| "not an address or a network such as 10.0.0.0/8")
 }
 
-/// A network of IPv4 addresses in the clothes of IPv6 (`::ffff:10.0.0.0/104`, RFC 4291 section 2.5.5.2) as one of IPv4: client
-/// addresses are compared in that form.
+/// Converts a network of IPv4-mapped IPv6 addresses (`::ffff:10.0.0.0/104`, RFC 4291 section 2.5.5.2) to IPv4, the form in which client addresses are compared.
 fn canonical(network: IpNet) -> IpNet {
     let IpAddr::V4(address) = network.addr().to_canonical() else {
         return network;
@@ -31,7 +30,7 @@ fn canonical(network: IpNet) -> IpNet {
 }
 
 const IPV6_BITS: u8 = 128;
-/// How many bits stand before the IPv4 address.
+/// The number of bits before the IPv4 address.
 const MAPPED_BITS: u8 = 96;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The origins under which this gate is known, as `PUBLIC_URL` names them.
+//! The gate's own origins, from `PUBLIC_URL`, and the hosts that requests ask for.
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
@@ -8,11 +8,11 @@ use http::uri::Authority;
 
 use super::ascii_host;
 
-/// Scheme, host and port of what this gate protects, or all such origins one label below a domain.
+/// An origin of this gate (scheme, host and port), or a wildcard for all origins one label below a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     scheme: Scheme,
-    host: Host,
+    host: HostPattern,
     /// `None` for the scheme's default port.
     port: Option<u16>,
 }
@@ -23,20 +23,19 @@ enum Scheme {
     Https,
 }
 
-/// In lower case, without a final dot.
+/// The host of an [`Origin`], in lower case and without a final dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Host {
-    /// A star, which stands for one label, and this domain.
+enum HostPattern {
+    /// Any single label below this domain.
     Below(String),
     Exactly(String),
 }
 
 impl Origin {
-    /// Reads `https://grafana.example.com` or `https://*.example.com`, with a port or without.
+    /// Reads `https://grafana.example.com` or `https://*.example.com`, with an optional port.
     ///
     /// # Errors
-    ///
-    /// The message says what is wrong with the text, and what to give.
+    /// The message says what is wrong, and what to write instead.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let uri: Uri = text.parse().map_err(|_| {
             ascii_host::advice(text).unwrap_or_else(|| format!("not a URL; {EXPECTED}"))
@@ -57,11 +56,11 @@ impl Origin {
         if uri.query().is_some() || text.contains('#') {
             return Err(EXPECTED);
         }
-        let asked = AskedHost::read(authority.as_str()).ok_or(EXPECTED)?;
+        let asked = RequestHost::read(authority.as_str()).ok_or(EXPECTED)?;
         let host = match asked.name.strip_prefix("*.") {
-            Some(domain) => Host::Below(own_domain(domain)?.to_owned()),
+            Some(domain) => HostPattern::Below(own_domain(domain)?.to_owned()),
             None if asked.name.contains('*') => return Err(MISPLACED_STAR),
-            None => Host::Exactly(asked.name.clone()),
+            None => HostPattern::Exactly(asked.name.clone()),
         };
         Ok(Self {
             scheme,
@@ -70,9 +69,9 @@ impl Origin {
         })
     }
 
-    /// Whether this is one origin, not a family of them.
+    /// Whether this is a single origin, not a wildcard.
     pub(crate) fn is_exact(&self) -> bool {
-        matches!(self.host, Host::Exactly(_))
+        matches!(self.host, HostPattern::Exactly(_))
     }
 
     /// Whether its scheme is `https`.
@@ -80,44 +79,43 @@ impl Origin {
         self.scheme == Scheme::Https
     }
 
-    /// Whether a request for this host can be for this origin.
-    pub(crate) fn is_asked_for(&self, asked: &AskedHost) -> bool {
+    /// Whether a request for this host may be for this origin.
+    pub(crate) fn is_asked_for(&self, asked: &RequestHost) -> bool {
         self.is_this_host(asked) && self.scheme.without_default(asked.port) == self.port
     }
 
-    /// The origin as text, if a request for this host can be for it by another scheme, whose port may be another.
-    pub(crate) fn text_for_host(&self, asked: &AskedHost) -> Option<String> {
-        self.text(Some(&AskedHost {
+    /// The origin as text, if a request for this host may be meant for it but arrived with another scheme, and possibly another port.
+    pub(crate) fn text_for_host(&self, asked: &RequestHost) -> Option<String> {
+        self.text(Some(&RequestHost {
             name: asked.name.clone(),
             port: self.port,
         }))
         .filter(|_| self.is_this_host(asked))
     }
 
-    /// The host, with a star if it is a family of them.
+    /// The host, with `*` if it is a wildcard.
     pub(crate) fn host_pattern(&self) -> String {
         match &self.host {
-            Host::Exactly(host) => host.trim_matches(['[', ']']).to_owned(),
-            Host::Below(domain) => format!("*.{domain}"),
+            HostPattern::Exactly(host) => host.trim_matches(['[', ']']).to_owned(),
+            HostPattern::Below(domain) => format!("*.{domain}"),
         }
     }
 
-    fn is_this_host(&self, asked: &AskedHost) -> bool {
+    fn is_this_host(&self, asked: &RequestHost) -> bool {
         match &self.host {
-            Host::Exactly(host) => asked.name == *host,
-            Host::Below(domain) => asked
+            HostPattern::Exactly(host) => asked.name == *host,
+            HostPattern::Below(domain) => asked
                 .name
                 .split_once('.')
                 .is_some_and(|(label, rest)| rest == domain && is_label(label)),
         }
     }
 
-    /// The origin as text. A star becomes the label that was asked for: letters, digits and hyphens, never other bytes
-    /// of a client. `None` for a star when another host was asked for, or none.
-    pub(crate) fn text(&self, asked: Option<&AskedHost>) -> Option<String> {
+    /// The origin as text. A `*` is replaced by the label in the request's host: letters, digits and hyphens, never other bytes from a client. `None` for a wildcard if the request has another host or none.
+    pub(crate) fn text(&self, asked: Option<&RequestHost>) -> Option<String> {
         let host = match &self.host {
-            Host::Exactly(host) => host,
-            Host::Below(_) => &asked.filter(|asked| self.is_asked_for(asked))?.name,
+            HostPattern::Exactly(host) => host,
+            HostPattern::Below(_) => &asked.filter(|asked| self.is_asked_for(asked))?.name,
         };
         let mut text = format!("{}://{host}", self.scheme.as_str());
         if let Some(port) = self.port {
@@ -144,15 +142,15 @@ impl Scheme {
     }
 }
 
-/// A host as a request names it, in the form in which hosts are compared: lower case, without a final dot.
+/// The host of a request, normalized for comparison: in lower case, without a final dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AskedHost {
+pub(crate) struct RequestHost {
     name: String,
     port: Option<u16>,
 }
 
-impl AskedHost {
-    /// Reads the value of a `Host` field; `None` when it is not a host with or without a port.
+impl RequestHost {
+    /// Reads the value of a `Host` field; `None` if it is not a host with an optional port.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let authority: Authority = text.parse().ok()?;
         let (name, port) = (authority.host(), authority.port_u16());
@@ -164,13 +162,13 @@ impl AskedHost {
         (!name.is_empty()).then_some(Self { name, port })
     }
 
-    /// The host, where it is one that can stand in a URL as it is: an address, or labels (RFC 1123 §2.1).
+    /// The host, if it can be used in a URL unchanged: an address, or labels (RFC 1123 §2.1).
     pub(crate) fn plain_name(&self) -> Option<&str> {
         let is_address = self.name.starts_with('[');
         (is_address || self.name.split('.').all(is_label)).then_some(&self.name)
     }
 
-    /// Whether this is the host, and the port if the request names one, of a URL.
+    /// Whether this is the host of a URL, and its port if the request has one.
     pub(crate) fn is_of(&self, url: &Uri) -> bool {
         let scheme = match url.scheme_str() {
             Some("http") => Scheme::Http,
@@ -185,8 +183,7 @@ impl AskedHost {
     }
 }
 
-/// A domain below which only its owner makes names: not a public suffix such as `com`, `co.uk` or `github.io`, nor one
-/// whose every label below is one (<https://publicsuffix.org>, the list that the `psl` crate carries).
+/// Checks that only the owner of a domain can create names below it: it is not a public suffix such as `com`, `co.uk` or `github.io`, and its direct subdomains are not (<https://publicsuffix.org>, the list in the `psl` crate).
 fn own_domain(domain: &str) -> Result<&str, &'static str> {
     // Browsers send `*.localhost` to this machine, and nobody can register a name there (RFC 6761 §6.3).
     if domain == "localhost" {
@@ -196,19 +193,18 @@ fn own_domain(domain: &str) -> Result<&str, &'static str> {
         return Err(MISPLACED_STAR);
     }
     if domain.parse::<Ipv4Addr>().is_ok() {
-        return Err("an address has no names below it");
+        return Err("an IP address has no subdomains");
     }
     let below = format!("any.{domain}");
     match (psl::domain_str(domain), psl::domain_str(&below)) {
         (Some(own), Some(registrable)) if own == registrable => Ok(domain),
         _ => Err(
-            "the star covers domains that anybody can register; put a domain of your own behind it, as in \
-             https://*.example.com",
+            "the `*` covers domains that anybody can register; use a domain of your own, as in https://*.example.com",
         ),
     }
 }
 
-/// Letters, digits and hyphens, of which the last do not stand at an end (RFC 1123 §2.1).
+/// Whether it is a label: letters, digits and hyphens, not beginning or ending with a hyphen (RFC 1123 §2.1).
 fn is_label(label: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     matches!(label.len(), 1..=63)
@@ -220,14 +216,14 @@ fn is_label(label: &str) -> bool {
 const EXPECTED: &str = "give scheme, host and port only, such as https://grafana.example.com";
 
 const MISPLACED_STAR: &str =
-    "a star stands for the whole first label and nothing else, as in https://*.example.com";
+    "a `*` must be the whole first label and nothing else, as in https://*.example.com";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn text(origin: &str, host: &str) -> Option<String> {
-        let asked = AskedHost::read(host)?;
+        let asked = RequestHost::read(host)?;
         let origin = Origin::read(origin).unwrap();
         origin
             .is_asked_for(&asked)

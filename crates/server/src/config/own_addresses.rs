@@ -1,4 +1,4 @@
-//! Addresses at which the gate itself listens. Each is for one thing, and no service is there.
+//! Checks that the gate's own listeners have different addresses, and that no service has one of them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -10,7 +10,7 @@ use super::stack::Stack;
 use super::upstream;
 use crate::socket::Address;
 
-/// Names addresses for decisions and for the admin that another listener has. Listeners of the proxy are compared elsewhere.
+/// Reports an address for decisions or for the admin listener that another listener has. Listeners of the proxy are compared elsewhere.
 pub(super) fn name_twins(
     listeners: &[ListenerSettings],
     decisions: Option<&Address>,
@@ -29,16 +29,15 @@ pub(super) fn name_twins(
     for (name, address) in decisions.into_iter().chain([admin]) {
         let twin = taken.iter().find(|(_, other)| overlap(*other, address));
         if let Some((other, _)) = twin {
-            let what = format!(
-                "{address} is where {other} listens already; give it another address or port"
-            );
+            let what =
+                format!("{address} is already used by {other}; choose another address or port");
             reader.problem(name, what);
         }
         taken.push((name, address));
     }
 }
 
-/// Names services that would be the gate itself, which would ask itself without end.
+/// Reports services at the gate's own addresses, to which the gate would forward requests in an endless loop.
 pub(super) fn name_circles(
     listeners: &[ListenerSettings],
     stack: &Stack,
@@ -47,9 +46,9 @@ pub(super) fn name_circles(
 ) {
     let what = |listener: &ListenerSettings| {
         let name = listener.name;
-        format!("the gate itself listens there ({name}), and would ask itself without end")
+        format!("the gate itself listens there ({name}), so requests would loop forever")
     };
-    let help = "give the address of the service, and another one to the gate if both are to have this port";
+    let help = "give the address of the service; if both use this port, give the gate another one";
     let upstream = reader.variables().get("UPSTREAM");
     if let Some(listener) = upstream.and_then(|text| at(text, listeners)) {
         reader.problem("UPSTREAM", format!("{}; {help}", what(listener)));
@@ -84,7 +83,7 @@ fn at<'l>(url: &str, listeners: &'l [ListenerSettings]) -> Option<&'l ListenerSe
     })
 }
 
-/// Whether only one of them can be listened at.
+/// Whether only one of the two addresses can be bound.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let (ip, other_ip) = (one.ip(), other.ip());
     let has_all = |ip: IpAddr| ip.is_unspecified() && one.is_ipv4() == other.is_ipv4();

@@ -1,4 +1,4 @@
-//! Where a setting stands.
+//! The place of a setting: a variable, or a span of a file.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use super::mask::masked;
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// A file, and the bytes of it.
+    /// A file, and a span of bytes in it.
     File {
         file: Arc<SourceFile>,
         span: Range<usize>,
@@ -23,13 +23,13 @@ pub(crate) enum Place {
 pub(crate) struct SourceFile {
     pub(crate) path: PathBuf,
     pub(crate) text: String,
-    /// The text as it may be shown, made when somebody needs it.
+    /// The masked text, made on first use.
     shown: OnceLock<String>,
-    /// Where its lines begin, likewise.
+    /// The offsets of its lines, made on first use.
     lines: OnceLock<Vec<usize>>,
 }
 
-/// As `check-config` says it: the variable, or file and line.
+/// Shows the place as `check-config` does: the variable, or file and line.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -51,7 +51,7 @@ impl SourceFile {
         }
     }
 
-    /// The number of the line that a byte stands in, from 1.
+    /// The number of the line that contains a byte, from 1.
     pub(crate) fn line(&self, offset: usize) -> usize {
         let starts = self.lines.get_or_init(|| {
             let newlines = self.text.match_indices('\n').map(|(at, _)| at + 1);
@@ -60,7 +60,7 @@ impl SourceFile {
         starts.partition_point(|start| *start <= offset)
     }
 
-    /// The text with stars in place of secrets, byte for byte as long.
+    /// The text with secrets replaced by asterisks, with the same length in bytes.
     pub(super) fn shown(&self) -> &str {
         self.shown.get_or_init(|| masked(&self.text))
     }

@@ -1,7 +1,5 @@
-//! What is wrong with a configuration, and how it is shown.
-//!
-//! What stands in a variable gets one line with the variable's name. What stands in a file is shown as rustc shows an error:
-//! file, line and column, the line itself without secrets, a caret, and what to write instead.
+//! Problems of a configuration, and how they are displayed.
+//! A problem of a variable is one line with the variable's name. A problem in a file is shown as rustc shows an error: file, line and column, the line itself without secrets, a caret, and what to write instead.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -16,23 +14,23 @@ use super::place::{Place, SourceFile};
 use super::stack::Spanned;
 use crate::invisible;
 
-/// One thing that is wrong with the configuration: where, what, and what to do.
+/// One problem of the configuration: where, what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
-    /// The variable to change; empty when `what` says it all.
+    /// The variable to change; empty if `what` is enough.
     pub(crate) name: String,
-    /// What is wrong with it, and what would be right.
+    /// What is wrong, and what would be right.
     pub(crate) what: String,
-    /// Where it stands, or where it is missing.
+    /// Where it is, or where something is missing.
     pub(crate) place: Option<Place>,
     /// What to write instead.
     pub(crate) help: Option<String>,
-    /// Further places that have to do with it, and what stands there.
+    /// Related places, each with a label.
     pub(crate) beside: Vec<(Place, String)>,
 }
 
 impl Problem {
-    /// A problem with a setting, or an option of the command line.
+    /// A problem of a setting or a command-line option.
     pub(crate) fn new(name: impl Into<String>, what: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -43,7 +41,7 @@ impl Problem {
         }
     }
 
-    /// A problem with what stands at a place.
+    /// A problem at a place.
     pub(crate) fn at(place: Place, what: impl Into<String>) -> Self {
         Self {
             place: Some(place),
@@ -51,19 +49,19 @@ impl Problem {
         }
     }
 
-    /// A problem with a text, which `what` may repeat: what may be a password in it is left out.
+    /// A problem of a text, which `what` may repeat. Any password in it is hidden.
     pub(crate) fn with(text: &Spanned<String>, what: impl AsRef<str>) -> Self {
         let what = credentials::without(what.as_ref(), &text.value);
         Self::at(text.place.clone(), what)
     }
 
-    /// The same problem with a line that says what to write instead.
+    /// Adds a line that says what to write instead.
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// The same problem with a further place that has to do with it.
+    /// Adds a related place with a label.
     pub(crate) fn and_at(mut self, place: Place, what: impl Into<String>) -> Self {
         self.beside.push((place, what.into()));
         self
@@ -73,7 +71,7 @@ impl Problem {
         matches!(self.place, Some(Place::File { .. }))
     }
 
-    /// File and offset, by which reports are sorted.
+    /// The sort key of reports: file and offset.
     fn position(&self) -> Option<(&SourceFile, usize)> {
         match self.place.as_ref()? {
             Place::File { file, span } => Some((file, span.start)),
@@ -81,7 +79,7 @@ impl Problem {
         }
     }
 
-    /// What is wrong, with the setting's name as it stands there.
+    /// What is wrong, with the setting's name as it is written there.
     fn title(&self) -> String {
         match (self.name.as_str(), self.is_in_file()) {
             ("", _) => self.what.clone(),
@@ -90,7 +88,7 @@ impl Problem {
         }
     }
 
-    /// Lines that have been shown, which are in `shown` from then on, are cut to what is near the mark if they are long.
+    /// Renders the report. Long lines that have been shown before are cut to the part near the mark; `shown` collects them.
     fn report<'p>(&'p self, renderer: &Renderer, shown: &mut HashSet<(&'p Path, usize)>) -> String {
         let mut is_known = false;
         let mut group = Group::with_title(Level::ERROR.primary_title(self.title()));
@@ -131,17 +129,17 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a configuration.
+/// All problems of a configuration.
 #[derive(Debug)]
 pub(crate) struct ConfigErrors {
     problems: Vec<Problem>,
-    /// What may be why something is missing.
+    /// Notes with possible reasons why a setting is missing.
     notes: Vec<String>,
     is_colored: bool,
 }
 
 impl ConfigErrors {
-    /// Two parts of the gate that need the same setting have the same to say of it, which is said once.
+    /// Collects problems, dropping duplicates: two parts of the gate that need the same setting report the same.
     pub(crate) fn new(problems: Vec<Problem>) -> Self {
         let mut distinct = Vec::with_capacity(problems.len());
         for problem in problems {
@@ -156,29 +154,29 @@ impl ConfigErrors {
         }
     }
 
-    /// The problems, in the order in which the settings are read, before those of the file's form.
+    /// The problems: those of settings in the order they are read, then those of the file's syntax.
     pub(crate) fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// What may be why something is missing.
+    /// Notes with possible reasons why a setting is missing.
     pub(crate) fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// The same problems, and these.
+    /// Adds further problems.
     pub(crate) fn beside(mut self, more: impl IntoIterator<Item = Problem>) -> Self {
         self.problems.extend(more);
         self
     }
 
-    /// The same problems, with what may be why something is missing.
+    /// Adds notes with possible reasons why a setting is missing.
     pub(crate) fn with_notes(mut self, notes: Vec<String>) -> Self {
         self.notes.extend(notes);
         self
     }
 
-    /// The same problems, for a terminal.
+    /// Sets whether the problems are displayed with colors, for a terminal.
     pub(crate) fn colored(mut self, is_colored: bool) -> Self {
         self.is_colored = is_colored;
         self
@@ -220,7 +218,7 @@ impl fmt::Display for ConfigErrors {
 
 impl Error for ConfigErrors {}
 
-/// The line in which `start` stands, with what stands there marked, as far as this line goes.
+/// The line that contains `start`, with the span marked up to the end of the line.
 fn excerpt<'a>(
     group: Group<'a>,
     file: &SourceFile,
@@ -250,5 +248,5 @@ fn excerpt<'a>(
     )
 }
 
-/// In columns: how much is shown of a line that has been shown before.
+/// The most columns of a line that has been shown before.
 const NARROW: usize = 100;

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use session::Secret;
 
-use super::catalogue::{self, Entry, Written, is_from_files};
+use super::catalogue::{self, Entry, ExampleValue, is_from_files};
 use super::connection_url::ConnectionUrl;
 use super::credentials;
-use super::given::{self, Content, Given, LONGEST_FILE};
+use super::given::{self, Given, LONGEST_FILE, SecretForm};
 use super::mark::MARK;
 use super::place::Place;
 pub(crate) use super::problem::Problem;
@@ -325,20 +325,20 @@ impl<'v> Reader<'v> {
     /// A secret from `NAME` or from the file that `NAME_FILE` names. One trailing newline of the file is not part of
     /// the secret, because editors and `echo` add it.
     pub(crate) fn secret(&mut self, name: &str) -> Option<Secret> {
-        self.secret_of(name, Content::Text)
+        self.secret_of(name, SecretForm::Text)
     }
 
     /// Several secrets in one text. The caller, who takes them apart, tells about [each](Self::saw).
     pub(crate) fn secret_list(&mut self, name: &str) -> Option<Secret> {
-        self.secret_of(name, Content::List)
+        self.secret_of(name, SecretForm::List)
     }
 
     /// A secret of any bytes: a key that no JavaScript has to read as text.
     pub(crate) fn key(&mut self, name: &str) -> Option<Secret> {
-        self.secret_of(name, Content::Bytes)
+        self.secret_of(name, SecretForm::Bytes)
     }
 
-    fn secret_of(&mut self, name: &str, content: Content) -> Option<Secret> {
+    fn secret_of(&mut self, name: &str, content: SecretForm) -> Option<Secret> {
         let file_name = format!("{name}_FILE");
         let (direct, file) = (self.variables.get(name), self.variables.get(&file_name));
         let given = match (direct, file) {
@@ -378,7 +378,7 @@ impl<'v> Reader<'v> {
     /// Notes a secret that was taken from a list, for [`Reader::doubts`].
     pub(crate) fn saw(&mut self, source: String, secret: &Secret) {
         self.given
-            .push(Given::new(source, secret.clone(), false, Content::Text));
+            .push(Given::new(source, secret.clone(), false, SecretForm::Text));
     }
 
     /// A warning for everything that is odd about the secrets, one by one and beside each other.
@@ -438,7 +438,7 @@ impl<'v> Reader<'v> {
     pub(crate) fn url(&mut self, name: &str) -> Option<String> {
         let file_name = format!("{name}_FILE");
         if self.variables.get(&file_name).is_some() {
-            let url = self.secret_of(name, Content::Url)?;
+            let url = self.secret_of(name, SecretForm::Url)?;
             let text = str::from_utf8(url.expose()).map(str::to_owned);
             let text = text.map_err(|_| self.problem(name, "it is not UTF-8 text"));
             return text.ok().map(|url| self.bare_url(&file_name, &url));
@@ -570,8 +570,8 @@ pub(super) fn unread(read: &[Setting], variables: &Variables) -> Vec<Setting> {
 /// What a setting says that nobody gives, as those are shown that are read.
 fn default_of(entry: &Entry) -> String {
     let text = match entry.written {
-        Written::Beside(text) | Written::Default(text) => text.trim_matches('"'),
-        Written::Sample(_) => "",
+        ExampleValue::Dependent(text) | ExampleValue::Default(text) => text.trim_matches('"'),
+        ExampleValue::Sample(_) => "",
     };
     match text {
         "" | "[]" => "(unset)".to_owned(),

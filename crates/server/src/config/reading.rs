@@ -1,4 +1,4 @@
-//! The settings of a whole configuration, read in steps: what one of them finds, later ones are checked against.
+//! Reads the settings of a whole configuration in steps. Later steps are checked against the results of earlier ones.
 
 use std::collections::HashSet;
 use std::thread;
@@ -17,53 +17,53 @@ use super::problem::Problem;
 use super::raw::{Reader, Setting, Variables};
 use super::realms::Realms;
 use super::rules::{self, Handling, Rules, ServiceSettings, Services, Timeouts, Usual, UsualPool};
-use super::sign_in::{self, Around, Opened, SignIn};
+use super::sign_in::{self, PublicBy, SignIn, SignInCheck};
 use super::stack::Stack;
 use super::{AdminSettings, CONFIG_FILE, admin, listen, own_addresses, revocations, upstream};
 use crate::logging::LogFormat;
 use crate::socket::Address;
 use ::stores::{RedisSettings, RevocationPlace, RevocationSettings};
 
-/// A configuration that is being read.
+/// The state of reading a configuration.
 pub(super) struct Reading<'v> {
     pub(super) reader: Reader<'v>,
     pub(super) stack: &'v Stack,
-    /// Whether more may stand in a file than could be read.
+    /// Whether part of a file could not be read.
     is_partial: bool,
-    /// What is wrong with the file's tables.
+    /// Problems of the file's tables.
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
-    /// What is probably misspelt: it may explain what is missing.
+    /// Names that are probably misspelled, which may explain why a setting is missing.
     pub(super) slips: Vec<String>,
 }
 
-/// What is listened on.
-pub(super) struct Front {
+/// The settings of listeners and threads.
+pub(super) struct ListenSettings {
     pub(super) listeners: Vec<ListenerSettings>,
     pub(super) decisions: Option<Address>,
-    /// Whether other proxies are to ask, at an address that may be wrong.
+    /// Whether calling proxies ask for decisions, even if the address is invalid.
     pub(super) decides_for_others: bool,
     pub(super) admin: AdminSettings,
     pub(super) https: HttpsSettings,
     pub(super) workers: usize,
 }
 
-/// The service of the top level, and what it says of those that say nothing themselves.
+/// The service of the top level, and the defaults for other services.
 pub(super) struct TopService {
     upstream: Option<ServiceSettings>,
     timeouts: Timeouts,
     connections: UsualPool,
 }
 
-/// Which requests there are limits for, and what is kept of sessions elsewhere.
+/// The settings of limits and revocations.
 pub(super) struct Bounds {
     pub(super) limits: LimitSettings,
     pub(super) shared: Option<RedisSettings>,
     pub(super) revocations: Option<RevocationSettings>,
 }
 
-/// How the process runs and ends.
-pub(super) struct Running {
+/// The settings of logs, reloads and shutdown.
+pub(super) struct ProcessSettings {
     pub(super) drain: Duration,
     pub(super) drain_delay: Duration,
     pub(super) log_format: LogFormat,
@@ -84,7 +84,7 @@ impl<'v> Reading<'v> {
         }
     }
 
-    pub(super) fn front(&mut self) -> Front {
+    pub(super) fn front(&mut self) -> ListenSettings {
         let reader = &mut self.reader;
         let listeners = listeners::read(reader, self.stack, &mut self.problems, &mut self.warnings);
         let decisions = listen::decisions(reader);
@@ -94,7 +94,7 @@ impl<'v> Reading<'v> {
         let workers = reader
             .parsed("WORKERS", cores, "a number of threads")
             .clamp(1, 1024);
-        Front {
+        ListenSettings {
             listeners,
             decides_for_others: decisions.is_some() || reader.is_given("AUTH_LISTEN"),
             decisions,
@@ -104,13 +104,13 @@ impl<'v> Reading<'v> {
         }
     }
 
-    pub(super) fn top_service(&mut self, front: &Front) -> TopService {
+    pub(super) fn top_service(&mut self, front: &ListenSettings) -> TopService {
         let reader = &mut self.reader;
         let timeouts = Timeouts {
             connect: reader.limit("UPSTREAM_CONNECT_TIMEOUT", 5),
             answer: reader.limit("UPSTREAM_TIMEOUT", 60),
         };
-        // What is no route of the file may have been meant as one.
+        // A table that could not be read may have been meant as a route.
         let is_required =
             !front.decides_for_others && self.stack.routes.is_empty() && !self.is_partial;
         let connections = UsualPool::read(reader);
@@ -121,8 +121,8 @@ impl<'v> Reading<'v> {
         }
     }
 
-    /// What counts for routes that say nothing themselves.
-    pub(super) fn usual(&mut self, front: &Front, top: &TopService) -> Usual {
+    /// The defaults for routes.
+    pub(super) fn usual(&mut self, front: &ListenSettings, top: &TopService) -> Usual {
         let reader = &mut self.reader;
         Usual {
             cors_origins: reader.list("CORS_ORIGINS", AllowedOrigin::parse),
@@ -134,30 +134,30 @@ impl<'v> Reading<'v> {
         }
     }
 
-    /// The rules of a configuration without routes, and its sign-in page.
+    /// Reads the rules and the sign-in page of a configuration without routes.
     pub(super) fn rules_of_one_service(
         &mut self,
         public: Vec<PathPattern>,
         top: TopService,
         usual: Usual,
-        front: &Front,
+        front: &ListenSettings,
     ) -> (Rules, Option<SignIn>) {
         self.stack.name_idle(&mut self.warnings);
         let mut rules = Rules::of_one_service(public, top.upstream, usual);
         let opened = match rules.services.is_empty() && front.decisions.is_some() {
-            true => Opened::PathsForOthers,
-            false => Opened::Paths,
+            true => PublicBy::PathsForOthers,
+            false => PublicBy::Paths,
         };
-        let mut around = Around::of_one_service(&rules.routes, opened);
+        let mut around = SignInCheck::of_one_service(&rules.routes, opened);
         if self.is_partial {
-            around.comers = None;
+            around.sources = None;
         }
         let sign_in = sign_in::settings(&mut self.reader, &around, &mut self.warnings);
         rules.send_to_sign_in(sign_in.as_ref());
         (rules, sign_in)
     }
 
-    /// The rules of the file's routes, if they can be told apart, and the sign-in page of the top level.
+    /// Reads the rules from the file's routes, if no two conflict, and the sign-in page of the top level.
     pub(super) fn rules_of_routes(
         &mut self,
         public: Vec<PathPattern>,
@@ -187,10 +187,10 @@ impl<'v> Reading<'v> {
         );
         let routes = made.as_ref().map(|made| made.rules.routes.clone());
         let routes = routes.unwrap_or_else(|| Routes::of_one_service(public, true));
-        let around = Around {
+        let around = SignInCheck {
             routes: &routes,
-            opened: Opened::Routes,
-            comers: made.as_ref().map(|made| made.comers(0)),
+            opened: PublicBy::Routes,
+            sources: made.as_ref().map(|made| made.sources(0)),
         };
         let sign_in = sign_in::settings(&mut self.reader, &around, &mut self.warnings);
         let rules = made.map(|mut made| {
@@ -202,10 +202,10 @@ impl<'v> Reading<'v> {
         (rules, sign_in)
     }
 
-    /// The proxies whose word counts. Listeners are closed where there is nothing to forward to, and checked against what they say.
+    /// Reads the trusted proxies, and checks the listeners against them. Without a service there are no listeners.
     pub(super) fn proxies(
         &mut self,
-        front: &mut Front,
+        front: &mut ListenSettings,
         rules: Option<&Rules>,
         realms: &Realms<'_>,
     ) -> (TrustedProxies, Option<AcmeSettings>) {
@@ -254,7 +254,7 @@ impl<'v> Reading<'v> {
         }
     }
 
-    pub(super) fn running(&mut self) -> Running {
+    pub(super) fn running(&mut self) -> ProcessSettings {
         let reader = &mut self.reader;
         let drain = reader.seconds("DRAIN_TIMEOUT", 30);
         let drain_delay = reader.seconds("DRAIN_DELAY", 0);
@@ -262,10 +262,10 @@ impl<'v> Reading<'v> {
         let log_format = reader.choice("LOG_FORMAT", LogFormat::Json, &log_formats);
         let audits = reader.switch("AUDIT_LOG", true);
         if !audits {
-            let warning = "AUDIT_LOG is off: nobody can tell afterwards who was let in";
+            let warning = "AUDIT_LOG is off: there will be no record of who was let in";
             self.warnings.push(warning.to_owned());
         }
-        Running {
+        ProcessSettings {
             drain,
             drain_delay,
             log_format,
@@ -275,10 +275,10 @@ impl<'v> Reading<'v> {
         }
     }
 
-    /// Names what is given and has no effect, or nearly has the name of a setting.
+    /// Warns about settings without effect, and about variables whose names resemble those of settings.
     pub(super) fn idle(&mut self, uses: &Uses) {
         let reader = &mut self.reader;
-        // What is wrong may be what a setting would have had its effect on.
+        // With problems, the effect of a setting cannot be judged.
         if reader.problems.is_empty() && self.stack.routes.is_empty() {
             idle::name_them(reader, uses);
         }
@@ -287,12 +287,12 @@ impl<'v> Reading<'v> {
         let mut others = idle::names();
         others.push(CONFIG_FILE);
         reader.unreadable(&others);
-        // With problems, some have not been read that are always read otherwise.
+        // With problems, some settings have not been read that are always read otherwise.
         others.extend(catalogue::entries().map(|entry| entry.name));
         self.slips = reader.slips(&others);
     }
 
-    /// What is wrong, what deserves a word, and every setting as it took effect.
+    /// Returns the problems, the warnings, and every setting with its effective value.
     pub(super) fn finish(self) -> (Vec<Problem>, Vec<String>, Vec<Setting>) {
         let Reader {
             problems: mut all,
@@ -308,7 +308,7 @@ impl<'v> Reading<'v> {
 }
 
 impl TopService {
-    /// What it is, as far as settings depend on it.
+    /// The features of the service on which other settings depend.
     pub(super) fn uses(&self) -> TopUses {
         let upstream = self.upstream.as_ref();
         let of_one = upstream.and_then(ServiceSettings::upstream);
@@ -320,7 +320,7 @@ impl TopService {
     }
 }
 
-/// What the service of the top level is.
+/// The features of the top level's service on which other settings depend.
 #[derive(Clone, Copy)]
 pub(super) struct TopUses {
     upstream: bool,
@@ -329,10 +329,10 @@ pub(super) struct TopUses {
 }
 
 impl Uses {
-    /// What a configuration has use for, of whose parts these are known.
+    /// The features that a configuration uses, given its parts.
     pub(super) fn of_all(
         top: TopUses,
-        front: &Front,
+        front: &ListenSettings,
         bounds: &Bounds,
         acme: Option<&AcmeSettings>,
         realms: &Realms<'_>,
@@ -358,5 +358,6 @@ impl Uses {
     }
 }
 
-/// What a file with routes cannot have beside them.
-const PUBLIC_PATHS_BESIDE_ROUTES: &str = "the file has routes, which say themselves who may enter; write a [[route]] with `access = \"public\"` instead";
+/// The problem of `PUBLIC_PATHS` in a file with routes.
+const PUBLIC_PATHS_BESIDE_ROUTES: &str = "the file has routes, which decide who may enter; write a [[route]] with \
+     `access = \"public\"` instead";

@@ -1,4 +1,4 @@
-//! One application that issues sessions, as configured.
+//! The settings of one realm: an app that issues sessions.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,61 +10,61 @@ use super::lookups::SessionLookups;
 use super::place::Place;
 use super::problem::Problem;
 use super::raw::{Reader, Setting, Variables};
-use super::rules::AskedOfStores;
+use super::rules::StoreColumns;
 use super::sessions::{self, SessionFormat};
 use super::stack::DEFAULT_REALM;
 use super::{bearer, identity, stores};
 use crate::jwks;
 use ::stores::{CacheFormat, StoredClaim, UserColumn};
 
-/// One application that issues sessions.
+/// A realm: an app that issues sessions, as configured.
 #[derive(Debug)]
 pub(crate) struct RealmSettings {
     /// Its name.
     pub(crate) name: Arc<str>,
-    /// The keys of every session cookie that is recognised.
+    /// The keys of every session cookie that is recognized.
     pub(crate) keys: Arc<KeyRing>,
-    /// What is demanded of a session's claims.
+    /// The requirements on a session's claims.
     pub(crate) demands: ClaimDemands,
-    /// Which users may enter, and what is written about them.
+    /// Which users may enter, and which facts about them are passed on.
     pub(crate) identity: IdentityRules,
-    /// What must hold of a user's row.
+    /// The condition that every user's row must meet.
     pub(crate) active: Condition,
-    /// Whose signed tokens are accepted beside the sessions.
+    /// The issuer whose bearer tokens are accepted in addition to sessions.
     pub(crate) issuer: Option<jwks::Settings>,
-    /// Where users and sessions are looked up; `None` when neither is.
+    /// Where users and sessions are looked up; `None` if neither is.
     pub(crate) stores: Option<::stores::Settings>,
-    /// Where the file first names a column, by the name of the column; or a whole table, by its name and a dot.
+    /// Where the file first names each column, by column name; or a whole table, by its name and a dot.
     pub(crate) places: Vec<(String, Place)>,
-    /// Every setting of it as it took effect.
+    /// Its settings with their effective values.
     pub(crate) settings: Vec<Setting>,
 }
 
 impl RealmSettings {
-    /// The files that its stores need, each with the setting that names it.
+    /// The files used by its stores, each with the setting that names it.
     pub(super) fn store_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         self.stores.iter().flat_map(::stores::Settings::files)
     }
 }
 
-/// A realm as far as its own settings go, and what else is known of them.
+/// A realm whose own settings are read, but whose columns are not yet known.
 pub(super) struct RealmReading {
     /// The format of its sessions.
     pub(super) format: SessionFormat,
-    /// Where its sessions are looked up.
+    /// How its sessions are looked up, if they are.
     pub(super) lookups: Option<SessionLookups>,
-    /// `None` when something is wrong with its keys.
+    /// `None` if its keys have problems.
     pub(super) keys: Option<KeyRing>,
     demands: ClaimDemands,
     pub(super) identity: IdentityRules,
     pub(super) issuer: Option<jwks::Settings>,
     pub(super) stores: Option<::stores::Settings>,
-    /// Something is wrong with what says where they are, so why there are no rows of users is said, or follows from what is.
+    /// Whether the settings of the stores have problems, so that missing user rows are explained already.
     is_lack_of_rows_said: bool,
 }
 
 impl RealmReading {
-    /// Reads what says which sessions count, and who their users are.
+    /// Reads which sessions are accepted, and where their users are looked up.
     pub(super) fn read(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Self {
         let format = SessionFormat::read(reader);
         let identity = identity::rules(reader, warnings);
@@ -82,7 +82,7 @@ impl RealmReading {
         };
         let before = reader.problems.len();
         let stores = stores::settings(reader, lookups, warnings);
-        // Where users are to be looked up and are not, something else is wrong, be it a variable that the file names.
+        // If users should be looked up and are not, there is another problem, such as a missing variable.
         let is_lack_of_rows_said =
             reader.problems.len() > before || reader.may_be_on("ENABLE_DB_CHECK");
         warnings.extend(identity::unknown_guests(&identity, stores.as_ref()));
@@ -98,8 +98,7 @@ impl RealmReading {
         }
     }
 
-    /// The same for a realm that no route names: nobody looks for its users, so what they would be looked for in need not be
-    /// there.
+    /// Finishes a realm that no route names. Its users are never looked up, so tables and columns need not exist.
     pub(super) fn unused(self) -> Self {
         Self {
             stores: None,
@@ -108,12 +107,12 @@ impl RealmReading {
         }
     }
 
-    /// The realm, if nothing was wrong with its keys. These columns of its users are looked at.
+    /// Finishes the realm, unless its keys have problems. `asked` are the columns of user rows that rules need.
     pub(super) fn settings(
         mut self,
         name: &str,
         active: Condition,
-        asked: AskedOfStores,
+        asked: StoreColumns,
         variables: &Variables,
         settings: &[Setting],
         problems: &mut Vec<Problem>,
@@ -125,8 +124,7 @@ impl RealmReading {
         if !has_rows && !self.is_lack_of_rows_said {
             match first {
                 Some((name, place @ Place::File { .. })) => {
-                    let what =
-                        format!("{name} is read from the user's row, and users are not looked up");
+                    let what = format!("{name} needs the user's row, but users are not looked up");
                     problems.push(Problem::at(place, what).with_help(NO_ROWS_IN_FILE));
                 }
                 Some((_, Place::Variable(_))) | None => {
@@ -162,7 +160,7 @@ impl RealmReading {
         })
     }
 
-    /// Asks for claims of the sessions that are looked up, in the columns that the operator has named.
+    /// Adds the columns for claims of sessions that are looked up, by the names the operator configured.
     fn ask_for_claims(&mut self, mut claims: Vec<StoredClaim>) {
         let Some(stores) = &mut self.stores else {
             return;
@@ -184,13 +182,13 @@ impl RealmReading {
         database.is_some_and(|database| !database.columns.is_empty())
     }
 
-    /// Asks for columns of the users' rows, if there is a table of users.
+    /// Adds columns of user rows, if there is a user table.
     fn ask_for(&mut self, mut columns: Vec<UserColumn>) -> bool {
         let stores = self.stores.as_mut();
         let Some(database) = stores.and_then(|stores| stores.database.as_mut()) else {
             return false;
         };
-        // A session that the application has cached in a cookie says nothing of the row.
+        // A session that the app cached in a cookie does not contain the row.
         if let (None, Some(sessions)) = (&database.users, &database.sessions) {
             database.users = Some(sessions.users.clone());
         }
@@ -206,9 +204,8 @@ impl RealmReading {
     }
 }
 
-const TRUE_IS_TOO_LITTLE: &str = "`true` says that a user exists and nothing of the row, and columns of the users' rows are looked \
-                                  at (`require`, `active`, claims in headers); leave it at `record`";
-const NO_ROWS: &str = "columns of the users' rows are looked at, and nobody looks for users: set ENABLE_DB_CHECK=true, and say \
-                       in DATABASE_URL and USER_TABLE where they are";
-const NO_ROWS_IN_FILE: &str =
-    "set `enable_db_check = true`, and say in `database_url` and `user_table` where they are";
+const TRUE_IS_TOO_LITTLE: &str = "`true` only stores that a user exists, but the configuration needs columns of the \
+     user's row (`require`, `active`, claims in headers); use `record`";
+const NO_ROWS: &str = "the configuration needs columns of the user's row, but users are not looked up: set \
+     ENABLE_DB_CHECK=true, DATABASE_URL and USER_TABLE";
+const NO_ROWS_IN_FILE: &str = "set `enable_db_check = true`, `database_url` and `user_table`";

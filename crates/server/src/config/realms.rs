@@ -1,4 +1,4 @@
-//! All realms of a configuration: the one of the top level, and those that the file names.
+//! Reads all realms of a configuration: that of the top level, and those in `[realm.NAME]`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,28 +9,28 @@ use super::identity::{self, RawGroups};
 use super::problem::Problem;
 use super::raw::{Reader, Setting, Variables};
 use super::realm::{RealmReading, RealmSettings};
-use super::rules::{self, AskedOfStores, Columns, Made, RealmNames, Rules};
-use super::sign_in::{self, Around, Comers, Opened, SignIn};
+use super::rules::{self, BuiltRoutes, RealmNames, RuleColumns, Rules, StoreColumns};
+use super::sign_in::{self, PublicBy, SignIn, SignInCheck, SourceHosts};
 use super::stack::{DEFAULT_REALM, RawRealm, Spanned, Stack};
 
-/// Realms whose own settings are read.
+/// All realms, with their own settings read.
 pub(super) struct Realms<'s> {
-    /// The first is that of the top level.
+    /// The realms; the first is that of the top level.
     pub(super) names: Vec<RealmNames>,
     readings: Vec<RealmReading>,
     active: Vec<Condition>,
-    /// Where the groups of users are.
+    /// Where the groups of each realm's users are found.
     groups: Vec<Option<RawGroups>>,
-    /// Whether each is one that a route names, or the first.
+    /// Whether each realm is used: by a route, or because it is the first.
     are_used: Vec<bool>,
-    /// Those that the file names, with what reads their settings.
+    /// The realms in the file, with the readers of their settings.
     named: Vec<(&'s RawRealm, Reader<'s>)>,
-    /// What deserves a word, of those that the file names.
+    /// Warnings about the realms in the file.
     warnings: Vec<String>,
 }
 
 impl<'s> Realms<'s> {
-    /// Reads the realms that the file names, beside the one that was read from the top level.
+    /// Reads the realms in the file; that of the top level is read already.
     pub(super) fn read(default: RealmReading, reader: &mut Reader<'_>, stack: &'s Stack) -> Self {
         let mut realms = Self {
             names: Vec::new(),
@@ -49,7 +49,7 @@ impl<'s> Realms<'s> {
             let mut warnings = Vec::new();
             let name = &raw.name.value;
             if !is_simple(name) {
-                let what = "the name of a realm stands in keys of Redis and in logs: give letters, digits, `-` and `_`";
+                let what = "the name of a realm is used in Redis keys and logs: use only letters, digits, `-` and `_`";
                 reader
                     .problems
                     .push(Problem::at(raw.name.place.clone(), what));
@@ -67,7 +67,7 @@ impl<'s> Realms<'s> {
 
     fn add(&mut self, name: &str, reading: RealmReading, reader: &mut Reader<'_>) {
         let has_issuer = reading.issuer.is_some();
-        let columns = Columns::new(reading.format, reading.lookups, has_issuer);
+        let columns = RuleColumns::new(reading.format, reading.lookups, has_issuer);
         self.groups.push(identity::groups(reader));
         self.names.push(RealmNames {
             name: name.to_owned(),
@@ -77,7 +77,7 @@ impl<'s> Realms<'s> {
         self.active.push(Condition::ALWAYS);
     }
 
-    /// The stores of each realm that has some.
+    /// The stores of the realms.
     pub(super) fn stores(&self) -> impl Iterator<Item = &::stores::Settings> {
         let readings = self.readings.iter();
         readings.filter_map(|reading| reading.stores.as_ref())
@@ -88,7 +88,7 @@ impl<'s> Realms<'s> {
         &self.readings[0]
     }
 
-    /// Reads what must hold of the users of each realm.
+    /// Reads `active`, the conditions on each realm's users.
     pub(super) fn read_active(&mut self, stack: &Stack, problems: &mut Vec<Problem>) {
         let raw = stack.active.as_ref();
         let raws = [raw]
@@ -100,10 +100,10 @@ impl<'s> Realms<'s> {
         }
     }
 
-    /// Gives each route its sign-in page. `default` is that of the top level, which `top` has read.
+    /// Sets the sign-in page of each route. `default` is that of the top level, which `top` has read.
     pub(super) fn send_to_sign_in(
         &mut self,
-        made: &mut Made,
+        made: &mut BuiltRoutes,
         top: &Reader<'_>,
         default: Option<SignIn>,
         problems: &mut Vec<Problem>,
@@ -111,10 +111,10 @@ impl<'s> Realms<'s> {
         let mut pages = vec![default];
         for (place, (raw, reader)) in self.named.iter_mut().enumerate() {
             let mut warnings = Vec::new();
-            let around = Around {
+            let around = SignInCheck {
                 routes: &made.rules.routes,
-                opened: Opened::Routes,
-                comers: Some(made.comers(1 + place)),
+                opened: PublicBy::Routes,
+                sources: Some(made.sources(1 + place)),
             };
             pages.push(sign_in::settings(reader, &around, &mut warnings));
             let of_realm = |warning| format!("realm {}: {warning}", raw.name.value);
@@ -127,13 +127,13 @@ impl<'s> Realms<'s> {
                 0 => top,
                 named_realm => &named[named_realm - 1].1,
             };
-            let around = Around {
+            let around = SignInCheck {
                 routes: &routes,
-                opened: Opened::Routes,
-                comers: match routes.all()[route].access {
+                opened: PublicBy::Routes,
+                sources: match routes.all()[route].access {
                     Access::Public => None,
                     Access::Deny | Access::Session(_) | Access::Unknown => {
-                        Some(Comers::of_routes(&routes, [route]))
+                        Some(SourceHosts::of_routes(&routes, [route]))
                     }
                 },
             };
@@ -141,8 +141,7 @@ impl<'s> Realms<'s> {
         });
     }
 
-    /// Gives realms their groups, and names settings about them in realms in which no route writes any, and nobody can ask for
-    /// any. Without `rules`, which have been told to be wrong, somebody may.
+    /// Sets where each realm's groups are found, and warns about group settings of realms where no route writes groups and no calling proxy can ask for them. Without `rules`, which have problems then, there is no warning.
     pub(super) fn read_groups(
         &mut self,
         rules: Option<&Rules>,
@@ -167,8 +166,8 @@ impl<'s> Realms<'s> {
                     _ => format!("realm {}: ", names.name),
                 };
                 warnings.push(format!(
-                    "{realm}GROUPS_CLAIM or GROUPS_COLUMN has no effect: no route of the realm has `headers` with a profile \
-                     that writes groups, such as `authelia`"
+                    "{realm}GROUPS_CLAIM or GROUPS_COLUMN has no effect: no route of the realm has `headers` with a \
+                     profile that contains groups, such as `authelia`"
                 ));
                 continue;
             }
@@ -180,7 +179,7 @@ impl<'s> Realms<'s> {
         }
     }
 
-    /// The realms, if nothing is wrong with any of them; what is wrong is added to the problems otherwise.
+    /// Finishes the realms; adds their problems, if there are any, and then returns `None`.
     pub(super) fn finish(
         self,
         top: (&Variables, &[Setting]),
@@ -204,11 +203,7 @@ impl<'s> Realms<'s> {
         {
             let (reading, active, asked) = match is_used {
                 true => (reading, active, names.columns.into_asked()),
-                false => (
-                    reading.unused(),
-                    Condition::ALWAYS,
-                    AskedOfStores::default(),
-                ),
+                false => (reading.unused(), Condition::ALWAYS, StoreColumns::default()),
             };
             all.push(reading.settings(&name, active, asked, variables, &settings, problems));
         }
@@ -223,10 +218,10 @@ fn is_simple(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_plain)
 }
 
-/// The sign-in page that a route has of its own.
+/// Reads the sign-in page of a single route.
 fn own_page(
     of_realm: &Reader<'_>,
-    around: &Around<'_>,
+    around: &SignInCheck<'_>,
     url: &Spanned<String>,
     problems: &mut Vec<Problem>,
 ) -> Option<SignIn> {
@@ -240,8 +235,7 @@ fn own_page(
     page
 }
 
-/// Names cookies that two realms read with different keys: on one host, a session of the one would be a bad session of the
-/// other.
+/// Warns about cookies that two realms read with different keys: on the same host, a session of one realm would be an invalid session of the other.
 fn check_cookies(realms: &[RealmSettings], warnings: &mut Vec<String>) {
     let mut owners: HashMap<String, &str> = HashMap::new();
     for realm in realms {
@@ -251,8 +245,8 @@ fn check_cookies(realms: &[RealmSettings], warnings: &mut Vec<String>) {
                 && owner != &*realm.name
             {
                 warnings.push(format!(
-                    "the realms {owner} and {} both read the cookie `{name}`: that is right where their apps are on \
-                     different hosts; on one host, give one of the apps another cookie name",
+                    "the realms {owner} and {} both read the cookie `{name}`: this works only if their apps are on \
+                     different hosts; on the same host, give one of the apps another cookie name",
                     realm.name
                 ));
             }

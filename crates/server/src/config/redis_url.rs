@@ -1,4 +1,4 @@
-//! What a `redis://` URL asks for, with the parameters that clients of several languages put into it.
+//! Reads a `redis://` URL, with the parameters that clients in several languages use.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::sentinel_url::SentinelUrl;
 use super::words::not_understood;
 use stores::{ClusterSeeds, RedisAddress, RedisServer};
 
-/// A Redis as a URL describes it. What the URL does not say is `None`, so that other settings can complete it.
+/// The content of a Redis URL. Parts that the URL does not have are `None`, so that other settings can complete them.
 #[derive(Clone)]
 pub(super) struct RedisUrl {
     /// The host, or `None` for a Unix socket.
@@ -24,12 +24,12 @@ pub(super) struct RedisUrl {
     pub(super) password: Option<String>,
     database: Option<i64>,
     pub(super) ca_file: Option<PathBuf>,
-    /// Parameters that have no effect here and need none, with the reason.
+    /// Parameters that need no effect here, with the reason.
     pub(super) harmless: Vec<(String, &'static str)>,
 }
 
 impl RedisUrl {
-    /// A server of which nothing but its host and port is known.
+    /// A server with this host and port, and nothing else set.
     pub(super) fn at(host: String, port: Option<u16>) -> Self {
         Self {
             host: Some(host),
@@ -46,13 +46,13 @@ impl RedisUrl {
         }
     }
 
-    /// Reads what a URL asks for: `redis[s]://[user[:password]@]host[:port][/database]`, also with `valkey` for `redis`, or
+    /// Reads a URL: `redis[s]://[user[:password]@]host[:port][/database]`, also with `valkey` for `redis`, or
     /// `unix:///path` (`redis+unix`, `redis-socket`) with `?db=`, `user` and `password`, or
     /// `redis[s]+sentinel://[user[:password]@]host[:port],…/name[/database]` (`redis-sentinel`), or
     /// `redis[s]+cluster://[user[:password]@]host[:port],…` (`redis-cluster`).
     ///
     /// # Errors
-    /// Names what is wrong, not understood or not possible here. No value that may be a secret is repeated.
+    /// Says what is wrong, unknown or unsupported. Never repeats a value that may be a secret.
     pub(super) fn read(url: &ConnectionUrl) -> Result<Self, String> {
         let mut read = match url.scheme.as_str() {
             "redis" | "valkey" => Self::on_host(url)?,
@@ -78,12 +78,12 @@ impl RedisUrl {
             Some(_) if read.sentinels.is_some() => {}
             Some("insecure") => {
                 return Err(
-                    "`#insecure` would trust any server; name its authority in REDIS_CA_FILE instead".to_owned(),
+                    "`#insecure` would trust any server; set REDIS_CA_FILE to its certificate authority instead".to_owned(),
                 );
             }
             Some(_) => {
                 return Err(
-                    "a `#` ends a URL; write one that belongs to the password as %23".to_owned(),
+                    "a `#` ends a URL; if it is part of the password, write it as %23".to_owned(),
                 );
             }
         }
@@ -99,7 +99,7 @@ impl RedisUrl {
         }
         if read.ca_file.is_some() && !read.tls {
             return Err(
-                "it names an authority, and asks for no TLS in which that could vouch for anybody; write rediss://".to_owned(),
+                "it names a certificate authority but does not use TLS; write rediss://".to_owned(),
             );
         }
         Ok(read)
@@ -111,14 +111,14 @@ impl RedisUrl {
             [] | [_] => return Err(MALFORMED.to_owned()),
             [_, _, ..] => {
                 return Err(
-                    "it names several hosts, and one is asked; give the address that leads to the primary, or its sentinels as \
-                     redis+sentinel://, or the servers of a cluster as redis+cluster://".to_owned(),
+                    "it names several hosts; give the address of the primary, or its sentinels as redis+sentinel://, or \
+                     the servers of a cluster as redis+cluster://".to_owned(),
                 );
             }
         };
         if ["0.0.0.0", "::"].contains(&&*host.name) {
             return Err(
-                "nobody can be reached at an address that means every interface".to_owned(),
+                "this address means every interface; give the address of the server".to_owned(),
             );
         }
         let database = match url.path.as_str() {
@@ -136,8 +136,7 @@ impl RedisUrl {
     fn on_socket(url: &ConnectionUrl) -> Result<Self, String> {
         if !url.hosts.is_empty() || url.path.is_empty() {
             return Err(
-                "a Unix socket is written with three slashes, as in unix:///run/redis.sock"
-                    .to_owned(),
+                "write a Unix socket with three slashes, as in unix:///run/redis.sock".to_owned(),
             );
         }
         Ok(Self {
@@ -183,9 +182,7 @@ impl RedisUrl {
             "user" | "username" => set(&mut self.user, text()),
             "pass" | "password" => set(&mut self.password, text()),
             "db" | "database" => {
-                let number = value
-                    .parse()
-                    .map_err(|_| "it has to be a number".to_owned());
+                let number = value.parse().map_err(|_| "it must be a number".to_owned());
                 set(&mut self.database, number?)
             }
             "ssl" | "tls" => self.take_tls(value),
@@ -196,15 +193,16 @@ impl RedisUrl {
                 self.harmless(name, "the server's certificate is always verified")
             }
             "sslcertreqs" | "skipverify" | "tlsskipverify" | "insecureskipverify" => Err(
-                "it would trust any server; name its authority in REDIS_CA_FILE instead".to_owned(),
+                "it would trust any server; set REDIS_CA_FILE to its certificate authority instead"
+                    .to_owned(),
             ),
             "protocol" if ["2", "3", "resp2", "resp3"].contains(&value) => self.harmless(
                 name,
-                "every question and answer is the same in both protocols",
+                "the gate's commands and their replies are the same in both protocols",
             ),
             plain if HARMLESS.contains(&plain) => self.harmless(
                 name,
-                "there is one connection, and REDIS_TIMEOUT bounds how long a request waits",
+                "there is a single connection, and REDIS_TIMEOUT bounds how long a request waits",
             ),
             plain => Err(not_understood(plain, NAMES.into_iter().chain(HARMLESS))),
         }
@@ -214,7 +212,7 @@ impl RedisUrl {
         match (value.to_ascii_lowercase().as_str(), self.tls) {
             ("true" | "1" | "yes" | "on" | "", _) if self.is_socket() => self.harmless(
                 "ssl",
-                "nobody can listen to a Unix socket, so nothing is encrypted on it",
+                "a Unix socket cannot be overheard, so nothing is encrypted on it",
             ),
             ("true" | "1" | "yes" | "on" | "", _) => {
                 self.tls = true;
@@ -222,7 +220,7 @@ impl RedisUrl {
             }
             ("false" | "0" | "no" | "off", false) => Ok(()),
             ("false" | "0" | "no" | "off", true) => {
-                Err("the scheme asks for TLS, and this for none".to_owned())
+                Err("it contradicts the scheme, which requires TLS".to_owned())
             }
             _ => Err("it is neither `true` nor `false`".to_owned()),
         }
@@ -232,7 +230,7 @@ impl RedisUrl {
         self.socket.is_some()
     }
 
-    /// Whether it is a Unix socket, known to sentinels alone, or a cluster, and has neither a host nor a port.
+    /// Whether it has no host and port of its own: a Unix socket, a Redis that only sentinels know, or a cluster.
     pub(super) fn has_no_host(&self) -> bool {
         self.is_socket() || self.sentinels.is_some() || self.cluster.is_some()
     }
@@ -242,7 +240,7 @@ impl RedisUrl {
         Ok(())
     }
 
-    /// The server, with Redis' own defaults for what nobody has said.
+    /// The server, with Redis's own defaults for missing parts.
     pub(super) fn server(self) -> RedisServer {
         let address = match (self.socket, self.sentinels, self.cluster) {
             (Some(path), ..) => RedisAddress::Unix(path),
@@ -273,7 +271,7 @@ impl RedisUrl {
 const MALFORMED: &str =
     "not a URL of the form redis://[user[:password]@]host[:port][/database number]";
 
-/// The parameters that are obeyed, without `-` and `_`.
+/// The supported parameters, without `-` and `_`.
 const NAMES: [&str; 9] = [
     "database",
     "db",
@@ -286,7 +284,7 @@ const NAMES: [&str; 9] = [
     "username",
 ];
 
-/// About pools, times and names, of ioredis, go-redis, redis-py and others: without capitals, `-` and `_`.
+/// Parameters of ioredis, go-redis, redis-py and others about pools, timeouts and names, which need no effect: in lower case, without `-` and `_`.
 const HARMLESS: [&str; 22] = [
     "allowusernameinuri",
     "clientname",

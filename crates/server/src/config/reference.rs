@@ -1,4 +1,4 @@
-//! What the catalogue says, for people and programs: the tables of the documentation, an example file, a JSON Schema.
+//! Renders the catalogue: the tables of the documentation, an example file, and a JSON Schema.
 
 mod example;
 mod markdown;
@@ -13,11 +13,11 @@ use super::catalogue::{
     CONDITION, Entry, HEADER, Key, Kind, LISTENER, PROFILE, ROUTE, Row, SERVICE, TOP_LEVEL,
 };
 
-/// A table of the file, or what stands as a table in a value.
+/// A table of the file, or a table inside a value, such as a condition.
 struct Described {
-    /// How it is called.
+    /// Its name, as in `[[route]]`.
     title: &'static str,
-    /// What it is, in a sentence.
+    /// What it is for, in a sentence or two.
     about: &'static str,
     keys: &'static [Key],
 }
@@ -26,34 +26,35 @@ struct Described {
 const DESCRIBED: &[Described] = &[
     Described {
         title: "[[route]]",
-        about: "One rule: which requests it is about, who may enter, and where they go. The most specific route counts; their \
-                order does not. Once there is a route, what none matches is refused.",
+        about: "One rule: which requests it matches, who may enter, and where they go. The most specific matching route \
+             applies; their order does not matter. If the file has routes, requests that match none of them are refused.",
         keys: ROUTE,
     },
     Described {
         title: "[[listener]]",
-        about: "One more address on which requests are taken, beside `listen`, which has no default any more then.",
+        about: "Another address on which the gate accepts requests. If there is one, `listen` has no default.",
         keys: LISTENER,
     },
     Described {
         title: "[service.NAME]",
-        about: "Where requests go.",
+        about: "A service to which routes send requests.",
         keys: SERVICE,
     },
     Described {
         title: "[profile.NAME]",
-        about: "Which headers tell a service who is calling.",
+        about: "The headers that tell a service who is calling.",
         keys: PROFILE,
     },
     Described {
         title: "a header",
-        about: "What a header of a profile says: one of the words \"subject\", \"email\", \"name\", \"groups\", or a table with \
-                exactly one of the first five keys.",
+        about: "The value of a header in a profile: one of the words \"subject\", \"email\", \"name\", \"groups\", or a \
+             table with exactly one of the first five keys.",
         keys: HEADER,
     },
     Described {
         title: "a condition",
-        about: "What `require` and `active` hold. A claim or a column has exactly one test; everything else stands alone.",
+        about: "An entry of `require` and `active`. A claim or a column is combined with exactly one test; every other \
+             key stands alone.",
         keys: CONDITION,
     },
 ];
@@ -63,7 +64,7 @@ fn of_top_level() -> impl Iterator<Item = &'static Key> {
     TOP_LEVEL.iter().filter(|key| key.kind != Kind::Tables)
 }
 
-/// What a setting means, in a sentence: its own line, or that of its row, and the unit.
+/// The description of a setting as a sentence, with its unit: its own, or that of its row.
 fn meaning(row: &Row, entry: &Entry) -> String {
     let meaning = plain::sentence(match entry.doc {
         "" => row.meaning,

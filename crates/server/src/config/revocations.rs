@@ -1,4 +1,4 @@
-//! Where revocations are kept, and for how long: read and checked.
+//! Reads where revocations are stored, and for how long.
 
 use std::path::PathBuf;
 
@@ -7,13 +7,13 @@ use super::stores;
 use super::words::nearest;
 use ::stores::{RevocationPlace, RevocationSettings};
 
-/// Reads the settings. `stores` are those of the top level. `None` where nothing can be revoked.
+/// Reads the settings. `stores` are those of the top level. `None` if there is no store of revocations.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     stores: Option<&::stores::Settings>,
 ) -> Option<RevocationSettings> {
     let Some(place) = reader.text(STORE) else {
-        let why = "nothing can be revoked without REVOCATION_STORE";
+        let why = "REVOCATION_STORE is not set";
         reader.idle("SIGN_IN_TIME_CLAIM", why);
         return None;
     };
@@ -24,8 +24,8 @@ pub(super) fn read(
     if max_stale <= interval {
         let (limit, interval) = (max_stale.as_secs(), interval.as_secs());
         let what = format!(
-            "it says {limit}, and the list is read every {interval} seconds (REVOCATION_INTERVAL), so every list would be too \
-             old; give more"
+            "it is {limit}, but the list is read only every {interval} seconds (REVOCATION_INTERVAL), so every list \
+             would be too old; use a larger value"
         );
         reader.problem(MAX_STALE, what);
     }
@@ -37,7 +37,7 @@ pub(super) fn read(
     })
 }
 
-/// That stale state counts for less time than `STALE_IF_DOWN` says, where the database has the list of revocations too.
+/// The warning that `REVOCATION_MAX_STALE` limits `STALE_IF_DOWN` if the database also stores the revocations.
 pub(super) fn doubt<'s>(
     settings: &RevocationSettings,
     mut stores: impl Iterator<Item = &'s ::stores::Settings>,
@@ -53,8 +53,8 @@ pub(super) fn doubt<'s>(
     let limit = settings.max_stale.as_secs();
     stores.any(is_cut_short).then(|| {
         format!(
-            "STALE_IF_DOWN counts for no longer than REVOCATION_MAX_STALE, {limit} s: with REVOCATION_STORE=postgres the database \
-             that is down has the list of revocations too. Keep them in Redis or in a file, or raise REVOCATION_MAX_STALE"
+            "STALE_IF_DOWN is limited by REVOCATION_MAX_STALE, {limit} s: with REVOCATION_STORE=postgres, revocations \
+             are in the database that is down. Store them in Redis or in a file, or raise REVOCATION_MAX_STALE"
         )
     })
 }
@@ -66,43 +66,43 @@ fn place(
 ) -> Option<RevocationPlace> {
     match text {
         "postgres" => {
-            let advice = "give the path of a file of the gate's own";
+            let advice = "give the path of a SQLite file of the gate's own";
             let database = stores::shared_database(reader, stores, STORE, advice)?;
             Some(RevocationPlace::Postgres(Box::new(database)))
         }
         "redis" => {
             let redis = stores::shared_redis(reader, stores);
-            // What is wrong with these is said already.
+            // Problems of these settings are reported already.
             let is_said = reader.is_set("REDIS_URL") || reader.is_set("REDIS_HOST");
             if redis.is_none() && !is_said {
-                let what = "it says `redis`, so say where that is: a redis:// URL in REDIS_URL, or REDIS_HOST";
+                let what = "`redis` needs a Redis server: set REDIS_URL to a redis:// URL, or set REDIS_HOST";
                 reader.problem(STORE, what);
             }
             redis.map(RevocationPlace::Redis)
         }
         text if text.contains("://") => {
-            let what = "it is a URL; write `postgres` for the database of DATABASE_URL, `redis` for that of REDIS_URL, or the \
-                        path of a file";
+            let what = "it is a URL; write `postgres` for the database in DATABASE_URL, `redis` for the server in \
+                 REDIS_URL, or the path of a file";
             reader.problem(STORE, what);
             None
         }
-        // A word is more likely a slip of the pen than a file in whatever folder this is.
+        // A bare word is more likely a typo than a file in the working directory.
         word if !word.contains('/') => {
             let known = ["postgres", "redis"].map(str::to_owned);
             let meant = nearest(&word.to_ascii_lowercase(), &known);
             let meant =
                 meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
             let what = format!(
-                "`{word}` is neither `postgres` nor `redis`, nor a path with a slash{meant} A file in this folder is written as \
-                 `./{word}`; to keep no revocations, leave the setting out"
+                "`{word}` is neither `postgres` nor `redis`, nor a path with a slash{meant} For a file in the working \
+                 directory write `./{word}`; to store no revocations, remove the setting"
             );
-            reader.problem(STORE, what.replace("slash A", "slash. A"));
+            reader.problem(STORE, what.replace("slash For", "slash. For"));
             None
         }
         path => {
             let path = PathBuf::from(path);
             if path.is_dir() {
-                reader.problem(STORE, "it is a folder; give the path of a file in it");
+                reader.problem(STORE, "it is a folder; give the path of a file");
                 return None;
             }
             Some(RevocationPlace::Sqlite(path))

@@ -20,11 +20,11 @@ use gate::{Access, HeaderProfile, IdentityHeaders, PathPattern, Route, Routes};
 use http::HeaderValue;
 use http1::Length;
 
-pub(super) use self::columns::{AskedOfStores, Columns};
+pub(super) use self::columns::{RuleColumns, StoreColumns};
 pub(super) use self::conditions::active;
 pub(crate) use self::pool::{Balance, HealthCheck, HealthSettings, PoolSettings};
 pub(super) use self::pool_keys::{UsualPool, weighted};
-pub(super) use self::routes::{Made, RealmNames, make};
+pub(super) use self::routes::{BuiltRoutes, RealmNames, make};
 pub(super) use self::services::{Services, of_one_server};
 pub(super) use self::unused::realms_without_groups;
 use super::cors::AllowedOrigin;

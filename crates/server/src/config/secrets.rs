@@ -7,7 +7,7 @@ use std::{error, fmt};
 use session::Secret;
 
 use super::catalogue;
-use super::given::{self, Content, Given};
+use super::given::{self, Given, SecretForm};
 use super::raw::{Problem, Reader, Variables};
 use super::sessions::{authjs_secrets, better_auth_secrets};
 
@@ -41,11 +41,11 @@ impl Secrets {
         let mut problem = |name: &str, what| problems.push(Problem::new(name, what));
         let mut named: Vec<_> = given
             .into_iter()
-            .map(|secret| (SECRET, Given::new(SECRET, secret, false, Content::Text)))
+            .map(|secret| (SECRET, Given::new(SECRET, secret, false, SecretForm::Text)))
             .collect();
         for path in files {
             let source = format!("{SECRET_FILE} {}", path.display());
-            match Given::read(&source, path, Content::Text) {
+            match Given::read(&source, path, SecretForm::Text) {
                 Ok(given) => named.push((SECRET_FILE, given)),
                 Err(error) => problem(
                     SECRET_FILE,
@@ -119,7 +119,7 @@ fn warning(name: &str, secret: &Secret) -> Option<String> {
     Some(format!("{name}: {}", secret.weakness()?))
 }
 
-/// Everything that is wrong with what was given as secrets, or to recognise sessions by.
+/// Everything that is wrong with what was given as secrets, or to recognize sessions by.
 #[derive(Debug)]
 pub(crate) struct SecretErrors(pub(super) Vec<Problem>);
 

@@ -9,7 +9,7 @@ use session::{
 
 use super::raw::Reader;
 
-/// Which sessions are recognised: `SESSION_FORMAT`.
+/// Which sessions are recognized: `SESSION_FORMAT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionFormat {
     /// All of them, told apart by the cookie's name and the shape of its value.
@@ -54,7 +54,7 @@ impl SessionFormat {
     }
 }
 
-/// Derives the keys of every recognised cookie, or notes why that cannot be done. `or_opaque` says that a cookie of
+/// Derives the keys of every recognized cookie, or notes why that cannot be done. `or_opaque` says that a cookie of
 /// Auth.js may also hold the token of a session in a database; `optional`, that requests can enter without any cookie.
 ///
 /// The format is what the keys were made for: `auto` becomes the one that a fixed cookie name means.
@@ -75,21 +75,21 @@ pub(super) fn key_ring(
     let authjs_secrets = authjs_secrets(reader, &mut vet);
     let better_auth_secrets = better_auth_secrets(reader, &authjs_secrets, &mut vet);
 
-    let recognised = Recognised::read(reader, format, or_opaque);
+    let recognized = RecognizedCookies::read(reader, format, or_opaque);
     if reader.problems.len() > problems {
         return None;
     }
     if allow_weak && !is_weak {
         reader.idle(ALLOW_WEAK, "no secret of a session is too short");
     }
-    let Recognised {
+    let RecognizedCookies {
         format,
         authjs,
         better_auth,
         ..
-    } = recognised;
+    } = recognized;
 
-    // Cookies without a secret cannot be opened, so they are not recognised.
+    // Cookies without a secret cannot be opened, so they are not recognized.
     let keyless = format == SessionFormat::AuthJsDatabase;
     let mut groups = Vec::new();
     if keyless || !authjs_secrets.is_empty() {
@@ -164,7 +164,7 @@ fn name_idle_secrets(reader: &mut Reader<'_>, format: SessionFormat, distinct: u
 
 /// Which cookies hold sessions, and how they are written.
 #[derive(Clone, Debug)]
-pub(crate) struct Recognised {
+pub(crate) struct RecognizedCookies {
     /// The framework; the name of the one cookie that counts may have settled it.
     pub(crate) format: SessionFormat,
     /// The one cookie that counts; for Better Auth that of the session token.
@@ -179,7 +179,7 @@ pub(crate) struct Recognised {
     pub(crate) better_auth: Vec<SessionCookie>,
 }
 
-impl Recognised {
+impl RecognizedCookies {
     /// Reads the variables that say which cookies count. `or_opaque` says that a cookie of Auth.js may also hold the
     /// token of a session in a database.
     pub(super) fn read(reader: &mut Reader<'_>, format: SessionFormat, or_opaque: bool) -> Self {

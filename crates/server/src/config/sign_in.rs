@@ -8,7 +8,7 @@ use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::ascii_host;
-use super::origin::{AskedHost, Origin};
+use super::origin::{Origin, RequestHost};
 use super::raw::Reader;
 use super::sessions::SESSION_SECRETS;
 use super::words::listed;
@@ -61,7 +61,7 @@ impl SignIn {
         }
         let on_its_host = self.page.authority().is_none()
             || host
-                .and_then(AskedHost::read)
+                .and_then(RequestHost::read)
                 .is_some_and(|host| host.is_of(&self.page));
         on_its_host || parameters(query).any(|name| name == self.callback)
     }
@@ -74,7 +74,7 @@ impl SignIn {
     /// The only configured origin, or of several the one whose host was asked for. Of two with the same host it is the
     /// one whose scheme the browser used.
     fn origin(&self, host: Option<&str>, is_https: bool) -> String {
-        let asked = host.and_then(AskedHost::read);
+        let asked = host.and_then(RequestHost::read);
         let asked = asked.as_ref();
         let origin = match self.public_origins.as_slice() {
             [only] => Some(only),
@@ -91,7 +91,7 @@ impl SignIn {
 
 /// What makes a path public, for those who are told to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Opened {
+pub(super) enum PublicBy {
     /// `PUBLIC_PATHS`, of a gate that answers for its paths itself.
     Paths,
     /// `PUBLIC_PATHS`, of a gate that only decides, and cannot know which paths a calling proxy asks about.
@@ -100,7 +100,7 @@ pub(super) enum Opened {
     Routes,
 }
 
-impl Opened {
+impl PublicBy {
     /// What to do so that paths are public; they stand behind it.
     fn advice(self) -> &'static str {
         match self {
@@ -114,18 +114,18 @@ impl Opened {
 
 /// Where a sign-in page has to be public.
 #[derive(Debug)]
-pub(super) struct Around<'r> {
+pub(super) struct SignInCheck<'r> {
     /// They say which paths are public.
     pub(super) routes: &'r Routes,
     /// What makes them so.
-    pub(super) opened: Opened,
+    pub(super) opened: PublicBy,
     /// Where people come from; where nobody knows, nothing is checked.
-    pub(super) comers: Option<Comers>,
+    pub(super) sources: Option<SourceHosts>,
 }
 
 /// The hosts from which people are sent to a sign-in page.
 #[derive(Debug, Default)]
-pub(super) struct Comers {
+pub(super) struct SourceHosts {
     /// Those that routes name, also `*.example.com`.
     pub(super) hosts: BTreeSet<String>,
     /// Whether they come by others too, of which nobody knows the names.
@@ -134,13 +134,13 @@ pub(super) struct Comers {
     pub(super) from_anywhere: bool,
 }
 
-impl<'r> Around<'r> {
+impl<'r> SignInCheck<'r> {
     /// A gate whose hosts have the same routes.
-    pub(super) fn of_one_service(routes: &'r Routes, opened: Opened) -> Self {
+    pub(super) fn of_one_service(routes: &'r Routes, opened: PublicBy) -> Self {
         Self {
             routes,
             opened,
-            comers: Some(Comers {
+            sources: Some(SourceHosts {
                 hosts: BTreeSet::new(),
                 others: true,
                 from_anywhere: false,
@@ -149,18 +149,18 @@ impl<'r> Around<'r> {
     }
 }
 
-impl Comers {
+impl SourceHosts {
     /// Those of the routes with these ids.
     pub(super) fn of_routes(routes: &Routes, ids: impl IntoIterator<Item = usize>) -> Self {
-        let mut comers = Self::default();
+        let mut sources = Self::default();
         for id in ids {
             let mut names = routes.hosts_of(id).peekable();
-            comers.from_anywhere |= names.peek().is_none();
-            comers.hosts.extend(names);
+            sources.from_anywhere |= names.peek().is_none();
+            sources.hosts.extend(names);
         }
         // What no route matches sends people there too.
-        comers.others = comers.from_anywhere || comers.hosts.is_empty();
-        comers
+        sources.others = sources.from_anywhere || sources.hosts.is_empty();
+        sources
     }
 
     /// Whether a path is public for all of them. Of the hosts that nobody knows one is enough.
@@ -178,7 +178,7 @@ impl Comers {
 /// Reads the settings, and sees that the page can be reached.
 pub(super) fn settings(
     reader: &mut Reader<'_>,
-    around: &Around<'_>,
+    around: &SignInCheck<'_>,
     warnings: &mut Vec<String>,
 ) -> Option<SignIn> {
     let public_origins = reader.list("PUBLIC_URL", Origin::read);
@@ -221,7 +221,7 @@ fn is_ours(page: &Uri, public_origins: &[Origin]) -> bool {
         return true;
     };
     let https = page.scheme_str() == Some("https");
-    AskedHost::read(authority.as_str()).is_some_and(|host| {
+    RequestHost::read(authority.as_str()).is_some_and(|host| {
         let mut origins = public_origins.iter();
         origins.any(|origin| origin.is_https() == https && origin.is_asked_for(&host))
     })
@@ -231,22 +231,22 @@ fn is_ours(page: &Uri, public_origins: &[Origin]) -> bool {
 /// decides cannot know which paths its host asks about.
 fn check_reachable(
     reader: &mut Reader<'_>,
-    around: &Around<'_>,
+    around: &SignInCheck<'_>,
     page: &Uri,
     warnings: &mut Vec<String>,
 ) {
     let (path, opened) = (page.path(), around.opened);
-    let own_host = page.host().map(|host| Comers {
+    let own_host = page.host().map(|host| SourceHosts {
         hosts: BTreeSet::from([host.to_owned()]),
         others: false,
         from_anywhere: false,
     });
-    let Some(comers) = own_host.as_ref().or(around.comers.as_ref()) else {
+    let Some(sources) = own_host.as_ref().or(around.sources.as_ref()) else {
         return;
     };
-    let is_open = |path: &str| comers.can_open(around.routes, path);
+    let is_open = |path: &str| sources.can_open(around.routes, path);
     if is_open(path) {
-        if comers.from_anywhere && !around.routes.are_open_on(None, path) {
+        if sources.from_anywhere && !around.routes.are_open_on(None, path) {
             warnings.push(format!(
                 "the sign-in page `{path}` is public on some hosts alone, and a route without `host` sends people there from any: \
                  on the others it would redirect to itself for ever; name the hosts of that route, leave out those of the page's \
@@ -260,9 +260,9 @@ fn check_reachable(
                 "the sign-in page `{path}` is public and `{AUTH_ROUTES}` is not: unless your app signs people in \
                  elsewhere, {} (for Next.js `/_next/` too)",
                 match opened {
-                    Opened::Paths | Opened::PathsForOthers =>
+                    PublicBy::Paths | PublicBy::PathsForOthers =>
                         format!("add `{AUTH_ROUTES}` to PUBLIC_PATHS"),
-                    Opened::Routes => "add it to the `path` of a public route".to_owned(),
+                    PublicBy::Routes => "add it to the `path` of a public route".to_owned(),
                 }
             ));
         }
@@ -277,8 +277,8 @@ fn check_reachable(
             true => String::new(),
             false => format!("`{path}` and "),
         };
-        let hosts: Vec<_> = comers.closed(around.routes, path).cloned().collect();
-        let on_hosts = match hosts.is_empty() || opened != Opened::Routes {
+        let hosts: Vec<_> = sources.closed(around.routes, path).cloned().collect();
+        let on_hosts = match hosts.is_empty() || opened != PublicBy::Routes {
             true => String::new(),
             false => format!(" on {}", few(&hosts)),
         };
@@ -293,7 +293,7 @@ fn check_reachable(
             opened.advice()
         )
     };
-    if opened != Opened::PathsForOthers {
+    if opened != PublicBy::PathsForOthers {
         reader.problem("SIGN_IN_URL", what);
     } else {
         warnings.push(format!(

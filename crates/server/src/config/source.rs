@@ -3,22 +3,22 @@
 use std::path::PathBuf;
 
 use super::file::{Loaded, load, load_text};
-use super::files::{Contents, Files};
+use super::files::{FileDigests, Files};
 use super::problem::ConfigErrors;
 use super::{Config, Variables};
 
 /// A file, if there is one, and the environment; and what was found when they were read last.
 #[derive(Clone, Debug)]
 pub(crate) struct ConfigSource {
-    beside: Beside,
+    beside: Document,
     environment: Variables,
     files: Files,
-    contents: Contents,
+    contents: FileDigests,
 }
 
 /// What there is beside the environment.
 #[derive(Clone, Debug)]
-enum Beside {
+enum Document {
     File(PathBuf),
     Nothing,
     /// A text of the program, and the name that it has in reports.
@@ -28,20 +28,20 @@ enum Beside {
 impl ConfigSource {
     /// Nothing is read yet.
     pub(crate) fn new(file: Option<PathBuf>, environment: Variables) -> Self {
-        Self::of(file.map_or(Beside::Nothing, Beside::File), environment)
+        Self::of(file.map_or(Document::Nothing, Document::File), environment)
     }
 
     /// A text of the program in place of a file, under this name.
     pub(crate) fn of_text(name: &'static str, text: &'static str, environment: Variables) -> Self {
-        Self::of(Beside::Text(name, text), environment)
+        Self::of(Document::Text(name, text), environment)
     }
 
-    fn of(beside: Beside, environment: Variables) -> Self {
+    fn of(beside: Document, environment: Variables) -> Self {
         Self {
             beside,
             environment,
             files: Files::default(),
-            contents: Contents::default(),
+            contents: FileDigests::default(),
         }
     }
 
@@ -53,9 +53,9 @@ impl ConfigSource {
         // What is noted of a file that changes meanwhile is what was in it before, so that the next look finds a difference.
         let known = self.files.contents();
         let loaded = match &self.beside {
-            Beside::File(file) => load(file, &self.environment),
-            Beside::Text(name, text) => load_text(name, text, &self.environment),
-            Beside::Nothing => Loaded::without_file(self.environment.clone()),
+            Document::File(file) => load(file, &self.environment),
+            Document::Text(name, text) => load_text(name, text, &self.environment),
+            Document::Nothing => Loaded::without_file(self.environment.clone()),
         };
         let read = Config::from_loaded(&loaded);
         let files = Files::of(&loaded, read.as_ref().ok());
@@ -74,7 +74,7 @@ impl ConfigSource {
     }
 
     /// What was in them.
-    pub(crate) fn contents(&self) -> &Contents {
+    pub(crate) fn contents(&self) -> &FileDigests {
         &self.contents
     }
 }

@@ -323,7 +323,7 @@ fn redis(reader: &mut Reader<'_>, sessions: Option<String>) -> Option<RedisSetti
 }
 
 /// Where the database is, and what its URL says beside that.
-struct Place {
+struct DatabaseTarget {
     url: DatabaseUrl,
     /// Of all tables that name none.
     schema: Option<String>,
@@ -333,7 +333,7 @@ struct Place {
 }
 
 /// `DATABASE_URL`, completed by `POSTGRES_HOST` and its siblings, or these alone.
-fn place(reader: &mut Reader<'_>, why: &str) -> Option<Place> {
+fn place(reader: &mut Reader<'_>, why: &str) -> Option<DatabaseTarget> {
     let url = reader.url("DATABASE_URL");
     if url.is_none() && !reader.is_set("POSTGRES_HOST") {
         let _ = reader.text("POSTGRES_HOST");
@@ -346,7 +346,7 @@ fn place(reader: &mut Reader<'_>, why: &str) -> Option<Place> {
         let url = sqlite(url)
             .map_err(|what| reader.problem("DATABASE_URL", what))
             .ok()?;
-        return Some(Place {
+        return Some(DatabaseTarget {
             url,
             schema: None,
             connections: None,
@@ -367,7 +367,7 @@ fn place(reader: &mut Reader<'_>, why: &str) -> Option<Place> {
     if let Err(error) = postgres.clone().server().check_files() {
         reader.problem("DATABASE_URL", error.to_string());
     }
-    Some(Place {
+    Some(DatabaseTarget {
         schema: postgres.schema.clone(),
         connections: postgres.connections,
         host_timeout: postgres.host_timeout,

@@ -346,8 +346,8 @@ fn the_salt_fixes_the_cookie() {
     assert!(problem(&[("JWT_SALT", "not a name")]).starts_with("JWT_SALT"));
 }
 
-/// The cookies that are recognised, and what is expected of them, without the secret that the other tests have.
-fn recognised(pairs: &[(&'static str, &str)]) -> Vec<String> {
+/// The cookies that are recognized, and what is expected of them, without the secret that the other tests have.
+fn recognized(pairs: &[(&'static str, &str)]) -> Vec<String> {
     let upstream = [("UPSTREAM", "http://127.0.0.1:3000")];
     let pairs = pairs.iter().chain(&upstream);
     let variables =
@@ -363,20 +363,20 @@ fn a_secret_alone_recognises_the_cookies_of_its_framework() {
         "__Secure-better-auth.session_token better-auth",
         "better-auth.session_token better-auth",
     ];
-    let all = recognised(&[("AUTH_SECRET", SECRET)]);
+    let all = recognized(&[("AUTH_SECRET", SECRET)]);
     assert_eq!(all.len(), 6);
     assert_eq!(all[4..], better_auth);
-    assert_eq!(recognised(&[("BETTER_AUTH_SECRET", SECRET)]), better_auth);
+    assert_eq!(recognized(&[("BETTER_AUTH_SECRET", SECRET)]), better_auth);
     let secrets = format!("2:{SECRET}, 1:{SECRET}-old");
     assert_eq!(
-        recognised(&[("BETTER_AUTH_SECRETS", &secrets)]),
+        recognized(&[("BETTER_AUTH_SECRETS", &secrets)]),
         better_auth
     );
 }
 
 #[test]
 fn a_format_recognises_its_own_cookies_and_no_others() {
-    let of = |format| recognised(&[("AUTH_SECRET", SECRET), ("SESSION_FORMAT", format)]);
+    let of = |format| recognized(&[("AUTH_SECRET", SECRET), ("SESSION_FORMAT", format)]);
     for (format, expected) in [
         ("authjs", "authjs-v5"),
         ("nextauth", "nextauth-v4"),
@@ -400,10 +400,10 @@ fn a_gate_for_machines_needs_no_session_secret() {
         ("BEARER_ISSUER", "https://issuer.example"),
         ("BEARER_AUDIENCE", "api"),
     ];
-    assert!(recognised(&bearer).is_empty());
+    assert!(recognized(&bearer).is_empty());
     let [secret, ..] = bearer;
     let with_sessions = [&bearer[..], &[("AUTH_SECRET", SECRET)]].concat();
-    assert_eq!(recognised(&with_sessions).len(), 6);
+    assert_eq!(recognized(&with_sessions).len(), 6);
     assert!(problem(&[secret, bearer[1]]).starts_with("BEARER_AUDIENCE"));
 }
 
@@ -414,10 +414,10 @@ fn the_name_of_a_cookie_says_what_it_holds() {
         ("__Secure-next-auth.session-token", "nextauth-v4"),
         ("my-app.session_token", "better-auth"),
     ] {
-        let cookies = recognised(&[("AUTH_SECRET", SECRET), ("AUTH_COOKIE_NAME", name)]);
+        let cookies = recognized(&[("AUTH_SECRET", SECRET), ("AUTH_COOKIE_NAME", name)]);
         assert_eq!(cookies, [format!("{name} {expected}")]);
     }
-    let prefixed = recognised(&[
+    let prefixed = recognized(&[
         ("BETTER_AUTH_SECRET", SECRET),
         ("BETTER_AUTH_COOKIE_PREFIX", "shop"),
     ]);

@@ -1,4 +1,4 @@
-//! What TLS a listener speaks with its clients: read, with its files, and checked.
+//! Reads and checks the TLS settings of a listener, including the files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,38 +6,37 @@ use std::sync::Arc;
 use rustls::RootCertStore;
 use session::UnixTime;
 
-use super::files::Content;
+use super::files::ContentDigest;
 use crate::tls::certificate::{self, Certificate, CertificateError, CertificateFiles};
 use crate::tls::server::{ClientProof, MinVersion};
 
-/// What TLS a listener speaks.
+/// The TLS settings of a listener, valid.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsSettings {
     pub(crate) certificates: Certificates,
     pub(crate) oldest: MinVersion,
     pub(crate) client: ClientProof,
-    /// Tells apart whose clients come back: what they have proved is not asked again when they do. One that has shown a
-    /// certificate of one authority does not resume where another counts, nor one that has shown none where everybody must.
-    pub(crate) clients: Option<(Content, bool)>,
-    /// The files that it was read from, and the settings that name them.
+    /// Separates TLS sessions that may not be resumed on each other's listeners, because a resumed session is not asked for a certificate again: the digest of the client authorities, and whether a certificate is required.
+    pub(crate) clients: Option<(ContentDigest, bool)>,
+    /// The files used, each with the setting that names it.
     pub(crate) files: Vec<(&'static str, PathBuf)>,
 }
 
-/// Where certificates come from.
+/// The source of a listener's certificates.
 #[derive(Clone, Debug)]
 pub(crate) enum Certificates {
-    /// The first is for everybody for whom no other one is.
+    /// From files. The first certificate is the fallback.
     Files(Vec<Arc<Certificate>>),
-    /// Made at start-up.
+    /// Made at start-up, self-signed.
     SelfSigned,
-    /// Ordered from an authority, and renewed.
+    /// Ordered and renewed by ACME.
     Acme,
 }
 
-/// What was said of a listener's TLS.
+/// The TLS settings of a listener as given, unchecked.
 #[derive(Debug)]
-pub(super) struct Wanted {
-    pub(super) word: Word,
+pub(super) struct RawTls {
+    pub(super) mode: TlsMode,
     pub(super) chains: Vec<String>,
     pub(super) keys: Vec<String>,
     pub(super) oldest: MinVersion,
@@ -45,16 +44,16 @@ pub(super) struct Wanted {
     pub(super) client_ca: Option<String>,
 }
 
-/// `TLS`
+/// The value of `TLS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum TlsMode {
     Acme,
     Auto,
     Off,
     SelfSigned,
 }
 
-/// `TLS_CLIENT_AUTH`
+/// The value of `TLS_CLIENT_AUTH`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientAuth {
     Off,
@@ -62,30 +61,30 @@ pub(super) enum ClientAuth {
     Required,
 }
 
-/// What is wrong with one of the settings.
+/// A problem of one of the settings.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Flaw {
+pub(super) struct TlsProblem {
     pub(super) name: &'static str,
     pub(super) what: String,
 }
 
-/// What was read.
+/// The result of checking a listener's TLS settings.
 #[derive(Debug, Default)]
-pub(super) struct Reading {
-    /// `None` without TLS, or where something is wrong.
+pub(super) struct CheckedTls {
+    /// `None` without TLS, or if there are problems.
     pub(super) settings: Option<TlsSettings>,
-    pub(super) flaws: Vec<Flaw>,
-    /// What is allowed and odd.
-    pub(super) doubts: Vec<String>,
+    pub(super) problems: Vec<TlsProblem>,
+    /// Warnings about valid but odd settings.
+    pub(super) warnings: Vec<String>,
     /// Settings without an effect, and why.
     pub(super) idle: Vec<(&'static str, &'static str)>,
 }
 
-pub(super) const WORDS: [(&str, Word); 4] = [
-    ("acme", Word::Acme),
-    ("auto", Word::Auto),
-    ("off", Word::Off),
-    ("self-signed", Word::SelfSigned),
+pub(super) const TLS_MODES: [(&str, TlsMode); 4] = [
+    ("acme", TlsMode::Acme),
+    ("auto", TlsMode::Auto),
+    ("off", TlsMode::Off),
+    ("self-signed", TlsMode::SelfSigned),
 ];
 
 pub(super) const VERSIONS: [(&str, MinVersion); 2] =
@@ -97,43 +96,43 @@ pub(super) const CLIENT_AUTH: [(&str, ClientAuth); 3] = [
     ("required", ClientAuth::Required),
 ];
 
-impl Wanted {
+impl RawTls {
     /// Reads the files, and checks that everything fits together.
-    pub(super) fn read(&self, now: UnixTime) -> Reading {
-        let mut reading = Reading::default();
+    pub(super) fn read(&self, now: UnixTime) -> CheckedTls {
+        let mut reading = CheckedTls::default();
         let has_files = !self.chains.is_empty();
         if !has_files && !self.keys.is_empty() {
-            let what = "there is no certificate beside the key; name it in TLS_CERT_FILE";
-            reading.flaw("TLS_KEY_FILE", what);
+            let what = "there is a key but no certificate; set TLS_CERT_FILE";
+            reading.problem("TLS_KEY_FILE", what);
         }
-        let certificates = match self.word {
-            Word::Off => None,
-            Word::Acme if has_files => {
+        let certificates = match self.mode {
+            TlsMode::Off => None,
+            TlsMode::Acme if has_files => {
                 let what =
-                    "`acme` orders certificates, and TLS_CERT_FILE names one; keep one of them";
-                reading.flaw("TLS", what);
+                    "`acme` orders certificates, but TLS_CERT_FILE is set too; keep one of the two";
+                reading.problem("TLS", what);
                 None
             }
-            Word::Acme => Some(Certificates::Acme),
-            Word::SelfSigned if has_files => {
-                let what = "`self-signed` makes a certificate, and TLS_CERT_FILE names one; keep one of them";
-                reading.flaw("TLS", what);
+            TlsMode::Acme => Some(Certificates::Acme),
+            TlsMode::SelfSigned if has_files => {
+                let what = "`self-signed` makes a certificate, but TLS_CERT_FILE is set too; keep one of the two";
+                reading.problem("TLS", what);
                 None
             }
-            Word::SelfSigned => {
-                reading.doubts.push(SELF_SIGNED.to_owned());
+            TlsMode::SelfSigned => {
+                reading.warnings.push(SELF_SIGNED.to_owned());
                 Some(Certificates::SelfSigned)
             }
-            Word::Auto if has_files => self.certificates(now, &mut reading),
-            Word::Auto => None,
+            TlsMode::Auto if has_files => self.certificates(now, &mut reading),
+            TlsMode::Auto => None,
         };
-        let is_spoken = certificates.is_some() || !reading.flaws.is_empty();
+        let is_spoken = certificates.is_some() || !reading.problems.is_empty();
         if !is_spoken {
             reading.idle.extend(self.idle(has_files));
         }
         let (client, clients) = self.client(&mut reading);
         if let Some(certificates) = certificates
-            && reading.flaws.is_empty()
+            && reading.problems.is_empty()
         {
             reading.settings = Some(TlsSettings {
                 certificates,
@@ -146,15 +145,15 @@ impl Wanted {
         reading
     }
 
-    fn certificates(&self, now: UnixTime, reading: &mut Reading) -> Option<Certificates> {
+    fn certificates(&self, now: UnixTime, reading: &mut CheckedTls) -> Option<Certificates> {
         let (chains, keys) = (self.chains.len(), self.keys.len());
         if keys != 0 && keys != chains {
             let what = format!(
-                "{chains} certificate{} and {keys} key{}: each certificate has its own key, in the same order",
+                "there are {chains} certificate{} but {keys} key{}; list one key for each certificate, in the same order",
                 plural(chains),
                 plural(keys)
             );
-            reading.flaw("TLS_KEY_FILE", what);
+            reading.problem("TLS_KEY_FILE", what);
             return None;
         }
         let mut certificates = Vec::new();
@@ -165,28 +164,29 @@ impl Wanted {
             };
             match Certificate::load(&files.chain, &files.key) {
                 Ok(certificate) => {
-                    let doubts = certificate.doubts(&files.chain, &files.key, now);
-                    reading.doubts.extend(doubts);
+                    let warnings = certificate.doubts(&files.chain, &files.key, now);
+                    reading.warnings.extend(warnings);
                     certificates.push(Arc::new(certificate));
                 }
-                Err(CertificateError::Certificate(what)) => reading.flaw("TLS_CERT_FILE", what),
-                Err(CertificateError::Key(what)) => reading.flaw("TLS_KEY_FILE", what),
+                Err(CertificateError::Certificate(what)) => reading.problem("TLS_CERT_FILE", what),
+                Err(CertificateError::Key(what)) => reading.problem("TLS_KEY_FILE", what),
             }
         }
         Some(Certificates::Files(certificates))
     }
 
-    fn client(&self, reading: &mut Reading) -> (ClientProof, Option<(Content, bool)>) {
+    fn client(&self, reading: &mut CheckedTls) -> (ClientProof, Option<(ContentDigest, bool)>) {
         let off = (ClientProof::Off, None);
         let Some(path) = &self.client_ca else {
             if self.client_auth != ClientAuth::Off {
-                let what = "nobody is named whose certificates count; give TLS_CLIENT_CA_FILE";
-                reading.flaw("TLS_CLIENT_AUTH", what);
+                let what =
+                    "it needs the certificate authorities of clients; set TLS_CLIENT_CA_FILE";
+                reading.problem("TLS_CLIENT_AUTH", what);
             }
             return off;
         };
         if self.client_auth == ClientAuth::Off {
-            let why = "clients are not asked for certificates; TLS_CLIENT_AUTH=optional or required asks them";
+            let why = "client certificates are not requested; set TLS_CLIENT_AUTH to optional or required";
             reading.idle.push(("TLS_CLIENT_CA_FILE", why));
             return off;
         }
@@ -194,7 +194,7 @@ impl Wanted {
         let (roots, read) = match authorities(path) {
             Ok((roots, read)) => (Arc::new(roots), read),
             Err(what) => {
-                reading.flaw("TLS_CLIENT_CA_FILE", what);
+                reading.problem("TLS_CLIENT_CA_FILE", what);
                 return off;
             }
         };
@@ -208,9 +208,11 @@ impl Wanted {
     }
 
     fn idle(&self, has_files: bool) -> Vec<(&'static str, &'static str)> {
-        let why = match self.word {
-            Word::Off => "TLS is off",
-            Word::Acme | Word::Auto | Word::SelfSigned => "TLS is not spoken without TLS_CERT_FILE",
+        let why = match self.mode {
+            TlsMode::Off => "TLS is off",
+            TlsMode::Acme | TlsMode::Auto | TlsMode::SelfSigned => {
+                "there is no TLS without TLS_CERT_FILE"
+            }
         };
         let auth = self.client_auth != ClientAuth::Off;
         let given = [
@@ -236,30 +238,30 @@ impl Wanted {
     }
 }
 
-impl Reading {
-    fn flaw(&mut self, name: &'static str, what: impl Into<String>) {
+impl CheckedTls {
+    fn problem(&mut self, name: &'static str, what: impl Into<String>) {
         let what = what.into();
-        self.flaws.push(Flaw { name, what });
+        self.problems.push(TlsProblem { name, what });
     }
 }
 
-/// Those in a file, and what tells this file from others.
-fn authorities(path: &Path) -> Result<(RootCertStore, Content), String> {
+/// The certificate authorities in a file, and the digest of the file.
+fn authorities(path: &Path) -> Result<(RootCertStore, ContentDigest), String> {
     let bytes = certificate::content(path)?;
     let chain = certificate::chain_of(bytes.expose(), path).map_err(|error| error.to_string())?;
     let mut roots = RootCertStore::empty();
     for one in chain {
         let shown = path.display();
         roots.add(one).map_err(|error| {
-            format!("a certificate in `{shown}` cannot be an authority: {error}")
+            format!("a certificate in `{shown}` is not a valid certificate authority: {error}")
         })?;
     }
-    Ok((roots, Content::of(bytes.expose())))
+    Ok((roots, ContentDigest::of(bytes.expose())))
 }
 
 fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
-const SELF_SIGNED: &str = "TLS=self-signed is for development: the certificate was made here and no client can tell this gate \
-     from somebody on the way";
+const SELF_SIGNED: &str = "TLS=self-signed is for development only: clients cannot verify the certificate, so they \
+     cannot detect a man in the middle";

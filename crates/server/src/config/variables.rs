@@ -8,7 +8,7 @@ use super::place::Place;
 /// Variables by name, each with the place where it stands. Reading them from a value lets tests and the demo pass a map.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Variables {
-    values: BTreeMap<String, Value>,
+    values: BTreeMap<String, Variable>,
     /// The names of those whose values are not UTF-8. No setting of ours can hold such a value.
     unreadable: BTreeSet<String>,
     /// The names of those that a file gives in a way that cannot be read.
@@ -21,7 +21,7 @@ pub(crate) struct Variables {
 
 /// What a variable says, and where.
 #[derive(Clone)]
-pub(super) struct Value {
+pub(super) struct Variable {
     pub(super) text: String,
     pub(super) place: Place,
     /// What stands in a list, each with its place.
@@ -29,7 +29,7 @@ pub(super) struct Value {
 }
 
 /// Without the texts, which may be secrets.
-impl fmt::Debug for Value {
+impl fmt::Debug for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.place, f)
     }
@@ -99,7 +99,7 @@ impl Variables {
     }
 
     /// Sets what a file says.
-    pub(super) fn set(&mut self, name: String, value: Value) {
+    pub(super) fn set(&mut self, name: String, value: Variable) {
         self.values.insert(name, value);
     }
 
@@ -171,7 +171,7 @@ impl Variables {
 
     fn set_variable(&mut self, name: &str, text: String) {
         let place = Place::Variable(name.to_owned());
-        let value = Value {
+        let value = Variable {
             text,
             place,
             entries: Vec::new(),

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use super::catalogue::acme as checks;
 use super::finding::Finding;
-use super::report::Asked;
+use super::report::Probe;
 use crate::acme::{self, AcmeSurvey, KeptCertificate, PlaceSurvey};
 use crate::clock;
 use crate::config::{AcmePlace, AcmeSettings, Config};
@@ -15,13 +15,13 @@ use crate::process::process;
 use stores::Pools;
 
 /// Asks the ACME server for its directory, and looks at what is kept.
-pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
+pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Probe>) {
     let Some(settings) = &config.acme else {
         return (Vec::new(), Vec::new());
     };
     let pools = Pools::new(process(Handle::current()));
     let survey = acme::survey(settings, &pools).await;
-    let mut asked = vec![Asked {
+    let mut asked = vec![Probe {
         what: format!("ACME server {}", settings.directory_url),
         failure: survey.directory.clone().err(),
         limit: acme::LONGEST,
@@ -29,7 +29,7 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
     if let (AcmePlace::Postgres(database), PlaceSurvey::Rows(rows)) =
         (&settings.place, &survey.place)
     {
-        asked.push(Asked {
+        asked.push(Probe {
             what: ROWS.to_owned(),
             failure: rows.as_ref().err().cloned(),
             limit: database.timeout,

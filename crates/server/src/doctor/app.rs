@@ -6,31 +6,31 @@ use http::header::{DATE, LOCATION, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use session::UnixTime;
 
-use super::attributes::{self, Setting};
+use super::attributes::{self, CookieContext};
 use super::catalogue::app as checks;
 use super::cookie::date;
+use super::fetch::{self, FetchError, FetchedPage, Fetcher, Verification};
 use super::finding::{Finding, shown};
-use super::jar::Jar;
-use super::report::Asked;
+use super::jar::CookieJar;
+use super::report::Probe;
 use super::site::Site;
-use super::visit::{self, Answer, Trust, VisitError, Visitor};
 use crate::clock;
 
 /// An app while it is looked at.
 pub(super) struct App<'a> {
-    visitor: Visitor,
-    trust: Trust,
+    fetcher: Fetcher,
+    trust: Verification,
     /// The names of the session cookies that the gate reads.
     read: Option<&'a [String]>,
     pub(super) findings: Vec<Finding>,
-    pub(super) asked: Vec<Asked>,
+    pub(super) asked: Vec<Probe>,
 }
 
 impl<'a> App<'a> {
-    pub(super) fn new(visitor: Visitor, read: Option<&'a [String]>) -> Self {
+    pub(super) fn new(fetcher: Fetcher, read: Option<&'a [String]>) -> Self {
         Self {
-            visitor,
-            trust: Trust::Proven,
+            fetcher,
+            trust: Verification::Required,
             read,
             findings: Vec::new(),
             asked: Vec::new(),
@@ -72,15 +72,15 @@ impl<'a> App<'a> {
         &mut self,
         site: &Site,
         cookies: Option<&HeaderValue>,
-    ) -> Result<Answer, VisitError> {
+    ) -> Result<FetchedPage, FetchError> {
         let cookies = cookies.filter(|_| self.may_have_session(site));
-        match self.visitor.get(site, self.trust, cookies).await {
-            Err(VisitError::Certificate(flaw)) => {
-                self.trust = Trust::Anybody;
+        match self.fetcher.get(site, self.trust, cookies).await {
+            Err(FetchError::Certificate(flaw)) => {
+                self.trust = Verification::Skipped;
                 let whole = site.at("/").to_string();
                 let finding = Finding::new(&checks::CERTIFICATE_NOT_TRUSTED, whole, flaw);
                 self.findings.push(finding);
-                self.visitor.get(site, self.trust, None).await
+                self.fetcher.get(site, self.trust, None).await
             }
             answer => answer,
         }
@@ -88,13 +88,13 @@ impl<'a> App<'a> {
 
     /// Whether nobody on the way could read a session that is sent there.
     pub(super) fn may_have_session(&self, site: &Site) -> bool {
-        (site.is_https && self.trust == Trust::Proven) || site.is_this_machine()
+        (site.is_https && self.trust == Verification::Required) || site.is_this_machine()
     }
 
     /// What is to be said of the cookies of an answer.
     pub(super) fn cookies(&mut self, site: &Site, headers: &HeaderMap) {
         let fields = headers.get_all(SET_COOKIE).iter();
-        let setting = Setting {
+        let setting = CookieContext {
             host: Some(&site.host),
             is_https: site.is_https,
             read: self.read,
@@ -115,7 +115,7 @@ impl<'a> App<'a> {
             port: 80,
             ..site.at("/")
         };
-        let Ok(answer) = self.visitor.get(&plain, Trust::Proven, None).await else {
+        let Ok(answer) = self.fetcher.get(&plain, Verification::Required, None).await else {
             return;
         };
         if let Some(next) = redirect(&plain, &answer) {
@@ -127,7 +127,7 @@ impl<'a> App<'a> {
 
     /// What the app does that was given with `http`: it should lead to https.
     async fn by_plain_http(&mut self, site: &Site) -> Option<Site> {
-        let answer = match self.visitor.get(site, Trust::Proven, None).await {
+        let answer = match self.fetcher.get(site, Verification::Required, None).await {
             Ok(answer) => answer,
             Err(error) => {
                 self.unreachable(site, &error);
@@ -172,7 +172,7 @@ impl<'a> App<'a> {
         self.found(Finding::new(check, site.at("/").to_string(), seen));
     }
 
-    fn unreachable(&mut self, site: &Site, error: &VisitError) {
+    fn unreachable(&mut self, site: &Site, error: &FetchError) {
         let failure = shown(&error.to_string());
         self.answered(site, Some(failure.clone()));
         self.found(Finding::new(
@@ -183,20 +183,20 @@ impl<'a> App<'a> {
     }
 
     fn answered(&mut self, site: &Site, failure: Option<String>) {
-        self.asked.push(Asked {
+        self.asked.push(Probe {
             what: format!("the app at {}", site.at("/")),
             failure,
-            limit: visit::LIMIT,
+            limit: fetch::LIMIT,
         });
     }
 
     /// Follows the redirects of a page within the app as a browser does, with the cookies that are set on the way, and looks at each
     /// answer's cookies.
-    async fn follow(&mut self, site: &Site, mut answer: Answer) {
+    async fn follow(&mut self, site: &Site, mut answer: FetchedPage) {
         if site.is_https {
             self.answered(site, None);
         }
-        let (mut page, mut jar) = (site.clone(), Jar::default());
+        let (mut page, mut jar) = (site.clone(), CookieJar::default());
         for _ in 0..MOST_REDIRECTS {
             let Some(next) = redirect(&page, &answer) else {
                 return;
@@ -253,7 +253,7 @@ impl<'a> App<'a> {
         }
     }
 
-    fn clock(&mut self, site: &Site, answer: &Answer) {
+    fn clock(&mut self, site: &Site, answer: &FetchedPage) {
         let field = answer.headers.get(DATE);
         let Some(theirs) = field.and_then(|field| date(field.to_str().ok()?)) else {
             return;
@@ -279,7 +279,7 @@ pub(super) fn apart(theirs: UnixTime, before: UnixTime, after: UnixTime) -> Opti
 }
 
 /// Where an answer leads.
-fn redirect(site: &Site, answer: &Answer) -> Option<Site> {
+fn redirect(site: &Site, answer: &FetchedPage) -> Option<Site> {
     if !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
     }
@@ -311,15 +311,15 @@ mod tests {
 
     #[test]
     fn a_session_goes_only_where_nobody_else_can_read_it() {
-        let visitor = || Visitor::new(crate::tls::Authorities::public()).unwrap();
+        let fetcher = || Fetcher::new(crate::tls::Authorities::public()).unwrap();
         for (url, trust, may) in [
-            ("https://app.example.com", Trust::Proven, true),
-            ("https://app.example.com", Trust::Anybody, false),
-            ("http://app.example.com", Trust::Proven, false),
-            ("http://localhost:3000", Trust::Proven, true),
-            ("http://[::1]:3000", Trust::Proven, true),
+            ("https://app.example.com", Verification::Required, true),
+            ("https://app.example.com", Verification::Skipped, false),
+            ("http://app.example.com", Verification::Required, false),
+            ("http://localhost:3000", Verification::Required, true),
+            ("http://[::1]:3000", Verification::Required, true),
         ] {
-            let mut app = App::new(visitor(), None);
+            let mut app = App::new(fetcher(), None);
             app.trust = trust;
             assert_eq!(
                 app.may_have_session(&Site::parse(url).unwrap()),

@@ -10,7 +10,7 @@ use super::role::{Role, bare, session_beside_csrf, without_chunk};
 
 /// Where cookies come from, and what is expected of them.
 #[derive(Clone, Debug)]
-pub(super) struct Setting<'a> {
+pub(super) struct CookieContext<'a> {
     /// The host that sets them, when it is known.
     pub(super) host: Option<&'a str>,
     /// Whether it was reached by https. Otherwise frameworks leave out what browsers take only over https.
@@ -23,7 +23,7 @@ pub(super) struct Setting<'a> {
 /// What is to be said of these `Set-Cookie` fields of one answer.
 pub(super) fn judge<'f>(
     fields: impl IntoIterator<Item = &'f [u8]>,
-    setting: &Setting<'_>,
+    setting: &CookieContext<'_>,
 ) -> Vec<Finding> {
     let fields = fields.into_iter();
     let cookies: Vec<_> = fields
@@ -70,7 +70,7 @@ pub(super) fn size(cookies: &[SetCookie], read: &[String]) -> Option<Finding> {
 struct Judge<'a> {
     cookie: &'a SetCookie,
     role: Role,
-    setting: &'a Setting<'a>,
+    setting: &'a CookieContext<'a>,
 }
 
 impl Judge<'_> {
@@ -265,7 +265,7 @@ mod tests {
 
     fn ids(field: &str, is_https: bool) -> Vec<&'static str> {
         let read = ["__Secure-authjs.session-token".to_owned()];
-        let setting = Setting {
+        let setting = CookieContext {
             host: Some("app.example.com"),
             is_https,
             read: Some(&read),
@@ -346,7 +346,7 @@ mod tests {
             )
         };
         let fields: Vec<_> = (0..2).map(chunk).collect();
-        let setting = Setting {
+        let setting = CookieContext {
             host: None,
             is_https: true,
             read: None,

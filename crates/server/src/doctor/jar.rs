@@ -5,9 +5,9 @@ use http::{HeaderMap, HeaderValue};
 
 /// Cookies with their values, as a browser would send them back to the app that has set them.
 #[derive(Default)]
-pub(super) struct Jar(Vec<(Vec<u8>, Vec<u8>)>);
+pub(super) struct CookieJar(Vec<(Vec<u8>, Vec<u8>)>);
 
-impl Jar {
+impl CookieJar {
     /// Takes what an answer sets. A cookie that is there already gets the new value.
     pub(super) fn take(&mut self, headers: &HeaderMap) {
         for field in headers.get_all(SET_COOKIE) {
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_cookie_has_the_value_that_was_set_last() {
-        let mut jar = Jar::default();
+        let mut jar = CookieJar::default();
         assert_eq!(jar.field(), None);
         let mut headers = HeaderMap::new();
         for field in ["a=1; Path=/", "b=2", "a = 3;HttpOnly", "none", "=4"] {

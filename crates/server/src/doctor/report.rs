@@ -10,7 +10,7 @@ use super::finding::Finding;
 
 /// Something that was asked over the network, and whether it answered.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct Probe {
     /// What, and where it is.
     pub(crate) what: String,
     /// Why it did not answer.
@@ -21,13 +21,13 @@ pub(crate) struct Asked {
 
 /// How a run ends, for those who only look at the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum Conclusion {
     /// Nothing has to be done.
-    Fine,
+    NoProblems,
     /// Something should be mended.
-    Mend,
+    Problems,
     /// The app did not answer, so most is unknown.
-    Unasked,
+    AppUnreachable,
 }
 
 /// Everything that a run has to say.
@@ -36,7 +36,7 @@ pub(crate) struct Report {
     /// The most serious first.
     pub(crate) findings: Vec<Finding>,
     /// In the order of asking.
-    pub(crate) asked: Vec<Asked>,
+    pub(crate) asked: Vec<Probe>,
     /// What was not looked at, and why.
     pub(crate) skipped: Vec<String>,
     /// How many findings were left out because somebody accepts them.
@@ -47,7 +47,7 @@ impl Report {
     /// The report without findings of these ids, in order, each thing once.
     pub(crate) fn new(
         findings: Vec<Finding>,
-        asked: Vec<Asked>,
+        asked: Vec<Probe>,
         skipped: Vec<String>,
         ignore: &[String],
     ) -> Self {
@@ -83,16 +83,18 @@ impl Report {
     }
 
     /// How a run ends. With `strict` a warning counts as a problem does.
-    pub(crate) fn ending(&self, strict: bool) -> Ending {
+    pub(crate) fn ending(&self, strict: bool) -> Conclusion {
         let least = match strict {
             true => Severity::Warning,
             false => Severity::Problem,
         };
         let has = |wanted: &dyn Fn(&Finding) -> bool| self.findings.iter().any(wanted);
         match () {
-            () if has(&|finding| finding.check.id == APP_UNREACHABLE.id) => Ending::Unasked,
-            () if has(&|finding| finding.check.severity <= least) => Ending::Mend,
-            () => Ending::Fine,
+            () if has(&|finding| finding.check.id == APP_UNREACHABLE.id) => {
+                Conclusion::AppUnreachable
+            }
+            () if has(&|finding| finding.check.severity <= least) => Conclusion::Problems,
+            () => Conclusion::NoProblems,
         }
     }
 
@@ -105,7 +107,7 @@ impl Report {
             notes: usize,
             ignored: usize,
             findings: Vec<FindingLine<'a>>,
-            asked: Vec<AskedLine<'a>>,
+            asked: Vec<ProbeLine<'a>>,
             skipped: &'a [String],
         }
         #[derive(Serialize)]
@@ -118,7 +120,7 @@ impl Report {
             advice: &'a str,
         }
         #[derive(Serialize)]
-        struct AskedLine<'a> {
+        struct ProbeLine<'a> {
             what: &'a str,
             answered: bool,
             failure: Option<&'a str>,
@@ -132,7 +134,7 @@ impl Report {
             why: finding.check.why,
             advice: finding.advice(),
         });
-        let asked = self.asked.iter().map(|asked| AskedLine {
+        let asked = self.asked.iter().map(|asked| ProbeLine {
             what: &asked.what,
             answered: asked.failure.is_none(),
             failure: asked.failure.as_deref(),
@@ -177,13 +179,13 @@ mod tests {
 
     #[test]
     fn problems_fail_and_warnings_only_when_it_is_strict() {
-        assert_eq!(report(&[]).ending(false), Ending::Mend);
+        assert_eq!(report(&[]).ending(false), Conclusion::Problems);
         let accepted = report(&["cookie-not-secure"]);
         assert_eq!(accepted.ignored, 2);
-        assert_eq!(accepted.ending(false), Ending::Fine);
-        assert_eq!(accepted.ending(true), Ending::Mend);
+        assert_eq!(accepted.ending(false), Conclusion::NoProblems);
+        assert_eq!(accepted.ending(true), Conclusion::Problems);
         let accepted = report(&["cookie-not-secure", "hsts-short"]);
-        assert_eq!(accepted.ending(true), Ending::Fine);
+        assert_eq!(accepted.ending(true), Conclusion::NoProblems);
     }
 
     #[test]
@@ -193,6 +195,6 @@ mod tests {
             Finding::new(&app::APP_UNREACHABLE, "a", "refused"),
         ];
         let report = Report::new(findings, Vec::new(), Vec::new(), &[]);
-        assert_eq!(report.ending(false), Ending::Unasked);
+        assert_eq!(report.ending(false), Conclusion::AppUnreachable);
     }
 }

@@ -8,13 +8,13 @@ use tokio::time::timeout;
 
 use super::catalogue::settings as checks;
 use super::finding::Finding;
-use super::report::Asked;
+use super::report::Probe;
 use crate::config::{Config, ServiceSettings};
 use crate::jwks;
 use crate::upstream::{Member, Members};
 
 /// Opens a connection to each server of each service, and asks each issuer for its keys.
-pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
+pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Probe>) {
     let (mut findings, mut asked) = (Vec::new(), Vec::new());
     // A folder is there, or the configuration has been refused.
     let services = config.rules.services.iter();
@@ -42,7 +42,7 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
                 failure.clone(),
             ));
         }
-        asked.push(Asked {
+        asked.push(Probe {
             what,
             failure,
             limit,
@@ -62,7 +62,7 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
                 failure.clone(),
             ));
         }
-        asked.push(Asked {
+        asked.push(Probe {
             what,
             failure,
             limit: jwks::TIMEOUT,

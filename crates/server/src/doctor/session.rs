@@ -9,7 +9,7 @@ use super::finding::Finding;
 
 /// The keys of a realm, and what it demands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Realm<'a> {
+pub(super) struct RealmKeys<'a> {
     pub(super) keys: &'a KeyRing,
     pub(super) demands: &'a ClaimDemands,
 }
@@ -17,7 +17,7 @@ pub(super) struct Realm<'a> {
 /// What is to be said of the value of a `Cookie` header. Without realms, only how long the session is.
 pub(super) fn judge(
     header: &[u8],
-    realms: &[Realm<'_>],
+    realms: &[RealmKeys<'_>],
     read: &[String],
     now: UnixTime,
 ) -> Vec<Finding> {
@@ -49,7 +49,11 @@ pub(super) fn judge(
 }
 
 /// What is to be said of a session that opens; otherwise why it does not, if it is one of this realm.
-fn open(header: &[u8], realm: Realm<'_>, now: UnixTime) -> Result<Option<Finding>, Option<String>> {
+fn open(
+    header: &[u8],
+    realm: RealmKeys<'_>,
+    now: UnixTime,
+) -> Result<Option<Finding>, Option<String>> {
     let told = |error: session::OpenError| Some(error.to_string());
     let sealed = SealedSession::find(realm.keys, [header], None).map_err(told)?;
     let opened = sealed.ok_or(None)?.open(realm.keys, realm.demands, now);

@@ -11,7 +11,7 @@ use super::catalogue::stores as checks;
 use super::check::Check;
 use super::finding::Finding;
 use super::redis;
-use super::report::Asked;
+use super::report::Probe;
 use super::settings::{is_remote, of_realm};
 use crate::config::{Config, RealmSettings};
 use crate::{clock, process};
@@ -23,8 +23,8 @@ use stores::{
 };
 
 /// Asks the database and the Redis of each realm, and the one in which limits are counted.
-pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
-    let mut found = Found::default();
+pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Probe>) {
+    let mut found = StoreFindings::default();
     let limits = config.shared_limits.as_ref();
     let is_of_realm = |settings: &RedisSettings| {
         let mut stores = config
@@ -62,12 +62,12 @@ pub(super) async fn examine(config: &Config) -> (Vec<Finding>, Vec<Asked>) {
 }
 
 #[derive(Debug, Default)]
-struct Found {
+struct StoreFindings {
     findings: Vec<Finding>,
-    asked: Vec<Asked>,
+    asked: Vec<Probe>,
 }
 
-impl Found {
+impl StoreFindings {
     async fn database(
         &mut self,
         realm: &RealmSettings,
@@ -126,7 +126,7 @@ impl Found {
         let failure = survey_changes(stores, &pools, LISTENING).await;
         let (check, subject) = (&checks::CHANGES_NOT_HEARD, "LISTEN_DATABASE_URL");
         self.failed(check, subject, failure.as_deref());
-        self.asked.push(Asked {
+        self.asked.push(Probe {
             what,
             failure,
             limit: LISTENING,
@@ -143,7 +143,7 @@ impl Found {
         let failure = read.err().map(|error| error.to_string());
         self.failed(&checks::REVOCATIONS_UNREADABLE, &what, failure.as_deref());
         if let Some(limit) = settings.place.timeout() {
-            self.asked.push(Asked {
+            self.asked.push(Probe {
                 what,
                 failure,
                 limit,
@@ -190,7 +190,7 @@ impl Found {
         limit: Duration,
     ) {
         self.failed(unreachable, what, failure.as_deref());
-        self.asked.push(Asked {
+        self.asked.push(Probe {
             what: what.to_owned(),
             failure,
             limit,

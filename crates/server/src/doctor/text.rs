@@ -2,11 +2,11 @@
 
 use super::check::Severity;
 use super::finding::Finding;
-use super::report::{Asked, Report};
+use super::report::{Probe, Report};
 
 /// The report: what is wrong, the most serious first; what answered; and a line that sums it up.
 pub(crate) fn of(report: &Report, is_colored: bool) -> String {
-    let mut page = Page {
+    let mut page = ReportWriter {
         text: String::new(),
         is_colored,
     };
@@ -24,12 +24,12 @@ pub(crate) fn of(report: &Report, is_colored: bool) -> String {
     page.text
 }
 
-struct Page {
+struct ReportWriter {
     text: String,
     is_colored: bool,
 }
 
-impl Page {
+impl ReportWriter {
     fn group(&mut self, report: &Report, severity: Severity) {
         let findings = report.findings.iter();
         let mut findings = findings
@@ -59,13 +59,13 @@ impl Page {
         self.text.push('\n');
     }
 
-    fn asked(&mut self, asked: &[Asked]) {
+    fn asked(&mut self, asked: &[Probe]) {
         if asked.is_empty() {
             return;
         }
         let heading = self.painted(BOLD, "Asked");
         self.text += &format!("{heading}\n\n");
-        for Asked {
+        for Probe {
             what,
             failure,
             limit,
@@ -159,7 +159,7 @@ mod tests {
     fn no_line_of_any_finding_is_wider_than_a_terminal() {
         let findings =
             catalogue::all().map(|check| Finding::new(check, "cookie x", "a ".repeat(90)));
-        let asked = Asked {
+        let asked = Probe {
             what: "http://127.0.0.1:3000".to_owned(),
             failure: Some("a ".repeat(90)),
             limit: Duration::from_secs(5),

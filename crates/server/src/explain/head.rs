@@ -7,7 +7,7 @@ use thiserror::Error;
 
 /// What a URL asks for, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
+pub(crate) struct RequestTarget {
     host: Option<String>,
     is_https: bool,
     /// What stands in the request line.
@@ -44,9 +44,9 @@ pub(crate) enum BadField {
 }
 
 /// A request's head.
-pub(crate) struct Head {
+pub(crate) struct RequestHead {
     pub(crate) method: Method,
-    pub(crate) target: Target,
+    pub(crate) target: RequestTarget,
     pub(crate) fields: Vec<FieldLine>,
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn method(text: &str) -> Result<Method, String> {
 /// In bytes: how much is repeated of a method. The longest that is registered has 17.
 const LONGEST_METHOD: usize = 32;
 
-impl Target {
+impl RequestTarget {
     /// Reads `https://app.example.com/admin/?page=2`; `/admin/` for a request that names no host; or `*`, which is the server
     /// itself. Whether a client may ask for it is for the gate to say.
     pub(crate) fn parse(text: &str) -> Result<Self, BadTarget> {
@@ -151,7 +151,7 @@ impl FieldLine {
     }
 }
 
-impl Head {
+impl RequestHead {
     /// The request, as a gate with these limits reads it.
     ///
     /// # Errors
@@ -196,10 +196,10 @@ mod tests {
 
     use super::*;
 
-    fn head(target: &str, fields: &[&str]) -> Head {
-        Head {
+    fn head(target: &str, fields: &[&str]) -> RequestHead {
+        RequestHead {
             method: Method::GET,
-            target: Target::parse(target).unwrap(),
+            target: RequestTarget::parse(target).unwrap(),
             fields: fields
                 .iter()
                 .map(|field| FieldLine::parse(field).unwrap())
@@ -240,7 +240,7 @@ mod tests {
             ("/a HTTP/1.1\r\nX: y", BadTarget::SeveralLines),
             ("http://a\n/", BadTarget::SeveralLines),
         ] {
-            assert_eq!(Target::parse(text), Err(why), "{text}");
+            assert_eq!(RequestTarget::parse(text), Err(why), "{text}");
         }
     }
 

@@ -8,25 +8,25 @@ use serde::Serialize;
 
 /// What becomes of headers. The values of cookies and credentials are not among it.
 #[derive(Debug, Serialize)]
-pub(crate) struct Headers {
+pub(crate) struct HeadersPart {
     /// The name of the profile.
     profile: String,
     /// The names of those that do not go on as they came.
     pub(super) removed: Vec<String>,
     /// Those that the gate writes, in order.
-    pub(super) written: Vec<Written>,
+    pub(super) written: Vec<WrittenHeader>,
     /// The host with which it goes on.
     #[serde(skip)]
     pub(super) host: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Written {
+pub(super) struct WrittenHeader {
     pub(super) name: String,
     pub(super) value: String,
 }
 
-impl Headers {
+impl HeadersPart {
     /// Of a request that goes on.
     pub(super) fn of(
         before: &HeaderMap,
@@ -60,7 +60,7 @@ impl Headers {
             None => true,
         };
         let written = after.iter().filter(|(name, _)| is_written(name));
-        let written = written.map(|(name, value)| Written {
+        let written = written.map(|(name, value)| WrittenHeader {
             name: (*name).to_owned(),
             value: shown(name, value, profile),
         });

@@ -7,7 +7,7 @@ use crate::config::{Config, DEFAULT_REALM, Handling, ServiceSettings};
 use crate::live::Live;
 
 /// Everything that routes refer to.
-pub(crate) struct Table<'t> {
+pub(crate) struct RouteTable<'t> {
     routes: &'t Routes,
     profiles: &'t [HeaderProfile],
     handling: &'t [Handling],
@@ -18,7 +18,7 @@ pub(crate) struct Table<'t> {
 
 /// A route with one host and one path, in words.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Line {
+pub(crate) struct RouteLine {
     pub(crate) name: String,
     pub(crate) host: String,
     pub(crate) path: String,
@@ -30,7 +30,7 @@ pub(crate) struct Line {
     pub(crate) goes_to: String,
 }
 
-impl<'t> Table<'t> {
+impl<'t> RouteTable<'t> {
     pub(crate) fn of_config(config: &'t Config) -> Self {
         Self {
             routes: &config.rules.routes,
@@ -61,7 +61,7 @@ impl<'t> Table<'t> {
     }
 
     /// Every host and path of every route, the most special first.
-    pub(crate) fn lines(&self) -> Vec<Line> {
+    pub(crate) fn lines(&self) -> Vec<RouteLine> {
         self.routes
             .rows()
             .iter()
@@ -77,9 +77,9 @@ impl<'t> Table<'t> {
         self.routes.rows().iter().any(is_all)
     }
 
-    pub(super) fn line(&self, row: &RouteRow<'_>) -> Line {
+    pub(super) fn line(&self, row: &RouteRow<'_>) -> RouteLine {
         let route = row.route;
-        Line {
+        RouteLine {
             name: route.name.to_string(),
             host: row.host.to_string(),
             path: row.path.to_string(),

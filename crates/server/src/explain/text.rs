@@ -6,14 +6,14 @@ use super::{DemandPart, Explanation, NOT_JUDGED};
 use crate::invisible;
 
 /// What an explanation is written into.
-struct Page {
+struct ExplanationWriter {
     text: String,
     is_colored: bool,
 }
 
 /// The explanation, a section for each step.
 pub(super) fn of(explanation: &Explanation, is_colored: bool) -> String {
-    let mut page = Page {
+    let mut page = ExplanationWriter {
         text: String::new(),
         is_colored,
     };
@@ -55,7 +55,7 @@ pub(super) fn of(explanation: &Explanation, is_colored: bool) -> String {
     invisible::shown(&page.text).into_owned()
 }
 
-impl Page {
+impl ExplanationWriter {
     /// A heading, and what stands beside it, a line each.
     fn section(&mut self, heading: &str, lines: impl IntoIterator<Item = String>) {
         let mut heading = self.painted(BOLD, &format!("{heading:WIDTH$}"));

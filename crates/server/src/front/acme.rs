@@ -6,7 +6,7 @@ use http::{Method, Request, Response};
 use http1::Length;
 
 use crate::acme;
-use crate::config::AskedHost;
+use crate::config::RequestHost;
 use crate::live::Live;
 
 /// What the server wants to see, if it asks for the token of an order that runs, on this node or on another. Everything else
@@ -18,7 +18,7 @@ pub(super) fn proof(live: &Live, request: &Request<Length>) -> Option<Response<B
         return None;
     }
     let host = request.headers().get(HOST)?.to_str().ok()?;
-    let host = AskedHost::read(host)?;
+    let host = RequestHost::read(host)?;
     let proof = acme.http_proof(host.plain_name()?, token)?;
     let mut response = Response::new(proof);
     let headers = response.headers_mut();

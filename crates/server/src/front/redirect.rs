@@ -19,7 +19,7 @@ use super::target::{self, Target};
 use super::{Front, Sparingly, acme, answer};
 use crate::audit::Audit;
 use crate::client::Client;
-use crate::config::AskedHost;
+use crate::config::RequestHost;
 use crate::limits::Connections;
 use crate::live::{Live, View};
 use crate::metrics::Metrics;
@@ -138,7 +138,7 @@ impl Redirect {
 fn location(live: &Live, request: &Request<Length>, ports: &[Option<u16>]) -> Option<HeaderValue> {
     let host = request.headers().get(HOST);
     let host = host.and_then(|host| host.to_str().ok());
-    let asked = host.and_then(AskedHost::read);
+    let asked = host.and_then(RequestHost::read);
     let by_name = || {
         let name = asked.as_ref()?.plain_name()?;
         let is_ours = live.gate.routes.name_host(name) || is_certified(live, name);

@@ -8,7 +8,7 @@ use session::UnixTime;
 
 use super::asker::Asker;
 use crate::config::SignIn;
-use crate::loops::Attempt;
+use crate::loops::SignInAttempt;
 
 /// Where a request that is refused for want of a session can be sent.
 #[derive(Debug)]
@@ -68,8 +68,8 @@ impl WayIn {
         }
         let loops = sign_in.loops();
         match loops.attempt(asked.headers, asked.now, asked.is_https) {
-            Attempt::Looping => Self::Loop { sign_in: location },
-            Attempt::Redirect(counted) => Self::Redirect { location, counted },
+            SignInAttempt::Looping => Self::Loop { sign_in: location },
+            SignInAttempt::Redirect(counted) => Self::Redirect { location, counted },
         }
     }
 

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::tickets::{HandedTickets, ListenerTickets, TicketsOf};
 use crate::acme::{self, Acme};
 use crate::clock;
-use crate::config::{Certificates, Content, HttpsSettings, ListenerSettings, TlsSettings};
+use crate::config::{Certificates, ContentDigest, HttpsSettings, ListenerSettings, TlsSettings};
 use crate::tls::certificate::Certificate;
 use crate::tls::self_signed::{self, SelfSignedError};
 use crate::tls::server::{self, ByName};
@@ -39,7 +39,7 @@ pub(crate) struct Tls {
     made_for: Option<Vec<String>>,
     /// Known to all cores, and to the terms after these, so that clients come back.
     tickets: Arc<Tickets>,
-    clients: Option<(Content, bool)>,
+    clients: Option<(ContentDigest, bool)>,
 }
 
 /// Why a listener cannot speak TLS.

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::error::{AskedColumnError, LiveError};
 use super::surroundings::Surroundings;
 use crate::acme::Acme;
-use crate::config::{Content, Place, RealmSettings, Setting};
+use crate::config::{ContentDigest, Place, RealmSettings, Setting};
 use crate::jwks::{self, Keychain};
 use crate::revocations::RevocationWatch;
 use stores::{self, SharedRates, StoreHealth, StoreOpenError, Stores, Users};
@@ -28,7 +28,7 @@ pub(crate) struct Opened {
 
 /// What an issuer's keys are made of: settings, secrets as fingerprints, and what was in the files that they name.
 #[derive(PartialEq, Eq)]
-struct KeysOf(Vec<(String, String, Option<Content>)>);
+struct KeysOf(Vec<(String, String, Option<ContentDigest>)>);
 
 /// What runs, and nobody needs any more.
 pub(super) struct Superseded {
@@ -199,7 +199,7 @@ impl KeysOf {
         let settings = settings.filter(|setting| KEYS.contains(&setting.name.as_str()));
         let said = settings.map(|Setting { name, shown, .. }| {
             // One that is no file, but a URL, has no content.
-            let content = Content::of_file(Path::new(shown));
+            let content = ContentDigest::of_file(Path::new(shown));
             (name.clone(), shown.clone(), content)
         });
         Self(said.collect())

@@ -16,7 +16,7 @@ use super::said::{Changes, Said};
 use super::surroundings::Surroundings;
 use super::view::Shared;
 use super::watch::Watch;
-use crate::config::{Config, ConfigErrors, ConfigSource, Fixed};
+use crate::config::{Config, ConfigErrors, ConfigSource, RestartSettings};
 use crate::vital;
 use stores::Trial;
 
@@ -26,7 +26,7 @@ pub(crate) struct Reload {
     interval: Duration,
     shared: Shared,
     around: Surroundings,
-    fixed: Fixed,
+    fixed: RestartSettings,
     /// What is live, as it was said.
     said: Said,
     /// The settings that need a restart, of which the log knows.
@@ -93,7 +93,7 @@ impl Reload {
         config: Config,
         around: &Surroundings,
     ) -> Result<Self, LiveError> {
-        let (interval, fixed) = (config.reload_interval, Fixed::of(&config));
+        let (interval, fixed) = (config.reload_interval, RestartSettings::of(&config));
         let said = Said::of(&config, source.contents());
         let live = Live::open(config, None, around)?;
         live.takes_effect(around);

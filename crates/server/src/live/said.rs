@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::config::{Config, Contents, DEFAULT_REALM, Fixed};
+use crate::config::{Config, DEFAULT_REALM, FileDigests, RestartSettings};
 
 /// What was said, secrets as fingerprints.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub(super) struct Said {
     /// Values of settings, by the names of realms.
     realms: BTreeMap<String, BTreeSet<(String, String)>>,
     routes: BTreeSet<String>,
-    contents: Contents,
+    contents: FileDigests,
 }
 
 /// What a reload has changed.
@@ -29,7 +29,7 @@ pub(crate) struct Changes {
 
 impl Said {
     /// By this configuration, which was read from files with these contents.
-    pub(super) fn of(config: &Config, contents: &Contents) -> Self {
+    pub(super) fn of(config: &Config, contents: &FileDigests) -> Self {
         let realms = config.realms.iter().map(|realm| {
             let settings = realm.settings.iter();
             let said = settings.map(|setting| (setting.name.clone(), setting.shown.clone()));
@@ -50,7 +50,7 @@ impl Said {
             match before.realms.get(name) {
                 Some(before) => {
                     let differing = settings.symmetric_difference(before);
-                    let differing = differing.filter(|(setting, _)| !Fixed::has(setting));
+                    let differing = differing.filter(|(setting, _)| !RestartSettings::has(setting));
                     changes
                         .changed
                         .extend(differing.map(|(setting, _)| match name.as_str() {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Content;
+use crate::config::ContentDigest;
 use crate::tls::tickets::TicketKey;
 
 /// A listener, and the keys of its tickets.
@@ -21,7 +21,7 @@ pub(super) struct TicketsOf {
     pub(super) address: SocketAddr,
     pub(super) redirects: bool,
     /// What clients prove, which they are not asked for again when they come back.
-    pub(super) clients: Option<(Content, bool)>,
+    pub(super) clients: Option<(ContentDigest, bool)>,
 }
 
 /// What the process before this one has handed over, until listeners take it.

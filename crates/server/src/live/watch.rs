@@ -12,18 +12,18 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::config::{Contents, Files, Looks};
+use crate::config::{FileDigests, FileMetadata, Files};
 
 /// What was seen of the files last.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    seen: Option<Looks>,
+    seen: Option<FileMetadata>,
 }
 
 impl Watch {
     /// Ready when there is something in `files` that is not in `contents`, and they have come to rest, so that a burst of writes
     /// counts as one. They are looked at once in `every`.
-    pub(super) async fn changed(&mut self, files: &Files, contents: &Contents, every: Duration) {
+    pub(super) async fn changed(&mut self, files: &Files, contents: &FileDigests, every: Duration) {
         if every.is_zero() {
             return pending().await;
         }
@@ -45,7 +45,7 @@ impl Watch {
 }
 
 /// How the files look when nobody writes any more.
-async fn at_rest(files: &Files, mut looks: Option<Looks>) -> Option<Looks> {
+async fn at_rest(files: &Files, mut looks: Option<FileMetadata>) -> Option<FileMetadata> {
     for _ in 0..MOST_LOOKS {
         sleep(REST).await;
         let again = look(files).await;
@@ -57,7 +57,7 @@ async fn at_rest(files: &Files, mut looks: Option<Looks>) -> Option<Looks> {
     looks
 }
 
-async fn look(files: &Files) -> Option<Looks> {
+async fn look(files: &Files) -> Option<FileMetadata> {
     let files = files.clone();
     // A file system may keep us waiting.
     spawn_blocking(move || files.look()).await.ok()

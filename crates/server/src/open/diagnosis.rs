@@ -17,20 +17,20 @@ use session::{
 };
 
 use self::prefix::{SECURE, other_prefix};
+use super::inspection::Inspection;
 use super::pasted::Pasted;
-use super::question::Question;
 pub(super) use keys::is_about_claims;
 use keys::{Part, Trial};
 pub(super) use misspellings::misspellings;
 
 /// Why the session does not open, `found` being the cookie that it is in.
 pub(super) fn of_session(
-    question: &Question<'_>,
+    inspection: &Inspection<'_>,
     found: Option<&SessionCookie>,
     error: &OpenError,
 ) -> Option<String> {
     let trial = Trial {
-        question,
+        inspection,
         found,
         part: Part::Whole,
     };
@@ -42,20 +42,20 @@ pub(super) fn of_session(
 
 /// Why Better Auth's cookie cache does not count, which stands beside the genuine `token`.
 pub(super) fn of_cache(
-    question: &Question<'_>,
+    inspection: &Inspection<'_>,
     found: Option<&SessionCookie>,
     token: &SessionToken,
     error: &OpenError,
 ) -> Option<String> {
     let trial = Trial {
-        question,
+        inspection,
         found,
         part: Part::Cache(token),
     };
     let name = found.and_then(SessionCookie::data_name);
     if let OpenError::Expired { .. } = error
-        && KeyRing::of_groups(&question.groups())
-            .is_ok_and(|keys| session::cache_is_not_renewed(&keys, [question.cookie_header]))
+        && KeyRing::of_groups(&inspection.groups())
+            .is_ok_and(|keys| session::cache_is_not_renewed(&keys, [inspection.cookie_header]))
     {
         return Some(
             "what is cached has ended, and the app does not write it anew: the session is one without \"remember me\" \
@@ -67,25 +67,26 @@ pub(super) fn of_cache(
         return Some(format!(
             "what is cached ended {} ago, which is usual after some minutes: Better Auth then asks its store, and \
              writes the cache anew",
-            span(question.now.saturating_since(*at))
+            span(inspection.now.saturating_since(*at))
         ));
     }
     cause(&trial, name, error)
 }
 
 /// What the cookie called `name` holds, in the stable word of a format; `None` when it is nothing that is known.
-pub(super) fn format_of(question: &Question<'_>, name: &CookieName) -> Option<&'static str> {
-    let value = Pasted::new(question.cookie_header).value(name);
-    match identify::opens(question, name, &value) {
+pub(super) fn format_of(inspection: &Inspection<'_>, name: &CookieName) -> Option<&'static str> {
+    let value = Pasted::new(inspection.cookie_header).value(name);
+    match identify::opens(inspection, name, &value) {
         Some(identity) => Some(identity.format),
         None => shape::format(&value),
     }
 }
 
 /// The first cookie of any name that holds a session, or has the shape of one.
-pub(super) fn unknown_cookie(question: &Question<'_>) -> Option<CookieName> {
-    let pasted = Pasted::new(question.cookie_header);
-    let opens = |name: &CookieName| identify::opens(question, name, &pasted.value(name)).is_some();
+pub(super) fn unknown_cookie(inspection: &Inspection<'_>) -> Option<CookieName> {
+    let pasted = Pasted::new(inspection.cookie_header);
+    let opens =
+        |name: &CookieName| identify::opens(inspection, name, &pasted.value(name)).is_some();
     let looks = |name: &CookieName| shape::format(&pasted.value(name)).is_some();
     let names = whole_names(&pasted);
     let found = names.iter().find(|name| opens(name));
@@ -113,10 +114,10 @@ fn is_bearer(authorization: &[u8]) -> bool {
 }
 
 /// Why there is no session in it at all.
-pub(super) fn of_nothing(question: &Question<'_>) -> Option<String> {
-    let header = question.cookie_header.trim_ascii();
+pub(super) fn of_nothing(inspection: &Inspection<'_>) -> Option<String> {
+    let header = inspection.cookie_header.trim_ascii();
     let pasted = Pasted::new(header);
-    if let Some(authorization) = question.authorization
+    if let Some(authorization) = inspection.authorization
         && !is_bearer(authorization)
     {
         return Some(
@@ -124,7 +125,7 @@ pub(super) fn of_nothing(question: &Question<'_>) -> Option<String> {
         );
     }
     if header.is_empty() {
-        return match question.authorization {
+        return match inspection.authorization {
             Some(_) => None,
             None => Some("the header is empty".to_owned()),
         };
@@ -136,7 +137,7 @@ pub(super) fn of_nothing(question: &Question<'_>) -> Option<String> {
                 .to_owned(),
         );
     }
-    if let Some(name) = question.recognised.cookie_name.as_ref()
+    if let Some(name) = inspection.recognized.cookie_name.as_ref()
         && let Some(other) = other_prefix(name)
         && pasted.has(&other)
     {
@@ -153,18 +154,18 @@ pub(super) fn of_nothing(question: &Question<'_>) -> Option<String> {
     }
     let identified = || {
         whole_names(&pasted).into_iter().find_map(|name| {
-            let identity = identify::opens(question, &name, &pasted.value(&name))?;
+            let identity = identify::opens(inspection, &name, &pasted.value(&name))?;
             Some(identity.elsewhere(&name))
         })
     };
     let of_another = || {
-        let (name, library, option) = default_of_another(question, &pasted)?;
+        let (name, library, option) = default_of_another(inspection, &pasted)?;
         Some(format!(
             "there is the cookie {name}, in which {library} keeps its session; give `{option}`"
         ))
     };
     // Where the cookie has a name of its own, one of a usual name may be another app's, and what opens says more.
-    let told = match question.recognised.cookie_name.is_some() {
+    let told = match inspection.recognized.cookie_name.is_some() {
         true => identified().or_else(of_another),
         false => of_another().or_else(identified),
     };
@@ -213,14 +214,14 @@ pub(super) fn of_nothing(question: &Question<'_>) -> Option<String> {
 
 /// What an error comes from; `name` is the cookie that it is about.
 fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Option<String> {
-    let now = trial.question.now;
-    let pasted = Pasted::new(trial.question.cookie_header);
+    let now = trial.inspection.now;
+    let pasted = Pasted::new(trial.inspection.cookie_header);
     match error {
         OpenError::AmbiguousAuthorization => None,
         OpenError::AmbiguousCookie { name } => Some(duplicate(trial, &pasted, name)),
         OpenError::Expired { .. }
         | OpenError::IssuedInFuture { .. }
-        | OpenError::NotYetValid { .. } => of_time(trial.question, error),
+        | OpenError::NotYetValid { .. } => of_time(trial.inspection, error),
         OpenError::MissingChunk { name, index } => Some(missing_chunk(&pasted, name, *index)),
         OpenError::MalformedChunk { name } => {
             let odd = |own: &CookieName| {
@@ -239,7 +240,7 @@ fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Opt
         OpenError::MissingSubject => Some(
             "the app's `jwt` callback drops `sub`, or the user has no id; nobody is named by it".to_owned(),
         ),
-        OpenError::MissingToken { name } => Some(match token_elsewhere(trial.question, &pasted) {
+        OpenError::MissingToken { name } => Some(match token_elsewhere(trial.inspection, &pasted) {
             Some(cause) => cause,
             None => format!(
                 "the cache of the session is there, and the cookie {name} is not: copy both"
@@ -248,14 +249,14 @@ fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Opt
         OpenError::WrongCacheVersion => Some(format!(
             "the app's `session.cookieCache.version` is another than {:?}; give it with `--cache-version`, and \
              BETTER_AUTH_CACHE_VERSION to the gate",
-            trial.question.recognised.cache.as_ref().map_or("1", |cache| &*cache.version)
+            trial.inspection.recognized.cache.as_ref().map_or("1", |cache| &*cache.version)
         )),
-        OpenError::WrongAudience => demanded(trial.question, "TOKEN_AUDIENCE", "aud"),
-        OpenError::WrongIssuer => demanded(trial.question, "TOKEN_ISSUER", "iss"),
+        OpenError::WrongAudience => demanded(trial.inspection, "TOKEN_AUDIENCE", "aud"),
+        OpenError::WrongIssuer => demanded(trial.inspection, "TOKEN_ISSUER", "iss"),
         OpenError::TooOld { issued_at } => Some(format!(
             "it was issued {} ago, and TOKEN_MAX_AGE allows {}",
             span(now.saturating_since(*issued_at)),
-            span(trial.question.demands.max_age.unwrap_or_default())
+            span(trial.inspection.demands.max_age.unwrap_or_default())
         )),
         OpenError::WrongToken => Some(
             "the cache is left over from another sign-in than the token beside it".to_owned(),
@@ -286,8 +287,8 @@ fn cause(trial: &Trial<'_>, name: Option<&CookieName>, error: &OpenError) -> Opt
 }
 
 /// What a session's time is in comparison to ours.
-pub(super) fn of_time(question: &Question<'_>, error: &OpenError) -> Option<String> {
-    let now = question.now;
+pub(super) fn of_time(inspection: &Inspection<'_>, error: &OpenError) -> Option<String> {
+    let now = inspection.now;
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "the others are not about the clock"
@@ -311,11 +312,11 @@ pub(super) fn of_time(question: &Question<'_>, error: &OpenError) -> Option<Stri
 }
 
 /// What the session says of a claim that a variable demands something of.
-fn demanded(question: &Question<'_>, variable: &str, claim: &str) -> Option<String> {
-    let keys = KeyRing::of_groups(&question.groups()).ok()?;
+fn demanded(inspection: &Inspection<'_>, variable: &str, claim: &str) -> Option<String> {
+    let keys = KeyRing::of_groups(&inspection.groups()).ok()?;
     let sealed =
-        SealedSession::find(&keys, [question.cookie_header], question.authorization).ok()??;
-    let opened = sealed.open(&keys, &ClaimDemands::default(), question.now);
+        SealedSession::find(&keys, [inspection.cookie_header], inspection.authorization).ok()??;
+    let opened = sealed.open(&keys, &ClaimDemands::default(), inspection.now);
     let said = match opened {
         Ok(Opened::Session(session)) => session.claims().get(claim).map(Value::to_string),
         Ok(Opened::Lookup { .. }) | Err(_) => None,
@@ -327,9 +328,9 @@ fn demanded(question: &Question<'_>, variable: &str, claim: &str) -> Option<Stri
 }
 
 /// The cookie of another name that holds Better Auth's session token.
-fn token_elsewhere(question: &Question<'_>, pasted: &Pasted<'_>) -> Option<String> {
+fn token_elsewhere(inspection: &Inspection<'_>, pasted: &Pasted<'_>) -> Option<String> {
     whole_names(pasted).into_iter().find_map(|name| {
-        let identity = identify::opens(question, &name, &pasted.value(&name))?;
+        let identity = identify::opens(inspection, &name, &pasted.value(&name))?;
         let is_token = identity.format == Format::BetterAuthToken.as_str();
         is_token.then(|| identity.elsewhere(&name))
     })
@@ -383,7 +384,7 @@ fn missing_chunk(pasted: &Pasted<'_>, name: &CookieName, index: usize) -> String
 
 /// A default cookie of a framework that does not count here: its name, the framework, and the option to make it count.
 fn default_of_another(
-    question: &Question<'_>,
+    inspection: &Inspection<'_>,
     pasted: &Pasted<'_>,
 ) -> Option<(CookieName, &'static str, String)> {
     let better_auth = SessionCookie::better_auth_defaults("better-auth").ok()?;
@@ -397,7 +398,7 @@ fn default_of_another(
         _ => ("NextAuth v4", "nextauth"),
     };
     let name = found.name().clone();
-    let option = match &question.recognised.cookie_name {
+    let option = match &inspection.recognized.cookie_name {
         Some(_) => format!("--cookie-name {name}"),
         None => format!("--format {format}"),
     };

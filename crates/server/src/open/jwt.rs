@@ -4,27 +4,27 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Map, Value};
 use session::{Format, Jwt, JwtKeys, OpenError};
 
-use super::answer::{Answer, Refusal};
 use super::diagnosis::{is_about_claims, misspellings};
-use super::question::Question;
+use super::inspection::Inspection;
+use super::outcome::{Outcome, RefusedSession};
 use crate::jwks::{Settings, Source};
 
 /// What the gate makes of the token in `Authorization`; `None` when there is none of three segments.
-pub(super) fn answer(question: &Question<'_>, issuer: &Settings) -> Option<Answer> {
-    let jwt = Jwt::find(question.authorization).ok()??;
-    let opened = jwt.open(&issuer.keys.known, &issuer.demands, question.now);
+pub(super) fn answer(inspection: &Inspection<'_>, issuer: &Settings) -> Option<Outcome> {
+    let jwt = Jwt::find(inspection.authorization).ok()??;
+    let opened = jwt.open(&issuer.keys.known, &issuer.demands, inspection.now);
     Some(match opened {
-        Ok(session) => Answer::Session {
+        Ok(session) => Outcome::Session {
             cookie: None,
             format: session.format().as_str(),
             claims: session.claims(),
             expires_at: session.expires_at(),
             cache: None,
         },
-        Err(error) => Answer::Refused(Refusal {
+        Err(error) => Outcome::Refused(RefusedSession {
             reason: error.reason(),
             message: error.to_string(),
-            likely_cause: cause(question, issuer, &jwt, &error),
+            likely_cause: cause(inspection, issuer, &jwt, &error),
             cookie: None,
             format: Some(Format::Jwt.as_str()),
             needs_lookup: false,
@@ -34,7 +34,7 @@ pub(super) fn answer(question: &Question<'_>, issuer: &Settings) -> Option<Answe
 }
 
 fn cause(
-    question: &Question<'_>,
+    inspection: &Inspection<'_>,
     issuer: &Settings,
     jwt: &Jwt<'_>,
     error: &OpenError,
@@ -44,13 +44,13 @@ fn cause(
         reason = "the others say all there is to say, or are told as those of a session"
     )]
     match error {
-        OpenError::WrongIssuer => Some(difference(question, "BEARER_ISSUER", "iss")),
-        OpenError::WrongAudience => Some(difference(question, "BEARER_AUDIENCE", "aud")),
+        OpenError::WrongIssuer => Some(difference(inspection, "BEARER_ISSUER", "iss")),
+        OpenError::WrongAudience => Some(difference(inspection, "BEARER_AUDIENCE", "aud")),
         OpenError::RejectedSignature | OpenError::UnknownKey => {
             let misspelt = issuer.keys.secret.as_ref().and_then(|secret| {
                 misspellings(secret).into_iter().find_map(|other| {
                     let keys = JwtKeys::new(Some(&other.secret), None).ok()?;
-                    let opened = jwt.open(&keys, &issuer.demands, question.now).is_ok();
+                    let opened = jwt.open(&keys, &issuer.demands, inspection.now).is_ok();
                     opened.then(|| {
                         format!(
                             "it opens with BEARER_SECRET {}; {}",
@@ -74,18 +74,21 @@ fn cause(
                 ),
             })
         }
-        error => super::diagnosis::of_time(question, error),
+        error => super::diagnosis::of_time(inspection, error),
     }
 }
 
 /// What the token says of a claim, its signature being good.
-fn difference(question: &Question<'_>, variable: &str, claim: &str) -> String {
-    let said = claims(question).and_then(|mut claims| claims.remove(claim));
+fn difference(inspection: &Inspection<'_>, variable: &str, claim: &str) -> String {
+    let said = claims(inspection).and_then(|mut claims| claims.remove(claim));
     let said = said.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
     format!("{variable} is another: the token says {said}")
 }
 
-fn claims(question: &Question<'_>) -> Option<Map<String, Value>> {
-    let payload = question.authorization?.split(|byte| *byte == b'.').nth(1)?;
+fn claims(inspection: &Inspection<'_>) -> Option<Map<String, Value>> {
+    let payload = inspection
+        .authorization?
+        .split(|byte| *byte == b'.')
+        .nth(1)?;
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
 }

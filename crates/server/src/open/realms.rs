@@ -2,13 +2,13 @@
 
 use session::UnixTime;
 
-use super::answer::{Answer, Refusal};
+use super::outcome::{Outcome, RefusedSession};
 use crate::config::DEFAULT_REALM;
 
 /// The answer that says most, of those of all realms that were asked.
 #[derive(Debug)]
-pub(crate) struct Found {
-    answer: Answer,
+pub(crate) struct RealmOutcome {
+    answer: Outcome,
     /// Which realm gives it; `None` where there is only one, or where no realm has found anything.
     realm: Option<String>,
     /// The realms that were asked, if nothing was found by any of several.
@@ -17,7 +17,7 @@ pub(crate) struct Found {
 
 /// How much a realm knows of what it was given.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Knows {
+enum Recognition {
     /// None of its cookies is there.
     Nothing,
     /// One of its cookies is there, and does not open.
@@ -32,9 +32,9 @@ enum Knows {
     All,
 }
 
-impl Found {
+impl RealmOutcome {
     /// Of the only realm.
-    pub(crate) fn alone(answer: Answer) -> Self {
+    pub(crate) fn alone(answer: Outcome) -> Self {
         Self {
             answer,
             realm: None,
@@ -44,16 +44,16 @@ impl Found {
 
     /// Of several realms, or of the one that was named; the first of those that know as much as each other. `None` where
     /// none was asked.
-    pub(crate) fn of(answers: Vec<(String, Answer)>) -> Option<Self> {
+    pub(crate) fn of(answers: Vec<(String, Outcome)>) -> Option<Self> {
         let tried: Vec<_> = answers.iter().map(|(realm, _)| realm.clone()).collect();
-        let most = |best: (String, Answer), other: (String, Answer)| match other.1.knows()
+        let most = |best: (String, Outcome), other: (String, Outcome)| match other.1.knows()
             > best.1.knows()
         {
             true => other,
             false => best,
         };
         let named = answers.iter().filter_map(|(realm, answer)| {
-            let is_named = answer.knows() == Knows::Name;
+            let is_named = answer.knows() == Recognition::Name;
             Some((
                 realm.clone(),
                 answer.cookie().filter(|_| is_named)?.to_owned(),
@@ -61,7 +61,7 @@ impl Found {
         });
         let named: Vec<_> = named.collect();
         let (realm, answer) = answers.into_iter().reduce(most)?;
-        let is_unnamed = answer.knows() == Knows::Unnamed;
+        let is_unnamed = answer.knows() == Recognition::Unnamed;
         let owner = named
             .iter()
             .find(|(_, cookie)| is_unnamed && answer.cookie() == Some(cookie));
@@ -69,18 +69,20 @@ impl Found {
             Some((owner, _)) => answer.under_the_name_of(owner, &realm),
             None => answer,
         };
-        Some(match answer.knows() == Knows::Nothing && tried.len() > 1 {
-            true => Self {
-                answer,
-                realm: None,
-                tried,
+        Some(
+            match answer.knows() == Recognition::Nothing && tried.len() > 1 {
+                true => Self {
+                    answer,
+                    realm: None,
+                    tried,
+                },
+                false => Self {
+                    answer: answer.advising(&realm),
+                    realm: Some(realm),
+                    tried: Vec::new(),
+                },
             },
-            false => Self {
-                answer: answer.advising(&realm),
-                realm: Some(realm),
-                tried: Vec::new(),
-            },
-        })
+        )
     }
 
     /// Whether a gate would let it in, or ask the store whether to.
@@ -103,20 +105,20 @@ impl Found {
     }
 }
 
-impl Answer {
-    fn knows(&self) -> Knows {
+impl Outcome {
+    fn knows(&self) -> Recognition {
         let Self::Refused(refusal) = self else {
-            return Knows::All;
+            return Recognition::All;
         };
         // Documented: what begins so was tried, and opened.
         let opens = refusal.likely_cause.as_ref();
         let opens = opens.is_some_and(|cause| cause.contains("it opens"));
         match (refusal.reason, opens) {
-            ("no_credential", false) => Knows::Nothing,
-            ("no_credential", true) => Knows::Unnamed,
-            _ if refusal.is_verified => Knows::Session,
-            (_, true) => Knows::Value,
-            (_, false) => Knows::Name,
+            ("no_credential", false) => Recognition::Nothing,
+            ("no_credential", true) => Recognition::Unnamed,
+            _ if refusal.is_verified => Recognition::Session,
+            (_, true) => Recognition::Value,
+            (_, false) => Recognition::Name,
         }
     }
 
@@ -131,7 +133,7 @@ impl Answer {
     /// With a word about a cookie of this realm that has the name which the cookie of `owner` has.
     fn under_the_name_of(self, owner: &str, realm: &str) -> Self {
         match self {
-            Self::Refused(refusal) => Self::Refused(Refusal {
+            Self::Refused(refusal) => Self::Refused(RefusedSession {
                 likely_cause: refusal.likely_cause.map(|cause| {
                     format!(
                         "it is a session of the realm {realm} under the name of the realm {owner}'s cookie, whose secrets do not open \
@@ -147,7 +149,7 @@ impl Answer {
     /// With advice that names the keys of this realm.
     fn advising(self, realm: &str) -> Self {
         match self {
-            Self::Refused(refusal) => Self::Refused(Refusal {
+            Self::Refused(refusal) => Self::Refused(RefusedSession {
                 likely_cause: refusal.likely_cause.map(|cause| in_realm(&cause, realm)),
                 ..refusal
             }),

@@ -7,12 +7,12 @@ use serde_json::{Map, Value};
 use session::{Format, KeyRing, UnixTime};
 
 use super::diagnosis;
-use super::question::Question;
+use super::inspection::Inspection;
 
 /// When a cookie cache ends, and what comes then.
 #[derive(Debug, Serialize)]
 pub(crate) struct Term {
-    /// Seconds from the time of the question.
+    /// Seconds from the time of the inspection.
     expires_in: u64,
     /// Whether the app never writes it anew, because the session is one without "remember me", or impersonated.
     #[serde(skip_serializing_if = "Not::not")]
@@ -27,7 +27,7 @@ impl Term {
         format: Format,
         claims: &Map<String, Value>,
         keys: &KeyRing,
-        question: &Question<'_>,
+        inspection: &Inspection<'_>,
     ) -> Option<Self> {
         let number = |name| claims.get(name).and_then(Value::as_f64);
         let millis = match format {
@@ -48,8 +48,8 @@ impl Term {
         )]
         let ends_at = UnixTime::from_millis(millis as u64);
         Some(Self {
-            expires_in: ends_at.saturating_since(question.now).as_secs(),
-            not_renewed: session::cache_is_not_renewed(keys, [question.cookie_header]),
+            expires_in: ends_at.saturating_since(inspection.now).as_secs(),
+            not_renewed: session::cache_is_not_renewed(keys, [inspection.cookie_header]),
             ends_at,
         })
     }

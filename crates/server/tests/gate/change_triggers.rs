@@ -57,9 +57,9 @@ async fn triggers_are_made_looked_at_and_removed_for_every_realm() -> Result<()>
     assert!(status.status.success(), "{}", status.stderr);
     assert_eq!(
         status.stdout,
-        "\"users\": complete; changes of a user are said, by \"id\"\n\
-         \"shop\".\"sessions\": complete; changes of a session are said, by \"sessionToken\"\n\
-         \"shop\".\"users\": complete; changes of a user are said, by \"id\""
+        "\"users\": complete; notifies of changes to a user, by \"id\"\n\"shop\".\"sessions\": complete; notifies of \
+         changes to a session, by \"sessionToken\"\n\"shop\".\"users\": complete; notifies of changes to a user, by \
+         \"id\""
     );
     assert_eq!(status.stdout, installed.stdout);
 

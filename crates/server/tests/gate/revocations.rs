@@ -355,7 +355,7 @@ async fn what_cannot_be_revoked_is_said() -> Result<()> {
     let nowhere = world.command.clone().without("REVOCATION_STORE");
     let done = nowhere.args(["revoke", "--user", "ada"]).run().await?;
     assert!(
-        done.stderr.contains("REVOCATION_STORE does not say"),
+        done.stderr.contains("REVOCATION_STORE is not set"),
         "{}",
         done.stderr
     );

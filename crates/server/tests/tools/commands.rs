@@ -58,7 +58,7 @@ fn nothing_is_said_of_postgresql_where_the_database_is_sqlite() {
         assert_eq!(said.code, Some(1), "{said:?}");
         let text = said.stderr;
         assert!(
-            text.contains("the database is SQLite, in /nowhere/users.db"),
+            text.contains("the database is a SQLite file, /nowhere/users.db"),
             "{text}"
         );
         assert!(!text.contains("set DATABASE_URL"), "{text}");
@@ -74,7 +74,7 @@ fn nothing_is_said_of_postgresql_where_the_database_is_sqlite() {
         "{printed:?}"
     );
     assert!(
-        printed.stderr.contains("nobody has to make a table"),
+        printed.stderr.contains("which needs no table"),
         "{}",
         printed.stderr
     );

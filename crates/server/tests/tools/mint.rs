@@ -224,7 +224,7 @@ fn what_has_no_effect_or_two_is_refused() {
             &["--claim", "role=1", "--claim", "role=2"],
             "it is given twice",
         ),
-        ("authjs", &["--claim", "=1"], "a claim has a name"),
+        ("authjs", &["--claim", "=1"], "the name before the"),
         (
             "authjs",
             &["--secret", SECRET, "--secret", SECRET],
@@ -255,7 +255,7 @@ fn what_has_no_effect_or_two_is_refused() {
         assert_eq!(outcome.code, Some(0), "{words:?}: {}", outcome.stderr);
     }
     let said = mint("better-auth-token").run().stderr;
-    assert!(said.contains("which names nobody"), "{said}");
+    assert!(said.contains("that names no user"), "{said}");
     assert!(!said.contains("is signed in as"), "{said}");
 }
 

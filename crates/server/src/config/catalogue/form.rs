@@ -1,10 +1,10 @@
-//! What a setting, and a key of a table, is made of.
+//! The types of catalogue entries: settings, the rows they share in the table, and keys of tables.
 
 /// Settings that belong together, under a title of their own.
 #[derive(Debug)]
 pub(in crate::config) struct Section {
     pub(in crate::config) title: &'static str,
-    /// Where they are described, in Markdown; often empty.
+    /// A link to the page that describes them, in Markdown; often empty.
     pub(in crate::config) meaning: &'static str,
     pub(in crate::config) rows: &'static [Row],
 }
@@ -13,7 +13,7 @@ pub(in crate::config) struct Section {
 #[derive(Debug)]
 pub(in crate::config) struct Row {
     pub(in crate::config) settings: &'static [Entry],
-    /// The default as the table says it, in Markdown.
+    /// The default as the table shows it, in Markdown.
     pub(in crate::config) default: &'static str,
     /// What the settings mean, in Markdown.
     pub(in crate::config) meaning: &'static str,
@@ -26,33 +26,33 @@ pub(in crate::config) struct Entry {
     pub(in crate::config) name: &'static str,
     pub(in crate::config) kind: Kind,
     pub(in crate::config) scope: Scope,
-    pub(in crate::config) written: Written,
-    /// One line, with unit and consequence. Empty where the row says it.
+    pub(in crate::config) written: ExampleValue,
+    /// One line, with unit and consequence. Empty if the row's `meaning` is enough.
     pub(in crate::config) doc: &'static str,
 }
 
-/// One key of a table of the file that is no setting of the environment.
+/// One key of a table of the file that is not a setting of the environment.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::config) struct Key {
     pub(in crate::config) name: &'static str,
     pub(in crate::config) kind: Kind,
-    /// A value of it, in TOML.
+    /// A sample value, in TOML.
     pub(in crate::config) sample: &'static str,
     pub(in crate::config) doc: &'static str,
 }
 
-/// What a setting says in the example file, in TOML.
+/// The value of a setting in the example file, in TOML.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::config) enum Written {
-    /// Its default, which has an effect only beside other settings.
-    Beside(&'static str),
-    /// Its default.
+pub(in crate::config) enum ExampleValue {
+    /// Its default, commented out because it has an effect only together with other settings.
+    Dependent(&'static str),
+    /// Its default, as an active line.
     Default(&'static str),
-    /// Something that it could say; without it there is no such value.
+    /// A sample, commented out because the setting has no default.
     Sample(&'static str),
 }
 
-/// What a value may be.
+/// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Kind {
     /// Conditions on the user's row, or the name of a preset.
@@ -89,9 +89,9 @@ pub(in crate::config) enum Kind {
     Scalars,
     /// Seconds.
     Seconds,
-    /// Shown to nobody; may come from a file of its own.
+    /// A secret, which is never shown; it may come from a file of its own.
     Secret,
-    /// Several secrets, apart by commas or as a list.
+    /// Several secrets, separated by commas or as a list.
     SecretList,
     /// A URL with a password in it; may come from a file of its own.
     SecretUrl,
@@ -107,20 +107,20 @@ pub(in crate::config) enum Kind {
     Urls,
 }
 
-/// Whose setting it is, which says who may have another, and who shares that of the top level.
+/// What a setting belongs to. This decides whether a realm may have its own value, and whether it shares that of the top level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Scope {
-    /// Says how the database is reached. A realm has its own, or shares all of the top level's.
+    /// A setting of the database connection. A realm has all of its own, or shares all of the top level's.
     Database,
-    /// Says what the one service of the top level is and how it is reached.
-    Front,
-    /// Of the process, for all realms.
+    /// A setting of the one service of the top level.
+    Service,
+    /// A setting of the process, which applies to all realms.
     Process,
-    /// Of one app that issues sessions.
+    /// A setting of one app that issues sessions.
     Realm,
-    /// Says how Redis is reached. A realm has its own, or shares all of the top level's.
+    /// A setting of the Redis connection. A realm has all of its own, or shares all of the top level's.
     Redis,
-    /// How stores are used. A realm may have another.
+    /// A setting of how stores are used. A realm may have its own.
     Stores,
 }
 
@@ -131,17 +131,17 @@ impl Entry {
     }
 }
 
-impl Written {
+impl ExampleValue {
     /// The value, in TOML.
     pub(in crate::config) fn text(self) -> &'static str {
         match self {
-            Self::Beside(text) | Self::Default(text) | Self::Sample(text) => text,
+            Self::Dependent(text) | Self::Default(text) | Self::Sample(text) => text,
         }
     }
 }
 
 impl Kind {
-    /// Whether the value is shown to nobody, and may stand in a file of its own.
+    /// Whether the value is a secret, which is never shown and may be in a file of its own.
     pub(in crate::config) fn is_secret(self) -> bool {
         matches!(self, Self::Secret | Self::SecretList | Self::SecretUrl)
     }
@@ -161,7 +161,7 @@ impl Kind {
             )
     }
 
-    /// What it must be, for the sentence "it must be …".
+    /// The end of the sentence "it must be …".
     pub(in crate::config) fn words(self) -> String {
         match self {
             Self::Active => "a list of conditions, or the name of a preset in quotes".to_owned(),
@@ -202,12 +202,12 @@ impl Scope {
     pub(in crate::config) fn is_of_realms(self) -> bool {
         match self {
             Self::Database | Self::Realm | Self::Redis | Self::Stores => true,
-            Self::Front | Self::Process => false,
+            Self::Service | Self::Process => false,
         }
     }
 }
 
-/// A row, in one expression.
+/// Makes a row in one expression.
 pub(super) const fn row(
     settings: &'static [Entry],
     default: &'static str,
@@ -220,12 +220,12 @@ pub(super) const fn row(
     }
 }
 
-/// A setting, in one expression.
+/// Makes a setting in one expression.
 pub(super) const fn entry(
     name: &'static str,
     kind: Kind,
     scope: Scope,
-    written: Written,
+    written: ExampleValue,
     doc: &'static str,
 ) -> Entry {
     Entry {

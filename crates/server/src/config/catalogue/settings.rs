@@ -1,15 +1,15 @@
-//! The settings that the environment and the top level of the file know, in the order of their table.
+//! The settings of the environment and of the top level of the file, in the order of the settings table.
 
-mod front;
 mod limits;
+mod proxy;
 mod revocations;
 mod running;
 mod sessions;
 mod stores;
 mod tls;
 
-use self::front::{TIME, WHAT_GOES_ON, WHAT_TO_PROTECT};
 use self::limits::LIMITS;
+use self::proxy::{TIME, WHAT_GOES_ON, WHAT_TO_PROTECT};
 use self::revocations::REVOCATIONS;
 use self::running::{DEVELOPMENT, RUNNING};
 use self::sessions::{SESSIONS, TOKENS};
@@ -35,17 +35,17 @@ pub(in crate::config) const SECTIONS: &[Section] = &[
         rows: SESSIONS,
     },
     Section {
-        title: "Tokens of machines and APIs",
+        title: "Bearer tokens of machines and APIs",
         meaning: "",
         rows: TOKENS,
     },
     Section {
-        title: "Sessions that are looked up",
+        title: "Sessions in a database or Redis",
         meaning: "[docs/database-sessions.md](docs/database-sessions.md)",
         rows: LOOKED_UP,
     },
     Section {
-        title: "Users, and stores",
+        title: "Users and stores",
         meaning: "",
         rows: STORED,
     },
@@ -55,12 +55,12 @@ pub(in crate::config) const SECTIONS: &[Section] = &[
         rows: REVOCATIONS,
     },
     Section {
-        title: "What goes on",
+        title: "What services receive",
         meaning: "",
         rows: WHAT_GOES_ON,
     },
     Section {
-        title: "Time",
+        title: "Timeouts",
         meaning: "",
         rows: TIME,
     },
@@ -70,7 +70,7 @@ pub(in crate::config) const SECTIONS: &[Section] = &[
         rows: LIMITS,
     },
     Section {
-        title: "Running it",
+        title: "Running the process",
         meaning: "",
         rows: RUNNING,
     },

@@ -1,4 +1,4 @@
-//! Conditions: `require` and `active`.
+//! Parses conditions: `require` and `active`.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::super::words::listed;
 use super::table::{Item, Table};
 
 impl<'t> Table<'t> {
-    /// `active`: a preset's name, or conditions.
+    /// Reads `active`: the name of a preset, or conditions.
     pub(super) fn active(&mut self, name: &'static str) -> Option<RawActive> {
         let item = self.item(name)?;
         if item.value.get_ref().is_str() {
@@ -22,7 +22,7 @@ impl<'t> Table<'t> {
         Some(RawActive::Conditions(self.conditions_of(&item)))
     }
 
-    /// One condition, or a list of them.
+    /// Reads one condition, or a list of them.
     pub(super) fn conditions(&mut self, name: &'static str) -> Vec<RawCondition> {
         let item = self.item(name);
         item.map_or_else(Vec::new, |item| self.conditions_of(&item))
@@ -33,9 +33,9 @@ impl<'t> Table<'t> {
             return self.condition(item).into_iter().collect();
         };
         if entries.is_empty() {
-            let what = format!("`{}` is a list with nothing in it", item.name);
+            let what = format!("`{}` is an empty list", item.name);
             let problem = Problem::at(self.place_of(item.value), what);
-            let help = "give at least one condition, or leave the key out";
+            let help = "give at least one condition, or remove the key";
             self.problems.push(problem.with_help(help));
         }
         let mut conditions = Vec::new();
@@ -58,7 +58,7 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// Sees that exactly one of these keys is there.
+    /// Checks that exactly one of these keys is there.
     pub(super) fn one_of(
         &mut self,
         names: &'static [&'static str],
@@ -76,7 +76,7 @@ impl<'t> Table<'t> {
             [] => lacking.to_owned(),
             several => {
                 let several: Vec<_> = several.iter().map(|name| (*name).to_owned()).collect();
-                format!("{} cannot stand beside each other", listed(&several))
+                format!("{} exclude each other", listed(&several))
             }
         };
         let problem = Problem::at(self.place.clone(), what);
@@ -99,13 +99,13 @@ impl<'t> Table<'t> {
         Some(self.spanned(item.value, scalar?))
     }
 
-    /// A whole number, if it is kept exactly: larger ones would equal their neighbors.
+    /// A whole number that can be represented exactly: larger ones would equal their neighbors.
     fn number(&mut self, item: &Item<'t>) -> Option<Spanned<RawScalar>> {
         let number = super::value::integer(item.value.get_ref());
         let number = number.filter(|number| number.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS);
         if number.is_none() {
             let what = format!(
-                "`{}` is a number beyond 2^53, which is not compared exactly",
+                "`{}` is larger than 2^53 and cannot be compared exactly",
                 item.name
             );
             self.problems
@@ -122,7 +122,7 @@ impl<'t> Table<'t> {
             return self.scalar(&item).map(|scalar| vec![scalar]);
         };
         if entries.is_empty() {
-            let what = format!("`{name}` is a list with nothing in it, so it would never hold");
+            let what = format!("`{name}` is an empty list, so the condition would never be met");
             self.problems
                 .push(Problem::at(self.place_of(item.value), what));
             return None;
@@ -137,7 +137,7 @@ impl<'t> Table<'t> {
 
 fn kind(table: &mut Table<'_>) -> Option<RawKind> {
     table.name_unknown();
-    let subject = table.one_of(SUBJECTS, "this condition does not say what it is about")?;
+    let subject = table.one_of(SUBJECTS, "this condition does not say what it tests")?;
     if !matches!(subject, "claim" | "column") {
         name_idle_tests(table, subject);
     }
@@ -165,9 +165,9 @@ fn kind(table: &mut Table<'_>) -> Option<RawKind> {
 
 fn test(table: &mut Table<'_>) -> Option<RawTest> {
     let separator = table.text("separator");
-    let name = table.one_of(TESTS, "this condition does not say what the value must be")?;
+    let name = table.one_of(TESTS, "this condition has no test")?;
     if name != "contains" && separator.is_some() {
-        let help = "it divides a text into a list: use `contains`, or leave it out";
+        let help = "it splits a text into a list: use `contains`, or remove it";
         table.name_idle("separator", name, help);
     }
     let kind = match name {
@@ -185,20 +185,20 @@ fn test(table: &mut Table<'_>) -> Option<RawTest> {
     Some(RawTest { kind, separator })
 }
 
-/// Notes tests beside what cannot be tested.
+/// Reports tests in conditions that take no test.
 fn name_idle_tests(table: &mut Table<'_>, subject: &str) {
     for name in TESTS.iter().chain(&["separator"]) {
-        let help = "it tests a `claim` or a `column`; leave it out, or write two conditions";
+        let help = "it tests a `claim` or a `column`; remove it, or write two conditions";
         table.name_idle(name, subject, help);
     }
 }
 
-/// A list that is not empty.
+/// The list, unless it is empty.
 fn some<T>(values: Vec<T>) -> Option<Vec<T>> {
     (!values.is_empty()).then_some(values)
 }
 
-/// What a condition can be about; exactly one.
+/// The keys for what a condition tests; it has exactly one.
 const SUBJECTS: &[&str] = &[
     "claim",
     "column",
@@ -212,7 +212,7 @@ const SUBJECTS: &[&str] = &[
     "organization_role",
 ];
 
-/// How a claim or a column is tested; exactly one.
+/// The keys for how a claim or a column is tested; a condition has exactly one.
 pub(in crate::config) const TESTS: &[&str] = &[
     "equals", "one_of", "contains", "present", "empty", "past", "future",
 ];

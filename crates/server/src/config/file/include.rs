@@ -1,4 +1,4 @@
-//! `include`: further files.
+//! Resolves `include`: patterns of further files.
 
 use std::path::{Path, PathBuf};
 
@@ -8,19 +8,19 @@ use super::super::problem::Problem;
 use super::super::stack::Spanned;
 use super::table::Table;
 
-/// What `include` names.
+/// The files that `include` names.
 #[derive(Debug, Default)]
 pub(super) struct Included {
-    /// Files, each once, in alphabetical order for each pattern.
+    /// The files, each once, in alphabetical order per pattern.
     pub(super) paths: Vec<PathBuf>,
-    /// The patterns, from the root or the working folder.
+    /// The patterns, absolute or relative to the working directory.
     pub(super) patterns: Vec<String>,
-    /// What is wrong with them.
+    /// Problems of the patterns.
     pub(super) problems: Vec<Problem>,
 }
 
 impl Included {
-    /// What these patterns of `main` name.
+    /// Finds the files that these patterns in `main` name.
     pub(super) fn find(main: &SourceFile, patterns: &[Spanned<String>]) -> Self {
         let mut found = Self::default();
         let folder = main.path.parent().unwrap_or(Path::new(""));
@@ -44,8 +44,8 @@ impl Included {
                 }
                 Err(what) => {
                     let problem = Problem::with(pattern, what);
-                    let help = "patterns are relative to the file that they stand in; `*` and `?` stand for a part of one \
-                                name, `**` for any folders";
+                    let help = "patterns are relative to the file that contains them; `*` and `?` match part of a name, \
+                         `**` matches any folders";
                     found.problems.push(problem.with_help(help));
                 }
             }
@@ -54,18 +54,17 @@ impl Included {
     }
 }
 
-/// A pattern, from this folder.
+/// The pattern, relative to this folder.
 fn whole(folder: &Path, pattern: &str) -> Result<String, String> {
     let folder = folder.to_str().map(glob::Pattern::escape);
-    let folder =
-        folder.ok_or("the path of this file is not UTF-8 text, so nothing can be included")?;
+    let folder = folder.ok_or("the path of this file is not UTF-8, so it cannot include files")?;
     Ok(match (folder.as_str(), Path::new(pattern).is_absolute()) {
         ("", _) | (_, true) => pattern.to_owned(),
         (folder, false) => format!("{folder}/{pattern}"),
     })
 }
 
-/// The files that the whole of a pattern names.
+/// The files that a pattern matches.
 fn matching(whole: &str, pattern: &str) -> Result<Vec<PathBuf>, String> {
     let paths = glob::glob(whole)
         .map_err(|error| format!("`{pattern}` is not a pattern: {}", error.msg))?;
@@ -79,10 +78,10 @@ fn matching(whole: &str, pattern: &str) -> Result<Vec<PathBuf>, String> {
     }
 }
 
-/// A pattern for more files than this is probably for a whole disk.
+/// The most files per pattern. One that matches more probably searches a whole disk.
 const MOST: usize = 1000;
 
-/// Notes what stands in an included file and may only stand in `main`.
+/// Reports keys of an included file that only `main` may have.
 pub(super) fn name_misplaced(table: &mut Table<'_>, main: &SourceFile) {
     for (key, _) in table.entries() {
         let name: &str = key.get_ref();
@@ -91,9 +90,9 @@ pub(super) fn name_misplaced(table: &mut Table<'_>, main: &SourceFile) {
         if is_table || !(is_of_top || catalogue::of_key(name).is_some()) {
             continue;
         }
-        let what = format!("`{name}` cannot stand in an included file");
+        let what = format!("`{name}` is not allowed in an included file");
         let help = format!(
-            "move it to {}; included files hold `[[route]]`, `[service.*]`, `[profile.*]` and `[realm.*]` only",
+            "move it to {}; included files may only contain `[[route]]`, `[service.*]`, `[profile.*]` and `[realm.*]`",
             main.path.display()
         );
         let place = table.place_of(key);

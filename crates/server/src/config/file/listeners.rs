@@ -1,4 +1,4 @@
-//! `[[listener]]`.
+//! Parses `[[listener]]`.
 
 use super::super::problem::Problem;
 use super::super::stack::RawListener;
@@ -8,7 +8,7 @@ pub(super) fn listener(table: &mut Table<'_>) -> Option<RawListener> {
     table.name_unknown();
     if !table.seems_to_have("address") {
         let problem = Problem::at(table.place.clone(), "this listener has no `address`");
-        let help = "say where it is, such as `address = \"0.0.0.0:443\"`";
+        let help = "give one, such as `address = \"0.0.0.0:443\"`";
         table.problems.push(problem.with_help(help));
     }
     Some(RawListener {

@@ -1,4 +1,4 @@
-//! `[profile.NAME]`.
+//! Parses `[profile.NAME]`.
 
 use toml::Spanned as Parsed;
 use toml::de::{DeString, DeValue};
@@ -51,15 +51,15 @@ fn header<'t>(
             let problem = Problem::at(
                 place,
                 format!(
-                    "a header that is given as text must be one of {}",
+                    "the value of a header must be a table or one of {}",
                     listed(&known)
                 ),
             );
             let help = match nearest(&word, &known) {
                 Some(nearest) => format!("did you mean \"{nearest}\"?"),
                 None => format!(
-                    "write `\"{}\" = {{ value = \"…\" }}` for a text that is always the same, or `{{ claim = \
-                                 \"…\" }}` or `{{ column = \"…\" }}`",
+                    "write `\"{}\" = {{ value = \"…\" }}` for a fixed text, or `{{ claim = \"…\" }}` or `{{ column = \
+                     \"…\" }}`",
                     key.get_ref()
                 ),
             };
@@ -77,7 +77,8 @@ fn header<'t>(
         });
     }
     let Some(mut header) = table.inner(value, "a header", HEADER) else {
-        let what = "a header must be one of a few words in quotes, or a table".to_owned();
+        let what =
+            "the value of a header must be a table, or one of a few words in quotes".to_owned();
         let help = "such as \"email\", `{ claim = \"org.name\" }` or `{ column = \"team\" }`";
         table
             .problems
@@ -95,16 +96,16 @@ fn header<'t>(
     })
 }
 
-/// Exactly one of the keys that say where the value comes from.
+/// The source of the value: exactly one of the keys for it.
 fn source(header: &mut Table<'_>) -> Option<RawSource> {
-    let source = header.one_of(SOURCES, "this header does not say what it holds")?;
+    let source = header.one_of(SOURCES, "this header has no value")?;
     let idle: &[_] = match source {
         "secret_file" | "value" => &["encoding", "separator"],
         "route" => &["separator"],
         _ => &[],
     };
     for name in idle {
-        let help = "the text is written as it is: leave it out";
+        let help = "the text is written unchanged: remove it";
         header.name_idle(name, source, help);
     }
     None.or_else(|| header.text("claim").map(RawSource::Claim))

@@ -1,4 +1,4 @@
-//! `[[route]]` and `[service.NAME]`.
+//! Parses `[[route]]` and `[service.NAME]`.
 
 use super::super::problem::Problem;
 use super::super::stack::{RawFolder, RawPool, RawRoute, RawService, Spanned};
@@ -8,7 +8,7 @@ pub(super) fn route(table: &mut Table<'_>) -> RawRoute {
     table.name_unknown();
     if !table.seems_to_have("path") {
         let problem = Problem::at(table.place.clone(), "this route has no `path`");
-        let help = "`path = \"/\"` is everything; several stand in a list";
+        let help = "`path = \"/\"` matches everything; write several paths as a list";
         table.problems.push(problem.with_help(help));
     }
     RawRoute {
@@ -43,7 +43,7 @@ pub(super) fn service(name: Spanned<String>, table: &mut Table<'_>) -> RawServic
     if !table.seems_to_have("upstream") {
         let what = format!("the service `{}` has no `upstream`", name.value);
         let problem = Problem::at(table.place.clone(), what);
-        let help = "say where it is, such as `upstream = \"http://127.0.0.1:3000\"` or `upstream = \"dir:./public\"`";
+        let help = "give one, such as `upstream = \"http://127.0.0.1:3000\"` or `upstream = \"dir:./public\"`";
         table.problems.push(problem.with_help(help));
     }
     RawService {

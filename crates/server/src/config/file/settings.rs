@@ -1,4 +1,4 @@
-//! Settings in a file, which become variables.
+//! Turns settings in a file into variables.
 
 use toml::Spanned as Parsed;
 use toml::de::DeValue;
@@ -7,10 +7,10 @@ use super::super::catalogue::{self, Entry, Kind, Scope};
 use super::super::place::Place;
 use super::super::problem::Problem;
 use super::super::stack::{DEFAULT_REALM, RawActive, Spanned};
-use super::super::variables::{Value, Variables};
+use super::super::variables::{Variable, Variables};
 use super::table::{Item, Table};
 
-/// The settings of the top level, or of a realm.
+/// The settings that the top level or a realm has itself.
 #[derive(Debug, Default)]
 pub(super) struct OwnSettings {
     pub(super) variables: Variables,
@@ -18,7 +18,7 @@ pub(super) struct OwnSettings {
 }
 
 impl OwnSettings {
-    /// Takes every setting of a table. `may_stand` says why one may not stand there, and what to do.
+    /// Reads every setting of a table. `may_stand` returns why a setting is not allowed there, and what to do.
     pub(super) fn read(
         &mut self,
         table: &mut Table<'_>,
@@ -54,7 +54,7 @@ impl OwnSettings {
         }
     }
 
-    /// Notes unknown keys, and does not miss what they probably stand for.
+    /// Reports unknown keys. The settings that they probably mean are then not reported as missing.
     pub(super) fn name_unknown(&mut self, table: &mut Table<'_>) {
         table.name_unknown();
         for key in table.meant() {
@@ -63,17 +63,17 @@ impl OwnSettings {
     }
 }
 
-/// `[realm.NAME]`, before it has what it shares.
-pub(super) struct Realm {
+/// `[realm.NAME]`, without the settings it shares with the top level.
+pub(super) struct RealmTable {
     pub(super) name: Spanned<String>,
     pub(super) place: Place,
     pub(super) own: OwnSettings,
 }
 
-/// Takes the settings of a realm.
-pub(super) fn realm(name: Spanned<String>, table: &mut Table<'_>) -> Realm {
+/// Reads the settings of a realm.
+pub(super) fn realm(name: Spanned<String>, table: &mut Table<'_>) -> RealmTable {
     if name.value == DEFAULT_REALM {
-        let what = "the realm `default` is what the top level says";
+        let what = "the realm `default` is that of the top level";
         let help = "write its settings above the first `[table]` of the file, or give this realm another name";
         let problem = Problem::at(name.place.clone(), what);
         table.problems.push(problem.with_help(help));
@@ -83,10 +83,10 @@ pub(super) fn realm(name: Spanned<String>, table: &mut Table<'_>) -> Realm {
     own.name_unknown(table);
     own.active = table.active("active");
     let place = table.place.clone();
-    Realm { name, place, own }
+    RealmTable { name, place, own }
 }
 
-/// Why a setting may not stand in `[realm.NAME]`.
+/// Why a setting is not allowed in `[realm.NAME]`, and what to do.
 fn may_be_of_realm(entry: &Entry) -> Result<(), (&'static str, &'static str)> {
     match entry.scope.is_of_realms() {
         true => Ok(()),
@@ -97,8 +97,7 @@ fn may_be_of_realm(entry: &Entry) -> Result<(), (&'static str, &'static str)> {
     }
 }
 
-/// Gives a realm what it shares with the top level: what is the process's, and how stores are reached and used, as far as it
-/// has nothing of its own. A server is shared whole or not at all, so that no password reaches another server than its own.
+/// Completes a realm with the settings it shares with the top level: those of the process, and those of stores unless it has its own. The settings of a server are shared as a whole or not at all, so that no password is sent to the wrong server.
 pub(super) fn inherit(realm: &mut Variables, top: &Variables) {
     let has_own = |scope: Scope| {
         let mut entries = catalogue::entries().filter(|entry| entry.scope == scope);
@@ -107,12 +106,12 @@ pub(super) fn inherit(realm: &mut Variables, top: &Variables) {
     let (has_database, has_redis) = (has_own(Scope::Database), has_own(Scope::Redis));
     realm.take_missing(top, |name| {
         let Some((entry, _)) = catalogue::of_key(&name.to_ascii_lowercase()) else {
-            // Not ours, but it may say that this is production.
+            // Not a setting, but it may say that this is production.
             return true;
         };
         match entry.scope {
             Scope::Database => !has_database,
-            Scope::Front | Scope::Realm => false,
+            Scope::Service | Scope::Realm => false,
             Scope::Process => !entry.kind.is_secret(),
             Scope::Redis => !has_redis,
             Scope::Stores => true,
@@ -120,8 +119,8 @@ pub(super) fn inherit(realm: &mut Variables, top: &Variables) {
     });
 }
 
-/// The value as the variable would say it.
-fn read<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
+/// The value in the form of a variable.
+fn read<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Variable> {
     let text = match item.kind {
         Kind::Count | Kind::Millis | Kind::Port | Kind::Seconds => {
             table.integer_of(item)?.value.to_string()
@@ -145,15 +144,15 @@ fn read<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
         | Kind::Text
         | Kind::Url => table.text_of(item)?.value,
     };
-    Some(Value {
+    Some(Variable {
         text,
         place: table.place_of(item.value),
         entries: Vec::new(),
     })
 }
 
-/// A list, with commas between its entries.
-fn list<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
+/// A list, in the form of a variable: with commas between its entries.
+fn list<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Variable> {
     let count = table.problems.len();
     if let Some(entries) = item.value.get_ref().as_array() {
         for entry in entries.iter() {
@@ -165,7 +164,7 @@ fn list<'t>(table: &mut Table<'t>, item: &Item<'t>) -> Option<Value> {
         let parts = text.value.split(',').map(str::trim);
         parts.map(|part| (part.to_owned(), text.place.clone()))
     });
-    (table.problems.len() == count).then(|| Value {
+    (table.problems.len() == count).then(|| Variable {
         text: texts
             .iter()
             .map(|text| text.value.as_str())
@@ -181,8 +180,8 @@ fn expects_no_comma<'t>(table: &mut Table<'t>, item: &Item<'t>, entry: &Parsed<D
     if !text.is_some_and(|text| text.contains(',')) {
         return;
     }
-    let what = format!("an entry of `{}` cannot have a comma in it", item.name);
+    let what = format!("an entry of `{}` must not contain a comma", item.name);
     let problem = Problem::at(table.place_of(entry), what);
-    let help = "write each entry in quotes of its own";
+    let help = "put each entry in its own quotes";
     table.problems.push(problem.with_help(help));
 }

@@ -14,7 +14,7 @@ use super::super::variables::Variables;
 use super::super::words::{listed, nearest};
 
 /// Where tables stand, and what values may ask for.
-pub(super) struct Source<'t> {
+pub(super) struct TableContext<'t> {
     pub(super) file: &'t Arc<SourceFile>,
     pub(super) environment: &'t Variables,
     /// What is not TOML, and has been told so. What was made of it is only a guess.
@@ -24,7 +24,7 @@ pub(super) struct Source<'t> {
 /// A table, which keys it may have, and what is wrong with it.
 pub(super) struct Table<'t> {
     entries: &'t DeTable<'t>,
-    pub(super) source: &'t Source<'t>,
+    pub(super) source: &'t TableContext<'t>,
     /// As a person calls it: `[[route]]`.
     title: String,
     keys: &'static [Key],
@@ -49,7 +49,7 @@ impl<'t> Table<'t> {
     /// The table of a whole file.
     pub(super) fn new(
         entries: &'t DeTable<'t>,
-        source: &'t Source<'t>,
+        source: &'t TableContext<'t>,
         title: impl Into<String>,
         keys: &'static [Key],
     ) -> Self {

@@ -1,11 +1,11 @@
-//! Keys and tables that stand twice in one file: the parser shows the second place, and this finds the first.
+//! Duplicate keys and tables: the parser reports the second place, and this module finds the first.
 
 use std::ops::Range;
 
-/// What the parser says.
+/// The parser's message.
 pub(super) const MESSAGE: &str = "duplicate key";
 
-/// The place before this one of which the parser says `message`, if that is about a key that is there already.
+/// The first place of a duplicate, if `message` of the parser is about a duplicate key at this place.
 pub(super) fn other_place(text: &str, span: &Range<usize>, message: &str) -> Option<Range<usize>> {
     if message != MESSAGE {
         return None;
@@ -19,7 +19,7 @@ pub(super) fn other_place(text: &str, span: &Range<usize>, message: &str) -> Opt
     }
 }
 
-/// A line above that begins the same table.
+/// An earlier line that begins the same table.
 fn same_table(before: &str, line: &str) -> Option<Range<usize>> {
     let plain = |line: &str| {
         let name = line.split('#').next().unwrap_or_default();
@@ -33,7 +33,7 @@ fn same_table(before: &str, line: &str) -> Option<Range<usize>> {
     })
 }
 
-/// A line above, in the same table, that begins with the same key.
+/// An earlier line in the same table that begins with the same key.
 fn same_key(before: &str, key: &str) -> Option<Range<usize>> {
     let lines: Vec<_> = lines(before).collect();
     let in_table = lines.into_iter().rev();
@@ -46,7 +46,7 @@ fn same_key(before: &str, key: &str) -> Option<Range<usize>> {
     })
 }
 
-/// Lines, each with where it begins.
+/// The lines of a text, each with its offset.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut start = 0;
     text.split_inclusive('\n').map(move |line| {

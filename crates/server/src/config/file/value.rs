@@ -1,4 +1,4 @@
-//! One value of a file: of the right kind, or noted as a problem.
+//! Reads single values of a file, and reports those of the wrong type.
 
 use toml::de::DeValue;
 
@@ -15,7 +15,7 @@ impl<'t> Table<'t> {
         self.text_of(&item)
     }
 
-    /// One text, or several.
+    /// Reads one text, or a list of texts.
     pub(super) fn texts(&mut self, name: &'static str) -> Vec<Spanned<String>> {
         let Some(item) = self.item(name) else {
             return Vec::new();
@@ -23,15 +23,15 @@ impl<'t> Table<'t> {
         self.texts_of(&item)
     }
 
-    /// One text, or several; never a list with nothing in it, which would mean the same as no list.
+    /// Reads one text, or a list of texts. An empty list is a problem, because it would mean the same as no list.
     pub(super) fn filled(&mut self, name: &'static str) -> Vec<Spanned<String>> {
-        self.filled_or(name, "give at least one, or leave the key out")
+        self.filled_or(name, "give at least one, or remove the key")
     }
 
-    /// The same for a key of a route, without which the route is for all of these.
+    /// Reads one text or a list for a key of a route. An empty list is a problem, because the route would match any value.
     pub(super) fn filled_or_all(&mut self, name: &'static str, one: &str) -> Vec<Spanned<String>> {
         let help = format!(
-            "give at least one {one}, or leave `{name}` out: a route without it is for every {one}"
+            "give at least one {one}, or remove `{name}`: a route without it matches every {one}"
         );
         self.filled_or(name, &help)
     }
@@ -46,7 +46,7 @@ impl<'t> Table<'t> {
             .as_array()
             .is_some_and(|list| list.is_empty())
         {
-            let what = format!("`{name}` is a list with nothing in it");
+            let what = format!("`{name}` is an empty list");
             let problem = Problem::at(self.place_of(item.value), what);
             self.problems.push(problem.with_help(help));
         }
@@ -58,13 +58,13 @@ impl<'t> Table<'t> {
         self.switch_of(&item)
     }
 
-    /// `true`; `false` would say nothing.
+    /// Reads a key whose only valid value is `true`.
     pub(super) fn mark(&mut self, name: &'static str) -> Option<Place> {
         let mark = self.switch(name)?;
         if !mark.value {
-            let what = format!("`{name} = false` says nothing");
+            let what = format!("`{name} = false` has no meaning");
             let problem = Problem::at(mark.place.clone(), what);
-            let help = format!("write `{name} = true`, or leave it out");
+            let help = format!("write `{name} = true`, or remove it");
             self.problems.push(problem.with_help(help));
         }
         Some(mark.place)
@@ -99,7 +99,7 @@ impl<'t> Table<'t> {
         texts
     }
 
-    /// A text with `${VARIABLE}` replaced, where the kind of the value lets it be.
+    /// Reads a text, and replaces `${VARIABLE}` if values of this type allow it.
     fn replaced(&mut self, item: &Item<'t>, text: &str) -> Option<String> {
         if !item.kind.takes_variables() {
             if variable::is_asked_for(text) {
@@ -117,15 +117,15 @@ impl<'t> Table<'t> {
             .ok()
     }
 
-    /// Notes that `${VARIABLE}` stands where nothing would replace it.
+    /// Reports `${VARIABLE}` in a value in which it is not replaced.
     fn is_not_replaced(&mut self, item: &Item<'t>) {
         let what = format!("`${{…}}` is not replaced in `{}`", item.name);
         let problem = Problem::at(self.place_of(item.value), what);
         let help = match catalogue::of_key(item.name) {
             Some((_, variable)) if self.is_also_known(item.name) => format!(
-                "it is in secrets and addresses only; leave the key out, and set the variable {variable}, which counts too"
+                "it is replaced only in secrets and addresses; remove the key, and set the variable {variable} instead"
             ),
-            Some(_) | None => "it is in secrets and addresses only".to_owned(),
+            Some(_) | None => "it is replaced only in secrets and addresses".to_owned(),
         };
         self.problems.push(problem.with_help(help));
     }
@@ -146,7 +146,7 @@ impl<'t> Table<'t> {
         Some(self.spanned(item.value, value?))
     }
 
-    /// Notes that a value is not of the kind that it should be.
+    /// Reports that a value has the wrong type.
     pub(super) fn is_wrong(&mut self, item: &Item<'t>) {
         let what = format!(
             "`{}` must be {}, not {}",
@@ -164,7 +164,7 @@ impl<'t> Table<'t> {
     }
 }
 
-/// What to write in place of a text, where something else than text belongs.
+/// What to write instead of a text if the value should have another type.
 fn without_quotes(kind: Kind, text: &str) -> Option<&str> {
     let text = text.trim();
     let is_number = matches!(
@@ -179,7 +179,7 @@ fn without_quotes(kind: Kind, text: &str) -> Option<&str> {
     }
 }
 
-/// A whole number as TOML writes it: also with `_`, and in base 2, 8 or 16.
+/// A whole number in TOML's notation, which allows `_` and the bases 2, 8 and 16.
 pub(super) fn integer(value: &DeValue<'_>) -> Option<i64> {
     let integer = value.as_integer()?;
     i64::from_str_radix(integer.as_str(), integer.radix()).ok()

@@ -1,11 +1,11 @@
-//! `${VARIABLE}` in a value of the file.
+//! Replaces `${VARIABLE}` in values of the file.
 
 use super::super::variables::Variables;
 
-/// The text with variables of the environment in the place of `${NAME}`, and `$` in that of `$$`.
+/// Replaces `${NAME}` with environment variables, and `$$` with `$`.
 ///
 /// # Errors
-/// What is wrong, and what to write instead.
+/// The problem, and what to write instead.
 pub(super) fn replaced(text: &str, environment: &Variables) -> Result<String, (String, String)> {
     let mut replaced = String::with_capacity(text.len());
     let mut rest = text;
@@ -18,11 +18,11 @@ pub(super) fn replaced(text: &str, environment: &Variables) -> Result<String, (S
         } else if let Some(after) = rest.strip_prefix('{') {
             let Some((name, after)) = after.split_once('}') else {
                 let what = "`${` without `}`".to_owned();
-                return Err((what, format!("{FORM}; a literal `$` is `$$`")));
+                return Err((what, format!("{FORM}; write `$$` for a literal `$`")));
             };
             if !is_name(name) {
-                let what = "what stands in `${…}` is not the name of a variable".to_owned();
-                return Err((what, format!("{FORM}; there are no defaults")));
+                let what = "`${…}` does not contain the name of a variable".to_owned();
+                return Err((what, format!("{FORM}; defaults are not supported")));
             }
             let Some(value) = environment.get(name) else {
                 let what = format!("the variable {name} is not set");
@@ -38,7 +38,7 @@ pub(super) fn replaced(text: &str, environment: &Variables) -> Result<String, (S
     Ok(replaced)
 }
 
-/// Whether a text asks for a variable.
+/// Whether a text contains `${`.
 pub(super) fn is_asked_for(text: &str) -> bool {
     text.contains("${")
 }
@@ -71,12 +71,9 @@ mod tests {
             ("${A_1", Err("`${` without `}`")),
             (
                 "${A:-b}",
-                Err("what stands in `${…}` is not the name of a variable"),
+                Err("`${…}` does not contain the name of a variable"),
             ),
-            (
-                "${}",
-                Err("what stands in `${…}` is not the name of a variable"),
-            ),
+            ("${}", Err("`${…}` does not contain the name of a variable")),
         ] {
             let read = replaced(text, &environment);
             let read = read.as_deref().map_err(|(what, _)| what.as_str());

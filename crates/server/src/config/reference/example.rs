@@ -1,6 +1,6 @@
-//! An example file with every key, which says the same as an empty one.
+//! An example file with every key. It configures the same as an empty file.
 
-use super::super::catalogue::{Entry, Key, Row, SECTIONS, Written};
+use super::super::catalogue::{Entry, ExampleValue, Key, Row, SECTIONS};
 use super::plain::{plain, sentence, wrapped};
 use super::{DESCRIBED, meaning, of_top_level};
 
@@ -42,7 +42,7 @@ fn setting(row: &Row, entry: &Entry) -> String {
     let says_default = !row.default.contains("required")
         && !["none", "off"].contains(&row.default)
         && !row.default.contains(", ");
-    if matches!(entry.written, Written::Sample(_)) && says_default {
+    if matches!(entry.written, ExampleValue::Sample(_)) && says_default {
         about += &format!(" Default: {}.", plain(row.default));
     }
     let mut text = commented(&about);
@@ -51,9 +51,9 @@ fn setting(row: &Row, entry: &Entry) -> String {
         text += &format!("#{key}_file = \"/run/secrets/{key}\"\n");
     }
     text += &match entry.written {
-        Written::Beside(value) => format!("#{key} = {value}  # the default\n"),
-        Written::Default(value) => format!("{key} = {value}\n"),
-        Written::Sample(value) => format!("#{key} = {value}\n"),
+        ExampleValue::Dependent(value) => format!("#{key} = {value}  # the default\n"),
+        ExampleValue::Default(value) => format!("{key} = {value}\n"),
+        ExampleValue::Sample(value) => format!("#{key} = {value}\n"),
     };
     text
 }
@@ -92,7 +92,7 @@ fn headers(keys: &[Key]) -> String {
     text
 }
 
-/// A condition for each key, in a route of their own.
+/// A condition for each key, all in one sample route.
 fn conditions(keys: &[Key]) -> String {
     let mut text = "#[[route]]\n#path = \"/sample/\"\n#require = [\n".to_owned();
     for key in keys {
@@ -126,18 +126,18 @@ const HEAD: &str = "\
 #:schema ./sessiongate.schema.json
 # Every key of sessiongate's configuration file, written by `sessiongate reference example`.
 #
-# As it stands, this file says the same as an empty one: what is not commented out is the default. Take the keys that you
-# need; docs/configuration.md says what they do. A variable of the environment of the same name in upper case wins.
-# `${VARIABLE}` is replaced in secrets and addresses; `$$` is a `$`.
+# As it stands, this file configures the same as an empty one: every line that is not commented out is a default. Copy the
+# keys that you need; docs/configuration.md explains them. An environment variable of the same name in upper case takes
+# precedence. `${VARIABLE}` is replaced in secrets and addresses; write `$$` for a `$`.
 ";
 
 const REALM: &str = "
 # ---- [realm.NAME] ----
 
-# Another app that issues sessions; the top level is the realm \"default\". It has the keys `sign_in_url`,
-# `sign_in_callback_parameter` and `active`, and all of the sections \"Sessions\", \"Tokens of machines and APIs\", \"Sessions
-# that are looked up\" and \"Users, and stores\". Of the top level it shares how the database and Redis are reached and used,
-# unless it has its own; never secrets, cookies, claims or tables.
+# Another app that issues sessions; the top level is the realm \"default\". A realm may have the keys `sign_in_url`,
+# `sign_in_callback_parameter` and `active`, and all keys of the sections \"Sessions\", \"Bearer tokens of machines and APIs\",
+# \"Sessions in a database or Redis\" and \"Users and stores\". It uses the database and Redis settings of the top level unless it
+# has its own; it never uses the top level's secrets, cookies, claims or tables.
 #[realm.shop]
 #session_format = \"better-auth\"
 #better_auth_secret_file = \"/run/secrets/shop\"

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 use toml::de::{DeTable, DeValue};
 
 use super::super::catalogue::{
-    CONDITION, Entry, HEADER, HEADER_WORDS, Key, Kind, LISTENER, PROFILE, REALM, ROUTE, Row,
-    SECTIONS, SERVICE, TOP_LEVEL, Written,
+    CONDITION, Entry, ExampleValue, HEADER, HEADER_WORDS, Key, Kind, LISTENER, PROFILE, REALM,
+    ROUTE, Row, SECTIONS, SERVICE, TOP_LEVEL,
 };
 use super::meaning;
 use super::plain::sentence;
@@ -107,8 +107,10 @@ fn setting(row: &Row, entry: &Entry) -> Value {
     let mut schema = described(entry.kind, &format!("{about} Variable {}.", entry.name));
     allow_empty(&mut schema);
     match entry.written {
-        Written::Beside(value) | Written::Default(value) => schema["default"] = literal(value),
-        Written::Sample(value) => schema["examples"] = json!([literal(value)]),
+        ExampleValue::Dependent(value) | ExampleValue::Default(value) => {
+            schema["default"] = literal(value)
+        }
+        ExampleValue::Sample(value) => schema["examples"] = json!([literal(value)]),
     }
     schema
 }

@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::Value;
 use toml::de::DeTable;
 
-use super::super::catalogue::{self, Written};
+use super::super::catalogue::{self, ExampleValue};
 use super::super::file::load;
 use super::super::{Config, Loaded, Variables};
 use super::schema::json_of_table;
@@ -93,7 +93,7 @@ fn defaults_are_those_of_the_program() {
     }
     let mut missing = Vec::new();
     for entry in catalogue::entries() {
-        let (Written::Beside(value) | Written::Default(value)) = entry.written else {
+        let (ExampleValue::Dependent(value) | ExampleValue::Default(value)) = entry.written else {
             continue;
         };
         let loaded = read(&format!("{} = {value}", entry.key()));

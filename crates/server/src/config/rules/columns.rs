@@ -12,8 +12,8 @@ use stores::{self, ClaimOf, Memberships, StoredClaim, Table, UserColumn};
 
 /// The columns that a realm asks for, each once, and where its sessions hold what rules ask for.
 #[derive(Debug)]
-pub(in crate::config) struct Columns {
-    asked: AskedOfStores,
+pub(in crate::config) struct RuleColumns {
+    asked: StoreColumns,
     format: SessionFormat,
     /// What the tables are like, where sessions are looked up.
     lookups: Option<SessionLookups>,
@@ -23,7 +23,7 @@ pub(in crate::config) struct Columns {
 
 /// What is asked for.
 #[derive(Debug, Default)]
-pub(in crate::config) struct AskedOfStores {
+pub(in crate::config) struct StoreColumns {
     pub(in crate::config) columns: Vec<UserColumn>,
     /// Claims that sessions in cookies have, and that are read of a row where a session is looked up.
     pub(in crate::config) claims: Vec<StoredClaim>,
@@ -31,7 +31,7 @@ pub(in crate::config) struct AskedOfStores {
     pub(in crate::config) places: Vec<(String, Place)>,
 }
 
-impl AskedOfStores {
+impl StoreColumns {
     /// What the file calls a column, and where it first does.
     pub(in crate::config) fn place_of(&self, column: &UserColumn) -> Option<(String, Place)> {
         let (name, called) = match column {
@@ -48,7 +48,7 @@ impl AskedOfStores {
     }
 }
 
-impl Columns {
+impl RuleColumns {
     /// None yet, of a realm with such sessions.
     pub(in crate::config) fn new(
         format: SessionFormat,
@@ -56,7 +56,7 @@ impl Columns {
         has_issuer: bool,
     ) -> Self {
         Self {
-            asked: AskedOfStores::default(),
+            asked: StoreColumns::default(),
             format,
             lookups,
             has_issuer,
@@ -242,7 +242,7 @@ impl Columns {
         Ok(())
     }
 
-    pub(in crate::config) fn into_asked(self) -> AskedOfStores {
+    pub(in crate::config) fn into_asked(self) -> StoreColumns {
         self.asked
     }
 }

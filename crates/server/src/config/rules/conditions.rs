@@ -6,7 +6,7 @@ use gate::{ClaimPath, Condition, Scalar, Test, TestKind};
 use http::Method;
 use ipnet::IpNet;
 
-use super::columns::Columns;
+use super::columns::RuleColumns;
 use crate::config::network;
 use crate::config::place::Place;
 use crate::config::problem::Problem;
@@ -16,10 +16,10 @@ use crate::config::stack::{
 use crate::tls::client_certificate;
 use stores::Column;
 
-/// All of these conditions as one. Columns that they name are asked for from now on.
+/// All of these conditions as one. The columns that they name are read with every user from now on.
 pub(super) fn all(
     raw: &[RawCondition],
-    columns: &mut Columns,
+    columns: &mut RuleColumns,
     problems: &mut Vec<Problem>,
 ) -> Condition {
     let conditions = raw
@@ -31,7 +31,7 @@ pub(super) fn all(
 /// What must hold of the users of a realm.
 pub(in crate::config) fn active(
     raw: Option<&RawActive>,
-    columns: &mut Columns,
+    columns: &mut RuleColumns,
     problems: &mut Vec<Problem>,
 ) -> Condition {
     match raw {
@@ -54,7 +54,7 @@ pub(in crate::config) fn active(
 
 /// As the plugin `admin` of Better Auth decides (1.7, `plugins/admin/admin.mjs`, before a session is made): somebody who is
 /// banned may enter once `banExpires` is past, and never where that is empty.
-fn not_banned(columns: &mut Columns, place: &Place) -> Condition {
+fn not_banned(columns: &mut RuleColumns, place: &Place) -> Condition {
     let (banned, expires) = (columns.column_of("banned"), columns.column_of("banExpires"));
     for column in [&banned, &expires] {
         columns.named_at(column.name(), place);
@@ -73,7 +73,7 @@ fn not_banned(columns: &mut Columns, place: &Place) -> Condition {
 
 fn condition(
     raw: &RawCondition,
-    columns: &mut Columns,
+    columns: &mut RuleColumns,
     problems: &mut Vec<Problem>,
 ) -> Option<Condition> {
     let mut each = |raws: &[RawCondition], problems: &mut Vec<Problem>| {
@@ -137,7 +137,7 @@ fn condition(
 /// A dotted path into claims, which sessions of the realm can have.
 pub(super) fn claim_path(
     text: &Spanned<String>,
-    columns: &mut Columns,
+    columns: &mut RuleColumns,
     problems: &mut Vec<Problem>,
 ) -> Option<ClaimPath> {
     let path = parsed(text, problems, |text| {

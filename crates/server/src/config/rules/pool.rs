@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
-use crate::config::files::Content;
+use crate::config::files::ContentDigest;
 use wire::proxy_protocol::ProxyVersion;
 
 /// What is configured of a service beside its servers and how long they may take.
@@ -72,7 +72,7 @@ pub(crate) struct ServiceTls {
     /// The files that it was read from, and the keys that name them.
     pub(crate) files: Vec<(&'static str, PathBuf)>,
     /// What was in these files.
-    pub(super) contents: Vec<Option<Content>>,
+    pub(super) contents: Vec<Option<ContentDigest>>,
 }
 
 impl PartialEq for ServiceTls {

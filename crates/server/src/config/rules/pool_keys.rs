@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use super::conditions::parsed;
 use super::pool::{Balance, HealthCheck, HealthSettings, PoolSettings, ServiceTls};
 use super::{ServerAddress, ServerSettings};
-use crate::config::files::Content;
+use crate::config::files::ContentDigest;
 use crate::config::problem::Problem;
 use crate::config::raw::Reader;
 use crate::config::stack::{RawPool, Spanned};
@@ -203,7 +203,7 @@ fn tls(
         proof: Proof::AuthorityAndName(authorities),
         identity,
     };
-    let contents = files.iter().map(|(_, path)| Content::of_file(path));
+    let contents = files.iter().map(|(_, path)| ContentDigest::of_file(path));
     let contents = contents.collect();
     let config = client_config(terms).map(|mut config| {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];

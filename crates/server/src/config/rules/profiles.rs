@@ -6,10 +6,10 @@ use std::path::Path;
 use gate::{Encoding, HeaderProfile, HeaderSource, IdentityHeader, IdentityHeaders};
 use session::Secret;
 
-use super::columns::Columns;
+use super::columns::RuleColumns;
 use super::conditions::{claim_path, parsed, separator};
 use super::header_names::header_name;
-use crate::config::given::{Content, Given};
+use crate::config::given::{Given, SecretForm};
 use crate::config::problem::Problem;
 use crate::config::stack::{RawHeader, RawProfile, RawSource, Spanned};
 use crate::config::words::known_words;
@@ -54,7 +54,7 @@ impl<'s> Profiles<'s> {
         &mut self,
         name: Option<&Spanned<String>>,
         realm: usize,
-        columns: &mut Columns,
+        columns: &mut RuleColumns,
         problems: &mut Vec<Problem>,
     ) -> usize {
         let Some(name) = name.filter(|name| name.value != DEFAULT) else {
@@ -81,7 +81,7 @@ impl<'s> Profiles<'s> {
     fn make(
         &self,
         name: &Spanned<String>,
-        columns: &mut Columns,
+        columns: &mut RuleColumns,
         problems: &mut Vec<Problem>,
     ) -> Option<HeaderProfile> {
         if let Some(built_in) = built_in(&name.value) {
@@ -114,14 +114,14 @@ impl<'s> Profiles<'s> {
                     header.source = RawSource::Route;
                 }
             }
-            let profile = made(&raw, &mut Columns::of_nobody(), problems);
+            let profile = made(&raw, &mut RuleColumns::of_nobody(), problems);
             self.made.push(profile);
         }
         self.made
     }
 }
 
-fn made(raw: &RawProfile, columns: &mut Columns, problems: &mut Vec<Problem>) -> HeaderProfile {
+fn made(raw: &RawProfile, columns: &mut RuleColumns, problems: &mut Vec<Problem>) -> HeaderProfile {
     let base = match &raw.base {
         None => Vec::new(),
         Some(base) => match built_in(&base.value) {
@@ -197,7 +197,7 @@ fn header(
     name: &Spanned<String>,
     raw: &RawHeader,
     usual: (Encoding, &str),
-    columns: &mut Columns,
+    columns: &mut RuleColumns,
     problems: &mut Vec<Problem>,
 ) -> Option<IdentityHeader> {
     let header_name = parsed(name, problems, header_name);
@@ -214,7 +214,7 @@ fn header(
 
 fn source(
     raw: &RawSource,
-    columns: &mut Columns,
+    columns: &mut RuleColumns,
     problems: &mut Vec<Problem>,
 ) -> Option<HeaderSource> {
     Some(match raw {
@@ -246,7 +246,7 @@ fn source(
 
 fn secret(path: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<Secret> {
     let given = parsed(path, problems, |path| {
-        Given::read("secret_file", Path::new(path), Content::Text)
+        Given::read("secret_file", Path::new(path), SecretForm::Text)
             .map_err(|error| format!("cannot read this file: {error}"))
     })?;
     let text = Spanned {

@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use gate::{Access, HostPattern, Matched, Methods, PathPattern, Route, Routes};
 use http::HeaderValue;
 
-use super::columns::Columns;
+use super::columns::RuleColumns;
 use super::conditions::{self, method, parsed};
 use super::profiles::Profiles;
 use super::services::Services;
@@ -15,7 +15,7 @@ use crate::config::ascii_host;
 use crate::config::cors::AllowedOrigin;
 use crate::config::limits;
 use crate::config::problem::Problem;
-use crate::config::sign_in::{Comers, SignIn};
+use crate::config::sign_in::{SignIn, SourceHosts};
 use crate::config::stack::{RawRoute, Spanned, Stack};
 use crate::config::words::known_words;
 
@@ -23,12 +23,12 @@ use crate::config::words::known_words;
 #[derive(Debug)]
 pub(in crate::config) struct RealmNames {
     pub(in crate::config) name: String,
-    pub(in crate::config) columns: Columns,
+    pub(in crate::config) columns: RuleColumns,
 }
 
 /// What is made of the routes of a file.
 #[derive(Debug)]
-pub(in crate::config) struct Made {
+pub(in crate::config) struct BuiltRoutes {
     pub(in crate::config) rules: Rules,
     /// The realm of each route.
     pub(in crate::config) realms: Vec<usize>,
@@ -43,11 +43,11 @@ pub(in crate::config) fn make(
     mut services: Services,
     realms: &mut [RealmNames],
     problems: &mut Vec<Problem>,
-) -> Option<Made> {
+) -> Option<BuiltRoutes> {
     let mut profiles = Profiles::new(&stack.profiles, usual.is_partial, problems);
     let mut names: HashMap<String, &Spanned<String>> = HashMap::new();
     // Of a realm that is not there.
-    let mut unknown = Columns::of_nobody();
+    let mut unknown = RuleColumns::of_nobody();
     let (mut matched, mut handling, mut of_realms) = (Vec::new(), Vec::new(), Vec::new());
     for (id, raw) in stack.routes.iter().enumerate() {
         if let Some(name) = &raw.name
@@ -162,23 +162,23 @@ pub(in crate::config) fn make(
         services: services.finish(),
     };
     let sign_in_urls = stack.routes.iter().map(|raw| raw.sign_in_url.clone());
-    Some(Made {
+    Some(BuiltRoutes {
         rules,
         realms: of_realms,
         sign_in_urls: sign_in_urls.collect(),
     })
 }
 
-impl Made {
+impl BuiltRoutes {
     /// The hosts from which people are sent to the sign-in page of a realm.
-    pub(in crate::config) fn comers(&self, realm: usize) -> Comers {
+    pub(in crate::config) fn sources(&self, realm: usize) -> SourceHosts {
         let routes = &self.rules.routes;
         let sends = |id: &usize| {
             self.realms[*id] == realm
                 && self.sign_in_urls[*id].is_none()
                 && routes.all()[*id].access != Access::Public
         };
-        Comers::of_routes(routes, (0..self.realms.len()).filter(sends))
+        SourceHosts::of_routes(routes, (0..self.realms.len()).filter(sends))
     }
 
     /// Gives each route its sign-in page: its own, of which `own` is told the place of the route and its realm, or that of its
@@ -221,7 +221,7 @@ fn realm(
     place
 }
 
-fn access(raw: &RawRoute, columns: &mut Columns, problems: &mut Vec<Problem>) -> Access {
+fn access(raw: &RawRoute, columns: &mut RuleColumns, problems: &mut Vec<Problem>) -> Access {
     let word = raw.access.as_ref();
     let access = match word.map(|word| word.value.as_str()) {
         None | Some("session") => {

@@ -18,7 +18,7 @@ fn read(
         .map(|path| PathPattern::literal(path).unwrap());
     let mut warnings = Vec::new();
     let routes = Routes::of_one_service(public.collect(), true);
-    let around = Around::of_one_service(&routes, Opened::Paths);
+    let around = SignInCheck::of_one_service(&routes, PublicBy::Paths);
     let sign_in = settings(&mut reader, &around, &mut warnings);
     let problems = reader.problems.iter().map(ToString::to_string).collect();
     (sign_in, problems, warnings)

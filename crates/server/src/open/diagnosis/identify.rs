@@ -5,8 +5,8 @@ use session::{
     SessionCookie, seal,
 };
 
+use super::super::inspection::Inspection;
 use super::super::pasted::Pasted;
-use super::super::question::Question;
 use super::keys::{Part, Trial, is_about_claims, salts};
 use super::misspellings::misspellings;
 use super::shape;
@@ -24,16 +24,20 @@ pub(super) struct Identity {
 }
 
 /// Tries the value of the cookie `name` as every framework would write it. It may have ended.
-pub(super) fn opens(question: &Question<'_>, name: &CookieName, value: &[u8]) -> Option<Identity> {
+pub(super) fn opens(
+    inspection: &Inspection<'_>,
+    name: &CookieName,
+    value: &[u8],
+) -> Option<Identity> {
     // No key is derived for what has not the shape of anything.
     match value.iter().filter(|byte| **byte == b'.').count() {
-        4 => authjs(question, name, value)
-            .or_else(|| nextauth(question, name, value))
-            .or_else(|| cookie_cache(question, name, value)),
-        1 => better_auth(question, name, value),
+        4 => authjs(inspection, name, value)
+            .or_else(|| nextauth(inspection, name, value))
+            .or_else(|| cookie_cache(inspection, name, value)),
+        1 => better_auth(inspection, name, value),
         // The same signature is genuine for both, so what is signed tells them apart.
-        2 if shape::format(value) == Some("jwt") => authjs_signed(question, name, value),
-        0 | 2 if value.starts_with(JSON_START) => cookie_cache(question, name, value),
+        2 if shape::format(value) == Some("jwt") => authjs_signed(inspection, name, value),
+        0 | 2 if value.starts_with(JSON_START) => cookie_cache(inspection, name, value),
         _ => None,
     }
 }
@@ -47,7 +51,7 @@ pub(super) fn other_framework(
     if matches!(trial.part, Part::Cache(_)) {
         return None;
     }
-    let identity = opens(trial.question, name, &pasted.value(name))?;
+    let identity = opens(trial.inspection, name, &pasted.value(name))?;
     let is_expected = match trial.is_better_auth() {
         true => identity.format == Format::BetterAuthToken.as_str(),
         // An app signs its sessions or encrypts them; which of the encrypted ones it is, others find out.
@@ -86,14 +90,14 @@ fn advice(format: &str, name: &CookieName, options: &str, variables: &str) -> St
     )
 }
 
-fn authjs(question: &Question<'_>, name: &CookieName, value: &[u8]) -> Option<Identity> {
-    salts(question, name).into_iter().find_map(|(salt, _)| {
+fn authjs(inspection: &Inspection<'_>, name: &CookieName, value: &[u8]) -> Option<Identity> {
+    salts(inspection, name).into_iter().find_map(|(salt, _)| {
         let cookie = SessionCookie::authjs(name.clone()).with_salt(&salt);
         let (format, how) = attempt(
-            question,
+            inspection,
             &cookie,
             &header(name, value),
-            question.authjs_secrets,
+            inspection.authjs_secrets,
         )?;
         let own = match salt == name.as_str() {
             true => (String::new(), String::new()),
@@ -108,13 +112,13 @@ fn authjs(question: &Question<'_>, name: &CookieName, value: &[u8]) -> Option<Id
     })
 }
 
-fn nextauth(question: &Question<'_>, name: &CookieName, value: &[u8]) -> Option<Identity> {
+fn nextauth(inspection: &Inspection<'_>, name: &CookieName, value: &[u8]) -> Option<Identity> {
     let cookie = SessionCookie::nextauth(name.clone());
     let (format, how) = attempt(
-        question,
+        inspection,
         &cookie,
         &header(name, value),
-        question.authjs_secrets,
+        inspection.authjs_secrets,
     )?;
     Some(Identity {
         format,
@@ -124,10 +128,10 @@ fn nextauth(question: &Question<'_>, name: &CookieName, value: &[u8]) -> Option<
     })
 }
 
-fn authjs_signed(question: &Question<'_>, name: &CookieName, value: &[u8]) -> Option<Identity> {
+fn authjs_signed(inspection: &Inspection<'_>, name: &CookieName, value: &[u8]) -> Option<Identity> {
     let cookie = SessionCookie::authjs_signed(name.clone());
-    let secrets = question.authjs_secrets;
-    let (format, how) = attempt(question, &cookie, &header(name, value), secrets)?;
+    let secrets = inspection.authjs_secrets;
+    let (format, how) = attempt(inspection, &cookie, &header(name, value), secrets)?;
     Some(Identity {
         format,
         library: "an Auth.js or NextAuth app with an `encode()` of its own",
@@ -136,13 +140,13 @@ fn authjs_signed(question: &Question<'_>, name: &CookieName, value: &[u8]) -> Op
     })
 }
 
-fn better_auth(question: &Question<'_>, name: &CookieName, value: &[u8]) -> Option<Identity> {
+fn better_auth(inspection: &Inspection<'_>, name: &CookieName, value: &[u8]) -> Option<Identity> {
     let cookie = SessionCookie::better_auth(name.clone());
     let (format, how) = attempt(
-        question,
+        inspection,
         &cookie,
         &header(name, value),
-        question.better_auth_secrets,
+        inspection.better_auth_secrets,
     )?;
     Some(Identity {
         format,
@@ -153,7 +157,7 @@ fn better_auth(question: &Question<'_>, name: &CookieName, value: &[u8]) -> Opti
 }
 
 /// The cookie cache of Better Auth, which needs a token beside it: one of our own, to which it does not belong.
-fn cookie_cache(question: &Question<'_>, name: &CookieName, value: &[u8]) -> Option<Identity> {
+fn cookie_cache(inspection: &Inspection<'_>, name: &CookieName, value: &[u8]) -> Option<Identity> {
     let token_name: CookieName = "sessiongate.session_token".parse().ok()?;
     let any = CookieCache {
         strategy: None,
@@ -162,12 +166,12 @@ fn cookie_cache(question: &Question<'_>, name: &CookieName, value: &[u8]) -> Opt
     let cookie = SessionCookie::better_auth(token_name.clone())
         .with_data_name(name.clone())
         .with_cache(Some(any));
-    let how = variants(question.better_auth_secrets).find_map(|(secret, how)| {
+    let how = variants(inspection.better_auth_secrets).find_map(|(secret, how)| {
         let token = seal::better_auth_token(&secret, &"A".repeat(32));
         let mut header = format!("{token_name}={token}; {name}=").into_bytes();
         header.extend(value);
         let keys = KeyRing::new(&[secret], vec![cookie.clone()]).ok()?;
-        match open(&keys, &header, question)? {
+        match open(&keys, &header, inspection)? {
             Ok(Opened::Lookup {
                 cache: Some(error), ..
             }) => is_about_claims(&error).then_some(how),
@@ -192,14 +196,14 @@ fn cookie_cache(question: &Question<'_>, name: &CookieName, value: &[u8]) -> Opt
 
 /// What the header opens as, and with which secret.
 fn attempt(
-    question: &Question<'_>,
+    inspection: &Inspection<'_>,
     cookie: &SessionCookie,
     header: &[u8],
     secrets: &[Secret],
 ) -> Option<(&'static str, String)> {
     variants(secrets).find_map(|(secret, how)| {
         let keys = KeyRing::new(&[secret], vec![cookie.clone()]).ok()?;
-        let format = match open(&keys, header, question)? {
+        let format = match open(&keys, header, inspection)? {
             Ok(Opened::Session(session)) => session.format().as_str(),
             Ok(Opened::Lookup { token, .. }) => token.format().as_str(),
             Err(error) if is_about_claims(&error) => cookie.expects(),
@@ -224,10 +228,10 @@ fn variants(secrets: &[Secret]) -> impl Iterator<Item = (Secret, String)> {
 fn open(
     keys: &KeyRing,
     header: &[u8],
-    question: &Question<'_>,
+    inspection: &Inspection<'_>,
 ) -> Option<Result<Opened, OpenError>> {
     let sealed = SealedSession::find(keys, [header], None).ok().flatten()?;
-    Some(sealed.open(keys, &question.demands, question.now))
+    Some(sealed.open(keys, &inspection.demands, inspection.now))
 }
 
 fn header(name: &CookieName, value: &[u8]) -> Vec<u8> {

@@ -7,15 +7,15 @@ use session::{
     seal,
 };
 
+use super::super::inspection::Inspection;
 use super::super::pasted::Pasted;
-use super::super::question::Question;
 use super::misspellings::misspellings;
 use super::prefix::{SECURE, other_prefix};
 use crate::config::SessionFormat;
 
 /// A session that did not open.
 pub(super) struct Trial<'t> {
-    pub(super) question: &'t Question<'t>,
+    pub(super) inspection: &'t Inspection<'t>,
     /// The cookie that it is in; `None` for a Bearer value, or if no cookie could be put together.
     pub(super) found: Option<&'t SessionCookie>,
     pub(super) part: Part<'t>,
@@ -56,7 +56,7 @@ impl Trial<'_> {
     /// A session in another cookie that opens, while the one in `name`, being preferred, does not.
     pub(super) fn other_cookie(&self, name: Option<&CookieName>) -> Option<String> {
         let name = name?;
-        let groups = self.question.groups();
+        let groups = self.inspection.groups();
         let cookies = groups
             .iter()
             .flat_map(|(secrets, cookies)| cookies.iter().map(move |cookie| (*secrets, cookie)));
@@ -66,7 +66,7 @@ impl Trial<'_> {
                 .find(|(secrets, cookie)| {
                     let keys = KeyRing::new(secrets, vec![(*cookie).clone()]);
                     keys.is_ok_and(|keys| {
-                        let opened = self.open(&keys, self.question.cookie_header, None);
+                        let opened = self.open(&keys, self.inspection.cookie_header, None);
                         matches!(opened, Some(Ok(_)))
                     })
                 });
@@ -81,7 +81,7 @@ impl Trial<'_> {
 
     /// Whether the part in question opens in another header.
     pub(super) fn opens_with(&self, header: &[u8]) -> bool {
-        let opened = KeyRing::of_groups(&self.question.groups())
+        let opened = KeyRing::of_groups(&self.inspection.groups())
             .ok()
             .and_then(|keys| self.open(&keys, header, None));
         match (opened, &self.part) {
@@ -95,7 +95,7 @@ impl Trial<'_> {
     pub(super) fn is_better_auth(&self) -> bool {
         match self.found {
             Some(cookie) => cookie.expects() == "better-auth",
-            None => self.question.recognised.format == SessionFormat::BetterAuth,
+            None => self.inspection.recognized.format == SessionFormat::BetterAuth,
         }
     }
 
@@ -195,26 +195,26 @@ impl Trial<'_> {
 
     /// The header of the token that the cookie holds.
     fn header(&self) -> Option<Map<String, Value>> {
-        let value = Pasted::new(self.question.cookie_header).value(self.found?.name());
+        let value = Pasted::new(self.inspection.cookie_header).value(self.found?.name());
         header(&value)
     }
 
     fn secrets(&self) -> &[Secret] {
         match self.is_better_auth() {
-            true => self.question.better_auth_secrets,
-            false => self.question.authjs_secrets,
+            true => self.inspection.better_auth_secrets,
+            false => self.inspection.authjs_secrets,
         }
     }
 
     /// The way in which the session was read, then others.
     fn readings(&self) -> Vec<Reading> {
-        let recognised = &self.question.recognised;
+        let recognized = &self.inspection.recognized;
         let mut readings = Vec::new();
         let mut reading = |cookie, other| readings.push(Reading { cookie, other });
         let asked = match self.found {
             Some(cookie) => vec![cookie.clone()],
             None => {
-                let groups = self.question.groups();
+                let groups = self.inspection.groups();
                 groups
                     .into_iter()
                     .flat_map(|(_, cookies)| cookies)
@@ -225,7 +225,7 @@ impl Trial<'_> {
             let name = cookie.name();
             match cookie.expects() {
                 "better-auth" => {
-                    if let Some(cache) = &recognised.cache
+                    if let Some(cache) = &recognized.cache
                         && cache.strategy.is_some()
                     {
                         let any = session::CookieCache {
@@ -242,7 +242,7 @@ impl Trial<'_> {
                     }
                 }
                 expects => {
-                    let own_name = |option: &str| match &recognised.cookie_name {
+                    let own_name = |option: &str| match &recognized.cookie_name {
                         None => format!(
                             "give `--format {option} --cookie-name {name}`, and SESSION_FORMAT={option} and \
                              AUTH_COOKIE_NAME={name} to the gate"
@@ -266,7 +266,7 @@ impl Trial<'_> {
                         None => {
                             reading(SessionCookie::nextauth(name.clone()), Some(nextauth));
                         }
-                        Some(_) if recognised.salt.is_some() => {
+                        Some(_) if recognized.salt.is_some() => {
                             let other = Other {
                                 how: "without the salt".to_owned(),
                                 advice: "leave `--salt` out: NextAuth v4 uses none for sessions"
@@ -276,7 +276,7 @@ impl Trial<'_> {
                         }
                         Some(_) => {}
                     }
-                    for (salt, what) in salts(self.question, name) {
+                    for (salt, what) in salts(self.inspection, name) {
                         let how = format!("with the salt {what}");
                         let (how, advice) = match &authjs {
                             None => (how, self.advice_on_salt(name, &salt)),
@@ -344,14 +344,14 @@ impl Trial<'_> {
     fn attempt(&self, secret: &Secret, cookie: &SessionCookie) -> Option<Result<(), OpenError>> {
         let secrets = [secret.clone()];
         let keys = KeyRing::new(&secrets, vec![cookie.clone()]).ok()?;
-        let question = self.question;
+        let inspection = self.inspection;
         let opened = match (&self.part, self.found) {
-            (Part::Whole, Some(_)) => self.open(&keys, question.cookie_header, None)?,
-            (Part::Whole, None) => self.open(&keys, b"", question.authorization)?,
+            (Part::Whole, Some(_)) => self.open(&keys, inspection.cookie_header, None)?,
+            (Part::Whole, None) => self.open(&keys, b"", inspection.authorization)?,
             // The token is genuine under the current secret; signed anew, it goes with the secret on trial.
             (Part::Cache(token), _) => {
                 let data_name = cookie.data_name()?;
-                let pasted = Pasted::new(question.cookie_header);
+                let pasted = Pasted::new(inspection.cookie_header);
                 let token = seal::better_auth_token(secret, token.expose());
                 let mut header = format!("{}={token}; {data_name}=", cookie.name()).into_bytes();
                 header.extend(pasted.value(data_name));
@@ -376,12 +376,12 @@ impl Trial<'_> {
         let sealed = SealedSession::find(keys, [cookie_header], authorization)
             .ok()
             .flatten()?;
-        Some(sealed.open(keys, &self.question.demands, self.question.now))
+        Some(sealed.open(keys, &self.inspection.demands, self.inspection.now))
     }
 }
 
 /// Salts of Auth.js that people mix up for a cookie of this name, and what to call them.
-pub(super) fn salts(question: &Question<'_>, name: &CookieName) -> Vec<(String, String)> {
+pub(super) fn salts(inspection: &Inspection<'_>, name: &CookieName) -> Vec<(String, String)> {
     let mut salts: Vec<(String, String)> = vec![(
         name.to_string(),
         format!("{name}, which is the cookie's name"),
@@ -396,10 +396,10 @@ pub(super) fn salts(question: &Question<'_>, name: &CookieName) -> Vec<(String, 
             format!("{other}, the cookie's name {difference}"),
         ));
     }
-    if let Some(salt) = question.other_salt {
+    if let Some(salt) = inspection.other_salt {
         salts.push((salt.to_owned(), "that JWT_SALT holds".to_owned()));
     }
-    if let Some(own) = &question.recognised.cookie_name {
+    if let Some(own) = &inspection.recognized.cookie_name {
         salts.push((
             own.to_string(),
             format!("{own}, the name of the cookie that counts"),

@@ -75,7 +75,7 @@ pub(super) fn cut(
                 .to_owned(),
         );
     }
-    if trial.question.cookie_header.len() == TERMINAL_LINE {
+    if trial.inspection.cookie_header.len() == TERMINAL_LINE {
         return Some(format!(
             "the header has exactly {TERMINAL_LINE} bytes, which is where a terminal cuts a pasted line; save it to a \
              file, and give that: `sessiongate open < cookie.txt`"
@@ -203,7 +203,7 @@ fn other_kind(value: &[u8]) -> Option<String> {
 
 /// What the cookie, or the Bearer value, holds, without percent-encoding.
 fn value(trial: &Trial<'_>, pasted: &Pasted<'_>, name: Option<&CookieName>) -> Vec<u8> {
-    let value = match (name, trial.question.authorization) {
+    let value = match (name, trial.inspection.authorization) {
         (Some(name), _) => pasted.value(name),
         (None, Some(authorization)) => {
             let word = authorization.get("Bearer ".len()..).unwrap_or_default();

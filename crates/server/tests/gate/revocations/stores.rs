@@ -42,7 +42,7 @@ async fn all_nodes_obey_what_is_in_postgresql_and_a_restart_keeps_it() -> Result
         assert_eq!(refused.status.code(), Some(1), "{words:?}");
         let said = refused.stderr;
         assert!(
-            said.contains("takes SELECT, INSERT, UPDATE and DELETE"),
+            said.contains("needs SELECT, INSERT, UPDATE and DELETE"),
             "{said}"
         );
     }

@@ -179,7 +179,7 @@ fn what_cannot_be_asked_has_an_exit_code_of_its_own() {
     let silent = format!("http://127.0.0.1:{}", free_port());
     let (_folder, empty) = file("");
     for (words, text) in [
-        (vec![], "there is nothing to look at"),
+        (vec![], "there is nothing to examine"),
         (vec![silent.as_str()], "app-unreachable"),
         (vec!["app.example.com"], "give a URL such as"),
         (
@@ -188,7 +188,7 @@ fn what_cannot_be_asked_has_an_exit_code_of_its_own() {
         ),
         (
             vec!["--ignore", "nothing", silent.as_str()],
-            "no finding of this id",
+            "no finding with this id",
         ),
         (
             vec!["--config", "/nonexistent/gate.toml"],

@@ -1,8 +1,8 @@
-//! How many there may be, and how often.
+//! Settings of limits: how many connections and requests there may be, and how often clients may ask.
 
+use super::super::form::ExampleValue::{Default, Sample};
 use super::super::form::Kind::{Count, List, Switch, Text};
 use super::super::form::Scope::Process;
-use super::super::form::Written::{Default, Sample};
 use super::super::form::{Row, entry, row};
 
 pub(super) const LIMITS: &[Row] = &[
@@ -15,8 +15,8 @@ pub(super) const LIMITS: &[Row] = &[
             "",
         )],
         "none",
-        "how often somebody may ask, such as `100/s burst 200`; more is 429. Counted by client address, or `by user`, `by \
-         route`; units `s`, `m`, `h`; several apart by commas",
+        "how many requests are allowed, such as `100/s burst 200`; more are answered with 429. Counted by client address \
+         unless you add `by user` or `by route`; units are `s`, `m` and `h`; separate several limits by commas",
     ),
     row(
         &[entry(
@@ -27,8 +27,8 @@ pub(super) const LIMITS: &[Row] = &[
             "",
         )],
         "`false`",
-        "`true`: all gates with the same Redis count [together](docs/limits.md#several-gates); each for itself while Redis does \
-         not answer",
+        "`true`: all gates that use the same Redis count [together](docs/limits.md#several-gates); while Redis does not \
+         answer, each counts alone",
     ),
     row(
         &[entry(
@@ -39,7 +39,7 @@ pub(super) const LIMITS: &[Row] = &[
             "",
         )],
         "`50/s burst 1000`",
-        "how often an address may bring a session that does not open, or that no store knows; `off`: as often as it likes",
+        "how many invalid or unknown sessions a client address may send; `off`: no limit",
     ),
     row(
         &[
@@ -48,18 +48,18 @@ pub(super) const LIMITS: &[Row] = &[
                 Count,
                 Process,
                 Default("0"),
-                "connections that one client address may have open, trusted proxies apart; 0: any number",
+                "the most open connections per client address, trusted proxies excepted; 0: no limit",
             ),
             entry(
                 "MAX_CONNECTIONS",
                 Count,
                 Process,
                 Default("0"),
-                "connections that each listener may have open; 0: as many as the system allows",
+                "the most open connections per listener; 0: no limit",
             ),
         ],
         "`0`, `0`",
-        "connections that one client address (IPv6: network of 64 bits) and each listener may have open; `0` is no limit",
+        "the most open connections per client address (IPv6: per /64 network), and per listener; `0`: no limit",
     ),
     row(
         &[
@@ -68,18 +68,18 @@ pub(super) const LIMITS: &[Row] = &[
                 Count,
                 Process,
                 Default("65536"),
-                "bytes that the request line and the headers of a request may have together",
+                "the most bytes in the request line and the headers together",
             ),
             entry(
                 "MAX_HEADER_FIELDS",
                 Count,
                 Process,
                 Default("256"),
-                "headers that a request may have",
+                "the most headers in a request",
             ),
         ],
         "`65536`, `256`",
-        "bytes of the request line and headers of a request, and how many headers there may be; more is 431",
+        "the most bytes in the request line and the headers together, and the most headers; more is answered with 431",
     ),
     row(
         &[
@@ -88,23 +88,25 @@ pub(super) const LIMITS: &[Row] = &[
                 Count,
                 Process,
                 Default("500"),
-                "bytes a second that a client has to send of a body, beyond `client_body_timeout`; 0: as slowly as it likes",
+                "the lowest average rate in bytes per second at which a client may send a body, not counting a pause of \
+                 `client_body_timeout`; 0: no limit",
             ),
             entry(
                 "LEAST_DOWNLOAD_RATE",
                 Count,
                 Process,
                 Default("500"),
-                "bytes a second that a client has to take of an answer, beyond `client_body_timeout`; 0: as slowly as it likes",
+                "the lowest average rate in bytes per second at which a client may receive a response, not counting a \
+                 pause of `client_body_timeout`; 0: no limit",
             ),
         ],
         "`500`, `500`",
-        "bytes a second that a client has to send of a body, and take of an answer, when it is waited for; `0`: [as slowly as it \
-         likes](docs/limits.md#slow-clients)",
+        "the lowest average rates in bytes per second at which a client may send a body and receive a response while the \
+         gate [waits for it](docs/limits.md#slow-clients); `0`: no limit",
     ),
     row(
         &[entry("MAX_IN_FLIGHT", Count, Process, Default("0"), "")],
         "`0`",
-        "requests that may be under way at a time; one more is answered with 503 at once. `0` is no limit",
+        "the most requests in progress at the same time; the gate answers further ones with 503 at once. `0`: no limit",
     ),
 ];

@@ -1,8 +1,8 @@
-//! Revocations.
+//! Settings of revocations.
 
+use super::super::form::ExampleValue::{Dependent, Sample};
 use super::super::form::Kind::{Seconds, Text};
 use super::super::form::Scope::Process;
-use super::super::form::Written::{Beside, Sample};
 use super::super::form::{Row, entry, row};
 
 pub(super) const REVOCATIONS: &[Row] = &[
@@ -15,42 +15,42 @@ pub(super) const REVOCATIONS: &[Row] = &[
             "",
         )],
         "none",
-        "where [revocations](docs/revocation.md#revoking-sessions) are kept, so that sessions can be ended before they expire: \
-         `postgres` for the database of `DATABASE_URL`, `redis` for that of `REDIS_URL`, or the path of a SQLite file of the \
-         gate's own, for one machine. Without it nothing can be revoked",
+        "where the gate stores [revocations](docs/revocation.md#revoking-sessions), which end sessions before they \
+         expire: `postgres` for the database in `DATABASE_URL`, `redis` for the server in `REDIS_URL`, or, for a single \
+         machine, the path of a SQLite file of the gate's own. If unset, you cannot revoke sessions",
     ),
     row(
         &[entry(
             "REVOCATION_INTERVAL",
             Seconds,
             Process,
-            Beside("5"),
+            Dependent("5"),
             "",
         )],
         "`5`",
-        "seconds after which each gate reads the list of revocations again",
+        "seconds between reads of the revocation list",
     ),
     row(
         &[entry(
             "REVOCATION_MAX_STALE",
             Seconds,
             Process,
-            Beside("60"),
+            Dependent("60"),
             "",
         )],
         "`60`",
-        "seconds for which the list counts while it cannot be read again; after that every session is answered with 503, until \
-         it can",
+        "seconds for which the gate uses its copy of the list while it cannot read the list again; after that it answers \
+         every request with a session with 503 until it can",
     ),
     row(
         &[entry(
             "REVOCATION_TTL",
             Seconds,
             Process,
-            Beside("2592000"),
+            Dependent("2592000"),
             "",
         )],
         "`2592000`, 30 days",
-        "seconds for which a revocation is kept: at least as long as the longest session lasts",
+        "seconds for which a revocation is stored: at least as long as the longest session lasts",
     ),
 ];

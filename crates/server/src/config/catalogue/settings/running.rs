@@ -1,8 +1,8 @@
-//! Running the program.
+//! Settings of the process: the admin listener, logs, threads, and the bypass for development.
 
+use super::super::form::ExampleValue::{Default, Sample};
 use super::super::form::Kind::{Address, Choice, Count, Secret, Switch, Text};
 use super::super::form::Scope::Process;
-use super::super::form::Written::{Default, Sample};
 use super::super::form::{Row, entry, row};
 
 pub(super) const RUNNING: &[Row] = &[
@@ -15,7 +15,7 @@ pub(super) const RUNNING: &[Row] = &[
             "",
         )],
         "`127.0.0.1:9090`",
-        "health and metrics",
+        "the address of the admin listener, which serves health checks and metrics",
     ),
     row(
         &[entry(
@@ -26,17 +26,18 @@ pub(super) const RUNNING: &[Row] = &[
             "",
         )],
         "none",
-        "what metrics and readiness demand as a bearer token; required off loopback",
+        "the bearer token that metrics and readiness require; you must set it unless the admin listener is on a loopback \
+         address",
     ),
     row(
         &[entry("WORKERS", Count, Process, Sample("4"), "")],
         "number of cores",
-        "threads that serve requests",
+        "number of threads that serve requests",
     ),
     row(
         &[entry("AUDIT_LOG", Switch, Process, Default("true"), "")],
         "`true`",
-        "`false` writes no line per decision; the counters stay",
+        "`false` turns off the audit log, which has a line per decision; metrics are still counted",
     ),
     row(
         &[
@@ -56,7 +57,7 @@ pub(super) const RUNNING: &[Row] = &[
             ),
         ],
         "`json`, `info`",
-        "`text` for people; the level of everything but the audit log",
+        "`json` for programs, `text` for people; the level of everything but the audit log",
     ),
 ];
 
@@ -64,7 +65,7 @@ pub(super) const DEVELOPMENT: &[Row] = &[
     row(
         &[entry("ALLOW_BYPASS", Switch, Process, Default("false"), "")],
         "`false`",
-        "let requests with the header below through, without an identity",
+        "`true` lets requests with the header below through without a session and without an identity",
     ),
     row(
         &[
@@ -73,17 +74,18 @@ pub(super) const DEVELOPMENT: &[Row] = &[
                 Text,
                 Process,
                 Default("\"X-Bypass-Auth\""),
-                "the header that lets a request through; removed from every request in any case",
+                "the header that lets a request through; the gate always removes it from the request",
             ),
             entry(
                 "BYPASS_HEADER_VALUE",
                 Secret,
                 Process,
                 Sample("\"${BYPASS_HEADER_VALUE}\""),
-                "what that header must say; `true` counts from this machine only, any other value needs 32 characters",
+                "the value of that header; `true` works only for requests from this machine, any other value needs at \
+                 least 32 characters",
             ),
         ],
         "`X-Bypass-Auth`, `true`",
-        "`true` counts from this machine only; any other value needs 32 characters",
+        "the header that lets a request through, and its value; `true` works only for requests from this machine, any other value needs at least 32 characters",
     ),
 ];

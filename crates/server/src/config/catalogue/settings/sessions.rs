@@ -1,8 +1,8 @@
-//! Sessions that are in a cookie, and tokens.
+//! Settings of sessions in cookies, and of bearer tokens.
 
+use super::super::form::ExampleValue::{Default, Dependent, Sample};
 use super::super::form::Kind::{Choice, File, Seconds, Secret, SecretList, Switch, Text, Url};
 use super::super::form::Scope::Realm;
-use super::super::form::Written::{Beside, Default, Sample};
 use super::super::form::{Row, entry, row};
 
 pub(super) const SESSIONS: &[Row] = &[
@@ -41,18 +41,18 @@ pub(super) const SESSIONS: &[Row] = &[
                 Secret,
                 Realm,
                 Sample("\"${NEXTAUTH_SECRET}\""),
-                "the secret of a NextAuth app, under the name that it has there",
+                "the secret of a NextAuth app",
             ),
             entry(
                 "JWT_SECRET",
                 Secret,
                 Realm,
                 Sample("\"${JWT_SECRET}\""),
-                "the secret of an app that passes one to `jwt` of its options; the current one, before all others",
+                "the secret of an app that passes one in its `jwt` option; it takes precedence over all others",
             ),
         ],
         "one is required",
-        "the secret of your app; several while you [rotate](docs/configuration.md#sessions) it",
+        "the secret of your app; set several while you [rotate](docs/configuration.md#sessions) it",
     ),
     row(
         &[
@@ -61,7 +61,7 @@ pub(super) const SESSIONS: &[Row] = &[
                 Secret,
                 Realm,
                 Sample("\"${BETTER_AUTH_SECRET}\""),
-                "the secret of a Better Auth app; without it, that of `AUTH_SECRET`",
+                "the secret of a Better Auth app; if unset, `AUTH_SECRET`",
             ),
             entry(
                 "BETTER_AUTH_SECRETS",
@@ -72,7 +72,7 @@ pub(super) const SESSIONS: &[Row] = &[
             ),
         ],
         "`AUTH_SECRET`",
-        "that of a Better Auth app; several as `2:new,1:old`",
+        "the secret of a Better Auth app; several with their versions, as `2:new,1:old`",
     ),
     row(
         &[entry(
@@ -90,8 +90,8 @@ pub(super) const SESSIONS: &[Row] = &[
             "",
         )],
         "`auto`",
-        "`authjs` (v5), `nextauth` (v4), `better-auth`, `authjs-database`; or all of these, by their cookies; or \
-         [`authjs-signed`](docs/configuration.md#signed-sessions)",
+        "`authjs` (v5), `nextauth` (v4), `better-auth` or `authjs-database`; `auto` recognizes all of these by their \
+         cookies. [`authjs-signed`](docs/configuration.md#signed-sessions) is for apps that sign sessions themselves",
     ),
     row(
         &[entry(
@@ -102,18 +102,18 @@ pub(super) const SESSIONS: &[Row] = &[
             "",
         )],
         "every default name",
-        "the one cookie that holds the session",
+        "the name of the session cookie",
     ),
     row(
         &[entry(
             "BETTER_AUTH_COOKIE_PREFIX",
             Text,
             Realm,
-            Beside("\"better-auth\""),
+            Dependent("\"better-auth\""),
             "",
         )],
         "`better-auth`",
-        "what the cookies of Better Auth begin with",
+        "the prefix of Better Auth's cookie names",
     ),
     row(
         &[entry(
@@ -123,7 +123,7 @@ pub(super) const SESSIONS: &[Row] = &[
             Sample("\"better-auth.session_data\""),
             "",
         )],
-        "by the token's cookie",
+        "derived from the token cookie's name",
         "the name of Better Auth's [cookie cache](docs/better-auth.md)",
     ),
     row(
@@ -132,30 +132,30 @@ pub(super) const SESSIONS: &[Row] = &[
                 "BETTER_AUTH_CACHE_STRATEGY",
                 Choice(&["any", "compact", "jwe", "jwt"]),
                 Realm,
-                Beside("\"any\""),
-                "how Better Auth's cookie cache is written",
+                Dependent("\"any\""),
+                "the strategy of Better Auth's cookie cache",
             ),
             entry(
                 "BETTER_AUTH_CACHE_VERSION",
                 Text,
                 Realm,
-                Beside("\"1\""),
-                "the version that Better Auth's cookie cache must have",
+                Dependent("\"1\""),
+                "the version of Better Auth's cookie cache",
             ),
         ],
         "`any`, `1`",
-        "how that cache is written, and its version",
+        "the strategy of the cookie cache, and its version",
     ),
     row(
         &[entry(
             "TRUST_COOKIE_CACHE",
             Switch,
             Realm,
-            Beside("true"),
+            Dependent("true"),
             "",
         )],
         "`true`",
-        "`false` looks sessions up that Better Auth has cached in a cookie; [more](docs/better-auth.md)",
+        "`false` ignores Better Auth's [cookie cache](docs/better-auth.md) and looks up every session",
     ),
     row(
         &[entry(
@@ -166,7 +166,7 @@ pub(super) const SESSIONS: &[Row] = &[
             "",
         )],
         "the cookie's name",
-        "the salt of a custom `encode()`; alone, it names the cookie too",
+        "the salt that the app passes to `encode()`; if `AUTH_COOKIE_NAME` is unset, also the name of the cookie",
     ),
     row(
         &[
@@ -175,18 +175,18 @@ pub(super) const SESSIONS: &[Row] = &[
                 Text,
                 Realm,
                 Sample("\"https://app.example.com\""),
-                "what the claim `iss` of a session must say",
+                "the required value of a session's `iss` claim",
             ),
             entry(
                 "TOKEN_AUDIENCE",
                 Text,
                 Realm,
                 Sample("\"app\""),
-                "what the claim `aud` of a session must say or contain",
+                "the required value, or list entry, of a session's `aud` claim",
             ),
         ],
         "none",
-        "what the claims `iss` and `aud` must say",
+        "the required values of a session's `iss` and `aud` claims",
     ),
     row(
         &[entry("TOKEN_MAX_AGE", Seconds, Realm, Sample("86400"), "")],
@@ -202,13 +202,19 @@ pub(super) const SESSIONS: &[Row] = &[
             "",
         )],
         "none",
-        "the claim of Auth.js and NextAuth sessions that says when the user signed in, which [revocations]\
-         (docs/revocation.md#sessions-that-the-app-renews) compare in place of `iat`",
+        "the claim of Auth.js and NextAuth sessions with the time of the sign-in, which \
+         [revocations](docs/revocation.md#sessions-that-the-app-renews) use instead of `iat`",
     ),
     row(
-        &[entry("SUBJECT_CLAIM", Text, Realm, Beside("\"sub\""), "")],
+        &[entry(
+            "SUBJECT_CLAIM",
+            Text,
+            Realm,
+            Dependent("\"sub\""),
+            "",
+        )],
         "`sub`",
-        "the claim that names the user; [more](docs/configuration.md#who-the-user-is)",
+        "the claim with the [user's id](docs/configuration.md#who-the-user-is)",
     ),
     row(
         &[entry(
@@ -219,33 +225,34 @@ pub(super) const SESSIONS: &[Row] = &[
             "",
         )],
         "`verified`",
-        "`always` writes e-mail addresses too that the session calls [unverified](docs/headers.md#unverified-addresses)",
+        "`always` also passes on e-mail addresses that the session marks as \
+         [unverified](docs/headers.md#unverified-addresses)",
     ),
     row(
         &[entry("ALLOW_ANONYMOUS", Switch, Realm, Default("true"), "")],
         "`true`",
-        "`false` refuses [guests](docs/better-auth.md#guests-and-admins-who-act-for-others) of Better Auth",
+        "`false` refuses Better Auth's [anonymous users](docs/better-auth.md#guests-and-admins-who-act-for-others)",
     ),
     row(
         &[
             entry("GROUPS_CLAIM", Text, Realm, Sample("\"groups\""), ""),
             entry("GROUPS_COLUMN", Text, Realm, Sample("\"role\""), ""),
-            entry("GROUPS_SEPARATOR", Text, Realm, Beside("\",\""), ""),
+            entry("GROUPS_SEPARATOR", Text, Realm, Dependent("\",\""), ""),
         ],
         "unset, unset, `,`",
-        "where a user's [groups](docs/headers.md#groups) are: a claim of the session, a list or a text with this separator, or a \
-         column of the users' table",
+        "where to find a user's [groups](docs/headers.md#groups): a claim of the session or a column of the user table, \
+         which holds a list, or text with this separator",
     ),
     row(
         &[entry(
             "ALLOW_WEAK_SECRET",
             Switch,
             Realm,
-            Beside("false"),
+            Dependent("false"),
             "",
         )],
         "`false`",
-        "accept a secret shorter than 32 bytes, with a warning",
+        "`true` accepts a secret shorter than 32 bytes, with a warning",
     ),
 ];
 
@@ -259,7 +266,7 @@ pub(super) const TOKENS: &[Row] = &[
             "",
         )],
         "none",
-        "the issuer's public keys: a file, or an `https://` URL; see [docs/bearer.md](docs/bearer.md)",
+        "the issuer's [public keys](docs/bearer.md): a file, or an `https://` URL",
     ),
     row(
         &[entry(
@@ -270,7 +277,7 @@ pub(super) const TOKENS: &[Row] = &[
             "",
         )],
         "none",
-        "a secret shared with the issuer, instead of or beside its public keys",
+        "a secret shared with the issuer, instead of its public keys or in addition to them",
     ),
     row(
         &[
@@ -279,18 +286,18 @@ pub(super) const TOKENS: &[Row] = &[
                 Text,
                 Realm,
                 Sample("\"https://issuer.example.com\""),
-                "what a token's `iss` must say",
+                "the required value of a token's `iss` claim",
             ),
             entry(
                 "BEARER_AUDIENCE",
                 Text,
                 Realm,
                 Sample("\"api\""),
-                "what a token's `aud` must say or contain",
+                "the required value, or list entry, of a token's `aud` claim",
             ),
         ],
-        "required by the above",
-        "what a token's `iss` and `aud` must say",
+        "required if either is set",
+        "the required values of a token's `iss` and `aud` claims",
     ),
     row(
         &[entry(
@@ -301,18 +308,18 @@ pub(super) const TOKENS: &[Row] = &[
             "",
         )],
         "`SUBJECT_CLAIM`",
-        "the claim that names the user of a token",
+        "the claim of a token with the user's id",
     ),
     row(
         &[entry(
             "BEARER_CHECK_USER",
             Switch,
             Realm,
-            Beside("true"),
+            Dependent("true"),
             "",
         )],
         "`true`",
-        "look the `sub` of a token up as that of a session; `false` for machines that are no users",
+        "whether `ENABLE_DB_CHECK` also looks up the users of tokens; `false` for machines that are not users",
     ),
     row(
         &[entry(
@@ -323,6 +330,6 @@ pub(super) const TOKENS: &[Row] = &[
             "",
         )],
         "public authorities",
-        "further PEM certificates to trust for `BEARER_JWKS`",
+        "PEM file with further certificate authorities to trust for `BEARER_JWKS`",
     ),
 ];

@@ -1,10 +1,10 @@
-//! Sessions that are looked up, users, and the stores of both.
+//! Settings of sessions and users that the gate looks up, and of the stores it asks.
 
+use super::super::form::ExampleValue::{Default, Dependent, Sample};
 use super::super::form::Kind::{
     Address, Choice, Count, File, Millis, Port, Seconds, Secret, SecretUrl, Switch, Text,
 };
 use super::super::form::Scope::{Database, Realm, Redis, Stores};
-use super::super::form::Written::{Beside, Default, Sample};
 use super::super::form::{Row, entry, row};
 
 pub(super) const LOOKED_UP: &[Row] = &[
@@ -22,8 +22,8 @@ pub(super) const LOOKED_UP: &[Row] = &[
             Sample("\"prisma\""),
             "",
         )],
-        "by `SESSION_FORMAT`",
-        "whose tables: `pg-adapter`, `drizzle`, `prisma`, `better-auth`, `better-auth-drizzle`",
+        "derived from `SESSION_FORMAT`",
+        "whose tables the app uses: `pg-adapter`, `drizzle`, `prisma`, `better-auth` or `better-auth-drizzle`",
     ),
     row(
         &[
@@ -32,7 +32,7 @@ pub(super) const LOOKED_UP: &[Row] = &[
                 Text,
                 Realm,
                 Sample("\"sessions\""),
-                "the table of sessions (or `schema.table`), where it is not the schema's",
+                "the session table (or `schema.table`), if it is not the one in `SESSION_SCHEMA`",
             ),
             entry(
                 "SESSION_TOKEN_FIELD",
@@ -53,18 +53,19 @@ pub(super) const LOOKED_UP: &[Row] = &[
                 Text,
                 Realm,
                 Sample("\"expires\""),
-                "the column of the session table with the time at which the session ends",
+                "the column of the session table with the expiry time",
             ),
             entry(
                 "SESSION_CREATED_FIELD",
                 Text,
                 Realm,
                 Sample("\"createdAt\""),
-                "the column of the session table with the time at which the session began, or `none`",
+                "the column of the session table with the creation time, or `none`",
             ),
         ],
-        "by the schema",
-        "other names than the schema's; `none` for a time of creation that is not kept",
+        "those of `SESSION_SCHEMA`",
+        "the session table and its columns, if they differ from `SESSION_SCHEMA`; `none` if the app does not store the \
+         creation time",
     ),
     row(
         &[
@@ -72,14 +73,14 @@ pub(super) const LOOKED_UP: &[Row] = &[
                 "USER_EMAIL_FIELD",
                 Text,
                 Realm,
-                Beside("\"email\""),
+                Dependent("\"email\""),
                 "the column of `USER_TABLE` with the e-mail address, or `none`",
             ),
             entry(
                 "USER_NAME_FIELD",
                 Text,
                 Realm,
-                Beside("\"name\""),
+                Dependent("\"name\""),
                 "the column of `USER_TABLE` with the name, or `none`",
             ),
         ],
@@ -93,58 +94,58 @@ pub(super) const LOOKED_UP: &[Row] = &[
                 Text,
                 Realm,
                 Sample("\"emailVerified\""),
-                "the column of `USER_TABLE` that says whether the address is verified, or `none`",
+                "the column of `USER_TABLE` that shows whether the e-mail address is verified, or `none`",
             ),
             entry(
                 "USER_ANONYMOUS_FIELD",
                 Text,
                 Realm,
                 Sample("\"isAnonymous\""),
-                "the column of `USER_TABLE` that says whether the user is a guest, or `none`",
+                "the column of `USER_TABLE` that shows whether the user is anonymous, or `none`",
             ),
             entry(
                 "SESSION_IMPERSONATED_BY_FIELD",
                 Text,
                 Realm,
                 Sample("\"impersonatedBy\""),
-                "the column of the session table that names the admin who acts for the user, or `none`",
+                "the column of the session table with the id of the admin who impersonates the user, or `none`",
             ),
         ],
-        "by the schema, as far as they are there",
-        "columns that say [more about the user](docs/database-sessions.md#what-else-is-read), or `none`",
+        "those of `SESSION_SCHEMA`, if they exist",
+        "columns with [further facts about the user](docs/database-sessions.md#what-else-is-read), or `none`",
     ),
     row(
         &[entry(
             "SESSION_TIME_ZONE",
             Text,
             Realm,
-            Beside("\"UTC\""),
+            Dependent("\"UTC\""),
             "",
         )],
         "UTC",
-        "where [times without a zone](docs/database-sessions.md#times) are read: `Asia/Tokyo`, `+09:00`",
+        "the zone of [times stored without one](docs/database-sessions.md#times): `Asia/Tokyo`, `+09:00`",
     ),
     row(
         &[entry(
             "SESSION_STORE",
             Choice(&["database", "redis", "redis-then-database"]),
             Realm,
-            Beside("\"database\""),
+            Dependent("\"database\""),
             "",
         )],
         "`database`",
-        "where Better Auth keeps sessions: also `redis`, `redis-then-database`",
+        "where Better Auth stores sessions: `database`, `redis` or `redis-then-database`",
     ),
     row(
         &[entry(
             "BETTER_AUTH_REDIS_PREFIX",
             Text,
             Realm,
-            Beside("\"better-auth:\""),
+            Dependent("\"better-auth:\""),
             "",
         )],
         "`better-auth:`",
-        "what its keys in Redis begin with, or `none`",
+        "the prefix of Better Auth's keys in Redis, or `none`",
     ),
 ];
 
@@ -158,7 +159,7 @@ pub(super) const STORED: &[Row] = &[
             "",
         )],
         "`false`",
-        "look every user up, so that a deleted one is refused",
+        "`true` looks up every user in the database, so that deleted users are refused",
     ),
     row(
         &[entry(
@@ -168,8 +169,8 @@ pub(super) const STORED: &[Row] = &[
             Sample("\"postgres://gate:${DATABASE_PASSWORD}@db/app\""),
             "",
         )],
-        "required by look-ups",
-        "`postgres://…` or `sqlite://…`; [what may stand behind the `?`](docs/connections.md)",
+        "required for lookups",
+        "`postgres://…` or `sqlite://…`, with [these parameters](docs/connections.md)",
     ),
     row(
         &[
@@ -178,46 +179,46 @@ pub(super) const STORED: &[Row] = &[
                 Address,
                 Database,
                 Sample("\"db\""),
-                "the host of PostgreSQL, in place of a URL",
+                "the PostgreSQL host, if there is no URL",
             ),
             entry(
                 "POSTGRES_PORT",
                 Port,
                 Database,
-                Beside("5432"),
-                "the port of PostgreSQL, where the URL has none",
+                Dependent("5432"),
+                "the PostgreSQL port, if the URL has none",
             ),
             entry(
                 "POSTGRES_DB",
                 Text,
                 Database,
-                Beside("\"postgres\""),
-                "the database in PostgreSQL, where the URL has none",
+                Dependent("\"postgres\""),
+                "the PostgreSQL database, if the URL has none",
             ),
             entry(
                 "POSTGRES_USER",
                 Text,
                 Database,
-                Beside("\"postgres\""),
-                "the user in PostgreSQL, where the URL has none",
+                Dependent("\"postgres\""),
+                "the PostgreSQL user, if the URL has none",
             ),
             entry(
                 "POSTGRES_PASSWORD",
                 Secret,
                 Database,
                 Sample("\"${POSTGRES_PASSWORD}\""),
-                "the password in PostgreSQL, where the URL has none",
+                "the PostgreSQL password, if the URL has none",
             ),
             entry(
                 "POSTGRES_SSLMODE",
                 Text,
                 Database,
-                Beside("\"prefer\""),
-                "`disable`, `prefer`, `require`, `verify-ca` or `verify-full`, where the URL has none",
+                Dependent("\"prefer\""),
+                "`disable`, `prefer`, `require`, `verify-ca` or `verify-full`, if the URL has none",
             ),
         ],
-        "what the URL says",
-        "in place of the URL, or the parts that it lacks",
+        "taken from the URL",
+        "used instead of the URL, or for parts that it lacks",
     ),
     row(
         &[entry(
@@ -228,7 +229,8 @@ pub(super) const STORED: &[Row] = &[
             "",
         )],
         "none",
-        "the database of `DATABASE_URL` past any pooler, to [hear of changes](docs/revocation.md#postgresql)",
+        "a direct connection to the database in `DATABASE_URL`, without a pooler, to [listen for \
+         changes](docs/revocation.md#postgresql)",
     ),
     row(
         &[
@@ -236,26 +238,26 @@ pub(super) const STORED: &[Row] = &[
                 "USER_TABLE",
                 Text,
                 Realm,
-                Beside("\"users\""),
-                "the table (or `schema.table`) of users; by default `users`, or that of the schema",
+                Dependent("\"users\""),
+                "the user table (or `schema.table`); by default `users`, or that of `SESSION_SCHEMA`",
             ),
             entry(
                 "USER_ID_FIELD",
                 Text,
                 Realm,
-                Beside("\"id\""),
-                "the column that session subjects are found in",
+                Dependent("\"id\""),
+                "the column with the user's id",
             ),
         ],
-        "`users` or the schema's, `id`",
-        "the table (or `schema.table`) and the column that session subjects are found in",
+        "`users` or that of `SESSION_SCHEMA`, `id`",
+        "the user table (or `schema.table`), and its column with the user's id",
     ),
     row(
         &[entry(
             "DATABASE_TIMEOUT",
             Millis,
             Stores,
-            Beside("2000"),
+            Dependent("2000"),
             "",
         )],
         "`2000` ms",
@@ -266,11 +268,11 @@ pub(super) const STORED: &[Row] = &[
             "DATABASE_CONNECTIONS",
             Count,
             Stores,
-            Beside("10"),
+            Dependent("10"),
             "",
         )],
         "`10`",
-        "the most connections to it",
+        "the most connections to the database",
     ),
     row(
         &[entry(
@@ -281,7 +283,8 @@ pub(super) const STORED: &[Row] = &[
             "",
         )],
         "none",
-        "the shared cache, `redis://…` or `rediss://…`, or `redis+sentinel://…` or `redis+cluster://…`; [more](docs/connections.md#redis)",
+        "the [shared cache](docs/connections.md#redis): `redis://…`, `rediss://…`, `redis+sentinel://…` or \
+         `redis+cluster://…`",
     ),
     row(
         &[
@@ -290,70 +293,88 @@ pub(super) const STORED: &[Row] = &[
                 Address,
                 Redis,
                 Sample("\"cache\""),
-                "the host of Redis, in place of a URL",
+                "the Redis host, if there is no URL",
             ),
             entry(
                 "REDIS_PORT",
                 Port,
                 Redis,
-                Beside("6379"),
-                "the port of Redis, where the URL has none",
+                Dependent("6379"),
+                "the Redis port, if the URL has none",
             ),
             entry(
                 "REDIS_USERNAME",
                 Text,
                 Redis,
                 Sample("\"gate\""),
-                "the user in Redis, where the URL has none",
+                "the Redis user, if the URL has none",
             ),
             entry(
                 "REDIS_PASSWORD",
                 Secret,
                 Redis,
                 Sample("\"${REDIS_PASSWORD}\""),
-                "the password in Redis, where the URL has none",
+                "the Redis password, if the URL has none",
             ),
         ],
-        "what the URL says",
-        "in place of the URL, or the parts that it lacks",
+        "taken from the URL",
+        "used instead of the URL, or for parts that it lacks",
     ),
     row(
-        &[entry("REDIS_TIMEOUT", Millis, Stores, Beside("1000"), "")],
+        &[entry(
+            "REDIS_TIMEOUT",
+            Millis,
+            Stores,
+            Dependent("1000"),
+            "",
+        )],
         "`1000` ms",
-        "how long a request waits for Redis before the database is asked instead",
+        "how long a request waits for Redis before the gate asks the database instead",
     ),
     row(
-        &[entry("REDIS_CACHE_TTL", Seconds, Stores, Beside("600"), "")],
+        &[entry(
+            "REDIS_CACHE_TTL",
+            Seconds,
+            Stores,
+            Dependent("600"),
+            "",
+        )],
         "`600` s",
-        "how long Redis vouches for a user or a session",
+        "how long the gate trusts a user or a session cached in Redis",
     ),
     row(
         &[entry(
             "REDIS_KEY_PREFIX",
             Text,
             Realm,
-            Beside("\"auth:\""),
+            Dependent("\"auth:\""),
             "",
         )],
         "`auth:`",
-        "what stands before the user id, or `session:` and a hash, in a key",
+        "the prefix of the gate's keys in Redis",
     ),
     row(
         &[entry(
             "REDIS_CACHE_FORMAT",
             Choice(&["record", "true"]),
             Stores,
-            Beside("\"record\""),
+            Dependent("\"record\""),
             "",
         )],
         "`record`",
-        "`true`: write and read that a user exists as [the word `true`](docs/operating.md#gates-that-know-no-more-than-true), for a \
+        "`true`: store users as [the word `true`](docs/operating.md#gates-that-know-no-more-than-true), during a \
          migration",
     ),
     row(
-        &[entry("REDIS_TRACKING", Switch, Stores, Beside("false"), "")],
+        &[entry(
+            "REDIS_TRACKING",
+            Switch,
+            Stores,
+            Dependent("false"),
+            "",
+        )],
         "`false`",
-        "hear from Redis what changes there, [at once](docs/revocation.md#redis)",
+        "`true` makes Redis tell the gate [at once](docs/revocation.md#redis) what changes there",
     ),
     row(
         &[entry(
@@ -364,48 +385,68 @@ pub(super) const STORED: &[Row] = &[
             "",
         )],
         "public authorities",
-        "PEM certificates to trust for `rediss://`",
+        "PEM file with the certificate authorities to trust for `rediss://`",
     ),
     row(
-        &[entry("MEMORY_CACHE_TTL", Seconds, Stores, Beside("5"), "")],
+        &[entry(
+            "MEMORY_CACHE_TTL",
+            Seconds,
+            Stores,
+            Dependent("5"),
+            "",
+        )],
         "`5` s",
-        "how long this process vouches for a user or a session",
+        "how long the gate trusts a user or a session cached in memory",
     ),
     row(
-        &[entry("HEARD_CACHE_TTL", Seconds, Stores, Beside("300"), "")],
+        &[entry(
+            "HEARD_CACHE_TTL",
+            Seconds,
+            Stores,
+            Dependent("300"),
+            "",
+        )],
         "`300` s",
-        "the same for what it hears of when it changes ([revocation](docs/revocation.md#changes-that-are-heard-of))",
+        "how long the gate trusts them in memory if it [is notified of \
+         changes](docs/revocation.md#changes-that-are-heard-of)",
     ),
     row(
         &[entry(
             "MEMORY_CACHE_ENTRIES",
             Count,
             Stores,
-            Beside("100000"),
+            Dependent("100000"),
             "",
         )],
         "`100000`",
-        "the most users, and sessions, it remembers",
+        "the most users, and the most sessions, cached in memory",
     ),
     row(
         &[entry(
             "MEMORY_CACHE_BYTES",
             Count,
             Stores,
-            Beside("268435456"),
+            Dependent("268435456"),
             "",
         )],
         "`268435456` (256 MiB)",
-        "the most bytes that users, and sessions, take there",
+        "the most memory for cached users, and for cached sessions, in bytes",
     ),
     row(
-        &[entry("STALE_IF_DOWN", Seconds, Stores, Beside("0"), "")],
+        &[entry("STALE_IF_DOWN", Seconds, Stores, Dependent("0"), "")],
         "`0` s (off)",
-        "how long beyond its time an answer counts [while the database gives none](docs/operating.md#while-the-database-is-down)",
+        "how much longer the gate trusts cached users and sessions [while the database is \
+         down](docs/operating.md#while-the-database-is-down)",
     ),
     row(
-        &[entry("ABSENT_CACHE_TTL", Seconds, Stores, Beside("5"), "")],
+        &[entry(
+            "ABSENT_CACHE_TTL",
+            Seconds,
+            Stores,
+            Dependent("5"),
+            "",
+        )],
         "`5` s",
-        "how long \"no such user\", or session, is remembered",
+        "how long the gate remembers that a user or a session does not exist",
     ),
 ];

@@ -1,8 +1,8 @@
-//! TLS, and what has to do with it.
+//! Settings of TLS between the gate and its clients.
 
+use super::super::form::ExampleValue::{Default, Dependent, Sample};
 use super::super::form::Kind::{Address, Choice, File, Files, Hosts, Switch, Text, Url};
 use super::super::form::Scope::Process;
-use super::super::form::Written::{Beside, Default, Sample};
 use super::super::form::{Row, entry, row};
 
 pub(super) const TLS: &[Row] = &[
@@ -13,20 +13,22 @@ pub(super) const TLS: &[Row] = &[
                 Files,
                 Process,
                 Sample("[\"/etc/sessiongate/tls.crt\"]"),
-                "PEM files, each with a certificate and those that signed it; with several, the host that a client names \
-                 (SNI) decides, and the first is for everybody else",
+                "PEM files, each with a certificate chain; if there are several, the gate chooses by the hostname the \
+                 client asks for (SNI) and falls back to the first",
             ),
             entry(
                 "TLS_KEY_FILE",
                 Files,
                 Process,
                 Sample("[\"/etc/sessiongate/tls.key\"]"),
-                "PEM files with the keys, in the same order; without it each key is in the file of its certificate",
+                "PEM files with the private keys, in the same order; if unset, each key is read from its certificate \
+                 file",
             ),
         ],
         "none",
-        "certificate chains and their keys as PEM files, comma-separated: with them `LISTEN` speaks HTTPS. Of several, the \
-         host that a client names decides, and the first is for everybody else. Read again when they change",
+        "PEM files with certificate chains and private keys, separated by commas; with them `LISTEN` serves HTTPS. If \
+         there are several, the gate chooses by the hostname the client asks for (SNI) and falls back to the first. \
+         Changed files are reloaded",
     ),
     row(
         &[entry(
@@ -37,8 +39,8 @@ pub(super) const TLS: &[Row] = &[
             "",
         )],
         "`auto`",
-        "`auto`: with `TLS_CERT_FILE`; `off`: not even then; `acme`: with certificates that are \
-         [ordered and renewed](docs/tls.md#certificates-by-acme); `self-signed`: with one that is made at start-up, for development",
+        "`auto`: TLS if `TLS_CERT_FILE` is set; `off`: never; `acme`: with certificates that the gate [orders and \
+         renews](docs/tls.md#certificates-by-acme); `self-signed`: with a certificate made at start-up, for development",
     ),
     row(
         &[entry(
@@ -49,7 +51,7 @@ pub(super) const TLS: &[Row] = &[
             "",
         )],
         "none",
-        "the hosts for which `TLS=acme` orders certificates, comma-separated, each one of its own",
+        "the hostnames for which `TLS=acme` orders certificates, separated by commas; each gets its own certificate",
     ),
     row(
         &[entry(
@@ -60,8 +62,8 @@ pub(super) const TLS: &[Row] = &[
             "",
         )],
         "none",
-        "where the account and the certificates are kept: a folder, or `postgres` for the database of `DATABASE_URL`, which \
-         several nodes can share; `TLS=acme` needs it",
+        "where the gate stores the ACME account and the certificates: a folder, or `postgres` for the database in \
+         `DATABASE_URL`, which several nodes can share; required by `TLS=acme`",
     ),
     row(
         &[entry(
@@ -72,7 +74,7 @@ pub(super) const TLS: &[Row] = &[
             "",
         )],
         "none",
-        "whom the authority writes to about the account",
+        "the address to which the certificate authority writes about the account",
     ),
     row(
         &[
@@ -80,31 +82,32 @@ pub(super) const TLS: &[Row] = &[
                 "ACME_DIRECTORY_URL",
                 Url,
                 Process,
-                Beside("\"https://acme-v02.api.letsencrypt.org/directory\""),
-                "where certificates are ordered; by default from Let's Encrypt",
+                Dependent("\"https://acme-v02.api.letsencrypt.org/directory\""),
+                "the directory URL of the ACME server; by default that of Let's Encrypt",
             ),
             entry(
                 "ACME_CA_FILE",
                 File,
                 Process,
                 Sample("\"/etc/sessiongate/acme-ca.pem\""),
-                "PEM file with who may vouch for that server, in place of the public authorities",
+                "PEM file with the certificate authorities to trust for that server, instead of the public ones",
             ),
         ],
         "Let's Encrypt, public authorities",
-        "the directory of the ACME server, and a PEM file with who may vouch for it, for one of your own",
+        "for an ACME server of your own: its directory URL, and a PEM file with the certificate authorities to trust for \
+         it",
     ),
     row(
         &[entry(
             "ACME_CHALLENGE",
             Choice(&["auto", "http-01", "tls-alpn-01"]),
             Process,
-            Beside("\"auto\""),
+            Dependent("\"auto\""),
             "",
         )],
         "`auto`",
-        "how the authority is shown that a host is ours: `tls-alpn-01` at port 443, `http-01` at port 80, or `auto`, which takes \
-         turns after failures where both are possible",
+        "how the gate proves that it controls a hostname: `tls-alpn-01` on port 443, `http-01` on port 80, or `auto`, \
+         which tries the other one after a failure if both are possible",
     ),
     row(
         &[entry(
@@ -115,7 +118,7 @@ pub(super) const TLS: &[Row] = &[
             "",
         )],
         "`1.2`",
-        "the oldest version of TLS that is spoken: `1.2` or `1.3`",
+        "the oldest TLS version that the gate accepts: `1.2` or `1.3`",
     ),
     row(
         &[
@@ -124,19 +127,19 @@ pub(super) const TLS: &[Row] = &[
                 Choice(&["off", "optional", "required"]),
                 Process,
                 Default("\"off\""),
-                "whether clients prove who they are with a certificate",
+                "whether clients must present a certificate",
             ),
             entry(
                 "TLS_CLIENT_CA_FILE",
                 File,
                 Process,
                 Sample("\"/etc/sessiongate/clients.pem\""),
-                "PEM file with the authorities whose certificates clients may show",
+                "PEM file with the certificate authorities that issue client certificates",
             ),
         ],
         "`off`, none",
-        "whether clients prove who they are with a [certificate](docs/tls.md#certificates-of-clients): `off`, `optional` or \
-         `required`; and who signs those, as a PEM file",
+        "whether clients present a [certificate](docs/tls.md#certificates-of-clients): `off`, `optional` or `required`; \
+         PEM file with the certificate authorities that issue them",
     ),
     row(
         &[entry(
@@ -147,7 +150,7 @@ pub(super) const TLS: &[Row] = &[
             "",
         )],
         "off",
-        "where requests without TLS are sent to the same place with `https://`",
+        "the address on which the gate redirects plain HTTP requests to `https://`",
     ),
     row(
         &[entry(
@@ -158,7 +161,8 @@ pub(super) const TLS: &[Row] = &[
             "",
         )],
         "none",
-        "`Strict-Transport-Security` of every answer over HTTPS, such as `max-age=31536000; includeSubDomains`",
+        "the `Strict-Transport-Security` header of every response over HTTPS, such as `max-age=31536000; \
+         includeSubDomains`",
     ),
     row(
         &[entry(
@@ -169,6 +173,7 @@ pub(super) const TLS: &[Row] = &[
             "",
         )],
         "`false`",
-        "`true` refuses requests that did not come by HTTPS; what listed proxies say of theirs counts",
+        "`true` refuses requests that did not arrive over HTTPS; for requests from `TRUSTED_PROXIES`, \
+         `X-Forwarded-Proto` or `Forwarded` decides",
     ),
 ];

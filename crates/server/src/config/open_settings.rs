@@ -1,26 +1,26 @@
-//! What `serve` would recognise as a session and demand of it, for `sessiongate open`.
+//! What `serve` would recognize as a session and demand of it, for `sessiongate open`.
 
 use session::ClaimDemands;
 
 use super::lookups::SessionLookups;
 use super::raw::{Reader, Variables};
 use super::secrets::SecretErrors;
-use super::sessions::{self, Recognised, SessionFormat};
+use super::sessions::{self, RecognizedCookies, SessionFormat};
 use super::{bearer, identity};
 use crate::jwks;
 
 /// The part of a configuration that says which sessions open.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct OpenSettings {
     /// Which cookies count.
-    pub(crate) recognised: Recognised,
+    pub(crate) recognized: RecognizedCookies,
     /// What is demanded of a session's claims.
     pub(crate) demands: ClaimDemands,
     /// Whose signed tokens count in `Authorization`.
     pub(crate) issuer: Option<jwks::Settings>,
 }
 
-impl Asked {
+impl OpenSettings {
     /// Reads the variables that `serve` reads for this, and no others.
     ///
     /// # Errors
@@ -31,13 +31,13 @@ impl Asked {
         // Its problems are about stores, which nobody asks here.
         let lookups = SessionLookups::read(&mut Reader::new(variables), format, &mut Vec::new());
         let or_opaque = lookups.is_some_and(SessionLookups::make_authjs_opaque);
-        let recognised = Recognised::read(&mut reader, format, or_opaque);
+        let recognized = RecognizedCookies::read(&mut reader, format, or_opaque);
         let subjects = identity::subject_claims(&mut reader, format, &mut Vec::new());
         let demands = sessions::demands(&mut reader, subjects.session);
         let issuer = bearer::issuer(&mut reader, subjects.bearer, &mut Vec::new());
         match reader.problems.is_empty() {
             true => Ok(Self {
-                recognised,
+                recognized,
                 demands,
                 issuer,
             }),
@@ -50,6 +50,6 @@ impl Asked {
 
     /// Whether something can open without the secret of an app.
     pub(crate) fn needs_no_secret(&self) -> bool {
-        self.issuer.is_some() || self.recognised.format == SessionFormat::AuthJsDatabase
+        self.issuer.is_some() || self.recognized.format == SessionFormat::AuthJsDatabase
     }
 }

@@ -2,18 +2,18 @@
 
 use session::{ClaimDemands, Secret, UnixTime};
 
-use crate::config::Recognised;
+use crate::config::RecognizedCookies;
 use crate::jwks;
 
 /// A header, and how it is to be read.
 #[derive(Debug)]
-pub(crate) struct Question<'q> {
+pub(crate) struct Inspection<'q> {
     /// The value of the `Cookie` header.
     pub(crate) cookie_header: &'q [u8],
     /// The value of the `Authorization` header.
     pub(crate) authorization: Option<&'q [u8]>,
     /// Which cookies count.
-    pub(crate) recognised: Recognised,
+    pub(crate) recognized: RecognizedCookies,
     /// The secrets of Auth.js and NextAuth, the current one first.
     pub(crate) authjs_secrets: &'q [Secret],
     /// The secrets of Better Auth, the current one first.

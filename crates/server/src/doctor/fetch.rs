@@ -26,23 +26,23 @@ use crate::driven::driven;
 use crate::tls::{self, Authorities, Proof, Terms, TlsFileError};
 
 /// What asks.
-pub(super) struct Visitor {
+pub(super) struct Fetcher {
     verified: Arc<ClientConfig>,
     unverified: Arc<ClientConfig>,
 }
 
 /// Whether the server has to prove who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(super) enum Verification {
     /// It has to.
-    Proven,
+    Required,
     /// Anybody may answer; nothing secret is sent.
-    Anybody,
+    Skipped,
 }
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct FetchedPage {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     /// As much of the body as is looked at; empty when it is longer or broke off.
@@ -54,7 +54,7 @@ pub(super) struct Answer {
 
 /// Why nothing came back.
 #[derive(Debug, Error)]
-pub(super) enum VisitError {
+pub(super) enum FetchError {
     /// The server's certificate does not prove who it is.
     #[error("{0}")]
     Certificate(String),
@@ -72,7 +72,7 @@ pub(super) enum VisitError {
     TimedOut,
 }
 
-impl Visitor {
+impl Fetcher {
     /// One that trusts these authorities.
     ///
     /// # Errors
@@ -98,27 +98,27 @@ impl Visitor {
     pub(super) async fn get(
         &self,
         site: &Site,
-        trust: Trust,
+        trust: Verification,
         cookies: Option<&HeaderValue>,
-    ) -> Result<Answer, VisitError> {
+    ) -> Result<FetchedPage, FetchError> {
         timeout(LIMIT, self.exchange(site, trust, cookies))
             .await
-            .unwrap_or(Err(VisitError::TimedOut))
+            .unwrap_or(Err(FetchError::TimedOut))
     }
 
     async fn exchange(
         &self,
         site: &Site,
-        trust: Trust,
+        trust: Verification,
         cookies: Option<&HeaderValue>,
-    ) -> Result<Answer, VisitError> {
+    ) -> Result<FetchedPage, FetchError> {
         let stream = TcpStream::connect((site.host.as_str(), site.port)).await?;
         if !site.is_https {
             return get(stream, site, cookies).await;
         }
         let config = match trust {
-            Trust::Proven => &self.verified,
-            Trust::Anybody => &self.unverified,
+            Verification::Required => &self.verified,
+            Verification::Skipped => &self.unverified,
         };
         let name = ServerName::try_from(site.host.clone()).map_err(io::Error::other)?;
         let connector = TlsConnector::from(Arc::clone(config));
@@ -134,7 +134,7 @@ async fn get(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     site: &Site,
     cookies: Option<&HeaderValue>,
-) -> Result<Answer, VisitError> {
+) -> Result<FetchedPage, FetchError> {
     let mut request = Request::get(&site.target)
         .header(HOST, site.authority())
         .header(ACCEPT, "text/html, application/json;q=0.9, */*;q=0.8")
@@ -151,7 +151,7 @@ async fn get(
         let received = clock::now();
         let (head, body) = response.into_parts();
         let body = Limited::new(body, LONGEST_BODY).collect().await;
-        Ok(Answer {
+        Ok(FetchedPage {
             status: head.status,
             headers: head.headers,
             body: body.map(|body| body.to_bytes()).unwrap_or_default(),
@@ -163,15 +163,15 @@ async fn get(
 }
 
 /// A certificate that proves nothing is told apart from a connection that failed.
-fn of_handshake(error: io::Error) -> VisitError {
+fn of_handshake(error: io::Error) -> FetchError {
     let wrapped = error.get_ref().and_then(|wrapped| wrapped.downcast_ref());
     match wrapped {
         Some(flaw @ rustls::Error::InvalidCertificate(_)) => {
             let advice = tls::advice(&error as &(dyn Error + 'static));
             let advice = advice.map(|advice| format!(" ({advice})"));
-            VisitError::Certificate(format!("{flaw}{}", advice.unwrap_or_default()))
+            FetchError::Certificate(format!("{flaw}{}", advice.unwrap_or_default()))
         }
-        Some(_) | None => VisitError::Io(error),
+        Some(_) | None => FetchError::Io(error),
     }
 }
 

@@ -10,7 +10,7 @@ use super::term::Term;
 
 /// What came out.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum Outcome {
     /// A session, whole and valid.
     Session {
         /// Where it was, if not in `Authorization`.
@@ -36,12 +36,12 @@ pub(crate) enum Answer {
         ignores_cache: bool,
     },
     /// No session.
-    Refused(Refusal),
+    Refused(RefusedSession),
 }
 
 /// Why there is no session.
 #[derive(Debug, Serialize)]
-pub(crate) struct Refusal {
+pub(crate) struct RefusedSession {
     /// The code that the audit log would show.
     pub(crate) reason: &'static str,
     /// The same in words.
@@ -63,9 +63,9 @@ pub(crate) struct Refusal {
     pub(crate) is_verified: bool,
 }
 
-/// Why a question cannot be answered.
+/// Why a header cannot be inspected.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum QuestionError {
+pub(crate) enum InspectionError {
     /// The secrets or cookies do not go together.
     #[error(transparent)]
     KeyRing(#[from] KeyRingError),

@@ -29,9 +29,9 @@ use crate::ended::{Ended, Sent, is_our_limit};
 use crate::interim;
 use crate::link::Link;
 use crate::owner::Owner;
-use crate::patience::Patience;
 use crate::socket::Stream;
 use crate::transfer::{Sink, Source, Transfer};
+use crate::wait_timer::Patience;
 
 /// A client's connection.
 pub(crate) struct Client {

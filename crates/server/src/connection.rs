@@ -15,9 +15,9 @@ use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
 use crate::outbox::{self, PendingSend};
-use crate::patience::Patience;
 use crate::socket::Stream;
 use crate::tls::socket::Sealed;
+use crate::wait_timer::Patience;
 
 /// A connection to a client or to the upstream.
 ///

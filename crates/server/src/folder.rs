@@ -40,7 +40,7 @@ use self::name::Name;
 use self::site::{Found, Site, Sought};
 use crate::config::FolderSettings;
 use crate::downstream::Downstream;
-use crate::front::asker::opens_page;
+use crate::inbound::asker::opens_page;
 
 /// A folder, as one runtime sees it.
 #[derive(Debug)]

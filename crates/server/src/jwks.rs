@@ -26,7 +26,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::source::{JwksError, JwksUrl, Source, TIMEOUT, read_file};
+pub(crate) use self::source::{JwksError, JwksUrl, KeySource, TIMEOUT, read_file};
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::vital;
@@ -49,7 +49,7 @@ pub(crate) struct KeySettings {
     /// A secret that he shares with us.
     pub(crate) secret: Option<Secret>,
     /// Where he publishes keys.
-    pub(crate) source: Option<Source>,
+    pub(crate) source: Option<KeySource>,
     /// The keys that are known already.
     pub(crate) known: JwtKeys,
 }
@@ -116,7 +116,7 @@ impl Keychain {
         let (questions, inbox) = mpsc::unbounded_channel();
         let keychain = Arc::new(Self {
             current: ArcSwap::from_pointee(known),
-            is_known: AtomicBool::new(!matches!(source, Some(Source::Url(_)))),
+            is_known: AtomicBool::new(!matches!(source, Some(KeySource::Url(_)))),
             is_failing: AtomicBool::new(false),
             asked: Mutex::default(),
             questions,
@@ -242,7 +242,7 @@ impl fmt::Debug for Keychain {
 struct Renewal {
     keychain: Arc<Keychain>,
     secret: Option<Secret>,
-    source: Source,
+    source: KeySource,
     metrics: Arc<Metrics>,
     trial: Trial,
 }

@@ -1,5 +1,6 @@
 //! What we listen on: TCP, or for hosts on the same machine a Unix socket; each runtime its share of it.
 
+mod address;
 mod balance;
 
 use std::fs::{self, Permissions};
@@ -17,8 +18,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::time::timeout;
 
+pub(crate) use self::address::Address;
 use self::balance::Place;
-use crate::socket::{Address, Stream, keep_alive};
+use crate::socket::{Stream, keep_alive};
 
 /// What is listened on, and where.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::front::{Front, record};
+use crate::inbound::{Front, record};
 use crate::leases::{self, Over};
 use crate::listener::{Listener, Share};
 use crate::pulse::Pulse;
@@ -204,8 +204,9 @@ mod tests {
 
     use super::*;
     use crate::listener;
+    use crate::listener::Address;
     use crate::pulse::pulses;
-    use crate::socket::{Address, Stream};
+    use crate::socket::Stream;
     use crate::vital::Failure;
 
     /// A front that panics outside of any connection's task.

@@ -1,12 +1,10 @@
-//! Addresses and connections: TCP, with TLS or without, or for hosts on the same machine a Unix socket.
+//! A connection: TCP, with TLS or without, or for calling proxies on the same machine a Unix socket.
 
-use std::fmt;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::net::TcpStream as StdTcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -19,24 +17,6 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::limits::Held;
 use crate::tls::socket::{Sealed, TlsSocket};
-
-/// Where a listener is, or is to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Address {
-    /// A TCP port.
-    Tcp(SocketAddr),
-    /// A file, with the permissions that it gets: whoever may write to it may connect.
-    Unix { path: PathBuf, mode: u32 },
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix { path, .. } => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
 
 /// Lets the kernel notice a peer that vanished without a word, which matters for connections that may be silent for
 /// hours, such as WebSockets.

@@ -44,7 +44,7 @@ pub(crate) use self::streamed_exchange::StreamedExchange;
 pub(crate) use self::websocket::{Upgraded, accept as websocket_accept};
 use crate::aside::aside;
 use crate::config::UpstreamSettings;
-use crate::front::record::Record;
+use crate::inbound::record::Record;
 
 /// One service, as one runtime sees it: its servers, and the connections to them.
 #[derive(Debug)]

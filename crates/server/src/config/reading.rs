@@ -20,8 +20,8 @@ use super::rules::{self, Handling, Rules, ServiceSettings, Services, Timeouts, U
 use super::sign_in::{self, Around, Opened, SignIn};
 use super::stack::Stack;
 use super::{AdminSettings, CONFIG_FILE, admin, listen, own_addresses, revocations, upstream};
+use crate::listener::Address;
 use crate::logging::LogFormat;
-use crate::socket::Address;
 use ::stores::{RedisSettings, RevocationPlace, RevocationSettings};
 
 /// A configuration that is being read.

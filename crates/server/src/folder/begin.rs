@@ -7,8 +7,8 @@ use super::answer::Answer;
 use super::body::Body;
 use crate::client::date;
 use crate::downstream::Downstream;
-use crate::front::arrival::X_REQUEST_ID;
-use crate::front::record::Record;
+use crate::inbound::arrival::X_REQUEST_ID;
+use crate::inbound::record::Record;
 
 impl Answer {
     /// Begins it, and gives the body that is to follow, if there is one.

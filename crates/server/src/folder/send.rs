@@ -9,7 +9,7 @@ use super::body::{Body, became_shorter};
 use super::error::FolderError;
 use crate::client::Client;
 use crate::ended::{Ended, Sent};
-use crate::front::record::Record;
+use crate::inbound::record::Record;
 
 impl Answer {
     /// Sends it, a piece at a time, and says what became of it. `record` is told how it goes on.

@@ -11,10 +11,10 @@ use listenfd::ListenFd;
 
 use super::channel::{self, Message, Origin};
 use crate::config::Variables;
+use crate::listener::Address;
 use crate::listener::{Outlives, StdSocket};
 use crate::live::{HandedTickets, ListenerTickets};
 use crate::output;
-use crate::socket::Address;
 
 /// What a process has got from whoever started it.
 #[derive(Debug, Default)]

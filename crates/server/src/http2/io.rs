@@ -13,8 +13,8 @@ use tokio::time::{Sleep, sleep};
 
 use super::flood::Window;
 use super::resets::Resets;
-use crate::patience::Patience;
 use crate::socket::Stream;
+use crate::wait_timer::Patience;
 
 /// What is noticed of a client while its bytes pass.
 #[derive(Default)]

@@ -23,12 +23,12 @@ use crate::client::{LONGEST_LINGER, LONGEST_PAUSE, date};
 use crate::config::ClientSettings;
 use crate::downstream::Downstream;
 use crate::ended::{Ended, Sent, is_our_limit};
-use crate::front::asker::is_grpc;
-use crate::front::proxy::Proxy;
+use crate::inbound::asker::is_grpc;
+use crate::inbound::proxy::Proxy;
 use crate::link::Link;
 use crate::owner::Owner;
-use crate::patience::Patience;
 use crate::streamed::{BodyFrame, Streamed};
+use crate::wait_timer::Patience;
 
 /// A stream on which a request has come.
 pub(super) struct Http2Stream {

@@ -17,7 +17,7 @@ use super::server::Server;
 use crate::client::Client;
 use crate::connection::{Allowance, invalid};
 use crate::ended::{Ended, Sent, is_our_limit};
-use crate::front::record::Record;
+use crate::inbound::record::Record;
 use crate::link::Link;
 use crate::transfer::{Broken, Sink, Source, Transfer};
 

@@ -12,7 +12,7 @@ use super::server::Server;
 use super::websocket::Upgraded;
 use crate::downstream::Downstream;
 use crate::ended::Sent;
-use crate::front::record::Record;
+use crate::inbound::record::Record;
 use crate::link::Link;
 
 /// A client's side of exchanges, whose requests can be forwarded.

@@ -16,7 +16,7 @@ use super::websocket::Upgraded;
 use crate::aside::aside;
 use crate::client::Client;
 use crate::ended::Sent;
-use crate::front::record::Record;
+use crate::inbound::record::Record;
 use crate::link::Link;
 
 /// A request of a client that speaks HTTP/1.1, and what of it is still under way.

@@ -19,8 +19,8 @@ use super::channels::Turn;
 use super::websocket::{self, OverStream};
 use crate::connection::invalid;
 use crate::http2::messages::{Incoming, LeftToSend, Outgoing, broken, fields_of, keep_from_tables};
-use crate::patience::Patience;
 use crate::streamed::{BodyFrame, Origin};
+use crate::wait_timer::Patience;
 
 /// What a server is asked for.
 pub(super) struct Asked<'a, 'r> {

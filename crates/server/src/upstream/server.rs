@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::channels::Channels;
 use super::member::Member;
 use crate::config::{ServerAddress, UpstreamSettings};
-use crate::front::record::Record;
+use crate::inbound::record::Record;
 use crate::link::Link;
 
 /// The connections of one runtime to one server.

@@ -19,7 +19,7 @@ use super::streaming::{Failed, Streaming};
 use super::websocket::Upgraded;
 use crate::connection::Allowance;
 use crate::ended::{Ended, Sent, is_our_limit};
-use crate::front::record::Record;
+use crate::inbound::record::Record;
 use crate::link::Link;
 use crate::streamed::{BodyFrame, Origin, Streamed};
 use crate::transfer::Broken;

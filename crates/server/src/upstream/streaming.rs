@@ -10,7 +10,7 @@ use http1::{ResponseHead, is_interim};
 use tokio::time::{Sleep, sleep};
 
 use super::exchange::LONGEST_HOLD;
-use crate::front::record::Record;
+use crate::inbound::record::Record;
 use crate::streamed::{BodyFrame, Origin, Streamed};
 use crate::transfer::Broken;
 

@@ -96,7 +96,7 @@ impl Redirect {
         let host = request.headers().get(HOST).cloned();
         record.asks(request.method().clone(), host, Some(request.uri().clone()));
         let asker = Asker::of(request.method(), request.headers());
-        let response = match target::settle(&mut request) {
+        let response = match target::normalize_target(&mut request) {
             Ok(Target::Path | Target::Server) => match acme::proof(&live, &request) {
                 Some(proof) => {
                     record.decided(Decision::Proved);

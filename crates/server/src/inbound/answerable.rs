@@ -3,8 +3,8 @@
 use crate::client::Client;
 use crate::ended::{Ended, Sent};
 use crate::folder::{Answer, FolderError};
-use crate::front::record::Record;
-use crate::front::tunnel;
+use crate::inbound::record::Record;
+use crate::inbound::tunnel;
 use crate::leases::Lease;
 use crate::upstream::{Forwards, Upgraded};
 

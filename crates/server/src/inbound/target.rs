@@ -56,7 +56,7 @@ impl Malformed {
 /// # Errors
 ///
 /// [`Malformed`] says why it cannot be passed on.
-pub(crate) fn settle<B>(request: &mut Request<B>) -> Result<Target, Malformed> {
+pub(crate) fn normalize_target<B>(request: &mut Request<B>) -> Result<Target, Malformed> {
     if *request.method() == Method::CONNECT || *request.method() == Method::TRACE {
         return Err(Malformed::Method);
     }
@@ -216,7 +216,7 @@ mod tests {
             request = request.header(HOST, *host);
         }
         let mut request = request.body(()).unwrap();
-        let target = settle(&mut request)?;
+        let target = normalize_target(&mut request)?;
         let host = request.headers()[HOST].to_str().unwrap().to_owned();
         Ok((target, request.uri().to_string(), host))
     }

@@ -36,7 +36,7 @@ pub(crate) enum WayIn {
 
 /// What has to be known of a request to send its browser away and back.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked<'r> {
+pub(crate) struct BrowserRequest<'r> {
     /// The host that the browser asked for, as far as the proxies in front are believed.
     pub(crate) host: Option<&'r str>,
     /// Whether the browser used `https`.
@@ -52,7 +52,7 @@ impl WayIn {
         sign_in: Option<&SignIn>,
         answer: Answer,
         asker: Asker,
-        asked: &Asked<'_>,
+        asked: &BrowserRequest<'_>,
     ) -> Self {
         let can_sign_in = matches!(answer, Answer::Forbid | Answer::SignIn);
         let can_be_sent = can_sign_in && asker == Asker::Browser;
@@ -79,7 +79,7 @@ impl WayIn {
     }
 }
 
-impl<'r> Asked<'r> {
+impl<'r> BrowserRequest<'r> {
     /// A request of a client that talks to us, perhaps through a proxy whose word counts.
     pub(crate) fn of<B>(
         request: &'r Request<B>,

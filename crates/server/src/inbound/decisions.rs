@@ -43,7 +43,7 @@ use super::asker::Asker;
 use super::cors::Cors;
 use super::record::{Decision, Record};
 use super::secured::given_up;
-use super::way_in::{Asked, WayIn, asks_for_https};
+use super::way_in::{BrowserRequest, WayIn, asks_for_https};
 use super::{Front, Sparingly, arrival, limited};
 use crate::audit::Audit;
 use crate::client::Client;
@@ -345,7 +345,7 @@ impl Decisions {
                 let origin = live.trusted_hosts.origin(record.arrival.peer, headers);
                 let is_https = asks_for_https(headers, &origin);
                 let path = original.path.as_ref();
-                let asked = Asked {
+                let asked = BrowserRequest {
                     host: Some(original.host.as_str()),
                     is_https,
                     path_and_query: path.map_or("/", PathAndQuery::as_str),
@@ -399,7 +399,7 @@ fn refuse(
     refused: &Refused<'_>,
     handling: &Handling,
     asker: Asker,
-    asked: &Asked<'_>,
+    asked: &BrowserRequest<'_>,
     refusals: Refusals,
     record: &mut Record<'_>,
 ) -> Response<Bytes> {

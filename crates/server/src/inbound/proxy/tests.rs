@@ -16,9 +16,9 @@ use tokio::runtime::LocalOptions;
 use super::*;
 use crate::clock;
 use crate::config::{Config, Variables};
+use crate::listener::Address;
 use crate::listener::{self, Listener};
 use crate::live::Live;
-use crate::socket::Address;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123";
 

@@ -482,7 +482,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
-    use crate::front::arrival;
+    use crate::inbound::arrival;
 
     #[test]
     fn a_panic_leaves_its_line_too() {

@@ -24,7 +24,7 @@ use super::onward::{self, Added};
 use super::passed::is_stream;
 use super::record::{Decision, Record};
 use super::target::{self, Target};
-use super::way_in::{Asked, WayIn};
+use super::way_in::{BrowserRequest, WayIn};
 use super::{HTTPS_REQUIRED, Sparingly, acme, files, limited, streaming, tunnel};
 use crate::aside::aside;
 use crate::audit::Audit;
@@ -178,7 +178,7 @@ impl Proxy {
         let place = InFlight::enter(self.metrics.in_flight(), live.limits.in_flight);
         let mut deadline = Deadline::after(client.total_time());
         let ours = |response| (live.handling(None), Outcome::Answered(response));
-        let (handling, outcome) = match target::settle(request) {
+        let (handling, outcome) = match target::normalize_target(request) {
             Ok(_) if place.is_none() => {
                 record.decided(Decision::Rejected("overloaded"));
                 let (status, id) = (StatusCode::SERVICE_UNAVAILABLE, record.request_id());
@@ -555,7 +555,7 @@ fn refuse<'l, E>(
     record.lacks(lacking);
     let (asker, answer) = (asker(request), refused.refusal.answer());
     let proxies = &live.trusted_proxies;
-    let asked = Asked::of(request, &record.arrival, proxies, record.now);
+    let asked = BrowserRequest::of(request, &record.arrival, proxies, record.now);
     let way_in = WayIn::of(handling.sign_in.as_ref(), answer, asker, &asked);
     record.redirect_loop = way_in.is_loop();
     let mut answer = answer::refusal(answer, asker, way_in, record.request_id());

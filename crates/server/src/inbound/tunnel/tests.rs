@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::audit::Audit;
 use crate::connection::Allowance;
-use crate::front::arrival;
+use crate::inbound::arrival;
 use crate::leases;
 use crate::link::Link;
 use crate::metrics::Metrics;

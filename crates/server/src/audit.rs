@@ -17,8 +17,8 @@ use crate::clock::{self, timestamp};
 use crate::config::LogFormat;
 use crate::metrics::Metrics;
 use crate::output::{Buffer, Loss, Output};
-use crate::refusals::{Refusals, Remembered};
-use crate::revocations::Change;
+use crate::refusals::{RecentRefusals, Remembered};
+use crate::revocations::RevocationChange;
 
 /// One decision. Neither the token, nor a cookie, nor a secret, nor the query has a place here.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ pub(crate) struct Audit {
     /// `None` for no lines at all.
     format: Option<LogFormat>,
     /// Those of all runtimes.
-    refusals: Arc<Refusals>,
+    refusals: Arc<RecentRefusals>,
     terms: AuditTerms,
 }
 
@@ -131,7 +131,7 @@ impl Audit {
     }
 
     /// Writes a line about a revocation.
-    pub(crate) fn revoked(&self, change: &Change) {
+    pub(crate) fn revoked(&self, change: &RevocationChange) {
         if let Some(format) = self.format {
             let now = clock::now();
             self.buffer.add(|text| change.write(text, now, format));
@@ -170,7 +170,7 @@ pub(crate) fn start(
     runtimes: usize,
     format: Option<LogFormat>,
     metrics: &Metrics,
-    refusals: &Arc<Refusals>,
+    refusals: &Arc<RecentRefusals>,
     terms: &AuditTerms,
 ) -> io::Result<(Output, Vec<Audit>)> {
     let mut audits: Vec<Audit> = (0..=runtimes)

@@ -24,14 +24,14 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::clock;
 use crate::config::ClientSettings;
-use crate::connection::{Allowance, Connection};
+use crate::connection::{Connection, TimeBudget};
 use crate::ended::{Ended, Sent, is_our_limit};
 use crate::interim;
 use crate::link::Link;
 use crate::owner::Owner;
 use crate::socket::Stream;
-use crate::transfer::{Sink, Source, Transfer};
-use crate::wait_timer::Patience;
+use crate::transfer::{BodySink, BodySource, Transfer};
+use crate::wait_timer::WaitTimer;
 
 /// A client's connection.
 pub(crate) struct Client {
@@ -52,25 +52,25 @@ pub(crate) struct Client {
     /// Whether the client has shut down its sending side.
     has_finished: bool,
     /// How long we have waited since for somebody who may have left.
-    leaving: Patience,
+    leaving: WaitTimer,
     /// The connection to a service that is its owner's alone.
     own: Option<Box<Own>>,
     /// How long a request is waited for at hand; for the rest of its time it rests.
     at_hand: Duration,
     /// Whether it does.
-    rests: bool,
+    parks: bool,
 }
 
 /// A connection to the server of this identity that is its owner's alone.
 type Own = (Rc<()>, Owner, Box<Link>);
 
 /// What is left of a client whose connection rests.
-pub(crate) struct Rested {
+pub(crate) struct ParkedClient {
     stream: Box<Stream>,
     own: Option<Box<Own>>,
 }
 
-impl Rested {
+impl ParkedClient {
     /// Waits until something comes. False when the client has hung up.
     pub(crate) async fn readable(&self) -> bool {
         // Polled by hand, which takes the place of the last wait for it: that holds on to the memory of a task that has ended.
@@ -78,7 +78,7 @@ impl Rested {
     }
 }
 
-impl From<Stream> for Rested {
+impl From<Stream> for ParkedClient {
     /// A connection that has carried nothing yet.
     fn from(stream: Stream) -> Self {
         Self {
@@ -103,17 +103,21 @@ enum More {
 impl Client {
     /// `stop` asks for an end after the request in flight.
     pub(crate) fn new(stream: Stream, limits: ClientSettings, stop: CancellationToken) -> Self {
-        let client = Self::go_on(stream.into(), limits, stop);
+        let client = Self::resume(stream.into(), limits, stop);
         Self {
             at_hand: limits.idle,
             ..client
         }
     }
 
-    /// The same, which may [rest](Self::into_rested), and may have done so.
-    pub(crate) fn go_on(rested: Rested, limits: ClientSettings, stop: CancellationToken) -> Self {
-        let Rested { stream, own } = rested;
-        let connection = Connection::new(stream, Allowance::at_once(limits.idle), limits.body);
+    /// The same, which may [rest](Self::into_parked), and may have done so.
+    pub(crate) fn resume(
+        parked: ParkedClient,
+        limits: ClientSettings,
+        stop: CancellationToken,
+    ) -> Self {
+        let ParkedClient { stream, own } = parked;
+        let connection = Connection::new(stream, TimeBudget::per_wait(limits.idle), limits.body);
         Self {
             connection: connection.taking_at_least(limits.download_rate),
             http: ServerConnection::new(limits.head),
@@ -125,27 +129,27 @@ impl Client {
             answer_at: 0,
             resets: false,
             has_finished: false,
-            leaving: Patience::default(),
+            leaving: WaitTimer::default(),
             own,
-            at_hand: limits.idle.min(BEFORE_REST),
-            rests: false,
+            at_hand: limits.idle.min(BEFORE_PARKING),
+            parks: false,
         }
     }
 
     /// What is left of it when [`next`](Self::next) has ended because no request comes for a while, and how long one may still
     /// be waited for.
-    pub(crate) fn into_rested(self) -> Option<(Rested, Duration)> {
+    pub(crate) fn into_parked(self) -> Option<(ParkedClient, Duration)> {
         let Self {
             connection,
             own,
             limits,
             at_hand,
-            rests,
+            parks,
             ..
         } = self;
-        let stream = connection.into_resting();
+        let stream = connection.into_parked();
         let left = limits.idle.saturating_sub(at_hand);
-        rests.then_some((Rested { stream, own }, left))
+        parks.then_some((ParkedClient { stream, own }, left))
     }
 
     /// The connection as it was before the preface of HTTP/2 was taken from it, which was all that was taken.
@@ -155,7 +159,7 @@ impl Client {
     }
 
     /// The next request. None when there is none: it was the last one, the client hung up or keeps us waiting, or we are to
-    /// stop; or none for a while, and the client may [rest](Self::into_rested).
+    /// stop; or none for a while, and the client may [rest](Self::into_parked).
     ///
     /// # Errors
     ///
@@ -165,8 +169,9 @@ impl Client {
             self.hang_up().await;
             return None;
         }
-        self.connection.rest();
-        self.connection.allow(Allowance::at_once(self.at_hand));
+        self.connection.release_memory();
+        self.connection
+            .set_read_budget(TimeBudget::per_wait(self.at_hand));
         let mut is_inside = false;
         loop {
             let read = self.http.next_request(&mut self.connection.input);
@@ -177,9 +182,9 @@ impl Client {
             }
             if !is_inside && !self.connection.input.is_empty() {
                 is_inside = true;
-                self.connection.allow(Allowance {
-                    in_all: self.limits.header,
-                    at_once: self.limits.header,
+                self.connection.set_read_budget(TimeBudget {
+                    total: self.limits.header,
+                    per_wait: self.limits.header,
                     rate: None,
                 });
             }
@@ -189,10 +194,11 @@ impl Client {
                 More::Late if self.at_hand < self.limits.idle && self.stop.is_cancelled() => {
                     // It ends soon, as below.
                     self.at_hand = self.limits.idle;
-                    self.connection.allow(Allowance::at_once(self.at_hand));
+                    self.connection
+                        .set_read_budget(TimeBudget::per_wait(self.at_hand));
                 }
                 More::Late => {
-                    self.rests = self.at_hand < self.limits.idle;
+                    self.parks = self.at_hand < self.limits.idle;
                     return None;
                 }
                 More::Nothing => return None,
@@ -265,7 +271,7 @@ impl Client {
 
     /// The same, for somebody who takes it piece by piece.
     pub(crate) fn begin_body(&mut self) {
-        self.connection.allow(self.for_body());
+        self.connection.set_read_budget(self.for_body());
         self.http.forward_body();
     }
 
@@ -314,16 +320,16 @@ impl Client {
     }
 
     /// The body of the current request.
-    pub(crate) fn source(&mut self) -> Source<'_> {
-        Source {
+    pub(crate) fn source(&mut self) -> BodySource<'_> {
+        BodySource {
             connection: &mut self.connection,
             body: self.http.body(),
         }
     }
 
     /// The body of the answer.
-    pub(crate) fn sink(&mut self) -> Sink<'_> {
-        Sink {
+    pub(crate) fn sink(&mut self) -> BodySink<'_> {
+        BodySink {
             connection: &mut self.connection,
             body: self.http.answer(),
         }
@@ -494,7 +500,7 @@ impl Client {
                 Ok(Piece::End) => return true,
                 Ok(Piece::Unknown) => {
                     if discarded == 0 {
-                        self.connection.allow(self.for_body());
+                        self.connection.set_read_budget(self.for_body());
                     }
                     let read = poll_fn(|context| self.connection.poll_fill(context)).await;
                     if let Ok(0) | Err(_) = read {
@@ -543,10 +549,10 @@ impl Client {
     }
 
     /// A client that drips its body byte by byte holds a connection to the upstream for nothing.
-    fn for_body(&self) -> Allowance {
-        Allowance {
-            in_all: self.limits.body,
-            at_once: self.limits.body,
+    fn for_body(&self) -> TimeBudget {
+        TimeBudget {
+            total: self.limits.body,
+            per_wait: self.limits.body,
             rate: self.limits.upload_rate,
         }
     }
@@ -587,7 +593,7 @@ pub(crate) const LONGEST_LINGER: Duration = Duration::from_secs(30);
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long a request is waited for at hand. A page and what belongs to it come within that.
-const BEFORE_REST: Duration = Duration::from_secs(1);
+const BEFORE_PARKING: Duration = Duration::from_secs(1);
 
 /// How long an open connection may still bring a request after we are asked to stop. Whoever uses it more often than that hears
 /// with an answer that it ends; what comes at the very moment in which a quiet one is closed is lost, as with every server.

@@ -13,13 +13,13 @@ mod lasting;
 mod limited;
 mod notices;
 mod onward;
+mod parked;
 mod passed;
 mod proxied;
 pub(crate) mod proxy;
 mod proxy_header;
 pub(crate) mod record;
 pub(crate) mod redirect;
-mod resting;
 pub(crate) mod secured;
 mod streaming;
 pub(crate) mod target;
@@ -47,7 +47,7 @@ use crate::mode::Mode;
 use crate::socket::Stream;
 
 /// Serves the connections of a listener.
-pub(crate) trait Front: 'static {
+pub(crate) trait ConnectionHandler: 'static {
     /// Takes a connection that has come, counted if connections are limited. `None` when there are too many.
     fn admit(&self, stream: Stream, peer: IpAddr) -> Option<Stream>;
 
@@ -71,7 +71,7 @@ fn admitted(
     metrics: &Metrics,
 ) -> Option<Stream> {
     match connections.admit(peer, is_proxy, &live.limits) {
-        Ok(held) => Some(stream.held(held)),
+        Ok(held) => Some(stream.with_limit_guard(held)),
         Err(full) => {
             let setting = full.setting();
             metrics.connection_refused(setting);
@@ -132,11 +132,11 @@ pub(crate) fn status_of(violation: Violation) -> StatusCode {
 
 /// Lets a warning be said once a second, for what may go wrong with every request. Each is in the audit log anyway.
 #[derive(Debug, Default)]
-pub(crate) struct Sparingly(Cell<u64>);
+pub(crate) struct WarningLimiter(Cell<u64>);
 
-impl Sparingly {
+impl WarningLimiter {
     /// Whether the warning may be said now.
-    pub(crate) fn may(&self, now: UnixTime) -> bool {
+    pub(crate) fn allows(&self, now: UnixTime) -> bool {
         self.0.replace(now.secs()) != now.secs()
     }
 }

@@ -18,7 +18,7 @@ use stores::{Asked, Observer, Outcome};
 pub(crate) struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
-    decisions: [OnceLock<Decisions>; Mode::COUNT],
+    decisions: [OnceLock<DecisionMeters>; Mode::COUNT],
     upstream_ok: Counter,
     users_in_memory: Counter,
     sessions_in_memory: Counter,
@@ -30,7 +30,7 @@ pub(crate) struct Metrics {
 }
 
 /// The meters of one front's decisions.
-struct Decisions {
+struct DecisionMeters {
     allowed_by_session: Counter,
     allowed_in: Histogram,
     denied_in: Histogram,
@@ -89,7 +89,7 @@ impl Metrics {
         took: Duration,
     ) {
         let meters = self.decisions[mode as usize]
-            .get_or_init(|| self.register(|| Decisions::register(mode)));
+            .get_or_init(|| self.register(|| DecisionMeters::register(mode)));
         if outcome == "allow" {
             &meters.allowed_in
         } else {
@@ -289,7 +289,7 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-impl Decisions {
+impl DecisionMeters {
     fn register(mode: Mode) -> Self {
         let duration = |outcome| {
             let labels = labels(&[("mode", mode.as_str()), ("outcome", outcome)]);
@@ -342,7 +342,7 @@ fn describe() {
     metrics::describe_gauge!("sessiongate_revocations", "Revocations that are known.");
     metrics::describe_counter!(
         "sessiongate_decisions_total",
-        "Decisions by front, outcome and reason."
+        "Decisions by mode, outcome and reason."
     );
     metrics::describe_histogram!(
         "sessiongate_decision_duration_seconds",

@@ -20,8 +20,8 @@ use crate::admin::{self, Admin};
 use crate::audit::{self, Audit, AuditTerms};
 use crate::config::{Config, ConfigSource, LogFormat};
 use crate::handover::{Inherited, Succession};
-use crate::inbound::Sparingly;
-use crate::inbound::decisions::Decisions;
+use crate::inbound::WarningLimiter;
+use crate::inbound::decisions::DecisionServer;
 use crate::inbound::proxy::Proxy;
 use crate::inbound::redirect::Redirect;
 use crate::inbound::secured::Secured;
@@ -32,8 +32,8 @@ use crate::live::{HandedTickets, Reload, Shared, Surroundings, View};
 use crate::metrics::Metrics;
 use crate::output::Output;
 use crate::pulse::{Pulse, pulses};
-use crate::refusals::Refusals;
-use crate::runtime::{self, Fronts, Tasks};
+use crate::refusals::RecentRefusals;
+use crate::runtime::{self, Handlers, Tasks};
 use crate::signals::{Signals, Stop};
 use crate::systemd;
 use crate::vital::{self, Endings};
@@ -190,7 +190,7 @@ impl Built {
         } = self;
         let live = reload.live();
         let reloads = reload.start(stop.begun.clone());
-        let refusals: Arc<Refusals> = Arc::default();
+        let refusals: Arc<RecentRefusals> = Arc::default();
         let admin = Admin {
             live: Arc::clone(&live),
             metrics: Arc::clone(&metrics),
@@ -291,8 +291,8 @@ fn start_workers(
             metrics: Arc::clone(metrics),
         };
         let name = format!("worker-{index}");
-        let fronts = move |tasks: &Tasks| worker.fronts(tasks);
-        runtime::start(name, stop.clone(), fixed.drain, pulse, fronts)?;
+        let handlers = move |tasks: &Tasks| worker.handlers(tasks);
+        runtime::start(name, stop.clone(), fixed.drain, pulse, handlers)?;
     }
     Ok(())
 }
@@ -346,15 +346,15 @@ impl WorkerShare {
 
 impl Worker {
     /// What it serves, made on its thread.
-    fn fronts(self, tasks: &Tasks) -> Fronts<Secured, Redirect, Decisions> {
+    fn handlers(self, tasks: &Tasks) -> Handlers<Secured, Redirect, DecisionServer> {
         let Self { live, .. } = self;
         let decisions = self.decisions.into_iter().map(|share| {
-            let decisions = Decisions {
+            let decisions = DecisionServer {
                 live: View::of(Arc::clone(&live)),
                 audit: self.audit.clone(),
                 metrics: Arc::clone(&self.metrics),
                 tasks: tasks.exchanges.clone(),
-                warnings: Sparingly::default(),
+                warnings: WarningLimiter::default(),
                 connections: Arc::clone(&self.of_decisions),
             };
             (share, decisions)
@@ -371,30 +371,30 @@ impl Worker {
                 ports: Arc::clone(&self.ports),
                 connections: listener.connections,
                 listener: listener.index,
-                warnings: Sparingly::default(),
+                warnings: WarningLimiter::default(),
             };
             (listener.share, redirect)
         };
         let redirects = redirects.into_iter().map(redirect).collect();
-        let front = Rc::new(Proxy {
+        let proxy = Rc::new(Proxy {
             live: View::of(Arc::clone(&live)),
             audit: self.audit.clone(),
             metrics: Arc::clone(&self.metrics),
-            upstream_warnings: Sparingly::default(),
+            upstream_warnings: WarningLimiter::default(),
             connections: tasks.connections.clone(),
         });
         let secured = |listener: WorkerShare| {
             let secured = Secured {
-                front: Rc::clone(&front),
+                proxy: Rc::clone(&proxy),
                 listener: listener.index,
                 connections: listener.connections,
                 live: Arc::clone(&live),
                 metrics: Arc::clone(&self.metrics),
-                warnings: Sparingly::default(),
+                warnings: WarningLimiter::default(),
             };
             (listener.share, secured)
         };
-        Fronts {
+        Handlers {
             proxies: proxies.into_iter().map(secured).collect(),
             redirects,
             decisions: decisions.collect(),

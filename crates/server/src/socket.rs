@@ -15,7 +15,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::limits::Held;
+use crate::limits::LimitGuard;
 use crate::tls::socket::{Sealed, TlsSocket};
 
 /// Lets the kernel notice a peer that vanished without a word, which matters for connections that may be silent for
@@ -34,9 +34,9 @@ pub(crate) struct Stream {
     /// What was read to see which protocol the client speaks, and is still to be served.
     ahead: Bytes,
     /// Counts it among the connections of its runtime, if it was accepted.
-    _seat: Option<Seat>,
+    _connection_guard: Option<ConnectionGuard>,
     /// Counts it among those of its listener and its address, if these are limited.
-    _held: Option<Box<Held>>,
+    _limit_guard: Option<Box<LimitGuard>>,
 }
 
 #[derive(Debug)]
@@ -55,15 +55,15 @@ pub(crate) enum StdStream {
 }
 
 /// What a connection holds for as long as it lasts: whoever has another copy knows how many connections there are.
-pub(crate) type Seat = Arc<()>;
+pub(crate) type ConnectionGuard = Arc<()>;
 
 impl Stream {
     fn new(socket: StreamSocket) -> Self {
         Self {
             socket,
             ahead: Bytes::new(),
-            _seat: None,
-            _held: None,
+            _connection_guard: None,
+            _limit_guard: None,
         }
     }
 
@@ -86,15 +86,18 @@ impl Stream {
     }
 
     /// The same, counted.
-    pub(crate) fn seated(self, seat: Seat) -> Self {
-        let _seat = Some(seat);
-        Self { _seat, ..self }
+    pub(crate) fn with_connection_guard(self, guard: ConnectionGuard) -> Self {
+        let _connection_guard = Some(guard);
+        Self {
+            _connection_guard,
+            ..self
+        }
     }
 
     /// The same, counted where connections are limited.
-    pub(crate) fn held(self, held: Option<Box<Held>>) -> Self {
+    pub(crate) fn with_limit_guard(self, guard: Option<Box<LimitGuard>>) -> Self {
         Self {
-            _held: held,
+            _limit_guard: guard,
             ..self
         }
     }
@@ -165,9 +168,9 @@ impl Stream {
     }
 
     /// Gives back memory before a wait that may be long.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn release_memory(&mut self) {
         if let Some(tls) = self.tls_mut() {
-            tls.rest();
+            tls.release_memory();
         }
     }
 

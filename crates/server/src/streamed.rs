@@ -105,5 +105,5 @@ pub(crate) trait Origin {
     fn abandon(&mut self);
 
     /// Stops the server's clock, or starts it anew: it runs only while the server is waited for.
-    fn suspend(&mut self, suspended: bool);
+    fn suspend_timer(&mut self, suspended: bool);
 }

@@ -16,26 +16,26 @@ pub(crate) const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 /// The timer is made on the first wait and moved lazily, when it fires too early. A connection that never keeps us
 /// waiting for long costs one timer in its life, not two timer operations a request.
 #[derive(Debug, Default)]
-pub(crate) struct Patience {
+pub(crate) struct WaitTimer {
     waited: Duration,
     /// Since when we wait, and whether that will be added up.
     since: Option<(Instant, bool)>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patience {
-    /// Notes that we wait. Ready once the waits since [`renew`](Self::renew) add up to `in_all`, or this one alone
-    /// lasts for `at_once`.
+impl WaitTimer {
+    /// Notes that we wait. Ready once the waits since [`renew`](Self::renew) add up to `total`, or this one alone
+    /// lasts for `per_wait`.
     pub(crate) fn poll_spent(
         &mut self,
         context: &mut Context<'_>,
-        in_all: Duration,
-        at_once: Duration,
+        total: Duration,
+        per_wait: Duration,
     ) -> Poll<()> {
         // Where each wait counts for itself, the clock need not be read when it ends.
-        let adds_up = in_all < Duration::MAX;
+        let adds_up = total < Duration::MAX;
         let (since, _) = *self.since.get_or_insert_with(|| (Instant::now(), adds_up));
-        let deadline = since + in_all.saturating_sub(self.waited).min(at_once);
+        let deadline = since + total.saturating_sub(self.waited).min(per_wait);
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -77,35 +77,35 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_long_wait_is_too_long() {
-        let mut patience = Patience::default();
+        let mut timer = WaitTimer::default();
         let start = Instant::now();
-        poll_fn(|context| patience.poll_spent(context, 60 * SECOND, 5 * SECOND)).await;
+        poll_fn(|context| timer.poll_spent(context, 60 * SECOND, 5 * SECOND)).await;
         assert_eq!(start.elapsed(), 5 * SECOND);
     }
 
     #[tokio::test(start_paused = true)]
     async fn many_short_waits_add_up_and_time_between_them_does_not_count() {
-        let mut patience = Patience::default();
+        let mut timer = WaitTimer::default();
         for _ in 0..9 {
-            let wait = poll_fn(|context| patience.poll_spent(context, 10 * SECOND, 5 * SECOND));
+            let wait = poll_fn(|context| timer.poll_spent(context, 10 * SECOND, 5 * SECOND));
             assert!(tokio::time::timeout(SECOND, wait).await.is_err());
-            patience.progressed();
+            timer.progressed();
             tokio::time::advance(100 * SECOND).await;
         }
         let start = Instant::now();
-        poll_fn(|context| patience.poll_spent(context, 10 * SECOND, 5 * SECOND)).await;
+        poll_fn(|context| timer.poll_spent(context, 10 * SECOND, 5 * SECOND)).await;
         assert_eq!(start.elapsed(), SECOND);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_new_phase_starts_from_nothing() {
-        let mut patience = Patience::default();
-        let wait = poll_fn(|context| patience.poll_spent(context, 10 * SECOND, 10 * SECOND));
+        let mut timer = WaitTimer::default();
+        let wait = poll_fn(|context| timer.poll_spent(context, 10 * SECOND, 10 * SECOND));
         assert!(tokio::time::timeout(9 * SECOND, wait).await.is_err());
-        patience.progressed();
-        patience.renew();
+        timer.progressed();
+        timer.renew();
         let start = Instant::now();
-        poll_fn(|context| patience.poll_spent(context, 3 * SECOND, 3 * SECOND)).await;
+        poll_fn(|context| timer.poll_spent(context, 3 * SECOND, 3 * SECOND)).await;
         assert_eq!(start.elapsed(), 3 * SECOND);
     }
 }

@@ -3,14 +3,14 @@
 use http::header::DATE;
 use http1::Length;
 
-use super::answer::Answer;
 use super::body::Body;
+use super::response::FileResponse;
 use crate::client::date;
 use crate::downstream::Downstream;
 use crate::inbound::arrival::X_REQUEST_ID;
 use crate::inbound::record::Record;
 
-impl Answer {
+impl FileResponse {
     /// Begins it, and gives the body that is to follow, if there is one.
     pub(crate) fn begin(self, client: &mut impl Downstream, record: &Record<'_>) -> Option<Body> {
         let Self {

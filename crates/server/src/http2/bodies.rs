@@ -114,8 +114,8 @@ impl RequestBody {
     /// Ready with an error when the client has kept us waiting for too long.
     fn poll_late<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         let earned = self.rate.map_or(0, |rate| self.received / rate);
-        let in_all = self.in_all.saturating_add(Duration::from_secs(earned));
-        ready!(self.reading.poll_spent(context, in_all, self.pause));
+        let total = self.total.saturating_add(Duration::from_secs(earned));
+        ready!(self.reading.poll_spent(context, total, self.pause));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -145,11 +145,11 @@ impl AnswerBody {
         if sent.is_ready() {
             return sent;
         }
-        let in_all = match limits.download_rate {
+        let total = match limits.download_rate {
             Some(rate) => limits.body + Duration::from_secs(self.left.sent / rate),
             None => Duration::MAX,
         };
-        ready!(self.writing.poll_spent(context, in_all, limits.body));
+        ready!(self.writing.poll_spent(context, total, limits.body));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }

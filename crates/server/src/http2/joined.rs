@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::stream::Http2Stream;
 use crate::downstream::Downstream;
 use crate::ended::{Ended, Sent};
-use crate::folder::{Answer, FolderError};
+use crate::folder::{FileResponse, FolderError};
 use crate::inbound::answerable::Answerable;
 use crate::inbound::record::Record;
 use crate::inbound::tunnel;
@@ -25,7 +25,11 @@ impl Forwards for Http2Stream {
 }
 
 impl Answerable for Http2Stream {
-    async fn send_file(&mut self, found: Answer, record: &Record<'_>) -> Result<Sent, FolderError> {
+    async fn send_file(
+        &mut self,
+        found: FileResponse,
+        record: &Record<'_>,
+    ) -> Result<Sent, FolderError> {
         let mut left = found.begin(self, record);
         loop {
             let piece = match &mut left {

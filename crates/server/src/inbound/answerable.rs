@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::ended::{Ended, Sent};
-use crate::folder::{Answer, FolderError};
+use crate::folder::{FileResponse, FolderError};
 use crate::inbound::record::Record;
 use crate::inbound::tunnel;
 use crate::leases::Lease;
@@ -14,7 +14,11 @@ pub(crate) trait Answerable: Forwards {
     ///
     /// # Errors
     /// When the file cannot be read, before anything of the answer has left. The client can be told then.
-    async fn send_file(&mut self, found: Answer, record: &Record<'_>) -> Result<Sent, FolderError>;
+    async fn send_file(
+        &mut self,
+        found: FileResponse,
+        record: &Record<'_>,
+    ) -> Result<Sent, FolderError>;
 
     /// Joins it with a service that has become a WebSocket, after an answer that has begun and says so. Says how that ended. A
     /// session that has ended is told to the client with this code.
@@ -28,7 +32,11 @@ pub(crate) trait Answerable: Forwards {
 }
 
 impl Answerable for Client {
-    async fn send_file(&mut self, found: Answer, record: &Record<'_>) -> Result<Sent, FolderError> {
+    async fn send_file(
+        &mut self,
+        found: FileResponse,
+        record: &Record<'_>,
+    ) -> Result<Sent, FolderError> {
         found.send(self, record).await
     }
 

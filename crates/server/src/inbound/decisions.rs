@@ -1,4 +1,4 @@
-//! Decisions for hosts: proxies that forward requests themselves, and ask us whether they may.
+//! Decisions for calling proxies, which forward requests themselves and ask the gate whether they may.
 //!
 //! nginx, Caddy, Traefik and others ask over HTTP, each at an endpoint of its own; Envoy over HTTP or gRPC. They differ in
 //! where the original request is to be read, and in how an answer must look. Whatever goes wrong, the answer is a
@@ -35,8 +35,8 @@ use tonic::server::{Grpc, UnaryService};
 use tonic_prost::ProstCodec;
 
 use self::check::{CheckRequest, CheckResponse};
-use self::endpoint::{Endpoint, Refusals};
-use self::original::{Flaw, Original, Source};
+use self::endpoint::{Endpoint, RefusalStyle};
+use self::original::{OriginalError, OriginalRequest, RequestSource};
 use self::restrictions::NotUnderstood;
 use super::answer;
 use super::asker::Asker;
@@ -44,7 +44,7 @@ use super::cors::Cors;
 use super::record::{Decision, Record};
 use super::secured::given_up;
 use super::way_in::{BrowserRequest, WayIn, asks_for_https};
-use super::{Front, Sparingly, arrival, limited};
+use super::{ConnectionHandler, WarningLimiter, arrival, limited};
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::{ClientSettings, Handling};
@@ -56,7 +56,7 @@ use crate::mode::Mode;
 use crate::socket::Stream;
 
 /// What one runtime needs to decide for hosts.
-pub(crate) struct Decisions {
+pub(crate) struct DecisionServer {
     /// With the gate.
     pub(crate) live: View,
     pub(crate) audit: Audit,
@@ -64,15 +64,15 @@ pub(crate) struct Decisions {
     /// Owns the requests of HTTP/2 connections.
     pub(crate) tasks: TaskTracker,
     /// About questions.
-    pub(crate) warnings: Sparingly,
+    pub(crate) warnings: WarningLimiter,
     /// Those of its listener.
     pub(crate) connections: Arc<Connections>,
 }
 
-impl Front for Decisions {
+impl ConnectionHandler for DecisionServer {
     fn admit(&self, stream: Stream, peer: IpAddr) -> Option<Stream> {
         let live = self.live.current();
-        let is_proxy = live.trusted_hosts.trusts(peer);
+        let is_proxy = live.calling_proxies.trusts(peer);
         super::admitted(
             stream,
             peer,
@@ -84,7 +84,7 @@ impl Front for Decisions {
     }
 
     async fn serve(self: Rc<Self>, mut stream: Stream, peer: IpAddr, stop: CancellationToken) {
-        let first = timeout(IDLE_HOST, stream.begins_with_http2());
+        let first = timeout(IDLE_CALLING_PROXY, stream.begins_with_http2());
         // An error, or no byte at all, means that somebody hung up.
         let begins_with_http2 = tokio::select! {
             first = first => first,
@@ -98,10 +98,10 @@ impl Front for Decisions {
     }
 }
 
-impl Decisions {
+impl DecisionServer {
     async fn serve_http1(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
         let limits = ClientSettings {
-            idle: IDLE_HOST,
+            idle: IDLE_CALLING_PROXY,
             ..self.live.current().client
         };
         let mut client = Client::new(stream, limits, stop);
@@ -174,7 +174,7 @@ impl Decisions {
     /// Answers one question that came over plain HTTP. The record ends when the answer is sent.
     async fn answer_http(&self, asking: &Parts, peer: IpAddr) -> (Response<Bytes>, Record<'_>) {
         let live = self.live.current();
-        let arrival = arrival::relayed(peer, &asking.headers, &live.trusted_hosts);
+        let arrival = arrival::relayed(peer, &asking.headers, &live.calling_proxies);
         let endpoint = Endpoint::of(&asking.uri);
         let mode = endpoint.map_or(Mode::Decisions, |endpoint| endpoint.mode);
         let mut record = Record::start(mode, arrival, &self.audit, &self.metrics);
@@ -185,11 +185,11 @@ impl Decisions {
             }
             Some(endpoint) => {
                 let headers = &asking.headers;
-                let question = Question {
+                let question = DecisionRequest {
                     original: endpoint.source.read(asking),
                     restriction: endpoint.restriction(asking),
                     headers,
-                    refusals: endpoint.refusals,
+                    refusal_style: endpoint.refusal_style,
                 };
                 match self.decide(&live, question, &mut record).await {
                     Ok(permit) => {
@@ -233,16 +233,16 @@ impl Decisions {
     ) -> CheckResponse {
         let (headers, original) = match check.headers() {
             Ok(headers) => (headers, check.original()),
-            Err(flaw) => (HeaderMap::new(), Err(flaw)),
+            Err(error) => (HeaderMap::new(), Err(error)),
         };
         let live = self.live.current();
-        let arrival = arrival::relayed(peer, &headers, &live.trusted_hosts);
+        let arrival = arrival::relayed(peer, &headers, &live.calling_proxies);
         let mut record = Record::start(Mode::EnvoyGrpc, arrival, &self.audit, &self.metrics);
-        let question = Question {
+        let question = DecisionRequest {
             original,
             restriction: restrictions::none_in_headers(metadata).and_then(|()| check.restriction()),
             headers: &headers,
-            refusals: Refusals::PassedOn,
+            refusal_style: RefusalStyle::PassedOn,
         };
         match self.decide(&live, question, &mut record).await {
             Ok(permit) => {
@@ -270,7 +270,7 @@ impl Decisions {
     async fn decide<'g>(
         &self,
         live: &'g Live,
-        question: Question<'_>,
+        question: DecisionRequest<'_>,
         record: &mut Record<'_>,
     ) -> Result<Permit<'g>, Response<Bytes>> {
         let headers = question.headers;
@@ -285,7 +285,9 @@ impl Decisions {
         let in_flight = self.metrics.in_flight();
         let Some(_place) = InFlight::enter(in_flight, live.limits.in_flight) else {
             record.decided(Decision::Rejected("overloaded"));
-            let status = question.refusals.status(StatusCode::SERVICE_UNAVAILABLE);
+            let status = question
+                .refusal_style
+                .status(StatusCode::SERVICE_UNAVAILABLE);
             let mut overloaded =
                 answer::status(StatusCode::SERVICE_UNAVAILABLE, asker, record.request_id());
             *overloaded.status_mut() = status;
@@ -293,9 +295,9 @@ impl Decisions {
         };
         let original = match question.original {
             Ok(original) => original,
-            Err(flaw) => {
-                self.warn(flaw, record);
-                record.decided(Decision::Rejected(flaw.reason()));
+            Err(error) => {
+                self.warn(error, record);
+                record.decided(Decision::Rejected(error.reason()));
                 return Err(denied(record));
             }
         };
@@ -341,8 +343,8 @@ impl Decisions {
                     record.governed_by(route.name.to_string());
                 }
                 record.lacks(lacking);
-                let refusals = question.refusals;
-                let origin = live.trusted_hosts.origin(record.arrival.peer, headers);
+                let refusal_style = question.refusal_style;
+                let origin = live.calling_proxies.origin(record.arrival.peer, headers);
                 let is_https = asks_for_https(headers, &origin);
                 let path = original.path.as_ref();
                 let asked = BrowserRequest {
@@ -352,7 +354,7 @@ impl Decisions {
                     headers,
                     now: record.now,
                 };
-                let answer = refuse(&refused, handling, asker, &asked, refusals, record);
+                let answer = refuse(&refused, handling, asker, &asked, refusal_style, record);
                 record.decided(Decision::Refused(refused.refusal));
                 Err(answer)
             }
@@ -374,16 +376,16 @@ impl Decisions {
     }
 
     /// Says what is wrong with a question, once in a while: clients can provoke some flaws, and all are in the audit log.
-    fn warn(&self, flaw: Flaw, record: &Record<'_>) {
-        if self.warnings.may(record.now) {
+    fn warn(&self, error: OriginalError, record: &Record<'_>) {
+        if self.warnings.allows(record.now) {
             let request_id = record.request_id();
-            tracing::warn!(request_id, %flaw, "a host asked about a request that it does not describe");
+            tracing::warn!(request_id, flaw = %error, "a host asked about a request that it does not describe");
         }
     }
 
     /// Says that a host demands something of the user that nobody here understands, once in a while.
     fn warn_unknown(&self, unknown: &NotUnderstood, record: &Record<'_>) {
-        if self.warnings.may(record.now) {
+        if self.warnings.allows(record.now) {
             let request_id = record.request_id();
             tracing::warn!(
                 request_id,
@@ -400,7 +402,7 @@ fn refuse(
     handling: &Handling,
     asker: Asker,
     asked: &BrowserRequest<'_>,
-    refusals: Refusals,
+    refusal_style: RefusalStyle,
     record: &mut Record<'_>,
 ) -> Response<Bytes> {
     let answer = refused.refusal.answer();
@@ -411,19 +413,19 @@ fn refuse(
         answer::say_limit(response.headers_mut(), &limited.exceeded);
     }
     Cors(&handling.cors_origins).describe(asked.headers, response.headers_mut());
-    *response.status_mut() = refusals.status(response.status());
+    *response.status_mut() = refusal_style.status(response.status());
     response
 }
 
 /// What a host asks.
-struct Question<'h> {
+struct DecisionRequest<'h> {
     /// The request that it asks about.
-    original: Result<Original, Flaw>,
+    original: Result<OriginalRequest, OriginalError>,
     /// What it demands of the user beyond a session.
     restriction: Result<Restriction, NotUnderstood>,
     /// The headers of the original request, as far as the host passes them on.
     headers: &'h HeaderMap,
-    refusals: Refusals,
+    refusal_style: RefusalStyle,
 }
 
 /// The answer that lets a request enter.
@@ -432,7 +434,7 @@ fn allow(permit: &Permit<'_>, endpoint: &Endpoint, asked: &HeaderMap) -> Respons
     *response.status_mut() = endpoint.allows_with;
     let headers = response.headers_mut();
     headers.extend(permit.identity(endpoint.identity));
-    if matches!(endpoint.source, Source::Line { .. }) {
+    if matches!(endpoint.source, RequestSource::Line { .. }) {
         let forged = permit.forged(endpoint.identity, asked);
         let names: Vec<_> = forged.iter().map(HeaderName::as_str).collect();
         let names = HeaderValue::from_str(&names.join(",")).ok();
@@ -454,7 +456,7 @@ fn allow(permit: &Permit<'_>, endpoint: &Endpoint, asked: &HeaderMap) -> Respons
 
 /// The gRPC service, for one question.
 struct Check {
-    decisions: Rc<Decisions>,
+    decisions: Rc<DecisionServer>,
     peer: IpAddr,
 }
 
@@ -493,7 +495,7 @@ const X_ENVOY_AUTH_HEADERS_TO_REMOVE: HeaderName =
 
 /// Hosts keep idle connections for up to an hour (Envoy's default). Whoever closes first, the other may just be sending
 /// a question, so it must not be us.
-const IDLE_HOST: Duration = Duration::from_secs(3700);
+const IDLE_CALLING_PROXY: Duration = Duration::from_secs(3700);
 
 /// How often a host that speaks HTTP/2 is asked whether it is still there.
 const PING: Duration = Duration::from_secs(30);

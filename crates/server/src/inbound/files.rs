@@ -8,16 +8,16 @@ use http1::Length;
 
 use super::asker::Asker;
 use super::record::Record;
-use super::{Sparingly, answer};
+use super::{WarningLimiter, answer};
 use crate::downstream::Downstream;
-use crate::folder::{Answer, Asked, Folder, FolderError};
+use crate::folder::{FileRequest, FileResponse, Folder, FolderError};
 
 /// What becomes of a request to a folder.
-pub(super) enum Outcome {
+pub(super) enum FileOutcome {
     /// Its client has hung up.
     Abandoned,
     /// The folder answers: with a file, or with a page of its own that says why there is none.
-    Answered(Answer),
+    Answered(FileResponse),
     /// We say why there is none.
     Refused(Response<Bytes>),
 }
@@ -29,9 +29,9 @@ pub(super) async fn find(
     (request, is_public): (&Request<Length>, bool),
     client: &mut impl Downstream,
     record: &mut Record<'_>,
-    warnings: &Sparingly,
-) -> Outcome {
-    let asked = Asked {
+    warnings: &WarningLimiter,
+) -> FileOutcome {
+    let asked = FileRequest {
         headers: request.headers(),
         path: request.uri().path(),
         query: request.uri().query(),
@@ -41,12 +41,12 @@ pub(super) async fn find(
     let error = match folder.answer(admitted, &asked, client).await {
         Ok(answer) => {
             record.service_answers(answer.status);
-            return Outcome::Answered(answer);
+            return FileOutcome::Answered(answer);
         }
         Err(error) => error,
     };
     let Some(refused) = refusal(&error, request, record, warnings) else {
-        return Outcome::Abandoned;
+        return FileOutcome::Abandoned;
     };
     let method = request.method();
     // Programs get what they can read; and a disk that fails gives no page either.
@@ -57,9 +57,9 @@ pub(super) async fn find(
             .await
     {
         page.takes_from(refused.headers());
-        return Outcome::Answered(page);
+        return FileOutcome::Answered(page);
     }
-    Outcome::Refused(refused)
+    FileOutcome::Refused(refused)
 }
 
 /// Says why a folder gives no file; `None` when nobody waits for it.
@@ -67,7 +67,7 @@ pub(super) fn refusal(
     error: &FolderError,
     request: &Request<Length>,
     record: &mut Record<'_>,
-    warnings: &Sparingly,
+    warnings: &WarningLimiter,
 ) -> Option<Response<Bytes>> {
     let status = error.status()?;
     record.ended = error.ended();
@@ -80,7 +80,7 @@ pub(super) fn refusal(
         | FolderError::Precondition
         | FolderError::Range { .. } => record.service_answers(status),
     }
-    if status.is_server_error() && warnings.may(record.now) {
+    if status.is_server_error() && warnings.allows(record.now) {
         tracing::warn!(request_id = record.request_id(), %error, "a file cannot be read");
     }
     let asker = Asker::of(request.method(), request.headers());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::proxy_header::{self, NoHeader};
-use super::{Sparingly, admitted};
+use super::{WarningLimiter, admitted};
 use crate::clock;
 use crate::limits::Connections;
 use crate::live::Live;
@@ -21,7 +21,7 @@ pub(super) struct Proxied<'l> {
     pub(super) listener: usize,
     pub(super) connections: &'l Arc<Connections>,
     pub(super) metrics: &'l Metrics,
-    pub(super) warnings: &'l Sparingly,
+    pub(super) warnings: &'l WarningLimiter,
 }
 
 impl Proxied<'_> {
@@ -54,7 +54,7 @@ impl Proxied<'_> {
             }
         };
         let is_proxy = self.live.trusted_proxies.trusts(client);
-        let stream = stream.held(None);
+        let stream = stream.with_limit_guard(None);
         let (connections, metrics) = (self.connections, self.metrics);
         let stream = admitted(stream, client, is_proxy, self.live, connections, metrics)?;
         Some((stream, client))
@@ -62,7 +62,7 @@ impl Proxied<'_> {
 
     fn tell(&self, proxy: IpAddr, error: &str) {
         self.metrics.no_proxy_header();
-        if self.warnings.may(clock::now()) {
+        if self.warnings.allows(clock::now()) {
             let proxy = proxy.to_canonical();
             tracing::warn!(%proxy, error, "a connection of a listed proxy was closed (PROXY_PROTOCOL)");
         }

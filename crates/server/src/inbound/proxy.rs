@@ -25,10 +25,10 @@ use super::passed::is_stream;
 use super::record::{Decision, Record};
 use super::target::{self, Target};
 use super::way_in::{BrowserRequest, WayIn};
-use super::{HTTPS_REQUIRED, Sparingly, acme, files, limited, streaming, tunnel};
+use super::{HTTPS_REQUIRED, WarningLimiter, acme, files, limited, streaming, tunnel};
 use crate::aside::aside;
 use crate::audit::Audit;
-use crate::client::{Client, Rested};
+use crate::client::{Client, ParkedClient};
 use crate::config::Handling;
 use crate::deadline::Deadline;
 use crate::ended::{Ended, Sent, is_our_limit};
@@ -48,14 +48,14 @@ pub(crate) struct Proxy {
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
     /// About the upstream.
-    pub(crate) upstream_warnings: Sparingly,
+    pub(crate) upstream_warnings: WarningLimiter,
     /// The tasks of the connections that are served.
     pub(crate) connections: TaskTracker,
 }
 
 /// A client that has connected, or goes on.
 pub(super) struct Connected {
-    pub(super) client: Rested,
+    pub(super) client: ParkedClient,
     pub(super) peer: Peer,
     /// Whether it may begin with HTTP/2.
     pub(super) is_new: bool,
@@ -67,7 +67,7 @@ pub(super) enum Served {
     /// It begins with the preface of HTTP/2, where that is spoken.
     OverHttp2(Stream),
     /// Nothing has come for a while. It goes on when something does, for so long at most.
-    Rests(Connected, Duration),
+    Parked(Connected, Duration),
 }
 
 impl Proxy {
@@ -83,7 +83,7 @@ impl Proxy {
             mut is_new,
         } = connected;
         let limits = self.live.current().client;
-        let mut client = Client::go_on(client, limits, stop);
+        let mut client = Client::resume(client, limits, stop);
         while let Some(request) = client.next().await {
             match request {
                 Ok(mut request) => self.answer(&mut request, &peer, &mut client).await,
@@ -99,7 +99,7 @@ impl Proxy {
             }
             is_new = false;
         }
-        match client.into_rested() {
+        match client.into_parked() {
             None => Served::Over,
             Some((client, limit)) => {
                 let connected = Connected {
@@ -107,7 +107,7 @@ impl Proxy {
                     peer,
                     is_new,
                 };
-                Served::Rests(connected, limit)
+                Served::Parked(connected, limit)
             }
         }
     }
@@ -126,13 +126,13 @@ struct Passing<'x, 'l, E> {
 }
 
 /// What becomes of a request.
-enum Outcome<E> {
+enum RequestOutcome<E> {
     /// Its client has hung up.
     Abandoned,
     /// We answer it.
     Answered(Response<Bytes>),
     /// A folder answers it.
-    Found(folder::Answer),
+    Found(folder::FileResponse),
     /// It became a WebSocket.
     Joined(ResponseHead, Upgraded),
     /// The upstream answers it.
@@ -177,7 +177,7 @@ impl Proxy {
         record.asks(request.method().clone(), host, Some(request.uri().clone()));
         let place = InFlight::enter(self.metrics.in_flight(), live.limits.in_flight);
         let mut deadline = Deadline::after(client.total_time());
-        let ours = |response| (live.handling(None), Outcome::Answered(response));
+        let ours = |response| (live.handling(None), RequestOutcome::Answered(response));
         let (handling, outcome) = match target::normalize_target(request) {
             Ok(_) if place.is_none() => {
                 record.decided(Decision::Rejected("overloaded"));
@@ -204,19 +204,19 @@ impl Proxy {
         let proxies = &live.trusted_proxies;
         let hsts = (live.https).promised(request.headers(), &record.arrival, proxies);
         match outcome {
-            Outcome::Abandoned => abandon(client, &mut record),
-            Outcome::Answered(mut response) => {
+            RequestOutcome::Abandoned => abandon(client, &mut record),
+            RequestOutcome::Answered(mut response) => {
                 describe(&mut response, request.headers(), handling, hsts);
                 answer_ourselves(response, client, &mut record).await;
             }
-            Outcome::Found(mut found) => {
+            RequestOutcome::Found(mut found) => {
                 if let Some(hsts) = hsts {
                     found.promises(hsts);
                 }
                 let (record, deadline) = (&mut record, &mut deadline);
                 aside(self.send_file(found, request, client, record, deadline)).await;
             }
-            Outcome::Joined(answer, upstream) => {
+            RequestOutcome::Joined(answer, upstream) => {
                 let added = Added::nothing();
                 let fields = onward::fields(&answer, false, &added, record.request_id());
                 let fields = fields.chain(gate::websocket_fields());
@@ -232,7 +232,7 @@ impl Proxy {
                 let began = client.is_being_answered();
                 record.ends(Sent { ended, began });
             }
-            Outcome::Passed(answer, mut exchange) => {
+            RequestOutcome::Passed(answer, mut exchange) => {
                 let passing = Passing {
                     answer: &answer,
                     exchange: &mut exchange,
@@ -305,7 +305,7 @@ impl Proxy {
         request: &Request<Length>,
         client: &mut D,
         record: &mut Record<'l>,
-    ) -> (&'l Handling, Outcome<D::Exchange>) {
+    ) -> (&'l Handling, RequestOutcome<D::Exchange>) {
         let headers = request.headers();
         let facts = facts(request, &record.arrival);
         if let Err(refused) = limited::first(live, record.arrival.client).await {
@@ -315,18 +315,18 @@ impl Proxy {
             && let Some(proof) = acme::proof(live, request)
         {
             record.decided(Decision::Proved);
-            return (live.handling(None), Outcome::Answered(proof));
+            return (live.handling(None), RequestOutcome::Answered(proof));
         }
         let proxies = &live.trusted_proxies;
         if live.https.refuses(headers, &record.arrival, proxies) {
             let answer = answer::https_required(asker(request), record.request_id());
             record.decided(Decision::Rejected(HTTPS_REQUIRED));
-            return (live.handling(None), Outcome::Answered(answer));
+            return (live.handling(None), RequestOutcome::Answered(answer));
         }
         if let Some((route, answer)) = preflight(live, &facts) {
             record.governed_by(&*route.name);
             record.decided(Decision::Preflight);
-            return (live.handling(Some(route)), Outcome::Answered(answer));
+            return (live.handling(Some(route)), RequestOutcome::Answered(answer));
         }
         let governing = limited::route(live, &facts).await;
         let mut decided = match governing {
@@ -340,7 +340,7 @@ impl Proxy {
             limited::last(live, &record.arrival, decided).await;
         }
         match decided {
-            None => (live.handling(None), Outcome::Abandoned),
+            None => (live.handling(None), RequestOutcome::Abandoned),
             Some(Ok(permit)) => {
                 let route = permit.route();
                 record.governed_by(&*route.name);
@@ -363,17 +363,17 @@ impl Proxy {
         request: &Request<Length>,
         client: &mut D,
         record: &mut Record<'l>,
-    ) -> Outcome<D::Exchange> {
+    ) -> RequestOutcome<D::Exchange> {
         let is_public = permit.route().access == Access::Public;
         let (admitted, admission) = admit(permit, request, &record.arrival, handling);
         record.decided(Decision::Permitted(admission));
         let Some(service) = live.service(handling) else {
             let (status, asker) = (StatusCode::NOT_FOUND, asker(request));
-            return Outcome::Answered(answer::status(status, asker, record.request_id()));
+            return RequestOutcome::Answered(answer::status(status, asker, record.request_id()));
         };
         if handling.refuses_body(*request.body()) {
             let (status, asker) = (StatusCode::PAYLOAD_TOO_LARGE, asker(request));
-            return Outcome::Answered(answer::malformed(status, asker, record.request_id()));
+            return RequestOutcome::Answered(answer::malformed(status, asker, record.request_id()));
         }
         let upstream = match service {
             Service::Upstream(upstream) => upstream,
@@ -389,9 +389,9 @@ impl Proxy {
         let realm = &live.gate.realms[handling.realm].name;
         let (answer, exchange) = match upstream.forward(admitted, client, record, realm).await {
             Ok(answered) => answered,
-            Err(UpstreamError::ClientGone) => return Outcome::Abandoned,
+            Err(UpstreamError::ClientGone) => return RequestOutcome::Abandoned,
             Err(error) => {
-                return Outcome::Answered(self.upstream_failed(&error, request, record));
+                return RequestOutcome::Answered(self.upstream_failed(&error, request, record));
             }
         };
         let is_upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
@@ -402,23 +402,23 @@ impl Proxy {
             record.ended = Some(Ended::UpstreamBroke);
             let (status, asker) = (StatusCode::BAD_GATEWAY, asker(request));
             let answer = answer::status(status, asker, record.request_id());
-            return Outcome::Answered(answer);
+            return RequestOutcome::Answered(answer);
         }
         record.service_answers(answer.status);
         if !becomes_websocket {
-            return Outcome::Passed(answer, exchange);
+            return RequestOutcome::Passed(answer, exchange);
         }
         match exchange.into_upgraded() {
-            Some(upgraded) => Outcome::Joined(answer, upgraded),
+            Some(upgraded) => RequestOutcome::Joined(answer, upgraded),
             // A stream has an answer by now.
-            None => Outcome::Abandoned,
+            None => RequestOutcome::Abandoned,
         }
     }
 
     /// Sends what a folder has.
     async fn send_file<D: Answerable>(
         &self,
-        found: folder::Answer,
+        found: folder::FileResponse,
         request: &Request<Length>,
         client: &mut D,
         record: &mut Record<'_>,
@@ -472,19 +472,19 @@ impl Proxy {
         };
         record.upstream = Some(result);
         record.ended = error.ended();
-        if status.is_server_error() && self.upstream_warnings.may(record.now) {
+        if status.is_server_error() && self.upstream_warnings.allows(record.now) {
             tracing::warn!(request_id = record.request_id(), %error, "the upstream gave no answer");
         }
         answer::status(status, asker(request), record.request_id())
     }
 }
 
-impl<E> From<files::Outcome> for Outcome<E> {
-    fn from(outcome: files::Outcome) -> Self {
+impl<E> From<files::FileOutcome> for RequestOutcome<E> {
+    fn from(outcome: files::FileOutcome) -> Self {
         match outcome {
-            files::Outcome::Abandoned => Self::Abandoned,
-            files::Outcome::Answered(answer) => Self::Found(answer),
-            files::Outcome::Refused(response) => Self::Answered(response),
+            files::FileOutcome::Abandoned => Self::Abandoned,
+            files::FileOutcome::Answered(answer) => Self::Found(answer),
+            files::FileOutcome::Refused(response) => Self::Answered(response),
         }
     }
 }
@@ -550,7 +550,7 @@ fn refuse<'l, E>(
     live: &'l Live,
     request: &Request<Length>,
     record: &mut Record<'l>,
-) -> (&'l Handling, Outcome<E>) {
+) -> (&'l Handling, RequestOutcome<E>) {
     let handling = live.handling(refused.route);
     record.lacks(lacking);
     let (asker, answer) = (asker(request), refused.refusal.answer());
@@ -566,7 +566,7 @@ fn refuse<'l, E>(
         record.governed_by(&*route.name);
     }
     record.decided(Decision::Refused(refused.refusal));
-    (handling, Outcome::Answered(answer))
+    (handling, RequestOutcome::Answered(answer))
 }
 
 /// Ends an answer for which there is no more time. Gives one that says so, where nothing of the first has left.

@@ -43,7 +43,7 @@ pub(crate) struct Record<'p> {
     started: Instant,
     /// How long the decision took, once it is there.
     decision_took: Option<Duration>,
-    asked: Option<Asked>,
+    line: Option<RequestLine>,
     /// The name of the route that governs the request, if one does.
     route: Option<Cow<'p, str>>,
     decision: Decision,
@@ -62,7 +62,7 @@ pub(crate) struct Record<'p> {
 
 /// What a request asks for.
 #[derive(Debug)]
-struct Asked {
+struct RequestLine {
     method: Method,
     host: Option<HeaderValue>,
     /// `None` when a host does not say it.
@@ -109,7 +109,7 @@ impl<'p> Record<'p> {
             mode,
             started: clock::monotonic(),
             decision_took: None,
-            asked: None,
+            line: None,
             route: None,
             decision: Decision::Abandoned,
             lacking: Vec::new(),
@@ -124,7 +124,7 @@ impl<'p> Record<'p> {
 
     /// Notes what the request asks for.
     pub(crate) fn asks(&mut self, method: Method, host: Option<HeaderValue>, uri: Option<Uri>) {
-        self.asked = Some(Asked { method, host, uri });
+        self.line = Some(RequestLine { method, host, uri });
     }
 
     /// Notes the name of the route that governs the request.
@@ -285,17 +285,17 @@ impl<'p> Record<'p> {
     }
 
     fn method(&self) -> &str {
-        let asked = self.asked.as_ref();
-        asked.map_or("", |asked| asked.method.as_str())
+        let line = self.line.as_ref();
+        line.map_or("", |line| line.method.as_str())
     }
 
     fn host(&self) -> &str {
-        let host = self.asked.as_ref().and_then(|asked| asked.host.as_ref());
+        let host = self.line.as_ref().and_then(|line| line.host.as_ref());
         host.and_then(|host| host.to_str().ok()).unwrap_or_default()
     }
 
     fn path(&self) -> &str {
-        let uri = self.asked.as_ref().and_then(|asked| asked.uri.as_ref());
+        let uri = self.line.as_ref().and_then(|line| line.uri.as_ref());
         uri.map_or("", Uri::path)
     }
 

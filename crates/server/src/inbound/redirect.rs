@@ -16,7 +16,7 @@ use super::asker::Asker;
 use super::proxied::Proxied;
 use super::record::{Decision, Record};
 use super::target::{self, Target};
-use super::{Front, Sparingly, acme, answer};
+use super::{ConnectionHandler, WarningLimiter, acme, answer};
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::config::AskedHost;
@@ -37,10 +37,10 @@ pub(crate) struct Redirect {
     pub(crate) connections: Arc<Connections>,
     /// The listener, by its place among the live ones.
     pub(crate) listener: usize,
-    pub(crate) warnings: Sparingly,
+    pub(crate) warnings: WarningLimiter,
 }
 
-impl Front for Redirect {
+impl ConnectionHandler for Redirect {
     fn admit(&self, stream: Stream, peer: IpAddr) -> Option<Stream> {
         let live = self.live.current();
         let is_proxy = live.trusted_proxies.trusts(peer);

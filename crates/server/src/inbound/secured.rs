@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::arrival::Peer;
 use super::proxied::Proxied;
 use super::proxy::{Connected, Proxy};
-use super::{Front, Sparingly, resting};
+use super::{ConnectionHandler, WarningLimiter, parked};
 use crate::aside::aside;
 use crate::limits::Connections;
 use crate::live::{Live, Shared};
@@ -23,17 +23,17 @@ use crate::{acme, clock, http2};
 
 /// What a listener of one runtime serves.
 pub(crate) struct Secured {
-    pub(crate) front: Rc<Proxy>,
+    pub(crate) proxy: Rc<Proxy>,
     /// The listener, by its place among the live ones.
     pub(crate) listener: usize,
     /// Those of the listener.
     pub(crate) connections: Arc<Connections>,
     pub(crate) live: Shared,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) warnings: Sparingly,
+    pub(crate) warnings: WarningLimiter,
 }
 
-impl Front for Secured {
+impl ConnectionHandler for Secured {
     /// Before it comes to terms about TLS, so that those who never do count too.
     fn admit(&self, stream: Stream, peer: IpAddr) -> Option<Stream> {
         let live = self.live.load();
@@ -60,16 +60,16 @@ impl Front for Secured {
                 }
             }
         };
-        let front = Rc::clone(&self.front);
+        let proxy = Rc::clone(&self.proxy);
         if stream.has_agreed_on_http2() {
-            return aside(http2::serve(front, stream, peer, stop)).await;
+            return aside(http2::serve(proxy, stream, peer, stop)).await;
         }
         let connected = Connected {
             peer: Peer::of(&stream, peer),
             client: stream.into(),
             is_new: true,
         };
-        resting::serve(front, connected, stop).await;
+        parked::serve(proxy, connected, stop).await;
     }
 }
 
@@ -151,7 +151,7 @@ impl Secured {
     fn tell(&self, error: &HandshakeError, peer: IpAddr) {
         let client = peer.to_canonical();
         match error {
-            HandshakeError::PlainHttp if self.warnings.may(clock::now()) => {
+            HandshakeError::PlainHttp if self.warnings.allows(clock::now()) => {
                 tracing::info!(%client, "{error}");
             }
             HandshakeError::PlainHttp => {}

@@ -17,7 +17,7 @@ use super::over_http2::Http2Origin;
 use super::server::Server;
 use super::streaming::{Failed, Streaming};
 use super::websocket::Upgraded;
-use crate::connection::Allowance;
+use crate::connection::TimeBudget;
 use crate::ended::{Ended, Sent, is_our_limit};
 use crate::inbound::record::Record;
 use crate::link::Link;
@@ -106,7 +106,9 @@ impl<D: Streamed> Exchanging<D> for StreamedExchange {
 
     fn may_pause(&mut self, limit: Duration) {
         match &mut self.streaming.origin {
-            AnyOrigin::Http1(origin) => origin.connection.allow(Allowance::at_once(limit)),
+            AnyOrigin::Http1(origin) => origin
+                .connection
+                .set_read_budget(TimeBudget::per_wait(limit)),
             AnyOrigin::Http2(origin) => origin.may_pause(limit),
         }
     }
@@ -144,7 +146,7 @@ impl<D: Streamed> Exchanging<D> for StreamedExchange {
             http,
         } = origin;
         if is_whole && !self.is_bound && http.is_reusable() {
-            connection.allow(Allowance::at_once(self.server.patience));
+            connection.set_read_budget(TimeBudget::per_wait(self.server.time_limit));
             connection.under_way = None;
             let has_to_be_quiet = http.has_to_be_quiet();
             self.server
@@ -185,7 +187,7 @@ impl StreamedExchange {
         if let AnyOrigin::Http2(origin) = &self.streaming.origin {
             origin.distrust();
         }
-        UpstreamError::TimedOut(self.server.patience)
+        UpstreamError::TimedOut(self.server.time_limit)
     }
 }
 
@@ -232,10 +234,10 @@ impl Origin for AnyOrigin {
         }
     }
 
-    fn suspend(&mut self, suspended: bool) {
+    fn suspend_timer(&mut self, suspended: bool) {
         match self {
-            Self::Http1(origin) => origin.suspend(suspended),
-            Self::Http2(origin) => origin.suspend(suspended),
+            Self::Http1(origin) => origin.suspend_timer(suspended),
+            Self::Http2(origin) => origin.suspend_timer(suspended),
         }
     }
 }

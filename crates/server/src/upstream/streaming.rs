@@ -167,7 +167,7 @@ impl<O: Origin> Streaming<O> {
             if let RequestBody::Refused | RequestBody::Sent = self.request {
                 return Poll::Ready(Ok(()));
             }
-            self.origin.suspend(false);
+            self.origin.suspend_timer(false);
             if ready!(self.origin.poll_room(context)).is_err() {
                 // It may have answered without reading all of the request. If it has not, reading fails too.
                 self.refuse_request();
@@ -179,7 +179,7 @@ impl<O: Origin> Streaming<O> {
                 RequestBody::Refused | RequestBody::Sent => {}
                 RequestBody::UnderWay => {
                     let Poll::Ready(next) = client.poll_body(context) else {
-                        self.origin.suspend(true);
+                        self.origin.suspend_timer(true);
                         return Poll::Pending;
                     };
                     self.has_taken_body = true;

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Versio
 use prost::Message;
 
 use super::super::asker;
-use super::original::{self, Flaw, Original};
+use super::original::{self, OriginalError, OriginalRequest};
 use super::restrictions::{self, NotUnderstood};
 
 /// Whether a request is the call. Everything about it counts: answers to it are 200 whatever they say, so a host that asks
@@ -85,8 +85,8 @@ impl CheckRequest {
     ///
     /// # Errors
     ///
-    /// [`Flaw`] when one of them is none.
-    pub(crate) fn headers(&self) -> Result<HeaderMap, Flaw> {
+    /// [`OriginalError`] when one of them is none.
+    pub(crate) fn headers(&self) -> Result<HeaderMap, OriginalError> {
         let Some(http) = self.http() else {
             return Ok(HeaderMap::new());
         };
@@ -104,7 +104,7 @@ impl CheckRequest {
             let name = HeaderName::from_bytes(&field.key);
             let value = HeaderValue::from_maybe_shared(value.clone());
             let (Ok(name), Ok(value)) = (name, value) else {
-                return Err(Flaw::Malformed("headers"));
+                return Err(OriginalError::Malformed("headers"));
             };
             headers.append(name, value);
         }
@@ -115,11 +115,11 @@ impl CheckRequest {
     ///
     /// # Errors
     ///
-    /// [`Flaw`] says what Envoy left out, or what is no HTTP.
-    pub(crate) fn original(&self) -> Result<Original, Flaw> {
+    /// [`OriginalError`] says what Envoy left out, or what is no HTTP.
+    pub(crate) fn original(&self) -> Result<OriginalRequest, OriginalError> {
         let http = self
             .http()
-            .ok_or(Flaw::Missing("attributes.request.http"))?;
+            .ok_or(OriginalError::Missing("attributes.request.http"))?;
         let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
         original::stated(text(&http.method), text(&http.host), text(&http.path))
     }

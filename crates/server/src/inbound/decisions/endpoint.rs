@@ -4,7 +4,7 @@ use gate::{IdentityHeaders, Restriction};
 use http::request::Parts;
 use http::{StatusCode, Uri};
 
-use super::original::{self, Source};
+use super::original::{self, RequestSource};
 use super::restrictions::{self, Meaning, NotUnderstood, Vocabulary};
 use crate::mode::Mode;
 
@@ -13,12 +13,12 @@ use crate::mode::Mode;
 pub(crate) struct Endpoint {
     pub(crate) mode: Mode,
     /// Where the original request is read.
-    pub(crate) source: Source,
+    pub(crate) source: RequestSource,
     /// The headers that tell who the user is.
     pub(crate) identity: IdentityHeaders,
     /// The status that lets a request enter.
     pub(crate) allows_with: StatusCode,
-    pub(crate) refusals: Refusals,
+    pub(crate) refusal_style: RefusalStyle,
     /// The parameters that it understands. Any other denies.
     parameters: Vocabulary,
     /// Whether a host asks there that leaves the query of the original request in the question.
@@ -27,7 +27,7 @@ pub(crate) struct Endpoint {
 
 /// What becomes of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusals {
+pub(crate) enum RefusalStyle {
     /// The host passes it on to the client: it is the page, the JSON or the redirect that the proxy would answer with.
     PassedOn,
     /// The same, but to the host a 5xx is a failure of ours, with which it does what it does when we cannot be asked. Envoy
@@ -37,7 +37,7 @@ pub(crate) enum Refusals {
     StatusAlone,
 }
 
-impl Refusals {
+impl RefusalStyle {
     /// The status that tells the host what `status` tells a client.
     pub(crate) fn status(self, status: StatusCode) -> StatusCode {
         match (self, status) {
@@ -63,16 +63,16 @@ impl Endpoint {
         let path = uri.path();
         if let Some(prefix) = PREFIXES.iter().find(|(prefix, ..)| is_below(path, prefix)) {
             let (prefix, mode, identity) = *prefix;
-            let source = Source::Line {
+            let source = RequestSource::Line {
                 prefix: prefix.len(),
             };
             // Its query is that of the original request.
-            let refusals = Refusals::PassedOnBelow500;
-            return Some(Self::new(mode, source, identity, refusals));
+            let refusal_style = RefusalStyle::PassedOnBelow500;
+            return Some(Self::new(mode, source, identity, refusal_style));
         }
-        let (_, mode, source, identity, refusals) =
+        let (_, mode, source, identity, refusal_style) =
             PATHS.iter().find(|(known, ..)| *known == path)?;
-        let mut endpoint = Self::new(*mode, *source, *identity, *refusals);
+        let mut endpoint = Self::new(*mode, *source, *identity, *refusal_style);
         endpoint.parameters = parameters(*mode);
         endpoint.keeps_query = KEEPS_QUERY.contains(&path);
         if *mode == Mode::OAuth2Proxy {
@@ -80,18 +80,23 @@ impl Endpoint {
         }
         // Authelia's older endpoint redirects only where it is told a page to redirect to. Ours is configured.
         if path == "/api/verify" && has_parameter(uri, "rd") {
-            endpoint.refusals = Refusals::PassedOn;
+            endpoint.refusal_style = RefusalStyle::PassedOn;
         }
         Some(endpoint)
     }
 
-    fn new(mode: Mode, source: Source, identity: IdentityHeaders, refusals: Refusals) -> Self {
+    fn new(
+        mode: Mode,
+        source: RequestSource,
+        identity: IdentityHeaders,
+        refusal_style: RefusalStyle,
+    ) -> Self {
         Self {
             mode,
             source,
             identity,
             allows_with: StatusCode::OK,
-            refusals,
+            refusal_style,
             parameters: &[],
             keeps_query: false,
         }
@@ -104,12 +109,12 @@ impl Endpoint {
     /// [`NotUnderstood`] when it demands something else.
     pub(crate) fn restriction(&self, asking: &Parts) -> Result<Restriction, NotUnderstood> {
         let query = match self.source {
-            Source::Line { .. } => None,
-            Source::Either
-            | Source::Forwarded
-            | Source::Nowhere
-            | Source::OriginalUrl
-            | Source::OriginalUrlAlone => asking.uri.query(),
+            RequestSource::Line { .. } => None,
+            RequestSource::Either
+            | RequestSource::Forwarded
+            | RequestSource::Nowhere
+            | RequestSource::OriginalUrl
+            | RequestSource::OriginalUrlAlone => asking.uri.query(),
         };
         let Some(query) = query else {
             return Ok(Restriction::default());
@@ -199,10 +204,10 @@ const PREFIXES: [(&str, Mode, IdentityHeaders); 3] = [
     ),
 ];
 
-const PATHS: [(&str, Mode, Source, IdentityHeaders, Refusals); 12] = {
+const PATHS: [(&str, Mode, RequestSource, IdentityHeaders, RefusalStyle); 12] = {
     use IdentityHeaders::{Authelia, Authentik, OAuth2ProxyAnswers, Ours, Vouch};
-    use Refusals::{PassedOn, StatusAlone};
-    use Source::{Either, Forwarded, Nowhere, OriginalUrl, OriginalUrlAlone};
+    use RefusalStyle::{PassedOn, StatusAlone};
+    use RequestSource::{Either, Forwarded, Nowhere, OriginalUrl, OriginalUrlAlone};
     [
         ("/auth", Mode::ForwardAuth, Forwarded, Ours, PassedOn),
         ("/auth/nginx", Mode::Nginx, OriginalUrl, Ours, StatusAlone),
@@ -269,10 +274,10 @@ mod tests {
         let nginx = at("/auth/nginx?x=y").unwrap();
         assert_eq!(
             (nginx.mode, nginx.source),
-            (Mode::Nginx, Source::OriginalUrl)
+            (Mode::Nginx, RequestSource::OriginalUrl)
         );
         let envoy = at("/auth/envoy/auth/nginx").unwrap();
-        assert_eq!(envoy.source, Source::Line { prefix: 11 });
+        assert_eq!(envoy.source, RequestSource::Line { prefix: 11 });
         for target in [
             "/",
             "/auth/",
@@ -292,25 +297,25 @@ mod tests {
             "/auth/envoy",
             "/outpost.goauthentik.io/auth/envoy",
         ] {
-            let refusals = at(prefix).unwrap().refusals;
+            let refusal_style = at(prefix).unwrap().refusal_style;
             for (status, told) in [(302, 302), (400, 400), (401, 401), (403, 403), (429, 429)] {
                 let status = StatusCode::from_u16(status).unwrap();
-                assert_eq!(refusals.status(status), told, "{prefix}");
+                assert_eq!(refusal_style.status(status), told, "{prefix}");
             }
             for status in 500..600 {
                 let status = StatusCode::from_u16(status).unwrap();
-                assert_eq!(refusals.status(status), 429, "{prefix}");
+                assert_eq!(refusal_style.status(status), 429, "{prefix}");
             }
         }
     }
 
     #[test]
     fn the_older_endpoint_of_authelia_redirects_when_told_to() {
-        let refusals = |target| at(target).unwrap().refusals;
-        assert_eq!(refusals("/api/verify"), Refusals::StatusAlone);
+        let refusal_style = |target| at(target).unwrap().refusal_style;
+        assert_eq!(refusal_style("/api/verify"), RefusalStyle::StatusAlone);
         assert_eq!(
-            refusals("/api/verify?rd=https://a.example/"),
-            Refusals::PassedOn
+            refusal_style("/api/verify?rd=https://a.example/"),
+            RefusalStyle::PassedOn
         );
     }
 }

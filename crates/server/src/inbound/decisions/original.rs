@@ -14,7 +14,7 @@ use super::super::target;
 
 /// The request that is asked about.
 #[derive(Debug)]
-pub(crate) struct Original {
+pub(crate) struct OriginalRequest {
     pub(crate) method: Method,
     /// The host that the client asked for, with its port if it gave one.
     pub(crate) host: Authority,
@@ -24,7 +24,7 @@ pub(crate) struct Original {
 
 /// Where a kind of host puts the request that it asks about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum RequestSource {
     /// `X-Original-URL` or `X-Forwarded-*`, and where both are there they agree.
     Either,
     /// `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`.
@@ -41,7 +41,7 @@ pub(crate) enum Source {
 
 /// What is wrong with what a host says of the request.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub(crate) enum Flaw {
+pub(crate) enum OriginalError {
     #[error("{0} does not say the same as the other headers")]
     Contradictory(&'static str),
     #[error("{0} is there more than once")]
@@ -52,14 +52,14 @@ pub(crate) enum Flaw {
     Missing(&'static str),
 }
 
-impl Flaw {
+impl OriginalError {
     /// The stable code in the audit log and the metrics.
     pub(crate) fn reason(self) -> &'static str {
         match self {
-            Flaw::Contradictory(_) => "source_contradictory",
-            Flaw::Duplicate(_) => "source_duplicate",
-            Flaw::Malformed(_) => "source_malformed",
-            Flaw::Missing(_) => "source_missing",
+            OriginalError::Contradictory(_) => "source_contradictory",
+            OriginalError::Duplicate(_) => "source_duplicate",
+            OriginalError::Malformed(_) => "source_malformed",
+            OriginalError::Missing(_) => "source_missing",
         }
     }
 }
@@ -77,27 +77,29 @@ impl Field {
     }
 }
 
-impl Source {
+impl RequestSource {
     /// Reads the original request out of the one that asks about it.
     ///
     /// # Errors
     ///
-    /// [`Flaw`] says what is wrong; then nothing is known about the request, and it must not enter.
-    pub(crate) fn read(self, asking: &Parts) -> Result<Original, Flaw> {
+    /// [`OriginalError`] says what is wrong; then nothing is known about the request, and it must not enter.
+    pub(crate) fn read(self, asking: &Parts) -> Result<OriginalRequest, OriginalError> {
         let headers = &asking.headers;
         match self {
-            Source::Either => either(headers),
-            Source::Forwarded => forwarded(headers),
-            Source::Line { prefix } => line(asking, prefix),
-            Source::Nowhere => Ok(Original {
+            RequestSource::Either => either(headers),
+            RequestSource::Forwarded => forwarded(headers),
+            RequestSource::Line { prefix } => line(asking, prefix),
+            RequestSource::Nowhere => Ok(OriginalRequest {
                 method: Method::GET,
                 host: host(asking)?,
                 path: None,
             }),
-            Source::OriginalUrl => original_url(asking, method(headers, &X_ORIGINAL_METHOD)?),
-            Source::OriginalUrlAlone => {
+            RequestSource::OriginalUrl => {
+                original_url(asking, method(headers, &X_ORIGINAL_METHOD)?)
+            }
+            RequestSource::OriginalUrlAlone => {
                 let (host, path) = absolute(required_bytes(headers, &X_ORIGINAL_URL)?)?;
-                Ok(Original {
+                Ok(OriginalRequest {
                     method: Method::GET,
                     host,
                     path: Some(path),
@@ -107,33 +109,33 @@ impl Source {
     }
 }
 
-fn either(headers: &HeaderMap) -> Result<Original, Flaw> {
+fn either(headers: &HeaderMap) -> Result<OriginalRequest, OriginalError> {
     let Some(url) = single_bytes(headers, &X_ORIGINAL_URL)? else {
         return forwarded(headers);
     };
     let (host, path) = absolute(url)?;
     let uri = single_bytes(headers, &X_FORWARDED_URI)?;
     if uri.is_some_and(|uri| !is_same(uri, &path)) {
-        return Err(Flaw::Contradictory(X_FORWARDED_URI.shown));
+        return Err(OriginalError::Contradictory(X_FORWARDED_URI.shown));
     }
     let stated = match single(headers, &X_ORIGINAL_METHOD)? {
         Some(text) => parse_method(text, X_ORIGINAL_METHOD.shown)?,
         None => method(headers, &X_FORWARDED_METHOD)?,
     };
-    Ok(Original {
+    Ok(OriginalRequest {
         method: stated,
         host,
         path: Some(path),
     })
 }
 
-fn forwarded(headers: &HeaderMap) -> Result<Original, Flaw> {
+fn forwarded(headers: &HeaderMap) -> Result<OriginalRequest, OriginalError> {
     let proto = required(headers, &X_FORWARDED_PROTO)?;
     // What a host says for a WebSocket differs; Traefik says `ws`.
     if !["http", "https", "ws", "wss"].contains(&proto) {
-        return Err(Flaw::Malformed(X_FORWARDED_PROTO.shown));
+        return Err(OriginalError::Malformed(X_FORWARDED_PROTO.shown));
     }
-    Ok(Original {
+    Ok(OriginalRequest {
         method: method(headers, &X_FORWARDED_METHOD)?,
         host: authority(
             required(headers, &X_FORWARDED_HOST)?,
@@ -146,30 +148,30 @@ fn forwarded(headers: &HeaderMap) -> Result<Original, Flaw> {
     })
 }
 
-fn line(asking: &Parts, prefix: usize) -> Result<Original, Flaw> {
+fn line(asking: &Parts, prefix: usize) -> Result<OriginalRequest, OriginalError> {
     let asked = asking.uri.path_and_query();
     let rest = asked.and_then(|asked| asked.as_str().get(prefix..));
-    Ok(Original {
+    Ok(OriginalRequest {
         method: allowed(asking.method.clone(), REQUEST_LINE)?,
         host: host(asking)?,
         path: Some(path(rest.unwrap_or_default().as_bytes(), REQUEST_LINE)?),
     })
 }
 
-fn original_url(asking: &Parts, method: Method) -> Result<Original, Flaw> {
+fn original_url(asking: &Parts, method: Method) -> Result<OriginalRequest, OriginalError> {
     let uri = single_bytes(&asking.headers, &X_ORIGINAL_URI)?;
     let (host, path) = match (single_bytes(&asking.headers, &X_ORIGINAL_URL)?, uri) {
-        (None, None) => return Err(Flaw::Missing(X_ORIGINAL_URL.shown)),
+        (None, None) => return Err(OriginalError::Missing(X_ORIGINAL_URL.shown)),
         (None, Some(uri)) => (host(asking)?, path(uri, X_ORIGINAL_URI.shown)?),
         (Some(url), uri) => {
             let (host, path) = absolute(url)?;
             if uri.is_some_and(|uri| !is_same(uri, &path)) {
-                return Err(Flaw::Contradictory(X_ORIGINAL_URI.shown));
+                return Err(OriginalError::Contradictory(X_ORIGINAL_URI.shown));
             }
             (host, path)
         }
     };
-    Ok(Original {
+    Ok(OriginalRequest {
         method,
         host,
         path: Some(path),
@@ -183,8 +185,12 @@ pub(crate) fn forwarded_query(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// What gRPC says of a request: its method, host and path with query.
-pub(crate) fn stated(method: &str, host: &str, path_and_query: &str) -> Result<Original, Flaw> {
-    Ok(Original {
+pub(crate) fn stated(
+    method: &str,
+    host: &str,
+    path_and_query: &str,
+) -> Result<OriginalRequest, OriginalError> {
+    Ok(OriginalRequest {
         method: parse_method(method, "method")?,
         host: authority(host, "host")?,
         path: Some(path(path_and_query.as_bytes(), "path")?),
@@ -192,26 +198,29 @@ pub(crate) fn stated(method: &str, host: &str, path_and_query: &str) -> Result<O
 }
 
 /// The value of a field that may be there once.
-fn single<'h>(headers: &'h HeaderMap, field: &'static Field) -> Result<Option<&'h str>, Flaw> {
+fn single<'h>(
+    headers: &'h HeaderMap,
+    field: &'static Field,
+) -> Result<Option<&'h str>, OriginalError> {
     let value = single_bytes(headers, field)?
         .map(str::from_utf8)
         .transpose();
     let value = value.ok().filter(|value| value.is_none_or(is_visible));
-    value.ok_or(Flaw::Malformed(field.shown))
+    value.ok_or(OriginalError::Malformed(field.shown))
 }
 
 /// The same, also with bytes beyond ASCII, which a URL or a path may have.
 fn single_bytes<'h>(
     headers: &'h HeaderMap,
     field: &'static Field,
-) -> Result<Option<&'h [u8]>, Flaw> {
+) -> Result<Option<&'h [u8]>, OriginalError> {
     let Field { name, shown } = field;
     let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(b""), None) => Err(Flaw::Missing(shown)),
+        (Some(b""), None) => Err(OriginalError::Missing(shown)),
         (Some(value), None) => Ok(Some(value)),
-        (Some(_), Some(_)) => Err(Flaw::Duplicate(shown)),
+        (Some(_), Some(_)) => Err(OriginalError::Duplicate(shown)),
     }
 }
 
@@ -221,60 +230,63 @@ fn is_visible(text: &str) -> bool {
 }
 
 /// The value of a field that must be there once.
-fn required<'h>(headers: &'h HeaderMap, field: &'static Field) -> Result<&'h str, Flaw> {
-    single(headers, field)?.ok_or(Flaw::Missing(field.shown))
+fn required<'h>(headers: &'h HeaderMap, field: &'static Field) -> Result<&'h str, OriginalError> {
+    single(headers, field)?.ok_or(OriginalError::Missing(field.shown))
 }
 
 /// The same, also with bytes beyond ASCII.
-fn required_bytes<'h>(headers: &'h HeaderMap, field: &'static Field) -> Result<&'h [u8], Flaw> {
-    single_bytes(headers, field)?.ok_or(Flaw::Missing(field.shown))
+fn required_bytes<'h>(
+    headers: &'h HeaderMap,
+    field: &'static Field,
+) -> Result<&'h [u8], OriginalError> {
+    single_bytes(headers, field)?.ok_or(OriginalError::Missing(field.shown))
 }
 
-fn method(headers: &HeaderMap, field: &'static Field) -> Result<Method, Flaw> {
+fn method(headers: &HeaderMap, field: &'static Field) -> Result<Method, OriginalError> {
     parse_method(required(headers, field)?, field.shown)
 }
 
-fn parse_method(text: &str, name: &'static str) -> Result<Method, Flaw> {
-    let method = Method::from_bytes(text.as_bytes()).map_err(|_| Flaw::Malformed(name))?;
+fn parse_method(text: &str, name: &'static str) -> Result<Method, OriginalError> {
+    let method = Method::from_bytes(text.as_bytes()).map_err(|_| OriginalError::Malformed(name))?;
     allowed(method, name)
 }
 
 /// No host forwards these for a client that is not its own: `CONNECT` opens tunnels and `TRACE` echoes cookies.
-fn allowed(method: Method, name: &'static str) -> Result<Method, Flaw> {
+fn allowed(method: Method, name: &'static str) -> Result<Method, OriginalError> {
     if method == Method::CONNECT || method == Method::TRACE {
-        return Err(Flaw::Malformed(name));
+        return Err(OriginalError::Malformed(name));
     }
     Ok(method)
 }
 
 /// `Host`, or what stands for it in HTTP/2 and in absolute targets. Where both are there they agree.
-fn host(asking: &Parts) -> Result<Authority, Flaw> {
+fn host(asking: &Parts) -> Result<Authority, OriginalError> {
     match (
         single(&asking.headers, &HOST_FIELD)?,
         asking.uri.authority(),
     ) {
         (Some(host), Some(authority)) if *authority != *host => {
-            Err(Flaw::Contradictory(HOST_FIELD.shown))
+            Err(OriginalError::Contradictory(HOST_FIELD.shown))
         }
         (Some(host), _) => authority(host, HOST_FIELD.shown),
         (None, Some(host)) => authority(host.as_str(), HOST_FIELD.shown),
-        (None, None) => Err(Flaw::Missing(HOST_FIELD.shown)),
+        (None, None) => Err(OriginalError::Missing(HOST_FIELD.shown)),
     }
 }
 
-fn authority(text: &str, name: &'static str) -> Result<Authority, Flaw> {
+fn authority(text: &str, name: &'static str) -> Result<Authority, OriginalError> {
     let authority: Option<Authority> = text.parse().ok();
     authority
         .filter(|authority| target::is_host(authority.as_str().as_bytes()))
-        .ok_or(Flaw::Malformed(name))
+        .ok_or(OriginalError::Malformed(name))
 }
 
 /// A path and query, with those bytes encoded that a URI cannot have. What the proxy refuses in a request line is refused here
 /// too.
-fn path(text: &[u8], name: &'static str) -> Result<PathAndQuery, Flaw> {
+fn path(text: &[u8], name: &'static str) -> Result<PathAndQuery, OriginalError> {
     let path = encoded_target(text).filter(|text| text.starts_with('/'));
     let path = path.map(|path| path.parse().ok());
-    path.flatten().ok_or(Flaw::Malformed(name))
+    path.flatten().ok_or(OriginalError::Malformed(name))
 }
 
 /// Whether a text says the same as a path that has been read.
@@ -283,15 +295,15 @@ fn is_same(text: &[u8], path: &PathAndQuery) -> bool {
 }
 
 /// An absolute URL, in the two parts that matter.
-fn absolute(url: &[u8]) -> Result<(Authority, PathAndQuery), Flaw> {
-    let url = encoded_target(url).ok_or(Flaw::Malformed(X_ORIGINAL_URL.shown))?;
+fn absolute(url: &[u8]) -> Result<(Authority, PathAndQuery), OriginalError> {
+    let url = encoded_target(url).ok_or(OriginalError::Malformed(X_ORIGINAL_URL.shown))?;
     let rest = ["http://", "https://"]
         .iter()
         .find_map(|scheme| url.strip_prefix(scheme))
-        .ok_or(Flaw::Malformed(X_ORIGINAL_URL.shown))?;
+        .ok_or(OriginalError::Malformed(X_ORIGINAL_URL.shown))?;
     let slash = rest
         .find('/')
-        .ok_or(Flaw::Malformed(X_ORIGINAL_URL.shown))?;
+        .ok_or(OriginalError::Malformed(X_ORIGINAL_URL.shown))?;
     let (host, rest) = rest.split_at(slash);
     Ok((
         authority(host, X_ORIGINAL_URL.shown)?,
@@ -316,13 +328,17 @@ mod tests {
     use super::*;
 
     /// Method, host and path, or what is wrong.
-    fn read(source: Source, target: &str, headers: &[(&str, &str)]) -> Result<String, Flaw> {
+    fn read(
+        source: RequestSource,
+        target: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<String, OriginalError> {
         let mut request = Request::builder().uri(target);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let (asking, ()) = request.body(()).unwrap().into_parts();
-        let Original { method, host, path } = source.read(&asking)?;
+        let OriginalRequest { method, host, path } = source.read(&asking)?;
         let path = path.map_or("-".to_owned(), |path| path.to_string());
         Ok(format!("{method} {host} {path}"))
     }
@@ -341,31 +357,37 @@ mod tests {
     #[test]
     fn each_source_says_the_request_byte_for_byte() {
         let whole = Ok("PUT b:8 /c//d?e=%2f".to_owned());
-        assert_eq!(read(Source::OriginalUrl, "/", &[METHOD, URL]), whole);
-        assert_eq!(read(Source::OriginalUrl, "/", &[METHOD, URL, URI]), whole);
+        assert_eq!(read(RequestSource::OriginalUrl, "/", &[METHOD, URL]), whole);
         assert_eq!(
-            read(Source::OriginalUrl, "/", &[METHOD, URI, HOST_A]),
+            read(RequestSource::OriginalUrl, "/", &[METHOD, URL, URI]),
+            whole
+        );
+        assert_eq!(
+            read(RequestSource::OriginalUrl, "/", &[METHOD, URI, HOST_A]),
             Ok("PUT a /c//d?e=%2f".into())
         );
         assert_eq!(
-            read(Source::OriginalUrlAlone, "/", &[URL]),
+            read(RequestSource::OriginalUrlAlone, "/", &[URL]),
             Ok("GET b:8 /c//d?e=%2f".into())
         );
-        assert_eq!(read(Source::Forwarded, "/", &FORWARDED), whole);
-        assert_eq!(read(Source::Either, "/", &FORWARDED), whole);
-        assert_eq!(read(Source::Either, "/", &[METHOD, URL]), whole);
-        let line = Source::Line { prefix: 2 };
+        assert_eq!(read(RequestSource::Forwarded, "/", &FORWARDED), whole);
+        assert_eq!(read(RequestSource::Either, "/", &FORWARDED), whole);
+        assert_eq!(read(RequestSource::Either, "/", &[METHOD, URL]), whole);
+        let line = RequestSource::Line { prefix: 2 };
         assert_eq!(
             read(line, "/p/c//d?e=%2f", &[HOST_A]),
             Ok("GET a /c//d?e=%2f".into())
         );
-        assert_eq!(read(Source::Nowhere, "/x", &[HOST_A]), Ok("GET a -".into()));
         assert_eq!(
-            read(Source::Nowhere, "http://A/x", &[HOST_A]),
+            read(RequestSource::Nowhere, "/x", &[HOST_A]),
             Ok("GET a -".into())
         );
         assert_eq!(
-            read(Source::Nowhere, "http://a/x", &[]),
+            read(RequestSource::Nowhere, "http://A/x", &[HOST_A]),
+            Ok("GET a -".into())
+        );
+        assert_eq!(
+            read(RequestSource::Nowhere, "http://a/x", &[]),
             Ok("GET a -".into())
         );
     }
@@ -375,8 +397,10 @@ mod tests {
         for left_out in 0..FORWARDED.len() {
             let mut headers = FORWARDED.to_vec();
             let (name, _) = headers.remove(left_out);
-            let flaw = read(Source::Forwarded, "/", &headers).unwrap_err();
-            assert!(matches!(flaw, Flaw::Missing(missing) if missing.eq_ignore_ascii_case(name)));
+            let flaw = read(RequestSource::Forwarded, "/", &headers).unwrap_err();
+            assert!(
+                matches!(flaw, OriginalError::Missing(missing) if missing.eq_ignore_ascii_case(name))
+            );
         }
         for (headers, missing) in [
             (&[URL][..], X_ORIGINAL_METHOD.shown),
@@ -385,13 +409,13 @@ mod tests {
             (&[METHOD, ("x-original-url", "")], X_ORIGINAL_URL.shown),
         ] {
             assert_eq!(
-                read(Source::OriginalUrl, "/", headers),
-                Err(Flaw::Missing(missing))
+                read(RequestSource::OriginalUrl, "/", headers),
+                Err(OriginalError::Missing(missing))
             );
         }
         assert_eq!(
-            read(Source::Line { prefix: 2 }, "/p", &[HOST_A]),
-            Err(Flaw::Malformed(REQUEST_LINE))
+            read(RequestSource::Line { prefix: 2 }, "/p", &[HOST_A]),
+            Err(OriginalError::Malformed(REQUEST_LINE))
         );
     }
 
@@ -399,23 +423,23 @@ mod tests {
     fn two_of_anything_are_no_source() {
         for doubled in FORWARDED {
             let headers = [&FORWARDED[..], &[doubled]].concat();
-            let flaw = read(Source::Forwarded, "/", &headers);
-            assert!(matches!(flaw, Err(Flaw::Duplicate(_))), "{flaw:?}");
+            let flaw = read(RequestSource::Forwarded, "/", &headers);
+            assert!(matches!(flaw, Err(OriginalError::Duplicate(_))), "{flaw:?}");
         }
-        let flaw = read(Source::OriginalUrl, "/", &[METHOD, URL, URL]);
-        assert_eq!(flaw, Err(Flaw::Duplicate(X_ORIGINAL_URL.shown)));
+        let flaw = read(RequestSource::OriginalUrl, "/", &[METHOD, URL, URL]);
+        assert_eq!(flaw, Err(OriginalError::Duplicate(X_ORIGINAL_URL.shown)));
     }
 
     #[test]
     fn headers_that_disagree_are_no_source() {
         let other = ("x-original-uri", "/public/");
         assert_eq!(
-            read(Source::OriginalUrl, "/", &[METHOD, URL, other]),
-            Err(Flaw::Contradictory(X_ORIGINAL_URI.shown))
+            read(RequestSource::OriginalUrl, "/", &[METHOD, URL, other]),
+            Err(OriginalError::Contradictory(X_ORIGINAL_URI.shown))
         );
         assert_eq!(
-            read(Source::Line { prefix: 2 }, "http://b/p/c", &[HOST_A]),
-            Err(Flaw::Contradictory(HOST_FIELD.shown))
+            read(RequestSource::Line { prefix: 2 }, "http://b/p/c", &[HOST_A]),
+            Err(OriginalError::Contradictory(HOST_FIELD.shown))
         );
         let headers = [
             &FORWARDED[..],
@@ -423,17 +447,17 @@ mod tests {
         ]
         .concat();
         assert_eq!(
-            read(Source::Either, "/", &headers),
-            Err(Flaw::Contradictory(X_FORWARDED_URI.shown))
+            read(RequestSource::Either, "/", &headers),
+            Err(OriginalError::Contradictory(X_FORWARDED_URI.shown))
         );
     }
 
     #[test]
     fn what_another_kind_of_host_would_say_is_ignored() {
         let headers = [&FORWARDED[..], &[METHOD, ("x-original-url", "nonsense")]].concat();
-        assert!(read(Source::Forwarded, "/", &headers).is_ok());
+        assert!(read(RequestSource::Forwarded, "/", &headers).is_ok());
         let headers = [METHOD, URL, ("x-forwarded-uri", "/public/")];
-        assert!(read(Source::OriginalUrl, "/", &headers).is_ok());
+        assert!(read(RequestSource::OriginalUrl, "/", &headers).is_ok());
     }
 
     #[test]
@@ -443,7 +467,7 @@ mod tests {
                 let value = if known == name { value } else { usual };
                 (known, value)
             });
-            read(Source::Forwarded, "/", &replaced)
+            read(RequestSource::Forwarded, "/", &replaced)
         };
         for uri in ["private", "*", "http://b/c", "?x", "/a#b", "/a b", "/a\tb"] {
             assert!(with("x-forwarded-uri", uri).is_err(), "{uri}");
@@ -461,7 +485,10 @@ mod tests {
                 "host" => (name, host),
                 _ => (name, value),
             });
-            assert!(read(Source::OriginalUrl, "/", &asking).is_err(), "{host}");
+            assert!(
+                read(RequestSource::OriginalUrl, "/", &asking).is_err(),
+                "{host}"
+            );
             assert!(stated("GET", host, "/").is_err(), "{host}");
         }
         for host in ["my_app", "a.example.", "a.example.:8443", "[::1]:80"] {
@@ -484,7 +511,10 @@ mod tests {
             "http://a,b/c",
         ] {
             let headers = [METHOD, ("x-original-url", url)];
-            assert!(read(Source::OriginalUrl, "/", &headers).is_err(), "{url}");
+            assert!(
+                read(RequestSource::OriginalUrl, "/", &headers).is_err(),
+                "{url}"
+            );
         }
     }
 }

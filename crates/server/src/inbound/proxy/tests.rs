@@ -75,7 +75,7 @@ fn proxy(upstream: SocketAddr) -> Proxy {
         live: View::of(Arc::new(ArcSwap::from_pointee(Live::only(config)))),
         audit: Audit::unread(),
         metrics: Metrics::new().unwrap(),
-        upstream_warnings: Sparingly::default(),
+        upstream_warnings: WarningLimiter::default(),
         connections: TaskTracker::new(),
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::audit::Audit;
-use crate::connection::Allowance;
+use crate::connection::TimeBudget;
 use crate::inbound::arrival;
 use crate::leases;
 use crate::link::Link;
@@ -19,8 +19,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// A connection of the gate, and its other end.
 fn connection() -> (Connection, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let allowance = Allowance::at_once(HOUR);
-    let connection = Connection::new(Stream::from(ours), allowance, HOUR);
+    let budget = TimeBudget::per_wait(HOUR);
+    let connection = Connection::new(Stream::from(ours), budget, HOUR);
     (connection, theirs)
 }
 

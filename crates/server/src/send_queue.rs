@@ -5,7 +5,7 @@
 //! task 2   work ── send ─┼─ waits                      ├─ goes on
 //! task 3   work ── send ─┼─── waits                    ├─ goes on
 //!                        ▼                             │
-//! outbox         [1] [2] [3] ── task 1 is polled again ─┘
+//! send queue     [1] [2] [3] ── task 1 is polled again ─┘
 //!                               one system call for all that wait
 //! ```
 //!
@@ -39,18 +39,18 @@ pub(crate) struct PendingSend {
 /// by `give_back`.
 pub(crate) async fn send(pending: PendingSend, give_back: impl FnMut(PendingSend)) {
     let queued = Queued {
-        number: OUTBOX.with_borrow_mut(|outbox| outbox.put(pending)),
+        number: SEND_QUEUE.with_borrow_mut(|send_queue| send_queue.put(pending)),
         give_back,
     };
     others_turn().await;
-    OUTBOX.with_borrow_mut(|outbox| {
-        if outbox.tried[queued.number].is_none() {
-            outbox.send();
+    SEND_QUEUE.with_borrow_mut(|send_queue| {
+        if send_queue.tried[queued.number].is_none() {
+            send_queue.send();
         }
     });
 }
 
-/// A pending send in the outbox, which is taken out again when this is dropped.
+/// A pending send in the queue, which takes it out again when it is dropped.
 struct Queued<F: FnMut(PendingSend)> {
     number: usize,
     give_back: F,
@@ -58,7 +58,7 @@ struct Queued<F: FnMut(PendingSend)> {
 
 impl<F: FnMut(PendingSend)> Drop for Queued<F> {
     fn drop(&mut self) {
-        let taken = OUTBOX.with_borrow_mut(|outbox| outbox.take(self.number));
+        let taken = SEND_QUEUE.with_borrow_mut(|send_queue| send_queue.take(self.number));
         if let Some(pending) = taken {
             (self.give_back)(pending);
         }
@@ -67,7 +67,7 @@ impl<F: FnMut(PendingSend)> Drop for Queued<F> {
 
 /// The pending sends of one runtime.
 #[derive(Debug)]
-struct Outbox {
+struct SendQueue {
     kernel: Option<SendMany>,
     /// Those that nobody has tried, in the order in which they came, with their numbers.
     waiting: Vec<(usize, PendingSend)>,
@@ -78,7 +78,7 @@ struct Outbox {
 }
 
 thread_local! {
-    static OUTBOX: RefCell<Outbox> = RefCell::new(Outbox::new());
+    static SEND_QUEUE: RefCell<SendQueue> = RefCell::new(SendQueue::new());
 }
 
 /// Lets every task run that is ready by now.
@@ -97,7 +97,7 @@ async fn others_turn() {
     .await;
 }
 
-impl Outbox {
+impl SendQueue {
     fn new() -> Self {
         static SAID: Once = Once::new();
         let kernel = SendMany::new();
@@ -252,7 +252,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_the_kernels_help_everything_comes_back_unsent() {
-        OUTBOX.with_borrow_mut(|outbox| outbox.kernel = None);
+        SEND_QUEUE.with_borrow_mut(|send_queue| send_queue.kernel = None);
         let ((one, _at_one), (two, at_two)) = (pending("one"), pending("two"));
         let sent = sent_together(one, two, &at_two).await;
         assert_eq!(sent, (0, 0, String::new()));

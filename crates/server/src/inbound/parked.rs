@@ -17,20 +17,20 @@ use crate::aside::aside;
 use crate::http2;
 
 /// Serves a connection until it ends or rests. What becomes of one that rests is another task's business.
-pub(super) async fn serve(front: Rc<Proxy>, connected: Connected, stop: CancellationToken) {
+pub(super) async fn serve(proxy: Rc<Proxy>, connected: Connected, stop: CancellationToken) {
     let address = connected.peer.address;
-    match Rc::clone(&front).serve(connected, stop.clone()).await {
+    match Rc::clone(&proxy).serve(connected, stop.clone()).await {
         Served::Over => {}
-        Served::OverHttp2(stream) => aside(http2::serve(front, stream, address, stop)).await,
-        Served::Rests(connected, limit) => {
-            let connections = front.connections.clone();
-            connections.spawn_local(rest(front, connected, limit, stop));
+        Served::OverHttp2(stream) => aside(http2::serve(proxy, stream, address, stop)).await,
+        Served::Parked(connected, limit) => {
+            let connections = proxy.connections.clone();
+            connections.spawn_local(park(proxy, connected, limit, stop));
         }
     }
 }
 
 /// Waits for whatever comes next on a connection, for so long at most.
-async fn rest(front: Rc<Proxy>, connected: Connected, limit: Duration, stop: CancellationToken) {
+async fn park(proxy: Rc<Proxy>, connected: Connected, limit: Duration, stop: CancellationToken) {
     tokio::select! {
         comes = connected.client.readable() => if !comes {
             return;
@@ -38,7 +38,7 @@ async fn rest(front: Rc<Proxy>, connected: Connected, limit: Duration, stop: Can
         () = stop.cancelled() => {}
         () = sleep(limit) => return,
     }
-    let connections = front.connections.clone();
+    let connections = proxy.connections.clone();
     // The two tasks follow each other for as long as it lasts; in a box, neither is part of the other.
-    connections.spawn_local(aside(serve(front, connected, stop)));
+    connections.spawn_local(aside(serve(proxy, connected, stop)));
 }

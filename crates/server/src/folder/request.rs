@@ -5,7 +5,7 @@ use session::UnixTime;
 
 /// What a client asks of a folder, beside the path of the admitted request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked<'r> {
+pub(crate) struct FileRequest<'r> {
     /// Those of the request as it came: conditions and preferences.
     pub(crate) headers: &'r HeaderMap,
     /// The path that the client knows, before anything was cut off.

@@ -9,18 +9,18 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use smallvec::{SmallVec, smallvec};
 
-use super::asked::Asked;
 use super::body::{Body, Segment};
 use super::elsewhere::Elsewhere;
 use super::error::FolderError;
 use super::ranges::{self, Part, Wanted};
+use super::request::FileRequest;
 use super::site::File;
 use super::validators::{Validators, Verdict};
 use crate::random;
 
 /// An answer that comes from a folder.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct FileResponse {
     pub(crate) status: StatusCode,
     /// All but what is about the connection and the request.
     pub(super) fields: Fields,
@@ -28,7 +28,7 @@ pub(crate) struct Answer {
     pub(super) body: Option<Body>,
 }
 
-impl Answer {
+impl FileResponse {
     /// Says `Strict-Transport-Security` too.
     pub(crate) fn promises(&mut self, hsts: &HeaderValue) {
         self.fields.push((STRICT_TRANSPORT_SECURITY, hsts.clone()));
@@ -50,10 +50,10 @@ pub(super) type Fields = Vec<(HeaderName, HeaderValue)>;
 pub(super) fn of_file(
     file: File,
     is_head: bool,
-    asked: &Asked<'_>,
+    asked: &FileRequest<'_>,
     cache_control: &HeaderValue,
     elsewhere: &Elsewhere,
-) -> Result<Answer, FolderError> {
+) -> Result<FileResponse, FolderError> {
     let validators = Validators::of(&file.stat, file.coding, asked.now.secs());
     let mut fields = Fields::with_capacity(MOST_FIELDS);
     fields.extend(validators.fields());
@@ -62,7 +62,7 @@ pub(super) fn of_file(
     match validators.verdict(asked.headers) {
         Verdict::Failed => return Err(FolderError::Precondition),
         Verdict::NotModified => {
-            return Ok(Answer {
+            return Ok(FileResponse {
                 status: StatusCode::NOT_MODIFIED,
                 fields,
                 body: None,
@@ -97,7 +97,7 @@ pub(super) fn of_error(
     file: File,
     is_head: bool,
     elsewhere: &Elsewhere,
-) -> Answer {
+) -> FileResponse {
     let mut fields = Fields::with_capacity(MOST_FIELDS);
     fields.push((CACHE_CONTROL, HeaderValue::from_static("no-store")));
     whole(status, file, fields, is_head, elsewhere)
@@ -105,11 +105,11 @@ pub(super) fn of_error(
 
 /// Sends the client to the name with a slash at its end. Where it is, is said from where the client is: what other proxies have cut
 /// off its path stays, and it cannot lead to another host.
-pub(super) fn to_folder(asked: &Asked<'_>, cache_control: &HeaderValue) -> Answer {
+pub(super) fn to_folder(asked: &FileRequest<'_>, cache_control: &HeaderValue) -> FileResponse {
     let last = asked.path.rsplit('/').next().unwrap_or_default();
     let query = asked.query.map(|query| format!("?{query}"));
     let location = format!("./{last}/{}", query.unwrap_or_default());
-    Answer {
+    FileResponse {
         status: StatusCode::MOVED_PERMANENTLY,
         fields: vec![
             (LOCATION, value(location)),
@@ -125,7 +125,7 @@ fn whole(
     mut fields: Fields,
     is_head: bool,
     elsewhere: &Elsewhere,
-) -> Answer {
+) -> FileResponse {
     describe(&file, &mut fields);
     let length = file.stat.length;
     let body = match is_head {
@@ -139,7 +139,7 @@ fn whole(
             Some(Body::new(file.opened, segments, elsewhere.clone()))
         }
     };
-    Answer {
+    FileResponse {
         status,
         fields,
         body,
@@ -152,7 +152,7 @@ fn several(
     file: File,
     mut fields: Fields,
     elsewhere: &Elsewhere,
-) -> Result<Answer, FolderError> {
+) -> Result<FileResponse, FolderError> {
     let boundary = random::hex::<16>();
     let boundary = boundary.map_err(|error| FolderError::Broken(io::Error::other(error)))?;
     let (kind, length) = (file.kind.name, file.stat.length);
@@ -187,8 +187,8 @@ fn partial(
     fields: Fields,
     segments: SmallVec<[Segment; 1]>,
     elsewhere: &Elsewhere,
-) -> Answer {
-    Answer {
+) -> FileResponse {
+    FileResponse {
         status: StatusCode::PARTIAL_CONTENT,
         fields,
         body: Some(Body::new(file.opened, segments, elsewhere.clone())),

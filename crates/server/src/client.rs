@@ -1,36 +1,30 @@
 //! A client's connection: its requests one after the other, and their answers.
 
-use std::cell::{Cell, RefCell};
+mod answer;
+mod body;
+mod closing;
+mod parked;
+
 use std::fmt;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
-use http::{HeaderValue, Request, Response, StatusCode};
-use http1::{
-    Field, HTTP2_PREFACE, LARGEST_HEAD, Length, MOST_DISCARDED, Piece, ResponseHead,
-    ServerConnection, Violation,
-};
-use jiff::fmt::rfc2822::DateTimePrinter;
-use socket2::SockRef;
-use tokio::io::AsyncWriteExt;
-use tokio::time::{Sleep, sleep, timeout};
+use http::Request;
+use http1::{HTTP2_PREFACE, LARGEST_HEAD, Length, ServerConnection, Violation};
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::clock;
+pub(crate) use self::closing::{LONGEST_LINGER, LONGEST_PAUSE};
+pub(crate) use self::parked::ParkedClient;
 use crate::config::ClientSettings;
 use crate::connection::{Connection, TimeBudget};
-use crate::ended::{Ended, Sent, is_our_limit};
-use crate::interim;
+use crate::ended::is_our_limit;
 use crate::link::Link;
 use crate::owner::Owner;
 use crate::socket::Stream;
-use crate::transfer::{BodySink, BodySource, Transfer};
 use crate::wait_timer::WaitTimer;
 
 /// A client's connection.
@@ -63,30 +57,6 @@ pub(crate) struct Client {
 
 /// A connection to the server of this identity that is its owner's alone.
 type Own = (Rc<()>, Owner, Box<Link>);
-
-/// What is left of a client whose connection rests.
-pub(crate) struct ParkedClient {
-    stream: Box<Stream>,
-    own: Option<Box<Own>>,
-}
-
-impl ParkedClient {
-    /// Waits until something comes. False when the client has hung up.
-    pub(crate) async fn readable(&self) -> bool {
-        // Polled by hand, which takes the place of the last wait for it: that holds on to the memory of a task that has ended.
-        poll_fn(|context| self.stream.poll_readable(context)).await
-    }
-}
-
-impl From<Stream> for ParkedClient {
-    /// A connection that has carried nothing yet.
-    fn from(stream: Stream) -> Self {
-        Self {
-            stream: Box::new(stream),
-            own: None,
-        }
-    }
-}
 
 /// What came while a request was waited for.
 enum More {
@@ -262,87 +232,9 @@ impl Client {
         }
     }
 
-    /// Lets the current request's body go on to somebody who reads it. Unless its end is seen there, no other request is read: it
-    /// might be a part of this body.
-    pub(crate) fn forward_body(&mut self) -> Transfer {
-        self.begin_body();
-        Transfer::new().up_to(self.body_limit)
-    }
-
-    /// The same, for somebody who takes it piece by piece.
-    pub(crate) fn begin_body(&mut self) {
-        self.connection.set_read_budget(self.for_body());
-        self.http.forward_body();
-    }
-
-    /// Counts a piece of the current request's body, and says whether it may be that long.
-    pub(crate) fn has_room_for(&mut self, bytes: u64) -> bool {
-        let left = self.body_limit.checked_sub(bytes);
-        self.body_limit = left.unwrap_or(0);
-        left.is_some()
-    }
-
-    /// Whether the client waits for a word before it sends the body of the current request, and has sent nothing of it.
-    pub(crate) fn holds_body(&self) -> bool {
-        self.http.awaits_continue() && !self.has_sent_ahead()
-    }
-
-    /// Whether something has come that nobody has read yet.
-    pub(crate) fn has_sent_ahead(&self) -> bool {
-        !self.connection.input.is_empty()
-    }
-
-    /// Tells the client to send the body.
-    pub(crate) fn invite(&mut self, context: &mut Context<'_>) {
-        self.interim(context, StatusCode::CONTINUE, b"Continue", []);
-    }
-
-    /// Passes on an answer that comes before the answer, as far as the client can read one and has read those before.
-    pub(crate) fn pass_interim(&mut self, context: &mut Context<'_>, interim: &ResponseHead) {
-        let (status, reason) = (interim.status, interim.reason());
-        self.interim(context, status, reason, interim::fields(interim));
-    }
-
-    fn interim<'f>(
-        &mut self,
-        context: &mut Context<'_>,
-        status: StatusCode,
-        reason: &[u8],
-        fields: impl IntoIterator<Item = Field<'f>>,
-    ) {
-        if self.connection.unsent() > 0 {
-            return;
-        }
-        let output = &mut self.connection.output;
-        self.http.write_interim(output, status, reason, fields);
-        // What does not find room in the socket leaves with the answer. A failure shows there too.
-        let _ = self.connection.poll_flush(context);
-    }
-
-    /// The body of the current request.
-    pub(crate) fn source(&mut self) -> BodySource<'_> {
-        BodySource {
-            connection: &mut self.connection,
-            body: self.http.body(),
-        }
-    }
-
-    /// The body of the answer.
-    pub(crate) fn sink(&mut self) -> BodySink<'_> {
-        BodySink {
-            connection: &mut self.connection,
-            body: self.http.answer(),
-        }
-    }
-
     /// How long an exchange may take in all, if that is limited.
     pub(crate) fn total_time(&self) -> Option<Duration> {
         self.limits.total
-    }
-
-    /// Limits the body of the current request to so many bytes, before it is [forwarded](Self::forward_body) to anybody.
-    pub(crate) fn limit_body(&mut self, bytes: u64) {
-        self.body_limit = bytes;
     }
 
     /// Whether it has a connection of its own to the server of this identity.
@@ -372,190 +264,6 @@ impl Client {
     pub(crate) fn end(&mut self) {
         self.http.end();
     }
-
-    /// Ends an answer that has begun, of which the rest will not come. Where its framing says no end, an ordinary end of the
-    /// connection would make it whole, also for a cache; so that is a reset.
-    pub(crate) fn break_off(&mut self) {
-        self.end();
-        self.resets = self.http.answer().length() == Length::UntilClose;
-    }
-
-    /// Ends an answer that has begun as if it were whole: with its last chunk, or with the end of the connection. Says whether the
-    /// client got anything of it.
-    pub(crate) async fn finish_answer(&mut self) -> bool {
-        if !self.http.answer().is_finished() {
-            self.http.answer().finish(&mut self.connection.output);
-        }
-        if self.connection.flush().await.is_err() {
-            self.end();
-        }
-        self.is_being_answered()
-    }
-
-    /// Begins an answer whose body will come with this length. Its fields say nothing about framing and the connection.
-    pub(crate) fn begin_answer<'f>(
-        &mut self,
-        status: StatusCode,
-        reason: &[u8],
-        fields: impl IntoIterator<Item = Field<'f>>,
-        length: Length,
-    ) {
-        if self.stop.is_cancelled() {
-            self.end();
-        }
-        self.answer_at = self.connection.position();
-        self.connection.begin_message();
-        let output = &mut self.connection.output;
-        let http = &mut self.http;
-        http.begin_answer(output, status, reason, fields, length);
-    }
-
-    /// Whether the client got anything of the answer.
-    pub(crate) fn is_being_answered(&self) -> bool {
-        self.connection.has_sent(self.answer_at)
-    }
-
-    /// Takes back an answer that has begun, if nothing of it has left yet: then there can be another one.
-    pub(crate) fn take_back_answer(&mut self) -> bool {
-        self.connection.take_back(self.answer_at)
-    }
-
-    /// Sends an answer of our own, and says what became of it. `passed` counts the bytes of its body.
-    pub(crate) async fn answer(
-        &mut self,
-        mut response: Response<Bytes>,
-        passed: &Cell<u64>,
-    ) -> Sent {
-        // Where its body went on without being seen to its end, nothing can follow.
-        if !self.http.is_persistent() {
-            self.end();
-        }
-        let body = std::mem::take(response.body_mut());
-        let status = response.status();
-        let headers = response.headers_mut();
-        if headers
-            .remove(CONNECTION)
-            .is_some_and(|option| option == "close")
-        {
-            self.end();
-        }
-        headers.insert(DATE, date());
-        if self.http.is_to_head() && !body.is_empty() {
-            headers.insert(CONTENT_LENGTH, body.len().into());
-        }
-        let length = Length::Exactly(body.len() as u64);
-        let reason = status.canonical_reason().unwrap_or_default();
-        let fields = http1::fields(headers);
-        self.begin_answer(status, reason.as_bytes(), fields, length);
-        let body = if self.http.is_to_head() {
-            &[]
-        } else {
-            &body[..]
-        };
-        self.connection.output.extend_from_slice(body);
-        self.connection.send_together().await;
-        let flushed = self.connection.flush().await;
-        let passed_on = body.len().saturating_sub(self.connection.unsent());
-        passed.set(passed_on as u64);
-        match flushed {
-            Ok(()) => Sent::WHOLE,
-            Err(error) => {
-                self.end();
-                Sent {
-                    ended: Ended::with_client(&error),
-                    began: self.is_being_answered(),
-                }
-            }
-        }
-    }
-
-    /// Takes the body of the current request as far as it has come. Says whether that is all of it.
-    pub(crate) async fn skip_body(&mut self) -> bool {
-        poll_fn(|context| {
-            loop {
-                match self.http.skip_body(&mut self.connection.input) {
-                    Ok(Piece::End) => return Poll::Ready(true),
-                    Ok(Piece::Data(_) | Piece::Unknown) => {}
-                    Err(_) => return Poll::Ready(false),
-                }
-                match self.connection.poll_read(context) {
-                    Poll::Ready(Ok(1..)) => {}
-                    Poll::Ready(Ok(0) | Err(_)) | Poll::Pending => return Poll::Ready(false),
-                }
-            }
-        })
-        .await
-    }
-
-    /// Reads the rest of a body that nobody wants, so that the next request can be read. False when it is too long for that.
-    async fn discard_body(&mut self) -> bool {
-        let mut discarded = 0;
-        loop {
-            match self.http.body().next(&mut self.connection.input) {
-                Ok(Piece::Data(length)) => {
-                    self.connection.input.advance(length);
-                    self.http.body().consumed(length);
-                    discarded += length as u64;
-                }
-                Ok(Piece::End) => return true,
-                Ok(Piece::Unknown) => {
-                    if discarded == 0 {
-                        self.connection.set_read_budget(self.for_body());
-                    }
-                    let read = poll_fn(|context| self.connection.poll_fill(context)).await;
-                    if let Ok(0) | Err(_) = read {
-                        return false;
-                    }
-                }
-                Err(_) => return false,
-            }
-            if discarded > MOST_DISCARDED {
-                return false;
-            }
-        }
-    }
-
-    /// Closes the connection so that the client still gets its answer: with bytes unread, the kernel would reset it, and the
-    /// answer might be lost on the way (RFC 9112 §9.6).
-    async fn hang_up(&mut self) {
-        if self.resets {
-            // What is not sent yet is given up, and the other side told. If that fails, it has hung up.
-            let _ = SockRef::from(&*self.connection.stream()).set_linger(Some(Duration::ZERO));
-            return;
-        }
-        let body = self.http.body().next(&mut self.connection.input);
-        let is_over = matches!(body, Ok(Piece::End));
-        if is_over && self.connection.input.is_empty() && self.connection.is_idle_now() {
-            return;
-        }
-        self.linger(LONGEST_LINGER).await;
-    }
-
-    /// Says that nothing more will come, and reads what the client still sends, for so long at most: a connection that is closed
-    /// while something comes is reset. Some clients read no answer before they have sent all of a body (`http.client` of Python).
-    async fn linger(&mut self, limit: Duration) {
-        let linger = async {
-            self.connection.stream().shutdown().await?;
-            loop {
-                self.connection.input.clear();
-                let read = poll_fn(|context| self.connection.poll_read(context));
-                if timeout(LONGEST_PAUSE, read).await?? == 0 {
-                    return io::Result::Ok(());
-                }
-            }
-        };
-        // Whatever happens here, the connection is over.
-        let _ = timeout(limit, linger).await;
-    }
-
-    /// A client that drips its body byte by byte holds a connection to the upstream for nothing.
-    fn for_body(&self) -> TimeBudget {
-        TimeBudget {
-            total: self.limits.body,
-            per_wait: self.limits.body,
-            rate: self.limits.upload_rate,
-        }
-    }
 }
 
 impl fmt::Debug for Client {
@@ -567,30 +275,8 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The time for an answer that has none (RFC 9110 §6.6.1), made once a second.
-pub(crate) fn date() -> HeaderValue {
-    thread_local! {
-        static DATE_NOW: RefCell<(u64, HeaderValue)> = const { RefCell::new((0, HeaderValue::from_static(""))) };
-    }
-    let time = clock::now();
-    DATE_NOW.with_borrow_mut(|(second, text)| {
-        if *second != time.secs() {
-            let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&clock::timestamp(time));
-            let date = date.expect("no clock of ours is beyond the year 9999");
-            *text = HeaderValue::try_from(date).expect("a date is visible ASCII");
-            *second = time.secs();
-        }
-        text.clone()
-    })
-}
-
 /// How long an answer may take to begin, or pause, for a client that has shut down its sending side and is not heard of again.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(10);
-
-/// How long in all, and with what pauses, a client is read that still sends what nobody waits for. nginx reads it
-/// for 30 s too, whatever it sends (`lingering_time`, 1.22).
-pub(crate) const LONGEST_LINGER: Duration = Duration::from_secs(30);
-pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long a request is waited for at hand. A page and what belongs to it come within that.
 const BEFORE_PARKING: Duration = Duration::from_secs(1);

@@ -1,5 +1,7 @@
 //! One side's connection: what came and is not used yet, what is to go out, and how long each may take.
 
+mod time_budget;
+
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem;
@@ -14,6 +16,7 @@ use http1::Violation;
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
+pub(crate) use self::time_budget::TimeBudget;
 use crate::send_queue::{self, PendingSend};
 use crate::socket::Stream;
 use crate::tls::socket::Sealed;
@@ -49,28 +52,6 @@ pub(crate) struct Connection {
     least_rate: Option<NonZeroU64>,
     /// So many bytes of the message it took.
     taken: u64,
-}
-
-/// How long the other side may keep us waiting for what it sends.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TimeBudget {
-    /// In all, until the next budget.
-    pub(crate) total: Duration,
-    /// At once, before anything comes.
-    pub(crate) per_wait: Duration,
-    /// For so many bytes that came, one second more in all.
-    pub(crate) rate: Option<NonZeroU64>,
-}
-
-impl TimeBudget {
-    /// So long at once, as often as it likes.
-    pub(crate) fn per_wait(limit: Duration) -> Self {
-        Self {
-            total: Duration::MAX,
-            per_wait: limit,
-            rate: None,
-        }
-    }
 }
 
 impl Connection {
@@ -384,44 +365,4 @@ const LEAST_ROOM: usize = 8 * 1024;
 const MOST_ROOM: usize = 64 * 1024;
 
 #[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-
-    use tokio::io::AsyncReadExt;
-    use tokio::net::UnixStream;
-
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    /// What becomes of two megabytes for somebody who takes so many bytes every ten seconds, where 20,000 bytes a second are
-    /// demanded beyond a minute.
-    async fn sent_to_reader_of(bytes: usize, rate: Option<NonZeroU64>) -> io::Result<()> {
-        let (ours, mut theirs) = UnixStream::pair()?;
-        let budget = TimeBudget::per_wait(60 * SECOND);
-        let connection = Connection::new(Stream::from(ours), budget, 60 * SECOND);
-        let mut connection = connection.taking_at_least(rate);
-        connection.begin_message();
-        connection.output = vec![0; 2_000_000];
-        let reading = async {
-            let mut taken = vec![0; bytes];
-            loop {
-                tokio::time::sleep(10 * SECOND).await;
-                theirs.read_exact(&mut taken).await?;
-            }
-        };
-        tokio::select! {
-            sent = connection.flush() => sent,
-            Err::<Infallible, _>(broken) = reading => Err(broken),
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_reader_below_the_least_rate_is_cut_and_a_faster_one_is_not() {
-        let rate = NonZeroU64::new(20_000);
-        let slow = sent_to_reader_of(80_000, rate).await.unwrap_err();
-        assert_eq!(slow.kind(), io::ErrorKind::TimedOut);
-        sent_to_reader_of(400_000, rate).await.unwrap();
-        sent_to_reader_of(80_000, None).await.unwrap();
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use http1::Length;
 
 use super::body::Body;
 use super::response::FileResponse;
-use crate::client::date;
+use crate::clock;
 use crate::downstream::Downstream;
 use crate::inbound::arrival::X_REQUEST_ID;
 use crate::inbound::record::Record;
@@ -20,7 +20,7 @@ impl FileResponse {
         } = self;
         let length = Length::Exactly(body.as_ref().map_or(0, Body::length));
         let id = record.request_id().as_bytes();
-        let date = date();
+        let date = clock::http_date();
         let fields = fields.iter();
         let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
         let fields = fields.chain([

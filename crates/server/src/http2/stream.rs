@@ -19,7 +19,8 @@ use wire::grpc;
 
 use super::messages::{End, Incoming, LeftToSend, Outgoing, fields_of};
 use super::request::wanted_accept;
-use crate::client::{LONGEST_LINGER, LONGEST_PAUSE, date};
+use crate::client::{LONGEST_LINGER, LONGEST_PAUSE};
+use crate::clock;
 use crate::config::ClientSettings;
 use crate::downstream::Downstream;
 use crate::ended::{Ended, Sent, is_our_limit};
@@ -249,7 +250,7 @@ impl Downstream for Http2Stream {
         let status = response.status();
         let headers = response.headers_mut();
         headers.remove(CONNECTION);
-        headers.insert(DATE, date());
+        headers.insert(DATE, clock::http_date());
         let is_trailers_only = body.is_empty() && headers.contains_key(GRPC_STATUS);
         let describes_body = self.answer.is_to_head && !body.is_empty();
         if describes_body || has_body(self.answer.is_to_head, status) && !is_trailers_only {

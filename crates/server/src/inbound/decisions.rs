@@ -5,36 +5,30 @@
 //! denial that the host understands as one: never an error of the transport.
 
 mod check;
+mod connection;
 mod endpoint;
+mod grpc;
 mod original;
 mod restrictions;
 
-use std::convert::Infallible;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gate::{Admission, Facts, IdentityHeaders, Permit, Refusal, Refused, Restriction};
+use gate::{Admission, Facts, Permit, Refusal, Refused, Restriction};
 use http::header::{CACHE_CONTROL, CONNECTION};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use session::UnixTime;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::server::{Grpc, UnaryService};
-use tonic_prost::ProstCodec;
 
-use self::check::{CheckRequest, CheckResponse};
 use self::endpoint::{Endpoint, RefusalStyle};
 use self::original::{OriginalError, OriginalRequest, RequestSource};
 use self::restrictions::NotUnderstood;
@@ -46,9 +40,7 @@ use super::secured::given_up;
 use super::way_in::{BrowserRequest, WayIn, asks_for_https};
 use super::{ConnectionHandler, WarningLimiter, arrival, limited};
 use crate::audit::Audit;
-use crate::client::Client;
-use crate::config::{ClientSettings, Handling};
-use crate::downstream::Downstream;
+use crate::config::Handling;
 use crate::limits::{Connections, InFlight};
 use crate::live::{Live, View};
 use crate::metrics::Metrics;
@@ -99,63 +91,6 @@ impl ConnectionHandler for DecisionServer {
 }
 
 impl DecisionServer {
-    async fn serve_http1(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
-        let limits = ClientSettings {
-            idle: IDLE_CALLING_PROXY,
-            ..self.live.current().client
-        };
-        let mut client = Client::new(stream, limits, stop);
-        while let Some(request) = client.next().await {
-            let answered = match request {
-                Ok(request) => {
-                    let (asking, _) = request.into_parts();
-                    let answering = pin!(self.answer_http(&asking, peer));
-                    let answered = client.unless_gone(answering).await;
-                    // nginx announces the body of the request that it asks about, unless it is told not to, and never sends
-                    // it: the next question on this connection would be taken for that body.
-                    if !client.skip_body().await {
-                        client.end();
-                    }
-                    answered
-                }
-                Err(violation) => {
-                    let (audit, metrics) = (&self.audit, &self.metrics);
-                    let came = &client.connection.input;
-                    let refused =
-                        super::unreadable(violation, came, Mode::Decisions, peer, audit, metrics);
-                    Some(refused)
-                }
-            };
-            // Without an answer the host has left, and the record of the question has said so.
-            let Some((answer, mut record)) = answered else {
-                return;
-            };
-            let sent = client.answer(answer, &record.bytes_out).await;
-            record.ends(sent);
-        }
-    }
-
-    async fn serve_http2(self: Rc<Self>, stream: Stream, peer: IpAddr, stop: CancellationToken) {
-        let largest_head = self.live.current().client.head.bytes;
-        let service = service_fn(|request| {
-            let decisions = Rc::clone(&self);
-            async move { Ok::<_, Infallible>(decisions.answer_http2(request, peer).await) }
-        });
-        let connection = http2::Builder::new(LocalExecutor(self.tasks.clone()))
-            .timer(TokioTimer::new())
-            .keep_alive_interval(Some(PING))
-            .max_concurrent_streams(MOST_STREAMS)
-            .max_header_list_size(u32::try_from(largest_head).unwrap_or(u32::MAX))
-            .serve_connection(TokioIo::new(stream), service);
-        let mut connection = pin!(connection);
-        tokio::select! {
-            // An error means that somebody hung up, or does not speak HTTP/2.
-            _ = connection.as_mut() => return,
-            () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
-        }
-        let _ = connection.await;
-    }
-
     /// Answers one question of an HTTP/2 connection, which may come over gRPC.
     async fn answer_http2(
         self: Rc<Self>,
@@ -205,63 +140,6 @@ impl DecisionServer {
         response.headers_mut().remove(CONNECTION);
         record.answers(&mut response);
         (response, record)
-    }
-
-    async fn answer_grpc(
-        self: Rc<Self>,
-        request: Request<Incoming>,
-        peer: IpAddr,
-    ) -> Response<tonic::body::Body> {
-        let limit = self.live.current().client.body;
-        let check = Check {
-            decisions: self,
-            peer,
-        };
-        let mut grpc = Grpc::new(ProstCodec::default());
-        let answered = timeout(limit, grpc.unary(check, request)).await;
-        answered.unwrap_or_else(|_| {
-            tonic::Status::deadline_exceeded("the question took too long to arrive").into_http()
-        })
-    }
-
-    /// Answers a question that came over gRPC. `metadata` are the headers of the call itself.
-    async fn check(
-        &self,
-        check: &CheckRequest,
-        metadata: &HeaderMap,
-        peer: IpAddr,
-    ) -> CheckResponse {
-        let (headers, original) = match check.headers() {
-            Ok(headers) => (headers, check.original()),
-            Err(error) => (HeaderMap::new(), Err(error)),
-        };
-        let live = self.live.current();
-        let arrival = arrival::relayed(peer, &headers, &live.calling_proxies);
-        let mut record = Record::start(Mode::EnvoyGrpc, arrival, &self.audit, &self.metrics);
-        let question = DecisionRequest {
-            original,
-            restriction: restrictions::none_in_headers(metadata).and_then(|()| check.restriction()),
-            headers: &headers,
-            refusal_style: RefusalStyle::PassedOn,
-        };
-        match self.decide(&live, question, &mut record).await {
-            Ok(permit) => {
-                let names = IdentityHeaders::Ours;
-                let mut allowed = Response::new(());
-                allowed.headers_mut().extend(permit.identity(names));
-                let forged = permit.forged(names, &headers);
-                record.decided(Decision::Permitted(permit.into_admission()));
-                record.answers(&mut allowed);
-                record.handed_over(0);
-                CheckResponse::allowed(allowed.headers(), &forged)
-            }
-            Err(mut refused) => {
-                refused.headers_mut().remove(CONNECTION);
-                record.answers(&mut refused);
-                record.handed_over(refused.body().len());
-                CheckResponse::denied(refused)
-            }
-        }
     }
 
     /// Decides about the request that a host asks about.
@@ -454,41 +332,6 @@ fn allow(permit: &Permit<'_>, endpoint: &Endpoint, asked: &HeaderMap) -> Respons
     response
 }
 
-/// The gRPC service, for one question.
-struct Check {
-    decisions: Rc<DecisionServer>,
-    peer: IpAddr,
-}
-
-impl UnaryService<CheckRequest> for Check {
-    type Response = CheckResponse;
-    type Future = std::pin::Pin<
-        Box<dyn Future<Output = Result<tonic::Response<CheckResponse>, tonic::Status>>>,
-    >;
-
-    fn call(&mut self, request: tonic::Request<CheckRequest>) -> Self::Future {
-        let (decisions, peer) = (Rc::clone(&self.decisions), self.peer);
-        Box::pin(async move {
-            let metadata = request.metadata().as_ref();
-            let answer = decisions.check(request.get_ref(), metadata, peer).await;
-            Ok(tonic::Response::new(answer))
-        })
-    }
-}
-
-/// Runs the requests of an HTTP/2 connection on the runtime of their connection.
-#[derive(Clone)]
-struct LocalExecutor(TaskTracker);
-
-impl<F> hyper::rt::Executor<F> for LocalExecutor
-where
-    F: Future<Output: 'static> + 'static,
-{
-    fn execute(&self, future: F) {
-        self.0.spawn_local(future);
-    }
-}
-
 /// Names, to Envoy, the headers of the original request that must not travel on (ext_authz over HTTP).
 const X_ENVOY_AUTH_HEADERS_TO_REMOVE: HeaderName =
     HeaderName::from_static("x-envoy-auth-headers-to-remove");
@@ -496,9 +339,3 @@ const X_ENVOY_AUTH_HEADERS_TO_REMOVE: HeaderName =
 /// Hosts keep idle connections for up to an hour (Envoy's default). Whoever closes first, the other may just be sending
 /// a question, so it must not be us.
 const IDLE_CALLING_PROXY: Duration = Duration::from_secs(3700);
-
-/// How often a host that speaks HTTP/2 is asked whether it is still there.
-const PING: Duration = Duration::from_secs(30);
-
-/// Questions at a time on one connection; a host that has more opens another.
-const MOST_STREAMS: u32 = 1024;

@@ -4,7 +4,7 @@ use http::{HeaderValue, StatusCode};
 use http1::{Field, ResponseHead, options};
 
 use super::arrival;
-use crate::client::date;
+use crate::clock;
 
 /// What is said of an answer that the service has not said, or otherwise.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl<'h> Added<'h> {
         let is_shared = is_private && answer.is_for_shared_caches;
         Self {
             hsts,
-            date: (!answer.has_date).then(date),
+            date: (!answer.has_date).then(clock::http_date),
             cache_control: is_shared.then(|| privately(answer)),
             varies: is_shared && !depends_on_cookies(answer),
         }

@@ -1,5 +1,9 @@
 //! The proxy: decides on each request of a connection, forwards what is permitted, answers the rest.
 
+mod decide;
+mod forward;
+mod own_answer;
+
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::pin::pin;
@@ -8,38 +12,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gate::{Access, Admission, Admitted, Arrival, Facts, Permit, Refusal, Refused, Rewrite, Route};
-use http::header::{HOST, STRICT_TRANSPORT_SECURITY};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::HOST;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http1::{Length, ResponseHead, Violation};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(super) use self::decide::facts;
+pub(crate) use self::decide::{admit, preflight};
+use self::own_answer::{abandon, answer_ourselves, asker, cut_off, describe, out_of_time, promise};
 use super::answer;
 use super::answerable::Answerable;
 use super::arrival::{self, Peer};
-use super::asker::Asker;
-use super::cors::Cors;
 use super::onward::{self, Added};
 use super::passed::is_stream;
 use super::record::{Decision, Record};
 use super::target::{self, Target};
-use super::way_in::{BrowserRequest, WayIn};
-use super::{HTTPS_REQUIRED, WarningLimiter, acme, files, limited, streaming, tunnel};
+use super::{WarningLimiter, files, streaming};
 use crate::aside::aside;
 use crate::audit::Audit;
 use crate::client::{Client, ParkedClient};
 use crate::config::Handling;
 use crate::deadline::Deadline;
-use crate::ended::{Ended, Sent, is_our_limit};
+use crate::ended::{Ended, Sent};
 use crate::folder;
 use crate::limits::InFlight;
-use crate::live::{Current, Live, View};
+use crate::live::{Live, View};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
-use crate::service::Service;
 use crate::socket::Stream;
-use crate::upstream::{Exchanging, Upgraded, UpstreamError};
+use crate::upstream::{Exchanging, Upgraded};
 
 /// What one runtime needs to serve requests.
 pub(crate) struct Proxy {
@@ -298,123 +300,6 @@ impl Proxy {
         Some(response)
     }
 
-    /// Decides on a request, and forwards it if it may enter. Also gives what is configured for its route.
-    async fn decide<'l, D: Answerable>(
-        &self,
-        live: &'l Current,
-        request: &Request<Length>,
-        client: &mut D,
-        record: &mut Record<'l>,
-    ) -> (&'l Handling, RequestOutcome<D::Exchange>) {
-        let headers = request.headers();
-        let facts = facts(request, &record.arrival);
-        if let Err(refused) = limited::first(live, record.arrival.client).await {
-            return refuse(refused, Vec::new(), live, request, record);
-        }
-        if !record.arrival.secure
-            && let Some(proof) = acme::proof(live, request)
-        {
-            record.decided(Decision::Proved);
-            return (live.handling(None), RequestOutcome::Answered(proof));
-        }
-        let proxies = &live.trusted_proxies;
-        if live.https.refuses(headers, &record.arrival, proxies) {
-            let answer = answer::https_required(asker(request), record.request_id());
-            record.decided(Decision::Rejected(HTTPS_REQUIRED));
-            return (live.handling(None), RequestOutcome::Answered(answer));
-        }
-        if let Some((route, answer)) = preflight(live, &facts) {
-            record.governed_by(&*route.name);
-            record.decided(Decision::Preflight);
-            return (live.handling(Some(route)), RequestOutcome::Answered(answer));
-        }
-        let governing = limited::route(live, &facts).await;
-        let mut decided = match governing {
-            Ok(route) => {
-                let deciding = pin!(live.gate.decide_by(route, &facts, record.now));
-                client.unless_gone(deciding).await
-            }
-            Err(refused) => Some(Err(refused)),
-        };
-        if let Some(decided) = &mut decided {
-            limited::last(live, &record.arrival, decided).await;
-        }
-        match decided {
-            None => (live.handling(None), RequestOutcome::Abandoned),
-            Some(Ok(permit)) => {
-                let route = permit.route();
-                record.governed_by(&*route.name);
-                let handling = live.handling(Some(route));
-                let forwarding = self.forward(permit, live, handling, request, client, record);
-                (handling, forwarding.await)
-            }
-            Some(Err(refused)) => {
-                let lacking = live.gate.lacking(&refused, &facts, record.now);
-                refuse(refused, lacking, live, request, record)
-            }
-        }
-    }
-
-    async fn forward<'l, D: Answerable>(
-        &self,
-        permit: Permit<'l>,
-        live: &'l Current,
-        handling: &'l Handling,
-        request: &Request<Length>,
-        client: &mut D,
-        record: &mut Record<'l>,
-    ) -> RequestOutcome<D::Exchange> {
-        let is_public = permit.route().access == Access::Public;
-        let (admitted, admission) = admit(permit, request, &record.arrival, handling);
-        record.decided(Decision::Permitted(admission));
-        let Some(service) = live.service(handling) else {
-            let (status, asker) = (StatusCode::NOT_FOUND, asker(request));
-            return RequestOutcome::Answered(answer::status(status, asker, record.request_id()));
-        };
-        if handling.refuses_body(*request.body()) {
-            let (status, asker) = (StatusCode::PAYLOAD_TOO_LARGE, asker(request));
-            return RequestOutcome::Answered(answer::malformed(status, asker, record.request_id()));
-        }
-        let upstream = match service {
-            Service::Upstream(upstream) => upstream,
-            Service::Folder(folder) => {
-                let (asked, warnings) = ((request, is_public), &self.upstream_warnings);
-                let finding = files::find(folder, admitted, asked, client, record, warnings);
-                return aside(finding).await.into();
-            }
-        };
-        if let Some(limit) = handling.body_limit {
-            client.limit_body(limit);
-        }
-        let realm = &live.gate.realms[handling.realm].name;
-        let (answer, exchange) = match upstream.forward(admitted, client, record, realm).await {
-            Ok(answered) => answered,
-            Err(UpstreamError::ClientGone) => return RequestOutcome::Abandoned,
-            Err(error) => {
-                return RequestOutcome::Answered(self.upstream_failed(&error, request, record));
-            }
-        };
-        let is_upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
-        let becomes_websocket = tunnel::is_granted(&answer) && tunnel::is_requested(request);
-        // Nobody asked for another protocol: a 101 would leave both sides with different ideas of what follows.
-        if is_upgrade && !becomes_websocket {
-            record.upstream = Some("bad_upgrade");
-            record.ended = Some(Ended::UpstreamBroke);
-            let (status, asker) = (StatusCode::BAD_GATEWAY, asker(request));
-            let answer = answer::status(status, asker, record.request_id());
-            return RequestOutcome::Answered(answer);
-        }
-        record.service_answers(answer.status);
-        if !becomes_websocket {
-            return RequestOutcome::Passed(answer, exchange);
-        }
-        match exchange.into_upgraded() {
-            Some(upgraded) => RequestOutcome::Joined(answer, upgraded),
-            // A stream has an answer by now.
-            None => RequestOutcome::Abandoned,
-        }
-    }
-
     /// Sends what a folder has.
     async fn send_file<D: Answerable>(
         &self,
@@ -445,192 +330,6 @@ impl Proxy {
         };
         answer_ourselves(refused, client, record).await;
     }
-
-    #[cold]
-    fn upstream_failed(
-        &self,
-        error: &UpstreamError,
-        request: &Request<Length>,
-        record: &mut Record<'_>,
-    ) -> Response<Bytes> {
-        let (status, result) = match error {
-            UpstreamError::BodyTooLong => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_long"),
-            UpstreamError::ClientBody(error) if is_our_limit(error) => {
-                (StatusCode::REQUEST_TIMEOUT, "client_body")
-            }
-            UpstreamError::ClientBody(_) | UpstreamError::ClientGone => {
-                (StatusCode::BAD_REQUEST, "client_body")
-            }
-            UpstreamError::Connect(_) => (StatusCode::BAD_GATEWAY, "connect_failed"),
-            UpstreamError::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
-            UpstreamError::Exchange(_)
-            | UpstreamError::Http1Wanted
-            | UpstreamError::Unanswered(_) => (StatusCode::BAD_GATEWAY, "broken"),
-            UpstreamError::NotConnected(_) | UpstreamError::TimedOut(_) => {
-                (StatusCode::GATEWAY_TIMEOUT, "timed_out")
-            }
-        };
-        record.upstream = Some(result);
-        record.ended = error.ended();
-        if status.is_server_error() && self.upstream_warnings.allows(record.now) {
-            tracing::warn!(request_id = record.request_id(), %error, "the upstream gave no answer");
-        }
-        answer::status(status, asker(request), record.request_id())
-    }
-}
-
-impl<E> From<files::FileOutcome> for RequestOutcome<E> {
-    fn from(outcome: files::FileOutcome) -> Self {
-        match outcome {
-            files::FileOutcome::Abandoned => Self::Abandoned,
-            files::FileOutcome::Answered(answer) => Self::Found(answer),
-            files::FileOutcome::Refused(response) => Self::Answered(response),
-        }
-    }
-}
-
-/// What is decided on, of a request that came like this.
-pub(super) fn facts<'r>(request: &'r Request<Length>, arrival: &'r Arrival) -> Facts<'r> {
-    let headers = request.headers();
-    Facts {
-        method: request.method(),
-        host: headers.get(HOST).and_then(|host| host.to_str().ok()),
-        path: Some(request.uri().path()),
-        headers,
-        arrival,
-    }
-}
-
-/// Ends the record of a request whose client has hung up, and with it the connection.
-#[cold]
-fn abandon(client: &mut impl Answerable, record: &mut Record<'_>) {
-    client.end();
-    record.ends(Sent::nothing(Ended::ClientLeft));
-}
-
-/// The answer to a preflight of a page whose origin is listed, by the route of the request that the page wants to send. What is
-/// public is the service's own affair.
-pub(crate) fn preflight<'l>(
-    live: &'l Live,
-    facts: &Facts<'_>,
-) -> Option<(&'l Route, Response<Bytes>)> {
-    if facts.method != Method::OPTIONS {
-        return None;
-    }
-    let route = live.gate.routes.of_announced(facts)?;
-    let handling = live.handling(Some(route));
-    let answer = Cors(&handling.cors_origins).preflight(facts.method, facts.headers)?;
-    let needs_session = route.access != Access::Public;
-    needs_session.then_some((route, answer))
-}
-
-/// What a permit makes of a request: the one that goes to the service, and on what grounds.
-pub(crate) fn admit<'r>(
-    permit: Permit<'_>,
-    request: &'r Request<Length>,
-    arrival: &Arrival,
-    handling: &'r Handling,
-) -> (Admitted<'r, Length>, Admission) {
-    let rewrite = Rewrite {
-        host: handling.host.as_ref(),
-        via: handling.via,
-    };
-    let (admitted, admission) = permit.admit(request, arrival, rewrite);
-    match tunnel::is_requested(request) {
-        true => (admitted.asking_for_websocket(), admission),
-        false => (admitted, admission),
-    }
-}
-
-/// Notes a refusal and for want of which conditions it is one, and renders it. Also gives what is configured for its route.
-#[cold]
-fn refuse<'l, E>(
-    refused: Refused<'l>,
-    lacking: Vec<String>,
-    live: &'l Live,
-    request: &Request<Length>,
-    record: &mut Record<'l>,
-) -> (&'l Handling, RequestOutcome<E>) {
-    let handling = live.handling(refused.route);
-    record.lacks(lacking);
-    let (asker, answer) = (asker(request), refused.refusal.answer());
-    let proxies = &live.trusted_proxies;
-    let asked = BrowserRequest::of(request, &record.arrival, proxies, record.now);
-    let way_in = WayIn::of(handling.sign_in.as_ref(), answer, asker, &asked);
-    record.redirect_loop = way_in.is_loop();
-    let mut answer = answer::refusal(answer, asker, way_in, record.request_id());
-    if let Refusal::RateLimited(limited) = &refused.refusal {
-        answer::say_limit(answer.headers_mut(), &limited.exceeded);
-    }
-    if let Some(route) = refused.route {
-        record.governed_by(&*route.name);
-    }
-    record.decided(Decision::Refused(refused.refusal));
-    (handling, RequestOutcome::Answered(answer))
-}
-
-/// Ends an answer for which there is no more time. Gives one that says so, where nothing of the first has left.
-#[cold]
-async fn cut_off(
-    client: &mut impl Answerable,
-    request: &Request<Length>,
-    record: &mut Record<'_>,
-) -> Option<Response<Bytes>> {
-    if client.take_back_answer() {
-        return Some(out_of_time(request, record));
-    }
-    client.cut_short().await;
-    let (ended, began) = (Ended::Cut, client.is_being_answered());
-    record.ends(Sent { ended, began });
-    None
-}
-
-/// Answers a request for which there is no more time.
-#[cold]
-fn out_of_time(request: &Request<Length>, record: &mut Record<'_>) -> Response<Bytes> {
-    match record.is_decided() {
-        true => record.upstream = Some("timed_out"),
-        false => record.decided(Decision::Rejected("request_timeout")),
-    }
-    record.ended = Some(Ended::Cut);
-    let (status, asker) = (StatusCode::GATEWAY_TIMEOUT, asker(request));
-    answer::status(status, asker, record.request_id())
-}
-
-/// Who asks. Most requests are never asked this: it is for answers of our own.
-fn asker(request: &Request<Length>) -> Asker {
-    Asker::of(request.method(), request.headers())
-}
-
-/// Adds to an answer of our own what the route and the settings of HTTPS say.
-fn describe(
-    response: &mut Response<Bytes>,
-    asked: &HeaderMap,
-    handling: &Handling,
-    hsts: Option<&HeaderValue>,
-) {
-    Cors(&handling.cors_origins).describe(asked, response.headers_mut());
-    promise(response, hsts);
-}
-
-/// Adds to an answer of our own what is promised of HTTPS.
-fn promise(response: &mut Response<Bytes>, hsts: Option<&HeaderValue>) {
-    if let Some(hsts) = hsts {
-        let headers = response.headers_mut();
-        headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
-    }
-}
-
-/// Sends an answer that is not the upstream's, and ends the record with it.
-async fn answer_ourselves(
-    mut response: Response<Bytes>,
-    client: &mut impl Answerable,
-    record: &mut Record<'_>,
-) {
-    client.adapt(&mut response);
-    record.answers(&mut response);
-    let sent = client.answer(response, &record.bytes_out).await;
-    record.ends(sent);
 }
 
 /// "Policy violation" (RFC 6455 §7.4.1), for a WebSocket that ends with a revocation where none ends with its session.

@@ -1,23 +1,26 @@
 //! What becomes of a request, for its audit line and the counters.
 
+mod decision;
+mod line;
+
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gate::{Admission, Arrival, Refusal, Source};
+use gate::{Admission, Arrival, Refusal};
 use http::{HeaderValue, Method, Response, StatusCode, Uri};
-use session::{Format, Session, UnixTime};
+use session::{Session, UnixTime};
 
+pub(crate) use self::decision::Decision;
 use super::arrival::X_REQUEST_ID;
 use super::notices;
-use crate::audit::{Audit, Entry};
+use crate::audit::Audit;
 use crate::clock;
 use crate::ended::{Ended, Sent};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
-use crate::owner::Owner;
 use crate::refusals::{LONGEST_PATH, LONGEST_TEXT, MOST_CONDITIONS, Remembered, capped};
 
 /// What is known of a request and its exchange, up to the last byte. Whatever becomes of it, also when its client goes away
@@ -67,27 +70,6 @@ struct RequestLine {
     host: Option<HeaderValue>,
     /// `None` when a host does not say it.
     uri: Option<Uri>,
-}
-
-/// How a request was decided.
-#[derive(Debug)]
-pub(crate) enum Decision {
-    /// Nobody waited for the decision.
-    Abandoned,
-    /// It asks about the server itself and was answered here.
-    Options,
-    /// It asked whether a page of another origin may send a request, and was answered here.
-    Preflight,
-    /// An ACME server asked for the proof of a running order, and was answered here.
-    Proved,
-    /// It came without TLS, and was sent to the same place with it.
-    Redirected,
-    /// It entered.
-    Permitted(Admission),
-    /// It did not.
-    Refused(Refusal),
-    /// It was no question that can be decided, whatever it carries; for this reason.
-    Rejected(&'static str),
 }
 
 impl<'p> Record<'p> {
@@ -298,137 +280,6 @@ impl<'p> Record<'p> {
         let uri = self.line.as_ref().and_then(|line| line.uri.as_ref());
         uri.map_or("", Uri::path)
     }
-
-    /// Writes a line, so long after the request: one about the end of the exchange, or about its start.
-    fn write(&self, elapsed: Duration, ended: Option<Ended>) {
-        let (outcome, reason) = self.outcome();
-        let head = self.head_left_at.get();
-        let head = head.map_or(elapsed, |left| left.saturating_duration_since(self.started));
-        let event = match ended {
-            _ if !self.is_long || self.head_left_at.get().is_none() => None,
-            None => Some("start"),
-            Some(_) => Some("end"),
-        };
-        let status = match (self.status, ended) {
-            (Some(status), _) => status.as_u16(),
-            (None, Some(Ended::ClientLeft)) => CLIENT_GONE,
-            (None, _) => NO_ANSWER,
-        };
-        let session_id = self.session().filter(|_| self.audit.names_sessions());
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        self.audit.record(&Entry {
-            ts: self.now,
-            request_id: self.request_id(),
-            mode: self.mode.as_str(),
-            outcome,
-            reason,
-            rule: self.route.as_deref(),
-            method: self.method(),
-            host: self.host(),
-            path: self.path(),
-            client_ip: self.arrival.client,
-            peer_ip: self.arrival.peer,
-            user_id: self.session().map(Session::subject),
-            session_id: session_id.map(Session::id),
-            anonymous: self.session().is_some_and(Session::is_anonymous),
-            impersonated_by: self.session().and_then(Session::impersonated_by),
-            cred: self.credential(),
-            format: self.session().map(|session| session.format().as_str()),
-            session_check: self.session_check().map(Source::as_str),
-            user_check: self.user_check().map_or("skipped", Source::as_str),
-            duration_us: micros(elapsed),
-            decision_us: micros(self.decision_took.unwrap_or_default()),
-            head_us: micros(head),
-            bytes_in: self.bytes_in.get(),
-            bytes_out: self.bytes_out.get(),
-            redirect_loop: self.redirect_loop,
-            upstream: self.upstream,
-            server: self.server.borrow().as_deref(),
-            status,
-            ended: ended.map(Ended::as_str),
-            event,
-        });
-    }
-
-    fn outcome(&self) -> (&'static str, &'static str) {
-        match &self.decision {
-            Decision::Abandoned => ("deny", "client_gone"),
-            Decision::Options => ("allow", "options"),
-            Decision::Preflight => ("allow", "preflight_answered"),
-            Decision::Proved => ("allow", "acme_challenge"),
-            Decision::Redirected => ("deny", "redirected_to_https"),
-            Decision::Permitted(admission) => ("allow", admission.reason()),
-            Decision::Refused(refusal) => ("deny", refusal.reason()),
-            Decision::Rejected(reason) => ("deny", reason),
-        }
-    }
-
-    /// Whose a connection to a service is that the request authenticates, if that can be told.
-    pub(crate) fn owner(&self) -> Option<Owner> {
-        Owner::of(self.session(), self.arrival.trusted_peer)
-    }
-
-    /// The session that was opened, whether it entered or not.
-    pub(crate) fn session(&self) -> Option<&Session> {
-        match &self.decision {
-            Decision::Permitted(admission) => admission.session(),
-            Decision::Refused(refusal) => refusal.session(),
-            Decision::Abandoned
-            | Decision::Options
-            | Decision::Preflight
-            | Decision::Proved
-            | Decision::Redirected
-            | Decision::Rejected(_) => None,
-        }
-    }
-
-    fn credential(&self) -> &'static str {
-        if matches!(self.decision, Decision::Permitted(Admission::Bypass)) {
-            return "bypass";
-        }
-        match self.session().map(Session::format) {
-            Some(Format::AuthJs) => "authjs5",
-            Some(Format::AuthJsDatabase) => "db",
-            Some(Format::AuthJsSigned) => "authjs-signed",
-            Some(
-                Format::BetterAuthCompact
-                | Format::BetterAuthJwe
-                | Format::BetterAuthJwt
-                | Format::BetterAuthToken,
-            ) => "better-auth",
-            Some(Format::Jwt) => "jwt",
-            Some(Format::NextAuth) => "nextauth4",
-            None => "none",
-        }
-    }
-
-    fn session_check(&self) -> Option<Source> {
-        match &self.decision {
-            Decision::Permitted(Admission::Session { found_in, .. }) => *found_in,
-            Decision::Refused(refusal) => refusal.session_check(),
-            Decision::Abandoned
-            | Decision::Options
-            | Decision::Permitted(_)
-            | Decision::Preflight
-            | Decision::Proved
-            | Decision::Redirected
-            | Decision::Rejected(_) => None,
-        }
-    }
-
-    fn user_check(&self) -> Option<Source> {
-        match &self.decision {
-            Decision::Permitted(Admission::Session { checked_by, .. }) => *checked_by,
-            Decision::Refused(refusal) => refusal.user_check(),
-            Decision::Abandoned
-            | Decision::Options
-            | Decision::Permitted(_)
-            | Decision::Preflight
-            | Decision::Proved
-            | Decision::Redirected
-            | Decision::Rejected(_) => None,
-        }
-    }
 }
 
 impl Drop for Record<'_> {
@@ -469,12 +320,6 @@ fn class(status: StatusCode) -> &'static str {
         _ => "5xx",
     }
 }
-
-/// No status was sent, because nobody was there to take it. nginx logs the same number.
-const CLIENT_GONE: u16 = 499;
-
-/// No status was sent, although somebody was there. Envoy logs the same number.
-const NO_ANSWER: u16 = 0;
 
 #[cfg(test)]
 mod tests {

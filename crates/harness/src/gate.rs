@@ -22,14 +22,14 @@ pub struct Gate {
     /// Where it takes requests for the upstream; `127.0.0.1:0`, where nothing can listen, when it has no upstream.
     pub proxy: SocketAddr,
     /// Where other proxies ask it for decisions, when it was told to listen for them.
-    pub decisions: Option<Decisions>,
+    pub decisions: Option<DecisionListener>,
     /// Where it shows health and metrics.
     pub admin: SocketAddr,
 }
 
 /// The address of a decisions listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decisions {
+pub enum DecisionListener {
     /// A port.
     Tcp(SocketAddr),
     /// A socket in the file system.
@@ -89,7 +89,7 @@ impl Gate {
     /// When it was not told to listen on one.
     pub fn decisions_port(&self) -> Result<SocketAddr> {
         match &self.decisions {
-            Some(Decisions::Tcp(address)) => Ok(*address),
+            Some(DecisionListener::Tcp(address)) => Ok(*address),
             other => bail!("the gate takes questions at {other:?}, not at a port"),
         }
     }
@@ -354,7 +354,7 @@ impl GateCommand {
     }
 }
 
-impl FromStr for Decisions {
+impl FromStr for DecisionListener {
     type Err = AddrParseError;
 
     fn from_str(address: &str) -> Result<Self, Self::Err> {
@@ -411,7 +411,7 @@ fn bare_text(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Decisions, bound_address};
+    use super::{DecisionListener, bound_address};
 
     #[test]
     fn a_socket_in_the_file_system_is_an_address_too() {
@@ -419,7 +419,7 @@ mod tests {
         let address = bound_address(line, "decisions").expect("an address");
         assert_eq!(
             address.parse(),
-            Ok(Decisions::Unix("/run/gate.sock".into()))
+            Ok(DecisionListener::Unix("/run/gate.sock".into()))
         );
     }
 

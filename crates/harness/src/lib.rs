@@ -59,7 +59,7 @@ pub use client::{Client, Request, Response};
 pub use cut::CutProxy;
 pub use echo::{Echo, Seen};
 pub use envoy::envoy;
-pub use gate::{Decisions, Finished, Gate, GateCommand};
+pub use gate::{DecisionListener, Finished, Gate, GateCommand};
 pub use haproxy::haproxy;
 pub use mint::Mint;
 pub use nginx::Nginx;

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::live::{Reloads, Shared};
 use crate::metrics::Metrics;
-use crate::refusals::Refusals;
+use crate::refusals::RecentRefusals;
 use crate::vital;
 
 /// What the admin listener knows.
@@ -35,7 +35,7 @@ pub(crate) struct Admin {
     /// Where the stores are; and the token that is demanded of everything but `/healthz`.
     pub(crate) live: Shared,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) refusals: Arc<RecentRefusals>,
     pub(crate) reloads: Reloads,
     /// Cancelled once we are asked to stop: then we are alive, but not ready.
     pub(crate) stop: CancellationToken,

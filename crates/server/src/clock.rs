@@ -1,10 +1,13 @@
-//! The only place that reads the clock; and its times for people.
+//! The only place that reads the clock, and the forms in which a time is written.
 
 #![expect(clippy::disallowed_methods, reason = "this is the home of the clock")]
 
+use std::cell::RefCell;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use http::HeaderValue;
 use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use session::UnixTime;
 
 /// The time of day. A clock before 1970 reads as 1970, where every session is issued in the future and refused.
@@ -24,4 +27,21 @@ pub(crate) fn monotonic() -> Instant {
 pub(crate) fn timestamp(now: UnixTime) -> Timestamp {
     let millis = i64::try_from(now.millis()).unwrap_or(i64::MAX);
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
+}
+
+/// The time of day as a `Date` field has it (RFC 9110 §6.6.1). The text is made once a second.
+pub(crate) fn http_date() -> HeaderValue {
+    thread_local! {
+        static DATE_NOW: RefCell<(u64, HeaderValue)> = const { RefCell::new((0, HeaderValue::from_static(""))) };
+    }
+    let time = now();
+    DATE_NOW.with_borrow_mut(|(second, text)| {
+        if *second != time.secs() {
+            let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&timestamp(time));
+            let date = date.expect("no clock of ours is beyond the year 9999");
+            *text = HeaderValue::try_from(date).expect("a date is visible ASCII");
+            *second = time.secs();
+        }
+        text.clone()
+    })
 }

@@ -103,8 +103,8 @@ pub(crate) use self::source::ConfigSource;
 pub(crate) use self::stack::DEFAULT_REALM;
 use self::stack::Stack;
 pub(crate) use self::tls::{Certificates, TlsSettings};
+use crate::listener::Address;
 pub(crate) use crate::logging::LogFormat;
-use crate::socket::Address;
 use ::stores::{RedisSettings, RevocationSettings};
 
 /// The whole configuration, valid.

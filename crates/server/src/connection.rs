@@ -1,5 +1,7 @@
 //! One side's connection: what came and is not used yet, what is to go out, and how long each may take.
 
+mod time_budget;
+
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem;
@@ -14,10 +16,11 @@ use http1::Violation;
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
-use crate::outbox::{self, PendingSend};
-use crate::patience::Patience;
+pub(crate) use self::time_budget::TimeBudget;
+use crate::send_queue::{self, PendingSend};
 use crate::socket::Stream;
 use crate::tls::socket::Sealed;
+use crate::wait_timer::WaitTimer;
 
 /// A connection to a client or to the upstream.
 ///
@@ -37,12 +40,12 @@ pub(crate) struct Connection {
     flushed: u64,
     /// How much room the next read gets.
     room: usize,
-    reading: Patience,
+    reading: WaitTimer,
     /// Whether the other side is not waited for at present, so that its clock stands.
     suspended: bool,
-    allowance: Allowance,
+    budget: TimeBudget,
     received: u64,
-    writing: Patience,
+    writing: WaitTimer,
     /// How long the other side may take nothing of what is to go out.
     stalled: Duration,
     /// For so many bytes of a message that it took, it may take one second more for all of it. `None`: as long as it likes.
@@ -51,33 +54,11 @@ pub(crate) struct Connection {
     taken: u64,
 }
 
-/// How long the other side may keep us waiting for what it sends.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Allowance {
-    /// In all, until the next allowance.
-    pub(crate) in_all: Duration,
-    /// At once, before anything comes.
-    pub(crate) at_once: Duration,
-    /// For so many bytes that came, one second more in all.
-    pub(crate) rate: Option<NonZeroU64>,
-}
-
-impl Allowance {
-    /// So long at once, as often as it likes.
-    pub(crate) fn at_once(limit: Duration) -> Self {
-        Self {
-            in_all: Duration::MAX,
-            at_once: limit,
-            rate: None,
-        }
-    }
-}
-
 impl Connection {
-    /// `allowance` is for the first bytes, `stalled` for every write.
+    /// `budget` is for the first bytes, `stalled` for every write.
     pub(crate) fn new(
         stream: impl Into<Box<Stream>>,
-        allowance: Allowance,
+        budget: TimeBudget,
         stalled: Duration,
     ) -> Self {
         Self {
@@ -87,11 +68,11 @@ impl Connection {
             sent: 0,
             flushed: 0,
             room: LEAST_ROOM,
-            reading: Patience::default(),
+            reading: WaitTimer::default(),
             suspended: false,
-            allowance,
+            budget,
             received: 0,
-            writing: Patience::default(),
+            writing: WaitTimer::default(),
             stalled,
             least_rate: None,
             taken: 0,
@@ -113,20 +94,20 @@ impl Connection {
     }
 
     /// Starts a new phase: nothing has been waited so far.
-    pub(crate) fn allow(&mut self, allowance: Allowance) {
-        self.allowance = allowance;
+    pub(crate) fn set_read_budget(&mut self, budget: TimeBudget) {
+        self.budget = budget;
         self.received = 0;
         self.reading.renew();
     }
 
     /// Notes that the other side need not have sent anything so far.
-    pub(crate) fn forgive(&mut self) {
+    pub(crate) fn restart_read_timer(&mut self) {
         self.reading.renew();
     }
 
     /// Stops the clock of the other side, or starts it anew: it runs only while that side is waited for, and not while it waits
     /// itself for somebody else.
-    pub(crate) fn suspend(&mut self, suspended: bool) {
+    pub(crate) fn suspend_timer(&mut self, suspended: bool) {
         self.suspended = suspended;
         if suspended {
             self.reading.renew();
@@ -134,7 +115,7 @@ impl Connection {
     }
 
     /// Whether the clock of the other side stands.
-    pub(crate) fn is_suspended(&self) -> bool {
+    pub(crate) fn is_timer_suspended(&self) -> bool {
         self.suspended
     }
 
@@ -151,14 +132,14 @@ impl Connection {
         if self.suspended {
             return Poll::Pending;
         }
-        let Allowance {
-            in_all,
-            at_once,
+        let TimeBudget {
+            total,
+            per_wait,
             rate,
-        } = self.allowance;
+        } = self.budget;
         let earned = rate.map_or(0, |rate| self.received / rate);
-        let in_all = in_all.saturating_add(Duration::from_secs(earned));
-        ready!(self.reading.poll_spent(context, in_all, at_once));
+        let total = total.saturating_add(Duration::from_secs(earned));
+        ready!(self.reading.poll_spent(context, total, per_wait));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -210,7 +191,7 @@ impl Connection {
             }
             self.stream = Some(stream);
         };
-        outbox::send(pending, give_back).await;
+        send_queue::send(pending, give_back).await;
     }
 
     /// Sends what is in `output`.
@@ -296,8 +277,8 @@ impl Connection {
     /// Ready when the other side has taken nothing for too long, or too little in all.
     fn poll_too_slow(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let earned = |rate| self.stalled + Duration::from_secs(self.taken / rate);
-        let in_all = self.least_rate.map_or(Duration::MAX, earned);
-        self.writing.poll_spent(context, in_all, self.stalled)
+        let total = self.least_rate.map_or(Duration::MAX, earned);
+        self.writing.poll_spent(context, total, self.stalled)
     }
 
     /// Where what is put into `output` next will stand in all that was ever put there.
@@ -326,9 +307,9 @@ impl Connection {
     }
 
     /// Gives back the memory that a large body took, before a wait that may be long.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn release_memory(&mut self) {
         self.output.shrink_to(LEAST_ROOM);
-        self.stream().rest();
+        self.stream().release_memory();
         if self.room > LEAST_ROOM && self.input.is_empty() {
             self.input = BytesMut::new();
             self.room = LEAST_ROOM;
@@ -338,7 +319,7 @@ impl Connection {
     /// Whether an idle connection is still one: the other side has neither closed it nor said anything unasked.
     ///
     /// Costs no system call, because the kernel has told the runtime when something happened.
-    pub(crate) fn poll_is_idle(&mut self, context: &mut Context<'_>) -> bool {
+    pub(crate) fn poll_read_while_idle(&mut self, context: &mut Context<'_>) -> bool {
         self.input.is_empty() && self.poll_read(context).is_pending()
     }
 
@@ -355,7 +336,7 @@ impl Connection {
     }
 
     /// The bare connection, on which nothing is waited to be read or sent, and which holds as little memory as it can.
-    pub(crate) fn into_resting(self) -> Box<Stream> {
+    pub(crate) fn into_parked(self) -> Box<Stream> {
         let mut stream = self.stream.expect(AT_HAND);
         if !stream.is_holding() {
             stream.put_back(Sealed::default());
@@ -375,7 +356,7 @@ pub(crate) fn invalid(violation: Violation) -> io::Error {
 }
 
 /// Sending borrows the connection until the stream is back, so nobody sees it without.
-const AT_HAND: &str = "the stream is elsewhere only while it is in the outbox";
+const AT_HAND: &str = "the stream is elsewhere only while it is in the send queue";
 
 /// In bytes. Heads and small bodies fit, so that most connections never hold more.
 const LEAST_ROOM: usize = 8 * 1024;
@@ -384,44 +365,4 @@ const LEAST_ROOM: usize = 8 * 1024;
 const MOST_ROOM: usize = 64 * 1024;
 
 #[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-
-    use tokio::io::AsyncReadExt;
-    use tokio::net::UnixStream;
-
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    /// What becomes of two megabytes for somebody who takes so many bytes every ten seconds, where 20,000 bytes a second are
-    /// demanded beyond a minute.
-    async fn sent_to_reader_of(bytes: usize, rate: Option<NonZeroU64>) -> io::Result<()> {
-        let (ours, mut theirs) = UnixStream::pair()?;
-        let allowance = Allowance::at_once(60 * SECOND);
-        let connection = Connection::new(Stream::from(ours), allowance, 60 * SECOND);
-        let mut connection = connection.taking_at_least(rate);
-        connection.begin_message();
-        connection.output = vec![0; 2_000_000];
-        let reading = async {
-            let mut taken = vec![0; bytes];
-            loop {
-                tokio::time::sleep(10 * SECOND).await;
-                theirs.read_exact(&mut taken).await?;
-            }
-        };
-        tokio::select! {
-            sent = connection.flush() => sent,
-            Err::<Infallible, _>(broken) = reading => Err(broken),
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_reader_below_the_least_rate_is_cut_and_a_faster_one_is_not() {
-        let rate = NonZeroU64::new(20_000);
-        let slow = sent_to_reader_of(80_000, rate).await.unwrap_err();
-        assert_eq!(slow.kind(), io::ErrorKind::TimedOut);
-        sent_to_reader_of(400_000, rate).await.unwrap();
-        sent_to_reader_of(80_000, None).await.unwrap();
-    }
-}
+mod tests;

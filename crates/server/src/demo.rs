@@ -26,22 +26,22 @@ use session::Secret;
 use crate::audit;
 use crate::config::{ConfigSource, Variables};
 use crate::handover::Inherited;
+use crate::listener::Address;
 use crate::output;
 use crate::random;
 use crate::serve::{self, Bound};
-use crate::socket::Address;
 use app::Services;
 use file::FILE;
 use people::{PEOPLE, People};
-use refusals::Refusals;
-use sessions::Sessions;
+use refusals::LastRefusal;
+use sessions::DemoSessions;
 
 /// Runs the demo until it is told to stop, or its terminal closes. Of the environment it takes only [`OVERRIDABLE`], so that
 /// settings meant for another gate cannot change it.
 pub(crate) fn run(environment: &Variables) -> anyhow::Result<()> {
     let secret = random::hex::<32>()?;
-    let sessions = Sessions::new(Secret::new(secret.clone()))?;
-    let refusals = Arc::new(Refusals::default());
+    let sessions = DemoSessions::new(Secret::new(secret.clone()))?;
+    let refusals = Arc::new(LastRefusal::default());
     let noting = Arc::clone(&refusals);
     audit::watch(move |entry| noting.note(entry));
     let services = app::start(sessions.clone(), Arc::clone(&refusals))

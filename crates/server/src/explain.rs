@@ -33,12 +33,12 @@ use self::path::PathPart;
 pub(crate) use self::table::{RouteLine, RouteTable};
 use crate::clock::timestamp;
 use crate::config::ServiceSettings;
-use crate::front::arrival::{self, Peer};
-use crate::front::asker::Asker;
-use crate::front::proxy::{admit, preflight};
-use crate::front::target::{Malformed, Target as Settled, settle};
-use crate::front::way_in::{Asked, WayIn};
-use crate::front::{HTTPS_REQUIRED, UNREADABLE, answer, status_of};
+use crate::inbound::arrival::{self, Peer};
+use crate::inbound::asker::Asker;
+use crate::inbound::proxy::{admit, preflight};
+use crate::inbound::target::{Malformed, Target as Settled, normalize_target};
+use crate::inbound::way_in::{BrowserRequest, WayIn};
+use crate::inbound::{HTTPS_REQUIRED, UNREADABLE, answer, status_of};
 use crate::live::Live;
 use crate::upstream::own_host;
 
@@ -188,7 +188,7 @@ pub(crate) async fn explain(live: &Live, question: ExplainRequest) -> Explanatio
         certificate: certificate.filter(|_| secure),
     };
     let arrival = arrival::direct(&peer, request.headers(), &live.trusted_proxies);
-    let settled = settle(&mut request);
+    let settled = normalize_target(&mut request);
     let mut explanation = Explanation::of(&request, &arrival);
     match settled {
         Ok(Settled::Path) => {}
@@ -408,7 +408,7 @@ impl Explanation {
         }
         let handling = live.handling(*route);
         let (face, asker) = (refusal.answer(), Asker::of(facts.method, facts.headers));
-        let asked = Asked::of(request, facts.arrival, &live.trusted_proxies, now);
+        let asked = BrowserRequest::of(request, facts.arrival, &live.trusted_proxies, now);
         let way_in = WayIn::of(handling.sign_in.as_ref(), face, asker, &asked);
         let response = answer::refusal(face, asker, way_in, "");
         let location = response.headers().get(LOCATION);

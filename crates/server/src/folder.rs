@@ -8,8 +8,6 @@
 //! A file that is in memory is found and read at once, on the thread of the runtime, without ever waiting for a disk
 //! (`RESOLVE_CACHED`, `RWF_NOWAIT`). Anything else is done on another thread, of which each folder has a few.
 
-mod answer;
-mod asked;
 mod begin;
 mod beneath;
 mod body;
@@ -19,6 +17,8 @@ mod error;
 mod media_type;
 mod name;
 mod ranges;
+mod request;
+mod response;
 mod send;
 mod site;
 mod stat;
@@ -31,16 +31,16 @@ use http::{HeaderMap, Method, StatusCode};
 use http1::Length;
 use rustix::io::Errno;
 
-pub(crate) use self::answer::Answer;
-pub(crate) use self::asked::Asked;
 use self::beneath::Haste;
 use self::elsewhere::Elsewhere;
 pub(crate) use self::error::FolderError;
 use self::name::Name;
+pub(crate) use self::request::FileRequest;
+pub(crate) use self::response::FileResponse;
 use self::site::{Found, Site, Sought};
 use crate::config::FolderSettings;
 use crate::downstream::Downstream;
-use crate::front::asker::opens_page;
+use crate::inbound::asker::opens_page;
 
 /// A folder, as one runtime sees it.
 #[derive(Debug)]
@@ -65,9 +65,9 @@ impl Folder {
     pub(crate) async fn answer(
         &self,
         admitted: Admitted<'_, Length>,
-        asked: &Asked<'_>,
+        asked: &FileRequest<'_>,
         client: &mut impl Downstream,
-    ) -> Result<Answer, FolderError> {
+    ) -> Result<FileResponse, FolderError> {
         let method = admitted.method();
         if *method != Method::GET && *method != Method::HEAD {
             return Err(FolderError::Method);
@@ -83,7 +83,7 @@ impl Folder {
             Found::File(file) => {
                 let cache_control = self.site.cache_control(asked.is_public);
                 let is_head = *method == Method::HEAD;
-                answer::of_file(file, is_head, asked, cache_control, &self.elsewhere)
+                response::of_file(file, is_head, asked, cache_control, &self.elsewhere)
             }
             Found::Folder if !asked.path.ends_with('/') => Ok(self.to_folder(asked)),
             Found::Folder | Found::Nothing => Err(FolderError::NotFound),
@@ -97,14 +97,14 @@ impl Folder {
         method: &Method,
         headers: &HeaderMap,
         client: &mut impl Downstream,
-    ) -> Option<Answer> {
+    ) -> Option<FileResponse> {
         let path = self.site.options.error_pages.as_ref()?.of(status);
         let sought = Sought::page(path, coding::accepted(headers));
         let Ok(Found::File(file)) = self.find(sought, client).await else {
             return None;
         };
         let is_head = *method == Method::HEAD;
-        Some(answer::of_error(status, file, is_head, &self.elsewhere))
+        Some(response::of_error(status, file, is_head, &self.elsewhere))
     }
 
     /// Looks in memory first, then where it takes longer.
@@ -124,7 +124,7 @@ impl Folder {
     }
 
     /// The slash at the end is what relative links in the page rest on.
-    fn to_folder(&self, asked: &Asked<'_>) -> Answer {
-        answer::to_folder(asked, self.site.cache_control(asked.is_public))
+    fn to_folder(&self, asked: &FileRequest<'_>) -> FileResponse {
+        response::to_folder(asked, self.site.cache_control(asked.is_public))
     }
 }

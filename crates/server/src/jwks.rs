@@ -26,7 +26,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::source::{JwksError, JwksUrl, Source, TIMEOUT, read_file};
+pub(crate) use self::source::{JwksError, JwksUrl, KeySource, TIMEOUT, read_file};
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::vital;
@@ -49,7 +49,7 @@ pub(crate) struct KeySettings {
     /// A secret that he shares with us.
     pub(crate) secret: Option<Secret>,
     /// Where he publishes keys.
-    pub(crate) source: Option<Source>,
+    pub(crate) source: Option<KeySource>,
     /// The keys that are known already.
     pub(crate) known: JwtKeys,
 }
@@ -63,7 +63,7 @@ pub(crate) struct Keychain {
     is_failing: AtomicBool,
     /// The questions on behalf of tokens.
     asked: Mutex<Questions>,
-    questions: mpsc::UnboundedSender<Question>,
+    questions: mpsc::UnboundedSender<KeyRefresh>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -73,27 +73,27 @@ pub(crate) struct Keychain {
 struct Questions {
     hasher: RandomState,
     /// The last one for each name of a key, by its hash. Some are forgotten when there are too many.
-    by_kid: HashMap<u64, Asked>,
-    last: Option<Asked>,
+    by_kid: HashMap<u64, KeyRequest>,
+    last: Option<KeyRequest>,
     /// The one that was not put yet, so that whoever asks now has it answered with what the issuer says later.
     waiting: Option<CancellationToken>,
 }
 
 /// A question on behalf of a token: when it came up, and how to wait until it is answered.
 #[derive(Clone)]
-struct Asked {
+struct KeyRequest {
     at: Instant,
     answered: CancellationToken,
 }
 
-impl Asked {
+impl KeyRequest {
     fn is_of_late(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.at) < PAUSE
     }
 }
 
 /// A question as the task gets it.
-struct Question {
+struct KeyRefresh {
     /// The keys that were not enough.
     tried: Arc<JwtKeys>,
     /// Dropped when there is an answer, or will be none.
@@ -116,7 +116,7 @@ impl Keychain {
         let (questions, inbox) = mpsc::unbounded_channel();
         let keychain = Arc::new(Self {
             current: ArcSwap::from_pointee(known),
-            is_known: AtomicBool::new(!matches!(source, Some(Source::Url(_)))),
+            is_known: AtomicBool::new(!matches!(source, Some(KeySource::Url(_)))),
             is_failing: AtomicBool::new(false),
             asked: Mutex::default(),
             questions,
@@ -170,7 +170,7 @@ impl Keychain {
             Some(waiting) => waiting.clone(),
             None => self.put(tried),
         };
-        let asked = Asked {
+        let asked = KeyRequest {
             at: now,
             answered: answered.clone(),
         };
@@ -190,7 +190,7 @@ impl Keychain {
     fn put(&self, tried: &Arc<JwtKeys>) -> CancellationToken {
         let answered = CancellationToken::new();
         // Without a task to take it the question is dropped, and with that it counts as answered.
-        let _ = self.questions.send(Question {
+        let _ = self.questions.send(KeyRefresh {
             tried: Arc::clone(tried),
             _waiters: answered.clone().drop_guard(),
         });
@@ -242,14 +242,14 @@ impl fmt::Debug for Keychain {
 struct Renewal {
     keychain: Arc<Keychain>,
     secret: Option<Secret>,
-    source: Source,
+    source: KeySource,
     metrics: Arc<Metrics>,
     trial: Trial,
 }
 
 impl Renewal {
     /// Asks until the keychain is closed.
-    async fn keep_on(self, mut inbox: mpsc::UnboundedReceiver<Question>) {
+    async fn keep_on(self, mut inbox: mpsc::UnboundedReceiver<KeyRefresh>) {
         let _part = vital::part("the renewal of the issuer's keys");
         let stop = self.keychain.stop.clone();
         let (mut question, mut put) = (None, None);
@@ -285,7 +285,7 @@ impl Renewal {
     }
 
     /// The next question that the latest keys do not answer.
-    async fn unanswered(&self, inbox: &mut mpsc::UnboundedReceiver<Question>) -> Question {
+    async fn unanswered(&self, inbox: &mut mpsc::UnboundedReceiver<KeyRefresh>) -> KeyRefresh {
         loop {
             let Some(question) = inbox.recv().await else {
                 return std::future::pending().await;

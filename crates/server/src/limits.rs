@@ -10,7 +10,7 @@ mod table;
 mod unknown_tokens;
 
 pub(crate) use self::all_nodes::AllNodes;
-pub(crate) use self::connections::{Connections, Held};
+pub(crate) use self::connections::{Connections, LimitGuard};
 pub(crate) use self::in_flight::InFlight;
 pub(crate) use self::rates::Rates;
 pub(crate) use self::table::Table;

@@ -16,8 +16,9 @@ pub(crate) struct Link {
     pub(crate) connection: Connection,
     /// When it was opened, or a little before, so that those which were opened together do not end together.
     pub(crate) born: Instant,
-    /// The client of whom the server was told when it was opened. It carries no requests of others.
-    pub(crate) told: Option<IpAddr>,
+    /// The client that was announced to the server in a PROXY header when the connection was opened. The connection carries no
+    /// requests of other clients.
+    pub(crate) announced_client: Option<IpAddr>,
     /// Counts it among the connections to its server, where these are limited.
     _place: Option<OwnedSemaphorePermit>,
     /// Counts its request among those that are under way, where these are counted.
@@ -29,13 +30,13 @@ impl Link {
     pub(crate) fn new(
         connection: Connection,
         born: Instant,
-        told: Option<IpAddr>,
+        announced_client: Option<IpAddr>,
         place: Option<OwnedSemaphorePermit>,
     ) -> Self {
         Self {
             connection,
             born,
-            told,
+            announced_client,
             _place: place,
             under_way: None,
         }

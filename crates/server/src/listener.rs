@@ -1,5 +1,6 @@
 //! What we listen on: TCP, or for hosts on the same machine a Unix socket; each runtime its share of it.
 
+mod address;
 mod balance;
 
 use std::fs::{self, Permissions};
@@ -17,8 +18,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::time::timeout;
 
-use self::balance::Place;
-use crate::socket::{Address, Stream, keep_alive};
+pub(crate) use self::address::Address;
+use self::balance::Balancer;
+use crate::socket::{Stream, keep_alive};
 
 /// What is listened on, and where.
 #[derive(Debug)]
@@ -56,7 +58,7 @@ impl Outlives {
 #[derive(Debug)]
 pub(crate) struct Share {
     socket: StdSocket,
-    place: Place,
+    balancer: Balancer,
     outlives: Outlives,
 }
 
@@ -142,15 +144,15 @@ pub(crate) fn listen_on(
     for index in queues..count {
         sockets.push(sockets[index % queues].try_clone()?);
     }
-    let row = Place::row(sockets.len());
-    let share = |(socket, place)| Share {
+    let group = Balancer::group(sockets.len());
+    let share = |(socket, balancer)| Share {
         socket,
-        place,
+        balancer,
         outlives: outlives.clone(),
     };
     Ok(Listening {
         address,
-        shares: sockets.into_iter().zip(row).map(share).collect(),
+        shares: sockets.into_iter().zip(group).map(share).collect(),
         queues,
         outlives,
     })
@@ -220,7 +222,7 @@ fn listen_unix(path: &Path, mode: u32) -> io::Result<StdUnixListener> {
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: ListenerSocket,
-    place: Place,
+    balancer: Balancer,
     outlives: Outlives,
 }
 
@@ -239,7 +241,7 @@ impl Listener {
         };
         Ok(Self {
             socket,
-            place: share.place,
+            balancer: share.balancer,
             outlives: share.outlives,
         })
     }
@@ -248,10 +250,10 @@ impl Listener {
     pub(crate) async fn accept(&mut self) -> io::Result<(Stream, IpAddr)> {
         loop {
             let (stream, peer) = tokio::select! {
-                handed = self.place.handed() => return handed,
+                handed = self.balancer.handed() => return handed,
                 accepted = self.socket.accept() => accepted?,
             };
-            if let Some(stream) = self.place.keep_or_hand_on(stream, peer)? {
+            if let Some(stream) = self.balancer.keep_or_hand_on(stream, peer)? {
                 return Ok((stream, peer));
             }
         }
@@ -260,7 +262,7 @@ impl Listener {
     /// The next of the connections that were there before the end: handed on to this runtime, or completed by the kernel,
     /// which would reset them, unless somebody else takes them.
     pub(crate) async fn accept_last(&mut self) -> Option<(Stream, IpAddr)> {
-        while let Some(handed) = self.place.last_handed().await {
+        while let Some(handed) = self.balancer.last_handed().await {
             if let Ok(connection) = handed {
                 return Some(connection);
             }

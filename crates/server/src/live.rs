@@ -56,7 +56,7 @@ pub(crate) struct Live {
     /// The proxies in front of us.
     pub(crate) trusted_proxies: TrustedProxies,
     /// The hosts that may ask for decisions, which are also the proxies whose `X-Forwarded-For` they pass on.
-    pub(crate) trusted_hosts: TrustedProxies,
+    pub(crate) calling_proxies: TrustedProxies,
     /// How many connections and requests there may be.
     pub(crate) limits: LimitSettings,
     /// How often somebody may ask, if that is limited.
@@ -158,7 +158,7 @@ impl Live {
             handling: config.rules.handling,
             services: config.rules.services,
             terms,
-            trusted_hosts: config.trusted_proxies.clone().and_loopback(),
+            calling_proxies: config.trusted_proxies.clone().and_loopback(),
             trusted_proxies: config.trusted_proxies,
             limits: config.limits,
             rates,
@@ -200,7 +200,7 @@ impl Live {
             handling: config.rules.handling,
             terms: ServiceTerms::open_all(&config.rules.services, &[], None),
             services: config.rules.services,
-            trusted_hosts: config.trusted_proxies.clone().and_loopback(),
+            calling_proxies: config.trusted_proxies.clone().and_loopback(),
             trusted_proxies: config.trusted_proxies,
             limits: config.limits,
             rates: None,

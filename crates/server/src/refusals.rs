@@ -10,7 +10,7 @@ use crate::clock::timestamp;
 
 /// The last refusals of all runtimes. Requests that enter never come here.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals(Mutex<VecDeque<Box<Remembered>>>);
+pub(crate) struct RecentRefusals(Mutex<VecDeque<Box<Remembered>>>);
 
 /// A refusal. Neither a cookie, nor a token, nor the query, nor the value of a claim has a place here. Every text is cut
 /// where it is longer than any that means something.
@@ -35,7 +35,7 @@ pub(crate) struct Remembered {
     pub(crate) lacking: Vec<Box<str>>,
 }
 
-impl Refusals {
+impl RecentRefusals {
     /// Keeps a refusal, in place of the oldest.
     pub(crate) fn remember(&self, refusal: Remembered) {
         let refusal = Box::new(refusal);
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_last_thousand_are_kept_and_no_more() {
-        let refusals = Refusals::default();
+        let refusals = RecentRefusals::default();
         for id in 0..=KEPT {
             refusals.remember(refusal(id));
         }

@@ -5,6 +5,6 @@ mod line;
 mod request;
 mod watch;
 
-pub(crate) use self::line::{Change, Shown};
+pub(crate) use self::line::{RevocationChange, Shown};
 pub(crate) use self::request::{RevocationRequest, read_key, time_of};
 pub(crate) use self::watch::{RevocationWatch, RevokeError, Witness};

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::front::{Front, record};
+use crate::inbound::{ConnectionHandler, record};
 use crate::leases::{self, Over};
 use crate::listener::{Listener, Share};
 use crate::pulse::Pulse;
@@ -23,7 +23,7 @@ use crate::signals::Stop;
 use crate::{tls, vital};
 
 /// What one runtime serves.
-pub(crate) struct Fronts<P, R, D> {
+pub(crate) struct Handlers<P, R, D> {
     pub(crate) proxies: Vec<(Share, P)>,
     /// Those that send everybody elsewhere.
     pub(crate) redirects: Vec<(Share, R)>,
@@ -41,14 +41,14 @@ pub(crate) struct Tasks {
 /// Starts a thread that serves until `stop`, and then finishes what is in flight for at most `drain`. The process
 /// [hears](vital::endings) how it ends, and by its `pulse` whether it is well.
 ///
-/// `fronts` makes what the thread serves, and is given the owner of its tasks. It is called on the thread, because nothing of it
+/// `handlers` makes what the thread serves, and is given the owner of its tasks. It is called on the thread, because nothing of it
 /// leaves the thread.
-pub(crate) fn start<P: Front, R: Front, D: Front>(
+pub(crate) fn start<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHandler>(
     name: String,
     stop: Stop,
     drain: Duration,
     pulse: Pulse,
-    fronts: impl FnOnce(&Tasks) -> Fronts<P, R, D> + Send + 'static,
+    handlers: impl FnOnce(&Tasks) -> Handlers<P, R, D> + Send + 'static,
 ) -> io::Result<()> {
     let stop = Stop {
         // A token of its own, because every connection asks it, and asking takes a lock.
@@ -67,7 +67,7 @@ pub(crate) fn start<P: Front, R: Front, D: Front>(
                 beating.spawn_local(pulse.beat());
                 beating.spawn_local(give_back());
                 beating.spawn_local(leases::obey());
-                serve(stop, drain, fronts).await
+                serve(stop, drain, handlers).await
             });
             // A thread that waits for a disk which does not answer is not waited for.
             runtime.shutdown_background();
@@ -86,17 +86,17 @@ async fn give_back() {
     }
 }
 
-async fn serve<P: Front, R: Front, D: Front>(
+async fn serve<P: ConnectionHandler, R: ConnectionHandler, D: ConnectionHandler>(
     stop: Stop,
     drain: Duration,
-    fronts: impl FnOnce(&Tasks) -> Fronts<P, R, D>,
+    handlers: impl FnOnce(&Tasks) -> Handlers<P, R, D>,
 ) -> io::Result<()> {
     let tasks = Tasks::default();
-    let Fronts {
+    let Handlers {
         proxies,
         redirects,
         decisions,
-    } = fronts(&tasks);
+    } = handlers(&tasks);
     let Tasks {
         connections,
         exchanges,
@@ -148,28 +148,28 @@ async fn serve<P: Front, R: Front, D: Front>(
 }
 
 /// Starts to serve listeners, each until `stop`.
-fn accept_all<F: Front>(
+fn accept_all<F: ConnectionHandler>(
     accepting: &mut JoinSet<io::Result<()>>,
-    fronts: impl IntoIterator<Item = (Share, F)>,
+    handlers: impl IntoIterator<Item = (Share, F)>,
     connections: &TaskTracker,
     stop: &CancellationToken,
 ) {
-    for (share, front) in fronts {
-        accepting.spawn_local(accept(share, front, connections.clone(), stop.clone()));
+    for (share, handler) in handlers {
+        accepting.spawn_local(accept(share, handler, connections.clone(), stop.clone()));
     }
 }
 
 /// Serves a listener until `stop`.
-async fn accept<F: Front>(
+async fn accept<F: ConnectionHandler>(
     share: Share,
-    front: F,
+    handler: F,
     connections: TaskTracker,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let (mut listener, front) = (Listener::new(share)?, Rc::new(front));
+    let (mut listener, handler) = (Listener::new(share)?, Rc::new(handler));
     let serve = |(stream, peer)| {
-        if let Some(stream) = front.admit(stream, peer) {
-            connections.spawn_local(Rc::clone(&front).serve(stream, peer, stop.clone()));
+        if let Some(stream) = handler.admit(stream, peer) {
+            connections.spawn_local(Rc::clone(&handler).serve(stream, peer, stop.clone()));
         }
     };
     loop {
@@ -204,14 +204,15 @@ mod tests {
 
     use super::*;
     use crate::listener;
+    use crate::listener::Address;
     use crate::pulse::pulses;
-    use crate::socket::{Address, Stream};
+    use crate::socket::Stream;
     use crate::vital::Failure;
 
-    /// A front that panics outside of any connection's task.
+    /// A handler that panics outside of any connection's task.
     struct Panics;
 
-    impl Front for Panics {
+    impl ConnectionHandler for Panics {
         fn admit(&self, stream: Stream, _: IpAddr) -> Option<Stream> {
             Some(stream)
         }
@@ -233,14 +234,14 @@ mod tests {
         let any_port = Address::Tcp((Ipv4Addr::LOCALHOST, 0).into());
         let mut listening = listener::listen(&any_port, 1).unwrap();
         let share = listening.shares.remove(0);
-        let fronts = move |_: &Tasks| Fronts::<Panics, Panics, Panics> {
+        let handlers = move |_: &Tasks| Handlers::<Panics, Panics, Panics> {
             proxies: vec![(share, Panics)],
             redirects: Vec::new(),
             decisions: Vec::new(),
         };
         let pulse = pulses(1).1.remove(0);
         let stop = Stop::default();
-        start("panics".to_owned(), stop, Duration::MAX, pulse, fronts).unwrap();
+        start("panics".to_owned(), stop, Duration::MAX, pulse, handlers).unwrap();
         let Address::Tcp(address) = listening.address else {
             panic!("asked for TCP");
         };

@@ -3,10 +3,10 @@
 #![warn(clippy::too_many_lines)]
 
 mod listeners;
+mod workers;
 
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,24 +17,16 @@ use tokio::time::{sleep, timeout};
 pub(crate) use self::listeners::Bound;
 use self::listeners::{FixedListener, Listeners, Wanted};
 use crate::admin::{self, Admin};
-use crate::audit::{self, Audit, AuditTerms};
+use crate::audit::{self, AuditTerms};
 use crate::config::{Config, ConfigSource, LogFormat};
-use crate::front::Sparingly;
-use crate::front::decisions::Decisions;
-use crate::front::proxy::Proxy;
-use crate::front::redirect::Redirect;
-use crate::front::secured::Secured;
 use crate::handover::{Inherited, Succession};
-use crate::limits::Connections;
-use crate::listener::{Listening, Share};
-use crate::live::{HandedTickets, Reload, Shared, Surroundings, View};
+use crate::listener::Address;
+use crate::live::{HandedTickets, Reload, Shared, Surroundings};
 use crate::metrics::Metrics;
 use crate::output::Output;
-use crate::pulse::{Pulse, pulses};
-use crate::refusals::Refusals;
-use crate::runtime::{self, Fronts, Tasks};
+use crate::pulse::pulses;
+use crate::refusals::RecentRefusals;
 use crate::signals::{Signals, Stop};
-use crate::socket::Address;
 use crate::systemd;
 use crate::vital::{self, Endings};
 
@@ -190,7 +182,7 @@ impl Built {
         } = self;
         let live = reload.live();
         let reloads = reload.start(stop.begun.clone());
-        let refusals: Arc<Refusals> = Arc::default();
+        let refusals: Arc<RecentRefusals> = Arc::default();
         let admin = Admin {
             live: Arc::clone(&live),
             metrics: Arc::clone(&metrics),
@@ -208,7 +200,7 @@ impl Built {
             audit::start(fixed.workers, fixed.audits, &metrics, &refusals, &audit)?;
         let (pulses, workers) = pulses(fixed.workers);
         let audits = audits.into_iter().zip(workers);
-        start_workers(&fixed, listeners, audits, &live, &metrics, &stop)?;
+        workers::start(&fixed, listeners, audits, &live, &metrics, &stop)?;
         let handed_over = stop.handed_over.clone();
         let keeping_quiet = systemd::keep_watchdog_quiet(pulses);
         shared.spawn(handed_over.run_until_cancelled_owned(keeping_quiet));
@@ -255,151 +247,6 @@ fn shared_runtime() -> io::Result<Runtime> {
 fn listen_to_signals(shared: &Runtime) -> io::Result<Signals> {
     let _context = shared.enter();
     Signals::listen()
-}
-
-/// Starts a worker for each of `audits`, and gives each its share of the listeners.
-fn start_workers(
-    fixed: &Fixed,
-    listeners: Listeners,
-    workers: impl ExactSizeIterator<Item = (Audit, Pulse)>,
-    live: &Shared,
-    metrics: &Arc<Metrics>,
-    stop: &Stop,
-) -> io::Result<()> {
-    let ports: Arc<[_]> = listeners.ports().into();
-    let of_decisions = Arc::default();
-    let all = listeners.all.into_iter();
-    let all = all.map(|listener| (listener, Arc::default()));
-    let mut all: Vec<CountedListener> = all.enumerate().collect();
-    let decisions = listeners.decisions.into_iter();
-    let mut decisions: Vec<_> = decisions
-        .flat_map(|(_, listening)| listening.shares)
-        .collect();
-    let count = workers.len();
-    for (index, (audit, pulse)) in workers.enumerate() {
-        let left = count - index;
-        let listeners = all.iter_mut();
-        let worker = Worker {
-            listeners: listeners
-                .flat_map(|listener| WorkerShare::take(listener, left))
-                .collect(),
-            ports: Arc::clone(&ports),
-            of_decisions: Arc::clone(&of_decisions),
-            decisions: of_worker(&mut decisions, left),
-            live: Arc::clone(live),
-            audit,
-            metrics: Arc::clone(metrics),
-        };
-        let name = format!("worker-{index}");
-        let fronts = move |tasks: &Tasks| worker.fronts(tasks);
-        runtime::start(name, stop.clone(), fixed.drain, pulse, fronts)?;
-    }
-    Ok(())
-}
-
-/// The shares of the next worker, where so many workers are left: one, unless more sockets have been inherited than there are
-/// workers.
-fn of_worker(shares: &mut Vec<Share>, left: usize) -> Vec<Share> {
-    let count = shares.len().div_ceil(left);
-    shares.split_off(shares.len() - count)
-}
-
-/// What a worker is given to serve with.
-struct Worker {
-    listeners: Vec<WorkerShare>,
-    /// Of all listeners.
-    ports: Arc<[Option<u16>]>,
-    decisions: Vec<Share>,
-    /// Those of the listener for decisions.
-    of_decisions: Arc<Connections>,
-    live: Shared,
-    audit: Audit,
-    metrics: Arc<Metrics>,
-}
-
-/// A listener with its place among the live ones, and its connections.
-type CountedListener = (usize, ((FixedListener, Listening), Arc<Connections>));
-
-/// A worker's share of a listener, and which it is.
-struct WorkerShare {
-    index: usize,
-    redirects: bool,
-    share: Share,
-    /// Those of the listener.
-    connections: Arc<Connections>,
-}
-
-impl WorkerShare {
-    /// The shares of a listener that the next worker gets, where so many are left.
-    fn take(listener: &mut CountedListener, left: usize) -> Vec<Self> {
-        let (index, ((fixed, listening), connections)) = listener;
-        let shares = of_worker(&mut listening.shares, left).into_iter();
-        let share = |share| Self {
-            index: *index,
-            redirects: fixed.redirects,
-            share,
-            connections: Arc::clone(connections),
-        };
-        shares.map(share).collect()
-    }
-}
-
-impl Worker {
-    /// What it serves, made on its thread.
-    fn fronts(self, tasks: &Tasks) -> Fronts<Secured, Redirect, Decisions> {
-        let Self { live, .. } = self;
-        let decisions = self.decisions.into_iter().map(|share| {
-            let decisions = Decisions {
-                live: View::of(Arc::clone(&live)),
-                audit: self.audit.clone(),
-                metrics: Arc::clone(&self.metrics),
-                tasks: tasks.exchanges.clone(),
-                warnings: Sparingly::default(),
-                connections: Arc::clone(&self.of_decisions),
-            };
-            (share, decisions)
-        });
-        let (redirects, proxies): (Vec<_>, Vec<_>) = self
-            .listeners
-            .into_iter()
-            .partition(|listener| listener.redirects);
-        let redirect = |listener: WorkerShare| {
-            let redirect = Redirect {
-                live: View::of(Arc::clone(&live)),
-                audit: self.audit.clone(),
-                metrics: Arc::clone(&self.metrics),
-                ports: Arc::clone(&self.ports),
-                connections: listener.connections,
-                listener: listener.index,
-                warnings: Sparingly::default(),
-            };
-            (listener.share, redirect)
-        };
-        let redirects = redirects.into_iter().map(redirect).collect();
-        let front = Rc::new(Proxy {
-            live: View::of(Arc::clone(&live)),
-            audit: self.audit.clone(),
-            metrics: Arc::clone(&self.metrics),
-            upstream_warnings: Sparingly::default(),
-            connections: tasks.connections.clone(),
-        });
-        let secured = |listener: WorkerShare| {
-            let secured = Secured {
-                front: Rc::clone(&front),
-                listener: listener.index,
-                connections: listener.connections,
-                live: Arc::clone(&live),
-                metrics: Arc::clone(&self.metrics),
-                warnings: Sparingly::default(),
-            };
-            (listener.share, secured)
-        };
-        Fronts {
-            proxies: proxies.into_iter().map(secured).collect(),
-            redirects,
-            decisions: decisions.collect(),
-        }
-    }
 }
 
 /// Waits until so many workers have ended. After a failure the others are cut off.

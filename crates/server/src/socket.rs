@@ -1,12 +1,10 @@
-//! Addresses and connections: TCP, with TLS or without, or for hosts on the same machine a Unix socket.
+//! A connection: TCP, with TLS or without, or for calling proxies on the same machine a Unix socket.
 
-use std::fmt;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::net::TcpStream as StdTcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -17,26 +15,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::limits::Held;
+use crate::limits::LimitGuard;
 use crate::tls::socket::{Sealed, TlsSocket};
-
-/// Where a listener is, or is to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Address {
-    /// A TCP port.
-    Tcp(SocketAddr),
-    /// A file, with the permissions that it gets: whoever may write to it may connect.
-    Unix { path: PathBuf, mode: u32 },
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix { path, .. } => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
 
 /// Lets the kernel notice a peer that vanished without a word, which matters for connections that may be silent for
 /// hours, such as WebSockets.
@@ -54,9 +34,9 @@ pub(crate) struct Stream {
     /// What was read to see which protocol the client speaks, and is still to be served.
     ahead: Bytes,
     /// Counts it among the connections of its runtime, if it was accepted.
-    _seat: Option<Seat>,
+    _connection_guard: Option<ConnectionGuard>,
     /// Counts it among those of its listener and its address, if these are limited.
-    _held: Option<Box<Held>>,
+    _limit_guard: Option<Box<LimitGuard>>,
 }
 
 #[derive(Debug)]
@@ -75,15 +55,15 @@ pub(crate) enum StdStream {
 }
 
 /// What a connection holds for as long as it lasts: whoever has another copy knows how many connections there are.
-pub(crate) type Seat = Arc<()>;
+pub(crate) type ConnectionGuard = Arc<()>;
 
 impl Stream {
     fn new(socket: StreamSocket) -> Self {
         Self {
             socket,
             ahead: Bytes::new(),
-            _seat: None,
-            _held: None,
+            _connection_guard: None,
+            _limit_guard: None,
         }
     }
 
@@ -106,15 +86,18 @@ impl Stream {
     }
 
     /// The same, counted.
-    pub(crate) fn seated(self, seat: Seat) -> Self {
-        let _seat = Some(seat);
-        Self { _seat, ..self }
+    pub(crate) fn with_connection_guard(self, guard: ConnectionGuard) -> Self {
+        let _connection_guard = Some(guard);
+        Self {
+            _connection_guard,
+            ..self
+        }
     }
 
     /// The same, counted where connections are limited.
-    pub(crate) fn held(self, held: Option<Box<Held>>) -> Self {
+    pub(crate) fn with_limit_guard(self, guard: Option<Box<LimitGuard>>) -> Self {
         Self {
-            _held: held,
+            _limit_guard: guard,
             ..self
         }
     }
@@ -185,9 +168,9 @@ impl Stream {
     }
 
     /// Gives back memory before a wait that may be long.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn release_memory(&mut self) {
         if let Some(tls) = self.tls_mut() {
-            tls.rest();
+            tls.release_memory();
         }
     }
 

@@ -22,13 +22,13 @@ pub(crate) struct Transfer {
 }
 
 /// Where a body comes from.
-pub(crate) struct Source<'c> {
+pub(crate) struct BodySource<'c> {
     pub(crate) connection: &'c mut Connection,
     pub(crate) body: &'c mut Decoder,
 }
 
 /// Where a body goes.
-pub(crate) struct Sink<'c> {
+pub(crate) struct BodySink<'c> {
     pub(crate) connection: &'c mut Connection,
     pub(crate) body: &'c mut Encoder,
 }
@@ -67,8 +67,8 @@ impl Transfer {
     /// When what has come is no body, or too long: then nothing is sent. [`poll`](Self::poll) says the same.
     pub(crate) async fn begin(
         &mut self,
-        mut source: Source<'_>,
-        mut sink: Sink<'_>,
+        mut source: BodySource<'_>,
+        mut sink: BodySink<'_>,
     ) -> Result<(), Broken> {
         self.encode(&mut source, &mut sink)?;
         // What leaves with a slice of the source's input leaves in one call anyway.
@@ -83,8 +83,8 @@ impl Transfer {
     pub(crate) fn poll(
         &mut self,
         context: &mut Context<'_>,
-        mut source: Source<'_>,
-        mut sink: Sink<'_>,
+        mut source: BodySource<'_>,
+        mut sink: BodySink<'_>,
     ) -> Poll<Result<(), Broken>> {
         self.awaits_source = false;
         loop {
@@ -113,8 +113,8 @@ impl Transfer {
     fn poll_send(
         &mut self,
         context: &mut Context<'_>,
-        source: &mut Source<'_>,
-        sink: &mut Sink<'_>,
+        source: &mut BodySource<'_>,
+        sink: &mut BodySink<'_>,
     ) -> Poll<io::Result<()>> {
         let before = self.passing;
         let input = &mut source.connection.input;
@@ -124,7 +124,11 @@ impl Transfer {
     }
 
     /// Puts what there is of the body into the sink's output. Says whether more must come from the source first.
-    fn encode(&mut self, source: &mut Source<'_>, sink: &mut Sink<'_>) -> Result<bool, Broken> {
+    fn encode(
+        &mut self,
+        source: &mut BodySource<'_>,
+        sink: &mut BodySink<'_>,
+    ) -> Result<bool, Broken> {
         self.room.ok_or(Broken::Limit)?;
         let (input, output) = (&mut source.connection.input, &mut sink.connection.output);
         while !sink.body.is_finished() && self.passing == 0 && output.len() < MOST_COPIED {

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gate::Admitted;
-use http1::{Answered, Length};
+use http1::{Length, ResponseHead};
 use smallvec::SmallVec;
 
 use self::balance::{Balancer, Key};
@@ -37,14 +37,14 @@ pub(crate) use self::exchanging::{Exchanging, Forwards};
 pub(crate) use self::health::Checks;
 pub(crate) use self::member::{Member, Members};
 use self::opening::{Need, Opened};
-use self::over_http2::{Asked, Http2Origin};
+use self::over_http2::{Http2Origin, OutgoingRequest};
 use self::server::Server;
 pub(crate) use self::server::own_host;
 pub(crate) use self::streamed_exchange::StreamedExchange;
 pub(crate) use self::websocket::{Upgraded, accept as websocket_accept};
 use crate::aside::aside;
 use crate::config::UpstreamSettings;
-use crate::front::record::Record;
+use crate::inbound::record::Record;
 
 /// One service, as one runtime sees it: its servers, and the connections to them.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Upstream {
         client: &mut D,
         record: &Record<'_>,
         realm: &str,
-    ) -> Result<(Answered, D::Exchange), UpstreamError> {
+    ) -> Result<(ResponseHead, D::Exchange), UpstreamError> {
         if let [only] = &self.servers[..] {
             let admitted = admitted.or_for_host(&only.host);
             let attempt = Attempt {
@@ -184,12 +184,12 @@ impl Server {
         client: &mut D,
         record: &Record<'_>,
         attempt: Attempt,
-    ) -> Result<(Answered, D::Exchange), UpstreamError> {
+    ) -> Result<(ResponseHead, D::Exchange), UpstreamError> {
         let counts = attempt.counts;
         let mut need = Need {
             // What an upstream may do twice can be sent twice (RFC 9112 §9.3.1).
             repeatable: is_repeatable(admitted),
-            told: self.told(record),
+            announced_client: self.announced_client(record),
             waits: attempt.waits,
             over_http1: self.has_to_speak_http1(admitted, client),
             again: attempt.again,
@@ -204,10 +204,14 @@ impl Server {
                 }
             }
             let own = client.take_own(&self.identity, || record.owner());
-            let own = own.filter(|own| own.told == need.told && own.is_idle_now());
+            let own = own
+                .filter(|own| own.announced_client == need.announced_client && own.is_idle_now());
             let (is_own, kept) = match own {
                 Some(own) => (true, Some(own)),
-                None => (false, self.take_idle(need.repeatable, need.told).await),
+                None => (
+                    false,
+                    self.take_idle(need.repeatable, need.announced_client).await,
+                ),
             };
             let Opened { mut link, reused } = match kept {
                 Some(link) => Opened { link, reused: true },
@@ -230,7 +234,7 @@ impl Server {
             match exchange.head(client, record).await {
                 Ok(answered) => {
                     if need.again {
-                        exchange.may_pause(self.patience);
+                        exchange.may_pause(self.time_limit);
                     }
                     return Ok((answered, exchange));
                 }
@@ -252,8 +256,8 @@ impl Server {
     /// How long the answer to a request that is sent again may take to begin: however often it is sent, its client waits no longer
     /// than for one that is sent once.
     fn left(&self, record: &Record<'_>) -> Result<Duration, UpstreamError> {
-        let left = self.patience.checked_sub(record.elapsed());
-        left.ok_or(UpstreamError::TimedOut(self.patience))
+        let left = self.time_limit.checked_sub(record.elapsed());
+        left.ok_or(UpstreamError::TimedOut(self.time_limit))
     }
 
     /// Whether a request goes over HTTP/1.1 although its server may choose HTTP/2: what NTLM and Negotiate authenticate is a
@@ -270,7 +274,7 @@ impl Server {
         (need, counts): (&mut Need, bool),
         client: &mut D,
         record: &Record<'_>,
-    ) -> Option<Result<(Answered, D::Exchange), UpstreamError>> {
+    ) -> Option<Result<(ResponseHead, D::Exchange), UpstreamError>> {
         let key = websocket::key(admitted);
         let mut refused = 0;
         loop {
@@ -283,13 +287,13 @@ impl Server {
             }
             turn.under_way = counts.then(|| self.member.begins());
             let reused = turn.is_reused;
-            let asked = Asked {
+            let asked = OutgoingRequest {
                 admitted,
                 asks_first: client.awaits_word(),
                 websocket: key,
                 secure: self.member.dialer.address.speaks_tls(),
             };
-            let origin = match Http2Origin::begin(turn, asked, self.patience) {
+            let origin = match Http2Origin::begin(turn, asked, self.time_limit) {
                 Ok(origin) => origin,
                 // It ended just as we used it again, and nothing has been sent.
                 Err(_) if reused => continue,
@@ -306,7 +310,7 @@ impl Server {
             match exchange.head(client, record).await {
                 Ok(answered) => {
                     if need.again {
-                        exchange.may_pause(self.patience);
+                        exchange.may_pause(self.time_limit);
                     }
                     return Some(Ok((answered, exchange)));
                 }

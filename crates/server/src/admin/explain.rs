@@ -10,10 +10,10 @@ use super::{text, typed};
 use crate::clock;
 use crate::explain::{self, ExplainRequest, FieldLine, Interface, RequestHead, RequestTarget};
 use crate::live::Live;
-use crate::refusals::{Refusals, capped};
+use crate::refusals::{RecentRefusals, capped};
 
 /// What somebody asks in the query of a URL.
-enum Asked {
+enum ExplainQuery {
     /// About the refusal with this id.
     Refusal(String),
     /// About a request.
@@ -23,18 +23,18 @@ enum Asked {
 /// Explains what the parameters ask about. Cookies are not taken here.
 pub(super) fn answer<B>(
     live: &Live,
-    refusals: &Refusals,
+    refusals: &RecentRefusals,
     request: &Request<B>,
 ) -> Response<String> {
     let wants_text = wants_text(request.headers());
-    match Asked::read(request.uri().query().unwrap_or_default(), live) {
-        Ok(Asked::Refusal(id)) => of_refusal(refusals, &id, wants_text),
-        Ok(Asked::Request(head)) => of_request(live, head, wants_text),
+    match ExplainQuery::read(request.uri().query().unwrap_or_default(), live) {
+        Ok(ExplainQuery::Refusal(id)) => of_refusal(refusals, &id, wants_text),
+        Ok(ExplainQuery::Request(head)) => of_request(live, head, wants_text),
         Err(what) => text(StatusCode::BAD_REQUEST, &format!("{what}\n{USAGE}")),
     }
 }
 
-impl Asked {
+impl ExplainQuery {
     /// Reads the parameters: `request_id`; or `url`, with `method` and any number of `header`.
     fn read(query: &str, live: &Live) -> Result<Self, String> {
         let (mut id, mut url, mut method, mut fields) = (None, None, None, Vec::new());
@@ -92,7 +92,7 @@ fn field(text: &str, live: &Live) -> Result<FieldLine, String> {
     }
 }
 
-fn of_refusal(refusals: &Refusals, id: &str, wants_text: bool) -> Response<String> {
+fn of_refusal(refusals: &RecentRefusals, id: &str, wants_text: bool) -> Response<String> {
     let Some(refusal) = refusals.find(id) else {
         return text(
             StatusCode::NOT_FOUND,

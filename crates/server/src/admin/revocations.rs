@@ -24,10 +24,10 @@ use crate::revocations::{
 };
 
 /// A status, the body's type, and the body.
-type Answer = (StatusCode, &'static str, String);
+type Reply = (StatusCode, &'static str, String);
 
 /// Lists, adds or removes.
-pub(super) async fn answer(live: &Live, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(live: &Live, request: Request<Incoming>) -> Reply {
     if live.admin_token.is_none() {
         let why = "set ADMIN_TOKEN: revocations are only shown and made where a token is demanded";
         return said(StatusCode::FORBIDDEN, why);
@@ -47,7 +47,7 @@ pub(super) async fn answer(live: &Live, request: Request<Incoming>) -> Answer {
     }
 }
 
-async fn list(watch: &RevocationWatch) -> Answer {
+async fn list(watch: &RevocationWatch) -> Reply {
     match watch.list().await {
         Ok(entries) => {
             let shown: Vec<_> = entries.iter().map(Shown::of).collect();
@@ -60,7 +60,7 @@ async fn list(watch: &RevocationWatch) -> Answer {
 /// What is asked for, in JSON.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+struct RevocationBody {
     user: Option<String>,
     session: Option<String>,
     all_before: Option<String>,
@@ -69,7 +69,7 @@ struct Asked {
     by: Option<String>,
 }
 
-async fn add(live: &Live, watch: &RevocationWatch, request: Request<Incoming>) -> Answer {
+async fn add(live: &Live, watch: &RevocationWatch, request: Request<Incoming>) -> Reply {
     let is_json = |value: &HeaderValue| {
         let value = value.to_str().unwrap_or_default();
         let kind = value.split(';').next().unwrap_or_default().trim();
@@ -84,7 +84,7 @@ async fn add(live: &Live, watch: &RevocationWatch, request: Request<Incoming>) -
         let why = "the body did not come, or is longer than 16 KiB";
         return said(StatusCode::BAD_REQUEST, why);
     };
-    let asked: Asked = match serde_json::from_slice(&body.to_bytes()) {
+    let asked: RevocationBody = match serde_json::from_slice(&body.to_bytes()) {
         Ok(asked) => asked,
         Err(error) => {
             return said(
@@ -103,7 +103,7 @@ async fn add(live: &Live, watch: &RevocationWatch, request: Request<Incoming>) -
     }
 }
 
-fn wanted(live: &Live, asked: Asked) -> Result<RevocationRequest, String> {
+fn wanted(live: &Live, asked: RevocationBody) -> Result<RevocationRequest, String> {
     let all_before = asked.all_before.as_deref();
     let before = all_before.map(|text| time_of(text, clock::now()));
     let before = before.transpose();
@@ -119,7 +119,7 @@ fn wanted(live: &Live, asked: Asked) -> Result<RevocationRequest, String> {
     })
 }
 
-async fn remove(live: &Live, watch: &RevocationWatch, query: &str) -> Answer {
+async fn remove(live: &Live, watch: &RevocationWatch, query: &str) -> Reply {
     let (realm, what) = match meant(live, query) {
         Ok(meant) => meant,
         Err(what) => return said(StatusCode::UNPROCESSABLE_ENTITY, &what),
@@ -166,7 +166,7 @@ fn realm(live: &Live, name: Option<String>) -> Result<String, String> {
     }
 }
 
-fn failed(error: &RevokeError) -> Answer {
+fn failed(error: &RevokeError) -> Reply {
     let status = match error {
         RevokeError::Request(_) => StatusCode::UNPROCESSABLE_ENTITY,
         RevokeError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -174,11 +174,11 @@ fn failed(error: &RevokeError) -> Answer {
     said(status, &error.to_string())
 }
 
-fn said(status: StatusCode, what: &str) -> Answer {
+fn said(status: StatusCode, what: &str) -> Reply {
     (status, "text/plain; charset=utf-8", format!("{what}\n"))
 }
 
-fn json(status: StatusCode, body: &serde_json::Value) -> Answer {
+fn json(status: StatusCode, body: &serde_json::Value) -> Reply {
     (status, "application/json", format!("{body}\n"))
 }
 

@@ -6,7 +6,7 @@ use session::{JwtDemands, JwtKeys, Secret, Weakness};
 
 use super::ascii_host;
 use super::raw::Reader;
-use crate::jwks::{self, JwksUrl, Settings, Source};
+use crate::jwks::{self, JwksUrl, KeySource, Settings};
 use crate::tls::Authorities;
 
 /// Reads the issuer's settings; there is an issuer if `BEARER_SECRET` or `BEARER_JWKS` is set.
@@ -27,8 +27,8 @@ pub(super) fn issuer(
             .ok()
     });
     match &source {
-        Some(Source::Url(url)) if url.is_encrypted() => {}
-        Some(Source::File(_) | Source::Url(_)) => {
+        Some(KeySource::Url(url)) if url.is_encrypted() => {}
+        Some(KeySource::File(_) | KeySource::Url(_)) => {
             reader.idle(CA_FILE, "BEARER_JWKS is not an https:// URL");
         }
         None if secret.is_some() => reader.idle(CA_FILE, "BEARER_JWKS is not set"),
@@ -79,33 +79,33 @@ fn secret(reader: &mut Reader<'_>) -> Option<Secret> {
     }
 }
 
-fn source(text: &str, authorities: Authorities) -> Result<Source, String> {
+fn source(text: &str, authorities: Authorities) -> Result<KeySource, String> {
     if let Some(advice) = ascii_host::advice(text) {
         return Err(format!("`{text}`: {advice}"));
     }
     if text.contains("://") {
         return JwksUrl::parse(text, authorities)
-            .map(Source::Url)
+            .map(KeySource::Url)
             .map_err(|error| format!("`{text}`: {error}"));
     }
-    Ok(Source::File(PathBuf::from(text)))
+    Ok(KeySource::File(PathBuf::from(text)))
 }
 
 /// The keys at start-up. A file that cannot be read is a problem; an issuer that is down is not.
 fn known_keys(
     reader: &mut Reader<'_>,
     secret: Option<&Secret>,
-    source: Option<&Source>,
+    source: Option<&KeySource>,
 ) -> Option<JwtKeys> {
     let known = match source {
-        Some(Source::File(path)) => jwks::read_file(path).and_then(|text| {
+        Some(KeySource::File(path)) => jwks::read_file(path).and_then(|text| {
             let keys = JwtKeys::new(secret, Some(&text))?;
             if keys.published() == 0 {
                 return Err(jwks::JwksError::NoUsableKey);
             }
             Ok(keys)
         }),
-        Some(Source::Url(_)) | None => JwtKeys::new(secret, None).map_err(Into::into),
+        Some(KeySource::Url(_)) | None => JwtKeys::new(secret, None).map_err(Into::into),
     };
     known
         .map_err(|error| reader.problem("BEARER_JWKS", error.to_string()))

@@ -8,7 +8,7 @@ use gate::{ForwardedHeader, TrustedProxies};
 use super::network;
 use super::raw::Reader;
 use super::stores;
-use crate::patience::FOREVER;
+use crate::wait_timer::FOREVER;
 use ::stores::RedisSettings;
 
 /// The limits of the whole gate. `None` means no limit.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use super::raw::Reader;
-use crate::socket::Address;
+use crate::listener::Address;
 
 /// Reads an address such as `0.0.0.0:8080`, `[::]:8080`, `localhost:8080` or, for every interface, `:8080`. An address
 /// without a port, such as `::1`, gets the default port.

@@ -8,7 +8,7 @@ use super::raw::Reader;
 use super::rules::{ServerAddress, weighted};
 use super::stack::Stack;
 use super::upstream;
-use crate::socket::Address;
+use crate::listener::Address;
 
 /// Reports an address for decisions or for the admin listener that another listener has. Listeners of the proxy are compared elsewhere.
 pub(super) fn name_twins(

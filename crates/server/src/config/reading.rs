@@ -20,8 +20,8 @@ use super::rules::{self, Handling, Rules, ServiceSettings, Services, Timeouts, U
 use super::sign_in::{self, PublicBy, SignIn, SignInCheck};
 use super::stack::Stack;
 use super::{AdminSettings, CONFIG_FILE, admin, listen, own_addresses, revocations, upstream};
+use crate::listener::Address;
 use crate::logging::LogFormat;
-use crate::socket::Address;
 use ::stores::{RedisSettings, RevocationPlace, RevocationSettings};
 
 /// The state of reading a configuration.

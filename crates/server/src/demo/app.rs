@@ -24,10 +24,10 @@ use super::area::Area;
 use super::file::FILE;
 use super::form::{field, local_path};
 use super::pages;
-use super::people::{Change, People, Person};
-use super::received::Received;
-use super::refusals::Refusals;
-use super::sessions::Sessions;
+use super::people::{People, Person, PersonChange};
+use super::received::ReceivedHeaders;
+use super::refusals::LastRefusal;
+use super::sessions::DemoSessions;
 use super::words::Words;
 
 /// Where the gate sends people who are not signed in.
@@ -42,7 +42,10 @@ pub(super) struct Services {
 
 /// Starts the services on free ports of this machine, on a thread that ends with the process; which that thread ends when the
 /// terminal closes.
-pub(super) fn start(sessions: Sessions, refusals: Arc<Refusals>) -> anyhow::Result<Services> {
+pub(super) fn start(
+    sessions: DemoSessions,
+    refusals: Arc<LastRefusal>,
+) -> anyhow::Result<Services> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -92,8 +95,8 @@ fn leave() -> ! {
 #[derive(Clone)]
 struct App {
     people: People,
-    refusals: Arc<Refusals>,
-    sessions: Sessions,
+    refusals: Arc<LastRefusal>,
+    sessions: DemoSessions,
 }
 
 impl App {
@@ -126,20 +129,23 @@ impl App {
         };
         let answer = answer.unwrap_or_else(|error| {
             tracing::error!("a service of the demo failed: {error:#}");
-            Answer::Page(StatusCode::INTERNAL_SERVER_ERROR, pages::broken())
+            DemoResponse::Page(StatusCode::INTERNAL_SERVER_ERROR, pages::broken())
         });
         Ok(answer.into_response())
     }
 
     /// The members' area, or that of admins: for everyone whom the gate lets in.
-    async fn enter(&self, area: Area, request: &Request<Incoming>) -> anyhow::Result<Answer> {
+    async fn enter(&self, area: Area, request: &Request<Incoming>) -> anyhow::Result<DemoResponse> {
         if request.uri().path() == area.path().trim_end_matches('/') {
-            return Ok(Answer::SeeOther(area.path().to_owned()));
+            return Ok(DemoResponse::SeeOther(area.path().to_owned()));
         }
         if request.uri().path() != area.path() {
-            return Ok(Answer::Page(StatusCode::NOT_FOUND, pages::not_found(area)));
+            return Ok(DemoResponse::Page(
+                StatusCode::NOT_FOUND,
+                pages::not_found(area),
+            ));
         }
-        let received = Received(request.headers());
+        let received = ReceivedHeaders(request.headers());
         if !received.wants_page() {
             return Ok(greeting(area, &received));
         }
@@ -150,33 +156,33 @@ impl App {
         };
         let you = person.zip(row.as_ref());
         let page = pages::area(area, &received, you);
-        Ok(Answer::Page(StatusCode::OK, page))
+        Ok(DemoResponse::Page(StatusCode::OK, page))
     }
 
     /// The public page, and what belongs to it.
-    async fn receive(&self, request: Request<Incoming>) -> anyhow::Result<Answer> {
+    async fn receive(&self, request: Request<Incoming>) -> anyhow::Result<DemoResponse> {
         let (head, body) = request.into_parts();
-        let received = Received(&head.headers);
-        let page = |page| Ok(Answer::Page(StatusCode::OK, page));
+        let received = ReceivedHeaders(&head.headers);
+        let page = |page| Ok(DemoResponse::Page(StatusCode::OK, page));
         match (head.method.as_str(), head.uri.path()) {
             ("GET" | "HEAD", "/") if !received.wants_page() => {
                 Ok(greeting(Area::Public, &received))
             }
             ("GET" | "HEAD", "/") => page(pages::public(&received, &self.people.everyone().await?)),
             ("GET" | "HEAD", "/refusal") => self.last_refusal(&received).await,
-            ("GET" | "HEAD", "/sessiongate.toml") => Ok(Answer::Text(FILE.to_owned())),
+            ("GET" | "HEAD", "/sessiongate.toml") => Ok(DemoResponse::Text(FILE.to_owned())),
             ("GET" | "HEAD", SIGN_IN) => {
                 let query = head.uri.query().unwrap_or_default();
                 let callback = local_path(field(query, "callbackUrl"));
                 page(pages::sign_in(&self.people.everyone().await?, &callback))
             }
             ("POST", SIGN_IN) => self.sign_in(&text(body).await),
-            ("POST", "/api/auth/signout") => Ok(Answer::Cookie {
+            ("POST", "/api/auth/signout") => Ok(DemoResponse::Cookie {
                 cookie: self.sessions.sign_out(),
                 to: SIGN_IN.to_owned(),
             }),
             ("POST", "/users") => self.change(&text(body).await).await,
-            _ => Ok(Answer::Page(
+            _ => Ok(DemoResponse::Page(
                 StatusCode::NOT_FOUND,
                 pages::not_found(Area::Public),
             )),
@@ -186,34 +192,36 @@ impl App {
     /// Signs in whomever the form names, also those whom the gate will refuse: sessions outlive what becomes of their users.
     ///
     /// The form carries no token against forged requests: nobody is harmed here. An app with more to lose needs one.
-    fn sign_in(&self, form: &str) -> anyhow::Result<Answer> {
+    fn sign_in(&self, form: &str) -> anyhow::Result<DemoResponse> {
         let chosen = field(form, "user");
         let Some(person) = chosen.and_then(|id| Person::of_id(&id)) else {
-            return Ok(Answer::SeeOther(SIGN_IN.to_owned()));
+            return Ok(DemoResponse::SeeOther(SIGN_IN.to_owned()));
         };
-        Ok(Answer::Cookie {
+        Ok(DemoResponse::Cookie {
             cookie: self.sessions.sign_in(person)?,
             to: local_path(field(form, "callbackUrl")),
         })
     }
 
     /// Changes a row of the user table. Pages of other sites cannot send this form: the gate refuses that (`csrf = true`).
-    async fn change(&self, form: &str) -> anyhow::Result<Answer> {
+    async fn change(&self, form: &str) -> anyhow::Result<DemoResponse> {
         let person = field(form, "user").and_then(|id| Person::of_id(&id));
         let named = field(form, "change").unwrap_or_default();
-        let change = Change::ALL.iter().find(|change| change.as_str() == named);
+        let change = PersonChange::ALL
+            .iter()
+            .find(|change| change.as_str() == named);
         if let Some((person, change)) = person.zip(change) {
             self.people.change(person, *change).await?;
         }
-        Ok(Answer::SeeOther(local_path(field(form, "back"))))
+        Ok(DemoResponse::SeeOther(local_path(field(form, "back"))))
     }
 
     /// Why the gate refused what it refused last.
-    async fn last_refusal(&self, received: &Received<'_>) -> anyhow::Result<Answer> {
+    async fn last_refusal(&self, received: &ReceivedHeaders<'_>) -> anyhow::Result<DemoResponse> {
         let Some(refused) = self.refusals.last() else {
             return Ok(match received.wants_page() {
-                true => Answer::Page(StatusCode::OK, pages::nothing_refused()),
-                false => Answer::Text("Nothing has been refused yet.\n".to_owned()),
+                true => DemoResponse::Page(StatusCode::OK, pages::nothing_refused()),
+                false => DemoResponse::Text("Nothing has been refused yet.\n".to_owned()),
             });
         };
         let person = refused.user_id.as_deref().and_then(Person::of_id);
@@ -223,16 +231,16 @@ impl App {
         };
         let words = Words::about(&refused, person, row.as_ref());
         if !received.wants_page() {
-            return Ok(Answer::Text(words.as_text(&refused)));
+            return Ok(DemoResponse::Text(words.as_text(&refused)));
         }
         let explained = self.refusals.explained(&refused.request_id).await;
         let page = pages::refusal(&refused, &words, person, explained.as_deref());
-        Ok(Answer::Page(StatusCode::OK, page))
+        Ok(DemoResponse::Page(StatusCode::OK, page))
     }
 }
 
 /// A few lines of text for `curl`.
-fn greeting(area: Area, received: &Received<'_>) -> Answer {
+fn greeting(area: Area, received: &ReceivedHeaders<'_>) -> DemoResponse {
     let rows = received.rows();
     let rows: String = rows
         .iter()
@@ -243,7 +251,7 @@ fn greeting(area: Area, received: &Received<'_>) -> Answer {
         Area::Public => String::new(),
     };
     let name = area.name().to_lowercase();
-    Answer::Text(format!(
+    DemoResponse::Text(format!(
         "{hello}This is the {name}. What the gate told it:\n\n{rows}"
     ))
 }
@@ -255,22 +263,22 @@ async fn text(body: Incoming) -> String {
 }
 
 /// What a service can say.
-enum Answer {
+enum DemoResponse {
     Cookie { cookie: String, to: String },
     Page(StatusCode, Markup),
     SeeOther(String),
     Text(String),
 }
 
-impl Answer {
+impl DemoResponse {
     fn into_response(self) -> Response<Full<Bytes>> {
         let (status, body, fields) = match self {
-            Answer::Cookie { cookie, to } => (
+            DemoResponse::Cookie { cookie, to } => (
                 StatusCode::SEE_OTHER,
                 String::new(),
                 vec![(SET_COOKIE, cookie), (LOCATION, to)],
             ),
-            Answer::Page(status, page) => {
+            DemoResponse::Page(status, page) => {
                 let policy = (
                     CONTENT_SECURITY_POLICY,
                     crate::pages::CONTENT_SECURITY_POLICY.to_owned(),
@@ -284,8 +292,10 @@ impl Answer {
                     ],
                 )
             }
-            Answer::SeeOther(to) => (StatusCode::SEE_OTHER, String::new(), vec![(LOCATION, to)]),
-            Answer::Text(text) => (
+            DemoResponse::SeeOther(to) => {
+                (StatusCode::SEE_OTHER, String::new(), vec![(LOCATION, to)])
+            }
+            DemoResponse::Text(text) => (
                 StatusCode::OK,
                 text,
                 vec![(CONTENT_TYPE, "text/plain; charset=utf-8".to_owned())],

@@ -6,8 +6,8 @@ use maud::{Markup, html};
 
 use super::area::Area;
 use super::file::FILE;
-use super::people::{Change, Person, Role, Row};
-use super::received::Received;
+use super::people::{Person, PersonChange, Role, Row};
+use super::received::ReceivedHeaders;
 use super::refusals::RefusedRequest;
 use super::words::{Remedy, Words};
 use crate::pages::{mark, page};
@@ -15,7 +15,7 @@ use crate::pages::{mark, page};
 type Everyone = [(&'static Person, Option<Row>)];
 
 /// The public page: what there is, who may enter where, and the user table to play with.
-pub(super) fn public(received: &Received<'_>, everyone: &Everyone) -> Markup {
+pub(super) fn public(received: &ReceivedHeaders<'_>, everyone: &Everyone) -> Markup {
     frame(
         Area::Public.name(),
         "/",
@@ -58,28 +58,28 @@ fn area_card(area: Area, who: &str) -> Markup {
 /// Somebody's row, with what can be done to it.
 fn user(person: &Person, row: Option<&Row>) -> Markup {
     let name = person.first_name();
-    let changes: &[(Change, &str)] = match row {
-        None => &[(Change::Restore, "Restore")],
+    let changes: &[(PersonChange, &str)] = match row {
+        None => &[(PersonChange::Restore, "Restore")],
         Some(Row { role, banned }) => match (role, banned) {
             (Role::Admin, false) => &[
-                (Change::MakeMember, "Make member"),
-                (Change::Ban, "Ban"),
-                (Change::Delete, "Delete"),
+                (PersonChange::MakeMember, "Make member"),
+                (PersonChange::Ban, "Ban"),
+                (PersonChange::Delete, "Delete"),
             ],
             (Role::Admin, true) => &[
-                (Change::MakeMember, "Make member"),
-                (Change::Unban, "Lift ban"),
-                (Change::Delete, "Delete"),
+                (PersonChange::MakeMember, "Make member"),
+                (PersonChange::Unban, "Lift ban"),
+                (PersonChange::Delete, "Delete"),
             ],
             (Role::Member, false) => &[
-                (Change::MakeAdmin, "Make admin"),
-                (Change::Ban, "Ban"),
-                (Change::Delete, "Delete"),
+                (PersonChange::MakeAdmin, "Make admin"),
+                (PersonChange::Ban, "Ban"),
+                (PersonChange::Delete, "Delete"),
             ],
             (Role::Member, true) => &[
-                (Change::MakeAdmin, "Make admin"),
-                (Change::Unban, "Lift ban"),
-                (Change::Delete, "Delete"),
+                (PersonChange::MakeAdmin, "Make admin"),
+                (PersonChange::Unban, "Lift ban"),
+                (PersonChange::Delete, "Delete"),
             ],
         },
     };
@@ -112,7 +112,11 @@ fn badges(row: Option<&Row>) -> Markup {
 
 /// The members' area, or that of admins: who is calling, how the service knows, and what to try. `you` is the caller, if the demo
 /// knows them.
-pub(super) fn area(area: Area, received: &Received<'_>, you: Option<(&Person, &Row)>) -> Markup {
+pub(super) fn area(
+    area: Area,
+    received: &ReceivedHeaders<'_>,
+    you: Option<(&Person, &Row)>,
+) -> Markup {
     let name = received.user_name();
     let rows = received.rows();
     frame(
@@ -153,7 +157,7 @@ pub(super) fn area(area: Area, received: &Received<'_>, you: Option<(&Person, &R
                         "Your session is good for hours. But the gate asks for the user on every request, so the very "
                         "next one is refused."
                     }
-                    (change(person, Change::Delete, &html! { "Delete " (name) }, area.path(), "danger"))
+                    (change(person, PersonChange::Delete, &html! { "Delete " (name) }, area.path(), "danger"))
                 }
             }
         },
@@ -163,8 +167,8 @@ pub(super) fn area(area: Area, received: &Received<'_>, you: Option<(&Person, &R
 /// The change of the caller's own role, which counts at once.
 fn role_card(area: Area, person: &Person, row: &Row) -> Markup {
     let (changed, label, then) = match row.role {
-        Role::Admin => (Change::MakeMember, "Make me a member", "closes"),
-        Role::Member => (Change::MakeAdmin, "Make me an admin", "opens"),
+        Role::Admin => (PersonChange::MakeMember, "Make me a member", "closes"),
+        Role::Member => (PersonChange::MakeAdmin, "Make me an admin", "opens"),
     };
     html! {
         section.card {
@@ -182,7 +186,13 @@ fn role_card(area: Area, person: &Person, row: &Row) -> Markup {
 }
 
 /// A button that changes somebody's row.
-fn change(person: &Person, change: Change, label: &Markup, back: &str, class: &str) -> Markup {
+fn change(
+    person: &Person,
+    change: PersonChange,
+    label: &Markup,
+    back: &str,
+    class: &str,
+) -> Markup {
     html! {
         form method="post" action="/users" {
             input type="hidden" name="user" value=(person.id);
@@ -310,16 +320,16 @@ fn remedied(remedy: Remedy, refused: &RefusedRequest, person: Option<&Person>) -
     }
 }
 
-fn label(change: Change, person: &Person) -> Markup {
+fn label(change: PersonChange, person: &Person) -> Markup {
     let name = person.first_name();
     html! {
         @match change {
-            Change::Ban => { "Ban " (name) },
-            Change::Delete => { "Delete " (name) },
-            Change::MakeAdmin => { "Make " (name) " an admin, and go there" },
-            Change::MakeMember => { "Make " (name) " a member" },
-            Change::Restore => { "Restore " (name) ", and go there" },
-            Change::Unban => { "Lift the ban, and go there" },
+            PersonChange::Ban => { "Ban " (name) },
+            PersonChange::Delete => { "Delete " (name) },
+            PersonChange::MakeAdmin => { "Make " (name) " an admin, and go there" },
+            PersonChange::MakeMember => { "Make " (name) " a member" },
+            PersonChange::Restore => { "Restore " (name) ", and go there" },
+            PersonChange::Unban => { "Lift the ban, and go there" },
         }
     }
 }

@@ -102,7 +102,7 @@ impl Role {
 
 /// What can be done to somebody's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum PersonChange {
     Ban,
     Delete,
     MakeAdmin,
@@ -111,7 +111,7 @@ pub(super) enum Change {
     Unban,
 }
 
-impl Change {
+impl PersonChange {
     pub(super) const ALL: [Self; 6] = [
         Self::Ban,
         Self::Delete,
@@ -176,13 +176,17 @@ impl People {
     }
 
     /// Changes somebody's row.
-    pub(super) async fn change(&self, person: &Person, change: Change) -> Result<(), sqlx::Error> {
+    pub(super) async fn change(
+        &self,
+        person: &Person,
+        change: PersonChange,
+    ) -> Result<(), sqlx::Error> {
         let statement = match change {
-            Change::Ban => "UPDATE users SET banned = TRUE WHERE id = ?",
-            Change::Delete => "DELETE FROM users WHERE id = ?",
-            Change::MakeAdmin => "UPDATE users SET role = 'admin' WHERE id = ?",
-            Change::MakeMember => "UPDATE users SET role = 'member' WHERE id = ?",
-            Change::Restore => {
+            PersonChange::Ban => "UPDATE users SET banned = TRUE WHERE id = ?",
+            PersonChange::Delete => "DELETE FROM users WHERE id = ?",
+            PersonChange::MakeAdmin => "UPDATE users SET role = 'admin' WHERE id = ?",
+            PersonChange::MakeMember => "UPDATE users SET role = 'member' WHERE id = ?",
+            PersonChange::Restore => {
                 let as_new = Row {
                     role: Role::Member,
                     banned: false,
@@ -190,7 +194,7 @@ impl People {
                 let row = person.first.as_ref().unwrap_or(&as_new);
                 return self.insert(person, row).await;
             }
-            Change::Unban => "UPDATE users SET banned = FALSE WHERE id = ?",
+            PersonChange::Unban => "UPDATE users SET banned = FALSE WHERE id = ?",
         };
         sqlx::query(statement)
             .bind(person.id)

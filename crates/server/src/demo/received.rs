@@ -7,9 +7,9 @@ use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 
 /// The headers of a request behind the gate.
-pub(super) struct Received<'a>(pub(super) &'a HeaderMap);
+pub(super) struct ReceivedHeaders<'a>(pub(super) &'a HeaderMap);
 
-impl Received<'_> {
+impl ReceivedHeaders<'_> {
     /// The user's id.
     pub(super) fn user_id(&self) -> String {
         self.decoded("x-user-id")

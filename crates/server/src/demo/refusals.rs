@@ -32,12 +32,12 @@ pub(super) struct RefusedRequest {
 
 /// The last refusal of this process, and where its admin listener is.
 #[derive(Debug, Default)]
-pub(super) struct Refusals {
+pub(super) struct LastRefusal {
     last: Mutex<Option<RefusedRequest>>,
     admin: OnceLock<SocketAddr>,
 }
 
-impl Refusals {
+impl LastRefusal {
     /// Notes what is about to stand in the log, if it is a refusal of something that a person has asked for.
     pub(super) fn note(&self, entry: &Entry<'_>) {
         if entry.outcome != "deny" || is_asked_by_browsers(entry.path) {
@@ -121,7 +121,7 @@ mod tests {
     /// What is shown of this answer of the admin listener, and what that was asked.
     async fn shown(answer: &str) -> (Option<String>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let refusals = Refusals::default();
+        let refusals = LastRefusal::default();
         refusals.ask_at(listener.local_addr().unwrap());
         let answers = async {
             let (mut stream, _) = listener.accept().await.unwrap();

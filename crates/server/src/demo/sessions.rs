@@ -11,12 +11,12 @@ use crate::{clock, random};
 
 /// What an Auth.js app has: a secret, and the name of its cookie.
 #[derive(Clone)]
-pub(super) struct Sessions {
+pub(super) struct DemoSessions {
     secret: Secret,
     cookie: CookieName,
 }
 
-impl Sessions {
+impl DemoSessions {
     pub(super) fn new(secret: Secret) -> anyhow::Result<Self> {
         Ok(Self {
             secret,

@@ -1,7 +1,7 @@
 //! Why a request was refused, in words for somebody who sees this for the first time.
 
 use super::file::FILE;
-use super::people::{Change, Person, Role, Row};
+use super::people::{Person, PersonChange, Role, Row};
 use super::refusals::RefusedRequest;
 
 /// A refusal in plain words.
@@ -21,7 +21,7 @@ pub(super) struct Words {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remedy {
     /// A change of the user's row.
-    Change(Change),
+    Change(PersonChange),
     /// A session.
     SignIn,
 }
@@ -159,9 +159,9 @@ impl Case<'_> {
     /// What would let such a request in, unless it would enter by now.
     fn remedy(&self) -> Option<Remedy> {
         let change = match (self.refused.reason, self.row) {
-            ("rule_denied", Some(row)) if row.role == Role::Member => Change::MakeAdmin,
-            ("user_disabled", Some(row)) if row.banned => Change::Unban,
-            ("user_missing", None) => Change::Restore,
+            ("rule_denied", Some(row)) if row.role == Role::Member => PersonChange::MakeAdmin,
+            ("user_disabled", Some(row)) if row.banned => PersonChange::Unban,
+            ("user_missing", None) => PersonChange::Restore,
             _ if self.asks_to_sign_in() => return Some(Remedy::SignIn),
             _ => return None,
         };

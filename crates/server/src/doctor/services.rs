@@ -79,7 +79,7 @@ async fn connect(member: &Member, limit: Duration) -> Result<(), String> {
     }
 }
 
-async fn keys(source: &jwks::Source) -> Result<(), String> {
+async fn keys(source: &jwks::KeySource) -> Result<(), String> {
     let text = source.read().await.map_err(|error| error.to_string())?;
     let keys = JwtKeys::new(None, Some(&text));
     keys.map(drop).map_err(|error| error.to_string())

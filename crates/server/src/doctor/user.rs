@@ -12,7 +12,7 @@ use super::catalogue::cookies::SESSION_REFUSED;
 use super::finding::Finding;
 use super::session::SUBJECT;
 use crate::config::Config;
-use crate::front::arrival::{self, Peer};
+use crate::inbound::arrival::{self, Peer};
 use crate::live::{HandedTickets, Live, Surroundings};
 
 /// Why a gate with this configuration would refuse a session that opens, because of what its stores say; `None` when it would not,

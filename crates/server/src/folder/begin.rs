@@ -3,14 +3,14 @@
 use http::header::DATE;
 use http1::Length;
 
-use super::answer::Answer;
 use super::body::Body;
-use crate::client::date;
+use super::response::FileResponse;
+use crate::clock;
 use crate::downstream::Downstream;
-use crate::front::arrival::X_REQUEST_ID;
-use crate::front::record::Record;
+use crate::inbound::arrival::X_REQUEST_ID;
+use crate::inbound::record::Record;
 
-impl Answer {
+impl FileResponse {
     /// Begins it, and gives the body that is to follow, if there is one.
     pub(crate) fn begin(self, client: &mut impl Downstream, record: &Record<'_>) -> Option<Body> {
         let Self {
@@ -20,7 +20,7 @@ impl Answer {
         } = self;
         let length = Length::Exactly(body.as_ref().map_or(0, Body::length));
         let id = record.request_id().as_bytes();
-        let date = date();
+        let date = clock::http_date();
         let fields = fields.iter();
         let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
         let fields = fields.chain([

@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
 use smallvec::SmallVec;
 
-use crate::front::asker::weighted;
+use crate::inbound::asker::weighted;
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

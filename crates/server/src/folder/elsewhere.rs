@@ -14,14 +14,14 @@ use crate::downstream::Downstream;
 #[derive(Clone, Debug)]
 pub(super) struct Elsewhere {
     slots: Arc<Semaphore>,
-    patience: Duration,
+    time_limit: Duration,
 }
 
 impl Elsewhere {
-    pub(super) fn new(patience: Duration) -> Self {
+    pub(super) fn new(time_limit: Duration) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(MOST_THREADS)),
-            patience,
+            time_limit,
         }
     }
 
@@ -56,8 +56,8 @@ impl Elsewhere {
             };
             spawn_blocking(work).await
         };
-        let done = timeout(self.patience, working).await;
-        let done = done.map_err(|_| FolderError::TimedOut(self.patience))?;
+        let done = timeout(self.time_limit, working).await;
+        let done = done.map_err(|_| FolderError::TimedOut(self.time_limit))?;
         done.map_err(|error| FolderError::Broken(std::io::Error::other(error)))
     }
 }

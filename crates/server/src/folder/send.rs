@@ -4,14 +4,14 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 
-use super::answer::Answer;
 use super::body::{Body, became_shorter};
 use super::error::FolderError;
+use super::response::FileResponse;
 use crate::client::Client;
 use crate::ended::{Ended, Sent};
-use crate::front::record::Record;
+use crate::inbound::record::Record;
 
-impl Answer {
+impl FileResponse {
     /// Sends it, a piece at a time, and says what became of it. `record` is told how it goes on.
     ///
     /// # Errors

@@ -11,10 +11,10 @@ use listenfd::ListenFd;
 
 use super::channel::{self, Message, Origin};
 use crate::config::Variables;
+use crate::listener::Address;
 use crate::listener::{Outlives, StdSocket};
 use crate::live::{HandedTickets, ListenerTickets};
 use crate::output;
-use crate::socket::Address;
 
 /// What a process has got from whoever started it.
 #[derive(Debug, Default)]
@@ -29,11 +29,11 @@ pub(crate) struct Inherited {
 struct Socket {
     socket: StdSocket,
     address: Address,
-    source: Source,
+    source: SocketOrigin,
 }
 
 #[derive(Debug)]
-enum Source {
+enum SocketOrigin {
     /// The service manager has given it this name.
     Manager(String),
     /// The process before this one listens on it, for this reason.
@@ -75,7 +75,7 @@ impl Inherited {
                 let number = index + 3;
                 format!("the service manager passes a file descriptor on which nobody can listen: {number}, called `{name}`")
             })?;
-            sockets.push_back(Socket::new(socket, Source::Manager(name))?);
+            sockets.push_back(Socket::new(socket, SocketOrigin::Manager(name))?);
         }
         Ok(Self {
             sockets,
@@ -95,7 +95,7 @@ impl Inherited {
             let received = channel::receive(&channel).context(gone)?;
             match received.context(gone)? {
                 (Message::Socket(origin), Some(socket)) => {
-                    sockets.push_back(Socket::new(socket, Source::Predecessor(origin))?);
+                    sockets.push_back(Socket::new(socket, SocketOrigin::Predecessor(origin))?);
                 }
                 (
                     Message::All {
@@ -124,10 +124,10 @@ impl Inherited {
     pub(crate) fn take(&mut self, setting: &str, asked: &Address, number: usize) -> Option<Taken> {
         let text = asked.to_string();
         let is_for_this = |socket: &Socket| match &socket.source {
-            Source::Predecessor(origin) => {
+            SocketOrigin::Predecessor(origin) => {
                 (&*origin.setting, &*origin.asked, origin.number) == (setting, &*text, number)
             }
-            Source::Manager(_) => false,
+            SocketOrigin::Manager(_) => false,
         };
         let found = self.extract(is_for_this);
         // The service manager knows addresses, and settings may have moved them to another line.
@@ -137,8 +137,8 @@ impl Inherited {
         };
         let address = found.first()?.address.clone();
         let is_managed = found.iter().any(|socket| match &socket.source {
-            Source::Manager(_) => true,
-            Source::Predecessor(origin) => origin.is_managed,
+            SocketOrigin::Manager(_) => true,
+            SocketOrigin::Predecessor(origin) => origin.is_managed,
         });
         Some(Taken {
             address,
@@ -164,12 +164,12 @@ impl Inherited {
         } in self.sockets.drain(..)
         {
             match source {
-                Source::Manager(name) => bail!(
+                SocketOrigin::Manager(name) => bail!(
                     "the service manager passes a socket at {address}, called `{name}`, and no setting listens there: \
                      let LISTEN, REDIRECT_LISTEN, AUTH_LISTEN, ADMIN_LISTEN or a [[listener]] name that address, or \
                      take it out of the socket unit"
                 ),
-                Source::Predecessor(_) => {
+                SocketOrigin::Predecessor(_) => {
                     tracing::info!(%address, "the process before this one listened there, and this one does not");
                 }
             }
@@ -204,7 +204,7 @@ impl Inherited {
 }
 
 impl Socket {
-    fn new(socket: OwnedFd, source: Source) -> Result<Self> {
+    fn new(socket: OwnedFd, source: SocketOrigin) -> Result<Self> {
         let (socket, address) = StdSocket::inherited(socket)?;
         Ok(Self {
             socket,
@@ -247,7 +247,7 @@ mod tests {
 
     use super::*;
 
-    fn inherited(sources: impl IntoIterator<Item = (TcpListener, Source)>) -> Inherited {
+    fn inherited(sources: impl IntoIterator<Item = (TcpListener, SocketOrigin)>) -> Inherited {
         let sockets = sources.into_iter();
         let sockets = sockets.map(|(socket, source)| Socket::new(socket.into(), source).unwrap());
         Inherited {
@@ -270,7 +270,7 @@ mod tests {
     fn what_a_process_listened_on_is_found_by_the_setting_and_what_is_elsewhere_by_the_address() {
         let asked = tcp("127.0.0.1:0");
         let origin = |setting: &str, number| {
-            Source::Predecessor(Origin {
+            SocketOrigin::Predecessor(Origin {
                 setting: setting.to_owned(),
                 asked: asked.to_string(),
                 number,
@@ -283,7 +283,7 @@ mod tests {
             (first.0, origin("[[listener]]", 0)),
             (second.0, origin("[[listener]]", 1)),
             (third.0, origin("LISTEN", 0)),
-            (other.0, Source::Manager("web".to_owned())),
+            (other.0, SocketOrigin::Manager("web".to_owned())),
         ]);
         assert!(inherited.take("ADMIN_LISTEN", &asked, 0).is_none());
         let taken = inherited.take("[[listener]]", &asked, 1).unwrap();
@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn a_socket_of_the_service_manager_that_nobody_serves_is_named() {
         let (socket, address) = listener("[::1]:0");
-        let mut inherited = inherited([(socket, Source::Manager("web".to_owned()))]);
+        let mut inherited = inherited([(socket, SocketOrigin::Manager("web".to_owned()))]);
         let error = inherited.see_that_all_are_taken().unwrap_err().to_string();
         assert!(
             error.contains(&address.to_string()) && error.contains("`web`"),

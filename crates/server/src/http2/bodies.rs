@@ -8,7 +8,7 @@ use bytes::Bytes;
 use h2::Reason;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Response, StatusCode};
-use http1::Answered;
+use http1::ResponseHead;
 use wire::stream_head::are_bare;
 
 use super::messages::{Outgoing, broken, fields_of, keep_from_tables};
@@ -27,7 +27,7 @@ impl Streamed for Http2Stream {
         self.interim(StatusCode::CONTINUE, HeaderMap::new());
     }
 
-    fn pass_interim(&mut self, _: &mut Context<'_>, interim: &Answered) {
+    fn pass_interim(&mut self, _: &mut Context<'_>, interim: &ResponseHead) {
         self.interim(interim.status, fields_of(interim::fields(interim)));
     }
 
@@ -114,8 +114,8 @@ impl RequestBody {
     /// Ready with an error when the client has kept us waiting for too long.
     fn poll_late<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         let earned = self.rate.map_or(0, |rate| self.received / rate);
-        let in_all = self.in_all.saturating_add(Duration::from_secs(earned));
-        ready!(self.reading.poll_spent(context, in_all, self.pause));
+        let total = self.total.saturating_add(Duration::from_secs(earned));
+        ready!(self.reading.poll_spent(context, total, self.pause));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -145,11 +145,11 @@ impl AnswerBody {
         if sent.is_ready() {
             return sent;
         }
-        let in_all = match limits.download_rate {
+        let total = match limits.download_rate {
             Some(rate) => limits.body + Duration::from_secs(self.left.sent / rate),
             None => Duration::MAX,
         };
-        ready!(self.writing.poll_spent(context, in_all, limits.body));
+        ready!(self.writing.poll_spent(context, total, limits.body));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }

@@ -22,9 +22,9 @@ use super::request;
 use super::stream::Http2Stream;
 use crate::config::ClientSettings;
 use crate::downstream::Downstream;
-use crate::front;
-use crate::front::arrival::Peer;
-use crate::front::proxy::Proxy;
+use crate::inbound;
+use crate::inbound::arrival::Peer;
+use crate::inbound::proxy::Proxy;
 use crate::socket::Stream;
 
 /// Serves a connection until it ends, or `stop` asks for an end after the requests in flight.
@@ -175,7 +175,7 @@ impl Serving {
         for stream in broken {
             if !self.under_way.contains(stream) {
                 with.proxy
-                    .client_breaks_off(with.peer.address, front::UNREADABLE);
+                    .client_breaks_off(with.peer.address, inbound::UNREADABLE);
             }
         }
     }
@@ -258,7 +258,7 @@ impl Answering {
                     proxy.answer(&mut request, peer, &mut stream).await;
                     stream.linger().await;
                 } else {
-                    proxy.client_breaks_off(peer.address, front::UNREADABLE);
+                    proxy.client_breaks_off(peer.address, inbound::UNREADABLE);
                 }
                 stream.is_gone
             }
@@ -280,7 +280,7 @@ fn trouble(error: &h2::Error) -> Option<&'static str> {
         Some(Reason::NO_ERROR) | None => None,
         Some(_) if !is_ours => None,
         Some(Reason::ENHANCE_YOUR_CALM) => Some(FLOOD),
-        Some(_) => Some(front::UNREADABLE),
+        Some(_) => Some(inbound::UNREADABLE),
     }
 }
 

@@ -13,8 +13,8 @@ use tokio::time::{Sleep, sleep};
 
 use super::flood::Window;
 use super::resets::Resets;
-use crate::patience::Patience;
 use crate::socket::Stream;
+use crate::wait_timer::WaitTimer;
 
 /// What is noticed of a client while its bytes pass.
 #[derive(Default)]
@@ -31,7 +31,7 @@ pub(super) struct Watched {
     frames: Window,
     resets: Resets,
     noticed: Rc<Noticed>,
-    writing: Patience,
+    writing: WaitTimer,
     /// How long the client may take nothing of what is to go out.
     stalled: Duration,
     /// Once all is said: until when the client is listened to, and how much of it at most.
@@ -46,7 +46,7 @@ impl Watched {
             frames: Window::new(),
             resets: Resets::new(),
             noticed,
-            writing: Patience::default(),
+            writing: WaitTimer::default(),
             stalled,
             farewell: None,
         }

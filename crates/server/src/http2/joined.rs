@@ -11,21 +11,25 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::stream::Http2Stream;
 use crate::downstream::Downstream;
 use crate::ended::{Ended, Sent};
-use crate::folder::{Answer, FolderError};
-use crate::front::answerable::Answerable;
-use crate::front::record::Record;
-use crate::front::tunnel;
+use crate::folder::{FileResponse, FolderError};
+use crate::inbound::answerable::Answerable;
+use crate::inbound::record::Record;
+use crate::inbound::tunnel;
 use crate::leases::Lease;
-use crate::patience::FOREVER;
 use crate::streamed::Streamed;
 use crate::upstream::{Forwards, StreamedExchange, Upgraded};
+use crate::wait_timer::FOREVER;
 
 impl Forwards for Http2Stream {
     type Exchange = StreamedExchange;
 }
 
 impl Answerable for Http2Stream {
-    async fn send_file(&mut self, found: Answer, record: &Record<'_>) -> Result<Sent, FolderError> {
+    async fn send_file(
+        &mut self,
+        found: FileResponse,
+        record: &Record<'_>,
+    ) -> Result<Sent, FolderError> {
         let mut left = found.begin(self, record);
         loop {
             let piece = match &mut left {

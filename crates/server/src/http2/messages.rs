@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http1::Field;
 use tokio::io::ReadBuf;
 
-use crate::front::arrival::X_REQUEST_ID;
+use crate::inbound::arrival::X_REQUEST_ID;
 use crate::streamed::BodyFrame;
 
 /// A body that comes.

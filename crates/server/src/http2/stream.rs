@@ -19,16 +19,17 @@ use wire::grpc;
 
 use super::messages::{End, Incoming, LeftToSend, Outgoing, fields_of};
 use super::request::wanted_accept;
-use crate::client::{LONGEST_LINGER, LONGEST_PAUSE, date};
+use crate::client::{LONGEST_LINGER, LONGEST_PAUSE};
+use crate::clock;
 use crate::config::ClientSettings;
 use crate::downstream::Downstream;
 use crate::ended::{Ended, Sent, is_our_limit};
-use crate::front::asker::is_grpc;
-use crate::front::proxy::Proxy;
+use crate::inbound::asker::is_grpc;
+use crate::inbound::proxy::Proxy;
 use crate::link::Link;
 use crate::owner::Owner;
-use crate::patience::Patience;
 use crate::streamed::{BodyFrame, Streamed};
+use crate::wait_timer::WaitTimer;
 
 /// A stream on which a request has come.
 pub(super) struct Http2Stream {
@@ -58,7 +59,7 @@ pub(super) struct RequestBody {
     /// How long it may pause. Nothing says whether a call of gRPC is a stream of messages, so all of them may pause as streams do.
     pub(super) pause: Duration,
     /// How long its pauses may be in all, and for how many bytes a second more.
-    pub(super) in_all: Duration,
+    pub(super) total: Duration,
     pub(super) rate: Option<NonZeroU64>,
     /// So many bytes have come.
     pub(super) received: u64,
@@ -66,7 +67,7 @@ pub(super) struct RequestBody {
     pub(super) limit: u64,
     /// Whether the client waits for a word before it sends it.
     pub(super) is_held: bool,
-    pub(super) reading: Patience,
+    pub(super) reading: WaitTimer,
 }
 
 /// The answer on its way out.
@@ -82,7 +83,7 @@ pub(super) struct AnswerBody {
     /// The stream, once the head has left.
     pub(super) outgoing: Option<Outgoing>,
     pub(super) left: LeftToSend,
-    pub(super) writing: Patience,
+    pub(super) writing: WaitTimer,
 }
 
 impl Http2Stream {
@@ -104,11 +105,11 @@ impl Http2Stream {
                 incoming: Incoming::new(stream),
                 pause: if is_grpc { stream_idle } else { limits.body },
                 rate: limits.upload_rate.filter(|_| !is_grpc),
-                in_all: if is_grpc { Duration::MAX } else { limits.body },
+                total: if is_grpc { Duration::MAX } else { limits.body },
                 received: 0,
                 limit: u64::MAX,
                 is_held,
-                reading: Patience::default(),
+                reading: WaitTimer::default(),
             },
             answer: AnswerBody {
                 respond,
@@ -117,7 +118,7 @@ impl Http2Stream {
                 head: None,
                 outgoing: None,
                 left: LeftToSend::default(),
-                writing: Patience::default(),
+                writing: WaitTimer::default(),
             },
             limits,
             is_calling: is_grpc,
@@ -249,7 +250,7 @@ impl Downstream for Http2Stream {
         let status = response.status();
         let headers = response.headers_mut();
         headers.remove(CONNECTION);
-        headers.insert(DATE, date());
+        headers.insert(DATE, clock::http_date());
         let is_trailers_only = body.is_empty() && headers.contains_key(GRPC_STATUS);
         let describes_body = self.answer.is_to_head && !body.is_empty();
         if describes_body || has_body(self.answer.is_to_head, status) && !is_trailers_only {

@@ -31,7 +31,7 @@ use client_tls::named_file;
 
 /// Where an issuer publishes his keys.
 #[derive(Clone, Debug)]
-pub(crate) enum Source {
+pub(crate) enum KeySource {
     /// A file, read anew each time.
     File(PathBuf),
     /// His server.
@@ -67,7 +67,7 @@ pub(crate) enum JwksError {
     TimedOut,
 }
 
-impl Source {
+impl KeySource {
     /// What is published there now.
     pub(crate) async fn read(&self) -> Result<String, JwksError> {
         match self {
@@ -83,7 +83,7 @@ impl Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),

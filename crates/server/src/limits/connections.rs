@@ -19,7 +19,7 @@ pub(crate) struct Connections {
 
 /// A connection that is counted, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct LimitGuard {
     among: Arc<Connections>,
     is_among_all: bool,
     network: Option<u128>,
@@ -55,12 +55,12 @@ impl Connections {
         peer: IpAddr,
         is_proxy: bool,
         limits: &LimitSettings,
-    ) -> Result<Option<Box<Held>>, Full> {
+    ) -> Result<Option<Box<LimitGuard>>, Full> {
         let per_address = limits.connections_per_address.filter(|_| !is_proxy);
         if per_address.is_none() && limits.connections.is_none() {
             return Ok(None);
         }
-        let mut held = Held {
+        let mut held = LimitGuard {
             among: Arc::clone(self),
             is_among_all: false,
             network: None,
@@ -114,7 +114,7 @@ impl Connections {
     }
 }
 
-impl Drop for Held {
+impl Drop for LimitGuard {
     fn drop(&mut self) {
         if self.is_among_all {
             self.among.all.fetch_sub(1, Ordering::Relaxed);

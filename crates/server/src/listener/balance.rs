@@ -10,27 +10,27 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-use crate::socket::{Seat, StdStream, Stream};
+use crate::socket::{ConnectionGuard, StdStream, Stream};
 
 /// A runtime among those that listen together.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Balancer {
     index: usize,
-    row: Arc<[Neighbour]>,
+    group: Arc<[GroupMember]>,
     handed: UnboundedReceiver<Handed>,
 }
 
 /// What the others know of a runtime.
 #[derive(Debug)]
-struct Neighbour {
+struct GroupMember {
     /// Each of its connections has a copy.
-    seat: Seat,
+    guard: ConnectionGuard,
     hand: UnboundedSender<Handed>,
 }
 
-impl Neighbour {
+impl GroupMember {
     fn connections(&self) -> usize {
-        Arc::strong_count(&self.seat) - 1
+        Arc::strong_count(&self.guard) - 1
     }
 }
 
@@ -39,26 +39,26 @@ impl Neighbour {
 struct Handed {
     stream: StdStream,
     peer: IpAddr,
-    seat: Seat,
+    guard: ConnectionGuard,
 }
 
-impl Place {
+impl Balancer {
     /// So many, side by side.
-    pub(crate) fn row(count: usize) -> Vec<Self> {
-        let (row, handed): (Vec<_>, Vec<_>) = (0..count)
+    pub(crate) fn group(count: usize) -> Vec<Self> {
+        let (group, handed): (Vec<_>, Vec<_>) = (0..count)
             .map(|_| {
                 let (hand, handed) = mpsc::unbounded_channel();
-                let seat = Seat::default();
-                (Neighbour { seat, hand }, handed)
+                let guard = ConnectionGuard::default();
+                (GroupMember { guard, hand }, handed)
             })
             .unzip();
-        let row: Arc<[Neighbour]> = row.into();
-        let place = |(index, handed)| Self {
+        let group: Arc<[GroupMember]> = group.into();
+        let balancer = |(index, handed)| Self {
             index,
-            row: Arc::clone(&row),
+            group: Arc::clone(&group),
             handed,
         };
-        handed.into_iter().enumerate().map(place).collect()
+        handed.into_iter().enumerate().map(balancer).collect()
     }
 
     /// Gives a connection that was accepted here back, unless another runtime has markedly fewer and gets it.
@@ -72,33 +72,33 @@ impl Place {
         peer: IpAddr,
     ) -> io::Result<Option<Stream>> {
         let Some(other) = self.less_busy() else {
-            return Ok(Some(stream.seated(self.seat())));
+            return Ok(Some(stream.with_connection_guard(self.guard())));
         };
         let handed = Handed {
             stream: stream.into_std()?,
             peer,
-            seat: Arc::clone(&other.seat),
+            guard: Arc::clone(&other.guard),
         };
         match other.hand.send(handed) {
             Ok(()) => Ok(None),
             // It takes no more, because it is being stopped, and so are we.
             Err(refused) => {
                 let stream = Stream::from_std(refused.0.stream)?;
-                Ok(Some(stream.seated(self.seat())))
+                Ok(Some(stream.with_connection_guard(self.guard())))
             }
         }
     }
 
     /// The runtime that has the fewest connections, if it has markedly fewer than this one. A few of many are not worth the
     /// way: where connections come and go quickly the next ones make up for it.
-    fn less_busy(&self) -> Option<&Neighbour> {
-        let fewest = self.row.iter().min_by_key(|other| other.connections())?;
-        let (own, least) = (&self.row[self.index], fewest.connections());
+    fn less_busy(&self) -> Option<&GroupMember> {
+        let fewest = self.group.iter().min_by_key(|other| other.connections())?;
+        let (own, least) = (&self.group[self.index], fewest.connections());
         (own.connections() > least + least / TOLERATED_SHARE).then_some(fewest)
     }
 
-    fn seat(&self) -> Seat {
-        Arc::clone(&self.row[self.index].seat)
+    fn guard(&self) -> ConnectionGuard {
+        Arc::clone(&self.group[self.index].guard)
     }
 
     /// The next connection that another runtime hands on to this one.
@@ -108,7 +108,7 @@ impl Place {
     /// When the connection cannot join this runtime. It is closed then.
     pub(crate) async fn handed(&mut self) -> io::Result<(Stream, IpAddr)> {
         let handed = self.handed.recv().await;
-        // This place itself is one of the senders.
+        // This runtime is one of the senders itself.
         handed.map_or_else(|| Err(io::ErrorKind::NotConnected.into()), Handed::arrive)
     }
 
@@ -121,7 +121,7 @@ impl Place {
 
 impl Handed {
     fn arrive(self) -> io::Result<(Stream, IpAddr)> {
-        let stream = Stream::from_std(self.stream)?.seated(self.seat);
+        let stream = Stream::from_std(self.stream)?.with_connection_guard(self.guard);
         Ok((stream, self.peer))
     }
 }
@@ -147,46 +147,46 @@ mod tests {
         UnixStream::from_std(stream).unwrap().into()
     }
 
-    fn connections(of: &Place) -> Vec<usize> {
-        of.row.iter().map(Neighbour::connections).collect()
+    fn connections(of: &Balancer) -> Vec<usize> {
+        of.group.iter().map(GroupMember::connections).collect()
     }
 
     #[tokio::test]
     async fn connections_go_where_there_are_fewest() {
-        let mut row = Place::row(3);
+        let mut group = Balancer::group(3);
         let mut kept = Vec::new();
         for _ in 0..9 {
-            kept.extend(row[1].keep_or_hand_on(connection(), PEER).unwrap());
+            kept.extend(group[1].keep_or_hand_on(connection(), PEER).unwrap());
         }
         assert_eq!(kept.len(), 3);
-        assert_eq!(connections(&row[0]), [3, 3, 3]);
+        assert_eq!(connections(&group[0]), [3, 3, 3]);
         // Those that are handed on count from then on, and until they end.
-        let (handed, _) = row[2].handed().await.unwrap();
-        assert_eq!(connections(&row[0]), [3, 3, 3]);
+        let (handed, _) = group[2].handed().await.unwrap();
+        assert_eq!(connections(&group[0]), [3, 3, 3]);
         drop((handed, kept));
-        assert_eq!(connections(&row[0]), [3, 0, 2]);
+        assert_eq!(connections(&group[0]), [3, 0, 2]);
         // What another runtime accepts helps out.
         assert!(
-            row[0]
+            group[0]
                 .keep_or_hand_on(connection(), PEER)
                 .unwrap()
                 .is_none()
         );
-        assert_eq!(connections(&row[0]), [3, 1, 2]);
+        assert_eq!(connections(&group[0]), [3, 1, 2]);
     }
 
     #[tokio::test]
     async fn a_few_more_of_many_stay_where_they_are() {
-        let row = Place::row(2);
+        let group = Balancer::group(2);
         let kept: Vec<Stream> = (0..1000)
             .filter_map(|index| {
-                let place: &Place = &row[index % 2];
-                place.keep_or_hand_on(connection(), PEER).unwrap()
+                let balancer: &Balancer = &group[index % 2];
+                balancer.keep_or_hand_on(connection(), PEER).unwrap()
             })
             .collect();
         assert_eq!(kept.len(), 1000);
         assert!(
-            row[0]
+            group[0]
                 .keep_or_hand_on(connection(), PEER)
                 .unwrap()
                 .is_some()
@@ -195,19 +195,19 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_ends_takes_what_was_handed_on_and_no_more() {
-        let mut row = Place::row(2);
-        let kept = row[0].keep_or_hand_on(connection(), PEER).unwrap();
+        let mut group = Balancer::group(2);
+        let kept = group[0].keep_or_hand_on(connection(), PEER).unwrap();
         assert!(kept.is_some());
         assert!(
-            row[0]
+            group[0]
                 .keep_or_hand_on(connection(), PEER)
                 .unwrap()
                 .is_none()
         );
-        assert!(row[1].last_handed().await.is_some());
-        let kept = row[0].keep_or_hand_on(connection(), PEER).unwrap();
+        assert!(group[1].last_handed().await.is_some());
+        let kept = group[0].keep_or_hand_on(connection(), PEER).unwrap();
         assert!(kept.is_some());
-        assert!(row[1].last_handed().await.is_none());
-        assert_eq!(connections(&row[0]), [2, 0]);
+        assert!(group[1].last_handed().await.is_none());
+        assert_eq!(connections(&group[0]), [2, 0]);
     }
 }

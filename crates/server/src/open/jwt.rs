@@ -7,7 +7,7 @@ use session::{Format, Jwt, JwtKeys, OpenError};
 use super::diagnosis::{is_about_claims, misspellings};
 use super::inspection::Inspection;
 use super::outcome::{Outcome, RefusedSession};
-use crate::jwks::{Settings, Source};
+use crate::jwks::{KeySource, Settings};
 
 /// What the gate makes of the token in `Authorization`; `None` when there is none of three segments.
 pub(super) fn answer(inspection: &Inspection<'_>, issuer: &Settings) -> Option<Outcome> {
@@ -60,12 +60,12 @@ fn cause(
                 })
             });
             misspelt.or_else(|| match issuer.keys.source {
-                Some(Source::Url(_)) => Some(
+                Some(KeySource::Url(_)) => Some(
                     "BEARER_JWKS is a URL, and `open` asks nobody. Save what is there to a file, and give that: \
                      BEARER_JWKS=keys.json"
                         .to_owned(),
                 ),
-                Some(Source::File(_)) => Some(
+                Some(KeySource::File(_)) => Some(
                     "no key in the file BEARER_JWKS has signed it: the issuer has newer ones, or it is another issuer's"
                         .to_owned(),
                 ),

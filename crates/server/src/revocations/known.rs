@@ -7,7 +7,7 @@ use std::sync::Arc;
 use gate::{Revocation, RevocationVerdict, Revocations, StoreError};
 use session::UnixTime;
 
-use super::line::Change;
+use super::line::RevocationChange;
 use crate::leases::Holder;
 use stores::{ChangedRevocations, RevocationEntry, RevocationKey};
 
@@ -92,7 +92,7 @@ impl Known {
         &mut self,
         entries: Vec<RevocationEntry>,
         now: UnixTime,
-    ) -> Option<Vec<Change>> {
+    ) -> Option<Vec<RevocationChange>> {
         if self.current() == Some(&entries) {
             return None;
         }
@@ -118,7 +118,7 @@ impl Known {
         &mut self,
         changed: ChangedRevocations,
         now: UnixTime,
-    ) -> Option<Vec<Change>> {
+    ) -> Option<Vec<RevocationChange>> {
         self.current()?;
         let list = self.last.as_mut()?;
         let mut changes = Vec::new();
@@ -138,14 +138,14 @@ impl Known {
         }
         for (realm, revocations) in &self.realms.0 {
             let changes = changes.iter().filter(|it| it.entry().realm == **realm);
-            let changes: Vec<_> = changes.map(Change::effect).collect();
+            let changes: Vec<_> = changes.map(RevocationChange::effect).collect();
             if !changes.is_empty() {
                 revocations.amend(changes);
             }
         }
-        let is_news = |change: &Change| match change {
-            Change::Added(_) => true,
-            Change::Removed(entry) => entry.revocation.until > now,
+        let is_news = |change: &RevocationChange| match change {
+            RevocationChange::Added(_) => true,
+            RevocationChange::Removed(entry) => entry.revocation.until > now,
         };
         Some(changes.into_iter().filter(is_news).collect())
     }
@@ -169,17 +169,17 @@ fn set(
     list: &mut Vec<RevocationEntry>,
     key: &RevocationKey,
     entry: Option<RevocationEntry>,
-) -> Option<Change> {
+) -> Option<RevocationChange> {
     match (find(list, key), entry) {
         (Ok(at), Some(entry)) if list[at] == entry => None,
         (Ok(at), Some(entry)) => {
             list[at] = entry.clone();
-            Some(Change::Added(entry))
+            Some(RevocationChange::Added(entry))
         }
-        (Ok(at), None) => Some(Change::Removed(list.remove(at))),
+        (Ok(at), None) => Some(RevocationChange::Removed(list.remove(at))),
         (Err(at), Some(entry)) => {
             list.insert(at, entry.clone());
-            Some(Change::Added(entry))
+            Some(RevocationChange::Added(entry))
         }
         (Err(_), None) => None,
     }
@@ -192,7 +192,11 @@ fn of_realm(entries: &[RevocationEntry], realm: &str) -> gate::RevocationList {
 }
 
 /// What is in `new` and not in `old`, and the other way round, but for what has had its time. Both are in order.
-fn changes(old: &[RevocationEntry], new: &[RevocationEntry], now: UnixTime) -> Vec<Change> {
+fn changes(
+    old: &[RevocationEntry],
+    new: &[RevocationEntry],
+    now: UnixTime,
+) -> Vec<RevocationChange> {
     let mut changes = Vec::new();
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
     loop {
@@ -206,9 +210,11 @@ fn changes(old: &[RevocationEntry], new: &[RevocationEntry], now: UnixTime) -> V
         let come = if order.is_ge() { new.next() } else { None };
         match (gone, come) {
             (Some(gone), None) if gone.revocation.until > now => {
-                changes.push(Change::Removed(gone.clone()));
+                changes.push(RevocationChange::Removed(gone.clone()));
             }
-            (gone, Some(come)) if gone != Some(come) => changes.push(Change::Added(come.clone())),
+            (gone, Some(come)) if gone != Some(come) => {
+                changes.push(RevocationChange::Added(come.clone()))
+            }
             (Some(_) | None, Some(_) | None) => {}
         }
     }
@@ -275,13 +281,16 @@ mod tests {
         assert_eq!(known.learn(first.clone(), now), Some(vec![]));
         assert_eq!(known.learn(first, now), None);
         let changed = known.learn(vec![ada.clone(), eve.clone()], now);
-        let expected = vec![Change::Removed(bob), Change::Added(eve.clone())];
+        let expected = vec![
+            RevocationChange::Removed(bob),
+            RevocationChange::Added(eve.clone()),
+        ];
         assert_eq!(changed, Some(expected));
         let later = UnixTime::from_secs(99);
         assert_eq!(known.learn(vec![ada.clone()], later), Some(vec![]));
         let again = entry("a", "ada", 100);
         let changed = known.learn(vec![again.clone()], later);
-        assert_eq!(changed, Some(vec![Change::Added(again)]));
+        assert_eq!(changed, Some(vec![RevocationChange::Added(again)]));
     }
 
     #[test]
@@ -295,7 +304,7 @@ mod tests {
         assert_eq!(known.amend(changed(vec![is(&ada)]), now), None);
         known.learn(vec![bob.clone()], now);
         let added = known.amend(changed(vec![is(&ada), is(&bob), is(&eve)]), now);
-        let expected = [&ada, &eve].map(|entry| Change::Added(entry.clone()));
+        let expected = [&ada, &eve].map(|entry| RevocationChange::Added(entry.clone()));
         assert_eq!(added, Some(expected.into()));
         let is_revoked = |known: &Known, user| known.realms.revoke(&holder("a", user), now);
         assert!(
@@ -304,13 +313,13 @@ mod tests {
                 .all(|user| is_revoked(&known, user))
         );
         let gone = known.amend(changed(vec![(bob.key(), None), (bob.key(), None)]), now);
-        assert_eq!(gone, Some(vec![Change::Removed(bob)]));
+        assert_eq!(gone, Some(vec![RevocationChange::Removed(bob)]));
         assert!(!is_revoked(&known, "bob"));
         // A second one about the same: what both say.
         let longer = entry("a", "ada", 120);
         let more = ChangedRevocations::Added(vec![longer.clone(), ada.clone()]);
         let added = known.amend(more, now);
-        assert_eq!(added, Some(vec![Change::Added(longer.clone())]));
+        assert_eq!(added, Some(vec![RevocationChange::Added(longer.clone())]));
         assert_eq!(known.learn(vec![longer, eve], now), None);
     }
 

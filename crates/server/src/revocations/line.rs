@@ -12,7 +12,7 @@ use stores::RevocationEntry;
 
 /// What has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum RevocationChange {
     /// This takes effect now.
     Added(RevocationEntry),
     /// Somebody has taken this back.
@@ -83,7 +83,7 @@ impl<'e> Shown<'e> {
     }
 }
 
-impl Change {
+impl RevocationChange {
     pub(crate) fn entry(&self) -> &RevocationEntry {
         match self {
             Self::Added(entry) | Self::Removed(entry) => entry,
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_line_says_who_has_revoked_what_and_why_and_nothing_breaks_it() {
-        let change = Change::Added(RevocationEntry {
+        let change = RevocationChange::Added(RevocationEntry {
             realm: "default".to_owned(),
             revocation: Revocation {
                 what: Revoked::User("a\n\"b".into()),

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::known::{Known, Realms};
-use super::line::Change;
+use super::line::RevocationChange;
 use super::request::RevocationRequest;
 use crate::audit::Audit;
 use crate::leases::{self, Over};
@@ -282,7 +282,7 @@ impl Shared {
     }
 
     /// Tells everybody whom it concerns what has changed in the lists of these realms.
-    fn tell(&self, changes: &[Change], realms: Realms) {
+    fn tell(&self, changes: &[RevocationChange], realms: Realms) {
         if changes.is_empty() {
             return;
         }
@@ -292,7 +292,7 @@ impl Shared {
             holder.is_some_and(|holder| realms.revoke(holder, clock::now()))
         });
         for change in changes {
-            if let Change::Added(entry) = change {
+            if let RevocationChange::Added(entry) = change {
                 metrics.revoked(&entry.source);
             }
             if let Some(audit) = self.witness.audit.get() {

@@ -8,8 +8,8 @@ use anyhow::{Error, Result, anyhow};
 
 use crate::config::ListenerSettings;
 use crate::handover::{Inherited, Kept, Taken};
+use crate::listener::Address;
 use crate::listener::{self, Listening, Outlives, StdSocket};
-use crate::socket::Address;
 
 /// Where the listeners are bound.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! A TCP connection on which TLS is spoken: rustls' own connection, and the encrypted bytes that are on their way out.
 //!
 //! What is written is encrypted at once and kept in one buffer, from which it goes out with the next system call, this
-//! connection's own or the [outbox's](crate::outbox). So answers of several connections leave together with TLS too, and
+//! connection's own or that of the [send queue](crate::send_queue). So answers of several connections leave together with TLS too, and
 //! records that belong together leave in one call.
 
 use std::cell::Cell;
@@ -136,7 +136,7 @@ impl TlsSocket {
     }
 
     /// Gives back memory before a wait that may be long.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn release_memory(&mut self) {
         self.outgoing.bytes.shrink_to(KEPT);
     }
 

@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use gate::Admitted;
 use http::StatusCode;
-use http1::{Answered, ClientConnection, Length, is_interim};
+use http1::{ClientConnection, Length, ResponseHead, is_interim};
 use tokio::time::{Sleep, sleep};
 
 use super::error::UpstreamError;
 use super::server::Server;
 use crate::client::Client;
-use crate::connection::{Allowance, invalid};
+use crate::connection::{TimeBudget, invalid};
 use crate::ended::{Ended, Sent, is_our_limit};
-use crate::front::record::Record;
+use crate::inbound::record::Record;
 use crate::link::Link;
-use crate::transfer::{Broken, Sink, Source, Transfer};
+use crate::transfer::{BodySink, BodySource, Broken, Transfer};
 
 /// A request on its connection to the upstream, and what of it is still under way.
 #[derive(Debug)]
@@ -79,13 +79,13 @@ impl Exchange {
         &mut self,
         client: &mut Client,
         record: &Record<'_>,
-    ) -> Result<Answered, UpstreamError> {
-        self.connection.suspend(false);
-        self.connection.forgive();
+    ) -> Result<ResponseHead, UpstreamError> {
+        self.connection.suspend_timer(false);
+        self.connection.restart_read_timer();
         match &mut self.sending {
             None => self.connection.send_together().await,
             Some(sending) => {
-                let sink = Sink {
+                let sink = BodySink {
                     connection: &mut self.connection,
                     body: self.http.request(),
                 };
@@ -116,7 +116,7 @@ impl Exchange {
         &mut self,
         context: &mut Context<'_>,
         client: &mut Client,
-    ) -> Poll<Result<Answered, UpstreamError>> {
+    ) -> Poll<Result<ResponseHead, UpstreamError>> {
         loop {
             let read = self.http.next_answer(&mut self.connection.input);
             match read.map_err(invalid).map_err(UpstreamError::Exchange)? {
@@ -176,7 +176,7 @@ impl Exchange {
     /// What it means that the upstream's connection broke.
     fn broken(&self, error: io::Error) -> UpstreamError {
         if is_our_limit(&error) {
-            UpstreamError::TimedOut(self.server.patience)
+            UpstreamError::TimedOut(self.server.time_limit)
         } else {
             UpstreamError::Exchange(error)
         }
@@ -201,16 +201,16 @@ impl Exchange {
             None => ready!(self.connection.poll_flush(context)).map_err(Broken::Sink),
             Some(sending) => {
                 let before = sending.taken();
-                let sink = Sink {
+                let sink = BodySink {
                     connection: &mut self.connection,
                     body: self.http.request(),
                 };
                 let sent = sending.poll(context, client.source(), sink);
                 if sending.taken() != before {
-                    self.connection.forgive();
+                    self.connection.restart_read_timer();
                 }
                 record.bytes_in.set(sending.passed(&self.connection));
-                self.connection.suspend(sending.awaits_source());
+                self.connection.suspend_timer(sending.awaits_source());
                 ready!(sent)
             }
         };
@@ -293,13 +293,13 @@ impl Exchange {
                 if client.is_being_answered() {
                     record.head_left();
                 }
-                let was_suspended = self.connection.is_suspended();
+                let was_suspended = self.connection.is_timer_suspended();
                 let failed = self.poll_client(context, client, record);
                 if let Poll::Ready(failed) = failed {
                     return Poll::Ready(Err(failed.into()));
                 }
                 // The server is waited for again, so its clock has to be looked at.
-                if !was_suspended || self.connection.is_suspended() {
+                if !was_suspended || self.connection.is_timer_suspended() {
                     return Poll::Pending;
                 }
             }
@@ -309,7 +309,7 @@ impl Exchange {
 
     /// Lets the answer pause for so long, which goes on for as long as somebody listens.
     pub(crate) fn may_pause(&mut self, limit: Duration) {
-        self.connection.allow(Allowance::at_once(limit));
+        self.connection.set_read_budget(TimeBudget::per_wait(limit));
     }
 
     /// Ends the exchange. A connection that can carry the next request is kept for one: of anybody, or of the owner to whom it is
@@ -318,7 +318,7 @@ impl Exchange {
         if !self.is_relayed || !self.http.is_reusable() || self.sending.is_some() {
             return;
         }
-        self.may_pause(self.server.patience);
+        self.may_pause(self.server.time_limit);
         self.connection.under_way = None;
         if !self.is_bound {
             let has_to_be_quiet = self.http.has_to_be_quiet();
@@ -330,8 +330,8 @@ impl Exchange {
     }
 
     /// The answer's body.
-    fn source(&mut self) -> Source<'_> {
-        Source {
+    fn source(&mut self) -> BodySource<'_> {
+        BodySource {
             connection: &mut self.connection,
             body: self.http.body(),
         }

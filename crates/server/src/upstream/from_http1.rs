@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gate::Admitted;
-use http1::{Answered, Length};
+use http1::{Length, ResponseHead};
 
 use super::error::UpstreamError;
 use super::exchange::Exchange;
@@ -16,7 +16,7 @@ use super::websocket::Upgraded;
 use crate::aside::aside;
 use crate::client::Client;
 use crate::ended::Sent;
-use crate::front::record::Record;
+use crate::inbound::record::Record;
 use crate::link::Link;
 
 /// A request of a client that speaks HTTP/1.1, and what of it is still under way.
@@ -61,7 +61,7 @@ impl Exchanging<Client> for ClientExchange {
         &mut self,
         client: &mut Client,
         record: &Record<'_>,
-    ) -> Result<Answered, UpstreamError> {
+    ) -> Result<ResponseHead, UpstreamError> {
         match self {
             Self::Http1(exchange) => exchange.head(client, record).await,
             Self::Http2(exchange) => aside(exchange.head(client, record)).await,

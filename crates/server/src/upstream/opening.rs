@@ -13,7 +13,7 @@ use super::dialer::{Caller, Offers};
 use super::error::UpstreamError;
 use super::member::Wanted;
 use super::server::Server;
-use crate::connection::{Allowance, Connection};
+use crate::connection::{Connection, TimeBudget};
 use crate::downstream::Downstream;
 use crate::link::Link;
 use crate::socket::Stream;
@@ -23,8 +23,8 @@ use crate::socket::Stream;
 pub(super) struct Need {
     /// Whether it may be sent twice.
     pub(super) repeatable: bool,
-    /// The client of whom the server is told, if it is told of anybody.
-    pub(super) told: Option<IpAddr>,
+    /// The client that a PROXY header announces to the server, where the server is sent one.
+    pub(super) announced_client: Option<IpAddr>,
     /// Whether it waits where there may be no more connections.
     pub(super) waits: bool,
     /// Whether it has to go over HTTP/1.1, also to a server that speaks HTTP/2.
@@ -59,8 +59,8 @@ impl Server {
             Room::Kept(link) => return Ok(Some(Opened { link, reused: true })),
             Room::Place(place) => place,
         };
-        let caller = need.told.map(|told| Caller {
-            client: told,
+        let caller = need.announced_client.map(|announced_client| Caller {
+            client: announced_client,
             reached: client.reached(),
         });
         let limit = self.connect_timeout;
@@ -83,7 +83,7 @@ impl Server {
             return Ok(None);
         }
         Ok(Some(Opened {
-            link: Box::new(self.link(stream, need.told, place)),
+            link: Box::new(self.link(stream, need.announced_client, place)),
             reused: false,
         }))
     }
@@ -91,12 +91,12 @@ impl Server {
     fn link(
         &self,
         stream: Stream,
-        told: Option<IpAddr>,
+        announced_client: Option<IpAddr>,
         place: Option<OwnedSemaphorePermit>,
     ) -> Link {
-        let allowance = Allowance::at_once(self.patience);
-        let connection = Connection::new(stream, allowance, self.patience);
-        Link::new(connection, self.birth(), told, place)
+        let budget = TimeBudget::per_wait(self.time_limit);
+        let connection = Connection::new(stream, budget, self.time_limit);
+        Link::new(connection, self.birth(), announced_client, place)
     }
 
     fn fresh(&self, stream: Stream, place: Option<OwnedSemaphorePermit>) -> Fresh {
@@ -223,7 +223,7 @@ impl Server {
         let _waiting = Waiting::at(self);
         loop {
             let freed = self.freed.notified();
-            if let Some(link) = self.take_idle(need.repeatable, need.told).await {
+            if let Some(link) = self.take_idle(need.repeatable, need.announced_client).await {
                 return Room::Kept(link);
             }
             // What is idle and cannot carry this request makes room for another one.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use gate::Admitted;
 use http::HeaderMap;
-use http1::{Answered, ClientConnection, Length};
+use http1::{ClientConnection, Length, ResponseHead};
 
 use crate::connection::invalid;
 use crate::link::Link;
@@ -32,14 +32,14 @@ impl Http1Origin {
         let length = *admitted.body();
         let http =
             ClientConnection::begin_request(output, method, target, fields, length, asks_first);
-        connection.suspend(false);
-        connection.forgive();
+        connection.suspend_timer(false);
+        connection.restart_read_timer();
         Self { connection, http }
     }
 }
 
 impl Origin for Http1Origin {
-    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Answered>> {
+    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ResponseHead>> {
         loop {
             let read = self.http.next_answer(&mut self.connection.input);
             if let Some(answered) = read.map_err(invalid)? {
@@ -61,7 +61,7 @@ impl Origin for Http1Origin {
     }
 
     fn put(&mut self, piece: Bytes) {
-        self.connection.forgive();
+        self.connection.restart_read_timer();
         let output = &mut self.connection.output;
         self.http.request().write(output, &piece);
     }
@@ -69,7 +69,7 @@ impl Origin for Http1Origin {
     /// What a client says behind its body stays behind: services add trailers to the fields of a request, where they would claim
     /// what has been removed there.
     fn finish(&mut self, _: Option<HeaderMap>) {
-        self.connection.forgive();
+        self.connection.restart_read_timer();
         self.http.request().finish(&mut self.connection.output);
     }
 
@@ -77,7 +77,7 @@ impl Origin for Http1Origin {
         self.http.abandon_request();
     }
 
-    fn suspend(&mut self, suspended: bool) {
-        self.connection.suspend(suspended);
+    fn suspend_timer(&mut self, suspended: bool) {
+        self.connection.suspend_timer(suspended);
     }
 }

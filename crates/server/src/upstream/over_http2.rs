@@ -13,17 +13,17 @@ use h2::client::ResponseFuture;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TE};
 use http::uri::{Authority, Scheme, Uri};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
-use http1::{Answered, Length, Persistence, read_response, write_response};
+use http1::{Length, Persistence, ResponseHead, read_response, write_response};
 
 use super::channels::Turn;
 use super::websocket::{self, OverStream};
 use crate::connection::invalid;
 use crate::http2::messages::{Incoming, LeftToSend, Outgoing, broken, fields_of, keep_from_tables};
-use crate::patience::Patience;
 use crate::streamed::{BodyFrame, Origin};
+use crate::wait_timer::WaitTimer;
 
 /// What a server is asked for.
-pub(super) struct Asked<'a, 'r> {
+pub(super) struct OutgoingRequest<'a, 'r> {
     pub(super) admitted: &'a Admitted<'r, Length>,
     /// Whether the client waits for the service's word before it sends its body.
     pub(super) asks_first: bool,
@@ -44,9 +44,9 @@ pub(crate) struct Http2Origin {
     /// What is to be said to the client of a WebSocket, if the request asks for one.
     accept: Option<HeaderValue>,
     /// How long the server may keep us waiting.
-    patience: Duration,
-    reading: Patience,
-    writing: Patience,
+    time_limit: Duration,
+    reading: WaitTimer,
+    writing: WaitTimer,
     /// Whether it is not waited for at present.
     is_suspended: bool,
     /// Its place on the connection.
@@ -60,8 +60,8 @@ impl Http2Origin {
     /// When the connection takes none any more.
     pub(super) fn begin(
         mut turn: Turn,
-        asked: Asked<'_, '_>,
-        patience: Duration,
+        asked: OutgoingRequest<'_, '_>,
+        time_limit: Duration,
     ) -> io::Result<Self> {
         let admitted = asked.admitted;
         let ends = *admitted.body() == Length::NONE && asked.websocket.is_none();
@@ -79,9 +79,9 @@ impl Http2Origin {
             left,
             is_head: *admitted.method() == Method::HEAD,
             accept: asked.websocket.map(websocket::accept),
-            patience,
-            reading: Patience::default(),
-            writing: Patience::default(),
+            time_limit,
+            reading: WaitTimer::default(),
+            writing: WaitTimer::default(),
             is_suspended: false,
             turn,
         })
@@ -89,7 +89,7 @@ impl Http2Origin {
 
     /// Lets the server pause for so long.
     pub(super) fn may_pause(&mut self, limit: Duration) {
-        self.patience = limit;
+        self.time_limit = limit;
         self.reading.renew();
     }
 
@@ -111,14 +111,14 @@ impl Http2Origin {
         }
         ready!(
             self.reading
-                .poll_spent(context, Duration::MAX, self.patience)
+                .poll_spent(context, Duration::MAX, self.time_limit)
         );
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 impl Origin for Http2Origin {
-    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Answered>> {
+    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ResponseHead>> {
         if let Poll::Ready(Some(interim)) = self.response.poll_informational(context) {
             self.reading.renew();
             return Poll::Ready(answered(&interim.map_err(broken)?, false));
@@ -165,7 +165,7 @@ impl Origin for Http2Origin {
         }
         ready!(
             self.writing
-                .poll_spent(context, Duration::MAX, self.patience)
+                .poll_spent(context, Duration::MAX, self.time_limit)
         );
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -184,7 +184,7 @@ impl Origin for Http2Origin {
     /// The stream is reset when this is dropped.
     fn abandon(&mut self) {}
 
-    fn suspend(&mut self, suspended: bool) {
+    fn suspend_timer(&mut self, suspended: bool) {
         self.is_suspended = suspended;
         if suspended {
             self.reading.renew();
@@ -217,7 +217,7 @@ fn of_http2(error: &io::Error) -> Option<&h2::Error> {
 }
 
 /// The request as HTTP/2 has it: its host in `:authority`, and without fields of a connection.
-fn request(asked: &Asked<'_, '_>) -> Request<()> {
+fn request(asked: &OutgoingRequest<'_, '_>) -> Request<()> {
     let admitted = asked.admitted;
     let mut headers = fields_of(http1::read_fields(admitted.fields()));
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
@@ -256,7 +256,7 @@ fn request(asked: &Asked<'_, '_>) -> Request<()> {
 
 /// The head of an answer in the form in which all heads of answers are read, so that none of its fields means something else than it
 /// would over HTTP/1.1.
-fn answered(response: &Response<()>, is_head: bool) -> io::Result<Answered> {
+fn answered(response: &Response<()>, is_head: bool) -> io::Result<ResponseHead> {
     let status = response.status();
     let reason = status.canonical_reason().unwrap_or_default().as_bytes();
     let fields = http1::fields(response.headers());

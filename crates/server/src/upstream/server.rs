@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::channels::Channels;
 use super::member::Member;
 use crate::config::{ServerAddress, UpstreamSettings};
-use crate::front::record::Record;
+use crate::inbound::record::Record;
 use crate::link::Link;
 
 /// The connections of one runtime to one server.
@@ -26,7 +26,7 @@ pub(crate) struct Server {
     pub(super) called: Arc<str>,
     pub(super) connect_timeout: Duration,
     /// How long an answer may take to begin, and pause.
-    pub(super) patience: Duration,
+    pub(super) time_limit: Duration,
     pub(super) max_age: Option<Duration>,
     /// For how many seconds the server keeps idle connections, if that is configured.
     pub(super) keep_alive: Option<u32>,
@@ -87,7 +87,7 @@ impl Server {
             channels: may_speak_http2.then(Rc::default),
             speaks_http2: Cell::new(may_speak_http2),
             connect_timeout: settings.connect_timeout,
-            patience: settings.timeout,
+            time_limit: settings.timeout,
             max_age: settings.pool.max_age,
             keep_alive: settings.pool.keep_alive,
             idle: RefCell::default(),
@@ -99,8 +99,8 @@ impl Server {
         }
     }
 
-    /// The client of whom the server is told, if it is told of anybody.
-    pub(super) fn told(&self, record: &Record<'_>) -> Option<IpAddr> {
+    /// The client that a PROXY header announces to the server, where the server is sent one.
+    pub(super) fn announced_client(&self, record: &Record<'_>) -> Option<IpAddr> {
         let version = self.member.dialer.proxy_protocol;
         version.map(|_| record.arrival.client)
     }
@@ -110,21 +110,22 @@ impl Server {
     pub(super) async fn take_idle(
         &self,
         repeatable: bool,
-        told: Option<IpAddr>,
+        announced_client: Option<IpAddr>,
     ) -> Option<Box<Link>> {
-        poll_fn(|context| Poll::Ready(self.poll_idle(context, repeatable, told))).await
+        poll_fn(|context| Poll::Ready(self.poll_idle(context, repeatable, announced_client))).await
     }
 
     fn poll_idle(
         &self,
         context: &mut Context<'_>,
         repeatable: bool,
-        told: Option<IpAddr>,
+        announced_client: Option<IpAddr>,
     ) -> Option<Box<Link>> {
         let mut idle = self.idle.borrow_mut();
         loop {
             let is_due = |idle: &Idle| idle.quiet_until.is_none_or(|time| time <= Instant::now());
-            let is_ours = |idle: &Idle| idle.link.told == told && is_due(idle);
+            let is_ours =
+                |idle: &Idle| idle.link.announced_client == announced_client && is_due(idle);
             let usable = idle.iter().rposition(is_ours)?;
             let Idle {
                 mut link,
@@ -132,7 +133,7 @@ impl Server {
                 ..
             } = idle.remove(usable);
             let is_looked_at = !repeatable || quiet_until.is_some();
-            if link.poll_is_idle(context) && (!is_looked_at || link.is_idle_now()) {
+            if link.poll_read_while_idle(context) && (!is_looked_at || link.is_idle_now()) {
                 return Some(link);
             }
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gate::Admitted;
 use http::HeaderMap;
-use http1::{Answered, Length};
+use http1::{Length, ResponseHead};
 
 use super::error::UpstreamError;
 use super::exchanging::Exchanging;
@@ -17,9 +17,9 @@ use super::over_http2::Http2Origin;
 use super::server::Server;
 use super::streaming::{Failed, Streaming};
 use super::websocket::Upgraded;
-use crate::connection::Allowance;
+use crate::connection::TimeBudget;
 use crate::ended::{Ended, Sent, is_our_limit};
-use crate::front::record::Record;
+use crate::inbound::record::Record;
 use crate::link::Link;
 use crate::streamed::{BodyFrame, Origin, Streamed};
 use crate::transfer::Broken;
@@ -74,7 +74,7 @@ impl<D: Streamed> Exchanging<D> for StreamedExchange {
         &mut self,
         client: &mut D,
         record: &Record<'_>,
-    ) -> Result<Answered, UpstreamError> {
+    ) -> Result<ResponseHead, UpstreamError> {
         if let AnyOrigin::Http1(origin) = &mut self.streaming.origin {
             origin.connection.send_together().await;
         }
@@ -106,7 +106,9 @@ impl<D: Streamed> Exchanging<D> for StreamedExchange {
 
     fn may_pause(&mut self, limit: Duration) {
         match &mut self.streaming.origin {
-            AnyOrigin::Http1(origin) => origin.connection.allow(Allowance::at_once(limit)),
+            AnyOrigin::Http1(origin) => origin
+                .connection
+                .set_read_budget(TimeBudget::per_wait(limit)),
             AnyOrigin::Http2(origin) => origin.may_pause(limit),
         }
     }
@@ -144,7 +146,7 @@ impl<D: Streamed> Exchanging<D> for StreamedExchange {
             http,
         } = origin;
         if is_whole && !self.is_bound && http.is_reusable() {
-            connection.allow(Allowance::at_once(self.server.patience));
+            connection.set_read_budget(TimeBudget::per_wait(self.server.time_limit));
             connection.under_way = None;
             let has_to_be_quiet = http.has_to_be_quiet();
             self.server
@@ -185,12 +187,12 @@ impl StreamedExchange {
         if let AnyOrigin::Http2(origin) = &self.streaming.origin {
             origin.distrust();
         }
-        UpstreamError::TimedOut(self.server.patience)
+        UpstreamError::TimedOut(self.server.time_limit)
     }
 }
 
 impl Origin for AnyOrigin {
-    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Answered>> {
+    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ResponseHead>> {
         match self {
             Self::Http1(origin) => origin.poll_head(context),
             Self::Http2(origin) => origin.poll_head(context),
@@ -232,10 +234,10 @@ impl Origin for AnyOrigin {
         }
     }
 
-    fn suspend(&mut self, suspended: bool) {
+    fn suspend_timer(&mut self, suspended: bool) {
         match self {
-            Self::Http1(origin) => origin.suspend(suspended),
-            Self::Http2(origin) => origin.suspend(suspended),
+            Self::Http1(origin) => origin.suspend_timer(suspended),
+            Self::Http2(origin) => origin.suspend_timer(suspended),
         }
     }
 }

@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::StatusCode;
-use http1::{Answered, is_interim};
+use http1::{ResponseHead, is_interim};
 use tokio::time::{Sleep, sleep};
 
 use super::exchange::LONGEST_HOLD;
-use crate::front::record::Record;
+use crate::inbound::record::Record;
 use crate::streamed::{BodyFrame, Origin, Streamed};
 use crate::transfer::Broken;
 
@@ -77,7 +77,7 @@ impl<O: Origin> Streaming<O> {
         &mut self,
         client: &mut impl Streamed,
         record: &Record<'_>,
-    ) -> Result<Answered, Failed> {
+    ) -> Result<ResponseHead, Failed> {
         poll_fn(|context| {
             loop {
                 // The request leaves before anything is waited for.
@@ -101,7 +101,7 @@ impl<O: Origin> Streaming<O> {
         &mut self,
         context: &mut Context<'_>,
         client: &mut impl Streamed,
-    ) -> Poll<io::Result<Answered>> {
+    ) -> Poll<io::Result<ResponseHead>> {
         loop {
             let answered = ready!(self.origin.poll_head(context))?;
             match answered.status {
@@ -167,7 +167,7 @@ impl<O: Origin> Streaming<O> {
             if let RequestBody::Refused | RequestBody::Sent = self.request {
                 return Poll::Ready(Ok(()));
             }
-            self.origin.suspend(false);
+            self.origin.suspend_timer(false);
             if ready!(self.origin.poll_room(context)).is_err() {
                 // It may have answered without reading all of the request. If it has not, reading fails too.
                 self.refuse_request();
@@ -179,7 +179,7 @@ impl<O: Origin> Streaming<O> {
                 RequestBody::Refused | RequestBody::Sent => {}
                 RequestBody::UnderWay => {
                     let Poll::Ready(next) = client.poll_body(context) else {
-                        self.origin.suspend(true);
+                        self.origin.suspend_timer(true);
                         return Poll::Pending;
                     };
                     self.has_taken_body = true;

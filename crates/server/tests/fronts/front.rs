@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
-use harness::{CaddyVersion, Decisions, Echo, Gate, GateCommand, Nginx, Server, mint};
+use harness::{CaddyVersion, DecisionListener, Echo, Gate, GateCommand, Nginx, Server, mint};
 
 use crate::documents::{block, put};
 use crate::traefik::Traefik;
@@ -248,8 +248,8 @@ pub(crate) async fn haproxy(script: &str, gate: SocketAddr, echo: &impl Service)
 fn listener(gate: &Gate) -> Result<String> {
     let decisions = gate.decisions.as_ref();
     Ok(match decisions.context("the gate takes questions")? {
-        Decisions::Tcp(address) => address.to_string(),
-        Decisions::Unix(path) => format!("unix:{}", path.display()),
+        DecisionListener::Tcp(address) => address.to_string(),
+        DecisionListener::Unix(path) => format!("unix:{}", path.display()),
     })
 }
 

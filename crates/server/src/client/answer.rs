@@ -1,0 +1,148 @@
+//! The answer to a client's current request.
+
+use std::cell::Cell;
+use std::task::Context;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
+use http::{Response, StatusCode};
+use http1::{Field, Length, ResponseHead};
+
+use super::Client;
+use crate::clock;
+use crate::ended::{Ended, Sent};
+use crate::interim;
+use crate::transfer::BodySink;
+
+impl Client {
+    /// Tells the client to send the body.
+    pub(crate) fn invite(&mut self, context: &mut Context<'_>) {
+        self.interim(context, StatusCode::CONTINUE, b"Continue", []);
+    }
+
+    /// Passes on an answer that comes before the answer, as far as the client can read one and has read those before.
+    pub(crate) fn pass_interim(&mut self, context: &mut Context<'_>, interim: &ResponseHead) {
+        let (status, reason) = (interim.status, interim.reason());
+        self.interim(context, status, reason, interim::fields(interim));
+    }
+
+    fn interim<'f>(
+        &mut self,
+        context: &mut Context<'_>,
+        status: StatusCode,
+        reason: &[u8],
+        fields: impl IntoIterator<Item = Field<'f>>,
+    ) {
+        if self.connection.unsent() > 0 {
+            return;
+        }
+        let output = &mut self.connection.output;
+        self.http.write_interim(output, status, reason, fields);
+        // What does not find room in the socket leaves with the answer. A failure shows there too.
+        let _ = self.connection.poll_flush(context);
+    }
+
+    /// The body of the answer.
+    pub(crate) fn sink(&mut self) -> BodySink<'_> {
+        BodySink {
+            connection: &mut self.connection,
+            body: self.http.answer(),
+        }
+    }
+
+    /// Begins an answer whose body will come with this length. Its fields say nothing about framing and the connection.
+    pub(crate) fn begin_answer<'f>(
+        &mut self,
+        status: StatusCode,
+        reason: &[u8],
+        fields: impl IntoIterator<Item = Field<'f>>,
+        length: Length,
+    ) {
+        if self.stop.is_cancelled() {
+            self.end();
+        }
+        self.answer_at = self.connection.position();
+        self.connection.begin_message();
+        let output = &mut self.connection.output;
+        let http = &mut self.http;
+        http.begin_answer(output, status, reason, fields, length);
+    }
+
+    /// Whether the client got anything of the answer.
+    pub(crate) fn is_being_answered(&self) -> bool {
+        self.connection.has_sent(self.answer_at)
+    }
+
+    /// Takes back an answer that has begun, if nothing of it has left yet: then there can be another one.
+    pub(crate) fn take_back_answer(&mut self) -> bool {
+        self.connection.take_back(self.answer_at)
+    }
+
+    /// Sends an answer of our own, and says what became of it. `passed` counts the bytes of its body.
+    pub(crate) async fn answer(
+        &mut self,
+        mut response: Response<Bytes>,
+        passed: &Cell<u64>,
+    ) -> Sent {
+        // Where its body went on without being seen to its end, nothing can follow.
+        if !self.http.is_persistent() {
+            self.end();
+        }
+        let body = std::mem::take(response.body_mut());
+        let status = response.status();
+        let headers = response.headers_mut();
+        if headers
+            .remove(CONNECTION)
+            .is_some_and(|option| option == "close")
+        {
+            self.end();
+        }
+        headers.insert(DATE, clock::http_date());
+        if self.http.is_to_head() && !body.is_empty() {
+            headers.insert(CONTENT_LENGTH, body.len().into());
+        }
+        let length = Length::Exactly(body.len() as u64);
+        let reason = status.canonical_reason().unwrap_or_default();
+        let fields = http1::fields(headers);
+        self.begin_answer(status, reason.as_bytes(), fields, length);
+        let body = if self.http.is_to_head() {
+            &[]
+        } else {
+            &body[..]
+        };
+        self.connection.output.extend_from_slice(body);
+        self.connection.send_together().await;
+        let flushed = self.connection.flush().await;
+        let passed_on = body.len().saturating_sub(self.connection.unsent());
+        passed.set(passed_on as u64);
+        match flushed {
+            Ok(()) => Sent::WHOLE,
+            Err(error) => {
+                self.end();
+                Sent {
+                    ended: Ended::with_client(&error),
+                    began: self.is_being_answered(),
+                }
+            }
+        }
+    }
+
+    /// Ends an answer that has begun as if it were whole: with its last chunk, or with the end of the connection. Says whether the
+    /// client got anything of it.
+    pub(crate) async fn finish_answer(&mut self) -> bool {
+        if !self.http.answer().is_finished() {
+            self.http.answer().finish(&mut self.connection.output);
+        }
+        if self.connection.flush().await.is_err() {
+            self.end();
+        }
+        self.is_being_answered()
+    }
+
+    /// Ends an answer that has begun, of which the rest will not come. Where its framing says no end, an ordinary end of the
+    /// connection would make it whole, also for a cache; so that is a reset.
+    pub(crate) fn break_off(&mut self) {
+        self.end();
+        self.resets = self.http.answer().length() == Length::UntilClose;
+    }
+}

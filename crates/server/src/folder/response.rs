@@ -1,0 +1,231 @@
+//! Answers with files, and what their heads say.
+
+use std::io;
+
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_TYPE, LOCATION, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use smallvec::{SmallVec, smallvec};
+
+use super::body::{Body, Segment};
+use super::elsewhere::Elsewhere;
+use super::error::FolderError;
+use super::ranges::{self, Part, Wanted};
+use super::request::FileRequest;
+use super::site::File;
+use super::validators::{Validators, Verdict};
+use crate::random;
+
+/// An answer that comes from a folder.
+#[derive(Debug)]
+pub(crate) struct FileResponse {
+    pub(crate) status: StatusCode,
+    /// All but what is about the connection and the request.
+    pub(super) fields: Fields,
+    /// `None` for an answer without one, also to HEAD.
+    pub(super) body: Option<Body>,
+}
+
+impl FileResponse {
+    /// Says `Strict-Transport-Security` too.
+    pub(crate) fn promises(&mut self, hsts: &HeaderValue) {
+        self.fields.push((STRICT_TRANSPORT_SECURITY, hsts.clone()));
+    }
+
+    /// Says also what another answer with this status has to say.
+    pub(crate) fn takes_from(&mut self, headers: &HeaderMap) {
+        for name in [ALLOW, CONTENT_RANGE] {
+            let value = headers.get(&name).cloned();
+            self.fields.extend(value.map(|value| (name, value)));
+        }
+    }
+}
+
+/// Fields of an answer, in order.
+pub(super) type Fields = Vec<(HeaderName, HeaderValue)>;
+
+/// The answer with a file that was found, or with what the client does not have of it.
+pub(super) fn of_file(
+    file: File,
+    is_head: bool,
+    asked: &FileRequest<'_>,
+    cache_control: &HeaderValue,
+    elsewhere: &Elsewhere,
+) -> Result<FileResponse, FolderError> {
+    let validators = Validators::of(&file.stat, file.coding, asked.now.secs());
+    let mut fields = Fields::with_capacity(MOST_FIELDS);
+    fields.extend(validators.fields());
+    fields.push((CACHE_CONTROL, cache_control.clone()));
+    fields.extend(varies(&file).map(|names| (VARY, HeaderValue::from_static(names))));
+    match validators.verdict(asked.headers) {
+        Verdict::Failed => return Err(FolderError::Precondition),
+        Verdict::NotModified => {
+            return Ok(FileResponse {
+                status: StatusCode::NOT_MODIFIED,
+                fields,
+                body: None,
+            });
+        }
+        Verdict::Holds => {}
+    }
+    fields.push((ACCEPT_RANGES, HeaderValue::from_static("bytes")));
+    let length = file.stat.length;
+    // A range is for GET alone (RFC 9110 §14.2).
+    let wanted = match !is_head && validators.may_be_partial(asked.headers) {
+        true => ranges::wanted(asked.headers, length),
+        false => Wanted::Whole,
+    };
+    match wanted {
+        Wanted::Unsatisfiable => Err(FolderError::Range { length }),
+        Wanted::Whole => Ok(whole(StatusCode::OK, file, fields, is_head, elsewhere)),
+        Wanted::One(part) => {
+            fields.push((CONTENT_RANGE, value(content_range(part, length))));
+            describe(&file, &mut fields);
+            let before = Vec::new();
+            let segments = smallvec![Segment { before, part }];
+            Ok(partial(file, fields, segments, elsewhere))
+        }
+        Wanted::Parts(parts) => several(&parts, file, fields, elsewhere),
+    }
+}
+
+/// An error of the folder, in its own words.
+pub(super) fn of_error(
+    status: StatusCode,
+    file: File,
+    is_head: bool,
+    elsewhere: &Elsewhere,
+) -> FileResponse {
+    let mut fields = Fields::with_capacity(MOST_FIELDS);
+    fields.push((CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    whole(status, file, fields, is_head, elsewhere)
+}
+
+/// Sends the client to the name with a slash at its end. Where it is, is said from where the client is: what other proxies have cut
+/// off its path stays, and it cannot lead to another host.
+pub(super) fn to_folder(asked: &FileRequest<'_>, cache_control: &HeaderValue) -> FileResponse {
+    let last = asked.path.rsplit('/').next().unwrap_or_default();
+    let query = asked.query.map(|query| format!("?{query}"));
+    let location = format!("./{last}/{}", query.unwrap_or_default());
+    FileResponse {
+        status: StatusCode::MOVED_PERMANENTLY,
+        fields: vec![
+            (LOCATION, value(location)),
+            (CACHE_CONTROL, cache_control.clone()),
+        ],
+        body: None,
+    }
+}
+
+fn whole(
+    status: StatusCode,
+    file: File,
+    mut fields: Fields,
+    is_head: bool,
+    elsewhere: &Elsewhere,
+) -> FileResponse {
+    describe(&file, &mut fields);
+    let length = file.stat.length;
+    let body = match is_head {
+        true => {
+            fields.push((CONTENT_LENGTH, length.into()));
+            None
+        }
+        false => {
+            let (before, part) = (Vec::new(), Part { start: 0, length });
+            let segments = smallvec![Segment { before, part }];
+            Some(Body::new(file.opened, segments, elsewhere.clone()))
+        }
+    };
+    FileResponse {
+        status,
+        fields,
+        body,
+    }
+}
+
+/// Several parts, each with a head of its own (RFC 9110 §14.6).
+fn several(
+    parts: &[Part],
+    file: File,
+    mut fields: Fields,
+    elsewhere: &Elsewhere,
+) -> Result<FileResponse, FolderError> {
+    let boundary = random::hex::<16>();
+    let boundary = boundary.map_err(|error| FolderError::Broken(io::Error::other(error)))?;
+    let (kind, length) = (file.kind.name, file.stat.length);
+    let mut segments = SmallVec::new();
+    for (place, part) in parts.iter().enumerate() {
+        let line_before = if place == 0 { "" } else { "\r\n" };
+        let range = content_range(*part, length);
+        let before = format!(
+            "{line_before}--{boundary}\r\nContent-Type: {kind}\r\nContent-Range: {range}\r\n\r\n"
+        );
+        segments.push(Segment {
+            before: before.into_bytes(),
+            part: *part,
+        });
+    }
+    segments.push(Segment {
+        before: format!("\r\n--{boundary}--\r\n").into_bytes(),
+        part: Part {
+            start: 0,
+            length: 0,
+        },
+    });
+    describe(&file, &mut fields);
+    let kind = format!("multipart/byteranges; boundary={boundary}");
+    fields.retain(|(name, _)| *name != CONTENT_TYPE);
+    fields.push((CONTENT_TYPE, value(kind)));
+    Ok(partial(file, fields, segments, elsewhere))
+}
+
+fn partial(
+    file: File,
+    fields: Fields,
+    segments: SmallVec<[Segment; 1]>,
+    elsewhere: &Elsewhere,
+) -> FileResponse {
+    FileResponse {
+        status: StatusCode::PARTIAL_CONTENT,
+        fields,
+        body: Some(Body::new(file.opened, segments, elsewhere.clone())),
+    }
+}
+
+/// Says what is in a file.
+fn describe(file: &File, fields: &mut Fields) {
+    let kind = HeaderValue::from_static(file.kind.name);
+    fields.push((CONTENT_TYPE, kind));
+    // What a file is, its name says, and never its content: that may come from anybody.
+    let nosniff = HeaderValue::from_static("nosniff");
+    fields.push((X_CONTENT_TYPE_OPTIONS, nosniff));
+    if let Some(coding) = file.coding {
+        let coding = HeaderValue::from_static(coding.name());
+        fields.push((CONTENT_ENCODING, coding));
+    }
+}
+
+/// The fields of a request by which an answer with this file is chosen.
+fn varies(file: &File) -> Option<&'static str> {
+    match (file.kind.is_compressible, file.is_fallback) {
+        (true, true) => Some("accept-encoding, accept, sec-fetch-mode"),
+        (true, false) => Some(ACCEPT_ENCODING.as_str()),
+        (false, true) => Some("accept, sec-fetch-mode"),
+        (false, false) => None,
+    }
+}
+
+fn content_range(part: Part, length: u64) -> String {
+    let last = part.start + part.length - 1;
+    format!("bytes {}-{last}/{length}", part.start)
+}
+
+fn value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).expect("numbers and a part of a valid target are visible ASCII")
+}
+
+/// So many fields at most.
+const MOST_FIELDS: usize = 10;

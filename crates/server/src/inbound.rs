@@ -1,0 +1,142 @@
+//! What fronts share: what they are, and the faces of a refusal.
+
+mod acme;
+pub(crate) mod answer;
+pub(crate) mod answerable;
+pub(crate) mod arrival;
+pub(crate) mod asker;
+pub(crate) mod cors;
+pub(crate) mod decisions;
+mod files;
+mod https;
+mod lasting;
+mod limited;
+mod notices;
+mod onward;
+mod parked;
+mod passed;
+mod proxied;
+pub(crate) mod proxy;
+mod proxy_header;
+pub(crate) mod record;
+pub(crate) mod redirect;
+pub(crate) mod secured;
+mod streaming;
+pub(crate) mod target;
+pub(crate) mod tunnel;
+pub(crate) mod way_in;
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http1::Violation;
+use session::UnixTime;
+use tokio_util::sync::CancellationToken;
+
+use self::asker::Asker;
+use self::record::{Decision, Record};
+use crate::audit::Audit;
+use crate::limits::Connections;
+use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::mode::Mode;
+use crate::socket::Stream;
+
+/// Serves the connections of a listener.
+pub(crate) trait ConnectionHandler: 'static {
+    /// Takes a connection that has come, counted if connections are limited. `None` when there are too many.
+    fn admit(&self, stream: Stream, peer: IpAddr) -> Option<Stream>;
+
+    /// Serves one connection until it ends, or `stop` asks for an end after the requests in flight.
+    fn serve(
+        self: Rc<Self>,
+        stream: Stream,
+        peer: IpAddr,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + 'static;
+}
+
+/// Takes a connection, counted if connections are limited. One that is one too many is closed without a word: whoever holds
+/// that many would take an answer for a reason to come again.
+fn admitted(
+    stream: Stream,
+    peer: IpAddr,
+    is_proxy: bool,
+    live: &Live,
+    connections: &Arc<Connections>,
+    metrics: &Metrics,
+) -> Option<Stream> {
+    match connections.admit(peer, is_proxy, &live.limits) {
+        Ok(held) => Some(stream.with_limit_guard(held)),
+        Err(full) => {
+            let setting = full.setting();
+            metrics.connection_refused(setting);
+            tracing::debug!(%peer, "a connection was closed: {setting}");
+            None
+        }
+    }
+}
+
+/// Refuses bytes that never became a request, as they `came`. They are a decision too: nobody probes the gate unseen.
+#[cold]
+pub(crate) fn unreadable<'p>(
+    violation: Violation,
+    came: &[u8],
+    mode: Mode,
+    peer: IpAddr,
+    audit: &'p Audit,
+    metrics: &'p Metrics,
+) -> (Response<Bytes>, Record<'p>) {
+    let mut record = Record::start(mode, arrival::unreadable(peer), audit, metrics);
+    record.decided(Decision::Rejected(match came.starts_with(TLS_HANDSHAKE) {
+        true => "tls_on_plain_port",
+        false => UNREADABLE,
+    }));
+    let status = status_of(violation);
+    let mut response = answer::malformed(status, Asker::Program, record.request_id());
+    record.answers(&mut response);
+    (response, record)
+}
+
+/// The reason for which such bytes are refused, in the audit log and the metrics.
+pub(crate) const UNREADABLE: &str = "malformed_request";
+
+/// The reason for which a request is refused that did not come by HTTPS, where that is demanded.
+pub(crate) const HTTPS_REQUIRED: &str = "https_required";
+
+/// How a record of TLS with a handshake begins (RFC 8446 §5.1).
+const TLS_HANDSHAKE: &[u8] = &[22, 3];
+
+/// The status with which they are.
+pub(crate) fn status_of(violation: Violation) -> StatusCode {
+    match violation {
+        Violation::TargetTooLong => StatusCode::URI_TOO_LONG,
+        Violation::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Violation::Unfinished => StatusCode::REQUEST_TIMEOUT,
+        Violation::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
+        Violation::Chunk
+        | Violation::ContentLength
+        | Violation::FieldLine
+        | Violation::FieldValue
+        | Violation::Http2
+        | Violation::RequestLine
+        | Violation::ResponseHead
+        | Violation::TransferEncoding
+        | Violation::TwoLengths => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// Lets a warning be said once a second, for what may go wrong with every request. Each is in the audit log anyway.
+#[derive(Debug, Default)]
+pub(crate) struct WarningLimiter(Cell<u64>);
+
+impl WarningLimiter {
+    /// Whether the warning may be said now.
+    pub(crate) fn allows(&self, now: UnixTime) -> bool {
+        self.0.replace(now.secs()) != now.secs()
+    }
+}

@@ -1,0 +1,341 @@
+//! Decisions for calling proxies, which forward requests themselves and ask the gate whether they may.
+//!
+//! nginx, Caddy, Traefik and others ask over HTTP, each at an endpoint of its own; Envoy over HTTP or gRPC. They differ in
+//! where the original request is to be read, and in how an answer must look. Whatever goes wrong, the answer is a
+//! denial that the host understands as one: never an error of the transport.
+
+mod check;
+mod connection;
+mod endpoint;
+mod grpc;
+mod original;
+mod restrictions;
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gate::{Admission, Facts, Permit, Refusal, Refused, Restriction};
+use http::header::{CACHE_CONTROL, CONNECTION};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use session::UnixTime;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::endpoint::{Endpoint, RefusalStyle};
+use self::original::{OriginalError, OriginalRequest, RequestSource};
+use self::restrictions::NotUnderstood;
+use super::answer;
+use super::asker::Asker;
+use super::cors::Cors;
+use super::record::{Decision, Record};
+use super::secured::given_up;
+use super::way_in::{BrowserRequest, WayIn, asks_for_https};
+use super::{ConnectionHandler, WarningLimiter, arrival, limited};
+use crate::audit::Audit;
+use crate::config::Handling;
+use crate::limits::{Connections, InFlight};
+use crate::live::{Live, View};
+use crate::metrics::Metrics;
+use crate::mode::Mode;
+use crate::socket::Stream;
+
+/// What one runtime needs to decide for hosts.
+pub(crate) struct DecisionServer {
+    /// With the gate.
+    pub(crate) live: View,
+    pub(crate) audit: Audit,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Owns the requests of HTTP/2 connections.
+    pub(crate) tasks: TaskTracker,
+    /// About questions.
+    pub(crate) warnings: WarningLimiter,
+    /// Those of its listener.
+    pub(crate) connections: Arc<Connections>,
+}
+
+impl ConnectionHandler for DecisionServer {
+    fn admit(&self, stream: Stream, peer: IpAddr) -> Option<Stream> {
+        let live = self.live.current();
+        let is_proxy = live.calling_proxies.trusts(peer);
+        super::admitted(
+            stream,
+            peer,
+            is_proxy,
+            &live,
+            &self.connections,
+            &self.metrics,
+        )
+    }
+
+    async fn serve(self: Rc<Self>, mut stream: Stream, peer: IpAddr, stop: CancellationToken) {
+        let first = timeout(IDLE_CALLING_PROXY, stream.begins_with_http2());
+        // An error, or no byte at all, means that somebody hung up.
+        let begins_with_http2 = tokio::select! {
+            first = first => first,
+            () = given_up(&stop) => return,
+        };
+        match begins_with_http2 {
+            Ok(Ok(true)) => self.serve_http2(stream, peer, stop).await,
+            Ok(Ok(false)) => self.serve_http1(stream, peer, stop).await,
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+}
+
+impl DecisionServer {
+    /// Answers one question of an HTTP/2 connection, which may come over gRPC.
+    async fn answer_http2(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Response<tonic::body::Body> {
+        if check::is_asked(&request) {
+            return self.answer_grpc(request, peer).await;
+        }
+        let (asking, _) = request.into_parts();
+        let (answer, record) = self.answer_http(&asking, peer).await;
+        record.handed_over(answer.body().len());
+        answer.map(|body| tonic::body::Body::new(Full::new(body)))
+    }
+
+    /// Answers one question that came over plain HTTP. The record ends when the answer is sent.
+    async fn answer_http(&self, asking: &Parts, peer: IpAddr) -> (Response<Bytes>, Record<'_>) {
+        let live = self.live.current();
+        let arrival = arrival::relayed(peer, &asking.headers, &live.calling_proxies);
+        let endpoint = Endpoint::of(&asking.uri);
+        let mode = endpoint.map_or(Mode::Decisions, |endpoint| endpoint.mode);
+        let mut record = Record::start(mode, arrival, &self.audit, &self.metrics);
+        let mut response = match endpoint {
+            None => {
+                record.decided(Decision::Rejected("unknown_endpoint"));
+                answer::status(StatusCode::NOT_FOUND, Asker::Program, record.request_id())
+            }
+            Some(endpoint) => {
+                let headers = &asking.headers;
+                let question = DecisionRequest {
+                    original: endpoint.source.read(asking),
+                    restriction: endpoint.restriction(asking),
+                    headers,
+                    refusal_style: endpoint.refusal_style,
+                };
+                match self.decide(&live, question, &mut record).await {
+                    Ok(permit) => {
+                        let response = allow(&permit, &endpoint, headers);
+                        record.decided(Decision::Permitted(permit.into_admission()));
+                        response
+                    }
+                    Err(refused) => refused,
+                }
+            }
+        };
+        // The connection is the host's, and the client who asked for something impossible is not at its other end.
+        response.headers_mut().remove(CONNECTION);
+        record.answers(&mut response);
+        (response, record)
+    }
+
+    /// Decides about the request that a host asks about.
+    ///
+    /// Whoever gets the permit notes its grounds in the record; refusals are noted here.
+    async fn decide<'g>(
+        &self,
+        live: &'g Live,
+        question: DecisionRequest<'_>,
+        record: &mut Record<'_>,
+    ) -> Result<Permit<'g>, Response<Bytes>> {
+        let headers = question.headers;
+        let known = question.original.as_ref();
+        let asker = Asker::behind_proxy(known.map_or(&Method::GET, |known| &known.method), headers);
+        let denied =
+            |record: &Record<'_>| answer::status(StatusCode::FORBIDDEN, asker, record.request_id());
+        if !record.arrival.trusted_peer {
+            record.decided(Decision::Rejected("untrusted_proxy"));
+            return Err(denied(record));
+        }
+        let in_flight = self.metrics.in_flight();
+        let Some(_place) = InFlight::enter(in_flight, live.limits.in_flight) else {
+            record.decided(Decision::Rejected("overloaded"));
+            let status = question
+                .refusal_style
+                .status(StatusCode::SERVICE_UNAVAILABLE);
+            let mut overloaded =
+                answer::status(StatusCode::SERVICE_UNAVAILABLE, asker, record.request_id());
+            *overloaded.status_mut() = status;
+            return Err(overloaded);
+        };
+        let original = match question.original {
+            Ok(original) => original,
+            Err(error) => {
+                self.warn(error, record);
+                record.decided(Decision::Rejected(error.reason()));
+                return Err(denied(record));
+            }
+        };
+        record.asks(
+            original.method.clone(),
+            HeaderValue::from_str(original.host.as_str()).ok(),
+            original.path.clone().map(Uri::from),
+        );
+        let in_headers = restrictions::none_in_headers(headers);
+        let restriction = match in_headers.and(question.restriction) {
+            Ok(restriction) => restriction,
+            Err(unknown) => {
+                self.warn_unknown(&unknown, record);
+                record.decided(Decision::Rejected("unknown_restriction"));
+                return Err(denied(record));
+            }
+        };
+        let facts = Facts {
+            method: &original.method,
+            host: Some(original.host.as_str()),
+            path: original.path.as_ref().map(PathAndQuery::path),
+            headers,
+            arrival: &record.arrival,
+        };
+        let permit = Self::permit(live, &facts, record.now).await;
+        if let Ok(permit) = &permit
+            && restriction.names_groups()
+            && !permit.knows_groups()
+        {
+            self.warn_unknown(&restrictions::groups_without_any(), record);
+            record.decided(Decision::Rejected("unknown_restriction"));
+            return Err(denied(record));
+        }
+        match permit.and_then(|permit| permit.restricted_to(&restriction)) {
+            Ok(permit) => {
+                record.governed_by(permit.route().name.to_string());
+                Ok(permit)
+            }
+            Err(refused) => {
+                let handling = live.handling(refused.route);
+                let lacking = live.gate.lacking(&refused, &facts, record.now);
+                if let Some(route) = refused.route {
+                    record.governed_by(route.name.to_string());
+                }
+                record.lacks(lacking);
+                let refusal_style = question.refusal_style;
+                let origin = live.calling_proxies.origin(record.arrival.peer, headers);
+                let is_https = asks_for_https(headers, &origin);
+                let path = original.path.as_ref();
+                let asked = BrowserRequest {
+                    host: Some(original.host.as_str()),
+                    is_https,
+                    path_and_query: path.map_or("/", PathAndQuery::as_str),
+                    headers,
+                    now: record.now,
+                };
+                let answer = refuse(&refused, handling, asker, &asked, refusal_style, record);
+                record.decided(Decision::Refused(refused.refusal));
+                Err(answer)
+            }
+        }
+    }
+
+    /// Decides about a request within the limits on how often somebody may ask.
+    async fn permit<'g>(
+        live: &'g Live,
+        facts: &Facts<'_>,
+        now: UnixTime,
+    ) -> Result<Permit<'g>, Refused<'g>> {
+        let client = facts.arrival.client;
+        limited::first(live, client).await?;
+        let route = limited::route(live, facts).await?;
+        let mut decided = live.gate.decide_by(route, facts, now).await;
+        limited::last(live, facts.arrival, &mut decided).await;
+        decided
+    }
+
+    /// Says what is wrong with a question, once in a while: clients can provoke some flaws, and all are in the audit log.
+    fn warn(&self, error: OriginalError, record: &Record<'_>) {
+        if self.warnings.allows(record.now) {
+            let request_id = record.request_id();
+            tracing::warn!(request_id, flaw = %error, "a host asked about a request that it does not describe");
+        }
+    }
+
+    /// Says that a host demands something of the user that nobody here understands, once in a while.
+    fn warn_unknown(&self, unknown: &NotUnderstood, record: &Record<'_>) {
+        if self.warnings.allows(record.now) {
+            let request_id = record.request_id();
+            tracing::warn!(
+                request_id,
+                "a host narrows who may enter by {unknown}, which is not understood here; the request is refused. \
+                 Remove it from the host's configuration, or see docs/decisions.md for what is understood"
+            );
+        }
+    }
+}
+
+/// Renders a refusal of the gate, as far as the host takes it.
+fn refuse(
+    refused: &Refused<'_>,
+    handling: &Handling,
+    asker: Asker,
+    asked: &BrowserRequest<'_>,
+    refusal_style: RefusalStyle,
+    record: &mut Record<'_>,
+) -> Response<Bytes> {
+    let answer = refused.refusal.answer();
+    let way_in = WayIn::of(handling.sign_in.as_ref(), answer, asker, asked);
+    record.redirect_loop = way_in.is_loop();
+    let mut response = answer::refusal(answer, asker, way_in, record.request_id());
+    if let Refusal::RateLimited(limited) = &refused.refusal {
+        answer::say_limit(response.headers_mut(), &limited.exceeded);
+    }
+    Cors(&handling.cors_origins).describe(asked.headers, response.headers_mut());
+    *response.status_mut() = refusal_style.status(response.status());
+    response
+}
+
+/// What a host asks.
+struct DecisionRequest<'h> {
+    /// The request that it asks about.
+    original: Result<OriginalRequest, OriginalError>,
+    /// What it demands of the user beyond a session.
+    restriction: Result<Restriction, NotUnderstood>,
+    /// The headers of the original request, as far as the host passes them on.
+    headers: &'h HeaderMap,
+    refusal_style: RefusalStyle,
+}
+
+/// The answer that lets a request enter.
+fn allow(permit: &Permit<'_>, endpoint: &Endpoint, asked: &HeaderMap) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = endpoint.allows_with;
+    let headers = response.headers_mut();
+    headers.extend(permit.identity(endpoint.identity));
+    if matches!(endpoint.source, RequestSource::Line { .. }) {
+        let forged = permit.forged(endpoint.identity, asked);
+        let names: Vec<_> = forged.iter().map(HeaderName::as_str).collect();
+        let names = HeaderValue::from_str(&names.join(",")).ok();
+        headers.extend(
+            names
+                .filter(|names| !names.is_empty())
+                .map(|names| (X_ENVOY_AUTH_HEADERS_TO_REMOVE, names)),
+        );
+    }
+    // What does not rest on the session and the path alone must not be kept under a key made of these.
+    match permit.admission() {
+        Admission::Public | Admission::Session { .. } => {}
+        Admission::Bypass | Admission::Preflight => {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+    }
+    response
+}
+
+/// Names, to Envoy, the headers of the original request that must not travel on (ext_authz over HTTP).
+const X_ENVOY_AUTH_HEADERS_TO_REMOVE: HeaderName =
+    HeaderName::from_static("x-envoy-auth-headers-to-remove");
+
+/// Hosts keep idle connections for up to an hour (Envoy's default). Whoever closes first, the other may just be sending
+/// a question, so it must not be us.
+const IDLE_CALLING_PROXY: Duration = Duration::from_secs(3700);

@@ -1,0 +1,321 @@
+//! Where hosts ask: an endpoint for each kind of host, and the paths of the gateways that people come from.
+
+use gate::{IdentityHeaders, Restriction};
+use http::request::Parts;
+use http::{StatusCode, Uri};
+
+use super::original::{self, RequestSource};
+use super::restrictions::{self, Meaning, NotUnderstood, Vocabulary};
+use crate::mode::Mode;
+
+/// What an endpoint reads and how it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub(crate) mode: Mode,
+    /// Where the original request is read.
+    pub(crate) source: RequestSource,
+    /// The headers that tell who the user is.
+    pub(crate) identity: IdentityHeaders,
+    /// The status that lets a request enter.
+    pub(crate) allows_with: StatusCode,
+    pub(crate) refusal_style: RefusalStyle,
+    /// The parameters that it understands. Any other denies.
+    parameters: Vocabulary,
+    /// Whether a host asks there that leaves the query of the original request in the question.
+    keeps_query: bool,
+}
+
+/// What becomes of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RefusalStyle {
+    /// The host passes it on to the client: it is the page, the JSON or the redirect that the proxy would answer with.
+    PassedOn,
+    /// The same, but to the host a 5xx is a failure of ours, with which it does what it does when we cannot be asked. Envoy
+    /// over HTTP: `RawHttpClientImpl::toResponse` (`ext_authz_http_impl.cc`, seen with 1.40).
+    PassedOnBelow500,
+    /// The host looks at the status alone, and knows 401 and 403; anything else is a failure of ours to it.
+    StatusAlone,
+}
+
+impl RefusalStyle {
+    /// The status that tells the host what `status` tells a client.
+    pub(crate) fn status(self, status: StatusCode) -> StatusCode {
+        match (self, status) {
+            // Of the statuses below 500 the one that says "later": programs wait for as long as `Retry-After` says, and
+            // gRPC reads it like 503 ("http-grpc-status-mapping.md").
+            (Self::PassedOnBelow500, status) if status.is_server_error() => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            // `Location` stays, for hosts that can be told what to do with it.
+            (Self::StatusAlone, StatusCode::FOUND) => StatusCode::UNAUTHORIZED,
+            (
+                Self::StatusAlone,
+                StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::TOO_MANY_REQUESTS,
+            ) => StatusCode::FORBIDDEN,
+            (Self::PassedOn | Self::PassedOnBelow500 | Self::StatusAlone, status) => status,
+        }
+    }
+}
+
+impl Endpoint {
+    /// The endpoint that a path names.
+    pub(crate) fn of(uri: &Uri) -> Option<Self> {
+        let path = uri.path();
+        if let Some(prefix) = PREFIXES.iter().find(|(prefix, ..)| is_below(path, prefix)) {
+            let (prefix, mode, identity) = *prefix;
+            let source = RequestSource::Line {
+                prefix: prefix.len(),
+            };
+            // Its query is that of the original request.
+            let refusal_style = RefusalStyle::PassedOnBelow500;
+            return Some(Self::new(mode, source, identity, refusal_style));
+        }
+        let (_, mode, source, identity, refusal_style) =
+            PATHS.iter().find(|(known, ..)| *known == path)?;
+        let mut endpoint = Self::new(*mode, *source, *identity, *refusal_style);
+        endpoint.parameters = parameters(*mode);
+        endpoint.keeps_query = KEEPS_QUERY.contains(&path);
+        if *mode == Mode::OAuth2Proxy {
+            endpoint.allows_with = StatusCode::ACCEPTED;
+        }
+        // Authelia's older endpoint redirects only where it is told a page to redirect to. Ours is configured.
+        if path == "/api/verify" && has_parameter(uri, "rd") {
+            endpoint.refusal_style = RefusalStyle::PassedOn;
+        }
+        Some(endpoint)
+    }
+
+    fn new(
+        mode: Mode,
+        source: RequestSource,
+        identity: IdentityHeaders,
+        refusal_style: RefusalStyle,
+    ) -> Self {
+        Self {
+            mode,
+            source,
+            identity,
+            allows_with: StatusCode::OK,
+            refusal_style,
+            parameters: &[],
+            keeps_query: false,
+        }
+    }
+
+    /// What the host demands of a user beyond a session, in the parameters of its question.
+    ///
+    /// # Errors
+    ///
+    /// [`NotUnderstood`] when it demands something else.
+    pub(crate) fn restriction(&self, asking: &Parts) -> Result<Restriction, NotUnderstood> {
+        let query = match self.source {
+            RequestSource::Line { .. } => None,
+            RequestSource::Either
+            | RequestSource::Forwarded
+            | RequestSource::Nowhere
+            | RequestSource::OriginalUrl
+            | RequestSource::OriginalUrlAlone => asking.uri.query(),
+        };
+        let Some(query) = query else {
+            return Ok(Restriction::default());
+        };
+        let of_client =
+            self.keeps_query && original::forwarded_query(&asking.headers) == Some(query);
+        restrictions::in_query(query, self.parameters, of_client)
+    }
+}
+
+/// The parameters that a gateway's endpoints understand, as far as they are understood here.
+///
+/// Groups are not, because sessions do not tell them; nor is `auth=basic` of Authelia, which lets a password enter and no
+/// session; nor `access_token` of vouch, which carries a session of its own.
+fn parameters(mode: Mode) -> Vocabulary {
+    match mode {
+        Mode::Authelia => AUTHELIA,
+        Mode::Authentik => AUTHENTIK,
+        Mode::OAuth2Proxy => OAUTH2_PROXY,
+        Mode::Caddy
+        | Mode::Decisions
+        | Mode::Envoy
+        | Mode::EnvoyGrpc
+        | Mode::ForwardAuth
+        | Mode::Nginx
+        | Mode::Proxy
+        | Mode::Redirect
+        | Mode::Traefik
+        | Mode::Vouch => &[],
+    }
+}
+
+/// Where the sign-in page is, and what it is told about the request.
+const AUTHELIA: Vocabulary = &[
+    ("authelia_url", Meaning::Harmless),
+    ("rd", Meaning::Harmless),
+    ("rm", Meaning::Harmless),
+];
+
+/// Where a user goes after signing in.
+const AUTHENTIK: Vocabulary = &[("rd", Meaning::Harmless)];
+
+/// oauth2-proxy's own (`oauthproxy.go`, `authOnlyAuthorize`), and where a user goes after signing in.
+const OAUTH2_PROXY: Vocabulary = &[
+    ("allowed_emails", Meaning::Emails),
+    ("allowed_email_domains", Meaning::EmailDomains),
+    ("allowed_groups", Meaning::Groups),
+    ("rd", Meaning::Harmless),
+];
+
+fn is_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn has_parameter(uri: &Uri, name: &str) -> bool {
+    let parameters = uri.query().unwrap_or_default().split('&');
+    parameters
+        .filter_map(|parameter| parameter.split_once('='))
+        .any(|(known, _)| known == name)
+}
+
+/// Where Caddy asks. Its `uri` replaces the path of the request, and the query only if it has one itself (seen with 2.6.2 and
+/// 2.11.7).
+const KEEPS_QUERY: [&str; 7] = [
+    "/api/authz/forward-auth",
+    "/api/verify",
+    "/auth",
+    "/auth/caddy",
+    "/oauth2/auth",
+    "/outpost.goauthentik.io/auth/caddy",
+    "/validate",
+];
+
+/// Endpoints that hosts put before the original path.
+const PREFIXES: [(&str, Mode, IdentityHeaders); 3] = [
+    (
+        "/api/authz/ext-authz",
+        Mode::Authelia,
+        IdentityHeaders::Authelia,
+    ),
+    ("/auth/envoy", Mode::Envoy, IdentityHeaders::Ours),
+    (
+        "/outpost.goauthentik.io/auth/envoy",
+        Mode::Authentik,
+        IdentityHeaders::Authentik,
+    ),
+];
+
+const PATHS: [(&str, Mode, RequestSource, IdentityHeaders, RefusalStyle); 12] = {
+    use IdentityHeaders::{Authelia, Authentik, OAuth2ProxyAnswers, Ours, Vouch};
+    use RefusalStyle::{PassedOn, StatusAlone};
+    use RequestSource::{Either, Forwarded, Nowhere, OriginalUrl, OriginalUrlAlone};
+    [
+        ("/auth", Mode::ForwardAuth, Forwarded, Ours, PassedOn),
+        ("/auth/nginx", Mode::Nginx, OriginalUrl, Ours, StatusAlone),
+        ("/auth/caddy", Mode::Caddy, Forwarded, Ours, PassedOn),
+        ("/auth/traefik", Mode::Traefik, Forwarded, Ours, PassedOn),
+        (
+            "/api/authz/auth-request",
+            Mode::Authelia,
+            OriginalUrl,
+            Authelia,
+            StatusAlone,
+        ),
+        (
+            "/api/authz/forward-auth",
+            Mode::Authelia,
+            Forwarded,
+            Authelia,
+            PassedOn,
+        ),
+        ("/api/verify", Mode::Authelia, Either, Authelia, StatusAlone),
+        (
+            "/outpost.goauthentik.io/auth/nginx",
+            Mode::Authentik,
+            OriginalUrlAlone,
+            Authentik,
+            StatusAlone,
+        ),
+        (
+            "/outpost.goauthentik.io/auth/caddy",
+            Mode::Authentik,
+            Forwarded,
+            Authentik,
+            PassedOn,
+        ),
+        (
+            "/outpost.goauthentik.io/auth/traefik",
+            Mode::Authentik,
+            Forwarded,
+            Authentik,
+            PassedOn,
+        ),
+        // These two look at the session alone; their hosts do not say which path is asked for.
+        (
+            "/oauth2/auth",
+            Mode::OAuth2Proxy,
+            Nowhere,
+            OAuth2ProxyAnswers,
+            StatusAlone,
+        ),
+        ("/validate", Mode::Vouch, Nowhere, Vouch, StatusAlone),
+    ]
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(target: &str) -> Option<Endpoint> {
+        Endpoint::of(&target.parse().unwrap())
+    }
+
+    #[test]
+    fn a_path_names_its_endpoint_and_nothing_near_it_does() {
+        let nginx = at("/auth/nginx?x=y").unwrap();
+        assert_eq!(
+            (nginx.mode, nginx.source),
+            (Mode::Nginx, RequestSource::OriginalUrl)
+        );
+        let envoy = at("/auth/envoy/auth/nginx").unwrap();
+        assert_eq!(envoy.source, RequestSource::Line { prefix: 11 });
+        for target in [
+            "/",
+            "/auth/",
+            "/auth/nginx/",
+            "/auth/envoyx",
+            "/AUTH",
+            "/auth/haproxy",
+        ] {
+            assert_eq!(at(target), None, "{target}");
+        }
+    }
+
+    #[test]
+    fn no_refusal_is_a_5xx_to_envoy_over_http() {
+        for prefix in [
+            "/api/authz/ext-authz",
+            "/auth/envoy",
+            "/outpost.goauthentik.io/auth/envoy",
+        ] {
+            let refusal_style = at(prefix).unwrap().refusal_style;
+            for (status, told) in [(302, 302), (400, 400), (401, 401), (403, 403), (429, 429)] {
+                let status = StatusCode::from_u16(status).unwrap();
+                assert_eq!(refusal_style.status(status), told, "{prefix}");
+            }
+            for status in 500..600 {
+                let status = StatusCode::from_u16(status).unwrap();
+                assert_eq!(refusal_style.status(status), 429, "{prefix}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_older_endpoint_of_authelia_redirects_when_told_to() {
+        let refusal_style = |target| at(target).unwrap().refusal_style;
+        assert_eq!(refusal_style("/api/verify"), RefusalStyle::StatusAlone);
+        assert_eq!(
+            refusal_style("/api/verify?rd=https://a.example/"),
+            RefusalStyle::PassedOn
+        );
+    }
+}

@@ -1,0 +1,325 @@
+//! The request that a host asks about, read from the one place where this kind of host puts it.
+//!
+//! Clients can send every one of these headers too, and a host passes on those that it does not set itself. So an endpoint
+//! believes the headers of its own kind of host and no others, each exactly once, and where two of them say the same, they
+//! must agree (CVE-2026-40575 and its kind).
+
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http1::encoded_target;
+use thiserror::Error;
+
+use super::super::target;
+
+/// The request that is asked about.
+#[derive(Debug)]
+pub(crate) struct OriginalRequest {
+    pub(crate) method: Method,
+    /// The host that the client asked for, with its port if it gave one.
+    pub(crate) host: Authority,
+    /// In origin form; `None` where the host does not say it.
+    pub(crate) path: Option<PathAndQuery>,
+}
+
+/// Where a kind of host puts the request that it asks about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestSource {
+    /// `X-Original-URL` or `X-Forwarded-*`, and where both are there they agree.
+    Either,
+    /// `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`.
+    Forwarded,
+    /// The request line and `Host`, behind a prefix of this many bytes.
+    Line { prefix: usize },
+    /// Nowhere: `Host` is all that is said, so that only a session will do.
+    Nowhere,
+    /// `X-Original-Method`, and `X-Original-URL` or else `X-Original-URI` and `Host`.
+    OriginalUrl,
+    /// `X-Original-URL` alone, from hosts that do not say the method.
+    OriginalUrlAlone,
+}
+
+/// What is wrong with what a host says of the request.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub(crate) enum OriginalError {
+    #[error("{0} does not say the same as the other headers")]
+    Contradictory(&'static str),
+    #[error("{0} is there more than once")]
+    Duplicate(&'static str),
+    #[error("{0} is not what it should be")]
+    Malformed(&'static str),
+    #[error("{0} is missing")]
+    Missing(&'static str),
+}
+
+impl OriginalError {
+    /// The stable code in the audit log and the metrics.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            OriginalError::Contradictory(_) => "source_contradictory",
+            OriginalError::Duplicate(_) => "source_duplicate",
+            OriginalError::Malformed(_) => "source_malformed",
+            OriginalError::Missing(_) => "source_missing",
+        }
+    }
+}
+
+/// A header field that a host writes. Its name is ready to be looked up, because parsing it anew takes longer than that.
+struct Field {
+    name: HeaderName,
+    shown: &'static str,
+}
+
+impl Field {
+    const fn new(shown: &'static str, name: &'static str) -> Self {
+        let name = HeaderName::from_static(name);
+        Self { name, shown }
+    }
+}
+
+impl RequestSource {
+    /// Reads the original request out of the one that asks about it.
+    ///
+    /// # Errors
+    ///
+    /// [`OriginalError`] says what is wrong; then nothing is known about the request, and it must not enter.
+    pub(crate) fn read(self, asking: &Parts) -> Result<OriginalRequest, OriginalError> {
+        let headers = &asking.headers;
+        match self {
+            RequestSource::Either => either(headers),
+            RequestSource::Forwarded => forwarded(headers),
+            RequestSource::Line { prefix } => line(asking, prefix),
+            RequestSource::Nowhere => Ok(OriginalRequest {
+                method: Method::GET,
+                host: host(asking)?,
+                path: None,
+            }),
+            RequestSource::OriginalUrl => {
+                original_url(asking, method(headers, &X_ORIGINAL_METHOD)?)
+            }
+            RequestSource::OriginalUrlAlone => {
+                let (host, path) = absolute(required_bytes(headers, &X_ORIGINAL_URL)?)?;
+                Ok(OriginalRequest {
+                    method: Method::GET,
+                    host,
+                    path: Some(path),
+                })
+            }
+        }
+    }
+}
+
+fn either(headers: &HeaderMap) -> Result<OriginalRequest, OriginalError> {
+    let Some(url) = single_bytes(headers, &X_ORIGINAL_URL)? else {
+        return forwarded(headers);
+    };
+    let (host, path) = absolute(url)?;
+    let uri = single_bytes(headers, &X_FORWARDED_URI)?;
+    if uri.is_some_and(|uri| !is_same(uri, &path)) {
+        return Err(OriginalError::Contradictory(X_FORWARDED_URI.shown));
+    }
+    let stated = match single(headers, &X_ORIGINAL_METHOD)? {
+        Some(text) => parse_method(text, X_ORIGINAL_METHOD.shown)?,
+        None => method(headers, &X_FORWARDED_METHOD)?,
+    };
+    Ok(OriginalRequest {
+        method: stated,
+        host,
+        path: Some(path),
+    })
+}
+
+fn forwarded(headers: &HeaderMap) -> Result<OriginalRequest, OriginalError> {
+    let proto = required(headers, &X_FORWARDED_PROTO)?;
+    // What a host says for a WebSocket differs; Traefik says `ws`.
+    if !["http", "https", "ws", "wss"].contains(&proto) {
+        return Err(OriginalError::Malformed(X_FORWARDED_PROTO.shown));
+    }
+    Ok(OriginalRequest {
+        method: method(headers, &X_FORWARDED_METHOD)?,
+        host: authority(
+            required(headers, &X_FORWARDED_HOST)?,
+            X_FORWARDED_HOST.shown,
+        )?,
+        path: Some(path(
+            required_bytes(headers, &X_FORWARDED_URI)?,
+            X_FORWARDED_URI.shown,
+        )?),
+    })
+}
+
+fn line(asking: &Parts, prefix: usize) -> Result<OriginalRequest, OriginalError> {
+    let asked = asking.uri.path_and_query();
+    let rest = asked.and_then(|asked| asked.as_str().get(prefix..));
+    Ok(OriginalRequest {
+        method: allowed(asking.method.clone(), REQUEST_LINE)?,
+        host: host(asking)?,
+        path: Some(path(rest.unwrap_or_default().as_bytes(), REQUEST_LINE)?),
+    })
+}
+
+fn original_url(asking: &Parts, method: Method) -> Result<OriginalRequest, OriginalError> {
+    let uri = single_bytes(&asking.headers, &X_ORIGINAL_URI)?;
+    let (host, path) = match (single_bytes(&asking.headers, &X_ORIGINAL_URL)?, uri) {
+        (None, None) => return Err(OriginalError::Missing(X_ORIGINAL_URL.shown)),
+        (None, Some(uri)) => (host(asking)?, path(uri, X_ORIGINAL_URI.shown)?),
+        (Some(url), uri) => {
+            let (host, path) = absolute(url)?;
+            if uri.is_some_and(|uri| !is_same(uri, &path)) {
+                return Err(OriginalError::Contradictory(X_ORIGINAL_URI.shown));
+            }
+            (host, path)
+        }
+    };
+    Ok(OriginalRequest {
+        method,
+        host,
+        path: Some(path),
+    })
+}
+
+/// The query that `X-Forwarded-Uri` ends with, if it is there once.
+pub(crate) fn forwarded_query(headers: &HeaderMap) -> Option<&str> {
+    let uri = single(headers, &X_FORWARDED_URI).ok()??;
+    uri.split_once('?').map(|(_, query)| query)
+}
+
+/// What gRPC says of a request: its method, host and path with query.
+pub(crate) fn stated(
+    method: &str,
+    host: &str,
+    path_and_query: &str,
+) -> Result<OriginalRequest, OriginalError> {
+    Ok(OriginalRequest {
+        method: parse_method(method, "method")?,
+        host: authority(host, "host")?,
+        path: Some(path(path_and_query.as_bytes(), "path")?),
+    })
+}
+
+/// The value of a field that may be there once.
+fn single<'h>(
+    headers: &'h HeaderMap,
+    field: &'static Field,
+) -> Result<Option<&'h str>, OriginalError> {
+    let value = single_bytes(headers, field)?
+        .map(str::from_utf8)
+        .transpose();
+    let value = value.ok().filter(|value| value.is_none_or(is_visible));
+    value.ok_or(OriginalError::Malformed(field.shown))
+}
+
+/// The same, also with bytes beyond ASCII, which a URL or a path may have.
+fn single_bytes<'h>(
+    headers: &'h HeaderMap,
+    field: &'static Field,
+) -> Result<Option<&'h [u8]>, OriginalError> {
+    let Field { name, shown } = field;
+    let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(b""), None) => Err(OriginalError::Missing(shown)),
+        (Some(value), None) => Ok(Some(value)),
+        (Some(_), Some(_)) => Err(OriginalError::Duplicate(shown)),
+    }
+}
+
+/// Visible ASCII, blanks and tabs.
+fn is_visible(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
+}
+
+/// The value of a field that must be there once.
+fn required<'h>(headers: &'h HeaderMap, field: &'static Field) -> Result<&'h str, OriginalError> {
+    single(headers, field)?.ok_or(OriginalError::Missing(field.shown))
+}
+
+/// The same, also with bytes beyond ASCII.
+fn required_bytes<'h>(
+    headers: &'h HeaderMap,
+    field: &'static Field,
+) -> Result<&'h [u8], OriginalError> {
+    single_bytes(headers, field)?.ok_or(OriginalError::Missing(field.shown))
+}
+
+fn method(headers: &HeaderMap, field: &'static Field) -> Result<Method, OriginalError> {
+    parse_method(required(headers, field)?, field.shown)
+}
+
+fn parse_method(text: &str, name: &'static str) -> Result<Method, OriginalError> {
+    let method = Method::from_bytes(text.as_bytes()).map_err(|_| OriginalError::Malformed(name))?;
+    allowed(method, name)
+}
+
+/// No host forwards these for a client that is not its own: `CONNECT` opens tunnels and `TRACE` echoes cookies.
+fn allowed(method: Method, name: &'static str) -> Result<Method, OriginalError> {
+    if method == Method::CONNECT || method == Method::TRACE {
+        return Err(OriginalError::Malformed(name));
+    }
+    Ok(method)
+}
+
+/// `Host`, or what stands for it in HTTP/2 and in absolute targets. Where both are there they agree.
+fn host(asking: &Parts) -> Result<Authority, OriginalError> {
+    match (
+        single(&asking.headers, &HOST_FIELD)?,
+        asking.uri.authority(),
+    ) {
+        (Some(host), Some(authority)) if *authority != *host => {
+            Err(OriginalError::Contradictory(HOST_FIELD.shown))
+        }
+        (Some(host), _) => authority(host, HOST_FIELD.shown),
+        (None, Some(host)) => authority(host.as_str(), HOST_FIELD.shown),
+        (None, None) => Err(OriginalError::Missing(HOST_FIELD.shown)),
+    }
+}
+
+fn authority(text: &str, name: &'static str) -> Result<Authority, OriginalError> {
+    let authority: Option<Authority> = text.parse().ok();
+    authority
+        .filter(|authority| target::is_host(authority.as_str().as_bytes()))
+        .ok_or(OriginalError::Malformed(name))
+}
+
+/// A path and query, with those bytes encoded that a URI cannot have. What the proxy refuses in a request line is refused here
+/// too.
+fn path(text: &[u8], name: &'static str) -> Result<PathAndQuery, OriginalError> {
+    let path = encoded_target(text).filter(|text| text.starts_with('/'));
+    let path = path.map(|path| path.parse().ok());
+    path.flatten().ok_or(OriginalError::Malformed(name))
+}
+
+/// Whether a text says the same as a path that has been read.
+fn is_same(text: &[u8], path: &PathAndQuery) -> bool {
+    encoded_target(text).is_some_and(|text| *text == *path.as_str())
+}
+
+/// An absolute URL, in the two parts that matter.
+fn absolute(url: &[u8]) -> Result<(Authority, PathAndQuery), OriginalError> {
+    let url = encoded_target(url).ok_or(OriginalError::Malformed(X_ORIGINAL_URL.shown))?;
+    let rest = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| url.strip_prefix(scheme))
+        .ok_or(OriginalError::Malformed(X_ORIGINAL_URL.shown))?;
+    let slash = rest
+        .find('/')
+        .ok_or(OriginalError::Malformed(X_ORIGINAL_URL.shown))?;
+    let (host, rest) = rest.split_at(slash);
+    Ok((
+        authority(host, X_ORIGINAL_URL.shown)?,
+        path(rest.as_bytes(), X_ORIGINAL_URL.shown)?,
+    ))
+}
+
+static HOST_FIELD: Field = Field::new("Host", "host");
+const REQUEST_LINE: &str = "the request line";
+static X_FORWARDED_HOST: Field = Field::new("X-Forwarded-Host", "x-forwarded-host");
+static X_FORWARDED_METHOD: Field = Field::new("X-Forwarded-Method", "x-forwarded-method");
+static X_FORWARDED_PROTO: Field = Field::new("X-Forwarded-Proto", "x-forwarded-proto");
+static X_FORWARDED_URI: Field = Field::new("X-Forwarded-Uri", "x-forwarded-uri");
+static X_ORIGINAL_METHOD: Field = Field::new("X-Original-Method", "x-original-method");
+static X_ORIGINAL_URI: Field = Field::new("X-Original-URI", "x-original-uri");
+static X_ORIGINAL_URL: Field = Field::new("X-Original-URL", "x-original-url");
+
+#[cfg(test)]
+mod tests;

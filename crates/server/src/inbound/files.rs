@@ -1,0 +1,104 @@
+//! Admitted requests that a folder answers.
+
+use bytes::Bytes;
+use gate::Admitted;
+use http::header::{ALLOW, CONTENT_RANGE};
+use http::{HeaderValue, Request, Response};
+use http1::Length;
+
+use super::asker::Asker;
+use super::record::Record;
+use super::{WarningLimiter, answer};
+use crate::downstream::Downstream;
+use crate::folder::{FileRequest, FileResponse, Folder, FolderError};
+
+/// What becomes of a request to a folder.
+pub(super) enum FileOutcome {
+    /// Its client has hung up.
+    Abandoned,
+    /// The folder answers: with a file, or with a page of its own that says why there is none.
+    Answered(FileResponse),
+    /// We say why there is none.
+    Refused(Response<Bytes>),
+}
+
+/// Asks a folder for the answer to a request that may enter.
+pub(super) async fn find(
+    folder: &Folder,
+    admitted: Admitted<'_, Length>,
+    (request, is_public): (&Request<Length>, bool),
+    client: &mut impl Downstream,
+    record: &mut Record<'_>,
+    warnings: &WarningLimiter,
+) -> FileOutcome {
+    let asked = FileRequest {
+        headers: request.headers(),
+        path: request.uri().path(),
+        query: request.uri().query(),
+        is_public,
+        now: record.now,
+    };
+    let error = match folder.answer(admitted, &asked, client).await {
+        Ok(answer) => {
+            record.service_answers(answer.status);
+            return FileOutcome::Answered(answer);
+        }
+        Err(error) => error,
+    };
+    let Some(refused) = refusal(&error, request, record, warnings) else {
+        return FileOutcome::Abandoned;
+    };
+    let method = request.method();
+    // Programs get what they can read; and a disk that fails gives no page either.
+    if !refused.status().is_server_error()
+        && let Asker::Browser | Asker::Form = Asker::of(method, request.headers())
+        && let Some(mut page) = folder
+            .error_page(refused.status(), method, request.headers(), client)
+            .await
+    {
+        page.takes_from(refused.headers());
+        return FileOutcome::Answered(page);
+    }
+    FileOutcome::Refused(refused)
+}
+
+/// Says why a folder gives no file; `None` when nobody waits for it.
+pub(super) fn refusal(
+    error: &FolderError,
+    request: &Request<Length>,
+    record: &mut Record<'_>,
+    warnings: &WarningLimiter,
+) -> Option<Response<Bytes>> {
+    let status = error.status()?;
+    record.ended = error.ended();
+    match error {
+        FolderError::Broken(_) => record.upstream = Some("broken"),
+        FolderError::TimedOut(_) => record.upstream = Some("timed_out"),
+        FolderError::ClientGone
+        | FolderError::Method
+        | FolderError::NotFound
+        | FolderError::Precondition
+        | FolderError::Range { .. } => record.service_answers(status),
+    }
+    if status.is_server_error() && warnings.allows(record.now) {
+        tracing::warn!(request_id = record.request_id(), %error, "a file cannot be read");
+    }
+    let asker = Asker::of(request.method(), request.headers());
+    let mut response = answer::status(status, asker, record.request_id());
+    let headers = response.headers_mut();
+    match error {
+        FolderError::Method => {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        FolderError::Range { length } => {
+            let range = HeaderValue::try_from(format!("bytes */{length}"));
+            headers.insert(CONTENT_RANGE, range.expect("a number is visible ASCII"));
+        }
+        FolderError::Broken(_)
+        | FolderError::ClientGone
+        | FolderError::NotFound
+        | FolderError::Precondition
+        | FolderError::TimedOut(_) => {}
+    }
+    Some(response)
+}

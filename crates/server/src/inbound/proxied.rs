@@ -1,0 +1,75 @@
+//! For whom a listed proxy has opened a connection, where its listener takes the PROXY protocol.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::proxy_header::{self, NoHeader};
+use super::{WarningLimiter, admitted};
+use crate::clock;
+use crate::limits::Connections;
+use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::socket::Stream;
+
+/// A listener, as far as connections by proxies are concerned.
+pub(super) struct Proxied<'l> {
+    pub(super) live: &'l Live,
+    /// Which listener it is, by its place among the live ones.
+    pub(super) listener: usize,
+    pub(super) connections: &'l Arc<Connections>,
+    pub(super) metrics: &'l Metrics,
+    pub(super) warnings: &'l WarningLimiter,
+}
+
+impl Proxied<'_> {
+    /// Whether a connection from this address begins with a header that says for whom it is.
+    pub(super) fn is_expected(&self, peer: IpAddr) -> bool {
+        self.live.listeners[self.listener].proxy_protocol && self.live.trusted_proxies.trusts(peer)
+    }
+
+    /// Reads the header. Gives the connection as that of the client, counted if connections are limited. `None` when it begins
+    /// with something else, or the client has too many.
+    ///
+    /// A connection for which the proxy names nobody is that of an address which nobody has: its own would be that of a listed
+    /// proxy, and what a client writes into `X-Forwarded-For` would be believed.
+    pub(super) async fn accept(
+        &self,
+        mut stream: Stream,
+        peer: IpAddr,
+    ) -> Option<(Stream, IpAddr)> {
+        let limit = self.live.client.header;
+        let client = match timeout(limit, proxy_header::read(&mut stream)).await {
+            Ok(Ok(client)) => client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            Ok(Err(NoHeader::Silent)) => return None,
+            Ok(Err(error)) => {
+                self.tell(peer, &error.to_string());
+                return None;
+            }
+            Err(_) => {
+                self.tell(peer, &late(limit));
+                return None;
+            }
+        };
+        let is_proxy = self.live.trusted_proxies.trusts(client);
+        let stream = stream.with_limit_guard(None);
+        let (connections, metrics) = (self.connections, self.metrics);
+        let stream = admitted(stream, client, is_proxy, self.live, connections, metrics)?;
+        Some((stream, client))
+    }
+
+    fn tell(&self, proxy: IpAddr, error: &str) {
+        self.metrics.no_proxy_header();
+        if self.warnings.allows(clock::now()) {
+            let proxy = proxy.to_canonical();
+            tracing::warn!(%proxy, error, "a connection of a listed proxy was closed (PROXY_PROTOCOL)");
+        }
+    }
+}
+
+fn late(limit: Duration) -> String {
+    let seconds = limit.as_secs();
+    format!("no whole PROXY header has come within {seconds} s (CLIENT_HEADER_TIMEOUT)")
+}

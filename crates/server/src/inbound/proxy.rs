@@ -1,0 +1,339 @@
+//! The proxy: decides on each request of a connection, forwards what is permitted, answers the rest.
+
+mod decide;
+mod forward;
+mod own_answer;
+
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http1::{Length, ResponseHead, Violation};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(super) use self::decide::facts;
+pub(crate) use self::decide::{admit, preflight};
+use self::own_answer::{abandon, answer_ourselves, asker, cut_off, describe, out_of_time, promise};
+use super::answer;
+use super::answerable::Answerable;
+use super::arrival::{self, Peer};
+use super::onward::{self, Added};
+use super::passed::is_stream;
+use super::record::{Decision, Record};
+use super::target::{self, Target};
+use super::{WarningLimiter, files, streaming};
+use crate::aside::aside;
+use crate::audit::Audit;
+use crate::client::{Client, ParkedClient};
+use crate::config::Handling;
+use crate::deadline::Deadline;
+use crate::ended::{Ended, Sent};
+use crate::folder;
+use crate::limits::InFlight;
+use crate::live::{Live, View};
+use crate::metrics::Metrics;
+use crate::mode::Mode;
+use crate::socket::Stream;
+use crate::upstream::{Exchanging, Upgraded};
+
+/// What one runtime needs to serve requests.
+pub(crate) struct Proxy {
+    /// With the gate.
+    pub(crate) live: View,
+    pub(crate) audit: Audit,
+    pub(crate) metrics: Arc<Metrics>,
+    /// About the upstream.
+    pub(crate) upstream_warnings: WarningLimiter,
+    /// The tasks of the connections that are served.
+    pub(crate) connections: TaskTracker,
+}
+
+/// A client that has connected, or goes on.
+pub(super) struct Connected {
+    pub(super) client: ParkedClient,
+    pub(super) peer: Peer,
+    /// Whether it may begin with HTTP/2.
+    pub(super) is_new: bool,
+}
+
+/// What became of a connection of HTTP/1.1.
+pub(super) enum Served {
+    Over,
+    /// It begins with the preface of HTTP/2, where that is spoken.
+    OverHttp2(Stream),
+    /// Nothing has come for a while. It goes on when something does, for so long at most.
+    Parked(Connected, Duration),
+}
+
+impl Proxy {
+    /// Serves one connection of HTTP/1.1 until it ends or rests, or `stop` asks for an end after the requests in flight.
+    pub(super) async fn serve(
+        self: Rc<Self>,
+        connected: Connected,
+        stop: CancellationToken,
+    ) -> Served {
+        let Connected {
+            client,
+            peer,
+            mut is_new,
+        } = connected;
+        let limits = self.live.current().client;
+        let mut client = Client::resume(client, limits, stop);
+        while let Some(request) = client.next().await {
+            match request {
+                Ok(mut request) => self.answer(&mut request, &peer, &mut client).await,
+                Err(Violation::Http2) if is_new && limits.http2 && !peer.secure => {
+                    return Served::OverHttp2(client.into_http2());
+                }
+                Err(violation) => {
+                    let came = &client.connection.input;
+                    let (refused, mut record) = self.unreadable(violation, came, &peer);
+                    let sent = client.answer(refused, &record.bytes_out).await;
+                    record.ends(sent);
+                }
+            }
+            is_new = false;
+        }
+        match client.into_parked() {
+            None => Served::Over,
+            Some((client, limit)) => {
+                let connected = Connected {
+                    client,
+                    peer,
+                    is_new,
+                };
+                Served::Parked(connected, limit)
+            }
+        }
+    }
+}
+
+/// An answer of the upstream on its way to the client. By reference, so that it is in the future of the whole request once.
+struct Passing<'x, 'l, E> {
+    answer: &'x ResponseHead,
+    exchange: &'x mut E,
+    handling: &'l Handling,
+    /// What it promises of HTTPS.
+    hsts: Option<&'l HeaderValue>,
+    /// The request's place among those in flight.
+    place: Option<InFlight<'l>>,
+    deadline: Deadline,
+}
+
+/// What becomes of a request.
+enum RequestOutcome<E> {
+    /// Its client has hung up.
+    Abandoned,
+    /// We answer it.
+    Answered(Response<Bytes>),
+    /// A folder answers it.
+    Found(folder::FileResponse),
+    /// It became a WebSocket.
+    Joined(ResponseHead, Upgraded),
+    /// The upstream answers it.
+    Passed(ResponseHead, E),
+}
+
+impl Proxy {
+    /// Notes that a client of HTTP/2 has not kept to its rules, for which reason its connection or stream has ended.
+    pub(crate) fn client_breaks_off(&self, peer: IpAddr, reason: &'static str) {
+        let arrival = arrival::unreadable(peer);
+        let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
+        record.decided(Decision::Rejected(reason));
+        record.ends(Sent::nothing(Ended::Cut));
+    }
+
+    /// Refuses what a client has sent in place of a request.
+    #[cold]
+    pub(crate) fn unreadable(
+        &self,
+        violation: Violation,
+        came: &[u8],
+        peer: &Peer,
+    ) -> (Response<Bytes>, Record<'_>) {
+        let (mode, audit, metrics) = (Mode::Proxy, &self.audit, &self.metrics);
+        let (mut refused, record) =
+            super::unreadable(violation, came, mode, peer.address, audit, metrics);
+        promise(&mut refused, self.live.current().https.promised_to(peer));
+        (refused, record)
+    }
+
+    /// Answers one request.
+    pub(crate) async fn answer<D: Answerable>(
+        &self,
+        request: &mut Request<Length>,
+        peer: &Peer,
+        client: &mut D,
+    ) {
+        let live = self.live.current();
+        let arrival = arrival::direct(peer, request.headers(), &live.trusted_proxies);
+        let mut record = Record::start(Mode::Proxy, arrival, &self.audit, &self.metrics);
+        let host = request.headers().get(HOST).cloned();
+        record.asks(request.method().clone(), host, Some(request.uri().clone()));
+        let place = InFlight::enter(self.metrics.in_flight(), live.limits.in_flight);
+        let mut deadline = Deadline::after(client.total_time());
+        let ours = |response| (live.handling(None), RequestOutcome::Answered(response));
+        let (handling, outcome) = match target::normalize_target(request) {
+            Ok(_) if place.is_none() => {
+                record.decided(Decision::Rejected("overloaded"));
+                let (status, id) = (StatusCode::SERVICE_UNAVAILABLE, record.request_id());
+                ours(answer::status(status, asker(request), id))
+            }
+            Ok(Target::Path) => {
+                let decided = {
+                    let deciding = pin!(self.decide(&live, request, client, &mut record));
+                    deadline.unless_over(deciding).await
+                };
+                decided.unwrap_or_else(|| ours(out_of_time(request, &mut record)))
+            }
+            Ok(Target::Server) => {
+                record.decided(Decision::Options);
+                ours(answer::options())
+            }
+            Err(malformed) => {
+                record.decided(Decision::Rejected(malformed.reason()));
+                let (status, id) = (malformed.status(), record.request_id());
+                ours(answer::malformed(status, asker(request), id))
+            }
+        };
+        let proxies = &live.trusted_proxies;
+        let hsts = (live.https).promised(request.headers(), &record.arrival, proxies);
+        match outcome {
+            RequestOutcome::Abandoned => abandon(client, &mut record),
+            RequestOutcome::Answered(mut response) => {
+                describe(&mut response, request.headers(), handling, hsts);
+                answer_ourselves(response, client, &mut record).await;
+            }
+            RequestOutcome::Found(mut found) => {
+                if let Some(hsts) = hsts {
+                    found.promises(hsts);
+                }
+                let (record, deadline) = (&mut record, &mut deadline);
+                aside(self.send_file(found, request, client, record, deadline)).await;
+            }
+            RequestOutcome::Joined(answer, upstream) => {
+                let added = Added::nothing();
+                let fields = onward::fields(&answer, false, &added, record.request_id());
+                let fields = fields.chain(gate::websocket_fields());
+                client.begin_answer(answer.status, answer.reason(), fields, Length::NONE);
+                record.begins(answer.status, true);
+                // It may last for days, and the service has more to do with it than we.
+                drop(place);
+                client.end();
+                let lease = self.lease(&live, handling, request, &record);
+                let code = live.limits.session_end;
+                let code = code.map_or(POLICY_VIOLATION, NonZeroU16::get);
+                let ended = aside(client.join(upstream, &record, lease, code)).await;
+                let began = client.is_being_answered();
+                record.ends(Sent { ended, began });
+            }
+            RequestOutcome::Passed(answer, mut exchange) => {
+                let passing = Passing {
+                    answer: &answer,
+                    exchange: &mut exchange,
+                    handling,
+                    hsts,
+                    place,
+                    deadline,
+                };
+                let passed = self.pass_on(passing, &live, request, client, &mut record);
+                let failed = passed.await;
+                exchange.end(client, &record);
+                if let Some(response) = failed {
+                    aside(answer_ourselves(response, client, &mut record)).await;
+                }
+            }
+        }
+    }
+
+    /// Passes an answer of the upstream on. Gives an answer of our own where it failed before anything of it had left.
+    async fn pass_on<D: Answerable>(
+        &self,
+        passing: Passing<'_, '_, D::Exchange>,
+        live: &Live,
+        request: &Request<Length>,
+        client: &mut D,
+        record: &mut Record<'_>,
+    ) -> Option<Response<Bytes>> {
+        let Passing {
+            answer,
+            exchange,
+            handling,
+            hsts,
+            place,
+            mut deadline,
+        } = passing;
+        let is_head = *request.method() == Method::HEAD;
+        let added = Added::to(answer, handling.keeps_private, hsts);
+        let fields = onward::fields(answer, is_head, &added, record.request_id());
+        client.begin_answer(answer.status, answer.reason(), fields, answer.length);
+        let is_stream = is_stream(answer);
+        record.begins(answer.status, is_stream);
+        let _place = place.filter(|_| !is_stream);
+        let relayed = if is_stream {
+            exchange.may_pause(live.limits.stream_idle);
+            let lease = self.lease(live, handling, request, record);
+            Some(aside(streaming::relay(exchange, client, record, lease)).await)
+        } else {
+            if client.is_calling() {
+                exchange.may_pause(live.limits.stream_idle);
+            }
+            let relaying = pin!(exchange.relay(client, record));
+            deadline.unless_over(relaying).await
+        };
+        let mut response = match relayed {
+            Some(Ok(sent)) => {
+                record.ends(sent);
+                return None;
+            }
+            Some(Err(error)) => self.upstream_failed(&error, request, record),
+            None => aside(cut_off(client, request, record)).await?,
+        };
+        describe(&mut response, request.headers(), handling, hsts);
+        Some(response)
+    }
+
+    /// Sends what a folder has.
+    async fn send_file<D: Answerable>(
+        &self,
+        found: folder::FileResponse,
+        request: &Request<Length>,
+        client: &mut D,
+        record: &mut Record<'_>,
+        deadline: &mut Deadline,
+    ) {
+        record.begins(found.status, false);
+        let sent = {
+            let sending = pin!(client.send_file(found, record));
+            deadline.unless_over(sending).await
+        };
+        let refused = match sent {
+            Some(Ok(sent)) => return record.ends(sent),
+            Some(Err(error)) => {
+                let refused = files::refusal(&error, request, record, &self.upstream_warnings);
+                let Some(refused) = refused else {
+                    return abandon(client, record);
+                };
+                refused
+            }
+            None => match cut_off(client, request, record).await {
+                Some(refused) => refused,
+                None => return,
+            },
+        };
+        answer_ourselves(refused, client, record).await;
+    }
+}
+
+/// "Policy violation" (RFC 6455 §7.4.1), for a WebSocket that ends with a revocation where none ends with its session.
+const POLICY_VIOLATION: u16 = 1008;
+
+#[cfg(test)]
+mod tests;

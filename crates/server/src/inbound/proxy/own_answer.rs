@@ -1,0 +1,85 @@
+//! Answers of the gate's own, in place of the service's.
+
+use bytes::Bytes;
+use http::header::STRICT_TRANSPORT_SECURITY;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http1::Length;
+
+use crate::config::Handling;
+use crate::ended::{Ended, Sent};
+use crate::inbound::answer;
+use crate::inbound::answerable::Answerable;
+use crate::inbound::asker::Asker;
+use crate::inbound::cors::Cors;
+use crate::inbound::record::{Decision, Record};
+
+/// Ends the record of a request whose client has hung up, and with it the connection.
+#[cold]
+pub(super) fn abandon(client: &mut impl Answerable, record: &mut Record<'_>) {
+    client.end();
+    record.ends(Sent::nothing(Ended::ClientLeft));
+}
+
+/// Ends an answer for which there is no more time. Gives one that says so, where nothing of the first has left.
+#[cold]
+pub(super) async fn cut_off(
+    client: &mut impl Answerable,
+    request: &Request<Length>,
+    record: &mut Record<'_>,
+) -> Option<Response<Bytes>> {
+    if client.take_back_answer() {
+        return Some(out_of_time(request, record));
+    }
+    client.cut_short().await;
+    let (ended, began) = (Ended::Cut, client.is_being_answered());
+    record.ends(Sent { ended, began });
+    None
+}
+
+/// Answers a request for which there is no more time.
+#[cold]
+pub(super) fn out_of_time(request: &Request<Length>, record: &mut Record<'_>) -> Response<Bytes> {
+    match record.is_decided() {
+        true => record.upstream = Some("timed_out"),
+        false => record.decided(Decision::Rejected("request_timeout")),
+    }
+    record.ended = Some(Ended::Cut);
+    let (status, asker) = (StatusCode::GATEWAY_TIMEOUT, asker(request));
+    answer::status(status, asker, record.request_id())
+}
+
+/// Who asks. Most requests are never asked this: it is for answers of our own.
+pub(super) fn asker(request: &Request<Length>) -> Asker {
+    Asker::of(request.method(), request.headers())
+}
+
+/// Adds to an answer of our own what the route and the settings of HTTPS say.
+pub(super) fn describe(
+    response: &mut Response<Bytes>,
+    asked: &HeaderMap,
+    handling: &Handling,
+    hsts: Option<&HeaderValue>,
+) {
+    Cors(&handling.cors_origins).describe(asked, response.headers_mut());
+    promise(response, hsts);
+}
+
+/// Adds to an answer of our own what is promised of HTTPS.
+pub(super) fn promise(response: &mut Response<Bytes>, hsts: Option<&HeaderValue>) {
+    if let Some(hsts) = hsts {
+        let headers = response.headers_mut();
+        headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+    }
+}
+
+/// Sends an answer that is not the upstream's, and ends the record with it.
+pub(super) async fn answer_ourselves(
+    mut response: Response<Bytes>,
+    client: &mut impl Answerable,
+    record: &mut Record<'_>,
+) {
+    client.adapt(&mut response);
+    record.answers(&mut response);
+    let sent = client.answer(response, &record.bytes_out).await;
+    record.ends(sent);
+}

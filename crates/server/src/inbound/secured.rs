@@ -1,0 +1,169 @@
+//! The proxy behind TLS, as far as its listener speaks that.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::arrival::Peer;
+use super::proxied::Proxied;
+use super::proxy::{Connected, Proxy};
+use super::{ConnectionHandler, WarningLimiter, parked};
+use crate::aside::aside;
+use crate::limits::Connections;
+use crate::live::{Live, Shared};
+use crate::metrics::Metrics;
+use crate::socket::Stream;
+use crate::tls::handshake::{self, HandshakeError};
+use crate::{acme, clock, http2};
+
+/// What a listener of one runtime serves.
+pub(crate) struct Secured {
+    pub(crate) proxy: Rc<Proxy>,
+    /// The listener, by its place among the live ones.
+    pub(crate) listener: usize,
+    /// Those of the listener.
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) live: Shared,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) warnings: WarningLimiter,
+}
+
+impl ConnectionHandler for Secured {
+    /// Before it comes to terms about TLS, so that those who never do count too.
+    fn admit(&self, stream: Stream, peer: IpAddr) -> Option<Stream> {
+        let live = self.live.load();
+        let is_proxy = live.trusted_proxies.trusts(peer);
+        let (connections, metrics) = (&self.connections, &self.metrics);
+        super::admitted(stream, peer, is_proxy, &live, connections, metrics)
+    }
+
+    async fn serve(self: Rc<Self>, mut stream: Stream, mut peer: IpAddr, stop: CancellationToken) {
+        if self.is_proxied(peer) {
+            let accepting = self.accept_for(stream, peer);
+            match aside(unless_given_up(accepting, &stop)).await {
+                Some(accepted) => (stream, peer) = accepted,
+                None => return,
+            }
+        }
+        let stream = match self.terms() {
+            None => stream,
+            Some((config, limit)) => {
+                let securing = self.secure(stream, config, limit, peer);
+                match aside(unless_given_up(securing, &stop)).await {
+                    Some(stream) => stream,
+                    None => return,
+                }
+            }
+        };
+        let proxy = Rc::clone(&self.proxy);
+        if stream.has_agreed_on_http2() {
+            return aside(http2::serve(proxy, stream, peer, stop)).await;
+        }
+        let connected = Connected {
+            peer: Peer::of(&stream, peer),
+            client: stream.into(),
+            is_new: true,
+        };
+        parked::serve(proxy, connected, stop).await;
+    }
+}
+
+/// Waits for a client that has asked nothing yet, unless we are to stop meanwhile.
+async fn unless_given_up<T>(
+    waiting: impl Future<Output = Option<T>>,
+    stop: &CancellationToken,
+) -> Option<T> {
+    tokio::select! {
+        waited = waiting => waited,
+        () = given_up(stop) => None,
+    }
+}
+
+/// Ready when those who have connected and have asked nothing yet are waited for no longer.
+pub(super) async fn given_up(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(AFTER_STOP).await;
+}
+
+impl Secured {
+    fn proxied<'s>(&'s self, live: &'s Live) -> Proxied<'s> {
+        Proxied {
+            live,
+            listener: self.listener,
+            connections: &self.connections,
+            metrics: &self.metrics,
+            warnings: &self.warnings,
+        }
+    }
+
+    fn is_proxied(&self, peer: IpAddr) -> bool {
+        self.proxied(&self.live.load()).is_expected(peer)
+    }
+
+    async fn accept_for(&self, stream: Stream, proxy: IpAddr) -> Option<(Stream, IpAddr)> {
+        let live = self.live.load_full();
+        self.proxied(&live).accept(stream, proxy).await
+    }
+
+    /// How the listener speaks TLS now, if it does, and how long it may take to come to terms.
+    fn terms(&self) -> Option<(Arc<ServerConfig>, Duration)> {
+        let live = self.live.load();
+        let tls = live.listeners[self.listener].tls.as_ref()?;
+        Some((Arc::clone(&tls.config), live.client.header))
+    }
+
+    async fn secure(
+        &self,
+        stream: Stream,
+        config: Arc<ServerConfig>,
+        limit: Duration,
+        peer: IpAddr,
+    ) -> Option<Stream> {
+        let secured = stream
+            .secured(async |tcp| handshake::accept(tcp, config, limit).await)
+            .await;
+        match secured {
+            Ok(stream) => {
+                let server = stream.tls().and_then(|tls| tls.server());
+                // An ACME server has seen what it came for, and says nothing (RFC 8737 §3).
+                if server.and_then(|server| server.alpn_protocol()) == Some(acme::ALPN) {
+                    self.metrics.shook_hands("acme_challenge");
+                    return None;
+                }
+                self.metrics
+                    .shook_hands(server.map_or("full", handshake::kind));
+                Some(stream)
+            }
+            Err(error) => {
+                self.metrics.shook_hands(error.word());
+                self.tell(&error, peer);
+                None
+            }
+        }
+    }
+
+    /// Scanners come all day, and are counted. Requests without TLS are those of somebody who has written `http://`.
+    fn tell(&self, error: &HandshakeError, peer: IpAddr) {
+        let client = peer.to_canonical();
+        match error {
+            HandshakeError::PlainHttp if self.warnings.allows(clock::now()) => {
+                tracing::info!(%client, "{error}");
+            }
+            HandshakeError::PlainHttp => {}
+            HandshakeError::Gone
+            | HandshakeError::TimedOut(_)
+            | HandshakeError::Tls(_)
+            | HandshakeError::TooLong => {
+                tracing::debug!(%client, %error, "a client and we have not come to terms about TLS");
+            }
+        }
+    }
+}
+
+/// A client that is about to come to terms, or to say its first word, when we are asked to stop gets so long.
+const AFTER_STOP: Duration = Duration::from_secs(1);

@@ -1,0 +1,347 @@
+//! WebSockets: recognised on the way in, and two connections joined once both sides agreed.
+
+mod flow;
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::{HeaderValue, Method, Request, StatusCode, Version};
+use http1::{Length, ResponseHead};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Sleep, sleep};
+use wire::websocket::{self, Frames};
+
+use self::flow::Flow;
+use super::record::Record;
+use crate::connection::Connection;
+use crate::ended::Ended;
+use crate::leases::{Lease, Over};
+use crate::upstream::Upgraded;
+
+/// Whether a request asks for a WebSocket (RFC 6455 §4.1). No other protocol is ever upgraded to. With a body it would be unclear
+/// where the WebSocket begins.
+pub(crate) fn is_requested(request: &Request<Length>) -> bool {
+    let headers = request.headers();
+    let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    *request.method() == Method::GET
+        && request.version() != Version::HTTP_10
+        && *request.body() == Length::NONE
+        && headers.contains_key(SEC_WEBSOCKET_KEY)
+        && is_websocket(values(UPGRADE), values(CONNECTION))
+}
+
+/// Whether an upstream agreed to a WebSocket.
+pub(crate) fn is_granted(answer: &ResponseHead) -> bool {
+    answer.status == StatusCode::SWITCHING_PROTOCOLS
+        && is_websocket(answer.values("upgrade"), answer.values("connection"))
+}
+
+fn is_websocket<'m>(
+    mut protocols: impl Iterator<Item = &'m [u8]>,
+    options: impl Iterator<Item = &'m [u8]>,
+) -> bool {
+    let only_websocket = matches!((protocols.next(), protocols.next()),
+        (Some(protocol), None) if protocol.eq_ignore_ascii_case(b"websocket"));
+    let mut options = options.flat_map(http1::options);
+    only_websocket && options.any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+}
+
+/// Joins both sides until one of them is done or the lease is over, and says how that came about. `client` has the head of the
+/// answer in its output. A session that has ended is told to the client with this code.
+pub(crate) async fn join(
+    client: &mut Connection,
+    upstream: Upgraded,
+    record: &Record<'_>,
+    lease: Lease<'_>,
+    expired_code: u16,
+) -> Ended {
+    match upstream {
+        Upgraded::Connection(link) => {
+            join_connections(client, link.connection, record, lease, expired_code).await
+        }
+        Upgraded::Stream(mut stream) => {
+            let mut to_upstream = Frames::default();
+            to_upstream.see(&client.input);
+            if let Err(error) = client.flush().await {
+                return Ended::with_client(&error);
+            }
+            record.head_left();
+            if let Err(error) = stream.write_all(&client.input).await {
+                return Ended::with_upstream(&error);
+            }
+            record.passed_in(client.input.len() as u64);
+            let sides = (client.stream(), &mut *stream);
+            let frames = (Frames::default(), to_upstream);
+            talk(sides, frames, record, (lease, expired_code)).await
+        }
+    }
+}
+
+async fn join_connections(
+    client: &mut Connection,
+    mut upstream: Connection,
+    record: &Record<'_>,
+    lease: Lease<'_>,
+    expired_code: u16,
+) -> Ended {
+    let (mut to_client, mut to_upstream) = (Frames::default(), Frames::default());
+    // What each side said before the other one could listen.
+    to_client.see(&upstream.input);
+    to_upstream.see(&client.input);
+    client.output.extend_from_slice(&upstream.input);
+    upstream.output.extend_from_slice(&client.input);
+    if let Err(error) = client.flush().await {
+        return Ended::with_client(&error);
+    }
+    record.passed_out(upstream.input.len() as u64);
+    record.head_left();
+    if let Err(error) = upstream.flush().await {
+        return Ended::with_upstream(&error);
+    }
+    record.passed_in(client.input.len() as u64);
+    let sides = (client.stream(), upstream.stream());
+    talk(
+        sides,
+        (to_client, to_upstream),
+        record,
+        (lease, expired_code),
+    )
+    .await
+}
+
+/// As [`join`], for a client's side that has nothing of the answer left to send.
+pub(crate) async fn join_stream(
+    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    upstream: Upgraded,
+    record: &Record<'_>,
+    lease: Lease<'_>,
+    expired_code: u16,
+) -> Ended {
+    let mut to_client = Frames::default();
+    let mut upstream = match upstream {
+        Upgraded::Connection(link) => link.connection,
+        Upgraded::Stream(mut stream) => {
+            record.head_left();
+            let frames = (to_client, Frames::default());
+            let sides = (client, &mut *stream);
+            return talk(sides, frames, record, (lease, expired_code)).await;
+        }
+    };
+    // What the service said right behind its answer.
+    to_client.see(&upstream.input);
+    if let Err(error) = client.write_all(&upstream.input).await {
+        return Ended::with_client(&error);
+    }
+    record.passed_out(upstream.input.len() as u64);
+    record.head_left();
+    let sides = (client, upstream.stream());
+    let frames = (to_client, Frames::default());
+    talk(sides, frames, record, (lease, expired_code)).await
+}
+
+async fn talk(
+    (client, upstream): (
+        &mut (impl AsyncRead + AsyncWrite + Unpin),
+        &mut (impl AsyncRead + AsyncWrite + Unpin),
+    ),
+    (to_client, to_upstream): (Frames, Frames),
+    record: &Record<'_>,
+    (lease, expired_code): (Lease<'_>, u16),
+) -> Ended {
+    let talk = Talk::default();
+    let mut tunnel = Tunnel {
+        client: Side {
+            stream: client,
+            written: &record.bytes_out,
+            frames: to_client,
+            hangs_up: Ended::ClientLeft,
+            talk: &talk,
+        },
+        upstream: Side {
+            stream: upstream,
+            written: &record.bytes_in,
+            frames: to_upstream,
+            hangs_up: Ended::UpstreamBroke,
+            talk: &talk,
+        },
+        down: Flow::new(),
+        up: Flow::new(),
+        lease,
+        ends: None,
+    };
+    let over = poll_fn(|context| tunnel.poll(context)).await;
+    if tunnel.is_closed() {
+        return Ended::Whole;
+    }
+    let Some(over) = over else {
+        return talk.0.get().unwrap_or(Ended::Whole);
+    };
+    let (code, reason) = match over {
+        Over::GoingAway => (GOING_AWAY, "going away"),
+        Over::SessionExpired => (expired_code, "session expired"),
+        Over::SessionRevoked => (expired_code, "session revoked"),
+    };
+    tunnel.close(&websocket::closing(code, reason)).await;
+    over.ended()
+}
+
+/// Both sides of a WebSocket, and what is on its way between them.
+struct Tunnel<'t, 'l, C, U> {
+    client: Side<'t, C>,
+    upstream: Side<'t, U>,
+    /// From the service to the client, and the other way round.
+    down: Flow,
+    up: Flow,
+    lease: Lease<'l>,
+    /// Why it ends, once it has to, and when it does at the latest.
+    ends: Option<(Over, Pin<Box<Sleep>>)>,
+}
+
+impl<C, U> Tunnel<'_, '_, C, U>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+{
+    /// Whether one of those who talk has said Close.
+    fn is_closed(&self) -> bool {
+        self.client.frames.close() || self.upstream.frames.close()
+    }
+
+    /// Ready when both sides are done or one has failed; or with the reason for which it ends, as soon as a frame of ours would
+    /// not stand in the middle of another one.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Over>> {
+        let up = (self.up).poll(context, &mut self.client, &mut self.upstream);
+        let down = (self.down).poll(context, &mut self.upstream, &mut self.client);
+        match (up, down) {
+            // What was wrong is noted where it happened.
+            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => return Poll::Ready(None),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(None),
+            (_, _) => {}
+        }
+        if self.ends.is_none()
+            && let Poll::Ready(over) = self.lease.poll_over(context)
+        {
+            self.ends = Some((over, Box::pin(sleep(FAREWELL))));
+        }
+        let Some((over, latest)) = &mut self.ends else {
+            return Poll::Pending;
+        };
+        if latest.as_mut().poll(context).is_ready() || self.client.frames.are_whole() {
+            return Poll::Ready(Some(*over));
+        }
+        Poll::Pending
+    }
+
+    /// Says Close to the client, where that can be said, and waits for its own, which goes on to the service. Nothing more of the
+    /// service goes on.
+    async fn close(&mut self, frame: &[u8]) {
+        let Some((_, latest)) = self.ends.take() else {
+            return;
+        };
+        if !self.client.frames.are_whole() {
+            return;
+        }
+        let Self {
+            client,
+            upstream,
+            up,
+            ..
+        } = self;
+        let closing = async {
+            client.stream.write_all(frame).await?;
+            client.stream.flush().await?;
+            poll_fn(|context| {
+                let moved = up.poll(context, &mut *client, &mut *upstream);
+                match upstream.frames.close() && upstream.frames.are_whole() {
+                    true => Poll::Ready(Ok(())),
+                    false => moved,
+                }
+            })
+            .await
+        };
+        tokio::select! {
+            // Whatever has failed here, it is over.
+            _ = closing => {}
+            () = latest => {}
+        }
+    }
+}
+
+/// Who was the first to hang up, once somebody has.
+#[derive(Default)]
+struct Talk(Cell<Option<Ended>>);
+
+impl Talk {
+    fn ends(&self, ended: Ended) {
+        if self.0.get().is_none() {
+            self.0.set(Some(ended));
+        }
+    }
+}
+
+/// One side of a WebSocket.
+struct Side<'t, S> {
+    stream: &'t mut S,
+    /// Counts what was written to it.
+    written: &'t Cell<u64>,
+    /// What was written to it.
+    frames: Frames,
+    /// What it means when this side hangs up first.
+    hangs_up: Ended,
+    talk: &'t Talk,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Side<'_, S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut *self.stream).poll_read(context, buffer));
+        if read.is_err() || buffer.filled().len() == before {
+            self.talk.ends(self.hangs_up);
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Side<'_, S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut *self.stream).poll_write(context, bytes));
+        match &written {
+            Ok(count) => {
+                self.written.set(self.written.get() + *count as u64);
+                self.frames.see(&bytes[..*count]);
+            }
+            Err(_) => self.talk.ends(self.hangs_up),
+        }
+        Poll::Ready(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_shutdown(context)
+    }
+}
+
+/// The code with which a side says that it goes down (RFC 6455 §7.4.1).
+const GOING_AWAY: u16 = 1001;
+
+/// How long a frame that is on its way may take to end, and the client to say Close in its turn, together.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! What becomes of a browser that has to sign in.
+
+use gate::{Answer, Arrival, Origin, TrustedProxies};
+use http::header::HOST;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Request};
+use session::UnixTime;
+
+use super::asker::Asker;
+use crate::config::SignIn;
+use crate::loops::SignInAttempt;
+
+/// Where a request that is refused for want of a session can be sent.
+#[derive(Debug)]
+pub(crate) enum WayIn {
+    /// To the sign-in page, from which it came back too often to be sent there once more.
+    Loop {
+        /// The page, for a person who wants to try again.
+        sign_in: String,
+    },
+    /// Nowhere by itself; but a person who is signed in and may not enter can choose to sign in as somebody else.
+    Offer {
+        /// The page, with the way back.
+        sign_in: String,
+    },
+    /// Nowhere: no sign-in page is configured, this is that page, or whoever asks cannot be sent elsewhere.
+    Nowhere,
+    /// To the sign-in page.
+    Redirect {
+        /// The page, with the way back.
+        location: String,
+        /// The `Set-Cookie` that counts the redirect.
+        counted: HeaderValue,
+    },
+}
+
+/// What has to be known of a request to send its browser away and back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BrowserRequest<'r> {
+    /// The host that the browser asked for, as far as the proxies in front are believed.
+    pub(crate) host: Option<&'r str>,
+    /// Whether the browser used `https`.
+    pub(crate) is_https: bool,
+    pub(crate) path_and_query: &'r str,
+    pub(crate) headers: &'r HeaderMap,
+    pub(crate) now: UnixTime,
+}
+
+impl WayIn {
+    /// The way in for a request that got this answer.
+    pub(crate) fn of(
+        sign_in: Option<&SignIn>,
+        answer: Answer,
+        asker: Asker,
+        asked: &BrowserRequest<'_>,
+    ) -> Self {
+        let can_sign_in = matches!(answer, Answer::Forbid | Answer::SignIn);
+        let can_be_sent = can_sign_in && asker == Asker::Browser;
+        let Some(sign_in) = sign_in.filter(|_| can_be_sent) else {
+            return Self::Nowhere;
+        };
+        if sign_in.is_asked_for(asked.host, asked.path_and_query) {
+            return Self::Nowhere;
+        }
+        let location = sign_in.location(asked.host, asked.is_https, asked.path_and_query);
+        if answer == Answer::Forbid {
+            return Self::Offer { sign_in: location };
+        }
+        let loops = sign_in.loops();
+        match loops.attempt(asked.headers, asked.now, asked.is_https) {
+            SignInAttempt::Looping => Self::Loop { sign_in: location },
+            SignInAttempt::Redirect(counted) => Self::Redirect { location, counted },
+        }
+    }
+
+    /// Whether the browser goes round and round.
+    pub(crate) fn is_loop(&self) -> bool {
+        matches!(self, Self::Loop { .. })
+    }
+}
+
+impl<'r> BrowserRequest<'r> {
+    /// A request of a client that talks to us, perhaps through a proxy whose word counts.
+    pub(crate) fn of<B>(
+        request: &'r Request<B>,
+        arrival: &Arrival,
+        proxies: &TrustedProxies,
+        now: UnixTime,
+    ) -> Self {
+        let headers = request.headers();
+        let origin = proxies.origin(arrival.peer, headers);
+        let host = || headers.get(HOST).and_then(|host| host.to_str().ok());
+        let path = request.uri().path_and_query();
+        Self {
+            host: origin.host.or_else(host),
+            is_https: is_https(&origin, arrival),
+            path_and_query: path.map_or("/", PathAndQuery::as_str),
+            headers,
+            now,
+        }
+    }
+}
+
+/// Whether the browser used `https`: with us, or with a proxy whose word counts.
+pub(crate) fn came_by_https(
+    headers: &HeaderMap,
+    arrival: &Arrival,
+    proxies: &TrustedProxies,
+) -> bool {
+    is_https(&proxies.origin(arrival.peer, headers), arrival)
+}
+
+fn is_https(origin: &Origin<'_>, arrival: &Arrival) -> bool {
+    origin.scheme.map_or(arrival.secure, is_secure)
+}
+
+/// Whether the host that asks says that its client used `https`, in a header of its own or in those that tell the `origin`.
+pub(crate) fn asks_for_https(headers: &HeaderMap, origin: &Origin<'_>) -> bool {
+    let url = headers
+        .get("x-original-url")
+        .is_some_and(|url| url.as_bytes().starts_with(b"https://"));
+    url || origin.scheme.is_some_and(is_secure)
+}
+
+/// Traefik says `wss` for a WebSocket.
+fn is_secure(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("wss")
+}
+
+#[cfg(test)]
+mod tests {
+    use gate::ForwardedHeader;
+    use http::HeaderName;
+
+    use super::*;
+
+    #[test]
+    fn the_header_that_the_proxies_write_says_what_the_browser_asked_for() {
+        let headers = |pairs: &[(&'static str, &'static str)]| {
+            let pairs = pairs.iter().map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            });
+            HeaderMap::from_iter(pairs)
+        };
+        let older = TrustedProxies::default().and_loopback();
+        let standard = older.clone().writing(ForwardedHeader::Forwarded);
+        let peer = [127, 0, 0, 1].into();
+        let both = headers(&[
+            ("x-forwarded-host", " a.example , b.example"),
+            ("x-forwarded-proto", "http"),
+            (
+                "forwarded",
+                "for=192.0.2.1; Host=\"c.example:8443\";proto=HTTPS",
+            ),
+        ]);
+        let origin = older.origin(peer, &both);
+        assert_eq!(origin.host, Some("a.example"));
+        assert!(!asks_for_https(&both, &origin));
+        let origin = standard.origin(peer, &both);
+        assert_eq!(origin.host, Some("c.example:8443"));
+        assert!(asks_for_https(&both, &origin));
+        let mut arrival = Arrival {
+            peer,
+            client: peer,
+            trusted_peer: true,
+            relayed: false,
+            secure: false,
+            certificate: None,
+            request_id: HeaderValue::from_static("id"),
+        };
+        assert!(!came_by_https(&both, &arrival, &older));
+        assert!(came_by_https(&both, &arrival, &standard));
+        arrival.peer = [192, 0, 2, 1].into();
+        assert!(
+            !came_by_https(&both, &arrival, &standard),
+            "of nobody listed"
+        );
+        arrival.secure = true;
+        assert!(came_by_https(&both, &arrival, &standard), "of its own");
+        let nginx = headers(&[("x-original-url", "https://a.example/")]);
+        assert!(asks_for_https(&nginx, &Origin::default()));
+    }
+}

@@ -1,0 +1,23 @@
+//! The address of a listener.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Where a listener is, or is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// A TCP port.
+    Tcp(SocketAddr),
+    /// A file, with the permissions that it gets: whoever may write to it may connect.
+    Unix { path: PathBuf, mode: u32 },
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+        }
+    }
+}

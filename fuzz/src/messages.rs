@@ -3,7 +3,7 @@
 use bytes::{Buf, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http1::{
-    Answered, ClientConnection, Decoder, Field, Length, Persistence, Piece, RequestReader,
+    ClientConnection, Decoder, Field, Length, Persistence, Piece, RequestReader, ResponseHead,
     ServerConnection, Violation, has_body, is_interim,
 };
 
@@ -147,7 +147,7 @@ fn header((name, value): Field<'_>) -> (HeaderName, HeaderValue) {
 }
 
 /// What goes on to the client must be read there, by another parser, as it was read here.
-fn check_passed_on(answered: &Answered, to_head: bool) {
+fn check_passed_on(answered: &ResponseHead, to_head: bool) {
     let hop_by_hop = answered.hop_by_hop();
     let kept = answered
         .fields()

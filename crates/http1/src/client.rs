@@ -14,7 +14,7 @@ use bytes::BytesMut;
 use http::{Method, StatusCode};
 
 use crate::{
-    Answered, Decoder, Encoder, Length, Violation, has_body, read_response, write_request,
+    Decoder, Encoder, Length, ResponseHead, Violation, has_body, read_response, write_request,
 };
 
 /// The state of one exchange on a connection to a server.
@@ -70,7 +70,7 @@ impl ClientConnection {
     /// # Errors
     ///
     /// [`Violation`] when it is none, or when it is unclear where its body ends.
-    pub fn next_answer(&mut self, input: &mut BytesMut) -> Result<Option<Answered>, Violation> {
+    pub fn next_answer(&mut self, input: &mut BytesMut) -> Result<Option<ResponseHead>, Violation> {
         let read = read_response(input, self.is_head)?;
         if let Some(answered) = &read
             && !is_interim(answered.status)
@@ -115,7 +115,7 @@ mod tests {
         ClientConnection::begin_request(&mut out, &method, b"/", b"host: a\r\n", length, false)
     }
 
-    fn answer(client: &mut ClientConnection, bytes: &str) -> (Answered, BytesMut) {
+    fn answer(client: &mut ClientConnection, bytes: &str) -> (ResponseHead, BytesMut) {
         let mut input = BytesMut::from(bytes);
         let answered = client.next_answer(&mut input).unwrap().unwrap();
         (answered, input)

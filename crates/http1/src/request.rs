@@ -26,7 +26,7 @@ pub struct RequestReader {
 
 /// A request's head, and what it says about its connection.
 #[derive(Debug)]
-pub struct Received {
+pub struct RequestHead {
     /// The head, and where the body ends. In a box, because it goes from hand to hand.
     pub request: Box<Request<Length>>,
     /// Whether the client can send another request after this one.
@@ -50,7 +50,7 @@ impl RequestReader {
     /// # Errors
     ///
     /// [`Violation`], as soon as a line shows one: whoever speaks another protocol need not be waited for.
-    pub fn read(&mut self, input: &mut BytesMut) -> Result<Option<Received>, Violation> {
+    pub fn read(&mut self, input: &mut BytesMut) -> Result<Option<RequestHead>, Violation> {
         // RFC 9112 §2.2: a server should ignore at least one empty line before a request.
         if !self.skipped && input.starts_with(b"\r\n") {
             input.advance(2);
@@ -114,14 +114,14 @@ impl RequestReader {
     }
 }
 
-fn parse(head: &Bytes, ends: &[usize], most_fields: usize) -> Result<Received, Violation> {
+fn parse(head: &Bytes, ends: &[usize], most_fields: usize) -> Result<RequestHead, Violation> {
     read_head(head, ends, most_fields).map_err(|violation| match **head == *HTTP2_PREFACE {
         true => Violation::Http2,
         false => violation,
     })
 }
 
-fn read_head(head: &Bytes, ends: &[usize], most_fields: usize) -> Result<Received, Violation> {
+fn read_head(head: &Bytes, ends: &[usize], most_fields: usize) -> Result<RequestHead, Violation> {
     // Every line of it is known to end with CR LF.
     let mut lines = lines(head, ends);
     let (method, target, version) = request_line(&head[lines.next().unwrap_or_default()])?;
@@ -145,7 +145,7 @@ fn read_head(head: &Bytes, ends: &[usize], most_fields: usize) -> Result<Receive
     }
     *request.headers_mut() = headers;
     *request.body_mut() = framing.length.unwrap_or(Length::NONE);
-    Ok(Received {
+    Ok(RequestHead {
         request,
         persistent: framing.options.outlives(version),
         expects_continue: framing.expects && version == Version::HTTP_11,
@@ -247,7 +247,7 @@ mod tests {
     use super::*;
     use crate::{LARGEST_HEAD, MOST_FIELDS};
 
-    fn read(bytes: &[u8]) -> Result<Option<Received>, Violation> {
+    fn read(bytes: &[u8]) -> Result<Option<RequestHead>, Violation> {
         RequestReader::default().read(&mut BytesMut::from(bytes))
     }
 
@@ -263,7 +263,7 @@ mod tests {
                 break;
             }
         }
-        let length = |read: Result<Option<Received>, Violation>| {
+        let length = |read: Result<Option<RequestHead>, Violation>| {
             read.map(|received| *received.expect("the head is whole").request.body())
         };
         let whole = length(whole);

@@ -16,7 +16,7 @@ use crate::{LARGEST_HEAD, Length, MOST_FIELDS, Violation, binds_connection};
 /// An answer's head. Its fields stay the bytes that they are, because most go on as they came: a map of them would take a
 /// tenth of the instructions of a request on its way through.
 #[derive(Debug)]
-pub struct Answered {
+pub struct ResponseHead {
     /// What it says in three digits.
     pub status: StatusCode,
     /// Where the body ends.
@@ -55,7 +55,7 @@ impl Place {
     }
 }
 
-impl Answered {
+impl ResponseHead {
     /// Name and value of each field, in the order in which they came; the name as it was spelt, which may be in either case.
     pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
         let of = |place: &Range<usize>| &self.head[place.clone()];
@@ -106,7 +106,10 @@ impl Answered {
 /// # Errors
 ///
 /// [`Violation`] when it is none, or when it is unclear where its body ends.
-pub fn read_response(input: &mut BytesMut, is_head: bool) -> Result<Option<Answered>, Violation> {
+pub fn read_response(
+    input: &mut BytesMut,
+    is_head: bool,
+) -> Result<Option<ResponseHead>, Violation> {
     let mut ends = LineEnds::new();
     let Some(end) = find_end(input, &mut ends) else {
         if input.len() >= LARGEST_HEAD {
@@ -148,7 +151,7 @@ pub fn read_response(input: &mut BytesMut, is_head: bool) -> Result<Option<Answe
     let is_faulty = version == Version::HTTP_10 && framing.has_coding;
     let persistent =
         framing.options.outlives(version) && length != Length::UntilClose && !is_faulty;
-    Ok(Some(Answered {
+    Ok(Some(ResponseHead {
         status,
         length,
         persistent,
@@ -268,7 +271,7 @@ mod tests {
 
     use super::*;
 
-    fn read(bytes: &[u8], method: Method) -> Result<Option<Answered>, Violation> {
+    fn read(bytes: &[u8], method: Method) -> Result<Option<ResponseHead>, Violation> {
         read_response(&mut BytesMut::from(bytes), method == Method::HEAD)
     }
 

@@ -14,7 +14,7 @@
 use bytes::{Buf, BytesMut};
 use http::{Method, Request, StatusCode, Version};
 
-use crate::request::{Received, RequestReader};
+use crate::request::{RequestHead, RequestReader};
 use crate::{
     Decoder, Encoder, Field, HeadLimits, Length, Persistence, Piece, Violation, has_body,
     write_response,
@@ -81,8 +81,8 @@ impl ServerConnection {
         Violation::Unfinished
     }
 
-    fn begin(&mut self, received: Received) -> Box<Request<Length>> {
-        let Received {
+    fn begin(&mut self, received: RequestHead) -> Box<Request<Length>> {
+        let RequestHead {
             request,
             persistent,
             expects_continue,

@@ -13,8 +13,8 @@ use bytes::{Buf, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http1::{
-    Answered, Field, HTTP2_PREFACE, LARGEST_HEAD, Length, MOST_DISCARDED, Piece, ServerConnection,
-    Violation,
+    Field, HTTP2_PREFACE, LARGEST_HEAD, Length, MOST_DISCARDED, Piece, ResponseHead,
+    ServerConnection, Violation,
 };
 use jiff::fmt::rfc2822::DateTimePrinter;
 use socket2::SockRef;
@@ -292,7 +292,7 @@ impl Client {
     }
 
     /// Passes on an answer that comes before the answer, as far as the client can read one and has read those before.
-    pub(crate) fn pass_interim(&mut self, context: &mut Context<'_>, interim: &Answered) {
+    pub(crate) fn pass_interim(&mut self, context: &mut Context<'_>, interim: &ResponseHead) {
         let (status, reason) = (interim.status, interim.reason());
         self.interim(context, status, reason, interim::fields(interim));
     }

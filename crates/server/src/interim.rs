@@ -1,9 +1,9 @@
 //! What goes on of an answer that comes before the answer, such as 103 (RFC 8297).
 
-use http1::{Answered, Field};
+use http1::{Field, ResponseHead};
 
 /// The fields that are for the client: none of the connection, and none that the gate says itself with the answer.
-pub(crate) fn fields(interim: &Answered) -> impl Iterator<Item = Field<'_>> {
+pub(crate) fn fields(interim: &ResponseHead) -> impl Iterator<Item = Field<'_>> {
     let hop_by_hop = interim.hop_by_hop();
     let is_ours = |name: &[u8]| OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours));
     let fields = interim.fields();

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http1::Answered;
+use http1::ResponseHead;
 
 use crate::downstream::Downstream;
 use crate::transfer::Broken;
@@ -44,7 +44,7 @@ pub(crate) trait Streamed: Downstream {
     fn invite(&mut self, context: &mut Context<'_>);
 
     /// Passes on an answer that comes before the answer.
-    fn pass_interim(&mut self, context: &mut Context<'_>, interim: &Answered);
+    fn pass_interim(&mut self, context: &mut Context<'_>, interim: &ResponseHead);
 
     /// Notes that the body of the request is read from now on.
     fn forward_body(&mut self);
@@ -81,7 +81,7 @@ pub(crate) trait Origin {
     ///
     /// # Errors
     /// When it is none, or nothing comes for too long.
-    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Answered>>;
+    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ResponseHead>>;
 
     /// The next piece of the answer's body. The one before has been taken by then.
     ///

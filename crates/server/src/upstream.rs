@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gate::Admitted;
-use http1::{Answered, Length};
+use http1::{Length, ResponseHead};
 use smallvec::SmallVec;
 
 use self::balance::{Balancer, Key};
@@ -74,7 +74,7 @@ impl Upstream {
         client: &mut D,
         record: &Record<'_>,
         realm: &str,
-    ) -> Result<(Answered, D::Exchange), UpstreamError> {
+    ) -> Result<(ResponseHead, D::Exchange), UpstreamError> {
         if let [only] = &self.servers[..] {
             let admitted = admitted.or_for_host(&only.host);
             let attempt = Attempt {
@@ -184,7 +184,7 @@ impl Server {
         client: &mut D,
         record: &Record<'_>,
         attempt: Attempt,
-    ) -> Result<(Answered, D::Exchange), UpstreamError> {
+    ) -> Result<(ResponseHead, D::Exchange), UpstreamError> {
         let counts = attempt.counts;
         let mut need = Need {
             // What an upstream may do twice can be sent twice (RFC 9112 §9.3.1).
@@ -270,7 +270,7 @@ impl Server {
         (need, counts): (&mut Need, bool),
         client: &mut D,
         record: &Record<'_>,
-    ) -> Option<Result<(Answered, D::Exchange), UpstreamError>> {
+    ) -> Option<Result<(ResponseHead, D::Exchange), UpstreamError>> {
         let key = websocket::key(admitted);
         let mut refused = 0;
         loop {

@@ -1,7 +1,7 @@
 //! The fields of a service's answer, as they go on to its client.
 
 use http::{HeaderValue, StatusCode};
-use http1::{Answered, Field, options};
+use http1::{Field, ResponseHead, options};
 
 use super::arrival;
 use crate::client::date;
@@ -31,7 +31,11 @@ impl<'h> Added<'h> {
     }
 
     /// To this answer, which may be one that is for its user alone: then what lets shared caches keep it is taken back.
-    pub(super) fn to(answer: &Answered, is_private: bool, hsts: Option<&'h HeaderValue>) -> Self {
+    pub(super) fn to(
+        answer: &ResponseHead,
+        is_private: bool,
+        hsts: Option<&'h HeaderValue>,
+    ) -> Self {
         let is_shared = is_private && answer.is_for_shared_caches;
         Self {
             hsts,
@@ -54,7 +58,7 @@ impl<'h> Added<'h> {
 }
 
 /// What an answer says of caches, for the cache of its user alone.
-fn privately(answer: &Answered) -> Vec<u8> {
+fn privately(answer: &ResponseHead) -> Vec<u8> {
     let mut value = b"private".to_vec();
     let directives = answer.values("cache-control").flat_map(options);
     for directive in directives.filter(|directive| !directive.is_empty()) {
@@ -68,7 +72,7 @@ fn privately(answer: &Answered) -> Vec<u8> {
     value
 }
 
-fn depends_on_cookies(answer: &Answered) -> bool {
+fn depends_on_cookies(answer: &ResponseHead) -> bool {
     let mut names = answer.values("vary").flat_map(options);
     names.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
 }
@@ -76,7 +80,7 @@ fn depends_on_cookies(answer: &Answered) -> bool {
 /// The fields with which the upstream's answer goes on: all but those that belong to its connection, under our id for the
 /// request, and with what is added. The length of a body that is not sent stays.
 pub(super) fn fields<'a>(
-    answer: &'a Answered,
+    answer: &'a ResponseHead,
     is_head: bool,
     added: &'a Added<'_>,
     request_id: &'a str,
@@ -109,7 +113,7 @@ pub(super) fn fields<'a>(
 const HSTS: &[u8] = b"strict-transport-security";
 
 /// What the client is to speak instead (RFC 9110 §15.5.22): fields of a connection, which here are meant for the client.
-fn wanted_protocols(answer: &Answered) -> impl Iterator<Item = Field<'_>> {
+fn wanted_protocols(answer: &ResponseHead) -> impl Iterator<Item = Field<'_>> {
     let is_meant = answer.status == StatusCode::UPGRADE_REQUIRED;
     let answer = is_meant.then_some(answer).into_iter();
     answer.flat_map(|answer| {

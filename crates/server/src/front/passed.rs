@@ -1,9 +1,9 @@
 //! What is read of a service's answer.
 
-use http1::{Answered, Length};
+use http1::{Length, ResponseHead};
 
 /// Whether an answer goes on for as long as somebody listens: server-sent events, and the pictures of a camera.
-pub(super) fn is_stream(answer: &Answered) -> bool {
+pub(super) fn is_stream(answer: &ResponseHead) -> bool {
     let is_stream = |kind: &[u8]| {
         let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default();
         let kind = kind.trim_ascii();

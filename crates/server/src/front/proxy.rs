@@ -11,7 +11,7 @@ use bytes::Bytes;
 use gate::{Access, Admission, Admitted, Arrival, Facts, Permit, Refusal, Refused, Rewrite, Route};
 use http::header::{HOST, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http1::{Answered, Length, Violation};
+use http1::{Length, ResponseHead, Violation};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -115,7 +115,7 @@ impl Proxy {
 
 /// An answer of the upstream on its way to the client. By reference, so that it is in the future of the whole request once.
 struct Passing<'x, 'l, E> {
-    answer: &'x Answered,
+    answer: &'x ResponseHead,
     exchange: &'x mut E,
     handling: &'l Handling,
     /// What it promises of HTTPS.
@@ -134,9 +134,9 @@ enum Outcome<E> {
     /// A folder answers it.
     Found(folder::Answer),
     /// It became a WebSocket.
-    Joined(Answered, Upgraded),
+    Joined(ResponseHead, Upgraded),
     /// The upstream answers it.
-    Passed(Answered, E),
+    Passed(ResponseHead, E),
 }
 
 impl Proxy {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderValue, Method, Request, StatusCode, Version};
-use http1::{Answered, Length};
+use http1::{Length, ResponseHead};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Sleep, sleep};
 use wire::websocket::{self, Frames};
@@ -36,7 +36,7 @@ pub(crate) fn is_requested(request: &Request<Length>) -> bool {
 }
 
 /// Whether an upstream agreed to a WebSocket.
-pub(crate) fn is_granted(answer: &Answered) -> bool {
+pub(crate) fn is_granted(answer: &ResponseHead) -> bool {
     answer.status == StatusCode::SWITCHING_PROTOCOLS
         && is_websocket(answer.values("upgrade"), answer.values("connection"))
 }

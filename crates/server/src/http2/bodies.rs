@@ -8,7 +8,7 @@ use bytes::Bytes;
 use h2::Reason;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Response, StatusCode};
-use http1::Answered;
+use http1::ResponseHead;
 use wire::stream_head::are_bare;
 
 use super::messages::{Outgoing, broken, fields_of, keep_from_tables};
@@ -27,7 +27,7 @@ impl Streamed for Http2Stream {
         self.interim(StatusCode::CONTINUE, HeaderMap::new());
     }
 
-    fn pass_interim(&mut self, _: &mut Context<'_>, interim: &Answered) {
+    fn pass_interim(&mut self, _: &mut Context<'_>, interim: &ResponseHead) {
         self.interim(interim.status, fields_of(interim::fields(interim)));
     }
 

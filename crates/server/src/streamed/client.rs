@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http1::Answered;
+use http1::ResponseHead;
 
 use super::pieces::poll_piece;
 use super::{BodyFrame, Streamed};
@@ -21,7 +21,7 @@ impl Streamed for Client {
         Client::invite(self, context);
     }
 
-    fn pass_interim(&mut self, context: &mut Context<'_>, interim: &Answered) {
+    fn pass_interim(&mut self, context: &mut Context<'_>, interim: &ResponseHead) {
         Client::pass_interim(self, context, interim);
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gate::Admitted;
 use http::StatusCode;
-use http1::{Answered, ClientConnection, Length, is_interim};
+use http1::{ClientConnection, Length, ResponseHead, is_interim};
 use tokio::time::{Sleep, sleep};
 
 use super::error::UpstreamError;
@@ -79,7 +79,7 @@ impl Exchange {
         &mut self,
         client: &mut Client,
         record: &Record<'_>,
-    ) -> Result<Answered, UpstreamError> {
+    ) -> Result<ResponseHead, UpstreamError> {
         self.connection.suspend(false);
         self.connection.forgive();
         match &mut self.sending {
@@ -116,7 +116,7 @@ impl Exchange {
         &mut self,
         context: &mut Context<'_>,
         client: &mut Client,
-    ) -> Poll<Result<Answered, UpstreamError>> {
+    ) -> Poll<Result<ResponseHead, UpstreamError>> {
         loop {
             let read = self.http.next_answer(&mut self.connection.input);
             match read.map_err(invalid).map_err(UpstreamError::Exchange)? {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gate::Admitted;
-use http1::{Answered, Length};
+use http1::{Length, ResponseHead};
 
 use super::error::UpstreamError;
 use super::over_http2::Http2Origin;
@@ -48,7 +48,7 @@ pub(crate) trait Exchanging<D>: Sized {
         &mut self,
         client: &mut D,
         record: &Record<'_>,
-    ) -> Result<Answered, UpstreamError>;
+    ) -> Result<ResponseHead, UpstreamError>;
 
     /// Whether not a byte of an answer has come.
     fn is_unanswered(&self) -> bool;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gate::Admitted;
-use http1::{Answered, Length};
+use http1::{Length, ResponseHead};
 
 use super::error::UpstreamError;
 use super::exchange::Exchange;
@@ -61,7 +61,7 @@ impl Exchanging<Client> for ClientExchange {
         &mut self,
         client: &mut Client,
         record: &Record<'_>,
-    ) -> Result<Answered, UpstreamError> {
+    ) -> Result<ResponseHead, UpstreamError> {
         match self {
             Self::Http1(exchange) => exchange.head(client, record).await,
             Self::Http2(exchange) => aside(exchange.head(client, record)).await,

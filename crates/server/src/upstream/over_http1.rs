@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use gate::Admitted;
 use http::HeaderMap;
-use http1::{Answered, ClientConnection, Length};
+use http1::{ClientConnection, Length, ResponseHead};
 
 use crate::connection::invalid;
 use crate::link::Link;
@@ -39,7 +39,7 @@ impl Http1Origin {
 }
 
 impl Origin for Http1Origin {
-    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Answered>> {
+    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ResponseHead>> {
         loop {
             let read = self.http.next_answer(&mut self.connection.input);
             if let Some(answered) = read.map_err(invalid)? {

@@ -13,7 +13,7 @@ use h2::client::ResponseFuture;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TE};
 use http::uri::{Authority, Scheme, Uri};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
-use http1::{Answered, Length, Persistence, read_response, write_response};
+use http1::{Length, Persistence, ResponseHead, read_response, write_response};
 
 use super::channels::Turn;
 use super::websocket::{self, OverStream};
@@ -118,7 +118,7 @@ impl Http2Origin {
 }
 
 impl Origin for Http2Origin {
-    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Answered>> {
+    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ResponseHead>> {
         if let Poll::Ready(Some(interim)) = self.response.poll_informational(context) {
             self.reading.renew();
             return Poll::Ready(answered(&interim.map_err(broken)?, false));
@@ -256,7 +256,7 @@ fn request(asked: &Asked<'_, '_>) -> Request<()> {
 
 /// The head of an answer in the form in which all heads of answers are read, so that none of its fields means something else than it
 /// would over HTTP/1.1.
-fn answered(response: &Response<()>, is_head: bool) -> io::Result<Answered> {
+fn answered(response: &Response<()>, is_head: bool) -> io::Result<ResponseHead> {
     let status = response.status();
     let reason = status.canonical_reason().unwrap_or_default().as_bytes();
     let fields = http1::fields(response.headers());

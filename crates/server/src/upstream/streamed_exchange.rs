@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gate::Admitted;
 use http::HeaderMap;
-use http1::{Answered, Length};
+use http1::{Length, ResponseHead};
 
 use super::error::UpstreamError;
 use super::exchanging::Exchanging;
@@ -74,7 +74,7 @@ impl<D: Streamed> Exchanging<D> for StreamedExchange {
         &mut self,
         client: &mut D,
         record: &Record<'_>,
-    ) -> Result<Answered, UpstreamError> {
+    ) -> Result<ResponseHead, UpstreamError> {
         if let AnyOrigin::Http1(origin) = &mut self.streaming.origin {
             origin.connection.send_together().await;
         }
@@ -190,7 +190,7 @@ impl StreamedExchange {
 }
 
 impl Origin for AnyOrigin {
-    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Answered>> {
+    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<ResponseHead>> {
         match self {
             Self::Http1(origin) => origin.poll_head(context),
             Self::Http2(origin) => origin.poll_head(context),

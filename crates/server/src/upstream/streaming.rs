@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::StatusCode;
-use http1::{Answered, is_interim};
+use http1::{ResponseHead, is_interim};
 use tokio::time::{Sleep, sleep};
 
 use super::exchange::LONGEST_HOLD;
@@ -77,7 +77,7 @@ impl<O: Origin> Streaming<O> {
         &mut self,
         client: &mut impl Streamed,
         record: &Record<'_>,
-    ) -> Result<Answered, Failed> {
+    ) -> Result<ResponseHead, Failed> {
         poll_fn(|context| {
             loop {
                 // The request leaves before anything is waited for.
@@ -101,7 +101,7 @@ impl<O: Origin> Streaming<O> {
         &mut self,
         context: &mut Context<'_>,
         client: &mut impl Streamed,
-    ) -> Poll<io::Result<Answered>> {
+    ) -> Poll<io::Result<ResponseHead>> {
         loop {
             let answered = ready!(self.origin.poll_head(context))?;
             match answered.status {

@@ -23,7 +23,7 @@ use tokio_rustls::TlsConnector;
 use super::site::Site;
 use crate::clock;
 use crate::driven::driven;
-use crate::tls::{self, Authorities, Proof, Terms, TlsFileError};
+use crate::tls::{self, Authorities, Terms, TlsFileError, Verification};
 
 /// What asks.
 pub(super) struct Visitor {
@@ -78,16 +78,16 @@ impl Visitor {
     /// # Errors
     /// When there are none.
     pub(super) fn new(authorities: Authorities) -> Result<Self, TlsFileError> {
-        let config = |proof| {
+        let config = |verification| {
             let terms = Terms {
-                proof,
+                verification,
                 identity: None,
             };
             tls::client_config(terms).map(Arc::new)
         };
         Ok(Self {
-            verified: config(Proof::AuthorityAndName(authorities))?,
-            unverified: config(Proof::Nothing)?,
+            verified: config(Verification::AuthorityAndName(authorities))?,
+            unverified: config(Verification::Nothing)?,
         })
     }
 

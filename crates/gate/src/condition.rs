@@ -31,7 +31,7 @@ pub enum Condition {
     /// A claim of the session.
     Claim(ClaimPath, Test),
     /// A column of the user's row.
-    Column(Column, Test),
+    Column(ColumnRef, Test),
     /// The session was issued at most so long ago.
     MaxAge(Duration),
     /// The request has one of these methods. `GET` brings `HEAD`.
@@ -46,7 +46,7 @@ pub enum Condition {
         /// The claim that names the organization.
         active: ClaimPath,
         /// The column of roles.
-        roles: Column,
+        roles: ColumnRef,
         /// Any of these.
         one_of: Vec<String>,
     },
@@ -54,7 +54,7 @@ pub enum Condition {
 
 /// A column of the user's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
+pub struct ColumnRef {
     /// Its place among the columns that the realm asks for.
     pub index: usize,
     /// Its name, for people.
@@ -231,11 +231,11 @@ impl<'e> Evidence<'e> {
     }
 
     /// `None` where no row of the user was looked up.
-    fn column(&self, column: &Column) -> Option<&Value> {
+    fn column(&self, column: &ColumnRef) -> Option<&Value> {
         self.user.columns().get(column.index)
     }
 
-    fn has_role(&self, active: &ClaimPath, roles: &Column, one_of: &[String]) -> Verdict {
+    fn has_role(&self, active: &ClaimPath, roles: &ColumnRef, one_of: &[String]) -> Verdict {
         let organization = active.find(self.claims());
         let organization = match organization {
             None | Some(Value::Null) => return Verdict::Unmet,

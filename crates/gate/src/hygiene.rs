@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use crate::address::write_address;
 use crate::forwarded::ForwardedHeader;
 use crate::names::{self, Meaning, normal_byte};
-use crate::{Arrival, HeaderProfile, Origin, TrustedProxies};
+use crate::{Arrival, ForwardedOrigin, HeaderProfile, TrustedProxies};
 
 /// What stays behind of every request, as configured.
 #[derive(Clone, Debug)]
@@ -152,7 +152,7 @@ impl Hygiene {
         if let Some(host) = onward.host {
             write_field(out, b"host", host.as_bytes());
         }
-        let mut origin = Origin::default();
+        let mut origin = ForwardedOrigin::default();
         let peer = arrival.peer.to_canonical();
         if arrival.trusted_peer && self.proxies.header() == ForwardedHeader::Forwarded {
             origin = self.proxies.origin(peer, headers);

@@ -200,7 +200,7 @@ const MAX_FOR_STRANGERS: usize = MAX_FLIGHTS / 2;
 
 #[cfg(test)]
 mod tests {
-    use gate::{Source, User};
+    use gate::{LookupSource, User};
 
     use super::super::changes::{Changes, Channels};
     use super::*;
@@ -218,7 +218,7 @@ mod tests {
     fn found() -> Lookup<User> {
         Lookup {
             found: Some(User::default()),
-            source: Source::Postgres,
+            source: LookupSource::Postgres,
         }
     }
 

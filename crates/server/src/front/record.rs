@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gate::{Admission, Arrival, Refusal, Source};
+use gate::{Admission, Arrival, LookupSource, Refusal};
 use http::{HeaderValue, Method, Response, StatusCode, Uri};
 use session::{Format, Session, UnixTime};
 
@@ -334,8 +334,8 @@ impl<'p> Record<'p> {
             impersonated_by: self.session().and_then(Session::impersonated_by),
             cred: self.credential(),
             format: self.session().map(|session| session.format().as_str()),
-            session_check: self.session_check().map(Source::as_str),
-            user_check: self.user_check().map_or("skipped", Source::as_str),
+            session_check: self.session_check().map(LookupSource::as_str),
+            user_check: self.user_check().map_or("skipped", LookupSource::as_str),
             duration_us: micros(elapsed),
             decision_us: micros(self.decision_took.unwrap_or_default()),
             head_us: micros(head),
@@ -402,7 +402,7 @@ impl<'p> Record<'p> {
         }
     }
 
-    fn session_check(&self) -> Option<Source> {
+    fn session_check(&self) -> Option<LookupSource> {
         match &self.decision {
             Decision::Permitted(Admission::Session { found_in, .. }) => *found_in,
             Decision::Refused(refusal) => refusal.session_check(),
@@ -416,7 +416,7 @@ impl<'p> Record<'p> {
         }
     }
 
-    fn user_check(&self) -> Option<Source> {
+    fn user_check(&self) -> Option<LookupSource> {
         match &self.decision {
             Decision::Permitted(Admission::Session { checked_by, .. }) => *checked_by,
             Decision::Refused(refusal) => refusal.user_check(),

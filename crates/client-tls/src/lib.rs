@@ -74,15 +74,15 @@ impl Authorities {
 /// How a server proves who it is, and how we do.
 #[derive(Debug)]
 pub struct Terms<'a> {
-    /// What its certificate must prove.
-    pub proof: Proof,
+    /// What of its certificate is verified.
+    pub verification: Verification,
     /// Files with our certificate and its key, where the server wants to know who we are.
     pub identity: Option<(&'a Path, &'a Path)>,
 }
 
-/// What a server's certificate must prove.
+/// What is verified of a server's certificate.
 #[derive(Debug)]
-pub enum Proof {
+pub enum Verification {
     /// Somebody whom we trust made it, for whatever host.
     Authority(Authorities),
     /// Somebody whom we trust made it, for this host.
@@ -97,12 +97,12 @@ pub enum Proof {
 /// When there are no authorities, or a file of `identity` cannot be used.
 pub fn client_config(terms: Terms<'_>) -> Result<ClientConfig, TlsFileError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = match terms.proof {
-        Proof::Nothing => Arc::new(NoVerifier(Arc::clone(&provider))),
-        Proof::Authority(authorities) => {
+    let verifier: Arc<dyn ServerCertVerifier> = match terms.verification {
+        Verification::Nothing => Arc::new(NoVerifier(Arc::clone(&provider))),
+        Verification::Authority(authorities) => {
             Arc::new(Verifier::new(authorities, false, Arc::clone(&provider))?)
         }
-        Proof::AuthorityAndName(authorities) => {
+        Verification::AuthorityAndName(authorities) => {
             Arc::new(Verifier::new(authorities, true, Arc::clone(&provider))?)
         }
     };

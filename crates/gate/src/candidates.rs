@@ -8,12 +8,12 @@
 use session::{Candidates, OpenError, SealedSession, UnixTime};
 
 use crate::realm::Found;
-use crate::{Answer, Facts, Realm, Refusal, Sessions, Users};
+use crate::{Facts, Realm, Refusal, RefusalClass, SessionStore, UserStore};
 
 /// A session that opened, and what it was in.
 type Chosen<'c, 'f> = (Found, &'c SealedSession<'f>);
 
-impl<U: Users, S: Sessions> Realm<U, S> {
+impl<U: UserStore, S: SessionStore> Realm<U, S> {
     /// Opens what could be the session, and gives the one that counts: of the first cookie, in the ring's order, of which
     /// anything opens, the session that was issued last. What does not open does not count, or a cookie that has ended
     /// would hide a good one; what opens must name the same user, or somebody who can add a cookie could choose the user
@@ -45,7 +45,7 @@ impl<U: Users, S: Sessions> Realm<U, S> {
             }
             match self.open(facts, sealed, now).await {
                 Ok(found) => chosen = Some(self.later(chosen, (found, sealed))?),
-                Err(refusal) if refusal.answer() == Answer::SignIn => {
+                Err(refusal) if refusal.class() == RefusalClass::SignIn => {
                     flaw.get_or_insert(refusal);
                 }
                 Err(refusal) => return Err(refusal),

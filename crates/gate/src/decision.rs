@@ -8,7 +8,7 @@ use crate::condition::Verdict;
 use crate::same_origin::{SaidOrigin, is_same_origin};
 use crate::{
     Access, Admission, Bypass, Facts, HeaderProfile, Hygiene, Permit, Realm, Refusal, Refused,
-    Route, Routes, Sessions, Users,
+    Route, Routes, SessionStore, UserStore,
 };
 
 /// Everything that the decision needs, made once from a configuration.
@@ -29,7 +29,7 @@ pub struct Gate<U, S> {
     pub hygiene: Hygiene,
 }
 
-impl<U: Users, S: Sessions> Gate<U, S> {
+impl<U: UserStore, S: SessionStore> Gate<U, S> {
     /// Decides whether this request may enter, and as whom: which route governs it, is a session needed, who is it, what does
     /// the rule demand.
     ///

@@ -3,10 +3,10 @@
 //! [`Gate::decide`] answers that question in one straight line. It takes [`Facts`] about a request and the time, and
 //! gives either a [`Permit`], which carries the terms of entry, or a [`Refusal`], which says why not. A front turns a
 //! permit into an [`Admitted`] request, the only kind that the upstream client accepts, and a refusal into an
-//! [`Answer`], one of the few faces that a stranger may see.
+//! [`RefusalClass`], one of the few faces that a stranger may see.
 //!
 //! This crate knows `http` types and the `session` crate. It has no sockets, no drivers, no clock and no logger:
-//! stores come in through the [`Users`] and [`Sessions`] traits, an issuer's keys through [`IssuerKeys`], the time as an
+//! stores come in through the [`UserStore`] and [`SessionStore`] traits, an issuer's keys through [`IssuerKeys`], the time as an
 //! argument.
 
 mod address;
@@ -40,7 +40,7 @@ mod trailers;
 pub use address::write_address;
 pub use bypass::Bypass;
 pub use certificate::ClientCertificate;
-pub use condition::{ClaimPath, Column, Condition, Demand, Scalar, Test, TestKind, Verdict};
+pub use condition::{ClaimPath, ColumnRef, Condition, Demand, Scalar, Test, TestKind, Verdict};
 pub use decision::Gate;
 pub use exceeded::{Exceeded, FindError, RateLimited};
 pub use explain::Demands;
@@ -54,9 +54,9 @@ pub use permit::{Admission, Admitted, Permit, Rewrite};
 pub use profile::{
     Encoding, Groups, GroupsSource, HeaderProfile, HeaderSource, IdentityHeader, IdentityHeaders,
 };
-pub use proxies::{Origin, TrustedProxies};
+pub use proxies::{ForwardedOrigin, TrustedProxies};
 pub use realm::Realm;
-pub use refusal::{Answer, Refusal, Refused};
+pub use refusal::{Refusal, RefusalClass, Refused};
 pub use restriction::Restriction;
 pub use revocations::{
     Revocation, RevocationList, RevocationVerdict, Revocations, Revoked, RevokedBy,
@@ -67,4 +67,4 @@ pub use routes::{
     Route, RouteRow, Routes, has_encoded_control,
 };
 pub use same_origin::SaidOrigin;
-pub use stores::{KnownSession, Lookup, Sessions, Source, StoreError, User, Users};
+pub use stores::{KnownSession, Lookup, LookupSource, SessionStore, StoreError, User, UserStore};

@@ -10,8 +10,8 @@ use session::{KeyRing, Session};
 use crate::hygiene::Onward;
 use crate::profile::Portrait;
 use crate::{
-    Arrival, EmailHeader, Gate, HeaderProfile, Hygiene, IdentityHeaders, IdentityRules, Refusal,
-    Refused, Restriction, Route, Source, User, hygiene,
+    Arrival, EmailHeader, Gate, HeaderProfile, Hygiene, IdentityHeaders, IdentityRules,
+    LookupSource, Refusal, Refused, Restriction, Route, User, hygiene,
 };
 
 /// Permission to enter, with its terms. Only [`Gate::decide`] gives one.
@@ -45,9 +45,9 @@ pub enum Admission {
         /// Whether the address in it counts.
         email_header: EmailHeader,
         /// The store that knew the session; `None` when the request itself held all of it.
-        found_in: Option<Source>,
+        found_in: Option<LookupSource>,
         /// The store that knew the user; `None` when users are not checked.
-        checked_by: Option<Source>,
+        checked_by: Option<LookupSource>,
     },
 }
 
@@ -102,7 +102,7 @@ impl Admission {
     }
 
     /// The store that knew the session.
-    pub(crate) fn found_in(&self) -> Option<Source> {
+    pub(crate) fn found_in(&self) -> Option<LookupSource> {
         match self {
             Admission::Bypass | Admission::Preflight | Admission::Public => None,
             Admission::Session { found_in, .. } => *found_in,
@@ -110,7 +110,7 @@ impl Admission {
     }
 
     /// The store that knew the user.
-    pub(crate) fn checked_by(&self) -> Option<Source> {
+    pub(crate) fn checked_by(&self) -> Option<LookupSource> {
         match self {
             Admission::Bypass | Admission::Preflight | Admission::Public => None,
             Admission::Session { checked_by, .. } => *checked_by,

@@ -15,7 +15,7 @@ use session::Secret;
 
 pub use self::built_in::IdentityHeaders;
 pub use self::encoding::Encoding;
-use crate::condition::{ClaimPath, Column};
+use crate::condition::{ClaimPath, ColumnRef};
 use crate::{Admission, IdentityRules, Route, User};
 
 /// The headers that tell a service who is calling. The only maker of identity headers.
@@ -47,7 +47,7 @@ pub enum HeaderSource {
     /// A claim of the session.
     Claim(ClaimPath),
     /// A column of the user's row.
-    Column(Column),
+    Column(ColumnRef),
     /// A text that is the same for everybody, and perhaps a secret between us and the service.
     Constant(Secret),
     /// The e-mail address, if it counts.
@@ -81,7 +81,7 @@ pub enum GroupsSource {
     /// In a claim of the session.
     Claim(ClaimPath),
     /// In a column of the user's row.
-    Column(Column),
+    Column(ColumnRef),
 }
 
 /// Who is written about. Claims are parsed when the first header asks for one.
@@ -217,7 +217,7 @@ impl<'p> Portrait<'p> {
             .get_or_init(|| session.map(session::Session::claims).unwrap_or_default())
     }
 
-    fn column(&self, column: &Column) -> Option<&Value> {
+    fn column(&self, column: &ColumnRef) -> Option<&Value> {
         self.admission.user().map(User::columns)?.get(column.index)
     }
 }

@@ -17,7 +17,7 @@ pub struct TrustedProxies {
 
 /// What listed proxies say of a request as it left its client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Origin<'h> {
+pub struct ForwardedOrigin<'h> {
     /// The host that was asked for, with its port if it has one.
     pub host: Option<&'h str>,
     /// `http` or `https`, or whatever else the proxy wrote.
@@ -67,17 +67,17 @@ impl TrustedProxies {
     ///
     /// With `Forwarded` it is what the proxy says that also names the client; the older headers do not tell proxies apart,
     /// and the first value of each counts.
-    pub fn origin<'h>(&self, peer: IpAddr, headers: &'h HeaderMap) -> Origin<'h> {
+    pub fn origin<'h>(&self, peer: IpAddr, headers: &'h HeaderMap) -> ForwardedOrigin<'h> {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
-            return Origin::default();
+            return ForwardedOrigin::default();
         }
         match self.header {
             ForwardedHeader::Forwarded => {
                 let Hop { host, scheme, .. } = self.walk(peer, headers).1;
-                Origin { host, scheme }
+                ForwardedOrigin { host, scheme }
             }
-            ForwardedHeader::XForwardedFor => Origin {
+            ForwardedHeader::XForwardedFor => ForwardedOrigin {
                 host: forwarded::first(headers, &X_FORWARDED_HOST),
                 scheme: forwarded::first(headers, &X_FORWARDED_PROTO).map(forwarded::canonical),
             },
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(client, "2001:db8::1");
     }
 
-    fn forwarded(peer: &str, lines: &[&'static str]) -> (String, Origin<'static>) {
+    fn forwarded(peer: &str, lines: &[&'static str]) -> (String, ForwardedOrigin<'static>) {
         let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
         let proxies = proxies.writing(ForwardedHeader::Forwarded);
         let mut headers = HeaderMap::new();
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_standard_header_names_client_host_and_scheme_together() {
-        let origin = |host, scheme| Origin { host, scheme };
+        let origin = |host, scheme| ForwardedOrigin { host, scheme };
         let (https, http, none) = (Some("https"), Some("http"), origin(None, None));
         for (peer, lines, client, told) in [
             (
@@ -268,6 +268,6 @@ mod tests {
         headers.append("forwarded", value);
         let peer = [10, 0, 0, 1].into();
         assert_eq!(proxies.client(peer, &headers), peer);
-        assert_eq!(proxies.origin(peer, &headers), Origin::default());
+        assert_eq!(proxies.origin(peer, &headers), ForwardedOrigin::default());
     }
 }

@@ -13,8 +13,8 @@ use session::{
 use crate::condition::{Condition, Evidence, Verdict};
 use crate::refusal::{Incomparable, RevokedSession, StoreRefusal, UnknownUser};
 use crate::{
-    Admission, Facts, FindError, IdentityRules, Issuer, Refusal, RevocationVerdict, Revocations,
-    Sessions, Source, User, Users,
+    Admission, Facts, FindError, IdentityRules, Issuer, LookupSource, Refusal, RevocationVerdict,
+    Revocations, SessionStore, User, UserStore,
 };
 
 /// One application that issues sessions.
@@ -46,9 +46,9 @@ type BoxFuture<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
 /// A session that was opened, and what the store said that knew it, if one was asked.
 ///
 /// The session is in a box, because it goes from hand to hand until its request ends.
-pub(crate) type Found = (Box<Session>, Option<(Source, User)>);
+pub(crate) type Found = (Box<Session>, Option<(LookupSource, User)>);
 
-impl<U: Users, S: Sessions> Realm<U, S> {
+impl<U: UserStore, S: SessionStore> Realm<U, S> {
     /// Who sends this request: the session that it carries, opened and not revoked, and its user, who exists and is active.
     ///
     /// Never yields when everything that it needs is in memory; an issuer's keys always are, unless a token names one that
@@ -159,7 +159,7 @@ impl<U: Users, S: Sessions> Realm<U, S> {
         token: &SessionToken,
         cache: Option<OpenError>,
         now: UnixTime,
-    ) -> Result<(Session, (Source, User)), Refusal> {
+    ) -> Result<(Session, (LookupSource, User)), Refusal> {
         let sessions = self
             .sessions
             .as_ref()
@@ -201,7 +201,7 @@ impl<U: Users, S: Sessions> Realm<U, S> {
     async fn existing_user(
         &self,
         session: Box<Session>,
-        found: Option<(Source, User)>,
+        found: Option<(LookupSource, User)>,
     ) -> Result<Admission, Refusal> {
         if let Some(refusal) = self.inadmissible(&session) {
             return Err(refusal(session));
@@ -233,8 +233,8 @@ impl<U: Users, S: Sessions> Realm<U, S> {
     fn admission(
         &self,
         session: Box<Session>,
-        found_in: Option<Source>,
-        checked_by: Option<Source>,
+        found_in: Option<LookupSource>,
+        checked_by: Option<LookupSource>,
         user: User,
     ) -> Admission {
         Admission::Session {

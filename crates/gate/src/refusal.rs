@@ -3,7 +3,9 @@
 use session::{OpenError, Session};
 use thiserror::Error;
 
-use crate::{Admission, Ambiguity, RateLimited, RevokedBy, Route, SaidOrigin, Source, StoreError};
+use crate::{
+    Admission, Ambiguity, LookupSource, RateLimited, RevokedBy, Route, SaidOrigin, StoreError,
+};
 
 /// A request that may not enter, and the route that says so.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ impl From<Refusal> for Refused<'_> {
     }
 }
 
-/// Why a request may not enter. For the log and the metrics; a stranger sees only its [`Answer`].
+/// Why a request may not enter. For the log and the metrics; a stranger sees only its [`RefusalClass`].
 #[derive(Debug, Error)]
 pub enum Refusal {
     /// The path could be read as another one, which another route governs; or it is one that no honest client sends.
@@ -100,7 +102,7 @@ pub enum Refusal {
     UnverifiedAddress(Box<Session>),
     /// No store knows the session of this token: it was signed out, or never was.
     #[error("no such session")]
-    UnknownSession(Source),
+    UnknownSession(LookupSource),
     /// The session is good, but its user does not exist any more.
     #[error("no such user")]
     UnknownUser(UnknownUser),
@@ -144,12 +146,12 @@ pub struct UnknownUser {
     /// The session, opened and verified.
     pub session: Box<Session>,
     /// The store that said so.
-    pub source: Source,
+    pub source: LookupSource,
 }
 
 /// What a stranger may see of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum RefusalClass {
     /// The request has no single meaning: 400, and the connection is closed.
     BadRequest,
     /// Known, but not allowed: 403.
@@ -199,19 +201,19 @@ impl Refusal {
     }
 
     /// The face of this refusal. Everything that is wrong with a session looks the same from outside.
-    pub fn answer(&self) -> Answer {
+    pub fn class(&self) -> RefusalClass {
         match self {
-            Refusal::AmbiguousPath(_) => Answer::BadRequest,
+            Refusal::AmbiguousPath(_) => RefusalClass::BadRequest,
             // The app's sign-in page is where a guest becomes a user.
             Refusal::Guest(_)
             | Refusal::NoSession
             | Refusal::NoSessionStore { .. }
             | Refusal::Revoked(_)
             | Refusal::UnknownSession(_)
-            | Refusal::Unopened(_) => Answer::SignIn,
-            Refusal::NoIssuerKeys | Refusal::Store(_) => Answer::Unavailable,
-            Refusal::NoRoute(_) => Answer::NotFound,
-            Refusal::RateLimited(_) => Answer::TooMany,
+            | Refusal::Unopened(_) => RefusalClass::SignIn,
+            Refusal::NoIssuerKeys | Refusal::Store(_) => RefusalClass::Unavailable,
+            Refusal::NoRoute(_) => RefusalClass::NotFound,
+            Refusal::RateLimited(_) => RefusalClass::TooMany,
             Refusal::Denied
             | Refusal::Inactive(_)
             | Refusal::Incomparable(_)
@@ -221,7 +223,7 @@ impl Refusal {
             | Refusal::UnknownUser(_)
             | Refusal::Unmet(_)
             | Refusal::UnverifiedAddress(_)
-            | Refusal::Unwritable(_) => Answer::Forbid,
+            | Refusal::Unwritable(_) => RefusalClass::Forbid,
         }
     }
 
@@ -267,7 +269,7 @@ impl Refusal {
     }
 
     /// The store that was asked for the session, and answered.
-    pub fn session_check(&self) -> Option<Source> {
+    pub fn session_check(&self) -> Option<LookupSource> {
         if let Refusal::UnknownSession(source) = self {
             return Some(*source);
         }
@@ -275,7 +277,7 @@ impl Refusal {
     }
 
     /// The store that was asked for the user, and answered.
-    pub fn user_check(&self) -> Option<Source> {
+    pub fn user_check(&self) -> Option<LookupSource> {
         if let Refusal::UnknownUser(unknown) = self {
             return Some(unknown.source);
         }

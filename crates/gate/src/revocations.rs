@@ -209,7 +209,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::Source;
+    use crate::LookupSource;
 
     const NOW: UnixTime = UnixTime::from_secs(1_900_000_000);
 
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn a_list_that_cannot_be_read_is_an_outage_until_it_can() {
         let reason = || StoreError::Failed {
-            store: Source::Postgres,
+            store: LookupSource::Postgres,
             detail: "gone".to_owned(),
         };
         let is_unknown = |revocations: &Revocations| {
@@ -345,7 +345,7 @@ mod tests {
             let revocations = Revocations::default();
             revocations.replace(list.into_iter().collect());
             let reason = StoreError::Failed {
-                store: Source::Postgres,
+                store: LookupSource::Postgres,
                 detail: "too old".to_owned(),
             };
             let is_unknown = |now| {

@@ -16,7 +16,7 @@ use crate::FindError;
 ///
 /// The future must be ready at its first poll when the answer is in memory: that keeps the hot path free of wake-ups
 /// and lets a host that cannot block decide inline.
-pub trait Users {
+pub trait UserStore {
     /// Looks a user up by the session's subject.
     ///
     /// `Ok` with nothing found means that a store answered and knows no such user. `Err` means that no store which could
@@ -26,13 +26,13 @@ pub trait Users {
 
 /// Knows the sessions that the application keeps in a store.
 ///
-/// Ready at its first poll when the answer is in memory, as [`Users`].
-pub trait Sessions {
+/// Ready at its first poll when the answer is in memory, as [`UserStore`].
+pub trait SessionStore {
     /// Looks a session up by its token, which this client has sent, if it is [known](crate::Arrival::known_client): some tokens
     /// are unsigned, so that anybody can make one up, and a client that does so again and again may be refused the look-up.
     ///
     /// What is found may have ended: [`SessionToken::open`] decides that. `Ok` with nothing found and
-    /// [`FindError::Store`] mean what they mean for [`Users::find`].
+    /// [`FindError::Store`] mean what they mean for [`UserStore::find`].
     fn find(
         &self,
         token: &SessionToken,
@@ -49,7 +49,7 @@ pub struct Lookup<T> {
     /// What was asked for, or `None` when the store knows no such thing.
     pub found: Option<T>,
     /// The store that answered.
-    pub source: Source,
+    pub source: LookupSource,
 }
 
 /// A user that a store knows, with the values of the columns that the store was asked for. Cheap to clone: the values are
@@ -88,13 +88,13 @@ impl fmt::Debug for User {
 pub struct KnownSession {
     /// The session.
     pub stored: StoredSession,
-    /// The session's user. It has no columns unless [`Sessions::vouches_for_users`].
+    /// The session's user. It has no columns unless [`SessionStore::vouches_for_users`].
     pub user: User,
 }
 
 /// A store in the chain. The order is the order in which they are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum LookupSource {
     /// This process's own cache.
     Memory,
     /// The cache that all nodes share, or the store in which the application keeps its sessions.
@@ -107,29 +107,29 @@ pub enum Source {
     Stale,
 }
 
-impl Source {
+impl LookupSource {
     /// Every store, in the order in which they are asked.
-    pub const ALL: [Source; 5] = [
-        Source::Memory,
-        Source::Redis,
-        Source::Postgres,
-        Source::Sqlite,
-        Source::Stale,
+    pub const ALL: [LookupSource; 5] = [
+        LookupSource::Memory,
+        LookupSource::Redis,
+        LookupSource::Postgres,
+        LookupSource::Sqlite,
+        LookupSource::Stale,
     ];
 
     /// The store's name in logs, metrics and health reports.
     pub fn as_str(self) -> &'static str {
         match self {
-            Source::Memory => "memory",
-            Source::Redis => "redis",
-            Source::Postgres => "postgres",
-            Source::Sqlite => "sqlite",
-            Source::Stale => "stale",
+            LookupSource::Memory => "memory",
+            LookupSource::Redis => "redis",
+            LookupSource::Postgres => "postgres",
+            LookupSource::Sqlite => "sqlite",
+            LookupSource::Stale => "stale",
         }
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for LookupSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -142,7 +142,7 @@ pub enum StoreError {
     #[error("{store} failed: {detail}")]
     Failed {
         /// The store that was asked.
-        store: Source,
+        store: LookupSource,
         /// What the driver said; it never holds a credential.
         detail: String,
     },
@@ -150,7 +150,7 @@ pub enum StoreError {
     #[error("{store} did not answer within {} ms", limit.as_millis())]
     TimedOut {
         /// The store that was asked.
-        store: Source,
+        store: LookupSource,
         /// How long we waited.
         limit: Duration,
     },
@@ -158,7 +158,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// The store that was asked.
-    pub fn store(&self) -> Source {
+    pub fn store(&self) -> LookupSource {
         match self {
             Self::Failed { store, .. } | Self::TimedOut { store, .. } => *store,
         }

@@ -9,10 +9,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use gate::{
-    Answer, Arrival, Bypass, Condition, Exceeded, Facts, FindError, Gate, Hygiene, IdentityHeaders,
-    IdentityRules, Issuer, IssuerKeys, KnownSession, Lookup, Newer, PathPattern, Permit, Realm,
-    Refusal, Revocation, Revocations, Revoked, Rewrite, Routes, Sessions, Source, StoreError, User,
-    Users,
+    Arrival, Bypass, Condition, Exceeded, Facts, FindError, Gate, Hygiene, IdentityHeaders,
+    IdentityRules, Issuer, IssuerKeys, KnownSession, Lookup, LookupSource, Newer, PathPattern,
+    Permit, Realm, Refusal, RefusalClass, Revocation, Revocations, Revoked, Rewrite, Routes,
+    SessionStore, StoreError, User, UserStore,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use jsonwebtoken::EncodingKey;
@@ -36,21 +36,21 @@ const NOW: u64 = 1_900_000_000;
 /// Knows `ada`, does not know `bob`, and has lost its store for anyone else.
 struct FakeUsers;
 
-impl Users for FakeUsers {
+impl UserStore for FakeUsers {
     async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
         let found = match subject {
             "ada" => Some(User::default()),
             "bob" => None,
             _ => {
                 return Err(StoreError::TimedOut {
-                    store: Source::Postgres,
+                    store: LookupSource::Postgres,
                     limit: Duration::from_secs(2),
                 });
             }
         };
         Ok(Lookup {
             found,
-            source: Source::Memory,
+            source: LookupSource::Memory,
         })
     }
 }
@@ -60,7 +60,7 @@ struct FakeSessions {
     vouches: bool,
 }
 
-impl Sessions for FakeSessions {
+impl SessionStore for FakeSessions {
     async fn find(
         &self,
         token: &SessionToken,
@@ -72,7 +72,7 @@ impl Sessions for FakeSessions {
             "session-that-ended" => "eve",
             "session-in-the-dark" => {
                 return Err(FindError::Store(StoreError::TimedOut {
-                    store: Source::Postgres,
+                    store: LookupSource::Postgres,
                     limit: Duration::from_secs(2),
                 }));
             }
@@ -80,7 +80,7 @@ impl Sessions for FakeSessions {
             _ => {
                 return Ok(Lookup {
                     found: None,
-                    source: Source::Redis,
+                    source: LookupSource::Redis,
                 });
             }
         };
@@ -98,7 +98,7 @@ impl Sessions for FakeSessions {
                 stored: session.unwrap(),
                 user: User::default(),
             }),
-            source: Source::Redis,
+            source: LookupSource::Redis,
         })
     }
 
@@ -216,7 +216,7 @@ fn at_once<'g>(gate: &'g TestGate, facts: &Facts<'_>) -> Result<Permit<'g>, Stri
     };
     decision.map_err(|refused| {
         let refusal = refused.refusal;
-        format!("{} {:?}", refusal.reason(), refusal.answer())
+        format!("{} {:?}", refusal.reason(), refusal.class())
     })
 }
 
@@ -509,7 +509,7 @@ fn everything_wrong_with_a_session_has_one_face() {
         let refused = decide(&gate, Method::GET, "/a", headers).unwrap_err();
         assert!(refused.ends_with(" SignIn"), "{refused}");
     }
-    assert_eq!(Refusal::NoSession.answer(), Answer::SignIn);
+    assert_eq!(Refusal::NoSession.class(), RefusalClass::SignIn);
 }
 
 /// A gate that takes the tokens of database sessions.
@@ -738,7 +738,7 @@ fn a_renewal_of_the_app_does_not_outlive_a_revocation_where_a_claim_has_the_time
 #[test]
 fn a_list_of_revocations_that_cannot_be_read_is_an_outage_and_public_paths_are_open() {
     let lost = StoreError::TimedOut {
-        store: Source::Postgres,
+        store: LookupSource::Postgres,
         limit: Duration::from_secs(2),
     };
     let gate = gate_of(Realm {

@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 
 use gate::{
     Admission, Arrival, Condition, EmailHeader, Facts, FindError, Gate, Hygiene, IdentityHeaders,
-    IdentityRules, KnownSession, Lookup, Permit, Realm, Refusal, Rewrite, Routes, Sessions, Source,
-    StoreError, User, Users,
+    IdentityRules, KnownSession, Lookup, LookupSource, Permit, Realm, Refusal, Rewrite, Routes,
+    SessionStore, StoreError, User, UserStore,
 };
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
@@ -25,16 +25,16 @@ const NOW: u64 = 1_900_000_000;
 /// Nobody asks these.
 struct Unasked;
 
-impl Users for Unasked {
+impl UserStore for Unasked {
     async fn find(&self, _: &str) -> Result<Lookup<User>, StoreError> {
         Ok(Lookup {
             found: Some(User::default()),
-            source: Source::Memory,
+            source: LookupSource::Memory,
         })
     }
 }
 
-impl Sessions for Unasked {
+impl SessionStore for Unasked {
     async fn find(
         &self,
         _: &SessionToken,
@@ -42,7 +42,7 @@ impl Sessions for Unasked {
     ) -> Result<Lookup<KnownSession>, FindError> {
         Ok(Lookup {
             found: None,
-            source: Source::Memory,
+            source: LookupSource::Memory,
         })
     }
 
@@ -199,7 +199,7 @@ fn an_unverified_address_is_no_id_either() {
             Ok(permit) => permit.admission().reason().to_owned(),
             Err(refusal) => {
                 assert!(refusal.session().is_some());
-                format!("{} {:?}", refusal.reason(), refusal.answer())
+                format!("{} {:?}", refusal.reason(), refusal.class())
             }
         }
     };
@@ -233,7 +233,7 @@ fn a_guest_enters_unless_guests_are_refused() {
     });
     let refusal = decide(&strict, &guest).unwrap_err();
     assert_eq!(refusal.reason(), "anonymous");
-    assert_eq!(refusal.answer(), gate::Answer::SignIn);
+    assert_eq!(refusal.class(), gate::RefusalClass::SignIn);
     assert_eq!(refusal.session().unwrap().subject(), "u");
     assert!(decide(&strict, &headers(json!({"isAnonymous": false}))).is_ok());
     assert!(decide(&strict, &headers(json!({}))).is_ok());

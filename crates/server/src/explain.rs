@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use gate::{
-    Admission, Answer, Arrival, ClientCertificate, Differs, Facts, Permit, Refusal, Refused,
+    Admission, Arrival, ClientCertificate, Differs, Facts, Permit, Refusal, RefusalClass, Refused,
     RevokedBy, Route, RouteRow,
 };
 use http::header::{HOST, LOCATION};
@@ -407,7 +407,7 @@ impl Explanation {
             return;
         }
         let handling = live.handling(*route);
-        let (face, asker) = (refusal.answer(), Asker::of(facts.method, facts.headers));
+        let (face, asker) = (refusal.class(), Asker::of(facts.method, facts.headers));
         let asked = BrowserRequest::of(request, facts.arrival, &live.trusted_proxies, now);
         let way_in = WayIn::of(handling.sign_in.as_ref(), face, asker, &asked);
         let response = answer::refusal(face, asker, way_in, "");
@@ -432,7 +432,7 @@ impl Explanation {
         if let Refusal::Store(_) = refusal {
             self.note("--no-stores explains everything that needs no look-up");
         }
-        if face == Answer::SignIn && handling.sign_in.is_some() && asker != Asker::Browser {
+        if face == RefusalClass::SignIn && handling.sign_in.is_some() && asker != Asker::Browser {
             let how = match asked_by {
                 Interface::Command => "--header 'Sec-Fetch-Mode: navigate'",
                 Interface::Url => "&header=Sec-Fetch-Mode:%20navigate",

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gate::Source;
+use gate::LookupSource;
 use metrics::{Counter, Gauge, Histogram, Label};
 use metrics_exporter_prometheus::{
     BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
@@ -51,8 +51,8 @@ impl Metrics {
                 .set(1.0);
             (
                 upstream("2xx"),
-                checks(Asked::User, Source::Memory, "present"),
-                checks(Asked::Session, Source::Memory, "present"),
+                checks(Asked::User, LookupSource::Memory, "present"),
+                checks(Asked::Session, LookupSource::Memory, "present"),
                 metrics::counter!("sessiongate_audit_lines_lost_total"),
                 metrics::counter!("sessiongate_log_lines_lost_total"),
                 metrics::gauge!("sessiongate_requests_in_flight"),
@@ -272,12 +272,14 @@ impl Metrics {
 }
 
 impl Observer for Metrics {
-    fn answered(&self, asked: Asked, source: Source, outcome: Outcome) {
+    fn answered(&self, asked: Asked, source: LookupSource, outcome: Outcome) {
         match (asked, source, outcome) {
-            (Asked::Session, Source::Memory, Outcome::Present) => {
+            (Asked::Session, LookupSource::Memory, Outcome::Present) => {
                 self.sessions_in_memory.increment(1);
             }
-            (Asked::User, Source::Memory, Outcome::Present) => self.users_in_memory.increment(1),
+            (Asked::User, LookupSource::Memory, Outcome::Present) => {
+                self.users_in_memory.increment(1)
+            }
             _ => self
                 .register(|| checks(asked, source, outcome.as_str()))
                 .increment(1),
@@ -314,7 +316,7 @@ fn decisions(mode: Mode, outcome: &'static str, reason: &'static str) -> Counter
     metrics::counter!("sessiongate_decisions_total", labels)
 }
 
-fn checks(asked: Asked, source: Source, outcome: &'static str) -> Counter {
+fn checks(asked: Asked, source: LookupSource, outcome: &'static str) -> Counter {
     let labels = labels(&[("source", source.as_str()), ("result", outcome)]);
     match asked {
         Asked::Session => metrics::counter!("sessiongate_session_check_total", labels),

@@ -8,4 +8,6 @@ pub(crate) mod server;
 pub(crate) mod socket;
 pub(crate) mod tickets;
 
-pub(crate) use client_tls::{Authorities, Proof, Terms, TlsFileError, advice, client_config};
+pub(crate) use client_tls::{
+    Authorities, Terms, TlsFileError, Verification, advice, client_config,
+};

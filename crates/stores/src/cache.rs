@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::{Lookup, Source};
+use gate::{Lookup, LookupSource};
 
 use super::fact::Trust;
 use super::hex;
@@ -127,7 +127,7 @@ impl<F: Recorded> SharedCache<F> {
             Some(Known { found, lasts }) => Cached::Hit(Hit {
                 lookup: Lookup {
                     found,
-                    source: Source::Redis,
+                    source: LookupSource::Redis,
                 },
                 left,
                 age: lasts

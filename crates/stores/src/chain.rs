@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gate::{Lookup, Source, StoreError};
+use gate::{Lookup, LookupSource, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio_util::task::TaskTracker;
@@ -46,10 +46,10 @@ pub(super) trait Truth: Send + Sync + 'static {
     ) -> impl Future<Output = Answer<Self::Fact>> + Send;
 
     /// The store that an outage is blamed on.
-    fn source(&self) -> Source;
+    fn source(&self) -> LookupSource;
 
     /// All stores of which one may know what the others do not.
-    fn sources(&self) -> [Option<Source>; 2] {
+    fn sources(&self) -> [Option<LookupSource>; 2] {
         [Some(self.source()), None]
     }
 
@@ -57,8 +57,8 @@ pub(super) trait Truth: Send + Sync + 'static {
     fn channels(&self) -> Channels {
         let is_there = |source| self.sources().contains(&Some(source));
         Channels {
-            postgres: is_there(Source::Postgres),
-            redis: is_there(Source::Redis),
+            postgres: is_there(LookupSource::Postgres),
+            redis: is_there(LookupSource::Redis),
         }
     }
 
@@ -68,9 +68,9 @@ pub(super) trait Truth: Send + Sync + 'static {
             .into_iter()
             .flatten()
             .all(|source| match source {
-                Source::Postgres => channels.postgres,
-                Source::Redis => channels.redis,
-                Source::Memory | Source::Sqlite | Source::Stale => false,
+                LookupSource::Postgres => channels.postgres,
+                LookupSource::Redis => channels.redis,
+                LookupSource::Memory | LookupSource::Sqlite | LookupSource::Stale => false,
             })
     }
 
@@ -209,7 +209,7 @@ impl<T: Truth> Chain<T> {
             let (answer, backing) = self.ask(&key, &question, asked).await;
             let lookup = match &answer {
                 Ok(lookup) => {
-                    if lookup.source != Source::Redis {
+                    if lookup.source != LookupSource::Redis {
                         self.outage.is_over(T::Fact::ASKED);
                     }
                     lookup
@@ -289,7 +289,8 @@ impl<T: Truth> Chain<T> {
                     Ok(Written::Yes(left)) => (Asked { ticket, ..asked }, Some(left)),
                     Ok(Written::TakenAway) => return Kept::Unsure,
                     Err(_) => {
-                        self.reporter.answered(Source::Redis, Outcome::Unwritten);
+                        self.reporter
+                            .answered(LookupSource::Redis, Outcome::Unwritten);
                         (asked, None)
                     }
                 }
@@ -324,23 +325,24 @@ impl<T: Truth> Chain<T> {
                 Ok(hit)
             }
             Cached::Hit(hit) => {
-                self.reporter.answered(Source::Redis, Outcome::Missed);
+                self.reporter.answered(LookupSource::Redis, Outcome::Missed);
                 Err(match self.unchallenged_since(key, &hit, asked) {
                     Some(ticket) => Backing::Doubted(ticket, hit.lookup.found),
                     None => Backing::Nothing,
                 })
             }
             Cached::Miss(lease) => {
-                self.reporter.answered(Source::Redis, Outcome::Missed);
+                self.reporter.answered(LookupSource::Redis, Outcome::Missed);
                 Err(lease.map_or(Backing::Nothing, Backing::Lease))
             }
             Cached::Skipped => {
-                self.reporter.answered(Source::Redis, Outcome::Failed);
+                self.reporter.answered(LookupSource::Redis, Outcome::Failed);
                 Err(Backing::Nothing)
             }
             Cached::Unwritable => {
-                self.reporter.answered(Source::Redis, Outcome::Missed);
-                self.reporter.answered(Source::Redis, Outcome::Unwritten);
+                self.reporter.answered(LookupSource::Redis, Outcome::Missed);
+                self.reporter
+                    .answered(LookupSource::Redis, Outcome::Unwritten);
                 Err(Backing::Nothing)
             }
         }
@@ -471,7 +473,8 @@ impl<T: Truth> Chain<T> {
         while outdated.recv_many(&mut keys, MOST_AT_ONCE).await > 0 {
             let Some(cache) = &self.cache else { return };
             if cache.forget(&keys).await.is_err() {
-                self.reporter.answered(Source::Redis, Outcome::Unwritten);
+                self.reporter
+                    .answered(LookupSource::Redis, Outcome::Unwritten);
             }
             keys.clear();
         }

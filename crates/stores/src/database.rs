@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gate::{Source, StoreError, User};
+use gate::{LookupSource, StoreError, User};
 use tokio::time::sleep;
 
 use super::breaker::Backoff;
@@ -82,10 +82,10 @@ impl Database {
         }
     }
 
-    pub(super) fn source(&self) -> Source {
+    pub(super) fn source(&self) -> LookupSource {
         match self {
-            Self::Postgres(_) => Source::Postgres,
-            Self::Sqlite(_) => Source::Sqlite,
+            Self::Postgres(_) => LookupSource::Postgres,
+            Self::Sqlite(_) => LookupSource::Sqlite,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use gate::Source;
+use gate::LookupSource;
 
 use super::process::Trial;
 
@@ -10,7 +10,7 @@ use super::process::Trial;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreHealth {
     /// Which store.
-    pub source: Source,
+    pub source: LookupSource,
     /// Whether its last answer was one.
     pub up: bool,
     /// What is wrong, in the driver's words; it holds neither a credential nor a user's id.
@@ -20,7 +20,7 @@ pub struct StoreHealth {
 /// The state of one store, moved by every answer and every failure. Logs a change once, and nothing else.
 #[derive(Debug)]
 pub(super) struct Health {
-    source: Source,
+    source: LookupSource,
     /// Whose store it is, unless it is the default realm's, or everybody's.
     realm: Option<String>,
     /// Which server it is of those that are one store together.
@@ -41,7 +41,7 @@ enum State {
 }
 
 impl Health {
-    pub(super) fn new(source: Source, realm: Option<String>, trial: Trial) -> Self {
+    pub(super) fn new(source: LookupSource, realm: Option<String>, trial: Trial) -> Self {
         Self {
             source,
             realm,
@@ -52,7 +52,7 @@ impl Health {
     }
 
     /// That of one server, at `server`, of those that are one store together.
-    pub(super) fn of_server(source: Source, server: String, trial: Trial) -> Self {
+    pub(super) fn of_server(source: LookupSource, server: String, trial: Trial) -> Self {
         Self {
             server: Some(server),
             ..Self::new(source, None, trial)

@@ -48,7 +48,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gate::Source;
+use gate::LookupSource;
 use thiserror::Error;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -113,7 +113,7 @@ pub struct Stores(Arc<Open>);
 /// others: it must not wait.
 pub trait Observer: Send + Sync + 'static {
     /// `source` was asked for one user or session, with this outcome.
-    fn answered(&self, asked: Asked, source: Source, outcome: Outcome);
+    fn answered(&self, asked: Asked, source: LookupSource, outcome: Outcome);
 }
 
 /// Hears what changes of users and sessions, as far as a server says so. Called while others wait for it: it must not wait itself.
@@ -314,13 +314,13 @@ impl Stores {
         };
         let redis = self.0.servers.redis.as_ref();
         let redis_answers = redis.is_some_and(|redis| redis.answers_in_part());
-        let in_redis = |sessions: &Sessions| sessions.chain.truth.source() == Source::Redis;
+        let in_redis = |sessions: &Sessions| sessions.chain.truth.source() == LookupSource::Redis;
         let needs_redis = self.0.sessions.as_ref().is_some_and(in_redis);
         let of_postgres = |audience: &Arc<Audience>| audience.channel() == Channel::Postgres;
         let asks_postgres = self.0.users.is_some() || !needs_redis;
         let needs_postgres = asks_postgres && self.0.audiences.iter().any(of_postgres);
         (redis_answers || !needs_redis && health.iter().any(|store| store.up))
-            && (!needs_postgres || is_up(Source::Postgres))
+            && (!needs_postgres || is_up(LookupSource::Postgres))
     }
 
     /// Makes sure that the columns of users that are asked for can be read, as far as the database answers now. To be called

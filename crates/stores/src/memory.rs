@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gate::{Lookup, Source};
+use gate::{Lookup, LookupSource};
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, EntryAction, EntryResult};
 use session::UnixTime;
@@ -102,7 +102,7 @@ impl<F: Fact> Memory<F> {
             is_due: entry.is_due(at),
             lookup: Lookup {
                 found: entry.found,
-                source: Source::Memory,
+                source: LookupSource::Memory,
             },
         })
     }

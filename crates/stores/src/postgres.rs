@@ -27,7 +27,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gate::{Source, StoreError, User};
+use gate::{LookupSource, StoreError, User};
 use serde_json::{Map, Value};
 use session::UnixTime;
 use tokio::time::timeout;
@@ -90,7 +90,7 @@ impl Postgres {
             users: users.map(|users| ByKey::user(users, of_users)),
             sessions: sessions.map(|tables| ByKey::session(tables, with_sessions)),
             zone: sessions.and_then(|tables| tables.time_zone.clone()),
-            health: Health::new(Source::Postgres, settings.realm.clone(), trial),
+            health: Health::new(LookupSource::Postgres, settings.realm.clone(), trial),
             breaker: Breaker::new(),
             said: Mutex::default(),
         }
@@ -201,7 +201,7 @@ impl Postgres {
         tokio::select! {
             biased;
             () = self.breaker.opened() => Err(StoreError::Failed {
-                store: Source::Postgres,
+                store: LookupSource::Postgres,
                 detail: format!(
                     "did not answer anybody within {} ms, and is not asked until it does",
                     self.timeout.as_millis()
@@ -235,13 +235,13 @@ impl Postgres {
             Ok(Err(error)) => {
                 self.breaker.answered();
                 StoreError::Failed {
-                    store: Source::Postgres,
+                    store: LookupSource::Postgres,
                     detail: error.described(),
                 }
             }
             Err(_) => {
                 let error = StoreError::TimedOut {
-                    store: Source::Postgres,
+                    store: LookupSource::Postgres,
                     limit: self.timeout,
                 };
                 // Where others were answered, this one has waited for its turn, and the connections are good.
@@ -382,7 +382,7 @@ impl Postgres {
     fn say(&self, text: String) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if !said.contains(&text) {
-            tracing::warn!(store = Source::Postgres.as_str(), "{text}");
+            tracing::warn!(store = LookupSource::Postgres.as_str(), "{text}");
             said.insert(text);
         }
     }

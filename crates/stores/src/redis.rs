@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::{Source, StoreError};
+use gate::{LookupSource, StoreError};
 use redis::{Cmd, RedisResult, Value, from_redis_value};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -105,7 +105,7 @@ impl Redis {
         answered.map_err(|why| match why {
             Unanswered::Failed(detail) => failed(detail),
             Unanswered::TimedOut => StoreError::TimedOut {
-                store: Source::Redis,
+                store: LookupSource::Redis,
                 limit: self.target.timeout,
             },
         })
@@ -226,7 +226,7 @@ fn reading(key: &[u8], longest: usize) -> Cmd {
 
 fn failed(detail: String) -> StoreError {
     StoreError::Failed {
-        store: Source::Redis,
+        store: LookupSource::Redis,
         detail,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gate::{Lookup, Source};
+use gate::{Lookup, LookupSource};
 
 use super::{Asked, Observer, Outcome};
 
@@ -13,7 +13,7 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    pub(super) fn answered(&self, source: Source, outcome: Outcome) {
+    pub(super) fn answered(&self, source: LookupSource, outcome: Outcome) {
         self.observer.answered(self.asked, source, outcome);
     }
 

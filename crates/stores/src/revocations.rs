@@ -12,7 +12,7 @@ mod words;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gate::{Revoked, Source};
+use gate::{LookupSource, Revoked};
 use session::UnixTime;
 use thiserror::Error;
 
@@ -78,12 +78,12 @@ pub enum ChangedRevocations {
 pub enum RevocationStoreError {
     /// Something in it is no revocation that this version knows.
     #[error("{0}: it holds a revocation that is not understood, {1}")]
-    Entry(Source, RevocationEntryError),
+    Entry(LookupSource, RevocationEntryError),
     /// It holds as many as it may.
     #[error(
         "{0} holds {MOST} revocations, and more are not taken: one with --all-before covers all that were issued before a time"
     )]
-    Full(Source),
+    Full(LookupSource),
     /// The table is not there.
     #[error(
         "PostgreSQL: there is no table sessiongate_revocations; make it with `sessiongate revocations install`, or let somebody \
@@ -98,22 +98,22 @@ pub enum RevocationStoreError {
     Redis(String),
     /// There was no answer in time.
     #[error("{0} did not answer in time")]
-    Slow(Source),
+    Slow(LookupSource),
     /// A statement failed, or the file cannot be opened.
     #[error("SQLite, {0}: {1}")]
     Sqlite(String, String),
     /// There are more than can be kept in memory.
     #[error("{0} holds more than {MOST} revocations, which are not all read; remove some")]
-    TooMany(Source),
+    TooMany(LookupSource),
 }
 
 impl RevocationPlace {
     /// Which store it is.
-    pub fn source(&self) -> Source {
+    pub fn source(&self) -> LookupSource {
         match self {
-            Self::Postgres(_) => Source::Postgres,
-            Self::Redis(_) => Source::Redis,
-            Self::Sqlite(_) => Source::Sqlite,
+            Self::Postgres(_) => LookupSource::Postgres,
+            Self::Redis(_) => LookupSource::Redis,
+            Self::Sqlite(_) => LookupSource::Sqlite,
         }
     }
 
@@ -252,11 +252,11 @@ impl RevocationStore {
     }
 
     /// Which store it is.
-    pub fn source(&self) -> Source {
+    pub fn source(&self) -> LookupSource {
         match &self.0 {
-            Kind::Postgres(_) => Source::Postgres,
-            Kind::Redis(_) => Source::Redis,
-            Kind::Sqlite(_) => Source::Sqlite,
+            Kind::Postgres(_) => LookupSource::Postgres,
+            Kind::Redis(_) => LookupSource::Redis,
+            Kind::Sqlite(_) => LookupSource::Sqlite,
         }
     }
 

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use gate::{Exceeded, FindError, KnownSession, Lookup, Source, StoreError};
+use gate::{Exceeded, FindError, KnownSession, Lookup, LookupSource, StoreError};
 use session::SessionToken;
 
 use super::Outcome;
@@ -93,7 +93,7 @@ impl Sessions {
     }
 }
 
-impl gate::Sessions for Sessions {
+impl gate::SessionStore for Sessions {
     async fn find(
         &self,
         token: &SessionToken,
@@ -149,23 +149,25 @@ impl Truth for SessionTruth {
         };
         let told = storage.find(token.expose()).await;
         if let (Ok(Told::Nothing), Some(database)) = (&told, database) {
-            reporter.answered(Source::Redis, Outcome::Missed);
+            reporter.answered(LookupSource::Redis, Outcome::Missed);
             return ask_database(database, &token, rank, reporter).await;
         }
-        lookup(told, Source::Redis, &token, reporter)
+        lookup(told, LookupSource::Redis, &token, reporter)
     }
 
-    fn source(&self) -> Source {
+    fn source(&self) -> LookupSource {
         match self {
             Self::Database(database) => database.source(),
-            Self::Redis(_) | Self::RedisThenDatabase(..) => Source::Redis,
+            Self::Redis(_) | Self::RedisThenDatabase(..) => LookupSource::Redis,
         }
     }
 
-    fn sources(&self) -> [Option<Source>; 2] {
+    fn sources(&self) -> [Option<LookupSource>; 2] {
         match self {
             Self::Database(_) | Self::Redis(_) => [Some(self.source()), None],
-            Self::RedisThenDatabase(_, database) => [Some(Source::Redis), Some(database.source())],
+            Self::RedisThenDatabase(_, database) => {
+                [Some(LookupSource::Redis), Some(database.source())]
+            }
         }
     }
 
@@ -191,7 +193,7 @@ async fn ask_database(
 
 fn lookup(
     told: Result<Told, StoreError>,
-    source: Source,
+    source: LookupSource,
     token: &SessionToken,
     reporter: &Reporter,
 ) -> Answer<KnownSession> {

@@ -240,7 +240,7 @@ const MAX_FOR_STRANGERS: usize = MAX_FLIGHTS / 2;
 mod tests {
     use std::time::{Duration, Instant};
 
-    use gate::{Source, User};
+    use gate::{LookupSource, User};
 
     use super::super::changes::{Changes, Channels};
     use super::*;
@@ -263,7 +263,7 @@ mod tests {
     fn found() -> Lookup<User> {
         Lookup {
             found: Some(User::default()),
-            source: Source::Postgres,
+            source: LookupSource::Postgres,
         }
     }
 

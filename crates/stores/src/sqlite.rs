@@ -16,7 +16,7 @@ mod survey;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gate::{Source, StoreError, User};
+use gate::{LookupSource, StoreError, User};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Column as _, Executor, Statement};
 use tokio::time::{sleep, timeout};
@@ -64,7 +64,7 @@ impl Sqlite {
             sessions: sessions
                 .map(|tables| Box::new(BySession::new(tables, settings.asked_with_sessions()))),
             zone: sessions.and_then(|tables| tables.time_zone.clone()),
-            health: Health::new(Source::Sqlite, settings.realm.clone(), trial),
+            health: Health::new(LookupSource::Sqlite, settings.realm.clone(), trial),
         }
     }
 
@@ -230,14 +230,14 @@ impl Sqlite {
 
     fn failed(&self, detail: &impl ToString) -> StoreError {
         self.note(StoreError::Failed {
-            store: Source::Sqlite,
+            store: LookupSource::Sqlite,
             detail: detail.to_string(),
         })
     }
 
     fn timed_out(&self) -> StoreError {
         self.note(StoreError::TimedOut {
-            store: Source::Sqlite,
+            store: LookupSource::Sqlite,
             limit: self.timeout,
         })
     }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Mutex;
 use std::task::Poll;
 
-use gate::{FindError, KnownSession, Lookup, Sessions as _, StoreError, User, Users as _};
+use gate::{FindError, KnownSession, Lookup, SessionStore as _, StoreError, User, UserStore as _};
 use harness::{CutProxy, PATIENCE, PgBouncer, Postgres, Redis};
 use session::SessionToken;
 use sqlx::ConnectOptions;
@@ -72,10 +72,10 @@ fn pools() -> Pools {
 
 /// Counts what stores were asked.
 #[derive(Debug, Default)]
-struct Heard(Mutex<Vec<(Asked, Source, Outcome)>>);
+struct Heard(Mutex<Vec<(Asked, LookupSource, Outcome)>>);
 
 impl Observer for Heard {
-    fn answered(&self, asked: Asked, source: Source, outcome: Outcome) {
+    fn answered(&self, asked: Asked, source: LookupSource, outcome: Outcome) {
         self.0.lock().unwrap().push((asked, source, outcome));
     }
 }
@@ -85,7 +85,7 @@ impl ChangeListener for Heard {
 }
 
 impl Heard {
-    fn count(&self, source: Source, outcome: Outcome) -> usize {
+    fn count(&self, source: LookupSource, outcome: Outcome) -> usize {
         self.0
             .lock()
             .unwrap()
@@ -205,12 +205,12 @@ async fn exists(stores: &Node, subject: &str) -> bool {
     stores.find(subject).await.unwrap().found.is_some()
 }
 
-async fn source(stores: &Node, subject: &str) -> Source {
+async fn source(stores: &Node, subject: &str) -> LookupSource {
     stores.find(subject).await.unwrap().source
 }
 
 /// Waits until the store is up, or down, and gives what it says about itself.
-async fn until(stores: &Node, store: Source, up: bool) -> Option<String> {
+async fn until(stores: &Node, store: LookupSource, up: bool) -> Option<String> {
     let health = || {
         stores
             .health()
@@ -429,7 +429,7 @@ async fn sqlite_that_is_missing_is_a_failure_and_stays_missing() {
     let (stores, _) = open(settings(DatabaseUrl::Sqlite(Box::new(options)), "users"));
     let error = stores.find("7").await.unwrap_err().to_string();
     assert!(error.contains("unable to open database file"), "{error}");
-    until(&stores, Source::Sqlite, false).await;
+    until(&stores, LookupSource::Sqlite, false).await;
     assert!(!path.exists());
 }
 
@@ -483,8 +483,8 @@ async fn each_store_answers_for_the_next() {
     };
     let (stores, heard) = open(chain());
     for (subject, present, ttl) in [("7", true, MINUTE), ("8", false, MINUTE)] {
-        assert_eq!(source(&stores, subject).await, Source::Postgres);
-        assert_eq!(source(&stores, subject).await, Source::Memory);
+        assert_eq!(source(&stores, subject).await, LookupSource::Postgres);
+        assert_eq!(source(&stores, subject).await, LookupSource::Memory);
         assert_eq!(exists(&stores, subject).await, present);
         let key = format!("auth:{subject}");
         let value = cached(&cache, &key).await;
@@ -497,15 +497,15 @@ async fn each_store_answers_for_the_next() {
         assert_eq!(
             node.find(subject).await.unwrap(),
             Lookup {
-                source: Source::Redis,
+                source: LookupSource::Redis,
                 ..stores.find(subject).await.unwrap()
             }
         );
-        assert_eq!(source(&node, subject).await, Source::Memory);
+        assert_eq!(source(&node, subject).await, LookupSource::Memory);
     }
-    assert_eq!(heard.count(Source::Postgres, Outcome::Present), 1);
-    assert_eq!(heard.count(Source::Postgres, Outcome::Absent), 1);
-    assert_eq!(heard.count(Source::Redis, Outcome::Missed), 2);
+    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 1);
+    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Absent), 1);
+    assert_eq!(heard.count(LookupSource::Redis, Outcome::Missed), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -516,7 +516,7 @@ async fn one_lookup_serves_everyone_who_waits_even_when_the_first_goes_away() {
     let mut chain = settings(postgres_at(&url), "users");
     database(&mut chain).timeout = PATIENCE;
     let (stores, heard) = open(chain);
-    until(&stores, Source::Postgres, true).await;
+    until(&stores, LookupSource::Postgres, true).await;
     wire.stall();
     assert!(
         timeout(Duration::from_millis(20), stores.find("7"))
@@ -564,12 +564,12 @@ async fn one_lookup_serves_everyone_who_waits_even_when_the_first_goes_away() {
         vec![
             Lookup {
                 found: Some(User::default()),
-                source: Source::Postgres
+                source: LookupSource::Postgres
             };
             100
         ]
     );
-    assert_eq!(heard.count(Source::Postgres, Outcome::Present), 1);
+    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 1);
 }
 
 /// All of them at once.
@@ -667,9 +667,9 @@ async fn postgres_and_redis_are_reached_over_tls_that_is_verified() {
         ..over_tls.clone()
     });
     let (stores, _) = open(chain.clone());
-    assert_eq!(source(&stores, "7").await, Source::Postgres);
+    assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
     cached(&cache, "auth:7").await;
-    assert_eq!(source(&stores, "7").await, Source::Redis);
+    assert_eq!(source(&stores, "7").await, LookupSource::Redis);
 
     // Without the authority, neither is trusted.
     over_tls.ca_file = None;
@@ -677,7 +677,7 @@ async fn postgres_and_redis_are_reached_over_tls_that_is_verified() {
     database(&mut chain).url = postgres_at(&url);
     let (stores, _) = open(chain.clone());
     assert!(stores.find("7").await.is_err());
-    for store in [Source::Redis, Source::Postgres] {
+    for store in [LookupSource::Redis, LookupSource::Postgres] {
         let detail = until(&stores, store, false).await.unwrap();
         assert!(
             detail.to_lowercase().contains("certificate"),

@@ -1,6 +1,6 @@
 //! What a store says about a session, and what can be wrong with that.
 
-use gate::{KnownSession, Lookup, Source, User};
+use gate::{KnownSession, Lookup, LookupSource, User};
 use serde_json::{Map, Value};
 use session::{OpenError, SessionToken, StoredColumns, StoredSession, UnixTime};
 use thiserror::Error;
@@ -92,7 +92,7 @@ impl Told {
     /// The answer to the question about `token`. A flaw is logged, under the token's id.
     pub(super) fn lookup(
         self,
-        source: Source,
+        source: LookupSource,
         token: &SessionToken,
         reporter: &Reporter,
     ) -> Lookup<KnownSession> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use gate::{Lookup, Source, StoreError, User};
+use gate::{Lookup, LookupSource, StoreError, User};
 
 use super::chain::{Chain, Truth};
 use super::columns::UserColumns;
@@ -17,7 +17,7 @@ use super::{Outcome, settings::UserTable};
 #[derive(Clone)]
 pub struct Users(pub(super) Arc<Chain<UserTruth>>);
 
-impl gate::Users for Users {
+impl gate::UserStore for Users {
     async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
         self.0.find(subject, || subject.into()).await
     }
@@ -58,7 +58,7 @@ impl Truth for UserTruth {
         Ok(lookup)
     }
 
-    fn source(&self) -> Source {
+    fn source(&self) -> LookupSource {
         self.0.source()
     }
 }

@@ -9,7 +9,7 @@
 
 /// Tells frames apart in the bytes of one direction (RFC 9113 §4.1).
 #[derive(Debug)]
-pub struct Heads {
+pub struct FrameHeads {
     /// The head of the next frame, as far as it is here.
     head: [u8; HEAD],
     here: usize,
@@ -17,7 +17,7 @@ pub struct Heads {
     left: usize,
 }
 
-impl Heads {
+impl FrameHeads {
     /// Of a direction that begins with so many bytes that are no frame.
     pub fn after(preface: usize) -> Self {
         Self {
@@ -59,8 +59,8 @@ impl Heads {
 
 /// Follows what a client sends, frame by frame.
 #[derive(Debug)]
-pub struct Frames {
-    heads: Heads,
+pub struct FrameCounter {
+    heads: FrameHeads,
     /// So many frames came in the current window that carry nothing.
     empty: u64,
     /// So many may.
@@ -69,11 +69,11 @@ pub struct Frames {
     uncounted: u64,
 }
 
-impl Default for Frames {
+impl Default for FrameCounter {
     /// Of a connection on which nothing has come.
     fn default() -> Self {
         Self {
-            heads: Heads::after(PREFACE),
+            heads: FrameHeads::after(PREFACE),
             empty: 0,
             allowed: ALWAYS,
             uncounted: 0,
@@ -81,7 +81,7 @@ impl Default for Frames {
     }
 }
 
-impl Frames {
+impl FrameCounter {
     /// Takes the bytes that come next. Says whether there are too many frames among them that carry nothing.
     pub fn are_too_many(&mut self, mut bytes: &[u8]) -> bool {
         while let Some(head) = self.heads.next(&mut bytes) {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn floods(bytes: &[u8], piece: usize) -> bool {
-        let mut frames = Frames::default();
+        let mut frames = FrameCounter::default();
         let mut pieces = bytes.chunks(piece);
         frames.are_too_many(&[0; PREFACE]) | pieces.any(|piece| frames.are_too_many(piece))
     }
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_download_earns_the_room_that_the_client_makes_for_it() {
-        let mut frames = Frames::default();
+        let mut frames = FrameCounter::default();
         let mut floods = frames.are_too_many(&[0; PREFACE]);
         for _ in 0..10_000 {
             frames.sent(16 * 1024);
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn counting_begins_anew_in_the_middle_of_a_frame() {
         let ping = frame(6, 0, 8);
-        let mut frames = Frames::default();
+        let mut frames = FrameCounter::default();
         let mut floods = frames.are_too_many(&[0; PREFACE]);
         for _ in 0..3 {
             floods |= frames.are_too_many(&ping.repeat(999));

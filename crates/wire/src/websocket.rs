@@ -2,7 +2,7 @@
 
 /// Follows the frames of one direction (RFC 6455 §5.2), and notes when one says Close.
 #[derive(Debug, Default)]
-pub struct Frames {
+pub struct FrameScanner {
     /// The beginning of the next frame, as far as it is here.
     head: [u8; LONGEST_HEAD],
     here: usize,
@@ -11,7 +11,7 @@ pub struct Frames {
     closes: bool,
 }
 
-impl Frames {
+impl FrameScanner {
     /// Whether a Close frame has begun.
     pub fn close(&self) -> bool {
         self.closes
@@ -87,7 +87,7 @@ mod tests {
         let masked = [&[0x81, 0x80 | 126, 0, 200, 1, 2, 3, 4][..], &[0x88; 200]].concat();
         let talk = [&[0x81, 2, 0x88, 0x88][..], &masked, &long].concat();
         for size in [1, 3, 1000, talk.len()] {
-            let mut frames = Frames::default();
+            let mut frames = FrameScanner::default();
             talk.chunks(size).for_each(|bytes| frames.see(bytes));
             assert!(!frames.close() && frames.are_whole(), "{size}");
             [0x88, 0x82, 1, 2, 3, 4, 5, 6]
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_frame_is_whole_behind_its_last_byte_and_nowhere_else() {
         let frame = [0x82, 0x80 | 126, 0, 3, 1, 2, 3, 4, 9, 9, 9];
-        let mut frames = Frames::default();
+        let mut frames = FrameScanner::default();
         for byte in &frame[..frame.len() - 1] {
             frames.see(&[*byte]);
             assert!(!frames.are_whole());

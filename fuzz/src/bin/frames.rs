@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn http2(bytes: &[u8], size: usize) {
-    let mut frames = flood::Frames::default();
+    let mut frames = flood::FrameCounter::default();
     frames.are_too_many(&[0; PREFACE]);
     let mut last = false;
     for piece in bytes.chunks(size) {
@@ -47,7 +47,7 @@ fn floods(bytes: &[u8]) -> bool {
 }
 
 fn websockets(bytes: &[u8], size: usize) {
-    let mut frames = websocket::Frames::default();
+    let mut frames = websocket::FrameScanner::default();
     for piece in bytes.chunks(size) {
         frames.see(piece);
     }

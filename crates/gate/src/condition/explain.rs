@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{ClaimPath, Column, Condition, Evidence, Test, TestKind, Verdict, words};
+use super::{ClaimPath, ColumnRef, Condition, Evidence, Test, TestKind, Verdict, words};
 
 /// A condition, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Evidence<'_> {
         format!("claim {name} {}", seen(name, value, test))
     }
 
-    fn seen_column(&self, column: &Column, test: Option<&Test>) -> String {
+    fn seen_column(&self, column: &ColumnRef, test: Option<&Test>) -> String {
         let name = &column.name;
         match self.user.columns().is_empty() {
             true => format!("column {name} was not looked up"),

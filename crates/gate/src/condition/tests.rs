@@ -86,7 +86,7 @@ fn claim(path: &str, kind: TestKind) -> Condition {
 
 fn column(index: usize, kind: TestKind) -> Condition {
     let name = "c".into();
-    Condition::Column(Column { index, name }, test(kind))
+    Condition::Column(ColumnRef { index, name }, test(kind))
 }
 
 fn text(text: &str) -> Scalar {
@@ -219,7 +219,7 @@ fn requests_and_sessions_are_looked_at_too() {
     let certificate = |name: &str| Condition::Certificate(vec!["CN=other".into(), name.into()]);
     let role = |role: &str, active: &str| Condition::OrganizationRole {
         active: ClaimPath::new(active).unwrap(),
-        roles: Column {
+        roles: ColumnRef {
             index: 3,
             name: "roles".into(),
         },
@@ -252,7 +252,7 @@ fn every_condition_has_words_and_says_what_it_saw() {
     let claim = |path: &str, kind| Condition::Claim(ClaimPath::new(path).unwrap(), test(kind));
     let column = |index, name: &str, kind| {
         let name = name.into();
-        Condition::Column(Column { index, name }, test(kind))
+        Condition::Column(ColumnRef { index, name }, test(kind))
     };
     let role = || claim("role", TestKind::Equals(text("admin")));
     for (condition, words, seen) in [

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use gate::{
-    Access, Arrival, Bypass, ClaimPath, Column, Condition, Facts, FindError, Gate, Groups,
+    Access, Arrival, Bypass, ClaimPath, ColumnRef, Condition, Facts, FindError, Gate, Groups,
     GroupsSource, HeaderProfile, Hygiene, IdentityHeaders, IdentityRules, Issuer, IssuerKeys,
-    KnownSession, Lookup, Matched, Methods, Newer, PathPattern, Realm, Rewrite, Route, Routes,
-    Scalar, Sessions, Source, StoreError, Test, TestKind, User, Users,
+    KnownSession, Lookup, LookupSource, Matched, Methods, Newer, PathPattern, Realm, Rewrite,
+    Route, Routes, Scalar, SessionStore, StoreError, Test, TestKind, User, UserStore,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use jsonwebtoken::EncodingKey;
@@ -135,16 +135,16 @@ pub(crate) const ROLES: usize = 2;
 pub(crate) const TRIAL_ENDS: usize = 3;
 pub(crate) const DELETED: usize = 4;
 
-impl Users for Rows {
+impl UserStore for Rows {
     async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
         Ok(Lookup {
             found: Some(User::with_columns(columns(subject))),
-            source: Source::Memory,
+            source: LookupSource::Memory,
         })
     }
 }
 
-impl Sessions for Rows {
+impl SessionStore for Rows {
     async fn find(
         &self,
         token: &SessionToken,
@@ -164,7 +164,7 @@ impl Sessions for Rows {
         };
         Ok(Lookup {
             found: (token.expose() == SHOP_TOKEN).then_some(known),
-            source: Source::Redis,
+            source: LookupSource::Redis,
         })
     }
 
@@ -173,8 +173,8 @@ impl Sessions for Rows {
     }
 }
 
-pub(crate) fn column(index: usize) -> Column {
-    Column {
+pub(crate) fn column(index: usize) -> ColumnRef {
+    ColumnRef {
         index,
         name: "c".into(),
     }
@@ -332,7 +332,7 @@ impl<'a> Asked<'a> {
         };
         let permit = decision.map_err(|refused| {
             let refusal = refused.refusal;
-            format!("{} {:?}", refusal.reason(), refusal.answer())
+            format!("{} {:?}", refusal.reason(), refusal.class())
         })?;
         let host = self.rewrite_host.map(|host| host.parse().unwrap());
         let rewrite = Rewrite {

@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::driven::driven;
-use crate::tls::{self, Authorities, Proof, Terms, TlsFileError};
+use crate::tls::{self, Authorities, Terms, TlsFileError, Verification};
 
 /// Asks a server for whom one of some authorities vouches.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ impl Client {
     /// When no authority can be used.
     pub(super) fn new(authorities: Authorities) -> Result<Self, TlsFileError> {
         let terms = Terms {
-            proof: Proof::AuthorityAndName(authorities),
+            verification: Verification::AuthorityAndName(authorities),
             identity: None,
         };
         Ok(Self(Arc::new(tls::client_config(terms)?)))

@@ -9,7 +9,7 @@ use session::UnixTime;
 use super::attributes::{self, CookieContext};
 use super::catalogue::app as checks;
 use super::cookie::date;
-use super::fetch::{self, FetchError, FetchedPage, Fetcher, Verification};
+use super::fetch::{self, CertificateCheck, FetchError, FetchedPage, Fetcher};
 use super::finding::{Finding, shown};
 use super::jar::CookieJar;
 use super::report::Probe;
@@ -19,7 +19,7 @@ use crate::clock;
 /// An app while it is looked at.
 pub(super) struct App<'a> {
     fetcher: Fetcher,
-    trust: Verification,
+    trust: CertificateCheck,
     /// The names of the session cookies that the gate reads.
     read: Option<&'a [String]>,
     pub(super) findings: Vec<Finding>,
@@ -30,7 +30,7 @@ impl<'a> App<'a> {
     pub(super) fn new(fetcher: Fetcher, read: Option<&'a [String]>) -> Self {
         Self {
             fetcher,
-            trust: Verification::Required,
+            trust: CertificateCheck::Required,
             read,
             findings: Vec::new(),
             asked: Vec::new(),
@@ -76,7 +76,7 @@ impl<'a> App<'a> {
         let cookies = cookies.filter(|_| self.may_have_session(site));
         match self.fetcher.get(site, self.trust, cookies).await {
             Err(FetchError::Certificate(flaw)) => {
-                self.trust = Verification::Skipped;
+                self.trust = CertificateCheck::Skipped;
                 let whole = site.at("/").to_string();
                 let finding = Finding::new(&checks::CERTIFICATE_NOT_TRUSTED, whole, flaw);
                 self.findings.push(finding);
@@ -88,7 +88,7 @@ impl<'a> App<'a> {
 
     /// Whether nobody on the way could read a session that is sent there.
     pub(super) fn may_have_session(&self, site: &Site) -> bool {
-        (site.is_https && self.trust == Verification::Required) || site.is_this_machine()
+        (site.is_https && self.trust == CertificateCheck::Required) || site.is_this_machine()
     }
 
     /// What is to be said of the cookies of an answer.
@@ -115,7 +115,11 @@ impl<'a> App<'a> {
             port: 80,
             ..site.at("/")
         };
-        let Ok(answer) = self.fetcher.get(&plain, Verification::Required, None).await else {
+        let Ok(answer) = self
+            .fetcher
+            .get(&plain, CertificateCheck::Required, None)
+            .await
+        else {
             return;
         };
         if let Some(next) = redirect(&plain, &answer) {
@@ -127,7 +131,11 @@ impl<'a> App<'a> {
 
     /// What the app does that was given with `http`: it should lead to https.
     async fn by_plain_http(&mut self, site: &Site) -> Option<Site> {
-        let answer = match self.fetcher.get(site, Verification::Required, None).await {
+        let answer = match self
+            .fetcher
+            .get(site, CertificateCheck::Required, None)
+            .await
+        {
             Ok(answer) => answer,
             Err(error) => {
                 self.unreachable(site, &error);
@@ -313,11 +321,11 @@ mod tests {
     fn a_session_goes_only_where_nobody_else_can_read_it() {
         let fetcher = || Fetcher::new(crate::tls::Authorities::public()).unwrap();
         for (url, trust, may) in [
-            ("https://app.example.com", Verification::Required, true),
-            ("https://app.example.com", Verification::Skipped, false),
-            ("http://app.example.com", Verification::Required, false),
-            ("http://localhost:3000", Verification::Required, true),
-            ("http://[::1]:3000", Verification::Required, true),
+            ("https://app.example.com", CertificateCheck::Required, true),
+            ("https://app.example.com", CertificateCheck::Skipped, false),
+            ("http://app.example.com", CertificateCheck::Required, false),
+            ("http://localhost:3000", CertificateCheck::Required, true),
+            ("http://[::1]:3000", CertificateCheck::Required, true),
         ] {
             let mut app = App::new(fetcher(), None);
             app.trust = trust;

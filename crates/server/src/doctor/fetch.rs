@@ -23,7 +23,7 @@ use tokio_rustls::TlsConnector;
 use super::site::Site;
 use crate::clock;
 use crate::driven::driven;
-use crate::tls::{self, Authorities, Proof, Terms, TlsFileError};
+use crate::tls::{self, Authorities, Terms, TlsFileError, Verification};
 
 /// What asks.
 pub(super) struct Fetcher {
@@ -33,7 +33,7 @@ pub(super) struct Fetcher {
 
 /// Whether the server has to prove who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verification {
+pub(super) enum CertificateCheck {
     /// It has to.
     Required,
     /// Anybody may answer; nothing secret is sent.
@@ -78,16 +78,16 @@ impl Fetcher {
     /// # Errors
     /// When there are none.
     pub(super) fn new(authorities: Authorities) -> Result<Self, TlsFileError> {
-        let config = |proof| {
+        let config = |verification| {
             let terms = Terms {
-                proof,
+                verification,
                 identity: None,
             };
             tls::client_config(terms).map(Arc::new)
         };
         Ok(Self {
-            verified: config(Proof::AuthorityAndName(authorities))?,
-            unverified: config(Proof::Nothing)?,
+            verified: config(Verification::AuthorityAndName(authorities))?,
+            unverified: config(Verification::Nothing)?,
         })
     }
 
@@ -98,7 +98,7 @@ impl Fetcher {
     pub(super) async fn get(
         &self,
         site: &Site,
-        trust: Verification,
+        trust: CertificateCheck,
         cookies: Option<&HeaderValue>,
     ) -> Result<FetchedPage, FetchError> {
         timeout(LIMIT, self.exchange(site, trust, cookies))
@@ -109,7 +109,7 @@ impl Fetcher {
     async fn exchange(
         &self,
         site: &Site,
-        trust: Verification,
+        trust: CertificateCheck,
         cookies: Option<&HeaderValue>,
     ) -> Result<FetchedPage, FetchError> {
         let stream = TcpStream::connect((site.host.as_str(), site.port)).await?;
@@ -117,8 +117,8 @@ impl Fetcher {
             return get(stream, site, cookies).await;
         }
         let config = match trust {
-            Verification::Required => &self.verified,
-            Verification::Skipped => &self.unverified,
+            CertificateCheck::Required => &self.verified,
+            CertificateCheck::Skipped => &self.unverified,
         };
         let name = ServerName::try_from(site.host.clone()).map_err(io::Error::other)?;
         let connector = TlsConnector::from(Arc::clone(config));

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wire::flood::Frames;
+use wire::flood::FrameCounter;
 
 /// Counts the frames of a connection, minute by minute.
 pub(super) struct Window {
-    frames: Frames,
+    frames: FrameCounter,
     since: Instant,
 }
 
@@ -15,7 +15,7 @@ impl Window {
     /// Of a connection that begins now.
     pub(super) fn new() -> Self {
         Self {
-            frames: Frames::default(),
+            frames: FrameCounter::default(),
             since: Instant::now(),
         }
     }

@@ -4,12 +4,12 @@
 //! tells nobody: a request with such a head never comes out of it. What it sends is the only sign, so that is followed here, for the
 //! audit log.
 
-use wire::flood::{HEAD, Heads};
+use wire::flood::{FrameHeads, HEAD};
 
 /// Follows what goes to a client, frame by frame.
 #[derive(Debug)]
 pub(super) struct Resets {
-    heads: Heads,
+    heads: FrameHeads,
     /// The stream of a reset whose code is being read, and the code so far.
     reset: Option<(u32, u32)>,
     /// The streams whose answers have begun and not ended.
@@ -20,7 +20,7 @@ impl Resets {
     /// Of a connection that begins now.
     pub(super) fn new() -> Self {
         Self {
-            heads: Heads::after(0),
+            heads: FrameHeads::after(0),
             reset: None,
             answered: Vec::new(),
         }

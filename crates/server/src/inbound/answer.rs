@@ -2,7 +2,7 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use gate::{Answer, Exceeded};
+use gate::{Exceeded, RefusalClass};
 use http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION,
     REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
@@ -17,25 +17,25 @@ use crate::pages;
 /// Renders a refusal of the gate. `way_in` is where a browser goes to sign in.
 #[cold]
 pub(crate) fn refusal(
-    answer: Answer,
+    answer: RefusalClass,
     asker: Asker,
     way_in: WayIn,
     request_id: &str,
 ) -> Response<Bytes> {
     let code = match answer {
-        Answer::BadRequest => StatusCode::BAD_REQUEST,
-        Answer::Forbid => match way_in {
+        RefusalClass::BadRequest => StatusCode::BAD_REQUEST,
+        RefusalClass::Forbid => match way_in {
             WayIn::Offer { sign_in } => return offering(&sign_in, asker, request_id),
             WayIn::Loop { .. } | WayIn::Nowhere | WayIn::Redirect { .. } => StatusCode::FORBIDDEN,
         },
-        Answer::NotFound => StatusCode::NOT_FOUND,
-        Answer::SignIn => match way_in {
+        RefusalClass::NotFound => StatusCode::NOT_FOUND,
+        RefusalClass::SignIn => match way_in {
             WayIn::Loop { sign_in } => return looping(&sign_in, asker, request_id),
             WayIn::Nowhere | WayIn::Offer { .. } => StatusCode::UNAUTHORIZED,
             WayIn::Redirect { location, counted } => return redirect(&location, counted),
         },
-        Answer::TooMany => StatusCode::TOO_MANY_REQUESTS,
-        Answer::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        RefusalClass::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        RefusalClass::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     };
     status(code, asker, request_id)
 }
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_form_gets_a_page_and_is_not_sent_elsewhere() {
-        let answer = refusal(Answer::SignIn, Asker::Form, WayIn::Nowhere, "id");
+        let answer = refusal(RefusalClass::SignIn, Asker::Form, WayIn::Nowhere, "id");
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(answer.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
         assert!(!answer.headers().contains_key(LOCATION));

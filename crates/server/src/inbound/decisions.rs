@@ -283,7 +283,7 @@ fn refuse(
     refusal_style: RefusalStyle,
     record: &mut Record<'_>,
 ) -> Response<Bytes> {
-    let answer = refused.refusal.answer();
+    let answer = refused.refusal.class();
     let way_in = WayIn::of(handling.sign_in.as_ref(), answer, asker, asked);
     record.redirect_loop = way_in.is_loop();
     let mut response = answer::refusal(answer, asker, way_in, record.request_id());

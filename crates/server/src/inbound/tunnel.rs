@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, Request, StatusCode, Version};
 use http1::{Length, ResponseHead};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Sleep, sleep};
-use wire::websocket::{self, Frames};
+use wire::websocket::{self, FrameScanner};
 
 use self::flow::Flow;
 use super::record::Record;
@@ -65,7 +65,7 @@ pub(crate) async fn join(
             join_connections(client, link.connection, record, lease, expired_code).await
         }
         Upgraded::Stream(mut stream) => {
-            let mut to_upstream = Frames::default();
+            let mut to_upstream = FrameScanner::default();
             to_upstream.see(&client.input);
             if let Err(error) = client.flush().await {
                 return Ended::with_client(&error);
@@ -76,7 +76,7 @@ pub(crate) async fn join(
             }
             record.passed_in(client.input.len() as u64);
             let sides = (client.stream(), &mut *stream);
-            let frames = (Frames::default(), to_upstream);
+            let frames = (FrameScanner::default(), to_upstream);
             talk(sides, frames, record, (lease, expired_code)).await
         }
     }
@@ -89,7 +89,7 @@ async fn join_connections(
     lease: Lease<'_>,
     expired_code: u16,
 ) -> Ended {
-    let (mut to_client, mut to_upstream) = (Frames::default(), Frames::default());
+    let (mut to_client, mut to_upstream) = (FrameScanner::default(), FrameScanner::default());
     // What each side said before the other one could listen.
     to_client.see(&upstream.input);
     to_upstream.see(&client.input);
@@ -122,12 +122,12 @@ pub(crate) async fn join_stream(
     lease: Lease<'_>,
     expired_code: u16,
 ) -> Ended {
-    let mut to_client = Frames::default();
+    let mut to_client = FrameScanner::default();
     let mut upstream = match upstream {
         Upgraded::Connection(link) => link.connection,
         Upgraded::Stream(mut stream) => {
             record.head_left();
-            let frames = (to_client, Frames::default());
+            let frames = (to_client, FrameScanner::default());
             let sides = (client, &mut *stream);
             return talk(sides, frames, record, (lease, expired_code)).await;
         }
@@ -140,7 +140,7 @@ pub(crate) async fn join_stream(
     record.passed_out(upstream.input.len() as u64);
     record.head_left();
     let sides = (client, upstream.stream());
-    let frames = (to_client, Frames::default());
+    let frames = (to_client, FrameScanner::default());
     talk(sides, frames, record, (lease, expired_code)).await
 }
 
@@ -149,7 +149,7 @@ async fn talk(
         &mut (impl AsyncRead + AsyncWrite + Unpin),
         &mut (impl AsyncRead + AsyncWrite + Unpin),
     ),
-    (to_client, to_upstream): (Frames, Frames),
+    (to_client, to_upstream): (FrameScanner, FrameScanner),
     record: &Record<'_>,
     (lease, expired_code): (Lease<'_>, u16),
 ) -> Ended {
@@ -290,7 +290,7 @@ struct Side<'t, S> {
     /// Counts what was written to it.
     written: &'t Cell<u64>,
     /// What was written to it.
-    frames: Frames,
+    frames: FrameScanner,
     /// What it means when this side hangs up first.
     hangs_up: Ended,
     talk: &'t Talk,

@@ -1,6 +1,6 @@
 //! What becomes of a browser that has to sign in.
 
-use gate::{Answer, Arrival, Origin, TrustedProxies};
+use gate::{Arrival, ForwardedOrigin, RefusalClass, TrustedProxies};
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request};
@@ -50,11 +50,11 @@ impl WayIn {
     /// The way in for a request that got this answer.
     pub(crate) fn of(
         sign_in: Option<&SignIn>,
-        answer: Answer,
+        answer: RefusalClass,
         asker: Asker,
         asked: &BrowserRequest<'_>,
     ) -> Self {
-        let can_sign_in = matches!(answer, Answer::Forbid | Answer::SignIn);
+        let can_sign_in = matches!(answer, RefusalClass::Forbid | RefusalClass::SignIn);
         let can_be_sent = can_sign_in && asker == Asker::Browser;
         let Some(sign_in) = sign_in.filter(|_| can_be_sent) else {
             return Self::Nowhere;
@@ -63,7 +63,7 @@ impl WayIn {
             return Self::Nowhere;
         }
         let location = sign_in.location(asked.host, asked.is_https, asked.path_and_query);
-        if answer == Answer::Forbid {
+        if answer == RefusalClass::Forbid {
             return Self::Offer { sign_in: location };
         }
         let loops = sign_in.loops();
@@ -110,12 +110,12 @@ pub(crate) fn came_by_https(
     is_https(&proxies.origin(arrival.peer, headers), arrival)
 }
 
-fn is_https(origin: &Origin<'_>, arrival: &Arrival) -> bool {
+fn is_https(origin: &ForwardedOrigin<'_>, arrival: &Arrival) -> bool {
     origin.scheme.map_or(arrival.secure, is_secure)
 }
 
 /// Whether the host that asks says that its client used `https`, in a header of its own or in those that tell the `origin`.
-pub(crate) fn asks_for_https(headers: &HeaderMap, origin: &Origin<'_>) -> bool {
+pub(crate) fn asks_for_https(headers: &HeaderMap, origin: &ForwardedOrigin<'_>) -> bool {
     let url = headers
         .get("x-original-url")
         .is_some_and(|url| url.as_bytes().starts_with(b"https://"));
@@ -181,6 +181,6 @@ mod tests {
         arrival.secure = true;
         assert!(came_by_https(&both, &arrival, &standard), "of its own");
         let nginx = headers(&[("x-original-url", "https://a.example/")]);
-        assert!(asks_for_https(&nginx, &Origin::default()));
+        assert!(asks_for_https(&nginx, &ForwardedOrigin::default()));
     }
 }

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::driven::driven;
-use crate::tls::{self, Authorities, Proof, Terms};
+use crate::tls::{self, Authorities, Terms, Verification};
 use client_tls::named_file;
 
 /// Where an issuer publishes his keys.
@@ -246,7 +246,7 @@ impl fmt::Debug for JwksUrl {
 
 fn client_config(authorities: Authorities) -> Result<ClientConfig, JwksUrlError> {
     let terms = Terms {
-        proof: Proof::AuthorityAndName(authorities),
+        verification: Verification::AuthorityAndName(authorities),
         identity: None,
     };
     // Without a single authority nothing could be verified; the public ones are always there.

@@ -222,7 +222,7 @@ fn changes(
 
 #[cfg(test)]
 mod tests {
-    use gate::{Revoked, Source};
+    use gate::{LookupSource, Revoked};
 
     use super::*;
 
@@ -243,7 +243,7 @@ mod tests {
 
     fn nothing() -> Known {
         Known::nothing(StoreError::Failed {
-            store: Source::Sqlite,
+            store: LookupSource::Sqlite,
             detail: "not read yet".to_owned(),
         })
     }
@@ -329,7 +329,7 @@ mod tests {
         let early = known.of("a");
         known.learn(vec![], UnixTime::from_secs(20));
         let too_old = StoreError::Failed {
-            store: Source::Sqlite,
+            store: LookupSource::Sqlite,
             detail: "too old".to_owned(),
         };
         known.counts_until(UnixTime::from_secs(30), too_old);
@@ -348,7 +348,7 @@ mod tests {
         let ada = vec![entry("a", "ada", 99)];
         known.learn(ada.clone(), now);
         known.forget(StoreError::Failed {
-            store: Source::Sqlite,
+            store: LookupSource::Sqlite,
             detail: "too old".to_owned(),
         });
         assert_eq!(known.count(), None);

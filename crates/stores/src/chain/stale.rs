@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gate::{Lookup, Source, StoreError};
+use gate::{Lookup, LookupSource, StoreError};
 
 use super::super::Asked as AskedFor;
 use super::super::cache::Hit;
@@ -32,7 +32,7 @@ impl Outage {
     }
 
     /// Something stale counts.
-    fn begins(&self, of: AskedFor, store: Source) {
+    fn begins(&self, of: AskedFor, store: LookupSource) {
         if self.has_begun.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -103,7 +103,7 @@ impl<T: Truth> Chain<T> {
         in_redis: Option<(Ticket, Option<T::Fact>)>,
     ) -> Option<Lookup<T::Fact>> {
         let beyond = self.outage.stale_if_down;
-        if beyond.is_zero() || error.store() == Source::Redis {
+        if beyond.is_zero() || error.store() == LookupSource::Redis {
             return None;
         }
         let now = self.clock.monotonic();
@@ -120,7 +120,7 @@ impl<T: Truth> Chain<T> {
         let in_memory = self.memory.stale(key, now, beyond);
         let lookup = Lookup {
             found: Some(in_memory.or(in_redis)?),
-            source: Source::Stale,
+            source: LookupSource::Stale,
         };
         self.reporter.found(&lookup);
         self.outage.begins(T::Fact::ASKED, error.store());

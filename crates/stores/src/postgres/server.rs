@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::columns::ColumnError;
 use super::super::connections::Opener;
 use super::super::one_line;
-use client_tls::{Authorities, Proof, Terms, TlsFileError};
+use client_tls::{Authorities, Terms, TlsFileError, Verification};
 
 /// Where a PostgreSQL is, and how to sign in. Printing it shows only where.
 #[derive(Clone, PartialEq, Eq)]
@@ -92,14 +92,14 @@ impl PostgresServer {
             Some(path) => Authorities::of_file(path),
             None => Ok(Authorities::public()),
         };
-        let proof = match self.verify {
-            Verify::Authority => Proof::Authority(authorities()?),
-            Verify::AuthorityAndName => Proof::AuthorityAndName(authorities()?),
-            Verify::Nothing => Proof::Nothing,
+        let verification = match self.verify {
+            Verify::Authority => Verification::Authority(authorities()?),
+            Verify::AuthorityAndName => Verification::AuthorityAndName(authorities()?),
+            Verify::Nothing => Verification::Nothing,
         };
         let identity = self.identity.as_ref();
         let config = client_tls::client_config(Terms {
-            proof,
+            verification,
             identity: identity.map(|(certificate, key)| (certificate.as_path(), key.as_path())),
         })?;
         Ok(MakeRustlsConnect::new(config))

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use gate::Source;
+use gate::LookupSource;
 use redis::{Cmd, Value};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -82,7 +82,7 @@ impl Cluster {
             target,
             state: watch::Sender::new(State::default()),
             look_soon: Notify::new(),
-            health: Health::new(Source::Redis, None, trial.clone()),
+            health: Health::new(LookupSource::Redis, None, trial.clone()),
             trial,
         }
     }

@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gate::Source;
+use gate::LookupSource;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisResult, Value};
 use tokio::sync::watch;
@@ -76,7 +76,7 @@ impl Node {
             line: watch::Sender::new(Line::Opening),
             jitter,
             refused_write: Mutex::default(),
-            health: Health::new(Source::Redis, None, trial),
+            health: Health::new(LookupSource::Redis, None, trial),
         }
     }
 
@@ -85,7 +85,7 @@ impl Node {
         let address = target.server.address.to_string();
         Self {
             is_of_cluster: true,
-            health: Health::of_server(Source::Redis, address, trial.clone()),
+            health: Health::of_server(LookupSource::Redis, address, trial.clone()),
             ..Self::new(target, jitter, trial)
         }
     }

@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use super::cluster::ClusterSeeds;
 use super::refusal::{ROLE, code, describe};
 use super::sentinel::Sentinels;
-use client_tls::{Authorities, Proof, Terms, TlsFileError};
+use client_tls::{Authorities, Terms, TlsFileError, Verification};
 
 /// Where a Redis is, and its credentials. Printing it shows only where.
 #[derive(Clone)]
@@ -289,7 +289,7 @@ fn config(ca_file: Option<&PathBuf>) -> Result<ClientConfig, TlsFileError> {
         None => Authorities::public(),
     };
     client_tls::client_config(Terms {
-        proof: Proof::AuthorityAndName(authorities),
+        verification: Verification::AuthorityAndName(authorities),
         identity: None,
     })
 }

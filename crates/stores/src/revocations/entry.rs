@@ -1,6 +1,6 @@
 //! A revocation as it is kept: what, until when, and who has done it and why.
 
-use gate::{Revocation, Revoked, Source};
+use gate::{LookupSource, Revocation, Revoked};
 use serde::{Deserialize, Serialize};
 use session::UnixTime;
 use thiserror::Error;
@@ -131,7 +131,7 @@ impl Columns {
 /// The entry with these columns, which this store holds; `None` is for what has not its form.
 pub(super) fn read(
     columns: Option<Columns>,
-    store: Source,
+    store: LookupSource,
 ) -> Result<RevocationEntry, RevocationStoreError> {
     let columns = columns.ok_or(RevocationEntryError::Form);
     let entry = columns.and_then(RevocationEntry::try_from);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use gate::{Revoked, Source};
+use gate::{LookupSource, Revoked};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -125,7 +125,7 @@ impl InPostgres {
             added => added?,
         };
         match added.is_empty() {
-            true => Err(RevocationStoreError::Full(Source::Postgres)),
+            true => Err(RevocationStoreError::Full(LookupSource::Postgres)),
             false => Ok(()),
         }
     }
@@ -168,7 +168,7 @@ pub(super) fn sql() -> String {
 fn read(row: &Row) -> Result<RevocationEntry, RevocationStoreError> {
     let text = |at| row.try_get::<_, String>(at).ok();
     let millis = |at| row.try_get::<_, i64>(at).ok();
-    entry::read(Columns::of_row(text, millis), Source::Postgres)
+    entry::read(Columns::of_row(text, millis), LookupSource::Postgres)
 }
 
 #[expect(

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 
-use gate::{Revoked, Source};
+use gate::{LookupSource, Revoked};
 use session::UnixTime;
 
 use super::super::pools::{Lease, Pools, RedisLine};
@@ -97,7 +97,7 @@ impl InRedis {
         command.arg(&self.key);
         let count: u64 = self.ask("ZCARD", &command).await?;
         if usize::try_from(count).is_ok_and(|count| count >= MOST) {
-            return Err(RevocationStoreError::Full(Source::Redis));
+            return Err(RevocationStoreError::Full(LookupSource::Redis));
         }
         let member = serde_json::to_string(&Columns::from(entry)).expect("texts and numbers");
         let mut command = redis::cmd("ZADD");
@@ -208,7 +208,7 @@ fn millis(score: f64) -> u64 {
 }
 
 fn read(member: &str) -> Result<RevocationEntry, RevocationStoreError> {
-    entry::read(serde_json::from_str(member).ok(), Source::Redis)
+    entry::read(serde_json::from_str(member).ok(), LookupSource::Redis)
 }
 
 /// Behind the prefix of the gate's keys. Where users of the default realm are cached, their keys are the prefix and their id.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gate::{Revoked, Source};
+use gate::{LookupSource, Revoked};
 use session::UnixTime;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions, Connection, Row};
@@ -104,7 +104,7 @@ impl InSqlite {
         let closed = connection.close().await;
         closed.map_err(|error| self.error(&error))?;
         match added.rows_affected() {
-            0 => Err(RevocationStoreError::Full(Source::Sqlite)),
+            0 => Err(RevocationStoreError::Full(LookupSource::Sqlite)),
             _ => Ok(()),
         }
     }
@@ -138,7 +138,7 @@ impl InSqlite {
 fn read(row: &SqliteRow) -> Result<RevocationEntry, RevocationStoreError> {
     let text = |at: usize| row.try_get::<String, _>(at).ok();
     let millis = |at: usize| row.try_get::<i64, _>(at).ok();
-    entry::read(Columns::of_row(text, millis), Source::Sqlite)
+    entry::read(Columns::of_row(text, millis), LookupSource::Sqlite)
 }
 
 fn int(millis: u64) -> i64 {

@@ -79,7 +79,7 @@ async fn a_full_store_takes_no_more_and_one_with_too_many_is_not_read() {
     let refused = store.add(&user("ada", 60), NOW).await;
     assert!(matches!(
         refused,
-        Err(RevocationStoreError::Full(Source::Sqlite))
+        Err(RevocationStoreError::Full(LookupSource::Sqlite))
     ));
     store.add(&user("user-7", 60), NOW).await.unwrap();
     assert_eq!(store.load(NOW).await.unwrap().len(), MOST);
@@ -90,6 +90,6 @@ async fn a_full_store_takes_no_more_and_one_with_too_many_is_not_read() {
     let read = store.load(NOW).await;
     assert!(matches!(
         read,
-        Err(RevocationStoreError::TooMany(Source::Sqlite))
+        Err(RevocationStoreError::TooMany(LookupSource::Sqlite))
     ));
 }

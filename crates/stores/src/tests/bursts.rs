@@ -33,7 +33,7 @@ async fn a_burst_for_users_whom_nobody_remembers_asks_the_database_once_for_each
             ..redis(&cache.url())
         });
         let (stores, heard) = open(chain);
-        until(&stores, Source::Redis, true).await;
+        until(&stores, LookupSource::Redis, true).await;
         if tracking {
             until_heard(&stores).await;
         }
@@ -43,7 +43,7 @@ async fn a_burst_for_users_whom_nobody_remembers_asks_the_database_once_for_each
             requests.spawn(async move { exists(&stores, &(number % USERS + 1).to_string()).await });
         }
         assert!(requests.join_all().await.into_iter().all(|exists| exists));
-        let asked = heard.count(Source::Postgres, Outcome::Present);
+        let asked = heard.count(LookupSource::Postgres, Outcome::Present);
         assert_eq!(asked, USERS, "tracking: {tracking}");
         stores.close().await;
     }
@@ -71,7 +71,7 @@ async fn an_answer_from_before_a_deletion_is_written_nowhere() {
     database(&mut chain).timeout = PATIENCE;
     chain.redis = Some(redis(&cache.url()));
     let (stores, heard) = open(chain);
-    until(&stores, Source::Redis, true).await;
+    until(&stores, LookupSource::Redis, true).await;
     let asking = {
         let stores = stores.clone();
         async move { stores.find("7").await.unwrap() }
@@ -85,7 +85,7 @@ async fn an_answer_from_before_a_deletion_is_written_nowhere() {
     };
     let (answer, ()) = tokio::join!(asking, deleting);
     assert_eq!(answer.found, None, "it was asked for again");
-    assert_eq!(heard.count(Source::Postgres, Outcome::Present), 1);
+    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 1);
     let kept = cache.cli(["GET", "auth:7"]).await.unwrap();
     assert!(!kept.contains(r#""user":true"#), "{kept}");
     assert!(!exists(&stores, "7").await);

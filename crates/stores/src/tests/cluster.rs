@@ -163,14 +163,14 @@ async fn a_primary_that_dies_costs_its_own_keys_and_is_replaced() {
             ..redis(&cluster.url())
         });
         let (stores, _) = open(chain);
-        until(&stores, Source::Redis, true).await;
+        until(&stores, LookupSource::Redis, true).await;
         let everybody = || (0..30).map(|id: u32| id.to_string());
         for id in everybody() {
             assert!(exists(&stores, &id).await);
         }
         poll("all to be in the cluster", async || {
             for id in everybody() {
-                if source(&stores, &id).await != Source::Redis {
+                if source(&stores, &id).await != LookupSource::Redis {
                     return None;
                 }
             }
@@ -179,7 +179,7 @@ async fn a_primary_that_dies_costs_its_own_keys_and_is_replaced() {
         .await
         .unwrap();
         cluster.nodes[0].stop();
-        let down = until(&stores, Source::Redis, false).await.unwrap();
+        let down = until(&stores, LookupSource::Redis, false).await.unwrap();
         assert!(down.contains(&cluster.nodes[0].address()), "{down}");
         assert!(stores.0.ready());
         // Everybody is let in all the time, by whoever answers.
@@ -194,10 +194,10 @@ async fn a_primary_that_dies_costs_its_own_keys_and_is_replaced() {
             never = asking => never,
             took_over = cluster.took_over(3) => took_over.unwrap(),
         }
-        until(&stores, Source::Redis, true).await;
+        until(&stores, LookupSource::Redis, true).await;
         poll("the cluster to answer for all", async || {
             for id in everybody() {
-                if source(&stores, &id).await != Source::Redis {
+                if source(&stores, &id).await != LookupSource::Redis {
                     return None;
                 }
             }
@@ -208,7 +208,7 @@ async fn a_primary_that_dies_costs_its_own_keys_and_is_replaced() {
         // It comes back, and answers nothing any more.
         cluster.nodes[0].start_again().await.unwrap();
         for id in everybody() {
-            assert_eq!(source(&stores, &id).await, Source::Redis);
+            assert_eq!(source(&stores, &id).await, LookupSource::Redis);
         }
     }
 }

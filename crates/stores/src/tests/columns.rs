@@ -327,7 +327,11 @@ async fn roles_in_organizations_come_with_the_user() {
 }
 
 /// A column that is not there is an error at the start, an outage later, and never a value.
-async fn missing_columns_are_errors<D: Writable>(mut database: D, source: Source, time: &str) {
+async fn missing_columns_are_errors<D: Writable>(
+    mut database: D,
+    source: LookupSource,
+    time: &str,
+) {
     create(&mut database, "integer", time, ", banned boolean").await;
     let missing = |column: &str, table: &str, nearest: Option<&str>| ColumnError::Missing {
         table: format!("\"{table}\""),
@@ -393,9 +397,9 @@ async fn a_column_that_is_missing_is_an_error_and_never_a_value() {
         tempfile::tempdir().unwrap(),
     );
     let on_postgres = OnPostgres::<false>(&server);
-    missing_columns_are_errors(on_postgres, Source::Postgres, "timestamptz").await;
+    missing_columns_are_errors(on_postgres, LookupSource::Postgres, "timestamptz").await;
     let on_sqlite = OnSqlite::new(&folder, "app.db").await;
-    missing_columns_are_errors(on_sqlite, Source::Sqlite, "text").await;
+    missing_columns_are_errors(on_sqlite, LookupSource::Sqlite, "text").await;
 }
 
 #[tokio::test]
@@ -420,7 +424,7 @@ async fn a_column_that_is_out_of_reach_or_no_time_is_an_error_and_a_database_tha
         error.ends_with(r#"GRANT SELECT ("banned") ON "user""#),
         "{error}"
     );
-    let detail = until(&node, Source::Postgres, false).await.unwrap();
+    let detail = until(&node, LookupSource::Postgres, false).await.unwrap();
     assert!(detail.contains("GRANT SELECT"), "{detail}");
     assert!(node.find("7").await.is_err());
     server
@@ -441,7 +445,7 @@ async fn a_column_that_is_out_of_reach_or_no_time_is_an_error_and_a_database_tha
     assert_eq!(node.0.prove_columns().await, Ok(()));
     server.start_again().await.unwrap();
     let waiting = async {
-        while !until(&node, Source::Postgres, false)
+        while !until(&node, LookupSource::Postgres, false)
             .await
             .unwrap()
             .contains("\"nothing\"")
@@ -468,7 +472,7 @@ async fn a_value_that_cannot_be_read_is_no_user_and_two_rows_are_none() {
         assert_eq!(node.find("7").await.unwrap().found, None);
         assert_eq!(node.look_up(&token("7")).await.unwrap().found, None);
     }
-    assert_eq!(heard.count(Source::Postgres, Outcome::Malformed), 4);
+    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Malformed), 4);
 
     let twice =
         r#"CREATE VIEW people AS SELECT 7 AS id, 'member' AS role UNION ALL SELECT 7, 'admin'"#;
@@ -499,7 +503,7 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
     let session = format!("auth:session:{}", token("7").id());
     let record = cached(&cache, &session).await;
     assert!(record.ends_with(r#","columns":["admin"]}}"#), "{record}");
-    assert_eq!(heard.count(Source::Postgres, Outcome::Present), 2);
+    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 2);
 
     // A node that remembers the user does not ask again, and another one finds the user in Redis.
     server
@@ -507,10 +511,10 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
         .await
         .unwrap();
     assert_eq!(columns_of(&first).await, [json!("admin")]);
-    assert_eq!(heard.count(Source::Memory, Outcome::Present), 2);
+    assert_eq!(heard.count(LookupSource::Memory, Outcome::Present), 2);
     let (second, heard) = open(chain.clone());
     assert_eq!(columns_of(&second).await, [json!("admin")]);
-    assert_eq!(heard.count(Source::Redis, Outcome::Present), 2);
+    assert_eq!(heard.count(LookupSource::Redis, Outcome::Present), 2);
 
     // Short times are over soon.
     cache.cli(["DEL", "auth:7", &session]).await.unwrap();
@@ -548,7 +552,7 @@ async fn columns_are_cached_with_the_user_until_the_time_to_live_is_over() {
     for _ in 0..2 {
         columns_of(&node).await;
     }
-    assert_eq!(heard.count(Source::Postgres, Outcome::Present), 4);
+    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 4);
     assert_eq!(cache.cli(["DBSIZE"]).await.unwrap(), "0");
 }
 
@@ -586,18 +590,18 @@ async fn nodes_that_ask_for_other_columns_take_each_others_records_for_misses() 
     ] {
         let (other, heard) = node(columns);
         assert_eq!(columns_of(&other).await, found);
-        assert_eq!(heard.count(Source::Redis, Outcome::Missed), 2);
-        assert_eq!(heard.count(Source::Postgres, Outcome::Present), 2);
+        assert_eq!(heard.count(LookupSource::Redis, Outcome::Missed), 2);
+        assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 2);
     }
     assert_eq!(cache.cli(["GET", "auth:7"]).await.unwrap(), record);
     let (same, heard) = node(vec![value("role")]);
     assert_eq!(columns_of(&same).await, [json!("admin")]);
-    assert_eq!(heard.count(Source::Redis, Outcome::Present), 2);
+    assert_eq!(heard.count(LookupSource::Redis, Outcome::Present), 2);
 
     // A record from elsewhere cannot leave one out.
     let forged = record.replace(r#"["admin"]"#, "[]");
     cache.cli(["SET", "auth:7", &forged]).await.unwrap();
-    assert_eq!(same.find("7").await.unwrap().source, Source::Postgres);
+    assert_eq!(same.find("7").await.unwrap().source, LookupSource::Postgres);
 }
 
 /// How many connections of ours the server has, and the process of each.
@@ -646,16 +650,16 @@ async fn realms_share_connections_and_nothing_else() {
     let (app, _) = open_on(&pools, &first);
     let (shop, heard) = open_on(&pools, &second);
     for node in [&app, &shop] {
-        until(node, Source::Redis, true).await;
+        until(node, LookupSource::Redis, true).await;
     }
     assert_eq!(columns_of(&app).await, [json!("admin")]);
     let guest = shop.find("7").await.unwrap().found.unwrap();
     assert_eq!(guest.columns(), [json!("guest")]);
     cached(&cache, "auth:7").await;
     cached(&cache, "auth:realm:shop:7").await;
-    assert_eq!(shop.find("7").await.unwrap().source, Source::Redis);
-    assert_eq!(app.find("7").await.unwrap().source, Source::Redis);
-    assert_eq!(heard.count(Source::Postgres, Outcome::Present), 1);
+    assert_eq!(shop.find("7").await.unwrap().source, LookupSource::Redis);
+    assert_eq!(app.find("7").await.unwrap().source, LookupSource::Redis);
+    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 1);
     let shared = backends(&server).await;
     assert_eq!(shared.len(), 1);
     until_lines(&cache, 1).await;

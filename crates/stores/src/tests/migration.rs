@@ -16,8 +16,8 @@ async fn a_true_says_that_a_user_exists_and_ours_is_one() {
     let records = open(chain.clone()).0;
     chain.redis.as_mut().unwrap().format = CacheFormat::True;
     let stores = open(chain.clone()).0;
-    until(&stores, Source::Redis, true).await;
-    until(&records, Source::Redis, true).await;
+    until(&stores, LookupSource::Redis, true).await;
+    until(&records, LookupSource::Redis, true).await;
 
     // Theirs, about a user whom only they know.
     cache
@@ -25,9 +25,9 @@ async fn a_true_says_that_a_user_exists_and_ours_is_one() {
         .await
         .unwrap();
     let theirs = stores.find("9").await.unwrap();
-    assert_eq!(theirs.source, Source::Redis);
+    assert_eq!(theirs.source, LookupSource::Redis);
     assert_eq!(theirs.found, Some(User::default()));
-    assert_eq!(source(&records, "9").await, Source::Postgres);
+    assert_eq!(source(&records, "9").await, LookupSource::Postgres);
     for other in ["True", "1", "truer", "false", "\"true\""] {
         cache.cli(["SET", "auth:9", other]).await.unwrap();
         assert!(!exists(&stores, "9").await, "{other:?}");
@@ -35,7 +35,7 @@ async fn a_true_says_that_a_user_exists_and_ours_is_one() {
     }
 
     // Ours, with an end, and nothing about those who do not exist.
-    assert_eq!(source(&stores, "7").await, Source::Postgres);
+    assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
     assert_eq!(cached(&cache, "auth:7").await, "true");
     let left: u64 = cache
         .cli(["PTTL", "auth:7"])
@@ -44,23 +44,23 @@ async fn a_true_says_that_a_user_exists_and_ours_is_one() {
         .parse()
         .unwrap();
     assert!((1..=60_000).contains(&left), "{left}");
-    assert_eq!(source(&stores, "7").await, Source::Redis);
+    assert_eq!(source(&stores, "7").await, LookupSource::Redis);
     for _ in 0..2 {
-        assert_eq!(source(&stores, "8").await, Source::Postgres);
+        assert_eq!(source(&stores, "8").await, LookupSource::Postgres);
         assert_eq!(value_of(&cache, "auth:8").await, "");
     }
 
     // Records count too, for the time in which some gates write them.
     cache.cli(["DEL", "auth:7"]).await.unwrap();
-    assert_eq!(source(&records, "7").await, Source::Postgres);
+    assert_eq!(source(&records, "7").await, LookupSource::Postgres);
     assert!(cached(&cache, "auth:7").await.contains("\"user\":true"));
-    assert_eq!(source(&stores, "7").await, Source::Redis);
+    assert_eq!(source(&stores, "7").await, LookupSource::Redis);
 
     // Where the row is looked at, the word says too little.
     cache.cli(["SET", "auth:7", "true"]).await.unwrap();
     database(&mut chain).columns = vec![value("id")];
     let looking = open(chain).0;
-    assert_eq!(source(&looking, "7").await, Source::Postgres);
+    assert_eq!(source(&looking, "7").await, LookupSource::Postgres);
     assert_eq!(value_of(&cache, "auth:7").await, "true");
 }
 
@@ -75,9 +75,9 @@ async fn a_true_counts_for_nothing_where_its_age_matters() {
         ..redis(&cache.url())
     });
     let stores = open(chain).0;
-    until(&stores, Source::Redis, true).await;
+    until(&stores, LookupSource::Redis, true).await;
     for _ in 0..2 {
-        assert_eq!(source(&stores, "7").await, Source::Postgres);
+        assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
         assert_eq!(cached(&cache, "auth:7").await, "true");
     }
 }

@@ -27,7 +27,7 @@ async fn while_the_database_is_down_cached_users_are_served_and_it_recovers_by_i
     assert!(matches!(
         stores.find("9").await,
         Err(StoreError::Failed {
-            store: Source::Postgres,
+            store: LookupSource::Postgres,
             ..
         })
     ));
@@ -35,9 +35,9 @@ async fn while_the_database_is_down_cached_users_are_served_and_it_recovers_by_i
         asked.elapsed() < LIMIT,
         "a refused connection is reported at once"
     );
-    assert_eq!(source(&stores, "7").await, Source::Memory);
-    assert_eq!(source(&other_node, "7").await, Source::Redis);
-    let detail = until(&stores, Source::Postgres, false).await.unwrap();
+    assert_eq!(source(&stores, "7").await, LookupSource::Memory);
+    assert_eq!(source(&other_node, "7").await, LookupSource::Redis);
+    let detail = until(&stores, LookupSource::Postgres, false).await.unwrap();
     assert!(!detail.contains(Postgres::PASSWORD), "{detail}");
 
     server.start_again().await.unwrap();
@@ -45,7 +45,7 @@ async fn while_the_database_is_down_cached_users_are_served_and_it_recovers_by_i
         exists(&stores, "9").await,
         "the first request after the outage succeeds"
     );
-    until(&stores, Source::Postgres, true).await;
+    until(&stores, LookupSource::Postgres, true).await;
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn a_cut_connection_to_the_database_is_retried_and_a_stalled_one_times_out
         .await
         .unwrap();
     assert!(exists(&stores, "7").await);
-    assert_eq!(heard.count(Source::Postgres, Outcome::Failed), 0);
+    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Failed), 0);
 
     wire.stall();
     let asked = Instant::now();
@@ -82,19 +82,19 @@ async fn a_cut_connection_to_the_database_is_retried_and_a_stalled_one_times_out
     for answer in all(answers).await {
         // One has waited for as long as it may, and the others fail with it.
         let error = answer.unwrap_err();
-        assert_eq!(error.store(), Source::Postgres);
+        assert_eq!(error.store(), LookupSource::Postgres);
         assert!(error.to_string().contains("did not answer"), "{error}");
     }
     assert!(asked.elapsed() < LIMIT + SLACK);
     wire.restore().await.unwrap();
-    until(&stores, Source::Postgres, true).await;
+    until(&stores, LookupSource::Postgres, true).await;
     assert!(exists(&stores, "7").await);
 }
 
 /// Waits until Redis is asked again after an outage.
 async fn served_by_redis(stores: &Node, subject: &str) {
     let waiting = async {
-        while source(stores, subject).await != Source::Redis {
+        while source(stores, subject).await != LookupSource::Redis {
             sleep(Duration::from_millis(20)).await;
         }
     };
@@ -108,11 +108,11 @@ async fn redis_that_is_down_from_the_start_is_skipped_and_used_once_it_is_there(
     let mut chain = settings(postgres(&server), "users");
     chain.redis = Some(redis(&cache.url()));
     let (stores, _) = open(chain);
-    assert_eq!(source(&stores, "7").await, Source::Postgres);
+    assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
     assert!(!exists(&stores, "8").await);
-    until(&stores, Source::Redis, false).await;
+    until(&stores, LookupSource::Redis, false).await;
     cache.start_again().await.unwrap();
-    until(&stores, Source::Redis, true).await;
+    until(&stores, LookupSource::Redis, true).await;
     served_by_redis(&stores, "7").await;
 }
 
@@ -131,7 +131,7 @@ async fn redis_that_is_cut_stalled_or_slow_costs_few_requests_its_timeout() {
 
     wire.cut().await.unwrap();
     let asked = Instant::now();
-    assert_eq!(source(&stores, "7").await, Source::Postgres);
+    assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
     assert!(
         asked.elapsed() < patience,
         "a connection that is cut is noticed at once"
@@ -144,13 +144,13 @@ async fn redis_that_is_cut_stalled_or_slow_costs_few_requests_its_timeout() {
     }] {
         slow(&wire);
         let asked = Instant::now();
-        assert_eq!(source(&stores, "7").await, Source::Postgres);
+        assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
         assert!(asked.elapsed() < patience + SLACK);
         // For as long as it lasts, and through several attempts to open the line, hardly anybody else pays for it.
         let (began, mut paid, mut all) = (Instant::now(), 0, 0);
         while began.elapsed() < Duration::from_secs(4) {
             let asked = Instant::now();
-            assert_eq!(source(&stores, "7").await, Source::Postgres);
+            assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
             all += 1;
             paid += usize::from(asked.elapsed() >= patience);
             sleep(Duration::from_millis(5)).await;
@@ -176,8 +176,8 @@ async fn redis_that_refuses_to_work_is_skipped() {
         format!("redis://{}", cache.address()),
     ] {
         let (stores, _) = open(chain(&url));
-        assert_eq!(source(&stores, "7").await, Source::Postgres);
-        let detail = until(&stores, Source::Redis, false).await.unwrap();
+        assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
+        let detail = until(&stores, LookupSource::Redis, false).await.unwrap();
         assert!(
             detail.contains("NOAUTH") || detail.contains("authentication failed"),
             "{detail}"
@@ -195,9 +195,9 @@ async fn redis_that_refuses_to_work_is_skipped() {
         "redis://limited:secret@{}",
         cache.address()
     )));
-    assert_eq!(source(&stores, "7").await, Source::Postgres);
+    assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
     assert_eq!(
-        until(&stores, Source::Redis, false).await.as_deref(),
+        until(&stores, LookupSource::Redis, false).await.as_deref(),
         Some(
             "refused GETRANGE: NOPERM (the gate's user lacks the right to this command or to the gate's keys; \
              docs/operating.md lists what it needs)"
@@ -215,7 +215,7 @@ async fn redis_that_refuses_to_work_is_skipped() {
         ])
         .await
         .unwrap();
-    until(&stores, Source::Redis, true).await;
+    until(&stores, LookupSource::Redis, true).await;
     served_by_redis(&stores, "7").await;
 
     // A server that is full, or only a copy: it still answers for what it holds.
@@ -234,8 +234,8 @@ async fn redis_that_refuses_to_work_is_skipped() {
     ] {
         served_by_redis(&stores, "7").await;
         cache.cli(on).await.unwrap();
-        assert_eq!(source(&stores, "7").await, Source::Redis);
-        assert_eq!(source(&stores, code).await, Source::Postgres);
+        assert_eq!(source(&stores, "7").await, LookupSource::Redis);
+        assert_eq!(source(&stores, code).await, LookupSource::Postgres);
         let refused = async {
             while !stores.health()[0]
                 .detail
@@ -247,13 +247,13 @@ async fn redis_that_refuses_to_work_is_skipped() {
         };
         timeout(PATIENCE, refused).await.unwrap();
         assert!(stores.health()[0].up);
-        assert_eq!(source(&stores, code).await, Source::Postgres);
+        assert_eq!(source(&stores, code).await, LookupSource::Postgres);
         cache.cli(off).await.unwrap();
         served_by_redis(&stores, code).await;
         assert_eq!(stores.health()[0].detail, None);
     }
-    assert!(heard.count(Source::Redis, Outcome::Unwritten) >= 2);
-    assert_eq!(heard.count(Source::Redis, Outcome::Failed), 0);
+    assert!(heard.count(LookupSource::Redis, Outcome::Unwritten) >= 2);
+    assert_eq!(heard.count(LookupSource::Redis, Outcome::Failed), 0);
     let primary = Redis::start().await.unwrap();
     cache
         .cli(["REPLICAOF", "127.0.0.1", &primary.port().to_string()])
@@ -288,7 +288,7 @@ async fn what_others_wrote_to_redis_is_no_answer_and_stays_as_it_is() {
             stores.find("8").await.unwrap(),
             Lookup {
                 found: None,
-                source: Source::Postgres
+                source: LookupSource::Postgres
             },
             "{value:.40}"
         );
@@ -300,7 +300,7 @@ async fn what_others_wrote_to_redis_is_no_answer_and_stays_as_it_is() {
         stores.find("8").await.unwrap(),
         Lookup {
             found: None,
-            source: Source::Postgres
+            source: LookupSource::Postgres
         }
     );
     assert_eq!(cache.cli(["TYPE", "auth:8"]).await.unwrap(), "hash");
@@ -310,12 +310,12 @@ async fn what_others_wrote_to_redis_is_no_answer_and_stays_as_it_is() {
     let mut hearing = chain.clone();
     hearing.redis.as_mut().unwrap().tracking = true;
     let (hearing, heard) = open(hearing);
-    until(&hearing, Source::Redis, true).await;
+    until(&hearing, LookupSource::Redis, true).await;
     for _ in 0..3 {
         assert!(!exists(&hearing, "8").await);
     }
-    assert_eq!(heard.count(Source::Redis, Outcome::Missed), 3);
-    assert_eq!(heard.count(Source::Redis, Outcome::Failed), 0);
+    assert_eq!(heard.count(LookupSource::Redis, Outcome::Missed), 3);
+    assert_eq!(heard.count(LookupSource::Redis, Outcome::Failed), 0);
 
     // Another deployment with the same Redis, the same prefix and the same ids.
     server
@@ -328,10 +328,10 @@ async fn what_others_wrote_to_redis_is_no_answer_and_stays_as_it_is() {
         other.find("7").await.unwrap(),
         Lookup {
             found: None,
-            source: Source::Postgres
+            source: LookupSource::Postgres
         }
     );
-    assert_eq!(source(&stores, "7").await, Source::Redis);
+    assert_eq!(source(&stores, "7").await, LookupSource::Redis);
 
     // A subject is bytes: it is neither a pattern nor a second command.
     for subject in [

@@ -61,16 +61,16 @@ async fn a_primary_that_dies_is_followed_by_the_line_and_by_the_channel() {
     let mut chain = settings(postgres(&database), "users");
     chain.redis = Some(group.settings());
     let (stores, _) = open(chain);
-    until(&stores, Source::Redis, true).await;
+    until(&stores, LookupSource::Redis, true).await;
 
     let former = group.servers[0].port();
     group.servers[0].stop();
     listening.silent("").await;
     // Until it is asked next, it counts as up; and what is written to it then is lost.
-    until(&stores, Source::Redis, false).await;
+    until(&stores, LookupSource::Redis, false).await;
     let new = group.sentinels.follow(former).await.unwrap();
     listening.heard().await;
-    until(&stores, Source::Redis, true).await;
+    until(&stores, LookupSource::Redis, true).await;
     let server = group.at(new);
     server.cli(["SET", "auth:1", "x"]).await.unwrap();
     listening.until("auth:1").await;
@@ -112,7 +112,7 @@ async fn without_the_most_of_its_sentinels_a_primary_is_used_and_not_believed() 
     let mut chain = settings(postgres(&database), "users");
     chain.redis = Some(group.settings());
     let (stores, _) = open(chain);
-    until(&stores, Source::Redis, true).await;
+    until(&stores, LookupSource::Redis, true).await;
     group.sentinels.stop(2);
     let settings = group.settings();
     let uses = RedisUses {

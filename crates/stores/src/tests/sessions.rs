@@ -1,6 +1,6 @@
 //! Sessions: one contract for every truth, and what caches may know of them.
 
-use gate::Sessions as _;
+use gate::SessionStore as _;
 use session::{
     ClaimDemands, CookieName, KeyRing, OpenError, Opened, SealedSession, SessionCookie,
     StoredSession, UnixTime,
@@ -354,7 +354,7 @@ async fn postgres_knows_sessions_in_the_tables_of_every_adapter() {
     app.insert("no-user", None, "", &absolute(in_secs(HOUR)))
         .await;
     assert_eq!(node.look_up(&token("no-user")).await.unwrap().found, None);
-    assert_eq!(heard.count(Source::Postgres, Outcome::Malformed), 0);
+    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Malformed), 0);
     for user in ["7", "8"] {
         app.insert("twice", Some(user), "", &absolute(in_secs(HOUR)))
             .await;
@@ -372,7 +372,7 @@ async fn postgres_knows_sessions_in_the_tables_of_every_adapter() {
             "{name}"
         );
     }
-    assert_eq!(heard.count(Source::Postgres, Outcome::Malformed), 4);
+    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Malformed), 4);
     app.insert("past", Some("7"), "", "'-infinity'").await;
     assert_eq!(alive(&node, "past").await, None);
 
@@ -535,7 +535,7 @@ async fn sqlite_knows_sessions_whose_times_are_written_in_any_usual_way() {
     }
     assert_eq!(node.look_up(&token("twice")).await.unwrap().found, None);
     assert_eq!(
-        heard.count(Source::Sqlite, Outcome::Malformed),
+        heard.count(LookupSource::Sqlite, Outcome::Malformed),
         malformed.len() + 2
     );
     app.insert("no-user", None, "NULL", &good).await;
@@ -642,7 +642,7 @@ async fn redis_knows_the_sessions_of_better_auth() {
             "{text}"
         );
     }
-    assert_eq!(heard.count(Source::Redis, Outcome::Malformed), 4);
+    assert_eq!(heard.count(LookupSource::Redis, Outcome::Malformed), 4);
     server
         .cli(["HSET", "better-auth:hash", "session", "x"])
         .await
@@ -710,9 +710,9 @@ async fn what_redis_does_not_know_the_database_is_asked_for() {
     };
     let (node, heard) = open(chain);
     for (text, source) in [
-        ("both", Source::Redis),
-        ("redis", Source::Redis),
-        ("database", Source::Postgres),
+        ("both", LookupSource::Redis),
+        ("redis", LookupSource::Redis),
+        ("database", LookupSource::Postgres),
     ] {
         let lookup = node.look_up(&token(text)).await.unwrap();
         assert_eq!(
@@ -723,10 +723,10 @@ async fn what_redis_does_not_know_the_database_is_asked_for() {
     }
     assert_eq!(
         node.look_up(&token("none")).await.unwrap().source,
-        Source::Postgres
+        LookupSource::Postgres
     );
-    assert_eq!(heard.count(Source::Redis, Outcome::Missed), 2);
-    assert_eq!(heard.count(Source::Redis, Outcome::Present), 2);
+    assert_eq!(heard.count(LookupSource::Redis, Outcome::Missed), 2);
+    assert_eq!(heard.count(LookupSource::Redis, Outcome::Present), 2);
     assert!(!node.0.sessions().unwrap().vouches_for_users());
 
     // A session that was revoked is not looked for elsewhere.
@@ -736,7 +736,7 @@ async fn what_redis_does_not_know_the_database_is_asked_for() {
         .await
         .unwrap();
     let lookup = node.look_up(&token("both")).await.unwrap();
-    assert_eq!((lookup.found, lookup.source), (None, Source::Redis));
+    assert_eq!((lookup.found, lookup.source), (None, LookupSource::Redis));
 
     // Either is a truth: without it, nobody can tell.
     assert!(node.0.ready());
@@ -747,25 +747,25 @@ async fn what_redis_does_not_know_the_database_is_asked_for() {
         matches!(
             error,
             StoreError::Failed {
-                store: Source::Postgres,
+                store: LookupSource::Postgres,
                 ..
             }
         ),
         "{error}"
     );
-    until(&node, Source::Postgres, false).await;
+    until(&node, LookupSource::Postgres, false).await;
     assert!(node.0.ready());
     server.start_again().await.unwrap();
-    until(&node, Source::Postgres, true).await;
+    until(&node, LookupSource::Postgres, true).await;
     cache.stop();
-    until(&node, Source::Redis, false).await;
+    until(&node, LookupSource::Redis, false).await;
     assert!(!node.0.ready());
     let error = node.look_up(&token("both")).await.unwrap_err();
     assert!(
         matches!(
             error,
             StoreError::Failed {
-                store: Source::Redis,
+                store: LookupSource::Redis,
                 ..
             }
         ),
@@ -795,25 +795,25 @@ async fn redis_as_the_truth_that_fails_is_an_outage() {
         matches!(
             error,
             StoreError::TimedOut {
-                store: Source::Redis,
+                store: LookupSource::Redis,
                 ..
             }
         ),
         "{error}"
     );
-    assert_eq!(heard.count(Source::Redis, Outcome::Failed), 1);
-    until(&node, Source::Redis, false).await;
+    assert_eq!(heard.count(LookupSource::Redis, Outcome::Failed), 1);
+    until(&node, LookupSource::Redis, false).await;
     wire.restore().await.unwrap();
-    until(&node, Source::Redis, true).await;
+    until(&node, LookupSource::Redis, true).await;
     assert!(alive(&node, TOKEN).await.is_some());
     server.stop();
-    until(&node, Source::Redis, false).await;
+    until(&node, LookupSource::Redis, false).await;
     let error = node.look_up(&token(TOKEN)).await.unwrap_err();
     assert!(
         matches!(
             error,
             StoreError::Failed {
-                store: Source::Redis,
+                store: LookupSource::Redis,
                 ..
             }
         ),
@@ -880,11 +880,11 @@ async fn caches_know_a_session_by_its_id_and_no_longer_than_it_lives() {
         let first = node.look_up(&token).await.unwrap();
         assert_eq!(
             (first.found.is_some(), first.source),
-            (found, Source::Postgres),
+            (found, LookupSource::Postgres),
             "{text}"
         );
         let again = node.look_up(&token).await.unwrap();
-        assert_eq!(again.source, Source::Memory);
+        assert_eq!(again.source, LookupSource::Memory);
         assert_eq!(again.found, first.found);
         assert!(
             poll_fn(|context| Poll::Ready(pin!(node.look_up(&token)).as_mut().poll(context)))
@@ -898,10 +898,16 @@ async fn caches_know_a_session_by_its_id_and_no_longer_than_it_lives() {
         assert!((1..=most).contains(&left), "{text}: {left}");
         let (other, _) = open(settings.clone());
         let there = other.look_up(&token).await.unwrap();
-        assert_eq!((there.found, there.source), (first.found, Source::Redis));
-        assert_eq!(other.look_up(&token).await.unwrap().source, Source::Memory);
+        assert_eq!(
+            (there.found, there.source),
+            (first.found, LookupSource::Redis)
+        );
+        assert_eq!(
+            other.look_up(&token).await.unwrap().source,
+            LookupSource::Memory
+        );
     }
-    assert_eq!(heard.count(Source::Redis, Outcome::Missed), 4);
+    assert_eq!(heard.count(LookupSource::Redis, Outcome::Missed), 4);
 
     // The token is nowhere.
     let keys = cache.cli(["KEYS", "*"]).await.unwrap();
@@ -949,7 +955,7 @@ async fn what_others_wrote_to_redis_is_no_session() {
         let lookup = node.look_up(&forged).await.unwrap();
         assert_eq!(
             (lookup.found, lookup.source),
-            (None, Source::Postgres),
+            (None, LookupSource::Postgres),
             "{value:.40}"
         );
         assert_eq!(cache.cli(["GET", &key]).await.unwrap(), value);
@@ -958,7 +964,7 @@ async fn what_others_wrote_to_redis_is_no_session() {
     database(&mut settings).sessions.as_mut().unwrap().name = None;
     let (other, _) = open(settings);
     let lookup = other.look_up(&token(TOKEN)).await.unwrap();
-    assert_eq!(lookup.source, Source::Postgres);
+    assert_eq!(lookup.source, LookupSource::Postgres);
     assert_eq!(lookup.found.unwrap().stored.columns().name, None);
     // A user's name that is longer than caches take.
     let long = format!("UPDATE users SET name = '{}'", "x".repeat(1025));
@@ -972,7 +978,7 @@ async fn what_others_wrote_to_redis_is_no_session() {
     .await;
     for _ in 0..2 {
         let lookup = node.look_up(&token("long")).await.unwrap();
-        assert_eq!(lookup.source, Source::Postgres);
+        assert_eq!(lookup.source, LookupSource::Postgres);
         assert_eq!(
             lookup.found.unwrap().stored.columns().name.map(str::len),
             Some(1025)
@@ -1005,14 +1011,14 @@ async fn without_the_database_only_cached_sessions_are_known_and_redis_is_not_ne
     let in_redis = other.look_up(&token(TOKEN)).await.unwrap();
     assert_eq!(
         (in_redis.found.is_some(), in_redis.source),
-        (true, Source::Redis)
+        (true, LookupSource::Redis)
     );
     let error = other.look_up(&token("other")).await.unwrap_err();
     assert!(
         matches!(
             error,
             StoreError::Failed {
-                store: Source::Postgres,
+                store: LookupSource::Postgres,
                 ..
             }
         ),
@@ -1020,7 +1026,7 @@ async fn without_the_database_only_cached_sessions_are_known_and_redis_is_not_ne
     );
     assert_eq!(
         node.look_up(&token(TOKEN)).await.unwrap().source,
-        Source::Memory
+        LookupSource::Memory
     );
 
     server.start_again().await.unwrap();
@@ -1028,7 +1034,7 @@ async fn without_the_database_only_cached_sessions_are_known_and_redis_is_not_ne
     let (third, _) = open(settings);
     assert_eq!(
         third.look_up(&token(TOKEN)).await.unwrap().source,
-        Source::Postgres
+        LookupSource::Postgres
     );
 }
 
@@ -1052,7 +1058,7 @@ async fn one_lookup_serves_every_request_with_the_same_token() {
         postgres_at(&server.url_through(&wire.address(), Postgres::DATABASE));
     database(&mut settings).timeout = PATIENCE;
     let (node, heard) = open(settings);
-    until(&node, Source::Postgres, true).await;
+    until(&node, LookupSource::Postgres, true).await;
     wire.stall();
     let token = token(TOKEN);
     let mut waiting: Vec<_> = (0..20).map(|_| Box::pin(node.look_up(&token))).collect();
@@ -1067,5 +1073,5 @@ async fn one_lookup_serves_every_request_with_the_same_token() {
     for lookup in all(waiting.into_iter()).await {
         assert!(lookup.unwrap().found.is_some());
     }
-    assert_eq!(heard.count(Source::Postgres, Outcome::Present), 1);
+    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Present), 1);
 }

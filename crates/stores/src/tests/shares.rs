@@ -20,7 +20,7 @@ async fn a_database_that_hangs_costs_one_time_limit_and_not_one_for_each_questio
     let (wire, mut chain) = behind_a_wire(&server).await;
     database(&mut chain).timeout = Duration::from_millis(500);
     let (stores, _) = open(chain);
-    until(&stores, Source::Postgres, true).await;
+    until(&stores, LookupSource::Postgres, true).await;
     wire.stall();
     let mut outcomes = [0; 2];
     for subject in 0..500 {
@@ -41,7 +41,7 @@ async fn a_database_that_hangs_costs_one_time_limit_and_not_one_for_each_questio
         sleep(Duration::from_millis(50)).await;
     }
     wire.restore().await.unwrap();
-    until(&stores, Source::Postgres, true).await;
+    until(&stores, LookupSource::Postgres, true).await;
     assert!(exists(&stores, "7").await);
 }
 
@@ -51,7 +51,7 @@ async fn a_database_that_is_slow_is_asked_on() {
     let (wire, mut chain) = behind_a_wire(&server).await;
     database(&mut chain).timeout = PATIENCE;
     let (stores, heard) = open(chain);
-    until(&stores, Source::Postgres, true).await;
+    until(&stores, LookupSource::Postgres, true).await;
     wire.delay(Duration::from_millis(300));
     let mut asking = JoinSet::new();
     for subject in 0..8 {
@@ -59,7 +59,7 @@ async fn a_database_that_is_slow_is_asked_on() {
         asking.spawn(async move { stores.find(&subject.to_string()).await.is_ok() });
     }
     assert!(asking.join_all().await.into_iter().all(|answered| answered));
-    assert_eq!(heard.count(Source::Postgres, Outcome::Failed), 0);
+    assert_eq!(heard.count(LookupSource::Postgres, Outcome::Failed), 0);
 }
 
 #[tokio::test]
@@ -117,10 +117,10 @@ async fn who_was_known_is_let_in_for_a_while_while_the_database_is_down() {
     }
     server.stop().await.unwrap();
     let error = async |node: &Node, subject| node.find(subject).await.unwrap_err();
-    let is_stale = async { while source(&stores, "7").await != Source::Stale {} };
+    let is_stale = async { while source(&stores, "7").await != LookupSource::Stale {} };
     timeout(PATIENCE, is_stale).await.unwrap();
     assert!(exists(&stores, "7").await);
-    assert!(heard.count(Source::Stale, Outcome::Present) > 1);
+    assert!(heard.count(LookupSource::Stale, Outcome::Present) > 1);
     // Not who did not exist, nor of whom nobody knows.
     for subject in ["8", "9"] {
         error(&stores, subject).await;
@@ -130,7 +130,7 @@ async fn who_was_known_is_let_in_for_a_while_while_the_database_is_down() {
     timeout(PATIENCE, ends).await.unwrap();
     // As soon as there is an answer, that counts.
     server.start_again().await.unwrap();
-    assert_eq!(source(&stores, "7").await, Source::Postgres);
+    assert_eq!(source(&stores, "7").await, LookupSource::Postgres);
     server.execute("DELETE FROM users").await.unwrap();
     let ends = async { while exists(&stores, "7").await {} };
     timeout(PATIENCE, ends).await.unwrap();

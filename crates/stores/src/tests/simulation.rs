@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastrand::Rng;
-use gate::{Source, User};
+use gate::{LookupSource, User};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::{JoinHandle, yield_now};
 use tokio_util::task::TaskTracker;
@@ -282,11 +282,11 @@ impl Schedule {
                 seen.failed += 1;
                 continue;
             };
-            seen.from_redis += u64::from(lookup.source == Source::Redis);
+            seen.from_redis += u64::from(lookup.source == LookupSource::Redis);
             let world = self.world.lock().unwrap();
             let next = world.versions[key] + 1;
             let found = lookup.found.as_ref();
-            if lookup.source == Source::Stale {
+            if lookup.source == LookupSource::Stale {
                 seen.stale += 1;
                 let from_redis = IN_REDIS + LONGEST_WAY + LONGEST_FLIGHT;
                 let oldest = from_redis.max(IN_MEMORY + STALE) + MOMENT;

@@ -1,6 +1,6 @@
 //! The columns that a realm asks for, because something in the configuration looks at them.
 
-use gate::{ClaimPath, Column};
+use gate::{ClaimPath, ColumnRef};
 
 use crate::config::credentials;
 use crate::config::lookups::SessionLookups;
@@ -69,20 +69,20 @@ impl RuleColumns {
     }
 
     /// Asks for a column's value, and gives its place.
-    pub(in crate::config) fn value(&mut self, column: stores::Column) -> Column {
+    pub(in crate::config) fn value(&mut self, column: stores::Column) -> ColumnRef {
         let name = column.name().into();
         self.asked(UserColumn::Value(column), name)
     }
 
     /// Asks for the point in time in a column, and gives its place.
-    pub(super) fn time(&mut self, column: stores::Column) -> Column {
+    pub(super) fn time(&mut self, column: stores::Column) -> ColumnRef {
         let name = column.name().into();
         self.asked(UserColumn::Time(column), name)
     }
 
     /// Asks for the roles of the user in organizations, as the organization plugin of Better Auth keeps them
     /// (`better-auth` 1.7.25, `dist/plugins/organization/organization.mjs`), and gives their place.
-    pub(super) fn organization_roles(&mut self, place: &Place) -> Column {
+    pub(super) fn organization_roles(&mut self, place: &Place) -> ColumnRef {
         self.named_at("member.", place);
         let memberships = Memberships {
             table: Table::parse("member").expect("a name of a table"),
@@ -127,14 +127,14 @@ impl RuleColumns {
         lookups.map_or_else(|| name.to_owned(), |lookups| lookups.column(name))
     }
 
-    fn asked(&mut self, column: UserColumn, name: Box<str>) -> Column {
+    fn asked(&mut self, column: UserColumn, name: Box<str>) -> ColumnRef {
         let columns = &mut self.asked.columns;
         let known = columns.iter().position(|asked| *asked == column);
         let index = known.unwrap_or(columns.len());
         if known.is_none() {
             columns.push(column);
         }
-        Column { index, name }
+        ColumnRef { index, name }
     }
 
     /// The claim that names the organization in which a session is active.

@@ -15,7 +15,7 @@ use crate::config::files::ContentDigest;
 use crate::config::problem::Problem;
 use crate::config::raw::Reader;
 use crate::config::stack::{RawPool, Spanned};
-use crate::tls::{Authorities, Proof, Terms, client_config};
+use crate::tls::{Authorities, Terms, Verification, client_config};
 use wire::proxy_protocol::ProxyVersion;
 
 /// What the top level says of connections to all services that say nothing else.
@@ -200,7 +200,7 @@ fn tls(
         (Path::new(&certificate.value), Path::new(&key.value))
     });
     let terms = Terms {
-        proof: Proof::AuthorityAndName(authorities),
+        verification: Verification::AuthorityAndName(authorities),
         identity,
     };
     let contents = files.iter().map(|(_, path)| ContentDigest::of_file(path));

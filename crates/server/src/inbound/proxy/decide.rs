@@ -137,7 +137,7 @@ fn refuse<'l, E>(
 ) -> (&'l Handling, RequestOutcome<E>) {
     let handling = live.handling(refused.route);
     record.lacks(lacking);
-    let (asker, answer) = (asker(request), refused.refusal.answer());
+    let (asker, answer) = (asker(request), refused.refusal.class());
     let proxies = &live.trusted_proxies;
     let asked = BrowserRequest::of(request, &record.arrival, proxies, record.now);
     let way_in = WayIn::of(handling.sign_in.as_ref(), answer, asker, &asked);

@@ -1,6 +1,6 @@
 //! How a request was decided, and what a record says of it.
 
-use gate::{Admission, Refusal, Source};
+use gate::{Admission, LookupSource, Refusal};
 use session::{Format, Session};
 
 use super::Record;
@@ -80,7 +80,7 @@ impl Record<'_> {
         }
     }
 
-    pub(super) fn session_check(&self) -> Option<Source> {
+    pub(super) fn session_check(&self) -> Option<LookupSource> {
         match &self.decision {
             Decision::Permitted(Admission::Session { found_in, .. }) => *found_in,
             Decision::Refused(refusal) => refusal.session_check(),
@@ -94,7 +94,7 @@ impl Record<'_> {
         }
     }
 
-    pub(super) fn user_check(&self) -> Option<Source> {
+    pub(super) fn user_check(&self) -> Option<LookupSource> {
         match &self.decision {
             Decision::Permitted(Admission::Session { checked_by, .. }) => *checked_by,
             Decision::Refused(refusal) => refusal.user_check(),

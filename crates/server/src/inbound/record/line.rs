@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gate::Source;
+use gate::LookupSource;
 use session::Session;
 
 use super::Record;
@@ -45,8 +45,8 @@ impl Record<'_> {
             impersonated_by: self.session().and_then(Session::impersonated_by),
             cred: self.credential(),
             format: self.session().map(|session| session.format().as_str()),
-            session_check: self.session_check().map(Source::as_str),
-            user_check: self.user_check().map_or("skipped", Source::as_str),
+            session_check: self.session_check().map(LookupSource::as_str),
+            user_check: self.user_check().map_or("skipped", LookupSource::as_str),
             duration_us: micros(elapsed),
             decision_us: micros(self.decision_took.unwrap_or_default()),
             head_us: micros(head),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use gate::{Lookup, Source, StoreError, User};
+use gate::{Lookup, LookupSource, StoreError, User};
 use serde_json::json;
 use session::UnixTime;
 use tokio::sync::oneshot;
@@ -355,7 +355,7 @@ impl Cells for View {
         Box::pin(async move {
             match self.ask(What::Read(key.to_vec())).await {
                 Some(Done::Value(value, left)) => Ok(Aged { value, left }),
-                _ => Err(failed(Source::Redis)),
+                _ => Err(failed(LookupSource::Redis)),
             }
         })
     }
@@ -398,18 +398,18 @@ impl Truth for View {
         match self.ask(What::Find(key)).await {
             Some(Done::Found(found)) => Ok(Lookup {
                 found,
-                source: Source::Postgres,
+                source: LookupSource::Postgres,
             }),
-            _ => Err(failed(Source::Postgres)),
+            _ => Err(failed(LookupSource::Postgres)),
         }
     }
 
-    fn source(&self) -> Source {
-        Source::Postgres
+    fn source(&self) -> LookupSource {
+        LookupSource::Postgres
     }
 }
 
-fn failed(store: Source) -> StoreError {
+fn failed(store: LookupSource) -> StoreError {
     StoreError::Failed {
         store,
         detail: "no answer".to_owned(),

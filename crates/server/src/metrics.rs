@@ -12,7 +12,7 @@ use metrics_exporter_prometheus::{
 
 use crate::mode::Mode;
 use crate::{clock, logging};
-use stores::{Asked, Observer, Outcome};
+use stores::{FactKind, Observer, Outcome};
 
 /// Every meter. The ones on the hot path are registered once.
 pub(crate) struct Metrics {
@@ -49,8 +49,8 @@ impl Metrics {
                 .set(1.0);
             (
                 upstream("2xx"),
-                checks(Asked::User, Source::Memory, "present"),
-                checks(Asked::Session, Source::Memory, "present"),
+                checks(FactKind::User, Source::Memory, "present"),
+                checks(FactKind::Session, Source::Memory, "present"),
                 metrics::counter!("sessiongate_audit_lines_lost_total"),
                 metrics::counter!("sessiongate_log_lines_lost_total"),
                 metrics::gauge!("sessiongate_requests_in_flight"),
@@ -270,12 +270,12 @@ impl Metrics {
 }
 
 impl Observer for Metrics {
-    fn answered(&self, asked: Asked, source: Source, outcome: Outcome) {
+    fn answered(&self, asked: FactKind, source: Source, outcome: Outcome) {
         match (asked, source, outcome) {
-            (Asked::Session, Source::Memory, Outcome::Present) => {
+            (FactKind::Session, Source::Memory, Outcome::Present) => {
                 self.sessions_in_memory.increment(1);
             }
-            (Asked::User, Source::Memory, Outcome::Present) => self.users_in_memory.increment(1),
+            (FactKind::User, Source::Memory, Outcome::Present) => self.users_in_memory.increment(1),
             _ => self
                 .register(|| checks(asked, source, outcome.as_str()))
                 .increment(1),
@@ -312,11 +312,11 @@ fn decisions(mode: Mode, outcome: &'static str, reason: &'static str) -> Counter
     metrics::counter!("sessiongate_decisions_total", labels)
 }
 
-fn checks(asked: Asked, source: Source, outcome: &'static str) -> Counter {
+fn checks(asked: FactKind, source: Source, outcome: &'static str) -> Counter {
     let labels = labels(&[("source", source.as_str()), ("result", outcome)]);
     match asked {
-        Asked::Session => metrics::counter!("sessiongate_session_check_total", labels),
-        Asked::User => metrics::counter!("sessiongate_user_check_total", labels),
+        FactKind::Session => metrics::counter!("sessiongate_session_check_total", labels),
+        FactKind::User => metrics::counter!("sessiongate_user_check_total", labels),
     }
 }
 

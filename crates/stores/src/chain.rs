@@ -29,7 +29,7 @@ use super::process::Clock;
 use super::record::Recorded;
 use super::reporter::Reporter;
 use super::single_flight::{Answer, Flight, Progress, Rank, Seat, SingleFlight, Wait};
-use super::{Asked as AskedFor, Change, ChangeListener, Outcome};
+use super::{Change, ChangeListener, FactKind, Outcome};
 
 /// Where it is decided what exists.
 pub(super) trait Truth: Send + Sync + 'static {
@@ -210,7 +210,7 @@ impl<T: Truth> Chain<T> {
             let lookup = match &answer {
                 Ok(lookup) => {
                     if lookup.source != Source::Redis {
-                        self.outage.is_over(T::Fact::ASKED);
+                        self.outage.is_over(T::Fact::KIND);
                     }
                     lookup
                 }
@@ -391,14 +391,14 @@ enum Kept {
 impl<T: Truth> Hears for Chain<T> {
     fn hear(&self, channel: Channel, word: &Word) {
         let now = self.clock.monotonic();
-        let (changes, of) = (&self.memory.changes, T::Fact::ASKED);
+        let (changes, of) = (&self.memory.changes, T::Fact::KIND);
         match word {
             Word::Everything => {
                 changes.forget_all(channel, now);
                 self.listener.changed(Change::Everything);
             }
             Word::RedisKey(redis_key) => self.hear_of_redis(redis_key, now),
-            Word::Session(id) if of == AskedFor::Session => {
+            Word::Session(id) if of == FactKind::Session => {
                 changes.forget(channel, id, now);
                 self.delete_soon(id);
                 self.listener.changed(Change::Session(id));
@@ -406,7 +406,7 @@ impl<T: Truth> Hears for Chain<T> {
             Word::Session(_) => {}
             Word::User(id) => {
                 changes.forget(channel, id, now);
-                if of == AskedFor::User {
+                if of == FactKind::User {
                     self.delete_soon(id);
                 }
                 self.listener.changed(Change::User(id));
@@ -445,9 +445,9 @@ impl<T: Truth> Chain<T> {
             Some(Concerned::Key(key)) => {
                 self.flights.tell(&key, changes.ticket(now));
                 self.memory.forget(&key);
-                self.listener.changed(match T::Fact::ASKED {
-                    AskedFor::Session => Change::Session(&key),
-                    AskedFor::User => Change::User(&key),
+                self.listener.changed(match T::Fact::KIND {
+                    FactKind::Session => Change::Session(&key),
+                    FactKind::User => Change::User(&key),
                 });
             }
             Some(Concerned::Subject(subject)) => {

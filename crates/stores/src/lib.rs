@@ -83,13 +83,13 @@ pub use self::redis::{
 use self::redis::{Redis, RedisTarget, Tracking, TrackingTarget};
 use self::reporter::Reporter;
 pub use self::revocations::{
-    ChangedRevocations, NewsOfRevocations, RevocationEntry, RevocationEntryError, RevocationKey,
-    RevocationMark, RevocationNews, RevocationPlace, RevocationSettings, RevocationStore,
+    ChangedRevocations, RevocationEntry, RevocationEntryError, RevocationKey, RevocationMark,
+    RevocationNews, RevocationNewsReceiver, RevocationPlace, RevocationSettings, RevocationStore,
     RevocationStoreError, reload_soon,
 };
 use self::secondary::SecondaryStorage;
 use self::sessions::SessionTruth;
-pub use self::sessions::{Counting, Sessions, UnknownTokens};
+pub use self::sessions::{Counting, SessionChain, UnknownTokens};
 pub use self::settings::{
     CacheFormat, DatabaseSettings, DatabaseUrl, MemorySettings, RedisSettings, SessionTables,
     Settings, UserTable,
@@ -101,8 +101,8 @@ pub use self::survey::{
 };
 pub use self::surveyor::{survey_changes, survey_database, survey_redis};
 pub use self::time::Zone;
+pub use self::users::UserChain;
 use self::users::UserTruth;
-pub use self::users::Users;
 use client_tls::TlsFileError;
 
 /// The stores that are open. A handle: clones share everything.
@@ -113,7 +113,7 @@ pub struct Stores(Arc<Open>);
 /// others: it must not wait.
 pub trait Observer: Send + Sync + 'static {
     /// `source` was asked for one user or session, with this outcome.
-    fn answered(&self, asked: Asked, source: Source, outcome: Outcome);
+    fn answered(&self, kind: FactKind, source: Source, outcome: Outcome);
 }
 
 /// Hears what changes of users and sessions, as far as a server says so. Called while others wait for it: it must not wait itself.
@@ -135,7 +135,7 @@ pub enum Change<'c> {
 
 /// What stores are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum FactKind {
     /// A session, by its token.
     Session,
     /// A user, by the subject of a session.
@@ -263,12 +263,12 @@ impl Stores {
     }
 
     /// Where users are looked up, if they are.
-    pub fn users(&self) -> Option<Users> {
+    pub fn users(&self) -> Option<UserChain> {
         self.0.users.clone()
     }
 
     /// Where sessions are looked up, if they are.
-    pub fn sessions(&self) -> Option<Sessions> {
+    pub fn sessions(&self) -> Option<SessionChain> {
         self.0.sessions.clone()
     }
 
@@ -314,7 +314,7 @@ impl Stores {
         };
         let redis = self.0.servers.redis.as_ref();
         let redis_answers = redis.is_some_and(|redis| redis.answers_in_part());
-        let in_redis = |sessions: &Sessions| sessions.chain.truth.source() == Source::Redis;
+        let in_redis = |sessions: &SessionChain| sessions.chain.truth.source() == Source::Redis;
         let needs_redis = self.0.sessions.as_ref().is_some_and(in_redis);
         let of_postgres = |audience: &Arc<Audience>| audience.channel() == Channel::Postgres;
         let asks_postgres = self.0.users.is_some() || !needs_redis;
@@ -375,8 +375,8 @@ impl Stores {
 
 /// What the handles share.
 struct Open {
-    users: Option<Users>,
-    sessions: Option<Sessions>,
+    users: Option<UserChain>,
+    sessions: Option<SessionChain>,
     servers: Servers,
     settings: Settings,
     files: Fingerprints,
@@ -432,16 +432,18 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn users(&self) -> Option<Users> {
+    fn users(&self) -> Option<UserChain> {
         let table = self.settings.database.as_ref()?.users.as_ref()?;
         let database = self.servers.database.as_ref()?;
         let asked = self.settings.asked_of_users();
         let cache = self.cache("", users::about(&self.database_name()?, table, &asked));
-        Some(Users(self.chain(cache, UserTruth(Arc::clone(database)))))
+        Some(UserChain(
+            self.chain(cache, UserTruth(Arc::clone(database))),
+        ))
     }
 
     /// In front of sessions in Redis there is no other cache in Redis.
-    fn sessions(&self) -> Option<Sessions> {
+    fn sessions(&self) -> Option<SessionChain> {
         let prefix = self
             .settings
             .redis
@@ -472,7 +474,7 @@ impl Builder<'_> {
                 (None, SessionTruth::RedisThenDatabase(storage, database))
             }
         };
-        Some(Sessions::new(self.chain(cache, truth)))
+        Some(SessionChain::new(self.chain(cache, truth)))
     }
 
     fn cache<F: record::Recorded>(&self, kind: &str, about: About) -> Option<SharedCache<F>> {
@@ -521,7 +523,7 @@ impl Builder<'_> {
             flights: Arc::default(),
             reporter: Reporter {
                 observer: Arc::clone(&self.observer),
-                asked: T::Fact::ASKED,
+                kind: T::Fact::KIND,
             },
             tasks: self.tasks.clone(),
             clock: self.clock.clone(),

@@ -38,13 +38,13 @@ pub type Counting<'a> =
 
 /// The chain of stores that know sessions. A handle: clones share everything, and belong on every runtime that decides.
 #[derive(Clone)]
-pub struct Sessions {
+pub struct SessionChain {
     pub(super) chain: Arc<Chain<SessionTruth>>,
     /// How often an address may bring a token that no store knows.
     unknown: Option<Arc<dyn UnknownTokens>>,
 }
 
-impl Sessions {
+impl SessionChain {
     pub(super) fn new(chain: Arc<Chain<SessionTruth>>) -> Self {
         Self {
             chain,
@@ -93,7 +93,7 @@ impl Sessions {
     }
 }
 
-impl gate::Sessions for Sessions {
+impl gate::Sessions for SessionChain {
     async fn find(
         &self,
         token: &SessionToken,
@@ -117,9 +117,9 @@ impl gate::Sessions for Sessions {
     }
 }
 
-impl fmt::Debug for Sessions {
+impl fmt::Debug for SessionChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sessions({})", self.chain.truth.source())
+        write!(f, "SessionChain({})", self.chain.truth.source())
     }
 }
 

@@ -72,10 +72,10 @@ fn pools() -> Pools {
 
 /// Counts what stores were asked.
 #[derive(Debug, Default)]
-struct Heard(Mutex<Vec<(Asked, Source, Outcome)>>);
+struct Heard(Mutex<Vec<(FactKind, Source, Outcome)>>);
 
 impl Observer for Heard {
-    fn answered(&self, asked: Asked, source: Source, outcome: Outcome) {
+    fn answered(&self, asked: FactKind, source: Source, outcome: Outcome) {
         self.0.lock().unwrap().push((asked, source, outcome));
     }
 }

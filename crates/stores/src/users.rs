@@ -15,17 +15,17 @@ use super::{Outcome, settings::UserTable};
 
 /// The chain of stores that know users. A handle: clones share everything, and belong on every runtime that decides.
 #[derive(Clone)]
-pub struct Users(pub(super) Arc<Chain<UserTruth>>);
+pub struct UserChain(pub(super) Arc<Chain<UserTruth>>);
 
-impl gate::Users for Users {
+impl gate::Users for UserChain {
     async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
         self.0.find(subject, || subject.into()).await
     }
 }
 
-impl fmt::Debug for Users {
+impl fmt::Debug for UserChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Users({})", self.0.truth.source())
+        write!(f, "UserChain({})", self.0.truth.source())
     }
 }
 

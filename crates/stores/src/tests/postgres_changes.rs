@@ -9,7 +9,7 @@ use super::sessions::token;
 use super::*;
 use crate::hearing::{Channel, Heard as IsHeard, Hears, Word};
 use crate::postgres::listener::{ChangesTarget, PostgresChannel};
-use crate::{ChangeTriggers, NewsOfRevocations, RevocationKey};
+use crate::{ChangeTriggers, RevocationKey, RevocationNewsReceiver};
 
 /// Writes down what it hears.
 struct Pen(UnboundedSender<Told>);
@@ -136,7 +136,7 @@ async fn what_changes_is_heard_once_that_is_proved() {
                 AND pid <> pg_backend_pid() AND state_change < now() - interval '2500ms'";
     let waiting = async { while server.execute(idle).await.unwrap() != "1" {} };
     timeout(PATIENCE, waiting).await.unwrap();
-    let mut news = NewsOfRevocations::from_now_on();
+    let mut news = RevocationNewsReceiver::from_now_on();
     server
         .execute("NOTIFY sessiongate_revocations")
         .await

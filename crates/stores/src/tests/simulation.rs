@@ -371,7 +371,7 @@ impl Node {
             flights: Arc::default(),
             reporter: Reporter {
                 observer: Arc::new(Heard::default()),
-                asked: Asked::User,
+                kind: FactKind::User,
             },
             tasks: Tasks {
                 runtime: Handle::current(),

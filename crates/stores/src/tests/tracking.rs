@@ -447,7 +447,7 @@ async fn a_new_revocation_has_the_list_read_at_once() {
     let place = RevocationPlace::Redis(tracked(&server.url()));
     let pools = pools();
     let store = RevocationStore::open(&place, &pools);
-    let mut news = NewsOfRevocations::from_now_on();
+    let mut news = RevocationNewsReceiver::from_now_on();
     // The channel is open.
     timeout(PATIENCE, news.changed()).await.unwrap();
     let key = "auth:sessiongate:revocations";

@@ -140,25 +140,25 @@ const MUTATIONS: &[Mutation] = &[
         what: "the ticket is taken when the answer is there",
         file: "chain.rs",
         before: "        let has_missed = asked.was_heard",
-        after: "        let asked = Asked { ticket: changes.ticket(now), ..asked };\n        let has_missed = asked.was_heard",
+        after: "        let asked = LookupStart { ticket: changes.ticket(now), ..asked };\n        let has_missed = asked.was_heard",
     },
     Mutation {
         what: "an answer is kept although something was heard since its question",
         file: "chain.rs",
-        before: "        if has_missed || was_told || changes.said(channels, asked.ticket, stripes) {\n            return Kept::Unsure;",
-        after: "        if has_missed || was_told {\n            return Kept::Unsure;",
+        before: "        if has_missed || was_invalidated || changes.said(channels, asked.ticket, stripes) {\n            return Kept::Unsure;",
+        after: "        if has_missed || was_invalidated {\n            return Kept::Unsure;",
     },
     Mutation {
         what: "an answer is kept although its lease was taken away",
         file: "chain.rs",
         before: "Ok(Written::TakenAway) => return Kept::Unsure,",
-        after: "Ok(Written::TakenAway) => (Asked { ticket, ..asked }, Some(Duration::MAX)),",
+        after: "Ok(Written::TakenAway) => (LookupStart { ticket, ..asked }, Some(Duration::MAX)),",
     },
     Mutation {
         what: "somebody joins a flight that began before a change",
         file: "chain.rs",
-        before: "            !was_told && !changes.said(channels, asked, stripes)",
-        after: "            !was_told || !changes.said(channels, asked, stripes)",
+        before: "            !was_invalidated && !changes.said(channels, asked, stripes)",
+        after: "            !was_invalidated || !changes.said(channels, asked, stripes)",
     },
     Mutation {
         what: "what Redis has is believed although the database has said more",
@@ -181,7 +181,7 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "what is heard of a key whose question is under way is ignored",
         file: "chain.rs",
-        before: "                self.flights.tell(&key, changes.ticket(now));\n",
+        before: "                self.flights.invalidate(&key, changes.ticket(now));\n",
         after: "",
     },
     Mutation {
@@ -193,14 +193,14 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "an answer is kept although its key was heard of while it was written",
         file: "single_flight.rs",
-        before: "keep(!progress.is_superseded && !progress.was_told(ticket));",
+        before: "keep(!progress.is_superseded && !progress.was_invalidated(ticket));",
         after: "keep(!progress.is_superseded);",
     },
     Mutation {
         what: "a flight that is told nothing any more keeps its answer",
         file: "single_flight.rs",
-        before: "keep(!progress.is_superseded && !progress.was_told(ticket));",
-        after: "keep(!progress.was_told(ticket));",
+        before: "keep(!progress.is_superseded && !progress.was_invalidated(ticket));",
+        after: "keep(!progress.was_invalidated(ticket));",
     },
     Mutation {
         what: "what was forgotten counts while the truth is down",

@@ -30,6 +30,7 @@ mod redis;
 mod reporter;
 mod revocations;
 mod secondary;
+mod session_state;
 mod sessions;
 mod settings;
 mod single_flight;
@@ -40,7 +41,6 @@ mod surveyor;
 #[cfg(test)]
 mod tests;
 mod time;
-mod told;
 mod users;
 mod weight;
 
@@ -67,7 +67,7 @@ use self::hearing::{Audience, Channel, Hears};
 pub use self::identifier::{Column, Table};
 use self::memory::Memory;
 pub use self::pools::{Fingerprints, Pools};
-use self::pools::{Lease, RedisLine};
+use self::pools::{Lease, RedisHandle};
 use self::postgres::listener::{ChangesTarget, PostgresChannel};
 pub use self::postgres::{
     ChangeTriggers, OwnTableError, PostgresHost, PostgresServer, SharedRows, SharedRowsError,
@@ -208,14 +208,16 @@ impl Stores {
                 listen.check_files()?;
             }
         }
-        let line = settings.redis.as_ref().map(|redis| pools.redis(redis));
+        let redis = settings.redis.as_ref().map(|redis| pools.redis(redis));
         let tracking = settings.redis.as_ref();
         let tracking = tracking.and_then(|redis| pools.tracking(redis));
         let database = settings.database.as_ref();
         let database = database.map(|database| Database::open(settings, database, pools));
         let (database, connections) = database.unzip();
         let servers = Servers {
-            redis: line.as_ref().map(|line| Arc::clone(&line.resource.redis)),
+            redis: redis
+                .as_ref()
+                .map(|redis| Arc::clone(&redis.resource.redis)),
             database: database.map(Arc::new),
         };
         let postgres_changes = pools.postgres_changes(settings);
@@ -251,7 +253,7 @@ impl Stores {
             settings: settings.clone(),
             files: pools::fingerprints(settings),
             leases: Mutex::new(Leases {
-                line,
+                redis,
                 tracking,
                 connections,
                 postgres_changes,
@@ -353,7 +355,7 @@ impl Stores {
             );
         }
         let Leases {
-            line,
+            redis,
             tracking,
             connections,
             postgres_changes,
@@ -361,8 +363,8 @@ impl Stores {
         if let Some(changes) = postgres_changes.and_then(Lease::give_back) {
             changes.close().await;
         }
-        if let Some(line) = line.and_then(Lease::give_back) {
-            line.close().await;
+        if let Some(redis) = redis.and_then(Lease::give_back) {
+            redis.close().await;
         }
         if let Some(tracking) = tracking.and_then(Lease::give_back) {
             tracking.close().await;
@@ -411,7 +413,7 @@ struct Servers {
 /// The right to the connections, until the stores are closed.
 #[derive(Default)]
 struct Leases {
-    line: Option<Lease<RedisTarget, RedisLine>>,
+    redis: Option<Lease<RedisTarget, RedisHandle>>,
     tracking: Option<Lease<TrackingTarget, Tracking>>,
     connections: Option<DatabaseLease>,
     postgres_changes: Option<Lease<ChangesTarget, PostgresChannel>>,

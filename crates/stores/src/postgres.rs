@@ -14,12 +14,12 @@
 
 mod catalog;
 mod columns;
-mod heard;
 pub(super) mod listener;
+mod notifications;
 mod own;
-mod question;
 mod rows;
 pub(super) mod server;
+mod statement;
 mod survey;
 mod triggers;
 
@@ -37,11 +37,11 @@ use tokio_postgres::types::{FromSql, Type};
 use self::catalog::{Layout, Visible};
 pub use self::own::OwnTableError;
 pub(crate) use self::own::{OwnTables, Parameter, text};
-use self::question::{ByKey, Question};
 pub use self::rows::{SharedRows, SharedRowsError, SharedRowsSurvey};
 pub(super) use self::server::PostgresOpener;
 use self::server::{Connection, PostgresError};
 pub use self::server::{PostgresHost, PostgresServer, Verify};
+use self::statement::{ByKey, KeyStatement};
 pub(super) use self::survey::survey;
 pub use self::triggers::{ChangeTriggers, TriggerFlaw, WatchedTable};
 use super::StoreHealth;
@@ -51,11 +51,11 @@ use super::connections::Connections;
 use super::health::Health;
 use super::identifier::Column;
 use super::process::Trial;
+use super::session_state::{MalformedRecord, SessionState, StoredRow};
 use super::settings::{DatabaseSettings, Settings};
 use super::single_flight::Rank;
 use super::standing::StandingRow;
 use super::time::Zone;
-use super::told::{Flaw, StoredRow, Told};
 
 /// The application's database in PostgreSQL.
 pub(super) struct Postgres {
@@ -100,18 +100,18 @@ impl Postgres {
     pub(super) async fn find_user(
         &self,
         subject: &str,
-    ) -> Result<Result<Option<User>, Flaw>, StoreError> {
+    ) -> Result<Result<Option<User>, MalformedRecord>, StoreError> {
         let users = self.users.as_ref();
-        let (rows, question) = self
+        let (rows, statement) = self
             .answer(|| self.rows(users, subject, Rank::Known))
             .await?;
-        Ok(match (&rows[..], question) {
+        Ok(match (&rows[..], statement) {
             ([], _) | (_, None) => Ok(None),
-            ([row], Some(question)) => {
-                let user = self.user(users, &question, row, FIRST_OF_USER);
+            ([row], Some(statement)) => {
+                let user = self.user(users, &statement, row, FIRST_OF_USER);
                 user.map(|(user, _)| Some(user))
             }
-            ([_, _, ..], _) => Err(Flaw::Duplicate),
+            ([_, _, ..], _) => Err(MalformedRecord::Duplicate),
         })
     }
 
@@ -119,11 +119,11 @@ impl Postgres {
     fn user(
         &self,
         by: Option<&ByKey>,
-        question: &Question,
+        statement: &KeyStatement,
         row: &Row,
         first: usize,
-    ) -> Result<(User, Map<String, Value>), Flaw> {
-        let columns = &question.columns;
+    ) -> Result<(User, Map<String, Value>), MalformedRecord> {
+        let columns = &statement.columns;
         let Some(by) = by.filter(|_| !columns.is_nothing()) else {
             return Ok((User::default(), Map::new()));
         };
@@ -132,26 +132,30 @@ impl Postgres {
     }
 
     /// What is known about the session of this token and its user.
-    pub(super) async fn find_session(&self, token: &str, rank: Rank) -> Result<Told, StoreError> {
+    pub(super) async fn find_session(
+        &self,
+        token: &str,
+        rank: Rank,
+    ) -> Result<SessionState, StoreError> {
         let Some(sessions) = &self.sessions else {
-            return Ok(Told::Nothing);
+            return Ok(SessionState::Absent);
         };
-        let (rows, question) = self
+        let (rows, statement) = self
             .answer(|| self.rows(Some(sessions), token, rank))
             .await?;
-        Ok(match (&rows[..], question) {
-            ([], _) | (_, None) => Told::Nothing,
-            ([row], Some(question)) => {
-                let columns = StoredColumns {
+        Ok(match (&rows[..], statement) {
+            ([], _) | (_, None) => SessionState::Absent,
+            ([row], Some(statement)) => {
+                let columns = SessionRow {
                     row,
-                    zoneless: &question.zoneless,
+                    zoneless: &statement.zoneless,
                     zone: self.zone.as_ref(),
                 };
-                let user = self.user(Some(sessions), &question, row, FIRST_WITH_SESSION);
+                let user = self.user(Some(sessions), &statement, row, FIRST_WITH_SESSION);
                 let row = user.and_then(|(user, claims)| columns.read(sessions, user, claims));
-                row.map_or_else(Told::Malformed, Told::row)
+                row.map_or_else(SessionState::Malformed, SessionState::of_row)
             }
-            ([_, _, ..], _) => Told::Malformed(Flaw::Duplicate),
+            ([_, _, ..], _) => SessionState::Malformed(MalformedRecord::Duplicate),
         })
     }
 
@@ -161,9 +165,9 @@ impl Postgres {
         let _ = self
             .answer_in_any_case(async || {
                 for by in self.users.iter().chain(&self.sessions) {
-                    let question = self.learn(by, Rank::Known).await?;
+                    let statement = self.learn(by, Rank::Known).await?;
                     // Nothing equals NULL, but every name and right that the statement needs is checked.
-                    self.ask(&question, None, Rank::Known).await?;
+                    self.ask(&statement, None, Rank::Known).await?;
                 }
                 Ok(())
             })
@@ -262,45 +266,42 @@ impl Postgres {
         by: Option<&ByKey>,
         key: &str,
         rank: Rank,
-    ) -> Result<(Vec<Row>, Option<Question>), PostgresError> {
+    ) -> Result<(Vec<Row>, Option<KeyStatement>), PostgresError> {
         let by = by.ok_or(PostgresError::NoTable)?;
         if key.contains('\0') {
             // No text in PostgreSQL holds this character.
             return Ok((Vec::new(), None));
         }
-        let question = match by.known() {
-            Some(question) if question.keys.can_hold(key) => question,
+        let statement = match by.known() {
+            Some(statement) if statement.keys.can_hold(key) => statement,
             // Before a key is called impossible, we make sure that the column still has the type that says so.
             Some(_) | None => self.learn(by, rank).await?,
         };
-        if !question.keys.can_hold(key) {
+        if !statement.keys.can_hold(key) {
             return Ok((Vec::new(), None));
         }
-        match self.ask(&question, Some(key), rank).await {
+        match self.ask(&statement, Some(key), rank).await {
             Err(error) if is_outdated(&error) => {
-                let question = self.learn(by, rank).await?;
-                if !question.keys.can_hold(key) {
+                let statement = self.learn(by, rank).await?;
+                if !statement.keys.can_hold(key) {
                     return Ok((Vec::new(), None));
                 }
-                let rows = self.ask(&question, Some(key), rank).await?;
-                Ok((rows, Some(question)))
+                let rows = self.ask(&statement, Some(key), rank).await?;
+                Ok((rows, Some(statement)))
             }
-            answer => answer.map(|rows| (rows, Some(question))),
+            answer => answer.map(|rows| (rows, Some(statement))),
         }
     }
 
     async fn ask(
         &self,
-        question: &Question,
+        statement: &KeyStatement,
         key: Option<&str>,
         rank: Rank,
     ) -> Result<Vec<Row>, PostgresError> {
         let taken = self.connections.take(rank).await?;
         let parameters = [(&key as _, Type::TEXT)];
-        let answer = taken
-            .connection
-            .query(&question.statement, &parameters)
-            .await;
+        let answer = taken.connection.query(&statement.sql, &parameters).await;
         match taken.settle(answer) {
             Err(error) if is_impossible(&error) => Ok(Vec::new()),
             answer => answer,
@@ -308,7 +309,7 @@ impl Postgres {
     }
 
     /// Reads from the catalog what the columns are, and which rows we may see.
-    async fn learn(&self, by: &ByKey, rank: Rank) -> Result<Question, PostgresError> {
+    async fn learn(&self, by: &ByKey, rank: Rank) -> Result<KeyStatement, PostgresError> {
         let taken = self.connections.take(rank).await?;
         let answer = self.read_catalog(&taken.connection, by).await;
         taken.settle(answer)
@@ -318,7 +319,7 @@ impl Postgres {
         &self,
         connection: &Connection,
         by: &ByKey,
-    ) -> Result<Question, PostgresError> {
+    ) -> Result<KeyStatement, PostgresError> {
         let columns = [&by.column].into_iter().chain(&by.times);
         let columns: Vec<_> = columns.map(|column| column.name()).collect();
         let values = by.columns.learn(connection).await?;
@@ -345,34 +346,34 @@ impl Postgres {
             Some(standing) => catalog::standing(connection, standing).await?,
             None => String::new(),
         };
-        let question =
+        let statement =
             by.learn(&layout, &standing, values)
                 .ok_or_else(|| PostgresError::NoColumn {
                     column: by.column.quoted().to_owned(),
                     table: by.table.quoted().to_owned(),
                 })?;
-        self.say_zone(by, &question);
-        Ok(question)
+        self.say_zone(by, &statement);
+        Ok(statement)
     }
 
     /// Says how times without a zone are read, unless the operator has said it, and that he has said it in vain.
-    fn say_zone(&self, by: &ByKey, question: &Question) {
+    fn say_zone(&self, by: &ByKey, statement: &KeyStatement) {
         let table = by.table.quoted();
-        if self.columns_zone.is_none() && !question.columns.zoneless.is_empty() {
+        if self.columns_zone.is_none() && !statement.columns.zoneless.is_empty() {
             self.say(format!(
                 "the times in `{}` of {} have no time zone and are read as UTC; set SESSION_TIME_ZONE, to UTC if that is \
                  right",
-                question.columns.zoneless.join("` and `"),
+                statement.columns.zoneless.join("` and `"),
                 by.columns.users.table.quoted(),
             ));
         }
-        let columns = question.zoneless.join("` and `");
-        match (&self.zone, question.zoneless.is_empty()) {
+        let columns = statement.zoneless.join("` and `");
+        match (&self.zone, statement.zoneless.is_empty()) {
             (None, false) => self.say(format!(
                 "the times in `{columns}` of {table} have no time zone and are read as UTC; if the application writes them \
                  in another zone, sessions live too long or too short: set SESSION_TIME_ZONE, to UTC if that is right"
             )),
-            (Some(zone), true) if !by.times.is_empty() && !question.columns.uses_zone() => self.say(format!(
+            (Some(zone), true) if !by.times.is_empty() && !statement.columns.uses_zone() => self.say(format!(
                 "SESSION_TIME_ZONE={zone} has no effect: the times in {table} have a time zone of their own"
             )),
             (None | Some(_), _) => {}
@@ -389,45 +390,58 @@ impl Postgres {
 }
 
 /// A row of those that [`ByKey::session`] asks for.
-struct StoredColumns<'a> {
+struct SessionRow<'a> {
     row: &'a Row,
     zoneless: &'a [String],
     zone: Option<&'a Zone>,
 }
 
-impl StoredColumns<'_> {
-    fn read(&self, by: &ByKey, user: User, claims: Map<String, Value>) -> Result<StoredRow, Flaw> {
+impl SessionRow<'_> {
+    fn read(
+        &self,
+        by: &ByKey,
+        user: User,
+        claims: Map<String, Value>,
+    ) -> Result<StoredRow, MalformedRecord> {
         let (expires, created) = match &by.times[..] {
             [created, expires] => (Some(expires.name()), Some(created.name())),
             times => (times.first().map(Column::name), None),
         };
         Ok(StoredRow {
-            subject: self.get::<String>(0, Flaw::Text)?.ok_or(Flaw::Text)?,
-            email: self.get(1, Flaw::Text)?,
-            name: self.get(2, Flaw::Text)?,
+            subject: self
+                .get::<String>(0, MalformedRecord::Text)?
+                .ok_or(MalformedRecord::Text)?,
+            email: self.get(1, MalformedRecord::Text)?,
+            name: self.get(2, MalformedRecord::Text)?,
             standing: StandingRow::of_texts([
-                self.get(5, Flaw::Text)?,
-                self.get(6, Flaw::Text)?,
-                self.get(7, Flaw::Text)?,
+                self.get(5, MalformedRecord::Text)?,
+                self.get(6, MalformedRecord::Text)?,
+                self.get(7, MalformedRecord::Text)?,
             ]),
-            issued_at: self.time(3, created, Flaw::Creation)?,
-            expires_at: self.time(4, expires, Flaw::Expiry)?.ok_or(Flaw::Expiry)?,
+            issued_at: self.time(3, created, MalformedRecord::Creation)?,
+            expires_at: self
+                .time(4, expires, MalformedRecord::Expiry)?
+                .ok_or(MalformedRecord::Expiry)?,
             user,
             claims,
         })
     }
 
-    fn get<'r, T: FromSql<'r>>(&'r self, index: usize, flaw: Flaw) -> Result<Option<T>, Flaw> {
-        self.row.try_get(index).map_err(|_| flaw)
+    fn get<'r, T: FromSql<'r>>(
+        &'r self,
+        index: usize,
+        fault: MalformedRecord,
+    ) -> Result<Option<T>, MalformedRecord> {
+        self.row.try_get(index).map_err(|_| fault)
     }
 
     fn time(
         &self,
         index: usize,
         column: Option<&str>,
-        flaw: Flaw,
-    ) -> Result<Option<UnixTime>, Flaw> {
-        let Some(millis) = self.get::<f64>(index, flaw)? else {
+        fault: MalformedRecord,
+    ) -> Result<Option<UnixTime>, MalformedRecord> {
+        let Some(millis) = self.get::<f64>(index, fault)? else {
             return Ok(None);
         };
         let is_zoneless =

@@ -72,19 +72,19 @@ fn pools() -> Pools {
 
 /// Counts what stores were asked.
 #[derive(Debug, Default)]
-struct Heard(Mutex<Vec<(FactKind, Source, Outcome)>>);
+struct RecordedOutcomes(Mutex<Vec<(FactKind, Source, Outcome)>>);
 
-impl Observer for Heard {
+impl Observer for RecordedOutcomes {
     fn answered(&self, asked: FactKind, source: Source, outcome: Outcome) {
         self.0.lock().unwrap().push((asked, source, outcome));
     }
 }
 
-impl ChangeListener for Heard {
+impl ChangeListener for RecordedOutcomes {
     fn changed(&self, _: Change<'_>) {}
 }
 
-impl Heard {
+impl RecordedOutcomes {
     fn count(&self, source: Source, outcome: Outcome) -> usize {
         self.0
             .lock()
@@ -180,14 +180,20 @@ impl Node {
     }
 }
 
-fn open(settings: Settings) -> (Node, Arc<Heard>) {
+fn open(settings: Settings) -> (Node, Arc<RecordedOutcomes>) {
     open_on(&pools(), &settings)
 }
 
-fn open_on(pools: &Pools, settings: &Settings) -> (Node, Arc<Heard>) {
-    let heard = Arc::new(Heard::default());
+fn open_on(pools: &Pools, settings: &Settings) -> (Node, Arc<RecordedOutcomes>) {
+    let heard = Arc::new(RecordedOutcomes::default());
     let observer = Arc::clone(&heard) as Arc<dyn Observer>;
-    let stores = Stores::open(settings, pools, observer, Arc::new(Heard::default())).unwrap();
+    let stores = Stores::open(
+        settings,
+        pools,
+        observer,
+        Arc::new(RecordedOutcomes::default()),
+    )
+    .unwrap();
     (Node(stores), heard)
 }
 
@@ -692,8 +698,8 @@ async fn postgres_and_redis_are_reached_over_tls_that_is_verified() {
         let opened = Stores::open(
             &chain,
             &pools(),
-            Arc::new(Heard::default()),
-            Arc::new(Heard::default()),
+            Arc::new(RecordedOutcomes::default()),
+            Arc::new(RecordedOutcomes::default()),
         );
         assert!(matches!(opened, Err(StoreOpenError::File(_))), "{missing}");
     }

@@ -9,7 +9,7 @@ use super::super::FactKind;
 use super::super::cache::Hit;
 use super::super::changes::Ticket;
 use super::super::fact::Fact as _;
-use super::super::memory::Asked;
+use super::super::memory::LookupStart;
 use super::{Chain, POSTGRES, Truth};
 
 /// What the operator wants while the database gives no answer, and whether it has come to that.
@@ -80,7 +80,7 @@ impl<T: Truth> Chain<T> {
         &self,
         key: &str,
         hit: &Hit<T::Fact>,
-        asked: Asked,
+        asked: LookupStart,
     ) -> Option<Ticket> {
         let changes = &self.memory.changes;
         let found = hit.lookup.found.as_ref();

@@ -180,13 +180,13 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         what: "what is heard of a key whose question is under way is ignored",
-        file: "chain.rs",
+        file: "chain/invalidation.rs",
         before: "                self.flights.invalidate(&key, changes.ticket(now));\n",
         after: "",
     },
     Mutation {
         what: "what Redis says of a key leaves memory as it is",
-        file: "chain.rs",
+        file: "chain/invalidation.rs",
         before: "                self.memory.forget(&key);\n",
         after: "",
     },

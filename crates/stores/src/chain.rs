@@ -8,86 +8,30 @@
 //! [ticket](super::changes), and each key of Redis a [lease](super::cache::KeyLease). An answer during which something was heard is asked
 //! for again.
 
+mod invalidation;
 mod stale;
+mod truth;
 
-use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gate::{Lookup, Source, StoreError};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::Sender;
 use tokio_util::task::TaskTracker;
 
+pub(super) use self::invalidation::outdated;
 pub(super) use self::stale::Outage;
+pub(super) use self::truth::{Affected, Truth};
 use super::cache::{Cached, Hit, KeyLease, SharedCache, Written};
 use super::changes::{Channels, Ticket};
 use super::fact::Fact as _;
-use super::hearing::{Channel, Hears, Invalidation};
+use super::hearing::Channel;
 use super::memory::{LookupStart, Memory, Recalled};
 use super::process::Clock;
-use super::record::Recorded;
 use super::reporter::Reporter;
 use super::single_flight::{Flight, Joined, LookupResult, Progress, Rank, SingleFlight, Wait};
-use super::{Change, ChangeListener, FactKind, Outcome};
-
-/// Where it is decided what exists.
-pub(super) trait Truth: Send + Sync + 'static {
-    /// What it knows about.
-    type Fact: Recorded;
-    /// What it is asked. It travels in the flight; caches see its key only.
-    type Query: Clone + Send + Sync + 'static;
-
-    /// Answers, and reports what each store that it asked has said.
-    fn find(
-        &self,
-        query: Self::Query,
-        reporter: &Reporter,
-    ) -> impl Future<Output = LookupResult<Self::Fact>> + Send;
-
-    /// The store that an outage is blamed on.
-    fn source(&self) -> Source;
-
-    /// All stores of which one may know what the others do not.
-    fn sources(&self) -> [Option<Source>; 2] {
-        [Some(self.source()), None]
-    }
-
-    /// The channels on which something is heard of what changes there.
-    fn channels(&self) -> Channels {
-        let is_there = |source| self.sources().contains(&Some(source));
-        Channels {
-            postgres: is_there(Source::Postgres),
-            redis: is_there(Source::Redis),
-        }
-    }
-
-    /// Whether everything that changes there is heard on these channels. A file of SQLite says nothing.
-    fn is_heard_on(&self, channels: Channels) -> bool {
-        self.sources()
-            .into_iter()
-            .flatten()
-            .all(|source| match source {
-                Source::Postgres => channels.postgres,
-                Source::Redis => channels.redis,
-                Source::Memory | Source::Sqlite | Source::Stale => false,
-            })
-    }
-
-    /// What this key of Redis is about, where that is the truth.
-    fn kept_under(&self, _redis_key: &[u8]) -> Option<Affected<'static>> {
-        None
-    }
-}
-
-/// What is not known any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Affected<'a> {
-    /// What is known under this key.
-    Key(Cow<'a, str>),
-    /// What is known of the user of this id.
-    Subject(Cow<'a, str>),
-}
+use super::{ChangeListener, Outcome};
 
 /// Where flights fly.
 #[derive(Clone, Debug)]
@@ -389,101 +333,6 @@ enum Kept {
     Yes,
 }
 
-impl<T: Truth> Hears for Chain<T> {
-    fn hear(&self, channel: Channel, invalidation: &Invalidation) {
-        let now = self.clock.monotonic();
-        let (changes, of) = (&self.memory.changes, T::Fact::KIND);
-        match invalidation {
-            Invalidation::Everything => {
-                changes.forget_all(channel, now);
-                self.listener.changed(Change::Everything);
-            }
-            Invalidation::RedisKey(redis_key) => self.hear_of_redis(redis_key, now),
-            Invalidation::Session(id) if of == FactKind::Session => {
-                changes.forget(channel, id, now);
-                self.delete_soon(id);
-                self.listener.changed(Change::Session(id));
-            }
-            Invalidation::Session(_) => {}
-            Invalidation::User(id) => {
-                changes.forget(channel, id, now);
-                if of == FactKind::User {
-                    self.delete_soon(id);
-                }
-                self.listener.changed(Change::User(id));
-            }
-        }
-    }
-
-    fn deaf(&self, channel: Channel) {
-        self.memory.changes.deaf(channel);
-    }
-
-    fn listen(&self, channel: Channel) {
-        self.memory.changes.listen(channel, self.clock.monotonic());
-        // What was said in between is not known.
-        self.listener.changed(Change::Everything);
-    }
-}
-
-impl<T: Truth> Chain<T> {
-    /// Redis names every key that is written or ends, and so by far the most of what it says is no change. So a word about a key takes
-    /// that key from memory and no other, which a [stripe](super::changes) would. Else a million users, each of them written once in ten minutes,
-    /// would have one another forgotten all the time.
-    fn hear_of_redis(&self, redis_key: &[u8], now: Instant) {
-        let changes = &self.memory.changes;
-        let cached = self
-            .cache
-            .as_ref()
-            .and_then(|cache| cache.key_of(redis_key));
-        let affected = match cached {
-            Some(key) => Some(Affected::Key(key.into())),
-            None => self.truth.kept_under(redis_key),
-        };
-        match affected {
-            None => {}
-            // In this order: a flight that was not told has left its answer in memory.
-            Some(Affected::Key(key)) => {
-                self.flights.invalidate(&key, changes.ticket(now));
-                self.memory.forget(&key);
-                self.listener.changed(match T::Fact::KIND {
-                    FactKind::Session => Change::Session(&key),
-                    FactKind::User => Change::User(&key),
-                });
-            }
-            Some(Affected::Subject(subject)) => {
-                changes.forget(Channel::Redis, &subject, now);
-                self.listener.changed(Change::User(&subject));
-            }
-        }
-    }
-
-    /// Has the cache forget what is kept under `key`. When too many keys wait for that, what is kept there stays, and is told by its
-    /// age.
-    fn delete_soon(&self, key: &str) {
-        if let Some(outdated) = &self.outdated {
-            let _ = outdated.try_send(key.into());
-        }
-    }
-
-    /// Deletes what [`Hears::hear`] has heard of, for ever.
-    pub(super) async fn delete_outdated(self: Arc<Self>, mut outdated: Receiver<Box<str>>) {
-        let mut keys = Vec::new();
-        while outdated.recv_many(&mut keys, MOST_AT_ONCE).await > 0 {
-            let Some(cache) = &self.cache else { return };
-            if cache.forget(&keys).await.is_err() {
-                self.reporter.answered(Source::Redis, Outcome::Unwritten);
-            }
-            keys.clear();
-        }
-    }
-}
-
-/// Where keys wait for [`Chain::delete_outdated`].
-pub(super) fn outdated() -> (Sender<Box<str>>, Receiver<Box<str>>) {
-    mpsc::channel(MOST_OUTDATED)
-}
-
 impl Tasks {
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn_on(task, &self.runtime);
@@ -498,9 +347,3 @@ const POSTGRES: Channels = Channels {
 /// How often the truth is asked for one answer, when each time something is heard in between. The last answer is given, and
 /// not kept.
 const MOST_QUESTIONS: u32 = 3;
-
-/// How many keys wait until they are deleted from the cache: a burst of so many changes. They take about 100 bytes each.
-const MOST_OUTDATED: usize = 16_384;
-
-/// How many keys are deleted by one command.
-const MOST_AT_ONCE: usize = 128;

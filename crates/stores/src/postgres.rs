@@ -18,29 +18,30 @@ pub(super) mod listener;
 mod notifications;
 mod own;
 mod rows;
+mod schema;
 pub(super) mod server;
+mod session_row;
 mod statement;
 mod survey;
 mod triggers;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gate::{Source, StoreError, User};
 use serde_json::{Map, Value};
-use session::UnixTime;
 use tokio::time::timeout;
 use tokio_postgres::Row;
-use tokio_postgres::types::{FromSql, Type};
+use tokio_postgres::types::Type;
 
-use self::catalog::{Layout, Visible};
 pub use self::own::OwnTableError;
 pub(crate) use self::own::{OwnTables, Parameter, text};
 pub use self::rows::{SharedRows, SharedRowsError, SharedRowsSurvey};
+use self::server::PostgresError;
 pub(super) use self::server::PostgresOpener;
-use self::server::{Connection, PostgresError};
 pub use self::server::{PostgresHost, PostgresServer, Verify};
+use self::session_row::SessionRow;
 use self::statement::{ByKey, KeyStatement};
 pub(super) use self::survey::survey;
 pub use self::triggers::{ChangeTriggers, TriggerFlaw, WatchedTable};
@@ -49,12 +50,10 @@ use super::breaker::Breaker;
 use super::columns::ColumnError;
 use super::connections::Connections;
 use super::health::Health;
-use super::identifier::Column;
 use super::process::Trial;
-use super::session_state::{MalformedRecord, SessionState, StoredRow};
+use super::session_state::{MalformedRecord, SessionState};
 use super::settings::{DatabaseSettings, Settings};
 use super::single_flight::Rank;
-use super::standing::StandingRow;
 use super::time::Zone;
 
 /// The application's database in PostgreSQL.
@@ -306,152 +305,6 @@ impl Postgres {
             Err(error) if is_impossible(&error) => Ok(Vec::new()),
             answer => answer,
         }
-    }
-
-    /// Reads from the catalog what the columns are, and which rows we may see.
-    async fn learn(&self, by: &ByKey, rank: Rank) -> Result<KeyStatement, PostgresError> {
-        let taken = self.connections.take(rank).await?;
-        let answer = self.read_catalog(&taken.connection, by).await;
-        taken.settle(answer)
-    }
-
-    async fn read_catalog(
-        &self,
-        connection: &Connection,
-        by: &ByKey,
-    ) -> Result<KeyStatement, PostgresError> {
-        let columns = [&by.column].into_iter().chain(&by.times);
-        let columns: Vec<_> = columns.map(|column| column.name()).collect();
-        let values = by.columns.learn(connection).await?;
-        let layout = Layout::read(connection, &by.table, &columns).await?;
-        let tables = [&by.table].into_iter().chain(&by.users);
-        for table in tables.chain(by.columns.other_tables()) {
-            match Visible::read(connection, table).await? {
-                Visible::All => {}
-                Visible::None => {
-                    // What was learned before would go on finding nobody.
-                    by.forget();
-                    return Err(PostgresError::Hidden {
-                        table: table.quoted().to_owned(),
-                    });
-                }
-                Visible::SomeByPolicy => self.say(format!(
-                    "row-level security is on for {}: whoever its policies hide from our role looks like nobody and is \
-                     refused; a role that has BYPASSRLS sees everybody",
-                    table.quoted(),
-                )),
-            }
-        }
-        let standing = match &by.standing {
-            Some(standing) => catalog::standing(connection, standing).await?,
-            None => String::new(),
-        };
-        let statement =
-            by.learn(&layout, &standing, values)
-                .ok_or_else(|| PostgresError::NoColumn {
-                    column: by.column.quoted().to_owned(),
-                    table: by.table.quoted().to_owned(),
-                })?;
-        self.say_zone(by, &statement);
-        Ok(statement)
-    }
-
-    /// Says how times without a zone are read, unless the operator has said it, and that he has said it in vain.
-    fn say_zone(&self, by: &ByKey, statement: &KeyStatement) {
-        let table = by.table.quoted();
-        if self.columns_zone.is_none() && !statement.columns.zoneless.is_empty() {
-            self.say(format!(
-                "the times in `{}` of {} have no time zone and are read as UTC; set SESSION_TIME_ZONE, to UTC if that is \
-                 right",
-                statement.columns.zoneless.join("` and `"),
-                by.columns.users.table.quoted(),
-            ));
-        }
-        let columns = statement.zoneless.join("` and `");
-        match (&self.zone, statement.zoneless.is_empty()) {
-            (None, false) => self.say(format!(
-                "the times in `{columns}` of {table} have no time zone and are read as UTC; if the application writes them \
-                 in another zone, sessions live too long or too short: set SESSION_TIME_ZONE, to UTC if that is right"
-            )),
-            (Some(zone), true) if !by.times.is_empty() && !statement.columns.uses_zone() => self.say(format!(
-                "SESSION_TIME_ZONE={zone} has no effect: the times in {table} have a time zone of their own"
-            )),
-            (None | Some(_), _) => {}
-        }
-    }
-
-    fn say(&self, text: String) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if !said.contains(&text) {
-            tracing::warn!(store = Source::Postgres.as_str(), "{text}");
-            said.insert(text);
-        }
-    }
-}
-
-/// A row of those that [`ByKey::session`] asks for.
-struct SessionRow<'a> {
-    row: &'a Row,
-    zoneless: &'a [String],
-    zone: Option<&'a Zone>,
-}
-
-impl SessionRow<'_> {
-    fn read(
-        &self,
-        by: &ByKey,
-        user: User,
-        claims: Map<String, Value>,
-    ) -> Result<StoredRow, MalformedRecord> {
-        let (expires, created) = match &by.times[..] {
-            [created, expires] => (Some(expires.name()), Some(created.name())),
-            times => (times.first().map(Column::name), None),
-        };
-        Ok(StoredRow {
-            subject: self
-                .get::<String>(0, MalformedRecord::Text)?
-                .ok_or(MalformedRecord::Text)?,
-            email: self.get(1, MalformedRecord::Text)?,
-            name: self.get(2, MalformedRecord::Text)?,
-            standing: StandingRow::of_texts([
-                self.get(5, MalformedRecord::Text)?,
-                self.get(6, MalformedRecord::Text)?,
-                self.get(7, MalformedRecord::Text)?,
-            ]),
-            issued_at: self.time(3, created, MalformedRecord::Creation)?,
-            expires_at: self
-                .time(4, expires, MalformedRecord::Expiry)?
-                .ok_or(MalformedRecord::Expiry)?,
-            user,
-            claims,
-        })
-    }
-
-    fn get<'r, T: FromSql<'r>>(
-        &'r self,
-        index: usize,
-        fault: MalformedRecord,
-    ) -> Result<Option<T>, MalformedRecord> {
-        self.row.try_get(index).map_err(|_| fault)
-    }
-
-    fn time(
-        &self,
-        index: usize,
-        column: Option<&str>,
-        fault: MalformedRecord,
-    ) -> Result<Option<UnixTime>, MalformedRecord> {
-        let Some(millis) = self.get::<f64>(index, fault)? else {
-            return Ok(None);
-        };
-        let is_zoneless =
-            column.is_some_and(|name| self.zoneless.iter().any(|other| other == name));
-        // Infinity becomes a time that no session may last to.
-        let time = UnixTime::from_millis(millis as u64);
-        Ok(Some(match self.zone {
-            Some(zone) if is_zoneless => zone.absolute(time),
-            Some(_) | None => time,
-        }))
     }
 }
 

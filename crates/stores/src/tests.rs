@@ -2,17 +2,18 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
-use gate::{FindError, KnownSession, Lookup, Sessions as _, StoreError, User, Users as _};
+use gate::{FindError, KnownSession, Lookup, Sessions as _, Source, StoreError, User, Users as _};
 use harness::{CutProxy, PATIENCE, PgBouncer, Postgres, Redis};
 use session::SessionToken;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::*;
 

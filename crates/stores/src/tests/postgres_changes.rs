@@ -8,6 +8,7 @@ use super::columns::{asking, value};
 use super::sessions::token;
 use super::*;
 use crate::hearing::{Channel, ChannelState, Hears, Invalidation};
+use crate::pools::Lease;
 use crate::postgres::listener::{ChangesTarget, PostgresChannel};
 use crate::{ChangeTriggers, RevocationKey, RevocationNewsReceiver};
 

@@ -41,12 +41,12 @@ use crate::config::{
 use crate::leases::{self, Holder, Lease, Over};
 use crate::limits::{AllNodes, Rates};
 use crate::revocations::{RevocationWatch, Witness};
-use stores::{SharedRates, StoreHealth, UnknownTokens, Users};
+use stores::{SharedRates, StoreHealth, UnknownTokens, UserChain};
 
 /// What a reload replaces.
 pub(crate) struct Live {
     /// What decides.
-    pub(crate) gate: Gate<Users, stores::Sessions>,
+    pub(crate) gate: Gate<UserChain, stores::SessionChain>,
     /// What becomes of requests, by the id of their routes.
     pub(crate) handling: Vec<Handling>,
     /// Where they go.

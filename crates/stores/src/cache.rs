@@ -4,7 +4,7 @@
 //! that we look for; anything else is a miss, and stays as it is: we never write over what we did not write. What does not exist
 //! is written too, for its own short time.
 //!
-//! A miss is written down by the one who holds the [lease](Lease) on its key, and only while it holds it: whoever deletes the key
+//! A miss is written down by the one who holds the [lease](KeyLease) on its key, and only while it holds it: whoever deletes the key
 //! has no answer written that is older than that.
 
 use std::marker::PhantomData;
@@ -43,7 +43,7 @@ pub(super) enum Cached<F> {
     /// It knows.
     Hit(Hit<F>),
     /// It does not know; and whether the caller is the one who may write down what the truth says.
-    Miss(Option<Lease>),
+    Miss(Option<KeyLease>),
     /// It did not answer, or there is none.
     Skipped,
     /// It does not know, and takes nothing new.
@@ -62,7 +62,7 @@ pub(super) struct Hit<F> {
 
 /// The right to write down what the truth says about a key.
 #[derive(Debug)]
-pub(super) struct Lease(String);
+pub(super) struct KeyLease(String);
 
 /// What became of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +143,7 @@ impl<F: Recorded> SharedCache<F> {
     /// When nothing could be written.
     pub(super) async fn redeem(
         &self,
-        lease: &Lease,
+        lease: &KeyLease,
         key: &str,
         found: Option<&F>,
         ago: Duration,
@@ -172,7 +172,7 @@ impl<F: Recorded> SharedCache<F> {
     ///
     /// # Errors
     /// When nothing could be written.
-    pub(super) async fn give_back(&self, lease: &Lease, key: &str) -> Result<(), Unwritten> {
+    pub(super) async fn give_back(&self, lease: &KeyLease, key: &str) -> Result<(), Unwritten> {
         let redis_key = self.key(key);
         let redeemed = self.cells.redeem(&redis_key, lease.0.as_bytes(), None);
         redeemed.await.map(drop)
@@ -205,7 +205,7 @@ impl<F: Recorded> SharedCache<F> {
     }
 
     async fn lease(&self, redis_key: &[u8]) -> Cached<F> {
-        let Some(lease) = Lease::new() else {
+        let Some(lease) = KeyLease::new() else {
             return Cached::Miss(None);
         };
         let placed = self
@@ -224,7 +224,7 @@ impl<F: Recorded> SharedCache<F> {
     }
 }
 
-impl Lease {
+impl KeyLease {
     /// Unlike any other. `None` where the system has no random bytes.
     fn new() -> Option<Self> {
         let mut bytes = [0; 16];

@@ -5,89 +5,33 @@
 //! is skipped. A truth that fails is an outage, and never means "no such thing".
 //!
 //! No answer is kept, in memory or in Redis, that may be older than a change that was heard of: each question has a
-//! [ticket](super::changes), and each key of Redis a [lease](super::cache::Lease). An answer during which something was heard is asked
+//! [ticket](super::changes), and each key of Redis a [lease](super::cache::KeyLease). An answer during which something was heard is asked
 //! for again.
 
+mod invalidation;
 mod stale;
+mod truth;
 
-use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gate::{Lookup, LookupSource, StoreError};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::Sender;
 use tokio_util::task::TaskTracker;
 
+pub(super) use self::invalidation::outdated;
 pub(super) use self::stale::Outage;
-use super::cache::{Cached, Hit, Lease, SharedCache, Written};
+pub(super) use self::truth::{Affected, Truth};
+use super::cache::{Cached, Hit, KeyLease, SharedCache, Written};
 use super::changes::{Channels, Ticket};
 use super::fact::Fact as _;
-use super::hearing::{Channel, Hears, Word};
-use super::memory::{Asked, Memory, Recalled};
+use super::hearing::Channel;
+use super::memory::{LookupStart, Memory, Recalled};
 use super::process::Clock;
-use super::record::Recorded;
 use super::reporter::Reporter;
-use super::single_flight::{Answer, Flight, Progress, Rank, Seat, SingleFlight, Wait};
-use super::{Asked as AskedFor, Change, ChangeListener, Outcome};
-
-/// Where it is decided what exists.
-pub(super) trait Truth: Send + Sync + 'static {
-    /// What it knows about.
-    type Fact: Recorded;
-    /// What it is asked. It travels in the flight; caches see its key only.
-    type Question: Clone + Send + Sync + 'static;
-
-    /// Answers, and reports what each store that it asked has said.
-    fn find(
-        &self,
-        question: Self::Question,
-        reporter: &Reporter,
-    ) -> impl Future<Output = Answer<Self::Fact>> + Send;
-
-    /// The store that an outage is blamed on.
-    fn source(&self) -> LookupSource;
-
-    /// All stores of which one may know what the others do not.
-    fn sources(&self) -> [Option<LookupSource>; 2] {
-        [Some(self.source()), None]
-    }
-
-    /// The channels on which something is heard of what changes there.
-    fn channels(&self) -> Channels {
-        let is_there = |source| self.sources().contains(&Some(source));
-        Channels {
-            postgres: is_there(LookupSource::Postgres),
-            redis: is_there(LookupSource::Redis),
-        }
-    }
-
-    /// Whether everything that changes there is heard on these channels. A file of SQLite says nothing.
-    fn is_heard_on(&self, channels: Channels) -> bool {
-        self.sources()
-            .into_iter()
-            .flatten()
-            .all(|source| match source {
-                LookupSource::Postgres => channels.postgres,
-                LookupSource::Redis => channels.redis,
-                LookupSource::Memory | LookupSource::Sqlite | LookupSource::Stale => false,
-            })
-    }
-
-    /// What this key of Redis is about, where that is the truth.
-    fn kept_under(&self, _redis_key: &[u8]) -> Option<Concerned<'static>> {
-        None
-    }
-}
-
-/// What is not known any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Concerned<'a> {
-    /// What is known under this key.
-    Key(Cow<'a, str>),
-    /// What is known of the user of this id.
-    Subject(Cow<'a, str>),
-}
+use super::single_flight::{Flight, Joined, LookupResult, Progress, Rank, SingleFlight, Wait};
+use super::{ChangeListener, Outcome};
 
 /// Where flights fly.
 #[derive(Clone, Debug)]
@@ -118,12 +62,12 @@ impl<T: Truth> Chain<T> {
     pub(super) async fn find(
         self: &Arc<Self>,
         key: &str,
-        question: impl Fn() -> T::Question,
-    ) -> Answer<T::Fact> {
-        match self.recall(key, &question) {
+        query: impl Fn() -> T::Query,
+    ) -> LookupResult<T::Fact> {
+        match self.recall(key, &query) {
             Some(lookup) => Ok(lookup),
             // In a box, so that those who need not wait do not carry the room for waiting with them.
-            None => Box::pin(self.fetch(key, Rank::Known, question)).await,
+            None => Box::pin(self.fetch(key, Rank::Known, query)).await,
         }
     }
 
@@ -131,12 +75,12 @@ impl<T: Truth> Chain<T> {
     pub(super) fn recall(
         self: &Arc<Self>,
         key: &str,
-        question: impl FnOnce() -> T::Question,
+        query: impl FnOnce() -> T::Query,
     ) -> Option<Lookup<T::Fact>> {
         let Recalled { lookup, is_due } = self.memory.recall(key, self.clock.monotonic())?;
         self.reporter.found(&lookup);
         if is_due {
-            self.refresh(key, question);
+            self.refresh(key, query);
         }
         Some(lookup)
     }
@@ -144,10 +88,10 @@ impl<T: Truth> Chain<T> {
     /// Has the stores beyond memory asked for what memory says is due, unless somebody has done so. Nobody waits for that, and what
     /// memory has stays what it is.
     #[cold]
-    fn refresh(self: &Arc<Self>, key: &str, question: impl FnOnce() -> T::Question) {
+    fn refresh(self: &Arc<Self>, key: &str, query: impl FnOnce() -> T::Query) {
         if self.memory.claim(key) {
             // A flight that is full or under way is as good as one of our own.
-            let _ = self.board(key, Rank::Known, question);
+            let _ = self.join_flight(key, Rank::Known, query);
         }
     }
 
@@ -156,22 +100,22 @@ impl<T: Truth> Chain<T> {
         self: &Arc<Self>,
         key: &str,
         rank: Rank,
-        question: impl FnOnce() -> T::Question,
-    ) -> Answer<T::Fact> {
-        let Some(wait) = self.board(key, rank, question) else {
+        query: impl FnOnce() -> T::Query,
+    ) -> LookupResult<T::Fact> {
+        let Some(wait) = self.join_flight(key, rank, query) else {
             return Err(self.failure("too many lookups are under way"));
         };
-        wait.landed()
+        wait.result()
             .await
             .unwrap_or_else(|| Err(self.failure("the lookup was given up")))
     }
 
     /// A place in the flight for `key`, which takes off if there is none to join. `None` when there are too many.
-    fn board(
+    fn join_flight(
         self: &Arc<Self>,
         key: &str,
         rank: Rank,
-        question: impl FnOnce() -> T::Question,
+        query: impl FnOnce() -> T::Query,
     ) -> Option<Wait<T::Fact>> {
         let changes = &self.memory.changes;
         let ticket = changes.ticket(self.clock.monotonic());
@@ -180,37 +124,38 @@ impl<T: Truth> Chain<T> {
         let channels = self.truth.channels();
         let is_current = |others: Progress| {
             let asked = others.asked();
-            let was_told = channels.redis && others.was_told(asked);
-            !was_told && !changes.said(channels, asked, stripes)
+            let was_invalidated = channels.redis && others.was_invalidated(asked);
+            !was_invalidated && !changes.said(channels, asked, stripes)
         };
         match self.flights.join(key, rank, ticket, is_current) {
-            Seat::Full => None,
-            Seat::Passenger(wait) => Some(wait),
-            Seat::Pilot(flight, wait) => {
-                self.tasks.spawn(Arc::clone(self).fly(flight, question()));
+            Joined::Full => None,
+            Joined::Follower(wait) => Some(wait),
+            Joined::Leader(flight, wait) => {
+                self.tasks
+                    .spawn(Arc::clone(self).run_flight(flight, query()));
                 Some(wait)
             }
         }
     }
 
     /// Asks the cache, then the truth, and remembers what they say.
-    async fn fly(self: Arc<Self>, flight: Flight<T::Fact>, question: T::Question) {
+    async fn run_flight(self: Arc<Self>, flight: Flight<T::Fact>, query: T::Query) {
         let key = Arc::clone(flight.key());
         let mut left = MOST_QUESTIONS;
         loop {
             left -= 1;
             let at = self.clock.monotonic();
-            let asked = Asked {
+            let asked = LookupStart {
                 at,
                 now: self.clock.now(),
                 ticket: flight.progress().asked(),
                 was_heard: !self.memory.changes.is_deaf(at),
             };
-            let (answer, backing) = self.ask(&key, &question, asked).await;
+            let (answer, backing) = self.ask(&key, &query, asked).await;
             let lookup = match &answer {
                 Ok(lookup) => {
                     if lookup.source != LookupSource::Redis {
-                        self.outage.is_over(T::Fact::ASKED);
+                        self.outage.is_over(T::Fact::KIND);
                     }
                     lookup
                 }
@@ -221,7 +166,7 @@ impl<T: Truth> Chain<T> {
                         Backing::Cache(_) | Backing::Nothing => (None, None),
                     };
                     let stale = self.stale(&key, error, doubted);
-                    flight.land(stale.map_or(answer, Ok));
+                    flight.finish(stale.map_or(answer, Ok));
                     if let (Some(cache), Some(lease)) = (&self.cache, lease) {
                         // Another node may reach the truth, and could write nothing there for as long as the lease lasts.
                         let _ = cache.give_back(&lease, &key).await;
@@ -238,7 +183,7 @@ impl<T: Truth> Chain<T> {
                 flight.ask_again(self.memory.changes.ticket(self.clock.monotonic()));
                 continue;
             }
-            return flight.land(answer);
+            return flight.finish(answer);
         }
     }
 
@@ -246,9 +191,9 @@ impl<T: Truth> Chain<T> {
     async fn ask(
         &self,
         key: &str,
-        question: &T::Question,
-        asked: Asked,
-    ) -> (Answer<T::Fact>, Backing<T::Fact>) {
+        query: &T::Query,
+        asked: LookupStart,
+    ) -> (LookupResult<T::Fact>, Backing<T::Fact>) {
         let backing = match &self.cache {
             Some(cache) => match self.ask_cache(cache, key, asked).await {
                 Ok(hit) => return (Ok(hit.lookup), Backing::Cache(hit.left)),
@@ -256,7 +201,7 @@ impl<T: Truth> Chain<T> {
             },
             None => Backing::Nothing,
         };
-        let answer = self.truth.find(question.clone(), &self.reporter).await;
+        let answer = self.truth.find(query.clone(), &self.reporter).await;
         (answer, backing)
     }
 
@@ -266,7 +211,7 @@ impl<T: Truth> Chain<T> {
         &self,
         flight: &Flight<T::Fact>,
         found: Option<&T::Fact>,
-        asked: Asked,
+        asked: LookupStart,
         backing: Backing<T::Fact>,
     ) -> Kept {
         let (key, changes) = (flight.key(), &self.memory.changes);
@@ -276,8 +221,8 @@ impl<T: Truth> Chain<T> {
         // A process that was stopped in between may not know yet what it has missed.
         let has_missed = asked.was_heard && changes.is_deaf(now);
         let channels = self.truth.channels();
-        let was_told = channels.redis && flight.progress().was_told(asked.ticket);
-        if has_missed || was_told || changes.said(channels, asked.ticket, stripes) {
+        let was_invalidated = channels.redis && flight.progress().was_invalidated(asked.ticket);
+        if has_missed || was_invalidated || changes.said(channels, asked.ticket, stripes) {
             return Kept::Unsure;
         }
         let (asked, left) = match (backing, &self.cache) {
@@ -286,7 +231,7 @@ impl<T: Truth> Chain<T> {
                 let ticket = changes.ticket(now);
                 let ago = now.saturating_duration_since(asked.at);
                 match cache.redeem(&lease, key, found, ago).await {
-                    Ok(Written::Yes(left)) => (Asked { ticket, ..asked }, Some(left)),
+                    Ok(Written::Yes(left)) => (LookupStart { ticket, ..asked }, Some(left)),
                     Ok(Written::TakenAway) => return Kept::Unsure,
                     Err(_) => {
                         self.reporter
@@ -314,7 +259,7 @@ impl<T: Truth> Chain<T> {
         &self,
         cache: &SharedCache<T::Fact>,
         key: &str,
-        asked: Asked,
+        asked: LookupStart,
     ) -> Result<Hit<T::Fact>, Backing<T::Fact>> {
         let changes = &self.memory.changes;
         let age_matters = changes.has(Channel::Postgres) || changes.has(Channel::Redis);
@@ -350,7 +295,7 @@ impl<T: Truth> Chain<T> {
 
     /// Whether the database has said nothing about what Redis knows since it was asked for that, as far as this node has heard
     /// the database at all.
-    fn is_current(&self, key: &str, hit: &Hit<T::Fact>, asked: Asked) -> bool {
+    fn is_current(&self, key: &str, hit: &Hit<T::Fact>, asked: LookupStart) -> bool {
         let changes = &self.memory.changes;
         if !changes.has(Channel::Postgres) {
             return true;
@@ -376,7 +321,7 @@ enum Backing<F> {
     /// It comes from there, where it is kept for so long, if that is known.
     Cache(Option<Duration>),
     /// It may be written there.
-    Lease(Lease),
+    Lease(KeyLease),
     /// Nothing.
     Nothing,
 }
@@ -388,102 +333,6 @@ enum Kept {
     Unsure,
     /// It is kept wherever that is possible.
     Yes,
-}
-
-impl<T: Truth> Hears for Chain<T> {
-    fn hear(&self, channel: Channel, word: &Word) {
-        let now = self.clock.monotonic();
-        let (changes, of) = (&self.memory.changes, T::Fact::ASKED);
-        match word {
-            Word::Everything => {
-                changes.forget_all(channel, now);
-                self.listener.changed(Change::Everything);
-            }
-            Word::RedisKey(redis_key) => self.hear_of_redis(redis_key, now),
-            Word::Session(id) if of == AskedFor::Session => {
-                changes.forget(channel, id, now);
-                self.delete_soon(id);
-                self.listener.changed(Change::Session(id));
-            }
-            Word::Session(_) => {}
-            Word::User(id) => {
-                changes.forget(channel, id, now);
-                if of == AskedFor::User {
-                    self.delete_soon(id);
-                }
-                self.listener.changed(Change::User(id));
-            }
-        }
-    }
-
-    fn deaf(&self, channel: Channel) {
-        self.memory.changes.deaf(channel);
-    }
-
-    fn listen(&self, channel: Channel) {
-        self.memory.changes.listen(channel, self.clock.monotonic());
-        // What was said in between is not known.
-        self.listener.changed(Change::Everything);
-    }
-}
-
-impl<T: Truth> Chain<T> {
-    /// Redis names every key that is written or ends, and so by far the most of what it says is no change. So a word about a key takes
-    /// that key from memory and no other, which a [stripe](super::changes) would. Else a million users, each of them written once in ten minutes,
-    /// would have one another forgotten all the time.
-    fn hear_of_redis(&self, redis_key: &[u8], now: Instant) {
-        let changes = &self.memory.changes;
-        let cached = self
-            .cache
-            .as_ref()
-            .and_then(|cache| cache.key_of(redis_key));
-        let concerned = match cached {
-            Some(key) => Some(Concerned::Key(key.into())),
-            None => self.truth.kept_under(redis_key),
-        };
-        match concerned {
-            None => {}
-            // In this order: a flight that was not told has left its answer in memory.
-            Some(Concerned::Key(key)) => {
-                self.flights.tell(&key, changes.ticket(now));
-                self.memory.forget(&key);
-                self.listener.changed(match T::Fact::ASKED {
-                    AskedFor::Session => Change::Session(&key),
-                    AskedFor::User => Change::User(&key),
-                });
-            }
-            Some(Concerned::Subject(subject)) => {
-                changes.forget(Channel::Redis, &subject, now);
-                self.listener.changed(Change::User(&subject));
-            }
-        }
-    }
-
-    /// Has the cache forget what is kept under `key`. When too many keys wait for that, what is kept there stays, and is told by its
-    /// age.
-    fn delete_soon(&self, key: &str) {
-        if let Some(outdated) = &self.outdated {
-            let _ = outdated.try_send(key.into());
-        }
-    }
-
-    /// Deletes what [`Hears::hear`] has heard of, for ever.
-    pub(super) async fn delete_outdated(self: Arc<Self>, mut outdated: Receiver<Box<str>>) {
-        let mut keys = Vec::new();
-        while outdated.recv_many(&mut keys, MOST_AT_ONCE).await > 0 {
-            let Some(cache) = &self.cache else { return };
-            if cache.forget(&keys).await.is_err() {
-                self.reporter
-                    .answered(LookupSource::Redis, Outcome::Unwritten);
-            }
-            keys.clear();
-        }
-    }
-}
-
-/// Where keys wait for [`Chain::delete_outdated`].
-pub(super) fn outdated() -> (Sender<Box<str>>, Receiver<Box<str>>) {
-    mpsc::channel(MOST_OUTDATED)
 }
 
 impl Tasks {
@@ -500,9 +349,3 @@ const POSTGRES: Channels = Channels {
 /// How often the truth is asked for one answer, when each time something is heard in between. The last answer is given, and
 /// not kept.
 const MOST_QUESTIONS: u32 = 3;
-
-/// How many keys wait until they are deleted from the cache: a burst of so many changes. They take about 100 bytes each.
-const MOST_OUTDATED: usize = 16_384;
-
-/// How many keys are deleted by one command.
-const MOST_AT_ONCE: usize = 128;

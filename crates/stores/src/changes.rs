@@ -21,8 +21,8 @@ pub(super) struct Changes {
     /// Times are counted from here, in nanoseconds.
     start: Instant,
     hasher: RandomState,
-    postgres: Option<Heard>,
-    redis: Option<Heard>,
+    postgres: Option<LastChanges>,
+    redis: Option<LastChanges>,
     /// The channels without which nothing may be repeated from memory.
     needed: Channels,
     /// Those of them that are silent, as [`Channels::bits`].
@@ -44,7 +44,7 @@ pub(super) struct Stripes {
 
 /// What one channel has said.
 #[derive(Debug)]
-struct Heard {
+struct LastChanges {
     /// When anything may have changed for the last time, or the channel began to be heard.
     everything: AtomicU64,
     /// When something in this stripe has changed for the last time.
@@ -103,7 +103,7 @@ impl Changes {
     /// For a chain with these channels, of which some are `needed`: those are silent until they say that they are not. Times are
     /// counted from `start`.
     pub(super) fn new(channels: Channels, needed: Channels, start: Instant) -> Self {
-        let heard = |is_there: bool| is_there.then(Heard::nothing);
+        let heard = |is_there: bool| is_there.then(LastChanges::nothing);
         Self {
             start,
             hasher: RandomState::default(),
@@ -212,7 +212,7 @@ impl Changes {
         }
     }
 
-    fn heard(&self, channel: Channel) -> Option<&Heard> {
+    fn heard(&self, channel: Channel) -> Option<&LastChanges> {
         match channel {
             Channel::Postgres => self.postgres.as_ref(),
             Channel::Redis => self.redis.as_ref(),
@@ -232,7 +232,7 @@ impl Changes {
     }
 }
 
-impl Heard {
+impl LastChanges {
     fn nothing() -> Self {
         Self {
             everything: AtomicU64::new(0),

@@ -11,10 +11,10 @@ use super::connections::Connections;
 use super::pools::{self, DatabaseTarget, Lease, Pools};
 use super::postgres::{Postgres, PostgresOpener};
 use super::process::Jitter;
+use super::session_state::{MalformedRecord, SessionState};
 use super::settings::{DatabaseSettings, DatabaseUrl, Settings};
 use super::single_flight::Rank;
 use super::sqlite::{Sqlite, SqliteOpener};
-use super::told::{Flaw, Told};
 use super::{PROBE_EVERY, StoreHealth};
 
 /// The application's database. One set of connections serves every question.
@@ -67,7 +67,7 @@ impl Database {
     pub(super) async fn find_user(
         &self,
         subject: &str,
-    ) -> Result<Result<Option<User>, Flaw>, StoreError> {
+    ) -> Result<Result<Option<User>, MalformedRecord>, StoreError> {
         match self {
             Self::Postgres(postgres) => postgres.find_user(subject).await,
             Self::Sqlite(sqlite) => sqlite.find_user(subject).await,
@@ -75,7 +75,11 @@ impl Database {
     }
 
     /// What is known about the session of this token and its user.
-    pub(super) async fn find_session(&self, token: &str, rank: Rank) -> Result<Told, StoreError> {
+    pub(super) async fn find_session(
+        &self,
+        token: &str,
+        rank: Rank,
+    ) -> Result<SessionState, StoreError> {
         match self {
             Self::Postgres(postgres) => postgres.find_session(token, rank).await,
             Self::Sqlite(sqlite) => sqlite.find_session(token, rank).await,

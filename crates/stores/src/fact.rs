@@ -5,12 +5,12 @@ use std::time::Duration;
 use gate::{KnownSession, User};
 use session::UnixTime;
 
-use super::{Asked, claims, columns};
+use super::{FactKind, claims, columns};
 
 /// Something that stores know, and caches may repeat for a while.
 pub(super) trait Fact: Clone + Send + Sync + 'static {
     /// What one asks for, in metrics.
-    const ASKED: Asked;
+    const KIND: FactKind;
 
     /// How long it can still hold at the time `now`; zero once it has ended for good.
     fn time_left(&self, now: UnixTime) -> Duration;
@@ -26,7 +26,7 @@ pub(super) trait Fact: Clone + Send + Sync + 'static {
 }
 
 impl Fact for User {
-    const ASKED: Asked = Asked::User;
+    const KIND: FactKind = FactKind::User;
 
     fn time_left(&self, _: UnixTime) -> Duration {
         Duration::MAX
@@ -46,7 +46,7 @@ impl Fact for User {
 }
 
 impl Fact for KnownSession {
-    const ASKED: Asked = Asked::Session;
+    const KIND: FactKind = FactKind::Session;
 
     /// A session that the application extends is asked about again once it would have ended.
     fn time_left(&self, now: UnixTime) -> Duration {

@@ -1,6 +1,7 @@
 //! Whether a store answers, as operators see it.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use gate::LookupSource;
 
@@ -120,3 +121,7 @@ impl Health {
         }
     }
 }
+
+/// How often stores are asked whether they are there, so that health is known, connections stay warm, and an outage is
+/// over for the first request that comes after it.
+pub(super) const PROBE_EVERY: Duration = Duration::from_secs(2);

@@ -32,7 +32,7 @@ impl Channel {
 
 /// What a channel says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum Invalidation {
     /// Anything may have changed.
     Everything,
     /// What Redis keeps under this key.
@@ -46,7 +46,7 @@ pub(super) enum Word {
 /// Who hears what a channel says. None of this may wait: it is called with the audience locked.
 pub(super) trait Hears: Send + Sync + 'static {
     /// The channel said this.
-    fn hear(&self, channel: Channel, word: &Word);
+    fn hear(&self, channel: Channel, invalidation: &Invalidation);
 
     /// From now on nothing is heard of what changes, until [`Hears::listen`].
     fn deaf(&self, channel: Channel);
@@ -58,8 +58,8 @@ pub(super) trait Hears: Send + Sync + 'static {
 /// Everybody who hears one channel, and whether there is anything to hear.
 pub(super) struct Audience {
     channel: Channel,
-    state: Mutex<State>,
-    is_heard: watch::Sender<Heard>,
+    state: Mutex<Hearers>,
+    is_heard: watch::Sender<ChannelState>,
     proof: Proof,
 }
 
@@ -74,14 +74,14 @@ struct Proof {
 
 /// Whether a channel is heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum ChannelState {
     /// It has proved that it is.
-    Yes,
+    Heard,
     /// Not, or not yet, for this reason: a sentence for people.
-    No(Arc<str>),
+    Silent(Arc<str>),
 }
 
-struct State {
+struct Hearers {
     hearers: Vec<Weak<dyn Hears>>,
 }
 
@@ -90,10 +90,10 @@ impl Audience {
     pub(super) fn new(channel: Channel) -> Self {
         Self {
             channel,
-            state: Mutex::new(State {
+            state: Mutex::new(Hearers {
                 hearers: Vec::new(),
             }),
-            is_heard: watch::Sender::new(Heard::No("it was not opened yet".into())),
+            is_heard: watch::Sender::new(ChannelState::Silent("it was not opened yet".into())),
             proof: Proof::default(),
         }
     }
@@ -103,8 +103,8 @@ impl Audience {
         let mut state = self.state();
         state.hearers.push(Arc::downgrade(hearer));
         match *self.is_heard.borrow() {
-            Heard::Yes => hearer.listen(self.channel),
-            Heard::No(_) => hearer.deaf(self.channel),
+            ChannelState::Heard => hearer.listen(self.channel),
+            ChannelState::Silent(_) => hearer.deaf(self.channel),
         }
     }
 
@@ -114,27 +114,27 @@ impl Audience {
     }
 
     /// Tells everybody. To be called by the channel, in the order in which it hears.
-    pub(super) fn say(&self, word: &Word) {
-        self.each(|hearer| hearer.hear(self.channel, word));
+    pub(super) fn announce(&self, invalidation: &Invalidation) {
+        self.each(|hearer| hearer.hear(self.channel, invalidation));
     }
 
     /// From now on the channel is not heard. Says whether it was until now.
     pub(super) fn deaf(&self, why: &str) -> bool {
         let mut state = self.state();
-        let was_heard = *self.is_heard.borrow() == Heard::Yes;
+        let was_heard = *self.is_heard.borrow() == ChannelState::Heard;
         if was_heard {
             state.tell(|hearer| hearer.deaf(self.channel));
         }
-        self.is_heard.send_replace(Heard::No(why.into()));
+        self.is_heard.send_replace(ChannelState::Silent(why.into()));
         was_heard
     }
 
     /// From now on the channel is heard: it has just proved that.
     pub(super) fn listen(&self) {
         let mut state = self.state();
-        if *self.is_heard.borrow() != Heard::Yes {
+        if *self.is_heard.borrow() != ChannelState::Heard {
             state.tell(|hearer| hearer.listen(self.channel));
-            self.is_heard.send_replace(Heard::Yes);
+            self.is_heard.send_replace(ChannelState::Heard);
         }
     }
 
@@ -152,11 +152,11 @@ impl Audience {
 
     /// Whether it is heard.
     pub(super) fn is_heard(&self) -> bool {
-        *self.is_heard.borrow() == Heard::Yes
+        *self.is_heard.borrow() == ChannelState::Heard
     }
 
     /// Whether it is heard and why not, now and whenever that changes.
-    pub(super) fn hearing(&self) -> watch::Receiver<Heard> {
+    pub(super) fn subscribe(&self) -> watch::Receiver<ChannelState> {
         self.is_heard.subscribe()
     }
 
@@ -164,7 +164,7 @@ impl Audience {
         self.state().tell(tell);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Hearers> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -190,7 +190,7 @@ impl Proof {
     }
 }
 
-impl State {
+impl Hearers {
     /// Tells everybody who is still there.
     fn tell(&mut self, tell: impl Fn(&dyn Hears)) {
         self.hearers.retain(|hearer| {

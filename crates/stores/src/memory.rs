@@ -49,7 +49,7 @@ pub(super) struct Recalled<F> {
 
 /// A question that was asked of the next store.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct LookupStart {
     /// When.
     pub(super) at: Instant,
     /// What it was by the time of day.
@@ -167,7 +167,7 @@ impl<F: Fact> Memory<F> {
         &self,
         key: &str,
         found: Option<&F>,
-        asked: Asked,
+        asked: LookupStart,
         now: Instant,
         at_most: Duration,
         is_current: bool,

@@ -29,7 +29,7 @@ pub struct Pools {
     process: Process,
     postgres: Registry<DatabaseTarget, Connections<PostgresOpener>>,
     sqlite: Registry<DatabaseTarget, Connections<SqliteOpener>>,
-    redis: Registry<RedisTarget, RedisLine>,
+    redis: Registry<RedisTarget, RedisHandle>,
     tracking: Registry<TrackingTarget, Tracking>,
     postgres_changes: Registry<ChangesTarget, PostgresChannel>,
 }
@@ -177,7 +177,7 @@ impl Pools {
         })
     }
 
-    pub(super) fn redis(&self, settings: &RedisSettings) -> Lease<RedisTarget, RedisLine> {
+    pub(super) fn redis(&self, settings: &RedisSettings) -> Lease<RedisTarget, RedisHandle> {
         let ca = settings.ca_file.as_ref();
         let target = RedisTarget {
             server: settings.server.clone(),
@@ -187,7 +187,7 @@ impl Pools {
             probe_key: settings.probe_key().into(),
         };
         self.redis.lease(target, |target| {
-            RedisLine::open(target.clone(), &self.process)
+            RedisHandle::open(target.clone(), &self.process)
         })
     }
 
@@ -201,23 +201,23 @@ impl Pools {
             .tracking
             .then(|| TrackingTarget::of(settings, ca))?;
         let of_cluster = matches!(settings.server.address, RedisAddress::Cluster(_));
-        let line = of_cluster.then(|| self.redis(settings));
+        let handle = of_cluster.then(|| self.redis(settings));
         Some(self.tracking.lease(target, |target| {
-            Tracking::open(target.clone(), line, &self.process)
+            Tracking::open(target.clone(), handle, &self.process)
         }))
     }
 }
 
 /// The line to a Redis, and the task that keeps it open.
-pub(super) struct RedisLine {
+pub(super) struct RedisHandle {
     pub(super) redis: Arc<Redis>,
     stop: CancellationToken,
     keeper: TaskTracker,
 }
 
-impl RedisLine {
+impl RedisHandle {
     fn open(target: RedisTarget, process: &Process) -> Self {
-        let line = Self {
+        let handle = Self {
             redis: Arc::new(Redis::new(
                 target,
                 Jitter::new(process.random),
@@ -226,15 +226,15 @@ impl RedisLine {
             stop: CancellationToken::new(),
             keeper: TaskTracker::new(),
         };
-        let (redis, stop) = (Arc::clone(&line.redis), line.stop.clone());
+        let (redis, stop) = (Arc::clone(&handle.redis), handle.stop.clone());
         let vital = process.vital;
         let keep = async move {
-            let _part = vital("the line to Redis");
-            stop.run_until_cancelled(redis.keep_line()).await;
+            let _part = vital("the connection to Redis");
+            stop.run_until_cancelled(redis.keep_connected()).await;
         };
-        line.keeper.spawn_on(keep, &process.runtime);
-        line.keeper.close();
-        line
+        handle.keeper.spawn_on(keep, &process.runtime);
+        handle.keeper.close();
+        handle
     }
 
     /// Gives the line up for good.
@@ -246,7 +246,7 @@ impl RedisLine {
     }
 }
 
-impl Drop for RedisLine {
+impl Drop for RedisHandle {
     fn drop(&mut self) {
         self.stop.cancel();
     }

@@ -14,34 +14,35 @@
 
 mod catalog;
 mod columns;
-mod heard;
 pub(super) mod listener;
+mod notifications;
 mod own;
-mod question;
 mod rows;
+mod schema;
 pub(super) mod server;
+mod session_row;
+mod statement;
 mod survey;
 mod triggers;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gate::{LookupSource, StoreError, User};
 use serde_json::{Map, Value};
-use session::UnixTime;
 use tokio::time::timeout;
 use tokio_postgres::Row;
-use tokio_postgres::types::{FromSql, Type};
+use tokio_postgres::types::Type;
 
-use self::catalog::{Layout, Visible};
 pub use self::own::OwnTableError;
 pub(crate) use self::own::{OwnTables, Parameter, text};
-use self::question::{ByKey, Question};
 pub use self::rows::{SharedRows, SharedRowsError, SharedRowsSurvey};
+use self::server::PostgresError;
 pub(super) use self::server::PostgresOpener;
-use self::server::{Connection, PostgresError};
 pub use self::server::{PostgresHost, PostgresServer, Verify};
+use self::session_row::SessionRow;
+use self::statement::{ByKey, KeyStatement};
 pub(super) use self::survey::survey;
 pub use self::triggers::{ChangeTriggers, TriggerFlaw, WatchedTable};
 use super::StoreHealth;
@@ -49,13 +50,11 @@ use super::breaker::Breaker;
 use super::columns::ColumnError;
 use super::connections::Connections;
 use super::health::Health;
-use super::identifier::Column;
 use super::process::Trial;
+use super::session_state::{MalformedRecord, SessionState};
 use super::settings::{DatabaseSettings, Settings};
 use super::single_flight::Rank;
-use super::standing::StandingRow;
 use super::time::Zone;
-use super::told::{Flaw, StoredRow, Told};
 
 /// The application's database in PostgreSQL.
 pub(super) struct Postgres {
@@ -100,18 +99,18 @@ impl Postgres {
     pub(super) async fn find_user(
         &self,
         subject: &str,
-    ) -> Result<Result<Option<User>, Flaw>, StoreError> {
+    ) -> Result<Result<Option<User>, MalformedRecord>, StoreError> {
         let users = self.users.as_ref();
-        let (rows, question) = self
+        let (rows, statement) = self
             .answer(|| self.rows(users, subject, Rank::Known))
             .await?;
-        Ok(match (&rows[..], question) {
+        Ok(match (&rows[..], statement) {
             ([], _) | (_, None) => Ok(None),
-            ([row], Some(question)) => {
-                let user = self.user(users, &question, row, FIRST_OF_USER);
+            ([row], Some(statement)) => {
+                let user = self.user(users, &statement, row, FIRST_OF_USER);
                 user.map(|(user, _)| Some(user))
             }
-            ([_, _, ..], _) => Err(Flaw::Duplicate),
+            ([_, _, ..], _) => Err(MalformedRecord::Duplicate),
         })
     }
 
@@ -119,11 +118,11 @@ impl Postgres {
     fn user(
         &self,
         by: Option<&ByKey>,
-        question: &Question,
+        statement: &KeyStatement,
         row: &Row,
         first: usize,
-    ) -> Result<(User, Map<String, Value>), Flaw> {
-        let columns = &question.columns;
+    ) -> Result<(User, Map<String, Value>), MalformedRecord> {
+        let columns = &statement.columns;
         let Some(by) = by.filter(|_| !columns.is_nothing()) else {
             return Ok((User::default(), Map::new()));
         };
@@ -132,26 +131,30 @@ impl Postgres {
     }
 
     /// What is known about the session of this token and its user.
-    pub(super) async fn find_session(&self, token: &str, rank: Rank) -> Result<Told, StoreError> {
+    pub(super) async fn find_session(
+        &self,
+        token: &str,
+        rank: Rank,
+    ) -> Result<SessionState, StoreError> {
         let Some(sessions) = &self.sessions else {
-            return Ok(Told::Nothing);
+            return Ok(SessionState::Absent);
         };
-        let (rows, question) = self
+        let (rows, statement) = self
             .answer(|| self.rows(Some(sessions), token, rank))
             .await?;
-        Ok(match (&rows[..], question) {
-            ([], _) | (_, None) => Told::Nothing,
-            ([row], Some(question)) => {
-                let columns = StoredColumns {
+        Ok(match (&rows[..], statement) {
+            ([], _) | (_, None) => SessionState::Absent,
+            ([row], Some(statement)) => {
+                let columns = SessionRow {
                     row,
-                    zoneless: &question.zoneless,
+                    zoneless: &statement.zoneless,
                     zone: self.zone.as_ref(),
                 };
-                let user = self.user(Some(sessions), &question, row, FIRST_WITH_SESSION);
+                let user = self.user(Some(sessions), &statement, row, FIRST_WITH_SESSION);
                 let row = user.and_then(|(user, claims)| columns.read(sessions, user, claims));
-                row.map_or_else(Told::Malformed, Told::row)
+                row.map_or_else(SessionState::Malformed, SessionState::of_row)
             }
-            ([_, _, ..], _) => Told::Malformed(Flaw::Duplicate),
+            ([_, _, ..], _) => SessionState::Malformed(MalformedRecord::Duplicate),
         })
     }
 
@@ -161,9 +164,9 @@ impl Postgres {
         let _ = self
             .answer_in_any_case(async || {
                 for by in self.users.iter().chain(&self.sessions) {
-                    let question = self.learn(by, Rank::Known).await?;
+                    let statement = self.learn(by, Rank::Known).await?;
                     // Nothing equals NULL, but every name and right that the statement needs is checked.
-                    self.ask(&question, None, Rank::Known).await?;
+                    self.ask(&statement, None, Rank::Known).await?;
                 }
                 Ok(())
             })
@@ -262,182 +265,46 @@ impl Postgres {
         by: Option<&ByKey>,
         key: &str,
         rank: Rank,
-    ) -> Result<(Vec<Row>, Option<Question>), PostgresError> {
+    ) -> Result<(Vec<Row>, Option<KeyStatement>), PostgresError> {
         let by = by.ok_or(PostgresError::NoTable)?;
         if key.contains('\0') {
             // No text in PostgreSQL holds this character.
             return Ok((Vec::new(), None));
         }
-        let question = match by.known() {
-            Some(question) if question.keys.can_hold(key) => question,
+        let statement = match by.known() {
+            Some(statement) if statement.keys.can_hold(key) => statement,
             // Before a key is called impossible, we make sure that the column still has the type that says so.
             Some(_) | None => self.learn(by, rank).await?,
         };
-        if !question.keys.can_hold(key) {
+        if !statement.keys.can_hold(key) {
             return Ok((Vec::new(), None));
         }
-        match self.ask(&question, Some(key), rank).await {
+        match self.ask(&statement, Some(key), rank).await {
             Err(error) if is_outdated(&error) => {
-                let question = self.learn(by, rank).await?;
-                if !question.keys.can_hold(key) {
+                let statement = self.learn(by, rank).await?;
+                if !statement.keys.can_hold(key) {
                     return Ok((Vec::new(), None));
                 }
-                let rows = self.ask(&question, Some(key), rank).await?;
-                Ok((rows, Some(question)))
+                let rows = self.ask(&statement, Some(key), rank).await?;
+                Ok((rows, Some(statement)))
             }
-            answer => answer.map(|rows| (rows, Some(question))),
+            answer => answer.map(|rows| (rows, Some(statement))),
         }
     }
 
     async fn ask(
         &self,
-        question: &Question,
+        statement: &KeyStatement,
         key: Option<&str>,
         rank: Rank,
     ) -> Result<Vec<Row>, PostgresError> {
         let taken = self.connections.take(rank).await?;
         let parameters = [(&key as _, Type::TEXT)];
-        let answer = taken
-            .connection
-            .query(&question.statement, &parameters)
-            .await;
+        let answer = taken.connection.query(&statement.sql, &parameters).await;
         match taken.settle(answer) {
             Err(error) if is_impossible(&error) => Ok(Vec::new()),
             answer => answer,
         }
-    }
-
-    /// Reads from the catalog what the columns are, and which rows we may see.
-    async fn learn(&self, by: &ByKey, rank: Rank) -> Result<Question, PostgresError> {
-        let taken = self.connections.take(rank).await?;
-        let answer = self.read_catalog(&taken.connection, by).await;
-        taken.settle(answer)
-    }
-
-    async fn read_catalog(
-        &self,
-        connection: &Connection,
-        by: &ByKey,
-    ) -> Result<Question, PostgresError> {
-        let columns = [&by.column].into_iter().chain(&by.times);
-        let columns: Vec<_> = columns.map(|column| column.name()).collect();
-        let values = by.columns.learn(connection).await?;
-        let layout = Layout::read(connection, &by.table, &columns).await?;
-        let tables = [&by.table].into_iter().chain(&by.users);
-        for table in tables.chain(by.columns.other_tables()) {
-            match Visible::read(connection, table).await? {
-                Visible::All => {}
-                Visible::None => {
-                    // What was learned before would go on finding nobody.
-                    by.forget();
-                    return Err(PostgresError::Hidden {
-                        table: table.quoted().to_owned(),
-                    });
-                }
-                Visible::SomeByPolicy => self.say(format!(
-                    "row-level security is on for {}: whoever its policies hide from our role looks like nobody and is \
-                     refused; a role that has BYPASSRLS sees everybody",
-                    table.quoted(),
-                )),
-            }
-        }
-        let standing = match &by.standing {
-            Some(standing) => catalog::standing(connection, standing).await?,
-            None => String::new(),
-        };
-        let question =
-            by.learn(&layout, &standing, values)
-                .ok_or_else(|| PostgresError::NoColumn {
-                    column: by.column.quoted().to_owned(),
-                    table: by.table.quoted().to_owned(),
-                })?;
-        self.say_zone(by, &question);
-        Ok(question)
-    }
-
-    /// Says how times without a zone are read, unless the operator has said it, and that he has said it in vain.
-    fn say_zone(&self, by: &ByKey, question: &Question) {
-        let table = by.table.quoted();
-        if self.columns_zone.is_none() && !question.columns.zoneless.is_empty() {
-            self.say(format!(
-                "the times in `{}` of {} have no time zone and are read as UTC; set SESSION_TIME_ZONE, to UTC if that is \
-                 right",
-                question.columns.zoneless.join("` and `"),
-                by.columns.users.table.quoted(),
-            ));
-        }
-        let columns = question.zoneless.join("` and `");
-        match (&self.zone, question.zoneless.is_empty()) {
-            (None, false) => self.say(format!(
-                "the times in `{columns}` of {table} have no time zone and are read as UTC; if the application writes them \
-                 in another zone, sessions live too long or too short: set SESSION_TIME_ZONE, to UTC if that is right"
-            )),
-            (Some(zone), true) if !by.times.is_empty() && !question.columns.uses_zone() => self.say(format!(
-                "SESSION_TIME_ZONE={zone} has no effect: the times in {table} have a time zone of their own"
-            )),
-            (None | Some(_), _) => {}
-        }
-    }
-
-    fn say(&self, text: String) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if !said.contains(&text) {
-            tracing::warn!(store = LookupSource::Postgres.as_str(), "{text}");
-            said.insert(text);
-        }
-    }
-}
-
-/// A row of those that [`ByKey::session`] asks for.
-struct StoredColumns<'a> {
-    row: &'a Row,
-    zoneless: &'a [String],
-    zone: Option<&'a Zone>,
-}
-
-impl StoredColumns<'_> {
-    fn read(&self, by: &ByKey, user: User, claims: Map<String, Value>) -> Result<StoredRow, Flaw> {
-        let (expires, created) = match &by.times[..] {
-            [created, expires] => (Some(expires.name()), Some(created.name())),
-            times => (times.first().map(Column::name), None),
-        };
-        Ok(StoredRow {
-            subject: self.get::<String>(0, Flaw::Text)?.ok_or(Flaw::Text)?,
-            email: self.get(1, Flaw::Text)?,
-            name: self.get(2, Flaw::Text)?,
-            standing: StandingRow::of_texts([
-                self.get(5, Flaw::Text)?,
-                self.get(6, Flaw::Text)?,
-                self.get(7, Flaw::Text)?,
-            ]),
-            issued_at: self.time(3, created, Flaw::Creation)?,
-            expires_at: self.time(4, expires, Flaw::Expiry)?.ok_or(Flaw::Expiry)?,
-            user,
-            claims,
-        })
-    }
-
-    fn get<'r, T: FromSql<'r>>(&'r self, index: usize, flaw: Flaw) -> Result<Option<T>, Flaw> {
-        self.row.try_get(index).map_err(|_| flaw)
-    }
-
-    fn time(
-        &self,
-        index: usize,
-        column: Option<&str>,
-        flaw: Flaw,
-    ) -> Result<Option<UnixTime>, Flaw> {
-        let Some(millis) = self.get::<f64>(index, flaw)? else {
-            return Ok(None);
-        };
-        let is_zoneless =
-            column.is_some_and(|name| self.zoneless.iter().any(|other| other == name));
-        // Infinity becomes a time that no session may last to.
-        let time = UnixTime::from_millis(millis as u64);
-        Ok(Some(match self.zone {
-            Some(zone) if is_zoneless => zone.absolute(time),
-            Some(_) | None => time,
-        }))
     }
 }
 

@@ -7,13 +7,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::pools::{Lease, Pools, RedisLine, fingerprint};
+use super::pools::{Lease, Pools, RedisHandle, fingerprint};
 use super::redis::{OverShared, Redis, RedisTarget, SharedCell, SharedCells};
 use super::settings::RedisSettings;
 
 /// Counts for all nodes.
 pub struct SharedRates {
-    questions: mpsc::Sender<Question>,
+    pending: mpsc::Sender<PendingCount>,
     settings: RedisSettings,
     /// Of the file with authorities.
     ca: Option<Vec<u8>>,
@@ -25,7 +25,7 @@ pub struct SharedRates {
 }
 
 /// What is to be counted, and who waits for it.
-struct Question {
+struct PendingCount {
     cells: SharedCells,
     answer: oneshot::Sender<Option<OverShared>>,
 }
@@ -33,11 +33,11 @@ struct Question {
 impl SharedRates {
     /// Counts in this Redis, over a line that others may use too. A Redis that is down delays nothing.
     pub fn open(settings: RedisSettings, pools: &Pools) -> Arc<Self> {
-        let (questions, inbox) = mpsc::channel(MOST_WAITING);
+        let (pending, inbox) = mpsc::channel(MOST_WAITING);
         let lease = pools.redis(&settings);
         let is_refused = Arc::new(AtomicBool::new(false));
         let rates = Self {
-            questions,
+            pending,
             redis: Arc::clone(&lease.resource.redis),
             is_refused: Arc::clone(&is_refused),
             ca: settings.ca_file.as_ref().and_then(fingerprint),
@@ -71,7 +71,7 @@ impl SharedRates {
     pub async fn count(&self, cells: SharedCells) -> Option<Result<(), OverShared>> {
         let (answer, answered) = oneshot::channel();
         // With so many waiting, Redis is too slow to be waited for.
-        self.questions.try_send(Question { cells, answer }).ok()?;
+        self.pending.try_send(PendingCount { cells, answer }).ok()?;
         let over = answered.await.ok()?;
         Some(over.map_or(Ok(()), Err))
     }
@@ -80,7 +80,7 @@ impl SharedRates {
     pub fn give_back(&self, cell: SharedCell) {
         let (answer, _) = oneshot::channel();
         let cells = vec![cell];
-        let _ = self.questions.try_send(Question { cells, answer });
+        let _ = self.pending.try_send(PendingCount { cells, answer });
     }
 
     /// Whether all nodes count together, as far as is known; else each counts for itself.
@@ -109,7 +109,7 @@ impl std::fmt::Debug for SharedRates {
 
 /// The task that asks Redis.
 struct Counter {
-    lease: Lease<RedisTarget, RedisLine>,
+    lease: Lease<RedisTarget, RedisHandle>,
     prefix: String,
     is_refused: Arc<AtomicBool>,
     /// Whether Redis did not count last: worth a line when it begins and when it ends.
@@ -118,19 +118,19 @@ struct Counter {
 
 impl Counter {
     /// Counts what waits, all of it at a time; meanwhile the next ones gather.
-    async fn keep_counting(mut self, mut inbox: mpsc::Receiver<Question>) {
+    async fn keep_counting(mut self, mut inbox: mpsc::Receiver<PendingCount>) {
         let mut batch = Vec::with_capacity(MOST_AT_ONCE);
         while inbox.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
-            let cells: Vec<_> = batch.iter().map(|question| &question.cells).collect();
+            let cells: Vec<_> = batch.iter().map(|pending| &pending.cells).collect();
             let counted = self.lease.resource.redis.count(&self.prefix, &cells).await;
             let error = counted.iter().find_map(|counted| counted.as_ref().err());
             let is_refused = error.is_some() && self.lease.resource.redis.health().up;
             self.is_refused.store(is_refused, Ordering::Relaxed);
             self.tell(error);
-            for (question, counted) in batch.drain(..).zip(counted) {
+            for (pending, counted) in batch.drain(..).zip(counted) {
                 // Without an answer those who wait see that there will be none.
                 if let Ok(over) = counted {
-                    let _ = question.answer.send(over);
+                    let _ = pending.answer.send(over);
                 }
             }
         }

@@ -28,7 +28,7 @@ pub use self::cluster::ClusterSeeds;
 #[cfg(test)]
 pub(super) use self::leases::Soon;
 pub(super) use self::leases::{Aged, Cells};
-use self::node::{Answered, Node, Unanswered};
+use self::node::{NoReply, Node, Replies};
 pub(super) use self::rates::SharedCells;
 pub use self::rates::{OverShared, SharedCell, SharedChange};
 use self::refusal::{READ, code, describe, late};
@@ -56,14 +56,14 @@ pub(super) struct RedisTarget {
 /// A Redis, and how it is reached.
 pub(super) struct Redis {
     target: RedisTarget,
-    servers: Servers,
+    topology: Topology,
     writes: Semaphore,
 }
 
 /// Who is asked.
-enum Servers {
+enum Topology {
     Cluster(Box<Cluster>),
-    One(Arc<Node>),
+    Single(Arc<Node>),
 }
 
 /// What the truth said could not be written down.
@@ -71,19 +71,19 @@ enum Servers {
 pub(super) struct Unwritten;
 
 impl Redis {
-    /// One to which [`Redis::keep_line`] opens the line.
+    /// One to which [`Redis::keep_connected`] opens the line.
     pub(super) fn new(target: RedisTarget, jitter: Jitter, trial: Trial) -> Self {
-        let servers = match &target.server.address {
+        let topology = match &target.server.address {
             RedisAddress::Cluster(seeds) => {
-                Servers::Cluster(Box::new(Cluster::new(seeds, target.clone(), jitter, trial)))
+                Topology::Cluster(Box::new(Cluster::new(seeds, target.clone(), jitter, trial)))
             }
             RedisAddress::Sentinels(_) | RedisAddress::Tcp { .. } | RedisAddress::Unix(_) => {
-                Servers::One(Arc::new(Node::new(target.clone(), jitter, trial)))
+                Topology::Single(Arc::new(Node::new(target.clone(), jitter, trial)))
             }
         };
         Self {
             target,
-            servers,
+            topology,
             writes: Semaphore::new(MAX_WRITES),
         }
     }
@@ -94,17 +94,17 @@ impl Redis {
     /// # Errors
     /// When Redis does not answer, or refuses to.
     pub(super) async fn read(&self, key: &[u8], longest: usize) -> Result<Vec<u8>, StoreError> {
-        let mut answered = self.look_up(key, &[reading(key, longest)]).await?;
-        let answer = answered.answers.pop();
-        answered.text(READ, answer)
+        let mut replies = self.look_up(key, &[reading(key, longest)]).await?;
+        let answer = replies.answers.pop();
+        replies.text(READ, answer)
     }
 
-    async fn look_up(&self, key: &[u8], commands: &[Cmd]) -> Result<Answered, StoreError> {
+    async fn look_up(&self, key: &[u8], commands: &[Cmd]) -> Result<Replies, StoreError> {
         let deadline = self.deadline();
-        let answered = self.ask_holder(key, commands, deadline).await;
-        answered.map_err(|why| match why {
-            Unanswered::Failed(detail) => failed(detail),
-            Unanswered::TimedOut => StoreError::TimedOut {
+        let replies = self.ask_holder(key, commands, deadline).await;
+        replies.map_err(|why| match why {
+            NoReply::Failed(detail) => failed(detail),
+            NoReply::TimedOut => StoreError::TimedOut {
                 store: LookupSource::Redis,
                 limit: self.target.timeout,
             },
@@ -117,49 +117,49 @@ impl Redis {
         key: &[u8],
         commands: &[Cmd],
         deadline: Instant,
-    ) -> Result<Answered, Unanswered> {
-        match &self.servers {
-            Servers::Cluster(cluster) => cluster.ask_holder(key, commands, deadline).await,
-            Servers::One(node) => node.send(commands, false, deadline).await,
+    ) -> Result<Replies, NoReply> {
+        match &self.topology {
+            Topology::Cluster(cluster) => cluster.ask_holder(key, commands, deadline).await,
+            Topology::Single(node) => node.send(commands, false, deadline).await,
         }
     }
 
     /// Opens the lines and keeps them open, for ever.
-    pub(super) async fn keep_line(&self) {
-        match &self.servers {
-            Servers::Cluster(cluster) => cluster.keep_lines().await,
-            Servers::One(node) => node.keep_line().await,
+    pub(super) async fn keep_connected(&self) {
+        match &self.topology {
+            Topology::Cluster(cluster) => cluster.keep_connected().await,
+            Topology::Single(node) => node.keep_connected().await,
         }
     }
 
     /// Gives the lines up for good, once nobody keeps them.
     pub(super) fn close(&self) {
-        match &self.servers {
-            Servers::Cluster(cluster) => cluster.close(),
-            Servers::One(node) => node.close(),
+        match &self.topology {
+            Topology::Cluster(cluster) => cluster.close(),
+            Topology::Single(node) => node.close(),
         }
     }
 
     pub(super) fn health(&self) -> StoreHealth {
-        match &self.servers {
-            Servers::Cluster(cluster) => cluster.health(),
-            Servers::One(node) => node.health(),
+        match &self.topology {
+            Topology::Cluster(cluster) => cluster.health(),
+            Topology::Single(node) => node.health(),
         }
     }
 
     /// Whether some questions are answered, as far as is known.
     pub(super) fn answers_in_part(&self) -> bool {
-        match &self.servers {
-            Servers::Cluster(cluster) => cluster.answers_in_part(),
-            Servers::One(node) => node.health().up,
+        match &self.topology {
+            Topology::Cluster(cluster) => cluster.answers_in_part(),
+            Topology::Single(node) => node.health().up,
         }
     }
 
     /// The cluster, where it is one.
     fn cluster(&self) -> Option<&Cluster> {
-        match &self.servers {
-            Servers::Cluster(cluster) => Some(cluster),
-            Servers::One(_) => None,
+        match &self.topology {
+            Topology::Cluster(cluster) => Some(cluster),
+            Topology::Single(_) => None,
         }
     }
 
@@ -168,7 +168,7 @@ impl Redis {
     }
 }
 
-impl Answered {
+impl Replies {
     /// The text that a server has given to `command`, or why it did not; what holds no text reads as empty.
     fn text(
         &self,
@@ -188,7 +188,7 @@ impl Answered {
             Some("WRONGTYPE") => return Ok(Vec::new()),
             // An answer, and a quick one; only of no use.
             Some(_) => self.node.health.failed(&detail),
-            None => self.hang_up(&detail),
+            None => self.disconnect(&detail),
         }
         Err(failed(detail))
     }
@@ -201,10 +201,10 @@ impl RedisTarget {
     }
 
     /// Why a server said nothing.
-    fn described(&self, why: Unanswered) -> String {
+    fn described(&self, why: NoReply) -> String {
         match why {
-            Unanswered::Failed(detail) => detail,
-            Unanswered::TimedOut => late(self.timeout),
+            NoReply::Failed(detail) => detail,
+            NoReply::TimedOut => late(self.timeout),
         }
     }
 }

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use gate::{Lookup, LookupSource};
 
-use super::{Asked, Observer, Outcome};
+use super::{FactKind, Observer, Outcome};
 
 /// Tells the observer how stores fare with one kind of question.
 pub(super) struct Reporter {
     pub(super) observer: Arc<dyn Observer>,
-    pub(super) asked: Asked,
+    pub(super) kind: FactKind,
 }
 
 impl Reporter {
     pub(super) fn answered(&self, source: LookupSource, outcome: Outcome) {
-        self.observer.answered(self.asked, source, outcome);
+        self.observer.answered(self.kind, source, outcome);
     }
 
     /// A store knew whether there is such a thing.

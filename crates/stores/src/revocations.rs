@@ -22,7 +22,7 @@ pub(super) use self::redis::is_key;
 use self::redis::{InRedis, Members};
 use self::sqlite::InSqlite;
 pub(super) use self::words::changed_in_redis;
-pub use self::words::{NewsOfRevocations, RevocationNews, reload_soon};
+pub use self::words::{RevocationNews, RevocationNewsReceiver, reload_soon};
 use super::pools::{self, Fingerprints, Pools};
 use super::postgres::OwnTableError;
 use super::settings::{DatabaseSettings, RedisSettings};

@@ -17,12 +17,12 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value as Json};
 use session::{SessionToken, UnixTime};
 
-use super::chain::Concerned;
+use super::chain::Affected;
 use super::claims::{self, StoredClaim};
 use super::redis::Redis;
+use super::session_state::{MalformedRecord, SessionState, StoredRow};
 use super::standing::StandingRow;
 use super::time;
-use super::told::{Flaw, StoredRow, Told};
 
 /// Better Auth's secondary storage.
 pub(super) struct SecondaryStorage {
@@ -42,38 +42,38 @@ impl SecondaryStorage {
     }
 
     /// What is known about the session of this token.
-    pub(super) async fn find(&self, token: &str) -> Result<Told, StoreError> {
+    pub(super) async fn find(&self, token: &str) -> Result<SessionState, StoreError> {
         let value = self.read(&[token], LONGEST_SESSION).await?;
         if value.is_empty() {
-            return Ok(Told::Nothing);
+            return Ok(SessionState::Absent);
         }
         let row = match session(&value, token).and_then(|row| self.with_claims(row, &value)) {
             Ok(row) => row,
-            Err(flaw) => return Ok(Told::Malformed(flaw)),
+            Err(fault) => return Ok(SessionState::Malformed(fault)),
         };
         let key = [REVOKED_BEFORE, &row.subject];
         let revoked_before = self.read(&key, LONGEST_NUMBER).await?;
         Ok(match revoked(&revoked_before, row.issued_at) {
-            Ok(true) => Told::Revoked,
-            Ok(false) => Told::row(row),
-            Err(flaw) => Told::Malformed(flaw),
+            Ok(true) => SessionState::Revoked,
+            Ok(false) => SessionState::of_row(row),
+            Err(fault) => SessionState::Malformed(fault),
         })
     }
 
     /// What this key of Redis is about, if it is one of Better Auth's.
-    pub(super) fn kept_under(&self, redis_key: &[u8]) -> Option<Concerned<'static>> {
+    pub(super) fn kept_under(&self, redis_key: &[u8]) -> Option<Affected<'static>> {
         let key = redis_key.strip_prefix(self.prefix.as_bytes())?;
         let key = str::from_utf8(key).ok()?;
         Some(match key.strip_prefix(REVOKED_BEFORE) {
-            Some(subject) => Concerned::Subject(subject.to_owned().into()),
-            None => Concerned::Key(SessionToken::id_of(key).to_string().into()),
+            Some(subject) => Affected::Subject(subject.to_owned().into()),
+            None => Affected::Key(SessionToken::id_of(key).to_string().into()),
         })
     }
 
-    fn with_claims(&self, mut row: StoredRow, value: &[u8]) -> Result<StoredRow, Flaw> {
+    fn with_claims(&self, mut row: StoredRow, value: &[u8]) -> Result<StoredRow, MalformedRecord> {
         if !self.asked.is_empty() {
             let json: Map<String, Json> =
-                serde_json::from_slice(value).map_err(|_| Flaw::NotBetterAuth)?;
+                serde_json::from_slice(value).map_err(|_| MalformedRecord::NotBetterAuth)?;
             row.claims = claims::of_json(&self.asked, &json);
         }
         Ok(row)
@@ -86,18 +86,19 @@ impl SecondaryStorage {
 }
 
 /// The session that `value` holds under the key of `token`.
-fn session(value: &[u8], token: &str) -> Result<StoredRow, Flaw> {
+fn session(value: &[u8], token: &str) -> Result<StoredRow, MalformedRecord> {
     if value.len() > LONGEST_SESSION {
-        return Err(Flaw::NotBetterAuth);
+        return Err(MalformedRecord::NotBetterAuth);
     }
-    let Value { session, user } = serde_json::from_slice(value).map_err(|_| Flaw::NotBetterAuth)?;
+    let Value { session, user } =
+        serde_json::from_slice(value).map_err(|_| MalformedRecord::NotBetterAuth)?;
     if session.token != token {
-        return Err(Flaw::OtherToken);
+        return Err(MalformedRecord::OtherToken);
     }
     let subject = session.user_id.text().into_owned();
     let (email, name, verified, anonymous) = match user {
         None => (None, None, None, None),
-        Some(user) if user.id.text() != subject => return Err(Flaw::OtherUser),
+        Some(user) if user.id.text() != subject => return Err(MalformedRecord::OtherUser),
         Some(user) => (
             user.email,
             user.name,
@@ -108,7 +109,7 @@ fn session(value: &[u8], token: &str) -> Result<StoredRow, Flaw> {
     let standing = [&verified, &anonymous, &session.impersonated_by].map(Option::as_ref);
     let created = session
         .created_at
-        .map(|created| created.read().ok_or(Flaw::Creation));
+        .map(|created| created.read().ok_or(MalformedRecord::Creation));
     Ok(StoredRow {
         subject,
         email,
@@ -122,7 +123,7 @@ fn session(value: &[u8], token: &str) -> Result<StoredRow, Flaw> {
 }
 
 /// Whether a session that began at `created` is among those that `value` revokes: empty, none are.
-fn revoked(value: &[u8], created: Option<UnixTime>) -> Result<bool, Flaw> {
+fn revoked(value: &[u8], created: Option<UnixTime>) -> Result<bool, MalformedRecord> {
     if value.is_empty() {
         return Ok(false);
     }
@@ -131,7 +132,7 @@ fn revoked(value: &[u8], created: Option<UnixTime>) -> Result<bool, Flaw> {
     });
     let millis = digits
         .and_then(|text| text.parse().ok())
-        .ok_or(Flaw::Revocation)?;
+        .ok_or(MalformedRecord::Revocation)?;
     Ok(created.is_none_or(|created| created < UnixTime::from_millis(millis)))
 }
 
@@ -202,10 +203,10 @@ impl Time {
 
     /// The end of a session. Better Auth writes a text; a number so small is of seconds, and would say that every session has ended
     /// long ago.
-    fn read_end(&self) -> Result<UnixTime, Flaw> {
+    fn read_end(&self) -> Result<UnixTime, MalformedRecord> {
         match self {
-            Self::Millis(millis) if *millis < LEAST_MILLIS => Err(Flaw::ExpiryInSeconds),
-            Self::Millis(_) | Self::Text(_) => self.read().ok_or(Flaw::Expiry),
+            Self::Millis(millis) if *millis < LEAST_MILLIS => Err(MalformedRecord::ExpiryInSeconds),
+            Self::Millis(_) | Self::Text(_) => self.read().ok_or(MalformedRecord::Expiry),
         }
     }
 }
@@ -260,58 +261,86 @@ mod tests {
 
     #[test]
     fn anything_else_is_a_flaw() {
-        for (part, other, flaw) in [
-            (r#""token":"t0k""#, r#""token":"T0K""#, Flaw::OtherToken),
-            (r#""token":"t0k","#, "", Flaw::NotBetterAuth),
+        for (part, other, fault) in [
+            (
+                r#""token":"t0k""#,
+                r#""token":"T0K""#,
+                MalformedRecord::OtherToken,
+            ),
+            (r#""token":"t0k","#, "", MalformedRecord::NotBetterAuth),
             (
                 r#""token":"t0k""#,
                 r#""token":["t0k"]"#,
-                Flaw::NotBetterAuth,
+                MalformedRecord::NotBetterAuth,
             ),
             (
                 r#""token":"t0k""#,
                 r#""token":"x","token":"t0k""#,
-                Flaw::NotBetterAuth,
+                MalformedRecord::NotBetterAuth,
             ),
-            (r#""userId":"u1","#, "", Flaw::NotBetterAuth),
-            (r#""userId":"u1""#, r#""userId":null"#, Flaw::NotBetterAuth),
-            (r#""userId":"u1""#, r#""userId":1.5"#, Flaw::NotBetterAuth),
-            (r#""userId":"u1""#, r#""userId":"u2""#, Flaw::OtherUser),
+            (r#""userId":"u1","#, "", MalformedRecord::NotBetterAuth),
+            (
+                r#""userId":"u1""#,
+                r#""userId":null"#,
+                MalformedRecord::NotBetterAuth,
+            ),
+            (
+                r#""userId":"u1""#,
+                r#""userId":1.5"#,
+                MalformedRecord::NotBetterAuth,
+            ),
+            (
+                r#""userId":"u1""#,
+                r#""userId":"u2""#,
+                MalformedRecord::OtherUser,
+            ),
             (
                 r#""expiresAt":"2030-03-17T17:46:40.123Z","#,
                 "",
-                Flaw::NotBetterAuth,
+                MalformedRecord::NotBetterAuth,
             ),
-            ("2030-03-17T17:46:40.123Z", "never", Flaw::Expiry),
+            ("2030-03-17T17:46:40.123Z", "never", MalformedRecord::Expiry),
             (
                 r#""2030-03-17T17:46:40.123Z""#,
                 "1900000000",
-                Flaw::ExpiryInSeconds,
+                MalformedRecord::ExpiryInSeconds,
             ),
             (
                 r#""2030-03-17T17:46:40.123Z""#,
                 r#""1900000000123""#,
-                Flaw::Expiry,
+                MalformedRecord::Expiry,
             ),
-            (r#""2030-03-17T17:46:40.123Z""#, "null", Flaw::NotBetterAuth),
+            (
+                r#""2030-03-17T17:46:40.123Z""#,
+                "null",
+                MalformedRecord::NotBetterAuth,
+            ),
             (
                 r#""2030-03-17T17:46:40.123Z""#,
                 "1e400",
-                Flaw::NotBetterAuth,
+                MalformedRecord::NotBetterAuth,
             ),
             (
                 r#""createdAt":"2030-03-10T17:46:40.000Z""#,
                 r#""createdAt":"""#,
-                Flaw::Creation,
+                MalformedRecord::Creation,
             ),
-            (r#""user":{"id":"u1","#, r#""user":{"#, Flaw::NotBetterAuth),
-            (r#""user":{"#, r#""user":true,"x":{"#, Flaw::NotBetterAuth),
+            (
+                r#""user":{"id":"u1","#,
+                r#""user":{"#,
+                MalformedRecord::NotBetterAuth,
+            ),
+            (
+                r#""user":{"#,
+                r#""user":true,"x":{"#,
+                MalformedRecord::NotBetterAuth,
+            ),
         ] {
             let value = VALUE.replace(part, other);
             assert_ne!(value, VALUE, "{part}");
             assert_eq!(
                 session(value.as_bytes(), "t0k").unwrap_err(),
-                flaw,
+                fault,
                 "{value}"
             );
         }
@@ -326,7 +355,7 @@ mod tests {
         ] {
             assert_eq!(
                 session(value.as_bytes(), "t0k").unwrap_err(),
-                Flaw::NotBetterAuth
+                MalformedRecord::NotBetterAuth
             );
         }
         let long = VALUE.replace(
@@ -335,7 +364,7 @@ mod tests {
         );
         assert_eq!(
             session(long.as_bytes(), "t0k").unwrap_err(),
-            Flaw::NotBetterAuth
+            MalformedRecord::NotBetterAuth
         );
     }
 
@@ -355,7 +384,7 @@ mod tests {
         for value in ["-1", "1e3", "1000 ", "x", "99999999999999999", "\u{0}"] {
             assert_eq!(
                 revoked(value.as_bytes(), at(1)),
-                Err(Flaw::Revocation),
+                Err(MalformedRecord::Revocation),
                 "{value}"
             );
         }

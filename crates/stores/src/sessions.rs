@@ -12,15 +12,15 @@ use gate::{Exceeded, FindError, KnownSession, Lookup, LookupSource, StoreError};
 use session::SessionToken;
 
 use super::Outcome;
-use super::chain::{Chain, Concerned, Truth};
+use super::chain::{Affected, Chain, Truth};
 use super::columns::UserColumns;
 use super::database::Database;
 use super::record::About;
 use super::reporter::Reporter;
 use super::secondary::SecondaryStorage;
+use super::session_state::SessionState;
 use super::settings::SessionTables;
-use super::single_flight::{Answer, Rank};
-use super::told::Told;
+use super::single_flight::{LookupResult, Rank};
 
 /// How often an address may bring a token that no store knows.
 pub trait UnknownTokens: Send + Sync + 'static {
@@ -38,13 +38,13 @@ pub type Counting<'a> =
 
 /// The chain of stores that know sessions. A handle: clones share everything, and belong on every runtime that decides.
 #[derive(Clone)]
-pub struct Sessions {
+pub struct SessionChain {
     pub(super) chain: Arc<Chain<SessionTruth>>,
     /// How often an address may bring a token that no store knows.
     unknown: Option<Arc<dyn UnknownTokens>>,
 }
 
-impl Sessions {
+impl SessionChain {
     pub(super) fn new(chain: Arc<Chain<SessionTruth>>) -> Self {
         Self {
             chain,
@@ -93,14 +93,14 @@ impl Sessions {
     }
 }
 
-impl gate::SessionStore for Sessions {
+impl gate::SessionStore for SessionChain {
     async fn find(
         &self,
         token: &SessionToken,
         client: Option<IpAddr>,
     ) -> Result<Lookup<KnownSession>, FindError> {
-        let question = || (token.clone(), Rank::Known);
-        match self.chain.recall(token.id(), question) {
+        let query = || (token.clone(), Rank::Known);
+        match self.chain.recall(token.id(), query) {
             Some(lookup) => Ok(lookup),
             // In a box, so that those who need not wait do not carry the room for waiting with them.
             None => Box::pin(self.look_up(token, client)).await,
@@ -117,9 +117,9 @@ impl gate::SessionStore for Sessions {
     }
 }
 
-impl fmt::Debug for Sessions {
+impl fmt::Debug for SessionChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sessions({})", self.chain.truth.source())
+        write!(f, "SessionChain({})", self.chain.truth.source())
     }
 }
 
@@ -133,13 +133,13 @@ pub(super) enum SessionTruth {
 
 impl Truth for SessionTruth {
     type Fact = KnownSession;
-    type Question = (SessionToken, Rank);
+    type Query = (SessionToken, Rank);
 
     async fn find(
         &self,
         (token, rank): (SessionToken, Rank),
         reporter: &Reporter,
-    ) -> Answer<KnownSession> {
+    ) -> LookupResult<KnownSession> {
         let (storage, database) = match self {
             Self::Database(database) => {
                 return ask_database(database, &token, rank, reporter).await;
@@ -147,12 +147,12 @@ impl Truth for SessionTruth {
             Self::Redis(storage) => (storage, None),
             Self::RedisThenDatabase(storage, database) => (storage, Some(database)),
         };
-        let told = storage.find(token.expose()).await;
-        if let (Ok(Told::Nothing), Some(database)) = (&told, database) {
+        let state = storage.find(token.expose()).await;
+        if let (Ok(SessionState::Absent), Some(database)) = (&state, database) {
             reporter.answered(LookupSource::Redis, Outcome::Missed);
             return ask_database(database, &token, rank, reporter).await;
         }
-        lookup(told, LookupSource::Redis, &token, reporter)
+        lookup(state, LookupSource::Redis, &token, reporter)
     }
 
     fn source(&self) -> LookupSource {
@@ -171,7 +171,7 @@ impl Truth for SessionTruth {
         }
     }
 
-    fn kept_under(&self, redis_key: &[u8]) -> Option<Concerned<'static>> {
+    fn kept_under(&self, redis_key: &[u8]) -> Option<Affected<'static>> {
         match self {
             Self::Database(_) => None,
             Self::Redis(storage) | Self::RedisThenDatabase(storage, _) => {
@@ -186,21 +186,21 @@ async fn ask_database(
     token: &SessionToken,
     rank: Rank,
     reporter: &Reporter,
-) -> Answer<KnownSession> {
-    let told = database.find_session(token.expose(), rank).await;
-    lookup(told, database.source(), token, reporter)
+) -> LookupResult<KnownSession> {
+    let state = database.find_session(token.expose(), rank).await;
+    lookup(state, database.source(), token, reporter)
 }
 
 fn lookup(
-    told: Result<Told, StoreError>,
+    state: Result<SessionState, StoreError>,
     source: LookupSource,
     token: &SessionToken,
     reporter: &Reporter,
-) -> Answer<KnownSession> {
-    if told.is_err() {
+) -> LookupResult<KnownSession> {
+    if state.is_err() {
         reporter.answered(source, Outcome::Failed);
     }
-    Ok(told?.lookup(source, token, reporter))
+    Ok(state?.lookup(source, token, reporter))
 }
 
 /// What the sessions are sessions of, the same on every node that asks the same tables for the same columns.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::changes::Ticket;
 
 /// What a flight comes back with.
-pub(super) type Answer<F> = Result<Lookup<F>, StoreError>;
+pub(super) type LookupResult<F> = Result<Lookup<F>, StoreError>;
 
 /// The lookups that are under way, by key.
 ///
@@ -18,12 +18,12 @@ pub(super) type Answer<F> = Result<Lookup<F>, StoreError>;
 /// before something was heard that concerns it.
 #[derive(Debug)]
 pub(super) struct SingleFlight<F> {
-    under_way: Mutex<Flights<F>>,
+    in_flight: Mutex<Flights<F>>,
 }
 
 #[derive(Debug)]
 struct Flights<F> {
-    by_key: HashMap<Arc<str>, UnderWay<F>>,
+    by_key: HashMap<Arc<str>, InFlight<F>>,
     /// How many flights there are for [strangers](Rank::Stranger), superseded ones too.
     for_strangers: usize,
 }
@@ -40,25 +40,25 @@ pub(super) enum Rank {
 
 /// A flight, for those who may join it.
 #[derive(Debug)]
-struct UnderWay<F> {
-    wait: watch::Receiver<Option<Answer<F>>>,
+struct InFlight<F> {
+    wait: watch::Receiver<Option<LookupResult<F>>>,
     progress: Arc<Mutex<Progress>>,
 }
 
-/// What a flight has done, and what it was told.
+/// What a flight has done, and what it was invalidated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
     /// When it asked last.
     asked: Ticket,
     /// When something was last heard of its key.
-    told: Option<Ticket>,
-    /// Whether another flight for the key has begun since. This one is told nothing any more.
+    invalidated: Option<Ticket>,
+    /// Whether another flight for the key has begun since. This one is invalidated nothing any more.
     is_superseded: bool,
 }
 
 /// Waits for a flight to land.
 #[derive(Debug)]
-pub(super) struct Wait<F>(watch::Receiver<Option<Answer<F>>>);
+pub(super) struct Wait<F>(watch::Receiver<Option<LookupResult<F>>>);
 
 /// The duty to find the answer. Dropped without landing, it tells everyone who waits that there will be none.
 #[derive(Debug)]
@@ -66,24 +66,24 @@ pub(super) struct Flight<F> {
     key: Arc<str>,
     rank: Rank,
     progress: Arc<Mutex<Progress>>,
-    answer: watch::Sender<Option<Answer<F>>>,
+    answer: watch::Sender<Option<LookupResult<F>>>,
     registry: Arc<SingleFlight<F>>,
 }
 
 /// What [`SingleFlight::join`] gives.
-pub(super) enum Seat<F> {
+pub(super) enum Joined<F> {
     /// So many lookups are under way that there shall not be another one.
     Full,
     /// Somebody else flies.
-    Passenger(Wait<F>),
+    Follower(Wait<F>),
     /// The caller has to see to it that somebody flies.
-    Pilot(Flight<F>, Wait<F>),
+    Leader(Flight<F>, Wait<F>),
 }
 
 impl<F> Default for SingleFlight<F> {
     fn default() -> Self {
         Self {
-            under_way: Mutex::new(Flights {
+            in_flight: Mutex::new(Flights {
                 by_key: HashMap::new(),
                 for_strangers: 0,
             }),
@@ -99,36 +99,36 @@ impl<F> SingleFlight<F> {
         rank: Rank,
         ticket: Ticket,
         is_current: impl FnOnce(Progress) -> bool,
-    ) -> Seat<F> {
-        let mut under_way = self
-            .under_way
+    ) -> Joined<F> {
+        let mut in_flight = self
+            .in_flight
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let others = under_way.by_key.get(key);
+        let others = in_flight.by_key.get(key);
         if let Some(flight) = others.filter(|flight| is_current(*lock(&flight.progress))) {
-            return Seat::Passenger(Wait(flight.wait.clone()));
+            return Joined::Follower(Wait(flight.wait.clone()));
         }
-        let is_full = under_way.by_key.len() >= MAX_FLIGHTS;
+        let is_full = in_flight.by_key.len() >= MAX_FLIGHTS;
         let is_stranger = rank == Rank::Stranger;
-        if is_full || is_stranger && under_way.for_strangers >= MAX_FOR_STRANGERS {
-            return Seat::Full;
+        if is_full || is_stranger && in_flight.for_strangers >= MAX_FOR_STRANGERS {
+            return Joined::Full;
         }
-        under_way.for_strangers += usize::from(is_stranger);
+        in_flight.for_strangers += usize::from(is_stranger);
         let (answer, wait) = watch::channel(None);
         let key = Arc::<str>::from(key);
         let progress = Arc::new(Mutex::new(Progress {
             asked: ticket,
-            told: None,
+            invalidated: None,
             is_superseded: false,
         }));
-        let flight = UnderWay {
+        let flight = InFlight {
             wait: wait.clone(),
             progress: Arc::clone(&progress),
         };
-        if let Some(former) = under_way.by_key.insert(Arc::clone(&key), flight) {
+        if let Some(former) = in_flight.by_key.insert(Arc::clone(&key), flight) {
             lock(&former.progress).is_superseded = true;
         }
-        Seat::Pilot(
+        Joined::Leader(
             Flight {
                 key,
                 rank,
@@ -141,12 +141,12 @@ impl<F> SingleFlight<F> {
     }
 
     /// Tells the flight for `key`, if there is one, that something was heard of it at the time of this ticket.
-    pub(super) fn tell(&self, key: &str, heard: Ticket) {
-        let under_way = self.under_way.lock();
-        let under_way = under_way.unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = under_way.by_key.get(key) {
-            let told = &mut lock(&flight.progress).told;
-            *told = (*told).max(Some(heard));
+    pub(super) fn invalidate(&self, key: &str, heard: Ticket) {
+        let in_flight = self.in_flight.lock();
+        let in_flight = in_flight.unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = in_flight.by_key.get(key) {
+            let invalidated = &mut lock(&flight.progress).invalidated;
+            *invalidated = (*invalidated).max(Some(heard));
         }
     }
 }
@@ -161,16 +161,16 @@ impl Progress {
         self.asked
     }
 
-    /// Whether the flight was told something at the time of this ticket or later. What was heard at the very same time may have been
+    /// Whether the flight was invalidated something at the time of this ticket or later. What was heard at the very same time may have been
     /// heard before or after, so it counts.
-    pub(super) fn was_told(&self, since: Ticket) -> bool {
-        self.told >= Some(since)
+    pub(super) fn was_invalidated(&self, since: Ticket) -> bool {
+        self.invalidated >= Some(since)
     }
 }
 
 impl<F: Clone> Wait<F> {
     /// The answer, or `None` when the flight was given up.
-    pub(super) async fn landed(mut self) -> Option<Answer<F>> {
+    pub(super) async fn result(mut self) -> Option<LookupResult<F>> {
         let answer = self.0.wait_for(Option::is_some).await.ok()?;
         answer.clone()
     }
@@ -181,7 +181,7 @@ impl<F> Flight<F> {
         &self.key
     }
 
-    /// What it has done and was told until now.
+    /// What it has done and was invalidated until now.
     pub(super) fn progress(&self) -> Progress {
         *lock(&self.progress)
     }
@@ -191,34 +191,34 @@ impl<F> Flight<F> {
         lock(&self.progress).asked = ticket;
     }
 
-    /// Calls `keep` with whether an answer of this ticket may be repeated, as far as the flight was told. Nothing is told meanwhile, so
+    /// Calls `keep` with whether an answer of this ticket may be repeated, as far as the flight was invalidated. Nothing is invalidated meanwhile, so
     /// that whoever hears something of the key finds the answer kept, or has it not kept.
     pub(super) fn keep(&self, ticket: Ticket, keep: impl FnOnce(bool)) {
         let progress = lock(&self.progress);
-        keep(!progress.is_superseded && !progress.was_told(ticket));
+        keep(!progress.is_superseded && !progress.was_invalidated(ticket));
     }
 
-    /// Gives everyone who waits the answer. Nobody can join any more by then: who has been told that a user is there may delete
+    /// Gives everyone who waits the answer. Nobody can join any more by then: who has been invalidated that a user is there may delete
     /// him and ask again, and must not get the answer from before.
-    pub(super) fn land(mut self, answer: Answer<F>) {
+    pub(super) fn finish(mut self, answer: LookupResult<F>) {
         self.close();
         self.answer.send_replace(Some(answer));
     }
 
     fn close(&mut self) {
-        let mut under_way = self
+        let mut in_flight = self
             .registry
-            .under_way
+            .in_flight
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         // The key may be that of another flight by now.
-        let is_ours = |flight: &UnderWay<F>| Arc::ptr_eq(&flight.progress, &self.progress);
-        if under_way.by_key.get(&self.key).is_some_and(is_ours) {
-            under_way.by_key.remove(&self.key);
+        let is_ours = |flight: &InFlight<F>| Arc::ptr_eq(&flight.progress, &self.progress);
+        if in_flight.by_key.get(&self.key).is_some_and(is_ours) {
+            in_flight.by_key.remove(&self.key);
         }
         // Once: it is closed again when it is dropped.
         if std::mem::replace(&mut self.rank, Rank::Known) == Rank::Stranger {
-            under_way.for_strangers -= 1;
+            in_flight.for_strangers -= 1;
         }
     }
 }
@@ -256,7 +256,7 @@ mod tests {
         Changes::new(Channels::NONE, Channels::NONE, start).ticket(start + time)
     }
 
-    fn join(registry: &Arc<SingleFlight<User>>, key: &str) -> Seat<User> {
+    fn join(registry: &Arc<SingleFlight<User>>, key: &str) -> Joined<User> {
         registry.join(key, Rank::Known, ticket(), |_| true)
     }
 
@@ -267,8 +267,8 @@ mod tests {
         }
     }
 
-    fn pilot(registry: &Arc<SingleFlight<User>>, subject: &str) -> (Flight<User>, Wait<User>) {
-        let Seat::Pilot(flight, wait) = join(registry, subject) else {
+    fn leader(registry: &Arc<SingleFlight<User>>, subject: &str) -> (Flight<User>, Wait<User>) {
+        let Joined::Leader(flight, wait) = join(registry, subject) else {
             panic!("{subject} is under way")
         };
         (flight, wait)
@@ -277,42 +277,42 @@ mod tests {
     #[tokio::test]
     async fn everyone_who_waits_gets_the_answer_of_one_flight() {
         let registry = Arc::new(SingleFlight::default());
-        let (flight, first) = pilot(&registry, "7");
-        let (_other, _) = pilot(&registry, "8");
-        let Seat::Passenger(second) = join(&registry, "7") else {
+        let (flight, first) = leader(&registry, "7");
+        let (_other, _) = leader(&registry, "8");
+        let Joined::Follower(second) = join(&registry, "7") else {
             panic!("a second flight for the same subject")
         };
         // The one who opened the flight goes away.
         drop(first);
-        flight.land(Ok(found()));
-        assert_eq!(second.landed().await.unwrap().unwrap(), found());
+        flight.finish(Ok(found()));
+        assert_eq!(second.result().await.unwrap().unwrap(), found());
     }
 
     #[tokio::test]
     async fn a_flight_that_landed_or_crashed_makes_room_for_the_next() {
         let registry = Arc::new(SingleFlight::default());
-        let (flight, wait) = pilot(&registry, "7");
+        let (flight, wait) = leader(&registry, "7");
         drop(flight);
-        assert!(wait.landed().await.is_none());
-        let (flight, wait) = pilot(&registry, "7");
-        flight.land(Ok(found()));
-        assert!(wait.landed().await.is_some());
-        pilot(&registry, "7");
+        assert!(wait.result().await.is_none());
+        let (flight, wait) = leader(&registry, "7");
+        flight.finish(Ok(found()));
+        assert!(wait.result().await.is_some());
+        leader(&registry, "7");
     }
 
     #[tokio::test]
     async fn nobody_joins_a_flight_that_began_before_a_change() {
         let registry = Arc::new(SingleFlight::default());
-        let (early, waits) = pilot(&registry, "7");
-        let Seat::Pilot(late, _) = registry.join("7", Rank::Known, ticket(), |_| false) else {
+        let (early, waits) = leader(&registry, "7");
+        let Joined::Leader(late, _) = registry.join("7", Rank::Known, ticket(), |_| false) else {
             panic!("joined what began before");
         };
-        early.land(Ok(found()));
-        assert!(waits.landed().await.is_some());
+        early.finish(Ok(found()));
+        assert!(waits.result().await.is_some());
         // What the early one leaves behind is not its own any more.
-        assert!(matches!(join(&registry, "7"), Seat::Passenger(_)));
-        late.land(Ok(found()));
-        pilot(&registry, "7");
+        assert!(matches!(join(&registry, "7"), Joined::Follower(_)));
+        late.finish(Ok(found()));
+        leader(&registry, "7");
     }
 
     #[test]
@@ -323,18 +323,18 @@ mod tests {
             flight.keep(ticket, |may| may_keep = Some(may));
             may_keep.unwrap()
         };
-        let (flight, _) = pilot(&registry, "7");
+        let (flight, _) = leader(&registry, "7");
         let asked = flight.progress().asked();
         assert!(may_keep(&flight, asked));
-        registry.tell("8", asked);
+        registry.invalidate("8", asked);
         assert!(may_keep(&flight, asked));
-        registry.tell("7", asked);
-        assert!(!may_keep(&flight, asked) && flight.progress().was_told(asked));
+        registry.invalidate("7", asked);
+        assert!(!may_keep(&flight, asked) && flight.progress().was_invalidated(asked));
         // What it asks after that is newer.
         let later = ticket_after(Duration::from_secs(1));
-        assert!(may_keep(&flight, later) && !flight.progress().was_told(later));
-        // One that is told nothing any more keeps nothing.
-        let Seat::Pilot(next, _) = registry.join("7", Rank::Known, later, |_| false) else {
+        assert!(may_keep(&flight, later) && !flight.progress().was_invalidated(later));
+        // One that is invalidated nothing any more keeps nothing.
+        let Joined::Leader(next, _) = registry.join("7", Rank::Known, later, |_| false) else {
             panic!("joined what began before");
         };
         assert!(!may_keep(&flight, later) && may_keep(&next, later));
@@ -344,12 +344,12 @@ mod tests {
     fn the_number_of_flights_is_bounded() {
         let registry = Arc::new(SingleFlight::default());
         let flights: Vec<_> = (0..MAX_FLIGHTS)
-            .map(|subject| pilot(&registry, &subject.to_string()))
+            .map(|subject| leader(&registry, &subject.to_string()))
             .collect();
-        assert!(matches!(join(&registry, "one more"), Seat::Full));
-        assert!(matches!(join(&registry, "0"), Seat::Passenger(_)));
+        assert!(matches!(join(&registry, "one more"), Joined::Full));
+        assert!(matches!(join(&registry, "0"), Joined::Follower(_)));
         drop(flights);
-        pilot(&registry, "one more");
+        leader(&registry, "one more");
     }
 
     #[test]
@@ -358,21 +358,21 @@ mod tests {
         let ask = |key: String| registry.join(&key, Rank::Stranger, ticket(), |_| true);
         let flights: Vec<_> = (0..MAX_FLIGHTS)
             .map_while(|guess| match ask(guess.to_string()) {
-                Seat::Pilot(flight, _) => Some(flight),
-                Seat::Full | Seat::Passenger(_) => None,
+                Joined::Leader(flight, _) => Some(flight),
+                Joined::Full | Joined::Follower(_) => None,
             })
             .collect();
         assert_eq!(flights.len(), MAX_FOR_STRANGERS);
         let known = 0..MAX_FLIGHTS - MAX_FOR_STRANGERS;
         let known: Vec<_> = known
-            .map(|known| pilot(&registry, &format!("known {known}")))
+            .map(|known| leader(&registry, &format!("known {known}")))
             .collect();
-        assert!(matches!(join(&registry, "one more"), Seat::Full));
+        assert!(matches!(join(&registry, "one more"), Joined::Full));
         // A flight that has landed leaves its place, and only once.
         let mut flights = flights.into_iter();
-        flights.next().unwrap().land(Ok(found()));
-        assert!(matches!(ask("more".to_owned()), Seat::Pilot(..)));
+        flights.next().unwrap().finish(Ok(found()));
+        assert!(matches!(ask("more".to_owned()), Joined::Leader(..)));
         drop((flights, known));
-        assert_eq!(registry.under_way.lock().unwrap().for_strangers, 0);
+        assert_eq!(registry.in_flight.lock().unwrap().for_strangers, 0);
     }
 }

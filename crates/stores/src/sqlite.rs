@@ -10,7 +10,7 @@
 mod columns;
 mod failure;
 mod opener;
-mod question;
+mod statement;
 mod survey;
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 
 use self::failure::{describe, locked, missing};
 pub(super) use self::opener::SqliteOpener;
-use self::question::{BySession, ByUser};
+use self::statement::{BySession, ByUser};
 pub(super) use self::survey::survey;
 use super::StoreHealth;
 use super::columns::{ColumnError, TableColumn};
@@ -31,11 +31,11 @@ use super::connections::Connections;
 use super::health::Health;
 use super::identifier::{Column, Table};
 use super::process::Trial;
+use super::session_state::{MalformedRecord, SessionState};
 use super::settings::{DatabaseSettings, Settings};
 use super::single_flight::Rank;
 use super::standing::Seen;
 use super::time::Zone;
-use super::told::{Flaw, Told};
 
 /// The application's database in SQLite.
 pub(super) struct Sqlite {
@@ -72,7 +72,7 @@ impl Sqlite {
     pub(super) async fn find_user(
         &self,
         subject: &str,
-    ) -> Result<Result<Option<User>, Flaw>, StoreError> {
+    ) -> Result<Result<Option<User>, MalformedRecord>, StoreError> {
         let users = self.users.as_ref();
         let rows = self
             .answer(users.map(|users| &users.statement), subject, Rank::Known)
@@ -80,24 +80,28 @@ impl Sqlite {
         Ok(match (&rows[..], users) {
             ([], _) | (_, None) => Ok(None),
             ([row], Some(users)) => users.read(row).map(Some),
-            ([_, _, ..], _) => Err(Flaw::Duplicate),
+            ([_, _, ..], _) => Err(MalformedRecord::Duplicate),
         })
     }
 
     /// What is known about the session of this token and its user, within the timeout.
-    pub(super) async fn find_session(&self, token: &str, rank: Rank) -> Result<Told, StoreError> {
+    pub(super) async fn find_session(
+        &self,
+        token: &str,
+        rank: Rank,
+    ) -> Result<SessionState, StoreError> {
         let Some(sessions) = &self.sessions else {
-            return Ok(Told::Nothing);
+            return Ok(SessionState::Absent);
         };
         let statement = self.statement(sessions).await?;
         let rows = self.answer(Some(&statement), token, rank).await?;
         Ok(match &rows[..] {
-            [] => Told::Nothing,
+            [] => SessionState::Absent,
             [row] => {
                 let row = sessions.read(row, self.zone.as_ref());
-                row.map_or_else(Told::Malformed, Told::row)
+                row.map_or_else(SessionState::Malformed, SessionState::of_row)
             }
-            [_, _, ..] => Told::Malformed(Flaw::Duplicate),
+            [_, _, ..] => SessionState::Malformed(MalformedRecord::Duplicate),
         })
     }
 

@@ -65,14 +65,14 @@ pub(super) struct Dialect {
 
 /// The columns of one application's tables, of which the sessions are called `k` and the users `u`.
 #[derive(Debug)]
-pub(super) struct StandingQuestion {
+pub(super) struct StandingSelection {
     columns: StandingColumns,
     tables: [Table; 3],
     /// What was found last, so that a change is said once.
     seen: Mutex<Option<[Seen; 3]>>,
 }
 
-impl StandingQuestion {
+impl StandingSelection {
     pub(super) fn new(columns: &StandingColumns, users: &Table, sessions: &Table) -> Self {
         Self {
             columns: columns.clone(),
@@ -185,7 +185,7 @@ pub(super) struct StandingRow {
 }
 
 impl StandingRow {
-    /// Reads the texts of the columns that [`StandingQuestion::select`] selects.
+    /// Reads the texts of the columns that [`StandingSelection::select`] selects.
     pub(super) fn of_texts([verified, anonymous, impersonated_by]: [Option<String>; 3]) -> Self {
         Self {
             email_verified: verified.as_deref().map(says_verified),
@@ -234,7 +234,7 @@ mod tests {
         nothing: "NULL",
     };
 
-    fn question(need: Need, null_is_unverified: bool) -> StandingQuestion {
+    fn statement(need: Need, null_is_unverified: bool) -> StandingSelection {
         let column = |name: &str| {
             let column = Column::parse(name).unwrap();
             Some(StandingColumn { column, need })
@@ -246,14 +246,14 @@ mod tests {
             impersonated_by: column("impersonatedBy"),
         };
         let table = |name: &str| Table::parse(name).unwrap();
-        StandingQuestion::new(&columns, &table("user"), &table("session"))
+        StandingSelection::new(&columns, &table("user"), &table("session"))
     }
 
     #[test]
     fn a_column_is_asked_for_as_far_as_it_must_be() {
         use Seen::{Absent, Readable, Unreadable};
         let seen = [Readable, Absent, Unreadable];
-        let select = |need| question(need, false).select(seen, DIALECT);
+        let select = |need| statement(need, false).select(seen, DIALECT);
         assert_eq!(
             select(Need::IfReadable),
             r#", u."emailVerified"::text, NULL, NULL"#
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn null_is_a_no_where_the_application_means_it_so() {
-        let select = |seen| question(Need::IfReadable, true).select([seen; 3], DIALECT);
+        let select = |seen| statement(Need::IfReadable, true).select([seen; 3], DIALECT);
         let asked = select(Seen::Readable);
         assert!(asked.starts_with(r#", coalesce(u."emailVerified"::text, 'false'), u."#));
         assert_eq!(select(Seen::Absent), ", NULL, NULL, NULL");

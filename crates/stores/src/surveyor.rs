@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::columns::UserColumn;
-use super::hearing::Heard;
+use super::hearing::ChannelState;
 use super::pools::Pools;
 use super::process::Clock;
 use super::settings::{DatabaseSettings, DatabaseUrl, RedisSettings, SessionTables, Settings};
@@ -52,11 +52,15 @@ pub async fn survey_changes(
     patience: Duration,
 ) -> Option<String> {
     let lease = pools.postgres_changes(settings)?;
-    let mut heard = lease.resource.audience().hearing();
-    let _ = timeout(patience, heard.wait_for(|heard| *heard == Heard::Yes)).await;
+    let mut heard = lease.resource.audience().subscribe();
+    let _ = timeout(
+        patience,
+        heard.wait_for(|heard| *heard == ChannelState::Heard),
+    )
+    .await;
     let why = match &*heard.borrow() {
-        Heard::Yes => None,
-        Heard::No(why) => Some(why.to_string()),
+        ChannelState::Heard => None,
+        ChannelState::Silent(why) => Some(why.to_string()),
     };
     if let Some(channel) = lease.give_back() {
         channel.close().await;

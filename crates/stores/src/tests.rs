@@ -2,17 +2,20 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
-use gate::{FindError, KnownSession, Lookup, SessionStore as _, StoreError, User, UserStore as _};
+use gate::{
+    FindError, KnownSession, Lookup, LookupSource, Sessions as _, StoreError, User, Users as _,
+};
 use harness::{CutProxy, PATIENCE, PgBouncer, Postgres, Redis};
 use session::SessionToken;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::*;
 
@@ -72,19 +75,19 @@ fn pools() -> Pools {
 
 /// Counts what stores were asked.
 #[derive(Debug, Default)]
-struct Heard(Mutex<Vec<(Asked, LookupSource, Outcome)>>);
+struct RecordedOutcomes(Mutex<Vec<(FactKind, LookupSource, Outcome)>>);
 
-impl Observer for Heard {
-    fn answered(&self, asked: Asked, source: LookupSource, outcome: Outcome) {
+impl Observer for RecordedOutcomes {
+    fn answered(&self, asked: FactKind, source: LookupSource, outcome: Outcome) {
         self.0.lock().unwrap().push((asked, source, outcome));
     }
 }
 
-impl ChangeListener for Heard {
+impl ChangeListener for RecordedOutcomes {
     fn changed(&self, _: Change<'_>) {}
 }
 
-impl Heard {
+impl RecordedOutcomes {
     fn count(&self, source: LookupSource, outcome: Outcome) -> usize {
         self.0
             .lock()
@@ -180,14 +183,20 @@ impl Node {
     }
 }
 
-fn open(settings: Settings) -> (Node, Arc<Heard>) {
+fn open(settings: Settings) -> (Node, Arc<RecordedOutcomes>) {
     open_on(&pools(), &settings)
 }
 
-fn open_on(pools: &Pools, settings: &Settings) -> (Node, Arc<Heard>) {
-    let heard = Arc::new(Heard::default());
+fn open_on(pools: &Pools, settings: &Settings) -> (Node, Arc<RecordedOutcomes>) {
+    let heard = Arc::new(RecordedOutcomes::default());
     let observer = Arc::clone(&heard) as Arc<dyn Observer>;
-    let stores = Stores::open(settings, pools, observer, Arc::new(Heard::default())).unwrap();
+    let stores = Stores::open(
+        settings,
+        pools,
+        observer,
+        Arc::new(RecordedOutcomes::default()),
+    )
+    .unwrap();
     (Node(stores), heard)
 }
 
@@ -692,8 +701,8 @@ async fn postgres_and_redis_are_reached_over_tls_that_is_verified() {
         let opened = Stores::open(
             &chain,
             &pools(),
-            Arc::new(Heard::default()),
-            Arc::new(Heard::default()),
+            Arc::new(RecordedOutcomes::default()),
+            Arc::new(RecordedOutcomes::default()),
         );
         assert!(matches!(opened, Err(StoreOpenError::File(_))), "{missing}");
     }

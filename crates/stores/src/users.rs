@@ -10,22 +10,22 @@ use super::columns::UserColumns;
 use super::database::Database;
 use super::record::About;
 use super::reporter::Reporter;
-use super::single_flight::Answer;
+use super::single_flight::LookupResult;
 use super::{Outcome, settings::UserTable};
 
 /// The chain of stores that know users. A handle: clones share everything, and belong on every runtime that decides.
 #[derive(Clone)]
-pub struct Users(pub(super) Arc<Chain<UserTruth>>);
+pub struct UserChain(pub(super) Arc<Chain<UserTruth>>);
 
-impl gate::UserStore for Users {
+impl gate::UserStore for UserChain {
     async fn find(&self, subject: &str) -> Result<Lookup<User>, StoreError> {
         self.0.find(subject, || subject.into()).await
     }
 }
 
-impl fmt::Debug for Users {
+impl fmt::Debug for UserChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Users({})", self.0.truth.source())
+        write!(f, "UserChain({})", self.0.truth.source())
     }
 }
 
@@ -34,14 +34,14 @@ pub(super) struct UserTruth(pub(super) Arc<Database>);
 
 impl Truth for UserTruth {
     type Fact = User;
-    type Question = Box<str>;
+    type Query = Box<str>;
 
-    async fn find(&self, subject: Box<str>, reporter: &Reporter) -> Answer<User> {
+    async fn find(&self, subject: Box<str>, reporter: &Reporter) -> LookupResult<User> {
         let source = self.source();
         let found = match self.0.find_user(&subject).await {
             Ok(Ok(found)) => found,
-            Ok(Err(flaw)) => {
-                tracing::warn!(store = source.as_str(), "user is malformed: {flaw}");
+            Ok(Err(fault)) => {
+                tracing::warn!(store = source.as_str(), "user is malformed: {fault}");
                 reporter.answered(source, Outcome::Malformed);
                 return Ok(Lookup {
                     found: None,

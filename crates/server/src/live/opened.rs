@@ -13,7 +13,7 @@ use crate::acme::Acme;
 use crate::config::{ContentDigest, Place, RealmSettings, Setting};
 use crate::jwks::{self, Keychain};
 use crate::revocations::RevocationWatch;
-use stores::{self, SharedRates, StoreHealth, StoreOpenError, Stores, Users};
+use stores::{self, SharedRates, StoreHealth, StoreOpenError, Stores, UserChain};
 
 /// What of a realm runs, and what it was made of.
 pub(crate) struct Opened {
@@ -49,7 +49,7 @@ impl Opened {
         before: Option<&Self>,
         around: &Surroundings,
         revocations: Arc<Revocations>,
-    ) -> Result<(Self, Realm<Users, stores::Sessions>), StoreOpenError> {
+    ) -> Result<(Self, Realm<UserChain, stores::SessionChain>), StoreOpenError> {
         let known = before.and_then(|before| before.stores.as_ref());
         let name = Arc::clone(&settings.name);
         let stores = match (settings.stores, known) {

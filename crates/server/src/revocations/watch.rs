@@ -24,8 +24,8 @@ use crate::leases::{self, Over};
 use crate::metrics::Metrics;
 use crate::{clock, vital};
 use stores::{
-    Fingerprints, NewsOfRevocations, Pools, RevocationEntry, RevocationKey, RevocationMark,
-    RevocationNews, RevocationSettings, RevocationStore, RevocationStoreError, Trial,
+    Fingerprints, Pools, RevocationEntry, RevocationKey, RevocationMark, RevocationNews,
+    RevocationNewsReceiver, RevocationSettings, RevocationStore, RevocationStoreError, Trial,
 };
 
 /// Keeps the lists of all realms. It works until it is closed or dropped.
@@ -89,7 +89,7 @@ impl RevocationWatch {
         });
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let (reading, until) = (Arc::clone(&shared), stop.clone());
-        let news = NewsOfRevocations::from_now_on();
+        let news = RevocationNewsReceiver::from_now_on();
         tasks.spawn_on(
             async move {
                 let _part = vital::part("the reading of revocations");
@@ -191,7 +191,7 @@ pub(crate) enum RevokeError {
 
 impl Shared {
     /// Reads the list again and again, for ever.
-    async fn keep_reading(&self, mut news: NewsOfRevocations) {
+    async fn keep_reading(&self, mut news: RevocationNewsReceiver) {
         loop {
             // Why it failed was said.
             let pause = match self.read().await {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use gate::{Lookup, LookupSource, StoreError};
 
-use super::super::Asked as AskedFor;
+use super::super::FactKind;
 use super::super::cache::Hit;
 use super::super::changes::Ticket;
 use super::super::fact::Fact as _;
-use super::super::memory::Asked;
+use super::super::memory::LookupStart;
 use super::{Chain, POSTGRES, Truth};
 
 /// What the operator wants while the database gives no answer, and whether it has come to that.
@@ -32,20 +32,20 @@ impl Outage {
     }
 
     /// Something stale counts.
-    fn begins(&self, of: AskedFor, store: LookupSource) {
+    fn begins(&self, of: FactKind, store: LookupSource) {
         if self.has_begun.swap(true, Ordering::Relaxed) {
             return;
         }
         let (realm, seconds) = (self.realm.as_deref(), self.stale_if_down.as_secs());
         let store = store.as_str();
         match of {
-            AskedFor::Session => tracing::warn!(
+            FactKind::Session => tracing::warn!(
                 store,
                 realm,
                 "the database gives no answer: sessions that were known enter by what was known of them, for up to \
                  {seconds} s beyond its time (STALE_IF_DOWN)"
             ),
-            AskedFor::User => tracing::warn!(
+            FactKind::User => tracing::warn!(
                 store,
                 realm,
                 "the database gives no answer: users who were known enter by what was known of them, for up to {seconds} s \
@@ -55,7 +55,7 @@ impl Outage {
     }
 
     /// The database has answered.
-    pub(super) fn is_over(&self, of: AskedFor) {
+    pub(super) fn is_over(&self, of: FactKind) {
         // Most of the time nothing is written that other cores read.
         if !self.has_begun.load(Ordering::Relaxed) || !self.has_begun.swap(false, Ordering::Relaxed)
         {
@@ -63,10 +63,10 @@ impl Outage {
         }
         let realm = self.realm.as_deref();
         match of {
-            AskedFor::Session => {
+            FactKind::Session => {
                 tracing::info!(realm, "the database answers again for sessions, and counts");
             }
-            AskedFor::User => {
+            FactKind::User => {
                 tracing::info!(realm, "the database answers again for users, and counts");
             }
         }
@@ -80,7 +80,7 @@ impl<T: Truth> Chain<T> {
         &self,
         key: &str,
         hit: &Hit<T::Fact>,
-        asked: Asked,
+        asked: LookupStart,
     ) -> Option<Ticket> {
         let changes = &self.memory.changes;
         let found = hit.lookup.found.as_ref();
@@ -123,7 +123,7 @@ impl<T: Truth> Chain<T> {
             source: LookupSource::Stale,
         };
         self.reporter.found(&lookup);
-        self.outage.begins(T::Fact::ASKED, error.store());
+        self.outage.begins(T::Fact::KIND, error.store());
         Some(lookup)
     }
 }

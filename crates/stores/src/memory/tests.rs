@@ -27,8 +27,8 @@ fn nothing_heard() -> Changes {
     Changes::new(Channels::NONE, Channels::NONE, Instant::now())
 }
 
-fn asked(memory: &Memory<impl Fact>, at: Instant) -> Asked {
-    Asked {
+fn asked(memory: &Memory<impl Fact>, at: Instant) -> LookupStart {
+    LookupStart {
         at,
         now: NOW,
         ticket: memory.changes.ticket(at),

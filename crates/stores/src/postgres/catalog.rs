@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 
 use super::super::columns::{ColumnError, TableColumn};
 use super::super::identifier::{Column, Table};
-use super::super::standing::{Dialect, Seen, StandingQuestion};
+use super::super::standing::{Dialect, Seen, StandingSelection};
 use super::server::{Connection, PostgresError};
 
 /// The types of some columns of a table, by name. A type is a name that PostgreSQL itself made, qualified and quoted where
@@ -81,10 +81,10 @@ pub(super) async fn columns(
 /// What is selected of the columns that may be missing, or out of our reach.
 pub(super) async fn standing(
     connection: &Connection,
-    question: &StandingQuestion,
+    statement: &StandingSelection,
 ) -> Result<String, PostgresError> {
     let mut seen = [Seen::Absent; 3];
-    for (seen, candidate) in seen.iter_mut().zip(question.candidates()) {
+    for (seen, candidate) in seen.iter_mut().zip(statement.candidates()) {
         let Some((table, column)) = candidate else {
             continue;
         };
@@ -100,7 +100,7 @@ pub(super) async fn standing(
             Some(false) => Seen::Unreadable,
         };
     }
-    Ok(question.select(seen, DIALECT))
+    Ok(statement.select(seen, DIALECT))
 }
 
 /// Which rows of a table our role may see.

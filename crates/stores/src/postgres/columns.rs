@@ -9,9 +9,9 @@ use tokio_postgres::Row;
 use super::super::claims::{ClaimOf, StoredClaim};
 use super::super::columns::{self, ColumnError, Memberships, UserColumn, UserColumns};
 use super::super::identifier::{Column, Table};
+use super::super::session_state::MalformedRecord;
 use super::super::settings::UserTable;
 use super::super::time::{self, Zone};
-use super::super::told::Flaw;
 use super::catalog::{self, Layout};
 use super::server::{Connection, PostgresError};
 
@@ -28,7 +28,7 @@ pub(super) struct ColumnsByUser {
 
 /// How the columns are asked for and read.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ColumnQuestion {
+pub(super) struct ColumnSelection {
     /// What is selected, with a comma before each value.
     pub(super) select: String,
     readings: Arc<[Reading]>,
@@ -58,9 +58,9 @@ impl ColumnsByUser {
     pub(super) async fn learn(
         &self,
         connection: &Connection,
-    ) -> Result<ColumnQuestion, PostgresError> {
+    ) -> Result<ColumnSelection, PostgresError> {
         if self.asked.is_nothing() {
-            return Ok(ColumnQuestion::default());
+            return Ok(ColumnSelection::default());
         }
         let users = &self.users.table;
         let tables = self.asked.tables(users, self.sessions.as_ref());
@@ -82,10 +82,14 @@ impl ColumnsByUser {
             Some(sessions) => layout_of(sessions).await?,
             None => Layout::default(),
         };
-        Ok(self.question(&layout, &sessions)?)
+        Ok(self.statement(&layout, &sessions)?)
     }
 
-    fn question(&self, layout: &Layout, sessions: &Layout) -> Result<ColumnQuestion, ColumnError> {
+    fn statement(
+        &self,
+        layout: &Layout,
+        sessions: &Layout,
+    ) -> Result<ColumnSelection, ColumnError> {
         let mut zoneless = Vec::new();
         let selected = self.asked.columns.iter().map(|asked| match asked {
             UserColumn::OrganizationRoles(memberships) => {
@@ -106,7 +110,7 @@ impl ColumnsByUser {
         });
         let selected = selected.chain(claims);
         let selected = selected.collect::<Result<Vec<_>, ColumnError>>()?;
-        Ok(ColumnQuestion {
+        Ok(ColumnSelection {
             select: selected
                 .iter()
                 .map(|(select, _)| format!(", {select}"))
@@ -199,17 +203,21 @@ fn epoch(name: &str, has_zone: bool) -> (String, Reading) {
     (select, Reading::Epoch { has_zone })
 }
 
-impl ColumnQuestion {
+impl ColumnSelection {
     /// The values in a row, of which the first one stands at `first`.
     pub(super) fn read(
         &self,
         row: &Row,
         first: usize,
         zone: Option<&Zone>,
-    ) -> Result<Vec<Value>, Flaw> {
+    ) -> Result<Vec<Value>, MalformedRecord> {
         let values = self.readings.iter().zip(first..);
         values
-            .map(|(reading, index)| reading.read(row, index, zone).ok_or(Flaw::Column))
+            .map(|(reading, index)| {
+                reading
+                    .read(row, index, zone)
+                    .ok_or(MalformedRecord::Column)
+            })
             .collect()
     }
 

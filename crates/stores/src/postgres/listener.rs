@@ -16,12 +16,12 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::super::hearing::{Audience, Channel, Word};
+use super::super::hearing::{Audience, Channel, Invalidation};
 use super::super::hex;
 use super::super::pools::Fingerprints;
 use super::super::process::{Clock, Process, Trial};
 use super::super::revocations::reload_soon;
-use super::heard::{Heard, REVOCATIONS};
+use super::notifications::{NotificationReceiver, REVOCATIONS};
 use super::own::text;
 use super::server::{Connection, Hearing, PostgresError, PostgresServer};
 use super::triggers::{CHANNEL, ChangeTriggers, Seen};
@@ -105,10 +105,10 @@ struct Keeper {
 /// Both connections.
 struct Pair {
     /// The one that listens.
-    ear: Connection,
+    listening: Connection,
     /// The one that says what the other has to hear, and looks at the tables.
-    mouth: Connection,
-    heard: Arc<Heard>,
+    notifying: Connection,
+    receiver: Arc<NotificationReceiver>,
 }
 
 impl Keeper {
@@ -137,11 +137,11 @@ impl Keeper {
         };
         // What was said while nobody listened was said to nobody.
         reload_soon();
-        let heard = Arc::clone(&pair.heard);
+        let receiver = Arc::clone(&pair.receiver);
         tokio::select! {
             why = self.watch(&pair) => why,
-            never = heard.make_up() => match never {},
-            () = pair.ear.ended() => "the connection of LISTEN_DATABASE_URL was closed".to_owned(),
+            never = receiver.make_up() => match never {},
+            () = pair.listening.ended() => "the connection of LISTEN_DATABASE_URL was closed".to_owned(),
         }
     }
 
@@ -152,17 +152,21 @@ impl Keeper {
             timeout,
             ..
         } = &self.target;
-        let heard = Arc::new(Heard::new(Arc::clone(&self.audience)));
-        let hears = Arc::clone(&heard);
+        let receiver = Arc::new(NotificationReceiver::new(Arc::clone(&self.audience)));
+        let hears = Arc::clone(&receiver);
         let hearing: Hearing = Arc::new(move |notification| hears.hear(notification));
         let of_listen = |error| ("LISTEN_DATABASE_URL", error);
-        let ear = listen.connect(*timeout, Some(&hearing)).await;
-        let ear = ear.map_err(of_listen)?;
+        let listening = listen.connect(*timeout, Some(&hearing)).await;
+        let listening = listening.map_err(of_listen)?;
         let listen = format!("LISTEN {CHANNEL}; LISTEN {REVOCATIONS}");
-        ear.run(&listen).await.map_err(of_listen)?;
-        let mouth = truth.connect(*timeout, None).await;
-        let mouth = mouth.map_err(|error| ("DATABASE_URL", error))?;
-        Ok(Pair { ear, mouth, heard })
+        listening.run(&listen).await.map_err(of_listen)?;
+        let notifying = truth.connect(*timeout, None).await;
+        let notifying = notifying.map_err(|error| ("DATABASE_URL", error))?;
+        Ok(Pair {
+            listening,
+            notifying,
+            receiver,
+        })
     }
 
     /// Proves each second that everything is heard, and looks at the tables now and then. Returns why that is over.
@@ -177,7 +181,7 @@ impl Keeper {
             let limit = last.as_ref().map_or(self.target.timeout, |_| PROOF_WITHIN);
             let look = async {
                 let seen = match looks {
-                    true => Some(self.target.triggers.seen(&pair.mouth).await),
+                    true => Some(self.target.triggers.seen(&pair.notifying).await),
                     false => None,
                 };
                 seen.transpose()
@@ -192,7 +196,7 @@ impl Keeper {
                     next_look = Instant::now() + LOOK_EVERY;
                     let is_same = |last: &Seen| last.fingerprint == seen.fingerprint;
                     if !last.as_ref().is_none_or(is_same) {
-                        self.audience.say(&Word::Everything);
+                        self.audience.announce(&Invalidation::Everything);
                     }
                     last = Some(seen);
                 }
@@ -202,7 +206,7 @@ impl Keeper {
             if !is_settled {
                 is_settled = true;
                 // A connection that only listens is idle for the server. Of a pooler's connections this is none.
-                let _ = timeout(PROOF_WITHIN, pair.ear.run(NEVER_IDLE)).await;
+                let _ = timeout(PROOF_WITHIN, pair.listening.run(NEVER_IDLE)).await;
             }
             match last.as_ref().and_then(Seen::flaw) {
                 None => {
@@ -244,9 +248,9 @@ impl Pair {
     /// Makes sure that the one connection hears what the other says.
     async fn prove(&self, limit: Duration) -> Result<(), String> {
         let deadline = Instant::now() + limit;
-        let payload = self.heard.expect(random_text());
+        let payload = self.receiver.expect(random_text());
         let parameters = [text(&CHANNEL), text(&payload)];
-        let rows = timeout_at(deadline, self.mouth.query(SAY, &parameters)).await;
+        let rows = timeout_at(deadline, self.notifying.query(SAY, &parameters)).await;
         let rows = rows.map_err(|_| slow(limit))?;
         let rows = rows.map_err(|error| format!("DATABASE_URL: {}", error.described()))?;
         let value = |at| rows.first().and_then(|row| row.try_get::<_, f64>(at).ok());
@@ -256,9 +260,9 @@ impl Pair {
         if value(1).is_none_or(|usage| usage > FULL) {
             return Err(QUEUE.to_owned());
         }
-        if timeout_at(deadline, self.heard.proved()).await.is_err() {
+        if timeout_at(deadline, self.receiver.proved()).await.is_err() {
             // One of a pooler's connections may be listening now, and would go on.
-            let _ = timeout(PROOF_WITHIN, self.ear.run("UNLISTEN *")).await;
+            let _ = timeout(PROOF_WITHIN, self.listening.run("UNLISTEN *")).await;
             return Err(UNHEARD.to_owned());
         }
         Ok(())

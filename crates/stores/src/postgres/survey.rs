@@ -15,10 +15,10 @@ use super::super::survey::{
     Wanted,
 };
 use super::catalog::{Layout, Visible};
-use super::question::{Keys, keys_of_type};
 use super::server::{
     Connection, INSUFFICIENT_PRIVILEGE, PostgresError, PostgresOpener, PostgresServer,
 };
+use super::statement::{Keys, keys_of_type};
 
 /// Asks about the role and about each column, each within `limit`.
 pub(in super::super) async fn survey(

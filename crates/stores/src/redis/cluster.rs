@@ -35,7 +35,7 @@ pub(super) use self::slot_map::SlotMap;
 use super::super::health::Health;
 use super::super::process::{Jitter, Trial};
 use super::super::{PROBE_EVERY, StoreHealth};
-use super::node::{Answered, Node, Unanswered};
+use super::node::{NoReply, Node, Replies};
 use super::refusal::{CLUSTER_SLOTS, describe};
 use super::{RedisServer, RedisTarget};
 
@@ -57,12 +57,12 @@ struct State {
     slots: Option<Arc<SlotMap>>,
     /// Whether somebody has been asked who holds what.
     has_looked: bool,
-    nodes: BTreeMap<Place, Kept>,
+    nodes: BTreeMap<Place, KnownNode>,
 }
 
 /// A server to which a line is kept.
 #[derive(Clone)]
-struct Kept {
+struct KnownNode {
     node: Arc<Node>,
     /// When it was last named by one that sends questions to it.
     named: Instant,
@@ -96,13 +96,13 @@ impl Cluster {
         key: &[u8],
         commands: &[Cmd],
         deadline: Instant,
-    ) -> Result<Answered, Unanswered> {
+    ) -> Result<Replies, NoReply> {
         let (mut node, mut asking) = (self.holder(slot_of(key), deadline).await?, false);
         for _ in 0..MOST_REDIRECTS {
-            let answered = node.send(commands, asking, deadline).await;
-            let answered = answered.inspect_err(|_| self.look_soon())?;
-            let Some((redirect, to)) = Redirect::of(&answered) else {
-                return Ok(answered);
+            let replies = node.send(commands, asking, deadline).await;
+            let replies = replies.inspect_err(|_| self.look_soon())?;
+            let Some((redirect, to)) = Redirect::of(&replies) else {
+                return Ok(replies);
             };
             asking = redirect == Redirect::Ask;
             if redirect == Redirect::Moved {
@@ -110,14 +110,14 @@ impl Cluster {
             }
             node = self.at(to)?;
         }
-        Err(Unanswered::Failed(
+        Err(NoReply::Failed(
             "the servers of the cluster send the question to one another".to_owned(),
         ))
     }
 
     /// Opens the lines and keeps them open, for ever.
-    pub(super) async fn keep_lines(&self) {
-        tokio::join!(self.keep_looking(), self.keep_each_line());
+    pub(super) async fn keep_connected(&self) {
+        tokio::join!(self.keep_looking(), self.keep_each_connected());
     }
 
     /// Gives all lines up for good, once nobody keeps them.
@@ -198,15 +198,15 @@ impl Cluster {
         health
     }
 
-    async fn holder(&self, slot: u16, deadline: Instant) -> Result<Arc<Node>, Unanswered> {
+    async fn holder(&self, slot: u16, deadline: Instant) -> Result<Arc<Node>, NoReply> {
         let mut state = self.state.subscribe();
         let looked = timeout_at(deadline, state.wait_for(|state| state.has_looked)).await;
         let Ok(Ok(state)) = looked else {
-            return Err(Unanswered::TimedOut);
+            return Err(NoReply::TimedOut);
         };
         let unknown = |why: &str| {
             self.look_soon();
-            Unanswered::Failed(why.to_owned())
+            NoReply::Failed(why.to_owned())
         };
         let slots = state.slots.as_ref();
         let slots = slots.ok_or_else(|| unknown("there is no connection"))?;
@@ -218,7 +218,7 @@ impl Cluster {
     }
 
     /// The server at this place, which another one has named.
-    fn at(&self, place: Place) -> Result<Arc<Node>, Unanswered> {
+    fn at(&self, place: Place) -> Result<Arc<Node>, NoReply> {
         if let Some(kept) = self.state.borrow().nodes.get(&place) {
             return Ok(Arc::clone(&kept.node));
         }
@@ -233,15 +233,15 @@ impl Cluster {
             node = Some(Arc::clone(&kept.node));
             true
         });
-        node.ok_or_else(|| Unanswered::Failed(TOO_MANY.to_owned()))
+        node.ok_or_else(|| NoReply::Failed(TOO_MANY.to_owned()))
     }
 
-    fn kept(&self, (host, port): &Place) -> Kept {
+    fn kept(&self, (host, port): &Place) -> KnownNode {
         let target = RedisTarget {
             server: self.server(host, *port),
             ..self.target.clone()
         };
-        Kept {
+        KnownNode {
             node: Arc::new(Node::of_cluster(target, self.jitter, self.trial.clone())),
             named: Instant::now(),
         }
@@ -274,7 +274,7 @@ impl Cluster {
         let nodes: Vec<_> = {
             let state = self.state.borrow();
             let nodes = state.nodes.values().map(|kept| Arc::clone(&kept.node));
-            nodes.filter(|node| node.has_line()).collect()
+            nodes.filter(|node| node.is_connected()).collect()
         };
         let asking = nodes.iter().map(|node| self.slots_as_told_by(node));
         let told = join_all(asking).await;
@@ -291,9 +291,9 @@ impl Cluster {
 
     async fn slots_as_told_by(&self, node: &Arc<Node>) -> Result<SlotMap, String> {
         let deadline = Instant::now() + self.target.timeout;
-        let answered = node.send(&[ask_slots()], false, deadline).await;
-        let mut answered = answered.map_err(|why| self.target.described(why))?;
-        let slots = answered.answers.pop().unwrap_or(Ok(Value::Nil));
+        let replies = node.send(&[ask_slots()], false, deadline).await;
+        let mut replies = replies.map_err(|why| self.target.described(why))?;
+        let slots = replies.answers.pop().unwrap_or(Ok(Value::Nil));
         let slots = slots.map_err(|error| describe(CLUSTER_SLOTS, &error))?;
         SlotMap::read(slots, node.host())
     }
@@ -316,9 +316,9 @@ impl Cluster {
         });
     }
 
-    async fn keep_each_line(&self) {
+    async fn keep_each_connected(&self) {
         let mut state = self.state.subscribe();
-        let mut lines = FuturesUnordered::new();
+        let mut connecting = FuturesUnordered::new();
         let mut kept: BTreeMap<Place, CancellationToken> = BTreeMap::new();
         loop {
             let nodes = state.borrow_and_update().nodes.clone();
@@ -329,14 +329,14 @@ impl Cluster {
                 }
                 is_wanted
             });
-            for (place, Kept { node, .. }) in nodes {
+            for (place, KnownNode { node, .. }) in nodes {
                 if kept.contains_key(&place) {
                     continue;
                 }
                 let stop = CancellationToken::new();
                 kept.insert(place, stop.clone());
-                lines.push(async move {
-                    stop.run_until_cancelled(node.keep_line()).await;
+                connecting.push(async move {
+                    stop.run_until_cancelled(node.keep_connected()).await;
                     node.close();
                 });
             }
@@ -347,7 +347,7 @@ impl Cluster {
                         // Its sender lives as long as this.
                         Err(_) => return,
                     },
-                    Some(()) = lines.next() => {}
+                    Some(()) = connecting.next() => {}
                 }
             }
         }

@@ -3,7 +3,7 @@
 use redis::{Arg, Cmd, FromRedisValue, RedisResult, Value, from_redis_value};
 
 use super::Redis;
-use super::node::Answered;
+use super::node::Replies;
 use super::refusal::{code, describe};
 
 impl Redis {
@@ -31,13 +31,13 @@ impl Redis {
         command: &Cmd,
     ) -> Result<T, String> {
         let commands = std::slice::from_ref(command);
-        let answered = self.ask_holder(key, commands, self.deadline()).await;
-        let answered = answered.map_err(|why| self.target.described(why))?;
-        answered.only(name)
+        let replies = self.ask_holder(key, commands, self.deadline()).await;
+        let replies = replies.map_err(|why| self.target.described(why))?;
+        replies.only(name)
     }
 }
 
-impl Answered {
+impl Replies {
     /// The answer to the only command.
     pub(super) fn only<T: FromRedisValue>(mut self, name: &'static str) -> Result<T, String> {
         let answer: RedisResult<Value> = self.answers.pop().unwrap_or(Ok(Value::Nil));
@@ -51,7 +51,7 @@ impl Answered {
         let detail = describe(name, &error);
         // An answer is one, if of no use.
         if code(&error).is_none() {
-            self.hang_up(&detail);
+            self.disconnect(&detail);
         }
         Err(detail)
     }

@@ -16,7 +16,7 @@ use tokio::time::timeout_at;
 use super::node::Node;
 use super::refusal::{READ, WRITE, code, describe};
 use super::script::{self, EVAL, EVALSHA};
-use super::{MAX_TTL, Redis, Servers, Unwritten, reading};
+use super::{MAX_TTL, Redis, Topology, Unwritten, reading};
 
 /// A value, and how long Redis keeps it.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl Cells for Redis {
 
     fn delete<'a>(&'a self, keys: &'a [Vec<u8>]) -> Soon<'a, Result<(), Unwritten>> {
         Box::pin(async move {
-            if let (Servers::One(_), Some(first)) = (&self.servers, keys.first()) {
+            if let (Topology::Single(_), Some(first)) = (&self.topology, keys.first()) {
                 let mut command = redis::cmd(DELETE);
                 let _: u64 = self.write(first, DELETE, command.arg(keys)).await?;
                 return Ok(());
@@ -120,17 +120,17 @@ impl Redis {
         let mut left = redis::cmd(LEFT);
         left.arg(key);
         // In this order: a value that takes the place of another in between is younger than it looks.
-        let mut answered = self.look_up(key, &[left, reading(key, longest)]).await?;
-        let mut answers = std::mem::take(&mut answered.answers).into_iter();
+        let mut replies = self.look_up(key, &[left, reading(key, longest)]).await?;
+        let mut answers = std::mem::take(&mut replies.answers).into_iter();
         let (left, value) = (answers.next(), answers.next());
         let left = left.unwrap_or(Ok(Value::Nil));
         match left.and_then(|left| Ok(from_redis_value::<i64>(left)?)) {
             Ok(left) => Ok(Aged {
-                value: answered.text(READ, value)?,
+                value: replies.text(READ, value)?,
                 left: u64::try_from(left).ok().map(Duration::from_millis),
             }),
             Err(error) => Ok(Aged {
-                value: answered.text(LEFT, Some(Err(error)))?,
+                value: replies.text(LEFT, Some(Err(error)))?,
                 left: None,
             }),
         }
@@ -193,15 +193,15 @@ impl Redis {
             return Err(Refused::Nothing);
         };
         let commands = std::slice::from_ref(command);
-        let answered = self.ask_holder(key, commands, deadline).await;
-        let mut answered = answered.map_err(|_| Refused::Nothing)?;
-        let answer = answered.answers.pop().unwrap_or(Ok(Value::Nil));
+        let replies = self.ask_holder(key, commands, deadline).await;
+        let mut replies = replies.map_err(|_| Refused::Nothing)?;
+        let answer = replies.answers.pop().unwrap_or(Ok(Value::Nil));
         match answer.and_then(|answer| Ok(from_redis_value(answer)?)) {
-            Ok(answer) => Ok((answer, answered.node)),
+            Ok(answer) => Ok((answer, replies.node)),
             Err(error) => match code(&error) {
-                Some(code) => Err(Refused::Code(code.to_owned(), answered.node)),
+                Some(code) => Err(Refused::Code(code.to_owned(), replies.node)),
                 None => {
-                    answered.hang_up(&describe(WRITE, &error));
+                    replies.disconnect(&describe(WRITE, &error));
                     Err(Refused::Nothing)
                 }
             },

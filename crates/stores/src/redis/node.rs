@@ -1,6 +1,6 @@
 //! One Redis server, and the one line to it.
 //!
-//! A lookup uses the connection that is open; it never opens one. A task of its own ([`Node::keep_line`]) does that,
+//! A lookup uses the connection that is open; it never opens one. A task of its own ([`Node::keep_connected`]) does that,
 //! looks after the line, and opens the next one when it breaks, though not more often than every [`HOLD`]. So an outage
 //! costs those few requests their [`timeout`](RedisTarget::timeout) that were waiting when it began,
 //! and later ones nothing.
@@ -18,8 +18,8 @@ use super::super::health::Health;
 use super::super::process::{Jitter, Trial};
 use super::super::{PROBE_EVERY, StoreHealth};
 use super::RedisTarget;
-use super::refusal::{READ, code, describe, late, no_line, refusal};
-use super::sentinel::Council;
+use super::refusal::{READ, code, describe, late, no_connection, refusal};
+use super::sentinel::SentinelConnections;
 use super::server::{ConnectError, Driver, RedisAddress, RedisServer, prove_primary};
 
 /// A server, and what became of the line to it.
@@ -27,7 +27,7 @@ pub(super) struct Node {
     target: RedisTarget,
     /// Whether it is one server of a cluster.
     is_of_cluster: bool,
-    line: watch::Sender<Line>,
+    state: watch::Sender<ConnectionState>,
     jitter: Jitter,
     /// The command that has written last, and the code with which the server has refused it (`OOM`, `READONLY`).
     refused_write: Mutex<Option<(&'static str, String)>>,
@@ -36,7 +36,7 @@ pub(super) struct Node {
 
 /// The line to the server.
 #[derive(Clone)]
-enum Line {
+enum ConnectionState {
     Broken,
     Open {
         connection: MultiplexedConnection,
@@ -50,17 +50,18 @@ enum Line {
 }
 
 /// What a server says to commands.
-pub(super) struct Answered {
+pub(super) struct Replies {
     /// Which server.
     pub(super) node: Arc<Node>,
     /// One answer for each command, a refusal among them.
     pub(super) answers: Vec<RedisResult<Value>>,
-    line: u64,
+    /// The number of the connection on which it was said.
+    number: u64,
 }
 
 /// Why a server says nothing.
 #[derive(Debug)]
-pub(super) enum Unanswered {
+pub(super) enum NoReply {
     /// The line has failed, or there is none: why.
     Failed(String),
     /// It had its time.
@@ -68,12 +69,12 @@ pub(super) enum Unanswered {
 }
 
 impl Node {
-    /// One to which [`Node::keep_line`] opens the line.
+    /// One to which [`Node::keep_connected`] opens the line.
     pub(super) fn new(target: RedisTarget, jitter: Jitter, trial: Trial) -> Self {
         Self {
             target,
             is_of_cluster: false,
-            line: watch::Sender::new(Line::Opening),
+            state: watch::Sender::new(ConnectionState::Opening),
             jitter,
             refused_write: Mutex::default(),
             health: Health::new(LookupSource::Redis, None, trial),
@@ -100,60 +101,60 @@ impl Node {
         commands: &[Cmd],
         asking: bool,
         deadline: Instant,
-    ) -> Result<Answered, Unanswered> {
-        let (mut connection, line) = match timeout_at(deadline, self.open_line()).await {
-            Ok(Some(line)) => line,
-            Ok(None) => return Err(Unanswered::Failed("there is no connection".to_owned())),
-            Err(_) => return Err(Unanswered::TimedOut),
+    ) -> Result<Replies, NoReply> {
+        let (mut connection, number) = match timeout_at(deadline, self.connection()).await {
+            Ok(Some(number)) => number,
+            Ok(None) => return Err(NoReply::Failed("there is no connection".to_owned())),
+            Err(_) => return Err(NoReply::TimedOut),
         };
         let error = match timeout_at(deadline, send(&mut connection, commands, asking)).await {
             Ok(Ok(answers)) => {
-                return Ok(Answered {
+                return Ok(Replies {
                     node: Arc::clone(self),
                     answers: answers.into_iter().map(Value::extract_error).collect(),
-                    line,
+                    number,
                 });
             }
             Ok(Err(error)) => error,
             Err(_) => {
-                self.hang_up(line, &late(self.target.timeout));
-                return Err(Unanswered::TimedOut);
+                self.disconnect(number, &late(self.target.timeout));
+                return Err(NoReply::TimedOut);
             }
         };
         let detail = describe("", &error);
-        self.hang_up(line, &detail);
+        self.disconnect(number, &detail);
         // The driver's own time limit, which is the same, may strike first.
         Err(match error.is_timeout() {
-            true => Unanswered::TimedOut,
-            false => Unanswered::Failed(detail),
+            true => NoReply::TimedOut,
+            false => NoReply::Failed(detail),
         })
     }
 
     /// Opens the line and keeps it open, for ever.
-    pub(super) async fn keep_line(self: &Arc<Self>) {
+    pub(super) async fn keep_connected(self: &Arc<Self>) {
         let mut number = 0;
         loop {
             match self.open().await {
                 Ok((connection, driver, here)) => {
                     number += 1;
                     let opened = Instant::now();
-                    self.line.send_replace(Line::Open {
+                    self.state.send_replace(ConnectionState::Open {
                         connection,
                         _driver: Arc::new(driver),
                         number,
                     });
-                    self.watch_line(&here).await;
+                    self.watch_connection(&here).await;
                     // It has worked: the next one may work at once.
                     if opened.elapsed() >= HOLD {
                         continue;
                     }
                 }
                 Err(detail) => {
-                    self.line.send_replace(Line::Broken);
+                    self.state.send_replace(ConnectionState::Broken);
                     self.health.failed(&detail);
                 }
             }
-            if matches!(*self.line.borrow(), Line::Broken) {
+            if matches!(*self.state.borrow(), ConnectionState::Broken) {
                 sleep(self.jitter.halve(HOLD)).await;
             }
         }
@@ -161,7 +162,7 @@ impl Node {
 
     /// Gives the line up for good, once nobody keeps it.
     pub(super) fn close(&self) {
-        self.line.send_replace(Line::Broken);
+        self.state.send_replace(ConnectionState::Broken);
     }
 
     /// The host of the server; empty where it has none.
@@ -178,8 +179,8 @@ impl Node {
     }
 
     /// Whether there is a line, as far as is known.
-    pub(super) fn has_line(&self) -> bool {
-        matches!(*self.line.borrow(), Line::Open { .. })
+    pub(super) fn is_connected(&self) -> bool {
+        matches!(*self.state.borrow(), ConnectionState::Open { .. })
     }
 
     pub(super) fn health(&self) -> StoreHealth {
@@ -195,15 +196,15 @@ impl Node {
     }
 
     /// The open line; waits while it is being opened. `None` when it is broken.
-    async fn open_line(&self) -> Option<(MultiplexedConnection, u64)> {
-        let mut receiver = self.line.subscribe();
-        let line = receiver
-            .wait_for(|line| !matches!(line, Line::Opening))
+    async fn connection(&self) -> Option<(MultiplexedConnection, u64)> {
+        let mut receiver = self.state.subscribe();
+        let state = receiver
+            .wait_for(|state| !matches!(state, ConnectionState::Opening))
             .await
             .ok()?;
-        match &*line {
-            Line::Broken | Line::Opening => None,
-            Line::Open {
+        match &*state {
+            ConnectionState::Broken | ConnectionState::Opening => None,
+            ConnectionState::Open {
                 connection, number, ..
             } => Some((connection.clone(), *number)),
         }
@@ -231,7 +232,7 @@ impl Node {
             Ok((connection, driver, here))
         };
         match timeout(self.target.timeout, open).await {
-            Ok(opened) => opened.map_err(|error: ConnectError| no_line(&error)),
+            Ok(opened) => opened.map_err(|error: ConnectError| no_connection(&error)),
             Err(_) => Err(late(self.target.timeout)),
         }
     }
@@ -254,28 +255,30 @@ impl Node {
     }
 
     /// Returns when the line, which leads to `here`, is broken, or should be replaced.
-    async fn watch_line(self: &Arc<Self>, here: &RedisServer) {
+    async fn watch_connection(self: &Arc<Self>, here: &RedisServer) {
         let RedisTarget {
             server, ca_file, ..
         } = &self.target;
-        let mut council = Council::of(server, here, ca_file.as_ref());
-        let mut receiver = self.line.subscribe();
+        let mut sentinels = SentinelConnections::of(server, here, ca_file.as_ref());
+        let mut receiver = self.state.subscribe();
         let opened = Instant::now();
         loop {
-            let broken = receiver.wait_for(|line| matches!(line, Line::Broken));
+            let broken = receiver.wait_for(|state| matches!(state, ConnectionState::Broken));
             if timeout(PROBE_EVERY, broken).await.is_ok() {
                 return;
             }
             self.probe().await;
-            if let Some((council, here)) = &mut council
-                && council.names_another_than(here, self.target.timeout).await
+            if let Some((sentinels, here)) = &mut sentinels
+                && sentinels
+                    .names_another_than(here, self.target.timeout)
+                    .await
             {
-                self.line.send_replace(Line::Opening);
+                self.state.send_replace(ConnectionState::Opening);
                 return;
             }
             // After a failover the address may lead to the new primary, while this line still leads to the old one.
             if self.write_refusal_is("READONLY") && opened.elapsed() > STAY_READ_ONLY {
-                self.line.send_replace(Line::Opening);
+                self.state.send_replace(ConnectionState::Opening);
                 return;
             }
         }
@@ -284,22 +287,23 @@ impl Node {
     /// Asks whether it still answers. The outcome is in its health.
     async fn probe(self: &Arc<Self>) {
         let deadline = Instant::now() + self.target.timeout;
-        let answered = self.send(&[self.target.probe()], false, deadline).await;
-        for answer in answered.into_iter().flat_map(|answered| answered.answers) {
+        let replies = self.send(&[self.target.probe()], false, deadline).await;
+        for answer in replies.into_iter().flat_map(|replies| replies.answers) {
             let _ = self.judge(answer.map(|_| ()));
         }
     }
 
     /// Gives this line up, if it is still the one in use.
-    fn hang_up(&self, broken: u64, detail: &str) {
-        let hung_up = self.line.send_if_modified(|line| {
-            let current = matches!(line, Line::Open { number, .. } if *number == broken);
+    fn disconnect(&self, broken: u64, detail: &str) {
+        let disconnected = self.state.send_if_modified(|state| {
+            let current =
+                matches!(state, ConnectionState::Open { number, .. } if *number == broken);
             if current {
-                *line = Line::Broken;
+                *state = ConnectionState::Broken;
             }
             current
         });
-        if hung_up {
+        if disconnected {
             self.health.failed(detail);
         }
     }
@@ -336,10 +340,10 @@ impl Node {
     }
 }
 
-impl Answered {
+impl Replies {
     /// Gives the line up on which it was said, because no Redis says such a thing.
-    pub(super) fn hang_up(&self, detail: &str) {
-        self.node.hang_up(self.line, detail);
+    pub(super) fn disconnect(&self, detail: &str) {
+        self.node.disconnect(self.number, detail);
     }
 }
 

@@ -9,10 +9,10 @@ use redis::Cmd;
 use tokio::time::Instant;
 
 use super::super::hex;
-use super::node::Answered;
+use super::node::Replies;
 use super::refusal::code;
 use super::script::{self, EVAL, EVALSHA};
-use super::{Redis, Servers};
+use super::{Redis, Topology};
 
 /// Something that is counted, and how often it may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,9 +64,9 @@ impl Redis {
         batch: &[&SharedCells],
     ) -> Vec<Counted> {
         let deadline = self.deadline();
-        match &self.servers {
-            Servers::Cluster(_) => self.count_each(prefix, batch, deadline).await,
-            Servers::One(_) => match self.count_together(prefix, batch, deadline).await {
+        match &self.topology {
+            Topology::Cluster(_) => self.count_each(prefix, batch, deadline).await,
+            Topology::Single(_) => match self.count_together(prefix, batch, deadline).await {
                 Ok(counted) => counted.into_iter().map(Ok).collect(),
                 Err(why) => batch.iter().map(|_| Err(why.clone())).collect(),
             },
@@ -134,17 +134,17 @@ impl Redis {
             let commands = slice::from_ref(&command);
             self.ask_holder(key.as_bytes(), commands, deadline).await
         };
-        let (mut name, mut answered) = (EVALSHA, ask(EVALSHA, &SHA).await);
-        if answered.as_ref().is_ok_and(Answered::has_no_script) {
+        let (mut name, mut replies) = (EVALSHA, ask(EVALSHA, &SHA).await);
+        if replies.as_ref().is_ok_and(Replies::has_no_script) {
             // It was restarted, or never knew: with the whole script it does from now on.
-            (name, answered) = (EVAL, ask(EVAL, SCRIPT).await);
+            (name, replies) = (EVAL, ask(EVAL, SCRIPT).await);
         }
-        let answered = answered.map_err(|why| self.target.described(why))?;
-        read(&answered.only::<Vec<i64>>(name)?, batch.len())
+        let replies = replies.map_err(|why| self.target.described(why))?;
+        read(&replies.only::<Vec<i64>>(name)?, batch.len())
     }
 }
 
-impl Answered {
+impl Replies {
     fn has_no_script(&self) -> bool {
         let answer = self.answers.first();
         let refusal = answer.and_then(|answer| answer.as_ref().err());

@@ -8,16 +8,16 @@ use super::super::one_line;
 use super::server::ConnectError;
 
 /// Why there is no line, and what to do about it, if that is known.
-pub(super) fn no_line(error: &ConnectError) -> String {
-    no_connection(error, command_of_sign_in)
+pub(super) fn no_connection(error: &ConnectError) -> String {
+    no_connection_for(error, command_of_sign_in)
 }
 
 /// Why there is no connection on which the server would speak unasked.
-pub(super) fn no_ear(error: &ConnectError) -> String {
-    no_connection(error, |_| HELLO)
+pub(super) fn no_push_connection(error: &ConnectError) -> String {
+    no_connection_for(error, |_| HELLO)
 }
 
-fn no_connection(
+fn no_connection_for(
     error: &ConnectError,
     command: impl FnOnce(&RedisError) -> &'static str,
 ) -> String {

@@ -14,7 +14,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo};
 use tokio::time::timeout;
 
-use super::refusal::{describe, late, no_line};
+use super::refusal::{describe, late, no_connection};
 use super::server::{ConnectError, Driver, RedisAddress, RedisServer, open_tcp};
 
 /// The sentinels of a Redis.
@@ -34,14 +34,14 @@ pub struct Sentinels {
 pub(super) type Primary = (String, u16);
 
 /// The connections to the sentinels.
-pub(super) struct Council<'a> {
+pub(super) struct SentinelConnections<'a> {
     sentinels: &'a Sentinels,
     ca_file: Option<&'a PathBuf>,
-    seats: Vec<Seat>,
+    connections: Vec<SentinelConnection>,
 }
 
 /// That to one of them.
-type Seat = Option<(MultiplexedConnection, Driver)>;
+type SentinelConnection = Option<(MultiplexedConnection, Driver)>;
 
 /// What the sentinels say.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub(super) struct Votes {
     asked: usize,
 }
 
-impl<'a> Council<'a> {
+impl<'a> SentinelConnections<'a> {
     /// That of `server`, which was found at `here`; without connections yet. `None` where there are no sentinels.
     pub(super) fn of(
         server: &'a RedisServer,
@@ -68,26 +68,26 @@ impl<'a> Council<'a> {
         Self {
             sentinels,
             ca_file,
-            seats: sentinels.hosts.iter().map(|_| None).collect(),
+            connections: sentinels.hosts.iter().map(|_| None).collect(),
         }
     }
 
     /// Asks all of them where the primary is, until all have answered or had `limit`: one of them hears first of a new primary.
-    pub(super) async fn hear_all(&mut self, limit: Duration) -> Votes {
+    pub(super) async fn ask_all(&mut self, limit: Duration) -> Votes {
         self.ask(limit, |_| false).await
     }
 
     /// Whether most of them name another primary than this one.
     pub(super) async fn names_another_than(&mut self, known: &Primary, limit: Duration) -> bool {
-        let votes = self.hear_all(limit).await;
+        let votes = self.ask_all(limit).await;
         votes.majority().is_some_and(|primary| primary != known)
     }
 
     async fn ask(&mut self, limit: Duration, is_enough: impl Fn(&Votes) -> bool) -> Votes {
         let (sentinels, ca_file) = (self.sentinels, self.ca_file);
-        let hosts = sentinels.hosts.iter().zip(&mut self.seats);
-        let asking = hosts.map(|(host, seat)| async move {
-            let asked = timeout(limit, sentinels.ask(host, seat, ca_file, limit)).await;
+        let hosts = sentinels.hosts.iter().zip(&mut self.connections);
+        let asking = hosts.map(|(host, connection)| async move {
+            let asked = timeout(limit, sentinels.ask(host, connection, ca_file, limit)).await;
             let vote = asked.unwrap_or_else(|_| Err(late(limit)));
             vote.map_err(|why| format!("sentinel {}: {why}", shown(host)))
         });
@@ -116,26 +116,28 @@ impl Sentinels {
         ca_file: Option<&PathBuf>,
         limit: Duration,
     ) -> Result<Primary, ConnectError> {
-        let mut council = Council::new(self, ca_file);
-        let votes = council.ask(limit, |votes| votes.majority().is_some()).await;
+        let mut sentinels = SentinelConnections::new(self, ca_file);
+        let votes = sentinels
+            .ask(limit, |votes| votes.majority().is_some())
+            .await;
         Ok(votes.best()?.clone())
     }
 
     async fn ask(
         &self,
         host: &(String, u16),
-        seat: &mut Seat,
+        kept: &mut SentinelConnection,
         ca_file: Option<&PathBuf>,
         limit: Duration,
     ) -> Result<Primary, String> {
         // Out of its seat until it has answered: one that was given up has an answer under way.
-        let (mut connection, driver) = match seat.take() {
-            Some(seat) => seat,
+        let (mut connection, driver) = match kept.take() {
+            Some(kept) => kept,
             None => {
                 let config = AsyncConnectionConfig::new().set_response_timeout(Some(limit));
                 let login = self.login.clone();
                 let opening = open_tcp((&host.0, host.1), self.tls, ca_file, login, config);
-                opening.await.map_err(|error| no_line(&error))?
+                opening.await.map_err(|error| no_connection(&error))?
             }
         };
         let mut command = redis::cmd("SENTINEL");
@@ -144,7 +146,7 @@ impl Sentinels {
             .query_async(&mut connection)
             .await
             .map_err(|error| describe("SENTINEL", &error))?;
-        *seat = Some((connection, driver));
+        *kept = Some((connection, driver));
         primary.ok_or_else(|| format!("knows no primary called {}", self.name))
     }
 }

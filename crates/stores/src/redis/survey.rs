@@ -10,7 +10,7 @@ use super::super::settings::RedisSettings;
 use super::super::survey::{Fullness, RedisSurvey, RedisUses};
 use super::leases::{DELETE, LEFT};
 use super::refusal::{
-    CLUSTER_NODES, HELLO, READ, TRACKING, WRITE, code, describe, late, no_line, refusal,
+    CLUSTER_NODES, HELLO, READ, TRACKING, WRITE, code, describe, late, no_connection, refusal,
 };
 use super::script::{EVAL, EVALSHA};
 use super::server::{RedisAddress, RedisServer};
@@ -81,7 +81,7 @@ async fn survey_server(
 ) -> Result<RedisSurvey, String> {
     let connecting = server.connect(settings.ca_file.as_ref(), settings.timeout);
     let (connection, _driver) = match timeout(settings.timeout, connecting).await {
-        Ok(connected) => connected.map_err(|error| no_line(&error))?,
+        Ok(connected) => connected.map_err(|error| no_connection(&error))?,
         Err(_) => return Err(late(settings.timeout)),
     };
     let surveyor = Surveyor {

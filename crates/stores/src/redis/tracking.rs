@@ -11,11 +11,11 @@
 //! by one of ours would never be heard of.
 
 mod cluster;
-mod ear;
+mod connections;
 mod inbox;
-mod post;
 mod prefixes;
 mod server;
+mod tracked_server;
 mod view;
 
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::super::hearing::{Audience, Channel};
-use super::super::pools::{Lease, RedisLine};
+use super::super::pools::{Lease, RedisHandle};
 use super::super::process::{Clock, Process, Trial};
 use super::super::revocations::reload_soon;
 use super::super::settings::RedisSettings;
@@ -51,27 +51,27 @@ pub(in super::super) struct TrackingTarget {
 
 /// The channel from a Redis, and the task that keeps it open.
 pub(in super::super) struct Tracking {
-    ears: Arc<Ears>,
+    task: Arc<TrackingTask>,
     stop: CancellationToken,
     keeper: TaskTracker,
 }
 
 /// The connections, and who hears through them.
-struct Ears {
+struct TrackingTask {
     target: TrackingTarget,
     audience: Arc<Audience>,
     clock: Clock,
     /// That on which a cluster is asked.
-    line: Option<Lease<RedisTarget, RedisLine>>,
+    cluster: Option<Lease<RedisTarget, RedisHandle>>,
     trial: Trial,
     /// Why nothing is heard, as it was logged last.
     silence: Mutex<Option<String>>,
 }
 
 /// Makes sure that nothing counts as heard once nobody listens any more, however that came about.
-struct Deaf<'a>(&'a Audience);
+struct DeafOnDrop<'a>(&'a Audience);
 
-impl Drop for Deaf<'_> {
+impl Drop for DeafOnDrop<'_> {
     fn drop(&mut self) {
         self.0.deaf("it was closed");
     }
@@ -99,27 +99,27 @@ impl Tracking {
     /// One that is being opened. A cluster is asked on `line`.
     pub(in super::super) fn open(
         target: TrackingTarget,
-        line: Option<Lease<RedisTarget, RedisLine>>,
+        cluster: Option<Lease<RedisTarget, RedisHandle>>,
         process: &Process,
     ) -> Self {
         let tracking = Self {
-            ears: Arc::new(Ears {
+            task: Arc::new(TrackingTask {
                 target,
                 audience: Arc::new(Audience::new(Channel::Redis)),
                 clock: process.clock.clone(),
-                line,
+                cluster,
                 trial: process.trial.clone(),
                 silence: Mutex::default(),
             }),
             stop: CancellationToken::new(),
             keeper: TaskTracker::new(),
         };
-        let (ears, stop) = (Arc::clone(&tracking.ears), tracking.stop.clone());
+        let (task, stop) = (Arc::clone(&tracking.task), tracking.stop.clone());
         let vital = process.vital;
         let keep = async move {
             let _part = vital("the channel from Redis");
-            let _deaf = Deaf(&ears.audience);
-            stop.run_until_cancelled(ears.hear_for_ever()).await;
+            let _deaf = DeafOnDrop(&task.audience);
+            stop.run_until_cancelled(task.hear_for_ever()).await;
         };
         tracking.keeper.spawn_on(keep, &process.runtime);
         tracking.keeper.close();
@@ -128,7 +128,7 @@ impl Tracking {
 
     /// Who hears it.
     pub(in super::super) fn audience(&self) -> &Arc<Audience> {
-        &self.ears.audience
+        &self.task.audience
     }
 
     /// Gives the channel up for good.
@@ -145,15 +145,15 @@ impl Drop for Tracking {
     }
 }
 
-impl Ears {
+impl TrackingTask {
     async fn hear_for_ever(&self) {
         let mut hold = FIRST_HOLD;
         loop {
             let began = Instant::now();
             let heard = match self
-                .line
+                .cluster
                 .as_ref()
-                .and_then(|line| line.resource.redis.cluster())
+                .and_then(|cluster| cluster.resource.redis.cluster())
             {
                 Some(cluster) => self.hear_cluster(cluster).await,
                 None => self.hear_server().await,
@@ -170,8 +170,8 @@ impl Ears {
     }
 
     /// What the words of one connection begin with.
-    fn own_words(&self) -> String {
-        format!("{}{OWN_WORDS}{:016x}:", self.target.key_prefix, random())
+    fn heartbeat_prefix(&self) -> String {
+        format!("{}{HEARTBEATS}{:016x}:", self.target.key_prefix, random())
     }
 
     /// It has proved that it hears.
@@ -231,16 +231,16 @@ const HEARTBEAT: Duration = Duration::from_millis(700);
 const ANSWER_WITHIN: Duration = Duration::from_millis(1100);
 
 /// How long a word is kept. Nobody reads it.
-const WORD_MILLIS: u64 = 2000;
+const HEARTBEAT_KEPT_MILLIS: u64 = 2000;
 
 /// How long one proof holds. The next one comes in time for this, or is late.
 const TRUST: Duration = Duration::from_secs(2);
 
 /// Behind the prefix of the gate's keys, and before a number of the connection and one of the word.
-const OWN_WORDS: &str = "sessiongate:heartbeat:";
+const HEARTBEATS: &str = "sessiongate:heartbeat:";
 
 /// How long words are written on the same connection.
-const MOUTH_AGE: Duration = Duration::from_secs(5);
+const HEARTBEAT_CONNECTION_AGE: Duration = Duration::from_secs(5);
 
 /// How long sentinels may take to say where the primary is.
 const ASK_FOR: Duration = Duration::from_millis(500);

@@ -12,14 +12,14 @@ use std::hash::{BuildHasher, RandomState};
 use gate::{LookupSource, Revoked};
 use session::UnixTime;
 
-use super::super::pools::{Lease, Pools, RedisLine};
+use super::super::pools::{Lease, Pools, RedisHandle};
 use super::super::redis::{RedisTarget, Tracking, TrackingTarget};
 use super::super::settings::RedisSettings;
 use super::entry::{self, Columns, RevocationEntry, key};
 use super::{MOST, RevocationStoreError};
 
 pub(super) struct InRedis {
-    lease: Lease<RedisTarget, RedisLine>,
+    lease: Lease<RedisTarget, RedisHandle>,
     /// Says when there are others, if it is to.
     tracking: Option<Lease<TrackingTarget, Tracking>>,
     key: String,
@@ -139,8 +139,8 @@ impl InRedis {
     }
 
     pub(super) async fn close(self) {
-        if let Some(line) = self.lease.give_back() {
-            line.close().await;
+        if let Some(handle) = self.lease.give_back() {
+            handle.close().await;
         }
         if let Some(tracking) = self.tracking.and_then(Lease::give_back) {
             tracking.close().await;

@@ -67,13 +67,13 @@ pub(in super::super) fn changed(key: RevocationKey) {
 
 /// Hears such news. What is said between two waits is not missed.
 #[derive(Debug)]
-pub struct NewsOfRevocations {
+pub struct RevocationNewsReceiver {
     said: watch::Receiver<Said>,
     /// What was heard last.
     heard: u64,
 }
 
-impl NewsOfRevocations {
+impl RevocationNewsReceiver {
     /// Of all that is said from now on.
     pub fn from_now_on() -> Self {
         let said = SAID.subscribe();

@@ -12,9 +12,9 @@ use super::super::claims::ClaimOf;
 use super::super::columns::{self, Memberships, UserColumn, UserColumns};
 use super::super::hex;
 use super::super::identifier::Column;
+use super::super::session_state::MalformedRecord;
 use super::super::settings::UserTable;
 use super::super::time::{self, Zone};
-use super::super::told::Flaw;
 
 /// What is selected of the user, and of the session, which the statement calls `k`, with a comma before each value. `alias` is
 /// what the statement calls the table of users.
@@ -61,24 +61,28 @@ pub(super) fn user(
     row: &SqliteRow,
     first: usize,
     asked: &UserColumns,
-) -> Result<(User, Map<String, Value>), Flaw> {
+) -> Result<(User, Map<String, Value>), MalformedRecord> {
     if asked.is_nothing() {
         return Ok((User::default(), Map::new()));
     }
     let zone = asked.zone.as_ref();
     let columns = asked.columns.iter().zip(first..).map(|(asked, index)| {
-        let value = value(row, index).ok_or(Flaw::Column)?;
+        let value = value(row, index).ok_or(MalformedRecord::Column)?;
         Ok(match (asked, value) {
             (UserColumn::OrganizationRoles(_), Value::String(text)) => {
-                serde_json::from_str(&text).map_err(|_| Flaw::Column)?
+                serde_json::from_str(&text).map_err(|_| MalformedRecord::Column)?
             }
             (UserColumn::Time(_), value) => moment(value, zone),
             (UserColumn::OrganizationRoles(_) | UserColumn::Value(_), value) => value,
         })
     });
     let claims = asked.claims.iter().zip(first + asked.columns.len()..);
-    let claims = claims.map(|(_, index)| value(row, index).ok_or(Flaw::Column));
-    Ok(asked.sort(columns.chain(claims).collect::<Result<_, Flaw>>()?))
+    let claims = claims.map(|(_, index)| value(row, index).ok_or(MalformedRecord::Column));
+    Ok(asked.sort(
+        columns
+            .chain(claims)
+            .collect::<Result<_, MalformedRecord>>()?,
+    ))
 }
 
 fn value(row: &SqliteRow, index: usize) -> Option<Value> {

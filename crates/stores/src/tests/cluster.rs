@@ -7,7 +7,7 @@ use session::UnixTime;
 use super::sessions::token;
 use super::tracking::BOTH;
 use super::*;
-use crate::pools::RedisLine;
+use crate::pools::RedisHandle;
 use crate::redis::{Cells as _, SharedCells};
 use crate::{RevocationPlace, SharedCell, SharedChange, SharedRates};
 
@@ -22,37 +22,37 @@ fn keys() -> Vec<Vec<u8>> {
 }
 
 /// A line to a cluster, once it has found out who holds what.
-async fn line_to(url: &str) -> Arc<RedisLine> {
+async fn connected_to(url: &str) -> Arc<RedisHandle> {
     let settings = RedisSettings {
         timeout: Duration::from_millis(500),
         ..redis(url)
     };
-    let line = pools().redis(&settings).resource.clone();
-    is_up(&line, true).await;
-    line
+    let handle = pools().redis(&settings).resource.clone();
+    is_up(&handle, true).await;
+    handle
 }
 
-async fn is_up(line: &RedisLine, up: bool) {
+async fn is_up(handle: &RedisHandle, up: bool) {
     poll("the cluster to be as it should", async || {
-        (line.redis.health().up == up).then_some(())
+        (handle.redis.health().up == up).then_some(())
     })
     .await
-    .unwrap_or_else(|_| panic!("{:?}", line.redis.health()));
+    .unwrap_or_else(|_| panic!("{:?}", handle.redis.health()));
 }
 
-async fn leased_and_redeemed(line: &RedisLine, key: &[u8], value: &[u8]) -> bool {
-    let placed = line.redis.lease(key, b"lease:1", LONG).await;
+async fn leased_and_redeemed(handle: &RedisHandle, key: &[u8], value: &[u8]) -> bool {
+    let placed = handle.redis.lease(key, b"lease:1", LONG).await;
     let written = Some((value, LONG));
     placed.is_ok_and(|placed| placed)
-        && line
+        && handle
             .redis
             .redeem(key, b"lease:1", written)
             .await
             .is_ok_and(|redeemed| redeemed)
 }
 
-async fn text(line: &RedisLine, key: &[u8]) -> Result<Vec<u8>, StoreError> {
-    let aged = crate::redis::Cells::read(&*line.redis, key, 100, true).await?;
+async fn text(handle: &RedisHandle, key: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let aged = crate::redis::Cells::read(&*handle.redis, key, 100, true).await?;
     assert_eq!(aged.left.is_some(), !aged.value.is_empty());
     Ok(aged.value)
 }
@@ -63,22 +63,22 @@ async fn every_question_goes_to_the_server_that_holds_its_key() {
         let cluster = RedisCluster::start(version).await.unwrap();
         // One that is known leads to all.
         let first = format!("redis+cluster://{}", cluster.nodes[0].address());
-        let line = line_to(&first).await;
+        let handle = connected_to(&first).await;
         let keys = keys();
         for key in &keys {
-            assert!(leased_and_redeemed(&line, key, key).await);
-            assert_eq!(&text(&line, key).await.unwrap(), key);
+            assert!(leased_and_redeemed(&handle, key, key).await);
+            assert_eq!(&text(&handle, key).await.unwrap(), key);
         }
         for node in &cluster.nodes {
             let size: usize = node.cli(["DBSIZE"]).await.unwrap().parse().unwrap();
             assert!((1..30).contains(&size), "{version:?}: {size}");
             node.cli(["SCRIPT", "FLUSH"]).await.unwrap();
         }
-        line.redis.delete(&keys).await.unwrap();
+        handle.redis.delete(&keys).await.unwrap();
         for key in &keys {
-            assert_eq!(text(&line, key).await.unwrap(), b"");
+            assert_eq!(text(&handle, key).await.unwrap(), b"");
             // Each server has to learn the script anew.
-            assert!(leased_and_redeemed(&line, key, b"x").await);
+            assert!(leased_and_redeemed(&handle, key, b"x").await);
         }
     }
 }
@@ -87,45 +87,46 @@ async fn every_question_goes_to_the_server_that_holds_its_key() {
 async fn a_slot_that_moves_is_followed_at_every_moment() {
     for version in BOTH {
         let mut cluster = RedisCluster::start(version).await.unwrap();
-        let line = line_to(&cluster.url()).await;
+        let handle = connected_to(&cluster.url()).await;
         let new = cluster.add().await.unwrap();
         // `{1}` has the slot of `auth:1` alone.
         let (first, second): (&[u8], &[u8]) = (b"auth:{x}1", b"auth:{x}2");
         let slot = cluster.say(&["CLUSTER", "KEYSLOT", "x"]).await.unwrap();
         let slot: u16 = slot.parse().unwrap();
-        assert!(leased_and_redeemed(&line, first, b"1").await);
+        assert!(leased_and_redeemed(&handle, first, b"1").await);
         let from = cluster.holder_of(slot).await.unwrap();
         cluster.begin_to_move(slot, new).await.unwrap();
-        assert_eq!(text(&line, first).await.unwrap(), b"1");
+        assert_eq!(text(&handle, first).await.unwrap(), b"1");
         // What is not there is asked of the new one, which nobody knew.
-        assert!(leased_and_redeemed(&line, second, b"2").await);
+        assert!(leased_and_redeemed(&handle, second, b"2").await);
         let port = cluster.nodes[new].port().to_string();
         let words = ["MIGRATE", "127.0.0.1", &port, "auth:{x}1", "0", "5000"];
         assert_eq!(cluster.nodes[from].cli(words).await.unwrap(), "OK");
-        assert_eq!(text(&line, first).await.unwrap(), b"1");
-        assert_eq!(text(&line, second).await.unwrap(), b"2");
+        assert_eq!(text(&handle, first).await.unwrap(), b"1");
+        assert_eq!(text(&handle, second).await.unwrap(), b"2");
         cluster.end_to_move(slot, new).await.unwrap();
-        assert_eq!(text(&line, first).await.unwrap(), b"1");
-        line.redis
+        assert_eq!(text(&handle, first).await.unwrap(), b"1");
+        handle
+            .redis
             .delete(&[first.to_vec(), second.to_vec()])
             .await
             .unwrap();
         assert_eq!(cluster.nodes[new].cli(["DBSIZE"]).await.unwrap(), "0");
         // And back, by those who have asked before.
-        assert!(leased_and_redeemed(&line, first, b"3").await);
+        assert!(leased_and_redeemed(&handle, first, b"3").await);
         cluster.move_slot(slot, from).await.unwrap();
-        assert_eq!(text(&line, first).await.unwrap(), b"3");
-        is_up(&line, true).await;
+        assert_eq!(text(&handle, first).await.unwrap(), b"3");
+        is_up(&handle, true).await;
     }
 }
 
 #[tokio::test]
 async fn questions_are_answered_while_slots_move() {
     let cluster = RedisCluster::start(RedisVersion::Debian).await.unwrap();
-    let line = line_to(&cluster.url()).await;
+    let handle = connected_to(&cluster.url()).await;
     let keys = keys();
     for key in &keys {
-        assert!(leased_and_redeemed(&line, key, key).await);
+        assert!(leased_and_redeemed(&handle, key, key).await);
     }
     let moving = async {
         for (index, key) in keys.iter().enumerate() {
@@ -139,7 +140,7 @@ async fn questions_are_answered_while_slots_move() {
     let asking = async {
         loop {
             for key in &keys {
-                assert_eq!(&text(&line, key).await.unwrap(), key);
+                assert_eq!(&text(&handle, key).await.unwrap(), key);
             }
         }
     };
@@ -216,7 +217,7 @@ async fn a_primary_that_dies_costs_its_own_keys_and_is_replaced() {
 #[tokio::test]
 async fn one_that_hangs_delays_its_own_keys_once() {
     let cluster = RedisCluster::start(RedisVersion::Debian).await.unwrap();
-    let line = line_to(&cluster.url()).await;
+    let handle = connected_to(&cluster.url()).await;
     let held = async |node: usize| {
         for number in 0.. {
             let key = format!("auth:{number}");
@@ -228,16 +229,16 @@ async fn one_that_hangs_delays_its_own_keys_once() {
     };
     let (here, there) = (held(0).await, held(1).await);
     cluster.nodes[0].stand_still().unwrap();
-    let late = text(&line, &here).await;
+    let late = text(&handle, &here).await;
     assert!(matches!(late, Err(StoreError::TimedOut { .. })), "{late:?}");
     for _ in 0..100 {
         // None waits for it.
-        assert!(text(&line, &here).await.is_err());
-        assert!(text(&line, &there).await.is_ok());
+        assert!(text(&handle, &here).await.is_err());
+        assert!(text(&handle, &there).await.is_ok());
     }
     cluster.nodes[0].go_on().unwrap();
-    is_up(&line, true).await;
-    assert!(text(&line, &here).await.is_ok());
+    is_up(&handle, true).await;
+    assert!(text(&handle, &here).await.is_ok());
 }
 
 #[tokio::test]
@@ -344,12 +345,12 @@ async fn a_mistaken_url_is_told() {
         (of_one, "refused GETRANGE: MOVED", "as redis+cluster://"),
     ];
     for (url, refusal, advice) in advice {
-        let line = pools().redis(&redis(&url)).resource.clone();
+        let handle = pools().redis(&redis(&url)).resource.clone();
         poll("it to be told", async || {
-            let detail = line.redis.health().detail?;
+            let detail = handle.redis.health().detail?;
             (detail.contains(refusal) && detail.contains(advice)).then_some(())
         })
         .await
-        .unwrap_or_else(|_| panic!("{:?}", line.redis.health()));
+        .unwrap_or_else(|_| panic!("{:?}", handle.redis.health()));
     }
 }

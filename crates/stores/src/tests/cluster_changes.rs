@@ -4,9 +4,9 @@ use harness::{RedisCluster, RedisVersion, poll};
 
 use super::tracking::{BOTH, Event, Listening, tracked};
 use super::*;
-use crate::hearing::Word;
+use crate::hearing::Invalidation;
 
-const EVERYTHING: Event = Event::Word(Word::Everything);
+const EVERYTHING: Event = Event::Invalidation(Invalidation::Everything);
 
 async fn set(cluster: &RedisCluster, key: &str) {
     let answer = cluster.say(&["SET", key, "x"]).await.unwrap();

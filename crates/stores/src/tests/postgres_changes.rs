@@ -7,43 +7,44 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::columns::{asking, value};
 use super::sessions::token;
 use super::*;
-use crate::hearing::{Channel, Heard as IsHeard, Hears, Word};
+use crate::hearing::{Channel, ChannelState, Hears, Invalidation};
+use crate::pools::Lease;
 use crate::postgres::listener::{ChangesTarget, PostgresChannel};
-use crate::{ChangeTriggers, NewsOfRevocations, RevocationKey};
+use crate::{ChangeTriggers, RevocationKey, RevocationNewsReceiver};
 
 /// Writes down what it hears.
-struct Pen(UnboundedSender<Told>);
+struct Pen(UnboundedSender<Event>);
 
 #[derive(Debug, PartialEq)]
-enum Told {
+enum Event {
     Deaf,
     Listen,
-    Word(Word),
+    Invalidation(Invalidation),
 }
 
 impl Hears for Pen {
-    fn hear(&self, channel: Channel, word: &Word) {
+    fn hear(&self, channel: Channel, word: &Invalidation) {
         assert_eq!(channel, Channel::Postgres);
-        let _ = self.0.send(Told::Word(word.clone()));
+        let _ = self.0.send(Event::Invalidation(word.clone()));
     }
 
     fn deaf(&self, _: Channel) {
-        let _ = self.0.send(Told::Deaf);
+        let _ = self.0.send(Event::Deaf);
     }
 
     fn listen(&self, _: Channel) {
-        let _ = self.0.send(Told::Listen);
+        let _ = self.0.send(Event::Listen);
     }
 }
 
 /// A channel, and what is heard on it.
-struct Line {
-    told: UnboundedReceiver<Told>,
+struct Listening {
+    told: UnboundedReceiver<Event>,
     lease: Lease<ChangesTarget, PostgresChannel>,
     _pen: Arc<dyn Hears>,
 }
 
-impl Line {
+impl Listening {
     fn open(settings: &Settings) -> Self {
         let lease = pools().postgres_changes(settings).unwrap();
         let (sender, told) = unbounded_channel();
@@ -56,24 +57,24 @@ impl Line {
         }
     }
 
-    async fn next(&mut self) -> Told {
+    async fn next(&mut self) -> Event {
         timeout(PATIENCE, self.told.recv()).await.unwrap().unwrap()
     }
 
     /// Waits until this is told, whatever is told before.
-    async fn until(&mut self, told: &Told) {
+    async fn until(&mut self, told: &Event) {
         while self.next().await != *told {}
     }
 
     /// Waits until nothing is heard for a reason that holds these words.
     async fn deaf_because(&self, words: &str) {
-        let mut heard = self.lease.resource.audience().hearing();
-        let is_it = |heard: &IsHeard| matches!(heard, IsHeard::No(why) if why.contains(words));
+        let mut heard = self.lease.resource.audience().subscribe();
+        let is_it = |heard: &ChannelState| matches!(heard, ChannelState::Silent(why) if why.contains(words));
         let waiting = timeout(PATIENCE, heard.wait_for(is_it)).await;
         if waiting.is_err() {
             panic!(
                 "{words}: {:?}",
-                *self.lease.resource.audience().hearing().borrow()
+                *self.lease.resource.audience().subscribe().borrow()
             );
         }
     }
@@ -83,11 +84,11 @@ impl Line {
     }
 }
 
-fn user(id: &str) -> Told {
-    Told::Word(Word::User(id.into()))
+fn user(id: &str) -> Event {
+    Event::Invalidation(Invalidation::User(id.into()))
 }
 
-const EVERYTHING: Told = Told::Word(Word::Everything);
+const EVERYTHING: Event = Event::Invalidation(Invalidation::Everything);
 
 /// Looks users up at one place and listens at another.
 fn at(truth: &str, listen: &str) -> Settings {
@@ -124,19 +125,19 @@ async fn what_changes_is_heard_once_that_is_proved() {
     server.execute(role).await.unwrap();
     let (address, database) = (server.address(), Postgres::DATABASE);
     let url = format!("postgres://reader:reading@{address}/{database}");
-    let mut line = Line::open(&at(&url, &url));
-    assert_eq!(line.next().await, Told::Deaf);
-    assert_eq!(line.next().await, Told::Listen);
+    let mut channel = Listening::open(&at(&url, &url));
+    assert_eq!(channel.next().await, Event::Deaf);
+    assert_eq!(channel.next().await, Event::Listen);
     server
         .execute("INSERT INTO users VALUES (7)")
         .await
         .unwrap();
-    assert_eq!(line.next().await, user("7"));
+    assert_eq!(channel.next().await, user("7"));
     let idle = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%idle_session_timeout%' \
                 AND pid <> pg_backend_pid() AND state_change < now() - interval '2500ms'";
     let waiting = async { while server.execute(idle).await.unwrap() != "1" {} };
     timeout(PATIENCE, waiting).await.unwrap();
-    let mut news = NewsOfRevocations::from_now_on();
+    let mut news = RevocationNewsReceiver::from_now_on();
     server
         .execute("NOTIFY sessiongate_revocations")
         .await
@@ -159,25 +160,25 @@ async fn what_changes_is_heard_once_that_is_proved() {
         .execute("NOTIFY sessiongate_changes, 'from the future:7'")
         .await
         .unwrap();
-    assert_eq!(line.next().await, EVERYTHING);
+    assert_eq!(channel.next().await, EVERYTHING);
 
     // A flood is heard as one word at its end, and the next word as itself. How many words come before it depends on how fast the
     // machine is; `Flood` counts them with a clock that is passed in.
     let flood = "SELECT pg_notify('sessiongate_changes', 'user:' || n) FROM generate_series(1, 20000) AS of (n)";
     server.execute(flood).await.unwrap();
     let mut words = 0;
-    while line.next().await != EVERYTHING {
+    while channel.next().await != EVERYTHING {
         words += 1;
         assert_ne!(words, 20_000, "nothing was held back");
     }
     let update = "UPDATE users SET role = 'admin'";
     server.execute(update).await.unwrap();
-    line.until(&user("7")).await;
+    channel.until(&user("7")).await;
 
     // Closed, it is not heard any more.
-    line.lease.resource.close().await;
-    line.until(&Told::Deaf).await;
-    line.close().await;
+    channel.lease.resource.close().await;
+    channel.until(&Event::Deaf).await;
+    channel.close().await;
 }
 
 #[tokio::test]
@@ -189,12 +190,15 @@ async fn a_session_is_heard_by_its_id() {
     let url = server.url(Postgres::DATABASE);
     database(&mut settings).listen = Some(Box::new(urls::postgres_server(&url)));
     install(&settings).await;
-    let mut line = Line::open(&settings);
-    line.until(&Told::Listen).await;
+    let mut channel = Listening::open(&settings);
+    channel.until(&Event::Listen).await;
     let insert = "INSERT INTO session VALUES ('t0ken', '7', now())";
     server.execute(insert).await.unwrap();
     let id = token("t0ken").id().into();
-    assert_eq!(line.next().await, Told::Word(Word::Session(id)));
+    assert_eq!(
+        channel.next().await,
+        Event::Invalidation(Invalidation::Session(id))
+    );
 }
 
 #[tokio::test]
@@ -208,20 +212,22 @@ async fn a_channel_through_a_pooler_is_believed_only_where_it_hears() {
     };
     let (_transaction, transaction) = through("transaction").await;
     for truth in [&direct, &transaction] {
-        let line = Line::open(&at(truth, &transaction));
-        line.deaf_because("past a pooler in transaction mode").await;
-        line.close().await;
+        let channel = Listening::open(&at(truth, &transaction));
+        channel
+            .deaf_because("past a pooler in transaction mode")
+            .await;
+        channel.close().await;
     }
     let (_session, session) = through("session").await;
     for (truth, listen) in [(&transaction, &direct), (&session, &session)] {
-        let mut line = Line::open(&at(truth, listen));
-        line.until(&Told::Listen).await;
-        line.close().await;
+        let mut channel = Listening::open(&at(truth, listen));
+        channel.until(&Event::Listen).await;
+        channel.close().await;
     }
     // Another database of the same server says other words.
     server.execute("CREATE DATABASE other").await.unwrap();
-    let line = Line::open(&at(&direct, &server.url("other")));
-    line.deaf_because("the same database").await;
+    let channel = Listening::open(&at(&direct, &server.url("other")));
+    channel.deaf_because("the same database").await;
 }
 
 #[tokio::test]
@@ -231,28 +237,29 @@ async fn triggers_that_are_not_complete_make_the_channel_deaf_until_they_are() {
     ChangeTriggers::uninstall(settings.database.as_ref().unwrap(), &pools())
         .await
         .unwrap();
-    let mut line = Line::open(&settings);
-    line.deaf_because("a trigger on public.users is missing; `sessiongate db install`")
+    let mut channel = Listening::open(&settings);
+    channel
+        .deaf_because("a trigger on public.users is missing; `sessiongate db install`")
         .await;
     install(&settings).await;
-    line.until(&Told::Listen).await;
+    channel.until(&Event::Listen).await;
     for sql in [
         "ALTER TABLE users DISABLE TRIGGER ALL",
         "DROP TABLE users; CREATE TABLE users (id int PRIMARY KEY, role text)",
     ] {
         server.execute(sql).await.unwrap();
-        line.until(&Told::Deaf).await;
+        channel.until(&Event::Deaf).await;
         install(&settings).await;
-        line.until(&Told::Listen).await;
+        channel.until(&Event::Listen).await;
     }
 
     // What happened between two looks is found.
     let gap = "BEGIN; ALTER TABLE users DISABLE TRIGGER ALL; DELETE FROM users; \
                SELECT pg_notify('sessiongate_changes', 'user:gap'); COMMIT";
     server.execute(gap).await.unwrap();
-    line.until(&user("gap")).await;
+    channel.until(&user("gap")).await;
     install(&settings).await;
-    line.until(&EVERYTHING).await;
+    channel.until(&EVERYTHING).await;
 
     // A partition that is taken away is no change of a row.
     server
@@ -265,11 +272,11 @@ async fn triggers_that_are_not_complete_make_the_channel_deaf_until_they_are() {
     let mut settings = at(&url, &url);
     users(&mut settings).table = Table::parse("parts.users").unwrap();
     install(&settings).await;
-    let mut line = Line::open(&settings);
-    line.until(&Told::Listen).await;
+    let mut channel = Listening::open(&settings);
+    channel.until(&Event::Listen).await;
     let detach = "ALTER TABLE parts.users DETACH PARTITION parts.one";
     server.execute(detach).await.unwrap();
-    line.until(&EVERYTHING).await;
+    channel.until(&EVERYTHING).await;
 }
 
 #[tokio::test]
@@ -278,39 +285,39 @@ async fn a_connection_that_breaks_or_freezes_is_noticed_and_replaced() {
     let direct = server.url(Postgres::DATABASE);
     let proxy = CutProxy::start(&server.address()).await.unwrap();
     let through = server.url_through(&proxy.address(), Postgres::DATABASE);
-    let mut line = Line::open(&at(&direct, &through));
-    line.until(&Told::Listen).await;
+    let mut channel = Listening::open(&at(&direct, &through));
+    channel.until(&Event::Listen).await;
     proxy.stall();
-    line.until(&Told::Deaf).await;
+    channel.until(&Event::Deaf).await;
     proxy.restore().await.unwrap();
-    line.until(&Told::Listen).await;
+    channel.until(&Event::Listen).await;
     proxy.cut().await.unwrap();
-    line.until(&Told::Deaf).await;
+    channel.until(&Event::Deaf).await;
     proxy.restore().await.unwrap();
-    line.until(&Told::Listen).await;
+    channel.until(&Event::Listen).await;
 
     // A backend that has stopped says nothing and refuses nothing.
     let pid = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%idle_session_timeout%' AND pid <> pg_backend_pid()";
     let pid = server.execute(pid).await.unwrap();
     let signal = |name: &str| Command::new("kill").args([name, &pid]).status().unwrap();
     assert!(signal("-STOP").success());
-    line.until(&Told::Deaf).await;
-    line.until(&Told::Listen).await;
+    channel.until(&Event::Deaf).await;
+    channel.until(&Event::Listen).await;
     let insert = "INSERT INTO users VALUES (8)";
     server.execute(insert).await.unwrap();
-    line.until(&user("8")).await;
+    channel.until(&user("8")).await;
     assert!(signal("-CONT").success());
 
     server.stop().await.unwrap();
-    line.until(&Told::Deaf).await;
+    channel.until(&Event::Deaf).await;
     server.start_again().await.unwrap();
-    line.until(&Told::Listen).await;
+    channel.until(&Event::Listen).await;
     // On a connection that is not the first, too.
     server
         .execute("DELETE FROM users WHERE id = 8")
         .await
         .unwrap();
-    line.until(&user("8")).await;
+    channel.until(&user("8")).await;
 }
 
 #[tokio::test]
@@ -321,16 +328,16 @@ async fn a_standby_is_no_truth_to_be_remembered() {
         primary.url(Postgres::DATABASE),
         standby.url(Postgres::DATABASE),
     );
-    let late = Line::open(&at(&standby_url, &primary_url));
+    let late = Listening::open(&at(&standby_url, &primary_url));
     late.deaf_because("a standby").await;
-    let mute = Line::open(&at(&primary_url, &standby_url));
+    let mute = Listening::open(&at(&primary_url, &standby_url));
     mute.deaf_because("LISTEN during recovery").await;
-    let mut both = Line::open(&at(&standby_url, &standby_url));
+    let mut both = Listening::open(&at(&standby_url, &standby_url));
     both.deaf_because("LISTEN_DATABASE_URL").await;
 
     // Promoted, it is another server: whoever still listens to the old one hears nothing of it.
     standby.execute("SELECT pg_promote()").await.unwrap();
-    both.until(&Told::Listen).await;
+    both.until(&Event::Listen).await;
     late.deaf_because("the same database of the same server")
         .await;
 }
@@ -347,26 +354,26 @@ async fn what_logical_replication_applies_is_heard() {
     publisher.execute(publish).await.unwrap();
 
     let (subscriber, settings) = world().await;
-    let mut line = Line::open(&settings);
-    line.until(&Told::Listen).await;
+    let mut channel = Listening::open(&settings);
+    channel.until(&Event::Listen).await;
     let url = publisher.url(Postgres::DATABASE);
     let subscribe = format!("CREATE SUBSCRIPTION ours CONNECTION '{url}' PUBLICATION people");
     subscriber.execute(&subscribe).await.unwrap();
     // The copy of what was there, and then each change.
-    line.until(&user("8")).await;
+    channel.until(&user("8")).await;
     publisher
         .execute("UPDATE users SET role = 'owner' WHERE id = 8")
         .await
         .unwrap();
-    line.until(&user("8")).await;
+    channel.until(&user("8")).await;
     publisher
         .execute("DELETE FROM users WHERE id = 7")
         .await
         .unwrap();
-    line.until(&user("7")).await;
+    channel.until(&user("7")).await;
     let left = subscriber.execute("SELECT id, role FROM users").await;
     assert_eq!(left.unwrap(), "8|owner");
     publisher.execute("TRUNCATE users").await.unwrap();
-    line.until(&EVERYTHING).await;
+    channel.until(&EVERYTHING).await;
     subscriber.execute("DROP SUBSCRIPTION ours").await.unwrap();
 }

@@ -22,12 +22,12 @@ use self::world::{Key, PREFIX, Said, View, World, is_since, name};
 use super::super::cache::SharedCache;
 use super::super::chain::{self, Chain, Outage, Tasks};
 use super::super::changes::{Changes, Channels};
-use super::super::hearing::{Channel, Hears as _, Word};
+use super::super::hearing::{Channel, Hears as _, Invalidation};
 use super::super::memory::Memory;
 use super::super::process::Jitter;
 use super::super::record::About;
 use super::super::reporter::Reporter;
-use super::super::single_flight::Answer;
+use super::super::single_flight::LookupResult;
 use super::*;
 
 #[test]
@@ -81,7 +81,7 @@ struct Node {
 struct Asking {
     key: Key,
     floor: u64,
-    answer: JoinHandle<Answer<User>>,
+    answer: JoinHandle<LookupResult<User>>,
 }
 
 async fn run(seed: u64, seen: &mut Seen) {
@@ -370,8 +370,8 @@ impl Node {
             truth: view.clone(),
             flights: Arc::default(),
             reporter: Reporter {
-                observer: Arc::new(Heard::default()),
-                asked: Asked::User,
+                observer: Arc::new(RecordedOutcomes::default()),
+                kind: FactKind::User,
             },
             tasks: Tasks {
                 runtime: Handle::current(),
@@ -380,7 +380,7 @@ impl Node {
             clock,
             outage: Outage::new(stale, None),
             outdated,
-            listener: Arc::new(Heard::default()),
+            listener: Arc::new(RecordedOutcomes::default()),
         });
         if let Some(waiting) = waiting {
             chain
@@ -420,11 +420,13 @@ impl Node {
         drop(world);
         match said {
             None => {}
-            Some(Said::Pushed(key)) => self.chain.hear(Channel::Redis, &Word::RedisKey(key.into())),
+            Some(Said::Pushed(key)) => self
+                .chain
+                .hear(Channel::Redis, &Invalidation::RedisKey(key.into())),
             Some(Said::Changed(key, version)) => {
                 self.has_heard(key, version);
                 self.chain
-                    .hear(Channel::Postgres, &Word::User(name(key).into()));
+                    .hear(Channel::Postgres, &Invalidation::User(name(key).into()));
             }
             Some(Said::Deleted(key, version)) if !self.has.postgres => self.has_heard(key, version),
             Some(Said::Deleted(..)) => {}

@@ -4,7 +4,7 @@ use harness::RedisVersion;
 use tokio::sync::watch;
 
 use super::*;
-use crate::hearing::{Channel, Heard, Hears, Word};
+use crate::hearing::{Channel, ChannelState, Hears, Invalidation};
 use crate::pools::Lease;
 use crate::redis::{Tracking, TrackingTarget};
 
@@ -16,7 +16,7 @@ pub(super) const BOTH: [RedisVersion; 2] = [RedisVersion::Debian, RedisVersion::
 pub(super) enum Event {
     Deaf,
     Listen,
-    Word(Word),
+    Invalidation(Invalidation),
 }
 
 /// Keeps what it hears.
@@ -30,12 +30,12 @@ impl Ear {
 }
 
 impl Hears for Ear {
-    fn hear(&self, channel: Channel, word: &Word) {
+    fn hear(&self, channel: Channel, word: &Invalidation) {
         assert_eq!(channel, Channel::Redis);
         // The words of other connections are told too, and those of former ones when they end.
         let is_heartbeat = |key: &[u8]| key.starts_with(b"auth:sessiongate:heartbeat:");
-        if !matches!(word, Word::RedisKey(key) if is_heartbeat(key)) {
-            self.take(Event::Word(word.clone()));
+        if !matches!(word, Invalidation::RedisKey(key) if is_heartbeat(key)) {
+            self.take(Event::Invalidation(word.clone()));
         }
     }
 
@@ -76,22 +76,22 @@ impl Listening {
     }
 
     pub(super) async fn heard(&self) {
-        self.state(|state| *state == Heard::Yes).await;
+        self.state(|state| *state == ChannelState::Heard).await;
     }
 
     /// Waits until nothing is heard for a reason with these words.
     pub(super) async fn silent(&self, words: &str) {
-        self.state(|state| matches!(state, Heard::No(why) if why.contains(words)))
+        self.state(|state| matches!(state, ChannelState::Silent(why) if why.contains(words)))
             .await;
     }
 
-    async fn state(&self, wanted: impl FnMut(&Heard) -> bool) {
-        let mut state = self.lease.resource.audience().hearing();
+    async fn state(&self, wanted: impl FnMut(&ChannelState) -> bool) {
+        let mut state = self.lease.resource.audience().subscribe();
         let waiting = timeout(PATIENCE, state.wait_for(wanted));
         if waiting.await.is_err() {
             panic!(
                 "it is {:?}",
-                self.lease.resource.audience().hearing().borrow()
+                self.lease.resource.audience().subscribe().borrow()
             );
         }
     }
@@ -126,7 +126,7 @@ impl Listening {
 }
 
 fn about(key: &str) -> Event {
-    Event::Word(Word::RedisKey(key.as_bytes().into()))
+    Event::Invalidation(Invalidation::RedisKey(key.as_bytes().into()))
 }
 
 pub(super) fn tracked(url: &str) -> RedisSettings {
@@ -190,7 +190,7 @@ async fn every_change_under_the_prefixes_is_told_and_nothing_else() {
             server.say(&words).await.unwrap();
             let told: Vec<_> = told.iter().map(|key| about(key)).collect();
             let heard = listening.so_far(&server).await;
-            let is_word = |event: &Event| matches!(event, Event::Word(_));
+            let is_word = |event: &Event| matches!(event, Event::Invalidation(_));
             let heard: Vec<_> = heard.into_iter().filter(is_word).collect();
             assert_eq!(heard, told, "{version:?}: {words:?}");
         }
@@ -232,7 +232,7 @@ async fn flushes_and_reloads_are_everything_and_swapped_databases_are_not_told()
     for version in BOTH {
         let server = started(version).await;
         let listening = Listening::to(&tracked(&server.url())).await;
-        let everything = Event::Word(Word::Everything);
+        let everything = Event::Invalidation(Invalidation::Everything);
         for command in [
             &["-n", "9", "FLUSHALL"][..],
             &["-n", "9", "FLUSHDB"],
@@ -320,8 +320,11 @@ async fn a_connection_that_is_lost_or_silent_is_not_believed() {
         .cli(["CLIENT", "LIST", "TYPE", "NORMAL"])
         .await
         .unwrap();
-    let is_ear = |line: &&str| line.contains("resp=3") && line.contains("flags=tB");
-    let ear = id.lines().find(is_ear).unwrap_or_else(|| panic!("{id}"));
+    let is_push_connection = |line: &&str| line.contains("resp=3") && line.contains("flags=tB");
+    let ear = id
+        .lines()
+        .find(is_push_connection)
+        .unwrap_or_else(|| panic!("{id}"));
     let id = ear
         .split(' ')
         .find_map(|word| word.strip_prefix("id="))
@@ -411,7 +414,7 @@ async fn many_changes_at_once_are_everything() {
         let listening = Listening::to(&tracked(&server.url())).await;
         let script = "for n = 1, 10000 do redis.call('SET', 'auth:' .. n, '') end";
         server.cli(["EVAL", script, "0"]).await.unwrap();
-        let everything = Event::Word(Word::Everything);
+        let everything = Event::Invalidation(Invalidation::Everything);
         let words = listening.until_event(&everything).await;
         assert_eq!(
             words,
@@ -432,13 +435,13 @@ async fn it_works_over_tls_and_is_shared() {
     let [first, second] = [(); 2].map(|()| pools.tracking(&settings).unwrap());
     assert!(Arc::ptr_eq(&first.resource, &second.resource));
     assert!(pools.tracking(&redis(&server.url())).is_none());
-    let mut state = first.resource.audience().hearing();
-    let hearing = state.wait_for(|state| *state == Heard::Yes);
+    let mut state = first.resource.audience().subscribe();
+    let hearing = state.wait_for(|state| *state == ChannelState::Heard);
     timeout(PATIENCE, hearing).await.unwrap().unwrap();
     assert!(first.give_back().is_none());
     let last = second.give_back().unwrap();
     last.close().await;
-    assert!(matches!(&*state.borrow(), Heard::No(why) if why.contains("closed")));
+    assert!(matches!(&*state.borrow(), ChannelState::Silent(why) if why.contains("closed")));
 }
 
 #[tokio::test]
@@ -447,7 +450,7 @@ async fn a_new_revocation_has_the_list_read_at_once() {
     let place = RevocationPlace::Redis(tracked(&server.url()));
     let pools = pools();
     let store = RevocationStore::open(&place, &pools);
-    let mut news = NewsOfRevocations::from_now_on();
+    let mut news = RevocationNewsReceiver::from_now_on();
     // The channel is open.
     timeout(PATIENCE, news.changed()).await.unwrap();
     let key = "auth:sessiongate:revocations";

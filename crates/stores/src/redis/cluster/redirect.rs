@@ -1,6 +1,6 @@
 //! Where a server of a cluster sends a question that it does not answer.
 
-use super::super::node::Answered;
+use super::super::node::Replies;
 use super::seeds::Place;
 
 /// Why it does.
@@ -14,8 +14,8 @@ pub(super) enum Redirect {
 
 impl Redirect {
     /// Where a question is sent, if it is: by the answer to any of its commands.
-    pub(super) fn of(answered: &Answered) -> Option<(Self, Place)> {
-        answered.answers.iter().find_map(|answer| {
+    pub(super) fn of(replies: &Replies) -> Option<(Self, Place)> {
+        replies.answers.iter().find_map(|answer| {
             let error = answer.as_ref().err()?;
             let redirect = match error.code()? {
                 "ASK" => Self::Ask,
@@ -23,7 +23,7 @@ impl Redirect {
                 _ => return None,
             };
             let (to, _) = error.redirect_node()?;
-            Some((redirect, place(to, answered.node.host())?))
+            Some((redirect, place(to, replies.node.host())?))
         })
     }
 }

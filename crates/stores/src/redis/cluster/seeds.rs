@@ -9,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo};
 use tokio::time::timeout;
 
-use super::super::refusal::{CLUSTER_SLOTS, describe, late, no_line};
+use super::super::refusal::{CLUSTER_SLOTS, describe, late, no_connection};
 use super::super::sentinel::shown;
 use super::super::server::{ConnectError, Driver, RedisAddress, RedisServer, open_tcp};
 use super::slot::fixed_slot;
@@ -67,7 +67,7 @@ impl ClusterSeeds {
     ) -> Result<SlotMap, String> {
         let looking = async {
             let opened = self.first_to_answer(known, login, ca_file, limit).await;
-            let (mut connection, _driver, host) = opened.map_err(|error| no_line(&error))?;
+            let (mut connection, _driver, host) = opened.map_err(|error| no_connection(&error))?;
             let slots = ask_slots().query_async(&mut connection).await;
             let slots = slots.map_err(|error| describe(CLUSTER_SLOTS, &error))?;
             SlotMap::read(slots, &host)
@@ -95,7 +95,7 @@ impl ClusterSeeds {
                 Ok((connection, driver)) => Ok((connection, driver, host.clone())),
                 Err(error) => {
                     let server = self.server_at(host, *port, login);
-                    let why = format!("{}: {}", server.address, no_line(&error));
+                    let why = format!("{}: {}", server.address, no_connection(&error));
                     Err(ConnectError::Unknown(why))
                 }
             }

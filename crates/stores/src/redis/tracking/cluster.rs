@@ -18,38 +18,38 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::cluster::{Cluster, MOST_SERVERS, Place, SlotMap, TOO_MANY, fixed_slot};
-use super::post::{Post, Proof, Station};
+use super::tracked_server::{Proof, PushSource, TrackedServer};
 use super::view::View;
-use super::{ANSWER_WITHIN, Ears, HEARTBEAT, TRUST};
+use super::{ANSWER_WITHIN, HEARTBEAT, TRUST, TrackingTask};
 
 /// All servers of a cluster.
-struct Posts<'a> {
-    ears: &'a Ears,
+struct TrackedServers<'a> {
+    task: &'a TrackingTask,
     cluster: &'a Cluster,
-    posts: BTreeMap<Place, Post>,
+    servers: BTreeMap<Place, TrackedServer>,
     /// Where connections are to be opened on which servers speak.
-    new: mpsc::Sender<Arc<Station>>,
+    new: mpsc::Sender<Arc<PushSource>>,
     /// What they last agreed upon.
     agreed: Option<SlotMap>,
 }
 
-impl Ears {
+impl TrackingTask {
     /// Opens the connections, and hears until something is wrong: what that is.
     pub(super) async fn hear_cluster(&self, cluster: &Cluster) -> Result<Infallible, String> {
         let (new, mut to_open) = mpsc::channel(MOST_SERVERS);
         let proving = async {
-            let mut posts = Posts {
-                ears: self,
+            let mut servers = TrackedServers {
+                task: self,
                 cluster,
-                posts: BTreeMap::new(),
+                servers: BTreeMap::new(),
                 new,
                 agreed: None,
             };
             let mut slots = self.in_time(cluster.known()).await??;
             loop {
                 let (began, asked) = (Instant::now(), self.clock.monotonic());
-                let is_first = posts.agreed.is_none();
-                slots = posts.beat(slots, began + ANSWER_WITHIN).await?;
+                let is_first = servers.agreed.is_none();
+                slots = servers.beat(slots, began + ANSWER_WITHIN).await?;
                 self.audience.prove(asked, TRUST);
                 if is_first {
                     self.listen();
@@ -63,7 +63,7 @@ impl Ears {
                 tokio::select! {
                     biased;
                     Some(ended) = open.next() => ended?,
-                    Some(station) = to_open.recv() => open.push(self.keep_ear(station)),
+                    Some(source) = to_open.recv() => open.push(self.keep_push_connection(source)),
                 }
             }
         };
@@ -89,18 +89,22 @@ impl Ears {
     }
 }
 
-impl Posts<'_> {
+impl TrackedServers<'_> {
     /// Has all of them agree, and proves that each of them is heard; gives what they agree upon. They held `slots` before.
     async fn beat(&mut self, slots: SlotMap, deadline: Instant) -> Result<SlotMap, String> {
         let mut slots = slots;
         loop {
             let views = self.agree(slots, deadline).await?;
-            let heirs: BTreeSet<_> = views.iter().flat_map(|view| &view.heirs).cloned().collect();
+            let importing: BTreeSet<_> = views
+                .iter()
+                .flat_map(|view| &view.importing)
+                .cloned()
+                .collect();
             let servers = views.iter().flat_map(|view| &view.servers).cloned();
             let servers: BTreeSet<_> = servers.collect();
             slots = views.into_iter().next().ok_or(NO_HOLDERS)?.slots;
             self.keep(&servers)?;
-            if !self.prove(&slots, &heirs, deadline).await? {
+            if !self.prove(&slots, &importing, deadline).await? {
                 self.cluster.look_soon();
                 sleep(BETWEEN_VIEWS).await;
                 if Instant::now() >= deadline {
@@ -110,7 +114,7 @@ impl Posts<'_> {
             }
             let before = self.agreed.replace(slots.clone());
             if before.is_some_and(|before| before != slots) {
-                self.ears.forget_everything();
+                self.task.forget_everything();
             }
             return Ok(slots);
         }
@@ -121,12 +125,12 @@ impl Posts<'_> {
         // Proofs need some time too.
         let until = deadline.checked_sub(LEFT_FOR_PROOFS).unwrap_or(deadline);
         loop {
-            let asked = self.ears.holders(&slots);
+            let asked = self.task.holders(&slots);
             self.open(&asked)?;
-            let ears = self.ears;
-            let posts = self.posts.iter_mut();
-            let posts = posts.filter(|(place, _)| asked.contains(*place));
-            let looking = posts.map(|(_, post)| post.look(ears, until));
+            let task = self.task;
+            let servers = self.servers.iter_mut();
+            let servers = servers.filter(|(place, _)| asked.contains(*place));
+            let looking = servers.map(|(_, server)| server.look(task, until));
             let (views, failures): (Vec<_>, Vec<_>) =
                 join_all(looking).await.into_iter().partition(Result::is_ok);
             let views: Vec<_> = views.into_iter().flatten().collect();
@@ -139,7 +143,7 @@ impl Posts<'_> {
             };
             let are_all = failure.is_none()
                 && views.iter().all(|view| view.slots == most)
-                && self.ears.holders(&most) == asked;
+                && self.task.holders(&most) == asked;
             // Whoever asks a question asks those who hold the key.
             if are_all && self.cluster.slots().as_deref() == Some(&most) {
                 return Ok(views);
@@ -153,23 +157,23 @@ impl Posts<'_> {
         }
     }
 
-    /// Whether each of those who hold `slots` says what is written there, and each of their `heirs` would; not, when something else is
+    /// Whether each of those who hold `slots` says what is written there, and each of their `importing` would; not, when something else is
     /// held by then.
     async fn prove(
         &mut self,
         slots: &SlotMap,
-        heirs: &BTreeSet<Place>,
+        importing: &BTreeSet<Place>,
         deadline: Instant,
     ) -> Result<bool, String> {
-        let (ears, holders) = (self.ears, self.ears.holders(slots));
-        let proving = self.posts.iter_mut().map(|(place, post)| {
-            let (holds, inherits) = (holders.contains(place), heirs.contains(place));
-            post.set_needed(holds || inherits);
+        let (task, holders) = (self.task, self.task.holders(slots));
+        let proving = self.servers.iter_mut().map(|(place, server)| {
+            let (holds, inherits) = (holders.contains(place), importing.contains(place));
+            server.set_needed(holds || inherits);
             async move {
                 match (holds, inherits) {
-                    (true, _) => post.prove(ears, slots, deadline).await,
+                    (true, _) => server.prove(task, slots, deadline).await,
                     (false, true) => {
-                        post.is_alive(ears, deadline).await?;
+                        server.is_alive(task, deadline).await?;
                         Ok(Proof::Heard)
                     }
                     (false, false) => Ok(Proof::Heard),
@@ -181,29 +185,29 @@ impl Posts<'_> {
     }
 
     /// Listens to these and to no others.
-    fn keep(&mut self, servers: &BTreeSet<Place>) -> Result<(), String> {
-        self.posts.retain(|place, post| {
-            let is_there = servers.contains(place);
+    fn keep(&mut self, places: &BTreeSet<Place>) -> Result<(), String> {
+        self.servers.retain(|place, server| {
+            let is_there = places.contains(place);
             if !is_there {
-                post.station.stop.cancel();
+                server.source.stop.cancel();
             }
             is_there
         });
-        self.open(servers)
+        self.open(places)
     }
 
-    fn open(&mut self, servers: &BTreeSet<Place>) -> Result<(), String> {
-        for place in servers {
-            if self.posts.contains_key(place) {
+    fn open(&mut self, places: &BTreeSet<Place>) -> Result<(), String> {
+        for place in places {
+            if self.servers.contains_key(place) {
                 continue;
             }
             let here = self.cluster.server(&place.0, place.1);
-            let post = Post::new(self.ears, here, place.clone());
-            let opening = self.new.try_send(Arc::clone(&post.station));
-            if opening.is_err() || self.posts.len() >= MOST_SERVERS {
+            let server = TrackedServer::new(self.task, here, place.clone());
+            let opening = self.new.try_send(Arc::clone(&server.source));
+            if opening.is_err() || self.servers.len() >= MOST_SERVERS {
                 return Err(TOO_MANY.to_owned());
             }
-            self.posts.insert(place.clone(), post);
+            self.servers.insert(place.clone(), server);
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 /// Takes pushes from the task that reads the connection, which must not wait.
 pub(super) struct Inbox {
     /// What our own words begin with.
-    own: Box<[u8]>,
+    heartbeat_prefix: Box<[u8]>,
     waiting: Mutex<Waiting>,
     filled: Notify,
 }
@@ -22,7 +22,7 @@ pub(super) struct Waiting {
     /// Any key may have changed, these among them.
     pub(super) everything: bool,
     /// Our own word of the highest number.
-    pub(super) own: Option<u64>,
+    pub(super) heartbeat: Option<u64>,
     /// The connection has ended.
     pub(super) ended: bool,
     bytes: usize,
@@ -30,9 +30,9 @@ pub(super) struct Waiting {
 
 impl Inbox {
     /// An empty one. The keys of our own words are `own` and a number.
-    pub(super) fn new(own: &str) -> Self {
+    pub(super) fn new(heartbeat_prefix: &str) -> Self {
         Self {
-            own: own.as_bytes().into(),
+            heartbeat_prefix: heartbeat_prefix.as_bytes().into(),
             waiting: Mutex::default(),
             filled: Notify::new(),
         }
@@ -74,14 +74,14 @@ impl Inbox {
     }
 
     fn take_key(&self, waiting: &mut Waiting, key: Vec<u8>) {
-        match self.own_word(&key) {
-            Some(number) => waiting.own = waiting.own.max(Some(number)),
+        match self.heartbeat_number(&key) {
+            Some(number) => waiting.heartbeat = waiting.heartbeat.max(Some(number)),
             None => waiting.hear(key),
         }
     }
 
-    fn own_word(&self, key: &[u8]) -> Option<u64> {
-        let number = key.strip_prefix(&*self.own)?;
+    fn heartbeat_number(&self, key: &[u8]) -> Option<u64> {
+        let number = key.strip_prefix(&*self.heartbeat_prefix)?;
         str::from_utf8(number).ok()?.parse().ok()
     }
 
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_told_in_their_order_and_our_own_words_apart() {
+    fn keys_are_told_in_their_order_and_heartbeats_apart() {
         let inbox = Inbox::new("auth:own:");
         inbox.take(keys(&["auth:2", "auth:own:7", "auth:1"]));
         inbox.take(keys(&["auth:own:6", "auth:own:", "auth:own:x"]));
@@ -145,7 +145,7 @@ mod tests {
         let named: Vec<_> = waiting.keys.iter().map(|key| str::from_utf8(key)).collect();
         let expected = ["auth:2", "auth:1", "auth:own:", "auth:own:x"];
         assert_eq!(named, expected.map(Ok));
-        assert_eq!((waiting.own, waiting.everything), (Some(7), false));
+        assert_eq!((waiting.heartbeat, waiting.everything), (Some(7), false));
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_everything_and_keeps_our_own_word() {
+    fn a_flood_is_everything_and_keeps_the_heartbeat() {
         let inbox = Inbox::new("own:");
         for key in 0..=MOST_KEYS {
             inbox.take(keys(&[&key.to_string()]));
@@ -171,7 +171,7 @@ mod tests {
         inbox.take(keys(&["own:3", "later"]));
         let waiting = taken(&inbox);
         assert!(waiting.everything && waiting.keys.is_empty());
-        assert_eq!(waiting.own, Some(3));
+        assert_eq!(waiting.heartbeat, Some(3));
         inbox.take(keys(&[&"x".repeat(MOST_BYTES + 1)]));
         assert!(taken(&inbox).everything);
     }

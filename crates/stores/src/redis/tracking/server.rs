@@ -6,39 +6,41 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::super::refusal::{WRITE, describe, no_line};
-use super::super::sentinel::Council;
+use super::super::refusal::{WRITE, describe, no_connection};
+use super::super::sentinel::SentinelConnections;
 use super::super::server::RedisServer;
-use super::ear::{CLOSED, Mouth};
+use super::connections::{CLOSED, HeartbeatConnection};
 use super::inbox::Inbox;
-use super::{ANSWER_WITHIN, ASK_FOR, Ears, HEARTBEAT, MOUTH_AGE, TRUST, unproven};
+use super::{
+    ANSWER_WITHIN, ASK_FOR, HEARTBEAT, HEARTBEAT_CONNECTION_AGE, TRUST, TrackingTask, unproven,
+};
 
-impl Ears {
+impl TrackingTask {
     /// Opens the connections, and hears until something is wrong: what that is.
     pub(super) async fn hear_server(&self) -> Result<Infallible, String> {
-        let own = self.own_words();
-        let inbox = Arc::new(Inbox::new(&own));
+        let prefix = self.heartbeat_prefix();
+        let inbox = Arc::new(Inbox::new(&prefix));
         let (server, ca_file) = (&self.target.server, self.target.ca_file.as_ref());
         let located = self.in_time(server.located(ca_file, self.target.timeout));
-        let here = located.await?.map_err(|error| no_line(&error))?;
-        let mut council = Council::of(server, &here, ca_file);
-        let _ear = self.open_ear(&here, &inbox).await?;
-        let mut mouth = self.open_mouth(&here).await?;
-        let (own_heard, mut heard) = watch::channel(0);
+        let here = located.await?.map_err(|error| no_connection(&error))?;
+        let mut sentinels = SentinelConnections::of(server, &here, ca_file);
+        let _pushes = self.open_push_connection(&here, &inbox).await?;
+        let mut heartbeats = self.open_heartbeat_connection(&here).await?;
+        let (last_heard, mut heard) = watch::channel(0);
         let proving = async {
             let mut number = 0;
             loop {
                 let (began, asked) = (Instant::now(), self.clock.monotonic());
                 number += 1;
-                let word = format!("{own}{number}");
+                let key = format!("{prefix}{number}");
                 let agreeing = async {
-                    match &mut council {
-                        Some((council, here)) => council.hear_all(ASK_FOR).await.confirm(here),
+                    match &mut sentinels {
+                        Some((sentinels, here)) => sentinels.ask_all(ASK_FOR).await.confirm(here),
                         None => Ok(()),
                     }
                 };
-                let word = self.prove(&here, &mut mouth, &word, number, &mut heard);
-                tokio::try_join!(agreeing, word)?;
+                let proof = self.prove(&here, &mut heartbeats, &key, number, &mut heard);
+                tokio::try_join!(agreeing, proof)?;
                 self.audience.prove(asked, TRUST);
                 if number == 1 {
                     self.listen();
@@ -47,7 +49,7 @@ impl Ears {
             }
         };
         let passing_on = async {
-            self.pass_on_from(&inbox, &own_heard).await;
+            self.pass_on_from(&inbox, &last_heard).await;
             Err(CLOSED.to_owned())
         };
         // What has come is passed on before anything else is done about it.
@@ -62,18 +64,18 @@ impl Ears {
     async fn prove(
         &self,
         here: &RedisServer,
-        mouth: &mut Mouth,
-        word: &str,
+        heartbeats: &mut HeartbeatConnection,
+        key: &str,
         number: u64,
         heard: &mut watch::Receiver<u64>,
     ) -> Result<(), String> {
         let mut is_written = false;
         let proof = async {
-            if mouth.opened.elapsed() > MOUTH_AGE {
-                *mouth = self.open_mouth(here).await?;
+            if heartbeats.opened.elapsed() > HEARTBEAT_CONNECTION_AGE {
+                *heartbeats = self.open_heartbeat_connection(here).await?;
             }
-            mouth
-                .say(word)
+            heartbeats
+                .write(key)
                 .await
                 .map_err(|error| describe(WRITE, &error))?;
             is_written = true;

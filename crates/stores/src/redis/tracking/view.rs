@@ -13,11 +13,11 @@ pub(super) struct View {
     /// All servers that are known, these among them who hold nothing: replicas, and those who are to hold something soon.
     pub(super) servers: BTreeSet<Place>,
     /// Those of them to whom slots of this server are on their way. It sends them questions about keys that it has not.
-    pub(super) heirs: BTreeSet<Place>,
+    pub(super) importing: BTreeSet<Place>,
 }
 
 /// A line of `CLUSTER NODES`.
-struct Line<'a> {
+struct NodeLine<'a> {
     id: &'a str,
     host: &'a str,
     port: u16,
@@ -36,7 +36,7 @@ impl View {
         let endpoints = SlotMap::endpoints(&slots, asked);
         let slots = SlotMap::read(slots, asked)?;
         let nodes: String = from_redis_value(nodes).map_err(|_| NOT_UNDERSTOOD)?;
-        let lines: Option<Vec<_>> = nodes.lines().map(Line::read).collect();
+        let lines: Option<Vec<_>> = nodes.lines().map(NodeLine::read).collect();
         let lines = lines.ok_or(NOT_UNDERSTOOD)?;
         // What clients are told to use: addresses, or names.
         let by_name = lines.iter().any(|line| {
@@ -52,12 +52,12 @@ impl View {
             })
             .collect();
         let own = lines.iter().filter(|line| line.has("myself"));
-        let heirs = own.flat_map(|line| line.slots.iter());
-        let heirs = heirs.filter_map(|slot| slot.strip_suffix(']')?.split_once("->-"));
-        let heirs = heirs.filter_map(|(_, id)| places.get(id).cloned());
+        let importing = own.flat_map(|line| line.slots.iter());
+        let importing = importing.filter_map(|slot| slot.strip_suffix(']')?.split_once("->-"));
+        let importing = importing.filter_map(|(_, id)| places.get(id).cloned());
         Ok(Self {
             slots,
-            heirs: heirs.collect(),
+            importing: importing.collect(),
             servers: places
                 .into_values()
                 .chain(endpoints.into_values())
@@ -66,7 +66,7 @@ impl View {
     }
 }
 
-impl<'a> Line<'a> {
+impl<'a> NodeLine<'a> {
     /// `id address:port@bus,name,… flags primary ping pong epoch link slot …`; the name came with Redis 7.
     fn read(line: &'a str) -> Option<Self> {
         let mut words = line.split(' ');
@@ -143,7 +143,7 @@ mod tests {
         let view = View::read(slots(|_| "127.0.0.1".to_owned()), nodes, "asked").unwrap();
         let place = |port| ("127.0.0.1".to_owned(), port);
         assert_eq!(view.servers, [1, 2, 3, 4].map(place).into());
-        assert_eq!(view.heirs, [place(3)].into());
+        assert_eq!(view.importing, [place(3)].into());
         assert_eq!(view.slots.holder(9), Some(&place(1)));
     }
 
@@ -157,7 +157,7 @@ mod tests {
         let view = View::read(slots(name), nodes, "asked").unwrap();
         let place = |port| (name(port), port);
         assert_eq!(view.servers, [1, 2, 3, 4].map(place).into());
-        assert_eq!(view.heirs, [place(3)].into());
+        assert_eq!(view.importing, [place(3)].into());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::super::super::chain::Truth;
 use super::super::super::redis::{Aged, Cells, Soon, Unwritten};
 use super::super::super::reporter::Reporter;
-use super::super::super::single_flight::Answer;
+use super::super::super::single_flight::LookupResult;
 use crate::Clock;
 
 thread_local! {
@@ -392,9 +392,9 @@ impl Cells for View {
 
 impl Truth for View {
     type Fact = User;
-    type Question = Key;
+    type Query = Key;
 
-    async fn find(&self, key: Key, _: &Reporter) -> Answer<User> {
+    async fn find(&self, key: Key, _: &Reporter) -> LookupResult<User> {
         match self.ask(What::Find(key)).await {
             Some(Done::Found(found)) => Ok(Lookup {
                 found,

@@ -11,21 +11,21 @@ use super::standing::StandingRow;
 
 /// What a store says about a session.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum SessionState {
     /// Something that no application writes.
-    Malformed(Flaw),
+    Malformed(MalformedRecord),
     /// There is no such session, or it has no user.
-    Nothing,
+    Absent,
     /// There was one, and it has been ended.
     Revoked,
     /// There is one. It may have ended by itself.
-    Session(KnownSession),
+    Known(KnownSession),
 }
 
 /// What a store has in place of a session. Such a session counts as none: an application that comes across it would
 /// fail, and signing in again makes a better one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(super) enum Flaw {
+pub(super) enum MalformedRecord {
     #[error("a column of its user holds what cannot be read")]
     Column,
     #[error("its time of creation is none")]
@@ -66,10 +66,10 @@ pub(super) struct StoredRow {
     pub(super) claims: Map<String, Value>,
 }
 
-impl Told {
-    pub(super) fn row(row: StoredRow) -> Self {
+impl SessionState {
+    pub(super) fn of_row(row: StoredRow) -> Self {
         if row.issued_at > Some(UnixTime::LAST_EXPIRY) {
-            return Self::Malformed(Flaw::Creation);
+            return Self::Malformed(MalformedRecord::Creation);
         }
         let session = StoredSession::new(StoredColumns {
             subject: &row.subject,
@@ -80,12 +80,12 @@ impl Told {
             expires_at: row.expires_at,
         });
         match session {
-            Ok(stored) => Self::Session(KnownSession {
+            Ok(stored) => Self::Known(KnownSession {
                 stored: stored.with_more_claims(row.claims),
                 user: row.user,
             }),
-            Err(OpenError::ExpiryOutOfRange) => Self::Malformed(Flaw::Expiry),
-            Err(_) => Self::Malformed(Flaw::Subject),
+            Err(OpenError::ExpiryOutOfRange) => Self::Malformed(MalformedRecord::Expiry),
+            Err(_) => Self::Malformed(MalformedRecord::Subject),
         }
     }
 
@@ -97,13 +97,13 @@ impl Told {
         reporter: &Reporter,
     ) -> Lookup<KnownSession> {
         let (found, outcome) = match self {
-            Self::Malformed(flaw) => {
+            Self::Malformed(fault) => {
                 let store = source.as_str();
-                tracing::warn!(store, session = token.id(), "session is malformed: {flaw}");
+                tracing::warn!(store, session = token.id(), "session is malformed: {fault}");
                 (None, Outcome::Malformed)
             }
-            Self::Nothing | Self::Revoked => (None, Outcome::Absent),
-            Self::Session(session) => (Some(session), Outcome::Present),
+            Self::Absent | Self::Revoked => (None, Outcome::Absent),
+            Self::Known(session) => (Some(session), Outcome::Present),
         };
         reporter.answered(source, outcome);
         Lookup { found, source }

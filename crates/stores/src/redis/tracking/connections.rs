@@ -8,32 +8,36 @@ use redis::aio::MultiplexedConnection;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::super::hearing::Word;
+use super::super::super::hearing::Invalidation;
 use super::super::super::revocations::{self, changed_in_redis, reload_soon};
-use super::super::refusal::{TRACKING, WRITE, describe, late, no_ear, no_line};
+use super::super::refusal::{TRACKING, WRITE, describe, late, no_connection, no_push_connection};
 use super::super::server::{Driver, RedisServer};
 use super::inbox::{Inbox, Waiting};
-use super::{ANSWER_WITHIN, BETWEEN_FLOODS, Ears, WORD_MILLIS};
+use super::{ANSWER_WITHIN, BETWEEN_FLOODS, HEARTBEAT_KEPT_MILLIS, TrackingTask};
 
 /// The connection that writes words.
-pub(super) struct Mouth {
+pub(super) struct HeartbeatConnection {
     pub(super) connection: MultiplexedConnection,
     _driver: Driver,
     pub(super) opened: Instant,
 }
 
-impl Mouth {
+impl HeartbeatConnection {
     /// Writes `word`, which lasts for a while.
-    pub(super) async fn say(&mut self, word: &str) -> RedisResult<()> {
+    pub(super) async fn write(&mut self, key: &str) -> RedisResult<()> {
         let mut command = redis::cmd(WRITE);
-        command.arg(word).arg("").arg("PX").arg(WORD_MILLIS);
+        command
+            .arg(key)
+            .arg("")
+            .arg("PX")
+            .arg(HEARTBEAT_KEPT_MILLIS);
         command.exec_async(&mut self.connection).await
     }
 }
 
-impl Ears {
+impl TrackingTask {
     /// A connection on which Redis says what changes.
-    pub(super) async fn open_ear(
+    pub(super) async fn open_push_connection(
         &self,
         here: &RedisServer,
         inbox: &Arc<Inbox>,
@@ -46,7 +50,7 @@ impl Ears {
         };
         let connecting = here.connect_hearing(ca_file, self.target.timeout, pushes);
         let connected = self.in_time(connecting).await?;
-        let (mut connection, driver) = connected.map_err(|error| no_ear(&error))?;
+        let (mut connection, driver) = connected.map_err(|error| no_push_connection(&error))?;
         let mut command = redis::cmd("CLIENT");
         command.arg("TRACKING").arg("ON").arg("BCAST");
         for prefix in &self.target.prefixes {
@@ -57,13 +61,16 @@ impl Ears {
         Ok((connection, driver))
     }
 
-    pub(super) async fn open_mouth(&self, here: &RedisServer) -> Result<Mouth, String> {
+    pub(super) async fn open_heartbeat_connection(
+        &self,
+        here: &RedisServer,
+    ) -> Result<HeartbeatConnection, String> {
         let ca_file = self.target.ca_file.as_ref();
         // Before the driver's own limit strikes, that of the proof does.
         let connecting = here.connect(ca_file, 2 * ANSWER_WITHIN);
         let connected = self.in_time(connecting).await?;
-        let (connection, driver) = connected.map_err(|error| no_line(&error))?;
-        Ok(Mouth {
+        let (connection, driver) = connected.map_err(|error| no_connection(&error))?;
+        Ok(HeartbeatConnection {
             connection,
             _driver: driver,
             opened: Instant::now(),
@@ -76,14 +83,14 @@ impl Ears {
         opened.map_err(|_| late(limit))
     }
 
-    /// Passes on what comes into `inbox` until its connection has ended, and tells in `own_heard` the number of our last own word.
-    pub(super) async fn pass_on_from(&self, inbox: &Inbox, own_heard: &watch::Sender<u64>) {
+    /// Passes on what comes into `inbox` until its connection has ended, and tells in `last_heard` the number of our last own word.
+    pub(super) async fn pass_on_from(&self, inbox: &Inbox, last_heard: &watch::Sender<u64>) {
         loop {
             let waiting = inbox.empty().await;
             self.pass_on(&waiting);
             // After everything that came before it. Words are heard of once more when they end.
-            if let Some(number) = waiting.own {
-                own_heard.send_modify(|last| *last = number.max(*last));
+            if let Some(number) = waiting.heartbeat {
+                last_heard.send_modify(|last| *last = number.max(*last));
             }
             if waiting.ended {
                 return;
@@ -102,13 +109,13 @@ impl Ears {
             if revocations::is_key(&self.target.key_prefix, key) {
                 changed_in_redis();
             }
-            self.audience.say(&Word::RedisKey(key.clone()));
+            self.audience.announce(&Invalidation::RedisKey(key.clone()));
         }
     }
 
     /// Anything may have changed.
     pub(super) fn forget_everything(&self) {
-        self.audience.say(&Word::Everything);
+        self.audience.announce(&Invalidation::Everything);
         reload_soon();
     }
 }

@@ -14,29 +14,29 @@ use tokio_util::sync::CancellationToken;
 use super::super::cluster::{Place, SlotMap, ask_slots, fixed_slot, slot_behind};
 use super::super::refusal::{CLUSTER_NODES, CLUSTER_SLOTS, READ, WRITE, code, describe};
 use super::super::server::RedisServer;
-use super::ear::{CLOSED, Mouth};
+use super::connections::{CLOSED, HeartbeatConnection};
 use super::inbox::Inbox;
 use super::view::View;
-use super::{Ears, FIRST_HOLD, LONGEST_HOLD, MOUTH_AGE, fraction, unproven};
+use super::{FIRST_HOLD, HEARTBEAT_CONNECTION_AGE, LONGEST_HOLD, TrackingTask, fraction, unproven};
 
 /// A server, and the connections to it.
-pub(super) struct Post {
-    pub(super) station: Arc<Station>,
+pub(super) struct TrackedServer {
+    pub(super) source: Arc<PushSource>,
     place: Place,
     /// Opened when it is needed.
-    mouth: Option<Mouth>,
+    heartbeats: Option<HeartbeatConnection>,
     /// That of the last word.
     number: u64,
     heard: watch::Receiver<u64>,
 }
 
 /// A server, and the connection on which it speaks.
-pub(super) struct Station {
+pub(super) struct PushSource {
     here: RedisServer,
     /// What the words about this server begin with.
-    own: String,
-    own_heard: watch::Sender<u64>,
-    ear: watch::Sender<Ear>,
+    heartbeat_prefix: String,
+    last_heard: watch::Sender<u64>,
+    pushes: watch::Sender<PushConnection>,
     /// Whether nothing counts as heard without it.
     is_needed: AtomicBool,
     /// That it is to be left.
@@ -45,7 +45,7 @@ pub(super) struct Station {
 
 /// A connection on which a server speaks.
 #[derive(Clone)]
-enum Ear {
+enum PushConnection {
     Closed(String),
     Open(MultiplexedConnection),
     Opening,
@@ -59,32 +59,36 @@ pub(super) enum Proof {
     Moved,
 }
 
-impl Post {
-    pub(super) fn new(ears: &Ears, here: RedisServer, place: Place) -> Self {
-        let (own_heard, heard) = watch::channel(0);
+impl TrackedServer {
+    pub(super) fn new(task: &TrackingTask, here: RedisServer, place: Place) -> Self {
+        let (last_heard, heard) = watch::channel(0);
         Self {
-            station: Arc::new(Station {
+            source: Arc::new(PushSource {
                 here,
-                own: ears.own_words(),
-                own_heard,
-                ear: watch::Sender::new(Ear::Opening),
+                heartbeat_prefix: task.heartbeat_prefix(),
+                last_heard,
+                pushes: watch::Sender::new(PushConnection::Opening),
                 is_needed: AtomicBool::new(false),
                 stop: CancellationToken::new(),
             }),
             place,
-            mouth: None,
+            heartbeats: None,
             number: 0,
             heard,
         }
     }
 
     /// What the server says of the cluster.
-    pub(super) async fn look(&mut self, ears: &Ears, deadline: Instant) -> Result<View, String> {
+    pub(super) async fn look(
+        &mut self,
+        task: &TrackingTask,
+        deadline: Instant,
+    ) -> Result<View, String> {
         let looking = async {
             let mut both = redis::pipe();
             both.add_command(ask_slots()).cmd("CLUSTER").arg("NODES");
-            let mouth = self.mouth(ears).await?;
-            let both = both.ignore_errors().query_async(&mut mouth.connection);
+            let heartbeats = self.heartbeats(task).await?;
+            let both = both.ignore_errors().query_async(&mut heartbeats.connection);
             let both: (RedisResult<Value>, RedisResult<Value>) = both
                 .await
                 .map_err(|error| describe(CLUSTER_SLOTS, &error))?;
@@ -95,7 +99,7 @@ impl Post {
         let looked = timeout_at(deadline, looking).await;
         let looked = looked.unwrap_or_else(|_| Err("did not answer in time".to_owned()));
         if looked.is_err() {
-            self.mouth = None;
+            self.heartbeats = None;
         }
         looked.map_err(|why| self.said(&why))
     }
@@ -103,7 +107,7 @@ impl Post {
     /// Writes a word there under a key that it holds, and waits until it is heard.
     pub(super) async fn prove(
         &mut self,
-        ears: &Ears,
+        task: &TrackingTask,
         slots: &SlotMap,
         deadline: Instant,
     ) -> Result<Proof, String> {
@@ -111,9 +115,9 @@ impl Post {
         let proving = timeout_at(deadline, async {
             let mut on_their_way = BTreeSet::new();
             loop {
-                let slot = self.next_word(slots, &on_their_way)?;
-                let word = format!("{}{}", self.station.own, self.number);
-                match self.mouth(ears).await?.say(&word).await {
+                let slot = self.next_heartbeat(slots, &on_their_way)?;
+                let key = format!("{}{}", self.source.heartbeat_prefix, self.number);
+                match self.heartbeats(task).await?.write(&key).await {
                     Ok(()) => break,
                     Err(error) => match code(&error) {
                         // Whatever it has not is to be asked for elsewhere, if the slot is on its way.
@@ -124,7 +128,7 @@ impl Post {
                 }
             }
             is_written = true;
-            self.station.opened().await?;
+            self.source.opened().await?;
             // Its sender lives as long as this.
             let _ = self.heard.wait_for(|last| *last >= self.number).await;
             Ok(Proof::Heard)
@@ -135,12 +139,16 @@ impl Post {
     }
 
     /// Makes sure that the connection is alive on which it speaks, where it holds no key under which a word could be written.
-    pub(super) async fn is_alive(&self, ears: &Ears, deadline: Instant) -> Result<(), String> {
+    pub(super) async fn is_alive(
+        &self,
+        task: &TrackingTask,
+        deadline: Instant,
+    ) -> Result<(), String> {
         let asking = timeout_at(deadline, async {
-            let mut ear = self.station.opened().await?;
+            let mut pushes = self.source.opened().await?;
             let mut command = redis::cmd(READ);
-            command.arg(&ears.target.key_prefix).arg(0).arg(0);
-            match command.exec_async(&mut ear).await {
+            command.arg(&task.target.key_prefix).arg(0).arg(0);
+            match command.exec_async(&mut pushes).await {
                 // Where else to ask is an answer.
                 Err(error) if code(&error).is_none() => Err(describe(READ, &error)),
                 Ok(()) | Err(_) => Ok(()),
@@ -153,21 +161,21 @@ impl Post {
 
     /// Says whether nothing counts as heard without it.
     pub(super) fn set_needed(&self, is_needed: bool) {
-        self.station.is_needed.store(is_needed, Ordering::Relaxed);
+        self.source.is_needed.store(is_needed, Ordering::Relaxed);
     }
 
     /// Chooses the number of the next word, so that its key belongs to a slot that the server holds: which slot.
-    fn next_word(&mut self, slots: &SlotMap, but: &BTreeSet<u16>) -> Result<u16, String> {
+    fn next_heartbeat(&mut self, slots: &SlotMap, but: &BTreeSet<u16>) -> Result<u16, String> {
         let is_here = |slot| slots.holder(slot) == Some(&self.place) && !but.contains(&slot);
-        let own = self.station.own.as_bytes();
-        if let Some(slot) = fixed_slot(own) {
+        let prefix = self.source.heartbeat_prefix.as_bytes();
+        if let Some(slot) = fixed_slot(prefix) {
             self.number += 1;
             return match is_here(slot) {
                 true => Ok(slot),
                 false => Err(NO_KEY.to_owned()),
             };
         }
-        let slot_behind = slot_behind(own);
+        let slot_behind = slot_behind(prefix);
         for _ in 0..MOST_NUMBERS {
             self.number += 1;
             let mut digits = Cursor::new([0; 20]);
@@ -182,65 +190,73 @@ impl Post {
         Err(ALL_ON_THEIR_WAY.to_owned())
     }
 
-    async fn mouth(&mut self, ears: &Ears) -> Result<&mut Mouth, String> {
-        let young = self.mouth.take();
-        let young = young.filter(|mouth| mouth.opened.elapsed() <= MOUTH_AGE);
-        let mouth = match young {
-            Some(mouth) => mouth,
-            None => ears.open_mouth(&self.station.here).await?,
+    async fn heartbeats(
+        &mut self,
+        task: &TrackingTask,
+    ) -> Result<&mut HeartbeatConnection, String> {
+        let young = self.heartbeats.take();
+        let young =
+            young.filter(|heartbeats| heartbeats.opened.elapsed() <= HEARTBEAT_CONNECTION_AGE);
+        let heartbeats = match young {
+            Some(heartbeats) => heartbeats,
+            None => task.open_heartbeat_connection(&self.source.here).await?,
         };
-        Ok(self.mouth.insert(mouth))
+        Ok(self.heartbeats.insert(heartbeats))
     }
 
     fn said(&self, why: &str) -> String {
-        format!("{}: {why}", self.station.here.address)
+        format!("{}: {why}", self.source.here.address)
     }
 }
 
-impl Station {
+impl PushSource {
     /// The connection on which it speaks, once it is open.
     async fn opened(&self) -> Result<MultiplexedConnection, String> {
-        let mut ear = self.ear.subscribe();
-        let ear = ear.wait_for(|ear| !matches!(ear, Ear::Opening)).await;
-        match ear.as_deref() {
-            Ok(Ear::Open(connection)) => Ok(connection.clone()),
-            Ok(Ear::Closed(why)) => Err(why.clone()),
-            Ok(Ear::Opening) | Err(_) => Err(CLOSED.to_owned()),
+        let mut pushes = self.pushes.subscribe();
+        let pushes = pushes
+            .wait_for(|pushes| !matches!(pushes, PushConnection::Opening))
+            .await;
+        match pushes.as_deref() {
+            Ok(PushConnection::Open(connection)) => Ok(connection.clone()),
+            Ok(PushConnection::Closed(why)) => Err(why.clone()),
+            Ok(PushConnection::Opening) | Err(_) => Err(CLOSED.to_owned()),
         }
     }
 }
 
-impl Ears {
+impl TrackingTask {
     /// Has a server speak, and passes on what it says, until it is to be left.
     ///
     /// # Errors
     /// When it ends to speak although it is needed.
-    pub(super) async fn keep_ear(&self, station: Arc<Station>) -> Result<(), String> {
+    pub(super) async fn keep_push_connection(&self, source: Arc<PushSource>) -> Result<(), String> {
         let keeping = async {
             let mut hold = FIRST_HOLD;
             loop {
-                let inbox = Arc::new(Inbox::new(&station.own));
-                let opened = self.open_ear(&station.here, &inbox).await;
+                let inbox = Arc::new(Inbox::new(&source.heartbeat_prefix));
+                let opened = self.open_push_connection(&source.here, &inbox).await;
                 let why = match opened {
                     Ok((connection, _driver)) => {
                         // Nobody knows what has changed there before.
                         self.forget_everything();
-                        station.ear.send_replace(Ear::Open(connection));
-                        self.pass_on_from(&inbox, &station.own_heard).await;
+                        source.pushes.send_replace(PushConnection::Open(connection));
+                        self.pass_on_from(&inbox, &source.last_heard).await;
                         hold = FIRST_HOLD;
                         CLOSED.to_owned()
                     }
                     Err(why) => why,
                 };
-                station.ear.send_replace(Ear::Closed(why.clone()));
-                if station.is_needed.load(Ordering::Relaxed) {
-                    return Err(format!("{}: {why}", station.here.address));
+                source
+                    .pushes
+                    .send_replace(PushConnection::Closed(why.clone()));
+                if source.is_needed.load(Ordering::Relaxed) {
+                    return Err(format!("{}: {why}", source.here.address));
                 }
                 sleep(hold.mul_f64(1.0 + fraction())).await;
                 hold = (hold * 2).min(LONGEST_HOLD);
             }
         };
-        match station.stop.run_until_cancelled(keeping).await {
+        match source.stop.run_until_cancelled(keeping).await {
             Some(silence) => silence,
             None => Ok(()),
         }

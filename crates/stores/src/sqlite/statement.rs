@@ -9,10 +9,10 @@ use sqlx::sqlite::SqliteRow;
 
 use super::super::columns::UserColumns;
 use super::super::identifier::{Column, Table};
+use super::super::session_state::{MalformedRecord, StoredRow};
 use super::super::settings::{SessionTables, UserTable};
-use super::super::standing::{Dialect, Seen, StandingQuestion, StandingRow};
+use super::super::standing::{Dialect, Seen, StandingRow, StandingSelection};
 use super::super::time::{self, Zone};
-use super::super::told::{Flaw, StoredRow};
 use super::columns;
 
 /// How to ask for a user by the id.
@@ -37,7 +37,7 @@ impl ByUser {
     }
 
     /// The user in a row that was found.
-    pub(super) fn read(&self, row: &SqliteRow) -> Result<User, Flaw> {
+    pub(super) fn read(&self, row: &SqliteRow) -> Result<User, MalformedRecord> {
         const FIRST: usize = 1;
         columns::user(row, FIRST, &self.asked).map(|(user, _)| user)
     }
@@ -46,7 +46,7 @@ impl ByUser {
 /// How to ask for a session by its token.
 pub(super) struct BySession {
     pub(super) tables: SessionTables,
-    pub(super) standing: StandingQuestion,
+    pub(super) standing: StandingSelection,
     /// What is selected of the user's row for rules and headers.
     pub(super) asked: UserColumns,
     /// The statement, once we know which columns there are.
@@ -57,7 +57,7 @@ impl BySession {
     pub(super) fn new(tables: &SessionTables, asked: UserColumns) -> Self {
         Self {
             asked,
-            standing: StandingQuestion::new(&tables.standing, &tables.users.table, &tables.table),
+            standing: StandingSelection::new(&tables.standing, &tables.users.table, &tables.table),
             tables: tables.clone(),
             known: Mutex::default(),
         }
@@ -79,7 +79,11 @@ impl BySession {
     }
 
     /// The session and its user in a row that was found. `zone` is where times are read that have none.
-    pub(super) fn read(&self, row: &SqliteRow, zone: Option<&Zone>) -> Result<StoredRow, Flaw> {
+    pub(super) fn read(
+        &self,
+        row: &SqliteRow,
+        zone: Option<&Zone>,
+    ) -> Result<StoredRow, MalformedRecord> {
         const FIRST: usize = 10;
         let (user, claims) = columns::user(row, FIRST, &self.asked)?;
         stored_row(row, zone, user, claims)
@@ -141,13 +145,13 @@ fn stored_row(
     zone: Option<&Zone>,
     user: User,
     claims: Map<String, Value>,
-) -> Result<StoredRow, Flaw> {
+) -> Result<StoredRow, MalformedRecord> {
     let text = |index: usize| {
         row.try_get::<Option<String>, _>(index)
-            .map_err(|_| Flaw::Text)
+            .map_err(|_| MalformedRecord::Text)
     };
-    let time = |index: usize, flaw: Flaw| {
-        let kind: String = row.try_get(index).map_err(|_| flaw)?;
+    let time = |index: usize, fault: MalformedRecord| {
+        let kind: String = row.try_get(index).map_err(|_| fault)?;
         let Some(value) = text(index + 1)? else {
             return Ok(None);
         };
@@ -156,15 +160,15 @@ fn stored_row(
             "text" => time::of_text(&value, zone),
             _ => None,
         };
-        time.map(Some).ok_or(flaw)
+        time.map(Some).ok_or(fault)
     };
     Ok(StoredRow {
-        subject: text(0)?.ok_or(Flaw::Text)?,
+        subject: text(0)?.ok_or(MalformedRecord::Text)?,
         email: text(1)?,
         name: text(2)?,
         standing: StandingRow::of_texts([text(7)?, text(8)?, text(9)?]),
-        issued_at: time(3, Flaw::Creation)?,
-        expires_at: time(5, Flaw::Expiry)?.ok_or(Flaw::Expiry)?,
+        issued_at: time(3, MalformedRecord::Creation)?,
+        expires_at: time(5, MalformedRecord::Expiry)?.ok_or(MalformedRecord::Expiry)?,
         user,
         claims,
     })

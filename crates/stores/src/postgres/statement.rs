@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::super::columns::UserColumns;
 use super::super::identifier::{Column, Table};
 use super::super::settings::{SessionTables, UserTable};
-use super::super::standing::StandingQuestion;
+use super::super::standing::StandingSelection;
 use super::catalog::Layout;
-use super::columns::{ColumnQuestion, ColumnsByUser};
+use super::columns::{ColumnSelection, ColumnsByUser};
 
 /// What to select by a key, before we know the types of the columns.
 pub(super) struct ByKey {
@@ -20,7 +20,7 @@ pub(super) struct ByKey {
     /// The columns with points in time: when a session began, where that is kept, and when it ends.
     pub(super) times: Vec<Column>,
     /// What else is selected of a user, as far as it is there.
-    pub(super) standing: Option<StandingQuestion>,
+    pub(super) standing: Option<StandingSelection>,
     /// What is selected of the user's row for rules and headers.
     pub(super) columns: ColumnsByUser,
     /// The statement before and after the condition on the key, in two parts before it: what `standing` selects stands
@@ -29,17 +29,17 @@ pub(super) struct ByKey {
     from: String,
     limit: &'static str,
     /// How to ask, once we know the types of the columns.
-    known: Mutex<Option<Question>>,
+    known: Mutex<Option<KeyStatement>>,
 }
 
 /// How to ask for a key.
 #[derive(Clone, Debug)]
-pub(super) struct Question {
-    pub(super) statement: Arc<str>,
+pub(super) struct KeyStatement {
+    pub(super) sql: Arc<str>,
     pub(super) keys: Keys,
     /// The names of the columns whose times have no zone.
     pub(super) zoneless: Arc<[String]>,
-    pub(super) columns: ColumnQuestion,
+    pub(super) columns: ColumnSelection,
 }
 
 /// What the keys in the column look like.
@@ -125,7 +125,7 @@ impl ByKey {
                 sessions: Some(table.clone()),
                 alias: "u",
             },
-            standing: Some(StandingQuestion::new(standing, &users.table, table)),
+            standing: Some(StandingSelection::new(standing, &users.table, table)),
             // A second one is one too many.
             limit: "LIMIT 2",
             table: table.clone(),
@@ -142,23 +142,23 @@ impl ByKey {
         &self,
         layout: &Layout,
         standing: &str,
-        columns: ColumnQuestion,
-    ) -> Option<Question> {
-        let question = self.question(layout, standing, columns)?;
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(question.clone());
-        Some(question)
+        columns: ColumnSelection,
+    ) -> Option<KeyStatement> {
+        let statement = self.statement(layout, standing, columns)?;
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(statement.clone());
+        Some(statement)
     }
 
-    fn question(
+    fn statement(
         &self,
         layout: &Layout,
         standing: &str,
-        columns: ColumnQuestion,
-    ) -> Option<Question> {
+        columns: ColumnSelection,
+    ) -> Option<KeyStatement> {
         let (keys, cast) = keys_of_type(layout.type_of(&self.column)?);
         let (select, from) = (&self.select, &self.from);
         let (limit, column, values) = (self.limit, self.column.quoted(), &columns.select);
-        let statement = format!(
+        let sql = format!(
             "{select}{standing}{values}{from} WHERE k.{column} = $1::{cast} AND k.{column}::text = $1 COLLATE \"C\" {limit}"
         );
         let has_no_zone = |column: &&Column| {
@@ -167,8 +167,8 @@ impl ByKey {
                 .is_some_and(|name| ["timestamp without time zone", "date"].contains(&name))
         };
         let zoneless = self.times.iter().filter(has_no_zone);
-        Some(Question {
-            statement: statement.into(),
+        Some(KeyStatement {
+            sql: sql.into(),
             keys,
             zoneless: zoneless.map(|column| column.name().to_owned()).collect(),
             columns,
@@ -181,7 +181,7 @@ impl ByKey {
     }
 
     /// How to ask, as far as that is known.
-    pub(super) fn known(&self) -> Option<Question> {
+    pub(super) fn known(&self) -> Option<KeyStatement> {
         self.known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -226,20 +226,21 @@ impl Keys {
 mod tests {
     use super::*;
 
-    fn question(column_type: &str) -> Question {
+    fn statement(column_type: &str) -> KeyStatement {
         let users = UserTable {
             table: Table::parse("auth.users").unwrap(),
             id: Column::parse("id").unwrap(),
         };
         let layout = Layout::new([("id".to_owned(), column_type.to_owned())]);
         let by = ByKey::user(&users, UserColumns::default());
-        by.question(&layout, "", ColumnQuestion::default()).unwrap()
+        by.statement(&layout, "", ColumnSelection::default())
+            .unwrap()
     }
 
     #[test]
     fn the_question_compares_in_the_type_of_the_column_and_in_its_spelling() {
         assert_eq!(
-            &*question("integer").statement,
+            &*statement("integer").sql,
             r#"SELECT 1 FROM "auth"."users" AS k WHERE k."id" = $1::bigint AND k."id"::text = $1 COLLATE "C" LIMIT 1"#
         );
         for (column_type, cast) in [
@@ -249,10 +250,7 @@ mod tests {
             ("character", "$1::bpchar"),
             (r#"auth."Id""#, r#"$1::auth."Id""#),
         ] {
-            assert!(
-                question(column_type).statement.contains(cast),
-                "{column_type}"
-            );
+            assert!(statement(column_type).sql.contains(cast), "{column_type}");
         }
     }
 

@@ -8,14 +8,14 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::Notification;
 
-use super::super::hearing::{Audience, Word};
+use super::super::hearing::{Audience, Invalidation};
 use super::super::revocations::heard_of;
 
 /// The channel on which is said that there may be other revocations.
 pub(super) const REVOCATIONS: &str = "sessiongate_revocations";
 
 /// Hears everything that a connection is notified of, and passes it on.
-pub(super) struct Heard {
+pub(super) struct NotificationReceiver {
     audience: Arc<Audience>,
     flood: Mutex<Flood>,
     /// Words were held back.
@@ -25,7 +25,7 @@ pub(super) struct Heard {
     proved: Notify,
 }
 
-impl Heard {
+impl NotificationReceiver {
     /// Passes words on to this audience.
     pub(super) fn new(audience: Arc<Audience>) -> Self {
         Self {
@@ -53,9 +53,9 @@ impl Heard {
             }
             return;
         }
-        let word = word(payload);
-        if self.flood().admits(&word, Instant::now()) {
-            self.audience.say(&word);
+        let invalidation = invalidation(payload);
+        if self.flood().admits(&invalidation, Instant::now()) {
+            self.audience.announce(&invalidation);
         } else {
             self.held_back.notify_one();
         }
@@ -79,7 +79,7 @@ impl Heard {
             self.held_back.notified().await;
             sleep(WINDOW).await;
             *self.flood() = Flood::since(Instant::now());
-            self.audience.say(&Word::Everything);
+            self.audience.announce(&Invalidation::Everything);
         }
     }
 
@@ -89,11 +89,11 @@ impl Heard {
 }
 
 /// What a payload says. One that we do not know may say anything: a newer version's, or somebody else's.
-fn word(payload: &str) -> Word {
+fn invalidation(payload: &str) -> Invalidation {
     match payload.split_once(':') {
-        Some(("session", id)) => Word::Session(id.into()),
-        Some(("user", id)) => Word::User(id.into()),
-        Some(_) | None => Word::Everything,
+        Some(("session", id)) => Invalidation::Session(id.into()),
+        Some(("user", id)) => Invalidation::User(id.into()),
+        Some(_) | None => Invalidation::Everything,
     }
 }
 
@@ -116,16 +116,16 @@ impl Flood {
     }
 
     /// Whether the word is passed on; otherwise it has to be made up for.
-    fn admits(&mut self, word: &Word, now: Instant) -> bool {
+    fn admits(&mut self, invalidation: &Invalidation, now: Instant) -> bool {
         if self.is_held_back {
             return false;
         }
         if now.saturating_duration_since(self.since) >= WINDOW {
             *self = Self::since(now);
         }
-        self.cost += match word {
-            Word::Everything => COST_OF_EVERYTHING,
-            Word::RedisKey(_) | Word::Session(_) | Word::User(_) => 1,
+        self.cost += match invalidation {
+            Invalidation::Everything => COST_OF_EVERYTHING,
+            Invalidation::RedisKey(_) | Invalidation::Session(_) | Invalidation::User(_) => 1,
         };
         self.is_held_back = self.cost > MOST;
         !self.is_held_back
@@ -150,11 +150,14 @@ mod tests {
 
     #[test]
     fn a_payload_that_is_not_known_may_say_anything() {
-        assert_eq!(word("user:7:8 "), Word::User("7:8 ".into()));
-        assert_eq!(word("user:"), Word::User("".into()));
-        assert_eq!(word("session:abc"), Word::Session("abc".into()));
+        assert_eq!(invalidation("user:7:8 "), Invalidation::User("7:8 ".into()));
+        assert_eq!(invalidation("user:"), Invalidation::User("".into()));
+        assert_eq!(
+            invalidation("session:abc"),
+            Invalidation::Session("abc".into())
+        );
         for payload in ["everything", "", "user", "User:7", "users:7", "7"] {
-            assert_eq!(word(payload), Word::Everything, "{payload}");
+            assert_eq!(invalidation(payload), Invalidation::Everything, "{payload}");
         }
     }
 
@@ -162,7 +165,7 @@ mod tests {
     fn a_flood_is_held_back_until_it_is_made_up_for() {
         let start = Instant::now();
         let mut flood = Flood::since(start);
-        let user = Word::User("7".into());
+        let user = Invalidation::User("7".into());
         let admitted = (0..2000).filter(|_| flood.admits(&user, start)).count();
         assert_eq!(admitted, 1000);
         assert!(!flood.admits(&user, start + WINDOW * 9));
@@ -170,7 +173,7 @@ mod tests {
         let mut flood = Flood::since(start);
         for beat in 0..10 {
             let now = start + WINDOW * beat;
-            let admitted = (0..4).filter(|_| flood.admits(&Word::Everything, now));
+            let admitted = (0..4).filter(|_| flood.admits(&Invalidation::Everything, now));
             assert_eq!(admitted.count(), 4);
         }
         assert!(!flood.admits(&user, start + WINDOW * 9));

@@ -1,0 +1,173 @@
+//! The chains of a realm, as its settings say.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::cache::SharedCache;
+use super::chain::{self, Chain, Outage, Tasks, Truth};
+use super::change_listener::ChangeListener;
+use super::changes::{Changes, Channels};
+use super::fact::Fact as _;
+use super::hearing::{Audience, Channel, Hears};
+use super::memory::Memory;
+use super::observer::Observer;
+use super::process::{Clock, Jitter};
+use super::record::{About, Recorded};
+use super::redis::Cells;
+use super::reporter::Reporter;
+use super::secondary::SecondaryStorage;
+use super::sessions::{self, SessionChain, SessionTruth};
+use super::settings::{DatabaseUrl, Settings};
+use super::stores::Servers;
+use super::users::{self, UserChain, UserTruth};
+
+/// Builds chains.
+pub(super) struct Builder<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) servers: &'a Servers,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) tasks: &'a Tasks,
+    pub(super) clock: &'a Clock,
+    pub(super) jitter: Jitter,
+    pub(super) stop: &'a CancellationToken,
+    /// Those of the channels on which something is heard.
+    pub(super) audiences: &'a [Arc<Audience>],
+    pub(super) listener: Arc<dyn ChangeListener>,
+}
+
+impl Builder<'_> {
+    pub(super) fn users(&self) -> Option<UserChain> {
+        let table = self.settings.database.as_ref()?.users.as_ref()?;
+        let database = self.servers.database.as_ref()?;
+        let asked = self.settings.asked_of_users();
+        let cache = self.cache("", users::about(&self.database_name()?, table, &asked));
+        Some(UserChain(
+            self.chain(cache, UserTruth(Arc::clone(database))),
+        ))
+    }
+
+    /// In front of sessions in Redis there is no other cache in Redis.
+    pub(super) fn sessions(&self) -> Option<SessionChain> {
+        let prefix = self
+            .settings
+            .redis
+            .as_ref()
+            .and_then(|redis| redis.sessions.clone());
+        let storage = self.servers.redis.as_ref().zip(prefix);
+        let storage = storage.map(|(redis, prefix)| {
+            SecondaryStorage::new(Arc::clone(redis), prefix, self.settings.claims.clone())
+        });
+        let tables = self
+            .settings
+            .database
+            .as_ref()
+            .and_then(|database| database.sessions.as_ref());
+        let database = self.servers.database.clone().zip(tables);
+        let (cache, truth) = match (storage, database) {
+            (None, None) => return None,
+            (None, Some((database, tables))) => {
+                let asked = self.settings.asked_with_sessions();
+                let about = sessions::about(&self.database_name()?, tables, &asked);
+                (
+                    self.cache("session:", about),
+                    SessionTruth::Database(database),
+                )
+            }
+            (Some(storage), None) => (None, SessionTruth::Redis(storage)),
+            (Some(storage), Some((database, _))) => {
+                (None, SessionTruth::RedisThenDatabase(storage, database))
+            }
+        };
+        Some(SessionChain::new(self.chain(cache, truth)))
+    }
+
+    fn cache<F: Recorded>(&self, kind: &str, about: About) -> Option<SharedCache<F>> {
+        let redis: Arc<dyn Cells> = self.servers.redis.clone()?;
+        let kind = match &self.settings.realm {
+            Some(realm) => format!("realm:{realm}:{kind}"),
+            None => kind.to_owned(),
+        };
+        let database = self.settings.database.as_ref()?;
+        Some(SharedCache::new(
+            redis,
+            self.settings.redis.as_ref()?,
+            &kind,
+            about,
+            self.settings.absent_ttl,
+            database.timeout,
+            self.clock.clone(),
+            self.jitter,
+        ))
+    }
+
+    fn chain<T: Truth>(&self, cache: Option<SharedCache<T::Fact>>, truth: T) -> Arc<Chain<T>> {
+        let (there, of_truth) = (self.channels(), truth.channels());
+        let channels = Channels {
+            postgres: there.postgres && of_truth.postgres,
+            // Also of the cache in front of a truth.
+            redis: there.redis,
+        };
+        // Where the truth says what changes there, the cache need not.
+        let needed = match channels.and(of_truth) {
+            Channels::NONE => channels,
+            needed => needed,
+        };
+        let memory = match truth.is_heard_on(channels) {
+            true => self.settings.heard(),
+            false => self.settings.memory,
+        };
+        let changes =
+            Changes::new(channels, needed, self.clock.monotonic()).proven_by(self.audiences);
+        let outdated = cache.is_some() && channels.postgres;
+        let (outdated, waiting) = outdated.then(chain::outdated).unzip();
+        let chain = Arc::new(Chain {
+            memory: Memory::new(memory, self.settings.absent_ttl, changes, self.jitter),
+            cache,
+            truth,
+            flights: Arc::default(),
+            reporter: Reporter {
+                observer: Arc::clone(&self.observer),
+                kind: T::Fact::KIND,
+            },
+            tasks: self.tasks.clone(),
+            clock: self.clock.clone(),
+            outage: Outage::new(self.settings.stale_if_down, self.settings.realm.clone()),
+            outdated,
+            listener: Arc::clone(&self.listener),
+        });
+        if let Some(waiting) = waiting {
+            let (chain, stop) = (Arc::clone(&chain), self.stop.clone());
+            self.tasks.spawn(async move {
+                stop.run_until_cancelled(chain.delete_outdated(waiting))
+                    .await;
+            });
+        }
+        let hearer: Arc<dyn Hears> = chain.clone();
+        self.audiences
+            .iter()
+            .for_each(|audience| audience.join(&hearer));
+        chain
+    }
+
+    /// The channels that there are.
+    fn channels(&self) -> Channels {
+        let has = |channel| {
+            self.audiences
+                .iter()
+                .any(|audience| audience.channel() == channel)
+        };
+        Channels {
+            postgres: has(Channel::Postgres),
+            redis: has(Channel::Redis),
+        }
+    }
+
+    /// What the database calls itself, the same on every node.
+    fn database_name(&self) -> Option<String> {
+        Some(match &self.settings.database.as_ref()?.url {
+            DatabaseUrl::Postgres(server) => server.database().to_owned(),
+            DatabaseUrl::Sqlite(options) => options.get_filename().display().to_string(),
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! What a chain does when a channel says that something has changed.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use gate::LookupSource;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+
+use super::super::fact::Fact as _;
+use super::super::hearing::{Channel, Hears, Invalidation};
+use super::super::{Change, FactKind, Outcome};
+use super::{Affected, Chain, Truth};
+
+impl<T: Truth> Hears for Chain<T> {
+    fn hear(&self, channel: Channel, invalidation: &Invalidation) {
+        let now = self.clock.monotonic();
+        let (changes, of) = (&self.memory.changes, T::Fact::KIND);
+        match invalidation {
+            Invalidation::Everything => {
+                changes.forget_all(channel, now);
+                self.listener.changed(Change::Everything);
+            }
+            Invalidation::RedisKey(redis_key) => self.hear_of_redis(redis_key, now),
+            Invalidation::Session(id) if of == FactKind::Session => {
+                changes.forget(channel, id, now);
+                self.delete_soon(id);
+                self.listener.changed(Change::Session(id));
+            }
+            Invalidation::Session(_) => {}
+            Invalidation::User(id) => {
+                changes.forget(channel, id, now);
+                if of == FactKind::User {
+                    self.delete_soon(id);
+                }
+                self.listener.changed(Change::User(id));
+            }
+        }
+    }
+
+    fn deaf(&self, channel: Channel) {
+        self.memory.changes.deaf(channel);
+    }
+
+    fn listen(&self, channel: Channel) {
+        self.memory.changes.listen(channel, self.clock.monotonic());
+        // What was said in between is not known.
+        self.listener.changed(Change::Everything);
+    }
+}
+
+impl<T: Truth> Chain<T> {
+    /// Redis names every key that is written or ends, and so by far the most of what it says is no change. So a word about a key takes
+    /// that key from memory and no other, which a [stripe](super::changes) would. Else a million users, each of them written once in ten minutes,
+    /// would have one another forgotten all the time.
+    fn hear_of_redis(&self, redis_key: &[u8], now: Instant) {
+        let changes = &self.memory.changes;
+        let cached = self
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.key_of(redis_key));
+        let affected = match cached {
+            Some(key) => Some(Affected::Key(key.into())),
+            None => self.truth.kept_under(redis_key),
+        };
+        match affected {
+            None => {}
+            // In this order: a flight that was not told has left its answer in memory.
+            Some(Affected::Key(key)) => {
+                self.flights.invalidate(&key, changes.ticket(now));
+                self.memory.forget(&key);
+                self.listener.changed(match T::Fact::KIND {
+                    FactKind::Session => Change::Session(&key),
+                    FactKind::User => Change::User(&key),
+                });
+            }
+            Some(Affected::Subject(subject)) => {
+                changes.forget(Channel::Redis, &subject, now);
+                self.listener.changed(Change::User(&subject));
+            }
+        }
+    }
+
+    /// Has the cache forget what is kept under `key`. When too many keys wait for that, what is kept there stays, and is told by its
+    /// age.
+    fn delete_soon(&self, key: &str) {
+        if let Some(outdated) = &self.outdated {
+            let _ = outdated.try_send(key.into());
+        }
+    }
+
+    /// Deletes what [`Hears::hear`] has heard of, for ever.
+    pub(in super::super) async fn delete_outdated(
+        self: Arc<Self>,
+        mut outdated: Receiver<Box<str>>,
+    ) {
+        let mut keys = Vec::new();
+        while outdated.recv_many(&mut keys, MOST_AT_ONCE).await > 0 {
+            let Some(cache) = &self.cache else { return };
+            if cache.forget(&keys).await.is_err() {
+                self.reporter
+                    .answered(LookupSource::Redis, Outcome::Unwritten);
+            }
+            keys.clear();
+        }
+    }
+}
+
+/// Where keys wait for [`Chain::delete_outdated`].
+pub(in super::super) fn outdated() -> (Sender<Box<str>>, Receiver<Box<str>>) {
+    mpsc::channel(MOST_OUTDATED)
+}
+
+/// How many keys wait until they are deleted from the cache: a burst of so many changes. They take about 100 bytes each.
+const MOST_OUTDATED: usize = 16_384;
+
+/// How many keys are deleted by one command.
+const MOST_AT_ONCE: usize = 128;

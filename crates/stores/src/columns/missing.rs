@@ -1,0 +1,152 @@
+//! Columns that cannot be read, and why.
+
+use thiserror::Error;
+
+use super::super::identifier::{Column, Table};
+
+/// Why a column of a user's row cannot be read. Names are quoted as in a statement.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ColumnError {
+    /// The table has no such column.
+    #[error("there is no column {column} in {table}{}", suggestion(nearest.as_ref()))]
+    Missing {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// A column of the table whose name is much like this one.
+        nearest: Option<String>,
+    },
+    /// There is no such table.
+    #[error("there is no table or view {table}")]
+    NoTable {
+        /// The table.
+        table: String,
+    },
+    /// The column is of a type that holds no point in time.
+    #[error(
+        "column {column} of {table} is of type {found}, which holds no point in time; `past` and `future` need a date, a \
+         timestamp, a number of seconds or milliseconds, or an ISO 8601 text"
+    )]
+    NotATime {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// The type.
+        found: String,
+    },
+    /// The database does not let us read the column.
+    #[error(
+        "column {column} of {table} cannot be read, because the database does not let us: GRANT SELECT ({column}) ON {table}"
+    )]
+    Unreadable {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+}
+
+impl ColumnError {
+    /// There is no such column in `table`, which has the columns `there`.
+    pub(in super::super) fn missing(table: &Table, column: &Column, there: &[TableColumn]) -> Self {
+        Self::Missing {
+            table: table.quoted().to_owned(),
+            column: column.quoted().to_owned(),
+            nearest: nearest(column.name(), there),
+        }
+    }
+
+    /// The table that was looked at, and the column unless the table itself is missing, by their bare names.
+    pub fn names(&self) -> (String, Option<String>) {
+        let bare = |quoted: &str| {
+            // No part of a name holds a dot.
+            let last = quoted.rsplit('.').next().unwrap_or_default();
+            let inner = last
+                .strip_prefix('"')
+                .and_then(|name| name.strip_suffix('"'));
+            inner.unwrap_or(last).replace("\"\"", "\"")
+        };
+        match self {
+            Self::NoTable { table } => (bare(table), None),
+            Self::Missing { table, column, .. }
+            | Self::NotATime { table, column, .. }
+            | Self::Unreadable { table, column } => (bare(table), Some(bare(column))),
+        }
+    }
+}
+
+fn suggestion(nearest: Option<&String>) -> String {
+    nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"))
+}
+
+/// A column that a table has.
+#[derive(Debug)]
+pub(in super::super) struct TableColumn {
+    pub(in super::super) name: String,
+    /// Whether we may read it.
+    pub(in super::super) readable: bool,
+}
+
+/// Makes sure that `table`, which has the columns `there`, has the `wanted` ones too and lets us read them.
+pub(in super::super) fn look_for(
+    table: &Table,
+    wanted: &[&Column],
+    there: &[TableColumn],
+) -> Result<(), ColumnError> {
+    for column in wanted {
+        match there.iter().find(|there| there.name == column.name()) {
+            Some(TableColumn { readable: true, .. }) => {}
+            Some(TableColumn {
+                readable: false, ..
+            }) => {
+                return Err(ColumnError::Unreadable {
+                    table: table.quoted().to_owned(),
+                    column: column.quoted().to_owned(),
+                });
+            }
+            None => return Err(ColumnError::missing(table, column, there)),
+        }
+    }
+    Ok(())
+}
+
+/// The name, in quotes, that is most like this one, if one is.
+fn nearest(name: &str, there: &[TableColumn]) -> Option<String> {
+    // `deletedAt` and `deleted_at` are one name to people.
+    let plain = |name: &str| name.to_lowercase().replace('_', "");
+    let wanted = plain(name);
+    let others = there.iter().filter(|there| there.name != name);
+    let distances = others.map(|there| {
+        let distance = strsim::osa_distance(&wanted, &plain(&there.name));
+        (distance, &there.name)
+    });
+    let (distance, nearest) = distances.min()?;
+    (distance <= wanted.chars().count().div_ceil(4)).then(|| format!("{nearest:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_column_is_named_and_no_far_one() {
+        let there: Vec<_> = ["id", "banned", "ban_expires", "role"]
+            .map(|name| TableColumn {
+                name: name.to_owned(),
+                readable: true,
+            })
+            .into();
+        for (name, found) in [
+            ("bannd", Some(r#""banned""#)),
+            ("banExpires", Some(r#""ban_expires""#)),
+            ("Banned", Some(r#""banned""#)),
+            ("roles", Some(r#""role""#)),
+            ("plan", None),
+        ] {
+            assert_eq!(nearest(name, &there).as_deref(), found, "{name}");
+        }
+        assert_eq!(nearest("id", &[]), None);
+    }
+}

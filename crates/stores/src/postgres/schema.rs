@@ -1,0 +1,97 @@
+//! What has to be known of the tables before a row can be asked for, and what is wrong with them.
+
+use std::sync::PoisonError;
+
+use gate::LookupSource;
+
+use super::super::single_flight::Rank;
+use super::Postgres;
+use super::catalog::{self, Layout, Visible};
+use super::server::{Connection, PostgresError};
+use super::statement::{ByKey, KeyStatement};
+
+impl Postgres {
+    /// Reads from the catalog what the columns are, and which rows we may see.
+    pub(super) async fn learn(
+        &self,
+        by: &ByKey,
+        rank: Rank,
+    ) -> Result<KeyStatement, PostgresError> {
+        let taken = self.connections.take(rank).await?;
+        let answer = self.read_catalog(&taken.connection, by).await;
+        taken.settle(answer)
+    }
+
+    async fn read_catalog(
+        &self,
+        connection: &Connection,
+        by: &ByKey,
+    ) -> Result<KeyStatement, PostgresError> {
+        let columns = [&by.column].into_iter().chain(&by.times);
+        let columns: Vec<_> = columns.map(|column| column.name()).collect();
+        let values = by.columns.learn(connection).await?;
+        let layout = Layout::read(connection, &by.table, &columns).await?;
+        let tables = [&by.table].into_iter().chain(&by.users);
+        for table in tables.chain(by.columns.other_tables()) {
+            match Visible::read(connection, table).await? {
+                Visible::All => {}
+                Visible::None => {
+                    // What was learned before would go on finding nobody.
+                    by.forget();
+                    return Err(PostgresError::Hidden {
+                        table: table.quoted().to_owned(),
+                    });
+                }
+                Visible::SomeByPolicy => self.say(format!(
+                    "row-level security is on for {}: whoever its policies hide from our role looks like nobody and is \
+                     refused; a role that has BYPASSRLS sees everybody",
+                    table.quoted(),
+                )),
+            }
+        }
+        let standing = match &by.standing {
+            Some(standing) => catalog::standing(connection, standing).await?,
+            None => String::new(),
+        };
+        let statement =
+            by.learn(&layout, &standing, values)
+                .ok_or_else(|| PostgresError::NoColumn {
+                    column: by.column.quoted().to_owned(),
+                    table: by.table.quoted().to_owned(),
+                })?;
+        self.say_zone(by, &statement);
+        Ok(statement)
+    }
+
+    /// Says how times without a zone are read, unless the operator has said it, and that he has said it in vain.
+    fn say_zone(&self, by: &ByKey, statement: &KeyStatement) {
+        let table = by.table.quoted();
+        if self.columns_zone.is_none() && !statement.columns.zoneless.is_empty() {
+            self.say(format!(
+                "the times in `{}` of {} have no time zone and are read as UTC; set SESSION_TIME_ZONE, to UTC if that is \
+                 right",
+                statement.columns.zoneless.join("` and `"),
+                by.columns.users.table.quoted(),
+            ));
+        }
+        let columns = statement.zoneless.join("` and `");
+        match (&self.zone, statement.zoneless.is_empty()) {
+            (None, false) => self.say(format!(
+                "the times in `{columns}` of {table} have no time zone and are read as UTC; if the application writes them \
+                 in another zone, sessions live too long or too short: set SESSION_TIME_ZONE, to UTC if that is right"
+            )),
+            (Some(zone), true) if !by.times.is_empty() && !statement.columns.uses_zone() => self.say(format!(
+                "SESSION_TIME_ZONE={zone} has no effect: the times in {table} have a time zone of their own"
+            )),
+            (None | Some(_), _) => {}
+        }
+    }
+
+    fn say(&self, text: String) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if !said.contains(&text) {
+            tracing::warn!(store = LookupSource::Postgres.as_str(), "{text}");
+            said.insert(text);
+        }
+    }
+}

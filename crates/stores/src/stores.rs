@@ -1,0 +1,282 @@
+//! The stores of a realm: opened, asked how they are doing, and closed.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use gate::LookupSource;
+use thiserror::Error;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::StoreHealth;
+use super::builder::Builder;
+use super::chain::{Tasks, Truth as _};
+use super::change_listener::ChangeListener;
+use super::columns::ColumnError;
+use super::database::{Database, DatabaseLease};
+use super::hearing::{Audience, Channel};
+use super::observer::Observer;
+use super::pools::{self, Fingerprints, Lease, Pools, RedisHandle};
+use super::postgres::listener::{ChangesTarget, PostgresChannel};
+use super::process::Jitter;
+use super::redis::{Redis, RedisTarget, Tracking, TrackingTarget};
+use super::sessions::SessionChain;
+use super::settings::{DatabaseUrl, Settings};
+use super::users::UserChain;
+use client_tls::TlsFileError;
+
+/// The stores that are open. A handle: clones share everything.
+#[derive(Clone, Debug)]
+pub struct Stores(Arc<Open>);
+
+/// Why the stores cannot be opened. A server that is down is no reason.
+#[derive(Debug, Error)]
+pub enum StoreOpenError {
+    /// A file with certificates or a key cannot be used.
+    #[error(transparent)]
+    File(#[from] TlsFileError),
+}
+
+impl Stores {
+    /// Opens the stores of one realm, on connections of `pools`, which other realms may use too. Everything that waits for
+    /// a server runs on the runtime of `pools`. `listener` hears what servers say has changed, where they do.
+    ///
+    /// # Errors
+    /// When the settings cannot work, whatever the world does. Servers that are down are asked again until they answer.
+    pub fn open(
+        settings: &Settings,
+        pools: &Pools,
+        observer: Arc<dyn Observer>,
+        listener: Arc<dyn ChangeListener>,
+    ) -> Result<Self, StoreOpenError> {
+        let tasks = Tasks {
+            runtime: pools.process().runtime.clone(),
+            tracker: TaskTracker::new(),
+        };
+        if let Some(redis) = &settings.redis {
+            redis.server.check_files(redis.ca_file.as_ref())?;
+        }
+        if let Some(database) = &settings.database
+            && let DatabaseUrl::Postgres(server) = &database.url
+        {
+            server.check_files()?;
+            if let Some(listen) = &database.listen {
+                listen.check_files()?;
+            }
+        }
+        let redis = settings.redis.as_ref().map(|redis| pools.redis(redis));
+        let tracking = settings.redis.as_ref();
+        let tracking = tracking.and_then(|redis| pools.tracking(redis));
+        let database = settings.database.as_ref();
+        let database = database.map(|database| Database::open(settings, database, pools));
+        let (database, connections) = database.unzip();
+        let servers = Servers {
+            redis: redis
+                .as_ref()
+                .map(|redis| Arc::clone(&redis.resource.redis)),
+            database: database.map(Arc::new),
+        };
+        let postgres_changes = pools.postgres_changes(settings);
+        let from_redis = tracking.iter().map(|lease| lease.resource.audience());
+        let from_postgres = postgres_changes.iter();
+        let from_postgres = from_postgres.map(|lease| lease.resource.audience());
+        let audiences: Vec<_> = from_redis.chain(from_postgres).cloned().collect();
+        let stop = CancellationToken::new();
+        let builder = Builder {
+            settings,
+            servers: &servers,
+            observer,
+            tasks: &tasks,
+            clock: &pools.process().clock,
+            jitter: Jitter::new(pools.process().random),
+            stop: &stop,
+            audiences: &audiences,
+            listener,
+        };
+        let (users, sessions) = (builder.users(), builder.sessions());
+        if let Some(database) = servers.database.clone() {
+            let (stop, vital) = (stop.clone(), pools.process().vital);
+            let jitter = Jitter::new(pools.process().random);
+            tasks.spawn(async move {
+                let _part = vital("the watch on the database");
+                stop.run_until_cancelled(database.watch(jitter)).await;
+            });
+        }
+        Ok(Self(Arc::new(Open {
+            users,
+            sessions,
+            servers,
+            settings: settings.clone(),
+            files: pools::fingerprints(settings),
+            leases: Mutex::new(Leases {
+                redis,
+                tracking,
+                connections,
+                postgres_changes,
+            }),
+            tasks,
+            stop,
+            audiences,
+        })))
+    }
+
+    /// Where users are looked up, if they are.
+    pub fn users(&self) -> Option<UserChain> {
+        self.0.users.clone()
+    }
+
+    /// Where sessions are looked up, if they are.
+    pub fn sessions(&self) -> Option<SessionChain> {
+        self.0.sessions.clone()
+    }
+
+    /// Whether anything would be heard of changes.
+    pub fn hear_changes(&self) -> bool {
+        !self.0.audiences.is_empty()
+    }
+
+    /// The channels on which changes would be heard, and whether they are.
+    pub fn channels(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        let audiences = self.0.audiences.iter();
+        audiences.map(|audience| (audience.channel().as_str(), audience.is_heard()))
+    }
+
+    /// Whether these are what [`Stores::open`] would make of `settings` now: with the same settings, and the same in every file
+    /// that they name.
+    pub fn are_of(&self, settings: &Settings) -> bool {
+        self.0.settings == *settings && self.0.files == pools::fingerprints(settings)
+    }
+
+    /// Whether these are the same stores, and not others like them.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// How every store with a server or a file behind it is doing, in the order in which they are asked.
+    pub fn health(&self) -> Vec<StoreHealth> {
+        let Servers { redis, database } = &self.0.servers;
+        let redis = redis.as_ref().map(|redis| redis.health());
+        let database = database.as_ref().map(|database| database.health());
+        redis.into_iter().chain(database).collect()
+    }
+
+    /// Whether decisions can be made: a store beyond memory answers; where sessions are in Redis, Redis does; and where the
+    /// database would say what changes, the database does, because nobody vouches for what it said before while it is silent. Of a
+    /// cluster one server is enough: to send everybody elsewhere helps none of those whose keys are on the others.
+    pub fn ready(&self) -> bool {
+        let health = self.health();
+        let is_up = |source| {
+            health
+                .iter()
+                .any(|store| store.source == source && store.up)
+        };
+        let redis = self.0.servers.redis.as_ref();
+        let redis_answers = redis.is_some_and(|redis| redis.answers_in_part());
+        let in_redis =
+            |sessions: &SessionChain| sessions.chain.truth.source() == LookupSource::Redis;
+        let needs_redis = self.0.sessions.as_ref().is_some_and(in_redis);
+        let of_postgres = |audience: &Arc<Audience>| audience.channel() == Channel::Postgres;
+        let asks_postgres = self.0.users.is_some() || !needs_redis;
+        let needs_postgres = asks_postgres && self.0.audiences.iter().any(of_postgres);
+        (redis_answers || !needs_redis && health.iter().any(|store| store.up))
+            && (!needs_postgres || is_up(LookupSource::Postgres))
+    }
+
+    /// Makes sure that the columns of users that are asked for can be read, as far as the database answers now. To be called
+    /// on the runtime of the pools.
+    ///
+    /// # Errors
+    /// When the database says that a column, or the table of memberships, is not there or may not be read.
+    pub async fn prove_columns(&self) -> Result<(), ColumnError> {
+        match &self.0.servers.database {
+            Some(database) => database.prove_columns().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the background tasks, waits for the lookups that are under way, and closes the connections that no other stores
+    /// use.
+    pub async fn close(&self) {
+        let Open {
+            leases,
+            tasks,
+            stop,
+            ..
+        } = &*self.0;
+        stop.cancel();
+        tasks.tracker.close();
+        if timeout(CLOSE_WITHIN, tasks.tracker.wait()).await.is_err() {
+            tracing::warn!(
+                tasks = tasks.tracker.len(),
+                "lookups were still under way when the stores closed"
+            );
+        }
+        let Leases {
+            redis,
+            tracking,
+            connections,
+            postgres_changes,
+        } = std::mem::take(&mut *leases.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(changes) = postgres_changes.and_then(Lease::give_back) {
+            changes.close().await;
+        }
+        if let Some(redis) = redis.and_then(Lease::give_back) {
+            redis.close().await;
+        }
+        if let Some(tracking) = tracking.and_then(Lease::give_back) {
+            tracking.close().await;
+        }
+        if let Some(connections) = connections {
+            connections.give_back().await;
+        }
+    }
+}
+
+/// What the handles share.
+struct Open {
+    users: Option<UserChain>,
+    sessions: Option<SessionChain>,
+    servers: Servers,
+    settings: Settings,
+    files: Fingerprints,
+    leases: Mutex<Leases>,
+    tasks: Tasks,
+    stop: CancellationToken,
+    audiences: Vec<Arc<Audience>>,
+}
+
+impl Drop for Open {
+    /// Stores that nobody has closed, because something else could not be opened, ask no more.
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open")
+            .field("users", &self.users)
+            .field("sessions", &self.sessions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is beyond memory.
+pub(super) struct Servers {
+    pub(super) redis: Option<Arc<Redis>>,
+    pub(super) database: Option<Arc<Database>>,
+}
+
+/// The right to the connections, until the stores are closed.
+#[derive(Default)]
+struct Leases {
+    redis: Option<Lease<RedisTarget, RedisHandle>>,
+    tracking: Option<Lease<TrackingTarget, Tracking>>,
+    connections: Option<DatabaseLease>,
+    postgres_changes: Option<Lease<ChangesTarget, PostgresChannel>>,
+}
+
+/// How long [`Stores::close`] waits for lookups: they have timeouts of their own, but configured ones.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! The README and the guides: `check-config` accepts every configuration in them.
+//! The README and the guides: `check-config` accepts every configuration in them, and the files that pages name exist.
 
 use super::{SECRET, Tool};
 
@@ -54,6 +54,28 @@ fn every_file_of_a_guide_is_accepted() {
         }
     }
     assert!(found >= 7, "{found}");
+}
+
+#[test]
+fn files_of_the_repository_that_pages_name_exist() {
+    let root = harness::repository();
+    let mut pages = vec![root.join("CONTRIBUTING.md"), root.join("README.md")];
+    let docs = std::fs::read_dir(root.join("docs")).expect("pages");
+    let docs = docs.map(|entry| entry.expect("a page").path());
+    pages.extend(docs.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    let folders = ["bench/", "crates/", "deploy/", "findings/", "xtask/"];
+    let mut found = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(&page).expect("a page");
+        let code = text
+            .lines()
+            .flat_map(|line| line.split('`').skip(1).step_by(2));
+        for name in code.filter(|name| folders.iter().any(|folder| name.starts_with(folder))) {
+            assert!(root.join(name).exists(), "{}: {name}", page.display());
+            found += 1;
+        }
+    }
+    assert!(found > 20, "{found}");
 }
 
 #[test]
